@@ -1,0 +1,11 @@
+"""tamannot: what the macrophages of a tumour are, cell by cell, with the evidence."""
+
+import lazy_loader
+
+# Names are listed in __init__.pyi; nothing is imported before it is used.
+_lazy, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used."""
+    return _lazy("package_version")() if name == "__version__" else _lazy(name)

@@ -1,0 +1,18 @@
+from . import datasets as datasets
+from . import errors as errors
+from . import get as get
+from . import pl as pl
+from . import tl as tl
+from ._provenance import package_version as package_version
+from ._settings import settings as settings
+from .scorers import UCell as UCell
+from .signature import Gene as Gene
+from .signature import Reference as Reference
+from .signature import Signature as Signature
+from .signature import SignatureSet as SignatureSet
+from .signature import load_signature as load_signature
+from .signature import load_signatures as load_signatures
+from .signature import read_signatures as read_signatures
+from .stream import annotate_file as annotate_file
+
+__version__: str

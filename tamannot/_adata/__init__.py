@@ -1,0 +1,37 @@
+"""The only place that knows AnnData: which matrix, which genes, which slots and keys."""
+
+from tamannot._adata._slots import (
+    check_key,
+    read_colors,
+    read_obs,
+    read_obsm,
+    read_provenance,
+    read_table,
+    slot,
+    write_colors,
+    write_obs,
+    write_obsm,
+    write_provenance,
+    write_tables,
+)
+from tamannot._adata._unpack import Look, SpeciesChoice, Unpacked, look_around, unpack
+
+__all__ = [
+    "Look",
+    "SpeciesChoice",
+    "Unpacked",
+    "check_key",
+    "look_around",
+    "read_colors",
+    "read_obs",
+    "read_obsm",
+    "read_provenance",
+    "read_table",
+    "slot",
+    "unpack",
+    "write_colors",
+    "write_obs",
+    "write_obsm",
+    "write_provenance",
+    "write_tables",
+]

@@ -1,0 +1,141 @@
+"""Which matrix of an AnnData to use, and what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from tamannot.errors import MatrixError, ParameterError
+from tamannot.kernels._rows import CsrRows, DenseRows, RowSource
+
+Kind = Literal["counts", "log", "linear"]
+KINDS: tuple[Kind, ...] = ("counts", "log", "linear")
+# log1p of a million is 13.8, log2 of it 20: no logarithm of an expression value goes beyond.
+_LARGEST_LOG = 30.0
+_VALUES_A_LOOK = 1 << 22
+_ROWS_A_LOOK = 4096
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A matrix of the object that could be used."""
+
+    name: str
+    """``X``, ``raw``, or the name of a layer."""
+    matrix: Any
+    var: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a look at all values of a matrix found."""
+
+    kind: Kind | None
+    problem: str = ""
+    """Why the matrix cannot be used; empty if it can."""
+
+
+def candidates(adata: AnnData, layer: str | None) -> list[Candidate]:
+    """Return the matrices to consider: the one that ``layer`` names, or ``counts``, ``raw`` and ``X``.
+
+    Raises
+    ------
+    ParameterError
+        There is no such layer.
+    MatrixError
+        The object has no cells, or no expression matrix at all.
+    """
+    if adata.n_obs == 0:
+        msg = "The data have no cells (n_obs is 0): check the filter that came before."
+        raise MatrixError(msg)
+    found = [c for name in ("counts", "raw", "X") if (c := _candidate(adata, name))]
+    if layer is not None:
+        if (named := _candidate(adata, layer)) is None:
+            have = ", ".join(dict.fromkeys([c.name for c in found] + list(adata.layers)))
+            msg = f"No layer '{layer}' in the data. There are: {have or 'none'}."
+            raise ParameterError(msg)
+        return [named]
+    if not found:
+        msg = "The data have no expression matrix: X is empty, and there is no raw and no layer 'counts'."
+        raise MatrixError(msg)
+    return found
+
+
+def look_at(matrix: Any) -> Finding:
+    """Look at every value of a matrix, block by block, and say what it holds."""
+    low, high, whole = np.inf, -np.inf, True
+    if 0 in matrix.shape:
+        return Finding(None, "it is empty")
+    n_stored = 0
+    for values in _values(matrix):
+        if values.dtype.kind not in "fiub":
+            return Finding(None, f"it holds {values.dtype}, not numbers")
+        if not values.size:
+            continue
+        n_stored += values.size
+        low, high = min(low, values.min()), max(high, values.max())
+        if np.isnan(low) or np.isnan(high):
+            return Finding(None, "it has NaN values")
+        whole = whole and (values.dtype.kind in "iub" or bool((values == np.rint(values)).all()))
+    if n_stored < int(matrix.shape[0]) * int(matrix.shape[1]):  # the rest are zeros that are not stored
+        low, high = min(low, 0.0), max(high, 0.0)
+    return _judge(float(low), float(high), whole=whole)
+
+
+def row_source(matrix: Any) -> RowSource:
+    """Return the rows of a matrix in any container for the kernels; no dense copy is ever made."""
+    if sp.issparse(matrix) and matrix.format == "csr":
+        return CsrRows(matrix)
+    if sp.issparse(matrix):
+        return CsrRows(matrix.tocsr())
+    return DenseRows(_Lazy(matrix) if hasattr(matrix, "compute") else matrix)
+
+
+class _Lazy:
+    """A dask array whose slices are computed."""
+
+    def __init__(self, matrix: Any) -> None:
+        self._matrix = matrix
+        self.shape = matrix.shape
+
+    def __getitem__(self, rows: slice) -> Any:
+        return self._matrix[rows].compute()
+
+
+def _candidate(adata: AnnData, name: str) -> Candidate | None:
+    if name in adata.layers:
+        return Candidate(name, adata.layers[name], adata.var)
+    if name == "raw" and adata.raw is not None:
+        return Candidate("raw", adata.raw.X, adata.raw.var)
+    if name == "X" and adata.X is not None:
+        return Candidate("X", adata.X, adata.var)
+    return None
+
+
+def _values(matrix: Any) -> Iterator[NDArray[Any]]:
+    """Give out all stored values, a few at a time."""
+    if sp.issparse(matrix):
+        for start in range(0, matrix.data.size, _VALUES_A_LOOK):
+            yield matrix.data[start : start + _VALUES_A_LOOK]
+        return
+    for start in range(0, matrix.shape[0], _ROWS_A_LOOK):
+        rows = matrix[start : start + _ROWS_A_LOOK]
+        rows = rows.compute() if hasattr(rows, "compute") else rows
+        yield rows.data if sp.issparse(rows) else np.asarray(rows)
+
+
+def _judge(low: float, high: float, *, whole: bool) -> Finding:
+    if low < 0:
+        return Finding(None, f"it has negative values (smallest {low:.3g}), so it looks scaled")
+    if np.isinf(high):
+        return Finding(None, "it has infinite values")
+    if low == high:
+        return Finding(None, f"all its values are {low:g}")
+    return Finding("counts" if whole else "log" if high <= _LARGEST_LOG else "linear")

@@ -1,0 +1,153 @@
+"""Where results are in an AnnData: every slot and key that tamannot writes or reads."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData, ImplicitModificationWarning
+from numpy.typing import NDArray
+
+from tamannot.errors import ParameterError, ResultNotFoundError
+
+UNS = "tamannot"
+KINDS = ("score", "z", "p")
+_TABLES = {"score": "scores", "z": "z", "p": "p"}
+
+Array = NDArray[Any]
+
+
+def slot(key: str, name: str) -> str:
+    """Return the key of a result: ``tam_state`` for ``state``."""
+    return f"{key}_{name}"
+
+
+def check_key(key: str) -> str:
+    """Return the key if results can be stored under it.
+
+    Raises
+    ------
+    ParameterError
+        It is empty or would open a group in an HDF5 file.
+    """
+    if not key or "/" in key:
+        msg = f"key_added must be a name without '/', not {key!r}."
+        raise ParameterError(msg)
+    return key
+
+
+def write_tables(adata: AnnData, key: str, ids: Sequence[str], tables: Mapping[str, Array | None]) -> None:
+    """Write ``obsm["{key}_scores"]``, ``_z`` and ``_p``; those that are None are removed: a group is one run."""
+    for kind, values in tables.items():
+        name = slot(key, _TABLES[kind])
+        if values is None:
+            adata.obsm.pop(name, None)
+        else:
+            write_obsm(adata, name, ids, values)
+
+
+def write_obsm(adata: AnnData, name: str, columns: Sequence[str], values: Array) -> None:
+    """Write a table, cells by columns, float32."""
+    with _on_views():
+        adata.obsm[name] = pd.DataFrame(
+            values.astype(np.float32, copy=False), index=adata.obs_names, columns=list(columns)
+        )
+
+
+def write_obs(adata: AnnData, key: str, columns: Mapping[str, Array | pd.Categorical]) -> None:
+    """Write columns of obs, each named ``{key}_{name}``."""
+    with _on_views():
+        for name, values in columns.items():
+            adata.obs[slot(key, name)] = values
+
+
+def write_provenance(adata: AnnData, key: str, record: Mapping[str, Any]) -> None:
+    """Write the record of a run, replacing that of an earlier one under the same key."""
+    with _on_views():
+        runs = dict(adata.uns.get(UNS, {}))
+        runs[key] = dict(record)
+        adata.uns[UNS] = runs
+
+
+def write_colors(adata: AnnData, key: str, colors: Mapping[str, Sequence[str]]) -> None:
+    """Write the colours of categorical columns where scanpy looks for them."""
+    with _on_views():
+        for name, values in colors.items():
+            adata.uns[f"{slot(key, name)}_colors"] = np.array(list(values), dtype=object)
+
+
+def read_colors(adata: AnnData, key: str, name: str) -> list[str]:
+    """Return the colours of a categorical column, empty if there are none."""
+    return [str(c) for c in adata.uns.get(f"{slot(key, name)}_colors", [])]
+
+
+def read_table(adata: AnnData, key: str, kind: str) -> pd.DataFrame:
+    """Return a table of scores, z or p.
+
+    Raises
+    ------
+    ParameterError
+        There is no such kind.
+    ResultNotFoundError
+        It has not been computed.
+    """
+    if kind not in KINDS:
+        msg = f"kind is one of {', '.join(KINDS)}, not {kind!r}."
+        raise ParameterError(msg)
+    return read_obsm(adata, slot(key, _TABLES[kind]))
+
+
+def read_obsm(adata: AnnData, name: str) -> pd.DataFrame:
+    """Return a table that tamannot wrote.
+
+    Raises
+    ------
+    ResultNotFoundError
+        It has not been computed.
+    """
+    if name not in adata.obsm:
+        msg = f"No '{name}' in obsm. Run tamannot.tl.annotate(adata) or tamannot.tl.score(adata, …) first."
+        raise ResultNotFoundError(msg)
+    return pd.DataFrame(adata.obsm[name])
+
+
+def read_obs(adata: AnnData, key: str, names: Sequence[str]) -> pd.DataFrame:
+    """Return columns that tamannot wrote into obs, those that are there.
+
+    Raises
+    ------
+    ResultNotFoundError
+        None of them is.
+    """
+    have = [slot(key, n) for n in names if slot(key, n) in adata.obs]
+    if not have:
+        msg = f"No '{slot(key, names[0])}' in obs. Run tamannot.tl.annotate(adata) first."
+        raise ResultNotFoundError(msg)
+    return pd.DataFrame(adata.obs[have])
+
+
+def read_provenance(adata: AnnData, key: str) -> dict[str, Any]:
+    """Return the record of the run that wrote under a key.
+
+    Raises
+    ------
+    ResultNotFoundError
+        There was none.
+    """
+    runs = adata.uns.get(UNS, {})
+    if key not in runs:
+        have = f" There is: {', '.join(runs)}." if runs else ""
+        msg = f"No results under the key '{key}'.{have} Run tamannot.tl.annotate(adata) first."
+        raise ResultNotFoundError(msg)
+    return dict(runs[key])
+
+
+class _on_views(warnings.catch_warnings):  # noqa: N801 - used like a function
+    """Writing into a view makes it a copy, as everywhere in scanpy; anndata's warning of it is not ours."""
+
+    def __enter__(self) -> None:  # type: ignore[override]
+        super().__enter__()
+        warnings.simplefilter("ignore", ImplicitModificationWarning)

@@ -1,0 +1,64 @@
+"""What a run was made of, as data that h5ad and zarr can hold."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tamannot._adata import Unpacked
+from tamannot.scorers import NullBins, Plan, UCell
+
+
+def package_version() -> str:
+    """Return the version of the installed package."""
+    try:
+        return version("tamannot")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "unknown"
+
+
+def describe_run(data: Unpacked, plan: Plan, method: UCell, bins: NullBins | None) -> dict[str, Any]:
+    """Return the record of a scoring run: signatures with digests, matrix, ids, coverage, method."""
+    record: dict[str, Any] = {
+        "tamannot_version": package_version(),
+        "method": {"name": method.name, **asdict(method)},
+        "signatures": signature_table(plan),
+        "coverage": coverage_table(plan),
+        "matrix": {
+            "name": data.matrix,
+            "kind": data.kind,
+            "gene_ids": data.ids_from,
+            "species": data.species,
+            "n_obs": data.rows.shape[0],
+            "n_vars": data.rows.shape[1],
+            "candidates": np.array(data.looks, dtype=object),
+        },
+        "substitutions": pd.DataFrame(
+            {"found_as": [s.found_as for s in data.index.substitutions]},
+            index=pd.Index([s.symbol for s in data.index.substitutions], name="symbol", dtype=object),
+            dtype=object,
+        ),
+    }
+    if bins is not None:
+        record["null_reference"] = {"gene_ids": np.array(data.index.ids, dtype=object), "bin": bins.bin_of}
+    return record
+
+
+def signature_table(plan: Plan) -> pd.DataFrame:
+    """Return id, version, axis and content digest of every signature."""
+    rows = [(s.version, s.axis, s.digest) for s in plan.outputs]
+    return pd.DataFrame(rows, columns=["version", "axis", "digest"], index=pd.Index(plan.ids, name="signature"))
+
+
+def coverage_table(plan: Plan) -> pd.DataFrame:
+    """Return how many genes of each signature are in the data, and which are not."""
+    rows = [
+        (plan.n_genes(i), plan.n_present(i), plan.coverage(i), ",".join(plan.missing(i)))
+        for i in range(len(plan.outputs))
+    ]
+    columns = ["n_genes", "n_present", "coverage", "missing"]
+    return pd.DataFrame(rows, columns=columns, index=pd.Index(plan.ids, name="signature"))

@@ -1,0 +1,42 @@
+"""The two settings that are global."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tamannot.errors import ParameterError
+from tamannot.kernels._threads import available_threads
+
+
+@dataclass
+class Settings:
+    """How tamannot runs; nothing here changes a result.
+
+    Parameters
+    ----------
+    threads
+        Threads to use; None takes what the environment, the affinity and the container allow.
+    progress
+        Whether to show progress on stderr; None shows it in a terminal.
+    """
+
+    threads: int | None = None
+    progress: bool | None = None
+
+    def n_threads(self) -> int:
+        """Return the number of threads to use.
+
+        Raises
+        ------
+        ParameterError
+            ``threads`` is set to less than one.
+        """
+        if self.threads is None:
+            return available_threads()
+        if self.threads < 1:
+            msg = f"settings.threads must be at least 1, not {self.threads}."
+            raise ParameterError(msg)
+        return self.threads
+
+
+settings = Settings()

@@ -1,0 +1,5 @@
+"""The command line: arguments to one API call to an exit code."""
+
+from tamannot.cli._main import main
+
+__all__ = ["main"]

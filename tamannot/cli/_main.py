@@ -1,0 +1,147 @@
+"""``tamannot``: the commands and what they take.
+
+Exit codes: 0 done; 1 a bug, with its traceback; 2 something about the input, in one message.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tamannot.errors import TamannotError
+
+app = typer.Typer(
+    name="tamannot",
+    help="Annotate tumour-associated macrophages in single-cell data.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Species(StrEnum):
+    """Species of the data."""
+
+    AUTO = "auto"
+    HUMAN = "human"
+    MOUSE = "mouse"
+
+
+class Tissue(StrEnum):
+    """Tissue of the sample."""
+
+    AUTO = "auto"
+    BRAIN = "brain"
+    OTHER = "other"
+
+
+Input = Annotated[Path, typer.Argument(metavar="IN", help="An h5ad file or a zarr folder. It is never changed.")]
+Layer = Annotated[str | None, typer.Option(help="Matrix to use: X, raw, or a layer. Default: the best usable one.")]
+GeneSymbols = Annotated[str | None, typer.Option(help="Column of var with symbols or Ensembl ids.")]
+SpeciesOption = Annotated[Species, typer.Option(help="Species of the data.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads. Default: what the machine allows.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+
+
+@app.command()
+def annotate(
+    source: Input,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="OUT", help="The same with annotations: .h5ad or .zarr.")
+    ] = None,
+    table: Annotated[Path | None, typer.Option(help="The annotations alone: .csv or .parquet.")] = None,
+    layer: Layer = None,
+    gene_symbols: GeneSymbols = None,
+    species: SpeciesOption = Species.AUTO,
+    tissue: Annotated[Tissue, typer.Option(help="Outside the brain there are no microglia.")] = Tissue.AUTO,
+    compartment_key: Annotated[
+        str | None, typer.Option(help="Column of obs with compartments, instead of the gate.")
+    ] = None,
+    sample_key: Annotated[str | None, typer.Option(help="Column of obs with the sample.")] = None,
+    signatures: Annotated[
+        Path | None, typer.Option(help="Signatures of your own (.toml, folder, .gmt), added to the library.")
+    ] = None,
+    threads: Threads = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Call compartment, origin, state and ferroptosis programs of every cell.
+
+    OUT appears whole or not at all. A summary goes to stdout, progress to stderr.
+    """
+    from tamannot._settings import settings  # noqa: PLC0415 - commands import what they need
+    from tamannot.cli._show import print_summary, stages  # noqa: PLC0415
+    from tamannot.signature import read_signatures  # noqa: PLC0415
+    from tamannot.stream import annotate_file  # noqa: PLC0415
+
+    settings.threads = threads
+    with stages(quiet=quiet) as report:
+        summary = annotate_file(
+            source,
+            out,
+            table=table,
+            signatures=read_signatures(signatures) if signatures else None,
+            overwrite=overwrite,
+            report=report,
+            layer=layer,
+            gene_symbols=gene_symbols,
+            species=species.value,
+            tissue=tissue.value,
+            compartment_key=compartment_key,
+            sample_key=sample_key,
+        )
+    print_summary(summary, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def check(
+    source: Input,
+    layer: Layer = None,
+    gene_symbols: GeneSymbols = None,
+    species: SpeciesOption = Species.AUTO,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a file holds and what an annotation would use: matrix, gene ids, coverage.
+
+    Exits with 0 if the file can be annotated, with 2 and what to do if not.
+    """
+    from tamannot.cli._show import print_check, stages  # noqa: PLC0415
+    from tamannot.stream import check_file  # noqa: PLC0415
+
+    with stages(quiet=quiet) as report:
+        found = check_file(source, layer=layer, gene_symbols=gene_symbols, species=species.value, report=report)
+    print_check(found, as_json=as_json, quiet=quiet)
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        from tamannot._provenance import package_version  # noqa: PLC0415
+
+        typer.echo(f"tamannot {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=lambda v: _version(wanted=v), is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Annotate tumour-associated macrophages in single-cell data."""
+
+
+def main() -> None:
+    """Run the command line; what is wrong with the input is told in one message, with exit code 2."""
+    try:
+        app()
+    except TamannotError as error:
+        print(f"tamannot: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,114 @@
+"""What the command line prints: results to stdout, progress to stderr."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tamannot.stream import FileCheck, FileSummary
+
+_REASONS = {
+    "low_signal": "no program above its null",
+    "ambiguous": "two answers too close",
+    "low_coverage": "too few genes in the data",
+    "not_applicable": "not offered outside the brain",
+    "unfamiliar": "unlike anything known",
+}
+_FEW = 8
+
+
+@contextmanager
+def stages(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show the stage that a run is in, on a terminal only."""
+    console = Console(stderr=True, highlight=False)
+    if quiet or not console.is_terminal:
+        yield lambda stage: None
+        return
+    with console.status("starting") as status:
+        yield lambda stage: status.update(Text(stage))
+
+
+def print_summary(summary: FileSummary, *, as_json: bool, quiet: bool) -> None:
+    """Print what was found: cells, macrophages, origins, states, who is unassigned and why."""
+    if as_json:
+        print(json.dumps(dataclasses.asdict(summary) | {"n_macrophages": summary.n_macrophages}, indent=2))
+        return
+    if quiet:
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for label, text in _summary_lines(summary):
+        console.print(Text(f"{label:<14}", style="bold"), Text(text), sep="")
+
+
+def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
+    """Print what a file holds and how well it covers each signature."""
+    if as_json:
+        fields: dict[str, Any] = {f.name: getattr(found, f.name) for f in dataclasses.fields(found)}
+        print(json.dumps(fields | {"coverage": found.coverage.to_dict(orient="index")}, indent=2))
+        return
+    if quiet:
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(f"{found.path}: {found.n_obs:,} cells; can be annotated"))
+    for line in found.candidates:
+        chosen = "used  " if line.startswith(f"{found.matrix}:") else "      "
+        console.print(Text(f"  {chosen}{line}"))
+    console.print(Text(f"  species {found.species}, genes by {found.gene_ids}"))
+    if found.substitutions:
+        console.print(Text(f"  former symbols: {_mapping(found.substitutions)}"))
+    console.print(_coverage_table(found))
+
+
+def _summary_lines(summary: FileSummary) -> list[tuple[str, str]]:
+    n = summary.n_macrophages
+    rivals = {k: v for k, v in summary.compartments.items() if k not in ("macrophage", "unassigned")}
+    lines = [
+        ("file", f"{summary.path}: {summary.n_obs:,} cells × {summary.n_vars:,} genes"),
+        ("matrix", f"{summary.matrix} ({summary.kind}), genes by {summary.gene_ids}, {summary.species}"),
+        ("macrophages", f"{n:,} of {summary.n_obs:,} cells ({n / max(summary.n_obs, 1):.1%})"),
+        ("others", f"{_mapping_counts(rivals)}; unassigned {summary.compartments.get('unassigned', 0):,}"),
+        ("origins", _calls(summary.origins, summary.origin_status)),
+        ("states", _calls(summary.states, summary.state_status)),
+    ]
+    if summary.low_coverage:
+        worst = sorted(summary.low_coverage.items(), key=lambda item: item[1])
+        shown = ", ".join(f"{name} {share:.0%}" for name, share in worst[:_FEW])
+        more = f" and {len(worst) - _FEW} more" if len(worst) > _FEW else ""
+        lines.append(("low coverage", f"{shown}{more}: fewer than half of the genes are in the data"))
+    if summary.substitutions:
+        lines.append(("former names", _mapping(summary.substitutions)))
+    lines += [("note", note) for note in summary.notes]
+    lines.append(("confidence", "fixed rule on z; probabilities are not calibrated"))
+    lines += [("written", path) for path in summary.outputs]
+    return lines
+
+
+def _calls(labels: dict[str, int], status: dict[str, int]) -> str:
+    called = {k: v for k, v in labels.items() if k != "unassigned"}
+    text = _mapping_counts(called)
+    if not labels.get("unassigned"):
+        return text
+    reasons = ", ".join(f"{_REASONS[r]} {n:,}" for r, n in status.items() if r in _REASONS)
+    return f"{text}; unassigned {labels['unassigned']:,} ({reasons})"
+
+
+def _mapping_counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items()) or "none"
+
+
+def _mapping(names: dict[str, str]) -> str:
+    return ", ".join(f"{symbol} found as {found}" for symbol, found in names.items())
+
+
+def _coverage_table(found: FileCheck) -> Table:
+    table = Table("signature", "genes", "in the data", "coverage", box=None, pad_edge=False)
+    for name, row in found.coverage.iterrows():
+        table.add_row(Text(str(name)), str(row["n_genes"]), str(row["n_present"]), f"{row['coverage']:.0%}")
+    return table

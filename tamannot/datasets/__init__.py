@@ -1,0 +1,5 @@
+"""``tam.datasets``: the example data."""
+
+from tamannot.datasets._oligodendroglioma import oligodendroglioma
+
+__all__ = ["oligodendroglioma"]

@@ -1,0 +1,74 @@
+"""Every exception and warning that tamannot raises.
+
+Each error refines a builtin, so that ``except LookupError`` works as Python users expect, and each
+message says what was seen, where, and what to do next.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CoverageWarning",
+    "GeneIdError",
+    "InputFileError",
+    "MatrixError",
+    "OutputError",
+    "ParameterError",
+    "ResultNotFoundError",
+    "SignatureFormatError",
+    "SignatureNotFoundError",
+    "SpeciesError",
+    "TamannotError",
+    "TamannotWarning",
+]
+
+
+class TamannotError(Exception):
+    """Something about the user's input or call that tamannot cannot work with."""
+
+
+class SignatureNotFoundError(TamannotError, LookupError):
+    """No signature of that id or version."""
+
+
+class SignatureFormatError(TamannotError, ValueError):
+    """A signature, or a file of signatures, that does not follow the format."""
+
+
+class GeneIdError(TamannotError, ValueError):
+    """Gene ids that cannot be matched: none known, or one that stands for two columns."""
+
+
+class SpeciesError(TamannotError, ValueError):
+    """Data of another species than the signatures."""
+
+
+class MatrixError(TamannotError, ValueError):
+    """No usable expression matrix: absent, empty, negative, not finite."""
+
+
+class ParameterError(TamannotError, ValueError):
+    """A parameter outside its range, or a column that is not there."""
+
+
+class ResultNotFoundError(TamannotError, KeyError):
+    """A result was asked for that has not been computed."""
+
+    def __str__(self) -> str:
+        """Return the message itself: KeyError would show its repr."""
+        return str(self.args[0]) if self.args else ""
+
+
+class InputFileError(TamannotError, OSError):
+    """A file that is absent, damaged, or of a kind that tamannot does not read."""
+
+
+class OutputError(TamannotError, OSError):
+    """A result that cannot be written where it was asked for."""
+
+
+class TamannotWarning(UserWarning):
+    """Base of all warnings of tamannot."""
+
+
+class CoverageWarning(TamannotWarning):
+    """Too few genes of a signature are in the data."""

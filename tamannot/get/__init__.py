@@ -1,0 +1,6 @@
+"""``tam.get``: results as tables. Nothing here writes."""
+
+from tamannot.get._evidence import evidence
+from tamannot.get._tables import annotations, coverage, scores
+
+__all__ = ["annotations", "coverage", "evidence", "scores"]

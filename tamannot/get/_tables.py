@@ -1,0 +1,108 @@
+"""Results of scoring and annotation as tables."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pandas as pd
+from anndata import AnnData
+
+import tamannot._adata as slots
+from tamannot.errors import ResultNotFoundError
+
+ANNOTATIONS = (
+    "compartment",
+    "compartment_prob",
+    "compartment_status",
+    "origin",
+    "origin_prob",
+    "origin_status",
+    "state",
+    "state_prob",
+    "state_status",
+    "programs",
+    "mixed_lineage",
+    "dual_m1_m2",
+    "ferroptosis_drive",
+    "ferroptosis_defence",
+    "ferroptosis_balance",
+)
+# The reviews call lipid-associated macrophages immunoregulatory, too; this is their coarser naming.
+_STATE_PARENT = {"lipid_associated": "immunoregulatory", "immunoregulatory": "immunoregulatory"}
+
+
+def scores(adata: AnnData, key: str = "tam", *, kind: Literal["score", "z", "p"] = "score") -> pd.DataFrame:
+    """Return the table of scores, z or p.
+
+    Parameters
+    ----------
+    adata
+        A scored or annotated object.
+    key
+        The ``key_added`` of the run.
+    kind
+        ``"score"`` in [0, 1]; ``"z"`` and ``"p"`` against the matched null, if it was asked for.
+
+    Returns
+    -------
+    Cells × signatures, float32; a copy.
+
+    Raises
+    ------
+    ResultNotFoundError
+        It has not been computed.
+    """
+    return slots.read_table(adata, key, kind).copy()
+
+
+def coverage(adata: AnnData, key: str = "tam") -> pd.DataFrame:
+    """Return how many genes of each signature were in the data.
+
+    Parameters
+    ----------
+    adata
+        A scored or annotated object.
+    key
+        The ``key_added`` of the run.
+
+    Returns
+    -------
+    One row a signature: ``n_genes``, ``n_present``, ``coverage`` (0 to 1), ``missing`` (symbols).
+
+    Raises
+    ------
+    ResultNotFoundError
+        Nothing has been computed under the key.
+    """
+    return pd.DataFrame(slots.read_provenance(adata, key)["coverage"]).copy()
+
+
+def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:
+    """Return the annotation of every cell as one table.
+
+    Parameters
+    ----------
+    adata
+        An annotated object.
+    key
+        The ``key_added`` of the run.
+
+    Returns
+    -------
+    One row a cell: the columns that `tl.annotate` wrote into ``obs``, and ``{key}_state_parent``, the
+    coarser naming of the reviews, in which lipid-associated macrophages are immunoregulatory as well.
+
+    Raises
+    ------
+    ResultNotFoundError
+        The object is not annotated.
+    """
+    table = slots.read_obs(adata, key, ANNOTATIONS).copy()
+    state = slots.slot(key, "state")
+    if state not in table:
+        msg = f"No '{state}' in obs. Run tamannot.tl.annotate(adata) first."
+        raise ResultNotFoundError(msg)
+    labels = table[state].astype(str)
+    place = list(table.columns).index(state) + 1
+    table.insert(place, slots.slot(key, "state_parent"), pd.Categorical(labels.replace(_STATE_PARENT)))
+    return table

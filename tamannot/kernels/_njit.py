@@ -1,0 +1,20 @@
+"""The only entry to numba: how every kernel is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def njit(function: F) -> F:
+    """Compile lazily to machine code that holds no lock and is cached on disk.
+
+    Kernels are serial: threads are ours (`over_rows`), because numba's own pool may not be entered
+    from two threads at once. Without ``fastmath`` the bits are those of plain Python.
+    """
+    compiled: F = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return compiled

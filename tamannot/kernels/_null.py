@@ -1,0 +1,200 @@
+"""The matched null: what a random signature of the same expression would score in a cell.
+
+Genes are cut into bins by their mean rank depth over reference cells. A signature with ``c`` genes in a
+bin is compared with ``c`` genes drawn from that bin without replacement, in closed form: mean, variance
+and third moment of the weighted sum follow from the moments of the bin in this cell. No random numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.special
+from numpy.typing import NDArray
+
+from tamannot.kernels._njit import njit
+
+Array = NDArray[Any]
+
+N_BINS = 25
+FIRST_BIN = 50
+# Below these nothing can be said of a signature in a cell.
+MIN_GENES = 5
+MIN_EXPECTED = 2.0
+_NORMAL_SKEW = 0.01
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Per signature, the bins merged until each holds enough genes, with the weights that fall in them.
+
+    All arrays run over groups; those of signature ``s`` are ``start[s]`` to ``start[s + 1]``.
+    """
+
+    start: Array
+    first_bin: Array
+    last_bin: Array
+    size: Array
+    w1: Array
+    """Sum of weights: multiplies the mean of the bin."""
+    w2: Array
+    """Multiplies the population variance of the bin."""
+    w3: Array
+    """Multiplies the third central moment of the bin."""
+    members: Array
+    """Genes of the signature in the group."""
+
+
+def expression_bins(depth: Array) -> Array:
+    """Return the bin of each gene: log-spaced in the rank of depth, highest expression first.
+
+    Parameters
+    ----------
+    depth
+        Rank depth summed over the reference cells, shape ``(n_genes,)``. Genes of equal depth share a
+        bin, so that the order of genes does not matter; above all those never seen.
+    """
+    n = depth.size
+    first = min(FIRST_BIN, n)
+    edges = np.unique(np.rint(first * (n / first) ** (np.arange(N_BINS) / (N_BINS - 1))).astype(np.int64))
+    descending = np.sort(-depth)
+    rank = np.searchsorted(descending, -depth, side="left")
+    bins = np.searchsorted(edges, rank, side="right")
+    return np.asarray(np.unique(bins, return_inverse=True)[1], np.int32)
+
+
+def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_of: Array) -> Groups:
+    """Merge, for each signature, neighbouring bins until each holds ``2 c + 10`` genes for its ``c``.
+
+    Parameters
+    ----------
+    bin_size
+        Genes of each bin.
+    columns, weights
+        Per signature, the columns of its genes in the data and their weights, negative for down genes.
+    bin_of
+        Bin of each gene.
+    """
+    start, rows = [0], []
+    for cols, w in zip(columns, weights, strict=True):
+        rows += _groups_of_one(bin_size, bin_of[cols], w)
+        start.append(len(rows))
+    table = np.array(rows, float).reshape(-1, 7)
+    as_int = [table[:, i].astype(np.int64) for i in range(3)]
+    return Groups(np.array(start), *as_int, *(np.ascontiguousarray(table[:, i]) for i in range(3, 7)))
+
+
+def _groups_of_one(bin_size: Array, gene_bins: Array, weights: Array) -> list[tuple[float, ...]]:
+    spans: list[list[int]] = []
+    counts = np.bincount(gene_bins, minlength=bin_size.size)
+    first = 0
+    for b in range(bin_size.size):
+        if _large_enough(bin_size, counts, first, b):
+            spans.append([first, b])
+            first = b + 1
+    if first < bin_size.size:  # the lowest bins are left over: they join the group above
+        spans[-1:] = [[spans[-1][0] if spans else 0, bin_size.size - 1]]
+    rows = [_group_row(bin_size, gene_bins, weights, *span) for span in spans]
+    return [r for r in rows if r[-1] > 0]
+
+
+def _large_enough(bin_size: Array, counts: Array, first: int, last: int) -> bool:
+    genes = int(counts[first : last + 1].sum())
+    return int(bin_size[first : last + 1].sum()) >= (2 * genes + 10)
+
+
+def _group_row(bin_size: Array, gene_bins: Array, weights: Array, first: int, last: int) -> tuple[float, ...]:
+    n = float(bin_size[first : last + 1].sum())
+    w = weights[(gene_bins >= first) & (gene_bins <= last)]
+    s1, s2, s3 = (float((w**p).sum()) for p in (1, 2, 3))
+    variance = n / (n - 1) * (s2 - s1**2 / n) if n > 1 else 0.0
+    third = n**2 / ((n - 1) * (n - 2)) * (s3 - 3 * s2 * s1 / n + 2 * s1**3 / n**2) if n > 2 else 0.0
+    return (first, last, n, s1, variance, third, float(w.size))
+
+
+@njit
+def null_moments(
+    moments: Array,
+    start: Array,
+    first_bin: Array,
+    last_bin: Array,
+    size: Array,
+    w1: Array,
+    w2: Array,
+    w3: Array,
+    members: Array,
+    out: Array,
+) -> None:
+    """Write mean, variance, third central moment and expected number of detected genes of each signature.
+
+    Parameters
+    ----------
+    moments
+        What `bin_moments` wrote, shape ``(n_cells, n_bins, 4)``.
+    start, first_bin, last_bin, size, w1, w2, w3, members
+        The fields of `Groups`.
+    out
+        Output, shape ``(n_cells, n_signatures, 4)``.
+    """
+    for i in range(moments.shape[0]):
+        for s in range(start.size - 1):
+            mean, variance, third, expected = 0.0, 0.0, 0.0, 0.0
+            for g in range(start[s], start[s + 1]):
+                m1, m2, m3, positive = 0.0, 0.0, 0.0, 0.0
+                for b in range(first_bin[g], last_bin[g] + 1):
+                    m1 += moments[i, b, 0]
+                    m2 += moments[i, b, 1]
+                    m3 += moments[i, b, 2]
+                    positive += moments[i, b, 3]
+                m1 /= size[g]
+                m2 /= size[g]
+                m3 /= size[g]
+                mean += w1[g] * m1
+                variance += w2[g] * (m2 - m1 * m1)
+                third += w3[g] * (m3 - 3.0 * m1 * m2 + 2.0 * m1**3)
+                expected += members[g] * positive / size[g]
+            out[i, s, 0] = mean
+            out[i, s, 1] = variance
+            out[i, s, 2] = third
+            out[i, s, 3] = expected
+
+
+def z_and_p(sums: Array, null: Array, n_present: Array) -> tuple[Array, Array]:
+    """Return z and the one-sided upper p of signature sums against their null.
+
+    Parameters
+    ----------
+    sums
+        Weighted sums of depths, shape ``(n_cells, n_signatures)``.
+    null
+        What `null_moments` wrote, shape ``(n_cells, n_signatures, 4)``.
+    n_present
+        Genes of each signature in the data.
+
+    Returns
+    -------
+    z
+        0 where the null has no variance: nothing can be said for or against.
+    p
+        From a Pearson III distribution with the null's skewness (normal where there is next to none);
+        NaN where fewer than 5 genes are present or fewer than 2 expected to be detected.
+    """
+    mean, variance, third, expected = (null[..., i] for i in range(4))
+    spread = np.sqrt(np.maximum(variance, 0.0))
+    some = spread > 1e-9
+    spread = np.where(some, spread, 1.0)
+    z = np.where(some, (sums - mean) / spread, 0.0)
+    skew = np.where(some, third / spread**3, 0.0)
+    p = _upper_tail(z, skew)
+    p[~some | (n_present < MIN_GENES) | (expected < MIN_EXPECTED)] = np.nan
+    return z, p
+
+
+def _upper_tail(z: Array, skew: Array) -> Array:
+    p = scipy.special.ndtr(-z)
+    skewed = skew >= _NORMAL_SKEW
+    k = 4.0 / skew[skewed] ** 2
+    p[skewed] = scipy.special.gammaincc(k, np.maximum(k + z[skewed] * np.sqrt(k), 0.0))
+    return np.asarray(p)

@@ -1,0 +1,67 @@
+"""A label for every cell, with its probability and the reason where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+UNASSIGNED = "unassigned"
+NOT_MACROPHAGE = "not_macrophage"
+
+ASSIGNED = "assigned"
+LOW_SIGNAL = "low_signal"
+AMBIGUOUS = "ambiguous"
+LOW_COVERAGE = "low_coverage"
+NOT_APPLICABLE = "not_applicable"
+
+# z of the one-sided p = 0.01 of a normal: where a program counts as present in a cell.
+PRESENT_P = 0.01
+PRESENT_Z = 2.326
+
+
+@dataclass(frozen=True)
+class Call:
+    """Labels of one question, one a cell."""
+
+    label: Array
+    """Ids, ``unassigned`` or ``not_macrophage``; object array of str."""
+    status: Array
+    """Why: ``assigned``, ``low_signal``, ``ambiguous``, …; object array of str."""
+    proba: Array
+    """Cells × classes, in [0, 1], finite for every cell. Not calibrated: a monotone reading of z or p."""
+    classes: tuple[str, ...]
+    prob: Array
+    """Row maximum of ``proba``; NaN where the question does not arise."""
+
+
+def blank(n_cells: int, value: str) -> Array:
+    """Return an array of one text for every cell."""
+    return np.full(n_cells, value, dtype=object)
+
+
+def below(p: Array, level: float) -> Array:
+    """Say where p is known and below a level."""
+    return np.asarray(np.nan_to_num(p, nan=1.0) < level)
+
+
+def best_two(values: Array) -> tuple[Array, Array, Array]:
+    """Return the column of each row's greatest value, that value, and the second greatest (-inf if none)."""
+    best = np.argmax(values, axis=1)
+    rows = np.arange(values.shape[0])
+    rest = values.astype(float, copy=True)
+    rest[rows, best] = -np.inf
+    return best, values[rows, best], rest.max(axis=1)
+
+
+def only_macrophages(call: Call, is_macrophage: Array) -> Call:
+    """Return the call with ``not_macrophage`` for all other cells; probabilities of classes are kept."""
+    label, status, prob = call.label.copy(), call.status.copy(), call.prob.copy()
+    label[~is_macrophage] = NOT_MACROPHAGE
+    status[~is_macrophage] = NOT_MACROPHAGE
+    prob[~is_macrophage] = np.nan
+    return Call(label, status, call.proba, call.classes, prob)

@@ -1,0 +1,91 @@
+"""Where a macrophage resembles to come from: the fixed rule."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tamannot.models._call import (
+    AMBIGUOUS,
+    ASSIGNED,
+    LOW_COVERAGE,
+    LOW_SIGNAL,
+    NOT_APPLICABLE,
+    UNASSIGNED,
+    Array,
+    Call,
+    below,
+    best_two,
+    blank,
+    only_macrophages,
+)
+from tamannot.scorers import Scores
+
+MICROGLIA, MONOCYTE_DERIVED, BORDER = CLASSES = ("microglia", "monocyte_derived", "border_associated")
+_BRAIN_LINEAGES = ("glial_like", "oligodendrocyte", "opc", "neuron", "ependymal")
+# Positive evidence for the class itself, and a clear lead over its rivals: a microglia program that is
+# low is no evidence of monocyte origin.
+_EVIDENCE_P = 0.05
+_LEAD = 1.0
+# Border-associated macrophages share most genes with the scavenger program, so they need more.
+_BORDER_P = 0.001
+_MIN_SHARE, _MIN_CELLS = 0.02, 5
+_ABSENT = -1e9
+
+
+def call_origin(scores: Scores, is_macrophage: Array, *, brain: bool) -> Call:
+    """Call the origin of macrophages by positive evidence for each class.
+
+    Microglia or monocyte-derived: p < 0.05 and z at least 1 above the rivals'. Border-associated: p < 0.001,
+    ahead of both and of the scavenger program, and not interferon-primed (SIGLEC1 is an interferon gene).
+    Outside the brain only monocyte-derived is offered.
+
+    Parameters
+    ----------
+    scores
+        Scores with a null, of the origins, `immunoregulatory_scavenger` and `interferon_primed`.
+    is_macrophage
+        Which cells to call.
+    brain
+        Whether the sample is of the brain.
+    """
+    z = np.stack([scores.column("z", c) for c in CLASSES], axis=1).astype(float)
+    p = np.stack([scores.column("p", c) for c in CLASSES], axis=1)
+    border_fits = _border_fits(scores)
+    ranked = np.where(np.arange(3) == 2, np.where(border_fits[:, None], z, _ABSENT), z)
+    best, first, second = best_two(ranked)
+    evident = below(p, _EVIDENCE_P)[np.arange(len(z)), best]
+    leads = first - second >= _LEAD
+    label, status = blank(len(z), UNASSIGNED), blank(len(z), LOW_SIGNAL)
+    status[evident & ~leads] = AMBIGUOUS
+    status[~np.isfinite(p).any(axis=1) & (z == 0).all(axis=1)] = LOW_COVERAGE
+    called = evident & leads
+    label[called], status[called] = np.array(CLASSES, dtype=object)[best[called]], ASSIGNED
+    if not brain:
+        resident = called & (best != CLASSES.index(MONOCYTE_DERIVED))
+        label[resident], status[resident] = UNASSIGNED, NOT_APPLICABLE
+    proba = _softmax(np.where(np.arange(3) == 2, z - 2 * _LEAD, z))
+    return only_macrophages(Call(label, status, proba, CLASSES, proba.max(axis=1)), is_macrophage)
+
+
+def looks_like_brain(compartment: Array, scores: Scores, is_macrophage: Array) -> tuple[bool, str]:
+    """Say whether the sample is of the brain, and why: neural or glial cells, or convincing microglia."""
+    neural = int(np.isin(compartment, _BRAIN_LINEAGES).sum())
+    if neural >= max(_MIN_CELLS, _MIN_SHARE * compartment.size):
+        return True, f"{neural:,} neural or glial cells"
+    microglia = int((is_macrophage & below(scores.column("p", MICROGLIA), _BORDER_P)).sum())
+    if microglia >= max(_MIN_CELLS, _MIN_SHARE * is_macrophage.sum()):
+        return True, f"{microglia:,} convincing microglia"
+    return False, "no neural or glial cells and no convincing microglia"
+
+
+def _border_fits(scores: Scores) -> Array:
+    z = scores.column("z", BORDER)
+    evident = below(scores.column("p", BORDER), _BORDER_P)
+    over_scavenger = z > scores.column("z", "immunoregulatory_scavenger")
+    no_interferon = ~below(scores.column("p", "interferon_primed"), 0.01)
+    return np.asarray(evident & over_scavenger & no_interferon)
+
+
+def _softmax(z: Array) -> Array:
+    weights = np.exp(z - z.max(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)

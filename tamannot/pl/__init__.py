@@ -1,0 +1,5 @@
+"""``tam.pl``: pictures of results. Nothing here writes into the data or to disk."""
+
+from tamannot.pl._states import states
+
+__all__ = ["states"]

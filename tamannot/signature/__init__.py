@@ -1,0 +1,17 @@
+"""Signatures: values, files, and the bundled library."""
+
+from tamannot.signature._model import Gene, Reference, Signature, SignatureFile, SignatureSet
+from tamannot.signature._read import read_signatures
+from tamannot.signature._store import AXES, load_signature, load_signatures
+
+__all__ = [
+    "AXES",
+    "Gene",
+    "Reference",
+    "Signature",
+    "SignatureFile",
+    "SignatureSet",
+    "load_signature",
+    "load_signatures",
+    "read_signatures",
+]

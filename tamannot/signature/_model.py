@@ -1,0 +1,267 @@
+"""Signatures as immutable values: what a marker set is, wherever it was read from."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from tamannot.errors import SignatureFormatError
+
+__all__ = ["Gene", "Reference", "Signature", "SignatureFile", "SignatureSet"]
+
+Axis = Literal[
+    "compartment",
+    "origin",
+    "state",
+    "overlay",
+    "polarization",
+    "ferroptosis",
+    "module",
+    "context",
+    "quality",
+    "published",
+    "custom",
+]
+Species = Literal["human", "mouse", "any"]
+Direction = Literal["up", "down"]
+Effect = Literal["drives", "restrains", "context", "none"]
+
+LIBRARY_ID = r"^[a-z0-9_]+$"
+SEMVER = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$"
+MODULE_REF = r"^[a-z0-9_]+@(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$"
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+# An id becomes the name of an HDF5 dataset, where "/" would open a group.
+SignatureId = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^/\x00-\x1f]+$")]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Reference(_Value):
+    """Where a statement about a gene comes from."""
+
+    key: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
+    citation: Text
+    doi: Annotated[str, StringConstraints(pattern=r"^10\.\d{4,9}/\S+$")] | None = None
+    pmid: Annotated[str, StringConstraints(pattern=r"^\d+$")] | None = None
+    url: str | None = None
+    locator: str | None = None
+    checked: bool = True
+    """False where the source, or that it says so, is known from memory only."""
+    note: str | None = None
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> Self:
+        if self.checked and not (self.doi or self.pmid or self.url):
+            msg = f"reference '{self.key}' needs a doi, pmid or url, or checked = false"
+            raise ValueError(msg)
+        return self
+
+
+class Gene(_Value):
+    """One gene of a signature, with its direction, weight and sources."""
+
+    symbol: Text
+    ensembl: Annotated[str, StringConstraints(pattern=r"^ENS(MUS)?G\d{11}$")] | None = None
+    direction: Direction = "up"
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    references: tuple[str, ...] = ()
+    evidence: Annotated[int, Field(ge=0)] | None = None
+    """Number of independent sources that support the gene in this signature."""
+    note: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The stable identity used in digests: the Ensembl id, else ``symbol:X``."""
+        return self.ensembl or f"symbol:{self.symbol}"
+
+
+class _Fields(_Value):
+    """The fields that a signature in memory and a signature file share."""
+
+    schema_version: Literal[1] = 1
+    id: SignatureId
+    version: Annotated[str, StringConstraints(pattern=SEMVER)] = "0.0.0"
+    title: str = ""
+    description: str = ""
+    axis: Axis = "custom"
+    species: Species = "any"
+    cell_ontology: tuple[Annotated[str, StringConstraints(pattern=r"^CL:\d{7}$")], ...] = ()
+    licence: str = ""
+    created: datetime.date | None = None
+    provisional: bool = False
+    """Fewer than five referenced genes: usable, but not to be leant on."""
+    per_cell: bool = True
+    """False where the genes are too sparse or too ubiquitous to be read cell by cell."""
+    effect_self: Effect | None = None
+    effect_neighbour: Effect | None = None
+    combine: Literal["max"] = "max"
+    genes: tuple[Gene, ...] = ()
+    references: tuple[Reference, ...] = ()
+
+    @model_validator(mode="after")
+    def _genes_are_distinct(self) -> Self:
+        for field in ("symbol", "ensembl"):
+            repeated = _repeated(v for g in self.genes if (v := getattr(g, field)))
+            if repeated:
+                msg = f"gene {', '.join(repeated)} is listed more than once"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> Self:
+        repeated = _repeated(r.key for r in self.references)
+        if repeated:
+            msg = f"reference {', '.join(repeated)} is defined more than once"
+            raise ValueError(msg)
+        known = {r.key for r in self.references}
+        for gene in self.genes:
+            if unknown := [k for k in gene.references if k not in known]:
+                msg = f"gene {gene.symbol} cites {', '.join(unknown)}, which the file does not define"
+                raise ValueError(msg)
+        return self
+
+
+class SignatureFile(_Fields):
+    """A file of the library: ``signatures/<species>/<id>/<version>.toml``.
+
+    Stricter than a signature in memory: everything that a citation needs must be there.
+    """
+
+    id: Annotated[str, StringConstraints(pattern=LIBRARY_ID)]
+    version: Annotated[str, StringConstraints(pattern=SEMVER)]
+    title: Text
+    description: Text
+    axis: Axis
+    species: Literal["human", "mouse"]
+    licence: Text
+    created: datetime.date
+    modules: tuple[Annotated[str, StringConstraints(pattern=MODULE_REF)], ...] = ()
+
+    @model_validator(mode="after")
+    def _has_content(self) -> Self:
+        if bool(self.genes) == bool(self.modules):
+            msg = "a signature has either genes or modules"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _genes_are_cited(self) -> Self:
+        if uncited := [g.symbol for g in self.genes if not g.references]:
+            msg = f"gene {', '.join(uncited)} has no reference"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _genes_are_sorted(self) -> Self:
+        symbols = [g.symbol for g in self.genes]
+        if symbols != sorted(symbols):
+            msg = "genes must be sorted by symbol, so that a change is a clean diff"
+            raise ValueError(msg)
+        return self
+
+
+class Signature(_Fields):
+    """A named, versioned set of genes, or a composite of such sets.
+
+    A composite has ``modules`` and no genes of its own; its score in a cell is the greatest of the
+    scores of its modules.
+    """
+
+    modules: tuple[Signature, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_content(self) -> Self:
+        if not self.genes and not self.modules:
+            msg = f"signature '{self.id}' has no genes"
+            raise ValueError(msg)
+        if self.genes and self.modules:
+            msg = f"signature '{self.id}' has both genes and modules"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def name(self) -> str:
+        """``id@version``."""
+        return f"{self.id}@{self.version}"
+
+    @property
+    def up(self) -> tuple[Gene, ...]:
+        """Genes whose expression raises the score."""
+        return tuple(g for g in self.genes if g.direction == "up")
+
+    @property
+    def down(self) -> tuple[Gene, ...]:
+        """Genes whose expression lowers the score."""
+        return tuple(g for g in self.genes if g.direction == "down")
+
+    @cached_property
+    def parts(self) -> tuple[Signature, ...]:
+        """The signatures with genes that make this one up: itself, unless it is a composite."""
+        return tuple(p for m in self.modules for p in m.parts) if self.modules else (self,)
+
+    @cached_property
+    def all_genes(self) -> tuple[Gene, ...]:
+        """The genes of all parts, each once, in the order of the parts."""
+        return tuple({g.key: g for part in self.parts for g in part.genes}.values())
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of what is scored: species, genes, directions and weights; texts do not count."""
+        content: dict[str, Any] = {"species": self.species}
+        if self.modules:
+            content |= {"combine": self.combine, "modules": sorted(m.digest for m in self.modules)}
+        else:
+            content["genes"] = sorted([g.key, g.direction, g.weight] for g in self.genes)
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class SignatureSet(Mapping[str, Signature]):
+    """Signatures by id, in a fixed order; behaves like an immutable mapping."""
+
+    def __init__(self, signatures: Iterable[Signature] = ()) -> None:
+        members = tuple(signatures)
+        if repeated := _repeated(s.id for s in members):
+            msg = f"Signature id {', '.join(repeated)} occurs more than once; ids must be unique in a set."
+            raise SignatureFormatError(msg)
+        self._by_id = {s.id: s for s in members}
+
+    def __getitem__(self, key: str) -> Signature:
+        return self._by_id[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_id)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __or__(self, other: Mapping[str, Signature]) -> SignatureSet:
+        """Return the union; a signature of ``other`` replaces one of the same id."""
+        return SignatureSet((self._by_id | dict(other)).values())
+
+    def __repr__(self) -> str:
+        return f"SignatureSet({len(self)}: {', '.join(self)})"
+
+    def select(self, *, axis: str) -> SignatureSet:
+        """Return the signatures of one axis, in the order of this set."""
+        return SignatureSet(s for s in self.values() if s.axis == axis)
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Sort key of a semantic version."""
+    return tuple(int(n) for n in re.findall(r"\d+", version))
+
+
+def _repeated(values: Iterable[str]) -> list[str]:
+    seen: set[str] = set()
+    return sorted({v for v in values if v in seen or seen.add(v)})  # type: ignore[func-returns-value]

@@ -1,0 +1,160 @@
+"""The library: bundled signature files, found by ``id`` or ``id@version``."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from tamannot._resources import resource_path
+from tamannot.errors import SignatureFormatError, SignatureNotFoundError
+from tamannot.signature._model import Signature, SignatureSet, version_key
+from tamannot.signature._toml import parse_file, to_signature
+
+# The order in which results are laid out: the questions in the order in which they are asked.
+AXES = (
+    "compartment",
+    "origin",
+    "state",
+    "overlay",
+    "polarization",
+    "ferroptosis",
+    "module",
+    "context",
+    "quality",
+    "published",
+)
+SPECIES = ("human", "mouse")
+
+
+class Library:
+    """The signature files of one species in one folder, each read at most once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loaded: dict[str, Signature] = {}
+
+    def versions(self, signature_id: str) -> list[str]:
+        """Versions of a signature, newest last; empty if there is no such signature."""
+        files = (self._folder / signature_id).glob("*.toml")
+        return sorted((f.stem for f in files), key=version_key)
+
+    def ids(self) -> list[str]:
+        """Ids of all signatures, sorted."""
+        return sorted(p.name for p in self._folder.iterdir() if p.is_dir())
+
+    def get(self, name: str) -> Signature:
+        """Return the signature ``id@version``, or the newest version of ``id``.
+
+        Raises
+        ------
+        SignatureNotFoundError
+            There is no such id or version.
+        """
+        signature_id, _, version = name.partition("@")
+        versions = self.versions(signature_id) if signature_id in self.ids() else []
+        if not versions:
+            raise SignatureNotFoundError(_unknown_id(signature_id, self.ids()))
+        if version and version not in versions:
+            msg = f"No version '{version}' of signature '{signature_id}'. There are: {', '.join(versions)}."
+            raise SignatureNotFoundError(msg)
+        return self._load(f"{signature_id}@{version or versions[-1]}")
+
+    def _load(self, name: str) -> Signature:
+        if name not in self._loaded:
+            signature_id, _, version = name.partition("@")
+            path = self._folder / signature_id / f"{version}.toml"
+            file = parse_file(path)
+            if (file.id, file.version) != (signature_id, version):
+                msg = f"{path}: says id '{file.id}', version '{file.version}'; its path says otherwise."
+                raise SignatureFormatError(msg)
+            self._loaded[name] = to_signature(file, self.get)
+        return self._loaded[name]
+
+
+@lru_cache(maxsize=len(SPECIES))
+def bundled(species: str) -> Library:
+    """Return the library that ships with tamannot.
+
+    Raises
+    ------
+    SignatureNotFoundError
+        There are no signatures for the species in this release.
+    """
+    folder = resource_path("signatures") / species
+    if species not in SPECIES or not folder.is_dir():
+        msg = (
+            f"No signatures for species '{species}' in this release. "
+            f"There are: {', '.join(s for s in SPECIES if (resource_path('signatures') / s).is_dir())}."
+        )
+        raise SignatureNotFoundError(msg)
+    return Library(folder)
+
+
+def load_signature(name: str, *, species: str = "human") -> Signature:
+    """Return one signature of the bundled library.
+
+    Parameters
+    ----------
+    name
+        ``"lipid_associated"`` (the newest version) or ``"lipid_associated@1.0.0"``.
+    species
+        ``"human"``; further species have files of their own.
+
+    Returns
+    -------
+    The signature; a composite holds its modules.
+
+    Raises
+    ------
+    SignatureNotFoundError
+        No such id, version or species; the message names the nearest.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> tam.load_signature("m1").axis
+    'polarization'
+    """
+    return bundled(species).get(name)
+
+
+def load_signatures(axis: str | Iterable[str] | None = None, *, species: str = "human") -> SignatureSet:
+    """Return the bundled signatures, each in its newest version.
+
+    Parameters
+    ----------
+    axis
+        One axis (``"state"``, ``"origin"``, ``"compartment"``, …), several, or all of them.
+    species
+        ``"human"``; further species have files of their own.
+
+    Returns
+    -------
+    The signatures, in the order of the axes, then of their ids.
+
+    Raises
+    ------
+    SignatureNotFoundError
+        No such axis or species.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> list(tam.load_signatures(axis="origin"))
+    ['border_associated', 'microglia', 'monocyte_derived']
+    """
+    wanted = (axis,) if isinstance(axis, str) else AXES if axis is None else tuple(axis)
+    if unknown := [a for a in wanted if a not in AXES]:
+        msg = f"No axis '{unknown[0]}'. There are: {', '.join(AXES)}."
+        raise SignatureNotFoundError(msg)
+    library = bundled(species)
+    signatures = [library.get(i) for i in library.ids()]
+    return SignatureSet(s for a in wanted for s in signatures if s.axis == a)
+
+
+def _unknown_id(signature_id: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(signature_id, known, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(known)}."
+    return f"No signature '{signature_id}'.{hint}"

@@ -1,0 +1,59 @@
+"""Reading h5ad and zarr, with a plain word about what cannot be read."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import anndata as ad
+import h5py
+
+from tamannot.errors import InputFileError
+
+_CONVERT = {
+    ".h5": "scanpy.read_10x_h5('{0}').write_h5ad('{1}')",
+    ".loom": "anndata.io.read_loom('{0}').write_h5ad('{1}')",
+    ".h5mu": "mudata.read('{0}').mod['rna'].write_h5ad('{1}')",
+    ".rds": "in R: zellkonverter::writeH5AD(Seurat::as.SingleCellExperiment(readRDS('{0}')), '{1}')",
+    ".h5seurat": "in R: SeuratDisk::Convert('{0}', dest='h5ad')",
+    ".csv": "anndata.io.read_csv('{0}').write_h5ad('{1}')",
+    ".mtx": "scanpy.read_10x_mtx('the folder of {0}').write_h5ad('{1}')",
+}
+
+
+def read_file(path: Path) -> ad.AnnData:
+    """Read an h5ad file or a zarr folder into memory.
+
+    Raises
+    ------
+    InputFileError
+        It is absent, of another kind (the message has the line that converts it), or damaged.
+    """
+    if not path.exists():
+        msg = f"{path}: no such file."
+        raise InputFileError(msg)
+    suffix = path.suffix.lower()
+    if suffix in _CONVERT:
+        line = _CONVERT[suffix].format(path, path.with_suffix(".h5ad").name)
+        msg = f"{path}: {suffix} files are not read. Convert it once:  {line}"
+        raise InputFileError(msg)
+    if suffix == ".zarr" or path.is_dir():
+        return _read(path, "zarr")
+    if not h5py.is_hdf5(path):
+        msg = f"{path}: not an HDF5 file, so no h5ad; it may be text, compressed, or an incomplete download."
+        raise InputFileError(msg)
+    return _read(path, "h5ad")
+
+
+def _read(path: Path, kind: str) -> ad.AnnData:
+    reader = ad.read_h5ad if kind == "h5ad" else ad.read_zarr
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old encodings and repeated names: ours say what matters
+            return reader(path)
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # whatever h5py, zarr and anndata raise on a damaged file
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        msg = f"{path}: cannot be read as {kind}; it is damaged, or no AnnData: {reason}"
+        raise InputFileError(msg) from error

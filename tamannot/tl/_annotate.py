@@ -1,0 +1,325 @@
+"""``tl.annotate`` and its steps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+
+import tamannot._adata as slots
+from tamannot._adata import SpeciesChoice, Unpacked
+from tamannot._settings import settings
+from tamannot.errors import ParameterError, SpeciesError, TamannotWarning
+from tamannot.pipeline import Annotation, Tissue, annotate_rows
+from tamannot.signature import Signature, SignatureSet, load_signatures
+from tamannot.tl._write import STEPS, write_annotation
+
+CompartmentKey = str | tuple[str, Mapping[str, str]]
+DEFAULT_ACCURACY = 0.95
+
+
+def annotate(
+    adata: AnnData,
+    *,
+    signatures: Mapping[str, Signature] | None = None,
+    model: None = None,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: SpeciesChoice = "auto",
+    tissue: Tissue = "auto",
+    compartment_key: CompartmentKey | None = None,
+    sample_key: str | None = None,
+    target_accuracy: float = DEFAULT_ACCURACY,
+    rng: int = 0,
+    key_added: str = "tam",
+    copy: bool = False,
+) -> AnnData | None:
+    """Annotate tumour-associated macrophages: compartment, origin, state and ferroptosis programs.
+
+    This release calls by a fixed rule on each cell's z against matched genes; the probabilities are a
+    monotone reading of that evidence and are not calibrated, as ``uns`` says. A label means that a
+    program stands out in a cell's transcripts. Origin is resemblance, not lineage; the ferroptosis
+    programs are the handling of iron and lipid peroxides, not death.
+
+    Parameters
+    ----------
+    adata
+        Cells by genes, non-negative: counts or log-normalised values; all genes, not only variable ones.
+    signatures
+        Added to the bundled library; those of a bundled id replace it.
+    model
+        A trained model. Not in this release.
+    layer
+        ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most genes of the signatures.
+    gene_symbols
+        Column of ``var`` with symbols or Ensembl ids; None looks for it.
+    species
+        Species of the data; ``"auto"`` recognises it from the ids. This release has human signatures.
+    tissue
+        ``"brain"``, ``"other"``, or ``"auto"``: brain if there are neural or glial cells or convincing
+        microglia. Outside the brain microglia and border-associated macrophages are not offered.
+    compartment_key
+        Your own cell types instead of the gate: a column of ``obs`` that holds our ids, or
+        ``(column, {your name: our id})``.
+    sample_key
+        Column of ``obs`` with the sample; noted in ``uns``. The fixed rule looks at each cell alone.
+    target_accuracy
+        Accuracy asked for, 0 to 1. The fixed rule cannot promise one: another value than the default
+        gets a warning.
+    rng
+        Seed; the fixed rule draws no random number.
+    key_added
+        Prefix of what is written.
+    copy
+        Return a copy with the results instead of writing into ``adata``.
+
+    Returns
+    -------
+    None, or the copy. Written are, with ``tam`` as ``key_added``: ``obs`` columns ``tam_compartment``,
+    ``tam_origin``, ``tam_state``, each with ``…_prob`` in [0, 1] and ``…_status``, ``tam_programs``,
+    ``tam_mixed_lineage``, ``tam_dual_m1_m2`` and ``tam_ferroptosis_drive``, ``…_defence``, ``…_balance``
+    (z); ``obsm`` tables ``tam_scores`` in [0, 1], ``tam_z``, ``tam_p``, ``tam_origin_proba``,
+    ``tam_state_proba``, ``tam_ferroptosis`` (z); and provenance in ``uns["tamannot"]["tam"]``.
+
+    Raises
+    ------
+    TamannotError
+        No usable matrix, no known gene, another species, or a parameter out of range.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> adata = tam.datasets.oligodendroglioma()
+    >>> tam.tl.annotate(adata)
+    >>> int((adata.obs["tam_compartment"] == "macrophage").sum())
+    19
+    """
+    choices = {
+        "model": model,
+        "layer": layer,
+        "gene_symbols": gene_symbols,
+        "species": species,
+        "tissue": tissue,
+        "compartment_key": compartment_key,
+        "sample_key": sample_key,
+        "target_accuracy": target_accuracy,
+        "rng": rng,
+    }
+    return run(adata, signatures, choices, steps=STEPS, key_added=key_added, copy=copy)
+
+
+def gate(
+    adata: AnnData,
+    *,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: SpeciesChoice = "auto",
+    key_added: str = "tam",
+    copy: bool = False,
+) -> AnnData | None:
+    """Call the compartment of every cell: the first step of `annotate`, with its parameters.
+
+    Returns
+    -------
+    None, or the copy. Written are ``obs["{key}_compartment"]``, ``…_prob``, ``…_status``, the tables of
+    scores, and provenance.
+
+    Raises
+    ------
+    TamannotError
+        As `annotate`.
+    """
+    choices = {"layer": layer, "gene_symbols": gene_symbols, "species": species}
+    return run(adata, None, choices, steps=("compartment",), key_added=key_added, copy=copy)
+
+
+def classify_origin(
+    adata: AnnData,
+    *,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: SpeciesChoice = "auto",
+    tissue: Tissue = "auto",
+    compartment_key: CompartmentKey | None = None,
+    key_added: str = "tam",
+    copy: bool = False,
+) -> AnnData | None:
+    """Call the origin of macrophages: a step of `annotate`, with its parameters.
+
+    Returns
+    -------
+    None, or the copy. Written are ``obs["{key}_origin"]``, ``…_prob``, ``…_status``,
+    ``obsm["{key}_origin_proba"]``, the tables of scores, and provenance.
+
+    Raises
+    ------
+    TamannotError
+        As `annotate`.
+    """
+    choices = {
+        "layer": layer,
+        "gene_symbols": gene_symbols,
+        "species": species,
+        "tissue": tissue,
+        "compartment_key": compartment_key,
+    }
+    return run(adata, None, choices, steps=("origin",), key_added=key_added, copy=copy)
+
+
+def classify_state(
+    adata: AnnData,
+    *,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: SpeciesChoice = "auto",
+    compartment_key: CompartmentKey | None = None,
+    key_added: str = "tam",
+    copy: bool = False,
+) -> AnnData | None:
+    """Call the state of macrophages: a step of `annotate`, with its parameters.
+
+    Returns
+    -------
+    None, or the copy. Written are ``obs["{key}_state"]``, ``…_prob``, ``…_status``, ``{key}_programs``,
+    ``{key}_mixed_lineage``, ``{key}_dual_m1_m2``, ``obsm["{key}_state_proba"]``, the tables of scores, and
+    provenance.
+
+    Raises
+    ------
+    TamannotError
+        As `annotate`.
+    """
+    choices = {"layer": layer, "gene_symbols": gene_symbols, "species": species, "compartment_key": compartment_key}
+    return run(adata, None, choices, steps=("state",), key_added=key_added, copy=copy)
+
+
+def ferroptosis(
+    adata: AnnData,
+    *,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: SpeciesChoice = "auto",
+    key_added: str = "tam",
+    copy: bool = False,
+) -> AnnData | None:
+    """Score the sixteen ferroptosis programs and their summaries: a step of `annotate`.
+
+    They measure how a cell handles iron, glutathione and lipid peroxides, not whether it dies. Most rest
+    on few detected genes: read them as summaries of samples and labels; ``uns["tamannot"]["{key}"]
+    ["ferroptosis"]`` says in which share of cells a program has too little signal.
+
+    Returns
+    -------
+    None, or the copy. Written are ``obsm["{key}_ferroptosis"]`` (z), ``obs["{key}_ferroptosis_drive"]``,
+    ``…_defence``, ``…_balance`` (z), the tables of scores, and provenance.
+
+    Raises
+    ------
+    TamannotError
+        As `annotate`.
+    """
+    choices = {"layer": layer, "gene_symbols": gene_symbols, "species": species}
+    return run(adata, None, choices, steps=("ferroptosis",), key_added=key_added, copy=copy)
+
+
+def run(
+    adata: AnnData,
+    signatures: Mapping[str, Signature] | None,
+    choices: Mapping[str, Any],
+    *,
+    steps: tuple[str, ...],
+    key_added: str,
+    copy: bool,
+    report: Callable[[str], None] = lambda stage: None,
+) -> AnnData | None:
+    """Unpack, annotate, write the slots of the steps asked for.
+
+    Raises
+    ------
+    TamannotError
+        As `annotate`.
+    """
+    adata = adata.copy() if copy else adata
+    slots.check_key(key_added)
+    _check(adata, choices)
+    report("reading")
+    library = _library(signatures)
+    data = _unpack(adata, library, choices)
+    given, mapping = _given(adata, choices.get("compartment_key"))
+    tissue: Tissue = choices.get("tissue", "auto")
+    result = annotate_rows(
+        data.rows,
+        data.index,
+        library,
+        tissue=tissue,
+        given=given,
+        mapping=mapping,
+        threads=settings.n_threads(),
+        report=report,
+    )
+    said = _notes(data, result, choices)
+    write_annotation(adata, key_added, data, result, steps=steps, choices=choices, notes=said)
+    for line in said:
+        warnings.warn(line, TamannotWarning, stacklevel=3)
+    return adata if copy else None
+
+
+def _library(signatures: Mapping[str, Signature] | None) -> SignatureSet:
+    library = load_signatures()
+    return library if signatures is None else library | signatures
+
+
+def _unpack(adata: AnnData, library: SignatureSet, choices: Mapping[str, Any]) -> Unpacked:
+    species = choices.get("species", "auto")
+    try:
+        return slots.unpack(
+            adata, library, layer=choices.get("layer"), gene_symbols=choices.get("gene_symbols"), species=species
+        )
+    except SpeciesError as error:
+        msg = f"{error} Mouse signatures are not in this release."
+        raise SpeciesError(msg) from None
+
+
+def _check(adata: AnnData, choices: Mapping[str, Any]) -> None:
+    if choices.get("model") is not None:
+        msg = "Trained models are not in this release: leave model=None for the fixed rule."
+        raise ParameterError(msg)
+    if choices.get("tissue", "auto") not in ("auto", "brain", "other"):
+        msg = f"tissue is 'auto', 'brain' or 'other', not {choices['tissue']!r}."
+        raise ParameterError(msg)
+    if not 0 < choices.get("target_accuracy", DEFAULT_ACCURACY) < 1:
+        msg = f"target_accuracy is between 0 and 1, not {choices['target_accuracy']}."
+        raise ParameterError(msg)
+    sample_key = choices.get("sample_key")
+    if sample_key is not None and sample_key not in adata.obs:
+        raise ParameterError(_no_column(adata, sample_key))
+
+
+def _given(adata: AnnData, key: CompartmentKey | None) -> tuple[list[str] | None, Mapping[str, str] | None]:
+    if key is None:
+        return None, None
+    column, mapping = (key, None) if isinstance(key, str) else key
+    if column not in adata.obs:
+        raise ParameterError(_no_column(adata, column))
+    return adata.obs[column].astype(str).tolist(), mapping
+
+
+def _no_column(adata: AnnData, name: str) -> str:
+    return f"No column '{name}' in obs. There are: {', '.join(map(str, adata.obs.columns)) or 'none'}."
+
+
+def _notes(data: Unpacked, result: Annotation, choices: Mapping[str, Any]) -> list[str]:
+    """What a user should hear once, in one line each; it is kept in ``uns``, too."""
+    notes = [data.note] if data.note else []
+    if choices.get("tissue", "auto") == "auto" and np.any(result.compartment.label == "macrophage"):
+        notes.append(f"Tissue taken as {result.tissue}: {result.tissue_reason}. tissue= overrides.")
+    if choices.get("target_accuracy", DEFAULT_ACCURACY) != DEFAULT_ACCURACY:
+        notes.append("target_accuracy is not used: the fixed rule is not calibrated.")
+    if result.too_large:
+        notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(result.too_large)}.")
+    return notes
+
+

@@ -1,0 +1,144 @@
+"""An annotation into the slots of an AnnData."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+import tamannot._adata as slots
+from tamannot._adata import Unpacked
+from tamannot._provenance import describe_run
+from tamannot.models import NOT_MACROPHAGE, STATES, TRANSITIONAL, UNASSIGNED, Call
+from tamannot.models._origin import CLASSES as ORIGINS
+from tamannot.pipeline import SUMMARIES, Annotation
+from tamannot.scorers import UCell
+from tamannot.scorers._reference import NAME as REFERENCE
+
+STEPS = ("compartment", "origin", "state", "ferroptosis")
+# Fewer genes than this expected to be detected: a program says little of that cell.
+_LOW_SIGNAL_EXPECTED = 3
+
+# Okabe & Ito's palette, told apart with any colour vision; greys for what is no label.
+_GREY, _LIGHT = "#999999", "#dddddd"
+STATE_COLORS = {
+    "lipid_associated": "#e69f00",
+    "interferon_primed": "#56b4e9",
+    "pro_angiogenic": "#d55e00",
+    "inflammatory": "#cc79a7",
+    "immunoregulatory": "#009e73",
+    TRANSITIONAL: "#f0e442",
+    UNASSIGNED: _GREY,
+    NOT_MACROPHAGE: _LIGHT,
+}
+ORIGIN_COLORS = {
+    "microglia": "#0072b2",
+    "monocyte_derived": "#d55e00",
+    "border_associated": "#009e73",
+    UNASSIGNED: _GREY,
+    NOT_MACROPHAGE: _LIGHT,
+}
+_STATUSES = ("assigned", "low_signal", "ambiguous", "low_coverage", "unfamiliar", "not_applicable", NOT_MACROPHAGE)
+
+
+def write_annotation(
+    adata: AnnData,
+    key: str,
+    data: Unpacked,
+    result: Annotation,
+    *,
+    steps: Sequence[str],
+    choices: Mapping[str, Any],
+    notes: Sequence[str],
+) -> None:
+    """Write the slots of the steps asked for, the tables of scores, and the record of the run."""
+    scores = result.scores
+    slots.write_tables(adata, key, scores.ids, {"score": scores.score, "z": scores.z, "p": scores.p})
+    writers: dict[str, Callable[[AnnData, str, Annotation], None]] = {
+        "compartment": _write_compartment,
+        "origin": _write_origin,
+        "state": _write_state,
+        "ferroptosis": _write_ferroptosis,
+    }
+    for step in steps:
+        writers[step](adata, key, result)
+    slots.write_provenance(adata, key, _record(data, result, choices, notes))
+
+
+def _write_compartment(adata: AnnData, key: str, result: Annotation) -> None:
+    _write_call(adata, key, "compartment", result.compartment, [*result.compartment.classes, UNASSIGNED])
+
+
+def _write_origin(adata: AnnData, key: str, result: Annotation) -> None:
+    _write_call(adata, key, "origin", result.origin, list(ORIGIN_COLORS))
+    slots.write_obsm(adata, slots.slot(key, "origin_proba"), ORIGINS, result.origin.proba)
+    slots.write_colors(adata, key, {"origin": list(ORIGIN_COLORS.values())})
+
+
+def _write_state(adata: AnnData, key: str, result: Annotation) -> None:
+    _write_call(adata, key, "state", result.state, list(STATE_COLORS))
+    extra = {
+        "programs": pd.Categorical(result.programs),
+        "mixed_lineage": result.mixed_lineage,
+        "dual_m1_m2": result.dual_m1_m2,
+    }
+    slots.write_obs(adata, key, extra)
+    slots.write_obsm(adata, slots.slot(key, "state_proba"), STATES, result.state.proba)
+    slots.write_colors(adata, key, {"state": list(STATE_COLORS.values())})
+
+
+def _write_ferroptosis(adata: AnnData, key: str, result: Annotation) -> None:
+    names = result.ferroptosis_programs
+    z = np.stack([result.scores.column("z", name) for name in names], axis=1)
+    slots.write_obsm(adata, slots.slot(key, "ferroptosis"), names, z)
+    slots.write_obs(adata, key, {name: result.scores.column("z", name) for name in SUMMARIES})
+
+
+def _write_call(adata: AnnData, key: str, name: str, call: Call, categories: list[str]) -> None:
+    columns = {
+        name: pd.Categorical(call.label, categories=categories),
+        f"{name}_prob": call.prob.astype(np.float32),
+        f"{name}_status": pd.Categorical(call.status, categories=list(_STATUSES)),
+    }
+    slots.write_obs(adata, key, columns)
+
+
+def _record(data: Unpacked, result: Annotation, choices: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
+    record = describe_run(data, result.plan, UCell(), result.bins)
+    record["model"] = "fixed rule on z"
+    record["calibration_source"] = "none: probabilities are a monotone reading of z or p"
+    record["null"] = {"compartment": REFERENCE, "other_axes": "the cells at hand"}
+    record["tissue"] = {"used": result.tissue, "reason": result.tissue_reason}
+    record["parameters"] = {name: _storable(value) for name, value in choices.items() if value is not None}
+    record["warnings"] = np.array(list(notes), dtype=object)
+    record["counts"] = {
+        name: {str(k): int(v) for k, v in pd.Series(call.label).value_counts().items()}
+        for name, call in (("compartment", result.compartment), ("origin", result.origin), ("state", result.state))
+    }
+    record["ferroptosis"] = _ferroptosis_table(result)
+    return record
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, tuple):  # compartment_key with its mapping
+        return {"column": value[0], "names": np.array([f"{k}={v}" for k, v in value[1].items()], dtype=object)}
+    return value
+
+
+def _ferroptosis_table(result: Annotation) -> pd.DataFrame:
+    by_id = {s.id: s for s in result.plan.outputs}
+    names = [*result.ferroptosis_programs, *SUMMARIES]
+    rows = [
+        (
+            str(by_id[n].effect_self or "none"),
+            str(by_id[n].effect_neighbour or "none"),
+            by_id[n].per_cell,
+            float((result.scores.column("expected", n) < _LOW_SIGNAL_EXPECTED).mean()),
+        )
+        for n in names
+    ]
+    columns = ["effect_self", "effect_neighbour", "per_cell", "share_low_signal"]
+    return pd.DataFrame(rows, columns=columns, index=pd.Index(names, name="program"))
