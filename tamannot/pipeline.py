@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot import models
+from tamannot._progress import Report, silent
 from tamannot.errors import SignatureFormatError
 from tamannot.genes import GeneIndex
 from tamannot.kernels._rows import RowSource
 from tamannot.scorers import (
     NullBins,
+    NullScores,
     Plan,
-    Scores,
     UCell,
     gene_depths,
     make_plan,
@@ -28,10 +29,9 @@ from tamannot.signature import Signature, SignatureSet
 
 Array = NDArray[Any]
 Tissue = Literal["auto", "brain", "other"]
-Report = Callable[[str], None]
 
-# The axes of the tables, in their order; modules are computed beside them for the rules.
-TABLE_AXES = ("compartment", "origin", "state", "overlay", "polarization", "ferroptosis")
+# The axes of the tables, in their order, the user's own sets last; modules are computed beside them for the rules.
+TABLE_AXES = ("compartment", "origin", "state", "overlay", "polarization", "ferroptosis", "custom")
 SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
 MACROPHAGE = "macrophage"
 
@@ -42,7 +42,7 @@ class Annotation:
 
     plan: Plan
     """The signatures of the tables, matched to the data."""
-    scores: Scores
+    scores: NullScores
     compartment: models.Call
     origin: models.Call
     state: models.Call
@@ -66,8 +66,8 @@ class Annotation:
 class _Scored:
     """The two tables of scores: the compartments' null is the shipped reference, the programs' the cells."""
 
-    gate: Scores
-    programs: Scores
+    gate: NullScores
+    programs: NullScores
     bins: NullBins
 
 
@@ -80,7 +80,7 @@ def annotate_rows(
     given: Sequence[str] | None = None,
     mapping: Mapping[str, str] | None = None,
     threads: int = 1,
-    report: Report = lambda stage: None,
+    report: Report = silent,
 ) -> Annotation:
     """Annotate every row of a matrix by the fixed rule.
 
@@ -160,13 +160,13 @@ def _plan(signatures: Mapping[str, Signature], index: GeneIndex, n_vars: int) ->
     return make_plan(signatures, index.locate, n_vars)
 
 
-def _is_brain(tissue: Tissue, compartment: Array, scores: Scores, is_macrophage: Array) -> tuple[bool, str]:
+def _is_brain(tissue: Tissue, compartment: Array, scores: NullScores, is_macrophage: Array) -> tuple[bool, str]:
     if tissue != "auto":
         return tissue == "brain", "as given"
     return models.looks_like_brain(compartment, scores, is_macrophage)
 
 
-def _public(scored: _Scored, plan: Plan, method: UCell) -> tuple[Scores, tuple[str, ...]]:
+def _public(scored: _Scored, plan: Plan, method: UCell) -> tuple[NullScores, tuple[str, ...]]:
     """Return the scores of the tables, from whichever run has them, and the ids that cannot be scored."""
     source = [scored.gate if s.axis == "compartment" else scored.programs for s in plan.outputs]
 
@@ -176,7 +176,7 @@ def _public(scored: _Scored, plan: Plan, method: UCell) -> tuple[Scores, tuple[s
     too_large = tuple(i for o, i in enumerate(plan.ids) if not _fits(plan, o, method))
     score = table("score")
     score[:, [plan.ids.index(i) for i in too_large]] = np.nan
-    return Scores(tuple(plan.ids), score, table("detected"), table("z"), table("p"), table("expected")), too_large
+    return NullScores(tuple(plan.ids), score, table("detected"), table("z"), table("p"), table("expected")), too_large
 
 
 def _fits(plan: Plan, output: int, method: UCell) -> bool:

@@ -8,12 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
 
 from tamannot.errors import MatrixError, ParameterError
-from tamannot.kernels._rows import CsrRows, DenseRows, RowSource
+from tamannot.kernels._rows import CsrRows, DenseRows, RowSource, is_sparse
 
 Kind = Literal["counts", "log", "linear"]
 KINDS: tuple[Kind, ...] = ("counts", "log", "linear")
@@ -80,7 +79,8 @@ def look_at(matrix: Any) -> Finding:
         if not values.size:
             continue
         n_stored += values.size
-        low, high = min(low, values.min()), max(high, values.max())
+        # numpy's minimum keeps a NaN, Python's may drop it
+        low, high = np.minimum(low, values.min()), np.maximum(high, values.max())
         if np.isnan(low) or np.isnan(high):
             return Finding(None, "it has NaN values")
         whole = whole and (values.dtype.kind in "iub" or bool((values == np.rint(values)).all()))
@@ -91,9 +91,9 @@ def look_at(matrix: Any) -> Finding:
 
 def row_source(matrix: Any) -> RowSource:
     """Return the rows of a matrix in any container for the kernels; no dense copy is ever made."""
-    if sp.issparse(matrix) and matrix.format == "csr":
+    if is_sparse(matrix) and matrix.format == "csr":
         return CsrRows(matrix)
-    if sp.issparse(matrix):
+    if is_sparse(matrix):
         return CsrRows(matrix.tocsr())
     return DenseRows(_Lazy(matrix) if hasattr(matrix, "compute") else matrix)
 
@@ -121,14 +121,14 @@ def _candidate(adata: AnnData, name: str) -> Candidate | None:
 
 def _values(matrix: Any) -> Iterator[NDArray[Any]]:
     """Give out all stored values, a few at a time."""
-    if sp.issparse(matrix):
+    if is_sparse(matrix):
         for start in range(0, matrix.data.size, _VALUES_A_LOOK):
             yield matrix.data[start : start + _VALUES_A_LOOK]
         return
     for start in range(0, matrix.shape[0], _ROWS_A_LOOK):
         rows = matrix[start : start + _ROWS_A_LOOK]
         rows = rows.compute() if hasattr(rows, "compute") else rows
-        yield rows.data if sp.issparse(rows) else np.asarray(rows)
+        yield rows.data if is_sparse(rows) else np.asarray(rows)
 
 
 def _judge(low: float, high: float, *, whole: bool) -> Finding:

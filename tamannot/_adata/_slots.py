@@ -57,7 +57,7 @@ def write_obsm(adata: AnnData, name: str, columns: Sequence[str], values: Array)
         )
 
 
-def write_obs(adata: AnnData, key: str, columns: Mapping[str, Array | pd.Categorical]) -> None:
+def write_obs(adata: AnnData, key: str, columns: Mapping[str, Any]) -> None:
     """Write columns of obs, each named ``{key}_{name}``."""
     with _on_views():
         for name, values in columns.items():
@@ -148,6 +148,6 @@ def read_provenance(adata: AnnData, key: str) -> dict[str, Any]:
 class _on_views(warnings.catch_warnings):  # noqa: N801 - used like a function
     """Writing into a view makes it a copy, as everywhere in scanpy; anndata's warning of it is not ours."""
 
-    def __enter__(self) -> None:  # type: ignore[override]
+    def __enter__(self) -> None:
         super().__enter__()
         warnings.simplefilter("ignore", ImplicitModificationWarning)

@@ -13,7 +13,7 @@ from tamannot._adata._matrix import KINDS, Candidate, Finding, candidates, look_
 from tamannot.errors import GeneIdError, MatrixError, ParameterError, SpeciesError
 from tamannot.genes import GeneIndex, Species, recognise_species
 from tamannot.kernels._rows import RowSource
-from tamannot.signature import Signature
+from tamannot.signature import Signature, bundled_species
 
 SpeciesChoice = Literal["auto", "human", "mouse"]
 
@@ -52,8 +52,8 @@ class Unpacked:
 
     @property
     def note(self) -> str:
-        """Say which matrix is used, and why; empty where it is the only one, X."""
-        if len(self.looks) == 1 and self.matrix == "X":
+        """Say which matrix is used, and why; empty where it is X, or was asked for."""
+        if len(self.looks) == 1 or self.matrix == "X":
             return ""
         return f"Using {self.matrix} ({self.kind}). Candidates: {'; '.join(self.looks)}."
 
@@ -153,6 +153,8 @@ def check_species(seen: Species, signatures: Mapping[str, Signature]) -> None:
             f"The gene ids of the data are {seen}, the signatures {others[0]}. "
             f'Use load_signatures(species="{seen}"), or say species="{others[0]}" if the ids are misread.'
         )
+        if seen not in bundled_species():
+            msg += f" {seen.title()} signatures are not in this release."
         raise SpeciesError(msg)
 
 

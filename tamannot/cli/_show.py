@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tamannot._progress import silent
 from tamannot.stream import FileCheck, FileSummary
 
 _REASONS = {
@@ -29,7 +30,7 @@ def stages(*, quiet: bool) -> Iterator[Callable[[str], None]]:
     """Show the stage that a run is in, on a terminal only."""
     console = Console(stderr=True, highlight=False)
     if quiet or not console.is_terminal:
-        yield lambda stage: None
+        yield silent
         return
     with console.status("starting") as status:
         yield lambda stage: status.update(Text(stage))

@@ -1,7 +1,5 @@
 """Results of scoring and annotation as tables."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import pandas as pd
@@ -102,7 +100,7 @@ def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:
     if state not in table:
         msg = f"No '{state}' in obs. Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
-    labels = table[state].astype(str)
+    parent = pd.Series(pd.Categorical(table[state].astype(str).replace(_STATE_PARENT)), index=table.index)
     place = list(table.columns).index(state) + 1
-    table.insert(place, slots.slot(key, "state_parent"), pd.Categorical(labels.replace(_STATE_PARENT)))
+    table.insert(place, slots.slot(key, "state_parent"), parent)
     return table

@@ -94,8 +94,10 @@ def _groups_of_one(bin_size: Array, gene_bins: Array, weights: Array) -> list[tu
         if _large_enough(bin_size, counts, first, b):
             spans.append([first, b])
             first = b + 1
-    if first < bin_size.size:  # the lowest bins are left over: they join the group above
-        spans[-1:] = [[spans[-1][0] if spans else 0, bin_size.size - 1]]
+    if first < bin_size.size:  # the lowest bins are left over: they join groups above until there is room
+        spans.append([first, bin_size.size - 1])
+        while len(spans) > 1 and not _large_enough(bin_size, counts, *spans[-1]):
+            spans[-2:] = [[spans[-2][0], spans[-1][1]]]
     rows = [_group_row(bin_size, gene_bins, weights, *span) for span in spans]
     return [r for r in rows if r[-1] > 0]
 

@@ -62,8 +62,14 @@ class DenseRows:
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
-        rows = self._matrix[start:stop]
-        return CsrRows(sp.csr_matrix(rows if sp.issparse(rows) else np.asarray(rows))).block(0, stop - start)
+        rows: Any = self._matrix[start:stop]
+        packed: sp.csr_matrix = sp.csr_matrix(rows if is_sparse(rows) else np.asarray(rows))
+        return CsrRows(packed).block(0, stop - start)
+
+
+def is_sparse(matrix: object) -> bool:
+    """Say whether a matrix is one of scipy's sparse matrices or arrays."""
+    return bool(sp.issparse(matrix))
 
 
 def order_bits(values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:

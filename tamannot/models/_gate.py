@@ -8,8 +8,8 @@ import numpy as np
 import scipy.stats
 
 from tamannot.errors import ParameterError
-from tamannot.models._call import ASSIGNED, LOW_COVERAGE, LOW_SIGNAL, PRESENT_P, UNASSIGNED, Array, Call, below, blank
-from tamannot.scorers import Scores
+from tamannot.models._call import ASSIGNED, LOW_COVERAGE, LOW_SIGNAL, PRESENT_P, UNASSIGNED, Array, Call, below
+from tamannot.scorers import NullScores
 
 MACROPHAGE = "macrophage"
 # Monocytes and dendritic cells share most of a macrophage's genes; their score beside it is no admixture.
@@ -18,7 +18,7 @@ _KIN = (MACROPHAGE, "monocyte", "dendritic", "plasmacytoid")
 _MIN_DETECTED = 3
 
 
-def call_compartment(scores: Scores, ids: Sequence[str], n_present: Sequence[int]) -> Call:
+def call_compartment(scores: NullScores, ids: Sequence[str], n_present: Sequence[int]) -> Call:
     """Call the compartment with the best evidence.
 
     The evidence of a panel is its p against the matched null. Panels of genes that are rare in the
@@ -29,14 +29,14 @@ def call_compartment(scores: Scores, ids: Sequence[str], n_present: Sequence[int
     Parameters
     ----------
     scores
-        Scores with the null of the reference cells.
+        NullScores with the null of the reference cells.
     ids
         The compartments.
     n_present
         Genes of each in the data.
     """
     columns = [scores.ids.index(i) for i in ids]
-    z, detected = _table(scores.z)[:, columns], scores.detected[:, columns]
+    z, detected = scores.z[:, columns], scores.detected[:, columns]
     p = evidence_p(scores, columns, np.asarray(n_present))
     supported = (p < PRESENT_P) & (detected >= _MIN_DETECTED)
     # z only breaks ties of p, which end at the smallest float32
@@ -69,7 +69,9 @@ def given_compartment(labels: Sequence[str], ids: Sequence[str], mapping: Mappin
     """
     values = [str(v) for v in labels]
     known = {i: i for i in (*ids, UNASSIGNED)} if mapping is None else dict(mapping)
-    unknown = sorted((set(values) - set(known) - {"nan"}) if mapping is None else set(known.values()) - {*ids, UNASSIGNED})
+    unknown = sorted(
+        (set(values) - set(known) - {"nan"}) if mapping is None else set(known.values()) - {*ids, UNASSIGNED}
+    )
     if unknown:
         msg = (
             f"Not a compartment: {', '.join(unknown[:5])}. Give compartment_key=(column, {{your name: id}}) "
@@ -82,23 +84,23 @@ def given_compartment(labels: Sequence[str], ids: Sequence[str], mapping: Mappin
     return Call(label, status, proba, tuple(ids), proba.max(axis=1))
 
 
-def evidence_p(scores: Scores, columns: Sequence[int], n_present: Array) -> Array:
+def evidence_p(scores: NullScores, columns: Sequence[int], n_present: Array) -> Array:
     """Return p against the null, or of the number of detected genes where the null gives none."""
-    p = _table(scores.p)[:, columns].astype(float)
-    expected = np.maximum(_table(scores.expected)[:, columns], 1e-3)
-    by_count = scipy.stats.poisson.sf(scores.detected[:, columns] - 1, expected)
+    p = scores.p[:, columns].astype(float)
+    expected = np.maximum(scores.expected[:, columns], 1e-3)
+    by_count = np.asarray(scipy.stats.poisson.sf(scores.detected[:, columns] - 1, expected))
     by_count[:, n_present < _MIN_DETECTED] = 1.0
     return np.where(np.isfinite(p), p, by_count)
 
 
-def mixed_lineage(scores: Scores, ids: Sequence[str], is_macrophage: Array) -> Array:
+def mixed_lineage(scores: NullScores, ids: Sequence[str], is_macrophage: Array) -> Array:
     """Return the greatest z of a lineage that is no kin of macrophages, 0 at least; NaN for other cells.
 
     High where a doublet, ambient RNA or an eaten cell adds another lineage's genes.
     """
     columns = [scores.ids.index(i) for i in ids if i not in _KIN]
     enough = scores.detected[:, columns] >= _MIN_DETECTED
-    rival = np.where(enough, _table(scores.z)[:, columns], 0.0).max(axis=1, initial=0.0)
+    rival = np.where(enough, scores.z[:, columns], 0.0).max(axis=1, initial=0.0)
     return np.where(is_macrophage, rival, np.nan).astype(np.float32)
 
 
@@ -111,9 +113,3 @@ def _bayes_bound(p: Array) -> Array:
     small = np.clip(p, 1e-45, 1 / np.e)
     factor = np.where(below(p, 1 / np.e), -1 / (np.e * small * np.log(small)), 0.0)
     return np.asarray(factor / (1.0 + factor.sum(axis=1, keepdims=True)), np.float32)
-
-
-def _table(values: Array | None) -> Array:
-    if values is None:  # our own invariant: the pipeline always scores with a null
-        raise AssertionError("scores without a null")
-    return values

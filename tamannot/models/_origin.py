@@ -18,7 +18,7 @@ from tamannot.models._call import (
     blank,
     only_macrophages,
 )
-from tamannot.scorers import Scores
+from tamannot.scorers import NullScores
 
 MICROGLIA, MONOCYTE_DERIVED, BORDER = CLASSES = ("microglia", "monocyte_derived", "border_associated")
 _BRAIN_LINEAGES = ("glial_like", "oligodendrocyte", "opc", "neuron", "ependymal")
@@ -32,7 +32,7 @@ _MIN_SHARE, _MIN_CELLS = 0.02, 5
 _ABSENT = -1e9
 
 
-def call_origin(scores: Scores, is_macrophage: Array, *, brain: bool) -> Call:
+def call_origin(scores: NullScores, is_macrophage: Array, *, brain: bool) -> Call:
     """Call the origin of macrophages by positive evidence for each class.
 
     Microglia or monocyte-derived: p < 0.05 and z at least 1 above the rivals'. Border-associated: p < 0.001,
@@ -42,7 +42,7 @@ def call_origin(scores: Scores, is_macrophage: Array, *, brain: bool) -> Call:
     Parameters
     ----------
     scores
-        Scores with a null, of the origins, `immunoregulatory_scavenger` and `interferon_primed`.
+        NullScores with a null, of the origins, `immunoregulatory_scavenger` and `interferon_primed`.
     is_macrophage
         Which cells to call.
     brain
@@ -67,7 +67,7 @@ def call_origin(scores: Scores, is_macrophage: Array, *, brain: bool) -> Call:
     return only_macrophages(Call(label, status, proba, CLASSES, proba.max(axis=1)), is_macrophage)
 
 
-def looks_like_brain(compartment: Array, scores: Scores, is_macrophage: Array) -> tuple[bool, str]:
+def looks_like_brain(compartment: Array, scores: NullScores, is_macrophage: Array) -> tuple[bool, str]:
     """Say whether the sample is of the brain, and why: neural or glial cells, or convincing microglia."""
     neural = int(np.isin(compartment, _BRAIN_LINEAGES).sum())
     if neural >= max(_MIN_CELLS, _MIN_SHARE * compartment.size):
@@ -78,7 +78,7 @@ def looks_like_brain(compartment: Array, scores: Scores, is_macrophage: Array) -
     return False, "no neural or glial cells and no convincing microglia"
 
 
-def _border_fits(scores: Scores) -> Array:
+def _border_fits(scores: NullScores) -> Array:
     z = scores.column("z", BORDER)
     evident = below(scores.column("p", BORDER), _BORDER_P)
     over_scavenger = z > scores.column("z", "immunoregulatory_scavenger")

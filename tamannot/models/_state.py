@@ -21,7 +21,7 @@ from tamannot.models._call import (
     blank,
     only_macrophages,
 )
-from tamannot.scorers import Scores
+from tamannot.scorers import NullScores
 from tamannot.signature import Signature, SignatureSet
 
 TRANSITIONAL = "transitional"
@@ -55,7 +55,7 @@ def rule_signatures(library: Mapping[str, Signature]) -> SignatureSet:
     )
 
 
-def call_state(scores: Scores, is_macrophage: Array, mixed: Array) -> Call:
+def call_state(scores: NullScores, is_macrophage: Array, mixed: Array) -> Call:
     """Call the state with the greatest z among the programs present in a cell.
 
     Present: p < 0.01 against matched genes of the same cell. ``ambiguous`` where two present programs are
@@ -66,7 +66,7 @@ def call_state(scores: Scores, is_macrophage: Array, mixed: Array) -> Call:
     Parameters
     ----------
     scores
-        Scores with a null, of the states, the polarization arms and `rule_signatures`.
+        NullScores with a null, of the states, the polarization arms and `rule_signatures`.
     is_macrophage
         Which cells to call.
     mixed
@@ -91,25 +91,25 @@ def call_state(scores: Scores, is_macrophage: Array, mixed: Array) -> Call:
     return only_macrophages(Call(label, status, proba, STATES, proba.max(axis=1)), is_macrophage)
 
 
-def dual_program(scores: Scores) -> Array:
+def dual_program(scores: NullScores) -> Array:
     """Return how far both polarization arms stand above their null: the smaller z, for every cell."""
     return np.asarray(np.minimum(scores.column("z", M1), scores.column("z", M2)), np.float32)
 
 
-def programs(scores: Scores, ids: Sequence[str]) -> Array:
+def programs(scores: NullScores, ids: Sequence[str]) -> Array:
     """Return the programs with p < 0.01 in each cell, joined by ``+`` in the order of ``ids``; else ``""``."""
     present = np.stack([below(scores.column("p", i), PRESENT_P) for i in ids], axis=1)
     return np.array(["+".join(i for i, here in zip(ids, row, strict=True) if here) for row in present], dtype=object)
 
 
-def _angiogenic_fits(scores: Scores) -> Array:
+def _angiogenic_fits(scores: NullScores) -> Array:
     if _SPECIFIC not in scores.ids or _EFFECTORS not in scores.ids:
         return np.zeros(scores.score.shape[0], bool)
     enough = scores.column("detected", _EFFECTORS) >= _MIN_EFFECTORS
     return np.asarray(enough & below(scores.column("p", _SPECIFIC), PRESENT_P))
 
 
-def _both_arms(scores: Scores) -> Array:
+def _both_arms(scores: NullScores) -> Array:
     if _CD86 not in scores.ids or _MRC1 not in scores.ids:
         return np.zeros(scores.score.shape[0], bool)
     anchors = (scores.column("detected", _CD86) > 0) & (scores.column("detected", _MRC1) > 0)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 import tamannot._adata as slots
 from tamannot.errors import ParameterError
+from tamannot.tl._write import STATE_COLORS
 
 _NOT = "not_macrophage"
 
@@ -45,8 +46,10 @@ def states(adata: AnnData, *, groupby: str | None = None, key: str = "tam", ax: 
     shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
     left = pd.Series(0.0, index=shares.index)
     names = [_pretty(g) for g in shares.index]
-    for state in shares.columns[::1]:
-        ax.barh(names, shares[state], left=left, color=colors[state], label=_pretty(state), edgecolor="white", height=0.7)
+    for state in shares.columns:
+        ax.barh(
+            names, shares[state], left=left, color=colors[state], label=_pretty(state), edgecolor="white", height=0.7
+        )
         left += shares[state]
     for place, total in enumerate(counts.sum(axis=1)):
         ax.text(1.01, place, f"n = {total:,}", va="center", fontsize="small")
@@ -72,7 +75,7 @@ def _counts(adata: AnnData, groupby: str | None, key: str) -> pd.DataFrame:
 
 def _colors(adata: AnnData, key: str) -> dict[str, str]:
     categories = slots.read_obs(adata, key, ("state",)).iloc[:, 0].cat.categories
-    return dict(zip(categories, slots.read_colors(adata, key, "state"), strict=False))
+    return STATE_COLORS | dict(zip(categories, slots.read_colors(adata, key, "state"), strict=False))
 
 
 def _new_axes(n_bars: int) -> Axes:

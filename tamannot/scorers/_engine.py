@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,20 +34,27 @@ class NullBins:
 
 @dataclass(frozen=True)
 class Scores:
-    """Results, cells by outputs of the plan: float32, and int16 for ``detected``."""
+    """Results, cells by outputs of the plan."""
 
     ids: tuple[str, ...]
     score: Array
+    """float32."""
     detected: Array
-    """Genes with a value above zero; of a composite, those of the part with the greatest z."""
-    z: Array | None = None
-    p: Array | None = None
-    expected: Array | None = None
-    """How many genes of a matched random signature would be above zero in the cell."""
+    """Genes with a value above zero, int16; of a composite, those of the part with the greatest z."""
 
     def column(self, table: str, signature_id: str) -> Array:
-        """Return one column of ``score``, ``z``, ``p`` or ``detected``."""
+        """Return one column of a table, such as ``score``."""
         return np.asarray(getattr(self, table)[:, self.ids.index(signature_id)])
+
+
+@dataclass(frozen=True)
+class NullScores(Scores):
+    """Results with their matched null; all tables are float32."""
+
+    z: Array
+    p: Array
+    expected: Array
+    """How many genes of a matched random signature would be above zero in the cell."""
 
 
 def gene_depths(rows: RowSource, method: UCell, *, threads: int) -> Array:
@@ -81,6 +88,10 @@ def null_bins(depth: Array) -> NullBins:
     return NullBins(expression_bins(depth))
 
 
+@overload
+def score_rows(rows: RowSource, plan: Plan, method: UCell, *, null: NullBins, threads: int) -> NullScores: ...
+@overload
+def score_rows(rows: RowSource, plan: Plan, method: UCell, *, null: NullBins | None, threads: int) -> Scores: ...
 def score_rows(rows: RowSource, plan: Plan, method: UCell, *, null: NullBins | None, threads: int) -> Scores:
     """Score every row of a matrix for every output of a plan.
 
@@ -109,7 +120,7 @@ def score_rows(rows: RowSource, plan: Plan, method: UCell, *, null: NullBins | N
 
     over_rows(work, rows.shape[0], threads=threads)
     ids = tuple(plan.ids)
-    return Scores(ids, score, detected, z, p, expected) if null else Scores(ids, score, detected)
+    return NullScores(ids, score, detected, z, p, expected) if null else Scores(ids, score, detected)
 
 
 class _Run:
@@ -127,9 +138,7 @@ class _Run:
         n_cells, n_parts = indptr.size - 1, len(self.plan.parts)
         sums, detected = np.empty((n_cells, 2 * n_parts)), np.empty((n_cells, 2 * n_parts), np.int16)
         a = self.arms
-        arm_sums(
-            bits, indices, indptr, self.cap, a.gene_ptr, a.arm_of, a.weight_of, a.arm_weight, sums, detected
-        )
+        arm_sums(bits, indices, indptr, self.cap, a.gene_ptr, a.arm_of, a.weight_of, a.arm_weight, sums, detected)
         up, down = sums[:, ::2], sums[:, 1::2]
         score = np.empty((n_cells, n_parts))
         for i, part in enumerate(self.plan.parts):
@@ -145,9 +154,7 @@ class _Run:
         moments = np.empty((sums.shape[0], sizes.size, 4))
         bin_moments(bits, indices, indptr, self.cap, self.null.bin_of, sizes, moments)
         out = np.empty((*sums.shape, 4))
-        null_moments(
-            moments, g.start, g.first_bin, g.last_bin, g.size, g.w1, g.w2, g.w3, g.members, out
-        )
+        null_moments(moments, g.start, g.first_bin, g.last_bin, g.size, g.w1, g.w2, g.w3, g.members, out)
         return (*z_and_p(sums, out, self.n_present), out[..., 3])
 
     def _combine(self, score: Array, z: Array, p: Array, found: Array, expected: Array) -> tuple[Array, ...]:

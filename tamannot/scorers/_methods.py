@@ -19,6 +19,8 @@ def method_of(method: UCell | str) -> UCell:
     if isinstance(method, UCell):
         return method
     if method not in _METHODS:
-        msg = f"No method {method!r}. There are: {', '.join(_METHODS)}, or a settings object such as UCell(max_rank=500)."
+        msg = (
+            f"No method {method!r}. There are: {', '.join(_METHODS)}, or a settings object such as UCell(max_rank=500)."
+        )
         raise ParameterError(msg)
     return _METHODS[method]()

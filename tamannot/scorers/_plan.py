@@ -120,4 +120,3 @@ def _match_arm(genes: tuple[Gene, ...], locate: Locate) -> Arm:
     distinct &= columns >= 0
     missing = tuple(g.symbol for g, c in zip(genes, columns, strict=True) if c < 0)
     return Arm(columns[distinct], weights[distinct], weights, missing)
-

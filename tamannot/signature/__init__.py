@@ -2,7 +2,7 @@
 
 from tamannot.signature._model import Gene, Reference, Signature, SignatureFile, SignatureSet
 from tamannot.signature._read import read_signatures
-from tamannot.signature._store import AXES, load_signature, load_signatures
+from tamannot.signature._store import AXES, bundled_species, load_signature, load_signatures
 
 __all__ = [
     "AXES",
@@ -11,6 +11,7 @@ __all__ = [
     "Signature",
     "SignatureFile",
     "SignatureSet",
+    "bundled_species",
     "load_signature",
     "load_signatures",
     "read_signatures",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 import re
@@ -97,7 +97,7 @@ class _Fields(_Value):
     species: Species = "any"
     cell_ontology: tuple[Annotated[str, StringConstraints(pattern=r"^CL:\d{7}$")], ...] = ()
     licence: str = ""
-    created: datetime.date | None = None
+    created: dt.date | None = None
     provisional: bool = False
     """Fewer than five referenced genes: usable, but not to be leant on."""
     per_cell: bool = True
@@ -144,7 +144,7 @@ class SignatureFile(_Fields):
     axis: Axis
     species: Literal["human", "mouse"]
     licence: Text
-    created: datetime.date
+    created: dt.date
     modules: tuple[Annotated[str, StringConstraints(pattern=MODULE_REF)], ...] = ()
 
     @model_validator(mode="after")

@@ -80,7 +80,7 @@ def _from_symbols(name: str, symbols: Iterable[str]) -> Signature:
         raise SignatureFormatError(msg)
     genes = dict.fromkeys(_parse(s) for s in symbols if str(s).strip())
     try:
-        return Signature(id=name, genes=tuple(Gene(symbol=s, direction=d) for s, d in genes))  # type: ignore[arg-type]
+        return Signature(id=name, genes=tuple(Gene(symbol=s, direction=d) for s, d in genes))
     except ValidationError as error:
         msg = f"Signature '{name}': {explain(error)}"
         raise SignatureFormatError(msg) from error

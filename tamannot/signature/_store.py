@@ -73,6 +73,11 @@ class Library:
         return self._loaded[name]
 
 
+def bundled_species() -> tuple[str, ...]:
+    """Return the species that this release has signatures for."""
+    return tuple(s for s in SPECIES if (resource_path("signatures") / s).is_dir())
+
+
 @lru_cache(maxsize=len(SPECIES))
 def bundled(species: str) -> Library:
     """Return the library that ships with tamannot.
@@ -82,14 +87,10 @@ def bundled(species: str) -> Library:
     SignatureNotFoundError
         There are no signatures for the species in this release.
     """
-    folder = resource_path("signatures") / species
-    if species not in SPECIES or not folder.is_dir():
-        msg = (
-            f"No signatures for species '{species}' in this release. "
-            f"There are: {', '.join(s for s in SPECIES if (resource_path('signatures') / s).is_dir())}."
-        )
+    if species not in bundled_species():
+        msg = f"No signatures for species '{species}' in this release. There are: {', '.join(bundled_species())}."
         raise SignatureNotFoundError(msg)
-    return Library(folder)
+    return Library(resource_path("signatures") / species)
 
 
 def load_signature(name: str, *, species: str = "human") -> Signature:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from tamannot._adata import SpeciesChoice, unpack
+from tamannot._progress import Report, silent
 from tamannot._provenance import coverage_table
 from tamannot.scorers import make_plan
 from tamannot.signature import load_signatures
@@ -37,7 +37,7 @@ def check_file(
     layer: str | None = None,
     gene_symbols: str | None = None,
     species: SpeciesChoice = "auto",
-    report: Callable[[str], None] = lambda stage: None,
+    report: Report = silent,
 ) -> FileCheck:
     """Say what a file holds and what an annotation would use, without annotating.
 

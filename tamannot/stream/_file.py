@@ -1,18 +1,18 @@
 """Annotating a file into a new one."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
 
-from tamannot import get
+from tamannot._progress import Report, silent
 from tamannot.errors import OutputError, ParameterError, TamannotWarning
+from tamannot.get import annotations as annotation_table
 from tamannot.signature import Signature
 from tamannot.stream._input import read_file
 from tamannot.stream._output import check_target, replacing
@@ -20,7 +20,6 @@ from tamannot.stream._summary import FileSummary, summarise
 from tamannot.tl._annotate import run
 from tamannot.tl._write import STEPS
 
-Report = Callable[[str], None]
 _OUT_SUFFIXES = (".h5ad", ".zarr")
 _TABLE_SUFFIXES = (".csv", ".parquet")
 
@@ -33,7 +32,7 @@ def annotate_file(
     signatures: Mapping[str, Signature] | None = None,
     overwrite: bool = False,
     key_added: str = "tam",
-    report: Report = lambda stage: None,
+    report: Report = silent,
     **choices: Any,
 ) -> FileSummary:
     """Annotate an h5ad file or zarr folder into a new one.
@@ -107,11 +106,9 @@ def _targets(out: str | os.PathLike[str] | None, table: str | os.PathLike[str] |
 
 
 def _need_pyarrow() -> None:
-    try:
-        import pyarrow  # noqa: F401, PLC0415
-    except ImportError:
+    if find_spec("pyarrow") is None:
         msg = "Parquet tables need pyarrow:  pip install 'tamannot[parquet]'  (or write a .csv)."
-        raise ParameterError(msg) from None
+        raise ParameterError(msg)
 
 
 def _write_h5ad(adata: ad.AnnData, target: Path, _key: str) -> None:
@@ -123,11 +120,11 @@ def _write_zarr(adata: ad.AnnData, target: Path, _key: str) -> None:
 
 
 def _write_csv(adata: ad.AnnData, target: Path, key: str) -> None:
-    get.annotations(adata, key).to_csv(target, index_label="cell")
+    annotation_table(adata, key).to_csv(target, index_label="cell")
 
 
 def _write_parquet(adata: ad.AnnData, target: Path, key: str) -> None:
-    get.annotations(adata, key).rename_axis("cell").to_parquet(target)
+    annotation_table(adata, key).rename_axis("cell").to_parquet(target)
 
 
 _WRITERS: dict[str, Callable[[ad.AnnData, Path, str], None]] = {

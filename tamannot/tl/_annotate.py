@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from anndata import AnnData
 
 import tamannot._adata as slots
 from tamannot._adata import SpeciesChoice, Unpacked
+from tamannot._progress import Report, silent
 from tamannot._settings import settings
-from tamannot.errors import ParameterError, SpeciesError, TamannotWarning
+from tamannot.errors import ParameterError, TamannotWarning
 from tamannot.pipeline import Annotation, Tissue, annotate_rows
 from tamannot.signature import Signature, SignatureSet, load_signatures
 from tamannot.tl._write import STEPS, write_annotation
@@ -93,7 +94,7 @@ def annotate(
     --------
     >>> import tamannot as tam
     >>> adata = tam.datasets.oligodendroglioma()
-    >>> tam.tl.annotate(adata)
+    >>> tam.tl.annotate(adata, tissue="brain")
     >>> int((adata.obs["tam_compartment"] == "macrophage").sum())
     19
     """
@@ -233,7 +234,7 @@ def run(
     steps: tuple[str, ...],
     key_added: str,
     copy: bool,
-    report: Callable[[str], None] = lambda stage: None,
+    report: Report = silent,
 ) -> AnnData | None:
     """Unpack, annotate, write the slots of the steps asked for.
 
@@ -247,7 +248,13 @@ def run(
     _check(adata, choices)
     report("reading")
     library = _library(signatures)
-    data = _unpack(adata, library, choices)
+    data = slots.unpack(
+        adata,
+        library,
+        layer=choices.get("layer"),
+        gene_symbols=choices.get("gene_symbols"),
+        species=choices.get("species", "auto"),
+    )
     given, mapping = _given(adata, choices.get("compartment_key"))
     tissue: Tissue = choices.get("tissue", "auto")
     result = annotate_rows(
@@ -269,18 +276,10 @@ def run(
 
 def _library(signatures: Mapping[str, Signature] | None) -> SignatureSet:
     library = load_signatures()
-    return library if signatures is None else library | signatures
-
-
-def _unpack(adata: AnnData, library: SignatureSet, choices: Mapping[str, Any]) -> Unpacked:
-    species = choices.get("species", "auto")
-    try:
-        return slots.unpack(
-            adata, library, layer=choices.get("layer"), gene_symbols=choices.get("gene_symbols"), species=species
-        )
-    except SpeciesError as error:
-        msg = f"{error} Mouse signatures are not in this release."
-        raise SpeciesError(msg) from None
+    own = SignatureSet((signatures or {}).values())
+    # A set of the user's that goes by a bundled id answers that question.
+    placed = (s.model_copy(update={"axis": library[i].axis}) if i in library else s for i, s in own.items())
+    return library | SignatureSet(placed)
 
 
 def _check(adata: AnnData, choices: Mapping[str, Any]) -> None:
@@ -321,5 +320,3 @@ def _notes(data: Unpacked, result: Annotation, choices: Mapping[str, Any]) -> li
     if result.too_large:
         notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(result.too_large)}.")
     return notes
-
-

@@ -15,7 +15,18 @@ from tamannot._adata import SpeciesChoice, Unpacked
 from tamannot._provenance import coverage_table, describe_run
 from tamannot._settings import settings
 from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
-from tamannot.scorers import NullBins, Plan, Scores, UCell, gene_depths, make_plan, method_of, null_bins, score_rows
+from tamannot.scorers import (
+    NullBins,
+    NullScores,
+    Plan,
+    Scores,
+    UCell,
+    gene_depths,
+    make_plan,
+    method_of,
+    null_bins,
+    score_rows,
+)
 from tamannot.signature import Signature, SignatureSet
 
 Method = UCell | str
@@ -84,7 +95,7 @@ def score(
     --------
     >>> import tamannot as tam
     >>> adata = tam.datasets.oligodendroglioma()
-    >>> tam.tl.score(adata, tam.load_signatures(axis="origin"))
+    >>> tam.tl.score(adata, tam.load_signatures(axis="origin"), min_coverage=0)
     >>> tam.get.scores(adata).columns.tolist()
     ['border_associated', 'microglia', 'monocyte_derived']
     """
@@ -100,7 +111,8 @@ def score(
         how.check(part, plan.n_vars)
     result = score_rows(data.rows, plan, how, null=bins, threads=settings.n_threads())
     low = _blank_low_coverage(result, plan, min_coverage)
-    slots.write_tables(adata, key_added, result.ids, {"score": result.score, "z": result.z, "p": result.p})
+    z, p = (result.z, result.p) if isinstance(result, NullScores) else (None, None)
+    slots.write_tables(adata, key_added, result.ids, {"score": result.score, "z": z, "p": p})
     record = describe_run(data, plan, how, bins)
     record["warnings"] = np.array([f"low coverage: {name}" for name in low], dtype=object)
     slots.write_provenance(adata, key_added, record)
@@ -120,9 +132,7 @@ def _check(min_coverage: float, null: str | None, null_reference: AnnData | None
         raise ParameterError(msg)
 
 
-def _bins(
-    data: Unpacked, method: UCell, null: str | None, reference: AnnData | None, key: str
-) -> NullBins | None:
+def _bins(data: Unpacked, method: UCell, null: str | None, reference: AnnData | None, key: str) -> NullBins | None:
     if null is None:
         return None
     if reference is None:
@@ -147,9 +157,9 @@ def _aligned(known: Mapping[str, Any], ids: list[str]) -> NullBins:
 def _blank_low_coverage(result: Scores, plan: Plan, min_coverage: float) -> list[str]:
     coverage = coverage_table(plan)["coverage"].to_numpy()
     low = np.flatnonzero(coverage < min_coverage)
-    for table in (result.score, result.z, result.p):
-        if table is not None:
-            table[:, low] = np.nan
+    tables = (result.score, result.z, result.p) if isinstance(result, NullScores) else (result.score,)
+    for table in tables:
+        table[:, low] = np.nan
     return [plan.ids[i] for i in low]
 
 

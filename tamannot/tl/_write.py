@@ -80,7 +80,7 @@ def _write_origin(adata: AnnData, key: str, result: Annotation) -> None:
 
 def _write_state(adata: AnnData, key: str, result: Annotation) -> None:
     _write_call(adata, key, "state", result.state, list(STATE_COLORS))
-    extra = {
+    extra: dict[str, Any] = {
         "programs": pd.Categorical(result.programs),
         "mixed_lineage": result.mixed_lineage,
         "dual_m1_m2": result.dual_m1_m2,
@@ -98,7 +98,7 @@ def _write_ferroptosis(adata: AnnData, key: str, result: Annotation) -> None:
 
 
 def _write_call(adata: AnnData, key: str, name: str, call: Call, categories: list[str]) -> None:
-    columns = {
+    columns: dict[str, Any] = {
         name: pd.Categorical(call.label, categories=categories),
         f"{name}_prob": call.prob.astype(np.float32),
         f"{name}_status": pd.Categorical(call.status, categories=list(_STATUSES)),

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import tamannot as tam
+from tamannot.cli import main
+
+pytestmark = pytest.mark.filterwarnings("ignore:Variable names are not unique")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process; return exit code, stdout and stderr."""
+
+    def call(*args: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tamannot", *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    yield call
+    tam.settings.threads = None
+
+
+def test_annotate_says_in_one_screen_what_it_found(run, example_file, tmp_path):
+    code, out, err = run("annotate", example_file, "-o", tmp_path / "out.h5ad", "--table", tmp_path / "t.csv")
+    assert code == 0
+    assert err == ""
+    assert "macrophages   19 of 184 cells (10.3%)" in out
+    assert "origins       microglia 15; unassigned 4 (" in out
+    assert "states        immunoregulatory 9, inflammatory 6; unassigned 4 (two answers too close 4)" in out
+    assert "low coverage  " in out
+    assert "SELENOP found as SEPP1" in out
+    assert out.count("\n") <= 24
+    assert {p.name for p in tmp_path.iterdir()} == {"out.h5ad", "t.csv"}
+
+
+def test_json_is_for_pipelines(run, example_file, tmp_path):
+    code, out, _ = run("annotate", example_file, "-o", tmp_path / "out.h5ad", "--json")
+    summary = json.loads(out)
+    assert code == 0
+    assert summary["n_macrophages"] == 19
+    assert summary["outputs"] == [str(tmp_path / "out.h5ad")]
+
+
+def test_quiet_prints_nothing(run, example_file, tmp_path):
+    assert run("annotate", example_file, "-o", tmp_path / "out.h5ad", "--quiet", "--threads", 1) == (0, "", "")
+
+
+def test_own_signatures(run, example_file, tmp_path):
+    (tmp_path / "own.gmt").write_text("my_set\tnone\tCD68\tCD14\tAIF1\tCSF1R\tC1QA\n")
+    code, _, _ = run("annotate", example_file, "-o", tmp_path / "o.h5ad", "--signatures", tmp_path / "own.gmt")
+    assert code == 0
+    assert tam.get.scores(ad.read_h5ad(tmp_path / "o.h5ad"))["my_set"].max() > 0.5
+
+
+def test_check_lists_matrix_ids_and_coverage(run, example_file):
+    code, out, _ = run("check", example_file)
+    assert code == 0
+    assert "can be annotated" in out
+    assert "X: linear, 9,450 genes" in out
+    assert "microglia " in out
+
+
+def test_check_as_json(run, example_file):
+    code, out, _ = run("check", example_file, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["coverage"]["macrophage"]["n_genes"] == 20
+
+
+def _scaled(adata: ad.AnnData) -> None:
+    adata.X = adata.X.toarray() - 1
+
+
+def _no_known_gene(adata: ad.AnnData) -> None:
+    adata.var_names = [f"gene{i}" for i in range(adata.n_vars)]
+
+
+def _nan(adata: ad.AnnData) -> None:
+    adata.X.data[-1] = np.nan
+
+
+def _twice(adata: ad.AnnData) -> None:
+    names = adata.var_names.to_numpy(copy=True)
+    names[0] = "CD68"
+    adata.var_names = names
+
+
+def _mouse(adata: ad.AnnData) -> None:
+    adata.var_names = adata.var_names.str.title()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_scaled, "No usable expression matrix. X: not usable, it has negative values"),
+        (_no_known_gene, "No known gene: none of the 9,450 ids by var_names (first: gene0, gene1, gene2)"),
+        (_nan, "it has NaN values"),
+        (_twice, "Gene 'CD68' stands for 2 columns"),
+        (_mouse, "Mouse signatures are not in this release"),
+    ],
+)
+@pytest.mark.parametrize("command", ["annotate", "check"])
+def test_unusable_data_get_one_message_and_exit_2(run, example, tmp_path, spoil, message, command):
+    spoil(example)
+    example.write_h5ad(tmp_path / "in.h5ad")
+    _refused(run, tmp_path / "in.h5ad", message, command)
+
+
+def _empty(path: Path) -> None:
+    ad.AnnData(np.zeros((0, 3), np.float32), var=pd.DataFrame(index=["CD68", "CD14", "C1QA"])).write_h5ad(path)
+
+
+def _truncated(path: Path) -> None:
+    tam.datasets.oligodendroglioma().write_h5ad(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _text(path: Path) -> None:
+    path.write_text("barcode,gene\n")
+
+
+def _not_anndata(path: Path) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file["something"] = [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (_empty, "The data have no cells"),
+        (_truncated, "damaged"),
+        (_text, "not an HDF5 file"),
+        (_not_anndata, ""),
+        (lambda path: None, "no such file"),
+    ],
+)
+@pytest.mark.parametrize("command", ["annotate", "check"])
+def test_unreadable_files_get_one_message_and_exit_2(run, tmp_path, make, message, command):
+    make(tmp_path / "in.h5ad")
+    _refused(run, tmp_path / "in.h5ad", message, command)
+
+
+def _refused(run, path: Path, message: str, command: str) -> None:
+    before = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+    files = sorted(path.parent.iterdir())
+    target = ["-o", path.parent / "out.h5ad", "--table", path.parent / "t.csv"] if command == "annotate" else []
+    code, out, err = run(command, path, *target)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert err.startswith("tamannot: ")
+    assert err.count("\n") == 1
+    assert sorted(path.parent.iterdir()) == files
+    assert before is None or hashlib.sha256(path.read_bytes()).hexdigest() == before
+
+
+def test_unknown_options_exit_2(run, example_file):
+    code, _, err = run("annotate", example_file, "--tissue", "lung")
+    assert code == 2
+    assert "lung" in err
+
+
+def test_a_bug_is_exit_1_with_its_traceback(example_file, tmp_path):
+    script = (
+        "import sys, tamannot.stream as s\n"
+        "def boom(*a, **k): raise ZeroDivisionError('a bug')\n"
+        "s.annotate_file = boom\n"
+        f"sys.argv = ['tamannot', 'annotate', {str(example_file)!r}, '-o', {str(tmp_path / 'o.h5ad')!r}]\n"
+        "from tamannot.cli import main; main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "ZeroDivisionError: a bug" in done.stderr
+
+
+@pytest.mark.parametrize("args", [[], ["annotate"], ["check"]])
+def test_every_command_has_help(run, args):
+    code, out, _ = run(*args, "--help")
+    assert code == 0
+    assert "Usage: tamannot" in out
+
+
+def test_version(run):
+    assert run("--version")[1] == f"tamannot {tam.__version__}\n"
+
+
+def test_the_module_runs_and_loads_little_for_help():
+    script = (
+        "import sys, runpy\n"
+        "sys.argv = ['tamannot', '--help']\n"
+        "try: runpy.run_module('tamannot', run_name='__main__')\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "heavy = {'anndata', 'numba', 'scanpy', 'sklearn', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "annotate" in done.stdout

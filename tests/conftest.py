@@ -1,0 +1,78 @@
+"""Data that the tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import anndata as ad
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+import tamannot as tam
+
+mpl.use("Agg")
+
+QUIET = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
+
+
+@pytest.fixture(scope="session")
+def _example() -> ad.AnnData:
+    return tam.datasets.oligodendroglioma()
+
+
+@pytest.fixture
+def example(_example: ad.AnnData) -> ad.AnnData:
+    """The example data: 184 cells, 19 of them macrophages."""
+    return _example.copy()
+
+
+@pytest.fixture(scope="session")
+def _annotated(_example: ad.AnnData) -> ad.AnnData:
+    adata = _example.copy()
+    with pytest.warns(tam.errors.TamannotWarning, match="Tissue taken as brain"):
+        tam.tl.annotate(adata)
+    return adata
+
+
+@pytest.fixture
+def annotated(_annotated: ad.AnnData) -> ad.AnnData:
+    """The example data, annotated."""
+    return _annotated.copy()
+
+
+@pytest.fixture
+def example_file() -> Path:
+    """The example as a file."""
+    from tamannot._resources import resource_path
+
+    return resource_path("example_data") / "oligodendroglioma_tirosh2016.h5ad"
+
+
+@pytest.fixture
+def tiny() -> ad.AnnData:
+    """Twelve cells of random counts over 40 genes of the library, in a fixed order."""
+    rng = np.random.default_rng(7)
+    genes = [g.symbol for g in tam.load_signature("lipid_associated").genes][:20]
+    genes += [g.symbol for g in tam.load_signature("inflammatory").genes][:20]
+    counts = rng.poisson(1.0, (12, 40)).astype(np.float32)
+    obs = pd.DataFrame(index=[f"c{i}" for i in range(12)])
+    return ad.AnnData(sp.csr_matrix(counts), obs=obs, var=pd.DataFrame(index=genes))
+
+
+@pytest.fixture
+def labelled() -> Callable[[str], ad.AnnData]:
+    """Read a labelled data set by its name; skip where they are absent."""
+    folder = os.environ.get("TAMANNOT_TEST_DATA")
+
+    def read(name: str) -> ad.AnnData:
+        path = Path(folder or "") / f"{name}.h5ad"
+        if not folder or not path.is_file():
+            pytest.skip(f"labelled data are absent: TAMANNOT_TEST_DATA={folder!r} has no {path.name}")
+        return ad.read_h5ad(path)
+
+    return read

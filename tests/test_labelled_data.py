@@ -1,0 +1,106 @@
+"""What comes out on real and semi-synthetic data with labels; skipped where the data are absent."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import tamannot as tam
+
+pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
+
+HAO = "human_PBMC_CITEseq_Hao2021_rectangleSubset"
+HNSCC = "human_HNSCC_sc_Puram2017_chetahSubset"
+KANG = "human_PBMC_sc_IFNb_Kang2018_muscatSubset"
+OLIGO = "human_oligodendroglioma_sc_Tirosh2016"
+
+# Every gene of the library that the data have under a former symbol only; nothing looser is used.
+SUBSTITUTIONS = {
+    HAO: {"WARS1": "WARS"},
+    HNSCC: {
+        "ADGRG1": "GPR56",
+        "COQ8A": "ADCK3",
+        "CXCL8": "IL8",
+        "PCLAF": "KIAA0101",
+        "SELENOP": "SEPP1",
+        "WARS1": "WARS",
+    },
+    KANG: {"CXCL8": "IL8", "WARS1": "WARS"},
+    OLIGO: {
+        "ADGRG1": "GPR56",
+        "ARMH4": "C14orf37",
+        "COQ8A": "ADCK3",
+        "CXCL8": "IL8",
+        "SELENOP": "SEPP1",
+        "WARS1": "WARS",
+    },
+}
+
+
+@pytest.mark.parametrize("name", SUBSTITUTIONS)
+def test_every_substitution_is_known(labelled, name):
+    adata = labelled(name)
+    tam.tl.annotate(adata)
+    found = pd.DataFrame(adata.uns["tamannot"]["tam"]["substitutions"])["found_as"].to_dict()
+    assert found == SUBSTITUTIONS[name]
+
+
+def test_no_macrophages_in_blood(labelled):
+    adata = labelled(HAO)
+    tam.tl.annotate(adata)
+    assert (adata.obs["tam_compartment"] == "macrophage").mean() <= 0.03
+
+
+def test_macrophages_of_the_oligodendroglioma(labelled):
+    adata = labelled(OLIGO)
+    tam.tl.annotate(adata)
+    truth = adata.obs["truth_celltype"] == "macrophage_microglia"
+    called = adata.obs["tam_compartment"] == "macrophage"
+    assert (called & truth).sum() >= 18
+    assert (called & ~truth).sum() <= 1
+
+
+def test_macrophages_in_a_whole_glioma(labelled):
+    adata = labelled("glioma_tissue_semisynthetic_dev")
+    tam.tl.annotate(adata)
+    truth = adata.obs["truth_compartment"] == "macrophage"
+    called = adata.obs["tam_compartment"] == "macrophage"
+    assert called[truth].mean() >= 0.95
+    assert called[~truth].mean() <= 0.005
+    origin = adata.obs["tam_origin"].astype(str)[called & truth]
+    right = origin == adata.obs["truth_origin"][called & truth]
+    assert right[origin != "unassigned"].mean() >= 0.98
+    assert (origin != "unassigned").mean() >= 0.8
+
+
+def test_states_of_glioma_macrophages(labelled):
+    adata = labelled("glioma_myeloid_semisynthetic_dev")
+    tam.tl.annotate(adata)
+    obs = adata.obs
+    truth = (obs["truth_compartment"] == "macrophage") & (obs["truth_state"] != "unclear")
+    assert (obs["tam_compartment"] == "macrophage")[truth].mean() >= 0.95
+    state = obs["tam_state"].astype(str)[truth]
+    called = ~state.isin(["unassigned", "not_macrophage"])
+    assert called.mean() >= 0.7
+    assert (state == obs["truth_state"].astype(str)[truth])[called].mean() >= 0.82
+    origin = obs["tam_origin"].astype(str)
+    known = origin.isin(["microglia", "monocyte_derived"]) & (obs["truth_origin"] != "unclear")
+    assert (origin == obs["truth_origin"].astype(str))[known].mean() >= 0.98
+
+
+def test_interferon_stands_out_in_stimulated_monocytes(labelled):
+    adata = labelled(KANG)
+    tam.tl.annotate(adata)
+    monocytes = adata.obs["truth_celltype"].str.contains("Monocytes")
+    z = adata.obsm["tam_z"]["interferon_primed"][monocytes]
+    stimulated = adata.obs["truth_ifn"][monocytes] == "IFN"
+    above = z[stimulated].to_numpy()[:, None] > z[~stimulated].to_numpy()[None, :]
+    assert above.mean() >= 0.99
+
+
+@pytest.mark.parametrize(
+    "name", ["mouse_BMDC_sc_LPS_Shalek2014", "mouse_microglia_bulk_development_LPS_Hanamsagar2017"]
+)
+def test_mouse_data_are_refused(labelled, name):
+    with pytest.raises(tam.errors.SpeciesError, match="not in this release"):
+        tam.tl.annotate(labelled(name))
