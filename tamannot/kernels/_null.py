@@ -155,7 +155,7 @@ def null_moments(
                 m3 /= size[g]
                 mean += w1[g] * m1
                 variance += w2[g] * (m2 - m1 * m1)
-                third += w3[g] * (m3 - 3.0 * m1 * m2 + 2.0 * m1**3)
+                third += w3[g] * (m3 - 3.0 * m1 * m2 + 2.0 * m1 * m1 * m1)
                 expected += members[g] * positive / size[g]
             out[i, s, 0] = mean
             out[i, s, 1] = variance

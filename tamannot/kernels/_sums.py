@@ -128,5 +128,5 @@ def bin_moments(
                 m = moments[i, b]
                 zeros = bin_size[b] - m[3]
                 m[0] += zeros * zero_depth
-                m[1] += zeros * zero_depth**2
-                m[2] += zeros * zero_depth**3
+                m[1] += zeros * zero_depth * zero_depth
+                m[2] += zeros * zero_depth * zero_depth * zero_depth

@@ -60,7 +60,7 @@ def test_layer_forces_a_matrix(tiny, states):
         (lambda x: x - 1, "negative values .*looks scaled"),
         (lambda x: np.where(x > 1, np.nan, x), "NaN"),
         (lambda x: np.where(x > 1, np.inf, x), "infinite"),
-        (lambda x: np.zeros_like(x), "all its values are 0"),
+        (np.zeros_like, "all its values are 0"),
         (lambda x: np.full_like(x, 2), "all its values are 2"),
     ],
 )
