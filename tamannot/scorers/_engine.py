@@ -158,15 +158,17 @@ class _Run:
         return (*z_and_p(sums, out, self.n_present), out[..., 3])
 
     def _combine(self, score: Array, z: Array, p: Array, found: Array, expected: Array) -> tuple[Array, ...]:
-        out = tuple(np.empty((score.shape[0], len(self.plan.outputs))) for _ in range(5))
+        first = [members[0] for members in self.plan.parts_of]
+        out = tuple(table[:, first] for table in (score, z, p, found, expected))
         for o, members in enumerate(self.plan.parts_of):
-            m = list(members)
-            best = np.argmax((z if self.null else score)[:, m], axis=1)[:, None]
-            out[0][:, o] = score[:, m].max(axis=1)
-            out[1][:, o] = z[:, m].max(axis=1)
-            out[2][:, o] = _least_of(p[:, m])
-            out[3][:, o] = np.take_along_axis(found[:, m], best, axis=1)[:, 0]
-            out[4][:, o] = np.take_along_axis(expected[:, m], best, axis=1)[:, 0]
+            if len(members) > 1:
+                m = list(members)
+                best = np.argmax((z if self.null else score)[:, m], axis=1)[:, None]
+                out[0][:, o] = score[:, m].max(axis=1)
+                out[1][:, o] = z[:, m].max(axis=1)
+                out[2][:, o] = _least_of(p[:, m])
+                out[3][:, o] = np.take_along_axis(found[:, m], best, axis=1)[:, 0]
+                out[4][:, o] = np.take_along_axis(expected[:, m], best, axis=1)[:, 0]
         return out
 
 
@@ -185,8 +187,6 @@ def _groups(plan: Plan, method: UCell, null: NullBins) -> Groups:
 
 def _least_of(p: Array) -> Array:
     """Return the smallest p of several parts, corrected for having chosen it (Šidák); NaN if none has one."""
-    if p.shape[1] == 1:
-        return p[:, 0]
     known = np.isfinite(p).sum(axis=1)
     least = np.where(np.isfinite(p), p, 1.0).min(axis=1)
     return np.where(known > 0, -np.expm1(np.maximum(known, 1) * np.log1p(-np.minimum(least, 1 - 1e-16))), np.nan)
