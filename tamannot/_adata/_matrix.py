@@ -57,7 +57,7 @@ def candidates(adata: AnnData, layer: str | None) -> list[Candidate]:
     found = [c for name in ("counts", "raw", "X") if (c := _candidate(adata, name))]
     if layer is not None:
         if (named := _candidate(adata, layer)) is None:
-            have = ", ".join(dict.fromkeys([c.name for c in found] + list(adata.layers)))
+            have = ", ".join(dict.fromkeys([c.name for c in found] + layer_names(adata)))
             msg = f"No layer '{layer}' in the data. There are: {have or 'none'}."
             raise ParameterError(msg)
         return [named]
@@ -109,8 +109,13 @@ class _Lazy:
         return self._matrix[rows].compute()
 
 
+def layer_names(adata: AnnData) -> list[str]:
+    """Return the names of the layers; newer anndata also lists X there, under no name."""
+    return [name for name in adata.layers if name is not None]
+
+
 def _candidate(adata: AnnData, name: str) -> Candidate | None:
-    if name in adata.layers:
+    if name in layer_names(adata):
         return Candidate(name, adata.layers[name], adata.var)
     if name == "raw" and adata.raw is not None:
         return Candidate("raw", adata.raw.X, adata.raw.var)

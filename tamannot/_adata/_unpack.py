@@ -9,7 +9,7 @@ from typing import Literal
 from anndata import AnnData
 
 from tamannot._adata._genes import gene_index
-from tamannot._adata._matrix import KINDS, Candidate, Finding, candidates, look_at, row_source
+from tamannot._adata._matrix import KINDS, Candidate, Finding, candidates, layer_names, look_at, row_source
 from tamannot.errors import GeneIdError, MatrixError, ParameterError, SpeciesError
 from tamannot.genes import GeneIndex, Species, recognise_species
 from tamannot.kernels._rows import RowSource
@@ -160,7 +160,7 @@ def check_species(seen: Species, signatures: Mapping[str, Signature]) -> None:
 
 def _no_matrix(looks: list[Look], adata: AnnData, *, forced: bool) -> str:
     what = "; ".join(look.describe() for look in looks)
-    others = [name for name in adata.layers if name not in {look.candidate.name for look in looks}]
+    others = [name for name in layer_names(adata) if name not in {look.candidate.name for look in looks}]
     hint = f" Other layers: {', '.join(others)}; name one with layer=." if others else ""
     todo = "Use another layer." if forced else "Put counts or log-normalised values into layers['counts'], raw or X."
     return f"No usable expression matrix. {what}. {todo}{hint}"

@@ -76,7 +76,7 @@ class GeneIndex:
         columns = [c for c, i in enumerate(self.ids) if i == found_as]
         if self._second is not None:
             second = self._second
-            by_second = [c for c in columns if second[c] in names]
+            by_second = [c for c in columns if second[c] and second[c] in names]
             if len(by_second) == 1:
                 return by_second[0]
         msg = (

@@ -41,7 +41,7 @@ class CsrRows:
 
     def __init__(self, matrix: sp.csr_matrix | sp.csr_array) -> None:
         # A second header over the same arrays: scipy notes what it finds out on the header.
-        view = sp.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
+        view = sp.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
         if not view.has_canonical_format:
             view = view.copy()
             view.sum_duplicates()
@@ -63,7 +63,7 @@ class DenseRows:
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
         rows: Any = self._matrix[start:stop]
-        packed: sp.csr_matrix = sp.csr_matrix(rows if is_sparse(rows) else np.asarray(rows))
+        packed: sp.csr_array = sp.csr_array(rows if is_sparse(rows) else np.asarray(rows))
         return CsrRows(packed).block(0, stop - start)
 
 

@@ -69,8 +69,8 @@ class Plan:
         return sorted({symbol for arm in self._arms(output) for symbol in arm.missing})
 
     def n_genes(self, output: int) -> int:
-        """Distinct genes of an output."""
-        return len(self.outputs[output].all_genes)
+        """Distinct genes of an output; two names of one gene are one."""
+        return self.n_present(output) + len(self.missing(output))
 
     def coverage(self, output: int) -> float:
         """Share of an output's genes that are in the data."""
@@ -113,10 +113,11 @@ def _match(signature: Signature, locate: Locate) -> Part:
 def _match_arm(genes: tuple[Gene, ...], locate: Locate) -> Arm:
     columns = np.array([locate(g.symbol, g.ensembl) for g in genes], np.int64)
     weights = exact_weights([g.weight for g in genes])
+    absent = columns < 0
     # Two names of one gene in a user's list are one column, and one column counts once.
     _, first = np.unique(columns, return_index=True)
-    distinct = np.zeros(columns.size, bool)
-    distinct[first] = True
-    distinct &= columns >= 0
-    missing = tuple(g.symbol for g, c in zip(genes, columns, strict=True) if c < 0)
-    return Arm(columns[distinct], weights[distinct], weights, missing)
+    present = np.zeros(columns.size, bool)
+    present[first] = True
+    present &= ~absent
+    missing = tuple(g.symbol for g, is_absent in zip(genes, absent, strict=True) if is_absent)
+    return Arm(columns[present], weights[present], weights[present | absent], missing)

@@ -52,8 +52,8 @@ class UCell:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.max_rank < 1:
-            msg = f"max_rank must be at least 1, not {self.max_rank}."
+        if not isinstance(self.max_rank, int) or self.max_rank < 1:
+            msg = f"max_rank must be a whole number of at least 1, not {self.max_rank!r}."
             raise ParameterError(msg)
         if not 0 <= self.w_neg < np.inf:
             msg = f"w_neg must not be negative, not {self.w_neg}."

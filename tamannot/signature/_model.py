@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -73,7 +72,7 @@ class Gene(_Value):
     symbol: Text
     ensembl: Annotated[str, StringConstraints(pattern=r"^ENS(MUS)?G\d{11}$")] | None = None
     direction: Direction = "up"
-    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    weight: Annotated[float, Field(ge=0.001, le=1000)] = 1.0
     references: tuple[str, ...] = ()
     evidence: Annotated[int, Field(ge=0)] | None = None
     """Number of independent sources that support the gene in this signature."""
@@ -204,17 +203,17 @@ class Signature(_Fields):
         """Genes whose expression lowers the score."""
         return tuple(g for g in self.genes if g.direction == "down")
 
-    @cached_property
+    @property
     def parts(self) -> tuple[Signature, ...]:
         """The signatures with genes that make this one up: itself, unless it is a composite."""
         return tuple(p for m in self.modules for p in m.parts) if self.modules else (self,)
 
-    @cached_property
+    @property
     def all_genes(self) -> tuple[Gene, ...]:
         """The genes of all parts, each once, in the order of the parts."""
         return tuple({g.key: g for part in self.parts for g in part.genes}.values())
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """sha256 of what is scored: species, genes, directions and weights; texts do not count."""
         content: dict[str, Any] = {"species": self.species}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tamannot.errors import SignatureFormatError
+from tamannot.errors import SignatureFormatError, SignatureNotFoundError
 from tamannot.signature._model import Gene, Signature, SignatureSet
 from tamannot.signature._store import bundled
 from tamannot.signature._toml import explain, parse_file, to_signature
@@ -47,21 +47,40 @@ def read_signatures(path: Source) -> SignatureSet:
         return SignatureSet(_from_symbols(name, genes) for name, genes in path.items())
     file = Path(path)
     if file.is_dir():
-        return SignatureSet(_from_toml(f) for f in sorted(file.rglob("*.toml")))
+        return _from_folder(file)
     if file.suffix == ".toml":
-        return SignatureSet([_from_toml(file)])
+        return SignatureSet([_from_toml(file, {})])
     if file.suffix == ".gmt":
-        return SignatureSet(_from_gmt(file))
+        return _from_gmt(file)
     msg = f"{file}: not a format of signatures. Give a .toml file, a folder of them, a .gmt file, or a dict."
     raise SignatureFormatError(msg)
 
 
-def _from_toml(path: Path) -> Signature:
+def _from_folder(folder: Path) -> SignatureSet:
+    files = sorted(folder.rglob("*.toml"))
+    if not files:
+        msg = f"{folder}: there is no .toml signature file in this folder."
+        raise SignatureFormatError(msg)
+    # Composites may be made of modules that stand beside them.
+    parsed = {path: parse_file(path) for path in files}
+    beside = {f"{f.id}@{f.version}": path for path, f in parsed.items() if not f.modules}
+    return SignatureSet(_from_toml(path, beside) for path in files)
+
+
+def _from_toml(path: Path, beside: Mapping[str, Path]) -> Signature:
     file = parse_file(path)
-    return to_signature(file, bundled(file.species).get)
+
+    def resolve(name: str) -> Signature:
+        return _from_toml(beside[name], {}) if name in beside else bundled(file.species).get(name)
+
+    try:
+        return to_signature(file, resolve)
+    except SignatureNotFoundError as error:
+        msg = f"{path}: modules: {error}"
+        raise SignatureFormatError(msg) from error
 
 
-def _from_gmt(path: Path) -> list[Signature]:
+def _from_gmt(path: Path) -> SignatureSet:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -71,12 +90,16 @@ def _from_gmt(path: Path) -> list[Signature]:
     if short := [number for number, fields in rows if len(fields) < 3]:
         msg = f"{path}, line {short[0]}: a GMT line is a name, a description and genes, separated by tabs."
         raise SignatureFormatError(msg)
-    return [_from_symbols(fields[0], fields[2:]) for _, fields in rows]
+    try:
+        return SignatureSet(_from_symbols(fields[0], fields[2:]) for _, fields in rows)
+    except SignatureFormatError as error:
+        msg = f"{path}: {error}"
+        raise SignatureFormatError(msg) from error
 
 
 def _from_symbols(name: str, symbols: Iterable[str]) -> Signature:
-    if isinstance(symbols, str):
-        msg = f"Signature '{name}': give a list of genes, not the string {symbols!r}."
+    if isinstance(symbols, str) or not isinstance(symbols, Iterable):
+        msg = f"Signature '{name}': give a list of genes, not {symbols!r}."
         raise SignatureFormatError(msg)
     genes = dict.fromkeys(_parse(s) for s in symbols if str(s).strip())
     try:
@@ -88,4 +111,4 @@ def _from_symbols(name: str, symbols: Iterable[str]) -> Signature:
 
 def _parse(token: str) -> tuple[str, str]:
     token = str(token).strip()
-    return token.removesuffix("-").removesuffix("+"), "down" if token.endswith("-") else "up"
+    return token.removesuffix("-").removesuffix("+").strip(), "down" if token.endswith("-") else "up"

@@ -146,7 +146,7 @@ def load_signatures(axis: str | Iterable[str] | None = None, *, species: str = "
     >>> list(tam.load_signatures(axis="origin"))
     ['border_associated', 'microglia', 'monocyte_derived']
     """
-    wanted = (axis,) if isinstance(axis, str) else AXES if axis is None else tuple(axis)
+    wanted = (axis,) if isinstance(axis, str) else AXES if axis is None else tuple(dict.fromkeys(axis))
     if unknown := [a for a in wanted if a not in AXES]:
         msg = f"No axis '{unknown[0]}'. There are: {', '.join(AXES)}."
         raise SignatureNotFoundError(msg)

@@ -34,11 +34,11 @@ def parse_file(path: Path) -> SignatureFile:
             raise SignatureFormatError(msg)
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
         return SignatureFile.model_validate(fields)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        msg = f"{path}: cannot be read as a signature file: {error}"
-        raise SignatureFormatError(msg) from error
     except ValidationError as error:
         msg = f"{path}: {explain(error)}"
+        raise SignatureFormatError(msg) from error
+    except (OSError, ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number without end
+        msg = f"{path}: cannot be read as a signature file: {error}"
         raise SignatureFormatError(msg) from error
 
 

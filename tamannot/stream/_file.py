@@ -17,8 +17,7 @@ from tamannot.signature import Signature
 from tamannot.stream._input import read_file
 from tamannot.stream._output import check_target, replacing
 from tamannot.stream._summary import FileSummary, summarise
-from tamannot.tl._annotate import run
-from tamannot.tl._write import STEPS
+from tamannot.tl._run import STEPS, run
 
 _OUT_SUFFIXES = (".h5ad", ".zarr")
 _TABLE_SUFFIXES = (".csv", ".parquet")

@@ -74,7 +74,7 @@ WEIGHTS = [np.array([1.0, 0.5, 2.0, 0.25]), np.array([1.0]), np.array([]), np.ar
 
 @pytest.mark.parametrize("k", CAPS)
 def test_gene_totals_are_depths_above_zeros_summed_over_cells(counts, k):
-    depth = dense_depths(counts, k)
+    depth = dense_depths(counts, k).astype(np.float64)
     zero = np.maximum(k - 0.5 * ((counts > 0).sum(axis=1) + 1 + counts.shape[1]), 0)
     np.testing.assert_array_equal(totals(counts, k), (depth - zero[:, None]).sum(axis=0))
 
@@ -87,7 +87,7 @@ def test_gene_totals_are_added_to_what_is_there(counts):
 
 @pytest.mark.parametrize("k", CAPS)
 def test_arm_sums_are_weighted_sums_of_depths(counts, k):
-    depth = dense_depths(counts, k)
+    depth = dense_depths(counts, k).astype(np.float64)
     sums, _ = sums_of(counts, k, ARMS, WEIGHTS)
     expected = np.stack([depth[:, c] @ w for c, w in zip(ARMS, WEIGHTS, strict=True)], axis=1)
     np.testing.assert_array_equal(sums, expected)
@@ -113,7 +113,7 @@ def test_stored_zeros_are_not_detected(counts):
 @pytest.mark.parametrize("k", CAPS)
 def test_bin_moments_are_power_sums_of_depths_in_each_bin(counts, k):
     bin_of = np.random.default_rng(0).integers(0, 5, counts.shape[1]).astype(np.int32)
-    depth = dense_depths(counts, k)
+    depth = dense_depths(counts, k).astype(np.float64)
     got = moments_of(counts, k, bin_of)
     for b in range(5):
         for power in (1, 2, 3):

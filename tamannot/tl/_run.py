@@ -1,0 +1,120 @@
+"""One run of the annotation: check, unpack, call, write, tell."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+
+import tamannot._adata as slots
+from tamannot._adata import Unpacked
+from tamannot._progress import Report, silent
+from tamannot._settings import settings
+from tamannot.errors import ParameterError, TamannotWarning
+from tamannot.pipeline import MACROPHAGE, Annotation, Tissue, annotate_rows
+from tamannot.signature import Signature, SignatureSet, load_signatures
+from tamannot.tl._write import STEPS, write_annotation
+
+__all__ = ["DEFAULT_ACCURACY", "STEPS", "CompartmentKey", "run"]
+
+CompartmentKey = str | tuple[str, Mapping[str, str]]
+DEFAULT_ACCURACY = 0.95
+
+
+def run(
+    adata: AnnData,
+    signatures: Mapping[str, Signature] | None,
+    choices: Mapping[str, Any],
+    *,
+    steps: tuple[str, ...],
+    key_added: str,
+    copy: bool,
+    report: Report = silent,
+) -> AnnData | None:
+    """Unpack, annotate, write the slots of the steps asked for.
+
+    Raises
+    ------
+    TamannotError
+        As `annotate`.
+    """
+    adata = adata.copy() if copy else adata
+    slots.check_key(key_added)
+    _check(adata, choices)
+    report("reading")
+    library = _library(signatures)
+    data = slots.unpack(
+        adata,
+        library,
+        layer=choices.get("layer"),
+        gene_symbols=choices.get("gene_symbols"),
+        species=choices.get("species", "auto"),
+    )
+    given, mapping = _given(adata, choices.get("compartment_key"))
+    tissue: Tissue = choices.get("tissue", "auto")
+    result = annotate_rows(
+        data.rows,
+        data.index,
+        library,
+        tissue=tissue,
+        given=given,
+        mapping=mapping,
+        threads=settings.n_threads(),
+        report=report,
+    )
+    said = _notes(data, result, choices)
+    write_annotation(adata, key_added, data, result, steps=steps, choices=choices, notes=said)
+    for line in said:
+        warnings.warn(line, TamannotWarning, stacklevel=3)
+    return adata if copy else None
+
+
+def _library(signatures: Mapping[str, Signature] | None) -> SignatureSet:
+    library = load_signatures()
+    own = SignatureSet((signatures or {}).values())
+    # A set of the user's that goes by a bundled id answers that question.
+    placed = (s.model_copy(update={"axis": library[i].axis}) if i in library else s for i, s in own.items())
+    return library | SignatureSet(placed)
+
+
+def _check(adata: AnnData, choices: Mapping[str, Any]) -> None:
+    if choices.get("model") is not None:
+        msg = "Trained models are not in this release: leave model=None for the fixed rule."
+        raise ParameterError(msg)
+    if choices.get("tissue", "auto") not in ("auto", "brain", "other"):
+        msg = f"tissue is 'auto', 'brain' or 'other', not {choices['tissue']!r}."
+        raise ParameterError(msg)
+    if not 0 < choices.get("target_accuracy", DEFAULT_ACCURACY) < 1:
+        msg = f"target_accuracy is between 0 and 1, not {choices['target_accuracy']}."
+        raise ParameterError(msg)
+    sample_key = choices.get("sample_key")
+    if sample_key is not None and sample_key not in adata.obs:
+        raise ParameterError(_no_column(adata, sample_key))
+
+
+def _given(adata: AnnData, key: CompartmentKey | None) -> tuple[list[str] | None, Mapping[str, str] | None]:
+    if key is None:
+        return None, None
+    column, mapping = (key, None) if isinstance(key, str) else key
+    if column not in adata.obs:
+        raise ParameterError(_no_column(adata, column))
+    return adata.obs[column].astype(str).tolist(), mapping
+
+
+def _no_column(adata: AnnData, name: str) -> str:
+    return f"No column '{name}' in obs. There are: {', '.join(map(str, adata.obs.columns)) or 'none'}."
+
+
+def _notes(data: Unpacked, result: Annotation, choices: Mapping[str, Any]) -> list[str]:
+    """What a user should hear once, in one line each; it is kept in ``uns``, too."""
+    notes = [data.note] if data.note else []
+    if choices.get("tissue", "auto") == "auto" and np.any(result.compartment.label == MACROPHAGE):
+        notes.append(f"Tissue taken as {result.tissue}: {result.tissue_reason}. tissue= overrides.")
+    if choices.get("target_accuracy", DEFAULT_ACCURACY) != DEFAULT_ACCURACY:
+        notes.append("target_accuracy is not used: the fixed rule is not calibrated.")
+    if result.too_large:
+        notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(result.too_large)}.")
+    return notes

@@ -1,0 +1,240 @@
+"""The bundled library."""
+
+from __future__ import annotations
+
+import pytest
+
+from tamannot._resources import resource_path
+from tamannot.errors import SignatureFormatError, SignatureNotFoundError, TamannotError
+from tamannot.genes import human_genes
+from tamannot.signature import AXES, SignatureSet, load_signature, load_signatures
+from tamannot.signature._store import Library, bundled
+from tamannot.signature._toml import parse_file, to_signature, to_toml
+
+FILES = sorted(resource_path("signatures").glob("*/*/*.toml"))
+HUMAN = load_signatures()
+
+IDS = {
+    "compartment": """macrophage monocyte dendritic plasmacytoid neutrophil mast t_nk b plasma glial_like
+        oligodendrocyte opc neuron ependymal schwann endothelial mural fibroblast epithelial_like
+        melanocyte platelet erythroid""",
+    "origin": "microglia monocyte_derived border_associated",
+    "state": "lipid_associated interferon_primed pro_angiogenic inflammatory immunoregulatory",
+    "overlay": "hypoxic proliferating dissociation_stress glucocorticoid_response microglial_inflammatory",
+    "polarization": "m1 m2",
+}
+PROGRAMS = [
+    "iron_uptake",
+    "iron_storage",
+    "iron_export",
+    "ferritinophagy",
+    "heme_iron_recycling",
+    "cystine_gsh",
+    "gpx4_axis",
+    "fsp1_coq10",
+    "gch1_bh4",
+    "dhodh_mitochondrial",
+    "pufa_pl_synthesis",
+    "lipid_peroxidation_enzymes",
+    "lipid_peroxide_detox",
+    "mufa_protection",
+    "nrf2_targets",
+    "membrane_repair",
+]
+SUMMARIES = ["ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance"]
+MODULES = {
+    "immunoregulatory": ["immunoregulatory_scavenger", "immunoregulatory_complement"],
+    "interferon_primed": ["interferon_primed_type_i", "interferon_primed_ifng"],
+    "monocyte_derived": ["monocyte_derived_recent", "monocyte_derived_differentiated"],
+    "macrophage": ["macrophage_tam", "macrophage_microglia"],
+    "monocyte": ["monocyte_classical", "monocyte_nonclassical"],
+    "dendritic": ["dendritic_cdc1", "dendritic_cdc2", "dendritic_mature"],
+    "t_nk": ["t_nk_t", "t_nk_nk"],
+}
+
+
+def name_of(path):
+    return f"{path.parent.name}-{path.stem}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_path_agrees_with_content(path):
+    file = parse_file(path)
+    assert (file.species, file.id, file.version) == (path.parts[-3], path.parts[-2], path.stem)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_written_and_read_file_has_the_same_digest(path, tmp_path):
+    signature = bundled("human").get(f"{path.parent.name}@{path.stem}")
+    copy = tmp_path / path.name
+    copy.write_text(to_toml(signature), encoding="utf-8")
+    assert to_signature(parse_file(copy), bundled("human").get).digest == signature.digest
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_written_file_has_the_same_content(path, tmp_path):
+    signature = bundled("human").get(f"{path.parent.name}@{path.stem}")
+    copy = tmp_path / path.name
+    copy.write_text(to_toml(signature), encoding="utf-8")
+    assert to_signature(parse_file(copy), bundled("human").get) == signature
+
+
+@pytest.mark.parametrize("signature", HUMAN.values(), ids=list(HUMAN))
+def test_ensembl_ids_are_those_of_the_gene_table(signature):
+    table = human_genes().ensembl
+    wrong = [(g.symbol, g.ensembl) for g in signature.genes if table.get(g.symbol) != (g.ensembl or "")]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("signature", [s for s in HUMAN.values() if s.genes], ids=lambda s: s.id)
+def test_fewer_than_five_genes_is_provisional(signature):
+    assert signature.provisional or len(signature.genes) >= 5
+
+
+@pytest.mark.parametrize(("axis", "ids"), IDS.items())
+def test_axis_holds_the_ids_of_the_contract(axis, ids):
+    assert sorted(load_signatures(axis=axis)) == sorted(ids.split())
+
+
+def test_ferroptosis_holds_sixteen_programs_and_three_summaries():
+    assert len(PROGRAMS) == 16
+    assert sorted(load_signatures(axis="ferroptosis")) == sorted(PROGRAMS + SUMMARIES)
+
+
+@pytest.mark.parametrize(("signature_id", "modules"), MODULES.items())
+def test_composite_has_its_modules(signature_id, modules):
+    signature = HUMAN[signature_id]
+    assert [m.id for m in signature.modules] == modules
+    assert all(m.axis == "module" for m in signature.modules)
+
+
+def test_only_these_are_composites():
+    assert sorted(i for i, s in HUMAN.items() if s.modules) == sorted(MODULES)
+
+
+def test_every_module_belongs_to_a_composite():
+    assert sorted(load_signatures(axis="module")) == sorted(m for modules in MODULES.values() for m in modules)
+
+
+def test_gene_has_one_home_among_the_programs():
+    homes: dict[str, list[str]] = {}
+    for program in PROGRAMS:
+        for gene in HUMAN[program].genes:
+            homes.setdefault(gene.symbol, []).append(program)
+    assert {g: p for g, p in homes.items() if len(p) > 1} == {}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_program_says_its_effect_on_self_and_neighbour(program):
+    assert HUMAN[program].effect_self is not None
+    assert HUMAN[program].effect_neighbour is not None
+
+
+@pytest.mark.parametrize(
+    ("program", "symbol"),
+    [
+        ("iron_export", "HAMP"),
+        ("gch1_bh4", "GCHFR"),
+        ("cystine_gsh", "CHAC1"),
+        ("nrf2_targets", "KEAP1"),
+        ("nrf2_targets", "ABCC1"),
+        ("iron_export", "BACH1"),
+    ],
+)
+def test_inhibitor_in_a_program_is_a_down_gene(program, symbol):
+    assert symbol in {g.symbol for g in HUMAN[program].down}
+
+
+def test_membrane_repair_is_not_read_per_cell():
+    assert HUMAN["membrane_repair"].per_cell is False
+
+
+def test_everything_is_loaded_in_the_order_of_axes_then_ids():
+    order = [(AXES.index(s.axis), i) for i, s in HUMAN.items()]
+    assert order == sorted(order)
+    assert len(HUMAN) == len({p.parent for p in FILES})
+
+
+def test_several_axes_come_in_the_order_asked_for():
+    several = load_signatures(axis=["polarization", "origin"])
+    assert list(several) == ["m1", "m2", "border_associated", "microglia", "monocyte_derived"]
+
+
+def test_load_signatures_gives_a_set():
+    assert isinstance(HUMAN, SignatureSet)
+
+
+def test_unknown_axis_is_refused_with_the_axes():
+    with pytest.raises(SignatureNotFoundError, match=r"No axis 'states'.*state"):
+        load_signatures(axis="states")
+
+
+@pytest.mark.parametrize("load", [lambda s: load_signature("m1", species=s), lambda s: load_signatures(species=s)])
+@pytest.mark.parametrize("species", ["rat", "", "..", "human/m1"])
+def test_unknown_species_is_refused(load, species):
+    with pytest.raises(SignatureNotFoundError, match="human"):
+        load(species)
+
+
+def test_exact_version_is_loaded():
+    assert load_signature("m1@1.0.0").name == "m1@1.0.0"
+
+
+def test_no_version_is_the_newest():
+    assert load_signature("m1") == HUMAN["m1"]
+
+
+def test_unknown_version_is_refused_with_the_versions():
+    with pytest.raises(SignatureNotFoundError, match=r"No version '9\.9\.9' of signature 'm1'.*1\.0\.0"):
+        load_signature("m1@9.9.9")
+
+
+def test_unknown_id_is_refused_with_the_nearest():
+    with pytest.raises(SignatureNotFoundError, match="Did you mean 'lipid_associated'") as caught:
+        load_signature("lipid_asociated")
+    assert isinstance(caught.value, TamannotError)
+    assert isinstance(caught.value, LookupError)
+
+
+@pytest.mark.parametrize("name", ["", "@", "../human/m1", "m1/../m2", "zzzzzzzz", "m1@../m2/1.0.0"])
+def test_odd_name_is_refused(name):
+    with pytest.raises(SignatureNotFoundError):
+        load_signature(name)
+
+
+def demo_text(version, signature_id="demo"):
+    text = to_toml(HUMAN["m1"])
+    return text.replace('id = "m1"', f'id = "{signature_id}"').replace('version = "1.0.0"', f'version = "{version}"')
+
+
+@pytest.fixture
+def library(tmp_path):
+    (tmp_path / "demo").mkdir()
+    for version in ("1.9.0", "1.10.0", "1.2.0"):
+        (tmp_path / "demo" / f"{version}.toml").write_text(demo_text(version), encoding="utf-8")
+    return Library(tmp_path)
+
+
+def test_versions_are_ordered_as_numbers(library):
+    assert library.versions("demo") == ["1.2.0", "1.9.0", "1.10.0"]
+
+
+def test_newest_version_is_by_number(library):
+    assert library.get("demo").version == "1.10.0"
+
+
+def test_older_version_stays_loadable(library):
+    assert library.get("demo@1.2.0").version == "1.2.0"
+
+
+@pytest.mark.parametrize("text", [demo_text("3.0.0"), demo_text("2.0.0", "other")], ids=["version", "id"])
+def test_file_that_disagrees_with_its_path_is_refused(library, tmp_path, text):
+    (tmp_path / "demo" / "2.0.0.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(SignatureFormatError, match=r"2\.0\.0\.toml"):
+        library.get("demo")
+
+
+def test_file_is_read_once(library, tmp_path):
+    first = library.get("demo")
+    (tmp_path / "demo" / "1.10.0.toml").write_text("broken", encoding="utf-8")
+    assert library.get("demo") is first

@@ -1,0 +1,197 @@
+"""Signatures from the user's dicts and files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tamannot.errors import SignatureFormatError
+from tamannot.signature import load_signature, read_signatures
+from tamannot.signature._toml import to_toml
+
+
+def genes(signature):
+    return [(g.symbol, g.direction) for g in signature.genes]
+
+
+def refusal(source):
+    with pytest.raises(SignatureFormatError) as caught:
+        read_signatures(source)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("symbols", "read"),
+    [
+        (["CD3E", "CD79A-"], [("CD3E", "up"), ("CD79A", "down")]),
+        (["CD3E+", "CD79A"], [("CD3E", "up"), ("CD79A", "up")]),
+        (["CD3E", "CD3E", "CD3E+"], [("CD3E", "up")]),
+        (["CD79A-", "CD79A-"], [("CD79A", "down")]),
+        ([" CD3E ", "\tCD79A-\n"], [("CD3E", "up"), ("CD79A", "down")]),
+        (["CD3E", "", "  "], [("CD3E", "up")]),
+        (["HLA-DRA", "HLA-DRB1-"], [("HLA-DRA", "up"), ("HLA-DRB1", "down")]),
+        (["ENSG00000129226", "my gene", "Cd68"], [("ENSG00000129226", "up"), ("my gene", "up"), ("Cd68", "up")]),
+        (("B", "A"), [("B", "up"), ("A", "up")]),
+        (np.array(["A", "B-"]), [("A", "up"), ("B", "down")]),
+        ((s for s in ["A", "B"]), [("A", "up"), ("B", "up")]),
+    ],
+)
+def test_dict_is_read(symbols, read):
+    assert genes(read_signatures({"x": symbols})["x"]) == read
+
+
+def test_order_of_the_dict_is_kept():
+    assert list(read_signatures({"z": ["A"], "a": ["A"]})) == ["z", "a"]
+
+
+def test_empty_dict_is_an_empty_set():
+    assert len(read_signatures({})) == 0
+
+
+@pytest.mark.parametrize("signature_id", ["T cells (CD8+)", "Überschrift", "a.b-c"])
+def test_any_text_is_an_id(signature_id):
+    assert list(read_signatures({signature_id: ["A"]})) == [signature_id]
+
+
+def test_dict_given_is_not_changed():
+    source = {"x": [" A ", "B-"]}
+    read_signatures(source)
+    assert source == {"x": [" A ", "B-"]}
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ({"x": "CD3E"}, "'x': give a list of genes"),
+        ({"x": []}, "no genes"),
+        ({"x": ["", " "]}, "no genes"),
+        ({"x": ["-"]}, "symbol"),
+        ({"x": ["A", "A-"]}, "A is listed more than once"),
+        ({"a/b": ["A"]}, "id"),
+        ({"": ["A"]}, "id"),
+        ({"a\nb": ["A"]}, "id"),
+        ({1: ["A"]}, "id"),
+        ({"x": None}, "'x'"),
+        ({"x": 3}, "'x'"),
+        ({" x": ["A"], "x": ["B"]}, "x occurs more than once"),
+    ],
+    ids=str,
+)
+def test_bad_dict_is_refused(source, says):
+    assert says in refusal(source)
+
+
+@pytest.fixture
+def gmt(tmp_path):
+    def write(content):
+        path = tmp_path / "sets.gmt"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def test_gmt_is_read(gmt):
+    signatures = read_signatures(gmt("a\thttp://x\tCD3E\tCD79A-\nb\t\tMIF\t\t\n"))
+    assert {i: genes(s) for i, s in signatures.items()} == {
+        "a": [("CD3E", "up"), ("CD79A", "down")],
+        "b": [("MIF", "up")],
+    }
+
+
+@pytest.mark.parametrize("content", ["a\t\tA\r\nb\t\tB\r\n", "\na\t\tA\n\n\nb\t\tB", "a\t\tA\nb\t\tB\n\n"])
+def test_line_ends_and_blank_lines_of_gmt_do_not_matter(gmt, content):
+    assert {i: genes(s) for i, s in read_signatures(gmt(content)).items()} == {"a": [("A", "up")], "b": [("B", "up")]}
+
+
+def test_path_may_be_a_string(gmt):
+    assert list(read_signatures(str(gmt("a\t\tA\n")))) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("a\t\tA\nb\tB\n", id="two fields"),
+        pytest.param("a,b,c\n", id="no tabs"),
+        pytest.param(bytes(range(128, 256)), id="binary"),
+        pytest.param("a\t\t\n", id="no genes"),
+        pytest.param("a\t\tA\na\t\tB\n", id="id twice"),
+        pytest.param("a/b\t\tA\n", id="slash in id"),
+        pytest.param("a\t\tA\tA-\n", id="gene up and down"),
+    ],
+)
+def test_bad_gmt_is_refused_by_name(gmt, content):
+    assert "sets.gmt" in refusal(gmt(content))
+
+
+def test_short_line_of_gmt_is_named(gmt):
+    assert "line 3" in refusal(gmt("a\t\tA\n\nb\tB\n"))
+
+
+@pytest.mark.parametrize("name", ["absent.toml", "absent.gmt", "absent", "sets.xlsx"])
+def test_missing_or_foreign_file_is_refused_by_name(tmp_path, name):
+    assert name in refusal(tmp_path / name)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for signature_id in ("m2", "m1", "immunoregulatory"):
+        path = tmp_path / "deep" / signature_id / "1.0.0.toml"
+        path.parent.mkdir(parents=True)
+        path.write_text(to_toml(load_signature(signature_id)), encoding="utf-8")
+    return tmp_path
+
+
+def test_toml_file_is_read(folder):
+    assert read_signatures(folder / "deep" / "m1" / "1.0.0.toml")["m1"] == load_signature("m1")
+
+
+def test_composite_file_finds_bundled_modules(folder):
+    path = folder / "deep" / "immunoregulatory" / "1.0.0.toml"
+    assert read_signatures(path)["immunoregulatory"] == load_signature("immunoregulatory")
+
+
+def test_folder_is_read_to_any_depth_sorted_by_path(folder):
+    assert list(read_signatures(folder)) == ["immunoregulatory", "m1", "m2"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"id = ", b"id = 'x'", b"a = " + b"[" * 10_000])
+def test_bad_file_in_a_folder_is_refused_by_name(folder, content):
+    (folder / "bad.toml").write_bytes(content)
+    assert "bad.toml" in refusal(folder)
+
+
+def test_id_twice_in_a_folder_is_refused(folder):
+    (folder / "again.toml").write_text(to_toml(load_signature("m1")), encoding="utf-8")
+    assert "m1" in refusal(folder)
+
+
+def test_mouse_file_is_read_although_no_mouse_set_is_bundled(tmp_path):
+    text = to_toml(load_signature("m1")).replace('species = "human"', 'species = "mouse"')
+    path = tmp_path / "mouse.toml"
+    path.write_text(text, encoding="utf-8")
+    assert read_signatures(path)["m1"].species == "mouse"
+
+
+def test_composite_of_an_unknown_module_is_refused_by_name(tmp_path):
+    text = to_toml(load_signature("immunoregulatory")).replace("_scavenger@1.0.0", "_absent@1.0.0")
+    path = tmp_path / "composite.toml"
+    path.write_text(text, encoding="utf-8")
+    assert "composite.toml" in refusal(path)
+
+
+def test_folder_without_signature_files_is_refused(tmp_path):
+    (tmp_path / "sets.gmt").write_text("a\t\tA\n")
+    assert "no .toml signature file" in refusal(tmp_path)
+
+
+def test_composite_finds_the_modules_beside_it(tmp_path):
+    from tamannot.signature import load_signature
+    from tamannot.signature._toml import to_toml
+
+    whole = load_signature("immunoregulatory")
+    for signature in (whole, *whole.modules):
+        text = to_toml(signature).replace('version = "1.0.0"', 'version = "9.0.0"').replace("@1.0.0", "@9.0.0")
+        (tmp_path / f"{signature.id}.toml").write_text(text)
+    read = read_signatures(tmp_path)
+    assert [m.version for m in read["immunoregulatory"].modules] == ["9.0.0", "9.0.0"]
