@@ -13,6 +13,7 @@ from .signature import SignatureSet as SignatureSet
 from .signature import load_signature as load_signature
 from .signature import load_signatures as load_signatures
 from .signature import read_signatures as read_signatures
+from .signature import write_signatures as write_signatures
 from .stream import annotate_file as annotate_file
 
 __version__: str

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from tamannot.cli._signatures import app as signatures_app
 from tamannot.errors import TamannotError
 
 app = typer.Typer(
@@ -22,6 +23,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.add_typer(signatures_app, name="signatures")
 
 
 class Species(StrEnum):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tamannot._progress import silent
+from tamannot.errors import TamannotWarning
+from tamannot.signature import Signature
 from tamannot.stream import FileCheck, FileSummary
 
 _REASONS = {
@@ -65,6 +68,54 @@ def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
     if found.substitutions:
         console.print(Text(f"  former symbols: {_mapping(found.substitutions)}"))
     console.print(_coverage_table(found))
+
+
+@contextmanager
+def print_notes() -> Iterator[None]:
+    """Print our own warnings as one line each on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TamannotWarning)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, TamannotWarning):
+            Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"note: {warning.message}"))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under their columns."""
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def print_signature(signature: Signature) -> None:
+    """Print what a signature means, its genes, and where each comes from."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(f"{signature.name}  {signature.title}", style="bold"))
+    flags = [signature.axis, signature.species, *signature.cell_ontology]
+    flags += ["provisional"] * signature.provisional + ["read per sample, not per cell"] * (not signature.per_cell)
+    console.print(Text(" · ".join(flags)))
+    console.print(Text(signature.description.strip() + "\n"))
+    for part in signature.parts:
+        if signature.modules:
+            console.print(Text(f"module {part.name}", style="bold"))
+        _print_genes(part)
+    print(f"digest {signature.digest}")
+
+
+def _print_genes(signature: Signature) -> None:
+    rows = [
+        (g.symbol, g.ensembl or "", g.direction, f"{g.weight:g}", ", ".join(g.references), g.note or "")
+        for g in signature.genes
+    ]
+    print_table(("gene", "Ensembl", "direction", "weight", "references", "note"), rows)
+    console = Console(highlight=False, soft_wrap=True)
+    for r in signature.references:
+        where = f"doi:{r.doi}" if r.doi else f"PMID {r.pmid}" if r.pmid else r.url or ""
+        unchecked = "" if r.checked else "  [unchecked]"
+        console.print(Text(f"  {r.key}: {r.citation} {where}{unchecked}"))
+    console.print()
 
 
 def _summary_lines(summary: FileSummary) -> list[tuple[str, str]]:

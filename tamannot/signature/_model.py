@@ -77,6 +77,8 @@ class Gene(_Value):
     evidence: Annotated[int, Field(ge=0)] | None = None
     """Number of independent sources that support the gene in this signature."""
     note: str | None = None
+    mapped: bool = True
+    """False for a name of a published list that belongs to no gene known today."""
 
     @property
     def key(self) -> str:
@@ -103,6 +105,14 @@ class _Fields(_Value):
     """False where the genes are too sparse or too ubiquitous to be read cell by cell."""
     effect_self: Effect | None = None
     effect_neighbour: Effect | None = None
+    derived_from: Annotated[str, StringConstraints(pattern=MODULE_REF)] | None = None
+    """The signature of another species that this one was carried over from."""
+    missing_orthologues: tuple[str, ...] = ()
+    """Genes of that signature that have no orthologue here."""
+    supersedes: Annotated[str, StringConstraints(pattern=MODULE_REF)] | None = None
+    deprecated: bool = False
+    replaced_by: Annotated[str, StringConstraints(pattern=MODULE_REF)] | None = None
+    """What to use instead of a deprecated signature."""
     combine: Literal["max"] = "max"
     genes: tuple[Gene, ...] = ()
     references: tuple[Reference, ...] = ()
@@ -157,6 +167,26 @@ class SignatureFile(_Fields):
     def _genes_are_cited(self) -> Self:
         if uncited := [g.symbol for g in self.genes if not g.references]:
             msg = f"gene {', '.join(uncited)} has no reference"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _genes_are_identified(self) -> Self:
+        prefix = "ENSG" if self.species == "human" else "ENSMUSG"
+        wrong = [g.symbol for g in self.genes if g.mapped and not (g.ensembl or "").startswith(prefix)]
+        if wrong:
+            msg = f"gene {', '.join(wrong)} has no Ensembl id of the species ({prefix}…)"
+            raise ValueError(msg)
+        unmapped = [g.symbol for g in self.genes if not g.mapped]
+        if unmapped and self.axis != "published":
+            msg = f"gene {', '.join(unmapped)} is not mapped; only a published list may keep such names"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _deprecation_says_what_to_use(self) -> Self:
+        if self.deprecated and not self.replaced_by:
+            msg = "a deprecated signature needs replaced_by"
             raise ValueError(msg)
         return self
 

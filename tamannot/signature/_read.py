@@ -1,19 +1,31 @@
-"""Signatures from the user's files and dicts."""
+"""Signatures from the user's files and dicts, and back to files."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
-from pydantic import ValidationError
-
-from tamannot.errors import SignatureFormatError, SignatureNotFoundError
-from tamannot.signature._model import Gene, Signature, SignatureSet
+from tamannot.errors import OutputError, SignatureFormatError, SignatureNotFoundError, TamannotWarning
+from tamannot.signature._exchange import FORMATS, GeneIds, from_gmt, from_json, from_symbols, from_table, losses
+from tamannot.signature._model import Signature, SignatureFile, SignatureSet, version_key
 from tamannot.signature._store import bundled
-from tamannot.signature._toml import explain, parse_file, to_signature
+from tamannot.signature._toml import MAX_BYTES, parse_file, to_signature, to_toml
 
 Source = str | os.PathLike[str] | Mapping[str, Iterable[str]]
+FormatName = Literal["toml", "gmt", "json", "network", "ucell", "scgate"]
+
+_READERS: Mapping[str, Callable[[str], list[Signature]]] = {
+    ".gmt": from_gmt,
+    ".json": from_json,
+    ".csv": from_table,
+    ".tsv": from_table,
+    ".txt": from_table,
+}
+_MAX_TEXT = 16 * MAX_BYTES
+_FORMAT_OF = {".gmt": "gmt", ".json": "json", ".csv": "network", ".tsv": "scgate", ".toml": "toml", "": "toml"}
 
 
 def read_signatures(path: Source) -> SignatureSet:
@@ -22,7 +34,9 @@ def read_signatures(path: Source) -> SignatureSet:
     Parameters
     ----------
     path
-        A TOML signature file, a folder of them (searched to any depth), a GMT file, or a dict
+        A TOML signature file or a folder of them (searched to any depth); a GMT file, where ``X_UP`` and
+        ``X_DN`` are the two directions of ``X``; JSON; a table: long with ``source,target[,weight]``
+        (decoupler), scGate's, or one column a signature (UCell); or a dict
         ``{id: ["CD3E", "CD79A-", …]}``: a trailing ``-`` marks a gene whose expression lowers the score,
         a trailing ``+`` is optional. Any kind of gene id will do, unknown ones included; a repeated gene
         counts once.
@@ -44,16 +58,99 @@ def read_signatures(path: Source) -> SignatureSet:
     [('CD3E', 'up'), ('CD79A', 'down')]
     """
     if isinstance(path, Mapping):
-        return SignatureSet(_from_symbols(name, genes) for name, genes in path.items())
+        return SignatureSet(from_symbols(name, genes) for name, genes in path.items())
     file = Path(path)
     if file.is_dir():
         return _from_folder(file)
     if file.suffix == ".toml":
         return SignatureSet([_from_toml(file, {})])
-    if file.suffix == ".gmt":
-        return _from_gmt(file)
-    msg = f"{file}: not a format of signatures. Give a .toml file, a folder of them, a .gmt file, or a dict."
+    if file.suffix in _READERS:
+        return _from_text(file, _READERS[file.suffix])
+    known = ", ".join([".toml", *_READERS])
+    msg = f"{file}: not a format of signatures. Give a file that ends in {known}, a folder of .toml files, or a dict."
     raise SignatureFormatError(msg)
+
+
+def write_signatures(
+    signatures: Mapping[str, Signature] | Signature,
+    path: str | os.PathLike[str],
+    *,
+    format: FormatName | None = None,  # noqa: A002 - the word users look for
+    ids: GeneIds = "symbol",
+) -> None:
+    """Write signatures for another tool, or as files of a library.
+
+    Parameters
+    ----------
+    signatures
+        One or several.
+    path
+        File to write, replaced if it exists; for ``toml`` a folder, in which each signature gets
+        ``<id>/<version>.toml``.
+    format
+        ``gmt``, ``json``, ``network`` (decoupler's long table), ``ucell``, ``scgate`` or ``toml``; None goes by
+        the ending of the name.
+    ids
+        ``"symbol"`` or ``"ensembl"``: which id stands for a gene (not in TOML and JSON, which hold both).
+
+    Returns
+    -------
+    None. What the format cannot hold is said in a warning.
+
+    Raises
+    ------
+    SignatureFormatError
+        No such format.
+    OutputError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> tam.write_signatures(tam.load_signatures(axis="origin"), "origins.gmt")  # doctest: +SKIP
+    """
+    members = [signatures] if isinstance(signatures, Signature) else list(signatures.values())
+    target = Path(path)
+    name = format or _FORMAT_OF.get(target.suffix, "")
+    if name != "toml" and name not in FORMATS:
+        msg = f"No format {name or target.suffix!r}. There are: toml, {', '.join(FORMATS)}."
+        raise SignatureFormatError(msg)
+    try:
+        if name == "toml":
+            for signature in (part for s in members for part in (s, *s.modules)):
+                _write(target / signature.id / f"{signature.version}.toml", to_toml(signature))
+            return
+        _write(target, FORMATS[name].write(members, ids))
+    except OSError as error:
+        msg = f"{target}: cannot be written: {error.strerror or error}."
+        raise OutputError(msg) from error
+    if lost := losses(members, name):
+        warnings.warn(f"{target}: {name} cannot hold {'; '.join(lost)}.", TamannotWarning, stacklevel=2)
+
+
+def _write(target: Path, text: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(target)
+
+
+def _from_text(path: Path, read: Callable[[str], list[Signature]]) -> SignatureSet:
+    try:
+        return SignatureSet(read(_text_of(path)))
+    except SignatureFormatError as error:
+        msg = f"{path}: {error}"
+        raise SignatureFormatError(msg) from error
+    except (OSError, ValueError, RecursionError, KeyError, AttributeError, TypeError) as error:
+        msg = f"{path}: cannot be read as signatures: {error}"
+        raise SignatureFormatError(msg) from error
+
+
+def _text_of(path: Path) -> str:
+    if path.stat().st_size > _MAX_TEXT:
+        msg = f"larger than {_MAX_TEXT // 2**20} MB; a file of signatures is a list of genes."
+        raise SignatureFormatError(msg)
+    return path.read_text(encoding="utf-8-sig")
 
 
 def _from_folder(folder: Path) -> SignatureSet:
@@ -64,7 +161,17 @@ def _from_folder(folder: Path) -> SignatureSet:
     # Composites may be made of modules that stand beside them.
     parsed = {path: parse_file(path) for path in files}
     beside = {f"{f.id}@{f.version}": path for path, f in parsed.items() if not f.modules}
-    return SignatureSet(_from_toml(path, beside) for path in files)
+    if repeated := [f"{f.id}@{f.version}" for f in parsed.values() if _times(f, parsed.values()) > 1]:
+        msg = f"{folder}: {repeated[0]} occurs more than once; ids must be unique."
+        raise SignatureFormatError(msg)
+    newest: dict[str, Path] = {}
+    for path, file in sorted(parsed.items(), key=lambda item: (not item[1].deprecated, version_key(item[1].version))):
+        newest[file.id] = path
+    return SignatureSet(_from_toml(path, beside) for path in files if path in newest.values())
+
+
+def _times(file: SignatureFile, files: Iterable[SignatureFile]) -> int:
+    return sum((f.id, f.version) == (file.id, file.version) for f in files)
 
 
 def _from_toml(path: Path, beside: Mapping[str, Path]) -> Signature:
@@ -78,37 +185,3 @@ def _from_toml(path: Path, beside: Mapping[str, Path]) -> Signature:
     except SignatureNotFoundError as error:
         msg = f"{path}: modules: {error}"
         raise SignatureFormatError(msg) from error
-
-
-def _from_gmt(path: Path) -> SignatureSet:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path}: cannot be read as GMT: {error}"
-        raise SignatureFormatError(msg) from error
-    rows = [(number, line.split("\t")) for number, line in enumerate(lines, 1) if line.strip()]
-    if short := [number for number, fields in rows if len(fields) < 3]:
-        msg = f"{path}, line {short[0]}: a GMT line is a name, a description and genes, separated by tabs."
-        raise SignatureFormatError(msg)
-    try:
-        return SignatureSet(_from_symbols(fields[0], fields[2:]) for _, fields in rows)
-    except SignatureFormatError as error:
-        msg = f"{path}: {error}"
-        raise SignatureFormatError(msg) from error
-
-
-def _from_symbols(name: str, symbols: Iterable[str]) -> Signature:
-    if isinstance(symbols, str) or not isinstance(symbols, Iterable):
-        msg = f"Signature '{name}': give a list of genes, not {symbols!r}."
-        raise SignatureFormatError(msg)
-    genes = dict.fromkeys(_parse(s) for s in symbols if str(s).strip())
-    try:
-        return Signature(id=name, genes=tuple(Gene(symbol=s, direction=d) for s, d in genes))
-    except ValidationError as error:
-        msg = f"Signature '{name}': {explain(error)}"
-        raise SignatureFormatError(msg) from error
-
-
-def _parse(token: str) -> tuple[str, str]:
-    token = str(token).strip()
-    return token.removesuffix("-").removesuffix("+").strip(), "down" if token.endswith("-") else "up"

@@ -59,7 +59,11 @@ class Library:
         if version and version not in versions:
             msg = f"No version '{version}' of signature '{signature_id}'. There are: {', '.join(versions)}."
             raise SignatureNotFoundError(msg)
-        return self._load(f"{signature_id}@{version or versions[-1]}")
+        return self._load(f"{signature_id}@{version}") if version else self._newest(signature_id, versions)
+
+    def _newest(self, signature_id: str, versions: list[str]) -> Signature:
+        loaded = [self._load(f"{signature_id}@{v}") for v in reversed(versions)]
+        return next((s for s in loaded if not s.deprecated), loaded[0])
 
     def _load(self, name: str) -> Signature:
         if name not in self._loaded:

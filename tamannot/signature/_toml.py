@@ -51,7 +51,9 @@ def to_signature(file: SignatureFile, resolve: Resolve) -> Signature:
 def to_toml(signature: Signature) -> str:
     """Return the text of a signature file: genes sorted by symbol, one a line, for clean diffs."""
     fields = signature.model_dump(exclude={"genes", "references", "modules", "combine"}, exclude_defaults=True)
-    head = {"schema_version": signature.schema_version} | fields | {"species": signature.species}
+    # What a file must have stands there even where it is the default of a signature in memory.
+    must = {name: getattr(signature, name) for name in ("schema_version", "id", "version", "title", "description")}
+    head = must | {"axis": signature.axis, "species": signature.species} | fields
     if signature.modules:
         head |= {"modules": [m.name for m in signature.modules], "combine": signature.combine}
     references = [r.model_dump(exclude_defaults=True) for r in signature.references]
@@ -75,5 +77,7 @@ def explain(error: ValidationError) -> str:
 def _gene_line(gene: Gene) -> str:
     fields = gene.model_dump(exclude_none=True)
     fields["references"] = list(gene.references)
+    if gene.mapped:
+        del fields["mapped"]
     # JSON's strings, numbers and arrays of strings are valid TOML as they stand.
     return "{ " + ", ".join(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in fields.items()) + " }"

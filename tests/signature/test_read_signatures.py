@@ -167,7 +167,7 @@ def test_id_twice_in_a_folder_is_refused(folder):
 
 
 def test_mouse_file_is_read_although_no_mouse_set_is_bundled(tmp_path):
-    text = to_toml(load_signature("m1")).replace('species = "human"', 'species = "mouse"')
+    text = to_toml(load_signature("m1")).replace('species = "human"', 'species = "mouse"').replace("ENSG", "ENSMUSG")
     path = tmp_path / "mouse.toml"
     path.write_text(text, encoding="utf-8")
     assert read_signatures(path)["m1"].species == "mouse"

@@ -1,0 +1,196 @@
+"""``tamannot signatures``: the library on the command line."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tamannot.errors import SignatureFormatError
+
+if TYPE_CHECKING:
+    from tamannot.signature import Signature, SignatureSet
+
+app = typer.Typer(help="List, show, validate, export and compare signatures.", no_args_is_help=True)
+
+
+class Species(StrEnum):
+    """Species that a signature is of."""
+
+    HUMAN = "human"
+    MOUSE = "mouse"
+
+
+class Format(StrEnum):
+    """Formats of other tools."""
+
+    GMT = "gmt"
+    JSON = "json"
+    NETWORK = "network"
+    UCELL = "ucell"
+    SCGATE = "scgate"
+    TOML = "toml"
+
+
+class GeneIds(StrEnum):
+    """Which id stands for a gene."""
+
+    SYMBOL = "symbol"
+    ENSEMBL = "ensembl"
+
+
+SpeciesOption = Annotated[Species, typer.Option(help="Species of the signatures.")]
+AxisOption = Annotated[str | None, typer.Option(help="Only this axis: state, origin, compartment, …")]
+LibraryOption = Annotated[Path | None, typer.Option("--signatures", help="Your own files instead of the bundled ones.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_(
+    axis: AxisOption = None,
+    species: SpeciesOption = Species.HUMAN,
+    signatures: LibraryOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the signatures: id, version, axis, number of genes, title."""
+    from tamannot.cli._show import print_table  # noqa: PLC0415
+
+    rows = [(s.id, s.version, s.axis, len(s.all_genes), s.title) for s in _chosen(axis, species, signatures).values()]
+    columns = ("id", "version", "axis", "genes", "title")
+    if as_json:
+        typer.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2))
+    else:
+        print_table(columns, rows)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="ID[@VERSION]")],
+    species: SpeciesOption = Species.HUMAN,
+    as_json: AsJson = False,
+) -> None:
+    """Show a signature: what it means, its genes, and where each comes from."""
+    from tamannot.cli._show import print_signature  # noqa: PLC0415
+    from tamannot.signature import load_signature  # noqa: PLC0415
+    from tamannot.signature._exchange import to_json  # noqa: PLC0415
+
+    signature = load_signature(name, species=species.value)
+    if as_json:
+        typer.echo(to_json([signature], "symbol"), nl=False)
+    else:
+        print_signature(signature)
+
+
+@app.command()
+def validate(
+    path: Annotated[
+        Path | None, typer.Argument(help="A file or a library folder. Default: the bundled library.")
+    ] = None,
+) -> None:
+    """Check signature files; print each fault with its file, line and reason, and exit with 2 if there are any."""
+    from tamannot._resources import resource_path  # noqa: PLC0415
+    from tamannot.signature._library import validate as faults_of  # noqa: PLC0415
+
+    folder = path or resource_path("signatures")
+    faults = faults_of(folder)
+    for fault in faults:
+        typer.echo(str(fault))
+    if faults:
+        msg = f"{len(faults)} fault{'s' * (len(faults) > 1)} in {folder}."
+        raise SignatureFormatError(msg)
+    typer.echo(f"{folder}: no faults")
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="PATH", help="File to write; for toml a folder.")],
+    file_format: Annotated[Format, typer.Option("--format", help="Format of the file.")],
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Which signatures. Default: all.")] = None,
+    axis: AxisOption = None,
+    species: SpeciesOption = Species.HUMAN,
+    signatures: LibraryOption = None,
+    gene_ids: Annotated[GeneIds, typer.Option("--ids", help="Symbols or Ensembl ids.")] = GeneIds.SYMBOL,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+) -> None:
+    """Write signatures for another tool: Seurat, UCell, GSEA, decoupler, scGate."""
+    from tamannot.cli._show import print_notes  # noqa: PLC0415
+    from tamannot.signature import SignatureSet, load_signature, write_signatures  # noqa: PLC0415
+    from tamannot.stream._output import check_target  # noqa: PLC0415
+
+    chosen = (
+        SignatureSet(load_signature(i, species=species.value) for i in ids)
+        if ids and signatures is None
+        else _only(_chosen(axis, species, signatures), ids)
+    )
+    if file_format is not Format.TOML:
+        check_target(out, source=out, overwrite=overwrite)
+    with print_notes():
+        write_signatures(chosen, out, format=file_format.value, ids=gene_ids.value)
+    typer.echo(f"{out}: {len(chosen)} signatures")
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="ID@VERSION, or a file.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="ID@VERSION, or a file.")],
+    species: SpeciesOption = Species.HUMAN,
+) -> None:
+    """Show what changed from A to B: genes in, out, and with another direction or weight."""
+    from tamannot.signature._library import difference  # noqa: PLC0415
+
+    found = difference(_one(before, species), _one(after, species))
+    for gene in found.added:
+        typer.echo(f"+ {gene.symbol}\t{gene.direction}\t{gene.weight:g}")
+    for gene in found.removed:
+        typer.echo(f"- {gene.symbol}\t{gene.direction}\t{gene.weight:g}")
+    for old, new in found.changed:
+        change = f"{old.direction} {old.weight:g} -> {new.direction} {new.weight:g}"
+        typer.echo(f"~ {new.symbol}\t{change}")
+    if not found:
+        typer.echo("same genes, directions and weights")
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="ID", help="Lower-case letters, digits and _.")],
+    folder: Annotated[Path, typer.Option("--signatures", help="Your library folder.")] = Path("signatures"),
+    species: SpeciesOption = Species.HUMAN,
+) -> None:
+    """Start a signature file from a template that validates; fill in your genes and sources."""
+    from tamannot.signature._template import write_template  # noqa: PLC0415
+
+    typer.echo(f"{write_template(name, folder, species.value)}: fill in genes, description and references")
+
+
+def _chosen(axis: str | None, species: Species, folder: Path | None) -> SignatureSet:
+    from tamannot.signature import load_signatures, read_signatures  # noqa: PLC0415
+
+    if folder is None:
+        return load_signatures(axis, species=species.value)
+    own = read_signatures(folder)
+    return own.select(axis=axis) if axis else own
+
+
+def _only(signatures: SignatureSet, ids: list[str] | None) -> SignatureSet:
+    from tamannot.errors import SignatureNotFoundError  # noqa: PLC0415
+    from tamannot.signature import SignatureSet  # noqa: PLC0415
+
+    if unknown := [i for i in ids or [] if i not in signatures]:
+        msg = f"No signature '{unknown[0]}'. There are: {', '.join(signatures)}."
+        raise SignatureNotFoundError(msg)
+    return SignatureSet(signatures[i] for i in ids) if ids else signatures
+
+
+def _one(name: str, species: Species) -> Signature:
+    from tamannot.signature import load_signature, read_signatures  # noqa: PLC0415
+
+    if Path(name).suffix != ".toml" and not Path(name).exists():
+        return load_signature(name, species=species.value)
+    members = list(read_signatures(name).values())
+    if len(members) != 1:
+        msg = f"{name}: has {len(members)} signatures; give a file with one."
+        raise SignatureFormatError(msg)
+    return members[0]

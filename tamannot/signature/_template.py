@@ -1,0 +1,56 @@
+"""A signature file to start from."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+from typing import Literal
+
+from tamannot.errors import OutputError, SignatureFormatError
+from tamannot.signature._model import LIBRARY_ID, Gene, Reference, Signature
+from tamannot.signature._toml import to_toml
+
+_EXAMPLE = {"human": ("CD68", "ENSG00000129226"), "mouse": ("Cd68", "ENSMUSG00000018774")}
+
+
+def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) -> Path:
+    """Write ``<folder>/<id>/1.0.0.toml`` with one gene and one reference to be replaced; return its path.
+
+    Raises
+    ------
+    SignatureFormatError
+        The id has other characters than lower-case letters, digits and ``_``.
+    OutputError
+        The file exists, or cannot be written.
+    """
+    if not re.match(LIBRARY_ID, name):
+        msg = f"'{name}' is no id: use lower-case letters, digits and _."
+        raise SignatureFormatError(msg)
+    path = folder / name / "1.0.0.toml"
+    if path.exists():
+        msg = f"{path} exists. A new version is a file of its own, such as {path.with_name('1.1.0.toml')}."
+        raise OutputError(msg)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(to_toml(_template(name, species)), encoding="utf-8")
+    except OSError as error:
+        msg = f"{path}: cannot be written: {error.strerror or error}."
+        raise OutputError(msg) from error
+    return path
+
+
+def _template(name: str, species: Literal["human", "mouse"]) -> Signature:
+    symbol, ensembl = _EXAMPLE[species]
+    return Signature(
+        id=name,
+        version="1.0.0",
+        title=name.replace("_", " ").capitalize(),
+        description="What a high score means, and what it does not.",
+        axis="custom",
+        species=species,
+        licence="CC-BY-4.0",
+        created=dt.datetime.now(tz=dt.UTC).date(),
+        genes=(Gene(symbol=symbol, ensembl=ensembl, references=("author2026",)),),
+        references=(Reference(key="author2026", citation="Author 2026, Journal", checked=False),),
+    )

@@ -1,0 +1,149 @@
+"""Writing signatures for other tools and reading them back."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tamannot as tam
+from tamannot.errors import OutputError, SignatureFormatError, TamannotWarning
+from tamannot.signature import Gene, Signature, SignatureSet
+from tamannot.signature._exchange import FORMATS
+
+SIGNED = Signature(
+    id="signed",
+    species="human",
+    title="Signed set",
+    genes=(
+        Gene(symbol="CD68", ensembl="ENSG00000129226"),
+        Gene(symbol="CD14", ensembl="ENSG00000170458"),
+        Gene(symbol="CD3E", ensembl="ENSG00000198851", direction="down"),
+    ),
+)
+WEIGHTED = SIGNED.model_copy(update={"id": "weighted", "genes": (*SIGNED.genes[1:], Gene(symbol="FTL", weight=0.25))})
+SUFFIX = {"gmt": ".gmt", "json": ".json", "network": ".csv", "ucell": ".csv", "scgate": ".tsv"}
+
+
+def content(signature: Signature) -> set[tuple[str, str]]:
+    return {(g.symbol, g.direction) for g in signature.genes}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_genes_and_directions_come_back(tmp_path, name):
+    path = tmp_path / f"x{SUFFIX[name]}"
+    tam.write_signatures(SignatureSet([SIGNED]), path, format=name)
+    back = tam.read_signatures(path)
+    assert list(back) == ["signed"]
+    assert content(back["signed"]) == content(SIGNED)
+
+
+@pytest.mark.parametrize("name", ["json", "network"])
+def test_digest_survives_where_the_format_holds_everything(tmp_path, name):
+    path = tmp_path / f"x{SUFFIX[name]}"
+    tam.write_signatures(SignatureSet([SIGNED, WEIGHTED]), path, format=name)
+    back = tam.read_signatures(path)
+    assert [s.digest for s in back.values()] == [SIGNED.digest, WEIGHTED.digest]
+
+
+def test_json_holds_the_whole_library(tmp_path):
+    library = tam.load_signatures()
+    tam.write_signatures(library, tmp_path / "x.json")
+    back = tam.read_signatures(tmp_path / "x.json")
+    assert [s.digest for s in back.values()] == [s.digest for s in library.values()]
+    assert back["lipid_associated"] == library["lipid_associated"]
+    assert back["immunoregulatory"].modules == library["immunoregulatory"].modules
+
+
+def test_toml_folder_holds_the_whole_library(tmp_path):
+    states = tam.load_signatures(axis="state")
+    tam.write_signatures(states, tmp_path / "lib")
+    back = tam.read_signatures(tmp_path / "lib")
+    assert {i: back[i].digest for i in states} == {i: s.digest for i, s in states.items()}
+
+
+@pytest.mark.parametrize("name", ["gmt", "ucell", "scgate"])
+def test_what_is_lost_is_said(tmp_path, name):
+    signatures = SignatureSet([SIGNED, WEIGHTED, tam.load_signature("immunoregulatory")])
+    with pytest.warns(TamannotWarning, match=r"cannot hold gene weights of weighted.*modules of immunoregulatory"):
+        tam.write_signatures(signatures, tmp_path / f"x{SUFFIX[name]}", format=name)
+
+
+def test_gmt_splits_directions(tmp_path):
+    tam.write_signatures(SIGNED, tmp_path / "x.gmt")
+    lines = (tmp_path / "x.gmt").read_text().splitlines()
+    assert lines == ["signed_UP\tSigned set\tCD68\tCD14", "signed_DN\tSigned set\tCD3E"]
+
+
+def test_ensembl_ids_on_request(tmp_path):
+    tam.write_signatures(SIGNED, tmp_path / "x.gmt", ids="ensembl")
+    assert "ENSG00000129226" in (tmp_path / "x.gmt").read_text()
+
+
+def test_a_lone_up_set_keeps_its_name(tmp_path):
+    (tmp_path / "x.gmt").write_text("HALLMARK_X_UP\tna\tCD68\tCD14\n")
+    assert list(tam.read_signatures(tmp_path / "x.gmt")) == ["HALLMARK_X_UP"]
+
+
+def test_gseapy_reads_the_gmt(tmp_path):
+    gseapy = pytest.importorskip("gseapy")
+    states = tam.load_signatures(axis="overlay")
+    with pytest.warns(TamannotWarning):
+        tam.write_signatures(states, tmp_path / "x.gmt")
+    read = gseapy.read_gmt(str(tmp_path / "x.gmt"))
+    assert {k: set(v) for k, v in read.items()} == {i: {g.symbol for g in s.genes} for i, s in states.items()}
+
+
+def test_the_long_table_has_decouplers_columns(tmp_path):
+    tam.write_signatures(SignatureSet([SIGNED, WEIGHTED]), tmp_path / "x.csv")
+    net = pd.read_csv(tmp_path / "x.csv")
+    assert list(net.columns[:3]) == ["source", "target", "weight"]
+    assert net.set_index(["source", "target"])["weight"][("signed", "CD3E")] == -1
+    assert net.set_index(["source", "target"])["weight"][("weighted", "FTL")] == 0.25
+
+
+def test_ucell_table_read_back_gives_the_scores_of_the_dict(tmp_path, tiny):
+    genes = list(tiny.var_names)
+    own = tam.read_signatures({"a": [*genes[:5], f"{genes[7]}-"], "b": genes[10:14]})
+    tam.write_signatures(own, tmp_path / "x.csv", format="ucell")
+    tam.tl.score(tiny, own)
+    before = tam.get.scores(tiny)
+    tam.tl.score(tiny, tam.read_signatures(tmp_path / "x.csv"))
+    np.testing.assert_array_equal(tam.get.scores(tiny), before)
+
+
+def test_plain_json_object_is_read(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps({"mine": ["CD3E", "CD79A-"]}))
+    assert content(tam.read_signatures(tmp_path / "x.json")["mine"]) == {("CD3E", "up"), ("CD79A", "down")}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.json", "[1, 2]", "a JSON object is expected"),
+        ("x.json", "{", "cannot be read as signatures"),
+        ("x.json", '{"a": 3}', "give a list of genes, not 3"),
+        ("x.json", '{"format": "tamannot-signatures"}', "cannot be read as signatures"),
+        ("x.json", '{"format": "tamannot-signatures", "signatures": {"a": {"id": "a"}}}', "has no genes"),
+        ("x.csv", "", "the table is empty"),
+        ("x.csv", "source,target,weight\na,CD68,heavy\n", "line 2: weight 'heavy' is not a number"),
+        ("x.csv", "source,target,weight\na,CD68,nan\n", "genes|weight"),
+        ("x.tsv", "name\tsignature\na\n", "cannot be read as signatures"),
+        ("x.doc", "", "not a format of signatures"),
+    ],
+)
+def test_malformed_files_are_refused_by_name(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SignatureFormatError, match=message) as caught:
+        tam.read_signatures(tmp_path / name)
+    assert name in str(caught.value)
+
+
+def test_unknown_format_and_unwritable_target(tmp_path):
+    with pytest.raises(SignatureFormatError, match="No format"):
+        tam.write_signatures(SIGNED, tmp_path / "x.doc")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        tam.write_signatures(SIGNED, tmp_path / "file" / "x.gmt")
