@@ -32,6 +32,8 @@ Tissue = Literal["auto", "brain", "other"]
 
 # The axes of the tables, in their order, the user's own sets last; modules are computed beside them for the rules.
 TABLE_AXES = ("compartment", "origin", "state", "overlay", "polarization", "ferroptosis", "custom")
+# What of the library an annotation takes; the rest is for `tl.score`.
+PROGRAM_AXES = (*TABLE_AXES[:-1], "module")
 SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
 MACROPHAGE = "macrophage"
 
@@ -76,6 +78,7 @@ def annotate_rows(
     index: GeneIndex,
     library: SignatureSet,
     *,
+    species: Literal["human", "mouse"] = "human",
     tissue: Tissue = "auto",
     given: Sequence[str] | None = None,
     mapping: Mapping[str, str] | None = None,
@@ -92,6 +95,8 @@ def annotate_rows(
         Which column is which gene.
     library
         Signatures of all axes of the tables, with the modules of composites.
+    species
+        Which reference cells the compartments' null comes from.
     tissue
         ``"brain"``, ``"other"``, or ``"auto"`` to look at the cells.
     given, mapping
@@ -104,7 +109,7 @@ def annotate_rows(
     method, n_vars = UCell(), rows.shape[1]
     tables = SignatureSet(s for axis in TABLE_AXES for s in library.select(axis=axis).values())
     public = make_plan(tables, index.locate, n_vars)
-    scored = _score(rows, index, library, tables, method, threads, report)
+    scored = _score(rows, index, library, tables, method, species, threads, report)
     report("calling")
     ids = list(tables.select(axis="compartment"))
     n_present = [public.n_present(public.ids.index(i)) for i in ids]
@@ -140,6 +145,7 @@ def _score(
     library: SignatureSet,
     tables: SignatureSet,
     method: UCell,
+    species: Literal["human", "mouse"],
     threads: int,
     report: Report,
 ) -> _Scored:
@@ -150,7 +156,7 @@ def _score(
     report("expression bins")
     bins = null_bins(gene_depths(rows, method, threads=threads))
     report("compartments")
-    reference = reference_bins(index.find, n_vars)
+    reference = reference_bins(index.find, n_vars, species=species)
     gate = score_rows(rows, _plan(compartments, index, n_vars), method, null=reference, threads=threads)
     report("programs")
     return _Scored(gate, score_rows(rows, _plan(programs, index, n_vars), method, null=bins, threads=threads), bins)

@@ -98,9 +98,18 @@ def test_interferon_stands_out_in_stimulated_monocytes(labelled):
     assert above.mean() >= 0.99
 
 
-@pytest.mark.parametrize(
-    "name", ["mouse_BMDC_sc_LPS_Shalek2014", "mouse_microglia_bulk_development_LPS_Hanamsagar2017"]
-)
-def test_mouse_data_are_refused(labelled, name):
-    with pytest.raises(tam.errors.SpeciesError, match="not in this release"):
-        tam.tl.annotate(labelled(name))
+def test_mouse_microglia_are_macrophages_and_not_border_associated(labelled):
+    adata = labelled("mouse_microglia_bulk_development_LPS_Hanamsagar2017")
+    tam.tl.annotate(adata, tissue="brain")
+    assert adata.uns["tamannot"]["tam"]["matrix"]["species"] == "mouse"
+    assert (adata.obs["tam_compartment"] == "macrophage").mean() >= 0.9
+    saline = adata.obs["treatment"] == "Sal"
+    assert (adata.obs["tam_origin"][saline] == "microglia").mean() >= 0.9
+    assert (adata.obs["tam_origin"] != "border_associated").all()
+
+
+def test_lps_raises_the_inflammatory_program_of_mouse_cells(labelled):
+    adata = labelled("mouse_BMDC_sc_LPS_Shalek2014")
+    tam.tl.annotate(adata)
+    z, lps = adata.obsm["tam_z"]["inflammatory"].to_numpy(), (adata.obs["truth_lps"] == "LPS").to_numpy()
+    assert (z[lps][:, None] > z[~lps][None, :]).mean() >= 0.95

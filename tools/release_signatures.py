@@ -13,7 +13,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-from tamannot.signature import AXES, Signature, bundled_species, load_signatures
+from tamannot.signature import AXES, Signature, bundled_species
 from tamannot.signature._exchange import FORMATS
 from tamannot.signature._library import LOCK, difference, lock_of, schema, validate
 from tamannot.signature._store import bundled
@@ -27,11 +27,12 @@ def generated() -> dict[Path, str]:
     """Return every generated file with the text that it should have."""
     files = {FOLDER / "schema.json": schema(), FOLDER / LOCK: lock()}
     for species in bundled_species():
+        library = bundled(species)
+        members = [library.get(i) for i in library.ids()]
         for axis in AXES:
-            members = load_signatures(axis, species=species)
-            if members:
-                files |= exports(species, axis, list(members.values()))
-        files |= catalogue(species)
+            if of_axis := [s for s in members if s.axis == axis]:
+                files |= exports(species, axis, of_axis)
+        files |= catalogue(species, [s for axis in AXES for s in members if s.axis == axis])
     return files
 
 
@@ -51,9 +52,8 @@ def exports(species: str, axis: str, members: list[Signature]) -> dict[Path, str
     }
 
 
-def catalogue(species: str) -> dict[Path, str]:
+def catalogue(species: str, everything: list[Signature]) -> dict[Path, str]:
     """Return a page for each signature of a species, and their index."""
-    everything = list(load_signatures(species=species).values())
     pages = {CATALOGUE / species / f"{s.id}.md": page(s, everything, species) for s in everything}
     rows = [f"| [{s.id}]({s.id}.md) | {s.axis} | {len(s.all_genes)} | {s.title} |" for s in everything]
     head = f"# Signatures: {species}\n\n| id | axis | genes | |\n|---|---|---|---|\n"

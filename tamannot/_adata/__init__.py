@@ -14,7 +14,7 @@ from tamannot._adata._slots import (
     write_provenance,
     write_tables,
 )
-from tamannot._adata._unpack import Look, SpeciesChoice, Unpacked, look_around, unpack
+from tamannot._adata._unpack import Look, SpeciesChoice, Unpacked, look_around, species_of, unpack
 
 __all__ = [
     "Look",
@@ -28,6 +28,7 @@ __all__ = [
     "read_provenance",
     "read_table",
     "slot",
+    "species_of",
     "unpack",
     "write_colors",
     "write_obs",

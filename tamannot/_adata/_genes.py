@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from tamannot.errors import ParameterError
-from tamannot.genes import GeneIndex, strip_genome_prefix
+from tamannot.genes import GeneIndex, Species, recognise_species, strip_genome_prefix
 from tamannot.signature import Gene, Signature
 
 # Names that CELLxGENE, Cell Ranger and scanpy give to columns of gene ids.
@@ -40,6 +40,12 @@ def gene_index(
     # The first of equals: var_names before columns.
     best = gene_symbols or max(found, key=lambda name: found[name])
     return indices[best], best, found[best]
+
+
+def species_of_ids(var: pd.DataFrame, gene_symbols: str | None) -> Species:
+    """Return the species that the ids of ``var`` belong to, by the first column that tells."""
+    seen = (recognise_species(ids) for ids in _sources(var, gene_symbols).values())
+    return next((s for s in seen if s != "unknown"), "unknown")
 
 
 def _sources(var: pd.DataFrame, gene_symbols: str | None) -> dict[str, list[str]]:

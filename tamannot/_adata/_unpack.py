@@ -8,7 +8,7 @@ from typing import Literal
 
 from anndata import AnnData
 
-from tamannot._adata._genes import gene_index
+from tamannot._adata._genes import gene_index, species_of_ids
 from tamannot._adata._matrix import KINDS, Candidate, Finding, candidates, layer_names, look_at, row_source
 from tamannot.errors import GeneIdError, MatrixError, ParameterError, SpeciesError
 from tamannot.genes import GeneIndex, Species, recognise_species
@@ -111,6 +111,25 @@ def unpack(
         species=seen,
         looks=tuple(look.describe() for look in looks),
     )
+
+
+def species_of(adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoice) -> Literal["human", "mouse"]:
+    """Return the species to take signatures of: the user's word, or what the ids say; human if they say nothing.
+
+    Raises
+    ------
+    ParameterError
+        The word is not one of those known, or there is no such column.
+    """
+    if species not in ("auto", "human", "mouse"):
+        msg = f"species is 'auto', 'human' or 'mouse', not {species!r}."
+        raise ParameterError(msg)
+    if species != "auto":
+        return species
+    everywhere = [adata.var] if adata.raw is None else [adata.var, adata.raw.var]
+    columns = [gene_symbols if gene_symbols in var.columns else None for var in everywhere[1:]]
+    seen = (species_of_ids(v, c) for v, c in zip(everywhere, [gene_symbols, *columns], strict=True))
+    return "mouse" if next((s for s in seen if s != "unknown"), "human") == "mouse" else "human"
 
 
 def look_around(

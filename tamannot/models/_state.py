@@ -41,7 +41,8 @@ _ABSENT = -1e9
 
 def rule_signatures(library: Mapping[str, Signature]) -> SignatureSet:
     """Return the small sets that the rules count on, made of genes of the library."""
-    genes = {g.symbol: g for s in ("pro_angiogenic", M1, M2) for g in library[s].all_genes}
+    # Mouse symbols are the human ones in title case, for these genes without exception.
+    genes = {g.symbol.upper(): g for s in ("pro_angiogenic", M1, M2) for g in library[s].all_genes}
     shared = {g.key for s in ("hypoxic", "monocyte_derived") for g in library[s].all_genes}
     species = library[M1].species
 
@@ -49,7 +50,7 @@ def rule_signatures(library: Mapping[str, Signature]) -> SignatureSet:
         members = tuple(genes[s].model_copy(update={"references": ()}) for s in symbols if s in genes)
         return [Signature(id=name, species=species, genes=members)] if members else []
 
-    own = [g.symbol for g in library["pro_angiogenic"].all_genes if g.key not in shared]
+    own = [g.symbol.upper() for g in library["pro_angiogenic"].all_genes if g.key not in shared]
     return SignatureSet(
         part(_SPECIFIC, own) + part(_EFFECTORS, _ANGIOGENIC_EFFECTORS) + part(_CD86, ["CD86"]) + part(_MRC1, ["MRC1"])
     )

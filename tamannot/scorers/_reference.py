@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.resources import files
+from typing import Literal
 
 import numpy as np
 
@@ -14,13 +15,13 @@ from tamannot.scorers._engine import NullBins, null_bins
 NAME = "559 human cells, the example of the celltypist package"
 
 
-@lru_cache(maxsize=1)
-def _depths() -> Mapping[str, float]:
-    text = gzip.decompress((files("tamannot.scorers") / "human_reference.tsv.gz").read_bytes()).decode()
+@lru_cache(maxsize=2)
+def _depths(species: str) -> Mapping[str, float]:
+    text = gzip.decompress((files("tamannot.scorers") / f"{species}_reference.tsv.gz").read_bytes()).decode()
     return {symbol: float(depth) for symbol, depth in (line.split("\t") for line in text.splitlines()[1:])}
 
 
-def reference_bins(find: Callable[[str], int], n_vars: int) -> NullBins:
+def reference_bins(find: Callable[[str], int], n_vars: int, *, species: Literal["human", "mouse"]) -> NullBins:
     """Return expression bins for the genes of a data set from cells that are not in it.
 
     Whether a cell is a macrophage must not depend on how many other macrophages there are: among
@@ -32,9 +33,11 @@ def reference_bins(find: Callable[[str], int], n_vars: int) -> NullBins:
         Gives the column of a gene by its symbol, -1 where there is none.
     n_vars
         Genes of the data; those that the reference never saw share the lowest bin.
+    species
+        The reference cells are human; for mouse their genes are carried over to the orthologues.
     """
     depth = np.zeros(n_vars)
-    for symbol, value in _depths().items():
+    for symbol, value in _depths(species).items():
         if (column := find(symbol)) >= 0:
             depth[column] = value
     return null_bins(depth)

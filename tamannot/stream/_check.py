@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from tamannot._adata import SpeciesChoice, unpack
+from tamannot._adata import SpeciesChoice, species_of, unpack
 from tamannot._progress import Report, silent
 from tamannot._provenance import coverage_table
+from tamannot.pipeline import PROGRAM_AXES
 from tamannot.scorers import make_plan
 from tamannot.signature import load_signatures
 from tamannot.stream._input import read_file
@@ -48,8 +49,9 @@ def check_file(
     """
     report("reading file")
     adata = read_file(Path(path))
-    library = load_signatures()
     report("looking")
+    seen = species_of(adata, gene_symbols=gene_symbols, species=species)
+    library = load_signatures(PROGRAM_AXES, species=seen)
     data = unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
     plan = make_plan(library, data.index.locate, data.rows.shape[1])
     return FileCheck(

@@ -48,7 +48,7 @@ def annotate(
     gene_symbols
         Column of ``var`` with symbols or Ensembl ids; None looks for it.
     species
-        Species of the data; ``"auto"`` recognises it from the ids. This release has human signatures.
+        Species of the data, human or mouse; ``"auto"`` recognises it from the ids.
     tissue
         ``"brain"``, ``"other"``, or ``"auto"``: brain if there are neural or glial cells or convincing
         microglia. Outside the brain microglia and border-associated macrophages are not offered.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from anndata import AnnData
@@ -14,7 +14,7 @@ from tamannot._adata import Unpacked
 from tamannot._progress import Report, silent
 from tamannot._settings import settings
 from tamannot.errors import ParameterError, TamannotWarning
-from tamannot.pipeline import MACROPHAGE, Annotation, Tissue, annotate_rows
+from tamannot.pipeline import MACROPHAGE, PROGRAM_AXES, Annotation, Tissue, annotate_rows
 from tamannot.signature import Signature, SignatureSet, load_signatures
 from tamannot.tl._write import STEPS, write_annotation
 
@@ -45,20 +45,17 @@ def run(
     slots.check_key(key_added)
     _check(adata, choices)
     report("reading")
-    library = _library(signatures)
-    data = slots.unpack(
-        adata,
-        library,
-        layer=choices.get("layer"),
-        gene_symbols=choices.get("gene_symbols"),
-        species=choices.get("species", "auto"),
-    )
+    gene_symbols, given_species = choices.get("gene_symbols"), choices.get("species", "auto")
+    species = slots.species_of(adata, gene_symbols=gene_symbols, species=given_species)
+    library = _library(signatures, species)
+    data = slots.unpack(adata, library, layer=choices.get("layer"), gene_symbols=gene_symbols, species=given_species)
     given, mapping = _given(adata, choices.get("compartment_key"))
     tissue: Tissue = choices.get("tissue", "auto")
     result = annotate_rows(
         data.rows,
         data.index,
         library,
+        species=species,
         tissue=tissue,
         given=given,
         mapping=mapping,
@@ -72,8 +69,8 @@ def run(
     return adata if copy else None
 
 
-def _library(signatures: Mapping[str, Signature] | None) -> SignatureSet:
-    library = load_signatures()
+def _library(signatures: Mapping[str, Signature] | None, species: Literal["human", "mouse"]) -> SignatureSet:
+    library = load_signatures(PROGRAM_AXES, species=species)
     own = SignatureSet((signatures or {}).values())
     # A set of the user's that goes by a bundled id answers that question.
     placed = (s.model_copy(update={"axis": library[i].axis}) if i in library else s for i, s in own.items())

@@ -98,10 +98,6 @@ def _twice(adata: ad.AnnData) -> None:
     adata.var_names = names
 
 
-def _mouse(adata: ad.AnnData) -> None:
-    adata.var_names = adata.var_names.str.title()
-
-
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -109,7 +105,6 @@ def _mouse(adata: ad.AnnData) -> None:
         (_no_known_gene, "No known gene: none of the 9,450 ids by var_names (first: gene0, gene1, gene2)"),
         (_nan, "it has NaN values"),
         (_twice, "Gene 'CD68' stands for 2 columns"),
-        (_mouse, "Mouse signatures are not in this release"),
     ],
 )
 @pytest.mark.parametrize("command", ["annotate", "check"])

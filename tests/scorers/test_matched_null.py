@@ -115,12 +115,12 @@ def test_sizes_are_the_genes_of_each_bin(bins):
 
 def test_reference_bins_do_not_depend_on_the_order_of_genes():
     symbols = ["CD68", "MALAT1", "ACTB", "P2RY12", "my_gene", "TMSB4X", "CD3E", "GAPDH"] + [f"u{i}" for i in range(60)]
-    forward = reference_bins(GeneIndex(symbols).find, len(symbols)).bin_of
-    backward = reference_bins(GeneIndex(symbols[::-1]).find, len(symbols)).bin_of
+    forward = reference_bins(GeneIndex(symbols).find, len(symbols), species="human").bin_of
+    backward = reference_bins(GeneIndex(symbols[::-1]).find, len(symbols), species="human").bin_of
     np.testing.assert_array_equal(forward, backward[::-1])
 
 
 def test_genes_the_reference_never_saw_share_the_lowest_bin():
     symbols = [f"u{i}" for i in range(80)] + ["ACTB", "TMSB4X", "GAPDH"]
-    bin_of = reference_bins(GeneIndex(symbols).find, len(symbols)).bin_of
+    bin_of = reference_bins(GeneIndex(symbols).find, len(symbols), species="human").bin_of
     assert set(bin_of[:80]) == {bin_of.max()}

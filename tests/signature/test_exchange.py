@@ -147,3 +147,13 @@ def test_unknown_format_and_unwritable_target(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         tam.write_signatures(SIGNED, tmp_path / "file" / "x.gmt")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_decoupler_scores_with_the_long_table(tmp_path, tiny):
+    dc = pytest.importorskip("decoupler")
+    genes = list(tiny.var_names)
+    own = tam.read_signatures({"a": genes[:8], "b": [*genes[10:16], *(f"{g}-" for g in genes[20:24])]})
+    tam.write_signatures(own, tmp_path / "x.csv")
+    dc.mt.ulm(tiny, pd.read_csv(tmp_path / "x.csv"), tmin=3)
+    assert set(tiny.obsm["score_ulm"].columns) == {"a", "b"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -140,3 +142,22 @@ def test_names_cannot_escape_the_library():
     for name in ("../human/m1", "m1@../../x", "/etc/passwd"):
         with pytest.raises(tam.errors.SignatureNotFoundError):
             tam.load_signature(name)
+
+
+@pytest.mark.parametrize("species", tam.signature.bundled_species())
+def test_what_is_loaded_is_what_the_files_say(species):
+    """`load_signatures` reads the exports, `load_signature` the files."""
+    library = tam.signature._store.bundled(species)
+    loaded = tam.load_signatures(species=species)
+    assert sorted(loaded) == library.ids()
+    for name, signature in loaded.items():
+        assert signature == library.get(name)
+
+
+def test_generated_files_are_fresh():
+    """Lock, schema, exports and catalogue are what the tool would write."""
+    tool = FOLDER.parent / "tools" / "release_signatures.py"
+    if not tool.is_file():
+        pytest.skip("the tools are not in the wheel")
+    done = subprocess.run([sys.executable, str(tool), "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

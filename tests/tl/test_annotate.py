@@ -278,3 +278,23 @@ def test_few_genes_give_low_coverage_not_labels(tiny):
     tam.tl.annotate(tiny)
     assert (tiny.obs["tam_compartment"] == "unassigned").all()
     assert (tiny.obs["tam_compartment_status"] == "low_coverage").all()
+
+
+def test_mouse_data_get_mouse_signatures(example, annotated):
+    """Title case makes most symbols of the human example those of their mouse orthologues."""
+    example.var_names = example.var_names.str.title()
+    tam.tl.annotate(example, tissue="brain")
+    record = example.uns["tamannot"]["tam"]
+    assert record["matrix"]["species"] == "mouse"
+    assert record["signatures"].loc["microglia", "digest"] == tam.load_signature("microglia", species="mouse").digest
+    truth = (example.obs["author_label"] == "Microglia/Macrophage").to_numpy()
+    # Genes whose orthologue has another name are lost by the change of case.
+    assert macrophages(example)[truth].sum() >= 13
+    assert macrophages(example)[~truth].sum() <= 1
+
+
+def test_saying_the_species_overrides_the_ids(example):
+    example.var_names = example.var_names.str.title()
+    tam.tl.annotate(example, species="human", tissue="brain")
+    assert example.uns["tamannot"]["tam"]["matrix"]["species"] == "human"
+    assert not macrophages(example).any()
