@@ -26,6 +26,13 @@ _REASONS = {
     "unfamiliar": "unlike anything known",
 }
 _FEW = 8
+# Where the output is no terminal it is read by programs or later: a row is one line.
+_WIDE = 240
+
+
+def _console() -> Console:
+    terminal = Console(highlight=False, soft_wrap=True)
+    return terminal if terminal.is_terminal else Console(highlight=False, soft_wrap=True, width=_WIDE)
 
 
 @contextmanager
@@ -46,7 +53,7 @@ def print_summary(summary: FileSummary, *, as_json: bool, quiet: bool) -> None:
         return
     if quiet:
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = _console()
     for label, text in _summary_lines(summary):
         console.print(Text(f"{label:<14}", style="bold"), Text(text), sep="")
 
@@ -59,7 +66,7 @@ def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
         return
     if quiet:
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = _console()
     console.print(Text(f"{found.path}: {found.n_obs:,} cells; can be annotated"))
     for line in found.candidates:
         chosen = "used  " if line.startswith(f"{found.matrix}:") else "      "
@@ -86,12 +93,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    Console(highlight=False, soft_wrap=True).print(table)
+    _console().print(table)
 
 
 def print_signature(signature: Signature) -> None:
     """Print what a signature means, its genes, and where each comes from."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = _console()
     console.print(Text(f"{signature.name}  {signature.title}", style="bold"))
     flags = [signature.axis, signature.species, *signature.cell_ontology]
     flags += ["provisional"] * signature.provisional + ["read per sample, not per cell"] * (not signature.per_cell)
@@ -110,7 +117,7 @@ def _print_genes(signature: Signature) -> None:
         for g in signature.genes
     ]
     print_table(("gene", "Ensembl", "direction", "weight", "references", "note"), rows)
-    console = Console(highlight=False, soft_wrap=True)
+    console = _console()
     for r in signature.references:
         where = f"doi:{r.doi}" if r.doi else f"PMID {r.pmid}" if r.pmid else r.url or ""
         unchecked = "" if r.checked else "  [unchecked]"
