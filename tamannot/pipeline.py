@@ -182,7 +182,9 @@ def _public(scored: _Scored, plan: Plan, method: UCell) -> tuple[NullScores, tup
     too_large = tuple(i for o, i in enumerate(plan.ids) if not _fits(plan, o, method))
     score = table("score")
     score[:, [plan.ids.index(i) for i in too_large]] = np.nan
-    return NullScores(tuple(plan.ids), score, table("detected"), table("z"), table("p"), table("expected")), too_large
+    p = table("p")
+    p[:, [not s.per_cell for s in plan.outputs]] = np.nan  # nothing is said of single cells
+    return NullScores(tuple(plan.ids), score, table("detected"), table("z"), p, table("expected")), too_large
 
 
 def _fits(plan: Plan, output: int, method: UCell) -> bool:

@@ -39,6 +39,7 @@ class Format:
     write: Callable[[Iterable[Signature], GeneIds], str]
     holds_weights: bool = False
     holds_modules: bool = False
+    holds_down_alone: bool = True
 
 
 def to_gmt(signatures: Iterable[Signature], ids: GeneIds) -> str:
@@ -79,7 +80,7 @@ def to_scgate(signatures: Iterable[Signature], ids: GeneIds) -> str:
 
 
 FORMATS: Mapping[str, Format] = {
-    "gmt": Format(to_gmt),
+    "gmt": Format(to_gmt, holds_down_alone=False),
     "json": Format(to_json, holds_weights=True, holds_modules=True),
     "network": Format(to_network, holds_weights=True),
     "ucell": Format(to_ucell),
@@ -95,6 +96,9 @@ def losses(signatures: Iterable[Signature], name: str) -> list[str]:
     composite = [s.id for s in members if s.modules]
     if weighted and not kind.holds_weights:
         lost.append(f"gene weights of {', '.join(weighted)}")
+    down_alone = [s.id for s in members if all(g.direction == "down" for g in s.all_genes)]
+    if down_alone and not kind.holds_down_alone:
+        lost.append(f"the direction of {', '.join(down_alone)} (all genes are down, and nothing tells)")
     if composite and not kind.holds_modules:
         lost.append(f"modules of {', '.join(composite)} (written as the union of their genes)")
     return lost

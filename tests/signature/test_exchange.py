@@ -157,3 +157,8 @@ def test_decoupler_scores_with_the_long_table(tmp_path, tiny):
     tam.write_signatures(own, tmp_path / "x.csv")
     dc.mt.ulm(tiny, pd.read_csv(tmp_path / "x.csv"), tmin=3)
     assert set(tiny.obsm["score_ulm"].columns) == {"a", "b"}
+
+
+def test_gmt_says_that_it_cannot_tell_down_genes_alone(tmp_path):
+    with pytest.warns(TamannotWarning, match="the direction of lone"):
+        tam.write_signatures(tam.read_signatures({"lone": ["CD3E-", "CD79A-"]}), tmp_path / "x.gmt")

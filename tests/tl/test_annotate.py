@@ -298,3 +298,10 @@ def test_saying_the_species_overrides_the_ids(example):
     tam.tl.annotate(example, species="human", tissue="brain")
     assert example.uns["tamannot"]["tam"]["matrix"]["species"] == "human"
     assert not macrophages(example).any()
+
+
+def test_sets_that_are_not_read_per_cell_get_no_p(example):
+    own = tam.load_signature("lipid_associated").model_copy(update={"id": "panel", "axis": "custom", "per_cell": False})
+    tam.tl.annotate(example, signatures=tam.SignatureSet([own]))
+    assert example.obsm["tam_p"]["panel"].isna().all()
+    assert example.obsm["tam_p"]["lipid_associated"].notna().any()
