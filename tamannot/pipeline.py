@@ -25,7 +25,7 @@ from tamannot.scorers import (
     reference_bins,
     score_rows,
 )
-from tamannot.signature import Signature, SignatureSet
+from tamannot.signature import SignatureSet
 
 Array = NDArray[Any]
 Tissue = Literal["auto", "brain", "other"]
@@ -157,13 +157,11 @@ def _score(
     bins = null_bins(gene_depths(rows, method, threads=threads))
     report("compartments")
     reference = reference_bins(index.find, n_vars, species=species)
-    gate = score_rows(rows, _plan(compartments, index, n_vars), method, null=reference, threads=threads)
+    gate = score_rows(rows, make_plan(compartments, index.locate, n_vars), method, null=reference, threads=threads)
     report("programs")
-    return _Scored(gate, score_rows(rows, _plan(programs, index, n_vars), method, null=bins, threads=threads), bins)
-
-
-def _plan(signatures: Mapping[str, Signature], index: GeneIndex, n_vars: int) -> Plan:
-    return make_plan(signatures, index.locate, n_vars)
+    return _Scored(
+        gate, score_rows(rows, make_plan(programs, index.locate, n_vars), method, null=bins, threads=threads), bins
+    )
 
 
 def _is_brain(tissue: Tissue, compartment: Array, scores: NullScores, is_macrophage: Array) -> tuple[bool, str]:

@@ -121,9 +121,7 @@ def species_of(adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoi
     ParameterError
         The word is not one of those known, or there is no such column.
     """
-    if species not in ("auto", "human", "mouse"):
-        msg = f"species is 'auto', 'human' or 'mouse', not {species!r}."
-        raise ParameterError(msg)
+    _check_word(species)
     if species != "auto":
         return species
     everywhere = [adata.var] if adata.raw is None else [adata.var, adata.raw.var]
@@ -152,10 +150,14 @@ def data_species(index: GeneIndex, species: SpeciesChoice) -> Species:
     ParameterError
         The word is not one of those known.
     """
+    _check_word(species)
+    return recognise_species(index.ids) if species == "auto" else species
+
+
+def _check_word(species: str) -> None:
     if species not in ("auto", "human", "mouse"):
         msg = f"species is 'auto', 'human' or 'mouse', not {species!r}."
         raise ParameterError(msg)
-    return recognise_species(index.ids) if species == "auto" else species
 
 
 def check_species(seen: Species, signatures: Mapping[str, Signature]) -> None:

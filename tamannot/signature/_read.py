@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -63,7 +64,7 @@ def read_signatures(path: Source) -> SignatureSet:
     if file.is_dir():
         return _from_folder(file)
     if file.suffix == ".toml":
-        return SignatureSet([_from_toml(file, {})])
+        return SignatureSet([_resolved(file, parse_file(file), {})])
     if file.suffix in _READERS:
         return _from_text(file, _READERS[file.suffix])
     known = ", ".join([".toml", *_READERS])
@@ -160,25 +161,20 @@ def _from_folder(folder: Path) -> SignatureSet:
         raise SignatureFormatError(msg)
     # Composites may be made of modules that stand beside them.
     parsed = {path: parse_file(path) for path in files}
-    beside = {f"{f.id}@{f.version}": path for path, f in parsed.items() if not f.modules}
-    if repeated := [f"{f.id}@{f.version}" for f in parsed.values() if _times(f, parsed.values()) > 1]:
+    beside = {f"{f.id}@{f.version}": f for f in parsed.values() if not f.modules}
+    times = Counter(f"{f.id}@{f.version}" for f in parsed.values())
+    if repeated := [name for name, n in times.items() if n > 1]:
         msg = f"{folder}: {repeated[0]} occurs more than once; ids must be unique."
         raise SignatureFormatError(msg)
     newest: dict[str, Path] = {}
     for path, file in sorted(parsed.items(), key=lambda item: (not item[1].deprecated, version_key(item[1].version))):
         newest[file.id] = path
-    return SignatureSet(_from_toml(path, beside) for path in files if path in newest.values())
+    return SignatureSet(_resolved(path, parsed[path], beside) for path in files if path in newest.values())
 
 
-def _times(file: SignatureFile, files: Iterable[SignatureFile]) -> int:
-    return sum((f.id, f.version) == (file.id, file.version) for f in files)
-
-
-def _from_toml(path: Path, beside: Mapping[str, Path]) -> Signature:
-    file = parse_file(path)
-
+def _resolved(path: Path, file: SignatureFile, beside: Mapping[str, SignatureFile]) -> Signature:
     def resolve(name: str) -> Signature:
-        return _from_toml(beside[name], {}) if name in beside else bundled(file.species).get(name)
+        return _resolved(path, beside[name], {}) if name in beside else bundled(file.species).get(name)
 
     try:
         return to_signature(file, resolve)
