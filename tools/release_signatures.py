@@ -8,14 +8,14 @@ released. With ``--check`` nothing is written; exit 1 if something is stale.
 
 from __future__ import annotations
 
-import json
 import sys
 from itertools import pairwise
 from pathlib import Path
 
 from tamannot.signature import AXES, Signature, bundled_species
 from tamannot.signature._exchange import FORMATS
-from tamannot.signature._library import LOCK, difference, lock_of, schema, validate
+from tamannot.signature._library import difference, schema, validate
+from tamannot.signature._lock import LOCK, extended
 from tamannot.signature._store import bundled
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +25,7 @@ CATALOGUE = ROOT / "docs" / "catalogue"
 
 def generated() -> dict[Path, str]:
     """Return every generated file with the text that it should have."""
-    files = {FOLDER / "schema.json": schema(), FOLDER / LOCK: lock()}
+    files = {FOLDER / "schema.json": schema(), FOLDER / LOCK: extended(FOLDER)[0]}
     for species in bundled_species():
         library = bundled(species)
         members = [library.get(i) for i in library.ids()]
@@ -34,11 +34,6 @@ def generated() -> dict[Path, str]:
                 files |= exports(species, axis, of_axis)
         files |= catalogue(species, [s for axis in AXES for s in members if s.axis == axis])
     return files
-
-
-def lock() -> str:
-    """Return the text of the lock."""
-    return json.dumps({"schema_version": 1, "files": lock_of(FOLDER)}, indent=1) + "\n"
 
 
 def exports(species: str, axis: str, members: list[Signature]) -> dict[Path, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sized
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from tamannot.errors import SignatureFormatError
 if TYPE_CHECKING:
     from tamannot.signature import Signature, SignatureSet
 
-app = typer.Typer(help="List, show, validate, export and compare signatures.", no_args_is_help=True)
+app = typer.Typer(help="List, show, validate, lock, export and compare signatures.", no_args_is_help=True)
 
 
 class Species(StrEnum):
@@ -92,16 +93,32 @@ def validate(
 ) -> None:
     """Check signature files; print each fault with its file, line and reason, and exit with 2 if there are any."""
     from tamannot._resources import resource_path  # noqa: PLC0415
-    from tamannot.signature._library import validate as faults_of  # noqa: PLC0415
 
     folder = path or resource_path("signatures")
-    faults = faults_of(folder)
-    for fault in faults:
-        typer.echo(str(fault))
-    if faults:
-        msg = f"{len(faults)} fault{'s' * (len(faults) > 1)} in {folder}."
-        raise SignatureFormatError(msg)
+    _refuse_faults(folder)
     typer.echo(f"{folder}: no faults")
+
+
+@app.command()
+def lock(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Your library folder.")],
+) -> None:
+    """Release the files of your library: write them to its lock.json, so that a change is noticed.
+
+    From then on `validate` refuses a released file that changed or is gone. Files that are new are added
+    each time; with faults in the library nothing is written.
+    """
+    from tamannot.signature._lock import LOCK, extended  # noqa: PLC0415
+    from tamannot.signature._text import write_text  # noqa: PLC0415
+
+    if folder.is_file():
+        msg = f"{folder} is a file. Give the folder of a library."
+        raise SignatureFormatError(msg)
+    _refuse_faults(folder)
+    text, since = extended(folder)
+    if since.added:
+        write_text(folder / LOCK, text)
+    typer.echo(f"{folder / LOCK}: {_count(since.added, 'file')} added, {since.kept} there before")
 
 
 @app.command()
@@ -163,6 +180,22 @@ def new(
     from tamannot.signature._template import write_template  # noqa: PLC0415
 
     typer.echo(f"{write_template(name, folder, species.value)}: fill in genes, description and references")
+
+
+def _refuse_faults(folder: Path) -> None:
+    """Print the faults of a file or library; end with them if there are any."""
+    from tamannot.signature._library import validate as faults_of  # noqa: PLC0415
+
+    faults = faults_of(folder)
+    for fault in faults:
+        typer.echo(str(fault))
+    if faults:
+        msg = f"{_count(faults, 'fault')} in {folder}."
+        raise SignatureFormatError(msg)
+
+
+def _count(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
 
 
 def _chosen(axis: str | None, species: Species, folder: Path | None) -> SignatureSet:

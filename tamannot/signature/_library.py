@@ -1,21 +1,25 @@
-"""Keeping a library of signature files: validation, the lock, differences."""
+"""Keeping a library of signature files: validation, differences, the schema."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
+from pydantic import ValidationError
+
+from tamannot._resources import resource_path
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError
+from tamannot.signature._layout import files_of, is_outside, roots
+from tamannot.signature._lock import changes, lock_of, released
 from tamannot.signature._model import Gene, Signature, SignatureFile, version_key
-from tamannot.signature._store import SPECIES, Library
-from tamannot.signature._toml import parse_file
-
-LOCK = "lock.json"
+from tamannot.signature._place import line_of
+from tamannot.signature._read import read_signatures
+from tamannot.signature._store import Library
+from tamannot.signature._text import read_text
+from tamannot.signature._toml import MAX_BYTES, parse_file, reasons
 
 
 @dataclass(frozen=True)
@@ -62,53 +66,77 @@ def difference(before: Signature, after: Signature) -> Difference:
     )
 
 
-def lock_of(folder: Path) -> dict[str, dict[str, str]]:
-    """Return the lock of a library: for each file the sha256 of its bytes and the digest of its content."""
-    entries = {}
-    for root in _roots(folder):
-        library = Library(root)
-        for path in _files(root):
-            signature = library.get(f"{path.parent.name}@{path.stem}")
-            digests = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "digest": signature.digest}
-            entries[path.relative_to(folder).as_posix()] = digests
-    return entries
-
-
 def validate(path: Path) -> list[Fault]:
     """Return the faults of a library folder, of a folder of loose files, or of one file.
 
-    Checked are: every file follows the format; in a library its path agrees with its content, its modules
-    exist, ids are unique, a PATCH version has the digest of the one before, and with a ``lock.json`` no
-    released file has changed or gone.
+    Checked are: every file follows the format and is no link to somewhere else; in a library its path agrees
+    with its content, its modules exist, ids are unique, a PATCH version has the digest of the one before,
+    and with a ``lock.json`` no released file has changed or gone. A file in the format of another tool
+    (GMT, JSON, a table) is read as `read_signatures` does.
     """
-    if not path.exists():
-        return [Fault(path, None, "there is no such file or folder.")]
-    if path.is_file():
-        return _file_faults(path)
-    roots = _roots(path)
-    if not any(_files(r) for r in roots):
-        return [Fault(path, None, "there is no signature file: <id>/<version>.toml, or <species>/<id>/<version>.toml.")]
-    faults = [fault for root in roots for file in _files(root) for fault in _file_faults(file)]
+    try:
+        if path.is_file():
+            return _file_faults(path) if path.suffix == ".toml" else _reading_faults(path)
+        if not path.is_dir():
+            return [Fault(path, None, "there is no such file or folder.")]
+    except OSError as error:
+        return [Fault(path, None, f"cannot be read: {error.strerror or error}.")]
+    return _folder_faults(path)
+
+
+def _folder_faults(folder: Path) -> list[Fault]:
+    species = roots(folder)
+    files = [f for root in species for f in files_of(root)]
+    loose = sorted({*folder.rglob("*.toml")} - {*files})
+    if not files and not loose:
+        reason = "there is no signature file: <id>/<version>.toml, or <species>/<id>/<version>.toml."
+        return [Fault(folder, None, reason)]
+    faults = _link_faults(folder, [*files, *loose]) or [f for file in (*files, *loose) for f in _file_faults(file)]
     # What depends on sound files is looked at once they are.
-    return faults or [f for root in roots for f in _root_faults(root)] or _lock_faults(path)
+    if faults or not files:
+        return faults or _reading_faults(folder)
+    place = "<id>/<version>.toml" if species == [folder] else "<species>/<id>/<version>.toml"
+    faults = [Fault(file, None, f"is not where a library has its files: {place}.") for file in loose]
+    faults += [f for root in species for f in _root_faults(root, of_species=root != folder)]
+    return faults or _lock_faults(folder)
+
+
+def _link_faults(folder: Path, files: Iterable[Path]) -> list[Fault]:
+    # Installers may link the files of the package itself to a store of theirs.
+    if folder.is_relative_to(resource_path("signatures")):
+        return []
+    reason = f"is a link to a file outside of {folder}. Copy the file into the folder."
+    return [Fault(f, None, reason) for f in files if is_outside(f, folder)]
 
 
 def _file_faults(path: Path) -> list[Fault]:
     try:
         parse_file(path)
     except SignatureFormatError as error:
-        reasons = str(error).removeprefix(f"{path}: ").split("; ")
-        return [Fault(path, _line_of(path, reason), reason) for reason in reasons]
+        return _placed(path, error)
     return []
 
 
-def _root_faults(root: Path) -> list[Fault]:
+def _reading_faults(path: Path) -> list[Fault]:
+    try:
+        read_signatures(path)
+    except SignatureFormatError as error:
+        said = str(error)
+        inside = path.is_dir() and next((f for f in path.rglob("*.toml") if said.startswith(f"{f}: ")), None)
+        return [_fault(inside or path, said)]
+    return []
+
+
+def _root_faults(root: Path, *, of_species: bool) -> list[Fault]:
     library, faults = Library(root), []
-    for path in _files(root):
+    for path in files_of(root):
         try:
-            library.get(f"{path.parent.name}@{path.stem}")
+            species = library.get(f"{path.parent.name}@{path.stem}").species
         except (SignatureFormatError, SignatureNotFoundError) as error:
-            faults.append(Fault(path, None, str(error).removeprefix(f"{path}: ")))
+            faults.append(_fault(path, str(error)))
+            continue
+        if of_species and species != root.name:
+            faults.append(_fault(path, f"species: says '{species}'; its path says otherwise."))
     return faults or [f for name in library.ids() for f in _version_faults(root, library, name)]
 
 
@@ -120,59 +148,45 @@ def _version_faults(root: Path, library: Library, name: str) -> list[Fault]:
         same = library.get(f"{name}@{older}").digest == library.get(f"{name}@{newer}").digest
         if same_minor and not same:
             reason = f"genes changed since {older}; that is a MINOR version at least, not a PATCH."
-            faults.append(Fault(root / name / f"{newer}.toml", None, reason))
+            faults.append(_fault(root / name / f"{newer}.toml", f"version: {reason}"))
     return faults
 
 
 def _lock_faults(folder: Path) -> list[Fault]:
-    lock = folder / LOCK
-    if not lock.is_file():
+    try:
+        before = released(folder)
+    except SignatureFormatError as error:
+        path, _, reason = str(error).partition(": ")
+        return [Fault(Path(path), None, reason)]
+    if not before:
         return []
-    try:
-        released: Mapping[str, Any] = json.loads(lock.read_text(encoding="utf-8"))["files"]
-    except (ValueError, KeyError, TypeError) as error:
-        return [Fault(lock, None, f"cannot be read: {error}")]
-    now = lock_of(folder)
-    gone = [
-        Fault(folder / n, None, "was released and is gone; deprecate it instead.") for n in released if n not in now
+    since = changes(before, lock_of(folder))
+    gone = "was released and is gone. Put it back; to retire a signature, add a version with deprecated = true."
+    changed = "was released and has changed. Put it back as it was, and make a new version of the change."
+    return [
+        *(Fault(folder / name, None, gone) for name in since.gone),
+        *(Fault(folder / name, None, changed) for name in since.changed),
     ]
-    changed = [
-        Fault(folder / n, None, "was released and has changed; make a new version instead.")
-        for n, entry in released.items()
-        if n in now and now[n] != entry
-    ]
-    return gone + changed
 
 
-def _roots(folder: Path) -> list[Path]:
-    """Return the folders that hold ``<id>/<version>.toml``: those of the species, or the folder itself."""
-    by_species = [folder / s for s in SPECIES if (folder / s).is_dir()]
-    return by_species or [folder]
+def _placed(path: Path, error: SignatureFormatError) -> list[Fault]:
+    """Return the faults of a file that could not be parsed, each with its line."""
+    if not isinstance(error.__cause__, ValidationError):
+        return [_fault(path, str(error))]
+    text = _text_of(path)
+    return [Fault(path, line_of(text, place, reason), reason) for place, reason in reasons(error.__cause__)]
 
 
-def _files(root: Path) -> list[Path]:
-    return sorted(root.glob("*/*.toml"))
+def _fault(path: Path, message: str) -> Fault:
+    """Return the fault that a message ``path: field: reason`` or ``path: line 3: reason`` tells of."""
+    reason = message.removeprefix(f"{path}: ")
+    field = reason.partition(":")[0]
+    place = (field,) if field in SignatureFile.model_fields else ()
+    return Fault(path, line_of(_text_of(path), place, reason), reason)
 
 
-def _line_of(path: Path, reason: str) -> int | None:
-    """Find the line that a fault is about: TOML's own word, the gene by its number or name, or the key."""
-    words = reason.replace(":", " ").replace(",", " ").replace(")", " ").split()
-    if "line" in words[:-1] and words[words.index("line") + 1].isdecimal():
-        return int(words[words.index("line") + 1])
+def _text_of(path: Path) -> str:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return None
-    place = reason.partition(":")[0].split(".")
-    if place[0] == "genes" and len(place) > 1 and place[1].isdecimal():
-        genes = [n for n, line in enumerate(lines, 1) if line.lstrip().startswith("{")]
-        return genes[int(place[1])] if int(place[1]) < len(genes) else None
-    return _first_line(lines, (f"{place[0]} =", f"{place[0]}="), words)
-
-
-def _first_line(lines: list[str], starts: tuple[str, ...], words: Iterable[str]) -> int | None:
-    for number, line in enumerate(lines, 1):
-        if line.startswith(starts):
-            return number
-    named = [f'symbol = "{w}"' for w in words]
-    return next((n for n, line in enumerate(lines, 1) if any(name in line for name in named)), None)
+        return read_text(path, MAX_BYTES) if path.suffix == ".toml" else ""
+    except SignatureFormatError:
+        return ""

@@ -7,11 +7,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 from tamannot.errors import SignatureFormatError
+from tamannot.signature._text import shown
 
 __all__ = ["Gene", "Reference", "Signature", "SignatureFile", "SignatureSet"]
 
@@ -33,12 +35,42 @@ Direction = Literal["up", "down"]
 Effect = Literal["drives", "restrains", "context", "none"]
 
 LIBRARY_ID = r"^[a-z0-9_]+$"
-SEMVER = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$"
-MODULE_REF = r"^[a-z0-9_]+@(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$"
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_NUMBER = r"(0|[1-9][0-9]{0,8})"
+SEMVER = rf"^{_NUMBER}\.{_NUMBER}\.{_NUMBER}$"
+MODULE_REF = rf"^[a-z0-9_]+@{_NUMBER}\.{_NUMBER}\.{_NUMBER}$"
+_ENSEMBL = r"^ENS(MUS)?G[0-9]{11}$"
+# Control characters would break the lines of tables, and speak to the terminal that shows them.
+_ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+_PROSE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 # An id becomes the name of an HDF5 dataset, where "/" would open a group.
-SignatureId = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^/\x00-\x1f]+$")]
+_ID = r"^[^/\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
+
+PATTERN_WORDS: Mapping[str, str] = {
+    LIBRARY_ID: "use lower-case letters, digits and _ only",
+    SEMVER: "a version is three numbers, such as 1.0.0",
+    MODULE_REF: "give a signature with its version, such as lipid_associated@1.0.0",
+    _ENSEMBL: "an Ensembl gene id is ENSG (mouse: ENSMUSG) and eleven digits, without a version",
+    _ONE_LINE: "has a line break or another control character",
+    _PROSE: "has a control character",
+    _ID: "an id has at least one character, and no / or control character",
+}
+"""What a text that does not match a pattern should be."""
+
+_MAX_ID = 100
+MAX_GENES = 100_000  # more than any genome has
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=_ONE_LINE)]
+OneLine = Annotated[str, StringConstraints(pattern=_ONE_LINE)]
+Prose = Annotated[str, StringConstraints(pattern=_PROSE)]
+SignatureId = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000, pattern=_ID)]
+LibraryId = Annotated[str, StringConstraints(max_length=_MAX_ID, pattern=LIBRARY_ID)]
+
+
+def _whole_number(value: object) -> object:
+    if type(value) is not int:  # True and 1.0 are equal to 1
+        msg = "give the number 1"
+        raise ValueError(msg)
+    return value
 
 
 class _Value(BaseModel):
@@ -50,13 +82,13 @@ class Reference(_Value):
 
     key: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
     citation: Text
-    doi: Annotated[str, StringConstraints(pattern=r"^10\.\d{4,9}/\S+$")] | None = None
-    pmid: Annotated[str, StringConstraints(pattern=r"^\d+$")] | None = None
-    url: str | None = None
-    locator: str | None = None
-    checked: bool = True
+    doi: Annotated[str, StringConstraints(pattern=r"^10\.[0-9]{4,9}/[^\s\x00-\x1f\x7f-\x9f]+$")] | None = None
+    pmid: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")] | None = None
+    url: OneLine | None = None
+    locator: Prose | None = None
+    checked: StrictBool = True
     """False where the source, or that it says so, is known from memory only."""
-    note: str | None = None
+    note: Prose | None = None
 
     @model_validator(mode="after")
     def _can_be_found(self) -> Self:
@@ -70,14 +102,14 @@ class Gene(_Value):
     """One gene of a signature, with its direction, weight and sources."""
 
     symbol: Text
-    ensembl: Annotated[str, StringConstraints(pattern=r"^ENS(MUS)?G\d{11}$")] | None = None
+    ensembl: Annotated[str, StringConstraints(pattern=_ENSEMBL)] | None = None
     direction: Direction = "up"
-    weight: Annotated[float, Field(ge=0.001, le=1000)] = 1.0
+    weight: Annotated[float, Field(strict=True, ge=0.001, le=1000)] = 1.0
     references: tuple[str, ...] = ()
-    evidence: Annotated[int, Field(ge=0)] | None = None
+    evidence: Annotated[int, Field(strict=True, ge=0)] | None = None
     """Number of independent sources that support the gene in this signature."""
-    note: str | None = None
-    mapped: bool = True
+    note: Prose | None = None
+    mapped: StrictBool = True
     """False for a name of a published list that belongs to no gene known today."""
 
     @property
@@ -89,32 +121,32 @@ class Gene(_Value):
 class _Fields(_Value):
     """The fields that a signature in memory and a signature file share."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Annotated[Literal[1], BeforeValidator(_whole_number)] = 1
     id: SignatureId
     version: Annotated[str, StringConstraints(pattern=SEMVER)] = "0.0.0"
-    title: str = ""
-    description: str = ""
+    title: OneLine = ""
+    description: Prose = ""
     axis: Axis = "custom"
     species: Species = "any"
-    cell_ontology: tuple[Annotated[str, StringConstraints(pattern=r"^CL:\d{7}$")], ...] = ()
-    licence: str = ""
+    cell_ontology: tuple[Annotated[str, StringConstraints(pattern=r"^CL:[0-9]{7}$")], ...] = ()
+    licence: OneLine = ""
     created: dt.date | None = None
-    provisional: bool = False
+    provisional: StrictBool = False
     """Fewer than five referenced genes: usable, but not to be leant on."""
-    per_cell: bool = True
+    per_cell: StrictBool = True
     """False where the genes are too sparse or too ubiquitous to be read cell by cell."""
     effect_self: Effect | None = None
     effect_neighbour: Effect | None = None
     derived_from: Annotated[str, StringConstraints(pattern=MODULE_REF)] | None = None
     """The signature of another species that this one was carried over from."""
-    missing_orthologues: tuple[str, ...] = ()
+    missing_orthologues: tuple[OneLine, ...] = ()
     """Genes of that signature that have no orthologue here."""
     supersedes: Annotated[str, StringConstraints(pattern=MODULE_REF)] | None = None
-    deprecated: bool = False
+    deprecated: StrictBool = False
     replaced_by: Annotated[str, StringConstraints(pattern=MODULE_REF)] | None = None
     """What to use instead of a deprecated signature."""
     combine: Literal["max"] = "max"
-    genes: tuple[Gene, ...] = ()
+    genes: Annotated[tuple[Gene, ...], Field(max_length=MAX_GENES)] = ()
     references: tuple[Reference, ...] = ()
 
     @model_validator(mode="after")
@@ -146,20 +178,23 @@ class SignatureFile(_Fields):
     Stricter than a signature in memory: everything that a citation needs must be there.
     """
 
-    id: Annotated[str, StringConstraints(pattern=LIBRARY_ID)]
+    id: LibraryId
     version: Annotated[str, StringConstraints(pattern=SEMVER)]
     title: Text
-    description: Text
+    description: Annotated[Prose, StringConstraints(strip_whitespace=True, min_length=1)]
     axis: Axis
     species: Literal["human", "mouse"]
     licence: Text
-    created: dt.date
+    created: Annotated[dt.date, Field(strict=True)]
     modules: tuple[Annotated[str, StringConstraints(pattern=MODULE_REF)], ...] = ()
 
     @model_validator(mode="after")
     def _has_content(self) -> Self:
         if bool(self.genes) == bool(self.modules):
             msg = "a signature has either genes or modules"
+            raise ValueError(msg)
+        if repeated := _repeated(self.modules):
+            msg = f"module {', '.join(repeated)} is listed more than once"
             raise ValueError(msg)
         return self
 
@@ -193,8 +228,8 @@ class SignatureFile(_Fields):
     @model_validator(mode="after")
     def _genes_are_sorted(self) -> Self:
         symbols = [g.symbol for g in self.genes]
-        if symbols != sorted(symbols):
-            msg = "genes must be sorted by symbol, so that a change is a clean diff"
+        if early := [b for a, b in pairwise(symbols) if b < a]:
+            msg = f"gene {early[0]} comes too late: genes are sorted by symbol, so that a change is a clean diff"
             raise ValueError(msg)
         return self
 
@@ -284,6 +319,19 @@ class SignatureSet(Mapping[str, Signature]):
     def select(self, *, axis: str) -> SignatureSet:
         """Return the signatures of one axis, in the order of this set."""
         return SignatureSet(s for s in self.values() if s.axis == axis)
+
+
+def check_library_id(name: str) -> None:
+    """Refuse an id that cannot be the name of a library's folder.
+
+    Raises
+    ------
+    SignatureFormatError
+        It has other characters than lower-case letters, digits and ``_``, or too many.
+    """
+    if not re.fullmatch(LIBRARY_ID, name) or len(name) > _MAX_ID:
+        msg = f"'{shown(name)}' is no id of a library: use lower-case letters, digits and _, at most {_MAX_ID}."
+        raise SignatureFormatError(msg)
 
 
 def version_key(version: str) -> tuple[int, ...]:

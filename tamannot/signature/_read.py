@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from tamannot.errors import OutputError, SignatureFormatError, SignatureNotFoundError, TamannotWarning
-from tamannot.signature._exchange import FORMATS, GeneIds, from_gmt, from_json, from_symbols, from_table, losses
-from tamannot.signature._model import Signature, SignatureFile, SignatureSet, version_key
+from tamannot.errors import SignatureFormatError, SignatureNotFoundError, TamannotWarning
+from tamannot.signature._exchange import FORMATS, GeneIds, losses
+from tamannot.signature._layout import is_outside
+from tamannot.signature._model import Signature, SignatureFile, SignatureSet, check_library_id, version_key
+from tamannot.signature._parse import from_gmt, from_json, from_symbols, from_table
 from tamannot.signature._store import bundled
-from tamannot.signature._toml import MAX_BYTES, parse_file, to_signature, to_toml
+from tamannot.signature._text import read_text, write_text
+from tamannot.signature._toml import MAX_BYTES, parse_file, to_module, to_signature, to_toml
 
 Source = str | os.PathLike[str] | Mapping[str, Iterable[str]]
 FormatName = Literal["toml", "gmt", "json", "network", "ucell", "scgate"]
@@ -61,7 +63,7 @@ def read_signatures(path: Source) -> SignatureSet:
     if isinstance(path, Mapping):
         return SignatureSet(from_symbols(name, genes) for name, genes in path.items())
     file = Path(path)
-    if file.is_dir():
+    if _is_dir(file):
         return _from_folder(file)
     if file.suffix == ".toml":
         return SignatureSet([_resolved(file, parse_file(file), {})])
@@ -116,42 +118,41 @@ def write_signatures(
     if name != "toml" and name not in FORMATS:
         msg = f"No format {name or target.suffix!r}. There are: toml, {', '.join(FORMATS)}."
         raise SignatureFormatError(msg)
-    try:
-        if name == "toml":
-            for signature in (part for s in members for part in (s, *s.modules)):
-                _write(target / signature.id / f"{signature.version}.toml", to_toml(signature))
-            return
-        _write(target, FORMATS[name].write(members, ids))
-    except OSError as error:
-        msg = f"{target}: cannot be written: {error.strerror or error}."
-        raise OutputError(msg) from error
+    if name == "toml":
+        _write_library(target, members)
+        return
+    write_text(target, FORMATS[name].write(members, ids))
     if lost := losses(members, name):
         warnings.warn(f"{target}: {name} cannot hold {'; '.join(lost)}.", TamannotWarning, stacklevel=2)
 
 
-def _write(target: Path, text: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(target)
+def _write_library(folder: Path, members: Iterable[Signature]) -> None:
+    parts = [part for s in members for part in (s, *s.modules)]
+    for signature in parts:
+        check_library_id(signature.id)
+    for signature in parts:
+        write_text(folder / signature.id / f"{signature.version}.toml", to_toml(signature))
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # a name that is too long, a folder that must not be looked into
+        msg = f"{path}: cannot be read: {error.strerror or error}."
+        raise SignatureFormatError(msg) from error
 
 
 def _from_text(path: Path, read: Callable[[str], list[Signature]]) -> SignatureSet:
+    text = read_text(path, _MAX_TEXT)
     try:
-        return SignatureSet(read(_text_of(path)))
+        found = SignatureSet(read(text))
     except SignatureFormatError as error:
         msg = f"{path}: {error}"
         raise SignatureFormatError(msg) from error
-    except (OSError, ValueError, RecursionError, KeyError, AttributeError, TypeError) as error:
-        msg = f"{path}: cannot be read as signatures: {error}"
-        raise SignatureFormatError(msg) from error
-
-
-def _text_of(path: Path) -> str:
-    if path.stat().st_size > _MAX_TEXT:
-        msg = f"larger than {_MAX_TEXT // 2**20} MB; a file of signatures is a list of genes."
+    if not found:
+        msg = f"{path}: there is no signature in this file."
         raise SignatureFormatError(msg)
-    return path.read_text(encoding="utf-8-sig")
+    return found
 
 
 def _from_folder(folder: Path) -> SignatureSet:
@@ -159,25 +160,34 @@ def _from_folder(folder: Path) -> SignatureSet:
     if not files:
         msg = f"{folder}: there is no .toml signature file in this folder."
         raise SignatureFormatError(msg)
-    # Composites may be made of modules that stand beside them.
-    parsed = {path: parse_file(path) for path in files}
-    beside = {f"{f.id}@{f.version}": f for f in parsed.values() if not f.modules}
-    times = Counter(f"{f.id}@{f.version}" for f in parsed.values())
-    if repeated := [name for name, n in times.items() if n > 1]:
-        msg = f"{folder}: {repeated[0]} occurs more than once; ids must be unique."
+    if outside := [f for f in files if is_outside(f, folder)]:
+        msg = f"{outside[0]}: is a link to a file outside of {folder}. Copy the file into the folder."
         raise SignatureFormatError(msg)
+    parsed = {path: parse_file(path) for path in files}
+    beside = _by_name(parsed)
     newest: dict[str, Path] = {}
     for path, file in sorted(parsed.items(), key=lambda item: (not item[1].deprecated, version_key(item[1].version))):
         newest[file.id] = path
     return SignatureSet(_resolved(path, parsed[path], beside) for path in files if path in newest.values())
 
 
+def _by_name(parsed: Mapping[Path, SignatureFile]) -> dict[str, SignatureFile]:
+    """Return the files by ``id@version``: composites may be made of modules that stand beside them."""
+    paths: dict[str, Path] = {}
+    for path, file in parsed.items():
+        name = f"{file.id}@{file.version}"
+        if (first := paths.setdefault(name, path)) != path:
+            msg = f"{path}: {name} occurs more than once; it is in {first} too."
+            raise SignatureFormatError(msg)
+    return {name: parsed[path] for name, path in paths.items()}
+
+
 def _resolved(path: Path, file: SignatureFile, beside: Mapping[str, SignatureFile]) -> Signature:
     def resolve(name: str) -> Signature:
-        return _resolved(path, beside[name], {}) if name in beside else bundled(file.species).get(name)
+        return to_module(beside[name]) if name in beside else bundled(file.species).get(name)
 
     try:
         return to_signature(file, resolve)
-    except SignatureNotFoundError as error:
+    except (SignatureFormatError, SignatureNotFoundError) as error:
         msg = f"{path}: modules: {error}"
         raise SignatureFormatError(msg) from error

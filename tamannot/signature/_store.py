@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from tamannot._resources import resource_path
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError
-from tamannot.signature._exchange import from_json
-from tamannot.signature._model import Signature, SignatureSet, version_key
-from tamannot.signature._toml import parse_file, to_signature
+from tamannot.signature._layout import SPECIES
+from tamannot.signature._model import Signature, SignatureFile, SignatureSet, version_key
+from tamannot.signature._parse import from_json
+from tamannot.signature._text import shown
+from tamannot.signature._toml import parse_file, to_module, to_signature
 
 # The order in which results are laid out: the questions in the order in which they are asked.
 AXES = (
@@ -26,7 +28,6 @@ AXES = (
     "quality",
     "published",
 )
-SPECIES = ("human", "mouse")
 
 
 class Library:
@@ -34,6 +35,7 @@ class Library:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._files: dict[str, SignatureFile] = {}
         self._loaded: dict[str, Signature] = {}
 
     def versions(self, signature_id: str) -> list[str]:
@@ -43,7 +45,11 @@ class Library:
 
     def ids(self) -> list[str]:
         """Ids of all signatures, sorted."""
-        return sorted(p.name for p in self._folder.iterdir() if p.is_dir())
+        return list(self._ids)
+
+    @cached_property
+    def _ids(self) -> dict[str, None]:
+        return dict.fromkeys(sorted(p.name for p in self._folder.iterdir() if p.is_dir()))
 
     def get(self, name: str) -> Signature:
         """Return the signature ``id@version``, or the newest version of ``id``.
@@ -54,13 +60,18 @@ class Library:
             There is no such id or version.
         """
         signature_id, _, version = name.partition("@")
-        versions = self.versions(signature_id) if signature_id in self.ids() else []
+        versions = self._versions_of(name)
+        return self._load(f"{signature_id}@{version}") if version else self._newest(signature_id, versions)
+
+    def _versions_of(self, name: str) -> list[str]:
+        signature_id, _, version = name.partition("@")
+        versions = self.versions(signature_id) if signature_id in self._ids else []
         if not versions:
             raise SignatureNotFoundError(_unknown_id(signature_id, self.ids()))
         if version and version not in versions:
             msg = f"No version '{version}' of signature '{signature_id}'. There are: {', '.join(versions)}."
             raise SignatureNotFoundError(msg)
-        return self._load(f"{signature_id}@{version}") if version else self._newest(signature_id, versions)
+        return versions
 
     def _newest(self, signature_id: str, versions: list[str]) -> Signature:
         loaded = [self._load(f"{signature_id}@{v}") for v in reversed(versions)]
@@ -68,14 +79,32 @@ class Library:
 
     def _load(self, name: str) -> Signature:
         if name not in self._loaded:
-            signature_id, _, version = name.partition("@")
-            path = self._folder / signature_id / f"{version}.toml"
-            file = parse_file(path)
-            if (file.id, file.version) != (signature_id, version):
-                msg = f"{path}: says id '{file.id}', version '{file.version}'; its path says otherwise."
-                raise SignatureFormatError(msg)
-            self._loaded[name] = to_signature(file, self.get)
+            file = self._file(name)
+            try:
+                self._loaded[name] = to_signature(file, self._module)
+            except (SignatureFormatError, SignatureNotFoundError) as error:
+                msg = f"{self._path(name)}: modules: {error}"
+                raise SignatureFormatError(msg) from error
         return self._loaded[name]
+
+    def _module(self, name: str) -> Signature:
+        self._versions_of(name)
+        return to_module(self._file(name))
+
+    def _file(self, name: str) -> SignatureFile:
+        if name not in self._files:
+            path = self._path(name)
+            file = parse_file(path)
+            if f"{file.id}@{file.version}" != name:
+                field = "id" if not name.startswith(f"{file.id}@") else "version"
+                msg = f"{path}: {field}: says '{getattr(file, field)}'; its path says otherwise."
+                raise SignatureFormatError(msg)
+            self._files[name] = file
+        return self._files[name]
+
+    def _path(self, name: str) -> Path:
+        signature_id, _, version = name.partition("@")
+        return self._folder / signature_id / f"{version}.toml"
 
 
 def bundled_species() -> tuple[str, ...]:
@@ -172,4 +201,4 @@ def _exported(species: str, axis: str) -> tuple[Signature, ...]:
 def _unknown_id(signature_id: str, known: list[str]) -> str:
     near = difflib.get_close_matches(signature_id, known, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(known)}."
-    return f"No signature '{signature_id}'.{hint}"
+    return f"No signature '{shown(signature_id)}'.{hint}"

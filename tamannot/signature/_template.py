@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from pathlib import Path
 from typing import Literal
 
-from tamannot.errors import OutputError, SignatureFormatError
-from tamannot.signature._model import LIBRARY_ID, Gene, Reference, Signature
+from tamannot.errors import OutputError
+from tamannot.signature._model import Gene, Reference, Signature, check_library_id
+from tamannot.signature._text import write_text
 from tamannot.signature._toml import to_toml
 
 _EXAMPLE = {"human": ("CD68", "ENSG00000129226"), "mouse": ("Cd68", "ENSMUSG00000018774")}
@@ -24,19 +24,12 @@ def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) 
     OutputError
         The file exists, or cannot be written.
     """
-    if not re.match(LIBRARY_ID, name):
-        msg = f"'{name}' is no id: use lower-case letters, digits and _."
-        raise SignatureFormatError(msg)
+    check_library_id(name)
     path = folder / name / "1.0.0.toml"
     if path.exists():
         msg = f"{path} exists. A new version is a file of its own, such as {path.with_name('1.1.0.toml')}."
         raise OutputError(msg)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(to_toml(_template(name, species)), encoding="utf-8")
-    except OSError as error:
-        msg = f"{path}: cannot be written: {error.strerror or error}."
-        raise OutputError(msg) from error
+    write_text(path, to_toml(_template(name, species)))
     return path
 
 

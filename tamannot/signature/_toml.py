@@ -11,10 +11,14 @@ import tomli_w
 from pydantic import ValidationError
 
 from tamannot.errors import SignatureFormatError
-from tamannot.signature._model import Gene, Signature, SignatureFile
+from tamannot.signature._model import PATTERN_WORDS, Gene, Signature, SignatureFile
+from tamannot.signature._place import Location
+from tamannot.signature._text import read_text, shown
 
 # A signature is a list of genes: anything larger is not one, and would only fill the memory.
 MAX_BYTES = 4 * 2**20
+# tomllib takes a time that grows with the square of the parts of a key.
+_MAX_DOTS = 1000
 
 Resolve = Callable[[str], Signature]
 
@@ -28,24 +32,49 @@ def parse_file(path: Path) -> SignatureFile:
         The file cannot be read, is no TOML, or does not follow the format; the message names the
         file and the field.
     """
+    text = read_text(path, MAX_BYTES)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            msg = f"{path}: larger than {MAX_BYTES // 2**20} MB; a signature file is a short list of genes."
-            raise SignatureFormatError(msg)
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        return SignatureFile.model_validate(fields)
+        _refuse_long_keys(text)
+        return SignatureFile.model_validate(tomllib.loads(text))
     except ValidationError as error:
         msg = f"{path}: {explain(error)}"
         raise SignatureFormatError(msg) from error
-    except (OSError, ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number without end
-        msg = f"{path}: cannot be read as a signature file: {error}"
+    except RecursionError as error:
+        msg = f"{path}: cannot be read as a signature file: it is nested too deeply."
+        raise SignatureFormatError(msg) from error
+    except ValueError as error:  # not TOML, a number without end
+        msg = f"{path}: cannot be read as a signature file: {shown(error)}"
         raise SignatureFormatError(msg) from error
 
 
 def to_signature(file: SignatureFile, resolve: Resolve) -> Signature:
-    """Return the signature of a file, its modules looked up by ``resolve``."""
+    """Return the signature of a file, its modules looked up by ``resolve``.
+
+    Raises
+    ------
+    SignatureFormatError
+        A module is of another species.
+    """
+    modules = tuple(resolve(m) for m in file.modules)
+    if other := [m for m in modules if m.species != file.species]:
+        msg = f"'{other[0].name}' is a signature of {other[0].species}, '{file.id}' of {file.species}."
+        raise SignatureFormatError(msg)
     fields = {name: getattr(file, name) for name in SignatureFile.model_fields if name != "modules"}
-    return Signature(**fields, modules=tuple(resolve(m) for m in file.modules))
+    return Signature(**fields, modules=modules)
+
+
+def to_module(file: SignatureFile) -> Signature:
+    """Return the signature of a file as a part of a composite.
+
+    Raises
+    ------
+    SignatureFormatError
+        It is a composite itself: a chain of them could be a circle.
+    """
+    if file.modules:
+        msg = f"'{file.id}@{file.version}' is a composite itself; list its modules instead."
+        raise SignatureFormatError(msg)
+    return Signature(**{name: getattr(file, name) for name in SignatureFile.model_fields})
 
 
 def to_toml(signature: Signature) -> str:
@@ -67,11 +96,25 @@ def to_toml(signature: Signature) -> str:
 
 
 def explain(error: ValidationError) -> str:
-    """Say what is wrong with which field, in one line a fault."""
-    return "; ".join(
-        f"{'.'.join(map(str, e['loc'])) or 'signature'}: {e['msg'].removeprefix('Value error, ')}"
-        for e in error.errors()[:5]
-    )
+    """Say what is wrong with which field, for the first five faults."""
+    return "; ".join(reason for _, reason in reasons(error))
+
+
+def reasons(error: ValidationError) -> list[tuple[Location, str]]:
+    """Return the first five faults: where each is, and what it is."""
+    found: list[tuple[Location, str]] = []
+    for e in error.errors(include_url=False, include_input=False)[:5]:
+        place = shown(".".join(map(str, e["loc"])))
+        wanted = PATTERN_WORDS.get(e.get("ctx", {}).get("pattern", ""), e["msg"].removeprefix("Value error, "))
+        found.append((e["loc"], shown(f"{place}: {wanted}" if place else wanted)))
+    return found
+
+
+def _refuse_long_keys(text: str) -> None:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _MAX_DOTS and max(part.count(".") for part in line.split(",")) > _MAX_DOTS:
+            msg = f"line {number} has more than {_MAX_DOTS} dots without a comma."
+            raise ValueError(msg)
 
 
 def _gene_line(gene: Gene) -> str:

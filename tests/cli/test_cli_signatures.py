@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import pytest
@@ -78,7 +79,104 @@ def test_diff_and_new(run, tmp_path):
     assert run("list", "--signatures", tmp_path, "--json")[0] == 0
 
 
-@pytest.mark.parametrize("command", ["list", "show", "validate", "export", "diff", "new"])
+@pytest.fixture
+def own(run, tmp_path):
+    """A library of two files that is not locked."""
+    folder = tmp_path / "own"
+    for name in ("one", "two"):
+        assert run("new", name, "--signatures", folder)[0] == 0
+    return folder
+
+
+def new_version(folder, version):
+    old = folder / "one" / "1.0.0.toml"
+    new = old.with_name(f"{version}.toml")
+    new.write_text(old.read_text().replace('version = "1.0.0"', f'version = "{version}"'))
+    return new
+
+
+def test_lock_is_written_and_extended(run, own):
+    lock = own / "lock.json"
+    assert run("lock", own) == (0, f"{lock}: 2 files added, 0 there before\n", "")
+    first = json.loads(lock.read_text())["files"]
+    assert list(first) == ["one/1.0.0.toml", "two/1.0.0.toml"]
+    new_version(own, "1.1.0")
+    assert run("validate", own)[0] == 0
+    assert run("lock", own)[1] == f"{lock}: 1 file added, 2 there before\n"
+    second = json.loads(lock.read_text())["files"]
+    assert {n: second[n] for n in first} == first
+    assert run("validate", own)[0] == 0
+
+
+def test_lock_with_nothing_new_is_left_alone(run, own):
+    run("lock", own)
+    before = (own / "lock.json").stat()
+    assert run("lock", own)[1] == f"{own / 'lock.json'}: 0 files added, 2 there before\n"
+    assert (own / "lock.json").stat() == before
+    assert sorted(p.name for p in own.iterdir()) == ["lock.json", "one", "two"]
+
+
+def test_lock_of_a_library_by_species(run, tmp_path):
+    for species in ("human", "mouse"):
+        run("new", "mine", "--signatures", tmp_path / species, "--species", species)
+    assert run("lock", tmp_path)[0] == 0
+    assert list(json.loads((tmp_path / "lock.json").read_text())["files"]) == [
+        "human/mine/1.0.0.toml",
+        "mouse/mine/1.0.0.toml",
+    ]
+
+
+def test_faults_are_printed_and_nothing_is_locked(run, own):
+    new_version(own, "1.1.0").write_text("id = 3\n")
+    code, out, err = run("lock", own)
+    assert (code, out, err) == run("validate", own)
+    assert code == 2
+    assert f"{own / 'one' / '1.1.0.toml'}:1: id: " in out
+    assert not (own / "lock.json").exists()
+
+
+@pytest.mark.parametrize("change", ["edit", "remove"])
+def test_lock_refuses_released_files_that_changed_or_went(run, own, change):
+    run("lock", own)
+    before = (own / "lock.json").read_bytes()
+    path = own / "two" / "1.0.0.toml"
+    text = path.read_text()
+    path.write_text(text + "# a word\n") if change == "edit" else path.unlink()
+    new_version(own, "1.1.0")
+    code, out, err = run("lock", own)
+    assert code == 2
+    assert out.startswith(f"{path}: was released and ")
+    assert "Put it back" in out
+    assert err == f"tamannot: 1 fault in {own}.\n"
+    assert (own / "lock.json").read_bytes() == before
+    path.write_text(text)
+    assert run("lock", own)[0] == 0
+
+
+def test_lock_refuses_what_is_no_library(run, own):
+    (own / "loose.toml").write_text((own / "one" / "1.0.0.toml").read_text().replace('"one"', '"loose"'))
+    assert "is not where a library has its files" in run("lock", own)[1]
+    loose = own.parent / "loose"
+    loose.mkdir()
+    (own / "loose.toml").rename(loose / "loose.toml")
+    for path, says in (
+        (loose, "there is no <id>/<version>.toml to lock"),
+        (loose / "loose.toml", "is a file. Give the folder"),
+        (loose / "absent", "1 fault in"),
+    ):
+        code, _, err = run("lock", path)
+        assert (code, says in err) == (2, True)
+    assert not (loose / "lock.json").exists()
+
+
+def test_lock_that_cannot_be_written_is_one_message(run, own):
+    (own / f".lock.json.{os.getpid()}.part").mkdir()
+    code, _, err = run("lock", own)
+    assert (code, "lock.json: cannot be written" in err) == (2, True)
+    assert not (own / "lock.json").exists()
+
+
+@pytest.mark.parametrize("command", ["list", "show", "validate", "lock", "export", "diff", "new"])
 def test_every_command_has_help(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0
