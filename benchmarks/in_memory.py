@@ -9,55 +9,14 @@ peak of resident memory rises above the level after imports and loading, beside 
 
 from __future__ import annotations
 
-import os
-import platform
-import statistics
 import sys
-import threading
 import time
 import warnings
-from collections.abc import Callable
 
 import anndata as ad
-import numpy as np
-import psutil
+from _measure import Peak, machine, seconds
 
 import tamannot as tam
-from tamannot.kernels._threads import available_threads
-
-
-class Peak:
-    """Peak of resident memory above the level at entry, in bytes, looked at every 5 ms."""
-
-    def __enter__(self) -> Peak:
-        self._process, self._stop = psutil.Process(), threading.Event()
-        self.start = self.peak = self._process.memory_info().rss
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.005):
-            self.peak = max(self.peak, self._process.memory_info().rss)
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    @property
-    def rise(self) -> int:
-        """Bytes above the start."""
-        return self.peak - self.start
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return the median time of three runs."""
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def main(path: str) -> None:
@@ -67,8 +26,7 @@ def main(path: str) -> None:
     library = tam.load_signatures()
     matrix = adata.X
     size = matrix.data.nbytes + matrix.indices.nbytes + matrix.indptr.nbytes
-    print(f"machine: {platform.machine()}, {os.cpu_count()} cores, {available_threads()} threads used")
-    print(f"versions: tamannot {tam.__version__}, Python {platform.python_version()}, numpy {np.__version__}")
+    print(machine())
     print(f"matrix: {adata.n_obs:,} cells x {adata.n_vars:,} genes, {matrix.nnz:,} non-zeros, {size / 2**20:.0f} MiB")
     warm = adata[:600].copy()
     start = time.perf_counter()

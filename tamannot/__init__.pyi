@@ -5,7 +5,12 @@ from . import pl as pl
 from . import tl as tl
 from ._provenance import package_version as package_version
 from ._settings import settings as settings
+from .scorers import GSVA as GSVA
+from .scorers import SSGSEA as SSGSEA
+from .scorers import AUCell as AUCell
+from .scorers import ModuleScore as ModuleScore
 from .scorers import UCell as UCell
+from .scorers import WeightedMean as WeightedMean
 from .signature import Gene as Gene
 from .signature import Reference as Reference
 from .signature import Signature as Signature
@@ -15,5 +20,7 @@ from .signature import load_signatures as load_signatures
 from .signature import read_signatures as read_signatures
 from .signature import write_signatures as write_signatures
 from .stream import annotate_file as annotate_file
+from .tl._model import Model as Model
+from .tl._model import load_model as load_model
 
 __version__: str

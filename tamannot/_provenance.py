@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tamannot._adata import Unpacked
-from tamannot.scorers import NullBins, Plan, UCell
+from tamannot.scorers import Method, NullBins, Plan
 
 
 def package_version() -> str:
@@ -21,7 +21,7 @@ def package_version() -> str:
         return "unknown"
 
 
-def describe_run(data: Unpacked, plan: Plan, method: UCell, bins: NullBins | None) -> dict[str, Any]:
+def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | None) -> dict[str, Any]:
     """Return the record of a scoring run: signatures with digests, matrix, ids, coverage, method."""
     record: dict[str, Any] = {
         "tamannot_version": package_version(),
@@ -50,15 +50,12 @@ def describe_run(data: Unpacked, plan: Plan, method: UCell, bins: NullBins | Non
 
 def signature_table(plan: Plan) -> pd.DataFrame:
     """Return id, version, axis and content digest of every signature."""
-    rows = [(s.version, s.axis, s.digest) for s in plan.outputs]
+    rows = [(s.version, s.axis, digest) for s, digest in zip(plan.outputs, plan.digests, strict=True)]
     return pd.DataFrame(rows, columns=["version", "axis", "digest"], index=pd.Index(plan.ids, name="signature"))
 
 
 def coverage_table(plan: Plan) -> pd.DataFrame:
     """Return how many genes of each signature are in the data, and which are not."""
-    rows = [
-        (plan.n_genes(i), plan.n_present(i), plan.coverage(i), ",".join(plan.missing(i)))
-        for i in range(len(plan.outputs))
-    ]
+    rows = [(c.n_genes, c.n_present, c.share, ",".join(c.missing)) for c in plan.coverage]
     columns = ["n_genes", "n_present", "coverage", "missing"]
     return pd.DataFrame(rows, columns=columns, index=pd.Index(plan.ids, name="signature"))

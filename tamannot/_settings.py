@@ -17,7 +17,8 @@ class Settings:
     threads
         Threads to use; None takes what the environment, the affinity and the container allow.
     progress
-        Whether to show progress on stderr; None shows it in a terminal.
+        Whether a run of more than five seconds tells on stderr how far it is: a line that is renewed in a
+        terminal, elsewhere one every half minute. None is True; False is silent.
     """
 
     threads: int | None = None

@@ -11,6 +11,7 @@ __all__ = [
     "GeneIdError",
     "InputFileError",
     "MatrixError",
+    "ModelFormatError",
     "OutputError",
     "ParameterError",
     "ResultNotFoundError",
@@ -44,6 +45,10 @@ class SpeciesError(TamannotError, ValueError):
 
 class MatrixError(TamannotError, ValueError):
     """No usable expression matrix: absent, empty, negative, not finite."""
+
+
+class ModelFormatError(TamannotError, ValueError):
+    """A file that is no model, is damaged, or was made by a newer release."""
 
 
 class ParameterError(TamannotError, ValueError):

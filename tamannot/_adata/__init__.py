@@ -1,6 +1,8 @@
 """The only place that knows AnnData: which matrix, which genes, which slots and keys."""
 
+from tamannot._adata._matrix import KINDS, Kind
 from tamannot._adata._slots import (
+    UNS,
     check_key,
     read_colors,
     read_obs,
@@ -17,6 +19,9 @@ from tamannot._adata._slots import (
 from tamannot._adata._unpack import Look, SpeciesChoice, Unpacked, look_around, species_of, unpack
 
 __all__ = [
+    "KINDS",
+    "UNS",
+    "Kind",
     "Look",
     "SpeciesChoice",
     "Unpacked",

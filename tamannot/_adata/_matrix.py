@@ -12,14 +12,18 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from tamannot.errors import MatrixError, ParameterError
-from tamannot.kernels._rows import CsrRows, DenseRows, RowSource, is_sparse
+from tamannot.kernels._rows import CscRows, CsrRows, DenseRows, RowSource, is_sparse
+from tamannot.kernels._survey import all_whole, survey
 
-Kind = Literal["counts", "log", "linear"]
-KINDS: tuple[Kind, ...] = ("counts", "log", "linear")
+Kind = Literal["counts", "log", "linear", "signed"]
+# The order of preference; signed values (scaled, or residuals) are for methods that can use them.
+KINDS: tuple[Kind, ...] = ("counts", "log", "linear", "signed")
 # log1p of a million is 13.8, log2 of it 20: no logarithm of an expression value goes beyond.
 _LARGEST_LOG = 30.0
-_VALUES_A_LOOK = 1 << 22
+_VALUES_A_LOOK = 1 << 19
 _ROWS_A_LOOK = 4096
+# Rows read at once from a file, where every read has its price.
+_ROWS_A_READ = 4096
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,16 @@ def candidates(adata: AnnData, layer: str | None) -> list[Candidate]:
     return found
 
 
-def look_at(matrix: Any) -> Finding:
-    """Look at every value of a matrix, block by block, and say what it holds."""
+def look_at(matrix: Any, *, signed: bool = False) -> Finding:
+    """Look at every value of a matrix, block by block, and say what it holds.
+
+    Parameters
+    ----------
+    matrix
+        In any container.
+    signed
+        Whether negative values can be used.
+    """
     low, high, whole = np.inf, -np.inf, True
     if 0 in matrix.shape:
         return Finding(None, "it is empty")
@@ -79,23 +91,25 @@ def look_at(matrix: Any) -> Finding:
         if not values.size:
             continue
         n_stored += values.size
+        flat = _as_surveyed(values)
+        block_low, block_high = survey(flat)
         # numpy's minimum keeps a NaN, Python's may drop it
-        low, high = np.minimum(low, values.min()), np.maximum(high, values.max())
+        low, high = np.minimum(low, block_low), np.maximum(high, block_high)
         if np.isnan(low) or np.isnan(high):
             return Finding(None, "it has NaN values")
-        whole = whole and (values.dtype.kind in "iub" or bool((values == np.rint(values)).all()))
+        whole = whole and (values.dtype.kind in "iub" or all_whole(flat))
     if n_stored < int(matrix.shape[0]) * int(matrix.shape[1]):  # the rest are zeros that are not stored
         low, high = min(low, 0.0), max(high, 0.0)
-    return _judge(float(low), float(high), whole=whole)
+    return _judge(float(low), float(high), whole=whole, signed=signed)
 
 
 def row_source(matrix: Any) -> RowSource:
-    """Return the rows of a matrix in any container for the kernels; no dense copy is ever made."""
-    if is_sparse(matrix) and matrix.format == "csr":
-        return CsrRows(matrix)
+    """Return the rows of a matrix in any container for the kernels; no second matrix is ever made."""
     if is_sparse(matrix):
-        return CsrRows(matrix.tocsr())
-    return DenseRows(_Lazy(matrix) if hasattr(matrix, "compute") else matrix)
+        return CscRows(matrix) if matrix.format == "csc" else CsrRows(matrix.tocsr())
+    if hasattr(matrix, "compute"):
+        return DenseRows(_Lazy(matrix), step=int(max(matrix.chunks[0])))
+    return DenseRows(matrix, step=512 if isinstance(matrix, np.ndarray) else _ROWS_A_READ)
 
 
 class _Lazy:
@@ -109,6 +123,14 @@ class _Lazy:
         return self._matrix[rows].compute()
 
 
+def _as_surveyed(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values flat, in one of the few number types that are compiled for."""
+    flat = values.reshape(-1)
+    if flat.dtype.kind == "f" and flat.dtype.itemsize in (4, 8) and flat.dtype.isnative:
+        return flat
+    return flat.astype(np.float32 if flat.dtype.itemsize < 4 else np.float64)
+
+
 def layer_names(adata: AnnData) -> list[str]:
     """Return the names of the layers; newer anndata also lists X there, under no name."""
     return [name for name in adata.layers if name is not None]
@@ -116,12 +138,19 @@ def layer_names(adata: AnnData) -> list[str]:
 
 def _candidate(adata: AnnData, name: str) -> Candidate | None:
     if name in layer_names(adata):
-        return Candidate(name, adata.layers[name], adata.var)
+        return Candidate(name, _readable(adata.layers[name]), adata.var)
     if name == "raw" and adata.raw is not None:
-        return Candidate("raw", adata.raw.X, adata.raw.var)
+        return Candidate("raw", _readable(adata.raw.X), adata.raw.var)
     if name == "X" and adata.X is not None:
-        return Candidate("X", adata.X, adata.var)
+        return Candidate("X", _readable(adata.X), adata.var)
     return None
+
+
+def _readable(matrix: Any) -> Any:
+    """Return a matrix whose rows can be read; columns of a file are loaded, since each row crosses them all."""
+    if getattr(matrix, "format", "") == "csc" and hasattr(matrix, "to_memory"):
+        return matrix.to_memory()
+    return matrix
 
 
 def _values(matrix: Any) -> Iterator[NDArray[Any]]:
@@ -136,11 +165,13 @@ def _values(matrix: Any) -> Iterator[NDArray[Any]]:
         yield rows.data if is_sparse(rows) else np.asarray(rows)
 
 
-def _judge(low: float, high: float, *, whole: bool) -> Finding:
-    if low < 0:
+def _judge(low: float, high: float, *, whole: bool, signed: bool) -> Finding:
+    if low < 0 and not signed:
         return Finding(None, f"it has negative values (smallest {low:.3g}), so it looks scaled")
-    if np.isinf(high):
+    if np.isinf(high) or np.isinf(low):
         return Finding(None, "it has infinite values")
     if low == high:
         return Finding(None, f"all its values are {low:g}")
+    if low < 0:
+        return Finding("signed")
     return Finding("counts" if whole else "log" if high <= _LARGEST_LOG else "linear")

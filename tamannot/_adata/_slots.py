@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tamannot.errors import ParameterError, ResultNotFoundError
 
 UNS = "tamannot"
-KINDS = ("score", "z", "p")
-_TABLES = {"score": "scores", "z": "z", "p": "p"}
+KINDS = ("score", "z", "p", "smooth")
+_TABLES = {"score": "scores", "z": "z", "p": "p", "smooth": "smooth"}
 
 Array = NDArray[Any]
 
@@ -40,9 +40,9 @@ def check_key(key: str) -> str:
 
 
 def write_tables(adata: AnnData, key: str, ids: Sequence[str], tables: Mapping[str, Array | None]) -> None:
-    """Write ``obsm["{key}_scores"]``, ``_z`` and ``_p``; those that are None are removed: a group is one run."""
-    for kind, values in tables.items():
-        name = slot(key, _TABLES[kind])
+    """Write ``obsm["{key}_scores"]``, ``_z`` and ``_p``; those not given are removed: a group is one run."""
+    for kind in KINDS:
+        name, values = slot(key, _TABLES[kind]), tables.get(kind)
         if values is None:
             adata.obsm.pop(name, None)
         else:
@@ -95,7 +95,7 @@ def read_table(adata: AnnData, key: str, kind: str) -> pd.DataFrame:
         It has not been computed.
     """
     if kind not in KINDS:
-        msg = f"kind is one of {', '.join(KINDS)}, not {kind!r}."
+        msg = f"kind is one of score, z, p, q, smooth, not {kind!r}."
         raise ParameterError(msg)
     return read_obsm(adata, slot(key, _TABLES[kind]))
 

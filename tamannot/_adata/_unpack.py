@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from anndata import AnnData
 
 from tamannot._adata._genes import gene_index, species_of_ids
-from tamannot._adata._matrix import KINDS, Candidate, Finding, candidates, layer_names, look_at, row_source
+from tamannot._adata._matrix import KINDS, Candidate, Finding, Kind, candidates, layer_names, look_at, row_source
 from tamannot.errors import GeneIdError, MatrixError, ParameterError, SpeciesError
 from tamannot.genes import GeneIndex, Species, recognise_species
 from tamannot.kernels._rows import RowSource
@@ -65,6 +65,8 @@ def unpack(
     layer: str | None = None,
     gene_symbols: str | None = None,
     species: SpeciesChoice = "auto",
+    signed: bool = False,
+    prefer: Sequence[Kind] = KINDS,
 ) -> Unpacked:
     """Choose the matrix and the gene ids of an AnnData.
 
@@ -81,6 +83,10 @@ def unpack(
         Column of ``var`` with gene ids.
     species
         Species of the data; ``"auto"`` recognises it from the ids.
+    signed
+        Whether a matrix with negative values can be used.
+    prefer
+        Which kind is taken of matrices that have as many genes.
 
     Raises
     ------
@@ -93,11 +99,11 @@ def unpack(
     ParameterError
         No such layer or column.
     """
-    looks = look_around(adata, signatures, layer=layer, gene_symbols=gene_symbols)
+    looks = look_around(adata, signatures, layer=layer, gene_symbols=gene_symbols, signed=signed)
     usable = [look for look in looks if look.finding.kind]
     if not usable:
         raise MatrixError(_no_matrix(looks, adata, forced=layer is not None))
-    best = max(usable, key=lambda k: (k.n_found, -KINDS.index(k.finding.kind or "linear")))
+    best = max(usable, key=lambda k: (k.n_found, -prefer.index(k.finding.kind or "linear")))
     seen = data_species(best.index, species)
     check_species(seen, signatures)
     if best.n_found == 0:
@@ -131,14 +137,20 @@ def species_of(adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoi
 
 
 def look_around(
-    adata: AnnData, signatures: Mapping[str, Signature], *, layer: str | None, gene_symbols: str | None
+    adata: AnnData,
+    signatures: Mapping[str, Signature],
+    *,
+    layer: str | None,
+    gene_symbols: str | None,
+    signed: bool = False,
 ) -> list[Look]:
     """Look at every candidate matrix and its gene ids."""
     looks = []
     for candidate in candidates(adata, layer):
         # raw has genes of its own, and a column named by the user may be in one var only
         column = gene_symbols if candidate.name != "raw" or gene_symbols in candidate.var.columns else None
-        looks.append(Look(candidate, look_at(candidate.matrix), *gene_index(candidate.var, signatures, column)))
+        finding = look_at(candidate.matrix, signed=signed)
+        looks.append(Look(candidate, finding, *gene_index(candidate.var, signatures, column)))
     return looks
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 a bug, with its traceback; 2 something about the input, in
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -42,6 +43,19 @@ class Tissue(StrEnum):
     AUTO = "auto"
     BRAIN = "brain"
     OTHER = "other"
+
+
+class MethodName(StrEnum):
+    """How to score."""
+
+    UCELL = "ucell"
+    UCELL_LEGACY = "ucell_legacy"
+    AUCELL = "aucell"
+    AUCELL_PYSCENIC = "aucell_pyscenic"
+    MODULE = "module"
+    MEAN = "mean"
+    SSGSEA = "ssgsea"
+    GSVA = "gsva"
 
 
 Input = Annotated[Path, typer.Argument(metavar="IN", help="An h5ad file or a zarr folder. It is never changed.")]
@@ -102,6 +116,101 @@ def annotate(
             sample_key=sample_key,
         )
     print_summary(summary, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def score(
+    source: Input,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="OUT", help="The same with scores: .h5ad or .zarr.")
+    ] = None,
+    table: Annotated[Path | None, typer.Option(help="The scores alone: .csv or .parquet.")] = None,
+    signatures: Annotated[
+        list[str] | None,
+        typer.Option(help="A file or folder of your own, an axis of the library (state), or an id; may be repeated."),
+    ] = None,
+    method: Annotated[MethodName, typer.Option(help="How to score.")] = MethodName.UCELL,
+    ignore_weights: Annotated[bool, typer.Option("--ignore-weights", help="Score without the genes' weights.")] = False,
+    null: Annotated[bool, typer.Option("--null", help="Also z and p against matched random signatures.")] = False,
+    min_coverage: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of genes below which a signature is not scored.")
+    ] = 0.5,
+    layer: Layer = None,
+    gene_symbols: GeneSymbols = None,
+    species: SpeciesOption = Species.AUTO,
+    threads: Threads = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score signatures in every cell: no labels, only scores.
+
+    Without --signatures the states are scored. OUT appears whole or not at all.
+    """
+    from tamannot._settings import settings  # noqa: PLC0415
+    from tamannot.cli._show import print_scores, stages  # noqa: PLC0415
+    from tamannot.scorers import method_of  # noqa: PLC0415
+    from tamannot.stream import score_file  # noqa: PLC0415
+
+    settings.threads = threads
+    how = method_of(method.value)
+    with stages(quiet=quiet) as report:
+        summary = score_file(
+            source,
+            out,
+            table=table,
+            signatures=signatures or ["state"],
+            method=replace(how, weights="ignore") if ignore_weights else how,
+            null="matched" if null else None,
+            min_coverage=min_coverage,
+            layer=layer,
+            gene_symbols=gene_symbols,
+            species=species.value,
+            overwrite=overwrite,
+            report=report,
+        )
+    print_scores(summary, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def train(
+    source: Input,
+    labels: Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs with your labels.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model: .npz.")],
+    sample_key: Annotated[
+        str | None, typer.Option(help="Column of obs with the sample; whole samples are held out.")
+    ] = None,
+    layer: Layer = None,
+    gene_symbols: GeneSymbols = None,
+    species: SpeciesOption = Species.AUTO,
+    target_accuracy: Annotated[
+        float, typer.Option(help="Accuracy that the labels given should reach, between 0 and 1.")
+    ] = 0.95,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that exists.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on your own labels and measure it on cells held out.
+
+    MODEL appears whole or not at all. Use it with load_model(MODEL).predict(adata) in Python.
+    """
+    from tamannot.cli._show import print_training, stages  # noqa: PLC0415
+    from tamannot.stream import train_file  # noqa: PLC0415
+
+    with stages(quiet=quiet) as report:
+        summary = train_file(
+            source,
+            out,
+            labels=labels,
+            sample_key=sample_key,
+            layer=layer,
+            gene_symbols=gene_symbols,
+            species=species.value,
+            target_accuracy=target_accuracy,
+            overwrite=overwrite,
+            report=report,
+        )
+    print_training(summary, as_json=as_json, quiet=quiet)
 
 
 @app.command()

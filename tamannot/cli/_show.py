@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tamannot._progress import silent
+from tamannot._progress import Progress
 from tamannot.errors import TamannotWarning
 from tamannot.signature import Signature
-from tamannot.stream import FileCheck, FileSummary
+from tamannot.stream import FileCheck, FileSummary, ScoreSummary, TrainSummary
 
 _REASONS = {
     "low_signal": "no program above its null",
@@ -36,14 +37,14 @@ def _console() -> Console:
 
 
 @contextmanager
-def stages(*, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Show the stage that a run is in, on a terminal only."""
-    console = Console(stderr=True, highlight=False)
-    if quiet or not console.is_terminal:
-        yield silent
-        return
-    with console.status("starting") as status:
-        yield lambda stage: status.update(Text(stage))
+def stages(*, quiet: bool) -> Iterator[Progress]:
+    """Show the stage that a run is in and how far it is."""
+    live = sys.stderr.isatty()
+    progress = Progress(show=not quiet, after=0.5 if live else 5.0)
+    try:
+        yield progress
+    finally:
+        progress.close()
 
 
 def print_summary(summary: FileSummary, *, as_json: bool, quiet: bool) -> None:
@@ -56,6 +57,66 @@ def print_summary(summary: FileSummary, *, as_json: bool, quiet: bool) -> None:
     console = _console()
     for label, text in _summary_lines(summary):
         console.print(Text(f"{label:<14}", style="bold"), Text(text), sep="")
+
+
+def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
+    """Print what was scored: coverage, mean and maximum of each signature."""
+    if as_json:
+        fields = {f.name: getattr(summary, f.name) for f in dataclasses.fields(summary)}
+        print(json.dumps(fields | {"signatures": json.loads(summary.signatures.to_json(orient="index"))}, indent=2))
+        return
+    if quiet:
+        return
+    console = _console()
+    console.print(
+        Text(f"{summary.path}: {summary.n_obs:,} cells; {summary.method} on {summary.matrix} ({summary.kind})")
+    )
+    rows = [
+        (name, f"{row['n_present']:.0f} of {row['n_genes']:.0f}", f"{row['mean']:.3g}", f"{row['max']:.3g}")
+        for name, row in summary.signatures.iterrows()
+    ]
+    print_table(("signature", "genes in the data", "mean", "max"), rows)
+    for label, lines in (("note", summary.notes), ("written", summary.outputs)):
+        for line in lines:
+            console.print(Text(f"{label:<9}", style="bold"), Text(line), sep="")
+
+
+def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None:
+    """Print what was learned: classes, metrics on held-out cells, threshold."""
+    if as_json:
+        print(json.dumps(dataclasses.asdict(summary), indent=2))
+        return
+    if quiet:
+        return
+    console, found = _console(), summary.metrics
+    console.print(Text(f"{summary.path}: {len(summary.classes)} classes of '{summary.labels}'"))
+    rows = [
+        (name, f"{summary.training['n_used'][name]:,}", _figure(m["precision"]), _figure(m["recall"]))
+        for name, m in found["per_class"].items()
+    ]
+    print_table(("class", "cells", "precision", "recall"), rows)
+    lines = [
+        ("held out", found["held_out"]),
+        ("accuracy", f"{_figure(found['accuracy'])}; balanced {_figure(found['balanced_accuracy'])}"),
+        ("macro-F1", _figure(found["macro_f1"])),
+        ("ECE", _figure(found["ece"])),
+        ("threshold", _threshold(found)),
+        *(("note", note) for note in summary.notes),
+        *(("written", path) for path in summary.outputs),
+    ]
+    for label, text in lines:
+        console.print(Text(f"{label:<11}", style="bold"), Text(text), sep="")
+
+
+def _figure(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.3f}"
+
+
+def _threshold(found: Mapping[str, Any]) -> str:
+    if found["threshold"] is None:
+        return f"none reaches {found['target_accuracy']:g}: no label will be given"
+    called, right = found["called"], found["accuracy_called"]
+    return f"{found['threshold']:g}, which labels {called:.0%} of cells, {right:.1%} of them right"
 
 
 def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
@@ -144,7 +205,7 @@ def _summary_lines(summary: FileSummary) -> list[tuple[str, str]]:
     if summary.substitutions:
         lines.append(("former names", _mapping(summary.substitutions)))
     lines += [("note", note) for note in summary.notes]
-    lines.append(("confidence", "fixed rule on z; probabilities are not calibrated"))
+    lines.append(("confidence", summary.confidence))
     lines += [("written", path) for path in summary.outputs]
     return lines
 

@@ -1,5 +1,6 @@
-"""``tam.datasets``: the example data."""
+"""``tam.datasets``: the example data, and simulated cohorts."""
 
 from tamannot.datasets._oligodendroglioma import oligodendroglioma
+from tamannot.datasets._simulate import simulate
 
-__all__ = ["oligodendroglioma"]
+__all__ = ["oligodendroglioma", "simulate"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tamannot.errors import GeneIdError
-from tamannot.genes._table import GeneTable, human_genes, without_version
+from tamannot.genes._table import GeneTable, human_genes, without_version, without_versions
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,22 @@ class GeneIndex:
     """
 
     def __init__(self, ids: Sequence[str], second_ids: Sequence[str] | None = None) -> None:
-        self.ids = [without_version(i) for i in ids]
-        self._column: dict[str, int] = {}
-        for column, gene_id in enumerate(self.ids):
-            self._column.setdefault(gene_id, column)
+        self.ids = without_versions(ids)
+        # From the last to the first, so that of equal ids the first column stays.
+        self._column = dict(zip(reversed(self.ids), range(len(self.ids) - 1, -1, -1), strict=True))
         self._repeated = {i for i, n in Counter(self.ids).items() if n > 1} if len(self._column) < len(ids) else set()
-        self._second = [without_version(i) for i in second_ids] if second_ids is not None else None
+        self._second = without_versions(second_ids) if second_ids is not None else None
         self._used: dict[str, str] = {}
 
     @property
     def substitutions(self) -> tuple[Substitution, ...]:
         """The substitutions made so far, by symbol."""
         return tuple(Substitution(s, f) for s, f in sorted(self._used.items()))
+
+    @property
+    def second_ids(self) -> list[str]:
+        """The further ids of the columns; empty if there are none."""
+        return self._second or []
 
     def locate(self, symbol: str, ensembl: str | None = None) -> int:
         """Return the column of a gene, or -1 if it is not in the data.
@@ -54,6 +58,8 @@ class GeneIndex:
         GeneIdError
             The id stands for several columns and nothing tells them apart.
         """
+        if symbol in self._column and symbol not in self._repeated:
+            return self._column[symbol]
         names = _names(symbol, ensembl, human_genes())
         found_as = self._first_of(names)
         if found_as is None:
@@ -64,6 +70,8 @@ class GeneIndex:
 
     def find(self, symbol: str, ensembl: str | None = None) -> int:
         """Return the first column of a gene, or -1; unlike `locate`, records and refuses nothing."""
+        if symbol in self._column:
+            return self._column[symbol]
         found_as = self._first_of(_names(symbol, ensembl, human_genes()))
         return -1 if found_as is None else self._column[found_as]
 

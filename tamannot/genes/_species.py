@@ -26,7 +26,7 @@ def strip_genome_prefix(ids: Sequence[str]) -> list[str]:
     SpeciesError
         The ids carry prefixes of two species.
     """
-    genomes = Counter(_GENOME[m[1].lower()] for i in ids if (m := _PREFIX.match(i)))
+    genomes = Counter(_GENOME[m[1].lower()] for i in ids if "_" in i and (m := _PREFIX.match(i)))
     if len(genomes) > 1:
         seen = ", ".join(f"{n} {species}" for species, n in genomes.most_common())
         msg = f"The genes are of two species by their prefix ({seen}). Keep the cells and genes of one."
@@ -40,11 +40,12 @@ def recognise_species(ids: Sequence[str]) -> Species:
     Human symbols are approved or former symbols; mouse symbols are human ones in title case (``Cd68``).
     """
     table = human_genes()
-    human = mouse = 0
-    for gene_id in ids:
+    unknown = [i for i in ids if i not in table.names]
+    human, mouse = len(ids) - len(unknown), 0
+    for gene_id in unknown:
         if gene_id.startswith("ENSMUSG"):
             mouse += 1
-        elif gene_id.startswith("ENSG") or gene_id in table.ensembl or gene_id in table.approved_of:
+        elif gene_id.startswith("ENSG"):
             human += 1
         elif gene_id[:1].isupper() and gene_id != gene_id.upper() and gene_id.upper() in table.ensembl:
             mouse += 1

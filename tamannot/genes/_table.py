@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -33,6 +33,8 @@ class GeneTable:
     """Former symbol or reviewed alias → approved symbol."""
     symbol_of: Mapping[str, str]
     """Ensembl id → approved symbol."""
+    names: frozenset[str]
+    """Every approved or former symbol."""
 
 
 @lru_cache(maxsize=1)
@@ -43,12 +45,19 @@ def human_genes() -> GeneTable:
     former = {symbol: tuple(names.split("|")) for symbol, _, names in rows if names}
     for alias, symbol in REVIEWED_ALIASES.items():
         former[symbol] = (*former.get(symbol, ()), alias)
+    approved_of = {name: symbol for symbol, names in former.items() for name in names}
     return GeneTable(
         ensembl={symbol: ensembl for symbol, ensembl, _ in rows},
         former=former,
-        approved_of={name: symbol for symbol, names in former.items() for name in names},
+        approved_of=approved_of,
         symbol_of={ensembl: symbol for symbol, ensembl, _ in rows if ensembl},
+        names=frozenset(symbol for symbol, _, _ in rows) | frozenset(approved_of),
     )
+
+
+def without_versions(gene_ids: Sequence[str]) -> list[str]:
+    """Return Ensembl ids without their version suffix; anything else as it is."""
+    return [without_version(i) if "." in i else i for i in gene_ids]
 
 
 def without_version(gene_id: str) -> str:

@@ -1,6 +1,7 @@
 """``tam.get``: results as tables. Nothing here writes."""
 
 from tamannot.get._evidence import evidence
+from tamannot.get._score_adata import score_adata
 from tamannot.get._tables import annotations, coverage, scores
 
-__all__ = ["annotations", "coverage", "evidence", "scores"]
+__all__ = ["annotations", "coverage", "evidence", "score_adata", "scores"]

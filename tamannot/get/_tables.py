@@ -2,7 +2,9 @@
 
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+import scipy.stats
 from anndata import AnnData
 
 import tamannot._adata as slots
@@ -29,8 +31,11 @@ ANNOTATIONS = (
 _STATE_PARENT = {"lipid_associated": "immunoregulatory", "immunoregulatory": "immunoregulatory"}
 
 
-def scores(adata: AnnData, key: str = "tam", *, kind: Literal["score", "z", "p"] = "score") -> pd.DataFrame:
-    """Return the table of scores, z or p.
+Kind = Literal["score", "z", "p", "q", "smooth"]
+
+
+def scores(adata: AnnData, key: str = "tam", *, kind: Kind = "score") -> pd.DataFrame:
+    """Return the table of scores, z, p, q or smoothed scores.
 
     Parameters
     ----------
@@ -39,18 +44,31 @@ def scores(adata: AnnData, key: str = "tam", *, kind: Literal["score", "z", "p"]
     key
         The ``key_added`` of the run.
     kind
-        ``"score"`` in [0, 1]; ``"z"`` and ``"p"`` against the matched null, if it was asked for.
+        ``"score"``; ``"z"`` and ``"p"`` against the matched null, if it was asked for; ``"q"``: p adjusted
+        over the cells of each signature by Benjamini and Hochberg; ``"smooth"``: what `tl.smooth` wrote.
+        Cells that share genes and neighbours are no independent tests, so q is for choosing cells.
 
     Returns
     -------
-    Cells × signatures, float32; a copy.
+    Cells × signatures, float32; a copy. NaN where nothing can be said: a signature under ``min_coverage``,
+    a p of too few genes.
 
     Raises
     ------
     ResultNotFoundError
         It has not been computed.
     """
-    return slots.read_table(adata, key, kind).copy()
+    if kind != "q":
+        return slots.read_table(adata, key, kind).copy()
+    return slots.read_table(adata, key, "p").apply(_adjusted)
+
+
+def _adjusted(p: pd.Series) -> pd.Series:
+    known = p.notna()
+    q = p.copy()
+    if known.any():
+        q[known] = scipy.stats.false_discovery_control(p[known].to_numpy(np.float64)).astype(np.float32)
+    return q
 
 
 def coverage(adata: AnnData, key: str = "tam") -> pd.DataFrame:

@@ -16,5 +16,9 @@ def njit(function: F) -> F:
     Kernels are serial: threads are ours (`over_rows`), because numba's own pool may not be entered
     from two threads at once. Without ``fastmath`` the bits are those of plain Python.
     """
-    compiled: F = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    options = {"nogil": True, "error_model": "numpy"}
+    try:
+        compiled: F = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder to keep a cache in: compiled anew in every process
+        compiled = numba.njit(**options)(function)
     return compiled

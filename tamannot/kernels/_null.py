@@ -24,6 +24,7 @@ FIRST_BIN = 50
 MIN_GENES = 5
 MIN_EXPECTED = 2.0
 _NORMAL_SKEW = 0.01
+_NO_SPREAD = 1e-9
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,10 @@ def _group_row(bin_size: Array, gene_bins: Array, weights: Array, first: int, la
 
 
 @njit
-def null_moments(
+def null_z(
+    sums: Array,
     moments: Array,
+    step: float,
     start: Array,
     first_bin: Array,
     last_bin: Array,
@@ -127,71 +130,72 @@ def null_moments(
     w2: Array,
     w3: Array,
     members: Array,
-    out: Array,
+    z: Array,
+    skew: Array,
+    expected: Array,
 ) -> None:
-    """Write mean, variance, third central moment and expected number of detected genes of each signature.
-
-    Parameters
-    ----------
-    moments
-        What `bin_moments` wrote, shape ``(n_cells, n_bins, 4)``.
-    start, first_bin, last_bin, size, w1, w2, w3, members
-        The fields of `Groups`.
-    out
-        Output, shape ``(n_cells, n_signatures, 4)``.
-    """
-    for i in range(moments.shape[0]):
-        for s in range(start.size - 1):
-            mean, variance, third, expected = 0.0, 0.0, 0.0, 0.0
-            for g in range(start[s], start[s + 1]):
-                m1, m2, m3, positive = 0.0, 0.0, 0.0, 0.0
-                for b in range(first_bin[g], last_bin[g] + 1):
-                    m1 += moments[i, b, 0]
-                    m2 += moments[i, b, 1]
-                    m3 += moments[i, b, 2]
-                    positive += moments[i, b, 3]
-                m1 /= size[g]
-                m2 /= size[g]
-                m3 /= size[g]
-                mean += w1[g] * m1
-                variance += w2[g] * (m2 - m1 * m1)
-                third += w3[g] * (m3 - 3.0 * m1 * m2 + 2.0 * m1 * m1 * m1)
-                expected += members[g] * positive / size[g]
-            out[i, s, 0] = mean
-            out[i, s, 1] = variance
-            out[i, s, 2] = third
-            out[i, s, 3] = expected
-
-
-def z_and_p(sums: Array, null: Array, n_present: Array) -> tuple[Array, Array]:
-    """Return z and the one-sided upper p of signature sums against their null.
+    """Write z, the null's skewness, and how many genes it expects to be detected, of each signature.
 
     Parameters
     ----------
     sums
         Weighted sums of depths, shape ``(n_cells, n_signatures)``.
-    null
-        What `null_moments` wrote, shape ``(n_cells, n_signatures, 4)``.
+    moments
+        What `arm_sums` wrote for one method, shape ``(n_cells, n_bins, 4)``, in whole steps.
+    step
+        Steps in a rank.
+    start, first_bin, last_bin, size, w1, w2, w3, members
+        The fields of `Groups`.
+    z, skew, expected
+        Output, shape ``(n_cells, n_signatures)``. Where the null has no variance nothing can be said for
+        or against: z is 0 and the skewness NaN.
+    """
+    for i in range(moments.shape[0]):
+        for s in range(start.size - 1):
+            mean, variance, third, found = 0.0, 0.0, 0.0, 0.0
+            for g in range(start[s], start[s + 1]):
+                n1, n2, n3, positive = 0, 0, 0, 0
+                for b in range(first_bin[g], last_bin[g] + 1):
+                    n1 += moments[i, b, 0]
+                    n2 += moments[i, b, 1]
+                    n3 += moments[i, b, 2]
+                    positive += moments[i, b, 3]
+                m1 = n1 / (size[g] * step)
+                m2 = n2 / (size[g] * step * step)
+                m3 = n3 / (size[g] * step * step * step)
+                mean += w1[g] * m1
+                variance += w2[g] * (m2 - m1 * m1)
+                third += w3[g] * (m3 - 3.0 * m1 * m2 + 2.0 * m1 * m1 * m1)
+                found += members[g] * positive / size[g]
+            expected[i, s] = found
+            spread = np.sqrt(max(variance, 0.0))
+            if spread > _NO_SPREAD:
+                z[i, s] = (sums[i, s] - mean) / spread
+                skew[i, s] = third / (spread * spread * spread)
+            else:
+                z[i, s] = 0.0
+                skew[i, s] = np.nan
+
+
+def upper_p(z: Array, skew: Array, expected: Array, n_present: Array) -> Array:
+    """Return the one-sided upper p of z against its null.
+
+    Parameters
+    ----------
+    z, skew, expected
+        What `null_z` wrote, shape ``(n_cells, n_signatures)``.
     n_present
         Genes of each signature in the data.
 
     Returns
     -------
-    z
-        0 where the null has no variance: nothing can be said for or against.
-    p
-        From a Pearson III distribution with the null's skewness (normal where there is next to none);
-        NaN where fewer than 5 genes are present or fewer than 2 expected to be detected.
+    From a Pearson III distribution with the null's skewness (normal where there is next to none); NaN
+    where fewer than 5 genes are present or fewer than 2 expected to be detected.
     """
-    mean, variance, third, expected = (null[..., i] for i in range(4))
-    spread = np.sqrt(np.maximum(variance, 0.0))
-    some = spread > 1e-9
-    spread = np.where(some, spread, 1.0)
-    z = np.where(some, (sums - mean) / spread, 0.0)
-    skew = np.where(some, third / spread**3, 0.0)
-    p = _upper_tail(z, skew)
-    p[~some | (n_present < MIN_GENES) | (expected < MIN_EXPECTED)] = np.nan
-    return z, p
+    p = np.full(z.shape, np.nan)
+    said = ~np.isnan(skew) & (n_present >= MIN_GENES) & (expected >= MIN_EXPECTED)
+    p[said] = _upper_tail(z[said], skew[said])
+    return p
 
 
 def _upper_tail(z: Array, skew: Array) -> Array:

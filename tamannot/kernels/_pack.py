@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-# Weights become multiples of 2^-24. Rank depths are multiples of 1/2 below 2^13, so sums of their
-# products are exact in a float64 for thousands of genes: no order of genes can show in a bit.
-_WEIGHT_STEP = 2.0**-24
+# Weights of ranks are whole multiples of 2^-16. Depths are whole steps, too, so that sums of their
+# products are exact in 64 bits: no order of genes can show in a bit.
+WEIGHT_STEP = 2.0**-16
 
 
 @dataclass(frozen=True)
@@ -22,23 +22,47 @@ class Arms:
     gene_ptr: Array
     arm_of: Array
     weight_of: Array
+    """Weights of the entries, shape ``(n_methods, n_entries)``."""
     arm_weight: Array
+    """Sums of an arm's weights, shape ``(n_methods, n_arms)``."""
+
+    @property
+    def used(self) -> Array:
+        """Whether a gene is in any arm, uint8."""
+        return (np.diff(self.gene_ptr) > 0).astype(np.uint8)
 
 
 def exact_weights(weights: Sequence[float] | Array) -> Array:
     """Return weights rounded to what sums exactly."""
-    return np.asarray(np.rint(np.asarray(weights, float) / _WEIGHT_STEP) * _WEIGHT_STEP)
+    return np.asarray(np.rint(np.asarray(weights, float) / WEIGHT_STEP) * WEIGHT_STEP)
 
 
-def pack_arms(columns: Sequence[Array], weights: Sequence[Array], n_genes: int) -> Arms:
-    """Pack arms given as columns of the data and weights, one pair an arm."""
+def in_steps(weights: Array) -> Array:
+    """Return exact weights as whole numbers of steps."""
+    return np.asarray(np.rint(weights / WEIGHT_STEP), np.int64)
+
+
+def pack_arms(columns: Sequence[Array], weights: Sequence[Sequence[Array]], n_genes: int) -> Arms:
+    """Pack arms given as columns of the data and, for each method, their weights, of any number type.
+
+    Parameters
+    ----------
+    columns
+        The columns of the data of each arm.
+    weights
+        For each method the weights of each arm, as ``columns``.
+    n_genes
+        Columns of the data.
+    """
     gene = np.concatenate([np.asarray(c, np.int64) for c in columns]) if columns else np.empty(0, np.int64)
     arm = np.repeat(np.arange(len(columns)), [len(c) for c in columns])
-    weight = np.concatenate(weights) if columns else np.empty(0)
     order = np.lexsort((arm, gene))
+    rows = [np.concatenate(w)[order] if columns else np.empty(0) for w in weights]
+    sums = [[w.sum() for w in of_method] for of_method in weights]
+    kind = np.result_type(*(w.dtype for of_method in weights for w in of_method)) if columns else np.float64
     return Arms(
         gene_ptr=np.concatenate([[0], np.cumsum(np.bincount(gene, minlength=n_genes))]).astype(np.int64),
         arm_of=arm[order].astype(np.int32),
-        weight_of=weight[order].astype(np.float64),
-        arm_weight=np.array([w.sum() for w in weights], float),
+        weight_of=np.array(rows, kind).reshape(len(weights), gene.size),
+        arm_weight=np.array(sums, kind).reshape(len(weights), len(columns)),
     )

@@ -1,4 +1,4 @@
-"""Rows of an expression matrix as the kernels read them: the bits of the non-zero values.
+"""Rows of an expression matrix as the kernels read them.
 
 For non-negative numbers the bits of a float, read as an unsigned integer, are in the order of the
 numbers. Ranks need nothing else, so one compiled kernel serves every number type of a width.
@@ -13,6 +13,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from tamannot.kernels._survey import csc_block, rises_strictly
+
+Array = NDArray[Any]
+
 _WIDTHS = {4: np.uint32, 8: np.uint64}
 
 
@@ -20,17 +24,32 @@ _WIDTHS = {4: np.uint32, 8: np.uint64}
 class RowBlock:
     """Consecutive rows in CSR form: row ``i`` holds entries ``indptr[i]`` to ``indptr[i + 1]``."""
 
-    bits: NDArray[np.unsignedinteger[Any]]
+    values: Array
     indices: NDArray[np.signedinteger[Any]]
-    indptr: NDArray[np.signedinteger[Any]]
+    indptr: NDArray[np.int64]
+
+    def only(self, rows: Array) -> RowBlock:
+        """Return some of the rows, given as a mask."""
+        entries = np.repeat(rows, np.diff(self.indptr))
+        ends = np.concatenate([[0], np.cumsum(np.diff(self.indptr)[rows])]).astype(np.int64)
+        return RowBlock(self.values[entries], self.indices[entries], ends)
+
+    @property
+    def bits(self) -> NDArray[np.unsignedinteger[Any]]:
+        """The values, if non-negative, as unsigned integers of the same order."""
+        return order_bits(self.values)
 
 
 class RowSource(Protocol):
-    """A matrix of ``n_obs`` cells by ``n_vars`` genes that gives out blocks of rows."""
+    """A matrix of ``n_obs`` cells by ``n_vars`` genes that gives out blocks of rows, to several threads at once."""
 
     @property
     def shape(self) -> tuple[int, int]:
         """``(n_obs, n_vars)``."""
+
+    @property
+    def step(self) -> int:
+        """Rows that are best read together."""
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
@@ -39,31 +58,62 @@ class RowSource(Protocol):
 class CsrRows:
     """Rows of a CSR matrix in memory; blocks share its arrays."""
 
+    step = 512
+
     def __init__(self, matrix: sp.csr_matrix | sp.csr_array) -> None:
         # A second header over the same arrays: scipy notes what it finds out on the header.
         view = sp.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
-        if not view.has_canonical_format:
+        if not rises_strictly(view.indices, view.indptr) and not view.has_canonical_format:
             view = view.copy()
             view.sum_duplicates()
-        self._bits, self._indices, self._indptr = order_bits(view.data), view.indices, view.indptr
+        self._data, self._indices, self._indptr = view.data, view.indices, view.indptr
         self.shape: tuple[int, int] = view.shape
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
-        return RowBlock(self._bits, self._indices, self._indptr[start : stop + 1])
+        ends = self._indptr[start : stop + 1].astype(np.int64)
+        entries = slice(ends[0], ends[-1])
+        return RowBlock(self._data[entries], self._indices[entries], ends - ends[0])
+
+
+class CscRows:
+    """Rows of a CSC matrix in memory, turned a block at a time: no second matrix is made."""
+
+    step = 2048
+
+    def __init__(self, matrix: sp.csc_matrix | sp.csc_array) -> None:
+        view = sp.csc_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
+        if not rises_strictly(view.indices, view.indptr):
+            view = view.copy()
+            view.sum_duplicates()
+        self._data, self._indices, self._indptr = view.data, view.indices, view.indptr
+        self.shape: tuple[int, int] = view.shape
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``."""
+        return RowBlock(*csc_block(self._data, self._indices, self._indptr, start, stop))
 
 
 class DenseRows:
-    """Rows of a dense array, or of anything that gives one when sliced; packed a block at a time."""
+    """Rows of a dense array, or of anything that gives rows when sliced; packed a block at a time.
 
-    def __init__(self, matrix: Any) -> None:
+    Parameters
+    ----------
+    matrix
+        Has a ``shape``, and gives an array or a sparse matrix for ``matrix[start:stop]``.
+    step
+        Rows that are best read together.
+    """
+
+    def __init__(self, matrix: Any, step: int = 512) -> None:
         self._matrix = matrix
-        self.shape: tuple[int, int] = matrix.shape
+        self.step = step
+        self.shape: tuple[int, int] = tuple(matrix.shape)
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
         rows: Any = self._matrix[start:stop]
-        packed: sp.csr_array = sp.csr_array(rows if is_sparse(rows) else np.asarray(rows))
+        packed: sp.csr_array = sp.csr_array(rows if is_sparse(rows) else _packable(np.asarray(rows)))
         return CsrRows(packed).block(0, stop - start)
 
 
@@ -72,7 +122,14 @@ def is_sparse(matrix: object) -> bool:
     return bool(sp.issparse(matrix))
 
 
-def order_bits(values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
+def _packable(values: Array) -> Array:
+    """Return numbers of a type that scipy has sparse matrices of: no half floats, no foreign byte order."""
+    if values.dtype.kind == "f" and values.dtype.itemsize < 4:
+        return values.astype(np.float32)
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def order_bits(values: Array) -> NDArray[np.unsignedinteger[Any]]:
     """Return non-negative numbers as unsigned integers of the same order, without a copy if possible."""
     if values.dtype.kind not in "fi" or values.dtype.itemsize not in _WIDTHS or not values.dtype.isnative:
         values = values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)

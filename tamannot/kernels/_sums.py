@@ -1,4 +1,4 @@
-"""Sums of rank depths: over cells for each gene, over genes for each cell."""
+"""Sums of rank depths: over cells for each gene, over genes for each cell. All in whole steps, thus exact."""
 
 from __future__ import annotations
 
@@ -8,48 +8,101 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.kernels._njit import njit
-from tamannot.kernels._ranks import rank_depths
+from tamannot.kernels._ranks import longest_row, rank_groups, work_space
 
 Array = NDArray[Any]
 
-
-@njit
-def work_space(longest: int) -> tuple[Array, Array, Array, Array, Array]:
-    """Return what `rank_depths` needs for rows of up to ``longest`` entries."""
-    size = 2
-    while size < 2 * longest + 1:
-        size *= 2
-    n = max(longest, 1)
-    return (
-        np.full(size, -1, np.int32),
-        np.empty(n, np.int32),
-        np.empty(n, np.uint64),
-        np.empty(n, np.int64),
-        np.empty(n, np.float64),
-    )
+# With fewer distinct values in a cell it is faster to count them by bin first.
+_FEW_GROUPS = 126
 
 
 @njit
-def longest_row(indptr: Array) -> int:
-    """Return the number of entries of the longest row."""
-    longest = 0
+def add_gene_totals(
+    bits: Array, indices: Array, indptr: Array, cap: Array, ties: Array, step: Array, total: Array
+) -> None:
+    """Add to ``total[method, gene]`` how far the gene's depth stands above a zero's, over these cells."""
+    n_genes = total.shape[1]
+    longest = longest_row(indptr)
+    work = work_space(longest, bits)
+    group, depth = work[1], np.empty((cap.size, longest + 1), np.int64)
     for i in range(indptr.size - 1):
-        longest = max(longest, indptr[i + 1] - indptr[i])
-    return longest
+        row, genes = bits[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
+        rank_groups(row, n_genes, cap, ties, step, work, depth)
+        for m in range(cap.size):
+            of_gene, of_group, zero = total[m], depth[m], depth[m, 0]
+            for j in range(row.size):
+                of_gene[np.uint32(genes[j])] += of_group[np.uint32(group[j])] - zero
 
 
 @njit
-def add_gene_totals(bits: Array, indices: Array, indptr: Array, k: float, total: Array) -> None:
-    """Add to ``total[gene]`` how far its depth stands above a zero's, over these cells.
+def count_by_bin(group: Array, genes: Array, bins: Array, n_groups: int, tally: Array) -> None:
+    """Count the genes of each group in each bin."""
+    tally[:, : n_groups + 1] = 0
+    for j in range(genes.size):
+        tally[np.uint32(bins[np.uint32(genes[j])]), np.uint32(group[j])] += 1
 
-    The sums are exact: depths are multiples of a half.
-    """
-    table, group, value, count, depth = work_space(longest_row(indptr))
-    for i in range(indptr.size - 1):
-        lo, hi = indptr[i], indptr[i + 1]
-        zero_depth, _ = rank_depths(bits[lo:hi], k, total.size, table, group, value, count, depth)
-        for j in range(lo, hi):
-            total[indices[j]] += depth[j - lo] - zero_depth
+
+@njit
+def moments_of_tally(tally: Array, depth: Array, groups: Array, moments: Array) -> None:
+    """Add up depth, depth², depth³ and the genes detected of each bin, from the counts of the groups above zero."""
+    for b in range(tally.shape[0]):
+        first = second = third = found = np.int64(0)
+        for g in groups:
+            n, d = np.int64(tally[b, g]), depth[g]
+            found += n
+            first += n * d
+            second += n * d * d
+            third += n * d * d * d
+        moments[b, 0], moments[b, 1], moments[b, 2], moments[b, 3] = first, second, third, found
+
+
+@njit
+def moments_of_entries(group: Array, genes: Array, bins: Array, depth: Array, above: Array, moments: Array) -> None:
+    """Add up the same, entry by entry; ``above`` says which groups are above zero."""
+    moments[:, :] = 0
+    for j in range(genes.size):
+        g = group[j]
+        if above[g]:
+            b, d = bins[genes[j]], depth[g]
+            moments[b, 0] += d
+            moments[b, 1] += d * d
+            moments[b, 2] += d * d * d
+            moments[b, 3] += 1
+
+
+@njit
+def add_zeros(depth: int, bin_size: Array, moments: Array) -> None:
+    """Add what the genes that are zero contribute."""
+    if depth == 0:
+        return
+    for b in range(bin_size.size):
+        zeros = bin_size[b] - moments[b, 3]
+        moments[b, 0] += zeros * depth
+        moments[b, 1] += zeros * depth * depth
+        moments[b, 2] += zeros * depth * depth * depth
+
+
+@njit
+def add_up(
+    group: Array,
+    genes: Array,
+    hits: Array,
+    depth: Array,
+    gene_ptr: Array,
+    arm_of: Array,
+    weight_of: Array,
+    arm_weight: Array,
+    sums: Array,
+) -> None:
+    """Write the weighted sum of depths of each arm in one cell, from the entries whose genes are in some arm."""
+    zero = depth[0]
+    for a in range(sums.size):
+        sums[a] = arm_weight[a] * zero
+    for h in hits:
+        d = depth[np.uint32(group[h])] - zero
+        gene = np.uint32(genes[h])
+        for k in range(np.uint32(gene_ptr[gene]), np.uint32(gene_ptr[gene + np.uint32(1)])):
+            sums[np.uint32(arm_of[k])] += weight_of[k] * d
 
 
 @njit
@@ -57,76 +110,75 @@ def arm_sums(
     bits: Array,
     indices: Array,
     indptr: Array,
-    k: float,
+    cap: Array,
+    ties: Array,
+    step: Array,
+    used: Array,
     gene_ptr: Array,
     arm_of: Array,
     weight_of: Array,
     arm_weight: Array,
+    bin_of: Array,
+    bin_size: Array,
     sums: Array,
     detected: Array,
+    moments: Array,
 ) -> None:
-    """Write for each cell and arm the weighted sum of depths, and how many of its genes are not zero.
+    """Write, from one ranking of each cell, all that the scores and their null are made of.
 
     Parameters
     ----------
-    bits, indices, indptr, k
-        The rows, and the rank cap.
-    gene_ptr, arm_of, weight_of
+    bits, indices, indptr
+        The rows.
+    cap, ties, step
+        The fields of `Depths`, one entry a method.
+    used
+        Whether a gene is in any arm, uint8, shape ``(n_genes,)``.
+    gene_ptr, arm_of
         The arms a gene belongs to: entries ``gene_ptr[g]`` to ``gene_ptr[g + 1]``.
+    weight_of
+        Their weights by method, whole steps, shape ``(n_methods, n_entries)``.
     arm_weight
-        Sum of the weights of an arm's genes that are in the data, shape ``(n_arms,)``.
-    sums, detected
-        Output, shape ``(n_cells, n_arms)``.
-    """
-    table, group, value, count, depth = work_space(longest_row(indptr))
-    for i in range(indptr.size - 1):
-        lo, hi = indptr[i], indptr[i + 1]
-        zero_depth, _ = rank_depths(bits[lo:hi], k, gene_ptr.size - 1, table, group, value, count, depth)
-        for a in range(arm_weight.size):
-            sums[i, a] = arm_weight[a] * zero_depth
-            detected[i, a] = 0
-        for j in range(lo, hi):
-            gene = indices[j]
-            for m in range(gene_ptr[gene], gene_ptr[gene + 1]):
-                sums[i, arm_of[m]] += weight_of[m] * (depth[j - lo] - zero_depth)
-                detected[i, arm_of[m]] += group[j - lo] >= 0
-
-
-@njit
-def bin_moments(
-    bits: Array, indices: Array, indptr: Array, k: float, bin_of: Array, bin_size: Array, moments: Array
-) -> None:
-    """Write for each cell and expression bin the sums of depth, depth² and depth³, and the genes detected.
-
-    Parameters
-    ----------
-    bits, indices, indptr, k
-        The rows, and the rank cap.
-    bin_of
-        Expression bin of each gene, shape ``(n_genes,)``.
-    bin_size
-        Genes of each bin.
+        Sum of the weights of an arm's genes that are in the data, shape ``(n_methods, n_arms)``.
+    bin_of, bin_size
+        Expression bin of each gene and genes of each bin, by method; no columns if there is no null.
+    sums
+        Output: weighted sums of depths, shape ``(n_methods, n_cells, n_arms)``.
+    detected
+        Output with a null: genes of the arm that are not zero, shape ``(n_cells, n_arms)``.
     moments
-        Output, shape ``(n_cells, n_bins, 4)``; sums are exact, so no order of genes or threads shows.
+        Output with a null: sums of depth, depth² and depth³ and the genes detected of each bin, shape
+        ``(n_methods, n_cells, n_bins, 4)``.
     """
-    table, group, value, count, depth = work_space(longest_row(indptr))
+    n_genes = used.size
+    with_null = bin_of.shape[1] > 0
+    longest = longest_row(indptr)
+    work = work_space(longest, bits)
+    group, order, depth = work[1], work[4], np.empty((cap.size, longest + 1), np.int64)
+    tally = np.zeros((bin_size.shape[1], _FEW_GROUPS + 3), np.int32)
+    above, hits = np.zeros(longest + 1, np.uint8), np.empty(longest + 1, np.int64)
     for i in range(indptr.size - 1):
-        lo, hi = indptr[i], indptr[i + 1]
-        zero_depth, _ = rank_depths(bits[lo:hi], k, bin_of.size, table, group, value, count, depth)
-        for b in range(bin_size.size):
-            moments[i, b, :] = 0.0
-        for j in range(lo, hi):
-            if group[j - lo] >= 0:
-                d = depth[j - lo]
-                m = moments[i, bin_of[indices[j]]]
-                m[0] += d
-                m[1] += d * d
-                m[2] += d * d * d
-                m[3] += 1.0
-        if zero_depth > 0.0:
-            for b in range(bin_size.size):
-                m = moments[i, b]
-                zeros = bin_size[b] - m[3]
-                m[0] += zeros * zero_depth
-                m[1] += zeros * zero_depth * zero_depth
-                m[2] += zeros * zero_depth * zero_depth * zero_depth
+        row, genes = bits[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
+        n_groups = rank_groups(row, n_genes, cap, ties, step, work, depth)
+        n_hits = 0
+        for j in range(row.size):
+            hits[n_hits] = j
+            n_hits += used[np.uint32(genes[j])]
+        for m in range(cap.size):
+            add_up(group, genes, hits[:n_hits], depth[m], gene_ptr, arm_of, weight_of[m], arm_weight[m], sums[m, i])
+        if not with_null:
+            continue
+        above[order[:n_groups]] = 1
+        detected[i, :] = 0
+        for h in range(n_hits):
+            gene = genes[hits[h]]
+            for k in range(gene_ptr[gene], gene_ptr[gene + 1]):
+                detected[i, arm_of[k]] += above[group[hits[h]]]
+        for m in range(cap.size):
+            if n_groups < _FEW_GROUPS:
+                count_by_bin(group, genes, bin_of[m], n_groups + 2, tally)
+                moments_of_tally(tally, depth[m], order[:n_groups], moments[m, i])
+            else:
+                moments_of_entries(group, genes, bin_of[m], depth[m], above, moments[m, i])
+            add_zeros(depth[m, 0], bin_size[m], moments[m, i])
+        above[order[:n_groups]] = 0

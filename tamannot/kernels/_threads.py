@@ -10,7 +10,6 @@ from pathlib import Path
 
 _LIMITS = ("TAMANNOT_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
-ROWS_A_CALL = 512
 
 
 def available_threads() -> int:
@@ -23,10 +22,10 @@ def available_threads() -> int:
     return max(1, min(limits))
 
 
-def over_rows(work: Callable[[int, int], None], n_rows: int, *, threads: int) -> None:
-    """Call ``work(start, stop)`` for consecutive blocks of rows; each must write only its own rows."""
-    starts = range(0, n_rows, ROWS_A_CALL)
-    stops = [min(s + ROWS_A_CALL, n_rows) for s in starts]
+def over_rows(work: Callable[[int, int], None], n_rows: int, *, threads: int, step: int = 512) -> None:
+    """Call ``work(start, stop)`` for consecutive blocks of ``step`` rows; each must write only its own rows."""
+    starts = range(0, n_rows, step)
+    stops = [min(s + step, n_rows) for s in starts]
     if threads == 1 or len(stops) < 2:
         for start, stop in zip(starts, stops, strict=True):
             work(start, stop)

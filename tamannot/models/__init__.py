@@ -1,27 +1,69 @@
 """From scores to labels: arrays in, arrays out.
 
-This release has the fixed rule: it reads one cell's z and p against the matched null and looks at no
-other cell. A trained model can take the place of each rule; it returns the same `Call`.
+The fixed rule reads one cell's z and p against the matched null and looks at no other cell. Where there are
+enough cells, heads trained on those beyond doubt take its place (`learn`, `ask`); they return the same `Call`.
 """
 
+from tamannot.models._anchored import MIN_CELLS, RULES, call_origins, call_states, sure_origins, sure_states
 from tamannot.models._call import NOT_MACROPHAGE, UNASSIGNED, Call
+from tamannot.models._file import SCHEMA_VERSION, check_model_target, read_model, write_model
 from tamannot.models._gate import call_compartment, given_compartment, mixed_lineage
-from tamannot.models._origin import call_origin, looks_like_brain
+from tamannot.models._mixtures import SOURCE
+from tamannot.models._model import MIN_COVERAGE, STATUSES, Classifier, Prediction, predict_rows
+from tamannot.models._origin import CLASSES as ORIGINS
+from tamannot.models._origin import call_origin, looks_like_brain, origin_among_macrophages
+from tamannot.models._pool import FOLDS, folds, lottery
+from tamannot.models._question import Amounts, Question, Sure, ask, learn
+from tamannot.models._rescue import learn_macrophages, rescued
+from tamannot.models._scale import find_scale
 from tamannot.models._state import STATES, TRANSITIONAL, call_state, dual_program, programs, rule_signatures
+from tamannot.models._train import Learned, check_classes, learn_labels
 
 __all__ = [
+    "FOLDS",
+    "MIN_CELLS",
+    "MIN_COVERAGE",
     "NOT_MACROPHAGE",
+    "ORIGINS",
+    "RULES",
+    "SCHEMA_VERSION",
+    "SOURCE",
     "STATES",
+    "STATUSES",
     "TRANSITIONAL",
     "UNASSIGNED",
+    "Amounts",
     "Call",
+    "Classifier",
+    "Learned",
+    "Prediction",
+    "Question",
+    "Sure",
+    "ask",
     "call_compartment",
     "call_origin",
+    "call_origins",
     "call_state",
+    "call_states",
+    "check_classes",
+    "check_model_target",
     "dual_program",
+    "find_scale",
+    "folds",
     "given_compartment",
+    "learn",
+    "learn_labels",
+    "learn_macrophages",
     "looks_like_brain",
+    "lottery",
     "mixed_lineage",
+    "origin_among_macrophages",
+    "predict_rows",
     "programs",
+    "read_model",
+    "rescued",
     "rule_signatures",
+    "sure_origins",
+    "sure_states",
+    "write_model",
 ]

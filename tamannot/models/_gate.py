@@ -14,17 +14,25 @@ from tamannot.scorers import NullScores
 MACROPHAGE = "macrophage"
 # Monocytes and dendritic cells share most of a macrophage's genes; their score beside it is no admixture.
 _KIN = (MACROPHAGE, "monocyte", "dendritic", "plasmacytoid")
+# A panel whose genes its kin expresses, too, while the kin's own it lacks: monocytes that become macrophages
+# keep monocyte genes for long, and the genes of neutrophils are those of monocytes; plasma cells keep B-cell
+# genes; pericytes make collagens.
+_YIELDS = {"monocyte": MACROPHAGE, "neutrophil": MACROPHAGE, "b": "plasma", "fibroblast": "mural"}
+# A panel of which less than this share is in the data must be the more convincing, by the square of what it lacks.
+_FEW_GENES = 0.5
 # One stray count of a rare gene is no lineage.
 _MIN_DETECTED = 3
 
 
-def call_compartment(scores: NullScores, ids: Sequence[str], n_present: Sequence[int]) -> Call:
+def call_compartment(
+    scores: NullScores, ids: Sequence[str], n_present: Sequence[int], coverage: Sequence[float]
+) -> Call:
     """Call the compartment with the best evidence.
 
     The evidence of a panel is its p against the matched null. Panels of genes that are rare in the
     reference cells have no such p (fewer than two genes expected); for them it is the probability of as
     many detected genes when so few are expected (Poisson). A compartment needs p < 0.01 and at least
-    three genes detected; of several the smallest p wins.
+    three genes detected; of several the smallest p wins, and a panel that is part of its kin's yields to it.
 
     Parameters
     ----------
@@ -32,13 +40,15 @@ def call_compartment(scores: NullScores, ids: Sequence[str], n_present: Sequence
         NullScores with the null of the reference cells.
     ids
         The compartments.
-    n_present
-        Genes of each in the data.
+    n_present, coverage
+        Genes of each in the data, and their share.
     """
     columns = [scores.ids.index(i) for i in ids]
     z, detected = scores.z[:, columns], scores.detected[:, columns]
     p = evidence_p(scores, columns, np.asarray(n_present))
-    supported = (p < PRESENT_P) & (detected >= _MIN_DETECTED)
+    level = PRESENT_P * np.minimum(np.asarray(coverage) / _FEW_GENES, 1.0) ** 2
+    supported = (p < level) & (detected >= _MIN_DETECTED)
+    _yield_to_kin(supported, ids)
     # z only breaks ties of p, which end at the smallest float32
     strength = np.where(supported, -np.log(np.maximum(p, 1e-45)) + 1e-6 * np.clip(z, -100, 100), -np.inf)
     best, found = strength.argmax(axis=1), supported.any(axis=1)
@@ -48,6 +58,13 @@ def call_compartment(scores: NullScores, ids: Sequence[str], n_present: Sequence
         status[~found] = LOW_COVERAGE
     proba = _bayes_bound(np.where(supported, p, 1.0))
     return Call(label, status, proba, tuple(ids), proba.max(axis=1).astype(np.float32))
+
+
+def _yield_to_kin(supported: Array, ids: Sequence[str]) -> None:
+    """Take a panel's support back where its kin, which also has its genes, is supported as well."""
+    for humble, kin in _YIELDS.items():
+        if humble in ids and kin in ids:
+            supported[supported[:, ids.index(kin)], ids.index(humble)] = False
 
 
 def given_compartment(labels: Sequence[str], ids: Sequence[str], mapping: Mapping[str, str] | None) -> Call:

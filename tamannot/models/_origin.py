@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tamannot.models._call import (
@@ -18,6 +20,7 @@ from tamannot.models._call import (
     blank,
     only_macrophages,
 )
+from tamannot.models._gate import evidence_p
 from tamannot.scorers import NullScores
 
 MICROGLIA, MONOCYTE_DERIVED, BORDER = CLASSES = ("microglia", "monocyte_derived", "border_associated")
@@ -28,6 +31,7 @@ _EVIDENCE_P = 0.05
 _LEAD = 1.0
 # Border-associated macrophages share most genes with the scavenger program, so they need more.
 _BORDER_P = 0.001
+_REFERENCE_P, REFERENCE_LEAD, POPULATION_LEAD = 0.01, 5.0, 10.0
 _MIN_SHARE, _MIN_CELLS = 0.02, 5
 _ABSENT = -1e9
 
@@ -65,6 +69,49 @@ def call_origin(scores: NullScores, is_macrophage: Array, *, brain: bool) -> Cal
         label[resident], status[resident] = UNASSIGNED, NOT_APPLICABLE
     proba = _softmax(np.where(np.arange(3) == 2, z - 2 * _LEAD, z))
     return only_macrophages(Call(label, status, proba, CLASSES, proba.max(axis=1)), is_macrophage)
+
+
+def origin_among_macrophages(reference: NullScores, n_present: Sequence[int], rule: Call, is_macrophage: Array) -> Call:
+    """Call origins in a sample of the brain that is macrophages only.
+
+    Among macrophages alone the cells at hand are no reference for what sets macrophages apart: in a sample of
+    nothing but microglia their program stands above nothing. The reference cells take their place. They are
+    blood cells, above which every tissue macrophage has part of the microglia program, so that the sample as a
+    whole decides first: with a median lead of microglia of ten or more it is of microglia, and each cell with p < 0.01
+    and a lead of five is called so; else the cells with p < 0.01 are called monocyte-derived.
+
+    Parameters
+    ----------
+    reference
+        Scores of the origins with the null of the reference cells.
+    n_present
+        Genes of each origin in the data.
+    rule
+        The call by the cells at hand; its border-associated cells stay.
+    is_macrophage
+        Which cells to call.
+    """
+    z = np.stack([reference.column("z", c) for c in CLASSES], axis=1).astype(float)
+    # Genes of macrophages are rare in blood, so that there is often no p: then the number of detected genes says.
+    evident = evidence_p(reference, [reference.ids.index(c) for c in CLASSES], np.array(n_present)) < _REFERENCE_P
+    ahead = reference_lead(reference)
+    border = rule.label == BORDER
+    of_microglia = np.median(ahead[is_macrophage]) >= POPULATION_LEAD
+    microglia = evident[:, 0] & (ahead >= REFERENCE_LEAD) & ~border & of_microglia
+    monocyte = evident[:, 1] & ~border & (not of_microglia)
+    label, status = rule.label.copy(), rule.status.copy()
+    open_ = ~border
+    label[open_], status[open_] = UNASSIGNED, np.where(evident.any(axis=1), AMBIGUOUS, LOW_SIGNAL)[open_]
+    label[microglia], label[monocyte] = MICROGLIA, MONOCYTE_DERIVED
+    status[microglia | monocyte] = ASSIGNED
+    proba = _softmax(z - np.array([REFERENCE_LEAD, 0.0, 2 * _LEAD]))
+    return only_macrophages(Call(label, status, proba, CLASSES, proba.max(axis=1)), is_macrophage)
+
+
+def reference_lead(reference: NullScores) -> Array:
+    """Return how far microglia's z stands above the other origins', against the reference cells."""
+    z = np.stack([reference.column("z", c) for c in CLASSES], axis=1).astype(float)
+    return np.asarray(z[:, 0] - z[:, 1:].max(axis=1))
 
 
 def looks_like_brain(compartment: Array, scores: NullScores, is_macrophage: Array) -> tuple[bool, str]:

@@ -1,22 +1,51 @@
 """Scoring methods: frozen settings that know their kernel; arrays in, arrays out."""
 
-from tamannot.scorers._engine import NullBins, NullScores, Scores, gene_depths, null_bins, score_rows
-from tamannot.scorers._methods import method_of
+from tamannot.scorers._aucell import AUCell
+from tamannot.scorers._engine import (
+    NullBins,
+    NullScores,
+    Run,
+    Scores,
+    depths_by_method,
+    gene_depths,
+    null_bins,
+    score_rows,
+    score_runs,
+)
+from tamannot.scorers._gseapy import GSVA, SSGSEA, GseapyMethod
+from tamannot.scorers._linear import LinearMethod, score_linear
+from tamannot.scorers._mean import WeightedMean
+from tamannot.scorers._methods import Method, method_of
+from tamannot.scorers._module import ModuleScore
 from tamannot.scorers._plan import Part, Plan, make_plan
+from tamannot.scorers._ranked import RankMethod
 from tamannot.scorers._reference import reference_bins
 from tamannot.scorers._ucell import UCell
 
 __all__ = [
+    "GSVA",
+    "SSGSEA",
+    "AUCell",
+    "GseapyMethod",
+    "LinearMethod",
+    "Method",
+    "ModuleScore",
     "NullBins",
     "NullScores",
     "Part",
     "Plan",
+    "RankMethod",
+    "Run",
     "Scores",
     "UCell",
+    "WeightedMean",
+    "depths_by_method",
     "gene_depths",
     "make_plan",
     "method_of",
     "null_bins",
     "reference_bins",
+    "score_linear",
     "score_rows",
+    "score_runs",
 ]

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tamannot.errors import ParameterError
+from tamannot.scorers._aucell import AUCell
+from tamannot.scorers._gseapy import GSVA, SSGSEA
+from tamannot.scorers._mean import WeightedMean
+from tamannot.scorers._module import ModuleScore
 from tamannot.scorers._ucell import UCell
 
-_METHODS = {"ucell": UCell}
+Method = UCell | AUCell | ModuleScore | WeightedMean | SSGSEA | GSVA
+
+METHODS: dict[str, Callable[[], Method]] = {
+    "ucell": UCell,
+    "ucell_legacy": lambda: UCell(variant="legacy"),
+    "aucell": AUCell,
+    "aucell_pyscenic": lambda: AUCell(variant="pyscenic"),
+    "module": ModuleScore,
+    "mean": WeightedMean,
+    "ssgsea": SSGSEA,
+    "gsva": GSVA,
+}
 
 
-def method_of(method: UCell | str) -> UCell:
+def method_of(method: Method | str) -> Method:
     """Return the settings of a method given by name or as they are.
 
     Raises
@@ -16,11 +33,9 @@ def method_of(method: UCell | str) -> UCell:
     ParameterError
         No such method.
     """
-    if isinstance(method, UCell):
+    if isinstance(method, Method):
         return method
-    if method not in _METHODS:
-        msg = (
-            f"No method {method!r}. There are: {', '.join(_METHODS)}, or a settings object such as UCell(max_rank=500)."
-        )
+    if method not in METHODS:
+        msg = f"No method {method!r}. There are: {', '.join(METHODS)}, or settings such as UCell(max_rank=500)."
         raise ParameterError(msg)
-    return _METHODS[method]()
+    return METHODS[method]()

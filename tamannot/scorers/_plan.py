@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,21 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """How much of a signature is in the data; two names of one gene are one gene."""
+
+    n_genes: int
+    n_present: int
+    missing: tuple[str, ...]
+    """Symbols, sorted."""
+
+    @property
+    def share(self) -> float:
+        """Share of the genes that are in the data."""
+        return self.n_present / self.n_genes
+
+
+@dataclass(frozen=True)
 class Plan:
     """What to compute: the parts, each once, and the outputs that are made of them."""
 
@@ -53,6 +69,8 @@ class Plan:
     outputs: tuple[Signature, ...]
     parts_of: tuple[tuple[int, ...], ...]
     """For each output, which parts its value is the greatest of."""
+    digests: tuple[str, ...]
+    """Content digest of each output."""
     n_vars: int
 
     @property
@@ -60,24 +78,16 @@ class Plan:
         """Ids of the outputs, in order."""
         return [s.id for s in self.outputs]
 
-    def n_present(self, output: int) -> int:
-        """Distinct columns of the data that an output uses."""
-        return len({c for arm in self._arms(output) for c in arm.columns})
+    @cached_property
+    def coverage(self) -> tuple[Coverage, ...]:
+        """How much of each output is in the data."""
+        return tuple(self._coverage(o) for o in range(len(self.outputs)))
 
-    def missing(self, output: int) -> list[str]:
-        """Symbols of an output's genes that are not in the data."""
-        return sorted({symbol for arm in self._arms(output) for symbol in arm.missing})
-
-    def n_genes(self, output: int) -> int:
-        """Distinct genes of an output; two names of one gene are one."""
-        return self.n_present(output) + len(self.missing(output))
-
-    def coverage(self, output: int) -> float:
-        """Share of an output's genes that are in the data."""
-        return self.n_present(output) / self.n_genes(output)
-
-    def _arms(self, output: int) -> list[Arm]:
-        return [arm for p in self.parts_of[output] for arm in (self.parts[p].up, self.parts[p].down)]
+    def _coverage(self, output: int) -> Coverage:
+        arms = [arm for p in self.parts_of[output] for arm in (self.parts[p].up, self.parts[p].down)]
+        present = {c for arm in arms for c in arm.columns.tolist()}
+        missing = sorted({symbol for arm in arms for symbol in arm.missing})
+        return Coverage(len(present) + len(missing), len(present), tuple(missing))
 
 
 def make_plan(signatures: Mapping[str, Signature], locate: Locate, n_vars: int) -> Plan:
@@ -92,25 +102,30 @@ def make_plan(signatures: Mapping[str, Signature], locate: Locate, n_vars: int) 
     n_vars
         Genes of the data.
     """
-    parts: dict[tuple[str, str], Part] = {}
+    number: dict[tuple[str, str], int] = {}
+    parts: list[Part] = []
+    parts_of, digests = [], []
     for signature in signatures.values():
+        digest = signature.digest
+        digests.append(digest)
+        members = []
         for part in signature.parts:
-            if (part.id, part.digest) not in parts:
-                parts[part.id, part.digest] = _match(part, locate)
-    number = {key: i for i, key in enumerate(parts)}
-    return Plan(
-        parts=tuple(parts.values()),
-        outputs=tuple(signatures.values()),
-        parts_of=tuple(tuple(number[p.id, p.digest] for p in s.parts) for s in signatures.values()),
-        n_vars=n_vars,
-    )
+            key = (part.id, digest if part is signature else part.digest)
+            if key not in number:
+                number[key] = len(parts)
+                parts.append(_match(part, locate))
+            members.append(number[key])
+        parts_of.append(tuple(members))
+    return Plan(tuple(parts), tuple(signatures.values()), tuple(parts_of), tuple(digests), n_vars)
 
 
 def _match(signature: Signature, locate: Locate) -> Part:
-    return Part(signature, up=_match_arm(signature.up, locate), down=_match_arm(signature.down, locate))
+    up = [g for g in signature.genes if g.direction == "up"]
+    down = [g for g in signature.genes if g.direction == "down"]
+    return Part(signature, up=_match_arm(up, locate), down=_match_arm(down, locate) if down else _NO_ARM)
 
 
-def _match_arm(genes: tuple[Gene, ...], locate: Locate) -> Arm:
+def _match_arm(genes: Sequence[Gene], locate: Locate) -> Arm:
     columns = np.array([locate(g.symbol, g.ensembl) for g in genes], np.int64)
     weights = exact_weights([g.weight for g in genes])
     absent = columns < 0
@@ -121,3 +136,6 @@ def _match_arm(genes: tuple[Gene, ...], locate: Locate) -> Arm:
     present &= ~absent
     missing = tuple(g.symbol for g, is_absent in zip(genes, absent, strict=True) if is_absent)
     return Arm(columns[present], weights[present], weights[present | absent], missing)
+
+
+_NO_ARM = Arm(np.empty(0, np.int64), np.empty(0), np.empty(0))

@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError, SignatureFormatError
+from tamannot.kernels._ranks import AVERAGE, LEGACY
 from tamannot.scorers._plan import Arm, Part
+from tamannot.scorers._ranked import reachable
+from tamannot.scorers._weights import Weights, check_weights, refuse_weights
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class UCell:
-    """Settings of UCell as R's package computes it since version 2.7.6.
+    """Settings of UCell.
 
     The score of a signature in a cell is its Mann-Whitney U statistic, scaled to [0, 1]: 1 where the
     signature's genes are the most expressed of the cell, near 0 where they are not. It depends on no
@@ -24,6 +27,10 @@ class UCell:
 
     Parameters
     ----------
+    variant
+        ``"today"``: as R's package computes it since version 2.7.6. ``"legacy"``: as in the paper and
+        before, where rank K + 1 stands for all beyond K and a set without a gene inside K gets 0; it
+        takes no weights.
     max_rank
         Ranks beyond this are one; at most the number of genes in the data.
     w_neg
@@ -42,13 +49,15 @@ class UCell:
     Notes
     -----
     Input: non-negative values of any scale; only their order within a cell counts. Output: [0, 1].
-    Source: Andreatta & Carmona 2021, doi:10.1016/j.csbj.2021.06.043.
+    Source: Andreatta & Carmona 2021, doi:10.1016/j.csbj.2021.06.043. Where zeros are among the K first
+    ranks (panels, variable genes only) they count with their mean rank, as in R; pyUCell leaves them out.
     """
 
+    variant: Literal["today", "legacy"] = "today"
     max_rank: int = 1500
     w_neg: float = 1.0
     missing: Literal["impute", "skip"] = "impute"
-    weights: Literal["use", "ignore"] = "use"
+    weights: Weights = "use"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -58,14 +67,25 @@ class UCell:
         if not 0 <= self.w_neg < np.inf:
             msg = f"w_neg must not be negative, not {self.w_neg}."
             raise ParameterError(msg)
-        if self.missing not in ("impute", "skip") or self.weights not in ("use", "ignore"):
-            msg = f"missing is 'impute' or 'skip', weights 'use' or 'ignore', not {self.missing!r}, {self.weights!r}."
+        if self.missing not in ("impute", "skip") or self.variant not in ("today", "legacy"):
+            msg = f"missing is 'impute' or 'skip', variant 'today' or 'legacy', not {self.missing!r}, {self.variant!r}."
             raise ParameterError(msg)
+        check_weights(self.weights)
 
     @property
     def name(self) -> str:
         """Name of the method in provenance."""
-        return "ucell"
+        return "ucell" if self.variant == "today" else "ucell_legacy"
+
+    @property
+    def ties(self) -> int:
+        """Ties share their mean rank."""
+        return AVERAGE if self.variant == "today" else LEGACY
+
+    @property
+    def down_weight(self) -> float:
+        """Weight of the down genes."""
+        return self.w_neg
 
     def rank_cap(self, n_vars: int) -> int:
         """Return K: the rank from which on all ranks are one."""
@@ -75,14 +95,25 @@ class UCell:
         """Return the weights of an arm's present genes as this method uses them."""
         return arm.weights if self.weights == "use" else np.ones_like(arm.weights)
 
+    def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
+        """Return what is added to an arm's sum where it is not zero, and what the result is divided by."""
+        weights = arm.all_weights if self.missing == "impute" else arm.weights
+        n = weights.size
+        if self.variant == "legacy":
+            return n * (n - 1) / 2, float(n * cap)
+        return 0.0, reachable(weights if self.weights == "use" else np.ones(n), cap)
+
     def check(self, part: Part, n_vars: int) -> None:
         """Refuse a signature that does not fit under the rank cap, as UCell does.
 
         Raises
         ------
         SignatureFormatError
-            The signature has more genes than ``max_rank``, or than the data.
+            The signature has more genes than ``max_rank``, or than the data; or the legacy form is asked
+            to use weights.
         """
+        if self.variant == "legacy" and self.weights == "use":
+            refuse_weights(part.signature, "UCell(variant='legacy')")
         size, cap = self._size(part.up) + self._size(part.down), self.rank_cap(n_vars)
         if size > cap:
             msg = (
@@ -92,18 +123,5 @@ class UCell:
             )
             raise SignatureFormatError(msg)
 
-    def score(self, part: Part, up: Array, down: Array, n_vars: int) -> Array:
-        """Return the scores of a part, shape ``(n_cells,)``, from the sums of depths of its two arms."""
-        cap = self.rank_cap(n_vars)
-        u_up, u_down = self._u(part.up, up, cap), self._u(part.down, down, cap)
-        return np.asarray(np.maximum(u_up - self.w_neg * u_down, 0.0))
-
     def _size(self, arm: Arm) -> int:
         return int(arm.all_weights.size if self.missing == "impute" else arm.weights.size)
-
-    def _u(self, arm: Arm, sums: Array, cap: int) -> Array:
-        weights = arm.all_weights if self.missing == "impute" else arm.weights
-        if self.weights == "ignore":
-            weights = np.ones_like(weights)
-        most = float(np.sum(np.sort(weights)[::-1] * (cap - np.arange(1, weights.size + 1))))
-        return sums / most if most > 0 else np.zeros_like(sums)

@@ -2,6 +2,18 @@
 
 from tamannot.stream._check import FileCheck, check_file
 from tamannot.stream._file import annotate_file
+from tamannot.stream._score import ScoreSummary, score_file
 from tamannot.stream._summary import FileSummary, summarise
+from tamannot.stream._train import TrainSummary, train_file
 
-__all__ = ["FileCheck", "FileSummary", "annotate_file", "check_file", "summarise"]
+__all__ = [
+    "FileCheck",
+    "FileSummary",
+    "ScoreSummary",
+    "TrainSummary",
+    "annotate_file",
+    "check_file",
+    "score_file",
+    "summarise",
+    "train_file",
+]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from tamannot._adata import SpeciesChoice, species_of, unpack
-from tamannot._progress import Report, silent
+from tamannot._progress import Progress, silent
 from tamannot._provenance import coverage_table
 from tamannot.pipeline import PROGRAM_AXES
 from tamannot.scorers import make_plan
@@ -38,7 +38,7 @@ def check_file(
     layer: str | None = None,
     gene_symbols: str | None = None,
     species: SpeciesChoice = "auto",
-    report: Report = silent,
+    report: Progress | None = None,
 ) -> FileCheck:
     """Say what a file holds and what an annotation would use, without annotating.
 
@@ -47,6 +47,7 @@ def check_file(
     TamannotError
         The file cannot be used; the message says what to do.
     """
+    report = report or silent()
     report("reading file")
     adata = read_file(Path(path))
     report("looking")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from anndata import AnnData
@@ -34,6 +36,8 @@ class FileSummary:
     """Reasons of the macrophages without a state."""
     low_coverage: dict[str, float]
     substitutions: dict[str, str]
+    confidence: str
+    """How origin and state were called, and what their probabilities are calibrated on."""
     notes: tuple[str, ...]
     outputs: tuple[str, ...] = ()
 
@@ -65,9 +69,18 @@ def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, 
         state_status=_counts(adata, key, "state_status"),
         low_coverage={str(k): round(float(v), 2) for k, v in coverage[coverage < _LOW_COVERAGE].items()},
         substitutions={str(k): str(v) for k, v in substitutions.items()},
+        confidence=_confidence(record),
         notes=tuple(str(w) for w in record["warnings"]),
         outputs=outputs,
     )
+
+
+def _confidence(record: Mapping[str, Any]) -> str:
+    learned = [axis for axis in ("origin", "state") if axis in record["learned"]]
+    ruled = [axis for axis in ("origin", "state") if axis not in learned]
+    parts = [f"{' and '.join(learned)} learned from these cells, calibrated on simulated mixtures"] if learned else []
+    parts += [f"{' and '.join(ruled)} by the fixed rule, probabilities not calibrated"] if ruled else []
+    return "; ".join(parts)
 
 
 def _counts(adata: AnnData, key: str, name: str) -> dict[str, int]:

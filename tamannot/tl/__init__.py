@@ -2,5 +2,7 @@
 
 from tamannot.tl._annotate import annotate, classify_origin, classify_state, ferroptosis, gate
 from tamannot.tl._score import score
+from tamannot.tl._smooth import smooth
+from tamannot.tl._train import train
 
-__all__ = ["annotate", "classify_origin", "classify_state", "ferroptosis", "gate", "score"]
+__all__ = ["annotate", "classify_origin", "classify_state", "ferroptosis", "gate", "score", "smooth", "train"]

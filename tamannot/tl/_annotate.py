@@ -30,9 +30,11 @@ def annotate(
 ) -> AnnData | None:
     """Annotate tumour-associated macrophages: compartment, origin, state and ferroptosis programs.
 
-    This release calls by a fixed rule on each cell's z against matched genes; the probabilities are a
-    monotone reading of that evidence and are not calibrated, as ``uns`` says. A label means that a
-    program stands out in a cell's transcripts. Origin is resemblance, not lineage; the ferroptosis
+    From 50 macrophages on, with enough of them beyond doubt, origin and state are learned from those by their
+    whole expression and called for all, with probabilities calibrated on simulated mixtures of these cells;
+    macrophages whose panel dropped out are found the same way. Otherwise a fixed rule on each cell's z against
+    matched genes calls, and its probabilities are a monotone reading of that evidence; ``uns`` says which it was.
+    A label means that a program stands out in a cell's transcripts. Origin is resemblance, not lineage; the ferroptosis
     programs are the handling of iron and lipid peroxides, not death.
 
     Parameters
@@ -56,12 +58,13 @@ def annotate(
         Your own cell types instead of the gate: a column of ``obs`` that holds our ids, or
         ``(column, {your name: our id})``.
     sample_key
-        Column of ``obs`` with the sample; noted in ``uns``. The fixed rule looks at each cell alone.
+        Column of ``obs`` with the sample. With three samples or more a cell is called by what the others' samples
+        taught.
     target_accuracy
-        Accuracy asked for, 0 to 1. The fixed rule cannot promise one: another value than the default
-        gets a warning.
+        Share of calls, 0 to 1, that should be right among the simulated mixtures; what stays below is
+        ``ambiguous``. The fixed rule cannot promise one: a warning says where it is not used.
     rng
-        Seed; the fixed rule draws no random number.
+        Seed: which cells are learned from, and the mixtures.
     key_added
         Prefix of what is written.
     copy

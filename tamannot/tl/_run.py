@@ -11,10 +11,10 @@ from anndata import AnnData
 
 import tamannot._adata as slots
 from tamannot._adata import Unpacked
-from tamannot._progress import Report, silent
+from tamannot._progress import Progress
 from tamannot._settings import settings
 from tamannot.errors import ParameterError, TamannotWarning
-from tamannot.pipeline import MACROPHAGE, PROGRAM_AXES, Annotation, Tissue, annotate_rows
+from tamannot.pipeline import MACROPHAGE, PROGRAM_AXES, Annotation, Cells, Settings, annotate_rows
 from tamannot.signature import Signature, SignatureSet, load_signatures
 from tamannot.tl._write import STEPS, write_annotation
 
@@ -32,7 +32,7 @@ def run(
     steps: tuple[str, ...],
     key_added: str,
     copy: bool,
-    report: Report = silent,
+    report: Progress | None = None,
 ) -> AnnData | None:
     """Unpack, annotate, write the slots of the steps asked for.
 
@@ -44,26 +44,33 @@ def run(
     adata = adata.copy() if copy else adata
     slots.check_key(key_added)
     _check(adata, choices)
-    report("reading")
+    own = report or Progress(show=settings.progress)
+    own("reading")
     gene_symbols, given_species = choices.get("gene_symbols"), choices.get("species", "auto")
     species = slots.species_of(adata, gene_symbols=gene_symbols, species=given_species)
     library = _library(signatures, species)
     data = slots.unpack(adata, library, layer=choices.get("layer"), gene_symbols=gene_symbols, species=given_species)
     given, mapping = _given(adata, choices.get("compartment_key"))
-    tissue: Tissue = choices.get("tissue", "auto")
-    result = annotate_rows(
-        data.rows,
-        data.index,
-        library,
-        species=species,
-        tissue=tissue,
+    sample_key = choices.get("sample_key")
+    cells = Cells(
+        names=[str(n) for n in adata.obs_names],
+        sample=None if sample_key is None else adata.obs[sample_key].astype(str).tolist(),
         given=given,
         mapping=mapping,
-        threads=settings.n_threads(),
-        report=report,
+    )
+    how = Settings(
+        species=species,
+        tissue=choices.get("tissue", "auto"),
+        target_accuracy=choices.get("target_accuracy", DEFAULT_ACCURACY),
+        rng=choices.get("rng", 0),
+    )
+    result = annotate_rows(
+        data.rows, data.kind, data.index, library, cells, how, threads=settings.n_threads(), report=own
     )
     said = _notes(data, result, choices)
     write_annotation(adata, key_added, data, result, steps=steps, choices=choices, notes=said)
+    if report is None:
+        own.close()
     for line in said:
         warnings.warn(line, TamannotWarning, stacklevel=3)
     return adata if copy else None
@@ -79,7 +86,7 @@ def _library(signatures: Mapping[str, Signature] | None, species: Literal["human
 
 def _check(adata: AnnData, choices: Mapping[str, Any]) -> None:
     if choices.get("model") is not None:
-        msg = "Trained models are not in this release: leave model=None for the fixed rule."
+        msg = "A model of your own labels writes its own columns: call model.predict(adata). Here leave model=None."
         raise ParameterError(msg)
     if choices.get("tissue", "auto") not in ("auto", "brain", "other"):
         msg = f"tissue is 'auto', 'brain' or 'other', not {choices['tissue']!r}."
@@ -110,8 +117,15 @@ def _notes(data: Unpacked, result: Annotation, choices: Mapping[str, Any]) -> li
     notes = [data.note] if data.note else []
     if choices.get("tissue", "auto") == "auto" and np.any(result.compartment.label == MACROPHAGE):
         notes.append(f"Tissue taken as {result.tissue}: {result.tissue_reason}. tissue= overrides.")
-    if choices.get("target_accuracy", DEFAULT_ACCURACY) != DEFAULT_ACCURACY:
-        notes.append("target_accuracy is not used: the fixed rule is not calibrated.")
+    asked = choices.get("target_accuracy", DEFAULT_ACCURACY)
+    ruled = [axis for axis in ("origin", "state") if axis not in result.learned]
+    if asked != DEFAULT_ACCURACY and ruled:
+        notes.append(f"target_accuracy is not used for {' and '.join(ruled)}: the fixed rule is not calibrated.")
+    notes += [
+        f"No threshold reaches an accuracy of {asked:g} for {axis} on simulated mixtures: nothing is called by it."
+        for axis, learned in result.learned.items()
+        if learned.winner_at is None and learned.winner is not None
+    ]
     if result.too_large:
         notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(result.too_large)}.")
     return notes

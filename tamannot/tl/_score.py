@@ -1,9 +1,11 @@
-"""``tl.score``: any signatures on any AnnData."""
+"""``tl.score``: any signatures on any AnnData, by any method."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,31 +14,40 @@ from anndata import AnnData
 
 import tamannot._adata as slots
 from tamannot._adata import SpeciesChoice, Unpacked
-from tamannot._provenance import coverage_table, describe_run
+from tamannot._progress import Progress
+from tamannot._provenance import describe_run
 from tamannot._settings import settings
 from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
 from tamannot.scorers import (
+    GSVA,
+    SSGSEA,
+    AUCell,
+    Method,
     NullBins,
     NullScores,
     Plan,
+    Run,
     Scores,
     UCell,
-    gene_depths,
+    depths_by_method,
     make_plan,
     method_of,
     null_bins,
-    score_rows,
+    score_linear,
+    score_runs,
 )
 from tamannot.signature import Signature, SignatureSet
+from tamannot.tl._gseapy import score_with_gseapy
 
-Method = UCell | str
+# Methods on values are asked for on logarithms: that is what their papers and scanpy score.
+_PREFER_LOG: tuple[slots.Kind, ...] = ("log", "counts", "linear", "signed")
 
 
 def score(
     adata: AnnData,
     signatures: Mapping[str, Signature] | Signature,
     *,
-    method: Method = "ucell",
+    method: Method | str | Mapping[str, Method | str] = "ucell",
     null: Literal["matched"] | None = None,
     null_reference: AnnData | None = None,
     layer: str | None = None,
@@ -54,21 +65,25 @@ def score(
     Parameters
     ----------
     adata
-        Cells by genes, non-negative: counts or log-normalised values. Any container that AnnData holds.
+        Cells by genes: counts or log-normalised values, non-negative for methods on ranks. Any container
+        that AnnData holds.
     signatures
         One signature or several; see `load_signatures` and `read_signatures`.
     method
-        ``"ucell"`` or a settings object such as ``UCell(max_rank=500)``.
+        ``"ucell"``, ``"ucell_legacy"``, ``"aucell"``, ``"aucell_pyscenic"``, ``"module"``, ``"mean"``,
+        ``"ssgsea"``, ``"gsva"``, or a settings object such as ``UCell(max_rank=500)``. Several at once as
+        ``{key: method}``: each writes under its own key, and those on ranks share one ranking of each cell.
     null
         ``"matched"`` also writes z and p against random signatures of the same expression in the same
-        cell. The p are one-sided (upper) and competitive: small where the genes stand above matched
-        genes. Correlation between genes is not in them, so they are for ranking cells, not for tests
-        between samples.
+        cell, for methods on ranks. The p are one-sided (upper) and competitive: small where the genes stand
+        above matched genes. Correlation between genes is not in them, so they are for ranking cells, not
+        for tests between samples.
     null_reference
-        An object scored earlier with ``null="matched"``: its expression bins are used, so that a cell
-        has the z that it would have there. None takes the bins from the cells at hand.
+        An object scored earlier with ``null="matched"`` by the same method: its expression bins are used, so
+        that a cell has the z that it would have there. None takes the bins from the cells at hand.
     layer
-        ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most genes of the signatures.
+        ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most genes of the signatures, of
+        equals counts for methods on ranks and logarithms for the others.
     gene_symbols
         Column of ``var`` with symbols or Ensembl ids; None looks for it.
     species
@@ -77,19 +92,21 @@ def score(
         Share of genes, 0 to 1, below which a signature is not scored: its column is NaN. 0 scores
         whatever is there; a signature without any gene in the data gets 0.
     key_added
-        Prefix of what is written.
+        Prefix of what is written; not used with several methods, which bring their own.
     copy
         Return a copy with the results instead of writing into ``adata``.
 
     Returns
     -------
-    None, or the copy. Written are ``obsm["{key}_scores"]`` (cells × signatures, float32 in [0, 1]), with a
-    null ``obsm["{key}_z"]`` and ``obsm["{key}_p"]``, and ``uns["tamannot"]["{key}"]``.
+    None, or the copy. Written are ``obsm["{key}_scores"]`` (cells × signatures, float32; in [0, 1] for methods
+    on ranks, for others see the settings object), with a null ``obsm["{key}_z"]`` and ``obsm["{key}_p"]``,
+    and ``uns["tamannot"]["{key}"]``.
 
     Raises
     ------
     TamannotError
-        No usable matrix, no known gene, another species, or a parameter out of range.
+        No usable matrix, no known gene, another species, a parameter out of range, or a signature that the
+        method cannot score (too many genes; weights where there is no place for them).
 
     Examples
     --------
@@ -100,27 +117,112 @@ def score(
     ['border_associated', 'microglia', 'monocyte_derived']
     """
     adata = adata.copy() if copy else adata
-    slots.check_key(key_added)
-    chosen = SignatureSet([signatures]) if isinstance(signatures, Signature) else SignatureSet(signatures.values())
-    how = method_of(method)
-    _check(min_coverage, null, null_reference)
-    data = slots.unpack(adata, chosen, layer=layer, gene_symbols=gene_symbols, species=species)
-    plan = make_plan(chosen, data.index.locate, data.rows.shape[1])
-    bins = _bins(data, how, null, null_reference, key_added)
-    for part in plan.parts:
-        how.check(part, plan.n_vars)
-    result = score_rows(data.rows, plan, how, null=bins, threads=settings.n_threads())
-    low = _blank_low_coverage(result, plan, min_coverage)
-    z, p = (result.z, result.p) if isinstance(result, NullScores) else (None, None)
-    slots.write_tables(adata, key_added, result.ids, {"score": result.score, "z": z, "p": p})
-    record = describe_run(data, plan, how, bins)
-    record["warnings"] = np.array([f"low coverage: {name}" for name in low], dtype=object)
-    slots.write_provenance(adata, key_added, record)
-    _say(data, low, min_coverage)
+    asked = Asked(
+        signatures=SignatureSet([signatures] if isinstance(signatures, Signature) else signatures.values()),
+        methods=_methods(method, key_added),
+        null=null,
+        null_reference=null_reference,
+        layer=layer,
+        gene_symbols=gene_symbols,
+        species=species,
+        min_coverage=min_coverage,
+    )
+    with closing(Progress(show=settings.progress)) as progress:
+        score_all(adata, asked, progress)
     return adata if copy else None
 
 
-def _check(min_coverage: float, null: str | None, null_reference: AnnData | None) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a call asks for; see `score`."""
+
+    signatures: SignatureSet
+    methods: Mapping[str, Method]
+    null: str | None = None
+    null_reference: AnnData | None = None
+    layer: str | None = None
+    gene_symbols: str | None = None
+    species: SpeciesChoice = "auto"
+    min_coverage: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together."""
+        _check(self.min_coverage, self.null, self.null_reference, self.methods)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a group of methods found, before anything is written."""
+
+    data: Unpacked
+    plan: Plan
+    bins: Mapping[str, NullBins | None]
+    results: Mapping[str, Scores]
+
+
+def score_all(adata: AnnData, asked: Asked, progress: Progress) -> None:
+    """Score by every method, then write: of several either all are there or, after an error, none."""
+    groups = []
+    for methods in _groups(asked.methods):
+        groups.append((methods, _find(adata, methods, asked, progress)))  # noqa: PERF401 - a frame less in warnings
+    said: dict[str, type[TamannotWarning]] = {}
+    for methods, found in groups:
+        low = _blank(found, asked.min_coverage)
+        for key, how in methods.items():
+            record = describe_run(found.data, found.plan, how, found.bins[key])
+            _write(adata, key, found.results[key], record, low)
+        if found.data.note:
+            said[found.data.note] = TamannotWarning
+        if low:
+            msg = f"Fewer than {asked.min_coverage:.0%} of the genes are in the data; not scored: {', '.join(low)}."
+            said[msg] = CoverageWarning
+    for line, kind in said.items():
+        warnings.warn(line, kind, stacklevel=3)
+
+
+def _groups(methods: Mapping[str, Method]) -> list[dict[str, Method]]:
+    """Return the methods that are computed together: all on ranks, and each of the others alone."""
+    ranked: dict[str, Method] = {key: m for key, m in methods.items() if isinstance(m, UCell | AUCell)}
+    others = [{key: m} for key, m in methods.items() if key not in ranked]
+    return [ranked, *others] if ranked else others
+
+
+def _find(adata: AnnData, methods: Mapping[str, Method], asked: Asked, progress: Progress) -> _Found:
+    """Score by methods that share a matrix."""
+    progress("reading")
+    data = _unpack(adata, methods, asked)
+    plan = make_plan(asked.signatures, data.index.locate, data.rows.shape[1])
+    for how in methods.values():
+        for part in plan.parts:
+            how.check(part, plan.n_vars)
+    bins = _bins(data, methods, asked, progress)
+    return _Found(data, plan, bins, _scores(data, plan, methods, bins, progress))
+
+
+def _unpack(adata: AnnData, methods: Mapping[str, Method], asked: Asked) -> Unpacked:
+    ranked = all(isinstance(m, UCell | AUCell) for m in methods.values())
+    return slots.unpack(
+        adata,
+        asked.signatures,
+        layer=asked.layer,
+        gene_symbols=asked.gene_symbols,
+        species=asked.species,
+        signed=any(getattr(m, "scale", "log") == "as_is" for m in methods.values()),
+        prefer=slots.KINDS if ranked else _PREFER_LOG,
+    )
+
+
+def _methods(method: Method | str | Mapping[str, Method | str], key_added: str) -> dict[str, Method]:
+    named = method if isinstance(method, Mapping) else {key_added: method}
+    if not named:
+        msg = "method names no method: give one, or {key: method}."
+        raise ParameterError(msg)
+    return {slots.check_key(key): method_of(m) for key, m in named.items()}
+
+
+def _check(
+    min_coverage: float, null: str | None, null_reference: AnnData | None, methods: Mapping[str, Method]
+) -> None:
     if not 0 <= min_coverage <= 1:
         msg = f"min_coverage is a share between 0 and 1, not {min_coverage}."
         raise ParameterError(msg)
@@ -130,21 +232,35 @@ def _check(min_coverage: float, null: str | None, null_reference: AnnData | None
     if null_reference is not None and null is None:
         msg = "null_reference is for null='matched'; without a null it would be ignored."
         raise ParameterError(msg)
+    without = [m.name for m in methods.values() if not isinstance(m, UCell | AUCell)]
+    if null is not None and without:
+        msg = f"The matched null is for methods on ranks (ucell, aucell), not for {', '.join(without)}: leave it out."
+        raise ParameterError(msg)
 
 
-def _bins(data: Unpacked, method: UCell, null: str | None, reference: AnnData | None, key: str) -> NullBins | None:
-    if null is None:
-        return None
-    if reference is None:
-        return null_bins(gene_depths(data.rows, method, threads=settings.n_threads()))
-    known: dict[str, Any] = slots.read_provenance(reference, key).get("null_reference", {})
+def _bins(
+    data: Unpacked, methods: Mapping[str, Method], asked: Asked, progress: Progress
+) -> dict[str, NullBins | None]:
+    if asked.null is None:
+        return dict.fromkeys(methods)
+    if asked.null_reference is not None:
+        reference, ids = asked.null_reference, data.index.ids
+        return {key: _aligned(reference, key, ids, how.name) for key, how in methods.items()}
+    progress("expression bins", data.rows.shape[0])
+    ranked = [m for m in methods.values() if isinstance(m, UCell | AUCell)]
+    found = depths_by_method(data.rows, ranked, threads=settings.n_threads(), tick=progress.tick)
+    return {key: null_bins(depth) for key, depth in zip(methods, found, strict=True)}
+
+
+def _aligned(reference: AnnData, key: str, ids: list[str], method: str) -> NullBins:
+    record = slots.read_provenance(reference, key)
+    known: dict[str, Any] = record.get("null_reference", {})
     if not known:
         msg = f"null_reference has scores under '{key}', but without a null. Score it with null='matched' first."
         raise ParameterError(msg)
-    return _aligned(known, data.index.ids)
-
-
-def _aligned(known: Mapping[str, Any], ids: list[str]) -> NullBins:
+    if record["method"]["name"] != method:
+        msg = f"null_reference was scored with {record['method']['name']}, not {method}. Score it with the same method."
+        raise ParameterError(msg)
     bins = pd.Series(np.asarray(known["bin"], np.int32), index=np.asarray(known["gene_ids"]).astype(str))
     bins = bins[~bins.index.duplicated()].reindex(ids)
     if bins.isna().mean() > 0.5:
@@ -154,18 +270,34 @@ def _aligned(known: Mapping[str, Any], ids: list[str]) -> NullBins:
     return NullBins(bins.fillna(max(known["bin"])).to_numpy(np.int32))
 
 
-def _blank_low_coverage(result: Scores, plan: Plan, min_coverage: float) -> list[str]:
-    coverage = coverage_table(plan)["coverage"].to_numpy()
-    low = np.flatnonzero(coverage < min_coverage)
-    tables = (result.score, result.z, result.p) if isinstance(result, NullScores) else (result.score,)
-    for table in tables:
-        table[:, low] = np.nan
-    return [plan.ids[i] for i in low]
+def _scores(
+    data: Unpacked, plan: Plan, methods: Mapping[str, Method], bins: Mapping[str, NullBins | None], progress: Progress
+) -> dict[str, Scores]:
+    threads = settings.n_threads()
+    looks_twice = any(getattr(m, "looks_at_cells", False) for m in methods.values())
+    progress("scoring", data.rows.shape[0] * (2 if looks_twice else 1))
+    runs = {key: Run(m, bins[key]) for key, m in methods.items() if isinstance(m, UCell | AUCell)}
+    if runs:
+        found = score_runs(data.rows, plan, list(runs.values()), threads=threads, tick=progress.tick)
+        return dict(zip(runs, found, strict=True))
+    ((key, how),) = methods.items()
+    if isinstance(how, SSGSEA | GSVA):
+        return {key: score_with_gseapy(data, plan, how, threads=threads, tick=progress.tick)}
+    assert not isinstance(how, UCell | AUCell)  # noqa: S101 - for the type checker
+    return {key: score_linear(data.rows, plan, how, kind=data.kind, threads=threads, tick=progress.tick)}
 
 
-def _say(data: Unpacked, low: list[str], min_coverage: float) -> None:
-    if data.note:
-        warnings.warn(data.note, TamannotWarning, stacklevel=3)
-    if low:
-        msg = f"Fewer than {min_coverage:.0%} of the genes are in the data; not scored: {', '.join(low)}."
-        warnings.warn(msg, CoverageWarning, stacklevel=3)
+def _blank(found: _Found, min_coverage: float) -> list[str]:
+    """Put NaN where too few genes of a signature are in the data; return the signatures."""
+    low = [o for o, c in enumerate(found.plan.coverage) if c.share < min_coverage]
+    for result in found.results.values():
+        for table in (result.score, result.z, result.p) if isinstance(result, NullScores) else (result.score,):
+            table[:, low] = np.nan
+    return [found.plan.ids[o] for o in low]
+
+
+def _write(adata: AnnData, key: str, result: Scores, record: dict[str, Any], low: list[str]) -> None:
+    z, p = (result.z, result.p) if isinstance(result, NullScores) else (None, None)
+    slots.write_tables(adata, key, result.ids, {"score": result.score, "z": z, "p": p})
+    record["warnings"] = np.array([f"low coverage: {name}" for name in low], dtype=object)
+    slots.write_provenance(adata, key, record)

@@ -12,7 +12,7 @@ from anndata import AnnData
 import tamannot._adata as slots
 from tamannot._adata import Unpacked
 from tamannot._provenance import describe_run
-from tamannot.models import NOT_MACROPHAGE, STATES, TRANSITIONAL, UNASSIGNED, Call
+from tamannot.models import NOT_MACROPHAGE, SOURCE, STATES, TRANSITIONAL, UNASSIGNED, Call, Question
 from tamannot.models._origin import CLASSES as ORIGINS
 from tamannot.pipeline import SUMMARIES, Annotation
 from tamannot.scorers import UCell
@@ -108,9 +108,17 @@ def _write_call(adata: AnnData, key: str, name: str, call: Call, categories: lis
 
 def _record(data: Unpacked, result: Annotation, choices: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
     record = describe_run(data, result.plan, UCell(), result.bins)
-    record["model"] = "fixed rule on z"
-    record["calibration_source"] = "none: probabilities are a monotone reading of z or p"
-    record["null"] = {"compartment": REFERENCE, "other_axes": "the cells at hand"}
+    record["model"] = {axis: _how_called(result, axis) for axis in ("compartment", "origin", "state")}
+    record["learned"] = {axis: _learned(question) for axis, question in result.learned.items()}
+    calibrated = [axis for axis in ("origin", "state") if axis in result.learned]
+    record["calibration_source"] = (
+        f"{SOURCE} ({', '.join(calibrated)})" if calibrated else "none: probabilities are a monotone reading of z or p"
+    )
+    record["null"] = {
+        "compartment": REFERENCE,
+        "origin": "the cells at hand",
+        "other_axes": "the macrophages at hand; all cells where there are fewer than 20",
+    }
     record["tissue"] = {"used": result.tissue, "reason": result.tissue_reason}
     record["parameters"] = {name: _storable(value) for name, value in choices.items() if value is not None}
     record["warnings"] = np.array(list(notes), dtype=object)
@@ -120,6 +128,25 @@ def _record(data: Unpacked, result: Annotation, choices: Mapping[str, Any], note
     }
     record["ferroptosis"] = _ferroptosis_table(result)
     return record
+
+
+def _how_called(result: Annotation, axis: str) -> str:
+    if axis not in result.learned:
+        return "fixed rule on z"
+    heads = ", ".join(result.learned[axis].heads)
+    rule = "fixed rule on z, and " if axis == "compartment" else ""
+    return f"{rule}anchored self-training: {heads}"
+
+
+def _learned(question: Question) -> dict[str, Any]:
+    return {
+        "heads": np.array(list(question.heads), dtype=object),
+        "n_genes": int(question.columns.size),
+        "present_at": question.present_at,
+        # above 1 nothing is called: no threshold reaches the accuracy asked for
+        "winner_at": 2.0 if question.winner_at is None else question.winner_at,
+        "accuracy_in_mixtures": question.accuracy,
+    }
 
 
 def _storable(value: Any) -> Any:

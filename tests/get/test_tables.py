@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tamannot as tam
@@ -30,8 +31,43 @@ def test_absent_results_say_what_to_run(example, call):
 
 
 def test_unknown_kind(annotated):
-    with pytest.raises(ParameterError, match="kind is one of score, z, p"):
-        tam.get.scores(annotated, kind="q")
+    with pytest.raises(ParameterError, match="kind is one of score, z, p, q, smooth, not 'r'"):
+        tam.get.scores(annotated, kind="r")
+
+
+def by_hand(p):
+    """Return the p adjusted by Benjamini and Hochberg: the least of n p / i from each rank i upwards."""
+    order = np.argsort(p)
+    steps = p[order] * p.size / np.arange(1, p.size + 1)
+    q = np.empty_like(p)
+    q[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1)
+    return q
+
+
+def test_q_is_p_adjusted_over_the_cells_of_each_signature(annotated):
+    p, q = (tam.get.scores(annotated, kind=kind) for kind in ("p", "q"))
+    pd.testing.assert_frame_equal(q.isna(), p.isna())
+    assert p.isna().any(axis=None)
+    assert (q.dtypes == np.float32).all()
+    for name in p:
+        known = p[name].notna()
+        np.testing.assert_allclose(q.loc[known, name], by_hand(p.loc[known, name].to_numpy(float)), rtol=1e-6)
+        assert (q.loc[known, name] >= p.loc[known, name]).all()
+
+
+def test_q_of_a_signature_without_p_is_nan_and_needs_a_null(tiny):
+    tam.tl.score(tiny, tam.read_signatures({"few": list(tiny.var_names[:3])}), null="matched")
+    assert tam.get.scores(tiny, kind="q")["few"].isna().all()
+    tam.tl.score(tiny, tam.read_signatures({"few": list(tiny.var_names[:3])}))
+    with pytest.raises(ResultNotFoundError, match="No 'tam_p' in obsm"):
+        tam.get.scores(tiny, kind="q")
+
+
+def test_reading_q_changes_no_p(annotated):
+    before = annotated.obsm["tam_p"].copy()
+    q = tam.get.scores(annotated, kind="q")
+    q.iloc[:] = 0
+    pd.testing.assert_frame_equal(annotated.obsm["tam_p"], before)
 
 
 class TestEvidence:

@@ -10,36 +10,48 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamannot.kernels._null import expression_bins, merge_bins, null_moments, z_and_p
+from tamannot.kernels._null import Groups, expression_bins, merge_bins, null_z, upper_p
 
 FEW = settings(max_examples=50, deadline=None, derandomize=True)
+STEP = 2.0  # steps in a rank: the depths of these tests are halves
 
 
 def moments_of(bins):
-    return np.array([[[d.sum(), (d**2).sum(), (d**3).sum(), (d > 0).sum()] for d in map(np.asarray, bins)]], float)
+    """Sum depth, depth² and depth³, in whole steps, and the genes detected of each bin of one cell."""
+    steps = [np.rint(np.asarray(d) * STEP).astype(np.int64) for d in bins]
+    return np.array([[[d.sum(), (d**2).sum(), (d**3).sum(), (d > 0).sum()] for d in steps]])
 
 
-def null_of(groups, moments, function=null_moments):
-    out = np.full((moments.shape[0], groups.start.size - 1, 4), np.nan)
+def null_of(groups, moments, sums, function=null_z):
+    """Return z, skewness and expected genes for ``sums``, cells by signatures."""
+    out = [np.full((moments.shape[0], groups.start.size - 1), np.nan) for _ in range(3)]
     g = groups
-    function(moments, g.start, g.first_bin, g.last_bin, g.size, g.w1, g.w2, g.w3, g.members, out)
+    fields = (g.start, g.first_bin, g.last_bin, g.size, g.w1, g.w2, g.w3, g.members)
+    function(np.asarray(sums, float), moments, STEP, *fields, *out)
     return out
 
 
-def one_bin_null(depths, weights):
-    groups = merge_bins(
-        np.array([len(depths)]), [np.arange(len(weights))], [np.array(weights, float)], np.zeros(len(depths), np.int32)
-    )
-    return null_of(groups, moments_of([depths]))[0, 0]
+def one_bin(depths, weights):
+    bin_of = np.zeros(len(depths), np.int32)
+    groups = merge_bins(np.array([len(depths)]), [np.arange(len(weights))], [np.array(weights, float)], bin_of)
+    return groups, moments_of([depths])
 
 
 def enumerated(depths, weights):
     return np.array([np.dot(weights, drawn) for drawn in permutations(depths, len(weights))])
 
 
-def central(values):
-    deviation = values - values.mean()
-    return values.mean(), (deviation**2).mean(), (deviation**3).mean()
+def assert_null_is_that_of(draws, groups, moments):
+    """Assert that z of several sums, and the skewness, are those of all draws."""
+    spread = draws.std()
+    for total in (0.0, 2.5, 11.0):
+        z, skew, _ = null_of(groups, moments, [[total]])
+        if spread < 1e-9:
+            assert z[0, 0] == 0
+            assert np.isnan(skew[0, 0])
+        else:
+            assert z[0, 0] == pytest.approx((total - draws.mean()) / spread, abs=1e-9)
+            assert skew[0, 0] == pytest.approx(((draws - draws.mean()) ** 3).mean() / spread**3, abs=1e-9)
 
 
 SIX = [0.0, 0.0, 1.5, 4.0, 9.0, 10.0]
@@ -50,23 +62,23 @@ SIX = [0.0, 0.0, 1.5, 4.0, 9.0, 10.0]
     [[1], [1, 1], [1, 1, 1, 1, 1, 1], [1, 1, -1], [0.25, -2.0, 1.0], [-1, -1], [3, 0.5, 0.5, -0.5, 1], [2, -2]],
     ids=str,
 )
-def test_moments_are_those_of_all_draws_without_replacement(weights):
-    np.testing.assert_allclose(one_bin_null(SIX, weights)[:3], central(enumerated(SIX, weights)), atol=1e-9)
+def test_null_is_that_of_all_draws_without_replacement(weights):
+    assert_null_is_that_of(enumerated(SIX, weights), *one_bin(SIX, weights))
 
 
 def test_expected_detected_is_the_mean_over_all_draws():
     detected = [np.count_nonzero(drawn) for drawn in permutations(SIX, 3)]
-    assert one_bin_null(SIX, [1, -1, 0.5])[3] == pytest.approx(np.mean(detected))
+    assert null_of(*one_bin(SIX, [1, -1, 0.5]), [[0.0]])[2][0, 0] == pytest.approx(np.mean(detected))
 
 
-def test_moments_of_several_groups_are_those_of_independent_draws():
+def test_null_of_several_groups_is_that_of_independent_draws():
     rng = np.random.default_rng(0)
     high, low = rng.integers(0, 40, 12) / 2, rng.integers(0, 6, 14) / 2
     bin_of = np.repeat([0, 1], [12, 14]).astype(np.int32)
     groups = merge_bins(np.array([12, 14]), [np.array([3, 12, 20])], [np.array([2.0, 1.0, -0.5])], bin_of)
     assert groups.first_bin.tolist() == [0, 1]
     sums = np.array([a + b for a, b in product(enumerated(high, [2.0]), enumerated(low, [1.0, -0.5]))])
-    np.testing.assert_allclose(null_of(groups, moments_of([high, low]))[0, 0, :3], central(sums), atol=1e-9)
+    assert_null_is_that_of(sums, groups, moments_of([high, low]))
 
 
 def test_merged_bins_count_as_one_bin():
@@ -74,18 +86,29 @@ def test_merged_bins_count_as_one_bin():
     bin_of = np.repeat([0, 1, 2], [4, 6, 20]).astype(np.int32)
     split = merge_bins(np.array([4, 6, 20]), [np.array([0, 5])], [np.ones(2)], bin_of)
     whole = merge_bins(np.array([30]), [np.array([0, 5])], [np.ones(2)], np.zeros(30, np.int32))
-    got = null_of(split, moments_of([depths[:4], depths[4:10], depths[10:]]))
-    np.testing.assert_allclose(got, null_of(whole, moments_of([depths])), rtol=1e-12)
+    got = null_of(split, moments_of([depths[:4], depths[4:10], depths[10:]]), [[7.0]])
+    np.testing.assert_allclose(got, null_of(whole, moments_of([depths]), [[7.0]]), rtol=1e-12)
 
 
-def test_null_moments_compiled_equal_plain_python():
+def test_the_unit_of_depths_does_not_matter():
+    groups, moments = one_bin(SIX, [1, 1])
+    finer = [np.full((1, 1), np.nan) for _ in range(3)]
+    g, scale = groups, np.array([8, 64, 512, 1])
+    fields = (g.start, g.first_bin, g.last_bin, g.size, g.w1, g.w2, g.w3, g.members)
+    null_z(np.array([[7.0]]), moments * scale, STEP * 8, *fields, *finer)
+    np.testing.assert_allclose(finer, null_of(groups, moments, [[7.0]]), rtol=1e-12)
+
+
+def test_null_compiled_equals_plain_python():
     rng = np.random.default_rng(2)
     bin_of = rng.integers(0, 6, 200).astype(np.int32)
     depths = rng.integers(0, 3000, (4, 200)) / 2
     moments = np.concatenate([moments_of([d[bin_of == b] for b in range(6)]) for d in depths])
     columns = [rng.choice(200, 12, replace=False) for _ in range(3)]
     groups = merge_bins(np.bincount(bin_of), columns, [rng.normal(size=12) for _ in columns], bin_of)
-    assert null_of(groups, moments).tobytes() == null_of(groups, moments, null_moments.py_func).tobytes()
+    sums = rng.normal(size=(4, 3)) * 1000
+    compiled, plain = null_of(groups, moments, sums), null_of(groups, moments, sums, null_z.py_func)
+    assert [a.tobytes() for a in compiled] == [a.tobytes() for a in plain]
 
 
 @st.composite
@@ -177,54 +200,46 @@ def test_bins_do_not_depend_on_the_order_of_genes():
     np.testing.assert_array_equal(expression_bins(depth)[order], expression_bins(depth[order]))
 
 
-def z_p(sums, mean=0.0, variance=1.0, third=0.0, expected=10.0, n_present=20):
-    null = np.array([[[mean, variance, third, expected]]] * len(sums))
-    z, p = z_and_p(np.array(sums, float)[:, None], null, np.array([n_present]))
-    return z[:, 0], p[:, 0]
-
-
 SUMS = [-6.0, -1.5, 0.0, 0.3, 1.64, 3.0, 6.0, 12.0]
+
+
+def p_of(z, skew=0.0, expected=10.0, n_present=20):
+    z = np.array(z, float)[:, None]
+    return upper_p(z, np.full(z.shape, skew), np.full(z.shape, expected), np.array([n_present]))[:, 0]
 
 
 @pytest.mark.parametrize("skew", [0.011, 0.1, 0.5, 1.0, 2.5])
 def test_p_is_the_upper_tail_of_pearson_iii(skew):
-    _, p = z_p(SUMS, third=skew)
-    np.testing.assert_allclose(p, scipy.stats.pearson3.sf(SUMS, skew), rtol=1e-8, atol=1e-300)
+    np.testing.assert_allclose(p_of(SUMS, skew), scipy.stats.pearson3.sf(SUMS, skew), rtol=1e-8, atol=1e-300)
 
 
 @pytest.mark.parametrize("skew", [0.0, 0.0099, -0.5])
 def test_p_is_normal_without_positive_skew(skew):
-    _, p = z_p(SUMS, third=skew)
-    np.testing.assert_allclose(p, scipy.stats.norm.sf(SUMS), rtol=1e-12)
+    np.testing.assert_allclose(p_of(SUMS, skew), scipy.stats.norm.sf(SUMS), rtol=1e-12)
 
 
 def test_p_below_the_support_is_one():
-    assert z_p([-5.0], third=2.0)[1][0] == 1.0
-
-
-def test_z_is_the_distance_from_the_mean_in_deviations():
-    z, _ = z_p([10.0, 4.0], mean=4.0, variance=9.0)
-    np.testing.assert_allclose(z, [2.0, 0.0])
+    assert p_of([-5.0], 2.0)[0] == 1.0
 
 
 @pytest.mark.parametrize(
     ("n_present", "expected", "known"), [(4, 10, False), (5, 10, True), (5, 1.99, False), (5, 2.0, True), (0, 0, False)]
 )
 def test_p_needs_five_genes_and_two_expected(n_present, expected, known):
-    z, p = z_p([1.0], n_present=n_present, expected=expected)
-    assert np.isfinite(p[0]) == known
-    assert z[0] == 1.0
+    assert np.isfinite(p_of([1.0], n_present=n_present, expected=expected)[0]) == known
 
 
 @pytest.mark.parametrize("variance", [0.0, -1e-12, 1e-20])
 def test_no_variance_is_z_zero_and_no_p(variance):
-    z, p = z_p([3.0], variance=variance)
-    assert z[0] == 0
-    assert np.isnan(p[0])
+    one = np.array([1])
+    groups = Groups(np.array([0, 1]), one * 0, one * 0, one * 2, one * 1.0, one * variance, one * 0.0, one * 1.0)
+    z, skew, _ = null_of(groups, moments_of([[0.0, 2.0]]), [[3.0]])
+    assert z[0, 0] == 0
+    assert np.isnan(skew[0, 0])
+    assert np.isnan(p_of([z[0, 0]], skew[0, 0])[0])
 
 
 @FEW
 @given(st.floats(-1e3, 1e3), st.floats(-20, 20))
 def test_p_is_a_probability(z, skew):
-    _, p = z_p([z], third=skew)
-    assert 0 <= p[0] <= 1
+    assert 0 <= p_of([z], skew)[0] <= 1

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+from itertools import pairwise, permutations
+
 import numpy as np
 import pytest
 import scipy.stats
 
-from tamannot.kernels._ranks import rank_depths
+from tamannot.kernels._ranks import AVERAGE, EXPECTED, LARGEST_NULL_CAP, LEGACY, depths, rank_groups, work_space
 from tamannot.kernels._rows import order_bits
-from tamannot.kernels._sums import work_space
 
 
-def depths(values, k, n_genes, function=rank_depths):
-    table, group, value, count, depth = work_space(len(values))
-    with np.errstate(over="ignore"):
-        zero, positive = function(order_bits(np.asarray(values)), float(k), n_genes, table, group, value, count, depth)
-    return depth[: len(values)].copy(), zero, positive
+def ranked(values, n_genes, methods, function=rank_groups):
+    """Rank a cell by each ``(cap, tie)``: depths of the entries, those of a zero, how many are positive."""
+    bits, how = order_bits(np.asarray(values)), depths(*map(list, zip(*methods, strict=True)))
+    work, depth = work_space(bits.size, bits), np.empty((len(methods), bits.size + 1), np.int64)
+    n_above = function(bits, n_genes, how.cap, how.ties, how.step, work, depth)
+    table, group, _, _, order = work
+    assert (table == 0).all(), "the table is not left clean"
+    entries, depth = group[: bits.size], depth / how.step[:, None]
+    return depth[:, entries], depth[:, 0], int(np.isin(entries, order[:n_above]).sum())
+
+
+def one(values, k, n_genes, tie=AVERAGE, function=rank_groups):
+    depth, zero, positive = ranked(values, n_genes, [(k, tie)], function)
+    return depth[0], zero[0], positive
+
+
+@pytest.fixture(params=["compiled", "python"])
+def function(request, plain_python):
+    return rank_groups if request.param == "compiled" else plain_python(rank_groups)
 
 
 def expected_depths(row, k):
     return np.maximum(k - scipy.stats.rankdata(-np.asarray(row, float)), 0)
 
 
-@pytest.mark.parametrize("function", [rank_depths, rank_depths.py_func], ids=["compiled", "python"])
 @pytest.mark.parametrize(
     ("values", "k", "n_genes", "depth", "zero", "positive"),
     [
         pytest.param([3.0, 1.0, 2.0], 5, 10, [4, 2, 3], 0.0, 3, id="distinct"),
         pytest.param([2.0, 2.0, 1.0], 5, 5, [3.5, 3.5, 2], 0.5, 3, id="ties share the mean rank"),
-        pytest.param([7.0, 7.0, 7.0], 4, 3, [2, 2, 2], 0.5, 3, id="all the same"),
+        pytest.param([7.0, 7.0, 7.0], 4, 4, [2, 2, 2], 0.0, 3, id="all the same"),
         pytest.param([5.0], 10, 10, [9], 4.0, 1, id="one value, zeros within the cap"),
         pytest.param([5.0, 0.0, 3.0], 5, 5, [4, 1, 3], 1.0, 2, id="stored zero"),
         pytest.param([5.0, -0.0, 3.0], 5, 5, [4, 1, 3], 1.0, 2, id="stored negative zero"),
@@ -38,41 +52,86 @@ def expected_depths(row, k):
     ],
 )
 def test_depths_by_hand(function, values, k, n_genes, depth, zero, positive):
-    got, got_zero, got_positive = depths(np.array(values), k, n_genes, function)
+    got, got_zero, got_positive = one(np.array(values), k, n_genes, function=function)
     np.testing.assert_array_equal(got, depth)
     assert (got_zero, got_positive) == (zero, positive)
 
 
-@pytest.mark.parametrize("function", [rank_depths, rank_depths.py_func], ids=["compiled", "python"])
+@pytest.mark.parametrize(
+    ("values", "k", "n_genes", "depth", "zero"),
+    [
+        pytest.param([3.0, 2.0, 1.0], 2, 9, [2, 1, 0], 0, id="rank K is one, not none"),
+        pytest.param([3.0, 2.0, 2.0], 2, 9, [2, 0, 0], 0, id="a tie of mean rank beyond K is none"),
+        pytest.param([3.0, 2.0, 2.0, 2.0], 3, 9, [3, 1, 1, 1], 0, id="a tie over K of mean rank K counts whole"),
+        pytest.param([3.0], 4, 5, [4], 1.5, id="zeros of mean rank within K"),
+    ],
+)
+def test_legacy_depths_by_hand(function, values, k, n_genes, depth, zero):
+    got, got_zero, _ = one(np.array(values), k, n_genes, LEGACY, function)
+    np.testing.assert_array_equal(got, depth)
+    assert got_zero == zero
+
+
+@pytest.mark.parametrize("k", range(1, 8))
+@pytest.mark.parametrize(
+    "row", [[5, 3, 3, 3, 1, 0, 0], [2, 2, 2, 2, 2, 2, 2], [0, 0, 0, 0, 0, 0, 0], [9, 9, 1, 1, 1, 0, 4]]
+)
+def test_expected_depths_are_the_mean_over_all_ways_to_break_ties(function, row, k):
+    row, total, ways = np.array(row, float), np.zeros(7), 0
+    for order in permutations(range(7)):
+        if all(row[a] >= row[b] for a, b in pairwise(order)):
+            total[list(order)] += np.maximum(k - np.arange(1, 8), 0)
+            ways += 1
+    got, _, _ = one(row, k, 7, EXPECTED, function)
+    np.testing.assert_allclose(got, total / ways, rtol=0, atol=2.0**-16)
+
+
 def test_a_row_without_entries_is_all_zeros(function):
-    got, zero, positive = depths(np.empty(0), 10, 10, function)
+    got, zero, positive = one(np.empty(0), 10, 10, function=function)
     assert (got.size, zero, positive) == (0, 4.5, 0)
+
+
+def test_no_gene_is_zero_where_all_are_positive(function):
+    assert one(np.array([1.0, 2.0]), 5, 2, function=function)[1] == 0.0
 
 
 def test_values_that_share_a_hash_slot_are_told_apart():
     values = np.arange(1, 513).astype(np.float64) * 2.0**40
-    got, _, _ = depths(values, 600, 600)
+    got, _, _ = one(values, 600, 600)
     np.testing.assert_array_equal(got, expected_depths(np.concatenate([values, np.zeros(88)]), 600)[:512])
 
 
 def test_adjacent_floats_are_distinct():
-    got, _, _ = depths(np.array([1.0, np.nextafter(1.0, 2.0)]), 10, 20)
+    got, _, _ = one(np.array([1.0, np.nextafter(1.0, 2.0)]), 10, 20)
     np.testing.assert_array_equal(got, [8, 9])
 
 
 def test_subnormal_is_not_zero():
-    got, _, positive = depths(np.array([5e-324, 1.0]), 10, 20)
+    got, _, positive = one(np.array([5e-324, 1.0]), 10, 20)
     assert (got.tolist(), positive) == ([8.0, 9.0], 2)
 
 
+ALL_TIES = [(150, AVERAGE), (150, EXPECTED), (150, LEGACY), (40, EXPECTED)]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int64], ids=str)
-@pytest.mark.parametrize("seed", range(3))
-def test_compiled_equals_plain_python(dtype, seed):
-    values = np.random.default_rng(seed).poisson(2.0, 200).astype(dtype)
-    compiled = depths(values, 150, 400)
-    plain = depths(values, 150, 400, rank_depths.py_func)
+@pytest.mark.parametrize("mean", [2.0, 60.0], ids=["few values", "many values"])
+def test_compiled_equals_plain_python(dtype, mean, plain_python):
+    values = np.random.default_rng(0).poisson(mean, 200).astype(dtype)
+    compiled = ranked(values, 400, ALL_TIES)
+    plain = ranked(values, 400, ALL_TIES, plain_python(rank_groups))
     assert compiled[0].tobytes() == plain[0].tobytes()
-    assert compiled[1:] == plain[1:]
+    assert compiled[1].tobytes() == plain[1].tobytes()
+    assert compiled[2] == plain[2]
+
+
+def test_methods_ranked_together_have_the_bits_of_each_alone():
+    values = np.random.default_rng(1).poisson(2.0, 200).astype(float)
+    together, zeros, _ = ranked(values, 400, ALL_TIES)
+    for m, method in enumerate(ALL_TIES):
+        alone, zero, _ = ranked(values, 400, [method])
+        assert together[m].tobytes() == alone[0].tobytes()
+        assert zeros[m] == zero[0]
 
 
 @pytest.mark.parametrize("k", [7, 1500, 5000])
@@ -81,35 +140,49 @@ def test_compiled_equals_plain_python(dtype, seed):
 )
 def test_ranks_are_those_of_scipy(dtype, k):
     row = np.random.default_rng(0).poisson(0.8, 5000).astype(dtype)
-    got, _, _ = depths(row, k, row.size)
+    got, _, _ = one(row, k, row.size)
     np.testing.assert_array_equal(got, expected_depths(row, k))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=str)
-def test_ranks_of_all_distinct_values_are_those_of_scipy(dtype):
+@pytest.mark.parametrize("tie", [AVERAGE, EXPECTED])
+def test_ranks_of_all_distinct_values_are_those_of_scipy(dtype, tie):
     row = (np.random.default_rng(1).permutation(5000) + 1).astype(dtype) / dtype(7)
     assert np.unique(row).size == row.size
-    got, _, _ = depths(row, 5000, row.size)
+    got, _, _ = one(row, 5000, row.size, tie)
     np.testing.assert_array_equal(got, expected_depths(row, 5000))
 
 
-def test_zero_left_out_ranks_as_zero_stored():
+@pytest.mark.parametrize("tie", [AVERAGE, EXPECTED, LEGACY])
+def test_zero_left_out_ranks_as_zero_stored(tie):
     row = np.random.default_rng(2).poisson(1.0, 300).astype(float)
-    stored, zero, positive = depths(row, 300, 300)
-    sparse, sparse_zero, sparse_positive = depths(row[row > 0], 300, 300)
+    stored, zero, positive = one(row, 300, 300, tie)
+    sparse, sparse_zero, sparse_positive = one(row[row > 0], 300, 300, tie)
     np.testing.assert_array_equal(stored[row > 0], sparse)
     assert set(stored[row == 0]) == {zero} == {sparse_zero}
     assert positive == sparse_positive == (row > 0).sum()
 
 
-def test_work_table_is_clean_after_use():
-    table, group, value, count, depth = work_space(6)
-    rank_depths(order_bits(np.array([1.0, 2, 2, 3, 0, 5])), 10.0, 10, table, group, value, count, depth)
-    assert (table == -1).all()
-
-
 @pytest.mark.parametrize("longest", [0, 1, 3, 4, 1000])
 def test_hash_table_is_a_power_of_two_larger_than_twice_the_row(longest):
-    table = work_space(longest)[0]
+    table = work_space(longest, np.empty(0, np.uint32))[0]
     assert table.size & (table.size - 1) == 0
     assert table.size >= 2 * longest + 1
+
+
+@pytest.mark.parametrize("cap", [1, 2, 15, 315, 1500, 20_000, LARGEST_NULL_CAP])
+@pytest.mark.parametrize("tie", [AVERAGE, EXPECTED, LEGACY])
+def test_cubes_of_all_depths_fit_into_64_bits(cap, tie):
+    step = int(depths([cap], [tie]).step[0])
+    deepest = cap if tie == LEGACY else cap - 1
+    most = (deepest * (deepest + 1) // 2) ** 2 * step**3  # the sum of cubes of 1, 2, … is the square of their sum
+    assert most < 2**63
+
+
+@pytest.mark.parametrize("cap", [5, 15, 50, 315, 1500, 3000])
+def test_steps_of_expected_ties_are_finer_than_a_score_shows(cap):
+    assert 0.5 / depths([cap], [EXPECTED]).step[0] / (cap - 1) < 1e-5
+
+
+def test_half_ranks_are_whole_steps():
+    assert depths([1500, 40_000], [AVERAGE, LEGACY]).step.tolist() == [2, 2]

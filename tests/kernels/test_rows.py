@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from tamannot.kernels._rows import CsrRows, DenseRows, order_bits
+from tamannot.kernels._rows import CscRows, CsrRows, DenseRows, order_bits
 
 
 @pytest.fixture
@@ -100,5 +100,63 @@ def test_dense_rows_give_the_rows_of_anything_that_slices(dense, make):
     np.testing.assert_array_equal(got, dense[3:8])
 
 
+@pytest.mark.parametrize("container", [sp.csc_matrix, sp.csc_array], ids=["matrix", "array"])
+@pytest.mark.parametrize(("start", "stop"), [(0, 9), (0, 1), (3, 8), (8, 9), (4, 4)])
+def test_blocks_of_csc_are_those_of_csr_to_the_bit(dense, container, start, stop):
+    turned, rows = CscRows(container(dense)).block(start, stop), CsrRows(sp.csr_matrix(dense)).block(start, stop)
+    assert turned.values.dtype == rows.values.dtype
+    for field in ("values", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(turned, field), getattr(rows, field))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8, np.int32, np.int64, np.uint16, bool], ids=str)
+@pytest.mark.parametrize(("container", "rows"), [(sp.csr_matrix, CsrRows), (sp.csc_matrix, CscRows)])
+def test_rows_of_any_number_type_are_in_the_order_of_their_values(dense, dtype, container, rows):
+    block = rows(container(dense.astype(dtype))).block(0, 9)
+    values = sp.csr_matrix(dense.astype(dtype)).data.astype(float)
+    assert (np.argsort(block.bits, kind="stable") == np.argsort(values, kind="stable")).all()
+
+
+@pytest.mark.parametrize(("container", "rows"), [(sp.csr_array, CsrRows), (sp.csc_array, CscRows)])
+def test_wide_indices_and_pointers_read_as_narrow_ones(dense, container, rows):
+    wide = container(dense)
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    np.testing.assert_array_equal(dense_of(rows(wide)), dense)
+
+
+def test_csc_shares_the_arrays_of_the_matrix(dense):
+    matrix = sp.csc_matrix(dense)
+    rows = CscRows(matrix)
+    assert np.shares_memory(rows._data, matrix.data)
+    assert np.shares_memory(rows._indices, matrix.indices)
+
+
+@pytest.mark.parametrize("make", [with_reversed_rows, with_split_entries])
+def test_untidy_csc_reads_as_the_same_matrix_and_is_not_changed(dense, make):
+    matrix = make(sp.csr_matrix(dense.T)).T
+    assert matrix.format == "csc"
+    arrays = [matrix.data, matrix.indices, matrix.indptr]
+    before = [a.tobytes() for a in arrays]
+    np.testing.assert_array_equal(dense_of(CscRows(matrix)), dense)
+    assert [a.tobytes() for a in arrays] == before
+
+
+@pytest.mark.parametrize(
+    "make",
+    [np.asfortranarray, lambda d: np.repeat(d, 2, axis=1)[:, ::2], lambda d: np.repeat(d, 2, axis=0)[::2]],
+    ids=["Fortran order", "every other column", "every other row"],
+)
+def test_dense_rows_of_any_memory_order(dense, make):
+    np.testing.assert_array_equal(dense_of(DenseRows(make(dense))), dense)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ">f2", ">f4", ">f8", ">i4", ">u2"], ids=str)
+def test_dense_rows_of_types_that_scipy_cannot_pack(dense, dtype):
+    block = DenseRows(dense.astype(dtype)).block(0, 9)
+    got = sp.csr_array((block.values, block.indices, block.indptr), shape=(9, 40)).toarray()
+    np.testing.assert_array_equal(got, dense)
+
+
 def test_shape_is_that_of_the_matrix(dense):
-    assert CsrRows(sp.csr_matrix(dense)).shape == DenseRows(dense).shape == (9, 40)
+    assert CsrRows(sp.csr_matrix(dense)).shape == DenseRows(dense).shape == CscRows(sp.csc_matrix(dense)).shape
+    assert DenseRows(dense).shape == (9, 40)

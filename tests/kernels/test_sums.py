@@ -8,11 +8,13 @@ import scipy.sparse as sp
 import scipy.stats
 
 from tamannot.kernels import _sums
-from tamannot.kernels._pack import pack_arms
+from tamannot.kernels._pack import exact_weights, in_steps, pack_arms
+from tamannot.kernels._ranks import AVERAGE, EXPECTED, LEGACY, depths, longest_row
 from tamannot.kernels._rows import CsrRows
-from tamannot.kernels._sums import add_gene_totals, arm_sums, bin_moments, longest_row
+from tamannot.kernels._sums import add_gene_totals, arm_sums
 
 CAPS = [20, 90, 120]
+FEW = _sums._FEW_GROUPS  # from so many distinct values on, moments are added up entry by entry
 
 
 @pytest.fixture
@@ -22,137 +24,153 @@ def counts():
     return dense
 
 
-@pytest.fixture
-def plain_python(monkeypatch):
-    for name in ("rank_depths", "work_space", "longest_row"):
-        monkeypatch.setattr(_sums, name, getattr(_sums, name).py_func)
-    with np.errstate(over="ignore"):
-        yield
-
-
 def block_of(dense):
-    block = CsrRows(sp.csr_matrix(dense)).block(0, dense.shape[0])
-    return block.bits, block.indices, block.indptr
+    return CsrRows(sp.csr_matrix(dense)).block(0, dense.shape[0])
 
 
 def dense_depths(dense, k):
-    return np.maximum(k - np.array([scipy.stats.rankdata(-row) for row in dense]), 0)
+    return np.maximum(k - np.array([scipy.stats.rankdata(-row) for row in dense.astype(float)]), 0)
 
 
-def totals(dense, k, function=add_gene_totals):
-    total = np.zeros(dense.shape[1])
-    function(*block_of(dense), float(k), total)
-    return total
+def fields(methods):
+    how = depths([k for k, _ in methods], [tie for _, tie in methods])
+    return how.cap, how.ties, how.step
 
 
-def moments_of(dense, k, bin_of, function=bin_moments):
-    sizes = np.bincount(bin_of)
-    out = np.full((dense.shape[0], sizes.size, 4), -1.0)
-    function(*block_of(dense), float(k), bin_of, sizes, out)
-    return out
+def totals(dense, methods, function=add_gene_totals, start=0):
+    """Sum the depths of genes by each ``(cap, tie)``, in ranks."""
+    block, (cap, ties, step) = block_of(dense), fields(methods)
+    total = np.full((len(methods), dense.shape[1]), start, np.int64)
+    function(block.bits, block.indices, block.indptr, cap, ties, step, total)
+    return total / step[:, None]
 
 
-def sums_of(dense, k, columns, weights, function=arm_sums):
-    arms = pack_arms(columns, weights, dense.shape[1])
-    sums, detected = np.empty((dense.shape[0], len(columns))), np.empty((dense.shape[0], len(columns)), np.int16)
-    packed = (arms.gene_ptr, arms.arm_of, arms.weight_of, arms.arm_weight)
-    function(*block_of(dense), float(k), *packed, sums, detected)
-    return sums, detected
+def all_of(dense, methods, columns=(), weights=(), bin_of=None, function=arm_sums, block=None):
+    """Return sums in ranks, detected genes, and moments in ranks by each ``(cap, tie)``."""
+    block, (cap, ties, step) = block or block_of(dense), fields(methods)
+    (n_cells, n_genes), n_methods, n_arms = dense.shape, len(methods), len(columns)
+    arms = pack_arms(list(columns), [[in_steps(w) for w in weights]] * n_methods, n_genes)
+    bins = np.empty((n_methods, 0), np.int32) if bin_of is None else np.tile(bin_of, (n_methods, 1)).astype(np.int32)
+    sizes = np.array([np.bincount(b) for b in bins]).reshape(n_methods, -1)
+    sums = np.full((n_methods, n_cells, n_arms), -1, np.int64)
+    detected = np.full((n_cells if bin_of is not None else 0, n_arms), -1, np.int16)
+    moments = np.full((n_methods, n_cells, sizes.shape[1], 4), -1, np.int64)
+    rows = (block.bits, block.indices, block.indptr, cap, ties, step)
+    packed = (arms.used, arms.gene_ptr, arms.arm_of, arms.weight_of, arms.arm_weight)
+    function(*rows, *packed, bins, sizes, sums, detected, moments)
+    unit = step[:, None, None, None] ** np.array([1, 2, 3, 0])
+    return sums * 2.0**-16 / step[:, None, None], detected, moments / unit
 
 
 def with_zeros_stored(dense):
-    block = CsrRows(sp.csr_matrix(dense + 1))
-    matrix = sp.csr_matrix(
-        (dense.ravel().copy(), block.block(0, len(dense)).indices, block.block(0, len(dense)).indptr)
-    )
-    return CsrRows(matrix).block(0, dense.shape[0])
+    full = CsrRows(sp.csr_matrix(dense + 1)).block(0, len(dense))
+    return CsrRows(sp.csr_matrix((dense.ravel().copy(), full.indices, full.indptr))).block(0, dense.shape[0])
 
 
 ARMS = [np.array([0, 5, 9, 77]), np.array([5]), np.array([], np.int64), np.array([9, 100, 119])]
 WEIGHTS = [np.array([1.0, 0.5, 2.0, 0.25]), np.array([1.0]), np.array([]), np.array([1.0, 1.0, 3.0])]
+MIXED = [(20, AVERAGE), (90, EXPECTED), (120, LEGACY), (120, AVERAGE)]
 
 
 @pytest.mark.parametrize("k", CAPS)
 def test_gene_totals_are_depths_above_zeros_summed_over_cells(counts, k):
-    depth = dense_depths(counts, k).astype(np.float64)
+    depth = dense_depths(counts, k)
     zero = np.maximum(k - 0.5 * ((counts > 0).sum(axis=1) + 1 + counts.shape[1]), 0)
-    np.testing.assert_array_equal(totals(counts, k), (depth - zero[:, None]).sum(axis=0))
+    np.testing.assert_array_equal(totals(counts, [(k, AVERAGE)])[0], (depth - zero[:, None]).sum(axis=0))
 
 
 def test_gene_totals_are_added_to_what_is_there(counts):
-    total = np.ones(counts.shape[1])
-    add_gene_totals(*block_of(counts), 90.0, total)
-    np.testing.assert_array_equal(total, totals(counts, 90) + 1)
+    np.testing.assert_array_equal(totals(counts, [(90, AVERAGE)], start=2), totals(counts, [(90, AVERAGE)]) + 1)
+
+
+def test_gene_totals_of_several_methods_are_those_of_each_alone(counts):
+    alone = [totals(counts, [method])[0] for method in MIXED]
+    np.testing.assert_array_equal(totals(counts, MIXED), alone)
 
 
 @pytest.mark.parametrize("k", CAPS)
 def test_arm_sums_are_weighted_sums_of_depths(counts, k):
-    depth = dense_depths(counts, k).astype(np.float64)
-    sums, _ = sums_of(counts, k, ARMS, WEIGHTS)
-    expected = np.stack([depth[:, c] @ w for c, w in zip(ARMS, WEIGHTS, strict=True)], axis=1)
-    np.testing.assert_array_equal(sums, expected)
+    depth = dense_depths(counts, k)
+    sums, _, _ = all_of(counts, [(k, AVERAGE)], ARMS, WEIGHTS)
+    np.testing.assert_array_equal(sums[0], np.stack([depth[:, c] @ w for c, w in zip(ARMS, WEIGHTS, strict=True)], 1))
+
+
+def test_arm_sums_of_several_methods_are_those_of_each_alone(counts):
+    together = all_of(counts, MIXED, ARMS, WEIGHTS, np.arange(120) % 4)
+    for m, method in enumerate(MIXED):
+        alone = all_of(counts, [method], ARMS, WEIGHTS, np.arange(120) % 4)
+        np.testing.assert_array_equal(together[0][m], alone[0][0])
+        np.testing.assert_array_equal(together[1], alone[1])
+        np.testing.assert_array_equal(together[2][m], alone[2][0])
+
+
+def test_arm_sums_do_not_depend_on_the_null(counts):
+    with_null = all_of(counts, MIXED, ARMS, WEIGHTS, np.arange(120) % 4)
+    np.testing.assert_array_equal(all_of(counts, MIXED, ARMS, WEIGHTS)[0], with_null[0])
 
 
 def test_detected_counts_genes_above_zero(counts):
-    _, detected = sums_of(counts, 90, ARMS, WEIGHTS)
+    _, detected, _ = all_of(counts, [(90, AVERAGE)], ARMS, WEIGHTS, np.zeros(120, int))
     np.testing.assert_array_equal(detected, np.stack([(counts[:, c] > 0).sum(axis=1) for c in ARMS], axis=1))
 
 
-def test_stored_zeros_are_not_detected(counts):
+def test_stored_zeros_change_nothing(counts):
     block = with_zeros_stored(counts)
     assert block.bits.size == counts.size
-    arms = pack_arms(ARMS, WEIGHTS, counts.shape[1])
-    sums, detected = np.empty((15, 4)), np.empty((15, 4), np.int16)
-    packed = (arms.gene_ptr, arms.arm_of, arms.weight_of, arms.arm_weight)
-    arm_sums(block.bits, block.indices, block.indptr, 90.0, *packed, sums, detected)
-    expected = sums_of(counts, 90, ARMS, WEIGHTS)
-    np.testing.assert_array_equal(sums, expected[0])
-    np.testing.assert_array_equal(detected, expected[1])
+    arguments = (counts, MIXED, ARMS, WEIGHTS, np.arange(120) % 3)
+    for stored, left_out in zip(all_of(*arguments, block=block), all_of(*arguments), strict=True):
+        np.testing.assert_array_equal(stored, left_out)
 
 
 @pytest.mark.parametrize("k", CAPS)
-def test_bin_moments_are_power_sums_of_depths_in_each_bin(counts, k):
-    bin_of = np.random.default_rng(0).integers(0, 5, counts.shape[1]).astype(np.int32)
-    depth = dense_depths(counts, k).astype(np.float64)
-    got = moments_of(counts, k, bin_of)
+def test_moments_are_power_sums_of_depths_in_each_bin(counts, k):
+    bin_of = np.random.default_rng(0).integers(0, 5, counts.shape[1])
+    depth = dense_depths(counts, k)
+    _, _, got = all_of(counts, [(k, AVERAGE)], bin_of=bin_of)
     for b in range(5):
         for power in (1, 2, 3):
-            np.testing.assert_array_equal(got[:, b, power - 1], (depth[:, bin_of == b] ** power).sum(axis=1))
-        np.testing.assert_array_equal(got[:, b, 3], (counts[:, bin_of == b] > 0).sum(axis=1))
+            np.testing.assert_array_equal(got[0, :, b, power - 1], (depth[:, bin_of == b] ** power).sum(axis=1))
+        np.testing.assert_array_equal(got[0, :, b, 3], (counts[:, bin_of == b] > 0).sum(axis=1))
 
 
-def test_bin_moments_ignore_stored_zeros(counts):
-    bin_of = (np.arange(counts.shape[1]) % 3).astype(np.int32)
-    block, sizes = with_zeros_stored(counts), np.bincount(bin_of)
-    out = np.empty((15, 3, 4))
-    bin_moments(block.bits, block.indices, block.indptr, 120.0, bin_of, sizes, out)
-    np.testing.assert_array_equal(out, moments_of(counts, 120, bin_of))
+@pytest.mark.parametrize("n_values", [FEW - 1, FEW, FEW + 1, 5 * FEW])
+@pytest.mark.parametrize("cap", [60, 900, 1000])
+def test_moments_are_the_same_whether_values_are_counted_first_or_not(n_values, cap):
+    rng = np.random.default_rng(4)
+    dense = np.zeros((3, 1000))
+    for row in dense:
+        row[rng.permutation(1000)[:800]] = np.arange(800) % n_values + 1.0
+    bin_of = rng.integers(0, 6, 1000)
+    _, _, got = all_of(dense, [(cap, AVERAGE)], bin_of=bin_of)
+    powers = dense_depths(dense, cap)[:, :, None] ** np.arange(1, 4)
+    np.testing.assert_array_equal(
+        got[0, :, :, :3], np.stack([powers[:, bin_of == b].sum(axis=1) for b in range(6)], axis=1)
+    )
 
 
-def test_bin_moments_do_not_depend_on_the_order_of_genes():
+def test_nothing_depends_on_the_order_of_genes():
     rng = np.random.default_rng(5)
     dense, order = rng.random((3, 4000)) * (rng.random((3, 4000)) < 0.5), rng.permutation(4000)
-    bin_of = (np.arange(4000) % 2).astype(np.int32)
-    assert moments_of(dense, 1500, bin_of).tobytes() == moments_of(dense[:, order], 1500, bin_of[order]).tobytes()
+    bin_of, place = np.arange(4000) % 2, np.argsort(order)
+    columns, weights = [rng.choice(4000, 60, replace=False)], [exact_weights(rng.random(60))]
+    methods = [(1500, AVERAGE), (200, EXPECTED)]
+    one = all_of(dense, methods, columns, weights, bin_of)
+    other = all_of(dense[:, order], methods, [place[columns[0]]], weights, bin_of[order])
+    assert [a.tobytes() for a in one] == [a.tobytes() for a in other]
 
 
-@pytest.mark.usefixtures("plain_python")
-def test_gene_totals_compiled_equal_plain_python(counts):
-    assert totals(counts, 90).tobytes() == totals(counts, 90, add_gene_totals.py_func).tobytes()
+def test_gene_totals_compiled_equal_plain_python(counts, plain_python):
+    assert totals(counts, MIXED).tobytes() == totals(counts, MIXED, plain_python(add_gene_totals)).tobytes()
 
 
-@pytest.mark.usefixtures("plain_python")
-def test_arm_sums_compiled_equal_plain_python(counts):
-    weights = [w / 3 for w in WEIGHTS]
-    compiled, plain = sums_of(counts, 90, ARMS, weights), sums_of(counts, 90, ARMS, weights, arm_sums.py_func)
+@pytest.mark.parametrize("few", [0, FEW], ids=["entry by entry", "counted first"])
+def test_arm_sums_compiled_equal_plain_python(counts, monkeypatch, plain_python, few):
+    weights = [exact_weights(w / 3) for w in WEIGHTS]
+    arguments = (counts, MIXED, ARMS, weights, np.arange(120) % 4)
+    compiled = all_of(*arguments)
+    monkeypatch.setattr(_sums, "_FEW_GROUPS", few)
+    plain = all_of(*arguments, function=plain_python(arm_sums))
     assert [a.tobytes() for a in compiled] == [a.tobytes() for a in plain]
-
-
-@pytest.mark.usefixtures("plain_python")
-def test_bin_moments_compiled_equal_plain_python(counts):
-    bin_of = (np.arange(counts.shape[1]) % 4).astype(np.int32)
-    compiled, plain = moments_of(counts, 120, bin_of), moments_of(counts, 120, bin_of, bin_moments.py_func)
-    assert compiled.tobytes() == plain.tobytes()
 
 
 @pytest.mark.parametrize(("indptr", "longest"), [([0], 0), ([0, 0], 0), ([0, 3, 4], 3), ([0, 1, 6, 6], 5)])

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tamannot.kernels import _threads
-from tamannot.kernels._threads import ROWS_A_CALL, available_threads, over_rows
+from tamannot.kernels._threads import available_threads, over_rows
+
+STEP = 16
 
 
 @pytest.fixture
@@ -19,22 +21,22 @@ def eight_cores(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 16])
-@pytest.mark.parametrize("n_rows", [0, 1, ROWS_A_CALL - 1, ROWS_A_CALL, ROWS_A_CALL + 1, 5 * ROWS_A_CALL + 7])
+@pytest.mark.parametrize("n_rows", [0, 1, STEP - 1, STEP, STEP + 1, 5 * STEP + 7])
 def test_each_row_is_visited_once(n_rows, threads):
     visits = np.zeros(n_rows, int)
 
     def work(start, stop):
         visits[start:stop] += 1
 
-    over_rows(work, n_rows, threads=threads)
+    over_rows(work, n_rows, threads=threads, step=STEP)
     assert (visits == 1).all()
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_blocks_are_never_empty_nor_longer_than_a_call(threads):
+def test_blocks_are_never_empty_nor_longer_than_a_step(threads):
     sizes = []
-    over_rows(lambda start, stop: sizes.append(stop - start), 3 * ROWS_A_CALL + 1, threads=threads)
-    assert sorted(sizes) == [1, ROWS_A_CALL, ROWS_A_CALL, ROWS_A_CALL]
+    over_rows(lambda start, stop: sizes.append(stop - start), 3 * STEP + 1, threads=threads, step=STEP)
+    assert sorted(sizes) == [1, STEP, STEP, STEP]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -44,7 +46,7 @@ def test_error_in_a_block_reaches_the_caller(threads):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        over_rows(work, 2 * ROWS_A_CALL, threads=threads)
+        over_rows(work, 2 * STEP, threads=threads, step=STEP)
 
 
 @pytest.mark.usefixtures("eight_cores")

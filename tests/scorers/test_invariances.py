@@ -1,4 +1,7 @@
-"""What must change no bit of a result: order, neighbours, container, number type, threads."""
+"""What must change no bit of a score on ranks, nor of its z and p: order, neighbours, container, number type, threads.
+
+The same of the methods on values, to 1e-6, is in test_linear_invariances.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,43 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamannot.genes import GeneIndex
-from tamannot.kernels import _threads
-from tamannot.kernels._rows import CsrRows, DenseRows
-from tamannot.scorers import UCell, gene_depths, make_plan, null_bins, score_rows
+from tamannot.kernels._rows import CscRows, CsrRows, DenseRows
+from tamannot.scorers import (
+    AUCell,
+    RankMethod,
+    Run,
+    UCell,
+    depths_by_method,
+    gene_depths,
+    make_plan,
+    null_bins,
+    score_rows,
+    score_runs,
+)
 from tamannot.signature import Gene, Signature, SignatureSet
 
 TABLES = ("score", "z", "p", "detected", "expected")
 EXAMPLES = settings(max_examples=30, deadline=None, derandomize=True)
 
 
+METHODS: list[RankMethod] = [
+    UCell(),
+    UCell(max_rank=60, w_neg=0.3),
+    UCell(max_rank=7, missing="skip"),
+    UCell(variant="legacy", weights="ignore"),
+    UCell(variant="legacy", weights="ignore", max_rank=60, missing="skip", w_neg=0.3),
+    AUCell(),
+    AUCell(top=0.4),
+    AUCell(variant="pyscenic", top=0.4),
+    AUCell(variant="pyscenic", top=1.0, weights="ignore"),
+]
+
+
 @dataclass(frozen=True)
 class Case:
     counts: np.ndarray
     signatures: SignatureSet
-    method: UCell
+    method: RankMethod
     rng: np.random.Generator
 
     @property
@@ -49,16 +75,10 @@ def cases(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n_cells, n_genes = draw(st.integers(1, 12)), draw(st.integers(3, 300))
     mean = rng.lognormal(draw(st.sampled_from([-2.5, -1.0, 1.0])), 1.5, n_genes)
-    max_rank = draw(st.sampled_from([5, 60, 1500]))
-    parts = [draw_signature(rng, n_genes, f"s{i}", min(max_rank, 25)) for i in range(draw(st.integers(1, 4)))]
+    parts = [draw_signature(rng, n_genes, f"s{i}") for i in range(draw(st.integers(1, 4)))]
     composite = Signature(id="composite", modules=tuple(parts))
-    method = UCell(
-        max_rank=max_rank,
-        w_neg=draw(st.sampled_from([1.0, 0.3])),
-        missing=draw(st.sampled_from(["impute", "skip"])),
-    )
     counts = np.minimum(rng.poisson(mean, (n_cells, n_genes)), 200)
-    return Case(counts, SignatureSet([*parts, composite]), method, rng)
+    return Case(counts, SignatureSet([*parts, composite]), draw(st.sampled_from(METHODS)), rng)
 
 
 def scored(case, rows, *, ids=None, signatures=None, bins=None, threads=1):
@@ -132,25 +152,80 @@ def test_score_of_a_cell_alone_without_any_bins(case, i):
 
 
 @EXAMPLES
-@given(cases(), st.sampled_from([np.int8, np.int32, np.int64, np.uint8, np.uint32, np.float64]))
+@given(cases(), st.sampled_from([np.int8, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.float64]))
 def test_number_type(case, dtype):
     counts = np.minimum(case.counts, 120)
     assert bits(scored(case, CsrRows(sp.csr_matrix(counts.astype(dtype))))) == bits(scored(case, csr(counts)))
 
 
+def wide(matrix):
+    matrix.indices, matrix.indptr = matrix.indices.astype(np.int64), matrix.indptr.astype(np.int64)
+    return matrix
+
+
+CONTAINERS = {
+    "csc": lambda x: CscRows(sp.csc_matrix(x)),
+    "csr array": lambda x: CsrRows(sp.csr_array(x)),
+    "csc array": lambda x: CscRows(sp.csc_array(x)),
+    "csr of 64-bit indices and pointers": lambda x: CsrRows(wide(sp.csr_array(x))),
+    "csc of 64-bit indices and pointers": lambda x: CscRows(wide(sp.csc_array(x))),
+    "dense": DenseRows,
+    "dense, Fortran order": lambda x: DenseRows(np.asfortranarray(x)),
+    "dense, every other column of a wider table": lambda x: DenseRows(np.repeat(x, 2, axis=1)[:, ::2]),
+    "dense, backwards": lambda x: DenseRows(x[::-1, ::-1].copy()[::-1, ::-1]),
+    "dense float64": lambda x: DenseRows(x.astype(np.float64)),
+    "dense uint16": lambda x: DenseRows(x.astype(np.uint16)),
+    "dense int64": lambda x: DenseRows(x.astype(np.int64)),
+    "dense that slices to csr": lambda x: DenseRows(sp.csr_array(x)),
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@settings(EXAMPLES, max_examples=10)
+@given(case=cases())
+def test_container(container, case):
+    rows = CONTAINERS[container](case.counts.astype(np.float32))
+    assert bits(scored(case, rows)) == bits(scored(case, csr(case.counts)))
+
+
 @EXAMPLES
-@given(cases())
-def test_dense_rows(case):
-    assert bits(scored(case, DenseRows(case.counts.astype(np.float32)))) == bits(scored(case, csr(case.counts)))
+@given(cases(), st.sampled_from([csr, CONTAINERS["csc"], DenseRows]), st.integers(1, 5), st.integers(1, 3))
+def test_size_of_blocks(case, container, step, threads):
+    rows = container(case.counts.astype(np.float32))
+    rows.step = step
+    assert bits(scored(case, rows, threads=threads)) == bits(scored(case, csr(case.counts)))
+
+
+@EXAMPLES
+@given(
+    cases(), st.lists(st.sampled_from(METHODS), min_size=1, max_size=4), st.lists(st.booleans(), min_size=4, max_size=4)
+)
+def test_several_methods_in_one_run(case, others, with_null):
+    rows = csr(case.counts)
+    plan = make_plan(case.signatures, GeneIndex(case.ids).locate, len(case.ids))
+    methods = [case.method, *others]
+    bins = [null_bins(depth) for depth in depths_by_method(rows, methods, threads=1)]
+    runs = [Run(m, b if n else None) for m, b, n in zip(methods, bins, [True, *with_null], strict=False)]
+    for run, together in zip(runs, score_runs(rows, plan, runs, threads=2), strict=True):
+        alone = score_rows(rows, plan, run.method, null=run.null, threads=1)
+        tables = TABLES if run.null else ("score",)
+        assert [getattr(together, x).tobytes() for x in tables] == [getattr(alone, x).tobytes() for x in tables]
 
 
 @EXAMPLES
 @given(cases())
-def test_index_type(case):
-    matrix = sp.csr_matrix(case.counts.astype(np.float32))
-    wide = sp.csr_array(matrix)
-    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
-    assert bits(scored(case, CsrRows(wide))) == bits(scored(case, CsrRows(matrix)))
+def test_null_changes_no_score(case):
+    plan = make_plan(case.signatures, GeneIndex(case.ids).locate, len(case.ids))
+    without = score_rows(csr(case.counts), plan, case.method, null=None, threads=1)
+    assert without.score.tobytes() == scored(case, csr(case.counts)).score.tobytes()
+
+
+@EXAMPLES
+@given(cases())
+def test_some_of_the_cells_with_the_bins_of_all(case):
+    chosen, bins = case.rng.random(case.counts.shape[0]) < 0.5, depth_bins(case)
+    some = scored(case, csr(case.counts[chosen]), bins=bins)
+    assert bits(some) == bits(scored(case, csr(case.counts), bins=bins), rows=chosen)
 
 
 def shuffled_within_rows(matrix, rng):
@@ -233,26 +308,22 @@ def test_input_is_not_modified(case):
     assert sorted(vars(matrix)) == header
 
 
-@pytest.fixture(scope="module")
-def big():
+@pytest.fixture(scope="module", params=[UCell(), METHODS[3], AUCell(top=0.2), METHODS[7]], ids=lambda m: m.name)
+def big(request):
     rng = np.random.default_rng(7)
     counts = rng.poisson(rng.lognormal(-1.5, 1.2, 300), (2100, 300))
     signatures = [draw_signature(rng, 300, f"s{i}") for i in range(5)]
-    return Case(counts, SignatureSet([*signatures, Signature(id="c", modules=tuple(signatures))]), UCell(), rng)
+    composite = Signature(id="c", modules=tuple(signatures))
+    return Case(counts, SignatureSet([*signatures, composite]), request.param, rng)
 
 
-@pytest.mark.parametrize("threads", [2, 3, 8])
-@pytest.mark.parametrize("rows", [csr, lambda counts: DenseRows(counts.astype(np.float32))], ids=["csr", "dense"])
+@pytest.mark.parametrize("threads", [2, 5])
+@pytest.mark.parametrize("rows", [csr, CONTAINERS["csc"], DenseRows], ids=["csr", "csc", "dense"])
 def test_number_of_threads(big, rows, threads):
+    rows = rows(big.counts.astype(np.float32))
+    rows.step = 300
     assert np.isfinite(scored(big, csr(big.counts)).p).any()
-    assert bits(scored(big, rows(big.counts), threads=threads)) == bits(scored(big, csr(big.counts)))
-
-
-@pytest.mark.parametrize("size", [1, 7, 4096])
-def test_size_of_blocks(big, size, monkeypatch):
-    expected = bits(scored(big, csr(big.counts)))
-    monkeypatch.setattr(_threads, "ROWS_A_CALL", size)
-    assert bits(scored(big, csr(big.counts), threads=3)) == expected
+    assert bits(scored(big, rows, threads=threads)) == bits(scored(big, csr(big.counts)))
 
 
 def test_read_only_input_is_enough(big):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from tamannot.errors import ParameterError
 from tamannot.genes import GeneIndex
 from tamannot.kernels._rows import CsrRows
-from tamannot.scorers import UCell, gene_depths, make_plan, null_bins, reference_bins, score_rows
+from tamannot.scorers import AUCell, UCell, gene_depths, make_plan, null_bins, reference_bins, score_rows
 from tamannot.signature import Gene, Signature, SignatureSet
 
 N_CELLS, N_GENES, N_SIGNATURES = 150, 3000, 200
@@ -124,3 +125,19 @@ def test_genes_the_reference_never_saw_share_the_lowest_bin():
     symbols = [f"u{i}" for i in range(80)] + ["ACTB", "TMSB4X", "GAPDH"]
     bin_of = reference_bins(GeneIndex(symbols).find, len(symbols), species="human").bin_of
     assert set(bin_of[:80]) == {bin_of.max()}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda k: UCell(max_rank=k), lambda k: AUCell(top=k / 47_000), lambda k: UCell(variant="legacy", max_rank=k)],
+)
+def test_null_of_more_ranks_than_its_moments_hold_is_refused_with_what_to_do(make):
+    rows = CsrRows(sp.csr_matrix(np.ones((1, 47_000), np.float32)))
+    plan = make_plan(
+        SignatureSet([Signature(id="x", genes=(Gene(symbol="g1"),))]), GeneIndex(["g0", "g1"]).locate, 47_000
+    )
+    bins = null_bins(np.arange(47_000.0))
+    with pytest.raises(ParameterError, match=r"47,000 ranks that count has no matched null.* Use at most 46,000"):
+        score_rows(rows, plan, make(47_000), null=bins, threads=1)
+    assert score_rows(rows, plan, make(46_000), null=bins, threads=1).z.shape == (1, 1)
+    assert score_rows(rows, plan, make(47_000), null=None, threads=1).score.shape == (1, 1)

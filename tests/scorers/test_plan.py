@@ -7,6 +7,7 @@ import pytest
 from tamannot.errors import ParameterError
 from tamannot.genes import GeneIndex
 from tamannot.scorers import UCell, make_plan, method_of
+from tamannot.scorers._plan import Coverage
 from tamannot.signature import Gene, Signature, SignatureSet, read_signatures
 
 IDS = ["A", "B", "CXCL8", "C"]
@@ -29,7 +30,7 @@ def test_arms_hold_the_columns_of_their_genes():
 
 def test_missing_genes_are_named_and_keep_their_weight():
     plan = plan_of({"x": ["A", "absent", "gone-"]})
-    assert plan.missing(0) == ["absent", "gone"]
+    assert plan.coverage[0].missing == ("absent", "gone")
     assert plan.parts[0].up.columns.tolist() == [0]
     assert plan.parts[0].up.all_weights.size == 2
 
@@ -38,7 +39,7 @@ def test_missing_genes_are_named_and_keep_their_weight():
     ("genes", "coverage"), [(["A", "B"], 1.0), (["A", "absent"], 0.5), (["absent"], 0.0), (["A", "B-", "gone-"], 2 / 3)]
 )
 def test_coverage_is_the_share_of_genes_found(genes, coverage):
-    assert plan_of({"x": genes}).coverage(0) == pytest.approx(coverage)
+    assert plan_of({"x": genes}).coverage[0].share == pytest.approx(coverage)
 
 
 def test_outputs_keep_their_order():
@@ -59,7 +60,7 @@ def test_parts_of_one_id_and_other_genes_are_kept_apart():
 
 def test_composite_counts_shared_genes_once():
     plan = plan_of([Signature(id="c", modules=(signature("m", "A", "B"), signature("n", "B", "absent")))])
-    assert (plan.n_genes(0), plan.n_present(0), plan.missing(0)) == (3, 2, ["absent"])
+    assert plan.coverage[0] == Coverage(3, 2, ("absent",))
 
 
 def test_two_names_of_one_gene_are_one_column():
@@ -67,7 +68,7 @@ def test_two_names_of_one_gene_are_one_column():
 
 
 def test_two_names_of_one_gene_do_not_lower_coverage():
-    assert plan_of({"x": ["CXCL8", "IL8"]}).coverage(0) == 1.0
+    assert plan_of({"x": ["CXCL8", "IL8"]}).coverage[0].share == 1.0
 
 
 @pytest.mark.parametrize("method", ["ucell", UCell(), UCell(max_rank=500)], ids=str)

@@ -53,7 +53,7 @@ def test_parquet(example_file, annotated, tmp_path):
 
 
 def test_parquet_without_pyarrow_says_what_to_install(example_file, tmp_path, monkeypatch):
-    monkeypatch.setattr("tamannot.stream._file.find_spec", lambda _: None)
+    monkeypatch.setattr("tamannot.stream._targets.find_spec", lambda _: None)
     with pytest.raises(ParameterError, match=r"pip install 'tamannot\[parquet\]'"):
         tam.annotate_file(example_file, None, table=tmp_path / "t.parquet")
 
@@ -121,10 +121,10 @@ class TestReplacing:
         assert not list(tmp_path.iterdir())
 
     def test_both_outputs_or_none(self, example_file, tmp_path, monkeypatch):
-        def fail(*_):
+        def fail(*_, **__):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setitem(tam.stream._file._WRITERS, ".csv", fail)
+        monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
         with pytest.raises(OutputError, match="No space"):
             tam.annotate_file(example_file, tmp_path / "o.h5ad", table=tmp_path / "t.csv")
         assert not list(tmp_path.iterdir())

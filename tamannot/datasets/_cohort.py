@@ -1,0 +1,225 @@
+"""Who the cells of `simulate` are: samples, conditions, shares, usages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+from numpy.typing import NDArray
+
+from tamannot.datasets._programs import DEFENCE, MACROPHAGE, MALIGNANT, UNKNOWN
+from tamannot.errors import ParameterError
+from tamannot.signature import load_signatures
+
+Array = NDArray[Any]
+
+LAM = "lipid_associated"
+NOISE = "noise"
+DOMINANT = 0.35
+"""A program with more usage than this dominates its cell."""
+
+# Usage of a dominating program, and what the others of its cell stay below.
+_LEAST, _MOST, _MINOR = 0.4, 0.95, 0.3
+# Dirichlet weights of each minor program, and of none.
+_SPARSE, _FREE = 0.2, 2.5
+# Less than this is no share, but rounding.
+_NOTHING = 1e-9
+# Usage of the defence program over samples, on the logit scale, and over the cells of one.
+_DEFENCE_MEAN, _DEFENCE_SPREAD, _DEFENCE_CONCENTRATION = -0.8, 0.9, 10.0
+
+
+@dataclass(frozen=True)
+class Design:
+    """The parameters of `simulate`."""
+
+    n_cells: int
+    n_samples: int
+    conditions: tuple[str, ...]
+    composition: Mapping[str, float]
+    origins: Mapping[str, float]
+    states: Mapping[str, float]
+    shift: Mapping[str, float]
+    crosstalk: float
+    overdispersion: float
+    depth: float
+    ambient: float
+    n_noise_cells: int
+    n_unknown_cells: int
+
+    def check(self) -> None:
+        """Refuse what cannot be simulated.
+
+        Raises
+        ------
+        ParameterError
+            An unknown id, or a number out of range.
+        """
+        self._check_numbers()
+        self._check_ids()
+        if self.shift and len(self.conditions) < 2:
+            msg = "shift is a difference of the second condition: give two conditions."
+            raise ParameterError(msg)
+        needed = {MACROPHAGE, MALIGNANT} <= set(self.composition) and LAM in self.states and self.overdispersion > 0
+        if self.crosstalk and not needed:
+            msg = (
+                "crosstalk needs macrophages, malignant cells, the state lipid_associated, and overdispersion above 0."
+            )
+            raise ParameterError(msg)
+
+    def means(self, axis: str, condition: str) -> dict[str, float]:
+        """Return the expected shares of a condition, without what they leave."""
+        share = dict(getattr(self, axis))
+        if axis == "composition":
+            share = {k: v / sum(share.values()) for k, v in share.items()}
+        shifted = {k: v * self.shift[k] for k, v in share.items() if k in self.shift}
+        if not shifted or condition != self.conditions[1]:
+            return share
+        before, after = sum(share[k] for k in shifted), sum(shifted.values())
+        if after >= 1:
+            msg = f"shift makes {', '.join(shifted)} {after:.2f} of all: shares are below 1."
+            raise ParameterError(msg)
+        room = (1 - after) / (1 - before)
+        return {k: shifted.get(k, v * room) for k, v in share.items()}
+
+    def _check_numbers(self) -> None:
+        ranges = {
+            "n_cells": (self.n_cells, 1, np.inf),
+            "n_samples": (self.n_samples, 1, np.inf),
+            "crosstalk": (self.crosstalk, -1, 1),
+            "overdispersion": (self.overdispersion, 0, 0.5),
+            "depth": (self.depth, 1, np.inf),
+            "ambient": (self.ambient, 0, 0.5),
+            "n_noise_cells": (self.n_noise_cells, 0, np.inf),
+            "n_unknown_cells": (self.n_unknown_cells, 0, np.inf),
+        }
+        for name, (value, low, high) in ranges.items():
+            if not low <= value <= high or not np.isfinite(value):
+                msg = (
+                    f"{name} is {value}: give {low} to {high}." if high < np.inf else f"{name} is {value}, below {low}."
+                )
+                raise ParameterError(msg)
+        if len(set(self.conditions)) != len(self.conditions) or not self.conditions:
+            msg = "conditions are one or more names, each once."
+            raise ParameterError(msg)
+
+    def _check_ids(self) -> None:
+        known = {
+            "composition": {*load_signatures(axis="compartment"), MALIGNANT},
+            "origins": {*load_signatures(axis="origin")},
+            "states": {*load_signatures(axis="state")},
+            "shift": {*self.composition, *self.origins, *self.states},
+        }
+        for name, ids in known.items():
+            given: Mapping[str, float] = getattr(self, name)
+            if unknown := sorted(set(given) - ids):
+                msg = f"{name} has {', '.join(unknown)}: give {', '.join(sorted(ids))}."
+                raise ParameterError(msg)
+            if not all(np.isfinite(v) and v >= 0 for v in given.values()):
+                msg = f"{name} has a value that is no number of 0 or more."
+                raise ParameterError(msg)
+        if sum(self.composition.values()) <= 0:
+            msg = "composition has no compartment with a share above 0."
+            raise ParameterError(msg)
+        for name in ("origins", "states"):
+            if (total := sum(getattr(self, name).values())) > 1 + _NOTHING:
+                msg = f"{name} are shares of macrophages and sum to {total:.2f}: give 1 at most."
+                raise ParameterError(msg)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Samples and the cells in them."""
+
+    table: pd.DataFrame
+    """Samples with their condition, expected shares and level of the defence program."""
+    sample: Array
+    """Number of each cell's sample."""
+    compartment: Array
+    """Of each cell; object array of str."""
+    usage: pd.DataFrame
+    """Cells × programs, float32, in [0, 1]."""
+
+
+def draw_cohort(design: Design, rng: np.random.Generator) -> Cohort:
+    """Draw shares of samples, then cells from the shares, then usages."""
+    names = [f"s{i + 1:02d}" for i in range(design.n_samples)]
+    condition = [design.conditions[i % len(design.conditions)] for i in range(design.n_samples)]
+    table = pd.DataFrame({"condition": condition}, index=pd.Index(names, name="sample"))
+    for axis in ("composition", "origins", "states"):
+        for name, share in _draw_shares(design, axis, condition, rng).items():
+            table[name] = share
+    table[DEFENCE] = _defence_levels(table, design, rng)
+    sample, compartment = _draw_compartments(table, design, rng)
+    usage: dict[str, Array] = {}
+    for ids in (list(design.origins), list(design.states)):
+        within = np.flatnonzero(compartment == MACROPHAGE)
+        drawn = np.zeros((sample.size, len(ids)), np.float32)
+        drawn[within] = _draw_usages(table[ids].to_numpy(float)[sample[within]], rng)
+        usage |= dict(zip(ids, drawn.T, strict=True))
+    usage[DEFENCE] = _draw_defence(table[DEFENCE].to_numpy()[sample], compartment == MALIGNANT, rng)
+    return Cohort(table, sample, compartment, pd.DataFrame(usage))
+
+
+def _draw_shares(design: Design, axis: str, condition: list[str], rng: np.random.Generator) -> dict[str, Array]:
+    """Return the shares of each sample, Dirichlet around those of its condition."""
+    rows = []
+    for name in condition:
+        mean = np.array([*design.means(axis, name).values()])
+        rest = 1 - mean.sum()
+        mean = np.append(mean, rest if rest > _NOTHING else 0.0)  # a rounding error would draw numbers of its own
+        if design.overdispersion > 0:
+            drawn = rng.standard_gamma(mean * (1 / design.overdispersion - 1))
+            mean = drawn / drawn.sum()
+        rows.append(mean[:-1])
+    return dict(zip(getattr(design, axis), np.array(rows).T, strict=True))
+
+
+def _defence_levels(table: pd.DataFrame, design: Design, rng: np.random.Generator) -> Array:
+    """Return standard normal levels, correlated with the normal scores of the samples' LAM shares."""
+    noise = rng.standard_normal(len(table))
+    if not design.crosstalk:
+        return noise
+    rank = scipy.stats.rankdata(table[LAM])
+    score = scipy.stats.norm.ppf((rank - 0.5) / len(table))
+    return np.asarray(design.crosstalk * score + np.sqrt(1 - design.crosstalk**2) * noise)
+
+
+def _draw_compartments(table: pd.DataFrame, design: Design, rng: np.random.Generator) -> tuple[Array, Array]:
+    ids = np.array([*design.composition], dtype=object)
+    extra = np.repeat(np.array([NOISE, UNKNOWN], dtype=object), [design.n_noise_cells, design.n_unknown_cells])
+    drawn = []
+    for share in table[list(ids)].to_numpy(float):
+        drawn += [rng.choice(ids, design.n_cells, p=share / share.sum()), extra]
+    sample = np.repeat(np.arange(len(table)), design.n_cells + extra.size)
+    return sample, np.concatenate(drawn)
+
+
+def _draw_usages(share: Array, rng: np.random.Generator) -> Array:
+    """Return usages of macrophages: a program that dominates, or none, beside little of the others.
+
+    Parameters
+    ----------
+    share
+        Cells × programs: the chance of each to dominate.
+    rng
+        Draws which, and how much.
+    """
+    n_cells, n_programs = share.shape
+    chosen = (rng.random((n_cells, 1)) > np.cumsum(share, axis=1)).sum(axis=1)
+    own = np.where(chosen < n_programs, _LEAST + (_MOST - _LEAST) * rng.beta(2, 2, n_cells), 0)
+    weight = rng.standard_gamma([_SPARSE] * n_programs + [_FREE], (n_cells, n_programs + 1))
+    minor = (weight / weight.sum(axis=1, keepdims=True))[:, :n_programs] * (1 - own[:, None])
+    usage = np.minimum(minor, _MINOR)
+    has = np.flatnonzero(chosen < n_programs)
+    usage[has, chosen[has]] = own[has]
+    return np.asarray(usage, np.float32)
+
+
+def _draw_defence(level: Array, malignant: Array, rng: np.random.Generator) -> Array:
+    mean = 1 / (1 + np.exp(-(_DEFENCE_MEAN + _DEFENCE_SPREAD * level)))
+    drawn = rng.beta(mean * _DEFENCE_CONCENTRATION, (1 - mean) * _DEFENCE_CONCENTRATION)
+    return np.where(malignant, drawn, 0).astype(np.float32)

@@ -1,0 +1,47 @@
+"""From sums of rank depths to scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tamannot.kernels._njit import njit
+
+Array = NDArray[Any]
+
+
+@njit
+def finish_scores(
+    sums: Array, arm: Array, offset: Array, most: Array, w_neg: float, out_ptr: Array, out_part: Array, out: Array
+) -> None:
+    """Write ``max(u(up) - w_neg u(down), 0)`` of each part, and of each output the greatest of its parts.
+
+    Parameters
+    ----------
+    sums
+        Sums of one method, whole steps, shape ``(n_cells, n_arms)``.
+    arm
+        Arms of each part, up and down, shape ``(n_parts, 2)``; -1 where there is none.
+    offset, most
+        ``u = (sum + offset) / most`` where the sum is not zero, else 0; shape ``(n_parts, 2)``, in steps.
+    w_neg
+        Weight of the down arm.
+    out_ptr, out_part
+        The parts of output ``o``: entries ``out_ptr[o]`` to ``out_ptr[o + 1]``.
+    out
+        Output, shape ``(n_cells, n_outputs)``.
+    """
+    for i in range(sums.shape[0]):
+        for o in range(out_ptr.size - 1):
+            best = 0.0
+            for k in range(out_ptr[o], out_ptr[o + 1]):
+                p = out_part[k]
+                score = 0.0
+                for side in range(2):
+                    a = arm[p, side]
+                    if a >= 0 and sums[i, a] > 0 and most[p, side] > 0.0:
+                        u = (sums[i, a] + offset[p, side]) / most[p, side]
+                        score += u if side == 0 else -w_neg * u
+                best = max(best, score)
+            out[i, o] = best

@@ -1,0 +1,93 @@
+"""One pass over the arrays of a sparse matrix: what its values are, whether its rows are in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamannot.kernels._njit import njit
+
+Array = NDArray[Any]
+
+
+@njit
+def rises_strictly(indices: Array, indptr: Array) -> bool:
+    """Say whether the indices of every row rise, so that none stands twice."""
+    for i in range(indptr.size - 1):
+        later = indices[indptr[i] + 1 : indptr[i + 1]]
+        earlier = indices[indptr[i] : indptr[i + 1]]
+        falls = np.int64(0)
+        for j in range(later.size):
+            falls += np.int64(later[j] <= earlier[j])
+        if falls:
+            return False
+    return True
+
+
+@njit
+def extremes(bits: Array) -> tuple[int, int]:
+    """Return the smallest and the largest of integers."""
+    low, high = bits[0], bits[0]
+    for b in bits:
+        low, high = min(low, b), max(high, b)
+    return low, high
+
+
+@njit
+def all_whole(values: Array) -> bool:
+    """Say whether all values are whole numbers."""
+    broken = np.int64(0)
+    for v in values:
+        broken += np.int64(np.floor(v) != v)
+    return broken == 0
+
+
+def survey(values: Array) -> tuple[float, float]:
+    """Return the smallest and the largest of floats; NaN if there is one."""
+    # Of non-negative floats the bits are in their order, and integers are compared many at a time.
+    low, high = extremes(values.view(f"i{values.itemsize}"))
+    if low < 0:
+        return float(values.min()), float(values.max())
+    ends = np.array([low, high], f"i{values.itemsize}").view(values.dtype)
+    return (float(ends[0]), float(ends[1])) if ends[1] == ends[1] else (np.nan, np.nan)
+
+
+@njit
+def _first_from(indices: Array, lo: int, hi: int, row: int) -> int:
+    """Return the first place of a column's entries at or below ``row``."""
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if indices[middle] < row:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo
+
+
+@njit
+def csc_block(data: Array, indices: Array, indptr: Array, start: int, stop: int) -> tuple[Array, Array, Array]:
+    """Return rows ``start`` to ``stop`` of a CSC matrix as values, indices and row pointers of a CSR one."""
+    n_vars = indptr.size - 1
+    first = np.empty(n_vars, np.int64)
+    out_ptr = np.zeros(stop - start + 1, np.int64)
+    for g in range(n_vars):
+        first[g] = _first_from(indices, indptr[g], indptr[g + 1], start)
+        j = first[g]
+        while j < indptr[g + 1] and indices[j] < stop:
+            out_ptr[indices[j] - start + 1] += 1
+            j += 1
+    for i in range(stop - start):
+        out_ptr[i + 1] += out_ptr[i]
+    at = out_ptr[:-1].copy()
+    values = np.empty(out_ptr[-1], data.dtype)
+    columns = np.empty(out_ptr[-1], np.int32)
+    for g in range(n_vars):
+        j = first[g]
+        while j < indptr[g + 1] and indices[j] < stop:
+            place = at[indices[j] - start]
+            values[place], columns[place] = data[j], g
+            at[indices[j] - start] += 1
+            j += 1
+    return values, columns, out_ptr

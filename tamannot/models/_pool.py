@@ -1,0 +1,107 @@
+"""The cells that a model is trained on: a sample, with all their genes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+
+from tamannot.kernels._rows import RowSource
+from tamannot.models._call import Array
+
+TARGET = 1e4
+N_FEATURES = 3000
+FOLDS = 3
+_MIN_DETECTED = 0.02
+
+
+def lottery(names: Sequence[str], rng: int) -> Array:
+    """Return a number in [0, 1) for each cell, from its name and the seed alone: the same on every path."""
+    seed = str(rng).encode()
+    digests = (hashlib.blake2b(n.encode(), digest_size=8, key=seed).digest() for n in names)
+    return np.array([int.from_bytes(d, "little") / 2.0**64 for d in digests])
+
+
+def folds(ticket: Array, sample: Sequence[str] | None) -> Array:
+    """Return the fold of each cell: samples stay together if there are enough of them, else the lottery says."""
+    if sample is not None:
+        names, number = np.unique(np.asarray(sample, str), return_inverse=True)
+        if names.size >= FOLDS:
+            order = np.argsort(-np.bincount(number), kind="stable")
+            rank = np.empty(names.size, np.int64)
+            rank[order] = np.arange(names.size)
+            return np.asarray(rank[number] % FOLDS)
+    # From the low digits: the high ones decide who is drawn.
+    return np.asarray((ticket * 2**40).astype(np.int64) % FOLDS)
+
+
+def at_most(cells: Array, n: int, ticket: Array) -> Array:
+    """Return at most ``n`` of some cells, those with the lowest tickets, in their order."""
+    if cells.size <= n:
+        return cells
+    return np.sort(cells[np.argsort(ticket[cells], kind="stable")[:n]])
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Some cells of a data set with the values of all genes."""
+
+    cells: Array
+    """Their row numbers; in the order of tickets no order of rows can show in what is learned."""
+    values: sp.csr_array
+    """As in the data: counts, linear values or logarithms, float64."""
+    kind: str
+    """``counts``, ``linear`` or ``log``."""
+
+    @cached_property
+    def expression(self) -> sp.csr_array:
+        """``log1p`` of 10,000 per cell; logarithms as they are."""
+        return to_expression(self.values, self.kind)
+
+    def of(self, cells: Array) -> Array:
+        """Return the places of some of the cells in the pool, rising."""
+        by_row = np.argsort(self.cells)
+        return np.sort(by_row[np.searchsorted(self.cells, cells, sorter=by_row)])
+
+
+def draw_pool(rows: RowSource, kind: str, cells: Array, ticket: Array | None = None) -> Pool:
+    """Read some cells, given by their row numbers, block by block; in the order of their tickets, else of rows."""
+    cells = np.unique(cells)
+    parts = []
+    for start in range(0, rows.shape[0], rows.step):
+        stop = min(start + rows.step, rows.shape[0])
+        mine = cells[(cells >= start) & (cells < stop)] - start
+        if mine.size:
+            block = rows.block(start, stop)
+            whole = sp.csr_array(
+                (block.values.astype(np.float64), block.indices, block.indptr), shape=(stop - start, rows.shape[1])
+            )
+            parts.append(whole[mine])
+    values = sp.csr_array(sp.vstack(parts, format="csr")) if parts else sp.csr_array((0, rows.shape[1]))
+    if ticket is None:
+        return Pool(cells, values, kind)
+    order = np.argsort(ticket[cells], kind="stable")
+    return Pool(cells[order], sp.csr_array(values[order]), kind)
+
+
+def to_expression(values: sp.csr_array, kind: str) -> sp.csr_array:
+    """Return ``log1p`` of 10,000 per cell; logarithms as they are."""
+    if kind == "log":
+        return values
+    total = np.asarray(values.sum(axis=1)).ravel()
+    scale = TARGET / np.where(total > 0, total, 1.0)
+    data = np.log1p(values.data * np.repeat(scale, np.diff(values.indptr)))
+    return sp.csr_array((data, values.indices, values.indptr), shape=values.shape)
+
+
+def choose_features(expression: sp.csr_array, n: int = N_FEATURES) -> Array:
+    """Return the columns of the ``n`` most variable genes among those seen in one cell of fifty."""
+    mean = np.asarray(expression.mean(axis=0)).ravel()
+    variance = np.asarray(expression.multiply(expression).mean(axis=0)).ravel() - mean**2
+    detected = np.bincount(expression.indices[expression.data > 0], minlength=mean.size) / max(expression.shape[0], 1)
+    usable = np.flatnonzero((detected >= _MIN_DETECTED) & (variance > 0))
+    return np.sort(usable[np.argsort(-variance[usable], kind="stable")[:n]])

@@ -1,0 +1,134 @@
+"""Settings of the scores that gseapy computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tamannot.errors import ParameterError
+from tamannot.scorers._linear import Scale, check_scale
+from tamannot.scorers._plan import Part
+from tamannot.scorers._weights import Weights, check_weights, refuse_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class SSGSEA:
+    """Settings of ssGSEA, computed by gseapy.
+
+    Parameters
+    ----------
+    exponent
+        Weight of ranks in the running sum; 0.25 is the authors'.
+    norm
+        How gseapy normalises a sample before ranking.
+    weights
+        ssGSEA has no place for weights of genes: ``"use"`` refuses a signature that has them,
+        ``"ignore"`` scores it without.
+    scale
+        ``"log"``: counts and linear values are brought to ``log1p`` of 10,000 per cell. ``"as_is"``: not.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+
+    Notes
+    -----
+    Meant for pseudobulk: it takes the whole column of a sample, zeros and all, and in single cells follows
+    the number of detected genes. Output: the enrichment score (gseapy's ``ES``), any sign; down genes are a
+    set of their own, subtracted. Source: Barbie et al. 2009, doi:10.1038/nature08460; gseapy, Fang et al.
+    2023, doi:10.1093/bioinformatics/btac757.
+    """
+
+    exponent: float = 0.25
+    norm: Literal["rank", "log", "log_rank", "custom"] = "rank"
+    weights: Weights = "use"
+    scale: Scale = "log"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not self.exponent >= 0:
+            msg = f"exponent must not be negative, not {self.exponent}."
+            raise ParameterError(msg)
+        if self.norm not in ("rank", "log", "log_rank", "custom"):
+            msg = f"norm is 'rank', 'log', 'log_rank' or 'custom', not {self.norm!r}."
+            raise ParameterError(msg)
+        check_weights(self.weights)
+        check_scale(self.scale)
+
+    @property
+    def name(self) -> str:
+        """Name of the method in provenance."""
+        return "ssgsea"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What gseapy is called with."""
+        return {"sample_norm_method": self.norm, "weight": self.exponent}
+
+    def check(self, part: Part, n_vars: int) -> None:  # noqa: ARG002 - as other methods
+        """Refuse a signature with weights, unless they are to be ignored."""
+        if self.weights == "use":
+            refuse_weights(part.signature, "ssGSEA")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GSVA:
+    """Settings of GSVA, computed by gseapy.
+
+    Parameters
+    ----------
+    kcdf
+        Kernel of the distribution function of each gene over the samples.
+    max_diff
+        Difference of the greatest deviations (True) or the greatest alone.
+    exponent
+        Weight of ranks in the running sum.
+    weights, scale
+        As in `SSGSEA`.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+
+    Notes
+    -----
+    Meant for pseudobulk; a sample's score depends on all others. Output: [-1, 1]; down genes are a set of
+    their own, subtracted. Source: Hänzelmann et al. 2013, doi:10.1186/1471-2105-14-7; gseapy.
+    """
+
+    kcdf: Literal["Gaussian", "Poisson"] | None = "Gaussian"
+    max_diff: bool = True
+    exponent: float = 1.0
+    weights: Weights = "use"
+    scale: Scale = "log"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.kcdf not in ("Gaussian", "Poisson", None):
+            msg = f"kcdf is 'Gaussian', 'Poisson' or None, not {self.kcdf!r}."
+            raise ParameterError(msg)
+        if not self.exponent >= 0:
+            msg = f"exponent must not be negative, not {self.exponent}."
+            raise ParameterError(msg)
+        check_weights(self.weights)
+        check_scale(self.scale)
+
+    @property
+    def name(self) -> str:
+        """Name of the method in provenance."""
+        return "gsva"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What gseapy is called with."""
+        return {"kcdf": self.kcdf, "mx_diff": self.max_diff, "weight": self.exponent}
+
+    def check(self, part: Part, n_vars: int) -> None:  # noqa: ARG002 - as other methods
+        """Refuse a signature with weights, unless they are to be ignored."""
+        if self.weights == "use":
+            refuse_weights(part.signature, "GSVA")
+
+
+GseapyMethod = SSGSEA | GSVA

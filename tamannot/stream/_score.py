@@ -1,0 +1,167 @@
+"""Scoring a file into a new one."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from tamannot._adata import SpeciesChoice, check_key, read_provenance, species_of
+from tamannot._progress import Progress, silent
+from tamannot.errors import SignatureNotFoundError, TamannotWarning
+from tamannot.get import coverage, scores
+from tamannot.scorers import Method, method_of
+from tamannot.signature import AXES, Signature, SignatureSet, load_signature, load_signatures, read_signatures
+from tamannot.signature._text import shown
+from tamannot.stream._input import read_file
+from tamannot.stream._output import check_target
+from tamannot.stream._targets import targets_of, write_targets
+from tamannot.tl._score import Asked, score_all
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What was scored."""
+
+    path: str
+    n_obs: int
+    matrix: str
+    kind: str
+    method: str
+    signatures: pd.DataFrame
+    """One row a signature: ``n_genes``, ``n_present``, ``coverage``, ``mean``, ``max``."""
+    notes: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def score_file(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None,
+    *,
+    signatures: Sequence[str | os.PathLike[str]] | Mapping[str, Signature],
+    table: str | os.PathLike[str] | None = None,
+    method: Method | str = "ucell",
+    null: Literal["matched"] | None = None,
+    min_coverage: float = 0.5,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: SpeciesChoice = "auto",
+    key_added: str = "tam",
+    overwrite: bool = False,
+    report: Progress | None = None,
+) -> ScoreSummary:
+    """Score an h5ad file or zarr folder into a new one.
+
+    Parameters
+    ----------
+    path
+        The input; never changed.
+    out
+        The same with scores, ``.h5ad`` or ``.zarr``; None if only a table is wanted.
+    signatures
+        Signatures, or words: files and folders of your own, axes of the library (``"state"``), or ids.
+    table
+        The scores alone, one row a cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``).
+    method, null, min_coverage, layer, gene_symbols, species, key_added
+        As in `tl.score`.
+    overwrite
+        Replace outputs that exist.
+    report
+        Told the name of each stage as it begins.
+
+    Returns
+    -------
+    What was scored. Every output appears whole or not at all.
+
+    Raises
+    ------
+    TamannotError
+        The input cannot be read or used, or an output cannot be written.
+    """
+    source, targets = Path(path), targets_of(out, table)
+    for target in targets.values():
+        check_target(target, source=source, overwrite=overwrite)
+    report = report or silent()
+    report("reading file")
+    adata = read_file(source)
+    seen = species_of(adata, gene_symbols=gene_symbols, species=species)
+    chosen = signatures if isinstance(signatures, Mapping) else signatures_named(signatures, seen)
+    asked = Asked(
+        signatures=SignatureSet(chosen.values()),
+        methods={check_key(key_added): method_of(method)},
+        null=null,
+        layer=layer,
+        gene_symbols=gene_symbols,
+        species=species,
+        min_coverage=min_coverage,
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TamannotWarning)
+        score_all(adata, asked, report)
+    report("writing")
+    write_targets(targets, adata, lambda: scores(adata, key_added))
+    record = read_provenance(adata, key_added)
+    values = scores(adata, key_added)
+    about = coverage(adata, key_added)[["n_genes", "n_present", "coverage"]]
+    return ScoreSummary(
+        path=str(source),
+        n_obs=adata.n_obs,
+        matrix=str(record["matrix"]["name"]),
+        kind=str(record["matrix"]["kind"]),
+        method=str(record["method"]["name"]),
+        signatures=about.assign(mean=values.mean(), max=values.max()),
+        notes=tuple(str(w.message) for w in caught if issubclass(w.category, TamannotWarning)),
+        outputs=tuple(map(str, targets.values())),
+    )
+
+
+def signatures_named(words: Sequence[str | os.PathLike[str]], species: Literal["human", "mouse"]) -> SignatureSet:
+    """Return the signatures that words name: files and folders, axes of the library, or ids.
+
+    Raises
+    ------
+    SignatureNotFoundError
+        A word is none of them.
+    """
+    found = SignatureSet()
+    for word in words:
+        found |= _named(word, species)
+    return found
+
+
+def _named(word: str | os.PathLike[str], species: Literal["human", "mouse"]) -> SignatureSet:
+    if str(word) in AXES:
+        return load_signatures(str(word), species=species)
+    if _exists(Path(word)):
+        return read_signatures(word)
+    try:
+        return SignatureSet([load_signature(str(word), species=species)])
+    except SignatureNotFoundError as error:
+        raise SignatureNotFoundError(_unknown(str(word), species, error)) from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # too long for a name, or in a folder that may not be read
+        return False
+
+
+def _unknown(word: str, species: Literal["human", "mouse"], error: SignatureNotFoundError) -> str:
+    """Say in one line what a word could have been; of a known id, which versions there are."""
+    signature_id, at, _ = word.partition("@")
+    known = list(load_signatures(species=species))
+    if at and signature_id in known:
+        return str(error)
+    near = difflib.get_close_matches(signature_id, [*known, *AXES], n=3, cutoff=0.7)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return (
+        f"'{shown(word)}' is no file, no axis ({', '.join(AXES)}) and no {species} signature.{hint} "
+        "All ids: tamannot signatures list"
+    )

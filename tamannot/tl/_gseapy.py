@@ -1,0 +1,82 @@
+"""Scores that gseapy computes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tamannot._adata import Unpacked
+from tamannot._progress import Tick
+from tamannot.errors import TamannotWarning
+from tamannot.scorers import GSVA, SSGSEA, GseapyMethod, Plan, Scores
+from tamannot.scorers._linear import expression
+
+Array = NDArray[Any]
+
+MANY_CELLS = 2000
+# ssGSEA looks at each cell alone, so a dense table of a few at a time is enough.
+_CELLS_AT_ONCE = 500
+
+
+def score_with_gseapy(data: Unpacked, plan: Plan, method: GseapyMethod, *, threads: int, tick: Tick) -> Scores:
+    """Score every cell for every output of a plan by ssGSEA or GSVA.
+
+    Warns above 2,000 cells: these methods are meant for pseudobulk, and GSVA holds a dense table.
+    """
+    n_obs = data.rows.shape[0]
+    if n_obs > MANY_CELLS:
+        msg = (
+            f"{method.name} is meant for pseudobulk; {n_obs:,} cells will take long, and its score follows the "
+            "number of detected genes. Sum the counts of each sample and label first, or use ucell."
+        )
+        warnings.warn(msg, TamannotWarning, stacklevel=6)
+    at_once = _CELLS_AT_ONCE if isinstance(method, SSGSEA) else max(n_obs, 1)
+    parts = np.zeros((n_obs, len(plan.parts)), np.float32)
+    for start in range(0, n_obs, at_once):
+        stop = min(start + at_once, n_obs)
+        table = pd.DataFrame(expression(data.rows, method.scale, data.kind, start, stop).T)
+        table.index = [f"g{i}" for i in table.index]
+        table.columns = [f"c{i}" for i in table.columns]
+        parts[start:stop] = _enrichment(table, plan, method, threads)
+        tick(stop - start)
+    out = np.stack([parts[:, list(members)].max(axis=1) for members in plan.parts_of], axis=1)
+    return Scores(tuple(plan.ids), np.ascontiguousarray(out))
+
+
+def _enrichment(table: pd.DataFrame, plan: Plan, method: GseapyMethod, threads: int) -> Array:
+    """Return the enrichment of the parts in a dense table, cells by parts; down genes are subtracted."""
+    sets = {
+        f"{p}{side}": [f"g{c}" for c in arm.columns]
+        for p, part in enumerate(plan.parts)
+        for side, arm in (("u", part.up), ("d", part.down))
+        if arm.columns.size
+    }
+    if not sets:
+        return np.zeros((table.shape[1], len(plan.parts)))
+    call = _function(method)
+    found = call(
+        data=table,
+        gene_sets=sets,
+        outdir=None,
+        min_size=1,
+        max_size=len(table),
+        threads=threads,
+        verbose=False,
+        **method.options,
+    )
+    wide = found.res2d.pivot_table(index="Name", columns="Term", values="ES", aggfunc="first").astype(float)
+    wide = wide.reindex(index=table.columns)
+    zero = pd.Series(0.0, index=wide.index)
+    columns = [wide.get(f"{p}u", zero) - wide.get(f"{p}d", zero) for p in range(len(plan.parts))]
+    return np.stack([c.fillna(0.0).to_numpy() for c in columns], axis=1)
+
+
+def _function(method: GseapyMethod) -> Callable[..., Any]:
+    import gseapy  # noqa: PLC0415 - slow to import, rarely used
+
+    return gseapy.gsva if isinstance(method, GSVA) else gseapy.ssgsea

@@ -1,0 +1,170 @@
+"""A classifier applied to an AnnData."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+import tamannot._adata as slots
+from tamannot._adata import SpeciesChoice, Unpacked
+from tamannot._progress import Progress
+from tamannot._provenance import package_version
+from tamannot._settings import settings
+from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, SpeciesError, TamannotWarning
+from tamannot.genes import GeneIndex
+from tamannot.models import MIN_COVERAGE, STATUSES, UNASSIGNED, Classifier, Prediction, find_scale, predict_rows
+from tamannot.models._call import Array
+from tamannot.models._model import UNFAMILIAR
+from tamannot.signature import Gene, Signature
+
+# A share of unfamiliar cells that asks for a word.
+_MOSTLY_STRANGE = 0.5
+_WORDS = {"log1p_cp10k": "counts, or values whose logarithm is known", "ranks": "logarithms of an unknown base"}
+_ADVICE = {
+    "log1p_cp10k": "Name a layer of counts with layer=, or use scanpy.pp.normalize_total and log1p on the counts.",
+    "ranks": "Train a model on counts, or put values processed as those of the training into a layer.",
+}
+
+
+def predict(
+    model: Classifier,
+    adata: AnnData,
+    *,
+    layer: str | None,
+    gene_symbols: str | None,
+    species: SpeciesChoice,
+    key_added: str,
+    copy: bool,
+) -> AnnData | None:
+    """Label every cell; see `Model.predict`."""
+    key = slots.check_key(key_added)
+    adata = adata.copy() if copy else adata
+    with closing(Progress(show=settings.progress)) as progress:
+        progress("reading")
+        data = _unpack(model, adata, layer, gene_symbols, species)
+        base = _base(model, data, [str(n) for n in adata.obs_names])
+        columns = model_columns(model, data.index)
+        progress("predicting", data.rows.shape[0])
+        found = predict_rows(model, data.rows, columns, base=base, threads=settings.n_threads(), tick=progress.tick)
+    said = {data.note: TamannotWarning} if data.note else {}
+    if found.coverage < MIN_COVERAGE:
+        said[_low_coverage(found.coverage)] = CoverageWarning
+    strange = float((found.status == UNFAMILIAR).mean())
+    if strange > _MOSTLY_STRANGE:
+        said[_unfamiliar(strange)] = TamannotWarning
+    _write(adata, key, model, data, found, columns, list(said))
+    for line, kind in said.items():
+        warnings.warn(line, kind, stacklevel=3)
+    return adata if copy else None
+
+
+def model_columns(model: Classifier, index: GeneIndex) -> Array:
+    """Return the column of each gene of a model, -1 for one that the data lack or have twice."""
+    columns = np.full(len(model.symbols), -1, np.int64)
+    taken: set[int] = set()
+    for i, (symbol, ensembl) in enumerate(zip(model.symbols, model.ensembl, strict=True)):
+        try:
+            column = index.locate(symbol, ensembl or None)
+        except GeneIdError:
+            continue
+        if column not in taken:
+            columns[i] = column
+            taken.add(column)
+    return columns
+
+
+def genes_as_signature(symbols: Sequence[str], ensembl: Sequence[str]) -> Signature:
+    """Return genes as a signature, for the choice of matrix and gene ids."""
+    genes = [Gene(symbol=s, ensembl=e or None) for s, e in zip(symbols, ensembl, strict=True)]
+    return Signature(id="model", genes=tuple(genes))
+
+
+def _unpack(
+    model: Classifier, adata: AnnData, layer: str | None, gene_symbols: str | None, species: SpeciesChoice
+) -> Unpacked:
+    wanted = {"model": genes_as_signature(model.symbols, model.ensembl)}
+    try:
+        data = slots.unpack(adata, wanted, layer=layer, gene_symbols=gene_symbols, species=species)
+    except GeneIdError as error:
+        _check_species(model, slots.species_of(adata, gene_symbols=gene_symbols, species=species))
+        raise GeneIdError(str(error).replace("of the signatures", "of the model")) from error
+    _check_species(model, data.species)
+    return data
+
+
+def _check_species(model: Classifier, seen: str) -> None:
+    if "unknown" not in (seen, model.species) and seen != model.species:
+        msg = (
+            f"The gene ids of the data are {seen}, the model was trained on {model.species}. Train a model on {seen} "
+            f'data, or say species="{model.species}" if the ids are misread.'
+        )
+        raise SpeciesError(msg)
+
+
+def _base(model: Classifier, data: Unpacked, names: Sequence[str]) -> float | None:
+    """Return the base of the data's logarithms, None for other data; refuse data of another scale."""
+    scale, base = find_scale(data.rows, data.kind, names)
+    if scale == model.scale:
+        return base
+    msg = f"The model was trained on {_WORDS[model.scale]}; {data.matrix} holds {_WORDS[scale]}. {_ADVICE[model.scale]}"
+    raise MatrixError(msg)
+
+
+def _low_coverage(share: float) -> str:
+    return (
+        f"Only {share:.0%} of the model's genes, by their weight, are in the data: no label is given "
+        f"(at least {MIN_COVERAGE:.0%} are needed)."
+    )
+
+
+def _unfamiliar(share: float) -> str:
+    return (
+        f"{share:.0%} of the cells are unlike those the model was trained on, so they get no label: another tissue, "
+        "other cells, another technology or other processing. Train with cells of this kind to label them."
+    )
+
+
+def _write(
+    adata: AnnData,
+    key: str,
+    model: Classifier,
+    data: Unpacked,
+    found: Prediction,
+    columns: Array,
+    notes: Sequence[str],
+) -> None:
+    label = pd.Categorical(found.label, categories=[*model.classes, UNASSIGNED])
+    status = pd.Categorical(found.status, categories=list(STATUSES))
+    slots.write_obs(adata, key, {"label": label, "prob": found.prob.astype(np.float32), "status": status})
+    slots.write_obsm(adata, slots.slot(key, "proba"), [c.replace("/", "|") for c in model.classes], found.proba)
+    counts = label.value_counts()
+    record: dict[str, Any] = {
+        "tamannot_version": package_version(),
+        "method": {"name": "model", "scale": model.scale, "labels": model.labels},
+        "model": {
+            "classes": np.array(model.classes, dtype=object),
+            "threshold": np.nan if model.threshold is None else model.threshold,
+            "n_genes": len(model.symbols),
+            "n_genes_present": int((columns >= 0).sum()),
+            "coverage": found.coverage,
+            "trained_with": str(model.training.get("tamannot", "")),
+        },
+        "calibration_source": f"held-out training cells: {model.metrics.get('held_out', 'unknown')}",
+        "matrix": {
+            "name": data.matrix,
+            "kind": data.kind,
+            "gene_ids": data.ids_from,
+            "species": data.species,
+            "n_obs": data.rows.shape[0],
+            "n_vars": data.rows.shape[1],
+        },
+        "counts": pd.DataFrame({"n": counts.to_numpy()}, index=pd.Index(list(map(str, counts.index)), name="label")),
+        "warnings": np.array(list(notes), dtype=object),
+    }
+    slots.write_provenance(adata, key, record)

@@ -1,0 +1,270 @@
+"""``tl.train``: a classifier from the user's own labels."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData
+
+import tamannot._adata as slots
+from tamannot._adata import SpeciesChoice, Unpacked
+from tamannot._progress import Progress
+from tamannot._provenance import package_version
+from tamannot._settings import settings
+from tamannot.errors import GeneIdError, ParameterError, TamannotWarning
+from tamannot.genes import GeneIndex, strip_genome_prefix
+from tamannot.genes._names import names_of
+from tamannot.models import Classifier, Learned, check_classes, find_scale, learn_labels
+from tamannot.signature import load_signatures
+from tamannot.tl._model import Model, as_model
+from tamannot.tl._predict import genes_as_signature
+
+NOT_LABELS = ("", "nan", "none", "unassigned", "unclear", "unknown")
+"""Words, in any case, that stand for a cell without a label."""
+
+
+def train(
+    adata: AnnData,
+    labels: str | Sequence[object] | pd.Series,
+    *,
+    sample_key: str | None = None,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: SpeciesChoice = "auto",
+    target_accuracy: float = 0.95,
+    n_genes: int = 3000,
+    rng: int = 0,
+) -> Model:
+    """Train a classifier on your own labels.
+
+    One-versus-rest logistic regression on the variable genes, calibrated and measured on cells that were held
+    out, whole samples at a time where ``sample_key`` names them. Nothing is written into ``adata``.
+
+    Parameters
+    ----------
+    adata
+        Cells by genes, non-negative: counts, linear values or logarithms. Counts and linear values become
+        ``log1p`` of 10,000 per cell; so do logarithms whose base is recognised; others become ranks within
+        the cell. At most 20,000 cells are used, rare classes in full.
+    labels
+        A column of ``obs``, or one label a cell. Any words; NaN, None, empty, ``unassigned``, ``unclear`` and
+        ``unknown`` stand for cells without a label, which are not used.
+    sample_key
+        Column of ``obs`` with the sample, such as the donor. Without it cells of one sample are on both sides
+        of the test, and every figure looks better than it is.
+    layer
+        ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most known genes.
+    gene_symbols
+        Column of ``var`` with symbols or Ensembl ids; None looks for it.
+    species
+        Species of the data; ``"auto"`` recognises it from the ids.
+    target_accuracy
+        Accuracy, between 0 and 1, that the labels given should reach: the lower 95 % bound on held-out cells, with
+        the sample as the unit. If no threshold reaches it, the model gives no label at all, only
+        probabilities, and a warning says so.
+    n_genes
+        Number of genes to use, the most variable ones.
+    rng
+        Seed.
+
+    Returns
+    -------
+    The model; its ``metrics`` are of held-out cells.
+
+    Raises
+    ------
+    ParameterError
+        No such column, labels of another length, fewer than two classes, a class of fewer than five cells, or
+        a parameter out of range.
+    TamannotError
+        No usable matrix or genes.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> adata = tam.datasets.oligodendroglioma()
+    >>> model = tam.tl.train(adata, "author_label")  # doctest: +SKIP
+    >>> model.metrics["balanced_accuracy"]  # doctest: +SKIP
+    """
+    with closing(Progress(show=settings.progress)) as progress:
+        model, notes = train_model(
+            adata,
+            labels,
+            sample_key=sample_key,
+            layer=layer,
+            gene_symbols=gene_symbols,
+            species=species,
+            target_accuracy=target_accuracy,
+            n_genes=n_genes,
+            rng=rng,
+            report=progress,
+        )
+    for line in notes:
+        warnings.warn(line, TamannotWarning, stacklevel=2)
+    return model
+
+
+def train_model(
+    adata: AnnData,
+    labels: str | Sequence[object] | pd.Series,
+    *,
+    sample_key: str | None,
+    layer: str | None,
+    gene_symbols: str | None,
+    species: SpeciesChoice,
+    target_accuracy: float,
+    n_genes: int,
+    rng: int,
+    report: Progress,
+) -> tuple[Model, list[str]]:
+    """Train a model; return it with what the user should hear. See `train`."""
+    _check(target_accuracy, n_genes)
+    words = _labels(adata, labels)
+    classes, truth, notes = check_classes(words)
+    sample = _samples(adata, sample_key)
+    report("reading")
+    data = _unpack(adata, layer, gene_symbols, species)
+    names = [str(n) for n in adata.obs_names]
+    scale, base = find_scale(data.rows, data.kind, names)
+    symbols, ensembl = names_of(data.index)
+    report("training")
+    learned = learn_labels(
+        data.rows,
+        data.kind,
+        scale,
+        base,
+        names=names,
+        gene_ids=symbols,
+        classes=classes,
+        truth=truth,
+        sample=sample,
+        n_genes=n_genes,
+        target_accuracy=target_accuracy,
+        rng=rng,
+    )
+    n_samples = None if sample is None else len({s for s, t in zip(sample, truth, strict=True) if t >= 0})
+    held_out = f"cells of other {sample_key}" if n_samples and n_samples > 1 else "other cells, of the same samples"
+    classifier = Classifier(
+        classes=classes,
+        symbols=tuple(symbols[c] for c in learned.features),
+        ensembl=tuple(ensembl[c] for c in learned.features),
+        coef=learned.coef,
+        intercept=learned.intercept,
+        centroids=learned.centroids,
+        calibration=learned.calibration,
+        familiar=learned.familiar,
+        threshold=learned.threshold,
+        scale=scale,
+        species=data.species,
+        labels=labels if isinstance(labels, str) else str(getattr(labels, "name", None) or "labels"),
+        training=_training(words, learned, data, sample_key, n_samples, rng),
+        metrics={"held_out": held_out, **learned.metrics},
+    )
+    said = [*([data.note] if data.note else []), *notes, *learned.notes, *_unreached(learned, target_accuracy)]
+    said += [f"'{sample_key}' has one value only: cells of the same sample were held out."] if n_samples == 1 else []
+    said += [_ranked()] if scale == "ranks" else []
+    return as_model(classifier), said
+
+
+def _check(target_accuracy: float, n_genes: int) -> None:
+    if not 0 < target_accuracy < 1:
+        msg = f"target_accuracy is between 0 and 1, not {target_accuracy}."
+        raise ParameterError(msg)
+    if n_genes < 1:
+        msg = f"n_genes is at least 1, not {n_genes}."
+        raise ParameterError(msg)
+
+
+def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[str | None]:
+    """Return the label of each cell, None for those without."""
+    if isinstance(labels, str):
+        given = _column(adata, labels)
+    elif isinstance(labels, pd.Series) and labels.index.equals(adata.obs_names):
+        given = labels
+    elif isinstance(labels, pd.Series) and labels.index.is_unique and set(adata.obs_names) <= set(labels.index):
+        given = labels.reindex(adata.obs_names)
+    else:
+        given = pd.Series(list(labels), dtype=object)
+    if len(given) != adata.n_obs:
+        msg = f"There are {len(given):,} labels for {adata.n_obs:,} cells. Give one a cell, or the name of a column."
+        raise ParameterError(msg)
+    missing = given.isna().to_numpy()
+    words = [str(v).strip() for v in given.tolist()]
+    found = [None if m or w.lower() in NOT_LABELS else w for w, m in zip(words, missing, strict=True)]
+    if odd := next((w for w in found if w and not (w.isprintable() and len(w) <= 200)), None):
+        msg = f"The label {odd[:50]!r} is no name: labels are one line of at most 200 characters."
+        raise ParameterError(msg)
+    return found
+
+
+def _samples(adata: AnnData, sample_key: str | None) -> list[str] | None:
+    return None if sample_key is None else _column(adata, sample_key).astype(str).tolist()
+
+
+def _column(adata: AnnData, name: str) -> pd.Series:
+    if name not in adata.obs:
+        msg = f"No column '{name}' in obs. There are: {', '.join(map(str, adata.obs.columns)) or 'none'}."
+        raise ParameterError(msg)
+    return pd.Series(adata.obs[name])
+
+
+def _unpack(adata: AnnData, layer: str | None, gene_symbols: str | None, species: SpeciesChoice) -> Unpacked:
+    """Choose the matrix by the genes of the library; of ids that it does not know, by those in ``var``."""
+    library = load_signatures(species=slots.species_of(adata, gene_symbols=gene_symbols, species=species))
+    try:
+        return slots.unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
+    except GeneIdError:
+        column = adata.var_names if gene_symbols is None else adata.var[gene_symbols]
+        symbols, _ = names_of(GeneIndex(strip_genome_prefix(column.astype(str).tolist())))
+        own = [s for s in symbols if s]
+        if not own:
+            raise
+        wanted = {"own": genes_as_signature(own, [""] * len(own))}
+        return slots.unpack(adata, wanted, layer=layer, gene_symbols=gene_symbols, species=species)
+
+
+def _training(
+    words: Sequence[str | None],
+    learned: Learned,
+    data: Unpacked,
+    sample_key: str | None,
+    n_samples: int | None,
+    rng: int,
+) -> dict[str, Any]:
+    found = Counter(w for w in words if w is not None)
+    return {
+        "n_cells": {c: found[c] for c in sorted(found)},
+        "n_used": learned.used,
+        "n_without_label": len(words) - sum(found.values()),
+        "sample_key": sample_key,
+        "n_samples": n_samples,
+        "matrix": data.matrix,
+        "kind": data.kind,
+        "n_genes": len(learned.features),
+        "rng": rng,
+        "tamannot": package_version(),
+        "numpy": version("numpy"),
+        "scikit-learn": version("scikit-learn"),
+    }
+
+
+def _unreached(learned: Learned, target: float) -> list[str]:
+    if learned.threshold is not None:
+        return []
+    best = learned.metrics["best_lower"]
+    said = f"No threshold reaches an accuracy of {target:g} on held-out cells (the best lower bound is {best:.2f}): "
+    said += "the model gives probabilities, but no label. Train with a lower target_accuracy, or on more samples."
+    return [said]
+
+
+def _ranked() -> str:
+    return (
+        "The base of the logarithms is not recognised, so the model is on ranks within the cell and takes only such "
+        "data. Train on counts (layer=) if there are any."
+    )

@@ -1,0 +1,83 @@
+"""Weighted sums of values against numpy, and compiled against plain Python."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from tamannot.kernels._linear import add_gene_sums, to_log, weighted_sums
+from tamannot.kernels._pack import pack_arms
+
+COLUMNS = [np.array([3, 0, 7]), np.array([], np.int64), np.array([7, 11, 7])]
+WEIGHTS = [np.array([1.0, -0.5, 2.0]), np.array([]), np.array([0.1, 1.0, -3.0])]
+
+
+@pytest.fixture
+def matrix():
+    dense = np.random.default_rng(0).poisson(0.8, (9, 12)).astype(float)
+    dense[4] = 0
+    return sp.csr_matrix(dense)
+
+
+def log_of(matrix, function=to_log):
+    values = matrix.data.copy()
+    function(values, matrix.indptr, 1e4)
+    return values
+
+
+def sums_of(matrix, function=weighted_sums):
+    packed, out = pack_arms(COLUMNS, [WEIGHTS], 12), np.full((9, 3), np.nan, np.float32)
+    lists = (packed.gene_ptr, packed.arm_of, packed.weight_of[0])
+    function(matrix.data, matrix.indices, matrix.indptr, *lists, np.array([0.0, 2.5, -1.0]), out)
+    return out
+
+
+def gene_sums_of(matrix, function=add_gene_sums):
+    total, squares = np.ones(12), np.zeros(12)
+    function(matrix.data, matrix.indices, total, squares)
+    return total, squares
+
+
+def test_logarithms_are_those_of_ten_thousand_a_cell(matrix):
+    total = np.maximum(matrix.sum(axis=1), 1)
+    got = sp.csr_matrix((log_of(matrix), matrix.indices, matrix.indptr), shape=matrix.shape).toarray()
+    np.testing.assert_allclose(got, np.log1p(matrix.toarray() * 1e4 / np.asarray(total)), rtol=1e-12)
+
+
+def test_a_cell_of_stored_zeros_stays_zero():
+    values = np.zeros(3)
+    to_log(values, np.array([0, 3]), 1e4)
+    assert not values.any()
+
+
+def test_weighted_sums_are_products_plus_the_constant(matrix):
+    dense = matrix.toarray()
+    expected = [dense[:, c] @ w + k for c, w, k in zip(COLUMNS, WEIGHTS, [0.0, 2.5, -1.0], strict=True)]
+    np.testing.assert_allclose(sums_of(matrix), np.stack(expected, axis=1), rtol=1e-6, atol=1e-6)
+
+
+def test_gene_sums_are_added_to_what_is_there(matrix):
+    total, squares = gene_sums_of(matrix)
+    np.testing.assert_allclose(total, matrix.toarray().sum(axis=0) + 1)
+    np.testing.assert_allclose(squares, (matrix.toarray() ** 2).sum(axis=0))
+
+
+def test_gene_sums_are_added_row_by_row():
+    dense = np.random.default_rng(0).random((50, 3)) * [1e-8, 1.0, 1e8]
+    by_row = [0.0, 0.0, 0.0]
+    for row in dense:
+        by_row = [s + v for s, v in zip(by_row, row, strict=True)]
+    matrix, total = sp.csr_matrix(dense), np.zeros(3)
+    add_gene_sums(matrix.data, matrix.indices, total, np.zeros(3))
+    assert total.tolist() == by_row
+
+
+@pytest.mark.parametrize(("call", "kernel"), [(sums_of, weighted_sums), (gene_sums_of, add_gene_sums)])
+def test_compiled_equals_plain_python(matrix, call, kernel):
+    compiled, plain = call(matrix), call(matrix, kernel.py_func)
+    assert np.asarray(compiled).tobytes() == np.asarray(plain).tobytes()
+
+
+def test_logarithms_compiled_equal_plain_python_but_for_the_last_bits(matrix):
+    np.testing.assert_allclose(log_of(matrix), log_of(matrix, to_log.py_func), rtol=1e-15)
