@@ -250,6 +250,7 @@ def test_the_fewest_genes_are_those_of_the_signatures():
     assert tam.datasets.simulate(5, n_samples=1, n_unknown_cells=2, n_genes=n_genes).shape == (7, n_genes)
 
 
+@pytest.mark.slow
 def test_annotate_finds_the_macrophages(annotated_tissue):
     truth = annotated_tissue.obs["truth_compartment"]
     called = annotated_tissue.obs["tam_compartment"] == "macrophage"
@@ -257,32 +258,38 @@ def test_annotate_finds_the_macrophages(annotated_tissue):
     assert called[~truth.isin(["macrophage", "noise"])].mean() <= 0.01
 
 
+@pytest.mark.slow
 def test_annotate_finds_the_states(annotated_macrophages):
     assert np.mean(dominant_recall(annotated_macrophages, "state", STATES)) >= 0.85
 
 
 # The programs' null is matched to the expression of all cells: among glia, every macrophage has the genes
 # that macrophages have, and few are left to learn from that surely lack a state.
+@pytest.mark.slow
 def test_annotate_finds_the_states_in_whole_tissue(annotated_tissue):
     assert np.mean(dominant_recall(annotated_tissue, "state", STATES)) >= 0.85
 
 
+@pytest.mark.slow
 def test_macrophages_without_a_program_get_no_state_in_whole_tissue(annotated_tissue):
     kind = annotated_tissue.obs["truth_compartment"]
     free = (kind == "macrophage") & (annotated_tissue.obsm["truth_usage"][STATES] < 0.1).all(axis=1)
     assert annotated_tissue.obs.loc[free, "tam_state"].isin(STATES).mean() <= 0.05
 
 
+@pytest.mark.slow
 def test_annotate_finds_the_origins(annotated_macrophages):
     assert np.mean(dominant_recall(annotated_macrophages, "origin", ORIGINS)) >= 0.8
 
 
+@pytest.mark.slow
 def test_macrophages_without_a_program_get_no_state(annotated_macrophages):
     free = (annotated_macrophages.obsm["truth_usage"][STATES] < 0.1).all(axis=1)
     assert annotated_macrophages.obs.loc[free, "tam_state"].isin(STATES).mean() <= 0.05
 
 
 @pytest.mark.parametrize("kind", ["t_nk", "unknown", "noise"])
+@pytest.mark.slow
 def test_cells_that_are_no_macrophages_get_no_state(annotated_tissue, kind):
     state = annotated_tissue.obs.loc[annotated_tissue.obs["truth_compartment"] == kind, "tam_state"]
     assert (~state.isin(["unassigned", "not_macrophage"])).mean() <= 0.01

@@ -112,6 +112,7 @@ def glioma():
     return adata
 
 
+@pytest.mark.slow
 def test_states_of_glioma_macrophages_are_found(glioma):
     truth = glioma.obs["truth_state"].astype(str).to_numpy()
     here = (glioma.obs["truth_compartment"] == "macrophage").to_numpy() & (truth != "unclear")
@@ -124,6 +125,7 @@ def test_states_of_glioma_macrophages_are_found(glioma):
     assert f1_score(truth[known], call[known], labels=STATES, average="macro") >= 0.85
 
 
+@pytest.mark.slow
 def test_the_record_says_what_was_learned(glioma):
     record = glioma.uns["tamannot"]["tam"]
     assert record["model"]["state"].startswith("anchored self-training")
@@ -131,6 +133,7 @@ def test_the_record_says_what_was_learned(glioma):
     assert 0.5 <= record["learned"]["state"]["present_at"] <= 1
 
 
+@pytest.mark.slow
 def test_permuting_cells_moves_no_label(glioma):
     order = np.random.default_rng(0).permutation(glioma.n_obs)
     shuffled = ad.AnnData(glioma.X[order], obs=glioma.obs.iloc[order, :0], var=glioma.var)

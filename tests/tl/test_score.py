@@ -431,6 +431,7 @@ def _first_call(script: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_the_first_call_makes_a_cache_that_is_not_there_and_does_without_one_that_cannot_be(example, tmp_path):
     expected = float(table(example, tam.load_signature("m1"))["m1"].astype(float).sum()).hex()
     absent = tmp_path / "not" / "there"
@@ -441,6 +442,7 @@ def test_the_first_call_makes_a_cache_that_is_not_there_and_does_without_one_tha
     assert _first_call(_FIRST_CALL, NUMBA_CACHE_DIR=cannot_be, HOME=cannot_be) == expected
 
 
+@pytest.mark.slow
 def test_the_first_call_works_where_nothing_can_be_written():
     assert _first_call(_NOTHING_CAN_BE_WRITTEN + _FIRST_CALL)
 
