@@ -8,8 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.kernels._njit import njit
+from tamannot.kernels._ranks import longest_row
 
 Array = NDArray[Any]
+
+# Counts below this have a table of their logarithms.
+_KNOWN = 64
 
 
 @njit
@@ -25,11 +29,45 @@ def to_log(values: Array, indptr: Array, target: float) -> None:
 
 
 @njit
-def add_gene_sums(values: Array, indices: Array, total: Array, squares: Array) -> None:
-    """Add each value, and its square, to those of its gene, in the order of rows."""
-    for j in range(values.size):
-        total[indices[j]] += values[j]
-        squares[indices[j]] += values[j] * values[j]
+def scaled(row: Array, target: float, out: Array) -> None:
+    """Write a row's values, as ``log1p(target * count / sum)`` if there is a target.
+
+    Counts are few different numbers: the logarithm of each is taken once a row.
+    """
+    total = 0.0
+    if target > 0.0:
+        for v in row:
+            total += v
+    if total <= 0.0:
+        for j in range(row.size):
+            out[j] = row[j]
+        return
+    known = np.full(_KNOWN, -1.0)
+    for j in range(row.size):
+        v = np.float64(row[j])
+        whole = np.int64(v) if v < _KNOWN else np.int64(0)
+        if np.float64(whole) != v:
+            out[j] = np.log1p(v * target / total)
+            continue
+        if known[whole] < 0.0:
+            known[whole] = np.log1p(v * target / total)
+        out[j] = known[whole]
+
+
+@njit
+def add_gene_sums(
+    values: Array, indices: Array, indptr: Array, target: float, first: int, last: int, sums: Array
+) -> None:
+    """Add the values of genes ``first`` to ``last``, and their squares, to ``sums[gene]``, in the order of rows."""
+    out = np.empty(longest_row(indptr))
+    for i in range(indptr.size - 1):
+        row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
+        scaled(row, target, out)
+        for j in range(row.size):
+            gene = genes[j]
+            if first <= gene < last:
+                sums[gene, 0] += out[j]
+                sums[gene, 1] += out[j] * out[j]
 
 
 @njit
@@ -37,6 +75,8 @@ def weighted_sums(
     values: Array,
     indices: Array,
     indptr: Array,
+    target: float,
+    used: Array,
     gene_ptr: Array,
     set_of: Array,
     weight_of: Array,
@@ -49,6 +89,10 @@ def weighted_sums(
     ----------
     values, indices, indptr
         The rows.
+    target
+        Counts are brought to ``log1p(target * count / sum of the cell)``; 0 leaves the values as they are.
+    used
+        Whether a gene is in any set, uint8.
     gene_ptr, set_of, weight_of
         The sets a gene belongs to: entries ``gene_ptr[g]`` to ``gene_ptr[g + 1]``.
     constant
@@ -56,13 +100,20 @@ def weighted_sums(
     out
         Output, shape ``(n_cells, n_sets)``.
     """
-    sums = np.empty(constant.size)
+    longest = longest_row(indptr)
+    sums, work, member = np.empty(constant.size), np.empty(longest), np.empty(longest + 1, np.int64)
     for i in range(indptr.size - 1):
         sums[:] = constant
-        for j in range(indptr[i], indptr[i + 1]):
-            gene = indices[j]
+        row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
+        scaled(row, target, work)
+        n = 0  # few genes are in a set; to find them first needs no branch
+        for j in range(row.size):
+            member[n] = j
+            n += used[np.uint32(genes[j])]
+        for j in member[:n]:
+            gene = np.uint32(genes[j])
             for k in range(gene_ptr[gene], gene_ptr[gene + 1]):
-                sums[set_of[k]] += weight_of[k] * values[j]
+                sums[set_of[k]] += weight_of[k] * work[j]
         for s in range(constant.size):
             out[i, s] = sums[s]
 

@@ -39,6 +39,12 @@ class RowBlock:
         """The values, if non-negative, as unsigned integers of the same order."""
         return order_bits(self.values)
 
+    @property
+    def numbers(self) -> NDArray[np.floating[Any]]:
+        """The values as floats of 32 or 64 bits, without a copy if they are such."""
+        plain = self.values.dtype.kind == "f" and self.values.dtype.itemsize in _WIDTHS and self.values.dtype.isnative
+        return self.values if plain else self.values.astype(np.float64)
+
 
 class RowSource(Protocol):
     """A matrix of ``n_obs`` cells by ``n_vars`` genes that gives out blocks of rows, to several threads at once."""

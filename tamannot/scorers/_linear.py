@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import repeat
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import scipy.stats
 from numpy.typing import NDArray
 
 from tamannot._progress import Tick, no_tick
 from tamannot.errors import ParameterError
 from tamannot.kernels._linear import add_gene_sums, to_log, weighted_sums
 from tamannot.kernels._pack import pack_arms
-from tamannot.kernels._rows import RowBlock, RowSource
+from tamannot.kernels._rows import RowSource
 from tamannot.kernels._threads import over_rows
 from tamannot.scorers._engine import Scores
 from tamannot.scorers._plan import Part, Plan
@@ -28,6 +32,11 @@ class GeneStatistics:
 
     mean: Array
     sd: Array
+
+    @cached_property
+    def rank(self) -> Array:
+        """Rank of each gene's mean, from 1; equal means share the lowest."""
+        return np.asarray(scipy.stats.rankdata(self.mean, method="min"))
 
 
 @dataclass(frozen=True)
@@ -95,18 +104,18 @@ def score_linear(
     tick
         Told the rows done.
     """
-    take = _Values(rows, target=_target(method.scale, kind))
-    genes = _statistics(take, tick) if method.looks_at_cells else None
+    target = _target(method.scale, kind)
+    genes = _statistics(rows, target, threads, tick) if method.looks_at_cells else None
     made = [method.combination(part, genes) for part in plan.parts]
     packed = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)
-    constant = np.array([c.constant for c in made], float)
+    used, constant = packed.used, np.array([c.constant for c in made], float)
     parts = np.empty((rows.shape[0], len(made)), np.float32)
 
     def work(start: int, stop: int) -> None:
-        values, block = take(start, stop)
+        block = rows.block(start, stop)
         weighted_sums(
-            *(values, block.indices, block.indptr),
-            *(packed.gene_ptr, packed.arm_of, packed.weight_of[0], constant, parts[start:stop]),
+            *(block.numbers, block.indices, block.indptr, target),
+            *(used, packed.gene_ptr, packed.arm_of, packed.weight_of[0], constant, parts[start:stop]),
         )
         tick(stop - start)
 
@@ -116,7 +125,10 @@ def score_linear(
 
 def expression(rows: RowSource, scale: Scale, kind: str, start: int, stop: int) -> Array:
     """Return some rows as a dense table, cells by genes, on the scale that a method wants."""
-    values, block = _Values(rows, target=_target(scale, kind))(start, stop)
+    block, target = rows.block(start, stop), _target(scale, kind)
+    values = block.numbers.astype(np.float64)
+    if target:
+        to_log(values, block.indptr, target)
     dense = np.zeros((stop - start, rows.shape[1]))
     dense[np.repeat(np.arange(stop - start), np.diff(block.indptr)), block.indices] = values
     return dense
@@ -126,35 +138,24 @@ def _target(scale: Scale, kind: str) -> float:
     return TARGET if scale == "log" and kind in ("counts", "linear") else 0.0
 
 
-class _Values:
-    """Blocks of rows as float64, on the scale that the method wants."""
-
-    def __init__(self, rows: RowSource, target: float) -> None:
-        self.rows, self.target = rows, target
-
-    def __call__(self, start: int, stop: int) -> tuple[Array, RowBlock]:
-        block = self.rows.block(start, stop)
-        values = block.values.astype(np.float64)
-        if self.target:
-            to_log(values, block.indptr, self.target)
-        return values, block
-
-
-def _statistics(take: _Values, tick: Tick) -> GeneStatistics:
+def _statistics(rows: RowSource, target: float, threads: int, tick: Tick) -> GeneStatistics:
     """Return mean and standard deviation of each gene, added up row by row in their order.
 
-    One thread, so that the sums are those that scanpy makes, to the last bit: its bins of control genes
-    hang on the order of means.
+    Threads share the genes, not the rows, so that the sums are those that scanpy makes, to the last bit:
+    its bins of control genes hang on the order of means.
     """
-    n_obs, n_vars = take.rows.shape
-    total, squares = np.zeros(n_vars), np.zeros(n_vars)
-    for start in range(0, n_obs, take.rows.step):
-        stop = min(start + take.rows.step, n_obs)
-        values, block = take(start, stop)
-        add_gene_sums(values, block.indices, total, squares)
-        tick(stop - start)
-    mean = total / max(n_obs, 1)
-    return GeneStatistics(mean, np.sqrt(np.maximum(squares / max(n_obs, 1) - mean**2, 0.0)))
+    n_obs, n_vars = rows.shape
+    sums = np.zeros((n_vars, 2))
+    ends = [n_vars * t // threads for t in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, n_obs, rows.step):
+            stop = min(start + rows.step, n_obs)
+            block = rows.block(start, stop)
+            add = partial(add_gene_sums, block.numbers, block.indices, block.indptr, target)
+            list(pool.map(add, ends[:-1], ends[1:], repeat(sums)))
+            tick(stop - start)
+    mean, squares = sums[:, 0] / max(n_obs, 1), sums[:, 1] / max(n_obs, 1)
+    return GeneStatistics(mean, np.sqrt(np.maximum(squares - mean**2, 0.0)))
 
 
 def _outputs(plan: Plan, parts: Array) -> Array:

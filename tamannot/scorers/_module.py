@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import scipy.stats
 from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError, SignatureFormatError
@@ -111,7 +110,7 @@ class ModuleScore:
         SignatureFormatError
             Every control is a gene of the signature.
         """
-        bins = np.empty(0) if genes is None else self._bins(genes.mean)
+        bins = np.empty(0) if genes is None else self._bins(genes)
         sides = [self._side(part, arm, bins) for arm in (part.up, part.down) if arm.columns.size]
         signs = [s for s, arm in ((1.0, part.up), (-1.0, part.down)) if arm.columns.size]
         columns = [c for side in sides for c in (side[0], side[2])]
@@ -120,10 +119,10 @@ class ModuleScore:
             np.concatenate([np.empty(0, np.int64), *columns]).astype(np.int64), np.concatenate([np.empty(0), *weights])
         )
 
-    def _bins(self, mean: Array) -> Array:
+    def _bins(self, genes: GeneStatistics) -> Array:
         """Return the bin of each gene, scanpy's: the rank of its mean, cut into parts of equal length."""
-        n_items = int(np.round(mean.size / (self.n_bins - 1)))
-        return np.asarray(scipy.stats.rankdata(mean, method="min") // n_items)
+        n_items = int(np.round(genes.mean.size / (self.n_bins - 1)))
+        return np.asarray(genes.rank // n_items)
 
     def _side(self, part: Part, arm: Arm, bins: Array) -> tuple[Array, Array, Array, Array]:
         weights = arm.weights if self.weights == "use" else np.ones_like(arm.weights)

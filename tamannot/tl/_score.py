@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -245,21 +245,22 @@ def _bins(
         return dict.fromkeys(methods)
     if asked.null_reference is not None:
         reference, ids = asked.null_reference, data.index.ids
-        return {key: _aligned(reference, key, ids, how.name) for key, how in methods.items()}
+        return {key: _aligned(reference, key, ids, how) for key, how in methods.items()}
     progress("expression bins", data.rows.shape[0])
     ranked = [m for m in methods.values() if isinstance(m, UCell | AUCell)]
     found = depths_by_method(data.rows, ranked, threads=settings.n_threads(), tick=progress.tick)
     return {key: null_bins(depth) for key, depth in zip(methods, found, strict=True)}
 
 
-def _aligned(reference: AnnData, key: str, ids: list[str], method: str) -> NullBins:
+def _aligned(reference: AnnData, key: str, ids: list[str], method: Method) -> NullBins:
     record = slots.read_provenance(reference, key)
     known: dict[str, Any] = record.get("null_reference", {})
     if not known:
         msg = f"null_reference has scores under '{key}', but without a null. Score it with null='matched' first."
         raise ParameterError(msg)
-    if record["method"]["name"] != method:
-        msg = f"null_reference was scored with {record['method']['name']}, not {method}. Score it with the same method."
+    ours, theirs = (_ranking(how) for how in ({"name": method.name, **asdict(method)}, record["method"]))
+    if ours != theirs:
+        msg = f"null_reference was scored with {theirs}, not {ours}. Score it with the same method."
         raise ParameterError(msg)
     bins = pd.Series(np.asarray(known["bin"], np.int32), index=np.asarray(known["gene_ids"]).astype(str))
     bins = bins[~bins.index.duplicated()].reindex(ids)
@@ -268,6 +269,12 @@ def _aligned(reference: AnnData, key: str, ids: list[str], method: str) -> NullB
         raise ParameterError(msg)
     # A gene the reference never saw is taken as one that it hardly expresses.
     return NullBins(bins.fillna(max(known["bin"])).to_numpy(np.int32))
+
+
+def _ranking(method: Mapping[str, Any]) -> str:
+    """Say what of a method decides how deep a gene ranks, and thus its bin."""
+    told = {name: method[name] for name in ("variant", "max_rank", "top") if name in method}
+    return f"{method['name']}({', '.join(f'{name}={value}' for name, value in told.items())})"
 
 
 def _scores(

@@ -275,11 +275,21 @@ def test_a_null_is_for_ranks_only(example, plain, name):
 def test_null_reference_of_another_method_is_refused(example, plain):
     reference = example.copy()
     tam.tl.score(reference, plain, method="aucell", null="matched", min_coverage=0)
-    with pytest.raises(ParameterError, match=r"scored with aucell, not ucell\."):
+    with pytest.raises(ParameterError, match=r"scored with aucell\(.*\), not ucell\(.*\)\."):
         tam.tl.score(example, plain, null="matched", null_reference=reference)
     with pytest.raises(ResultNotFoundError, match="No results under the key 'u'"):
         tam.tl.score(example, plain, method={"u": "ucell"}, null="matched", null_reference=reference)
     assert not example.obsm
+
+
+def test_null_reference_of_another_rank_cap_is_refused(example, plain, tmp_path):
+    tam.tl.score(example, plain, method=tam.UCell(max_rank=800), null="matched", min_coverage=0)
+    example.write_h5ad(tmp_path / "reference.h5ad")
+    reference = ad.read_h5ad(tmp_path / "reference.h5ad")
+    with pytest.raises(ParameterError, match=r"scored with ucell\(.*max_rank=800\), not ucell\(.*max_rank=1500\)"):
+        tam.tl.score(example, plain, null="matched", null_reference=reference)
+    same = tam.UCell(max_rank=800)
+    tam.tl.score(example, plain, method=same, null="matched", null_reference=reference, min_coverage=0)
 
 
 class TestSignedValues:
