@@ -2,10 +2,6 @@
 
 from tamannot.scorers._aucell import AUCell
 from tamannot.scorers._engine import (
-    NullBins,
-    NullScores,
-    Run,
-    Scores,
     depths_by_method,
     gene_depths,
     null_bins,
@@ -17,9 +13,11 @@ from tamannot.scorers._linear import LinearMethod, score_linear
 from tamannot.scorers._mean import WeightedMean
 from tamannot.scorers._methods import Method, method_of
 from tamannot.scorers._module import ModuleScore
+from tamannot.scorers._packed import Scorer
 from tamannot.scorers._plan import Part, Plan, make_plan
 from tamannot.scorers._ranked import RankMethod
 from tamannot.scorers._reference import reference_bins
+from tamannot.scorers._results import NullBins, NullScores, Run, Scores
 from tamannot.scorers._ucell import UCell
 
 __all__ = [
@@ -36,6 +34,7 @@ __all__ = [
     "Plan",
     "RankMethod",
     "Run",
+    "Scorer",
     "Scores",
     "UCell",
     "WeightedMean",

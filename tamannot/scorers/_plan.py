@@ -83,6 +83,19 @@ class Plan:
         """How much of each output is in the data."""
         return tuple(self._coverage(o) for o in range(len(self.outputs)))
 
+    def only(self, ids: Sequence[str]) -> tuple[Plan, list[int]]:
+        """Return the plan of some outputs, and which of the parts are its parts."""
+        outputs = [self.ids.index(i) for i in ids]
+        kept = sorted({p for o in outputs for p in self.parts_of[o]})
+        some = Plan(
+            parts=tuple(self.parts[p] for p in kept),
+            outputs=tuple(self.outputs[o] for o in outputs),
+            parts_of=tuple(tuple(kept.index(p) for p in self.parts_of[o]) for o in outputs),
+            digests=tuple(self.digests[o] for o in outputs),
+            n_vars=self.n_vars,
+        )
+        return some, kept
+
     def _coverage(self, output: int) -> Coverage:
         arms = [arm for p in self.parts_of[output] for arm in (self.parts[p].up, self.parts[p].down)]
         present = {c for arm in arms for c in arm.columns.tolist()}

@@ -10,7 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from tamannot.scorers._engine import NullBins, null_bins
+from tamannot.scorers._engine import null_bins
+from tamannot.scorers._results import NullBins
 
 NAME = "559 human cells, the example of the celltypist package"
 
