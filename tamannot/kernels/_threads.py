@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _LIMITS = ("TAMANNOT_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -32,3 +36,27 @@ def over_rows(work: Callable[[int, int], None], n_rows: int, *, threads: int, st
         return
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, starts, stops))
+
+
+def in_order(work: Callable[[int, int], T], n_rows: int, *, threads: int, step: int) -> Iterator[T]:
+    """Give out ``work(start, stop)`` of consecutive blocks of ``step`` rows, in their order.
+
+    Only a few results are ahead of whoever takes them, so that memory stays bounded.
+    """
+    spans = [(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+    if threads == 1 or len(spans) < 2:
+        for start, stop in spans:
+            yield work(start, stop)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[T]] = deque()
+        try:
+            for start, stop in spans:
+                waiting.append(pool.submit(work, start, stop))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -11,10 +11,10 @@ from tamannot.models._gate import call_compartment, given_compartment, mixed_lin
 from tamannot.models._mixtures import SOURCE
 from tamannot.models._model import MIN_COVERAGE, STATUSES, Classifier, Prediction, predict_rows
 from tamannot.models._origin import CLASSES as ORIGINS
-from tamannot.models._origin import call_origin, looks_like_brain, origin_among_macrophages
-from tamannot.models._pool import FOLDS, folds, lottery
-from tamannot.models._question import Amounts, Question, Sure, ask, learn
-from tamannot.models._rescue import learn_macrophages, rescued
+from tamannot.models._origin import call_origin, looks_like_brain, mostly_microglia, origin_among_macrophages
+from tamannot.models._pool import FOLDS, TARGET, draw_pool, folds, lottery, sample_folds
+from tamannot.models._question import Amounts, Asker, Question, Sure, learn
+from tamannot.models._rescue import are_exceptions, learn_macrophages, rescued
 from tamannot.models._scale import find_scale
 from tamannot.models._state import STATES, TRANSITIONAL, call_state, dual_program, programs, rule_signatures
 from tamannot.models._train import Learned, check_classes, learn_labels
@@ -30,16 +30,18 @@ __all__ = [
     "SOURCE",
     "STATES",
     "STATUSES",
+    "TARGET",
     "TRANSITIONAL",
     "UNASSIGNED",
     "Amounts",
+    "Asker",
     "Call",
     "Classifier",
     "Learned",
     "Prediction",
     "Question",
     "Sure",
-    "ask",
+    "are_exceptions",
     "call_compartment",
     "call_origin",
     "call_origins",
@@ -47,6 +49,7 @@ __all__ = [
     "call_states",
     "check_classes",
     "check_model_target",
+    "draw_pool",
     "dual_program",
     "find_scale",
     "folds",
@@ -57,12 +60,14 @@ __all__ = [
     "looks_like_brain",
     "lottery",
     "mixed_lineage",
+    "mostly_microglia",
     "origin_among_macrophages",
     "predict_rows",
     "programs",
     "read_model",
     "rescued",
     "rule_signatures",
+    "sample_folds",
     "sure_origins",
     "sure_states",
     "write_model",

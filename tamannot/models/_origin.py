@@ -71,7 +71,14 @@ def call_origin(scores: NullScores, is_macrophage: Array, *, brain: bool) -> Cal
     return only_macrophages(Call(label, status, proba, CLASSES, proba.max(axis=1)), is_macrophage)
 
 
-def origin_among_macrophages(reference: NullScores, n_present: Sequence[int], rule: Call, is_macrophage: Array) -> Call:
+def mostly_microglia(reference: NullScores, is_macrophage: Array) -> bool:
+    """Say whether the macrophages, taken together, are microglia: their median lead against the reference cells."""
+    return bool(np.median(reference_lead(reference)[is_macrophage]) >= POPULATION_LEAD)
+
+
+def origin_among_macrophages(
+    reference: NullScores, n_present: Sequence[int], rule: Call, is_macrophage: Array, *, of_microglia: bool
+) -> Call:
     """Call origins in a sample of the brain that is macrophages only.
 
     Among macrophages alone the cells at hand are no reference for what sets macrophages apart: in a sample of
@@ -90,13 +97,14 @@ def origin_among_macrophages(reference: NullScores, n_present: Sequence[int], ru
         The call by the cells at hand; its border-associated cells stay.
     is_macrophage
         Which cells to call.
+    of_microglia
+        What `mostly_microglia` said of the sample.
     """
     z = np.stack([reference.column("z", c) for c in CLASSES], axis=1).astype(float)
     # Genes of macrophages are rare in blood, so that there is often no p: then the number of detected genes says.
     evident = evidence_p(reference, [reference.ids.index(c) for c in CLASSES], np.array(n_present)) < _REFERENCE_P
     ahead = reference_lead(reference)
     border = rule.label == BORDER
-    of_microglia = np.median(ahead[is_macrophage]) >= POPULATION_LEAD
     microglia = evident[:, 0] & (ahead >= REFERENCE_LEAD) & ~border & of_microglia
     monocyte = evident[:, 1] & ~border & (not of_microglia)
     label, status = rule.label.copy(), rule.status.copy()

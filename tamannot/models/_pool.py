@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,17 +26,26 @@ def lottery(names: Sequence[str], rng: int) -> Array:
     return np.array([int.from_bytes(d, "little") / 2.0**64 for d in digests])
 
 
-def folds(ticket: Array, sample: Sequence[str] | None) -> Array:
-    """Return the fold of each cell: samples stay together if there are enough of them, else the lottery says."""
-    if sample is not None:
-        names, number = np.unique(np.asarray(sample, str), return_inverse=True)
-        if names.size >= FOLDS:
-            order = np.argsort(-np.bincount(number), kind="stable")
-            rank = np.empty(names.size, np.int64)
-            rank[order] = np.arange(names.size)
-            return np.asarray(rank[number] % FOLDS)
+def sample_folds(sample: Sequence[str] | None) -> dict[str, int]:
+    """Return the fold of each sample, so that samples stay together; empty if there are too few of them."""
+    if sample is None:
+        return {}
+    names, number = np.unique(np.asarray(sample, str), return_inverse=True)
+    if names.size < FOLDS:
+        return {}
+    largest_first = np.argsort(-np.bincount(number), kind="stable")
+    return {str(names[n]): int(rank % FOLDS) for rank, n in enumerate(largest_first)}
+
+
+def folds(ticket: Array, sample: Sequence[str] | None, of_sample: Mapping[str, int]) -> Array:
+    """Return the fold of each cell: its sample's, or where there is none what the lottery says."""
     # From the low digits: the high ones decide who is drawn.
-    return np.asarray((ticket * 2**40).astype(np.int64) % FOLDS)
+    drawn = np.asarray((ticket * 2**40).astype(np.int64) % FOLDS)
+    if sample is None or not of_sample:
+        return drawn
+    names, number = np.unique(np.asarray(sample, str), return_inverse=True)
+    known = np.array([of_sample.get(str(n), -1) for n in names], np.int64)[number]
+    return np.where(known >= 0, known, drawn)
 
 
 def at_most(cells: Array, n: int, ticket: Array) -> Array:

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 
-from tamannot._progress import Tick, no_tick
-from tamannot.kernels._linear import fold_sums, to_log
+from tamannot.kernels._linear import fold_sums
 from tamannot.kernels._rows import RowSource
-from tamannot.kernels._threads import over_rows
 from tamannot.models._call import Array
 from tamannot.models._heads import Anchors, Head, amounts, train_head
 from tamannot.models._mixtures import Sigmoid, fit_sigmoid, mix, threshold_for
-from tamannot.models._pool import FOLDS, TARGET, Pool, at_most, choose_features, draw_pool
+from tamannot.models._pool import FOLDS, Pool, at_most, choose_features, draw_pool
 
 _POSITIVES, _NEGATIVES, _BACKGROUND = 800, 1600, 800
 # Pseudo-cells of each head and of each pair.
@@ -258,26 +256,28 @@ class Amounts:
         return np.asarray(self.amount[:, self.names.index(name)])
 
 
-def ask(question: Question, rows: RowSource, kind: str, fold: Array, *, threads: int, tick: Tick = no_tick) -> Amounts:
-    """Return the amounts of the heads in every cell, each by the fold that did not see it."""
-    names = tuple(question.heads)
-    heads = list(question.heads.values())
-    n_obs, n_vars = rows.shape
-    place = np.full(n_vars, -1, np.int64)
-    place[question.columns] = np.arange(question.columns.size)
-    weights = np.ascontiguousarray(np.stack([h.weights for h in heads], axis=2))
-    intercepts = np.stack([h.intercepts for h in heads], axis=1)
-    out = np.empty((n_obs, len(heads)))
+class Asker:
+    """A question made ready to be put to blocks of rows."""
 
-    def work(start: int, stop: int) -> None:
-        block, mine = rows.block(start, stop), fold[start:stop]
-        values = block.values.astype(np.float64)
-        if kind != "log":
-            to_log(values, block.indptr, TARGET)
-        norm = np.empty(stop - start)
-        fold_sums(values, block.indices, block.indptr, place, weights, mine, out[start:stop], norm)
-        out[start:stop] += intercepts[mine]
-        tick(stop - start)
+    def __init__(self, question: Question, n_vars: int) -> None:
+        self._heads = dict(question.heads)
+        self._place = np.full(n_vars, -1, np.int64)
+        self._place[question.columns] = np.arange(question.columns.size)
+        self._weights = np.ascontiguousarray(np.stack([h.weights for h in self._heads.values()], axis=2))
+        self._intercepts = np.stack([h.intercepts for h in self._heads.values()], axis=1)
 
-    over_rows(work, n_obs, threads=threads, step=rows.step)
-    return Amounts(names, np.stack([h.amount(out[:, i]) for i, h in enumerate(heads)], axis=1))
+    def ask(self, expression: Array, indices: Array, indptr: Array, fold: Array) -> Amounts:
+        """Return the amounts of the heads in every cell, each by the fold that did not see it.
+
+        Parameters
+        ----------
+        expression, indices, indptr
+            The rows; values as logarithms, float64.
+        fold
+            Fold of each cell.
+        """
+        sums, norm = np.empty((fold.size, len(self._heads))), np.empty(fold.size)
+        fold_sums(expression, indices, indptr, self._place, self._weights, fold, sums, norm)
+        sums += self._intercepts[fold]
+        amount = np.stack([h.amount(sums[:, i]) for i, h in enumerate(self._heads.values())], axis=1)
+        return Amounts(tuple(self._heads), amount)

@@ -95,11 +95,18 @@ def rescued(question: Question, amount: Array, call: Call, ids: Sequence[str]) -
     probability = question.present(amount)
     kin = np.isin(call.label, _KIN) & (call.proba[:, list(ids).index(MACROPHAGE)] > 0)
     found = (probability >= question.present_at) & (((call.label == UNASSIGNED) & (call.status == LOW_SIGNAL)) | kin)
-    if found.sum() > _EXCEPTIONS * (call.label == MACROPHAGE).sum():
-        return call  # that many are no drop-outs: the head has found a kindred cell type
     label, status, proba = call.label.copy(), call.status.copy(), call.proba.copy()
     label[found], status[found] = MACROPHAGE, ASSIGNED
     place = list(ids).index(MACROPHAGE)
     proba[found] *= (1 - probability[found])[:, None]
     proba[found, place] = probability[found]
     return replace(call, label=label, status=status, proba=proba, prob=proba.max(axis=1).astype(np.float32))
+
+
+def are_exceptions(call: Call, rule: Call) -> bool:
+    """Say whether the rescued are few beside those the panel finds.
+
+    If they are many they are no drop-outs: the head has found a kindred cell type.
+    """
+    before = (rule.label == MACROPHAGE).sum()
+    return bool((call.label == MACROPHAGE).sum() - before <= _EXCEPTIONS * before)

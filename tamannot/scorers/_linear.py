@@ -18,8 +18,8 @@ from tamannot.kernels._linear import add_gene_sums, to_log, weighted_sums
 from tamannot.kernels._pack import pack_arms
 from tamannot.kernels._rows import RowSource
 from tamannot.kernels._threads import over_rows
-from tamannot.scorers._results import Scores
 from tamannot.scorers._plan import Part, Plan
+from tamannot.scorers._results import Scores
 
 Array = NDArray[Any]
 Scale = Literal["log", "as_is"]

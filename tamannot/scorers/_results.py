@@ -49,6 +49,11 @@ class NullScores(Scores):
     expected: Array
     """How many genes of a matched random signature would be above zero in the cell."""
 
+    def rows(self, rows: slice) -> NullScores:
+        """Return the results of some cells."""
+        tables = (self.score, self.detected, self.z, self.p, self.expected)
+        return NullScores(self.ids, *(table[rows] for table in tables))
+
 
 @dataclass(frozen=True)
 class Run:

@@ -14,9 +14,9 @@ from tamannot._adata import Unpacked
 from tamannot._progress import Progress
 from tamannot._settings import settings
 from tamannot.errors import ParameterError, TamannotWarning
-from tamannot.pipeline import MACROPHAGE, PROGRAM_AXES, Annotation, Cells, Settings, annotate_rows
+from tamannot.pipeline import MACROPHAGE, PROGRAM_AXES, Annotation, Cells, Settings, Source, annotate_rows
 from tamannot.signature import Signature, SignatureSet, load_signatures
-from tamannot.tl._write import STEPS, write_annotation
+from tamannot.tl._write import STEPS, tissue_of, write_annotation
 
 __all__ = ["DEFAULT_ACCURACY", "STEPS", "CompartmentKey", "run"]
 
@@ -64,9 +64,8 @@ def run(
         target_accuracy=choices.get("target_accuracy", DEFAULT_ACCURACY),
         rng=choices.get("rng", 0),
     )
-    result = annotate_rows(
-        data.rows, data.kind, data.index, library, cells, how, threads=settings.n_threads(), report=own
-    )
+    source = Source(data.rows, data.kind, data.index, cells)
+    result = annotate_rows(source, library, how, threads=settings.n_threads(), report=own)
     said = _notes(data, result, choices)
     write_annotation(adata, key_added, data, result, steps=steps, choices=choices, notes=said)
     if report is None:
@@ -115,17 +114,21 @@ def _no_column(adata: AnnData, name: str) -> str:
 def _notes(data: Unpacked, result: Annotation, choices: Mapping[str, Any]) -> list[str]:
     """What a user should hear once, in one line each; it is kept in ``uns``, too."""
     notes = [data.note] if data.note else []
-    if choices.get("tissue", "auto") == "auto" and np.any(result.compartment.label == MACROPHAGE):
-        notes.append(f"Tissue taken as {result.tissue}: {result.tissue_reason}. tissue= overrides.")
+    if choices.get("tissue", "auto") == "auto" and np.any(result.calls.compartment.label == MACROPHAGE):
+        notes.append(
+            f"Tissue taken as {tissue_of(result.knowledge)}: {result.knowledge.tissue_reason}. tissue= overrides."
+        )
     asked = choices.get("target_accuracy", DEFAULT_ACCURACY)
-    ruled = [axis for axis in ("origin", "state") if axis not in result.learned]
+    ruled = [axis for axis in ("origin", "state") if axis not in result.knowledge.questions]
     if asked != DEFAULT_ACCURACY and ruled:
         notes.append(f"target_accuracy is not used for {' and '.join(ruled)}: the fixed rule is not calibrated.")
     notes += [
         f"No threshold reaches an accuracy of {asked:g} for {axis} on simulated mixtures: nothing is called by it."
-        for axis, learned in result.learned.items()
+        for axis, learned in result.knowledge.questions.items()
         if learned.winner_at is None and learned.winner is not None
     ]
-    if result.too_large:
-        notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(result.too_large)}.")
+    if result.panels.too_large:
+        notes.append(
+            f"More genes than the data have ranks for, so without a score: {', '.join(result.panels.too_large)}."
+        )
     return notes

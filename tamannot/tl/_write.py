@@ -14,8 +14,7 @@ from tamannot._adata import Unpacked
 from tamannot._provenance import describe_run
 from tamannot.models import NOT_MACROPHAGE, SOURCE, STATES, TRANSITIONAL, UNASSIGNED, Call, Question
 from tamannot.models._origin import CLASSES as ORIGINS
-from tamannot.pipeline import SUMMARIES, Annotation
-from tamannot.scorers import UCell
+from tamannot.pipeline import METHOD, SUMMARIES, Annotation, Knowledge
 from tamannot.scorers._reference import NAME as REFERENCE
 
 STEPS = ("compartment", "origin", "state", "ferroptosis")
@@ -55,7 +54,7 @@ def write_annotation(
     notes: Sequence[str],
 ) -> None:
     """Write the slots of the steps asked for, the tables of scores, and the record of the run."""
-    scores = result.scores
+    scores = result.calls.scores
     slots.write_tables(adata, key, scores.ids, {"score": scores.score, "z": scores.z, "p": scores.p})
     writers: dict[str, Callable[[AnnData, str, Annotation], None]] = {
         "compartment": _write_compartment,
@@ -69,32 +68,32 @@ def write_annotation(
 
 
 def _write_compartment(adata: AnnData, key: str, result: Annotation) -> None:
-    _write_call(adata, key, "compartment", result.compartment, [*result.compartment.classes, UNASSIGNED])
+    _write_call(adata, key, "compartment", result.calls.compartment, [*result.calls.compartment.classes, UNASSIGNED])
 
 
 def _write_origin(adata: AnnData, key: str, result: Annotation) -> None:
-    _write_call(adata, key, "origin", result.origin, list(ORIGIN_COLORS))
-    slots.write_obsm(adata, slots.slot(key, "origin_proba"), ORIGINS, result.origin.proba)
+    _write_call(adata, key, "origin", result.calls.origin, list(ORIGIN_COLORS))
+    slots.write_obsm(adata, slots.slot(key, "origin_proba"), ORIGINS, result.calls.origin.proba)
     slots.write_colors(adata, key, {"origin": list(ORIGIN_COLORS.values())})
 
 
 def _write_state(adata: AnnData, key: str, result: Annotation) -> None:
-    _write_call(adata, key, "state", result.state, list(STATE_COLORS))
+    _write_call(adata, key, "state", result.calls.state, list(STATE_COLORS))
     extra: dict[str, Any] = {
-        "programs": pd.Categorical(result.programs),
-        "mixed_lineage": result.mixed_lineage,
-        "dual_m1_m2": result.dual_m1_m2,
+        "programs": pd.Categorical(result.calls.programs),
+        "mixed_lineage": result.calls.mixed_lineage,
+        "dual_m1_m2": result.calls.dual_m1_m2,
     }
     slots.write_obs(adata, key, extra)
-    slots.write_obsm(adata, slots.slot(key, "state_proba"), STATES, result.state.proba)
+    slots.write_obsm(adata, slots.slot(key, "state_proba"), STATES, result.calls.state.proba)
     slots.write_colors(adata, key, {"state": list(STATE_COLORS.values())})
 
 
 def _write_ferroptosis(adata: AnnData, key: str, result: Annotation) -> None:
-    names = result.ferroptosis_programs
-    z = np.stack([result.scores.column("z", name) for name in names], axis=1)
+    names = ferroptosis_programs(result)
+    z = np.stack([result.calls.scores.column("z", name) for name in names], axis=1)
     slots.write_obsm(adata, slots.slot(key, "ferroptosis"), names, z)
-    slots.write_obs(adata, key, {name: result.scores.column("z", name) for name in SUMMARIES})
+    slots.write_obs(adata, key, {name: result.calls.scores.column("z", name) for name in SUMMARIES})
 
 
 def _write_call(adata: AnnData, key: str, name: str, call: Call, categories: list[str]) -> None:
@@ -107,10 +106,10 @@ def _write_call(adata: AnnData, key: str, name: str, call: Call, categories: lis
 
 
 def _record(data: Unpacked, result: Annotation, choices: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
-    record = describe_run(data, result.plan, UCell(), result.bins)
+    record = describe_run(data, result.panels.public, METHOD, result.knowledge.macrophages)
     record["model"] = {axis: _how_called(result, axis) for axis in ("compartment", "origin", "state")}
-    record["learned"] = {axis: _learned(question) for axis, question in result.learned.items()}
-    calibrated = [axis for axis in ("origin", "state") if axis in result.learned]
+    record["learned"] = {axis: _learned(question) for axis, question in result.knowledge.questions.items()}
+    calibrated = [axis for axis in ("origin", "state") if axis in result.knowledge.questions]
     record["calibration_source"] = (
         f"{SOURCE} ({', '.join(calibrated)})" if calibrated else "none: probabilities are a monotone reading of z or p"
     )
@@ -119,21 +118,25 @@ def _record(data: Unpacked, result: Annotation, choices: Mapping[str, Any], note
         "origin": "the cells at hand",
         "other_axes": "the macrophages at hand; all cells where there are fewer than 20",
     }
-    record["tissue"] = {"used": result.tissue, "reason": result.tissue_reason}
+    record["tissue"] = {"used": tissue_of(result.knowledge), "reason": result.knowledge.tissue_reason}
     record["parameters"] = {name: _storable(value) for name, value in choices.items() if value is not None}
     record["warnings"] = np.array(list(notes), dtype=object)
     record["counts"] = {
         name: {str(k): int(v) for k, v in pd.Series(call.label).value_counts().items()}
-        for name, call in (("compartment", result.compartment), ("origin", result.origin), ("state", result.state))
+        for name, call in (
+            ("compartment", result.calls.compartment),
+            ("origin", result.calls.origin),
+            ("state", result.calls.state),
+        )
     }
     record["ferroptosis"] = _ferroptosis_table(result)
     return record
 
 
 def _how_called(result: Annotation, axis: str) -> str:
-    if axis not in result.learned:
+    if axis not in result.knowledge.questions:
         return "fixed rule on z"
-    heads = ", ".join(result.learned[axis].heads)
+    heads = ", ".join(result.knowledge.questions[axis].heads)
     rule = "fixed rule on z, and " if axis == "compartment" else ""
     return f"{rule}anchored self-training: {heads}"
 
@@ -149,6 +152,16 @@ def _learned(question: Question) -> dict[str, Any]:
     }
 
 
+def tissue_of(knowledge: Knowledge) -> str:
+    """Return the word for the tissue."""
+    return "brain" if knowledge.brain else "other"
+
+
+def ferroptosis_programs(result: Annotation) -> list[str]:
+    """Return the ids of the ferroptosis programs, without the summaries."""
+    return [i for i in result.panels.ids("ferroptosis") if i not in SUMMARIES]
+
+
 def _storable(value: Any) -> Any:
     if isinstance(value, tuple):  # compartment_key with its mapping
         return {"column": value[0], "names": np.array([f"{k}={v}" for k, v in value[1].items()], dtype=object)}
@@ -156,14 +169,14 @@ def _storable(value: Any) -> Any:
 
 
 def _ferroptosis_table(result: Annotation) -> pd.DataFrame:
-    by_id = {s.id: s for s in result.plan.outputs}
-    names = [*result.ferroptosis_programs, *SUMMARIES]
+    by_id = {s.id: s for s in result.panels.public.outputs}
+    names = [*ferroptosis_programs(result), *SUMMARIES]
     rows = [
         (
             str(by_id[n].effect_self or "none"),
             str(by_id[n].effect_neighbour or "none"),
             by_id[n].per_cell,
-            float((result.scores.column("expected", n) < _LOW_SIGNAL_EXPECTED).mean()),
+            float((result.calls.scores.column("expected", n) < _LOW_SIGNAL_EXPECTED).mean()),
         )
         for n in names
     ]

@@ -1,0 +1,26 @@
+"""Gate, origin, state, ferroptosis: the whole line on rows of a matrix."""
+
+from tamannot.pipeline._annotate import Annotation, Prepared, Source, annotate_rows, prepare
+from tamannot.pipeline._call import Calls
+from tamannot.pipeline._inputs import MACROPHAGE, PROGRAM_AXES, SUMMARIES, TABLE_AXES, Cells, Settings, Tissue
+from tamannot.pipeline._knowledge import Knowledge
+from tamannot.pipeline._panels import METHOD, Panels
+
+__all__ = [
+    "MACROPHAGE",
+    "METHOD",
+    "PROGRAM_AXES",
+    "SUMMARIES",
+    "TABLE_AXES",
+    "Annotation",
+    "Calls",
+    "Cells",
+    "Knowledge",
+    "Panels",
+    "Prepared",
+    "Settings",
+    "Source",
+    "Tissue",
+    "annotate_rows",
+    "prepare",
+]

@@ -1,0 +1,161 @@
+"""The whole line: learn from a sample of the cells, then call all of them, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamannot import models
+from tamannot._progress import Progress, silent
+from tamannot.genes import GeneIndex
+from tamannot.kernels._rows import RowSource
+from tamannot.kernels._threads import in_order
+from tamannot.pipeline._call import Caller, Calls
+from tamannot.pipeline._inputs import Cells, Settings
+from tamannot.pipeline._knowledge import Knowledge
+from tamannot.pipeline._learn import Learner
+from tamannot.pipeline._panels import Panels, Scored
+from tamannot.pipeline._sample import learning_rows, taken
+from tamannot.scorers import NullScores
+from tamannot.signature import SignatureSet
+
+Array = NDArray[Any]
+
+# Cells that are called together.
+_BLOCK = 2048
+_DEFAULTS = Settings()
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A data set as the pipeline reads it."""
+
+    rows: RowSource
+    """Cells by genes, non-negative."""
+    kind: str
+    """``counts``, ``linear`` or ``log``."""
+    index: GeneIndex
+    """Which column is which gene."""
+    cells: Cells
+    """Names, samples, given cell types."""
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """What is said of all cells, and what it rests on."""
+
+    calls: Calls
+    panels: Panels
+    knowledge: Knowledge
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A data set with what was learned for it: ready to be called."""
+
+    source: Source
+    panels: Panels
+    knowledge: Knowledge
+    scored: Scored | None = None
+    """Scores of all cells, where learning has made them."""
+
+    def blocks(self, *, threads: int, report: Progress | None = None) -> Iterator[tuple[range, Calls]]:
+        """Give out rows and their calls, block by block, in their order; only a few blocks are held at a time."""
+        report, rows = report or silent(), self.source.rows
+        caller = Caller(self.panels, self.source.kind, self.knowledge)
+        step = rows.step * max(1, _BLOCK // rows.step)
+        report("calling", rows.shape[0])
+
+        def work(start: int, stop: int) -> tuple[range, Calls]:
+            mine = range(start, stop)
+            scored = None if self.scored is None else self.scored.rows(slice(start, stop))
+            calls = caller.call(rows.block(start, stop), self.source.cells.take(mine), scored)
+            report.tick(stop - start)
+            return mine, calls
+
+        return in_order(work, rows.shape[0], threads=threads, step=step)
+
+
+def prepare(
+    source: Source,
+    library: SignatureSet,
+    settings: Settings = _DEFAULTS,
+    knowledge: Knowledge | None = None,
+    *,
+    threads: int = 1,
+    report: Progress | None = None,
+) -> Prepared:
+    """Learn what it takes to annotate a data set.
+
+    Parameters
+    ----------
+    source
+        The data.
+    library
+        Signatures of all axes of the tables, with the modules of composites.
+    settings
+        How to annotate.
+    knowledge
+        From elsewhere; then nothing is learned here.
+    threads
+        Changes no result.
+    report
+        Told the name of each stage as it begins.
+    """
+    report, rows = report or silent(), source.rows
+    panels = Panels(library, source.index, rows.shape[1], settings.species)
+    if knowledge is not None:
+        return Prepared(source, panels, knowledge)
+    runs = learning_rows(rows.shape[0])
+    whole = runs == [range(rows.shape[0])]
+    if not whole:
+        report("reading a sample", sum(map(len, runs)))
+    learner = Learner(
+        taken(rows, runs, threads=threads, tick=report.tick),
+        source.kind,
+        panels,
+        source.cells if whole else source.cells.take([i for run in runs for i in run]),
+        models.sample_folds(source.cells.sample),
+        settings,
+        threads=threads,
+        report=report,
+    )
+    learned, scored = learner.learn()
+    return Prepared(source, panels, learned, scored if whole else None)
+
+
+def annotate_rows(
+    source: Source,
+    library: SignatureSet,
+    settings: Settings = _DEFAULTS,
+    knowledge: Knowledge | None = None,
+    *,
+    threads: int = 1,
+    report: Progress | None = None,
+) -> Annotation:
+    """Annotate every row of a matrix, in memory; see `prepare`."""
+    ready = prepare(source, library, settings, knowledge, threads=threads, report=report)
+    parts = [calls for _, calls in ready.blocks(threads=threads, report=report)]
+    return Annotation(_joined(parts), ready.panels, ready.knowledge)
+
+
+def _joined(parts: Sequence[Calls]) -> Calls:
+    def scores(name: str) -> Array:
+        return np.concatenate([getattr(p.scores, name) for p in parts])
+
+    def call(axis: str) -> models.Call:
+        calls = [getattr(p, axis) for p in parts]
+        label, status, proba, prob = (
+            np.concatenate([getattr(c, n) for c in calls]) for n in ("label", "status", "proba", "prob")
+        )
+        return models.Call(label, status, proba, calls[0].classes, prob)
+
+    tables = NullScores(parts[0].scores.ids, *(scores(n) for n in ("score", "detected", "z", "p", "expected")))
+    mixed, dual, programs = (
+        np.concatenate([getattr(p, n) for p in parts]) for n in ("mixed_lineage", "dual_m1_m2", "programs")
+    )
+    return Calls(tables, call("compartment"), call("origin"), call("state"), mixed, dual, programs)

@@ -1,0 +1,49 @@
+"""What an annotation is made of, and how it is to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Tissue = Literal["auto", "brain", "other"]
+
+# The axes of the tables, in their order, the user's own sets last; modules are computed beside them for the rules.
+TABLE_AXES = ("compartment", "origin", "state", "overlay", "polarization", "ferroptosis", "custom")
+# What of the library an annotation takes; the rest is for `tl.score`.
+PROGRAM_AXES = (*TABLE_AXES[:-1], "module")
+SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
+MACROPHAGE = "macrophage"
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What is known of the cells beside their genes."""
+
+    names: Sequence[str]
+    """Unique or not; anchors and folds are drawn by them, so that every path draws the same."""
+    sample: Sequence[str] | None = None
+    """Sample of each cell: folds then keep samples together."""
+    given: Sequence[str] | None = None
+    """The user's own cell type of every cell; it replaces the gate."""
+    mapping: Mapping[str, str] | None = None
+    """What each of them means."""
+
+    def take(self, rows: Sequence[int] | range) -> Cells:
+        """Return what is known of some of the cells."""
+        names, sample, given = (
+            None if column is None else [column[i] for i in rows] for column in (self.names, self.sample, self.given)
+        )
+        return Cells(names or [], sample, given, self.mapping)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to annotate."""
+
+    species: Literal["human", "mouse"] = "human"
+    tissue: Tissue = "auto"
+    target_accuracy: float = 0.95
+    rng: int = 0
+    learn: bool = True
+    """False: the fixed rule alone."""

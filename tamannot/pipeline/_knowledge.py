@@ -1,0 +1,31 @@
+"""What was learned from cells, and suffices to annotate any other block of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tamannot import models
+from tamannot.scorers import NullBins
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """Nulls, tissue and heads: with these a cell's call depends on no other cell."""
+
+    everyone: NullBins
+    """Expression bins of all cells learned from."""
+    macrophages: NullBins
+    """Of their macrophages; of all if there are too few."""
+    brain: bool
+    tissue_reason: str
+    of_microglia: bool | None = None
+    """In a brain sample of macrophages only, whether most are microglia; None elsewhere."""
+    questions: Mapping[str, models.Question] = field(default_factory=dict)
+    """What was learned, by axis; an axis that is not there is called by the fixed rule."""
+    of_sample: Mapping[str, int] = field(default_factory=dict)
+    """Fold of each sample; a cell is called by the folds that did not see its sample."""
+    rng: int = 0
+    n_cells: int = 0
+    n_macrophages: int = 0
+    """Learned from."""

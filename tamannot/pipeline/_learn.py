@@ -1,0 +1,169 @@
+"""From cells to knowledge: nulls, tissue, and heads trained on the cells that are beyond doubt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamannot import models
+from tamannot._progress import Progress
+from tamannot.kernels._rows import RowSource
+from tamannot.kernels._threads import over_rows
+from tamannot.pipeline._call import expressed, gate_call
+from tamannot.pipeline._inputs import MACROPHAGE, Cells, Settings
+from tamannot.pipeline._knowledge import Knowledge
+from tamannot.pipeline._panels import METHOD, Panels, Scored
+from tamannot.scorers import NullBins, NullScores, gene_depths, null_bins, score_rows, score_runs
+
+Array = NDArray[Any]
+
+# From this share on the cells at hand are no reference for what sets macrophages apart.
+_ONLY_MACROPHAGES = 0.9
+# From so many on macrophages are the reference of their own programs.
+_ENOUGH_MACROPHAGES = 20
+
+
+class Learner:
+    """Learns from some cells.
+
+    Parameters
+    ----------
+    rows, kind
+        Cells by genes, non-negative; ``counts``, ``linear`` or ``log``.
+    panels
+        The signatures, matched to the columns.
+    cells
+        Names, samples, given cell types.
+    of_sample
+        Fold of each sample.
+    settings
+        How to annotate.
+    threads
+        Changes no result.
+    report
+        Told the name of each stage as it begins.
+    """
+
+    def __init__(
+        self,
+        rows: RowSource,
+        kind: str,
+        panels: Panels,
+        cells: Cells,
+        of_sample: dict[str, int],
+        settings: Settings,
+        *,
+        threads: int,
+        report: Progress,
+    ) -> None:
+        self._rows, self._kind, self._panels, self._cells = rows, kind, panels, cells
+        self._settings, self._threads, self._report, self._of_sample = settings, threads, report, of_sample
+        self._ticket = models.lottery(cells.names, settings.rng)
+        self._fold = models.folds(self._ticket, cells.sample, of_sample)
+        self._questions: dict[str, models.Question] = {}
+
+    def learn(self) -> tuple[Knowledge, Scored]:
+        """Return what the cells teach, and their scores."""
+        gate = self._gate()
+        is_macrophage = self._compartments(gate).label == MACROPHAGE
+        everyone, macrophages = self._bins(is_macrophage)
+        scored = self._programs(gate, everyone, macrophages)
+        brain, reason = self._is_brain(scored, gate, is_macrophage)
+        of_microglia = None
+        if brain and is_macrophage.mean() >= _ONLY_MACROPHAGES:
+            of_microglia = models.mostly_microglia(gate, is_macrophage)
+        if self._settings.learn:
+            if brain:
+                reference = None if of_microglia is None else gate
+                self._learn("origin", models.sure_origins(scored.by_all, is_macrophage, reference))
+            self._learn("state", models.sure_states(scored.by_macrophages, is_macrophage))
+        knowledge = Knowledge(
+            everyone=everyone,
+            macrophages=macrophages,
+            brain=brain,
+            tissue_reason=reason,
+            of_microglia=of_microglia,
+            questions=self._questions,
+            of_sample=self._of_sample,
+            rng=self._settings.rng,
+            n_cells=self._rows.shape[0],
+            n_macrophages=int(is_macrophage.sum()),
+        )
+        return knowledge, scored
+
+    def _gate(self) -> NullScores:
+        self._report("compartments", self._rows.shape[0])
+        run = self._panels.gate_run
+        plan, _ = self._panels.everything.only(run.only or ())
+        return score_rows(
+            self._rows, plan, METHOD, null=self._panels.reference, threads=self._threads, tick=self._report.tick
+        )
+
+    def _compartments(self, gate: NullScores) -> models.Call:
+        rule = gate_call(gate, self._panels, self._cells)
+        if not self._settings.learn or self._cells.given is not None:
+            return rule
+        self._report("learning macrophages")
+        learned = models.learn_macrophages(self._rows, self._kind, gate, rule, self._fold, self._ticket)
+        if not learned:
+            return rule
+        amount = self._ask(learned).column(MACROPHAGE)
+        call = models.rescued(learned, amount, rule, self._panels.ids("compartment"))
+        if not models.are_exceptions(call, rule):
+            return rule
+        self._questions["compartment"] = learned
+        return call
+
+    def _bins(self, is_macrophage: Array) -> tuple[NullBins, NullBins]:
+        self._report("expression bins", self._rows.shape[0])
+        rows, threads = self._rows, self._threads
+        everyone = null_bins(gene_depths(rows, METHOD, threads=threads, tick=self._report.tick))
+        if not _ENOUGH_MACROPHAGES <= is_macrophage.sum() < is_macrophage.size:
+            return everyone, everyone
+        # In a tissue every macrophage stands above all cells in whatever macrophages express.
+        return everyone, null_bins(gene_depths(rows, METHOD, threads=threads, among=is_macrophage))
+
+    def _programs(self, gate: NullScores, everyone: NullBins, macrophages: NullBins) -> Scored:
+        self._report("programs", self._rows.shape[0])
+        runs = self._panels.program_runs(everyone, macrophages)
+        plan = self._panels.everything
+        found = score_runs(self._rows, plan, runs, threads=self._threads, tick=self._report.tick)
+        return Scored(gate, *(s for s in found if isinstance(s, NullScores)))
+
+    def _is_brain(self, scored: Scored, gate: NullScores, is_macrophage: Array) -> tuple[bool, str]:
+        if self._settings.tissue != "auto":
+            return self._settings.tissue == "brain", "as given"
+        compartment = gate_call(gate, self._panels, self._cells).label
+        compartment = np.where(is_macrophage, MACROPHAGE, compartment)
+        return models.looks_like_brain(compartment, scored.by_all, is_macrophage)
+
+    def _learn(self, axis: str, sure: models.Sure | None) -> None:
+        if sure is None:
+            return
+        self._report(f"learning {axis}")
+        question = models.learn(
+            self._rows,
+            self._kind,
+            sure,
+            self._fold,
+            self._ticket,
+            rule=models.RULES[axis],
+            target_accuracy=self._settings.target_accuracy,
+            seed=self._settings.rng,
+        )
+        if question:
+            self._questions[axis] = question
+
+    def _ask(self, question: models.Question) -> models.Amounts:
+        asker, rows = models.Asker(question, self._rows.shape[1]), self._rows
+        amount = np.empty((rows.shape[0], len(question.heads)))
+
+        def work(start: int, stop: int) -> None:
+            block = rows.block(start, stop)
+            values = expressed(block, self._kind)
+            amount[start:stop] = asker.ask(values, block.indices, block.indptr, self._fold[start:stop]).amount
+
+        over_rows(work, rows.shape[0], threads=self._threads, step=rows.step)
+        return models.Amounts(tuple(question.heads), amount)

@@ -1,0 +1,148 @@
+"""The signatures of an annotation, matched to the data: which are scored against which null."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamannot import models
+from tamannot.errors import SignatureFormatError
+from tamannot.genes import GeneIndex
+from tamannot.kernels._rows import RowBlock
+from tamannot.pipeline._inputs import TABLE_AXES
+from tamannot.scorers import NullBins, NullScores, Plan, Run, Scorer, UCell, make_plan, reference_bins
+from tamannot.signature import SignatureSet
+
+Array = NDArray[Any]
+
+METHOD = UCell()
+# Beside the origins, what their rule looks at among all cells.
+_BESIDE_ORIGINS = ("immunoregulatory_scavenger", "interferon_primed")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of some cells against three nulls."""
+
+    by_reference: NullScores
+    """Compartments and origins, against the shipped reference cells."""
+    by_all: NullScores
+    """Origins, against all cells at hand: they stand out among all cells."""
+    by_macrophages: NullScores
+    """All programs, against the macrophages: states stand out among macrophages."""
+
+    def rows(self, rows: slice) -> Scored:
+        """Return the scores of some of the cells."""
+        return Scored(self.by_reference.rows(rows), self.by_all.rows(rows), self.by_macrophages.rows(rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Panels:
+    """All signatures of an annotation, matched to the columns of the data.
+
+    Parameters
+    ----------
+    library
+        Signatures of all axes of the tables, with the modules of composites.
+    index
+        Which column is which gene.
+    n_vars
+        Genes of the data.
+    species
+        Of the reference cells.
+    """
+
+    library: SignatureSet
+    index: GeneIndex
+    n_vars: int
+    species: Literal["human", "mouse"]
+    public: Plan = field(init=False)
+    """The signatures of the tables."""
+    everything: Plan = field(init=False)
+    """Those, the modules of composites, and what the rules count on."""
+
+    def __post_init__(self) -> None:
+        """Match the signatures."""
+        tables = SignatureSet(s for axis in TABLE_AXES for s in self.library.select(axis=axis).values())
+        helpers = self.library.select(axis="module") | models.rule_signatures(self.library)
+        object.__setattr__(self, "public", make_plan(tables, self.index.locate, self.n_vars))
+        object.__setattr__(self, "everything", make_plan(tables | helpers, self.index.locate, self.n_vars))
+
+    def ids(self, axis: str) -> list[str]:
+        """Return the ids of an axis."""
+        return [s.id for s in self.public.outputs if s.axis == axis]
+
+    @cached_property
+    def n_present(self) -> Mapping[str, int]:
+        """Genes of each signature of the tables that are in the data."""
+        return {i: c.n_present for i, c in zip(self.public.ids, self.public.coverage, strict=True)}
+
+    @cached_property
+    def coverage(self) -> Mapping[str, float]:
+        """The same as a share of its genes."""
+        return {i: c.share for i, c in zip(self.public.ids, self.public.coverage, strict=True)}
+
+    @cached_property
+    def reference(self) -> NullBins:
+        """Expression bins of the shipped reference cells."""
+        return reference_bins(self.index.find, self.n_vars, species=self.species)
+
+    @property
+    def gate_run(self) -> Run:
+        """Compartments and origins against the reference."""
+        return Run(METHOD, self.reference, (*self.ids("compartment"), *self.ids("origin")))
+
+    def program_runs(self, everyone: NullBins, macrophages: NullBins) -> list[Run]:
+        """Return origins against all cells, and everything but compartments against the macrophages."""
+        known = set(self.everything.ids)
+        origins = (*self.ids("origin"), *(i for i in _BESIDE_ORIGINS if i in known))
+        programs = tuple(s.id for s in self.everything.outputs if s.axis != "compartment")
+        return [Run(METHOD, everyone, origins), Run(METHOD, macrophages, programs)]
+
+    def scorer(self, everyone: NullBins, macrophages: NullBins) -> BlockScorer:
+        """Return what scores blocks of rows against all three."""
+        return BlockScorer(Scorer(self.everything, [self.gate_run, *self.program_runs(everyone, macrophages)]))
+
+    @cached_property
+    def too_large(self) -> tuple[str, ...]:
+        """Signatures with more genes than ranks that count: they have a z, but no score."""
+        return tuple(i for o, i in enumerate(self.public.ids) if not self._fits(o))
+
+    def _fits(self, output: int) -> bool:
+        try:
+            for part in self.public.parts_of[output]:
+                METHOD.check(self.public.parts[part], self.n_vars)
+        except SignatureFormatError:
+            return False
+        return True
+
+    def tables(self, scored: Scored) -> NullScores:
+        """Return the scores of the tables, each from the run whose null is its own."""
+        by_axis = {"compartment": scored.by_reference, "origin": scored.by_all}
+        runs = [by_axis.get(s.axis, scored.by_macrophages) for s in self.public.outputs]
+        places = [run.ids.index(i) for run, i in zip(runs, self.public.ids, strict=True)]
+
+        def table(name: str) -> Array:
+            return np.stack([getattr(run, name)[:, o] for run, o in zip(runs, places, strict=True)], axis=1)
+
+        score, p = table("score"), table("p")
+        score[:, [self.public.ids.index(i) for i in self.too_large]] = np.nan
+        p[:, [not s.per_cell for s in self.public.outputs]] = np.nan  # nothing is said of single cells
+        return NullScores(tuple(self.public.ids), score, table("detected"), table("z"), p, table("expected"))
+
+
+class BlockScorer:
+    """Scores blocks of rows against the three nulls, from one ranking."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+
+    def score(self, block: RowBlock) -> Scored:
+        """Return the scores of a block."""
+        found = [s for s in self._scorer.score(block) if isinstance(s, NullScores)]
+        return Scored(*found)

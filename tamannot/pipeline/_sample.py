@@ -1,0 +1,42 @@
+"""The cells that are learned from: all of them, or runs of neighbours from all over a large matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from tamannot._progress import Tick
+from tamannot.kernels._rows import CsrRows, RowSource
+from tamannot.kernels._threads import over_rows
+
+MOST_CELLS = 40_000
+# Neighbours are read together: a file gives out 500 rows as fast as one.
+_RUN = 500
+
+
+def learning_rows(n_obs: int) -> list[range]:
+    """Return the rows to learn from, as runs spread evenly over the matrix, whatever its container and blocks."""
+    if n_obs <= MOST_CELLS:
+        return [range(n_obs)]
+    n_runs = MOST_CELLS // _RUN
+    starts = (i * (n_obs - _RUN) // (n_runs - 1) for i in range(n_runs))
+    return [range(start, start + _RUN) for start in starts]
+
+
+def taken(rows: RowSource, runs: list[range], *, threads: int, tick: Tick) -> RowSource:
+    """Return the rows of some runs, in memory; the matrix itself if they are all of it."""
+    if runs == [range(rows.shape[0])]:
+        return rows
+    parts: list[sp.csr_array | None] = [None] * len(runs)
+
+    def read(first: int, last: int) -> None:
+        for i in range(first, last):
+            block = rows.block(runs[i].start, runs[i].stop)
+            shape = (len(runs[i]), rows.shape[1])
+            # a copy: a part of a matrix in memory would keep all of it from being freed
+            arrays = (block.values.copy(), block.indices.astype(np.int32), block.indptr)
+            parts[i] = sp.csr_array(arrays, shape=shape)
+            tick(len(runs[i]))
+
+    over_rows(read, len(runs), threads=threads, step=1)
+    return CsrRows(sp.csr_array(sp.vstack([p for p in parts if p is not None], format="csr")))
