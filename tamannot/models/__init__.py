@@ -18,12 +18,15 @@ from tamannot.models._rescue import learn_macrophages, rescued
 from tamannot.models._scale import find_scale
 from tamannot.models._state import STATES, TRANSITIONAL, call_state, dual_program, programs, rule_signatures
 from tamannot.models._train import Learned, check_classes, learn_labels
+from tamannot.models._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours, vote_in_groups
 
 __all__ = [
+    "ABSENT",
     "FOLDS",
     "MIN_CELLS",
     "MIN_COVERAGE",
     "NOT_MACROPHAGE",
+    "NO_LABEL",
     "ORIGINS",
     "RULES",
     "SCHEMA_VERSION",
@@ -39,6 +42,7 @@ __all__ = [
     "Prediction",
     "Question",
     "Sure",
+    "Votes",
     "ask",
     "call_compartment",
     "call_origin",
@@ -65,5 +69,7 @@ __all__ = [
     "rule_signatures",
     "sure_origins",
     "sure_states",
+    "vote_among_neighbours",
+    "vote_in_groups",
     "write_model",
 ]
