@@ -4,6 +4,7 @@ from tamannot._adata._matrix import KINDS, Kind
 from tamannot._adata._slots import (
     UNS,
     check_key,
+    drop_obs,
     read_colors,
     read_obs,
     read_obsm,
@@ -15,6 +16,7 @@ from tamannot._adata._slots import (
     write_obsm,
     write_provenance,
     write_tables,
+    write_vote_record,
 )
 from tamannot._adata._unpack import Look, SpeciesChoice, Unpacked, look_around, species_of, unpack
 
@@ -26,6 +28,7 @@ __all__ = [
     "SpeciesChoice",
     "Unpacked",
     "check_key",
+    "drop_obs",
     "look_around",
     "read_colors",
     "read_obs",
@@ -40,4 +43,5 @@ __all__ = [
     "write_obsm",
     "write_provenance",
     "write_tables",
+    "write_vote_record",
 ]

@@ -15,6 +15,7 @@ from tamannot.errors import ParameterError, ResultNotFoundError
 
 UNS = "tamannot"
 KINDS = ("score", "z", "p", "smooth")
+_VOTE = "vote"
 _TABLES = {"score": "scores", "z": "z", "p": "p", "smooth": "smooth"}
 
 Array = NDArray[Any]
@@ -64,12 +65,28 @@ def write_obs(adata: AnnData, key: str, columns: Mapping[str, Any]) -> None:
             adata.obs[slot(key, name)] = values
 
 
+def drop_obs(adata: AnnData, key: str, names: Sequence[str]) -> None:
+    """Remove columns of obs that an earlier run wrote, and their colours."""
+    old = [slot(key, n) for n in names if slot(key, n) in adata.obs]
+    if not old:
+        return
+    with _on_views():
+        adata.obs = adata.obs.drop(columns=old)
+        for name in old:
+            adata.uns.pop(f"{name}_colors", None)
+
+
 def write_provenance(adata: AnnData, key: str, record: Mapping[str, Any]) -> None:
     """Write the record of a run, replacing that of an earlier one under the same key."""
     with _on_views():
         runs = dict(adata.uns.get(UNS, {}))
         runs[key] = dict(record)
         adata.uns[UNS] = runs
+
+
+def write_vote_record(adata: AnnData, key: str, record: Mapping[str, Any]) -> None:
+    """Write how the calls of a run were voted on; also where the run's own record was lost, as in concatenating."""
+    write_provenance(adata, key, {**adata.uns.get(UNS, {}).get(key, {}), _VOTE: dict(record)})
 
 
 def write_colors(adata: AnnData, key: str, colors: Mapping[str, Sequence[str]]) -> None:
@@ -137,7 +154,7 @@ def read_provenance(adata: AnnData, key: str) -> dict[str, Any]:
     ResultNotFoundError
         There was none.
     """
-    runs = adata.uns.get(UNS, {})
+    runs = {name: run for name, run in adata.uns.get(UNS, {}).items() if set(run) - {_VOTE}}  # a vote is no run
     if key not in runs:
         have = f" There is: {', '.join(runs)}." if runs else ""
         msg = f"No results under the key '{key}'.{have} Run tamannot.tl.annotate(adata) first."

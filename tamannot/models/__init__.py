@@ -18,12 +18,15 @@ from tamannot.models._rescue import are_exceptions, learn_macrophages, rescued
 from tamannot.models._scale import find_scale
 from tamannot.models._state import STATES, TRANSITIONAL, call_state, dual_program, programs, rule_signatures
 from tamannot.models._train import Learned, check_classes, learn_labels
+from tamannot.models._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours, vote_in_groups
 
 __all__ = [
+    "ABSENT",
     "FOLDS",
     "MIN_CELLS",
     "MIN_COVERAGE",
     "NOT_MACROPHAGE",
+    "NO_LABEL",
     "ORIGINS",
     "RULES",
     "SCHEMA_VERSION",
@@ -41,7 +44,9 @@ __all__ = [
     "Prediction",
     "Question",
     "Sure",
+    "Votes",
     "are_exceptions",
+    "ask",
     "call_compartment",
     "call_origin",
     "call_origins",
@@ -70,5 +75,7 @@ __all__ = [
     "sample_folds",
     "sure_origins",
     "sure_states",
+    "vote_among_neighbours",
+    "vote_in_groups",
     "write_model",
 ]

@@ -4,5 +4,6 @@ from tamannot.tl._annotate import annotate, classify_origin, classify_state, fer
 from tamannot.tl._score import score
 from tamannot.tl._smooth import smooth
 from tamannot.tl._train import train
+from tamannot.tl._vote import vote
 
-__all__ = ["annotate", "classify_origin", "classify_state", "ferroptosis", "gate", "score", "smooth", "train"]
+__all__ = ["annotate", "classify_origin", "classify_state", "ferroptosis", "gate", "score", "smooth", "train", "vote"]

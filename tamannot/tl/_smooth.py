@@ -74,7 +74,7 @@ def smooth(
         raise ParameterError(msg)
     table = slots.read_table(adata, key, kind)
     values = table.to_numpy(np.float64)
-    smoothed = neighbour_weights(_distances(adata, neighbors_key), decay) @ values
+    smoothed = neighbour_weights(neighbour_distances(adata, neighbors_key), decay) @ values
     if up_only:
         smoothed = np.maximum(smoothed, values)
     slots.write_obsm(adata, slots.slot(key, "smooth"), list(table.columns), smoothed)
@@ -110,7 +110,14 @@ def neighbour_weights(distances: sp.csr_matrix, decay: float) -> sp.csr_array:
     return sp.csr_array(sp.diags_array(1.0 / graph.sum(axis=1)) @ graph)
 
 
-def _distances(adata: AnnData, neighbors_key: str) -> sp.csr_matrix:
+def neighbour_distances(adata: AnnData, neighbors_key: str) -> sp.csr_matrix:
+    """Return the distances of an existing graph.
+
+    Raises
+    ------
+    ResultNotFoundError
+        There is none of that name.
+    """
     known = adata.uns.get(neighbors_key, {})
     # Without an entry of uns there may be a graph by scanpy's usual name, but no other name stands for that one.
     usual = "distances" if neighbors_key == "neighbors" else f"{neighbors_key}_distances"

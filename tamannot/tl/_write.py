@@ -103,6 +103,7 @@ def _write_call(adata: AnnData, key: str, name: str, call: Call, categories: lis
         f"{name}_status": pd.Categorical(call.status, categories=list(_STATUSES)),
     }
     slots.write_obs(adata, key, columns)
+    slots.drop_obs(adata, key, [f"{name}_vote", f"{name}_vote_share"])  # of calls that are no more
 
 
 def _record(data: Unpacked, result: Annotation, choices: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""One label for many cells by their votes: codes and groups, or codes and a graph, to winner and share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from tamannot.models._call import Array, best_two
+
+# What a cell has in place of the code of a label.
+NO_LABEL = -1
+ABSENT = -2
+
+# Sums of fractional weights depend on the order of their terms; no two votes are closer than this unless they tie.
+_SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class Votes:
+    """The outcome for every cell."""
+
+    winner: Array
+    """Code of the label, ``NO_LABEL`` where none won, ``ABSENT`` where the cell is; int64."""
+    share: Array
+    """Share of the leading label among the voters, float32 in [0, 1]; NaN where there was no vote."""
+
+
+def vote_in_groups(codes: Array, group: Array, *, min_share: float) -> Votes:
+    """Give each cell the label that most cells of its group have.
+
+    Parameters
+    ----------
+    codes
+        Label of each cell, from 0; ``NO_LABEL`` is a voter without a vote, ``ABSENT`` neither votes nor receives.
+    group
+        Group of each cell, from 0; -1 for a cell in no group, which receives no label.
+    min_share
+        A winner has at least this share of the voters, and more votes than any other label.
+    """
+    groups = int(group.max(initial=-1)) + 1
+    cells = np.flatnonzero(group >= 0)
+    # One row more than there are groups: a cell in none looks up the last one, in which nobody votes.
+    members = sp.csr_array((np.ones(cells.size), (group[cells], cells)), shape=(groups + 1, group.size))
+    outcome = _count(members, codes, min_share)
+    return _receive(Votes(outcome.winner[group], outcome.share[group]), codes)
+
+
+def vote_among_neighbours(codes: Array, weights: sp.csr_array, *, min_share: float) -> Votes:
+    """Give each cell the label with the greatest weight among the cells of its row.
+
+    Parameters
+    ----------
+    codes, min_share
+        As in `vote_in_groups`; shares are of the summed weight of the voters.
+    weights
+        Cells × cells, non-negative: how much the vote of the cell of a column weighs for the cell of a row.
+    """
+    return _receive(_count(weights, codes, min_share), codes)
+
+
+def _count(weights: sp.csr_array, codes: Array, min_share: float) -> Votes:
+    voting = np.flatnonzero(codes >= 0)
+    n_labels = max(int(codes.max(initial=0)) + 1, 1)
+    ballots = sp.csr_array((np.ones(voting.size), (voting, codes[voting])), shape=(codes.size, n_labels))
+    voters = weights @ (codes != ABSENT).astype(np.float64)
+    best, first, second = best_two((weights @ ballots).toarray())
+    clear = (first > 0) & (first - second > _SAME * voters) & (first >= (min_share - _SAME) * voters)
+    share = np.divide(first, voters, out=np.full(first.size, np.nan), where=voters > 0)
+    return Votes(np.where(clear, best, NO_LABEL), np.minimum(share, 1.0).astype(np.float32))
+
+
+def _receive(outcome: Votes, codes: Array) -> Votes:
+    absent = codes == ABSENT
+    return Votes(
+        np.where(absent, ABSENT, outcome.winner), np.where(absent, np.float32(np.nan), outcome.share).astype(np.float32)
+    )
