@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -58,11 +58,20 @@ class MethodName(StrEnum):
     GSVA = "gsva"
 
 
+def _out(what: str) -> Any:
+    return typer.Option("--out", "-o", metavar="OUT", help=f"The same with {what}: .h5ad or .zarr.")
+
+
+def _table(what: str) -> Any:
+    return typer.Option(help=f"The {what} alone: .csv or .parquet.")
+
+
 Input = Annotated[Path, typer.Argument(metavar="IN", help="An h5ad file or a zarr folder. It is never changed.")]
 Layer = Annotated[str | None, typer.Option(help="Matrix to use: X, raw, or a layer. Default: the best usable one.")]
 GeneSymbols = Annotated[str | None, typer.Option(help="Column of var with symbols or Ensembl ids.")]
 SpeciesOption = Annotated[Species, typer.Option(help="Species of the data.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads. Default: what the machine allows.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
@@ -70,10 +79,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.
 @app.command()
 def annotate(
     source: Input,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="OUT", help="The same with annotations: .h5ad or .zarr.")
-    ] = None,
-    table: Annotated[Path | None, typer.Option(help="The annotations alone: .csv or .parquet.")] = None,
+    out: Annotated[Path | None, _out("annotations")] = None,
+    table: Annotated[Path | None, _table("annotations")] = None,
     layer: Layer = None,
     gene_symbols: GeneSymbols = None,
     species: SpeciesOption = Species.AUTO,
@@ -86,7 +93,7 @@ def annotate(
         Path | None, typer.Option(help="Signatures of your own (.toml, folder, .gmt), added to the library.")
     ] = None,
     threads: Threads = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -121,10 +128,8 @@ def annotate(
 @app.command()
 def score(
     source: Input,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="OUT", help="The same with scores: .h5ad or .zarr.")
-    ] = None,
-    table: Annotated[Path | None, typer.Option(help="The scores alone: .csv or .parquet.")] = None,
+    out: Annotated[Path | None, _out("scores")] = None,
+    table: Annotated[Path | None, _table("scores")] = None,
     signatures: Annotated[
         list[str] | None,
         typer.Option(help="A file or folder of your own, an axis of the library (state), or an id; may be repeated."),
@@ -139,7 +144,7 @@ def score(
     gene_symbols: GeneSymbols = None,
     species: SpeciesOption = Species.AUTO,
     threads: Threads = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:

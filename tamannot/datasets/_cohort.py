@@ -71,7 +71,13 @@ class Design:
             raise ParameterError(msg)
 
     def means(self, axis: str, condition: str) -> dict[str, float]:
-        """Return the expected shares of a condition, without what they leave."""
+        """Return the expected shares of a condition, without what they leave.
+
+        Raises
+        ------
+        ParameterError
+            With ``shift``, the shifted shares of a condition sum to 1 or more.
+        """
         share = dict(getattr(self, axis))
         if axis == "composition":
             share = {k: v / sum(share.values()) for k, v in share.items()}
@@ -145,7 +151,13 @@ class Cohort:
 
 
 def draw_cohort(design: Design, rng: np.random.Generator) -> Cohort:
-    """Draw shares of samples, then cells from the shares, then usages."""
+    """Draw shares of samples, then cells from the shares, then usages.
+
+    Raises
+    ------
+    ParameterError
+        As `Design.means`.
+    """
     names = [f"s{i + 1:02d}" for i in range(design.n_samples)]
     condition = [design.conditions[i % len(design.conditions)] for i in range(design.n_samples)]
     table = pd.DataFrame({"condition": condition}, index=pd.Index(names, name="sample"))

@@ -106,6 +106,28 @@ def add_up(
 
 
 @njit
+def count_detected(
+    group: Array, genes: Array, hits: Array, above: Array, gene_ptr: Array, arm_of: Array, detected: Array
+) -> None:
+    """Count the genes of each arm that are not zero in one cell; ``above`` says which groups are above zero."""
+    detected[:] = 0
+    for h in hits:
+        gene = genes[h]
+        for k in range(gene_ptr[gene], gene_ptr[gene + 1]):
+            detected[arm_of[k]] += above[group[h]]
+
+
+@njit
+def find_hits(genes: Array, used: Array, hits: Array) -> int:
+    """Write the places of the entries whose genes are in some arm; return how many there are."""
+    n_hits = 0
+    for j in range(genes.size):
+        hits[n_hits] = j
+        n_hits += used[np.uint32(genes[j])]
+    return n_hits
+
+
+@njit
 def arm_sums(
     bits: Array,
     indices: Array,
@@ -160,20 +182,13 @@ def arm_sums(
     for i in range(indptr.size - 1):
         row, genes = bits[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
         n_groups = rank_groups(row, n_genes, cap, ties, step, work, depth)
-        n_hits = 0
-        for j in range(row.size):
-            hits[n_hits] = j
-            n_hits += used[np.uint32(genes[j])]
+        n_hits = find_hits(genes, used, hits)
         for m in range(cap.size):
             add_up(group, genes, hits[:n_hits], depth[m], gene_ptr, arm_of, weight_of[m], arm_weight[m], sums[m, i])
         if not with_null:
             continue
         above[order[:n_groups]] = 1
-        detected[i, :] = 0
-        for h in range(n_hits):
-            gene = genes[hits[h]]
-            for k in range(gene_ptr[gene], gene_ptr[gene + 1]):
-                detected[i, arm_of[k]] += above[group[hits[h]]]
+        count_detected(group, genes, hits[:n_hits], above, gene_ptr, arm_of, detected[i])
         for m in range(cap.size):
             if n_groups < _FEW_GROUPS:
                 count_by_bin(group, genes, bin_of[m], n_groups + 2, tally)

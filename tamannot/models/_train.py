@@ -133,6 +133,11 @@ def learn_labels(
         Share of labels given that should be right.
     rng
         Seed.
+
+    Raises
+    ------
+    ParameterError
+        No gene varies between the labelled cells.
     """
     data = _draw(rows, kind, scale, base, names, gene_ids, truth, sample, rng)
     order = _by_id(gene_ids)

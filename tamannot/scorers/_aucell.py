@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError, SignatureFormatError
 from tamannot.kernels._ranks import EXPECTED
+from tamannot.scorers._choice import check_choice
 from tamannot.scorers._plan import Arm, Part
 from tamannot.scorers._ranked import reachable
-from tamannot.scorers._weights import Weights, check_weights
+from tamannot.scorers._weights import Weights, check_weights, weights_in_use
 
 Array = NDArray[Any]
 
@@ -59,9 +59,7 @@ class AUCell:
         if not 0 < self.top <= 1:
             msg = f"top is a share of genes above 0, up to 1, not {self.top}."
             raise ParameterError(msg)
-        if self.variant not in ("r", "pyscenic"):
-            msg = f"variant is 'r' or 'pyscenic', not {self.variant!r}."
-            raise ParameterError(msg)
+        check_choice("variant", self.variant, ("r", "pyscenic"))
         check_weights(self.weights)
 
     @property
@@ -86,7 +84,7 @@ class AUCell:
 
     def arm_weights(self, arm: Arm) -> Array:
         """Return the weights of an arm's present genes as this method uses them."""
-        return arm.weights if self.weights == "use" else np.ones_like(arm.weights)
+        return weights_in_use(arm, self.weights)
 
     def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
         """Return what is added to an arm's sum where it is not zero, and what the result is divided by."""

@@ -3,16 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tamannot.errors import ParameterError
+from tamannot.scorers._choice import check_choice
 from tamannot.scorers._linear import Scale, check_scale
 from tamannot.scorers._plan import Part
 from tamannot.scorers._weights import Weights, check_weights, refuse_weights
 
 
+class _Enrichment:
+    """What the methods share; each has these fields among its own."""
+
+    _title: ClassVar[str]
+    exponent: float
+    weights: Weights
+    scale: Scale
+
+    @property
+    def name(self) -> str:
+        """Name of the method in provenance."""
+        return self._title.lower()
+
+    def check(self, part: Part, n_vars: int) -> None:  # noqa: ARG002 - as other methods
+        """Refuse a signature with weights, unless they are to be ignored.
+
+        Raises
+        ------
+        SignatureFormatError
+            A gene has another weight than 1.
+        """
+        if self.weights == "use":
+            refuse_weights(part.signature, self._title)
+
+    def _check_shared(self) -> None:
+        if not self.exponent >= 0:
+            msg = f"exponent must not be negative, not {self.exponent}."
+            raise ParameterError(msg)
+        check_weights(self.weights)
+        check_scale(self.scale)
+
+
 @dataclass(frozen=True, kw_only=True)
-class SSGSEA:
+class SSGSEA(_Enrichment):
     """Settings of ssGSEA, computed by gseapy.
 
     Parameters
@@ -40,6 +73,7 @@ class SSGSEA:
     2023, doi:10.1093/bioinformatics/btac757.
     """
 
+    _title = "ssGSEA"
     exponent: float = 0.25
     norm: Literal["rank", "log", "log_rank", "custom"] = "rank"
     weights: Weights = "use"
@@ -47,33 +81,17 @@ class SSGSEA:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if not self.exponent >= 0:
-            msg = f"exponent must not be negative, not {self.exponent}."
-            raise ParameterError(msg)
-        if self.norm not in ("rank", "log", "log_rank", "custom"):
-            msg = f"norm is 'rank', 'log', 'log_rank' or 'custom', not {self.norm!r}."
-            raise ParameterError(msg)
-        check_weights(self.weights)
-        check_scale(self.scale)
-
-    @property
-    def name(self) -> str:
-        """Name of the method in provenance."""
-        return "ssgsea"
+        check_choice("norm", self.norm, ("rank", "log", "log_rank", "custom"))
+        self._check_shared()
 
     @property
     def options(self) -> dict[str, Any]:
         """What gseapy is called with."""
         return {"sample_norm_method": self.norm, "weight": self.exponent}
 
-    def check(self, part: Part, n_vars: int) -> None:  # noqa: ARG002 - as other methods
-        """Refuse a signature with weights, unless they are to be ignored."""
-        if self.weights == "use":
-            refuse_weights(part.signature, "ssGSEA")
-
 
 @dataclass(frozen=True, kw_only=True)
-class GSVA:
+class GSVA(_Enrichment):
     """Settings of GSVA, computed by gseapy.
 
     Parameters
@@ -98,6 +116,7 @@ class GSVA:
     their own, subtracted. Source: Hänzelmann et al. 2013, doi:10.1186/1471-2105-14-7; gseapy.
     """
 
+    _title = "GSVA"
     kcdf: Literal["Gaussian", "Poisson"] | None = "Gaussian"
     max_diff: bool = True
     exponent: float = 1.0
@@ -106,29 +125,13 @@ class GSVA:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.kcdf not in ("Gaussian", "Poisson", None):
-            msg = f"kcdf is 'Gaussian', 'Poisson' or None, not {self.kcdf!r}."
-            raise ParameterError(msg)
-        if not self.exponent >= 0:
-            msg = f"exponent must not be negative, not {self.exponent}."
-            raise ParameterError(msg)
-        check_weights(self.weights)
-        check_scale(self.scale)
-
-    @property
-    def name(self) -> str:
-        """Name of the method in provenance."""
-        return "gsva"
+        check_choice("kcdf", self.kcdf, ("Gaussian", "Poisson", None))
+        self._check_shared()
 
     @property
     def options(self) -> dict[str, Any]:
         """What gseapy is called with."""
         return {"kcdf": self.kcdf, "mx_diff": self.max_diff, "weight": self.exponent}
-
-    def check(self, part: Part, n_vars: int) -> None:  # noqa: ARG002 - as other methods
-        """Refuse a signature with weights, unless they are to be ignored."""
-        if self.weights == "use":
-            refuse_weights(part.signature, "GSVA")
 
 
 GseapyMethod = SSGSEA | GSVA

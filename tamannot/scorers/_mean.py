@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tamannot.errors import ParameterError
+from tamannot.scorers._choice import check_choice
 from tamannot.scorers._linear import Combination, GeneStatistics, Scale, check_scale
 from tamannot.scorers._plan import Part
-from tamannot.scorers._weights import Weights, check_weights
+from tamannot.scorers._weights import Weights, check_weights, weights_in_use
 
 Array = NDArray[Any]
 
@@ -51,9 +51,7 @@ class WeightedMean:
 
     def __post_init__(self) -> None:
         """Check the words."""
-        if self.form not in ("mean", "sum", "zmean"):
-            msg = f"form is 'mean', 'sum' or 'zmean', not {self.form!r}."
-            raise ParameterError(msg)
+        check_choice("form", self.form, ("mean", "sum", "zmean"))
         check_weights(self.weights)
         check_scale(self.scale)
 
@@ -73,8 +71,7 @@ class WeightedMean:
     def combination(self, part: Part, genes: GeneStatistics | None) -> Combination:
         """Return what to add up for a signature."""
         columns = np.concatenate([part.up.columns, part.down.columns])
-        up, down = (a.weights if self.weights == "use" else np.ones_like(a.weights) for a in (part.up, part.down))
-        weights = np.concatenate([up, -down])
+        weights = np.concatenate([weights_in_use(part.up, self.weights), -weights_in_use(part.down, self.weights)])
         if self.form != "sum":
             weights = weights / max(float(np.abs(weights).sum()), np.finfo(float).tiny)
         if genes is None:

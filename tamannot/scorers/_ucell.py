@@ -12,7 +12,7 @@ from tamannot.errors import ParameterError, SignatureFormatError
 from tamannot.kernels._ranks import AVERAGE, LEGACY
 from tamannot.scorers._plan import Arm, Part
 from tamannot.scorers._ranked import reachable
-from tamannot.scorers._weights import Weights, check_weights, refuse_weights
+from tamannot.scorers._weights import Weights, check_weights, refuse_weights, weights_in_use
 
 Array = NDArray[Any]
 
@@ -93,7 +93,7 @@ class UCell:
 
     def arm_weights(self, arm: Arm) -> Array:
         """Return the weights of an arm's present genes as this method uses them."""
-        return arm.weights if self.weights == "use" else np.ones_like(arm.weights)
+        return weights_in_use(arm, self.weights)
 
     def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
         """Return what is added to an arm's sum where it is not zero, and what the result is divided by."""

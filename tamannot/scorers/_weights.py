@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from tamannot.errors import ParameterError, SignatureFormatError
+import numpy as np
+from numpy.typing import NDArray
+
+from tamannot.errors import SignatureFormatError
+from tamannot.scorers._choice import check_choice
+from tamannot.scorers._plan import Arm
 from tamannot.signature import Signature
 
+Array = NDArray[Any]
 Weights = Literal["use", "ignore"]
 
 
@@ -18,9 +24,12 @@ def check_weights(weights: str) -> None:
     ParameterError
         It is not ``use`` or ``ignore``.
     """
-    if weights not in ("use", "ignore"):
-        msg = f"weights is 'use' or 'ignore', not {weights!r}."
-        raise ParameterError(msg)
+    check_choice("weights", weights, ("use", "ignore"))
+
+
+def weights_in_use(arm: Arm, weights: Weights) -> Array:
+    """Return the weights of an arm's genes in the data: their own, or all 1 where they are to be ignored."""
+    return arm.weights if weights == "use" else np.ones_like(arm.weights)
 
 
 def refuse_weights(signature: Signature, method: str) -> None:

@@ -291,7 +291,13 @@ class Signature(_Fields):
 
 
 class SignatureSet(Mapping[str, Signature]):
-    """Signatures by id, in a fixed order; behaves like an immutable mapping."""
+    """Signatures by id, in a fixed order; behaves like an immutable mapping.
+
+    Raises
+    ------
+    SignatureFormatError
+        An id occurs more than once.
+    """
 
     def __init__(self, signatures: Iterable[Signature] = ()) -> None:
         members = tuple(signatures)

@@ -33,7 +33,13 @@ class _Row(NamedTuple):
 
 
 def from_gmt(text: str) -> list[Signature]:
-    """Read GMT; ``X_UP`` and ``X_DN``, where both are there, are the two directions of ``X``."""
+    """Read GMT; ``X_UP`` and ``X_DN``, where both are there, are the two directions of ``X``.
+
+    Raises
+    ------
+    SignatureFormatError
+        A line of fewer than three fields, a set that occurs twice, or one that is no signature.
+    """
     sets: dict[str, list[str]] = {}
     lines: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
@@ -57,7 +63,13 @@ def from_gmt(text: str) -> list[Signature]:
 
 
 def from_json(text: str) -> list[Signature]:
-    """Read what `to_json` writes, or a plain object ``{id: [gene, …]}``."""
+    """Read what `to_json` writes, or a plain object ``{id: [gene, …]}``.
+
+    Raises
+    ------
+    SignatureFormatError
+        It is no JSON, of another shape, has a key twice, or a member is no signature.
+    """
     content = _load_json(text)
     if not isinstance(content, dict):
         msg = "a JSON object is expected: {id: [gene, …]}, or what tamannot exports."
@@ -71,7 +83,13 @@ def from_json(text: str) -> list[Signature]:
 
 
 def from_table(text: str) -> list[Signature]:
-    """Read a table by its header: long (``source``, ``target``), scGate's, or UCell's columns."""
+    """Read a table by its header: long (``source``, ``target``), scGate's, or UCell's columns.
+
+    Raises
+    ------
+    SignatureFormatError
+        It is empty or torn, lacks a column or a cell, or a set in it is no signature.
+    """
     header, rows = _table(text)
     if set(_LONG) <= set(header):
         return _from_network(_records(header, rows, _LONG))
@@ -91,7 +109,13 @@ def from_table(text: str) -> list[Signature]:
 
 
 def from_symbols(name: str, symbols: Iterable[object]) -> Signature:
-    """Return a signature of gene names; a trailing ``-`` marks a down gene, ``+`` is optional."""
+    """Return a signature of gene names; a trailing ``-`` marks a down gene, ``+`` is optional.
+
+    Raises
+    ------
+    SignatureFormatError
+        It is no list of names, is too long, or makes no signature: a bad id, no genes, a gene twice.
+    """
     if isinstance(symbols, str | bytes | Mapping) or not isinstance(symbols, Iterable):
         msg = f"Signature '{shown(name)}': give a list of genes, not {shown(repr(symbols)[:100])}."
         raise SignatureFormatError(msg)

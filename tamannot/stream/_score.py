@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+from anndata import AnnData
 
 from tamannot._adata import SpeciesChoice, check_key, read_provenance, species_of
 from tamannot._progress import Progress, silent
@@ -106,9 +107,13 @@ def score_file(
         score_all(adata, asked, report)
     report("writing")
     write_targets(targets, adata, lambda: scores(adata, key_added))
-    record = read_provenance(adata, key_added)
-    values = scores(adata, key_added)
-    about = coverage(adata, key_added)[["n_genes", "n_present", "coverage"]]
+    notes = [str(w.message) for w in caught if issubclass(w.category, TamannotWarning)]
+    return _summary(source, adata, key_added, notes, targets.values())
+
+
+def _summary(source: Path, adata: AnnData, key: str, notes: Iterable[str], outputs: Iterable[Path]) -> ScoreSummary:
+    record, values = read_provenance(adata, key), scores(adata, key)
+    about = coverage(adata, key)[["n_genes", "n_present", "coverage"]]
     return ScoreSummary(
         path=str(source),
         n_obs=adata.n_obs,
@@ -116,8 +121,8 @@ def score_file(
         kind=str(record["matrix"]["kind"]),
         method=str(record["method"]["name"]),
         signatures=about.assign(mean=values.mean(), max=values.max()),
-        notes=tuple(str(w.message) for w in caught if issubclass(w.category, TamannotWarning)),
-        outputs=tuple(map(str, targets.values())),
+        notes=tuple(notes),
+        outputs=tuple(map(str, outputs)),
     )
 
 

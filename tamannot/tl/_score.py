@@ -283,15 +283,19 @@ def _scores(
     threads = settings.n_threads()
     looks_twice = any(getattr(m, "looks_at_cells", False) for m in methods.values())
     progress("scoring", data.rows.shape[0] * (2 if looks_twice else 1))
-    runs = {key: Run(m, bins[key]) for key, m in methods.items() if isinstance(m, UCell | AUCell)}
+    results: dict[str, Scores] = {}
+    runs: dict[str, Run] = {}
+    for key, how in methods.items():
+        if isinstance(how, UCell | AUCell):
+            runs[key] = Run(how, bins[key])
+        elif isinstance(how, SSGSEA | GSVA):
+            results[key] = score_with_gseapy(data, plan, how, threads=threads, tick=progress.tick)
+        else:
+            results[key] = score_linear(data.rows, plan, how, kind=data.kind, threads=threads, tick=progress.tick)
     if runs:
         found = score_runs(data.rows, plan, list(runs.values()), threads=threads, tick=progress.tick)
-        return dict(zip(runs, found, strict=True))
-    ((key, how),) = methods.items()
-    if isinstance(how, SSGSEA | GSVA):
-        return {key: score_with_gseapy(data, plan, how, threads=threads, tick=progress.tick)}
-    assert not isinstance(how, UCell | AUCell)  # noqa: S101 - for the type checker
-    return {key: score_linear(data.rows, plan, how, kind=data.kind, threads=threads, tick=progress.tick)}
+        results |= dict(zip(runs, found, strict=True))
+    return results
 
 
 def _blank(found: _Found, min_coverage: float) -> list[str]:

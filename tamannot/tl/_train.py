@@ -6,6 +6,8 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -21,6 +23,8 @@ from tamannot.errors import GeneIdError, ParameterError, TamannotWarning
 from tamannot.genes import GeneIndex, strip_genome_prefix
 from tamannot.genes._names import names_of
 from tamannot.models import Classifier, Learned, check_classes, find_scale, learn_labels
+from tamannot.models._call import Array
+from tamannot.models._scale import Scale
 from tamannot.signature import load_signatures
 from tamannot.tl._model import Model, as_model
 from tamannot.tl._predict import genes_as_signature
@@ -125,14 +129,12 @@ def train_model(
 ) -> tuple[Model, list[str]]:
     """Train a model; return it with what the user should hear. See `train`."""
     _check(target_accuracy, n_genes)
-    words = _labels(adata, labels)
-    classes, truth, notes = check_classes(words)
-    sample = _samples(adata, sample_key)
+    given = _given(adata, labels, sample_key)
     report("reading")
     data = _unpack(adata, layer, gene_symbols, species)
     names = [str(n) for n in adata.obs_names]
     scale, base = find_scale(data.rows, data.kind, names)
-    symbols, ensembl = names_of(data.index)
+    genes = names_of(data.index)
     report("training")
     learned = learn_labels(
         data.rows,
@@ -140,18 +142,56 @@ def train_model(
         scale,
         base,
         names=names,
-        gene_ids=symbols,
-        classes=classes,
-        truth=truth,
-        sample=sample,
+        gene_ids=genes[0],
+        classes=given.classes,
+        truth=given.truth,
+        sample=given.sample,
         n_genes=n_genes,
         target_accuracy=target_accuracy,
         rng=rng,
     )
-    n_samples = None if sample is None else len({s for s, t in zip(sample, truth, strict=True) if t >= 0})
-    held_out = f"cells of other {sample_key}" if n_samples and n_samples > 1 else "other cells, of the same samples"
-    classifier = Classifier(
-        classes=classes,
+    model = as_model(_classifier(given, data, genes, learned, scale, rng))
+    return model, _said(given, data, learned, scale, target_accuracy)
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What the user says of the cells."""
+
+    name: str
+    """Of the labels."""
+    words: list[str | None]
+    """Label of each cell, None for those without."""
+    classes: tuple[str, ...]
+    truth: Array
+    """Class number of each cell, -1 for those without a label."""
+    sample_key: str | None
+    sample: list[str] | None
+    notes: list[str]
+
+    @cached_property
+    def n_samples(self) -> int | None:
+        """Samples of the cells with a label; None if the user names no samples."""
+        if self.sample is None:
+            return None
+        return len({s for s, t in zip(self.sample, self.truth, strict=True) if t >= 0})
+
+
+def _given(adata: AnnData, labels: str | Sequence[object] | pd.Series, sample_key: str | None) -> _Given:
+    words = _labels(adata, labels)
+    classes, truth, notes = check_classes(words)
+    name = labels if isinstance(labels, str) else str(getattr(labels, "name", None) or "labels")
+    return _Given(name, words, classes, truth, sample_key, _samples(adata, sample_key), notes)
+
+
+def _classifier(
+    given: _Given, data: Unpacked, genes: tuple[list[str], list[str]], learned: Learned, scale: Scale, rng: int
+) -> Classifier:
+    symbols, ensembl = genes
+    of_others = given.n_samples and given.n_samples > 1
+    held_out = f"cells of other {given.sample_key}" if of_others else "other cells, of the same samples"
+    return Classifier(
+        classes=given.classes,
         symbols=tuple(symbols[c] for c in learned.features),
         ensembl=tuple(ensembl[c] for c in learned.features),
         coef=learned.coef,
@@ -162,14 +202,10 @@ def train_model(
         threshold=learned.threshold,
         scale=scale,
         species=data.species,
-        labels=labels if isinstance(labels, str) else str(getattr(labels, "name", None) or "labels"),
-        training=_training(words, learned, data, sample_key, n_samples, rng),
+        labels=given.name,
+        training=_training(given, learned, data, rng),
         metrics={"held_out": held_out, **learned.metrics},
     )
-    said = [*([data.note] if data.note else []), *notes, *learned.notes, *_unreached(learned, target_accuracy)]
-    said += [f"'{sample_key}' has one value only: cells of the same sample were held out."] if n_samples == 1 else []
-    said += [_ranked()] if scale == "ranks" else []
-    return as_model(classifier), said
 
 
 def _check(target_accuracy: float, n_genes: int) -> None:
@@ -229,21 +265,14 @@ def _unpack(adata: AnnData, layer: str | None, gene_symbols: str | None, species
         return slots.unpack(adata, wanted, layer=layer, gene_symbols=gene_symbols, species=species)
 
 
-def _training(
-    words: Sequence[str | None],
-    learned: Learned,
-    data: Unpacked,
-    sample_key: str | None,
-    n_samples: int | None,
-    rng: int,
-) -> dict[str, Any]:
-    found = Counter(w for w in words if w is not None)
+def _training(given: _Given, learned: Learned, data: Unpacked, rng: int) -> dict[str, Any]:
+    found = Counter(w for w in given.words if w is not None)
     return {
         "n_cells": {c: found[c] for c in sorted(found)},
         "n_used": learned.used,
-        "n_without_label": len(words) - sum(found.values()),
-        "sample_key": sample_key,
-        "n_samples": n_samples,
+        "n_without_label": len(given.words) - sum(found.values()),
+        "sample_key": given.sample_key,
+        "n_samples": given.n_samples,
         "matrix": data.matrix,
         "kind": data.kind,
         "n_genes": len(learned.features),
@@ -252,6 +281,14 @@ def _training(
         "numpy": version("numpy"),
         "scikit-learn": version("scikit-learn"),
     }
+
+
+def _said(given: _Given, data: Unpacked, learned: Learned, scale: Scale, target: float) -> list[str]:
+    """Return what the user should hear."""
+    said = [*([data.note] if data.note else []), *given.notes, *learned.notes, *_unreached(learned, target)]
+    if given.n_samples == 1:
+        said.append(f"'{given.sample_key}' has one value only: cells of the same sample were held out.")
+    return [*said, _ranked()] if scale == "ranks" else said
 
 
 def _unreached(learned: Learned, target: float) -> list[str]:

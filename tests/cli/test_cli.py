@@ -4,7 +4,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import anndata as ad
@@ -13,24 +12,8 @@ import pandas as pd
 import pytest
 
 import tamannot as tam
-from tamannot.cli import main
 
 pytestmark = pytest.mark.filterwarnings("ignore:Variable names are not unique")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
-    """Run the command line in this process; return exit code, stdout and stderr."""
-
-    def call(*args: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tamannot", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    yield call
-    tam.settings.threads = None
 
 
 def test_annotate_says_in_one_screen_what_it_found(run, example_file, tmp_path):

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anndata as ad
@@ -13,24 +12,14 @@ import pytest
 
 import tamannot as tam
 from tamannot._progress import Progress
-from tamannot.cli import main
 
 pytestmark = pytest.mark.filterwarnings("ignore:Variable names are not unique")
 
 
 @pytest.fixture
-def run(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
-    """Run ``tamannot score`` in this process; return exit code, stdout and stderr."""
-
-    def call(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tamannot", "score", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    yield call
-    tam.settings.threads = None
+def run(run):
+    """Run ``tamannot score``; return exit code, stdout and stderr."""
+    return partial(run, "score")
 
 
 @pytest.fixture

@@ -2,24 +2,17 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+from functools import partial
 
 import pytest
 
 import tamannot as tam
-from tamannot.cli import main
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["tamannot", "signatures", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
+def run(run):
+    """Run ``tamannot signatures``; return exit code, stdout and stderr."""
+    return partial(run, "signatures")
 
 
 def test_list(run):

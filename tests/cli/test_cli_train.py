@@ -1,30 +1,20 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 import tamannot as tam
-from tamannot.cli import main
 
 pytestmark = pytest.mark.filterwarnings("ignore:Variable names are not unique")
 LABELS = ("--labels", "author_label")
 
 
 @pytest.fixture
-def run(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
-    """Run ``tamannot train`` in this process; return exit code, stdout and stderr."""
-
-    def call(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tamannot", "train", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
+def run(run):
+    """Run ``tamannot train``; return exit code, stdout and stderr."""
+    return partial(run, "train")
 
 
 def test_a_model_is_trained_told_and_saved(run, example_file, example, tmp_path):

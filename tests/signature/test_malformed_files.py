@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -17,28 +18,10 @@ from tamannot.cli import main
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError
 from tamannot.signature._store import Library
 
-VALID = """\
-schema_version = 1
-id = "demo"
-version = "1.0.0"
-title = "Demo"
-description = "A demo."
-axis = "state"
-species = "human"
-licence = "CC-BY-4.0"
-created = 2026-11-21
-genes = [
-  { symbol = "CD68", ensembl = "ENSG00000129226", weight = 1.0, references = ["a2020"] },
-  { symbol = "GPNMB", ensembl = "ENSG00000136235", weight = 0.5, references = ["a2020"] },
-]
-[[references]]
-key = "a2020"
-citation = "A et al. 2020"
-doi = "10.1000/xyz"
-"""
+VALID = (Path(__file__).parent / "demo.toml").read_text()
 HEAD = VALID[: VALID.index("genes = [")]
 TABLES = (
-    VALID[: VALID.index("genes = [")]
+    HEAD
     + """\
 [[genes]]
 symbol = "CD68"
@@ -99,6 +82,11 @@ def edited(old, new, text=VALID):
     return text.replace(old, new, 1)
 
 
+def replaced(old, says, line, **instead):
+    """Return a case for each text that stands instead of ``old``; all are refused with the same words."""
+    return [pytest.param(edited(old, new), says, line, id=name.replace("_", " ")) for name, new in instead.items()]
+
+
 # What is wrong, the field that is named, and the line.
 FIELDS = [
     pytest.param("surprise = 1\n" + VALID, "surprise: Extra inputs", 1, id="unknown key"),
@@ -107,57 +95,85 @@ FIELDS = [
         '"\\u001b[31m" = 1\n' + VALID, "\\x1b[31m: Extra inputs", None, id="unknown key of control characters"
     ),
     pytest.param(f"{'k' * 100_000} = 1\n" + VALID, "kkk…", 1, id="unknown key without end"),
-    pytest.param(
-        edited('title = "Demo"', "title = 3"), "title: Input should be a valid string", 4, id="title a number"
+    *replaced(
+        "schema_version = 1",
+        "schema_version",
+        1,
+        schema_a_boolean="schema_version = true",
+        schema_a_fraction="schema_version = 1.0",
     ),
-    pytest.param(edited("schema_version = 1", "schema_version = true"), "schema_version", 1, id="schema a boolean"),
-    pytest.param(edited("schema_version = 1", "schema_version = 1.0"), "schema_version", 1, id="schema a fraction"),
-    pytest.param(edited('axis = "state"', 'axis = ["state"]'), "axis", 6, id="axis a list"),
-    pytest.param(edited("genes = [", 'deprecated = "no"\ngenes = ['), "deprecated", 10, id="boolean a text"),
+    *replaced(
+        '"demo"',
+        "id: use lower-case letters",
+        2,
+        id_with_capitals='"Demo"',
+        id_with_a_dot='"de.mo"',
+        id_a_folder='".."',
+        id_with_an_accent='"démo"',
+    ),
+    *replaced('"demo"', "id: String should have at most 100", 2, id_too_long=f'"{"a" * 101}"'),
+    *replaced(
+        '"1.0.0"',
+        "version: a version is three",
+        3,
+        version_too_long=f'"{"9" * 5000}.0.0"',
+        version_of_other_digits='"١.0.0"',
+    ),
+    *replaced('"Demo"', "title: Input should be a valid string", 4, title_a_number="3", title_a_date="2026-11-21"),
+    *replaced(
+        '"Demo"',
+        "title: has a line break",
+        4,
+        escape_in_the_title='"De\\u001b[31mmo"',
+        tab_in_the_title='"De\\tmo"',
+    ),
+    *replaced('"A demo."', "description: has a control", 5, NUL_in_the_description='"A\\u0000demo."'),
+    *replaced('"state"', "axis", 6, axis_a_list='["state"]'),
+    *replaced(
+        "2026-11-21",
+        "created",
+        9,
+        created_with_a_time="2026-11-21T10:00:00Z",
+        created_a_time="10:00:00",
+        created_a_number="20261121",
+        created_a_text='"2026-11-21"',
+    ),
+    *replaced("genes = [", "deprecated", 10, boolean_a_text='deprecated = "no"\ngenes = ['),
     pytest.param(HEAD + 'genes = "CD68"\n', "genes", 10, id="genes a text"),
     pytest.param(HEAD + 'genes = ["CD68"]\n', "genes.0", 10, id="genes a list of texts"),
+    *replaced('"GPNMB"', "genes.1.symbol", 12, symbol_a_number="7"),
+    *replaced('"GPNMB"', "gene CD68 is listed more than once", 12, symbol_twice='"CD68"'),
+    *replaced('"GPNMB"', "gene ACTB comes too late", 12, not_sorted='"ACTB"'),
+    *replaced(
+        '"GPNMB"',
+        "genes.1.symbol: has a line break",
+        12,
+        bell_in_a_symbol='"GP\\u0007NMB"',
+        line_break_in_a_symbol='"GPNMB\\nX"',
+    ),
+    *replaced("136235", "gene ENSG00000129226 is listed more than once", 12, Ensembl_id_twice="129226"),
+    *replaced("ENSG00000136235", "genes.1.ensembl: an Ensembl", 12, short_Ensembl_id="ENSG136235"),
+    *replaced("ENSG00000136235", "genes.1.ensembl", 12, Ensembl_id_with_version="ENSG00000136235.4"),
+    *replaced("ENSG00000136235", "gene GPNMB has no Ensembl", 12, mouse_Ensembl_id="ENSMUSG00000136235"),
+    *replaced(
+        "= 0.5",
+        "genes.1.weight",
+        12,
+        weight_a_text='= "0.5"',
+        weight_a_boolean="= true",
+        weight_a_date="= 2026-11-21",
+        weight_NaN="= nan",
+        weight_inf="= inf",
+        weight_minus_inf="= -inf",
+        weight_negative="= -1.0",
+    ),
+    pytest.param(TABLES, "genes.1.weight", 18, id="weight negative in a table"),
     pytest.param(HEAD + "modules = [1]\n", "modules.0", 10, id="modules numbers"),
     pytest.param(HEAD + "[modules]\na = 1\n", "modules", 10, id="modules a table"),
-    pytest.param(edited("weight = 0.5", 'weight = "0.5"'), "genes.1.weight", 12, id="weight a text"),
-    pytest.param(edited("weight = 0.5", "weight = true"), "genes.1.weight", 12, id="weight a boolean"),
-    pytest.param(edited('"GPNMB"', "7"), "genes.1.symbol", 12, id="symbol a number"),
-    pytest.param(edited('doi = "10.1000/xyz"', "doi = 10.1"), "references.0.doi", 17, id="doi a number"),
-    pytest.param(edited('"GPNMB"', '"CD68"'), "gene CD68 is listed more than once", 12, id="symbol twice"),
-    pytest.param(
-        edited("136235", "129226"), "gene ENSG00000129226 is listed more than once", 12, id="Ensembl id twice"
-    ),
-    pytest.param(edited('"demo"', '"Demo"'), "id: use lower-case letters", 2, id="id with capitals"),
-    pytest.param(edited('"demo"', '"de.mo"'), "id: use lower-case letters", 2, id="id with a dot"),
-    pytest.param(edited('"demo"', '".."'), "id: use lower-case letters", 2, id="id a folder"),
-    pytest.param(edited('"demo"', '"démo"'), "id: use lower-case letters", 2, id="id with an accent"),
-    pytest.param(edited('"demo"', f'"{"a" * 101}"'), "id: String should have at most 100", 2, id="id too long"),
-    pytest.param(edited('"1.0.0"', f'"{"9" * 5000}.0.0"'), "version: a version is three", 3, id="version too long"),
-    pytest.param(edited('"1.0.0"', '"١.0.0"'), "version: a version is three", 3, id="version of other digits"),
-    pytest.param(edited("ENSG00000136235", "ENSG136235"), "genes.1.ensembl: an Ensembl", 12, id="short Ensembl id"),
-    pytest.param(edited("ENSG00000136235", "ENSG00000136235.4"), "genes.1.ensembl", 12, id="Ensembl id with version"),
-    pytest.param(
-        edited("ENSG00000136235", "ENSMUSG00000136235"), "gene GPNMB has no Ensembl", 12, id="mouse Ensembl id"
-    ),
-    pytest.param(edited("weight = 0.5", "weight = nan"), "genes.1.weight", 12, id="weight NaN"),
-    pytest.param(edited("weight = 0.5", "weight = inf"), "genes.1.weight", 12, id="weight inf"),
-    pytest.param(edited("weight = 0.5", "weight = -inf"), "genes.1.weight", 12, id="weight -inf"),
-    pytest.param(edited("weight = 0.5", "weight = -1.0"), "genes.1.weight", 12, id="weight negative"),
-    pytest.param(TABLES, "genes.1.weight", 18, id="weight negative in a table"),
-    pytest.param(edited('"GPNMB"', '"GP\\u0007NMB"'), "genes.1.symbol: has a line break", 12, id="bell in a symbol"),
-    pytest.param(edited('"GPNMB"', '"GPNMB\\nX"'), "genes.1.symbol: has a line break", 12, id="line break in a symbol"),
-    pytest.param(edited('"Demo"', '"De\\u001b[31mmo"'), "title: has a line break", 4, id="escape in the title"),
-    pytest.param(edited('"Demo"', '"De\\tmo"'), "title: has a line break", 4, id="tab in the title"),
-    pytest.param(edited('"A demo."', '"A\\u0000demo."'), "description: has a control", 5, id="NUL in the description"),
-    pytest.param(edited('"Demo"', "2026-11-21"), "title: Input should be a valid string", 4, id="title a date"),
-    pytest.param(edited("2026-11-21", "2026-11-21T10:00:00Z"), "created", 9, id="created with a time"),
-    pytest.param(edited("2026-11-21", "10:00:00"), "created", 9, id="created a time"),
-    pytest.param(edited("2026-11-21", "20261121"), "created", 9, id="created a number"),
-    pytest.param(edited("2026-11-21", '"2026-11-21"'), "created", 9, id="created a text"),
-    pytest.param(edited("weight = 0.5", "weight = 2026-11-21"), "genes.1.weight", 12, id="weight a date"),
-    pytest.param(edited('"GPNMB"', '"ACTB"'), "gene ACTB comes too late", 12, id="not sorted"),
     pytest.param(HEAD + 'modules = ["../../etc/passwd@1.0.0"]\n', "modules.0", 10, id="module escapes"),
     pytest.param(HEAD + 'modules = ["/etc/passwd"]\n', "modules.0", 10, id="module an absolute path"),
     pytest.param(HEAD + 'modules = ["m1@1.0.0", "m1@1.0.0"]\n', "module m1@1.0.0 is listed", None, id="module twice"),
+    *replaced('doi = "10.1000/xyz"', "references.0.doi", 17, doi_a_number="doi = 10.1"),
     pytest.param(VALID + VALID[VALID.index("[[ref") :], "reference a2020 is defined more", 19, id="reference twice"),
 ]
 

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tamannot.errors import SignatureFormatError, TamannotError
 from tamannot.signature._toml import MAX_BYTES, parse_file, to_signature, to_toml
 
-VALID = """\
-schema_version = 1
-id = "demo"
-version = "1.0.0"
-title = "Demo"
-description = "A demo."
-axis = "state"
-species = "human"
-licence = "CC-BY-4.0"
-created = 2026-11-21
-genes = [
-  { symbol = "CD68", ensembl = "ENSG00000129226", references = ["a2020"] },
-  { symbol = "GPNMB", ensembl = "ENSG00000136235", direction = "down", weight = 0.5, references = ["a2020"] },
-]
-[[references]]
-key = "a2020"
-citation = "A et al. 2020"
-doi = "10.1000/xyz"
-"""
+VALID = (Path(__file__).parent / "demo.toml").read_text()
 COMPOSITE = VALID[: VALID.index("genes = [")] + 'modules = ["m1@1.0.0", "m2@1.0.0"]\n'
 
 
