@@ -1,6 +1,6 @@
 """Gate, origin, state, ferroptosis: the whole line on rows of a matrix."""
 
-from tamannot.pipeline._annotate import Annotation, Prepared, Source, annotate_rows, prepare
+from tamannot.pipeline._annotate import Prepared, Source, prepare
 from tamannot.pipeline._call import Calls
 from tamannot.pipeline._inputs import MACROPHAGE, PROGRAM_AXES, SUMMARIES, TABLE_AXES, Cells, Settings, Tissue
 from tamannot.pipeline._knowledge import Knowledge
@@ -12,7 +12,6 @@ __all__ = [
     "PROGRAM_AXES",
     "SUMMARIES",
     "TABLE_AXES",
-    "Annotation",
     "Calls",
     "Cells",
     "Knowledge",
@@ -21,6 +20,5 @@ __all__ = [
     "Settings",
     "Source",
     "Tissue",
-    "annotate_rows",
     "prepare",
 ]

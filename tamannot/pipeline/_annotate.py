@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tamannot import models
 from tamannot._progress import Progress, silent
@@ -20,10 +16,7 @@ from tamannot.pipeline._knowledge import Knowledge
 from tamannot.pipeline._learn import Learner
 from tamannot.pipeline._panels import Panels, Scored
 from tamannot.pipeline._sample import learning_rows, taken
-from tamannot.scorers import NullScores
 from tamannot.signature import SignatureSet
-
-Array = NDArray[Any]
 
 # Cells that are called together.
 _BLOCK = 2048
@@ -45,15 +38,6 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class Annotation:
-    """What is said of all cells, and what it rests on."""
-
-    calls: Calls
-    panels: Panels
-    knowledge: Knowledge
-
-
-@dataclass(frozen=True, eq=False)
 class Prepared:
     """A data set with what was learned for it: ready to be called."""
 
@@ -63,11 +47,16 @@ class Prepared:
     scored: Scored | None = None
     """Scores of all cells, where learning has made them."""
 
-    def blocks(self, *, threads: int, report: Progress | None = None) -> Iterator[tuple[range, Calls]]:
-        """Give out rows and their calls, block by block, in their order; only a few blocks are held at a time."""
+    def blocks(
+        self, *, threads: int, report: Progress | None = None, block: int | None = None
+    ) -> Iterator[tuple[range, Calls]]:
+        """Give out rows and their calls, block by block, in their order; only a few blocks are held at a time.
+
+        ``block`` cells are called together; it changes memory and speed, and no result.
+        """
         report, rows = report or silent(), self.source.rows
         caller = Caller(self.panels, self.source.kind, self.knowledge)
-        step = rows.step * max(1, _BLOCK // rows.step)
+        step = block or rows.step * max(1, _BLOCK // rows.step)
         report("calling", rows.shape[0])
 
         def work(start: int, stop: int) -> tuple[range, Calls]:
@@ -126,36 +115,3 @@ def prepare(
     )
     learned, scored = learner.learn()
     return Prepared(source, panels, learned, scored if whole else None)
-
-
-def annotate_rows(
-    source: Source,
-    library: SignatureSet,
-    settings: Settings = _DEFAULTS,
-    knowledge: Knowledge | None = None,
-    *,
-    threads: int = 1,
-    report: Progress | None = None,
-) -> Annotation:
-    """Annotate every row of a matrix, in memory; see `prepare`."""
-    ready = prepare(source, library, settings, knowledge, threads=threads, report=report)
-    parts = [calls for _, calls in ready.blocks(threads=threads, report=report)]
-    return Annotation(_joined(parts), ready.panels, ready.knowledge)
-
-
-def _joined(parts: Sequence[Calls]) -> Calls:
-    def scores(name: str) -> Array:
-        return np.concatenate([getattr(p.scores, name) for p in parts])
-
-    def call(axis: str) -> models.Call:
-        calls = [getattr(p, axis) for p in parts]
-        label, status, proba, prob = (
-            np.concatenate([getattr(c, n) for c in calls]) for n in ("label", "status", "proba", "prob")
-        )
-        return models.Call(label, status, proba, calls[0].classes, prob)
-
-    tables = NullScores(parts[0].scores.ids, *(scores(n) for n in ("score", "detected", "z", "p", "expected")))
-    mixed, dual, programs = (
-        np.concatenate([getattr(p, n) for p in parts]) for n in ("mixed_lineage", "dual_m1_m2", "programs")
-    )
-    return Calls(tables, call("compartment"), call("origin"), call("state"), mixed, dual, programs)

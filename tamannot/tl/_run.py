@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import numpy as np
 from anndata import AnnData
 
 import tamannot._adata as slots
@@ -14,8 +13,19 @@ from tamannot._adata import Unpacked
 from tamannot._progress import Progress
 from tamannot._settings import settings
 from tamannot.errors import ParameterError, TamannotWarning
-from tamannot.pipeline import MACROPHAGE, PROGRAM_AXES, Annotation, Cells, Settings, Source, annotate_rows
+from tamannot.pipeline import (
+    MACROPHAGE,
+    PROGRAM_AXES,
+    Cells,
+    Knowledge,
+    Panels,
+    Prepared,
+    Settings,
+    Source,
+    prepare,
+)
 from tamannot.signature import Signature, SignatureSet, load_signatures
+from tamannot.tl._collect import Collector, Columns, TableSink, TablesInMemory, table_columns
 from tamannot.tl._write import STEPS, tissue_of, write_annotation
 
 __all__ = ["DEFAULT_ACCURACY", "STEPS", "CompartmentKey", "run"]
@@ -42,37 +52,96 @@ def run(
         As `annotate`.
     """
     adata = adata.copy() if copy else adata
-    slots.check_key(key_added)
-    _check(adata, choices)
     own = report or Progress(show=settings.progress)
-    own("reading")
-    gene_symbols, given_species = choices.get("gene_symbols"), choices.get("species", "auto")
-    species = slots.species_of(adata, gene_symbols=gene_symbols, species=given_species)
-    library = _library(signatures, species)
-    data = slots.unpack(adata, library, layer=choices.get("layer"), gene_symbols=gene_symbols, species=given_species)
-    given, mapping = _given(adata, choices.get("compartment_key"))
-    sample_key = choices.get("sample_key")
-    cells = Cells(
-        names=[str(n) for n in adata.obs_names],
-        sample=None if sample_key is None else adata.obs[sample_key].astype(str).tolist(),
-        given=given,
-        mapping=mapping,
-    )
-    how = Settings(
-        species=species,
-        tissue=choices.get("tissue", "auto"),
-        target_accuracy=choices.get("target_accuracy", DEFAULT_ACCURACY),
-        rng=choices.get("rng", 0),
-    )
-    source = Source(data.rows, data.kind, data.index, cells)
-    result = annotate_rows(source, library, how, threads=settings.n_threads(), report=own)
-    said = _notes(data, result, choices)
-    write_annotation(adata, key_added, data, result, steps=steps, choices=choices, notes=said)
+    job = Job.of(adata, signatures, choices, key_added=key_added, report=own)
+    tables = TablesInMemory(adata.n_obs, job.table_columns)
+    job.gather(tables, own)
+    said = job.write(adata, tables, steps=steps)
     if report is None:
         own.close()
     for line in said:
         warnings.warn(line, TamannotWarning, stacklevel=3)
     return adata if copy else None
+
+
+class Job:
+    """An annotation on its way: prepared, then gathered block by block, then written.
+
+    Parameters
+    ----------
+    data
+        What was unpacked.
+    ready
+        The same with what was learned.
+    choices
+        The parameters of `annotate`.
+    key
+        Prefix of what is written.
+    """
+
+    def __init__(self, data: Unpacked, ready: Prepared, choices: Mapping[str, Any], key: str) -> None:
+        self._data, self._ready, self._choices, self._key = data, ready, choices, key
+        self._columns: Columns | None = None
+
+    @classmethod
+    def of(
+        cls,
+        adata: AnnData,
+        signatures: Mapping[str, Signature] | None,
+        choices: Mapping[str, Any],
+        *,
+        key_added: str,
+        report: Progress,
+    ) -> Job:
+        """Check, unpack and learn."""
+        slots.check_key(key_added)
+        _check(adata, choices)
+        report("reading")
+        gene_symbols, asked = choices.get("gene_symbols"), choices.get("species", "auto")
+        species = slots.species_of(adata, gene_symbols=gene_symbols, species=asked)
+        library = _library(signatures, species)
+        data = slots.unpack(adata, library, layer=choices.get("layer"), gene_symbols=gene_symbols, species=asked)
+        how = Settings(
+            species=species,
+            tissue=choices.get("tissue", "auto"),
+            target_accuracy=choices.get("target_accuracy", DEFAULT_ACCURACY),
+            rng=choices.get("rng", 0),
+        )
+        source = Source(data.rows, data.kind, data.index, _cells(adata, choices))
+        return cls(data, prepare(source, library, how, threads=settings.n_threads(), report=report), choices, key_added)
+
+    @property
+    def table_columns(self) -> dict[str, list[str]]:
+        """Columns of each table that will be gathered."""
+        return table_columns(self._ready.panels)
+
+    def gather(self, sink: TableSink, report: Progress, *, block: int | None = None) -> None:
+        """Call all cells, block by block; their tables go into the sink as they come."""
+        collector = Collector(self._ready.panels, self._ready.source.rows.shape[0], sink)
+        for rows, calls in self._ready.blocks(threads=settings.n_threads(), report=report, block=block):
+            collector.add(rows, calls)
+        self._columns = collector.columns()
+
+    def write(self, adata: AnnData, tables: TablesInMemory | None, *, steps: tuple[str, ...]) -> list[str]:
+        """Write the slots of some steps; return what a user should hear, one line each."""
+        if self._columns is None:
+            msg = "nothing was gathered"
+            raise RuntimeError(msg)
+        said = _notes(self._data, self._ready.knowledge, self._ready.panels, self._columns, self._choices)
+        found = (self._data, self._ready, self._columns, tables)
+        write_annotation(adata, self._key, *found, steps=steps, choices=self._choices, notes=said)
+        return said
+
+
+def _cells(adata: AnnData, choices: Mapping[str, Any]) -> Cells:
+    given, mapping = _given(adata, choices.get("compartment_key"))
+    sample_key = choices.get("sample_key")
+    return Cells(
+        names=[str(n) for n in adata.obs_names],
+        sample=None if sample_key is None else adata.obs[sample_key].astype(str).tolist(),
+        given=given,
+        mapping=mapping,
+    )
 
 
 def _library(signatures: Mapping[str, Signature] | None, species: Literal["human", "mouse"]) -> SignatureSet:
@@ -111,24 +180,24 @@ def _no_column(adata: AnnData, name: str) -> str:
     return f"No column '{name}' in obs. There are: {', '.join(map(str, adata.obs.columns)) or 'none'}."
 
 
-def _notes(data: Unpacked, result: Annotation, choices: Mapping[str, Any]) -> list[str]:
+def _notes(
+    data: Unpacked, knowledge: Knowledge, panels: Panels, found: Columns, choices: Mapping[str, Any]
+) -> list[str]:
     """What a user should hear once, in one line each; it is kept in ``uns``, too."""
     notes = [data.note] if data.note else []
-    if choices.get("tissue", "auto") == "auto" and np.any(result.calls.compartment.label == MACROPHAGE):
-        notes.append(
-            f"Tissue taken as {tissue_of(result.knowledge)}: {result.knowledge.tissue_reason}. tissue= overrides."
-        )
+    if choices.get("tissue", "auto") == "auto" and (found.labels["compartment"] == MACROPHAGE).any():
+        notes.append(f"Tissue taken as {tissue_of(knowledge)}: {knowledge.tissue_reason}. tissue= overrides.")
+    if knowledge.n_cells < data.rows.shape[0]:
+        notes.append(f"Learned from {knowledge.n_cells:,} of {data.rows.shape[0]:,} cells, spread over the data.")
     asked = choices.get("target_accuracy", DEFAULT_ACCURACY)
-    ruled = [axis for axis in ("origin", "state") if axis not in result.knowledge.questions]
+    ruled = [axis for axis in ("origin", "state") if axis not in knowledge.questions]
     if asked != DEFAULT_ACCURACY and ruled:
         notes.append(f"target_accuracy is not used for {' and '.join(ruled)}: the fixed rule is not calibrated.")
     notes += [
         f"No threshold reaches an accuracy of {asked:g} for {axis} on simulated mixtures: nothing is called by it."
-        for axis, learned in result.knowledge.questions.items()
+        for axis, learned in knowledge.questions.items()
         if learned.winner_at is None and learned.winner is not None
     ]
-    if result.panels.too_large:
-        notes.append(
-            f"More genes than the data have ranks for, so without a score: {', '.join(result.panels.too_large)}."
-        )
+    if panels.too_large:
+        notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(panels.too_large)}.")
     return notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,13 @@ from anndata import AnnData
 import tamannot._adata as slots
 from tamannot._adata import Unpacked
 from tamannot._provenance import describe_run
-from tamannot.models import NOT_MACROPHAGE, SOURCE, STATES, TRANSITIONAL, UNASSIGNED, Call, Question
-from tamannot.models._origin import CLASSES as ORIGINS
-from tamannot.pipeline import METHOD, SUMMARIES, Annotation, Knowledge
+from tamannot.models import NOT_MACROPHAGE, SOURCE, TRANSITIONAL, UNASSIGNED, Question
+from tamannot.pipeline import METHOD, SUMMARIES, Knowledge, Panels, Prepared
 from tamannot.scorers._reference import NAME as REFERENCE
+from tamannot.tl._collect import AXES, Columns, TablesInMemory
 
 STEPS = ("compartment", "origin", "state", "ferroptosis")
-# Fewer genes than this expected to be detected: a program says little of that cell.
-_LOW_SIGNAL_EXPECTED = 3
+_TABLE_OF_STEP = {"origin": "origin_proba", "state": "state_proba", "ferroptosis": "ferroptosis"}
 
 # Okabe & Ito's palette, told apart with any colour vision; greys for what is no label.
 _GREY, _LIGHT = "#999999", "#dddddd"
@@ -40,77 +39,57 @@ ORIGIN_COLORS = {
     UNASSIGNED: _GREY,
     NOT_MACROPHAGE: _LIGHT,
 }
-_STATUSES = ("assigned", "low_signal", "ambiguous", "low_coverage", "unfamiliar", "not_applicable", NOT_MACROPHAGE)
 
 
 def write_annotation(
     adata: AnnData,
     key: str,
     data: Unpacked,
-    result: Annotation,
+    ready: Prepared,
+    found: Columns,
+    tables: TablesInMemory | None,
     *,
     steps: Sequence[str],
     choices: Mapping[str, Any],
     notes: Sequence[str],
 ) -> None:
-    """Write the slots of the steps asked for, the tables of scores, and the record of the run."""
-    scores = result.calls.scores
-    slots.write_tables(adata, key, scores.ids, {"score": scores.score, "z": scores.z, "p": scores.p})
-    writers: dict[str, Callable[[AnnData, str, Annotation], None]] = {
-        "compartment": _write_compartment,
-        "origin": _write_origin,
-        "state": _write_state,
-        "ferroptosis": _write_ferroptosis,
-    }
-    for step in steps:
-        writers[step](adata, key, result)
-    slots.write_provenance(adata, key, _record(data, result, choices, notes))
+    """Write the slots of the steps asked for, the tables of scores, and the record of the run.
+
+    Tables that are not in memory are written by whoever has them.
+    """
+    if tables is not None:
+        _write_tables(adata, key, tables, steps)
+    for axis in (a for a in AXES if a in steps):
+        named = {axis: found.labels[axis], f"{axis}_prob": found.probs[axis], f"{axis}_status": found.statuses[axis]}
+        slots.write_obs(adata, key, named)
+        slots.drop_obs(adata, key, [f"{axis}_vote", f"{axis}_vote_share"])  # of calls that are no more
+    if "state" in steps:
+        about_state = {name: found.numbers[name] for name in ("mixed_lineage", "dual_m1_m2")}
+        slots.write_obs(adata, key, {"programs": found.programs} | about_state)
+    if "ferroptosis" in steps:
+        slots.write_obs(adata, key, {name: found.numbers[name] for name in SUMMARIES})
+    for axis, colors in (("origin", ORIGIN_COLORS), ("state", STATE_COLORS)):
+        if axis in steps:
+            slots.write_colors(adata, key, {axis: list(colors.values())})
+    slots.write_provenance(adata, key, _record(data, ready, found, choices, notes))
 
 
-def _write_compartment(adata: AnnData, key: str, result: Annotation) -> None:
-    _write_call(adata, key, "compartment", result.calls.compartment, [*result.calls.compartment.classes, UNASSIGNED])
+def _write_tables(adata: AnnData, key: str, tables: TablesInMemory, steps: Sequence[str]) -> None:
+    scores = {kind: tables.values[name] for kind, name in (("score", "scores"), ("z", "z"), ("p", "p"))}
+    slots.write_tables(adata, key, tables.columns["scores"], scores)
+    for name in (_TABLE_OF_STEP[s] for s in steps if s in _TABLE_OF_STEP):
+        slots.write_obsm(adata, slots.slot(key, name), tables.columns[name], tables.values[name])
 
 
-def _write_origin(adata: AnnData, key: str, result: Annotation) -> None:
-    _write_call(adata, key, "origin", result.calls.origin, list(ORIGIN_COLORS))
-    slots.write_obsm(adata, slots.slot(key, "origin_proba"), ORIGINS, result.calls.origin.proba)
-    slots.write_colors(adata, key, {"origin": list(ORIGIN_COLORS.values())})
-
-
-def _write_state(adata: AnnData, key: str, result: Annotation) -> None:
-    _write_call(adata, key, "state", result.calls.state, list(STATE_COLORS))
-    extra: dict[str, Any] = {
-        "programs": pd.Categorical(result.calls.programs),
-        "mixed_lineage": result.calls.mixed_lineage,
-        "dual_m1_m2": result.calls.dual_m1_m2,
-    }
-    slots.write_obs(adata, key, extra)
-    slots.write_obsm(adata, slots.slot(key, "state_proba"), STATES, result.calls.state.proba)
-    slots.write_colors(adata, key, {"state": list(STATE_COLORS.values())})
-
-
-def _write_ferroptosis(adata: AnnData, key: str, result: Annotation) -> None:
-    names = ferroptosis_programs(result)
-    z = np.stack([result.calls.scores.column("z", name) for name in names], axis=1)
-    slots.write_obsm(adata, slots.slot(key, "ferroptosis"), names, z)
-    slots.write_obs(adata, key, {name: result.calls.scores.column("z", name) for name in SUMMARIES})
-
-
-def _write_call(adata: AnnData, key: str, name: str, call: Call, categories: list[str]) -> None:
-    columns: dict[str, Any] = {
-        name: pd.Categorical(call.label, categories=categories),
-        f"{name}_prob": call.prob.astype(np.float32),
-        f"{name}_status": pd.Categorical(call.status, categories=list(_STATUSES)),
-    }
-    slots.write_obs(adata, key, columns)
-    slots.drop_obs(adata, key, [f"{name}_vote", f"{name}_vote_share"])  # of calls that are no more
-
-
-def _record(data: Unpacked, result: Annotation, choices: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
-    record = describe_run(data, result.panels.public, METHOD, result.knowledge.macrophages)
-    record["model"] = {axis: _how_called(result, axis) for axis in ("compartment", "origin", "state")}
-    record["learned"] = {axis: _learned(question) for axis, question in result.knowledge.questions.items()}
-    calibrated = [axis for axis in ("origin", "state") if axis in result.knowledge.questions]
+def _record(
+    data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str, Any], notes: Sequence[str]
+) -> dict[str, Any]:
+    knowledge = ready.knowledge
+    record = describe_run(data, ready.panels.public, METHOD, knowledge.macrophages)
+    record["model"] = {axis: _how_called(knowledge, axis) for axis in AXES}
+    record["learned"] = {axis: _learned(question) for axis, question in knowledge.questions.items()}
+    record["learned_from"] = {"n_cells": knowledge.n_cells, "n_macrophages": knowledge.n_macrophages}
+    calibrated = [axis for axis in ("origin", "state") if axis in knowledge.questions]
     record["calibration_source"] = (
         f"{SOURCE} ({', '.join(calibrated)})" if calibrated else "none: probabilities are a monotone reading of z or p"
     )
@@ -119,25 +98,21 @@ def _record(data: Unpacked, result: Annotation, choices: Mapping[str, Any], note
         "origin": "the cells at hand",
         "other_axes": "the macrophages at hand; all cells where there are fewer than 20",
     }
-    record["tissue"] = {"used": tissue_of(result.knowledge), "reason": result.knowledge.tissue_reason}
+    record["tissue"] = {"used": tissue_of(knowledge), "reason": knowledge.tissue_reason}
     record["parameters"] = {name: _storable(value) for name, value in choices.items() if value is not None}
     record["warnings"] = np.array(list(notes), dtype=object)
     record["counts"] = {
-        name: {str(k): int(v) for k, v in pd.Series(call.label).value_counts().items()}
-        for name, call in (
-            ("compartment", result.calls.compartment),
-            ("origin", result.calls.origin),
-            ("state", result.calls.state),
-        )
+        axis: {str(k): int(v) for k, v in pd.Series(labels).value_counts().items() if v}
+        for axis, labels in found.labels.items()
     }
-    record["ferroptosis"] = _ferroptosis_table(result)
+    record["ferroptosis"] = _ferroptosis_table(ready.panels, found)
     return record
 
 
-def _how_called(result: Annotation, axis: str) -> str:
-    if axis not in result.knowledge.questions:
+def _how_called(knowledge: Knowledge, axis: str) -> str:
+    if axis not in knowledge.questions:
         return "fixed rule on z"
-    heads = ", ".join(result.knowledge.questions[axis].heads)
+    heads = ", ".join(knowledge.questions[axis].heads)
     rule = "fixed rule on z, and " if axis == "compartment" else ""
     return f"{rule}anchored self-training: {heads}"
 
@@ -158,28 +133,17 @@ def tissue_of(knowledge: Knowledge) -> str:
     return "brain" if knowledge.brain else "other"
 
 
-def ferroptosis_programs(result: Annotation) -> list[str]:
-    """Return the ids of the ferroptosis programs, without the summaries."""
-    return [i for i in result.panels.ids("ferroptosis") if i not in SUMMARIES]
-
-
 def _storable(value: Any) -> Any:
     if isinstance(value, tuple):  # compartment_key with its mapping
         return {"column": value[0], "names": np.array([f"{k}={v}" for k, v in value[1].items()], dtype=object)}
     return value
 
 
-def _ferroptosis_table(result: Annotation) -> pd.DataFrame:
-    by_id = {s.id: s for s in result.panels.public.outputs}
-    names = [*ferroptosis_programs(result), *SUMMARIES]
+def _ferroptosis_table(panels: Panels, found: Columns) -> pd.DataFrame:
+    by_id = {s.id: s for s in panels.public.outputs}
     rows = [
-        (
-            str(by_id[n].effect_self or "none"),
-            str(by_id[n].effect_neighbour or "none"),
-            by_id[n].per_cell,
-            float((result.calls.scores.column("expected", n) < _LOW_SIGNAL_EXPECTED).mean()),
-        )
-        for n in names
+        (str(by_id[n].effect_self or "none"), str(by_id[n].effect_neighbour or "none"), by_id[n].per_cell, share)
+        for n, share in found.share_low_signal.items()
     ]
     columns = ["effect_self", "effect_neighbour", "per_cell", "share_low_signal"]
-    return pd.DataFrame(rows, columns=columns, index=pd.Index(names, name="program"))
+    return pd.DataFrame(rows, columns=columns, index=pd.Index(list(found.share_low_signal), name="program"))
