@@ -20,8 +20,7 @@ from tamannot.scorers import Method, method_of
 from tamannot.signature import AXES, Signature, SignatureSet, load_signature, load_signatures, read_signatures
 from tamannot.signature._text import shown
 from tamannot.stream._input import read_file
-from tamannot.stream._output import check_target
-from tamannot.stream._targets import targets_of, write_targets
+from tamannot.stream._targets import reserved, targets_of, write_targets
 from tamannot.tl._score import Asked, score_all
 
 
@@ -85,27 +84,26 @@ def score_file(
         The input cannot be read or used, or an output cannot be written.
     """
     source, targets = Path(path), targets_of(out, table)
-    for target in targets.values():
-        check_target(target, source=source, overwrite=overwrite)
     report = report or silent()
-    report("reading file")
-    adata = read_file(source)
-    seen = species_of(adata, gene_symbols=gene_symbols, species=species)
-    chosen = signatures if isinstance(signatures, Mapping) else signatures_named(signatures, seen)
-    asked = Asked(
-        signatures=SignatureSet(chosen.values()),
-        methods={check_key(key_added): method_of(method)},
-        null=null,
-        layer=layer,
-        gene_symbols=gene_symbols,
-        species=species,
-        min_coverage=min_coverage,
-    )
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", TamannotWarning)
-        score_all(adata, asked, report)
-    report("writing")
-    write_targets(targets, adata, lambda: scores(adata, key_added))
+    with reserved(targets, source=source, overwrite=overwrite):
+        report("reading file")
+        adata = read_file(source)
+        seen = species_of(adata, gene_symbols=gene_symbols, species=species)
+        chosen = signatures if isinstance(signatures, Mapping) else signatures_named(signatures, seen)
+        asked = Asked(
+            signatures=SignatureSet(chosen.values()),
+            methods={check_key(key_added): method_of(method)},
+            null=null,
+            layer=layer,
+            gene_symbols=gene_symbols,
+            species=species,
+            min_coverage=min_coverage,
+        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", TamannotWarning)
+            score_all(adata, asked, report)
+        report("writing")
+        write_targets(targets, source, adata, key_added, lambda: scores(adata, key_added))
     record = read_provenance(adata, key_added)
     values = scores(adata, key_added)
     about = coverage(adata, key_added)[["n_genes", "n_present", "coverage"]]
