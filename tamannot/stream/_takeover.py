@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import anndata as ad
@@ -75,7 +76,7 @@ class TakeOver:
             self._target.copy(old, parent, name)
             return
         new = self._target.empty(parent, name, old.shape, old.dtype.newbyteorder("="))
-        rows = _rows_a_read(old.shape)
+        rows = _rows_a_read(old.shape, step=new.chunks[0] if new.chunks else 1)
         for start in range(0, old.shape[0], rows):
             new[start : start + rows] = old[start : start + rows]
 
@@ -122,5 +123,6 @@ def _is_numbers(node: Node) -> bool:
     )
 
 
-def _rows_a_read(shape: tuple[int, ...]) -> int:
-    return max(1, _VALUES_A_READ // max(1, int(np.prod(shape[1:]))))
+def _rows_a_read(shape: tuple[int, ...], *, step: int) -> int:
+    """Return how many rows to read at once: whole chunks, so that none is packed twice."""
+    return max(1, _VALUES_A_READ // max(1, math.prod(shape[1:])) // step) * step
