@@ -1,6 +1,7 @@
 """The only place that knows AnnData: which matrix, which genes, which slots and keys."""
 
 from tamannot._adata._matrix import KINDS, Kind
+from tamannot._adata._runs import RunNames, forget_run, names_of_run
 from tamannot._adata._slots import (
     UNS,
     check_key,
@@ -25,11 +26,14 @@ __all__ = [
     "UNS",
     "Kind",
     "Look",
+    "RunNames",
     "SpeciesChoice",
     "Unpacked",
     "check_key",
     "drop_obs",
+    "forget_run",
     "look_around",
+    "names_of_run",
     "read_colors",
     "read_obs",
     "read_obsm",

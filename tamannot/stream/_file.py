@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tamannot._adata import forget_run
 from tamannot._progress import Progress, silent
 from tamannot.errors import TamannotWarning
 from tamannot.get import annotations as annotation_table
 from tamannot.signature import Signature
 from tamannot.stream._input import read_file
-from tamannot.stream._output import check_target
 from tamannot.stream._summary import FileSummary, summarise
-from tamannot.stream._targets import targets_of, write_targets
+from tamannot.stream._targets import reserved, targets_of, write_targets
 from tamannot.tl._run import STEPS, run
 
 
@@ -66,14 +66,20 @@ def annotate_file(
     """
     source = Path(path)
     targets = targets_of(out, table)
-    for target in targets.values():
-        check_target(target, source=source, overwrite=overwrite)
     report = report or silent()
-    report("reading file")
-    adata = read_file(source)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TamannotWarning)  # the summary has them as notes
-        run(adata, signatures, choices, steps=STEPS, key_added=key_added, copy=False, report=report)
-    report("writing")
-    write_targets(targets, adata, lambda: annotation_table(adata, key_added))
+    with reserved(targets, source=source, overwrite=overwrite):
+        report("reading file")
+        adata = read_file(source)
+        forget_run(adata, key_added, keep=_columns_asked(choices))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TamannotWarning)  # the summary has them as notes
+            run(adata, signatures, choices, steps=STEPS, key_added=key_added, copy=False, report=report)
+        report("writing")
+        write_targets(targets, source, adata, key_added, lambda: annotation_table(adata, key_added))
     return summarise(adata, source, key_added, tuple(map(str, targets.values())))
+
+
+def _columns_asked(choices: Mapping[str, Any]) -> list[str | None]:
+    """Return the columns of obs that a run reads."""
+    key = choices.get("compartment_key")
+    return [key[0] if isinstance(key, tuple) else key, choices.get("sample_key")]

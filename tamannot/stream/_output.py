@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tamannot.errors import OutputError
+from tamannot.stream._claim import claimed, old_of, part_of, place_of, remove
+from tamannot.stream._faults import writing_to
+
+_AT_FDCWD, _EXCHANGE = -100, 2
 
 
 def check_target(target: Path, *, source: Path, overwrite: bool) -> None:
@@ -17,22 +23,50 @@ def check_target(target: Path, *, source: Path, overwrite: bool) -> None:
     Raises
     ------
     OutputError
-        It exists and ``overwrite`` is not set, its folder is absent or read-only, or it is a folder.
+        It exists and ``overwrite`` is not set, it or its folder is read-only, its folder is absent, or it is a
+        folder.
     """
-    if not target.parent.is_dir():
-        msg = f"{target}: there is no folder {target.parent}. Make it first."
+    place = place_of(target)
+    if not place.parent.is_dir():
+        msg = f"{target}: there is no folder {place.parent if target.is_symlink() else target.parent}. Make it first."
         raise OutputError(msg)
-    if target.exists():
+    if place.exists():
         if not overwrite:
             same = " (it is the input)" if source.exists() and target.samefile(source) else ""
             msg = f"{target} exists{same}. Give another name, or --overwrite (overwrite=True) to replace it."
             raise OutputError(msg)
-        if target.is_dir() and target.suffix != ".zarr":
+        if place.is_dir() and target.suffix != ".zarr":
             msg = f"{target} is a folder. Give the name of a file."
             raise OutputError(msg)
-    if not os.access(target.parent, os.W_OK):
-        msg = f"{target}: the folder {target.parent} cannot be written to."
+        if not os.access(place, os.W_OK):
+            msg = f"{target} is read-only. Give another name, or make it writable."
+            raise OutputError(msg)
+    if not os.access(place.parent, os.W_OK):
+        msg = f"{target}: the folder {place.parent} cannot be written to."
         raise OutputError(msg)
+
+
+def check_space(target: Path, *, source: Path) -> None:
+    """Refuse a target on a disk that has no room for what the source takes.
+
+    Raises
+    ------
+    OutputError
+        Too little space is free; the message says how much there is and is needed.
+    """
+    with suppress(OSError):  # what cannot be told now is found in writing
+        need, free = size_of(source), shutil.disk_usage(place_of(target).parent).free
+        if need > free:
+            msg = (
+                f"{target}: cannot be written: No space left on device: {free / 1e6:,.0f} MB are free, about "
+                f"{need / 1e6:,.0f} MB are needed. Free some, or write to another disk."
+            )
+            raise OutputError(msg)
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
 
 
 @contextmanager
@@ -40,48 +74,73 @@ def replacing(target: Path) -> Iterator[Path]:
     """Give out a name beside ``target``; move what was written there into place if all went well.
 
     A reader sees the old target or the whole new one, never a part. On any error what was written is
-    removed and the target stays as it was.
+    removed and the target stays as it was; what a killed run leaves is removed by the next.
 
     Raises
     ------
     OutputError
-        The disk is full, or writing failed otherwise.
+        The disk is full, another run is writing there, or writing failed otherwise.
     """
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part{target.suffix}")
-    try:
-        yield beside
-        if beside.is_file():
-            _sync(beside)
-        _move(beside, target)
-    except OSError as error:
-        msg = f"{target}: cannot be written: {error.strerror or error}. Nothing was changed."
-        raise OutputError(msg) from error
-    finally:
-        _remove(beside)
+    with claimed(target) as place:
+        beside = part_of(place)
+        try:
+            with writing_to(target):
+                yield beside
+                if place.is_file() and beside.is_file():
+                    shutil.copymode(place, beside)
+                _sync_all(beside)
+                _move(beside, place)
+                _sync(place.parent)
+        finally:
+            remove(beside)
+
+
+def _sync_all(path: Path) -> None:
+    """Have the disk take everything before the name changes: a power cut must not leave an empty file there."""
+    for folder, _, names in os.walk(path):
+        for name in names:
+            _sync(Path(folder, name))
+        _sync(Path(folder))
+    if path.is_file():
+        _sync(path)
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _move(source: Path, target: Path) -> None:
-    if not target.is_dir():
-        source.replace(target)
+    if sys.platform == "win32" and path.is_dir():
         return
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    target.replace(old)  # a folder cannot be replaced in one step
+    handle = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     try:
-        source.replace(target)
-    except OSError:
-        old.replace(target)
-        raise
-    _remove(old)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+def _move(new: Path, place: Path) -> None:
+    """Put a file or folder into place; a folder cannot be replaced by renaming, so the two are exchanged."""
+    if place.is_dir() or (new.is_dir() and place.exists()):
+        if not _exchange(new, place):
+            _replace_in_two_steps(new, place)
     else:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+        new.replace(place)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the system cannot."""
+    if sys.platform != "linux":
+        return False
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):
+        return False
+    return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0)
+
+
+def _replace_in_two_steps(new: Path, place: Path) -> None:
+    old = old_of(place)
+    place.replace(old)
+    try:
+        new.replace(place)
+    except OSError:
+        old.replace(place)
+        raise
+    remove(old)

@@ -21,8 +21,7 @@ from tamannot.scorers import Method, method_of
 from tamannot.signature import AXES, Signature, SignatureSet, load_signature, load_signatures, read_signatures
 from tamannot.signature._text import shown
 from tamannot.stream._input import read_file
-from tamannot.stream._output import check_target
-from tamannot.stream._targets import targets_of, write_targets
+from tamannot.stream._targets import reserved, targets_of, write_targets
 from tamannot.tl._score import Asked, score_all
 
 
@@ -68,7 +67,8 @@ def score_file(
     signatures
         Signatures, or words: files and folders of your own, axes of the library (``"state"``), or ids.
     table
-        The scores alone, one row a cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``).
+        The scores alone, one row a cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``). With a null
+        also ``{id}_z`` and ``{id}_p``.
     method, null, min_coverage, layer, gene_symbols, species, key_added
         As in `tl.score`.
     overwrite
@@ -86,29 +86,38 @@ def score_file(
         The input cannot be read or used, or an output cannot be written.
     """
     source, targets = Path(path), targets_of(out, table)
-    for target in targets.values():
-        check_target(target, source=source, overwrite=overwrite)
     report = report or silent()
-    report("reading file")
-    adata = read_file(source)
-    seen = species_of(adata, gene_symbols=gene_symbols, species=species)
-    chosen = signatures if isinstance(signatures, Mapping) else signatures_named(signatures, seen)
-    asked = Asked(
-        signatures=SignatureSet(chosen.values()),
-        methods={check_key(key_added): method_of(method)},
-        null=null,
-        layer=layer,
-        gene_symbols=gene_symbols,
-        species=species,
-        min_coverage=min_coverage,
-    )
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", TamannotWarning)
-        score_all(adata, asked, report)
-    report("writing")
-    write_targets(targets, adata, lambda: scores(adata, key_added))
+    with reserved(targets, source=source, overwrite=overwrite):
+        report("reading file")
+        adata = read_file(source)
+        seen = species_of(adata, gene_symbols=gene_symbols, species=species)
+        chosen = signatures if isinstance(signatures, Mapping) else signatures_named(signatures, seen)
+        asked = Asked(
+            signatures=SignatureSet(chosen.values()),
+            methods={check_key(key_added): method_of(method)},
+            null=null,
+            layer=layer,
+            gene_symbols=gene_symbols,
+            species=species,
+            min_coverage=min_coverage,
+        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", TamannotWarning)
+            score_all(adata, asked, report)
+        report("writing")
+        write_targets(targets, source, adata, key_added, lambda: _table(adata, key_added, with_null=null is not None))
     notes = [str(w.message) for w in caught if issubclass(w.category, TamannotWarning)]
     return _summary(source, adata, key_added, notes, targets.values())
+
+
+def _table(adata: AnnData, key: str, *, with_null: bool) -> pd.DataFrame:
+    """Return the scores, and with a null the z and p of each beside it: ``macrophage``, ``macrophage_z``, …"""
+    plain = scores(adata, key)
+    if not with_null:
+        return plain
+    z, p = (scores(adata, key, kind=kind).add_suffix(f"_{kind}") for kind in ("z", "p"))
+    together = pd.concat([plain, z, p], axis=1)
+    return together[[name + end for name in plain for end in ("", "_z", "_p")]]
 
 
 def _summary(source: Path, adata: AnnData, key: str, notes: Iterable[str], outputs: Iterable[Path]) -> ScoreSummary:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +12,10 @@ import anndata as ad
 import pandas as pd
 
 from tamannot.errors import OutputError, ParameterError
-from tamannot.stream._output import replacing
+from tamannot.stream._annotated import write_annotated
+from tamannot.stream._claim import claimed
+from tamannot.stream._links import check_links
+from tamannot.stream._output import check_space, check_target, replacing
 
 _OUT_SUFFIXES = (".h5ad", ".zarr")
 _TABLE_SUFFIXES = (".csv", ".parquet")
@@ -46,11 +49,60 @@ def targets_of(out: str | os.PathLike[str] | None, table: str | os.PathLike[str]
     return targets
 
 
-def write_targets(targets: Mapping[str, Path], adata: ad.AnnData, table: Callable[[], pd.DataFrame]) -> None:
-    """Write every target, each whole or not at all; none is moved into place before all are written."""
+@contextmanager
+def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool) -> Iterator[None]:
+    """Refuse targets that cannot be written, before any work is done; keep other runs from them until the end.
+
+    Raises
+    ------
+    OutputError
+        A target exists, cannot be written, has no room, or another run is writing it.
+    InputFileError
+        The source leads to other files, and is to be taken over.
+    """
+    for kind, target in targets.items():
+        check_target(target, source=source, overwrite=overwrite)
+        if kind in _OUT_SUFFIXES:
+            check_links(source)
+            check_space(target, source=source)
+    with ExitStack() as stack:
+        for target in targets.values():
+            stack.enter_context(claimed(target))
+        yield
+
+
+def write_targets(
+    targets: Mapping[str, Path],
+    source: Path,
+    adata: ad.AnnData,
+    key_added: str,
+    table: Callable[[], pd.DataFrame],
+) -> None:
+    """Write every target, each whole or not at all; none is moved into place before all are written.
+
+    Parameters
+    ----------
+    targets
+        Files by suffix, as `targets_of` gives them.
+    source
+        What ``adata`` was read from; its matrices are copied from file to file.
+    adata
+        With the annotations; its matrices are not read, and need not be there.
+    key_added
+        Prefix of what was written.
+    table
+        Makes the table of annotations.
+
+    Raises
+    ------
+    OutputError
+        A target cannot be written.
+    InputFileError
+        The source is damaged, or leads to other files.
+    """
     writers: dict[str, Callable[[Path], object]] = {
-        ".h5ad": lambda path: adata.write_h5ad(path, compression="gzip"),
-        ".zarr": adata.write_zarr,
+        ".h5ad": lambda path: write_annotated(source, path, adata, key_added),
+        ".zarr": lambda path: write_annotated(source, path, adata, key_added),
         ".csv": lambda path: table().to_csv(path, index_label="cell"),
         ".parquet": lambda path: table().rename_axis("cell").to_parquet(path),
     }

@@ -1,0 +1,128 @@
+"""Taking over the elements of a file into a new one: whole blocks where possible, and never a whole matrix."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import anndata as ad
+import h5py
+import numpy as np
+
+from tamannot.stream._store import Node, Store, is_array
+
+_MAPPINGS = ("", "dict", "raw", "anndata")
+_SPARSE = ("csr_matrix", "csc_matrix")
+_PARTS = ("data", "indices", "indptr")
+# Values read at once where they cannot be copied: 16 to 32 MiB.
+_VALUES_A_READ = 1 << 22
+
+
+class TakeOver:
+    """Takes elements over from one container into another.
+
+    Parameters
+    ----------
+    source, target
+        The kinds of both.
+    """
+
+    def __init__(self, source: Store, target: Store) -> None:
+        self._target = target
+        self.same = type(source) is type(target)
+
+    def element(self, old: Node, parent: Node, name: str) -> None:
+        """Take over an element of any encoding, old ones as the same in the present one."""
+        if self.same and is_modern(old) and encoding(old) not in _MAPPINGS:
+            self._target.copy(old, parent, name)
+        elif _sparse_format(old):
+            self._sparse(old, parent, name)
+        elif _is_numbers(old):
+            self._array(old, parent, name)
+            mark(parent[name], "array", "0.2.0")
+        elif not is_array(old) and encoding(old) in _MAPPINGS:
+            self.mapping(old, parent, name)
+        else:
+            self.write(parent, name, ad.io.read_elem(old))
+
+    def mapping(self, old: Node, parent: Node, name: str, *, skip: frozenset[str] = frozenset()) -> Node:
+        """Take over a group of elements, except some."""
+        new = parent.create_group(name)
+        copy_attributes(old, new)
+        mark(new, *(("raw", "0.1.0") if encoding(old) == "raw" else ("dict", "0.1.0")))
+        for child in sorted(set(old) - skip):
+            self.element(old[child], new, child)
+        return new
+
+    def copy(self, old: Node, parent: Node, name: str) -> None:
+        """Copy a node as it is, in a container of the same kind."""
+        self._target.copy(old, parent, name)
+
+    def write(self, parent: Node, name: str, value: Any) -> None:
+        """Write a value from memory with anndata's writer."""
+        with ad.settings.override(allow_write_nullable_strings=True):
+            ad.io.write_elem(parent, name, value, dataset_kwargs=self._target.options)
+
+    def _sparse(self, old: Node, parent: Node, name: str) -> None:
+        new = parent.create_group(name)
+        shape = old.attrs["shape"] if "shape" in old.attrs else old.attrs["h5sparse_shape"]
+        new.attrs["shape"] = [int(n) for n in shape]
+        mark(new, f"{_sparse_format(old)}_matrix", "0.1.0")
+        for part in _PARTS:
+            self._array(old[part], new, part)
+
+    def _array(self, old: Node, parent: Node, name: str) -> None:
+        if self.same:
+            self._target.copy(old, parent, name)
+            return
+        new = self._target.empty(parent, name, old.shape, old.dtype.newbyteorder("="))
+        rows = _rows_a_read(old.shape, step=new.chunks[0] if new.chunks else 1)
+        for start in range(0, old.shape[0], rows):
+            new[start : start + rows] = old[start : start + rows]
+
+
+def encoding(node: Node) -> str:
+    """Return the type of an element as anndata wrote it, empty if it did not."""
+    value = node.attrs.get("encoding-type", "")
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def is_modern(node: Node) -> bool:
+    """Whether an element has the encoding of today; older data frames refer to objects of their own file."""
+    return encoding(node) != "" and (encoding(node) != "dataframe" or node.attrs.get("encoding-version") != "0.1.0")
+
+
+def mark(node: Node, kind: str, version: str) -> None:
+    """Name the encoding of an element."""
+    node.attrs["encoding-type"] = kind
+    node.attrs["encoding-version"] = version
+
+
+def copy_attributes(old: Node, new: Node) -> None:
+    """Copy what is noted at a group."""
+    for name, value in old.attrs.items():
+        new.attrs[name] = value
+
+
+def _sparse_format(node: Node) -> str:
+    if is_array(node):
+        return ""
+    if encoding(node) in _SPARSE:
+        return encoding(node).removesuffix("_matrix")
+    value = node.attrs.get("h5sparse_format", "")
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _is_numbers(node: Node) -> bool:
+    return (
+        is_array(node)
+        and encoding(node) in ("", "array")
+        and len(node.shape) > 0
+        and np.dtype(node.dtype).kind in "fiub"
+        and not (isinstance(node, h5py.Dataset) and h5py.check_ref_dtype(node.dtype))
+    )
+
+
+def _rows_a_read(shape: tuple[int, ...], *, step: int) -> int:
+    """Return how many rows to read at once: whole chunks, so that none is packed twice."""
+    return max(1, _VALUES_A_READ // max(1, math.prod(shape[1:])) // step) * step
