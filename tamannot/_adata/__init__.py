@@ -1,6 +1,7 @@
 """The only place that knows AnnData: which matrix, which genes, which slots and keys."""
 
-from tamannot._adata._matrix import KINDS, Kind
+from tamannot._adata._kind import KINDS, Kind
+from tamannot._adata._open import without_matrices
 from tamannot._adata._slots import (
     UNS,
     check_key,
@@ -35,6 +36,7 @@ __all__ = [
     "slot",
     "species_of",
     "unpack",
+    "without_matrices",
     "write_colors",
     "write_obs",
     "write_obsm",
