@@ -1,6 +1,7 @@
 """The only place that knows AnnData: which matrix, which genes, which slots and keys."""
 
-from tamannot._adata._matrix import KINDS, Kind
+from tamannot._adata._kind import KINDS, Kind
+from tamannot._adata._open import without_matrices
 from tamannot._adata._runs import RunNames, forget_run, names_of_run
 from tamannot._adata._slots import (
     UNS,
@@ -42,6 +43,7 @@ __all__ = [
     "slot",
     "species_of",
     "unpack",
+    "without_matrices",
     "write_colors",
     "write_obs",
     "write_obsm",

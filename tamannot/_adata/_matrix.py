@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from tamannot._adata._checked import CheckedRows
+from tamannot._adata._kind import LARGEST_LOG, Kind
+from tamannot._adata._on_disk import bytes_in_memory, is_on_disk, rows_on_disk, sample_of
 from tamannot.errors import MatrixError, ParameterError
 from tamannot.kernels._rows import CscRows, CsrRows, DenseRows, RowSource, is_sparse
-from tamannot.kernels._survey import all_whole, survey
+from tamannot.kernels._survey import NOTHING_SEEN, ZERO_SEEN, Seen, seen_in
 
-Kind = Literal["counts", "log", "linear", "signed"]
-# The order of preference; signed values (scaled, or residuals) are for methods that can use them.
-KINDS: tuple[Kind, ...] = ("counts", "log", "linear", "signed")
-# log1p of a million is 13.8, log2 of it 20: no logarithm of an expression value goes beyond.
-_LARGEST_LOG = 30.0
 _VALUES_A_LOOK = 1 << 19
 _ROWS_A_LOOK = 4096
-# Rows read at once from a file, where every read has its price.
+# Rows read at once from what is sliced, where every read has its price.
 _ROWS_A_READ = 4096
+# Columns of a file are loaded below so many bytes, and turned by a temporary file above.
+_SMALL = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a look at all values of a matrix found."""
+    """What a look at the values of a matrix found."""
 
     kind: Kind | None
     problem: str = ""
     """Why the matrix cannot be used; empty if it can."""
+    constant: float | None = None
+    """The one value that it has everywhere."""
 
 
 def candidates(adata: AnnData, layer: str | None) -> list[Candidate]:
@@ -72,7 +74,10 @@ def candidates(adata: AnnData, layer: str | None) -> list[Candidate]:
 
 
 def look_at(matrix: Any, *, signed: bool = False) -> Finding:
-    """Look at every value of a matrix, block by block, and say what it holds.
+    """Look at the values of a matrix, block by block, and say what it holds.
+
+    Of a large matrix on disk some of the values are looked at, from all over it and always the same ones:
+    `checked_rows` looks at the others as they are read.
 
     Parameters
     ----------
@@ -81,35 +86,48 @@ def look_at(matrix: Any, *, signed: bool = False) -> Finding:
     signed
         Whether negative values can be used.
     """
-    low, high, whole = np.inf, -np.inf, True
     if 0 in matrix.shape:
         return Finding(None, "it is empty")
-    n_stored = 0
-    for values in _values(matrix):
+    if not is_on_disk(matrix):
+        return _finding(_values(matrix), matrix.shape, signed=signed)
+    sample = sample_of(matrix)
+    found = _finding(sample.pieces, matrix.shape, signed=signed, n_stored=sample.n_stored)
+    if sample.is_all or found.constant is None:
+        return found
+    # Nothing but one value in a sample says little: the others may be anywhere else.
+    return _finding(sample_of(matrix, whole=True).pieces, matrix.shape, signed=signed)
+
+
+def _finding(
+    pieces: Iterator[NDArray[Any]], shape: tuple[int, int], *, signed: bool, n_stored: int | None = None
+) -> Finding:
+    seen, n_seen = NOTHING_SEEN, 0
+    for values in pieces:
         if values.dtype.kind not in "fiub":
             return Finding(None, f"it holds {values.dtype}, not numbers")
-        if not values.size:
-            continue
-        n_stored += values.size
-        flat = _as_surveyed(values)
-        block_low, block_high = survey(flat)
-        # numpy's minimum keeps a NaN, Python's may drop it
-        low, high = np.minimum(low, block_low), np.maximum(high, block_high)
-        if np.isnan(low) or np.isnan(high):
+        seen, n_seen = seen | seen_in(values), n_seen + values.size
+        if seen.has_nan:
             return Finding(None, "it has NaN values")
-        whole = whole and (values.dtype.kind in "iub" or all_whole(flat))
-    if n_stored < int(matrix.shape[0]) * int(matrix.shape[1]):  # the rest are zeros that are not stored
-        low, high = min(low, 0.0), max(high, 0.0)
-    return _judge(float(low), float(high), whole=whole, signed=signed)
+    if (n_stored or n_seen) < int(shape[0]) * int(shape[1]):  # the rest are zeros that are not stored
+        seen |= ZERO_SEEN
+    return _judge(seen, signed=signed)
 
 
 def row_source(matrix: Any) -> RowSource:
     """Return the rows of a matrix in any container for the kernels; no second matrix is ever made."""
     if is_sparse(matrix):
         return CscRows(matrix) if matrix.format == "csc" else CsrRows(matrix.tocsr())
+    if is_on_disk(matrix):
+        return rows_on_disk(matrix)
     if hasattr(matrix, "compute"):
         return DenseRows(_Lazy(matrix), step=int(max(matrix.chunks[0])))
     return DenseRows(matrix, step=512 if isinstance(matrix, np.ndarray) else _ROWS_A_READ)
+
+
+def checked_rows(matrix: Any, name: str, kind: Kind) -> RowSource:
+    """Return the rows of a matrix that was found to be of a kind; what no look has seen is checked as it is read."""
+    rows = row_source(matrix)
+    return CheckedRows(rows, name, kind) if is_on_disk(matrix) else rows
 
 
 class _Lazy:
@@ -121,14 +139,6 @@ class _Lazy:
 
     def __getitem__(self, rows: slice) -> Any:
         return self._matrix[rows].compute()
-
-
-def _as_surveyed(values: NDArray[Any]) -> NDArray[Any]:
-    """Return values flat, in one of the few number types that are compiled for."""
-    flat = values.reshape(-1)
-    if flat.dtype.kind == "f" and flat.dtype.itemsize in (4, 8) and flat.dtype.isnative:
-        return flat
-    return flat.astype(np.float32 if flat.dtype.itemsize < 4 else np.float64)
 
 
 def layer_names(adata: AnnData) -> list[str]:
@@ -147,10 +157,9 @@ def _candidate(adata: AnnData, name: str) -> Candidate | None:
 
 
 def _readable(matrix: Any) -> Any:
-    """Return a matrix whose rows can be read; columns of a file are loaded, since each row crosses them all."""
-    if getattr(matrix, "format", "") == "csc" and hasattr(matrix, "to_memory"):
-        return matrix.to_memory()
-    return matrix
+    """Return a matrix whose rows can be read; a few columns of a file are loaded, since each row crosses them all."""
+    small = getattr(matrix, "format", "") == "csc" and is_on_disk(matrix) and bytes_in_memory(matrix) < _SMALL
+    return matrix.to_memory() if small else matrix
 
 
 def _values(matrix: Any) -> Iterator[NDArray[Any]]:
@@ -165,13 +174,14 @@ def _values(matrix: Any) -> Iterator[NDArray[Any]]:
         yield rows.data if is_sparse(rows) else np.asarray(rows)
 
 
-def _judge(low: float, high: float, *, whole: bool, signed: bool) -> Finding:
+def _judge(seen: Seen, *, signed: bool) -> Finding:
+    low, high = seen.low, seen.high
     if low < 0 and not signed:
         return Finding(None, f"it has negative values (smallest {low:.3g}), so it looks scaled")
     if np.isinf(high) or np.isinf(low):
         return Finding(None, "it has infinite values")
     if low == high:
-        return Finding(None, f"all its values are {low:g}")
+        return Finding(None, f"all its values are {low:g}", constant=low)
     if low < 0:
         return Finding("signed")
-    return Finding("counts" if whole else "log" if high <= _LARGEST_LOG else "linear")
+    return Finding("counts" if seen.whole else "log" if high <= LARGEST_LOG else "linear")

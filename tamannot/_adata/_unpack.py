@@ -9,7 +9,8 @@ from typing import Literal
 from anndata import AnnData
 
 from tamannot._adata._genes import gene_index, species_of_ids
-from tamannot._adata._matrix import KINDS, Candidate, Finding, Kind, candidates, layer_names, look_at, row_source
+from tamannot._adata._kind import KINDS, Kind
+from tamannot._adata._matrix import Candidate, Finding, candidates, checked_rows, layer_names, look_at
 from tamannot.errors import GeneIdError, MatrixError, ParameterError, SpeciesError
 from tamannot.genes import GeneIndex, Species, recognise_species
 from tamannot.kernels._rows import RowSource
@@ -104,15 +105,16 @@ def unpack(
     if not usable:
         raise MatrixError(_no_matrix(looks, adata, forced=layer is not None))
     best = max(usable, key=lambda k: (k.n_found, -prefer.index(k.finding.kind or "linear")))
+    kind: Kind = best.finding.kind or "linear"
     seen = data_species(best.index, species)
     check_species(seen, signatures)
     if best.n_found == 0:
         raise GeneIdError(_no_gene(best))
     return Unpacked(
-        rows=row_source(best.candidate.matrix),
+        rows=checked_rows(best.candidate.matrix, best.candidate.name, kind),
         index=best.index,
         matrix=best.candidate.name,
-        kind=str(best.finding.kind),
+        kind=kind,
         ids_from=best.ids_from,
         species=seen,
         looks=tuple(look.describe() for look in looks),

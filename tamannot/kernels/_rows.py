@@ -119,7 +119,7 @@ class DenseRows:
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
         rows: Any = self._matrix[start:stop]
-        packed: sp.csr_array = sp.csr_array(rows if is_sparse(rows) else _packable(np.asarray(rows)))
+        packed: sp.csr_array = sp.csr_array(rows if is_sparse(rows) else packable(np.asarray(rows)))
         return CsrRows(packed).block(0, stop - start)
 
 
@@ -128,7 +128,7 @@ def is_sparse(matrix: object) -> bool:
     return bool(sp.issparse(matrix))
 
 
-def _packable(values: Array) -> Array:
+def packable(values: Array) -> Array:
     """Return numbers of a type that scipy has sparse matrices of: no half floats, no foreign byte order."""
     if values.dtype.kind == "f" and values.dtype.itemsize < 4:
         return values.astype(np.float32)

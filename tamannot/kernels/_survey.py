@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,49 @@ def survey(values: Array) -> tuple[float, float]:
     return (float(ends[0]), float(ends[1])) if ends[1] == ends[1] else (np.nan, np.nan)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What some numbers are."""
+
+    low: float
+    """The smallest; NaN if there may be one."""
+    high: float
+    """The largest; NaN if there may be one."""
+    whole: bool
+    """Whether all are whole numbers."""
+
+    @property
+    def has_nan(self) -> bool:
+        """Whether one of them is none."""
+        return bool(np.isnan(self.low) or np.isnan(self.high))
+
+    def __or__(self, other: Seen) -> Seen:
+        """Return what both are together."""
+        # numpy's minimum keeps a NaN, Python's may drop it
+        low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+        return Seen(float(low), float(high), self.whole and other.whole)
+
+
+NOTHING_SEEN = Seen(np.inf, -np.inf, whole=True)
+ZERO_SEEN = Seen(0.0, 0.0, whole=True)
+
+
+def seen_in(values: Array) -> Seen:
+    """Look once at numbers of any type and shape."""
+    if not values.size:
+        return NOTHING_SEEN
+    flat = _as_surveyed(values)
+    return Seen(*survey(flat), whole=values.dtype.kind in "iub" or all_whole(flat))
+
+
+def _as_surveyed(values: Array) -> Array:
+    """Return values flat, in one of the few number types that are compiled for."""
+    flat = values.reshape(-1)
+    if flat.dtype.kind == "f" and flat.dtype.itemsize in (4, 8) and flat.dtype.isnative:
+        return flat
+    return flat.astype(np.float32 if flat.dtype.itemsize < 4 else np.float64)
+
+
 @njit
 def _first_from(indices: Array, lo: int, hi: int, row: int) -> int:
     """Return the first place of a column's entries at or below ``row``."""
@@ -91,3 +135,42 @@ def csc_block(data: Array, indices: Array, indptr: Array, start: int, stop: int)
             at[indices[j] - start] += 1
             j += 1
     return values, columns, out_ptr
+
+
+@njit
+def group_places(group: Array, starts: Array) -> Array:
+    """Return the place of each entry where entries stand group by group and keep their order within each.
+
+    Parameters
+    ----------
+    group
+        The group of each entry.
+    starts
+        The place of the first entry of each group.
+    """
+    free = starts.copy()
+    places = np.empty(group.size, np.int64)
+    for j in range(group.size):
+        places[j] = free[group[j]]
+        free[group[j]] += 1
+    return places
+
+
+@njit
+def pack_rows(dense: Array) -> tuple[Array, Array, Array]:
+    """Return the values of a dense matrix that are not 0, their columns, and where each row begins."""
+    n_rows, n_columns = dense.shape
+    indptr = np.zeros(n_rows + 1, np.int64)
+    for i in range(n_rows):
+        n = np.int64(0)
+        for j in range(n_columns):
+            n += np.int64(dense[i, j] != 0)
+        indptr[i + 1] = indptr[i] + n
+    values, indices = np.empty(indptr[-1], dense.dtype), np.empty(indptr[-1], np.int32)
+    at = 0
+    for i in range(n_rows):
+        for j in range(n_columns):
+            if dense[i, j] != 0:
+                values[at], indices[at] = dense[i, j], j
+                at += 1
+    return values, indices, indptr

@@ -1,13 +1,18 @@
-"""Reading h5ad and zarr, with a plain word about what cannot be read."""
+"""Reading h5ad and zarr, whole or without the matrices, with a plain word about what cannot be read."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import anndata as ad
 import h5py
+import zarr
 
+from tamannot._adata import without_matrices
 from tamannot.errors import InputFileError
 
 _CONVERT = {
@@ -29,6 +34,47 @@ def read_file(path: Path) -> ad.AnnData:
     InputFileError
         It is absent, of another kind (the message has the line that converts it), or damaged.
     """
+    kind = _kind_of(path)
+    with _reading(path, kind):
+        return (ad.read_h5ad if kind == "h5ad" else ad.read_zarr)(path)
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[ad.AnnData]:
+    """Open an h5ad file or a zarr folder, and leave its matrices on disk.
+
+    Parameters
+    ----------
+    path
+        The file; it is open, and its matrices can be read, inside the ``with``.
+
+    Yields
+    ------
+    An AnnData with ``obs``, ``var`` and ``uns`` in memory. ``X``, layers and the matrix of ``raw`` are
+    datasets of the file, as are arrays of ``obsm`` and ``varm``, and sparse matrices anywhere; what is
+    stored by pairs (``obsp``, ``varp``) is left out.
+
+    Raises
+    ------
+    InputFileError
+        As `read_file`.
+    """
+    kind = _kind_of(path)
+    with ExitStack() as stack:
+        with _reading(path, kind):
+            root = stack.enter_context(h5py.File(path, "r")) if kind == "h5ad" else zarr.open_group(path, mode="r")
+            adata = without_matrices(root)
+        yield adata
+
+
+def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
+    """Return what a file is.
+
+    Raises
+    ------
+    InputFileError
+        It is absent, or of another kind.
+    """
     if not path.exists():
         msg = f"{path}: no such file."
         raise InputFileError(msg)
@@ -38,19 +84,19 @@ def read_file(path: Path) -> ad.AnnData:
         msg = f"{path}: {suffix} files are not read. Convert it once:  {line}"
         raise InputFileError(msg)
     if suffix == ".zarr" or path.is_dir():
-        return _read(path, "zarr")
+        return "zarr"
     if not h5py.is_hdf5(path):
         msg = f"{path}: not an HDF5 file, so no h5ad; it may be text, compressed, or an incomplete download."
         raise InputFileError(msg)
-    return _read(path, "h5ad")
+    return "h5ad"
 
 
-def _read(path: Path, kind: str) -> ad.AnnData:
-    reader = ad.read_h5ad if kind == "h5ad" else ad.read_zarr
+@contextmanager
+def _reading(path: Path, kind: str) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old encodings and repeated names: ours say what matters
-            return reader(path)
+            yield
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # whatever h5py, zarr and anndata raise on a damaged file

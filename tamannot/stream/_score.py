@@ -111,13 +111,13 @@ def score_file(
 
 
 def _table(adata: AnnData, key: str, *, with_null: bool) -> pd.DataFrame:
-    """Return the scores, and with a null the z and p of each beside it: ``macrophage``, ``macrophage_z``, …"""
+    """Return the scores, and with a null the z and p of each beside it: ``macrophage``, ``macrophage_z`` and so on."""
     plain = scores(adata, key)
     if not with_null:
         return plain
     z, p = (scores(adata, key, kind=kind).add_suffix(f"_{kind}") for kind in ("z", "p"))
     together = pd.concat([plain, z, p], axis=1)
-    return together[[name + end for name in plain for end in ("", "_z", "_p")]]
+    return together[[f"{name}{end}" for name in plain for end in ("", "_z", "_p")]]
 
 
 def _summary(source: Path, adata: AnnData, key: str, notes: Iterable[str], outputs: Iterable[Path]) -> ScoreSummary:

@@ -1,0 +1,61 @@
+"""Rows that are checked as they are read, where nobody has looked at all values before."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tamannot._adata._kind import LARGEST_LOG, Kind
+from tamannot.errors import MatrixError
+from tamannot.kernels._rows import RowBlock, RowSource
+from tamannot.kernels._survey import Seen, seen_in
+
+
+class CheckedRows:
+    """Rows of a matrix of which a sample was found to be of a kind.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    name
+        ``X``, ``raw``, or the name of a layer.
+    kind
+        What every value must agree with.
+    """
+
+    def __init__(self, rows: RowSource, name: str, kind: Kind) -> None:
+        self._rows, self._name, self._kind = rows, name, kind
+        self.shape, self.step = rows.shape, rows.step
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``.
+
+        Raises
+        ------
+        MatrixError
+            They have a value that a matrix of this kind has not.
+        """
+        block = self._rows.block(start, stop)
+        problem = _problem(seen_in(block.values), self._kind) if block.values.size else ""
+        if problem:
+            msg = (
+                f"Rows {start:,} to {stop:,} of {self._name} {problem}, while values sampled from all over it are "
+                f"{self._kind}. Mend those rows, or use another matrix with layer=."
+            )
+            raise MatrixError(msg)
+        return block
+
+
+def _problem(seen: Seen, kind: Kind) -> str:
+    """Say what a matrix of this kind cannot have; empty if there is nothing."""
+    if seen.has_nan:
+        return "have NaN values"
+    if np.isinf(seen.low) or np.isinf(seen.high):
+        return "have infinite values"
+    if seen.low < 0 and kind != "signed":
+        return f"have negative values (smallest {seen.low:.3g})"
+    if kind == "counts" and not seen.whole:
+        return "have values that are not whole"
+    if kind == "log" and seen.high > LARGEST_LOG:
+        return f"have values of {seen.high:.3g}, beyond any logarithm"
+    return ""

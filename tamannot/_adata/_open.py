@@ -1,0 +1,76 @@
+"""An AnnData whose matrices stay in their file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import h5py
+import zarr
+from anndata import AnnData, read_h5ad
+from anndata.experimental import read_dispatched
+from anndata.io import read_elem, sparse_dataset
+
+_ARRAYS = (h5py.Dataset, zarr.Array)
+_NUMBERS = "fiub"
+
+
+def without_matrices(root: h5py.File | zarr.Group) -> AnnData:
+    """Return what a file holds, and leave its matrices on disk; pairwise ones are left out.
+
+    Parameters
+    ----------
+    root
+        An h5ad file or a zarr store, open; it must stay open as long as matrices are read.
+    """
+    if isinstance(root["obs"], h5py.Dataset):
+        return _of_before_0_7(root)
+    parts = {key: read_elem(root[key]) for key in ("obs", "var") if key in root}
+    parts |= {key: read_dispatched(root[key], _matrices_on_disk) for key in ("layers", "obsm", "varm") if key in root}
+    if "uns" in root:
+        parts["uns"] = read_dispatched(root["uns"], _sparse_on_disk)
+    if "X" in root:
+        parts["X"] = _left_on_disk(root["X"])
+    if "raw" in root:
+        parts["raw"] = {"X": _left_on_disk(root["raw/X"]), "var": read_elem(root["raw/var"])}
+    elif "raw.X" in root:
+        parts["raw"] = {"X": _left_on_disk(root["raw.X"]), "var": read_elem(root["raw.var"])}
+    return AnnData(**parts)
+
+
+def _left_on_disk(stored: Any) -> Any:
+    return stored if isinstance(stored, _ARRAYS) else sparse_dataset(stored)
+
+
+def _sparse_on_disk(read: Callable[[Any], Any], _: str, stored: Any, iospec: Any) -> Any:
+    sparse = iospec.encoding_type in ("csr_matrix", "csc_matrix") or "h5sparse_format" in stored.attrs
+    return sparse_dataset(stored) if sparse else read(stored)
+
+
+def _matrices_on_disk(read: Callable[[Any], Any], name: str, stored: Any, iospec: Any) -> Any:
+    dense = isinstance(stored, _ARRAYS) and getattr(stored.dtype, "kind", "") in _NUMBERS
+    return stored if dense else _sparse_on_disk(read, name, stored, iospec)
+
+
+def _of_before_0_7(root: h5py.File) -> AnnData:
+    """Return the same of a file of anndata before 0.7, whose tables only anndata itself can read."""
+    rest = [key for key in root if key.partition(".")[0] not in ("X", "layers", "raw", "obsp", "varp")]
+    adata = _read_some({key: root[key] for key in rest})
+    parts: dict[str, Any] = {"X": _left_on_disk(root["X"])} if "X" in root else {}
+    if "raw.X" in root:
+        var = _read_some({"obs": root["obs"], "var": root["raw.var"]}).var
+        parts["raw"] = {"X": _left_on_disk(root["raw.X"]), "var": var}
+    if "layers" in root:
+        parts["layers"] = read_dispatched(root["layers"], _matrices_on_disk)
+    return AnnData(obs=adata.obs, var=adata.var, uns=adata.uns, obsm=adata.obsm, varm=adata.varm, **parts)
+
+
+def _read_some(parts: Mapping[str, h5py.Group | h5py.Dataset]) -> AnnData:
+    """Read a file that has these parts only, made in memory."""
+    bytes_ = io.BytesIO()
+    with h5py.File(bytes_, "w") as some:
+        for key, stored in parts.items():
+            stored.file.copy(stored, some, key)
+    bytes_.seek(0)
+    return read_h5ad(bytes_)

@@ -1,0 +1,43 @@
+"""Rows of a dense matrix on disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tamannot._disk._names import name_of, reading
+from tamannot.kernels._rows import RowBlock, packable
+from tamannot.kernels._survey import pack_rows
+
+# Values of a block: 32 MB of 32-bit floats.
+_MOST_VALUES = 1 << 23
+_MOST_ROWS = 4096
+
+
+class DenseRowsOnDisk:
+    """Rows of a two-dimensional dataset of HDF5 or zarr, packed a block at a time."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset, self._name = dataset, name_of(dataset)
+        n_obs, n_vars = map(int, dataset.shape)
+        self.shape = (n_obs, n_vars)
+        self.step = _step(self.shape, int(dataset.chunks[0]) if dataset.chunks else 1)
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``.
+
+        Raises
+        ------
+        InputFileError
+            The file is damaged there.
+        """
+        with reading(self._name, start, stop):
+            rows = np.asarray(self._dataset[start:stop])
+        return RowBlock(*pack_rows(packable(np.ascontiguousarray(rows))))
+
+
+def _step(shape: tuple[int, int], chunk: int) -> int:
+    """Return how many rows to read at once: whole chunks, unless one is too much."""
+    most = min(max(_MOST_VALUES // max(shape[1], 1), 1), _MOST_ROWS)
+    return most - most % chunk if chunk <= most else most
