@@ -25,7 +25,7 @@ class CheckedRows:
 
     def __init__(self, rows: RowSource, name: str, kind: Kind) -> None:
         self._rows, self._name, self._kind = rows, name, kind
-        self.shape, self.step = rows.shape, rows.step
+        self.shape, self.step, self.in_memory = rows.shape, rows.step, rows.in_memory
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``.

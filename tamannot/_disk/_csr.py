@@ -38,6 +38,8 @@ class CsrRowsOnDisk:
         File and path inside it, for messages.
     """
 
+    in_memory = False
+
     def __init__(self, values: Vector, indices: Vector, indptr: Array, shape: tuple[int, int], name: str) -> None:
         self._values, self._indices, self.shape, self._name = values, indices, shape, name
         self._indptr = checked_pointers(indptr, shape[0], min(values.size, indices.size), name)

@@ -18,6 +18,8 @@ _MOST_ROWS = 4096
 class DenseRowsOnDisk:
     """Rows of a two-dimensional dataset of HDF5 or zarr, packed a block at a time."""
 
+    in_memory = False
+
     def __init__(self, dataset: Any) -> None:
         self._dataset, self._name = dataset, name_of(dataset)
         n_obs, n_vars = map(int, dataset.shape)

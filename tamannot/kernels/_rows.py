@@ -57,6 +57,10 @@ class RowSource(Protocol):
     def step(self) -> int:
         """Rows that are best read together."""
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether reading rows again costs next to nothing."""
+
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
 
@@ -65,6 +69,7 @@ class CsrRows:
     """Rows of a CSR matrix in memory; blocks share its arrays."""
 
     step = 512
+    in_memory = True
 
     def __init__(self, matrix: sp.csr_matrix | sp.csr_array) -> None:
         # A second header over the same arrays: scipy notes what it finds out on the header.
@@ -86,6 +91,7 @@ class CscRows:
     """Rows of a CSC matrix in memory, turned a block at a time: no second matrix is made."""
 
     step = 2048
+    in_memory = True
 
     def __init__(self, matrix: sp.csc_matrix | sp.csc_array) -> None:
         view = sp.csc_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
@@ -114,6 +120,7 @@ class DenseRows:
     def __init__(self, matrix: Any, step: int = 512) -> None:
         self._matrix = matrix
         self.step = step
+        self.in_memory = isinstance(matrix, np.ndarray)
         self.shape: tuple[int, int] = tuple(matrix.shape)
 
     def block(self, start: int, stop: int) -> RowBlock:

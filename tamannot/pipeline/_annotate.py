@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tamannot import models
 from tamannot._progress import Progress, silent
@@ -101,10 +101,12 @@ def prepare(
         return Prepared(source, panels, knowledge)
     runs = learning_rows(rows.shape[0])
     whole = runs == [range(rows.shape[0])]
-    if not whole:
-        report("reading a sample", sum(map(len, runs)))
+    report("reading", sum(map(len, runs)))
+    sample = taken(rows, runs, threads=threads, tick=report.tick)
+    if whole:
+        source = replace(source, rows=sample)
     learner = Learner(
-        taken(rows, runs, threads=threads, tick=report.tick),
+        sample,
         source.kind,
         panels,
         source.cells if whole else source.cells.take([i for run in runs for i in run]),

@@ -24,9 +24,10 @@ def learning_rows(n_obs: int) -> list[range]:
 
 
 def taken(rows: RowSource, runs: list[range], *, threads: int, tick: Tick) -> RowSource:
-    """Return the rows of some runs, in memory; the matrix itself if they are all of it."""
-    if runs == [range(rows.shape[0])]:
+    """Return the rows of some runs, in memory; the matrix itself if they are all of it and it is there."""
+    if rows.in_memory and runs == [range(rows.shape[0])]:
         return rows
+    runs = [range(i, min(i + _RUN, run.stop)) for run in runs for i in range(run.start, run.stop, _RUN)]
     parts: list[sp.csr_array | None] = [None] * len(runs)
 
     def read(first: int, last: int) -> None:

@@ -14,6 +14,8 @@ import pandas as pd
 from tamannot._adata import UNS, names_of_run
 from tamannot.errors import InputFileError
 from tamannot.stream._faults import reading_from
+from tamannot.stream._pour import pour
+from tamannot.stream._spool import SpooledTables
 from tamannot.stream._store import Node, is_array, store_of
 from tamannot.stream._takeover import TakeOver, copy_attributes, is_modern, mark
 
@@ -21,7 +23,7 @@ _SECTIONS = ("layers", "obsm", "obsp", "uns", "varm", "varp")
 _OLD_RAW = {"raw.X": "X", "raw.var": "var", "raw.varm": "varm"}
 
 
-def write_annotated(source: Path, path: Path, adata: ad.AnnData, key: str) -> None:
+def write_annotated(source: Path, path: Path, adata: ad.AnnData, key: str, tables: SpooledTables | None = None) -> None:
     """Write the source with the annotations of a run.
 
     Compressed blocks are copied as they are where both are of one kind, and go through memory in small parts
@@ -37,6 +39,8 @@ def write_annotated(source: Path, path: Path, adata: ad.AnnData, key: str) -> No
         What was read from the source, with the annotations.
     key
         The ``key_added`` of the run.
+    tables
+        Tables of the run that are not in ``adata``.
 
     Raises
     ------
@@ -58,6 +62,8 @@ def write_annotated(source: Path, path: Path, adata: ad.AnnData, key: str) -> No
         with reading_from(source, path):
             writer.take_over()
         writer.write()
+        if tables is not None:
+            pour(tables, made, new, key)
 
 
 class _Writer:

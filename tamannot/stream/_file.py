@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from tamannot._progress import Progress, silent
 from tamannot.errors import TamannotWarning
 from tamannot.get import annotations as annotation_table
 from tamannot.signature import Signature
-from tamannot.stream._input import read_file
+from tamannot.stream._claim import place_of
+from tamannot.stream._input import open_file
+from tamannot.stream._spool import NoTables, SpooledTables
 from tamannot.stream._summary import FileSummary, summarise
 from tamannot.stream._targets import reserved, targets_of, write_targets
-from tamannot.tl._run import STEPS, run
+from tamannot.tl._run import STEPS, Job
 
 
 def annotate_file(
@@ -25,10 +28,14 @@ def annotate_file(
     signatures: Mapping[str, Signature] | None = None,
     overwrite: bool = False,
     key_added: str = "tam",
+    chunk_size: int | None = None,
     report: Progress | None = None,
     **choices: Any,
 ) -> FileSummary:
-    """Annotate an h5ad file or zarr folder into a new one.
+    """Annotate an h5ad file or zarr folder into a new one, in bounded memory.
+
+    Up to 40,000 cells are learned from, in runs spread over the file; all are then called block by block. The
+    results are those of `tl.annotate` on the same cells.
 
     Parameters
     ----------
@@ -44,6 +51,8 @@ def annotate_file(
         Replace outputs that exist. ``out`` may be ``path`` only then.
     key_added
         Prefix of what is written.
+    chunk_size
+        Cells that are called together; None chooses. It changes memory and speed, and no result.
     report
         Told the name of each stage as it begins.
     **choices
@@ -67,16 +76,21 @@ def annotate_file(
     source = Path(path)
     targets = targets_of(out, table)
     report = report or silent()
-    with reserved(targets, source=source, overwrite=overwrite):
+    with reserved(targets, source=source, overwrite=overwrite), ExitStack() as stack:
         report("reading file")
-        adata = read_file(source)
+        adata = stack.enter_context(open_file(source))
         forget_run(adata, key_added, keep=_columns_asked(choices))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", TamannotWarning)  # the summary has them as notes
-            run(adata, signatures, choices, steps=STEPS, key_added=key_added, copy=False, report=report)
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", TamannotWarning)  # the summary has them as notes
+        job = Job.of(adata, signatures, choices, key_added=key_added, report=report)
+        tables = None
+        if out is not None:
+            tables = stack.enter_context(SpooledTables(job.table_columns, place_of(Path(out)).parent))
+        job.gather(tables or NoTables(), report, block=chunk_size)
+        job.write(adata, None, steps=STEPS)
         report("writing")
-        write_targets(targets, source, adata, key_added, lambda: annotation_table(adata, key_added))
-    return summarise(adata, source, key_added, tuple(map(str, targets.values())))
+        write_targets(targets, source, adata, key_added, lambda: annotation_table(adata, key_added), tables)
+        return summarise(adata, source, key_added, tuple(map(str, targets.values())))
 
 
 def _columns_asked(choices: Mapping[str, Any]) -> list[str | None]:

@@ -42,6 +42,12 @@ class Store(Protocol):
     def empty(self, parent: Node, name: str, shape: tuple[int, ...], dtype: Any) -> Node:
         """Make an array."""
 
+    def column(self, parent: Node, name: str, n: int, dtype: Any, rows: int) -> Node:
+        """Make a column that is written ``rows`` values at a time, and not packed."""
+
+    def same_again(self, node: Node, parent: Node, name: str) -> None:
+        """Have a node of the file stand in another place of it as well."""
+
 
 class H5ad:
     """HDF5 files."""
@@ -73,6 +79,14 @@ class H5ad:
     def copy(self, node: Node, parent: Node, name: str) -> None:
         """Copy an array or a group; links within the file become what they lead to."""
         parent.copy(node, parent, name=name, expand_soft=True)
+
+    def column(self, parent: Node, name: str, n: int, dtype: Any, rows: int) -> Node:  # noqa: ARG002 - in one piece
+        """Make a column that is not packed."""
+        return parent.create_dataset(name, shape=(n,), dtype=dtype)
+
+    def same_again(self, node: Node, parent: Node, name: str) -> None:
+        """Give a node a second name."""
+        parent[name] = node
 
     def empty(self, parent: Node, name: str, shape: tuple[int, ...], dtype: Any) -> Node:
         """Make an array."""
@@ -111,6 +125,14 @@ class Zarr:
             folder.mkdir()
             for file in files:
                 shutil.copyfile(Path(inside, file), folder / file)
+
+    def column(self, parent: Node, name: str, n: int, dtype: Any, rows: int) -> Node:
+        """Make a column of chunks that are written once."""
+        return parent.create_array(name, shape=(n,), dtype=dtype, chunks=(max(1, min(rows, n)),))
+
+    def same_again(self, node: Node, parent: Node, name: str) -> None:
+        """Copy a node: folders have one name."""
+        self.copy(node, parent, name)
 
     def empty(self, parent: Node, name: str, shape: tuple[int, ...], dtype: Any) -> Node:
         """Make an array."""

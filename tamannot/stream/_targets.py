@@ -16,6 +16,7 @@ from tamannot.stream._annotated import write_annotated
 from tamannot.stream._claim import claimed
 from tamannot.stream._links import check_links
 from tamannot.stream._output import check_space, check_target, replacing
+from tamannot.stream._spool import SpooledTables
 
 _OUT_SUFFIXES = (".h5ad", ".zarr")
 _TABLE_SUFFIXES = (".csv", ".parquet")
@@ -77,6 +78,7 @@ def write_targets(
     adata: ad.AnnData,
     key_added: str,
     table: Callable[[], pd.DataFrame],
+    tables: SpooledTables | None = None,
 ) -> None:
     """Write every target, each whole or not at all; none is moved into place before all are written.
 
@@ -92,6 +94,8 @@ def write_targets(
         Prefix of what was written.
     table
         Makes the table of annotations.
+    tables
+        Tables of the run that are not in ``adata``.
 
     Raises
     ------
@@ -101,8 +105,8 @@ def write_targets(
         The source is damaged, or leads to other files.
     """
     writers: dict[str, Callable[[Path], object]] = {
-        ".h5ad": lambda path: write_annotated(source, path, adata, key_added),
-        ".zarr": lambda path: write_annotated(source, path, adata, key_added),
+        ".h5ad": lambda path: write_annotated(source, path, adata, key_added, tables),
+        ".zarr": lambda path: write_annotated(source, path, adata, key_added, tables),
         ".csv": lambda path: table().to_csv(path, index_label="cell"),
         ".parquet": lambda path: table().rename_axis("cell").to_parquet(path),
     }
