@@ -20,7 +20,8 @@ from tamannot.stream._store import Node, is_array, store_of
 from tamannot.stream._takeover import TakeOver, copy_attributes, is_modern, mark
 
 _SECTIONS = ("layers", "obsm", "obsp", "uns", "varm", "varp")
-_OLD_RAW = {"raw.X": "X", "raw.var": "var", "raw.varm": "varm"}
+_RAW = {name: f"raw/{name}" for name in ("X", "var", "varm")}
+_OLD_RAW = {name: f"raw.{name}" for name in ("X", "var", "varm")}
 
 
 def write_annotated(source: Path, path: Path, adata: ad.AnnData, key: str, tables: SpooledTables | None = None) -> None:
@@ -82,8 +83,8 @@ class _Writer:
         self._raw()
         self._named("obsm", self._adata.obsm)
         self._uns()
-        for name in sorted(set(self._old) - {"obs", "var", "raw", "obsm", "uns", *_OLD_RAW}):
-            self._take.element(self._old[name], self._new, name)
+        for name in sorted(set(self._old) - {"obs", "var", "raw", "obsm", "uns", *_OLD_RAW.values()}):
+            (self._take.mapping if name in _SECTIONS else self._take.element)(self._old[name], self._new, name)
         for name in (n for n in _SECTIONS if n not in self._new):
             self._take.write(self._new, name, {})
 
@@ -112,8 +113,8 @@ class _Writer:
             self._frame(self._new, "var", self._adata.var)
 
     def _raw(self) -> None:
-        old = {"X": "raw/X", "var": "raw/var", "varm": "raw/varm"} if "raw" in self._old else _OLD_RAW
-        old = {name: where for name, where in old.items() if where in self._old}
+        places = _RAW if "raw" in self._old else _OLD_RAW
+        old = {name: where for name, where in places.items() if where in self._old}
         if not old:
             return
         new = self._new.create_group("raw")
@@ -123,21 +124,20 @@ class _Writer:
                 table = pd.DataFrame(ad.io.read_elem(self._old[where]))
                 self._frame(new, name, table.set_index(table.columns[0]))
             else:
-                self._take.element(self._old[where], new, name)
+                (self._take.mapping if name == "varm" else self._take.element)(self._old[where], new, name)
 
     def _named(self, section: str, values: Mapping[str, Any]) -> Node:
         """Take over a section whose elements have names, without those of the run, which are written anew."""
-        old = self._old.get(section, {})
-        if old and is_array(old):  # one table with a field each, before there were groups
-            self._take.write(self._new, section, {name: old[name] for name in old.dtype.names})
-            return self._new[section]
-        gone = self._names.dropped(old, list(values))
+        had: list[str] = []
         if section not in self._old:
             self._take.write(self._new, section, {})
         else:
-            self._take.mapping(old, self._new, section, skip=frozenset({*gone, *self._left_out(section)}))
+            old = self._old[section]
+            had = list(old.dtype.names if is_array(old) else old)
+            gone = self._names.dropped(had, list(values)) | self._left_out(section)
+            self._take.mapping(old, self._new, section, skip=frozenset(gone))
         new = self._new[section]
-        self._to_write += [(new, name, values[name]) for name in self._names.fresh(old, list(values))]
+        self._to_write += [(new, name, values[name]) for name in self._names.fresh(had, list(values))]
         return new
 
     def _left_out(self, section: str) -> set[str]:

@@ -14,6 +14,8 @@ from tamannot.stream._store import Node, Store, is_array
 _MAPPINGS = ("", "dict", "raw", "anndata")
 _SPARSE = ("csr_matrix", "csc_matrix")
 _PARTS = ("data", "indices", "indptr")
+# Groups within groups: far beyond any file that is meant.
+_DEEPEST = 50
 # Values read at once where they cannot be copied: 16 to 32 MiB.
 _VALUES_A_READ = 1 << 22
 
@@ -46,7 +48,19 @@ class TakeOver:
             self.write(parent, name, ad.io.read_elem(old))
 
     def mapping(self, old: Node, parent: Node, name: str, *, skip: frozenset[str] = frozenset()) -> Node:
-        """Take over a group of elements, except some."""
+        """Take over a group of elements, except some; of a table with a field each, as there were, all.
+
+        Raises
+        ------
+        ValueError
+            Groups lie in each other without end.
+        """
+        if is_array(old):
+            self.write(parent, name, {field: old[field] for field in old.dtype.names})
+            return parent[name]
+        if old.name.count("/") > _DEEPEST:
+            msg = f"{old.name[:40]}… lies too deep: do links of the file lead in a circle?"
+            raise ValueError(msg)
         new = parent.create_group(name)
         copy_attributes(old, new)
         mark(new, *(("raw", "0.1.0") if encoding(old) == "raw" else ("dict", "0.1.0")))
