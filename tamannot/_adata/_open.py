@@ -30,13 +30,18 @@ def without_matrices(root: h5py.File | zarr.Group) -> AnnData:
     parts |= {key: read_dispatched(root[key], _matrices_on_disk) for key in ("layers", "obsm", "varm") if key in root}
     if "uns" in root:
         parts["uns"] = read_dispatched(root["uns"], _sparse_on_disk)
-    if "X" in root:
+    if _is_there(root, "X"):
         parts["X"] = _left_on_disk(root["X"])
-    if "raw" in root:
+    if _is_there(root, "raw"):
         parts["raw"] = {"X": _left_on_disk(root["raw/X"]), "var": read_elem(root["raw/var"])}
     elif "raw.X" in root:
         parts["raw"] = {"X": _left_on_disk(root["raw.X"]), "var": read_elem(root["raw.var"])}
     return AnnData(**parts)
+
+
+def _is_there(root: h5py.File | zarr.Group, name: str) -> bool:
+    """Say whether there is such an element; zarr stores that there is none."""
+    return name in root and root[name].attrs.get("encoding-type") != "null"
 
 
 def _left_on_disk(stored: Any) -> Any:
