@@ -74,7 +74,7 @@ def reliability(
     found = models.reliability(stated, happened, n_bins)
     ax = ax if ax is not None else _new_axes()
     _draw(ax, found, label)
-    ax.legend(loc="upper left", frameon=False, fontsize="small")
+    ax.legend(loc="best", frameon=False, fontsize="small")
     return ax
 
 
