@@ -5,6 +5,7 @@ enough cells, heads trained on those beyond doubt take its place (`learn`, `ask`
 """
 
 from tamannot.models._anchored import MIN_CELLS, RULES, call_origins, call_states, sure_origins, sure_states
+from tamannot.models._calibration import Reliability, reliability
 from tamannot.models._call import NOT_MACROPHAGE, UNASSIGNED, Call
 from tamannot.models._file import SCHEMA_VERSION, check_model_target, read_model, write_model
 from tamannot.models._gate import call_compartment, given_compartment, mixed_lineage
@@ -43,6 +44,7 @@ __all__ = [
     "Learned",
     "Prediction",
     "Question",
+    "Reliability",
     "Sure",
     "Votes",
     "are_exceptions",
@@ -70,6 +72,7 @@ __all__ = [
     "predict_rows",
     "programs",
     "read_model",
+    "reliability",
     "rescued",
     "rule_signatures",
     "sample_folds",

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
+from tamannot.models._calibration import calibration_error
 from tamannot.models._call import Array
 from tamannot.models._model import Calibration
 
 _FOLDS = 5
-_BINS = 15
 _MIN_CALLED = 30
 _LEVEL = 0.95
 # Probabilities to try as thresholds, from more likely right than wrong; a fixed grid, so that no last digit of
@@ -158,14 +158,6 @@ def measure(held: HeldOut, proba: Array, classes: Sequence[str], target: float) 
         "best_lower": float(bounds.max()),
         "per_class": per_class,
     }
-
-
-def calibration_error(confidence: Array, right: Array, weight: Array) -> float:
-    """Return the expected calibration error of the winning class over bins of equal mass."""
-    order = np.argsort(confidence, kind="stable")
-    parts = np.array_split(order, min(_BINS, max(order.size, 1)))
-    gaps = [abs(float(weight[b] @ (confidence[b] - right[b]))) for b in parts if b.size]
-    return sum(gaps) / float(weight.sum())
 
 
 def _share(which: Array, weight: Array) -> float | None:

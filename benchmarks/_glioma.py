@@ -1,0 +1,177 @@
+"""The labels of the semi-synthetic glioma macrophages, and what others make of them."""
+
+from __future__ import annotations
+
+import warnings
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scanpy as sc
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+
+import tamannot as tam
+from tamannot.models import Reliability, reliability
+
+STATES = ["lipid_associated", "interferon_primed", "inflammatory", "immunoregulatory"]
+PROGRAMS = {
+    "lipid_associated": ["Macrophage"],
+    "interferon_primed": ["IFN_Response"],
+    "inflammatory": ["IL1B_CD83_TNF_Inflammatory"],
+    "immunoregulatory": ["Scavenger_Immunosuppressive", "Complement_Immunosuppressive"],
+}
+ORIGINS = ["microglia", "monocyte_derived"]
+LEFT_OUT = "miller2025"
+_NO_LABEL = ["unassigned", "not_macrophage"]
+
+
+def annotated(adata: ad.AnnData, **options: object) -> ad.AnnData:
+    """Return a copy annotated with the defaults."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return tam.tl.annotate(adata, copy=True, **options)
+
+
+def given(adata: ad.AnnData, **options: object) -> ad.AnnData:
+    """Return a copy annotated with the compartments of the labels, so that no cell is lost to the gate."""
+    column = adata.obs["truth_compartment"].astype(str)
+    adata = adata.copy()
+    adata.obs["given"] = np.where(column.isin(["macrophage", "unclear"]), "macrophage", column)
+    return annotated(adata, compartment_key="given", **options)
+
+
+class Glioma:
+    """The labels of the semi-synthetic glioma macrophages."""
+
+    def __init__(self, adata: ad.AnnData) -> None:
+        self.macrophage = (adata.obs["truth_compartment"] == "macrophage").to_numpy()
+        self.truth = adata.obs["truth_state"].astype(str).to_numpy()
+        self.labelled = self.macrophage & (self.truth != "unclear")
+        self.donor = adata.obs["donor"].astype(str).to_numpy()
+        usage = pd.DataFrame(adata.obsm["usage"], index=adata.obs_names)
+        self.usage = np.stack([usage[PROGRAMS[s]].sum(axis=1) for s in STATES], axis=1)
+        self.free = self.macrophage & (self.usage.max(axis=1) < 0.10)
+
+    def balanced(self, scores: np.ndarray) -> tuple[float, float, float]:
+        """Return the balanced accuracy of the greatest of four, with the ends of its interval over donors."""
+        guess = np.array(STATES)[scores.argmax(axis=1)]
+        rng = np.random.default_rng(0)
+        donors = np.unique(self.donor)
+        drawn = []
+        for _ in range(500):
+            cells = np.concatenate(
+                [np.flatnonzero(self.labelled & (self.donor == d)) for d in rng.choice(donors, donors.size)]
+            )
+            drawn.append(balanced_accuracy_score(self.truth[cells], guess[cells]))
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        here = self.labelled
+        return balanced_accuracy_score(self.truth[here], guess[here]), low, high
+
+    def winner(self, adata: ad.AnnData) -> tuple[pd.DataFrame, np.ndarray]:
+        """Return the state probabilities of the labelled cells and their true states."""
+        return adata.obsm["tam_state_proba"][STATES][self.labelled], self.truth[self.labelled]
+
+    def reliability(self, adata: ad.AnnData) -> Reliability:
+        """Return how often the winning state's probability comes true."""
+        proba, truth = self.winner(adata)
+        return reliability(proba.max(axis=1), proba.idxmax(axis=1) == truth)
+
+    def called(self, adata: ad.AnnData) -> tuple[float, float, int]:
+        """Return the share of labelled cells with a state, how many of them are right, and their number."""
+        call = adata.obs["tam_state"].astype(str).to_numpy()
+        here = self.labelled & ~np.isin(call, _NO_LABEL)
+        right = (call == self.truth)[here]
+        return here.sum() / self.labelled.sum(), right.mean() if right.size else np.nan, right.size
+
+    def calls(self, adata: ad.AnnData) -> list[str]:
+        """Return what the calls are worth, a row a figure."""
+        proba = adata.obsm["tam_state_proba"][STATES].to_numpy()
+        call = adata.obs["tam_state"].astype(str).to_numpy()
+        here = self.labelled & ~np.isin(call, _NO_LABEL)
+        rho = [
+            pd.Series(proba[self.macrophage, i]).corr(pd.Series(self.usage[self.macrophage, i]), method="spearman")
+            for i in range(4)
+        ]
+        share, right, _ = self.called(adata)
+        stated = self.reliability(adata)
+        return [
+            f"share of labelled cells called | {share:.3f}",
+            f"right where called | {right:.3f}",
+            f"macro-F1 where called | {f1_score(self.truth[here], call[here], labels=STATES, average='macro'):.3f}",
+            f"program-free macrophages given one of the four | {np.isin(call[self.free], STATES).mean():.3f}",
+            f"Spearman of probability with usage, mean | {np.mean(rho):.3f}",
+            f"ECE of the winner, 15 bins | {stated.ece:.3f}",
+            f"Brier of the winner | {stated.brier:.3f}",
+            f"calibration slope of the winner | {stated.slope:.2f}",
+            *(f"right where called, {s} | {(call == s)[here & (self.truth == s)].mean():.3f}" for s in STATES),
+        ]
+
+
+def origin_called(adata: ad.AnnData) -> tuple[np.ndarray, float, float]:
+    """Return which macrophages and unclear cells have an origin label, the share called and the share right."""
+    truth, call = adata.obs["truth_origin"].astype(str), adata.obs["tam_origin"].astype(str)
+    compartment = adata.obs["truth_compartment"].astype(str)
+    labelled = truth.isin(ORIGINS) & compartment.isin(["macrophage", "unclear"])
+    known = labelled & ~call.isin(_NO_LABEL)
+    right = (call == truth)[known].mean() if known.any() else np.nan
+    return labelled.to_numpy(), known.sum() / labelled.sum(), right
+
+
+def today(adata: ad.AnnData, truth: Glioma) -> dict[str, np.ndarray]:
+    """Return what users take the greatest of today, and a classifier that was shown the labels of other donors."""
+    signatures = tam.SignatureSet(tam.load_signature(s) for s in STATES)
+    tam.tl.score(adata, signatures, min_coverage=0, key_added="ucell", null="matched")
+    log = logarithms(adata)
+    for name, signature in signatures.items():
+        sc.tl.score_genes(log, [g.symbol for g in signature.all_genes if g.symbol in log.var_names], score_name=name)
+    genes = log.obs[STATES].to_numpy()
+    inside = truth.macrophage
+    return {
+        "greatest UCell score": adata.obsm["ucell_scores"][STATES].to_numpy(),
+        "greatest score_genes": genes,
+        "greatest score_genes, standardised over macrophages": (genes - genes[inside].mean(0)) / genes[inside].std(0),
+        "greatest z": adata.obsm["ucell_z"][STATES].to_numpy(),
+        "logistic regression shown the labels of other donors": shown_labels(log, truth),
+    }
+
+
+def logarithms(adata: ad.AnnData) -> ad.AnnData:
+    """Return a copy with log1p of 10,000 per cell."""
+    log = adata.copy()
+    sc.pp.normalize_total(log, target_sum=1e4)
+    sc.pp.log1p(log)
+    return log
+
+
+def shown_labels(log: ad.AnnData, truth: Glioma) -> np.ndarray:
+    """Return the state probabilities of labelled cells by a classifier that was shown the labels of other donors."""
+    log = log.copy()
+    sc.pp.highly_variable_genes(log, n_top_genes=min(3000, log.n_vars))
+    x = log.X[:, log.var["highly_variable"].to_numpy()]
+    here = truth.labelled
+    model = LogisticRegression(C=0.01, max_iter=2000, class_weight="balanced")
+    shown = np.zeros((log.n_obs, 4))
+    proba = cross_val_predict(
+        model, x[here], truth.truth[here], groups=truth.donor[here], cv=GroupKFold(6), method="predict_proba"
+    )
+    shown[here] = proba[:, [sorted(STATES).index(s) for s in STATES]]
+    return shown
+
+
+def without_source() -> tam.SignatureSet:
+    """Return the state signatures without the genes that the left-out paper and at most one other source support."""
+    kept = []
+    for signature in tam.load_signatures(["state", "origin", "module"]).values():
+        if signature.modules:
+            continue
+        genes = tuple(g for g in signature.genes if LEFT_OUT not in g.references or len(g.references) > 2)
+        if len(genes) >= 5:
+            kept.append(signature.model_copy(update={"genes": genes}))
+    parts = {s.id: s for s in kept}
+    for signature in tam.load_signatures(["state", "origin"]).values():
+        if signature.modules:
+            modules = tuple(parts.get(m.id, m) for m in signature.modules)
+            kept.append(signature.model_copy(update={"modules": modules}))
+    return tam.SignatureSet(kept)
