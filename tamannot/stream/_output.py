@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from tamannot.errors import OutputError
@@ -54,14 +54,16 @@ def check_space(target: Path, *, source: Path) -> None:
     OutputError
         Too little space is free; the message says how much there is and is needed.
     """
-    with suppress(OSError):  # what cannot be told now is found in writing
+    try:
         need, free = size_of(source), shutil.disk_usage(place_of(target).parent).free
-        if need > free:
-            msg = (
-                f"{target}: cannot be written: No space left on device: {free / 1e6:,.0f} MB are free, about "
-                f"{need / 1e6:,.0f} MB are needed. Free some, or write to another disk."
-            )
-            raise OutputError(msg)
+    except OSError:  # what cannot be told now is found in writing
+        return
+    if need > free:
+        msg = (
+            f"{target}: cannot be written: No space left on device: {free / 1e6:,.0f} MB are free, about "
+            f"{need / 1e6:,.0f} MB are needed. Free some, or write to another disk."
+        )
+        raise OutputError(msg)
 
 
 def size_of(path: Path) -> int:
