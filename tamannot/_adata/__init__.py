@@ -1,5 +1,6 @@
 """The only place that knows AnnData: which matrix, which genes, which slots and keys."""
 
+from tamannot._adata._again import RunMatrix, matrix_of_run
 from tamannot._adata._matrix import KINDS, Kind
 from tamannot._adata._slots import (
     UNS,
@@ -25,11 +26,13 @@ __all__ = [
     "UNS",
     "Kind",
     "Look",
+    "RunMatrix",
     "SpeciesChoice",
     "Unpacked",
     "check_key",
     "drop_obs",
     "look_around",
+    "matrix_of_run",
     "read_colors",
     "read_obs",
     "read_obsm",

@@ -12,7 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from tamannot.errors import MatrixError, ParameterError
-from tamannot.kernels._rows import CscRows, CsrRows, DenseRows, RowSource, is_sparse
+from tamannot.kernels._rows import CscRows, CsrRows, DenseRows, RowBlock, RowSource, is_sparse
 from tamannot.kernels._survey import all_whole, survey
 
 Kind = Literal["counts", "log", "linear", "signed"]
@@ -110,6 +110,11 @@ def row_source(matrix: Any) -> RowSource:
     if hasattr(matrix, "compute"):
         return DenseRows(_Lazy(matrix), step=int(max(matrix.chunks[0])))
     return DenseRows(matrix, step=512 if isinstance(matrix, np.ndarray) else _ROWS_A_READ)
+
+
+def one_row(matrix: Any, row: int) -> RowBlock:
+    """Return one row of a matrix in any container; no other is read."""
+    return DenseRows(_Lazy(matrix) if hasattr(matrix, "compute") else matrix).block(row, row + 1)
 
 
 class _Lazy:

@@ -1,7 +1,7 @@
 """Gate, origin, state, ferroptosis: the whole line on rows of a matrix."""
 
 from tamannot.pipeline._annotate import Annotation, Prepared, Source, annotate_rows, prepare
-from tamannot.pipeline._call import Calls
+from tamannot.pipeline._call import Calls, expressed
 from tamannot.pipeline._inputs import MACROPHAGE, PROGRAM_AXES, SUMMARIES, TABLE_AXES, Cells, Settings, Tissue
 from tamannot.pipeline._knowledge import Knowledge
 from tamannot.pipeline._panels import METHOD, Panels
@@ -22,5 +22,6 @@ __all__ = [
     "Source",
     "Tissue",
     "annotate_rows",
+    "expressed",
     "prepare",
 ]

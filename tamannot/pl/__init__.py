@@ -1,5 +1,6 @@
 """``tam.pl``: pictures of results. Nothing here writes into the data or to disk."""
 
+from tamannot.pl._evidence import evidence
 from tamannot.pl._states import states
 
-__all__ = ["states"]
+__all__ = ["evidence", "states"]

@@ -16,6 +16,7 @@ from tamannot.models import NOT_MACROPHAGE, SOURCE, STATES, TRANSITIONAL, UNASSI
 from tamannot.models._origin import CLASSES as ORIGINS
 from tamannot.pipeline import METHOD, SUMMARIES, Annotation, Knowledge
 from tamannot.scorers._reference import NAME as REFERENCE
+from tamannot.tl._evidence import evidence_record, head_record
 
 STEPS = ("compartment", "origin", "state", "ferroptosis")
 # Fewer genes than this expected to be detected: a program says little of that cell.
@@ -109,7 +110,10 @@ def _write_call(adata: AnnData, key: str, name: str, call: Call, categories: lis
 def _record(data: Unpacked, result: Annotation, choices: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
     record = describe_run(data, result.panels.public, METHOD, result.knowledge.macrophages)
     record["model"] = {axis: _how_called(result, axis) for axis in ("compartment", "origin", "state")}
-    record["learned"] = {axis: _learned(question) for axis, question in result.knowledge.questions.items()}
+    record["learned"] = {
+        axis: _learned(question) | head_record(question, data) for axis, question in result.knowledge.questions.items()
+    }
+    record["evidence"] = evidence_record(result)
     calibrated = [axis for axis in ("origin", "state") if axis in result.knowledge.questions]
     record["calibration_source"] = (
         f"{SOURCE} ({', '.join(calibrated)})" if calibrated else "none: probabilities are a monotone reading of z or p"
