@@ -24,6 +24,7 @@ Array = NDArray[Any]
 
 # The tables are float32, and of the same matrix they are the same.
 _SAME_Z = 1e-3
+_ENSEMBL = ("ENSG0", "ENSMUSG0")
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,9 @@ class Kept:
         return both.drop_duplicates("c")["w"].to_numpy()
 
     def names(self, columns: Array) -> list[str]:
-        """Return the symbols of genes; the ids of the data where none is known."""
-        symbol_of = human_genes().symbol_of
-        return [
-            self._symbols.get(c) or symbol_of.get(i, i)
-            for c, i in zip(columns.tolist(), self.matrix.ids[columns], strict=True)
-        ]
+        """Return genes by their names in the data; of Ensembl ids the symbols, where they are known."""
+        ids = zip(columns.tolist(), self.matrix.ids[columns], strict=True)
+        return [self._symbol(column, str(i)) if str(i).startswith(_ENSEMBL) else str(i) for column, i in ids]
 
     def row(self, row: int) -> RowBlock:
         """Return the values of a cell.
@@ -142,6 +140,9 @@ class Kept:
 
     def _part(self, number: int) -> SignedGenes:
         return self._all_parts[number]
+
+    def _symbol(self, column: int, ensembl: str) -> str:
+        return self._symbols.get(column) or human_genes().symbol_of.get(ensembl, ensembl)
 
     @cached_property
     def _all_parts(self) -> dict[int, SignedGenes]:
