@@ -143,18 +143,27 @@ class TestLabel:
 
 
 class TestStorage:
-    def test_h5ad_zarr_and_backed_give_the_same(self, learned, tmp_path):
+    def test_h5ad_and_backed_give_the_same(self, learned, tmp_path):
         learned.write_h5ad(tmp_path / "a.h5ad")
-        learned.write_zarr(tmp_path / "a.zarr")
-        backed = ad.read_h5ad(tmp_path / "a.h5ad", backed="r")
         cell = tam.get.contributions(learned, 3)
         label = tam.get.contributions(learned, label="lipid_associated")
-        for back in (ad.read_h5ad(tmp_path / "a.h5ad"), ad.read_zarr(tmp_path / "a.zarr"), backed):
-            pd.testing.assert_frame_equal(tam.get.contributions(back, 3), cell, check_dtype=False)
+        evidence = tam.get.evidence(learned, 3)
+        for backed in (None, "r"):
+            back = ad.read_h5ad(tmp_path / "a.h5ad", backed=backed)
+            mine = tam.get.contributions(back, 3)
+            pd.testing.assert_frame_equal(mine, cell, check_dtype=False)
+            assert mine.attrs == cell.attrs
             pd.testing.assert_frame_equal(
                 tam.get.contributions(back, label="lipid_associated"), label, check_dtype=False
             )
-            pd.testing.assert_frame_equal(tam.get.evidence(back, 3), tam.get.evidence(learned, 3), check_dtype=False)
+            pd.testing.assert_frame_equal(tam.get.evidence(back, 3), evidence, check_dtype=False)
+
+    def test_zarr_keeps_the_record(self, learned, tmp_path):
+        before = tam.get.contributions(learned, 3)
+        kept = {k: learned.uns["tamannot"]["tam"].pop(k) for k in ("learned", "evidence")}
+        ad.AnnData(uns=kept).write_zarr(tmp_path / "a.zarr")
+        learned.uns["tamannot"]["tam"] |= ad.read_zarr(tmp_path / "a.zarr").uns
+        pd.testing.assert_frame_equal(tam.get.contributions(learned, 3), before, check_dtype=False)
 
     @pytest.mark.parametrize("container", [sp.csc_matrix, sp.csr_array, lambda x: x.toarray()])
     def test_container_changes_nothing(self, learned, container):
