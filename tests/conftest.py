@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from unittest import mock
 
 import anndata as ad
 import matplotlib as mpl
@@ -14,6 +15,9 @@ import pytest
 import scipy.sparse as sp
 
 import tamannot as tam
+from tamannot.models import Question
+from tamannot.pipeline import Annotation
+from tamannot.tl._write import write_annotation
 
 mpl.use("Agg")
 
@@ -43,6 +47,28 @@ def _annotated(_example: ad.AnnData) -> ad.AnnData:
 def annotated(_annotated: ad.AnnData) -> ad.AnnData:
     """The example data, annotated."""
     return _annotated.copy()
+
+
+@pytest.fixture(scope="session")
+def _learned() -> tuple[ad.AnnData, Annotation]:
+    adata = tam.datasets.simulate(
+        300, n_samples=1, conditions=("one",), n_genes=3000, composition={"macrophage": 0.9, "t_nk": 0.1}
+    )
+    with mock.patch("tamannot.tl._run.write_annotation", wraps=write_annotation) as spy:
+        tam.tl.annotate(adata, tissue="brain")
+    return adata, spy.call_args.args[3]
+
+
+@pytest.fixture
+def learned(_learned: tuple[ad.AnnData, Annotation]) -> ad.AnnData:
+    """Simulated macrophages whose states were learned from themselves; origin is by the fixed rule."""
+    return _learned[0].copy()
+
+
+@pytest.fixture
+def heads(_learned: tuple[ad.AnnData, Annotation]) -> Mapping[str, Question]:
+    """What was learned of them, as the run itself had it."""
+    return _learned[1].knowledge.questions
 
 
 @pytest.fixture

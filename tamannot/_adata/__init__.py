@@ -1,5 +1,6 @@
 """The only place that knows AnnData: which matrix, which genes, which slots and keys."""
 
+from tamannot._adata._again import RunMatrix, matrix_of_run
 from tamannot._adata._kind import KINDS, Kind
 from tamannot._adata._open import without_matrices
 from tamannot._adata._runs import RunNames, forget_run, names_of_run
@@ -27,6 +28,7 @@ __all__ = [
     "UNS",
     "Kind",
     "Look",
+    "RunMatrix",
     "RunNames",
     "SpeciesChoice",
     "Unpacked",
@@ -34,6 +36,7 @@ __all__ = [
     "drop_obs",
     "forget_run",
     "look_around",
+    "matrix_of_run",
     "names_of_run",
     "read_colors",
     "read_obs",

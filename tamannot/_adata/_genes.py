@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from tamannot.errors import ParameterError
-from tamannot.genes import GeneIndex, Species, recognise_species, strip_genome_prefix
+from tamannot.genes import GeneIndex, Species, recognise_species, strip_genome_prefix, without_versions
 from tamannot.signature import Gene, Signature
 
 # Names that CELLxGENE, Cell Ranger and scanpy give to columns of gene ids.
@@ -40,6 +40,14 @@ def gene_index(
     # The first of equals: var_names before columns.
     best = gene_symbols or max(found, key=lambda name: found[name])
     return indices[best], best, found[best]
+
+
+def ids_by(var: pd.DataFrame, name: str) -> list[str]:
+    """Return the gene ids that an index by this name has: ``var_names`` or a column; empty if there is none."""
+    if name != "var_names" and name not in var.columns:
+        return []
+    ids = var.index if name == "var_names" else pd.Index(var[name])
+    return without_versions(strip_genome_prefix(ids.astype(str).tolist()))
 
 
 def species_of_ids(var: pd.DataFrame, gene_symbols: str | None) -> Species:

@@ -15,7 +15,7 @@ from tamannot._adata._checked import CheckedRows
 from tamannot._adata._kind import LARGEST_LOG, Kind
 from tamannot._adata._on_disk import bytes_in_memory, is_on_disk, rows_on_disk, sample_of
 from tamannot.errors import MatrixError, ParameterError
-from tamannot.kernels._rows import CscRows, CsrRows, DenseRows, RowSource, is_sparse
+from tamannot.kernels._rows import CscRows, CsrRows, DenseRows, RowBlock, RowSource, is_sparse
 from tamannot.kernels._survey import NOTHING_SEEN, ZERO_SEEN, Seen, seen_in
 
 _VALUES_A_LOOK = 1 << 19
@@ -128,6 +128,11 @@ def checked_rows(matrix: Any, name: str, kind: Kind) -> RowSource:
     """Return the rows of a matrix that was found to be of a kind; what no look has seen is checked as it is read."""
     rows = row_source(matrix)
     return CheckedRows(rows, name, kind) if is_on_disk(matrix) else rows
+
+
+def one_row(matrix: Any, row: int) -> RowBlock:
+    """Return one row of a matrix in any container; no other is read."""
+    return DenseRows(_Lazy(matrix) if hasattr(matrix, "compute") else matrix).block(row, row + 1)
 
 
 class _Lazy:

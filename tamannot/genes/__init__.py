@@ -2,7 +2,7 @@
 
 from tamannot.genes._index import GeneIndex, Substitution
 from tamannot.genes._species import Species, recognise_species, strip_genome_prefix
-from tamannot.genes._table import GeneTable, human_genes
+from tamannot.genes._table import GeneTable, human_genes, without_versions
 
 __all__ = [
     "GeneIndex",
@@ -12,4 +12,5 @@ __all__ = [
     "human_genes",
     "recognise_species",
     "strip_genome_prefix",
+    "without_versions",
 ]

@@ -24,7 +24,7 @@ FIRST_BIN = 50
 MIN_GENES = 5
 MIN_EXPECTED = 2.0
 _NORMAL_SKEW = 0.01
-_NO_SPREAD = 1e-9
+NO_SPREAD = 1e-9
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def null_z(
                 found += members[g] * positive / size[g]
             expected[i, s] = found
             spread = np.sqrt(max(variance, 0.0))
-            if spread > _NO_SPREAD:
+            if spread > NO_SPREAD:
                 z[i, s] = (sums[i, s] - mean) / spread
                 skew[i, s] = third / (spread * spread * spread)
             else:

@@ -41,6 +41,11 @@ class Head:
         """Return scores on the scale on which background is 0 and anchors are 1."""
         return np.asarray((scores - self.zero) / (self.one - self.zero))
 
+    def mean_of_folds(self) -> tuple[Array, float]:
+        """Return the mean weights and intercept of the folds, on the scale of amounts."""
+        scale = self.one - self.zero
+        return self.weights.mean(axis=0) / scale, float((self.intercepts.mean() - self.zero) / scale)
+
 
 def train_head(x: sp.csr_array, fold: Array, anchors: Anchors, background: Array) -> Head | None:
     """Fit a head on each set of folds but one.

@@ -1,6 +1,7 @@
 """Scoring methods: frozen settings that know their kernel; arrays in, arrays out."""
 
 from tamannot.scorers._aucell import AUCell
+from tamannot.scorers._contributions import SignedGenes, null_contributions
 from tamannot.scorers._engine import (
     depths_by_method,
     gene_depths,
@@ -36,6 +37,7 @@ __all__ = [
     "Run",
     "Scorer",
     "Scores",
+    "SignedGenes",
     "UCell",
     "WeightedMean",
     "depths_by_method",
@@ -43,6 +45,7 @@ __all__ = [
     "make_plan",
     "method_of",
     "null_bins",
+    "null_contributions",
     "reference_bins",
     "score_linear",
     "score_rows",

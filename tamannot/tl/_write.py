@@ -16,6 +16,7 @@ from tamannot.models import NOT_MACROPHAGE, SOURCE, TRANSITIONAL, UNASSIGNED, Qu
 from tamannot.pipeline import METHOD, SUMMARIES, Knowledge, Panels, Prepared
 from tamannot.scorers._reference import NAME as REFERENCE
 from tamannot.tl._collect import AXES, Columns, TablesInMemory
+from tamannot.tl._evidence import evidence_record, head_record
 
 STEPS = ("compartment", "origin", "state", "ferroptosis")
 _TABLE_OF_STEP = {"origin": "origin_proba", "state": "state_proba", "ferroptosis": "ferroptosis"}
@@ -87,7 +88,10 @@ def _record(
     knowledge = ready.knowledge
     record = describe_run(data, ready.panels.public, METHOD, knowledge.macrophages)
     record["model"] = {axis: _how_called(knowledge, axis) for axis in AXES}
-    record["learned"] = {axis: _learned(question) for axis, question in knowledge.questions.items()}
+    record["learned"] = {
+        axis: _learned(question) | head_record(question, data) for axis, question in knowledge.questions.items()
+    }
+    record["evidence"] = evidence_record(ready)
     record["learned_from"] = {"n_cells": knowledge.n_cells, "n_macrophages": knowledge.n_macrophages}
     calibrated = [axis for axis in ("origin", "state") if axis in knowledge.questions]
     record["calibration_source"] = (

@@ -97,3 +97,29 @@ class TestEvidence:
         annotated.obs_names = ["same"] * annotated.n_obs
         with pytest.raises(ParameterError, match="184 cells are named 'same'"):
             tam.get.evidence(annotated, "same")
+
+    def test_detected_genes_are_counted_and_the_highest_named_first(self, annotated):
+        table = tam.get.evidence(annotated, 0)
+        values = pd.Series(annotated.X[0].toarray().ravel(), annotated.var_names)
+        for name in ("lipid_associated", "hypoxic"):
+            genes = [g.symbol for g in tam.load_signature(name).all_genes]
+            mine = values.reindex(genes).dropna()
+            mine = mine[mine > 0].rename_axis("gene").reset_index(name="value")
+            mine = mine.sort_values(["value", "gene"], ascending=[False, True])
+            assert table.loc[name, "n_detected"] == len(mine)
+            assert table.loc[name, "genes"] == ", ".join(mine["gene"][:8])
+
+    def test_genes_that_speak_against_a_signature_have_a_minus(self, annotated):
+        table = tam.get.evidence(annotated, 0)
+        down = {g.symbol for g in tam.load_signature("ferroptosis_balance").down}
+        shown = table.loc["ferroptosis_balance", "genes"].split(", ")
+        assert {g.removeprefix("−") for g in shown if g.startswith("−")} == {g.removeprefix("−") for g in shown} & down
+
+    def test_without_the_matrix_genes_are_missing_values_and_the_rest_stays(self, annotated):
+        before = tam.get.evidence(annotated, 0)
+        few = annotated[:, :500].copy()
+        after = tam.get.evidence(few, 0)
+        assert after[["n_detected", "genes"]].isna().all(axis=None)
+        pd.testing.assert_frame_equal(
+            after.drop(columns=["n_detected", "genes"]), before.drop(columns=["n_detected", "genes"])
+        )

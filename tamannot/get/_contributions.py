@@ -1,0 +1,248 @@
+"""Which genes made a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+import tamannot._adata as slots
+from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.get._cells import row_of
+from tamannot.get._kept import Head, Kept
+from tamannot.kernels._rows import RowBlock
+from tamannot.models import NOT_MACROPHAGE, TRANSITIONAL, UNASSIGNED
+from tamannot.pipeline import expressed
+
+Array = NDArray[Any]
+
+AMOUNT, Z = "amount", "z"
+_CALLED_AXES = ("compartment", "origin", "state")
+
+
+def contributions(
+    adata: AnnData,
+    cell: str | int | None = None,
+    *,
+    label: str | None = None,
+    axis: str | None = None,
+    key: str = "tam",
+    n: int | None = None,
+) -> pd.DataFrame:
+    """Return which genes speak for and against a label, and by how much, in one cell or in all cells called so.
+
+    Where a label has a head that was learned from the cells at hand, a gene contributes its weight times its
+    expression: the contributions of a cell and the intercept sum to the amount of the program, on the scale on which
+    background is 0 and the cells learned from are 1. The weights are the mean of the three folds; a cell is called
+    by the one fold that did not see it, so that its own amount is near this sum, not equal to it. All other labels
+    are called by the fixed rule on z: a gene contributes how far it ranks from what genes of the same expression do,
+    and the contributions sum to the cell's z in the table, sign and all; genes that are not detected take away.
+
+    **A contribution is no causal importance and no effect size of biology.** Genes that go together share the weight,
+    so that a marker may have little while its companions carry it; which of them does depends on the cells learned
+    from. A gene that is no marker can contribute because it goes with one in these data. Between cells of
+    different depth amounts of single genes are not comparable, and a z is not comparable with an amount.
+
+    Parameters
+    ----------
+    adata
+        An annotated object, in memory or backed.
+    cell
+        Name of the cell, or its number. None: of all cells called ``label`` the mean, minus the mean of the other
+        macrophages (on the compartment axis: of all other cells).
+    label
+        Id of a signature, such as ``"lipid_associated"``; None, with a cell: all labels of the axis.
+    axis
+        ``"compartment"``, ``"origin"``, ``"state"``, or for a cell any axis of the tables. None: that of the label,
+        else ``"state"``.
+    key
+        The ``key_added`` of the run.
+    n
+        At most so many genes of each label; None: all. Only all of them sum to the amount or z.
+
+    Returns
+    -------
+    One row a gene and label, the cell's own label first, then the strongest, each by falling size of contribution:
+    ``label``, ``of`` (``"amount"`` or ``"z"``), ``gene``, ``expression`` (``log1p`` of 10,000 per cell; logarithms as
+    they are in the data), ``weight``, ``contribution``, ``in_signature``. Without a cell ``expression`` is the mean of
+    the cells called so and ``expression_others`` that of the others. Genes that contribute nothing are left out. A
+    signature with modules counts with the module that is greatest in the cell. The compartment ``macrophage`` has both
+    kinds of rows where a head looked for macrophages that the panel missed.
+    ``attrs["intercept"]`` has the intercept of each head by label; z needs none, and in a difference it cancels. For a
+    cell ``attrs["cell"]`` and ``attrs["called"]`` are its name and its label on the axis.
+
+    Raises
+    ------
+    ParameterError
+        Neither cell nor label, no such cell, label or axis, or ``n`` below 1.
+    ResultNotFoundError
+        The object was not annotated, its matrix is gone, or no cell, or every one, is called so.
+    MatrixError
+        The matrix is not the one that the run saw: other genes or other values.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> adata = tam.datasets.oligodendroglioma()
+    >>> tam.tl.annotate(adata, tissue="brain")
+    >>> tam.get.contributions(adata, 0, label="microglia", n=3)["gene"].tolist()
+    ['P2RY13', 'P2RY12', 'GPR34']
+    """
+    if cell is None and label is None:
+        msg = "Give a cell, a label, or both."
+        raise ParameterError(msg)
+    if n is not None and n < 1:
+        msg = f"n is at least 1, not {n}."
+        raise ParameterError(msg)
+    kept = Kept(adata, key)
+    axis = _axis(kept, label, axis)
+    labels = kept.labels(axis) if label is None else [label]
+    if cell is not None:
+        row = row_of(adata, cell)
+        here, others = _mean([kept.row(row)], kept, axis, labels), None
+        called = _called(adata, key, axis, row)
+    else:
+        here, others = _means_of_called(adata, kept, key, axis, labels)
+        called = None
+    tables = [t for name in labels for t in _tables_of(kept, axis, name, here, others)]
+    tables.sort(key=lambda t: t.rank(called))
+    out = pd.concat([t.rows.iloc[:n] for t in tables], ignore_index=True)
+    out.attrs["intercept"] = {t.label: t.intercept for t in tables if t.of == AMOUNT}
+    if cell is not None:
+        out.attrs |= {"cell": str(adata.obs_names[row]), "called": called}
+    return out
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """Of some cells, the means over them."""
+
+    expression: Array
+    """Of every gene of the data."""
+    added: dict[str, Array] = field(default_factory=dict)
+    """What the genes of each label add to its z."""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The genes of one label, by falling size of contribution."""
+
+    label: str
+    of: str
+    intercept: float
+    rows: pd.DataFrame
+
+    def rank(self, called: str | None) -> tuple[bool, bool, float]:
+        """Return what tables are sorted by: the called label, then heads before z, the strongest first."""
+        return self.label != called, self.of != AMOUNT, -(self.rows["contribution"].sum() + self.intercept)
+
+
+def _axis(kept: Kept, label: str | None, axis: str | None) -> str:
+    if label in (TRANSITIONAL, UNASSIGNED, NOT_MACROPHAGE):
+        msg = f"'{label}' is no program with genes of its own" + (
+            ": it is called where m1 and m2 both stand out. Ask for these, with a cell."
+            if label == TRANSITIONAL
+            else ". Leave out label= to see all labels of a cell."
+        )
+        raise ParameterError(msg)
+    if label is not None and label not in kept.axis_of:
+        msg = f"No label '{label}'. There are: {', '.join(kept.axis_of)}."
+        raise ParameterError(msg)
+    of_label = kept.axis_of.get(label or "", "state")
+    if axis is None:
+        return of_label
+    if axis not in kept.axis_of.values():
+        msg = f"axis is one of {', '.join(dict.fromkeys(kept.axis_of.values()))}, not {axis!r}."
+        raise ParameterError(msg)
+    if label is not None and axis != of_label:
+        msg = f"'{label}' is on the axis {of_label}, not {axis}. Leave out axis=."
+        raise ParameterError(msg)
+    return axis
+
+
+def _called(adata: AnnData, key: str, axis: str, row: int) -> str | None:
+    name = slots.slot(key, axis)
+    return str(adata.obs[name].iloc[row]) if name in adata.obs else None
+
+
+def _means_of_called(adata: AnnData, kept: Kept, key: str, axis: str, labels: Sequence[str]) -> tuple[_Mean, _Mean]:
+    label = labels[0]
+    if axis not in _CALLED_AXES:
+        msg = f"No cell is called by '{label}': its axis, {axis}, has no labels. Give a cell as well."
+        raise ParameterError(msg)
+    column = slots.read_obs(adata, key, (axis,)).iloc[:, 0].astype(str).to_numpy()
+    here = column == label
+    others = ~here & (column != NOT_MACROPHAGE)
+    if not (here.any() and others.any()):
+        how = "No cell is" if not here.any() else "Every cell is"
+        names = ", ".join(str(v) for v in pd.unique(column[column != NOT_MACROPHAGE]))
+        msg = f"{how} called '{label}', so there is nothing to compare. Labels of {axis}: {names or 'none'}."
+        raise ResultNotFoundError(msg)
+    kept.row(int(np.argmax(here)))  # the matrix is the one that the run saw
+    means = [_mean((block for block, _ in kept.matrix.blocks(rows)), kept, axis, labels) for rows in (here, others)]
+    return means[0], means[1]
+
+
+def _mean(blocks: Iterable[RowBlock], kept: Kept, axis: str, labels: Sequence[str]) -> _Mean:
+    n_cells, expression = 0, np.zeros(kept.matrix.n_vars)
+    on_z = [name for name in labels if _on_z(kept, axis, name)]
+    added = {name: np.zeros(kept.columns(name).size) for name in on_z}
+    for block in blocks:
+        n_cells += block.indptr.size - 1
+        values = expressed(block, kept.matrix.kind)
+        expression += np.bincount(block.indices, weights=values, minlength=expression.size)
+        for name, of_cells in zip(on_z, kept.added_to_z(block, axis, on_z), strict=True):
+            added[name] += of_cells.sum(axis=0)
+    return _Mean(expression / n_cells, {name: total / n_cells for name, total in added.items()})
+
+
+def _on_z(kept: Kept, axis: str, label: str) -> bool:
+    """Say whether a label is called by its z; compartments are, with or without a head beside it."""
+    return axis == "compartment" or label not in kept.heads(axis)
+
+
+def _tables_of(kept: Kept, axis: str, label: str, here: _Mean, others: _Mean | None) -> list[_Table]:
+    tables = []
+    if head := kept.heads(axis).get(label):
+        added = head.weights * (here.expression - (0.0 if others is None else others.expression))[head.columns]
+        intercept = head.intercept if others is None else 0.0
+        tables.append(_table(kept, label, AMOUNT, head, added, here, others, intercept))
+    if label in here.added:
+        genes = Head(kept.columns(label), kept.weights(label), 0.0)
+        added = here.added[label] - (0.0 if others is None else others.added[label])
+        tables.append(_table(kept, label, Z, genes, added, here, others, 0.0))
+    return tables
+
+
+def _table(
+    kept: Kept,
+    label: str,
+    of: str,
+    genes: Head,
+    added: Array,
+    here: _Mean,
+    others: _Mean | None,
+    intercept: float,
+) -> _Table:
+    some = np.flatnonzero(added)
+    columns = genes.columns[some]
+    rows = {
+        "label": label,
+        "of": of,
+        "gene": kept.names(columns),
+        "expression": here.expression[columns],
+        "weight": genes.weights[some],
+        "contribution": added[some],
+        "in_signature": np.isin(columns, kept.columns(label)),
+    }
+    table = pd.DataFrame(rows)
+    if others is not None:
+        table.insert(4, "expression_others", others.expression[columns])
+    # ties by name, so that no order of genes shows
+    order = np.lexsort((table["gene"].to_numpy(str), -np.abs(added[some])))
+    return _Table(label, of, intercept, table.iloc[order])

@@ -1,0 +1,161 @@
+"""What a run kept of its signatures, nulls and heads, beside the matrix that it used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+import tamannot._adata as slots
+from tamannot._adata import RunMatrix
+from tamannot.errors import ResultNotFoundError
+from tamannot.genes import human_genes
+from tamannot.kernels._rows import RowBlock
+from tamannot.pipeline import METHOD
+from tamannot.scorers import NullBins, SignedGenes, null_contributions
+
+Array = NDArray[Any]
+
+# The tables are float32, and of the same matrix they are the same.
+_SAME_Z = 1e-3
+_ENSEMBL = ("ENSG0", "ENSMUSG0")
+
+
+@dataclass(frozen=True)
+class Head:
+    """Weights of one class, on the scale on which background is 0 and anchors are 1."""
+
+    columns: Array
+    weights: Array
+    intercept: float
+
+
+class Kept:
+    """What is kept of a run under a key.
+
+    Raises
+    ------
+    ResultNotFoundError
+        There was no such run, it kept nothing of this, or its matrix is gone.
+    MatrixError
+        The matrix has other genes now.
+    """
+
+    def __init__(self, adata: AnnData, key: str) -> None:
+        record = slots.read_provenance(adata, key)
+        if "evidence" not in record:
+            msg = (
+                f"The run '{key}' kept nothing of which genes made its calls: it is of tamannot.tl.score, or of an "
+                "older release. Run tamannot.tl.annotate(adata)."
+            )
+            raise ResultNotFoundError(msg)
+        self.matrix: RunMatrix = slots.matrix_of_run(adata, record)
+        self._adata, self._key, self._record = adata, key, record
+        self._genes = pd.DataFrame(record["evidence"]["genes"])
+        self.axis_of = {str(i): str(a) for i, a in pd.DataFrame(record["signatures"])["axis"].items()}
+
+    def labels(self, axis: str) -> list[str]:
+        """Return the signatures of an axis."""
+        return [i for i, a in self.axis_of.items() if a == axis]
+
+    def heads(self, axis: str) -> dict[str, Head]:
+        """Return what was learned of an axis; empty if it is called by the fixed rule."""
+        learned = self._record.get("learned", {}).get(axis)
+        if learned is None:
+            return {}
+        table, columns = pd.DataFrame(learned["weights"]), np.asarray(learned["column"], np.int64)
+        return {
+            str(name): Head(columns, table[name].to_numpy(float), float(intercept))
+            for name, intercept in zip(table.columns, learned["intercept"], strict=True)
+        }
+
+    def columns(self, signature: str) -> Array:
+        """Return where the genes of a signature are, those of all its modules, in its order."""
+        parts = self._parts_of[signature]
+        return pd.unique(np.concatenate([self._part(p).columns for p in parts]))
+
+    def weights(self, signature: str) -> Array:
+        """Return the weights of these genes in the signature."""
+        parts = [self._part(p) for p in self._parts_of[signature]]
+        both = pd.DataFrame(
+            {"c": np.concatenate([p.columns for p in parts]), "w": np.concatenate([p.weights for p in parts])}
+        )
+        return both.drop_duplicates("c")["w"].to_numpy()
+
+    def names(self, columns: Array) -> list[str]:
+        """Return genes by their names in the data; of Ensembl ids the symbols, where they are known."""
+        ids = zip(columns.tolist(), self.matrix.ids[columns], strict=True)
+        return [self._symbol(column, str(i)) if str(i).startswith(_ENSEMBL) else str(i) for column, i in ids]
+
+    def row(self, row: int) -> RowBlock:
+        """Return the values of a cell.
+
+        Raises
+        ------
+        MatrixError
+            They do not give the z that the run wrote.
+        """
+        block, z = self.matrix.row(row), slots.read_table(self._adata, self._key, "z").iloc[row]
+        for axis in dict.fromkeys(self.axis_of.values()):
+            labels = self.labels(axis)
+            now = np.array([a[0].sum() for a in self.added_to_z(block, axis, labels)])
+            was = z[labels].to_numpy(float)
+            if not np.allclose(now, was, rtol=_SAME_Z, atol=_SAME_Z):
+                worst = labels[int(np.argmax(np.abs(now - was)))]
+                how = f"of cell '{self._adata.obs_names[row]}' it gives other z now, as of {worst}"
+                raise self.matrix.changed(how)
+        return block
+
+    def added_to_z(self, block: RowBlock, axis: str, signatures: Sequence[str]) -> list[Array]:
+        """Return what each gene adds to z, per signature, cells by its genes as in `columns`.
+
+        Of a signature with modules, it is the genes of the module with the greatest z in the cell; others add nothing.
+        """
+        numbers = sorted({p for s in signatures for p in self._parts_of[s]})
+        found = null_contributions(
+            block, self.matrix.n_vars, METHOD, [self._part(p) for p in numbers], self._null(axis)
+        )
+        by_part = dict(zip(numbers, found, strict=True))
+        return [self._of_best(by_part, signature) for signature in signatures]
+
+    def _of_best(self, by_part: dict[int, Array], signature: str) -> Array:
+        parts, columns = self._parts_of[signature], self.columns(signature)
+        best = np.argmax([by_part[p].sum(axis=1) for p in parts], axis=0)
+        out = np.zeros((best.size, columns.size))
+        place = {c: i for i, c in enumerate(columns.tolist())}
+        for i, p in enumerate(parts):
+            for c, of_gene in zip(self._part(p).columns.tolist(), by_part[p].T, strict=True):
+                out[:, place[c]] += np.where(best == i, of_gene, 0.0)
+        return out
+
+    def _null(self, axis: str) -> NullBins:
+        bins = self._record["evidence"]["bins"].get(axis, self._record["null_reference"]["bin"])
+        return NullBins(np.asarray(bins, np.int32))
+
+    def _part(self, number: int) -> SignedGenes:
+        return self._all_parts[number]
+
+    def _symbol(self, column: int, ensembl: str) -> str:
+        return self._symbols.get(column) or human_genes().symbol_of.get(ensembl, ensembl)
+
+    @cached_property
+    def _all_parts(self) -> dict[int, SignedGenes]:
+        number = self._genes["part"].to_numpy()
+        column, weight = self._genes["column"].to_numpy(np.int64), self._genes["weight"].to_numpy(float)
+        every = range(int(pd.DataFrame(self._record["evidence"]["parts"])["part"].max()) + 1)
+        return {p: SignedGenes(column[number == p], weight[number == p]) for p in every}
+
+    @cached_property
+    def _parts_of(self) -> dict[str, list[int]]:
+        table = pd.DataFrame(self._record["evidence"]["parts"])
+        return {str(s): [int(p) for p in g] for s, g in table.groupby(level=0, sort=False)["part"]}
+
+    @cached_property
+    def _symbols(self) -> dict[int, str]:
+        return dict(zip(self._genes["column"].tolist(), map(str, self._genes.index), strict=True))

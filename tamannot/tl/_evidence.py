@@ -1,0 +1,79 @@
+"""What is kept of a run so that `get.contributions` can say which genes made a call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tamannot._adata import Unpacked
+from tamannot.models import Question
+from tamannot.pipeline import METHOD, Panels, Prepared
+from tamannot.scorers import Part
+
+
+def head_record(question: Question, data: Unpacked) -> dict[str, Any]:
+    """Return the heads as one table, the mean of the folds on the scale on which background is 0 and anchors are 1.
+
+    ``weights`` is float32, genes by heads, ``column`` where these genes are in the matrix, ``intercept`` in the order
+    of the heads, and ``expression`` what is multiplied by the weights.
+    """
+    heads = {name: head.mean_of_folds() for name, head in question.heads.items()}
+    columns = question.columns
+    return {
+        "weights": pd.DataFrame(
+            {name: weights.astype(np.float32) for name, (weights, _) in heads.items()},
+            index=pd.Index([data.index.ids[c] for c in columns], name="gene", dtype=object),
+        ),
+        "column": columns.astype(np.int32),
+        "intercept": np.array([intercept for _, intercept in heads.values()]),
+        "expression": "the logarithms of the matrix" if data.kind == "log" else "log1p of 10,000 per cell",
+    }
+
+
+def evidence_record(ready: Prepared) -> dict[str, Any]:
+    """Return the parts of each signature, their genes in the data, and the expression bins of the nulls.
+
+    Those of the macrophages are in the record already, in ``null_reference``.
+    """
+    plan = ready.panels.public
+    outputs = [
+        (i, p, plan.parts[p].signature.id) for i, parts in zip(plan.ids, plan.parts_of, strict=True) for p in parts
+    ]
+    return {
+        "parts": pd.DataFrame(
+            {"part": np.array([p for _, p, _ in outputs], np.int32), "name": pd.Categorical([n for *_, n in outputs])},
+            index=pd.Index([i for i, *_ in outputs], name="signature", dtype=object),
+        ),
+        "genes": _gene_table(ready.panels),
+        "bins": {
+            "compartment": _small(ready.panels.reference.bin_of),
+            "origin": _small(ready.knowledge.everyone.bin_of),
+        },
+    }
+
+
+def _gene_table(panels: Panels) -> pd.DataFrame:
+    """Return the genes of each part, by number, with their columns and signed weights; in the words of the library."""
+    parts = panels.public.parts
+    symbol = {panels.index.find(g.symbol, g.ensembl): g.symbol for p in parts for g in p.signature.genes}
+    signed = [_signed(p) for p in parts]
+    columns = np.concatenate([c for c, _ in signed])
+    return pd.DataFrame(
+        {
+            "part": np.repeat(np.arange(len(parts), dtype=np.int32), [c.size for c, _ in signed]),
+            "column": columns.astype(np.int32),
+            "weight": np.concatenate([w for _, w in signed]),
+        },
+        index=pd.Index([symbol.get(c, panels.index.ids[c]) for c in columns.tolist()], name="gene", dtype=object),
+    )
+
+
+def _signed(part: Part) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    down = -METHOD.down_weight * METHOD.arm_weights(part.down)
+    return np.concatenate([part.up.columns, part.down.columns]), np.concatenate([METHOD.arm_weights(part.up), down])
+
+
+def _small(bins: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return bins.astype(np.uint8)  # there are 25 bins

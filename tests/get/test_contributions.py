@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+import tamannot as tam
+from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
+
+COLUMNS = ["label", "of", "gene", "expression", "weight", "contribution", "in_signature"]
+
+
+def expression(adata: ad.AnnData, rows: np.ndarray) -> np.ndarray:
+    values = adata.layers["counts"][rows] if "counts" in adata.layers else adata.X[rows]
+    dense = values.toarray().astype(float)
+    return np.log1p(1e4 * dense / dense.sum(axis=1, keepdims=True))
+
+
+def amounts(question, name: str, x: np.ndarray) -> np.ndarray:
+    """Return the mean of what the folds say."""
+    head = question.heads[name]
+    return head.amount(x[:, question.columns] @ head.weights.T + head.intercepts).mean(axis=1)
+
+
+def cell_called(adata: ad.AnnData, label: str, axis: str = "state") -> int:
+    return int(np.flatnonzero(adata.obs[f"tam_{axis}"] == label)[0])
+
+
+def sums(table: pd.DataFrame, of: str) -> pd.Series:
+    return table[table["of"] == of].groupby("label", sort=False)["contribution"].sum()
+
+
+class TestCell:
+    def test_of_a_head_they_sum_with_the_intercept_to_the_mean_amount_of_the_folds(self, learned, heads):
+        for cell in (3, cell_called(learned, "lipid_associated")):
+            table = tam.get.contributions(learned, cell)
+            total = sums(table, "amount") + pd.Series(table.attrs["intercept"])
+            assert set(total.index) == set(heads["state"].heads)
+            x = expression(learned, np.array([cell]))
+            for name, value in total.items():
+                assert value == pytest.approx(amounts(heads["state"], name, x)[0], abs=1e-5)
+
+    @pytest.mark.parametrize("axis", ["compartment", "origin", "state", "overlay", "polarization", "ferroptosis"])
+    def test_of_z_they_sum_to_the_z_of_the_table(self, annotated, axis):
+        for cell in (0, 150):
+            table = tam.get.contributions(annotated, cell, axis=axis)
+            z = annotated.obsm["tam_z"].iloc[cell]
+            total = sums(table, "z")
+            assert len(total) >= 2
+            np.testing.assert_allclose(total, z[total.index], rtol=1e-4, atol=1e-4)
+            silent = [i for i in tam.load_signatures(axis=axis) if i not in total.index]
+            assert (z[silent] == 0).all()
+            assert table.loc[table["of"] == "z", "in_signature"].all()
+
+    def test_a_label_without_a_head_is_split_by_z_beside_those_that_have_one(self, learned, heads):
+        table = tam.get.contributions(learned, 3)
+        of = table.drop_duplicates("label").set_index("label")["of"]
+        assert {i for i in of.index if of[i] == "amount"} == set(heads["state"].heads)
+        assert of["pro_angiogenic"] == "z"
+
+    def test_a_contribution_is_weight_times_expression(self, learned):
+        table = tam.get.contributions(learned, 3, label="lipid_associated")
+        assert list(table.columns) == COLUMNS
+        np.testing.assert_allclose(table["contribution"], table["weight"] * table["expression"])
+        x = pd.Series(expression(learned, np.array([3]))[0], learned.var_names)
+        np.testing.assert_allclose(table["expression"], x[table["gene"]], rtol=1e-6)
+        own = {g.symbol for g in tam.load_signature("lipid_associated").all_genes}
+        assert set(table.loc[table["in_signature"], "gene"]) == own & set(table["gene"])
+        assert 0 < table["in_signature"].mean() < 0.5
+
+    def test_the_called_label_comes_first_and_the_greatest_of_each(self, learned):
+        table = tam.get.contributions(learned, cell_called(learned, "inflammatory"))
+        assert table["label"].iloc[0] == table.attrs["called"] == "inflammatory"
+        for _, rows in table.groupby(["label", "of"]):
+            assert rows["contribution"].abs().is_monotonic_decreasing
+        amount = sums(table, "amount") + pd.Series(table.attrs["intercept"])
+        rest = [i for i in table["label"].unique() if i in amount.index][1:]
+        assert amount[rest].is_monotonic_decreasing
+
+    def test_n_genes_of_each_label(self, learned):
+        whole, few = (tam.get.contributions(learned, 3, n=n) for n in (None, 4))
+        assert (few.groupby(["label", "of"]).size() == 4).all()
+        first = whole.groupby(["label", "of"], sort=False).head(4).reset_index(drop=True)
+        pd.testing.assert_frame_equal(few, first)
+
+    def test_a_head_of_macrophages_stands_beside_the_panel(self, learned, heads):
+        assert "macrophage" in heads["compartment"].heads
+        table = tam.get.contributions(learned, 3, label="macrophage")
+        assert list(table["of"].unique()) == ["amount", "z"]
+        assert sums(table, "z")["macrophage"] == pytest.approx(learned.obsm["tam_z"]["macrophage"].iloc[3], abs=1e-4)
+
+    def test_by_name_or_number(self, annotated):
+        by_name = tam.get.contributions(annotated, annotated.obs_names[7])
+        pd.testing.assert_frame_equal(by_name, tam.get.contributions(annotated, 7))
+        pd.testing.assert_frame_equal(by_name, tam.get.contributions(annotated, 7 - annotated.n_obs))
+
+    def test_some_cells_of_the_object_give_the_same(self, learned):
+        some = learned[[3, 8, 20]].copy()
+        pd.testing.assert_frame_equal(tam.get.contributions(some, 1), tam.get.contributions(learned, 8))
+
+    def test_no_other_cell_is_read(self, learned, monkeypatch):
+        read = []
+        original = sp.csr_matrix.__getitem__
+
+        def spied(self, key):
+            read.append(key)
+            return original(self, key)
+
+        learned.X = sp.csr_matrix(learned.X)
+        monkeypatch.setattr(sp.csr_matrix, "__getitem__", spied)
+        monkeypatch.setattr("tamannot._adata._again.row_source", None)
+        tam.get.contributions(learned, 3)
+        assert read == [slice(3, 4)]
+
+
+class TestLabel:
+    def test_of_a_head_they_sum_to_the_difference_of_mean_amounts(self, learned, heads):
+        table = tam.get.contributions(learned, label="lipid_associated")
+        state = learned.obs["tam_state"].to_numpy()
+        here = state == "lipid_associated"
+        others = ~here & (state != "not_macrophage")
+        found = amounts(heads["state"], "lipid_associated", expression(learned, np.arange(learned.n_obs)))
+        assert table["contribution"].sum() == pytest.approx(found[here].mean() - found[others].mean(), abs=1e-5)
+        difference = table["expression"] - table["expression_others"]
+        np.testing.assert_allclose(table["contribution"], table["weight"] * difference)
+
+    @pytest.mark.parametrize("axis", ["compartment", "origin"])
+    def test_of_z_they_sum_to_the_difference_of_mean_z(self, annotated, axis):
+        label = {"compartment": "macrophage", "origin": "microglia"}[axis]
+        called = annotated.obs[f"tam_{axis}"].to_numpy()
+        here, others = called == label, (called != label) & (called != "not_macrophage")
+        z = annotated.obsm["tam_z"][label].to_numpy(float)
+        table = tam.get.contributions(annotated, label=label)
+        assert sums(table, "z")[label] == pytest.approx(z[here].mean() - z[others].mean(), abs=1e-4)
+
+    def test_markers_lead(self, learned):
+        table = tam.get.contributions(learned, label="lipid_associated", n=10)
+        assert len(table) == 10
+        assert table["in_signature"].mean() >= 0.5
+        assert (table["contribution"] > 0).all()
+
+
+class TestStorage:
+    def test_h5ad_and_backed_give_the_same(self, learned, tmp_path):
+        learned.write_h5ad(tmp_path / "a.h5ad")
+        cell = tam.get.contributions(learned, 3)
+        label = tam.get.contributions(learned, label="lipid_associated")
+        evidence = tam.get.evidence(learned, 3)
+        for backed in (None, "r"):
+            back = ad.read_h5ad(tmp_path / "a.h5ad", backed=backed)
+            mine = tam.get.contributions(back, 3)
+            pd.testing.assert_frame_equal(mine, cell, check_dtype=False)
+            assert mine.attrs == cell.attrs
+            pd.testing.assert_frame_equal(
+                tam.get.contributions(back, label="lipid_associated"), label, check_dtype=False
+            )
+            pd.testing.assert_frame_equal(tam.get.evidence(back, 3), evidence, check_dtype=False)
+
+    def test_zarr_keeps_the_record(self, learned, tmp_path):
+        before = tam.get.contributions(learned, 3)
+        kept = {k: learned.uns["tamannot"]["tam"].pop(k) for k in ("learned", "evidence")}
+        ad.AnnData(uns=kept).write_zarr(tmp_path / "a.zarr")
+        learned.uns["tamannot"]["tam"] |= ad.read_zarr(tmp_path / "a.zarr").uns
+        pd.testing.assert_frame_equal(tam.get.contributions(learned, 3), before, check_dtype=False)
+
+    @pytest.mark.parametrize("container", [sp.csc_matrix, sp.csr_array, lambda x: x.toarray()])
+    def test_container_changes_nothing(self, learned, container):
+        before = tam.get.contributions(learned, 3)
+        learned.X = container(learned.X)
+        pd.testing.assert_frame_equal(tam.get.contributions(learned, 3), before)
+
+    def test_what_is_kept_is_small(self, learned):
+        for kept in learned.uns["tamannot"]["tam"]["learned"].values():
+            table = kept["weights"]
+            assert (table.dtypes == np.float32).all()
+            assert list(table.columns) == list(kept["heads"])
+            names = sum(len(i) for i in table.index)
+            assert table.to_numpy().nbytes + kept["column"].nbytes + names < 300_000
+
+    def test_logarithms_are_taken_as_they_are(self, example):
+        example.X = example.X.log1p()
+        tam.tl.annotate(example, tissue="brain")
+        table = tam.get.contributions(example, 0, axis="origin")
+        stored = pd.Series(example.X[0].toarray().ravel(), example.var_names)
+        np.testing.assert_allclose(table["expression"], stored[table["gene"]], rtol=1e-6)
+
+    def test_ensembl_ids_are_shown_as_symbols(self, example):
+        from tamannot.genes import human_genes
+
+        known = human_genes().ensembl
+        example.var_names = [known.get(g) or g for g in example.var_names]
+        example.var_names_make_unique()
+        tam.tl.annotate(example, tissue="brain")
+        genes = tam.get.contributions(example, 0, label="microglia")["gene"]
+        assert {"P2RY12", "GPR34"} <= set(genes)
+        assert not genes.str.startswith("ENSG").any()
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("choices", "message"),
+        [
+            ({}, "Give a cell, a label, or both"),
+            ({"cell": 0, "n": 0}, "n is at least 1, not 0"),
+            ({"cell": 0, "label": "nothing"}, "No label 'nothing'. There are: b, dendritic"),
+            ({"cell": 0, "label": "transitional"}, "m1 and m2 both stand out"),
+            ({"label": "unassigned"}, "'unassigned' is no program"),
+            ({"cell": 0, "axis": "fate"}, "axis is one of compartment, origin, state, .*, not 'fate'"),
+            ({"cell": 0, "axis": "origin", "label": "inflammatory"}, "'inflammatory' is on the axis state, not origin"),
+            ({"cell": 999}, "No cell number 999"),
+            ({"cell": "nobody"}, "0 cells are named 'nobody'"),
+            ({"label": "hypoxic"}, "its axis, overlay, has no labels. Give a cell"),
+        ],
+    )
+    def test_what_cannot_be_answered(self, annotated, choices, message):
+        with pytest.raises(ParameterError, match=message):
+            tam.get.contributions(annotated, **choices)
+
+    def test_a_label_that_no_cell_or_every_cell_has(self, annotated):
+        with pytest.raises(ResultNotFoundError, match=r"No cell is called 'border_associated'.*microglia"):
+            tam.get.contributions(annotated, label="border_associated")
+        some = annotated[annotated.obs["tam_compartment"] == "macrophage"].copy()
+        with pytest.raises(ResultNotFoundError, match="Every cell is called 'macrophage'"):
+            tam.get.contributions(some, label="macrophage")
+
+    def test_not_annotated_or_only_scored(self, example):
+        with pytest.raises(ResultNotFoundError, match=r"No results under the key 'tam'.*tl\.annotate"):
+            tam.get.contributions(example, 0)
+        tam.tl.score(example, tam.load_signatures(axis="state"), null="matched", min_coverage=0)
+        with pytest.raises(ResultNotFoundError, match=r"it is of tamannot\.tl\.score"):
+            tam.get.contributions(example, 0)
+
+    def test_the_matrix_is_gone(self, example):
+        example.layers["mine"] = example.X.copy()
+        tam.tl.annotate(example, layer="mine", tissue="brain")
+        del example.layers["mine"]
+        with pytest.raises(
+            ResultNotFoundError, match=r"used the matrix 'mine', which is not in the data any more\. Put"
+        ):
+            tam.get.contributions(example, 0)
+
+    def test_other_genes(self, annotated):
+        with pytest.raises(
+            MatrixError, match=r"The matrix 'X' has changed since the run: it has 500 genes, the run saw"
+        ):
+            tam.get.contributions(annotated[:, :500].copy(), 0)
+        turned = annotated[:, ::-1].copy()
+        with pytest.raises(MatrixError, match="its gene ids by var_names are others, or in another order"):
+            tam.get.contributions(turned, 0)
+
+    def test_other_values(self, learned):
+        counts = learned.X.copy()
+        learned.X = counts.log1p()
+        with pytest.raises(MatrixError, match="it held counts and no longer does"):
+            tam.get.contributions(learned, 3)
+        learned.X = -counts
+        with pytest.raises(MatrixError, match="negative"):
+            tam.get.contributions(learned, 3)
+        learned.X = counts[::-1]
+        with pytest.raises(MatrixError, match=r"of cell '.*' it gives other z now"):
+            tam.get.contributions(learned, 3)
+        with pytest.raises(MatrixError, match=r"it gives other z now"):
+            tam.get.contributions(learned, label="lipid_associated")
