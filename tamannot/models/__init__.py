@@ -4,9 +4,18 @@ The fixed rule reads one cell's z and p against the matched null and looks at no
 enough cells, heads trained on those beyond doubt take its place (`learn`, `ask`); they return the same `Call`.
 """
 
-from tamannot.models._anchored import MIN_CELLS, RULES, call_origins, call_states, sure_origins, sure_states
+from tamannot.models._anchored import (
+    MIN_CELLS,
+    RULES,
+    call_origins,
+    call_states,
+    sure_origins,
+    sure_states,
+    unseen_states,
+    without_unseen_rivals,
+)
 from tamannot.models._calibration import Reliability, reliability
-from tamannot.models._call import NOT_MACROPHAGE, UNASSIGNED, Call
+from tamannot.models._call import FEW_GENES, NOT_MACROPHAGE, UNASSIGNED, Call, for_want_of_genes
 from tamannot.models._file import SCHEMA_VERSION, check_model_target, read_model, write_model
 from tamannot.models._gate import call_compartment, given_compartment, mixed_lineage
 from tamannot.models._mixtures import SOURCE
@@ -23,6 +32,7 @@ from tamannot.models._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours
 
 __all__ = [
     "ABSENT",
+    "FEW_GENES",
     "FOLDS",
     "MIN_CELLS",
     "MIN_COVERAGE",
@@ -60,6 +70,7 @@ __all__ = [
     "dual_program",
     "find_scale",
     "folds",
+    "for_want_of_genes",
     "given_compartment",
     "learn",
     "learn_labels",
@@ -78,7 +89,9 @@ __all__ = [
     "sample_folds",
     "sure_origins",
     "sure_states",
+    "unseen_states",
     "vote_among_neighbours",
     "vote_in_groups",
+    "without_unseen_rivals",
     "write_model",
 ]

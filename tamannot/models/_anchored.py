@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from tamannot.models._call import (
     ASSIGNED,
     LOW_SIGNAL,
     PRESENT_P,
+    PRESENT_Z,
     UNASSIGNED,
     Array,
     Call,
@@ -35,6 +37,8 @@ _ORIGIN_LEAD = 1.0
 # Rivals of a cell that pseudo-cells are mixed from stay below this.
 _RIVAL_Z = 1.0
 _MIN_BACKGROUND = 20
+# Macrophages from which on their own null says how many genes can be seen.
+_MIN_SEEN = 20
 # A state may be absent; every macrophage has an origin, so that the question is which, not whether.
 RULES = {
     "state": Rule(active=0.5, least=0.6, optional=True),
@@ -86,6 +90,30 @@ def _sure(scores: NullScores, names: Sequence[str], among: Array, *, lead: float
     used = [list(names).index(n) for n in anchors]
     background = np.flatnonzero(among & (z[:, used] < _ABSENT_Z).all(axis=1))
     return Sure(anchors, strong, background) if background.size >= _MIN_BACKGROUND else None
+
+
+def unseen_states(scores: NullScores, is_macrophage: Array, headed: Sequence[str]) -> tuple[str, ...]:
+    """Return the states that these data cannot show: without a head, and of too few detectable genes.
+
+    Where fewer genes are expected to be detected than z at p < 0.01 squared, not even a doubling of them stands
+    out in a cell. Few macrophages tell nothing of it.
+    """
+    if not is_macrophage.sum() >= _MIN_SEEN:
+        return ()
+    expected = {s: np.median(scores.column("expected", s)[is_macrophage]) for s in STATES if s != "pro_angiogenic"}
+    return tuple(s for s, genes in expected.items() if s not in headed and genes < PRESENT_Z**2)
+
+
+def without_unseen_rivals(call: Call, scores: NullScores, unseen: Sequence[str]) -> Call:
+    """Take a state back where one that the data cannot show may be the better: its z is not absent.
+
+    The heads that there are never compare with a program that has none; a cell's second program would be called.
+    """
+    label, status = call.label.copy(), call.status.copy()
+    for state in unseen:
+        rival = (scores.column("z", state) >= _ABSENT_Z) & np.isin(label, STATES) & (label != state)
+        label[rival], status[rival] = UNASSIGNED, AMBIGUOUS
+    return replace(call, label=label, status=status)
 
 
 def call_states(question: Question, found: Amounts, rule: Call, is_macrophage: Array) -> Call:

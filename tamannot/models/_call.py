@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ NOT_APPLICABLE = "not_applicable"
 # z of the one-sided p = 0.01 of a normal: where a program counts as present in a cell.
 PRESENT_P = 0.01
 PRESENT_Z = 2.326
+# Share of a signature's genes in the data below which it says less than it should.
+FEW_GENES = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,13 @@ def best_two(values: Array) -> tuple[Array, Array, Array]:
     rest = values.astype(float, copy=True)
     rest[rows, best] = -np.inf
     return best, values[rows, best], rest.max(axis=1)
+
+
+def for_want_of_genes(call: Call, coverage: Sequence[float]) -> Call:
+    """Say ``low_coverage`` instead of ``low_signal`` where half of the genes of some class are not in the data."""
+    if min(coverage) >= FEW_GENES:
+        return call
+    return replace(call, status=np.where(call.status == LOW_SIGNAL, LOW_COVERAGE, call.status))
 
 
 def only_macrophages(call: Call, is_macrophage: Array) -> Call:

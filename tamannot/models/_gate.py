@@ -8,7 +8,17 @@ import numpy as np
 import scipy.stats
 
 from tamannot.errors import ParameterError
-from tamannot.models._call import ASSIGNED, LOW_COVERAGE, LOW_SIGNAL, PRESENT_P, UNASSIGNED, Array, Call, below
+from tamannot.models._call import (
+    ASSIGNED,
+    FEW_GENES,
+    LOW_COVERAGE,
+    LOW_SIGNAL,
+    PRESENT_P,
+    UNASSIGNED,
+    Array,
+    Call,
+    below,
+)
 from tamannot.scorers import NullScores
 
 MACROPHAGE = "macrophage"
@@ -18,8 +28,6 @@ _KIN = (MACROPHAGE, "monocyte", "dendritic", "plasmacytoid")
 # keep monocyte genes for long, and the genes of neutrophils are those of monocytes; plasma cells keep B-cell
 # genes; pericytes make collagens.
 _YIELDS = {"monocyte": MACROPHAGE, "neutrophil": MACROPHAGE, "b": "plasma", "fibroblast": "mural"}
-# A panel of which less than this share is in the data must be the more convincing, by the square of what it lacks.
-_FEW_GENES = 0.5
 # One stray count of a rare gene is no lineage.
 _MIN_DETECTED = 3
 
@@ -46,7 +54,8 @@ def call_compartment(
     columns = [scores.ids.index(i) for i in ids]
     z, detected = scores.z[:, columns], scores.detected[:, columns]
     p = evidence_p(scores, columns, np.asarray(n_present))
-    level = PRESENT_P * np.minimum(np.asarray(coverage) / _FEW_GENES, 1.0) ** 2
+    level = PRESENT_P * np.minimum(np.asarray(coverage) / FEW_GENES, 1.0) ** 2
+    # a panel that lacks genes must be the more convincing, by the square of what it lacks
     supported = (p < level) & (detected >= _MIN_DETECTED)
     _yield_to_kin(supported, ids)
     # z only breaks ties of p, which end at the smallest float32
@@ -54,7 +63,8 @@ def call_compartment(
     best, found = strength.argmax(axis=1), supported.any(axis=1)
     label = np.where(found, np.array(ids, dtype=object)[best], UNASSIGNED)
     status = np.where(found, ASSIGNED, LOW_SIGNAL).astype(object)
-    if not _can_be_called(n_present[list(ids).index(MACROPHAGE)]):
+    place = list(ids).index(MACROPHAGE)
+    if not _can_be_called(n_present[place]) or coverage[place] < FEW_GENES:
         status[~found] = LOW_COVERAGE
     proba = _bayes_bound(np.where(supported, p, 1.0))
     return Call(label, status, proba, tuple(ids), proba.max(axis=1).astype(np.float32))

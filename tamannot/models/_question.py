@@ -115,8 +115,8 @@ def learn(
         head = train_head(x, folds, Anchors(pool.of(a.positive), pool.of(a.negative)), background)
         if head is not None:
             heads[name] = head
-    if not heads:
-        return Question(columns)
+    if not heads or (len(heads) < 2 and not rule.optional):
+        return Question(columns)  # one head cannot say which it is
     strong = {name: pool.of(kept.strong[name]) for name in heads}
     return _calibrated(pool, columns, heads, strong, background, folds, rule, target_accuracy, seed)
 

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from tamannot.kernels._rows import RowSource
-from tamannot.models._call import ASSIGNED, LOW_SIGNAL, UNASSIGNED, Array, Call
+from tamannot.models._call import ASSIGNED, LOW_COVERAGE, LOW_SIGNAL, UNASSIGNED, Array, Call
 from tamannot.models._gate import MACROPHAGE, evidence_p
 from tamannot.models._heads import Anchors, amounts, train_head
 from tamannot.models._mixtures import Sigmoid, fit_sigmoid
@@ -94,7 +94,9 @@ def rescued(question: Question, amount: Array, call: Call, ids: Sequence[str]) -
     """
     probability = question.present(amount)
     kin = np.isin(call.label, _KIN) & (call.proba[:, list(ids).index(MACROPHAGE)] > 0)
-    found = (probability >= question.present_at) & (((call.label == UNASSIGNED) & (call.status == LOW_SIGNAL)) | kin)
+    found = (probability >= question.present_at) & (
+        ((call.label == UNASSIGNED) & np.isin(call.status, (LOW_SIGNAL, LOW_COVERAGE))) | kin
+    )
     label, status, proba = call.label.copy(), call.status.copy(), call.proba.copy()
     label[found], status[found] = MACROPHAGE, ASSIGNED
     place = list(ids).index(MACROPHAGE)

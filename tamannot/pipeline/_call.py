@@ -92,12 +92,15 @@ class Caller:
         return Calls(
             scores=self._panels.tables(scored),
             compartment=compartment,
-            origin=self._origin(scored, found, is_macrophage),
-            state=self._state(scored, found, is_macrophage, mixed),
+            origin=self._complete(self._origin(scored, found, is_macrophage)),
+            state=self._complete(self._state(scored, found, is_macrophage, mixed)),
             mixed_lineage=mixed,
             dual_m1_m2=models.dual_program(scored.by_macrophages),
             programs=models.programs(scored.by_macrophages, programs),
         )
+
+    def _complete(self, call: models.Call) -> models.Call:
+        return models.for_want_of_genes(call, [self._panels.coverage[i] for i in call.classes])
 
     def _found(self, block: RowBlock, cells: Cells) -> Mapping[str, models.Amounts]:
         if not self._askers:
@@ -122,6 +125,6 @@ class Caller:
         self, scored: Scored, found: Mapping[str, models.Amounts], is_macrophage: Array, mixed: Array
     ) -> models.Call:
         call = models.call_state(scored.by_macrophages, is_macrophage, mixed)
-        if "state" not in found:
-            return call
-        return models.call_states(self._knowledge.questions["state"], found["state"], call, is_macrophage)
+        if "state" in found:
+            call = models.call_states(self._knowledge.questions["state"], found["state"], call, is_macrophage)
+        return models.without_unseen_rivals(call, scored.by_macrophages, self._knowledge.unseen)

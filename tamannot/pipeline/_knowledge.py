@@ -23,6 +23,8 @@ class Knowledge:
     """In a brain sample of macrophages only, whether most are microglia; None elsewhere."""
     questions: Mapping[str, models.Question] = field(default_factory=dict)
     """What was learned, by axis; an axis that is not there is called by the fixed rule."""
+    unseen: tuple[str, ...] = ()
+    """States that these data cannot show: no other is called where one of them may be there."""
     of_sample: Mapping[str, int] = field(default_factory=dict)
     """Fold of each sample; a cell is called by the folds that did not see its sample."""
     rng: int = 0

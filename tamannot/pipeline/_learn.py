@@ -79,6 +79,7 @@ class Learner:
                 reference = None if of_microglia is None else gate
                 self._learn("origin", models.sure_origins(scored.by_all, is_macrophage, reference))
             self._learn("state", models.sure_states(scored.by_macrophages, is_macrophage))
+        headed = list(self._questions["state"].heads) if "state" in self._questions else []
         knowledge = Knowledge(
             everyone=everyone,
             macrophages=macrophages,
@@ -86,6 +87,7 @@ class Learner:
             tissue_reason=reason,
             of_microglia=of_microglia,
             questions=self._questions,
+            unseen=models.unseen_states(scored.by_macrophages, is_macrophage, headed),
             of_sample=self._of_sample,
             rng=self._settings.rng,
             n_cells=self._rows.shape[0],

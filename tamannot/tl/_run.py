@@ -13,6 +13,7 @@ from tamannot._adata import Unpacked
 from tamannot._progress import Progress
 from tamannot._settings import settings
 from tamannot.errors import ParameterError, TamannotWarning
+from tamannot.models import FEW_GENES
 from tamannot.pipeline import (
     MACROPHAGE,
     PROGRAM_AXES,
@@ -198,6 +199,9 @@ def _notes(
         for axis, learned in knowledge.questions.items()
         if learned.winner_at is None and learned.winner is not None
     ]
+    asked_of = (MACROPHAGE, *panels.ids("origin"), *panels.ids("state"))
+    if few := [i for i in asked_of if panels.coverage[i] < FEW_GENES]:
+        notes.append(f"Less than half of the genes are in the data, so that few cells are called: {', '.join(few)}.")
     if panels.too_large:
         notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(panels.too_large)}.")
     return notes
