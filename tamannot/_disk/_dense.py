@@ -32,7 +32,7 @@ class DenseRowsOnDisk:
         InputFileError
             The file is damaged there.
         """
-        with reading(self._name, start, stop):
+        with reading(self._name, start, stop, "rows"):
             rows = np.asarray(self._dataset[start:stop])
         return RowBlock(*pack_rows(packable(np.ascontiguousarray(rows))))
 

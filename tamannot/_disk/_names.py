@@ -23,7 +23,7 @@ def damaged(name: str, what: str) -> InputFileError:
 
 
 @contextmanager
-def reading(name: str, start: int, stop: int) -> Iterator[None]:
+def reading(name: str, start: int, stop: int, what: str = "entries") -> Iterator[None]:
     """Say of whatever goes wrong inside which part of which file could not be read.
 
     Raises
@@ -37,4 +37,4 @@ def reading(name: str, start: int, stop: int) -> Iterator[None]:
         raise
     except Exception as error:  # whatever h5py, zarr and their codecs raise on bytes that are none of theirs
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise damaged(name, f"entries {start:,} to {stop:,} cannot be read ({reason})") from error
+        raise damaged(name, f"{what} {start:,} to {stop:,} cannot be read ({reason})") from error

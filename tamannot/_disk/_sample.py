@@ -42,7 +42,7 @@ def sample_dense(dataset: Any, *, whole: bool = False) -> Sample:
     n_obs, n_vars = map(int, dataset.shape)
 
     def read(start: int, stop: int) -> Array:
-        with reading(name_of(dataset), start, stop):
+        with reading(name_of(dataset), start, stop, "rows"):
             return np.asarray(dataset[start:stop])
 
     return _sample(read, n_obs, n_vars, whole=whole)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamannot.kernels._njit import njit
+from tamannot.kernels._njit import copy_eight, njit
 
 Array = NDArray[Any]
 
@@ -30,8 +30,12 @@ def unpack_lzf(packed: Array, out: Array) -> int:
             n = control + 1
             if n > packed.size - i or n > out.size - o:
                 return -1
-            for k in range(n):
-                out[o + k] = packed[i + k]
+            if packed.size - i >= _LITERALS and out.size - o >= _LITERALS:
+                for k in range(0, _LITERALS, 8):  # what is copied too much is written over by what follows
+                    copy_eight(out, o + k, packed, i + k)
+            else:
+                for k in range(n):
+                    out[o + k] = packed[i + k]
             i += n
         else:
             n = control >> 5
@@ -45,8 +49,12 @@ def unpack_lzf(packed: Array, out: Array) -> int:
             i += 1
             if back > o or n > out.size - o:
                 return -1
-            for k in range(n):  # byte by byte: a copy may overlap what it writes, and repeats it then
-                out[o + k] = out[o - back + k]
+            if back >= 8 and out.size - o >= n + 8:
+                for k in range(0, n, 8):
+                    copy_eight(out, o + k, out, o - back + k)
+            else:
+                for k in range(n):  # byte by byte: a copy may overlap what it writes, and repeats it then
+                    out[o + k] = out[o - back + k]
         o += n
     return int(o)
 

@@ -1,0 +1,77 @@
+"""Time to read a matrix of an h5ad file block by block: with anndata, and with our row sources.
+
+usage: python benchmarks/reading.py FILE.h5ad [LAYER]
+
+Each way reads all rows of X, or of a layer, and throws them away; printed are seconds, million stored
+values a second, and how far the peak of resident memory rises.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from _measure import Peak, machine
+
+from tamannot._adata._matrix import checked_rows, look_at, row_source
+from tamannot.kernels._rows import RowSource
+from tamannot.kernels._threads import over_rows
+from tamannot.stream._input import open_file
+
+
+def main(path: str, layer: str = "X") -> None:
+    """Measure and print one line a way."""
+    warnings.simplefilter("ignore")
+    print(machine())
+    with open_file(Path(path)) as adata:
+        matrix = adata.X if layer == "X" else adata.layers[layer]
+        rows = row_source(matrix)
+        rows.block(0, min(rows.step, rows.shape[0]))  # compiles
+        start = time.perf_counter()
+        found = look_at(matrix)
+        print(f"a look at a sample: {time.perf_counter() - start:.2f} s, {found.kind}")
+        n_values = sum_of_blocks(rows, 1)
+        print(
+            f"{layer}: {rows.shape[0]:,} cells x {rows.shape[1]:,} genes, {n_values:,} stored values, step {rows.step}"
+        )
+        one_way(f"anndata, slices of {rows.step} rows", lambda: slices(matrix, rows.step), n_values)
+        one_way("anndata, slices of 6,000 rows", lambda: slices(matrix, 6000), n_values)
+        for threads in (1, 2):
+            fresh = checked_rows(matrix, layer, found.kind or "linear")
+            one_way(f"row source, {threads} thread(s)", lambda r=fresh, t=threads: sum_of_blocks(r, t), n_values)
+
+
+def one_way(name: str, read: Callable[[], Any], n_values: int) -> None:
+    """Print the time and memory of one reading."""
+    with Peak() as memory:
+        start = time.perf_counter()
+        read()
+        seconds = time.perf_counter() - start
+    speed = n_values / seconds / 1e6
+    print(f"{name:<32} {seconds:7.2f} s {speed:7.1f} M values/s, peak +{memory.rise / 2**20:.0f} MiB")
+
+
+def slices(matrix: Any, step: int) -> None:
+    """Read all rows as anndata does."""
+    for start in range(0, matrix.shape[0], step):
+        matrix[start : start + step]
+
+
+def sum_of_blocks(rows: RowSource, threads: int) -> int:
+    """Read all rows, and return how many values are stored."""
+    sizes: list[int] = []
+    over_rows(
+        lambda start, stop: sizes.append(rows.block(start, stop).values.size),
+        rows.shape[0],
+        threads=threads,
+        step=rows.step,
+    )
+    return sum(sizes)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
