@@ -107,7 +107,8 @@ def text(value: object) -> str:
 
 def is_modern(node: Node) -> bool:
     """Whether an element has the encoding of today; older data frames refer to objects of their own file."""
-    return encoding(node) != "" and (encoding(node) != "dataframe" or text(node.attrs.get("encoding-version")) != "0.1.0")
+    kind, version = encoding(node), text(node.attrs.get("encoding-version", ""))
+    return kind != "" and (kind, version) != ("dataframe", "0.1.0")
 
 
 def mark(node: Node, kind: str, version: str) -> None:
