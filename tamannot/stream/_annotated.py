@@ -17,7 +17,7 @@ from tamannot.stream._faults import reading_from
 from tamannot.stream._pour import pour
 from tamannot.stream._spool import SpooledTables
 from tamannot.stream._store import Node, is_array, store_of
-from tamannot.stream._takeover import TakeOver, copy_attributes, is_modern, mark
+from tamannot.stream._takeover import TakeOver, copy_attributes, is_modern, mark, text
 
 _SECTIONS = ("layers", "obsm", "obsp", "uns", "varm", "varp")
 _RAW = {name: f"raw/{name}" for name in ("X", "var", "varm")}
@@ -99,12 +99,12 @@ class _Writer:
             return
         new = self._new.create_group("obs")
         copy_attributes(old, new)
-        gone = self._names.dropped(old, obs.columns) - {str(old.attrs["_index"])}
+        gone = self._names.dropped(old, obs.columns) - {text(old.attrs["_index"])}
         for name in sorted(set(old) - gone):
             self._take.copy(old[name], new, name)
         fresh = self._names.fresh(old, obs.columns)
         self._to_write += [(new, name, obs[name].values) for name in fresh]
-        new.attrs["column-order"] = [c for c in map(str, old.attrs["column-order"]) if c not in gone] + fresh
+        new.attrs["column-order"] = [c for c in map(text, old.attrs["column-order"]) if c not in gone] + fresh
 
     def _var(self) -> None:
         if self._take.same and is_modern(self._old["var"]):
@@ -168,7 +168,7 @@ class _Writer:
 
 def _check_same(source: Path, old: Node, adata: ad.AnnData) -> None:
     obs = old["obs"]
-    index = obs if is_array(obs) else obs[str(obs.attrs["_index"])]
+    index = obs if is_array(obs) else obs[text(obs.attrs["_index"])]
     n_obs = (index if is_array(index) else index["values"]).shape[0]
     if n_obs != adata.n_obs:
         msg = f"{source}: changed since it was read: {adata.n_obs:,} cells then, {n_obs:,} now."

@@ -61,4 +61,5 @@ def _in_object(found: Any, where: str, seen: set[Any]) -> Iterator[str]:
     if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
         yield f"{where} has its values in other files"
     elif isinstance(found, h5py.Group) and found.id not in seen:
-        yield from _in_group(found, seen | {found.id})
+        seen.add(found.id)
+        yield from _in_group(found, seen)

@@ -97,13 +97,18 @@ class TakeOver:
 
 def encoding(node: Node) -> str:
     """Return the type of an element as anndata wrote it, empty if it did not."""
-    value = node.attrs.get("encoding-type", "")
+    return text(node.attrs.get("encoding-type", ""))
+
+
+def text(value: object) -> str:
+    """Return a text that another language may have stored as bytes."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def is_modern(node: Node) -> bool:
     """Whether an element has the encoding of today; older data frames refer to objects of their own file."""
-    return encoding(node) != "" and (encoding(node) != "dataframe" or node.attrs.get("encoding-version") != "0.1.0")
+    kind, version = encoding(node), text(node.attrs.get("encoding-version", ""))
+    return kind != "" and (kind, version) != ("dataframe", "0.1.0")
 
 
 def mark(node: Node, kind: str, version: str) -> None:
@@ -123,8 +128,7 @@ def _sparse_format(node: Node) -> str:
         return ""
     if encoding(node) in _SPARSE:
         return encoding(node).removesuffix("_matrix")
-    value = node.attrs.get("h5sparse_format", "")
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return text(node.attrs.get("h5sparse_format", ""))
 
 
 def _is_numbers(node: Node) -> bool:

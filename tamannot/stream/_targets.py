@@ -69,6 +69,7 @@ def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool) -> I
     with ExitStack() as stack:
         for target in targets.values():
             stack.enter_context(claimed(target))
+            check_target(target, source=source, overwrite=overwrite)  # a run may just have ended
         yield
 
 
