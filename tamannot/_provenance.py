@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tamannot._adata import Unpacked
+from tamannot._resources import package_version
 from tamannot.scorers import Method, NullBins, Plan
-
-
-def package_version() -> str:
-    """Return the version of the installed package."""
-    try:
-        return version("tamannot")
-    except PackageNotFoundError:  # a source tree that was never installed
-        return "unknown"
 
 
 def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Where the files that ship with tamannot are, installed from a wheel or from a checkout."""
+"""What is installed: the version, and where the files that ship with it are."""
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -14,3 +15,11 @@ def resource_path(name: str) -> Path:
     """
     inside = _PACKAGE / "_data" / name
     return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def package_version() -> str:
+    """Return the version of the installed package."""
+    try:
+        return version("tamannot")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "unknown"

@@ -2,6 +2,7 @@
 
 from tamannot._adata._again import RunMatrix, matrix_of_run
 from tamannot._adata._kind import KINDS, Kind
+from tamannot._adata._lazy import to_work_on
 from tamannot._adata._open import without_matrices
 from tamannot._adata._runs import RunNames, forget_run, names_of_run
 from tamannot._adata._slots import (
@@ -45,6 +46,7 @@ __all__ = [
     "read_table",
     "slot",
     "species_of",
+    "to_work_on",
     "unpack",
     "without_matrices",
     "write_colors",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tamannot._adata._kind import LARGEST_LOG, Kind
@@ -10,21 +12,45 @@ from tamannot.kernels._rows import RowBlock, RowSource
 from tamannot.kernels._survey import Seen, seen_in
 
 
+@dataclass(frozen=True)
+class Check:
+    """Whether rows are of the kind that a sample of the matrix was found to be of."""
+
+    name: str
+    """``X``, ``raw``, or the name of a layer."""
+    kind: Kind
+    """What every value must agree with."""
+
+    def __call__(self, block: RowBlock, start: int, stop: int) -> None:
+        """Refuse rows ``start`` to ``stop`` if they have a value that a matrix of this kind has not.
+
+        Raises
+        ------
+        MatrixError
+            They have one.
+        """
+        problem = _problem(seen_in(block.values), self.kind) if block.values.size else ""
+        if problem:
+            msg = (
+                f"Rows {start:,} to {stop:,} of {self.name} {problem}, while values sampled from all over it are "
+                f"{self.kind}. Mend those rows, or use another matrix with layer=."
+            )
+            raise MatrixError(msg)
+
+
 class CheckedRows:
-    """Rows of a matrix of which a sample was found to be of a kind.
+    """Rows of a matrix that are checked as they are read.
 
     Parameters
     ----------
     rows
         The rows.
-    name
-        ``X``, ``raw``, or the name of a layer.
-    kind
-        What every value must agree with.
+    check
+        What they must pass.
     """
 
-    def __init__(self, rows: RowSource, name: str, kind: Kind) -> None:
-        self._rows, self._name, self._kind = rows, name, kind
+    def __init__(self, rows: RowSource, check: Check) -> None:
+        self._rows, self._check = rows, check
         self.shape, self.step, self.in_memory = rows.shape, rows.step, rows.in_memory
 
     def block(self, start: int, stop: int) -> RowBlock:
@@ -36,13 +62,7 @@ class CheckedRows:
             They have a value that a matrix of this kind has not.
         """
         block = self._rows.block(start, stop)
-        problem = _problem(seen_in(block.values), self._kind) if block.values.size else ""
-        if problem:
-            msg = (
-                f"Rows {start:,} to {stop:,} of {self._name} {problem}, while values sampled from all over it are "
-                f"{self._kind}. Mend those rows, or use another matrix with layer=."
-            )
-            raise MatrixError(msg)
+        self._check(block, start, stop)
         return block
 
 

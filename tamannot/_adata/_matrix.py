@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,12 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from tamannot._adata._checked import CheckedRows
+from tamannot._adata._checked import Check, CheckedRows
 from tamannot._adata._kind import LARGEST_LOG, Kind
+from tamannot._adata._lazy import loaded
 from tamannot._adata._on_disk import bytes_in_memory, is_on_disk, rows_on_disk, sample_of
 from tamannot.errors import MatrixError, ParameterError
-from tamannot.kernels._rows import CscRows, CsrRows, DenseRows, RowBlock, RowSource, is_sparse
+from tamannot.kernels._rows import DenseRows, RowBlock, RowSource, is_sparse, rows_in_memory
 from tamannot.kernels._survey import NOTHING_SEEN, ZERO_SEEN, Seen, seen_in
 
 _VALUES_A_LOOK = 1 << 19
@@ -88,24 +90,53 @@ def look_at(matrix: Any, *, signed: bool = False) -> Finding:
     """
     if 0 in matrix.shape:
         return Finding(None, "it is empty")
+    if is_dask(matrix):
+        return _look_at_dask(matrix, signed=signed)
     if not is_on_disk(matrix):
-        return _finding(_values(matrix), matrix.shape, signed=signed)
+        return _finding(map(_glance, _values(matrix)), matrix.shape, signed=signed)
     sample = sample_of(matrix)
-    found = _finding(sample.pieces, matrix.shape, signed=signed, n_stored=sample.n_stored)
+    found = _finding(map(_glance, sample.pieces), matrix.shape, signed=signed, n_stored=sample.n_stored)
     if sample.is_all or found.constant is None:
         return found
     # Nothing but one value in a sample says little: the others may be anywhere else.
-    return _finding(sample_of(matrix, whole=True).pieces, matrix.shape, signed=signed)
+    return _finding(map(_glance, sample_of(matrix, whole=True).pieces), matrix.shape, signed=signed)
+
+
+def _look_at_dask(matrix: Any, *, signed: bool, whole: bool = False) -> Finding:
+    from tamannot._adata._dask import looks  # noqa: PLC0415 - brings dask
+
+    glances, n_rows, is_all = looks(matrix, _glance_at_rows, whole=whole)
+    found = _finding(iter(glances), (n_rows, matrix.shape[1]), signed=signed)
+    return found if is_all or found.constant is None else _look_at_dask(matrix, signed=signed, whole=True)
+
+
+@dataclass(frozen=True)
+class _Glance:
+    """What is seen in some values: it is small, and may come from another process."""
+
+    dtype: str
+    seen: Seen | None
+    """None if they are no numbers."""
+    size: int
+
+
+def _glance(values: NDArray[Any]) -> _Glance:
+    is_number = values.dtype.kind in "fiub"
+    return _Glance(str(values.dtype), seen_in(values) if is_number else None, values.size)
+
+
+def _glance_at_rows(rows: Any) -> _Glance:
+    return _glance(rows.data if is_sparse(rows) else np.asarray(rows))
 
 
 def _finding(
-    pieces: Iterator[NDArray[Any]], shape: tuple[int, int], *, signed: bool, n_stored: int | None = None
+    glances: Iterator[_Glance], shape: tuple[int, int], *, signed: bool, n_stored: int | None = None
 ) -> Finding:
     seen, n_seen = NOTHING_SEEN, 0
-    for values in pieces:
-        if values.dtype.kind not in "fiub":
-            return Finding(None, f"it holds {values.dtype}, not numbers")
-        seen, n_seen = seen | seen_in(values), n_seen + values.size
+    for glance in glances:
+        if glance.seen is None:
+            return Finding(None, f"it holds {glance.dtype}, not numbers")
+        seen, n_seen = seen | glance.seen, n_seen + glance.size
         if seen.has_nan:
             return Finding(None, "it has NaN values")
     if (n_stored or n_seen) < int(shape[0]) * int(shape[1]):  # the rest are zeros that are not stored
@@ -115,35 +146,50 @@ def _finding(
 
 def row_source(matrix: Any) -> RowSource:
     """Return the rows of a matrix in any container for the kernels; no second matrix is ever made."""
-    if is_sparse(matrix):
-        return CscRows(matrix) if matrix.format == "csc" else CsrRows(matrix.tocsr())
     if is_on_disk(matrix):
         return rows_on_disk(matrix)
-    if hasattr(matrix, "compute"):
-        return DenseRows(_Lazy(matrix), step=int(max(matrix.chunks[0])))
-    return DenseRows(matrix, step=512 if isinstance(matrix, np.ndarray) else _ROWS_A_READ)
+    if is_dask(matrix):
+        return _dask_rows(matrix)
+    if is_sparse(matrix) or isinstance(matrix, np.ndarray):
+        return rows_in_memory(matrix)
+    return DenseRows(matrix, step=_ROWS_A_READ)
 
 
 def checked_rows(matrix: Any, name: str, kind: Kind) -> RowSource:
     """Return the rows of a matrix that was found to be of a kind; what no look has seen is checked as it is read."""
+    check = Check(name, kind)
+    if is_dask(matrix):
+        return _dask_rows(matrix, check)
     rows = row_source(matrix)
-    return CheckedRows(rows, name, kind) if is_on_disk(matrix) else rows
+    return CheckedRows(rows, check) if is_on_disk(matrix) else rows
 
 
 def one_row(matrix: Any, row: int) -> RowBlock:
     """Return one row of a matrix in any container; no other is read."""
-    return DenseRows(_Lazy(matrix) if hasattr(matrix, "compute") else matrix).block(row, row + 1)
+    rows = _dask_rows(matrix) if is_dask(matrix) else DenseRows(matrix)
+    return rows.block(row, row + 1)
 
 
-class _Lazy:
-    """A dask array whose slices are computed."""
+def is_dask(matrix: Any) -> bool:
+    """Say whether a matrix is a dask array; dask is not imported if nobody has."""
+    dask = sys.modules.get("dask.array")
+    return dask is not None and isinstance(matrix, dask.Array)
 
-    def __init__(self, matrix: Any) -> None:
-        self._matrix = matrix
-        self.shape = matrix.shape
 
-    def __getitem__(self, rows: slice) -> Any:
-        return self._matrix[rows].compute()
+def advice_on(candidate: Candidate) -> str:
+    """Say how the rows of a matrix would be read faster; empty if that is how it is."""
+    if not is_dask(candidate.matrix) or (n := len(candidate.matrix.chunks[1])) == 1:
+        return ""
+    return (
+        f"Each row of {candidate.name} lies in {n:,} chunks, which are read again for every block of cells: chunks of "
+        "whole rows are faster, as a file stored by rows has them, or matrix.rechunk((2000, -1)).persist()."
+    )
+
+
+def _dask_rows(matrix: Any, check: Check | None = None) -> RowSource:
+    from tamannot._adata._dask import DaskRows  # noqa: PLC0415 - brings dask
+
+    return DaskRows(matrix, check)
 
 
 def layer_names(adata: AnnData) -> list[str]:
@@ -153,11 +199,11 @@ def layer_names(adata: AnnData) -> list[str]:
 
 def _candidate(adata: AnnData, name: str) -> Candidate | None:
     if name in layer_names(adata):
-        return Candidate(name, _readable(adata.layers[name]), adata.var)
+        return Candidate(name, _readable(adata.layers[name]), loaded(adata.var))
     if name == "raw" and adata.raw is not None:
-        return Candidate("raw", _readable(adata.raw.X), adata.raw.var)
+        return Candidate("raw", _readable(adata.raw.X), loaded(adata.raw.var))
     if name == "X" and adata.X is not None:
-        return Candidate("X", _readable(adata.X), adata.var)
+        return Candidate("X", _readable(adata.X), loaded(adata.var))
     return None
 
 
@@ -175,7 +221,6 @@ def _values(matrix: Any) -> Iterator[NDArray[Any]]:
         return
     for start in range(0, matrix.shape[0], _ROWS_A_LOOK):
         rows = matrix[start : start + _ROWS_A_LOOK]
-        rows = rows.compute() if hasattr(rows, "compute") else rows
         yield rows.data if is_sparse(rows) else np.asarray(rows)
 
 

@@ -10,7 +10,8 @@ from anndata import AnnData
 
 from tamannot._adata._genes import gene_index, species_of_ids
 from tamannot._adata._kind import KINDS, Kind
-from tamannot._adata._matrix import Candidate, Finding, candidates, checked_rows, layer_names, look_at
+from tamannot._adata._lazy import loaded
+from tamannot._adata._matrix import Candidate, Finding, advice_on, candidates, checked_rows, layer_names, look_at
 from tamannot.errors import GeneIdError, MatrixError, ParameterError, SpeciesError
 from tamannot.genes import GeneIndex, Species, recognise_species
 from tamannot.kernels._rows import RowSource
@@ -50,13 +51,15 @@ class Unpacked:
     species: Species
     looks: tuple[str, ...] = field(default=())
     """One line a candidate matrix: what it was found to be."""
+    advice: str = ""
+    """How its rows would be read faster."""
 
     @property
     def note(self) -> str:
-        """Say which matrix is used, and why; empty where it is X, or was asked for."""
-        if len(self.looks) == 1 or self.matrix == "X":
-            return ""
-        return f"Using {self.matrix} ({self.kind}). Candidates: {'; '.join(self.looks)}."
+        """Say which matrix is used, and why, unless it is X, or was asked for; and what makes it slow."""
+        plain = len(self.looks) == 1 or self.matrix == "X"
+        which = "" if plain else f"Using {self.matrix} ({self.kind}). Candidates: {'; '.join(self.looks)}."
+        return " ".join(filter(None, (which, self.advice)))
 
 
 def unpack(
@@ -118,6 +121,7 @@ def unpack(
         ids_from=best.ids_from,
         species=seen,
         looks=tuple(look.describe() for look in looks),
+        advice=advice_on(best.candidate),
     )
 
 
@@ -132,7 +136,7 @@ def species_of(adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoi
     _check_word(species)
     if species != "auto":
         return species
-    everywhere = [adata.var] if adata.raw is None else [adata.var, adata.raw.var]
+    everywhere = [loaded(part.var) for part in (adata, adata.raw) if part is not None]
     columns = [gene_symbols if gene_symbols in var.columns else None for var in everywhere[1:]]
     seen = (species_of_ids(v, c) for v, c in zip(everywhere, [gene_symbols, *columns], strict=True))
     return "mouse" if next((s for s in seen if s != "unknown"), "human") == "mouse" else "human"

@@ -241,7 +241,7 @@ def check(
 
 def _version(*, wanted: bool) -> None:
     if wanted:
-        from tamannot._provenance import package_version  # noqa: PLC0415
+        from tamannot._resources import package_version  # noqa: PLC0415
 
         typer.echo(f"tamannot {package_version()}")
         raise typer.Exit

@@ -6,6 +6,7 @@ numbers. Ranks need nothing else, so one compiled kernel serves every number typ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -128,6 +129,22 @@ class DenseRows:
         rows: Any = self._matrix[start:stop]
         packed: sp.csr_array = sp.csr_array(rows if is_sparse(rows) else packable(np.asarray(rows)))
         return CsrRows(packed).block(0, stop - start)
+
+
+def rows_in_memory(matrix: Any) -> RowSource:
+    """Return the rows of a dense or sparse matrix in memory, or of anything that gives rows when sliced."""
+    if is_sparse(matrix):
+        return CscRows(matrix) if matrix.format == "csc" else CsrRows(matrix.tocsr())
+    return DenseRows(matrix)
+
+
+def joined(blocks: Sequence[RowBlock]) -> RowBlock:
+    """Return blocks of rows as one, the rows of the first before those of the second."""
+    if len(blocks) == 1:
+        return blocks[0]
+    counts = np.concatenate([np.diff(b.indptr) for b in blocks])
+    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return RowBlock(np.concatenate([b.values for b in blocks]), np.concatenate([b.indices for b in blocks]), ends)
 
 
 def is_sparse(matrix: object) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from tamannot import models
 from tamannot._progress import Progress, silent
 from tamannot.genes import GeneIndex
+from tamannot.kernels._elsewhere import each_block
 from tamannot.kernels._rows import RowSource
-from tamannot.kernels._threads import in_order
 from tamannot.pipeline._call import Caller, Calls
 from tamannot.pipeline._inputs import Cells, Settings
 from tamannot.pipeline._knowledge import Knowledge
@@ -59,14 +59,14 @@ class Prepared:
         step = block or rows.step * max(1, _BLOCK // rows.step)
         report("calling", rows.shape[0])
 
-        def work(start: int, stop: int) -> tuple[range, Calls]:
-            mine = range(start, stop)
-            scored = None if self.scored is None else self.scored.rows(slice(start, stop))
-            calls = caller.call(rows.block(start, stop), self.source.cells.take(mine), scored)
-            report.tick(stop - start)
-            return mine, calls
+        for mine, calls in each_block(rows, caller.call, self._about, threads=threads, step=step):
+            report.tick(len(mine))
+            yield mine, calls
 
-        return in_order(work, rows.shape[0], threads=threads, step=step)
+    def _about(self, mine: range) -> tuple[Cells, Scored | None]:
+        """Return what is known of some rows beside their values."""
+        scored = None if self.scored is None else self.scored.rows(slice(mine.start, mine.stop))
+        return self.source.cells.take(mine), scored
 
 
 def prepare(

@@ -6,7 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from tamannot._progress import Tick
-from tamannot.kernels._rows import CsrRows, RowSource
+from tamannot.kernels._elsewhere import RowsElsewhere
+from tamannot.kernels._rows import CsrRows, RowBlock, RowSource
 from tamannot.kernels._threads import over_rows
 
 MOST_CELLS = 40_000
@@ -28,16 +29,26 @@ def taken(rows: RowSource, runs: list[range], *, threads: int, tick: Tick) -> Ro
     if rows.in_memory and runs == [range(rows.shape[0])]:
         return rows
     runs = [range(i, min(i + _RUN, run.stop)) for run in runs for i in range(run.start, run.stop, _RUN)]
+    if isinstance(rows, RowsElsewhere):
+        fetched = rows.blocks(runs)
+        tick(sum(map(len, runs)))
+        return _stacked([_alone(block, rows.shape[1]) for block in fetched])
     parts: list[sp.csr_array | None] = [None] * len(runs)
 
     def read(first: int, last: int) -> None:
         for i in range(first, last):
-            block = rows.block(runs[i].start, runs[i].stop)
-            shape = (len(runs[i]), rows.shape[1])
-            # a copy: a part of a matrix in memory would keep all of it from being freed
-            arrays = (block.values.copy(), block.indices.astype(np.int32), block.indptr)
-            parts[i] = sp.csr_array(arrays, shape=shape)
+            parts[i] = _alone(rows.block(runs[i].start, runs[i].stop), rows.shape[1])
             tick(len(runs[i]))
 
     over_rows(read, len(runs), threads=threads, step=1)
-    return CsrRows(sp.csr_array(sp.vstack([p for p in parts if p is not None], format="csr")))
+    return _stacked([p for p in parts if p is not None])
+
+
+def _alone(block: RowBlock, n_vars: int) -> sp.csr_array:
+    """Return a block as a matrix of its own: a part of one in memory would keep all of it from being freed."""
+    arrays = (block.values.copy(), block.indices.astype(np.int32), block.indptr)
+    return sp.csr_array(arrays, shape=(block.indptr.size - 1, n_vars))
+
+
+def _stacked(parts: list[sp.csr_array]) -> RowSource:
+    return CsrRows(sp.csr_array(sp.vstack(parts, format="csr")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, overload
 
@@ -10,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot._progress import Tick, no_tick
+from tamannot.kernels._elsewhere import RowsElsewhere
 from tamannot.kernels._null import expression_bins
-from tamannot.kernels._rows import RowSource
+from tamannot.kernels._ranks import Depths
+from tamannot.kernels._rows import RowBlock, RowSource
 from tamannot.kernels._sums import add_gene_totals
 from tamannot.kernels._threads import over_rows
 from tamannot.scorers._packed import Scorer, depths_of
@@ -55,18 +58,39 @@ def depths_by_method(
     n_obs, n_vars = rows.shape
     how = depths_of(methods, n_vars)
     total, lock = np.zeros((len(methods), n_vars), np.int64), Lock()
+    totals = _Totals(how, n_vars)
 
-    def work(start: int, stop: int) -> None:
-        block, mine = rows.block(start, stop), np.zeros_like(total)
-        if among is not None:
-            block = block.only(among[start:stop])
-        add_gene_totals(block.bits, block.indices, block.indptr, how.cap, how.ties, how.step, mine)
+    def add(mine: Array, n_cells: int) -> None:
         with lock:
             np.add(total, mine, out=total)
-        tick(stop - start)
+        tick(n_cells)
 
-    over_rows(work, n_obs, threads=threads, step=rows.step)
+    def among_these(these: range) -> tuple[Array | None]:
+        return (None if among is None else among[these.start : these.stop],)
+
+    def work(start: int, stop: int) -> None:
+        add(totals(rows.block(start, stop), *among_these(range(start, stop))), stop - start)
+
+    if isinstance(rows, RowsElsewhere):
+        for these, found in rows.mapped(totals, among_these, step=rows.step):
+            add(found, len(these))
+    else:
+        over_rows(work, n_obs, threads=threads, step=rows.step)
     return list(total / how.step[:, None])
+
+
+@dataclass(frozen=True)
+class _Totals:
+    """Adds up over the cells of a block how deep each gene ranks, in steps of each method."""
+
+    how: Depths
+    n_vars: int
+
+    def __call__(self, block: RowBlock, among: Array | None) -> Array:
+        mine, how = np.zeros((self.how.step.size, self.n_vars), np.int64), self.how
+        block = block if among is None else block.only(among)
+        add_gene_totals(block.bits, block.indices, block.indptr, how.cap, how.ties, how.step, mine)
+        return mine
 
 
 def null_bins(depth: Array) -> NullBins:
@@ -109,6 +133,13 @@ def score_runs(rows: RowSource, plan: Plan, runs: Sequence[Run], *, threads: int
     """Score every row by several methods from one ranking; see `score_rows`."""
     scorer = Scorer(plan, runs)
     results = scorer.empty(rows.shape[0])
+
+    if isinstance(rows, RowsElsewhere):
+        for mine, found in rows.mapped(scorer.score, step=rows.step):
+            for result, part in zip(results, found, strict=True):
+                result.put(slice(mine.start, mine.stop), part)
+            tick(len(mine))
+        return results
 
     def work(start: int, stop: int) -> None:
         scorer.write(rows.block(start, stop), results, slice(start, stop))

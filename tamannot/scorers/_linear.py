@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from tamannot._progress import Tick, no_tick
 from tamannot.errors import ParameterError
+from tamannot.kernels._elsewhere import each_block
 from tamannot.kernels._linear import add_gene_sums, to_log, weighted_sums
-from tamannot.kernels._pack import pack_arms
-from tamannot.kernels._rows import RowSource
-from tamannot.kernels._threads import over_rows
+from tamannot.kernels._pack import Arms, pack_arms
+from tamannot.kernels._rows import RowBlock, RowSource
 from tamannot.scorers._plan import Part, Plan
 from tamannot.scorers._results import Scores
 
@@ -108,19 +108,29 @@ def score_linear(
     genes = _statistics(rows, target, threads, tick) if method.looks_at_cells else None
     made = [method.combination(part, genes) for part in plan.parts]
     packed = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)
-    used, constant = packed.used, np.array([c.constant for c in made], float)
+    sums = _Sums(packed, np.array([c.constant for c in made], float), target)
     parts = np.empty((rows.shape[0], len(made)), np.float32)
-
-    def work(start: int, stop: int) -> None:
-        block = rows.block(start, stop)
-        weighted_sums(
-            *(block.numbers, block.indices, block.indptr, target),
-            *(used, packed.gene_ptr, packed.arm_of, packed.weight_of[0], constant, parts[start:stop]),
-        )
-        tick(stop - start)
-
-    over_rows(work, rows.shape[0], threads=threads, step=rows.step)
+    for mine, found in each_block(rows, sums, threads=threads, step=rows.step):
+        parts[mine.start : mine.stop] = found
+        tick(len(mine))
     return Scores(tuple(plan.ids), _outputs(plan, parts))
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Adds up the weighted values of each part in the cells of a block."""
+
+    packed: Arms
+    constant: Array
+    target: float
+
+    def __call__(self, block: RowBlock) -> Array:
+        packed, parts = self.packed, np.empty((block.indptr.size - 1, self.constant.size), np.float32)
+        weighted_sums(
+            *(block.numbers, block.indices, block.indptr, self.target),
+            *(packed.used, packed.gene_ptr, packed.arm_of, packed.weight_of[0], self.constant, parts),
+        )
+        return parts
 
 
 def expression(rows: RowSource, scale: Scale, kind: str, start: int, stop: int) -> Array:
@@ -148,14 +158,17 @@ def _statistics(rows: RowSource, target: float, threads: int, tick: Tick) -> Gen
     sums = np.zeros((n_vars, 2))
     ends = [n_vars * t // threads for t in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, n_obs, rows.step):
-            stop = min(start + rows.step, n_obs)
-            block = rows.block(start, stop)
+        # read one after the other unless they are elsewhere: their order is that of the sums
+        for mine, block in each_block(rows, _itself, threads=1, step=rows.step):
             add = partial(add_gene_sums, block.numbers, block.indices, block.indptr, target)
             list(pool.map(add, ends[:-1], ends[1:], repeat(sums)))
-            tick(stop - start)
+            tick(len(mine))
     mean, squares = sums[:, 0] / max(n_obs, 1), sums[:, 1] / max(n_obs, 1)
     return GeneStatistics(mean, np.sqrt(np.maximum(squares - mean**2, 0.0)))
+
+
+def _itself(block: RowBlock) -> RowBlock:
+    return block
 
 
 def _outputs(plan: Plan, parts: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,11 @@ class Scores:
     ids: tuple[str, ...]
     score: Array
     """float32."""
+
+    def put(self, rows: slice, found: Scores) -> None:
+        """Take over the results of some cells."""
+        for field in (f.name for f in fields(self) if f.name != "ids"):
+            getattr(self, field)[rows] = getattr(found, field)
 
     def column(self, table: str, signature_id: str) -> Array:
         """Return one column of a table, such as ``score``."""

@@ -14,7 +14,7 @@ from anndata import AnnData
 import tamannot._adata as slots
 from tamannot._adata import SpeciesChoice, Unpacked
 from tamannot._progress import Progress
-from tamannot._provenance import package_version
+from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, SpeciesError, TamannotWarning
 from tamannot.genes import GeneIndex
@@ -44,7 +44,7 @@ def predict(
 ) -> AnnData | None:
     """Label every cell; see `Model.predict`."""
     key = slots.check_key(key_added)
-    adata = adata.copy() if copy else adata
+    adata = slots.to_work_on(adata, copy=copy)
     with closing(Progress(show=settings.progress)) as progress:
         progress("reading")
         data = _unpack(model, adata, layer, gene_symbols, species)

@@ -52,7 +52,7 @@ def run(
     TamannotError
         As `annotate`.
     """
-    adata = adata.copy() if copy else adata
+    adata = slots.to_work_on(adata, copy=copy)
     own = report or Progress(show=settings.progress)
     job = Job.of(adata, signatures, choices, key_added=key_added, report=own)
     tables = TablesInMemory(adata.n_obs, job.table_columns)

@@ -116,7 +116,7 @@ def score(
     >>> tam.get.scores(adata).columns.tolist()
     ['border_associated', 'microglia', 'monocyte_derived']
     """
-    adata = adata.copy() if copy else adata
+    adata = slots.to_work_on(adata, copy=copy)
     asked = Asked(
         signatures=SignatureSet([signatures] if isinstance(signatures, Signature) else signatures.values()),
         methods=_methods(method, key_added),

@@ -17,7 +17,7 @@ from anndata import AnnData
 import tamannot._adata as slots
 from tamannot._adata import SpeciesChoice, Unpacked
 from tamannot._progress import Progress
-from tamannot._provenance import package_version
+from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.errors import GeneIdError, ParameterError, TamannotWarning
 from tamannot.genes import GeneIndex, strip_genome_prefix
