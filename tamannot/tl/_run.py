@@ -199,9 +199,16 @@ def _notes(
         for axis, learned in knowledge.questions.items()
         if learned.winner_at is None and learned.winner is not None
     ]
-    asked_of = (MACROPHAGE, *panels.ids("origin"), *panels.ids("state"))
-    if few := [i for i in asked_of if panels.coverage[i] < FEW_GENES]:
-        notes.append(f"Less than half of the genes are in the data, so that few cells are called: {', '.join(few)}.")
+    notes += _want_of_genes(panels)
     if panels.too_large:
         notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(panels.too_large)}.")
     return notes
+
+
+def _want_of_genes(panels: Panels) -> list[str]:
+    """Say that the data are a panel of too few genes: for macrophages at all, or for most states."""
+    states = panels.ids("state")
+    few = [i for i in (MACROPHAGE, *states) if panels.coverage[i] < FEW_GENES]
+    if MACROPHAGE not in few and 2 * len(few) <= len(states):
+        return []
+    return [f"Less than half of the genes are in the data, so that few cells are called: {', '.join(few)}."]
