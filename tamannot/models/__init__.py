@@ -5,17 +5,19 @@ enough cells, heads trained on those beyond doubt take its place (`learn`, `ask`
 """
 
 from tamannot.models._anchored import MIN_CELLS, RULES, call_origins, call_states, sure_origins, sure_states
-from tamannot.models._call import NOT_MACROPHAGE, UNASSIGNED, Call
-from tamannot.models._file import SCHEMA_VERSION, check_model_target, read_model, write_model
+from tamannot.models._call import LOW_COVERAGE, NOT_MACROPHAGE, UNASSIGNED, UNFAMILIAR, Call, set_aside
+from tamannot.models._container import SCHEMA_VERSION, check_model_target
+from tamannot.models._file import read_model, write_model
 from tamannot.models._gate import call_compartment, given_compartment, mixed_lineage
-from tamannot.models._mixtures import SOURCE
+from tamannot.models._heads import Head
+from tamannot.models._mixtures import SOURCE, Sigmoid
 from tamannot.models._model import MIN_COVERAGE, STATUSES, Classifier, Prediction, predict_rows
 from tamannot.models._origin import CLASSES as ORIGINS
 from tamannot.models._origin import call_origin, looks_like_brain, mostly_microglia, origin_among_macrophages
-from tamannot.models._pool import FOLDS, TARGET, draw_pool, folds, lottery, sample_folds
+from tamannot.models._pool import FOLDS, TARGET, at_most, draw_pool, folds, lottery, sample_folds
 from tamannot.models._question import Amounts, Asker, Question, Sure, learn
 from tamannot.models._rescue import are_exceptions, learn_macrophages, rescued
-from tamannot.models._scale import find_scale
+from tamannot.models._scale import Scale, find_scale, to_features
 from tamannot.models._state import STATES, TRANSITIONAL, call_state, dual_program, programs, rule_signatures
 from tamannot.models._train import Learned, check_classes, learn_labels
 from tamannot.models._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours, vote_in_groups
@@ -23,6 +25,7 @@ from tamannot.models._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours
 __all__ = [
     "ABSENT",
     "FOLDS",
+    "LOW_COVERAGE",
     "MIN_CELLS",
     "MIN_COVERAGE",
     "NOT_MACROPHAGE",
@@ -36,17 +39,22 @@ __all__ = [
     "TARGET",
     "TRANSITIONAL",
     "UNASSIGNED",
+    "UNFAMILIAR",
     "Amounts",
     "Asker",
     "Call",
     "Classifier",
+    "Head",
     "Learned",
     "Prediction",
     "Question",
+    "Scale",
+    "Sigmoid",
     "Sure",
     "Votes",
     "are_exceptions",
     "ask",
+    "at_most",
     "call_compartment",
     "call_origin",
     "call_origins",
@@ -73,8 +81,10 @@ __all__ = [
     "rescued",
     "rule_signatures",
     "sample_folds",
+    "set_aside",
     "sure_origins",
     "sure_states",
+    "to_features",
     "vote_among_neighbours",
     "vote_in_groups",
     "write_model",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ ASSIGNED = "assigned"
 LOW_SIGNAL = "low_signal"
 AMBIGUOUS = "ambiguous"
 LOW_COVERAGE = "low_coverage"
+UNFAMILIAR = "unfamiliar"
 NOT_APPLICABLE = "not_applicable"
 
 # z of the one-sided p = 0.01 of a normal: where a program counts as present in a cell.
@@ -56,6 +57,13 @@ def best_two(values: Array) -> tuple[Array, Array, Array]:
     rest = values.astype(float, copy=True)
     rest[rows, best] = -np.inf
     return best, values[rows, best], rest.max(axis=1)
+
+
+def set_aside(call: Call, cells: Array, status: str) -> Call:
+    """Return the call with no label for some cells, and the reason; probabilities are kept."""
+    label, reason = call.label.copy(), call.status.copy()
+    label[cells], reason[cells] = UNASSIGNED, status
+    return replace(call, label=label, status=reason)
 
 
 def only_macrophages(call: Call, is_macrophage: Array) -> Call:

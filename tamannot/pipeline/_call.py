@@ -15,6 +15,7 @@ from tamannot.kernels._rows import RowBlock
 from tamannot.pipeline._inputs import MACROPHAGE, Cells
 from tamannot.pipeline._knowledge import Knowledge
 from tamannot.pipeline._panels import Panels, Scored
+from tamannot.pipeline._resemblance import Likener
 from tamannot.scorers import NullScores
 
 Array = NDArray[Any]
@@ -68,6 +69,8 @@ class Caller:
         self._panels, self._kind, self._knowledge = panels, kind, knowledge
         self._askers = {axis: models.Asker(q, panels.n_vars) for axis, q in knowledge.questions.items()}
         self._scorer = panels.scorer(knowledge.everyone, knowledge.macrophages)
+        like = knowledge.resemblance
+        self._likener = None if like is None else Likener(like, panels.reference)
 
     def call(self, block: RowBlock, cells: Cells, scored: Scored | None = None) -> Calls:
         """Return the calls of a block.
@@ -88,12 +91,13 @@ class Caller:
             compartment = models.rescued(k.questions["compartment"], amount, compartment, ids)
         is_macrophage = compartment.label == MACROPHAGE
         mixed = models.mixed_lineage(scored.by_reference, ids, is_macrophage)
+        unlike = None if self._likener is None else self._likener.unlike(block, is_macrophage)
         programs = [*models.STATES, *self._panels.ids("overlay")]
         return Calls(
             scores=self._panels.tables(scored),
             compartment=compartment,
-            origin=self._origin(scored, found, is_macrophage),
-            state=self._state(scored, found, is_macrophage, mixed),
+            origin=self._admitted("origin", self._origin(scored, found, is_macrophage), is_macrophage, unlike),
+            state=self._admitted("state", self._state(scored, found, is_macrophage, mixed), is_macrophage, unlike),
             mixed_lineage=mixed,
             dual_m1_m2=models.dual_program(scored.by_macrophages),
             programs=models.programs(scored.by_macrophages, programs),
@@ -105,6 +109,14 @@ class Caller:
         values, k = expressed(block, self._kind), self._knowledge
         fold = models.folds(models.lottery(cells.names, k.rng), cells.sample, k.of_sample)
         return {axis: asker.ask(values, block.indices, block.indptr, fold) for axis, asker in self._askers.items()}
+
+    def _admitted(self, axis: str, call: models.Call, is_macrophage: Array, unlike: Array | None) -> models.Call:
+        """Return the call without labels where knowledge from elsewhere does not reach."""
+        if unlike is not None:
+            call = models.set_aside(call, unlike, models.UNFAMILIAR)
+        if axis in self._knowledge.low_coverage:
+            call = models.set_aside(call, is_macrophage, models.LOW_COVERAGE)
+        return call
 
     def _origin(self, scored: Scored, found: Mapping[str, models.Amounts], is_macrophage: Array) -> models.Call:
         k = self._knowledge

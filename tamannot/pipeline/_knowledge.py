@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tamannot import models
+from tamannot.pipeline._resemblance import Resemblance
 from tamannot.scorers import NullBins
 
 
@@ -29,3 +30,7 @@ class Knowledge:
     n_cells: int = 0
     n_macrophages: int = 0
     """Learned from."""
+    resemblance: Resemblance | None = None
+    """Of knowledge from elsewhere: a macrophage unlike those learned from gets no origin and no state."""
+    low_coverage: frozenset[str] = frozenset()
+    """Axes of knowledge from elsewhere that have too few of their genes here: origin and state are not called."""

@@ -19,8 +19,7 @@ from tamannot._settings import settings
 from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, SpeciesError, TamannotWarning
 from tamannot.genes import GeneIndex
 from tamannot.models import MIN_COVERAGE, STATUSES, UNASSIGNED, Classifier, Prediction, find_scale, predict_rows
-from tamannot.models._call import Array
-from tamannot.models._model import UNFAMILIAR
+from tamannot.models._call import UNFAMILIAR, Array
 from tamannot.signature import Gene, Signature
 
 # A share of unfamiliar cells that asks for a word.

@@ -311,7 +311,7 @@ def test_cut_or_changed_files_are_refused(classifier, tmp_path):
 
 def test_what_unpacks_to_too_much_is_not_unpacked(content, tmp_path, monkeypatch):
     path = tmp_path / "bomb.npz"
-    monkeypatch.setattr("tamannot.models._file._MAX_CONTENT", 1 << 20)
+    monkeypatch.setattr("tamannot.models._container._MAX_CONTENT", 1 << 20)
     np.savez_compressed(path, **content | {"coef": np.zeros((2, 1 << 20))})
     assert path.stat().st_size < 1 << 20
     with pytest.raises(ModelFormatError, match="unpacks to more than"):
@@ -336,6 +336,6 @@ def test_absent_and_too_large(tmp_path, monkeypatch, classifier):
     with pytest.raises(ModelFormatError, match="not a file"):
         read_model(tmp_path)
     write_model(classifier, tmp_path / "m.npz", overwrite=False)
-    monkeypatch.setattr("tamannot.models._file._MAX_FILE", 10)
+    monkeypatch.setattr("tamannot.models._container._MAX_FILE", 10)
     with pytest.raises(ModelFormatError, match="larger than"):
         read_model(tmp_path / "m.npz")
