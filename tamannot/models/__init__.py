@@ -4,19 +4,27 @@ The fixed rule reads one cell's z and p against the matched null and looks at no
 enough cells, heads trained on those beyond doubt take its place (`learn`, `ask`); they return the same `Call`.
 """
 
-from tamannot.models._anchored import MIN_CELLS, RULES, call_origins, call_states, sure_origins, sure_states
+from tamannot.models._anchored import (
+    HEADED_ORIGINS,
+    MIN_CELLS,
+    RULES,
+    call_origins,
+    call_states,
+    sure_origins,
+    sure_states,
+)
 from tamannot.models._call import LOW_COVERAGE, NOT_MACROPHAGE, UNASSIGNED, UNFAMILIAR, Call, set_aside
 from tamannot.models._container import SCHEMA_VERSION, check_model_target
 from tamannot.models._file import read_model, write_model
 from tamannot.models._gate import call_compartment, given_compartment, mixed_lineage
 from tamannot.models._heads import Head
-from tamannot.models._mixtures import SOURCE, Sigmoid
+from tamannot.models._mixtures import SOURCE, SOURCE_OF_MODEL, Sigmoid
 from tamannot.models._model import MIN_COVERAGE, STATUSES, Classifier, Prediction, predict_rows
 from tamannot.models._origin import CLASSES as ORIGINS
 from tamannot.models._origin import call_origin, looks_like_brain, mostly_microglia, origin_among_macrophages
 from tamannot.models._pool import FOLDS, TARGET, at_most, draw_pool, folds, lottery, sample_folds
 from tamannot.models._question import Amounts, Asker, Question, Sure, learn
-from tamannot.models._rescue import are_exceptions, learn_macrophages, rescued
+from tamannot.models._rescue import are_exceptions, learn_macrophages, only_rescued, rescued
 from tamannot.models._scale import Scale, find_scale, to_features
 from tamannot.models._state import STATES, TRANSITIONAL, call_state, dual_program, programs, rule_signatures
 from tamannot.models._train import Learned, check_classes, learn_labels
@@ -25,6 +33,7 @@ from tamannot.models._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours
 __all__ = [
     "ABSENT",
     "FOLDS",
+    "HEADED_ORIGINS",
     "LOW_COVERAGE",
     "MIN_CELLS",
     "MIN_COVERAGE",
@@ -34,6 +43,7 @@ __all__ = [
     "RULES",
     "SCHEMA_VERSION",
     "SOURCE",
+    "SOURCE_OF_MODEL",
     "STATES",
     "STATUSES",
     "TARGET",
@@ -74,6 +84,7 @@ __all__ = [
     "lottery",
     "mixed_lineage",
     "mostly_microglia",
+    "only_rescued",
     "origin_among_macrophages",
     "predict_rows",
     "programs",

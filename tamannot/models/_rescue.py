@@ -106,6 +106,15 @@ def rescued(question: Question, amount: Array, call: Call, ids: Sequence[str]) -
     return replace(call, label=label, status=status, proba=proba, prob=proba.max(axis=1).astype(np.float32))
 
 
+def only_rescued(call: Call, rule: Call, kept: Array) -> Call:
+    """Return the call in which rescued macrophages, but for some, are again what the rule says."""
+    back = (call.label == MACROPHAGE) & (rule.label != MACROPHAGE) & ~kept
+    if not back.any():
+        return call
+    label, status, prob = (np.where(back, getattr(rule, n), getattr(call, n)) for n in ("label", "status", "prob"))
+    return replace(call, label=label, status=status, prob=prob, proba=np.where(back[:, None], rule.proba, call.proba))
+
+
 def are_exceptions(call: Call, rule: Call) -> bool:
     """Say whether the rescued are few beside those the panel finds.
 

@@ -1,14 +1,17 @@
 """Gate, origin, state, ferroptosis: the whole line on rows of a matrix."""
 
-from tamannot.pipeline._anchored import Anchored, Fit, fitted, keyed
+from tamannot.pipeline._anchored import Anchored, keyed
+from tamannot.pipeline._anchored_file import KIND, as_anchored, digest_of, write_anchored
 from tamannot.pipeline._annotate import Annotation, Prepared, Source, annotate_rows, prepare
 from tamannot.pipeline._call import Calls
+from tamannot.pipeline._fitted import fitted
 from tamannot.pipeline._inputs import MACROPHAGE, PROGRAM_AXES, SUMMARIES, TABLE_AXES, Cells, Settings, Tissue
-from tamannot.pipeline._knowledge import Knowledge
+from tamannot.pipeline._knowledge import Knowledge, Lender
 from tamannot.pipeline._panels import METHOD, Panels
 from tamannot.pipeline._scaled import ScaledRows
 
 __all__ = [
+    "KIND",
     "MACROPHAGE",
     "METHOD",
     "PROGRAM_AXES",
@@ -18,8 +21,8 @@ __all__ = [
     "Annotation",
     "Calls",
     "Cells",
-    "Fit",
     "Knowledge",
+    "Lender",
     "Panels",
     "Prepared",
     "ScaledRows",
@@ -27,7 +30,10 @@ __all__ = [
     "Source",
     "Tissue",
     "annotate_rows",
+    "as_anchored",
+    "digest_of",
     "fitted",
     "keyed",
     "prepare",
+    "write_anchored",
 ]

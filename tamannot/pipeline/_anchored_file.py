@@ -34,7 +34,7 @@ Array = NDArray[Any]
 
 KIND = "anchored"
 
-_HEADS = {"compartment": (MACROPHAGE,), "origin": models.ORIGINS, "state": models.STATES}
+_HEADS = {"compartment": (MACROPHAGE,), "origin": models.HEADED_ORIGINS, "state": models.STATES}
 _BINS = ("everyone", "macrophages")
 _OF_QUESTION = ("genes", "weights", "intercepts", "zero", "one", "background")
 _OF_RESEMBLANCE = ("like_genes", "like_depth", "like_least")
@@ -167,7 +167,7 @@ def _question(axis: str, meta: Meta, arrays: Arrays, n_genes: int) -> models.Que
     if present is None:
         refuse("damaged, or changed by hand: 'present' is missing.")
     winner = _sigmoid(meta, "winner", 2)
-    check(n == 1 or winner is not None or meta.get("winner_at") is None, "'winner_at' needs a 'winner'")
+    check(n > 1 or winner is None, "a single head has no 'winner'")
     return models.Question(
         columns=_places(arrays, f"{axis}_genes", n_genes),
         heads=heads,
@@ -218,7 +218,9 @@ def _signatures(meta: Meta) -> dict[str, tuple[str, str]]:
     out = {}
     for name, pair in table.items():
         good = isinstance(pair, list) and len(pair) == 2 and all(isinstance(p, str) for p in pair)
-        check(good and name.isprintable() and len(name) <= 1000, "'signatures' holds a version and a digest for each id")
+        check(
+            good and name.isprintable() and len(name) <= 1000, "'signatures' holds a version and a digest for each id"
+        )
         check(bool(pair[0].isprintable() and len(pair[0]) <= 100), "'signatures' holds versions")
         check(bool(_DIGEST.fullmatch(pair[1])), "'signatures' holds digests of 64 hexadecimal digits")
         out[name] = (pair[0], pair[1])

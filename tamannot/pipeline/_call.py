@@ -70,7 +70,7 @@ class Caller:
         self._askers = {axis: models.Asker(q, panels.n_vars) for axis, q in knowledge.questions.items()}
         self._scorer = panels.scorer(knowledge.everyone, knowledge.macrophages)
         like = knowledge.resemblance
-        self._likener = None if like is None else Likener(like, panels.reference)
+        self._likener = None if like is None or knowledge.lender is None else Likener(like, panels.reference)
 
     def call(self, block: RowBlock, cells: Cells, scored: Scored | None = None) -> Calls:
         """Return the calls of a block.
@@ -84,14 +84,18 @@ class Caller:
         """
         scored = scored or self._scorer.score(block)
         found = self._found(block, cells)
-        ids, k = self._panels.ids("compartment"), self._knowledge
-        compartment = gate_call(scored.by_reference, self._panels, cells)
-        if "compartment" in found and cells.given is None:
-            amount = found["compartment"].column(MACROPHAGE)
-            compartment = models.rescued(k.questions["compartment"], amount, compartment, ids)
+        k, ids = self._knowledge, self._panels.ids("compartment")
+        rule = gate_call(scored.by_reference, self._panels, cells)
+        compartment = self._rescued(rule, found, cells)
         is_macrophage = compartment.label == MACROPHAGE
+        likeness = np.zeros(is_macrophage.size, np.int64)
+        if self._likener is not None:
+            likeness = self._likener.judge(block, is_macrophage)
+        if k.lender is not None:  # one cell does not show whether the rescued are few: each must be like those known
+            compartment = models.only_rescued(compartment, rule, likeness > 0)
+            is_macrophage = compartment.label == MACROPHAGE
         mixed = models.mixed_lineage(scored.by_reference, ids, is_macrophage)
-        unlike = None if self._likener is None else self._likener.unlike(block, is_macrophage)
+        unlike = is_macrophage & (likeness < 0)
         programs = [*models.STATES, *self._panels.ids("overlay")]
         return Calls(
             scores=self._panels.tables(scored),
@@ -110,11 +114,20 @@ class Caller:
         fold = models.folds(models.lottery(cells.names, k.rng), cells.sample, k.of_sample)
         return {axis: asker.ask(values, block.indices, block.indptr, fold) for axis, asker in self._askers.items()}
 
-    def _admitted(self, axis: str, call: models.Call, is_macrophage: Array, unlike: Array | None) -> models.Call:
+    def _rescued(self, rule: models.Call, found: Mapping[str, models.Amounts], cells: Cells) -> models.Call:
+        """Return the compartments with the macrophages that the head finds beside those of the rule."""
+        if "compartment" not in found or cells.given is not None:
+            return rule
+        amount = found["compartment"].column(MACROPHAGE)
+        question = self._knowledge.questions["compartment"]
+        return models.rescued(question, amount, rule, self._panels.ids("compartment"))
+
+    def _admitted(self, axis: str, call: models.Call, is_macrophage: Array, unlike: Array) -> models.Call:
         """Return the call without labels where knowledge from elsewhere does not reach."""
-        if unlike is not None:
+        if unlike.any():
             call = models.set_aside(call, unlike, models.UNFAMILIAR)
-        if axis in self._knowledge.low_coverage:
+        lender = self._knowledge.lender
+        if lender is not None and axis in lender.low_coverage:
             call = models.set_aside(call, is_macrophage, models.LOW_COVERAGE)
         return call
 

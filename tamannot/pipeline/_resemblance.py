@@ -43,10 +43,11 @@ class Resemblance:
     least: Array
     """z that a cell of that depth must have."""
 
-    def fits(self, scores: NullScores) -> Array:
-        """Say of each cell whether it is like those learned from; where the null can say nothing, it is."""
+    def judge(self, scores: NullScores) -> Array:
+        """Say of each cell whether it is like those learned from: 1 yes, -1 no, 0 where the null can say nothing."""
         depth, z = _depth_and_z(scores)
-        return np.asarray(np.isnan(scores.p[:, 0]) | (z >= np.interp(depth, self.depth, self.least)))
+        like = np.where(z >= np.interp(depth, self.depth, self.least), 1, -1)
+        return np.where(np.isnan(scores.p[:, 0]), 0, like)
 
 
 class Likener:
@@ -56,13 +57,13 @@ class Likener:
         self._resemblance = resemblance
         self._scorer = Scorer(_plan(resemblance.genes, reference.bin_of.size), [Run(METHOD, reference)])
 
-    def unlike(self, block: RowBlock, among: Array) -> Array:
-        """Say which cells of a mask are unlike those learned from."""
-        out = np.zeros(among.size, bool)
+    def judge(self, block: RowBlock, among: Array) -> Array:
+        """Say of each cell of a mask whether it is like those learned from; see `Resemblance.judge`."""
+        out = np.zeros(among.size, np.int64)
         if among.any():
             (scores,) = self._scorer.score(block.only(among))
             if isinstance(scores, NullScores):
-                out[among] = ~self._resemblance.fits(scores)
+                out[among] = self._resemblance.judge(scores)
         return out
 
 

@@ -16,7 +16,9 @@ from tamannot._settings import settings
 from tamannot.errors import ParameterError, TamannotWarning
 from tamannot.pipeline import MACROPHAGE, PROGRAM_AXES, Annotation, Cells, Settings, Source, annotate_rows
 from tamannot.signature import Signature, SignatureSet, load_signatures
-from tamannot.tl._write import STEPS, tissue_of, write_annotation
+from tamannot.tl._anchored import borrow, notes_on_model
+from tamannot.tl._model import anchored_of
+from tamannot.tl._write import STEPS, write_annotation
 
 __all__ = ["DEFAULT_ACCURACY", "STEPS", "CompartmentKey", "run"]
 
@@ -41,11 +43,34 @@ def run(
     TamannotError
         As `annotate`.
     """
-    adata = adata.copy() if copy else adata
     slots.check_key(key_added)
-    _check(adata, choices)
+    model = anchored_of(choices.get("model"))
+    check_choices(adata, choices)
+    adata = adata.copy() if copy else adata
     own = report or Progress(show=settings.progress)
     own("reading")
+    data, library, source, how = read_input(adata, signatures, choices)
+    knowledge = None
+    if model is not None:
+        source, knowledge = borrow(model, source, data, how.tissue)
+    result = annotate_rows(source, library, how, knowledge, threads=settings.n_threads(), report=own)
+    said = _notes(data, result, choices)
+    write_annotation(adata, key_added, data, result, steps=steps, choices=choices, notes=said)
+    if report is None:
+        own.close()
+    for line in said:
+        warnings.warn(line, TamannotWarning, stacklevel=3)
+    return adata if copy else None
+
+
+def read_input(
+    adata: AnnData,
+    signatures: Mapping[str, Signature] | None,
+    choices: Mapping[str, Any],
+    *,
+    portable: bool = False,
+) -> tuple[Unpacked, SignatureSet, Source, Settings]:
+    """Return the data, the signatures, the data as the pipeline reads them, and how to annotate."""
     gene_symbols, given_species = choices.get("gene_symbols"), choices.get("species", "auto")
     species = slots.species_of(adata, gene_symbols=gene_symbols, species=given_species)
     library = _library(signatures, species)
@@ -63,16 +88,9 @@ def run(
         tissue=choices.get("tissue", "auto"),
         target_accuracy=choices.get("target_accuracy", DEFAULT_ACCURACY),
         rng=choices.get("rng", 0),
+        portable=portable,
     )
-    source = Source(data.rows, data.kind, data.index, cells)
-    result = annotate_rows(source, library, how, threads=settings.n_threads(), report=own)
-    said = _notes(data, result, choices)
-    write_annotation(adata, key_added, data, result, steps=steps, choices=choices, notes=said)
-    if report is None:
-        own.close()
-    for line in said:
-        warnings.warn(line, TamannotWarning, stacklevel=3)
-    return adata if copy else None
+    return data, library, Source(data.rows, data.kind, data.index, cells), how
 
 
 def _library(signatures: Mapping[str, Signature] | None, species: Literal["human", "mouse"]) -> SignatureSet:
@@ -83,10 +101,7 @@ def _library(signatures: Mapping[str, Signature] | None, species: Literal["human
     return library | SignatureSet(placed)
 
 
-def _check(adata: AnnData, choices: Mapping[str, Any]) -> None:
-    if choices.get("model") is not None:
-        msg = "A model of your own labels writes its own columns: call model.predict(adata). Here leave model=None."
-        raise ParameterError(msg)
+def check_choices(adata: AnnData, choices: Mapping[str, Any]) -> None:
     if choices.get("tissue", "auto") not in ("auto", "brain", "other"):
         msg = f"tissue is 'auto', 'brain' or 'other', not {choices['tissue']!r}."
         raise ParameterError(msg)
@@ -115,12 +130,11 @@ def _notes(data: Unpacked, result: Annotation, choices: Mapping[str, Any]) -> li
     """What a user should hear once, in one line each; it is kept in ``uns``, too."""
     notes = [data.note] if data.note else []
     if choices.get("tissue", "auto") == "auto" and np.any(result.calls.compartment.label == MACROPHAGE):
-        notes.append(
-            f"Tissue taken as {tissue_of(result.knowledge)}: {result.knowledge.tissue_reason}. tissue= overrides."
-        )
+        notes.append(f"Tissue taken as {result.knowledge.tissue}: {result.knowledge.tissue_reason}. tissue= overrides.")
     asked = choices.get("target_accuracy", DEFAULT_ACCURACY)
+    notes += notes_on_model(result, choices, DEFAULT_ACCURACY)
     ruled = [axis for axis in ("origin", "state") if axis not in result.knowledge.questions]
-    if asked != DEFAULT_ACCURACY and ruled:
+    if asked != DEFAULT_ACCURACY and ruled and result.knowledge.lender is None:
         notes.append(f"target_accuracy is not used for {' and '.join(ruled)}: the fixed rule is not calibrated.")
     notes += [
         f"No threshold reaches an accuracy of {asked:g} for {axis} on simulated mixtures: nothing is called by it."

@@ -12,9 +12,10 @@ from anndata import AnnData
 import tamannot._adata as slots
 from tamannot._adata import Unpacked
 from tamannot._provenance import describe_run
-from tamannot.models import NOT_MACROPHAGE, SOURCE, STATES, TRANSITIONAL, UNASSIGNED, Call, Question
+from tamannot.models import NOT_MACROPHAGE, SOURCE, SOURCE_OF_MODEL, STATES, TRANSITIONAL, UNASSIGNED, Call, Question
 from tamannot.models._origin import CLASSES as ORIGINS
-from tamannot.pipeline import METHOD, SUMMARIES, Annotation, Knowledge
+from tamannot.pipeline import KIND as ANCHORED
+from tamannot.pipeline import METHOD, SUMMARIES, Annotation, Lender
 from tamannot.scorers._reference import NAME as REFERENCE
 
 STEPS = ("compartment", "origin", "state", "ferroptosis")
@@ -109,18 +110,25 @@ def _write_call(adata: AnnData, key: str, name: str, call: Call, categories: lis
 def _record(data: Unpacked, result: Annotation, choices: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
     record = describe_run(data, result.panels.public, METHOD, result.knowledge.macrophages)
     record["model"] = {axis: _how_called(result, axis) for axis in ("compartment", "origin", "state")}
+    if result.knowledge.lender is not None:
+        record["model"] |= _of_model(result.knowledge.lender)
     record["learned"] = {axis: _learned(question) for axis, question in result.knowledge.questions.items()}
     calibrated = [axis for axis in ("origin", "state") if axis in result.knowledge.questions]
+    lender = result.knowledge.lender
+    source = SOURCE if lender is None else f"{SOURCE_OF_MODEL}, {lender.cells}"
     record["calibration_source"] = (
-        f"{SOURCE} ({', '.join(calibrated)})" if calibrated else "none: probabilities are a monotone reading of z or p"
+        f"{source} ({', '.join(calibrated)})" if calibrated else "none: probabilities are a monotone reading of z or p"
     )
+    where = "at hand" if lender is None else "of the model"
     record["null"] = {
         "compartment": REFERENCE,
-        "origin": "the cells at hand",
-        "other_axes": "the macrophages at hand; all cells where there are fewer than 20",
+        "origin": f"the cells {where}",
+        "other_axes": f"the macrophages {where}; all cells where there are fewer than 20",
     }
-    record["tissue"] = {"used": tissue_of(result.knowledge), "reason": result.knowledge.tissue_reason}
-    record["parameters"] = {name: _storable(value) for name, value in choices.items() if value is not None}
+    record["tissue"] = {"used": result.knowledge.tissue, "reason": result.knowledge.tissue_reason}
+    record["parameters"] = {
+        name: _storable(value) for name, value in choices.items() if value is not None and name != "model"
+    }
     record["warnings"] = np.array(list(notes), dtype=object)
     record["counts"] = {
         name: {str(k): int(v) for k, v in pd.Series(call.label).value_counts().items()}
@@ -135,11 +143,27 @@ def _record(data: Unpacked, result: Annotation, choices: Mapping[str, Any], note
 
 
 def _how_called(result: Annotation, axis: str) -> str:
+    lender = result.knowledge.lender
+    if lender is not None and axis in lender.low_coverage and axis != "compartment":
+        return "not called: too few of the model's genes are in the data"
     if axis not in result.knowledge.questions:
         return "fixed rule on z"
     heads = ", ".join(result.knowledge.questions[axis].heads)
     rule = "fixed rule on z, and " if axis == "compartment" else ""
     return f"{rule}anchored self-training: {heads}"
+
+
+def _of_model(lender: Lender) -> dict[str, Any]:
+    return {
+        "kind": ANCHORED,
+        "digest": lender.digest,
+        "cells": lender.cells,
+        "trained_with": lender.trained_with,
+        "target_accuracy": lender.target_accuracy,
+        "n_genes": lender.n_genes,
+        "n_genes_known": lender.n_known,
+        "coverage": dict(lender.coverage),
+    }
 
 
 def _learned(question: Question) -> dict[str, Any]:
@@ -151,11 +175,6 @@ def _learned(question: Question) -> dict[str, Any]:
         "winner_at": 2.0 if question.winner_at is None else question.winner_at,
         "accuracy_in_mixtures": question.accuracy,
     }
-
-
-def tissue_of(knowledge: Knowledge) -> str:
-    """Return the word for the tissue."""
-    return "brain" if knowledge.brain else "other"
 
 
 def ferroptosis_programs(result: Annotation) -> list[str]:
