@@ -37,7 +37,7 @@ KIND = "anchored"
 _HEADS = {"compartment": (MACROPHAGE,), "origin": models.HEADED_ORIGINS, "state": models.STATES}
 _BINS = ("everyone", "macrophages")
 _OF_QUESTION = ("genes", "weights", "intercepts", "zero", "one", "background")
-_OF_RESEMBLANCE = ("like_genes", "like_depth", "like_least")
+_OF_RESEMBLANCE = ("like_genes", "like_depth", "like_least", "like_usual")
 _MAX_BINS, _MAX_KNOTS, _MAX_SIGNATURES, _MAX_COUNT = 1000, 1000, 10_000, 2**53
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -146,7 +146,7 @@ def _arrays(model: Anchored) -> dict[str, Array]:
         out |= {f"{axis}_{name}": value for name, value in zip(_OF_QUESTION, values, strict=True)}
     if model.resemblance is not None:
         like = model.resemblance
-        out |= dict(zip(_OF_RESEMBLANCE, (like.genes, like.depth, like.least), strict=True))
+        out |= dict(zip(_OF_RESEMBLANCE, (like.genes, like.depth, like.least, like.usual), strict=True))
     return out
 
 
@@ -194,9 +194,10 @@ def _sigmoid(meta: Meta, name: str, n_slopes: int) -> models.Sigmoid | None:
 def _resemblance(arrays: Arrays, n_genes: int) -> Resemblance:
     n = arrays["like_depth"].size
     check(1 <= n <= _MAX_KNOTS, f"'like_depth' has 1 to {_MAX_KNOTS} numbers")
-    check_shapes(arrays, {"like_depth": (n,), "like_least": (n,), "like_genes": (arrays["like_genes"].size,)})
+    check_shapes(arrays, dict.fromkeys(("like_depth", "like_least", "like_usual"), (n,)))
+    check_shapes(arrays, {"like_genes": (arrays["like_genes"].size,)})
     check(bool((np.diff(arrays["like_depth"]) > 0).all()), "'like_depth' rises")
-    return Resemblance(_places(arrays, "like_genes", n_genes), arrays["like_depth"], arrays["like_least"])
+    return Resemblance(_places(arrays, "like_genes", n_genes), *(arrays[name] for name in _OF_RESEMBLANCE[1:]))
 
 
 def _places(arrays: Arrays, name: str, n_genes: int) -> Array:

@@ -90,7 +90,8 @@ class Caller:
         is_macrophage = compartment.label == MACROPHAGE
         likeness = np.zeros(is_macrophage.size, np.int64)
         if self._likener is not None:
-            likeness = self._likener.judge(block, is_macrophage)
+            strange = self._is_of_another_lineage(scored.by_reference)
+            likeness = self._likener.judge(block, is_macrophage, strange)
         if k.lender is not None:  # one cell does not show whether the rescued are few: each must be like those known
             compartment = models.only_rescued(compartment, rule, likeness > 0)
             is_macrophage = compartment.label == MACROPHAGE
@@ -113,6 +114,11 @@ class Caller:
         values, k = expressed(block, self._kind), self._knowledge
         fold = models.folds(models.lottery(cells.names, k.rng), cells.sample, k.of_sample)
         return {axis: asker.ask(values, block.indices, block.indptr, fold) for axis, asker in self._askers.items()}
+
+    def _is_of_another_lineage(self, gate: NullScores) -> Array:
+        """Say of each cell whether the panels find it to be no macrophage and no kin, whatever the user says."""
+        found = gate_call(gate, self._panels, Cells(names=[])).label
+        return np.asarray(~np.isin(found, [MACROPHAGE, models.UNASSIGNED, *models.KIN]))
 
     def _rescued(self, rule: models.Call, found: Mapping[str, models.Amounts], cells: Cells) -> models.Call:
         """Return the compartments with the macrophages that the head finds beside those of the rule."""

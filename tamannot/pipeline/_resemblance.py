@@ -25,7 +25,7 @@ Array = NDArray[Any]
 
 _GENES, _FEWEST_GENES = 100, 20
 # A one-sided p of 0.05: so much must be there, or a tenth of what macrophages of that depth have.
-_Z, _SHARE = 1.645, 0.1
+_Z, _TENTH, _HALF = 1.645, 0.1, 0.5
 # Of the macrophages learned from no more than this share is unlike them.
 _STRANGE = 0.0025
 _CELLS, _CELLS_A_KNOT, _MOST_KNOTS = 1000, 400, 12
@@ -42,12 +42,23 @@ class Resemblance:
     """log2 of 1 + the genes that a matched random signature would have in a cell, rising, shape ``(n_knots,)``."""
     least: Array
     """z that a cell of that depth must have."""
+    usual: Array
+    """Median z of the macrophages learned from."""
 
-    def judge(self, scores: NullScores) -> Array:
-        """Say of each cell whether it is like those learned from: 1 yes, -1 no, 0 where the null can say nothing."""
+    def judge(self, scores: NullScores, strange: Array) -> Array:
+        """Say of each cell whether it is like those learned from: 1 yes, -1 no, 0 where the null can say nothing.
+
+        Parameters
+        ----------
+        scores
+            Of the genes.
+        strange
+            Cells that the panels find to be of another lineage: they need half of what is usual.
+        """
         depth, z = _depth_and_z(scores)
-        like = np.where(z >= np.interp(depth, self.depth, self.least), 1, -1)
-        return np.where(np.isnan(scores.p[:, 0]), 0, like)
+        least, usual = (np.interp(depth, self.depth, knots) for knots in (self.least, self.usual))
+        needed = np.where(strange, np.maximum(least, _HALF * usual), least)
+        return np.where(np.isnan(scores.p[:, 0]), 0, np.where(z >= needed, 1, -1))
 
 
 class Likener:
@@ -57,13 +68,13 @@ class Likener:
         self._resemblance = resemblance
         self._scorer = Scorer(_plan(resemblance.genes, reference.bin_of.size), [Run(METHOD, reference)])
 
-    def judge(self, block: RowBlock, among: Array) -> Array:
+    def judge(self, block: RowBlock, among: Array, strange: Array) -> Array:
         """Say of each cell of a mask whether it is like those learned from; see `Resemblance.judge`."""
         out = np.zeros(among.size, np.int64)
         if among.any():
             (scores,) = self._scorer.score(block.only(among))
             if isinstance(scores, NullScores):
-                out[among] = self._resemblance.judge(scores)
+                out[among] = self._resemblance.judge(scores, strange[among])
         return out
 
 
@@ -113,9 +124,10 @@ def learn_resemblance(
     order = np.argsort(depth, kind="stable")
     bins = np.array_split(order, min(_MOST_KNOTS, max(1, order.size // _CELLS_A_KNOT)))
     knots = np.array([np.median(depth[b]) for b in bins])
-    least = np.array([min(np.quantile(z[b], _STRANGE), max(_Z, _SHARE * np.median(z[b]))) for b in bins])
+    usual = np.array([np.median(z[b]) for b in bins])
+    least = np.minimum([np.quantile(z[b], _STRANGE) for b in bins], np.maximum(_Z, _TENTH * usual))
     keep = np.r_[True, np.diff(knots) > 0]
-    return Resemblance(genes, knots[keep], least[keep])
+    return Resemblance(genes, knots[keep], least[keep], usual[keep])
 
 
 def _plan(genes: Array, n_vars: int) -> Plan:
