@@ -24,7 +24,7 @@ from tamannot.models._origin import CLASSES as ORIGINS
 from tamannot.models._origin import call_origin, looks_like_brain, mostly_microglia, origin_among_macrophages
 from tamannot.models._pool import FOLDS, TARGET, at_most, draw_pool, folds, lottery, sample_folds
 from tamannot.models._question import Amounts, Asker, Question, Sure, learn
-from tamannot.models._rescue import KIN, are_exceptions, learn_macrophages, only_rescued, rescued
+from tamannot.models._rescue import are_exceptions, learn_macrophages, only_rescued, rescued
 from tamannot.models._scale import Scale, find_scale, to_features
 from tamannot.models._state import STATES, TRANSITIONAL, call_state, dual_program, programs, rule_signatures
 from tamannot.models._train import Learned, check_classes, learn_labels
@@ -34,7 +34,6 @@ __all__ = [
     "ABSENT",
     "FOLDS",
     "HEADED_ORIGINS",
-    "KIN",
     "LOW_COVERAGE",
     "MIN_CELLS",
     "MIN_COVERAGE",

@@ -24,7 +24,7 @@ _ABSENT_Z = 0.5
 # Cells between the two are neither: macrophages among the negatives would teach the head to miss them.
 _UNSURE, _LIKE = 0.25, 0.5
 _POSITIVES, _NEGATIVES = 800, 1600
-KIN = ("monocyte", "neutrophil", "dendritic")
+_KIN = ("monocyte", "neutrophil", "dendritic")
 _ROUNDS = 3
 # A panel misses few: rescued cells may be so many, as a share of those the panel finds.
 _EXCEPTIONS = 0.25
@@ -96,7 +96,7 @@ def rescued(question: Question, amount: Array, call: Call, ids: Sequence[str]) -
         The compartments.
     """
     probability = question.present(amount)
-    kin = np.isin(call.label, KIN) & (call.proba[:, list(ids).index(MACROPHAGE)] > 0)
+    kin = np.isin(call.label, _KIN) & (call.proba[:, list(ids).index(MACROPHAGE)] > 0)
     found = (probability >= question.present_at) & (((call.label == UNASSIGNED) & (call.status == LOW_SIGNAL)) | kin)
     label, status, proba = call.label.copy(), call.status.copy(), call.proba.copy()
     label[found], status[found] = MACROPHAGE, ASSIGNED

@@ -20,6 +20,9 @@ from tamannot.scorers import NullScores
 
 Array = NDArray[Any]
 
+# What the panels may take a macrophage for.
+_NEXT_OF_KIN = ("monocyte", "dendritic")
+
 
 @dataclass(frozen=True, eq=False)
 class Calls:
@@ -118,7 +121,7 @@ class Caller:
     def _is_of_another_lineage(self, gate: NullScores) -> Array:
         """Say of each cell whether the panels find it to be no macrophage and no kin, whatever the user says."""
         found = gate_call(gate, self._panels, Cells(names=[])).label
-        return np.asarray(~np.isin(found, [MACROPHAGE, models.UNASSIGNED, *models.KIN]))
+        return np.asarray(~np.isin(found, [MACROPHAGE, models.UNASSIGNED, *_NEXT_OF_KIN]))
 
     def _rescued(self, rule: models.Call, found: Mapping[str, models.Amounts], cells: Cells) -> models.Call:
         """Return the compartments with the macrophages that the head finds beside those of the rule."""

@@ -60,11 +60,12 @@ def learn_model(
 
 
 def _check_learned(knowledge: Knowledge) -> None:
+    # Nulls alone are no model: the fixed rule on the nulls of another study's macrophages is worse than on one's own.
     if "origin" in knowledge.questions or "state" in knowledge.questions:
         return
     msg = (
         f"Nothing can be learned of origin or state: there are {knowledge.n_macrophages:,} macrophages, at least "
-        f"{MIN_CELLS} are needed, and of a state at least 20 beyond doubt. Train on more cells; tl.annotate calls "
+        f"{MIN_CELLS} are needed, and enough of two programs beyond doubt. Train on more cells; tl.annotate calls "
         "these by the fixed rule."
     )
     raise ParameterError(msg)
@@ -91,8 +92,7 @@ def _said(data: Unpacked, axes: tuple[str, ...], scale: str, choices: Mapping[st
     if choices["tissue"] == "auto":
         said.append(f"Tissue taken as {known.tissue}: {known.tissue_reason}. tissue= overrides.")
     ruled = [axis for axis in (("origin", "state") if known.brain else ("state",)) if axis not in axes]
-    if ruled:
-        said.append(f"Too few cells beyond doubt to learn {ruled[0]}: the model calls it by the fixed rule.")
+    said += [f"Too few cells beyond doubt to learn {axis}: the model calls it by the fixed rule." for axis in ruled]
     if known.resemblance is None:
         said.append("Too few genes set these macrophages apart: the model will take no cell for unfamiliar.")
     if scale == "ranks":

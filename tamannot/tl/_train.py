@@ -144,6 +144,45 @@ def train(
     >>> anchored = tam.tl.train(tumour, sample_key="donor")  # doctest: +SKIP
     >>> tam.tl.annotate(other, model=anchored)  # doctest: +SKIP
     """
+    with closing(Progress(show=settings.progress)) as progress:
+        model, notes = trained(
+            adata,
+            labels,
+            signatures=signatures,
+            sample_key=sample_key,
+            layer=layer,
+            gene_symbols=gene_symbols,
+            species=species,
+            tissue=tissue,
+            compartment_key=compartment_key,
+            target_accuracy=target_accuracy,
+            n_genes=n_genes,
+            rng=rng,
+            report=progress,
+        )
+    for line in notes:
+        warnings.warn(line, TamannotWarning, stacklevel=2)
+    return model
+
+
+def trained(
+    adata: AnnData,
+    labels: str | Sequence[object] | pd.Series | None,
+    *,
+    signatures: Mapping[str, Signature] | None,
+    sample_key: str | None,
+    layer: str | None,
+    gene_symbols: str | None,
+    species: SpeciesChoice,
+    tissue: Tissue,
+    compartment_key: CompartmentKey | None,
+    target_accuracy: float,
+    n_genes: int = _N_GENES,
+    rng: int = 0,
+    report: Progress,
+) -> tuple[Model | AnchoredModel, list[str]]:
+    """Train a model of either kind; return it with what the user should hear. See `train`."""
+    _check_kind(labels is None, tissue, compartment_key, signatures, n_genes)
     shared: dict[str, Any] = {
         "sample_key": sample_key,
         "layer": layer,
@@ -152,17 +191,10 @@ def train(
         "target_accuracy": target_accuracy,
         "rng": rng,
     }
-    _check_kind(labels is None, tissue, compartment_key, signatures, n_genes)
-    model: Model | AnchoredModel
-    with closing(Progress(show=settings.progress)) as progress:
-        if labels is None:
-            choices = shared | {"tissue": tissue, "compartment_key": compartment_key}
-            model, notes = learn_model(adata, signatures, choices, progress)
-        else:
-            model, notes = train_model(adata, labels, n_genes=n_genes, report=progress, **shared)
-    for line in notes:
-        warnings.warn(line, TamannotWarning, stacklevel=2)
-    return model
+    if labels is not None:
+        return train_model(adata, labels, n_genes=n_genes, report=report, **shared)
+    choices = shared | {"tissue": tissue, "compartment_key": compartment_key}
+    return learn_model(adata, signatures, choices, report)
 
 
 def _check_kind(

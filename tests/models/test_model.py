@@ -292,6 +292,12 @@ def test_a_pickle_is_never_run(tmp_path, content):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_model_of_another_kind_is_named(content, tmp_path):
+    np.savez_compressed(tmp_path / "m.npz", **with_meta(content, kind="anchored"))
+    with pytest.raises(ModelFormatError, match="a model of the kind 'anchored', not labels"):
+        read_model(tmp_path / "m.npz")
+
+
 def test_cut_or_changed_files_are_refused(classifier, tmp_path):
     write_model(classifier, tmp_path / "m.npz", overwrite=False)
     whole = (tmp_path / "m.npz").read_bytes()
