@@ -42,7 +42,8 @@ def annotate(
     Parameters
     ----------
     adata
-        Cells by genes, non-negative: counts or log-normalised values; all genes, not only variable ones.
+        Cells by genes, non-negative: counts or log-normalised values; all genes, not only variable ones. A dask array
+        is worked on by the dask scheduler that is active; lazy ``obs`` and ``var`` are loaded.
     signatures
         Added to the bundled library; those of a bundled id replace it.
     model

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from tamannot._adata import Unpacked
 from tamannot._progress import Progress
-from tamannot._provenance import package_version
+from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.errors import ParameterError
 from tamannot.models import MIN_CELLS, find_scale

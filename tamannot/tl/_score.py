@@ -66,7 +66,7 @@ def score(
     ----------
     adata
         Cells by genes: counts or log-normalised values, non-negative for methods on ranks. Any container
-        that AnnData holds.
+        that AnnData holds; a dask array is worked on by the dask scheduler that is active.
     signatures
         One signature or several; see `load_signatures` and `read_signatures`.
     method
