@@ -31,13 +31,13 @@ def test_the_lottery_depends_on_name_and_seed_alone():
 def test_who_is_drawn_says_nothing_of_the_fold():
     tickets = lottery(NAMES, 0)
     drawn = at_most(np.arange(3000), 300, tickets)
-    counts = np.bincount(folds(tickets, None)[drawn], minlength=FOLDS)
+    counts = np.bincount(folds(tickets, None, {})[drawn], minlength=FOLDS)
     assert counts.min() > 60
 
 
 def test_folds_keep_samples_together():
     sample = [f"s{i % 5}" for i in range(3000)]
-    fold = folds(lottery(NAMES, 0), sample)
+    fold = folds(lottery(NAMES, 0), sample, sample_folds(sample))
     assert all(len(set(fold[np.array(sample) == s])) == 1 for s in set(sample))
     assert set(fold) == set(range(FOLDS))
 
