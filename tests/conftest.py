@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 import tamannot as tam
 from tamannot.models import Question
-from tamannot.pipeline import Annotation
+from tamannot.pipeline import Prepared
 from tamannot.tl._write import write_annotation
 
 mpl.use("Agg")
@@ -50,7 +50,7 @@ def annotated(_annotated: ad.AnnData) -> ad.AnnData:
 
 
 @pytest.fixture(scope="session")
-def _learned() -> tuple[ad.AnnData, Annotation]:
+def _learned() -> tuple[ad.AnnData, Prepared]:
     adata = tam.datasets.simulate(
         300, n_samples=1, conditions=("one",), n_genes=3000, composition={"macrophage": 0.9, "t_nk": 0.1}
     )
@@ -60,13 +60,13 @@ def _learned() -> tuple[ad.AnnData, Annotation]:
 
 
 @pytest.fixture
-def learned(_learned: tuple[ad.AnnData, Annotation]) -> ad.AnnData:
+def learned(_learned: tuple[ad.AnnData, Prepared]) -> ad.AnnData:
     """Simulated macrophages whose states were learned from themselves; origin is by the fixed rule."""
     return _learned[0].copy()
 
 
 @pytest.fixture
-def heads(_learned: tuple[ad.AnnData, Annotation]) -> Mapping[str, Question]:
+def heads(_learned: tuple[ad.AnnData, Prepared]) -> Mapping[str, Question]:
     """What was learned of them, as the run itself had it."""
     return _learned[1].knowledge.questions
 
@@ -102,3 +102,19 @@ def labelled() -> Callable[[str], ad.AnnData]:
         return ad.read_h5ad(path)
 
     return read
+
+
+@pytest.fixture(scope="session")
+def _tumours() -> tuple[ad.AnnData, ad.AnnData]:
+    """Three samples to learn from, and two others that have noise and a type that no signature knows."""
+    cells = tam.datasets.simulate(
+        150, n_samples=5, n_genes=3000, depth=6000, n_noise_cells=10, n_unknown_cells=10, rng=0
+    )
+    late = cells.obs["sample"].isin(cells.obs["sample"].cat.categories[3:]).to_numpy()
+    known = ~cells.obs["truth_compartment"].isin(["noise", "unknown"]).to_numpy()
+    return cells[~late & known].copy(), cells[late].copy()
+
+
+@pytest.fixture(scope="session")
+def _anchored(_tumours) -> tam.AnchoredModel:
+    return tam.tl.train(_tumours[0], sample_key="sample", tissue="brain")

@@ -77,6 +77,11 @@ Input = Annotated[Path, typer.Argument(metavar="IN", help="An h5ad file or a zar
 Layer = Annotated[str | None, typer.Option(help="Matrix to use: X, raw, or a layer. Default: the best usable one.")]
 GeneSymbols = Annotated[str | None, typer.Option(help="Column of var with symbols or Ensembl ids.")]
 SpeciesOption = Annotated[Species, typer.Option(help="Species of the data.")]
+TissueOption = Annotated[Tissue, typer.Option(help="Outside the brain there are no microglia.")]
+CompartmentOption = Annotated[str | None, typer.Option(help="Column of obs with compartments, instead of the gate.")]
+OwnSignatures = Annotated[
+    Path | None, typer.Option(help="Signatures of your own (.toml, folder, .gmt), added to the library.")
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads. Default: what the machine allows.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
@@ -98,14 +103,16 @@ def annotate(
     layer: Layer = None,
     gene_symbols: GeneSymbols = None,
     species: SpeciesOption = Species.AUTO,
-    tissue: Annotated[Tissue, typer.Option(help="Outside the brain there are no microglia.")] = Tissue.AUTO,
-    compartment_key: Annotated[
-        str | None, typer.Option(help="Column of obs with compartments, instead of the gate.")
-    ] = None,
+    tissue: TissueOption = Tissue.AUTO,
+    compartment_key: CompartmentOption = None,
     sample_key: Annotated[str | None, typer.Option(help="Column of obs with the sample.")] = None,
-    signatures: Annotated[
-        Path | None, typer.Option(help="Signatures of your own (.toml, folder, .gmt), added to the library.")
+    signatures: OwnSignatures = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A model of `tamannot train` without --labels: nothing is learned from IN.")
     ] = None,
+    target_accuracy: Annotated[
+        float, typer.Option(help="Share of calls that should be right among simulated mixtures, between 0 and 1.")
+    ] = 0.95,
     chunk_size: Annotated[
         int | None, typer.Option(min=1, help="Cells at a time: fewer need less memory. The results are the same.")
     ] = None,
@@ -134,6 +141,8 @@ def annotate(
         "tissue": tissue.value,
         "compartment_key": compartment_key,
         "sample_key": sample_key,
+        "model": model,
+        "target_accuracy": target_accuracy,
     }
     if len(sources) > 1 or out_dir is not None or tables is not None:
         from tamannot.cli._many import annotate_many  # noqa: PLC0415
@@ -223,14 +232,20 @@ def score(
 @app.command()
 def train(
     source: Input,
-    labels: Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs with your labels.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model: .npz.")],
+    labels: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of obs with your labels. Default: an anchored model.")
+    ] = None,
     sample_key: Annotated[
         str | None, typer.Option(help="Column of obs with the sample; whole samples are held out.")
     ] = None,
     layer: Layer = None,
     gene_symbols: GeneSymbols = None,
     species: SpeciesOption = Species.AUTO,
+    tissue: TissueOption = Tissue.AUTO,
+    compartment_key: CompartmentOption = None,
+    signatures: OwnSignatures = None,
+    threads: Threads = None,
     target_accuracy: Annotated[
         float, typer.Option(help="Accuracy that the labels given should reach, between 0 and 1.")
     ] = 0.95,
@@ -238,18 +253,25 @@ def train(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model on your own labels and measure it on cells held out.
+    """Train a model on your own labels and measure it on cells held out, or keep what an annotation learns.
 
-    MODEL appears whole or not at all. Use it with load_model(MODEL).predict(adata) in Python.
+    With --labels: load_model(MODEL).predict(adata) in Python. Without: an anchored model, for tamannot annotate
+    --model MODEL. MODEL appears whole or not at all.
     """
-    from tamannot.cli._show import print_training, stages  # noqa: PLC0415
-    from tamannot.stream import train_file  # noqa: PLC0415
+    from tamannot._settings import settings  # noqa: PLC0415
+    from tamannot.cli._show import print_learning, print_training, stages  # noqa: PLC0415
+    from tamannot.signature import read_signatures  # noqa: PLC0415
+    from tamannot.stream import TrainSummary, train_file  # noqa: PLC0415
 
+    settings.threads = threads
     with stages(quiet=quiet) as report:
         summary = train_file(
             source,
             out,
             labels=labels,
+            signatures=read_signatures(signatures) if signatures else None,
+            tissue=tissue.value,
+            compartment_key=compartment_key,
             sample_key=sample_key,
             layer=layer,
             gene_symbols=gene_symbols,
@@ -258,7 +280,10 @@ def train(
             overwrite=overwrite,
             report=report,
         )
-    print_training(summary, as_json=as_json, quiet=quiet)
+    if isinstance(summary, TrainSummary):
+        print_training(summary, as_json=as_json, quiet=quiet)
+    else:
+        print_learning(summary, as_json=as_json, quiet=quiet)
 
 
 @app.command()

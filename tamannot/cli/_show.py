@@ -17,14 +17,14 @@ from rich.text import Text
 from tamannot._progress import Progress
 from tamannot.errors import TamannotWarning
 from tamannot.signature import Signature
-from tamannot.stream import FileCheck, FileSummary, ScoreSummary, TrainSummary
+from tamannot.stream import AnchorSummary, FileCheck, FileSummary, ScoreSummary, TrainSummary
 
 _REASONS = {
     "low_signal": "no program above its null",
     "ambiguous": "two answers too close",
     "low_coverage": "too few genes in the data",
     "not_applicable": "not offered outside the brain",
-    "unfamiliar": "unlike anything known",
+    "unfamiliar": "unlike the cells of the model",
 }
 _FEW = 8
 # Where the output is no terminal it is read by programs or later: a row is one line.
@@ -106,6 +106,32 @@ def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None
     ]
     for label, text in lines:
         console.print(Text(f"{label:<11}", style="bold"), Text(text), sep="")
+
+
+def print_learning(summary: AnchorSummary, *, as_json: bool, quiet: bool) -> None:
+    """Print what was learned without labels: from how many cells, which heads, how they did on mixtures."""
+    if as_json:
+        print(json.dumps(dataclasses.asdict(summary), indent=2))
+        return
+    if quiet:
+        return
+    console = _console()
+    console.print(Text(f"{summary.path}: {summary.n_macrophages:,} macrophages of {summary.n_cells:,} cells"))
+    lines = [
+        ("tissue", f"{summary.tissue}: {summary.tissue_reason}"),
+        *((axis, _learned_of(axis, summary.metrics[axis])) for axis in summary.axes),
+        *(("note", note) for note in summary.notes),
+        *(("written", path) for path in summary.outputs),
+    ]
+    for label, text in lines:
+        console.print(Text(f"{label:<13}", style="bold"), Text(text), sep="")
+
+
+def _learned_of(axis: str, found: Mapping[str, Any]) -> str:
+    text = f"{', '.join(found['heads'])} by {found['n_genes']:,} genes"
+    if axis == "compartment":
+        return f"{text}, beside the panels"
+    return f"{text}; right in {_figure(found['accuracy_in_mixtures'])} of simulated mixtures"
 
 
 def _figure(value: float | None) -> str:

@@ -17,18 +17,6 @@ _KNOWN = 64
 
 
 @njit
-def to_log(values: Array, indptr: Array, target: float) -> None:
-    """Replace counts by ``log1p(target * count / sum of the cell)``; a cell without counts stays zero."""
-    for i in range(indptr.size - 1):
-        total = 0.0
-        for j in range(indptr[i], indptr[i + 1]):
-            total += values[j]
-        if total > 0.0:
-            for j in range(indptr[i], indptr[i + 1]):
-                values[j] = np.log1p(values[j] * target / total)
-
-
-@njit
 def scaled(row: Array, target: float, out: Array) -> None:
     """Write a row's values, as ``log1p(target * count / sum)`` if there is a target.
 
@@ -52,6 +40,14 @@ def scaled(row: Array, target: float, out: Array) -> None:
         if known[whole] < 0.0:
             known[whole] = np.log1p(v * target / total)
         out[j] = known[whole]
+
+
+@njit
+def to_log(values: Array, indptr: Array, target: float) -> None:
+    """Replace counts by ``log1p(target * count / sum of the cell)``; a cell without counts stays zero."""
+    for i in range(indptr.size - 1):
+        row = values[indptr[i] : indptr[i + 1]]
+        scaled(row, target, row)
 
 
 @njit

@@ -5,6 +5,7 @@ enough cells, heads trained on those beyond doubt take its place (`learn`, `ask`
 """
 
 from tamannot.models._anchored import (
+    HEADED_ORIGINS,
     MIN_CELLS,
     RULES,
     call_origins,
@@ -15,17 +16,28 @@ from tamannot.models._anchored import (
     without_unseen_rivals,
 )
 from tamannot.models._calibration import Reliability, reliability
-from tamannot.models._call import FEW_GENES, NOT_MACROPHAGE, UNASSIGNED, Call, for_want_of_genes
-from tamannot.models._file import SCHEMA_VERSION, check_model_target, read_model, write_model
+from tamannot.models._call import (
+    FEW_GENES,
+    LOW_COVERAGE,
+    NOT_MACROPHAGE,
+    UNASSIGNED,
+    UNFAMILIAR,
+    Call,
+    for_want_of_genes,
+    set_aside,
+)
+from tamannot.models._container import SCHEMA_VERSION, check_model_target
+from tamannot.models._file import read_model, write_model
 from tamannot.models._gate import call_compartment, given_compartment, mixed_lineage
-from tamannot.models._mixtures import SOURCE
+from tamannot.models._heads import Head
+from tamannot.models._mixtures import SOURCE, SOURCE_OF_MODEL, Sigmoid
 from tamannot.models._model import MIN_COVERAGE, STATUSES, Classifier, Prediction, predict_rows
 from tamannot.models._origin import CLASSES as ORIGINS
 from tamannot.models._origin import call_origin, looks_like_brain, mostly_microglia, origin_among_macrophages
-from tamannot.models._pool import FOLDS, TARGET, draw_pool, folds, lottery, sample_folds
+from tamannot.models._pool import FOLDS, TARGET, at_most, draw_pool, folds, lottery, sample_folds
 from tamannot.models._question import Amounts, Asker, Question, Sure, learn
-from tamannot.models._rescue import are_exceptions, learn_macrophages, rescued
-from tamannot.models._scale import find_scale
+from tamannot.models._rescue import are_exceptions, learn_macrophages, only_rescued, rescued
+from tamannot.models._scale import Scale, find_scale, to_features
 from tamannot.models._state import STATES, TRANSITIONAL, call_state, dual_program, programs, rule_signatures
 from tamannot.models._train import Learned, check_classes, learn_labels
 from tamannot.models._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours, vote_in_groups
@@ -34,6 +46,8 @@ __all__ = [
     "ABSENT",
     "FEW_GENES",
     "FOLDS",
+    "HEADED_ORIGINS",
+    "LOW_COVERAGE",
     "MIN_CELLS",
     "MIN_COVERAGE",
     "NOT_MACROPHAGE",
@@ -42,23 +56,29 @@ __all__ = [
     "RULES",
     "SCHEMA_VERSION",
     "SOURCE",
+    "SOURCE_OF_MODEL",
     "STATES",
     "STATUSES",
     "TARGET",
     "TRANSITIONAL",
     "UNASSIGNED",
+    "UNFAMILIAR",
     "Amounts",
     "Asker",
     "Call",
     "Classifier",
+    "Head",
     "Learned",
     "Prediction",
     "Question",
     "Reliability",
+    "Scale",
+    "Sigmoid",
     "Sure",
     "Votes",
     "are_exceptions",
     "ask",
+    "at_most",
     "call_compartment",
     "call_origin",
     "call_origins",
@@ -79,6 +99,7 @@ __all__ = [
     "lottery",
     "mixed_lineage",
     "mostly_microglia",
+    "only_rescued",
     "origin_among_macrophages",
     "predict_rows",
     "programs",
@@ -87,8 +108,10 @@ __all__ = [
     "rescued",
     "rule_signatures",
     "sample_folds",
+    "set_aside",
     "sure_origins",
     "sure_states",
+    "to_features",
     "unseen_states",
     "vote_among_neighbours",
     "vote_in_groups",

@@ -39,6 +39,8 @@ _RIVAL_Z = 1.0
 _MIN_BACKGROUND = 20
 # Macrophages from which on their own null says how many genes can be seen.
 _MIN_SEEN = 20
+# Border-associated macrophages are called by the fixed rule.
+HEADED_ORIGINS = (MICROGLIA, MONOCYTE_DERIVED)
 # A state may be absent; every macrophage has an origin, so that the question is which, not whether.
 RULES = {
     "state": Rule(active=0.5, least=0.6, optional=True),
@@ -60,7 +62,7 @@ def sure_origins(scores: NullScores, is_macrophage: Array, reference: NullScores
     With ``reference``, for samples of macrophages only, the anchors must be two populations by the reference
     cells as well: among microglia alone there are always some that are least like it.
     """
-    sure = _sure(scores, (MICROGLIA, MONOCYTE_DERIVED), is_macrophage, lead=_ORIGIN_LEAD)
+    sure = _sure(scores, HEADED_ORIGINS, is_macrophage, lead=_ORIGIN_LEAD)
     if sure is None or len(sure.anchors) < 2:
         return None
     if reference is not None:

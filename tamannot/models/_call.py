@@ -18,6 +18,7 @@ ASSIGNED = "assigned"
 LOW_SIGNAL = "low_signal"
 AMBIGUOUS = "ambiguous"
 LOW_COVERAGE = "low_coverage"
+UNFAMILIAR = "unfamiliar"
 NOT_APPLICABLE = "not_applicable"
 
 # z of the one-sided p = 0.01 of a normal: where a program counts as present in a cell.
@@ -66,6 +67,13 @@ def for_want_of_genes(call: Call, coverage: Sequence[float]) -> Call:
     if min(coverage) >= FEW_GENES:
         return call
     return replace(call, status=np.where(call.status == LOW_SIGNAL, LOW_COVERAGE, call.status))
+
+
+def set_aside(call: Call, cells: Array, status: str) -> Call:
+    """Return the call with no label for some cells, and the reason; probabilities are kept."""
+    label, reason = call.label.copy(), call.status.copy()
+    label[cells], reason[cells] = UNASSIGNED, status
+    return replace(call, label=label, status=reason)
 
 
 def only_macrophages(call: Call, is_macrophage: Array) -> Call:

@@ -13,6 +13,7 @@ from tamannot.models._call import Array
 from tamannot.models._pool import Pool, to_expression
 
 SOURCE = "simulated mixtures of anchor and background cells of these data"
+SOURCE_OF_MODEL = "simulated mixtures of anchor and background cells of the model's data"
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ from tamannot._progress import Tick, no_tick
 from tamannot.kernels._linear import fold_sums
 from tamannot.kernels._rows import RowSource
 from tamannot.kernels._threads import over_rows
-from tamannot.models._call import AMBIGUOUS, ASSIGNED, LOW_COVERAGE, UNASSIGNED, Array, blank
+from tamannot.models._call import AMBIGUOUS, ASSIGNED, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR, Array, blank
 from tamannot.models._scale import Scale, to_features
 
-UNFAMILIAR = "unfamiliar"
 STATUSES = (ASSIGNED, AMBIGUOUS, UNFAMILIAR, LOW_COVERAGE)
 MIN_COVERAGE = 0.5
 # A class that a fold has never seen: its probability is zero.

@@ -107,10 +107,14 @@ def to_expression(values: sp.csr_array, kind: str) -> sp.csr_array:
     return sp.csr_array((data, values.indices, values.indptr), shape=values.shape)
 
 
-def choose_features(expression: sp.csr_array, n: int = N_FEATURES) -> Array:
-    """Return the columns of the ``n`` most variable genes among those seen in one cell of fifty."""
+def choose_features(expression: sp.csr_array, n: int = N_FEATURES, among: Array | None = None) -> Array:
+    """Return the columns of the ``n`` most variable genes among those seen in one cell of fifty.
+
+    ``among`` is a mask of the genes that may be taken; None: all.
+    """
     mean = np.asarray(expression.mean(axis=0)).ravel()
     variance = np.asarray(expression.multiply(expression).mean(axis=0)).ravel() - mean**2
     detected = np.bincount(expression.indices[expression.data > 0], minlength=mean.size) / max(expression.shape[0], 1)
-    usable = np.flatnonzero((detected >= _MIN_DETECTED) & (variance > 0))
+    varies = (detected >= _MIN_DETECTED) & (variance > 0)
+    usable = np.flatnonzero(varies if among is None else varies & among)
     return np.sort(usable[np.argsort(-variance[usable], kind="stable")[:n]])

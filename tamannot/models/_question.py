@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -67,6 +67,8 @@ class Question:
     """Whether a cell may have none."""
     accuracy: float = 0.0
     """Share of pseudo-cells whose strongest program was found, all of them."""
+    background: Array = field(default_factory=lambda: np.empty(0))
+    """Mean expression of the background: what a gene counts as in data that lack it."""
 
     def __bool__(self) -> bool:
         """Whether anything was learned."""
@@ -83,6 +85,7 @@ def learn(
     rule: Rule,
     target_accuracy: float,
     seed: int,
+    among: Array | None = None,
 ) -> Question:
     """Train and calibrate the heads of a question.
 
@@ -100,13 +103,15 @@ def learn(
         Share of calls that should be right.
     seed
         For the mixtures.
+    among
+        Mask of the genes that may count; None: all.
     """
     kept = _kept(sure, ticket)
     cells = np.unique(
         np.concatenate([kept.background, *(c for a in kept.anchors.values() for c in (a.positive, a.negative))])
     )
     pool = draw_pool(rows, kind, cells, ticket)
-    columns = choose_features(pool.expression)
+    columns = choose_features(pool.expression, among=among)
     x = sp.csr_array(pool.expression[:, columns])
     folds = fold[pool.cells]
     background = pool.of(kept.background)
@@ -118,7 +123,13 @@ def learn(
     if not heads or (len(heads) < 2 and not rule.optional):
         return Question(columns)  # one head cannot say which it is
     strong = {name: pool.of(kept.strong[name]) for name in heads}
-    return _calibrated(pool, columns, heads, strong, background, folds, rule, target_accuracy, seed)
+    question = _calibrated(pool, columns, heads, strong, background, folds, rule, target_accuracy, seed)
+    return replace(question, background=mean_of(x[background]))
+
+
+def mean_of(x: sp.csr_array) -> Array:
+    """Return the mean of each column."""
+    return np.asarray(x.mean(axis=0), np.float64).ravel()
 
 
 def _kept(sure: Sure, ticket: Array) -> Sure:

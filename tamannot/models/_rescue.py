@@ -14,7 +14,7 @@ from tamannot.models._gate import MACROPHAGE, evidence_p
 from tamannot.models._heads import Anchors, amounts, train_head
 from tamannot.models._mixtures import Sigmoid, fit_sigmoid
 from tamannot.models._pool import at_most, choose_features, draw_pool
-from tamannot.models._question import Question
+from tamannot.models._question import Question, mean_of
 from tamannot.scorers import NullScores
 
 # Beyond doubt, by the panel's p; and too many to be chance.
@@ -37,6 +37,7 @@ def learn_macrophages(
     call: Call,
     fold: Array,
     ticket: Array,
+    among: Array | None = None,
 ) -> Question:
     """Train a head on the macrophages beyond doubt against cells without a trace of the panel.
 
@@ -50,6 +51,8 @@ def learn_macrophages(
         The compartments by the fixed rule.
     fold, ticket
         Of every cell.
+    among
+        Mask of the genes that may count; None: all.
     """
     column = scores.ids.index(MACROPHAGE)
     p = evidence_p(scores, [column], np.array([99]))[:, 0]
@@ -60,7 +63,7 @@ def learn_macrophages(
         return Question(np.empty(0, np.int64))
     positive, negative = at_most(positive, _POSITIVES, ticket), at_most(negative, _NEGATIVES, ticket)
     pool = draw_pool(rows, kind, np.concatenate([positive, negative]), ticket)
-    columns = choose_features(pool.expression)
+    columns = choose_features(pool.expression, among=among)
     x, mine = sp.csr_array(pool.expression[:, columns]), fold[pool.cells]
     yes, no = pool.of(positive), pool.of(negative)
     head, joined, kept = None, yes, no
@@ -77,7 +80,7 @@ def learn_macrophages(
     amount = amounts({MACROPHAGE: head}, x[there], mine[there])[:, 0]
     # How many of the cells left over are macrophages is not known: as many as not.
     present = fit_sigmoid(np.arange(there.size) < joined.size, amount, balanced=True) or Sigmoid((0.0,), -50.0)
-    return Question(columns, {MACROPHAGE: head}, present, present_at=0.5)
+    return Question(columns, {MACROPHAGE: head}, present, present_at=0.5, background=mean_of(x[kept]))
 
 
 def rescued(question: Question, amount: Array, call: Call, ids: Sequence[str]) -> Call:
@@ -103,6 +106,15 @@ def rescued(question: Question, amount: Array, call: Call, ids: Sequence[str]) -
     proba[found] *= (1 - probability[found])[:, None]
     proba[found, place] = probability[found]
     return replace(call, label=label, status=status, proba=proba, prob=proba.max(axis=1).astype(np.float32))
+
+
+def only_rescued(call: Call, rule: Call, kept: Array) -> Call:
+    """Return the call in which rescued macrophages, but for some, are again what the rule says."""
+    back = (call.label == MACROPHAGE) & (rule.label != MACROPHAGE) & ~kept
+    if not back.any():
+        return call
+    label, status, prob = (np.where(back, getattr(rule, n), getattr(call, n)) for n in ("label", "status", "prob"))
+    return replace(call, label=label, status=status, prob=prob, proba=np.where(back[:, None], rule.proba, call.proba))
 
 
 def are_exceptions(call: Call, rule: Call) -> bool:

@@ -15,9 +15,13 @@ from tamannot.kernels._rows import RowBlock
 from tamannot.pipeline._inputs import MACROPHAGE, Cells
 from tamannot.pipeline._knowledge import Knowledge
 from tamannot.pipeline._panels import Panels, Scored
+from tamannot.pipeline._resemblance import Likener
 from tamannot.scorers import NullScores
 
 Array = NDArray[Any]
+
+# What the panels may take a macrophage for.
+_NEXT_OF_KIN = ("monocyte", "dendritic")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,8 @@ class Caller:
         self._panels, self._kind, self._knowledge = panels, kind, knowledge
         self._askers = {axis: models.Asker(q, panels.n_vars) for axis, q in knowledge.questions.items()}
         self._scorer = panels.scorer(knowledge.everyone, knowledge.macrophages)
+        like = knowledge.resemblance
+        self._likener = None if like is None or knowledge.lender is None else Likener(like, panels.reference)
 
     def call(self, block: RowBlock, cells: Cells, scored: Scored | None = None) -> Calls:
         """Return the calls of a block.
@@ -81,26 +87,29 @@ class Caller:
         """
         scored = scored or self._scorer.score(block)
         found = self._found(block, cells)
-        ids, k = self._panels.ids("compartment"), self._knowledge
-        compartment = gate_call(scored.by_reference, self._panels, cells)
-        if "compartment" in found and cells.given is None:
-            amount = found["compartment"].column(MACROPHAGE)
-            compartment = models.rescued(k.questions["compartment"], amount, compartment, ids)
+        k, ids = self._knowledge, self._panels.ids("compartment")
+        rule = gate_call(scored.by_reference, self._panels, cells)
+        compartment = self._rescued(rule, found, cells)
         is_macrophage = compartment.label == MACROPHAGE
+        likeness = np.zeros(is_macrophage.size, np.int64)
+        if self._likener is not None:
+            strange = self._is_of_another_lineage(scored.by_reference)
+            likeness = self._likener.judge(block, is_macrophage, strange)
+        if k.lender is not None:  # one cell does not show whether the rescued are few: each must be like those known
+            compartment = models.only_rescued(compartment, rule, likeness > 0)
+            is_macrophage = compartment.label == MACROPHAGE
         mixed = models.mixed_lineage(scored.by_reference, ids, is_macrophage)
+        unlike = is_macrophage & (likeness < 0)
         programs = [*models.STATES, *self._panels.ids("overlay")]
         return Calls(
             scores=self._panels.tables(scored),
             compartment=compartment,
-            origin=self._complete(self._origin(scored, found, is_macrophage)),
-            state=self._complete(self._state(scored, found, is_macrophage, mixed)),
+            origin=self._admitted("origin", self._origin(scored, found, is_macrophage), is_macrophage, unlike),
+            state=self._admitted("state", self._state(scored, found, is_macrophage, mixed), is_macrophage, unlike),
             mixed_lineage=mixed,
             dual_m1_m2=models.dual_program(scored.by_macrophages),
             programs=models.programs(scored.by_macrophages, programs),
         )
-
-    def _complete(self, call: models.Call) -> models.Call:
-        return models.for_want_of_genes(call, [self._panels.coverage[i] for i in call.classes])
 
     def _found(self, block: RowBlock, cells: Cells) -> Mapping[str, models.Amounts]:
         if not self._askers:
@@ -108,6 +117,29 @@ class Caller:
         values, k = expressed(block, self._kind), self._knowledge
         fold = models.folds(models.lottery(cells.names, k.rng), cells.sample, k.of_sample)
         return {axis: asker.ask(values, block.indices, block.indptr, fold) for axis, asker in self._askers.items()}
+
+    def _is_of_another_lineage(self, gate: NullScores) -> Array:
+        """Say of each cell whether the panels find it to be no macrophage and no kin, whatever the user says."""
+        found = gate_call(gate, self._panels, Cells(names=[])).label
+        return np.asarray(~np.isin(found, [MACROPHAGE, models.UNASSIGNED, *_NEXT_OF_KIN]))
+
+    def _rescued(self, rule: models.Call, found: Mapping[str, models.Amounts], cells: Cells) -> models.Call:
+        """Return the compartments with the macrophages that the head finds beside those of the rule."""
+        if "compartment" not in found or cells.given is not None:
+            return rule
+        amount = found["compartment"].column(MACROPHAGE)
+        question = self._knowledge.questions["compartment"]
+        return models.rescued(question, amount, rule, self._panels.ids("compartment"))
+
+    def _admitted(self, axis: str, call: models.Call, is_macrophage: Array, unlike: Array) -> models.Call:
+        """Return the call without labels where knowledge from elsewhere does not reach, and with the reason."""
+        call = models.for_want_of_genes(call, [self._panels.coverage[i] for i in call.classes])
+        if unlike.any():
+            call = models.set_aside(call, unlike, models.UNFAMILIAR)
+        lender = self._knowledge.lender
+        if lender is not None and axis in lender.low_coverage:
+            call = models.set_aside(call, is_macrophage, models.LOW_COVERAGE)
+        return call
 
     def _origin(self, scored: Scored, found: Mapping[str, models.Amounts], is_macrophage: Array) -> models.Call:
         k = self._knowledge

@@ -47,3 +47,6 @@ class Settings:
     rng: int = 0
     learn: bool = True
     """False: the fixed rule alone."""
+    portable: bool = False
+    """What is learned is for other data, too: only genes with a name of their own count, and what macrophages look
+    like is kept."""

@@ -6,7 +6,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tamannot import models
+from tamannot.pipeline._resemblance import Resemblance
 from tamannot.scorers import NullBins
+
+
+@dataclass(frozen=True)
+class Lender:
+    """The model that knowledge is from, and how it fits the data at hand."""
+
+    digest: str
+    cells: str
+    """What it was learned from, in words."""
+    trained_with: str
+    """Version of the package."""
+    target_accuracy: float
+    n_genes: int
+    """Genes that it knows."""
+    n_known: int
+    """Columns of the data whose gene it knows."""
+    coverage: Mapping[str, float]
+    """Share of the genes of each axis that are in the data, by the size of their weights."""
+    digests: Mapping[str, str]
+    """Of the signatures it was learned with, by id."""
+    low_coverage: frozenset[str]
+    """Axes that have too few of their genes here: origin and state are not called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,3 +54,12 @@ class Knowledge:
     n_cells: int = 0
     n_macrophages: int = 0
     """Learned from."""
+    resemblance: Resemblance | None = None
+    """A macrophage of other data that is unlike those learned from gets no origin and no state."""
+    lender: Lender | None = None
+    """None: learned from the cells at hand."""
+
+    @property
+    def tissue(self) -> str:
+        """The word for the tissue."""
+        return "brain" if self.brain else "other"

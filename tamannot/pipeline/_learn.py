@@ -11,10 +11,12 @@ from tamannot import models
 from tamannot._progress import Progress
 from tamannot.kernels._rows import RowSource
 from tamannot.kernels._threads import over_rows
+from tamannot.pipeline._anchored import usable_columns
 from tamannot.pipeline._call import expressed, gate_call
 from tamannot.pipeline._inputs import MACROPHAGE, Cells, Settings
 from tamannot.pipeline._knowledge import Knowledge
 from tamannot.pipeline._panels import METHOD, Panels, Scored
+from tamannot.pipeline._resemblance import Resemblance, distinctive_genes, learn_resemblance
 from tamannot.scorers import NullBins, NullScores, gene_depths, null_bins, score_rows, score_runs
 
 Array = NDArray[Any]
@@ -63,6 +65,8 @@ class Learner:
         self._ticket = models.lottery(cells.names, settings.rng)
         self._fold = models.folds(self._ticket, cells.sample, of_sample)
         self._questions: dict[str, models.Question] = {}
+        self._usable = usable_columns(panels.index) if settings.portable else None
+        self._every = self._mine = np.empty(0)  # rank depth of each gene, over all cells and over the macrophages
 
     def learn(self) -> tuple[Knowledge, Scored]:
         """Return what the cells teach, and their scores."""
@@ -92,6 +96,7 @@ class Learner:
             rng=self._settings.rng,
             n_cells=self._rows.shape[0],
             n_macrophages=int(is_macrophage.sum()),
+            resemblance=self._resemblance(is_macrophage),
         )
         return knowledge, scored
 
@@ -108,7 +113,7 @@ class Learner:
         if not self._settings.learn or self._cells.given is not None:
             return rule
         self._report("learning macrophages")
-        learned = models.learn_macrophages(self._rows, self._kind, gate, rule, self._fold, self._ticket)
+        learned = models.learn_macrophages(self._rows, self._kind, gate, rule, self._fold, self._ticket, self._usable)
         if not learned:
             return rule
         amount = self._ask(learned).column(MACROPHAGE)
@@ -121,11 +126,12 @@ class Learner:
     def _bins(self, is_macrophage: Array) -> tuple[NullBins, NullBins]:
         self._report("expression bins", self._rows.shape[0])
         rows, threads = self._rows, self._threads
-        everyone = null_bins(gene_depths(rows, METHOD, threads=threads, tick=self._report.tick))
-        if not _ENOUGH_MACROPHAGES <= is_macrophage.sum() < is_macrophage.size:
-            return everyone, everyone
-        # In a tissue every macrophage stands above all cells in whatever macrophages express.
-        return everyone, null_bins(gene_depths(rows, METHOD, threads=threads, among=is_macrophage))
+        self._every = self._mine = gene_depths(rows, METHOD, threads=threads, tick=self._report.tick)
+        if _ENOUGH_MACROPHAGES <= is_macrophage.sum() < is_macrophage.size:
+            # In a tissue every macrophage stands above all cells in whatever macrophages express.
+            self._mine = gene_depths(rows, METHOD, threads=threads, among=is_macrophage)
+        everyone = null_bins(self._every)
+        return everyone, everyone if self._mine is self._every else null_bins(self._mine)
 
     def _programs(self, gate: NullScores, everyone: NullBins, macrophages: NullBins) -> Scored:
         self._report("programs", self._rows.shape[0])
@@ -154,9 +160,23 @@ class Learner:
             rule=models.RULES[axis],
             target_accuracy=self._settings.target_accuracy,
             seed=self._settings.rng,
+            among=self._usable,
         )
         if question:
             self._questions[axis] = question
+
+    def _resemblance(self, is_macrophage: Array) -> Resemblance | None:
+        n = int(is_macrophage.sum())
+        if self._usable is None or n < _ENOUGH_MACROPHAGES:
+            return None
+        self._report("what macrophages look like")
+        reference, others = self._panels.reference_depth, is_macrophage.size - n
+        rivals = [reference]
+        if others >= _ENOUGH_MACROPHAGES:
+            rivals.append((self._every - self._mine) / others)
+        genes = distinctive_genes(self._mine / n, rivals, self._usable & (reference > 0))
+        cells, seed = np.flatnonzero(is_macrophage), self._settings.rng
+        return learn_resemblance(self._rows, self._kind, genes, cells, self._ticket, self._panels.reference, seed)
 
     def _ask(self, question: models.Question) -> models.Amounts:
         asker, rows = models.Asker(question, self._rows.shape[1]), self._rows

@@ -15,7 +15,7 @@ from tamannot.errors import SignatureFormatError
 from tamannot.genes import GeneIndex
 from tamannot.kernels._rows import RowBlock
 from tamannot.pipeline._inputs import TABLE_AXES
-from tamannot.scorers import NullBins, NullScores, Plan, Run, Scorer, UCell, make_plan, reference_bins
+from tamannot.scorers import NullBins, NullScores, Plan, Run, Scorer, UCell, make_plan, null_bins, reference_depth
 from tamannot.signature import SignatureSet
 
 Array = NDArray[Any]
@@ -88,9 +88,14 @@ class Panels:
         return {i: c.share for i, c in zip(self.public.ids, self.public.coverage, strict=True)}
 
     @cached_property
+    def reference_depth(self) -> Array:
+        """Mean rank depth of each gene in the shipped reference cells, 0 where they never saw it."""
+        return reference_depth(self.index.find, self.n_vars, species=self.species)
+
+    @cached_property
     def reference(self) -> NullBins:
         """Expression bins of the shipped reference cells."""
-        return reference_bins(self.index.find, self.n_vars, species=self.species)
+        return null_bins(self.reference_depth)
 
     @property
     def gate_run(self) -> Run:

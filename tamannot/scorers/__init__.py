@@ -17,7 +17,7 @@ from tamannot.scorers._module import ModuleScore
 from tamannot.scorers._packed import Scorer
 from tamannot.scorers._plan import Part, Plan, make_plan
 from tamannot.scorers._ranked import RankMethod
-from tamannot.scorers._reference import reference_bins
+from tamannot.scorers._reference import reference_bins, reference_depth
 from tamannot.scorers._results import NullBins, NullScores, Run, Scores
 from tamannot.scorers._ucell import UCell
 
@@ -47,6 +47,7 @@ __all__ = [
     "null_bins",
     "null_contributions",
     "reference_bins",
+    "reference_depth",
     "score_linear",
     "score_rows",
     "score_runs",

@@ -6,12 +6,15 @@ import gzip
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tamannot.scorers._engine import null_bins
 from tamannot.scorers._results import NullBins
+
+Array = NDArray[Any]
 
 NAME = "559 human cells, the example of the celltypist package"
 
@@ -37,8 +40,16 @@ def reference_bins(find: Callable[[str], int], n_vars: int, *, species: Literal[
     species
         The reference cells are human; for mouse their genes are carried over to the orthologues.
     """
+    return null_bins(reference_depth(find, n_vars, species=species))
+
+
+def reference_depth(find: Callable[[str], int], n_vars: int, *, species: Literal["human", "mouse"]) -> Array:
+    """Return the mean rank depth of the genes of a data set in the reference cells, 0 where they never saw it.
+
+    See `reference_bins`; in ranks of 1,500 at most.
+    """
     depth = np.zeros(n_vars)
     for symbol, value in _depths(species).items():
         if (column := find(symbol)) >= 0:
             depth[column] = value
-    return null_bins(depth)
+    return depth

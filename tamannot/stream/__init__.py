@@ -4,9 +4,10 @@ from tamannot.stream._check import FileCheck, check_file
 from tamannot.stream._file import annotate_file
 from tamannot.stream._score import ScoreSummary, score_file
 from tamannot.stream._summary import FileSummary, summarise
-from tamannot.stream._train import TrainSummary, train_file
+from tamannot.stream._train import AnchorSummary, TrainSummary, train_file
 
 __all__ = [
+    "AnchorSummary",
     "FileCheck",
     "FileSummary",
     "ScoreSummary",

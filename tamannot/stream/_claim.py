@@ -31,10 +31,13 @@ def place_of(target: Path) -> Path:
         It is a link that leads to itself.
     """
     try:
-        return target.resolve()
-    except (OSError, RuntimeError) as error:
+        place = target.resolve()
+    except (OSError, RuntimeError):
+        place = target
+    if place.is_symlink():
         msg = f"{target}: is a link that leads to itself."
-        raise OutputError(msg) from error
+        raise OutputError(msg)
+    return place
 
 
 def part_of(place: Path) -> Path:

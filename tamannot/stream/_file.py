@@ -62,7 +62,7 @@ def annotate_file(
         Told the name of each stage as it begins.
     **choices
         ``layer``, ``gene_symbols``, ``species``, ``tissue``, ``compartment_key``, ``sample_key``,
-        ``target_accuracy``, ``rng`` of `tl.annotate`.
+        ``target_accuracy``, ``rng``, ``model`` of `tl.annotate`.
 
     Returns
     -------

@@ -77,8 +77,9 @@ def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, 
 
 def _confidence(record: Mapping[str, Any]) -> str:
     learned = [axis for axis in ("origin", "state") if axis in record["learned"]]
-    ruled = [axis for axis in ("origin", "state") if axis not in learned]
-    parts = [f"{' and '.join(learned)} learned from these cells, calibrated on simulated mixtures"] if learned else []
+    ruled = [axis for axis in ("origin", "state") if str(record["model"][axis]).startswith("fixed rule")]
+    whose = "the model's" if "kind" in record["model"] else "these"
+    parts = [f"{' and '.join(learned)} learned from {whose} cells, calibrated on simulated mixtures"] if learned else []
     parts += [f"{' and '.join(ruled)} by the fixed rule, probabilities not calibrated"] if ruled else []
     return "; ".join(parts)
 

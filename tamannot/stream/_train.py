@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,32 @@ from typing import Any
 from tamannot._adata import SpeciesChoice
 from tamannot._progress import Progress, silent
 from tamannot.models import check_model_target
+from tamannot.pipeline import Tissue
+from tamannot.signature import Signature
 from tamannot.stream._input import read_file
-from tamannot.tl._train import train_model
+from tamannot.tl._anchored import AnchoredModel
+from tamannot.tl._run import CompartmentKey
+from tamannot.tl._train import trained
+
+
+@dataclass(frozen=True)
+class AnchorSummary:
+    """What was learned without labels."""
+
+    path: str
+    axes: tuple[str, ...]
+    """What has heads; the others are called by the fixed rule."""
+    n_cells: int
+    n_macrophages: int
+    tissue: str
+    tissue_reason: str
+    scale: str
+    species: str
+    digest: str
+    training: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    notes: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -35,7 +59,10 @@ def train_file(
     path: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    labels: str,
+    labels: str | None = None,
+    signatures: Mapping[str, Signature] | None = None,
+    tissue: Tissue = "auto",
+    compartment_key: CompartmentKey | None = None,
     sample_key: str | None = None,
     layer: str | None = None,
     gene_symbols: str | None = None,
@@ -43,7 +70,7 @@ def train_file(
     target_accuracy: float = 0.95,
     overwrite: bool = False,
     report: Progress | None = None,
-) -> TrainSummary:
+) -> TrainSummary | AnchorSummary:
     """Train a model on an h5ad file or zarr folder and save it.
 
     Parameters
@@ -52,8 +79,8 @@ def train_file(
         The input; never changed.
     out
         The model, ``.npz``.
-    labels, sample_key, layer, gene_symbols, species, target_accuracy
-        As in `tl.train`; ``labels`` is a column of ``obs``.
+    labels, signatures, tissue, compartment_key, sample_key, layer, gene_symbols, species, target_accuracy
+        As in `tl.train`; ``labels`` is a column of ``obs``, None makes an anchored model.
     overwrite
         Replace a model that exists.
     report
@@ -72,20 +99,23 @@ def train_file(
     check_model_target(target, overwrite=overwrite)
     report = report or silent()
     report("reading file")
-    model, notes = train_model(
+    model, notes = trained(
         read_file(Path(path)),
         labels,
+        signatures=signatures,
         sample_key=sample_key,
         layer=layer,
         gene_symbols=gene_symbols,
         species=species,
+        tissue=tissue,
+        compartment_key=compartment_key,
         target_accuracy=target_accuracy,
-        n_genes=3000,
-        rng=0,
         report=report,
     )
     report("writing")
     model.save(target, overwrite=overwrite)
+    if isinstance(model, AnchoredModel):
+        return _of_anchored(model, str(path), str(target), notes)
     return TrainSummary(
         path=str(path),
         classes=model.classes,
@@ -97,4 +127,22 @@ def train_file(
         metrics=model.metrics,
         notes=tuple(notes),
         outputs=(str(target),),
+    )
+
+
+def _of_anchored(model: AnchoredModel, path: str, target: str, notes: Sequence[str]) -> AnchorSummary:
+    return AnchorSummary(
+        path=path,
+        axes=model.axes,
+        n_cells=model.n_cells,
+        n_macrophages=model.n_macrophages,
+        tissue="brain" if model.brain else "other",
+        tissue_reason=model.tissue_reason,
+        scale=model.scale,
+        species=model.species,
+        digest=model.digest,
+        training=model.training,
+        metrics=model.metrics,
+        notes=tuple(notes),
+        outputs=(target,),
     )

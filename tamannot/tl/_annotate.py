@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from anndata import AnnData
@@ -9,6 +10,7 @@ from anndata import AnnData
 from tamannot._adata import SpeciesChoice
 from tamannot.pipeline import Tissue
 from tamannot.signature import Signature
+from tamannot.tl._anchored import AnchoredModel
 from tamannot.tl._run import DEFAULT_ACCURACY, STEPS, CompartmentKey, run
 
 
@@ -16,7 +18,7 @@ def annotate(
     adata: AnnData,
     *,
     signatures: Mapping[str, Signature] | None = None,
-    model: None = None,
+    model: AnchoredModel | str | os.PathLike[str] | None = None,
     layer: str | None = None,
     gene_symbols: str | None = None,
     species: SpeciesChoice = "auto",
@@ -44,7 +46,9 @@ def annotate(
     signatures
         Added to the bundled library; those of a bundled id replace it.
     model
-        A trained model. Not in this release.
+        What ``tl.train(adata)`` learned from other cells, or the path of its file. Then nothing is learned here: each
+        cell's call depends on that cell and the model alone. Macrophages unlike those that it learned from are
+        ``unfamiliar``; thresholds, seed and, unless given, tissue are the model's.
     layer
         ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most genes of the signatures.
     gene_symbols

@@ -9,7 +9,14 @@ from pathlib import Path
 from anndata import AnnData
 
 from tamannot._adata import SpeciesChoice
-from tamannot.models import Classifier, read_model, write_model
+from tamannot.errors import ParameterError
+from tamannot.models import Classifier, write_model
+from tamannot.models._container import Arrays, Meta, read_file
+from tamannot.models._file import KIND as LABELS
+from tamannot.models._file import as_classifier
+from tamannot.pipeline import KIND as ANCHORED
+from tamannot.pipeline import as_anchored
+from tamannot.tl._anchored import AnchoredModel, as_anchored_model
 from tamannot.tl._predict import predict
 
 
@@ -102,8 +109,8 @@ def as_model(classifier: Classifier) -> Model:
     return Model(**{f.name: getattr(classifier, f.name) for f in fields(Classifier)})
 
 
-def load_model(path: str | os.PathLike[str]) -> Model:
-    """Read a model that `Model.save` wrote.
+def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
+    """Read a model that `Model.save` or `AnchoredModel.save` wrote.
 
     Everything in the file is looked at before it is used, and nothing in it is run.
 
@@ -114,7 +121,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
     Returns
     -------
-    The model.
+    The model: a `Model` of labels, with `Model.predict`, or an `AnchoredModel`, for ``tl.annotate(model=…)``.
 
     Raises
     ------
@@ -128,4 +135,32 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     >>> model = tam.load_model("states.npz")  # doctest: +SKIP
     >>> model.predict(adata)  # doctest: +SKIP
     """
-    return as_model(read_model(Path(path)))
+    return read_file(Path(path), {LABELS: _of_labels, ANCHORED: _anchored})
+
+
+def anchored_of(given: object) -> AnchoredModel | None:
+    """Return the model that the user gave `tl.annotate`, as itself or as a path.
+
+    Raises
+    ------
+    ParameterError
+        It is a model of labels, or no model.
+    ModelFormatError
+        As `load_model`.
+    """
+    model = load_model(given) if isinstance(given, str | os.PathLike) else given
+    if isinstance(model, Model):
+        msg = "A model of your own labels writes its own columns: call model.predict(adata). Here leave model=None."
+        raise ParameterError(msg)
+    if model is not None and not isinstance(model, AnchoredModel):
+        msg = f"model is what tl.train(adata) returned, or the path of its file, not {type(model).__name__}."
+        raise ParameterError(msg)
+    return model
+
+
+def _of_labels(meta: Meta, arrays: Arrays) -> Model | AnchoredModel:
+    return as_model(as_classifier(meta, arrays))
+
+
+def _anchored(meta: Meta, arrays: Arrays) -> Model | AnchoredModel:
+    return as_anchored_model(as_anchored(meta, arrays))

@@ -19,8 +19,8 @@ from tamannot._settings import settings
 from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, SpeciesError, TamannotWarning
 from tamannot.genes import GeneIndex
 from tamannot.models import MIN_COVERAGE, STATUSES, UNASSIGNED, Classifier, Prediction, find_scale, predict_rows
-from tamannot.models._call import Array
-from tamannot.models._model import UNFAMILIAR
+from tamannot.models._call import UNFAMILIAR, Array
+from tamannot.pipeline import Anchored
 from tamannot.signature import Gene, Signature
 
 # A share of unfamiliar cells that asks for a word.
@@ -48,7 +48,7 @@ def predict(
     with closing(Progress(show=settings.progress)) as progress:
         progress("reading")
         data = _unpack(model, adata, layer, gene_symbols, species)
-        base = _base(model, data, [str(n) for n in adata.obs_names])
+        base = base_for(model, data, [str(n) for n in adata.obs_names])
         columns = model_columns(model, data.index)
         progress("predicting", data.rows.shape[0])
         found = predict_rows(model, data.rows, columns, base=base, threads=settings.n_threads(), tick=progress.tick)
@@ -92,13 +92,20 @@ def _unpack(
     try:
         data = slots.unpack(adata, wanted, layer=layer, gene_symbols=gene_symbols, species=species)
     except GeneIdError as error:
-        _check_species(model, slots.species_of(adata, gene_symbols=gene_symbols, species=species))
+        check_model_species(model, slots.species_of(adata, gene_symbols=gene_symbols, species=species))
         raise GeneIdError(str(error).replace("of the signatures", "of the model")) from error
-    _check_species(model, data.species)
+    check_model_species(model, data.species)
     return data
 
 
-def _check_species(model: Classifier, seen: str) -> None:
+def check_model_species(model: Classifier | Anchored, seen: str) -> None:
+    """Refuse data of another species than a model's.
+
+    Raises
+    ------
+    SpeciesError
+        The message names both.
+    """
     if "unknown" not in (seen, model.species) and seen != model.species:
         msg = (
             f"The gene ids of the data are {seen}, the model was trained on {model.species}. Train a model on {seen} "
@@ -107,8 +114,14 @@ def _check_species(model: Classifier, seen: str) -> None:
         raise SpeciesError(msg)
 
 
-def _base(model: Classifier, data: Unpacked, names: Sequence[str]) -> float | None:
-    """Return the base of the data's logarithms, None for other data; refuse data of another scale."""
+def base_for(model: Classifier | Anchored, data: Unpacked, names: Sequence[str]) -> float | None:
+    """Return the base of the data's logarithms, None for other data.
+
+    Raises
+    ------
+    MatrixError
+        The model is of another scale.
+    """
     scale, base = find_scale(data.rows, data.kind, names)
     if scale == model.scale:
         return base

@@ -18,7 +18,6 @@ from tamannot.pipeline import (
     MACROPHAGE,
     PROGRAM_AXES,
     Cells,
-    Knowledge,
     Panels,
     Prepared,
     Settings,
@@ -26,8 +25,10 @@ from tamannot.pipeline import (
     prepare,
 )
 from tamannot.signature import Signature, SignatureSet, load_signatures
+from tamannot.tl._anchored import borrow, notes_on_model
 from tamannot.tl._collect import Collector, Columns, TableSink, TablesInMemory, table_columns
-from tamannot.tl._write import STEPS, tissue_of, write_annotation
+from tamannot.tl._model import anchored_of
+from tamannot.tl._write import STEPS, write_annotation
 
 __all__ = ["DEFAULT_ACCURACY", "STEPS", "CompartmentKey", "run"]
 
@@ -96,20 +97,15 @@ class Job:
     ) -> Job:
         """Check, unpack and learn."""
         slots.check_key(key_added)
-        _check(adata, choices)
+        model = anchored_of(choices.get("model"))
+        check_choices(adata, choices)
         report("reading")
-        gene_symbols, asked = choices.get("gene_symbols"), choices.get("species", "auto")
-        species = slots.species_of(adata, gene_symbols=gene_symbols, species=asked)
-        library = _library(signatures, species)
-        data = slots.unpack(adata, library, layer=choices.get("layer"), gene_symbols=gene_symbols, species=asked)
-        how = Settings(
-            species=species,
-            tissue=choices.get("tissue", "auto"),
-            target_accuracy=choices.get("target_accuracy", DEFAULT_ACCURACY),
-            rng=choices.get("rng", 0),
-        )
-        source = Source(data.rows, data.kind, data.index, _cells(adata, choices))
-        return cls(data, prepare(source, library, how, threads=settings.n_threads(), report=report), choices, key_added)
+        data, library, source, how = read_input(adata, signatures, choices)
+        knowledge = None
+        if model is not None:
+            source, knowledge = borrow(model, source, data, how.tissue)
+        ready = prepare(source, library, how, knowledge, threads=settings.n_threads(), report=report)
+        return cls(data, ready, choices, key_added)
 
     @property
     def table_columns(self) -> dict[str, list[str]]:
@@ -128,10 +124,32 @@ class Job:
         if self._columns is None:
             msg = "nothing was gathered"
             raise RuntimeError(msg)
-        said = _notes(self._data, self._ready.knowledge, self._ready.panels, self._columns, self._choices)
+        said = _notes(self._data, self._ready, self._columns, self._choices)
         found = (self._data, self._ready, self._columns, tables)
         write_annotation(adata, self._key, *found, steps=steps, choices=self._choices, notes=said)
         return said
+
+
+def read_input(
+    adata: AnnData,
+    signatures: Mapping[str, Signature] | None,
+    choices: Mapping[str, Any],
+    *,
+    portable: bool = False,
+) -> tuple[Unpacked, SignatureSet, Source, Settings]:
+    """Return the data, the signatures, the data as the pipeline reads them, and how to annotate."""
+    gene_symbols, asked = choices.get("gene_symbols"), choices.get("species", "auto")
+    species = slots.species_of(adata, gene_symbols=gene_symbols, species=asked)
+    library = _library(signatures, species)
+    data = slots.unpack(adata, library, layer=choices.get("layer"), gene_symbols=gene_symbols, species=asked)
+    how = Settings(
+        species=species,
+        tissue=choices.get("tissue", "auto"),
+        target_accuracy=choices.get("target_accuracy", DEFAULT_ACCURACY),
+        rng=choices.get("rng", 0),
+        portable=portable,
+    )
+    return data, library, Source(data.rows, data.kind, data.index, _cells(adata, choices)), how
 
 
 def _cells(adata: AnnData, choices: Mapping[str, Any]) -> Cells:
@@ -153,10 +171,7 @@ def _library(signatures: Mapping[str, Signature] | None, species: Literal["human
     return library | SignatureSet(placed)
 
 
-def _check(adata: AnnData, choices: Mapping[str, Any]) -> None:
-    if choices.get("model") is not None:
-        msg = "A model of your own labels writes its own columns: call model.predict(adata). Here leave model=None."
-        raise ParameterError(msg)
+def check_choices(adata: AnnData, choices: Mapping[str, Any]) -> None:
     if choices.get("tissue", "auto") not in ("auto", "brain", "other"):
         msg = f"tissue is 'auto', 'brain' or 'other', not {choices['tissue']!r}."
         raise ParameterError(msg)
@@ -181,27 +196,33 @@ def _no_column(adata: AnnData, name: str) -> str:
     return f"No column '{name}' in obs. There are: {', '.join(map(str, adata.obs.columns)) or 'none'}."
 
 
-def _notes(
-    data: Unpacked, knowledge: Knowledge, panels: Panels, found: Columns, choices: Mapping[str, Any]
-) -> list[str]:
+def _notes(data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str, Any]) -> list[str]:
     """What a user should hear once, in one line each; it is kept in ``uns``, too."""
-    notes = [data.note] if data.note else []
+    notes, knowledge = [data.note] if data.note else [], ready.knowledge
     if choices.get("tissue", "auto") == "auto" and (found.labels["compartment"] == MACROPHAGE).any():
-        notes.append(f"Tissue taken as {tissue_of(knowledge)}: {knowledge.tissue_reason}. tissue= overrides.")
-    if knowledge.n_cells < data.rows.shape[0]:
+        notes.append(f"Tissue taken as {knowledge.tissue}: {knowledge.tissue_reason}. tissue= overrides.")
+    if knowledge.lender is None and knowledge.n_cells < data.rows.shape[0]:
         notes.append(f"Learned from {knowledge.n_cells:,} of {data.rows.shape[0]:,} cells, spread over the data.")
     asked = choices.get("target_accuracy", DEFAULT_ACCURACY)
+    notes += notes_on_model(ready, found, choices, DEFAULT_ACCURACY)
     ruled = [axis for axis in ("origin", "state") if axis not in knowledge.questions]
-    if asked != DEFAULT_ACCURACY and ruled:
+    if asked != DEFAULT_ACCURACY and ruled and knowledge.lender is None:
         notes.append(f"target_accuracy is not used for {' and '.join(ruled)}: the fixed rule is not calibrated.")
     notes += [
         f"No threshold reaches an accuracy of {asked:g} for {axis} on simulated mixtures: nothing is called by it."
         for axis, learned in knowledge.questions.items()
         if learned.winner_at is None and learned.winner is not None
     ]
-    asked_of = (MACROPHAGE, *panels.ids("origin"), *panels.ids("state"))
-    if few := [i for i in asked_of if panels.coverage[i] < FEW_GENES]:
-        notes.append(f"Less than half of the genes are in the data, so that few cells are called: {', '.join(few)}.")
-    if panels.too_large:
-        notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(panels.too_large)}.")
+    notes += _want_of_genes(ready.panels)
+    if too_large := ready.panels.too_large:
+        notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(too_large)}.")
     return notes
+
+
+def _want_of_genes(panels: Panels) -> list[str]:
+    """Say that the data are a panel of too few genes: for macrophages at all, or for most states."""
+    states = panels.ids("state")
+    few = [i for i in (MACROPHAGE, *states) if panels.coverage[i] < FEW_GENES]
+    if MACROPHAGE not in few and 2 * len(few) <= len(states):
+        return []
+    return [f"Less than half of the genes are in the data, so that few cells are called: {', '.join(few)}."]

@@ -1,15 +1,15 @@
-"""``tl.train``: a classifier from the user's own labels."""
+"""``tl.train``: a classifier from the user's own labels, or an anchored model without."""
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any
+from typing import Any, overload
 
 import pandas as pd
 from anndata import AnnData
@@ -25,14 +25,20 @@ from tamannot.genes._names import names_of
 from tamannot.models import Classifier, Learned, check_classes, find_scale, learn_labels
 from tamannot.models._call import Array
 from tamannot.models._scale import Scale
-from tamannot.signature import load_signatures
+from tamannot.pipeline import Tissue
+from tamannot.signature import Signature, load_signatures
+from tamannot.tl._anchored import AnchoredModel
+from tamannot.tl._learn import RANKED, learn_model
 from tamannot.tl._model import Model, as_model
 from tamannot.tl._predict import genes_as_signature
+from tamannot.tl._run import CompartmentKey
 
 NOT_LABELS = ("", "nan", "none", "unassigned", "unclear", "unknown")
 """Words, in any case, that stand for a cell without a label."""
+_N_GENES = 3000
 
 
+@overload
 def train(
     adata: AnnData,
     labels: str | Sequence[object] | pd.Series,
@@ -42,23 +48,57 @@ def train(
     gene_symbols: str | None = None,
     species: SpeciesChoice = "auto",
     target_accuracy: float = 0.95,
-    n_genes: int = 3000,
+    n_genes: int = _N_GENES,
     rng: int = 0,
-) -> Model:
-    """Train a classifier on your own labels.
+) -> Model: ...
+@overload
+def train(
+    adata: AnnData,
+    labels: None = None,
+    *,
+    signatures: Mapping[str, Signature] | None = None,
+    sample_key: str | None = None,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: SpeciesChoice = "auto",
+    tissue: Tissue = "auto",
+    compartment_key: CompartmentKey | None = None,
+    target_accuracy: float = 0.95,
+    rng: int = 0,
+) -> AnchoredModel: ...
+def train(
+    adata: AnnData,
+    labels: str | Sequence[object] | pd.Series | None = None,
+    *,
+    signatures: Mapping[str, Signature] | None = None,
+    sample_key: str | None = None,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: SpeciesChoice = "auto",
+    tissue: Tissue = "auto",
+    compartment_key: CompartmentKey | None = None,
+    target_accuracy: float = 0.95,
+    n_genes: int = _N_GENES,
+    rng: int = 0,
+) -> Model | AnchoredModel:
+    """Train a classifier on your own labels, or without labels keep what an annotation of these cells learns.
 
-    One-versus-rest logistic regression on the variable genes, calibrated and measured on cells that were held
-    out, whole samples at a time where ``sample_key`` names them. Nothing is written into ``adata``.
+    With labels: one-versus-rest logistic regression on the variable genes, calibrated and measured on cells that
+    were held out, whole samples at a time where ``sample_key`` names them. Without: an anchored model, the nulls,
+    tissue and heads that `annotate` would learn from these cells, for ``tl.annotate(other, model=…)``. Nothing is
+    written into ``adata``.
 
     Parameters
     ----------
     adata
         Cells by genes, non-negative: counts, linear values or logarithms. Counts and linear values become
         ``log1p`` of 10,000 per cell; so do logarithms whose base is recognised; others become ranks within
-        the cell. At most 20,000 cells are used, rare classes in full.
+        the cell. Of labelled cells at most 20,000 are used, rare classes in full; of others 40,000.
     labels
         A column of ``obs``, or one label a cell. Any words; NaN, None, empty, ``unassigned``, ``unclear`` and
-        ``unknown`` stand for cells without a label, which are not used.
+        ``unknown`` stand for cells without a label, which are not used. None: an anchored model.
+    signatures
+        Added to the bundled library, as in `annotate`. Without labels only.
     sample_key
         Column of ``obs`` with the sample, such as the donor. Without it cells of one sample are on both sides
         of the test, and every figure looks better than it is.
@@ -68,24 +108,30 @@ def train(
         Column of ``var`` with symbols or Ensembl ids; None looks for it.
     species
         Species of the data; ``"auto"`` recognises it from the ids.
+    tissue
+        ``"brain"``, ``"other"`` or ``"auto"``, as in `annotate`. Without labels only.
+    compartment_key
+        Your own cell types instead of the gate, as in `annotate`; they are not part of the model. Without labels
+        only.
     target_accuracy
-        Accuracy, between 0 and 1, that the labels given should reach: the lower 95 % bound on held-out cells, with
-        the sample as the unit. If no threshold reaches it, the model gives no label at all, only
-        probabilities, and a warning says so.
+        Accuracy, between 0 and 1, that the labels given should reach. With labels: the lower 95 % bound on
+        held-out cells, with the sample as the unit; without: among simulated mixtures, as in `annotate`. If no
+        threshold reaches it, the model gives no label at all, only probabilities, and a warning says so.
     n_genes
-        Number of genes to use, the most variable ones.
+        Number of genes to use, the most variable ones. With labels only.
     rng
         Seed.
 
     Returns
     -------
-    The model; its ``metrics`` are of held-out cells.
+    With labels a `Model`; its ``metrics`` are of held-out cells. Without an `AnchoredModel`; its ``metrics`` are
+    of simulated mixtures.
 
     Raises
     ------
     ParameterError
-        No such column, labels of another length, fewer than two classes, a class of fewer than five cells, or
-        a parameter out of range.
+        No such column, labels of another length, fewer than two classes, a class of fewer than five cells, too few
+        macrophages for an anchored model, or a parameter out of range or of the other kind of model.
     TamannotError
         No usable matrix or genes.
 
@@ -95,15 +141,20 @@ def train(
     >>> adata = tam.datasets.oligodendroglioma()
     >>> model = tam.tl.train(adata, "author_label")  # doctest: +SKIP
     >>> model.metrics["balanced_accuracy"]  # doctest: +SKIP
+    >>> anchored = tam.tl.train(tumour, sample_key="donor")  # doctest: +SKIP
+    >>> tam.tl.annotate(other, model=anchored)  # doctest: +SKIP
     """
     with closing(Progress(show=settings.progress)) as progress:
-        model, notes = train_model(
+        model, notes = trained(
             adata,
             labels,
+            signatures=signatures,
             sample_key=sample_key,
             layer=layer,
             gene_symbols=gene_symbols,
             species=species,
+            tissue=tissue,
+            compartment_key=compartment_key,
             target_accuracy=target_accuracy,
             n_genes=n_genes,
             rng=rng,
@@ -112,6 +163,54 @@ def train(
     for line in notes:
         warnings.warn(line, TamannotWarning, stacklevel=2)
     return model
+
+
+def trained(
+    adata: AnnData,
+    labels: str | Sequence[object] | pd.Series | None,
+    *,
+    signatures: Mapping[str, Signature] | None,
+    sample_key: str | None,
+    layer: str | None,
+    gene_symbols: str | None,
+    species: SpeciesChoice,
+    tissue: Tissue,
+    compartment_key: CompartmentKey | None,
+    target_accuracy: float,
+    n_genes: int = _N_GENES,
+    rng: int = 0,
+    report: Progress,
+) -> tuple[Model | AnchoredModel, list[str]]:
+    """Train a model of either kind; return it with what the user should hear. See `train`."""
+    _check_kind(labels is None, tissue, compartment_key, signatures, n_genes)
+    shared: dict[str, Any] = {
+        "sample_key": sample_key,
+        "layer": layer,
+        "gene_symbols": gene_symbols,
+        "species": species,
+        "target_accuracy": target_accuracy,
+        "rng": rng,
+    }
+    if labels is not None:
+        return train_model(adata, labels, n_genes=n_genes, report=report, **shared)
+    choices = shared | {"tissue": tissue, "compartment_key": compartment_key}
+    return learn_model(adata, signatures, choices, report)
+
+
+def _check_kind(
+    anchored: bool,
+    tissue: Tissue,
+    compartment_key: CompartmentKey | None,
+    signatures: Mapping[str, Signature] | None,
+    n_genes: int,
+) -> None:
+    """Refuse parameters of the other kind of model."""
+    if anchored and n_genes != _N_GENES:
+        msg = "n_genes is for models of your own labels: give labels, or leave it out."
+        raise ParameterError(msg)
+    if not anchored and (tissue != "auto" or compartment_key is not None or signatures is not None):
+        msg = "tissue, compartment_key and signatures are for anchored models: leave out labels, or these."
+        raise ParameterError(msg)
 
 
 def train_model(
@@ -288,7 +387,7 @@ def _said(given: _Given, data: Unpacked, learned: Learned, scale: Scale, target:
     said = [*([data.note] if data.note else []), *given.notes, *learned.notes, *_unreached(learned, target)]
     if given.n_samples == 1:
         said.append(f"'{given.sample_key}' has one value only: cells of the same sample were held out.")
-    return [*said, _ranked()] if scale == "ranks" else said
+    return [*said, RANKED] if scale == "ranks" else said
 
 
 def _unreached(learned: Learned, target: float) -> list[str]:
@@ -298,10 +397,3 @@ def _unreached(learned: Learned, target: float) -> list[str]:
     said = f"No threshold reaches an accuracy of {target:g} on held-out cells (the best lower bound is {best:.2f}): "
     said += "the model gives probabilities, but no label. Train with a lower target_accuracy, or on more samples."
     return [said]
-
-
-def _ranked() -> str:
-    return (
-        "The base of the logarithms is not recognised, so the model is on ranks within the cell and takes only such "
-        "data. Train on counts (layer=) if there are any."
-    )

@@ -12,8 +12,9 @@ from anndata import AnnData
 import tamannot._adata as slots
 from tamannot._adata import Unpacked
 from tamannot._provenance import describe_run
-from tamannot.models import NOT_MACROPHAGE, SOURCE, TRANSITIONAL, UNASSIGNED, Question
-from tamannot.pipeline import METHOD, SUMMARIES, Knowledge, Panels, Prepared
+from tamannot.models import NOT_MACROPHAGE, SOURCE, SOURCE_OF_MODEL, TRANSITIONAL, UNASSIGNED, Question
+from tamannot.pipeline import KIND as ANCHORED
+from tamannot.pipeline import METHOD, SUMMARIES, Knowledge, Lender, Panels, Prepared
 from tamannot.scorers._reference import NAME as REFERENCE
 from tamannot.tl._collect import AXES, Columns, TablesInMemory
 from tamannot.tl._evidence import evidence_record, head_record
@@ -88,22 +89,28 @@ def _record(
     knowledge = ready.knowledge
     record = describe_run(data, ready.panels.public, METHOD, knowledge.macrophages)
     record["model"] = {axis: _how_called(knowledge, axis) for axis in AXES}
+    if (lender := knowledge.lender) is not None:
+        record["model"] |= _of_model(lender)
     record["learned"] = {
         axis: _learned(question) | head_record(question, data) for axis, question in knowledge.questions.items()
     }
     record["evidence"] = evidence_record(ready)
     record["learned_from"] = {"n_cells": knowledge.n_cells, "n_macrophages": knowledge.n_macrophages}
     calibrated = [axis for axis in ("origin", "state") if axis in knowledge.questions]
+    source = SOURCE if lender is None else f"{SOURCE_OF_MODEL}, {lender.cells}"
     record["calibration_source"] = (
-        f"{SOURCE} ({', '.join(calibrated)})" if calibrated else "none: probabilities are a monotone reading of z or p"
+        f"{source} ({', '.join(calibrated)})" if calibrated else "none: probabilities are a monotone reading of z or p"
     )
+    where = "at hand" if lender is None else "of the model"
     record["null"] = {
         "compartment": REFERENCE,
-        "origin": "the cells at hand",
-        "other_axes": "the macrophages at hand; all cells where there are fewer than 20",
+        "origin": f"the cells {where}",
+        "other_axes": f"the macrophages {where}; all cells where there are fewer than 20",
     }
-    record["tissue"] = {"used": tissue_of(knowledge), "reason": knowledge.tissue_reason}
-    record["parameters"] = {name: _storable(value) for name, value in choices.items() if value is not None}
+    record["parameters"] = {
+        name: _storable(value) for name, value in choices.items() if value is not None and name != "model"
+    }
+    record["tissue"] = {"used": knowledge.tissue, "reason": knowledge.tissue_reason}
     record["warnings"] = np.array(list(notes), dtype=object)
     record["counts"] = {
         axis: {str(k): int(v) for k, v in pd.Series(labels).value_counts().items() if v}
@@ -114,11 +121,26 @@ def _record(
 
 
 def _how_called(knowledge: Knowledge, axis: str) -> str:
+    if knowledge.lender is not None and axis in knowledge.lender.low_coverage and axis != "compartment":
+        return "not called: too few of the model's genes are in the data"
     if axis not in knowledge.questions:
         return "fixed rule on z"
     heads = ", ".join(knowledge.questions[axis].heads)
     rule = "fixed rule on z, and " if axis == "compartment" else ""
     return f"{rule}anchored self-training: {heads}"
+
+
+def _of_model(lender: Lender) -> dict[str, Any]:
+    return {
+        "kind": ANCHORED,
+        "digest": lender.digest,
+        "cells": lender.cells,
+        "trained_with": lender.trained_with,
+        "target_accuracy": lender.target_accuracy,
+        "n_genes": lender.n_genes,
+        "n_genes_known": lender.n_known,
+        "coverage": dict(lender.coverage),
+    }
 
 
 def _learned(question: Question) -> dict[str, Any]:
@@ -130,11 +152,6 @@ def _learned(question: Question) -> dict[str, Any]:
         "winner_at": 2.0 if question.winner_at is None else question.winner_at,
         "accuracy_in_mixtures": question.accuracy,
     }
-
-
-def tissue_of(knowledge: Knowledge) -> str:
-    """Return the word for the tissue."""
-    return "brain" if knowledge.brain else "other"
 
 
 def _storable(value: Any) -> Any:

@@ -292,6 +292,12 @@ def test_a_pickle_is_never_run(tmp_path, content):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_model_of_another_kind_is_named(content, tmp_path):
+    np.savez_compressed(tmp_path / "m.npz", **with_meta(content, kind="anchored"))
+    with pytest.raises(ModelFormatError, match="a model of the kind 'anchored', not labels"):
+        read_model(tmp_path / "m.npz")
+
+
 def test_cut_or_changed_files_are_refused(classifier, tmp_path):
     write_model(classifier, tmp_path / "m.npz", overwrite=False)
     whole = (tmp_path / "m.npz").read_bytes()
@@ -311,7 +317,7 @@ def test_cut_or_changed_files_are_refused(classifier, tmp_path):
 
 def test_what_unpacks_to_too_much_is_not_unpacked(content, tmp_path, monkeypatch):
     path = tmp_path / "bomb.npz"
-    monkeypatch.setattr("tamannot.models._file._MAX_CONTENT", 1 << 20)
+    monkeypatch.setattr("tamannot.models._container._MAX_CONTENT", 1 << 20)
     np.savez_compressed(path, **content | {"coef": np.zeros((2, 1 << 20))})
     assert path.stat().st_size < 1 << 20
     with pytest.raises(ModelFormatError, match="unpacks to more than"):
@@ -336,6 +342,6 @@ def test_absent_and_too_large(tmp_path, monkeypatch, classifier):
     with pytest.raises(ModelFormatError, match="not a file"):
         read_model(tmp_path)
     write_model(classifier, tmp_path / "m.npz", overwrite=False)
-    monkeypatch.setattr("tamannot.models._file._MAX_FILE", 10)
+    monkeypatch.setattr("tamannot.models._container._MAX_FILE", 10)
     with pytest.raises(ModelFormatError, match="larger than"):
         read_model(tmp_path / "m.npz")

@@ -246,7 +246,6 @@ def test_key_added_names_everything(example):
         ({"target_accuracy": 1.5}, "between 0 and 1"),
         ({"sample_key": "nothing"}, "No column 'nothing' in obs.*author_label"),
         ({"compartment_key": "nothing"}, "No column 'nothing' in obs"),
-        ({"model": "x"}, "model.predict"),
         ({"key_added": "a/b"}, "without '/'"),
         ({"species": "rat"}, "species is 'auto'"),
     ],
