@@ -15,7 +15,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 import tamannot as tam
 from tamannot.models._heads import Anchors, amounts, train_head
 from tamannot.models._mixtures import fit_sigmoid, mix, threshold_for
-from tamannot.models._pool import FOLDS, Pool, at_most, choose_features, folds, lottery, to_expression
+from tamannot.models._pool import FOLDS, Pool, at_most, choose_features, folds, lottery, sample_folds, to_expression
 
 STATES = ["lipid_associated", "interferon_primed", "inflammatory", "immunoregulatory"]
 NAMES = [f"cell{i}" for i in range(3000)]
