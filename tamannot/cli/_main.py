@@ -91,7 +91,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.
 @app.command()
 def annotate(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="IN...", help="h5ad files or zarr folders. They are never changed.")
+        list[Path], typer.Argument(metavar="IN", help="h5ad files or zarr folders. They are never changed.")
     ],
     out: Annotated[Path | None, _out("annotations")] = None,
     table: Annotated[Path | None, _table("annotations")] = None,

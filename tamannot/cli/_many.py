@@ -131,5 +131,6 @@ def _tell_failures(results: Sequence[FileResult]) -> None:
         print(result.traceback or "", end="", file=sys.stderr)
         print(f"tamannot: {result.error}", file=sys.stderr)
     if len(results) > 1:
-        print(f"tamannot: {len(failed)} of {len(results)} files failed; the others are written.", file=sys.stderr)
+        rest = "; the others are written." if len(failed) < len(results) else "."
+        print(f"tamannot: {len(failed)} of {len(results)} files failed{rest}", file=sys.stderr)
     raise typer.Exit(1 if any(result.traceback for result in failed) else 2)

@@ -32,6 +32,7 @@ def files(tmp_path, example_file) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_each_file_is_annotated_on_its_own(run, files):
     paths = [files / f"{name}.h5ad" for name in "abc"]
     out, log = files / "made" / "D", files / "run.json"
@@ -148,6 +149,13 @@ def test_a_bug_in_one_file_is_exit_1_with_its_traceback(run, acting, tmp_path):
     assert "Traceback" in err
     assert f"tamannot: {tmp_path / 'bug.h5ad'}: a bug: ZeroDivisionError: oh no" in err
     assert (tmp_path / "D" / "one.h5ad").exists()
+
+
+@needs_fork
+def test_all_failed(run, tmp_path, acting):
+    code, out, err = run("annotate", tmp_path / "killed.h5ad", tmp_path / "bug.h5ad", "--out-dir", tmp_path / "D")
+    assert (code, out) == (1, "")
+    assert err.endswith("tamannot: 2 of 2 files failed.\n")
 
 
 @needs_fork
