@@ -58,6 +58,13 @@ class MethodName(StrEnum):
     GSVA = "gsva"
 
 
+class Tables(StrEnum):
+    """Kinds of tables."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
 def _out(what: str) -> Any:
     return typer.Option("--out", "-o", metavar="OUT", help=f"The same with {what}: .h5ad or .zarr.")
 
@@ -83,9 +90,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.
 
 @app.command()
 def annotate(
-    source: Input,
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="IN", help="h5ad files or zarr folders. They are never changed.")
+    ],
     out: Annotated[Path | None, _out("annotations")] = None,
     table: Annotated[Path | None, _table("annotations")] = None,
+    out_dir: Annotated[
+        Path | None, typer.Option(metavar="D", help="Folder for the outputs of many files: D/NAME of each.")
+    ] = None,
+    tables: Annotated[Tables | None, typer.Option(help="With --out-dir: also a table of each file.")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="With --out-dir: files at a time.")] = 1,
     layer: Layer = None,
     gene_symbols: GeneSymbols = None,
     species: SpeciesOption = Species.AUTO,
@@ -99,6 +113,10 @@ def annotate(
     target_accuracy: Annotated[
         float, typer.Option(help="Share of calls that should be right among simulated mixtures, between 0 and 1.")
     ] = 0.95,
+    chunk_size: Annotated[
+        int | None, typer.Option(min=1, help="Cells at a time: fewer need less memory. The results are the same.")
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="A log of the run: .json.")] = None,
     threads: Threads = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -106,7 +124,8 @@ def annotate(
 ) -> None:
     """Call compartment, origin, state and ferroptosis programs of every cell.
 
-    OUT appears whole or not at all. A summary goes to stdout, progress to stderr.
+    OUT appears whole or not at all. A summary goes to stdout, progress to stderr. Of many files each is annotated on
+    its own; if some fail the others are written, and the exit code is 2.
     """
     from tamannot._settings import settings  # noqa: PLC0415 - commands import what they need
     from tamannot.cli._show import print_summary, stages  # noqa: PLC0415
@@ -114,22 +133,46 @@ def annotate(
     from tamannot.stream import annotate_file  # noqa: PLC0415
 
     settings.threads = threads
+    own = read_signatures(signatures) if signatures else None
+    choices: dict[str, Any] = {
+        "layer": layer,
+        "gene_symbols": gene_symbols,
+        "species": species.value,
+        "tissue": tissue.value,
+        "compartment_key": compartment_key,
+        "sample_key": sample_key,
+        "model": model,
+        "target_accuracy": target_accuracy,
+    }
+    if len(sources) > 1 or out_dir is not None or tables is not None:
+        from tamannot.cli._many import annotate_many  # noqa: PLC0415
+
+        annotate_many(
+            sources,
+            out_dir,
+            single={"--out": out, "--table": table},
+            tables=tables,
+            jobs=jobs,
+            log=log,
+            signatures=own,
+            overwrite=overwrite,
+            quiet=quiet,
+            as_json=as_json,
+            chunk_size=chunk_size,
+            choices=choices,
+        )
+        return
     with stages(quiet=quiet) as report:
         summary = annotate_file(
-            source,
+            sources[0],
             out,
             table=table,
-            signatures=read_signatures(signatures) if signatures else None,
+            signatures=own,
             overwrite=overwrite,
+            chunk_size=chunk_size,
+            log=log,
             report=report,
-            layer=layer,
-            gene_symbols=gene_symbols,
-            species=species.value,
-            tissue=tissue.value,
-            compartment_key=compartment_key,
-            sample_key=sample_key,
-            model=model,
-            target_accuracy=target_accuracy,
+            **choices,
         )
     print_summary(summary, as_json=as_json, quiet=quiet)
 

@@ -30,25 +30,37 @@ def taken(rows: RowSource, runs: list[range], *, threads: int, tick: Tick) -> Ro
         return rows
     runs = [range(i, min(i + _RUN, run.stop)) for run in runs for i in range(run.start, run.stop, _RUN)]
     if isinstance(rows, RowsElsewhere):
-        fetched = rows.blocks(runs)
+        fetched: list[RowBlock | None] = [*rows.blocks(runs)]
         tick(sum(map(len, runs)))
-        return _stacked([_alone(block, rows.shape[1]) for block in fetched])
-    parts: list[sp.csr_array | None] = [None] * len(runs)
+        return CsrRows(_joined(fetched, rows.shape[1]))
+    parts: list[RowBlock | None] = [None] * len(runs)
 
     def read(first: int, last: int) -> None:
         for i in range(first, last):
-            parts[i] = _alone(rows.block(runs[i].start, runs[i].stop), rows.shape[1])
+            block = rows.block(runs[i].start, runs[i].stop)
+            # a copy: a part of a matrix in memory would keep all of it from being freed
+            parts[i] = RowBlock(block.values.copy(), block.indices.astype(np.int32), block.indptr)
             tick(len(runs[i]))
 
     over_rows(read, len(runs), threads=threads, step=1)
-    return _stacked([p for p in parts if p is not None])
+    return CsrRows(_joined(parts, rows.shape[1]))
 
 
-def _alone(block: RowBlock, n_vars: int) -> sp.csr_array:
-    """Return a block as a matrix of its own: a part of one in memory would keep all of it from being freed."""
-    arrays = (block.values.copy(), block.indices.astype(np.int32), block.indptr)
-    return sp.csr_array(arrays, shape=(block.indptr.size - 1, n_vars))
-
-
-def _stacked(parts: list[sp.csr_array]) -> RowSource:
-    return CsrRows(sp.csr_array(sp.vstack(parts, format="csr")))
+def _joined(parts: list[RowBlock | None], n_vars: int) -> sp.csr_array:
+    """Return blocks as one matrix; each is let go as it is taken in, so that they are in memory but once."""
+    blocks = [p for p in parts if p is not None]
+    kind = np.result_type(*(b.values.dtype for b in blocks))
+    lengths = np.concatenate([np.diff(b.indptr) for b in blocks])
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    if indptr[-1] <= np.iinfo(np.int32).max:  # else scipy makes a copy of the indices, as wide as the pointers
+        indptr = indptr.astype(np.int32)
+    values, indices = np.empty(indptr[-1], kind), np.empty(indptr[-1], np.int32)
+    del blocks
+    at = 0
+    for i, part in enumerate(parts):
+        parts[i] = None
+        if part is not None:
+            here = slice(at, at + part.values.size)
+            values[here], indices[here] = part.values, part.indices
+            at = here.stop
+    return sp.csr_array((values, indices, indptr), shape=(lengths.size, n_vars))

@@ -14,6 +14,7 @@ from tamannot.get import annotations as annotation_table
 from tamannot.signature import Signature
 from tamannot.stream._claim import place_of
 from tamannot.stream._input import open_file
+from tamannot.stream._log import RunRecord, logged, signature_digests
 from tamannot.stream._spool import NoTables, SpooledTables
 from tamannot.stream._summary import FileSummary, summarise
 from tamannot.stream._targets import reserved, targets_of, write_targets
@@ -29,6 +30,7 @@ def annotate_file(
     overwrite: bool = False,
     key_added: str = "tam",
     chunk_size: int | None = None,
+    log: str | os.PathLike[str] | None = None,
     report: Progress | None = None,
     **choices: Any,
 ) -> FileSummary:
@@ -53,6 +55,9 @@ def annotate_file(
         Prefix of what is written.
     chunk_size
         Cells that are called together; None chooses. It changes memory and speed, and no result.
+    log
+        A log of the run, ``.json``, also of one that fails: versions, options, seconds of each stage, cells per second,
+        the most memory that the process held up to then (bytes), notes, error. The log of a run before is replaced.
     report
         Told the name of each stage as it begins.
     **choices
@@ -73,12 +78,47 @@ def annotate_file(
     >>> import tamannot as tam
     >>> tam.annotate_file("sample.h5ad", "annotated.h5ad", tissue="brain")  # doctest: +SKIP
     """
-    source = Path(path)
-    targets = targets_of(out, table)
-    report = report or silent()
-    with reserved(targets, source=source, overwrite=overwrite), ExitStack() as stack:
+    asked = {"out": out, "table": table, "overwrite": overwrite, "key_added": key_added, "chunk_size": chunk_size}
+    options = asked | {"signatures": signature_digests(signatures), **choices}
+    record = RunRecord(Path(path), report or silent())
+    with logged(log, options, record.entry, overwrite=overwrite):
+        return annotate_recorded(
+            record,
+            out,
+            table=table,
+            signatures=signatures,
+            overwrite=overwrite,
+            key_added=key_added,
+            chunk_size=chunk_size,
+            choices=choices,
+        )
+
+
+def annotate_recorded(
+    record: RunRecord,
+    out: str | os.PathLike[str] | None,
+    *,
+    table: str | os.PathLike[str] | None,
+    signatures: Mapping[str, Signature] | None,
+    overwrite: bool,
+    key_added: str = "tam",
+    chunk_size: int | None,
+    choices: Mapping[str, Any],
+) -> FileSummary:
+    """Do what `annotate_file` does, and keep in the record what happens.
+
+    Raises
+    ------
+    TamannotError
+        As `annotate_file`.
+    """
+    source, report = record.source, record.report
+    with record.running(), ExitStack() as stack:
+        targets = targets_of(out, table)
+        stack.enter_context(reserved(targets, source=source, overwrite=overwrite))
         report("reading file")
         adata = stack.enter_context(open_file(source))
+        record.n_obs = adata.n_obs
         forget_run(adata, key_added, keep=_columns_asked(choices))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", TamannotWarning)  # the summary has them as notes
@@ -90,7 +130,9 @@ def annotate_file(
         job.write(adata, None, steps=STEPS)
         report("writing")
         write_targets(targets, source, adata, key_added, lambda: annotation_table(adata, key_added), tables)
-        return summarise(adata, source, key_added, tuple(map(str, targets.values())))
+        summary = summarise(adata, source, key_added, tuple(map(str, targets.values())))
+        record.outputs, record.notes = summary.outputs, summary.notes
+        return summary
 
 
 def _columns_asked(choices: Mapping[str, Any]) -> list[str | None]:

@@ -15,7 +15,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 import tamannot as tam
 from tamannot.models._heads import Anchors, amounts, train_head
 from tamannot.models._mixtures import fit_sigmoid, mix, threshold_for
-from tamannot.models._pool import FOLDS, Pool, at_most, choose_features, folds, lottery, to_expression
+from tamannot.models._pool import FOLDS, Pool, at_most, choose_features, folds, lottery, sample_folds, to_expression
 
 STATES = ["lipid_associated", "interferon_primed", "inflammatory", "immunoregulatory"]
 NAMES = [f"cell{i}" for i in range(3000)]
@@ -31,13 +31,13 @@ def test_the_lottery_depends_on_name_and_seed_alone():
 def test_who_is_drawn_says_nothing_of_the_fold():
     tickets = lottery(NAMES, 0)
     drawn = at_most(np.arange(3000), 300, tickets)
-    counts = np.bincount(folds(tickets, None)[drawn], minlength=FOLDS)
+    counts = np.bincount(folds(tickets, None, {})[drawn], minlength=FOLDS)
     assert counts.min() > 60
 
 
 def test_folds_keep_samples_together():
     sample = [f"s{i % 5}" for i in range(3000)]
-    fold = folds(lottery(NAMES, 0), sample)
+    fold = folds(lottery(NAMES, 0), sample, sample_folds(sample))
     assert all(len(set(fold[np.array(sample) == s])) == 1 for s in set(sample))
     assert set(fold) == set(range(FOLDS))
 

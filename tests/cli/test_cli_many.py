@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import active_children, get_context
+from pathlib import Path
+
+import anndata as ad
+import pytest
+
+from tamannot.stream import _worker
+from tamannot.stream._summary import FileSummary
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Variable names are not unique"),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="workers inherit what the test replaced by fork")
+
+
+@pytest.fixture
+def files(tmp_path, example_file) -> Path:
+    """A folder of inputs: two that are good, one between them that is damaged."""
+    for name in ("a", "c"):
+        shutil.copy(example_file, tmp_path / f"{name}.h5ad")
+    (tmp_path / "b.h5ad").write_text("damaged")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_each_file_is_annotated_on_its_own(run, files):
+    paths = [files / f"{name}.h5ad" for name in "abc"]
+    out, log = files / "made" / "D", files / "run.json"
+    given = ["--out-dir", out, "--jobs", 2, "--tissue", "brain", "--tables", "csv", "--chunk-size", 100]
+    code, said, err = run("annotate", *paths, *given, "--log", log)
+    assert code == 2
+    assert {p.name for p in out.iterdir()} == {"a.h5ad", "a.csv", "c.h5ad", "c.csv"}
+    for name in "ac":
+        assert (ad.read_h5ad(out / f"{name}.h5ad").obs["tam_compartment"] == "macrophage").sum() == 19
+    rows = [line.split() for line in said.splitlines()]
+    assert rows[0] == ["file", "cells", "macrophages", "origins", "states", "tissue", "seconds"]
+    assert [row[:5] for row in rows[1:3]] == [[str(files / f"{n}.h5ad"), "184", "19", "microglia", "15,"] for n in "ac"]
+    assert rows[3][:4] == ["2", "of", "3", "files"]
+    assert err.splitlines()[0].startswith(f"tamannot: {files / 'b.h5ad'}: not an HDF5 file")
+    assert err.splitlines()[1:] == ["tamannot: 1 of 3 files failed; the others are written."]
+
+    found = json.loads(log.read_text())
+    assert found["n_obs"] == 368
+    assert found["options"]["jobs"] == 2
+    by_name = {Path(entry["input"]).stem: entry for entry in found["files"]}
+    assert by_name["a"]["outputs"] == [str(out / "a.h5ad"), str(out / "a.csv")]
+    assert by_name["c"]["stages"]["calling"] >= 0
+    assert by_name["b"]["error"]["type"] == "InputFileError"
+    assert found["peak_memory_bytes"] == max(entry["peak_memory_bytes"] for entry in found["files"])
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["a.h5ad", "b.h5ad"], "Several inputs"),
+        (["a.h5ad", "--tables", "csv"], "need --out-dir"),
+        (["a.h5ad", "b.h5ad", "--out-dir", "D", "-o", "o.h5ad"], "--out names one file"),
+        (["a.h5ad", "--out-dir", "D", "--table", "t.csv"], "--tables csv or --tables parquet"),
+        (["x/a.h5ad", "y/a.h5ad", "--out-dir", "D"], "x/a.h5ad and y/a.h5ad would have one output"),
+        (["a.h5ad", "a.zarr", "--out-dir", "D"], "a.h5ad and a.zarr would have one output"),
+        (["a.h5ad", "b.h5ad", "--out-dir", "a.h5ad/D"], "this folder cannot be made: Not a directory"),
+    ],
+)
+def test_options_that_do_not_go_together(run, files, monkeypatch, args, message):
+    monkeypatch.chdir(files)
+    code, out, err = run("annotate", *args)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert {p.name for p in files.iterdir()} == {"a.h5ad", "b.h5ad", "c.h5ad"}
+
+
+@pytest.fixture
+def acting(monkeypatch):
+    """Have workers do something of ours, by the name of the file, instead of annotating."""
+    monkeypatch.setattr(_worker, "get_context", lambda _: get_context("fork"))
+    seen = FileSummary(
+        *(
+            "",
+            10,
+            5,
+            "X",
+            "counts",
+            "var_names",
+            "human",
+            "brain",
+            {"macrophage": 4},
+            {"unassigned": 1, "microglia": 3},
+        ),
+        *({}, {}, {}, {}, {}, "", ()),
+    )
+
+    def act(record, out, **options):
+        with record.running():
+            out.with_name(f".{out.name}.tamannot-part.h5ad").write_text("half")
+            record.n_obs = 10
+            match record.source.stem:
+                case "killed":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                case "bug":
+                    raise ZeroDivisionError("oh no")
+                case "slow":
+                    try:
+                        time.sleep(60)
+                    finally:
+                        out.with_name("cleaned").write_text(str(out.name))
+            record.report("calling", 10)
+            record.report.tick(10)
+            out.with_name(f".{out.name}.tamannot-part.h5ad").replace(out)
+            return seen
+
+    monkeypatch.setattr(_worker, "annotate_recorded", act)
+
+
+@needs_fork
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_process_that_is_killed_fails_its_file_only(run, acting, tmp_path, jobs):
+    names = ["one", "killed", "two", "three"]
+    given = [tmp_path / f"{name}.h5ad" for name in names]
+    code, out, err = run(
+        "annotate", *given, "--out-dir", tmp_path, "--jobs", jobs, "--json", "--log", tmp_path / "l.json"
+    )
+    found = json.loads(out)
+    assert code == 2
+    assert [Path(entry["path"]).stem for entry in found if entry["error"]] == ["killed"]
+    assert len(found) == 4
+    assert found[0]["n_macrophages"] == 4
+    assert "ended by signal 9. The system does this when memory runs out: fewer --jobs" in err
+    assert {p.name for p in tmp_path.iterdir()} == {"one.h5ad", "two.h5ad", "three.h5ad", "l.json"}
+    errors = [entry["error"] for entry in json.loads((tmp_path / "l.json").read_text())["files"]]
+    assert [e["type"] for e in errors if e] == ["ChildProcessError"]
+    assert not active_children()
+
+
+@needs_fork
+def test_a_bug_in_one_file_is_exit_1_with_its_traceback(run, acting, tmp_path):
+    code, out, err = run("annotate", tmp_path / "bug.h5ad", tmp_path / "one.h5ad", "--out-dir", tmp_path / "D", "-q")
+    assert (code, out) == (1, "")
+    assert "Traceback" in err
+    assert f"tamannot: {tmp_path / 'bug.h5ad'}: a bug: ZeroDivisionError: oh no" in err
+    assert (tmp_path / "D" / "one.h5ad").exists()
+
+
+@needs_fork
+def test_all_failed(run, tmp_path, acting):
+    code, out, err = run("annotate", tmp_path / "killed.h5ad", tmp_path / "bug.h5ad", "--out-dir", tmp_path / "D")
+    assert (code, out) == (1, "")
+    assert err.endswith("tamannot: 2 of 2 files failed.\n")
+
+
+@needs_fork
+def test_all_well_is_exit_0_and_one_file_may_have_a_folder_too(run, acting, tmp_path):
+    code, out, err = run("annotate", tmp_path / "one.zarr", "--out-dir", tmp_path / "D")
+    assert (code, err) == (0, "")
+    assert "microglia 3, unassigned 1" in out
+    assert [p.name for p in (tmp_path / "D").iterdir()] == ["one.zarr"]
+
+
+@needs_fork
+def test_an_interruption_ends_all_and_lets_them_clean_up(run, acting, tmp_path, monkeypatch):
+    from tamannot.stream import _many
+
+    def interrupted(*_: object, **__: object) -> list:
+        while not (tmp_path / ".slow.h5ad.tamannot-part.h5ad").exists():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_many, "wait", interrupted)
+    code, out, _ = run("annotate", tmp_path / "slow.h5ad", "--out-dir", tmp_path, "--log", tmp_path / "log.json")
+    assert code != 0
+    assert out == ""
+    assert {p.name for p in tmp_path.iterdir()} == {"cleaned", "log.json"}
+    assert json.loads((tmp_path / "log.json").read_text())["error"]["type"] == "KeyboardInterrupt"
+    assert not active_children()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_command(files, number):
+    names = [str(files / f"{name}.h5ad") for name in "ac"]
+    command = [sys.executable, "-m", "tamannot", "annotate", *names, "--out-dir", str(files / "D"), "-j", "2"]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    while not list(files.glob("D/.*tamannot-lock")):
+        time.sleep(0.01)
+        assert process.poll() is None
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    until = time.monotonic() + 60
+    while _alive(process.pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _alive(process.pid)
+    assert not list((files / "D").iterdir())
+
+
+def _alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
