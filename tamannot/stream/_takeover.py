@@ -119,7 +119,9 @@ def mark(node: Node, kind: str, version: str) -> None:
 
 def copy_attributes(old: Node, new: Node) -> None:
     """Copy what is noted at a group."""
-    for name, value in old.attrs.items():
+    # All are read first: h5py keeps its lock between two items, and a thread of zarr's that frees an object of h5py's
+    # would wait for it for ever.
+    for name, value in list(old.attrs.items()):
         new.attrs[name] = value
 
 

@@ -28,15 +28,16 @@ def log_of(matrix, function=to_log):
 
 def sums_of(matrix, function=weighted_sums):
     packed, out = pack_arms(COLUMNS, [WEIGHTS], 12), np.full((9, 3), np.nan, np.float32)
-    lists = (packed.gene_ptr, packed.arm_of, packed.weight_of[0])
-    function(matrix.data, matrix.indices, matrix.indptr, *lists, np.array([0.0, 2.5, -1.0]), out)
+    lists = (packed.used, packed.gene_ptr, packed.arm_of, packed.weight_of[0])
+    function(matrix.data, matrix.indices, matrix.indptr, 0.0, *lists, np.array([0.0, 2.5, -1.0]), out)
     return out
 
 
 def gene_sums_of(matrix, function=add_gene_sums):
-    total, squares = np.ones(12), np.zeros(12)
-    function(matrix.data, matrix.indices, total, squares)
-    return total, squares
+    sums = np.stack([np.ones(12), np.zeros(12)], axis=1)
+    for first, last in ((0, 5), (5, 12)):  # as threads share the genes
+        function(matrix.data, matrix.indices, matrix.indptr, 0.0, first, last, sums)
+    return sums.T
 
 
 def test_logarithms_are_those_of_ten_thousand_a_cell(matrix):
@@ -68,9 +69,23 @@ def test_gene_sums_are_added_row_by_row():
     by_row = [0.0, 0.0, 0.0]
     for row in dense:
         by_row = [s + v for s, v in zip(by_row, row, strict=True)]
-    matrix, total = sp.csr_matrix(dense), np.zeros(3)
-    add_gene_sums(matrix.data, matrix.indices, total, np.zeros(3))
-    assert total.tolist() == by_row
+    matrix, sums = sp.csr_matrix(dense), np.zeros((3, 2))
+    add_gene_sums(matrix.data, matrix.indices, matrix.indptr, 0.0, 0, 3, sums)
+    assert sums[:, 0].tolist() == by_row
+
+
+@pytest.mark.parametrize("number", [1.0, 0.3])
+def test_sums_of_counts_are_those_of_their_logarithms(matrix, number):
+    """Small whole counts have a table of their logarithms, others not."""
+    counts = sp.csr_matrix(matrix * number)
+    logs = sp.csr_matrix((log_of(counts), counts.indices, counts.indptr), shape=counts.shape)
+    packed, out = pack_arms(COLUMNS, [WEIGHTS], 12), np.full((9, 3), np.nan)
+    lists = (packed.used, packed.gene_ptr, packed.arm_of, packed.weight_of[0], np.zeros(3))
+    weighted_sums(counts.data, counts.indices, counts.indptr, 1e4, *lists, out)
+    np.testing.assert_allclose(out, np.stack([logs[:, c] @ w for c, w in zip(COLUMNS, WEIGHTS, strict=True)], axis=1))
+    sums = np.zeros((12, 2))
+    add_gene_sums(counts.data, counts.indices, counts.indptr, 1e4, 0, 12, sums)
+    np.testing.assert_allclose(sums[:, 0], logs.toarray().sum(axis=0))
 
 
 @pytest.mark.parametrize(("call", "kernel"), [(sums_of, weighted_sums), (gene_sums_of, add_gene_sums)])
