@@ -144,4 +144,5 @@ class Collector:
 
 
 def _categorical(codes: Array, names: Sequence[str]) -> pd.Categorical:
-    return pd.Categorical.from_codes(codes, categories=pd.Index(list(names), dtype=object))
+    text: Any = pd.Index(list(names))  # of whatever type pandas has for text
+    return pd.Categorical.from_codes(codes, categories=text)
