@@ -89,6 +89,32 @@ def write_vote_record(adata: AnnData, key: str, record: Mapping[str, Any]) -> No
     write_provenance(adata, key, {**adata.uns.get(UNS, {}).get(key, {}), _VOTE: dict(record)})
 
 
+def write_analysis(adata: AnnData, key: str, name: str, record: Mapping[str, Any]) -> None:
+    """Write the result of an analysis beside the run it was made from; annotating again removes it.
+
+    Raises
+    ------
+    ResultNotFoundError
+        There is no such run.
+    """
+    write_provenance(adata, key, {**read_provenance(adata, key), name: dict(record)})
+
+
+def read_analysis(adata: AnnData, key: str, name: str, *, call: str) -> dict[str, Any]:
+    """Return the result of an analysis.
+
+    Raises
+    ------
+    ResultNotFoundError
+        There is no such run, or it has not been analysed so.
+    """
+    run = read_provenance(adata, key)
+    if name not in run:
+        msg = f"No '{name}' among the results under the key '{key}'. Run tamannot.{call} first."
+        raise ResultNotFoundError(msg)
+    return dict(run[name])
+
+
 def write_colors(adata: AnnData, key: str, colors: Mapping[str, Sequence[str]]) -> None:
     """Write the colours of categorical columns where scanpy looks for them."""
     with _on_views():
@@ -144,6 +170,20 @@ def read_obs(adata: AnnData, key: str, names: Sequence[str]) -> pd.DataFrame:
         msg = f"No '{slot(key, names[0])}' in obs. Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
     return pd.DataFrame(adata.obs[have])
+
+
+def obs_column(adata: AnnData, name: str) -> pd.Series:
+    """Return a column of ``obs``.
+
+    Raises
+    ------
+    ParameterError
+        There is none of that name.
+    """
+    if name not in adata.obs:
+        msg = f"No column '{name}' in obs. There are: {', '.join(map(str, adata.obs.columns)) or 'none'}."
+        raise ParameterError(msg)
+    return pd.Series(adata.obs[name])
 
 
 def read_provenance(adata: AnnData, key: str) -> dict[str, Any]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-import tamannot._adata as slots
 from tamannot.errors import ParameterError
 from tamannot.get import contributions
-from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS
+from tamannot.pl._style import colors_of, new_axes, pretty
 
 _AXES = ("compartment", "origin", "state")
 # Okabe & Ito's, for labels without a colour of their own.
@@ -70,17 +68,18 @@ def evidence(
     labels = [str(label) for label in pd.unique(table["label"])[:2]]
     table = table[table["label"].isin(labels)]
     bars = _bars(table, labels, n)
-    ax = ax if ax is not None else _new_axes(len(bars))
+    ax = ax if ax is not None else new_axes(6, 2.0 + 0.32 * max(len(bars), 2))
     called = table.attrs["called"]
+    colors = colors_of(adata, key, axis)
     for i, label in enumerate(labels):
-        name = f"{_pretty(label)}{' (called)' if label == called else ''}: {of} {_total(table, label):.2f}"
+        name = f"{pretty(label)}{' (called)' if label == called else ''}: {of} {_total(table, label):.2f}"
         place = np.arange(len(bars)) + (i - 0.5) * _HEIGHT
-        color = _color(adata, key, axis, label, _PLAIN[i])
+        color = colors.get(label, _PLAIN[i])
         # hatched, so that the two are told apart without colours
         hatch = "////" if i else None
         ax.barh(place, bars[label], _HEIGHT, color=color, label=name, hatch=hatch, edgecolor="black", linewidth=0.4)
     _dress(ax, [_marked(gene, table, of) for gene in bars.index], _UNITS[of])
-    title = f"{table.attrs['cell']}\n{axis}: {_pretty(called or 'not called')}"
+    title = f"{table.attrs['cell']}\n{axis}: {pretty(called or 'not called')}"
     ax.set_title(title, loc="left", fontsize="medium", pad=8 + 15 * len(labels))
     return ax
 
@@ -111,19 +110,3 @@ def _total(table: pd.DataFrame, label: str) -> float:
 def _marked(gene: str, table: pd.DataFrame, of: str) -> str:
     star = of == "amount" and table.loc[table["gene"] == gene, "in_signature"].any()
     return f"{gene} *" if star else gene
-
-
-def _color(adata: AnnData, key: str, axis: str, label: str, plain: str) -> str:
-    colors = (STATE_COLORS | ORIGIN_COLORS).get(label, plain)
-    own = slots.read_colors(adata, key, axis)
-    names = list(adata.obs[slots.slot(key, axis)].cat.categories) if own else []
-    return dict(zip(names, own, strict=False)).get(label, colors)
-
-
-def _new_axes(n_genes: int) -> Axes:
-    _, ax = plt.subplots(figsize=(6, 2.0 + 0.32 * max(n_genes, 2)), layout="constrained")
-    return ax
-
-
-def _pretty(name: str) -> str:
-    return name.replace("_", " ")

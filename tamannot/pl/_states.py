@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 
 import tamannot._adata as slots
-from tamannot.errors import ParameterError
-from tamannot.tl._write import STATE_COLORS
+from tamannot.pl._style import colors_of, new_axes, pretty
 
 _NOT = "not_macrophage"
 
@@ -41,14 +39,14 @@ def states(adata: AnnData, *, groupby: str | None = None, key: str = "tam", ax: 
         The object is not annotated.
     """
     counts = _counts(adata, groupby, key)
-    colors = _colors(adata, key)
-    ax = ax if ax is not None else _new_axes(len(counts))
+    colors = colors_of(adata, key, "state")
+    ax = ax if ax is not None else new_axes(8, 1.2 + 0.5 * len(counts))
     shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
     left = pd.Series(0.0, index=shares.index)
-    names = [_pretty(g) for g in shares.index]
+    names = [pretty(g) for g in shares.index]
     for state in shares.columns:
         ax.barh(
-            names, shares[state], left=left, color=colors[state], label=_pretty(state), edgecolor="white", height=0.7
+            names, shares[state], left=left, color=colors[state], label=pretty(state), edgecolor="white", height=0.7
         )
         left += shares[state]
     for place, total in enumerate(counts.sum(axis=1)):
@@ -63,25 +61,8 @@ def states(adata: AnnData, *, groupby: str | None = None, key: str = "tam", ax: 
 def _counts(adata: AnnData, groupby: str | None, key: str) -> pd.DataFrame:
     column = groupby or slots.slot(key, "origin")
     table = slots.read_obs(adata, key, ("state",))
-    if column not in adata.obs:
-        msg = f"No column '{column}' in obs. There are: {', '.join(map(str, adata.obs.columns))}."
-        raise ParameterError(msg)
     state = table[slots.slot(key, "state")]
     here = (state != _NOT).to_numpy()
-    counts = pd.crosstab(adata.obs[column].astype(str)[here], state.astype(str)[here])
+    counts = pd.crosstab(slots.obs_column(adata, column).astype(str)[here], state.astype(str)[here])
     order = [s for s in state.cat.categories if s in counts.columns]
     return counts[order] if len(counts) else pd.DataFrame({"unassigned": [0]}, index=["no macrophages"])
-
-
-def _colors(adata: AnnData, key: str) -> dict[str, str]:
-    categories = slots.read_obs(adata, key, ("state",)).iloc[:, 0].cat.categories
-    return STATE_COLORS | dict(zip(categories, slots.read_colors(adata, key, "state"), strict=False))
-
-
-def _new_axes(n_bars: int) -> Axes:
-    _, ax = plt.subplots(figsize=(8, 1.2 + 0.5 * n_bars), layout="constrained")
-    return ax
-
-
-def _pretty(name: str) -> str:
-    return name.replace("_", " ")

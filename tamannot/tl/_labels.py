@@ -136,7 +136,7 @@ def _check(target_accuracy: float, n_genes: int) -> None:
 def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[str | None]:
     """Return the label of each cell, None for those without."""
     if isinstance(labels, str):
-        given = _column(adata, labels)
+        given = slots.obs_column(adata, labels)
     elif isinstance(labels, pd.Series) and labels.index.equals(adata.obs_names):
         given = labels
     elif isinstance(labels, pd.Series) and labels.index.is_unique and set(adata.obs_names) <= set(labels.index):
@@ -156,14 +156,7 @@ def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[
 
 
 def _samples(adata: AnnData, sample_key: str | None) -> list[str] | None:
-    return None if sample_key is None else _column(adata, sample_key).astype(str).tolist()
-
-
-def _column(adata: AnnData, name: str) -> pd.Series:
-    if name not in adata.obs:
-        msg = f"No column '{name}' in obs. There are: {', '.join(map(str, adata.obs.columns)) or 'none'}."
-        raise ParameterError(msg)
-    return pd.Series(adata.obs[name])
+    return None if sample_key is None else slots.obs_column(adata, sample_key).astype(str).tolist()
 
 
 def _unpack(adata: AnnData, layer: str | None, gene_symbols: str | None, species: SpeciesChoice) -> Unpacked:

@@ -179,21 +179,15 @@ def check_choices(adata: AnnData, choices: Mapping[str, Any]) -> None:
         msg = f"target_accuracy is between 0 and 1, not {choices['target_accuracy']}."
         raise ParameterError(msg)
     sample_key = choices.get("sample_key")
-    if sample_key is not None and sample_key not in adata.obs:
-        raise ParameterError(_no_column(adata, sample_key))
+    if sample_key is not None:
+        slots.obs_column(adata, sample_key)
 
 
 def _given(adata: AnnData, key: CompartmentKey | None) -> tuple[list[str] | None, Mapping[str, str] | None]:
     if key is None:
         return None, None
     column, mapping = (key, None) if isinstance(key, str) else key
-    if column not in adata.obs:
-        raise ParameterError(_no_column(adata, column))
-    return adata.obs[column].astype(str).tolist(), mapping
-
-
-def _no_column(adata: AnnData, name: str) -> str:
-    return f"No column '{name}' in obs. There are: {', '.join(map(str, adata.obs.columns)) or 'none'}."
+    return slots.obs_column(adata, column).astype(str).tolist(), mapping
 
 
 def _notes(data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str, Any]) -> list[str]:

@@ -112,10 +112,7 @@ def vote(
 
 
 def _in_groups(adata: AnnData, groupby: str, min_share: float) -> tuple[Poll, dict[str, Any]]:
-    if groupby not in adata.obs:
-        msg = f"No column '{groupby}' in obs. There are: {', '.join(map(str, adata.obs.columns))}."
-        raise ParameterError(msg)
-    group, _ = pd.factorize(adata.obs[groupby])
+    group, _ = pd.factorize(slots.obs_column(adata, groupby))
     return lambda codes: vote_in_groups(codes, group, min_share=min_share), {"groupby": groupby}
 
 

@@ -1,0 +1,1 @@
+"""Statistics on arrays of samples: the sample is the unit, never the cell."""
