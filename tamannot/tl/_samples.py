@@ -57,14 +57,11 @@ def samples_of(adata: AnnData, sample_key: str) -> Samples:
         No such column, or it names no sample.
     """
     column = slots.obs_column(adata, sample_key)
-    known = column.notna().to_numpy()
-    text = column.astype(str).to_numpy()
-    names = tuple(sorted(set(text[known])))
-    if not names:
+    codes, names = pd.factorize(column.astype(str).where(column.notna()), sort=True)
+    if not len(names):
         msg = f"obs['{sample_key}'] names no sample."
         raise ParameterError(msg)
-    codes = np.searchsorted(np.array(names), text)
-    return Samples(names, np.where(known, codes, -1))
+    return Samples(tuple(map(str, names)), codes)
 
 
 def table_of_samples(adata: AnnData, samples: Samples, columns: Sequence[str]) -> pd.DataFrame:
@@ -77,13 +74,15 @@ def table_of_samples(adata: AnnData, samples: Samples, columns: Sequence[str]) -
     """
     table = pd.DataFrame(index=pd.Index(samples.names, name="sample"))
     for name in columns:
-        found = pd.Series(slots.obs_column(adata, name).to_numpy()).groupby(samples.codes)
-        varied = [samples.names[i] for i, n in found.nunique(dropna=False).items() if i >= 0 and n > 1]
+        # As objects: whatever the column was, a missing value counts as one.
+        known = samples.codes >= 0
+        found = pd.Series(slots.obs_column(adata, name).to_numpy(dtype=object)[known]).groupby(samples.codes[known])
+        varied = [samples.names[i] for i in np.flatnonzero(found.nunique(dropna=False).to_numpy() > 1)]
         if varied:
             msg = (
                 f"obs['{name}'] has more than one value in sample '{varied[0]}'. The sample is the unit of comparison: "
                 "give a column with one value a sample, or a sample_key that tells these cells apart."
             )
             raise ParameterError(msg)
-        table[name] = found.first().drop(-1, errors="ignore").to_numpy()
+        table[name] = found.first().infer_objects().to_numpy()
     return table
