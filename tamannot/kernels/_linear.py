@@ -133,15 +133,19 @@ def fold_sums(
     out, norm
         Output, shapes ``(n_cells, n_heads)`` and ``(n_cells,)``.
     """
+    longest = longest_row(indptr)
+    member, feature = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)
     for i in range(indptr.size - 1):
         mine, sums, squares = weights[fold[i]], out[i], 0.0
         sums[:] = 0.0
+        n = 0  # not every gene is a feature; to find those that are first needs no branch
         for j in range(indptr[i], indptr[i + 1]):
-            f = place[indices[j]]
-            if f >= 0:
-                v = values[j]
-                squares += v * v
-                row = mine[f]
-                for h in range(sums.size):
-                    sums[h] += row[h] * v
+            f = place[np.uint32(indices[j])]
+            member[n], feature[n] = j, f
+            n += f >= 0
+        for k in range(n):
+            v, row = values[member[k]], mine[feature[k]]
+            squares += v * v
+            for h in range(sums.size):
+                sums[h] += row[h] * v
         norm[i] = np.sqrt(squares)
