@@ -127,12 +127,13 @@ def _draw_cells(
     for cells, above in ((drawn[~inside], 1), (drawn[inside], 2)):  # macrophages above all others
         x, y = places[cells].T
         ax.scatter(x, y, c=of_label[labels.codes[cells]], zorder=above, **style)
+    some = f"\n{drawn.size:,} of {labels.codes.size:,} cells drawn" if drawn.size < labels.codes.size else ""
     name = where.removeprefix("X_").replace("_", " ").upper()
     ax.set(xticks=[], yticks=[], xlabel=f"{name} 1", ylabel=f"{name} 2")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(
         handles=[_dot(text, colors.get(name, colors[UNASSIGNED])) for name, text in _counted(labels)],
-        title=f"{axis} of macrophages",
+        title=f"{axis} of macrophages{some}",
         alignment="left",
         **_BESIDE,
     )

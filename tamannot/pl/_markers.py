@@ -139,20 +139,14 @@ def _chosen(kept: Kept, found: ByLabel, labels: Labels, groupby: str, n: int, *,
         raise ParameterError(msg)
     every = np.arange(kept.matrix.n_vars)
     outside = every[~np.isin(every, np.concatenate([kept.columns(s) for s in signatures]))] if signatures else every
-    names, out, taken = np.array(kept.names(every), dtype=object), [], set[int]()
+    names, out = np.array(kept.names(every), dtype=str), list[_Column]()
     for i, label in enumerate(labels.names):
-        if found.n[i] < _FEWEST_CELLS or label == NOT_MACROPHAGE or (on_axis and label not in on_axis):
-            continue
-        if in_signature and label not in signatures:
-            continue
-        among = kept.columns(label) if in_signature else outside
-        apart = found.apart(i)[among]
-        order = among[np.lexsort((names[among].astype(str), -apart))]
-        best = [c for c in order.tolist() if c not in taken and found.mean[i, c] > 0][:n]
-        # what is not above the others is no marker
-        best = [c for c in best if apart[np.flatnonzero(among == c)[0]] > 0]
-        taken.update(best)
-        out += [_Column(label, c) for c in best]
+        is_asked_for = label in signatures if on_axis or in_signature else label != NOT_MACROPHAGE
+        if is_asked_for and _FEWEST_CELLS <= found.n[i] < found.n.sum():
+            among = np.setdiff1d(kept.columns(label) if in_signature else outside, [c.column for c in out])
+            apart = found.apart(i)[among]
+            best = np.lexsort((names[among], -apart))[:n]  # ties by name, so that no order of genes shows
+            out += [_Column(label, int(among[b])) for b in best if apart[b] > 0]
     return out
 
 

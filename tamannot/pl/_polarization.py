@@ -25,6 +25,8 @@ Array = NDArray[Any]
 # More cells than these are drawn as hexagons: points would hide each other.
 _POINTS = 5_000
 _HEXAGONS = 50
+# Of more transitional cells some are drawn: all would hide the others.
+_TRANSITIONAL = 1_000
 _CUT = 0.01
 # Fewer macrophages do not give a sample a mean to rely on.
 _ENOUGH, _NAMED = 30, 15
@@ -70,7 +72,7 @@ def polarization(
         The ``key_added`` of the run.
     rng
         Seed or generator of the order of points, and of the choice of ``transitional`` cells where there are more
-        than 200,000.
+        than 1,000.
     ax
         Where to draw; None makes a figure.
 
@@ -162,16 +164,25 @@ def _draw_cells(ax: Axes, pair: _Pair, both: Array, color: str, rng: int | np.ra
         for line in (ax.axhline, ax.axvline):
             line(0, color="0.3", linewidth=0.6, linestyle=":")
     if both.any():
-        some = some_of(np.where(both, 0, -1), 1, MAX_POINTS, rng)
-        size, label = max(point_size(some.size), 4.0), f"transitional ({both.sum():,})"
-        edge = {"edgecolors": "black", "linewidths": 0.5} if some.size <= _POINTS else {"linewidths": 0}
-        ax.scatter(pair.x[some], pair.y[some], s=size, color=color, label=label, zorder=3, rasterized=True, **edge)
-        ax.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="none", fontsize="small")
+        some = some_of(np.where(both, 0, -1), 1, _TRANSITIONAL, rng)
+        drawn = f"{some.size:,} of " if some.size < both.sum() else ""
+        ax.scatter(
+            pair.x[some],
+            pair.y[some],
+            s=12,
+            color=color,
+            edgecolors="black",
+            linewidths=0.5,
+            label=f"transitional ({drawn}{both.sum():,})",
+            zorder=3,
+            rasterized=True,
+        )
+        ax.legend(loc="best", framealpha=0.9, edgecolor="none", fontsize="small")
 
 
 def _draw_hexagons(ax: Axes, pair: _Pair) -> None:
     drawn = ax.hexbin(
-        pair.x, pair.y, gridsize=_HEXAGONS, bins="log", mincnt=1, cmap="cividis_r", linewidths=0.1, rasterized=True
+        pair.x, pair.y, gridsize=_HEXAGONS, bins="log", mincnt=1, cmap="Blues", linewidths=0.1, rasterized=True
     )
     bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.6)
     bar.set_label("macrophages", fontsize="small")
