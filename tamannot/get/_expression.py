@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tamannot._adata import RunMatrix
 from tamannot.errors import ParameterError
 from tamannot.genes import GeneIndex
+from tamannot.kernels._linear import add_label_sums
 from tamannot.pipeline import expressed
 
 Array = NDArray[Any]
@@ -64,15 +65,12 @@ def by_label(matrix: RunMatrix, codes: Array, n_labels: int) -> ByLabel:
     MatrixError
         The matrix has values now that it had not.
     """
-    n, size = np.bincount(codes[codes >= 0], minlength=n_labels), n_labels * matrix.n_vars
-    sums = np.zeros((3, size))
+    n = np.bincount(codes[codes >= 0], minlength=n_labels)
+    sums = np.zeros((n_labels, matrix.n_vars, 3))
     for block, rows in matrix.blocks(codes >= 0):
-        values = expressed(block, matrix.kind)
-        place = np.repeat(codes[rows], np.diff(block.indptr)) * matrix.n_vars + block.indices
-        for i, of_values in enumerate((values > 0, values, values**2)):
-            sums[i] += np.bincount(place, weights=of_values, minlength=size)
-    shares = sums.reshape(3, n_labels, matrix.n_vars) / np.maximum(n, 1)[:, None]
-    return ByLabel(n, *shares)
+        add_label_sums(expressed(block, matrix.kind), block.indices, block.indptr, codes[rows], sums)
+    sums /= np.maximum(n, 1)[:, None, None]
+    return ByLabel(n, *np.moveaxis(sums, 2, 0))
 
 
 def of_cells(matrix: RunMatrix, chosen: Array, columns: Sequence[int]) -> Array:
@@ -95,10 +93,10 @@ def of_cells(matrix: RunMatrix, chosen: Array, columns: Sequence[int]) -> Array:
     out, row = np.zeros((int(chosen.sum()), len(columns))), 0
     for block, rows in matrix.blocks(chosen):
         values = expressed(block, matrix.kind)
-        cell = row + np.repeat(np.arange(rows.size), np.diff(block.indptr))
         for i, column in enumerate(columns):
-            here = block.indices == column
-            out[cell[here], i] = values[here]
+            here = np.flatnonzero(block.indices == column)
+            cell = np.searchsorted(block.indptr, here, side="right") - 1
+            out[row + cell, i] = values[here]
         row += rows.size
     return out
 

@@ -51,6 +51,14 @@ def test_by_default_genes_are_in_no_signature_of_the_axis_and_lead_in_their_labe
         assert (scaled[labels.index(head), 3 * i : 3 * i + 3] > 0.9).all()
 
 
+def test_they_are_the_genes_that_the_simulation_raised(learned):
+    ax = tam.pl.markers(learned, n=3)
+    for i, head in enumerate(heads(ax)):
+        raised = set(learned.uns["truth"]["own_genes"].get(head.replace(" ", "_"), ()))
+        assert not raised or len(raised & set(genes(ax)[3 * i : 3 * i + 3])) >= 2
+    assert len(heads(ax)) >= 3
+
+
 def test_genes_are_those_that_are_most_deviations_above_the_others(learned):
     ax = tam.pl.markers(learned, genes=None, n=2)
     label = heads(ax)[0].replace(" ", "_")
