@@ -67,6 +67,20 @@ def add_gene_sums(
 
 
 @njit
+def add_label_sums(values: Array, indices: Array, indptr: Array, label_of: Array, sums: Array) -> None:
+    """Add to ``sums[label, gene]`` how many rows have a value above 0, those values, and their squares."""
+    for i in range(indptr.size - 1):
+        of_label = sums[label_of[i]]
+        for j in range(indptr[i], indptr[i + 1]):
+            v = values[j]
+            if v > 0.0:
+                gene = indices[j]
+                of_label[gene, 0] += 1.0
+                of_label[gene, 1] += v
+                of_label[gene, 2] += v * v
+
+
+@njit
 def weighted_sums(
     values: Array,
     indices: Array,

@@ -1,7 +1,23 @@
 """``tam.pl``: pictures of results. Nothing here writes into the data or to disk."""
 
+from tamannot.pl._coverage import coverage
 from tamannot.pl._evidence import evidence
+from tamannot.pl._markers import markers
+from tamannot.pl._origins import origins
+from tamannot.pl._polarization import polarization
 from tamannot.pl._reliability import reliability
+from tamannot.pl._scores import scores
+from tamannot.pl._state_by_origin import state_by_origin
 from tamannot.pl._states import states
 
-__all__ = ["evidence", "reliability", "states"]
+__all__ = [
+    "coverage",
+    "evidence",
+    "markers",
+    "origins",
+    "polarization",
+    "reliability",
+    "scores",
+    "state_by_origin",
+    "states",
+]

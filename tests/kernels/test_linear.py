@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from tamannot.kernels._linear import add_gene_sums, to_log, weighted_sums
+from tamannot.kernels._linear import add_gene_sums, add_label_sums, to_log, weighted_sums
 from tamannot.kernels._pack import pack_arms
 
 COLUMNS = [np.array([3, 0, 7]), np.array([], np.int64), np.array([7, 11, 7])]
@@ -38,6 +38,16 @@ def gene_sums_of(matrix, function=add_gene_sums):
     for first, last in ((0, 5), (5, 12)):  # as threads share the genes
         function(matrix.data, matrix.indices, matrix.indptr, 0.0, first, last, sums)
     return sums.T
+
+
+LABELS = np.array([0, 2, 2, 0, 2, 0, 0, 2, 2])
+
+
+def label_sums_of(matrix, function=add_label_sums):
+    sums = np.zeros((3, 12, 3))
+    sums[1] = 7  # of no row
+    function(matrix.data, matrix.indices, matrix.indptr, LABELS, sums)
+    return sums
 
 
 def test_logarithms_are_those_of_ten_thousand_a_cell(matrix):
@@ -88,7 +98,19 @@ def test_sums_of_counts_are_those_of_their_logarithms(matrix, number):
     np.testing.assert_allclose(sums[:, 0], logs.toarray().sum(axis=0))
 
 
-@pytest.mark.parametrize(("call", "kernel"), [(sums_of, weighted_sums), (gene_sums_of, add_gene_sums)])
+def test_label_sums_are_detected_cells_values_and_squares(matrix):
+    matrix.data[:3] = 0  # stored zeros are not detected
+    sums, dense = label_sums_of(matrix), matrix.toarray()
+    for label in (0, 2):
+        rows = dense[label == LABELS]
+        np.testing.assert_allclose(sums[label].T, [(rows > 0).sum(axis=0), rows.sum(axis=0), (rows**2).sum(axis=0)])
+    assert (sums[1] == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "kernel"),
+    [(sums_of, weighted_sums), (gene_sums_of, add_gene_sums), (label_sums_of, add_label_sums)],
+)
 def test_compiled_equals_plain_python(matrix, call, kernel):
     compiled, plain = call(matrix), call(matrix, kernel.py_func)
     assert np.asarray(compiled).tobytes() == np.asarray(plain).tobytes()

@@ -1,0 +1,104 @@
+"""Many cells as points: which of them, how large, and where an embedding has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from tamannot.errors import ParameterError
+
+Array = NDArray[Any]
+
+MAX_POINTS = 200_000
+# What is looked for, in this order: what shows groups best comes first.
+EMBEDDINGS = (
+    "X_umap",
+    "X_tsne",
+    "X_phate",
+    "X_draw_graph_fa",
+    "X_draw_graph_fr",
+    "X_mde",
+    "X_diffmap",
+    "X_pca",
+)
+_FEWEST = 100
+# Points of a label that may be rare: this part of all is dealt out evenly, the rest in proportion.
+_EVENLY = 0.1
+_INK, _SMALLEST, _LARGEST = 60_000.0, 0.4, 26.0
+
+
+def embedding_of(adata: AnnData, basis: str | None) -> str | None:
+    """Return the key of ``obsm`` that has the embedding; None where none is asked for and none is found.
+
+    Raises
+    ------
+    ParameterError
+        There is none of that name, or it has fewer than two columns.
+    """
+    names = EMBEDDINGS if basis is None else (basis, f"X_{basis}")
+    found = next((name for name in names if name in adata.obsm), None)
+    if basis is None:
+        return found if found is not None and _is_plane(adata, found) else None
+    if found is None:
+        msg = f"No embedding '{basis}' in obsm. There are: {', '.join(map(str, adata.obsm)) or 'none'}."
+        raise ParameterError(msg)
+    if not _is_plane(adata, found):
+        msg = f"obsm['{found}'] has fewer than two columns; it is no embedding to draw."
+        raise ParameterError(msg)
+    return found
+
+
+def _is_plane(adata: AnnData, name: str) -> bool:
+    shape = adata.obsm[name].shape
+    return len(shape) == 2 and shape[1] > 1
+
+
+def places_in(adata: AnnData, name: str) -> Array:
+    """Return the first two coordinates of each cell."""
+    values = adata.obsm[name]
+    two = values.iloc[:, :2] if hasattr(values, "iloc") else values[:, :2]
+    return np.asarray(two, float)
+
+
+def some_of(codes: Array, n_labels: int, max_points: int, rng: int | np.random.Generator) -> Array:
+    """Return the rows of cells to draw, in random order: all, or at most ``max_points``.
+
+    A tenth of the points is dealt out evenly to the labels, so that rare ones are seen, the others in proportion.
+
+    Parameters
+    ----------
+    codes
+        Of each cell its label, 0 to ``n_labels - 1``; -1 for cells that are not drawn.
+    n_labels
+        Labels.
+    max_points
+        Most points.
+    rng
+        Seed or generator.
+
+    Raises
+    ------
+    ParameterError
+        ``max_points`` is below 100.
+    """
+    if max_points < _FEWEST:
+        msg = f"max_points is {max_points}; draw at least {_FEWEST}."
+        raise ParameterError(msg)
+    order = np.random.default_rng(rng).permutation(codes.size)
+    order = order[codes[order] >= 0]
+    if order.size <= max_points:
+        return order
+    share = np.bincount(codes[order], minlength=n_labels) / order.size
+    quota = ((1 - _EVENLY) * max_points * share + _EVENLY * max_points / n_labels).astype(np.int64)
+    kept = np.zeros(order.size, bool)
+    for label, most in enumerate(quota):
+        kept[np.flatnonzero(codes[order] == label)[:most]] = True
+    return order[kept]
+
+
+def point_size(n: int) -> float:
+    """Return the area of a point, in square points, where there are so many."""
+    return float(np.clip(_INK / max(n, 1), _SMALLEST, _LARGEST))

@@ -1,0 +1,192 @@
+"""How far signatures stand above their null."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from scipy import stats
+
+import tamannot._adata as slots
+from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.models import NOT_MACROPHAGE
+from tamannot.pl._labels import as_labels, labels_of
+from tamannot.pl._style import colors_of, new_axes, pretty
+
+Array = NDArray[Any]
+
+_PLAIN = "#0072b2"
+_CUT = 0.01
+_AT_LEAST = 4.0  # the picture shows z from -4 to 4 in any case
+_WIDTH = 0.25
+# Cells from which on every bin, every second, every fourth edge is used; the ends are whole numbers.
+_STEPS = ((200, 1), (50, 2), (0, 4))
+_TAIL = 0.001
+_HEIGHT = 0.85
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One distribution."""
+
+    name: str
+    z: Array
+    p: Array
+    color: str
+
+
+def scores(
+    adata: AnnData,
+    signatures: str | Sequence[str] | None = None,
+    *,
+    groupby: str | None = None,
+    only_macrophages: bool | None = None,
+    key: str = "tam",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the distribution of z of signatures over cells against the null.
+
+    Parameters
+    ----------
+    adata
+        An annotated object, or one scored with ``null="matched"``.
+    signatures
+        Ids of the tables; None draws the states, or all of a table without states.
+    groupby
+        Column of ``obs``, such as the sample or the called state: one distribution a group.
+    only_macrophages
+        Leave out other cells. None does so for an annotated object, unless a compartment is among the signatures.
+    key
+        The ``key_added`` of the run.
+    ax
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    The axes: one row a signature or group with the density of z, in bins of a quarter, wider for
+    fewer than 200 cells. The line in each row is the
+    standard normal distribution, which z follows, but for its skew, where a signature is no more than genes of the
+    same expression; the grey band is its central 98 %. At the right stands in which share of the cells p is below
+    0.01 (by chance in 1 %), of those that have a p: of too few detected genes nothing is said. A signature may stand
+    apart from its null as a whole: the null is competitive and takes genes for independent, so that those that go
+    together spread wider than the line. Cells are no replicates, and a share above 1 % alone is no program.
+
+    Raises
+    ------
+    ParameterError
+        No such signature or column.
+    ResultNotFoundError
+        There is no z: the object was scored without a null, or not at all. Or there is no cell to draw.
+    """
+    z, p = (slots.read_table(adata, key, kind) for kind in ("z", "p"))
+    axis_of = _axes(adata, key)
+    ids = _ids(list(map(str, z.columns)), axis_of, signatures)
+    here = _cells(adata, key, only_macrophages, any(axis_of.get(i) == "compartment" for i in ids))
+    if not here.any():
+        msg = "There are no cells to draw. only_macrophages=False takes all."
+        raise ResultNotFoundError(msg)
+    colors = colors_of(adata, key, "state") if slots.slot(key, "state") in adata.obs else {}
+    rows = [
+        _Row(name, z[i].to_numpy()[cells], p[i].to_numpy()[cells], colors.get(group or i, colors.get(i, _PLAIN)))
+        for i in ids
+        for group, cells in _groups(adata, groupby, here)
+        for name in [_name(i, group, several=len(ids) > 1)]
+    ]
+    ax = ax if ax is not None else new_axes(7.2, 1.1 + 0.42 * max(len(rows), 3))
+    _draw(ax, rows)
+    if groupby is not None and len(ids) == 1:
+        ax.set_ylabel(f"{pretty(ids[0])}, by {pretty(groupby)}")
+    return ax
+
+
+def _axes(adata: AnnData, key: str) -> dict[str, str]:
+    table = slots.read_provenance(adata, key)["signatures"]
+    return {str(i): str(a) for i, a in table["axis"].items()}
+
+
+def _ids(have: list[str], axis_of: dict[str, str], signatures: str | Sequence[str] | None) -> list[str]:
+    if signatures is None:
+        return [i for i in have if axis_of.get(i) == "state"] or have
+    ids = [signatures] if isinstance(signatures, str) else list(signatures)
+    if unknown := [i for i in ids if i not in have]:
+        msg = f"No signature {', '.join(map(repr, unknown))} in the table of z. There are: {', '.join(have)}."
+        raise ParameterError(msg)
+    if not ids:
+        msg = "signatures is empty; give one id at least, or None for the states."
+        raise ParameterError(msg)
+    return ids
+
+
+def _cells(adata: AnnData, key: str, only_macrophages: bool | None, about_all: bool) -> Array:
+    annotated = slots.slot(key, "state") in adata.obs
+    wanted = (annotated and not about_all) if only_macrophages is None else only_macrophages
+    return labels_of(adata, key, "state").is_macrophage if wanted else np.ones(adata.n_obs, bool)
+
+
+def _groups(adata: AnnData, groupby: str | None, here: Array) -> list[tuple[str | None, Array]]:
+    if groupby is None:
+        return [(None, here)]
+    groups = as_labels(slots.obs_column(adata, groupby))
+    cells = [(name, here & (groups.codes == i)) for i, name in enumerate(groups.names) if name != NOT_MACROPHAGE]
+    return [(name, some) for name, some in cells if some.any()]
+
+
+def _name(signature: str, group: str | None, *, several: bool) -> str:
+    if group is None:
+        return pretty(signature)
+    return f"{pretty(signature)}, {pretty(group)}" if several else pretty(group)
+
+
+def _draw(ax: Axes, rows: list[_Row]) -> None:
+    edges = _edges([row.z[np.isfinite(row.z)] for row in rows])
+    grid = np.linspace(-_AT_LEAST, _AT_LEAST, 161)
+    null, cut = stats.norm.pdf(grid), float(stats.norm.isf(_CUT))
+    ax.axvspan(-cut, cut, color="0.93", zorder=0, linewidth=0)
+    for place, row in enumerate(rows):
+        bins = _bins(row.z, edges)
+        density = _density(row.z, bins)
+        unit = _HEIGHT / max(float(density.max()), float(null.max()))
+        ax.stairs(place - unit * density, bins, baseline=place, fill=True, color=row.color, alpha=0.85, zorder=2)
+        label = "null: standard normal" if place == 0 else None
+        ax.plot(grid, place - unit * null, color="black", linewidth=0.9, zorder=3, label=label)
+        ax.axhline(place, color="0.6", linewidth=0.5, zorder=1)
+        ax.text(1.01, place, _share(row), transform=ax.get_yaxis_transform(), va="bottom", fontsize="small")
+    ax.set_yticks(range(len(rows)), [row.name for row in rows])
+    ax.set(xlim=(edges[0], edges[-1]), ylim=(len(rows) - 0.9, -1.05), xlabel="z against matched genes of the same cell")
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    ax.text(1.01, -1.05, f"p < {_CUT} in", transform=ax.get_yaxis_transform(), va="bottom", fontsize="small")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, fontsize="small", borderaxespad=0.1)
+
+
+def _edges(values: list[Array]) -> Array:
+    """Return bins that hold all rows but the last thousandth of either end, and the null."""
+    low, high = -_AT_LEAST, _AT_LEAST
+    for z in values:
+        if z.size:
+            ends = np.quantile(z, [_TAIL, 1 - _TAIL])
+            low, high = min(low, float(np.floor(ends[0]))), max(high, float(np.ceil(ends[1])))
+    return np.arange(low, high + _WIDTH / 2, _WIDTH)
+
+
+def _bins(z: Array, edges: Array) -> Array:
+    """Return wider bins for fewer cells: of twenty a fine histogram is a comb."""
+    every = next((step for fewest, step in _STEPS if z.size >= fewest))
+    return edges[::every]
+
+
+def _density(z: Array, bins: Array) -> Array:
+    known = z[np.isfinite(z)]
+    return np.asarray(np.histogram(known, bins)[0] / (max(known.size, 1) * (bins[1] - bins[0])))
+
+
+def _share(row: _Row) -> str:
+    known = np.isfinite(row.p)
+    if not known.any():
+        return f"no p ({row.z.size:,} cells)"
+    return f"{(row.p[known] < _CUT).mean():.1%} of {known.sum():,}"
