@@ -2,7 +2,8 @@
 
 from tamannot.get._contributions import contributions
 from tamannot.get._evidence import evidence
+from tamannot.get._ferroptosis import ferroptosis
 from tamannot.get._score_adata import score_adata
 from tamannot.get._tables import annotations, coverage, scores
 
-__all__ = ["annotations", "contributions", "coverage", "evidence", "score_adata", "scores"]
+__all__ = ["annotations", "contributions", "coverage", "evidence", "ferroptosis", "score_adata", "scores"]
