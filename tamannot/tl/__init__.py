@@ -1,6 +1,7 @@
 """``tam.tl``: tools that write their results into an AnnData."""
 
 from tamannot.tl._annotate import annotate, classify_origin, classify_state, ferroptosis, gate
+from tamannot.tl._claims import claims
 from tamannot.tl._ferroptosis_summary import ferroptosis_summary
 from tamannot.tl._score import score
 from tamannot.tl._smooth import smooth
@@ -9,6 +10,7 @@ from tamannot.tl._vote import vote
 
 __all__ = [
     "annotate",
+    "claims",
     "classify_origin",
     "classify_state",
     "ferroptosis",
