@@ -123,7 +123,9 @@ class Cells:
 
     def share_detected(self, gene: str, where: Array) -> float:
         """Return in which share of some cells a gene is detected."""
-        return float(self.hits([gene])[where].mean())
+        at = self.genes[gene]
+        rows = self.values.indices[self.values.indptr[at] : self.values.indptr[at + 1]]
+        return float(where[rows].sum() / where.sum())
 
     def hits(self, genes: Sequence[str]) -> Array:
         """Return of each cell whether any of these genes is detected in it."""
@@ -146,7 +148,11 @@ class Cells:
         return out
 
     def _column(self, gene: str) -> Array:
-        return np.asarray(self.values[:, [self.genes[gene]]].todense()).ravel()
+        at = self.genes[gene]
+        entries = slice(self.values.indptr[at], self.values.indptr[at + 1])
+        out = np.zeros(self.values.shape[0], np.float32)
+        out[self.values.indices[entries]] = self.values.data[entries]
+        return out
 
 
 def read_cells(

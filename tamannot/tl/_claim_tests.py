@@ -23,7 +23,7 @@ INCONCLUSIVE, NOT_MEASURABLE = "inconclusive", "not measurable"
 VERDICTS = (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_MEASURABLE)
 # Least samples of a correlation across samples: of four no order is rarer than 1 in 12.
 MIN_ACROSS = 5
-_DEPTH_CLASSES = 5
+_DEPTH_CLASSES = 10
 
 
 @dataclass(frozen=True)
