@@ -90,8 +90,8 @@ def _within(claim: Claim, data: Data) -> Found:
     samples = data.per_sample(here)
     rho = [partial_spearman(one[r], two[r], cells.n_detected[r]) for (r,) in samples]
     found = over_samples(np.array([fisher(v) for v in rho]))
-    left = f"counted once: {', '.join(sorted(shared))}" if shared else ""
-    return _as_found(claim, found, sum(r.size for (r,) in samples), np.tanh, left)
+    once = f"counted once: {', '.join(sorted(shared))}" if shared else ""
+    return _as_found(claim, found, sum(r.size for (r,) in samples), np.tanh, once)
 
 
 def _across(claim: Claim, data: Data) -> Found:
@@ -125,7 +125,9 @@ def _detection(claim: Claim, data: Data) -> Found:
     hits = cells.hits(cells.usable(claim.a, here))
     samples = data.per_sample(here)
     found = over_samples(np.array([hits[r].mean() for (r,) in samples]))
-    return _as_found(claim, found, sum(r.size for (r,) in samples), _between_0_and_1)
+    others = ~here & (cells.samples.codes >= 0)
+    beside = f"{hits[others].mean():.0%} of all other cells" if others.any() else ""
+    return _as_found(claim, found, sum(r.size for (r,) in samples), _between_0_and_1, beside)
 
 
 def _share(claim: Claim, data: Data) -> Found:
@@ -165,11 +167,11 @@ def _groups(claim: Claim, data: Data) -> Found:
 
 
 def _as_found(
-    claim: Claim, found: Estimate, n_cells: int, back: Callable[[float], Any] = float, left: str = ""
+    claim: Claim, found: Estimate, n_cells: int, back: Callable[[float], Any] = float, also: str = ""
 ) -> Found:
     few = _few(found.n, MIN_SAMPLES)
     value, low, high = (float(back(v)) for v in (found.value, found.low, found.high))
-    return Found(describe(claim), value, low, high, found.n, n_cells, "; ".join(w for w in (few, left) if w))
+    return Found(describe(claim), value, low, high, found.n, n_cells, "; ".join(w for w in (few, also) if w))
 
 
 def _between_0_and_1(value: float) -> float:

@@ -167,6 +167,12 @@ def test_detection_has_denominators(tested):
     assert panel.loc[("CD274", "all", "all"), "n_cells"] == (tested.obs["tam_compartment"] == "macrophage").sum()
 
 
+def test_detection_says_what_other_cells_have(table):
+    row = table.loc["97d"]
+    assert row["verdict"] == "supported"
+    assert row["reason"].endswith("% of all other cells")
+
+
 def test_a_gene_of_both_sides_is_counted_once(tmp_path):
     adata = make()
     tam.tl.claims(adata, "sample", table=own(tmp_path, "a|x|y|within|VEGFA|macrophage|@hypoxic||positive|"))
