@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from tamannot.errors import ParameterError
@@ -48,7 +49,8 @@ def ferroptosis(
     The axes. A colour is the mean over samples of the mean z of the label's cells, each sample with as many cells as
     the summary asks for; below a label stands the number of these samples. Hatched is where in more than half of
     the cells fewer than three genes are detected: each of these cells says next to nothing, and their mean rests on
-    few genes. Grey is no sample. The mark beside a program says what it does to ferroptosis of the cell itself.
+    few genes. A star is where the label was called by genes of the program, so that its colour is circular. Grey is
+    no sample. The mark beside a program says what it does to ferroptosis of the cell itself.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def ferroptosis(
     ResultNotFoundError
         `tl.ferroptosis_summary` was not run.
     """
-    rows = table_of(adata, key)
+    rows, effects = table_of(adata, key), table_of(adata, key, kind="effects")
     kinds = [kind] if isinstance(kind, str) else list(kind)
     if not kinds or set(kinds) - set(rows["kind"]):
         msg = f"kind is of {', '.join(pd.unique(rows['kind']))}, not {kind!r}."
@@ -75,6 +77,10 @@ def ferroptosis(
     ax.set_xticks(range(len(labels)), [f"{pretty(w)}\nn = {samples[w]}" for w in labels], rotation=90)
     marks = rows.drop_duplicates("program").set_index("program")["effect_self"]
     ax.set_yticks(range(len(names)), [f"{pretty(n)} {_MARK.get(str(marks[n]), '·')}" for n in names])
+    shared = effects[effects["shared_genes"] != ""]
+    for label, name in zip(shared["label"], shared["program"], strict=True):
+        if name in names:
+            ax.text(labels.index(label), names.index(name), "★", ha="center", va="center", fontsize="small")
     _separate(ax, rows, names)
     return ax
 
@@ -91,7 +97,8 @@ def _draw(ax: Axes, z: np.ndarray, low: np.ndarray) -> None:
     ax.tick_params(length=0)
     ax.set_title(_MEANING, fontsize="small", loc="right")
     few = Patch(facecolor="white", edgecolor=_HATCH, hatch="////", label="few genes detected in most cells")
-    ax.legend(handles=[few], loc="lower right", bbox_to_anchor=(1.0, 1.05), frameon=False, fontsize="small")
+    star = Line2D([], [], linestyle="", marker="*", color="black", label="label called by genes of the program")
+    ax.legend(handles=[few, star], loc="lower right", bbox_to_anchor=(1.0, 1.05), frameon=False, fontsize="small")
 
 
 def _separate(ax: Axes, rows: pd.DataFrame, names: list[str]) -> None:

@@ -36,6 +36,13 @@ def test_hatched_is_low_signal(summarised):
     assert len(ax.patches) == (low > 0.5).sum() > 0
 
 
+def test_a_star_where_the_label_was_called_by_genes_of_the_program(learned):
+    tam.tl.ferroptosis_summary(learned, "sample")
+    ax = tam.pl.ferroptosis(learned)
+    effects = tam.get.ferroptosis(learned, kind="effects")
+    assert len(ax.texts) == (effects["shared_genes"] != "").sum() > 0
+
+
 def test_one_kind_and_the_mark_of_its_effect(summarised):
     ax = tam.pl.ferroptosis(summarised, kind="theme")
     assert [t.get_text() for t in ax.get_yticklabels()] == ["iron ◆", "glutathione ▼", "pufa ▲", "lipid peroxide ▲"]
