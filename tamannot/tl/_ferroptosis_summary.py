@@ -129,11 +129,12 @@ def _detection(
     cell = groups.cell
     kept = cell >= 0
     counts = np.zeros((cell.size, members.shape[1]), np.uint8)
-    hits = np.zeros((len(groups.labels), columns.size))
+    every = np.arange(len(groups.labels))
+    hits = np.zeros((every.size, columns.size))
     for some in some_genes(slots.matrix_of_run(adata, record), columns, kept):
-        there = some.values > 0
+        there = (some.values > 0).astype(np.float32)
         counts[some.rows] = np.minimum(there @ members, 255)
-        np.add.at(hits, groups.codes[some.rows], there)
+        hits += (groups.codes[some.rows] == every[:, None]).astype(np.float32) @ there
     by_cell = pd.DataFrame(counts[kept], columns=programs.names).groupby(cell[kept])
     few = pd.DataFrame(counts[kept] < _FEW_GENES, columns=programs.names).groupby(cell[kept])
     found = pd.concat({"n_genes_detected": by_cell.median(), "low_signal": few.mean()}, axis=1)

@@ -62,9 +62,9 @@ def _dense(block: RowBlock, values: Array, place: Array, n_genes: int) -> Array:
     n_cells = block.indptr.size - 1
     out = np.zeros((n_cells, n_genes), np.float32)
     at = place[block.indices]
-    kept = at >= 0
-    row = np.repeat(np.arange(n_cells), np.diff(block.indptr))
-    out[row[kept], at[kept]] = values[kept]
+    kept = np.flatnonzero(at >= 0)
+    row = np.searchsorted(block.indptr, kept, side="right") - 1
+    out[row, at[kept]] = values[kept]
     return out
 
 
