@@ -109,6 +109,19 @@ def test_opposite_direction_is_not_supported(tmp_path):
     assert tam.get.claims(adata)["verdict"].tolist() == ["not supported", "not supported"]
 
 
+def test_mouse_genes_by_the_same_letters():
+    adata = make()
+    adata.var_names = [g.capitalize() for g in GENES]
+    record = slots.read_provenance(adata, "tam")
+    record["matrix"]["species"] = "mouse"
+    record["null_reference"] = {"gene_ids": np.array(adata.var_names, dtype=object)}
+    slots.write_provenance(adata, "tam", record)
+    tam.tl.claims(adata, "sample")
+    found = tam.get.claims(adata).set_index("claim_id")
+    assert found.loc["79c", "verdict"] == "supported"
+    assert found.loc["52a", "verdict"] == "supported"
+
+
 def test_every_claim_has_a_row_and_a_reason_where_it_cannot_be_measured(table):
     assert {int("".join(c for c in i if c.isdigit())) for i in table.index if i != "bill2023"} == set(range(1, 105))
     silent = table[table["verdict"].isin(["not measurable", "inconclusive"]) & table["low"].isna()]
