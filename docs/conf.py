@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
-from tamannot import __version__  # noqa: E402
+from tamannot import __version__
 
 project, author, release = "tamannot", "The tamannot developers", __version__
 copyright = "2026, the tamannot developers"  # noqa: A001

@@ -2,6 +2,7 @@
 
 from tamannot.pl._coverage import coverage
 from tamannot.pl._evidence import evidence
+from tamannot.pl._ferroptosis import ferroptosis
 from tamannot.pl._markers import markers
 from tamannot.pl._origins import origins
 from tamannot.pl._polarization import polarization
@@ -13,6 +14,7 @@ from tamannot.pl._states import states
 __all__ = [
     "coverage",
     "evidence",
+    "ferroptosis",
     "markers",
     "origins",
     "polarization",

@@ -1,9 +1,23 @@
 """``tam.tl``: tools that write their results into an AnnData."""
 
 from tamannot.tl._annotate import annotate, classify_origin, classify_state, ferroptosis, gate
+from tamannot.tl._claims import claims
+from tamannot.tl._ferroptosis_summary import ferroptosis_summary
 from tamannot.tl._score import score
 from tamannot.tl._smooth import smooth
 from tamannot.tl._train import train
 from tamannot.tl._vote import vote
 
-__all__ = ["annotate", "classify_origin", "classify_state", "ferroptosis", "gate", "score", "smooth", "train", "vote"]
+__all__ = [
+    "annotate",
+    "claims",
+    "classify_origin",
+    "classify_state",
+    "ferroptosis",
+    "ferroptosis_summary",
+    "gate",
+    "score",
+    "smooth",
+    "train",
+    "vote",
+]

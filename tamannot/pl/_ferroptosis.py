@@ -1,0 +1,108 @@
+"""Ferroptosis programs by label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from tamannot.errors import ParameterError
+from tamannot.get import ferroptosis as table_of
+from tamannot.pl._style import new_axes, pretty
+
+# Told apart with any colour vision; white is no difference from matched genes.
+_MAP = "PuOr_r"
+_MARK = {"drives": "▲", "restrains": "▼", "context": "◆", "none": "·"}
+_MEANING = "for the cell itself: ▲ drives  ▼ restrains  ◆ depends  ferroptosis"
+_LEAST = 0.5
+_HATCH = "#8c8c8c"
+
+
+def ferroptosis(
+    adata: AnnData,
+    *,
+    kind: str | Sequence[str] = ("program", "summary", "theme"),
+    key: str = "tam",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the ferroptosis programs of each label: the mean z over samples.
+
+    Parameters
+    ----------
+    adata
+        An object summarised by `tl.ferroptosis_summary`.
+    kind
+        Which rows: ``"program"`` (the sixteen), ``"summary"`` (drive, defence, balance), ``"theme"`` (iron,
+        glutathione, PUFA, lipid peroxide), or several.
+    key
+        The ``key_added`` of the run.
+    ax
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    The axes. A colour is the mean over samples of the mean z of the label's cells, each sample with as many cells as
+    the summary asks for; below a label stands the number of these samples. Hatched is where in more than half of
+    the cells fewer than three genes are detected: each of these cells says next to nothing, and their mean rests on
+    few genes. A star is where the label was called by genes of the program, so that its colour is circular. Grey is
+    no sample. The mark beside a program says what it does to ferroptosis of the cell itself.
+
+    Raises
+    ------
+    ParameterError
+        There are no rows of that kind.
+    ResultNotFoundError
+        `tl.ferroptosis_summary` was not run.
+    """
+    rows, effects = table_of(adata, key), table_of(adata, key, kind="effects")
+    kinds = [kind] if isinstance(kind, str) else list(kind)
+    if not kinds or set(kinds) - set(rows["kind"]):
+        msg = f"kind is of {', '.join(pd.unique(rows['kind']))}, not {kind!r}."
+        raise ParameterError(msg)
+    names = [str(n) for n in pd.unique(rows.loc[rows["kind"].isin(kinds), "program"])]
+    labels = sorted(rows["label"].unique(), key=lambda w: (w in ("unassigned", "malignant"), w))
+    enough = rows[rows["n_cells"] >= int(rows.attrs["min_cells"])]
+    z, low = (
+        enough.pivot_table(index="program", columns="label", values=v, observed=True).reindex(names, columns=labels)
+        for v in ("z", "low_signal")
+    )
+    samples = enough.groupby("label")["sample"].nunique().reindex(labels, fill_value=0)
+    ax = ax if ax is not None else new_axes(4.6 + 0.62 * len(labels), 2.6 + 0.27 * len(names))
+    _draw(ax, z.to_numpy(float), low.to_numpy(float))
+    ax.set_xticks(range(len(labels)), [f"{pretty(w)}\nn = {samples[w]}" for w in labels], rotation=90)
+    marks = rows.drop_duplicates("program").set_index("program")["effect_self"]
+    ax.set_yticks(range(len(names)), [f"{pretty(n)} {_MARK.get(str(marks[n]), '·')}" for n in names])
+    shared = effects[effects["shared_genes"] != ""]
+    for label, name in zip(shared["label"], shared["program"], strict=True):
+        if name in names:
+            ax.text(labels.index(label), names.index(name), "★", ha="center", va="center", fontsize="small")
+    _separate(ax, rows, names)
+    return ax
+
+
+def _draw(ax: Axes, z: np.ndarray, low: np.ndarray) -> None:
+    top = max(1.0, float(np.nanmax(np.abs(z)))) if np.isfinite(z).any() else 1.0
+    image = ax.imshow(z, cmap=_MAP, vmin=-top, vmax=top, aspect="auto")
+    ax.set_facecolor("#dddddd")
+    for y, x in zip(*np.nonzero(low > _LEAST), strict=True):
+        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=_HATCH, hatch="////", linewidth=0))
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.6, pad=0.02)
+    bar.set_label("mean z over samples")
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    ax.set_title(_MEANING, fontsize="small", loc="right")
+    few = Patch(facecolor="white", edgecolor=_HATCH, hatch="////", label="few genes detected in most cells")
+    star = Line2D([], [], linestyle="", marker="*", color="black", label="label called by genes of the program")
+    ax.legend(handles=[few, star], loc="lower right", bbox_to_anchor=(1.0, 1.05), frameon=False, fontsize="small")
+
+
+def _separate(ax: Axes, rows: pd.DataFrame, names: list[str]) -> None:
+    """Draw a line between the programs and what is made of them."""
+    of = rows.drop_duplicates("program").set_index("program")["kind"][names].to_numpy()
+    for place in np.flatnonzero(of[1:] != of[:-1]):
+        ax.axhline(place + 0.5, color="black", linewidth=0.8)

@@ -1,0 +1,214 @@
+"""One test of a claim: what was computed, what was found over samples, and what that says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tamannot.stats._association import classes_of, fisher, matched_difference, partial_spearman, spearman_interval
+from tamannot.stats._paired import MIN_SAMPLES, Estimate, between_groups, over_samples
+from tamannot.tl import _claim_table as table
+from tamannot.tl._claim_cells import RARE, SHARE_OF, Cells, NotMeasurableError
+from tamannot.tl._claim_table import Claim
+
+Array = NDArray[Any]
+
+SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
+INCONCLUSIVE, NOT_MEASURABLE = "inconclusive", "not measurable"
+VERDICTS = (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_MEASURABLE)
+# Least samples of a correlation across samples: of four no order is rarer than 1 in 12.
+MIN_ACROSS = 5
+_DEPTH_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a test gave, and why it says nothing if it does not."""
+
+    test: str
+    observed: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    n_samples: int = 0
+    n_cells: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The cells, how many of them a sample must have, and what the user says of samples."""
+
+    cells: Cells
+    min_cells: int
+    about: Mapping[str, pd.Series]
+    """By ``primary`` and ``site`` the word of each sample; without those that were not given."""
+
+    def per_sample(self, *masks: Array) -> list[list[Array]]:
+        """Return, for the samples with enough cells of every mask, the numbers of these cells."""
+        codes = self.cells.samples.codes
+        found = [[np.flatnonzero(m & (codes == s)) for m in masks] for s in range(len(self.cells.samples.names))]
+        return [rows for rows in found if all(r.size >= self.min_cells for r in rows)]
+
+
+def check_claim(claim: Claim, data: Data) -> tuple[str, Found]:
+    """Return the verdict on a claim and what it rests on."""
+    if claim.kind == table.NONE:
+        return NOT_MEASURABLE, Found("none", reason=claim.note)
+    try:
+        found = _TESTS[claim.kind](claim, data)
+    except NotMeasurableError as why:
+        return NOT_MEASURABLE, Found(describe(claim), reason=str(why))
+    return _verdict(claim, found)
+
+
+def describe(claim: Claim) -> str:
+    """Return in words what is computed."""
+    a, b = (m.replace("@", "").replace("_", " ").replace(":", " ") for m in (claim.a, claim.b))
+    cells, against = (c.replace("_", " ") for c in (claim.cells, claim.against))
+    return {
+        table.WITHIN: f"rank correlation of {a} with {b} within samples, given genes detected, {cells} cells",
+        table.ACROSS: f"rank correlation across samples of {a} in {cells} with {b} in {against} cells",
+        table.DIFFERENCE: f"share of cells with {a}, {cells} minus {against}, at equal depth within samples",
+        table.DETECTION: f"share of {cells} cells with {a}",
+        table.SHARE: f"{a} among {cells} cells",
+        table.GROUPS: f"{a} in {cells} cells, samples of {b} minus others",
+    }[claim.kind]
+
+
+def _within(claim: Claim, data: Data) -> Found:
+    cells, here = data.cells, data.cells.of(claim.cells)
+    genes = cells.genes_of(claim.a), cells.genes_of(claim.b)
+    shared = set(genes[0]) & set(genes[1])
+    longer = len(genes[0]) > len(genes[1])
+    one = cells.measure(claim.a, here, sorted(shared) if longer else ())
+    two = cells.measure(claim.b, here, () if longer else sorted(shared))
+    samples = data.per_sample(here)
+    rho = [partial_spearman(one[r], two[r], cells.n_detected[r]) for (r,) in samples]
+    found = over_samples(np.array([fisher(v) for v in rho]))
+    once = f"counted once: {', '.join(sorted(shared))}" if shared else ""
+    return _as_found(claim, found, sum(r.size for (r,) in samples), np.tanh, once)
+
+
+def _across(claim: Claim, data: Data) -> Found:
+    cells = data.cells
+    here, there = cells.of(claim.cells), cells.of(claim.against)
+    one, two = cells.measure(claim.a, here), cells.measure(claim.b, there)
+    samples = data.per_sample(here, there)
+    means = np.array([[one[r].mean(), two[s].mean()] for r, s in samples]).reshape(-1, 2)
+    rho, low, high = spearman_interval(means[:, 0], means[:, 1])
+    n_cells = sum(np.union1d(r, s).size for r, s in samples)
+    few = _few(len(samples), MIN_ACROSS)
+    return Found(describe(claim), rho, low, high, len(samples), n_cells, few or _flat(rho))
+
+
+def _difference(claim: Claim, data: Data) -> Found:
+    cells = data.cells
+    here, there = cells.of(claim.cells), cells.of(claim.against)
+    hits = cells.hits(cells.usable(claim.a, here | there))
+    samples = data.per_sample(here, there)
+    values, n_cells = [], 0
+    for both in samples:
+        rows = np.union1d(*both)
+        strata = classes_of(cells.n_detected[rows].astype(float), _DEPTH_CLASSES)
+        values.append(matched_difference(hits[rows], here[rows], strata))
+        n_cells += rows.size
+    return _as_found(claim, over_samples(np.array(values)), n_cells)
+
+
+def _detection(claim: Claim, data: Data) -> Found:
+    cells, here = data.cells, data.cells.of(claim.cells)
+    hits = cells.hits(cells.usable(claim.a, here))
+    samples = data.per_sample(here)
+    found = over_samples(np.array([hits[r].mean() for (r,) in samples]))
+    others = ~here & (cells.samples.codes >= 0)
+    beside = f"{hits[others].mean():.0%} of all other cells" if others.any() else ""
+    return _as_found(claim, found, sum(r.size for (r,) in samples), _between_0_and_1, beside)
+
+
+def _share(claim: Claim, data: Data) -> Found:
+    here = data.cells.of(claim.cells)
+    member = data.cells.measure(claim.a, here)
+    samples = data.per_sample(here)
+    found = over_samples(np.array([member[r].mean() for (r,) in samples]))
+    return _as_found(claim, found, sum(r.size for (r,) in samples), _between_0_and_1)
+
+
+def _groups(claim: Claim, data: Data) -> Found:
+    name, _, values = claim.b.partition("=")
+    one, _, two = values.partition("/")
+    if name not in data.about:
+        msg = f"needs to know {name} of samples; give {name}="
+        raise NotMeasurableError(msg)
+    cells, here = data.cells, data.cells.of(claim.cells)
+    if claim.a.startswith(SHARE_OF):
+        value = cells.measure(claim.a, here)
+    else:
+        value = cells.hits(cells.usable(claim.a, here)).astype(float)
+    word, codes = data.about[name], cells.samples.codes
+    rows = data.per_sample(here)
+    means = np.array([value[r].mean() for (r,) in rows])
+    words = np.array([str(word.iloc[codes[r[0]]]).lower() for (r,) in rows], dtype=object)
+    first = np.array([one in w for w in words], bool)
+    known = np.array([w not in ("nan", "none", "") for w in words], bool)
+    second = np.array([two in w for w in words], bool) & ~first if two else known & ~first
+    for of, group in ((one, first), (two or f"other {name}", second)):
+        if rows and not group.any():
+            msg = f"no sample with {data.min_cells} such cells is of {of}"
+            raise NotMeasurableError(msg)
+    found = between_groups(means[first], means[second])
+    out = _as_found(claim, found, sum(r.size for (r,) in rows))
+    few = f"fewer than {MIN_SAMPLES} samples in a group" if min(first.sum(), second.sum()) < MIN_SAMPLES else ""
+    return Found(out.test, out.observed, out.low, out.high, out.n_samples, out.n_cells, few)
+
+
+def _as_found(
+    claim: Claim, found: Estimate, n_cells: int, back: Callable[[float], Any] = float, also: str = ""
+) -> Found:
+    few = _few(found.n, MIN_SAMPLES)
+    value, low, high = (float(back(v)) for v in (found.value, found.low, found.high))
+    return Found(describe(claim), value, low, high, found.n, n_cells, "; ".join(w for w in (few, also) if w))
+
+
+def _between_0_and_1(value: float) -> float:
+    return float(np.clip(value, 0, 1))
+
+
+def _few(n: int, least: int) -> str:
+    if n >= least:
+        return ""
+    return "no sample has enough cells" if n == 0 else f"{n} sample{'s' * (n > 1)}, at least {least} are needed"
+
+
+def _flat(value: float) -> str:
+    return "" if np.isfinite(value) else "does not vary between samples"
+
+
+def _verdict(claim: Claim, found: Found) -> tuple[str, Found]:
+    if not np.isfinite([found.low, found.high]).all():
+        return INCONCLUSIVE, found
+    if claim.kind == table.DETECTION:
+        return (SUPPORTED if found.low > RARE else INCONCLUSIVE), found
+    if claim.kind == table.SHARE:
+        low, high = claim.limits
+        if low <= found.low and found.high <= high:
+            return SUPPORTED, found
+        return (NOT_SUPPORTED if found.high < low or found.low > high else INCONCLUSIVE), found
+    sign = 1 if claim.expected == "positive" else -1
+    if sign * found.low > 0 and sign * found.high > 0:
+        return SUPPORTED, found
+    return (NOT_SUPPORTED if sign * found.low < 0 and sign * found.high < 0 else INCONCLUSIVE), found
+
+
+_TESTS: Mapping[str, Callable[[Claim, Data], Found]] = {
+    table.WITHIN: _within,
+    table.ACROSS: _across,
+    table.DIFFERENCE: _difference,
+    table.DETECTION: _detection,
+    table.SHARE: _share,
+    table.GROUPS: _groups,
+}

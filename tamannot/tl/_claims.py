@@ -1,0 +1,232 @@
+"""``tl.claims``: what two reviews claim of macrophages, tested on the data with the sample as the unit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+import tamannot._adata as slots
+from tamannot.errors import ParameterError
+from tamannot.stats._paired import MIN_SAMPLES, over_samples
+from tamannot.tl._claim_cells import Cells, read_cells
+from tamannot.tl._claim_table import NONE, read_claims
+from tamannot.tl._claim_tests import INCONCLUSIVE, NOT_MEASURABLE, Data, check_claim
+from tamannot.tl._malignant import Malignant, malignant_cells
+from tamannot.tl._samples import Samples, samples_of, table_of_samples
+
+Array = NDArray[Any]
+
+RECORD = "claims"
+_PANEL = "checkpoint_ligands"
+_ANY = "all"
+# A small panel of genes has no depth to hold cells against.
+_FEW_GENES = 1000
+
+OfSamples: TypeAlias = str | tuple[str, Mapping[str, str]]
+"""A column of ``obs``, or a column and ``{your word: ours}``."""
+
+
+def claims(
+    adata: AnnData,
+    sample_key: str,
+    *,
+    malignant: Malignant | None = None,
+    primary: OfSamples | None = None,
+    site: OfSamples | None = None,
+    table: str | os.PathLike[str] | None = None,
+    min_cells: int = 20,
+    key: str = "tam",
+    copy: bool = False,
+) -> AnnData | None:
+    """Hold the claims of two reviews against the data: supported, not supported, inconclusive or not measurable.
+
+    Each claim is a row of a table that says which genes or programs of which cells are compared and which direction is
+    expected. Whatever is computed is computed for each sample, and the interval is over samples: fewer than three
+    (five for a correlation across samples) are inconclusive, however many cells they have.
+
+    Parameters
+    ----------
+    adata
+        An annotated object with the matrix that was annotated.
+    sample_key
+        Column of ``obs`` with the sample: the patient, where several samples are of one.
+    malignant
+        Which cells are malignant, by your own judgement: a column of yes and no, or ``(column, values)``. None: what
+        is claimed of malignant cells is not measurable; it is never inferred.
+    primary
+        Column with the primary tumour of each sample, words that hold ``breast``, ``lung`` or ``melanoma``, or
+        ``(column, {your word: ours})``.
+    site
+        Column with the site of each sample, words that hold ``margin``, ``core`` or ``leptomeningeal``. It is never
+        inferred from expression.
+    table
+        A table of claims of your own, with the columns of the bundled one; None is the bundled one.
+    min_cells
+        A sample counts for a claim if it has so many of the cells concerned.
+    key
+        The ``key_added`` of the run.
+    copy
+        Return a copy with the results instead of writing into ``adata``.
+
+    Returns
+    -------
+    None, or the copy. Written is ``uns["tamannot"]["{key}"]["claims"]``, which `get.claims` reads: ``claims``,
+    ``detection``, ``cautions`` and the parameters.
+
+    Raises
+    ------
+    ParameterError
+        No such column, one that is no property of samples, a table that cannot be read as one, or ``min_cells``
+        below 4.
+    InputFileError
+        There is no such table.
+    ResultNotFoundError
+        The object is not annotated, or the matrix is gone.
+    MatrixError
+        The matrix is not the one that the run saw.
+
+    Notes
+    -----
+    What a verdict does not mean. *Supported* says that transcripts of these samples go in the direction claimed, not
+    that the mechanism is right: neither secretion nor killing is in RNA. *Not supported* says the same of the other
+    direction. Detection of a gene can be ambient RNA. Labels were called by genes, too; genes that two measures share
+    are counted on one side only, yet genes that go with them are not taken out. The intervals are not corrected for
+    the number of claims: of twenty without any truth one is expected to seem supported or refuted.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> adata = tam.datasets.oligodendroglioma()
+    >>> tam.tl.annotate(adata, tissue="brain")
+    >>> tam.tl.claims(adata, "patient", min_cells=4)
+    >>> found = tam.get.claims(adata).set_index("claim_id")
+    >>> found.loc["33", ["verdict", "reason"]].tolist()
+    ['not measurable', 'exosomes are not in the RNA of cells']
+    """
+    if min_cells < 4:
+        msg = f"min_cells is at least 4, the fewest that have a correlation, not {min_cells}."
+        raise ParameterError(msg)
+    rows = read_claims(table)
+    samples = samples_of(adata, sample_key)
+    about = {n: _words(adata, samples, given) for n, given in (("primary", primary), ("site", site)) if given}
+    cells = read_cells(adata, key, rows, [_PANEL], samples, malignant_cells(adata, malignant))
+    found = []
+    for claim in rows:
+        verdict, what = check_claim(claim, Data(cells, min_cells, about))
+        found.append(
+            {
+                "claim_id": claim.claim_id,
+                "claim": claim.claim,
+                "source": claim.source,
+                "kind": claim.kind,
+                "expected": claim.expected,
+                "test": what.test,
+                "observed": what.observed,
+                "low": what.low,
+                "high": what.high,
+                "n_samples": what.n_samples,
+                "n_cells": what.n_cells,
+                "verdict": verdict,
+                "reason": what.reason,
+                "note": claim.note if claim.kind != NONE else "",
+            }
+        )
+    result = pd.DataFrame(found)
+    record = {
+        "sample_key": sample_key,
+        "malignant": malignant is not None,
+        "primary": _name(primary),
+        "site": _name(site),
+        "table": "bundled" if table is None else str(table),
+        "min_cells": min_cells,
+        "n_samples": len(samples.names),
+        "claims": result,
+        "detection": pd.DataFrame(_detection(cells, min_cells), columns=_DETECTION),
+        "cautions": np.array(_cautions(cells, samples, result), dtype=object),
+    }
+    target = adata.copy() if copy else adata
+    slots.write_analysis(target, key, RECORD, record)
+    return target if copy else None
+
+
+_DETECTION = ["gene", "origin", "state", "n_cells", "n_detected", "share_detected", "mean", "low", "high", "n_samples"]
+
+
+def _detection(cells: Cells, min_cells: int) -> Iterator[tuple[Any, ...]]:
+    """Give out of each gene of the panel in how many macrophages it is detected, by origin and state."""
+    macrophage = cells.labels["compartment"] == "macrophage"
+    if cells.malignant is not None:
+        macrophage = macrophage & ~cells.malignant
+    genes = [g for g in cells.genes_of(f"@{_PANEL}") if g in cells.genes]
+    hits = {g: cells.hits([g]) for g in genes}
+    codes, n_samples = cells.samples.codes, len(cells.samples.names)
+    for origin in _labels(cells.labels["origin"], macrophage):
+        for state in _labels(cells.labels["state"], macrophage):
+            here = macrophage & (codes >= 0)
+            for axis, label in (("origin", origin), ("state", state)):
+                here = here & (True if label == _ANY else cells.labels[axis] == label)
+            n = np.bincount(codes[here], minlength=n_samples)
+            if not n.any():
+                continue
+            for gene in genes:
+                k = np.bincount(codes[here & hits[gene]], minlength=n_samples)
+                enough = n >= min_cells
+                over = over_samples(k[enough] / n[enough])
+                total = int(n.sum()), int(k.sum())
+                yield (
+                    gene,
+                    origin,
+                    state,
+                    *total,
+                    total[1] / total[0],
+                    over.value,
+                    max(over.low, 0.0),
+                    min(over.high, 1.0),
+                    over.n,
+                )
+
+
+def _labels(labels: Array, macrophage: Array) -> list[str]:
+    return [_ANY, *sorted(set(labels[macrophage].tolist()))]
+
+
+def _words(adata: AnnData, samples: Samples, given: OfSamples) -> pd.Series:
+    name, ours = given if isinstance(given, tuple) else (given, {})
+    words = table_of_samples(adata, samples, [name])[name].astype(str)
+    unknown = sorted(set(ours) - set(words))
+    if unknown:
+        msg = f"obs['{name}'] has no value {', '.join(unknown)}. There are: {', '.join(sorted(set(words)))}."
+        raise ParameterError(msg)
+    return words.replace(dict(ours))
+
+
+def _name(given: OfSamples | None) -> str:
+    return "" if given is None else given[0] if isinstance(given, tuple) else given
+
+
+def _cautions(cells: Cells, samples: Samples, result: pd.DataFrame) -> list[str]:
+    said = []
+    if (n := len(samples.names)) < MIN_SAMPLES:
+        said.append(f"{n} sample{'s' * (n > 1)}: no claim can be decided; at least {MIN_SAMPLES} are needed.")
+    decided = (~result["verdict"].isin([INCONCLUSIVE, NOT_MEASURABLE])).sum()
+    tested = int((np.isfinite(result["low"])).sum())
+    if tested:
+        said.append(
+            f"{tested} claims have an interval, {decided} were decided; without any truth about {tested * 0.05:.0f} "
+            "would be decided by chance: the intervals are not corrected for their number."
+        )
+    if (unknown := int((cells.labels["origin"] == "unassigned").sum())) > 0:
+        macrophages = int((cells.labels["compartment"] == "macrophage").sum())
+        said.append(
+            f"{unknown} of {macrophages} macrophages have no called origin and are in no comparison of origins."
+        )
+    if cells.n_detected.size and np.median(cells.n_detected) < _FEW_GENES:
+        said.append("Few genes are detected in a cell: genes that are not detected may be expressed.")
+    said.append("CST3, CD74 and LGALS1 are constitutive in myeloid cells: that macrophages express them says nothing.")
+    return said

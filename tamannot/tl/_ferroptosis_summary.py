@@ -1,0 +1,251 @@
+"""``tl.ferroptosis_summary``: ferroptosis programs by sample and label, with the sample as the unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+from anndata import AnnData
+from numpy.typing import NDArray
+
+import tamannot._adata as slots
+from tamannot.errors import ParameterError
+from tamannot.models import UNASSIGNED
+from tamannot.stats._paired import MIN_SAMPLES, over_samples
+from tamannot.tl._ferroptosis_programs import Programs, programs_of
+from tamannot.tl._genes import genes_of_signatures, some_genes
+from tamannot.tl._groups import MALIGNANT, Groups, groups_of, mean_of
+from tamannot.tl._malignant import Malignant, malignant_cells
+from tamannot.tl._samples import samples_of
+
+Array = NDArray[Any]
+
+RECORD = "ferroptosis_summary"
+# With fewer genes detected a z of one cell says next to nothing.
+_FEW_GENES = 3
+_HARDLY = 0.01
+
+
+def ferroptosis_summary(
+    adata: AnnData,
+    sample_key: str,
+    *,
+    groupby: str | Sequence[str] = "state",
+    malignant: Malignant | None = None,
+    min_cells: int = 10,
+    key: str = "tam",
+    copy: bool = False,
+) -> AnnData | None:
+    """Summarise the ferroptosis programs by sample and label, and compare labels within samples.
+
+    Most programs rest on few detected genes, so that they are read over the cells of a sample and a label, not cell
+    by cell. What differs between labels is the mean z within each sample, and the samples are what is counted.
+
+    Parameters
+    ----------
+    adata
+        An annotated object with the matrix that was annotated.
+    sample_key
+        Column of ``obs`` with the sample.
+    groupby
+        ``"state"``, ``"origin"``, ``"compartment"``, or any column of ``obs``; several are crossed. Only macrophages
+        are grouped, unless ``"compartment"`` is among them: then all cells are.
+    malignant
+        Which cells are malignant, by your own judgement: a column of yes and no, or ``(column, values)``. They become
+        a label of their own beside the others. None: there is no such label; it is never inferred.
+    min_cells
+        A sample is in the comparison of a label if so many of its cells have it, and so many others have not.
+    key
+        The ``key_added`` of the run.
+    copy
+        Return a copy with the results instead of writing into ``adata``.
+
+    Returns
+    -------
+    None, or the copy. Written is ``uns["tamannot"]["{key}"]["ferroptosis_summary"]``, which `get.ferroptosis` reads:
+    ``samples``, ``effects``, ``genes``, ``cautions`` and the parameters.
+
+    Raises
+    ------
+    ParameterError
+        No such column, no sample, no macrophage, or ``min_cells`` below 1.
+    ResultNotFoundError
+        The programs were not scored, or the matrix is gone.
+    MatrixError
+        The matrix is not the one that the run saw.
+
+    Notes
+    -----
+    What it does not mean. No value is a score of death, of lipid peroxides, or of labile iron: transcripts are read,
+    and those of FTH1, FTL and TFRC are controlled in translation and decay, GPX4 by selenium. An effect on the cell
+    itself can be the opposite of that on its neighbours. z of cells that are no macrophages is against genes that are
+    matched in macrophages: compare compartments between samples rather than with each other. A difference between
+    labels that were called by genes of the same program is circular: ``shared_genes`` names these.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> adata = tam.datasets.oligodendroglioma()
+    >>> tam.tl.annotate(adata, tissue="brain")
+    >>> tam.tl.ferroptosis_summary(adata, "patient")
+    >>> rows = tam.get.ferroptosis(adata)
+    >>> int(rows.loc[rows["program"] == "iron_export", "n_cells"].sum())
+    19
+    """
+    if min_cells < 1:
+        msg = f"min_cells is at least 1, not {min_cells}."
+        raise ParameterError(msg)
+    record = slots.read_provenance(adata, key)
+    programs, samples = programs_of(record, key), samples_of(adata, sample_key)
+    groups = groups_of(adata, key, groupby, malignant_cells(adata, malignant), samples)
+    z = slots.read_table(adata, key, "z")[list(programs.signs.index)].to_numpy(np.float32)
+    means = mean_of(groups, z @ programs.signs.to_numpy(np.float32))
+    detected, genes = _detection(adata, record, programs, groups)
+    effects = _effects(groups, means, programs, min_cells)
+    effects["shared_genes"] = _shared(effects, record, programs)
+    out = {
+        "sample_key": sample_key,
+        "groupby": np.array(groups.by, dtype=object),
+        "malignant": groups.malignant,
+        "min_cells": min_cells,
+        "samples": _samples_table(groups, means, detected, programs),
+        "effects": effects,
+        "genes": genes,
+        "cautions": np.array(_cautions(groups, effects, genes), dtype=object),
+    }
+    target = adata.copy() if copy else adata
+    slots.write_analysis(target, key, RECORD, out)
+    return target if copy else None
+
+
+def _detection(
+    adata: AnnData, record: dict[str, Any], programs: Programs, groups: Groups
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return by sample and label how many genes of each program are detected, and by label in which share each gene."""
+    columns, members = programs.columns(), programs.members()
+    cell = groups.cell
+    kept = cell >= 0
+    counts = np.zeros((cell.size, members.shape[1]), np.uint8)
+    every = np.arange(len(groups.labels))
+    hits = np.zeros((every.size, columns.size))
+    for some in some_genes(slots.matrix_of_run(adata, record), columns, kept):
+        there = (some.values > 0).astype(np.float32)
+        counts[some.rows] = np.minimum(there @ members, 255)
+        hits += (groups.codes[some.rows] == every[:, None]).astype(np.float32) @ there
+    by_cell = pd.DataFrame(counts[kept], columns=programs.names).groupby(cell[kept])
+    few = pd.DataFrame(counts[kept] < _FEW_GENES, columns=programs.names).groupby(cell[kept])
+    found = pd.concat({"n_genes_detected": by_cell.median(), "low_signal": few.mean()}, axis=1)
+    return found, _gene_table(programs, groups, columns, hits)
+
+
+def _gene_table(programs: Programs, groups: Groups, columns: Array, hits: Array) -> pd.DataFrame:
+    n = groups.n.sum(axis=0)
+    genes = programs.genes.rename(columns={"signature": "program"})
+    genes = genes[genes["program"].map(programs.table["kind"]) == "program"]
+    at = np.searchsorted(columns, genes["column"].to_numpy(np.int64))
+    tables = [
+        genes[["program", "gene"]].assign(label=label, n_cells=n[i], share_detected=hits[i, at] / max(n[i], 1))
+        for i, label in enumerate(groups.labels)
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    table["hardly_detected"] = table["share_detected"] < _HARDLY
+    return table[["label", "program", "gene", "n_cells", "share_detected", "hardly_detected"]]
+
+
+def _samples_table(groups: Groups, means: Array, detected: pd.DataFrame, programs: Programs) -> pd.DataFrame:
+    n_labels = len(groups.labels)
+    tables = []
+    for number in detected.index:
+        sample, label = divmod(int(number), n_labels)
+        here = detected.loc[number]
+        rows = programs.table.rename_axis("program").reset_index()
+        rows = rows.assign(
+            sample=groups.samples.names[sample],
+            label=groups.labels[label],
+            z=means[sample, label],
+            n_cells=int(groups.n[sample, label]),
+            n_genes_detected=here["n_genes_detected"].to_numpy(float),
+            low_signal=here["low_signal"].to_numpy(float),
+        )
+        tables.append(rows)
+    order = ["sample", "label", "program", "kind", "z", "n_cells", "n_genes_detected", "low_signal"]
+    return pd.concat(tables, ignore_index=True)[[*order, "effect_self", "effect_neighbour"]]
+
+
+def _effects(groups: Groups, means: Array, programs: Programs, min_cells: int) -> pd.DataFrame:
+    n, rows = groups.n.astype(float), []
+    sums = np.nan_to_num(means) * n[:, :, None]
+    for i, label in enumerate(groups.labels):
+        if label == UNASSIGNED:  # no label, and mostly the shallow cells
+            continue
+        rest = [j for j, other in enumerate(groups.labels) if j != i and other != MALIGNANT]
+        n_rest = n[:, rest].sum(axis=1)
+        there = (n[:, i] >= min_cells) & (n_rest >= min_cells)
+        others = sums[there][:, rest].sum(axis=1) / n_rest[there, None]
+        differences = means[there, i] - others
+        for at, name in enumerate(programs.names):
+            found = over_samples(differences[:, at])
+            rows.append(
+                {
+                    "label": label,
+                    "program": name,
+                    "kind": str(programs.table["kind"].iloc[at]),
+                    "against": _against(groups, label),
+                    "difference": found.value,
+                    "low": found.low,
+                    "high": found.high,
+                    "hedges_g": found.hedges_g,
+                    "p": found.p,
+                    "n_samples": found.n,
+                    "n_same_direction": found.n_same,
+                }
+            )
+    columns = ["label", "program", "kind", "against", "difference", "low", "high", "hedges_g", "p"]
+    table = pd.DataFrame(rows, columns=[*columns, "n_samples", "n_same_direction"])
+    table.insert(columns.index("p") + 1, "q", _adjusted(table["p"].to_numpy(float)))
+    return table.merge(programs.table[["effect_self", "effect_neighbour"]], left_on="program", right_index=True)
+
+
+def _against(groups: Groups, label: str) -> str:
+    whom = "cells" if "compartment" in groups.by else "macrophages"
+    return whom if label == MALIGNANT else f"other {whom}"
+
+
+def _adjusted(p: Array) -> Array:
+    q, known = p.copy(), np.isfinite(p)
+    if known.any():
+        q[known] = scipy.stats.false_discovery_control(p[known])
+    return q
+
+
+def _shared(effects: pd.DataFrame, record: dict[str, Any], programs: Programs) -> list[str]:
+    """Return of each row the genes of the program that its label was called by, comma-separated."""
+    genes = genes_of_signatures(record)
+    of = {str(i): set(g) for i, g in genes.groupby("signature")["gene"]}
+    by_program = {n: set().union(*(of.get(i, set()) for i in programs.parts(n))) for n in programs.names}
+    labels = {label: set().union(*(of.get(w, set()) for w in label.split(" | "))) for label in set(effects["label"])}
+    return [
+        ", ".join(sorted(by_program[p] & labels[w])) for p, w in zip(effects["program"], effects["label"], strict=True)
+    ]
+
+
+def _cautions(groups: Groups, effects: pd.DataFrame, genes: pd.DataFrame) -> list[str]:
+    said = []
+    few = sorted(set(effects.loc[effects["n_samples"] < MIN_SAMPLES, "label"]))
+    if few:
+        said.append(f"Fewer than {MIN_SAMPLES} samples have enough cells of {', '.join(few)}: these have no interval.")
+    hardly = genes.groupby("gene")["share_detected"].max()
+    if (silent := int((hardly < _HARDLY).sum())) > 0:
+        said.append(
+            f"{silent} of {len(hardly)} genes of the programs are detected in fewer than 1 % of the cells of every "
+            "label; see the table of genes."
+        )
+    if groups.malignant or "compartment" in groups.by:
+        said.append("z of cells that are no macrophages is against genes matched in macrophages.")
+    shared = sorted(set(effects.loc[effects["shared_genes"] != "", "label"]))
+    if shared:
+        said.append(f"Genes by which {', '.join(shared)} were called are in some programs: see shared_genes.")
+    return said
