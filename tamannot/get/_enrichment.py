@@ -31,15 +31,18 @@ def enrichment(
     -------
     A copy; parameters and cautions are in ``attrs``. Of signatures: ``group``, ``signature``, ``es`` (enrichment
     score, -1 to 1), ``nes`` (over that of random sets of the same size; above 0: higher in the group), ``p``, ``q``
-    (within the group), ``n_genes`` (genes in the ranking), ``leading_edge`` (those before the peak, joined by ``;``),
-    ``rank`` (1: the greatest NES of the group), ``unit`` (what genes were ranked over, ``sample`` or ``cell``),
-    ``n_samples`` (0 by cells), ``n_cells`` of the group.
+    (within the group), ``difference`` (how far the genes of the signature stand above all genes in the group, log2 or
+    the unit of log-normalised data, mean over samples), ``p_samples`` (of that by t over samples; NaN by cells),
+    ``n_genes`` (genes in the ranking), ``leading_edge`` (those before the peak, joined by ``;``), ``rank`` (1: the
+    greatest NES of the group), ``unit`` (what genes were ranked over, ``sample`` or ``cell``), ``n_samples`` (0 by
+    cells), ``n_cells`` of the group.
 
     Of clusters: ``group``, ``n_cells``, and for each of ``compartment``, ``origin`` and ``state`` the signature with
-    the greatest NES if its q is at most 0.05, else ``unassigned``; ``…_nes`` and ``…_q`` of that signature, also where
-    it does not suffice; ``…_cells``, the label of most of the group's cells that were called; ``…_share``, its share
-    of those; ``…_agree``, whether the two are the same. Origin and state are ``not_macrophage`` where most called
-    cells of the group are none.
+    the greatest NES if its q, and with three samples or more its ``p_samples``, is at most 0.05, else
+    ``unassigned``; ``…_nes`` and ``…_q`` of that signature, also where it does not suffice; ``…_cells``, the label of
+    most of the group's cells that were called; ``…_share``, its share of those; ``…_agree``, whether the two are the
+    same. Origin and state are ``not_macrophage`` where most called cells of the group are none, and ``unassigned``
+    where macrophages were not compared with macrophages.
 
     Raises
     ------

@@ -14,11 +14,29 @@ AXES = ("compartment", "origin", "state")
 
 # A name by enrichment needs a q of at most this.
 MAX_Q = 0.05
+# ... and where there are three samples or more, a p over samples of at most this.
+MAX_P = 0.05
+_ENOUGH_SAMPLES = 3
 MACROPHAGE = "macrophage"
+# Share of macrophages among the cells compared from which origin and state are named.
+_MOSTLY = 0.5
+
+
+def compared_with_macrophages(groups: Groups, calls: Mapping[str, pd.Series]) -> bool:
+    """Say whether most cells compared were called macrophages; True where nobody called them."""
+    if "compartment" not in calls:
+        return True
+    compared = calls["compartment"][groups.codes >= 0]
+    return bool((compared == MACROPHAGE).mean() > _MOSTLY)
 
 
 def name_clusters(
-    table: pd.DataFrame, axis_of: Mapping[str, str], groups: Groups, calls: Mapping[str, pd.Series]
+    table: pd.DataFrame,
+    axis_of: Mapping[str, str],
+    groups: Groups,
+    calls: Mapping[str, pd.Series],
+    *,
+    with_states: bool = True,
 ) -> pd.DataFrame:
     """Return a name on each axis for each group, and what most of its cells were called.
 
@@ -32,6 +50,8 @@ def name_clusters(
         The groups of cells.
     calls
         The cells' own labels by axis, those that there are.
+    with_states
+        Whether origin and state are named; else they are ``unassigned``.
 
     Returns
     -------
@@ -39,7 +59,10 @@ def name_clusters(
     ``{axis}_nes``, ``{axis}_q``, ``{axis}_cells``, ``{axis}_share``, ``{axis}_agree``.
     """
     axes = [a for a in AXES if a in axis_of.values()]
-    rows = [_row(str(name), table, axes, axis_of, groups, calls) for name in pd.unique(table["group"])]
+    rows = [
+        _row(str(name), table, axes, axis_of, groups, calls, with_states=with_states)
+        for name in pd.unique(table["group"])
+    ]
     return pd.DataFrame(rows)
 
 
@@ -50,6 +73,8 @@ def _row(
     axis_of: Mapping[str, str],
     groups: Groups,
     calls: Mapping[str, pd.Series],
+    *,
+    with_states: bool,
 ) -> dict[str, object]:
     mine = groups.codes == groups.names.index(name)
     of_group = table[table["group"] == name]
@@ -57,7 +82,8 @@ def _row(
     other = _is_other(calls, mine)
     for axis in axes:
         best = _best(of_group[of_group["signature"].map(axis_of) == axis])
-        label = NOT_MACROPHAGE if other and axis != "compartment" else best[0]
+        named = axis == "compartment" or with_states
+        label = NOT_MACROPHAGE if other and axis != "compartment" else best[0] if named else UNASSIGNED
         majority, share = _majority(calls[axis][mine]) if axis in calls else ("", np.nan)
         row |= {
             axis: label,
@@ -75,8 +101,17 @@ def _best(table: pd.DataFrame) -> tuple[str, float, float]:
     if table.empty:
         return UNASSIGNED, np.nan, np.nan
     top = table.iloc[int(table["nes"].to_numpy().argmax())]
-    label = str(top["signature"]) if top["nes"] > 0 and top["q"] <= MAX_Q else UNASSIGNED
+    named = top["nes"] > 0 and top["q"] <= MAX_Q and not _differs_between_samples(top)
+    label = str(top["signature"]) if named else UNASSIGNED
     return label, float(top["nes"]), float(top["q"])
+
+
+def _differs_between_samples(row: pd.Series) -> bool:
+    """Say whether samples, where there are enough for a test, do not agree that the genes stand high.
+
+    Genes that go together reach a small q by chance: of clusters without any program some would have a name.
+    """
+    return bool(row["n_samples"] >= _ENOUGH_SAMPLES and not row["p_samples"] <= MAX_P)
 
 
 def _is_other(calls: Mapping[str, pd.Series], mine: np.ndarray) -> bool:

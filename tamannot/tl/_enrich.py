@@ -9,26 +9,26 @@ from typing import Any, cast, get_args
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 import tamannot._adata as slots
-from tamannot._adata import SpeciesChoice, Unpacked
+from tamannot._adata import SpeciesChoice
 from tamannot._settings import settings
 from tamannot.errors import GeneIdError, ParameterError
 from tamannot.models import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.signature import AXES, Signature, SignatureSet, load_signatures, read_signatures
 from tamannot.tl._clusters import AXES as NAMED
-from tamannot.tl._clusters import name_clusters
+from tamannot.tl._clusters import compared_with_macrophages, name_clusters
+from tamannot.tl._enrich_notes import about_sets, cautions_of
 from tamannot.tl._prerank import COLUMNS, GeneSet, Method, Settings, gene_sets, prerank
 from tamannot.tl._rankings import MIN_CELLS, Groups, Ranking, rank_genes
 from tamannot.tl._samples import samples_of
 
+Array = NDArray[Any]
 Signatures = Mapping[str, Signature] | Mapping[str, Sequence[str]] | Signature | str | os.PathLike[str]
 
 RECORD = "enrichment"
 DEFAULT_AXES = ("compartment", "origin", "state", "overlay", "polarization", "published")
-# With fewer samples than this the ranking rests on very little.
-_FEW_SAMPLES = 4
-_MANY_SHOWN = 5
 
 
 def enrich(
@@ -37,6 +37,7 @@ def enrich(
     *,
     signatures: Signatures | None = None,
     sample_key: str | None = None,
+    compartment: str | None = None,
     method: Method = "multilevel",
     min_size: int = 5,
     max_size: int = 500,
@@ -68,9 +69,13 @@ def enrich(
     sample_key
         Column of ``obs`` with the sample. A sample counts for a group if it has at least 10 cells in it and 10 in
         the rest. A group with fewer than two such samples is ranked by cells; ``unit`` says which.
+    compartment
+        Only cells called so are compared with one another, as ``"macrophage"``; None takes all. What sets one
+        macrophage apart from another is found among macrophages: beside other cells all of them stand out by
+        what they have in common, such as C1Q.
     method
-        Of gseapy: ``"multilevel"`` (fgsea's) is fast and gives small p as well; ``"permutation"`` draws
-        ``n_permutations`` random sets, takes some twenty times as long, and its p may be 0.
+        Of gseapy: ``"multilevel"`` (fgsea's) is fast and gives small p as well, to 1e-10; ``"permutation"`` draws
+        ``n_permutations`` random sets, takes some ten times as long, and its p may be 0.
     min_size, max_size
         Signatures with fewer or more genes in the ranking are left out.
     n_permutations
@@ -94,7 +99,8 @@ def enrich(
     -------
     None, or the copy. ``uns["tamannot"]["{key}"]["enrichment"]`` has what `get.enrichment` reads: ``table``, one row
     a group and signature, and ``clusters``, one row a group with the compartment, origin and state of the greatest
-    NES among those with q ≤ 0.05, beside the labels of its cells.
+    NES, if its q is at most 0.05 and samples agree, beside the labels of its cells. Origin and state are named only
+    where macrophages were compared with macrophages.
 
     Raises
     ------
@@ -110,11 +116,12 @@ def enrich(
     Notes
     -----
     What it does not mean. p and q are against random sets of genes, not random samples: they say that the genes of
-    a signature stand high together, and ignore that genes go together, so they are too small. Use them to choose
-    names for groups; a comparison of conditions needs samples (`tl.composition`). q is within a group. Enrichment is
-    relative to the other cells in the object: among macrophages alone none is enriched for being one. Groups that
-    were made of signatures, such as ``tam_state``, are enriched for them by construction. Gene sets share genes, so
-    that several stand high for one reason: compare ``leading_edge``. Up genes only are used, also of signed
+    a signature stand high together, and ignore that genes go together, so they are too small: groups of cells drawn
+    at random reach small q. ``p_samples``, with the sample as the unit, does not do so, and is blunt with few samples.
+    Use them to choose names for groups; a comparison of conditions needs shares of samples. q is within a group.
+    Enrichment is relative to the other cells in the object: among macrophages alone none is enriched for being one.
+    Groups that were made of signatures, such as ``tam_state``, are enriched for them by construction. Gene sets share
+    genes, so that several stand high for one reason: compare ``leading_edge``. Up genes only are used, also of signed
     signatures; of a composite those of all its modules.
 
     Sources: Subramanian et al. 2005, doi:10.1073/pnas.0506580102; Korotkevich et al. 2021, doi:10.1101/060012;
@@ -134,7 +141,8 @@ def enrich(
     how = _settings(method, min_size, max_size, n_permutations, rng)
     adata = slots.to_work_on(adata, copy=copy)
     slots.read_provenance(adata, key)
-    groups = _groups(adata, groupby)
+    calls = _calls(adata, key)
+    groups = _groups(adata, groupby, _among(adata, key, compartment))
     chosen = _chosen(signatures, lambda: slots.species_of(adata, gene_symbols=gene_symbols, species=species))
     data = slots.unpack(adata, chosen, layer=layer, gene_symbols=gene_symbols, species=species)
     sets = gene_sets(chosen, data.index)
@@ -142,20 +150,31 @@ def enrich(
     threads = settings.n_threads()
     rankings = rank_genes(data, groups, samples, threads=threads)
     table = _table(rankings, sets, how, threads)
-    calls = _calls(adata, key)
+    known = compared_with_macrophages(groups, calls)
+    said = cautions_of(
+        groupby=groupby,
+        groups=groups,
+        rankings=rankings,
+        sets=sets,
+        key=key,
+        sampled=samples is not None,
+        logged=data.kind == "log",
+        compared_with_macrophages=known,
+    )
     record = {
         "table": table,
-        "clusters": name_clusters(table, {s.id: s.axis for s in sets}, groups, calls),
-        "signatures": _about(sets, rankings),
+        "clusters": name_clusters(table, {s.id: s.axis for s in sets}, groups, calls, with_states=known),
+        "signatures": about_sets(sets, rankings),
         "groupby": groupby,
         "sample_key": sample_key or "",
+        "compartment": compartment or "",
         "matrix": data.matrix,
         "method": how.method,
         "min_size": how.min_size,
         "max_size": how.max_size,
         "n_permutations": how.n_permutations,
         "seed": how.seed,
-        "cautions": np.array(_cautions(data, groupby, groups, rankings, sets, key, sample_key), dtype=object),
+        "cautions": np.array(said, dtype=object),
     }
     slots.write_analysis(adata, key, RECORD, record)
     return adata if copy else None
@@ -177,9 +196,20 @@ def _settings(
     return Settings(cast("Method", method), int(min_size), int(max_size), int(n_permutations), seed)
 
 
-def _groups(adata: AnnData, groupby: str) -> Groups:
+def _among(adata: AnnData, key: str, compartment: str | None) -> Array:
+    """Return which cells are compared."""
+    if compartment is None:
+        return np.ones(adata.n_obs, bool)
+    called = slots.read_obs(adata, key, ("compartment",)).iloc[:, 0].astype(str)
+    if not (called == compartment).any():
+        msg = f"No cell was called '{compartment}'. There are: {', '.join(sorted(called.unique()))}."
+        raise ParameterError(msg)
+    return (called == compartment).to_numpy()
+
+
+def _groups(adata: AnnData, groupby: str, among: Array) -> Groups:
     column = slots.obs_column(adata, groupby)
-    known = column.notna() & (column.astype(str) != NOT_MACROPHAGE)
+    known = column.notna() & (column.astype(str) != NOT_MACROPHAGE) & among
     codes, names = pd.factorize(column.astype(str).where(known), sort=True)
     if len(names) < 2:
         msg = f"obs['{groupby}'] has {len(names)} groups of cells; enrichment compares a group with the others."
@@ -219,51 +249,5 @@ def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settin
     return table[["group", *COLUMNS, "unit", "n_samples", "n_cells"]]
 
 
-def _about(sets: Sequence[GeneSet], rankings: Mapping[str, Ranking]) -> pd.DataFrame:
-    first = next(iter(rankings.values()))
-    return pd.DataFrame(
-        {
-            "axis": [s.axis for s in sets],
-            "version": [s.version for s in sets],
-            "digest": [s.digest for s in sets],
-            "n_genes": [s.n_genes for s in sets],
-            "n_ranked": [s.ranked_in(first) for s in sets],
-            "n_down": [s.n_down for s in sets],
-        },
-        index=pd.Index([s.id for s in sets], name="signature"),
-    )
-
-
 def _calls(adata: AnnData, key: str) -> dict[str, pd.Series]:
     return {a: adata.obs[slots.slot(key, a)].astype(str) for a in NAMED if slots.slot(key, a) in adata.obs}
-
-
-def _cautions(
-    data: Unpacked,
-    groupby: str,
-    groups: Groups,
-    rankings: Mapping[str, Ranking],
-    sets: Sequence[GeneSet],
-    key: str,
-    sample_key: str | None,
-) -> list[str]:
-    said = ["p and q are against random sets of genes, not random samples; genes go together, so they are too small."]
-    if by_cells := [name for name, r in rankings.items() if r.unit == "cell"]:
-        why = "no sample_key was given" if sample_key is None else "fewer than two samples have enough cells"
-        said.append(f"Ranked over cells, since {why}: {_some(by_cells)}. One sample of many cells can decide alone.")
-    if few := [name for name, r in rankings.items() if 0 < r.n_samples < _FEW_SAMPLES]:
-        said.append(f"Fewer than {_FEW_SAMPLES} samples: {_some(few)}.")
-    if absent := [name for name in groups.tested if name not in rankings]:
-        said.append(f"Fewer than {MIN_CELLS} cells in the group or the rest, no result: {_some(absent)}.")
-    if groupby.startswith(f"{key}_"):
-        said.append(f"The groups of '{groupby}' were made of signatures: they are enriched for them by construction.")
-    if signed := [s.id for s in sets if s.n_down]:
-        said.append(f"Down genes are not used: {_some(signed)}.")
-    if data.kind == "log" and sample_key is not None:
-        said.append("There are no counts: samples were compared by the means of log-normalised values.")
-    return said
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _MANY_SHOWN
-    return ", ".join(names[:_MANY_SHOWN]) + (f" and {more} more" if more > 0 else "")

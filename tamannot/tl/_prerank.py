@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 
 from tamannot.genes import GeneIndex
 from tamannot.signature import Signature
+from tamannot.stats._over_samples import mean_over_samples
 from tamannot.tl._rankings import Ranking
 
 Array = NDArray[Any]
 
 Method = Literal["multilevel", "permutation"]
-COLUMNS = ("signature", "es", "nes", "p", "q", "n_genes", "leading_edge", "rank")
+COLUMNS = ("signature", "es", "nes", "p", "q", "difference", "p_samples", "n_genes", "leading_edge", "rank")
+
+# Below this a p against random sets says nothing more, and takes several times as long to find.
+SMALLEST_P = 1e-10
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,9 @@ def prerank(ranking: Ranking, sets: Sequence[GeneSet], settings: Settings, *, th
         {
             "signature": [s.id for s in fitting],
             **{ours: found[theirs].to_numpy(float) for ours, theirs in _FIGURES.items()},
+            **_over_samples(ranking, fitting),
             "n_genes": [s.ranked_in(ranking) for s in fitting],
-            "leading_edge": [_symbols(s, found.loc[s.id, "Lead_genes"]) for s in fitting],
+            "leading_edge": [_symbols(s, str(found.loc[s.id, "Lead_genes"])) for s in fitting],
         }
     )
     table = table.sort_values(["nes", "signature"], ascending=[False, True], ignore_index=True)
@@ -108,6 +113,16 @@ def prerank(ranking: Ranking, sets: Sequence[GeneSet], settings: Settings, *, th
 
 
 _FIGURES = {"es": "ES", "nes": "NES", "p": "NOM p-val", "q": "FDR q-val"}
+
+
+def _over_samples(ranking: Ranking, sets: Sequence[GeneSet]) -> dict[str, Array]:
+    """Return how far the genes of each set stand above all genes in the mean of the samples, and its p."""
+    if not ranking.n_samples:
+        return {"difference": np.full(len(sets), np.nan), "p_samples": np.full(len(sets), np.nan)}
+    above = ranking.differences - ranking.differences.mean(axis=1, keepdims=True)
+    means = [above[:, np.isin(ranking.columns, list(s.symbol_of))].mean(axis=1) for s in sets]
+    found = mean_over_samples(np.stack(means, axis=1))
+    return {"difference": found.mean, "p_samples": found.p}
 
 
 def _gseapy(ranking: Ranking, sets: Mapping[str, list[str]], settings: Settings, threads: int) -> pd.DataFrame:
@@ -125,6 +140,7 @@ def _gseapy(ranking: Ranking, sets: Mapping[str, list[str]], settings: Settings,
         max_size=settings.max_size,
         permutation_num=settings.n_permutations,
         method=settings.method,
+        eps=SMALLEST_P,
         seed=settings.seed,
         threads=threads,
         verbose=False,
@@ -148,4 +164,4 @@ def _name(column: int) -> str:
 
 
 def _symbols(of: GeneSet, leading: str) -> str:
-    return ";".join(of.symbol_of[int(name[1:])] for name in str(leading).split(";") if name)
+    return ";".join(of.symbol_of[int(name[1:])] for name in leading.split(";") if name)

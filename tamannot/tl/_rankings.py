@@ -34,17 +34,22 @@ class Ranking:
         What they are ranked by.
     unit
         ``"sample"`` or ``"cell"``.
-    n_samples
-        Samples compared; 0 by cells.
     n_cells
         Cells of the group.
+    differences
+        In each sample, in the order of the genes, shape ``(n_samples, n_genes)``; no rows by cells.
     """
 
     columns: Array
     values: Array
     unit: str
-    n_samples: int
     n_cells: int
+    differences: Array
+
+    @property
+    def n_samples(self) -> int:
+        """Samples compared; 0 by cells."""
+        return len(self.differences)
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ def _by_samples(data: Unpacked, groups: Groups, samples: Samples, threads: int) 
         differences = bulks.differences(group)[:, seen]
         if len(differences) >= 2:
             n_cells = int(groups.n_cells[group])
-            found[name] = _ranked(seen, moderated_t(differences).t, "sample", len(differences), n_cells)
+            found[name] = _ranked(seen, moderated_t(differences).t, n_cells, differences)
     return found
 
 
@@ -138,10 +143,11 @@ def _by_cells(data: Unpacked, groups: Groups, names: Sequence[str], threads: int
             continue
         own, own_squares = sums.sums[group], sums.squares[group]
         t = welch_t(n, own, own_squares, n_rest, total - own, total_squares - own_squares)
-        found[name] = _ranked(seen, t[seen], "cell", 0, n)
+        found[name] = _ranked(seen, t[seen], n, np.empty((0, seen.size)))
     return found
 
 
-def _ranked(columns: Array, values: Array, unit: str, n_samples: int, n_cells: int) -> Ranking:
+def _ranked(columns: Array, values: Array, n_cells: int, differences: Array) -> Ranking:
     order = np.argsort(-values, kind="stable")
-    return Ranking(columns[order], values[order], unit, n_samples, n_cells)
+    unit = "sample" if len(differences) else "cell"
+    return Ranking(columns[order], values[order], unit, n_cells, differences[:, order])
