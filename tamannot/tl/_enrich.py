@@ -76,8 +76,10 @@ def enrich(
     method
         Of gseapy: ``"multilevel"`` (fgsea's) is fast and gives small p as well, to 1e-10; ``"permutation"`` draws
         ``n_permutations`` random sets, takes some ten times as long, and its p may be 0.
-    min_size, max_size
-        Signatures with fewer or more genes in the ranking are left out.
+    min_size
+        Signatures with fewer genes in the ranking are left out.
+    max_size
+        So are those with more.
     n_permutations
         Random sets that the score is normalised by.
     layer
