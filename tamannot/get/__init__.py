@@ -3,7 +3,8 @@
 from tamannot.get._contributions import contributions
 from tamannot.get._enrichment import enrichment
 from tamannot.get._evidence import evidence
+from tamannot.get._regions import regions
 from tamannot.get._score_adata import score_adata
 from tamannot.get._tables import annotations, coverage, scores
 
-__all__ = ["annotations", "contributions", "coverage", "enrichment", "evidence", "score_adata", "scores"]
+__all__ = ["annotations", "contributions", "coverage", "enrichment", "evidence", "regions", "score_adata", "scores"]

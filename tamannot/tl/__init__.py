@@ -2,6 +2,7 @@
 
 from tamannot.tl._annotate import annotate, classify_origin, classify_state, ferroptosis, gate
 from tamannot.tl._enrich import enrich
+from tamannot.tl._regions import regions
 from tamannot.tl._score import score
 from tamannot.tl._smooth import smooth
 from tamannot.tl._train import train
@@ -14,6 +15,7 @@ __all__ = [
     "enrich",
     "ferroptosis",
     "gate",
+    "regions",
     "score",
     "smooth",
     "train",
