@@ -14,9 +14,9 @@ AXES = ("compartment", "origin", "state")
 
 # A name by enrichment needs a q of at most this.
 MAX_Q = 0.05
-# ... and where there are three samples or more, a p over samples of at most this.
+# ... and where there are four samples or more, a p over samples of at most this, times the signatures to choose from.
 MAX_P = 0.05
-_ENOUGH_SAMPLES = 3
+_ENOUGH_SAMPLES = 4
 MACROPHAGE = "macrophage"
 # Share of macrophages among the cells compared from which origin and state are named.
 _MOSTLY = 0.5
@@ -101,17 +101,17 @@ def _best(table: pd.DataFrame) -> tuple[str, float, float]:
     if table.empty:
         return UNASSIGNED, np.nan, np.nan
     top = table.iloc[int(table["nes"].to_numpy().argmax())]
-    named = top["nes"] > 0 and top["q"] <= MAX_Q and not _differs_between_samples(top)
+    named = top["nes"] > 0 and top["q"] <= MAX_Q and not _differs_between_samples(top, len(table))
     label = str(top["signature"]) if named else UNASSIGNED
     return label, float(top["nes"]), float(top["q"])
 
 
-def _differs_between_samples(row: pd.Series) -> bool:
+def _differs_between_samples(row: pd.Series, n_signatures: int) -> bool:
     """Say whether samples, where there are enough for a test, do not agree that the genes stand high.
 
-    Genes that go together reach a small q by chance: of clusters without any program some would have a name.
+    Genes that go together reach a small q by chance: half of the clusters without any program would have a name.
     """
-    return bool(row["n_samples"] >= _ENOUGH_SAMPLES and not row["p_samples"] <= MAX_P)
+    return bool(row["n_samples"] >= _ENOUGH_SAMPLES and not row["p_samples"] * n_signatures <= MAX_P)
 
 
 def _is_other(calls: Mapping[str, pd.Series], mine: np.ndarray) -> bool:

@@ -15,9 +15,7 @@ from tamannot.errors import ParameterError, ResultNotFoundError
 SIGNATURES = ["rising", "falling", "flat"]
 
 
-def _tissue(
-    n_samples: int = 6, n_spots: int = 120, *, slope: float = 0.0, rng: int = 0, n_flat: int = 1
-) -> ad.AnnData:
+def _tissue(n_samples: int = 6, n_spots: int = 120, *, slope: float = 0.0, rng: int = 0, n_flat: int = 1) -> ad.AnnData:
     """Spots on a square whose scores vary smoothly, as neighbours do, with a slope along x."""
     random = np.random.default_rng(rng)
     where = random.uniform(0, 1, (n_samples, n_spots, 2))
@@ -162,7 +160,7 @@ def test_what_cannot_be_done_is_refused():
     ]:
         with pytest.raises(ParameterError, match=match):
             tam.tl.regions(adata, **arguments)
-    with pytest.raises(ResultNotFoundError, match="tl.regions"):
+    with pytest.raises(ResultNotFoundError, match=r"tl\.regions"):
         tam.get.regions(adata)
     with pytest.raises(ResultNotFoundError):
         tam.tl.regions(adata, distance="distance", key="other")
