@@ -49,8 +49,8 @@ def enrichment(adata: AnnData, *, n: int = 4, key: str = "tam", ax: Axes | None 
     groups = [str(g) for g in pd.unique(table["group"])]
     shown = list(dict.fromkeys(table.loc[table["rank"] <= n, "signature"].astype(str)))
     table = table[table["signature"].isin(shown)]
-    ax = ax if ax is not None else new_axes(3.6 + 0.34 * len(shown), 2.6 + 0.34 * len(groups))
-    x, y = (table[name].astype(str).map(order.index) for name, order in (("signature", shown), ("group", groups)))
+    ax = ax if ax is not None else new_axes(*_size(groups, shown))
+    x, y = (table[name].astype(str).map(order.index) for name, order in (("group", groups), ("signature", shown)))
     sure = table["q"].to_numpy() <= _SHOWN_Q[0]
     span = float(table["nes"].abs().max())
     dots = ax.scatter(
@@ -63,14 +63,20 @@ def enrichment(adata: AnnData, *, n: int = 4, key: str = "tam", ax: Axes | None 
         edgecolors=["black" if known else "#bbbbbb" for known in sure],
         linewidths=[0.9 if known else 0.4 for known in sure],
     )
-    ax.set_xticks(range(len(shown)), [pretty(s) for s in shown], rotation=90)
-    ax.set_yticks(range(len(groups)), [pretty(g) for g in groups])
-    ax.set(xlim=(-0.6, len(shown) - 0.4), ylim=(len(groups) - 0.4, -0.6))
+    ax.set_xticks(range(len(groups)), [pretty(g) for g in groups], rotation=90)
+    ax.set_yticks(range(len(shown)), [pretty(s) for s in shown])
+    ax.set(xlim=(-0.6, len(groups) - 0.4), ylim=(len(shown) - 0.4, -0.6))
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    ax.figure.colorbar(dots, ax=ax, label="NES", shrink=0.8, fraction=0.05, pad=0.02)
+    ax.figure.colorbar(dots, ax=ax, label="NES", shrink=0.6, aspect=14)
     _legend(ax)
     return ax
+
+
+def _size(groups: list[str], shown: list[str]) -> tuple[float, float]:
+    """Return width and height, in inches, that the names and dots take."""
+    longest = [max(map(len, names)) for names in (shown, groups)]
+    return 1.6 + 0.085 * longest[0] + 0.36 * max(len(groups), 4), 1.1 + 0.1 * longest[1] + 0.3 * max(len(shown), 5)
 
 
 def _area(q: np.ndarray) -> np.ndarray:
@@ -82,5 +88,13 @@ def _legend(ax: Axes) -> None:
     dots = [ax.scatter([], [], s=s, color="white", edgecolors="black", linewidths=0.9) for s in sizes]
     names = [f"q {'≤ ' if q == _SMALLEST_Q else ''}{q:g}" for q in _SHOWN_Q]
     ax.legend(
-        dots, names, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, frameon=False, fontsize="small", borderpad=0
+        dots,
+        names,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=3,
+        columnspacing=1,
+        frameon=False,
+        fontsize="small",
+        borderpad=0,
     )

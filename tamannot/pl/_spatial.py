@@ -11,7 +11,7 @@ from tamannot.errors import ParameterError
 from tamannot.pl._style import new_axes, pretty
 from tamannot.tl._regions import Kind, coordinates_of
 
-_UNKNOWN = "#d9d9d9"
+_UNKNOWN = "#b0b0b0"
 # Square points that together cover about this many square points of a figure.
 _AREA, _SMALLEST, _LARGEST = 40_000.0, 0.2, 60.0
 # Colour-blind safe; z has a middle.
