@@ -38,11 +38,11 @@ def enrichment(
     cells), ``n_cells`` of the group.
 
     Of clusters: ``group``, ``n_cells``, and for each of ``compartment``, ``origin`` and ``state`` the signature with
-    the greatest NES if its q is at most 0.05, and with four samples or more its ``p_samples`` times the number of
-    signatures of the axis as well, else ``unassigned``; ``…_nes`` and ``…_q`` of that signature, also where it does
-    not suffice; ``…_cells``, the label of most of the group's cells that were called; ``…_share``, its share of those;
-    ``…_agree``, whether the two are the same. Origin and state are ``not_macrophage`` where most called cells of the
-    group are none, and ``unassigned`` where macrophages were not compared with macrophages.
+    the greatest NES if its q is at most 0.05, over samples its ``difference`` at least 0.4, and of four samples or
+    more its ``p_samples`` at most 0.05, else ``unassigned``; ``…_nes`` and ``…_q`` of that signature, also where it
+    does not suffice; ``…_cells``, the label of most of the group's cells that were called; ``…_share``, its share of
+    those; ``…_agree``, whether the two are the same. Origin and state are ``not_macrophage`` where most called cells
+    of the group are none, and ``unassigned`` where macrophages were not compared with macrophages.
 
     Raises
     ------

@@ -12,9 +12,11 @@ from tamannot.tl._rankings import Groups
 
 AXES = ("compartment", "origin", "state")
 
-# A name by enrichment needs a q of at most this.
+# A name by enrichment needs a q of at most this,
 MAX_Q = 0.05
-# ... and where there are four samples or more, a p over samples of at most this, times the signatures to choose from.
+# of samples a difference (log2) of at least this: a third more than in the other cells,
+MIN_DIFFERENCE = 0.4
+# and where there are four or more, a p over samples of at most this.
 MAX_P = 0.05
 _ENOUGH_SAMPLES = 4
 MACROPHAGE = "macrophage"
@@ -101,17 +103,20 @@ def _best(table: pd.DataFrame) -> tuple[str, float, float]:
     if table.empty:
         return UNASSIGNED, np.nan, np.nan
     top = table.iloc[int(table["nes"].to_numpy().argmax())]
-    named = top["nes"] > 0 and top["q"] <= MAX_Q and not _differs_between_samples(top, len(table))
+    named = top["nes"] > 0 and top["q"] <= MAX_Q and _holds_in_samples(top)
     label = str(top["signature"]) if named else UNASSIGNED
     return label, float(top["nes"]), float(top["q"])
 
 
-def _differs_between_samples(row: pd.Series, n_signatures: int) -> bool:
-    """Say whether samples, where there are enough for a test, do not agree that the genes stand high.
+def _holds_in_samples(row: pd.Series) -> bool:
+    """Say whether the genes stand clearly higher in the samples; True where cells were ranked, of which nobody knows.
 
     Genes that go together reach a small q by chance: half of the clusters without any program would have a name.
     """
-    return bool(row["n_samples"] >= _ENOUGH_SAMPLES and not row["p_samples"] * n_signatures <= MAX_P)
+    if row["unit"] == "cell":
+        return True
+    agree = row["p_samples"] <= MAX_P or row["n_samples"] < _ENOUGH_SAMPLES
+    return bool(agree and row["difference"] >= MIN_DIFFERENCE)
 
 
 def _is_other(calls: Mapping[str, pd.Series], mine: np.ndarray) -> bool:

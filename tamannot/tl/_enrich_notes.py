@@ -64,9 +64,11 @@ def cautions_of(
     said = ["p and q are against random sets of genes, not random samples; genes go together, so they are too small."]
     if by_cells := [name for name, r in rankings.items() if r.unit == "cell"]:
         why = "fewer than two samples have enough cells" if sampled else "no sample_key was given"
-        said.append(f"Ranked over cells, since {why}: {_some(by_cells)}. One sample of many cells can decide alone.")
+        said.append(
+            f"Ranked over cells, since {why}: {_some(by_cells)}. One sample of many cells can decide alone, and names rest on q, which is too small."
+        )
     if few := [name for name, r in rankings.items() if 0 < r.n_samples < _FEW_SAMPLES]:
-        said.append(f"Fewer than {_FEW_SAMPLES} samples, so that names rest on q alone: {_some(few)}.")
+        said.append(f"Fewer than {_FEW_SAMPLES} samples: {_some(few)}.")
     if absent := [name for name in groups.tested if name not in rankings]:
         said.append(f"Fewer than {MIN_CELLS} cells in the group or the rest, no result: {_some(absent)}.")
     if groupby.startswith(f"{key}_"):
