@@ -101,8 +101,8 @@ def enrich(
     -------
     None, or the copy. ``uns["tamannot"]["{key}"]["enrichment"]`` has what `get.enrichment` reads: ``table``, one row
     a group and signature, and ``clusters``, one row a group with the compartment, origin and state of the greatest
-    NES, if its q is at most 0.05 and it holds in the samples, beside the labels of its cells. Origin and state are named only
-    where macrophages were compared with macrophages.
+    NES, if its q is at most 0.05 and it holds in the samples, beside the labels of its cells. Origin and state are
+    named only where macrophages were compared with macrophages.
 
     Raises
     ------

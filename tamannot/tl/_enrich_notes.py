@@ -65,7 +65,8 @@ def cautions_of(
     if by_cells := [name for name, r in rankings.items() if r.unit == "cell"]:
         why = "fewer than two samples have enough cells" if sampled else "no sample_key was given"
         said.append(
-            f"Ranked over cells, since {why}: {_some(by_cells)}. One sample of many cells can decide alone, and names rest on q, which is too small."
+            f"Ranked over cells, since {why}: {_some(by_cells)}. One sample of many cells can decide alone, and names "
+            "rest on q, which is too small."
         )
     if few := [name for name, r in rankings.items() if 0 < r.n_samples < _FEW_SAMPLES]:
         said.append(f"Fewer than {_FEW_SAMPLES} samples: {_some(few)}.")
