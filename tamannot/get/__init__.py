@@ -2,9 +2,22 @@
 
 from tamannot.get._claims import claims
 from tamannot.get._contributions import contributions
+from tamannot.get._enrichment import enrichment
 from tamannot.get._evidence import evidence
 from tamannot.get._ferroptosis import ferroptosis
+from tamannot.get._regions import regions
 from tamannot.get._score_adata import score_adata
 from tamannot.get._tables import annotations, coverage, scores
 
-__all__ = ["annotations", "claims", "contributions", "coverage", "evidence", "ferroptosis", "score_adata", "scores"]
+__all__ = [
+    "annotations",
+    "claims",
+    "contributions",
+    "coverage",
+    "enrichment",
+    "evidence",
+    "ferroptosis",
+    "regions",
+    "score_adata",
+    "scores",
+]

@@ -2,7 +2,9 @@
 
 from tamannot.tl._annotate import annotate, classify_origin, classify_state, ferroptosis, gate
 from tamannot.tl._claims import claims
+from tamannot.tl._enrich import enrich
 from tamannot.tl._ferroptosis_summary import ferroptosis_summary
+from tamannot.tl._regions import regions
 from tamannot.tl._score import score
 from tamannot.tl._smooth import smooth
 from tamannot.tl._train import train
@@ -13,9 +15,11 @@ __all__ = [
     "claims",
     "classify_origin",
     "classify_state",
+    "enrich",
     "ferroptosis",
     "ferroptosis_summary",
     "gate",
+    "regions",
     "score",
     "smooth",
     "train",

@@ -1,0 +1,51 @@
+"""What `tl.regions` found, as tables."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pandas as pd
+from anndata import AnnData
+
+import tamannot._adata as slots
+from tamannot.errors import ParameterError
+
+_TABLES = {"tests": "table", "samples": "samples"}
+
+
+def regions(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "samples"] = "tests") -> pd.DataFrame:
+    """Return what `tl.regions` found.
+
+    Parameters
+    ----------
+    adata
+        An object after `tl.regions`.
+    key
+        The ``key_added`` of the run.
+    kind
+        ``"tests"``: over samples. ``"samples"``: what was found in each of them.
+
+    Returns
+    -------
+    A copy; parameters and cautions are in ``attrs``. Along a distance one row a signature: ``correlation`` (Spearman,
+    mean over samples as Fisher z), ``low`` and ``high`` (95 %), ``p`` (t over samples, two-sided), ``q`` (Benjamini
+    and Hochberg over the rows), ``n_samples``, ``n_spots``. Between regions one row a signature and pair, with
+    ``region``, ``reference`` and ``difference`` (mean score of the region less that of the reference, mean over
+    samples). Of one sample interval, p and q are NaN. Of samples: ``sample``, ``signature``, ``correlation`` or
+    ``difference``, ``n_spots``, and the pair.
+
+    Raises
+    ------
+    ParameterError
+        There is no such kind.
+    ResultNotFoundError
+        `tl.regions` has not been run.
+    """
+    if kind not in _TABLES:
+        msg = f"kind is one of {', '.join(_TABLES)}, not {kind!r}."
+        raise ParameterError(msg)
+    record = slots.read_analysis(adata, key, "regions", call="tl.regions(adata, …)")
+    table = pd.DataFrame(record[_TABLES[kind]]).copy()
+    table.attrs = {name: record[name] for name in record if not isinstance(record[name], pd.DataFrame)}
+    table.attrs["cautions"] = [str(c) for c in record["cautions"]]
+    return table

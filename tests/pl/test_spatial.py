@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import tamannot as tam
+import tamannot._adata as slots
+from tamannot.errors import ParameterError
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def tissue(tiny):
+    tiny.obsm["spatial"] = np.random.default_rng(0).uniform(0, 100, (tiny.n_obs, 2))
+    values = np.linspace(-1, 3, tiny.n_obs)[:, None]
+    values[0] = np.nan
+    slots.write_provenance(tiny, "tam", {"method": "ucell"})
+    slots.write_tables(tiny, "tam", ["microglia"], {"score": values, "z": values})
+    return tiny
+
+
+def test_points_are_where_the_spots_are(tissue):
+    ax = tam.pl.spatial(tissue, "microglia")
+    missing, points = ax.collections[:2]
+    np.testing.assert_array_equal(missing.get_offsets(), tissue.obsm["spatial"][:1])
+    np.testing.assert_array_equal(points.get_offsets(), tissue.obsm["spatial"][1:])
+    np.testing.assert_allclose(points.get_array(), tam.get.scores(tissue)["microglia"].iloc[1:])
+    assert points.get_rasterized()
+    assert ax.get_aspect() == 1
+    assert ax.yaxis_inverted()
+
+
+def test_zero_is_the_middle_of_z(tissue):
+    points = tam.pl.spatial(tissue, "microglia", kind="z").collections[1]
+    assert points.get_clim() == (-3, 3)
+
+
+def test_given_axes_are_used_and_nothing_is_written(tissue):
+    before = set(tissue.uns["tamannot"]["tam"]), set(tissue.obsm)
+    _, ax = plt.subplots()
+    assert tam.pl.spatial(tissue, "microglia", ax=ax) is ax
+    assert (set(tissue.uns["tamannot"]["tam"]), set(tissue.obsm)) == before
+
+
+def test_what_is_not_there_is_refused(tissue):
+    with pytest.raises(ParameterError, match="'lam' was not scored"):
+        tam.pl.spatial(tissue, "lam")
+    del tissue.obsm["spatial"]
+    with pytest.raises(ParameterError, match="without coordinates"):
+        tam.pl.spatial(tissue, "microglia")
