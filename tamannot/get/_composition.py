@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 
@@ -60,5 +61,7 @@ def composition(
         )
         raise ResultNotFoundError(msg)
     found = pd.DataFrame(record[table]).reset_index(drop=True)
-    found.attrs = {"parameters": dict(record["parameters"]), "cautions": [str(c) for c in record["cautions"]]}
+    # Lists, not arrays: pandas compares attrs when it joins or prints tables.
+    parameters = {k: list(v) if isinstance(v, np.ndarray) else v for k, v in record["parameters"].items()}
+    found.attrs = {"parameters": parameters, "cautions": [str(c) for c in record["cautions"]]}
     return found

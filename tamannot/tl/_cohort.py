@@ -58,9 +58,8 @@ def make_cohort(
     reason = np.full(len(known), "", dtype=object)
     for name in reversed(known.columns):
         reason[known[name].isna().to_numpy()] = f"no value of {name}"
-    unit = "macrophages" if counted.total is counted.n_macrophages else "cells"
     few = counted.total < min_cells
-    reason[few] = [f"{int(n):,} {unit}, fewer than {min_cells}" for n in counted.total[few]]
+    reason[few] = [f"{int(n):,} {counted.unit}, fewer than {min_cells}" for n in counted.total[few]]
     table = pd.DataFrame(index=known.index)
     order: tuple[str, ...] = ()
     if condition is not None:

@@ -104,7 +104,7 @@ def composition(
     Examples
     --------
     >>> import tamannot as tam
-    >>> adata = tam.datasets.simulate(150, n_samples=6, n_genes=1500)
+    >>> adata = tam.datasets.simulate(60, n_samples=6, n_genes=1000, composition={"macrophage": 1})
     >>> tam.tl.annotate(adata, tissue="brain")
     >>> tam.tl.composition(adata, "sample", condition="condition", axis="origin")
     >>> tam.get.composition(adata)[["label", "contrast", "df", "n_samples"]].head(1).to_dict("records")

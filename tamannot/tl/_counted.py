@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ Array = NDArray[Any]
 
 Axis = Literal["state", "origin", "compartment"]
 AXES = ("state", "origin", "compartment")
-_MACROPHAGE = "macrophage"
+_MACROPHAGE, _NO_CODE = "macrophage", -2
 _PROBABILITIES = {"state": "state_proba", "origin": "origin_proba"}
 
 
@@ -37,6 +38,8 @@ class Counted:
     """Expected cells of none of these labels: what is left of the greatest probability of each cell."""
     total: Array
     """The cells that these are of: macrophages, or all cells where the axis is the compartment."""
+    unit: str
+    """What these cells are: ``macrophages`` or ``cells``."""
     n_macrophages: Array
     """Of each sample."""
     log_depth: Array | None
@@ -64,9 +67,10 @@ def count(adata: AnnData, key: str, axis: Axis, samples: Samples, *, depth: bool
     expected, rest = _expected(adata, key, axis, samples, of)
     log_depth, what = _log_depth(adata, key, samples, of) if depth else (None, "not asked for")
     return Counted(
-        called=_called(pd.Series(pd.Categorical(label)), samples, of, every=axis != "compartment"),
+        called=_called(pd.Categorical(label), samples, of, offered=[] if expected is None else list(expected.columns)),
         expected=expected,
         rest=rest,
+        unit="cells" if axis == "compartment" else "macrophages",
         total=samples.total(of.astype(float)),
         n_macrophages=samples.total(macrophage.astype(float)),
         log_depth=log_depth,
@@ -82,14 +86,13 @@ def has_probabilities(adata: AnnData, key: str, axis: Axis) -> bool:
     return status not in adata.obs or not bool((adata.obs[status] == NOT_APPLICABLE).any())
 
 
-def _called(label: pd.Series, samples: Samples, of: Array, *, every: bool) -> pd.DataFrame:
-    """Count cells as called; all labels of the axis, or only those that occur."""
-    names = [str(c) for c in label.cat.categories]
-    codes = label.cat.codes.to_numpy()
-    kept = [i for i, n in enumerate(names) if n not in (NOT_MACROPHAGE, UNASSIGNED) and (every or (codes == i).any())]
-    columns = {names[i]: samples.total((of & (codes == i)).astype(float)) for i in kept}
-    blank = of & (codes == names.index(UNASSIGNED)) if UNASSIGNED in names else np.zeros(len(of), bool)
-    columns[UNASSIGNED] = samples.total(blank.astype(float))
+def _called(label: pd.Categorical, samples: Samples, of: Array, *, offered: Sequence[str]) -> pd.DataFrame:
+    """Count cells as called: labels that have a probability, others that occur, those without a label."""
+    # A part of an object has lost the categories without cells, so that these cannot say what was offered.
+    code = {str(name): i for i, name in enumerate(label.categories)}
+    occur = [name for name, i in code.items() if (label.codes == i).any()]
+    names = dict.fromkeys([*offered, *(n for n in occur if n not in (NOT_MACROPHAGE, UNASSIGNED)), UNASSIGNED])
+    columns = {n: samples.total((of & (label.codes == code.get(n, _NO_CODE))).astype(float)) for n in names}
     return pd.DataFrame(columns, index=pd.Index(samples.names, name="sample"))
 
 
