@@ -115,6 +115,18 @@ def test_depth_is_a_covariate_and_comes_from_the_matrix():
     assert compared(adata, depth=False)["df"].eq(4).all()
 
 
+@pytest.mark.slow
+def test_a_shift_that_was_simulated_is_found_after_annotating():
+    mix = {"macrophage": 0.8, "t_nk": 0.2}
+    adata = tam.datasets.simulate(
+        200, n_samples=12, shift={"lipid_associated": 3.0}, composition=mix, n_genes=2000, rng=0
+    )
+    tam.tl.annotate(adata, tissue="brain", sample_key="sample")
+    row = of(compared(adata), "lipid_associated")
+    assert row["q"] < 0.05
+    assert row["odds_ratio"] > 2
+
+
 def test_unknown_depth_and_uncalibrated_probabilities_are_said():
     cautions = compared(cohort(calibrated=False)).attrs["cautions"]
     assert any("Depth was no covariate" in c for c in cautions)
