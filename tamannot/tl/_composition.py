@@ -24,6 +24,8 @@ Array = NDArray[Any]
 Counts = Literal["expected", "called"]
 
 RECORD = "composition"
+# No column of obs is likely to have this name.
+_DEPTH = "mean log depth of the sample"
 
 
 def composition(
@@ -150,14 +152,14 @@ def _tests(counted: Counted, cohort: Cohort, reference: str | None, counts: str)
     terms, notes = cohort.covariates, []
     if counted.log_depth is not None:
         adds = np.ptp(counted.log_depth[cohort.used]) > 0 if cohort.used.any() else False
-        terms = terms.assign(log_depth=counted.log_depth) if adds else terms
+        terms = terms.assign(**{_DEPTH: counted.log_depth}) if adds else terms
     elif counted.depth.startswith("not known"):
         notes.append(f"Depth was no covariate. It is {counted.depth}")
     design = make_design(
         cohort.table.loc[cohort.used, "condition"], terms[cohort.used], order=cohort.order, reference=reference
     )
     tests = compare(counted, cohort.used, design, expected=counts == "expected")
-    if "log_depth" in terms:
+    if _DEPTH in terms:
         notes += on_depth(counted.log_depth[cohort.used], design)  # type: ignore[index]
     notes += on_design(design)
     notes += on_tests(tests, counted.total[cohort.used])
