@@ -1,6 +1,7 @@
 """``tam.get``: results as tables. Nothing here writes."""
 
 from tamannot.get._claims import claims
+from tamannot.get._composition import composition
 from tamannot.get._contributions import contributions
 from tamannot.get._enrichment import enrichment
 from tamannot.get._evidence import evidence
@@ -12,6 +13,7 @@ from tamannot.get._tables import annotations, coverage, scores
 __all__ = [
     "annotations",
     "claims",
+    "composition",
     "contributions",
     "coverage",
     "enrichment",

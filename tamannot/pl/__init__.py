@@ -1,5 +1,7 @@
 """``tam.pl``: pictures of results. Nothing here writes into the data or to disk."""
 
+from tamannot.pl._composition import composition
+from tamannot.pl._composition_tests import composition_tests
 from tamannot.pl._coverage import coverage
 from tamannot.pl._enrichment import enrichment
 from tamannot.pl._evidence import evidence
@@ -14,6 +16,8 @@ from tamannot.pl._state_by_origin import state_by_origin
 from tamannot.pl._states import states
 
 __all__ = [
+    "composition",
+    "composition_tests",
     "coverage",
     "enrichment",
     "evidence",

@@ -2,6 +2,7 @@
 
 from tamannot.tl._annotate import annotate, classify_origin, classify_state, ferroptosis, gate
 from tamannot.tl._claims import claims
+from tamannot.tl._composition import composition
 from tamannot.tl._enrich import enrich
 from tamannot.tl._ferroptosis_summary import ferroptosis_summary
 from tamannot.tl._regions import regions
@@ -15,6 +16,7 @@ __all__ = [
     "claims",
     "classify_origin",
     "classify_state",
+    "composition",
     "enrich",
     "ferroptosis",
     "ferroptosis_summary",

@@ -1,0 +1,67 @@
+"""Shares of labels and their comparison as tables."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+import tamannot._adata as slots
+from tamannot.errors import ParameterError, ResultNotFoundError
+
+_TABLES = ("tests", "shares", "samples")
+
+
+def composition(
+    adata: AnnData, key: str = "tam", *, table: Literal["tests", "shares", "samples"] = "tests"
+) -> pd.DataFrame:
+    """Return what `tl.composition` found.
+
+    Parameters
+    ----------
+    adata
+        An object of which `tl.composition` was run.
+    key
+        The ``key_added`` of the annotation.
+    table
+        ``"tests"``: a row for each label and contrast; ``"shares"``: for each sample and label; ``"samples"``: for
+        each sample.
+
+    Returns
+    -------
+    A copy; ``attrs["parameters"]`` and ``attrs["cautions"]`` are those of the run.
+
+    Of ``"tests"``: ``label``, ``contrast``, ``condition``, ``reference``; ``share``, ``share_reference`` (mean over
+    samples of the counts tested); ``log_odds``, ``odds_ratio``, ``low``, ``high`` (95 % interval of the log odds
+    ratio), ``t``, ``df``, ``p``, ``q``; ``p_logratio``, of the centred log-ratio; ``p_overall``, F over all contrasts;
+    ``dispersion``, 1 where cells were independent; ``rho``, correlation of two cells of a sample; ``n_samples``;
+    ``counts``, ``expected`` or ``called``; ``note``.
+
+    Of ``"shares"``: ``sample``, ``condition`` if there is one, ``label``, ``n_cells`` called so, ``n_macrophages``,
+    ``n_total`` (what it is a share of), ``share``, ``low``, ``high`` (Wilson's 95 %, within this sample alone),
+    ``expected`` (mean probability; NaN where there is none).
+
+    Raises
+    ------
+    ParameterError
+        There is no such table.
+    ResultNotFoundError
+        `tl.composition` was not run, or without a condition, so that nothing was tested.
+    """
+    if table not in _TABLES:
+        msg = f"table is one of {', '.join(_TABLES)}, not {table!r}."
+        raise ParameterError(msg)
+    record = slots.read_analysis(adata, key, "composition", call="tl.composition(adata, sample_key)")
+    if table not in record:
+        msg = (
+            "No conditions were compared. Run tamannot.tl.composition(adata, sample_key, condition=…), or read the "
+            "shares with table='shares'."
+        )
+        raise ResultNotFoundError(msg)
+    found = pd.DataFrame(record[table]).reset_index(drop=True)
+    # Lists, not arrays: pandas compares attrs when it joins or prints tables.
+    parameters = {k: list(v) if isinstance(v, np.ndarray) else v for k, v in record["parameters"].items()}
+    found.attrs = {"parameters": parameters, "cautions": [str(c) for c in record["cautions"]]}
+    return found

@@ -1,0 +1,268 @@
+"""Shares of labels in samples, compared between conditions; many labels or cohorts at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.stats
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from tamannot.errors import ParameterError
+
+Array = NDArray[Any]
+
+LEVEL = 0.95
+_STEPS, _ROUNDS, _CLOSE = 30, 40, 1e-8
+# A logit beyond this is a share that is fitted as 0 or 1: there is no estimate.
+_FAR, _FARTHEST = 14.0, 30.0
+
+
+def wilson(k: Array, n: Array, level: float = LEVEL) -> tuple[Array, Array]:
+    """Return Wilson's interval of the share ``k`` of ``n``; NaN where n is 0.
+
+    It takes cells for independent draws from one sample: what it says of the sample holds, of other samples it says
+    nothing.
+    """
+    k, n = np.broadcast_arrays(np.asarray(k, np.float64), np.asarray(n, np.float64))
+    z2 = scipy.stats.norm.ppf((1 + level) / 2) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        middle = (k + z2 / 2) / (n + z2)
+        half = np.sqrt(z2) / (n + z2) * np.sqrt(np.maximum(k * (n - k) / n, 0) + z2 / 4)
+    known = n > 0
+    low = np.where(known, np.clip(middle - half, 0, 1), np.nan)
+    return low, np.where(known, np.clip(middle + half, 0, 1), np.nan)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison of shares found. Arrays are tests × contrasts, those of whole tests (tests,)."""
+
+    log_odds: Array
+    """Log odds ratio of each contrast."""
+    low: Array
+    high: Array
+    """Its 95 % interval, t with ``df``."""
+    t: Array
+    p: Array
+    """Two-sided."""
+    df: int
+    p_overall: Array
+    """(tests,) F test that no contrast differs from 0."""
+    dispersion: Array
+    """(tests,) Pearson's X² by its degrees of freedom, of counts as binomial: 1 where cells were independent."""
+    rho: Array
+    """(tests,) correlation of two cells of a sample that is left when the design is known, 0 or more."""
+    half_added: Array
+    """(tests,) bool: half a cell was added to either side of each sample, since a condition has none or only such."""
+
+
+def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Comparison:
+    """Compare shares by a quasi-binomial regression with the sample as unit.
+
+    Logit link; the variance of a share is ``p (1 - p) / n × (1 + ρ (n - 1))``, ρ by moments (Williams 1982), so that a
+    sample with many cells does not outweigh the others beyond what it knows; scaled by Pearson's X² and held against
+    t with the residual degrees of freedom. With samples of one size it is the quasi-binomial regression that weighs
+    by cells; with unequal ones that regression finds too much where there is nothing.
+
+    Parameters
+    ----------
+    k
+        Tests × samples: cells of the label; numbers that are not whole, as expected counts, are taken.
+    n
+        Samples, or tests × samples: cells in all, 1 or more.
+    design
+        Samples × terms, or tests × samples × terms; the first term the intercept, then the contrasts.
+    n_contrasts
+        How many terms after the intercept are contrasts.
+
+    Returns
+    -------
+    The comparison. All is NaN of tests without a cell of the label, and of those with no other.
+
+    Raises
+    ------
+    ParameterError
+        There are no residual degrees of freedom, or a term of the design follows from the others.
+    """
+    k = np.atleast_2d(np.asarray(k, np.float64))
+    n = np.broadcast_to(np.asarray(n, np.float64), k.shape)
+    design = np.broadcast_to(np.asarray(design, np.float64), (k.shape[0], *np.shape(design)[-2:]))
+    df = check_design(design)
+    varies: Array = np.logical_and((k > 0).any(axis=1), (k < n).any(axis=1))
+    k, n, half_added = _without_empty_sides(k, n, design[:, :, 1 : 1 + n_contrasts])
+    start = _empirical(k, n)
+    plain, rho, fit = _weighed(k, n, design, start)
+    far = (np.abs(fit.eta) > _FAR).any(axis=1) & ~half_added
+    if far.any():  # a share of 0 by covariates
+        k, n = np.where(far[:, None], k + 0.5, k), np.where(far[:, None], n + 1, n)
+        half_added = half_added | far
+        plain, rho, fit = _weighed(k, n, design, _empirical(k, n))
+    variance = fit.inverse * (fit.x2 / df)[:, None, None]
+    of = slice(1, 1 + n_contrasts)
+    estimate = fit.beta[:, of]
+    error = np.sqrt(np.diagonal(variance, axis1=1, axis2=2))[:, of]
+    reach = scipy.stats.t.ppf((1 + LEVEL) / 2, df) * error
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = estimate / error
+    return Comparison(
+        log_odds=_known(estimate, varies),
+        low=_known(estimate - reach, varies),
+        high=_known(estimate + reach, varies),
+        t=_known(t, varies),
+        p=_known(2 * scipy.stats.t.sf(np.abs(t), df), varies),
+        df=df,
+        p_overall=_known(_overall(estimate, variance[:, of, of], df), varies),
+        dispersion=_known(plain.x2 / df, varies),
+        rho=_known(rho, varies),
+        half_added=half_added & varies,
+    )
+
+
+def _known(values: Array, varies: Array) -> Array:
+    return np.where(varies.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
+
+
+def check_design(design: Array) -> int:
+    """Return the residual degrees of freedom of a design, or of each of a stack of them.
+
+    Raises
+    ------
+    ParameterError
+        There are none, or a term follows from the others.
+    """
+    n_samples, n_terms = design.shape[-2:]
+    if n_samples - n_terms < 1:
+        msg = (
+            f"{n_samples} samples for {n_terms} terms (intercept, conditions, covariates) leave nothing to estimate "
+            "the variation between samples from: give more samples or fewer covariates."
+        )
+        raise ParameterError(msg)
+    if (np.asarray(np.linalg.matrix_rank(design)) < n_terms).any():
+        msg = "A covariate follows from the condition or from other covariates: their effects cannot be told apart."
+        raise ParameterError(msg)
+    return int(n_samples - n_terms)
+
+
+def centred_log_ratios(counts: Array, cells: float = 0.5) -> Array:
+    """Return counts, samples × parts, as logarithms against the mean logarithm of their sample.
+
+    ``cells`` are added to each count. Parts that occur in no sample have no say in the mean.
+    """
+    logs = np.log(np.asarray(counts, np.float64) + cells)
+    seen = np.asarray(counts).sum(axis=0) > 0
+    return logs - logs[:, seen].mean(axis=1, keepdims=True) if seen.any() else np.zeros_like(logs)
+
+
+def compare_means(values: Array, design: Array, n_contrasts: int) -> Array:
+    """Return the two-sided p of each contrast by least squares, every sample weighing the same.
+
+    Parameters
+    ----------
+    values
+        Samples × tests.
+    design, n_contrasts
+        As in `compare_shares`; samples × terms.
+
+    Returns
+    -------
+    Tests × contrasts; NaN where the values do not vary.
+    """
+    df = check_design(design)
+    inverse = np.linalg.inv(design.T @ design)
+    beta = inverse @ design.T @ values
+    spread = ((values - design @ beta) ** 2).sum(axis=0) / df
+    of = slice(1, 1 + n_contrasts)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = beta[of].T / np.sqrt(spread[:, None] * np.diag(inverse)[of])
+    p = 2 * scipy.stats.t.sf(np.abs(t), df)
+    return np.where(np.ptp(values, axis=0)[:, None] > 0, p, np.nan)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    beta: Array
+    eta: Array
+    variance: Array
+    """Of the counts, as binomial."""
+    inverse: Array
+    """Of the weighted cross-product of the design."""
+    x2: Array
+    """Pearson's, weighted."""
+    squares: Array
+    """Squared residuals by their binomial variance."""
+
+
+def _weighed(k: Array, n: Array, design: Array, start: Array) -> tuple[_Fit, Array, _Fit]:
+    """Return the fit that weighs by cells, ρ, and the fit whose weights know of ρ."""
+    plain = _fitted(k, n, design, np.ones_like(k), start)
+    rho, eta, left = np.zeros(len(k)), plain.eta, np.arange(len(k))
+    for _ in range(_ROUNDS):
+        fit = _fitted(k[left], n[left], design[left], _weights(rho[left], n[left]), eta[left])
+        new = _moment_rho(fit, n[left], design[left], _weights(rho[left], n[left]))
+        moved = np.abs(new - rho[left]) > _CLOSE
+        rho[left], eta[left] = new, fit.eta
+        left = left[moved]
+        if not left.size:
+            break
+    return plain, rho, _fitted(k, n, design, _weights(rho, n), eta)
+
+
+def _weights(rho: Array, n: Array) -> Array:
+    return np.asarray(1 / (1 + rho[:, None] * (n - 1)))
+
+
+def _moment_rho(fit: _Fit, n: Array, design: Array, weight: Array) -> Array:
+    """Return the ρ with which the weighted squares are what is expected of them (Williams 1982)."""
+    leverage = weight * fit.variance * np.einsum("tsi,tij,tsj->ts", design, fit.inverse, design)
+    free = weight * (1 - leverage)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rho = ((weight * fit.squares).sum(axis=1) - free.sum(axis=1)) / (free * (n - 1)).sum(axis=1)
+    return np.clip(np.nan_to_num(rho, nan=0.0, posinf=0.0, neginf=0.0), 0, 1)
+
+
+def _fitted(k: Array, n: Array, design: Array, weight: Array, eta: Array) -> _Fit:
+    """Fit a logistic regression by reweighted least squares, from a first guess of the logits."""
+    transposed = design.transpose(0, 2, 1)
+    for _ in range(_STEPS):
+        share, variance = _moments(eta, n)
+        w = (weight * variance)[:, :, None]
+        aim = eta + (k - n * share) / variance
+        beta = np.linalg.solve(transposed @ (w * design), transposed @ (w * aim[:, :, None]))
+        new = np.clip((design @ beta)[:, :, 0], -_FARTHEST, _FARTHEST)
+        close = np.abs(new - eta).max(initial=0) < _CLOSE
+        eta = new
+        if close:
+            break
+    share, variance = _moments(eta, n)
+    inverse = np.linalg.inv(transposed @ ((weight * variance)[:, :, None] * design))
+    squares = (k - n * share) ** 2 / variance
+    return _Fit(beta[:, :, 0], eta, variance, inverse, (weight * squares).sum(axis=1), squares)
+
+
+def _moments(eta: Array, n: Array) -> tuple[Array, Array]:
+    share = expit(eta)
+    return share, np.maximum(n * share * (1 - share), 1e-12)
+
+
+def _empirical(k: Array, n: Array) -> Array:
+    return np.asarray(logit((k + 0.5) / (n + 1)))
+
+
+def _without_empty_sides(k: Array, n: Array, contrasts: Array) -> tuple[Array, Array, Array]:
+    """Add half a cell to either side of each sample where a condition has no cell of the label, or no other."""
+    reference = np.logical_not(contrasts.any(axis=2))
+    groups = np.concatenate([np.expand_dims(reference, 2), contrasts != 0], axis=2).astype(float)
+    seen, rest = (np.einsum("ts,tsg->tg", x, groups) for x in (k, n - k))
+    empty = ((seen <= 0) | (rest <= 0)).any(axis=1)
+    return np.where(empty[:, None], k + 0.5, k), np.where(empty[:, None], n + 1, n), empty
+
+
+def _overall(estimate: Array, variance: Array, df: int) -> Array:
+    n_contrasts = estimate.shape[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        solved = np.linalg.solve(variance + np.eye(n_contrasts) * 1e-300, estimate[:, :, None])[:, :, 0]
+        f = (estimate * solved).sum(axis=1) / n_contrasts
+    return np.asarray(scipy.stats.f.sf(f, n_contrasts, df))

@@ -1,0 +1,106 @@
+"""Shares of labels compared between conditions: the table of tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tamannot.models import UNASSIGNED
+from tamannot.stats._adjust import benjamini_hochberg
+from tamannot.stats._composition import centred_log_ratios, compare_means, compare_shares
+from tamannot.tl._counted import Counted
+from tamannot.tl._design import Design
+
+Array = NDArray[Any]
+
+TOO_FEW = 10
+"""Cells of a label, in all samples, below which it is not tested."""
+_BY_CONTRAST = ("log_odds", "low", "high", "t", "p")
+_BY_LABEL = ("p_overall", "dispersion", "rho")
+_COLUMNS = (
+    *("label", "contrast", "condition", "reference", "share", "share_reference"),
+    *("log_odds", "odds_ratio", "low", "high", "t", "df", "p", "q", "p_logratio", "p_overall"),
+    *("dispersion", "rho", "n_samples", "counts", "note"),
+)
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Counts to be tested: samples × labels, and what else the samples are made of."""
+
+    kind: str
+    table: pd.DataFrame
+    rest: Array
+
+
+def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) -> pd.DataFrame:
+    """Return the tests of every label: by expected counts where asked for and there are some, else as called.
+
+    Parameters
+    ----------
+    counted
+        The counts of all samples.
+    kept
+        Which of them are compared, in the order of the design.
+    design
+        Its terms.
+    expected
+        Whether to count a cell by its probabilities.
+    """
+    called = counted.called[kept]
+    by_name = called.drop(columns=UNASSIGNED)
+    parts = [_Counts("called", by_name, called[UNASSIGNED].to_numpy())]
+    if expected and counted.expected is not None:
+        table = counted.expected[kept]
+        without = by_name.drop(columns=table.columns, errors="ignore")
+        others = called[UNASSIGNED].to_numpy() + by_name[list(by_name.columns.intersection(table.columns))].sum(axis=1)
+        parts = [_Counts("expected", table, counted.rest[kept]), _Counts("called", without, others.to_numpy())]
+    blank = _Counts("called", called[[UNASSIGNED]], called.drop(columns=UNASSIGNED).sum(axis=1).to_numpy())
+    total = counted.total[kept]
+    tests = pd.concat([_tests(p, total, design) for p in (*parts, blank) if p.table.shape[1]], ignore_index=True)
+    # Whether abstention differs is to be known, but is no finding among the others.
+    tests["q"] = benjamini_hochberg(tests["p"].where(tests["label"] != UNASSIGNED).to_numpy(float))
+    return tests[list(_COLUMNS)]
+
+
+def _tests(counts: _Counts, total: Array, design: Design) -> pd.DataFrame:
+    k = counts.table.to_numpy(float)
+    found = compare_shares(k.T, np.maximum(total, k.T), design.matrix, design.n_contrasts)
+    ratios = centred_log_ratios(np.column_stack([k, counts.rest]))[:, : k.shape[1]]
+    by_ratio = compare_means(ratios, design.matrix, design.n_contrasts)
+    share = k / total[:, None]
+    means = np.stack([share[design.codes == i].mean(axis=0) for i in range(len(design.conditions))])
+    few = k.sum(axis=0) < TOO_FEW
+    rows = []
+    for i, label in enumerate(counts.table.columns):
+        for c, condition in enumerate(design.conditions[1:]):
+            row = {
+                "label": str(label),
+                "contrast": f"{condition} vs {design.conditions[0]}",
+                "condition": condition,
+                "reference": design.conditions[0],
+                "share": means[c + 1, i],
+                "share_reference": means[0, i],
+            }
+            figures = {name: getattr(found, name)[i, c] for name in _BY_CONTRAST}
+            figures |= {name: getattr(found, name)[i] for name in _BY_LABEL}
+            figures |= {"odds_ratio": np.exp(figures["log_odds"]), "p_logratio": by_ratio[i, c]}
+            row |= {name: np.nan if few[i] else value for name, value in figures.items()}
+            row |= {
+                "df": found.df,
+                "n_samples": len(total),
+                "counts": counts.kind,
+                "note": _note(bool(few[i]), bool(found.half_added[i])),
+            }
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _note(few: bool, half: bool) -> str:
+    if few:
+        return f"fewer than {TOO_FEW} cells in all: not tested"
+    return "a condition has none or nothing else: half a cell added to either side of each sample" if half else ""

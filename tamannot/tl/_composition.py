@@ -1,0 +1,194 @@
+"""``tl.composition``: shares of labels in samples, and whether they differ between conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+import tamannot._adata as slots
+from tamannot.errors import ParameterError
+from tamannot.stats._composition import wilson
+from tamannot.tl._cautions import on_depth, on_design, on_samples, on_tests
+from tamannot.tl._cohort import Cohort, make_cohort
+from tamannot.tl._compared import compare
+from tamannot.tl._counted import Axis, Counted, count, has_probabilities
+from tamannot.tl._design import make_design
+from tamannot.tl._samples import samples_of
+
+Array = NDArray[Any]
+Counts = Literal["expected", "called"]
+
+RECORD = "composition"
+# No column of obs is likely to have this name.
+_DEPTH = "mean log depth of the sample"
+
+
+def composition(
+    adata: AnnData,
+    sample_key: str,
+    *,
+    condition: str | None = None,
+    axis: Axis = "state",
+    covariates: Sequence[str] = (),
+    reference: str | None = None,
+    min_cells: int = 30,
+    counts: Counts | None = None,
+    depth: bool = True,
+    key: str = "tam",
+    copy: bool = False,
+) -> AnnData | None:
+    """Compute the share of each label in each sample, and compare it between conditions, sample against sample.
+
+    Parameters
+    ----------
+    adata
+        An annotated object.
+    sample_key
+        Column of ``obs`` that names the sample of each cell: the tumour or donor, the unit of the comparison. Several
+        samples of one donor are no independent ones: name the donor.
+    condition
+        Column of ``obs`` with one value a sample; each but the reference is compared with it. None: shares only.
+    axis
+        ``"state"`` or ``"origin"``, shares of macrophages, or ``"compartment"``, shares of all cells.
+    covariates
+        Columns of ``obs`` with one value a sample, such as batch or dexamethasone: numbers (centred and scaled), or
+        anything else as categories.
+    reference
+        The condition to compare with; None: the first category.
+    min_cells
+        Macrophages (of ``"compartment"``: cells) that a sample needs; those with fewer are shown, not compared.
+    counts
+        ``"expected"``: a cell counts for a label by its probability, also if nothing was called; ``"called"``: by its
+        label. None: expected where the labels have probabilities. Abstention depends on depth, so that called
+        counts differ where depth does.
+    depth
+        Whether the mean log depth of a sample's cells is a covariate: counts, or genes detected where the matrix holds
+        no counts.
+    key
+        The ``key_added`` of the annotation.
+    copy
+        Return a copy with the results instead of writing into ``adata``.
+
+    Returns
+    -------
+    None, or the copy. Written is ``uns["tamannot"]["{key}"]["composition"]``, to be read with `get.composition`: the
+    tables ``shares``, ``samples`` (condition, cells, log depth, whether compared and why not) and, with a condition,
+    ``tests``; ``parameters``; ``cautions``. Annotating again removes it.
+
+    Raises
+    ------
+    ParameterError
+        Cells as samples; a condition or covariate that varies within a sample; fewer than two samples with enough
+        cells in a condition; too few samples for the covariates, or covariates that say what the condition says.
+    ResultNotFoundError
+        The object is not annotated.
+
+    Notes
+    -----
+    Each label is tested against all else by a quasi-binomial regression: logit link, variance
+    ``p (1 - p) / n (1 + ρ (n - 1))`` with ρ estimated from the samples (Williams 1982, doi:10.2307/2347977), scaled by
+    Pearson's X², t with the residual degrees of freedom. ``q`` is by Benjamini and Hochberg over the labels and
+    contrasts, without ``unassigned``, whose test only says whether abstention differs. Shares are closed: where one
+    rises, others fall. ``p_logratio`` is least squares of the centred log-ratio of the same counts, in which a label
+    is compared with the geometric mean of all; look twice at what one of the two finds alone.
+
+    What it does not mean. A difference of shares is none of numbers of cells, and no cause; dissection, dissociation
+    and depth make such, too. The interval of a sample's share (Wilson) is within this sample: how sure its share is
+    given its cells, not how samples vary. Expected shares of states need not sum to 1, since a cell may run two
+    programs; they count on the probabilities and inherit their errors, most of all a background that draws every
+    odds ratio towards 1.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> adata = tam.datasets.simulate(60, n_samples=6, n_genes=1000, composition={"macrophage": 1})
+    >>> tam.tl.annotate(adata, tissue="brain")
+    >>> tam.tl.composition(adata, "sample", condition="condition", axis="origin")
+    >>> tam.get.composition(adata)[["label", "contrast", "df", "n_samples"]].head(1).to_dict("records")
+    [{'label': 'microglia', 'contrast': 'treated vs control', 'df': 3, 'n_samples': 6}]
+    """
+    if counts not in (None, "expected", "called") or min_cells < 1:
+        msg = f"counts is 'expected', 'called' or None and min_cells at least 1, not {counts!r} and {min_cells}."
+        raise ParameterError(msg)
+    samples = samples_of(adata, sample_key)
+    counted = count(adata, key, axis, samples, depth=depth and condition is not None)
+    cohort = make_cohort(adata, sample_key, samples, counted, condition, covariates, min_cells)
+    chosen = counts or ("expected" if has_probabilities(adata, key, axis) else "called")
+    if chosen == "expected" and counted.expected is None:
+        msg = f"There are no probabilities of {axis} labels to expect counts by: give counts='called'."
+        raise ParameterError(msg)
+    record: dict[str, Any] = {"shares": _shares(counted, cohort), "samples": cohort.table.reset_index()}
+    cautions = on_samples(cohort, samples, sample_key)
+    used_reference = ""
+    if condition is not None:
+        tests, used_reference, notes = _tests(counted, cohort, reference, chosen)
+        record["tests"] = tests
+        cautions += notes
+        if chosen == "expected" and axis not in str(slots.read_provenance(adata, key).get("calibration_source", "")):
+            cautions.append(f"Probabilities of {axis} labels are not calibrated: expected counts are no cells.")
+    record["parameters"] = {
+        "sample_key": sample_key,
+        "condition": condition or "",
+        "axis": axis,
+        "covariates": np.array(list(covariates), dtype=object),
+        "reference": used_reference,
+        "min_cells": int(min_cells),
+        "counts": chosen,
+        "depth": counted.depth,
+    }
+    record["cautions"] = np.array(cautions, dtype=object)
+    adata = adata.copy() if copy else adata
+    slots.write_analysis(adata, key, RECORD, record)
+    return adata if copy else None
+
+
+def _tests(counted: Counted, cohort: Cohort, reference: str | None, counts: str) -> tuple[pd.DataFrame, str, list[str]]:
+    """Return the tests, the reference, and what to be careful about."""
+    terms, notes = cohort.covariates, []
+    if counted.log_depth is not None:
+        adds = np.ptp(counted.log_depth[cohort.used]) > 0 if cohort.used.any() else False
+        terms = terms.assign(**{_DEPTH: counted.log_depth}) if adds else terms
+    elif counted.depth.startswith("not known"):
+        notes.append(f"Depth was no covariate. It is {counted.depth}")
+    design = make_design(
+        cohort.table.loc[cohort.used, "condition"], terms[cohort.used], order=cohort.order, reference=reference
+    )
+    tests = compare(counted, cohort.used, design, expected=counts == "expected")
+    if _DEPTH in terms:
+        notes += on_depth(counted.log_depth[cohort.used], design)  # type: ignore[index]
+    notes += on_design(design)
+    notes += on_tests(tests, counted.total[cohort.used])
+    return tests, design.conditions[0], notes
+
+
+def _shares(counted: Counted, cohort: Cohort) -> pd.DataFrame:
+    """Return the share of each label in each sample, one row each."""
+    called, n_labels = counted.called, counted.called.shape[1]
+    k, total = called.to_numpy(float), np.repeat(counted.total[:, None], n_labels, axis=1)
+    low, high = wilson(k, total)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = k / total
+        expected = np.full(k.shape, np.nan)
+        for i, label in enumerate(called.columns):
+            if counted.expected is not None and label in counted.expected:
+                expected[:, i] = counted.expected[label].to_numpy() / counted.total
+    columns = {
+        "sample": np.repeat(np.asarray(called.index, dtype=object), n_labels),
+        "label": np.tile(np.asarray(called.columns, dtype=object), len(called)),
+        "n_cells": k.ravel().astype(int),
+        "n_macrophages": np.repeat(counted.n_macrophages.astype(int), n_labels),
+        "n_total": total.ravel().astype(int),
+        "share": share.ravel(),
+        "low": low.ravel(),
+        "high": high.ravel(),
+        "expected": expected.ravel(),
+    }
+    table = pd.DataFrame(columns)
+    if "condition" in cohort.table:
+        table.insert(1, "condition", np.repeat(cohort.table["condition"].to_numpy(dtype=object), n_labels))
+    return table

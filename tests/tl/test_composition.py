@@ -1,0 +1,284 @@
+"""``tl.composition`` on annotations written by hand: what is counted, what is compared, what is refused."""
+
+from __future__ import annotations
+
+import anndata as ad
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+import tamannot as tam
+import tamannot._adata as slots
+from tamannot.errors import ParameterError, ResultNotFoundError
+
+STATES = ("lipid_associated", "interferon_primed", "pro_angiogenic", "inflammatory", "immunoregulatory")
+CATEGORIES = [*STATES, "transitional", "unassigned", "not_macrophage"]
+SHARES = np.array([0.2, 0.1, 0.0, 0.15, 0.15, 0.0, 0.4])
+
+
+def cohort(*, sizes=(60,) * 8, shift=1.0, seed=0, calibrated=True):
+    """Annotated samples, two conditions in turn, ten other cells in each; probabilities agree with the labels."""
+    rng = np.random.default_rng(seed)
+    label, sample = [], []
+    for i, size in enumerate(sizes):
+        mean = SHARES * np.where(np.arange(7) == 0, shift if i % 2 else 1, 1)
+        drawn = rng.multinomial(size, rng.dirichlet(19 * mean / mean.sum() + 1e-9))
+        label += [*np.repeat(CATEGORIES[:7], drawn), *["not_macrophage"] * 10]
+        sample += [f"s{i + 1:02d}"] * (size + 10)
+    number = pd.Series(sample).str[1:].astype(int)
+    obs = pd.DataFrame(
+        {
+            "sample": pd.Categorical(sample),
+            "condition": pd.Categorical(np.where(number % 2 == 1, "control", "treated"), ["control", "treated"]),
+            "batch": np.where(number % 4 < 2, "one", "two"),
+            "age": (number * 7 % 11).to_numpy(float),
+            "tam_compartment": pd.Categorical(np.where(np.array(label) == "not_macrophage", "t_nk", "macrophage")),
+            "tam_state": pd.Categorical(label, CATEGORIES),
+        }
+    )
+    obs.index = obs.index.astype(str)
+    adata = ad.AnnData(np.zeros((len(obs), 3), np.float32), obs=obs)
+    proba = np.stack([np.where(obs["tam_state"] == s, 0.9, 0.02) for s in STATES], axis=1)
+    slots.write_obsm(adata, "tam_state_proba", STATES, proba)
+    source = "simulated mixtures (state)" if calibrated else "none: probabilities are a monotone reading of z or p"
+    slots.write_provenance(adata, "tam", {"calibration_source": source})
+    return adata
+
+
+def compared(adata, **choices):
+    tam.tl.composition(adata, "sample", condition="condition", **choices)
+    return tam.get.composition(adata)
+
+
+def of(tests, label):
+    return tests.set_index("label").loc[label]
+
+
+def test_shares_are_of_macrophages_and_have_intervals():
+    adata = cohort()
+    tam.tl.composition(adata, "sample")
+    shares = tam.get.composition(adata, table="shares")
+    assert len(shares) == 8 * 6  # nobody is transitional
+    first = shares[(shares["sample"] == "s01") & (shares["label"] == "lipid_associated")].iloc[0]
+    here = adata.obs["sample"] == "s01"
+    n = (here & (adata.obs["tam_state"] == "lipid_associated")).sum()
+    assert (first["n_cells"], first["n_macrophages"], first["n_total"]) == (n, 60, 60)
+    assert first["share"] == pytest.approx(n / 60)
+    assert first["low"] < first["share"] < first["high"]
+    assert first["expected"] == pytest.approx((0.9 * n + 0.02 * (60 - n)) / 60)
+    np.testing.assert_allclose(shares.groupby("sample")["share"].sum(), 1)
+    with pytest.raises(ResultNotFoundError, match="No conditions were compared"):
+        tam.get.composition(adata)
+
+
+def test_tests_are_of_expected_counts_and_of_called_ones():
+    adata = cohort(shift=3.0, sizes=(300,) * 12)
+    expected, called = (compared(adata, counts=c) for c in ("expected", "called"))
+    assert of(expected, "lipid_associated")["counts"] == "expected"
+    assert of(expected, "unassigned")["counts"] == "called"
+    assert set(called["counts"]) == {"called"}
+    assert of(expected, "lipid_associated")["share"] < of(called, "lipid_associated")["share"]
+    for tests in (expected, called):
+        row = of(tests, "lipid_associated")
+        assert row["p"] < 0.05
+        assert row["low"] > 0
+        assert row["odds_ratio"] == pytest.approx(np.exp(row["log_odds"]))
+        assert (row["condition"], row["reference"], row["df"], row["n_samples"]) == ("treated", "control", 10, 12)
+        known = tests["label"].ne("unassigned") & tests["p"].notna()
+        assert tests["q"].notna().equals(known)
+        assert (tests["q"] >= tests["p"])[known].all()
+
+
+def test_the_reference_can_be_chosen():
+    adata = cohort(shift=3.0)
+    there, back = compared(adata), compared(adata, reference="treated")
+    np.testing.assert_allclose(there["log_odds"].dropna(), -back["log_odds"].dropna(), atol=1e-7)
+    assert back["contrast"].iloc[0] == "control vs treated"
+
+
+def test_covariates_are_terms():
+    tests = compared(cohort(), covariates=("batch", "age"))
+    assert (tests["df"] == 8 - 4).all()
+    assert tests.attrs["parameters"]["covariates"] == ["batch", "age"]
+
+
+def test_depth_is_a_covariate_and_comes_from_the_matrix():
+    adata = tam.datasets.simulate(60, n_samples=6, n_genes=1000, composition={"macrophage": 1})
+    tam.tl.annotate(adata, tissue="brain", compartment_key=("truth_compartment", {"macrophage": "macrophage"}))
+    with_depth = compared(adata)
+    samples = tam.get.composition(adata, table="samples")
+    depth = np.log(np.asarray(adata.X.sum(axis=1)).ravel())
+    expected = pd.Series(depth).groupby(adata.obs["sample"].to_numpy()).mean()
+    np.testing.assert_allclose(samples["log_depth"], expected, rtol=1e-5)
+    assert with_depth["df"].eq(3).all()
+    assert compared(adata, depth=False)["df"].eq(4).all()
+
+
+@pytest.mark.slow
+def test_a_shift_that_was_simulated_is_found_after_annotating():
+    mix = {"macrophage": 0.8, "t_nk": 0.2}
+    adata = tam.datasets.simulate(
+        200, n_samples=12, shift={"lipid_associated": 3.0}, composition=mix, n_genes=2000, rng=0
+    )
+    tam.tl.annotate(adata, tissue="brain", sample_key="sample")
+    row = of(compared(adata), "lipid_associated")
+    assert row["p"] < 0.05
+    assert row["odds_ratio"] > 2
+    shares = tam.get.composition(adata, table="shares").query("label == 'lipid_associated'")
+    true = adata.obs[adata.obs["truth_compartment"] == "macrophage"].groupby("sample", observed=True)["truth_state"]
+    share = true.agg(lambda x: (x == "lipid_associated").mean())[shares["sample"]]
+    assert np.corrcoef(share, shares["expected"])[0, 1] > 0.95
+
+
+def test_unknown_depth_and_uncalibrated_probabilities_are_said():
+    cautions = compared(cohort(calibrated=False)).attrs["cautions"]
+    assert any("Depth was no covariate" in c for c in cautions)
+    assert any("not calibrated" in c for c in cautions)
+
+
+def test_samples_with_few_macrophages_are_shown_and_named_but_not_compared():
+    adata = cohort(sizes=(60,) * 8 + (29, 12))
+    tests = compared(adata)
+    assert tests["n_samples"].eq(8).all()
+    assert any("s09 (29 macrophages, fewer than 30); s10" in c for c in tests.attrs["cautions"])
+    assert tam.get.composition(adata, table="shares")["sample"].nunique() == 10
+    assert tam.get.composition(adata, table="samples")["used"].sum() == 8
+    assert compared(adata, min_cells=10)["n_samples"].eq(10).all()
+
+
+def test_samples_without_a_condition_are_left_out():
+    adata = cohort(sizes=(60,) * 9)
+    adata.obs.loc[adata.obs["sample"] == "s09", "condition"] = np.nan
+    tests = compared(adata)
+    assert tests["n_samples"].eq(8).all()
+    assert any("s09 (no value of condition)" in c for c in tests.attrs["cautions"])
+
+
+def test_few_samples_and_a_differing_unassigned_share_are_cautions():
+    adata = cohort(sizes=(60,) * 4)
+    treated = (adata.obs["condition"] == "treated") & (adata.obs["tam_state"] != "not_macrophage")
+    adata.obs.loc[treated, "tam_state"] = "unassigned"
+    cautions = compared(adata, counts="called").attrs["cautions"]
+    assert any("Fewer than 4 samples in control (2), treated (2)" in c for c in cautions)
+    assert any("unassigned share differs, 1.00 in treated" in c for c in cautions)
+
+
+def test_rare_labels_are_not_tested():
+    row = of(compared(cohort(), counts="called"), "pro_angiogenic")
+    assert np.isnan(row["p"])
+    assert np.isnan(row["q"])
+    assert "not tested" in row["note"]
+
+
+def test_compartments_are_shares_of_all_cells():
+    adata = cohort()
+    tests = compared(adata, axis="compartment")
+    assert set(tests["label"]) == {"macrophage", "t_nk", "unassigned"}
+    shares = tam.get.composition(adata, table="shares")
+    assert shares["n_total"].eq(70).all()
+    assert shares["n_macrophages"].eq(60).all()
+    with pytest.raises(ParameterError, match="counts='called'"):
+        compared(adata, axis="compartment", counts="expected")
+
+
+def test_three_conditions_are_compared_with_the_first():
+    adata = cohort(sizes=(60,) * 9)
+    adata.obs["arm"] = adata.obs["sample"].map(lambda s: "abc"[int(s[1:]) % 3]).astype(str)
+    tam.tl.composition(adata, "sample", condition="arm")
+    tests = tam.get.composition(adata)
+    assert tests["contrast"].unique().tolist() == ["b vs a", "c vs a"]
+    assert tests.groupby("label")["p_overall"].nunique().max() == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "choices", "message"),
+    [
+        ("cell", {}, "tells cells apart, not samples"),
+        ("sample", {"condition": "tam_state"}, "more than one value in sample"),
+        ("sample", {"condition": "sample"}, "has 1 sample with enough cells"),
+        ("sample", {"condition": "condition", "min_cells": 61}, "All samples are of one condition, none"),
+        ("sample", {"condition": "condition", "reference": "other"}, "There are: control, treated"),
+        ("sample", {"condition": "condition", "covariates": ("twin",)}, "cannot be told apart"),
+        ("sample", {"condition": "condition", "covariates": ("same",)}, "the same in all samples"),
+        ("sample", {"condition": "nothing"}, "No column 'nothing'"),
+        ("sample", {"axis": "overlay"}, "axis is one of"),
+        ("sample", {"counts": "some"}, "counts is 'expected'"),
+        ("sample", {"min_cells": 0}, "min_cells at least 1"),
+    ],
+)
+def test_what_says_nothing_is_refused(column, choices, message):
+    adata = cohort()
+    adata.obs["cell"] = [f"c{i}" for i in range(adata.n_obs)]
+    adata.obs["twin"], adata.obs["same"] = adata.obs["condition"].astype(str), "same"
+    with pytest.raises(ParameterError, match=message):
+        tam.tl.composition(adata, column, **choices)
+    assert "composition" not in adata.uns["tamannot"]["tam"]
+
+
+def test_more_terms_than_samples_are_refused():
+    with pytest.raises(ParameterError, match="leave nothing to estimate"):
+        compared(cohort(sizes=(60,) * 4), covariates=("batch", "age"))
+
+
+def test_results_survive_a_file_and_leave_the_rest_alone(tmp_path):
+    adata = cohort(sizes=(60,) * 8 + (5,))
+    before = adata.obs.copy()
+    out = tam.tl.composition(adata, "sample", condition="condition", copy=True)
+    assert "composition" not in adata.uns["tamannot"]["tam"]
+    pd.testing.assert_frame_equal(out.obs, before)
+    out.write_h5ad(tmp_path / "a.h5ad")
+    back = ad.read_h5ad(tmp_path / "a.h5ad")
+    for table in ("tests", "shares", "samples"):
+        one, two = (tam.get.composition(x, table=table) for x in (out, back))
+        pd.testing.assert_frame_equal(one, two, check_dtype=False, check_categorical=False)
+        assert two.attrs["cautions"] == one.attrs["cautions"]
+        assert two.attrs["parameters"]["covariates"] == []
+
+
+def test_order_of_cells_does_not_matter():
+    adata = cohort()
+    shuffled = adata[np.random.default_rng(1).permutation(adata.n_obs)].copy()
+    pd.testing.assert_frame_equal(compared(adata), compared(shuffled))
+
+
+def test_without_a_run_there_is_nothing_to_read(annotated):
+    with pytest.raises(ResultNotFoundError, match=r"tl\.composition"):
+        tam.get.composition(annotated)
+    with pytest.raises(ParameterError, match="table is one of"):
+        tam.get.composition(annotated, table="other")
+
+
+def test_bars_of_all_samples_with_their_numbers():
+    adata = cohort(sizes=(60,) * 8 + (12,))
+    compared(adata)
+    ax = tam.pl.composition(adata)
+    shown = {t.get_text() for t in ax.texts}
+    assert {"control (5 samples)", "treated (4 samples)", "n = 60", "n = 12 *"} <= shown
+    assert len(ax.get_yticklabels()) == 9
+    assert sum(p.get_width() for p in ax.patches) == pytest.approx(9)
+    assert "unassigned" in {t.get_text() for t in ax.get_legend().get_texts()}
+    plt.close("all")
+
+
+def test_bars_without_a_condition_and_of_very_many_samples():
+    adata = cohort(sizes=(30,) * 150)
+    tam.tl.composition(adata, "sample")
+    _, ax = plt.subplots()
+    assert tam.pl.composition(adata, ax=ax) is ax
+    assert ax.get_yticks().size == 0  # no room for names
+    plt.close("all")
+
+
+def test_odds_ratios_are_drawn_with_their_intervals():
+    adata = cohort(shift=3.0)
+    tests = compared(adata)
+    tests = tests[tests["p"].notna()]
+    ax = tam.pl.composition_tests(adata)
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), tests["odds_ratio"])
+    assert [t.get_text() for t in ax.get_yticklabels()] == [s.replace("_", " ") for s in tests["label"]]
+    assert sum("q = " in t.get_text() for t in ax.texts) == tests["q"].notna().sum()
+    low, high = ax.get_xlim()
+    assert low < np.exp(tests["low"].min())
+    assert high > np.exp(tests["high"].max())
+    plt.close("all")
