@@ -4,11 +4,11 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 from anndata import AnnData
 
 import tamannot._adata as slots
 from tamannot.errors import ResultNotFoundError
+from tamannot.stats._adjust import benjamini_hochberg
 
 ANNOTATIONS = (
     "compartment",
@@ -60,15 +60,9 @@ def scores(adata: AnnData, key: str = "tam", *, kind: Kind = "score") -> pd.Data
     """
     if kind != "q":
         return slots.read_table(adata, key, kind).copy()
-    return slots.read_table(adata, key, "p").apply(_adjusted)
-
-
-def _adjusted(p: pd.Series) -> pd.Series:
-    known = p.notna()
-    q = p.copy()
-    if known.any():
-        q[known] = scipy.stats.false_discovery_control(p[known].to_numpy(np.float64)).astype(np.float32)
-    return q
+    return slots.read_table(adata, key, "p").apply(
+        lambda p: pd.Series(benjamini_hochberg(p.to_numpy()), p.index, np.float32)
+    )
 
 
 def coverage(adata: AnnData, key: str = "tam") -> pd.DataFrame:

@@ -51,14 +51,6 @@ def means_by_region(values: Array, region: Array, codes: Array, n_regions: int, 
     return means.reshape(n_samples, n_regions, -1), n.reshape(n_samples, n_regions)
 
 
-def adjusted(p: Array) -> Array:
-    """Return p adjusted by Benjamini and Hochberg over those that are known."""
-    q, known = np.full(p.shape, np.nan), np.isfinite(p)
-    if known.any():
-        q[known] = scipy.stats.false_discovery_control(p[known])
-    return q
-
-
 def _spearman(values: Array, distance: Array) -> Array:
     y, x = (ranks - ranks.mean(axis=0) for ranks in (scipy.stats.rankdata(values, axis=0), _ranks(distance)))
     spread = np.sqrt((y**2).sum(axis=0) * (x**2).sum())

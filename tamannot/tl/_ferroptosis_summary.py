@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
 from tamannot.errors import ParameterError
 from tamannot.models import UNASSIGNED
+from tamannot.stats._adjust import benjamini_hochberg
 from tamannot.stats._paired import MIN_SAMPLES, over_samples
 from tamannot.tl._ferroptosis_programs import Programs, programs_of
 from tamannot.tl._genes import genes_of_signatures, some_genes
@@ -205,20 +205,13 @@ def _effects(groups: Groups, means: Array, programs: Programs, min_cells: int) -
             )
     columns = ["label", "program", "kind", "against", "difference", "low", "high", "hedges_g", "p"]
     table = pd.DataFrame(rows, columns=[*columns, "n_samples", "n_same_direction"])
-    table.insert(columns.index("p") + 1, "q", _adjusted(table["p"].to_numpy(float)))
+    table.insert(columns.index("p") + 1, "q", benjamini_hochberg(table["p"].to_numpy(float)))
     return table.merge(programs.table[["effect_self", "effect_neighbour"]], left_on="program", right_index=True)
 
 
 def _against(groups: Groups, label: str) -> str:
     whom = "cells" if "compartment" in groups.by else "macrophages"
     return whom if label == MALIGNANT else f"other {whom}"
-
-
-def _adjusted(p: Array) -> Array:
-    q, known = p.copy(), np.isfinite(p)
-    if known.any():
-        q[known] = scipy.stats.false_discovery_control(p[known])
-    return q
 
 
 def _shared(effects: pd.DataFrame, record: dict[str, Any], programs: Programs) -> list[str]:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 import tamannot._adata as slots
 from tamannot.errors import ParameterError
+from tamannot.stats._adjust import benjamini_hochberg
 from tamannot.stats._over_samples import correlation_over_samples, mean_over_samples
-from tamannot.stats._spots import adjusted, means_by_region, spearman_by_sample
+from tamannot.stats._spots import means_by_region, spearman_by_sample
 from tamannot.tl._samples import Samples, samples_of
 
 Array = NDArray[Any]
@@ -188,7 +189,7 @@ def _along(scores: pd.DataFrame, distance: Array, samples: Samples) -> _Found:
             "low": over.low,
             "high": over.high,
             "p": over.p,
-            "q": adjusted(over.p),
+            "q": benjamini_hochberg(over.p),
             "n_samples": over.n_samples,
             "n_spots": (used * n_spots[:, None]).sum(axis=0),
         }
@@ -213,7 +214,7 @@ def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> _Foun
         tests.append(_differences(scores.columns, own, spots, pair))
         of_samples.append(_of_samples(samples, scores.columns, own, spots, "difference").assign(**pair))
     table = pd.concat(tests, ignore_index=True)
-    table.insert(list(table.columns).index("p") + 1, "q", adjusted(table["p"].to_numpy(float)))
+    table.insert(list(table.columns).index("p") + 1, "q", benjamini_hochberg(table["p"].to_numpy(float)))
     return _Found(table, pd.concat(of_samples, ignore_index=True))
 
 
