@@ -27,7 +27,7 @@ def draw(n, seed, *, ties=False, k=0):
     return (np.round(x), np.round(y), z) if ties else (x, y, z)
 
 
-@pytest.mark.parametrize("n", [4, 6, 7])
+@pytest.mark.parametrize("n", [4, 6])
 @pytest.mark.parametrize("ties", [False, True])
 def test_exact_p_is_scipys_over_all_permutations(n, ties):
     x, y, _ = draw(n, n, ties=ties)
@@ -100,9 +100,9 @@ def test_few_small_p_where_nothing_is_there(n, k):
     rng = np.random.default_rng(0)
     p = [
         partial_spearman(*rng.standard_normal((2, n)), rng.standard_normal((n, k)), n_permutations=199, rng=i).p
-        for i in range(400)
+        for i in range(250)
     ]
-    assert 0.02 < np.mean(np.array(p) <= 0.05) < 0.08
+    assert 0.015 < np.mean(np.array(p) <= 0.05) < 0.09
 
 
 def test_nothing_is_said_where_one_side_is_constant_or_the_covariates_leave_nothing():
