@@ -2,6 +2,7 @@
 
 from tamannot.tl._annotate import annotate, classify_origin, classify_state, ferroptosis, gate
 from tamannot.tl._crosstalk import crosstalk
+from tamannot.tl._ligand_receptor import ligand_receptor
 from tamannot.tl._score import score
 from tamannot.tl._smooth import smooth
 from tamannot.tl._train import train
@@ -14,6 +15,7 @@ __all__ = [
     "crosstalk",
     "ferroptosis",
     "gate",
+    "ligand_receptor",
     "score",
     "smooth",
     "train",

@@ -14,6 +14,7 @@ from tamannot.models import UNASSIGNED
 from tamannot.pipeline import SUMMARIES
 from tamannot.tl._crosstalk_tests import FEWEST, cautions_of, run_tests
 from tamannot.tl._crosstalk_values import (
+    MALIGNANT,
     OWN_COVARIATES,
     Shares,
     Values,
@@ -21,6 +22,8 @@ from tamannot.tl._crosstalk_values import (
     values_of_samples,
 )
 from tamannot.tl._hypotheses import Hypothesis, Pairs, hypotheses_of
+from tamannot.tl._ligand_receptor import ligand_receptor as look_at_pairs
+from tamannot.tl._ligand_receptor import load_liana
 from tamannot.tl._malignant import Malignant, malignant_cells
 from tamannot.tl._samples import samples_of
 
@@ -83,7 +86,7 @@ def crosstalk(
     min_cells
         Samples with fewer macrophages or fewer malignant cells are left out.
     ligand_receptor
-        Also run `ligand_receptor`, which needs liana.
+        Also run `ligand_receptor` against the defence of malignant cells; it needs liana.
     rng
         Seed of permutations and draws.
     key
@@ -117,6 +120,8 @@ def crosstalk(
     """
     adata = slots.to_work_on(adata, copy=copy)
     _check(shares, n_bootstrap, min_cells)
+    if ligand_receptor:
+        load_liana()  # before the work, not after
     samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
     known = programs_of_macrophages(adata, key)
     values = values_of_samples(adata, samples, chosen, shares=shares, covariates=covariates, key=key)
@@ -149,6 +154,10 @@ def crosstalk(
         "parameters": parameters,
     }
     slots.write_analysis(adata, key, "crosstalk", record)
+    if ligand_receptor:
+        look_at_pairs(
+            adata, sample_key, malignant=malignant, against=f"{MALIGNANT}ferroptosis_defence", rng=rng, key=key
+        )
     return adata if copy else None
 
 

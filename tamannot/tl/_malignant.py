@@ -96,7 +96,7 @@ def read_malignant(adata: ad.AnnData, key: str, chosen: Array) -> MalignantCells
         The matrix that was annotated is gone, or is another now.
     """
     record = slots.read_provenance(adata, key)
-    cells = _only(adata, record, chosen)
+    cells = cells_of_run(adata, record, chosen)
     library = _signatures("mouse" if record["matrix"]["species"] == "mouse" else "human")
     score(cells, library, null="matched", layer="X", gene_symbols="id", min_coverage=0, key_added="own")
     coverage = pd.DataFrame(cells.uns["tamannot"]["own"]["coverage"])["coverage"]
@@ -120,8 +120,8 @@ def _signatures(species: Any) -> dict[str, Signature]:
     return {**found, HYPOXIC: load_signatures(axis="overlay", species=species)[HYPOXIC]}
 
 
-def _only(adata: ad.AnnData, record: dict[str, Any], chosen: Array) -> ad.AnnData:
-    """Return the malignant cells with the matrix and genes of the run, and nothing else."""
+def cells_of_run(adata: ad.AnnData, record: dict[str, Any], chosen: Array) -> ad.AnnData:
+    """Return some cells with the matrix and genes of the run, and nothing else."""
     matrix = slots.matrix_of_run(adata, record)
     block = joined([block for block, _ in matrix.blocks(chosen)])
     rows = sp.csr_matrix((block.values, block.indices, block.indptr), shape=(int(chosen.sum()), matrix.n_vars))

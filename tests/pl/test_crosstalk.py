@@ -36,7 +36,7 @@ def test_a_row_a_test_raw_and_adjusted(tested):
     raw, given = ax.get_lines()[:2]
     assert raw.get_xdata() == pytest.approx(tests["rho"])
     assert given.get_xdata() == pytest.approx(tests["rho_adjusted"])
-    assert [t.get_text() for t in ax.get_yticklabels()][0].startswith("share of lipid associated")
+    assert next(t.get_text() for t in ax.get_yticklabels()).startswith("share of lipid associated")
     assert sum("given depth" in t.get_text() for t in ax.texts) == 3
 
 

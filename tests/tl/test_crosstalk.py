@@ -189,8 +189,8 @@ def test_copy_and_annotating_again(cohort):
 @pytest.mark.slow
 def test_planted_crosstalk_is_found_end_to_end():
     half = {"macrophage": 0.5, "malignant": 0.5}
-    adata = tam.datasets.simulate(200, n_samples=10, n_genes=3000, composition=half, crosstalk=0.9, rng=3)
-    tam.tl.annotate(adata, tissue="brain")
+    adata = tam.datasets.simulate(200, n_samples=12, n_genes=3000, composition=half, crosstalk=0.9, rng=0)
+    tam.tl.annotate(adata, tissue="brain", sample_key="sample")
     tam.tl.crosstalk(adata, "sample", malignant=MALIGNANT)
     planted = tam.get.crosstalk(adata).iloc[0]
     assert planted["rho"] > 0.5
