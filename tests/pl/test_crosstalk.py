@@ -50,7 +50,7 @@ def test_the_smallest_p_first_where_there_are_too_many(tested):
 def test_samples_of_a_pair(tested):
     _, ax = plt.subplots()
     assert tam.pl.crosstalk(tested, pair=("lipid_associated", "ferroptosis_defence"), ax=ax) is ax
-    shown = ax.collections[0].get_offsets()
+    shown = np.asarray(ax.collections[0].get_offsets())
     used = tam.get.crosstalk(tested, kind="samples").iloc[1:]
     assert shown[:, 0] == pytest.approx(used["share_lipid_associated"].to_numpy())
     assert shown[:, 1] == pytest.approx(used["malignant_ferroptosis_defence"].to_numpy())
