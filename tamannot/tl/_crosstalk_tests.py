@@ -55,7 +55,7 @@ def run_tests(
         Of the permutations and the draws.
     """
     rows = [_test(table, h, covariates, n_bootstrap, seed) for h in hypotheses]
-    tests = pd.DataFrame(rows, index=pd.Index([h.name for h in hypotheses], name="test", dtype=object))
+    tests = pd.DataFrame(rows, index=pd.Index([h.name for h in hypotheses], name="test"))
     for name in ("p", "p_adjusted"):
         q = adjusted(tests[name].to_numpy(float)) if q_is_supported(tests) else np.full(len(tests), np.nan)
         tests["q" if name == "p" else "q_adjusted"] = q
