@@ -3,6 +3,7 @@
 from tamannot.get._claims import claims
 from tamannot.get._composition import composition
 from tamannot.get._contributions import contributions
+from tamannot.get._crosstalk import crosstalk
 from tamannot.get._enrichment import enrichment
 from tamannot.get._evidence import evidence
 from tamannot.get._ferroptosis import ferroptosis
@@ -16,6 +17,7 @@ __all__ = [
     "composition",
     "contributions",
     "coverage",
+    "crosstalk",
     "enrichment",
     "evidence",
     "ferroptosis",

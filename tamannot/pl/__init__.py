@@ -3,6 +3,7 @@
 from tamannot.pl._composition import composition
 from tamannot.pl._composition_tests import composition_tests
 from tamannot.pl._coverage import coverage
+from tamannot.pl._crosstalk import crosstalk
 from tamannot.pl._enrichment import enrichment
 from tamannot.pl._evidence import evidence
 from tamannot.pl._ferroptosis import ferroptosis
@@ -19,6 +20,7 @@ __all__ = [
     "composition",
     "composition_tests",
     "coverage",
+    "crosstalk",
     "enrichment",
     "evidence",
     "ferroptosis",

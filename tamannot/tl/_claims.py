@@ -115,7 +115,8 @@ def claims(
     rows = read_claims(table)
     samples = samples_of(adata, sample_key)
     about = {n: _words(adata, samples, given) for n, given in (("primary", primary), ("site", site)) if given}
-    cells = read_cells(adata, key, rows, [_PANEL], samples, malignant_cells(adata, malignant))
+    chosen = None if malignant is None else malignant_cells(adata, malignant)
+    cells = read_cells(adata, key, rows, [_PANEL], samples, chosen)
     found = []
     for claim in rows:
         verdict, what = check_claim(claim, Data(cells, min_cells, about))

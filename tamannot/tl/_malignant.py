@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,36 +13,51 @@ from numpy.typing import NDArray
 import tamannot._adata as slots
 from tamannot.errors import ParameterError
 
-Malignant: TypeAlias = str | tuple[str, str | list[str] | tuple[str, ...]]
+Array = NDArray[Any]
+Malignant = str | tuple[str, str | bool | Sequence[str | bool]]
 """A column of yes and no, or a column and those of its values that are malignant."""
 
+_NEVER = (
+    "Which cells are malignant is never inferred here: give the column of obs that says so, for example from copy "
+    "numbers, as malignant='is_malignant' (True and False) or malignant=('cell_type', 'Malignant')."
+)
 
-def malignant_cells(adata: AnnData, malignant: Malignant | None) -> NDArray[np.bool_] | None:
-    """Return a mask of the malignant cells, None if the user does not say.
+
+def malignant_cells(adata: AnnData, malignant: Malignant) -> Array:
+    """Return which cells the user says are malignant.
 
     Raises
     ------
     ParameterError
-        No such column or value, or a column that is not of yes and no.
+        Nothing was said, no such column, the column is not yes and no, no such value, or no cell is malignant.
     """
-    if malignant is None:
-        return None
-    if isinstance(malignant, str):
-        return _yes(slots.obs_column(adata, malignant), malignant)
-    name, values = malignant[0], malignant[1]
-    column = slots.obs_column(adata, name).astype(str)
-    wanted = [values] if isinstance(values, str) else [str(v) for v in values]
-    unknown = sorted(set(wanted) - set(column))
-    if unknown or not wanted:
-        there = ", ".join(map(str, pd.unique(column)[:20]))
-        msg = f"obs['{name}'] has no value {', '.join(unknown) or 'named'}. There are: {there}."
+    if not malignant:
+        raise ParameterError(_NEVER)
+    name, values = (malignant, None) if isinstance(malignant, str) else malignant
+    column = slots.obs_column(adata, name)
+    chosen = _yes(column, name) if values is None else _among(column, name, values)
+    if not chosen.any():
+        msg = f"obs['{name}'] says of no cell that it is malignant. {_NEVER}"
         raise ParameterError(msg)
-    return np.asarray(column.isin(wanted), bool)
+    return chosen
 
 
-def _yes(column: pd.Series, name: str) -> NDArray[np.bool_]:
-    known: Any = column.dropna()
-    if set(known.unique()) <= {True, False}:
-        return np.asarray(column.map(lambda v: v is True or v is np.True_ or v == 1), bool)
-    msg = f"obs['{name}'] is not of yes and no. Give the values that are malignant: malignant=('{name}', ['…'])."
-    raise ParameterError(msg)
+def _yes(column: pd.Series, name: str) -> Array:
+    kinds = set(column.dropna().unique())
+    if not all(isinstance(k, bool | np.bool_) for k in kinds):
+        shown = ", ".join(sorted(map(str, kinds))[:5])
+        msg = (
+            f"obs['{name}'] is not True and False: it has {shown}. "
+            f"Say which of its values are malignant: malignant=('{name}', 'Malignant')."
+        )
+        raise ParameterError(msg)
+    return column.astype("boolean").fillna(value=False).to_numpy(bool)
+
+
+def _among(column: pd.Series, name: str, values: str | bool | Sequence[str | bool]) -> Array:
+    asked = [values] if isinstance(values, str | bool) else list(values)
+    wanted, have = {str(v) for v in asked}, set(column.dropna().astype(str))
+    if unknown := sorted(wanted - have):
+        msg = f"obs['{name}'] has no value {', '.join(unknown)}. There are: {', '.join(sorted(have)[:10])}."
+        raise ParameterError(msg)
+    return np.asarray(column.astype(str).isin(wanted) & column.notna(), bool)

@@ -1,0 +1,137 @@
+"""Macrophages and malignant cells of the same samples: all tests, or the samples of one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from tamannot.errors import ParameterError
+from tamannot.get import crosstalk as table_of
+from tamannot.pl._style import new_axes, pretty
+
+# Okabe & Ito's blue and vermilion; circle and square, filled and open, for eyes that see no colour.
+_RAW, _ADJUSTED, _POINT = "#0072b2", "#d55e00", "#0072b2"
+_SHIFT = 0.17
+# Names of samples are legible up to here.
+_MOST_NAMES = 30
+
+
+def crosstalk(
+    adata: AnnData, *, pair: tuple[str, str] | None = None, n: int = 20, key: str = "tam", ax: Axes | None = None
+) -> Axes:
+    """Draw what `tl.crosstalk` found: a forest plot of ρ, raw and adjusted, or the samples of one test.
+
+    Parameters
+    ----------
+    adata
+        An object on which `tl.crosstalk` ran.
+    pair
+        None draws all tests. A pair that was tested, such as ``("share_lipid_associated", "ferroptosis_defence")``,
+        draws its samples.
+    n
+        At most so many tests, those of the smallest p.
+    key
+        The ``key_added`` of the annotation.
+    ax
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    The axes. Forest plot: ρ across samples with its 95 % bootstrap interval, and the thick bar the range with one
+    sample left out; below it ρ adjusted for what is named beside. Samples: one point each. An association is no cause
+    and has no direction.
+
+    Raises
+    ------
+    ParameterError
+        A pair that was not tested, or ``n`` below 1.
+    ResultNotFoundError
+        `tl.crosstalk` has not run.
+    """
+    if n < 1:
+        msg = f"n is {n}: give 1 or more."
+        raise ParameterError(msg)
+    tests = table_of(adata, key)
+    if pair is not None:
+        return _samples(_row_of(tests, pair), table_of(adata, key, kind="samples"), ax)
+    shown = tests.loc[tests["p"].sort_values(kind="stable").index[:n]] if len(tests) > n else tests
+    return _forest(shown, len(tests), ax)
+
+
+def _forest(tests: pd.DataFrame, n_all: int, ax: Axes | None) -> Axes:
+    ax = ax if ax is not None else new_axes(9.5, 1.6 + 0.62 * len(tests))
+    place = np.arange(len(tests))
+    _draw(ax, tests, "", place - _SHIFT, "o", _RAW, "raw")
+    ax.hlines(place - _SHIFT, tests["loo_low"], tests["loo_high"], color=_RAW, linewidth=4.5, alpha=0.35)
+    if tests["rho_adjusted"].notna().any():
+        _draw(ax, tests, "_adjusted", place + _SHIFT, "s", _ADJUSTED, "adjusted")
+    ax.axvline(0, color="black", linewidth=0.8, zorder=0)
+    ax.set_yticks(place, [_title(row) for _, row in tests.iterrows()])
+    ax.set(xlim=(-1.05, 1.05), ylim=(len(tests) - 0.4, -0.6))
+    _figures(ax, tests)
+    samples = int(tests["n_samples"].min())
+    which = f"the {len(tests)} of {n_all} tests with the smallest p, " if n_all > len(tests) else ""
+    ax.set_xlabel(f"Spearman's ρ across samples ({which}{samples} samples, 95 % bootstrap interval)", fontsize="small")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False, fontsize="small")
+    return ax
+
+
+def _draw(ax: Axes, tests: pd.DataFrame, suffix: str, place: np.ndarray, marker: str, color: str, label: str) -> None:
+    rho = tests[f"rho{suffix}"].to_numpy(float)
+    ends = tests[[f"low{suffix}", f"high{suffix}"]].to_numpy(float)
+    # An interval of draws need not hold ρ of the samples themselves.
+    ax.hlines(place, ends[:, 0], ends[:, 1], color=color, linewidth=1.3)
+    face = "white" if suffix else color
+    ax.plot(rho, place, marker, color=color, markerfacecolor=face, markersize=6, linestyle="", label=label, zorder=3)
+
+
+def _figures(ax: Axes, tests: pd.DataFrame) -> None:
+    """Write p, and what was adjusted for, beside the rows."""
+    for i, (_, row) in enumerate(tests.iterrows()):
+        q = f", q = {row['q']:.2g}" if np.isfinite(row["q"]) else ""
+        raw = f"p = {row['p']:.2g}{q}" if np.isfinite(row["p"]) else "no ρ"
+        ax.text(1.09, i - _SHIFT, raw, va="center", fontsize="small", color=_RAW)
+        if np.isfinite(row["p_adjusted"]):
+            given = str(row["adjusted_for"]).replace("+", ", ")
+            text = f"p = {row['p_adjusted']:.2g} given {given}"
+            ax.text(1.09, i + _SHIFT, text, va="center", fontsize="small", color=_ADJUSTED)
+
+
+def _title(row: pd.Series) -> str:
+    what = "share of" if row["measure"] == "share" else "mean z of"
+    return f"{what} {pretty(str(row['tam']))}\nwith {pretty(str(row['malignant']))} of malignant cells"
+
+
+def _row_of(tests: pd.DataFrame, pair: tuple[str, str]) -> pd.Series:
+    left, right = pair
+    names = tests["measure"].astype(str) + "_" + tests["tam"].astype(str)
+    found = tests[(names.eq(left) | tests["tam"].eq(left)) & tests["malignant"].eq(right)]
+    if len(found) == 0:
+        msg = f"{pair} was not tested. There are: {'; '.join(tests.index[:5])}{' …' if len(tests) > 5 else ''}."
+        raise ParameterError(msg)
+    return found.iloc[0]
+
+
+def _samples(row: pd.Series, table: pd.DataFrame, ax: Axes | None) -> Axes:
+    ax = ax if ax is not None else new_axes(5.6, 4.6)
+    table = table[table["used"].astype(bool)]
+    x = table[f"{row['measure']}_{row['tam']}"].to_numpy(float)
+    y = table[f"malignant_{row['malignant']}"].to_numpy(float)
+    ax.scatter(x, y, s=42, color=_POINT, edgecolor="black", linewidth=0.5, zorder=3)
+    if len(table) <= _MOST_NAMES:
+        for name, left, up in zip(table.index, x, y, strict=True):
+            ax.annotate(str(name), (left, up), xytext=(5, 3), textcoords="offset points", fontsize="x-small")
+    what = "share of" if row["measure"] == "share" else "mean z of"
+    ax.set_xlabel(f"{what} {pretty(str(row['tam']))}, macrophages")
+    ax.set_ylabel(f"mean z of {pretty(str(row['malignant']))}, malignant cells")
+    lines = [f"ρ = {row['rho']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p = {row['p']:.2g}, {len(table)} samples"]
+    if np.isfinite(row["rho_adjusted"]):
+        given = str(row["adjusted_for"]).replace("+", ", ")
+        lines.append(f"ρ = {row['rho_adjusted']:.2f}, p = {row['p_adjusted']:.2g} given {given}")
+    ax.set_title("\n".join(lines), loc="left", fontsize="small")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.margins(0.1)
+    return ax

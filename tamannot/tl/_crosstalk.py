@@ -1,0 +1,209 @@
+"""``tl.crosstalk``: macrophages and malignant cells of the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+import tamannot._adata as slots
+from tamannot.errors import ParameterError
+from tamannot.models import UNASSIGNED
+from tamannot.pipeline import SUMMARIES
+from tamannot.tl._crosstalk_tests import FEWEST, cautions_of, run_tests
+from tamannot.tl._crosstalk_values import (
+    MALIGNANT,
+    OWN_COVARIATES,
+    Shares,
+    Values,
+    programs_of_macrophages,
+    values_of_samples,
+)
+from tamannot.tl._hypotheses import Hypothesis, Pairs, hypotheses_of
+from tamannot.tl._ligand_receptor import ligand_receptor as look_at_pairs
+from tamannot.tl._ligand_receptor import load_liana
+from tamannot.tl._malignant import Malignant, malignant_cells
+from tamannot.tl._samples import samples_of
+
+_MIN_CELLS = 30
+# Shares of macrophages without a label that differ by more than this between samples bias shares of labels.
+_UNEVEN = 0.2
+
+
+def crosstalk(
+    adata: AnnData,
+    sample_key: str,
+    *,
+    malignant: Malignant,
+    shares: Shares = "expected",
+    programs: Sequence[str] | None = None,
+    hypotheses: Pairs | None = None,
+    covariates: Sequence[str] = OWN_COVARIATES,
+    n_bootstrap: int = 1000,
+    min_cells: int = _MIN_CELLS,
+    ligand_receptor: bool = False,
+    rng: int = 0,
+    key: str = "tam",
+    copy: bool = False,
+) -> AnnData | None:
+    """Hold macrophages against the ferroptosis programs of the malignant cells of the same samples.
+
+    The sample is the unit: each gives one share of a state, or one mean z of a program, over its macrophages, and one
+    mean z over its malignant cells, and Spearman's ρ runs over samples. p looks at all orders of up to eight samples,
+    else at 9,999 drawn ones. An association is no cause and has no direction, the programs are the handling of iron
+    and lipid peroxides and not death, and macrophage RNA leaks into malignant cells: read ρ beside the adjusted one.
+
+    Parameters
+    ----------
+    adata
+        An annotated object with the matrix that was annotated.
+    sample_key
+        Column of ``obs`` with the sample. Cells without one are left out.
+    malignant
+        Which cells are malignant: a column of ``obs`` of True and False, or ``(column, value)`` or
+        ``(column, [values])``. Never inferred: markers do not tell malignant glia from healthy glia.
+    shares
+        ``"expected"``: the mean over macrophages of P(program present), which counts a cell that is left without
+        a label for what it may be, so that depth matters less; states can overlap and need not sum to 1.
+        ``"called"``: the share of macrophages with that label, those without one in the denominator. ρ of a share is
+        that of its log-odds.
+    programs
+        Programs of macrophages in ``hypotheses="all"``, ids of ``obsm["tam_z"]``; None takes the sixteen of
+        ferroptosis.
+    hypotheses
+        None takes three that were written down before any data were seen: the share of lipid-associated macrophages
+        with the defence of malignant cells, macrophages' iron export with the drive of malignant cells, and the share
+        of interferon-primed macrophages with their balance. Or pairs such as
+        ``[("share_lipid_associated", "gpx4_axis"), ("program_iron_export", "ferroptosis_drive")]``. Or ``"all"``.
+    covariates
+        What ρ is adjusted for: ``"ambient"`` (C1QA, C1QB, C1QC and TYROBP in malignant cells), ``"hypoxia"`` and
+        ``"depth"`` of malignant cells, and columns of ``obs`` with one number, or one of two words, a sample. Where
+        fewer than five degrees of freedom would be left, each is adjusted for alone and the weakest ρ is reported.
+    n_bootstrap
+        Draws of samples for the intervals.
+    min_cells
+        Samples with fewer macrophages or fewer malignant cells are left out.
+    ligand_receptor
+        Also run `ligand_receptor` against the defence of malignant cells; it needs liana.
+    rng
+        Seed of permutations and draws.
+    key
+        The ``key_added`` of the run.
+    copy
+        Return a copy with the results instead of writing into ``adata``.
+
+    Returns
+    -------
+    None, or the copy. Written is ``uns["tamannot"][key]["crosstalk"]``: ``tests``, one row a hypothesis with ``rho``,
+    ``p``, its 95 % interval ``low`` and ``high``, ``loo_low`` and ``loo_high`` (the range with one sample left out),
+    the same adjusted (``rho_adjusted``, …, ``adjusted_for``, and ``rho_given_…`` for each covariate alone),
+    ``n_samples``, and ``q`` over the tests of this call, NaN where the samples are too few for any to be below 0.05;
+    ``samples``, the values behind them; ``cautions``; ``parameters``. Read it with ``get.crosstalk``.
+
+    Raises
+    ------
+    ParameterError
+        ``malignant`` says nothing or too little, no such column, a name that is no program, fewer than four samples
+        with enough cells.
+    ResultNotFoundError
+        The object is not annotated, or its matrix is gone.
+    MatrixError
+        The matrix is not the one that was annotated.
+
+    Notes
+    -----
+    Malignant cells are scored anew against expression bins of their own: the z of ``obsm["tam_z"]`` stand against
+    macrophages. Partial ρ: residuals of ranks on ranks of the covariates, p by permutation of residuals (Freedman and
+    Lane). q by Benjamini and Hochberg, refused where n! < 2m / 0.05 for m tests of n samples.
+    """
+    adata = slots.to_work_on(adata, copy=copy)
+    _check(shares, n_bootstrap, min_cells)
+    if ligand_receptor:
+        load_liana()  # before the work, not after
+    samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
+    known = programs_of_macrophages(adata, key)
+    values = values_of_samples(adata, samples, chosen, shares=shares, covariates=covariates, key=key)
+    ours = [p for p in values.programs if p not in SUMMARIES] if programs is None else list(programs)
+    asked = hypotheses_of(hypotheses, ours, known, values.programs)
+    enough = (values.table[["n_macrophages", "n_malignant"]] >= min_cells).all(axis=1)
+    _refuse_few(enough, min_cells)
+    table = values.table[enough]
+    tests = run_tests(table, asked, values.covariates, n_bootstrap=n_bootstrap, seed=rng)
+    cautions = [
+        *cautions_of(tests, table, values.covariates),
+        *values.cautions,
+        *_of_samples(values.table, enough, min_cells),
+        *_of_shares(adata, table, asked, shares, key),
+    ]
+    parameters = {
+        "sample_key": sample_key,
+        "malignant": str(malignant),
+        "shares": shares,
+        "hypotheses": "pre-specified" if hypotheses is None else "all" if hypotheses == "all" else "named",
+        "covariates": "+".join(values.covariates),
+        "n_bootstrap": n_bootstrap,
+        "min_cells": min_cells,
+        "rng": rng,
+    }
+    record = {
+        "tests": tests,
+        "samples": _kept(values, asked).assign(used=enough),
+        "cautions": np.array(cautions, dtype=object),
+        "parameters": parameters,
+    }
+    slots.write_analysis(adata, key, "crosstalk", record)
+    if ligand_receptor:
+        look_at_pairs(
+            adata, sample_key, malignant=malignant, against=f"{MALIGNANT}ferroptosis_defence", rng=rng, key=key
+        )
+    return adata if copy else None
+
+
+def _check(shares: str, n_bootstrap: int, min_cells: int) -> None:
+    if shares not in ("expected", "called"):
+        msg = f"shares is 'expected' or 'called', not {shares!r}."
+        raise ParameterError(msg)
+    if n_bootstrap < 0 or min_cells < 1:
+        msg = f"n_bootstrap is 0 or more and min_cells 1 or more, not {n_bootstrap} and {min_cells}."
+        raise ParameterError(msg)
+
+
+def _refuse_few(enough: pd.Series, min_cells: int) -> None:
+    if (n := int(enough.sum())) < FEWEST:
+        msg = (
+            f"{n} of {len(enough)} samples have {min_cells} macrophages and {min_cells} malignant cells; an association"
+            f" across samples takes {FEWEST} at least. Cells are no replicates: more of them do not help. Add samples, "
+            "or lower min_cells."
+        )
+        raise ParameterError(msg)
+
+
+def _kept(values: Values, asked: Sequence[Hypothesis]) -> pd.DataFrame:
+    """Return the values without the programs of macrophages that nobody asked for."""
+    wanted = {h.column for h in asked}
+    return values.table[[c for c in values.table if not str(c).startswith("program_") or c in wanted]]
+
+
+def _of_samples(table: pd.DataFrame, enough: pd.Series, min_cells: int) -> Iterator[str]:
+    if not enough.all():
+        names = [str(n) for n in table.index[~enough]]
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        yield f"Left out for fewer than {min_cells} macrophages or malignant cells: {shown}."
+
+
+def _of_shares(
+    adata: AnnData, table: pd.DataFrame, asked: Sequence[Hypothesis], shares: Shares, key: str
+) -> Iterator[str]:
+    if not any(h.measure == "share" for h in asked):
+        return
+    without = table[f"share_{UNASSIGNED}"]
+    if shares == "called" and without.max() - without.min() > _UNEVEN:
+        yield (
+            f"{without.min():.0%} to {without.max():.0%} of the macrophages of a sample have no state: shares of labels"
+            " follow that, and thus depth. shares='expected' depends less on it."
+        )
+    source = str(slots.read_provenance(adata, key).get("calibration_source", ""))
+    if shares == "expected" and "state" not in source:
+        yield "The probabilities of states are not calibrated here: expected shares are monotone readings of evidence."

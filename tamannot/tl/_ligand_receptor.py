@@ -1,0 +1,269 @@
+"""``tl.ligand_receptor``: pairs of the reviews within each sample, by liana."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from functools import cache
+from importlib.resources import files
+from io import StringIO
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import tamannot._adata as slots
+from tamannot.errors import ParameterError, TamannotError
+from tamannot.pipeline import MACROPHAGE
+from tamannot.signature import read_signatures
+from tamannot.stats._rank import adjusted, spearman, supports_q
+from tamannot.tl._crosstalk_tests import FEWEST
+from tamannot.tl._malignant import Malignant, malignant_cells
+from tamannot.tl._malignant_values import cells_of_run
+from tamannot.tl._samples import Samples, samples_of, table_of_samples
+from tamannot.tl._score import score
+
+Array = NDArray[Any]
+
+_MALIGNANT = "malignant"
+_ENDS = ["ligand", "receptor", "source", "target"]
+_DETECTED = 0.1
+_NO_LIANA = "Ligand–receptor pairs need liana:  pip install 'tamannot[crosstalk]'"
+
+
+def ligand_receptor(
+    adata: ad.AnnData,
+    sample_key: str,
+    *,
+    malignant: Malignant,
+    against: str | None = None,
+    min_cells: int = 10,
+    rng: int = 0,
+    key: str = "tam",
+    copy: bool = False,
+) -> ad.AnnData | None:
+    """Look at the ligand–receptor pairs of the reviews between macrophages and others, in each sample alone.
+
+    liana's CellPhoneDB score, the mean of the ligand's and the receptor's mean log expression (of a complex the
+    scarcest part), for pairs and directions that two reviews of macrophages in brain tumours name. No p within a
+    sample: permuting cells would take them for replicates. With ``against`` the scores of samples are correlated
+    with a property of samples, and p permutes samples.
+
+    Parameters
+    ----------
+    adata
+        An annotated object, human, with the matrix that was annotated.
+    sample_key
+        Column of ``obs`` with the sample.
+    malignant
+        Which cells are malignant, as in `crosstalk`. All others are what ``obs["tam_compartment"]`` says.
+    against
+        A column of ``obs`` with one number, or one of two words, a sample; or a column of
+        ``get.crosstalk(adata, kind="samples")``, such as ``"malignant_ferroptosis_defence"``.
+    min_cells
+        Fewest cells of the source and of the target in a sample.
+    rng
+        Seed of the permutations.
+    key
+        The ``key_added`` of the run.
+    copy
+        Return a copy with the results instead of writing into ``adata``.
+
+    Returns
+    -------
+    None, or the copy. Written is ``uns["tamannot"][key]["ligand_receptor"]``: ``samples``, one row a pair and sample
+    with ``score``, ``ligand_mean``, ``receptor_mean``, ``ligand_share`` and ``receptor_share`` (of cells with it);
+    ``pairs``, one row a pair with its claim and reference, ``named`` (which partners the reference names), ``median``
+    over samples, ``n_samples``, ``n_detected`` (samples where both are in a tenth of the cells), and with ``against``
+    ``rho``, ``p``, ``q``; ``cautions``; ``parameters``. Transcripts of a ligand and of a receptor are no contact and no
+    signal; a ligand found in both cell types may be ambient.
+
+    Raises
+    ------
+    TamannotError
+        liana is not installed, or the data are not human.
+    ParameterError
+        ``malignant`` says nothing or too little, no such column, or no sample has enough cells.
+    ResultNotFoundError
+        The object is not annotated, or its matrix is gone.
+    """
+    adata = slots.to_work_on(adata, copy=copy)
+    liana, resource = load_liana(), pairs_of_reviews()
+    samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
+    property_of = _property(adata, samples, against, key)
+    groups = slots.read_obs(adata, key, ("compartment",)).iloc[:, 0].astype(str).to_numpy(dtype=object)
+    groups = np.where(chosen, _MALIGNANT, groups)
+    wanted = np.isin(groups, list({*resource["source"], *resource["target"]})) & (samples.codes >= 0)
+    cells = _expression(adata, key, wanted, resource)
+    cells.obs["group"] = pd.Categorical(groups[wanted])
+    found = _by_sample(liana, cells, samples.codes[wanted], samples, resource, min_cells)
+    pairs = _pairs(resource, found, property_of, rng)
+    record = {
+        "samples": found,
+        "pairs": pairs,
+        "cautions": np.array(_cautions(pairs, against), dtype=object),
+        "parameters": {
+            "sample_key": sample_key,
+            "malignant": str(malignant),
+            "against": against or "",
+            "min_cells": min_cells,
+            "rng": rng,
+        },
+    }
+    slots.write_analysis(adata, key, "ligand_receptor", record)
+    return adata if copy else None
+
+
+@cache
+def pairs_of_reviews() -> pd.DataFrame:
+    """Return ligand, receptor (parts of a complex joined by ``_``), source, target, claim and reference."""
+    text = files("tamannot.tl").joinpath("ligand_receptor.tsv").read_text(encoding="utf-8")
+    return pd.read_csv(StringIO(text), sep="\t")
+
+
+def load_liana() -> Any:
+    """Return liana.
+
+    Raises
+    ------
+    TamannotError
+        It is not installed; the message has the line that installs it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what liana imports
+            return importlib.import_module("liana")
+    except ImportError as error:
+        raise TamannotError(_NO_LIANA) from error
+
+
+def _property(adata: ad.AnnData, samples: Samples, against: str | None, key: str) -> pd.Series | None:
+    if against is None:
+        return None
+    run = slots.read_provenance(adata, key)
+    values = pd.DataFrame(run["crosstalk"]["samples"]) if "crosstalk" in run else pd.DataFrame()
+    if against in values:
+        return values[against].astype(float)
+    if against.startswith("malignant_") and against not in adata.obs:
+        msg = f"'{against}' is a value of tl.crosstalk, which has not run or has no such value. Run it first."
+        raise ParameterError(msg)
+    column = table_of_samples(adata, samples, [against])[against]
+    if pd.api.types.is_numeric_dtype(column):
+        return column.astype(float)
+    codes, words = pd.factorize(column, sort=True)
+    if len(words) != 2:
+        msg = f"obs['{against}'] has {len(words)} words, which have no order. Give numbers, or a column of two words."
+        raise ParameterError(msg)
+    return pd.Series(np.where(codes < 0, np.nan, codes), index=column.index)
+
+
+def _expression(adata: ad.AnnData, key: str, wanted: Array, resource: pd.DataFrame) -> ad.AnnData:
+    """Return cells by genes of the pairs: log1p of counts per 10,000."""
+    record = slots.read_provenance(adata, key)
+    if record["matrix"]["species"] == "mouse":
+        msg = "The pairs are human genes; mouse data cannot be looked at with them."
+        raise TamannotError(msg)
+    cells = cells_of_run(adata, record, wanted)
+    genes = sorted({part for name in (*resource["ligand"], *resource["receptor"]) for part in name.split("_")})
+    alone = read_signatures({gene: [gene] for gene in genes})
+    # The weighted mean of one gene is the gene, whatever the ids and whatever the matrix holds.
+    score(cells, alone, method="mean", layer="X", gene_symbols="id", min_coverage=0, key_added="gene")
+    present = pd.DataFrame(cells.uns["tamannot"]["gene"]["coverage"])["n_present"]
+    table = cells.obsm["gene_scores"][[g for g in genes if present[g]]]
+    return ad.AnnData(table.to_numpy(np.float32), obs=pd.DataFrame(index=table.index), var=table.columns.to_frame())
+
+
+def _by_sample(
+    liana: Any, cells: ad.AnnData, codes: Array, samples: Samples, resource: pd.DataFrame, min_cells: int
+) -> pd.DataFrame:
+    """Return the scores of every pair in every sample that has the cells."""
+    tables = []
+    for i, name in enumerate(samples.names):
+        here = cells[codes == i].copy()
+        n = here.obs["group"].value_counts()
+        enough = resource["source"].map(n).ge(min_cells) & resource["target"].map(n).ge(min_cells)
+        if enough.any():
+            found = _scores(liana, here, resource[enough], min_cells)
+            tables.append(found.assign(sample=name))
+    if not tables:
+        msg = (
+            f"No sample has {min_cells} cells of both sides of any pair, of {MACROPHAGE} and {_MALIGNANT} for example."
+        )
+        raise ParameterError(msg)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _scores(liana: Any, here: ad.AnnData, asked: pd.DataFrame, min_cells: int) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # liana's, of genes that the data lack
+        table = liana.mt.cellphonedb(
+            here,
+            groupby="group",
+            resource=asked[["ligand", "receptor"]].drop_duplicates(),
+            groupby_pairs=asked[["source", "target"]].drop_duplicates(),
+            expr_prop=0,
+            min_cells=min_cells,
+            use_raw=False,
+            n_perms=None,  # permuting cells would take them for replicates
+            inplace=False,
+        )
+    table = table.rename(
+        columns={
+            "lr_means": "score",
+            "ligand_means": "ligand_mean",
+            "receptor_means": "receptor_mean",
+            "ligand_props": "ligand_share",
+            "receptor_props": "receptor_share",
+        }
+    )
+    table["ligand"], table["receptor"] = table["ligand_complex"], table["receptor_complex"]
+    measured = ["score", "ligand_mean", "receptor_mean", "ligand_share", "receptor_share"]
+    for name in _ENDS:
+        table[name] = table[name].astype(str)
+    return asked[_ENDS].merge(table[[*_ENDS, *measured]], on=_ENDS)
+
+
+def _pairs(resource: pd.DataFrame, found: pd.DataFrame, property_of: pd.Series | None, seed: int) -> pd.DataFrame:
+    """Return one row a pair: what samples have of it, and how that goes with a property of samples."""
+    rows = []
+    for ends in resource[_ENDS].itertuples(index=False):
+        mine = found[(found[_ENDS] == list(ends)).all(axis=1)]
+        both = (mine[["ligand_share", "receptor_share"]] >= _DETECTED).all(axis=1)
+        row = {"median": float(mine["score"].median()), "n_samples": len(mine), "n_detected": int(both.sum())}
+        rows.append(row | ({} if property_of is None else _association(mine, property_of, seed)))
+    pairs = resource.join(pd.DataFrame(rows))
+    pairs.index = pd.Index([f"{r.ligand} {r.receptor} {r.source} {r.target}" for r in pairs.itertuples()], name="pair")
+    if property_of is not None:
+        tested = pairs["p"].notna()
+        n = int(pairs.loc[tested, "n_tested"].min()) if tested.any() else 0
+        pairs["q"] = adjusted(pairs["p"].to_numpy(float)) if supports_q(n, int(tested.sum())) else np.nan
+    return pairs
+
+
+def _association(mine: pd.DataFrame, property_of: pd.Series, seed: int) -> dict[str, Any]:
+    x, y = mine["score"].to_numpy(float), property_of.reindex(mine["sample"]).to_numpy(float)
+    known = np.isfinite(x) & np.isfinite(y)
+    n = int(known.sum())
+    if n < FEWEST:
+        return {"rho": np.nan, "p": np.nan, "n_tested": n}
+    tested = spearman(x[known], y[known], rng=seed)
+    return {"rho": tested.rho, "p": tested.p, "n_tested": n}
+
+
+def _cautions(pairs: pd.DataFrame, against: str | None) -> list[str]:
+    always = (
+        "Transcripts of a ligand and of its receptor in cells of a sample are no contact and no signal; ambient RNA of "
+        "an abundant cell type is found in all others."
+    )
+    said = [always]
+    if (pairs["named"] != "both").any():
+        said.append(
+            "Where 'named' is not 'both', the reference names no receptor or no pair; it stands for common use."
+        )
+    if (n := int((pairs["n_samples"] == 0).sum())) > 0:
+        said.append(f"{n} of {len(pairs)} pairs could be looked at in no sample: a gene or a cell type is missing.")
+    if against is not None and pairs["q"].isna().all():
+        said.append("No q: the samples are too few for so many pairs.")
+    return said
