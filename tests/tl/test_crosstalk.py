@@ -119,7 +119,7 @@ def test_which_cells_are_malignant_is_the_users_word(cohort):
     for wrong, message in (
         (None, "never inferred"),
         ("truth_compartment", "is not True and False: it has macrophage, malignant"),
-        (("truth_compartment", "tumour"), "has no tumour"),
+        (("truth_compartment", "tumour"), "has no value tumour"),
         ("nothing", "No column 'nothing'"),
     ):
         with pytest.raises(ParameterError, match=message):

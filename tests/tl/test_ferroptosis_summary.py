@@ -154,7 +154,7 @@ def test_refusals(cohort, example):
         tam.tl.ferroptosis_summary(cohort, "sample", groupby=())
     with pytest.raises(ParameterError, match="has no value tumour"):
         tam.tl.ferroptosis_summary(cohort, "sample", malignant=("truth_compartment", "tumour"))
-    with pytest.raises(ParameterError, match="not of yes and no"):
+    with pytest.raises(ParameterError, match="is not True and False"):
         tam.tl.ferroptosis_summary(cohort, "sample", malignant="sample")
     with pytest.raises(MatrixError, match="genes"):
         tam.tl.ferroptosis_summary(cohort[:, :100].copy(), "sample")
