@@ -41,7 +41,9 @@ def _blocks(record: Mapping[str, Any]) -> Iterator[Block]:
     facts = tuple((pretty(k), text) for k, v in _leaves(record) if (text := _fact(v)) is not None)
     tables = [(k, v) for k, v in _leaves(record) if isinstance(v, pd.DataFrame)]
     for name, frame in tables:
-        yield table_of(frame, pretty(name).capitalize()) if len(frame) else Text(f"{pretty(name).capitalize()}: no rows.")
+        yield (
+            table_of(frame, pretty(name).capitalize()) if len(frame) else Text(f"{pretty(name).capitalize()}: no rows.")
+        )
     if facts:
         yield Facts(facts)
 

@@ -16,10 +16,13 @@ from tamannot.report._tables import pretty, table_of
 _LEVEL = 0.95
 _FEWEST_SAMPLES = 3
 _OF_COUNTING = (
-    "Shares are of all macrophages of the sample, those without a label included. low and high are the ends of Wilson's 95 % "
-    "interval: the error of counting cells in this one sample. Samples differ by more than that."
+    "Shares are of all macrophages of a sample, those without a label included. low and high are the ends of "
+    "Wilson's 95 % "
+    "interval: the error of counting cells, as if samples did not differ; they do."
 )
-_OF_SAMPLES = "Every sample counts the same. low and high are the ends of the 95 % interval of Student's t over samples."
+_OF_SAMPLES = (
+    "Every sample counts the same. low and high are the ends of the 95 % interval of Student's t over samples."
+)
 
 
 def by_sample(material: Material) -> Section:
@@ -29,7 +32,10 @@ def by_sample(material: Material) -> Section:
         blocks: tuple[Block, ...] = (Text("There are no macrophages."),)
     else:
         shares = _shares(counts)
-        over = [table_of(_over_samples(counts, axis), f"{axis.capitalize()}s over samples", note=_OF_SAMPLES) for axis in ("state", "origin")]
+        over = [
+            table_of(_over_samples(counts, axis), f"{axis.capitalize()}s over samples", note=_OF_SAMPLES)
+            for axis in ("state", "origin")
+        ]
         one = table_of(_readable(shares), "State × origin by sample", note=_OF_COUNTING)
         blocks = (*(over if material.samples is not None else ()), one)
     return Section("samples", "States and origins by sample", (*blocks, *pictures_of(material, "samples")))
@@ -47,7 +53,9 @@ def _over_samples(counts: pd.DataFrame, axis: str) -> pd.DataFrame:
     n = len(shares)
     mean, spread = shares.mean(), shares.std(ddof=1)
     reach = scipy.stats.t.ppf((1 + _LEVEL) / 2, n - 1) * spread / np.sqrt(n) if n >= _FEWEST_SAMPLES else mean * np.nan
-    table = pd.DataFrame({"n_samples": n, "mean_share": mean, "low": (mean - reach).clip(0), "high": (mean + reach).clip(upper=1)})
+    table = pd.DataFrame(
+        {"n_samples": n, "mean_share": mean, "low": (mean - reach).clip(0), "high": (mean + reach).clip(upper=1)}
+    )
     table["least"], table["most"] = shares.min(), shares.max()
     table.index = pd.Index([pretty(str(i)) for i in table.index], name=axis)
     return table.sort_values("mean_share", ascending=False, kind="stable")

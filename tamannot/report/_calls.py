@@ -10,7 +10,11 @@ from tamannot.report._material import Material
 from tamannot.report._pictures import pictures_of
 from tamannot.report._tables import pretty, table_of
 
-_TITLES = {"compartment": "Compartments of all cells", "origin": "Origins of macrophages", "state": "States of macrophages"}
+_TITLES = {
+    "compartment": "Compartments of all cells",
+    "origin": "Origins of macrophages",
+    "state": "States of macrophages",
+}
 
 
 def calls(material: Material) -> Section:
@@ -43,4 +47,6 @@ def _statuses(material: Material, axis: str) -> Table | Text:
             "n_cells": counts.values(),
         }
     )
-    return table_of(table, f"Why a cell has a {axis} or none" if axis != "origin" else "Why a cell has an origin or none")
+    return table_of(
+        table, f"Why a cell has a {axis} or none" if axis != "origin" else "Why a cell has an origin or none"
+    )

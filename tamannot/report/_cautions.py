@@ -22,12 +22,19 @@ _MIXED = 3.0
 _CORRELATED = 0.2
 _DOMINATED = 0.5
 _LISTED = 8
+_TOO_FEW_FOR_NULL = 20
+_RELATIVE = (
+    f" Fewer than {_TOO_FEW_FOR_NULL} are held against all cells instead of one another: programs that macrophages "
+    "have and "
+    "other cells have not stand out in every one of them, those of stress and inflammation among them."
+)
 
 _ALWAYS = (
     Point("Origin is resemblance.", "Microglia-like transcripts do not show where a cell came from."),
     Point(
         "Ferroptosis programs are not death.",
-        "They are the handling of iron, glutathione and lipid peroxides by transcripts; most rest on few detected genes "
+        "They are the handling of iron, glutathione and lipid peroxides by transcripts; most rest on few detected "
+        "genes "
         "and are to be read by sample and label, not by cell.",
     ),
     Point("Cells are no replicates.", "Compare samples: thousands of cells of one patient are one patient."),
@@ -37,7 +44,11 @@ _ALWAYS = (
 def cautions(material: Material) -> Section:
     """Return what a reader must not take from this report, what these data give reason for before what always holds."""
     found = tuple(point for check in _CHECKS for point in check(material))
-    said = "What these data give reason to doubt:" if found else "Nothing in these data set off a warning; that is no proof."
+    said = (
+        "What these data give reason to doubt:"
+        if found
+        else "Nothing in these data set off a warning; that is no proof."
+    )
     blocks = (Text(said), *((Points(found),) if found else ()), Text("What no such data can show:"), Points(_ALWAYS))
     return Section("cautions", "What not to believe", blocks)
 
@@ -54,7 +65,11 @@ def _coverage(material: Material) -> Iterator[Point]:
     yield Point(
         "Low coverage.",
         f"Fewer than half of the genes are in the data for {names}{more}. That one of these is not found means little."
-        + (f" Origins or states are among them: {', '.join(pretty(str(i)) for i in calling.index)}." if len(calling) else ""),
+        + (
+            f" Origins or states are among them: {', '.join(pretty(str(i)) for i in calling.index)}."
+            if len(calling)
+            else ""
+        ),
     )
 
 
@@ -63,8 +78,10 @@ def _few_cells(material: Material) -> Iterator[Point]:
     if n < _FEW_MACROPHAGES:
         yield Point(
             "Few macrophages.",
-            f"There are {n:,}. From {_FEW_MACROPHAGES} on, labels are learned from the cells at hand; with fewer a fixed "
-            "rule calls, its probabilities are not calibrated, and a share of so few cells is uncertain.",
+            f"There are {n:,}. From {_FEW_MACROPHAGES} on, labels are learned from the cells at hand; with fewer a "
+            "fixed "
+            "rule calls, its probabilities are not calibrated, and a share of so few cells is uncertain."
+            + (_RELATIVE if n < _TOO_FEW_FOR_NULL else ""),
         )
 
 
@@ -73,7 +90,8 @@ def _samples(material: Material) -> Iterator[Point]:
     if samples is None:
         yield Point(
             "Samples are not known.",
-            "No column of samples was named (sample_key, --sample-key): nothing here says what differs between patients.",
+            "No column of samples was named (sample_key, --sample-key): nothing here says what differs between "
+            "patients.",
         )
         return
     per_sample = samples.total(material.macrophages.astype(float))
@@ -84,12 +102,15 @@ def _samples(material: Material) -> Iterator[Point]:
         shown = ", ".join(few[:_LISTED]) + (" …" if len(few) > _LISTED else "")
         yield Point(
             "Samples with few macrophages.",
-            f"{len(few):,} of {len(samples.names):,} have fewer than {_FEW_OF_SAMPLE}: {shown}. Their shares are uncertain.",
+            f"{len(few):,} of {len(samples.names):,} have fewer than {_FEW_OF_SAMPLE}: {shown}. Their shares are "
+            "uncertain.",
         )
     if len(samples.names) > 1 and per_sample.sum() and per_sample.max() / per_sample.sum() > _DOMINATED:
         who = samples.names[int(per_sample.argmax())]
         share = percent(per_sample.max() / per_sample.sum())
-        yield Point("One sample dominates.", f"{share} of the macrophages are of {who}: shares over all cells are its shares.")
+        yield Point(
+            "One sample dominates.", f"{share} of the macrophages are of {who}: shares over all cells are its shares."
+        )
 
 
 def _batch(material: Material) -> Iterator[Point]:
@@ -104,7 +125,8 @@ def _batch(material: Material) -> Iterator[Point]:
             who = samples.names[int(counts.argmax())]
             yield Point(
                 "A state of one sample.",
-                f"{percent(counts.max() / counts.sum())} of the {pretty(name)} cells are of {who}: a batch does that, too.",
+                f"{percent(counts.max() / counts.sum())} of the {pretty(name)} cells are of {who}: a batch does "
+                "that, too.",
             )
 
 
@@ -118,7 +140,8 @@ def _depth(material: Material) -> Iterator[Point]:
         more = "more" if rho > 0 else "fewer"
         yield Point(
             "Labels follow depth.",
-            f"Macrophages with more counts have {more} often a state (Spearman's ρ {rho:.2f}, {depth.size:,} macrophages). "
+            f"Macrophages with more counts have {more} often a state (Spearman's ρ {rho:.2f}, {depth.size:,} "
+            "macrophages). "
             "Where samples differ in depth, their shares of labelled cells differ with it.",
         )
 
@@ -131,7 +154,8 @@ def _dissociation(material: Material) -> Iterator[Point]:
         also = f", and in {percent(within)} of the inflammatory ones" if not np.isnan(within) else ""
         yield Point(
             "Stress of dissociation.",
-            f"Its program stands out in {percent(share)} of the macrophages{also}. Warm digestion induces FOS, JUN, IL1B and "
+            f"Its program stands out in {percent(share)} of the macrophages{also}. Warm digestion induces FOS, JUN, "
+            "IL1B and "
             "CCL3: an inflammatory state may have been made on the bench.",
         )
 
@@ -139,10 +163,14 @@ def _dissociation(material: Material) -> Iterator[Point]:
 def _steroid(material: Material) -> Iterator[Point]:
     share = share_with(material, "glucocorticoid_response")
     immune = material.labels("state").astype(str).to_numpy() == "immunoregulatory"
-    if share > _MANY or (material.macrophages & immune & cells_with(material, "glucocorticoid_response")).sum() > _FEW_OF_SAMPLE:
+    if (
+        share > _MANY
+        or (material.macrophages & immune & cells_with(material, "glucocorticoid_response")).sum() > _FEW_OF_SAMPLE
+    ):
         yield Point(
             "Steroids.",
-            f"A glucocorticoid response stands out in {percent(share)} of the macrophages. Dexamethasone drives scavenger and "
+            f"A glucocorticoid response stands out in {percent(share)} of the macrophages. Dexamethasone drives "
+            "scavenger and "
             "complement programs: shares of immunoregulatory cells differ by exposure; use it as a covariate.",
         )
 
@@ -155,7 +183,8 @@ def _ambient(material: Material) -> Iterator[Point]:
     if share > _MANY:
         yield Point(
             "Ambient RNA, doublets or eaten cells.",
-            f"In {percent(share)} of the macrophages genes of another lineage stand out (z > {_MIXED:g}). Their transcripts of "
+            f"In {percent(share)} of the macrophages genes of another lineage stand out (z > {_MIXED:g}). Their "
+            "transcripts of "
             "that lineage (GFAP, PLP1, TF, APOE) are not their own programs.",
         )
 
@@ -164,7 +193,9 @@ def _experimental(material: Material) -> Iterator[Point]:
     for axis, name in (("state", "pro_angiogenic"), ("origin", "border_associated")):
         n = counts_of(material, axis, of="macrophages").get(name, 0)
         if n:
-            yield Point("Experimental.", f"No labelled data have tested the call {pretty(name)} ({n:,} macrophages).")
+            yield Point(
+                "Experimental.", f"No labelled data have tested the call {pretty(name)}, given {n:,} times here."
+            )
 
 
 def _abstention(material: Material) -> Iterator[Point]:

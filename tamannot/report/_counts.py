@@ -19,7 +19,7 @@ REASONS = {
 
 
 def counts_of(material: Material, axis: str, *, of: Literal["all", "macrophages"]) -> dict[str, int]:
-    """Return how many cells have each label of an axis, in the order of the labels; those that nobody has are absent."""
+    """Return how many cells have each label of an axis, in the order of the labels, without those of nobody."""
     labels = material.labels(axis)
     chosen = labels if of == "all" else labels[material.macrophages]
     counts = chosen.value_counts(sort=False)

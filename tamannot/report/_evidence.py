@@ -10,9 +10,9 @@ from anndata import AnnData
 
 from tamannot import get, pl
 from tamannot.errors import MatrixError, ResultNotFoundError
-from tamannot.report._blocks import Block, Section, Text
+from tamannot.report._blocks import Block, Picture, Section, Text
 from tamannot.report._material import Material
-from tamannot.report._pictures import Picture, drawn
+from tamannot.report._pictures import drawn
 from tamannot.report._tables import pretty, table_of
 
 _MOST_CARDS = 7
@@ -20,7 +20,8 @@ _COLUMNS = ["axis", "z", "p", "coverage", "called", "n_detected", "genes"]
 _AXES = ("origin", "state", "overlay")
 _MOST_ROWS = 12
 _HOW = (
-    "Of each state the cell whose probability is the median of all cells called so: an ordinary one, not the best. Bars to the "
+    "Of each state the cell whose probability is the median of all cells called so: an ordinary one, not the best. "
+    "Bars to the "
     "right speak for a label, to the left against it; hatched is the strongest rival."
 )
 
@@ -59,4 +60,6 @@ def _card(material: Material, cells: AnnData, row: int, state: str) -> Iterator[
         yield Picture(name, alt, png)
     shown = table.loc[table["axis"].isin(_AXES), [c for c in _COLUMNS if c in table]]
     order = shown.sort_values("z", ascending=False, kind="stable").iloc[:_MOST_ROWS]
-    yield table_of(order, f"{name}, its strongest signatures", note="genes: the highest expressed of its genes; − speaks against.")
+    yield table_of(
+        order, f"{name}, its strongest signatures", note="genes: the highest expressed of its genes; − speaks against."
+    )

@@ -17,11 +17,15 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def render(report: Report) -> str:
     """Return the HTML of a report; everything in it is escaped."""
     style, script = (_TEMPLATES / name for name in ("report.css", "report.js"))
-    return _environment().get_template("report.html.j2").render(
-        report=report,
-        style=Markup(style.read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        script=Markup(script.read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        policy=_policy(style.read_text(encoding="utf-8"), script.read_text(encoding="utf-8")),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            style=Markup(style.read_text(encoding="utf-8")),  # noqa: S704 - our own file
+            script=Markup(script.read_text(encoding="utf-8")),  # noqa: S704 - our own file
+            policy=_policy(style.read_text(encoding="utf-8"), script.read_text(encoding="utf-8")),
+        )
     )
 
 

@@ -58,7 +58,10 @@ def _quality(material: Material) -> list[tuple[str, str]]:
         low, middle, high = np.percentile(found[0], [25, 50, 75])
         what = "counts" if material.run["matrix"]["kind"] == "counts" else "detected genes"
         rows.append(
-            (f"{what} of macrophages", f"median {middle:,.0f} (quartiles {low:,.0f} to {high:,.0f}; {found[0].size:,} looked at)")
+            (
+                f"{what} of macrophages",
+                f"median {middle:,.0f} (quartiles {low:,.0f} to {high:,.0f}; {found[0].size:,} looked at)",
+            )
         )
     if material.has("compartment"):
         left = (material.labels("compartment") == "unassigned").mean()
@@ -78,7 +81,6 @@ def _samples(material: Material) -> Table | None:
     ones = np.ones(material.cells.n_obs)
     table = pd.DataFrame({"sample": samples.names})
     if material.condition is not None:
-
         known = table_of_samples(material.cells, samples, [material.condition])
         table[material.condition] = known[material.condition].astype(object).to_numpy()
     table["n_cells"] = samples.total(ones).astype(int)

@@ -22,10 +22,11 @@ _ANALYSES = {
     "claims": "published claims (tl.claims)",
 }
 _SAMPLES_TO_HOLD_OUT = 3
+_ENOUGH = 20
 _UCELL = Point(
     "UCell:",
     "Andreatta M, Carmona SJ (2021) UCell: Robust and scalable single-cell gene signature scoring. Computational and "
-    "Structural Biotechnology Journal 19:3796–3798. doi:10.1016/j.csbj.2021.06.043",
+    "Structural Biotechnology Journal 19:3796–3798.",
     "https://doi.org/10.1016/j.csbj.2021.06.043",
 )
 
@@ -73,7 +74,8 @@ def _scores(run: Mapping[str, Any]) -> str:
     weights = "gene weights used" if str(method.get("weights")) == "use" else "gene weights ignored"
     return (
         f"Each cell was scored for {n} versioned gene signatures by UCell (Andreatta & Carmona 2021; variant "
-        f"{method.get('variant')}, maximal rank {int(method.get('max_rank', 0)):,}, {weights}, absent genes taken as not expressed)."
+        f"{method.get('variant')}, maximal rank {int(method.get('max_rank', 0)):,}, {weights}, absent genes taken as "
+        "not expressed)."
     )
 
 
@@ -82,10 +84,18 @@ def _null(run: Mapping[str, Any]) -> str:
     if not null:
         return ""
     return (
-        "Scores were compared, within each cell and in closed form, with random signatures matched in expression (z, and p of "
+        "Scores were compared, within each cell and in closed form, with random signatures matched in expression (z, "
+        "and p of "
         f"a Pearson III distribution). Expression was matched on {null['compartment']} for compartments, "
-        f"{null['origin']} for origin, and {null['other_axes']} for all else."
+        f"{null['origin']} for origin, and {_for_the_rest(run)} for all else."
     )
+
+
+def _for_the_rest(run: Mapping[str, Any]) -> str:
+    """Return which cells the other axes were matched on: where macrophages were too few it was all cells."""
+    macrophages, _, instead = str(run["null"]["other_axes"]).partition("; ")
+    few = int(run.get("learned_from", {}).get("n_macrophages", _ENOUGH)) < _ENOUGH
+    return "all cells, the macrophages being fewer than 20," if few and instead else macrophages
 
 
 def _compartment(run: Mapping[str, Any]) -> str:
@@ -107,15 +117,26 @@ def _how(rule: str) -> str:
 def _origin_and_state(material: Material) -> str:
     run = material.run
     model = run.get("model", {})
-    said = [f"{axis.capitalize()} was called by {_how(str(model[axis]))}" for axis in ("origin", "state") if axis in model]
+    said = [
+        f"{axis.capitalize()} was called by {_how(str(model[axis]))}" for axis in ("origin", "state") if axis in model
+    ]
     text = ". ".join(said) + "." if said else ""
-    if not run.get("learned"):
-        return f"{text} Probabilities are not calibrated."
+    if not {"origin", "state"} & set(run.get("learned", {})):
+        return f"{text} Their probabilities are not calibrated."
     from_ = run.get("learned_from", {})
     whose = f" of an anchored model ({model['cells']}, digest {str(model['digest'])[:12]})" if "kind" in model else ""
-    n = f" {int(from_['n_cells']):,} cells{whose}, {int(from_['n_macrophages']):,} of them macrophages, were learned from." if from_ else ""
+    n = (
+        f" {int(from_['n_cells']):,} cells{whose}, {int(from_['n_macrophages']):,} of them macrophages, were learned "
+        "from."
+        if from_
+        else ""
+    )
     parameters = dict(run.get("parameters", {}))
-    aim = f" The share of right calls aimed at among simulated mixtures was {float(parameters['target_accuracy']):g}" if "target_accuracy" in parameters else ""
+    aim = (
+        f" The share of right calls aimed at among simulated mixtures was {float(parameters['target_accuracy']):g}"
+        if "target_accuracy" in parameters
+        else ""
+    )
     seed = f" (seed {int(parameters['rng'])})." if aim and "rng" in parameters else "." if aim else ""
     return f"{text}{n}{_held_out(material)} Calibration: {run.get('calibration_source', 'not recorded')}.{aim}{seed}"
 
@@ -124,7 +145,12 @@ def _held_out(material: Material) -> str:
     """Say how samples were kept apart, if they were: the run must have known them."""
     known = "sample_key" in dict(material.run.get("parameters", {}))
     samples = material.samples
-    if not known or samples is None or len(samples.names) < _SAMPLES_TO_HOLD_OUT or "kind" in material.run.get("model", {}):
+    if (
+        not known
+        or samples is None
+        or len(samples.names) < _SAMPLES_TO_HOLD_OUT
+        or "kind" in material.run.get("model", {})
+    ):
         return ""
     return " Each cell was called by what other samples taught."
 
@@ -134,8 +160,8 @@ def _left_out(material: Material) -> str:
     for axis in ("origin", "state"):
         counts = counts_of(material, axis, of="macrophages")
         if counts:
-            parts.append(f"{percent(counts.get('unassigned', 0) / sum(counts.values()))} without {axis}")
-    return f"Of {int(material.macrophages.sum()):,} macrophages, {' and '.join(parts)} were left unassigned." if parts else ""
+            parts.append(f"{percent(counts.get('unassigned', 0) / sum(counts.values()))} were left without {axis}")
+    return f"Of {int(material.macrophages.sum()):,} macrophages, {' and '.join(parts)}." if parts else ""
 
 
 def _analyses(run: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -39,8 +39,8 @@ class Drawing:
     function
         Of ``tamannot.pl``; the picture is left out while there is none of that name.
     cells
-        What it is drawn from: labels of all ``cells``, tables and embeddings of at most 50,000 ``points``, or the matrix
-        of few ``measured`` cells.
+        What it is drawn from: labels of all ``cells``, tables and embeddings of at most 50,000 ``points``, or the
+        matrix of few ``measured`` cells.
     arguments
         Names of parameters and where their values come from: fields of `Material`.
     needs
@@ -63,7 +63,9 @@ def _by_sample(material: Material) -> str | None:
 DRAWINGS = (
     Drawing("calls", "States by origin", "states", "Bars: share of each state among the macrophages of each origin."),
     Drawing("calls", "Origins", "origins", "Cells on the embedding of the data, coloured by origin.", "points"),
-    Drawing("calls", "Signatures and their genes", "coverage", "Share of the genes of each signature that are in the data."),
+    Drawing(
+        "calls", "Signatures and their genes", "coverage", "Share of the genes of each signature that are in the data."
+    ),
     Drawing("calls", "Scores", "scores", "Scores of the state signatures in macrophages, by state.", "points"),
     Drawing(
         "calls",
@@ -88,13 +90,23 @@ DRAWINGS = (
         "Share of each state among the macrophages of each origin, sample by sample.",
     ),
     Drawing(
-        "composition", "Composition", "composition", "Share of each label by sample and condition, with estimates and intervals."
+        "composition",
+        "Composition",
+        "composition",
+        "Share of each label by sample and condition, with estimates and intervals.",
     ),
     Drawing(
-        "ferroptosis", "Ferroptosis programs", "ferroptosis", "Ferroptosis programs of macrophages by sample and label.", "points"
+        "ferroptosis",
+        "Ferroptosis programs",
+        "ferroptosis",
+        "Ferroptosis programs of macrophages by sample and label.",
+        "points",
     ),
     Drawing(
-        "crosstalk", "Crosstalk", "crosstalk", "Correlations across samples between macrophages and malignant cells, with intervals."
+        "crosstalk",
+        "Crosstalk",
+        "crosstalk",
+        "Correlations across samples between macrophages and malignant cells, with intervals.",
     ),
 )
 
@@ -157,7 +169,7 @@ def _figure_of(made: object) -> Figure:
     if isinstance(made, Figure):
         return made
     if isinstance(made, Axes):
-        return made.get_figure(root=True)
+        return cast("Figure", made.get_figure(root=True))
     parts = made.values() if isinstance(made, Mapping) else made
     return _figure_of(next(iter(parts)))  # type: ignore[call-overload]
 

@@ -13,6 +13,15 @@ MOST_ROWS, MOST_COLUMNS = 300, 24
 _MOST_LETTERS = 400
 _BEST_FIRST = ("q", "p")
 _NOTHING = "–"
+_NAMES = {
+    "b": "B cell",
+    "epithelial_like": "epithelial-like",
+    "glial_like": "glial-like",
+    "opc": "OPC",
+    "t_nk": "T and NK cell",
+}
+# No line is broken before a unit.
+_PERCENT = "\u00a0%"
 
 
 def table_of(frame: pd.DataFrame, title: str, *, note: str = "", most: int = MOST_ROWS) -> Table:
@@ -38,8 +47,8 @@ def table_of(frame: pd.DataFrame, title: str, *, note: str = "", most: int = MOS
 
 
 def pretty(name: str) -> str:
-    """Return a name as it is read: without underscores."""
-    return name.replace("_", " ")
+    """Return a name as it is read: without underscores, and whole where the id is a letter."""
+    return _NAMES.get(name) or name.replace("_", " ")
 
 
 def number(value: float) -> str:
@@ -48,7 +57,9 @@ def number(value: float) -> str:
         return _NOTHING if np.isnan(value) else str(value)
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
-    return f"{value:.2e}" if abs(value) < 1e-3 or abs(value) >= 1e6 else f"{value:,.3g}" if abs(value) < 1e3 else f"{value:,.0f}"
+    if abs(value) < 1e-3 or abs(value) >= 1e6:
+        return f"{value:.2e}"
+    return f"{value:,.3g}" if abs(value) < 1e3 else f"{value:,.0f}"
 
 
 def percent(share: float) -> str:
@@ -56,13 +67,14 @@ def percent(share: float) -> str:
     if np.isnan(share):
         return _NOTHING
     if 0 < share < 0.001:
-        return "< 0.1 %"
-    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+        return f"<\u00a00.1{_PERCENT}"
+    return f"{100 * share:.{1 if 0 < share < 0.1 else 0}f}{_PERCENT}"
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
-    plain = isinstance(frame.index, pd.RangeIndex) or (frame.index == np.arange(len(frame)).astype(str)).all()
-    if plain and frame.index.name is None:
+    # Numbers of rows; a file keeps them as text.
+    counted = pd.api.types.is_integer_dtype(frame.index) or set(frame.index) == set(map(str, range(len(frame))))
+    if counted and frame.index.name is None:
         return frame.reset_index(drop=True)
     names = {str(c) for c in frame.columns}
     index = frame.index.to_frame(index=False)
@@ -93,7 +105,7 @@ def _is_numeric(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
-def _cells(column: pd.Series, is_number: bool) -> list[Cell]:  # noqa: FBT001
+def _cells(column: pd.Series, is_number: bool) -> list[Cell]:
     if is_number:
         values = column.to_numpy(dtype=float, na_value=np.nan)
         return [Cell(number(v), None if np.isnan(v) else float(v)) for v in values]

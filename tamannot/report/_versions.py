@@ -19,7 +19,11 @@ def warnings_and_versions(material: Material) -> Section:
     """Return what the run warned of, its parameters, and versions."""
     said = [str(w) for w in np.ravel(material.run.get("warnings", []))]
     noted = Points(tuple(Point("", text) for text in said)) if said else Text("The run gave no warning.")
-    return Section("versions", "Warnings, parameters and versions", (noted, Facts(_parameters(material)), Facts(_versions(material))))
+    return Section(
+        "versions",
+        "Warnings, parameters and versions",
+        (noted, Facts(_parameters(material)), Facts(_versions(material))),
+    )
 
 
 def _parameters(material: Material) -> tuple[tuple[str, str], ...]:
