@@ -209,6 +209,15 @@ def _abstention(material: Material) -> Iterator[Point]:
         )
 
 
+def _no_compartment(material: Material) -> Iterator[Point]:
+    share = float((material.labels("compartment") == "unassigned").mean()) if material.cells.n_obs else 0.0
+    if share > _DOMINATED:
+        yield Point(
+            "Most cells have no compartment.",
+            f"{percent(share)} of all cells stand out by no panel: macrophages may be among them.",
+        )
+
+
 def _uncalibrated(material: Material) -> Iterator[Point]:
     if str(material.run.get("calibration_source", "none")).startswith("none") and material.macrophages.any():
         yield Point("Not calibrated.", "A probability of 0.9 here does not mean that nine of ten such calls are right.")
@@ -219,6 +228,7 @@ _CHECKS: tuple[Callable[[Material], Iterator[Point]], ...] = (
     _samples,
     _coverage,
     _uncalibrated,
+    _no_compartment,
     _abstention,
     _depth,
     _batch,

@@ -13,7 +13,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
-from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.tl._samples import Samples, samples_of
 
 Array = NDArray[Any]
@@ -82,6 +82,15 @@ class Material:
         mine = _spread(np.flatnonzero(macrophages), MOST_MEASURED, _RUN)
         others = _spread(np.flatnonzero(~macrophages), _MOST_OTHERS, _RUN)
         return self.source.take(np.sort(np.concatenate([mine, others])), matrix=True)
+
+    @cached_property
+    def has_matrix(self) -> bool:
+        """Whether the matrix of the run is still there, with the same genes."""
+        try:
+            slots.matrix_of_run(self.measured, self.run)
+        except (MatrixError, ResultNotFoundError):
+            return False
+        return True
 
     @cached_property
     def macrophages(self) -> Array:

@@ -120,6 +120,8 @@ def _drawn(material: Material, drawing: Drawing) -> Iterator[Picture]:
     function = getattr(pl, drawing.function, None)
     if function is None or any(getattr(material, need) is None for need in drawing.needs):
         return
+    if drawing.cells == "measured" and not material.has_matrix:
+        return
     if "groupby" in dict(drawing.arguments) and _too_many(material):
         return
     arguments = _arguments(material, drawing, function)

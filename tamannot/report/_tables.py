@@ -57,7 +57,7 @@ def number(value: float) -> str:
         return _NOTHING if np.isnan(value) else str(value)
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
-    if abs(value) < 1e-3 or abs(value) >= 1e6:
+    if abs(value) < 1e-4 or abs(value) >= 1e6:
         return f"{value:.2e}"
     return f"{value:,.3g}" if abs(value) < 1e3 else f"{value:,.0f}"
 
