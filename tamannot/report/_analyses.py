@@ -49,7 +49,7 @@ def _blocks(record: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def _leaves(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in record.items():
+    for name, value in sorted(record.items()):  # as a file keeps them
         if name == _CAUTIONS and not above:
             continue
         path = f"{above} {name}".strip()

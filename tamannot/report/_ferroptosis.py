@@ -7,7 +7,6 @@ import pandas as pd
 
 from tamannot.report._blocks import Block, Section, Text
 from tamannot.report._material import Material
-from tamannot.report._pictures import pictures_of
 from tamannot.report._tables import pretty, table_of
 
 _SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
@@ -29,8 +28,7 @@ def ferroptosis(material: Material) -> Section | None:
         programs.index = pd.Index([pretty(str(i)) for i in programs.index], name="program")
         note = "share low signal: cells in which fewer than three of its genes are expected to be detected."
         blocks.append(table_of(programs, "Programs", note=note))
-    pictures = pictures_of(material, "ferroptosis")
-    return Section("ferroptosis", "Ferroptosis programs", (Text(_MEANING), *blocks, *pictures)) if blocks else None
+    return Section("ferroptosis", "Ferroptosis programs", (Text(_MEANING), *blocks)) if blocks else None
 
 
 def _by_state(material: Material) -> pd.DataFrame:

@@ -24,6 +24,7 @@ _MOST_OTHERS = 1_000
 # Neighbours are read together from a file.
 _RUN = 50
 _SEED = 0
+_EMBEDDINGS = ("X_umap", "X_tsne", "X_phate", "X_draw_graph_fa", "X_draw_graph_fr", "X_mde")
 _AXES = ("compartment", "origin", "state")
 
 
@@ -82,6 +83,12 @@ class Material:
         mine = _spread(np.flatnonzero(macrophages), MOST_MEASURED, _RUN)
         others = _spread(np.flatnonzero(~macrophages), _MOST_OTHERS, _RUN)
         return self.source.take(np.sort(np.concatenate([mine, others])), matrix=True)
+
+    @cached_property
+    def embedding(self) -> str | None:
+        """The name of an embedding to draw on; None if there is none."""
+        obsm = self.points.obsm
+        return next((n for n in _EMBEDDINGS if n in obsm and np.ndim(obsm[n]) > 1 and obsm[n].shape[1] > 1), None)
 
     @cached_property
     def has_matrix(self) -> bool:

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+import tamannot._adata as slots
 from tamannot import pl
 from tamannot.errors import ResultNotFoundError
 from tamannot.report._blocks import Picture
@@ -56,58 +57,93 @@ class Drawing:
     needs: tuple[str, ...] = ()
 
 
-def _by_sample(material: Material) -> str | None:
+def _samples(material: Material) -> str | None:
     return material.sample_key
 
 
+def _origin(material: Material) -> str:
+    return slots.slot(material.key, "origin")
+
+
+def _embedding(material: Material) -> str | None:
+    return material.embedding
+
+
+_ON = (("basis", _embedding),)
+_BY_SAMPLE = (("groupby", _samples),)
+
 DRAWINGS = (
-    Drawing("calls", "States by origin", "states", "Bars: share of each state among the macrophages of each origin."),
-    Drawing("calls", "Origins", "origins", "Cells on the embedding of the data, coloured by origin.", "points"),
+    Drawing("calls", "Origins", "origins", "Cells on an embedding, coloured by origin.", "points", _ON, ("embedding",)),
+    Drawing("calls", "States", "states", "Cells on an embedding, coloured by state.", "points", _ON, ("embedding",)),
     Drawing(
-        "calls", "Signatures and their genes", "coverage", "Share of the genes of each signature that are in the data."
+        "calls",
+        "States by origin",
+        "states",
+        "Bars: share of each state among the macrophages of each origin.",
+        arguments=(("groupby", _origin),),
     ),
-    Drawing("calls", "Scores", "scores", "Scores of the state signatures in macrophages, by state.", "points"),
     Drawing(
         "calls",
         "Calls against marker genes",
         "markers",
-        "Dots: how many cells of each state express marker genes, and how strongly.",
+        "Dots: in how many macrophages of each state genes outside the signatures are detected, and how strongly.",
         "measured",
     ),
-    Drawing("calls", "M1 and M2 arms", "polarization", "Macrophages by their M1 and M2 scores.", "points"),
+    Drawing(
+        "calls", "States against their null", "scores", "Distributions of z of each state over macrophages.", "points"
+    ),
+    Drawing("calls", "M1 and M2", "polarization", "Macrophages by the z of their M1 and M2 arms.", "points"),
     Drawing(
         "samples",
         "States by sample",
         "states",
-        "Bars: share of each state among the macrophages of each sample; the table beside it has the numbers.",
-        arguments=(("groupby", _by_sample),),
+        "Bars: share of each state among the macrophages of each sample; the table has the numbers by origin.",
+        arguments=_BY_SAMPLE,
         needs=("sample_key",),
     ),
     Drawing(
         "samples",
-        "States by origin and sample",
+        "Origins by sample",
+        "origins",
+        "Bars: share of each origin among the macrophages of each sample; the table has the numbers by state.",
+        arguments=_BY_SAMPLE,
+        needs=("sample_key",),
+    ),
+    Drawing(
+        "samples",
+        "States by origin",
         "state_by_origin",
-        "Share of each state among the macrophages of each origin, sample by sample.",
+        "Shades: share of each state among the macrophages of each origin, where samples are known their mean.",
+        arguments=(("sample_key", _samples),),
+    ),
+    Drawing(
+        "composition", "Shares by sample", "composition", "Bars: share of each label in each sample, by condition."
     ),
     Drawing(
         "composition",
-        "Composition",
-        "composition",
-        "Share of each label by sample and condition, with estimates and intervals.",
+        "Differences between conditions",
+        "composition_tests",
+        "Points with intervals: odds ratio of each label between conditions; the table has the numbers.",
     ),
     Drawing(
+        "ferroptosis_summary",
+        "Programs by label",
         "ferroptosis",
-        "Ferroptosis programs",
-        "ferroptosis",
-        "Ferroptosis programs of macrophages by sample and label.",
-        "points",
+        "Shades: mean z over samples of each ferroptosis program in each label; the table has the numbers.",
+    ),
+    Drawing(
+        "enrichment",
+        "Signatures of groups",
+        "enrichment",
+        "Dots: enrichment of the leading signatures in each group; the table has the numbers.",
     ),
     Drawing(
         "crosstalk",
-        "Crosstalk",
+        "Tests",
         "crosstalk",
-        "Correlations across samples between macrophages and malignant cells, with intervals.",
+        "Points with intervals: correlation over samples of each test, raw and adjusted; the table has the numbers.",
     ),
+    Drawing("signatures", "Coverage", "coverage", "Bars: share of the genes of each signature that are in the data."),
 )
 
 
@@ -122,7 +158,7 @@ def _drawn(material: Material, drawing: Drawing) -> Iterator[Picture]:
         return
     if drawing.cells == "measured" and not material.has_matrix:
         return
-    if "groupby" in dict(drawing.arguments) and _too_many(material):
+    if drawing.arguments == _BY_SAMPLE and _too_many(material):
         return
     arguments = _arguments(material, drawing, function)
     if arguments is None:
@@ -137,13 +173,13 @@ def _too_many(material: Material) -> bool:
 
 
 def _arguments(material: Material, drawing: Drawing, function: Callable[..., object]) -> dict[str, Any] | None:
-    """Return what the function is called with; None if it asks for something that is not known."""
-    known = {"key": material.key, "sample_key": material.sample_key, "condition": material.condition}
-    given = {name: value(material) for name, value in drawing.arguments}
-    parameters = inspect.signature(function).parameters
-    given |= {name: known[name] for name in parameters if known.get(name) is not None}
-    required = [p.name for p in list(parameters.values())[1:] if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
-    return given if set(required) <= set(given) else None
+    """Return what the function is called with; None if it asks for what is not known, or cannot take it."""
+    known = {"sample_key": material.sample_key, "condition": material.condition}
+    given = {"key": material.key} | {name: value(material) for name, value in drawing.arguments}
+    parameters = list(inspect.signature(function).parameters.values())
+    required = [p.name for p in parameters[1:] if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    given |= {name: known[name] for name in required if known.get(name) is not None}
+    return given if set(required) <= set(given) <= {p.name for p in parameters} else None
 
 
 def _how_many(material: Material, cells: Cells) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from tamannot.errors import SignatureNotFoundError
 from tamannot.report._blocks import Point, Points, Section, Text
 from tamannot.report._material import Material
+from tamannot.report._pictures import pictures_of
 from tamannot.report._tables import table_of
 from tamannot.signature import Reference, Signature, load_signature
 
@@ -37,7 +38,7 @@ def signatures(material: Material) -> Section:
         if sources
         else ()
     )
-    return Section("signatures", "Signatures", (block, *said))
+    return Section("signatures", "Signatures", (block, *pictures_of(material, "signatures"), *said))
 
 
 def _of_library(material: Material, name: str, version: str, digest: str) -> Signature | None:

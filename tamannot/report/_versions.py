@@ -28,7 +28,7 @@ def warnings_and_versions(material: Material) -> Section:
 
 def _parameters(material: Material) -> tuple[tuple[str, str], ...]:
     parameters = dict(material.run.get("parameters", {}))
-    rows = [(pretty(k), str(v["column"] if isinstance(v, dict) else v)) for k, v in parameters.items()]
+    rows = [(pretty(k), str(v["column"] if isinstance(v, dict) else v)) for k, v in sorted(parameters.items())]
     return (("key", material.key), *rows)
 
 

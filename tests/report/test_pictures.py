@@ -27,7 +27,7 @@ def test_pictures_are_found_by_their_names(material, monkeypatch):
 
 
 def test_a_picture_that_asks_for_more_is_left_out(material, monkeypatch):
-    monkeypatch.setattr(pl, "markers", lambda adata, groupby: 1 / 0, raising=False)
+    monkeypatch.setattr(pl, "markers", lambda adata, genes, *, key: 1 / 0, raising=False)
     assert "Calls against marker genes" not in [p.title for p in pictures_of(material, "calls")]
 
 

@@ -142,7 +142,7 @@ def test_an_analysis_is_shown_whatever_its_tables(cohort, of):
     assert set(tables(section)) == {"Tests", "Nested more"}
     assert [b.text for b in section.blocks if b.kind == "text"] == ["Empty: no rows."]
     facts = next(b.rows for b in section.blocks if b.kind == "facts")
-    assert facts == (("nested method", "dirichlet"), ("n samples", "4"), ("exact", "yes"))
+    assert facts == (("exact", "yes"), ("n samples", "4"), ("nested method", "dirichlet"))
     quote = next(b.text for b in methods(of(cohort)).blocks if b.kind == "quote")
     assert "composition (tl.composition), crosstalk with malignant cells (tl.crosstalk)" in quote
 
