@@ -9,7 +9,7 @@ import pandas as pd
 
 from tamannot.report._blocks import Cell, Table
 
-MOST_ROWS, MOST_COLUMNS = 300, 24
+MOST_ROWS, MOST_COLUMNS = 300, 40
 _MOST_LETTERS = 400
 _BEST_FIRST = ("q", "p")
 _NOTHING = "–"
