@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tamannot.report._blocks import Block, Facts, Point, Points, Section, Text
+from tamannot.report._blocks import Block, Facts, Picture, Point, Points, Section, Text
 from tamannot.report._material import Material
 from tamannot.report._pictures import pictures_of
 from tamannot.report._tables import number, pretty, table_of
@@ -23,6 +23,7 @@ TITLES = {
     "claims": "Claims of the reviews, held against these data",
 }
 _CAUTIONS = "cautions"
+_FIRST, _LAST = ("claims", "tests", "table"), ("signatures", "samples")
 _MOST_LETTERS = 300
 
 
@@ -31,21 +32,35 @@ def analyses(material: Material) -> Iterator[Section]:
     for name, title in TITLES.items():
         record = material.run.get(name)
         if isinstance(record, Mapping) and record:
-            yield Section(name.replace("_", "-"), title, (*_blocks(record), *pictures_of(material, name)))
+            yield Section(name.replace("_", "-"), title, _blocks(record, pictures_of(material, name)))
 
 
-def _blocks(record: Mapping[str, Any]) -> Iterator[Block]:
+def _blocks(record: Mapping[str, Any], pictures: tuple[Picture, ...]) -> tuple[Block, ...]:
+    """Return the cautions, then pictures, then tables, what was tested before what it was tested on."""
+    return (*_cautions(record), *pictures, *_tables(record), *_facts(record))
+
+
+def _cautions(record: Mapping[str, Any]) -> Iterator[Block]:
     said = [str(c) for c in np.ravel(record.get(_CAUTIONS, []))]
     if said:
         yield Points(tuple(Point("Caution.", text) for text in said))
-    facts = tuple((pretty(k), text) for k, v in _leaves(record) if (text := _fact(v)) is not None)
-    tables = [(k, v) for k, v in _leaves(record) if isinstance(v, pd.DataFrame)]
-    for name, frame in tables:
-        yield (
-            table_of(frame, pretty(name).capitalize()) if len(frame) else Text(f"{pretty(name).capitalize()}: no rows.")
-        )
-    if facts:
+
+
+def _tables(record: Mapping[str, Any]) -> Iterator[Block]:
+    frames = [(name, value) for name, value in _leaves(record) if isinstance(value, pd.DataFrame)]
+    for name, frame in sorted(frames, key=lambda item: _order(item[0])):
+        title = "Results" if name == "table" else pretty(name).capitalize()
+        yield table_of(frame, title) if len(frame) else Text(f"{title}: no rows.")
+
+
+def _facts(record: Mapping[str, Any]) -> Iterator[Block]:
+    found = [(name.removeprefix("parameters "), _fact(value)) for name, value in _leaves(record)]
+    if facts := tuple((pretty(name), text) for name, text in found if text is not None):
         yield Facts(facts)
+
+
+def _order(name: str) -> int:
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST) + (name in _LAST)
 
 
 def _leaves(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -80,6 +80,8 @@ class Material:
     def measured(self) -> AnnData:
         """At most 6,000 cells, macrophages before others, with the matrix of the run."""
         macrophages = self.macrophages
+        if macrophages.size <= MOST_MEASURED:
+            return self.source.take(np.arange(macrophages.size), matrix=True)
         mine = _spread(np.flatnonzero(macrophages), MOST_MEASURED, _RUN)
         others = _spread(np.flatnonzero(~macrophages), _MOST_OTHERS, _RUN)
         return self.source.take(np.sort(np.concatenate([mine, others])), matrix=True)

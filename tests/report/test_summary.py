@@ -133,9 +133,11 @@ def test_an_analysis_is_shown_whatever_its_tables(cohort, of):
         "cautions": np.array(["four samples only"], dtype=object),
     }
     write_analysis(cohort, "tam", "crosstalk", record)
-    write_analysis(cohort, "tam", "composition", {"tests": pd.DataFrame({"x": [1]})})
+    write_analysis(cohort, "tam", "composition", {t: pd.DataFrame({"x": [1]}) for t in ("samples", "shares", "tests")})
     report = summarise(of(cohort))
     names = [s.name for s in report.sections]
+    composition = report.sections[names.index("composition")]
+    assert list(tables(composition)) == ["Tests", "Shares", "Samples"]
     assert names.index("ferroptosis") < names.index("composition") < names.index("crosstalk") < names.index("evidence")
     section = report.sections[names.index("crosstalk")]
     assert section.blocks[0].points[0].text == "four samples only"
