@@ -111,7 +111,7 @@ DRAWINGS = (
     ),
     Drawing(
         "samples",
-        "States by origin",
+        "State × origin",
         "state_by_origin",
         "Shades: share of each state among the macrophages of each origin, where samples are known their mean.",
         arguments=(("sample_key", _samples),),
