@@ -83,10 +83,9 @@ def markers(
     Raises
     ------
     ParameterError
-        No such column or gene, ``n`` below 1, signature genes asked for where there is no signature, or no gene to
-        draw.
+        No such column or gene, ``n`` below 1, or signature genes asked for where there is no signature.
     ResultNotFoundError
-        The object was not annotated, its matrix is gone, or there are no macrophages.
+        The object was not annotated, its matrix is gone, or there are no macrophages or no genes to draw.
     MatrixError
         The matrix is not the one that the run saw.
     """
@@ -108,7 +107,7 @@ def markers(
             f"There is no gene to draw: no label of '{groupby}' with {_FEWEST_CELLS} cells has a gene "
             f"{'of its signature ' if in_signature else ''}above the other cells. Give genes=."
         )
-        raise ParameterError(msg)
+        raise ResultNotFoundError(msg)
     return _draw(ax, kept, found, labels, columns)
 
 

@@ -108,7 +108,7 @@ def test_refused(learned, annotated, example):
         tam.pl.markers(learned, genes=["SPP1", "XYZ1"])
     with pytest.raises(ParameterError, match="no signatures"):
         tam.pl.markers(learned, groupby="sample", in_signature=True)
-    with pytest.raises(ParameterError, match="no gene to draw"):
+    with pytest.raises(ResultNotFoundError, match="no gene to draw"):
         tam.pl.markers(learned, groupby="sample")  # one sample: nothing to be above
     with pytest.raises(ResultNotFoundError, match="annotate"):
         tam.pl.markers(example)
