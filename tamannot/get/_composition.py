@@ -34,7 +34,7 @@ def composition(
     A copy; ``attrs["parameters"]`` and ``attrs["cautions"]`` are those of the run.
 
     Of ``"tests"``: ``label``, ``contrast``, ``condition``, ``reference``; ``share``, ``share_reference`` (mean over
-    samples of the counts tested); ``log_odds``, ``odds_ratio``, ``low``, ``high`` (95 % interval of the log odds
+    samples of the counts tested); ``log_odds``, ``odds_ratio``, ``low``, ``high`` (95 % interval of the odds
     ratio), ``t``, ``df``, ``p``, ``q``; ``p_logratio``, of the centred log-ratio; ``p_overall``, F over all contrasts;
     ``dispersion``, 1 where cells were independent; ``rho``, correlation of two cells of a sample; ``n_samples``;
     ``counts``, ``expected`` or ``called``; ``note``.

@@ -48,7 +48,7 @@ def composition_tests(adata: AnnData, *, key: str = "tam", ax: Axes | None = Non
         rows = tests[tests["contrast"] == contrast]
         offset = (i - (len(contrasts) - 1) / 2) * _SPREAD / len(contrasts)
         place = np.array([labels.index(label) for label in rows["label"]]) + offset
-        odds, low, high = (np.exp(rows[c].to_numpy(float)).clip(_LEAST, _MOST) for c in ("log_odds", "low", "high"))
+        odds, low, high = (rows[c].to_numpy(float).clip(_LEAST, _MOST) for c in ("odds_ratio", "low", "high"))
         ax.errorbar(
             odds,
             place,
@@ -78,7 +78,7 @@ def composition_tests(adata: AnnData, *, key: str = "tam", ax: Axes | None = Non
 
 def _ticks(ax: Axes, tests: pd.DataFrame) -> None:
     """Set ticks at powers of two around 1, as wide as the intervals are."""
-    far = float(np.nanmax(np.abs(tests[["low", "high"]].to_numpy(float)), initial=np.log(2)))
+    far = float(np.nanmax(np.abs(np.log(tests[["low", "high"]].to_numpy(float))), initial=np.log(2)))
     reach = min(int(np.ceil(far / np.log(2))), 6)
     step = 1 if reach <= 3 else 2
     ticks = [2.0**i for i in range(-(reach // step) * step, reach + 1, step)]

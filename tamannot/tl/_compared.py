@@ -89,6 +89,9 @@ def _tests(counts: _Counts, total: Array, design: Design) -> pd.DataFrame:
             figures = {name: getattr(found, name)[i, c] for name in _BY_CONTRAST}
             figures |= {name: getattr(found, name)[i] for name in _BY_LABEL}
             figures |= {"odds_ratio": np.exp(figures["log_odds"]), "p_logratio": by_ratio[i, c]}
+            figures |= {
+                name: np.exp(figures[name]) for name in ("low", "high")
+            }  # of the odds ratio, beside which they stand
             row |= {name: np.nan if few[i] else value for name, value in figures.items()}
             row |= {
                 "df": found.df,
