@@ -1,0 +1,85 @@
+"""Every block of the docs runs as it stands: Python and shell, page by page, in a folder of its own.
+
+Blocks of a page run one after the other in one session, which begins with ``import tamannot as tam``. A comment ``<!-- run before: … -->`` holds Python that
+readers need not see, such as the making of a file; ``<!-- not run: reason -->`` before a block leaves it out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+import tamannot as tam
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(
+    r"^<!-- run before:\n(?P<before>.*?)^-->"
+    r"|(?P<skip>^<!-- not run: [^>]+ -->\n\n?)?^```(?P<language>python|bash)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Return language and code of what is to be run."""
+    found = []
+    for match in BLOCK.finditer(page.read_text()):
+        if match["before"] is not None:
+            found.append(("python", match["before"]))
+        elif match["skip"] is None:
+            found.append((match["language"], match["code"]))
+    return found
+
+
+PAGES = [
+    page
+    for page in sorted((ROOT / "docs").rglob("*.md"))
+    if not {"generated", "catalogue", "_build"} & set(page.parts) and blocks(page)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
+def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "__main__", "tam": tam}
+    for language, code in blocks(page):
+        if language == "bash":
+            run_in_shell(code, tmp_path)
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(compile(code, str(page), "exec"), names)  # noqa: S102 - the blocks are ours
+    plt.close("all")
+
+
+def run_in_shell(code: str, folder: Path) -> None:
+    """Run commands where ``python`` and ``tamannot`` are those of the tests."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", code],
+        cwd=folder,
+        env=os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_pages_that_new_users_need_have_blocks() -> None:
+    names = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES}
+    assert {"start.md", "howto/walkthroughs.md", "howto/own_signatures.md", "models.md", "comparing.md"} <= names
+
+
+def test_no_block_is_left_out_without_a_reason() -> None:
+    for page in PAGES:
+        left_out = re.findall(r"<!-- not run: ([^>]+) -->", page.read_text())
+        assert all(len(reason) > 10 for reason in left_out), page
