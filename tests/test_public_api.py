@@ -17,6 +17,7 @@ FUNCTIONS = [
     tam.load_signature,
     tam.load_signatures,
     tam.read_signatures,
+    tam.write_report,
 ]
 
 

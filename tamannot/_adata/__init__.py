@@ -3,7 +3,8 @@
 from tamannot._adata._again import RunMatrix, matrix_of_run
 from tamannot._adata._kind import KINDS, Kind
 from tamannot._adata._lazy import to_work_on
-from tamannot._adata._open import without_matrices
+from tamannot._adata._matrix import row_source
+from tamannot._adata._open import left_on_disk, without_matrices
 from tamannot._adata._runs import RunNames, forget_run, names_of_run
 from tamannot._adata._slots import (
     UNS,
@@ -39,6 +40,7 @@ __all__ = [
     "check_key",
     "drop_obs",
     "forget_run",
+    "left_on_disk",
     "look_around",
     "matrix_of_run",
     "names_of_run",
@@ -49,6 +51,7 @@ __all__ = [
     "read_obsm",
     "read_provenance",
     "read_table",
+    "row_source",
     "slot",
     "species_of",
     "to_work_on",

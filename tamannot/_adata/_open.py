@@ -31,11 +31,11 @@ def without_matrices(root: h5py.File | zarr.Group) -> AnnData:
     if "uns" in root:
         parts["uns"] = read_dispatched(root["uns"], _sparse_on_disk)
     if _is_there(root, "X"):
-        parts["X"] = _left_on_disk(root["X"])
+        parts["X"] = left_on_disk(root["X"])
     if _is_there(root, "raw"):
-        parts["raw"] = {"X": _left_on_disk(root["raw/X"]), "var": read_elem(root["raw/var"])}
+        parts["raw"] = {"X": left_on_disk(root["raw/X"]), "var": read_elem(root["raw/var"])}
     elif "raw.X" in root:
-        parts["raw"] = {"X": _left_on_disk(root["raw.X"]), "var": read_elem(root["raw.var"])}
+        parts["raw"] = {"X": left_on_disk(root["raw.X"]), "var": read_elem(root["raw.var"])}
     return AnnData(**parts)
 
 
@@ -44,7 +44,8 @@ def _is_there(root: h5py.File | zarr.Group, name: str) -> bool:
     return name in root and root[name].attrs.get("encoding-type") != "null"
 
 
-def _left_on_disk(stored: Any) -> Any:
+def left_on_disk(stored: Any) -> Any:
+    """Return a matrix of a file, whose values stay there."""
     return stored if isinstance(stored, _ARRAYS) else sparse_dataset(stored)
 
 
@@ -62,10 +63,10 @@ def _of_before_0_7(root: h5py.File) -> AnnData:
     """Return the same of a file of anndata before 0.7, whose tables only anndata itself can read."""
     rest = [key for key in root if key.partition(".")[0] not in ("X", "layers", "raw", "obsp", "varp")]
     adata = _read_some({key: root[key] for key in rest})
-    parts: dict[str, Any] = {"X": _left_on_disk(root["X"])} if "X" in root else {}
+    parts: dict[str, Any] = {"X": left_on_disk(root["X"])} if "X" in root else {}
     if "raw.X" in root:
         var = _read_some({"obs": root["obs"], "var": root["raw.var"]}).var
-        parts["raw"] = {"X": _left_on_disk(root["raw.X"]), "var": var}
+        parts["raw"] = {"X": left_on_disk(root["raw.X"]), "var": var}
     if "layers" in root:
         parts["layers"] = read_dispatched(root["layers"], _matrices_on_disk)
     return AnnData(obs=adata.obs, var=adata.var, uns=adata.uns, obsm=adata.obsm, varm=adata.varm, **parts)

@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 a bug, with its traceback; 2 something about the input, in
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -116,6 +117,9 @@ def annotate(
     chunk_size: Annotated[
         int | None, typer.Option(min=1, help="Cells at a time: fewer need less memory. The results are the same.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="HTML", help="A report to read, from the annotated file: .html.")
+    ] = None,
     log: Annotated[Path | None, typer.Option(help="A log of the run: .json.")] = None,
     threads: Threads = None,
     overwrite: Overwrite = False,
@@ -132,6 +136,7 @@ def annotate(
     from tamannot.signature import read_signatures  # noqa: PLC0415
     from tamannot.stream import annotate_file  # noqa: PLC0415
 
+    _draw_without_screen()
     settings.threads = threads
     own = read_signatures(signatures) if signatures else None
     choices: dict[str, Any] = {
@@ -150,7 +155,7 @@ def annotate(
         annotate_many(
             sources,
             out_dir,
-            single={"--out": out, "--table": table},
+            single={"--out": out, "--table": table, "--report": report},
             tables=tables,
             jobs=jobs,
             log=log,
@@ -162,16 +167,17 @@ def annotate(
             choices=choices,
         )
         return
-    with stages(quiet=quiet) as report:
+    with stages(quiet=quiet) as progress:
         summary = annotate_file(
             sources[0],
             out,
             table=table,
+            html=report,
             signatures=own,
             overwrite=overwrite,
             chunk_size=chunk_size,
             log=log,
-            report=report,
+            report=progress,
             **choices,
         )
     print_summary(summary, as_json=as_json, quiet=quiet)
@@ -284,6 +290,47 @@ def train(
         print_training(summary, as_json=as_json, quiet=quiet)
     else:
         print_learning(summary, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def report(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="An annotated h5ad file or zarr folder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="The report: .html.")],
+    key: Annotated[str, typer.Option(help="Prefix of what the annotation wrote.")] = "tam",
+    sample_key: Annotated[
+        str | None, typer.Option(help="Column of obs with the sample. Default: that of the annotation.")
+    ] = None,
+    condition: Annotated[str | None, typer.Option(help="Column of obs with the condition of each sample.")] = None,
+    title: Annotated[str | None, typer.Option(help="Heading. Default: names the file.")] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one HTML file about an annotated file: what was found, what not to believe, the evidence, the methods.
+
+    It opens without a network. OUT appears whole or not at all.
+    """
+    from tamannot.cli._show import stages  # noqa: PLC0415
+    from tamannot.stream import report_file  # noqa: PLC0415
+
+    _draw_without_screen()
+    with stages(quiet=quiet) as progress:
+        report_file(
+            source,
+            out,
+            key=key,
+            sample_key=sample_key,
+            condition=condition,
+            title=title,
+            overwrite=overwrite,
+            report=progress,
+        )
+    if not quiet:
+        typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+
+
+def _draw_without_screen() -> None:
+    """Have matplotlib draw into memory; it looks at the environment when it is imported."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
 
 
 @app.command()

@@ -74,7 +74,11 @@ def _folder_for(folder: Path | None, single: Mapping[str, Path | None]) -> Path:
         raise ParameterError(msg)
     given = [name for name, value in single.items() if value is not None]
     if given:
-        instead = {"--out": "Leave it out.", "--table": "Give --tables csv or --tables parquet."}
+        instead = {
+            "--out": "Leave it out.",
+            "--table": "Give --tables csv or --tables parquet.",
+            "--report": "Run tamannot report on each output.",
+        }
         msg = f"{given[0]} names one file and cannot go with --out-dir. {instead[given[0]]}"
         raise ParameterError(msg)
     return folder

@@ -2,6 +2,7 @@
 
 from tamannot.stream._check import FileCheck, check_file
 from tamannot.stream._file import annotate_file
+from tamannot.stream._report import report_file, write_report
 from tamannot.stream._score import ScoreSummary, score_file
 from tamannot.stream._summary import FileSummary, summarise
 from tamannot.stream._train import AnchorSummary, TrainSummary, train_file
@@ -14,7 +15,9 @@ __all__ = [
     "TrainSummary",
     "annotate_file",
     "check_file",
+    "report_file",
     "score_file",
     "summarise",
     "train_file",
+    "write_report",
 ]

@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tamannot.signature import Signature
 from tamannot.stream._claim import place_of
 from tamannot.stream._input import open_file
 from tamannot.stream._log import RunRecord, logged, signature_digests
+from tamannot.stream._report import write_page
 from tamannot.stream._spool import NoTables, SpooledTables
 from tamannot.stream._summary import FileSummary, summarise
 from tamannot.stream._targets import reserved, targets_of, write_targets
@@ -26,6 +28,7 @@ def annotate_file(
     out: str | os.PathLike[str] | None,
     *,
     table: str | os.PathLike[str] | None = None,
+    html: str | os.PathLike[str] | None = None,
     signatures: Mapping[str, Signature] | None = None,
     overwrite: bool = False,
     key_added: str = "tam",
@@ -47,6 +50,8 @@ def annotate_file(
         The same with annotations, ``.h5ad`` or ``.zarr``; None if only a table is wanted.
     table
         The annotations alone, one row a cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``).
+    html
+        A report to read, ``.html``: what `write_report` makes. It needs ``out``.
     signatures
         Added to the bundled library; those of a bundled id replace it.
     overwrite
@@ -78,7 +83,8 @@ def annotate_file(
     >>> import tamannot as tam
     >>> tam.annotate_file("sample.h5ad", "annotated.h5ad", tissue="brain")  # doctest: +SKIP
     """
-    asked = {"out": out, "table": table, "overwrite": overwrite, "key_added": key_added, "chunk_size": chunk_size}
+    asked: dict[str, Any] = {"out": out, "table": table, "html": html, "overwrite": overwrite}
+    asked |= {"key_added": key_added, "chunk_size": chunk_size}
     options = asked | {"signatures": signature_digests(signatures), **choices}
     record = RunRecord(Path(path), report or silent())
     with logged(log, options, record.entry, overwrite=overwrite):
@@ -86,6 +92,7 @@ def annotate_file(
             record,
             out,
             table=table,
+            html=html,
             signatures=signatures,
             overwrite=overwrite,
             key_added=key_added,
@@ -99,6 +106,7 @@ def annotate_recorded(
     out: str | os.PathLike[str] | None,
     *,
     table: str | os.PathLike[str] | None,
+    html: str | os.PathLike[str] | None = None,
     signatures: Mapping[str, Signature] | None,
     overwrite: bool,
     key_added: str = "tam",
@@ -114,7 +122,7 @@ def annotate_recorded(
     """
     source, report = record.source, record.report
     with record.running(), ExitStack() as stack:
-        targets = targets_of(out, table)
+        targets = targets_of(out, table, html)
         stack.enter_context(reserved(targets, source=source, overwrite=overwrite))
         report("reading file")
         adata = stack.enter_context(open_file(source))
@@ -129,7 +137,8 @@ def annotate_recorded(
         job.gather(tables or NoTables(), report, block=chunk_size)
         job.write(adata, None, steps=STEPS)
         report("writing")
-        write_targets(targets, source, adata, key_added, lambda: annotation_table(adata, key_added), tables)
+        page = None if html is None else partial(write_page, key=key_added, name=source.name)
+        write_targets(targets, source, adata, key_added, lambda: annotation_table(adata, key_added), tables, page)
         summary = summarise(adata, source, key_added, tuple(map(str, targets.values())))
         record.outputs, record.notes = summary.outputs, summary.notes
         return summary

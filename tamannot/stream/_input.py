@@ -35,7 +35,7 @@ def read_file(path: Path) -> ad.AnnData:
         It is absent, of another kind (the message has the line that converts it), or damaged.
     """
     kind = _kind_of(path)
-    with _reading(path, kind):
+    with reading(path):
         return (ad.read_h5ad if kind == "h5ad" else ad.read_zarr)(path)
 
 
@@ -59,12 +59,26 @@ def open_file(path: Path) -> Iterator[ad.AnnData]:
     InputFileError
         As `read_file`.
     """
-    kind = _kind_of(path)
-    with ExitStack() as stack:
-        with _reading(path, kind):
-            root = stack.enter_context(h5py.File(path, "r")) if kind == "h5ad" else zarr.open_group(path, mode="r")
+    with open_root(path) as root:
+        with reading(path):
             adata = without_matrices(root)
         yield adata
+
+
+@contextmanager
+def open_root(path: Path) -> Iterator[h5py.File | zarr.Group]:
+    """Open an h5ad file or a zarr folder, and read nothing.
+
+    Raises
+    ------
+    InputFileError
+        As `read_file`.
+    """
+    kind = _kind_of(path)
+    with ExitStack() as stack:
+        with reading(path):
+            root = stack.enter_context(h5py.File(path, "r")) if kind == "h5ad" else zarr.open_group(path, mode="r")
+        yield root
 
 
 def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
@@ -92,14 +106,21 @@ def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
 
 
 @contextmanager
-def _reading(path: Path, kind: str) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
+    """Tell what goes wrong with a file as `InputFileError`.
+
+    Raises
+    ------
+    InputFileError
+        It is damaged.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old encodings and repeated names: ours say what matters
             yield
-    except (MemoryError, KeyboardInterrupt):
+    except (MemoryError, KeyboardInterrupt, InputFileError):
         raise
     except Exception as error:  # whatever h5py, zarr and anndata raise on a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        msg = f"{path}: cannot be read as {kind}; it is damaged, or no AnnData: {reason}"
+        msg = f"{path}: cannot be read as {_kind_of(path)}; it is damaged, or no AnnData: {reason}"
         raise InputFileError(msg) from error

@@ -20,9 +20,14 @@ from tamannot.stream._spool import SpooledTables
 
 _OUT_SUFFIXES = (".h5ad", ".zarr")
 _TABLE_SUFFIXES = (".csv", ".parquet")
+_PAGE_SUFFIX = ".html"
 
 
-def targets_of(out: str | os.PathLike[str] | None, table: str | os.PathLike[str] | None) -> dict[str, Path]:
+def targets_of(
+    out: str | os.PathLike[str] | None,
+    table: str | os.PathLike[str] | None,
+    html: str | os.PathLike[str] | None = None,
+) -> dict[str, Path]:
     """Return the files to write by suffix.
 
     Raises
@@ -33,7 +38,7 @@ def targets_of(out: str | os.PathLike[str] | None, table: str | os.PathLike[str]
         There is nowhere to write to, or a package is missing for it.
     """
     targets: dict[str, Path] = {}
-    for given, suffixes in ((out, _OUT_SUFFIXES), (table, _TABLE_SUFFIXES)):
+    for given, suffixes in ((out, _OUT_SUFFIXES), (table, _TABLE_SUFFIXES), (html, (_PAGE_SUFFIX,))):
         if given is None:
             continue
         target = Path(given)
@@ -41,6 +46,9 @@ def targets_of(out: str | os.PathLike[str] | None, table: str | os.PathLike[str]
             msg = f"{target}: the name must end in {' or '.join(suffixes)}."
             raise OutputError(msg)
         targets[target.suffix] = target
+    if html is not None and out is None:
+        msg = "A report is made from the annotated file: give an output file (-o) as well."
+        raise ParameterError(msg)
     if not targets:
         msg = "Nowhere to write to: give an output file (-o) or a table (--table)."
         raise ParameterError(msg)
@@ -80,6 +88,7 @@ def write_targets(
     key_added: str,
     table: Callable[[], pd.DataFrame],
     tables: SpooledTables | None = None,
+    page: Callable[[Path, Path], object] | None = None,
 ) -> None:
     """Write every target, each whole or not at all; none is moved into place before all are written.
 
@@ -97,6 +106,8 @@ def write_targets(
         Makes the table of annotations.
     tables
         Tables of the run that are not in ``adata``.
+    page
+        Makes the report: takes the annotated file, not yet in its place, and where to write to.
 
     Raises
     ------
@@ -112,5 +123,9 @@ def write_targets(
         ".parquet": lambda path: table().rename_axis("cell").to_parquet(path),
     }
     with ExitStack() as stack:
-        for kind, target in targets.items():
-            writers[kind](stack.enter_context(replacing(target)))
+        parts = {kind: stack.enter_context(replacing(target)) for kind, target in targets.items()}
+        if page is not None:
+            annotated = next(part for kind, part in parts.items() if kind in _OUT_SUFFIXES)
+            writers[_PAGE_SUFFIX] = lambda path: page(annotated, path)
+        for kind, part in parts.items():
+            writers[kind](part)

@@ -1,0 +1,239 @@
+"""What not to believe: where these data mislead, and what no such data can show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from tamannot.report._blocks import Point, Points, Section, Text
+from tamannot.report._counts import counts_of
+from tamannot.report._depth import depth_of_macrophages, rank_correlation
+from tamannot.report._material import Material
+from tamannot.report._programs import cells_with, share_with
+from tamannot.report._tables import percent, pretty
+
+_LOW_COVERAGE = 0.5
+_FEW_MACROPHAGES, _FEW_OF_SAMPLE, _FEW_SAMPLES = 50, 30, 3
+_MANY = 0.1
+# z of another lineage in a macrophage that chance does not give.
+_MIXED = 3.0
+_CORRELATED = 0.2
+_DOMINATED = 0.5
+_LISTED = 8
+_TOO_FEW_FOR_NULL = 20
+_RELATIVE = (
+    f" Fewer than {_TOO_FEW_FOR_NULL} are held against all cells instead of one another: programs that macrophages "
+    "have and "
+    "other cells have not stand out in every one of them, those of stress and inflammation among them."
+)
+
+_ALWAYS = (
+    Point("Origin is resemblance.", "Microglia-like transcripts do not show where a cell came from."),
+    Point(
+        "Ferroptosis programs are not death.",
+        "They are the handling of iron, glutathione and lipid peroxides by transcripts; most rest on few detected "
+        "genes "
+        "and are to be read by sample and label, not by cell.",
+    ),
+    Point("Cells are no replicates.", "Compare samples: thousands of cells of one patient are one patient."),
+)
+
+
+def cautions(material: Material) -> Section:
+    """Return what a reader must not take from this report, what these data give reason for before what always holds."""
+    found = tuple(point for check in _CHECKS for point in check(material))
+    said = (
+        "What these data give reason to doubt:"
+        if found
+        else "Nothing in these data set off a warning; that is no proof."
+    )
+    blocks = (Text(said), *((Points(found),) if found else ()), Text("What no such data can show:"), Points(_ALWAYS))
+    return Section("cautions", "What not to believe", blocks)
+
+
+def _coverage(material: Material) -> Iterator[Point]:
+    table = pd.DataFrame(material.run["coverage"])
+    axis = pd.DataFrame(material.run["signatures"])["axis"].astype(str).reindex(table.index)
+    low = table.loc[table["coverage"] < _LOW_COVERAGE, "coverage"].sort_values(kind="stable")
+    if low.empty:
+        return
+    calling = low[axis.reindex(low.index).isin(["origin", "state"])]
+    names = ", ".join(f"{pretty(str(i))} {percent(v)}" for i, v in low.iloc[:_LISTED].items())
+    more = f" and {len(low) - _LISTED} more" if len(low) > _LISTED else ""
+    yield Point(
+        "Low coverage.",
+        f"Fewer than half of the genes are in the data for {names}{more}. That one of these is not found means little."
+        + (
+            f" Origins or states are among them: {', '.join(pretty(str(i)) for i in calling.index)}."
+            if len(calling)
+            else ""
+        ),
+    )
+
+
+def _few_cells(material: Material) -> Iterator[Point]:
+    n = int(material.macrophages.sum())
+    if n < _FEW_MACROPHAGES:
+        yield Point(
+            "Few macrophages.",
+            f"There are {n:,}. From {_FEW_MACROPHAGES} on, labels are learned from the cells at hand; with fewer a "
+            "fixed "
+            "rule calls, its probabilities are not calibrated, and a share of so few cells is uncertain."
+            + (_RELATIVE if n < _TOO_FEW_FOR_NULL else ""),
+        )
+
+
+def _samples(material: Material) -> Iterator[Point]:
+    samples = material.samples
+    if samples is None:
+        yield Point(
+            "Samples are not known.",
+            "No column of samples was named (sample_key, --sample-key): nothing here says what differs between "
+            "patients.",
+        )
+        return
+    per_sample = samples.total(material.macrophages.astype(float))
+    if len(samples.names) < _FEW_SAMPLES:
+        some = "One sample" if len(samples.names) == 1 else f"{len(samples.names)} samples"
+        yield Point(f"{some}.", "What is seen here may be this tumour's alone; nothing can be tested.")
+    if few := [n for n, k in zip(samples.names, per_sample, strict=True) if k < _FEW_OF_SAMPLE]:
+        shown = ", ".join(few[:_LISTED]) + (" …" if len(few) > _LISTED else "")
+        yield Point(
+            "Samples with few macrophages.",
+            f"{len(few):,} of {len(samples.names):,} have fewer than {_FEW_OF_SAMPLE}: {shown}. Their shares are "
+            "uncertain.",
+        )
+    if len(samples.names) > 1 and per_sample.sum() and per_sample.max() / per_sample.sum() > _DOMINATED:
+        who = samples.names[int(per_sample.argmax())]
+        share = percent(per_sample.max() / per_sample.sum())
+        yield Point(
+            "One sample dominates.", f"{share} of the macrophages are of {who}: shares over all cells are its shares."
+        )
+
+
+def _batch(material: Material) -> Iterator[Point]:
+    """Say which state is that of few samples: a program of a tumour, or of a batch."""
+    samples = material.samples
+    if samples is None or len(samples.names) < _FEW_SAMPLES:
+        return
+    state = material.labels("state").astype(str).to_numpy()
+    for name in sorted(set(state[material.macrophages]) - {"unassigned", "not_macrophage"}):
+        counts = samples.total((state == name).astype(float))
+        if counts.sum() >= _FEW_OF_SAMPLE and counts.max() / counts.sum() > _DOMINATED:
+            who = samples.names[int(counts.argmax())]
+            yield Point(
+                "A state of one sample.",
+                f"{percent(counts.max() / counts.sum())} of the {pretty(name)} cells are of {who}: a batch does "
+                "that, too.",
+            )
+
+
+def _depth(material: Material) -> Iterator[Point]:
+    found = depth_of_macrophages(material)
+    if found is None:
+        return
+    depth, labelled = found
+    rho = rank_correlation(depth, labelled.astype(float))
+    if abs(rho) > _CORRELATED:
+        more = "more" if rho > 0 else "fewer"
+        yield Point(
+            "Labels follow depth.",
+            f"Macrophages with more counts have {more} often a state (Spearman's ρ {rho:.2f}, {depth.size:,} "
+            "macrophages). "
+            "Where samples differ in depth, their shares of labelled cells differ with it.",
+        )
+
+
+def _dissociation(material: Material) -> Iterator[Point]:
+    share = share_with(material, "dissociation_stress")
+    inflamed = material.labels("state").astype(str).to_numpy() == "inflammatory"
+    within = share_with(material, "dissociation_stress", inflamed)
+    if share > _MANY or within > _MANY:
+        also = f", and in {percent(within)} of the inflammatory ones" if not np.isnan(within) else ""
+        yield Point(
+            "Stress of dissociation.",
+            f"Its program stands out in {percent(share)} of the macrophages{also}. Warm digestion induces FOS, JUN, "
+            "IL1B and "
+            "CCL3: an inflammatory state may have been made on the bench.",
+        )
+
+
+def _steroid(material: Material) -> Iterator[Point]:
+    share = share_with(material, "glucocorticoid_response")
+    immune = material.labels("state").astype(str).to_numpy() == "immunoregulatory"
+    if (
+        share > _MANY
+        or (material.macrophages & immune & cells_with(material, "glucocorticoid_response")).sum() > _FEW_OF_SAMPLE
+    ):
+        yield Point(
+            "Steroids.",
+            f"A glucocorticoid response stands out in {percent(share)} of the macrophages. Dexamethasone drives "
+            "scavenger and "
+            "complement programs: shares of immunoregulatory cells differ by exposure; use it as a covariate.",
+        )
+
+
+def _ambient(material: Material) -> Iterator[Point]:
+    if not material.has("mixed_lineage") or not material.macrophages.any():
+        return
+    z = material.column("mixed_lineage").to_numpy(dtype=float)[material.macrophages]
+    share = float(np.mean(z > _MIXED))
+    if share > _MANY:
+        yield Point(
+            "Ambient RNA, doublets or eaten cells.",
+            f"In {percent(share)} of the macrophages genes of another lineage stand out (z > {_MIXED:g}). Their "
+            "transcripts of "
+            "that lineage (GFAP, PLP1, TF, APOE) are not their own programs.",
+        )
+
+
+def _experimental(material: Material) -> Iterator[Point]:
+    for axis, name in (("state", "pro_angiogenic"), ("origin", "border_associated")):
+        n = counts_of(material, axis, of="macrophages").get(name, 0)
+        if n:
+            yield Point(
+                "Experimental.", f"No labelled data have tested the call {pretty(name)}, given {n:,} times here."
+            )
+
+
+def _abstention(material: Material) -> Iterator[Point]:
+    counts = counts_of(material, "state", of="macrophages")
+    n = sum(counts.values())
+    share = counts.get("unassigned", 0) / n if n else 0.0
+    if share > _DOMINATED:
+        yield Point(
+            "Most have no state.",
+            f"{percent(share)} of the macrophages are unassigned: shares among the labelled say little about all.",
+        )
+
+
+def _no_compartment(material: Material) -> Iterator[Point]:
+    share = float((material.labels("compartment") == "unassigned").mean()) if material.cells.n_obs else 0.0
+    if share > _DOMINATED:
+        yield Point(
+            "Most cells have no compartment.",
+            f"{percent(share)} of all cells stand out by no panel: macrophages may be among them.",
+        )
+
+
+def _uncalibrated(material: Material) -> Iterator[Point]:
+    if str(material.run.get("calibration_source", "none")).startswith("none") and material.macrophages.any():
+        yield Point("Not calibrated.", "A probability of 0.9 here does not mean that nine of ten such calls are right.")
+
+
+_CHECKS: tuple[Callable[[Material], Iterator[Point]], ...] = (
+    _few_cells,
+    _samples,
+    _coverage,
+    _uncalibrated,
+    _no_compartment,
+    _abstention,
+    _depth,
+    _batch,
+    _dissociation,
+    _steroid,
+    _ambient,
+    _experimental,
+)

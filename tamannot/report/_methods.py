@@ -1,0 +1,169 @@
+"""A paragraph for the methods of a paper, made from what was run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from tamannot.report._blocks import Point, Points, Quote, Section, Text
+from tamannot.report._counts import counts_of
+from tamannot.report._material import Material
+from tamannot.report._tables import percent
+
+_KINDS = {"counts": "counts", "log": "log-normalised values", "linear": "linear values"}
+_ANALYSES = {
+    "composition": "composition (tl.composition)",
+    "regions": "regions",
+    "ferroptosis_summary": "ferroptosis programs by sample and label",
+    "enrichment": "enrichment (tl.enrich)",
+    "crosstalk": "crosstalk with malignant cells (tl.crosstalk)",
+    "claims": "published claims (tl.claims)",
+}
+_SAMPLES_TO_HOLD_OUT = 3
+_ENOUGH = 20
+_UCELL = Point(
+    "UCell:",
+    "Andreatta M, Carmona SJ (2021) UCell: Robust and scalable single-cell gene signature scoring. Computational and "
+    "Structural Biotechnology Journal 19:3796–3798.",
+    "https://doi.org/10.1016/j.csbj.2021.06.043",
+)
+
+
+def methods(material: Material) -> Section:
+    """Return the paragraph, and what it cites."""
+    run = material.run
+    sentences = (
+        _data(material),
+        _scores(run),
+        _null(run),
+        _compartment(run),
+        _origin_and_state(material),
+        _left_out(material),
+        _analyses(run),
+    )
+    paragraph = " ".join(s for s in sentences if s)
+    cited = (Text("Cited:"), Points((_UCELL,))) if _is_ucell(run) else ()
+    said = "To paste; it says what was run here, and nothing that was not. Sources of the signatures stand above."
+    return Section("methods", "Methods", (Text(said), Quote(paragraph), *cited))
+
+
+def _is_ucell(run: Mapping[str, Any]) -> bool:
+    return str(run.get("method", {}).get("name", "")) == "ucell"
+
+
+def _data(material: Material) -> str:
+    run, n_obs = material.run, material.cells.n_obs
+    matrix, tissue = run["matrix"], run.get("tissue", {})
+    samples = material.samples
+    of = f" of {len(samples.names):,} samples" if samples is not None else ""
+    where = f" Tissue was taken as {tissue['used']} ({tissue['reason']})." if "used" in tissue else ""
+    return (
+        f"Tumour-associated macrophages were annotated in {n_obs:,} cells{of} with tamannot {run['tamannot_version']} "
+        f"({matrix['species']}, {int(matrix['n_vars']):,} genes, {_KINDS.get(str(matrix['kind']), matrix['kind'])} of "
+        f"{matrix['name']}).{where}"
+    )
+
+
+def _scores(run: Mapping[str, Any]) -> str:
+    n = len(pd.DataFrame(run["signatures"]))
+    method = run.get("method", {})
+    if not _is_ucell(run):
+        return f"Each cell was scored for {n} versioned gene signatures by {method.get('name', 'the method recorded')}."
+    weights = "gene weights used" if str(method.get("weights")) == "use" else "gene weights ignored"
+    return (
+        f"Each cell was scored for {n} versioned gene signatures by UCell (Andreatta & Carmona 2021; variant "
+        f"{method.get('variant')}, maximal rank {int(method.get('max_rank', 0)):,}, {weights}, absent genes taken as "
+        "not expressed)."
+    )
+
+
+def _null(run: Mapping[str, Any]) -> str:
+    null = run.get("null")
+    if not null:
+        return ""
+    return (
+        "Scores were compared, within each cell and in closed form, with random signatures matched in expression (z, "
+        "and p of "
+        f"a Pearson III distribution). Expression was matched on {null['compartment']} for compartments, "
+        f"{null['origin']} for origin, and {_for_the_rest(run)} for all else."
+    )
+
+
+def _for_the_rest(run: Mapping[str, Any]) -> str:
+    """Return which cells the other axes were matched on: where macrophages were too few it was all cells."""
+    macrophages, _, instead = str(run["null"]["other_axes"]).partition("; ")
+    few = int(run.get("learned_from", {}).get("n_macrophages", _ENOUGH)) < _ENOUGH
+    return "all cells, the macrophages being fewer than 20," if few and instead else macrophages
+
+
+def _compartment(run: Mapping[str, Any]) -> str:
+    own = dict(run.get("parameters", {})).get("compartment_key")
+    if own is not None:
+        column = own["column"] if isinstance(own, Mapping) else own
+        return f"Compartments are those of the user's column '{column}'."
+    how = str(run.get("model", {}).get("compartment", ""))
+    return f"Compartments were called by {_how(how)}." if how else ""
+
+
+def _how(rule: str) -> str:
+    name, _, heads = rule.partition("anchored self-training: ")
+    rule_part = "a fixed rule on z" if "fixed rule" in name else ""
+    learned = f"anchored self-training ({heads.replace('_', ' ')})" if heads else ""
+    return " and ".join(p for p in (rule_part, learned) if p) or rule
+
+
+def _origin_and_state(material: Material) -> str:
+    run = material.run
+    model = run.get("model", {})
+    said = [
+        f"{axis.capitalize()} was called by {_how(str(model[axis]))}" for axis in ("origin", "state") if axis in model
+    ]
+    text = ". ".join(said) + "." if said else ""
+    if not {"origin", "state"} & set(run.get("learned", {})):
+        return f"{text} Their probabilities are not calibrated."
+    from_ = run.get("learned_from", {})
+    whose = f" of an anchored model ({model['cells']}, digest {str(model['digest'])[:12]})" if "kind" in model else ""
+    n = (
+        f" {int(from_['n_cells']):,} cells{whose}, {int(from_['n_macrophages']):,} of them macrophages, were learned "
+        "from."
+        if from_
+        else ""
+    )
+    parameters = dict(run.get("parameters", {}))
+    aim = (
+        f" The share of right calls aimed at among simulated mixtures was {float(parameters['target_accuracy']):g}"
+        if "target_accuracy" in parameters
+        else ""
+    )
+    seed = f" (seed {int(parameters['rng'])})." if aim and "rng" in parameters else "." if aim else ""
+    return f"{text}{n}{_held_out(material)} Calibration: {run.get('calibration_source', 'not recorded')}.{aim}{seed}"
+
+
+def _held_out(material: Material) -> str:
+    """Say how samples were kept apart, if they were: the run must have known them."""
+    known = "sample_key" in dict(material.run.get("parameters", {}))
+    samples = material.samples
+    if (
+        not known
+        or samples is None
+        or len(samples.names) < _SAMPLES_TO_HOLD_OUT
+        or "kind" in material.run.get("model", {})
+    ):
+        return ""
+    return " Each cell was called by what other samples taught."
+
+
+def _left_out(material: Material) -> str:
+    parts = []
+    for axis in ("origin", "state"):
+        counts = counts_of(material, axis, of="macrophages")
+        if counts:
+            parts.append(f"{percent(counts.get('unassigned', 0) / sum(counts.values()))} were left without {axis}")
+    return f"Of {int(material.macrophages.sum()):,} macrophages, {' and '.join(parts)}." if parts else ""
+
+
+def _analyses(run: Mapping[str, Any]) -> str:
+    made = [name for key, name in _ANALYSES.items() if isinstance(run.get(key), Mapping)]
+    return f"With the sample as the unit, these were analysed: {', '.join(made)}." if made else ""

@@ -1,0 +1,65 @@
+"""Data that the tests of the report share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from tamannot._adata import write_analysis
+from tamannot.report import InMemory, Material, material_of
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(autouse=True)
+def _few_and_small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes most of the time."""
+    monkeypatch.setattr("tamannot.report._evidence._MOST_CARDS", 1)
+    monkeypatch.setattr("tamannot.report._pictures._DPI", 40)
+
+
+@pytest.fixture
+def cohort(learned: ad.AnnData) -> ad.AnnData:
+    """Simulated macrophages, said to be of four samples under two conditions."""
+    number = np.arange(learned.n_obs) % 4
+    learned.obs["patient"] = pd.Categorical([f"p{n}" for n in number])
+    learned.obs["arm"] = pd.Categorical(np.where(number < 2, "before", "after"))
+    return learned
+
+
+@pytest.fixture
+def material(cohort: ad.AnnData) -> Material:
+    return material_of(InMemory(cohort), name="the cohort", sample_key="patient", condition="arm")
+
+
+@pytest.fixture
+def hostile(cohort: ad.AnnData) -> ad.AnnData:
+    """The cohort with names that a browser would run, or matplotlib would read as formulas."""
+    run = cohort.uns["tamannot"]["tam"]
+    gene = str(run["evidence"]["genes"].index[0])
+    names = {gene: HOSTILE}
+    cohort.var_names = cohort.var_names.to_series().replace(names).to_numpy()
+    run["null_reference"]["gene_ids"] = np.array(list(cohort.var_names), dtype=object)
+    run["coverage"].loc[run["coverage"].index[0], "missing"] = f'{HOSTILE},"><img src=x onerror=alert(1)>'
+    run["warnings"] = np.array([f"</script>{HOSTILE}"], dtype=object)
+    run["tissue"]["reason"] = "javascript:alert(1) {{ 7 * 7 }}"
+    samples = {"p0": HOSTILE, "p1": r"$\frac{$", "p2": "'\" onmouseover=alert(1) x='", "p3": "日本 &amp; 🧬"}
+    cohort.obs["patient"] = cohort.obs["patient"].cat.rename_categories(samples)
+    cohort.obs_names = [f"{HOSTILE}{i}" for i in range(cohort.n_obs)]
+    table = pd.DataFrame({HOSTILE: [HOSTILE], "p": [0.5]}, index=pd.Index([HOSTILE], name="label"))
+    write_analysis(cohort, "tam", "composition", {HOSTILE: table, "cautions": np.array([HOSTILE], dtype=object)})
+    return cohort
+
+
+@pytest.fixture
+def of() -> Callable[..., Material]:
+    """Make material of an object."""
+
+    def make(adata: ad.AnnData, **columns: str) -> Material:
+        return material_of(InMemory(adata), name="data", **columns)
+
+    return make

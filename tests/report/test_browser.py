@@ -1,0 +1,187 @@
+"""The report in a browser: no errors, no requests, tables and pictures by mouse and by keyboard."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tamannot as tam
+from tamannot._adata import write_analysis
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+if BROWSER is None or DRIVER is None:
+    pytest.skip("no chromium and chromedriver here", allow_module_level=True)
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is absent: pip install 'tamannot[browser]'")
+
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+_FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--force-prefers-reduced-motion", "--hide-scrollbars"),  # what is clicked stands still
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in (*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser, tmp_path) -> Callable[..., Any]:
+    """Write a report and open it; what the browser logged before is forgotten."""
+
+    def open_(adata, **options) -> Any:
+        path = tmp_path / "report.html"
+        tam.write_report(adata, path, sample_key="patient", **options)
+        browser.get_log("browser")
+        browser.get_log("performance")
+        browser.get(path.as_uri())
+        return browser
+
+    return open_
+
+
+def requested(browser) -> list[str]:
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    return [url for url in urls if not url.startswith("data:")]
+
+
+def table(browser, title: str) -> Any:
+    return browser.find_element(By.XPATH, f"//div[@class='tabled'][h3[text()='{title}']]")
+
+
+def column(found, place: int) -> list[str]:
+    cells = found.find_elements(By.CSS_SELECTOR, f"tbody tr:not([hidden]) td:nth-child({place})")
+    return [cell.get_attribute("textContent") for cell in cells]
+
+
+def heads(found) -> list[Any]:
+    return found.find_elements(By.CSS_SELECTOR, "th")
+
+
+def test_it_opens_without_errors_and_asks_for_nothing_else(opened, tmp_path, cohort):
+    page = opened(cohort)
+    assert page.get_log("browser") == []
+    assert requested(page) == [(tmp_path / "report.html").as_uri()]
+    pictures = page.find_elements(By.CSS_SELECTOR, "figure img")
+    assert pictures
+    assert all(page.execute_script("return arguments[0].naturalWidth", p) > 0 for p in pictures)
+
+
+def test_a_click_sorts_and_a_second_one_turns(opened, cohort):
+    found = table(opened(cohort), "States of macrophages")
+    head = heads(found)[1]
+    head.find_element(By.TAG_NAME, "button").click()
+    up = [int(text.replace(",", "")) for text in column(found, 2)]
+    assert up == sorted(up)
+    assert head.get_attribute("aria-sort") == "ascending"
+    head.find_element(By.TAG_NAME, "button").click()
+    assert [int(text.replace(",", "")) for text in column(found, 2)] == sorted(up, reverse=True)
+    heads(found)[0].find_element(By.TAG_NAME, "button").click()
+    assert head.get_attribute("aria-sort") is None
+
+
+def test_numbers_that_are_missing_stay_last(opened, cohort):
+    record = {"tests": pd.DataFrame({"q": [0.2, np.nan, 1e-9, 0.03]})}
+    write_analysis(cohort, "tam", "composition", record)
+    found = table(opened(cohort), "Tests")
+    for order in (["1.00e-09", "0.03", "0.2", "–"], ["0.2", "0.03", "1.00e-09", "–"]):
+        heads(found)[0].find_element(By.TAG_NAME, "button").click()
+        assert column(found, 1) == order
+
+
+def test_keyboard_sorts(opened, cohort):
+    found = table(opened(cohort), "States of macrophages")
+    button = heads(found)[1].find_element(By.TAG_NAME, "button")
+    button.send_keys(Keys.ENTER)
+    assert heads(found)[1].get_attribute("aria-sort") == "ascending"
+    button.send_keys(Keys.SPACE)
+    assert heads(found)[1].get_attribute("aria-sort") == "descending"
+
+
+def test_filter_shows_the_rows_with_the_text(opened, cohort):
+    found = table(opened(cohort), "Signatures")
+    n = len(column(found, 1))
+    field = found.find_element(By.CSS_SELECTOR, "input[type=search]")
+    field.send_keys("HYPOXIC")
+    assert column(found, 1) == ["hypoxic"]
+    assert found.find_element(By.CSS_SELECTOR, "[role=status]").text == f"1 of {n} rows"
+    field.send_keys(Keys.BACKSPACE * 7)
+    assert len(column(found, 1)) == n
+
+
+def test_enter_enlarges_a_picture_and_escape_closes_it(opened, cohort):
+    page = opened(cohort)
+    dialog = page.find_element(By.ID, "large")
+    button = page.find_element(By.CSS_SELECTOR, "button.zoom")
+    button.send_keys(Keys.ENTER)
+    assert dialog.get_attribute("open") is not None
+    assert dialog.find_element(By.TAG_NAME, "img").get_attribute("alt")
+    page.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert dialog.get_attribute("open") is None
+    assert page.switch_to.active_element == button
+
+
+def test_hostile_names_stay_text(opened, hostile, tmp_path):
+    page = opened(hostile, title="<script>alert(1)</script>")
+    assert page.title == "<script>alert(1)</script>"
+    assert page.find_element(By.TAG_NAME, "h1").text == "<script>alert(1)</script>"
+    found = table(page, "State × origin by sample")
+    heads(found)[0].find_element(By.TAG_NAME, "button").click()
+    found.find_element(By.CSS_SELECTOR, "input").send_keys("<script>")
+    assert set(column(found, 1)) == {"<script>alert(1)</script>"}
+    page.find_element(By.CSS_SELECTOR, "button.zoom").click()
+    assert page.get_log("browser") == []
+    assert requested(page) == [(tmp_path / "report.html").as_uri()]
+
+
+def test_a_script_that_got_in_would_not_run(browser, tmp_path, cohort):
+    path = tmp_path / "report.html"
+    tam.write_report(cohort, path)
+    bad = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\"></main>"
+    path.write_text(path.read_text(encoding="utf-8").replace("</main>", bad), encoding="utf-8")
+    browser.get(path.as_uri())
+    assert browser.title != "taken"
+    assert any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_it_is_as_wide_as_the_screen(opened, width, cohort):
+    page = opened(cohort)
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    assert page.execute_script("return document.documentElement.scrollWidth") == width
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_colours_follow_the_system(opened, cohort):
+    page = opened(cohort)
+
+    def paper(scheme: str) -> str:
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        return str(page.execute_script("return getComputedStyle(document.body).backgroundColor"))
+
+    assert paper("light") == "rgb(255, 255, 255)"
+    assert paper("dark") == "rgb(13, 17, 23)"
+    pictures = page.execute_script("return getComputedStyle(document.querySelector('.zoom')).backgroundColor")
+    assert pictures == "rgb(255, 255, 255)"  # they are drawn in black

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tamannot._adata import write_analysis
+from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.report import InMemory, material_of, summarise
+from tamannot.report._by_sample import by_sample
+from tamannot.report._calls import calls
+from tamannot.report._cautions import cautions
+from tamannot.report._evidence import evidence
+from tamannot.report._found import found
+from tamannot.report._material import Material
+from tamannot.report._methods import methods
+from tamannot.report._signatures import signatures
+
+
+def tables(section):
+    return {b.title: b for b in section.blocks if b.kind == "table"}
+
+
+def column(table, name):
+    place = table.columns.index(name)
+    return [row[place].text for row in table.rows]
+
+
+def doubts(material) -> dict[str, str]:
+    lists = [b for b in cautions(material).blocks if b.kind == "points"]
+    return {p.head: p.text for p in lists[0].points} if len(lists) > 1 else {}
+
+
+def words(text):
+    return text.replace("\u00a0", " ")
+
+
+def test_first_what_was_found_then_what_not_to_believe(material):
+    report = summarise(material)
+    names = [s.name for s in report.sections]
+    assert names == [
+        *(
+            "found",
+            "cautions",
+            "input",
+            "calls",
+            "samples",
+            "ferroptosis",
+            "evidence",
+            "signatures",
+            "methods",
+            "versions",
+        )
+    ]
+    assert report.title == "Macrophages of the cohort"
+    assert len(report.sections[0].blocks) == 5
+
+
+def test_five_sentences_have_the_counts(cohort, material):
+    said = [words(b.text) for b in found(material).blocks]
+    state = cohort.obs["tam_state"]
+    macrophages = cohort.obs["tam_compartment"] == "macrophage"
+    assert said[0].startswith(
+        f"Of 300 cells of 4 samples, {macrophages.sum()} ({macrophages.mean():.0%}".replace("%", " %")
+    )
+    for name in ("lipid_associated", "inflammatory"):
+        assert f"{name.replace('_', ' ')} {(state == name).sum()} (" in said[2]
+    low = (cohort.obs["tam_state_status"] == "low_signal")[macrophages].mean()
+    assert f"{100 * low:.{1 if low < 0.1 else 0}f} % no program above its null" in said[2]
+    assert "state is called by what these cells" in said[4]
+    assert "origin is called by a fixed rule" in said[4]
+
+
+def test_without_macrophages_there_is_nothing_to_say(cohort, of):
+    for axis in ("origin", "state"):
+        cohort.obs[f"tam_{axis}"] = pd.Categorical(["not_macrophage"] * cohort.n_obs)
+    cohort.obs["tam_compartment"] = pd.Categorical(["t_nk"] * cohort.n_obs)
+    report = summarise(of(cohort, sample_key="patient"))
+    assert "there are no macrophages" in report.sections[0].blocks[1].text
+    assert "evidence" not in [s.name for s in report.sections]
+
+
+def test_shares_by_sample_have_intervals(cohort, material):
+    section = by_sample(material)
+    table = tables(section)["State × origin by sample"]
+    here = (cohort.obs["tam_compartment"] == "macrophage") & (cohort.obs["patient"] == "p1")
+    mine = [row for row in table.rows if row[0].text == "p1"]
+    assert sum(row[3].value for row in mine) == here.sum()
+    assert sum(row[5].value for row in mine) == pytest.approx(1)
+    assert all(row[6].value < row[5].value < row[7].value for row in mine)
+    of_states = tables(section)["States over samples"]
+    shares = pd.crosstab(cohort.obs["patient"], cohort.obs["tam_state"]).drop(columns="not_macrophage", errors="ignore")
+    mean = shares.div(shares.sum(axis=1), axis=0).mean()
+    for row in of_states.rows:
+        assert row[2].value == pytest.approx(mean[row[0].text.replace(" ", "_")])
+        assert row[3].value <= row[2].value <= row[4].value
+
+
+def test_two_samples_have_no_interval_over_samples(cohort, of):
+    table = tables(by_sample(of(cohort, sample_key="arm")))["States over samples"]
+    assert set(column(table, "low")) == {"–"}
+
+
+def test_cells_of_no_sample_are_left_out(cohort, of):
+    cohort.obs.loc[cohort.obs_names[:100], "patient"] = None
+    table = tables(by_sample(of(cohort, sample_key="patient")))["State × origin by sample"]
+    here = (cohort.obs["tam_compartment"] == "macrophage").to_numpy() & cohort.obs["patient"].notna().to_numpy()
+    assert sum(row[3].value for row in table.rows) == here.sum()
+
+
+def test_reasons_of_those_without_a_label(cohort, material):
+    table = tables(calls(material))["Why a cell has a state or none"]
+    found_ = dict(zip(column(table, "status"), column(table, "n cells"), strict=True))
+    here = cohort.obs["tam_compartment"] == "macrophage"
+    counts = cohort.obs.loc[here, "tam_state_status"].value_counts()
+    assert found_ == {str(k).replace("_", " "): f"{v:,}" for k, v in counts.items() if v}
+
+
+def test_the_sample_is_that_of_the_run(cohort):
+    cohort.uns["tamannot"]["tam"]["parameters"]["sample_key"] = "patient"
+    assert material_of(InMemory(cohort), name="x").sample_key == "patient"
+    del cohort.obs["patient"]
+    assert material_of(InMemory(cohort), name="x").sample_key is None
+
+
+def test_an_analysis_is_shown_whatever_its_tables(cohort, of):
+    record = {
+        "tests": pd.DataFrame({"label": ["a", "b"], "q": [0.5, np.nan]}),
+        "nested": {"more": pd.DataFrame({"x": [1.0]}), "method": "dirichlet"},
+        "n_samples": 4,
+        "exact": True,
+        "empty": pd.DataFrame({"x": []}),
+        "cautions": np.array(["four samples only"], dtype=object),
+    }
+    write_analysis(cohort, "tam", "crosstalk", record)
+    write_analysis(cohort, "tam", "composition", {t: pd.DataFrame({"x": [1]}) for t in ("samples", "shares", "tests")})
+    report = summarise(of(cohort))
+    names = [s.name for s in report.sections]
+    composition = report.sections[names.index("composition")]
+    assert list(tables(composition)) == ["Tests", "Shares", "Samples"]
+    assert names.index("ferroptosis") < names.index("composition") < names.index("crosstalk") < names.index("evidence")
+    section = report.sections[names.index("crosstalk")]
+    assert section.blocks[0].points[0].text == "four samples only"
+    assert set(tables(section)) == {"Tests", "Nested more"}
+    assert [b.text for b in section.blocks if b.kind == "text"] == ["Empty: no rows."]
+    facts = next(b.rows for b in section.blocks if b.kind == "facts")
+    assert facts == (("exact", "yes"), ("n samples", "4"), ("nested method", "dirichlet"))
+    quote = next(b.text for b in methods(of(cohort)).blocks if b.kind == "quote")
+    assert "composition (tl.composition), crosstalk with malignant cells (tl.crosstalk)" in quote
+
+
+def test_cards_are_of_ordinary_cells(cohort, material, monkeypatch):
+    monkeypatch.setattr("tamannot.report._evidence._MOST_CARDS", 7)
+    section = evidence(material)
+    pictures = [b for b in section.blocks if b.kind == "picture"]
+    assert {p.title.partition(":")[0].lower() for p in pictures} == {
+        s.replace("_", " ") for s in cohort.obs.loc[material.macrophages, "tam_state"].unique()
+    }
+    lam = next(p.title.partition("cell ")[2] for p in pictures if p.title.startswith("Lipid"))
+    prob = cohort.obs.loc[cohort.obs["tam_state"] == "lipid_associated", "tam_state_prob"]
+    assert (prob < prob[lam]).sum() <= len(prob) // 2 < (prob <= prob[lam]).sum()
+    assert all(p.png.startswith(b"\x89PNG") for p in pictures)
+
+
+def test_without_the_matrix_the_labels_stand(cohort, of):
+    cohort.X = None
+    sections = {s.name: s for s in summarise(of(cohort)).sections}
+    assert {b.kind for b in sections["evidence"].blocks} == {"text", "table"}
+    assert "Calls against marker genes" not in [b.title for b in sections["calls"].blocks if b.kind == "picture"]
+
+
+def test_signatures_have_sources_unless_they_are_your_own(cohort, of):
+    cohort.uns["tamannot"]["tam"]["signatures"].loc["hypoxic", "digest"] = "0" * 64
+    section = signatures(of(cohort))
+    table = tables(section)["Signatures"]
+    by_id = dict(zip(column(table, "signature"), column(table, "sources"), strict=True))
+    assert by_id["hypoxic"] == "own"
+    assert "ma2022" in by_id["lipid_associated"]
+    points = next(b.points for b in section.blocks if b.kind == "points")
+    assert next(p.link for p in points if p.head == "ma2022:").startswith("https://doi.org/10.")
+
+
+def test_methods_say_what_was_run(material, annotated, of):
+    quote = next(b.text for b in methods(material).blocks if b.kind == "quote")
+    assert "300 cells of 4 samples with tamannot" in quote
+    assert "UCell (Andreatta & Carmona 2021" in quote
+    assert "Origin was called by a fixed rule on z. State was called by anchored self-training" in quote
+    assert "seed 0" in quote
+    assert "what other samples taught" not in quote  # the run knew of none
+    material.run["parameters"]["sample_key"] = "patient"
+    assert "what other samples taught" in next(b.text for b in methods(material).blocks if b.kind == "quote")
+    few = next(b.text for b in methods(of(annotated)).blocks if b.kind == "quote")
+    assert "Their probabilities are not calibrated." in few
+    assert "all cells, the macrophages being fewer than 20, for all else" in few
+    assert "seed" not in few
+
+
+def test_doubts_of_few_cells_and_low_coverage(annotated, of):
+    said = doubts(of(annotated))
+    assert said["Few macrophages."].startswith("There are 19.")
+    assert "interferon primed" in said["Low coverage."]
+    assert {"Samples are not known.", "Not calibrated.", "Stress of dissociation."} <= set(said)
+
+
+def test_no_doubt_where_there_is_no_reason(material):
+    said = doubts(material)
+    assert not {"Few macrophages.", "Samples are not known.", "Low coverage.", "One sample dominates."} & set(said)
+
+
+def test_doubts_of_samples(cohort, of):
+    sample = np.array(["big"] * cohort.n_obs, dtype=object)
+    sample[:20], sample[20:40] = "small", "tiny"
+    cohort.obs["s"] = pd.Categorical(sample)
+    said = doubts(of(cohort, sample_key="s"))
+    assert "small, tiny" in said["Samples with few macrophages."]
+    assert "are of big" in said["One sample dominates."]
+    assert "A state of one sample." in said
+    cohort.obs["s"] = pd.Categorical(["one"] * cohort.n_obs)
+    assert "One sample." in doubts(of(cohort, sample_key="s"))
+
+
+def test_doubts_of_stress_steroids_and_mixtures(cohort, of):
+    cohort.obs["tam_programs"] = pd.Categorical(["dissociation_stress+glucocorticoid_response"] * cohort.n_obs)
+    cohort.obs["tam_mixed_lineage"] = np.float32(9)
+    said = doubts(of(cohort))
+    assert {"Stress of dissociation.", "Steroids.", "Ambient RNA, doublets or eaten cells."} <= set(said)
+
+
+def test_doubt_where_labels_follow_depth(cohort, of):
+    depth = np.asarray(cohort.X.sum(axis=1)).ravel()
+    deep = depth > np.median(depth)
+    cohort.obs["tam_state"] = pd.Categorical(np.where(deep, "inflammatory", "unassigned"))
+    assert "more often a state" in doubts(of(cohort))["Labels follow depth."]
+
+
+@pytest.mark.parametrize("what", ["run", "tam_state"])
+def test_what_is_not_annotated_is_refused(cohort, of, what):
+    if what == "run":
+        cohort.uns.pop("tamannot")
+    else:
+        del cohort.obs["tam_state"]
+    with pytest.raises(ResultNotFoundError, match=r"tl\.annotate"):
+        of(cohort)
+
+
+def test_columns_that_are_not_there_are_refused(cohort, of):
+    with pytest.raises(ParameterError, match="No column 'nix'"):
+        of(cohort, sample_key="nix")
+    with pytest.raises(ParameterError, match="give sample_key"):
+        of(cohort, condition="arm")
+    cohort.obs["mixed"] = pd.Categorical(np.arange(cohort.n_obs) % 3)
+    with pytest.raises(ParameterError, match="more than one value in sample"):
+        summarise(of(cohort, sample_key="patient", condition="mixed"))
+
+
+def test_few_points_are_drawn_of_many_cells(cohort, monkeypatch):
+    monkeypatch.setattr("tamannot.report._material.MOST_POINTS", 40)
+    monkeypatch.setattr("tamannot.report._material.MOST_MEASURED", 100)
+    one, same = (Material(InMemory(cohort), "x") for _ in range(2))
+    assert one.points.n_obs == 40
+    assert one.points.obs_names.is_unique
+    assert list(one.points.obs_names) == list(same.points.obs_names)
+    assert one.measured.n_obs <= 100 + (~one.macrophages).sum()
+    assert (one.measured.obs["tam_compartment"] == "macrophage").sum() <= 100

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tamannot.report._tables import number, percent, table_of
+
+
+def texts(table):
+    return [[cell.text for cell in row] for row in table.rows]
+
+
+def test_numbers_keep_what_they_are_sorted_by():
+    table = table_of(pd.DataFrame({"q": [0.000012, np.nan], "n_cells": [12345, 3], "ok": [True, False]}), "t")
+    assert table.columns == ("q", "n cells", "ok")
+    assert table.numeric == (True, True, False)
+    assert texts(table) == [["1.20e-05", "12,345", "yes"], ["–", "3", "no"]]
+    assert [row[0].value for row in table.rows] == [0.000012, None]
+
+
+@pytest.mark.parametrize("index", [[0, 1], ["0", "1"], [1, 0]])
+def test_row_numbers_are_not_shown(index):
+    assert table_of(pd.DataFrame({"a": ["x", "y"]}, index=index), "t").columns == ("a",)
+
+
+def test_named_rows_are_shown():
+    named = pd.DataFrame({"a": [1]}, index=pd.Index(["s"], name="sample"))
+    assert table_of(named, "t").columns == ("sample", "a")
+    assert table_of(named.rename_axis("a"), "t").columns == ("a ", "a")
+    assert texts(table_of(pd.DataFrame({"a": [1]}, index=["s"]), "t")) == [["s", "1"]]
+
+
+def test_of_a_long_table_the_smallest_p_stay():
+    frame = pd.DataFrame({"p": np.linspace(1, 0, 1000)})
+    table = table_of(frame, "t", most=5)
+    assert len(table.rows) == 5
+    assert table.rows[0][0].value == 0
+    assert table.note == "Shown are 5 of 1,000 rows: the smallest p."
+    assert table_of(frame.rename(columns={"p": "x"}), "t", most=5).rows[0][0].value == 1
+
+
+def test_of_a_wide_table_the_first_columns_stay():
+    table = table_of(pd.DataFrame(np.ones((1, 50))), "t")
+    assert len(table.columns) == len(table.rows[0]) == 40
+    assert "40 of 50 columns" in table.note
+
+
+def test_whatever_a_record_holds_has_a_text():
+    frame = pd.DataFrame({"a": [None, pd.NA, "x" * 1000, 3]}, dtype=object)
+    frame["b"] = pd.Categorical(["u", None, "v", "v"])
+    frame["c"] = pd.array([1, None, 2, 3], dtype="Int64")
+    found = texts(table_of(frame, "t"))
+    assert [row[0][:3] for row in found] == ["–", "–", "xxx", "3"]
+    assert len(found[2][0]) < 410
+    assert [row[1:] for row in found] == [["u", "1"], ["–", "–"], ["v", "2"], ["v", "3"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(3.0, "3"), (1234.5, "1,234"), (0.25, "0.25"), (0.0005, "0.0005"), (2e-9, "2.00e-09"), (np.inf, "inf")],
+)
+def test_numbers_are_short(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0, "0 %"), (0.0001, "< 0.1 %"), (0.034, "3.4 %"), (0.5, "50 %"), (1, "100 %")]
+)
+def test_shares_in_per_cent(share, text):
+    assert percent(share).replace("\u00a0", " ") == text
