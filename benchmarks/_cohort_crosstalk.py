@@ -10,7 +10,7 @@ Planted: whole cohorts of `datasets.simulate(crosstalk=…)`, annotated and test
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -83,45 +83,54 @@ def planted(crosstalk: float, seed: int, *, n_cells: int = 200, n_samples: int =
     adata = tam.datasets.simulate(
         n_cells, n_samples=n_samples, n_genes=3000, composition=half, crosstalk=crosstalk, rng=seed
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tam.tl.annotate(adata, tissue="brain", sample_key="sample")
+    tam.tl.annotate(adata, tissue="brain", sample_key="sample")
     tam.tl.crosstalk(adata, "sample", malignant=("truth_compartment", "malignant"))
     return tam.get.crosstalk(adata).iloc[0]
 
 
-def main(n_cohorts: int = 400, n_planted: int = 5) -> None:
-    """Print rates of small p without crosstalk, coverage, power, and what is found of planted crosstalk."""
-    tam.settings.progress = False
-    print("No crosstalk: share of p at most …\n")
-    print("| samples | cohorts | tests | raw 0.05 | raw 0.01 | adjusted 0.05 | adjusted 0.01 |")
-    print("|---|---|---|---|---|---|---|")
+def without(n_cohorts: int) -> Iterator[str]:
+    """Yield rates of small p without crosstalk."""
+    yield "\n### No crosstalk: share of p at most …\n"
+    yield "| samples | cohorts | tests | raw 0.05 | raw 0.01 | adjusted 0.05 | adjusted 0.01 |"
+    yield "|---|---|---|---|---|---|---|"
     for n_samples in (8, 12):
         for name, confounded in (("independent", 0.0), ("confounded", _CONFOUNDED)):
             found = null_rates(n_cohorts, n_samples, confounded=confounded)
             rates = " | ".join(f"{100 * v:.1f} %" for k, v in found.items() if k != "tests")
-            print(f"| {n_samples} | {name} | {found['tests']:,} | {rates} |", flush=True)
-    print("\nNormal sides of a known correlation: intervals of 95 % that hold ρ, and share of p at most 0.05\n")
-    print("| samples | correlation | raw holds | adjusted holds | raw found | adjusted found |")
-    print("|---|---|---|---|---|---|")
+            yield f"| {n_samples} | {name} | {found['tests']:,} | {rates} |"
+
+
+def of_known(n_cohorts: int) -> Iterator[str]:
+    """Yield coverage and power where the correlation is known."""
+    yield "\n### Normal sides of a known correlation: intervals of 95 % that hold ρ, and share of p at most 0.05\n"
+    yield "| samples | correlation | raw holds | adjusted holds | raw found | adjusted found |"
+    yield "|---|---|---|---|---|---|"
     for n_samples in (8, 12):
         for correlation in (0.0, 0.7, 0.9):
             figures = (*coverage(n_cohorts, n_samples, correlation), *power(n_cohorts, n_samples, correlation))
-            print(f"| {n_samples} | {correlation} | " + " | ".join(f"{v:.2f}" for v in figures) + " |", flush=True)
-    print("\nWhole cohorts, 12 samples of 200 cells: share of lipid-associated macrophages with malignant defence\n")
-    print("| planted | cohorts | ρ, median (range) | right sign | p ≤ 0.05 | adjusted ρ, median | adjusted p ≤ 0.05 |")
-    print("|---|---|---|---|---|---|---|")
+            yield f"| {n_samples} | {correlation} | " + " | ".join(f"{v:.2f}" for v in figures) + " |"
+
+
+def whole_cohorts(n_planted: int) -> Iterator[str]:
+    """Yield what is found of planted crosstalk."""
+    yield "\n### 12 samples of 200 cells: share of lipid-associated macrophages with malignant defence\n"
+    yield "| planted | cohorts | ρ, median (range) | right sign | p ≤ 0.05 | adjusted ρ, median | adjusted p ≤ 0.05 |"
+    yield "|---|---|---|---|---|---|---|"
     for crosstalk in (0.9, -0.9, 0.0):
         found = pd.DataFrame([planted(crosstalk, seed) for seed in range(n_planted)])
         rho, sign = found["rho"], np.sign(crosstalk)
         right = f"{(rho * sign > 0).sum()} of {n_planted}" if crosstalk else ""
-        print(
+        yield (
             f"| {crosstalk} | {n_planted} | {rho.median():.2f} ({rho.min():.2f} to {rho.max():.2f}) | {right} | "
             f"{(found['p'] <= 0.05).sum()} | {found['rho_adjusted'].median():.2f} | "
-            f"{(found['p_adjusted'] <= 0.05).sum()} |",
-            flush=True,
+            f"{(found['p_adjusted'] <= 0.05).sum()} |"
         )
 
 
-if __name__ == "__main__":
-    main()
+def tables(*, quick: bool = False) -> Iterator[str]:
+    """Yield the tables."""
+    n_cohorts, n_planted = (5, 1) if quick else (400, 5)
+    yield "\n## Crosstalk"
+    yield from without(n_cohorts)
+    yield from of_known(n_cohorts)
+    yield from whole_cohorts(n_planted)

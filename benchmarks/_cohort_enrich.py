@@ -6,8 +6,6 @@ does; clusters of tissue are the compartments. Clusters drawn at random have no 
 
 from __future__ import annotations
 
-import argparse
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 
@@ -88,23 +86,21 @@ def measure(n_cohorts: int, n_samples: int, sample_key: str | None) -> Counter[s
     return seen
 
 
-def main() -> None:
-    """Print how clusters with and without a program were named."""
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--cohorts", type=int, default=25)
-    asked.add_argument("--samples", type=int, default=6)
-    args = asked.parse_args()
-    warnings.simplefilter("ignore")
-    tam.settings.progress = False
-    for sample_key in ("sample", None):
-        seen = measure(args.cohorts, args.samples, sample_key)
-        print(f"{args.cohorts} cohorts of {args.samples} samples, ranked over {'samples' if sample_key else 'cells'}")
-        for pair in PAIRS:
-            n, of = seen[pair[0]], sum(seen[outcome] for outcome in pair)
-            print(f"  {pair[0]}: {n} of {of} ({n / max(of, 1):.1%})")
+def tables(*, quick: bool = False) -> Iterator[str]:
+    """Yield how clusters with and without a program were named."""
+    n_cohorts = 1 if quick else 25
+    ways = {"6 samples": (6, "sample"), "4 samples": (4, "sample"), "cells of 6 samples": (6, None)}
+    seen = [measure(n_cohorts, *way) for way in ways.values()]
+    yield f"\n## Enrichment\n\n{n_cohorts} cohorts of clusters, ranked over\n"
+    yield f"| | {' | '.join(ways)} |"
+    yield "|---|" + "---|" * len(ways)
+    for outcomes in OUTCOMES:
+        shares = [f"{counts[outcomes[0]]} of {sum(counts[o] for o in outcomes)}" for counts in seen]
+        yield f"| {outcomes[0]} | {' | '.join(shares)} |"
 
 
-PAIRS = (
+# The first of each is counted out of all of them.
+OUTCOMES = (
     ("first of the states", "another state first"),
     ("first of all signatures", "another signature first"),
     ("named so", "named unassigned", "named otherwise"),
@@ -112,7 +108,3 @@ PAIRS = (
     ("random cluster with q ≤ 0.05", "random cluster with q > 0.05"),
     ("random cluster named", "random cluster not named"),
 )
-
-
-if __name__ == "__main__":
-    main()

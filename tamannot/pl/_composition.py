@@ -97,5 +97,5 @@ def _names(ax: Axes, samples: pd.DataFrame, totals: pd.Series, place: np.ndarray
         for name, group in pd.Series(place).groupby(samples["condition"].to_numpy(), sort=False):
             of = group.shape[0]
             title = f"{pretty(str(name)) or 'no condition'} ({of} sample{'s' if of > 1 else ''})"
-            ax.text(0, group.min() - 0.55, title, va="bottom", fontsize="small", fontweight="bold")
+            ax.text(0.005, group.min() - 0.55, title, va="bottom", fontsize="small", fontweight="bold")
     ax.set_ylim(place.max() + 0.6, -0.6 if "condition" not in samples else -0.4)

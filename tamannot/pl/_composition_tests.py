@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from tamannot.get import composition as table_of
 from tamannot.pl._style import new_axes, pretty
@@ -64,7 +64,7 @@ def composition_tests(adata: AnnData, *, key: str = "tam", ax: Axes | None = Non
     ax.axvline(1, color="black", linewidth=0.8)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.set_yticks(range(len(labels)), [pretty(label) for label in labels])
     ax.set(xlabel="odds ratio (95 % interval over samples)", ylim=(max(len(labels), 1) - 0.5, -0.5))
     _ticks(ax, tests)

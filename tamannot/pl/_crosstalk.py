@@ -16,6 +16,8 @@ _RAW, _ADJUSTED, _POINT = "#0072b2", "#d55e00", "#0072b2"
 _SHIFT = 0.17
 # Names of samples are legible up to here.
 _MOST_NAMES = 30
+# Of the range of the samples: a point so near would lie under a name.
+_NEAR = 0.1
 
 
 def crosstalk(
@@ -122,8 +124,7 @@ def _samples(row: pd.Series, table: pd.DataFrame, ax: Axes | None) -> Axes:
     y = table[f"malignant_{row['malignant']}"].to_numpy(float)
     ax.scatter(x, y, s=42, color=_POINT, edgecolor="black", linewidth=0.5, zorder=3)
     if len(table) <= _MOST_NAMES:
-        for name, left, up in zip(table.index, x, y, strict=True):
-            ax.annotate(str(name), (left, up), xytext=(5, 3), textcoords="offset points", fontsize="x-small")
+        _write_names(ax, table.index, np.column_stack([x, y]))
     what = "share of" if row["measure"] == "share" else "mean z of"
     ax.set_xlabel(f"{what} {pretty(str(row['tam']))}, macrophages")
     ax.set_ylabel(f"mean z of {pretty(str(row['malignant']))}, malignant cells")
@@ -135,3 +136,12 @@ def _samples(row: pd.Series, table: pd.DataFrame, ax: Axes | None) -> Axes:
     ax.spines[["top", "right"]].set_visible(False)
     ax.margins(0.1)
     return ax
+
+
+def _write_names(ax: Axes, names: pd.Index, where: np.ndarray) -> None:
+    """Write each name right of its point, or left where another point follows on the right."""
+    away = (where[None] - where[:, None]) / np.maximum(np.ptp(where, axis=0), 1e-9)
+    blocked = ((away[..., 0] > 0) & (away[..., 0] < _NEAR) & (np.abs(away[..., 1]) < _NEAR)).any(axis=1)
+    for name, place, left in zip(names, where, blocked, strict=True):
+        shift, side = (-5, "right") if left else (5, "left")
+        ax.annotate(str(name), place, xytext=(shift, 3), textcoords="offset points", fontsize="x-small", ha=side)

@@ -14,6 +14,8 @@ from tamannot.pl._style import new_axes, pretty
 # A q of 0 by permutations is no smaller than this on the picture.
 _SMALLEST_Q, _LARGEST_DOT = 1e-6, 160.0
 _SHOWN_Q = (0.05, 1e-3, 1e-6)
+# Names of groups of so many characters stand side by side.
+_SHORT = 3
 
 
 def enrichment(adata: AnnData, *, n: int = 4, key: str = "tam", ax: Axes | None = None) -> Axes:
@@ -63,7 +65,8 @@ def enrichment(adata: AnnData, *, n: int = 4, key: str = "tam", ax: Axes | None 
         edgecolors=["black" if known else "#bbbbbb" for known in sure],
         linewidths=[0.9 if known else 0.4 for known in sure],
     )
-    ax.set_xticks(range(len(groups)), [pretty(g) for g in groups], rotation=90)
+    upright = max(map(len, groups)) <= _SHORT
+    ax.set_xticks(range(len(groups)), [pretty(g) for g in groups], rotation=0 if upright else 90)
     ax.set_yticks(range(len(shown)), [pretty(s) for s in shown])
     ax.set(xlim=(-0.6, len(groups) - 0.4), ylim=(len(shown) - 0.4, -0.6))
     ax.spines[:].set_visible(False)

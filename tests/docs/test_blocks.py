@@ -1,7 +1,8 @@
 """Every block of the docs runs as it stands: Python and shell, page by page, in a folder of its own.
 
-Blocks of a page run one after the other in one session, which begins with ``import tamannot as tam``. A comment ``<!-- run before: … -->`` holds Python that
-readers need not see, such as the making of a file; ``<!-- not run: reason -->`` before a block leaves it out.
+Blocks of a page run one after the other in one session, which begins with ``import tamannot as tam``. A comment
+``<!-- run before: … -->`` holds Python that readers need not see, such as the making of a file; ``<!-- not run:
+reason -->`` before a block leaves it out.
 """
 
 from __future__ import annotations
