@@ -10,11 +10,14 @@ from typing import Literal
 
 import anndata as ad
 import h5py
-import zarr
 
 from tamannot._adata import without_matrices
-from tamannot.errors import InputFileError
+from tamannot.errors import InputFileError, TamannotError
+from tamannot.stream._guard import open_zarr
+from tamannot.stream._links import check_links
+from tamannot.stream._sizes import check_sizes
 
+_SHOWN = 500
 _CONVERT = {
     ".h5": "scanpy.read_10x_h5('{0}').write_h5ad('{1}')",
     ".loom": "anndata.io.read_loom('{0}').write_h5ad('{1}')",
@@ -36,7 +39,7 @@ def read_file(path: Path) -> ad.AnnData:
     """
     kind = _kind_of(path)
     with _reading(path, kind):
-        return (ad.read_h5ad if kind == "h5ad" else ad.read_zarr)(path)
+        return ad.read_h5ad(path) if kind == "h5ad" else ad.read_zarr(open_zarr(path))
 
 
 @contextmanager
@@ -62,20 +65,20 @@ def open_file(path: Path) -> Iterator[ad.AnnData]:
     kind = _kind_of(path)
     with ExitStack() as stack:
         with _reading(path, kind):
-            root = stack.enter_context(h5py.File(path, "r")) if kind == "h5ad" else zarr.open_group(path, mode="r")
+            root = stack.enter_context(h5py.File(path, "r")) if kind == "h5ad" else open_zarr(path)
             adata = without_matrices(root)
         yield adata
 
 
 def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
-    """Return what a file is.
+    """Return what a file is; whatever it is, nothing outside of it is read, and it does not fill the memory.
 
     Raises
     ------
     InputFileError
-        It is absent, or of another kind.
+        It is absent, of another kind, has parts in other files, or unpacks to far more than it should.
     """
-    if not path.exists():
+    if not _exists(path):
         msg = f"{path}: no such file."
         raise InputFileError(msg)
     suffix = path.suffix.lower()
@@ -83,12 +86,20 @@ def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
         line = _CONVERT[suffix].format(path, path.with_suffix(".h5ad").name)
         msg = f"{path}: {suffix} files are not read. Convert it once:  {line}"
         raise InputFileError(msg)
-    if suffix == ".zarr" or path.is_dir():
-        return "zarr"
-    if not h5py.is_hdf5(path):
+    kind: Literal["h5ad", "zarr"] = "zarr" if suffix == ".zarr" or path.is_dir() else "h5ad"
+    if kind == "h5ad" and not (path.is_file() and h5py.is_hdf5(path)):  # a pipe would let one wait without end
         msg = f"{path}: not an HDF5 file, so no h5ad; it may be text, compressed, or an incomplete download."
         raise InputFileError(msg)
-    return "h5ad"
+    check_links(path)
+    check_sizes(path)
+    return kind
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long for a name, a NUL in it, or in a folder that may not be read
+        return False
 
 
 @contextmanager
@@ -97,9 +108,15 @@ def _reading(path: Path, kind: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old encodings and repeated names: ours say what matters
             yield
-    except (MemoryError, KeyboardInterrupt):
+    except TamannotError:
         raise
-    except Exception as error:  # whatever h5py, zarr and anndata raise on a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        msg = f"{path}: cannot be read as {kind}; it is damaged, or no AnnData: {reason}"
+    except MemoryError as error:
+        msg = f"{path}: does not fit into memory ({_reason(error)}). Use a machine with more, or a file of fewer cells."
         raise InputFileError(msg) from error
+    except Exception as error:  # whatever h5py, zarr and anndata raise on a damaged file
+        msg = f"{path}: cannot be read as {kind}; it is damaged, or no AnnData: {_reason(error)}"
+        raise InputFileError(msg) from error
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).splitlines()[0][:_SHOWN] if str(error) else type(error).__name__
