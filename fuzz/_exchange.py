@@ -6,9 +6,9 @@ from _fuzz import agrees, as_file, instrumented, only_our_errors
 
 instrumented("tamannot.signature")
 
-from tamannot.signature import load_signatures, read_signatures  # noqa: E402
-from tamannot.signature._exchange import FORMATS  # noqa: E402
-from tamannot.signature._parse import from_json  # noqa: E402
+from tamannot.signature import load_signatures, read_signatures
+from tamannot.signature._exchange import FORMATS
+from tamannot.signature._parse import from_json
 
 
 def exported(name: str, *ids: str) -> bytes:

@@ -67,8 +67,8 @@ def seeds_of(whole: bytes) -> tuple[list[bytes], Arrays]:
 
 def written(write: Callable[..., None], model: object, suffix: str = ".npz") -> bytes:
     """Return the bytes of a model file."""
-    import tempfile  # noqa: PLC0415
-    from pathlib import Path  # noqa: PLC0415
+    import tempfile
+    from pathlib import Path
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"m{suffix}"

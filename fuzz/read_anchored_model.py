@@ -6,15 +6,17 @@ from _models import built, seeds_of, written
 
 instrumented("tamannot.models", "tamannot.pipeline._anchored_file")
 
-from tamannot import load_model, models  # noqa: E402
-from tamannot.models._container import read_file  # noqa: E402
-from tamannot.pipeline import KIND, Anchored, as_anchored, digest_of, write_anchored  # noqa: E402
-from tamannot.pipeline._resemblance import Resemblance  # noqa: E402
+from tamannot import load_model, models
+from tamannot.models._container import read_file
+from tamannot.pipeline import KIND, Anchored, as_anchored, digest_of, write_anchored
+from tamannot.pipeline._resemblance import Resemblance
 
 
 def _question(*names: str, winner: models.Sigmoid | None = None) -> models.Question:
     rng = np.random.default_rng(0)
-    heads = {n: models.Head(rng.normal(size=(models.FOLDS, 4)), rng.normal(size=models.FOLDS), -1.0, 2.0) for n in names}
+    heads = {
+        n: models.Head(rng.normal(size=(models.FOLDS, 4)), rng.normal(size=models.FOLDS), -1.0, 2.0) for n in names
+    }
     present, at = models.Sigmoid((3.0,), -1.0), None if winner else 0.0
     return models.Question(np.array([0, 2, 3, 5]), heads, present, winner, 0.6, at, True, 0.9, rng.random(4))
 

@@ -10,16 +10,26 @@ from _fuzz import instrumented, main, only_our_errors
 
 instrumented("tamannot._adata", "tamannot.tl", "tamannot.genes")
 
-from tamannot._adata import unpack  # noqa: E402
-from tamannot.signature import load_signatures  # noqa: E402
-from tamannot.stream._summary import summarise  # noqa: E402, F401 - part of what is looked at
-from tamannot.tl._labels import train_model  # noqa: E402, F401
-from tamannot.tl._labels import _given as labels_given  # noqa: E402
-from tamannot.tl._run import _cells, check_choices  # noqa: E402
-from tamannot.tl._samples import samples_of, table_of_samples  # noqa: E402
+from tamannot._adata import unpack
+from tamannot.signature import load_signatures
+from tamannot.stream._summary import summarise  # noqa: F401 - part of what is looked at
+from tamannot.tl._labels import _given as labels_given
+from tamannot.tl._labels import train_model  # noqa: F401
+from tamannot.tl._run import _cells, check_choices
+from tamannot.tl._samples import samples_of, table_of_samples
 
 _LIBRARY = load_signatures(axis="state")
-_GENES = ["SPP1", "GPNMB", "CD68", "spp1", "Spp1", "ENSG00000118785", "ENSG00000118785.13", "GRCh38_SPP1", "mm10___Spp1"]
+_GENES = [
+    "SPP1",
+    "GPNMB",
+    "CD68",
+    "spp1",
+    "Spp1",
+    "ENSG00000118785",
+    "ENSG00000118785.13",
+    "GRCh38_SPP1",
+    "mm10___Spp1",
+]
 _N = 6
 
 
@@ -31,7 +41,14 @@ def one(data: bytes) -> None:
     choices = Choices(data)
     try:
         adata = _built(choices)
-    except (ValueError, TypeError, UnicodeError, KeyError, AttributeError, OverflowError):  # pandas or anndata refuse it
+    except (
+        ValueError,
+        TypeError,
+        UnicodeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+    ):  # pandas or anndata refuse it
         return
     column = choices.pick(["s", "t", "absent", "tam_x"])
     gene_symbols = choices.pick([None, "gene_ids", "feature_name", "absent", "g"])
@@ -89,7 +106,7 @@ def _column(choices: Choices) -> Any:
         case 10:
             return pd.Categorical([None] * _N)
         case _:
-            return pd.arrays.StringArray._from_sequence(words)  # noqa: SLF001
+            return pd.arrays.StringArray._from_sequence(words)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from _models import built, seeds_of, written
 
 instrumented("tamannot.models", "tamannot.tl")
 
-from tamannot import load_model  # noqa: E402
-from tamannot.models import Classifier, write_model  # noqa: E402
-from tamannot.models._model import Calibration, Familiar  # noqa: E402
+from tamannot import load_model
+from tamannot.models import Classifier, write_model
+from tamannot.models._model import Calibration, Familiar
 
 _MODEL = Classifier(
     classes=("a", "b"),

@@ -10,16 +10,28 @@ from _fuzz import as_file, instrumented, main, only_our_errors
 
 instrumented("tamannot._adata", "tamannot._disk", "tamannot.stream")
 
-from tamannot._adata import unpack  # noqa: E402
-from tamannot.signature import load_signatures  # noqa: E402
-from tamannot.stream._annotated import write_annotated  # noqa: E402
-from tamannot.stream._input import open_file, read_file  # noqa: E402
+from tamannot._adata import unpack
+from tamannot.signature import load_signatures
+from tamannot.stream._annotated import write_annotated
+from tamannot.stream._input import open_file, read_file
 
 _LIBRARY = load_signatures(axis="state")
 _GENES = np.array(["SPP1", "GPNMB", "CD68", "IL1B", "FTL"], dtype=object)
 _N, _G = 6, 5
 _TYPES = ("f4", "f8", "i4", "i8", "u1", "i2", "u8", "f2", ">f4", ">i8", "?", "c8", "S4")
-_ENCODINGS = ("csr_matrix", "csc_matrix", "array", "", "dataframe", "dict", "null", "raw", "string-array", "x", "categorical")
+_ENCODINGS = (
+    "csr_matrix",
+    "csc_matrix",
+    "array",
+    "",
+    "dataframe",
+    "dict",
+    "null",
+    "raw",
+    "string-array",
+    "x",
+    "categorical",
+)
 _PACKED: tuple[dict[str, Any], ...] = (
     {},
     {"compression": "gzip", "chunks": (3,)},
@@ -82,9 +94,13 @@ def _frame(file: Any, name: str, index: Any, choices: Choices) -> None:
         return
     group = file.create_group(name)
     if choices.yes(6):
-        index = choices.pick([index[:3], index[:0], np.array([b"\xff"] * len(index)), np.arange(len(index)), index.reshape(-1, 1)])
+        index = choices.pick(
+            [index[:3], index[:0], np.array([b"\xff"] * len(index)), np.arange(len(index)), index.reshape(-1, 1)]
+        )
     group["_index"] = index
-    group.attrs.update({"encoding-type": "dataframe", "encoding-version": choices.pick(["0.2.0", "0.2.0", "0.1.0", "9"])})
+    group.attrs.update(
+        {"encoding-type": "dataframe", "encoding-version": choices.pick(["0.2.0", "0.2.0", "0.1.0", "9"])}
+    )
     group.attrs["_index"] = choices.pick(["_index"] * 6 + ["absent", "../X", "/etc"])
     columns: list[str] = []
     while choices.yes(3) and len(columns) < 3:
@@ -99,7 +115,9 @@ def _element(group: Any, name: str, n: int, choices: Choices) -> None:
     if choices.yes(3):
         inner = group.create_group(name)
         inner["codes"] = np.array([choices.number() % 256 - 128 for _ in range(n)], "i1")
-        inner["categories"] = choices.pick([np.array(["p", "q"], dtype=object), np.arange(2), np.array([b"\xff", b"b"]), np.zeros(0)])
+        inner["categories"] = choices.pick(
+            [np.array(["p", "q"], dtype=object), np.arange(2), np.array([b"\xff", b"b"]), np.zeros(0)]
+        )
         inner.attrs.update({"encoding-type": "categorical", "encoding-version": "0.2.0", "ordered": choices.yes()})
         return
     group[name] = np.zeros(choices.pick([n, n, n, 2, 0]), choices.pick([*_TYPES, [("x", "f4"), ("y", "S3")]]))
@@ -120,7 +138,7 @@ def _matrix(file: Any, name: str, choices: Choices) -> None:
     group = file.create_group(name)
     kind = choices.pick(["csr_matrix"] * 4 + ["csc_matrix"] * 3 + list(_ENCODINGS))
     group.attrs.update({"encoding-type": kind, "encoding-version": "0.1.0"})
-    rows, columns = (_G, _N) if kind == "csc_matrix" else (_N, _G)
+    rows = _G if kind == "csc_matrix" else _N
     sizes = [choices.byte() % 4 for _ in range(rows)]
     indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(choices.pick(["i8", "i4", "u8", "f8", "i2"]))
     indices = np.array([i for size in sizes for i in range(size)], dtype=choices.pick(["i4", "i8", "u4", "u1", "f4"]))

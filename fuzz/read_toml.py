@@ -4,9 +4,9 @@ from _fuzz import as_file, instrumented, main, only_our_errors
 
 instrumented("tamannot.signature")
 
-from tamannot.signature import read_signatures  # noqa: E402
-from tamannot.signature._library import validate  # noqa: E402
-from tamannot._resources import resource_path  # noqa: E402
+from tamannot._resources import resource_path
+from tamannot.signature import read_signatures
+from tamannot.signature._library import validate
 
 _FEW = ("m1", "lipid_associated", "immunoregulatory", "ferroptosis_balance", "microglia")
 

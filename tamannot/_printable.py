@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 def printable(text: object) -> str:
-    """Return a text in one line, whatever does not print (control characters, escapes, lone surrogates) as ``\\x1b``.
+    r"""Return a text in one line, whatever does not print (control characters, lone surrogates) as an escape.
 
     Examples
     --------
-    >>> printable("T\\x1b[31mAM")
-    'T\\\\x1b[31mAM'
+    >>> print(printable("T" + chr(27) + "[31mAM"))
+    T\x1b[31mAM
     """
     words = str(text)
     if words.isprintable():

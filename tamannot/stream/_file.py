@@ -46,7 +46,8 @@ def annotate_file(
     out
         The same with annotations, ``.h5ad`` or ``.zarr``; None if only a table is wanted.
     table
-        The annotations alone, one row a cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``).
+        The annotations alone, one row a cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``). In CSV a name
+        that a spreadsheet would run as a formula has an apostrophe before it.
     signatures
         Added to the bundled library; those of a bundled id replace it.
     overwrite

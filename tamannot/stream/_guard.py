@@ -19,12 +19,15 @@ from tamannot.stream._sizes import most_unpacked
 _METADATA = (".zarray", ".zmetadata", "zarr.json")
 # All but those that make objects of what they read, as pickle does. Both formats, all from zarr and numcodecs.
 _CODECS = frozenset(
-    "adler32 astype bitround blosc bytes bz2 cast_value crc32 crc32c delta endian fixedscaleoffset fletcher32 gzip "
-    "jenkins_lookup3 lz4 lzma packbits pcodec quantize scale_offset sharding_indexed shuffle transpose vlen-array "
-    "vlen-bytes vlen-utf8 zfpy zlib zstd".split()
+    (
+        *("adler32", "astype", "bitround", "blosc", "bytes", "bz2", "cast_value", "crc32", "crc32c", "delta", "endian"),
+        *("fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "json2", "lz4", "lzma", "msgpack2", "packbits"),
+        *("pcodec", "quantize", "scale_offset", "sharding_indexed", "shuffle", "transpose", "vlen-array", "vlen-bytes"),
+        *("vlen-utf8", "zfpy", "zlib", "zstd"),
+    )
 )
 _ZSTD, _GZIP, _ZLIB, _BZ2, _XZ = b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"\x78", b"BZh", b"\xfd7zXZ"
-_BLOSC_HEADER, _LZ4_HEADER = 16, 4
+_BLOSC_HEADER = 16
 _MOST_BY_DEFLATE = 1032
 
 
@@ -33,7 +36,7 @@ def open_zarr(path: Path) -> zarr.Group:
     return zarr.open_group(GuardedStore(LocalStore(path, read_only=True)), mode="r", use_consolidated=False)
 
 
-class GuardedStore(WrapperStore):  # type: ignore[type-arg]
+class GuardedStore(WrapperStore):
     """A folder whose metadata and chunks are looked at before zarr decodes them."""
 
     @property
@@ -92,7 +95,7 @@ def _codecs_in(node: object) -> Iterator[str]:
 def _check_chunk(packed: memoryview, where: str) -> None:
     limit = most_unpacked(len(packed))
     if _claims(packed) > limit or (_may_unpack_to(packed) > limit and _unpacks_to_more(packed, limit)):
-        msg = f"{where}: a chunk of {len(packed):,} bytes unpacks to more than {limit / 1e6:,.0f} MB: no data are as empty."
+        msg = f"{where}: unpacks to more than {limit / 1e6:,.0f} MB, of {len(packed):,} bytes: no data are as empty."
         raise InputFileError(msg)
 
 
@@ -113,7 +116,7 @@ def _zstd_claims(head: bytes) -> int:
     start = 5 + (1 - single) + (0, 1, 2, 4)[flags & 3]
     if not width:
         return head[start] if single else 0
-    return int.from_bytes(head[start : start + width], "little") + (256 if width == 2 else 0)  # noqa: PLR2004
+    return int.from_bytes(head[start : start + width], "little") + (256 if width == 2 else 0)
 
 
 def _may_unpack_to(packed: memoryview) -> int:
