@@ -39,7 +39,9 @@ def read_file(path: Path) -> ad.AnnData:
     """
     kind = _kind_of(path)
     with _reading(path, kind):
-        return ad.read_h5ad(path) if kind == "h5ad" else ad.read_zarr(open_zarr(path))
+        adata = ad.read_h5ad(path) if kind == "h5ad" else ad.read_zarr(open_zarr(path))
+        _check_columns(adata)
+    return adata
 
 
 @contextmanager
@@ -67,6 +69,7 @@ def open_file(path: Path) -> Iterator[ad.AnnData]:
         with _reading(path, kind):
             root = stack.enter_context(h5py.File(path, "r")) if kind == "h5ad" else open_zarr(path)
             adata = without_matrices(root)
+            _check_columns(adata)
         yield adata
 
 
@@ -93,6 +96,15 @@ def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
     check_links(path)
     check_sizes(path)
     return kind
+
+
+def _check_columns(adata: ad.AnnData) -> None:
+    tables = {"obs": adata.obs, "var": adata.var} | ({"raw/var": adata.raw.var} if adata.raw is not None else {})
+    for name, table in tables.items():
+        if not table.columns.is_unique:
+            twice = table.columns[table.columns.duplicated()][0]
+            msg = f"{name} has the column '{twice}' more than once"
+            raise ValueError(msg)
 
 
 def _exists(path: Path) -> bool:

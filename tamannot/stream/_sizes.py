@@ -85,7 +85,7 @@ def _is_bomb(dataset: h5py.Dataset) -> bool:
     large: list[tuple[int, ...]] = []
 
     def look(stored: Any) -> None:
-        if stored.size * _MOST_BY_DEFLATE > most_unpacked(size):
+        if stored.size * _MOST_BY_DEFLATE > _FREE_OF_CHUNK:
             large.append(stored.chunk_offset)
 
     dataset.id.chunk_iter(look)
