@@ -56,9 +56,10 @@ def _sparse(stored: Any) -> Any:
     ValueError
         A part of it is missing, or is none.
     """
-    for part, kinds in (("data", _NUMBERS), ("indices", "iu"), ("indptr", "iu")):
-        found = stored[part] if part in stored else None
-        if not (isinstance(found, _ARRAYS) and len(found.shape) == 1 and getattr(found.dtype, "kind", "") in kinds):
+    for part, kinds in (("data", ""), ("indices", "iu"), ("indptr", "iu")):
+        found = stored.get(part)
+        is_list = isinstance(found, _ARRAYS) and len(found.shape) == 1
+        if not is_list or (kinds and getattr(found.dtype, "kind", "") not in kinds):
             msg = f"'{part}' of the sparse matrix {stored.name} is not there, or no list of numbers of its kind"
             raise ValueError(msg)
     return sparse_dataset(stored)
