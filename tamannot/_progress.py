@@ -8,6 +8,8 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TextIO
 
+from tamannot._printable import printable
+
 Tick = Callable[[int], None]
 
 # In a terminal the line is renewed, elsewhere another one follows now and then.
@@ -91,7 +93,7 @@ class Progress:
         if now - self._last < (_RENEW if live else _AGAIN):
             return
         self._last = now
-        line = self._line(now)
+        line = printable(self._line(now))
         if live:
             self._write("\r" + line.ljust(self._width))
             self._width = len(line)

@@ -6,6 +6,8 @@ message says what was seen, where, and what to do next.
 
 from __future__ import annotations
 
+from tamannot._printable import printable
+
 __all__ = [
     "CoverageWarning",
     "GeneIdError",
@@ -25,6 +27,10 @@ __all__ = [
 
 class TamannotError(Exception):
     """Something about the user's input or call that tamannot cannot work with."""
+
+    def __init__(self, *args: object) -> None:
+        """Take a message, which may hold names from a file: whatever does not print is escaped."""
+        super().__init__(*(printable(a) if isinstance(a, str) else a for a in args))
 
 
 class SignatureNotFoundError(TamannotError, LookupError):
@@ -73,6 +79,10 @@ class OutputError(TamannotError, OSError):
 
 class TamannotWarning(UserWarning):
     """Base of all warnings of tamannot."""
+
+    def __init__(self, *args: object) -> None:
+        """Take a message, as `TamannotError` does."""
+        super().__init__(*(printable(a) if isinstance(a, str) else a for a in args))
 
 
 class CoverageWarning(TamannotWarning):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -15,6 +17,8 @@ import pytest
 import scipy.sparse as sp
 
 import tamannot as tam
+from tamannot._progress import Progress
+from tamannot.cli import main
 from tamannot.models import Question
 from tamannot.pipeline import Prepared
 from tamannot.tl._write import write_annotation
@@ -119,3 +123,22 @@ def _tumours() -> tuple[ad.AnnData, ad.AnnData]:
 def _anchored(_tumours) -> tam.AnchoredModel:
     with pytest.warns(tam.errors.TamannotWarning, match="Too few cells beyond doubt to learn origin"):
         return tam.tl.train(_tumours[0], sample_key="sample", tissue="brain")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., object]]:
+    """Run the command line; return exit code, stdout and stderr.
+
+    Its progress knows no time, so that a busy machine does not make it speak.
+    """
+    monkeypatch.setattr("tamannot.cli._show.Progress", partial(Progress, clock=lambda: 0.0))
+
+    def call(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tamannot", *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    yield call
+    tam.settings.threads = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from tamannot._adata._slots import texts_of
 from tamannot.errors import ParameterError
 from tamannot.genes import GeneIndex, Species, recognise_species, strip_genome_prefix, without_versions
 from tamannot.signature import Gene, Signature
@@ -46,8 +47,8 @@ def ids_by(var: pd.DataFrame, name: str) -> list[str]:
     """Return the gene ids that an index by this name has: ``var_names`` or a column; empty if there is none."""
     if name != "var_names" and name not in var.columns:
         return []
-    ids = var.index if name == "var_names" else pd.Index(var[name])
-    return without_versions(strip_genome_prefix(ids.astype(str).tolist()))
+    ids = var.index if name == "var_names" else _column(var, name)
+    return without_versions(strip_genome_prefix(texts_of(ids)))
 
 
 def species_of_ids(var: pd.DataFrame, gene_symbols: str | None) -> Species:
@@ -61,10 +62,18 @@ def _sources(var: pd.DataFrame, gene_symbols: str | None) -> dict[str, list[str]
         msg = f"No column '{gene_symbols}' in var. There are: {', '.join(map(str, var.columns)) or 'none'}."
         raise ParameterError(msg)
     names = [gene_symbols] if gene_symbols else [c for c in _KNOWN_COLUMNS if c in var.columns]
-    sources = {name: strip_genome_prefix(var[name].astype(str).tolist()) for name in names}
-    index = {"var_names": strip_genome_prefix(var.index.astype(str).tolist())}
+    sources = {name: strip_genome_prefix(texts_of(_column(var, name))) for name in names}
+    index = {"var_names": strip_genome_prefix(texts_of(var.index))}
     # The index stays at hand for ids that stand twice in the named column.
     return sources | index if gene_symbols else index | sources
+
+
+def _column(var: pd.DataFrame, name: str) -> pd.Series:
+    column = var[name]
+    if isinstance(column, pd.DataFrame):
+        msg = f"var has more than one column '{name}'. Give each a name of its own."
+        raise ParameterError(msg)
+    return column
 
 
 def _other_ids(sources: dict[str, list[str]], name: str) -> list[str] | None:

@@ -46,12 +46,29 @@ def _is_there(root: h5py.File | zarr.Group, name: str) -> bool:
 
 def left_on_disk(stored: Any) -> Any:
     """Return a matrix of a file, whose values stay there."""
-    return stored if isinstance(stored, _ARRAYS) else sparse_dataset(stored)
+    return stored if isinstance(stored, _ARRAYS) else _sparse(stored)
+
+
+def _sparse(stored: Any) -> Any:
+    """Return a sparse matrix on disk.
+
+    Raises
+    ------
+    ValueError
+        A part of it is missing, or is none.
+    """
+    for part, kinds in (("data", ""), ("indices", "iu"), ("indptr", "iu")):
+        found = stored.get(part)
+        is_list = isinstance(found, _ARRAYS) and len(found.shape) == 1
+        if not is_list or (kinds and getattr(found.dtype, "kind", "") not in kinds):
+            msg = f"'{part}' of the sparse matrix {stored.name} is not there, or no list of numbers of its kind"
+            raise ValueError(msg)
+    return sparse_dataset(stored)
 
 
 def _sparse_on_disk(read: Callable[[Any], Any], _: str, stored: Any, iospec: Any) -> Any:
     sparse = iospec.encoding_type in ("csr_matrix", "csc_matrix") or "h5sparse_format" in stored.attrs
-    return sparse_dataset(stored) if sparse else read(stored)
+    return _sparse(stored) if sparse else read(stored)
 
 
 def _matrices_on_disk(read: Callable[[Any], Any], name: str, stored: Any, iospec: Any) -> Any:

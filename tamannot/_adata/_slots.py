@@ -178,12 +178,27 @@ def obs_column(adata: AnnData, name: str) -> pd.Series:
     Raises
     ------
     ParameterError
-        There is none of that name.
+        There is none of that name, or more than one.
     """
     if name not in adata.obs:
         msg = f"No column '{name}' in obs. There are: {', '.join(map(str, adata.obs.columns)) or 'none'}."
         raise ParameterError(msg)
-    return pd.Series(adata.obs[name])
+    column = adata.obs[name]
+    if isinstance(column, pd.DataFrame):
+        msg = f"obs has more than one column '{name}'. Give each a name of its own."
+        raise ParameterError(msg)
+    return pd.Series(column)
+
+
+def texts_of(column: pd.Series | pd.Index) -> list[str]:
+    """Return names as texts; bytes that are no UTF-8, which other languages store, with escapes for those that are not.
+
+    Missing values are the texts that pandas makes of them, as ``nan``.
+    """
+    try:
+        return [str(v) for v in column.astype(str).tolist()]
+    except (UnicodeError, TypeError):
+        return [v.decode("utf-8", "backslashreplace") if isinstance(v, bytes) else str(v) for v in column.tolist()]
 
 
 def read_provenance(adata: AnnData, key: str) -> dict[str, Any]:

@@ -72,8 +72,10 @@ def checked_indices(stored: Array, n: int, name: str) -> Array:
     Raises
     ------
     InputFileError
-        One is not in ``[0, n)``.
+        One is not in ``[0, n)``, or no whole number.
     """
+    if stored.dtype.kind not in "iu":
+        raise damaged(name, f"its indices are {stored.dtype}, not whole numbers")
     indices = stored.astype(np.int32 if stored.dtype.itemsize <= _NARROW else np.int64, copy=False)
     low, high = extremes(indices) if indices.size else (0, 0)
     if low < 0 or high >= max(n, 1):
@@ -89,6 +91,8 @@ def checked_pointers(stored: Array, n: int, n_entries: int, name: str) -> NDArra
     InputFileError
         They cannot be pointers of ``n`` rows into ``n_entries`` entries.
     """
+    if stored.dtype.kind not in "iu":
+        raise damaged(name, f"its pointers are {stored.dtype}, not whole numbers")
     indptr = np.ascontiguousarray(stored, np.int64)
     if indptr.shape != (n + 1,):
         raise damaged(name, f"it needs {n + 1:,} pointers, and has {indptr.size:,}")

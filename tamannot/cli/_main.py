@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 a bug, with its traceback; 2 something about the input, in
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tamannot._printable import printable
 from tamannot.cli._signatures import app as signatures_app
 from tamannot.errors import TamannotError
 
@@ -373,8 +375,14 @@ def root(
 
 def main() -> None:
     """Run the command line; what is wrong with the input is told in one message, with exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name may have letters that the terminal has not
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except TamannotError as error:
         print(f"tamannot: {error}", file=sys.stderr)
+        sys.exit(2)
+    except MemoryError as error:
+        why = printable(error) or "no more to be had"
+        print(f"tamannot: out of memory ({why}). Use a machine with more, or fewer cells at a time.", file=sys.stderr)
         sys.exit(2)

@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from tamannot._printable import printable
 from tamannot.cli._show import print_table, stages
 from tamannot.errors import ParameterError
 from tamannot.signature import Signature
@@ -133,7 +134,7 @@ def _tell_failures(results: Sequence[FileResult]) -> None:
         return
     for result in failed:
         print(result.traceback or "", end="", file=sys.stderr)
-        print(f"tamannot: {result.error}", file=sys.stderr)
+        print(f"tamannot: {printable(result.error)}", file=sys.stderr)
     if len(results) > 1:
         rest = "; the others are written." if len(failed) < len(results) else "."
         print(f"tamannot: {len(failed)} of {len(results)} files failed{rest}", file=sys.stderr)

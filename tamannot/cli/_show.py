@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tamannot._printable import printable
 from tamannot._progress import Progress
 from tamannot.errors import TamannotWarning
 from tamannot.signature import Signature
@@ -36,6 +37,11 @@ def _console() -> Console:
     return terminal if terminal.is_terminal else Console(highlight=False, soft_wrap=True, width=_WIDE)
 
 
+def _text(words: str, style: str = "") -> Text:
+    """Return a line to print; names from a file cannot move the cursor or hide what is said."""
+    return Text(printable(words), style=style)
+
+
 @contextmanager
 def stages(*, quiet: bool) -> Iterator[Progress]:
     """Show the stage that a run is in and how far it is."""
@@ -56,7 +62,7 @@ def print_summary(summary: FileSummary, *, as_json: bool, quiet: bool) -> None:
         return
     console = _console()
     for label, text in _summary_lines(summary):
-        console.print(Text(f"{label:<14}", style="bold"), Text(text), sep="")
+        console.print(_text(f"{label:<14}", style="bold"), _text(text), sep="")
 
 
 def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
@@ -69,7 +75,7 @@ def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
         return
     console = _console()
     console.print(
-        Text(f"{summary.path}: {summary.n_obs:,} cells; {summary.method} on {summary.matrix} ({summary.kind})")
+        _text(f"{summary.path}: {summary.n_obs:,} cells; {summary.method} on {summary.matrix} ({summary.kind})")
     )
     rows = [
         (name, f"{row['n_present']:.0f} of {row['n_genes']:.0f}", f"{row['mean']:.3g}", f"{row['max']:.3g}")
@@ -78,7 +84,7 @@ def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
     print_table(("signature", "genes in the data", "mean", "max"), rows)
     for label, lines in (("note", summary.notes), ("written", summary.outputs)):
         for line in lines:
-            console.print(Text(f"{label:<9}", style="bold"), Text(line), sep="")
+            console.print(_text(f"{label:<9}", style="bold"), _text(line), sep="")
 
 
 def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None:
@@ -89,7 +95,7 @@ def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None
     if quiet:
         return
     console, found = _console(), summary.metrics
-    console.print(Text(f"{summary.path}: {len(summary.classes)} classes of '{summary.labels}'"))
+    console.print(_text(f"{summary.path}: {len(summary.classes)} classes of '{summary.labels}'"))
     rows = [
         (name, f"{summary.training['n_used'][name]:,}", _figure(m["precision"]), _figure(m["recall"]))
         for name, m in found["per_class"].items()
@@ -105,7 +111,7 @@ def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None
         *(("written", path) for path in summary.outputs),
     ]
     for label, text in lines:
-        console.print(Text(f"{label:<11}", style="bold"), Text(text), sep="")
+        console.print(_text(f"{label:<11}", style="bold"), _text(text), sep="")
 
 
 def print_learning(summary: AnchorSummary, *, as_json: bool, quiet: bool) -> None:
@@ -116,7 +122,7 @@ def print_learning(summary: AnchorSummary, *, as_json: bool, quiet: bool) -> Non
     if quiet:
         return
     console = _console()
-    console.print(Text(f"{summary.path}: {summary.n_macrophages:,} macrophages of {summary.n_cells:,} cells"))
+    console.print(_text(f"{summary.path}: {summary.n_macrophages:,} macrophages of {summary.n_cells:,} cells"))
     lines = [
         ("tissue", f"{summary.tissue}: {summary.tissue_reason}"),
         *((axis, _learned_of(axis, summary.metrics[axis])) for axis in summary.axes),
@@ -124,7 +130,7 @@ def print_learning(summary: AnchorSummary, *, as_json: bool, quiet: bool) -> Non
         *(("written", path) for path in summary.outputs),
     ]
     for label, text in lines:
-        console.print(Text(f"{label:<13}", style="bold"), Text(text), sep="")
+        console.print(_text(f"{label:<13}", style="bold"), _text(text), sep="")
 
 
 def _learned_of(axis: str, found: Mapping[str, Any]) -> str:
@@ -154,13 +160,13 @@ def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
     if quiet:
         return
     console = _console()
-    console.print(Text(f"{found.path}: {found.n_obs:,} cells; can be annotated"))
+    console.print(_text(f"{found.path}: {found.n_obs:,} cells; can be annotated"))
     for line in found.candidates:
         chosen = "used  " if line.startswith(f"{found.matrix}:") else "      "
-        console.print(Text(f"  {chosen}{line}"))
-    console.print(Text(f"  species {found.species}, genes by {found.gene_ids}"))
+        console.print(_text(f"  {chosen}{line}"))
+    console.print(_text(f"  species {found.species}, genes by {found.gene_ids}"))
     if found.substitutions:
-        console.print(Text(f"  former symbols: {_mapping(found.substitutions)}"))
+        console.print(_text(f"  former symbols: {_mapping(found.substitutions)}"))
     console.print(_coverage_table(found))
 
 
@@ -172,28 +178,28 @@ def print_notes() -> Iterator[None]:
         yield
     for warning in caught:
         if issubclass(warning.category, TamannotWarning):
-            Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"note: {warning.message}"))
+            Console(stderr=True, highlight=False, soft_wrap=True).print(_text(f"note: {warning.message}"))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under their columns."""
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(_text(str(cell)) for cell in row))
     _console().print(table)
 
 
 def print_signature(signature: Signature) -> None:
     """Print what a signature means, its genes, and where each comes from."""
     console = _console()
-    console.print(Text(f"{signature.name}  {signature.title}", style="bold"))
+    console.print(_text(f"{signature.name}  {signature.title}", style="bold"))
     flags = [signature.axis, signature.species, *signature.cell_ontology]
     flags += ["provisional"] * signature.provisional + ["read per sample, not per cell"] * (not signature.per_cell)
-    console.print(Text(" · ".join(flags)))
+    console.print(_text(" · ".join(flags)))
     console.print(Text(signature.description.strip() + "\n"))
     for part in signature.parts:
         if signature.modules:
-            console.print(Text(f"module {part.name}", style="bold"))
+            console.print(_text(f"module {part.name}", style="bold"))
         _print_genes(part)
     print(f"digest {signature.digest}")
 
@@ -208,7 +214,7 @@ def _print_genes(signature: Signature) -> None:
     for r in signature.references:
         where = f"doi:{r.doi}" if r.doi else f"PMID {r.pmid}" if r.pmid else r.url or ""
         unchecked = "" if r.checked else "  [unchecked]"
-        console.print(Text(f"  {r.key}: {r.citation} {where}{unchecked}"))
+        console.print(_text(f"  {r.key}: {r.citation} {where}{unchecked}"))
     console.print()
 
 
@@ -256,5 +262,5 @@ def _mapping(names: dict[str, str]) -> str:
 def _coverage_table(found: FileCheck) -> Table:
     table = Table("signature", "genes", "in the data", "coverage", box=None, pad_edge=False)
     for name, row in found.coverage.iterrows():
-        table.add_row(Text(str(name)), str(row["n_genes"]), str(row["n_present"]), f"{row['coverage']:.0%}")
+        table.add_row(_text(str(name)), str(row["n_genes"]), str(row["n_present"]), f"{row['coverage']:.0%}")
     return table

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tamannot._printable import printable
 from tamannot.errors import SignatureFormatError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def validate(
 
     folder = path or resource_path("signatures")
     _refuse_faults(folder)
-    typer.echo(f"{folder}: no faults")
+    typer.echo(printable(f"{folder}: no faults"))
 
 
 @app.command()
@@ -118,7 +119,7 @@ def lock(
     text, since = extended(folder)
     if since.added:
         write_text(folder / LOCK, text)
-    typer.echo(f"{folder / LOCK}: {_count(since.added, 'file')} added, {since.kept} there before")
+    typer.echo(printable(f"{folder / LOCK}: {_count(since.added, 'file')} added, {since.kept} there before"))
 
 
 @app.command()
@@ -146,7 +147,7 @@ def export(
         check_target(out, source=out, overwrite=overwrite)
     with print_notes():
         write_signatures(chosen, out, format=file_format.value, ids=gene_ids.value)
-    typer.echo(f"{out}: {len(chosen)} signatures")
+    typer.echo(printable(f"{out}: {len(chosen)} signatures"))
 
 
 @app.command()
@@ -179,7 +180,7 @@ def new(
     """Start a signature file from a template that validates; fill in your genes and sources."""
     from tamannot.signature._template import write_template  # noqa: PLC0415
 
-    typer.echo(f"{write_template(name, folder, species.value)}: fill in genes, description and references")
+    typer.echo(printable(f"{write_template(name, folder, species.value)}: fill in genes, description and references"))
 
 
 def _refuse_faults(folder: Path) -> None:
@@ -188,7 +189,7 @@ def _refuse_faults(folder: Path) -> None:
 
     faults = faults_of(folder)
     for fault in faults:
-        typer.echo(str(fault))
+        typer.echo(printable(str(fault)))
     if faults:
         msg = f"{_count(faults, 'fault')} in {folder}."
         raise SignatureFormatError(msg)

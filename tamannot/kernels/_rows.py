@@ -14,7 +14,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from tamannot.kernels._survey import csc_block, rises_strictly
+from tamannot.errors import MatrixError
+from tamannot.kernels._survey import csc_block, extremes, rises_strictly
 
 Array = NDArray[Any]
 
@@ -73,9 +74,12 @@ class CsrRows:
     in_memory = True
 
     def __init__(self, matrix: sp.csr_matrix | sp.csr_array) -> None:
+        _check_pointers(matrix, matrix.shape[0])
         # A second header over the same arrays: scipy notes what it finds out on the header.
         view = sp.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
-        if not rises_strictly(view.indices, view.indptr) and not view.has_canonical_format:
+        rises = rises_strictly(view.indices, view.indptr)
+        _check_indices(view, matrix.shape[1], rises=rises)
+        if not rises and not view.has_canonical_format:
             view = view.copy()
             view.sum_duplicates()
         self._data, self._indices, self._indptr = view.data, view.indices, view.indptr
@@ -95,8 +99,11 @@ class CscRows:
     in_memory = True
 
     def __init__(self, matrix: sp.csc_matrix | sp.csc_array) -> None:
+        _check_pointers(matrix, matrix.shape[1])
         view = sp.csc_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
-        if not rises_strictly(view.indices, view.indptr):
+        rises = rises_strictly(view.indices, view.indptr)
+        _check_indices(view, matrix.shape[0], rises=rises)
+        if not rises:
             view = view.copy()
             view.sum_duplicates()
         self._data, self._indices, self._indptr = view.data, view.indices, view.indptr
@@ -136,6 +143,39 @@ def rows_in_memory(matrix: Any) -> RowSource:
     if is_sparse(matrix):
         return CscRows(matrix) if matrix.format == "csc" else CsrRows(matrix.tocsr())
     return DenseRows(matrix)
+
+
+def _check_pointers(matrix: Any, n: int) -> None:
+    """Refuse pointers that lead out of the arrays: a file may have them, and neither scipy nor a kernel looks.
+
+    Raises
+    ------
+    MatrixError
+        They are not ``n + 1`` whole numbers that rise from 0 to at most the number of entries.
+    """
+    ends, n_entries = matrix.indptr, min(matrix.indices.size, matrix.data.size)
+    good = ends.dtype.kind in "iu" and ends.shape == (n + 1,) and matrix.indices.dtype.kind in "iu"
+    if not good or ends[0] != 0 or ends[-1] > n_entries or (ends[1:] < ends[:-1]).any():
+        msg = "The sparse matrix is damaged: its pointers do not rise from 0 to the number of its entries."
+        raise MatrixError(msg)
+
+
+def _check_indices(matrix: Any, n: int, *, rises: bool) -> None:
+    """Refuse indices that are not in ``[0, n)``; where they rise in every row its ends are enough.
+
+    Raises
+    ------
+    MatrixError
+        There is one.
+    """
+    indices, ends = matrix.indices[: matrix.indptr[-1]], matrix.indptr
+    if not indices.size:
+        return
+    full = ends[1:] > ends[:-1]
+    low, high = extremes(indices) if not rises else (indices[ends[:-1][full]].min(), indices[ends[1:][full] - 1].max())
+    if low < 0 or high >= n:
+        msg = f"The sparse matrix is damaged: it has an index {low if low < 0 else high:,}, where there are {n:,}."
+        raise MatrixError(msg)
 
 
 def joined(blocks: Sequence[RowBlock]) -> RowBlock:

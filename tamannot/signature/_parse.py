@@ -209,7 +209,7 @@ def _from_network(records: list[_Row]) -> list[Signature]:
         genes.setdefault(r["source"], []).append(_weighted(line, r))
         own = r.get("species") or "any"
         if species.setdefault(r["source"], own) != own:
-            msg = f"line {line}: '{shown(r['source'])}' is of {shown(own)}, and of {species[r['source']]} above."
+            msg = f"line {line}: '{shown(r['source'])}' is of {shown(own)}, and of {shown(species[r['source']])} above."
             raise SignatureFormatError(msg)
     return [_build(name, members, species=species[name]) for name, members in genes.items()]
 

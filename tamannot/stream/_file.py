@@ -49,7 +49,8 @@ def annotate_file(
     out
         The same with annotations, ``.h5ad`` or ``.zarr``; None if only a table is wanted.
     table
-        The annotations alone, one row a cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``).
+        The annotations alone, one row a cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``). In CSV a name
+        that a spreadsheet would run as a formula has an apostrophe before it.
     html
         A report to read, ``.html``: what `write_report` makes. It needs ``out``.
     signatures

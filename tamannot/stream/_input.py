@@ -13,8 +13,12 @@ import h5py
 import zarr
 
 from tamannot._adata import without_matrices
-from tamannot.errors import InputFileError
+from tamannot.errors import InputFileError, TamannotError
+from tamannot.stream._guard import open_zarr
+from tamannot.stream._links import check_links
+from tamannot.stream._sizes import check_sizes
 
+_SHOWN = 500
 _CONVERT = {
     ".h5": "scanpy.read_10x_h5('{0}').write_h5ad('{1}')",
     ".loom": "anndata.io.read_loom('{0}').write_h5ad('{1}')",
@@ -36,7 +40,9 @@ def read_file(path: Path) -> ad.AnnData:
     """
     kind = _kind_of(path)
     with reading(path):
-        return (ad.read_h5ad if kind == "h5ad" else ad.read_zarr)(path)
+        adata = ad.read_h5ad(path) if kind == "h5ad" else ad.read_zarr(open_zarr(path))
+        _check_columns(adata)
+    return adata
 
 
 @contextmanager
@@ -62,6 +68,7 @@ def open_file(path: Path) -> Iterator[ad.AnnData]:
     with open_root(path) as root:
         with reading(path):
             adata = without_matrices(root)
+            _check_columns(adata)
         yield adata
 
 
@@ -77,19 +84,19 @@ def open_root(path: Path) -> Iterator[h5py.File | zarr.Group]:
     kind = _kind_of(path)
     with ExitStack() as stack:
         with reading(path):
-            root = stack.enter_context(h5py.File(path, "r")) if kind == "h5ad" else zarr.open_group(path, mode="r")
+            root = stack.enter_context(h5py.File(path, "r")) if kind == "h5ad" else open_zarr(path)
         yield root
 
 
 def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
-    """Return what a file is.
+    """Return what a file is; whatever it is, nothing outside of it is read, and it does not fill the memory.
 
     Raises
     ------
     InputFileError
-        It is absent, or of another kind.
+        It is absent, of another kind, has parts in other files, or unpacks to far more than it should.
     """
-    if not path.exists():
+    if not _exists(path):
         msg = f"{path}: no such file."
         raise InputFileError(msg)
     suffix = path.suffix.lower()
@@ -97,12 +104,33 @@ def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
         line = _CONVERT[suffix].format(path, path.with_suffix(".h5ad").name)
         msg = f"{path}: {suffix} files are not read. Convert it once:  {line}"
         raise InputFileError(msg)
-    if suffix == ".zarr" or path.is_dir():
-        return "zarr"
-    if not h5py.is_hdf5(path):
+    kind = _named_kind(path)
+    if kind == "h5ad" and not (path.is_file() and h5py.is_hdf5(path)):  # a pipe would let one wait without end
         msg = f"{path}: not an HDF5 file, so no h5ad; it may be text, compressed, or an incomplete download."
         raise InputFileError(msg)
-    return "h5ad"
+    check_links(path)
+    check_sizes(path)
+    return kind
+
+
+def _named_kind(path: Path) -> Literal["h5ad", "zarr"]:
+    return "zarr" if path.suffix.lower() == ".zarr" or path.is_dir() else "h5ad"
+
+
+def _check_columns(adata: ad.AnnData) -> None:
+    tables = {"obs": adata.obs, "var": adata.var} | ({"raw/var": adata.raw.var} if adata.raw is not None else {})
+    for name, table in tables.items():
+        if not table.columns.is_unique:
+            twice = table.columns[table.columns.duplicated()][0]
+            msg = f"{name} has the column '{twice}' more than once"
+            raise ValueError(msg)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long for a name, a NUL in it, or in a folder that may not be read
+        return False
 
 
 @contextmanager
@@ -118,9 +146,15 @@ def reading(path: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old encodings and repeated names: ours say what matters
             yield
-    except (MemoryError, KeyboardInterrupt, InputFileError):
+    except TamannotError:
         raise
-    except Exception as error:  # whatever h5py, zarr and anndata raise on a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        msg = f"{path}: cannot be read as {_kind_of(path)}; it is damaged, or no AnnData: {reason}"
+    except MemoryError as error:
+        msg = f"{path}: does not fit into memory ({_reason(error)}). Use a machine with more, or a file of fewer cells."
         raise InputFileError(msg) from error
+    except Exception as error:  # whatever h5py, zarr and anndata raise on a damaged file
+        msg = f"{path}: cannot be read as {_named_kind(path)}; it is damaged, or no AnnData: {_reason(error)}"
+        raise InputFileError(msg) from error
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).splitlines()[0][:_SHOWN] if str(error) else type(error).__name__

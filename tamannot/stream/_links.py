@@ -1,9 +1,9 @@
-"""Parts of a file that are not in it: links and storage that lead to other files."""
+"""What links of a file make of it: parts in other files, circles, and one group as a million."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,30 @@ import h5py
 
 from tamannot.errors import InputFileError
 
+# Whatever HDF5 says of a damaged object; who reads it tells of it.
+_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+_LINKS = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
+# Objects that a reader comes by, groups within groups: far beyond any file that is meant.
+_MOST_OBJECTS, _DEEPEST = 1_000_000, 50
+
 
 def check_links(source: Path) -> None:
-    """Refuse a source of which a part is in another file: an output would be neither whole nor what was given.
+    """Refuse a source of which a part is in another file, or that has no end.
 
-    Links within an HDF5 file are followed. A file that is absent or damaged passes: who reads it tells so.
+    What is in another file was not given to be read, and an output would lack it. Links within an HDF5 file are
+    followed. A file that is absent or damaged passes: who reads it tells so.
 
     Raises
     ------
     InputFileError
-        It has external links, external or virtual data sets, or, as a folder, symbolic links.
+        It has external links, external or virtual data sets, or, as a folder, symbolic links; or its links lead in a
+        circle, or to the same groups over and over.
     """
     found: str | None = None
-    with suppress(OSError, RuntimeError, KeyError, ValueError):
+    with suppress(*_DAMAGED):
         found = next(_in_folder(source) if source.is_dir() else _in_file(source), None)
     if found is not None:
-        msg = (
-            f"{source}: {found}, which is not in it, and an output would lack it. Make one whole file first, for "
-            "example with anndata: read and write it."
-        )
+        msg = f"{source}: {found}. Make one whole file first, for example with anndata: read and write it."
         raise InputFileError(msg)
 
 
@@ -38,28 +43,64 @@ def _in_folder(folder: Path) -> Iterator[str]:
     for inside, folders, files in os.walk(folder):
         for path in (Path(inside, name) for name in (*folders, *files)):
             if path.is_symlink():
-                yield f"{path.relative_to(folder)} is a symbolic link to {path.readlink()}"
+                yield f"{path.relative_to(folder)} is a symbolic link to {path.readlink()}, which is not in it"
 
 
 def _in_file(source: Path) -> Iterator[str]:
     if h5py.is_hdf5(source):
         with h5py.File(source, "r") as file:
-            yield from _in_group(file, set())
+            yield from _Walk().problems(file["/"])
 
 
-def _in_group(group: Any, seen: set[Any]) -> Iterator[str]:
-    for name in group:
-        where = f"{group.name.rstrip('/')}/{name}"
+class _Walk:
+    """Goes through an HDF5 file as a reader does, but each group once; a group that it cannot open it leaves out."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[Any, int] = {}
+        """Objects that a reader comes by in each group, those of groups in it included."""
+        self._open: set[Any] = set()
+        """Groups that the walk is in."""
+
+    def problems(self, group: Any) -> Iterator[str]:
+        self._open.add(group.id)
+        size = 1
+        for name in _names(group):
+            where = f"{group.name.rstrip('/')}/{name}"
+            if problem := _outside(group, name, where):
+                yield problem
+                continue
+            with suppress(*_DAMAGED):
+                size += yield from self._object(group[name], where)
+        self._open.discard(group.id)
+        self._sizes[group.id] = size
+        if size > _MOST_OBJECTS:
+            yield f"{group.name} leads to more than {_MOST_OBJECTS:,} objects: links go to the same ones over and over"
+
+    def _object(self, found: Any, where: str) -> Generator[str, None, int]:
+        """Give out what is wrong with an object; return how many a reader finds in it."""
+        if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+            yield f"{where} has its values in another file, which is not in it"
+        if not isinstance(found, h5py.Group):
+            return 1
+        if found.id in self._open or len(self._open) > _DEEPEST:
+            yield f"{where[:100]} lies too deep: links of the file lead in a circle"
+            return 1
+        if found.id not in self._sizes:
+            yield from self.problems(found)
+        return self._sizes[found.id]
+
+
+def _names(group: Any) -> list[str]:
+    with suppress(*_DAMAGED):
+        return list(group)
+    return []
+
+
+def _outside(group: Any, name: str, where: str) -> str | None:
+    """Say where a link leads that does not stay in the file."""
+    with suppress(*_DAMAGED):
+        if group.id.links.get_info(os.fsencode(name)).type in _LINKS:
+            return None
         link = group.get(name, getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            yield f"{where} is a link to {link.filename}"
-        elif isinstance(link, h5py.HardLink):
-            yield from _in_object(group[name], where, seen)
-
-
-def _in_object(found: Any, where: str, seen: set[Any]) -> Iterator[str]:
-    if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
-        yield f"{where} has its values in other files"
-    elif isinstance(found, h5py.Group) and found.id not in seen:
-        seen.add(found.id)
-        yield from _in_group(found, seen)
+        return f"{where} is a link to {link.filename}, which is not in it"
+    return f"{where} is a link of a kind that is not known"

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import h5py
 import zarr
 
+from tamannot.stream._guard import open_zarr
 from tamannot.stream._sink import Sink
 
 # h5py and zarr have no types; groups and arrays of both are used alike.
@@ -106,7 +107,7 @@ class Zarr:
     @contextmanager
     def reading(self, path: Path) -> Iterator[Node]:
         """Open for reading."""
-        yield zarr.open_group(path, mode="r")
+        yield open_zarr(path)
 
     @contextmanager
     def making(self, path: Path, like: Node | None) -> Iterator[Node]:

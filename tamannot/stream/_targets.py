@@ -14,6 +14,7 @@ import pandas as pd
 from tamannot.errors import OutputError, ParameterError
 from tamannot.stream._annotated import write_annotated
 from tamannot.stream._claim import claimed
+from tamannot.stream._csv import write_csv
 from tamannot.stream._links import check_links
 from tamannot.stream._output import check_space, check_target, replacing
 from tamannot.stream._spool import SpooledTables
@@ -119,7 +120,7 @@ def write_targets(
     writers: dict[str, Callable[[Path], object]] = {
         ".h5ad": lambda path: write_annotated(source, path, adata, key_added, tables),
         ".zarr": lambda path: write_annotated(source, path, adata, key_added, tables),
-        ".csv": lambda path: table().to_csv(path, index_label="cell"),
+        ".csv": lambda path: write_csv(table(), path),
         ".parquet": lambda path: table().rename_axis("cell").to_parquet(path),
     }
     with ExitStack() as stack:

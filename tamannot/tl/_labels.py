@@ -156,7 +156,7 @@ def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[
 
 
 def _samples(adata: AnnData, sample_key: str | None) -> list[str] | None:
-    return None if sample_key is None else slots.obs_column(adata, sample_key).astype(str).tolist()
+    return None if sample_key is None else slots.texts_of(slots.obs_column(adata, sample_key))
 
 
 def _unpack(adata: AnnData, layer: str | None, gene_symbols: str | None, species: SpeciesChoice) -> Unpacked:
@@ -166,7 +166,7 @@ def _unpack(adata: AnnData, layer: str | None, gene_symbols: str | None, species
         return slots.unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
     except GeneIdError:
         column = adata.var_names if gene_symbols is None else adata.var[gene_symbols]
-        symbols, _ = names_of(GeneIndex(strip_genome_prefix(column.astype(str).tolist())))
+        symbols, _ = names_of(GeneIndex(strip_genome_prefix(slots.texts_of(column))))
         own = [s for s in symbols if s]
         if not own:
             raise

@@ -157,7 +157,7 @@ def _cells(adata: AnnData, choices: Mapping[str, Any]) -> Cells:
     sample_key = choices.get("sample_key")
     return Cells(
         names=[str(n) for n in adata.obs_names],
-        sample=None if sample_key is None else adata.obs[sample_key].astype(str).tolist(),
+        sample=None if sample_key is None else slots.texts_of(slots.obs_column(adata, sample_key)),
         given=given,
         mapping=mapping,
     )
@@ -187,7 +187,7 @@ def _given(adata: AnnData, key: CompartmentKey | None) -> tuple[list[str] | None
     if key is None:
         return None, None
     column, mapping = (key, None) if isinstance(key, str) else key
-    return slots.obs_column(adata, column).astype(str).tolist(), mapping
+    return slots.texts_of(slots.obs_column(adata, column)), mapping
 
 
 def _notes(data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str, Any]) -> list[str]:

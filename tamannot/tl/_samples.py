@@ -57,7 +57,8 @@ def samples_of(adata: AnnData, sample_key: str) -> Samples:
         No such column, or it names no sample.
     """
     column = slots.obs_column(adata, sample_key)
-    codes, names = pd.factorize(column.astype(str).where(column.notna()), sort=True)
+    known = column.notna().to_numpy()
+    codes, names = pd.factorize(pd.Series(slots.texts_of(column), dtype=object).where(known), sort=True)
     if not len(names):
         msg = f"obs['{sample_key}'] names no sample."
         raise ParameterError(msg)

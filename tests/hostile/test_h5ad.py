@@ -1,0 +1,312 @@
+"""h5ad files made wrong on purpose: one message of the reason, and nothing else happens."""
+
+from __future__ import annotations
+
+import os
+import sys
+import zlib
+from itertools import pairwise
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import tamannot as tam
+from tamannot.errors import InputFileError, TamannotError
+from tamannot.stream import check_file, score_file
+from tamannot.stream._input import open_file, read_file
+
+pytestmark = pytest.mark.filterwarnings("ignore::Warning")
+READERS = {"check": check_file, "open": lambda path: open_file(path).__enter__(), "read": read_file}
+
+
+@pytest.fixture(params=list(READERS))
+def read(request):
+    return READERS[request.param]
+
+
+def external_link(file: h5py.File, other: Path) -> None:
+    file["uns/far"] = h5py.ExternalLink(other, "/X")
+
+
+def external_values(file: h5py.File, other: Path) -> None:
+    file.create_dataset("obs/far", shape=(12,), dtype="i1", external=[(other, 0, 12)])
+
+
+def virtual(file: h5py.File, other: Path) -> None:
+    layout = h5py.VirtualLayout(shape=(12,), dtype="i1")
+    layout[:] = h5py.VirtualSource(other, "x", shape=(12,))
+    file.create_virtual_dataset("uns/far", layout)
+
+
+def soft_to_external(file: h5py.File, other: Path) -> None:
+    file["uns/door"] = h5py.ExternalLink(other, "/")
+    file["layers/far"] = h5py.SoftLink("/uns/door/X")
+
+
+def behind_what_cannot_be_opened(file: h5py.File, other: Path) -> None:
+    file["layers/a"] = h5py.SoftLink("/nowhere")
+    file["layers/b"] = h5py.ExternalLink(other, "/X")
+
+
+def behind_many_groups(file: h5py.File, other: Path) -> None:
+    deepest = file["uns"]
+    for _ in range(40):
+        deepest = deepest.create_group("g")
+    deepest["z"] = h5py.ExternalLink(other, "/X")
+
+
+@pytest.mark.parametrize(
+    "way",
+    [external_link, external_values, virtual, soft_to_external, behind_what_cannot_be_opened, behind_many_groups],
+    ids=lambda way: way.__name__,
+)
+def test_no_other_file_is_read(source, tmp_path, read, way):
+    other = tmp_path / "secret"
+    other.write_bytes(b"secret" * 100)
+    os.utime(other, (0, 0))
+    with h5py.File(source, "a") as file:
+        way(file, other)
+    with pytest.raises(InputFileError, match=r"which is not in it\. Make one whole file first"):
+        read(source)
+    assert other.stat().st_mtime == 0
+
+
+@pytest.mark.parametrize("command", ["annotate", "score", "train"])
+def test_no_command_reads_another_file(source, tmp_path, run, command):
+    with h5py.File(source, "a") as file:
+        external_link(file, tmp_path / "secret")
+    target = ("-o", tmp_path / "m.npz") if command == "train" else ("--table", tmp_path / "t.csv")
+    code, _, err = run(command, source, *target)
+    assert code == 2
+    assert "which is not in it" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["in.h5ad"]
+
+
+def test_a_circle_of_groups_is_said(source, read):
+    with h5py.File(source, "a") as file:
+        file["uns/a/back"] = file["uns"]
+    with pytest.raises(InputFileError, match="links of the file lead in a circle"):
+        read(source)
+
+
+def test_groups_without_end_are_said(source, read):
+    with h5py.File(source, "a") as file:
+        group = file["uns"]
+        for _ in range(200):
+            group = group.create_group("g")
+    with pytest.raises(InputFileError, match="lies too deep"):
+        read(source)
+
+
+def test_a_million_ways_to_the_same_group_are_not_gone(source, read):
+    with h5py.File(source, "a") as file:
+        below = file.create_group("uns/g0")
+        for i in range(1, 30):
+            here = file["uns"].create_group(f"g{i}")
+            here["a"], here["b"] = below, below
+            below = here
+    with pytest.raises(InputFileError, match="links go to the same ones over and over"):
+        read(source)
+
+
+# Shapes and chunks that hold more than the file.
+
+
+def huge_column(file: h5py.File) -> None:
+    file.create_dataset("obs/huge", shape=(1 << 40,), dtype="f8", chunks=(1 << 16,))
+
+
+def huge_array(file: h5py.File) -> None:
+    file.create_dataset("uns/huge", shape=(1 << 20, 1 << 20), dtype="f8", chunks=(1, 1 << 16))
+
+
+def huge_chunk(file: h5py.File) -> None:
+    file.create_dataset("uns/huge", shape=(2,), maxshape=(None,), dtype="f8", chunks=(1 << 28,))
+
+
+def many_columns(file: h5py.File) -> None:
+    for i in range(40):
+        file.create_dataset(f"uns/c{i}", shape=(1 << 23,), dtype="f8", chunks=(1 << 16,))
+
+
+def bomb(file: h5py.File) -> None:
+    packed = zlib.compress(bytes(400 << 20), 9)
+    stored = file.create_dataset("uns/bomb", shape=(1 << 20,), dtype="i1", chunks=(1 << 20,), compression="gzip")
+    stored.id.write_direct_chunk((0,), packed)
+
+
+def bomb_in_a_bomb(file: h5py.File) -> None:
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_chunk((1 << 20,))
+    plan.set_deflate(9)
+    plan.set_filter(h5py.h5z.FILTER_SHUFFLE)
+    packed = os.urandom(400_000)
+    space = h5py.h5s.create_simple((1 << 20,))
+    made = h5py.h5d.create(file["uns"].id, b"bomb", h5py.h5t.NATIVE_INT8, space, plan)
+    made.write_direct_chunk((0,), packed)
+
+
+MADE_HUGE = [huge_column, huge_array, huge_chunk, many_columns, bomb, bomb_in_a_bomb]
+
+
+@pytest.mark.parametrize("make", MADE_HUGE, ids=lambda make: make.__name__)
+def test_what_would_fill_the_memory_is_refused(source, read, make):
+    with h5py.File(source, "a") as file:
+        make(file)
+    with pytest.raises(InputFileError, match="unpacks to more"):
+        read(source)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+@pytest.mark.parametrize("make", [huge_column, huge_chunk, bomb], ids=lambda make: make.__name__)
+def test_memory_of_the_command_is_bounded(source, tamannot, make):
+    plain = tamannot("check", source)
+    with h5py.File(source, "a") as file:
+        make(file)
+    found = tamannot("check", source)
+    assert plain.code == 0
+    assert found.code == 2
+    assert "unpacks to more" in found.message
+    assert found.peak < plain.peak + (64 << 20)
+
+
+def test_honest_files_pass(source, tmp_path, read):
+    with h5py.File(source, "a") as file:
+        file.create_dataset("uns/zeros", data=np.zeros(1 << 22), chunks=True, compression="gzip", fletcher32=True)
+        file["uns/again"] = h5py.SoftLink("/uns/zeros")
+        file["uns/once_more"] = file["uns/zeros"]
+    read(source)
+
+
+# Encodings and types.
+
+
+def edit(path: Path, change) -> None:
+    with h5py.File(path, "a") as file:
+        change(file)
+
+
+def attribute(where: str, **values):
+    return lambda file: file[where].attrs.update(values)
+
+
+def replaced(where: str, values, **attrs):
+    def change(file):
+        if where in file:
+            del file[where]
+        file[where] = values
+        file[where].attrs.update(attrs)
+
+    return change
+
+
+COMPOUND = np.zeros(12, dtype=[("x", "f4"), ("y", "S3")])
+WRONG = {
+    "unknown encoding": attribute("X", **{"encoding-type": "surprise"}),
+    "encoding of a later version": attribute("obs", **{"encoding-version": "99.0.0"}),
+    "encoding that is a number": attribute("X", **{"encoding-type": 7}),
+    "a matrix that says it is a table": attribute("X", **{"encoding-type": "dataframe"}),
+    "a table that says it is a matrix": attribute("obs", **{"encoding-type": "csr_matrix"}),
+    "matrix of texts": replaced("X/data", np.array([b"x"] * 200)),
+    "matrix of compounds": replaced("X/data", np.zeros(200, COMPOUND.dtype)),
+    "matrix without pointers": lambda file: file["X"].__delitem__("indptr"),
+    "shape of three": attribute("X", shape=np.array([12, 40, 1])),
+    "shape of other sizes": attribute("X", shape=np.array([12, 41])),
+    "shape beyond any": attribute("X", shape=np.array([12, 2**62])),
+    "negative shape": attribute("X", shape=np.array([-12, 40])),
+    "column order of numbers": attribute("obs", **{"column-order": np.arange(3)}),
+    "index that is not there": attribute("obs", _index="nowhere"),
+    "index outside of the table": attribute("obs", _index="../../X/data"),
+    "column twice": attribute("obs", **{"column-order": np.array([b"patient", b"patient"])}),
+    "column of another length": replaced("obs/patient", np.arange(5)),
+    "no obs": lambda file: file.__delitem__("obs"),
+    "obs of one compound": replaced("obs", COMPOUND[:3]),
+    "ids that are no UTF-8": lambda file: replaced(
+        f"var/{file['var'].attrs['_index']}", np.array([b"\xff\xfe%d" % i for i in range(40)])
+    )(file),
+    "pointers of fractions": lambda file: replaced("X/indptr", file["X/indptr"][:] + 0.5)(file),
+    "pointers that fall": lambda file: replaced("X/indptr", file["X/indptr"][:][::-1])(file),
+    "negative pointers": lambda file: replaced("X/indptr", -file["X/indptr"][:])(file),
+    "pointers beyond 32 bits": lambda file: replaced("X/indptr", file["X/indptr"][:].astype("u8") << 40)(file),
+    "pointers that overflow": lambda file: replaced("X/indptr", file["X/indptr"][:].astype("u8") | 1 << 63)(file),
+    "negative indices": lambda file: replaced("X/indices", -file["X/indices"][:] - 1)(file),
+    "indices beyond": lambda file: replaced("X/indices", file["X/indices"][:] + 40)(file),
+    "indices that overflow 32 bits": lambda file: replaced("X/indices", file["X/indices"][:].astype("i8") + 2**32)(
+        file
+    ),
+    "indices of fractions": lambda file: replaced("X/indices", file["X/indices"][:] + 0.5)(file),
+    "fewer values than indices": lambda file: replaced("X/data", file["X/data"][:5])(file),
+    "NaN": lambda file: replaced("X/data", np.full(file["X/data"].shape, np.nan))(file),
+    "infinite": lambda file: replaced("X/data", np.full(file["X/data"].shape, np.inf))(file),
+    "minus infinite": lambda file: replaced("X/data", np.full(file["X/data"].shape, -np.inf))(file),
+    "complex": lambda file: replaced("X/data", file["X/data"][:].astype("c8"))(file),
+}
+
+
+@pytest.mark.parametrize("change", WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_told_in_one_message(source, change, run):
+    edit(source, change)
+    code, out, err = run("check", source)
+    assert code == 2, out
+    assert err.startswith("tamannot: ")
+    assert err.count("\n") == 1
+    assert err.rstrip("\n").isprintable()
+    with pytest.raises(TamannotError):
+        tam.annotate_file(source, source.with_name("out.h5ad"))
+    assert [p.name for p in source.parent.iterdir()] == ["in.h5ad"]
+
+
+def _backwards(file: h5py.File) -> None:
+    ends = file["X/indptr"][:]
+    for key in ("indices", "data"):
+        values = file[f"X/{key}"][:]
+        for start, stop in pairwise(ends):
+            values[start:stop] = values[start:stop][::-1]
+        file[f"X/{key}"][:] = values
+
+
+def _in_halves(file: h5py.File) -> None:
+    ends = file["X/indptr"][:]
+    indices, values = file["X/indices"][:], file["X/data"][:]
+    replaced("X/indices", np.repeat(indices, 2))(file)
+    replaced("X/data", np.repeat(values / 2, 2))(file)
+    replaced("X/indptr", ends * 2)(file)
+
+
+@pytest.mark.parametrize("change", [_backwards, _in_halves], ids=["not in order", "each twice"])
+def test_indices_in_any_order_or_twice_mean_the_same(source, tmp_path, change):
+    options = {"signatures": ["state"], "min_coverage": 0.0}
+    score_file(source, None, table=tmp_path / "good.csv", **options)
+    edit(source, change)
+    score_file(source, None, table=tmp_path / "changed.csv", **options)
+    assert (tmp_path / "good.csv").read_text() == (tmp_path / "changed.csv").read_text()
+
+
+def test_objects_of_old_files_are_read_as_texts(source):
+    edit(
+        source,
+        replaced(
+            "obs/patient",
+            np.array(["é"] * 12, dtype=object),
+            **{"encoding-type": "string-array", "encoding-version": "0.2.0"},
+        ),
+    )
+    assert set(read_file(source).obs["patient"]) == {"é"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "x.h5ad")
+    with pytest.raises(InputFileError, match="not an HDF5 file"):
+        read(tmp_path / "x.h5ad")
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 300 + ".h5ad", "a\0b.h5ad", "http://127.0.0.1/x.h5ad", "s3://x/y.zarr", "file:///x.h5ad"]
+)
+def test_a_name_that_is_none_is_refused(read, name):
+    with pytest.raises(InputFileError, match="no such file"):
+        read(Path(name))

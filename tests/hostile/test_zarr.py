@@ -1,0 +1,186 @@
+"""Zarr folders made wrong on purpose: nothing in them is run, nothing outside is read, no chunk fills the memory."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import pickle
+import zlib
+from pathlib import Path
+
+import anndata as ad
+import numcodecs
+import numpy as np
+import pytest
+
+import tamannot as tam
+from tamannot.errors import InputFileError
+from tamannot.stream import check_file
+from tamannot.stream._input import open_file, read_file
+
+pytestmark = pytest.mark.filterwarnings("ignore::Warning")
+READERS = {"check": check_file, "open": lambda path: open_file(path).__enter__(), "read": read_file}
+
+
+@pytest.fixture(params=list(READERS))
+def read(request):
+    return READERS[request.param]
+
+
+@pytest.fixture(params=[2, 3])
+def folder(request, tiny, tmp_path) -> Path:
+    tiny.obs["depth"] = np.arange(12.0)
+    with ad.settings.override(zarr_write_format=request.param):
+        tiny.write_zarr(tmp_path / "in.zarr")
+    return tmp_path / "in.zarr"
+
+
+def metadata_of(array: Path) -> Path:
+    return next(p for p in (array / ".zarray", array / "zarr.json") if p.exists())
+
+
+def change(array: Path, edit) -> None:
+    path = metadata_of(array)
+    metadata = json.loads(path.read_text())
+    edit(metadata)
+    path.write_text(json.dumps(metadata))
+
+
+def chunk_of(array: Path) -> Path:
+    return next(p for p in array.rglob("*") if p.is_file() and p != metadata_of(array) and not p.name.startswith(".z"))
+
+
+def test_good_folders_pass(folder, read):
+    read(folder)
+
+
+class Trap:
+    """Runs when it is unpickled."""
+
+    where = ""
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.where),)
+
+
+def test_no_pickle_is_run(folder, tmp_path, read, monkeypatch):
+    trap = Trap()
+    trap.where = str(tmp_path / "ran")
+    monkeypatch.setattr(numcodecs.pickles, "ALLOW_UNSAFE_PICKLE_DECODE", True, raising=False)
+    array = folder / "obs/depth"
+    chunk_of(array).write_bytes(pickle.dumps(trap))
+    if metadata_of(array).name == ".zarray":
+        wrong = {
+            "dtype": "|O",
+            "compressor": None,
+            "filters": [{"id": "vlen-utf8"}, {"id": "pickle"}],
+            "fill_value": None,
+        }
+        change(array, lambda m: m.update(wrong))
+    else:
+        change(array, lambda m: m.update(codecs=[{"name": "numcodecs.pickle", "configuration": {}}]))
+    with pytest.raises(InputFileError, match=r"pickle.*may run what it reads"):
+        read(folder)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["../secret", "obs/../../secret", "/secret"])
+def test_gathered_metadata_lead_nowhere(folder, tmp_path, read, name):
+    """Whatever metadata at the root say, arrays are those in the folder."""
+    secret = tmp_path / "secret"
+    ad.AnnData(np.ones((12, 40), np.float32)).write_zarr(secret)
+    found = folder / ".zmetadata"
+    path = found if found.exists() else folder / "zarr.json"
+    whole = json.loads(path.read_text())
+    inner = (
+        whole["metadata"]
+        if found.exists()
+        else whole.setdefault("consolidated_metadata", {}).setdefault("metadata", {})
+    )
+    for key, value in list(inner.items()):
+        inner[key.replace("X", f"layers/{name}")] = value
+    path.write_text(json.dumps(whole))
+    adata = read(folder)
+    assert not getattr(adata, "layers", None)
+
+
+def test_a_link_to_another_folder_is_refused(folder, tmp_path, read):
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "layers/far").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputFileError, match=r"layers/far is a symbolic link to .*elsewhere, which is not in it"):
+        read(folder)
+
+
+def test_a_shape_without_values_is_refused(folder, read):
+    change(folder / "obs/depth", lambda m: m.update(shape=[1 << 44]))
+    with pytest.raises(InputFileError, match=r"unpacks to more than .* obs/depth of shape"):
+        read(folder)
+
+
+def test_a_chunk_without_end_is_refused(folder, read):
+    def edit(metadata):
+        if "chunks" in metadata:
+            metadata["chunks"] = [1 << 44]
+        else:
+            metadata["chunk_grid"]["configuration"]["chunk_shape"] = [1 << 44]
+
+    change(folder / "obs/depth", edit)
+    with pytest.raises(InputFileError, match="unpacks to more than"):
+        read(folder)
+
+
+ZEROS = 500 << 20
+BOMBS = {
+    "gzip": (lambda: gzip.compress(bytes(ZEROS)), {"id": "gzip", "level": 5}),
+    "zlib": (lambda: zlib.compress(bytes(ZEROS)), {"id": "zlib", "level": 5}),
+    "bz2": (lambda: bz2.compress(bytes(ZEROS)), {"id": "bz2", "level": 5}),
+    "lzma": (lambda: lzma.compress(bytes(ZEROS), preset=0), {"id": "lzma", "preset": 0}),
+    "zstd": (lambda: numcodecs.Zstd().encode(bytes(ZEROS)), {"id": "zstd", "level": 5}),
+    "blosc": (
+        lambda: numcodecs.Blosc("zstd", 9).encode(np.zeros(ZEROS, "u1")),
+        {"id": "blosc", "cname": "zstd", "clevel": 5, "shuffle": 1},
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", list(BOMBS))
+@pytest.mark.parametrize("folder", [2], indirect=True)
+def test_a_chunk_of_zeros_is_not_unpacked(folder, kind):
+    pack, codec = BOMBS[kind]
+    change(folder / "obs/depth", lambda m: m.update(compressor=codec, filters=None))
+    chunk_of(folder / "obs/depth").write_bytes(pack())
+    with pytest.raises(InputFileError, match=r"obs/depth/0: unpacks to more than .* no data are as empty"):
+        read_file(folder)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda m: m.pop("shape"),
+        lambda m: m.update(shape=[-1]),
+        lambda m: m.update(shape="x"),
+        lambda m: m.update({"dtype": "O", "data_type": "object"}),
+        lambda m: m.update(zarr_format=99),
+        lambda m: m.update(chunks=[0], chunk_grid={"name": "regular", "configuration": {"chunk_shape": [0]}}),
+    ],
+    ids=["no shape", "negative", "text", "objects", "version", "no chunk"],
+)
+def test_wrong_metadata_are_told_in_one_message(folder, run, edit):
+    change(folder / "obs/depth", edit)
+    code, out, err = run("check", folder)
+    assert code == 2, out
+    assert err.startswith("tamannot: ")
+    assert err.count("\n") == 1
+    with pytest.raises(InputFileError):
+        tam.annotate_file(folder, folder.with_name("out.zarr"))
+    assert [p.name for p in folder.parent.iterdir()] == ["in.zarr"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff\xfe", b"[]", b"null", b'{"zarr_format": 3}'])
+def test_metadata_that_are_none_are_told(folder, read, content):
+    metadata_of(folder / "obs/depth").write_bytes(content)
+    with pytest.raises(InputFileError):
+        read(folder)
