@@ -2,8 +2,8 @@
 
 usage: python tools/api_snapshot.py [--check]
 
-``tests/api_snapshot.json`` is the promise. A change of it belongs to the change that made it: something new is a line in
-CHANGELOG.md; something that is gone or renamed went through ``tamannot/_deprecated.py`` first.
+``tests/api_snapshot.json`` is the promise. A change of it belongs to the change that made it: what is new has a line
+in CHANGELOG.md; what is gone or renamed went through ``tamannot/_deprecated.py`` first.
 """
 
 from __future__ import annotations
