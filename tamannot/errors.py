@@ -20,6 +20,7 @@ __all__ = [
     "SignatureFormatError",
     "SignatureNotFoundError",
     "SpeciesError",
+    "TamannotDeprecationWarning",
     "TamannotError",
     "TamannotWarning",
 ]
@@ -87,3 +88,7 @@ class TamannotWarning(UserWarning):
 
 class CoverageWarning(TamannotWarning):
     """Too few genes of a signature are in the data."""
+
+
+class TamannotDeprecationWarning(TamannotWarning, FutureWarning):
+    """A name or an argument that a later release will not have."""

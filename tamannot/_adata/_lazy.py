@@ -10,13 +10,15 @@ from anndata import AnnData
 
 def loaded(table: Any) -> pd.DataFrame:
     """Return ``obs`` or ``var`` as a table in memory; the same if it is."""
-    return table if isinstance(table, pd.DataFrame) else table.to_memory()
+    if isinstance(table, pd.DataFrame):
+        return table
+    return table.to_memory().rename_axis(index=table.index.name)  # the name is lost by anndata 0.12.2 to 0.12.10
 
 
 def to_work_on(adata: AnnData, *, copy: bool) -> AnnData:
     """Return the object, or a copy, with ``obs`` and ``var`` in memory; its matrices stay where they are."""
-    adata = adata.copy() if copy else adata
+    target = adata.copy() if copy else adata
     for name in ("obs", "var"):
         if not isinstance(table := getattr(adata, name), pd.DataFrame):
-            setattr(adata, name, loaded(table))
-    return adata
+            setattr(target, name, loaded(table))
+    return target

@@ -13,6 +13,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py._objects import phil
 from numpy.typing import NDArray
 
 from tamannot._disk._names import name_of
@@ -62,9 +63,10 @@ class _PackedChunks:
             part[:] = self._unpacked(low)[: part.size]
 
     def _unpacked(self, low: int) -> Array:
-        if self._id.get_chunk_info_by_coord((low,)).byte_offset is None:  # never written
-            return np.full(self._chunk, self._fill_value, self._dtype)
-        skipped, packed = self._id.read_direct_chunk((low,))
+        with phil:  # before 3.16 h5py does not take its lock for packed chunks: threads crash in HDF5
+            if self._id.get_chunk_info_by_coord((low,)).byte_offset is None:  # never written
+                return np.full(self._chunk, self._fill_value, self._dtype)
+            skipped, packed = self._id.read_direct_chunk((low,))
         n_bytes = self._chunk * self._dtype.itemsize
         found = np.frombuffer(packed, np.uint8)
         for place in reversed(range(len(self._steps))):

@@ -180,7 +180,7 @@ def test_a_source_that_changed_meanwhile_is_refused(rich, put, tmp_path):
 
 @pytest.mark.parametrize("end", ["h5ad", "zarr"])
 def test_no_matrix_is_read_whole(put, tmp_path, end, annotate_by_hand, without_matrices):
-    counts = sp.random(4000, 1000, density=0.5, format="csr", dtype=np.float64, rng=np.random.default_rng(0))
+    counts = sp.random(4000, 1000, density=0.5, format="csr", dtype=np.float64, random_state=np.random.default_rng(0))
     adata = ad.AnnData(counts)
     adata.write_h5ad(tmp_path / "in.h5ad")
     annotate_by_hand(adata)

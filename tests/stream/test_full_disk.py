@@ -47,7 +47,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """A file of 6 MB."""
-    adata = ad.AnnData(sp.random(1000, 1500, density=0.5, format="csr", dtype=np.float32, rng=np.random.default_rng(1)))
+    adata = ad.AnnData(
+        sp.random(1000, 1500, density=0.5, format="csr", dtype=np.float32, random_state=np.random.default_rng(1))
+    )
     adata.write_h5ad(tmp_path / "in.h5ad")
     return tmp_path / "in.h5ad"
 

@@ -1,0 +1,116 @@
+"""Run the tests on the installed wheel with the oldest or the newest dependencies that are allowed.
+
+usage: python tools/test_dependencies.py oldest|newest [--python PYTHON] [--wheel FILE] [--keep FOLDER] [-- PYTEST ARGUMENTS]
+
+``oldest`` takes Python 3.11 and every direct dependency at its lower bound in pyproject.toml; ``newest`` the newest Python
+found and the newest of everything. Tests see the package as users get it, from the wheel, not from the checkout.
+Uses uv where it is installed, else pip. Without pytest arguments all quick tests run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+OLDEST, NEWEST = "3.11", ("3.14", "3.13", "3.12")
+QUICK = ["-m", "not slow", "tests", "--ignore=tests/signature/test_malformed_files.py"]
+
+
+def main() -> int:
+    """Make the environment and run; return pytest's exit code."""
+    given = arguments()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(given.keep or scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        wheel = Path(given.wheel) if given.wheel else build(folder)
+        python = environment(folder / "venv", given.python or interpreter(given.which))
+        install(python, wheel.resolve(), oldest=given.which == "oldest", folder=folder)
+        # A copy of the tests: beside the checkout its package would be imported instead of the wheel's.
+        for name in ("tests", "tools", "signatures", "example_data", "docs"):
+            shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
+        for name in ("pyproject.toml", "README.md", "CHANGELOG.md"):
+            shutil.copy(ROOT / name, folder)
+        return run_tests(python, folder, given.pytest or QUICK)
+
+
+def arguments() -> argparse.Namespace:
+    """Return what was asked for; all behind ``--`` is pytest's."""
+    asked = sys.argv[1:]
+    cut = asked.index("--") if "--" in asked else len(asked)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("which", choices=["oldest", "newest"])
+    parser.add_argument("--python", help="interpreter to use")
+    parser.add_argument("--wheel", help="wheel to test; built if not given")
+    parser.add_argument("--keep", help="folder for the environment; a temporary one if not given")
+    given = parser.parse_args(asked[:cut])
+    given.pytest = asked[cut + 1 :]
+    return given
+
+
+def interpreter(which: str) -> str:
+    """Return the Python of that end: the oldest supported, or the newest found."""
+    for version in [OLDEST] if which == "oldest" else NEWEST:
+        name = f"python{version}"
+        installed = sorted(Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser().glob(f"versions/{version}*/bin"))
+        for found in [*(str(f / name) for f in reversed(installed)), shutil.which(name)]:
+            if found and Path(found).is_file():
+                return found
+    sys.exit(f"no Python {OLDEST if which == 'oldest' else ' or '.join(NEWEST)} here; name one by --python")
+
+
+def build(folder: Path) -> Path:
+    """Build the wheel."""
+    uv = shutil.which("uv")
+    tool = [uv, "build", "-q", "--wheel", "--out-dir"] if uv else [sys.executable, "-m", "build", "-q", "--wheel", "-o"]
+    subprocess.run([*tool, str(folder), str(ROOT)], check=True)
+    return next(folder.glob("*.whl"))
+
+
+def environment(folder: Path, python: str) -> Path:
+    """Make an empty environment; return its interpreter."""
+    subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
+    return folder / "bin" / "python"
+
+
+def install(python: Path, wheel: Path, *, oldest: bool, folder: Path) -> None:
+    """Install the wheel with what its tests need."""
+    wanted = f"tamannot[test] @ {wheel.as_uri()}"
+    if uv := shutil.which("uv"):
+        how = ["--resolution", "lowest-direct" if oldest else "highest"]
+        command = [uv, "pip", "install", "-q", "--python", str(python), *how, wanted]
+    else:
+        bounds = folder / "bounds.txt"
+        bounds.write_text("\n".join(lower_bounds()) if oldest else "", encoding="utf-8")
+        command = [str(python), "-m", "pip", "install", "-q", "-c", str(bounds), wanted]
+    subprocess.run(command, check=True)
+
+
+def lower_bounds() -> list[str]:
+    """Return pyproject's direct dependencies, each held at its lower bound."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    everything = [*project["dependencies"], *(d for e in ("dask", "parquet", "test") for d in extras[e])]
+    parts = [re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?>=([0-9.]+).*", each) for each in everything]
+    return sorted(f"{p[1]}=={p[2]}" for p in parts if p)
+
+
+def run_tests(python: Path, folder: Path, chosen: list[str]) -> int:
+    """Run pytest away from the checkout; return its exit code."""
+    held = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "TAMANNOT_TEST_DATA"}}
+    where = "import tamannot, sys; print(sys.version.split()[0], tamannot.__file__, flush=True)"
+    subprocess.run([python, "-c", where], cwd=folder, env=held, check=True)
+    return subprocess.run(
+        [python, "-m", "pytest", "-q", "-n", "2", *chosen], cwd=folder, env=held, check=False
+    ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
