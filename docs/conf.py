@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 
@@ -21,10 +22,11 @@ extensions = [
     "sphinx_copybutton",
     "repository",
 ]
+templates_path = ["_templates"]
 html_theme = "sphinx_book_theme"
 html_title = "tamannot"
 html_theme_options = {"show_toc_level": 2}
-exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "_templates", "**.ipynb_checkpoints"]
 nitpicky = True
 
 # Blocks are run by the tests; notebooks here, so that what they show is what this version gives.
@@ -42,12 +44,22 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_param = True
 
-# Reached where there is a network; without one the names stay plain text.
-intersphinx_mapping = {
-    "python": ("https://docs.python.org/3", None),
-    "numpy": ("https://numpy.org/doc/stable", None),
-    "anndata": ("https://anndata.readthedocs.io/en/stable", None),
-    "matplotlib": ("https://matplotlib.org/stable", None),
-    "pandas": ("https://pandas.pydata.org/docs", None),
+# Reached where there is a network; without one the names of other packages stay plain text, and no warning is missed.
+_OTHERS = {
+    "python": "https://docs.python.org/3",
+    "numpy": "https://numpy.org/doc/stable",
+    "anndata": "https://anndata.readthedocs.io/en/stable",
+    "matplotlib": "https://matplotlib.org/stable",
+    "pandas": "https://pandas.pydata.org/docs",
 }
-intersphinx_timeout = 5
+
+
+def _is_online() -> bool:
+    try:
+        socket.create_connection(("docs.python.org", 443), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+intersphinx_mapping = {name: (url, None) for name, url in _OTHERS.items()} if _is_online() else {}

@@ -24,6 +24,7 @@ def setup(sphinx: Any) -> dict[str, Any]:
     """Write the generated pages before the sources are read."""
     sphinx.connect("config-inited", lambda *_: write_pages(_DOCS / "generated"))
     sphinx.connect("source-read", _link_outside)
+    sphinx.connect("autodoc-process-docstring", _returns_as_prose, priority=400)  # before napoleon's 500
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -98,3 +99,14 @@ def _link_outside(_: Any, page: str, source: list[str]) -> None:
         return f"{label} (`{inside}`)" if str(inside) not in label else f"`{inside}`"
 
     source[0] = re.sub(r"(?<!!)\[([^\]\[]+)\]\(([^)\s]+)\)", shown, source[0])
+
+
+def _returns_as_prose(_: Any, __: str, ___: str, ____: Any, _____: Any, lines: list[str]) -> None:
+    """Keep what a function returns together: napoleon takes every line of a sentence for another type."""
+    for head in ("Returns", "Yields"):
+        if head not in lines:
+            continue
+        start = lines.index(head) + 2
+        end = next((i - 1 for i in range(start, len(lines)) if set(lines[i]) == {"-"}), len(lines))
+        if not any(line.startswith(" ") for line in lines[start:end]):
+            lines[start:end] = [":", *(f"    {line}".rstrip() for line in lines[start:end])]

@@ -54,3 +54,25 @@ def test_what_is_not_there_is_refused(tissue):
     del tissue.obsm["spatial"]
     with pytest.raises(ParameterError, match="without coordinates"):
         tam.pl.spatial(tissue, "microglia")
+
+
+def test_more_points_than_pixels_are_means_of_tiles(tissue, monkeypatch):
+    """Four cells at each of four places: two values, two without one, one place without any."""
+    monkeypatch.setattr("tamannot.pl._spatial.MAX_POINTS", 10)
+    places = np.array([[0.0, 0.0], [100.0, 0.0], [0.0, 50.0], [100.0, 50.0]])
+    rows = np.arange(16) % 4
+    adata = tissue[np.zeros(16, int)].copy()
+    adata.obs_names = [f"cell{i}" for i in range(16)]
+    adata.obsm["spatial"] = places[rows]
+    values = np.where(np.arange(16) < 8, rows + np.arange(16) // 4 * 2.0, np.nan)
+    values[rows == 3] = np.nan
+    slots.write_tables(adata, "tam", ["microglia"], {"score": values[:, None], "z": values[:, None]})
+    ax = tam.pl.spatial(adata, "microglia")
+    grey, drawn = ax.images
+    means = drawn.get_array()
+    assert drawn.get_extent()[:2] == pytest.approx([0, 100], rel=0.01)
+    assert sorted(means.compressed()) == [1, 2, 3]
+    assert (means[0, 0], means[0, -1], means[-1, 0]) == (1, 2, 3)
+    assert grey.get_array().count() == 1
+    assert not np.ma.getmaskarray(grey.get_array())[-1, -1]
+    assert ax.yaxis_inverted()
