@@ -378,7 +378,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name may have letters that the terminal has not
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(prog_name="tamannot")
     except TamannotError as error:
         print(f"tamannot: {error}", file=sys.stderr)
         sys.exit(2)

@@ -14,12 +14,18 @@ ANNOTATIONS = (
     "compartment",
     "compartment_prob",
     "compartment_status",
+    "compartment_vote",
+    "compartment_vote_share",
     "origin",
     "origin_prob",
     "origin_status",
+    "origin_vote",
+    "origin_vote_share",
     "state",
     "state_prob",
     "state_status",
+    "state_vote",
+    "state_vote_share",
     "programs",
     "mixed_lineage",
     "dual_m1_m2",
@@ -99,8 +105,9 @@ def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:
 
     Returns
     -------
-    One row a cell: the columns that `tl.annotate` wrote into ``obs``, and ``{key}_state_parent``, the
-    coarser naming of the reviews, in which lipid-associated macrophages are immunoregulatory as well.
+    One row a cell: the columns that `tl.annotate` wrote into ``obs``, those of `tl.vote` where it ran, and
+    ``{key}_state_parent``, the coarser naming of the reviews, in which lipid-associated macrophages are
+    immunoregulatory as well.
 
     Raises
     ------

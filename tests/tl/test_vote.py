@@ -49,6 +49,13 @@ def test_groups_vote(called):
     assert share.dtype == np.float32
 
 
+def test_the_table_of_annotations_has_the_votes(called):
+    tam.tl.vote(called, "cluster")
+    table = tam.get.annotations(called)
+    assert table["tam_state_vote"].equals(called.obs["tam_state_vote"])
+    assert list(table.columns)[:3] == ["tam_compartment", "tam_compartment_vote", "tam_compartment_vote_share"]
+
+
 def test_all_cells_vote_on_compartments(called):
     tam.tl.vote(called, "cluster")
     vote = called.obs["tam_compartment_vote"]
