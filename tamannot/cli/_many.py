@@ -16,7 +16,7 @@ import typer
 from tamannot._printable import printable
 from tamannot.cli._show import print_table, stages
 from tamannot.errors import ParameterError
-from tamannot.signature import Signature
+from tamannot.signature import Signatures
 from tamannot.stream._log import logged, signature_digests, speed
 from tamannot.stream._many import FileResult, annotate_tasks, tasks_of
 from tamannot.stream._summary import FileSummary
@@ -30,7 +30,7 @@ def annotate_many(
     tables: str | None,
     jobs: int,
     log: Path | None,
-    signatures: Mapping[str, Signature] | None,
+    signatures: Signatures | None,
     overwrite: bool,
     quiet: bool,
     as_json: bool,

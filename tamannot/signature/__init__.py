@@ -1,7 +1,7 @@
 """Signatures: values, files, and the bundled library."""
 
 from tamannot.signature._model import Gene, Reference, Signature, SignatureFile, SignatureSet
-from tamannot.signature._read import read_signatures, write_signatures
+from tamannot.signature._read import Signatures, as_signatures, read_signatures, write_signatures
 from tamannot.signature._store import AXES, bundled_species, load_signature, load_signatures
 
 __all__ = [
@@ -11,6 +11,8 @@ __all__ = [
     "Signature",
     "SignatureFile",
     "SignatureSet",
+    "Signatures",
+    "as_signatures",
     "bundled_species",
     "load_signature",
     "load_signatures",

@@ -14,9 +14,11 @@ from tamannot.signature._layout import is_outside
 from tamannot.signature._model import Signature, SignatureFile, SignatureSet, check_library_id, version_key
 from tamannot.signature._parse import from_gmt, from_json, from_symbols, from_table
 from tamannot.signature._store import bundled
-from tamannot.signature._text import read_text, write_text
+from tamannot.signature._text import read_text, shown, write_text
 from tamannot.signature._toml import MAX_BYTES, parse_file, to_module, to_signature, to_toml
 
+Signatures = Mapping[str, Signature | Iterable[str]] | Signature | Iterable[Signature]
+"""What functions take as signatures; lists of genes as in `read_signatures`."""
 Source = str | os.PathLike[str] | Mapping[str, Iterable[str]]
 FormatName = Literal["toml", "gmt", "json", "network", "ucell", "scgate"]
 
@@ -72,6 +74,30 @@ def read_signatures(path: Source) -> SignatureSet:
     known = ", ".join([".toml", *_READERS])
     msg = f"{file}: not a format of signatures. Give a file that ends in {known}, a folder of .toml files, or a dict."
     raise SignatureFormatError(msg)
+
+
+def as_signatures(given: Signatures) -> SignatureSet:
+    """Return signatures as a set: one, several, or names with lists of genes.
+
+    Raises
+    ------
+    SignatureFormatError
+        It is none of these.
+    """
+    if isinstance(given, Signature):
+        return SignatureSet([given])
+    if isinstance(given, SignatureSet):
+        return given
+    if isinstance(given, Mapping):
+        return SignatureSet(s if isinstance(s, Signature) else from_symbols(name, s) for name, s in given.items())
+    members = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
+    if not all(isinstance(s, Signature) for s in members):
+        msg = (
+            f"{shown(repr(given)[:100])} is no signature. Give {{'my_set': ['CD68', 'SPP1']}}, or what load_signatures "
+            "or read_signatures return."
+        )
+        raise SignatureFormatError(msg)
+    return SignatureSet(members)
 
 
 def write_signatures(

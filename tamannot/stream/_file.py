@@ -12,7 +12,7 @@ from tamannot._adata import forget_run
 from tamannot._progress import Progress, silent
 from tamannot.errors import TamannotWarning
 from tamannot.get import annotations as annotation_table
-from tamannot.signature import Signature
+from tamannot.signature import Signatures
 from tamannot.stream._claim import place_of
 from tamannot.stream._input import open_file
 from tamannot.stream._log import RunRecord, logged, signature_digests
@@ -29,7 +29,7 @@ def annotate_file(
     *,
     table: str | os.PathLike[str] | None = None,
     html: str | os.PathLike[str] | None = None,
-    signatures: Mapping[str, Signature] | None = None,
+    signatures: Signatures | None = None,
     overwrite: bool = False,
     key_added: str = "tam",
     chunk_size: int | None = None,
@@ -108,7 +108,7 @@ def annotate_recorded(
     *,
     table: str | os.PathLike[str] | None,
     html: str | os.PathLike[str] | None = None,
-    signatures: Mapping[str, Signature] | None,
+    signatures: Signatures | None,
     overwrite: bool,
     key_added: str = "tam",
     chunk_size: int | None,

@@ -19,7 +19,7 @@ from tamannot._progress import Progress
 from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.errors import OutputError
-from tamannot.signature import Signature
+from tamannot.signature import Signatures, as_signatures
 from tamannot.stream._claim import claimed
 from tamannot.stream._output import check_target, replacing
 
@@ -129,9 +129,9 @@ def error_entry(error: BaseException) -> dict[str, str]:
     return {"type": type(error).__name__, "message": str(error)}
 
 
-def signature_digests(signatures: Mapping[str, Signature] | None) -> dict[str, str]:
+def signature_digests(signatures: Signatures | None) -> dict[str, str]:
     """Return the digest of each signature that was added to the library."""
-    return {name: signature.digest for name, signature in (signatures or {}).items()}
+    return {name: signature.digest for name, signature in as_signatures(signatures or {}).items()}
 
 
 def peak_memory() -> int | None:

@@ -17,7 +17,7 @@ import zarr
 from tamannot._progress import Progress, silent
 from tamannot._settings import settings
 from tamannot.errors import OutputError, ParameterError
-from tamannot.signature import Signature
+from tamannot.signature import Signatures, as_signatures
 from tamannot.stream._claim import claimed
 from tamannot.stream._log import RunRecord, error_entry
 from tamannot.stream._summary import FileSummary
@@ -92,7 +92,7 @@ def annotate_tasks(
     tasks: Sequence[Task],
     *,
     jobs: int = 1,
-    signatures: Mapping[str, Signature] | None = None,
+    signatures: Signatures | None = None,
     overwrite: bool = False,
     chunk_size: int | None = None,
     report: Progress | None = None,
@@ -124,7 +124,7 @@ def annotate_tasks(
         _make(folder)
     jobs = max(1, min(jobs, len(tasks)))
     options = {
-        "signatures": dict(signatures or {}),
+        "signatures": dict(as_signatures(signatures or {})),
         "overwrite": overwrite,
         "chunk_size": chunk_size,
         "choices": dict(choices or {}),

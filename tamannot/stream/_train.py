@@ -12,7 +12,7 @@ from tamannot._adata import SpeciesChoice
 from tamannot._progress import Progress, silent
 from tamannot.models import check_model_target
 from tamannot.pipeline import Tissue
-from tamannot.signature import Signature
+from tamannot.signature import Signatures
 from tamannot.stream._input import read_file
 from tamannot.tl._anchored import AnchoredModel
 from tamannot.tl._run import CompartmentKey
@@ -60,7 +60,7 @@ def train_file(
     out: str | os.PathLike[str],
     *,
     labels: str | None = None,
-    signatures: Mapping[str, Signature] | None = None,
+    signatures: Signatures | None = None,
     tissue: Tissue = "auto",
     compartment_key: CompartmentKey | None = None,
     sample_key: str | None = None,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 from anndata import AnnData
 
 from tamannot._adata import SpeciesChoice
 from tamannot.pipeline import Tissue
-from tamannot.signature import Signature
+from tamannot.signature import Signatures
 from tamannot.tl._anchored import AnchoredModel
 from tamannot.tl._run import DEFAULT_ACCURACY, STEPS, CompartmentKey, run
 
@@ -17,7 +16,7 @@ from tamannot.tl._run import DEFAULT_ACCURACY, STEPS, CompartmentKey, run
 def annotate(
     adata: AnnData,
     *,
-    signatures: Mapping[str, Signature] | None = None,
+    signatures: Signatures | None = None,
     model: AnchoredModel | str | os.PathLike[str] | None = None,
     layer: str | None = None,
     gene_symbols: str | None = None,

@@ -16,7 +16,7 @@ from tamannot._adata import SpeciesChoice
 from tamannot._settings import settings
 from tamannot.errors import GeneIdError, ParameterError
 from tamannot.models import NOT_MACROPHAGE, UNASSIGNED
-from tamannot.signature import AXES, Signature, SignatureSet, load_signatures, read_signatures
+from tamannot.signature import AXES, Signatures, SignatureSet, as_signatures, load_signatures, read_signatures
 from tamannot.tl._clusters import AXES as NAMED
 from tamannot.tl._clusters import compared_with_macrophages, name_clusters
 from tamannot.tl._enrich_notes import about_sets, cautions_of
@@ -25,7 +25,6 @@ from tamannot.tl._rankings import MIN_CELLS, Groups, Ranking, rank_genes
 from tamannot.tl._samples import samples_of
 
 Array = NDArray[Any]
-Signatures = Mapping[str, Signature] | Mapping[str, Sequence[str]] | Signature | str | os.PathLike[str]
 
 RECORD = "enrichment"
 DEFAULT_AXES = ("compartment", "origin", "state", "overlay", "polarization", "published")
@@ -35,7 +34,7 @@ def enrich(
     adata: AnnData,
     groupby: str,
     *,
-    signatures: Signatures | None = None,
+    signatures: Signatures | str | os.PathLike[str] | None = None,
     sample_key: str | None = None,
     compartment: str | None = None,
     method: Method = "multilevel",
@@ -219,16 +218,14 @@ def _groups(adata: AnnData, groupby: str, among: Array) -> Groups:
     return Groups(tuple(map(str, names)), codes, tuple(str(n) for n in names if n != UNASSIGNED))
 
 
-def _chosen(signatures: Signatures | None, species: Any) -> SignatureSet:
+def _chosen(signatures: Signatures | str | os.PathLike[str] | None, species: Any) -> SignatureSet:
     if signatures is None:
         return load_signatures(DEFAULT_AXES, species=species())
     if isinstance(signatures, str) and signatures in AXES:
         return load_signatures(signatures, species=species())
-    if isinstance(signatures, Signature):
-        return SignatureSet([signatures])
-    if isinstance(signatures, Mapping) and all(isinstance(s, Signature) for s in signatures.values()):
-        return SignatureSet(cast("Mapping[str, Signature]", signatures).values())
-    return read_signatures(cast("Any", signatures))
+    if isinstance(signatures, str | os.PathLike):
+        return read_signatures(signatures)
+    return as_signatures(signatures)
 
 
 def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settings, threads: int) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from tamannot._settings import settings
 from tamannot.errors import ParameterError
 from tamannot.models import MIN_CELLS, find_scale
 from tamannot.pipeline import Knowledge, Prepared, keyed, prepare
-from tamannot.signature import Signature
+from tamannot.signature import Signatures
 from tamannot.tl._anchored import AnchoredModel, as_anchored_model, on_scale
 from tamannot.tl._run import check_choices, read_input
 
@@ -27,7 +27,7 @@ RANKED = (
 
 def learn_model(
     adata: AnnData,
-    signatures: Mapping[str, Signature] | None,
+    signatures: Signatures | None,
     choices: Mapping[str, Any],
     report: Progress,
 ) -> tuple[AnchoredModel, list[str]]:

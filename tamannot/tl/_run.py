@@ -24,7 +24,7 @@ from tamannot.pipeline import (
     Source,
     prepare,
 )
-from tamannot.signature import Signature, SignatureSet, load_signatures
+from tamannot.signature import Signatures, SignatureSet, as_signatures, load_signatures
 from tamannot.tl._anchored import borrow, notes_on_model
 from tamannot.tl._collect import Collector, Columns, TableSink, TablesInMemory, table_columns
 from tamannot.tl._model import anchored_of
@@ -38,7 +38,7 @@ DEFAULT_ACCURACY = 0.95
 
 def run(
     adata: AnnData,
-    signatures: Mapping[str, Signature] | None,
+    signatures: Signatures | None,
     choices: Mapping[str, Any],
     *,
     steps: tuple[str, ...],
@@ -89,7 +89,7 @@ class Job:
     def of(
         cls,
         adata: AnnData,
-        signatures: Mapping[str, Signature] | None,
+        signatures: Signatures | None,
         choices: Mapping[str, Any],
         *,
         key_added: str,
@@ -132,7 +132,7 @@ class Job:
 
 def read_input(
     adata: AnnData,
-    signatures: Mapping[str, Signature] | None,
+    signatures: Signatures | None,
     choices: Mapping[str, Any],
     *,
     portable: bool = False,
@@ -163,9 +163,9 @@ def _cells(adata: AnnData, choices: Mapping[str, Any]) -> Cells:
     )
 
 
-def _library(signatures: Mapping[str, Signature] | None, species: Literal["human", "mouse"]) -> SignatureSet:
+def _library(signatures: Signatures | None, species: Literal["human", "mouse"]) -> SignatureSet:
     library = load_signatures(PROGRAM_AXES, species=species)
-    own = SignatureSet((signatures or {}).values())
+    own = as_signatures(signatures or {})
     # A set of the user's that goes by a bundled id answers that question.
     placed = (s.model_copy(update={"axis": library[i].axis}) if i in library else s for i, s in own.items())
     return library | SignatureSet(placed)

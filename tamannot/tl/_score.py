@@ -36,7 +36,7 @@ from tamannot.scorers import (
     score_linear,
     score_runs,
 )
-from tamannot.signature import Signature, SignatureSet
+from tamannot.signature import Signatures, SignatureSet, as_signatures
 from tamannot.tl._gseapy import score_with_gseapy
 
 # Methods on values are asked for on logarithms: that is what their papers and scanpy score.
@@ -45,7 +45,7 @@ _PREFER_LOG: tuple[slots.Kind, ...] = ("log", "counts", "linear", "signed")
 
 def score(
     adata: AnnData,
-    signatures: Mapping[str, Signature] | Signature,
+    signatures: Signatures,
     *,
     method: Method | str | Mapping[str, Method | str] = "ucell",
     null: Literal["matched"] | None = None,
@@ -68,7 +68,8 @@ def score(
         Cells by genes: counts or log-normalised values, non-negative for methods on ranks. Any container
         that AnnData holds; a dask array is worked on by the dask scheduler that is active.
     signatures
-        One signature or several; see `load_signatures` and `read_signatures`.
+        One signature or several, as `load_signatures` and `read_signatures` give them, or lists of genes:
+        ``{"my_set": ["CD68", "SPP1", "CD3E-"]}``.
     method
         ``"ucell"``, ``"ucell_legacy"``, ``"aucell"``, ``"aucell_pyscenic"``, ``"module"``, ``"mean"``,
         ``"ssgsea"``, ``"gsva"``, or a settings object such as ``UCell(max_rank=500)``. Several at once as
@@ -118,7 +119,7 @@ def score(
     """
     adata = slots.to_work_on(adata, copy=copy)
     asked = Asked(
-        signatures=SignatureSet([signatures] if isinstance(signatures, Signature) else signatures.values()),
+        signatures=as_signatures(signatures),
         methods=_methods(method, key_added),
         null=null,
         null_reference=null_reference,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any, overload
 
@@ -15,7 +15,7 @@ from tamannot._progress import Progress
 from tamannot._settings import settings
 from tamannot.errors import ParameterError, TamannotWarning
 from tamannot.pipeline import Tissue
-from tamannot.signature import Signature
+from tamannot.signature import Signatures
 from tamannot.tl._anchored import AnchoredModel
 from tamannot.tl._labels import train_model
 from tamannot.tl._learn import learn_model
@@ -43,7 +43,7 @@ def train(
     adata: AnnData,
     labels: None = None,
     *,
-    signatures: Mapping[str, Signature] | None = None,
+    signatures: Signatures | None = None,
     sample_key: str | None = None,
     layer: str | None = None,
     gene_symbols: str | None = None,
@@ -57,7 +57,7 @@ def train(
     adata: AnnData,
     labels: str | Sequence[object] | pd.Series | None = None,
     *,
-    signatures: Mapping[str, Signature] | None = None,
+    signatures: Signatures | None = None,
     sample_key: str | None = None,
     layer: str | None = None,
     gene_symbols: str | None = None,
@@ -156,7 +156,7 @@ def trained(
     adata: AnnData,
     labels: str | Sequence[object] | pd.Series | None,
     *,
-    signatures: Mapping[str, Signature] | None,
+    signatures: Signatures | None,
     sample_key: str | None,
     layer: str | None,
     gene_symbols: str | None,
@@ -188,7 +188,7 @@ def _check_kind(
     anchored: bool,
     tissue: Tissue,
     compartment_key: CompartmentKey | None,
-    signatures: Mapping[str, Signature] | None,
+    signatures: Signatures | None,
     n_genes: int,
 ) -> None:
     """Refuse parameters of the other kind of model."""

@@ -53,6 +53,25 @@ def test_coverage_counts_genes(tiny):
     assert (row["n_genes"], row["n_present"], row["coverage"], row["missing"]) == (2, 1, 0.5, "X2")
 
 
+def test_lists_of_genes_and_of_signatures_are_signatures(tiny):
+    genes = [*tiny.var_names[:5], f"{tiny.var_names[7]}-"]
+    tam.tl.score(tiny, tam.read_signatures({"mine": genes}))
+    expected = tam.get.scores(tiny)
+    tam.tl.score(tiny, {"mine": genes})
+    pd.testing.assert_frame_equal(tam.get.scores(tiny), expected)
+    one = tam.read_signatures({"mine": genes})["mine"]
+    tam.tl.score(tiny, [one])
+    pd.testing.assert_frame_equal(tam.get.scores(tiny), expected)
+    tam.tl.score(tiny, {"mine": one, "yours": tiny.var_names[2:6]})
+    assert list(tam.get.scores(tiny)) == ["mine", "yours"]
+
+
+@pytest.mark.parametrize("signatures", ["microglia", ["CD68", "SPP1"], {"mine": "CD68"}, {"mine": 5}, 7])
+def test_what_is_no_signature_is_refused_with_what_would_be_one(tiny, signatures):
+    with pytest.raises(SignatureFormatError, match=r"[Gg]ive "):
+        tam.tl.score(tiny, signatures)
+
+
 def test_tables_are_replaced_as_a_group(example):
     lam = tam.load_signature("lipid_associated")
     tam.tl.score(example, lam, null="matched")
