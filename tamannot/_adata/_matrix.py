@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,11 @@ from tamannot._adata._checked import Check, CheckedRows
 from tamannot._adata._kind import LARGEST_LOG, Kind
 from tamannot._adata._lazy import loaded
 from tamannot._adata._on_disk import bytes_in_memory, is_on_disk, rows_on_disk, sample_of
+from tamannot._settings import settings
 from tamannot.errors import MatrixError, ParameterError
 from tamannot.kernels._rows import DenseRows, RowBlock, RowSource, is_sparse, rows_in_memory
 from tamannot.kernels._survey import NOTHING_SEEN, ZERO_SEEN, Seen, seen_in
+from tamannot.kernels._threads import in_order
 
 _VALUES_A_LOOK = 1 << 19
 _ROWS_A_LOOK = 4096
@@ -93,7 +96,7 @@ def look_at(matrix: Any, *, signed: bool = False) -> Finding:
     if is_dask(matrix):
         return _look_at_dask(matrix, signed=signed)
     if not is_on_disk(matrix):
-        return _finding(map(_glance, _values(matrix)), matrix.shape, signed=signed)
+        return _finding(_glances(matrix), matrix.shape, signed=signed)
     sample = sample_of(matrix)
     found = _finding(map(_glance, sample.pieces), matrix.shape, signed=signed, n_stored=sample.n_stored)
     if sample.is_all or found.constant is None:
@@ -213,15 +216,15 @@ def _readable(matrix: Any) -> Any:
     return matrix.to_memory() if small else matrix
 
 
-def _values(matrix: Any) -> Iterator[NDArray[Any]]:
-    """Give out all stored values, a few at a time."""
-    if is_sparse(matrix):
-        for start in range(0, matrix.data.size, _VALUES_A_LOOK):
-            yield matrix.data[start : start + _VALUES_A_LOOK]
-        return
-    for start in range(0, matrix.shape[0], _ROWS_A_LOOK):
-        rows = matrix[start : start + _ROWS_A_LOOK]
-        yield rows.data if is_sparse(rows) else np.asarray(rows)
+def _glances(matrix: Any) -> Iterator[_Glance]:
+    """Look at all stored values, a few at a time."""
+    values, step = (matrix.data, _VALUES_A_LOOK) if is_sparse(matrix) else (matrix, _ROWS_A_LOOK)
+    look = partial(_glance_at_rows_of, values)
+    return in_order(look, values.shape[0], threads=settings.n_threads(), step=step)
+
+
+def _glance_at_rows_of(values: Any, start: int, stop: int) -> _Glance:
+    return _glance_at_rows(values[start:stop])
 
 
 def _judge(seen: Seen, *, signed: bool) -> Finding:

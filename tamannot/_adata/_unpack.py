@@ -152,11 +152,15 @@ def look_around(
 ) -> list[Look]:
     """Look at every candidate matrix and its gene ids."""
     looks = []
+    by_var: dict[tuple[int, str | None], tuple[GeneIndex, str, int]] = {}
     for candidate in candidates(adata, layer):
         # raw has genes of its own, and a column named by the user may be in one var only
         column = gene_symbols if candidate.name != "raw" or gene_symbols in candidate.var.columns else None
         finding = look_at(candidate.matrix, signed=signed)
-        looks.append(Look(candidate, finding, *gene_index(candidate.var, signatures, column)))
+        same = (id(candidate.var), column)
+        if same not in by_var:
+            by_var[same] = gene_index(candidate.var, signatures, column)
+        looks.append(Look(candidate, finding, *by_var[same]))
     return looks
 
 

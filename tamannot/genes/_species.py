@@ -42,6 +42,8 @@ def recognise_species(ids: Sequence[str]) -> Species:
     table = human_genes()
     unknown = [i for i in ids if i not in table.names]
     human, mouse = len(ids) - len(unknown), 0
+    if human and human >= len(unknown):  # whatever the others are, they are not more
+        return "human"
     for gene_id in unknown:
         if gene_id.startswith("ENSMUSG"):
             mouse += 1

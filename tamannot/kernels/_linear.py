@@ -55,15 +55,31 @@ def add_gene_sums(
     values: Array, indices: Array, indptr: Array, target: float, first: int, last: int, sums: Array
 ) -> None:
     """Add the values of genes ``first`` to ``last``, and their squares, to ``sums[gene]``, in the order of rows."""
-    out = np.empty(longest_row(indptr))
+    work = np.empty(longest_row(indptr) if target > 0.0 else 0)
     for i in range(indptr.size - 1):
         row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
-        scaled(row, target, out)
-        for j in range(row.size):
-            gene = genes[j]
-            if first <= gene < last:
-                sums[gene, 0] += out[j]
-                sums[gene, 1] += out[j] * out[j]
+        if target > 0.0:
+            scaled(row, target, work)
+            _add_row(work[: row.size], genes, first, last, sums)
+        else:
+            _add_row(row, genes, first, last, sums)
+
+
+@njit
+def _add_row(row: Array, genes: Array, first: int, last: int, sums: Array) -> None:
+    in_order = True
+    for j in range(1, genes.size):
+        in_order &= genes[j - 1] <= genes[j]
+    # Genes in order: those asked for lie together, and none has to be looked at twice.
+    start, stop = np.int64(0), np.int64(genes.size)
+    if in_order:
+        start, stop = np.int64(np.searchsorted(genes, first)), np.int64(np.searchsorted(genes, last))
+    for j in range(start, stop):
+        gene = np.int64(genes[j])
+        if first <= gene < last:
+            value = np.float64(row[j])
+            sums[gene, 0] += value
+            sums[gene, 1] += value * value
 
 
 @njit
@@ -115,17 +131,34 @@ def weighted_sums(
     for i in range(indptr.size - 1):
         sums[:] = constant
         row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
-        scaled(row, target, work)
-        n = 0  # few genes are in a set; to find them first needs no branch
-        for j in range(row.size):
-            member[n] = j
-            n += used[np.uint32(genes[j])]
-        for j in member[:n]:
-            gene = np.uint32(genes[j])
-            for k in range(gene_ptr[gene], gene_ptr[gene + 1]):
-                sums[set_of[k]] += weight_of[k] * work[j]
+        if target > 0.0:
+            scaled(row, target, work)
+            _weigh_row(work[: row.size], genes, used, gene_ptr, set_of, weight_of, member, sums)
+        else:
+            _weigh_row(row, genes, used, gene_ptr, set_of, weight_of, member, sums)
         for s in range(constant.size):
             out[i, s] = sums[s]
+
+
+@njit
+def _weigh_row(
+    row: Array,
+    genes: Array,
+    used: Array,
+    gene_ptr: Array,
+    set_of: Array,
+    weight_of: Array,
+    member: Array,
+    sums: Array,
+) -> None:
+    n = 0  # few genes are in a set; to find them first needs no branch
+    for j in range(row.size):
+        member[n] = j
+        n += used[np.uint32(genes[j])]
+    for j in member[:n]:
+        gene, value = np.uint32(genes[j]), np.float64(row[j])
+        for k in range(gene_ptr[gene], gene_ptr[gene + 1]):
+            sums[set_of[k]] += weight_of[k] * value
 
 
 @njit

@@ -12,6 +12,8 @@ from tamannot.kernels._njit import njit
 
 Array = NDArray[Any]
 
+_FEW = 4096
+
 
 @njit
 def rises_strictly(indices: Array, indptr: Array) -> bool:
@@ -87,7 +89,9 @@ def seen_in(values: Array) -> Seen:
     if not values.size:
         return NOTHING_SEEN
     flat = _as_surveyed(values)
-    return Seen(*survey(flat), whole=values.dtype.kind in "iub" or all_whole(flat))
+    # The first few mostly tell that not all are whole.
+    whole = values.dtype.kind in "iub" or (all_whole(flat[:_FEW]) and all_whole(flat))
+    return Seen(*survey(flat), whole=whole)
 
 
 def _as_surveyed(values: Array) -> Array:

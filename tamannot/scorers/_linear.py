@@ -36,7 +36,17 @@ class GeneStatistics:
     @cached_property
     def rank(self) -> Array:
         """Rank of each gene's mean, from 1; equal means share the lowest."""
-        return np.asarray(scipy.stats.rankdata(self.mean, method="min"))
+        return np.asarray(scipy.stats.rankdata(self.mean, method="min")).astype(np.int64)
+
+    @cached_property
+    def _by_rank(self) -> tuple[Array, Array]:
+        order = np.argsort(self.rank, kind="stable")
+        return order, self.rank[order]
+
+    def ranked(self, first: int, last: int) -> Array:
+        """Return the genes of rank ``first`` to ``last - 1``, in the order of columns."""
+        order, rank = self._by_rank
+        return np.sort(order[np.searchsorted(rank, first) : np.searchsorted(rank, last)])
 
 
 @dataclass(frozen=True)

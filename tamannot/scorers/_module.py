@@ -110,8 +110,7 @@ class ModuleScore:
         SignatureFormatError
             Every control is a gene of the signature.
         """
-        bins = np.empty(0) if genes is None else self._bins(genes)
-        sides = [self._side(part, arm, bins) for arm in (part.up, part.down) if arm.columns.size]
+        sides = [self._side(part, arm, genes) for arm in (part.up, part.down) if genes and arm.columns.size]
         signs = [s for s, arm in ((1.0, part.up), (-1.0, part.down)) if arm.columns.size]
         columns = [c for side in sides for c in (side[0], side[2])]
         weights = [w for sign, side in zip(signs, sides, strict=True) for w in (sign * side[1], -sign * side[3])]
@@ -119,14 +118,9 @@ class ModuleScore:
             np.concatenate([np.empty(0, np.int64), *columns]).astype(np.int64), np.concatenate([np.empty(0), *weights])
         )
 
-    def _bins(self, genes: GeneStatistics) -> Array:
-        """Return the bin of each gene, scanpy's: the rank of its mean, cut into parts of equal length."""
-        n_items = int(np.round(genes.mean.size / (self.n_bins - 1)))
-        return np.asarray(genes.rank // n_items)
-
-    def _side(self, part: Part, arm: Arm, bins: Array) -> tuple[Array, Array, Array, Array]:
+    def _side(self, part: Part, arm: Arm, genes: GeneStatistics) -> tuple[Array, Array, Array, Array]:
         weights = arm.weights if self.weights == "use" else np.ones_like(arm.weights)
-        controls = self._controls(arm.columns, bins)
+        controls = self._controls(arm.columns, genes)
         if not controls.size:
             msg = (
                 f"No control genes for '{part.signature.id}': all of its bins' are its own. Use "
@@ -135,13 +129,17 @@ class ModuleScore:
             raise SignatureFormatError(msg)
         return arm.columns, weights / weights.sum(), controls, np.full(controls.size, 1.0 / controls.size)
 
-    def _controls(self, columns: Array, bins: Array) -> Array:
+    def _controls(self, columns: Array, genes: GeneStatistics) -> Array:
         random = np.random.RandomState(self.rng)  # scanpy's generator, but our own: the global one is left alone
-        own = np.isin(np.arange(bins.size), columns)
-        wanted = np.unique(bins[columns]) if self.variant == "scanpy" else bins[np.sort(columns)]
+        # Bins are scanpy's: the rank of a gene's mean, cut into parts of equal length.
+        n_items = int(np.round(genes.mean.size / (self.n_bins - 1)))
+        own = np.zeros(genes.mean.size, bool)
+        own[columns] = True
+        bins = genes.rank[np.sort(columns)] // n_items
         drawn = []
-        for cut in wanted:
-            pool = np.flatnonzero((bins == cut) & (True if self.ctrl_as_ref else ~own))
+        for cut in np.unique(bins) if self.variant == "scanpy" else bins:
+            pool = genes.ranked(cut * n_items, (cut + 1) * n_items)
+            pool = pool if self.ctrl_as_ref else pool[~own[pool]]
             if self.ctrl_size is not None and self.ctrl_size < pool.size:
                 pool = pool[random.choice(pool.size, size=self.ctrl_size, replace=False)]
             drawn.append(pool[~own[pool]])
