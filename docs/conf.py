@@ -25,9 +25,16 @@ extensions = [
 templates_path = ["_templates"]
 html_theme = "sphinx_book_theme"
 html_title = "tamannot"
-html_theme_options = {"show_toc_level": 2}
+# Pages of the catalogue and of functions are reached from their tables: three hundred in every sidebar help nobody.
+html_theme_options = {"show_toc_level": 2, "max_navbar_depth": 1}
 exclude_patterns = ["_build", "_templates", "**.ipynb_checkpoints"]
 nitpicky = True
+# Every reference to a public name of ours must lead somewhere; types of other packages lead to their docs where these
+# can be reached, and names that begin with an underscore have no page.
+nitpick_ignore_regex = [
+    ("py:.*", r"(anndata|collections|matplotlib|numpy|os|pandas|pathlib|pydantic|pydantic_core|scipy|typing|Field|StrictBool)(\..*)?"),
+    ("py:.*", r"tamannot\.(.*\.)?_\w+(\..*)?"),
+]
 
 # Blocks are run by the tests; notebooks here, so that what they show is what this version gives.
 nb_execution_mode = "cache"

@@ -114,7 +114,7 @@ class Gene(_Value):
 
     @property
     def key(self) -> str:
-        """The stable identity used in digests: the Ensembl id, else ``symbol:X``."""
+        """The stable identity used in digests, which is the Ensembl id, else ``symbol:X``."""
         return self.ensembl or f"symbol:{self.symbol}"
 
 
@@ -270,7 +270,7 @@ class Signature(_Fields):
 
     @property
     def parts(self) -> tuple[Signature, ...]:
-        """The signatures with genes that make this one up: itself, unless it is a composite."""
+        """The signatures with genes that make this one up; of one that is no composite it is the only one."""
         return tuple(p for m in self.modules for p in m.parts) if self.modules else (self,)
 
     @property
@@ -280,7 +280,7 @@ class Signature(_Fields):
 
     @property
     def digest(self) -> str:
-        """sha256 of what is scored: species, genes, directions and weights; texts do not count."""
+        """sha256 of what is scored (species, genes, directions and weights); texts do not count."""
         content: dict[str, Any] = {"species": self.species}
         if self.modules:
             content |= {"combine": self.combine, "modules": sorted(m.digest for m in self.modules)}
