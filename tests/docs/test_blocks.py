@@ -1,6 +1,6 @@
 """Every block of the docs runs as it stands: Python and shell, page by page, in a folder of its own.
 
-Blocks of a page run one after the other in one session, which begins with ``import tamannot as tam``. A comment
+Blocks, and cells of pages that are notebooks, run one after the other in one session, which begins with ``import tamannot as tam``. A comment
 ``<!-- run before: … -->`` holds Python that readers need not see, such as the making of a file; ``<!-- not run:
 reason -->`` before a block leaves it out.
 """
@@ -22,7 +22,8 @@ import tamannot as tam
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(
     r"^<!-- run before:\n(?P<before>.*?)^-->"
-    r"|(?P<skip>^<!-- not run: [^>]+ -->\n\n?)?^```(?P<language>python|bash)\n(?P<code>.*?)^```$",
+    r"|(?P<skip>^<!-- not run: [^>]+ -->\n\n?)?"
+    r"^```(?P<language>python|bash|\{code-cell\} ipython3)\n(?P<options>(?::.*\n)*)(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -34,8 +35,13 @@ def blocks(page: Path) -> list[tuple[str, str]]:
         if match["before"] is not None:
             found.append(("python", match["before"]))
         elif match["skip"] is None:
-            found.append((match["language"], match["code"]))
+            found.append(("bash", match["code"]) if match["language"] == "bash" else as_script(match["code"]))
     return found
+
+
+def as_script(cell: str) -> tuple[str, str]:
+    """Return a cell of a notebook, where ``!`` begins a command, as what it is."""
+    return ("bash", cell.lstrip().removeprefix("!")) if cell.lstrip().startswith("!") else ("python", cell)
 
 
 PAGES = [
@@ -50,6 +56,8 @@ PAGES = [
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
 def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    monkeypatch.setattr(tam.settings, "progress", tam.settings.progress)
     names: dict[str, object] = {"__name__": "__main__", "tam": tam}
     for language, code in blocks(page):
         if language == "bash":
@@ -78,6 +86,7 @@ def run_in_shell(code: str, folder: Path) -> None:
 def test_the_pages_that_new_users_need_have_blocks() -> None:
     names = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES}
     assert {"start.md", "howto/walkthroughs.md", "howto/own_signatures.md", "models.md", "comparing.md"} <= names
+    assert "tutorial.md" in names
 
 
 def test_no_block_is_left_out_without_a_reason() -> None:
