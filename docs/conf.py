@@ -24,6 +24,7 @@ extensions = [
 html_theme = "sphinx_book_theme"
 html_title = "tamannot"
 html_theme_options = {"show_toc_level": 2}
+html_static_path, html_css_files = ["_static"], ["cells.css"]
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 nitpicky = True
 
