@@ -24,7 +24,6 @@ extensions = [
 html_theme = "sphinx_book_theme"
 html_title = "tamannot"
 html_theme_options = {"show_toc_level": 2}
-html_static_path, html_css_files = ["_static"], ["cells.css"]
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 nitpicky = True
 
@@ -33,6 +32,7 @@ nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_execution_in_temp = True  # they write files
+html_static_path, html_css_files = ["_static"], ["cells.css"]
 myst_enable_extensions = ["dollarmath", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 4
 
