@@ -25,7 +25,7 @@ TITLES = {
 _CAUTIONS = "cautions"
 _FIRST, _LAST = ("claims", "tests", "table"), ("signatures", "samples")
 # Long, and read when the rest has been.
-_FAR_RIGHT = ("kind", "source", "note", "leading_edge", "digest")
+_FAR_RIGHT = ("measure", "tam", "malignant", "kind", "source", "note", "leading_edge", "digest")
 _FEW_ROWS = 3
 _MOST_LETTERS = 300
 

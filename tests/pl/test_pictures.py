@@ -10,9 +10,13 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 import tamannot as tam
+import tamannot._adata as slots
+from tamannot.tl._crosstalk_tests import run_tests
+from tamannot.tl._hypotheses import PRE_SPECIFIED
 
 FOLDER = Path(__file__).parent / "pictures"
 SIDE = 24
@@ -20,12 +24,72 @@ SIDE = 24
 MEAN, MOST = 2.5, 60.0
 
 PICTURES = {
-    "states": tam.pl.states,
-    "origins_by_sample": lambda adata: tam.pl.origins(adata, groupby="sample"),
-    "state_by_origin": tam.pl.state_by_origin,
-    "scores": tam.pl.scores,
-    "polarization": tam.pl.polarization,
+    "composition": ("compared", tam.pl.composition),
+    "composition_tests": ("compared", tam.pl.composition_tests),
+    "coverage": ("annotated", lambda adata: tam.pl.coverage(adata, axis=["origin", "state"])),
+    "crosstalk": ("held_against", tam.pl.crosstalk),
+    "enrichment": ("enriched", tam.pl.enrichment),
+    "evidence": ("annotated", lambda adata: tam.pl.evidence(adata, 0)),
+    "ferroptosis": ("summarised", tam.pl.ferroptosis),
+    "markers": ("annotated", tam.pl.markers),
+    "origins": ("made", lambda adata: tam.pl.origins(adata, groupby="sample")),
+    "polarization": ("made", tam.pl.polarization),
+    "reliability": ("stated", lambda pair: tam.pl.reliability(*pair)),
+    "scores": ("made", tam.pl.scores),
+    "spatial": ("tissue", lambda adata: tam.pl.spatial(adata, "inflammatory", kind="z")),
+    "state_by_origin": ("made", tam.pl.state_by_origin),
+    "states": ("made", tam.pl.states),
 }
+
+
+@pytest.fixture
+def compared(made):
+    """Five samples under two conditions."""
+    made.obs["arm"] = np.where(made.obs["sample"].cat.codes % 2, "treated", "control")
+    tam.tl.composition(made, "sample", condition="arm", counts="called", depth=False)
+    return made
+
+
+@pytest.fixture
+def held_against(made):
+    """Three tests over twelve samples of noise."""
+    names = [c for h in PRE_SPECIFIED for c in (h.column, f"malignant_{h.malignant}")]
+    values = np.random.default_rng(0).standard_normal((12, 7))
+    table = pd.DataFrame(values, index=[f"s{i}" for i in range(12)], columns=[*names, "depth"])
+    tests = run_tests(table, PRE_SPECIFIED, ["depth"], n_bootstrap=50, seed=0)
+    record = {"tests": tests, "samples": table.assign(used=True), "cautions": [], "parameters": {}}
+    slots.write_analysis(made, "tam", "crosstalk", record)
+    return made
+
+
+@pytest.fixture
+def enriched(made):
+    """Four signatures in six groups."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"group": np.repeat(list("abcdef"), 4), "signature": list("wxyz") * 6})
+    table["nes"], table["q"] = rng.uniform(-3, 3, 24), 10 ** rng.uniform(-9, 0, 24)
+    table["rank"] = table.groupby("group")["nes"].rank(ascending=False).astype(int)
+    slots.write_analysis(made, "tam", "enrichment", {"table": table, "cautions": np.array([], dtype=object)})
+    return made
+
+
+@pytest.fixture
+def summarised(annotated):
+    tam.tl.ferroptosis_summary(annotated, "patient", min_cells=1)
+    return annotated
+
+
+@pytest.fixture
+def stated():
+    """Three hundred probabilities that say too much, and what came true."""
+    p = np.random.default_rng(0).random(300)
+    return p, np.random.default_rng(1).random(300) < 0.5 + (p - 0.5) / 2
+
+
+@pytest.fixture
+def tissue(made):
+    made.obsm["spatial"] = made.obsm.pop("X_umap")
+    return made
 
 
 def shrunk(ax) -> np.ndarray:
@@ -43,13 +107,19 @@ def differ(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_looks_as_it_did(made, name):
+def test_looks_as_it_did(request, name):
+    data, draw = PICTURES[name]
     with plt.style.context("default"):
-        found = shrunk(PICTURES[name](made))
+        found = shrunk(draw(request.getfixturevalue(data)))
     path = FOLDER / f"{name}.png"
     if os.environ.get("TAMANNOT_NEW_PICTURES"):
         plt.imsave(path, np.rint(found).astype(np.uint8))
     assert not differ(found, plt.imread(path)[:, :, :3] * 255.0)
+
+
+def test_every_function_has_a_picture():
+    assert sorted(PICTURES) == sorted(tam.pl.__all__)
+    assert sorted(path.stem for path in FOLDER.glob("*.png")) == sorted(PICTURES)
 
 
 def test_a_picture_that_looks_otherwise_is_told(made):
