@@ -40,6 +40,8 @@ nitpick_ignore_regex = [
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
+nb_execution_in_temp = True  # they write files
+html_static_path, html_css_files = ["_static"], ["cells.css"]
 myst_enable_extensions = ["dollarmath", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 4
 

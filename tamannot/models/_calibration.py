@@ -90,7 +90,9 @@ def wilson(hits: Array, n: Array, level: float = _LEVEL) -> tuple[Array, Array]:
     z = scipy.stats.norm.ppf((1 + level) / 2)
     middle = (hits + z**2 / 2) / (n + z**2)
     half = z / (n + z**2) * np.sqrt(hits * (n - hits) / n + z**2 / 4)
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
+    # Of none and of all the ends are 0 and 1, which rounding misses.
+    low = np.where(hits == 0, 0.0, np.maximum(middle - half, 0.0))
+    return low, np.where(hits == n, 1.0, np.minimum(middle + half, 1.0))
 
 
 def logit_line(p: Array, right: Array) -> tuple[float, float]:

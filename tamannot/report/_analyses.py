@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tamannot.report._blocks import Block, Facts, Picture, Point, Points, Section, Text
+from tamannot.report._blocks import Block, Facts, Picture, Point, Points, Section, Table, Text
 from tamannot.report._material import Material
 from tamannot.report._pictures import pictures_of
-from tamannot.report._tables import number, pretty, table_of
+from tamannot.report._tables import NOTHING, number, pretty, table_of
 
 # In the order in which they are read: how many, what they do, beside whom, what follows.
 TITLES = {
@@ -24,6 +24,9 @@ TITLES = {
 }
 _CAUTIONS = "cautions"
 _FIRST, _LAST = ("claims", "tests", "table"), ("signatures", "samples")
+# Long, and read when the rest has been.
+_FAR_RIGHT = ("measure", "tam", "malignant", "kind", "source", "note", "leading_edge", "digest")
+_FEW_ROWS = 3
 _MOST_LETTERS = 300
 
 
@@ -50,7 +53,20 @@ def _tables(record: Mapping[str, Any]) -> Iterator[Block]:
     frames = [(name, value) for name, value in _leaves(record) if isinstance(value, pd.DataFrame)]
     for name, frame in sorted(frames, key=lambda item: _order(item[0])):
         title = "Results" if name == "table" else pretty(name).capitalize()
-        yield table_of(frame, title) if len(frame) else Text(f"{title}: no rows.")
+        yield _table(frame, title) if len(frame) else Text(f"{title}: no rows.")
+
+
+def _table(frame: pd.DataFrame, title: str) -> Table:
+    """Return a table whose first columns are read first; what is the same in every row is said once, below it."""
+    places = sorted(range(frame.shape[1]), key=lambda i: frame.columns[i] in _FAR_RIGHT)
+    many = len(frame) >= _FEW_ROWS
+    same = [i for i in places if many and frame.iloc[:, i].astype(str).nunique() == 1]
+    if not same or len(same) == len(places):
+        return table_of(frame.iloc[:, places], title)
+    once = table_of(frame.iloc[:1, same].reset_index(drop=True), title)
+    said = "; ".join(f"{name} {cell.text or NOTHING}" for name, cell in zip(once.columns, once.rows[0], strict=True))
+    varied = frame.iloc[:, [i for i in places if i not in same]]
+    return table_of(varied, title, note=f"In every row: {said}.")
 
 
 def _facts(record: Mapping[str, Any]) -> Iterator[Block]:

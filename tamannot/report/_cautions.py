@@ -194,7 +194,8 @@ def _experimental(material: Material) -> Iterator[Point]:
         n = counts_of(material, axis, of="macrophages").get(name, 0)
         if n:
             yield Point(
-                "Experimental.", f"No labelled data have tested the call {pretty(name)}, given {n:,} times here."
+                "Experimental.",
+                f"No labelled data have tested the call {pretty(name)}, given to {n:,} cell{'s' * (n > 1)} here.",
             )
 
 

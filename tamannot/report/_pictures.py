@@ -139,7 +139,7 @@ DRAWINGS = (
     ),
     Drawing(
         "crosstalk",
-        "Tests",
+        "Associations over samples",
         "crosstalk",
         "Points with intervals: correlation over samples of each test, raw and adjusted; the table has the numbers.",
     ),
@@ -188,14 +188,14 @@ def _how_many(material: Material, cells: Cells) -> str:
 
 
 def drawn(draw: Callable[[], object]) -> bytes | None:
-    """Return what a function draws as PNG; None if the result that it shows is not there."""
+    """Return what a function draws as PNG; None if the result that it shows is not there, or not whole."""
     before = set(plt.get_fignums())
     # Names of the user's are no formulas: a '$' stays one.
     with mpl.rc_context({"text.parse_math": False, "savefig.facecolor": "white"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         try:
             return _png(_figure_of(draw()))
-        except (ResultNotFoundError, MatrixError):
+        except (ResultNotFoundError, MatrixError, KeyError):  # a key: a record of another release, shown as tables
             return None
         finally:
             for number in set(plt.get_fignums()) - before:

@@ -14,7 +14,6 @@ from tamannot.report._pictures import pictures_of
 from tamannot.report._tables import table_of
 from tamannot.signature import Reference, Signature, load_signature
 
-_DIGITS = 12
 _NOTE = (
     "digest: the first letters of the sha256 over genes, directions and weights. "
     "own: not of the library of this release."
@@ -28,7 +27,6 @@ def signatures(material: Material) -> Section:
     found = {
         str(i): _of_library(material, str(i), str(row["version"]), str(row["digest"])) for i, row in used.iterrows()
     }
-    table["digest"] = table["digest"].astype(str).str[:_DIGITS]
     table["sources"] = [_keys(found[str(i)]) for i in table.index]
     order = ["axis", "version", "n_genes", "n_present", "coverage", "missing", "sources", "digest"]
     block = table_of(table[[c for c in order if c in table]].rename_axis("signature"), "Signatures", note=_NOTE)

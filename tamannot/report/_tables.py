@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,12 @@ from tamannot.report._blocks import Cell, Table
 
 MOST_ROWS, MOST_COLUMNS = 300, 40
 _MOST_LETTERS = 400
+# Longer lists without blanks are given some, so that lines break between words.
+_LONG, _BETWEEN = 32, re.compile(r"(?<=[;,])(?=\S)")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DIGITS = 12
 _BEST_FIRST = ("q", "p")
-_NOTHING = "–"
+NOTHING = "–"
 _NAMES = {
     "b": "B cell",
     "epithelial_like": "epithelial-like",
@@ -54,7 +59,7 @@ def pretty(name: str) -> str:
 def number(value: float) -> str:
     """Return a number in few digits."""
     if not np.isfinite(value):
-        return _NOTHING if np.isnan(value) else str(value)
+        return NOTHING if np.isnan(value) else str(value)
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     if abs(value) < 1e-4 or abs(value) >= 1e6:
@@ -65,7 +70,7 @@ def number(value: float) -> str:
 def percent(share: float) -> str:
     """Return a share in per cent; a small one that is not 0 does not look like 0."""
     if np.isnan(share):
-        return _NOTHING
+        return NOTHING
     if 0 < share < 0.001:
         return f"<\u00a00.1{_PERCENT}"
     return f"{100 * share:.{1 if 0 < share < 0.1 else 0}f}{_PERCENT}"
@@ -116,6 +121,10 @@ def _text(value: Any) -> str:
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return _NOTHING
+        return NOTHING
     text = str(value)
+    if _SHA256.fullmatch(text):
+        return text[:_DIGITS]
+    if len(text) > _LONG and " " not in text:
+        text = _BETWEEN.sub(" ", text)
     return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]} …"

@@ -31,9 +31,10 @@ def wilson(k: Array, n: Array, level: float = LEVEL) -> tuple[Array, Array]:
     with np.errstate(invalid="ignore", divide="ignore"):
         middle = (k + z2 / 2) / (n + z2)
         half = np.sqrt(z2) / (n + z2) * np.sqrt(np.maximum(k * (n - k) / n, 0) + z2 / 4)
-    known = n > 0
-    low = np.where(known, np.clip(middle - half, 0, 1), np.nan)
-    return low, np.where(known, np.clip(middle + half, 0, 1), np.nan)
+    # Of none and of all the ends are 0 and 1, which rounding misses.
+    low = np.where(k > 0, np.clip(middle - half, 0, 1), 0.0)
+    high = np.where(k < n, np.clip(middle + half, 0, 1), 1.0)
+    return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
 
 
 @dataclass(frozen=True)

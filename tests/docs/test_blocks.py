@@ -1,8 +1,8 @@
 """Every block of the docs runs as it stands: Python and shell, page by page, in a folder of its own.
 
-Blocks of a page run one after the other in one session, which begins with ``import tamannot as tam``. A comment
-``<!-- run before: … -->`` holds Python that readers need not see, such as the making of a file; ``<!-- not run:
-reason -->`` before a block leaves it out.
+Blocks of a page, or cells where it is a notebook, run one after the other in one session, which begins with ``import
+tamannot as tam``. A comment ``<!-- run before: … -->`` holds Python that readers need not see, such as the making of a
+file; ``<!-- not run: reason -->`` before a block leaves it out.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 
 import tamannot as tam
@@ -22,7 +24,8 @@ import tamannot as tam
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(
     r"^<!-- run before:\n(?P<before>.*?)^-->"
-    r"|(?P<skip>^<!-- not run: [^>]+ -->\n\n?)?^```(?P<language>python|bash)\n(?P<code>.*?)^```$",
+    r"|(?P<skip>^<!-- not run: [^>]+ -->\n\n?)?"
+    r"^```(?P<language>python|bash|\{code-cell\} ipython3)\n(?P<options>(?::[^\n]*\n)*)(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -34,8 +37,13 @@ def blocks(page: Path) -> list[tuple[str, str]]:
         if match["before"] is not None:
             found.append(("python", match["before"]))
         elif match["skip"] is None:
-            found.append((match["language"], match["code"]))
+            found.append(("bash", match["code"]) if match["language"] == "bash" else as_script(match["code"]))
     return found
+
+
+def as_script(cell: str) -> tuple[str, str]:
+    """Return a cell of a notebook, where ``!`` begins a command, as what it is."""
+    return ("bash", cell.lstrip().removeprefix("!")) if cell.lstrip().startswith("!") else ("python", cell)
 
 
 PAGES = [
@@ -45,7 +53,18 @@ PAGES = [
 ]
 
 
+@pytest.fixture
+def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what pages set for all that follows."""
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    monkeypatch.setattr(tam.settings, "progress", tam.settings.progress)
+    kept = ("display.float_format", "display.max_colwidth")
+    with pd.option_context(*(word for name in kept for word in (name, pd.get_option(name)))):
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("_as_before")
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
 def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +96,22 @@ def run_in_shell(code: str, folder: Path) -> None:
 
 def test_the_pages_that_new_users_need_have_blocks() -> None:
     names = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES}
-    assert {"start.md", "howto/walkthroughs.md", "howto/own_signatures.md", "models.md", "comparing.md"} <= names
+    needed = {
+        "start.md",
+        "tutorial.md",
+        "howto/walkthroughs.md",
+        "howto/own_signatures.md",
+        "models.md",
+        "comparing.md",
+    }
+    assert needed <= names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
+def test_every_block_is_found(page: Path) -> None:
+    text = page.read_text()
+    fences = re.findall(r"^```(?:python|bash|\{code-cell\}.*)$|^<!-- run before:$", text, re.MULTILINE)
+    assert len(blocks(page)) + text.count("<!-- not run:") == len(fences)
 
 
 def test_no_block_is_left_out_without_a_reason() -> None:

@@ -10,22 +10,86 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 import tamannot as tam
+import tamannot._adata as slots
+from tamannot.tl._crosstalk_tests import run_tests
+from tamannot.tl._hypotheses import PRE_SPECIFIED
 
 FOLDER = Path(__file__).parent / "pictures"
 SIDE = 24
-# Of 255: a font of another version changes a few blocks by a little.
-MEAN, MOST = 2.5, 60.0
+# Of 255, and of what is drawn at all: fonts of another version change many blocks by a little, none by half of a line.
+MEAN, MEAN_OF_INK, OF_DARKEST = 3.0, 0.25, 0.4
 
 PICTURES = {
-    "states": tam.pl.states,
-    "origins_by_sample": lambda adata: tam.pl.origins(adata, groupby="sample"),
-    "state_by_origin": tam.pl.state_by_origin,
-    "scores": tam.pl.scores,
-    "polarization": tam.pl.polarization,
+    "composition": ("compared", tam.pl.composition),
+    "composition_tests": ("compared", tam.pl.composition_tests),
+    "coverage": ("annotated", lambda adata: tam.pl.coverage(adata, axis=["origin", "state"])),
+    "crosstalk": ("held_against", tam.pl.crosstalk),
+    "enrichment": ("enriched", tam.pl.enrichment),
+    "evidence": ("annotated", lambda adata: tam.pl.evidence(adata, 0)),
+    "ferroptosis": ("summarised", tam.pl.ferroptosis),
+    "markers": ("annotated", tam.pl.markers),
+    "origins": ("made", lambda adata: tam.pl.origins(adata, groupby="sample")),
+    "polarization": ("made", tam.pl.polarization),
+    "reliability": ("stated", lambda pair: tam.pl.reliability(*pair)),
+    "scores": ("made", tam.pl.scores),
+    "spatial": ("tissue", lambda adata: tam.pl.spatial(adata, "inflammatory", kind="z")),
+    "state_by_origin": ("made", tam.pl.state_by_origin),
+    "states": ("made", tam.pl.states),
 }
+
+
+@pytest.fixture
+def compared(made):
+    """Five samples under two conditions."""
+    made.obs["arm"] = np.where(made.obs["sample"].cat.codes % 2, "treated", "control")
+    tam.tl.composition(made, "sample", condition="arm", counts="called", depth=False)
+    return made
+
+
+@pytest.fixture
+def held_against(made):
+    """Three tests over twelve samples of noise."""
+    names = [c for h in PRE_SPECIFIED for c in (h.column, f"malignant_{h.malignant}")]
+    values = np.random.default_rng(0).standard_normal((12, 7))
+    table = pd.DataFrame(values, index=[f"s{i}" for i in range(12)], columns=[*names, "depth"])
+    tests = run_tests(table, PRE_SPECIFIED, ["depth"], n_bootstrap=50, seed=0)
+    record = {"tests": tests, "samples": table.assign(used=True), "cautions": [], "parameters": {}}
+    slots.write_analysis(made, "tam", "crosstalk", record)
+    return made
+
+
+@pytest.fixture
+def enriched(made):
+    """Four signatures in six groups."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"group": np.repeat(list("abcdef"), 4), "signature": list("wxyz") * 6})
+    table["nes"], table["q"] = rng.uniform(-3, 3, 24), 10 ** rng.uniform(-9, 0, 24)
+    table["rank"] = table.groupby("group")["nes"].rank(ascending=False).astype(int)
+    slots.write_analysis(made, "tam", "enrichment", {"table": table, "cautions": np.array([], dtype=object)})
+    return made
+
+
+@pytest.fixture
+def summarised(annotated):
+    tam.tl.ferroptosis_summary(annotated, "patient", min_cells=1)
+    return annotated
+
+
+@pytest.fixture
+def stated():
+    """Three hundred probabilities that say too much, and what came true."""
+    p = np.random.default_rng(0).random(300)
+    return p, np.random.default_rng(1).random(300) < 0.5 + (p - 0.5) / 2
+
+
+@pytest.fixture
+def tissue(made):
+    made.obsm["spatial"] = made.obsm.pop("X_umap")
+    return made
 
 
 def shrunk(ax) -> np.ndarray:
@@ -38,18 +102,24 @@ def shrunk(ax) -> np.ndarray:
 
 
 def differ(one: np.ndarray, other: np.ndarray) -> bool:
-    apart = np.abs(one - other)
-    return bool(apart.mean() > MEAN or apart.max() > MOST)
+    apart, ink = np.abs(one - other), 255.0 - other
+    return bool(apart.mean() > min(MEAN, MEAN_OF_INK * ink.mean()) or apart.max() > OF_DARKEST * ink.max())
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_looks_as_it_did(made, name):
+def test_looks_as_it_did(request, name):
+    data, draw = PICTURES[name]
     with plt.style.context("default"):
-        found = shrunk(PICTURES[name](made))
+        found = shrunk(draw(request.getfixturevalue(data)))
     path = FOLDER / f"{name}.png"
     if os.environ.get("TAMANNOT_NEW_PICTURES"):
         plt.imsave(path, np.rint(found).astype(np.uint8))
     assert not differ(found, plt.imread(path)[:, :, :3] * 255.0)
+
+
+def test_every_function_has_a_picture():
+    assert sorted(PICTURES) == sorted(tam.pl.__all__)
+    assert sorted(path.stem for path in FOLDER.glob("*.png")) == sorted(PICTURES)
 
 
 def test_a_picture_that_looks_otherwise_is_told(made):
@@ -63,3 +133,11 @@ def test_a_picture_that_looks_otherwise_is_told(made):
     others = [legendless, *(tam.pl.origins(a, groupby="sample") for a in (recoloured, changed))]
     assert not differ(before, shrunk(tam.pl.origins(made, groupby="sample")))
     assert all(differ(before, shrunk(ax)) for ax in others)
+
+
+def test_thin_lines_that_moved_are_told(held_against):
+    before = shrunk(tam.pl.crosstalk(held_against))
+    record = held_against.uns["tamannot"]["tam"]["crosstalk"]
+    columns = [c for c in record["tests"] if c.startswith(("rho", "low", "high", "loo"))]
+    record["tests"][columns] = -record["tests"][columns]
+    assert differ(before, shrunk(tam.pl.crosstalk(held_against)))

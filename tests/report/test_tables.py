@@ -69,3 +69,14 @@ def test_numbers_are_short(value, text):
 )
 def test_shares_in_per_cent(share, text):
     assert percent(share).replace("\u00a0", " ") == text
+
+
+def test_lines_break_between_genes_and_digests_are_short():
+    genes = ";".join(f"GENE{i}" for i in range(10))
+    frame = pd.DataFrame(
+        {"edge": [genes], "missing": [genes.replace(";", ",")], "short": ["A;B"], "digest": ["0a" * 32]}
+    )
+    edge, missing, short, digest = texts(table_of(frame, "t"))[0]
+    assert edge == genes.replace(";", "; ")
+    assert missing == genes.replace(";", ", ")
+    assert (short, digest) == ("A;B", "0a" * 6)

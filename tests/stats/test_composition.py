@@ -38,6 +38,9 @@ def test_wilson_is_that_of_statsmodels():
     expected = [proportion_confint(a, b, method="wilson") for a, b in zip(k, n, strict=True)]
     np.testing.assert_allclose(np.column_stack([low, high]), expected, atol=1e-12)
     assert np.isnan(wilson(0, 0)).all()
+    n = np.arange(1, 400)
+    assert (wilson(0, n)[0] == 0).all()
+    assert (wilson(n, n)[1] == 1).all()
 
 
 def test_with_samples_of_one_size_it_is_the_quasi_binomial_of_statsmodels():

@@ -40,7 +40,9 @@
 
   function makeFilterable(table, title, before) {
     const rows = Array.from(table.tBodies[0].rows);
-    const found = rows.map((row) => row.textContent.toLowerCase());
+    // Ids stand with underscores in some tables and with blanks in others.
+    const plain = (words) => words.toLowerCase().replaceAll("_", " ");
+    const found = rows.map((row) => plain(row.textContent));
     const tools = document.createElement("div");
     tools.className = "tools";
     const field = document.createElement("input");
@@ -50,7 +52,7 @@
     const count = document.createElement("span");
     count.setAttribute("role", "status");
     field.addEventListener("input", () => {
-      const wanted = field.value.trim().toLowerCase();
+      const wanted = plain(field.value.trim());
       let shown = 0;
       rows.forEach((row, i) => {
         row.hidden = !found[i].includes(wanted);
