@@ -1,9 +1,9 @@
 """Run the tests on the installed wheel with the oldest or the newest dependencies that are allowed.
 
-usage: python tools/test_dependencies.py oldest|newest [--python PYTHON] [--wheel FILE] [--keep FOLDER] [-- PYTEST ARGUMENTS]
+usage: python tools/test_dependencies.py oldest|newest [--python PYTHON] [--wheel FILE] [--keep FOLDER] [-- PYTEST ...]
 
-``oldest`` takes Python 3.11 and every direct dependency at its lower bound in pyproject.toml; ``newest`` the newest Python
-found and the newest of everything. Tests see the package as users get it, from the wheel, not from the checkout.
+``oldest`` takes Python 3.11 and every direct dependency at its lower bound in pyproject.toml; ``newest`` the newest
+Python found and the newest of everything. Tests see the package as users get it, from the wheel, not the checkout.
 Uses uv where it is installed, else pip. Without pytest arguments all quick tests run.
 """
 
