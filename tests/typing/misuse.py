@@ -2,7 +2,7 @@
 
 import tamannot as tam
 
-print(tam.tl.anotate)
+tam.tl.anotate()
 tam.pl.states("cells.h5ad", groupby=1)
 tam.load_signature(axis="state")
 tam.load_signature("m1").genes[0].symbol = 1
