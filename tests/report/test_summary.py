@@ -133,7 +133,8 @@ def test_an_analysis_is_shown_whatever_its_tables(cohort, of):
         "cautions": np.array(["four samples only"], dtype=object),
     }
     write_analysis(cohort, "tam", "crosstalk", record)
-    write_analysis(cohort, "tam", "composition", {t: pd.DataFrame({"x": [1]}) for t in ("samples", "shares", "tests")})
+    shares = {t: pd.DataFrame({"x": [1]}) for t in ("samples", "shares", "tests")}
+    write_analysis(cohort, "tam", "composition", shares | {"parameters": {}, "cautions": np.array([], dtype=object)})
     report = summarise(of(cohort))
     names = [s.name for s in report.sections]
     composition = report.sections[names.index("composition")]
