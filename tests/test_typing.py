@@ -46,4 +46,4 @@ def where() -> str:
 
 def misused() -> set[int]:
     lines = (USERS / "misuse.py").read_text().splitlines()
-    return {number for number, line in enumerate(lines, 1) if line.startswith("tam.")}
+    return {number for number, line in enumerate(lines, 1) if line.startswith("    tam.")}

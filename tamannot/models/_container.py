@@ -184,7 +184,7 @@ def refuse(reason: str) -> NoReturn:
 
 
 def _to_bytes(kind: str, meta: Meta, arrays: Arrays) -> bytes:
-    content = {_META: np.frombuffer(text_of(kind, meta).encode(), np.uint8)}
+    content: dict[str, Any] = {_META: np.frombuffer(text_of(kind, meta).encode(), np.uint8)}
     content |= {name: np.ascontiguousarray(v, "<f8") for name, v in arrays.items()}
     file = io.BytesIO()
     np.savez_compressed(file, **content)  # numbers all; older numpy takes allow_pickle= for an array
