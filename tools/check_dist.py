@@ -113,7 +113,8 @@ def faults_installed(scripts: Path, folder: Path) -> list[str]:
     python, command = str(scripts / "python"), str(scripts / "tamannot")
     site = run([python, "-c", "import tamannot; print(tamannot.__path__[0])"], cwd=folder).strip()
     size = sum(f.stat().st_size for f in Path(site).parent.rglob("*") if f.is_file() and not f.is_symlink()) / 1e6
-    run([command, "annotate", f"{site}/_data/example_data/{Path(IN_WHEEL[-1]).name}", "-o", "out.h5ad"], cwd=folder)
+    example = f"{site}/_data/example_data/{Path(IN_WHEEL[-1]).name}"
+    run([command, "annotate", example, "-o", "out.h5ad", "--table", "out.csv", "--overwrite"], cwd=folder)
     bare = seconds([python, "-c", ""], folder)
     print(f"installed with all it needs: {size:.0f} MB of at most {MAX_INSTALLED}")
     print(f"import tamannot: {seconds([python, '-c', 'import tamannot'], folder) - bare:.2f} s; should be < {IMPORT}")

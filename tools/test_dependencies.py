@@ -25,7 +25,23 @@ ROOT = Path(__file__).parent.parent
 OLDEST, NEWEST = "3.11", ("3.14", "3.13", "3.12")
 NO_PYTHON = 3
 QUICK = ["-m", "not slow", "tests", "--ignore=tests/signature/test_malformed_files.py"]
-SHORT = ["-m", "not slow", "tests/test_compat.py"]
+# One of each dependency, and of what was wrong with one before.
+SHORT = [
+    "-m",
+    "not slow",
+    "tests/test_compat.py",
+    "tests/test_api_snapshot.py",
+    "tests/cli/test_cli.py",
+    "tests/models/test_model.py",
+    "tests/pl/test_states.py",
+    "tests/report/test_html.py",
+    "tests/scorers/test_gseapy.py",
+    "tests/signature/test_signature_model.py",
+    "tests/stats",
+    "tests/stream/test_full_disk.py",
+    "tests/stream/test_open_file.py",
+    "tests/tl/test_dask.py",
+]
 
 
 def main() -> int:
