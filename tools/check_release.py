@@ -2,8 +2,7 @@
 
 usage: python tools/check_release.py [TAG]
 
-``pyproject.toml``, ``CHANGELOG.md``, ``CITATION.cff``, ``.ecosystem/meta.yaml``, ``tests/compat``, and the tag if
-given. Exit code 1 and what differs, or 0.
+``pyproject.toml``, ``CHANGELOG.md``, ``CITATION.cff``, ``tests/compat``, and the tag if given. Exit code 1 and what differs, or 0.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ ROOT = Path(__file__).parent.parent
 NAMED = {
     "CHANGELOG.md": r"^## \[([0-9.]+)\] - \d{4}-\d{2}-\d{2}$",
     "CITATION.cff": r"^version: ([0-9.]+)$",
-    ".ecosystem/meta.yaml": r"^version: v([0-9.]+)$",
 }
 
 
