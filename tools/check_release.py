@@ -2,7 +2,8 @@
 
 usage: python tools/check_release.py [TAG]
 
-``pyproject.toml``, ``CHANGELOG.md``, ``CITATION.cff``, ``tests/compat``, and the tag if given. Exit code 1 and what differs, or 0.
+``pyproject.toml``, ``CHANGELOG.md``, ``CITATION.cff``, ``tests/compat``, and the tag if given. Exit code 1 and what
+differs, or 0.
 """
 
 from __future__ import annotations
