@@ -8,4 +8,8 @@ _lazy, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used."""
-    return _lazy("package_version")() if name == "__version__" else _lazy(name)
+    if name == "__version__":
+        from tamannot._resources import package_version  # noqa: PLC0415 - it takes longer than all else here
+
+        return package_version()
+    return _lazy(name)

@@ -3,7 +3,6 @@ from . import errors as errors
 from . import get as get
 from . import pl as pl
 from . import tl as tl
-from ._resources import package_version as package_version
 from ._settings import settings as settings
 from .scorers import GSVA as GSVA
 from .scorers import SSGSEA as SSGSEA

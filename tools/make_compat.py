@@ -9,6 +9,8 @@ again. A test reads every such folder.
 from __future__ import annotations
 
 import sys
+import tarfile
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -18,15 +20,17 @@ from anndata import AnnData
 import tamannot as tam
 
 COMPAT = Path(__file__).parent.parent / "tests" / "compat"
-FORMATS = {"toml": ".toml", "gmt": ".gmt", "json": ".json", "network": ".csv", "ucell": ".ucell.csv"}
+FORMATS = {"gmt": ".gmt", "json": ".json", "network": ".csv", "ucell": ".ucell.csv"}
 OWN = {"mine": ["CD68", "SPP1", "GPNMB", "CD3E-"], "other": ["IFIT1", "ISG15"]}
 
 
 def cells() -> AnnData:
     """Return a small tumour: macrophages and T cells of three samples."""
-    return tam.datasets.simulate(
-        120, n_samples=3, n_genes=1500, depth=5000, composition={"macrophage": 0.8, "t_nk": 0.2}, rng=0
+    adata = tam.datasets.simulate(
+        200, n_samples=3, n_genes=3000, depth=6000, composition={"macrophage": 0.8, "t_nk": 0.2}, rng=0
     )
+    del adata.uns["truth"]
+    return adata
 
 
 def main() -> int:
@@ -38,26 +42,44 @@ def main() -> int:
     folder.mkdir(parents=True)
     warnings.simplefilter("ignore", tam.errors.TamannotWarning)
     adata = cells()
-    tam.tl.train(adata, "truth_compartment", sample_key="sample", n_genes=200).save(folder / "labels.npz")
-    tam.tl.train(adata, sample_key="sample", tissue="brain").save(folder / "anchored.npz")
-    write_expected(adata, folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        write_models(adata, folder, Path(scratch))
+        write_annotations(adata, folder, Path(scratch))
+        with tarfile.open(folder / "cells.tar.xz", "w:xz") as archive:  # HDF5 and zarr are mostly air here
+            for path in sorted(Path(scratch).iterdir()):
+                archive.add(path, path.name)
     for kind, suffix in FORMATS.items():
         tam.write_signatures(tam.read_signatures(OWN), folder / f"signatures{suffix}", format=kind)
+    tam.write_signatures(tam.load_signature("immunoregulatory"), folder / "library", format="toml")
     for path in sorted(folder.iterdir()):
         print(f"{path.stat().st_size:>8,}  {path.name}")
     return 0
 
 
-def write_expected(adata: AnnData, folder: Path) -> None:
-    """Write the annotated cells, and what was read from them, and from the models, as tables."""
-    label = tam.load_model(folder / "labels.npz").predict(adata, copy=True)
-    table(label.obs[["tam_model_label", "tam_model_prob"]], folder / "labels.csv")
-    anchored = tam.tl.annotate(adata, model=folder / "anchored.npz", tissue="brain", copy=True)
-    table(tam.get.annotations(anchored), folder / "anchored.csv")
+def write_models(adata: AnnData, folder: Path, scratch: Path) -> None:
+    """Write models of both kinds, and what they say of some cells."""
+    some = adata[::12].copy()
+    some.write_h5ad(scratch / "cells.h5ad")
+    labels = tam.tl.train(adata, "truth_compartment", sample_key="sample", n_genes=200)
+    labels.save(folder / "labels.npz")
+    labels.predict(some)
+    table(some.obs[["tam_model_label", "tam_model_prob"]], folder / "labels.csv")
+    anchored = tam.tl.train(adata, sample_key="sample", tissue="brain")
+    anchored.save(folder / "anchored.npz")
+    tam.tl.annotate(some, model=anchored, tissue="brain")
+    table(tam.get.annotations(some), folder / "anchored.csv")
+
+
+def write_annotations(adata: AnnData, folder: Path, scratch: Path) -> None:
+    """Write annotated cells without their counts, and what is read from them."""
     tam.tl.annotate(adata, tissue="brain")
-    table(tam.get.annotations(adata), folder / "annotations.csv")
-    table(tam.get.scores(adata, kind="z").iloc[:20], folder / "z.csv")
-    adata[:60].write_h5ad(folder / "annotated.h5ad", compression="gzip")
+    some = adata[::12].copy()
+    some.X = None
+    some.write_h5ad(scratch / "annotated.h5ad")
+    some.write_zarr(scratch / "annotated.zarr")
+    table(tam.get.annotations(some), folder / "annotations.csv")
+    table(tam.get.scores(some, kind="z"), folder / "z.csv")
+    table(tam.get.coverage(some), folder / "coverage.csv")
 
 
 def table(values: pd.DataFrame, path: Path) -> None:

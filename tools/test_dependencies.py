@@ -1,10 +1,12 @@
 """Run the tests on the installed wheel with the oldest or the newest dependencies that are allowed.
 
-usage: python tools/test_dependencies.py oldest|newest [--python PYTHON] [--wheel FILE] [--keep FOLDER] [-- PYTEST ARGUMENTS]
+usage: python tools/test_dependencies.py oldest|newest [--short] [--wheel FILE] [--python PYTHON] [--keep FOLDER]
+       [-- PYTEST ARGUMENTS]
 
-``oldest`` takes Python 3.11 and every direct dependency at its lower bound in pyproject.toml; ``newest`` the newest Python
-found and the newest of everything. Tests see the package as users get it, from the wheel, not from the checkout.
-Uses uv where it is installed, else pip. Without pytest arguments all quick tests run.
+``oldest`` takes Python 3.11 and every direct dependency at its lower bound in pyproject.toml; ``newest`` the newest
+Python found, by pyenv or on the path, and the newest of everything. Tests see the package as users get it, from the
+wheel, not the checkout. Without pytest arguments all quick tests run; ``--short`` is a choice of them that touches
+every dependency. Exit code 3: there is no such Python here. Building the wheel needs ``pip install build``.
 """
 
 from __future__ import annotations
@@ -21,24 +23,46 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 OLDEST, NEWEST = "3.11", ("3.14", "3.13", "3.12")
+NO_PYTHON = 3
 QUICK = ["-m", "not slow", "tests", "--ignore=tests/signature/test_malformed_files.py"]
+# One of each dependency, and of what was wrong with one before.
+SHORT = [
+    "-m",
+    "not slow",
+    "tests/test_compat.py",
+    "tests/test_api_snapshot.py",
+    "tests/cli/test_cli.py",
+    "tests/models/test_model.py",
+    "tests/pl/test_states.py",
+    "tests/report/test_html.py",
+    "tests/scorers/test_gseapy.py",
+    "tests/signature/test_signature_model.py",
+    "tests/stats",
+    "tests/stream/test_full_disk.py",
+    "tests/stream/test_open_file.py",
+    "tests/tl/test_dask.py",
+]
 
 
 def main() -> int:
     """Make the environment and run; return pytest's exit code."""
     given = arguments()
+    base = given.python or interpreter(given.which)
+    if base is None:
+        print(f"no Python {OLDEST if given.which == 'oldest' else ' or '.join(NEWEST)} here; name one by --python")
+        return NO_PYTHON
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(given.keep or scratch)
         folder.mkdir(parents=True, exist_ok=True)
         wheel = Path(given.wheel) if given.wheel else build(folder)
-        python = environment(folder / "venv", given.python or interpreter(given.which))
+        python = environment(folder / "venv", base)
         install(python, wheel.resolve(), oldest=given.which == "oldest", folder=folder)
         # A copy of the tests: beside the checkout its package would be imported instead of the wheel's.
         for name in ("tests", "tools", "signatures", "example_data", "docs"):
             shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
         for name in ("pyproject.toml", "README.md", "CHANGELOG.md"):
             shutil.copy(ROOT / name, folder)
-        return run_tests(python, folder, given.pytest or QUICK)
+        return run_tests(python, folder, given.pytest or (SHORT if given.short else QUICK))
 
 
 def arguments() -> argparse.Namespace:
@@ -47,6 +71,7 @@ def arguments() -> argparse.Namespace:
     cut = asked.index("--") if "--" in asked else len(asked)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("which", choices=["oldest", "newest"])
+    parser.add_argument("--short", action="store_true", help="fewer tests")
     parser.add_argument("--python", help="interpreter to use")
     parser.add_argument("--wheel", help="wheel to test; built if not given")
     parser.add_argument("--keep", help="folder for the environment; a temporary one if not given")
@@ -55,22 +80,20 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-def interpreter(which: str) -> str:
-    """Return the Python of that end: the oldest supported, or the newest found."""
+def interpreter(which: str) -> str | None:
+    """Return the Python of that end: the oldest supported, or the newest found; None where there is none."""
     for version in [OLDEST] if which == "oldest" else NEWEST:
         name = f"python{version}"
         installed = sorted(Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser().glob(f"versions/{version}*/bin"))
         for found in [*(str(f / name) for f in reversed(installed)), shutil.which(name)]:
             if found and Path(found).is_file():
                 return found
-    sys.exit(f"no Python {OLDEST if which == 'oldest' else ' or '.join(NEWEST)} here; name one by --python")
+    return None
 
 
 def build(folder: Path) -> Path:
     """Build the wheel."""
-    uv = shutil.which("uv")
-    tool = [uv, "build", "-q", "--wheel", "--out-dir"] if uv else [sys.executable, "-m", "build", "-q", "--wheel", "-o"]
-    subprocess.run([*tool, str(folder), str(ROOT)], check=True)
+    subprocess.run([sys.executable, "-m", "build", "-q", "--wheel", "-o", str(folder), str(ROOT)], check=True)
     return next(folder.glob("*.whl"))
 
 
@@ -81,16 +104,11 @@ def environment(folder: Path, python: str) -> Path:
 
 
 def install(python: Path, wheel: Path, *, oldest: bool, folder: Path) -> None:
-    """Install the wheel with what its tests need."""
+    """Install the wheel with what its tests need; pip knows no lowest versions, so they are written down for it."""
+    bounds = folder / "bounds.txt"
+    bounds.write_text("\n".join(lower_bounds()) if oldest else "", encoding="utf-8")
     wanted = f"tamannot[test] @ {wheel.as_uri()}"
-    if uv := shutil.which("uv"):
-        how = ["--resolution", "lowest-direct" if oldest else "highest"]
-        command = [uv, "pip", "install", "-q", "--python", str(python), *how, wanted]
-    else:
-        bounds = folder / "bounds.txt"
-        bounds.write_text("\n".join(lower_bounds()) if oldest else "", encoding="utf-8")
-        command = [str(python), "-m", "pip", "install", "-q", "-c", str(bounds), wanted]
-    subprocess.run(command, check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", "-c", bounds, wanted], check=True)
 
 
 def lower_bounds() -> list[str]:

@@ -12,7 +12,8 @@ def loaded(table: Any) -> pd.DataFrame:
     """Return ``obs`` or ``var`` as a table in memory; the same if it is."""
     if isinstance(table, pd.DataFrame):
         return table
-    return table.to_memory().rename_axis(index=table.index.name)  # the name is lost by anndata 0.12.2 to 0.12.10
+    name = table.index.name  # anndata 0.12.2 to 0.12.10 loses it, here and in the table itself
+    return table.to_memory().rename_axis(index=name)
 
 
 def to_work_on(adata: AnnData, *, copy: bool) -> AnnData:

@@ -72,6 +72,8 @@ def _sparse_on_disk(read: Callable[[Any], Any], _: str, stored: Any, iospec: Any
 
 
 def _matrices_on_disk(read: Callable[[Any], Any], name: str, stored: Any, iospec: Any) -> Any:
+    if iospec.encoding_type == "dataframe":
+        return read_elem(stored)  # a column is no matrix; anndata 0.12.2 asks for each
     dense = isinstance(stored, _ARRAYS) and getattr(stored.dtype, "kind", "") in _NUMBERS
     return stored if dense else _sparse_on_disk(read, name, stored, iospec)
 

@@ -184,10 +184,10 @@ def refuse(reason: str) -> NoReturn:
 
 
 def _to_bytes(kind: str, meta: Meta, arrays: Arrays) -> bytes:
-    content = {_META: np.frombuffer(text_of(kind, meta).encode(), np.uint8)}
+    content: dict[str, Any] = {_META: np.frombuffer(text_of(kind, meta).encode(), np.uint8)}
     content |= {name: np.ascontiguousarray(v, "<f8") for name, v in arrays.items()}
     file = io.BytesIO()
-    np.savez_compressed(file, allow_pickle=False, **content)
+    np.savez_compressed(file, **content)  # numbers all; older numpy takes allow_pickle= for an array
     return file.getvalue()
 
 

@@ -207,7 +207,7 @@ def _figure_of(made: object) -> Figure:
     if isinstance(made, Figure):
         return made
     if isinstance(made, Axes):
-        return cast("Figure", made.get_figure(root=True))
+        return cast("Figure", made.figure)  # get_figure(root=) is not in matplotlib 3.9
     parts = made.values() if isinstance(made, Mapping) else made
     return _figure_of(next(iter(parts)))  # type: ignore[call-overload]
 

@@ -273,7 +273,7 @@ SPOILED = {
 @pytest.mark.parametrize(("spoil", "said"), SPOILED.values(), ids=SPOILED)
 def test_wrong_files_are_refused_with_the_reason(content, tmp_path, spoil, said):
     path = tmp_path / "bad.npz"
-    np.savez_compressed(path, allow_pickle=True, **spoil(content))
+    np.savez_compressed(path, **spoil(content))
     with pytest.raises(ModelFormatError, match=said) as raised:
         read_model(path)
     assert str(path) in str(raised.value)
@@ -285,7 +285,7 @@ def test_a_pickle_is_never_run(tmp_path, content):
             return (open, (str(tmp_path / "run"), "w"))
 
     (tmp_path / "plain.npz").write_bytes(pickle.dumps(Bomb()))
-    np.savez(tmp_path / "inside.npz", allow_pickle=True, **content | {"coef": np.array([Bomb()], dtype=object)})
+    np.savez(tmp_path / "inside.npz", **content | {"coef": np.array([Bomb()], dtype=object)})
     for name in ("plain.npz", "inside.npz"):
         with pytest.raises(ModelFormatError):
             read_model(tmp_path / name)

@@ -158,7 +158,7 @@ SPOILED = {
 @pytest.mark.parametrize(("spoil", "said"), SPOILED.values(), ids=SPOILED)
 def test_wrong_files_are_refused_with_the_reason(content, tmp_path, spoil, said):
     path = tmp_path / "bad.npz"
-    np.savez_compressed(path, allow_pickle=True, **spoil(content))
+    np.savez_compressed(path, **spoil(content))
     with pytest.raises(ModelFormatError, match=said) as raised:
         read(path)
     assert str(path) in str(raised.value)
