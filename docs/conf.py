@@ -32,7 +32,8 @@ nitpicky = True
 # Every reference to a public name of ours must lead somewhere; types of other packages lead to their docs where these
 # can be reached, and names that begin with an underscore have no page.
 nitpick_ignore_regex = [
-    ("py:.*", r"(anndata|collections|matplotlib|numpy|os|pandas|pathlib|pydantic|pydantic_core|scipy|typing|Field|StrictBool)(\..*)?"),
+    ("py:.*", r"(anndata|matplotlib|numpy|pandas|pydantic|pydantic_core|scipy)(\..*)?"),
+    ("py:.*", r"(collections|os|pathlib|typing|Field|StrictBool)(\..*)?"),
     ("py:.*", r"tamannot\.(.*\.)?_\w+(\..*)?"),
 ]
 
