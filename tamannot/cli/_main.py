@@ -1,6 +1,6 @@
 """``tamannot``: the commands and what they take.
 
-Exit codes: 0 done; 1 a bug, with its traceback; 2 something about the input, in one message.
+Exit codes: 0 done; 1 a bug, with its traceback; 2 something about the input, in one message; 130 ended by Ctrl-C.
 """
 
 from __future__ import annotations
