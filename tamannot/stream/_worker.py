@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -107,6 +108,7 @@ class _Told(Progress):
 def _work(pipe: Connection, threads: int, options: Mapping[str, Any]) -> None:
     """Annotate what comes through the pipe until told to end."""
     signal.signal(signal.SIGTERM, _leave)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # as in the command line: of one file, one message
     Thread(target=_end_with_parent, daemon=True).start()
     settings.threads = threads
     while True:
