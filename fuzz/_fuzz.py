@@ -222,6 +222,7 @@ def main(one: Callable[[bytes], None], seeds: Sequence[bytes]) -> None:
     warnings.simplefilter("ignore")  # those of numpy and pandas on odd values
     logging.disable(logging.CRITICAL)  # zarr's tasks, of what was wrong besides
     settings.progress = False
+    one(seeds[0])  # compiles kernels; that is not to be timed
     limits = {"seconds": asked.seconds, "runs": asked.runs, "seed": asked.seed}
     if importlib.util.find_spec("atheris") is not None and not asked.plain:
         guided(one, seeds, **limits)
