@@ -115,13 +115,14 @@ COMMANDS = {
 # Says when it hears Ctrl-C: before, while Python itself starts, no program can do anything about it.
 _HEARING = """
 import sys
-from tamannot.cli import _entry
-listen = _entry._Interruption.listen
+from tamannot._interruption import Interruption
+from tamannot.cli import main
+listen = Interruption.listen
 def listening(self):
     listen(self)
     print("begun", flush=True)
-_entry._Interruption.listen = listening
-_entry.main()
+Interruption.listen = listening
+main()
 """
 
 
