@@ -188,7 +188,7 @@ def test_metadata_that_are_none_are_told(folder, read, content):
 
 def test_many_that_are_wrong_are_one_message(folder, tamannot):
     """Zarr reads metadata side by side; what is wrong with the others must not be shown as a traceback."""
-    for name in ("obs/depth", "X/data", "X/indices", "obs/_index"):
+    for name in ("obs/depth", "X/data", "X/indices"):
         metadata_of(folder / name).write_bytes(b"{")
     for name in ("obs", "var"):
         metadata = next(p for p in (folder / name / ".zgroup", folder / name / "zarr.json") if p.exists())
