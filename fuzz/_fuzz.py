@@ -9,14 +9,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import logging
 import pkgutil
 import random
+import shutil
 import sys
 import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,6 +86,20 @@ def as_file(data: bytes, suffix: str) -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def as_folder(files: Mapping[str, bytes], suffix: str) -> Iterator[Path]:
+    """Have the input as a folder for a moment."""
+    top = _folder() / f"input{suffix}"
+    for name, content in files.items():
+        path = top / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    try:
+        yield top
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
 
 
 _FOLDERS: list[tempfile.TemporaryDirectory[str]] = []
@@ -204,7 +220,9 @@ def main(one: Callable[[bytes], None], seeds: Sequence[bytes]) -> None:
             one(path.read_bytes())
         return
     warnings.simplefilter("ignore")  # those of numpy and pandas on odd values
+    logging.disable(logging.CRITICAL)  # zarr's tasks, of what was wrong besides
     settings.progress = False
+    one(seeds[0])  # compiles kernels; that is not to be timed
     limits = {"seconds": asked.seconds, "runs": asked.runs, "seed": asked.seed}
     if importlib.util.find_spec("atheris") is not None and not asked.plain:
         guided(one, seeds, **limits)

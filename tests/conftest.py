@@ -18,7 +18,7 @@ import scipy.sparse as sp
 
 import tamannot as tam
 from tamannot._progress import Progress
-from tamannot.cli import main
+from tamannot.cli._main import main
 from tamannot.models import Question
 from tamannot.pipeline import Prepared
 from tamannot.tl._write import write_annotation

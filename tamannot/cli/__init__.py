@@ -1,5 +1,5 @@
 """The command line: arguments to one API call to an exit code."""
 
-from tamannot.cli._main import main
+from tamannot.cli._entry import main
 
 __all__ = ["main"]

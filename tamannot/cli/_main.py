@@ -1,11 +1,12 @@
 """``tamannot``: the commands and what they take.
 
-Exit codes: 0 done; 1 a bug, with its traceback; 2 something about the input, in one message.
+Exit codes: 0 done; 1 a bug, with its traceback; 2 something about the input, in one message; 130 ended by Ctrl-C.
 """
 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 from dataclasses import replace
@@ -377,6 +378,8 @@ def main() -> None:
     """Run the command line; what is wrong with the input is told in one message, with exit code 2."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name may have letters that the terminal has not
         sys.stdout.reconfigure(errors="backslashreplace")
+    # zarr reads side by side; what is wrong with the others when one has been told comes as tracebacks
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
         app(prog_name="tamannot")
     except TamannotError as error:

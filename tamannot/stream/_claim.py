@@ -75,18 +75,39 @@ def claimed(target: Path) -> Iterator[Path]:
     if place in _HELD.get():
         yield place
         return
-    lock = place.with_name(f".{place.name}.tamannot-lock")
-    with writing_to(target):
-        handle = _lock(lock, target)
-    token = _HELD.set(_HELD.get() | {place})
+    held, handle = _HELD.set(_HELD.get() | {place}), None
     try:
         with writing_to(target):
+            handle = _lock(_lock_of(place), target)
             _clear(place)
         yield place
     finally:
-        _HELD.reset(token)
-        remove(lock)  # before the lock is given up: who takes it then sees that its file is gone
-        os.close(handle)
+        if handle is not None:
+            _let_go(place)  # before the lock is given up: who takes it then sees that its file is gone
+            os.close(handle)
+        _HELD.reset(held)
+
+
+def abandon() -> None:
+    """Let go of what is still claimed: an interruption may come just where a claim ends."""
+    for place in _HELD.get():
+        with suppress(OSError):
+            if _lock_of(place).read_bytes() == _ours():
+                _let_go(place)
+
+
+def _let_go(place: Path) -> None:
+    with suppress(OSError):
+        _clear(place)
+    remove(_lock_of(place))
+
+
+def _lock_of(place: Path) -> Path:
+    return place.with_name(f".{place.name}.tamannot-lock")
+
+
+def _ours() -> bytes:
+    return f"process {os.getpid()} on {socket.gethostname()}".encode()
 
 
 def _lock(lock: Path, target: Path) -> int:
@@ -96,7 +117,7 @@ def _lock(lock: Path, target: Path) -> int:
             _take(handle, lock, target, is_new=is_new)
             if _is_still(lock, handle):
                 os.truncate(handle, 0)
-                os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+                os.write(handle, _ours())
                 return handle
         except BaseException:
             os.close(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -9,12 +10,14 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
+from tamannot._interruption import Interruption
 from tamannot._progress import Progress
 from tamannot._settings import settings
 from tamannot.errors import TamannotError
@@ -106,7 +109,8 @@ class _Told(Progress):
 
 def _work(pipe: Connection, threads: int, options: Mapping[str, Any]) -> None:
     """Annotate what comes through the pipe until told to end."""
-    signal.signal(signal.SIGTERM, _leave)
+    Interruption(signal.SIGTERM, partial(SystemExit, 128 + signal.SIGTERM)).listen()
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # as in the command line: of one file, one message
     Thread(target=_end_with_parent, daemon=True).start()
     settings.threads = threads
     while True:
@@ -125,10 +129,6 @@ def _annotate(task: Task, record: RunRecord, options: Mapping[str, Any]) -> Said
     except Exception:  # noqa: BLE001 - a bug in one file is told at the end, with its traceback
         return None, record.entry(), traceback.format_exc()
     return summary, record.entry(), None
-
-
-def _leave(number: int, _frame: object) -> None:
-    sys.exit(128 + number)
 
 
 def _end_with_parent() -> None:

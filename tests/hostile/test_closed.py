@@ -73,6 +73,22 @@ def test_commands_work_without_a_network(run, example_file, tmp_path):
     tam.load_model(tmp_path / "m.npz").predict(tam.datasets.oligodendroglioma(), copy=True)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::Warning")
+@pytest.mark.usefixtures("offline")
+def test_analyses_and_reports_work_without_a_network(run, tmp_path):
+    cells = tam.datasets.simulate(60, n_samples=4, n_genes=2000, composition={"macrophage": 0.8, "t_nk": 0.2})
+    tam.tl.annotate(cells, sample_key="sample")
+    quick = {"method": "permutation", "n_permutations": 20}
+    tam.tl.enrich(cells, "truth_state", sample_key="sample", signatures="state", **quick)
+    tam.tl.composition(cells, "sample", condition="condition")
+    tam.tl.claims(cells, "sample")
+    tam.write_report(cells, tmp_path / "memory.html", sample_key="sample", condition="condition")
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    code, _, err = run("report", tmp_path / "cells.h5ad", "-o", tmp_path / "file.html")
+    assert code == 0, err
+
+
 @pytest.mark.parametrize("word", ["http://127.0.0.1:9/x.gmt", "https://example.org/x.toml", "ftp://x/y.json"])
 @pytest.mark.usefixtures("offline")
 def test_addresses_are_names_of_files_that_are_not_there(word, tmp_path):

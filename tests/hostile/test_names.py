@@ -18,6 +18,7 @@ from tamannot.errors import (
     TamannotError,
     TamannotWarning,
 )
+from tamannot.stream import score_file
 from tamannot.tl._samples import samples_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
@@ -112,3 +113,23 @@ def test_a_column_that_stands_twice_is_refused(tiny):
     twice = ad.AnnData(tiny.X, obs=obs, var=tiny.var)
     with pytest.raises(ParameterError, match="more than one column 's'"):
         tam.tl.annotate(twice, sample_key="s")
+
+
+@pytest.mark.parametrize(
+    ("slot", "name"), [("layers", ".."), ("uns", ".."), ("obsm", r"a\..\..\b"), ("uns", "zarr.json")]
+)
+def test_names_that_are_paths_lead_nowhere(source, tmp_path, slot, name):
+    """In HDF5 they are names as any other; in a zarr folder names are those of folders."""
+    import h5py
+
+    with h5py.File(source, "a") as file:
+        file.copy("obs/patient" if slot == "uns" else "X", file[slot], name)
+    folder = tmp_path / "deep/er"
+    folder.mkdir(parents=True)
+    score_file(source, folder / "out.h5ad", signatures=["state"], min_coverage=0.0)
+    assert name in getattr(ad.read_h5ad(folder / "out.h5ad"), slot)
+    with pytest.raises(TamannotError):
+        score_file(source, folder / "out.zarr", signatures=["state"], min_coverage=0.0)
+    assert {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()} == {
+        *("in.h5ad", "deep/er/out.h5ad")
+    }

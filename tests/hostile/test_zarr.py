@@ -184,3 +184,15 @@ def test_metadata_that_are_none_are_told(folder, read, content):
     metadata_of(folder / "obs/depth").write_bytes(content)
     with pytest.raises(InputFileError):
         read(folder)
+
+
+def test_many_that_are_wrong_are_one_message(folder, tamannot):
+    """Zarr reads metadata side by side; what is wrong with the others must not be shown as a traceback."""
+    for name in ("obs/depth", "X/data", "X/indices"):
+        metadata_of(folder / name).write_bytes(b"{")
+    for name in ("obs", "var"):
+        metadata = next(p for p in (folder / name / ".zgroup", folder / name / "zarr.json") if p.exists())
+        metadata.write_text('{"zarr_format": {"id": "x"}, "node_type": "group"}')
+    found = tamannot("check", folder)
+    assert found.code == 2
+    assert found.message.startswith("tamannot: ")

@@ -14,7 +14,7 @@ import pytest
 
 import tamannot as tam
 from tamannot._resources import resource_path
-from tamannot.cli import main
+from tamannot.cli._main import main
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError
 from tamannot.signature._store import Library
 

@@ -1,0 +1,80 @@
+"""A signal ends what runs wherever it arrives, also where Python loses what is raised."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+
+import pytest
+
+from tamannot._interruption import Interruption
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX")
+
+
+class EndedError(SystemExit):
+    """What is raised here."""
+
+
+@pytest.fixture
+def interruption(monkeypatch):
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = signal.getsignal(signal.SIGUSR1)
+    found = Interruption(signal.SIGUSR1, EndedError)
+    found.listen()
+    yield found
+    signal.signal(signal.SIGUSR1, before)
+
+
+def come() -> None:
+    signal.raise_signal(signal.SIGUSR1)
+    for _ in range(3):  # where Python looks for signals
+        time.sleep(0)
+
+
+@pytest.mark.usefixtures("interruption")
+def test_it_is_raised_and_a_second_one_does_not_disturb():
+    with pytest.raises(EndedError):
+        come()
+    come()
+
+
+class Leaving:
+    def __del__(self) -> None:
+        come()
+
+
+@pytest.mark.usefixtures("interruption")
+def test_what_a_destructor_loses_is_raised_again():
+    leaving = Leaving()
+    with pytest.raises(EndedError):
+        del leaving
+        time.sleep(5)
+
+
+class Failing:
+    def __del__(self) -> None:
+        raise ZeroDivisionError
+
+
+@pytest.mark.usefixtures("interruption")
+def test_while_another_loss_is_told_it_waits(monkeypatch):
+    told = []
+
+    def tell(lost) -> None:
+        come()
+        told.append(lost.exc_type)
+
+    monkeypatch.setattr(sys, "__unraisablehook__", tell)
+    failing = Failing()
+    with pytest.raises(EndedError):
+        del failing
+        time.sleep(5)
+    assert told == [ZeroDivisionError]
+
+
+def test_after_the_end_nothing_is_heard(interruption):
+    interruption.end()
+    come()
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
