@@ -30,7 +30,6 @@ SHORT = [
     "-m",
     "not slow",
     "tests/test_compat.py",
-    "tests/test_api_snapshot.py",
     "tests/cli/test_cli.py",
     "tests/models/test_model.py",
     "tests/pl/test_states.py",
