@@ -156,8 +156,26 @@ def _write_library(folder: Path, members: Iterable[Signature]) -> None:
     parts = [part for s in members for part in (s, *s.modules)]
     for signature in parts:
         check_library_id(signature.id)
+    drafts = []
     for signature in parts:
-        write_text(folder / signature.id / f"{signature.version}.toml", to_toml(signature))
+        file = folder / signature.id / f"{signature.version}.toml"
+        write_text(file, to_toml(signature))
+        if not _is_complete(file):
+            drafts.append(signature.id)
+    if drafts:
+        msg = (
+            f"{folder}: a library cites every gene, so {', '.join(drafts)} cannot be read before what is missing is filled "
+            f"in: tamannot signatures validate {folder} says what. GMT, JSON and tables need none of it."
+        )
+        warnings.warn(msg, TamannotWarning, stacklevel=3)
+
+
+def _is_complete(file: Path) -> bool:
+    try:
+        parse_file(file)
+    except SignatureFormatError:
+        return False
+    return True
 
 
 def _is_dir(path: Path) -> bool:

@@ -71,6 +71,14 @@ def test_what_is_lost_is_said(tmp_path, name):
         tam.write_signatures(signatures, tmp_path / f"x{SUFFIX[name]}", format=name)
 
 
+def test_an_uncited_list_in_toml_is_a_draft_and_said_to_be_one(tmp_path):
+    """The library's own format has a source for every gene; nothing is made up to fill the gaps."""
+    with pytest.warns(TamannotWarning, match="mine cannot be read before"):
+        tam.write_signatures(tam.read_signatures({"mine": ["CD68", "SPP1"]}), tmp_path, format="toml")
+    with pytest.raises(SignatureFormatError, match="licence: Field required"):
+        tam.read_signatures(tmp_path)
+
+
 def test_gmt_splits_directions(tmp_path):
     tam.write_signatures(SIGNED, tmp_path / "x.gmt")
     lines = (tmp_path / "x.gmt").read_text().splitlines()
