@@ -164,8 +164,8 @@ def _write_library(folder: Path, members: Iterable[Signature]) -> None:
             drafts.append(signature.id)
     if drafts:
         msg = (
-            f"{folder}: a library cites every gene, so {', '.join(drafts)} cannot be read before what is missing is filled "
-            f"in: tamannot signatures validate {folder} says what. GMT, JSON and tables need none of it."
+            f"{folder}: a library cites every gene, so {', '.join(drafts)} cannot be read before what is missing is "
+            f"filled in: tamannot signatures validate {folder} says what. GMT, JSON and tables need none of it."
         )
         warnings.warn(msg, TamannotWarning, stacklevel=3)
 
