@@ -1,6 +1,6 @@
 """Build what is uploaded, look into it, install the wheel in an empty environment and measure it there.
 
-usage: python tools/check_dist.py [--keep FOLDER]
+usage: python tools/check_dist.py [--keep FOLDER] [--no-install]
 
 Needs ``pip install build twine``. Exit code 1 and what is wrong, or 0 and the sizes and times found.
 """
@@ -48,12 +48,15 @@ def main() -> int:
     """Build, look, install, measure; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", help="folder for the files and the environment; a temporary one if not given")
+    parser.add_argument("--no-install", action="store_true", help="look into the files only")
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(parser.parse_args().keep or scratch)
+        asked = parser.parse_args()
+        folder = Path(asked.keep or scratch)
         wheel, sdist = build(folder)
         wrong = [*faults_of_wheel(wheel), *faults_of_sdist(sdist)]
         run([sys.executable, "-m", "twine", "check", "--strict", str(wheel), str(sdist)])
-        wrong += faults_installed(installed(wheel, folder), folder)
+        if not asked.no_install:
+            wrong += faults_installed(installed(wheel, folder), folder)
     print("\n".join(wrong) or "nothing wrong")
     return int(bool(wrong))
 

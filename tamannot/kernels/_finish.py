@@ -32,6 +32,9 @@ def finish_scores(
     out
         Output, shape ``(n_cells, n_outputs)``.
     """
+    if _is_plain(arm, most, out_ptr):
+        _finish_plain(sums, arm[out_part, 0], offset[out_part, 0], most[out_part, 0], out)
+        return
     for i in range(sums.shape[0]):
         for o in range(out_ptr.size - 1):
             best = 0.0
@@ -45,3 +48,22 @@ def finish_scores(
                         score += u if side == 0 else -w_neg * u
                 best = max(best, score)
             out[i, o] = best
+
+
+@njit
+def _is_plain(arm: Array, most: Array, out_ptr: Array) -> bool:
+    """Say whether every output is one part with an up arm and no other, as most sets are."""
+    plain = out_ptr[out_ptr.size - 1] == out_ptr.size - 1
+    for p in range(arm.shape[0]):
+        plain &= arm[p, 0] >= 0 and arm[p, 1] < 0 and most[p, 0] > 0.0
+    for o in range(out_ptr.size - 1):
+        plain &= out_ptr[o] == o
+    return plain
+
+
+@njit
+def _finish_plain(sums: Array, arm: Array, offset: Array, most: Array, out: Array) -> None:
+    for i in range(sums.shape[0]):
+        for o in range(arm.size):
+            found = sums[i, arm[o]]
+            out[i, o] = max((found + offset[o]) / most[o], 0.0) if found > 0 else 0.0

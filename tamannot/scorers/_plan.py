@@ -142,11 +142,11 @@ def _match_arm(genes: Sequence[Gene], locate: Locate) -> Arm:
     columns = np.array([locate(g.symbol, g.ensembl) for g in genes], np.int64)
     weights = exact_weights([g.weight for g in genes])
     absent = columns < 0
-    # Two names of one gene in a user's list are one column, and one column counts once.
-    _, first = np.unique(columns, return_index=True)
-    present = np.zeros(columns.size, bool)
-    present[first] = True
-    present &= ~absent
+    present = ~absent
+    if len(set(columns[present].tolist())) < np.count_nonzero(present):
+        # Two names of one gene in a user's list are one column, and one column counts once.
+        _, first = np.unique(columns, return_index=True)
+        present &= np.isin(np.arange(columns.size), first)
     missing = tuple(g.symbol for g, is_absent in zip(genes, absent, strict=True) if is_absent)
     return Arm(columns[present], weights[present], weights[present | absent], missing)
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -273,12 +274,19 @@ class Signature(_Fields):
         """The signatures with genes that make this one up; of one that is no composite it is the only one."""
         return tuple(p for m in self.modules for p in m.parts) if self.modules else (self,)
 
-    @property
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with other values; what was derived from the old ones does not go with it."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in ("all_genes", "digest"):
+            copied.__dict__.pop(name, None)
+        return copied
+
+    @cached_property
     def all_genes(self) -> tuple[Gene, ...]:
         """The genes of all parts, each once, in the order of the parts."""
         return tuple({g.key: g for part in self.parts for g in part.genes}.values())
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 of what is scored (species, genes, directions and weights); texts do not count."""
         content: dict[str, Any] = {"species": self.species}

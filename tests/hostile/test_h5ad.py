@@ -161,7 +161,11 @@ def test_what_would_fill_the_memory_is_refused(source, read, make):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-@pytest.mark.parametrize("make", [huge_column, huge_chunk, bomb], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make",
+    [bomb, *(pytest.param(make, marks=pytest.mark.nightly) for make in (huge_column, huge_chunk))],
+    ids=lambda make: make.__name__,
+)
 def test_memory_of_the_command_is_bounded(source, tamannot, make):
     plain = tamannot("check", source)
     with h5py.File(source, "a") as file:

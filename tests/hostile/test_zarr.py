@@ -145,6 +145,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", list(BOMBS))
 @pytest.mark.parametrize("folder", [2], indirect=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tamannot.kernels._finish import finish_scores
 
@@ -42,3 +44,17 @@ def test_compiled_equals_plain_python():
     sums = np.random.default_rng(0).integers(0, 20, (30, 2))
     settings = {"w_neg": 0.3, "offset": 0.7, "parts_of": ((0, 1), (1,), (2, 3, 0))}
     assert finished(sums, **settings).tobytes() == finished(sums, **settings, function=finish_scores.py_func).tobytes()
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 6))
+def test_plain_sets_get_the_same_bits_beside_a_composite(seed, n):
+    rng = np.random.default_rng(seed)
+    sums = rng.integers(0, 4, (5, n)) * rng.integers(0, 100_000, (5, n))
+    arm = np.column_stack([rng.permutation(n), np.full(n, -1)])
+    offset, most = rng.normal(0, 1000, (n, 2)), rng.uniform(1, 200_000, (n, 2))
+    alone, beside = np.full((5, n), np.nan, np.float32), np.full((5, n + 1), np.nan, np.float32)
+    finish_scores(sums, arm, offset, most, 1.0, np.arange(n + 1), np.arange(n), alone)
+    both = np.array([*range(n), 0, n - 1])
+    finish_scores(sums, arm, offset, most, 1.0, np.array([*range(n + 1), n + 2]), both, beside)
+    np.testing.assert_array_equal(alone, beside[:, :n])
+    np.testing.assert_array_equal(beside[:, n], np.maximum(alone[:, 0], alone[:, n - 1]))

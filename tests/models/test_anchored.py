@@ -133,6 +133,7 @@ def test_the_record_says_what_was_learned(glioma):
     assert 0.5 <= record["learned"]["state"]["present_at"] <= 1
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_permuting_cells_moves_no_label(glioma):
     order = np.random.default_rng(0).permutation(glioma.n_obs)

@@ -23,6 +23,7 @@ def size_of(ax, kind: str) -> int:
     return file.tell()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "draw",

@@ -9,6 +9,7 @@ import pickle
 import pytest
 from pydantic import ValidationError
 
+import tamannot as tam
 from tamannot.errors import SignatureFormatError
 from tamannot.signature import Gene, Reference, Signature, SignatureSet
 
@@ -257,3 +258,13 @@ def test_changed_copy_has_a_digest_of_its_own():
     signature = demo()
     before = signature.digest
     assert signature.model_copy(update={"genes": one().genes}).digest != before
+
+
+def test_what_is_derived_from_genes_does_not_go_with_a_changed_copy():
+    signature = tam.read_signatures({"mine": ["CD68", "SPP1"]})["mine"]
+    digest, genes = signature.digest, signature.all_genes
+    shorter = signature.model_copy(update={"genes": signature.genes[:1]})
+    assert shorter.digest == tam.read_signatures({"mine": ["CD68"]})["mine"].digest != digest
+    assert shorter.all_genes == genes[:1]
+    assert signature.digest == digest
+    assert signature == tam.read_signatures({"mine": ["CD68", "SPP1"]})["mine"]

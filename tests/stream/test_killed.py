@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 # Four moments, one a way, unless more are asked for: each takes two runs of the command.
-MOMENTS = int(os.environ.get("TAMANNOT_TEST_KILLS", "4"))
+MOMENTS = int(os.environ.get("TAMANNOT_TEST_KILLS", "2"))
 WAYS = ("new.h5ad", "input.h5ad", "new.zarr", "existing.zarr")
 # Most of a run is computing: every second kill waits until the output is being written.
 WRITING_TAKES = 0.5

@@ -298,6 +298,7 @@ def test_a_model_cannot_be_changed_and_shows_itself_briefly(model):
     assert len(repr(model)) < 250
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_macrophages_of_another_study_are_familiar(labelled, tmp_path):
     """A model of one study, applied to others: their macrophages pass, their other cells do not."""

@@ -470,6 +470,7 @@ def test_the_first_call_makes_a_cache_that_is_not_there(example, tmp_path):
     assert absent.is_dir()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_the_first_call_works_where_nothing_can_be_written():
     assert _first_call(_NOTHING_CAN_BE_WRITTEN + _FIRST_CALL)
