@@ -63,11 +63,13 @@ def members(of: type) -> dict[str, Any]:
         sorted(f.name for f in fields(of)) if is_dataclass(of) else sorted(getattr(of, "model_fields", ()))
     )
     for name in sorted({n for c in ours for n in vars(c) if not n.startswith("_")} - set(found["fields"])):
+        if name.startswith("model_"):  # pydantic's own
+            continue
         member = inspect.getattr_static(of, name)
         member = getattr(member, "__func__", member)
         if inspect.isfunction(member):
             found[name] = signature(member)
-        elif not name.startswith("model_"):  # pydantic's own
+        else:
             found[name] = "property"
     return found
 
