@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +18,9 @@ from tamannot._printable import printable
 from tamannot._progress import Progress
 from tamannot.errors import TamannotWarning
 from tamannot.signature import Signature
-from tamannot.stream import AnchorSummary, FileCheck, FileSummary, ScoreSummary, TrainSummary
+
+if TYPE_CHECKING:
+    from tamannot.stream import AnchorSummary, FileCheck, FileSummary, ScoreSummary, TrainSummary
 
 _REASONS = {
     "low_signal": "no program above its null",

@@ -1,23 +1,6 @@
 """From file to file: reading, annotating, and output that appears whole or not at all."""
 
-from tamannot.stream._check import FileCheck, check_file
-from tamannot.stream._file import annotate_file
-from tamannot.stream._report import report_file, write_report
-from tamannot.stream._score import ScoreSummary, score_file
-from tamannot.stream._summary import FileSummary, summarise
-from tamannot.stream._train import AnchorSummary, TrainSummary, train_file
+import lazy_loader
 
-__all__ = [
-    "AnchorSummary",
-    "FileCheck",
-    "FileSummary",
-    "ScoreSummary",
-    "TrainSummary",
-    "annotate_file",
-    "check_file",
-    "report_file",
-    "score_file",
-    "summarise",
-    "train_file",
-    "write_report",
-]
+# Names are listed in __init__.pyi; each is imported when it is first used, as commands need few of them.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,6 @@ from tamannot.signature import Signatures
 from tamannot.stream._claim import place_of
 from tamannot.stream._input import open_file
 from tamannot.stream._log import RunRecord, logged, signature_digests
-from tamannot.stream._report import write_page
 from tamannot.stream._spool import NoTables, SpooledTables
 from tamannot.stream._summary import FileSummary, summarise
 from tamannot.stream._targets import reserved, targets_of, write_targets
@@ -138,11 +137,17 @@ def annotate_recorded(
         job.gather(tables or NoTables(), report, block=chunk_size)
         job.write(adata, None, steps=STEPS)
         report("writing")
-        page = None if html is None else partial(write_page, key=key_added, name=source.name)
+        page = None if html is None else _page_writer(key_added, source.name)
         write_targets(targets, source, adata, key_added, lambda: annotation_table(adata, key_added), tables, page)
         summary = summarise(adata, source, key_added, tuple(map(str, targets.values())))
         record.outputs, record.notes = summary.outputs, summary.notes
         return summary
+
+
+def _page_writer(key: str, name: str) -> Callable[[Path, Path], None]:
+    from tamannot.stream._report import write_page  # noqa: PLC0415 - brings matplotlib
+
+    return partial(write_page, key=key, name=name)
 
 
 def _columns_asked(choices: Mapping[str, Any]) -> list[str | None]:
