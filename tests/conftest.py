@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -142,3 +143,13 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     yield call
     tam.settings.threads = None
+
+
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=")
+
+
+@pytest.fixture
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of reports are made and not painted, which takes most of the time of a report."""
+    monkeypatch.setattr("tamannot.report._evidence._MOST_CARDS", 1)
+    monkeypatch.setattr("tamannot.report._pictures._png", lambda _: PIXEL)

@@ -24,6 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 OLDEST, NEWEST = "3.11", ("3.14", "3.13", "3.12")
 NO_PYTHON = 3
+# What others may be writing at the same time.
+OTHERS = shutil.ignore_patterns("__pycache__", "generated", "_build")
 QUICK = ["-m", "not slow", "tests", "--ignore=tests/signature/test_malformed_files.py"]
 # One of each dependency, and of what was wrong with one before.
 SHORT = [
@@ -58,7 +60,7 @@ def main() -> int:
         install(python, wheel.resolve(), oldest=given.which == "oldest", folder=folder)
         # A copy of the tests: beside the checkout its package would be imported instead of the wheel's.
         for name in ("tests", "tools", "signatures", "example_data", "docs"):
-            shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
+            shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True, ignore=OTHERS)
         for name in ("pyproject.toml", "README.md", "CHANGELOG.md"):
             shutil.copy(ROOT / name, folder)
         return run_tests(python, folder, given.pytest or (SHORT if given.short else QUICK))

@@ -2,13 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 HOSTILE = "<img src=x onerror=alert(1)>.h5ad"
-
-
-@pytest.fixture(autouse=True)
-def _few_and_small_pictures(monkeypatch):
-    monkeypatch.setattr("tamannot.report._evidence._MOST_CARDS", 1)
-    monkeypatch.setattr("tamannot.report._pictures._DPI", 40)
 
 
 def test_report_of_an_annotated_file(run, annotated, tmp_path):

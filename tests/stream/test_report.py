@@ -15,11 +15,7 @@ from tamannot.stream import report_file
 from tamannot.stream._input import open_root
 from tamannot.stream._on_disk import OnDisk
 
-
-@pytest.fixture(autouse=True)
-def _few_and_small_pictures(monkeypatch):
-    monkeypatch.setattr("tamannot.report._evidence._MOST_CARDS", 1)
-    monkeypatch.setattr("tamannot.report._pictures._DPI", 40)
+pytestmark = pytest.mark.usefixtures("quick_pictures")
 
 
 def text_of(path) -> str:

@@ -462,6 +462,7 @@ def _first_call(script: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_the_first_call_makes_a_cache_that_is_not_there(example, tmp_path):
     expected = float(table(example, tam.load_signature("m1"))["m1"].astype(float).sum()).hex()
