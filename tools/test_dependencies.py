@@ -32,16 +32,13 @@ SHORT = [
     "-m",
     "not slow",
     "tests/test_compat.py",
-    "tests/cli/test_cli.py",
     "tests/models/test_model.py",
     "tests/pl/test_states.py",
     "tests/report/test_html.py",
     "tests/scorers/test_gseapy.py",
     "tests/signature/test_signature_model.py",
     "tests/stats",
-    "tests/stream/test_full_disk.py",
     "tests/stream/test_open_file.py",
-    "tests/tl/test_dask.py",
 ]
 
 

@@ -184,9 +184,10 @@ def test_an_interruption_ends_all_and_lets_them_clean_up(run, acting, tmp_path, 
     assert not active_children()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.nightly), signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_workers_end_with_the_command(files, number):
     names = [str(files / f"{name}.h5ad") for name in "ac"]
     command = [sys.executable, "-m", "tamannot", "annotate", *names, "--out-dir", str(files / "D"), "-j", "2"]

@@ -112,6 +112,7 @@ def glioma():
     return adata
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_states_of_glioma_macrophages_are_found(glioma):
     truth = glioma.obs["truth_state"].astype(str).to_numpy()
@@ -125,6 +126,7 @@ def test_states_of_glioma_macrophages_are_found(glioma):
     assert f1_score(truth[known], call[known], labels=STATES, average="macro") >= 0.85
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_the_record_says_what_was_learned(glioma):
     record = glioma.uns["tamannot"]["tam"]
