@@ -17,7 +17,7 @@ from tamannot.stream._faults import reading_from
 from tamannot.stream._pour import pour
 from tamannot.stream._spool import SpooledTables
 from tamannot.stream._store import Node, is_array, store_of
-from tamannot.stream._takeover import TakeOver, copy_attributes, is_modern, mark, text
+from tamannot.stream._takeover import TakeOver, UnwritableError, copy_attributes, is_modern, mark, text
 
 _SECTIONS = ("layers", "obsm", "obsp", "uns", "varm", "varp")
 _RAW = {name: f"raw/{name}" for name in ("X", "var", "varm")}
@@ -62,7 +62,11 @@ def write_annotated(source: Path, path: Path, adata: ad.AnnData, key: str, table
         writer = _Writer(take, old, new, adata, key)
         with reading_from(source, path):
             writer.take_over()
-        writer.write()
+        try:
+            writer.write()
+        except UnwritableError as error:
+            msg = f"{source}: {error}"
+            raise InputFileError(msg) from error
         if tables is not None:
             pour(tables, made, new, key)
 

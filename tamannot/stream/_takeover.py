@@ -9,6 +9,7 @@ import anndata as ad
 import h5py
 import numpy as np
 
+from tamannot.errors import TamannotError
 from tamannot.stream._store import Node, Store, is_array
 
 _MAPPINGS = ("", "dict", "raw", "anndata")
@@ -18,6 +19,10 @@ _PARTS = ("data", "indices", "indptr")
 _DEEPEST = 50
 # Values read at once where they cannot be copied: 16 to 32 MiB.
 _VALUES_A_READ = 1 << 22
+
+
+class UnwritableError(ValueError):
+    """A part of the input that has no place in an output."""
 
 
 class TakeOver:
@@ -45,7 +50,9 @@ class TakeOver:
         elif not is_array(old) and encoding(old) in _MAPPINGS:
             self.mapping(old, parent, name)
         else:
-            self.write(parent, name, ad.io.read_elem(old))
+            value = ad.io.read_elem(old)
+            # Bytes alone, as other languages store texts, are written as text.
+            self.write(parent, name, value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value)
 
     def mapping(self, old: Node, parent: Node, name: str, *, skip: frozenset[str] = frozenset()) -> Node:
         """Take over a group of elements, except some; of a table with a field each, as there were, all.
@@ -73,9 +80,22 @@ class TakeOver:
         self._target.copy(old, parent, name)
 
     def write(self, parent: Node, name: str, value: Any) -> None:
-        """Write a value from memory with anndata's writer."""
-        with ad.settings.override(allow_write_nullable_strings=True):
-            ad.io.write_elem(parent, name, value, dataset_kwargs=self._target.options)
+        """Write a value from memory with anndata's writer.
+
+        Raises
+        ------
+        UnwritableError
+            anndata reads such a value, and does not write it.
+        """
+        try:
+            with ad.settings.override(allow_write_nullable_strings=True):
+                ad.io.write_elem(parent, name, value, dataset_kwargs=self._target.options)
+        except (OSError, RuntimeError, MemoryError, TamannotError):
+            raise
+        except Exception as error:  # whatever anndata's writers raise of what they do not know
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            msg = f"'{name}' cannot be written by anndata ({reason}). Rename or remove it."
+            raise UnwritableError(msg) from error
 
     def _sparse(self, old: Node, parent: Node, name: str) -> None:
         new = parent.create_group(name)

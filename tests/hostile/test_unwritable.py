@@ -1,0 +1,45 @@
+"""What anndata reads and does not write: found by fuzzing, where it came out as an error of anndata's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import tamannot as tam
+from tamannot._adata import write_provenance
+from tamannot.errors import InputFileError
+from tamannot.stream._annotated import write_annotated
+from tamannot.stream._input import read_file
+
+
+def taken_over(source: Path, out: Path) -> None:
+    adata = read_file(source)
+    write_provenance(adata, "tam", {"method": "none"})
+    write_annotated(source, out, adata, "tam")
+
+
+def test_bytes_that_stand_alone_become_texts(source, tmp_path):
+    with h5py.File(source, "a") as file:
+        file["uns/plain"] = np.bytes_(b"cafe")
+    taken_over(source, tmp_path / "out.h5ad")
+    assert read_file(tmp_path / "out.h5ad").uns["plain"] == "cafe"
+
+
+@pytest.mark.filterwarnings("ignore::Warning")
+def test_a_column_that_has_no_place_in_an_output_is_named(source, tmp_path):
+    with h5py.File(source, "a") as file:
+        obs = file["obs"]
+        names = str(obs.attrs["_index"])
+        assert names != "_index" or obs.move("_index", "cell") is None
+        obs.attrs["_index"] = "cell" if names == "_index" else names
+        obs["_index"] = np.arange(12.0)
+        obs["_index"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        obs.attrs["column-order"] = [*obs.attrs["column-order"], "_index"]
+    with pytest.raises(InputFileError, match=r"in.h5ad: 'obs' cannot be written.*_index.*Rename or remove it"):
+        taken_over(source, tmp_path / "out.zarr")
+    with pytest.raises(InputFileError):
+        tam.stream.annotate_file(source, tmp_path / "whole.zarr")
+    assert not (tmp_path / "whole.zarr").exists()
