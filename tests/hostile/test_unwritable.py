@@ -13,6 +13,8 @@ from tamannot._adata import write_provenance
 from tamannot.errors import InputFileError
 from tamannot.stream._annotated import write_annotated
 from tamannot.stream._input import read_file
+from tamannot.stream._store import store_of
+from tamannot.stream._takeover import TakeOver, UnwritableError
 
 
 def taken_over(source: Path, out: Path) -> None:
@@ -21,11 +23,11 @@ def taken_over(source: Path, out: Path) -> None:
     write_annotated(source, out, adata, "tam")
 
 
-def test_bytes_that_stand_alone_become_texts(source, tmp_path):
-    with h5py.File(source, "a") as file:
-        file["uns/plain"] = np.bytes_(b"cafe")
-    taken_over(source, tmp_path / "out.h5ad")
-    assert read_file(tmp_path / "out.h5ad").uns["plain"] == "cafe"
+@pytest.mark.parametrize("value", [b"bytes", object(), {"inner": b"bytes"}])
+def test_a_value_of_no_kind_that_anndata_writes_is_named(tmp_path, value):
+    store = store_of(tmp_path / "x.h5ad")
+    with h5py.File(tmp_path / "x.h5ad", "w") as file, pytest.raises(UnwritableError, match="'odd' cannot be written"):
+        TakeOver(store, store).write(file, "odd", value)
 
 
 @pytest.mark.filterwarnings("ignore::Warning")
