@@ -213,7 +213,10 @@ def _candidate(adata: AnnData, name: str) -> Candidate | None:
 def _readable(matrix: Any) -> Any:
     """Return a matrix whose rows can be read; a few columns of a file are loaded, since each row crosses them all."""
     small = getattr(matrix, "format", "") == "csc" and is_on_disk(matrix) and bytes_in_memory(matrix) < _SMALL
-    return matrix.to_memory() if small else matrix
+    try:
+        return matrix.to_memory() if small else matrix
+    except ValueError:  # numbers that scipy does not take, as those of another byte order: read as large ones are
+        return matrix
 
 
 def _glances(matrix: Any) -> Iterator[_Glance]:

@@ -11,8 +11,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import tamannot as tam
+from tamannot._adata import unpack
 from tamannot.errors import InputFileError, TamannotError
 from tamannot.stream import check_file, score_file
 from tamannot.stream._input import open_file, read_file
@@ -287,6 +289,22 @@ def test_indices_in_any_order_or_twice_mean_the_same(source, tmp_path, change):
     edit(source, change)
     score_file(source, None, table=tmp_path / "changed.csv", **options)
     assert (tmp_path / "good.csv").read_text() == (tmp_path / "changed.csv").read_text()
+
+
+def test_columns_of_another_byte_order_are_read(source):
+    """Found by fuzzing: scipy takes no such numbers, and a small matrix by columns was loaded by it."""
+    adata = read_file(source)
+    adata.X = sp.csc_matrix(adata.X)
+    adata.write_h5ad(source)
+    with h5py.File(source, "a") as file:
+        values = file["X/data"][()]
+        del file["X/data"]
+        file["X/data"] = values.astype(values.dtype.newbyteorder(">"))
+    with open_file(source) as opened:
+        found = unpack(opened, tam.read_signatures({"mine": list(adata.var_names[:6])}), layer="X")
+        block = found.rows.block(0, adata.n_obs)
+        read = sp.csr_matrix((block.numbers, block.indices, block.indptr), adata.shape)
+    np.testing.assert_array_equal(read.toarray(), adata.X.toarray())
 
 
 def test_objects_of_old_files_are_read_as_texts(source):
