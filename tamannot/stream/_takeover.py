@@ -24,6 +24,10 @@ _VALUES_A_READ = 1 << 22
 class UnwritableError(ValueError):
     """A part of the input that has no place in an output."""
 
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
 
 class TakeOver:
     """Takes elements over from one container into another.
@@ -39,8 +43,19 @@ class TakeOver:
         self.same = type(source) is type(target)
 
     def element(self, old: Node, parent: Node, name: str) -> None:
-        """Take over an element of any encoding, old ones as the same in the present one."""
-        if self.same and is_modern(old) and encoding(old) not in _MAPPINGS:
+        """Take over an element of any encoding, old ones as the same in the present one.
+
+        Raises
+        ------
+        UnwritableError
+            There is no place for it.
+        """
+        if is_array(old) and old.shape is None:  # HDF5's null: of no values
+            if not self.same:
+                msg = f"'{name}' holds nothing. Remove it."
+                raise UnwritableError(name, msg)
+            self._target.copy(old, parent, name)
+        elif self.same and is_modern(old) and encoding(old) not in _MAPPINGS:
             self._target.copy(old, parent, name)
         elif _sparse_format(old):
             self._sparse(old, parent, name)
@@ -95,7 +110,7 @@ class TakeOver:
         except Exception as error:  # whatever anndata's writers raise of what they do not know
             reason = (str(error) or type(error).__name__).splitlines()[0]
             msg = f"'{name}' cannot be written by anndata ({reason}). Rename or remove it."
-            raise UnwritableError(msg) from error
+            raise UnwritableError(name, msg) from error
 
     def _sparse(self, old: Node, parent: Node, name: str) -> None:
         new = parent.create_group(name)

@@ -31,6 +31,17 @@ def test_a_value_of_no_kind_that_anndata_writes_is_named(tmp_path, value):
 
 
 @pytest.mark.filterwarnings("ignore::Warning")
+def test_a_dataset_of_no_values_is_copied_or_named(tmp_path):
+    store, other = store_of(tmp_path / "x.h5ad"), store_of(tmp_path / "x.zarr")
+    with h5py.File(tmp_path / "x.h5ad", "w") as file:
+        file["odd"] = h5py.Empty("f4")
+        TakeOver(store, store).element(file["odd"], file.create_group("new"), "odd")
+        assert file["new/odd"].shape is None
+        with pytest.raises(UnwritableError, match="'odd' holds nothing"):
+            TakeOver(store, other).element(file["odd"], file.create_group("far"), "odd")
+
+
+@pytest.mark.filterwarnings("ignore::Warning")
 def test_a_column_that_has_no_place_in_an_output_is_named(source, tmp_path):
     with h5py.File(source, "a") as file:
         obs = file["obs"]
