@@ -91,6 +91,8 @@ def look_at(matrix: Any, *, signed: bool = False) -> Finding:
     signed
         Whether negative values can be used.
     """
+    if len(matrix.shape) != 2:
+        return Finding(None, f"it has {len(matrix.shape)} dimensions, not 2")
     if 0 in matrix.shape:
         return Finding(None, "it is empty")
     if is_dask(matrix):

@@ -174,3 +174,8 @@ def test_scores_from_files_are_the_bits_of_those_from_memory(dense, tmp_path, co
     for table in ("scores", "z", "p"):
         one, other = (a.obsm[f"tam_{table}"].to_numpy() for a in (layered, expected))
         assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 2, 2)], ids=str)
+def test_what_is_no_table_is_said_to_be_none(shape):
+    assert look_at(np.ones(shape)).problem == f"it has {len(shape)} dimensions, not 2"
