@@ -23,7 +23,7 @@ from tamannot.kernels._rows import DenseRows, RowBlock, RowSource, is_sparse, ro
 from tamannot.kernels._survey import NOTHING_SEEN, ZERO_SEEN, Seen, seen_in
 from tamannot.kernels._threads import in_order
 
-_VALUES_A_LOOK = 1 << 19
+_VALUES_A_LOOK = 1 << 21
 _ROWS_A_LOOK = 4096
 # Rows read at once from what is sliced, where every read has its price.
 _ROWS_A_READ = 4096
@@ -156,7 +156,7 @@ def row_source(matrix: Any) -> RowSource:
     if is_dask(matrix):
         return _dask_rows(matrix)
     if is_sparse(matrix) or isinstance(matrix, np.ndarray):
-        return rows_in_memory(matrix)
+        return rows_in_memory(matrix, threads=settings.n_threads())
     return DenseRows(matrix, step=_ROWS_A_READ)
 
 

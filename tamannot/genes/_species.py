@@ -40,11 +40,10 @@ def recognise_species(ids: Sequence[str]) -> Species:
     Human symbols are approved or former symbols; mouse symbols are human ones in title case (``Cd68``).
     """
     table = human_genes()
-    unknown = [i for i in ids if i not in table.names]
-    human, mouse = len(ids) - len(unknown), 0
-    if human and human >= len(unknown):  # whatever the others are, they are not more
+    human, mouse = sum(map(table.names.__contains__, ids)), 0
+    if human and 2 * human >= len(ids):  # whatever the others are, they are not more
         return "human"
-    for gene_id in unknown:
+    for gene_id in (i for i in ids if i not in table.names):
         if gene_id.startswith("ENSMUSG"):
             mouse += 1
         elif gene_id.startswith("ENSG"):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.kernels._njit import njit
+from tamannot.kernels._pack import FOUR
 from tamannot.kernels._ranks import longest_row
 
 Array = NDArray[Any]
@@ -103,7 +104,7 @@ def weighted_sums(
     indptr: Array,
     target: float,
     used: Array,
-    gene_ptr: Array,
+    ptr: Array,
     set_of: Array,
     weight_of: Array,
     constant: Array,
@@ -119,23 +120,24 @@ def weighted_sums(
         Counts are brought to ``log1p(target * count / sum of the cell)``; 0 leaves the values as they are.
     used
         Whether a gene is in any set, uint8.
-    gene_ptr, set_of, weight_of
-        The sets a gene belongs to: entries ``gene_ptr[g]`` to ``gene_ptr[g + 1]``.
+    ptr, set_of, weight_of
+        The fields of `Fours`: the sets that each gene belongs to.
     constant
         Shape ``(n_sets,)``.
     out
         Output, shape ``(n_cells, n_sets)``.
     """
     longest = longest_row(indptr)
-    sums, work, member = np.empty(constant.size), np.empty(longest), np.empty(longest + 1, np.int64)
+    work, member = np.empty(longest), np.empty(longest + 1, np.int64)
+    sums = np.zeros(constant.size + FOUR)  # what fills up a four of sets is added to the last ones
     for i in range(indptr.size - 1):
-        sums[:] = constant
+        sums[: constant.size] = constant
         row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
         if target > 0.0:
             scaled(row, target, work)
-            _weigh_row(work[: row.size], genes, used, gene_ptr, set_of, weight_of, member, sums)
+            _weigh_row(work[: row.size], genes, used, ptr, set_of, weight_of, member, sums)
         else:
-            _weigh_row(row, genes, used, gene_ptr, set_of, weight_of, member, sums)
+            _weigh_row(row, genes, used, ptr, set_of, weight_of, member, sums)
         for s in range(constant.size):
             out[i, s] = sums[s]
 
@@ -145,7 +147,7 @@ def _weigh_row(
     row: Array,
     genes: Array,
     used: Array,
-    gene_ptr: Array,
+    ptr: Array,
     set_of: Array,
     weight_of: Array,
     member: Array,
@@ -157,8 +159,9 @@ def _weigh_row(
         n += used[np.uint32(genes[j])]
     for j in member[:n]:
         gene, value = np.uint32(genes[j]), np.float64(row[j])
-        for k in range(gene_ptr[gene], gene_ptr[gene + 1]):
-            sums[set_of[k]] += weight_of[k] * value
+        for k in range(np.uint32(ptr[gene]), np.uint32(ptr[gene + np.uint32(1)])):
+            for one in range(FOUR):
+                sums[np.uint32(set_of[k, one])] += weight_of[k, one] * value
 
 
 @njit

@@ -46,6 +46,8 @@ class Groups:
     """Multiplies the third central moment of the bin."""
     members: Array
     """Genes of the signature in the group."""
+    span: Array
+    """The first group that has the same bins: what follows from the bins alone is worked out there."""
 
 
 def expression_bins(depth: Array) -> Array:
@@ -84,33 +86,42 @@ def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_
         start.append(len(rows))
     table = np.array(rows, float).reshape(-1, 7)
     as_int = [table[:, i].astype(np.int64) for i in range(3)]
-    return Groups(np.array(start), *as_int, *(np.ascontiguousarray(table[:, i]) for i in range(3, 7)))
+    as_float = [np.ascontiguousarray(table[:, i]) for i in range(3, 7)]
+    _, first, span = np.unique(table[:, :2], axis=0, return_index=True, return_inverse=True)
+    return Groups(np.array(start), *as_int, *as_float, span=first[span.reshape(-1)])
 
 
 def _groups_of_one(bin_size: Array, gene_bins: Array, weights: Array) -> list[tuple[float, ...]]:
+    sizes, counts = bin_size.tolist(), np.bincount(gene_bins, minlength=bin_size.size).tolist()
+    return [
+        _group_row(
+            first, last, float(sum(sizes[first : last + 1])), weights[(gene_bins >= first) & (gene_bins <= last)]
+        )
+        for first, last in _spans(sizes, counts)
+        if any(counts[first : last + 1])
+    ]
+
+
+def _spans(sizes: list[int], counts: list[int]) -> list[list[int]]:
+    """Return the first and the last bin of each group, with or without genes of the signature."""
+
+    def large_enough(first: int, last: int) -> bool:
+        return sum(sizes[first : last + 1]) >= 2 * sum(counts[first : last + 1]) + 10
+
     spans: list[list[int]] = []
-    counts = np.bincount(gene_bins, minlength=bin_size.size)
-    first = 0
-    for b in range(bin_size.size):
-        if _large_enough(bin_size, counts, first, b):
+    first, end = 0, len(sizes)
+    for b in range(end):
+        if large_enough(first, b):
             spans.append([first, b])
             first = b + 1
-    if first < bin_size.size:  # the lowest bins are left over: they join groups above until there is room
-        spans.append([first, bin_size.size - 1])
-        while len(spans) > 1 and not _large_enough(bin_size, counts, *spans[-1]):
+    if first < end:  # the lowest bins are left over: they join groups above until there is room
+        spans.append([first, end - 1])
+        while len(spans) > 1 and not large_enough(*spans[-1]):
             spans[-2:] = [[spans[-2][0], spans[-1][1]]]
-    rows = [_group_row(bin_size, gene_bins, weights, *span) for span in spans]
-    return [r for r in rows if r[-1] > 0]
+    return spans
 
 
-def _large_enough(bin_size: Array, counts: Array, first: int, last: int) -> bool:
-    genes = int(counts[first : last + 1].sum())
-    return int(bin_size[first : last + 1].sum()) >= (2 * genes + 10)
-
-
-def _group_row(bin_size: Array, gene_bins: Array, weights: Array, first: int, last: int) -> tuple[float, ...]:
-    n = float(bin_size[first : last + 1].sum())
-    w = weights[(gene_bins >= first) & (gene_bins <= last)]
+def _group_row(first: int, last: int, n: float, w: Array) -> tuple[float, ...]:
     s1, s2, s3 = (float((w**p).sum()) for p in (1, 2, 3))
     variance = n / (n - 1) * (s2 - s1**2 / n) if n > 1 else 0.0
     third = n**2 / ((n - 1) * (n - 2)) * (s3 - 3 * s2 * s1 / n + 2 * s1**3 / n**2) if n > 2 else 0.0
@@ -130,6 +141,7 @@ def null_z(
     w2: Array,
     w3: Array,
     members: Array,
+    span: Array,
     z: Array,
     skew: Array,
     expected: Array,
@@ -144,29 +156,25 @@ def null_z(
         What `arm_sums` wrote for one method, shape ``(n_cells, n_bins, 4)``, in whole steps.
     step
         Steps in a rank.
-    start, first_bin, last_bin, size, w1, w2, w3, members
+    start, first_bin, last_bin, size, w1, w2, w3, members, span
         The fields of `Groups`.
     z, skew, expected
         Output, shape ``(n_cells, n_signatures)``. Where the null has no variance nothing can be said for
         or against: z is 0 and the skewness NaN.
     """
+    of_bins = np.empty((span.size, 4))
     for i in range(moments.shape[0]):
+        for g in range(span.size):
+            if span[g] == g:
+                _central_moments(moments[i, first_bin[g] : last_bin[g] + 1], float(size[g]), step, of_bins[g])
         for s in range(start.size - 1):
             mean, variance, third, found = 0.0, 0.0, 0.0, 0.0
             for g in range(start[s], start[s + 1]):
-                n1, n2, n3, positive = 0, 0, 0, 0
-                for b in range(first_bin[g], last_bin[g] + 1):
-                    n1 += moments[i, b, 0]
-                    n2 += moments[i, b, 1]
-                    n3 += moments[i, b, 2]
-                    positive += moments[i, b, 3]
-                m1 = n1 / (size[g] * step)
-                m2 = n2 / (size[g] * step * step)
-                m3 = n3 / (size[g] * step * step * step)
-                mean += w1[g] * m1
-                variance += w2[g] * (m2 - m1 * m1)
-                third += w3[g] * (m3 - 3.0 * m1 * m2 + 2.0 * m1 * m1 * m1)
-                found += members[g] * positive / size[g]
+                here = of_bins[span[g]]
+                mean += w1[g] * here[0]
+                variance += w2[g] * here[1]
+                third += w3[g] * here[2]
+                found += members[g] * here[3] / size[g]
             expected[i, s] = found
             spread = np.sqrt(max(variance, 0.0))
             if spread > NO_SPREAD:
@@ -175,6 +183,23 @@ def null_z(
             else:
                 z[i, s] = 0.0
                 skew[i, s] = np.nan
+
+
+@njit
+def _central_moments(moments: Array, size: float, step: float, out: Array) -> None:
+    """Write mean, variance and third moment of the depths in some bins of a cell, and how many genes are detected."""
+    n1, n2, n3, positive = 0, 0, 0, 0
+    for b in range(moments.shape[0]):
+        n1 += moments[b, 0]
+        n2 += moments[b, 1]
+        n3 += moments[b, 2]
+        positive += moments[b, 3]
+    m1 = n1 / (size * step)
+    m2 = n2 / (size * step * step)
+    m3 = n3 / (size * step * step * step)
+    out[0], out[1] = m1, m2 - m1 * m1
+    out[2] = m3 - 3.0 * m1 * m2 + 2.0 * m1 * m1 * m1
+    out[3] = positive
 
 
 def upper_p(z: Array, skew: Array, expected: Array, n_present: Array) -> Array:

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from tamannot.errors import MatrixError
 from tamannot.kernels._survey import csc_block, extremes, rises_strictly
+from tamannot.kernels._threads import in_order
 
 Array = NDArray[Any]
 
 _WIDTHS = {4: np.uint32, 8: np.uint64}
+# Indices are looked at in so many parts, none of fewer rows than this.
+_LOOKS, _FEWEST_A_LOOK = 16, 512
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,11 @@ class CsrRows:
     step = 512
     in_memory = True
 
-    def __init__(self, matrix: sp.csr_matrix | sp.csr_array) -> None:
+    def __init__(self, matrix: sp.csr_matrix | sp.csr_array, *, threads: int = 1) -> None:
         _check_pointers(matrix, matrix.shape[0])
         # A second header over the same arrays: scipy notes what it finds out on the header.
         view = sp.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
-        rises = rises_strictly(view.indices, view.indptr)
+        rises = _rises(view, threads)
         _check_indices(view, matrix.shape[1], rises=rises)
         if not rises and not view.has_canonical_format:
             view = view.copy()
@@ -98,10 +101,10 @@ class CscRows:
     step = 2048
     in_memory = True
 
-    def __init__(self, matrix: sp.csc_matrix | sp.csc_array) -> None:
+    def __init__(self, matrix: sp.csc_matrix | sp.csc_array, *, threads: int = 1) -> None:
         _check_pointers(matrix, matrix.shape[1])
         view = sp.csc_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
-        rises = rises_strictly(view.indices, view.indptr)
+        rises = _rises(view, threads)
         _check_indices(view, matrix.shape[0], rises=rises)
         if not rises:
             view = view.copy()
@@ -138,11 +141,21 @@ class DenseRows:
         return CsrRows(packed).block(0, stop - start)
 
 
-def rows_in_memory(matrix: Any) -> RowSource:
+def rows_in_memory(matrix: Any, *, threads: int = 1) -> RowSource:
     """Return the rows of a dense or sparse matrix in memory, or of anything that gives rows when sliced."""
     if is_sparse(matrix):
-        return CscRows(matrix) if matrix.format == "csc" else CsrRows(matrix.tocsr())
+        return CscRows(matrix, threads=threads) if matrix.format == "csc" else CsrRows(matrix.tocsr(), threads=threads)
     return DenseRows(matrix)
+
+
+def _rises(matrix: Any, threads: int) -> bool:
+    """Say whether the indices rise in every row of a CSR matrix or column of a CSC one."""
+
+    def look(start: int, stop: int) -> bool:
+        return rises_strictly(matrix.indices, matrix.indptr[start : stop + 1])
+
+    n = matrix.indptr.size - 1
+    return all(in_order(look, n, threads=threads, step=max(n // _LOOKS, _FEWEST_A_LOOK)))
 
 
 def _check_pointers(matrix: Any, n: int) -> None:

@@ -33,8 +33,11 @@ def rises_strictly(indices: Array, indptr: Array) -> bool:
 def extremes(bits: Array) -> tuple[int, int]:
     """Return the smallest and the largest of integers."""
     low, high = bits[0], bits[0]
-    for b in bits:
-        low, high = min(low, b), max(high, b)
+    for j in range(bits.size):
+        b = bits[j]
+        # min and max are not compiled to comparisons of many at a time
+        low = b if b < low else low  # noqa: FURB136
+        high = b if b > high else high  # noqa: FURB136
     return low, high
 
 

@@ -16,7 +16,7 @@ from tamannot._progress import Tick, no_tick
 from tamannot.errors import ParameterError
 from tamannot.kernels._elsewhere import each_block
 from tamannot.kernels._linear import add_gene_sums, to_log, weighted_sums
-from tamannot.kernels._pack import Arms, pack_arms
+from tamannot.kernels._pack import Arms, Fours, in_fours, pack_arms
 from tamannot.kernels._rows import RowBlock, RowSource
 from tamannot.scorers._plan import Part, Plan
 from tamannot.scorers._results import Scores
@@ -43,10 +43,16 @@ class GeneStatistics:
         order = np.argsort(self.rank, kind="stable")
         return order, self.rank[order]
 
+    @cached_property
+    def _known(self) -> dict[tuple[int, int], Array]:
+        return {}
+
     def ranked(self, first: int, last: int) -> Array:
         """Return the genes of rank ``first`` to ``last - 1``, in the order of columns."""
-        order, rank = self._by_rank
-        return np.sort(order[np.searchsorted(rank, first) : np.searchsorted(rank, last)])
+        if (first, last) not in self._known:
+            order, rank = self._by_rank
+            self._known[first, last] = np.sort(order[np.searchsorted(rank, first) : np.searchsorted(rank, last)])
+        return self._known[first, last]
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,7 @@ def score_linear(
     genes = _statistics(rows, target, threads, tick) if method.looks_at_cells else None
     made = [method.combination(part, genes) for part in plan.parts]
     packed = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)
-    sums = _Sums(packed, np.array([c.constant for c in made], float), target)
+    sums = _Sums(packed, in_fours(packed), np.array([c.constant for c in made], float), target)
     parts = np.empty((rows.shape[0], len(made)), np.float32)
     for mine, found in each_block(rows, sums, threads=threads, step=rows.step):
         parts[mine.start : mine.stop] = found
@@ -131,14 +137,16 @@ class _Sums:
     """Adds up the weighted values of each part in the cells of a block."""
 
     packed: Arms
+    fours: Fours
     constant: Array
     target: float
 
     def __call__(self, block: RowBlock) -> Array:
-        packed, parts = self.packed, np.empty((block.indptr.size - 1, self.constant.size), np.float32)
+        packed, fours = self.packed, self.fours
+        parts = np.empty((block.indptr.size - 1, self.constant.size), np.float32)
         weighted_sums(
             *(block.numbers, block.indices, block.indptr, self.target),
-            *(packed.used, packed.gene_ptr, packed.arm_of, packed.weight_of[0], self.constant, parts),
+            *(packed.used, fours.ptr, fours.arm_of, fours.weight_of, self.constant, parts),
         )
         return parts
 

@@ -107,7 +107,7 @@ class _Reading:
         both = self._by_part(sums, self._down) / self._unit
         z, skew, expected = (np.empty(both.shape) for _ in range(3))
         null_z(
-            *(both, moments, self._step, g.start, g.first_bin, g.last_bin, g.size, g.w1, g.w2, g.w3, g.members),
+            *(both, moments, self._step, g.start, g.first_bin, g.last_bin, g.size, g.w1, g.w2, g.w3, g.members, g.span),
             *(z, skew, expected),
         )
         p = upper_p(z, skew, expected, self._n_present)

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from tamannot.kernels._linear import add_gene_sums, add_label_sums, to_log, weighted_sums
-from tamannot.kernels._pack import pack_arms
+from tamannot.kernels._pack import in_fours, pack_arms
 
 COLUMNS = [np.array([3, 0, 7]), np.array([], np.int64), np.array([7, 11, 7])]
 WEIGHTS = [np.array([1.0, -0.5, 2.0]), np.array([]), np.array([0.1, 1.0, -3.0])]
@@ -26,10 +26,14 @@ def log_of(matrix, function=to_log):
     return values
 
 
+def lists_of(packed):
+    fours = in_fours(packed)
+    return packed.used, fours.ptr, fours.arm_of, fours.weight_of
+
+
 def sums_of(matrix, function=weighted_sums):
     packed, out = pack_arms(COLUMNS, [WEIGHTS], 12), np.full((9, 3), np.nan, np.float32)
-    lists = (packed.used, packed.gene_ptr, packed.arm_of, packed.weight_of[0])
-    function(matrix.data, matrix.indices, matrix.indptr, 0.0, *lists, np.array([0.0, 2.5, -1.0]), out)
+    function(matrix.data, matrix.indices, matrix.indptr, 0.0, *lists_of(packed), np.array([0.0, 2.5, -1.0]), out)
     return out
 
 
@@ -84,14 +88,23 @@ def test_gene_sums_are_added_row_by_row():
     assert sums[:, 0].tolist() == by_row
 
 
+@pytest.mark.parametrize("n_sets", [1, 3, 4, 5, 8, 9, 17])
+def test_a_gene_of_many_sets_counts_once_in_each(matrix, n_sets):
+    columns = [np.array([3, 7 + s % 5]) for s in range(n_sets)]
+    weights = [np.array([1.0 + s, -0.5]) for s in range(n_sets)]
+    packed, out = pack_arms(columns, [weights], 12), np.full((9, n_sets), np.nan)
+    weighted_sums(matrix.data, matrix.indices, matrix.indptr, 0.0, *lists_of(packed), np.zeros(n_sets), out)
+    dense = matrix.toarray()
+    np.testing.assert_allclose(out.T, [dense[:, c] @ w for c, w in zip(columns, weights, strict=True)])
+
+
 @pytest.mark.parametrize("number", [1.0, 0.3])
 def test_sums_of_counts_are_those_of_their_logarithms(matrix, number):
     """Small whole counts have a table of their logarithms, others not."""
     counts = sp.csr_matrix(matrix * number)
     logs = sp.csr_matrix((log_of(counts), counts.indices, counts.indptr), shape=counts.shape)
     packed, out = pack_arms(COLUMNS, [WEIGHTS], 12), np.full((9, 3), np.nan)
-    lists = (packed.used, packed.gene_ptr, packed.arm_of, packed.weight_of[0], np.zeros(3))
-    weighted_sums(counts.data, counts.indices, counts.indptr, 1e4, *lists, out)
+    weighted_sums(counts.data, counts.indices, counts.indptr, 1e4, *lists_of(packed), np.zeros(3), out)
     np.testing.assert_allclose(out, np.stack([logs[:, c] @ w for c, w in zip(COLUMNS, WEIGHTS, strict=True)], axis=1))
     sums = np.zeros((12, 2))
     add_gene_sums(counts.data, counts.indices, counts.indptr, 1e4, 0, 12, sums)
