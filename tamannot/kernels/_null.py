@@ -85,10 +85,19 @@ def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_
         rows += _groups_of_one(bin_size, bin_of[cols], w)
         start.append(len(rows))
     table = np.array(rows, float).reshape(-1, 7)
-    as_int = [table[:, i].astype(np.int64) for i in range(3)]
-    as_float = [np.ascontiguousarray(table[:, i]) for i in range(3, 7)]
+    first_bin, last_bin, size = (table[:, i].astype(np.int64) for i in range(3))
     _, first, span = np.unique(table[:, :2], axis=0, return_index=True, return_inverse=True)
-    return Groups(np.array(start), *as_int, *as_float, span=first[span.reshape(-1)])
+    return Groups(
+        start=np.array(start),
+        first_bin=first_bin,
+        last_bin=last_bin,
+        size=size,
+        w1=table[:, 3].copy(),
+        w2=table[:, 4].copy(),
+        w3=table[:, 5].copy(),
+        members=table[:, 6].copy(),
+        span=first[span.reshape(-1)],
+    )
 
 
 def _groups_of_one(bin_size: Array, gene_bins: Array, weights: Array) -> list[tuple[float, ...]]:
