@@ -92,12 +92,24 @@ def write_vote_record(adata: AnnData, key: str, record: Mapping[str, Any]) -> No
 def write_analysis(adata: AnnData, key: str, name: str, record: Mapping[str, Any]) -> None:
     """Write the result of an analysis beside the run it was made from; annotating again removes it.
 
+    Lists of texts, as its cautions, become arrays: files know no lists.
+
     Raises
     ------
     ResultNotFoundError
         There is no such run.
     """
-    write_provenance(adata, key, {**read_provenance(adata, key), name: dict(record)})
+    write_provenance(adata, key, {**read_provenance(adata, key), name: _storable(record)})
+
+
+def _storable(record: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            kept[name] = _storable(value)
+        else:
+            kept[name] = np.array(list(value), dtype=object) if isinstance(value, list | tuple) else value
+    return kept
 
 
 def read_analysis(adata: AnnData, key: str, name: str, *, call: str) -> dict[str, Any]:

@@ -7,11 +7,9 @@ from typing import Literal
 import pandas as pd
 from anndata import AnnData
 
-import tamannot._adata as slots
-from tamannot.errors import ParameterError
+from tamannot.get._analysis import analysis_table
 
-_KINDS = ("claims", "detection")
-_PARAMETERS = ("sample_key", "malignant", "primary", "site", "table", "min_cells", "n_samples")
+_TABLES = {"claims": "claims", "detection": "detection"}
 
 
 def claims(adata: AnnData, key: str = "tam", *, kind: Literal["claims", "detection"] = "claims") -> pd.DataFrame:
@@ -48,11 +46,4 @@ def claims(adata: AnnData, key: str = "tam", *, kind: Literal["claims", "detecti
     ResultNotFoundError
         `tl.claims` was not run.
     """
-    if kind not in _KINDS:
-        msg = f"kind is one of {', '.join(_KINDS)}, not {kind!r}."
-        raise ParameterError(msg)
-    record = slots.read_analysis(adata, key, "claims", call="tl.claims(adata, sample_key)")
-    table = pd.DataFrame(record[kind]).copy()
-    table.attrs = {name: record[name] for name in _PARAMETERS}
-    table.attrs["cautions"] = [str(c) for c in record["cautions"]]
-    return table
+    return analysis_table(adata, key, "claims", kind, _TABLES, call="tl.claims(adata, sample_key)")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-import tamannot._adata as slots
-from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.get._analysis import analysis_table
 
-_TABLES = ("tests", "shares", "samples")
+_NOT_COMPARED = (
+    "No conditions were compared. Run tamannot.tl.composition(adata, sample_key, condition=…), or read the shares with "
+    "table='shares'."
+)
+_TABLES = {"tests": "tests", "shares": "shares", "samples": "samples"}
 
 
 def composition(
@@ -50,18 +52,6 @@ def composition(
     ResultNotFoundError
         `tl.composition` was not run, or without a condition, so that nothing was tested.
     """
-    if table not in _TABLES:
-        msg = f"table is one of {', '.join(_TABLES)}, not {table!r}."
-        raise ParameterError(msg)
-    record = slots.read_analysis(adata, key, "composition", call="tl.composition(adata, sample_key)")
-    if table not in record:
-        msg = (
-            "No conditions were compared. Run tamannot.tl.composition(adata, sample_key, condition=…), or read the "
-            "shares with table='shares'."
-        )
-        raise ResultNotFoundError(msg)
-    found = pd.DataFrame(record[table]).reset_index(drop=True)
-    # Lists, not arrays: pandas compares attrs when it joins or prints tables.
-    parameters = {k: list(v) if isinstance(v, np.ndarray) else v for k, v in record["parameters"].items()}
-    found.attrs = {"parameters": parameters, "cautions": [str(c) for c in record["cautions"]]}
-    return found
+    call = "tl.composition(adata, sample_key)"
+    found = analysis_table(adata, key, "composition", table, _TABLES, call=call, asked="table", left_out=_NOT_COMPARED)
+    return found.reset_index(drop=True)

@@ -7,8 +7,9 @@ from typing import Literal
 import pandas as pd
 from anndata import AnnData
 
-import tamannot._adata as slots
-from tamannot.errors import ParameterError
+from tamannot.get._analysis import analysis_table
+
+_TABLES = {"tests": "tests", "samples": "samples"}
 
 
 def crosstalk(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "samples"] = "tests") -> pd.DataFrame:
@@ -38,10 +39,5 @@ def crosstalk(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "sampl
     ResultNotFoundError
         `tl.crosstalk` has not run.
     """
-    if kind not in ("tests", "samples"):
-        msg = f"kind is 'tests' or 'samples', not {kind!r}."
-        raise ParameterError(msg)
-    record = slots.read_analysis(adata, key, "crosstalk", call="tl.crosstalk(adata, sample_key, malignant=…)")
-    table = pd.DataFrame(record[kind]).copy()
-    table.attrs = {"cautions": [str(c) for c in record["cautions"]], "parameters": dict(record["parameters"])}
-    return table
+    call = "tl.crosstalk(adata, sample_key, malignant=…)"
+    return analysis_table(adata, key, "crosstalk", kind, _TABLES, call=call)

@@ -7,8 +7,7 @@ from typing import Literal
 import pandas as pd
 from anndata import AnnData
 
-import tamannot._adata as slots
-from tamannot.errors import ParameterError
+from tamannot.get._analysis import analysis_table
 
 _TABLES = {"signatures": "table", "clusters": "clusters"}
 
@@ -51,11 +50,4 @@ def enrichment(
     ResultNotFoundError
         `tl.enrich` has not been run.
     """
-    if kind not in _TABLES:
-        msg = f"kind is one of {', '.join(_TABLES)}, not {kind!r}."
-        raise ParameterError(msg)
-    record = slots.read_analysis(adata, key, "enrichment", call="tl.enrich(adata, groupby)")
-    table = pd.DataFrame(record[_TABLES[kind]]).copy()
-    table.attrs = {name: record[name] for name in record if not isinstance(record[name], pd.DataFrame)}
-    table.attrs["cautions"] = [str(c) for c in record["cautions"]]
-    return table
+    return analysis_table(adata, key, "enrichment", kind, _TABLES, call="tl.enrich(adata, groupby)")

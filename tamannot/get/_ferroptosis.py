@@ -7,10 +7,9 @@ from typing import Literal
 import pandas as pd
 from anndata import AnnData
 
-import tamannot._adata as slots
-from tamannot.errors import ParameterError
+from tamannot.get._analysis import analysis_table
 
-_KINDS = ("samples", "effects", "genes")
+_TABLES = {"samples": "samples", "effects": "effects", "genes": "genes"}
 
 
 def ferroptosis(
@@ -53,12 +52,5 @@ def ferroptosis(
     ResultNotFoundError
         `tl.ferroptosis_summary` was not run.
     """
-    if kind not in _KINDS:
-        msg = f"kind is one of {', '.join(_KINDS)}, not {kind!r}."
-        raise ParameterError(msg)
-    record = slots.read_analysis(adata, key, "ferroptosis_summary", call="tl.ferroptosis_summary(adata, sample_key)")
-    table = pd.DataFrame(record[kind]).copy()
-    table.attrs = {name: record[name] for name in ("sample_key", "malignant", "min_cells")}
-    table.attrs["groupby"] = [str(g) for g in record["groupby"]]
-    table.attrs["cautions"] = [str(c) for c in record["cautions"]]
-    return table
+    call = "tl.ferroptosis_summary(adata, sample_key)"
+    return analysis_table(adata, key, "ferroptosis_summary", kind, _TABLES, call=call)

@@ -7,8 +7,7 @@ from typing import Literal
 import pandas as pd
 from anndata import AnnData
 
-import tamannot._adata as slots
-from tamannot.errors import ParameterError
+from tamannot.get._analysis import analysis_table
 
 _TABLES = {"tests": "table", "samples": "samples"}
 
@@ -41,11 +40,4 @@ def regions(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "samples
     ResultNotFoundError
         `tl.regions` has not been run.
     """
-    if kind not in _TABLES:
-        msg = f"kind is one of {', '.join(_TABLES)}, not {kind!r}."
-        raise ParameterError(msg)
-    record = slots.read_analysis(adata, key, "regions", call="tl.regions(adata, …)")
-    table = pd.DataFrame(record[_TABLES[kind]]).copy()
-    table.attrs = {name: record[name] for name in record if not isinstance(record[name], pd.DataFrame)}
-    table.attrs["cautions"] = [str(c) for c in record["cautions"]]
-    return table
+    return analysis_table(adata, key, "regions", kind, _TABLES, call="tl.regions(adata, …)")

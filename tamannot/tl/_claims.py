@@ -149,9 +149,9 @@ def claims(
         "n_samples": len(samples.names),
         "claims": result,
         "detection": pd.DataFrame(_detection(cells, min_cells), columns=_DETECTION),
-        "cautions": np.array(_cautions(cells, samples, result), dtype=object),
+        "cautions": _cautions(cells, samples, result),
     }
-    target = adata.copy() if copy else adata
+    target = slots.to_work_on(adata, copy=copy)
     slots.write_analysis(target, key, RECORD, record)
     return target if copy else None
 

@@ -135,14 +135,14 @@ def composition(
         "sample_key": sample_key,
         "condition": condition or "",
         "axis": axis,
-        "covariates": np.array(list(covariates), dtype=object),
+        "covariates": list(covariates),
         "reference": used_reference,
         "min_cells": int(min_cells),
         "counts": chosen,
         "depth": counted.depth,
     }
-    record["cautions"] = np.array(cautions, dtype=object)
-    adata = adata.copy() if copy else adata
+    record["cautions"] = cautions
+    adata = slots.to_work_on(adata, copy=copy)
     slots.write_analysis(adata, key, RECORD, record)
     return adata if copy else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
@@ -24,7 +23,7 @@ from tamannot.tl._crosstalk_values import (
 from tamannot.tl._hypotheses import Hypothesis, Pairs, hypotheses_of
 from tamannot.tl._ligand_receptor import ligand_receptor as look_at_pairs
 from tamannot.tl._ligand_receptor import load_liana
-from tamannot.tl._malignant import Malignant, malignant_cells
+from tamannot.tl._malignant import Malignant, malignant_as_text, malignant_cells
 from tamannot.tl._samples import samples_of
 
 _MIN_CELLS = 30
@@ -139,7 +138,7 @@ def crosstalk(
     ]
     parameters = {
         "sample_key": sample_key,
-        "malignant": str(malignant),
+        "malignant": malignant_as_text(malignant),
         "shares": shares,
         "hypotheses": "pre-specified" if hypotheses is None else "all" if hypotheses == "all" else "named",
         "covariates": "+".join(values.covariates),
@@ -150,7 +149,7 @@ def crosstalk(
     record = {
         "tests": tests,
         "samples": _kept(values, asked).assign(used=enough),
-        "cautions": np.array(cautions, dtype=object),
+        "cautions": cautions,
         "parameters": parameters,
     }
     slots.write_analysis(adata, key, "crosstalk", record)

@@ -175,7 +175,7 @@ def enrich(
         "max_size": how.max_size,
         "n_permutations": how.n_permutations,
         "seed": how.seed,
-        "cautions": np.array(said, dtype=object),
+        "cautions": said,
     }
     slots.write_analysis(adata, key, RECORD, record)
     return adata if copy else None

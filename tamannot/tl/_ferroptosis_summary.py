@@ -109,15 +109,15 @@ def ferroptosis_summary(
     effects["shared_genes"] = _shared(effects, record, programs)
     out = {
         "sample_key": sample_key,
-        "groupby": np.array(groups.by, dtype=object),
+        "groupby": groups.by,
         "malignant": groups.malignant,
         "min_cells": min_cells,
         "samples": _samples_table(groups, means, detected, programs),
         "effects": effects,
         "genes": genes,
-        "cautions": np.array(_cautions(groups, effects, genes), dtype=object),
+        "cautions": _cautions(groups, effects, genes),
     }
-    target = adata.copy() if copy else adata
+    target = slots.to_work_on(adata, copy=copy)
     slots.write_analysis(target, key, RECORD, out)
     return target if copy else None
 

@@ -20,7 +20,7 @@ from tamannot.pipeline import MACROPHAGE
 from tamannot.signature import read_signatures
 from tamannot.stats._rank import adjusted, spearman, supports_q
 from tamannot.tl._crosstalk_tests import FEWEST
-from tamannot.tl._malignant import Malignant, malignant_cells
+from tamannot.tl._malignant import Malignant, malignant_as_text, malignant_cells
 from tamannot.tl._malignant_values import cells_of_run
 from tamannot.tl._samples import Samples, samples_of, table_of_samples
 from tamannot.tl._score import score
@@ -103,10 +103,10 @@ def ligand_receptor(
     record = {
         "samples": found,
         "pairs": pairs,
-        "cautions": np.array(_cautions(pairs, against), dtype=object),
+        "cautions": _cautions(pairs, against),
         "parameters": {
             "sample_key": sample_key,
-            "malignant": str(malignant),
+            "malignant": malignant_as_text(malignant),
             "against": against or "",
             "min_cells": min_cells,
             "rng": rng,

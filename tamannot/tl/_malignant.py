@@ -42,6 +42,14 @@ def malignant_cells(adata: AnnData, malignant: Malignant) -> Array:
     return chosen
 
 
+def malignant_as_text(malignant: Malignant) -> str:
+    """Return what the user said as text: the column, and its values if there were any."""
+    if isinstance(malignant, str):
+        return malignant
+    name, values = malignant
+    return f"{name}: {', '.join(map(str, [values] if isinstance(values, str | bool) else values))}"
+
+
 def _yes(column: pd.Series, name: str) -> Array:
     kinds = set(column.dropna().unique())
     if not all(isinstance(k, bool | np.bool_) for k in kinds):

@@ -129,7 +129,7 @@ def regions(
         "distance": distance or "",
         "sample_key": sample_key or "",
         "kind": kind,
-        "cautions": np.array(_cautions(found, samples, sample_key), dtype=object),
+        "cautions": _cautions(found, samples, sample_key),
     }
     slots.write_analysis(adata, key, RECORD, record)
     return adata if copy else None

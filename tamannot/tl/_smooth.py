@@ -65,7 +65,7 @@ def smooth(
     -----
     Source: Andreatta & Carmona 2021, doi:10.1016/j.csbj.2021.06.043; ``SmoothKNN`` of the R package.
     """
-    adata = adata.copy() if copy else adata
+    adata = slots.to_work_on(adata, copy=copy)
     if not 0 <= decay <= 1:
         msg = f"decay is between 0 and 1, not {decay}."
         raise ParameterError(msg)

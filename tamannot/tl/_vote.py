@@ -103,7 +103,7 @@ def vote(
         raise ParameterError(msg)
     calls = slots.read_obs(adata, key, AXES)
     poll, how = _in_groups(adata, groupby, min_share) if groupby else _among_neighbours(adata, neighbors_key, min_share)
-    adata = adata.copy() if copy else adata
+    adata = slots.to_work_on(adata, copy=copy)
     for axis in AXES:
         if slots.slot(key, axis) in calls:
             _write_vote(adata, key, axis, pd.Categorical(calls[slots.slot(key, axis)]), poll)
