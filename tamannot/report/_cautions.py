@@ -25,8 +25,7 @@ _LISTED = 8
 _TOO_FEW_FOR_NULL = 20
 _RELATIVE = (
     f" Fewer than {_TOO_FEW_FOR_NULL} are held against all cells instead of one another: programs that macrophages "
-    "have and "
-    "other cells have not stand out in every one of them, those of stress and inflammation among them."
+    "have and other cells have not stand out in every one of them, those of stress and inflammation among them."
 )
 
 _ALWAYS = (
@@ -34,8 +33,7 @@ _ALWAYS = (
     Point(
         "Ferroptosis programs are not death.",
         "They are the handling of iron, glutathione and lipid peroxides by transcripts; most rest on few detected "
-        "genes "
-        "and are to be read by sample and label, not by cell.",
+        "genes and are to be read by sample and label, not by cell.",
     ),
     Point("Cells are no replicates.", "Compare samples: thousands of cells of one patient are one patient."),
 )
@@ -62,15 +60,12 @@ def _coverage(material: Material) -> Iterator[Point]:
     calling = low[axis.reindex(low.index).isin(["origin", "state"])]
     names = ", ".join(f"{pretty(str(i))} {percent(v)}" for i, v in low.iloc[:_LISTED].items())
     more = f" and {len(low) - _LISTED} more" if len(low) > _LISTED else ""
-    yield Point(
-        "Low coverage.",
+    said = (
         f"Fewer than half of the genes are in the data for {names}{more}. That one of these is not found means little."
-        + (
-            f" Origins or states are among them: {', '.join(pretty(str(i)) for i in calling.index)}."
-            if len(calling)
-            else ""
-        ),
     )
+    if len(calling):
+        said += f" Origins or states are among them: {', '.join(pretty(str(i)) for i in calling.index)}."
+    yield Point("Low coverage.", said)
 
 
 def _few_cells(material: Material) -> Iterator[Point]:
@@ -79,8 +74,7 @@ def _few_cells(material: Material) -> Iterator[Point]:
         yield Point(
             "Few macrophages.",
             f"There are {n:,}. From {_FEW_MACROPHAGES} on, labels are learned from the cells at hand; with fewer a "
-            "fixed "
-            "rule calls, its probabilities are not calibrated, and a share of so few cells is uncertain."
+            "fixed rule calls, its probabilities are not calibrated, and a share of so few cells is uncertain."
             + (_RELATIVE if n < _TOO_FEW_FOR_NULL else ""),
         )
 
@@ -141,8 +135,7 @@ def _depth(material: Material) -> Iterator[Point]:
         yield Point(
             "Labels follow depth.",
             f"Macrophages with more counts have {more} often a state (Spearman's ρ {rho:.2f}, {depth.size:,} "
-            "macrophages). "
-            "Where samples differ in depth, their shares of labelled cells differ with it.",
+            "macrophages). Where samples differ in depth, their shares of labelled cells differ with it.",
         )
 
 
@@ -155,8 +148,7 @@ def _dissociation(material: Material) -> Iterator[Point]:
         yield Point(
             "Stress of dissociation.",
             f"Its program stands out in {percent(share)} of the macrophages{also}. Warm digestion induces FOS, JUN, "
-            "IL1B and "
-            "CCL3: an inflammatory state may have been made on the bench.",
+            "IL1B and CCL3: an inflammatory state may have been made on the bench.",
         )
 
 
@@ -170,8 +162,8 @@ def _steroid(material: Material) -> Iterator[Point]:
         yield Point(
             "Steroids.",
             f"A glucocorticoid response stands out in {percent(share)} of the macrophages. Dexamethasone drives "
-            "scavenger and "
-            "complement programs: shares of immunoregulatory cells differ by exposure; use it as a covariate.",
+            "scavenger and complement programs: shares of immunoregulatory cells differ by exposure; use it as a "
+            "covariate.",
         )
 
 
@@ -184,8 +176,7 @@ def _ambient(material: Material) -> Iterator[Point]:
         yield Point(
             "Ambient RNA, doublets or eaten cells.",
             f"In {percent(share)} of the macrophages genes of another lineage stand out (z > {_MIXED:g}). Their "
-            "transcripts of "
-            "that lineage (GFAP, PLP1, TF, APOE) are not their own programs.",
+            "transcripts of that lineage (GFAP, PLP1, TF, APOE) are not their own programs.",
         )
 
 

@@ -21,8 +21,7 @@ _AXES = ("origin", "state", "overlay")
 _MOST_ROWS = 12
 _HOW = (
     "Of each state the cell whose probability is the median of all cells called so: an ordinary one, not the best. "
-    "Bars to the "
-    "right speak for a label, to the left against it; hatched is the strongest rival."
+    "Bars to the right speak for a label, to the left against it; hatched is the strongest rival."
 )
 
 

@@ -12,8 +12,7 @@ from tamannot.report._tables import pretty, table_of
 _SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
 _MEANING = (
     "Programs of iron, glutathione and lipid peroxides in transcripts: no measure of death, and none of the cells "
-    "nearby. "
-    "Most rest on one to four detected genes a cell, so read means of samples and labels."
+    "nearby. Most rest on one to four detected genes a cell, so read means of samples and labels."
 )
 
 

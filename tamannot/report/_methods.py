@@ -85,8 +85,7 @@ def _null(run: Mapping[str, Any]) -> str:
         return ""
     return (
         "Scores were compared, within each cell and in closed form, with random signatures matched in expression (z, "
-        "and p of "
-        f"a Pearson III distribution). Expression was matched on {null['compartment']} for compartments, "
+        f"and p of a Pearson III distribution). Expression was matched on {null['compartment']} for compartments, "
         f"{null['origin']} for origin, and {_for_the_rest(run)} for all else."
     )
 
