@@ -17,7 +17,8 @@ Array = NDArray[Any]
 AVERAGE, EXPECTED, LEGACY = 0, 1, 2
 # Beyond this rank the cubes of half ranks no longer sum in 64 bits: no null can be had.
 LARGEST_NULL_CAP = 46_000
-_INSERTION = 48
+# Up to so many distinct values of a cell are compared with each other, more are sorted.
+_COMPARED = 256
 
 
 @dataclass(frozen=True)
@@ -44,25 +45,32 @@ def depths(caps: list[int], ties: list[int]) -> Depths:
 
 
 @njit
-def sort_groups(value: Array, order: Array, n: int) -> int:
-    """Write the groups whose value is above zero to ``order``, by falling value; return how many they are."""
+def gather_groups(value: Array, count: Array, n: int, order: Array, top: Array, size: Array) -> int:
+    """Write the groups whose value is above zero side by side: number, value and size; return how many they are."""
     sign = np.uint64(1) << np.uint64(8 * value.itemsize - 1)
-    n_sorted = 0
+    k = 0
     for g in range(1, n + 1):
         if 0 < value[g] < sign:  # the rest are stored zeros, positive or negative
-            order[n_sorted] = g
-            n_sorted += 1
-    if n_sorted > _INSERTION:
-        order[:n_sorted] = order[np.argsort(value[order[:n_sorted]])[::-1]]
-        return n_sorted
-    for i in range(1, n_sorted):
-        g = order[i]
-        j = i
-        while j > 0 and value[order[j - 1]] < value[g]:
-            order[j] = order[j - 1]
-            j -= 1
-        order[j] = g
-    return n_sorted
+            order[k], top[k], size[k] = g, value[g], count[2 * g] + count[2 * g + 1]
+            k += 1
+    return k
+
+
+@njit
+def count_above(top: Array, size: Array, above: Array) -> None:
+    """Write how many genes have a greater value than those of each group."""
+    if top.size > _COMPARED:
+        total = np.int32(0)
+        for k in np.argsort(top)[::-1]:
+            above[k] = total
+            total += size[k]
+        return
+    # To compare a few groups with each other takes no branch, and is faster than to sort them.
+    for k in range(top.size):
+        mine, total = top[k], np.int32(0)
+        for other in range(top.size):
+            total += size[other] if top[other] > mine else np.int32(0)
+        above[k] = total
 
 
 @njit
@@ -93,12 +101,13 @@ def group_values(row: Array, table: Array, group: Array, value: Array, count: Ar
     small integers), so a hash table finds them. ``table`` is all zeros on entry and on return.
     """
     mask = np.uint64(table.size - 1)
+    value[0] = ~value.dtype.type(0)  # of no group: all bits are set in no number that is not negative
     n = 0
     for j in range(row.size):
         b = row[j]
         slot = slot_of(b, mask)
-        while True:
-            g = np.uint32(table[slot])
+        g = np.uint32(table[slot])
+        while value[g] != b:
             if g == 0:
                 n += 1
                 g = np.uint32(n)
@@ -106,11 +115,11 @@ def group_values(row: Array, table: Array, group: Array, value: Array, count: Ar
                 value[g] = b
                 count[2 * g] = 0
                 count[2 * g + 1] = 0
-            if value[g] == b:
-                count[2 * g + (j & 1)] += 1  # two counters: most entries are of one group, and would wait
-                group[j] = g
-                break
-            slot = (slot + np.uint64(1)) & mask
+            else:
+                slot = (slot + np.uint64(1)) & mask
+                g = np.uint32(table[slot])
+        count[2 * g + (j & 1)] += 1  # two counters: most entries are of one group, and would wait
+        group[j] = g
     for k in range(1, n + 1):
         slot = slot_of(value[k], mask)
         while table[slot]:
@@ -120,72 +129,75 @@ def group_values(row: Array, table: Array, group: Array, value: Array, count: Ar
 
 
 @njit
-def rank_groups(
-    row: Array, n_genes: int, cap: Array, ties: Array, step: Array, work: tuple[Array, ...], depth: Array
-) -> int:
-    """Group the equal values of a cell and write the depth of each group for each method.
-
-    Rank 1 is the highest value; the zeros, stored or not, are one tie below all others. Only the distinct
-    values are sorted.
-
-    Parameters
-    ----------
-    row
-        The cell's stored values as order bits, shape ``(n,)``.
-    n_genes
-        Genes of the matrix, zeros included.
-    cap, ties, step
-        The fields of `Depths`.
-    work
-        What `work_space` returned. When this returns, its ``group`` holds the group of each entry and its
-        ``order`` the groups above zero, by falling value.
-    depth
-        Output, shape ``(n_methods, ≥ n + 1)``, whole steps: of group 0, the zeros that are not stored, and of
-        the others.
-
-    Returns
-    -------
-    The number of groups above zero.
-    """
-    table, group, value, count, order = work
-    n_groups = group_values(row, table, group, value, count)
-    n_sorted = sort_groups(value, order, n_groups)
-    n_positive = 0
-    for i in range(n_sorted):
-        n_positive += count[2 * order[i]] + count[2 * order[i] + 1]
-    zeros = n_genes - n_positive
-    for m in range(cap.size):
-        zero = np.int64(np.rint(depth_of(ties[m], cap[m], n_positive, zeros) * step[m])) if zeros else 0
-        depth[m, : n_groups + 1] = zero
-        above = 0.0
-        for i in range(n_sorted):
-            g = order[i]
-            size = count[2 * g] + count[2 * g + 1]
-            depth[m, g] = np.int64(np.rint(depth_of(ties[m], cap[m], above, size) * step[m]))
-            above += size
-    return n_sorted
-
-
-@njit
-def work_space(longest: int, bits: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """Return what `rank_groups` needs for rows of up to ``longest`` entries of the type of ``bits``."""
-    size = 2
-    while size < 2 * longest + 1:
-        size *= 2
-    n = longest + 1
-    return (
-        np.zeros(size, np.int32),
-        np.empty(n, np.int32),
-        np.empty(n, bits.dtype),
-        np.empty(2 * n, np.int64),
-        np.empty(n, np.int64),
-    )
-
-
-@njit
 def longest_row(indptr: Array) -> int:
     """Return the number of entries of the longest row."""
     longest = 0
     for i in range(indptr.size - 1):
         longest = max(longest, indptr[i + 1] - indptr[i])
     return longest
+
+
+@njit
+def rank_rows(
+    bits: Array,
+    indptr: Array,
+    n_genes: int,
+    cap: Array,
+    ties: Array,
+    step: Array,
+    group: Array,
+    ptr: Array,
+    depth: Array,
+    high: Array,
+) -> None:
+    """Group the equal values of each cell and write the depth of each group for each method.
+
+    Rank 1 is the highest value; the zeros, stored or not, are one tie below all others. Only the distinct
+    values are put in order. Groups of a cell are numbered from 1; 0 are the zeros that are not stored.
+
+    Parameters
+    ----------
+    bits, indptr
+        The cells' stored values as order bits, and where each cell begins.
+    n_genes
+        Genes of the matrix, zeros included.
+    cap, ties, step
+        The fields of `Depths`.
+    group
+        Output: the group of each entry, shape ``(n_entries,)``.
+    ptr
+        Output: where the groups of each cell begin, shape ``(n_cells + 1,)``.
+    depth
+        Output: depths in whole steps, shape ``(n_methods, ≥ all groups)``.
+    high
+        Output: whether a group is above zero, shape ``(≥ all groups,)``.
+    """
+    longest = longest_row(indptr)
+    size = 2
+    while size < 2 * longest + 1:
+        size *= 2
+    table, value = np.zeros(size, np.int32), np.empty(longest + 1, bits.dtype)
+    count, order = np.empty(2 * longest + 2, np.int32), np.empty(longest + 1, np.int64)
+    top, sizes, above = (
+        np.empty(longest + 1, bits.dtype),
+        np.empty(longest + 1, np.int32),
+        np.empty(longest + 1, np.int32),
+    )
+    ptr[0] = 0
+    for i in range(indptr.size - 1):
+        start, stop, at = indptr[i], indptr[i + 1], ptr[i]
+        n_groups = group_values(bits[start:stop], table, group[start:stop], value, count)
+        ptr[i + 1] = at + n_groups + 1
+        n_high = gather_groups(value, count, n_groups, order, top, sizes)
+        count_above(top[:n_high], sizes[:n_high], above)
+        zeros = n_genes
+        high[at : at + n_groups + 1] = 0
+        for k in range(n_high):
+            high[at + order[k]] = 1
+            zeros -= sizes[k]
+        for m in range(cap.size):
+            zero = np.int64(np.rint(depth_of(ties[m], cap[m], n_genes - zeros, zeros) * step[m])) if zeros else 0
+            depth[m, at : at + n_groups + 1] = zero
+            for k in range(n_high):
+                found = depth_of(ties[m], cap[m], above[k], sizes[k]) * step[m]
+                depth[m, at + order[k]] = np.int64(np.rint(found))

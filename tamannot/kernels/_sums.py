@@ -8,30 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.kernels._njit import njit
-from tamannot.kernels._ranks import longest_row, rank_groups, work_space
+from tamannot.kernels._ranks import longest_row
 
 Array = NDArray[Any]
 
 # With fewer distinct values in a cell it is faster to count them by bin first.
-_FEW_GROUPS = 126
+_FEW_GROUPS = 128
 
 
 @njit
-def add_gene_totals(
-    bits: Array, indices: Array, indptr: Array, cap: Array, ties: Array, step: Array, total: Array
-) -> None:
+def add_gene_totals(group: Array, ptr: Array, depth: Array, indices: Array, indptr: Array, total: Array) -> None:
     """Add to ``total[method, gene]`` how far the gene's depth stands above a zero's, over these cells."""
-    n_genes = total.shape[1]
-    longest = longest_row(indptr)
-    work = work_space(longest, bits)
-    group, depth = work[1], np.empty((cap.size, longest + 1), np.int64)
     for i in range(indptr.size - 1):
-        row, genes = bits[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
-        rank_groups(row, n_genes, cap, ties, step, work, depth)
-        for m in range(cap.size):
-            of_gene, of_group, zero = total[m], depth[m], depth[m, 0]
-            for j in range(row.size):
-                of_gene[np.uint32(genes[j])] += of_group[np.uint32(group[j])] - zero
+        groups, genes = group[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
+        for m in range(depth.shape[0]):
+            of_gene, of_group = total[m], depth[m, ptr[i] : ptr[i + 1]]
+            zero = of_group[0]
+            for j in range(genes.size):
+                of_gene[np.uint32(genes[j])] += of_group[np.uint32(groups[j])] - zero
 
 
 @njit
@@ -43,12 +37,16 @@ def count_by_bin(group: Array, genes: Array, bins: Array, n_groups: int, tally: 
 
 
 @njit
-def moments_of_tally(tally: Array, depth: Array, groups: Array, moments: Array) -> None:
+def moments_of_tally(tally: Array, depth: Array, high: Array, moments: Array) -> None:
     """Add up depth, depth², depth³ and the genes detected of each bin, from the counts of the groups above zero."""
+    for g in range(1, high.size):
+        if not high[g]:  # stored zeros
+            tally[:, g] = 0
     for b in range(tally.shape[0]):
+        counts = tally[b]
         first = second = third = found = np.int64(0)
-        for g in groups:
-            n, d = np.int64(tally[b, g]), depth[g]
+        for g in range(1, high.size):
+            n, d = np.int64(counts[g]), depth[g]
             found += n
             first += n * d
             second += n * d * d
@@ -57,12 +55,12 @@ def moments_of_tally(tally: Array, depth: Array, groups: Array, moments: Array) 
 
 
 @njit
-def moments_of_entries(group: Array, genes: Array, bins: Array, depth: Array, above: Array, moments: Array) -> None:
-    """Add up the same, entry by entry; ``above`` says which groups are above zero."""
+def moments_of_entries(group: Array, genes: Array, bins: Array, depth: Array, high: Array, moments: Array) -> None:
+    """Add up the same, entry by entry."""
     moments[:, :] = 0
     for j in range(genes.size):
         g = group[j]
-        if above[g]:
+        if high[g]:
             b, d = bins[genes[j]], depth[g]
             moments[b, 0] += d
             moments[b, 1] += d * d
@@ -107,14 +105,14 @@ def add_up(
 
 @njit
 def count_detected(
-    group: Array, genes: Array, hits: Array, above: Array, gene_ptr: Array, arm_of: Array, detected: Array
+    group: Array, genes: Array, hits: Array, high: Array, gene_ptr: Array, arm_of: Array, detected: Array
 ) -> None:
-    """Count the genes of each arm that are not zero in one cell; ``above`` says which groups are above zero."""
+    """Count the genes of each arm that are not zero in one cell."""
     detected[:] = 0
     for h in hits:
         gene = genes[h]
         for k in range(gene_ptr[gene], gene_ptr[gene + 1]):
-            detected[arm_of[k]] += above[group[h]]
+            detected[arm_of[k]] += high[group[h]]
 
 
 @njit
@@ -129,12 +127,12 @@ def find_hits(genes: Array, used: Array, hits: Array) -> int:
 
 @njit
 def arm_sums(
-    bits: Array,
+    group: Array,
+    ptr: Array,
+    depth: Array,
+    high: Array,
     indices: Array,
     indptr: Array,
-    cap: Array,
-    ties: Array,
-    step: Array,
     used: Array,
     gene_ptr: Array,
     arm_of: Array,
@@ -150,10 +148,8 @@ def arm_sums(
 
     Parameters
     ----------
-    bits, indices, indptr
-        The rows.
-    cap, ties, step
-        The fields of `Depths`, one entry a method.
+    group, ptr, depth, high, indices, indptr
+        The rows, as the fields of `RankedBlock`.
     used
         Whether a gene is in any arm, uint8, shape ``(n_genes,)``.
     gene_ptr, arm_of
@@ -172,28 +168,24 @@ def arm_sums(
         Output with a null: sums of depth, depth² and depth³ and the genes detected of each bin, shape
         ``(n_methods, n_cells, n_bins, 4)``.
     """
-    n_genes = used.size
     with_null = bin_of.shape[1] > 0
-    longest = longest_row(indptr)
-    work = work_space(longest, bits)
-    group, order, depth = work[1], work[4], np.empty((cap.size, longest + 1), np.int64)
-    tally = np.zeros((bin_size.shape[1], _FEW_GROUPS + 3), np.int32)
-    above, hits = np.zeros(longest + 1, np.uint8), np.empty(longest + 1, np.int64)
+    tally = np.zeros((bin_size.shape[1], _FEW_GROUPS), np.int32)
+    hits = np.empty(longest_row(indptr) + 1, np.int64)
     for i in range(indptr.size - 1):
-        row, genes = bits[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
-        n_groups = rank_groups(row, n_genes, cap, ties, step, work, depth)
+        groups, genes = group[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
+        above = high[ptr[i] : ptr[i + 1]]
         n_hits = find_hits(genes, used, hits)
-        for m in range(cap.size):
-            add_up(group, genes, hits[:n_hits], depth[m], gene_ptr, arm_of, weight_of[m], arm_weight[m], sums[m, i])
+        for m in range(depth.shape[0]):
+            mine = depth[m, ptr[i] : ptr[i + 1]]
+            add_up(groups, genes, hits[:n_hits], mine, gene_ptr, arm_of, weight_of[m], arm_weight[m], sums[m, i])
         if not with_null:
             continue
-        above[order[:n_groups]] = 1
-        count_detected(group, genes, hits[:n_hits], above, gene_ptr, arm_of, detected[i])
-        for m in range(cap.size):
-            if n_groups < _FEW_GROUPS:
-                count_by_bin(group, genes, bin_of[m], n_groups + 2, tally)
-                moments_of_tally(tally, depth[m], order[:n_groups], moments[m, i])
+        count_detected(groups, genes, hits[:n_hits], above, gene_ptr, arm_of, detected[i])
+        for m in range(depth.shape[0]):
+            mine = depth[m, ptr[i] : ptr[i + 1]]
+            if above.size <= _FEW_GROUPS:
+                count_by_bin(groups, genes, bin_of[m], above.size - 1, tally)
+                moments_of_tally(tally, mine, above, moments[m, i])
             else:
-                moments_of_entries(group, genes, bin_of[m], depth[m], above, moments[m, i])
-            add_zeros(depth[m, 0], bin_size[m], moments[m, i])
-        above[order[:n_groups]] = 0
+                moments_of_entries(groups, genes, bin_of[m], mine, above, moments[m, i])
+            add_zeros(mine[0], bin_size[m], moments[m, i])

@@ -1,11 +1,13 @@
 """Scoring methods: frozen settings that know their kernel; arrays in, arrays out."""
 
+from tamannot.kernels._ranked import RankedRows
 from tamannot.scorers._aucell import AUCell
 from tamannot.scorers._contributions import SignedGenes, null_contributions
 from tamannot.scorers._engine import (
     depths_by_method,
     gene_depths,
     null_bins,
+    ranked_rows,
     score_rows,
     score_runs,
 )
@@ -34,6 +36,7 @@ __all__ = [
     "Part",
     "Plan",
     "RankMethod",
+    "RankedRows",
     "Run",
     "Scorer",
     "Scores",
@@ -46,6 +49,7 @@ __all__ = [
     "method_of",
     "null_bins",
     "null_contributions",
+    "ranked_rows",
     "reference_bins",
     "reference_depth",
     "score_linear",

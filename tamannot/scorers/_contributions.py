@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tamannot.kernels._null import NO_SPREAD, Groups, merge_bins
 from tamannot.kernels._pack import pack_arms
+from tamannot.kernels._ranked import rank_block
 from tamannot.kernels._rows import RowBlock
 from tamannot.kernels._sums import arm_sums
 from tamannot.scorers._packed import depths_of
@@ -79,12 +80,13 @@ def _of_one(part: SignedGenes, depth: Array, moments: Array, groups: Groups, s: 
 def _ranked(block: RowBlock, n_vars: int, method: RankMethod, genes: Array, null: NullBins) -> tuple[Array, Array]:
     """Return the depth of some genes, and sums of depth and depth² of each bin, in every cell."""
     how, n_cells = depths_of([method], n_vars), block.indptr.size - 1
+    ranked = rank_block(block, n_vars, how)
     # Each gene is an arm of its own: the sum of an arm is then the gene's depth.
     arms = pack_arms([np.array([g]) for g in genes], [[np.ones(1, np.int64)] * genes.size], n_vars)
     sums, detected = np.empty((1, n_cells, genes.size), np.int64), np.empty((n_cells, genes.size), np.int16)
     moments = np.empty((1, n_cells, null.sizes.size, 4), np.int64)
     arm_sums(
-        *(block.bits, block.indices, block.indptr, how.cap, how.ties, how.step),
+        *(ranked.group, ranked.ptr, ranked.depth, ranked.high, ranked.indices, ranked.indptr),
         *(arms.used, arms.gene_ptr, arms.arm_of, arms.weight_of.astype(np.int64), arms.arm_weight.astype(np.int64)),
         *(null.bin_of.astype(np.int32)[None], null.sizes.astype(np.int64)[None], sums, detected, moments),
     )

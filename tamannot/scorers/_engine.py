@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tamannot._progress import Tick, no_tick
 from tamannot.kernels._elsewhere import RowsElsewhere
 from tamannot.kernels._null import expression_bins
+from tamannot.kernels._ranked import RankedBlock, RankedRows, rank_block
 from tamannot.kernels._ranks import Depths
 from tamannot.kernels._rows import RowBlock, RowSource
 from tamannot.kernels._sums import add_gene_totals
@@ -53,12 +54,13 @@ def depths_by_method(
     threads: int,
     tick: Tick = no_tick,
     among: Array | None = None,
+    ranked: RankedRows | None = None,
 ) -> list[Array]:
-    """Return `gene_depths` of several methods from one ranking."""
+    """Return `gene_depths` of several methods from one ranking; ``ranked`` keeps it for `score_runs`."""
     n_obs, n_vars = rows.shape
     how = depths_of(methods, n_vars)
     total, lock = np.zeros((len(methods), n_vars), np.int64), Lock()
-    totals = _Totals(how, n_vars)
+    totals, ranks = _Totals(how, n_vars), ranked or RankedRows(rows, how, keep=False)
 
     def add(mine: Array, n_cells: int) -> None:
         with lock:
@@ -69,7 +71,10 @@ def depths_by_method(
         return (None if among is None else among[these.start : these.stop],)
 
     def work(start: int, stop: int) -> None:
-        add(totals(rows.block(start, stop), *among_these(range(start, stop))), stop - start)
+        if among is None:
+            add(totals.of(ranks.block(start, stop)), stop - start)
+        else:
+            add(totals(rows.block(start, stop), among[start:stop]), stop - start)
 
     if isinstance(rows, RowsElsewhere):
         for these, found in rows.mapped(totals, among_these, step=rows.step):
@@ -87,10 +92,18 @@ class _Totals:
     n_vars: int
 
     def __call__(self, block: RowBlock, among: Array | None) -> Array:
-        mine, how = np.zeros((self.how.step.size, self.n_vars), np.int64), self.how
-        block = block if among is None else block.only(among)
-        add_gene_totals(block.bits, block.indices, block.indptr, how.cap, how.ties, how.step, mine)
-        return mine
+        return self.of(rank_block(block if among is None else block.only(among), self.n_vars, self.how))
+
+    def of(self, block: RankedBlock) -> Array:
+        """Add up over ranked cells."""
+        total = np.zeros((self.how.step.size, self.n_vars), np.int64)
+        add_gene_totals(block.group, block.ptr, block.depth, block.indices, block.indptr, total)
+        return total
+
+
+def ranked_rows(rows: RowSource, methods: Sequence[RankMethod]) -> RankedRows:
+    """Return rows whose ranks by some methods are kept from one pass to the next."""
+    return RankedRows(rows, depths_of(methods, rows.shape[1]), keep=True)
 
 
 def null_bins(depth: Array) -> NullBins:
@@ -129,8 +142,16 @@ def score_rows(
     return score_runs(rows, plan, [Run(method, null)], threads=threads, tick=tick)[0]
 
 
-def score_runs(rows: RowSource, plan: Plan, runs: Sequence[Run], *, threads: int, tick: Tick = no_tick) -> list[Scores]:
-    """Score every row by several methods from one ranking; see `score_rows`."""
+def score_runs(
+    rows: RowSource,
+    plan: Plan,
+    runs: Sequence[Run],
+    *,
+    threads: int,
+    tick: Tick = no_tick,
+    ranked: RankedRows | None = None,
+) -> list[Scores]:
+    """Score every row by several methods from one ranking, that in ``ranked`` if it is given; see `score_rows`."""
     scorer = Scorer(plan, runs)
     results = scorer.empty(rows.shape[0])
 
@@ -141,8 +162,10 @@ def score_runs(rows: RowSource, plan: Plan, runs: Sequence[Run], *, threads: int
             tick(len(mine))
         return results
 
+    ranks = ranked or RankedRows(rows, scorer.depths, keep=False)
+
     def work(start: int, stop: int) -> None:
-        scorer.write(rows.block(start, stop), results, slice(start, stop))
+        scorer.write(ranks.block(start, stop), results, slice(start, stop))
         tick(stop - start)
 
     over_rows(work, rows.shape[0], threads=threads, step=rows.step)

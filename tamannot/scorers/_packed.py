@@ -12,6 +12,7 @@ from tamannot.errors import ParameterError
 from tamannot.kernels._finish import finish_scores
 from tamannot.kernels._null import Groups, merge_bins, null_z, upper_p
 from tamannot.kernels._pack import WEIGHT_STEP, in_steps, pack_arms
+from tamannot.kernels._ranked import RankedBlock, rank_block
 from tamannot.kernels._ranks import LARGEST_NULL_CAP, Depths, depths
 from tamannot.kernels._rows import RowBlock
 from tamannot.kernels._sums import arm_sums
@@ -51,22 +52,27 @@ class Scorer:
         """Return tables to be written to, one set a run."""
         return [reading.empty(n_obs) for reading in self._readings]
 
+    @property
+    def depths(self) -> Depths:
+        """How ranks are counted."""
+        return self._depths
+
     def score(self, block: RowBlock) -> list[Scores]:
         """Return the scores of some rows, one set a run."""
         results = self.empty(block.indptr.size - 1)
-        self.write(block, results, slice(None))
+        self.write(rank_block(block, self._used.size, self._depths), results, slice(None))
         return results
 
-    def write(self, block: RowBlock, results: Sequence[Scores], rows: slice) -> None:
-        """Write the scores of a block into some rows of the results."""
+    def write(self, block: RankedBlock, results: Sequence[Scores], rows: slice) -> None:
+        """Write the scores of ranked rows into some rows of the results."""
         n_cells, n_methods, n_arms = block.indptr.size - 1, len(self._readings), self._arms.arm_weight.shape[1]
         sums = np.empty((n_methods, n_cells, n_arms), np.int64)
         with_null = self._bin_of.shape[1] > 0
         detected = np.empty((n_cells if with_null else 0, n_arms), np.int16)
         moments = np.empty((n_methods, n_cells if with_null else 0, self._bin_size.shape[1], 4), np.int64)
-        a, d = self._arms, self._depths
+        a = self._arms
         arm_sums(
-            *(block.bits, block.indices, block.indptr, d.cap, d.ties, d.step),
+            *(block.group, block.ptr, block.depth, block.high, block.indices, block.indptr),
             *(self._used, a.gene_ptr, a.arm_of, a.weight_of, a.arm_weight),
             *(self._bin_of, self._bin_size, sums, detected, moments),
         )

@@ -26,6 +26,8 @@ from tamannot.scorers import (
     NullBins,
     NullScores,
     Plan,
+    RankedRows,
+    RankMethod,
     Run,
     Scores,
     UCell,
@@ -33,6 +35,7 @@ from tamannot.scorers import (
     make_plan,
     method_of,
     null_bins,
+    ranked_rows,
     score_linear,
     score_runs,
 )
@@ -196,8 +199,16 @@ def _find(adata: AnnData, methods: Mapping[str, Method], asked: Asked, progress:
     for how in methods.values():
         for part in plan.parts:
             how.check(part, plan.n_vars)
-    bins = _bins(data, methods, asked, progress)
-    return _Found(data, plan, bins, _scores(data, plan, methods, bins, progress))
+    if asked.null is None:
+        ranked, bins = None, dict[str, NullBins | None].fromkeys(methods)
+    else:
+        ranked = ranked_rows(data.rows, _rank_methods(methods))
+        bins = _bins(data, methods, asked, ranked, progress)
+    return _Found(data, plan, bins, _scores(data, plan, methods, bins, ranked, progress))
+
+
+def _rank_methods(methods: Mapping[str, Method]) -> list[RankMethod]:
+    return [m for m in methods.values() if isinstance(m, UCell | AUCell)]
 
 
 def _unpack(adata: AnnData, methods: Mapping[str, Method], asked: Asked) -> Unpacked:
@@ -240,16 +251,15 @@ def _check(
 
 
 def _bins(
-    data: Unpacked, methods: Mapping[str, Method], asked: Asked, progress: Progress
+    data: Unpacked, methods: Mapping[str, Method], asked: Asked, ranked: RankedRows, progress: Progress
 ) -> dict[str, NullBins | None]:
-    if asked.null is None:
-        return dict.fromkeys(methods)
     if asked.null_reference is not None:
         reference, ids = asked.null_reference, data.index.ids
         return {key: _aligned(reference, key, ids, how) for key, how in methods.items()}
     progress("expression bins", data.rows.shape[0])
-    ranked = [m for m in methods.values() if isinstance(m, UCell | AUCell)]
-    found = depths_by_method(data.rows, ranked, threads=settings.n_threads(), tick=progress.tick)
+    found = depths_by_method(
+        data.rows, _rank_methods(methods), threads=settings.n_threads(), tick=progress.tick, ranked=ranked
+    )
     return {key: null_bins(depth) for key, depth in zip(methods, found, strict=True)}
 
 
@@ -279,7 +289,12 @@ def _ranking(method: Mapping[str, Any]) -> str:
 
 
 def _scores(
-    data: Unpacked, plan: Plan, methods: Mapping[str, Method], bins: Mapping[str, NullBins | None], progress: Progress
+    data: Unpacked,
+    plan: Plan,
+    methods: Mapping[str, Method],
+    bins: Mapping[str, NullBins | None],
+    ranked: RankedRows | None,
+    progress: Progress,
 ) -> dict[str, Scores]:
     threads = settings.n_threads()
     looks_twice = any(getattr(m, "looks_at_cells", False) for m in methods.values())
@@ -294,7 +309,7 @@ def _scores(
         else:
             results[key] = score_linear(data.rows, plan, how, kind=data.kind, threads=threads, tick=progress.tick)
     if runs:
-        found = score_runs(data.rows, plan, list(runs.values()), threads=threads, tick=progress.tick)
+        found = score_runs(data.rows, plan, list(runs.values()), threads=threads, tick=progress.tick, ranked=ranked)
         results |= dict(zip(runs, found, strict=True))
     return results
 

@@ -9,6 +9,7 @@ import scipy.stats
 
 from tamannot.kernels import _sums
 from tamannot.kernels._pack import exact_weights, in_steps, pack_arms
+from tamannot.kernels._ranked import rank_block
 from tamannot.kernels._ranks import AVERAGE, EXPECTED, LEGACY, depths, longest_row
 from tamannot.kernels._rows import CsrRows
 from tamannot.kernels._sums import add_gene_totals, arm_sums
@@ -32,22 +33,23 @@ def dense_depths(dense, k):
     return np.maximum(k - np.array([scipy.stats.rankdata(-row) for row in dense.astype(float)]), 0)
 
 
-def fields(methods):
-    how = depths([k for k, _ in methods], [tie for _, tie in methods])
-    return how.cap, how.ties, how.step
+def how_of(methods):
+    return depths([k for k, _ in methods], [tie for _, tie in methods])
 
 
 def totals(dense, methods, function=add_gene_totals, start=0):
     """Sum the depths of genes by each ``(cap, tie)``, in ranks."""
-    block, (cap, ties, step) = block_of(dense), fields(methods)
+    how = how_of(methods)
+    ranked = rank_block(block_of(dense), dense.shape[1], how)
     total = np.full((len(methods), dense.shape[1]), start, np.int64)
-    function(block.bits, block.indices, block.indptr, cap, ties, step, total)
-    return total / step[:, None]
+    function(ranked.group, ranked.ptr, ranked.depth, ranked.indices, ranked.indptr, total)
+    return total / how.step[:, None]
 
 
 def all_of(dense, methods, columns=(), weights=(), bin_of=None, function=arm_sums, block=None):
     """Return sums in ranks, detected genes, and moments in ranks by each ``(cap, tie)``."""
-    block, (cap, ties, step) = block or block_of(dense), fields(methods)
+    how = how_of(methods)
+    ranked, step = rank_block(block or block_of(dense), dense.shape[1], how), how.step
     (n_cells, n_genes), n_methods, n_arms = dense.shape, len(methods), len(columns)
     arms = pack_arms(list(columns), [[in_steps(w) for w in weights]] * n_methods, n_genes)
     bins = np.empty((n_methods, 0), np.int32) if bin_of is None else np.tile(bin_of, (n_methods, 1)).astype(np.int32)
@@ -55,7 +57,7 @@ def all_of(dense, methods, columns=(), weights=(), bin_of=None, function=arm_sum
     sums = np.full((n_methods, n_cells, n_arms), -1, np.int64)
     detected = np.full((n_cells if bin_of is not None else 0, n_arms), -1, np.int16)
     moments = np.full((n_methods, n_cells, sizes.shape[1], 4), -1, np.int64)
-    rows = (block.bits, block.indices, block.indptr, cap, ties, step)
+    rows = (ranked.group, ranked.ptr, ranked.depth, ranked.high, ranked.indices, ranked.indptr)
     packed = (arms.used, arms.gene_ptr, arms.arm_of, arms.weight_of, arms.arm_weight)
     function(*rows, *packed, bins, sizes, sums, detected, moments)
     unit = step[:, None, None, None] ** np.array([1, 2, 3, 0])
