@@ -5,11 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 
 import tamannot._adata as slots
@@ -27,20 +26,18 @@ from tamannot.scorers import (
     NullScores,
     Plan,
     RankedRows,
-    RankMethod,
     Run,
     Scores,
     UCell,
-    depths_by_method,
     make_plan,
     method_of,
-    null_bins,
     ranked_rows,
     score_linear,
     score_runs,
 )
 from tamannot.signature import Signatures, SignatureSet, as_signatures
 from tamannot.tl._gseapy import score_with_gseapy
+from tamannot.tl._score_null import bins_of
 
 # Methods on values are asked for on logarithms: that is what their papers and scanpy score.
 _PREFER_LOG: tuple[slots.Kind, ...] = ("log", "counts", "linear", "signed")
@@ -186,9 +183,13 @@ def score_all(adata: AnnData, asked: Asked, progress: Progress) -> None:
 
 def _groups(methods: Mapping[str, Method]) -> list[dict[str, Method]]:
     """Return the methods that are computed together: all on ranks, and each of the others alone."""
-    ranked: dict[str, Method] = {key: m for key, m in methods.items() if isinstance(m, UCell | AUCell)}
+    ranked = _on_ranks(methods)
     others = [{key: m} for key, m in methods.items() if key not in ranked]
-    return [ranked, *others] if ranked else others
+    return [dict(ranked), *others] if ranked else others
+
+
+def _on_ranks(methods: Mapping[str, Method]) -> dict[str, UCell | AUCell]:
+    return {key: m for key, m in methods.items() if isinstance(m, UCell | AUCell)}
 
 
 def _find(adata: AnnData, methods: Mapping[str, Method], asked: Asked, progress: Progress) -> _Found:
@@ -202,13 +203,10 @@ def _find(adata: AnnData, methods: Mapping[str, Method], asked: Asked, progress:
     if asked.null is None:
         ranked, bins = None, dict[str, NullBins | None].fromkeys(methods)
     else:
-        ranked = ranked_rows(data.rows, _rank_methods(methods))
-        bins = _bins(data, methods, asked, ranked, progress)
+        ranking = _on_ranks(methods)
+        ranked = ranked_rows(data.rows, list(ranking.values()))
+        bins = bins_of(data, ranking, asked.null_reference, ranked, progress)
     return _Found(data, plan, bins, _scores(data, plan, methods, bins, ranked, progress))
-
-
-def _rank_methods(methods: Mapping[str, Method]) -> list[RankMethod]:
-    return [m for m in methods.values() if isinstance(m, UCell | AUCell)]
 
 
 def _unpack(adata: AnnData, methods: Mapping[str, Method], asked: Asked) -> Unpacked:
@@ -248,44 +246,6 @@ def _check(
     if null is not None and without:
         msg = f"The matched null is for methods on ranks (ucell, aucell), not for {', '.join(without)}: leave it out."
         raise ParameterError(msg)
-
-
-def _bins(
-    data: Unpacked, methods: Mapping[str, Method], asked: Asked, ranked: RankedRows, progress: Progress
-) -> dict[str, NullBins | None]:
-    if asked.null_reference is not None:
-        reference, ids = asked.null_reference, data.index.ids
-        return {key: _aligned(reference, key, ids, how) for key, how in methods.items()}
-    progress("expression bins", data.rows.shape[0])
-    found = depths_by_method(
-        data.rows, _rank_methods(methods), threads=settings.n_threads(), tick=progress.tick, ranked=ranked
-    )
-    return {key: null_bins(depth) for key, depth in zip(methods, found, strict=True)}
-
-
-def _aligned(reference: AnnData, key: str, ids: list[str], method: Method) -> NullBins:
-    record = slots.read_provenance(reference, key)
-    known: dict[str, Any] = record.get("null_reference", {})
-    if not known:
-        msg = f"null_reference has scores under '{key}', but without a null. Score it with null='matched' first."
-        raise ParameterError(msg)
-    ours, theirs = (_ranking(how) for how in ({"name": method.name, **asdict(method)}, record["method"]))
-    if ours != theirs:
-        msg = f"null_reference was scored with {theirs}, not {ours}. Score it with the same method."
-        raise ParameterError(msg)
-    bins = pd.Series(np.asarray(known["bin"], np.int32), index=np.asarray(known["gene_ids"]).astype(str))
-    bins = bins[~bins.index.duplicated()].reindex(ids)
-    if bins.isna().mean() > 0.5:
-        msg = "null_reference shares fewer than half of the genes of the data. Use cells with the same gene ids."
-        raise ParameterError(msg)
-    # A gene the reference never saw is taken as one that it hardly expresses.
-    return NullBins(bins.fillna(max(known["bin"])).to_numpy(np.int32))
-
-
-def _ranking(method: Mapping[str, Any]) -> str:
-    """Say what of a method decides how deep a gene ranks, and thus its bin."""
-    told = {name: method[name] for name in ("variant", "max_rank", "top") if name in method}
-    return f"{method['name']}({', '.join(f'{name}={value}' for name, value in told.items())})"
 
 
 def _scores(
