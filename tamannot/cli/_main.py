@@ -32,6 +32,9 @@ app = typer.Typer(
 
 app.add_typer(signatures_app, name="signatures")
 
+# What typer refuses words with: of its kinds only a special one has a public name.
+_REFUSAL: Any = typer.BadParameter.__mro__[2]
+
 
 class Species(StrEnum):
     """Species of the data."""
@@ -374,6 +377,13 @@ def root(
     """Annotate tumour-associated macrophages in single-cell data."""
 
 
+def _tell_refusal(refusal: Any) -> None:
+    """Say which words are not understood, and how they are meant; they are the user's, with whatever is in them."""
+    said = io.StringIO()
+    refusal.show(file=said)
+    print("\n".join(map(printable, said.getvalue().rstrip("\n").split("\n"))), file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line; what is wrong with the input is told in one message, with exit code 2."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name may have letters that the terminal has not
@@ -381,7 +391,12 @@ def main() -> None:
     # zarr reads side by side; what is wrong with the others when one has been told comes as tracebacks
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
-        app(prog_name="tamannot")
+        sys.exit(app(prog_name="tamannot", standalone_mode=False))
+    except _REFUSAL as refusal:
+        _tell_refusal(refusal)
+        sys.exit(refusal.exit_code)
+    except typer.Abort:
+        sys.exit(1)
     except TamannotError as error:
         print(f"tamannot: {error}", file=sys.stderr)
         sys.exit(2)

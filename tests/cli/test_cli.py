@@ -153,6 +153,22 @@ def test_unknown_options_exit_2(run, example_file):
     assert "lung" in err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("score", "a", "b\u202ec", "\x1b[2J", "\udcb8"),
+        ("score", "--\u202e\udcb8"),
+        ("\udcb8\u2028",),
+        ("check", "--species", "\x1b]0;x\x07\u202e"),
+    ],
+)
+def test_words_that_are_not_understood_are_shown_without_harm(run, words):
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith("Usage: tamannot")
+    assert all(c.isprintable() for c in err.replace("\n", ""))
+
+
 def test_a_bug_is_exit_1_with_its_traceback(example_file, tmp_path):
     script = (
         "import sys, tamannot.stream as s\n"
