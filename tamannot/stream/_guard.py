@@ -6,65 +6,107 @@ import bz2
 import json
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import zarr
-from zarr.storage import LocalStore, WrapperStore
+from zarr.storage import LocalStore
 
 from tamannot.errors import InputFileError
+from tamannot.stream._packing import Packing, packing_of, undone
 from tamannot.stream._sizes import most_unpacked
+from tamannot.stream._zstd import most_in_zstd
 
 _METADATA = (".zarray", ".zmetadata", "zarr.json")
-# All but those that make objects of what they read, as pickle does. Both formats, all from zarr and numcodecs.
+# All but those that make objects of what they read, as pickle does, and those whose chunks say themselves how large
+# an array is to be made. Both formats, all from zarr and numcodecs.
 _CODECS = frozenset(
     (
         *("adler32", "astype", "bitround", "blosc", "bytes", "bz2", "cast_value", "crc32", "crc32c", "delta", "endian"),
-        *("fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "json2", "lz4", "lzma", "msgpack2", "packbits"),
-        *("pcodec", "quantize", "scale_offset", "sharding_indexed", "shuffle", "transpose", "vlen-array", "vlen-bytes"),
-        *("vlen-utf8", "zfpy", "zlib", "zstd"),
+        *("fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "lz4", "lzma", "packbits", "quantize"),
+        *("scale_offset", "sharding_indexed", "shuffle", "transpose", "vlen-array", "vlen-bytes", "vlen-utf8", "zlib"),
+        *("zstd",),
     )
 )
 _ZSTD, _GZIP, _ZLIB, _BZ2, _XZ = b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"\x78", b"BZh", b"\xfd7zXZ"
 _BLOSC_HEADER = 16
+# Bytes of the number of texts, and of the length of each.
+_COUNT = 4
 _MOST_BY_DEFLATE = 1032
 
 
 def open_zarr(path: Path) -> zarr.Group:
     """Open a zarr folder for reading. Its metadata are those beside each array, whatever is gathered at its root."""
-    return zarr.open_group(GuardedStore(LocalStore(path, read_only=True)), mode="r", use_consolidated=False)
+    return zarr.open_group(GuardedStore(path), mode="r", use_consolidated=False)
 
 
-class GuardedStore(WrapperStore):
-    """A folder whose metadata and chunks are looked at before zarr decodes them."""
+class GuardedStore(LocalStore):
+    """A folder whose metadata and chunks are looked at before zarr decodes them, whichever way it reads them."""
 
-    @property
-    def root(self) -> Path:
-        """The folder."""
-        return Path(self._store.root)
+    def __init__(self, root: Path | str, *, read_only: bool = True) -> None:
+        super().__init__(root, read_only=read_only)
+        self._packings: dict[Path, Packing] = {}
 
-    def __str__(self) -> str:
-        """Return the address of the folder."""
-        return str(self._store)
-
-    async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
-        """Return the bytes of a file of the folder.
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+        """Return the bytes of a file of the folder, or some of them.
 
         Raises
         ------
         InputFileError
             They are packed in a way that is not known, or to be unpacked to far more.
         """
-        found = await self._store.get(key, *args, **kwargs)
+        return self._looked_at(key, await super().get(key, prototype, byte_range), whole=byte_range is None)
+
+    def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
+        """Return what `get` returns, without waiting; zarr before 3.2 does not ask for it.
+
+        Raises
+        ------
+        InputFileError
+            As `get`.
+        """
+        found = super().get_sync(key, prototype=prototype, byte_range=byte_range)
+        return self._looked_at(key, found, whole=byte_range is None)
+
+    async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> list[Any]:
+        """Return some bytes of several files."""
+        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
+
+    async def get_ranges(
+        self, key: str, byte_ranges: Sequence[Any], *, prototype: Any, **_: Any
+    ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
+        """Give out several parts of a file, each read for itself: together they would be no chunk to look at."""
+        for i, byte_range in enumerate(byte_ranges):
+            yield [(i, await self.get(key, prototype, byte_range))]
+
+    def get_ranges_sync(
+        self, key: str, byte_ranges: Sequence[Any], *, prototype: Any, **_: Any
+    ) -> Sequence[tuple[int, Any]]:
+        """Return what `get_ranges` gives out."""
+        return [(i, self.get_sync(key, prototype=prototype, byte_range=r)) for i, r in enumerate(byte_ranges)]
+
+    def _looked_at(self, key: str, found: Any, *, whole: bool) -> Any:
         if found is None:
             return None
-        name = key.rpartition("/")[2]
+        name, where = key.rpartition("/")[2], f"{self.root}: {key}"
         if name in _METADATA:
-            _check_codecs(found.to_bytes(), f"{self.root}: {key}")
+            _check_codecs(found.to_bytes(), where)
         elif not name.startswith("."):
-            _check_chunk(memoryview(found.as_numpy_array()).cast("B"), f"{self.root}: {key}")
+            content, packing = memoryview(found.as_numpy_array()).cast("B"), self._packing_of(key)
+            for chunk in packing.chunks_in(content) if whole else [content]:
+                _check_chunk(chunk, packing, where)
         return found
+
+    def _packing_of(self, key: str) -> Packing:
+        """Return how a chunk is packed, as the next metadata up say."""
+        folder = (self.root / key).parent
+        if folder not in self._packings:
+            array = folder
+            while array != self.root and not any((array / name).exists() for name in _METADATA):
+                array = array.parent
+            self._packings[folder] = packing_of(array)
+        return self._packings[folder]
 
 
 def _check_codecs(content: bytes, where: str) -> None:
@@ -92,31 +134,45 @@ def _codecs_in(node: object) -> Iterator[str]:
             stack += node.values()
 
 
-def _check_chunk(packed: memoryview, where: str) -> None:
+def _check_chunk(packed: memoryview, packing: Packing, where: str) -> None:
+    around = packing.around_texts
+    if around is None:
+        _check_size(packed, packing.outermost, where)
+        return
+    content = packed
+    for codec in around:
+        _check_size(content, str(codec["id"]), where)
+        inner = undone(codec, content)
+        if inner is None:
+            return  # damaged: zarr says so
+        content = inner
+    _check_texts(content, where)
+
+
+def _check_size(packed: memoryview, codec: str, where: str) -> None:
     limit = most_unpacked(len(packed))
-    if _claims(packed) > limit or (_may_unpack_to(packed) > limit and _unpacks_to_more(packed, limit)):
+    if _claims(packed, codec) > limit or (_may_unpack_to(packed) > limit and _unpacks_to_more(packed, limit)):
         msg = f"{where}: unpacks to more than {limit / 1e6:,.0f} MB, of {len(packed):,} bytes: no data are as empty."
         raise InputFileError(msg)
 
 
-def _claims(packed: memoryview) -> int:
+def _check_texts(content: memoryview, where: str) -> None:
+    """Refuse more texts than there is room for: a place is made for each before one is read."""
+    n = int.from_bytes(content[:_COUNT], "little")
+    if len(content) >= _COUNT and n > (len(content) - _COUNT) // _COUNT:
+        msg = f"{where} is damaged: it says to hold {n:,} texts in {len(content):,} bytes."
+        raise InputFileError(msg)
+
+
+def _claims(packed: memoryview, codec: str) -> int:
     """Return how many bytes a chunk says to hold, 0 if it does not say."""
     head = bytes(packed[:_BLOSC_HEADER])
-    if len(head) == _BLOSC_HEADER and int.from_bytes(head[12:16], "little") == len(packed):
+    is_blosc = codec == "blosc" or int.from_bytes(head[12:16], "little") == len(packed)
+    if len(head) == _BLOSC_HEADER and is_blosc:
         return int.from_bytes(head[4:8], "little")
     if head.startswith(_ZSTD):
-        return _zstd_claims(head)
+        return most_in_zstd(packed)
     return 0
-
-
-def _zstd_claims(head: bytes) -> int:
-    """Return the content size of the header of a frame."""
-    flags = head[4]
-    single, width = flags >> 5 & 1, (0, 2, 4, 8)[flags >> 6]
-    start = 5 + (1 - single) + (0, 1, 2, 4)[flags & 3]
-    if not width:
-        return head[start] if single else 0
-    return int.from_bytes(head[start : start + width], "little") + (256 if width == 2 else 0)
 
 
 def _may_unpack_to(packed: memoryview) -> int:
