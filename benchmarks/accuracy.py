@@ -52,6 +52,16 @@ def origin_row(name: str, adata: ad.AnnData) -> str:
     return f"| {name} | {labelled.sum():,} | {auroc:.4f} | {share:.3f} | {right:.3f} |"
 
 
+def monocyte_row(name: str, adata: ad.AnnData) -> str | None:
+    """Say what cells labelled as monocytes are called; None if there are none."""
+    mine = adata.obs[GATES[name][0]].astype(str).str.contains("monocyte", case=False)
+    if not mine.any():
+        return None
+    counts = adata.obs.loc[mine, "tam_compartment"].value_counts()
+    called = ", ".join(f"{label} {n:,}" for label, n in counts[counts > 0].items())
+    return f"| {name} | {mine.sum():,} | {called} |"
+
+
 def main() -> None:
     """Print the tables that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -76,6 +86,8 @@ def compartments(folder: Path) -> None:
     done = {n: annotated(ad.read_h5ad(p)) for n in GATES if (p := folder / f"{n}.h5ad").is_file()}
     print("| data | cells | macrophages found | others called macrophage | F1 |\n|---|---|---|---|---|")
     print("\n".join(gate_row(name, adata) for name, adata in done.items()))
+    print("\n| data | labelled monocytes | called |\n|---|---|---|")
+    print("\n".join(filter(None, (monocyte_row(name, adata) for name, adata in done.items()))))
     print("\n| data | labelled cells | AUROC | share called | right where called |\n|---|---|---|---|---|")
     print("\n".join(origin_row(name, a) for name, a in done.items() if "truth_origin" in a.obs))
     if GLIOMA in done:
