@@ -10,13 +10,31 @@ import logging
 import os
 import sys
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tamannot._printable import printable
+from tamannot.cli._options import (
+    AsJson,
+    CompartmentOption,
+    GeneSymbols,
+    Input,
+    Layer,
+    MethodName,
+    Overwrite,
+    OwnSignatures,
+    Quiet,
+    Species,
+    SpeciesOption,
+    Tables,
+    Threads,
+    Tissue,
+    TissueOption,
+    out_option,
+    table_option,
+)
 from tamannot.cli._signatures import app as signatures_app
 from tamannot.errors import TamannotError
 
@@ -36,72 +54,13 @@ app.add_typer(signatures_app, name="signatures")
 _REFUSAL: Any = typer.BadParameter.__mro__[2]
 
 
-class Species(StrEnum):
-    """Species of the data."""
-
-    AUTO = "auto"
-    HUMAN = "human"
-    MOUSE = "mouse"
-
-
-class Tissue(StrEnum):
-    """Tissue of the sample."""
-
-    AUTO = "auto"
-    BRAIN = "brain"
-    OTHER = "other"
-
-
-class MethodName(StrEnum):
-    """How to score."""
-
-    UCELL = "ucell"
-    UCELL_LEGACY = "ucell_legacy"
-    AUCELL = "aucell"
-    AUCELL_PYSCENIC = "aucell_pyscenic"
-    MODULE = "module"
-    MEAN = "mean"
-    SSGSEA = "ssgsea"
-    GSVA = "gsva"
-
-
-class Tables(StrEnum):
-    """Kinds of tables."""
-
-    CSV = "csv"
-    PARQUET = "parquet"
-
-
-def _out(what: str) -> Any:
-    return typer.Option("--out", "-o", metavar="OUT", help=f"The same with {what}: .h5ad or .zarr.")
-
-
-def _table(what: str) -> Any:
-    return typer.Option(help=f"The {what} alone: .csv or .parquet.")
-
-
-Input = Annotated[Path, typer.Argument(metavar="IN", help="An h5ad file or a zarr folder. It is never changed.")]
-Layer = Annotated[str | None, typer.Option(help="Matrix to use: X, raw, or a layer. Default: the best usable one.")]
-GeneSymbols = Annotated[str | None, typer.Option(help="Column of var with symbols or Ensembl ids.")]
-SpeciesOption = Annotated[Species, typer.Option(help="Species of the data.")]
-TissueOption = Annotated[Tissue, typer.Option(help="Outside the brain there are no microglia.")]
-CompartmentOption = Annotated[str | None, typer.Option(help="Column of obs with compartments, instead of the gate.")]
-OwnSignatures = Annotated[
-    Path | None, typer.Option(help="Signatures of your own (.toml, folder, .gmt), added to the library.")
-]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads. Default: what the machine allows.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
-
-
 @app.command()
 def annotate(
     sources: Annotated[
         list[Path], typer.Argument(metavar="IN", help="h5ad files or zarr folders. They are never changed.")
     ],
-    out: Annotated[Path | None, _out("annotations")] = None,
-    table: Annotated[Path | None, _table("annotations")] = None,
+    out: Annotated[Path | None, out_option("annotations")] = None,
+    table: Annotated[Path | None, table_option("annotations")] = None,
     out_dir: Annotated[
         Path | None, typer.Option(metavar="D", help="Folder for the outputs of many files: D/NAME of each.")
     ] = None,
@@ -192,8 +151,8 @@ def annotate(
 @app.command()
 def score(
     source: Input,
-    out: Annotated[Path | None, _out("scores")] = None,
-    table: Annotated[Path | None, _table("scores")] = None,
+    out: Annotated[Path | None, out_option("scores")] = None,
+    table: Annotated[Path | None, table_option("scores")] = None,
     signatures: Annotated[
         list[str] | None,
         typer.Option(help="A file or folder of your own, an axis of the library (state), or an id; may be repeated."),
