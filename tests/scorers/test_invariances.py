@@ -24,6 +24,7 @@ from tamannot.scorers import (
     gene_depths,
     make_plan,
     null_bins,
+    ranked_rows,
     score_rows,
     score_runs,
 )
@@ -210,6 +211,19 @@ def test_several_methods_in_one_run(case, others, with_null):
         alone = score_rows(rows, plan, run.method, null=run.null, threads=1)
         tables = TABLES if run.null else ("score",)
         assert [getattr(together, x).tobytes() for x in tables] == [getattr(alone, x).tobytes() for x in tables]
+
+
+@EXAMPLES
+@given(cases(), st.integers(1, 30), st.integers(1, 3), st.sampled_from([CsrRows, CscRows]))
+def test_ranks_kept_from_the_first_pass(case, step, threads, kind):
+    rows = kind(sp.csr_matrix(case.counts) if kind is CsrRows else sp.csc_matrix(case.counts))
+    rows.step = step
+    plan, methods = make_plan(case.signatures, GeneIndex(case.ids).locate, len(case.ids)), [case.method, UCell()]
+    ranked = ranked_rows(rows, methods)
+    bins = [null_bins(d) for d in depths_by_method(rows, methods, threads=threads, ranked=ranked)]
+    runs = [Run(m, b) for m, b in zip(methods, bins, strict=True)]
+    found = score_runs(rows, plan, runs, threads=threads, ranked=ranked)
+    assert bits(found[0]) == bits(scored(case, csr(case.counts)))
 
 
 @EXAMPLES
