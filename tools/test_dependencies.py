@@ -31,6 +31,7 @@ QUICK = ["-m", "not slow", "tests", "--ignore=tests/signature/test_malformed_fil
 SHORT = [
     "-m",
     "not slow",
+    "tests/hostile/test_zarr_chunks.py",
     "tests/test_compat.py",
     "tests/models/test_model.py",
     "tests/pl/test_states.py",
