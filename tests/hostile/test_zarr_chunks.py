@@ -134,7 +134,12 @@ def test_the_size_of_a_frame_is_read_as_zstd_does(n_bytes):
 
 def test_blocks_hold_what_is_unpacked_at_most():
     frame = frame_without_size(4 << 20)
-    assert most_in_zstd(memoryview(frame)) == len(numcodecs.Zstd().decode(frame)) == 4 << 20
+    assert most_in_zstd(memoryview(frame)) == 4 << 20
+    try:
+        unpacked = numcodecs.Zstd().decode(frame)
+    except RuntimeError:
+        pytest.skip("this numcodecs unpacks no frame without a size")
+    assert len(unpacked) == 4 << 20
 
 
 @pytest.mark.parametrize("content", [b"", b"\x28\xb5\x2f\xfd", b"\x28\xb5\x2f\xfd\0", b"\x28\xb5\x2f\xfd\0\0\xff"])
