@@ -60,7 +60,7 @@ def depths_by_method(
     n_obs, n_vars = rows.shape
     how = depths_of(methods, n_vars)
     total, lock = np.zeros((len(methods), n_vars), np.int64), Lock()
-    totals, ranks = _Totals(how, n_vars), ranked or RankedRows(rows, how, keep=False)
+    totals = _Totals(how, n_vars)
 
     def add(mine: Array, n_cells: int) -> None:
         with lock:
@@ -71,10 +71,10 @@ def depths_by_method(
         return (None if among is None else among[these.start : these.stop],)
 
     def work(start: int, stop: int) -> None:
-        if among is None:
-            add(totals.of(ranks.block(start, stop)), stop - start)
+        if ranked is not None and among is None:
+            add(totals.of(ranked.block(start, stop)), stop - start)
         else:
-            add(totals(rows.block(start, stop), among[start:stop]), stop - start)
+            add(totals(rows.block(start, stop), *among_these(range(start, stop))), stop - start)
 
     if isinstance(rows, RowsElsewhere):
         for these, found in rows.mapped(totals, among_these, step=rows.step):

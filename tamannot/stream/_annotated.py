@@ -65,9 +65,8 @@ def write_annotated(source: Path, path: Path, adata: ad.AnnData, key: str, table
         try:
             writer.write()
         except UnwritableError as error:
-            if (
-                error.name == key and error.__cause__ is not None
-            ):  # the record of the run: ours, and no fault of the input
+            # The record of the run is ours, and no fault of the input.
+            if error.name == key and error.__cause__ is not None:
                 raise error.__cause__ from None
             msg = f"{source}: {error}"
             raise InputFileError(msg) from error

@@ -100,13 +100,13 @@ class GuardedStore(LocalStore):
 
     def _packing_of(self, key: str) -> Packing:
         """Return how a chunk is packed, as the next metadata up say."""
-        folder = (self.root / key).parent
-        if folder not in self._packings:
-            array = folder
-            while array != self.root and not any((array / name).exists() for name in _METADATA):
+        array = (self.root / key).parent
+        while array not in self._packings:
+            if array == self.root or any((array / name).exists() for name in _METADATA):
+                self._packings[array] = packing_of(array)
+            else:
                 array = array.parent
-            self._packings[folder] = packing_of(array)
-        return self._packings[folder]
+        return self._packings[array]
 
 
 def _check_codecs(content: bytes, where: str) -> None:
