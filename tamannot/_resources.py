@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def resource_path(name: str) -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / name
 
 
+@cache
 def package_version() -> str:
     """Return the version of the installed package."""
     try:

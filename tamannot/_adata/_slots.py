@@ -207,8 +207,11 @@ def texts_of(column: pd.Series | pd.Index) -> list[str]:
 
     Missing values are the texts that pandas makes of them, as ``nan``.
     """
+    texts = column.tolist()
+    if set(map(type, texts)) <= {str}:
+        return texts
     try:
-        return [str(v) for v in column.astype(str).tolist()]
+        return list(map(str, column.astype(str).tolist()))
     except (UnicodeError, TypeError):
         return [v.decode("utf-8", "backslashreplace") if isinstance(v, bytes) else str(v) for v in column.tolist()]
 

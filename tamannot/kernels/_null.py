@@ -62,10 +62,11 @@ def expression_bins(depth: Array) -> Array:
     n = depth.size
     first = min(FIRST_BIN, n)
     edges = np.unique(np.rint(first * (n / first) ** (np.arange(N_BINS) / (N_BINS - 1))).astype(np.int64))
-    descending = np.sort(-depth)
-    rank = np.searchsorted(descending, -depth, side="left")
-    bins = np.searchsorted(edges, rank, side="right")
-    return np.asarray(np.unique(bins, return_inverse=True)[1], np.int32)
+    # A gene lies beyond the edge e if e genes are deeper than it.
+    ends = np.sort(depth)[n - edges]
+    bins = edges.size - np.searchsorted(ends[::-1], depth, side="right")
+    filled = np.bincount(bins, minlength=1) > 0
+    return np.asarray((np.cumsum(filled) - 1)[bins], np.int32)
 
 
 def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_of: Array) -> Groups:
@@ -80,61 +81,53 @@ def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_
     bin_of
         Bin of each gene.
     """
-    start, rows = [0], []
-    for cols, w in zip(columns, weights, strict=True):
-        rows += _groups_of_one(bin_size, bin_of[cols], w)
-        start.append(len(rows))
-    table = np.array(rows, float).reshape(-1, 7)
-    first_bin, last_bin, size = (table[:, i].astype(np.int64) for i in range(3))
-    _, first, span = np.unique(table[:, :2], axis=0, return_index=True, return_inverse=True)
-    return Groups(
-        start=np.array(start),
-        first_bin=first_bin,
-        last_bin=last_bin,
-        size=size,
-        w1=table[:, 3].copy(),
-        w2=table[:, 4].copy(),
-        w3=table[:, 5].copy(),
-        members=table[:, 6].copy(),
-        span=first[span.reshape(-1)],
-    )
-
-
-def _groups_of_one(bin_size: Array, gene_bins: Array, weights: Array) -> list[tuple[float, ...]]:
-    sizes, counts = bin_size.tolist(), np.bincount(gene_bins, minlength=bin_size.size).tolist()
-    return [
-        _group_row(
-            first, last, float(sum(sizes[first : last + 1])), weights[(gene_bins >= first) & (gene_bins <= last)]
-        )
-        for first, last in _spans(sizes, counts)
-        if any(counts[first : last + 1])
-    ]
+    n_bins, of_signature = bin_size.size, [c.size for c in columns]
+    gene_bin = bin_of[np.concatenate(columns)] if columns else np.empty(0, np.int64)
+    place = np.repeat(np.arange(len(columns)), of_signature) * n_bins + gene_bin
+    counts = np.bincount(place, minlength=len(columns) * n_bins).reshape(-1, n_bins)
+    start, ends, group_of = [0], [], np.zeros(counts.shape, np.int64)
+    sizes = bin_size.tolist()
+    for s, mine in enumerate(counts.tolist()):
+        for first, last in _spans(sizes, mine):
+            if any(mine[first : last + 1]):
+                group_of[s, first : last + 1] = len(ends)
+                ends.append((first, last))
+        start.append(len(ends))
+    first_bin, last_bin = np.array(ends, np.int64).reshape(-1, 2).T
+    before = np.concatenate([[0], np.cumsum(bin_size)])
+    size = (before[last_bin + 1] - before[first_bin]).astype(np.int64)
+    w1, w2, w3, members = _group_weights(size, group_of.reshape(-1)[place], np.concatenate([*weights, np.empty(0)]))
+    _, head, span = np.unique(first_bin * n_bins + last_bin, return_index=True, return_inverse=True)
+    return Groups(np.array(start), first_bin, last_bin, size, w1, w2, w3, members, head[span.reshape(-1)])
 
 
 def _spans(sizes: list[int], counts: list[int]) -> list[list[int]]:
     """Return the first and the last bin of each group, with or without genes of the signature."""
-
-    def large_enough(first: int, last: int) -> bool:
-        return sum(sizes[first : last + 1]) >= 2 * sum(counts[first : last + 1]) + 10
-
     spans: list[list[int]] = []
-    first, end = 0, len(sizes)
+    first, end, size, genes = 0, len(sizes), 0, 0
     for b in range(end):
-        if large_enough(first, b):
+        size, genes = size + sizes[b], genes + counts[b]
+        if size >= 2 * genes + 10:
             spans.append([first, b])
-            first = b + 1
+            first, size, genes = b + 1, 0, 0
     if first < end:  # the lowest bins are left over: they join groups above until there is room
         spans.append([first, end - 1])
-        while len(spans) > 1 and not large_enough(*spans[-1]):
-            spans[-2:] = [[spans[-2][0], spans[-1][1]]]
+        while len(spans) > 1 and size < 2 * genes + 10:
+            above, _ = spans[-2]
+            size, genes = sum(sizes[above:]), sum(counts[above:])
+            spans[-2:] = [[above, end - 1]]
     return spans
 
 
-def _group_row(first: int, last: int, n: float, w: Array) -> tuple[float, ...]:
-    s1, s2, s3 = (float((w**p).sum()) for p in (1, 2, 3))
-    variance = n / (n - 1) * (s2 - s1**2 / n) if n > 1 else 0.0
-    third = n**2 / ((n - 1) * (n - 2)) * (s3 - 3 * s2 * s1 / n + 2 * s1**3 / n**2) if n > 2 else 0.0
-    return (first, last, n, s1, variance, third, float(w.size))
+def _group_weights(size: Array, group: Array, w: Array) -> tuple[Array, Array, Array, Array]:
+    """Return by what the mean, the variance and the third moment of each group are multiplied, and its genes."""
+    n, n_groups = size.astype(float), size.size
+    s1, s2, s3 = (np.bincount(group, w**p, minlength=n_groups) for p in (1, 2, 3))
+    # Of a group of one or two genes there is no variance, or no skewness, to multiply.
+    variance = np.where(n > 1, n / np.maximum(n - 1, 1) * (s2 - s1**2 / n), 0.0)
+    third = s3 - 3 * s2 * s1 / n + 2 * s1**3 / n**2
+    third = np.where(n > 2, n**2 / np.maximum((n - 1) * (n - 2), 1) * third, 0.0)
+    return s1, variance, third, np.bincount(group, minlength=n_groups).astype(float)
 
 
 @njit
@@ -171,19 +164,21 @@ def null_z(
         Output, shape ``(n_cells, n_signatures)``. Where the null has no variance nothing can be said for
         or against: z is 0 and the skewness NaN.
     """
-    of_bins = np.empty((span.size, 4))
+    heads, row = _distinct(span)
+    n_genes = size.astype(np.float64)
+    of_spans = np.empty((heads.size, 4))
     for i in range(moments.shape[0]):
-        for g in range(span.size):
-            if span[g] == g:
-                _central_moments(moments[i, first_bin[g] : last_bin[g] + 1], float(size[g]), step, of_bins[g])
+        for h in range(heads.size):
+            g = heads[h]
+            _central_moments(moments[i, first_bin[g] : last_bin[g] + 1], n_genes[g], step, of_spans[h])
         for s in range(start.size - 1):
             mean, variance, third, found = 0.0, 0.0, 0.0, 0.0
             for g in range(start[s], start[s + 1]):
-                here = of_bins[span[g]]
-                mean += w1[g] * here[0]
-                variance += w2[g] * here[1]
-                third += w3[g] * here[2]
-                found += members[g] * here[3] / size[g]
+                at, here = np.uint64(g), np.uint64(row[np.uint64(g)])
+                mean += w1[at] * of_spans[here, 0]
+                variance += w2[at] * of_spans[here, 1]
+                third += w3[at] * of_spans[here, 2]
+                found += members[at] * of_spans[here, 3] / n_genes[at]
             expected[i, s] = found
             spread = np.sqrt(max(variance, 0.0))
             if spread > NO_SPREAD:
@@ -192,6 +187,19 @@ def null_z(
             else:
                 z[i, s] = 0.0
                 skew[i, s] = np.nan
+
+
+@njit
+def _distinct(span: Array) -> tuple[Array, Array]:
+    """Return the first group of each distinct span, and for each group which of these is its own."""
+    heads, row = np.empty(span.size, np.int64), np.empty(span.size, np.int64)
+    n = 0
+    for g in range(span.size):
+        if span[g] == g:
+            heads[n], row[g] = g, n
+            n += 1
+        row[g] = row[span[g]]
+    return heads[:n], row
 
 
 @njit
@@ -226,15 +234,36 @@ def upper_p(z: Array, skew: Array, expected: Array, n_present: Array) -> Array:
     From a Pearson III distribution with the null's skewness (normal where there is next to none); NaN
     where fewer than 5 genes are present or fewer than 2 expected to be detected.
     """
-    p = np.full(z.shape, np.nan)
-    said = ~np.isnan(skew) & (n_present >= MIN_GENES) & (expected >= MIN_EXPECTED)
-    p[said] = _upper_tail(z[said], skew[said])
-    return p
+    p = np.full(z.size, np.nan)
+    shape, point, place = np.empty(z.size), np.empty(z.size), np.empty(z.size, np.int64)
+    n, rest = _tails(z, skew, expected, n_present, shape, point, place)
+    p[place[:n]] = scipy.special.gammaincc(shape[:n], point[:n])
+    p[place[rest:]] = scipy.special.ndtr(point[rest:])
+    return p.reshape(z.shape)
 
 
-def _upper_tail(z: Array, skew: Array) -> Array:
-    p = scipy.special.ndtr(-z)
-    skewed = skew >= _NORMAL_SKEW
-    k = 4.0 / skew[skewed] ** 2
-    p[skewed] = scipy.special.gammaincc(k, np.maximum(k + z[skewed] * np.sqrt(k), 0.0))
-    return np.asarray(p)
+@njit
+def _tails(
+    z: Array, skew: Array, expected: Array, n_present: Array, shape: Array, point: Array, place: Array
+) -> tuple[int, int]:
+    """Write what the tails follow from: from the front those of gamma distributions, at the end of normal ones.
+
+    Returns
+    -------
+    How many are at the front, and where the end begins.
+    """
+    front, end = 0, z.size
+    for i in range(z.shape[0]):
+        for s in range(z.shape[1]):
+            asymmetry = skew[i, s]
+            if np.isnan(asymmetry) or n_present[s] < MIN_GENES or not expected[i, s] >= MIN_EXPECTED:
+                continue
+            if asymmetry >= _NORMAL_SKEW:
+                k = 4.0 / (asymmetry * asymmetry)
+                shape[front], point[front] = k, max(k + z[i, s] * np.sqrt(k), 0.0)
+                place[front] = i * z.shape[1] + s
+                front += 1
+            else:
+                end -= 1
+                point[end], place[end] = -z[i, s], i * z.shape[1] + s
+    return front, end

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamannot.kernels._ranks import Depths, longest_row, rank_rows
+from tamannot.kernels._ranks import Depths, rank_rows
 from tamannot.kernels._rows import CscRows, RowBlock, RowSource
 
 Array = NDArray[Any]
@@ -44,13 +44,19 @@ class RankedBlock:
 
 def rank_block(block: RowBlock, n_genes: int, how: Depths) -> RankedBlock:
     """Return rows with their values replaced by groups."""
-    n_entries, longest = block.indices.size, longest_row(block.indptr)
-    n_cells = block.indptr.size - 1
+    n_entries, n_cells = block.indices.size, block.indptr.size - 1
     # A row has no more groups than entries.
-    group = np.empty(n_entries, np.uint16 if longest <= np.iinfo(np.uint16).max else np.int32)
-    ptr, room = np.empty(n_cells + 1, np.int64), n_entries + n_cells
+    ptr, room = np.zeros(n_cells + 1, np.int64), n_entries + n_cells
     depth, high = np.empty((how.cap.size, room), np.int64), np.empty(room, np.uint8)
-    rank_rows(block.bits, block.indptr, n_genes, how.cap, how.ties, how.step, group, ptr, depth, high)
+    done, group = 0, np.empty(0, np.uint8)
+    # Most cells have fewer distinct values than a byte numbers; from the first that has more on it takes a wider type.
+    for kind in (np.uint8, np.uint16, np.int32):
+        narrower, group = group[: block.indptr[done]], np.empty(n_entries, kind)
+        group[: narrower.size] = narrower
+        rest = (block.bits, block.indptr[done:], n_genes, how.cap, how.ties, how.step, int(np.iinfo(kind).max))
+        done += rank_rows(*rest, group, ptr[done:], depth, high)
+        if done == n_cells:
+            break
     n = int(ptr[-1])  # of the room mostly next to nothing is used
     return RankedBlock(block.indices, block.indptr, group, ptr, depth[:, :n].copy(), high[:n].copy())
 

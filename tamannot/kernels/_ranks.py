@@ -145,11 +145,12 @@ def rank_rows(
     cap: Array,
     ties: Array,
     step: Array,
+    most: int,
     group: Array,
     ptr: Array,
     depth: Array,
     high: Array,
-) -> None:
+) -> int:
     """Group the equal values of each cell and write the depth of each group for each method.
 
     Rank 1 is the highest value; the zeros, stored or not, are one tie below all others. Only the distinct
@@ -163,14 +164,20 @@ def rank_rows(
         Genes of the matrix, zeros included.
     cap, ties, step
         The fields of `Depths`.
+    most
+        The greatest number that ``group`` holds.
     group
         Output: the group of each entry, shape ``(n_entries,)``.
     ptr
-        Output: where the groups of each cell begin, shape ``(n_cells + 1,)``.
+        Output: where the groups of each cell begin, shape ``(n_cells + 1,)``; of the first cell it is given.
     depth
         Output: depths in whole steps, shape ``(n_methods, ≥ all groups)``.
     high
         Output: whether a group is above zero, shape ``(≥ all groups,)``.
+
+    Returns
+    -------
+    How many cells are done: those before the first that has more than ``most`` groups.
     """
     longest = longest_row(indptr)
     size = 2
@@ -183,10 +190,11 @@ def rank_rows(
         np.empty(longest + 1, np.int32),
         np.empty(longest + 1, np.int32),
     )
-    ptr[0] = 0
     for i in range(indptr.size - 1):
         start, stop, at = indptr[i], indptr[i + 1], ptr[i]
         n_groups = group_values(bits[start:stop], table, group[start:stop], value, count)
+        if n_groups > most:
+            return i
         ptr[i + 1] = at + n_groups + 1
         n_high = gather_groups(value, count, n_groups, order, top, sizes)
         count_above(top[:n_high], sizes[:n_high], above)
@@ -201,3 +209,4 @@ def rank_rows(
             for k in range(n_high):
                 found = depth_of(ties[m], cap[m], above[k], sizes[k]) * step[m]
                 depth[m, at + order[k]] = np.int64(np.rint(found))
+    return indptr.size - 1

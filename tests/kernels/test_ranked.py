@@ -32,15 +32,23 @@ def test_equal_values_are_a_group_and_others_are_not(rows):
         assert ranked.ptr[i + 1] - ranked.ptr[i] == len(set(group)) + 1
 
 
-@pytest.mark.parametrize(("n_values", "kind"), [(65_535, np.uint16), (65_536, np.int32)])
-def test_more_groups_than_two_bytes_can_number(n_values, kind):
+WIDTHS = [(255, np.uint8), (256, np.uint16), (65_535, np.uint16), (65_536, np.int32)]
+
+
+@pytest.mark.parametrize(("n_values", "kind"), WIDTHS)
+def test_groups_are_numbered_in_the_narrowest_type_that_holds_them(n_values, kind):
     values = np.random.default_rng(1).permutation(n_values).astype(np.float32) + 1
-    few = np.ones((1, n_values), np.float32)  # a row before it: groups are numbered within a row
-    rows = CsrRows(sp.vstack([sp.csr_matrix(few), sp.csr_matrix(values)]).tocsr())
-    ranked = rank_block(rows.block(0, 2), n_values, depths([n_values], [AVERAGE]))
+    few = np.arange(n_values, dtype=np.float32)[None] % 200 + 1  # rows around it: groups are numbered within a row
+    rows = CsrRows(sp.csr_matrix(np.concatenate([few, values[None], few])))
+    how = depths([n_values], [AVERAGE])
+    ranked = rank_block(rows.block(0, 3), n_values, how)
     assert ranked.group.dtype == kind
-    depth = ranked.depth[0][ranked.ptr[1] :][ranked.group[n_values:]] / 2
+    depth = ranked.depth[0][ranked.ptr[1] : ranked.ptr[2]][ranked.group[n_values : 2 * n_values]] / 2
     np.testing.assert_array_equal(depth, values - 1)
+    alone = rank_block(rows.block(0, 1), n_values, how)
+    for i in (0, 2):
+        np.testing.assert_array_equal(ranked.group[i * n_values : (i + 1) * n_values], alone.group)
+        np.testing.assert_array_equal(ranked.depth[0][ranked.ptr[i] : ranked.ptr[i + 1]], alone.depth[0])
 
 
 def test_no_cells_and_empty_cells():
