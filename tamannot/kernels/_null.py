@@ -85,7 +85,8 @@ def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_
     gene_bin = bin_of[np.concatenate(columns)] if columns else np.empty(0, np.int64)
     place = np.repeat(np.arange(len(columns)), of_signature) * n_bins + gene_bin
     counts = np.bincount(place, minlength=len(columns) * n_bins).reshape(-1, n_bins)
-    start, ends, group_of = [0], [], np.zeros(counts.shape, np.int64)
+    start, group_of = [0], np.zeros(counts.shape, np.int64)
+    ends: list[tuple[int, int]] = []
     sizes = bin_size.tolist()
     for s, mine in enumerate(counts.tolist()):
         for first, last in _spans(sizes, mine):
@@ -166,11 +167,14 @@ def null_z(
     """
     heads, row = _distinct(span)
     n_genes = size.astype(np.float64)
+    firsts, lasts = first_bin[heads], last_bin[heads]
+    units = np.empty((3, heads.size))
+    units[0] = n_genes[heads] * step
+    units[1] = units[0] * step
+    units[2] = units[1] * step
     of_spans = np.empty((heads.size, 4))
     for i in range(moments.shape[0]):
-        for h in range(heads.size):
-            g = heads[h]
-            _central_moments(moments[i, first_bin[g] : last_bin[g] + 1], n_genes[g], step, of_spans[h])
+        _central_moments(moments[i], firsts, lasts, units, of_spans)
         for s in range(start.size - 1):
             mean, variance, third, found = 0.0, 0.0, 0.0, 0.0
             for g in range(start[s], start[s + 1]):
@@ -203,20 +207,19 @@ def _distinct(span: Array) -> tuple[Array, Array]:
 
 
 @njit
-def _central_moments(moments: Array, size: float, step: float, out: Array) -> None:
-    """Write mean, variance and third moment of the depths in some bins of a cell, and how many genes are detected."""
-    n1, n2, n3, positive = 0, 0, 0, 0
-    for b in range(moments.shape[0]):
-        n1 += moments[b, 0]
-        n2 += moments[b, 1]
-        n3 += moments[b, 2]
-        positive += moments[b, 3]
-    m1 = n1 / (size * step)
-    m2 = n2 / (size * step * step)
-    m3 = n3 / (size * step * step * step)
-    out[0], out[1] = m1, m2 - m1 * m1
-    out[2] = m3 - 3.0 * m1 * m2 + 2.0 * m1 * m1 * m1
-    out[3] = positive
+def _central_moments(moments: Array, first: Array, last: Array, units: Array, out: Array) -> None:
+    """Write mean, variance and third moment of the depths in each span of a cell, and how many genes are detected."""
+    for h in range(first.size):
+        n1 = n2 = n3 = positive = np.int64(0)
+        for b in range(np.uint64(first[h]), np.uint64(last[h] + 1)):
+            n1 += moments[b, 0]
+            n2 += moments[b, 1]
+            n3 += moments[b, 2]
+            positive += moments[b, 3]
+        m1, m2, m3 = n1 / units[0, h], n2 / units[1, h], n3 / units[2, h]
+        out[h, 0], out[h, 1] = m1, m2 - m1 * m1
+        out[h, 2] = m3 - 3.0 * m1 * m2 + 2.0 * m1 * m1 * m1
+        out[h, 3] = positive
 
 
 def upper_p(z: Array, skew: Array, expected: Array, n_present: Array) -> Array:
