@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from typing import Literal
 
 from tamannot.errors import SpeciesError
@@ -40,8 +41,9 @@ def recognise_species(ids: Sequence[str]) -> Species:
     Human symbols are approved or former symbols; mouse symbols are human ones in title case (``Cd68``).
     """
     table = human_genes()
-    human, mouse = sum(map(table.names.__contains__, ids)), 0
-    if human and 2 * human >= len(ids):  # whatever the others are, they are not more
+    half, mouse = (len(ids) + 1) // 2, 0
+    human = len(list(islice(filter(table.names.__contains__, ids), half)))
+    if human and human == half:  # whatever the others are, they are not more
         return "human"
     for gene_id in (i for i in ids if i not in table.names):
         if gene_id.startswith("ENSMUSG"):
