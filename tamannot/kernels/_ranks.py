@@ -19,6 +19,8 @@ AVERAGE, EXPECTED, LEGACY = 0, 1, 2
 LARGEST_NULL_CAP = 46_000
 # Up to so many distinct values of a cell are compared with each other, more are sorted.
 _COMPARED = 256
+# So many comparisons are one step of the machine, or a few.
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -57,19 +59,23 @@ def gather_groups(value: Array, count: Array, n: int, order: Array, top: Array, 
 
 
 @njit
-def count_above(top: Array, size: Array, above: Array) -> None:
-    """Write how many genes have a greater value than those of each group."""
-    if top.size > _COMPARED:
+def count_above(top: Array, size: Array, n: int, above: Array) -> None:
+    """Write how many genes have a greater value than those of each of ``n`` groups; arrays have `_AT_ONCE` to spare."""
+    if n > _COMPARED:
         total = np.int32(0)
-        for k in np.argsort(top)[::-1]:
+        for k in np.argsort(top[:n])[::-1]:
             above[k] = total
             total += size[k]
         return
-    # To compare a few groups with each other takes no branch, and is faster than to sort them.
-    for k in range(top.size):
-        mine, total = top[k], np.int32(0)
-        for other in range(top.size):
-            total += size[other] if top[other] > mine else np.int32(0)
+    # To compare a few groups with each other takes no branch, and is faster than to sort them. Groups of no
+    # value fill up what is compared at once.
+    filled = -(-n // _AT_ONCE) * _AT_ONCE
+    top[n:filled] = 0
+    values, sizes = top[:filled], size[:filled]
+    for k in range(n):
+        mine, total = values[k], np.int32(0)
+        for other in range(filled):
+            total += sizes[other] if values[other] > mine else np.int32(0)
         above[k] = total
 
 
@@ -185,11 +191,8 @@ def rank_rows(
         size *= 2
     table, value = np.zeros(size, np.int32), np.empty(longest + 1, bits.dtype)
     count, order = np.empty(2 * longest + 2, np.int32), np.empty(longest + 1, np.int64)
-    top, sizes, above = (
-        np.empty(longest + 1, bits.dtype),
-        np.empty(longest + 1, np.int32),
-        np.empty(longest + 1, np.int32),
-    )
+    room = longest + 1 + _AT_ONCE
+    top, sizes, above = np.empty(room, bits.dtype), np.empty(room, np.int32), np.empty(room, np.int32)
     for i in range(indptr.size - 1):
         start, stop, at = indptr[i], indptr[i + 1], ptr[i]
         n_groups = group_values(bits[start:stop], table, group[start:stop], value, count)
@@ -197,7 +200,7 @@ def rank_rows(
             return i
         ptr[i + 1] = at + n_groups + 1
         n_high = gather_groups(value, count, n_groups, order, top, sizes)
-        count_above(top[:n_high], sizes[:n_high], above)
+        count_above(top, sizes, n_high, above)
         zeros = n_genes
         high[at : at + n_groups + 1] = 0
         for k in range(n_high):
