@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.kernels._njit import njit
@@ -33,7 +34,7 @@ def finish_scores(
         Output, shape ``(n_cells, n_outputs)``.
     """
     if _is_plain(arm, most, out_ptr):
-        _finish_plain(sums, arm[out_part, 0], offset[out_part, 0], most[out_part, 0], out)
+        _finish_plain(sums, arm, offset, most, out_part, out)
         return
     for i in range(sums.shape[0]):
         for o in range(out_ptr.size - 1):
@@ -62,8 +63,9 @@ def _is_plain(arm: Array, most: Array, out_ptr: Array) -> bool:
 
 
 @njit
-def _finish_plain(sums: Array, arm: Array, offset: Array, most: Array, out: Array) -> None:
+def _finish_plain(sums: Array, arm: Array, offset: Array, most: Array, out_part: Array, out: Array) -> None:
     for i in range(sums.shape[0]):
-        for o in range(arm.size):
-            found = sums[i, arm[o]]
-            out[i, o] = max((found + offset[o]) / most[o], 0.0) if found > 0 else 0.0
+        for o in range(out_part.size):
+            p = np.uint64(out_part[o])
+            found = sums[i, np.uint64(arm[p, 0])]
+            out[i, o] = max((found + offset[p, 0]) / most[p, 0], 0.0) if found > 0 else 0.0

@@ -47,7 +47,17 @@ class Groups:
     members: Array
     """Genes of the signature in the group."""
     span: Array
-    """The first group that has the same bins: what follows from the bins alone is worked out there."""
+    """Which of the distinct spans of bins a group has: what follows from the bins alone is worked out once a span."""
+    span_first: Array
+    """The first bin of each distinct span."""
+    span_last: Array
+    """The last bin of each distinct span."""
+    span_size: Array
+    """Genes of each distinct span."""
+
+    def units(self, step: float) -> Array:
+        """Return by what sums of depth, depth² and depth³ in whole steps are divided to be means, ``(3, n_spans)``."""
+        return np.array([self.span_size * step, self.span_size * step * step, self.span_size * step * step * step])
 
 
 def expression_bins(depth: Array) -> Array:
@@ -99,7 +109,10 @@ def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_
     size = (before[last_bin + 1] - before[first_bin]).astype(np.int64)
     w1, w2, w3, members = _group_weights(size, group_of.reshape(-1)[place], np.concatenate([*weights, np.empty(0)]))
     _, head, span = np.unique(first_bin * n_bins + last_bin, return_index=True, return_inverse=True)
-    return Groups(np.array(start), first_bin, last_bin, size, w1, w2, w3, members, head[span.reshape(-1)])
+    return Groups(
+        *(np.array(start), first_bin, last_bin, size.astype(float), w1, w2, w3, members),
+        *(span.reshape(-1).astype(np.int64), first_bin[head], last_bin[head], size[head].astype(float)),
+    )
 
 
 def _spans(sizes: list[int], counts: list[int]) -> list[list[int]]:
@@ -135,16 +148,16 @@ def _group_weights(size: Array, group: Array, w: Array) -> tuple[Array, Array, A
 def null_z(
     sums: Array,
     moments: Array,
-    step: float,
+    units: Array,
     start: Array,
-    first_bin: Array,
-    last_bin: Array,
     size: Array,
     w1: Array,
     w2: Array,
     w3: Array,
     members: Array,
     span: Array,
+    span_first: Array,
+    span_last: Array,
     z: Array,
     skew: Array,
     expected: Array,
@@ -157,32 +170,25 @@ def null_z(
         Weighted sums of depths, shape ``(n_cells, n_signatures)``.
     moments
         What `arm_sums` wrote for one method, shape ``(n_cells, n_bins, 4)``, in whole steps.
-    step
-        Steps in a rank.
-    start, first_bin, last_bin, size, w1, w2, w3, members, span
+    units
+        What `Groups.units` returns.
+    start, size, w1, w2, w3, members, span, span_first, span_last
         The fields of `Groups`.
     z, skew, expected
         Output, shape ``(n_cells, n_signatures)``. Where the null has no variance nothing can be said for
         or against: z is 0 and the skewness NaN.
     """
-    heads, row = _distinct(span)
-    n_genes = size.astype(np.float64)
-    firsts, lasts = first_bin[heads], last_bin[heads]
-    units = np.empty((3, heads.size))
-    units[0] = n_genes[heads] * step
-    units[1] = units[0] * step
-    units[2] = units[1] * step
-    of_spans = np.empty((heads.size, 4))
+    of_spans = np.empty((span_first.size, 4))
     for i in range(moments.shape[0]):
-        _central_moments(moments[i], firsts, lasts, units, of_spans)
+        _central_moments(moments[i], span_first, span_last, units, of_spans)
         for s in range(start.size - 1):
             mean, variance, third, found = 0.0, 0.0, 0.0, 0.0
             for g in range(start[s], start[s + 1]):
-                at, here = np.uint64(g), np.uint64(row[np.uint64(g)])
+                at, here = np.uint64(g), np.uint64(span[np.uint64(g)])
                 mean += w1[at] * of_spans[here, 0]
                 variance += w2[at] * of_spans[here, 1]
                 third += w3[at] * of_spans[here, 2]
-                found += members[at] * of_spans[here, 3] / n_genes[at]
+                found += members[at] * of_spans[here, 3] / size[at]
             expected[i, s] = found
             spread = np.sqrt(max(variance, 0.0))
             if spread > NO_SPREAD:
@@ -191,19 +197,6 @@ def null_z(
             else:
                 z[i, s] = 0.0
                 skew[i, s] = np.nan
-
-
-@njit
-def _distinct(span: Array) -> tuple[Array, Array]:
-    """Return the first group of each distinct span, and for each group which of these is its own."""
-    heads, row = np.empty(span.size, np.int64), np.empty(span.size, np.int64)
-    n = 0
-    for g in range(span.size):
-        if span[g] == g:
-            heads[n], row[g] = g, n
-            n += 1
-        row[g] = row[span[g]]
-    return heads[:n], row
 
 
 @njit

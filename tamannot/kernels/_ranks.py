@@ -21,6 +21,7 @@ LARGEST_NULL_CAP = 46_000
 _COMPARED = 256
 # So many comparisons are one step of the machine, or a few.
 _AT_ONCE = 32
+_BYTE = 256
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,39 @@ def gather_groups(value: Array, count: Array, n: int, order: Array, top: Array, 
 
 
 @njit
+def place_of_byte(value: np.unsignedinteger[Any], shift: np.uint64) -> int:
+    """Return one byte of a value, so that the greatest byte comes first."""
+    return _BYTE - 1 - int((np.uint64(value) >> shift) & np.uint64(_BYTE - 1))
+
+
+@njit
+def descending(top: Array, n: int) -> Array:
+    """Return the places of ``n`` different values, the greatest first: sorted byte by byte, the last first."""
+    order, other = np.empty(n, np.int32), np.empty(n, np.int32)
+    at = np.empty(_BYTE + 1, np.int32)
+    for k in range(n):
+        order[k] = k
+    for byte in range(top.itemsize):
+        shift = np.uint64(8 * byte)
+        at[:] = 0
+        for k in range(n):
+            at[place_of_byte(top[k], shift) + 1] += 1
+        for b in range(_BYTE):
+            at[b + 1] += at[b]
+        for j in range(n):
+            place = place_of_byte(top[order[j]], shift)
+            other[at[place]] = order[j]
+            at[place] += 1
+        order, other = other, order
+    return order
+
+
+@njit
 def count_above(top: Array, size: Array, n: int, above: Array) -> None:
     """Write how many genes have a greater value than those of each of ``n`` groups; arrays have `_AT_ONCE` to spare."""
     if n > _COMPARED:
         total = np.int32(0)
-        for k in np.argsort(top[:n])[::-1]:
+        for k in descending(top, n):
             above[k] = total
             total += size[k]
         return

@@ -145,6 +145,30 @@ def arm_sums(
     group: Array,
     ptr: Array,
     depth: Array,
+    indices: Array,
+    indptr: Array,
+    used: Array,
+    gene_ptr: Array,
+    arm_of: Array,
+    weight_of: Array,
+    arm_weight: Array,
+    sums: Array,
+) -> None:
+    """Write, from one ranking of each cell, what the scores are made of; the arguments are those of `null_sums`."""
+    hits = np.empty(longest_row(indptr) + 1, np.int64)
+    for i in range(indptr.size - 1):
+        groups, genes = group[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
+        n_hits = find_hits(genes, used, hits)
+        for m in range(depth.shape[0]):
+            mine = depth[m, ptr[i] : ptr[i + 1]]
+            add_up(groups, genes, hits[:n_hits], mine, gene_ptr, arm_of, weight_of[m], arm_weight[m], sums[m, i])
+
+
+@njit
+def null_sums(
+    group: Array,
+    ptr: Array,
+    depth: Array,
     high: Array,
     indices: Array,
     indptr: Array,
@@ -174,35 +198,29 @@ def arm_sums(
     arm_weight
         Sum of the weights of an arm's genes that are in the data, shape ``(n_methods, n_arms)``.
     bin_of, bin_size
-        Expression bin of each gene and genes of each bin, by method; no columns if there is no null.
+        Expression bin of each gene and genes of each bin, by method.
     sums
         Output: weighted sums of depths, shape ``(n_methods, n_cells, n_arms)``.
     detected
-        Output with a null: genes of the arm that are not zero, shape ``(n_cells, n_arms)``.
+        Output: genes of the arm that are not zero, shape ``(n_cells, n_arms)``.
     moments
-        Output with a null: sums of depth, depth² and depth³ and the genes detected of each bin, shape
+        Output: sums of depth, depth² and depth³ and the genes detected of each bin, shape
         ``(n_methods, n_cells, n_bins, 4)``.
     """
-    with_null = bin_of.shape[1] > 0
     tally, places = np.zeros((bin_size.shape[1], _FEW_GROUPS), np.int32), places_of(bin_of, used)
     hits = np.empty(longest_row(indptr) + 1, np.int64)
     for i in range(indptr.size - 1):
         groups, genes = group[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
         above = high[ptr[i] : ptr[i + 1]]
-        is_tallied, n_hits = with_null and above.size <= _FEW_GROUPS, 0
-        for m in range(depth.shape[0] if is_tallied else 0):
-            n_hits = count_by_bin(groups, genes, places[m], tally.reshape(-1), hits)
-            moments_of_tally(tally, depth[m, ptr[i] : ptr[i + 1]], above, moments[m, i])
-        if not is_tallied:
-            n_hits = find_hits(genes, used, hits)
+        is_tallied = above.size <= _FEW_GROUPS
+        n_hits = 0 if is_tallied else find_hits(genes, used, hits)
         for m in range(depth.shape[0]):
             mine = depth[m, ptr[i] : ptr[i + 1]]
-            add_up(groups, genes, hits[:n_hits], mine, gene_ptr, arm_of, weight_of[m], arm_weight[m], sums[m, i])
-        if not with_null:
-            continue
-        count_detected(groups, genes, hits[:n_hits], above, gene_ptr, arm_of, detected[i])
-        for m in range(depth.shape[0]):
-            mine = depth[m, ptr[i] : ptr[i + 1]]
-            if not is_tallied:
+            if is_tallied:
+                n_hits = count_by_bin(groups, genes, places[m], tally.reshape(-1), hits)
+                moments_of_tally(tally, mine, above, moments[m, i])
+            else:
                 moments_of_entries(groups, genes, bin_of[m], mine, above, moments[m, i])
             add_zeros(mine[0], bin_size[m], moments[m, i])
+            add_up(groups, genes, hits[:n_hits], mine, gene_ptr, arm_of, weight_of[m], arm_weight[m], sums[m, i])
+        count_detected(groups, genes, hits[:n_hits], above, gene_ptr, arm_of, detected[i])

@@ -13,7 +13,7 @@ from tamannot.kernels._null import NO_SPREAD, Groups, merge_bins
 from tamannot.kernels._pack import pack_arms
 from tamannot.kernels._ranked import rank_block
 from tamannot.kernels._rows import RowBlock
-from tamannot.kernels._sums import arm_sums
+from tamannot.kernels._sums import null_sums
 from tamannot.scorers._packed import depths_of
 from tamannot.scorers._ranked import RankMethod
 from tamannot.scorers._results import NullBins
@@ -85,7 +85,7 @@ def _ranked(block: RowBlock, n_vars: int, method: RankMethod, genes: Array, null
     arms = pack_arms([np.array([g]) for g in genes], [[np.ones(1, np.int64)] * genes.size], n_vars)
     sums, detected = np.empty((1, n_cells, genes.size), np.int64), np.empty((n_cells, genes.size), np.int16)
     moments = np.empty((1, n_cells, null.sizes.size, 4), np.int64)
-    arm_sums(
+    null_sums(
         *(ranked.group, ranked.ptr, ranked.depth, ranked.high, ranked.indices, ranked.indptr),
         *(arms.used, arms.gene_ptr, arms.arm_of, arms.weight_of.astype(np.int64), arms.arm_weight.astype(np.int64)),
         *(null.bin_of.astype(np.int32)[None], null.sizes.astype(np.int64)[None], sums, detected, moments),

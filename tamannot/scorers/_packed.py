@@ -15,7 +15,7 @@ from tamannot.kernels._pack import WEIGHT_STEP, in_steps, pack_arms
 from tamannot.kernels._ranked import RankedBlock, rank_block
 from tamannot.kernels._ranks import LARGEST_NULL_CAP, Depths, depths
 from tamannot.kernels._rows import RowBlock
-from tamannot.kernels._sums import arm_sums
+from tamannot.kernels._sums import arm_sums, null_sums
 from tamannot.scorers._plan import Arm, Plan
 from tamannot.scorers._ranked import RankMethod
 from tamannot.scorers._results import NullBins, NullScores, Run, Scores
@@ -71,11 +71,13 @@ class Scorer:
         detected = np.empty((n_cells if with_null else 0, n_arms), np.int16)
         moments = np.empty((n_methods, n_cells if with_null else 0, self._bin_size.shape[1], 4), np.int64)
         a = self._arms
-        arm_sums(
-            *(block.group, block.ptr, block.depth, block.high, block.indices, block.indptr),
-            *(self._used, a.gene_ptr, a.arm_of, a.weight_of, a.arm_weight),
-            *(self._bin_of, self._bin_size, sums, detected, moments),
-        )
+        packed = (self._used, a.gene_ptr, a.arm_of, a.weight_of, a.arm_weight)
+        ranks, where = (block.group, block.ptr, block.depth), (block.indices, block.indptr)
+        if with_null:
+            out = (sums, detected, moments)
+            null_sums(*ranks, block.high, *where, *packed, self._bin_of, self._bin_size, *out)
+        else:
+            arm_sums(*ranks, *where, *packed, sums)
         for reading, result, mine, of_bins in zip(self._readings, results, sums, moments, strict=True):
             reading.scores(mine, result.score[rows])
             if isinstance(result, NullScores):
@@ -113,8 +115,8 @@ class _Reading:
         both = self._by_part(sums, self._down) / self._unit
         z, skew, expected = (np.empty(both.shape) for _ in range(3))
         null_z(
-            *(both, moments, self._step, g.start, g.first_bin, g.last_bin, g.size, g.w1, g.w2, g.w3, g.members, g.span),
-            *(z, skew, expected),
+            *(both, moments, g.units(self._step), g.start, g.size, g.w1, g.w2, g.w3, g.members),
+            *(g.span, g.span_first, g.span_last, z, skew, expected),
         )
         p = upper_p(z, skew, expected, self._n_present)
         tables = _combine(self._plan, z, p, self._by_part(detected, -1.0), expected)

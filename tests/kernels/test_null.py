@@ -22,12 +22,12 @@ def moments_of(bins):
     return np.array([[[d.sum(), (d**2).sum(), (d**3).sum(), (d > 0).sum()] for d in steps]])
 
 
-def null_of(groups, moments, sums, function=null_z):
+def null_of(groups, moments, sums, function=null_z, step=STEP):
     """Return z, skewness and expected genes for ``sums``, cells by signatures."""
     out = [np.full((moments.shape[0], groups.start.size - 1), np.nan) for _ in range(3)]
     g = groups
-    fields = (g.start, g.first_bin, g.last_bin, g.size, g.w1, g.w2, g.w3, g.members, g.span)
-    function(np.asarray(sums, float), moments, STEP, *fields, *out)
+    fields = (g.start, g.size, g.w1, g.w2, g.w3, g.members, g.span, g.span_first, g.span_last)
+    function(np.asarray(sums, float), moments, g.units(step), *fields, *out)
     return out
 
 
@@ -92,10 +92,7 @@ def test_merged_bins_count_as_one_bin():
 
 def test_the_unit_of_depths_does_not_matter():
     groups, moments = one_bin(SIX, [1, 1])
-    finer = [np.full((1, 1), np.nan) for _ in range(3)]
-    g, scale = groups, np.array([8, 64, 512, 1])
-    fields = (g.start, g.first_bin, g.last_bin, g.size, g.w1, g.w2, g.w3, g.members, g.span)
-    null_z(np.array([[7.0]]), moments * scale, STEP * 8, *fields, *finer)
+    finer = null_of(groups, moments * np.array([8, 64, 512, 1]), [[7.0]], step=STEP * 8)
     np.testing.assert_allclose(finer, null_of(groups, moments, [[7.0]]), rtol=1e-12)
 
 
@@ -233,7 +230,8 @@ def test_p_needs_five_genes_and_two_expected(n_present, expected, known):
 def test_no_variance_is_z_zero_and_no_p(variance):
     one = np.array([1])
     groups = Groups(
-        np.array([0, 1]), one * 0, one * 0, one * 2, one * 1.0, one * variance, one * 0.0, one * 1.0, one * 0
+        *(np.array([0, 1]), one * 0, one * 0, one * 2.0, one * 1.0, one * variance, one * 0.0, one * 1.0),
+        *(one * 0, one * 0, one * 0, one * 2.0),
     )
     z, skew, _ = null_of(groups, moments_of([[0.0, 2.0]]), [[3.0]])
     assert z[0, 0] == 0

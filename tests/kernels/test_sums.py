@@ -12,7 +12,7 @@ from tamannot.kernels._pack import exact_weights, in_steps, pack_arms
 from tamannot.kernels._ranked import rank_block
 from tamannot.kernels._ranks import AVERAGE, EXPECTED, LEGACY, depths, longest_row
 from tamannot.kernels._rows import CsrRows
-from tamannot.kernels._sums import add_gene_totals, arm_sums
+from tamannot.kernels._sums import add_gene_totals, arm_sums, null_sums
 
 CAPS = [20, 90, 120]
 FEW = _sums._FEW_GROUPS  # from so many distinct values on, moments are added up entry by entry
@@ -46,7 +46,7 @@ def totals(dense, methods, function=add_gene_totals, start=0):
     return total / how.step[:, None]
 
 
-def all_of(dense, methods, columns=(), weights=(), bin_of=None, function=arm_sums, block=None):
+def all_of(dense, methods, columns=(), weights=(), bin_of=None, compiled=lambda kernel: kernel, block=None):
     """Return sums in ranks, detected genes, and moments in ranks by each ``(cap, tie)``."""
     how = how_of(methods)
     ranked, step = rank_block(block or block_of(dense), dense.shape[1], how), how.step
@@ -57,9 +57,12 @@ def all_of(dense, methods, columns=(), weights=(), bin_of=None, function=arm_sum
     sums = np.full((n_methods, n_cells, n_arms), -1, np.int64)
     detected = np.full((n_cells if bin_of is not None else 0, n_arms), -1, np.int16)
     moments = np.full((n_methods, n_cells, sizes.shape[1], 4), -1, np.int64)
-    rows = (ranked.group, ranked.ptr, ranked.depth, ranked.high, ranked.indices, ranked.indptr)
+    ranks, where = (ranked.group, ranked.ptr, ranked.depth), (ranked.indices, ranked.indptr)
     packed = (arms.used, arms.gene_ptr, arms.arm_of, arms.weight_of, arms.arm_weight)
-    function(*rows, *packed, bins, sizes, sums, detected, moments)
+    if bin_of is None:
+        compiled(arm_sums)(*ranks, *where, *packed, sums)
+    else:
+        compiled(null_sums)(*ranks, ranked.high, *where, *packed, bins, sizes, sums, detected, moments)
     unit = step[:, None, None, None] ** np.array([1, 2, 3, 0])
     return sums * 2.0**-16 / step[:, None, None], detected, moments / unit
 
@@ -168,11 +171,12 @@ def test_gene_totals_compiled_equal_plain_python(counts, plain_python):
 @pytest.mark.parametrize("few", [0, FEW], ids=["entry by entry", "counted first"])
 def test_arm_sums_compiled_equal_plain_python(counts, monkeypatch, plain_python, few):
     weights = [exact_weights(w / 3) for w in WEIGHTS]
-    arguments = (counts, MIXED, ARMS, weights, np.arange(120) % 4)
-    compiled = all_of(*arguments)
-    monkeypatch.setattr(_sums, "_FEW_GROUPS", few)
-    plain = all_of(*arguments, function=plain_python(arm_sums))
-    assert [a.tobytes() for a in compiled] == [a.tobytes() for a in plain]
+    for bin_of in (None, np.arange(120) % 4):
+        compiled = all_of(counts, MIXED, ARMS, weights, bin_of)
+        with monkeypatch.context() as patched:
+            patched.setattr(_sums, "_FEW_GROUPS", few)
+            plain = all_of(counts, MIXED, ARMS, weights, bin_of, plain_python)
+        assert [a.tobytes() for a in compiled] == [a.tobytes() for a in plain]
 
 
 @pytest.mark.parametrize(("indptr", "longest"), [([0], 0), ([0, 0], 0), ([0, 3, 4], 3), ([0, 1, 6, 6], 5)])
