@@ -12,7 +12,6 @@ from tamannot.kernels._njit import njit
 Array = NDArray[Any]
 
 
-@njit
 def finish_scores(
     sums: Array, arm: Array, offset: Array, most: Array, w_neg: float, out_ptr: Array, out_part: Array, out: Array
 ) -> None:
@@ -33,9 +32,19 @@ def finish_scores(
     out
         Output, shape ``(n_cells, n_outputs)``.
     """
-    if _is_plain(arm, most, out_ptr):
-        _finish_plain(sums, arm, offset, most, out_part, out)
-        return
+    # Most sets are one part with up genes alone, and take a shorter way.
+    one_each = np.array_equal(out_ptr, np.arange(arm.shape[0] + 1))
+    if one_each and (arm[:, 0] >= 0).all() and (arm[:, 1] < 0).all() and (most[:, 0] > 0).all():
+        finish_plain(sums, arm, offset, most, out_part, out)
+    else:
+        finish_any(sums, arm, offset, most, w_neg, out_ptr, out_part, out)
+
+
+@njit
+def finish_any(
+    sums: Array, arm: Array, offset: Array, most: Array, w_neg: float, out_ptr: Array, out_part: Array, out: Array
+) -> None:
+    """Write scores of parts with up and down genes, and of outputs of several parts."""
     for i in range(sums.shape[0]):
         for o in range(out_ptr.size - 1):
             best = 0.0
@@ -52,18 +61,8 @@ def finish_scores(
 
 
 @njit
-def _is_plain(arm: Array, most: Array, out_ptr: Array) -> bool:
-    """Say whether every output is one part with an up arm and no other, as most sets are."""
-    plain = out_ptr[out_ptr.size - 1] == out_ptr.size - 1
-    for p in range(arm.shape[0]):
-        plain &= arm[p, 0] >= 0 and arm[p, 1] < 0 and most[p, 0] > 0.0
-    for o in range(out_ptr.size - 1):
-        plain &= out_ptr[o] == o
-    return plain
-
-
-@njit
-def _finish_plain(sums: Array, arm: Array, offset: Array, most: Array, out_part: Array, out: Array) -> None:
+def finish_plain(sums: Array, arm: Array, offset: Array, most: Array, out_part: Array, out: Array) -> None:
+    """Write scores of outputs that are one part with up genes each."""
     for i in range(sums.shape[0]):
         for o in range(out_part.size):
             p = np.uint64(out_part[o])

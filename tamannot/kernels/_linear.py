@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tamannot.kernels._njit import njit
 from tamannot.kernels._pack import FOUR
 from tamannot.kernels._ranks import longest_row
+from tamannot.kernels._survey import first_from
 
 Array = NDArray[Any]
 
@@ -72,9 +73,10 @@ def _add_row(row: Array, genes: Array, first: int, last: int, sums: Array) -> No
     for j in range(1, genes.size):
         in_order &= genes[j - 1] <= genes[j]
     # Genes in order: those asked for lie together, and none has to be looked at twice.
-    start, stop = np.int64(0), np.int64(genes.size)
+    start, stop = 0, genes.size
     if in_order:
-        start, stop = np.int64(np.searchsorted(genes, first)), np.int64(np.searchsorted(genes, last))
+        start = first_from(genes, 0, genes.size, first)
+        stop = first_from(genes, start, genes.size, last)
     for j in range(start, stop):
         gene = np.int64(genes[j])
         if first <= gene < last:
@@ -131,7 +133,8 @@ def weighted_sums(
     work, member = np.empty(longest), np.empty(longest + 1, np.int64)
     sums = np.zeros(constant.size + FOUR)  # what fills up a four of sets is added to the last ones
     for i in range(indptr.size - 1):
-        sums[: constant.size] = constant
+        for s in range(constant.size):
+            sums[s] = constant[s]
         row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
         if target > 0.0:
             scaled(row, target, work)

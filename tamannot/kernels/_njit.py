@@ -23,7 +23,8 @@ def njit(function: F) -> F:
     Kernels are serial: threads are ours (`over_rows`), because numba's own pool may not be entered
     from two threads at once. Without ``fastmath`` the bits are those of plain Python.
     """
-    options = {"nogil": True, "error_model": "numpy"}
+    # No way in from C is needed, and to leave it out saves some of the time.
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     try:
         compiled: F = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder to keep a cache in: compiled anew in every process

@@ -68,8 +68,7 @@ def place_of_byte(value: np.unsignedinteger[Any], shift: np.uint64) -> int:
 @njit
 def descending(top: Array, n: int) -> Array:
     """Return the places of ``n`` different values, the greatest first: sorted byte by byte, the last first."""
-    order, other = np.empty(n, np.int32), np.empty(n, np.int32)
-    at = np.empty(_BYTE + 1, np.int32)
+    order, other, at = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(_BYTE + 1, np.int32)
     for k in range(n):
         order[k] = k
     for byte in range(top.itemsize):
@@ -168,7 +167,8 @@ def longest_row(indptr: Array) -> int:
     """Return the number of entries of the longest row."""
     longest = 0
     for i in range(indptr.size - 1):
-        longest = max(longest, indptr[i + 1] - indptr[i])
+        size = indptr[i + 1] - indptr[i]
+        longest = size if size > longest else longest  # noqa: FURB136 - max takes longer to compile
     return longest
 
 
@@ -236,9 +236,13 @@ def rank_rows(
             high[at + order[k]] = 1
             zeros -= sizes[k]
         for m in range(cap.size):
-            zero = np.int64(np.rint(depth_of(ties[m], cap[m], n_genes - zeros, zeros) * step[m])) if zeros else 0
+            zero = (
+                np.int64(np.rint(depth_of(ties[m], cap[m], float(n_genes - zeros), float(zeros)) * step[m]))
+                if zeros
+                else 0
+            )
             depth[m, at : at + n_groups + 1] = zero
             for k in range(n_high):
-                found = depth_of(ties[m], cap[m], above[k], sizes[k]) * step[m]
+                found = depth_of(ties[m], cap[m], float(above[k]), float(sizes[k])) * step[m]
                 depth[m, at + order[k]] = np.int64(np.rint(found))
     return indptr.size - 1

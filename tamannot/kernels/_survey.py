@@ -106,11 +106,11 @@ def _as_surveyed(values: Array) -> Array:
 
 
 @njit
-def _first_from(indices: Array, lo: int, hi: int, row: int) -> int:
-    """Return the first place of a column's entries at or below ``row``."""
+def first_from(indices: Array, lo: int, hi: int, least: int) -> int:
+    """Return the first place from ``lo`` on, where indices rise, of one that is at least so much; ``hi`` if none is."""
     while lo < hi:
         middle = (lo + hi) // 2
-        if indices[middle] < row:
+        if indices[middle] < least:
             lo = middle + 1
         else:
             hi = middle
@@ -124,7 +124,7 @@ def csc_block(data: Array, indices: Array, indptr: Array, start: int, stop: int)
     first = np.empty(n_vars, np.int64)
     out_ptr = np.zeros(stop - start + 1, np.int64)
     for g in range(n_vars):
-        first[g] = _first_from(indices, indptr[g], indptr[g + 1], start)
+        first[g] = first_from(indices, indptr[g], indptr[g + 1], start)
         j = first[g]
         while j < indptr[g + 1] and indices[j] < stop:
             out_ptr[indices[j] - start + 1] += 1

@@ -9,7 +9,6 @@ from itertools import repeat
 from typing import Any, Literal, Protocol
 
 import numpy as np
-import scipy.stats
 from numpy.typing import NDArray
 
 from tamannot._progress import Tick, no_tick
@@ -36,7 +35,7 @@ class GeneStatistics:
     @cached_property
     def rank(self) -> Array:
         """Rank of each gene's mean, from 1; equal means share the lowest."""
-        return np.asarray(scipy.stats.rankdata(self.mean, method="min")).astype(np.int64)
+        return np.searchsorted(np.sort(self.mean), self.mean).astype(np.int64) + 1
 
     @cached_property
     def _by_rank(self) -> tuple[Array, Array]:

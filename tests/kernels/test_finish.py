@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamannot.kernels._finish import finish_scores
+from tamannot.kernels._finish import finish_any, finish_plain, finish_scores
 
 # Parts: up arm 0; up arm 1 and down arm 0; down arm 1 alone; nothing that is in the data.
 ARM = np.array([[0, -1], [1, 0], [-1, 1], [-1, -1]])
@@ -43,7 +43,11 @@ def test_an_output_is_the_greatest_of_its_parts():
 def test_compiled_equals_plain_python():
     sums = np.random.default_rng(0).integers(0, 20, (30, 2))
     settings = {"w_neg": 0.3, "offset": 0.7, "parts_of": ((0, 1), (1,), (2, 3, 0))}
-    assert finished(sums, **settings).tobytes() == finished(sums, **settings, function=finish_scores.py_func).tobytes()
+    assert finished(sums, **settings).tobytes() == finished(sums, **settings, function=finish_any.py_func).tobytes()
+    up, out = (sums, ARM[:2], np.ones((2, 2)), MOST[:2], np.array([1, 0])), np.full((2, 30, 2), np.nan, np.float32)
+    finish_plain(*up, out[0])
+    finish_plain.py_func(*up, out[1])
+    assert out[0].tobytes() == out[1].tobytes()
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 6))

@@ -1,0 +1,16 @@
+from ._annotate import annotate as annotate
+from ._annotate import classify_origin as classify_origin
+from ._annotate import classify_state as classify_state
+from ._annotate import ferroptosis as ferroptosis
+from ._annotate import gate as gate
+from ._claims import claims as claims
+from ._composition import composition as composition
+from ._crosstalk import crosstalk as crosstalk
+from ._enrich import enrich as enrich
+from ._ferroptosis_summary import ferroptosis_summary as ferroptosis_summary
+from ._ligand_receptor import ligand_receptor as ligand_receptor
+from ._regions import regions as regions
+from ._score import score as score
+from ._smooth import smooth as smooth
+from ._train import train as train
+from ._vote import vote as vote
