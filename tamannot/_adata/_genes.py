@@ -35,7 +35,7 @@ def gene_index(
         There is no such column.
     """
     sources = _sources(var, gene_symbols)
-    genes = list({g.key: g for s in signatures.values() for g in s.all_genes}.values())
+    genes = list({g.ensembl or g.symbol: g for s in signatures.values() for g in s.all_genes}.values())
     indices = {name: GeneIndex(ids, _other_ids(sources, name)) for name, ids in sources.items()}
     found = {name: _count(index, genes) for name, index in indices.items()}
     # The first of equals: var_names before columns.
@@ -82,4 +82,6 @@ def _other_ids(sources: dict[str, list[str]], name: str) -> list[str] | None:
 
 
 def _count(index: GeneIndex, genes: list[Gene]) -> int:
-    return sum(index.find(g.symbol, g.ensembl) >= 0 for g in genes)
+    known = index.known
+    others = [g for g in genes if g.symbol not in known]
+    return len(genes) - len(others) + sum(index.find(g.symbol, g.ensembl) >= 0 for g in others)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import KeysView, Sequence
 from dataclasses import dataclass
 
 from tamannot.errors import GeneIdError
@@ -44,6 +44,11 @@ class GeneIndex:
     def substitutions(self) -> tuple[Substitution, ...]:
         """The substitutions made so far, by symbol."""
         return tuple(Substitution(s, f) for s, f in sorted(self._used.items()))
+
+    @property
+    def known(self) -> KeysView[str]:
+        """The ids of the columns, each once."""
+        return self._column.keys()
 
     @property
     def second_ids(self) -> list[str]:

@@ -35,7 +35,7 @@ def finish_scores(
     # Most sets are one part with up genes alone, and take a shorter way.
     one_each = np.array_equal(out_ptr, np.arange(arm.shape[0] + 1))
     if one_each and (arm[:, 0] >= 0).all() and (arm[:, 1] < 0).all() and (most[:, 0] > 0).all():
-        finish_plain(sums, arm, offset, most, out_part, out)
+        finish_plain(sums, arm[out_part, 0], offset[out_part, 0], most[out_part, 0], out)
     else:
         finish_any(sums, arm, offset, most, w_neg, out_ptr, out_part, out)
 
@@ -61,10 +61,9 @@ def finish_any(
 
 
 @njit
-def finish_plain(sums: Array, arm: Array, offset: Array, most: Array, out_part: Array, out: Array) -> None:
+def finish_plain(sums: Array, arm: Array, offset: Array, most: Array, out: Array) -> None:
     """Write scores of outputs that are one part with up genes each."""
     for i in range(sums.shape[0]):
-        for o in range(out_part.size):
-            p = np.uint64(out_part[o])
-            found = sums[i, np.uint64(arm[p, 0])]
-            out[i, o] = max((found + offset[p, 0]) / most[p, 0], 0.0) if found > 0 else 0.0
+        for o in range(arm.size):
+            found = sums[i, np.uint64(arm[o])]
+            out[i, o] = max((found + offset[o]) / most[o], 0.0) if found > 0 else 0.0

@@ -139,8 +139,10 @@ def _match(signature: Signature, locate: Locate) -> Part:
 
 
 def _match_arm(genes: Sequence[Gene], locate: Locate) -> Arm:
-    columns = np.array([locate(g.symbol, g.ensembl) for g in genes], np.int64)
-    weights = exact_weights([g.weight for g in genes])
+    found = [locate(g.symbol, g.ensembl) for g in genes]
+    columns, weights = np.array(found, np.int64), exact_weights([g.weight for g in genes])
+    if -1 not in found and len(set(found)) == len(found):  # as most arms are
+        return Arm(columns, weights, weights)
     absent = columns < 0
     present = ~absent
     if len(set(columns[present].tolist())) < np.count_nonzero(present):

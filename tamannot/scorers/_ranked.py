@@ -44,5 +44,5 @@ def reachable(weights: Array, cap: int) -> float:
     """Return the greatest weighted sum of depths that genes of these weights can have."""
     if not weights.size:
         return 0.0
-    places = np.arange(1, weights.size + 1)
-    return float(np.sum(np.sort(weights)[::-1] * np.maximum(cap - places, 0)))
+    depths = np.maximum(np.arange(cap - 1, cap - 1 - weights.size, -1), 0)
+    return float(np.sort(weights)[::-1] @ depths)

@@ -44,7 +44,8 @@ def test_compiled_equals_plain_python():
     sums = np.random.default_rng(0).integers(0, 20, (30, 2))
     settings = {"w_neg": 0.3, "offset": 0.7, "parts_of": ((0, 1), (1,), (2, 3, 0))}
     assert finished(sums, **settings).tobytes() == finished(sums, **settings, function=finish_any.py_func).tobytes()
-    up, out = (sums, ARM[:2], np.ones((2, 2)), MOST[:2], np.array([1, 0])), np.full((2, 30, 2), np.nan, np.float32)
+    up = (sums, ARM[1::-1, 0].copy(), np.array([1.0, -8.0]), np.array([10.0, 20.0]))
+    out = np.full((2, 30, 2), np.nan, np.float32)
     finish_plain(*up, out[0])
     finish_plain.py_func(*up, out[1])
     assert out[0].tobytes() == out[1].tobytes()
