@@ -106,12 +106,12 @@ def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_
         start.append(len(ends))
     first_bin, last_bin = np.array(ends, np.int64).reshape(-1, 2).T
     before = np.concatenate([[0], np.cumsum(bin_size)])
-    size = (before[last_bin + 1] - before[first_bin]).astype(np.int64)
+    size = (before[last_bin + 1] - before[first_bin]).astype(float)
     w1, w2, w3, members = _group_weights(size, group_of.reshape(-1)[place], np.concatenate([*weights, np.empty(0)]))
     _, head, span = np.unique(first_bin * n_bins + last_bin, return_index=True, return_inverse=True)
     return Groups(
-        *(np.array(start), first_bin, last_bin, size.astype(float), w1, w2, w3, members),
-        *(span.reshape(-1).astype(np.int64), first_bin[head], last_bin[head], size[head].astype(float)),
+        *(np.array(start), first_bin, last_bin, size, w1, w2, w3, members),
+        *(span.reshape(-1).astype(np.int64), first_bin[head], last_bin[head], size[head]),
     )
 
 
@@ -133,15 +133,14 @@ def _spans(sizes: list[int], counts: list[int]) -> list[list[int]]:
     return spans
 
 
-def _group_weights(size: Array, group: Array, w: Array) -> tuple[Array, Array, Array, Array]:
+def _group_weights(n: Array, group: Array, w: Array) -> tuple[Array, Array, Array, Array]:
     """Return by what the mean, the variance and the third moment of each group are multiplied, and its genes."""
-    n, n_groups = size.astype(float), size.size
-    s1, s2, s3 = (np.bincount(group, w**p, minlength=n_groups) for p in (1, 2, 3))
+    s1, s2, s3 = (np.bincount(group, w**p, minlength=n.size) for p in (1, 2, 3))
     # Of a group of one or two genes there is no variance, or no skewness, to multiply.
     variance = np.where(n > 1, n / np.maximum(n - 1, 1) * (s2 - s1**2 / n), 0.0)
     third = s3 - 3 * s2 * s1 / n + 2 * s1**3 / n**2
     third = np.where(n > 2, n**2 / np.maximum((n - 1) * (n - 2), 1) * third, 0.0)
-    return s1, variance, third, np.bincount(group, minlength=n_groups).astype(float)
+    return s1, variance, third, np.bincount(group, minlength=n.size).astype(float)
 
 
 @njit

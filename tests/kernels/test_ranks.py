@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tamannot.kernels._ranks import AVERAGE, EXPECTED, LARGEST_NULL_CAP, LEGACY, depths, rank_rows
+from tamannot.kernels._ranks import AVERAGE, EXPECTED, LARGEST_NULL_CAP, LEGACY, depths, descending, rank_rows
 from tamannot.kernels._rows import order_bits
 
 
@@ -181,3 +181,14 @@ def test_steps_of_expected_ties_are_finer_than_a_score_shows(cap):
 
 def test_half_ranks_are_whole_steps():
     assert depths([1500, 40_000], [AVERAGE, LEGACY]).step.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("kind", [np.uint32, np.uint64])
+@pytest.mark.parametrize("n", [0, 1, 2, 300, 5000])
+def test_values_are_put_in_order_as_numpy_does(kind, n):
+    rng, most = np.random.default_rng(n), np.iinfo(kind).max
+    ends = np.array([most, 0, 1, most // 2, 255, 256], kind)[:n]
+    values = np.concatenate([ends, np.setdiff1d(rng.integers(257, most // 2, n, kind), ends)])[:n]
+    values = rng.permutation(values)
+    np.testing.assert_array_equal(descending(values, n), np.argsort(values)[::-1])
+    np.testing.assert_array_equal(descending.py_func(values, n), np.argsort(values)[::-1])
