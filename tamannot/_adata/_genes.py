@@ -35,7 +35,7 @@ def gene_index(
         There is no such column.
     """
     sources = _sources(var, gene_symbols)
-    genes = list({g.ensembl or g.symbol: g for s in signatures.values() for g in s.all_genes}.values())
+    genes = list({g.key: g for s in signatures.values() for g in s.all_genes}.values())
     indices = {name: GeneIndex(ids, _other_ids(sources, name)) for name, ids in sources.items()}
     found = {name: _count(index, genes) for name, index in indices.items()}
     # The first of equals: var_names before columns.

@@ -35,9 +35,6 @@ class Groups:
     """
 
     start: Array
-    first_bin: Array
-    last_bin: Array
-    size: Array
     w1: Array
     """Sum of weights: multiplies the mean of the bin."""
     w2: Array
@@ -54,6 +51,21 @@ class Groups:
     """The last bin of each distinct span."""
     span_size: Array
     """Genes of each distinct span."""
+
+    @property
+    def first_bin(self) -> Array:
+        """The first bin of each group."""
+        return np.asarray(self.span_first[self.span])
+
+    @property
+    def last_bin(self) -> Array:
+        """The last bin of each group."""
+        return np.asarray(self.span_last[self.span])
+
+    @property
+    def size(self) -> Array:
+        """Genes of the bins of each group."""
+        return np.asarray(self.span_size[self.span])
 
     def units(self, step: float) -> Array:
         """Return by what sums of depth, depth² and depth³ in whole steps are divided to be means, ``(3, n_spans)``."""
@@ -110,7 +122,7 @@ def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_
     w1, w2, w3, members = _group_weights(size, group_of.reshape(-1)[place], np.concatenate([*weights, np.empty(0)]))
     _, head, span = np.unique(first_bin * n_bins + last_bin, return_index=True, return_inverse=True)
     return Groups(
-        *(np.array(start), first_bin, last_bin, size, w1, w2, w3, members),
+        *(np.array(start), w1, w2, w3, members),
         *(span.reshape(-1).astype(np.int64), first_bin[head], last_bin[head], size[head]),
     )
 
@@ -149,7 +161,6 @@ def null_z(
     moments: Array,
     units: Array,
     start: Array,
-    size: Array,
     w1: Array,
     w2: Array,
     w3: Array,
@@ -157,6 +168,7 @@ def null_z(
     span: Array,
     span_first: Array,
     span_last: Array,
+    span_size: Array,
     z: Array,
     skew: Array,
     expected: Array,
@@ -171,7 +183,7 @@ def null_z(
         What `arm_sums` wrote for one method, shape ``(n_cells, n_bins, 4)``, in whole steps.
     units
         What `Groups.units` returns.
-    start, size, w1, w2, w3, members, span, span_first, span_last
+    start, w1, w2, w3, members, span, span_first, span_last, span_size
         The fields of `Groups`.
     z, skew, expected
         Output, shape ``(n_cells, n_signatures)``. Where the null has no variance nothing can be said for
@@ -187,7 +199,7 @@ def null_z(
                 mean += w1[at] * of_spans[here, 0]
                 variance += w2[at] * of_spans[here, 1]
                 third += w3[at] * of_spans[here, 2]
-                found += members[at] * of_spans[here, 3] / size[at]
+                found += members[at] * of_spans[here, 3] / span_size[here]
             expected[i, s] = found
             spread = np.sqrt(max(variance, 0.0))
             if spread > NO_SPREAD:

@@ -115,8 +115,8 @@ class _Reading:
         both = self._by_part(sums, self._down) / self._unit
         z, skew, expected = (np.empty(both.shape) for _ in range(3))
         null_z(
-            *(both, moments, g.units(self._step), g.start, g.size, g.w1, g.w2, g.w3, g.members),
-            *(g.span, g.span_first, g.span_last, z, skew, expected),
+            *(both, moments, g.units(self._step), g.start, g.w1, g.w2, g.w3, g.members),
+            *(g.span, g.span_first, g.span_last, g.span_size, z, skew, expected),
         )
         p = upper_p(z, skew, expected, self._n_present)
         tables = _combine(self._plan, z, p, self._by_part(detected, -1.0), expected)

@@ -26,7 +26,7 @@ def null_of(groups, moments, sums, function=null_z, step=STEP):
     """Return z, skewness and expected genes for ``sums``, cells by signatures."""
     out = [np.full((moments.shape[0], groups.start.size - 1), np.nan) for _ in range(3)]
     g = groups
-    fields = (g.start, g.size, g.w1, g.w2, g.w3, g.members, g.span, g.span_first, g.span_last)
+    fields = (g.start, g.w1, g.w2, g.w3, g.members, g.span, g.span_first, g.span_last, g.span_size)
     function(np.asarray(sums, float), moments, g.units(step), *fields, *out)
     return out
 
@@ -230,7 +230,7 @@ def test_p_needs_five_genes_and_two_expected(n_present, expected, known):
 def test_no_variance_is_z_zero_and_no_p(variance):
     one = np.array([1])
     groups = Groups(
-        *(np.array([0, 1]), one * 0, one * 0, one * 2.0, one * 1.0, one * variance, one * 0.0, one * 1.0),
+        *(np.array([0, 1]), one * 1.0, one * variance, one * 0.0, one * 1.0),
         *(one * 0, one * 0, one * 0, one * 2.0),
     )
     z, skew, _ = null_of(groups, moments_of([[0.0, 2.0]]), [[3.0]])
