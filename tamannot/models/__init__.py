@@ -5,7 +5,7 @@ enough cells, heads trained on those beyond doubt take its place (`learn`, `ask`
 """
 
 from tamannot.models._anchored import (
-    HEADED_ORIGINS,
+    HEADED,
     MIN_CELLS,
     RULES,
     call_origins,
@@ -30,7 +30,7 @@ from tamannot.models._container import SCHEMA_VERSION, check_model_target
 from tamannot.models._file import read_model, write_model
 from tamannot.models._gate import call_compartment, given_compartment, mixed_lineage
 from tamannot.models._heads import Head
-from tamannot.models._mixtures import SOURCE, SOURCE_OF_MODEL, Sigmoid
+from tamannot.models._mixtures import SOURCE, SOURCE_OF_MODEL, Sigmoid, stricter
 from tamannot.models._model import MIN_COVERAGE, STATUSES, Classifier, Prediction, predict_rows
 from tamannot.models._origin import CLASSES as ORIGINS
 from tamannot.models._origin import call_origin, looks_like_brain, mostly_microglia, origin_among_macrophages
@@ -46,7 +46,7 @@ __all__ = [
     "ABSENT",
     "FEW_GENES",
     "FOLDS",
-    "HEADED_ORIGINS",
+    "HEADED",
     "LOW_COVERAGE",
     "MIN_CELLS",
     "MIN_COVERAGE",
@@ -109,6 +109,7 @@ __all__ = [
     "rule_signatures",
     "sample_folds",
     "set_aside",
+    "stricter",
     "sure_origins",
     "sure_states",
     "to_features",

@@ -22,7 +22,7 @@ from tamannot.models._call import (
 from tamannot.models._heads import Anchors
 from tamannot.models._origin import BORDER, MICROGLIA, MONOCYTE_DERIVED, POPULATION_LEAD, reference_lead
 from tamannot.models._origin import CLASSES as ORIGINS
-from tamannot.models._question import Amounts, Question, Rule, Sure
+from tamannot.models._question import MIN_STRONG, Amounts, Question, Rule, Sure
 from tamannot.models._state import STATES
 from tamannot.scorers import NullScores
 
@@ -39,8 +39,9 @@ _RIVAL_Z = 1.0
 _MIN_BACKGROUND = 20
 # Macrophages from which on their own null says how many genes can be seen.
 _MIN_SEEN = 20
-# Border-associated macrophages are called by the fixed rule.
-HEADED_ORIGINS = (MICROGLIA, MONOCYTE_DERIVED)
+# What is learned. Border-associated macrophages and pro-angiogenic ones, whose list is experimental, are called by
+# the fixed rule.
+HEADED = {"origin": (MICROGLIA, MONOCYTE_DERIVED), "state": tuple(s for s in STATES if s != "pro_angiogenic")}
 # A state may be absent; every macrophage has an origin, so that the question is which, not whether.
 RULES = {
     "state": Rule(active=0.5, least=0.6, optional=True),
@@ -49,11 +50,8 @@ RULES = {
 
 
 def sure_states(scores: NullScores, is_macrophage: Array) -> Sure | None:
-    """Return anchors of the states: p < 0.01 against z < 0.5, and background with all z < 0.5.
-
-    Pro-angiogenic has none: its list is experimental, and its cells are called by effector genes.
-    """
-    return _sure(scores, [s for s in STATES if s != "pro_angiogenic"], is_macrophage)
+    """Return anchors of the states: p < 0.01 against z < 0.5, and background with all z < 0.5."""
+    return _sure(scores, HEADED["state"], is_macrophage)
 
 
 def sure_origins(scores: NullScores, is_macrophage: Array, reference: NullScores | None = None) -> Sure | None:
@@ -62,7 +60,7 @@ def sure_origins(scores: NullScores, is_macrophage: Array, reference: NullScores
     With ``reference``, for samples of macrophages only, the anchors must be two populations by the reference
     cells as well: among microglia alone there are always some that are least like it.
     """
-    sure = _sure(scores, HEADED_ORIGINS, is_macrophage, lead=_ORIGIN_LEAD)
+    sure = _sure(scores, HEADED["origin"], is_macrophage, lead=_ORIGIN_LEAD)
     if sure is None or len(sure.anchors) < 2:
         return None
     if reference is not None:
@@ -86,12 +84,22 @@ def _sure(scores: NullScores, names: Sequence[str], among: Array, *, lead: float
         negative = among & (z[:, i] < _ABSENT_Z)
         if positive.sum() >= needed and negative.sum() >= _MIN_ANCHORS:
             anchors[name] = Anchors(np.flatnonzero(positive), np.flatnonzero(negative))
-            strong[name] = np.flatnonzero(positive & below(p[:, i], _STRONG_P) & (rival[:, i] < _RIVAL_Z))
+            pure = below(p[:, i], _STRONG_P) & (rival[:, i] < _RIVAL_Z)
+            strong[name] = _clearest(np.flatnonzero(positive), pure, z[:, i] - rival[:, i])
     if not anchors:
         return None
     used = [list(names).index(n) for n in anchors]
     background = np.flatnonzero(among & (z[:, used] < _ABSENT_Z).all(axis=1))
     return Sure(anchors, strong, background) if background.size >= _MIN_BACKGROUND else None
+
+
+def _clearest(positive: Array, pure: Array, ahead: Array) -> Array:
+    """Return the pure ones of some anchors; where they are too few to mix from, those farthest ahead of rivals."""
+    found = positive[pure[positive]]
+    if found.size >= MIN_STRONG:
+        return found
+    least = np.sort(ahead[positive])[-MIN_STRONG]  # with all that are as far, so that no order of cells shows
+    return np.union1d(found, positive[ahead[positive] >= least])
 
 
 def unseen_states(scores: NullScores, is_macrophage: Array, headed: Sequence[str]) -> tuple[str, ...]:
@@ -102,7 +110,7 @@ def unseen_states(scores: NullScores, is_macrophage: Array, headed: Sequence[str
     """
     if not is_macrophage.sum() >= _MIN_SEEN:
         return ()
-    expected = {s: np.median(scores.column("expected", s)[is_macrophage]) for s in STATES if s != "pro_angiogenic"}
+    expected = {s: np.median(scores.column("expected", s)[is_macrophage]) for s in HEADED["state"]}
     return tuple(s for s, genes in expected.items() if s not in headed and genes < PRESENT_Z**2)
 
 

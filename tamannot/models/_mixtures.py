@@ -83,6 +83,15 @@ def threshold_for(accuracy: float, confidence: Array, right: Array) -> float | N
     return float(confidence[order][reached[-1]]) if reached.size else None
 
 
+def stricter(accuracy: float, share: float) -> float:
+    """Return the accuracy to ask of pseudo-cells where the data have a share of the genes only.
+
+    Pseudo-cells are made of anchors that the genes at hand picked, so that they cannot show what the absent ones
+    would have said: the errors allowed shrink as the share does.
+    """
+    return 1.0 - (1.0 - accuracy) * share
+
+
 def _thin(counts: sp.csr_array, share: Array, rng: np.random.Generator) -> sp.csr_array:
     chance = np.repeat(np.minimum(share, 1.0), np.diff(counts.indptr))
     data = rng.binomial(np.rint(counts.data).astype(np.int64), chance).astype(np.float64)

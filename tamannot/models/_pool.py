@@ -71,6 +71,14 @@ class Pool:
         """``log1p`` of 10,000 per cell; logarithms as they are."""
         return to_expression(self.values, self.kind)
 
+    def narrowed(self, columns: Array) -> Pool:
+        """Return the pool with some genes, and a last one for all the others together: totals stay."""
+        linear = self.values.expm1() if self.kind == "log" else self.values
+        mine = sp.csr_array(linear[:, columns])
+        rest = np.asarray(linear.sum(axis=1) - mine.sum(axis=1)).reshape(-1, 1)
+        values = sp.csr_array(sp.hstack([mine, sp.csr_array(np.maximum(rest, 0.0))], format="csr"))
+        return Pool(self.cells, values.log1p() if self.kind == "log" else values, self.kind)
+
     def of(self, cells: Array) -> Array:
         """Return the places of some of the cells in the pool, rising."""
         by_row = np.argsort(self.cells)

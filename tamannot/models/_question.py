@@ -16,9 +16,10 @@ from tamannot.models._mixtures import Sigmoid, fit_sigmoid, mix, threshold_for
 from tamannot.models._pool import FOLDS, Pool, at_most, choose_features, draw_pool
 
 _POSITIVES, _NEGATIVES, _BACKGROUND = 800, 1600, 800
-# Pseudo-cells of each head and of each pair.
-_MIXTURES = 1200
-_MIN_STRONG = 10
+# Pseudo-cells of each head, and at most of each pair.
+_MIXTURES = 1800
+# Clear cells of a program that its pseudo-cells need, a few in every fold.
+MIN_STRONG = 12
 # Of two programs each with at least this share either name is right: the cell is a mixture.
 _EQUAL = 1 / 3
 _NEVER = Sigmoid((0.0,), -50.0)
@@ -140,7 +141,7 @@ def _kept(sure: Sure, ticket: Array) -> Sure:
     strong = {}
     for name, cells in sure.strong.items():
         mine = cells[np.isin(cells, anchors[name].positive)]
-        if mine.size >= _MIN_STRONG:
+        if mine.size >= MIN_STRONG:
             strong[name] = mine
     # Without clear cells to mix from nothing could be calibrated: the fixed rule calls such a program.
     anchors = {name: a for name, a in anchors.items() if name in strong}
@@ -159,7 +160,8 @@ def _calibrated(
     seed: int,
 ) -> Question:
     rng = np.random.default_rng(seed)
-    drawn = [_mixed(pool, columns, heads, strong[name], background, fold, rng) for name in heads]
+    few = pool.narrowed(columns)
+    drawn = [_mixed(few, heads, strong[name], background, fold, rng, _MIXTURES) for name in heads]
     share = np.concatenate([s for s, _ in drawn])
     amount = np.concatenate([a[:, i] for i, (_, a) in enumerate(drawn)])
     present = fit_sigmoid(share > rule.active, amount)
@@ -170,7 +172,7 @@ def _calibrated(
     present_at = max(rule.least, present_at)
     if len(heads) < 2:
         return Question(columns, heads, present, None, present_at, 0.0, rule.optional, 1.0)
-    lead, top, right = _contests(pool, columns, heads, strong, fold, rng)
+    lead, top, right = _contests(few, heads, strong, fold, rng)
     if rule.optional:  # what would be called: programs beside one another, and beside background
         contests, alone = (_called(cells, present, present_at) for cells in ((lead, top, right), _alone(drawn)))
         # How often programs meet is not known: as many pseudo-cells of two as of one.
@@ -178,30 +180,50 @@ def _calibrated(
         lead, top, right = (np.concatenate([c[some], a]) for c, a in zip(contests, alone, strict=True))
     else:  # how much there is says nothing of which
         top = np.zeros_like(top)
-    half = rng.permutation(right.size) < right.size // 2
-    winner = fit_sigmoid(right[half], lead[half], top[half])
-    at = threshold_for(target_accuracy, winner(lead, top)[~half], right[~half]) if winner else 0.0
+    winner, at = _judged(lead, top, right, target_accuracy, rng)
     return Question(columns, heads, present, winner, present_at, at, rule.optional, float(right.mean()))
 
 
+def _judged(
+    lead: Array, top: Array, right: Array, target_accuracy: float, rng: np.random.Generator
+) -> tuple[Sigmoid | None, float | None]:
+    """Return the probability that the strongest is right, and from when on it is called.
+
+    The threshold comes from all pseudo-cells, each judged by a function that was fitted to the other half.
+    """
+    winner = fit_sigmoid(right, lead, top)
+    if winner is None:
+        return None, 0.0
+    half = rng.permutation(right.size) < right.size // 2
+    sure = winner(lead, top)
+    for mine in (half, ~half):
+        other = fit_sigmoid(right[~mine], lead[~mine], top[~mine])
+        if other is not None:
+            sure[mine] = other(lead[mine], top[mine])
+    return winner, threshold_for(target_accuracy, sure, right)
+
+
 def _mixed(
-    pool: Pool,
-    columns: Array,
+    few: Pool,
     heads: Mapping[str, Head],
     first: Array,
     second: Array,
     fold: Array,
     rng: np.random.Generator,
+    number: int,
 ) -> tuple[Array, Array]:
-    """Return shares and amounts of pseudo-cells of two kinds of cells, both of one fold."""
+    """Return shares and amounts of pseudo-cells of two kinds of cells, both of one fold.
+
+    ``few`` has the genes that count, and the others as one: only their total matters.
+    """
     shares, found = [], []
     for k in range(FOLDS):
         a, b = first[fold[first] == k], second[fold[second] == k]
         if not (a.size and b.size):
             continue
-        n = _MIXTURES // FOLDS
+        n = number // FOLDS
         share = rng.random(n)
-        x = mix(pool, rng.choice(a, n), rng.choice(b, n), share, rng)[:, columns]
+        x = mix(few, rng.choice(a, n), rng.choice(b, n), share, rng)[:, :-1]
         shares.append(share)
         found.append(amounts(heads, sp.csr_array(x), np.full(n, k)))
     if not shares:
@@ -210,8 +232,7 @@ def _mixed(
 
 
 def _contests(
-    pool: Pool,
-    columns: Array,
+    few: Pool,
     heads: Mapping[str, Head],
     strong: Mapping[str, Array],
     fold: Array,
@@ -219,10 +240,12 @@ def _contests(
 ) -> tuple[Array, Array, Array]:
     """Return lead, amount and truth of the winner in pseudo-cells of two programs."""
     names = list(heads)
+    # All told as many as of single programs: the threshold takes no more of them.
+    number = min(_MIXTURES, 2 * _MIXTURES // (len(names) - 1))
     leads, tops, rights = [], [], []
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
-            share, amount = _mixed(pool, columns, heads, strong[one], strong[other], fold, rng)
+            share, amount = _mixed(few, heads, strong[one], strong[other], fold, rng, number)
             if not share.size:
                 continue
             best, top, second = _best_two(amount)

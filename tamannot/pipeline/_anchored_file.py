@@ -34,7 +34,7 @@ Array = NDArray[Any]
 
 KIND = "anchored"
 
-_HEADS = {"compartment": (MACROPHAGE,), "origin": models.HEADED_ORIGINS, "state": models.STATES}
+_HEADS = {"compartment": (MACROPHAGE,), **models.HEADED}
 _BINS = ("everyone", "macrophages")
 _OF_QUESTION = ("genes", "weights", "intercepts", "zero", "one", "background")
 _OF_RESEMBLANCE = ("like_genes", "like_depth", "like_least", "like_usual")

@@ -158,12 +158,16 @@ class Learner:
             self._fold,
             self._ticket,
             rule=models.RULES[axis],
-            target_accuracy=self._settings.target_accuracy,
+            target_accuracy=models.stricter(self._settings.target_accuracy, self._share_there(axis)),
             seed=self._settings.rng,
             among=self._usable,
         )
         if question:
             self._questions[axis] = question
+
+    def _share_there(self, axis: str) -> float:
+        """Return the share of the genes of what has a head on an axis that the data have."""
+        return float(np.mean([self._panels.coverage[i] for i in models.HEADED[axis]]))
 
     def _resemblance(self, is_macrophage: Array) -> Resemblance | None:
         n = int(is_macrophage.sum())

@@ -10,12 +10,16 @@ import anndata as ad
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import scipy.stats
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import tamannot as tam
+from tamannot.models._anchored import sure_states
 from tamannot.models._heads import Anchors, amounts, train_head
-from tamannot.models._mixtures import fit_sigmoid, mix, threshold_for
+from tamannot.models._mixtures import fit_sigmoid, mix, stricter, threshold_for
 from tamannot.models._pool import FOLDS, Pool, at_most, choose_features, folds, lottery, sample_folds, to_expression
+from tamannot.models._question import MIN_STRONG
+from tamannot.scorers import NullScores
 
 STATES = ["lipid_associated", "interferon_primed", "inflammatory", "immunoregulatory"]
 NAMES = [f"cell{i}" for i in range(3000)]
@@ -79,6 +83,45 @@ def test_pseudo_cells_are_mixed_as_said(share):
     high = np.expm1(mixed[:, :50].toarray()).sum(axis=1).mean() / 1e4
     pure = 200 / 550, 50 / 400
     assert high == pytest.approx(share * pure[0] + (1 - share) * pure[1], abs=0.03)
+
+
+@pytest.mark.parametrize("kind", ["counts", "linear", "log"])
+def test_of_the_genes_that_do_not_count_the_total_stays(kind):
+    values = two_kinds()
+    pool = Pool(np.arange(300), sp.csr_array(values.log1p()) if kind == "log" else values, kind)
+    columns = np.array([3, 60, 61, 399])
+    narrow = pool.narrowed(columns)
+    assert narrow.values.shape == (300, 5)
+    np.testing.assert_allclose(
+        narrow.expression[:, :4].toarray(), pool.expression[:, columns].toarray(), rtol=1e-12, atol=1e-12
+    )
+    first, second, share = np.arange(150), np.arange(150, 300), np.full(150, 0.3)
+    whole, few = (mix(p, first, second, share, np.random.default_rng(0)) for p in (pool, narrow))
+    close = {"rtol": 1e-9} if kind != "counts" else {"rtol": 0.2}  # other counts are drawn
+    np.testing.assert_allclose(few[:, :4].mean(axis=0), whole[:, columns].mean(axis=0), **close)
+
+
+def states_of(z):
+    """Scores of the states as z says, with their normal p; the columns not given are absent."""
+    names = ("lipid_associated", "interferon_primed", "pro_angiogenic", "inflammatory", "immunoregulatory")
+    table = np.full((len(z), 5), -1.0, np.float32)
+    table[:, [0, 1]] = z
+    p = scipy.stats.norm.sf(table).astype(np.float32)
+    return NullScores(names, p, np.ones_like(p, np.int64), table, p, p)
+
+
+def test_anchors_without_clear_cells_lend_their_clearest():
+    z = np.full((400, 2), -1.0)
+    z[:60, 0], z[:60, 1] = np.linspace(3.5, 9, 60), 1.5  # none is clear: all have something of the rival
+    z[60:120, 1] = 6
+    sure = sure_states(states_of(z), np.ones(400, bool))
+    np.testing.assert_array_equal(sure.strong["lipid_associated"], np.arange(60 - MIN_STRONG, 60))
+    np.testing.assert_array_equal(sure.strong["interferon_primed"], np.arange(60, 120))
+
+
+def test_fewer_genes_allow_fewer_errors():
+    assert stricter(0.95, 1.0) == pytest.approx(0.95)
+    assert stricter(0.95, 0.4) == pytest.approx(0.98)
 
 
 def test_the_threshold_keeps_the_accuracy_asked_for():

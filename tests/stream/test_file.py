@@ -34,7 +34,14 @@ def test_zarr_in_and_out(example, annotated, tmp_path):
     tam.annotate_file(tmp_path / "in.zarr", tmp_path / "out.zarr")
     back = ad.read_zarr(tmp_path / "out.zarr")
     assert back.obs["tam_state"].astype(str).tolist() == annotated.obs["tam_state"].astype(str).tolist()
-    tam.annotate_file(tmp_path / "in.zarr", tmp_path / "out.zarr", overwrite=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.zarr", "out.zarr"]
+
+
+@pytest.mark.nightly
+def test_zarr_may_be_replaced(example, tmp_path):
+    example.write_zarr(tmp_path / "in.zarr")
+    for _ in range(2):
+        tam.annotate_file(tmp_path / "in.zarr", tmp_path / "out.zarr", overwrite=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.zarr", "out.zarr"]
 
 

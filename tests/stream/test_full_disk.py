@@ -113,7 +113,7 @@ def test_the_process_survives_whatever_hdf5_had_not_written(small_disk):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("checked", [True, False])
+@pytest.mark.parametrize("checked", [pytest.param(True, marks=pytest.mark.nightly), False])
 def test_the_command_says_it_once_with_exit_code_2(small_disk, example_file, checked, bytes_of):
     before = bytes_of(example_file)
     blind = "pass" if checked else "import tamannot.stream._output as o; o.size_of = lambda _: 0"

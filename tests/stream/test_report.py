@@ -23,7 +23,7 @@ def text_of(path) -> str:
     return re.sub(r"base64,[^\"]*", "", path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
+@pytest.mark.parametrize("suffix", [".h5ad", pytest.param(".zarr", marks=pytest.mark.nightly)])
 def test_of_a_file_it_says_what_it_says_of_the_object(annotated, tmp_path, suffix):
     annotated.obs["patient"] = pd.Categorical(np.where(np.arange(annotated.n_obs) % 2, "a", "b"))
     path = tmp_path / f"in{suffix}"
