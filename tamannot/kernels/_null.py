@@ -52,21 +52,6 @@ class Groups:
     span_size: Array
     """Genes of each distinct span."""
 
-    @property
-    def first_bin(self) -> Array:
-        """The first bin of each group."""
-        return np.asarray(self.span_first[self.span])
-
-    @property
-    def last_bin(self) -> Array:
-        """The last bin of each group."""
-        return np.asarray(self.span_last[self.span])
-
-    @property
-    def size(self) -> Array:
-        """Genes of the bins of each group."""
-        return np.asarray(self.span_size[self.span])
-
     def units(self, step: float) -> Array:
         """Return by what sums of depth, depth² and depth³ in whole steps are divided to be means, ``(3, n_spans)``."""
         return np.array([self.span_size * step, self.span_size * step * step, self.span_size * step * step * step])

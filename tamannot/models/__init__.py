@@ -15,6 +15,7 @@ from tamannot.models._anchored import (
     unseen_states,
     without_unseen_rivals,
 )
+from tamannot.models._ask import Amounts, Asker
 from tamannot.models._calibration import Reliability, reliability
 from tamannot.models._call import (
     FEW_GENES,
@@ -35,7 +36,7 @@ from tamannot.models._model import MIN_COVERAGE, STATUSES, Classifier, Predictio
 from tamannot.models._origin import CLASSES as ORIGINS
 from tamannot.models._origin import call_origin, looks_like_brain, mostly_microglia, origin_among_macrophages
 from tamannot.models._pool import FOLDS, TARGET, at_most, draw_pool, folds, lottery, sample_folds
-from tamannot.models._question import Amounts, Asker, Question, Sure, learn
+from tamannot.models._question import Question, Sure, learn
 from tamannot.models._rescue import are_exceptions, learn_macrophages, only_rescued, rescued
 from tamannot.models._scale import Scale, find_scale, to_features
 from tamannot.models._state import STATES, TRANSITIONAL, call_state, dual_program, programs, rule_signatures

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tamannot.models._ask import Amounts
 from tamannot.models._call import (
     AMBIGUOUS,
     ASSIGNED,
@@ -22,7 +23,7 @@ from tamannot.models._call import (
 from tamannot.models._heads import Anchors
 from tamannot.models._origin import BORDER, MICROGLIA, MONOCYTE_DERIVED, POPULATION_LEAD, reference_lead
 from tamannot.models._origin import CLASSES as ORIGINS
-from tamannot.models._question import MIN_STRONG, Amounts, Question, Rule, Sure
+from tamannot.models._question import MIN_STRONG, Question, Rule, Sure
 from tamannot.models._state import STATES
 from tamannot.scorers import NullScores
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import scipy.sparse as sp
 
-from tamannot.kernels._linear import fold_sums
 from tamannot.kernels._rows import RowSource
 from tamannot.models._call import Array
 from tamannot.models._heads import Anchors, Head, amounts, train_head
@@ -195,11 +194,10 @@ def _judged(
     if winner is None:
         return None, 0.0
     half = rng.permutation(right.size) < right.size // 2
-    sure = winner(lead, top)
+    sure = np.empty(right.size)
     for mine in (half, ~half):
-        other = fit_sigmoid(right[~mine], lead[~mine], top[~mine])
-        if other is not None:
-            sure[mine] = other(lead[mine], top[mine])
+        other = fit_sigmoid(right[~mine], lead[~mine], top[~mine]) or winner
+        sure[mine] = other(lead[mine], top[mine])
     return winner, threshold_for(target_accuracy, sure, right)
 
 
@@ -216,12 +214,11 @@ def _mixed(
 
     ``few`` has the genes that count, and the others as one: only their total matters.
     """
-    shares, found = [], []
+    n, shares, found = number // FOLDS, [], []
     for k in range(FOLDS):
         a, b = first[fold[first] == k], second[fold[second] == k]
         if not (a.size and b.size):
             continue
-        n = number // FOLDS
         share = rng.random(n)
         x = mix(few, rng.choice(a, n), rng.choice(b, n), share, rng)[:, :-1]
         shares.append(share)
@@ -275,43 +272,3 @@ def _called(cells: tuple[Array, Array, Array], present: Sigmoid, present_at: flo
 def _best_two(amount: Array) -> tuple[Array, Array, Array]:
     order = np.sort(amount, axis=1)
     return amount.argmax(axis=1), order[:, -1], order[:, -2]
-
-
-@dataclass(frozen=True)
-class Amounts:
-    """What a question found in every cell."""
-
-    names: tuple[str, ...]
-    amount: Array
-    """Cells × heads: background 0, anchors 1."""
-
-    def column(self, name: str) -> Array:
-        """Return the amounts of one head."""
-        return np.asarray(self.amount[:, self.names.index(name)])
-
-
-class Asker:
-    """A question made ready to be put to blocks of rows."""
-
-    def __init__(self, question: Question, n_vars: int) -> None:
-        self._heads = dict(question.heads)
-        self._place = np.full(n_vars, -1, np.int64)
-        self._place[question.columns] = np.arange(question.columns.size)
-        self._weights = np.ascontiguousarray(np.stack([h.weights for h in self._heads.values()], axis=2))
-        self._intercepts = np.stack([h.intercepts for h in self._heads.values()], axis=1)
-
-    def ask(self, expression: Array, indices: Array, indptr: Array, fold: Array) -> Amounts:
-        """Return the amounts of the heads in every cell, each by the fold that did not see it.
-
-        Parameters
-        ----------
-        expression, indices, indptr
-            The rows; values as logarithms, float64.
-        fold
-            Fold of each cell.
-        """
-        sums, norm = np.empty((fold.size, len(self._heads))), np.empty(fold.size)
-        fold_sums(expression, indices, indptr, self._place, self._weights, fold, sums, norm)
-        sums += self._intercepts[fold]
-        amount = np.stack([h.amount(sums[:, i]) for i, h in enumerate(self._heads.values())], axis=1)
-        return Amounts(tuple(self._heads), amount)

@@ -68,8 +68,9 @@ def _of_one(part: SignedGenes, depth: Array, moments: Array, groups: Groups, s: 
     expected, variance = np.zeros_like(depth), np.zeros(depth.shape[0])
     bins = null.bin_of[part.columns]
     for g in range(groups.start[s], groups.start[s + 1]):
-        first, last = groups.first_bin[g], groups.last_bin[g]
-        mean, square = (moments[:, first : last + 1, i].sum(axis=1) / groups.size[g] for i in range(2))
+        span = groups.span[g]
+        first, last, size = groups.span_first[span], groups.span_last[span], groups.span_size[span]
+        mean, square = (moments[:, first : last + 1, i].sum(axis=1) / size for i in range(2))
         expected[:, (bins >= first) & (bins <= last)] = mean[:, None]
         variance += groups.w2[g] * (square - mean**2)
     spread = np.sqrt(np.maximum(variance, 0.0))[:, None]

@@ -76,7 +76,7 @@ def test_null_of_several_groups_is_that_of_independent_draws():
     high, low = rng.integers(0, 40, 12) / 2, rng.integers(0, 6, 14) / 2
     bin_of = np.repeat([0, 1], [12, 14]).astype(np.int32)
     groups = merge_bins(np.array([12, 14]), [np.array([3, 12, 20])], [np.array([2.0, 1.0, -0.5])], bin_of)
-    assert groups.first_bin.tolist() == [0, 1]
+    assert groups.span_first[groups.span].tolist() == [0, 1]
     sums = np.array([a + b for a, b in product(enumerated(high, [2.0]), enumerated(low, [1.0, -0.5]))])
     assert_null_is_that_of(sums, groups, moments_of([high, low]))
 
@@ -118,7 +118,8 @@ def binned_signatures(draw):
 
 
 def members_by_group(groups):
-    return list(zip(groups.first_bin, groups.last_bin, groups.size, groups.members, strict=True))
+    spans = (of_span[groups.span] for of_span in (groups.span_first, groups.span_last, groups.span_size))
+    return list(zip(*spans, groups.members, strict=True))
 
 
 @FEW
@@ -153,7 +154,7 @@ def test_left_over_bins_do_not_crowd_the_group_they_join():
     bin_of = np.repeat([0, 1, 2], sizes).astype(np.int32)
     columns = np.arange(50, 60)
     groups = merge_bins(sizes, [columns], [np.ones(10)], bin_of)
-    assert (groups.size >= 2 * groups.members + 10).all()
+    assert (groups.span_size[groups.span] >= 2 * groups.members + 10).all()
 
 
 def test_groups_of_signatures_are_kept_apart():

@@ -19,6 +19,7 @@ from tamannot.models._heads import Anchors, amounts, train_head
 from tamannot.models._mixtures import fit_sigmoid, mix, stricter, threshold_for
 from tamannot.models._pool import FOLDS, Pool, at_most, choose_features, folds, lottery, sample_folds, to_expression
 from tamannot.models._question import MIN_STRONG
+from tamannot.models._state import STATES as ALL_STATES
 from tamannot.scorers import NullScores
 
 STATES = ["lipid_associated", "interferon_primed", "inflammatory", "immunoregulatory"]
@@ -103,11 +104,10 @@ def test_of_the_genes_that_do_not_count_the_total_stays(kind):
 
 def states_of(z):
     """Scores of the states as z says, with their normal p; the columns not given are absent."""
-    names = ("lipid_associated", "interferon_primed", "pro_angiogenic", "inflammatory", "immunoregulatory")
     table = np.full((len(z), 5), -1.0, np.float32)
     table[:, [0, 1]] = z
     p = scipy.stats.norm.sf(table).astype(np.float32)
-    return NullScores(names, p, np.ones_like(p, np.int64), table, p, p)
+    return NullScores(ALL_STATES, p, np.ones_like(p, np.int64), table, p, p)
 
 
 def test_anchors_without_clear_cells_lend_their_clearest():
