@@ -17,8 +17,8 @@ from tamannot._adata import RunMatrix
 from tamannot.errors import ResultNotFoundError
 from tamannot.genes import human_genes
 from tamannot.kernels._rows import RowBlock
-from tamannot.pipeline import METHOD
-from tamannot.scorers import NullBins, SignedGenes, null_contributions
+from tamannot.pipeline import METHOD, ranking
+from tamannot.scorers import NullBins, SignedGenes, UCell, null_contributions
 
 Array = NDArray[Any]
 
@@ -119,7 +119,7 @@ class Kept:
         """
         numbers = sorted({p for s in signatures for p in self._parts_of[s]})
         found = null_contributions(
-            block, self.matrix.n_vars, METHOD, [self._part(p) for p in numbers], self._null(axis)
+            block, self.matrix.n_vars, self._ranking(axis), [self._part(p) for p in numbers], self._null(axis)
         )
         by_part = dict(zip(numbers, found, strict=True))
         return [self._of_best(by_part, signature) for signature in signatures]
@@ -137,6 +137,11 @@ class Kept:
     def _null(self, axis: str) -> NullBins:
         bins = self._record["evidence"]["bins"].get(axis, self._record["null_reference"]["bin"])
         return NullBins(np.asarray(bins, np.int32))
+
+    def _ranking(self, axis: str) -> UCell:
+        """Return the method of an axis' null; older releases counted the same ranks for all."""
+        null = self._record.get("null", {})
+        return METHOD if axis == "compartment" else ranking(int(null.get("max_rank", METHOD.max_rank)))
 
     def _part(self, number: int) -> SignedGenes:
         return self._all_parts[number]

@@ -39,6 +39,11 @@ class RowBlock:
         ends = np.concatenate([[0], np.cumsum(np.diff(self.indptr)[rows])]).astype(np.int64)
         return RowBlock(self.values[entries], self.indices[entries], ends)
 
+    def totals(self, entries: Array) -> Array:
+        """Return the sum over each row of one number an entry; of truths, how many."""
+        ends = np.cumsum(entries, dtype=np.float64)
+        return np.diff(np.concatenate([[0.0], ends])[self.indptr])
+
     @property
     def bits(self) -> NDArray[np.unsignedinteger[Any]]:
         """The values, if non-negative, as unsigned integers of the same order."""

@@ -35,7 +35,7 @@ from tamannot.models._mixtures import SOURCE, SOURCE_OF_MODEL, Sigmoid, stricter
 from tamannot.models._model import MIN_COVERAGE, STATUSES, Classifier, Prediction, predict_rows
 from tamannot.models._origin import CLASSES as ORIGINS
 from tamannot.models._origin import call_origin, looks_like_brain, mostly_microglia, origin_among_macrophages
-from tamannot.models._pool import FOLDS, TARGET, at_most, draw_pool, folds, lottery, sample_folds
+from tamannot.models._pool import FOLDS, TARGET, at_most, draw_pool, folds, lottery, number_of_folds, sample_folds
 from tamannot.models._question import Question, Sure, learn
 from tamannot.models._rescue import are_exceptions, learn_macrophages, only_rescued, rescued
 from tamannot.models._scale import Scale, find_scale, to_features
@@ -100,6 +100,7 @@ __all__ = [
     "lottery",
     "mixed_lineage",
     "mostly_microglia",
+    "number_of_folds",
     "only_rescued",
     "origin_among_macrophages",
     "predict_rows",

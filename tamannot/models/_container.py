@@ -22,7 +22,8 @@ import numpy as np
 from tamannot.errors import ModelFormatError, OutputError
 from tamannot.models._call import Array
 
-FORMAT, SCHEMA_VERSION = "tamannot-model", 1
+FORMAT, SCHEMA_VERSION = "tamannot-model", 2
+_FIRST_SCHEMA = 1
 Meta = Mapping[str, Any]
 Arrays = Mapping[str, Array]
 Model = TypeVar("Model")
@@ -94,8 +95,8 @@ def check_model_target(path: Path, *, overwrite: bool) -> None:
 
 
 def text_of(kind: str, meta: Meta) -> str:
-    """Return the text of a model file."""
-    whole = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "kind": kind, **meta}
+    """Return the text of a model file; one that only newer releases read has its ``schema_version`` in ``meta``."""
+    whole = {"format": FORMAT, "schema_version": _FIRST_SCHEMA, "kind": kind, **meta}
     return json.dumps(whole, sort_keys=True, allow_nan=False, ensure_ascii=False)
 
 

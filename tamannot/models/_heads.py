@@ -11,7 +11,6 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from tamannot.models._call import Array
-from tamannot.models._pool import FOLDS
 
 # Strong regularisation: there are more genes than anchors.
 _C = 0.01
@@ -30,12 +29,17 @@ class Head:
     """Linear scores of one class, one a fold; a cell is scored by the fold that did not see it."""
 
     weights: Array
-    """Shape ``(FOLDS, n_features)``."""
+    """Shape ``(n_folds, n_features)``."""
     intercepts: Array
     zero: float
     """Median score of the background."""
     one: float
     """Median score of the anchors, out of fold."""
+
+    @property
+    def n_folds(self) -> int:
+        """Folds that it was fitted on."""
+        return int(self.weights.shape[0])
 
     def amount(self, scores: Array) -> Array:
         """Return scores on the scale on which background is 0 and anchors are 1."""
@@ -47,15 +51,15 @@ class Head:
         return self.weights.mean(axis=0) / scale, float((self.intercepts.mean() - self.zero) / scale)
 
 
-def train_head(x: sp.csr_array, fold: Array, anchors: Anchors, background: Array) -> Head | None:
+def train_head(x: sp.csr_array, fold: Array, n_folds: int, anchors: Anchors, background: Array) -> Head | None:
     """Fit a head on each set of folds but one.
 
     Parameters
     ----------
     x
         Expression of the pool's cells, features only.
-    fold
-        Fold of each cell of the pool.
+    fold, n_folds
+        Fold of each cell of the pool, and how many there are.
     anchors, background
         Places in the pool.
 
@@ -66,7 +70,7 @@ def train_head(x: sp.csr_array, fold: Array, anchors: Anchors, background: Array
     cells = np.concatenate([anchors.positive, anchors.negative])
     y = np.concatenate([np.ones(anchors.positive.size), np.zeros(anchors.negative.size)])
     weights, intercepts = [], []
-    for k in range(FOLDS):
+    for k in range(n_folds):
         seen = fold[cells] != k
         if not 0 < y[seen].sum() < seen.sum():
             return None

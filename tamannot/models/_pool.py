@@ -15,7 +15,9 @@ from tamannot.models._call import Array
 
 TARGET = 1e4
 N_FEATURES = 3000
-FOLDS = 3
+FOLDS = 5
+# With fewer samples than this cells are drawn for folds, whatever their sample.
+_FEWEST_SAMPLES = 3
 _MIN_DETECTED = 0.02
 
 
@@ -27,20 +29,28 @@ def lottery(names: Sequence[str], rng: int) -> Array:
 
 
 def sample_folds(sample: Sequence[str] | None) -> dict[str, int]:
-    """Return the fold of each sample, so that samples stay together; empty if there are too few of them."""
+    """Return the fold of each sample, so that samples stay together; empty if there are too few of them.
+
+    There are as many folds as samples, `FOLDS` at most.
+    """
     if sample is None:
         return {}
     names, number = np.unique(np.asarray(sample, str), return_inverse=True)
-    if names.size < FOLDS:
+    if names.size < _FEWEST_SAMPLES:
         return {}
     largest_first = np.argsort(-np.bincount(number), kind="stable")
-    return {str(names[n]): int(rank % FOLDS) for rank, n in enumerate(largest_first)}
+    return {str(names[n]): rank % min(names.size, FOLDS) for rank, n in enumerate(largest_first)}
 
 
-def folds(ticket: Array, sample: Sequence[str] | None, of_sample: Mapping[str, int]) -> Array:
+def number_of_folds(of_sample: Mapping[str, int]) -> int:
+    """Return how many folds there are."""
+    return max(of_sample.values(), default=FOLDS - 1) + 1
+
+
+def folds(ticket: Array, sample: Sequence[str] | None, of_sample: Mapping[str, int], n_folds: int) -> Array:
     """Return the fold of each cell: its sample's, or where there is none what the lottery says."""
     # From the low digits: the high ones decide who is drawn.
-    drawn = np.asarray((ticket * 2**40).astype(np.int64) % FOLDS)
+    drawn = np.asarray((ticket * 2**40).astype(np.int64) % n_folds)
     if sample is None or not of_sample:
         return drawn
     names, number = np.unique(np.asarray(sample, str), return_inverse=True)

@@ -12,7 +12,7 @@ from tamannot.kernels._rows import RowSource
 from tamannot.models._call import Array
 from tamannot.models._heads import Anchors, Head, amounts, train_head
 from tamannot.models._mixtures import Sigmoid, fit_sigmoid, mix, threshold_for
-from tamannot.models._pool import FOLDS, Pool, at_most, choose_features, draw_pool
+from tamannot.models._pool import Pool, at_most, choose_features, draw_pool
 
 _POSITIVES, _NEGATIVES, _BACKGROUND = 800, 1600, 800
 # Pseudo-cells of each head, and at most of each pair.
@@ -82,6 +82,7 @@ def learn(
     fold: Array,
     ticket: Array,
     *,
+    n_folds: int,
     rule: Rule,
     target_accuracy: float,
     seed: int,
@@ -97,6 +98,8 @@ def learn(
         Row numbers of anchors and background.
     fold, ticket
         Of every cell.
+    n_folds
+        How many there are.
     rule
         When a program counts as present.
     target_accuracy
@@ -117,7 +120,7 @@ def learn(
     background = pool.of(kept.background)
     heads = {}
     for name, a in kept.anchors.items():
-        head = train_head(x, folds, Anchors(pool.of(a.positive), pool.of(a.negative)), background)
+        head = train_head(x, folds, n_folds, Anchors(pool.of(a.positive), pool.of(a.negative)), background)
         if head is not None:
             heads[name] = head
     if not heads or (len(heads) < 2 and not rule.optional):
@@ -214,8 +217,9 @@ def _mixed(
 
     ``few`` has the genes that count, and the others as one: only their total matters.
     """
-    n, shares, found = number // FOLDS, [], []
-    for k in range(FOLDS):
+    n_folds = next(iter(heads.values())).n_folds
+    n, shares, found = number // n_folds, [], []
+    for k in range(n_folds):
         a, b = first[fold[first] == k], second[fold[second] == k]
         if not (a.size and b.size):
             continue

@@ -37,6 +37,7 @@ def learn_macrophages(
     call: Call,
     fold: Array,
     ticket: Array,
+    n_folds: int,
     among: Array | None = None,
 ) -> Question:
     """Train a head on the macrophages beyond doubt against cells without a trace of the panel.
@@ -51,6 +52,8 @@ def learn_macrophages(
         The compartments by the fixed rule.
     fold, ticket
         Of every cell.
+    n_folds
+        How many there are.
     among
         Mask of the genes that may count; None: all.
     """
@@ -68,7 +71,7 @@ def learn_macrophages(
     yes, no = pool.of(positive), pool.of(negative)
     head, joined, kept = None, yes, no
     for _ in range(_ROUNDS):
-        trained = train_head(x, mine, Anchors(joined, kept), kept) if kept.size >= _MIN_ANCHORS else None
+        trained = train_head(x, mine, n_folds, Anchors(joined, kept), kept) if kept.size >= _MIN_ANCHORS else None
         if trained is None:
             break
         head = trained

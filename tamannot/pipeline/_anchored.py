@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tamannot import models
 from tamannot.genes import GeneIndex
 from tamannot.genes._names import names_of
-from tamannot.pipeline._knowledge import Knowledge
+from tamannot.pipeline._knowledge import Knowledge, n_folds_of
 from tamannot.pipeline._resemblance import Resemblance
 
 Array = NDArray[Any]
@@ -37,6 +37,8 @@ class Anchored:
         Whether the cells are of the brain, and why.
     of_microglia
         In a brain sample of macrophages only, whether most are microglia.
+    max_rank
+        So many ranks count in the null of everything but compartments.
     unseen
         States that the cells could not show.
     species
@@ -62,6 +64,7 @@ class Anchored:
     brain: bool
     tissue_reason: str
     of_microglia: bool | None
+    max_rank: int
     unseen: tuple[str, ...] = field(repr=False)
     species: Literal["human", "mouse"]
     scale: models.Scale
@@ -77,6 +80,11 @@ class Anchored:
     def axes(self) -> tuple[str, ...]:
         """What has heads: ``compartment``, ``origin``, ``state``; the others are called by the fixed rule."""
         return tuple(self.questions)
+
+    @property
+    def n_folds(self) -> int:
+        """Folds that the heads were fitted on; 0 if there are none."""
+        return n_folds_of(self.questions)
 
 
 def usable_columns(index: GeneIndex) -> Array:
@@ -111,6 +119,7 @@ def keyed(
         brain=k.brain,
         tissue_reason=k.tissue_reason,
         of_microglia=k.of_microglia,
+        max_rank=k.max_rank,
         unseen=k.unseen,
         species=species,
         scale=scale,

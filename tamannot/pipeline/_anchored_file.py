@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot import models
+from tamannot.kernels._ranks import LARGEST_NULL_CAP
 from tamannot.models._container import (
     Arrays,
     Meta,
@@ -28,11 +29,14 @@ from tamannot.models._container import (
 from tamannot.models._scale import SCALES
 from tamannot.pipeline._anchored import Anchored
 from tamannot.pipeline._inputs import MACROPHAGE
+from tamannot.pipeline._panels import METHOD
 from tamannot.pipeline._resemblance import Resemblance
 
 Array = NDArray[Any]
 
 KIND = "anchored"
+# The first schema knows of no other number of folds and of ranks; models with these are written in it.
+_SECOND, _FIRST_FOLDS = 2, 3
 
 _HEADS = {"compartment": (MACROPHAGE,), **models.HEADED}
 _BINS = ("everyone", "macrophages")
@@ -72,6 +76,7 @@ def as_anchored(meta: Meta, arrays: Arrays) -> Anchored:
     of_questions = [f"{axis}_{name}" for axis in asked for name in _OF_QUESTION]
     check_members(arrays, [*_BINS, *of_questions, *(_OF_RESEMBLANCE if meta["resemblance"] else ())])
     check_shapes(arrays, dict.fromkeys(_BINS, (len(symbols),)))
+    folds = _n_folds(arrays, asked)
     check(isinstance(meta.get("brain"), bool), "'brain' is true or false")
     check(meta.get("of_microglia") in (None, True, False), "'of_microglia' is true, false or null")
     unseen = meta.get("unseen")
@@ -83,11 +88,12 @@ def as_anchored(meta: Meta, arrays: Arrays) -> Anchored:
         ensembl=ensembl,
         everyone=_whole(arrays, "everyone", _MAX_BINS).astype(np.int32),
         macrophages=_whole(arrays, "macrophages", _MAX_BINS).astype(np.int32),
-        questions={a: _question(a, _table(asked, a), arrays, len(symbols)) for a in _HEADS if a in asked},
+        questions={a: _question(a, _table(asked, a), arrays, len(symbols), folds) for a in _HEADS if a in asked},
         resemblance=_resemblance(arrays, len(symbols)) if meta["resemblance"] else None,
         brain=meta["brain"],
         tissue_reason=_line(meta, "tissue_reason"),
         of_microglia=meta["of_microglia"],
+        max_rank=_count(meta, "max_rank", 1, LARGEST_NULL_CAP) if "max_rank" in meta else METHOD.max_rank,
         unseen=tuple(meta["unseen"]),
         species=meta["species"],
         scale=meta["scale"],
@@ -102,7 +108,9 @@ def as_anchored(meta: Meta, arrays: Arrays) -> Anchored:
 
 
 def _meta(model: Anchored) -> dict[str, Any]:
-    return {
+    as_first = model.max_rank == METHOD.max_rank and model.n_folds in (0, _FIRST_FOLDS)
+    second = {} if as_first else {"schema_version": _SECOND, "max_rank": model.max_rank}
+    return second | {
         "symbols": list(model.symbols),
         "ensembl": list(model.ensembl),
         "questions": {axis: _question_meta(q) for axis, q in model.questions.items()},
@@ -154,11 +162,19 @@ def _arrays(model: Anchored) -> dict[str, Array]:
     return out
 
 
-def _question(axis: str, meta: Meta, arrays: Arrays, n_genes: int) -> models.Question:
+def _n_folds(arrays: Arrays, asked: Mapping[str, Any]) -> int:
+    """Return the number of folds, the same for all questions."""
+    shapes = [arrays[f"{axis}_weights"].shape for axis in asked]
+    found = {shape[1] for shape in shapes if len(shape) == 3}
+    check(not shapes or (len(found) == 1 and 1 < min(found) <= models.FOLDS), f"heads of 2 to {models.FOLDS} folds")
+    return found.pop() if found else 0
+
+
+def _question(axis: str, meta: Meta, arrays: Arrays, n_genes: int, n_folds: int) -> models.Question:
     names = texts(meta, "heads", len(_HEADS[axis]), unique=True)
     check(bool(names) and set(names) <= set(_HEADS[axis]), f"heads of {axis} are of {', '.join(_HEADS[axis])}")
     mine = {name: arrays[f"{axis}_{name}"] for name in _OF_QUESTION}
-    n, m, k = len(names), mine["genes"].size, models.FOLDS
+    n, m, k = len(names), mine["genes"].size, n_folds
     shapes = {"genes": (m,), "weights": (n, k, m), "intercepts": (n, k), "zero": (n,), "one": (n,), "background": (m,)}
     check_shapes(arrays, {f"{axis}_{name}": shape for name, shape in shapes.items()})
     check(bool((mine["one"] > mine["zero"]).all()), f"'{axis}_one' is above '{axis}_zero'")
@@ -245,8 +261,8 @@ def _line(meta: Meta, name: str) -> str:
     return str(value)
 
 
-def _count(meta: Meta, name: str, low: int = 0) -> int:
+def _count(meta: Meta, name: str, low: int = 0, high: int = _MAX_COUNT) -> int:
     value = meta.get(name)
-    good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= _MAX_COUNT
-    check(good, f"'{name}' is a whole number")
+    good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    check(good, f"'{name}' is a whole number" + (f" from {low} to {high}" if high < _MAX_COUNT else ""))
     return int(value)  # type: ignore[arg-type]

@@ -71,7 +71,7 @@ class Caller:
     def __init__(self, panels: Panels, kind: str, knowledge: Knowledge) -> None:
         self._panels, self._kind, self._knowledge = panels, kind, knowledge
         self._askers = {axis: models.Asker(q, panels.n_vars) for axis, q in knowledge.questions.items()}
-        self._scorer = panels.scorer(knowledge.everyone, knowledge.macrophages)
+        self._scorer = panels.scorer(knowledge.everyone, knowledge.macrophages, knowledge.max_rank)
         like = knowledge.resemblance
         self._likener = None if like is None or knowledge.lender is None else Likener(like, panels.reference)
 
@@ -115,7 +115,7 @@ class Caller:
         if not self._askers:
             return {}
         values, k = expressed(block, self._kind), self._knowledge
-        fold = models.folds(models.lottery(cells.names, k.rng), cells.sample, k.of_sample)
+        fold = models.folds(models.lottery(cells.names, k.rng), cells.sample, k.of_sample, k.n_folds)
         return {axis: asker.ask(values, block.indices, block.indptr, fold) for axis, asker in self._askers.items()}
 
     def _is_of_another_lineage(self, gate: NullScores) -> Array:

@@ -72,6 +72,7 @@ def fitted(model: Anchored, index: GeneIndex, tissue: Tissue) -> Knowledge:
         tissue_reason=f"as the model's cells: {model.tissue_reason}" if tissue == "auto" else "as given",
         of_microglia=model.of_microglia if brain else None,
         questions=asked,
+        max_rank=model.max_rank,
         unseen=model.unseen,
         rng=model.rng,
         n_cells=model.n_cells,

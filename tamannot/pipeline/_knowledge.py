@@ -6,8 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tamannot import models
+from tamannot.pipeline._panels import METHOD
 from tamannot.pipeline._resemblance import Resemblance
 from tamannot.scorers import NullBins
+
+
+def n_folds_of(questions: Mapping[str, models.Question]) -> int:
+    """Return how many folds the heads were fitted on; 0 if there are none."""
+    return next((head.n_folds for q in questions.values() for head in q.heads.values()), 0)
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Knowledge:
     """In a brain sample of macrophages only, whether most are microglia; None elsewhere."""
     questions: Mapping[str, models.Question] = field(default_factory=dict)
     """What was learned, by axis; an axis that is not there is called by the fixed rule."""
+    max_rank: int = METHOD.max_rank
+    """So many ranks count in the null of everything but compartments."""
     unseen: tuple[str, ...] = ()
     """States that these data cannot show: no other is called where one of them may be there."""
     of_sample: Mapping[str, int] = field(default_factory=dict)
@@ -58,6 +66,11 @@ class Knowledge:
     """A macrophage of other data that is unlike those learned from gets no origin and no state."""
     lender: Lender | None = None
     """None: learned from the cells at hand."""
+
+    @property
+    def n_folds(self) -> int:
+        """Folds that the heads were fitted on; 0 if there are none."""
+        return n_folds_of(self.questions)
 
     @property
     def tissue(self) -> str:

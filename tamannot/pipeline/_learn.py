@@ -15,9 +15,9 @@ from tamannot.pipeline._anchored import usable_columns
 from tamannot.pipeline._call import expressed, gate_call
 from tamannot.pipeline._inputs import MACROPHAGE, Cells, Settings
 from tamannot.pipeline._knowledge import Knowledge
-from tamannot.pipeline._panels import METHOD, Panels, Scored
+from tamannot.pipeline._panels import METHOD, Panels, Scored, as_scored, ranking
 from tamannot.pipeline._resemblance import Resemblance, distinctive_genes, learn_resemblance
-from tamannot.scorers import NullBins, NullScores, gene_depths, null_bins, score_rows, score_runs
+from tamannot.scorers import NullBins, NullScores, depths_by_method, null_bins, score_rows, score_runs
 
 Array = NDArray[Any]
 
@@ -25,6 +25,8 @@ Array = NDArray[Any]
 _ONLY_MACROPHAGES = 0.9
 # From so many on macrophages are the reference of their own programs.
 _ENOUGH_MACROPHAGES = 20
+# No single cell shows more genes than this: the matrix is of bulk samples, or was smoothed or imputed.
+_MOST_DETECTED = 10_000
 
 
 class Learner:
@@ -63,7 +65,8 @@ class Learner:
         self._rows, self._kind, self._panels, self._cells = rows, kind, panels, cells
         self._settings, self._threads, self._report, self._of_sample = settings, threads, report, of_sample
         self._ticket = models.lottery(cells.names, settings.rng)
-        self._fold = models.folds(self._ticket, cells.sample, of_sample)
+        self._n_folds = models.number_of_folds(of_sample)
+        self._fold = models.folds(self._ticket, cells.sample, of_sample, self._n_folds)
         self._questions: dict[str, models.Question] = {}
         self._usable = usable_columns(panels.index) if settings.portable else None
         self._every = self._mine = np.empty(0)  # rank depth of each gene, over all cells and over the macrophages
@@ -72,8 +75,9 @@ class Learner:
         """Return what the cells teach, and their scores."""
         gate = self._gate()
         is_macrophage = self._compartments(gate).label == MACROPHAGE
-        everyone, macrophages = self._bins(is_macrophage)
-        scored = self._programs(gate, everyone, macrophages)
+        max_rank = self._max_rank(is_macrophage)
+        everyone, macrophages = self._bins(is_macrophage, max_rank)
+        scored = self._programs(gate, everyone, macrophages, max_rank)
         brain, reason = self._is_brain(scored, gate, is_macrophage)
         of_microglia = None
         if brain and is_macrophage.mean() >= _ONLY_MACROPHAGES:
@@ -91,6 +95,7 @@ class Learner:
             tissue_reason=reason,
             of_microglia=of_microglia,
             questions=self._questions,
+            max_rank=max_rank,
             unseen=models.unseen_states(scored.by_macrophages, is_macrophage, headed),
             of_sample=self._of_sample,
             rng=self._settings.rng,
@@ -113,7 +118,9 @@ class Learner:
         if not self._settings.learn or self._cells.given is not None:
             return rule
         self._report("learning macrophages")
-        learned = models.learn_macrophages(self._rows, self._kind, gate, rule, self._fold, self._ticket, self._usable)
+        learned = models.learn_macrophages(
+            self._rows, self._kind, gate, rule, self._fold, self._ticket, self._n_folds, self._usable
+        )
         if not learned:
             return rule
         amount = self._ask(learned).column(MACROPHAGE)
@@ -123,22 +130,42 @@ class Learner:
         self._questions["compartment"] = learned
         return call
 
-    def _bins(self, is_macrophage: Array) -> tuple[NullBins, NullBins]:
+    def _max_rank(self, is_macrophage: Array) -> int:
+        """Return how many ranks count in the null of the programs.
+
+        As many as the median macrophage has detected genes, so that genes of a single count, which half of a
+        program may be, are not beyond the last rank; no fewer than in the scores. Where every gene is detected
+        the number says nothing, and it stays at that.
+        """
+        rows, n_detected = self._rows, np.empty(self._rows.shape[0])
+
+        def work(start: int, stop: int) -> None:
+            block = rows.block(start, stop)
+            n_detected[start:stop] = block.totals(block.values > 0)
+
+        over_rows(work, rows.shape[0], threads=self._threads, step=rows.step)
+        among = is_macrophage if is_macrophage.sum() >= _ENOUGH_MACROPHAGES else slice(None)
+        median = int(np.median(n_detected[among]))
+        return max(METHOD.max_rank, median) if median <= _MOST_DETECTED else METHOD.max_rank
+
+    def _bins(self, is_macrophage: Array, max_rank: int) -> tuple[NullBins, NullBins]:
         self._report("expression bins", self._rows.shape[0])
         rows, threads = self._rows, self._threads
-        self._every = self._mine = gene_depths(rows, METHOD, threads=threads, tick=self._report.tick)
+        # What macrophages look like is said in the ranks of the gate, as its reference is.
+        methods = list(dict.fromkeys([ranking(max_rank), METHOD] if self._settings.portable else [ranking(max_rank)]))
+        every = mine = depths_by_method(rows, methods, threads=threads, tick=self._report.tick)
         if _ENOUGH_MACROPHAGES <= is_macrophage.sum() < is_macrophage.size:
             # In a tissue every macrophage stands above all cells in whatever macrophages express.
-            self._mine = gene_depths(rows, METHOD, threads=threads, among=is_macrophage)
-        everyone = null_bins(self._every)
-        return everyone, everyone if self._mine is self._every else null_bins(self._mine)
+            mine = depths_by_method(rows, methods, threads=threads, among=is_macrophage)
+        self._every, self._mine = every[-1], mine[-1]
+        everyone = null_bins(every[0])
+        return everyone, everyone if mine is every else null_bins(mine[0])
 
-    def _programs(self, gate: NullScores, everyone: NullBins, macrophages: NullBins) -> Scored:
+    def _programs(self, gate: NullScores, everyone: NullBins, macrophages: NullBins, max_rank: int) -> Scored:
         self._report("programs", self._rows.shape[0])
-        runs = self._panels.program_runs(everyone, macrophages)
+        runs = self._panels.program_runs(everyone, macrophages, max_rank)
         plan = self._panels.everything
-        found = score_runs(self._rows, plan, runs, threads=self._threads, tick=self._report.tick)
-        return Scored(gate, *(s for s in found if isinstance(s, NullScores)))
+        return as_scored(gate, score_runs(self._rows, plan, runs, threads=self._threads, tick=self._report.tick))
 
     def _is_brain(self, scored: Scored, gate: NullScores, is_macrophage: Array) -> tuple[bool, str]:
         if self._settings.tissue != "auto":
@@ -157,6 +184,7 @@ class Learner:
             sure,
             self._fold,
             self._ticket,
+            n_folds=self._n_folds,
             rule=models.RULES[axis],
             target_accuracy=models.stricter(self._settings.target_accuracy, self._share_there(axis)),
             seed=self._settings.rng,

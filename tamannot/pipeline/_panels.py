@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -15,12 +15,24 @@ from tamannot.errors import SignatureFormatError
 from tamannot.genes import GeneIndex
 from tamannot.kernels._rows import RowBlock
 from tamannot.pipeline._inputs import TABLE_AXES
-from tamannot.scorers import NullBins, NullScores, Plan, Run, Scorer, UCell, make_plan, null_bins, reference_depth
+from tamannot.scorers import (
+    NullBins,
+    NullScores,
+    Plan,
+    Run,
+    Scorer,
+    Scores,
+    UCell,
+    make_plan,
+    null_bins,
+    reference_depth,
+)
 from tamannot.signature import SignatureSet
 
 Array = NDArray[Any]
 
 METHOD = UCell()
+"""Of the scores, and of the gate, whose reference cells were ranked so."""
 # Beside the origins, what their rule looks at among all cells.
 _BESIDE_ORIGINS = ("immunoregulatory_scavenger", "interferon_primed")
 
@@ -35,10 +47,13 @@ class Scored:
     """Origins, against all cells at hand: they stand out among all cells."""
     by_macrophages: NullScores
     """All programs, against the macrophages: states stand out among macrophages."""
+    published: Scores | None = None
+    """The scores of the programs of the tables, where more ranks count in their null than in their scores."""
 
     def rows(self, rows: slice) -> Scored:
         """Return the scores of some of the cells."""
-        return Scored(self.by_reference.rows(rows), self.by_all.rows(rows), self.by_macrophages.rows(rows))
+        published = self.published and self.published.rows(rows)
+        return Scored(self.by_reference.rows(rows), self.by_all.rows(rows), self.by_macrophages.rows(rows), published)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,16 +117,25 @@ class Panels:
         """Compartments and origins against the reference."""
         return Run(METHOD, self.reference, (*self.ids("compartment"), *self.ids("origin")))
 
-    def program_runs(self, everyone: NullBins, macrophages: NullBins) -> list[Run]:
-        """Return origins against all cells, and everything but compartments against the macrophages."""
+    def program_runs(self, everyone: NullBins, macrophages: NullBins, max_rank: int) -> list[Run]:
+        """Return origins against all cells, and everything but compartments against the macrophages.
+
+        If more ranks count there than in the scores, the scores of the programs are a run of their own.
+        """
         known = set(self.everything.ids)
         origins = (*self.ids("origin"), *(i for i in _BESIDE_ORIGINS if i in known))
         programs = tuple(s.id for s in self.everything.outputs if s.axis != "compartment")
-        return [Run(METHOD, everyone, origins), Run(METHOD, macrophages, programs)]
+        method = ranking(max_rank)
+        runs = [Run(method, everyone, origins), Run(method, macrophages, programs)]
+        if method == METHOD:
+            return runs
+        return [*runs, Run(METHOD, only=tuple(s.id for s in self.public.outputs if s.axis != "compartment"))]
 
-    def scorer(self, everyone: NullBins, macrophages: NullBins) -> BlockScorer:
+    def scorer(self, everyone: NullBins, macrophages: NullBins, max_rank: int) -> BlockScorer:
         """Return what scores blocks of rows against all three."""
-        return BlockScorer(Scorer(self.everything, [self.gate_run, *self.program_runs(everyone, macrophages)]))
+        return BlockScorer(
+            Scorer(self.everything, [self.gate_run, *self.program_runs(everyone, macrophages, max_rank)])
+        )
 
     @cached_property
     def too_large(self) -> tuple[str, ...]:
@@ -136,9 +160,24 @@ class Panels:
             return np.stack([getattr(run, name)[:, o] for run, o in zip(runs, places, strict=True)], axis=1)
 
         score, p = table("score"), table("p")
+        if (published := scored.published) is not None:
+            score[:, [self.public.ids.index(i) for i in published.ids]] = published.score
         score[:, [self.public.ids.index(i) for i in self.too_large]] = np.nan
         p[:, [not s.per_cell for s in self.public.outputs]] = np.nan  # nothing is said of single cells
         return NullScores(tuple(self.public.ids), score, table("detected"), table("z"), p, table("expected"))
+
+
+def ranking(max_rank: int) -> UCell:
+    """Return the method of the programs' null, in which so many ranks count."""
+    return replace(METHOD, max_rank=max_rank)
+
+
+def as_scored(gate: Scores, programs: Sequence[Scores]) -> Scored:
+    """Return the results of the gate and of `Panels.program_runs` by what they are."""
+    with_null = [s for s in (gate, *programs) if isinstance(s, NullScores)]
+    plain = [s for s in programs if not isinstance(s, NullScores)]
+    by_reference, by_all, by_macrophages = with_null
+    return Scored(by_reference, by_all, by_macrophages, plain[0] if plain else None)
 
 
 class BlockScorer:
@@ -149,5 +188,5 @@ class BlockScorer:
 
     def score(self, block: RowBlock) -> Scored:
         """Return the scores of a block."""
-        found = [s for s in self._scorer.score(block) if isinstance(s, NullScores)]
-        return Scored(*found)
+        gate, *programs = self._scorer.score(block)
+        return as_scored(gate, programs)

@@ -86,8 +86,14 @@ def _null(run: Mapping[str, Any]) -> str:
     return (
         "Scores were compared, within each cell and in closed form, with random signatures matched in expression (z, "
         f"and p of a Pearson III distribution). Expression was matched on {null['compartment']} for compartments, "
-        f"{null['origin']} for origin, and {_for_the_rest(run)} for all else."
+        f"{null['origin']} for origin, and {_for_the_rest(run)} for all else.{_other_ranks(run)}"
     )
+
+
+def _other_ranks(run: Mapping[str, Any]) -> str:
+    """Say how many ranks count in the null, where they are not those of the scores."""
+    ranks, of_scores = (int(run[part].get("max_rank", 0)) for part in ("null", "method"))
+    return f" For all but compartments z and p count {ranks:,} ranks." if ranks and ranks != of_scores else ""
 
 
 def _for_the_rest(run: Mapping[str, Any]) -> str:

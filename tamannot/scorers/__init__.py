@@ -5,7 +5,6 @@ from tamannot.scorers._aucell import AUCell
 from tamannot.scorers._contributions import SignedGenes, null_contributions
 from tamannot.scorers._engine import (
     depths_by_method,
-    gene_depths,
     null_bins,
     ranked_rows,
     score_rows,
@@ -44,7 +43,6 @@ __all__ = [
     "UCell",
     "WeightedMean",
     "depths_by_method",
-    "gene_depths",
     "make_plan",
     "method_of",
     "null_bins",

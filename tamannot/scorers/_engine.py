@@ -26,27 +26,6 @@ from tamannot.scorers._results import NullBins, NullScores, Run, Scores
 Array = NDArray[Any]
 
 
-def gene_depths(
-    rows: RowSource, method: RankMethod, *, threads: int, tick: Tick = no_tick, among: Array | None = None
-) -> Array:
-    """Return how deep each gene ranks, summed over all rows, less what it would be as a zero.
-
-    Parameters
-    ----------
-    rows
-        The reference cells.
-    method
-        Gives the rank cap.
-    threads
-        Rows are worked on in parallel; the sums are exact, so the number changes nothing.
-    tick
-        Told the rows done.
-    among
-        Mask of the rows that count; None takes all.
-    """
-    return depths_by_method(rows, [method], threads=threads, tick=tick, among=among)[0]
-
-
 def depths_by_method(
     rows: RowSource,
     methods: Sequence[RankMethod],
@@ -56,7 +35,23 @@ def depths_by_method(
     among: Array | None = None,
     ranked: RankedRows | None = None,
 ) -> list[Array]:
-    """Return `gene_depths` of several methods from one ranking; ``ranked`` keeps it for `score_runs`."""
+    """Return by method how deep each gene ranks, summed over all rows, less what it would be as a zero.
+
+    Parameters
+    ----------
+    rows
+        The reference cells.
+    methods
+        Give the rank caps; all share one ranking.
+    threads
+        Rows are worked on in parallel; the sums are exact, so the number changes nothing.
+    tick
+        Told the rows done.
+    among
+        Mask of the rows that count; None takes all.
+    ranked
+        Keeps the ranking for `score_runs`.
+    """
     n_obs, n_vars = rows.shape
     how = depths_of(methods, n_vars)
     total, lock = np.zeros((len(methods), n_vars), np.int64), Lock()

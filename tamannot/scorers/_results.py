@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,10 @@ class Scores:
         for field in (f.name for f in fields(self) if f.name != "ids"):
             getattr(self, field)[rows] = getattr(found, field)
 
+    def rows(self, rows: slice) -> Self:
+        """Return the results of some cells."""
+        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "ids"})
+
     def column(self, table: str, signature_id: str) -> Array:
         """Return one column of a table, such as ``score``."""
         return np.asarray(getattr(self, table)[:, self.ids.index(signature_id)])
@@ -53,11 +57,6 @@ class NullScores(Scores):
     p: Array
     expected: Array
     """How many genes of a matched random signature would be above zero in the cell."""
-
-    def rows(self, rows: slice) -> NullScores:
-        """Return the results of some cells."""
-        tables = (self.score, self.detected, self.z, self.p, self.expected)
-        return NullScores(self.ids, *(table[rows] for table in tables))
 
 
 @dataclass(frozen=True)

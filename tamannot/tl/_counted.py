@@ -124,5 +124,5 @@ def _depth_of_cells(matrix: RunMatrix, of: Array) -> Array:
     depth = np.zeros(len(of))
     for block, rows in matrix.blocks(of):
         amount = block.numbers if matrix.kind == "counts" else block.values > 0
-        depth[rows] = np.diff(np.concatenate([[0.0], np.cumsum(amount, dtype=np.float64)])[block.indptr])
+        depth[rows] = block.totals(amount)
     return depth

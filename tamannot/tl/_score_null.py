@@ -47,9 +47,12 @@ def _aligned(reference: AnnData, key: str, ids: list[str], method: UCell | AUCel
     if not known:
         msg = f"null_reference has scores under '{key}', but without a null. Score it with null='matched' first."
         raise ParameterError(msg)
-    ours, theirs = (_ranking(how) for how in ({"name": method.name, **asdict(method)}, record["method"]))
+    # Of `tl.annotate` more ranks may count in the null than in the scores.
+    their_ranks = {name: n for name, n in record.get("null", {}).items() if name == "max_rank"}
+    of_both = ({"name": method.name, **asdict(method)}, record["method"] | their_ranks)
+    ours, theirs = map(_ranking, of_both)
     if ours != theirs:
-        msg = f"null_reference was scored with {theirs}, not {ours}. Score it with the same method."
+        msg = f"null_reference was scored with {theirs}, not {ours}. Use that method, or score it by yours."
         raise ParameterError(msg)
     bins = pd.Series(np.asarray(known["bin"], np.int32), index=np.asarray(known["gene_ids"]).astype(str))
     bins = bins[~bins.index.duplicated()].reindex(ids)

@@ -106,6 +106,7 @@ def _record(
         "compartment": REFERENCE,
         "origin": f"the cells {where}",
         "other_axes": f"the macrophages {where}; all cells where there are fewer than 20",
+        "max_rank": knowledge.max_rank,  # of all axes but compartment
     }
     record["parameters"] = {
         name: _storable(value) for name, value in choices.items() if value is not None and name != "model"

@@ -21,8 +21,8 @@ def test_annotate_says_in_one_screen_what_it_found(run, example_file, tmp_path):
     assert code == 0
     assert err == ""
     assert "macrophages   19 of 184 cells (10.3%)" in out
-    assert "origins       microglia 15; unassigned 4 (" in out
-    assert "states        immunoregulatory 9, inflammatory 6; unassigned 4 (two answers too close 4)" in out
+    assert "origins       microglia 17; unassigned 2 (" in out
+    assert "states        inflammatory 10, immunoregulatory 7; unassigned 2 (two answers too close 2)" in out
     assert "low coverage  " in out
     assert "SELENOP found as SEPP1" in out
     assert out.count("\n") <= 24

@@ -17,7 +17,17 @@ import tamannot as tam
 from tamannot.models._anchored import sure_states
 from tamannot.models._heads import Anchors, amounts, train_head
 from tamannot.models._mixtures import fit_sigmoid, mix, stricter, threshold_for
-from tamannot.models._pool import FOLDS, Pool, at_most, choose_features, folds, lottery, sample_folds, to_expression
+from tamannot.models._pool import (
+    FOLDS,
+    Pool,
+    at_most,
+    choose_features,
+    folds,
+    lottery,
+    number_of_folds,
+    sample_folds,
+    to_expression,
+)
 from tamannot.models._question import MIN_STRONG
 from tamannot.models._state import STATES as ALL_STATES
 from tamannot.scorers import NullScores
@@ -36,15 +46,30 @@ def test_the_lottery_depends_on_name_and_seed_alone():
 def test_who_is_drawn_says_nothing_of_the_fold():
     tickets = lottery(NAMES, 0)
     drawn = at_most(np.arange(3000), 300, tickets)
-    counts = np.bincount(folds(tickets, None, {})[drawn], minlength=FOLDS)
-    assert counts.min() > 60
+    counts = np.bincount(folds(tickets, None, {}, FOLDS)[drawn], minlength=FOLDS)
+    assert counts.min() > 40
 
 
-def test_folds_keep_samples_together():
-    sample = [f"s{i % 5}" for i in range(3000)]
-    fold = folds(lottery(NAMES, 0), sample, sample_folds(sample))
+@pytest.mark.parametrize(("n_samples", "n_folds"), [(3, 3), (4, 4), (5, 5), (7, 5)])
+def test_folds_keep_samples_together(n_samples, n_folds):
+    sample = [f"s{i % n_samples}" for i in range(3000)]
+    of_sample = sample_folds(sample)
+    assert number_of_folds(of_sample) == n_folds
+    fold = folds(lottery(NAMES, 0), sample, of_sample, n_folds)
     assert all(len(set(fold[np.array(sample) == s])) == 1 for s in set(sample))
-    assert set(fold) == set(range(FOLDS))
+    assert set(fold) == set(range(n_folds))
+
+
+@pytest.mark.parametrize("sample", [None, ["a"] * 3000, ["a", "b"] * 1500], ids=["none", "one", "two"])
+def test_with_too_few_samples_cells_are_drawn_for_folds(sample):
+    of_sample = sample_folds(sample)
+    assert number_of_folds(of_sample) == FOLDS
+    assert np.bincount(folds(lottery(NAMES, 0), sample, of_sample, FOLDS)).min() > 500
+
+
+def test_cells_of_an_unknown_sample_are_drawn_for_the_folds_there_are():
+    fold = folds(lottery(NAMES, 0), ["new"] * 3000, {"a": 0, "b": 1, "c": 2}, 3)
+    assert set(fold) == {0, 1, 2}
 
 
 def two_kinds(n=300, n_genes=400, seed=0):
@@ -63,7 +88,7 @@ def test_a_head_puts_background_at_zero_and_anchors_at_one():
     pool = pool_of(two_kinds())
     x = sp.csr_array(pool.expression[:, choose_features(pool.expression)])
     fold = np.arange(300) % FOLDS
-    head = train_head(x, fold, Anchors(np.arange(150), np.arange(150, 300)), np.arange(150, 300))
+    head = train_head(x, fold, FOLDS, Anchors(np.arange(150), np.arange(150, 300)), np.arange(150, 300))
     amount = amounts({"a": head}, x, fold)[:, 0]
     assert np.median(amount[150:]) == pytest.approx(0)
     assert np.median(amount[:150]) == pytest.approx(1)
@@ -73,7 +98,7 @@ def test_a_head_without_anchors_in_a_fold_is_refused():
     pool = pool_of(two_kinds())
     x = sp.csr_array(pool.expression)
     fold = np.where(np.arange(300) < 150, 0, np.arange(300) % FOLDS)
-    assert train_head(x, fold, Anchors(np.arange(150), np.arange(150, 300)), np.arange(150, 300)) is None
+    assert train_head(x, fold, FOLDS, Anchors(np.arange(150), np.arange(150, 300)), np.arange(150, 300)) is None
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])

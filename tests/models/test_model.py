@@ -247,7 +247,7 @@ def with_meta(content, **changes):
 
 
 SPOILED = {
-    "newer": (lambda c: with_meta(c, schema_version=2), "newer release"),
+    "newer": (lambda c: with_meta(c, schema_version=3), "newer release"),
     "no version": (lambda c: with_meta(c, schema_version="1"), "schema version"),
     "another npz": (lambda c: {"x": np.ones(3)}, "not a model: it should hold"),
     "another format": (lambda c: with_meta(c, format="other"), "does not say tamannot-model"),

@@ -16,6 +16,7 @@ from tamannot.pipeline import KIND, Anchored, as_anchored, digest_of, write_anch
 from tamannot.pipeline._resemblance import Resemblance
 
 GENES = 6
+HEADS = {"state": 2, "origin": 1}
 
 
 def read(path: Path) -> Anchored:
@@ -48,6 +49,7 @@ def model() -> Anchored:
         brain=True,
         tissue_reason="as given",
         of_microglia=None,
+        max_rank=2017,
         unseen=("inflammatory",),
         species="human",
         scale="log1p_cp10k",
@@ -68,6 +70,7 @@ def test_round_trip(model, tmp_path):
     assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "m.npz").read_bytes()
     assert digest_of(back) == digest_of(model)
     assert back.axes == ("origin", "state")
+    assert (back.max_rank, back.n_folds) == (2017, models.FOLDS)
     for axis, asked in model.questions.items():
         got = back.questions[axis]
         assert (got.present, got.winner, got.present_at, got.winner_at) == (
@@ -82,6 +85,24 @@ def test_round_trip(model, tmp_path):
             assert (got.heads[name].zero, got.heads[name].one) == (head.zero, head.one)
     assert back.everyone.dtype == np.int32
     np.testing.assert_array_equal(back.resemblance.usual, model.resemblance.usual)
+
+
+@pytest.mark.parametrize(("max_rank", "n_folds", "schema"), [(1500, 3, 1), (2017, 3, 2), (1500, 5, 2)])
+def test_what_the_first_schema_can_say_is_written_in_it(model, tmp_path, max_rank, n_folds, schema):
+    def cut(head):
+        return replace(head, weights=head.weights[:n_folds], intercepts=head.intercepts[:n_folds])
+
+    questions = {
+        axis: replace(q, heads={name: cut(head) for name, head in q.heads.items()})
+        for axis, q in model.questions.items()
+    }
+    model = replace(model, max_rank=max_rank, questions=questions)
+    write_anchored(model, tmp_path / "m.npz", overwrite=False)
+    with np.load(tmp_path / "m.npz") as file:
+        meta = json.loads(file["meta"].tobytes().decode())
+    assert meta["schema_version"] == schema
+    assert ("max_rank" in meta) == (schema == 2)
+    assert (read(tmp_path / "m.npz").max_rank, read(tmp_path / "m.npz").n_folds) == (max_rank, n_folds)
 
 
 def test_what_is_not_known_is_kept_as_such(model, tmp_path):
@@ -119,7 +140,7 @@ def with_state(content, **changes):
 
 
 SPOILED = {
-    "newer": (lambda c: with_meta(c, schema_version=2), "newer release"),
+    "newer": (lambda c: with_meta(c, schema_version=3), "newer release"),
     "another kind": (lambda c: with_meta(c, kind="labels"), "of the kind 'labels', not anchored"),
     "an array less": (lambda c: {k: v for k, v in c.items() if k != "everyone"}, "it should hold"),
     "an array more": (lambda c: c | {"x": np.ones(3)}, "it should hold"),
@@ -128,8 +149,13 @@ SPOILED = {
     "bins beyond": (lambda c: c | {"everyone": np.full(GENES, 1e9)}, "'everyone' holds whole numbers"),
     "bins below": (lambda c: c | {"macrophages": np.full(GENES, -1.0)}, "'macrophages' holds whole numbers"),
     "bins of other genes": (lambda c: c | {"macrophages": np.zeros(3)}, "'macrophages' has the shape"),
-    "not finite": (lambda c: c | {"state_weights": np.full((2, 3, 4), np.inf)}, "'state_weights' holds finite"),
-    "other folds": (lambda c: c | {"state_weights": np.ones((2, 5, 4))}, "'state_weights' has the shape"),
+    "not finite": (lambda c: c | {"state_weights": np.full((2, 5, 4), np.inf)}, "'state_weights' holds finite"),
+    "other folds": (lambda c: c | {"state_weights": np.ones((2, 4, 4))}, "heads of 2 to 5 folds"),
+    "one fold": (lambda c: c | {f"{a}_weights": np.ones((n, 1, 4)) for a, n in HEADS.items()}, "heads of 2 to 5 folds"),
+    "flat weights": (lambda c: c | {"state_weights": np.ones(40)}, "'state_weights' has the shape"),
+    "weights of other genes": (lambda c: c | {"state_weights": np.ones((2, 5, 3))}, "'state_weights' has the shape"),
+    "ranks": (lambda c: with_meta(c, max_rank=50_000), "'max_rank' is a whole number from 1 to 46000"),
+    "no rank": (lambda c: with_meta(c, max_rank=0), "'max_rank' is a whole number from 1 to 46000"),
     "genes beyond": (lambda c: c | {"state_genes": np.array([0.0, 1, 2, 6])}, "'state_genes' holds whole"),
     "a gene twice": (lambda c: c | {"state_genes": np.array([0.0, 1, 2, 2])}, "'state_genes' names genes, none twice"),
     "one below zero": (lambda c: c | {"state_one": np.array([2.0, -2.0])}, "'state_one' is above"),

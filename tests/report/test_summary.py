@@ -188,12 +188,14 @@ def test_methods_say_what_was_run(material, annotated, of):
     assert "Origin was called by a fixed rule on z. State was called by anchored self-training" in quote
     assert "seed 0" in quote
     assert "what other samples taught" not in quote  # the run knew of none
+    assert "ranks" not in quote  # its cells are shallow: as many count in the null as in the scores
     material.run["parameters"]["sample_key"] = "patient"
     assert "what other samples taught" in next(b.text for b in methods(material).blocks if b.kind == "quote")
     few = next(b.text for b in methods(of(annotated)).blocks if b.kind == "quote")
     assert "Their probabilities are not calibrated." in few
     assert "all cells, the macrophages being fewer than 20, for all else" in few
     assert "seed" not in few
+    assert "For all but compartments z and p count 4,111 ranks." in few
 
 
 def test_doubts_of_few_cells_and_low_coverage(annotated, of):
@@ -211,6 +213,7 @@ def test_no_doubt_where_there_is_no_reason(material):
 def test_doubts_of_samples(cohort, of):
     sample = np.array(["big"] * cohort.n_obs, dtype=object)
     sample[:20], sample[20:40] = "small", "tiny"
+    cohort.obs.loc[cohort.obs_names[40:100], "tam_state"] = "interferon_primed"
     cohort.obs["s"] = pd.Categorical(sample)
     said = doubts(of(cohort, sample_key="s"))
     assert "small, tiny" in said["Samples with few macrophages."]

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from scipy.stats import rankdata
 
 from tamannot.kernels._rows import CsrRows
-from tamannot.scorers import SignedGenes, UCell, gene_depths, make_plan, null_bins, null_contributions, score_rows
+from tamannot.scorers import SignedGenes, UCell, depths_by_method, make_plan, null_bins, null_contributions, score_rows
 from tamannot.signature import Gene, Signature, SignatureSet
 
 N_GENES = 900
@@ -22,7 +22,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def null(rows):
-    return null_bins(gene_depths(rows, UCell(), threads=1))
+    return null_bins(depths_by_method(rows, [UCell()], threads=1)[0])
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ from tamannot.scorers import (
     Run,
     UCell,
     depths_by_method,
-    gene_depths,
     make_plan,
     null_bins,
     ranked_rows,
@@ -85,7 +84,7 @@ def cases(draw):
 def scored(case, rows, *, ids=None, signatures=None, bins=None, threads=1):
     ids = ids or case.ids
     plan = make_plan(signatures or case.signatures, GeneIndex(ids).locate, len(ids))
-    bins = bins or null_bins(gene_depths(rows, case.method, threads=threads))
+    bins = bins or null_bins(depths_by_method(rows, [case.method], threads=threads)[0])
     return score_rows(rows, plan, case.method, null=bins, threads=threads)
 
 
@@ -98,7 +97,7 @@ def bits(scores, rows=slice(None), columns=slice(None)):
 
 
 def depth_bins(case):
-    return null_bins(gene_depths(csr(case.counts), case.method, threads=1))
+    return null_bins(depths_by_method(csr(case.counts), [case.method], threads=1)[0])
 
 
 @EXAMPLES

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from tamannot.errors import ParameterError
 from tamannot.genes import GeneIndex
 from tamannot.kernels._rows import CsrRows
-from tamannot.scorers import AUCell, UCell, gene_depths, make_plan, null_bins, reference_bins, score_rows
+from tamannot.scorers import AUCell, UCell, depths_by_method, make_plan, null_bins, reference_bins, score_rows
 from tamannot.signature import Gene, Signature, SignatureSet
 
 N_CELLS, N_GENES, N_SIGNATURES = 150, 3000, 200
@@ -27,7 +27,7 @@ def simulated():
 
 @pytest.fixture(scope="module")
 def bins(simulated):
-    return null_bins(gene_depths(simulated, UCell(), threads=1))
+    return null_bins(depths_by_method(simulated, [UCell()], threads=1)[0])
 
 
 def random_signatures(bins, weights, seed, *, n_high=9, n_low=9):
@@ -76,7 +76,7 @@ def test_expected_is_the_mean_detected_of_random_signatures(random_scores):
 
 
 def test_expressed_signature_stands_out(simulated, bins):
-    depth = gene_depths(simulated, UCell(), threads=1)
+    depth = depths_by_method(simulated, [UCell()], threads=1)[0]
     rng = np.random.default_rng(0)
     matrix = sp.csr_matrix(
         (

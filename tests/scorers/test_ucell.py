@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from tamannot.errors import ParameterError, SignatureFormatError
 from tamannot.genes import GeneIndex
 from tamannot.kernels._rows import CsrRows
-from tamannot.scorers import UCell, gene_depths, make_plan, null_bins, score_rows
+from tamannot.scorers import UCell, depths_by_method, make_plan, null_bins, score_rows
 from tamannot.signature import Gene, Signature, SignatureSet, read_signatures
 
 # Ranks: g0 1, g1 2, g2 and g3 3.5, g4 5, the five zeros 8.
@@ -178,7 +178,7 @@ def cells():
 def full(cells, *signatures, **settings):
     ids = [f"g{i}" for i in range(cells.shape[1])]
     method, rows = UCell(**settings), CsrRows(sp.csr_matrix(cells))
-    bins = null_bins(gene_depths(rows, method, threads=1))
+    bins = null_bins(depths_by_method(rows, [method], threads=1)[0])
     return score_rows(rows, plan_of(*signatures, ids=ids), method, null=bins, threads=1)
 
 
