@@ -22,14 +22,14 @@ import scipy.sparse as sp
 
 from tamannot.genes import human_genes
 from tamannot.kernels._rows import CsrRows
-from tamannot.scorers import UCell, gene_depths
+from tamannot.scorers import UCell, depths_by_method
 
 
 def main(orthologues: str, folder: str) -> None:
     """Rank the cells, name the genes as they are approved today, and write one file a species."""
     table = pd.read_csv(files("celltypist") / "data/samples/sample_cell_by_gene.csv", index_col=0)
     rows = CsrRows(sp.csr_matrix(table.to_numpy(np.float32)))
-    depth = gene_depths(rows, UCell(), threads=1) / len(table)
+    depth = depths_by_method(rows, [UCell()], threads=1)[0] / len(table)
     genes = human_genes()
     names = [c if c in genes.ensembl else genes.approved_of.get(c, c) for c in table.columns.astype(str)]
     best = pd.Series(depth, index=names).groupby(level=0).max()

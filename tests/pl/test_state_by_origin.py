@@ -33,10 +33,10 @@ def test_fields_are_counts_and_shares_of_the_row(made):
 
 
 def test_rows_of_few_cells_are_not_shaded(annotated):
-    ax = tam.pl.state_by_origin(annotated)  # 15 microglia, 4 unassigned
+    ax = tam.pl.state_by_origin(annotated)  # 17 microglia, 2 unassigned
     assert ax.images[0].get_array().mask.all(axis=1).tolist() == [False, True]
-    assert fields(ax)[1, -1] == "2\n50%"
-    assert not tam.pl.state_by_origin(annotated, min_cells=4).images[0].get_array().mask.any()
+    assert sorted(fields(ax)[1]) == ["0\n0%", "0\n0%", "2\n100%"]
+    assert not tam.pl.state_by_origin(annotated, min_cells=2).images[0].get_array().mask.any()
 
 
 def test_unassigned_is_shown_where_there_is_none(made):
