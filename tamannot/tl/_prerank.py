@@ -149,12 +149,17 @@ def _gseapy(ranking: Ranking, sets: Mapping[str, list[str]], settings: Settings,
 
 
 def _without_ties(values: Array) -> Array:
-    """Return falling values that fall strictly, by the least that a float can: gseapy orders ties by chance."""
+    """Return falling values that fall strictly, by next to nothing: gseapy orders ties by chance.
+
+    The least step at the greatest value, not at the tie: beside zero that would be a number so small that gseapy
+    never ends.
+    """
     out = values.astype(np.float64)
+    step = np.spacing(max(1.0, np.abs(out).max(initial=0.0)))
     for i in np.flatnonzero(np.diff(out) >= 0) + 1:
         j = int(i)
         while j < out.size and out[j] >= out[j - 1]:
-            out[j] = np.nextafter(out[j - 1], -np.inf)
+            out[j] = out[j - 1] - step
             j += 1
     return out
 
