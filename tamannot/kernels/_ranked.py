@@ -50,7 +50,9 @@ def rank_block(block: RowBlock, n_genes: int, how: Depths) -> RankedBlock:
     depth, high = np.empty((how.cap.size, room), np.int64), np.empty(room, np.uint8)
     done, group = 0, np.empty(0, np.uint8)
     # Most cells have fewer distinct values than a byte numbers; from the first that has more on it takes a wider type.
-    for kind in (np.uint8, np.uint16, np.int32):
+    # Where the first cell has more, the kernel for bytes is not even compiled.
+    n_distinct = np.unique(block.bits[: block.indptr[min(1, n_cells)]]).size
+    for kind in (k for k in (np.uint8, np.uint16, np.int32) if n_distinct <= np.iinfo(k).max):
         narrower, group = group[: block.indptr[done]], np.empty(n_entries, kind)
         group[: narrower.size] = narrower
         rest = (block.bits, block.indptr[done:], n_genes, how.cap, how.ties, how.step, int(np.iinfo(kind).max))
