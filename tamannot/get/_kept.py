@@ -17,7 +17,7 @@ from tamannot._adata import RunMatrix
 from tamannot.errors import ResultNotFoundError
 from tamannot.genes import human_genes
 from tamannot.kernels._rows import RowBlock
-from tamannot.pipeline import METHOD, ranking
+from tamannot.pipeline import METHOD, ranking_of
 from tamannot.scorers import NullBins, SignedGenes, UCell, null_contributions
 
 Array = NDArray[Any]
@@ -139,9 +139,7 @@ class Kept:
         return NullBins(np.asarray(bins, np.int32))
 
     def _ranking(self, axis: str) -> UCell:
-        """Return the method of an axis' null; older releases counted the same ranks for all."""
-        null = self._record.get("null", {})
-        return METHOD if axis == "compartment" else ranking(int(null.get("max_rank", METHOD.max_rank)))
+        return METHOD if axis == "compartment" else ranking_of(self._record)
 
     def _part(self, number: int) -> SignedGenes:
         return self._all_parts[number]

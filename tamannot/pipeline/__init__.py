@@ -7,7 +7,7 @@ from tamannot.pipeline._call import Calls, expressed
 from tamannot.pipeline._fitted import fitted
 from tamannot.pipeline._inputs import MACROPHAGE, PROGRAM_AXES, SUMMARIES, TABLE_AXES, Cells, Settings, Tissue
 from tamannot.pipeline._knowledge import Knowledge, Lender
-from tamannot.pipeline._panels import METHOD, Panels, ranking
+from tamannot.pipeline._panels import METHOD, Panels, ranking_of
 from tamannot.pipeline._scaled import ScaledRows
 
 __all__ = [
@@ -34,6 +34,6 @@ __all__ = [
     "fitted",
     "keyed",
     "prepare",
-    "ranking",
+    "ranking_of",
     "write_anchored",
 ]

@@ -172,6 +172,11 @@ def ranking(max_rank: int) -> UCell:
     return replace(METHOD, max_rank=max_rank)
 
 
+def ranking_of(record: Mapping[str, Any]) -> UCell:
+    """Return the method of a run's null of the programs; older releases counted the ranks of the scores."""
+    return ranking(int(record.get("null", {}).get("max_rank", METHOD.max_rank)))
+
+
 def as_scored(gate: Scores, programs: Sequence[Scores]) -> Scored:
     """Return the results of the gate and of `Panels.program_runs` by what they are."""
     with_null = [s for s in (gate, *programs) if isinstance(s, NullScores)]

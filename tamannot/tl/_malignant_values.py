@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import tamannot._adata as slots
 from tamannot.errors import GeneIdError
 from tamannot.kernels._rows import joined
+from tamannot.pipeline import ranking_of
 from tamannot.signature import Signature, SignatureSet, load_signatures, read_signatures
 from tamannot.tl._score import score
 
@@ -52,7 +53,8 @@ def read_malignant(adata: ad.AnnData, key: str, chosen: Array) -> MalignantCells
     record = slots.read_provenance(adata, key)
     cells = cells_of_run(adata, record, chosen)
     library = _signatures("mouse" if record["matrix"]["species"] == "mouse" else "human")
-    score(cells, library, null="matched", layer="X", gene_symbols="id", min_coverage=0, key_added="own")
+    how = ranking_of(record)  # as the macrophages that they are held against
+    score(cells, library, method=how, null="matched", layer="X", gene_symbols="id", min_coverage=0, key_added="own")
     coverage = pd.DataFrame(cells.uns["tamannot"]["own"]["coverage"])["coverage"]
     z = pd.DataFrame(cells.obsm["own_z"]).astype(float)
     z.loc[:, (coverage[z.columns] == 0).to_numpy()] = np.nan

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 import tamannot as tam
 from tamannot.errors import ParameterError
+from tamannot.tl._malignant_values import read_malignant
 
 pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
 
@@ -101,6 +102,15 @@ def test_an_annotated_reference_is_for_its_own_ranks(annotated, example):
     tam.tl.score(alone, states, method=tam.UCell(max_rank=ranks), **given)
     z = tam.get.scores(alone, kind="z")
     pd.testing.assert_frame_equal(z, tam.get.scores(annotated, kind="z")[list(z)].iloc[[3]])
+
+
+def test_malignant_cells_are_ranked_as_the_macrophages_they_are_held_against(deep, called):
+    chosen = (deep.obs["truth_compartment"] == "t_nk").to_numpy()
+    alone, programs = deep[chosen].copy(), tam.load_signatures(axis="ferroptosis")
+    tam.tl.score(alone, programs, method=tam.UCell(max_rank=max_rank(called)), null="matched", min_coverage=0)
+    z = tam.get.scores(alone, kind="z")
+    found = read_malignant(called, "tam", chosen).programs[chosen]
+    np.testing.assert_array_equal(found[list(z)], z)
 
 
 def test_a_model_keeps_it(deep, called, tmp_path):
