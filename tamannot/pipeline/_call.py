@@ -73,7 +73,7 @@ class Caller:
         self._askers = {axis: models.Asker(q, panels.n_vars) for axis, q in knowledge.questions.items()}
         self._scorer = panels.scorer(knowledge.everyone, knowledge.macrophages, knowledge.max_rank)
         like = knowledge.resemblance
-        self._likener = None if like is None or knowledge.lender is None else Likener(like, panels.reference)
+        self._likener = None if like is None else Likener(like, panels.reference)
 
     def call(self, block: RowBlock, cells: Cells, scored: Scored | None = None) -> Calls:
         """Return the calls of a block.
@@ -93,9 +93,12 @@ class Caller:
         is_macrophage = compartment.label == MACROPHAGE
         likeness = np.zeros(is_macrophage.size, np.int64)
         if self._likener is not None:
-            strange = self._is_of_another_lineage(scored.by_reference)
-            likeness = self._likener.judge(block, is_macrophage, strange)
-        if k.lender is not None:  # one cell does not show whether the rescued are few: each must be like those known
+            found_by_head = is_macrophage & (rule.label != MACROPHAGE)
+            strange = self._is_of_another_lineage(scored.by_reference) | found_by_head
+            # Of the cells at hand those that the panels find are those learned from.
+            among = is_macrophage if k.lender is not None else found_by_head
+            likeness = self._likener.judge(block, among, strange)
+        if k.lender is not None or self._likener is not None:  # the rescued must be like those that the panels find
             compartment = models.only_rescued(compartment, rule, likeness > 0)
             is_macrophage = compartment.label == MACROPHAGE
         mixed = models.mixed_lineage(scored.by_reference, ids, is_macrophage)

@@ -16,7 +16,7 @@ from tamannot.pipeline._call import expressed, gate_call
 from tamannot.pipeline._inputs import MACROPHAGE, Cells, Settings
 from tamannot.pipeline._knowledge import Knowledge
 from tamannot.pipeline._panels import METHOD, Panels, Scored, as_scored, ranking
-from tamannot.pipeline._resemblance import Resemblance, distinctive_genes, learn_resemblance
+from tamannot.pipeline._resemblance import Likener, Resemblance, distinctive_genes, learn_resemblance
 from tamannot.scorers import NullBins, NullScores, depths_by_method, null_bins, score_rows, score_runs
 
 Array = NDArray[Any]
@@ -69,7 +69,7 @@ class Learner:
         self._fold = models.folds(self._ticket, cells.sample, of_sample, self._n_folds)
         self._questions: dict[str, models.Question] = {}
         self._usable = usable_columns(panels.index) if settings.portable else None
-        self._every = self._mine = np.empty(0)  # rank depth of each gene, over all cells and over the macrophages
+        self._like: Resemblance | None = None
 
     def learn(self) -> tuple[Knowledge, Scored]:
         """Return what the cells teach, and their scores."""
@@ -101,7 +101,7 @@ class Learner:
             rng=self._settings.rng,
             n_cells=self._rows.shape[0],
             n_macrophages=int(is_macrophage.sum()),
-            resemblance=self._resemblance(is_macrophage),
+            resemblance=self._like,
         )
         return knowledge, scored
 
@@ -115,20 +115,35 @@ class Learner:
 
     def _compartments(self, gate: NullScores) -> models.Call:
         rule = gate_call(gate, self._panels, self._cells)
-        if not self._settings.learn or self._cells.given is not None:
-            return rule
-        self._report("learning macrophages")
-        learned = models.learn_macrophages(
-            self._rows, self._kind, gate, rule, self._fold, self._ticket, self._n_folds, self._usable
-        )
+        learned = None
+        if self._settings.learn and self._cells.given is None:
+            self._report("learning macrophages")
+            learned = models.learn_macrophages(
+                self._rows, self._kind, gate, rule, self._fold, self._ticket, self._n_folds, self._usable
+            )
+        if learned or self._settings.portable:
+            self._like = self._resemblance(rule.label == MACROPHAGE)
         if not learned:
             return rule
         amount = self._ask(learned).column(MACROPHAGE)
         call = models.rescued(learned, amount, rule, self._panels.ids("compartment"))
+        if self._like is not None:
+            call = models.only_rescued(call, rule, self._alike(self._like, call.label != rule.label))
         if not models.are_exceptions(call, rule):
             return rule
         self._questions["compartment"] = learned
         return call
+
+    def _alike(self, like: Resemblance, among: Array) -> Array:
+        """Say which of some cells are like the macrophages that the panels find."""
+        likener, rows, out = Likener(like, self._panels.reference), self._rows, np.zeros(among.size, bool)
+
+        def work(start: int, stop: int) -> None:
+            mine = among[start:stop]
+            out[start:stop] = likener.judge(rows.block(start, stop), mine, strange=mine) > 0
+
+        over_rows(work, rows.shape[0], threads=self._threads, step=rows.step)
+        return out
 
     def _max_rank(self, is_macrophage: Array) -> int:
         """Return how many ranks count in the null of the programs.
@@ -151,15 +166,12 @@ class Learner:
     def _bins(self, is_macrophage: Array, max_rank: int) -> tuple[NullBins, NullBins]:
         self._report("expression bins", self._rows.shape[0])
         rows, threads = self._rows, self._threads
-        # What macrophages look like is said in the ranks of the gate, as its reference is.
-        methods = list(dict.fromkeys([ranking(max_rank), METHOD] if self._settings.portable else [ranking(max_rank)]))
-        every = mine = depths_by_method(rows, methods, threads=threads, tick=self._report.tick)
-        if _ENOUGH_MACROPHAGES <= is_macrophage.sum() < is_macrophage.size:
-            # In a tissue every macrophage stands above all cells in whatever macrophages express.
-            mine = depths_by_method(rows, methods, threads=threads, among=is_macrophage)
-        self._every, self._mine = every[-1], mine[-1]
-        everyone = null_bins(every[0])
-        return everyone, everyone if mine is every else null_bins(mine[0])
+        methods = [ranking(max_rank)]
+        everyone = null_bins(depths_by_method(rows, methods, threads=threads, tick=self._report.tick)[0])
+        if not _ENOUGH_MACROPHAGES <= is_macrophage.sum() < is_macrophage.size:
+            return everyone, everyone
+        # In a tissue every macrophage stands above all cells in whatever macrophages express.
+        return everyone, null_bins(depths_by_method(rows, methods, threads=threads, among=is_macrophage)[0])
 
     def _programs(self, gate: NullScores, everyone: NullBins, macrophages: NullBins, max_rank: int) -> Scored:
         self._report("programs", self._rows.shape[0])
@@ -198,15 +210,19 @@ class Learner:
         return float(np.mean([self._panels.coverage[i] for i in models.HEADED[axis]]))
 
     def _resemblance(self, is_macrophage: Array) -> Resemblance | None:
+        """Return what the macrophages look like that the panels find, in the ranks of the gate as its reference is."""
         n = int(is_macrophage.sum())
-        if self._usable is None or n < _ENOUGH_MACROPHAGES:
+        if n < _ENOUGH_MACROPHAGES:
             return None
         self._report("what macrophages look like")
         reference, others = self._panels.reference_depth, is_macrophage.size - n
+        rows, threads = self._rows, self._threads
+        mine = depths_by_method(rows, [METHOD], threads=threads, among=is_macrophage)[0]
         rivals = [reference]
         if others >= _ENOUGH_MACROPHAGES:
-            rivals.append((self._every - self._mine) / others)
-        genes = distinctive_genes(self._mine / n, rivals, self._usable & (reference > 0))
+            rivals.append((depths_by_method(rows, [METHOD], threads=threads)[0] - mine) / others)
+        known = reference > 0
+        genes = distinctive_genes(mine / n, rivals, known if self._usable is None else known & self._usable)
         cells, seed = np.flatnonzero(is_macrophage), self._settings.rng
         return learn_resemblance(self._rows, self._kind, genes, cells, self._ticket, self._panels.reference, seed)
 

@@ -53,7 +53,7 @@ class Resemblance:
         scores
             Of the genes.
         strange
-            Cells that the panels find to be of another lineage: they need half of what is usual.
+            Cells that the panels do not find to be macrophages: they need half of what is usual.
         """
         depth, z = _depth_and_z(scores)
         least, usual = (np.interp(depth, self.depth, knots) for knots in (self.least, self.usual))
