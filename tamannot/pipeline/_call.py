@@ -91,13 +91,7 @@ class Caller:
         rule = gate_call(scored.by_reference, self._panels, cells)
         compartment = self._rescued(rule, found, cells)
         is_macrophage = compartment.label == MACROPHAGE
-        likeness = np.zeros(is_macrophage.size, np.int64)
-        if self._likener is not None:
-            found_by_head = is_macrophage & (rule.label != MACROPHAGE)
-            strange = self._is_of_another_lineage(scored.by_reference) | found_by_head
-            # Of the cells at hand those that the panels find are those learned from.
-            among = is_macrophage if k.lender is not None else found_by_head
-            likeness = self._likener.judge(block, among, strange)
+        likeness = self._likeness(block, scored, is_macrophage, is_macrophage & (rule.label != MACROPHAGE))
         if k.lender is not None or self._likener is not None:  # the rescued must be like those that the panels find
             compartment = models.only_rescued(compartment, rule, likeness > 0)
             is_macrophage = compartment.label == MACROPHAGE
@@ -120,6 +114,15 @@ class Caller:
         values, k = expressed(block, self._kind), self._knowledge
         fold = models.folds(models.lottery(cells.names, k.rng), cells.sample, k.of_sample, k.n_folds)
         return {axis: asker.ask(values, block.indices, block.indptr, fold) for axis, asker in self._askers.items()}
+
+    def _likeness(self, block: RowBlock, scored: Scored, is_macrophage: Array, by_head: Array) -> Array:
+        """Return what `Likener.judge` says of the macrophages; of the cells at hand, of those that the head finds."""
+        if self._likener is None:
+            return np.zeros(is_macrophage.size, np.int64)
+        if self._knowledge.lender is None:  # the others are those learned from
+            return self._likener.judge(block, by_head, strange=by_head)
+        strange = by_head | self._is_of_another_lineage(scored.by_reference)
+        return self._likener.judge(block, is_macrophage, strange)
 
     def _is_of_another_lineage(self, gate: NullScores) -> Array:
         """Say of each cell whether the panels find it to be no macrophage and no kin, whatever the user says."""

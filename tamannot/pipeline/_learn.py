@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from numpy.typing import NDArray
 
 from tamannot import models
 from tamannot._progress import Progress
-from tamannot.kernels._rows import RowSource
-from tamannot.kernels._threads import over_rows
+from tamannot.kernels._rows import RowBlock, RowSource
+from tamannot.kernels._threads import in_order
 from tamannot.pipeline._anchored import usable_columns
 from tamannot.pipeline._call import expressed, gate_call
 from tamannot.pipeline._inputs import MACROPHAGE, Cells, Settings
@@ -136,14 +137,8 @@ class Learner:
 
     def _alike(self, like: Resemblance, among: Array) -> Array:
         """Say which of some cells are like the macrophages that the panels find."""
-        likener, rows, out = Likener(like, self._panels.reference), self._rows, np.zeros(among.size, bool)
-
-        def work(start: int, stop: int) -> None:
-            mine = among[start:stop]
-            out[start:stop] = likener.judge(rows.block(start, stop), mine, strange=mine) > 0
-
-        over_rows(work, rows.shape[0], threads=self._threads, step=rows.step)
-        return out
+        likener = Likener(like, self._panels.reference)
+        return self._of_all_cells(lambda block, here: likener.judge(block, among[here], strange=among[here]) > 0)
 
     def _max_rank(self, is_macrophage: Array) -> int:
         """Return how many ranks count in the null of the programs.
@@ -152,13 +147,7 @@ class Learner:
         program may be, are not beyond the last rank; no fewer than in the scores. Where every gene is detected
         the number says nothing, and it stays at that.
         """
-        rows, n_detected = self._rows, np.empty(self._rows.shape[0])
-
-        def work(start: int, stop: int) -> None:
-            block = rows.block(start, stop)
-            n_detected[start:stop] = block.totals(block.values > 0)
-
-        over_rows(work, rows.shape[0], threads=self._threads, step=rows.step)
+        n_detected = self._of_all_cells(lambda block, _: block.totals(block.values > 0))
         among = is_macrophage if is_macrophage.sum() >= _ENOUGH_MACROPHAGES else slice(None)
         median = int(np.median(n_detected[among]))
         return max(METHOD.max_rank, median) if median <= _MOST_DETECTED else METHOD.max_rank
@@ -227,13 +216,18 @@ class Learner:
         return learn_resemblance(self._rows, self._kind, genes, cells, self._ticket, self._panels.reference, seed)
 
     def _ask(self, question: models.Question) -> models.Amounts:
-        asker, rows = models.Asker(question, self._rows.shape[1]), self._rows
-        amount = np.empty((rows.shape[0], len(question.heads)))
+        asker = models.Asker(question, self._rows.shape[1])
 
-        def work(start: int, stop: int) -> None:
-            block = rows.block(start, stop)
-            values = expressed(block, self._kind)
-            amount[start:stop] = asker.ask(values, block.indices, block.indptr, self._fold[start:stop]).amount
+        def ask(block: RowBlock, here: slice) -> Array:
+            return asker.ask(expressed(block, self._kind), block.indices, block.indptr, self._fold[here]).amount
 
-        over_rows(work, rows.shape[0], threads=self._threads, step=rows.step)
-        return models.Amounts(tuple(question.heads), amount)
+        return models.Amounts(tuple(question.heads), self._of_all_cells(ask))
+
+    def _of_all_cells(self, of: Callable[[RowBlock, slice], Array]) -> Array:
+        """Return what is said of the cells of each block, told which they are, as one array."""
+        rows = self._rows
+
+        def work(start: int, stop: int) -> Array:
+            return of(rows.block(start, stop), slice(start, stop))
+
+        return np.concatenate([*in_order(work, rows.shape[0], threads=self._threads, step=rows.step)])
