@@ -21,6 +21,7 @@ from .signature import write_signatures as write_signatures
 from .stream import annotate_file as annotate_file
 from .stream import write_report as write_report
 from .tl._anchored import AnchoredModel as AnchoredModel
+from .tl._concat import concat as concat
 from .tl._model import Model as Model
 from .tl._model import load_model as load_model
 

@@ -1,46 +1,59 @@
 """The only place that knows AnnData: which matrix, which genes, which slots and keys."""
 
-from tamannot._adata._again import RunMatrix, matrix_of_run
+from tamannot._adata._again import RunMatrix, gene_ids_of, matrix_of_run
 from tamannot._adata._kind import KINDS, Kind
 from tamannot._adata._lazy import to_work_on
 from tamannot._adata._matrix import row_source
 from tamannot._adata._open import left_on_disk, without_matrices
-from tamannot._adata._runs import RunNames, forget_run, names_of_run
+from tamannot._adata._record import JOINED, UNS, MatrixOfRun, RunRecord, variant_of
+from tamannot._adata._runs import RunNames, forget_run, forget_steps, names_of_run
 from tamannot._adata._slots import (
-    UNS,
+    LABELS,
+    add_scores,
+    add_to_record,
     check_key,
-    drop_obs,
+    evidence_of,
+    is_annotated,
     obs_column,
     read_analysis,
     read_colors,
     read_obs,
     read_obsm,
-    read_provenance,
+    read_record,
     read_table,
+    runs_of,
     slot,
     texts_of,
     write_analysis,
     write_colors,
     write_obs,
     write_obsm,
-    write_provenance,
+    write_record,
     write_tables,
-    write_vote_record,
 )
 from tamannot._adata._unpack import Look, SpeciesChoice, Unpacked, look_around, species_of, unpack
 
 __all__ = [
+    "JOINED",
     "KINDS",
+    "LABELS",
     "UNS",
     "Kind",
     "Look",
+    "MatrixOfRun",
     "RunMatrix",
     "RunNames",
+    "RunRecord",
     "SpeciesChoice",
     "Unpacked",
+    "add_scores",
+    "add_to_record",
     "check_key",
-    "drop_obs",
+    "evidence_of",
     "forget_run",
+    "forget_steps",
+    "gene_ids_of",
+    "is_annotated",
     "left_on_disk",
     "look_around",
     "matrix_of_run",
@@ -50,20 +63,21 @@ __all__ = [
     "read_colors",
     "read_obs",
     "read_obsm",
-    "read_provenance",
+    "read_record",
     "read_table",
     "row_source",
+    "runs_of",
     "slot",
     "species_of",
     "texts_of",
     "to_work_on",
     "unpack",
+    "variant_of",
     "without_matrices",
     "write_analysis",
     "write_colors",
     "write_obs",
     "write_obsm",
-    "write_provenance",
+    "write_record",
     "write_tables",
-    "write_vote_record",
 ]

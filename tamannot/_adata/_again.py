@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from tamannot._adata._genes import ids_by
-from tamannot._adata._matrix import candidates, one_row, row_source
+from tamannot._adata._matrix import Candidate, candidates, one_row, row_source
+from tamannot._adata._record import MatrixOfRun, RunRecord
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.kernels._rows import RowBlock
 
@@ -62,7 +63,7 @@ class RunMatrix:
         return block
 
 
-def matrix_of_run(adata: AnnData, record: Mapping[str, Any]) -> RunMatrix:
+def matrix_of_run(adata: AnnData, record: RunRecord) -> RunMatrix:
     """Return the matrix that a run used, if it is still there with the same genes in the same order.
 
     Raises
@@ -72,20 +73,38 @@ def matrix_of_run(adata: AnnData, record: Mapping[str, Any]) -> RunMatrix:
     MatrixError
         Its genes are others now.
     """
-    of_run = record["matrix"]
-    name = str(of_run["name"])
-    try:
-        found = candidates(adata, name)[0]
-    except ParameterError:
-        msg = f"The run used the matrix '{name}', which is not in the data any more. {_NEXT}"
-        raise ResultNotFoundError(msg) from None
-    seen = np.asarray(record["null_reference"]["gene_ids"], dtype=object)
+    of_run, seen = record.matrix, record.gene_ids
+    name = of_run.name
+    found = _candidate(adata, name)
     if found.matrix.shape[1] != seen.size:
         how = f"it has {found.matrix.shape[1]:,} genes, the run saw {seen.size:,}"
         raise MatrixError(_changed(name, how))
-    if not np.array_equal(np.array(ids_by(found.var, str(of_run["gene_ids"])), dtype=object), seen):
-        raise MatrixError(_changed(name, f"its gene ids by {of_run['gene_ids']} are others, or in another order"))
-    return RunMatrix(name, str(of_run["kind"]), found.matrix, seen)
+    if not np.array_equal(np.array(ids_by(found.var, of_run.gene_ids), dtype=object), seen):
+        raise MatrixError(_changed(name, f"its gene ids by {of_run.gene_ids} are others, or in another order"))
+    return RunMatrix(name, of_run.kind, found.matrix, seen)
+
+
+def gene_ids_of(adata: AnnData, matrix: MatrixOfRun) -> NDArray[Any]:
+    """Return the gene ids that a matrix of a run has now, by the column that the run took them from.
+
+    Raises
+    ------
+    ResultNotFoundError
+        The object no longer has that matrix, or that column.
+    """
+    found = ids_by(_candidate(adata, matrix.name).var, matrix.gene_ids)
+    if not found:
+        msg = f"var has no column '{matrix.gene_ids}' any more, from which the run took its gene ids."
+        raise ResultNotFoundError(msg)
+    return np.array(found, dtype=object)
+
+
+def _candidate(adata: AnnData, name: str) -> Candidate:
+    try:
+        return candidates(adata, name)[0]
+    except (ParameterError, MatrixError):
+        msg = f"The run used the matrix '{name}', which is not in the data any more. {_NEXT}"
+        raise ResultNotFoundError(msg) from None
 
 
 def _changed(name: str, how: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 from anndata import AnnData
 
+from tamannot._adata._slots import runs_of
+
 
 def loaded(table: Any) -> pd.DataFrame:
     """Return ``obs`` or ``var`` as a table in memory; the same if it is."""
@@ -17,7 +19,14 @@ def loaded(table: Any) -> pd.DataFrame:
 
 
 def to_work_on(adata: AnnData, *, copy: bool) -> AnnData:
-    """Return the object, or a copy, with ``obs`` and ``var`` in memory; its matrices stay where they are."""
+    """Return the object, or a copy, with ``obs`` and ``var`` in memory; its matrices stay where they are.
+
+    Raises
+    ------
+    ResultNotFoundError
+        ``uns["tamannot"]`` holds something else than records: said before anything is written.
+    """
+    runs_of(adata)
     target = adata.copy() if copy else adata
     for name in ("obs", "var"):
         if not isinstance(table := getattr(adata, name), pd.DataFrame):

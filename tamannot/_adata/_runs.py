@@ -1,29 +1,30 @@
-"""Which elements of an AnnData belong to the run under a key, so that a new run replaces it as a whole."""
+"""Which elements of an AnnData belong to the run under a key."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from anndata import AnnData
 
-from tamannot._adata._slots import UNS, slot
+from tamannot._adata._record import UNS
+from tamannot._adata._slots import runs_of, slot
 
-_CALLS = ("compartment", "origin", "state")
-_OBS = (
-    *(f"{call}{what}" for call in _CALLS for what in ("", "_prob", "_status")),
-    "programs",
-    "mixed_lineage",
-    "dual_m1_m2",
-    "ferroptosis_drive",
-    "ferroptosis_defence",
-    "ferroptosis_balance",
-    "label",
-    "prob",
-    "status",
-)
-_OBSM = ("scores", "z", "p", "smooth", "origin_proba", "state_proba", "ferroptosis", "proba")
-_COLORS = tuple(f"{name}_colors" for name in _OBS)
+
+def _of_call(name: str) -> tuple[str, ...]:
+    return tuple(f"{name}{what}" for what in ("", "_prob", "_status", "_vote", "_vote_share"))
+
+
+# What each step of an annotation writes into obs and obsm.
+SLOTS_OF_STEP: dict[str, tuple[str, ...]] = {
+    "compartment": _of_call("compartment"),
+    "origin": (*_of_call("origin"), "origin_proba"),
+    "state": (*_of_call("state"), "programs", "mixed_lineage", "dual_m1_m2", "state_proba"),
+    "ferroptosis": ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance", "ferroptosis"),
+}
+_OF_SCORES = ("scores", "z", "p", "smooth")
+_OF_MODEL = ("label", "prob", "status", "proba")
+_SLOTS = frozenset((*_OF_SCORES, *_OF_MODEL, *(name for names in SLOTS_OF_STEP.values() for name in names)))
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class RunNames:
         """Whether a name begins with the key, and not with that of another run."""
         return name.startswith(slot(self.key, "")) and not name.startswith(tuple(slot(k, "") for k in self.others))
 
-    def wrote(self, name: str) -> bool:
-        """Whether a name is one that runs write: others under the same prefix are the user's."""
-        return self.owns(name) and name.removeprefix(slot(self.key, "")) in (*_OBS, *_OBSM, *_COLORS)
+    def wrote(self, name: str, slots: Collection[str] = _SLOTS) -> bool:
+        """Whether a name is one that runs write, with its colours: others under the same prefix are the user's."""
+        return self.owns(name) and name.removeprefix(slot(self.key, "")).removesuffix("_colors") in slots
 
     def fresh(self, had: Collection[str], have: Iterable[str]) -> list[str]:
         """Return the names to be written: what the run wrote, and what the source had not."""
@@ -53,32 +54,31 @@ class RunNames:
 
 def names_of_run(adata: AnnData, key: str) -> RunNames:
     """Return the names that belong to the run under a key."""
-    return RunNames(key, tuple(k for k in _runs(adata) if k.startswith(slot(key, ""))))
+    return RunNames(key, tuple(k for k in runs_of(adata) if k.startswith(slot(key, ""))))
 
 
-def forget_run(adata: AnnData, key: str, *, keep: Iterable[str | None] = ()) -> None:
+def forget_run(adata: AnnData, key: str) -> None:
     """Remove what an earlier run wrote under a key; columns of the user's stay, whatever their names.
 
-    Parameters
-    ----------
-    adata
-        Changed in place if it has the record of such a run.
-    key
-        The ``key_added`` of the run.
-    keep
-        Columns of obs that stay, since a new run reads them.
+    Of a run whose record was lost, as in joining objects, the labels of annotations are removed.
+
     """
-    if key not in _runs(adata):
-        return
-    names = names_of_run(adata, key)
-    adata.obs = adata.obs.drop(columns=[c for c in adata.obs if names.wrote(str(c)) and c not in set(keep)])
-    for name in [n for n in adata.obsm if names.wrote(n)]:
-        del adata.obsm[name]
-    for name in [n for n in adata.uns if names.wrote(n)]:
-        del adata.uns[name]
-    adata.uns[UNS] = {k: record for k, record in _runs(adata).items() if k != key}
+    if key in runs_of(adata):
+        _remove(adata, names_of_run(adata, key), _SLOTS)
+        adata.uns[UNS] = {k: record for k, record in runs_of(adata).items() if k != key}
+    elif any(slot(key, axis) in adata.obs for axis in ("compartment", "origin", "state")):
+        forget_steps(adata, key, SLOTS_OF_STEP)
 
 
-def _runs(adata: AnnData) -> Mapping[str, object]:
-    runs = adata.uns.get(UNS, {})
-    return runs if isinstance(runs, Mapping) else {}
+def forget_steps(adata: AnnData, key: str, steps: Iterable[str]) -> None:
+    """Remove the labels of some steps of an annotation, with their probabilities, votes and colours."""
+    _remove(adata, names_of_run(adata, key), {name for step in steps for name in SLOTS_OF_STEP[step]})
+
+
+def _remove(adata: AnnData, names: RunNames, slots: Collection[str]) -> None:
+    gone = [c for c in adata.obs if names.wrote(str(c), slots)]
+    if gone:
+        adata.obs = adata.obs.drop(columns=gone)
+    for mapping in (adata.obsm, adata.uns):
+        for name in [n for n in mapping if names.wrote(n, slots)]:
+            del mapping[name]

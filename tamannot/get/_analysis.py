@@ -21,8 +21,9 @@ def analysis_table(
     tables: Mapping[str, str],
     *,
     call: str,
+    of: str | list[str] | None = None,
     asked: str = "kind",
-    left_out: str = "",
+    left_out: str | None = None,
 ) -> pd.DataFrame:
     """Return a copy of a table of an analysis; ``attrs`` has all of its record that is no table.
 
@@ -40,6 +41,8 @@ def analysis_table(
         The tables by that name, as the record knows them.
     call
         What makes the analysis, for whoever has not run it.
+    of
+        What the analysis is of, such as the axis; None takes the latest.
     asked
         The parameter by which the caller chose.
     left_out
@@ -55,9 +58,13 @@ def analysis_table(
     if chosen not in tables:
         msg = f"{asked} is one of {', '.join(tables)}, not {chosen!r}."
         raise ParameterError(msg)
-    record = slots.read_analysis(adata, key, name, call=call)
+    record = slots.read_analysis(adata, key, name, of=of, call=call)
     if tables[chosen] not in record:
-        raise ResultNotFoundError(left_out)
+        msg = (
+            left_out
+            or f"The results of '{name}' under the key '{key}' have no table '{chosen}'. Run tamannot.{call} again."
+        )
+        raise ResultNotFoundError(msg)
     table = pd.DataFrame(record[tables[chosen]]).copy()
     table.attrs = {name: _plain(value) for name, value in record.items() if not isinstance(value, pd.DataFrame)}
     return table

@@ -17,7 +17,11 @@ _TABLES = {"tests": "tests", "shares": "shares", "samples": "samples"}
 
 
 def composition(
-    adata: AnnData, key: str = "tam", *, table: Literal["tests", "shares", "samples"] = "tests"
+    adata: AnnData,
+    key: str = "tam",
+    *,
+    table: Literal["tests", "shares", "samples"] = "tests",
+    axis: Literal["state", "origin", "compartment"] | None = None,
 ) -> pd.DataFrame:
     """Return what `tl.composition` found.
 
@@ -30,6 +34,8 @@ def composition(
     table
         ``"tests"``: a row for each label and contrast; ``"shares"``: for each sample and label; ``"samples"``: for
         each sample.
+    axis
+        Of which labels; None takes the comparison that was made last.
 
     Returns
     -------
@@ -53,5 +59,7 @@ def composition(
         `tl.composition` was not run, or without a condition, so that nothing was tested.
     """
     call = "tl.composition(adata, sample_key)"
-    found = analysis_table(adata, key, "composition", table, _TABLES, call=call, asked="table", left_out=_NOT_COMPARED)
+    found = analysis_table(
+        adata, key, "composition", table, _TABLES, call=call, of=axis, asked="table", left_out=_NOT_COMPARED
+    )
     return found.reset_index(drop=True)

@@ -99,11 +99,11 @@ def contributions(
     if n is not None and n < 1:
         msg = f"n is at least 1, not {n}."
         raise ParameterError(msg)
-    kept = Kept(adata, key)
+    row = None if cell is None else row_of(adata, cell)
+    kept = Kept(adata, key, row)
     axis = _axis(kept, label, axis)
     labels = kept.labels(axis) if label is None else [label]
-    if cell is not None:
-        row = row_of(adata, cell)
+    if row is not None:
         here, others = _mean([kept.row(row)], kept, axis, labels), None
         called = _called(adata, key, axis, row)
     else:
@@ -113,7 +113,7 @@ def contributions(
     tables.sort(key=lambda t: t.rank(called))
     out = pd.concat([t.rows.iloc[:n] for t in tables], ignore_index=True)
     out.attrs["intercept"] = {t.label: t.intercept for t in tables if t.of == AMOUNT}
-    if cell is not None:
+    if row is not None:
         out.attrs |= {"cell": str(adata.obs_names[row]), "called": called}
     return out
 

@@ -13,7 +13,11 @@ _TABLES = {"signatures": "table", "clusters": "clusters"}
 
 
 def enrichment(
-    adata: AnnData, key: str = "tam", *, kind: Literal["signatures", "clusters"] = "signatures"
+    adata: AnnData,
+    key: str = "tam",
+    *,
+    kind: Literal["signatures", "clusters"] = "signatures",
+    groupby: str | None = None,
 ) -> pd.DataFrame:
     """Return what `tl.enrich` found.
 
@@ -25,6 +29,8 @@ def enrichment(
         The ``key_added`` of the run.
     kind
         ``"signatures"``: one row a group and signature. ``"clusters"``: one row a group, with its names.
+    groupby
+        The column that was compared; None takes the one that was compared last.
 
     Returns
     -------
@@ -50,4 +56,4 @@ def enrichment(
     ResultNotFoundError
         `tl.enrich` has not been run.
     """
-    return analysis_table(adata, key, "enrichment", kind, _TABLES, call="tl.enrich(adata, groupby)")
+    return analysis_table(adata, key, "enrichment", kind, _TABLES, call="tl.enrich(adata, groupby)", of=groupby)

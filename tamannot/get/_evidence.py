@@ -57,13 +57,11 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
     'C1QB, P2RY12, GPR34, C1QC, AIF1, C1QA, CSF1R, C3'
     """
     row = row_of(adata, cell)
-    record = slots.read_provenance(adata, key)
+    record = slots.read_record(adata, key)
     tables = {kind: slots.read_table(adata, key, kind).iloc[row] for kind in ("score", "z", "p")}
     out = pd.DataFrame(
-        {"axis": pd.DataFrame(record["signatures"])["axis"].astype(str)}
-        | tables
-        | {"coverage": pd.DataFrame(record["coverage"])["coverage"]}
-    ).loc[tables["score"].index]
+        {"axis": record.signatures["axis"].astype(str)} | tables | {"coverage": record.coverage["coverage"]}
+    ).loc[tables["z"].index]
     out["called"] = out.index.isin(_labels(adata, row, key))
     out = out.join(_detected(adata, row, key, list(out.index)))
     axes = {axis: i for i, axis in enumerate(dict.fromkeys(out["axis"]))}
@@ -81,13 +79,13 @@ def _labels(adata: AnnData, row: int, key: str) -> set[str]:
 
 def _detected(adata: AnnData, row: int, key: str, signatures: list[str]) -> pd.DataFrame:
     try:
-        kept = Kept(adata, key)
+        kept = Kept(adata, key, row)
         block = kept.row(row)
     except (ResultNotFoundError, MatrixError):  # the tables stand without the matrix
         found: list[tuple[object, object]] = [(pd.NA, pd.NA)] * len(signatures)
     else:
         values = np.bincount(block.indices, weights=block.values, minlength=kept.matrix.n_vars)
-        found = [_of_signature(kept, values, s) for s in signatures]
+        found = [_of_signature(kept, values, s) if s in kept.axis_of else (pd.NA, pd.NA) for s in signatures]
     number, text = ([f[i] for f in found] for i in range(2))
     return pd.DataFrame(
         {

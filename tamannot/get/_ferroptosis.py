@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import pandas as pd
@@ -13,7 +14,11 @@ _TABLES = {"samples": "samples", "effects": "effects", "genes": "genes"}
 
 
 def ferroptosis(
-    adata: AnnData, key: str = "tam", *, kind: Literal["samples", "effects", "genes"] = "samples"
+    adata: AnnData,
+    key: str = "tam",
+    *,
+    kind: Literal["samples", "effects", "genes"] = "samples",
+    groupby: str | Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Return what `tl.ferroptosis_summary` found.
 
@@ -25,6 +30,8 @@ def ferroptosis(
         The ``key_added`` of the run.
     kind
         ``"samples"``, ``"effects"`` or ``"genes"``, as below.
+    groupby
+        The labels that were summarised; None takes those that were summarised last.
 
     Returns
     -------
@@ -53,4 +60,5 @@ def ferroptosis(
         `tl.ferroptosis_summary` was not run.
     """
     call = "tl.ferroptosis_summary(adata, sample_key)"
-    return analysis_table(adata, key, "ferroptosis_summary", kind, _TABLES, call=call)
+    of = groupby if groupby is None or isinstance(groupby, str) else list(groupby)
+    return analysis_table(adata, key, "ferroptosis_summary", kind, _TABLES, call=call, of=of)

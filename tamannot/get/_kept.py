@@ -13,8 +13,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
-from tamannot._adata import RunMatrix
-from tamannot.errors import ResultNotFoundError
+from tamannot._adata import RunMatrix, RunRecord
+from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.genes import human_genes
 from tamannot.kernels._rows import RowBlock
 from tamannot.pipeline import METHOD, ranking_of
@@ -37,7 +37,7 @@ class Head:
 
 
 class Kept:
-    """What is kept of a run under a key.
+    """What is kept of a run under a key; of objects that were joined, of the run of one cell.
 
     Raises
     ------
@@ -47,18 +47,25 @@ class Kept:
         The matrix has other genes now.
     """
 
-    def __init__(self, adata: AnnData, key: str) -> None:
-        record = slots.read_provenance(adata, key)
-        if "evidence" not in record:
+    def __init__(self, adata: AnnData, key: str, row: int | None = None) -> None:
+        record = _of_one_run(adata, slots.read_record(adata, key), row)
+        if record.joined_by is None and not record.has("evidence") and record.has("matrix"):
             msg = (
                 f"The run '{key}' kept nothing of which genes made its calls: it is of tamannot.tl.score, or of an "
                 "older release. Run tamannot.tl.annotate(adata)."
             )
             raise ResultNotFoundError(msg)
-        self.matrix: RunMatrix = slots.matrix_of_run(adata, record)
+        self.of_one_run = record.joined_by is None
+        try:
+            self.matrix: RunMatrix = slots.matrix_of_run(adata, record)
+        except MatrixError as error:
+            raise _of_its_sample(adata, key, row, error) from None
         self._adata, self._key, self._record = adata, key, record
-        self._genes = pd.DataFrame(record["evidence"]["genes"])
-        self.axis_of = {str(i): str(a) for i, a in pd.DataFrame(record["signatures"])["axis"].items()}
+        self._genes = record.evidence.genes
+        self.axis_of = {str(i): str(a) for i, a in record.own_signatures["axis"].items()}
+
+    of_one_run: bool
+    """False for objects that were joined, unless the record is that of the run of one cell."""
 
     def labels(self, axis: str) -> list[str]:
         """Return the signatures of an axis."""
@@ -66,13 +73,12 @@ class Kept:
 
     def heads(self, axis: str) -> dict[str, Head]:
         """Return what was learned of an axis; empty if it is called by the fixed rule."""
-        learned = self._record.get("learned", {}).get(axis)
-        if learned is None:
+        if axis not in self._record.learned:
             return {}
-        table, columns = pd.DataFrame(learned["weights"]), np.asarray(learned["column"], np.int64)
+        learned = self._record.learned[axis]
         return {
-            str(name): Head(columns, table[name].to_numpy(float), float(intercept))
-            for name, intercept in zip(table.columns, learned["intercept"], strict=True)
+            str(name): Head(learned.column, learned.weights[name].to_numpy(float), float(intercept))
+            for name, intercept in zip(learned.weights.columns, learned.intercept, strict=True)
         }
 
     def columns(self, signature: str) -> Array:
@@ -135,11 +141,12 @@ class Kept:
         return out
 
     def _null(self, axis: str) -> NullBins:
-        bins = self._record["evidence"]["bins"].get(axis, self._record["null_reference"]["bin"])
+        bins = self._record.evidence.bins.get(axis)
+        bins = self._record.bins if bins is None else bins
         return NullBins(np.asarray(bins, np.int32))
 
     def _ranking(self, axis: str) -> UCell:
-        return METHOD if axis == "compartment" else ranking_of(self._record)
+        return METHOD if axis == "compartment" else ranking_of(self._record.null.get("max_rank"))
 
     def _part(self, number: int) -> SignedGenes:
         return self._all_parts[number]
@@ -151,14 +158,33 @@ class Kept:
     def _all_parts(self) -> dict[int, SignedGenes]:
         number = self._genes["part"].to_numpy()
         column, weight = self._genes["column"].to_numpy(np.int64), self._genes["weight"].to_numpy(float)
-        every = range(int(pd.DataFrame(self._record["evidence"]["parts"])["part"].max()) + 1)
+        every = range(int(self._record.evidence.parts["part"].max()) + 1)
         return {p: SignedGenes(column[number == p], weight[number == p]) for p in every}
 
     @cached_property
     def _parts_of(self) -> dict[str, list[int]]:
-        table = pd.DataFrame(self._record["evidence"]["parts"])
+        table = self._record.evidence.parts
         return {str(s): [int(p) for p in g] for s, g in table.groupby(level=0, sort=False)["part"]}
 
     @cached_property
     def _symbols(self) -> dict[int, str]:
         return dict(zip(self._genes["column"].tolist(), map(str, self._genes.index), strict=True))
+
+
+def _of_one_run(adata: AnnData, record: RunRecord, row: int | None) -> RunRecord:
+    """Return the record of the run of a cell, or of all cells if they are of one run."""
+    if record.joined_by is None or row is None:
+        return record
+    return record.of_sample(str(slots.obs_column(adata, record.joined_by).iloc[row]))
+
+
+def _of_its_sample(adata: AnnData, key: str, row: int | None, error: MatrixError) -> MatrixError:
+    """Return the error; of joined objects one that names the sample in whose own object the answer is."""
+    column = slots.read_record(adata, key).joined_by
+    if column is None or row is None:
+        return error
+    sample = slots.obs_column(adata, column).iloc[row]
+    return MatrixError(
+        f"Cell '{adata.obs_names[row]}' is of sample '{sample}', whose run saw other genes than the joined object has. "
+        "Ask for its evidence in the object of that sample."
+    )

@@ -12,7 +12,9 @@ from tamannot.get._analysis import analysis_table
 _TABLES = {"tests": "table", "samples": "samples"}
 
 
-def regions(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "samples"] = "tests") -> pd.DataFrame:
+def regions(
+    adata: AnnData, key: str = "tam", *, kind: Literal["tests", "samples"] = "tests", column: str | None = None
+) -> pd.DataFrame:
     """Return what `tl.regions` found.
 
     Parameters
@@ -23,6 +25,8 @@ def regions(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "samples
         The ``key_added`` of the run.
     kind
         ``"tests"``: over samples. ``"samples"``: what was found in each of them.
+    column
+        The column of regions or distances that was tested; None takes the one that was tested last.
 
     Returns
     -------
@@ -40,4 +44,4 @@ def regions(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "samples
     ResultNotFoundError
         `tl.regions` has not been run.
     """
-    return analysis_table(adata, key, "regions", kind, _TABLES, call="tl.regions(adata, …)")
+    return analysis_table(adata, key, "regions", kind, _TABLES, call="tl.regions(adata, …)", of=column)

@@ -44,10 +44,10 @@ def score_adata(adata: ad.AnnData, key: str = "tam", *, kind: Kind = "score") ->
     (184, 5)
     """
     table = scores(adata, key, kind=kind)
-    about = pd.DataFrame(slots.read_provenance(adata, key)["signatures"])
+    about = slots.read_record(adata, key).signatures
     var = about.join(coverage(adata, key)[["n_genes", "n_present", "coverage"]]).loc[table.columns]
     out = ad.AnnData(table.to_numpy(np.float32, copy=True), obs=adata.obs.copy(), var=var.rename_axis(None))
-    ours = tuple(slots.slot(run, "") for run in adata.uns[slots.UNS])
+    ours = tuple(slots.slot(run, "") for run in slots.runs_of(adata))
     for name, values in adata.obsm.items():
         if not (isinstance(values, pd.DataFrame) and name.startswith(ours)):  # our own tables stay where they are
             out.obsm[name] = values.copy()

@@ -90,7 +90,7 @@ def coverage(adata: AnnData, key: str = "tam") -> pd.DataFrame:
     ResultNotFoundError
         Nothing has been computed under the key.
     """
-    return pd.DataFrame(slots.read_provenance(adata, key)["coverage"]).copy()
+    return slots.read_record(adata, key).coverage.copy()
 
 
 def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:

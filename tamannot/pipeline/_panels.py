@@ -172,9 +172,9 @@ def ranking(max_rank: int) -> UCell:
     return replace(METHOD, max_rank=max_rank)
 
 
-def ranking_of(record: Mapping[str, Any]) -> UCell:
+def ranking_of(max_rank: int | None) -> UCell:
     """Return the method of a run's null of the programs; older releases counted the ranks of the scores."""
-    return ranking(int(record.get("null", {}).get("max_rank", METHOD.max_rank)))
+    return METHOD if max_rank is None else ranking(max_rank)
 
 
 def as_scored(gate: Scores, programs: Sequence[Scores]) -> Scored:

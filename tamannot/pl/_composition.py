@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from tamannot.get import composition as table_of
 from tamannot.pl._style import colors_of, new_axes, pretty
+from tamannot.tl._counted import Axis
 
 # Between two conditions, in bars; taller figures than this (inches) get thinner bars without names.
 _GAP, _TALLEST = 1.1, 24.0
@@ -18,13 +19,15 @@ _HATCHES = ("", "////", "....")
 _UNITS = {"compartment": "share of cells"}
 
 
-def composition(adata: AnnData, *, key: str = "tam", ax: Axes | None = None) -> Axes:
+def composition(adata: AnnData, *, axis: Axis | None = None, key: str = "tam", ax: Axes | None = None) -> Axes:
     """Draw the share of each label in each sample, samples of a condition together.
 
     Parameters
     ----------
     adata
         An object of which `tl.composition` was run.
+    axis
+        Of which labels, ``"state"``, ``"origin"`` or ``"compartment"``; None takes the comparison that was made last.
     key
         The ``key_added`` of the annotation.
     ax
@@ -41,17 +44,17 @@ def composition(adata: AnnData, *, key: str = "tam", ax: Axes | None = None) -> 
     ResultNotFoundError
         `tl.composition` was not run.
     """
-    shares = table_of(adata, key, table="shares")
-    samples = table_of(adata, key, table="samples")
-    axis = str(shares.attrs["parameters"]["axis"])
+    shares = table_of(adata, key, table="shares", axis=axis)
+    samples = table_of(adata, key, table="samples", axis=axis)
+    labels = str(shares.attrs["parameters"]["axis"])
     place = _places(samples)
     ax = ax if ax is not None else new_axes(8, min(1.4 + 0.32 * (place.max() + 1), _TALLEST))
     wide = shares.pivot_table(index="sample", columns="label", values="share", sort=False)
     wide = wide.reindex(samples["sample"]).fillna(0.0)
-    _bars(ax, wide, place, colors_of(adata, key, axis))
+    _bars(ax, wide, place, colors_of(adata, key, labels))
     totals = shares.drop_duplicates("sample").set_index("sample")["n_total"].reindex(samples["sample"])
     _names(ax, samples, totals, place)
-    ax.set(xlim=(0, 1), xlabel=_UNITS.get(axis, "share of macrophages"))
+    ax.set(xlim=(0, 1), xlabel=_UNITS.get(labels, "share of macrophages"))
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="upper left", bbox_to_anchor=(1.16, 1.02), frameon=False, fontsize="small")
     return ax

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from tamannot.get import composition as table_of
 from tamannot.pl._style import new_axes, pretty
+from tamannot.tl._counted import Axis
 
 # Okabe & Ito's; conditions beyond these repeat them with another marker.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -18,13 +19,15 @@ _LEAST, _MOST = 1 / 64, 64.0
 _SPREAD = 0.5
 
 
-def composition_tests(adata: AnnData, *, key: str = "tam", ax: Axes | None = None) -> Axes:
+def composition_tests(adata: AnnData, *, axis: Axis | None = None, key: str = "tam", ax: Axes | None = None) -> Axes:
     """Draw the odds ratio of each label between conditions, with its 95 % interval.
 
     Parameters
     ----------
     adata
         An object of which `tl.composition` was run with a condition.
+    axis
+        Of which labels, ``"state"``, ``"origin"`` or ``"compartment"``; None takes the comparison that was made last.
     key
         The ``key_added`` of the annotation.
     ax
@@ -40,7 +43,7 @@ def composition_tests(adata: AnnData, *, key: str = "tam", ax: Axes | None = Non
     ResultNotFoundError
         `tl.composition` was not run, or without a condition.
     """
-    tests = table_of(adata, key)
+    tests = table_of(adata, key, axis=axis)
     tests = tests[tests["log_odds"].notna()]
     labels, contrasts = (list(dict.fromkeys(tests[c])) for c in ("label", "contrast"))
     ax = ax if ax is not None else new_axes(7.5, 1.6 + (0.25 + 0.22 * len(contrasts)) * max(len(labels), 2))

@@ -83,7 +83,7 @@ def coverage(
 
 def _table(adata: AnnData, axis: str | Sequence[str] | None, key: str) -> pd.DataFrame:
     table = coverage_of(adata, key)
-    table["axis"] = pd.DataFrame(slots.read_provenance(adata, key)["signatures"])["axis"].reindex(table.index)
+    table["axis"] = slots.read_record(adata, key).signatures["axis"].reindex(table.index)
     have = list(dict.fromkeys(map(str, table["axis"])))
     wanted = have if axis is None else [axis] if isinstance(axis, str) else list(axis)
     if unknown := [a for a in wanted if a not in have]:

@@ -18,7 +18,9 @@ _SHOWN_Q = (0.05, 1e-3, 1e-6)
 _SHORT = 3
 
 
-def enrichment(adata: AnnData, *, n: int = 4, key: str = "tam", ax: Axes | None = None) -> Axes:
+def enrichment(
+    adata: AnnData, *, n: int = 4, groupby: str | None = None, key: str = "tam", ax: Axes | None = None
+) -> Axes:
     """Draw the signatures that lead in each group as dots: colour is NES, area is -log10 q.
 
     Parameters
@@ -27,6 +29,8 @@ def enrichment(adata: AnnData, *, n: int = 4, key: str = "tam", ax: Axes | None 
         An object after `tl.enrich`.
     n
         How many signatures of each group: those with the greatest NES.
+    groupby
+        The column that was compared; None takes the one that was compared last.
     key
         The ``key_added`` of the run.
     ax
@@ -47,7 +51,7 @@ def enrichment(adata: AnnData, *, n: int = 4, key: str = "tam", ax: Axes | None 
     if n < 1:
         msg = f"n is at least 1, not {n}."
         raise ParameterError(msg)
-    table = read(adata, key)
+    table = read(adata, key, groupby=groupby)
     groups = [str(g) for g in pd.unique(table["group"])]
     shown = list(dict.fromkeys(table.loc[table["rank"] <= n, "signature"].astype(str)))
     table = table[table["signature"].isin(shown)]

@@ -27,6 +27,7 @@ def ferroptosis(
     adata: AnnData,
     *,
     kind: str | Sequence[str] = ("program", "summary", "theme"),
+    groupby: str | Sequence[str] | None = None,
     key: str = "tam",
     ax: Axes | None = None,
 ) -> Axes:
@@ -39,6 +40,8 @@ def ferroptosis(
     kind
         Which rows: ``"program"`` (the sixteen), ``"summary"`` (drive, defence, balance), ``"theme"`` (iron,
         glutathione, PUFA, lipid peroxide), or several.
+    groupby
+        The labels that were summarised; None takes those that were summarised last.
     key
         The ``key_added`` of the run.
     ax
@@ -59,7 +62,7 @@ def ferroptosis(
     ResultNotFoundError
         `tl.ferroptosis_summary` was not run.
     """
-    rows, effects = table_of(adata, key), table_of(adata, key, kind="effects")
+    rows, effects = (table_of(adata, key, kind=k, groupby=groupby) for k in ("samples", "effects"))
     kinds = [kind] if isinstance(kind, str) else list(kind)
     if not kinds or set(kinds) - set(rows["kind"]):
         msg = f"kind is of {', '.join(pd.unique(rows['kind']))}, not {kind!r}."

@@ -97,7 +97,8 @@ def markers(
     if not (labels.codes >= 0).any():
         msg = "There are no macrophages to draw."
         raise ResultNotFoundError(msg)
-    kept.row(int(np.argmax(labels.codes >= 0)))  # the matrix is the one that the run saw
+    if kept.of_one_run:
+        kept.row(int(np.argmax(labels.codes >= 0)))  # the matrix is the one that the run saw
     found = by_label(kept.matrix, labels.codes, len(labels.names))
     columns = (
         _chosen(kept, found, labels, groupby, n, in_signature=in_signature) if genes is None else _given(kept, genes)

@@ -67,5 +67,5 @@ def origins(
 
 def _sample_key(adata: AnnData, key: str) -> str | None:
     """Return the sample column that the run was given, if it is still there."""
-    name = slots.read_provenance(adata, key).get("parameters", {}).get("sample_key")
-    return str(name) if name in adata.obs else None
+    name = slots.read_record(adata, key).sample_key
+    return name if name in adata.obs else None

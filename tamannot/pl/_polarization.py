@@ -132,7 +132,7 @@ def _pair(adata: AnnData, key: str, by: tuple[str, str], here: Array) -> _Pair:
     if any(of_z):
         msg = f"by={by!r} mixes a signature and a gene, or names a signature that was not scored. Give two of a kind."
         raise ParameterError(msg)
-    matrix = slots.matrix_of_run(adata, slots.read_provenance(adata, key))
+    matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
     values = of_cells(matrix, here, columns_of(matrix, by))
     return _Pair(values[:, 0], values[:, 1], np.where(values > 0, 1.0, 0.0), "expression", "detected")
 

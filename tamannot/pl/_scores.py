@@ -105,7 +105,7 @@ def scores(
 
 
 def _axes(adata: AnnData, key: str) -> dict[str, str]:
-    table = slots.read_provenance(adata, key)["signatures"]
+    table = slots.read_record(adata, key).signatures
     return {str(i): str(a) for i, a in table["axis"].items()}
 
 

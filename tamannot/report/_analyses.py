@@ -33,9 +33,11 @@ _MOST_LETTERS = 300
 def analyses(material: Material) -> Iterator[Section]:
     """Give out a section for each analysis that was made."""
     for name, title in TITLES.items():
-        record = material.run.get(name)
-        if isinstance(record, Mapping) and record:
-            yield Section(name.replace("_", "-"), title, _blocks(record, pictures_of(material, name)))
+        found = material.run.variants(name) if material.run.has(name) else {}
+        for i, (of, record) in enumerate(found.items()):
+            place = name.replace("_", "-") + (f"-{i + 1}" if i else "")
+            heading = f"{title} ({pretty(of)})" if len(found) > 1 else title
+            yield Section(place, heading, _blocks(record, pictures_of(material, name, of=of)))
 
 
 def _blocks(record: Mapping[str, Any], pictures: tuple[Picture, ...]) -> tuple[Block, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import pandas as pd
 
 from tamannot.report._blocks import Point, Points, Section, Text
 from tamannot.report._counts import counts_of
@@ -52,8 +51,10 @@ def cautions(material: Material) -> Section:
 
 
 def _coverage(material: Material) -> Iterator[Point]:
-    table = pd.DataFrame(material.run["coverage"])
-    axis = pd.DataFrame(material.run["signatures"])["axis"].astype(str).reindex(table.index)
+    if not (material.run.has("coverage") and material.run.has("signatures")):
+        return
+    table = material.run.coverage
+    axis = material.run.signatures["axis"].astype(str).reindex(table.index)
     low = table.loc[table["coverage"] < _LOW_COVERAGE, "coverage"].sort_values(kind="stable")
     if low.empty:
         return
@@ -211,7 +212,7 @@ def _no_compartment(material: Material) -> Iterator[Point]:
 
 
 def _uncalibrated(material: Material) -> Iterator[Point]:
-    if str(material.run.get("calibration_source", "none")).startswith("none") and material.macrophages.any():
+    if (material.run.calibration_source or "none").startswith("none") and material.macrophages.any():
         yield Point("Not calibrated.", "A probability of 0.9 here does not mean that nine of ten such calls are right.")
 
 

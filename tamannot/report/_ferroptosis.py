@@ -22,8 +22,8 @@ def ferroptosis(material: Material) -> Section | None:
     if all(material.has(name) for name in _SUMMARIES) and material.macrophages.any():
         note = "Mean of the samples' means of z against matched genes; every sample counts the same."
         blocks.append(table_of(_by_state(material), "Summaries of macrophages by state", note=note))
-    if "ferroptosis" in material.run:
-        programs = pd.DataFrame(material.run["ferroptosis"])
+    if material.run.has("ferroptosis"):
+        programs = material.run.ferroptosis.copy()
         programs.index = pd.Index([pretty(str(i)) for i in programs.index], name="program")
         note = "share low signal: cells in which fewer than three of its genes are expected to be detected."
         blocks.append(table_of(programs, "Programs", note=note))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import pandas as pd
+from collections.abc import Mapping, Sequence
 
 from tamannot.report._blocks import Section, Text
 from tamannot.report._counts import counts_of, reasons_of
@@ -67,13 +65,18 @@ def _programs(material: Material) -> str:
 
 
 def _overlays(material: Material) -> list[str]:
-    signatures = pd.DataFrame(material.run["signatures"])
+    if not material.run.has("signatures"):
+        return []
+    signatures = material.run.signatures
     return [str(i) for i in signatures.index[signatures["axis"].astype(str) == "overlay"]]
 
 
 def _sureness(material: Material) -> str:
-    model: Mapping[str, object] = material.run.get("model", {})
-    learned = [a for a in ("origin", "state") if a in material.run.get("learned", {})]
+    run = material.run
+    if not run.has("model"):
+        return "The record that says how sure origin and state are is not in these data."
+    model: Mapping[str, object] = run.model
+    learned = [a for a in ("origin", "state") if a in run.learned]
     ruled = [a for a in ("origin", "state") if str(model.get(a, "")).startswith("fixed rule")]
     parts = []
     if learned:
@@ -89,7 +92,7 @@ def _sureness(material: Material) -> str:
     return f"How sure: {'; '.join(parts)}." if parts else "Origin and state were not called."
 
 
-def _is_are(things: list[str]) -> str:
+def _is_are(things: Sequence[str]) -> str:
     return "is" if len(things) == 1 else "are"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tamannot._adata import MatrixOfRun
 from tamannot.report._blocks import Facts, Section, Table
 from tamannot.report._depth import depth_of_macrophages
 from tamannot.report._material import Material
@@ -18,32 +20,36 @@ _KINDS = {"counts": "counts", "log": "log-normalised values", "linear": "linear 
 
 def input_and_quality(material: Material) -> Section:
     """Return which matrix, gene ids, species and tissue were used, and how deep the cells are."""
-    run = material.run
     facts = (*_facts(material), *_quality(material))
-    tables = tuple(t for t in (_substitutions(run), _samples(material)) if t is not None)
+    tables = tuple(t for t in (_substitutions(material), _samples(material)) if t is not None)
     return Section("input", "Input and quality", (Facts(facts), *tables))
 
 
 def _facts(material: Material) -> tuple[tuple[str, str], ...]:
     run = material.run
-    matrix, tissue = run["matrix"], run.get("tissue", {})
-    parameters = dict(run.get("parameters", {}))
+    parameters, tissue = run.parameters, run.tissue
     own = parameters.get("compartment_key")
     own = own["column"] if isinstance(own, dict) else own
     rows = [
         ("data", material.name),
         ("cells", f"{material.cells.n_obs:,}"),
-        ("genes", f"{int(matrix['n_vars']):,}, ids by {matrix['gene_ids']}"),
-        ("matrix used", f"{matrix['name']}: {_KINDS.get(str(matrix['kind']), str(matrix['kind']))}"),
-        ("matrices looked at", "; ".join(map(str, np.ravel(matrix.get("candidates", []))))),
-        ("species", f"{matrix['species']} (asked for: {parameters.get('species', 'auto')})"),
-        ("tissue", f"{tissue.get('used', 'not known')}: {tissue.get('reason', '')}"),
+        *(_matrix(run.matrix, parameters) if run.has("matrix") else [("record of the run", "not in these data")]),
+        ("tissue", f"{tissue.used}: {tissue.reason}" if tissue else ""),
         ("samples", _samples_in_words(material)),
         ("condition", f"column {material.condition}" if material.condition else "none given"),
     ]
     if own is not None:
         rows.append(("compartments", f"your own, of column {own}"))
     return tuple((name, value) for name, value in rows if value)
+
+
+def _matrix(matrix: MatrixOfRun, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("genes", f"{matrix.n_vars:,}, ids by {matrix.gene_ids}"),
+        ("matrix used", f"{matrix.name}: {_KINDS.get(matrix.kind, matrix.kind)}"),
+        ("matrices looked at", "; ".join(matrix.candidates)),
+        ("species", f"{matrix.species} (asked for: {parameters.get('species', 'auto')})"),
+    ]
 
 
 def _samples_in_words(material: Material) -> str:
@@ -56,7 +62,7 @@ def _quality(material: Material) -> list[tuple[str, str]]:
     found = depth_of_macrophages(material)
     if found is not None:
         low, middle, high = np.percentile(found[0], [25, 50, 75])
-        what = "counts" if material.run["matrix"]["kind"] == "counts" else "detected genes"
+        what = "counts" if material.run.matrix.kind == "counts" else "detected genes"
         rows.append(
             (
                 f"{what} of macrophages",
@@ -69,8 +75,10 @@ def _quality(material: Material) -> list[tuple[str, str]]:
     return rows
 
 
-def _substitutions(run: Any) -> Table | None:
-    table = pd.DataFrame(run["substitutions"])
+def _substitutions(material: Material) -> Table | None:
+    if not material.run.has("substitutions"):
+        return None
+    table = material.run.substitutions
     return table_of(table, "Former gene symbols that were taken for today's") if len(table) else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -67,9 +66,9 @@ class Material:
         return self.source.cells
 
     @cached_property
-    def run(self) -> Mapping[str, Any]:
+    def run(self) -> slots.RunRecord:
         """The record of the run."""
-        return slots.read_provenance(self.cells, self.key)
+        return slots.read_record(self.cells, self.key)
 
     @cached_property
     def points(self) -> AnnData:
@@ -137,15 +136,13 @@ def material_of(
     ParameterError
         A column is not there.
     """
-    run = slots.read_provenance(source.cells, key)
+    run = slots.read_record(source.cells, key)
     absent = [slots.slot(key, axis) for axis in _AXES if slots.slot(key, axis) not in source.cells.obs]
-    if absent or "matrix" not in run:
-        what = f"obs has no '{absent[0]}'" if absent else "the record of its run is not whole"
-        msg = f"A report is of annotated cells, and {what}. Run tamannot.tl.annotate(adata) first."
+    if absent:
+        msg = f"A report is of annotated cells, and obs has no '{absent[0]}'. Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
-    of_run = dict(run.get("parameters", {})).get("sample_key")
-    if sample_key is None and of_run is not None and str(of_run) in source.cells.obs:
-        sample_key = str(of_run)
+    if sample_key is None and run.sample_key in source.cells.obs:
+        sample_key = run.sample_key
     for column in (sample_key, condition):
         if column is not None:
             slots.obs_column(source.cells, column)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import pandas as pd
-
+from tamannot._adata import RunRecord
 from tamannot.report._blocks import Point, Points, Quote, Section, Text
 from tamannot.report._counts import counts_of
 from tamannot.report._material import Material
@@ -31,9 +29,11 @@ _UCELL = Point(
 )
 
 
-def methods(material: Material) -> Section:
-    """Return the paragraph, and what it cites."""
+def methods(material: Material) -> Section | None:
+    """Return the paragraph, and what it cites; None where the record of the run is not there."""
     run = material.run
+    if not (run.has("matrix") and run.has("method") and run.has("model")):
+        return None
     sentences = (
         _data(material),
         _scores(run),
@@ -49,26 +49,24 @@ def methods(material: Material) -> Section:
     return Section("methods", "Methods", (Text(said), Quote(paragraph), *cited))
 
 
-def _is_ucell(run: Mapping[str, Any]) -> bool:
-    return str(run.get("method", {}).get("name", "")) == "ucell"
+def _is_ucell(run: RunRecord) -> bool:
+    return str(run.method["name"]) == "ucell"
 
 
 def _data(material: Material) -> str:
     run, n_obs = material.run, material.cells.n_obs
-    matrix, tissue = run["matrix"], run.get("tissue", {})
+    matrix, tissue = run.matrix, run.tissue
     samples = material.samples
     of = f" of {len(samples.names):,} samples" if samples is not None else ""
-    where = f" Tissue was taken as {tissue['used']} ({tissue['reason']})." if "used" in tissue else ""
+    where = f" Tissue was taken as {tissue.used} ({tissue.reason})." if tissue else ""
     return (
-        f"Tumour-associated macrophages were annotated in {n_obs:,} cells{of} with tamannot {run['tamannot_version']} "
-        f"({matrix['species']}, {int(matrix['n_vars']):,} genes, {_KINDS.get(str(matrix['kind']), matrix['kind'])} of "
-        f"{matrix['name']}).{where}"
+        f"Tumour-associated macrophages were annotated in {n_obs:,} cells{of} with tamannot {run.tamannot_version} "
+        f"({matrix.species}, {matrix.n_vars:,} genes, {_KINDS.get(matrix.kind, matrix.kind)} of {matrix.name}).{where}"
     )
 
 
-def _scores(run: Mapping[str, Any]) -> str:
-    n = len(pd.DataFrame(run["signatures"]))
-    method = run.get("method", {})
+def _scores(run: RunRecord) -> str:
+    n, method = len(run.signatures), run.method
     if not _is_ucell(run):
         return f"Each cell was scored for {n} versioned gene signatures by {method.get('name', 'the method recorded')}."
     weights = "gene weights used" if str(method.get("weights")) == "use" else "gene weights ignored"
@@ -79,8 +77,8 @@ def _scores(run: Mapping[str, Any]) -> str:
     )
 
 
-def _null(run: Mapping[str, Any]) -> str:
-    null = run.get("null")
+def _null(run: RunRecord) -> str:
+    null = run.null
     if not null:
         return ""
     return (
@@ -90,25 +88,25 @@ def _null(run: Mapping[str, Any]) -> str:
     )
 
 
-def _other_ranks(run: Mapping[str, Any]) -> str:
+def _other_ranks(run: RunRecord) -> str:
     """Say how many ranks count in the null, where they are not those of the scores."""
-    ranks, of_scores = (int(run[part].get("max_rank", 0)) for part in ("null", "method"))
+    ranks, of_scores = (int(part.get("max_rank") or 0) for part in (run.null, run.method))
     return f" For all but compartments z and p count {ranks:,} ranks." if ranks and ranks != of_scores else ""
 
 
-def _for_the_rest(run: Mapping[str, Any]) -> str:
+def _for_the_rest(run: RunRecord) -> str:
     """Return which cells the other axes were matched on: where macrophages were too few it was all cells."""
-    macrophages, _, instead = str(run["null"]["other_axes"]).partition("; ")
-    few = int(run.get("learned_from", {}).get("n_macrophages", _ENOUGH)) < _ENOUGH
+    macrophages, _, instead = str(run.null.get("other_axes", "")).partition("; ")
+    few = run.learned_from.get("n_macrophages", _ENOUGH) < _ENOUGH
     return "all cells, the macrophages being fewer than 20," if few and instead else macrophages
 
 
-def _compartment(run: Mapping[str, Any]) -> str:
-    own = dict(run.get("parameters", {})).get("compartment_key")
+def _compartment(run: RunRecord) -> str:
+    own = run.parameters.get("compartment_key")
     if own is not None:
         column = own["column"] if isinstance(own, Mapping) else own
         return f"Compartments are those of the user's column '{column}'."
-    how = str(run.get("model", {}).get("compartment", ""))
+    how = str(run.model.get("compartment", ""))
     return f"Compartments were called by {_how(how)}." if how else ""
 
 
@@ -121,41 +119,35 @@ def _how(rule: str) -> str:
 
 def _origin_and_state(material: Material) -> str:
     run = material.run
-    model = run.get("model", {})
+    model = run.model
     said = [
         f"{axis.capitalize()} was called by {_how(str(model[axis]))}" for axis in ("origin", "state") if axis in model
     ]
     text = ". ".join(said) + "." if said else ""
-    if not {"origin", "state"} & set(run.get("learned", {})):
+    if not {"origin", "state"} & set(run.learned):
         return f"{text} Their probabilities are not calibrated."
-    from_ = run.get("learned_from", {})
+    from_ = run.learned_from
     whose = f" of an anchored model ({model['cells']}, digest {str(model['digest'])[:12]})" if "kind" in model else ""
     n = (
-        f" {int(from_['n_cells']):,} cells{whose}, {int(from_['n_macrophages']):,} of them macrophages, were learned "
-        "from."
+        f" {from_['n_cells']:,} cells{whose}, {from_['n_macrophages']:,} of them macrophages, were learned from."
         if from_
         else ""
     )
-    parameters = dict(run.get("parameters", {}))
+    parameters = run.parameters
     aim = (
         f" The share of right calls aimed at among simulated mixtures was {float(parameters['target_accuracy']):g}"
         if "target_accuracy" in parameters
         else ""
     )
     seed = f" (seed {int(parameters['rng'])})." if aim and "rng" in parameters else "." if aim else ""
-    return f"{text}{n}{_held_out(material)} Calibration: {run.get('calibration_source', 'not recorded')}.{aim}{seed}"
+    return f"{text}{n}{_held_out(material)} Calibration: {run.calibration_source or 'not recorded'}.{aim}{seed}"
 
 
 def _held_out(material: Material) -> str:
     """Say how samples were kept apart, if they were: the run must have known them."""
-    known = "sample_key" in dict(material.run.get("parameters", {}))
+    known = material.run.sample_key is not None
     samples = material.samples
-    if (
-        not known
-        or samples is None
-        or len(samples.names) < _SAMPLES_TO_HOLD_OUT
-        or "kind" in material.run.get("model", {})
-    ):
+    if not known or samples is None or len(samples.names) < _SAMPLES_TO_HOLD_OUT or "kind" in material.run.model:
         return ""
     return " Each cell was called by what other samples taught."
 
@@ -169,6 +161,6 @@ def _left_out(material: Material) -> str:
     return f"Of {int(material.macrophages.sum()):,} macrophages, {' and '.join(parts)}." if parts else ""
 
 
-def _analyses(run: Mapping[str, Any]) -> str:
-    made = [name for key, name in _ANALYSES.items() if isinstance(run.get(key), Mapping)]
+def _analyses(run: RunRecord) -> str:
+    made = [name for key, name in _ANALYSES.items() if run.has(key)]
     return f"With the sample as the unit, these were analysed: {', '.join(made)}." if made else ""

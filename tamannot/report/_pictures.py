@@ -46,6 +46,8 @@ class Drawing:
         Names of parameters and where their values come from: fields of `Material`.
     needs
         Fields of `Material` that must be known.
+    chosen_by
+        The parameter that chooses among the results of an analysis.
     """
 
     section: str
@@ -55,6 +57,7 @@ class Drawing:
     cells: Cells = "cells"
     arguments: tuple[tuple[str, Any], ...] = ()
     needs: tuple[str, ...] = ()
+    chosen_by: str = ""
 
 
 def _samples(material: Material) -> str | None:
@@ -117,25 +120,32 @@ DRAWINGS = (
         arguments=(("sample_key", _samples),),
     ),
     Drawing(
-        "composition", "Shares by sample", "composition", "Bars: share of each label in each sample, by condition."
+        "composition",
+        "Shares by sample",
+        "composition",
+        "Bars: share of each label in each sample, by condition.",
+        chosen_by="axis",
     ),
     Drawing(
         "composition",
         "Differences between conditions",
         "composition_tests",
         "Points with intervals: odds ratio of each label between conditions; the table has the numbers.",
+        chosen_by="axis",
     ),
     Drawing(
         "ferroptosis_summary",
         "Programs by label",
         "ferroptosis",
         "Shades: mean z over samples of each ferroptosis program in each label; the table has the numbers.",
+        chosen_by="groupby",
     ),
     Drawing(
         "enrichment",
         "Signatures of groups",
         "enrichment",
         "Dots: enrichment of the leading signatures in each group; the table has the numbers.",
+        chosen_by="groupby",
     ),
     Drawing(
         "crosstalk",
@@ -147,12 +157,12 @@ DRAWINGS = (
 )
 
 
-def pictures_of(material: Material, section: str) -> tuple[Picture, ...]:
-    """Return the pictures of a section for which there is something to draw."""
-    return tuple(p for drawing in DRAWINGS if drawing.section == section for p in _drawn(material, drawing))
+def pictures_of(material: Material, section: str, *, of: str | None = None) -> tuple[Picture, ...]:
+    """Return the pictures of a section for which there is something to draw; ``of`` chooses among results."""
+    return tuple(p for drawing in DRAWINGS if drawing.section == section for p in _drawn(material, drawing, of))
 
 
-def _drawn(material: Material, drawing: Drawing) -> Iterator[Picture]:
+def _drawn(material: Material, drawing: Drawing, of: str | None) -> Iterator[Picture]:
     function = getattr(pl, drawing.function, None)
     if function is None or any(getattr(material, need) is None for need in drawing.needs):
         return
@@ -163,6 +173,8 @@ def _drawn(material: Material, drawing: Drawing) -> Iterator[Picture]:
     arguments = _arguments(material, drawing, function)
     if arguments is None:
         return
+    if of is not None and drawing.chosen_by:
+        arguments[drawing.chosen_by] = of
     png = drawn(lambda: function(getattr(material, drawing.cells), **arguments))
     if png is not None:
         yield Picture(drawing.title, drawing.alt, png, _how_many(material, drawing.cells))

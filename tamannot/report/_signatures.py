@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-import pandas as pd
-
 from tamannot.errors import SignatureNotFoundError
 from tamannot.report._blocks import Point, Points, Section, Text
 from tamannot.report._material import Material
@@ -20,10 +18,12 @@ _NOTE = (
 )
 
 
-def signatures(material: Material) -> Section:
+def signatures(material: Material) -> Section | None:
     """Return every signature with version, digest, coverage and the keys of its sources, and the sources."""
-    used = pd.DataFrame(material.run["signatures"])
-    table = used.join(pd.DataFrame(material.run["coverage"]))
+    if not (material.run.has("signatures") and material.run.has("coverage")):
+        return None
+    used = material.run.signatures
+    table = used.join(material.run.coverage)
     found = {
         str(i): _of_library(material, str(i), str(row["version"]), str(row["digest"])) for i, row in used.iterrows()
     }
@@ -41,7 +41,7 @@ def signatures(material: Material) -> Section:
 
 def _of_library(material: Material, name: str, version: str, digest: str) -> Signature | None:
     """Return the signature that was used; None if it is not of the library of this release."""
-    species = str(material.run["matrix"]["species"])
+    species = material.run.matrix.species
     found = _loaded(f"{name}@{version}", species if species in ("human", "mouse") else "human")
     return found if found is not None and found.digest == digest else None
 

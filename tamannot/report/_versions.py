@@ -5,8 +5,6 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-import numpy as np
-
 from tamannot._resources import package_version
 from tamannot.report._blocks import Facts, Point, Points, Section, Text
 from tamannot.report._material import Material
@@ -17,7 +15,7 @@ _PACKAGES = ("anndata", "matplotlib", "numpy", "pandas", "scikit-learn", "scipy"
 
 def warnings_and_versions(material: Material) -> Section:
     """Return what the run warned of, its parameters, and versions."""
-    said = [str(w) for w in np.ravel(material.run.get("warnings", []))]
+    said = material.run.warnings
     noted = Points(tuple(Point("", text) for text in said)) if said else Text("The run gave no warning.")
     return Section(
         "versions",
@@ -27,14 +25,19 @@ def warnings_and_versions(material: Material) -> Section:
 
 
 def _parameters(material: Material) -> tuple[tuple[str, str], ...]:
-    parameters = dict(material.run.get("parameters", {}))
-    rows = [(pretty(k), str(v["column"] if isinstance(v, dict) else v)) for k, v in sorted(parameters.items())]
+    parameters = sorted(material.run.parameters.items())
+    rows = [(pretty(k), str(v["column"] if isinstance(v, dict) else v)) for k, v in parameters]
     return (("key", material.key), *rows)
+
+
+def _annotated_with(material: Material) -> list[tuple[str, str]]:
+    run = material.run
+    return [("annotated with", f"tamannot {run.tamannot_version}")] if run.has("tamannot_version") else []
 
 
 def _versions(material: Material) -> tuple[tuple[str, str], ...]:
     rows = [
-        ("annotated with", f"tamannot {material.run['tamannot_version']}"),
+        *_annotated_with(material),
         ("report by", f"tamannot {package_version()}"),
         ("python", platform.python_version()),
     ]

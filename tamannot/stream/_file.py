@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tamannot._adata import forget_run
+from tamannot._adata import runs_of
 from tamannot._progress import Progress, silent
 from tamannot.errors import TamannotWarning
 from tamannot.get import annotations as annotation_table
@@ -127,7 +127,7 @@ def annotate_recorded(
         report("reading file")
         adata = stack.enter_context(open_file(source))
         record.n_obs = adata.n_obs
-        forget_run(adata, key_added, keep=_columns_asked(choices))
+        runs_of(adata)  # what is not ours is refused before the work
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", TamannotWarning)  # the summary has them as notes
         job = Job.of(adata, signatures, choices, key_added=key_added, report=report)
@@ -148,9 +148,3 @@ def _page_writer(key: str, name: str) -> Callable[[Path, Path], None]:
     from tamannot.stream._report import write_page  # noqa: PLC0415 - brings matplotlib
 
     return partial(write_page, key=key, name=name)
-
-
-def _columns_asked(choices: Mapping[str, Any]) -> list[str | None]:
-    """Return the columns of obs that a run reads."""
-    key = choices.get("compartment_key")
-    return [key[0] if isinstance(key, tuple) else key, choices.get("sample_key")]

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from anndata.io import read_elem
 from numpy.typing import NDArray
 
-from tamannot._adata import UNS, RunNames, left_on_disk, row_source
+from tamannot._adata import LABELS, UNS, RunNames, RunRecord, left_on_disk, row_source, slot
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.stream._input import reading
 from tamannot.stream._store import Node, is_array
@@ -45,7 +45,7 @@ class OnDisk:
     Raises
     ------
     ResultNotFoundError
-        The file has no such run.
+        The file has neither the record of such a run nor its labels.
     ParameterError
         A column is not there.
     """
@@ -55,12 +55,12 @@ class OnDisk:
         with reading(path):
             known = set(_columns(root["obs"]))
         self._run = _run_of(root, path, key)
-        of_run = dict(self._run.get("parameters", {})).get("sample_key")
+        of_run = None if self._run is None else RunRecord(key, self._run).sample_key
         asked = {str(c) for c in columns if c is not None}
         if absent := sorted(asked - known):
             msg = f"{path}: no column '{absent[0]}' in obs. There are: {', '.join(sorted(known))}."
             raise ParameterError(msg)
-        self._columns = asked | ({str(of_run)} if of_run is not None else set())
+        self._columns = asked | ({of_run} if of_run is not None else set())
 
     @cached_property
     def cells(self) -> ad.AnnData:
@@ -80,7 +80,9 @@ class OnDisk:
 
     def _matrix(self, rows: Array) -> dict[str, Any]:
         """Return rows of the matrix that the run used; nothing where it is gone."""
-        name = str(self._run["matrix"]["name"])
+        if self._run is None or "matrix" not in self._run:
+            return {}
+        name = RunRecord(self._key, self._run).matrix.name
         where = {"X": "X", "raw": "raw/X"}.get(name, f"layers/{name}")
         if where not in self._root or self._root[where].attrs.get("encoding-type") == "null":
             return {}
@@ -94,9 +96,9 @@ class OnDisk:
         return pd.DataFrame(read_elem(self._root["var"]))
 
     def _uns(self) -> dict[str, Any]:
-        uns, names = self._root["uns"], RunNames(self._key)
+        uns, names = self._root.get("uns", {}), RunNames(self._key)
         colors = {n: read_elem(uns[n]) for n in uns if names.owns(n) and n.endswith("_colors")}
-        return {**colors, UNS: {self._key: self._run}}
+        return {**colors, UNS: {} if self._run is None else {self._key: self._run}}
 
     def _obsm(self, rows: Array) -> dict[str, Any]:
         obsm, names = self._root.get("obsm", {}), RunNames(self._key)
@@ -122,13 +124,19 @@ class OnDisk:
         return sp.csr_matrix(sp.vstack(blocks)) if blocks else sp.csr_matrix(np.zeros((0, source.shape[1]), np.float32))
 
 
-def _run_of(root: Node, path: Path, key: str) -> Mapping[str, Any]:
+def _run_of(root: Node, path: Path, key: str) -> Mapping[str, Any] | None:
+    """Return the record of a run as the file holds it; None where it was lost and the labels are there."""
     runs = root["uns"].get(UNS) if "uns" in root and not is_array(root["uns"]) else None
-    if runs is None or is_array(runs) or key not in runs:
-        have = f" There is: {', '.join(runs)}." if runs is not None and not is_array(runs) and len(runs) else ""
-        msg = f"{path}: no results under the key '{key}'.{have} Run tamannot annotate {path} -o OUT first."
-        raise ResultNotFoundError(msg)
-    return dict(read_elem(runs[key]))
+    if runs is not None and not is_array(runs) and key in runs:
+        if is_array(runs[key]):
+            msg = f"{path}: uns['{UNS}']['{key}'] is no record of a run. Run tamannot annotate {path} -o OUT again."
+            raise ResultNotFoundError(msg)
+        return dict(read_elem(runs[key]))
+    if any(slot(key, name) in _columns(root["obs"]) for name in LABELS):
+        return None
+    have = f" There is: {', '.join(runs)}." if runs is not None and not is_array(runs) and len(runs) else ""
+    msg = f"{path}: no results under the key '{key}'.{have} Run tamannot annotate {path} -o OUT first."
+    raise ResultNotFoundError(msg)
 
 
 def _is_embedding(stored: Node) -> bool:

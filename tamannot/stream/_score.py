@@ -13,7 +13,7 @@ from typing import Literal
 import pandas as pd
 from anndata import AnnData
 
-from tamannot._adata import SpeciesChoice, check_key, read_provenance, species_of
+from tamannot._adata import SpeciesChoice, check_key, read_record, species_of
 from tamannot._progress import Progress, silent
 from tamannot.errors import SignatureNotFoundError, TamannotWarning
 from tamannot.get import coverage, scores
@@ -121,14 +121,14 @@ def _table(adata: AnnData, key: str, *, with_null: bool) -> pd.DataFrame:
 
 
 def _summary(source: Path, adata: AnnData, key: str, notes: Iterable[str], outputs: Iterable[Path]) -> ScoreSummary:
-    record, values = read_provenance(adata, key), scores(adata, key)
+    record, values = read_record(adata, key), scores(adata, key)
     about = coverage(adata, key)[["n_genes", "n_present", "coverage"]]
     return ScoreSummary(
         path=str(source),
         n_obs=adata.n_obs,
-        matrix=str(record["matrix"]["name"]),
-        kind=str(record["matrix"]["kind"]),
-        method=str(record["method"]["name"]),
+        matrix=record.matrix.name,
+        kind=record.matrix.kind,
+        method=record.method["name"],
         signatures=about.assign(mean=values.mean(), max=values.max()),
         notes=tuple(notes),
         outputs=tuple(map(str, outputs)),

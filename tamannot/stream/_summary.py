@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 from anndata import AnnData
 
-from tamannot._adata import read_obs, read_provenance, slot
+from tamannot._adata import RunRecord, read_obs, read_record, slot
 
 _LOW_COVERAGE = 0.5
 
@@ -49,36 +46,34 @@ class FileSummary:
 
 def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, ...] = ()) -> FileSummary:
     """Return what an annotated object holds, in numbers."""
-    record = read_provenance(adata, key)
-    coverage = pd.DataFrame(record["coverage"])["coverage"]
-    matrix = record["matrix"]
-    substitutions = pd.DataFrame(record["substitutions"])["found_as"]
+    record = read_record(adata, key)
+    coverage, matrix = record.coverage["coverage"], record.matrix
     return FileSummary(
         path=str(path),
         n_obs=adata.n_obs,
-        n_vars=int(matrix["n_vars"]),
-        matrix=str(matrix["name"]),
-        kind=str(matrix["kind"]),
-        gene_ids=str(matrix["gene_ids"]),
-        species=str(matrix["species"]),
-        tissue=str(record["tissue"]["used"]),
+        n_vars=matrix.n_vars,
+        matrix=matrix.name,
+        kind=matrix.kind,
+        gene_ids=matrix.gene_ids,
+        species=matrix.species,
+        tissue=record.tissue.used if record.tissue else "",
         compartments=_counts(adata, key, "compartment"),
         origins=_counts(adata, key, "origin"),
         states=_counts(adata, key, "state"),
         origin_status=_counts(adata, key, "origin_status"),
         state_status=_counts(adata, key, "state_status"),
         low_coverage={str(k): round(float(v), 2) for k, v in coverage[coverage < _LOW_COVERAGE].items()},
-        substitutions={str(k): str(v) for k, v in substitutions.items()},
+        substitutions={str(k): str(v) for k, v in record.substitutions["found_as"].items()},
         confidence=_confidence(record),
-        notes=tuple(str(w) for w in record["warnings"]),
+        notes=tuple(record.warnings),
         outputs=outputs,
     )
 
 
-def _confidence(record: Mapping[str, Any]) -> str:
-    learned = [axis for axis in ("origin", "state") if axis in record["learned"]]
-    ruled = [axis for axis in ("origin", "state") if str(record["model"][axis]).startswith("fixed rule")]
-    whose = "the model's" if "kind" in record["model"] else "these"
+def _confidence(record: RunRecord) -> str:
+    learned = [axis for axis in ("origin", "state") if axis in record.learned]
+    ruled = [axis for axis in ("origin", "state") if str(record.model[axis]).startswith("fixed rule")]
+    whose = "the model's" if "kind" in record.model else "these"
     parts = [f"{' and '.join(learned)} learned from {whose} cells, calibrated on simulated mixtures"] if learned else []
     parts += [f"{' and '.join(ruled)} by the fixed rule, probabilities not calibrated"] if ruled else []
     return "; ".join(parts)

@@ -167,14 +167,14 @@ def read_cells(
     MatrixError
         The matrix is not the one that the run saw.
     """
-    record = slots.read_provenance(adata, key)
+    record = slots.read_record(adata, key)
     axes = ("compartment", "origin", "state")
     called = slots.read_obs(adata, key, axes)
     if len(called.columns) < len(axes):
         msg = f"The run '{key}' did not call compartment, origin and state. Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
     matrix = slots.matrix_of_run(adata, record)
-    species = "mouse" if record["matrix"]["species"] == "mouse" else "human"
+    species = "mouse" if record.matrix.species == "mouse" else "human"
     cells = Cells(
         samples,
         {axis: called[slots.slot(key, axis)].astype(str).to_numpy(object) for axis in axes},

@@ -144,5 +144,6 @@ class Collector:
 
 
 def _categorical(codes: Array, names: Sequence[str]) -> pd.Categorical:
+    """Return labels whose categories are in the order of ``names``; only those that occur: scanpy fails on others."""
     text: Any = pd.Index(list(names))  # of whatever type pandas has for text
-    return pd.Categorical.from_codes(codes, categories=text)
+    return pd.Categorical.from_codes(codes, categories=text).remove_unused_categories()

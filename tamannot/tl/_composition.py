@@ -129,7 +129,7 @@ def composition(
         tests, used_reference, notes = _tests(counted, cohort, reference, chosen)
         record["tests"] = tests
         cautions += notes
-        if chosen == "expected" and axis not in str(slots.read_provenance(adata, key).get("calibration_source", "")):
+        if chosen == "expected" and axis not in slots.read_record(adata, key).calibration_source:
             cautions.append(f"Probabilities of {axis} labels are not calibrated: expected counts are no cells.")
     record["parameters"] = {
         "sample_key": sample_key,
@@ -143,7 +143,7 @@ def composition(
     }
     record["cautions"] = cautions
     adata = slots.to_work_on(adata, copy=copy)
-    slots.write_analysis(adata, key, RECORD, record)
+    slots.write_analysis(adata, key, RECORD, record, of=axis)
     return adata if copy else None
 
 

@@ -107,11 +107,8 @@ def _expected(adata: AnnData, key: str, axis: Axis, samples: Samples, of: Array)
 
 
 def _log_depth(adata: AnnData, key: str, samples: Samples, of: Array) -> tuple[Array | None, str]:
-    record = slots.read_provenance(adata, key)
-    if not {"matrix", "null_reference"} <= set(record):
-        return None, "not known: the record of the run does not name its matrix"
     try:
-        matrix = slots.matrix_of_run(adata, record)
+        matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
         depth = _depth_of_cells(matrix, of)
     except (ResultNotFoundError, MatrixError) as error:
         return None, f"not known: {error}"

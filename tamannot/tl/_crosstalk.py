@@ -203,6 +203,6 @@ def _of_shares(
             f"{without.min():.0%} to {without.max():.0%} of the macrophages of a sample have no state: shares of labels"
             " follow that, and thus depth. shares='expected' depends less on it."
         )
-    source = str(slots.read_provenance(adata, key).get("calibration_source", ""))
+    source = slots.read_record(adata, key).calibration_source
     if shares == "expected" and "state" not in source:
         yield "The probabilities of states are not calibrated here: expected shares are monotone readings of evidence."

@@ -141,7 +141,7 @@ def enrich(
     """
     how = _settings(method, min_size, max_size, n_permutations, rng)
     adata = slots.to_work_on(adata, copy=copy)
-    slots.read_provenance(adata, key)
+    slots.read_record(adata, key)
     calls = _calls(adata, key)
     groups = _groups(adata, groupby, _among(adata, key, compartment))
     chosen = _chosen(signatures, lambda: slots.species_of(adata, gene_symbols=gene_symbols, species=species))
@@ -177,7 +177,7 @@ def enrich(
         "seed": how.seed,
         "cautions": said,
     }
-    slots.write_analysis(adata, key, RECORD, record)
+    slots.write_analysis(adata, key, RECORD, record, of=groupby)
     return adata if copy else None
 
 

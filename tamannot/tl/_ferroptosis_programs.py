@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamannot.errors import ResultNotFoundError
+from tamannot._adata import RunRecord
 from tamannot.pipeline import SUMMARIES
 from tamannot.tl._genes import genes_of_signatures
 
@@ -73,7 +73,7 @@ class Programs:
         return out
 
 
-def programs_of(record: Mapping[str, Any], key: str) -> Programs:
+def programs_of(record: RunRecord) -> Programs:
     """Return the programs of a run.
 
     Raises
@@ -81,10 +81,7 @@ def programs_of(record: Mapping[str, Any], key: str) -> Programs:
     ResultNotFoundError
         It did not score them.
     """
-    if "ferroptosis" not in record:
-        msg = f"The run '{key}' has no ferroptosis programs. Run tamannot.tl.annotate(adata) or tl.ferroptosis(adata)."
-        raise ResultNotFoundError(msg)
-    known = pd.DataFrame(record["ferroptosis"])[["effect_self", "effect_neighbour"]].astype(str)
+    known = record.ferroptosis[["effect_self", "effect_neighbour"]].astype(str)
     programs = known[~known.index.isin(SUMMARIES)].assign(kind="program")
     summaries = known[known.index.isin(SUMMARIES)].assign(kind="summary")
     whole = {name: signs for name, signs in THEMES.items() if set(signs) <= set(programs.index)}

@@ -98,8 +98,8 @@ def ferroptosis_summary(
     if min_cells < 1:
         msg = f"min_cells is at least 1, not {min_cells}."
         raise ParameterError(msg)
-    record = slots.read_provenance(adata, key)
-    programs, samples = programs_of(record, key), samples_of(adata, sample_key)
+    record = slots.read_record(adata, key)
+    programs, samples = programs_of(record), samples_of(adata, sample_key)
     chosen = None if malignant is None else malignant_cells(adata, malignant)
     groups = groups_of(adata, key, groupby, chosen, samples)
     z = slots.read_table(adata, key, "z")[list(programs.signs.index)].to_numpy(np.float32)
@@ -118,12 +118,12 @@ def ferroptosis_summary(
         "cautions": _cautions(groups, effects, genes),
     }
     target = slots.to_work_on(adata, copy=copy)
-    slots.write_analysis(target, key, RECORD, out)
+    slots.write_analysis(target, key, RECORD, out, of=groups.by)
     return target if copy else None
 
 
 def _detection(
-    adata: AnnData, record: dict[str, Any], programs: Programs, groups: Groups
+    adata: AnnData, record: slots.RunRecord, programs: Programs, groups: Groups
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return by sample and label how many genes of each program are detected, and by label in which share each gene."""
     columns, members = programs.columns(), programs.members()
@@ -215,7 +215,7 @@ def _against(groups: Groups, label: str) -> str:
     return whom if label == MALIGNANT else f"other {whom}"
 
 
-def _shared(effects: pd.DataFrame, record: dict[str, Any], programs: Programs) -> list[str]:
+def _shared(effects: pd.DataFrame, record: slots.RunRecord, programs: Programs) -> list[str]:
     """Return of each row the genes of the program that its label was called by, comma-separated."""
     genes = genes_of_signatures(record)
     of = {str(i): set(g) for i, g in genes.groupby("signature")["gene"]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamannot._adata import RunMatrix
+from tamannot._adata import RunMatrix, RunRecord
 from tamannot.errors import ResultNotFoundError
 from tamannot.kernels._rows import RowBlock
 from tamannot.pipeline import expressed
@@ -38,7 +38,7 @@ def some_genes(matrix: RunMatrix, columns: Array, cells: Array) -> Iterator[Some
         yield SomeGenes(rows, _dense(block, expressed(block, matrix.kind), place, columns.size), _detected(block))
 
 
-def genes_of_signatures(record: Mapping[str, Any]) -> pd.DataFrame:
+def genes_of_signatures(record: RunRecord) -> pd.DataFrame:
     """Return which genes of the matrix a run matched to each signature: ``signature``, ``gene``, ``column``.
 
     Raises
@@ -46,14 +46,14 @@ def genes_of_signatures(record: Mapping[str, Any]) -> pd.DataFrame:
     ResultNotFoundError
         The run kept nothing of it.
     """
-    if "evidence" not in record:
+    if not record.has("evidence"):
         msg = (
             "The run kept nothing of which genes its signatures have: it is of tamannot.tl.score, or of an older "
             "release. Run tamannot.tl.annotate(adata)."
         )
         raise ResultNotFoundError(msg)
-    parts = pd.DataFrame(record["evidence"]["parts"])["part"].rename_axis("signature").reset_index()
-    genes = pd.DataFrame(record["evidence"]["genes"]).rename_axis("gene").reset_index()
+    parts = record.evidence.parts["part"].rename_axis("signature").reset_index()
+    genes = record.evidence.genes.rename_axis("gene").reset_index()
     table = parts.merge(genes, on="part")[["signature", "gene", "column"]]
     return table.astype({"signature": str, "gene": str}).drop_duplicates(["signature", "column"], ignore_index=True)
 

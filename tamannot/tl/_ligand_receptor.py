@@ -142,8 +142,8 @@ def load_liana() -> Any:
 def _property(adata: ad.AnnData, samples: Samples, against: str | None, key: str) -> pd.Series | None:
     if against is None:
         return None
-    run = slots.read_provenance(adata, key)
-    values = pd.DataFrame(run["crosstalk"]["samples"]) if "crosstalk" in run else pd.DataFrame()
+    run = slots.read_record(adata, key)
+    values = run.analyses("crosstalk")["all"]["samples"] if run.has("crosstalk") else pd.DataFrame()
     if against in values:
         return values[against].astype(float)
     if against.startswith("malignant_") and against not in adata.obs:
@@ -161,8 +161,8 @@ def _property(adata: ad.AnnData, samples: Samples, against: str | None, key: str
 
 def _expression(adata: ad.AnnData, key: str, wanted: Array, resource: pd.DataFrame) -> ad.AnnData:
     """Return cells by genes of the pairs: log1p of counts per 10,000."""
-    record = slots.read_provenance(adata, key)
-    if record["matrix"]["species"] == "mouse":
+    record = slots.read_record(adata, key)
+    if record.matrix.species == "mouse":
         msg = "The pairs are human genes; mouse data cannot be looked at with them."
         raise TamannotError(msg)
     cells = cells_of_run(adata, record, wanted)
@@ -170,7 +170,7 @@ def _expression(adata: ad.AnnData, key: str, wanted: Array, resource: pd.DataFra
     alone = read_signatures({gene: [gene] for gene in genes})
     # The weighted mean of one gene is the gene, whatever the ids and whatever the matrix holds.
     score(cells, alone, method="mean", layer="X", gene_symbols="id", min_coverage=0, key_added="gene")
-    present = pd.DataFrame(cells.uns["tamannot"]["gene"]["coverage"])["n_present"]
+    present = slots.read_record(cells, "gene").coverage["n_present"]
     table = cells.obsm["gene_scores"][[g for g in genes if present[g]]]
     return ad.AnnData(table.to_numpy(np.float32), obs=pd.DataFrame(index=table.index), var=table.columns.to_frame())
 

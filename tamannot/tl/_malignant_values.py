@@ -50,17 +50,17 @@ def read_malignant(adata: ad.AnnData, key: str, chosen: Array) -> MalignantCells
     ResultNotFoundError, MatrixError
         The matrix that was annotated is gone, or is another now.
     """
-    record = slots.read_provenance(adata, key)
+    record = slots.read_record(adata, key)
     cells = cells_of_run(adata, record, chosen)
-    library = _signatures("mouse" if record["matrix"]["species"] == "mouse" else "human")
-    how = ranking_of(record)  # as the macrophages that they are held against
+    library = _signatures("mouse" if record.matrix.species == "mouse" else "human")
+    how = ranking_of(record.null.get("max_rank"))  # as the macrophages that they are held against
     score(cells, library, method=how, null="matched", layer="X", gene_symbols="id", min_coverage=0, key_added="own")
-    coverage = pd.DataFrame(cells.uns["tamannot"]["own"]["coverage"])["coverage"]
+    coverage = slots.read_record(cells, "own").coverage["coverage"]
     z = pd.DataFrame(cells.obsm["own_z"]).astype(float)
     z.loc[:, (coverage[z.columns] == 0).to_numpy()] = np.nan
     programs = pd.DataFrame({name: _placed(z[name].to_numpy(), chosen) for name in z})
     rows: sp.csr_matrix = cells.X
-    counts = record["matrix"]["kind"] == "counts"
+    counts = record.matrix.kind == "counts"
     depth = np.asarray(rows.sum(axis=1)).ravel() if counts else np.diff(rows.indptr)
     ambient = _ambient_index(cells)
     return MalignantCells(
@@ -76,7 +76,7 @@ def _signatures(species: Any) -> dict[str, Signature]:
     return {**found, HYPOXIC: load_signatures(axis="overlay", species=species)[HYPOXIC]}
 
 
-def cells_of_run(adata: ad.AnnData, record: dict[str, Any], chosen: Array) -> ad.AnnData:
+def cells_of_run(adata: ad.AnnData, record: slots.RunRecord, chosen: Array) -> ad.AnnData:
     """Return some cells with the matrix and genes of the run, and nothing else."""
     matrix = slots.matrix_of_run(adata, record)
     block = joined([block for block, _ in matrix.blocks(chosen)])
@@ -86,7 +86,7 @@ def cells_of_run(adata: ad.AnnData, record: dict[str, Any], chosen: Array) -> ad
 
 
 def _ambient_index(cells: ad.AnnData) -> Array | None:
-    species = "mouse" if cells.uns["tamannot"]["own"]["matrix"]["species"] == "mouse" else "human"
+    species = "mouse" if slots.read_record(cells, "own").matrix.species == "mouse" else "human"
     genes = read_signatures({"ambient": list(_AMBIENT[species])})
     try:
         score(cells, genes, method="mean", layer="X", gene_symbols="id", min_coverage=0, key_added="ambient")

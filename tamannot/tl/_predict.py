@@ -180,4 +180,4 @@ def _write(
         "counts": pd.DataFrame({"n": counts.to_numpy()}, index=pd.Index(list(map(str, counts.index)), name="label")),
         "warnings": np.array(list(notes), dtype=object),
     }
-    slots.write_provenance(adata, key, record)
+    slots.write_record(adata, key, record)

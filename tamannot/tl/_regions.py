@@ -131,7 +131,7 @@ def regions(
         "kind": kind,
         "cautions": _cautions(found, samples, sample_key),
     }
-    slots.write_analysis(adata, key, RECORD, record)
+    slots.write_analysis(adata, key, RECORD, record, of=str(region or distance))
     return adata if copy else None
 
 
@@ -158,7 +158,7 @@ def coordinates_of(adata: AnnData) -> Array:
 
 
 def _scores(adata: AnnData, key: str, kind: str, signatures: Sequence[str] | None) -> pd.DataFrame:
-    slots.read_provenance(adata, key)
+    slots.read_record(adata, key)
     table = slots.read_table(adata, key, kind)
     if signatures is None:
         return table

@@ -101,13 +101,16 @@ def score(
     -------
     None, or the copy. Written are ``obsm["{key}_scores"]`` (cells × signatures, float32; in [0, 1] for methods
     on ranks, for others see the settings object), with a null ``obsm["{key}_z"]`` and ``obsm["{key}_p"]``,
-    and ``uns["tamannot"]["{key}"]``.
+    and ``uns["tamannot"]["{key}"]``. They replace earlier scores under the key. Where the key holds an annotation,
+    that stays, and its tables gain these columns, or have them replaced; z and p that its labels rest on are never
+    replaced.
 
     Raises
     ------
     TamannotError
-        No usable matrix, no known gene, another species, a parameter out of range, or a signature that the
-        method cannot score (too many genes; weights where there is no place for them).
+        No usable matrix, no known gene, another species, a parameter out of range, a signature that the
+        method cannot score (too many genes; weights where there is no place for them), or a null for signatures
+        whose z and p an annotation under the same key rests on.
 
     Examples
     --------
@@ -163,6 +166,7 @@ class _Found:
 
 def score_all(adata: AnnData, asked: Asked, progress: Progress) -> None:
     """Score by every method, then write: of several either all are there or, after an error, none."""
+    _refuse_other_evidence(adata, asked)
     groups = []
     for methods in _groups(asked.methods):
         groups.append((methods, _find(adata, methods, asked, progress)))  # noqa: PERF401 - a frame less in warnings
@@ -285,6 +289,29 @@ def _blank(found: _Found, min_coverage: float) -> list[str]:
 
 def _write(adata: AnnData, key: str, result: Scores, record: dict[str, Any], low: list[str]) -> None:
     z, p = (result.z, result.p) if isinstance(result, NullScores) else (None, None)
-    slots.write_tables(adata, key, result.ids, {"score": result.score, "z": z, "p": p})
+    tables = {"score": result.score, "z": z, "p": p}
     record["warnings"] = np.array([f"low coverage: {name}" for name in low], dtype=object)
-    slots.write_provenance(adata, key, record)
+    if slots.is_annotated(adata, key):
+        slots.add_scores(adata, key, result.ids, tables, record)
+    else:
+        slots.forget_run(adata, key)
+        slots.write_tables(adata, key, result.ids, tables)
+        slots.write_record(adata, key, record)
+
+
+def _refuse_other_evidence(adata: AnnData, asked: Asked) -> None:
+    """Refuse z and p beside an annotation whose labels rest on others of the same signatures.
+
+    Raises
+    ------
+    ParameterError
+        There is such an annotation.
+    """
+    for key in asked.methods if asked.null is not None else ():
+        if shared := [i for i in slots.evidence_of(adata, key) if i in asked.signatures]:
+            more = f" and {len(shared) - 3} more" if len(shared) > 3 else ""
+            msg = (
+                f"The labels under the key '{key}' rest on the z and p of {', '.join(shared[:3])}{more}, which this "
+                'would replace. Give these scores a key of their own, such as key_added="null".'
+            )
+            raise ParameterError(msg)

@@ -42,25 +42,24 @@ def bins_of(
 
 
 def _aligned(reference: AnnData, key: str, ids: list[str], method: UCell | AUCell) -> NullBins:
-    record = slots.read_provenance(reference, key)
-    known: dict[str, Any] = record.get("null_reference", {})
-    if not known:
+    record = slots.read_record(reference, key)
+    if not record.has("null_reference"):
         msg = f"null_reference has scores under '{key}', but without a null. Score it with null='matched' first."
         raise ParameterError(msg)
     # Of `tl.annotate` more ranks may count in the null than in the scores.
-    their_ranks = {name: n for name, n in record.get("null", {}).items() if name == "max_rank"}
-    of_both = ({"name": method.name, **asdict(method)}, record["method"] | their_ranks)
+    their_ranks = {name: n for name, n in record.null.items() if name == "max_rank"}
+    of_both = ({"name": method.name, **asdict(method)}, record.method | their_ranks)
     ours, theirs = map(_ranking, of_both)
     if ours != theirs:
         msg = f"null_reference was scored with {theirs}, not {ours}. Use that method, or score it by yours."
         raise ParameterError(msg)
-    bins = pd.Series(np.asarray(known["bin"], np.int32), index=np.asarray(known["gene_ids"]).astype(str))
+    bins = pd.Series(record.bins, index=record.gene_ids.astype(str))
     bins = bins[~bins.index.duplicated()].reindex(ids)
     if bins.isna().mean() > 0.5:
         msg = "null_reference shares fewer than half of the genes of the data. Use cells with the same gene ids."
         raise ParameterError(msg)
     # A gene the reference never saw is taken as one that it hardly expresses.
-    return NullBins(bins.fillna(max(known["bin"])).to_numpy(np.int32))
+    return NullBins(bins.fillna(record.bins.max()).to_numpy(np.int32))
 
 
 def _ranking(method: Mapping[str, Any]) -> str:

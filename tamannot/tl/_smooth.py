@@ -77,10 +77,9 @@ def smooth(
     smoothed = neighbour_weights(neighbour_distances(adata, neighbors_key), decay) @ values
     if up_only:
         smoothed = np.maximum(smoothed, values)
-    record = slots.read_provenance(adata, key)  # refused before anything is written
     slots.write_obsm(adata, slots.slot(key, "smooth"), list(table.columns), smoothed)
-    record["smooth"] = {"kind": kind, "neighbors_key": neighbors_key, "decay": decay, "up_only": up_only}
-    slots.write_provenance(adata, key, record)
+    how = {"kind": kind, "neighbors_key": neighbors_key, "decay": decay, "up_only": up_only}
+    slots.add_to_record(adata, key, "smooth", how)
     return adata if copy else None
 
 

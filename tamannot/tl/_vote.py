@@ -107,7 +107,7 @@ def vote(
     for axis in AXES:
         if slots.slot(key, axis) in calls:
             _write_vote(adata, key, axis, pd.Categorical(calls[slots.slot(key, axis)]), poll)
-    slots.write_vote_record(adata, key, {**how, "min_share": float(min_share)})
+    slots.add_to_record(adata, key, "vote", {**how, "min_share": float(min_share)})
     return adata if copy else None
 
 

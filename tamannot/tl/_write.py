@@ -12,9 +12,10 @@ from anndata import AnnData
 import tamannot._adata as slots
 from tamannot._adata import Unpacked
 from tamannot._provenance import describe_run
+from tamannot.errors import ResultNotFoundError
 from tamannot.models import NOT_MACROPHAGE, SOURCE, SOURCE_OF_MODEL, TRANSITIONAL, UNASSIGNED, Question
 from tamannot.pipeline import KIND as ANCHORED
-from tamannot.pipeline import METHOD, SUMMARIES, Knowledge, Lender, Panels, Prepared
+from tamannot.pipeline import MACROPHAGE, METHOD, SUMMARIES, Knowledge, Lender, Panels, Prepared
 from tamannot.scorers._reference import NAME as REFERENCE
 from tamannot.tl._collect import AXES, Columns, TablesInMemory
 from tamannot.tl._evidence import evidence_record, head_record
@@ -59,12 +60,16 @@ def write_annotation(
 
     Tables that are not in memory are written by whoever has them.
     """
+    record = _record(data, ready, found, choices, notes)
+    if set(steps) == set(STEPS):
+        slots.forget_run(adata, key)
+    else:
+        record = _beside(adata, key, record, found, steps)
     if tables is not None:
         _write_tables(adata, key, tables, steps)
     for axis in (a for a in AXES if a in steps):
         named = {axis: found.labels[axis], f"{axis}_prob": found.probs[axis], f"{axis}_status": found.statuses[axis]}
         slots.write_obs(adata, key, named)
-        slots.drop_obs(adata, key, [f"{axis}_vote", f"{axis}_vote_share"])  # of calls that are no more
     if "state" in steps:
         about_state = {name: found.numbers[name] for name in ("mixed_lineage", "dual_m1_m2")}
         slots.write_obs(adata, key, {"programs": found.programs} | about_state)
@@ -72,8 +77,62 @@ def write_annotation(
         slots.write_obs(adata, key, {name: found.numbers[name] for name in SUMMARIES})
     for axis, colors in (("origin", ORIGIN_COLORS), ("state", STATE_COLORS)):
         if axis in steps:
-            slots.write_colors(adata, key, {axis: list(colors.values())})
-    slots.write_provenance(adata, key, _record(data, ready, found, choices, notes))
+            slots.write_colors(adata, key, {axis: [colors[str(c)] for c in found.labels[axis].categories]})
+    slots.write_record(adata, key, record)
+
+
+def _beside(adata: AnnData, key: str, new: dict[str, Any], found: Columns, steps: Sequence[str]) -> dict[str, Any]:
+    """Return the record of a run of some steps beside an earlier one of others.
+
+    Labels of other steps stay where they are of the same matrix, signatures and macrophages, and are removed
+    otherwise: they would contradict the new ones.
+    """
+    new["counts"] = {axis: counts for axis, counts in new["counts"].items() if axis in steps}
+    try:
+        old = slots.read_record(adata, key)
+        agree = _same_source(old, new) and _same_macrophages(adata, key, found)
+        merged = {**old.stored, **new} if _same_labels(adata, key, steps, found) else dict(new)
+        checked = {"model": old.model, "learned": old.learned, "counts": old.counts}
+        for section in checked:
+            theirs = old.stored.get(section, {})
+            merged[section] = {**theirs, **{a: v for a, v in new[section].items() if a in steps or a not in theirs}}
+        merged["parameters"] = {**old.parameters, **new["parameters"]}
+        if "origin" not in steps and old.tissue is not None:  # it decided which origins were offered
+            merged["tissue"] = dict(old.tissue)
+    except ResultNotFoundError:  # there is none, or it is damaged
+        agree = False
+    if agree:
+        slots.forget_steps(adata, key, steps)
+        return merged
+    slots.forget_run(adata, key)
+    return new
+
+
+def _same_source(old: slots.RunRecord, new: Mapping[str, Any]) -> bool:
+    """Say whether an earlier run read the same matrix with the same signatures and null."""
+    then, now = old.matrix, new["matrix"]
+    return (
+        all(getattr(then, name) == now[name] for name in ("name", "kind", "gene_ids", "species", "n_obs", "n_vars"))
+        and np.array_equal(old.bins, new["null_reference"]["bin"])
+        and old.own_signatures["digest"].astype(str).to_dict() == new["signatures"]["digest"].to_dict()
+    )
+
+
+def _same_macrophages(adata: AnnData, key: str, found: Columns) -> bool:
+    """Say whether the labels that are there call the same cells macrophages."""
+    now = np.asarray(found.labels["compartment"] == MACROPHAGE)
+    for axis in (a for a in AXES if slots.slot(key, a) in adata.obs):
+        label = slots.read_obs(adata, key, (axis,)).iloc[:, 0].astype(str).to_numpy()
+        if not np.array_equal(label == MACROPHAGE if axis == "compartment" else label != NOT_MACROPHAGE, now):
+            return False
+    return True
+
+
+def _same_labels(adata: AnnData, key: str, steps: Sequence[str], found: Columns) -> bool:
+    """Say whether the steps change no label, so that analyses of the labels stay true."""
+    there = [a for a in AXES if a in steps and slots.slot(key, a) in adata.obs]
+    before = [slots.read_obs(adata, key, (axis,)).iloc[:, 0] for axis in there]
+    return all(b.astype(str).tolist() == list(map(str, found.labels[a])) for a, b in zip(there, before, strict=True))
 
 
 def _write_tables(adata: AnnData, key: str, tables: TablesInMemory, steps: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tamannot as tam
-from tamannot._adata import write_provenance
+from tamannot._adata import write_record
 from tamannot.errors import InputFileError
 from tamannot.stream._annotated import write_annotated
 from tamannot.stream._input import read_file
@@ -19,7 +19,7 @@ from tamannot.stream._takeover import TakeOver, UnwritableError
 
 def taken_over(source: Path, out: Path) -> None:
     adata = read_file(source)
-    write_provenance(adata, "tam", {"method": "none"})
+    write_record(adata, "tam", {"method": "none"})
     write_annotated(source, out, adata, "tam")
 
 

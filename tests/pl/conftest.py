@@ -51,7 +51,8 @@ def make() -> Callable[[int], ad.AnnData]:
         made.obsm["tam_z"] = table
         made.obsm["tam_p"] = pd.DataFrame(scipy.stats.norm.sf(table).astype(np.float32), index=obs.index, columns=ids)
         axes = pd.DataFrame({"axis": ["state"] * 5 + ["polarization"] * 2}, index=pd.Index(ids))
-        slots.write_provenance(made, "tam", {"signatures": axes, "parameters": {"sample_key": "sample"}})
+        axes = axes.assign(version="1.0.0", digest="")
+        slots.write_record(made, "tam", {"signatures": axes, "parameters": {"sample_key": "sample"}})
         return made
 
     return made

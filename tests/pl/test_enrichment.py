@@ -26,7 +26,7 @@ def enriched(tiny):
         ("b", "up", -2.4, 1e-4, 2),
     ]
     table = pd.DataFrame(rows, columns=["group", "signature", "nes", "q", "rank"])
-    slots.write_provenance(tiny, "tam", {"method": "ucell"})
+    slots.write_record(tiny, "tam", {"method": "ucell"})
     slots.write_analysis(tiny, "tam", "enrichment", {"table": table, "cautions": np.array([], dtype=object)})
     return tiny
 

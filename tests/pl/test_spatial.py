@@ -20,7 +20,7 @@ def tissue(tiny):
     tiny.obsm["spatial"] = np.random.default_rng(0).uniform(0, 100, (tiny.n_obs, 2))
     values = np.linspace(-1, 3, tiny.n_obs)[:, None]
     values[0] = np.nan
-    slots.write_provenance(tiny, "tam", {"method": "ucell"})
+    slots.write_record(tiny, "tam", {"method": "ucell"})
     slots.write_tables(tiny, "tam", ["microglia"], {"score": values, "z": values})
     return tiny
 

@@ -189,8 +189,8 @@ def test_methods_say_what_was_run(material, annotated, of):
     assert "seed 0" in quote
     assert "what other samples taught" not in quote  # the run knew of none
     assert "ranks" not in quote  # its cells are shallow: as many count in the null as in the scores
-    material.run["parameters"]["sample_key"] = "patient"
-    assert "what other samples taught" in next(b.text for b in methods(material).blocks if b.kind == "quote")
+    material.cells.uns["tamannot"]["tam"]["parameters"]["sample_key"] = "patient"
+    assert "what other samples taught" in next(b.text for b in methods(of(material.cells)).blocks if b.kind == "quote")
     few = next(b.text for b in methods(of(annotated)).blocks if b.kind == "quote")
     assert "Their probabilities are not calibrated." in few
     assert "all cells, the macrophages being fewer than 20, for all else" in few
@@ -237,12 +237,8 @@ def test_doubt_where_labels_follow_depth(cohort, of):
     assert "more often a state" in doubts(of(cohort))["Labels follow depth."]
 
 
-@pytest.mark.parametrize("what", ["run", "tam_state"])
-def test_what_is_not_annotated_is_refused(cohort, of, what):
-    if what == "run":
-        cohort.uns.pop("tamannot")
-    else:
-        del cohort.obs["tam_state"]
+def test_what_is_not_annotated_is_refused(cohort, of):
+    del cohort.obs["tam_state"]
     with pytest.raises(ResultNotFoundError, match=r"tl\.annotate"):
         of(cohort)
 

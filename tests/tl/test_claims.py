@@ -47,10 +47,11 @@ def make(n_samples: int = 6, n_cells: int = 120, seed: int = 0) -> ad.AnnData:
     state = np.where(hypoxia > 0.5, "lipid_associated", "inflammatory")
     adata.obs["tam_state"] = pd.Categorical(np.where(macrophage, state, "not_macrophage"))
     record = {
-        "matrix": {"name": "X", "kind": "counts", "gene_ids": "var_names", "species": "human"},
+        "matrix": {"name": "X", "kind": "counts", "gene_ids": "var_names", "species": "human"}
+        | {"n_obs": adata.n_obs, "n_vars": adata.n_vars},
         "null_reference": {"gene_ids": np.array(GENES, dtype=object)},
     }
-    slots.write_provenance(adata, "tam", record)
+    slots.write_record(adata, "tam", record)
     return adata
 
 
@@ -112,10 +113,10 @@ def test_opposite_direction_is_not_supported(tmp_path):
 def test_mouse_genes_by_the_same_letters():
     adata = make()
     adata.var_names = [g.capitalize() for g in GENES]
-    record = slots.read_provenance(adata, "tam")
+    record = dict(adata.uns["tamannot"]["tam"])
     record["matrix"]["species"] = "mouse"
     record["null_reference"] = {"gene_ids": np.array(adata.var_names, dtype=object)}
-    slots.write_provenance(adata, "tam", record)
+    slots.write_record(adata, "tam", record)
     tam.tl.claims(adata, "sample")
     found = tam.get.claims(adata).set_index("claim_id")
     assert found.loc["79c", "verdict"] == "supported"

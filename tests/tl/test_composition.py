@@ -42,7 +42,7 @@ def cohort(*, sizes=(60,) * 8, shift=1.0, seed=0, calibrated=True):
     proba = np.stack([np.where(obs["tam_state"] == s, 0.9, 0.02) for s in STATES], axis=1)
     slots.write_obsm(adata, "tam_state_proba", STATES, proba)
     source = "simulated mixtures (state)" if calibrated else "none: probabilities are a monotone reading of z or p"
-    slots.write_provenance(adata, "tam", {"calibration_source": source})
+    slots.write_record(adata, "tam", {"calibration_source": source})
     return adata
 
 

@@ -31,7 +31,7 @@ def _tissue(n_samples: int = 6, n_spots: int = 120, *, slope: float = 0.0, rng: 
     obs["region"] = pd.Categorical(np.where(obs["distance"] > 0.5, "margin", "core"))
     adata = ad.AnnData(np.zeros((len(obs), 1), np.float32), obs=obs)
     adata.obsm["spatial"] = where.reshape(-1, 2)
-    slots.write_provenance(adata, "tam", {"method": "ucell"})
+    slots.write_record(adata, "tam", {"method": "ucell"})
     slots.write_tables(adata, "tam", names, {"score": np.stack(columns, axis=1)})
     return adata
 

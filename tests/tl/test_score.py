@@ -411,6 +411,7 @@ CONTAINERS = {
 @pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
 @pytest.mark.filterwarnings("ignore:Writing zarr v2")
 @pytest.mark.filterwarnings("ignore:Each row of X lies in 5 chunks")
+@pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning")
 def test_every_container_gives_the_same_bits(example, plain, make, tmp_path):
     expected = {kind: table(example, plain, null="matched", kind=kind) for kind in ("score", "z", "p")}
     adata = make(example, tmp_path)
@@ -423,6 +424,7 @@ def test_every_container_gives_the_same_bits(example, plain, make, tmp_path):
 @pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
 @pytest.mark.filterwarnings("ignore:Writing zarr v2")
 @pytest.mark.filterwarnings("ignore:Each row of X lies in 5 chunks")
+@pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning")
 def test_every_container_gives_the_same_values(example, plain, make, name, tmp_path):
     expected = table(example, plain, method=name)
     adata = make(example, tmp_path)

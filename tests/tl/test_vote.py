@@ -168,7 +168,7 @@ def test_samples_put_together_can_be_voted_on(called):
     assert "tamannot" not in both.uns
     tam.tl.vote(both, "cluster")
     assert both.uns["tamannot"]["tam"]["vote"]["groupby"] == "cluster"
-    with pytest.raises(ResultNotFoundError, match="No results under the key 'tam'"):  # a vote is no run
+    with pytest.raises(ResultNotFoundError, match="no 'coverage'.*tamannot.concat"):  # a vote is not a run
         tam.get.coverage(both)
 
 
@@ -208,7 +208,8 @@ def test_copy_leaves_the_object_alone(called):
 
 def test_a_view_becomes_a_copy(called):
     view = called[:8]
-    tam.tl.vote(view, "cluster")
+    with pytest.warns(ad.ImplicitModificationWarning, match="initializing view as actual"):
+        tam.tl.vote(view, "cluster")
     assert view.obs["tam_state_vote"].tolist()[:5] == [IN] * 4 + [NOT]
     assert "tam_state_vote" not in called.obs
 

@@ -1,0 +1,255 @@
+"""``concat``: objects that were annotated apart, joined so that everything works on the whole."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+import tamannot._adata as slots
+from tamannot._adata import RunRecord
+from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning
+from tamannot.models import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.tl._collect import AXES, ORIGIN_LABELS, STATE_LABELS, STATUSES
+from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS
+
+_ORDER = {"origin": ORIGIN_LABELS, "state": STATE_LABELS}
+_COLORS = {"origin": ORIGIN_COLORS, "state": STATE_COLORS}
+# What is true of the whole where it is the same in every run.
+_SHARED = ("tamannot_version", "method", "model", "null", "tissue", "calibration_source")
+# What is of one run or of its cells, and what analyses wrote, is not.
+_OF_CELLS = ("smooth", "vote", "latest", "composition", "enrichment", "ferroptosis_summary", "claims", "regions")
+_NOT_KEPT = (*_OF_CELLS, "crosstalk", "ligand_receptor")
+
+
+def concat(
+    adatas: Collection[ad.AnnData] | Mapping[str, ad.AnnData],
+    *,
+    label: str = "sample",
+    keys: Sequence[str] | None = None,
+    key: str = "tam",
+    **kwargs: Any,
+) -> ad.AnnData:
+    """Join objects that were annotated apart, and keep what tamannot knows of each.
+
+    ``anndata.concat`` drops ``uns``, or keeps that of one object, and sorts the categories of labels. After this
+    function pictures, reports, analyses and tables work as on one object, and evidence is that of each cell's own run.
+
+    Parameters
+    ----------
+    adatas
+        Annotated objects, or a mapping of sample names to them.
+    label
+        Column of ``obs`` that will have the sample of each cell. Where all objects already have it, each with one
+        value of its own, its values are the names.
+    keys
+        Names of the samples, where ``adatas`` is no mapping.
+    key
+        The ``key_added`` of the annotations.
+    **kwargs
+        Passed to ``anndata.concat``: ``join``, ``merge`` (here ``"same"`` if not given), ``index_unique`` (here ``"-"``
+        if names of cells repeat), ``uns_merge``, ``pairwise``, ``fill_value``.
+
+    Returns
+    -------
+    A new object. ``uns["tamannot"]["{key}"]`` has what all runs share, the lowest coverage of each signature, and
+    under ``joined`` the record of each run. Results of analyses are not kept: they are of single samples.
+
+    Raises
+    ------
+    ParameterError
+        Fewer than two objects, names that repeat, or an object that was joined before.
+    ResultNotFoundError
+        An object is not annotated under ``key``.
+
+    Notes
+    -----
+    Labels were called by each sample's own run: where samples were annotated apart, differences between samples are
+    also differences between runs.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> whole = tam.datasets.simulate(60, n_samples=2, n_genes=1000)
+    >>> parts = [whole[whole.obs["sample"] == s].copy() for s in ("s01", "s02")]
+    >>> for part in parts:
+    ...     tam.tl.annotate(part, tissue="brain")
+    >>> joined = tam.concat(parts)
+    >>> tam.tl.composition(joined, "sample")
+    >>> joined.obs["sample"].unique().tolist()
+    ['s01', 's02']
+    """
+    named = _named(adatas, label, keys)
+    records = {name: _record_of(part, name, key) for name, part in named.items()}
+    names_repeat = len(set().union(*(p.obs_names for p in named.values()))) < sum(p.n_obs for p in named.values())
+    given = {"merge": "same", "index_unique": "-" if names_repeat else None} | kwargs
+    joined = ad.concat(named, label=label, **given)
+    for column in list(joined.obs):
+        if (order := _order_of(column, key)) and isinstance(joined.obs[column].dtype, pd.CategoricalDtype):
+            joined.obs[column] = joined.obs[column].cat.set_categories(_ordered(joined.obs[column], order))
+    for axis, colors in _COLORS.items():
+        if (column := slots.slot(key, axis)) in joined.obs:
+            chosen = colors | dict(_own_colors(named.values(), key, axis))
+            slots.write_colors(joined, key, {axis: [chosen[c] for c in joined.obs[column].cat.categories]})
+    others = {k: v for k, v in joined.uns.get(slots.UNS, {}).items() if k != key}
+    joined.uns[slots.UNS] = {**others, key: _joined(joined, records, key, label)}
+    return joined
+
+
+def _named(
+    adatas: Collection[ad.AnnData] | Mapping[str, ad.AnnData], label: str, keys: Sequence[str] | None
+) -> dict[str, ad.AnnData]:
+    if isinstance(adatas, Mapping):
+        named = {str(name): part for name, part in adatas.items()}
+    else:
+        parts = list(adatas)
+        names = [str(k) for k in keys] if keys is not None else _names_in(parts, label)
+        if len(names) != len(parts) or len(set(names)) < len(names):
+            msg = f"{len(parts)} objects need as many names, each once, not {', '.join(names) or 'none'}."
+            raise ParameterError(msg)
+        named = dict(zip(names, parts, strict=True))
+    if len(named) < 2:
+        msg = f"There are {len(named)} objects to join. Give two or more."
+        raise ParameterError(msg)
+    return named
+
+
+def _names_in(parts: list[ad.AnnData], label: str) -> list[str]:
+    """Return the names that a column gives to the objects; numbers where it does not tell them apart."""
+    found = [set(part.obs[label].dropna().astype(str)) if label in part.obs else set() for part in parts]
+    names = [next(iter(values)) for values in found if len(values) == 1]
+    return names if len(set(names)) == len(parts) else [str(i) for i in range(len(parts))]
+
+
+def _record_of(part: ad.AnnData, name: str, key: str) -> RunRecord:
+    record = slots.read_record(part, key)
+    if record.joined_by is not None:
+        msg = f"Object '{name}' was joined before. Join the objects of all samples at once."
+        raise ParameterError(msg)
+    if not record.has_calls:
+        msg = f"Object '{name}' has no record of an annotation under the key '{key}'. Run tamannot.tl.annotate on it."
+        raise ResultNotFoundError(msg)
+    return record
+
+
+def _order_of(column: object, key: str) -> Sequence[str]:
+    """Return the order of the categories of a column of ours; empty for others."""
+    name = str(column).removeprefix(slots.slot(key, "")) if str(column).startswith(slots.slot(key, "")) else ""
+    axis = name.removesuffix("_vote").removesuffix("_status")
+    if axis not in AXES:
+        return ()
+    return STATUSES if name.endswith("_status") else _ORDER.get(axis, (UNASSIGNED, NOT_MACROPHAGE))
+
+
+def _ordered(column: pd.Series, order: Sequence[str]) -> list[str]:
+    found = [str(c) for c in column.cat.remove_unused_categories().cat.categories]
+    return [*sorted(c for c in found if c not in order), *(c for c in order if c in found)]
+
+
+def _own_colors(parts: Collection[ad.AnnData], key: str, axis: str) -> Iterator[tuple[str, str]]:
+    for part in reversed(list(parts)):  # of several the first counts
+        yield from zip(part.obs[slots.slot(key, axis)].cat.categories, slots.read_colors(part, key, axis), strict=False)
+
+
+def _joined(joined: ad.AnnData, records: Mapping[str, RunRecord], key: str, label: str) -> dict[str, Any]:
+    """Return the record of the whole: what is the same in all runs, and the runs themselves."""
+    runs = list(records.values())
+    out: dict[str, Any] = {s: runs[0].stored[s] for s in _SHARED if _same([r.stored.get(s) for r in runs])}
+    out["parameters"] = {
+        name: value for name, value in runs[0].parameters.items() if _same([r.parameters.get(name) for r in runs])
+    } | {"sample_key": label}
+    out["signatures"] = _same_signatures(records)
+    out["coverage"] = _lowest_coverage(runs).loc[out["signatures"].index]
+    out["substitutions"] = pd.concat([r.substitutions for r in runs]).pipe(lambda t: t[~t.index.duplicated()])
+    if all(r.has("ferroptosis") for r in runs):
+        out["ferroptosis"] = _mean_ferroptosis(runs)
+    out["counts"] = {axis: _counts(joined, key, axis) for axis in AXES if slots.slot(key, axis) in joined.obs}
+    said = Counter(w for r in runs for w in r.warnings)
+    one_of = {w: name for name, r in reversed(list(records.items())) for w in r.warnings}
+    lines = [
+        w if n == len(runs) else f"{one_of[w]}{f' and {n - 1} more' if n > 1 else ''}: {w}" for w, n in said.items()
+    ]
+    out["warnings"] = np.array(lines, dtype=object)
+    out |= _matrix(joined, runs)
+    names = {slots.variant_of(name): r for name, r in records.items()}
+    stored = {name: {k: v for k, v in r.stored.items() if k not in _NOT_KEPT} for name, r in names.items()}
+    return out | {slots.JOINED: {"label": label, "runs": stored}}
+
+
+def _matrix(joined: ad.AnnData, runs: Sequence[RunRecord]) -> dict[str, Any]:
+    """Return the matrix of the whole and where the genes of the signatures are in it; nothing if runs differ in it."""
+    matrices = [r.matrix for r in runs]
+    first = matrices[0]
+    for name in ("name", "kind", "gene_ids", "species"):
+        values = list(dict.fromkeys(getattr(m, name) for m in matrices))
+        if len(values) > 1:
+            said = f"The objects were annotated from different matrices ({name}: {', '.join(values)}): what needs one "
+            warnings.warn(f"{said}matrix for all cells is not available.", TamannotWarning, stacklevel=4)
+            return {}
+    try:
+        ids = slots.gene_ids_of(joined, first)
+    except ResultNotFoundError as error:
+        warnings.warn(f"{error} What needs the matrix is not available.", TamannotWarning, stacklevel=4)
+        return {}
+    matrix = {"name": first.name, "kind": first.kind, "gene_ids": first.gene_ids, "species": first.species}
+    size = {"n_obs": joined.n_obs, "n_vars": ids.size}
+    out: dict[str, Any] = {"matrix": {**matrix, **size}, "null_reference": {"gene_ids": ids}}
+    if all(r.has("evidence") for r in runs) and _same([r.evidence.parts for r in runs]):
+        place = pd.Series(np.arange(ids.size), index=ids)
+        place = place[~place.index.duplicated()]
+        tables = [
+            r.evidence.genes.assign(column=place.reindex(r.gene_ids[r.evidence.genes["column"]]).to_numpy())
+            for r in runs
+        ]
+        genes = pd.concat(tables).dropna(subset="column").astype({"column": np.int32})
+        genes = genes[~genes.duplicated(["part", "column"])].sort_values("part", kind="stable")
+        out["evidence"] = {"parts": runs[0].evidence.parts, "genes": genes, "bins": {}}
+    return out
+
+
+def _same_signatures(records: Mapping[str, RunRecord]) -> pd.DataFrame:
+    """Return the signatures that all runs used in the same version, and say which they did not."""
+    tables = [r.own_signatures for r in records.values()]
+    shared = [i for i in tables[0].index if all(i in t.index for t in tables)]
+    same = [i for i in shared if len({str(t.loc[i, "digest"]) for t in tables}) == 1]
+    if differ := [str(i) for i in shared if i not in same]:
+        shown = ", ".join(differ[:5]) + (f" and {len(differ) - 5} more" if len(differ) > 5 else "")
+        msg = f"The objects were annotated with different versions of {shown}: their scores are not comparable."
+        warnings.warn(msg, TamannotWarning, stacklevel=5)
+    return tables[0].loc[same]
+
+
+def _lowest_coverage(runs: Sequence[RunRecord]) -> pd.DataFrame:
+    tables = pd.concat([r.coverage for r in runs]).reset_index(names="signature")
+    return tables.sort_values("coverage", kind="stable").groupby("signature", sort=False).first()
+
+
+def _mean_ferroptosis(runs: Sequence[RunRecord]) -> pd.DataFrame:
+    """Return what the programs mean, and the share of all cells in which each has too little signal."""
+    n = np.array([r.matrix.n_obs for r in runs], float)
+    shares = np.stack([r.ferroptosis["share_low_signal"].reindex(runs[0].ferroptosis.index) for r in runs])
+    return runs[0].ferroptosis.assign(share_low_signal=n @ shares / n.sum())
+
+
+def _counts(joined: ad.AnnData, key: str, axis: str) -> dict[str, int]:
+    found = slots.read_obs(joined, key, (axis,)).iloc[:, 0].value_counts()
+    return {str(label): int(n) for label, n in found.items() if n}
+
+
+def _same(values: Sequence[Any]) -> bool:
+    """Say whether all values are there and equal, tables and arrays included."""
+    first = values[0]
+    return first is not None and all(_equal(first, other) for other in values[1:])
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, Mapping):
+        return isinstance(b, Mapping) and a.keys() == b.keys() and all(_equal(a[k], b[k]) for k in a)
+    if isinstance(a, pd.DataFrame):
+        return isinstance(b, pd.DataFrame) and a.astype(str).equals(b.astype(str))
+    return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else bool(a == b)
