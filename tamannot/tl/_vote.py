@@ -62,7 +62,7 @@ def vote(
     Returns
     -------
     None, or the copy. Written are, for those of compartment, origin and state that were called,
-    ``obs["{key}_state_vote"]``, categorical with the categories and colours of the call, and
+    ``obs["{key}_state_vote"]``, categorical with the order and colours of the call, and
     ``obs["{key}_state_vote_share"]``, float32: the share of the leading label, also where it does not suffice;
     NaN where no one voted. In ``uns["tamannot"]["{key}"]["vote"]`` is how. Of origin and state only
     macrophages vote and only they receive: ``not_macrophage`` stays, with a share of NaN. Annotating again
@@ -127,11 +127,12 @@ def _write_vote(adata: AnnData, key: str, axis: str, own: pd.Categorical, poll: 
     # Taking a part of an object drops categories without cells.
     categories = [*own.categories, *([] if UNASSIGNED in own.categories else [UNASSIGNED])]
     codes = np.where(votes.winner == NO_LABEL, categories.index(UNASSIGNED), votes.winner)
-    label = pd.Categorical.from_codes(np.where(votes.winner == ABSENT, own.codes, codes), pd.Index(categories))
+    codes = np.where(votes.winner == ABSENT, own.codes, codes)
+    label = pd.Categorical.from_codes(codes, pd.Index(categories)).remove_unused_categories()
     slots.write_obs(adata, key, {f"{axis}_vote": label, f"{axis}_vote_share": votes.share})
     colors = _colors_of(adata, key, axis, own)
-    if colors.keys() >= set(categories):
-        slots.write_colors(adata, key, {f"{axis}_vote": [colors[c] for c in categories]})
+    if colors.keys() >= set(label.categories):
+        slots.write_colors(adata, key, {f"{axis}_vote": [colors[c] for c in label.categories]})
 
 
 def _ballots(own: pd.Categorical) -> Array:

@@ -180,7 +180,9 @@ def test_the_first_three_lines_of_the_contract(tmp_path, without_pictures):
     tam.pl.states(adata)
     tam.write_report(adata, tmp_path / "report.html")
     pd.testing.assert_frame_equal(tam.get.annotations(adata), labels)
-    assert {"get.evidence", "get.contributions", "pl.evidence", "pl.scores", "write_report"} <= set(read_everything(adata))
+    assert {"get.evidence", "get.contributions", "pl.evidence", "pl.scores", "write_report"} <= set(
+        read_everything(adata)
+    )
 
 
 def test_scores_are_added_to_an_annotation():

@@ -1,0 +1,70 @@
+"""scanpy's own next steps on what tamannot wrote, from memory and from the command line's file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import anndata as ad
+import matplotlib.pyplot as plt
+import pytest
+import scanpy as sc
+
+import tamannot as tam
+
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
+
+GENES = ["CD14", "C1QA", "P2RY12"]
+LABELS = [f"tam_{axis}{end}" for axis in ("compartment", "origin", "state") for end in ("", "_status")]
+LABELS += ["tam_programs", "tam_compartment_vote", "tam_origin_vote", "tam_state_vote"]
+STEPS = {
+    "dotplot": lambda a, by: sc.pl.dotplot(a, GENES, groupby=by, show=False),
+    "stacked_violin": lambda a, by: sc.pl.stacked_violin(a, GENES, groupby=by, show=False),
+    "matrixplot": lambda a, by: sc.pl.matrixplot(a, GENES, groupby=by, show=False),
+    "dendrogram": lambda a, by: sc.tl.dendrogram(a, by),
+    "umap": lambda a, by: sc.pl.umap(a, color=by, show=False),
+}
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory) -> dict[str, ad.AnnData]:
+    folder = tmp_path_factory.mktemp("scanpy")
+    example = tam.datasets.oligodendroglioma()
+    example.write_h5ad(folder / "in.h5ad")
+    command = [sys.executable, "-m", "tamannot", "annotate", "in.h5ad", "-o", "out.h5ad", "--quiet"]
+    subprocess.run(command, cwd=folder, check=True)
+    tam.tl.annotate(example)
+    objects = {"memory": example, "file": ad.read_h5ad(folder / "out.h5ad")}
+    for adata in objects.values():
+        tam.tl.vote(adata, "patient")
+        sc.pp.log1p(adata)
+        sc.pp.pca(adata, n_comps=5)
+        adata.obsm["X_umap"] = adata.obsm["X_pca"][:, :2]
+    return objects
+
+
+@pytest.mark.parametrize("where", ["memory", "file"])
+@pytest.mark.parametrize("label", LABELS)
+def test_steps_by_every_label(objects, where, label):
+    adata = objects[where]
+    for step in STEPS.values():
+        step(adata, label)
+        plt.close("all")
+
+
+@pytest.mark.parametrize("where", ["memory", "file"])
+@pytest.mark.parametrize("label", ["tam_compartment", "tam_origin", "tam_state"])
+def test_genes_of_the_labels_are_ranked(objects, where, label):
+    adata = objects[where]
+    sc.tl.rank_genes_groups(adata, label)
+    groups = set(adata.uns["rank_genes_groups"]["names"].dtype.names)
+    assert groups == set(adata.obs[label].cat.categories)
+
+
+def test_memory_and_file_have_the_same_categories_and_colours(objects):
+    for label in LABELS[:6]:
+        of = [list(a.obs[label].cat.categories) for a in objects.values()]
+        assert of[0] == of[1]
+    for axis in ("origin", "state"):
+        of = [list(a.uns[f"tam_{axis}_colors"]) for a in objects.values()]
+        assert of[0] == of[1]
