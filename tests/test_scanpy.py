@@ -21,7 +21,7 @@ STEPS = {
     "dotplot": lambda a, by: sc.pl.dotplot(a, GENES, groupby=by, show=False),
     "stacked_violin": lambda a, by: sc.pl.stacked_violin(a, GENES, groupby=by, show=False),
     "matrixplot": lambda a, by: sc.pl.matrixplot(a, GENES, groupby=by, show=False),
-    "dendrogram": lambda a, by: sc.tl.dendrogram(a, by),
+    "dendrogram": sc.tl.dendrogram,
     "umap": lambda a, by: sc.pl.umap(a, color=by, show=False),
 }
 

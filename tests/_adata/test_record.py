@@ -99,7 +99,7 @@ def test_whatever_is_damaged_is_said(analysed, without_pictures, part):
                 try:
                     read()
                 except TamannotError as error:
-                    assert len(str(error)) > 20
+                    bare += [(place, name, "no sentence")] if len(str(error)) < 20 else []
                 except Exception as error:  # noqa: BLE001 - that is what is looked for
                     bare.append((place, type(value).__name__, name, repr(error)[:120]))
                 finally:
@@ -127,11 +127,11 @@ def test_what_is_not_tamannots_is_refused_before_anything_is_written(example, va
         lambda: tam.tl.score(example, {"mine": ["CD68"]}),
         lambda: tam.get.coverage(example),
     ):
-        with pytest.raises(TamannotError, match=r"adata.uns\['mine'\] = adata.uns.pop\('tamannot'\)"):
+        with pytest.raises(TamannotError, match=r"adata\.uns\['mine'\] = adata\.uns\.pop\('tamannot'\)"):
             call()
     assert not [c for c in (*example.obs, *example.obsm) if str(c).startswith("tam_")]
     if not isinstance(value, list):
         example.write_h5ad(tmp_path / "a.h5ad")
-        with pytest.raises(TamannotError, match="give it another name|Give it another name"):
+        with pytest.raises(TamannotError, match="Give it another name"):
             tam.annotate_file(tmp_path / "a.h5ad", tmp_path / "b.h5ad")
         assert not (tmp_path / "b.h5ad").exists()

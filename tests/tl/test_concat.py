@@ -66,7 +66,7 @@ def test_what_anndata_joined_is_compared_drawn_and_reported(parts, merge, tmp_pa
 def test_what_needs_the_run_says_how_to_join(parts, merge):
     both = ad.concat(parts, uns_merge=merge, index_unique="-")
     for read in (tam.get.coverage, lambda a: tam.get.evidence(a, 0), lambda a: tam.tl.claims(a, "sample")):
-        with pytest.raises(ResultNotFoundError, match="tamannot.concat"):
+        with pytest.raises(ResultNotFoundError, match=r"tamannot\.concat"):
             read(both)
     if merge == "first":
         with pytest.raises(ResultNotFoundError, match="of a run of 60 cells, and the object has 180"):
@@ -121,11 +121,11 @@ def test_samples_with_other_genes_keep_their_labels_and_say_where_evidence_is(pa
     both = tam.concat(fewer)
     assert both.n_vars == parts[0].n_vars - 5
     tam.pl.markers(both)
-    with pytest.raises(TamannotError, match="is of sample 's01', whose run saw other genes.*in the object of that"):
+    with pytest.raises(TamannotError, match=r"is of sample 's01', whose run saw other genes.*in the object of that"):
         tam.get.contributions(both, 0)
     tam.get.contributions(both, both.n_obs - 1)
     assert tam.get.evidence(both, 0)["n_detected"].isna().all()
-    with pytest.raises(TamannotError, match="differs between the runs.*obs\\['sample'\\]"):
+    with pytest.raises(TamannotError, match=r"differs between the runs.*obs\['sample'\]"):
         tam.get.contributions(both, label="microglia")
 
 

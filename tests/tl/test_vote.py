@@ -175,7 +175,7 @@ def test_samples_put_together_can_be_voted_on(called):
     assert "tamannot" not in both.uns
     tam.tl.vote(both, "cluster")
     assert both.uns["tamannot"]["tam"]["vote"]["groupby"] == "cluster"
-    with pytest.raises(ResultNotFoundError, match="no 'coverage'.*tamannot.concat"):  # a vote is not a run
+    with pytest.raises(ResultNotFoundError, match=r"no 'coverage'.*tamannot\.concat"):  # a vote is not a run
         tam.get.coverage(both)
 
 
