@@ -20,12 +20,14 @@ from tamannot.cli._options import (
     AsJson,
     CompartmentOption,
     GeneSymbols,
+    InPlace,
     Input,
     Layer,
     MethodName,
     Overwrite,
     OwnSignatures,
     Quiet,
+    Source,
     Species,
     SpeciesOption,
     Tables,
@@ -57,7 +59,7 @@ _REFUSAL: Any = typer.BadParameter.__mro__[2]
 @app.command()
 def annotate(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="IN", help="h5ad files or zarr folders. They are never changed.")
+        list[Path], typer.Argument(metavar="IN", help="h5ad files or zarr folders. Changed only by --in-place.")
     ],
     out: Annotated[Path | None, out_option("annotations")] = None,
     table: Annotated[Path | None, table_option("annotations")] = None,
@@ -88,6 +90,7 @@ def annotate(
     log: Annotated[Path | None, typer.Option(help="A log of the run: .json.")] = None,
     threads: Threads = None,
     overwrite: Overwrite = False,
+    in_place: InPlace = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -126,6 +129,7 @@ def annotate(
             log=log,
             signatures=own,
             overwrite=overwrite,
+            in_place=in_place,
             quiet=quiet,
             as_json=as_json,
             chunk_size=chunk_size,
@@ -140,6 +144,7 @@ def annotate(
             html=report,
             signatures=own,
             overwrite=overwrite,
+            in_place=in_place,
             chunk_size=chunk_size,
             log=log,
             report=progress,
@@ -150,7 +155,7 @@ def annotate(
 
 @app.command()
 def score(
-    source: Input,
+    source: Source,
     out: Annotated[Path | None, out_option("scores")] = None,
     table: Annotated[Path | None, table_option("scores")] = None,
     signatures: Annotated[
@@ -168,6 +173,7 @@ def score(
     species: SpeciesOption = Species.AUTO,
     threads: Threads = None,
     overwrite: Overwrite = False,
+    in_place: InPlace = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -195,6 +201,7 @@ def score(
             gene_symbols=gene_symbols,
             species=species.value,
             overwrite=overwrite,
+            in_place=in_place,
             report=report,
         )
     print_scores(summary, as_json=as_json, quiet=quiet)

@@ -56,6 +56,9 @@ def table_option(what: str) -> Any:
 
 
 Input = Annotated[Path, typer.Argument(metavar="IN", help="An h5ad file or a zarr folder. It is never changed.")]
+Source = Annotated[
+    Path, typer.Argument(metavar="IN", help="An h5ad file or a zarr folder. Changed only by --in-place.")
+]
 Layer = Annotated[str | None, typer.Option(help="Matrix to use: X, raw, or a layer. Default: the best usable one.")]
 GeneSymbols = Annotated[str | None, typer.Option(help="Column of var with symbols or Ensembl ids.")]
 SpeciesOption = Annotated[Species, typer.Option(help="Species of the data.")]
@@ -66,5 +69,8 @@ OwnSignatures = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads. Default: what the machine allows.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
+InPlace = Annotated[
+    bool, typer.Option("--in-place", help="Write into IN itself, instead of -o: written beside it, then renamed.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]

@@ -144,7 +144,7 @@ def export(
         else _only(_chosen(axis, species, signatures), ids)
     )
     if file_format is not Format.TOML:
-        check_target(out, source=out, overwrite=overwrite)
+        check_target(out, overwrite=overwrite)
     with print_notes():
         write_signatures(chosen, out, format=file_format.value, ids=gene_ids.value)
     typer.echo(printable(f"{out}: {len(chosen)} signatures"))

@@ -73,7 +73,7 @@ def write_report(
     >>> tam.tl.annotate(adata, tissue="brain")
     >>> tam.write_report(adata, "report.html")  # doctest: +SKIP
     """
-    target = _checked(Path(path), source=Path(path), overwrite=overwrite)
+    target = _checked(Path(path), overwrite=overwrite)
     name = f"{adata.n_obs:,} cells"
     _write(InMemory(adata), target, name=name, key=key, sample_key=sample_key, condition=condition, title=title)
 
@@ -147,7 +147,7 @@ def _write(
             beside.write_text(text, encoding="utf-8")
 
 
-def _checked(target: Path, *, source: Path, overwrite: bool) -> Path:
+def _checked(target: Path, *, overwrite: bool, source: Path | None = None) -> Path:
     if target.suffix != _SUFFIX:
         msg = f"{target}: the name of a report must end in {_SUFFIX}."
         raise OutputError(msg)
