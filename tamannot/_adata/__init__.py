@@ -2,7 +2,7 @@
 
 from tamannot._adata._again import RunMatrix, matrix_of_run
 from tamannot._adata._kind import KINDS, Kind
-from tamannot._adata._lazy import to_work_on
+from tamannot._adata._lazy import check_adata, to_work_on
 from tamannot._adata._matrix import row_source
 from tamannot._adata._open import left_on_disk, without_matrices
 from tamannot._adata._runs import RunNames, forget_run, names_of_run
@@ -38,6 +38,7 @@ __all__ = [
     "RunNames",
     "SpeciesChoice",
     "Unpacked",
+    "check_adata",
     "check_key",
     "drop_obs",
     "forget_run",

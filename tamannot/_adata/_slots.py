@@ -11,6 +11,8 @@ import pandas as pd
 from anndata import AnnData, ImplicitModificationWarning
 from numpy.typing import NDArray
 
+from tamannot._adata._lazy import check_adata
+from tamannot._printable import among
 from tamannot.errors import ParameterError, ResultNotFoundError
 
 UNS = "tamannot"
@@ -163,6 +165,7 @@ def read_obsm(adata: AnnData, name: str) -> pd.DataFrame:
     ResultNotFoundError
         It has not been computed.
     """
+    check_adata(adata)
     if name not in adata.obsm:
         msg = f"No '{name}' in obsm. Run tamannot.tl.annotate(adata) or tamannot.tl.score(adata, …) first."
         raise ResultNotFoundError(msg)
@@ -177,6 +180,7 @@ def read_obs(adata: AnnData, key: str, names: Sequence[str]) -> pd.DataFrame:
     ResultNotFoundError
         None of them is.
     """
+    check_adata(adata)
     have = [slot(key, n) for n in names if slot(key, n) in adata.obs]
     if not have:
         msg = f"No '{slot(key, names[0])}' in obs. Run tamannot.tl.annotate(adata) first."
@@ -192,8 +196,9 @@ def obs_column(adata: AnnData, name: str) -> pd.Series:
     ParameterError
         There is none of that name, or more than one.
     """
+    check_adata(adata)
     if name not in adata.obs:
-        msg = f"No column '{name}' in obs. There are: {', '.join(map(str, adata.obs.columns)) or 'none'}."
+        msg = f"No column '{name}' in obs.{among(str(name), adata.obs.columns)}"
         raise ParameterError(msg)
     column = adata.obs[name]
     if isinstance(column, pd.DataFrame):
@@ -224,6 +229,7 @@ def read_provenance(adata: AnnData, key: str) -> dict[str, Any]:
     ResultNotFoundError
         There was none.
     """
+    check_adata(adata)
     runs = {name: run for name, run in adata.uns.get(UNS, {}).items() if set(run) - {_VOTE}}  # a vote is no run
     if key not in runs:
         have = f" There is: {', '.join(runs)}." if runs else ""

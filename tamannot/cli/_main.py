@@ -34,6 +34,7 @@ from tamannot.cli._options import (
     Threads,
     Tissue,
     TissueOption,
+    as_options,
     out_option,
     table_option,
 )
@@ -364,7 +365,7 @@ def main() -> None:
     except typer.Abort:
         sys.exit(1)
     except TamannotError as error:
-        print(f"tamannot: {error}", file=sys.stderr)
+        print(f"tamannot: {as_options(str(error))}", file=sys.stderr)
         sys.exit(2)
     except MemoryError as error:
         why = printable(error) or "no more to be had"

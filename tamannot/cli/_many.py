@@ -14,7 +14,8 @@ from typing import Any
 import typer
 
 from tamannot._printable import printable
-from tamannot.cli._show import print_table, stages
+from tamannot.cli._options import as_options
+from tamannot.cli._show import in_options, print_table, stages
 from tamannot.errors import ParameterError
 from tamannot.signature import Signatures
 from tamannot.stream._log import logged, signature_digests, speed
@@ -128,10 +129,11 @@ def _labels(counts: Mapping[str, int]) -> str:
 
 
 def _as_json(result: FileResult) -> dict[str, Any]:
-    seconds = {"seconds": result.entry["seconds"], "error": result.error}
+    error = None if result.error is None else as_options(result.error)
+    seconds = {"seconds": result.entry["seconds"], "error": error}
     if result.summary is None:
         return {"path": result.path} | seconds
-    return dataclasses.asdict(result.summary) | {"n_macrophages": result.summary.n_macrophages} | seconds
+    return dataclasses.asdict(in_options(result.summary)) | {"n_macrophages": result.summary.n_macrophages} | seconds
 
 
 def _tell_failures(results: Sequence[FileResult]) -> None:
@@ -140,7 +142,7 @@ def _tell_failures(results: Sequence[FileResult]) -> None:
         return
     for result in failed:
         print(result.traceback or "", end="", file=sys.stderr)
-        print(f"tamannot: {printable(result.error)}", file=sys.stderr)
+        print(f"tamannot: {as_options(printable(result.error))}", file=sys.stderr)
     if len(results) > 1:
         rest = "; the others are written." if len(failed) < len(results) else "."
         print(f"tamannot: {len(failed)} of {len(results)} files failed{rest}", file=sys.stderr)

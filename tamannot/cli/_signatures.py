@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tamannot._printable import printable
+from tamannot._printable import among, printable
 from tamannot.errors import SignatureFormatError
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _only(signatures: SignatureSet, ids: list[str] | None) -> SignatureSet:
     from tamannot.signature import SignatureSet  # noqa: PLC0415
 
     if unknown := [i for i in ids or [] if i not in signatures]:
-        msg = f"No signature '{unknown[0]}'. There are: {', '.join(signatures)}."
+        msg = f"No signature '{unknown[0]}'.{among(unknown[0], signatures)}"
         raise SignatureNotFoundError(msg)
     return SignatureSet(signatures[i] for i in ids) if ids else signatures
 

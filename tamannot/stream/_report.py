@@ -7,6 +7,7 @@ from pathlib import Path
 
 from anndata import AnnData
 
+from tamannot._adata import check_adata
 from tamannot._progress import Progress, silent
 from tamannot.errors import OutputError
 from tamannot.report import InMemory, Source, material_of, render, summarise
@@ -74,6 +75,7 @@ def write_report(
     >>> tam.write_report(adata, "report.html")  # doctest: +SKIP
     """
     target = _checked(Path(path), overwrite=overwrite)
+    check_adata(adata)
     name = f"{adata.n_obs:,} cells"
     _write(InMemory(adata), target, name=name, key=key, sample_key=sample_key, condition=condition, title=title)
 

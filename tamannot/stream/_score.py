@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ import pandas as pd
 from anndata import AnnData
 
 from tamannot._adata import SpeciesChoice, check_key, read_provenance, species_of
+from tamannot._printable import nearest
 from tamannot._progress import Progress, silent
 from tamannot.errors import SignatureNotFoundError, TamannotWarning
 from tamannot.get import coverage, scores
@@ -177,9 +177,7 @@ def _unknown(word: str, species: Literal["human", "mouse"], error: SignatureNotF
     known = list(load_signatures(species=species))
     if at and signature_id in known:
         return str(error)
-    near = difflib.get_close_matches(signature_id, [*known, *AXES], n=3, cutoff=0.7)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return (
-        f"'{shown(word)}' is no file, no axis ({', '.join(AXES)}) and no {species} signature.{hint} "
-        "All ids: tamannot signatures list"
+        f"'{shown(word)}' is no file, no axis ({', '.join(AXES)}) and no {species} signature."
+        f"{nearest(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
     )

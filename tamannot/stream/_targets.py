@@ -59,9 +59,7 @@ def targets_of(
     return targets
 
 
-def out_for(
-    source: Path, out: str | os.PathLike[str] | None, *, in_place: bool
-) -> str | os.PathLike[str] | None:
+def out_for(source: Path, out: str | os.PathLike[str] | None, *, in_place: bool) -> str | os.PathLike[str] | None:
     """Return the whole output: the source itself if the results are to be written in place.
 
     Raises
@@ -78,9 +76,7 @@ def out_for(
 
 
 @contextmanager
-def reserved(
-    targets: Mapping[str, Path], *, source: Path, overwrite: bool, in_place: bool = False
-) -> Iterator[None]:
+def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool, in_place: bool = False) -> Iterator[None]:
     """Refuse targets that cannot be written, before any work is done; keep other runs from them until the end.
 
     Raises
@@ -90,6 +86,7 @@ def reserved(
     InputFileError
         The source leads to other files, and is to be taken over.
     """
+
     def check(kind: str) -> None:
         whole = in_place and kind in _OUT_SUFFIXES  # a table never takes the place of the input
         check_target(targets[kind], source=source, overwrite=overwrite, in_place=whole)

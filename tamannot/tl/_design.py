@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tamannot._printable import among
 from tamannot.errors import ParameterError
 from tamannot.stats._composition import check_design
 
@@ -61,7 +62,7 @@ def make_design(
     """
     here = [name for name in order if (condition == name).any()]
     if reference is not None and reference not in here:
-        msg = f"No sample has the condition '{reference}'. There are: {', '.join(here) or 'none'}."
+        msg = f"No sample has the condition '{reference}'.{among(reference, here)}"
         raise ParameterError(msg)
     conditions = here if reference is None else [reference, *(name for name in here if name != reference)]
     _check_replicates(condition, conditions)

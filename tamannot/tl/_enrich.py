@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import tamannot._adata as slots
 from tamannot._adata import SpeciesChoice
+from tamannot._printable import among
 from tamannot._settings import settings
 from tamannot.errors import GeneIdError, ParameterError
 from tamannot.models import NOT_MACROPHAGE, UNASSIGNED
@@ -203,7 +204,7 @@ def _among(adata: AnnData, key: str, compartment: str | None) -> Array:
         return np.ones(adata.n_obs, bool)
     called = slots.read_obs(adata, key, ("compartment",)).iloc[:, 0].astype(str)
     if not (called == compartment).any():
-        msg = f"No cell was called '{compartment}'. There are: {', '.join(sorted(called.unique()))}."
+        msg = f"No cell was called '{compartment}'.{among(compartment, sorted(called.unique()))}"
         raise ParameterError(msg)
     return (called == compartment).to_numpy()
 
