@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-_NEAR, _SHOWN = 3, 20
+_NEAR, _SHOWN, _SHORT = 3, 20, 3
 
 
 def printable(text: object) -> str:
@@ -31,7 +31,8 @@ def nearest(word: str, known: Iterable[object]) -> str:
     " Did you mean 'sample'?"
     """
     by_lower = {name.lower(): name for name in map(str, known)}
-    near = [repr(by_lower[name]) for name in difflib.get_close_matches(word.lower(), by_lower, n=_NEAR)]
+    cutoff = 0.5 if len(word) <= _SHORT else 0.6  # of a short word one letter is much
+    near = [repr(by_lower[n]) for n in difflib.get_close_matches(word.lower(), by_lower, n=_NEAR, cutoff=cutoff)]
     return f" Did you mean {' or '.join(filter(None, (', '.join(near[:-1]), near[-1])))}?" if near else ""
 
 

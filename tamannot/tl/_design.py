@@ -76,14 +76,15 @@ def make_design(
 
 def _check_replicates(condition: pd.Series, conditions: Sequence[str]) -> None:
     if len(conditions) < _LEAST:
-        msg = f"All samples are of one condition, {', '.join(conditions) or 'none'}: there is nothing to compare."
+        said = f"are of one condition, {conditions[0]}" if conditions else "lack a condition or a covariate"
+        msg = f"All samples that could be compared {said}: there is nothing to compare."
         raise ParameterError(msg)
     for name in conditions:
         if (n := int((condition == name).sum())) < _LEAST:
             msg = (
-                f"The condition '{name}' has {n} sample with enough cells: without a second one, nothing is known of "
-                "how much samples differ. Add samples, lower min_cells, or leave the condition out; a number such as "
-                "age belongs into covariates."
+                f"The condition '{name}' has {n} sample that can be compared: without a second one, nothing is known "
+                "of how much samples differ. Add samples, or leave the condition out; a number such as age belongs "
+                "into covariates."
             )
             raise ParameterError(msg)
 

@@ -214,7 +214,11 @@ def _groups(adata: AnnData, groupby: str, among: Array) -> Groups:
     known = column.notna() & (column.astype(str) != NOT_MACROPHAGE) & among
     codes, names = pd.factorize(column.astype(str).where(known), sort=True)
     if len(names) < 2:
-        msg = f"obs['{groupby}'] has {len(names)} groups of cells; enrichment compares a group with the others."
+        have = f"only the group {names[0]}" if len(names) else "no group"
+        msg = (
+            f"obs['{groupby}'] has {have} among the {int(among.sum()):,} cells that are compared, and enrichment "
+            "compares a group with the others. Name a column with two groups of them."
+        )
         raise ParameterError(msg)
     return Groups(tuple(map(str, names)), codes, tuple(str(n) for n in names if n != UNASSIGNED))
 
