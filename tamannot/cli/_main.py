@@ -315,9 +315,9 @@ def check(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a file holds and what an annotation would use: matrix, gene ids, coverage.
+    """Say what a file holds, what an annotation would use (matrix, gene ids, coverage), and what would come of it.
 
-    Exits with 0 if the file can be annotated, with 2 and what to do if not.
+    Exits with 0 if the file can be annotated, with 2 and what to do if not, or if no macrophage could be found.
     """
     from tamannot.cli._show import print_check, stages  # noqa: PLC0415
     from tamannot.stream import check_file  # noqa: PLC0415

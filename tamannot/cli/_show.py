@@ -169,12 +169,16 @@ def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
     """Print what a file holds and how well it covers each signature."""
     if as_json:
         fields: dict[str, Any] = {f.name: getattr(found, f.name) for f in dataclasses.fields(found)}
+        fields["notes"] = [as_options(note) for note in found.notes]
         print(json.dumps(fields | {"coverage": found.coverage.to_dict(orient="index")}, indent=2))
         return
     if quiet:
         return
     console = _console()
-    console.print(_text(f"{found.path}: {found.n_obs:,} cells; can be annotated"))
+    end = "; see what will be missing:" if found.notes else ""
+    console.print(_text(f"{found.path}: {found.n_obs:,} cells; can be annotated{end}"))
+    for note in found.notes:
+        console.print(_text(f"{'note':<8}", style="bold"), _text(as_options(note)), sep="")
     for line in found.candidates:
         chosen = "used  " if line.startswith(f"{found.matrix}:") else "      "
         console.print(_text(f"  {chosen}{line}"))
