@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def check_file(
     data = unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
     plan = make_plan(library, data.index.locate, data.rows.shape[1])
     coverage = coverage_table(plan)
-    _refuse_without_macrophages(str(path), coverage.loc[MACROPHAGE], data)
+    _refuse_without_macrophages(str(path), coverage.loc[MACROPHAGE].to_dict(), data)
     return FileCheck(
         path=str(path),
         n_obs=adata.n_obs,
@@ -86,7 +86,7 @@ def check_file(
     )
 
 
-def _refuse_without_macrophages(path: str, panel: pd.Series, data: Unpacked) -> None:
+def _refuse_without_macrophages(path: str, panel: Mapping[Hashable, Any], data: Unpacked) -> None:
     """Refuse data in which no cell can be called a macrophage, whatever it expresses.
 
     Raises
@@ -99,8 +99,9 @@ def _refuse_without_macrophages(path: str, panel: pd.Series, data: Unpacked) -> 
     lacking = ", ".join(str(panel["missing"]).split(",")[:_SHOWN])
     msg = (
         f"{path}: no macrophage could be found: {n} of the {int(panel['n_genes'])} genes that tell one are among the "
-        f"{data.rows.shape[1]:,} of {data.matrix}, and a call takes {MIN_DETECTED} (missing: {lacking}, …). Use the matrix with all genes, from before genes were selected; if it is there under another name, give "
-        "layer= or gene_symbols=."
+        f"{data.rows.shape[1]:,} of {data.matrix}, and a call takes {MIN_DETECTED} (missing: {lacking}, …). Use the "
+        "matrix with all genes, from before genes were selected; if it is there under another name, give layer= or "
+        "gene_symbols=."
     )
     raise GeneIdError(msg)
 
@@ -110,7 +111,7 @@ def _notes(
 ) -> Iterator[str]:
     """Say what of an annotation would be missing or weak."""
     share = coverage["coverage"]
-    panel = coverage.loc[MACROPHAGE]
+    panel = coverage.loc[MACROPHAGE].to_dict()
     if share[MACROPHAGE] < FEW_GENES:
         how = "hardly any" if share[MACROPHAGE] < FEW_GENES / 2 else "only some"
         yield (

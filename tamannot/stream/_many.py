@@ -80,7 +80,7 @@ def tasks_of(
         raise ParameterError(msg)
     tasks = [_task(source, folder, tables) for source in sources]
     seen: dict[Path, Path] = {}
-    inputs = {place_of(source) for source in sources}
+    inputs = {place_of(source) for source in sources if is_same(source, source)}  # those that are there
     for task in tasks:
         other = seen.setdefault(place_of(task.out).with_suffix(""), task.source)
         if other is not task.source:
