@@ -18,7 +18,8 @@ _ZARR_MARKS = (".zgroup", "zarr.json", ".zarray")
 _TEN_X_MATRIX = frozenset(("barcodes", "data", "indices", "indptr", "shape"))
 # Features of 10x that are not genes. CellBender writes NA where it was not told.
 _NOT_GENES = frozenset(("Peaks", "Antibody Capture", "CRISPR Guide Capture", "Multiplexing Capture", "Custom"))
-_MOST_FEATURES = 10_000_000
+# Of the names of features, in bytes.
+_MOST_NAMES = 1 << 28
 _PACKED = {".gz": "gunzip -k", ".bz2": "bunzip2 -k", ".xz": "unxz -k", ".zst": "unzstd"}
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 _TABLES = {".csv": "", ".tsv": ", sep='\\t'", ".tab": ", sep='\\t'", ".txt": ", sep=r'\\s+'"}
@@ -100,7 +101,7 @@ def _ten_x_line(path: Path, genomes: Sequence[str], options: str, *, named: bool
 def _distinct(features: h5py.Group, name: str) -> list[str]:
     """Return the values of a column of features, of genes alone where that is known; empty if it is not there."""
     found = features.get(name)
-    if not isinstance(found, h5py.Dataset) or not 0 < found.size < _MOST_FEATURES:
+    if not isinstance(found, h5py.Dataset) or not 0 < found.nbytes < _MOST_NAMES:
         return []
     values = found.asstr(errors="replace")[:]
     types = features.get("feature_type")

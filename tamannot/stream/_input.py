@@ -99,12 +99,15 @@ def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
     if not _exists(path):
         msg = f"{path}: no such file."
         raise InputFileError(msg)
+    if path.is_file():
+        check_links(path)  # before anything in it is opened
     with reading(path):
         problem = problem_of(path)
     if problem is not None:
         msg = f"{path}: {problem}"
         raise InputFileError(msg)
-    check_links(path)
+    if path.is_dir():
+        check_links(path)
     check_sizes(path)
     return "zarr" if path.is_dir() else "h5ad"
 

@@ -326,3 +326,18 @@ def test_a_packed_h5ad(cells, tmp_path, monkeypatch):
 def test_other_files(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
     assert said in said_of(tmp_path / name)
+
+
+def test_a_10x_file_with_a_part_elsewhere_is_not_followed(cells, tmp_path):
+    cell_ranger_3(tmp_path / "other.h5", cells, ["Gene Expression"] * 5, ["GRCh38"] * 5)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["matrix"] = h5py.ExternalLink(tmp_path / "other.h5", "/matrix")
+    assert "which is not in it" in said_of(tmp_path / "x.h5")
+
+
+def test_names_that_would_fill_the_memory_are_not_read(cells, tmp_path):
+    cell_ranger_3(tmp_path / "x.h5", cells, ["Gene Expression"] * 5, ["GRCh38"] * 5)
+    with h5py.File(tmp_path / "x.h5", "r+") as file:
+        del file["matrix/features/genome"]
+        file.create_dataset("matrix/features/genome", shape=(1 << 20,), dtype="S4096", chunks=(1 << 10,))
+    assert "a 10x matrix" in said_of(tmp_path / "x.h5")
