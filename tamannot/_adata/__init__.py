@@ -2,7 +2,7 @@
 
 from tamannot._adata._again import RunMatrix, gene_ids_of, matrix_of_run
 from tamannot._adata._kind import KINDS, Kind
-from tamannot._adata._lazy import to_work_on
+from tamannot._adata._lazy import check_adata
 from tamannot._adata._matrix import row_source
 from tamannot._adata._open import left_on_disk, without_matrices
 from tamannot._adata._record import JOINED, UNS, MatrixOfRun, RunRecord, variant_of
@@ -24,6 +24,7 @@ from tamannot._adata._slots import (
     runs_of,
     slot,
     texts_of,
+    to_work_on,
     write_analysis,
     write_colors,
     write_obs,
@@ -48,6 +49,7 @@ __all__ = [
     "Unpacked",
     "add_scores",
     "add_to_record",
+    "check_adata",
     "check_key",
     "evidence_of",
     "forget_run",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from tamannot._adata._slots import texts_of
+from tamannot._printable import among
 from tamannot.errors import ParameterError
 from tamannot.genes import GeneIndex, Species, recognise_species, strip_genome_prefix, without_versions
 from tamannot.signature import Gene, Signature
@@ -59,7 +60,7 @@ def species_of_ids(var: pd.DataFrame, gene_symbols: str | None) -> Species:
 
 def _sources(var: pd.DataFrame, gene_symbols: str | None) -> dict[str, list[str]]:
     if gene_symbols is not None and gene_symbols not in var.columns:
-        msg = f"No column '{gene_symbols}' in var. There are: {', '.join(map(str, var.columns)) or 'none'}."
+        msg = f"No column '{gene_symbols}' in var.{among(gene_symbols, var.columns)}"
         raise ParameterError(msg)
     names = [gene_symbols] if gene_symbols else [c for c in _KNOWN_COLUMNS if c in var.columns]
     sources = {name: strip_genome_prefix(texts_of(_column(var, name))) for name in names}

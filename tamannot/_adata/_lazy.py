@@ -1,13 +1,15 @@
-"""Tables of an AnnData that `read_lazy` has left in their file."""
+"""The object that was given: whether it is an AnnData, and its tables that `read_lazy` has left in their file."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 from anndata import AnnData
 
-from tamannot._adata._slots import runs_of
+from tamannot.errors import ParameterError
 
 
 def loaded(table: Any) -> pd.DataFrame:
@@ -18,17 +20,32 @@ def loaded(table: Any) -> pd.DataFrame:
     return table.to_memory().rename_axis(index=name)
 
 
-def to_work_on(adata: AnnData, *, copy: bool) -> AnnData:
-    """Return the object, or a copy, with ``obs`` and ``var`` in memory; its matrices stay where they are.
+def check_adata(adata: object) -> None:
+    """Refuse what is no AnnData.
 
     Raises
     ------
-    ResultNotFoundError
-        ``uns["tamannot"]`` holds something else than records: said before anything is written.
+    ParameterError
+        It is a path, a table, a container of several AnnData or something else; the message says what to give.
     """
-    runs_of(adata)
-    target = adata.copy() if copy else adata
-    for name in ("obs", "var"):
-        if not isinstance(table := getattr(adata, name), pd.DataFrame):
-            setattr(target, name, loaded(table))
-    return target
+    if not isinstance(adata, AnnData):
+        msg = f"An AnnData is needed here, not {_what_it_is(adata)}"
+        raise ParameterError(msg)
+
+
+def _what_it_is(given: object) -> str:
+    """Say what was given instead of an AnnData, and how to come by one."""
+    if isinstance(given, str | os.PathLike):
+        read = "read_zarr" if str(given).rstrip("/").endswith(".zarr") else "read_h5ad"
+        line = f"anndata.{read}({os.fspath(given)!r})"
+        return f"the path of a file. Read it first, {line}, or annotate the file itself with tamannot.annotate_file."
+    name = type(given).__name__
+    for parts, call in (("mod", "mdata.mod"), ("tables", "sdata.tables")):  # MuData, SpatialData
+        inside = getattr(given, parts, None)
+        if isinstance(inside, Mapping):
+            return f"a {name}. Give one of its objects: {', '.join(f'{call}[{key!r}]' for key in inside) or 'none'}."
+    if hasattr(given, "shape"):
+        return f"a {name}. Make one of cells × genes first: anndata.AnnData(table), with the gene names in var_names."
+    if isinstance(given, list | tuple | dict):
+        return f"a {name}. Give one object at a time, or join them first: anndata.concat(…)."
+    return f"{'None' if given is None else f'an object of type {name}'}."

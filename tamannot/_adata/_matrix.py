@@ -17,6 +17,7 @@ from tamannot._adata._checked import Check, CheckedRows
 from tamannot._adata._kind import LARGEST_LOG, Kind
 from tamannot._adata._lazy import loaded
 from tamannot._adata._on_disk import bytes_in_memory, is_on_disk, rows_on_disk, sample_of
+from tamannot._printable import among
 from tamannot._settings import settings
 from tamannot.errors import MatrixError, ParameterError
 from tamannot.kernels._rows import DenseRows, RowBlock, RowSource, is_sparse, rows_in_memory
@@ -68,8 +69,8 @@ def candidates(adata: AnnData, layer: str | None) -> list[Candidate]:
     found = [c for name in ("counts", "raw", "X") if (c := _candidate(adata, name))]
     if layer is not None:
         if (named := _candidate(adata, layer)) is None:
-            have = ", ".join(dict.fromkeys([c.name for c in found] + layer_names(adata)))
-            msg = f"No layer '{layer}' in the data. There are: {have or 'none'}."
+            have = dict.fromkeys([c.name for c in found] + layer_names(adata))
+            msg = f"No layer '{layer}' in the data.{among(layer, have)}"
             raise ParameterError(msg)
         return [named]
     if not found:

@@ -10,7 +10,9 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from tamannot._adata._lazy import check_adata, loaded
 from tamannot._adata._record import LATEST, SCORED, UNS, RunRecord, variant_of
+from tamannot._printable import among
 from tamannot.errors import ParameterError, ResultNotFoundError
 
 KINDS = ("score", "z", "p", "smooth")
@@ -37,6 +39,24 @@ def check_key(key: str) -> str:
         msg = f"key_added must be a name without '/', not {key!r}."
         raise ParameterError(msg)
     return key
+
+
+def to_work_on(adata: AnnData, *, copy: bool) -> AnnData:
+    """Return the object, or a copy, with ``obs`` and ``var`` in memory; its matrices stay where they are.
+
+    Raises
+    ------
+    ParameterError
+        It is no AnnData.
+    ResultNotFoundError
+        ``uns["tamannot"]`` holds something else than records: said before anything is written.
+    """
+    runs_of(adata)
+    target = adata.copy() if copy else adata
+    for name in ("obs", "var"):
+        if not isinstance(table := getattr(adata, name), pd.DataFrame):
+            setattr(target, name, loaded(table))
+    return target
 
 
 def write_tables(adata: AnnData, key: str, ids: Sequence[str], tables: Mapping[str, Array | None]) -> None:
@@ -214,6 +234,7 @@ def read_obsm(adata: AnnData, name: str) -> pd.DataFrame:
     ResultNotFoundError
         It has not been computed.
     """
+    check_adata(adata)
     if name not in adata.obsm:
         msg = f"No '{name}' in obsm. Run tamannot.tl.annotate(adata) or tamannot.tl.score(adata, …) first."
         raise ResultNotFoundError(msg)
@@ -228,6 +249,7 @@ def read_obs(adata: AnnData, key: str, names: Sequence[str]) -> pd.DataFrame:
     ResultNotFoundError
         None of them is.
     """
+    check_adata(adata)
     have = [slot(key, n) for n in names if slot(key, n) in adata.obs]
     if not have:
         msg = f"No '{slot(key, names[0])}' in obs. Run tamannot.tl.annotate(adata) first."
@@ -243,8 +265,9 @@ def obs_column(adata: AnnData, name: str) -> pd.Series:
     ParameterError
         There is none of that name, or more than one.
     """
+    check_adata(adata)
     if name not in adata.obs:
-        msg = f"No column '{name}' in obs. There are: {', '.join(map(str, adata.obs.columns)) or 'none'}."
+        msg = f"No column '{name}' in obs.{among(str(name), adata.obs.columns)}"
         raise ParameterError(msg)
     column = adata.obs[name]
     if isinstance(column, pd.DataFrame):
@@ -313,6 +336,7 @@ def runs_of(adata: AnnData) -> Mapping[str, Any]:
     ResultNotFoundError
         ``uns["tamannot"]`` holds something else.
     """
+    check_adata(adata)
     runs = adata.uns.get(UNS, {})
     if not isinstance(runs, Mapping):
         msg = (

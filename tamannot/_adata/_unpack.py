@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from tamannot._adata._genes import gene_index, species_of_ids
 from tamannot._adata._kind import KINDS, Kind
-from tamannot._adata._lazy import loaded
+from tamannot._adata._lazy import check_adata, loaded
 from tamannot._adata._matrix import Candidate, Finding, advice_on, candidates, checked_rows, layer_names, look_at
 from tamannot.errors import GeneIdError, MatrixError, ParameterError, SpeciesError
 from tamannot.genes import GeneIndex, Species, recognise_species
@@ -133,6 +133,7 @@ def species_of(adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoi
     ParameterError
         The word is not one of those known, or there is no such column.
     """
+    check_adata(adata)
     _check_word(species)
     if species != "auto":
         return species

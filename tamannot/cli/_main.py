@@ -20,18 +20,21 @@ from tamannot.cli._options import (
     AsJson,
     CompartmentOption,
     GeneSymbols,
+    InPlace,
     Input,
     Layer,
     MethodName,
     Overwrite,
     OwnSignatures,
     Quiet,
+    Source,
     Species,
     SpeciesOption,
     Tables,
     Threads,
     Tissue,
     TissueOption,
+    as_options,
     out_option,
     table_option,
 )
@@ -57,7 +60,7 @@ _REFUSAL: Any = typer.BadParameter.__mro__[2]
 @app.command()
 def annotate(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="IN", help="h5ad files or zarr folders. They are never changed.")
+        list[Path], typer.Argument(metavar="IN", help="h5ad files or zarr folders. Changed only by --in-place.")
     ],
     out: Annotated[Path | None, out_option("annotations")] = None,
     table: Annotated[Path | None, table_option("annotations")] = None,
@@ -88,6 +91,7 @@ def annotate(
     log: Annotated[Path | None, typer.Option(help="A log of the run: .json.")] = None,
     threads: Threads = None,
     overwrite: Overwrite = False,
+    in_place: InPlace = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -126,6 +130,7 @@ def annotate(
             log=log,
             signatures=own,
             overwrite=overwrite,
+            in_place=in_place,
             quiet=quiet,
             as_json=as_json,
             chunk_size=chunk_size,
@@ -140,6 +145,7 @@ def annotate(
             html=report,
             signatures=own,
             overwrite=overwrite,
+            in_place=in_place,
             chunk_size=chunk_size,
             log=log,
             report=progress,
@@ -150,7 +156,7 @@ def annotate(
 
 @app.command()
 def score(
-    source: Input,
+    source: Source,
     out: Annotated[Path | None, out_option("scores")] = None,
     table: Annotated[Path | None, table_option("scores")] = None,
     signatures: Annotated[
@@ -168,6 +174,7 @@ def score(
     species: SpeciesOption = Species.AUTO,
     threads: Threads = None,
     overwrite: Overwrite = False,
+    in_place: InPlace = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -195,6 +202,7 @@ def score(
             gene_symbols=gene_symbols,
             species=species.value,
             overwrite=overwrite,
+            in_place=in_place,
             report=report,
         )
     print_scores(summary, as_json=as_json, quiet=quiet)
@@ -307,9 +315,9 @@ def check(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a file holds and what an annotation would use: matrix, gene ids, coverage.
+    """Say what a file holds, what an annotation would use (matrix, gene ids, coverage), and what would come of it.
 
-    Exits with 0 if the file can be annotated, with 2 and what to do if not.
+    Exits with 0 if the file can be annotated, with 2 and what to do if not, or if no macrophage could be found.
     """
     from tamannot.cli._show import print_check, stages  # noqa: PLC0415
     from tamannot.stream import check_file  # noqa: PLC0415
@@ -357,7 +365,7 @@ def main() -> None:
     except typer.Abort:
         sys.exit(1)
     except TamannotError as error:
-        print(f"tamannot: {error}", file=sys.stderr)
+        print(f"tamannot: {as_options(str(error))}", file=sys.stderr)
         sys.exit(2)
     except MemoryError as error:
         why = printable(error) or "no more to be had"

@@ -14,7 +14,8 @@ from typing import Any
 import typer
 
 from tamannot._printable import printable
-from tamannot.cli._show import print_table, stages
+from tamannot.cli._options import as_options
+from tamannot.cli._show import in_options, print_table, stages
 from tamannot.errors import ParameterError
 from tamannot.signature import Signatures
 from tamannot.stream._log import logged, signature_digests, speed
@@ -32,6 +33,7 @@ def annotate_many(
     log: Path | None,
     signatures: Signatures | None,
     overwrite: bool,
+    in_place: bool,
     quiet: bool,
     as_json: bool,
     chunk_size: int | None,
@@ -46,8 +48,9 @@ def annotate_many(
     typer.Exit
         A file failed: 2, or 1 if through a bug.
     """
-    tasks = tasks_of(sources, _folder_for(folder, single), tables)
-    asked = {"out_dir": folder, "tables": tables, "jobs": jobs, "overwrite": overwrite, "chunk_size": chunk_size}
+    tasks = tasks_of(sources, _folder_for(folder, single, in_place=in_place), tables, in_place=in_place)
+    asked = {"out_dir": folder, "tables": tables, "jobs": jobs, "overwrite": overwrite, "in_place": in_place}
+    asked |= {"chunk_size": chunk_size}
     options = asked | {"signatures": signature_digests(signatures), **choices}
     found, begun = dict[str, FileResult](), time.monotonic()
     entry = partial(_entry, found, begun)
@@ -57,6 +60,7 @@ def annotate_many(
             jobs=jobs,
             signatures=signatures,
             overwrite=overwrite,
+            in_place=in_place,
             chunk_size=chunk_size,
             report=report,
             choices=choices,
@@ -68,10 +72,13 @@ def annotate_many(
     _tell_failures(results)
 
 
-def _folder_for(folder: Path | None, single: Mapping[str, Path | None]) -> Path:
-    """Return the folder of the outputs; refuse options that name the output of one file."""
-    if folder is None:
-        msg = "Several inputs, and --tables, need --out-dir: each output has the name of its input in that folder."
+def _folder_for(folder: Path | None, single: Mapping[str, Path | None], *, in_place: bool) -> Path | None:
+    """Return the folder of the outputs, if they do not replace the inputs; refuse options that name one output."""
+    if folder is None and not in_place:
+        msg = (
+            "Several inputs, and --tables, need --out-dir: each output has the name of its input in that folder. "
+            "Or --in-place, to write into the inputs."
+        )
         raise ParameterError(msg)
     given = [name for name, value in single.items() if value is not None]
     if given:
@@ -80,7 +87,7 @@ def _folder_for(folder: Path | None, single: Mapping[str, Path | None]) -> Path:
             "--table": "Give --tables csv or --tables parquet.",
             "--report": "Run tamannot report on each output.",
         }
-        msg = f"{given[0]} names one file and cannot go with --out-dir. {instead[given[0]]}"
+        msg = f"{given[0]} names one file and cannot go with --out-dir, or several inputs. {instead[given[0]]}"
         raise ParameterError(msg)
     return folder
 
@@ -122,10 +129,11 @@ def _labels(counts: Mapping[str, int]) -> str:
 
 
 def _as_json(result: FileResult) -> dict[str, Any]:
-    seconds = {"seconds": result.entry["seconds"], "error": result.error}
+    error = None if result.error is None else as_options(result.error)
+    seconds = {"seconds": result.entry["seconds"], "error": error}
     if result.summary is None:
         return {"path": result.path} | seconds
-    return dataclasses.asdict(result.summary) | {"n_macrophages": result.summary.n_macrophages} | seconds
+    return dataclasses.asdict(in_options(result.summary)) | {"n_macrophages": result.summary.n_macrophages} | seconds
 
 
 def _tell_failures(results: Sequence[FileResult]) -> None:
@@ -134,7 +142,7 @@ def _tell_failures(results: Sequence[FileResult]) -> None:
         return
     for result in failed:
         print(result.traceback or "", end="", file=sys.stderr)
-        print(f"tamannot: {printable(result.error)}", file=sys.stderr)
+        print(f"tamannot: {as_options(printable(result.error))}", file=sys.stderr)
     if len(results) > 1:
         rest = "; the others are written." if len(failed) < len(results) else "."
         print(f"tamannot: {len(failed)} of {len(results)} files failed{rest}", file=sys.stderr)

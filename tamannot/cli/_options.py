@@ -1,7 +1,9 @@
-"""What several commands take: choices, and options of one meaning everywhere."""
+"""What several commands take, choices and options of one meaning everywhere; and messages in terms of them."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,6 +58,9 @@ def table_option(what: str) -> Any:
 
 
 Input = Annotated[Path, typer.Argument(metavar="IN", help="An h5ad file or a zarr folder. It is never changed.")]
+Source = Annotated[
+    Path, typer.Argument(metavar="IN", help="An h5ad file or a zarr folder. Changed only by --in-place.")
+]
 Layer = Annotated[str | None, typer.Option(help="Matrix to use: X, raw, or a layer. Default: the best usable one.")]
 GeneSymbols = Annotated[str | None, typer.Option(help="Column of var with symbols or Ensembl ids.")]
 SpeciesOption = Annotated[Species, typer.Option(help="Species of the data.")]
@@ -66,5 +71,46 @@ OwnSignatures = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads. Default: what the machine allows.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
+InPlace = Annotated[
+    bool, typer.Option("--in-place", help="Write into IN itself, instead of -o: written beside it, then renamed.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+
+# Messages are written for Python, once. What of Python they name has a word of its own on the command line.
+_CALLS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    (r"(?:tamannot\.)?tl\.(annotate|score)\([^)]*\)", r"tamannot \1 IN -o OUT"),
+    (r"(?:tamannot\.)?tl\.train\([^)]*\)", "tamannot train IN -o MODEL"),
+    (r"(?:tamannot\.)?tl\.(annotate|score|train)\b", r"tamannot \1"),
+    (r"list\(load_signatures\(\)\)", "tamannot signatures list"),
+    (r"load_signatures\(species=\W(\w+)\W\)", r"\1 signatures"),
+    (r"call model\.predict\(adata\)", "use it in Python, by load_model and predict"),
+    (r"compartment_key=\(column, [^)]*\)", "a column"),
+    (r"\b(U|AU)Cell\(variant='(\w+)'\)", lambda found: f"{found[1].lower()}cell_{found[2]}"),
+    (r"\b(UCell|AUCell|ModuleScore)\((\w+)=…\)", r"\1 with another \2 (in Python)"),
+    (r"\b(UCell|AUCell|ModuleScore)\((\w+)=([^)]*)\)", r"\1 with \2 \3 (in Python)"),
+    (r"\bweights='ignore'", "--ignore-weights"),
+    (r"\bnull='matched'", "--null"),
+)
+_PARAMETERS = (
+    *("chunk_size", "compartment_key", "condition", "gene_symbols", "in_place", "key", "labels", "layer", "method"),
+    *("min_coverage", "model", "null", "out", "overwrite", "sample_key", "signatures", "species", "table"),
+    *("target_accuracy", "threads", "tissue", "title"),
+)
+# A folder may be named species=human: what goes on with / is a path.
+_PARAMETER = re.compile(
+    rf"(?<![\w/='\"])({'|'.join(_PARAMETERS)})=(?:'([^']*)'|\"([^\"]*)\"|(\w++(?:\.\w++)*+))?(?![\w/])"
+)
+
+
+def as_options(message: str) -> str:
+    """Return a message of the library in the words of the command line: options for parameters, commands for calls."""
+    for call, command in _CALLS:
+        message = re.sub(call, command, message)
+    return _PARAMETER.sub(_option, message)
+
+
+def _option(found: re.Match[str]) -> str:
+    value = next((v for v in found.groups()[1:] if v is not None), "")
+    option = f"--{found[1].replace('_', '-')}"
+    return option if value in ("", "True") else f"{option} {value}"

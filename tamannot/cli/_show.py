@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -16,11 +16,14 @@ from rich.text import Text
 
 from tamannot._printable import printable
 from tamannot._progress import Progress
+from tamannot.cli._options import as_options
 from tamannot.errors import TamannotWarning
 from tamannot.signature import Signature
 
 if TYPE_CHECKING:
     from tamannot.stream import AnchorSummary, FileCheck, FileSummary, ScoreSummary, TrainSummary
+
+Summary = TypeVar("Summary", "AnchorSummary", "FileSummary", "ScoreSummary", "TrainSummary")
 
 _REASONS = {
     "low_signal": "no program above its null",
@@ -55,8 +58,14 @@ def stages(*, quiet: bool) -> Iterator[Progress]:
         progress.close()
 
 
+def in_options(summary: Summary) -> Summary:
+    """Return a summary whose notes name options."""
+    return dataclasses.replace(summary, notes=tuple(map(as_options, summary.notes)))
+
+
 def print_summary(summary: FileSummary, *, as_json: bool, quiet: bool) -> None:
     """Print what was found: cells, macrophages, origins, states, who is unassigned and why."""
+    summary = in_options(summary)
     if as_json:
         print(json.dumps(dataclasses.asdict(summary) | {"n_macrophages": summary.n_macrophages}, indent=2))
         return
@@ -69,6 +78,7 @@ def print_summary(summary: FileSummary, *, as_json: bool, quiet: bool) -> None:
 
 def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
     """Print what was scored: coverage, mean and maximum of each signature."""
+    summary = in_options(summary)
     if as_json:
         fields = {f.name: getattr(summary, f.name) for f in dataclasses.fields(summary)}
         print(json.dumps(fields | {"signatures": json.loads(summary.signatures.to_json(orient="index"))}, indent=2))
@@ -91,6 +101,7 @@ def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
 
 def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None:
     """Print what was learned: classes, metrics on held-out cells, threshold."""
+    summary = in_options(summary)
     if as_json:
         print(json.dumps(dataclasses.asdict(summary), indent=2))
         return
@@ -118,6 +129,7 @@ def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None
 
 def print_learning(summary: AnchorSummary, *, as_json: bool, quiet: bool) -> None:
     """Print what was learned without labels: from how many cells, which heads, how they did on mixtures."""
+    summary = in_options(summary)
     if as_json:
         print(json.dumps(dataclasses.asdict(summary), indent=2))
         return
@@ -157,12 +169,16 @@ def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
     """Print what a file holds and how well it covers each signature."""
     if as_json:
         fields: dict[str, Any] = {f.name: getattr(found, f.name) for f in dataclasses.fields(found)}
+        fields["notes"] = [as_options(note) for note in found.notes]
         print(json.dumps(fields | {"coverage": found.coverage.to_dict(orient="index")}, indent=2))
         return
     if quiet:
         return
     console = _console()
-    console.print(_text(f"{found.path}: {found.n_obs:,} cells; can be annotated"))
+    end = "; see what will be missing:" if found.notes else ""
+    console.print(_text(f"{found.path}: {found.n_obs:,} cells; can be annotated{end}"))
+    for note in found.notes:
+        console.print(_text(f"{'note':<8}", style="bold"), _text(as_options(note)), sep="")
     for line in found.candidates:
         chosen = "used  " if line.startswith(f"{found.matrix}:") else "      "
         console.print(_text(f"  {chosen}{line}"))
@@ -180,7 +196,9 @@ def print_notes() -> Iterator[None]:
         yield
     for warning in caught:
         if issubclass(warning.category, TamannotWarning):
-            Console(stderr=True, highlight=False, soft_wrap=True).print(_text(f"note: {warning.message}"))
+            Console(stderr=True, highlight=False, soft_wrap=True).print(
+                _text(f"note: {as_options(str(warning.message))}")
+            )
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tamannot._printable import printable
+from tamannot._printable import among, printable
 from tamannot.errors import SignatureFormatError
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def export(
         else _only(_chosen(axis, species, signatures), ids)
     )
     if file_format is not Format.TOML:
-        check_target(out, source=out, overwrite=overwrite)
+        check_target(out, overwrite=overwrite)
     with print_notes():
         write_signatures(chosen, out, format=file_format.value, ids=gene_ids.value)
     typer.echo(printable(f"{out}: {len(chosen)} signatures"))
@@ -213,7 +213,7 @@ def _only(signatures: SignatureSet, ids: list[str] | None) -> SignatureSet:
     from tamannot.signature import SignatureSet  # noqa: PLC0415
 
     if unknown := [i for i in ids or [] if i not in signatures]:
-        msg = f"No signature '{unknown[0]}'. There are: {', '.join(signatures)}."
+        msg = f"No signature '{unknown[0]}'.{among(unknown[0], signatures)}"
         raise SignatureNotFoundError(msg)
     return SignatureSet(signatures[i] for i in ids) if ids else signatures
 

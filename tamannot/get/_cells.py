@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from anndata import AnnData
 
+from tamannot._adata import check_adata
 from tamannot.errors import ParameterError
 
 
@@ -16,6 +17,7 @@ def row_of(adata: AnnData, cell: str | int) -> int:
     ParameterError
         There is no such cell, or several have the name.
     """
+    check_adata(adata)
     if isinstance(cell, (int, np.integer)):
         if not -adata.n_obs <= cell < adata.n_obs:
             msg = f"No cell number {cell}: the data have {adata.n_obs} cells."

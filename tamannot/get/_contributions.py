@@ -12,6 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot._printable import among
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.get._cells import row_of
 from tamannot.get._kept import Head, Kept
@@ -151,7 +152,7 @@ def _axis(kept: Kept, label: str | None, axis: str | None) -> str:
         )
         raise ParameterError(msg)
     if label is not None and label not in kept.axis_of:
-        msg = f"No label '{label}'. There are: {', '.join(kept.axis_of)}."
+        msg = f"No label '{label}'.{among(label, kept.axis_of)}"
         raise ParameterError(msg)
     of_label = kept.axis_of.get(label or "", "state")
     if axis is None:

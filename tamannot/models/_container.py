@@ -90,7 +90,7 @@ def check_model_target(path: Path, *, overwrite: bool) -> None:
         msg = f"{path} is a folder. Give the name of a file."
         raise OutputError(msg)
     if path.exists() and not overwrite:
-        msg = f"{path} exists. Give another name, or --overwrite (overwrite=True) to replace it."
+        msg = f"{path} exists. Give another name, or overwrite=True to replace it."
         raise OutputError(msg)
 
 

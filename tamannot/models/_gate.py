@@ -29,7 +29,7 @@ _KIN = (MACROPHAGE, "monocyte", "dendritic", "plasmacytoid")
 # genes; pericytes make collagens.
 _YIELDS = {"monocyte": MACROPHAGE, "neutrophil": MACROPHAGE, "b": "plasma", "fibroblast": "mural"}
 # One stray count of a rare gene is no lineage.
-_MIN_DETECTED = 3
+MIN_DETECTED = 3
 
 
 def call_compartment(
@@ -56,7 +56,7 @@ def call_compartment(
     p = evidence_p(scores, columns, np.asarray(n_present))
     level = PRESENT_P * np.minimum(np.asarray(coverage) / FEW_GENES, 1.0) ** 2
     # a panel that lacks genes must be the more convincing, by the square of what it lacks
-    supported = (p < level) & (detected >= _MIN_DETECTED)
+    supported = (p < level) & (detected >= MIN_DETECTED)
     _yield_to_kin(supported, ids)
     # z only breaks ties of p, which end at the smallest float32
     strength = np.where(supported, -np.log(np.maximum(p, 1e-45)) + 1e-6 * np.clip(z, -100, 100), -np.inf)
@@ -116,7 +116,7 @@ def evidence_p(scores: NullScores, columns: Sequence[int], n_present: Array) -> 
     p = scores.p[:, columns].astype(float)
     expected = np.maximum(scores.expected[:, columns], 1e-3)
     by_count = np.asarray(scipy.stats.poisson.sf(scores.detected[:, columns] - 1, expected))
-    by_count[:, n_present < _MIN_DETECTED] = 1.0
+    by_count[:, n_present < MIN_DETECTED] = 1.0
     return np.where(np.isfinite(p), p, by_count)
 
 
@@ -126,13 +126,13 @@ def mixed_lineage(scores: NullScores, ids: Sequence[str], is_macrophage: Array) 
     High where a doublet, ambient RNA or an eaten cell adds another lineage's genes.
     """
     columns = [scores.ids.index(i) for i in ids if i not in _KIN]
-    enough = scores.detected[:, columns] >= _MIN_DETECTED
+    enough = scores.detected[:, columns] >= MIN_DETECTED
     rival = np.where(enough, scores.z[:, columns], 0.0).max(axis=1, initial=0.0)
     return np.where(is_macrophage, rival, np.nan).astype(np.float32)
 
 
 def _can_be_called(n_present: int) -> bool:
-    return n_present >= _MIN_DETECTED
+    return n_present >= MIN_DETECTED
 
 
 def _bayes_bound(p: Array) -> Array:

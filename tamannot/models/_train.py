@@ -260,7 +260,7 @@ def _held_out(x: sp.csr_matrix, data: _Examples, n: int) -> tuple[HeldOut, list[
     held = HeldOut(margins, data.truth, data.fold, data.weight, data.sample)
     missed = [c for c in range(n) if not held.usable[data.truth == c].any()]
     if not held.usable.any():
-        msg = "Each class is in one sample only, so samples and classes cannot be told apart. Train without sample_key."
+        msg = "Each class is in one sample only, so the two cannot be told apart. Train without sample_key=."
         raise ParameterError(msg)
     return held.some(held.usable), missed
 

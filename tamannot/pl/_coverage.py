@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot._printable import among
 from tamannot.errors import ParameterError
 from tamannot.get import coverage as coverage_of
 from tamannot.pl._style import new_axes, pretty
@@ -87,7 +88,7 @@ def _table(adata: AnnData, axis: str | Sequence[str] | None, key: str) -> pd.Dat
     have = list(dict.fromkeys(map(str, table["axis"])))
     wanted = have if axis is None else [axis] if isinstance(axis, str) else list(axis)
     if unknown := [a for a in wanted if a not in have]:
-        msg = f"No axis {', '.join(map(repr, unknown))} in the run '{key}'. There are: {', '.join(have)}."
+        msg = f"No axis {', '.join(map(repr, unknown))} in the run '{key}'.{among(unknown[0], have)}"
         raise ParameterError(msg)
     table = table[table["axis"].isin(wanted)]
     return table.assign(axis=table["axis"].astype(str)).sort_values(

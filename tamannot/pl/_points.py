@@ -8,6 +8,7 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from tamannot._printable import among
 from tamannot.errors import ParameterError
 
 Array = NDArray[Any]
@@ -43,7 +44,7 @@ def embedding_of(adata: AnnData, basis: str | None) -> str | None:
     if basis is None:
         return found if found is not None and _is_plane(adata, found) else None
     if found is None:
-        msg = f"No embedding '{basis}' in obsm. There are: {', '.join(map(str, adata.obsm)) or 'none'}."
+        msg = f"No embedding '{basis}' in obsm.{among(basis or '', adata.obsm)}"
         raise ParameterError(msg)
     if not _is_plane(adata, found):
         msg = f"obsm['{found}'] has fewer than two columns; it is no embedding to draw."

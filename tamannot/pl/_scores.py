@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import tamannot._adata as slots
+from tamannot._printable import among
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.models import NOT_MACROPHAGE
 from tamannot.pl._labels import as_labels, labels_of
@@ -114,7 +115,7 @@ def _ids(have: list[str], axis_of: dict[str, str], signatures: str | Sequence[st
         return [i for i in have if axis_of.get(i) == "state"] or have
     ids = [signatures] if isinstance(signatures, str) else list(signatures)
     if unknown := [i for i in ids if i not in have]:
-        msg = f"No signature {', '.join(map(repr, unknown))} in the table of z. There are: {', '.join(have)}."
+        msg = f"No signature {', '.join(map(repr, unknown))} in the table of z.{among(unknown[0], have)}"
         raise ParameterError(msg)
     if not ids:
         msg = "signatures is empty; give one id at least, or None for the states."

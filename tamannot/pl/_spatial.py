@@ -12,6 +12,7 @@ from matplotlib.colors import ListedColormap
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot._printable import among
 from tamannot.errors import ParameterError
 from tamannot.pl._points import MAX_POINTS
 from tamannot.pl._style import new_axes, pretty
@@ -70,7 +71,7 @@ def spatial(
     """
     where, table = coordinates_of(adata), slots.read_table(adata, key, kind)
     if signature not in table:
-        msg = f"'{signature}' was not scored under the key '{key}'. There are: {', '.join(map(str, table.columns))}."
+        msg = f"'{signature}' was not scored under the key '{key}'.{among(signature, table.columns)}"
         raise ParameterError(msg)
     values = table[signature].to_numpy(float)
     ax = ax if ax is not None else new_axes(6, 5)

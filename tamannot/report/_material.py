@@ -147,7 +147,7 @@ def material_of(
         if column is not None:
             slots.obs_column(source.cells, column)
     if condition is not None and sample_key is None:
-        msg = "A condition is a property of samples: give sample_key as well (--sample-key)."
+        msg = "A condition is a property of samples: give sample_key= as well."
         raise ParameterError(msg)
     return Material(source, name, key, sample_key, condition)
 

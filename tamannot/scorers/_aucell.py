@@ -101,7 +101,7 @@ class AUCell:
         """
         if self.rank_cap(n_vars) < 2:
             msg = (
-                f"AUCell(top={self.top:g}) looks at {self.rank_cap(n_vars)} of {n_vars} genes, too few to score "
-                f"'{part.signature.id}'. Use a larger top, or UCell."
+                f"AUCell looks at {self.rank_cap(n_vars)} of {n_vars} genes (top is {self.top:g}), too few to score "
+                f"'{part.signature.id}'. Use AUCell(top=…) with a larger share, or UCell."
             )
             raise SignatureFormatError(msg)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tamannot._printable import among
 from tamannot.errors import ParameterError
 from tamannot.scorers._aucell import AUCell
 from tamannot.scorers._gseapy import GSVA, SSGSEA
@@ -36,6 +37,6 @@ def method_of(method: Method | str) -> Method:
     if isinstance(method, Method):
         return method
     if method not in METHODS:
-        msg = f"No method {method!r}. There are: {', '.join(METHODS)}, or settings such as UCell(max_rank=500)."
+        msg = f"No method {method!r}.{among(str(method), METHODS)} Or give settings such as UCell(max_rank=500)."
         raise ParameterError(msg)
     return METHODS[method]()

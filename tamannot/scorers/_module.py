@@ -99,7 +99,7 @@ class ModuleScore:
         if round(n_vars / (self.n_bins - 1)) < 1:
             msg = (
                 f"{n_vars} genes cannot be cut into {self.n_bins} bins of controls for '{part.signature.id}'. "
-                "Use ModuleScore(n_bins=…) with fewer."
+                "Use fewer bins, by ModuleScore(n_bins=…)."
             )
             raise SignatureFormatError(msg)
 

@@ -175,7 +175,7 @@ def _check_caps(how: Depths, runs: Sequence[Run]) -> None:
         if run.null and cap > LARGEST_NULL_CAP:
             msg = (
                 f"{run.method.name} with {cap:,.0f} ranks that count has no matched null: its moments would not fit "
-                f"into 64 bits. Use at most {LARGEST_NULL_CAP:,}, or null=None."
+                f"into 64 bits. Use at most {LARGEST_NULL_CAP:,}, or leave out null=."
             )
             raise ParameterError(msg)
 

@@ -118,7 +118,7 @@ class UCell:
         if size > cap:
             msg = (
                 f"Signature '{part.signature.id}' has {size} genes, more than the {cap} ranks that count "
-                f"(max_rank={self.max_rank}, {n_vars} genes in the data). "
+                f"(max_rank is {self.max_rank}; the data have {n_vars} genes). "
                 "Use UCell(max_rank=…), or UCell(missing='skip') if most of its genes are not in the data."
             )
             raise SignatureFormatError(msg)

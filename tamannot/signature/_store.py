@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from tamannot._printable import among, nearest
 from tamannot._resources import resource_path
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError
 from tamannot.signature._layout import SPECIES
@@ -69,7 +69,7 @@ class Library:
         if not versions:
             raise SignatureNotFoundError(_unknown_id(signature_id, self.ids()))
         if version and version not in versions:
-            msg = f"No version '{version}' of signature '{signature_id}'. There are: {', '.join(versions)}."
+            msg = f"No version '{shown(version)}' of signature '{signature_id}'.{among(version, versions)}"
             raise SignatureNotFoundError(msg)
         return versions
 
@@ -182,7 +182,7 @@ def load_signatures(axis: str | Iterable[str] | None = None, *, species: str = "
     """
     wanted = (axis,) if isinstance(axis, str) else AXES if axis is None else tuple(dict.fromkeys(axis))
     if unknown := [a for a in wanted if a not in AXES]:
-        msg = f"No axis '{unknown[0]}'. There are: {', '.join(AXES)}."
+        msg = f"No axis '{unknown[0]}'.{among(unknown[0], AXES)}"
         raise SignatureNotFoundError(msg)
     bundled(species)
     return SignatureSet(s for a in wanted for s in _exported(species, a))
@@ -199,6 +199,4 @@ def _exported(species: str, axis: str) -> tuple[Signature, ...]:
 
 
 def _unknown_id(signature_id: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(signature_id, known, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(known)}."
-    return f"No signature '{shown(signature_id)}'.{hint}"
+    return f"No signature '{shown(signature_id)}'.{nearest(signature_id, known)} All ids: list(load_signatures())"

@@ -1,25 +1,38 @@
-"""What a file holds, and what an annotation of it would use."""
+"""What a file holds, what an annotation of it would use, and what would come of it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from tamannot._adata import SpeciesChoice, species_of, unpack
+from tamannot._adata import SpeciesChoice, Unpacked, species_of, unpack
 from tamannot._progress import Progress, silent
 from tamannot._provenance import coverage_table
+from tamannot.errors import GeneIdError
+from tamannot.models import FEW_GENES, MIN_CELLS
+from tamannot.models._gate import MACROPHAGE, MIN_DETECTED
 from tamannot.pipeline import PROGRAM_AXES
 from tamannot.scorers import make_plan
-from tamannot.signature import load_signatures
+from tamannot.signature import SignatureSet, load_signatures
 from tamannot.stream._input import read_file
+
+Array = NDArray[Any]
+
+_SHOWN = 5
+# Cells looked at: so many from each of so many places, all over the file.
+_ROWS, _PLACES = 500, 10
 
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What a file holds, and what an annotation of it would use."""
+    """What a file holds, what an annotation of it would use, and what would come of it."""
 
     path: str
     n_obs: int
@@ -30,6 +43,8 @@ class FileCheck:
     species: str
     substitutions: dict[str, str]
     coverage: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    """What an annotation would not call, and why; empty if nothing stands in its way."""
 
 
 def check_file(
@@ -40,12 +55,12 @@ def check_file(
     species: SpeciesChoice = "auto",
     report: Progress | None = None,
 ) -> FileCheck:
-    """Say what a file holds and what an annotation would use, without annotating.
+    """Say what a file holds, what an annotation would use and what would come of it, without annotating.
 
     Raises
     ------
     TamannotError
-        The file cannot be used; the message says what to do.
+        The file cannot be used, or has no genes to tell a macrophage by; the message says what to do.
     """
     report = report or silent()
     report("reading file")
@@ -55,6 +70,8 @@ def check_file(
     library = load_signatures(PROGRAM_AXES, species=seen)
     data = unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
     plan = make_plan(library, data.index.locate, data.rows.shape[1])
+    coverage = coverage_table(plan)
+    _refuse_without_macrophages(str(path), coverage.loc[MACROPHAGE].to_dict(), data)
     return FileCheck(
         path=str(path),
         n_obs=adata.n_obs,
@@ -64,5 +81,73 @@ def check_file(
         gene_ids=data.ids_from,
         species=data.species,
         substitutions={s.symbol: s.found_as for s in data.index.substitutions},
-        coverage=coverage_table(plan),
+        coverage=coverage,
+        notes=tuple(_notes(coverage, {axis: library.select(axis=axis) for axis in ("state", "origin")}, data, library)),
     )
+
+
+def _refuse_without_macrophages(path: str, panel: Mapping[Hashable, Any], data: Unpacked) -> None:
+    """Refuse data in which no cell can be called a macrophage, whatever it expresses.
+
+    Raises
+    ------
+    GeneIdError
+        Fewer than three genes of macrophages are in the data, and a call takes three.
+    """
+    if (n := int(panel["n_present"])) >= MIN_DETECTED:
+        return
+    lacking = ", ".join(str(panel["missing"]).split(",")[:_SHOWN])
+    msg = (
+        f"{path}: no macrophage could be found: {n} of the {int(panel['n_genes'])} genes that tell one are among the "
+        f"{data.rows.shape[1]:,} of {data.matrix}, and a call takes {MIN_DETECTED} (missing: {lacking}, …). Use the "
+        "matrix with all genes, from before genes were selected; if it is there under another name, give layer= or "
+        "gene_symbols=."
+    )
+    raise GeneIdError(msg)
+
+
+def _notes(
+    coverage: pd.DataFrame, axes: Mapping[str, SignatureSet], data: Unpacked, library: SignatureSet
+) -> Iterator[str]:
+    """Say what of an annotation would be missing or weak."""
+    share = coverage["coverage"]
+    panel = coverage.loc[MACROPHAGE].to_dict()
+    if share[MACROPHAGE] < FEW_GENES:
+        how = "hardly any" if share[MACROPHAGE] < FEW_GENES / 2 else "only some"
+        yield (
+            f"{int(panel['n_present'])} of the {int(panel['n_genes'])} genes that tell a macrophage are in the data: "
+            f"{how} macrophages will be called. If you know the cell types, name their column with compartment_key=."
+        )
+    for axis, signatures in axes.items():
+        if few := [name for name in signatures if share[name] < FEW_GENES]:
+            yield f"Few cells will get the {axis} {_or(few)}: fewer than half of the genes are in the data."
+    n_obs = data.rows.shape[0]
+    if n_obs < MIN_CELLS:
+        yield (
+            f"{n_obs:,} cells are too few to learn from (at least {MIN_CELLS} macrophages are needed): every call will "
+            "be by the fixed rule."
+        )
+    columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[MACROPHAGE].all_genes])
+    n_seen, n_with = _cells_with(data, columns[columns >= 0])
+    if n_with == 0:
+        yield (
+            f"Of {n_seen:,} cells looked at, none expresses {MIN_DETECTED} genes that tell a macrophage: there are few "
+            "macrophages, or none."
+        )
+
+
+def _cells_with(data: Unpacked, columns: Array) -> tuple[int, int]:
+    """Return how many cells from all over the matrix were looked at, and how many express three genes of a panel."""
+    n_obs, n_vars = data.rows.shape
+    of_panel = np.zeros(n_vars, bool)
+    of_panel[columns] = True
+    n_seen = n_with = 0
+    for start in np.unique(np.linspace(0, max(n_obs - _ROWS, 0), _PLACES, dtype=int)):
+        block = data.rows.block(int(start), min(int(start) + _ROWS, n_obs))
+        detected = block.totals((block.values > 0) & of_panel[block.indices])
+        n_seen, n_with = n_seen + detected.size, n_with + int((detected >= MIN_DETECTED).sum())
+    return n_seen, n_with
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))

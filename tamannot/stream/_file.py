@@ -18,18 +18,19 @@ from tamannot.stream._input import open_file
 from tamannot.stream._log import RunRecord, logged, signature_digests
 from tamannot.stream._spool import NoTables, SpooledTables
 from tamannot.stream._summary import FileSummary, summarise
-from tamannot.stream._targets import reserved, targets_of, write_targets
+from tamannot.stream._targets import out_for, reserved, targets_of, write_targets
 from tamannot.tl._run import STEPS, Job
 
 
 def annotate_file(
     path: str | os.PathLike[str],
-    out: str | os.PathLike[str] | None,
+    out: str | os.PathLike[str] | None = None,
     *,
     table: str | os.PathLike[str] | None = None,
     html: str | os.PathLike[str] | None = None,
     signatures: Signatures | None = None,
     overwrite: bool = False,
+    in_place: bool = False,
     key_added: str = "tam",
     chunk_size: int | None = None,
     log: str | os.PathLike[str] | None = None,
@@ -44,7 +45,7 @@ def annotate_file(
     Parameters
     ----------
     path
-        The input; never changed.
+        The input: ``.h5ad``, ``.zarr``, or an h5ad by another name such as ``.h5``. Changed only by ``in_place``.
     out
         The same with annotations, ``.h5ad`` or ``.zarr``; None if only a table is wanted.
     table
@@ -55,7 +56,10 @@ def annotate_file(
     signatures
         Added to the bundled library; those of a bundled id replace it.
     overwrite
-        Replace outputs that exist. ``out`` may be ``path`` only then.
+        Replace outputs that exist; never ``path`` itself.
+    in_place
+        Write the annotations into ``path``, which is replaced by the whole new file; leave out ``out``, or give the
+        same file.
     key_added
         Prefix of what is written.
     chunk_size
@@ -83,7 +87,7 @@ def annotate_file(
     >>> import tamannot as tam
     >>> tam.annotate_file("sample.h5ad", "annotated.h5ad", tissue="brain")  # doctest: +SKIP
     """
-    asked: dict[str, Any] = {"out": out, "table": table, "html": html, "overwrite": overwrite}
+    asked: dict[str, Any] = {"out": out, "table": table, "html": html, "overwrite": overwrite, "in_place": in_place}
     asked |= {"key_added": key_added, "chunk_size": chunk_size}
     options = asked | {"signatures": signature_digests(signatures), **choices}
     record = RunRecord(Path(path), report or silent())
@@ -95,6 +99,7 @@ def annotate_file(
             html=html,
             signatures=signatures,
             overwrite=overwrite,
+            in_place=in_place,
             key_added=key_added,
             chunk_size=chunk_size,
             choices=choices,
@@ -109,6 +114,7 @@ def annotate_recorded(
     html: str | os.PathLike[str] | None = None,
     signatures: Signatures | None,
     overwrite: bool,
+    in_place: bool = False,
     key_added: str = "tam",
     chunk_size: int | None,
     choices: Mapping[str, Any],
@@ -122,8 +128,9 @@ def annotate_recorded(
     """
     source, report = record.source, record.report
     with record.running(), ExitStack() as stack:
+        out = out_for(source, out, in_place=in_place)
         targets = targets_of(out, table, html)
-        stack.enter_context(reserved(targets, source=source, overwrite=overwrite))
+        stack.enter_context(reserved(targets, source=source, overwrite=overwrite, in_place=in_place))
         report("reading file")
         adata = stack.enter_context(open_file(source))
         record.n_obs = adata.n_obs

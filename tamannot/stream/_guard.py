@@ -116,7 +116,10 @@ def _check_codecs(content: bytes, where: str) -> None:
         return  # zarr says so
     for name in _codecs_in(metadata):
         if name.removeprefix("numcodecs.") not in _CODECS:
-            msg = f"{where} asks for the codec {name[:50]!r}, which is not used: it may run what it reads."
+            msg = (
+                f"{where} asks for the codec {name[:50]!r}, which is not used: it may run what it reads. "
+                "Write the folder anew with a codec of zarr's own."
+            )
             raise InputFileError(msg)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -14,20 +16,18 @@ import zarr
 
 from tamannot._adata import without_matrices
 from tamannot.errors import InputFileError, TamannotError
+from tamannot.stream._foreign import problem_of
 from tamannot.stream._guard import open_zarr
 from tamannot.stream._links import check_links
 from tamannot.stream._sizes import check_sizes
 
 _SHOWN = 500
-_CONVERT = {
-    ".h5": "scanpy.read_10x_h5('{0}').write_h5ad('{1}')",
-    ".loom": "anndata.io.read_loom('{0}').write_h5ad('{1}')",
-    ".h5mu": "mudata.read('{0}').mod['rna'].write_h5ad('{1}')",
-    ".rds": "in R: zellkonverter::writeH5AD(Seurat::as.SingleCellExperiment(readRDS('{0}')), '{1}')",
-    ".h5seurat": "in R: SeuratDisk::Convert('{0}', dest='h5ad')",
-    ".csv": "anndata.io.read_csv('{0}').write_h5ad('{1}')",
-    ".mtx": "scanpy.read_10x_mtx('the folder of {0}').write_h5ad('{1}')",
-}
+# What anndata and zarr say of a file in a format that they do not know yet.
+_NEWER = re.compile(
+    r"No read method registered|unknown codec|codec not available|No Zarr data type|Invalid zarr_format|Unknown chunk"
+    r"|disallowed extra fields",
+    re.IGNORECASE,
+)
 
 
 def read_file(path: Path) -> ad.AnnData:
@@ -99,22 +99,17 @@ def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
     if not _exists(path):
         msg = f"{path}: no such file."
         raise InputFileError(msg)
-    suffix = path.suffix.lower()
-    if suffix in _CONVERT:
-        line = _CONVERT[suffix].format(path, path.with_suffix(".h5ad").name)
-        msg = f"{path}: {suffix} files are not read. Convert it once:  {line}"
+    if path.is_file():
+        check_links(path)  # before anything in it is opened
+    with reading(path):
+        problem = problem_of(path)
+    if problem is not None:
+        msg = f"{path}: {problem}"
         raise InputFileError(msg)
-    kind = _named_kind(path)
-    if kind == "h5ad" and not (path.is_file() and h5py.is_hdf5(path)):  # a pipe would let one wait without end
-        msg = f"{path}: not an HDF5 file, so no h5ad; it may be text, compressed, or an incomplete download."
-        raise InputFileError(msg)
-    check_links(path)
+    if path.is_dir():
+        check_links(path)
     check_sizes(path)
-    return kind
-
-
-def _named_kind(path: Path) -> Literal["h5ad", "zarr"]:
-    return "zarr" if path.suffix.lower() == ".zarr" or path.is_dir() else "h5ad"
+    return "zarr" if path.is_dir() else "h5ad"
 
 
 def _check_columns(adata: ad.AnnData) -> None:
@@ -152,8 +147,21 @@ def reading(path: Path) -> Iterator[None]:
         msg = f"{path}: does not fit into memory ({_reason(error)}). Use a machine with more, or a file of fewer cells."
         raise InputFileError(msg) from error
     except Exception as error:  # whatever h5py, zarr and anndata raise on a damaged file
-        msg = f"{path}: cannot be read as {_named_kind(path)}; it is damaged, or no AnnData: {_reason(error)}"
+        kind = "zarr" if path.is_dir() else "h5ad"
+        what = _newer(error) or f"it is damaged, or no AnnData: {_reason(error)}"
+        msg = f"{path}: cannot be read as {kind}; {what}"
         raise InputFileError(msg) from error
+
+
+def _newer(error: BaseException) -> str:
+    """Say that a newer anndata or zarr may have written what cannot be read; empty if nothing speaks for it."""
+    if not _NEWER.search(str(error)):
+        return ""
+    here = " and ".join(f"{name} {version(name)}" for name in ("anndata", "zarr"))
+    return (
+        f"it seems to be written by a newer version than is installed here ({here}): {_reason(error)} "
+        "Update them:  pip install -U anndata zarr"
+    )
 
 
 def _reason(error: BaseException) -> str:

@@ -153,7 +153,7 @@ def _check(target: Path, *, overwrite: bool) -> None:
     if target.suffix != ".json":
         msg = f"{target}: the name of a log must end in .json."
         raise OutputError(msg)
-    check_target(target, source=target, overwrite=overwrite or _is_log(target))
+    check_target(target, overwrite=overwrite or _is_log(target))
 
 
 def _is_log(path: Path) -> bool:

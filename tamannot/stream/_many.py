@@ -18,8 +18,9 @@ from tamannot._progress import Progress, silent
 from tamannot._settings import settings
 from tamannot.errors import OutputError, ParameterError
 from tamannot.signature import Signatures, as_signatures
-from tamannot.stream._claim import claimed
+from tamannot.stream._claim import claimed, place_of
 from tamannot.stream._log import RunRecord, error_entry
+from tamannot.stream._output import is_same
 from tamannot.stream._summary import FileSummary
 from tamannot.stream._targets import targets_of
 from tamannot.stream._worker import Task, Worker
@@ -52,8 +53,10 @@ class FileResult:
         return said if said.startswith(self.path) else f"{self.path}: {said}"
 
 
-def tasks_of(sources: Sequence[Path], folder: Path, tables: str | None = None) -> list[Task]:
-    """Return what to write for each input: in ``folder``, under its own name.
+def tasks_of(
+    sources: Sequence[Path], folder: Path | None, tables: str | None = None, *, in_place: bool = False
+) -> list[Task]:
+    """Return what to write for each input: in ``folder``, under its own name; without a folder, the input itself.
 
     Parameters
     ----------
@@ -63,27 +66,41 @@ def tasks_of(sources: Sequence[Path], folder: Path, tables: str | None = None) -
         For all outputs.
     tables
         ``csv`` or ``parquet``: also a table of each.
+    in_place
+        Whether each output is its input.
 
     Raises
     ------
     ParameterError
-        Two inputs would have one output, there are no such tables, or a package is missing for them.
+        Two inputs would have one output, an output is an input without ``in_place`` or is none with it, there are no
+        such tables, or a package is missing for them.
     """
     if tables is not None and tables not in _TABLES:
         msg = f"Tables are {' or '.join(_TABLES)}, not '{tables}'."
         raise ParameterError(msg)
-    seen: dict[str, Path] = {}
-    for source in sources:
-        other = seen.setdefault(source.stem, source)
-        if other is not source:
-            msg = f"{other} and {source} would have one output, {folder / source.stem}. Rename one, or run it apart."
+    tasks = [_task(source, folder, tables) for source in sources]
+    seen: dict[Path, Path] = {}
+    inputs = {place_of(source) for source in sources if is_same(source, source)}  # those that are there
+    for task in tasks:
+        other = seen.setdefault(place_of(task.out).with_suffix(""), task.source)
+        if other is not task.source:
+            msg = f"{other} and {task.source} would have one output, {task.out}. Rename one, or run it apart."
             raise ParameterError(msg)
-    return [_task(source, folder, tables) for source in sources]
+        own = is_same(task.out, task.source)
+        if (own or place_of(task.out) in inputs) and not (own and in_place):
+            hint = " or in_place=True to write the results into the inputs." if own else "."
+            msg = f"{task.out} is an input. Give another folder{',' if own else ''}{hint}"
+            raise ParameterError(msg)
+        if in_place and not own:
+            msg = f"in_place=True writes into the inputs, and {task.out} is not {task.source}. Leave out the folder."
+            raise ParameterError(msg)
+    return tasks
 
 
-def _task(source: Path, folder: Path, tables: str | None) -> Task:
+def _task(source: Path, folder: Path | None, tables: str | None) -> Task:
     suffix = source.suffix if source.suffix in _SUFFIXES else _SUFFIXES[0]
-    out, table = folder / f"{source.stem}{suffix}", folder / f"{source.stem}.{tables}" if tables else None
+    out = source if folder is None else folder / f"{source.stem}{suffix}"
+    table = out.with_suffix(f".{tables}") if tables else None
     targets_of(out, table)
     return Task(source, out, table)
 
@@ -94,6 +111,7 @@ def annotate_tasks(
     jobs: int = 1,
     signatures: Signatures | None = None,
     overwrite: bool = False,
+    in_place: bool = False,
     chunk_size: int | None = None,
     report: Progress | None = None,
     choices: Mapping[str, Any] | None = None,
@@ -109,7 +127,7 @@ def annotate_tasks(
         As `tasks_of` gives them.
     jobs
         Files at a time; they share the threads.
-    signatures, overwrite, chunk_size, choices
+    signatures, overwrite, in_place, chunk_size, choices
         As in `annotate_file`, for every file.
     report
         Told how many cells are done.
@@ -126,6 +144,7 @@ def annotate_tasks(
     options = {
         "signatures": dict(as_signatures(signatures or {})),
         "overwrite": overwrite,
+        "in_place": in_place,
         "chunk_size": chunk_size,
         "choices": dict(choices or {}),
     }

@@ -15,6 +15,7 @@ from anndata.io import read_elem
 from numpy.typing import NDArray
 
 from tamannot._adata import LABELS, UNS, RunNames, RunRecord, left_on_disk, row_source, slot
+from tamannot._printable import among
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.stream._input import reading
 from tamannot.stream._store import Node, is_array
@@ -58,7 +59,7 @@ class OnDisk:
         of_run = None if self._run is None else RunRecord(key, self._run).sample_key
         asked = {str(c) for c in columns if c is not None}
         if absent := sorted(asked - known):
-            msg = f"{path}: no column '{absent[0]}' in obs. There are: {', '.join(sorted(known))}."
+            msg = f"{path}: no column '{absent[0]}' in obs.{among(absent[0], sorted(known))}"
             raise ParameterError(msg)
         self._columns = asked | ({of_run} if of_run is not None else set())
 

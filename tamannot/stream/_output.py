@@ -17,23 +17,28 @@ from tamannot.stream._faults import writing_to
 _AT_FDCWD, _EXCHANGE = -100, 2
 
 
-def check_target(target: Path, *, source: Path, overwrite: bool) -> None:
+def check_target(target: Path, *, overwrite: bool, source: Path | None = None, in_place: bool = False) -> None:
     """Refuse a target that cannot or must not be written, before any work is done.
 
     Raises
     ------
     OutputError
-        It exists and ``overwrite`` is not set, it or its folder is read-only, its folder is absent, or it is a
-        folder.
+        It exists and ``overwrite`` is not set, it is the source and ``in_place`` is not set, it lies in the source or
+        the source in it, it or its folder is read-only, its folder is absent, or it is a folder.
     """
     place = place_of(target)
     if not place.parent.is_dir():
         msg = f"{target}: there is no folder {place.parent if target.is_symlink() else target.parent}. Make it first."
         raise OutputError(msg)
+    is_source = source is not None and is_same(target, source)
+    if is_source and not in_place:
+        msg = f"{target} is the input. Give another name, or in_place=True to write the results into it."
+        raise OutputError(msg)
+    if source is not None and not is_source:
+        _check_apart(target, place, place_of(source))
     if place.exists():
-        if not overwrite:
-            same = " (it is the input)" if source.exists() and target.samefile(source) else ""
-            msg = f"{target} exists{same}. Give another name, or --overwrite (overwrite=True) to replace it."
+        if not overwrite and not is_source:
+            msg = f"{target} exists. Give another name, or overwrite=True to replace it."
             raise OutputError(msg)
         if place.is_dir() and target.suffix != ".zarr":
             msg = f"{target} is a folder. Give the name of a file."
@@ -43,6 +48,24 @@ def check_target(target: Path, *, source: Path, overwrite: bool) -> None:
             raise OutputError(msg)
     if not os.access(place.parent, os.W_OK):
         msg = f"{target}: the folder {place.parent} cannot be written to."
+        raise OutputError(msg)
+
+
+def is_same(target: Path, source: Path) -> bool:
+    """Say whether two names are of one file or folder, also through links."""
+    try:
+        return target.samefile(source)
+    except (OSError, ValueError):  # one is not there
+        return False
+
+
+def _check_apart(target: Path, place: Path, source: Path) -> None:
+    """Refuse an output inside a folder that is the input, and an output folder that holds the input."""
+    if source in place.parents:
+        msg = f"{target} lies inside the input, which would change it. Give a name elsewhere."
+        raise OutputError(msg)
+    if place in source.parents and target.suffix == ".zarr":
+        msg = f"{target} holds the input, and would replace it. Give another name."
         raise OutputError(msg)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from anndata import AnnData
 
+from tamannot._adata import check_adata
 from tamannot._progress import Progress, silent
 from tamannot.errors import OutputError
 from tamannot.report import InMemory, Source, material_of, render, summarise
@@ -73,7 +74,8 @@ def write_report(
     >>> tam.tl.annotate(adata, tissue="brain")
     >>> tam.write_report(adata, "report.html")  # doctest: +SKIP
     """
-    target = _checked(Path(path), source=Path(path), overwrite=overwrite)
+    target = _checked(Path(path), overwrite=overwrite)
+    check_adata(adata)
     name = f"{adata.n_obs:,} cells"
     _write(InMemory(adata), target, name=name, key=key, sample_key=sample_key, condition=condition, title=title)
 
@@ -147,7 +149,7 @@ def _write(
             beside.write_text(text, encoding="utf-8")
 
 
-def _checked(target: Path, *, source: Path, overwrite: bool) -> Path:
+def _checked(target: Path, *, overwrite: bool, source: Path | None = None) -> Path:
     if target.suffix != _SUFFIX:
         msg = f"{target}: the name of a report must end in {_SUFFIX}."
         raise OutputError(msg)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ import pandas as pd
 from anndata import AnnData
 
 from tamannot._adata import SpeciesChoice, check_key, read_record, species_of
+from tamannot._printable import nearest
 from tamannot._progress import Progress, silent
 from tamannot.errors import SignatureNotFoundError, TamannotWarning
 from tamannot.get import coverage, scores
@@ -21,7 +21,7 @@ from tamannot.scorers import Method, method_of
 from tamannot.signature import AXES, Signature, SignatureSet, load_signature, load_signatures, read_signatures
 from tamannot.signature._text import shown
 from tamannot.stream._input import read_file
-from tamannot.stream._targets import reserved, targets_of, write_targets
+from tamannot.stream._targets import out_for, reserved, targets_of, write_targets
 from tamannot.tl._score import Asked, score_all
 
 
@@ -54,6 +54,7 @@ def score_file(
     species: SpeciesChoice = "auto",
     key_added: str = "tam",
     overwrite: bool = False,
+    in_place: bool = False,
     report: Progress | None = None,
 ) -> ScoreSummary:
     """Score an h5ad file or zarr folder into a new one.
@@ -61,7 +62,7 @@ def score_file(
     Parameters
     ----------
     path
-        The input; never changed.
+        The input; changed only by ``in_place``.
     out
         The same with scores, ``.h5ad`` or ``.zarr``; None if only a table is wanted.
     signatures
@@ -72,7 +73,9 @@ def score_file(
     method, null, min_coverage, layer, gene_symbols, species, key_added
         As in `tl.score`.
     overwrite
-        Replace outputs that exist.
+        Replace outputs that exist; never ``path`` itself.
+    in_place
+        Write the scores into ``path``; leave out ``out``, or give the same file.
     report
         Told the name of each stage as it begins.
 
@@ -85,9 +88,10 @@ def score_file(
     TamannotError
         The input cannot be read or used, or an output cannot be written.
     """
-    source, targets = Path(path), targets_of(out, table)
+    source = Path(path)
+    targets = targets_of(out_for(source, out, in_place=in_place), table)
     report = report or silent()
-    with reserved(targets, source=source, overwrite=overwrite):
+    with reserved(targets, source=source, overwrite=overwrite, in_place=in_place):
         report("reading file")
         adata = read_file(source)
         seen = species_of(adata, gene_symbols=gene_symbols, species=species)
@@ -173,9 +177,7 @@ def _unknown(word: str, species: Literal["human", "mouse"], error: SignatureNotF
     known = list(load_signatures(species=species))
     if at and signature_id in known:
         return str(error)
-    near = difflib.get_close_matches(signature_id, [*known, *AXES], n=3, cutoff=0.7)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return (
-        f"'{shown(word)}' is no file, no axis ({', '.join(AXES)}) and no {species} signature.{hint} "
-        "All ids: tamannot signatures list"
+        f"'{shown(word)}' is no file, no axis ({', '.join(AXES)}) and no {species} signature."
+        f"{nearest(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
     )

@@ -16,7 +16,7 @@ from tamannot.stream._annotated import write_annotated
 from tamannot.stream._claim import claimed
 from tamannot.stream._csv import write_csv
 from tamannot.stream._links import check_links
-from tamannot.stream._output import check_space, check_target, replacing
+from tamannot.stream._output import check_space, check_target, is_same, replacing
 from tamannot.stream._spool import SpooledTables
 
 _OUT_SUFFIXES = (".h5ad", ".zarr")
@@ -48,10 +48,10 @@ def targets_of(
             raise OutputError(msg)
         targets[target.suffix] = target
     if html is not None and out is None:
-        msg = "A report is made from the annotated file: give an output file (-o) as well."
+        msg = "A report is made from the annotated file: give out= as well."
         raise ParameterError(msg)
     if not targets:
-        msg = "Nowhere to write to: give an output file (-o) or a table (--table)."
+        msg = "Nowhere to write to: give out= or table=."
         raise ParameterError(msg)
     if ".parquet" in targets and find_spec("pyarrow") is None:
         msg = "Parquet tables need pyarrow:  pip install 'tamannot[parquet]'  (or write a .csv)."
@@ -59,26 +59,47 @@ def targets_of(
     return targets
 
 
+def out_for(source: Path, out: str | os.PathLike[str] | None, *, in_place: bool) -> str | os.PathLike[str] | None:
+    """Return the whole output: the source itself if the results are to be written in place.
+
+    Raises
+    ------
+    ParameterError
+        Another output is named as well.
+    """
+    if not in_place or (out is not None and is_same(Path(out), source)):
+        return out
+    if out is not None:
+        msg = f"in_place=True writes into the input, {source}, and {out} is another file. Leave out one of the two."
+        raise ParameterError(msg)
+    return source
+
+
 @contextmanager
-def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool) -> Iterator[None]:
+def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool, in_place: bool = False) -> Iterator[None]:
     """Refuse targets that cannot be written, before any work is done; keep other runs from them until the end.
 
     Raises
     ------
     OutputError
-        A target exists, cannot be written, has no room, or another run is writing it.
+        A target exists or is the source, cannot be written, has no room, or another run is writing it.
     InputFileError
         The source leads to other files, and is to be taken over.
     """
+
+    def check(kind: str) -> None:
+        whole = in_place and kind in _OUT_SUFFIXES  # a table never takes the place of the input
+        check_target(targets[kind], source=source, overwrite=overwrite, in_place=whole)
+
     for kind, target in targets.items():
-        check_target(target, source=source, overwrite=overwrite)
+        check(kind)
         if kind in _OUT_SUFFIXES:
             check_links(source)
             check_space(target, source=source)
     with ExitStack() as stack:
-        for target in targets.values():
+        for kind, target in targets.items():
             stack.enter_context(claimed(target))
-            check_target(target, source=source, overwrite=overwrite)  # a run may just have ended
+            check(kind)  # a run may just have ended
         yield
 
 

@@ -12,6 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot._printable import among
 from tamannot.errors import ParameterError
 from tamannot.stats._paired import MIN_SAMPLES, over_samples
 from tamannot.tl._claim_cells import Cells, read_cells
@@ -202,7 +203,7 @@ def _words(adata: AnnData, samples: Samples, given: OfSamples) -> pd.Series:
     words = table_of_samples(adata, samples, [name])[name].astype(str)
     unknown = sorted(set(ours) - set(words))
     if unknown:
-        msg = f"obs['{name}'] has no value {', '.join(unknown)}. There are: {', '.join(sorted(set(words)))}."
+        msg = f"obs['{name}'] has no value {', '.join(unknown)}.{among(unknown[0], sorted(set(words)))}"
         raise ParameterError(msg)
     return words.replace(dict(ours))
 

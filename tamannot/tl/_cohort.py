@@ -18,6 +18,8 @@ from tamannot.tl._samples import Samples, table_of_samples
 
 Array = NDArray[Any]
 
+_SHOWN = 8
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -72,6 +74,36 @@ def make_cohort(
     table["used"] = reason == ""
     table["left_out"] = reason
     return Cohort(table, known[list(covariates)], order)
+
+
+def refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int) -> None:
+    """Refuse a comparison for which too few samples have enough cells, before anything else is blamed.
+
+    Raises
+    ------
+    ParameterError
+        No sample has a condition, or there is none to compare with, or no second sample, for want of cells.
+    """
+    table = cohort.table
+    known = table[table["condition"] != ""]
+    if known.empty:
+        msg = f"obs['{condition}'] has no value in any sample: there is nothing to compare."
+        raise ParameterError(msg)
+    enough = pd.Series(counted.total >= min_cells, index=table.index)[known.index]
+    by = pd.DataFrame({"all": known.groupby("condition").size(), "enough": enough.groupby(known["condition"]).sum()})
+    alone = (by["enough"] == 1) & (by["all"] > 1)
+    if not alone.any() and ((by["enough"] > 0).sum() > 1 or len(by) == 1):
+        return  # whatever else is wrong, it is not for cells
+    cells = pd.Series(counted.total, index=table.index).sort_values(kind="stable")
+    least = ", ".join(f"{name} {int(n):,}" for name, n in cells[cells < min_cells].head(_SHOWN).items())
+    more = f" and {n - _SHOWN} more" if (n := int((cells < min_cells).sum())) > _SHOWN else ""
+    of_each = ", ".join(f"{name} {int(row['enough'])} of {int(row['all'])}" for name, row in by.iterrows())
+    msg = (
+        f"{int(enough.sum())} of {len(known)} samples have {min_cells} {counted.unit} (min_cells), and each condition "
+        f"needs two such samples: {of_each}. Too few {counted.unit} are in {least}{more}. Lower min_cells, or add "
+        "samples."
+    )
+    raise ParameterError(msg)
 
 
 def _refuse_cells(samples: Samples, sample_key: str) -> None:

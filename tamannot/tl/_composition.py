@@ -14,7 +14,7 @@ import tamannot._adata as slots
 from tamannot.errors import ParameterError
 from tamannot.stats._composition import wilson
 from tamannot.tl._cautions import on_depth, on_design, on_samples, on_tests
-from tamannot.tl._cohort import Cohort, make_cohort
+from tamannot.tl._cohort import Cohort, make_cohort, refuse_few
 from tamannot.tl._compared import compare
 from tamannot.tl._counted import Axis, Counted, count, has_probabilities
 from tamannot.tl._design import make_design
@@ -126,6 +126,7 @@ def composition(
     cautions = on_samples(cohort, samples, sample_key)
     used_reference = ""
     if condition is not None:
+        refuse_few(cohort, counted, condition, min_cells)
         tests, used_reference, notes = _tests(counted, cohort, reference, chosen)
         record["tests"] = tests
         cautions += notes

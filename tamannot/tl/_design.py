@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tamannot._printable import among
 from tamannot.errors import ParameterError
 from tamannot.stats._composition import check_design
 
@@ -61,7 +62,7 @@ def make_design(
     """
     here = [name for name in order if (condition == name).any()]
     if reference is not None and reference not in here:
-        msg = f"No sample has the condition '{reference}'. There are: {', '.join(here) or 'none'}."
+        msg = f"No sample has the condition '{reference}'.{among(reference, here)}"
         raise ParameterError(msg)
     conditions = here if reference is None else [reference, *(name for name in here if name != reference)]
     _check_replicates(condition, conditions)
@@ -75,14 +76,15 @@ def make_design(
 
 def _check_replicates(condition: pd.Series, conditions: Sequence[str]) -> None:
     if len(conditions) < _LEAST:
-        msg = f"All samples are of one condition, {', '.join(conditions) or 'none'}: there is nothing to compare."
+        said = f"are of one condition, {conditions[0]}" if conditions else "lack a condition or a covariate"
+        msg = f"All samples that could be compared {said}: there is nothing to compare."
         raise ParameterError(msg)
     for name in conditions:
         if (n := int((condition == name).sum())) < _LEAST:
             msg = (
-                f"The condition '{name}' has {n} sample with enough cells: without a second one, nothing is known of "
-                "how much samples differ. Add samples, lower min_cells, or leave the condition out; a number such as "
-                "age belongs into covariates."
+                f"The condition '{name}' has {n} sample that can be compared: without a second one, nothing is known "
+                "of how much samples differ. Add samples, or leave the condition out; a number such as age belongs "
+                "into covariates."
             )
             raise ParameterError(msg)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import tamannot._adata as slots
 from tamannot._adata import SpeciesChoice
+from tamannot._printable import among
 from tamannot._settings import settings
 from tamannot.errors import GeneIdError, ParameterError
 from tamannot.models import NOT_MACROPHAGE, UNASSIGNED
@@ -203,7 +204,7 @@ def _among(adata: AnnData, key: str, compartment: str | None) -> Array:
         return np.ones(adata.n_obs, bool)
     called = slots.read_obs(adata, key, ("compartment",)).iloc[:, 0].astype(str)
     if not (called == compartment).any():
-        msg = f"No cell was called '{compartment}'. There are: {', '.join(sorted(called.unique()))}."
+        msg = f"No cell was called '{compartment}'.{among(compartment, sorted(called.unique()))}"
         raise ParameterError(msg)
     return (called == compartment).to_numpy()
 
@@ -213,7 +214,11 @@ def _groups(adata: AnnData, groupby: str, among: Array) -> Groups:
     known = column.notna() & (column.astype(str) != NOT_MACROPHAGE) & among
     codes, names = pd.factorize(column.astype(str).where(known), sort=True)
     if len(names) < 2:
-        msg = f"obs['{groupby}'] has {len(names)} groups of cells; enrichment compares a group with the others."
+        have = f"only the group {names[0]}" if len(names) else "no group"
+        msg = (
+            f"obs['{groupby}'] has {have} among the {int(among.sum()):,} cells that are compared, and enrichment "
+            "compares a group with the others. Name a column with two groups of them."
+        )
         raise ParameterError(msg)
     return Groups(tuple(map(str, names)), codes, tuple(str(n) for n in names if n != UNASSIGNED))
 

@@ -73,7 +73,10 @@ def groups_of(
     if malignant is not None:
         words, known = words.mask(malignant, MALIGNANT), known | malignant
     if not known.any():
-        msg = "There is no macrophage to summarise. With groupby='compartment' all cells are."
+        if "compartment" in by or (compartment == "macrophage").any():
+            msg = f"No cell to summarise has a value of {' and '.join(map(repr, names))} in obs."
+        else:
+            msg = "There is no macrophage to summarise. With groupby='compartment' all cells are."
         raise ParameterError(msg)
     codes, labels = pd.factorize(words.where(known), sort=True)
     return Groups(by, malignant is not None, samples, [str(w) for w in labels], codes)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
+from tamannot._printable import among
 from tamannot.errors import ParameterError
 from tamannot.models import STATES
 
@@ -106,5 +107,5 @@ def _pair(measure: str, tam: str, malignant: str) -> Hypothesis:
 
 def _check(name: str, known: Sequence[str], where: str) -> None:
     if name not in known:
-        msg = f"{where} no '{name}'. There are: {', '.join(known)}."
+        msg = f"{where} no '{name}'.{among(name, known)}"
         raise ParameterError(msg)

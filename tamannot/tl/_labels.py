@@ -126,7 +126,7 @@ def _classifier(
 
 def _check(target_accuracy: float, n_genes: int) -> None:
     if not 0 < target_accuracy < 1:
-        msg = f"target_accuracy is between 0 and 1, not {target_accuracy}."
+        msg = f"target_accuracy={target_accuracy} is not between 0 and 1."
         raise ParameterError(msg)
     if n_genes < 1:
         msg = f"n_genes is at least 1, not {n_genes}."

@@ -189,7 +189,8 @@ def _by_sample(
             tables.append(found.assign(sample=name))
     if not tables:
         msg = (
-            f"No sample has {min_cells} cells of both sides of any pair, of {MACROPHAGE} and {_MALIGNANT} for example."
+            f"No sample has {min_cells} cells of both sides of any pair, of {MACROPHAGE} and {_MALIGNANT} for example. "
+            "Lower min_cells, or add samples with both."
         )
         raise ParameterError(msg)
     return pd.concat(tables, ignore_index=True)

@@ -11,6 +11,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot._printable import among
 from tamannot.errors import ParameterError
 
 Array = NDArray[Any]
@@ -66,6 +67,6 @@ def _among(column: pd.Series, name: str, values: str | bool | Sequence[str | boo
     asked = [values] if isinstance(values, str | bool) else list(values)
     wanted, have = {str(v) for v in asked}, set(column.dropna().astype(str))
     if unknown := sorted(wanted - have):
-        msg = f"obs['{name}'] has no value {', '.join(unknown)}. There are: {', '.join(sorted(have)[:10])}."
+        msg = f"obs['{name}'] has no value {', '.join(unknown)}.{among(unknown[0], sorted(have))}"
         raise ParameterError(msg)
     return np.asarray(column.astype(str).isin(wanted) & column.notna(), bool)

@@ -150,7 +150,7 @@ def anchored_of(given: object) -> AnchoredModel | None:
     """
     model = load_model(given) if isinstance(given, str | os.PathLike) else given
     if isinstance(model, Model):
-        msg = "A model of your own labels writes its own columns: call model.predict(adata). Here leave model=None."
+        msg = "A model of your own labels writes its own columns: call model.predict(adata). Leave out model= here."
         raise ParameterError(msg)
     if model is not None and not isinstance(model, AnchoredModel):
         msg = f"model is what tl.train(adata) returned, or the path of its file, not {type(model).__name__}."

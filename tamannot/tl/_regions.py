@@ -13,6 +13,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot._printable import among
 from tamannot.errors import ParameterError
 from tamannot.stats._adjust import benjamini_hochberg
 from tamannot.stats._over_samples import correlation_over_samples, mean_over_samples
@@ -143,6 +144,7 @@ def coordinates_of(adata: AnnData) -> Array:
     ParameterError
         There are no coordinates, or they are not two or three finite numbers a spot.
     """
+    slots.check_adata(adata)
     if SPATIAL not in adata.obsm:
         have = ", ".join(map(str, adata.obsm)) or "nothing"
         msg = (
@@ -163,7 +165,7 @@ def _scores(adata: AnnData, key: str, kind: str, signatures: Sequence[str] | Non
     if signatures is None:
         return table
     if absent := [s for s in signatures if s not in table]:
-        msg = f"'{absent[0]}' was not scored under the key '{key}'. There are: {', '.join(map(str, table.columns))}."
+        msg = f"'{absent[0]}' was not scored under the key '{key}'.{among(absent[0], table.columns)}"
         raise ParameterError(msg)
     return table[list(signatures)]
 

@@ -176,7 +176,7 @@ def check_choices(adata: AnnData, choices: Mapping[str, Any]) -> None:
         msg = f"tissue is 'auto', 'brain' or 'other', not {choices['tissue']!r}."
         raise ParameterError(msg)
     if not 0 < choices.get("target_accuracy", DEFAULT_ACCURACY) < 1:
-        msg = f"target_accuracy is between 0 and 1, not {choices['target_accuracy']}."
+        msg = f"target_accuracy={choices['target_accuracy']} is not between 0 and 1."
         raise ParameterError(msg)
     sample_key = choices.get("sample_key")
     if sample_key is not None:

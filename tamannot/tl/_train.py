@@ -193,8 +193,8 @@ def _check_kind(
 ) -> None:
     """Refuse parameters of the other kind of model."""
     if anchored and n_genes != _N_GENES:
-        msg = "n_genes is for models of your own labels: give labels, or leave it out."
+        msg = "n_genes= is for models of your own labels: give labels=, or leave it out."
         raise ParameterError(msg)
     if not anchored and (tissue != "auto" or compartment_key is not None or signatures is not None):
-        msg = "tissue, compartment_key and signatures are for anchored models: leave out labels, or these."
+        msg = "tissue=, compartment_key= and signatures= are for anchored models: leave out labels=, or these."
         raise ParameterError(msg)

@@ -114,7 +114,7 @@ def test_weights_have_to_be_ignored_by_name_where_there_is_no_place_for_them(
     code, out, err = run(*args)
     assert (code, out) == (2, "")
     assert "Signature 'mine' has weights (CD68, AIF1)" in err
-    assert "weights='ignore'" in err
+    assert "Say --ignore-weights to score" in err
     assert err.count("\n") == 1
     assert not table.exists()
     assert run(*args, "--ignore-weights")[0] == 0
@@ -126,8 +126,8 @@ def test_weights_have_to_be_ignored_by_name_where_there_is_no_place_for_them(
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("lipid_asociated", "Did you mean lipid_associated?"),
-        ("stat", "Did you mean state?"),
+        ("lipid_asociated", "Did you mean 'lipid_associated', '"),
+        ("stat", "Did you mean 'state'?"),
         ("nothing_like_it", "no human signature. All ids: tamannot signatures list"),
         ("absent.gmt", "'absent.gmt' is no file, no axis (compartment, origin, state"),
         ("m1@9.9.9", "No version '9.9.9' of signature 'm1'. There are: 1.0.0."),

@@ -33,7 +33,7 @@ def test_show_has_references(run):
 def test_show_suggests_a_name(run):
     code, out, err = run("show", "lipid_asociated")
     assert (code, out) == (2, "")
-    assert "Did you mean 'lipid_associated'?" in err
+    assert "Did you mean 'lipid_associated', 'border_associated' or " in err
 
 
 def test_validate(run, tmp_path):

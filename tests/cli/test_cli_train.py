@@ -49,7 +49,7 @@ def test_json_and_quiet(run, example_file, tmp_path):
         ((*LABELS, "-o", "m.pkl"), "must end in .npz"),
         ((*LABELS, "-o", "there.npz"), "exists. Give another name, or --overwrite"),
         (("-o", "m.npz"), "Nothing can be learned of origin or state: there are 19 macrophages"),
-        (("-o", "m.npz", *LABELS, "--tissue", "brain"), "leave out labels, or these"),
+        (("-o", "m.npz", *LABELS, "--tissue", "brain"), "leave out --labels, or these"),
     ],
 )
 def test_bad_input_gets_one_message_and_exit_2(run, example_file, tmp_path, monkeypatch, args, said):

@@ -52,8 +52,11 @@ def case(request, tmp_path, example_file, example, bytes_of) -> Case:
     return Case(source, out, bytes_of(out) if out.exists() else None)
 
 
+IN_PLACE = {True: ["--in-place"], False: []}
+
+
 def start(case: Case) -> subprocess.Popen[bytes]:
-    words = ["annotate", case.source, "-o", case.out, "--overwrite", "--quiet"]
+    words = ["annotate", case.source, "-o", case.out, "--overwrite", *IN_PLACE[case.out == case.source], "--quiet"]
     return subprocess.Popen([sys.executable, "-m", "tamannot", *map(str, words)], stderr=subprocess.DEVNULL)
 
 
@@ -95,7 +98,7 @@ def test_a_killed_run_leaves_the_input_and_no_part_of_an_output(case, moment, se
     else:
         assert case.out.exists() == (case.old is not None)
 
-    tam.annotate_file(case.source, case.out, overwrite=True)
+    tam.annotate_file(case.source, case.out, overwrite=True, in_place=case.out == case.source)
     assert is_whole(case.out)
     assert {p.name for p in tmp_path.iterdir()} == {case.source.name, case.out.name}
     if case.source != case.out:

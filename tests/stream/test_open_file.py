@@ -105,7 +105,7 @@ def test_the_file_is_closed_afterwards(adata, tmp_path):
     ("name", "content", "message"),
     [
         ("none.h5ad", None, "no such file"),
-        ("x.loom", b"", "read_loom"),
+        ("x.loom", b"text", "not an HDF5 file"),
         ("x.h5ad", b"text", "not an HDF5 file"),
         ("x.h5ad", {}, "cannot be read as h5ad"),
         ("x.zarr", {}, "cannot be read as zarr"),

@@ -196,8 +196,12 @@ def test_three_conditions_are_compared_with_the_first():
     [
         ("cell", {}, "tells cells apart, not samples"),
         ("sample", {"condition": "tam_state"}, "more than one value in sample"),
-        ("sample", {"condition": "sample"}, "has 1 sample with enough cells"),
-        ("sample", {"condition": "condition", "min_cells": 61}, "All samples are of one condition, none"),
+        ("sample", {"condition": "sample"}, "has 1 sample that can be compared"),
+        (
+            "sample",
+            {"condition": "condition", "min_cells": 61},
+            r"0 of 8 samples have 61 macrophages \(min_cells\).*control 0 of 4, treated 0 of 4.*Lower min_cells",
+        ),
         ("sample", {"condition": "condition", "reference": "other"}, "There are: control, treated"),
         ("sample", {"condition": "condition", "covariates": ("twin",)}, "cannot be told apart"),
         ("sample", {"condition": "condition", "covariates": ("same",)}, "the same in all samples"),
@@ -282,3 +286,31 @@ def test_odds_ratios_are_drawn_with_their_intervals():
     assert low < tests["low"].min()
     assert high > tests["high"].max()
     plt.close("all")
+
+
+def test_a_condition_of_samples_with_few_macrophages_is_not_called_one_condition():
+    adata = cohort()
+    few = (adata.obs["condition"] == "treated").to_numpy() & (np.arange(adata.n_obs) % 60 >= 7)
+    with pytest.raises(ParameterError) as refused:
+        tam.tl.composition(adata[~few].copy(), "sample", condition="condition")
+    said = str(refused.value)
+    assert said.startswith("4 of 8 samples have 30 macrophages (min_cells), and each condition needs two such samples")
+    assert "control 4 of 4, treated 0 of 4. Too few macrophages are in s02 7, " in said
+    assert "one condition" not in said
+
+
+@pytest.mark.parametrize(("values", "message"), [("x", "of one condition, x"), (None, "has no value in any sample")])
+def test_one_condition_and_none_are_told_apart(values, message):
+    adata = cohort()
+    adata.obs["arm"] = values
+    with pytest.raises(ParameterError, match=message):
+        tam.tl.composition(adata, "sample", condition="arm")
+
+
+def test_a_third_condition_without_cells_is_left_out():
+    adata = cohort(sizes=(60,) * 9)
+    adata.obs["arm"] = adata.obs["sample"].map(lambda s: "abc"[int(s[1:]) % 3]).astype(str)
+    few = (adata.obs["arm"] == "c").to_numpy() & (np.arange(adata.n_obs) % 60 >= 7)
+    part = adata[~few].copy()
+    tam.tl.composition(part, "sample", condition="arm")
+    assert tam.get.composition(part)["contrast"].unique().tolist() == ["b vs a"]
