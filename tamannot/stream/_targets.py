@@ -15,7 +15,6 @@ from tamannot.errors import OutputError, ParameterError
 from tamannot.stream._annotated import write_annotated
 from tamannot.stream._claim import claimed
 from tamannot.stream._csv import write_csv
-from tamannot.stream._links import check_links
 from tamannot.stream._output import check_space, check_target, replacing
 from tamannot.stream._spool import SpooledTables
 
@@ -67,13 +66,10 @@ def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool) -> I
     ------
     OutputError
         A target exists, cannot be written, has no room, or another run is writing it.
-    InputFileError
-        The source leads to other files, and is to be taken over.
     """
     for kind, target in targets.items():
         check_target(target, source=source, overwrite=overwrite)
         if kind in _OUT_SUFFIXES:
-            check_links(source)
             check_space(target, source=source)
     with ExitStack() as stack:
         for target in targets.values():
@@ -115,7 +111,7 @@ def write_targets(
     OutputError
         A target cannot be written.
     InputFileError
-        The source is damaged, or leads to other files.
+        The source is damaged.
     """
     writers: dict[str, Callable[[Path], object]] = {
         ".h5ad": lambda path: write_annotated(source, path, adata, key_added, tables),
