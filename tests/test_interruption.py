@@ -13,15 +13,11 @@ from tamannot._interruption import Interruption
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX")
 
 
-class EndedError(SystemExit):
-    """What is raised here."""
-
-
 @pytest.fixture
 def interruption(monkeypatch):
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     before = signal.getsignal(signal.SIGUSR1)
-    found = Interruption(signal.SIGUSR1, EndedError)
+    found = Interruption([signal.SIGUSR1])
     found.listen()
     yield found
     signal.signal(signal.SIGUSR1, before)
@@ -35,7 +31,7 @@ def come() -> None:
 
 @pytest.mark.usefixtures("interruption")
 def test_it_is_raised_and_a_second_one_does_not_disturb():
-    with pytest.raises(EndedError):
+    with pytest.raises(KeyboardInterrupt):
         come()
     come()
 
@@ -48,7 +44,7 @@ class Leaving:
 @pytest.mark.usefixtures("interruption")
 def test_what_a_destructor_loses_is_raised_again():
     leaving = Leaving()
-    with pytest.raises(EndedError):
+    with pytest.raises(KeyboardInterrupt):
         del leaving
         time.sleep(5)
 
@@ -68,7 +64,7 @@ def test_while_another_loss_is_told_it_waits(monkeypatch):
 
     monkeypatch.setattr(sys, "__unraisablehook__", tell)
     failing = Failing()
-    with pytest.raises(EndedError):
+    with pytest.raises(KeyboardInterrupt):
         del failing
         time.sleep(5)
     assert told == [ZeroDivisionError]

@@ -15,7 +15,7 @@ import h5py
 import zarr
 
 from tamannot.stream._guard import open_zarr
-from tamannot.stream._sink import Sink
+from tamannot.stream._sink import Sink, ZarrSink
 
 # h5py and zarr have no types; groups and arrays of both are used alike.
 Node = Any
@@ -129,10 +129,14 @@ class Zarr:
     def making(self, path: Path, like: Node | None) -> Iterator[Node]:
         """Make anew; all metadata are gathered at the end, as anndata does."""
         version = 3 if like is None else like.metadata.zarr_format
-        yield zarr.open_group(path, mode="w", zarr_format=version)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that version 3 has not settled how
-            zarr.consolidate_metadata(str(path))
+        folder = ZarrSink(path)
+        try:
+            yield zarr.open_group(folder, mode="w", zarr_format=version)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that version 3 has not settled how
+                zarr.consolidate_metadata(folder)
+        finally:
+            folder.end()
 
     def copy(self, node: Node, parent: Node, name: str) -> None:
         """Copy the folder of an array or a group."""
