@@ -30,7 +30,7 @@ class Interruption:
 
     def __init__(self, numbers: Iterable[signal.Signals]) -> None:
         self._numbers = tuple(numbers)
-        self.received: int = signal.SIGINT
+        self.received = signal.SIGINT
         """The signal that came last."""
         self._deaf_until = 0.0
         self._heard: list[signal.Signals] = []
@@ -56,7 +56,7 @@ class Interruption:
         now = time.monotonic()
         if now < self._deaf_until:
             return
-        self.received = number
+        self.received = signal.Signals(number)
         if self._is_hook(frame):
             self._later()
             return
@@ -81,7 +81,7 @@ class Interruption:
         threading.Timer(_AGAIN, _send, [self.received]).start()
 
 
-def _send(number: int) -> None:
+def _send(number: signal.Signals) -> None:
     """Send a signal to the main thread, and wake it if it waits."""
     main = threading.main_thread().ident
     if sys.platform == "win32" or main is None:

@@ -37,7 +37,7 @@ def main() -> None:
     interruption.end()
     if code == _INTERRUPTED:
         _clear_up()
-        by = "" if interruption.received == signal.SIGINT else f" by {signal.Signals(interruption.received).name}"
+        by = "" if interruption.received == signal.SIGINT else f" by {interruption.received.name}"
         with suppress(OSError):  # the terminal may be gone
             print(f"tamannot: interrupted{by}.", file=sys.stderr, flush=True)
         # Without waiting for threads that still compute; Python itself may forget the code.

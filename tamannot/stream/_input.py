@@ -53,9 +53,9 @@ def open_file(path: Path) -> Iterator[ad.AnnData]:
 
     Yields
     ------
-    An AnnData with ``obs``, ``var`` and what runs wrote to ``uns`` in memory. ``X``, layers and the matrix of ``raw`` are
-    datasets of the file, as are arrays of ``obsm`` and ``varm``, and sparse matrices anywhere; what is
-    stored by pairs (``obsp``, ``varp``) and the rest of ``uns`` is left out.
+    An AnnData with ``obs``, ``var`` and what runs wrote to ``uns`` in memory. ``X``, layers and the matrix of
+    ``raw`` are datasets of the file, as are arrays of ``obsm`` and ``varm``, and sparse matrices anywhere; what is
+    stored by pairs (``obsp``, ``varp``) and the rest of ``uns`` are left out.
 
     Raises
     ------
