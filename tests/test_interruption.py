@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tamannot._interruption import Interruption
+from tamannot.stream._store import Zarr
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX")
 
@@ -74,3 +75,32 @@ def test_after_the_end_nothing_is_heard(interruption):
     interruption.end()
     come()
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+
+
+def test_what_is_not_as_python_sets_it_stays(monkeypatch):
+    """As under ``nohup``."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        Interruption([signal.SIGUSR1]).listen()
+        come()
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_which_signal_came_is_known(interruption):
+    with pytest.raises(KeyboardInterrupt):
+        come()
+    assert interruption.received == signal.SIGUSR1
+
+
+def test_a_zarr_folder_takes_nothing_after_its_end(tmp_path):
+    """zarr's threads go on after Ctrl-C, and would make the folder again that was removed."""
+    store = Zarr()
+    with pytest.raises(KeyboardInterrupt), store.making(tmp_path / "x.zarr", None) as root:
+        array = root.create_array("a", shape=(4,), chunks=(2,), dtype="f4")
+        array[:2] = 1
+        raise KeyboardInterrupt
+    with pytest.raises(OSError, match="takes nothing more"):
+        array[2:] = 1
