@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import h5py
 import zarr
 
+from tamannot.errors import InputFileError
 from tamannot.stream._guard import open_zarr
 from tamannot.stream._sink import Sink, ZarrSink
 
@@ -65,7 +66,14 @@ class H5ad:
         HDF5 overwrites its memory when it copies a checksummed or scale-offset data set whose chunks were read before.
         It shares what it knows of a file between all that opened it by the same driver, so this takes another one.
         """
-        with h5py.File(path, "r", driver="stdio") as file:
+        try:
+            file = h5py.File(path, "r", driver="stdio")
+        except OSError as error:
+            if "lock" not in str(error):
+                raise
+            msg = f"{path}: is open for writing somewhere. Close it there, then run again."
+            raise InputFileError(msg) from error
+        with file:
             yield file["/"]
 
     @contextmanager
