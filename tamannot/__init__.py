@@ -1,9 +1,9 @@
 """tamannot: what the macrophages of a tumour are, cell by cell, with the evidence."""
 
-import lazy_loader
+from tamannot._lazily import attach_stub
 
 # Names are listed in __init__.pyi; nothing is imported before it is used.
-_lazy, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_lazy, __dir__, __all__ = attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> object:

@@ -9,19 +9,16 @@ import time
 import pytest
 
 from tamannot._interruption import Interruption
+from tamannot.stream._store import Zarr
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX")
-
-
-class EndedError(SystemExit):
-    """What is raised here."""
 
 
 @pytest.fixture
 def interruption(monkeypatch):
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     before = signal.getsignal(signal.SIGUSR1)
-    found = Interruption(signal.SIGUSR1, EndedError)
+    found = Interruption([signal.SIGUSR1])
     found.listen()
     yield found
     signal.signal(signal.SIGUSR1, before)
@@ -35,7 +32,7 @@ def come() -> None:
 
 @pytest.mark.usefixtures("interruption")
 def test_it_is_raised_and_a_second_one_does_not_disturb():
-    with pytest.raises(EndedError):
+    with pytest.raises(KeyboardInterrupt):
         come()
     come()
 
@@ -48,7 +45,7 @@ class Leaving:
 @pytest.mark.usefixtures("interruption")
 def test_what_a_destructor_loses_is_raised_again():
     leaving = Leaving()
-    with pytest.raises(EndedError):
+    with pytest.raises(KeyboardInterrupt):
         del leaving
         time.sleep(5)
 
@@ -68,7 +65,7 @@ def test_while_another_loss_is_told_it_waits(monkeypatch):
 
     monkeypatch.setattr(sys, "__unraisablehook__", tell)
     failing = Failing()
-    with pytest.raises(EndedError):
+    with pytest.raises(KeyboardInterrupt):
         del failing
         time.sleep(5)
     assert told == [ZeroDivisionError]
@@ -78,3 +75,32 @@ def test_after_the_end_nothing_is_heard(interruption):
     interruption.end()
     come()
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+
+
+def test_what_is_not_as_python_sets_it_stays(monkeypatch):
+    """As under ``nohup``."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        Interruption([signal.SIGUSR1]).listen()
+        come()
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_which_signal_came_is_known(interruption):
+    with pytest.raises(KeyboardInterrupt):
+        come()
+    assert interruption.received == signal.SIGUSR1
+
+
+def test_a_zarr_folder_takes_nothing_after_its_end(tmp_path):
+    """zarr's threads go on after Ctrl-C, and would make the folder again that was removed."""
+    store = Zarr()
+    with pytest.raises(KeyboardInterrupt), store.making(tmp_path / "x.zarr", None) as root:
+        array = root.create_array("a", shape=(4,), chunks=(2,), dtype="f4")
+        array[:2] = 1
+        raise KeyboardInterrupt
+    with pytest.raises(OSError, match="takes nothing more"):
+        array[2:] = 1

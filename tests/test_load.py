@@ -1,8 +1,9 @@
-"""Load: files in a row, runs side by side, and Ctrl-C at any moment."""
+"""Load: files in a row, runs side by side, and Ctrl-C, SIGTERM and SIGHUP at any moment."""
 
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import tamannot as tam
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::Warning")]
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
-# More files, and more moments of Ctrl-C, are asked for by these.
+# More files, and more moments of a signal, are asked for by these.
 FILES = int(os.environ.get("TAMANNOT_TEST_FILES", "5"))
 MOMENTS = int(os.environ.get("TAMANNOT_TEST_INTERRUPTS", "1"))
 # What the allocator may keep; without a leak a run of this file keeps nothing, and a copy of the input is 2 MB.
@@ -139,20 +140,43 @@ def started(command: str, source: Path, folder: Path) -> subprocess.Popen[str]:
     return process
 
 
+# How each ends a command, and what it says.
+SIGNALS = {"SIGTERM": (143, " by SIGTERM"), "SIGHUP": (129, " by SIGHUP"), "SIGINT": (130, "")}
+
+
 @POSIX
+@pytest.mark.parametrize("name", SIGNALS)
 @pytest.mark.parametrize("moment", range(MOMENTS))
-def test_ctrl_c_leaves_nothing_half_done(example_file, tmp_path, moment):
+def test_a_signal_leaves_nothing_half_done(example_file, tmp_path, moment, name):
     """While modules are imported, and once there is something of the output."""
     command = list(COMMANDS)[moment // 2 % len(COMMANDS)]
     process, rng = started(command, example_file, tmp_path), np.random.default_rng(moment)
     time.sleep(rng.uniform(0, 1.5))
     while moment % 2 and process.poll() is None and not list(tmp_path.iterdir()):
         time.sleep(rng.uniform(0, 0.5))
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     said, err = process.communicate(timeout=300)
     left = {p.name for p in tmp_path.iterdir()}
     if process.returncode == 0:  # it was done before
         assert left == {word for word in COMMANDS[command] if "." in word}
     else:
-        assert (process.returncode, said, err) == (130, "", "tamannot: interrupted.\n")
+        code, by = SIGNALS[name]
+        assert (process.returncode, said, err) == (code, "", f"tamannot: interrupted{by}.\n")
         assert left == set()
+
+
+@POSIX
+def test_sigterm_ends_the_processes_of_many_files(small, tmp_path):
+    copies = tmp_path / "a.h5ad", tmp_path / "b.h5ad"
+    for copy in copies:
+        copy.write_bytes(small.read_bytes())
+    out = tmp_path / "out"
+    words = ["annotate", *copies, "--out-dir", out, "--jobs", "2", "--log", tmp_path / "run.json", "--quiet"]
+    process = subprocess.Popen([sys.executable, "-m", "tamannot", *map(str, words)], stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (out.exists() and list(out.iterdir())):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (143, "tamannot: interrupted by SIGTERM.\n")
+    assert [p.name for p in (*out.iterdir(), *tmp_path.glob(".*"))] == []
+    assert json.loads((tmp_path / "run.json").read_text())["error"]["type"] == "KeyboardInterrupt"

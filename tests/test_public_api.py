@@ -63,3 +63,15 @@ def test_import_is_light():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["", *NAMESPACES, "errors", "genes", "signature", "stream"])
+def test_imports_leave_the_filters_of_warnings_alone(name):
+    """numpy, scipy and anndata set filters of their own."""
+    script = f"""
+import warnings
+before = list(warnings.filters)
+from tamannot{"." if name else ""}{name} import *
+assert warnings.filters == before, warnings.filters
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tamannot._adata._kind import LARGEST_LOG, Kind
+from tamannot._adata._kind import LARGEST_LOG, LARGEST_VALUE, Kind
 from tamannot.errors import MatrixError
 from tamannot.kernels._rows import RowBlock, RowSource
 from tamannot.kernels._survey import Seen, seen_in
@@ -72,6 +72,8 @@ def _problem(seen: Seen, kind: Kind) -> str:
         return "have NaN values"
     if np.isinf(seen.low) or np.isinf(seen.high):
         return "have infinite values"
+    if max(seen.high, -seen.low) > LARGEST_VALUE:
+        return f"have values as large as {max(seen.high, -seen.low):.3g}, which no expression is"
     if seen.low < 0 and kind != "signed":
         return f"have negative values (smallest {seen.low:.3g})"
     if kind == "counts" and not seen.whole:

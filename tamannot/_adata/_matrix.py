@@ -14,7 +14,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from tamannot._adata._checked import Check, CheckedRows
-from tamannot._adata._kind import LARGEST_LOG, Kind
+from tamannot._adata._kind import LARGEST_LOG, LARGEST_VALUE, Kind
 from tamannot._adata._lazy import loaded
 from tamannot._adata._on_disk import bytes_in_memory, is_on_disk, rows_on_disk, sample_of
 from tamannot._printable import among
@@ -239,6 +239,8 @@ def _judge(seen: Seen, *, signed: bool) -> Finding:
         return Finding(None, f"it has negative values (smallest {low:.3g}), so it looks scaled")
     if np.isinf(high) or np.isinf(low):
         return Finding(None, "it has infinite values")
+    if max(high, -low) > LARGEST_VALUE:
+        return Finding(None, f"it has values as large as {max(high, -low):.3g}, which no expression is")
     if low == high:
         return Finding(None, f"all its values are {low:g}", constant=low)
     if low < 0:

@@ -12,12 +12,16 @@ from anndata import AnnData, read_h5ad
 from anndata.experimental import read_dispatched
 from anndata.io import read_elem, sparse_dataset
 
+from tamannot._adata._slots import UNS
+
 _ARRAYS = (h5py.Dataset, zarr.Array)
 _NUMBERS = "fiub"
 
 
 def without_matrices(root: h5py.File | zarr.Group) -> AnnData:
-    """Return what a file holds, and leave its matrices on disk; pairwise ones are left out.
+    """Return what a file holds, and leave its matrices on disk.
+
+    What is stored by pairs is left out, and all of ``uns`` but what runs write: files with thousands of entries exist.
 
     Parameters
     ----------
@@ -29,7 +33,7 @@ def without_matrices(root: h5py.File | zarr.Group) -> AnnData:
     parts = {key: read_elem(root[key]) for key in ("obs", "var") if key in root}
     parts |= {key: read_dispatched(root[key], _matrices_on_disk) for key in ("layers", "obsm", "varm") if key in root}
     if "uns" in root:
-        parts["uns"] = read_dispatched(root["uns"], _sparse_on_disk)
+        parts["uns"] = {name: read_elem(root["uns"][name]) for name in root["uns"] if _is_of_runs(name)}
     if _is_there(root, "X"):
         parts["X"] = left_on_disk(root["X"])
     if _is_there(root, "raw"):
@@ -37,6 +41,10 @@ def without_matrices(root: h5py.File | zarr.Group) -> AnnData:
     elif "raw.X" in root:
         parts["raw"] = {"X": left_on_disk(root["raw.X"]), "var": read_elem(root["raw.var"])}
     return AnnData(**parts)
+
+
+def _is_of_runs(name: str) -> bool:
+    return name == UNS or name.endswith("_colors")
 
 
 def _is_there(root: h5py.File | zarr.Group, name: str) -> bool:

@@ -136,6 +136,24 @@ class LearnedRecord(BaseModel):
     intercept: Numbers
 
 
+class NullRecord(BaseModel):
+    """Which cells the matched null is of, by axis, and how many ranks count in it."""
+
+    compartment: str = ""
+    origin: str = ""
+    other_axes: str = ""
+    max_rank: NonNegativeInt | None = None
+
+
+class Parameters(BaseModel):
+    """The parameters of the call; those that are not named here are as they were given."""
+
+    model_config = ConfigDict(extra="allow")
+    sample_key: str | None = None
+    target_accuracy: float | None = None
+    rng: int | None = None
+
+
 class TissueRecord(BaseModel):
     """The tissue that was assumed, and why."""
 
@@ -295,12 +313,9 @@ class RunRecord:
         return self._read("model", dict[str, Any])
 
     @cached_property
-    def null(self) -> dict[str, Any]:
+    def null(self) -> NullRecord:
         """Which cells the matched null is of, and how many ranks count in it."""
-        found = self._read("null", dict[str, Any], {})
-        if "max_rank" in found:
-            found["max_rank"] = self._check("null", int, found["max_rank"])
-        return found
+        return self._read("null", NullRecord, NullRecord())
 
     @cached_property
     def calibration_source(self) -> str:
@@ -310,13 +325,13 @@ class RunRecord:
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """The parameters of the call."""
-        return self._read("parameters", dict[str, Any], {})
+        found: Parameters = self._read("parameters", Parameters, Parameters())
+        return found.model_dump(exclude_none=True)
 
     @property
     def sample_key(self) -> str | None:
         """The column of samples that the run was given."""
-        found = self.parameters.get("sample_key")
-        return None if found is None else str(found)
+        return self.parameters.get("sample_key")
 
     @cached_property
     def tissue(self) -> TissueRecord | None:

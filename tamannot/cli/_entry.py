@@ -1,29 +1,33 @@
-"""The way in: from its first moment on, Ctrl-C ends a command in one line."""
+"""The way in: from its first moment on, Ctrl-C, SIGTERM or SIGHUP ends a command in one line."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from tamannot._interruption import Interruption
+from tamannot._interruption import ENDING, Interruption
 
-# 128 and the number of the signal, as shells have it.
+# What Typer makes of a `KeyboardInterrupt`.
 _INTERRUPTED = 130
+# Shells add the number of the signal.
+_BY_SIGNAL = 128
 
 
 def main() -> None:
-    """Run the command line as a process of its own; after Ctrl-C nothing is half-done, and the exit code is 130."""
-    interruption = Interruption(signal.SIGINT, KeyboardInterrupt)
-    # Where it is not as Python sets it, who started this process wants it not to hear Ctrl-C.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        sys.excepthook = _tell
-        interruption.listen()
+    """Run the command line as a process of its own.
+
+    After Ctrl-C, SIGTERM or SIGHUP nothing is half-done, and the exit code is 130, 143 or 129.
+    """
+    interruption = Interruption(ENDING)
+    sys.excepthook = _tell
+    interruption.listen()
     code: Any = _INTERRUPTED
     try:
-        from tamannot.cli._main import main as run  # noqa: PLC0415 - Ctrl-C is heard during the imports, too
+        from tamannot.cli._main import main as run  # noqa: PLC0415 - signals are heard during the imports, too
 
         run()
     except SystemExit as stop:
@@ -33,8 +37,11 @@ def main() -> None:
     interruption.end()
     if code == _INTERRUPTED:
         _clear_up()
-        print("tamannot: interrupted.", file=sys.stderr, flush=True)
-        os._exit(_INTERRUPTED)  # without waiting for threads that still compute; Python itself may forget the code
+        by = "" if interruption.received == signal.SIGINT else f" by {interruption.received.name}"
+        with suppress(OSError):  # the terminal may be gone
+            print(f"tamannot: interrupted{by}.", file=sys.stderr, flush=True)
+        # Without waiting for threads that still compute; Python itself may forget the code.
+        os._exit(_BY_SIGNAL + interruption.received)
     sys.exit(code)
 
 

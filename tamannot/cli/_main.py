@@ -1,6 +1,7 @@
 """``tamannot``: the commands and what they take.
 
-Exit codes: 0 done; 1 a bug, with its traceback; 2 something about the input, in one message; 130 ended by Ctrl-C.
+Exit codes: 0 done; 1 a bug, with its traceback; 2 something about the input, in one message; 130, 143 and 129 ended by
+Ctrl-C, SIGTERM and SIGHUP.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ class Kept:
         return NullBins(np.asarray(bins, np.int32))
 
     def _ranking(self, axis: str) -> UCell:
-        return METHOD if axis == "compartment" else ranking_of(self._record.null.get("max_rank"))
+        return METHOD if axis == "compartment" else ranking_of(self._record.null.max_rank)
 
     def _part(self, number: int) -> SignedGenes:
         return self._all_parts[number]

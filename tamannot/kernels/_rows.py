@@ -114,7 +114,7 @@ class CscRows:
         if not rises:
             view = view.copy()
             view.sum_duplicates()
-        self._data, self._indices, self._indptr = view.data, view.indices, view.indptr
+        self._data, self._indices, self._indptr = packable(view.data), view.indices, view.indptr
         self.shape: tuple[int, int] = view.shape
 
     def block(self, start: int, stop: int) -> RowBlock:
@@ -211,9 +211,9 @@ def is_sparse(matrix: object) -> bool:
 
 
 def packable(values: Array) -> Array:
-    """Return numbers of a type that scipy has sparse matrices of: no half floats, no foreign byte order."""
-    if values.dtype.kind == "f" and values.dtype.itemsize < 4:
-        return values.astype(np.float32)
+    """Return numbers of a type that kernels are compiled for: no half or long floats, no foreign byte order."""
+    if values.dtype.kind == "f" and values.dtype.itemsize not in _WIDTHS:
+        return values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 

@@ -79,24 +79,24 @@ def _scores(run: RunRecord) -> str:
 
 def _null(run: RunRecord) -> str:
     null = run.null
-    if not null:
+    if not (null.compartment and null.origin and null.other_axes):
         return ""
     return (
         "Scores were compared, within each cell and in closed form, with random signatures matched in expression (z, "
-        f"and p of a Pearson III distribution). Expression was matched on {null['compartment']} for compartments, "
-        f"{null['origin']} for origin, and {_for_the_rest(run)} for all else.{_other_ranks(run)}"
+        f"and p of a Pearson III distribution). Expression was matched on {null.compartment} for compartments, "
+        f"{null.origin} for origin, and {_for_the_rest(run)} for all else.{_other_ranks(run)}"
     )
 
 
 def _other_ranks(run: RunRecord) -> str:
     """Say how many ranks count in the null, where they are not those of the scores."""
-    ranks, of_scores = (int(part.get("max_rank") or 0) for part in (run.null, run.method))
+    ranks, of_scores = run.null.max_rank, run.method.get("max_rank")
     return f" For all but compartments z and p count {ranks:,} ranks." if ranks and ranks != of_scores else ""
 
 
 def _for_the_rest(run: RunRecord) -> str:
     """Return which cells the other axes were matched on: where macrophages were too few it was all cells."""
-    macrophages, _, instead = str(run.null.get("other_axes", "")).partition("; ")
+    macrophages, _, instead = run.null.other_axes.partition("; ")
     few = run.learned_from.get("n_macrophages", _ENOUGH) < _ENOUGH
     return "all cells, the macrophages being fewer than 20," if few and instead else macrophages
 

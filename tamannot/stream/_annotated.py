@@ -107,8 +107,7 @@ class _Writer:
         new = self._new.create_group("obs")
         copy_attributes(old, new)
         gone = self._names.dropped(old, obs.columns) - {text(old.attrs["_index"])}
-        for name in sorted(set(old) - gone):
-            self._take.copy(old[name], new, name)
+        self._take.copy_some(old, new, sorted(set(old) - gone))
         fresh = self._names.fresh(old, obs.columns)
         self._to_write += [(new, name, obs[name].values) for name in fresh]
         new.attrs["column-order"] = [c for c in map(text, old.attrs["column-order"]) if c not in gone] + fresh
@@ -134,14 +133,18 @@ class _Writer:
                 (self._take.mapping if name == "varm" else self._take.element)(self._old[where], new, name)
 
     def _named(self, section: str, values: Mapping[str, Any]) -> Node:
-        """Take over a section whose elements have names, without those of the run, which are written anew."""
+        """Take over a section whose elements have names, without those of the run, which are written anew.
+
+        Of ``uns`` only what runs write is in memory.
+        """
         had: list[str] = []
         if section not in self._old:
             self._take.write(self._new, section, {})
         else:
             old = self._old[section]
             had = list(old.dtype.names if is_array(old) else old)
-            gone = self._names.dropped(had, list(values)) | self._left_out(section)
+            have = had if section == "uns" else list(values)
+            gone = self._names.dropped(had, have) | self._left_out(section)
             self._take.mapping(old, self._new, section, skip=frozenset(gone))
         new = self._new[section]
         self._to_write += [(new, name, values[name]) for name in self._names.fresh(had, list(values))]

@@ -31,18 +31,15 @@ _NEWER = re.compile(
 
 
 def read_file(path: Path) -> ad.AnnData:
-    """Read an h5ad file or a zarr folder into memory.
+    """Read what `open_file` opens into memory.
 
     Raises
     ------
     InputFileError
         It is absent, of another kind (the message has the line that converts it), or damaged.
     """
-    kind = _kind_of(path)
-    with reading(path):
-        adata = ad.read_h5ad(path) if kind == "h5ad" else ad.read_zarr(open_zarr(path))
-        _check_columns(adata)
-    return adata
+    with open_file(path) as adata, reading(path):
+        return adata.to_memory()
 
 
 @contextmanager
@@ -56,9 +53,9 @@ def open_file(path: Path) -> Iterator[ad.AnnData]:
 
     Yields
     ------
-    An AnnData with ``obs``, ``var`` and ``uns`` in memory. ``X``, layers and the matrix of ``raw`` are
-    datasets of the file, as are arrays of ``obsm`` and ``varm``, and sparse matrices anywhere; what is
-    stored by pairs (``obsp``, ``varp``) is left out.
+    An AnnData with ``obs``, ``var`` and what runs wrote to ``uns`` in memory. ``X``, layers and the matrix of
+    ``raw`` are datasets of the file, as are arrays of ``obsm`` and ``varm``, and sparse matrices anywhere; what is
+    stored by pairs (``obsp``, ``varp``) and the rest of ``uns`` are left out.
 
     Raises
     ------

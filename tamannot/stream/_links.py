@@ -28,8 +28,8 @@ def check_links(source: Path) -> None:
     Raises
     ------
     InputFileError
-        It has external links, external or virtual data sets, or, as a folder, symbolic links; or its links lead in a
-        circle, or to the same groups over and over.
+        It has external links, or, as a folder, symbolic links; or its links lead in a circle, or to the same groups
+        over and over. Data sets with values in another file are refused by `check_sizes`.
     """
     found: str | None = None
     with suppress(*_DAMAGED):
@@ -49,11 +49,14 @@ def _in_folder(folder: Path) -> Iterator[str]:
 def _in_file(source: Path) -> Iterator[str]:
     if h5py.is_hdf5(source):
         with h5py.File(source, "r") as file:
-            yield from _Walk().problems(file["/"])
+            yield from _Walk().problems(h5py.h5g.open(file.id, b"/"), "")
 
 
 class _Walk:
-    """Goes through an HDF5 file as a reader does, but each group once; a group that it cannot open it leaves out."""
+    """Goes through an HDF5 file as a reader does, but each group once; a group that it cannot open it leaves out.
+
+    It opens groups only, and asks HDF5 for the rest: a file may have many thousands of elements.
+    """
 
     def __init__(self) -> None:
         self._sizes: dict[Any, int] = {}
@@ -61,46 +64,44 @@ class _Walk:
         self._open: set[Any] = set()
         """Groups that the walk is in."""
 
-    def problems(self, group: Any) -> Iterator[str]:
-        self._open.add(group.id)
+    def problems(self, group: Any, path: str) -> Iterator[str]:
+        self._open.add(group)
         size = 1
         for name in _names(group):
-            where = f"{group.name.rstrip('/')}/{name}"
+            where = f"{path}/{name.decode('utf-8', 'backslashreplace')}"
             if problem := _outside(group, name, where):
                 yield problem
                 continue
             with suppress(*_DAMAGED):
-                size += yield from self._object(group[name], where)
-        self._open.discard(group.id)
-        self._sizes[group.id] = size
+                is_group = h5py.h5o.get_info(group, name).type == h5py.h5o.TYPE_GROUP
+                size += (yield from self._below(h5py.h5o.open(group, name), where)) if is_group else 1
+        self._open.discard(group)
+        self._sizes[group] = size
         if size > _MOST_OBJECTS:
-            yield f"{group.name} leads to more than {_MOST_OBJECTS:,} objects: links go to the same ones over and over"
+            yield f"{path} leads to more than {_MOST_OBJECTS:,} objects: links go to the same ones over and over"
 
-    def _object(self, found: Any, where: str) -> Generator[str, None, int]:
-        """Give out what is wrong with an object; return how many a reader finds in it."""
-        if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
-            yield f"{where} has its values in another file, which is not in it"
-        if not isinstance(found, h5py.Group):
-            return 1
-        if found.id in self._open or len(self._open) > _DEEPEST:
+    def _below(self, group: Any, where: str) -> Generator[str, None, int]:
+        """Give out what is wrong with a group; return how many objects a reader finds in it."""
+        if group in self._open or len(self._open) > _DEEPEST:
             yield f"{where[:100]} lies too deep: links of the file lead in a circle"
             return 1
-        if found.id not in self._sizes:
-            yield from self.problems(found)
-        return self._sizes[found.id]
+        if group not in self._sizes:
+            yield from self.problems(group, where)
+        return self._sizes[group]
 
 
-def _names(group: Any) -> list[str]:
+def _names(group: Any) -> list[bytes]:
     with suppress(*_DAMAGED):
         return list(group)
     return []
 
 
-def _outside(group: Any, name: str, where: str) -> str | None:
+def _outside(group: Any, name: bytes, where: str) -> str | None:
     """Say where a link leads that does not stay in the file."""
     with suppress(*_DAMAGED):
-        if group.id.links.get_info(os.fsencode(name)).type in _LINKS:
+        kind = group.links.get_info(name).type
+        if kind in _LINKS:
             return None
-        link = group.get(name, getlink=True)
-        return f"{where} is a link to {link.filename}, which is not in it"
+        if kind == h5py.h5l.TYPE_EXTERNAL:
+            return f"{where} is a link to {os.fsdecode(group.links.get_val(name)[0])}, which is not in it"
     return f"{where} is a link of a kind that is not known"

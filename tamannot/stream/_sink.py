@@ -1,11 +1,16 @@
-"""The file under an HDF5 output: a full disk ends the writing, and not the process."""
+"""What is under an output: a full disk ends the writing and not the process, an interruption ends all writing."""
 
 from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Condition
 from typing import Any
+
+from zarr.storage import LocalStore
 
 
 class Sink(io.RawIOBase):
@@ -94,3 +99,44 @@ class _Kept:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, OSError):
             self._sink.error = error
+
+
+class ZarrSink(LocalStore):
+    """A new folder for zarr that can be told to take nothing more.
+
+    zarr writes chunks in threads of its own. They go on after Ctrl-C, and would make the folder again that was removed.
+    """
+
+    def __init__(self, root: Path | str, *, read_only: bool = False) -> None:
+        super().__init__(root, read_only=read_only)
+        self._idle, self._n_writing, self._has_ended = Condition(), 0, False
+
+    async def set(self, key: str, value: Any, *rest: Any) -> None:
+        """Write a file."""
+        with self._writing():
+            await super().set(key, value, *rest)
+
+    def set_sync(self, key: str, value: Any) -> None:
+        """Do what `set` does, without waiting; zarr before 3.2 does not ask for it."""
+        with self._writing():
+            super().set_sync(key, value)
+
+    def end(self) -> None:
+        """Take nothing more, and wait for what is being written."""
+        with self._idle:
+            self._has_ended = True
+            self._idle.wait_for(lambda: not self._n_writing)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._idle:
+            if self._has_ended:
+                msg = "the folder takes nothing more"
+                raise OSError(msg)
+            self._n_writing += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._n_writing -= 1
+                self._idle.notify_all()

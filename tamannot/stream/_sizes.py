@@ -50,50 +50,66 @@ def check_sizes(source: Path) -> None:
 
 
 def _datasets(source: Path) -> Iterator[tuple[str, int]]:
-    found: list[Any] = []
+    names: list[bytes] = []
+
+    def look(name: bytes, about: Any) -> None:
+        if about.type == h5py.h5o.TYPE_DATASET:
+            names.append(name)
+
     with ExitStack() as stack:
         with suppress(*_DAMAGED):
             file = stack.enter_context(h5py.File(source, "r"))
-            file.visititems(lambda _, node: found.append(node) if isinstance(node, h5py.Dataset) else None)
-        for dataset in found:
-            size, bomb = 0, False
+            h5py.h5o.visit(file.id, look, info=True)
+        for name in names:
+            where, shape, size, problem = f"/{name.decode('utf-8', 'backslashreplace')}", None, 0, ""
             with suppress(*_DAMAGED):
-                size, bomb = _size_of(dataset), _is_bomb(dataset)
-            if bomb:
-                msg = (
-                    f"{source}: {dataset.name} is damaged: a chunk of it unpacks to more than a chunk. The file may be "
-                    "made to fill the memory."
-                )
+                dataset = h5py.h5o.open(file.id, name)
+                plan = dataset.get_create_plist()
+                shape, size, problem = dataset.shape, _size_of(dataset, plan), _problem(dataset, plan)
+            if problem:
+                msg = f"{source}: {where} {problem}"
                 raise InputFileError(msg)
-            yield f"{dataset.name} of shape {dataset.shape}", size
+            yield f"{where} of shape {shape}", size
 
 
-def _size_of(dataset: h5py.Dataset) -> int:
-    chunk = math.prod(dataset.chunks) if dataset.chunks else 0
-    return int(max(dataset.size or 0, chunk) * dataset.dtype.itemsize)
+def _problem(dataset: Any, plan: Any) -> str:
+    """Say what is wrong with a data set; nothing if it can be read."""
+    if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
+        return (
+            "has its values in another file, which is not in it. Make one whole file first, for example with anndata: "
+            "read and write it."
+        )
+    if _is_bomb(dataset, plan):
+        return "is damaged: a chunk of it unpacks to more than a chunk. The file may be made to fill the memory."
+    return ""
 
 
-def _is_bomb(dataset: h5py.Dataset) -> bool:
+def _size_of(dataset: Any, plan: Any) -> int:
+    return int(max(math.prod(dataset.shape or ()), _values_of_chunk(plan)) * dataset.get_type().get_size())
+
+
+def _values_of_chunk(plan: Any) -> int:
+    return math.prod(plan.get_chunk()) if plan.get_layout() == h5py.h5d.CHUNKED else 0
+
+
+def _is_bomb(dataset: Any, plan: Any) -> bool:
     """Say whether a chunk inflates to more than a chunk; HDF5 would unpack it all the same."""
-    if dataset.chunks is None or not dataset.id.get_num_chunks():
-        return False
-    plan = dataset.id.get_create_plist()
     codes = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
-    if h5py.h5z.FILTER_DEFLATE not in codes:
+    if h5py.h5z.FILTER_DEFLATE not in codes or not dataset.get_num_chunks():
         return False
-    size = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    size = _values_of_chunk(plan) * dataset.get_type().get_size()
     large: list[tuple[int, ...]] = []
 
     def look(stored: Any) -> None:
         if stored.size * _MOST_BY_DEFLATE > _FREE_OF_CHUNK:
             large.append(stored.chunk_offset)
 
-    dataset.id.chunk_iter(look)
+    dataset.chunk_iter(look)
     # What was packed again after it cannot be looked into; anndata does not pack twice.
     after = codes[codes.index(h5py.h5z.FILTER_DEFLATE) + 1 :]
     if any(code != h5py.h5z.FILTER_FLETCHER32 for code in after):
         return bool(large)
-    packed = (dataset.id.read_direct_chunk(offset) for offset in large)
+    packed = (dataset.read_direct_chunk(offset) for offset in large)
     return not all(skipped or _fits(content, size) for skipped, content in packed)
 
 

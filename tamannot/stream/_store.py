@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,8 +14,9 @@ from typing import Any, Protocol
 import h5py
 import zarr
 
+from tamannot.errors import InputFileError
 from tamannot.stream._guard import open_zarr
-from tamannot.stream._sink import Sink
+from tamannot.stream._sink import Sink, ZarrSink
 
 # h5py and zarr have no types; groups and arrays of both are used alike.
 Node = Any
@@ -40,6 +41,9 @@ class Store(Protocol):
     def copy(self, node: Node, parent: Node, name: str) -> None:
         """Copy an array or a group into a group of another file, its compressed blocks as they are."""
 
+    def copy_some(self, old: Node, new: Node, names: Iterable[str]) -> None:
+        """Copy some members of a group into a group of another file, as `copy` does."""
+
     def empty(self, parent: Node, name: str, shape: tuple[int, ...], dtype: Any) -> Node:
         """Make an array."""
 
@@ -57,8 +61,19 @@ class H5ad:
 
     @contextmanager
     def reading(self, path: Path) -> Iterator[Node]:
-        """Open for reading."""
-        with h5py.File(path, "r") as file:
+        """Open for reading, apart from all else that has the file open.
+
+        HDF5 overwrites its memory when it copies a checksummed or scale-offset data set whose chunks were read before.
+        It shares what it knows of a file between all that opened it by the same driver, so this takes another one.
+        """
+        try:
+            file = h5py.File(path, "r", driver="stdio")
+        except OSError as error:
+            if "lock" not in str(error):
+                raise
+            msg = f"{path}: is open for writing somewhere. Close it there, then run again."
+            raise InputFileError(msg) from error
+        with file:
             yield file["/"]
 
     @contextmanager
@@ -66,7 +81,8 @@ class H5ad:
         """Make anew; a full disk is told by the error of the system."""
         sink = Sink(path)
         try:
-            with h5py.File(sink, "w") as file:
+            # The format of HDF5 1.8 (2008): the one before has no room for the names of 5,000 columns.
+            with h5py.File(sink, "w", libver=("v108", "latest")) as file:
                 yield file["/"]
         except Exception as error:
             if sink.error is not None and sink.error is not error:
@@ -80,6 +96,14 @@ class H5ad:
     def copy(self, node: Node, parent: Node, name: str) -> None:
         """Copy an array or a group; links within the file become what they lead to."""
         parent.copy(node, parent, name=name, expand_soft=True)
+
+    def copy_some(self, old: Node, new: Node, names: Iterable[str]) -> None:
+        """Copy members without opening them: there may be many thousands."""
+        how, link = h5py.h5p.create(h5py.h5p.OBJECT_COPY), h5py.h5p.create(h5py.h5p.LINK_CREATE)
+        how.set_copy_object(h5py.h5o.COPY_EXPAND_SOFT_LINK_FLAG)
+        link.set_char_encoding(h5py.h5t.CSET_UTF8)
+        for name in map(os.fsencode, names):
+            h5py.h5o.copy(old.id, name, new.id, name, how, link)
 
     def column(self, parent: Node, name: str, n: int, dtype: Any, rows: int) -> Node:  # noqa: ARG002 - in one piece
         """Make a column that is not packed."""
@@ -113,10 +137,14 @@ class Zarr:
     def making(self, path: Path, like: Node | None) -> Iterator[Node]:
         """Make anew; all metadata are gathered at the end, as anndata does."""
         version = 3 if like is None else like.metadata.zarr_format
-        yield zarr.open_group(path, mode="w", zarr_format=version)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that version 3 has not settled how
-            zarr.consolidate_metadata(str(path))
+        folder = ZarrSink(path)
+        try:
+            yield zarr.open_group(folder, mode="w", zarr_format=version)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that version 3 has not settled how
+                zarr.consolidate_metadata(folder)
+        finally:
+            folder.end()
 
     def copy(self, node: Node, parent: Node, name: str) -> None:
         """Copy the folder of an array or a group."""
@@ -126,6 +154,11 @@ class Zarr:
             folder.mkdir()
             for file in files:
                 shutil.copyfile(Path(inside, file), folder / file)
+
+    def copy_some(self, old: Node, new: Node, names: Iterable[str]) -> None:
+        """Copy the folders of members."""
+        for name in names:
+            self.copy(old[name], new, name)
 
     def column(self, parent: Node, name: str, n: int, dtype: Any, rows: int) -> Node:
         """Make a column of chunks that are written once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import anndata as ad
@@ -85,14 +86,22 @@ class TakeOver:
             raise ValueError(msg)
         new = parent.create_group(name)
         copy_attributes(old, new)
+        names = sorted(set(old) - skip)
+        if self.same and encoding(old):  # by an anndata that names the encodings of all that is in it
+            self._target.copy_some(old, new, names)
+            return new
         mark(new, *(("raw", "0.1.0") if encoding(old) == "raw" else ("dict", "0.1.0")))
-        for child in sorted(set(old) - skip):
+        for child in names:
             self.element(old[child], new, child)
         return new
 
     def copy(self, old: Node, parent: Node, name: str) -> None:
         """Copy a node as it is, in a container of the same kind."""
         self._target.copy(old, parent, name)
+
+    def copy_some(self, old: Node, new: Node, names: Iterable[str]) -> None:
+        """Copy members of a group as they are, in a container of the same kind."""
+        self._target.copy_some(old, new, names)
 
     def write(self, parent: Node, name: str, value: Any) -> None:
         """Write a value from memory with anndata's writer.

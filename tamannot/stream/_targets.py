@@ -15,7 +15,6 @@ from tamannot.errors import OutputError, ParameterError
 from tamannot.stream._annotated import write_annotated
 from tamannot.stream._claim import claimed
 from tamannot.stream._csv import write_csv
-from tamannot.stream._links import check_links
 from tamannot.stream._output import check_space, check_target, is_same, replacing
 from tamannot.stream._spool import SpooledTables
 
@@ -83,8 +82,6 @@ def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool, in_p
     ------
     OutputError
         A target exists or is the source, cannot be written, has no room, or another run is writing it.
-    InputFileError
-        The source leads to other files, and is to be taken over.
     """
 
     def check(kind: str) -> None:
@@ -94,7 +91,6 @@ def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool, in_p
     for kind, target in targets.items():
         check(kind)
         if kind in _OUT_SUFFIXES:
-            check_links(source)
             check_space(target, source=source)
     with ExitStack() as stack:
         for kind, target in targets.items():
@@ -136,7 +132,7 @@ def write_targets(
     OutputError
         A target cannot be written.
     InputFileError
-        The source is damaged, or leads to other files.
+        The source is damaged.
     """
     writers: dict[str, Callable[[Path], object]] = {
         ".h5ad": lambda path: write_annotated(source, path, adata, key_added, tables),

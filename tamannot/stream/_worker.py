@@ -10,14 +10,13 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-from tamannot._interruption import Interruption
+from tamannot._interruption import ENDING, Interruption
 from tamannot._progress import Progress
 from tamannot._settings import settings
 from tamannot.errors import TamannotError
@@ -109,16 +108,19 @@ class _Told(Progress):
 
 def _work(pipe: Connection, threads: int, options: Mapping[str, Any]) -> None:
     """Annotate what comes through the pipe until told to end."""
-    Interruption(signal.SIGTERM, partial(SystemExit, 128 + signal.SIGTERM)).listen()
+    interruption = Interruption(ENDING)
+    interruption.listen()
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # as in the command line: of one file, one message
     Thread(target=_end_with_parent, daemon=True).start()
     settings.threads = threads
-    while True:
-        try:
+    try:
+        while True:
             task = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(_annotate(task, RunRecord(task.source, _Told(pipe, Lock())), options))
+            pipe.send(_annotate(task, RunRecord(task.source, _Told(pipe, Lock())), options))
+    except EOFError:
+        return
+    except KeyboardInterrupt:
+        sys.exit(128 + interruption.received)
 
 
 def _annotate(task: Task, record: RunRecord, options: Mapping[str, Any]) -> Said:

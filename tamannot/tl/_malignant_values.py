@@ -53,7 +53,7 @@ def read_malignant(adata: ad.AnnData, key: str, chosen: Array) -> MalignantCells
     record = slots.read_record(adata, key)
     cells = cells_of_run(adata, record, chosen)
     library = _signatures("mouse" if record.matrix.species == "mouse" else "human")
-    how = ranking_of(record.null.get("max_rank"))  # as the macrophages that they are held against
+    how = ranking_of(record.null.max_rank)  # as the macrophages that they are held against
     score(cells, library, method=how, null="matched", layer="X", gene_symbols="id", min_coverage=0, key_added="own")
     coverage = slots.read_record(cells, "own").coverage["coverage"]
     z = pd.DataFrame(cells.obsm["own_z"]).astype(float)

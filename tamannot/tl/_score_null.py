@@ -47,7 +47,7 @@ def _aligned(reference: AnnData, key: str, ids: list[str], method: UCell | AUCel
         msg = f"null_reference has scores under '{key}', but without a null. Score it with null='matched' first."
         raise ParameterError(msg)
     # Of `tl.annotate` more ranks may count in the null than in the scores.
-    their_ranks = {name: n for name, n in record.null.items() if name == "max_rank"}
+    their_ranks = {} if record.null.max_rank is None else {"max_rank": record.null.max_rank}
     of_both = ({"name": method.name, **asdict(method)}, record.method | their_ranks)
     ours, theirs = map(_ranking, of_both)
     if ours != theirs:

@@ -179,3 +179,21 @@ def test_scores_from_files_are_the_bits_of_those_from_memory(dense, tmp_path, co
 @pytest.mark.parametrize("shape", [(4,), (2, 2, 2)], ids=str)
 def test_what_is_no_table_is_said_to_be_none(shape):
     assert look_at(np.ones(shape)).problem == f"it has {len(shape)} dimensions, not 2"
+
+
+@pytest.mark.parametrize("value", [np.uint64(2**64 - 1), np.uint64(2**63 + 5), np.int64(2**63 - 1), np.float64(1e300)])
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_values_that_no_expression_has_are_refused(dense, tmp_path, container, value):
+    x = dense.astype(value.dtype)
+    x[7, 3] = value
+    assert "which no expression is" in look_at(CONTAINERS[container](x, tmp_path)).problem
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_unsigned_counts_are_counts(dense, tmp_path, container):
+    assert look_at(CONTAINERS[container](dense.astype(np.uint64), tmp_path)).kind == "counts"
+
+
+def test_long_floats_are_read_by_columns(dense):
+    matrix = sp.csc_matrix(dense.astype(np.longdouble))
+    np.testing.assert_array_equal(rows_of(matrix), dense)

@@ -29,10 +29,11 @@ def folder(request, tiny, tmp_path):
     """Return an object with two arrays made by zarr itself, whose layout no version of anndata changes."""
     with ad.settings.override(zarr_write_format=request.param):
         tiny.write_zarr(tmp_path / "in.zarr")
-    made = zarr.open_group(tmp_path / "in.zarr", mode="a", use_consolidated=False).require_group("uns")
+    made = zarr.open_group(tmp_path / "in.zarr", mode="a", use_consolidated=False)["obs"]
     made.create_array("depth", shape=(12,), chunks=(12,), dtype="f8", compressors=None)[:] = np.arange(12.0)
     add_words(made)
     made["depth"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    made.attrs["column-order"] = ["depth", "words"]
     return tmp_path / "in.zarr"
 
 
@@ -43,7 +44,7 @@ def add_words(group, **how):
 
 
 def words_in(folder):
-    return np.asarray(read_file(folder).uns["words"]).tolist()
+    return np.asarray(read_file(folder).obs["words"]).tolist()
 
 
 def first_chunk(array):
@@ -70,12 +71,12 @@ def frame_without_size(n_bytes):
 
 def test_good_chunks_pass(folder):
     assert words_in(folder) == WORDS
-    np.testing.assert_array_equal(read_file(folder).uns["depth"], np.arange(12.0))
+    np.testing.assert_array_equal(read_file(folder).obs["depth"], np.arange(12.0))
 
 
 def test_more_texts_than_there_is_room_for_are_refused(folder):
-    chunk = first_chunk(folder / "uns/words")
-    around = packing_of(folder / "uns/words").around_texts
+    chunk = first_chunk(folder / "obs/words")
+    around = packing_of(folder / "obs/words").around_texts
     assert around is not None
     inner = memoryview(chunk.read_bytes())
     for codec in around:
@@ -85,7 +86,7 @@ def test_more_texts_than_there_is_room_for_are_refused(folder):
         content = numcodecs.get_codec(dict(codec)).encode(content)
     chunk.write_bytes(content)
     with pytest.raises(
-        InputFileError, match=r"uns/words/.*0 is damaged: it says to hold 268,435,456 texts in \d+ bytes"
+        InputFileError, match=r"obs/words/.*0 is damaged: it says to hold 268,435,456 texts in \d+ bytes"
     ):
         read_file(folder)
 
@@ -93,11 +94,11 @@ def test_more_texts_than_there_is_room_for_are_refused(folder):
 @pytest.mark.parametrize("location", ["start", "end"])
 @pytest.mark.parametrize("folder", [3], indirect=True)
 def test_texts_in_shards_are_counted_too(folder, location):
-    uns = zarr.open_group(folder, mode="a", use_consolidated=False)["uns"]
+    obs = zarr.open_group(folder, mode="a", use_consolidated=False)["obs"]
     shards = {"shape": (15,), "index_location": location}
-    add_words(uns, chunks=(5,), shards=shards, compressors=None, overwrite=True)
+    add_words(obs, chunks=(5,), shards=shards, compressors=None, overwrite=True)
     assert words_in(folder) == WORDS
-    array = folder / "uns/words"
+    array = folder / "obs/words"
     chunk, packing = first_chunk(array), packing_of(array)
     content = bytearray(chunk.read_bytes())
     pieces = list(packing.chunks_in(memoryview(bytes(content))))
@@ -110,19 +111,19 @@ def test_texts_in_shards_are_counted_too(folder, location):
 
 
 def test_a_frame_that_does_not_say_its_size_is_not_unpacked(folder):
-    array = folder / "uns/depth"
+    array = folder / "obs/depth"
     set_compressor(array, {"id": "zstd", "level": 1})
     first_chunk(array).write_bytes(frame_without_size(300 << 20))
-    with pytest.raises(InputFileError, match=r"uns/depth/.*0: unpacks to more than"):
+    with pytest.raises(InputFileError, match=r"obs/depth/.*0: unpacks to more than"):
         read_file(folder)
 
 
 def test_a_header_of_blosc_is_believed_whatever_its_size_says(folder):
-    array = folder / "uns/depth"
+    array = folder / "obs/depth"
     set_compressor(array, {"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0})
     head = bytes([2, 1, 33, 8]) + b"".join(n.to_bytes(4, "little") for n in (1 << 30, 1 << 18, 999))
     first_chunk(array).write_bytes(head + bytes(100))
-    with pytest.raises(InputFileError, match=r"uns/depth/.*0: unpacks to more than"):
+    with pytest.raises(InputFileError, match=r"obs/depth/.*0: unpacks to more than"):
         read_file(folder)
 
 
@@ -165,7 +166,7 @@ def test_every_way_that_zarr_reads_by_is_guarded():
 
 
 def test_codecs_whose_chunks_say_how_large_an_array_is_made_are_not_used(folder):
-    array = folder / "uns/depth"
+    array = folder / "obs/depth"
     set_compressor(array, {"id": "json2"})
     with pytest.raises(InputFileError, match="asks for the codec 'json2'"):
         read_file(folder)

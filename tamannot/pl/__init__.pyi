@@ -1,0 +1,15 @@
+from ._composition import composition as composition
+from ._composition_tests import composition_tests as composition_tests
+from ._coverage import coverage as coverage
+from ._crosstalk import crosstalk as crosstalk
+from ._enrichment import enrichment as enrichment
+from ._evidence import evidence as evidence
+from ._ferroptosis import ferroptosis as ferroptosis
+from ._markers import markers as markers
+from ._origins import origins as origins
+from ._polarization import polarization as polarization
+from ._reliability import reliability as reliability
+from ._scores import scores as scores
+from ._spatial import spatial as spatial
+from ._state_by_origin import state_by_origin as state_by_origin
+from ._states import states as states
