@@ -12,7 +12,7 @@ from anndata import AnnData, read_h5ad
 from anndata.experimental import read_dispatched
 from anndata.io import read_elem, sparse_dataset
 
-from tamannot._adata._slots import UNS
+from tamannot._adata._record import UNS
 
 _ARRAYS = (h5py.Dataset, zarr.Array)
 _NUMBERS = "fiub"
