@@ -28,6 +28,8 @@ class RunMatrix:
     matrix: Any
     ids: NDArray[Any]
     """Gene ids of the columns."""
+    genes: NDArray[Any] | None = None
+    """The columns of the matrix that are genes; None if all are."""
 
     @property
     def n_vars(self) -> int:
@@ -36,11 +38,11 @@ class RunMatrix:
 
     def row(self, row: int) -> RowBlock:
         """Return the values of one cell; no other is read, unless a file holds the matrix by columns."""
-        return self._checked(one_row(self.matrix, row))
+        return self._checked(one_row(self.matrix, row, self.genes))
 
     def blocks(self, chosen: NDArray[Any]) -> Iterator[tuple[RowBlock, NDArray[Any]]]:
         """Give out the cells of a mask and their row numbers, block by block."""
-        rows = row_source(self.matrix)
+        rows = row_source(self.matrix, self.genes)
         for start in range(0, rows.shape[0], rows.step):
             mine = chosen[start : start + rows.step]
             if mine.any():
@@ -80,12 +82,12 @@ def matrix_of_run(adata: AnnData, record: Mapping[str, Any]) -> RunMatrix:
         msg = f"The run used the matrix '{name}', which is not in the data any more. {_NEXT}"
         raise ResultNotFoundError(msg) from None
     seen = np.asarray(record["null_reference"]["gene_ids"], dtype=object)
-    if found.matrix.shape[1] != seen.size:
-        how = f"it has {found.matrix.shape[1]:,} genes, the run saw {seen.size:,}"
+    if len(found.var) != seen.size:
+        how = f"it has {len(found.var):,} genes, the run saw {seen.size:,}"
         raise MatrixError(_changed(name, how))
     if not np.array_equal(np.array(ids_by(found.var, str(of_run["gene_ids"])), dtype=object), seen):
         raise MatrixError(_changed(name, f"its gene ids by {of_run['gene_ids']} are others, or in another order"))
-    return RunMatrix(name, str(of_run["kind"]), found.matrix, seen)
+    return RunMatrix(name, str(of_run["kind"]), found.matrix, seen, found.features.columns)
 
 
 def _changed(name: str, how: str) -> str:
