@@ -20,7 +20,7 @@ KINDS: tuple[Kind, ...] = ("counts", "log", "linear", "signed")
 LARGEST_LOG = 30.0
 
 # Fewer rows or genes say nothing of how genes differ.
-_FEWEST_ROWS, _FEWEST_GENES = 10, 50
+_FEWEST_ROWS, _FEWEST_GENES = 10, 100
 # A gene counts if so many rows, and this share of them, have it.
 _ROWS_WITH_GENE, _SHARE_WITH_GENE = 5, 0.05
 # Rank correlation over genes of how many cells have a gene with its mean in them: -0.22 or more in expression,
@@ -28,6 +28,8 @@ _ROWS_WITH_GENE, _SHARE_WITH_GENE = 5, 0.05
 _RARE_IS_LARGE = -0.35
 # Ratio of the variances of the genes at the 90th and the 10th percentile, as a logarithm, and of their means.
 _SAME_SPREAD, _SAME_MEAN = 0.25, 0.3
+# Genes of one scale each have no values in common, which counts and their logarithms have within a cell.
+_MANY_TIES, _ROWS_OF_TIES = 0.5, 64
 # Zeros in single cells: above 0.55 in the deepest libraries; a panel of abundant genes may have a quarter.
 _FEW_ZEROS, _FEW_ZEROS_IN_PANEL, _PANEL = 0.3, 0.1, 1000
 _NO_ZEROS = 0.05
@@ -73,11 +75,11 @@ def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> Verdict:
     filled = np.bincount(columns, values > 0, minlength=n_vars)
     zeros = 1 - filled.sum() / max(n * n_vars, 1)
     genes = filled >= max(_ROWS_WITH_GENE, _SHARE_WITH_GENE * n)
-    if n >= _FEWEST_ROWS and genes.sum() >= _FEWEST_GENES:
+    if not whole and n >= _FEWEST_ROWS and genes.sum() >= _FEWEST_GENES:  # whole numbers are of no scale but counts
         total = np.bincount(columns, values, minlength=n_vars)[genes]
         mean = total / n
         variance = np.bincount(columns, values**2, minlength=n_vars)[genes] / n - mean**2
-        if problem := _by_gene(filled[genes], total, np.maximum(variance, 0), zeros, n):
+        if problem := _by_gene(filled[genes], total, np.maximum(variance, 0), zeros, ties=_ties(block)):
             return Verdict(problem)
     return Verdict(caveat=_caveat(block, zeros, n_vars, whole=whole))
 
@@ -108,10 +110,10 @@ def nan_problem(block: RowBlock, n_vars: int) -> str:
     return "it has NaN values"
 
 
-def _by_gene(filled: Array, total: Array, variance: Array, zeros: float, n: int) -> str:
+def _by_gene(filled: Array, total: Array, variance: Array, zeros: float, *, ties: float) -> str:
     if zeros < _NO_ZEROS and _spread(total) < _SAME_MEAN:
         return f"all genes have the same mean, as z-scores or ranks by gene that were shifted to be positive. {_USE}"
-    if _spread(variance) < _SAME_SPREAD:
+    if _spread(variance) < _SAME_SPREAD and ties < _MANY_TIES:
         return f"all genes have the same variance, {_SCALED}"
     rising = _rank_correlation(filled, total / filled)
     if rising < _RARE_IS_LARGE and zeros >= _NO_ZEROS:
@@ -125,7 +127,7 @@ def _caveat(block: RowBlock, zeros: float, n_vars: int, *, whole: bool) -> str:
             "all values of a cell that are not 0 are the same (binary): a score counts the genes that are detected, "
             "and says nothing of how much"
         )
-    if zeros >= (_FEW_ZEROS if n_vars >= _PANEL else _FEW_ZEROS_IN_PANEL):
+    if n_vars < _FEWEST_GENES or zeros >= (_FEW_ZEROS if n_vars >= _PANEL else _FEW_ZEROS_IN_PANEL):
         return ""
     if whole:
         return (
@@ -136,6 +138,12 @@ def _caveat(block: RowBlock, zeros: float, n_vars: int, *, whole: bool) -> str:
         f"few values are 0 ({zeros:.0%}), as in bulk samples, averages of cells, or imputed (smoothed) values: genes "
         "are ranked as they are, but z and p of smoothed cells say little. If these are imputed, use their counts"
     )
+
+
+def _ties(block: RowBlock) -> float:
+    """Return which share of values stands in its row before; in the first rows."""
+    rows = [v[v > 0] for v in np.split(block.values, block.indptr[1:-1])[:_ROWS_OF_TIES]]
+    return 1 - sum(np.unique(v).size for v in rows) / max(sum(v.size for v in rows), 1)
 
 
 def _is_binary(block: RowBlock) -> bool:
