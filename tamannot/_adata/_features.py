@@ -19,13 +19,11 @@ _NAME_COLUMNS = ("feature_name", "gene_ids", "gene_name", "gene_symbols")
 _GENE_EXPRESSION = "gene expression"
 _GENE_WORDS = frozenset({_GENE_EXPRESSION, "gene", "genes", "rna", "gex", "mrna", "endogenous", "protein coding"})
 _MISSING = frozenset({"", "nan", "none", "na", "<na>"})
-# Words that stand for no gene in any of these columns; an unknown word says nothing unless others are "Gene Expression".
+# Words for what is not a gene. Of any other word nothing is known, unless the column has "Gene Expression" beside it.
 _OTHER_WORDS = re.compile(
-    r"""(antibody|antigen|crispr\ guide|multiplexing|cell\ multiplexing)(\ capture)?
-    |antibodies|proteins?|prot|adt|hto|hashtags?|cmo|peaks?|atac|chromatin\ accessibility|crispr|guides?|s?grna|custom
-    |(negative|neg|system|positive|false)?\ ?(control|code|codeword|probe)s?|(negative\ control|genomic\ control|blank
-    |negative|unassigned|deprecated)(\ (probe|codeword|feature)s?)?|blanks?|spike\ ?-?in|ercc""",
-    re.VERBOSE,
+    r"(antibody|antigen|crispr guide|(cell )?multiplexing)( capture)?|antibodies|prot(eins?)?|adt|hto|hashtags?|cmo"
+    r"|crispr|guides?|s?grna|custom|peaks?|atac|chromatin accessibility|spike[- ]?in|ercc|false ?code|blank"
+    r"|((negative|genomic|system) ?)?controls?( probe| codeword)?|negative( probe)?|(unassigned|deprecated|blank) codeword"
 )
 # Names that no gene has, in lower case. Seurat writes "-" for "_", R's data.frame ".".
 _NAMES = {
@@ -51,11 +49,11 @@ class Features:
     Parameters
     ----------
     var
-        The genes; all of `var` if all are.
+        The genes; the same table if all are.
     columns
         Where they are in the matrix; None if all features are genes.
     left_out
-        How many features of each kind are no genes.
+        How many features of each kind are not genes.
     by
         What says so: a column of ``var``, or their names.
     """
@@ -67,7 +65,7 @@ class Features:
 
     @property
     def n_left_out(self) -> int:
-        """Features that are no genes."""
+        """Features that are not genes."""
         return sum(n for _, n in self.left_out)
 
     def describe(self) -> str:
@@ -100,7 +98,7 @@ def features_of(var: pd.DataFrame) -> Features:
 
 
 def _kinds_by_column(var: pd.DataFrame) -> tuple[list[str | None], str]:
-    """Return what columns say of each feature: its kind, "" of a gene, None if nothing; and the column that names one."""
+    """Return the kind of each feature, "" of a gene, None where no column says; and the column that names one."""
     kinds: list[str | None] = [None] * len(var)
     by = ""
     for name in _TYPE_COLUMNS:
@@ -132,7 +130,8 @@ def _judge_by_name(var: pd.DataFrame, kinds: list[str | None]) -> bool:
     if not untold:
         return False
     names, found_any = list(_NAMES), False
-    for column in (var.index, *(c for n in _NAME_COLUMNS if isinstance(c := var.get(n), pd.Series))):
+    columns: list[pd.Series | pd.Index] = [c for n in _NAME_COLUMNS if isinstance(c := var.get(n), pd.Series)]
+    for column in [var.index, *columns]:
         texts = texts_of(column)
         for i in untold:
             if found := _NAME.fullmatch(texts[i].lower()):
@@ -143,7 +142,7 @@ def _judge_by_name(var: pd.DataFrame, kinds: list[str | None]) -> bool:
 def _named_as_read(var: pd.DataFrame, other: NDArray[np.bool_]) -> pd.DataFrame:
     """Return the genes of ``var``; one that was numbered because an antibody has its name gets that back.
 
-    anndata's ``var_names_make_unique`` makes "CD14-1" of the second CD14, which is the gene where antibodies stand first.
+    anndata's ``var_names_make_unique`` makes "CD14-1" of the second CD14: the gene, where antibodies stand first.
     """
     genes, taken = var[~other], set(texts_of(var.index[other]))
     names = texts_of(genes.index)

@@ -100,7 +100,7 @@ def nan_problem(block: RowBlock, n_vars: int) -> str:
     different = {where[start:stop].tobytes() for start, stop in pairwise(ends.tolist())} if nan.any() else set()
     genes = np.unique(where).size
     if len(different) == 1:
-        return f"it has NaN values: {genes:,} of {n_vars:,} genes have no other. Leave them out, or make the matrix anew"
+        return f"it has NaN values: {genes:,} of {n_vars:,} genes have no other value. Leave these out"
     if different and len(different) <= max(n / _CELLS_OF_A_SAMPLE, 2):
         return (
             f"it has NaN values, in {genes:,} of {n_vars:,} genes and always in the same ones together, as "

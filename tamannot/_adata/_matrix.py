@@ -157,7 +157,7 @@ def _look_at_values(matrix: Any, genes: Array | None, *, signed: bool) -> Findin
 
 
 def judged(found: Finding, rows: RowSource, some: RowBlock | None = None) -> Finding:
-    """Add to what the values of a matrix are what some of its rows say, from all over it; they are read unless given."""
+    """Add to what the values of a matrix are what some of its rows say; they are read unless given."""
     if some is None:
         some = joined([rows.block(run.start, run.stop) for run in _runs(rows.shape[0], _ROWS_JUDGED)])
     if found.has_nan:

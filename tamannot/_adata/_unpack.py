@@ -62,10 +62,10 @@ class Unpacked:
     kind: str
     ids_from: str
     species: Species
+    features: Features
+    """Which features of the matrix are genes, and what the others are."""
     looks: tuple[str, ...] = field(default=())
     """One line a candidate matrix: what it was found to be."""
-    features: Features | None = None
-    """What else the matrix has than genes."""
     caveat: str = ""
     """What a user should know of its values."""
     advice: str = ""
@@ -76,7 +76,7 @@ class Unpacked:
         """Say what a user should know of the matrix: which it is unless X or asked for, what it holds, what is slow."""
         plain = len(self.looks) == 1 or self.matrix == "X"
         which = "" if plain else f"Using {self.matrix} ({self.kind}). Candidates: {'; '.join(self.looks)}."
-        said = (self.features.describe() if self.features else "", self.caveat)
+        said = (self.features.describe(), self.caveat)
         return " ".join([*filter(None, (which, *(f"In {self.matrix} {s}." for s in said if s), self.advice))])
 
 
