@@ -23,7 +23,8 @@ _MISSING = frozenset({"", "nan", "none", "na", "<na>"})
 _OTHER_WORDS = re.compile(
     r"(antibody|antigen|crispr guide|(cell )?multiplexing)( capture)?|antibodies|prot(eins?)?|adt|hto|hashtags?|cmo"
     r"|crispr|guides?|s?grna|custom|peaks?|atac|chromatin accessibility|spike[- ]?in|ercc|false ?code|blank"
-    r"|((negative|genomic|system) ?)?controls?( probe| codeword)?|negative( probe)?|(unassigned|deprecated|blank) codeword"
+    r"|((negative|genomic|system) ?)?controls?( probe| codeword)?|negative( probe)?"
+    r"|(unassigned|deprecated|blank) codeword"
 )
 # Names that no gene has, in lower case. Seurat writes "-" for "_", R's data.frame ".".
 _NAMES = {

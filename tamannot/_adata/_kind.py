@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -140,18 +141,27 @@ def _caveat(block: RowBlock, zeros: float, n_vars: int, *, whole: bool) -> str:
     )
 
 
+def _cells(block: RowBlock) -> Iterator[Array]:
+    """Give out the values of each row that are not 0."""
+    for start, stop in pairwise(block.indptr.tolist()):
+        values = block.values[start:stop]
+        yield values[values > 0]
+
+
 def _ties(block: RowBlock) -> float:
     """Return which share of values stands in its row before; in the first rows."""
-    rows = [v[v > 0] for v in np.split(block.values, block.indptr[1:-1])[:_ROWS_OF_TIES]]
+    rows = list(islice(_cells(block), _ROWS_OF_TIES))
     return 1 - sum(np.unique(v).size for v in rows) / max(sum(v.size for v in rows), 1)
 
 
 def _is_binary(block: RowBlock) -> bool:
     """Say whether every row has but one value that is not 0, and enough rows have it twice."""
-    filled = block.values > 0
-    values, row = block.values[filled], np.repeat(np.arange(block.indptr.size - 1), np.diff(block.indptr))[filled]
-    _, first, n = np.unique(row, return_index=True, return_counts=True)
-    return bool(n[n > 1].sum() >= _ENOUGH and (values == np.repeat(values[first], n)).all())
+    n = 0
+    for values in _cells(block):
+        if (values[1:] != values[:1]).any():
+            return False
+        n += values.size if values.size > 1 else 0
+    return n >= _ENOUGH
 
 
 def _spread(positive: Array) -> float:
