@@ -130,12 +130,15 @@ def _judge_by_name(var: pd.DataFrame, kinds: list[str | None]) -> bool:
     untold = [i for i, kind in enumerate(kinds) if kind is None]
     if not untold:
         return False
-    names, found_any = list(_NAMES), False
+    names, found_any, approved = list(_NAMES), False, human_genes().ensembl
     columns: list[pd.Series | pd.Index] = [c for n in _NAME_COLUMNS if isinstance(c := var.get(n), pd.Series)]
     for column in [var.index, *columns]:
         texts = texts_of(column)
         for i in untold:
-            if found := _NAME.fullmatch(texts[i].lower()):
+            text = texts[i]
+            if text in approved or text.startswith("ENS"):  # most are, and are told so far faster
+                continue
+            if found := _NAME.fullmatch(text.lower()):
                 kinds[i], found_any = names[int(str(found.lastgroup)[1:])], True
     return found_any
 

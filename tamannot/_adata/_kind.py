@@ -72,17 +72,10 @@ def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> Verdict:
         Whether all values are whole numbers.
     """
     n = block.indptr.size - 1
-    values, columns = block.values.astype(np.float64), block.indices
-    filled = np.bincount(columns, values > 0, minlength=n_vars)
-    zeros = 1 - filled.sum() / max(n * n_vars, 1)
-    genes = filled >= max(_ROWS_WITH_GENE, _SHARE_WITH_GENE * n)
-    if not whole and n >= _FEWEST_ROWS and genes.sum() >= _FEWEST_GENES:  # whole numbers are of no scale but counts
-        total = np.bincount(columns, values, minlength=n_vars)[genes]
-        mean = total / n
-        variance = np.bincount(columns, values**2, minlength=n_vars)[genes] / n - mean**2
-        if problem := _by_gene(filled[genes], total, np.maximum(variance, 0), zeros, ties=_ties(block)):
-            return Verdict(problem)
-    return Verdict(caveat=_caveat(block, zeros, n_vars, whole=whole))
+    zeros = 1 - np.count_nonzero(block.values > 0) / max(n * n_vars, 1)
+    # What was scaled by gene has no whole numbers.
+    problem = "" if whole or n < _FEWEST_ROWS else _by_gene(block, n_vars, zeros)
+    return Verdict(problem, "" if problem else _caveat(block, zeros, n_vars, whole=whole))
 
 
 def nan_problem(block: RowBlock, n_vars: int) -> str:
@@ -111,10 +104,18 @@ def nan_problem(block: RowBlock, n_vars: int) -> str:
     return "it has NaN values"
 
 
-def _by_gene(filled: Array, total: Array, variance: Array, zeros: float, *, ties: float) -> str:
+def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
+    """Say why not if each gene was brought to the same scale."""
+    n, values, columns = block.indptr.size - 1, block.values.astype(np.float64), block.indices
+    filled = np.bincount(columns, values > 0, minlength=n_vars)
+    genes = filled >= max(_ROWS_WITH_GENE, _SHARE_WITH_GENE * n)
+    if genes.sum() < _FEWEST_GENES:
+        return ""
+    filled, total = filled[genes], np.bincount(columns, values, minlength=n_vars)[genes]
+    variance = np.bincount(columns, values**2, minlength=n_vars)[genes] / n - (total / n) ** 2
     if zeros < _NO_ZEROS and _spread(total) < _SAME_MEAN:
         return f"all genes have the same mean, as z-scores or ranks by gene that were shifted to be positive. {_USE}"
-    if _spread(variance) < _SAME_SPREAD and ties < _MANY_TIES:
+    if _spread(variance) < _SAME_SPREAD and _ties(block) < _MANY_TIES:
         return f"all genes have the same variance, {_SCALED}"
     rising = _rank_correlation(filled, total / filled)
     if rising < _RARE_IS_LARGE and zeros >= _NO_ZEROS:

@@ -19,7 +19,7 @@ from tamannot._adata._kind import LARGEST_LOG, Kind, judge_rows, nan_problem
 from tamannot._adata._lazy import loaded
 from tamannot._adata._on_disk import bytes_in_memory, is_on_disk, rows_on_disk, sample_of
 from tamannot._settings import settings
-from tamannot.errors import MatrixError, ParameterError
+from tamannot.errors import MatrixError, ParameterError, TamannotError
 from tamannot.kernels._rows import (
     DenseRows,
     RowBlock,
@@ -84,6 +84,8 @@ class Finding:
     """What a user should know of it though it can be used; empty if nothing."""
     judged: bool = False
     """Whether rows of it were looked at."""
+    rows: RowSource | None = None
+    """The rows, if they were."""
 
 
 def candidates(adata: AnnData, layer: str | None) -> list[Candidate]:
@@ -140,7 +142,12 @@ def look_at(matrix: Any, genes: Array | None = None, *, signed: bool = False) ->
         return found
     # To read a row of columns on disk is to turn them all: that is done only for the matrix that is used.
     by_columns = is_on_disk(matrix) and getattr(matrix, "format", "") == "csc"
-    return found if by_columns else judged(found, row_source(matrix, genes), some)
+    if by_columns:
+        return found
+    try:
+        return judged(found, row_source(matrix, genes), some)
+    except TamannotError:  # damaged: said if it is this matrix that is used
+        return found
 
 
 def _look_at_values(matrix: Any, genes: Array | None, *, signed: bool) -> Finding:
@@ -166,7 +173,7 @@ def judged(found: Finding, rows: RowSource, some: RowBlock | None = None) -> Fin
     if not verdict.problem and found.high == 1 and found.kind != "counts":
         verdict = replace(verdict, problem=_fills_range(rows))
     kind = None if verdict.problem else found.kind
-    return replace(found, kind=kind, problem=verdict.problem, caveat=verdict.caveat, judged=True)
+    return replace(found, kind=kind, problem=verdict.problem, caveat=verdict.caveat, judged=True, rows=rows)
 
 
 def _runs(n_obs: int, most: int) -> list[range]:
@@ -280,12 +287,14 @@ def _all_columns(matrix: Any) -> RowSource:
     return DenseRows(matrix, step=_ROWS_A_READ)
 
 
-def checked_rows(matrix: Any, name: str, kind: Kind, genes: Array | None = None) -> RowSource:
+def checked_rows(
+    matrix: Any, name: str, kind: Kind, genes: Array | None = None, rows: RowSource | None = None
+) -> RowSource:
     """Return the rows of a matrix that was found to be of a kind; what no look has seen is checked as it is read."""
     check = Check(name, kind)
     if is_dask(matrix):
         return _dask_rows(genes_of(matrix, genes), check)
-    rows = row_source(matrix, genes)
+    rows = rows or row_source(matrix, genes)
     return CheckedRows(rows, check) if is_on_disk(matrix) else rows
 
 

@@ -136,7 +136,7 @@ def unpack(
     if best.n_found == 0:
         raise GeneIdError(_no_gene(best))
     return Unpacked(
-        rows=checked_rows(best.candidate.matrix, best.candidate.name, kind, features.columns),
+        rows=checked_rows(best.candidate.matrix, best.candidate.name, kind, features.columns, best.finding.rows),
         index=best.index,
         matrix=best.candidate.name,
         kind=kind,
