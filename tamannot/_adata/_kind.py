@@ -25,8 +25,8 @@ _FEWEST_ROWS, _FEWEST_GENES = 10, 100
 # A gene counts if so many rows, and this share of them, have it.
 _ROWS_WITH_GENE, _SHARE_WITH_GENE = 5, 0.05
 # Rank correlation over genes of how many cells have a gene with its mean in them: -0.22 or more in expression,
-# mostly above 0, and -0.42 or less where each gene was divided by its own spread, total or frequency.
-_RARE_IS_LARGE = -0.35
+# mostly above 0; about -0.9 where each gene was divided by its own spread, -0.5 or less by its total or frequency.
+_RARE_IS_LARGE = -0.4
 # Ratio of the variances of the genes at the 90th and the 10th percentile, as a logarithm, and of their means.
 _SAME_SPREAD, _SAME_MEAN = 0.25, 0.3
 # Genes of one scale each have no values in common, which counts and their logarithms have within a cell.
@@ -39,11 +39,7 @@ _CELLS_OF_A_SAMPLE = 4
 # Values that must be the same to call cells binary.
 _ENOUGH = 50
 
-_USE = "Use counts or log-normalised values of before that step"
-_SCALED = (
-    "as after scaling (sc.pp.scale, also with zero_center=False), TF-IDF or residuals without their sign, "
-    f"which leave no order of genes within a cell. {_USE}"
-)
+_NO_ORDER = "which leaves no order of genes within a cell"
 
 
 @dataclass(frozen=True)
@@ -114,12 +110,18 @@ def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
     filled, total = filled[genes], np.bincount(columns, values, minlength=n_vars)[genes]
     variance = np.bincount(columns, values**2, minlength=n_vars)[genes] / n - (total / n) ** 2
     if zeros < _NO_ZEROS and _spread(total) < _SAME_MEAN:
-        return f"all genes have the same mean, as z-scores or ranks by gene that were shifted to be positive. {_USE}"
+        return f"all genes have the same mean, as z-scores or ranks by gene that were made positive, {_NO_ORDER}"
     if _spread(variance) < _SAME_SPREAD and _ties(block) < _MANY_TIES:
-        return f"all genes have the same variance, {_SCALED}"
+        return (
+            "all genes have the same variance, as after scaling by gene (sc.pp.scale, also with zero_center=False), "
+            f"{_NO_ORDER}"
+        )
     rising = _rank_correlation(filled, total / filled)
     if rising < _RARE_IS_LARGE and zeros >= _NO_ZEROS:
-        return f"genes that few cells have are the largest in them (rank correlation {rising:.2f}), {_SCALED}"
+        return (
+            f"genes of few cells are the largest where they are detected (rank correlation {rising:.2f}), as after "
+            f"scaling by gene (sc.pp.scale), TF-IDF, or residuals cut at 0, {_NO_ORDER}"
+        )
     return ""
 
 

@@ -42,11 +42,11 @@ _ROWS_A_READ = 4096
 # Rows that say how a matrix was made, and rows whose values are looked at where a file has more than genes: in so many
 # runs. More rows are read to see which genes reach the largest value, where it is 1.
 _RUNS, _ROWS_JUDGED, _ROWS_LOOKED, _ROWS_OF_RANGE = 32, 512, 2048, 1 << 14
-# Shares of genes and cells that reach it. Where each cell was divided by its largest value, all cells and few genes do.
-_MOST, _MANY, _NEARLY_ALL = 0.5, 0.05, 0.9
+# The share of genes that do, and how many may in each cell where every cell was divided by its largest value.
+_MANY_GENES, _TIES_AT_TOP = 0.05, 5
 _MIN_MAX = (
     "its largest value is 1, and {:.0%} of the genes reach it, as after scaling each gene to between 0 and 1, which "
-    "leaves no order of genes within a cell. Use counts or log-normalised values of before that step"
+    "leaves no order of genes within a cell"
 )
 # Columns of a file are loaded below so many bytes, and turned by a temporary file above.
 _SMALL = 256 << 20
@@ -185,17 +185,19 @@ def _runs(n_obs: int, most: int) -> list[range]:
 
 
 def _fills_range(rows: RowSource) -> str:
-    """Say why not if many genes reach 1, the largest value, though most cells do not: it was scaled by gene."""
-    genes, cells, n = np.zeros(rows.shape[1], bool), 0, 0
+    """Say why not if many genes reach 1, the largest value, and not since each cell was divided by its largest."""
+    genes, short, n_cells, n_top = np.zeros(rows.shape[1], bool), 0, 0, 0
     for run in _runs(rows.shape[0], _ROWS_OF_RANGE):
         for start in range(run.start, run.stop, rows.step):
             block = rows.block(start, min(start + rows.step, run.stop))
             top = block.values == 1
             genes[block.indices[top]] = True
-            cells += int((block.totals(top) > 0).sum())
-            n += block.indptr.size - 1
+            of_cell = block.totals(top)
+            short += int(((of_cell == 0) & (np.diff(block.indptr) > 0)).sum())
+            n_cells, n_top = n_cells + of_cell.size, n_top + int(top.sum())
     share = float(genes.mean())
-    return _MIN_MAX.format(share) if share > _MOST or (share > _MANY and cells < _NEARLY_ALL * n) else ""
+    by_cell = short == 0 and n_top < _TIES_AT_TOP * n_cells
+    return _MIN_MAX.format(share) if share > _MANY_GENES and not by_cell else ""
 
 
 def _look_at_rows(rows: RowSource, *, signed: bool, whole: bool) -> Finding:

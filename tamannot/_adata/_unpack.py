@@ -199,7 +199,7 @@ def look_around(
 
 def _finding(candidate: Candidate, *, signed: bool) -> Finding:
     features = candidate.features
-    if features.left_out and features.var.empty:
+    if features.left_out and not len(features.var):
         return Finding(None, f"it has no genes: {features.describe()}")
     return look_at(candidate.matrix, features.columns, signed=signed)
 
