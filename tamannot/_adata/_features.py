@@ -40,6 +40,7 @@ _NAMES = {
     "CRISPR Guide Capture": r"s?grna[_.\-].+|non[_.\-]?targeting([_.\-].*)?",
 }
 _NAME = re.compile("|".join(f"(?P<k{i}>{pattern})" for i, pattern in enumerate(_NAMES.values())))
+_LONGEST_NAME = 200  # the patterns take long for a name of a million letters
 _MADE_UNIQUE = re.compile(r"(.+)[-.]\d+")
 
 
@@ -138,7 +139,7 @@ def _judge_by_name(var: pd.DataFrame, kinds: list[str | None]) -> bool:
             text = texts[i]
             if text in approved or text.startswith("ENS"):  # most are, and are told so far faster
                 continue
-            if found := _NAME.fullmatch(text.lower()):
+            if len(text) <= _LONGEST_NAME and (found := _NAME.fullmatch(text.lower())):
                 kinds[i], found_any = names[int(str(found.lastgroup)[1:])], True
     return found_any
 

@@ -128,7 +128,7 @@ def look_at(matrix: Any, genes: Array | None = None, *, signed: bool = False) ->
     genes
         The columns that are genes; None if all are.
     signed
-        Whether negative values can be used.
+        Whether negative values can be used, so that what was scaled by gene can, too.
     """
     if len(matrix.shape) != 2:
         return Finding(None, f"it has {len(matrix.shape)} dimensions, not 2")
@@ -138,7 +138,7 @@ def look_at(matrix: Any, genes: Array | None = None, *, signed: bool = False) ->
         found, some = _look_at_dask(genes_of(matrix, genes), signed=signed)
     else:
         found, some = _look_at_values(matrix, genes, signed=signed), None
-    if found.kind in (None, "signed") and not found.has_nan:
+    if (signed or found.kind is None) and not found.has_nan:
         return found
     # To read a row of columns on disk is to turn them all: that is done only for the matrix that is used.
     by_columns = is_on_disk(matrix) and getattr(matrix, "format", "") == "csc"

@@ -123,7 +123,7 @@ def unpack(
     """
     looks = look_around(adata, signatures, layer=layer, gene_symbols=gene_symbols, signed=signed)
     best = _best(looks, prefer)
-    while best is not None and not best.finding.judged and best.finding.kind != "signed":
+    while best is not None and not best.finding.judged and not signed:
         finding = judged(best.finding, row_source(best.candidate.matrix, best.candidate.features.columns))
         looks = [replace(look, finding=finding) if look is best else look for look in looks]
         best = _best(looks, prefer)

@@ -220,3 +220,10 @@ def test_nan_of_other_causes_are_not_called_a_join(cohort):
     x = log_of(cohort.X)
     x[np.random.default_rng(0).random(x.shape) < 0.01] = np.nan
     assert look_at(x).problem == "it has NaN values"
+
+
+def test_methods_that_take_values_as_they_are_take_scaled_ones(cohort):
+    scaled = cohort.copy()
+    scaled.X = REFUSED["scaled without centring"][0](log_of(cohort.X))
+    tam.tl.score(scaled, tam.load_signatures(axis="state"), method=tam.WeightedMean(scale="as_is"), min_coverage=0)
+    assert tam.get.scores(scaled).notna().all(axis=None)
