@@ -41,7 +41,7 @@ _ROWS_A_LOOK = 4096
 _ROWS_A_READ = 4096
 # Rows that say how a matrix was made, and rows whose values are looked at where a file has more than genes: in so many
 # runs. More rows are read to see which genes reach the largest value, where it is 1.
-_RUNS, _ROWS_JUDGED, _ROWS_LOOKED, _ROWS_OF_RANGE = 32, 512, 2048, 1 << 14
+_RUNS, _ROWS_JUDGED, _ROWS_LOOKED, _ROWS_OF_RANGE = 16, 512, 2048, 1 << 14
 # The share of genes that do, and how many may in each cell where every cell was divided by its largest value.
 _MANY_GENES, _TIES_AT_TOP = 0.05, 5
 _MIN_MAX = (
