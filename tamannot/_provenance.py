@@ -20,15 +20,7 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
         "method": {"name": method.name, **asdict(method)},
         "signatures": signature_table(plan),
         "coverage": coverage_table(plan),
-        "matrix": {
-            "name": data.matrix,
-            "kind": data.kind,
-            "gene_ids": data.ids_from,
-            "species": data.species,
-            "n_obs": data.rows.shape[0],
-            "n_vars": data.rows.shape[1],
-            "candidates": np.array(data.looks, dtype=object),
-        },
+        "matrix": describe_matrix(data),
         "substitutions": pd.DataFrame(
             {"found_as": [s.found_as for s in data.index.substitutions]},
             index=pd.Index([s.symbol for s in data.index.substitutions], name="symbol", dtype=object),
@@ -38,6 +30,24 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
     if bins is not None:
         record["null_reference"] = {"gene_ids": np.array(data.index.ids, dtype=object), "bin": bins.bin_of}
     return record
+
+
+def describe_matrix(data: Unpacked) -> dict[str, Any]:
+    """Return which matrix was used, what it was found to be, and which of its features are not genes."""
+    kinds, counts = zip(*data.features.left_out, strict=True) if data.features.left_out else ((), ())
+    return {
+        "name": data.matrix,
+        "kind": data.kind,
+        "gene_ids": data.ids_from,
+        "species": data.species,
+        "n_obs": data.rows.shape[0],
+        "n_vars": data.rows.shape[1],
+        "candidates": np.array(data.looks, dtype=object),
+        "left_out": pd.DataFrame(
+            {"n": np.array(counts, np.int64)}, index=pd.Index(kinds, name="feature_type", dtype=object)
+        ),
+        "left_out_by": data.features.by,
+    }
 
 
 def signature_table(plan: Plan) -> pd.DataFrame:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import anndata as ad
+import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
+import scipy.sparse as sp
 
 import tamannot as tam
 
@@ -35,6 +39,15 @@ SUBSTITUTIONS = {
         "WARS1": "WARS",
     },
 }
+
+
+FILES = [
+    *(HAO, HNSCC, KANG, OLIGO, "glioma_cohort_semisynthetic_dev", "glioma_myeloid_semisynthetic_dev"),
+    *("glioma_tissue_semisynthetic_dev", "human_atlas_avg_CellProfileLibrary", "human_blood_sc_Zanini2018_landmarks"),
+    *("human_pancreas_sc_Baron2016_landmarks", "mouse_BMDC_sc_LPS_Shalek2014", "mouse_BMDM_bulk_M0M1M2_GSE129253"),
+    *("mouse_aorta_sc_Cochain2018_GSE97310", "mouse_brain_sc_TabulaMuris2018_landmarks"),
+    "mouse_microglia_bulk_development_LPS_Hanamsagar2017",
+]
 
 
 @pytest.mark.parametrize("name", SUBSTITUTIONS)
@@ -113,3 +126,65 @@ def test_lps_raises_the_inflammatory_program_of_mouse_cells(labelled):
     tam.tl.annotate(adata)
     z, lps = adata.obsm["tam_z"]["inflammatory"].to_numpy(), (adata.obs["truth_lps"] == "LPS").to_numpy()
     assert (z[lps][:, None] > z[~lps][None, :]).mean() >= 0.95
+
+
+def called_right(adata):
+    tam.tl.annotate(adata, tissue="brain")
+    called = adata.obs["tam_compartment"].astype(str)
+    return called, called == adata.obs["truth_compartment"].astype(str)
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["after the genes", "before the genes"])
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("Antibody Capture", ["CD14", "CD163", "CD68", "CD3E", "CD4", "CD8A", "PTPRC", "P2RY12", "MRC1", "CX3CR1"]),
+        ("Peaks", [f"chr1:{i}000-{i}500" for i in range(30_000)]),
+        ("Unassigned Codeword", [f"UnassignedCodeword_{i:04d}" for i in range(250)]),
+    ],
+)
+def test_features_that_are_not_genes_change_no_compartment(labelled, kind, names, first):
+    genes = labelled("glioma_tissue_semisynthetic_dev")[::8].copy()
+    rate = {"Antibody Capture": 20, "Peaks": 0.06}.get(kind, 0.005)
+    other = sp.csr_matrix(np.random.default_rng(0).poisson(rate, (genes.n_obs, len(names))).astype(np.float32))
+    parts = [ad.AnnData(x, genes.obs, pd.DataFrame(index=n)) for x, n in ((genes.X, genes.var_names), (other, names))]
+    for part, of in zip(parts, ("Gene Expression", kind), strict=True):
+        part.var["feature_types"] = of
+    both = ad.concat(parts[:: -1 if first else 1], axis=1, merge="first")
+    both.var_names_make_unique()
+    one, right = called_right(genes)
+    other_calls, _ = called_right(both)
+    assert one.tolist() == other_calls.tolist()
+    assert genes.obsm["tam_z"].to_numpy().tobytes() == both.obsm["tam_z"].to_numpy().tobytes()
+    assert right[genes.obs["truth_compartment"] == "macrophage"].mean() >= 0.95
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda a: sc.pp.scale(a, zero_center=False), id="scaled without centring"),
+        pytest.param(lambda a: sc.pp.scale(a, zero_center=False, max_value=10), id="scaled, at most 10"),
+        pytest.param(lambda a: (sc.pp.scale(a), setattr(a, "X", a.X - a.X.min())), id="z-scores shifted"),
+    ],
+)
+def test_scaled_tumours_are_refused_and_their_counts_used(labelled, change):
+    adata = labelled("glioma_tissue_semisynthetic_dev")[::4].copy()
+    counts = adata.X.copy()
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    change(adata)
+    with pytest.raises(tam.errors.MatrixError, match=r"X: not usable, (all genes have the same|genes of few)"):
+        tam.tl.annotate(adata, tissue="brain")
+    adata.layers["counts"] = counts
+    called, right = called_right(adata)
+    truth = adata.obs["truth_compartment"] == "macrophage"
+    assert right[truth].mean() >= 0.95
+    assert (called[~truth] == "macrophage").mean() <= 0.005
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_data_set_is_refused_or_given_a_caveat_but_bulk_and_averages(labelled, name):
+    adata = labelled(name)
+    species = "mouse" if name.startswith("mouse") else "human"
+    data = tam._adata.unpack(adata, tam.load_signatures(axis="state", species=species))
+    assert bool(data.caveat) == ("bulk" in name or "avg" in name)

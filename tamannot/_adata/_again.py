@@ -29,6 +29,8 @@ class RunMatrix:
     matrix: Any
     ids: NDArray[Any]
     """Gene ids of the columns."""
+    genes: NDArray[Any] | None = None
+    """The columns of the matrix that are genes; None if all are."""
 
     @property
     def n_vars(self) -> int:
@@ -37,11 +39,11 @@ class RunMatrix:
 
     def row(self, row: int) -> RowBlock:
         """Return the values of one cell; no other is read, unless a file holds the matrix by columns."""
-        return self._checked(one_row(self.matrix, row))
+        return self._checked(one_row(self.matrix, row, self.genes))
 
     def blocks(self, chosen: NDArray[Any]) -> Iterator[tuple[RowBlock, NDArray[Any]]]:
         """Give out the cells of a mask and their row numbers, block by block."""
-        rows = row_source(self.matrix)
+        rows = row_source(self.matrix, self.genes)
         for start in range(0, rows.shape[0], rows.step):
             mine = chosen[start : start + rows.step]
             if mine.any():
@@ -76,12 +78,12 @@ def matrix_of_run(adata: AnnData, record: RunRecord) -> RunMatrix:
     of_run, seen = record.matrix, record.gene_ids
     name = of_run.name
     found = _candidate(adata, name)
-    if found.matrix.shape[1] != seen.size:
-        how = f"it has {found.matrix.shape[1]:,} genes, the run saw {seen.size:,}"
+    if len(found.var) != seen.size:
+        how = f"it has {len(found.var):,} genes, the run saw {seen.size:,}"
         raise MatrixError(_changed(name, how))
     if not np.array_equal(np.array(ids_by(found.var, of_run.gene_ids), dtype=object), seen):
         raise MatrixError(_changed(name, f"its gene ids by {of_run.gene_ids} are others, or in another order"))
-    return RunMatrix(name, of_run.kind, found.matrix, seen)
+    return RunMatrix(name, of_run.kind, found.matrix, seen, found.features.columns)
 
 
 def gene_ids_of(adata: AnnData, matrix: MatrixOfRun) -> NDArray[Any]:

@@ -130,7 +130,7 @@ class _Task:
         return results
 
 
-def looks(matrix: DaskArray, look: Callable[[Any], T], *, whole: bool) -> tuple[list[T], int, bool]:
+def looks(matrix: DaskArray, look: Callable[[Any, int], T], *, whole: bool) -> tuple[list[T], int, bool]:
     """Return what a function says of chunks from all over a matrix, of how many rows, and whether those were all.
 
     Parameters
@@ -138,7 +138,7 @@ def looks(matrix: DaskArray, look: Callable[[Any], T], *, whole: bool) -> tuple[
     matrix
         Cells by genes.
     look
-        Is called where the chunk is.
+        Is called where the chunk is, with it and the number of chunks that are looked at.
     whole
         Look at all rows.
     """
@@ -149,7 +149,7 @@ def looks(matrix: DaskArray, look: Callable[[Any], T], *, whole: bool) -> tuple[
     most = None if whole or n <= _LOOKS else _ROWS_A_LOOK
     spans = [range(ends[i], ends[i + 1])[:most] for i in some if ends[i + 1] > ends[i]]
     said = dask.delayed(look, traverse=False, pure=False)
-    found = dask.compute(*[said(_part(matrix, span.start, span.stop)) for span in spans])
+    found = dask.compute(*[said(_part(matrix, span.start, span.stop), len(spans)) for span in spans])
     n_rows = sum(map(len, spans))
     return list(found), n_rows, n_rows == matrix.shape[0]
 

@@ -108,6 +108,9 @@ class MatrixOfRun(BaseModel):
     n_obs: NonNegativeInt
     n_vars: NonNegativeInt
     candidates: Texts = np.empty(0, object)
+    left_out: Annotated[pd.DataFrame, BeforeValidator(Columns((), ("n",)))] = pd.DataFrame({"n": []})
+    """How many features of each type are not genes."""
+    left_out_by: str = ""
 
 
 class NullReference(BaseModel):

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from anndata import AnnData
 
+from tamannot._adata._features import Features, features_of
 from tamannot._adata._genes import gene_index, species_of_ids
 from tamannot._adata._kind import KINDS, Kind
 from tamannot._adata._lazy import check_adata, loaded
-from tamannot._adata._matrix import Candidate, Finding, advice_on, candidates, checked_rows, layer_names, look_at
+from tamannot._adata._matrix import (
+    Candidate,
+    Finding,
+    advice_on,
+    candidates,
+    checked_rows,
+    judged,
+    layer_names,
+    look_at,
+    row_source,
+)
 from tamannot.errors import GeneIdError, MatrixError, ParameterError, SpeciesError
 from tamannot.genes import GeneIndex, Species, recognise_species
 from tamannot.kernels._rows import RowSource
@@ -35,8 +46,10 @@ class Look:
         name = self.candidate.name
         if self.finding.kind is None:
             return f"{name}: not usable, {self.finding.problem}"
-        n_vars = self.candidate.matrix.shape[1]
-        return f"{name}: {self.finding.kind}, {n_vars:,} genes, {self.n_found} signature genes by {self.ids_from}"
+        genes = f"{len(self.candidate.var):,} genes"
+        line = f"{name}: {self.finding.kind}, {genes}, {self.n_found} signature genes by {self.ids_from}"
+        extra = (self.candidate.features.describe(), self.finding.caveat)
+        return ", ".join([line, *filter(None, extra)])
 
 
 @dataclass(frozen=True)
@@ -49,17 +62,22 @@ class Unpacked:
     kind: str
     ids_from: str
     species: Species
+    features: Features
+    """Which features of the matrix are genes, and what the others are."""
     looks: tuple[str, ...] = field(default=())
     """One line a candidate matrix: what it was found to be."""
+    caveat: str = ""
+    """What a user should know of its values."""
     advice: str = ""
     """How its rows would be read faster."""
 
     @property
     def note(self) -> str:
-        """Say which matrix is used, and why, unless it is X, or was asked for; and what makes it slow."""
+        """Say what a user should know of the matrix: which it is unless X or asked for, what it holds, what is slow."""
         plain = len(self.looks) == 1 or self.matrix == "X"
         which = "" if plain else f"Using {self.matrix} ({self.kind}). Candidates: {'; '.join(self.looks)}."
-        return " ".join(filter(None, (which, self.advice)))
+        said = (self.features.describe(), self.caveat)
+        return " ".join([*filter(None, (which, *(f"In {self.matrix} {s}." for s in said if s), self.advice))])
 
 
 def unpack(
@@ -104,25 +122,40 @@ def unpack(
         No such layer or column.
     """
     looks = look_around(adata, signatures, layer=layer, gene_symbols=gene_symbols, signed=signed)
-    usable = [look for look in looks if look.finding.kind]
-    if not usable:
+    best = _best(looks, prefer)
+    while best is not None and not best.finding.judged and not signed:
+        finding = judged(best.finding, row_source(best.candidate.matrix, best.candidate.features.columns))
+        looks = [replace(look, finding=finding) if look is best else look for look in looks]
+        best = _best(looks, prefer)
+    if best is None:
         raise MatrixError(_no_matrix(looks, adata, forced=layer is not None))
-    best = max(usable, key=lambda k: (k.n_found, -prefer.index(k.finding.kind or "linear")))
     kind: Kind = best.finding.kind or "linear"
+    features = best.candidate.features
     seen = data_species(best.index, species)
     check_species(seen, signatures)
     if best.n_found == 0:
         raise GeneIdError(_no_gene(best))
     return Unpacked(
-        rows=checked_rows(best.candidate.matrix, best.candidate.name, kind),
+        rows=checked_rows(best.candidate.matrix, best.candidate.name, kind, features.columns, best.finding.rows),
         index=best.index,
         matrix=best.candidate.name,
         kind=kind,
         ids_from=best.ids_from,
         species=seen,
         looks=tuple(look.describe() for look in looks),
+        features=features,
+        caveat=best.finding.caveat,
         advice=advice_on(best.candidate),
     )
+
+
+def _best(looks: list[Look], prefer: Sequence[Kind]) -> Look | None:
+    """Return the usable matrix with most signature genes; of equals one without a caveat, then the preferred kind."""
+
+    def worth(look: Look) -> tuple[int, bool, int]:
+        return look.n_found, not look.finding.caveat, -prefer.index(look.finding.kind or "linear")
+
+    return max((look for look in looks if look.finding.kind), key=worth, default=None)
 
 
 def species_of(adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoice) -> Literal["human", "mouse"]:
@@ -137,7 +170,7 @@ def species_of(adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoi
     _check_word(species)
     if species != "auto":
         return species
-    everywhere = [loaded(part.var) for part in (adata, adata.raw) if part is not None]
+    everywhere = [features_of(loaded(part.var)).var for part in (adata, adata.raw) if part is not None]
     columns = [gene_symbols if gene_symbols in var.columns else None for var in everywhere[1:]]
     seen = (species_of_ids(v, c) for v, c in zip(everywhere, [gene_symbols, *columns], strict=True))
     return "mouse" if next((s for s in seen if s != "unknown"), "human") == "mouse" else "human"
@@ -157,12 +190,19 @@ def look_around(
     for candidate in candidates(adata, layer):
         # raw has genes of its own, and a column named by the user may be in one var only
         column = gene_symbols if candidate.name != "raw" or gene_symbols in candidate.var.columns else None
-        finding = look_at(candidate.matrix, signed=signed)
+        finding = _finding(candidate, signed=signed)
         same = (id(candidate.var), column)
         if same not in by_var:
             by_var[same] = gene_index(candidate.var, signatures, column)
         looks.append(Look(candidate, finding, *by_var[same]))
     return looks
+
+
+def _finding(candidate: Candidate, *, signed: bool) -> Finding:
+    features = candidate.features
+    if features.left_out and not len(features.var):
+        return Finding(None, f"it has no genes: {features.describe()}")
+    return look_at(candidate.matrix, features.columns, signed=signed)
 
 
 def data_species(index: GeneIndex, species: SpeciesChoice) -> Species:

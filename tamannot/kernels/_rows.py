@@ -39,6 +39,13 @@ class RowBlock:
         ends = np.concatenate([[0], np.cumsum(np.diff(self.indptr)[rows])]).astype(np.int64)
         return RowBlock(self.values[entries], self.indices[entries], ends)
 
+    def at(self, place: Array) -> RowBlock:
+        """Return some of the columns: ``place`` has the new number of each, -1 of those that are dropped."""
+        now = place[self.indices]
+        kept = now >= 0
+        ends = np.concatenate([[0], np.cumsum(kept)])[self.indptr]
+        return RowBlock(self.values[kept], now[kept], ends)
+
     def totals(self, entries: Array) -> Array:
         """Return the sum over each row of one number an entry; of truths, how many."""
         ends = np.cumsum(entries, dtype=np.float64)
@@ -144,6 +151,36 @@ class DenseRows:
         rows: Any = self._matrix[start:stop]
         packed: sp.csr_array = sp.csr_array(rows if is_sparse(rows) else packable(np.asarray(rows)))
         return CsrRows(packed).block(0, stop - start)
+
+
+class SomeColumns:
+    """Rows of a matrix of which only some columns are read.
+
+    Parameters
+    ----------
+    rows
+        The rows with all columns.
+    columns
+        The columns to keep, in rising order.
+    """
+
+    in_memory = False  # every read copies what is kept
+
+    def __init__(self, rows: RowSource, columns: Array) -> None:
+        self._rows, self._place = rows, places(columns, rows.shape[1])
+        self.shape: tuple[int, int] = (rows.shape[0], columns.size)
+        self.step = rows.step
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``."""
+        return self._rows.block(start, stop).at(self._place)
+
+
+def places(columns: Array, n_vars: int) -> Array:
+    """Return the new number of each column where only some are kept, -1 of the others."""
+    place = np.full(n_vars, -1, np.int32)
+    place[columns] = np.arange(columns.size, dtype=np.int32)
+    return place
 
 
 def rows_in_memory(matrix: Any, *, threads: int = 1) -> RowSource:

@@ -14,6 +14,7 @@ from anndata import AnnData
 import tamannot._adata as slots
 from tamannot._adata import SpeciesChoice, Unpacked
 from tamannot._progress import Progress
+from tamannot._provenance import describe_matrix
 from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, SpeciesError, TamannotWarning
@@ -169,14 +170,7 @@ def _write(
             "trained_with": str(model.training.get("tamannot", "")),
         },
         "calibration_source": f"held-out training cells: {model.metrics.get('held_out', 'unknown')}",
-        "matrix": {
-            "name": data.matrix,
-            "kind": data.kind,
-            "gene_ids": data.ids_from,
-            "species": data.species,
-            "n_obs": data.rows.shape[0],
-            "n_vars": data.rows.shape[1],
-        },
+        "matrix": describe_matrix(data),
         "counts": pd.DataFrame({"n": counts.to_numpy()}, index=pd.Index(list(map(str, counts.index)), name="label")),
         "warnings": np.array(list(notes), dtype=object),
     }
