@@ -27,7 +27,8 @@ from tamannot._adata._slots import (
     write_tables,
     write_vote_record,
 )
-from tamannot._adata._unpack import Look, SpeciesChoice, Unpacked, look_around, species_of, unpack
+from tamannot._adata._species import SpeciesChoice
+from tamannot._adata._unpack import Look, Unpacked, data_species, look_around, species_of, unpack
 
 __all__ = [
     "KINDS",
@@ -39,6 +40,7 @@ __all__ = [
     "SpeciesChoice",
     "Unpacked",
     "check_key",
+    "data_species",
     "drop_obs",
     "forget_run",
     "left_on_disk",

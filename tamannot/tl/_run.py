@@ -139,7 +139,7 @@ def read_input(
 ) -> tuple[Unpacked, SignatureSet, Source, Settings]:
     """Return the data, the signatures, the data as the pipeline reads them, and how to annotate."""
     gene_symbols, asked = choices.get("gene_symbols"), choices.get("species", "auto")
-    species = slots.species_of(adata, gene_symbols=gene_symbols, species=asked)
+    species = slots.species_of(adata, gene_symbols=gene_symbols, species=asked, layer=choices.get("layer"))
     library = _library(signatures, species)
     data = slots.unpack(adata, library, layer=choices.get("layer"), gene_symbols=gene_symbols, species=asked)
     how = Settings(
