@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +11,12 @@ import pandas as pd
 
 from tamannot._adata import Unpacked
 from tamannot._resources import package_version
+from tamannot.genes import GeneIndex
 from tamannot.scorers import Method, NullBins, Plan
+
+# A signature with a smaller share of its genes is named; so many signatures, and so many genes of each.
+_WELL_COVERED = 0.8
+_SIGNATURES, _GENES = 3, 5
 
 
 def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | None) -> dict[str, Any]:
@@ -51,3 +57,28 @@ def coverage_table(plan: Plan) -> pd.DataFrame:
     rows = [(c.n_genes, c.n_present, c.share, ",".join(c.missing)) for c in plan.coverage]
     columns = ["n_genes", "n_present", "coverage", "missing"]
     return pd.DataFrame(rows, columns=columns, index=pd.Index(plan.ids, name="signature"))
+
+
+def missing_genes(plan: Plan, index: GeneIndex, only: Collection[str] | None = None) -> str:
+    """Say in one line which genes of which signatures are not in the data, and what may be meant; often nothing."""
+    found = zip(plan.ids, plan.coverage, strict=True)
+    low = [(i, c) for i, c in found if c.share < _WELL_COVERED and (only is None or i in only)]
+    if not low:
+        return ""
+    low.sort(key=lambda one: one[1].share)
+    parts = [
+        f"{len(c.missing)} of {c.n_genes} genes of {name}: {_shortened([_meant(g, index) for g in c.missing], _GENES)}"
+        for name, c in low[:_SIGNATURES]
+    ]
+    if len(low) > _SIGNATURES:
+        parts.append(f"and of {len(low) - _SIGNATURES} more signatures, which get.coverage lists")
+    return f"Missing in the data: {'; '.join(parts)}."
+
+
+def _meant(gene: str, index: GeneIndex) -> str:
+    near = index.nearest(gene)
+    return f"{gene} (did you mean {' or '.join(near)}?)" if near else gene
+
+
+def _shortened(words: list[str], most: int) -> str:
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")

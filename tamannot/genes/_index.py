@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tamannot.errors import GeneIdError
-from tamannot.genes._spelling import Spelling, nearest
+from tamannot.genes._spelling import Lookalikes, Spelling
 from tamannot.genes._table import GeneTable, human_genes, without_version, without_versions
 
 
@@ -100,8 +100,13 @@ class GeneIndex:
         return -1 if found_as is None else self._column[found_as]
 
     def nearest(self, symbol: str) -> list[str]:
-        """Return ids of the data that may be meant by a name that is not among them."""
-        return nearest(symbol, self.ids)
+        """Return ids of the data, at most two, that may be meant by a name that is not among them."""
+        dates = [i for i, genes in self._dates[1].items() if symbol.upper() in genes]
+        return (dates + self._lookalikes.of(symbol))[:2]
+
+    @cached_property
+    def _lookalikes(self) -> Lookalikes:
+        return Lookalikes(self.ids)
 
     @property
     def note(self) -> str:

@@ -161,20 +161,36 @@ def _genes_of(match: re.Match[str]) -> tuple[str, ...]:
     return tuple(table.approved_of[f] for f in former if f in table.approved_of) + _FIFTEENTH.get((number, day), ())
 
 
-def nearest(symbol: str, ids: Sequence[str], *, most: int = 2) -> list[str]:
-    """Return ids that may be meant by a name that no id has: the same letters, a copy of it, or one letter off.
+class Lookalikes:
+    """Ids that may be meant by a name that no id has.
 
-    One letter off is looked for only if no gene has that name: CD63 is not a slip of CD68.
+    Parameters
+    ----------
+    ids
+        Gene ids of the data.
     """
-    wanted = _letters(symbol)
-    same = [i for i in ids if _letters(i) == wanted] + [i for i in ids if (c := _COPY.match(i)) and c[1] == symbol]
-    names = human_genes().names
-    if not same and symbol not in names and symbol.upper() not in names:
-        same = [i for i in ids if abs(len(i) - len(symbol)) <= 1 and _one_off(i.upper(), symbol.upper())]
-    return list(dict.fromkeys(same))[:most]
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = ids
+        self._by_letters: dict[str, list[str]] = {}
+        for i in ids:
+            self._by_letters.setdefault(_letters(i), []).append(i)
+            if copy := _COPY.match(i):
+                self._by_letters.setdefault(_letters(copy[1]), []).append(i)
+
+    def of(self, name: str) -> list[str]:
+        """Return ids of the same letters, a copy of a repeated one among them, or one letter off.
+
+        One letter off is looked for only if no gene has the name: CD63 is no slip of CD68.
+        """
+        same = self._by_letters.get(_letters(name), [])
+        if not same and not human_genes().names & {name, name.upper()}:
+            same = [i for i in self._ids if abs(len(i) - len(name)) <= 1 and _one_off(i.upper(), name.upper())]
+        return sorted(set(same), key=same.index)
 
 
-_COPY = re.compile(r"(.+)[.-][0-9]{1,2}$")
+# CD68-1 and CD68.1 are what anndata and R make of the second CD68.
+_COPY = re.compile(r"(.{2,})[.-][0-9]{1,2}$")
 
 
 def _letters(name: str) -> str:
@@ -185,4 +201,4 @@ def _one_off(one: str, two: str) -> bool:
     start = next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
     a, b = one[start:], two[start:]
     swapped = a[:1] == b[1:2] and a[1:2] == b[:1] and a[2:] == b[2:]
-    return len(one) > 2 and (a[1:] == b[1:] or a[1:] == b or a == b[1:] or swapped)
+    return len(two) > 2 and (a[1:] == b[1:] or a[1:] == b or a == b[1:] or swapped)
