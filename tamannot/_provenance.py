@@ -61,24 +61,20 @@ def coverage_table(plan: Plan) -> pd.DataFrame:
 
 def missing_genes(plan: Plan, index: GeneIndex, only: Collection[str] | None = None) -> str:
     """Say in one line which genes of which signatures are not in the data, and what may be meant; often nothing."""
-    found = zip(plan.ids, plan.coverage, strict=True)
-    low = [(i, c) for i, c in found if c.share < _WELL_COVERED and (only is None or i in only)]
+    found = zip(plan.outputs, plan.coverage, strict=True)
+    low = [(s, c) for s, c in found if c.share < _WELL_COVERED and (only is None or s.id in only)]
     if not low:
         return ""
-    low.sort(key=lambda one: one[1].share)
-    parts = [
-        f"{len(c.missing)} of {c.n_genes} genes of {name}: {_shortened([_meant(g, index) for g in c.missing], _GENES)}"
-        for name, c in low[:_SIGNATURES]
-    ]
+    parts = []
+    for signature, c in sorted(low, key=lambda one: one[1].share)[:_SIGNATURES]:
+        # The names of the library were checked; those of a user may be slips.
+        words = [_meant(g, index.nearest(g, slips=signature.species == "any")) for g in c.missing[:_GENES]]
+        more = f" and {len(c.missing) - _GENES} more" if len(c.missing) > _GENES else ""
+        parts.append(f"{len(c.missing)} of {c.n_genes} genes of {signature.id}: {', '.join(words)}{more}")
     if len(low) > _SIGNATURES:
         parts.append(f"and of {len(low) - _SIGNATURES} more signatures, which get.coverage lists")
     return f"Missing in the data: {'; '.join(parts)}."
 
 
-def _meant(gene: str, index: GeneIndex) -> str:
-    near = index.nearest(gene)
+def _meant(gene: str, near: list[str]) -> str:
     return f"{gene} (did you mean {' or '.join(near)}?)" if near else gene
-
-
-def _shortened(words: list[str], most: int) -> str:
-    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tamannot._adata._slots import texts_of
 from tamannot.errors import ParameterError
-from tamannot.genes import GeneIndex, Ids, Sighting, read_ids, recognise_species
+from tamannot.genes import OURS, UNKNOWN, GeneIndex, Ids, Sighting, read_ids, recognise_species
 from tamannot.signature import Gene, Signature
 
 # Names that CELLxGENE, Cell Ranger, scanpy, Seurat and Bioconductor give to columns of gene ids, in small letters.
@@ -65,17 +65,21 @@ def gene_index(
         There is no such column.
     """
     sources = _sources(var, gene_symbols)
-    whose = _whose(sources)
-    spelled_as = whose.seen.species if species == "auto" else species
+    seen = {name: _sighting(own) for name, own in sources.items()}
     genes = list({g.key: g for s in signatures.values() for g in s.all_genes}.values())
     indices = {
-        name: GeneIndex(own.ids, _other_ids(sources, name), written=own.written, species=spelled_as)
+        name: GeneIndex(
+            own.ids,
+            _other_ids(sources, name),
+            written=own.written,
+            species=seen[name].species if species == "auto" else species,
+        )
         for name, own in sources.items()
     }
     found = {name: _count(index, genes) for name, index in indices.items()}
     # The first of equals: var_names before columns.
     best = gene_symbols or max(found, key=lambda name: found[name])
-    return Matched(indices[best], best, found[best], whose)
+    return Matched(indices[best], best, found[best], _whose(sources, seen, best))
 
 
 def ids_by(var: pd.DataFrame, name: str) -> list[str]:
@@ -93,7 +97,8 @@ def whose_genes(var: pd.DataFrame, gene_symbols: str | None) -> Whose:
     ParameterError
         There is no such column.
     """
-    return _whose(_sources(var, gene_symbols))
+    sources = _sources(var, gene_symbols)
+    return _whose(sources, {name: _sighting(own) for name, own in sources.items()}, next(iter(sources)))
 
 
 def _sources(var: pd.DataFrame, gene_symbols: str | None) -> dict[str, Ids]:
@@ -107,18 +112,20 @@ def _sources(var: pd.DataFrame, gene_symbols: str | None) -> dict[str, Ids]:
     return sources | index if gene_symbols else index | sources
 
 
-def _whose(sources: Mapping[str, Ids]) -> Whose:
-    """Ids of Ensembl say more than names: the genes of a rat are named as those of a mouse."""
+def _whose(sources: Mapping[str, Ids], seen: Mapping[str, Sighting], first: str) -> Whose:
+    """Ask the ids that are used, then the others; ids of Ensembl of another species go before names.
+
+    The genes of a rat are named as those of a mouse, and those of a pig as those of man.
+    """
     if both := next((name for name, own in sources.items() if own.two_genomes), None):
         return Whose(Sighting("human", "mouse"), both, sources[both].two_genomes)
-    seen = {name: _sighting(own) for name, own in sources.items()}
-    told = [name for name, one in seen.items() if one.species != "unknown"] or list(seen)
-    by = next((name for name in told if seen[name].by_ensembl), told[0])
+    told = [name for name in (first, *seen) if seen[name].species != UNKNOWN] or [first]
+    by = next((name for name in told if seen[name].by_ensembl and seen[name].species not in OURS), told[0])
     return Whose(seen[by], by, "")
 
 
 def _sighting(own: Ids) -> Sighting:
-    return recognise_species(own.ids if own.ensembl is None else [e for e in own.ensembl if e])
+    return recognise_species([e or i for i, e in zip(own.ids, own.ensembl, strict=True)] if own.ensembl else own.ids)
 
 
 def _columns(var: pd.DataFrame, gene_symbols: str | None) -> list[str]:
@@ -143,10 +150,12 @@ def _column(var: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _other_ids(sources: Mapping[str, Ids], name: str) -> list[str] | None:
-    if sources[name].ensembl is not None:
-        return sources[name].ensembl
     others = [own.ids for other, own in sources.items() if other != name]
-    return next((ids for ids in others if len(set(ids)) == len(ids)), others[0] if others else None)
+    best = next((ids for ids in others if len(set(ids)) == len(ids)), others[0] if others else None)
+    in_one = sources[name].ensembl
+    if in_one is None or best is None:
+        return in_one or best
+    return [e or other for e, other in zip(in_one, best, strict=True)]
 
 
 def _count(index: GeneIndex, genes: list[Gene]) -> int:

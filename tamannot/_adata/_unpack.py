@@ -13,7 +13,7 @@ from tamannot._adata._kind import KINDS, Kind
 from tamannot._adata._matrix import Candidate, Finding, advice_on, candidates, checked_rows, layer_names, look_at
 from tamannot._adata._species import SpeciesChoice, settled_species, species_word
 from tamannot.errors import GeneIdError, MatrixError, SpeciesError
-from tamannot.genes import OURS, GeneIndex
+from tamannot.genes import OURS, UNKNOWN, GeneIndex
 from tamannot.kernels._rows import RowSource
 from tamannot.signature import Signature
 
@@ -141,9 +141,9 @@ def data_species(adata: AnnData, *, gene_symbols: str | None, species: SpeciesCh
     found = candidates(adata, layer)
     for candidate, column in zip(found, columns_of(found, gene_symbols), strict=True):
         seen, _ = settled_species(candidate, whose_genes(candidate.var, column), species)
-        if seen != "unknown":
+        if seen != UNKNOWN:
             return seen
-    return "unknown"
+    return UNKNOWN
 
 
 def species_of(
@@ -159,7 +159,7 @@ def species_of(
         The data are of two species, or of another than those that there are signatures of.
     """
     seen = data_species(adata, gene_symbols=gene_symbols, species=species, layer=layer)
-    if seen not in (*OURS, "unknown"):
+    if seen not in (*OURS, UNKNOWN):
         raise SpeciesError(not_ours(seen))
     return "mouse" if seen == "mouse" else "human"
 
@@ -200,7 +200,7 @@ def check_species(seen: str, signatures: Mapping[str, Signature]) -> None:
         The message names the call that loads the right ones.
     """
     others = sorted({s.species for s in signatures.values()} - {"any", seen})
-    if seen == "unknown" or not others:
+    if seen == UNKNOWN or not others:
         return
     if seen not in OURS:
         raise SpeciesError(not_ours(seen))
@@ -214,9 +214,8 @@ def check_species(seen: str, signatures: Mapping[str, Signature]) -> None:
 def not_ours(seen: str) -> str:
     """Say what can be done with data of a species that there are no signatures of."""
     return (
-        f"The gene ids are of {seen}, and the signatures are of human and mouse. Put the human or mouse orthologue of "
-        'each gene into a column of var and name it with gene_symbols=; or say species="mouse" or species="human" if '
-        "the ids are misread."
+        f"The gene ids are of {seen}, and the signatures are of human and mouse. Put the mouse or human orthologue of "
+        'each gene into a column of var, name it with gene_symbols=, and say species="mouse" or species="human".'
     )
 
 

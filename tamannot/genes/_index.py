@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tamannot.errors import GeneIdError
-from tamannot.genes._spelling import Lookalikes, Spelling
+from tamannot.genes._spelling import DATED, Lookalikes, Spelling
 from tamannot.genes._table import GeneTable, human_genes, without_version, without_versions
 
 
@@ -85,7 +85,8 @@ class GeneIndex:
         names = _names(symbol, ensembl, human_genes())
         found_as = self._first_of(names)
         if found_as is None:
-            self._unclear |= {i: genes for i, genes in self._dates[1].items() if names[0].upper() in genes}
+            if names[0].upper().startswith(DATED):
+                self._unclear |= {i: genes for i, genes in self._dates[1].items() if names[0].upper() in genes}
             return -1
         column = self._only_column(found_as, names)
         if column in self._written or found_as not in names[:_EXACT]:
@@ -99,10 +100,10 @@ class GeneIndex:
         found_as = self._first_of(_names(symbol, ensembl, human_genes()))
         return -1 if found_as is None else self._column[found_as]
 
-    def nearest(self, symbol: str) -> list[str]:
+    def nearest(self, symbol: str, *, slips: bool = True) -> list[str]:
         """Return ids of the data, at most two, that may be meant by a name that is not among them."""
         dates = [i for i, genes in self._dates[1].items() if symbol.upper() in genes]
-        return (dates + self._lookalikes.of(symbol))[:2]
+        return (dates + self._lookalikes.of(symbol, slips=slips))[:2]
 
     @cached_property
     def _lookalikes(self) -> Lookalikes:
@@ -128,7 +129,7 @@ class GeneIndex:
 
     def _respelled(self, names: list[str]) -> str | None:
         known = human_genes().names
-        dated = next((i for n in names if (i := self._dates[0].get(n.upper()))), None)
+        dated = next((self._dates[0].get(n.upper()) for n in names if n.upper().startswith(DATED)), None)
         words = (w for n in names if n for w in self._spelling.of(n) if w in self._column)
         return dated or next((w for w in words if w not in known or self._spelling.species == "mouse"), None)
 

@@ -18,7 +18,6 @@ _GENOME = dict.fromkeys(("hg18", "hg19", "hg38", "grch37", "grch38"), "human") |
 )
 # Cell Ranger writes "mm10___Cd68", Seurat "mm10---Cd68", and make.names "mm10...Cd68".
 _PREFIX = re.compile(rf"^({'|'.join(_GENOME)})[_.-]+", re.IGNORECASE)
-_GENOMES = ("GR", "gr", "Gr", "hg", "HG", "Hg", "mm", "MM", "Mm")
 
 MOUSE_IDS = "[a-eg-npqs-z]|ENSMUSG"
 """Pattern of mouse ids among human ones: human names have no small letters but those of ``orf``."""
@@ -95,16 +94,17 @@ class Sighting:
         return next((s for s in (self.species, self.second) if s not in OURS), "mouse")
 
 
-def strip_genome_prefix(ids: Sequence[str]) -> tuple[list[str], str]:
-    """Return the ids without ``GRCh38_``, ``mm10___``, ``GRCm39-`` and the like.
+def strip_genome_prefix(ids: list[str], text: str) -> tuple[list[str], str]:
+    """Return the ids without ``GRCh38_``, ``mm10___``, ``GRCm39-`` and the like; ``text`` is all of them in one.
 
     Returns
     -------
     The ids, and a pattern of those of mouse if there are genomes of both; else an empty text.
     """
-    found = [m for i in ids if i.startswith(_GENOMES) and (m := _PREFIX.match(i))]
+    lower = text.lower()
+    found = [m for i in ids if (m := _PREFIX.match(i))] if any(genome in lower for genome in _GENOME) else []
     if not found:
-        return list(ids), ""
+        return ids, ""
     genomes = {m[1] for m in found}
     mouse = sorted(g for g in genomes if _GENOME[g.lower()] == "mouse")
     both = 0 < len(mouse) < len(genomes)
@@ -122,6 +122,9 @@ def recognise_species(ids: Sequence[str]) -> Sighting:
     ensembl, own, mouse, lower, capitals = Counter[str](), Counter[str](), 0, 0, 0
     example: dict[str, str] = {}
     for i in others:
+        if (short := i[:4]) == "ENSG" or (short == "ENSM" and i[:7] == "ENSMUSG"):
+            ensembl["human" if short == "ENSG" else "mouse"] += 1
+            continue
         if i.startswith(_STARTS) and (match := _ID.match(i)):
             kind = match.lastgroup or ""
             species = _OTHER_IDS.get(kind) or _ENSEMBL.get(match["ensembl"], "another species")
@@ -140,9 +143,9 @@ def recognise_species(ids: Sequence[str]) -> Sighting:
                 mouse += i != upper
                 capitals += i == upper
     symbols = Counter(human=len(ids) - len(others), mouse=mouse)
-    if capitals >= _A_FEW and mouse < _many(symbols + ensembl) and not ensembl["human"]:
+    if capitals >= _A_FEW and mouse < _many(symbols + ensembl) and not set(ensembl) - {"mouse"}:
         human_own = own["human"] + sum(bool(_OWN_NAMES.match(i)) for i in ids if i in names)
-        if capitals > human_own:
+        if capitals > human_own + own["rat"]:
             return Sighting("mouse", counts=Counter(mouse=len(ids)), letters="capitals")
     return _judge(ensembl, symbols, own, lower, example)
 

@@ -11,7 +11,9 @@ from tamannot.genes._species import recognise_species, strip_genome_prefix
 from tamannot.genes._table import human_genes, without_versions
 
 _ENSEMBL = r"ENS[A-Z]{0,4}G[0-9]{11}"
-_WRAPPED = re.compile(r"""^(?:b?['"]|[^\S\n]|\ufeff)|(?:['"]|[^\S\n])$|__chr""", re.MULTILINE)
+_MARKS = ("'", '"', " ", "\t", "\r", "\xa0", "\ufeff", "__chr")
+_IN_ENSEMBL_IDS = "G00000"
+_GLUES = ("_", ":", "|", ";", ",", "/", "(", " ", "-E", ".E")
 _PLACE = re.compile(r"__chr[0-9A-Za-z_.]+$")  # "CD68__chr17", as CEL-seq tables have it
 _GLUE = r"[\s_:|;,/.-]+"
 _TWO = re.compile(
@@ -27,8 +29,11 @@ _DATE = re.compile(
     r"|[0-9]{4}-(?P<month3>03|09|12)-(?P<day3>[0-9]{2})(?: 00:00:00)?",
     re.IGNORECASE,
 )
+_BEGIN, _LONGEST = "0123456789XMmSsDd", len("2020-03-01 00:00:00")
 # The names, today former ones, of which spreadsheets make a date in a month.
 _DATED = {3: ("MARCH", "MARC"), 9: ("SEPT",), 12: ("DEC",)}
+DATED = ("MARCHF", "MTARC", "SEPTIN", "DELEC1", "SELENOF")
+"""What the approved symbols of all those genes begin with."""
 _FIFTEENTH = {(9, 15): ("SELENOF",)}  # SEP15
 
 
@@ -48,19 +53,23 @@ class Ids:
 
 def read_ids(texts: Sequence[str]) -> Ids:
     """Return gene ids without genome, quotes, blanks, positions and versions, and the second of two in one."""
+    text, written = "\n".join(texts), dict[int, str]()
     ids = list(texts)
-    if _WRAPPED.search("\n".join(ids)):
-        ids = [_unwrapped(i) or i for i in ids]
-    stripped, two_genomes = strip_genome_prefix(ids)
-    two = {c: m for c, i in enumerate(stripped) if "ENS" in i and len(i) > _SHORTEST and (m := _two_in_one(i))}
-    written = {c: t for c, (t, i) in enumerate(zip(texts, ids, strict=True)) if t is not i and t != i}
-    written |= {c: texts[c] for c in two}
-    plain = [two[c][0] if c in two else i for c, i in enumerate(stripped)] if two else stripped
-    ensembl = [two[c][1] if c in two else "" for c in range(len(plain))] if two else None
-    return Ids(without_versions(plain), ensembl, written, two_genomes)
-
-
-_SHORTEST = 16  # an Ensembl id of human has 15 letters
+    if any(mark in text for mark in _MARKS):
+        ids = [_unwrapped(i) or i for i in texts]
+        written = {c: t for c, (t, i) in enumerate(zip(texts, ids, strict=True)) if t != i}
+    ids, two_genomes = strip_genome_prefix(ids, text)
+    two, ensembl = dict[int, tuple[str, str]](), None
+    if _IN_ENSEMBL_IDS in text and any(glue in text for glue in _GLUES):
+        two = {c: m for c, i in enumerate(ids) if _IN_ENSEMBL_IDS in i and (m := _two_in_one(i))}
+    if two:
+        # The symbol alone is the gene, and CELLxGENE's "TBCE_ENSG00000284770" another one.
+        alone = set(ids)
+        two = {c: m for c, m in two.items() if m[0] not in alone}
+        written |= {c: texts[c] for c in two}
+        ensembl = [two[c][1] if c in two else "" for c in range(len(ids))]
+        ids = [two[c][0] if c in two else i for c, i in enumerate(ids)]
+    return Ids(without_versions(ids) if _IN_ENSEMBL_IDS in text else ids, ensembl, written, two_genomes)
 
 
 def _unwrapped(text: str) -> str:
@@ -125,7 +134,7 @@ class Spelling:
     @cached_property
     def dates(self) -> dict[str, tuple[str, ...]]:
         """Ids that are dates, and the genes, by their approved symbols, whose former name may have been made one."""
-        found = {i: m for i in self._ids if any(c.isdigit() for c in i[:9]) and (m := _DATE.fullmatch(i))}
+        found = {i: m for i in self._ids if i[:1] in _BEGIN and len(i) <= _LONGEST and (m := _DATE.fullmatch(i))}
         named = {i: _genes_of(m) for i, m in found.items()}
         return {i: genes for i, genes in named.items() if genes}
 
@@ -178,13 +187,13 @@ class Lookalikes:
             if copy := _COPY.match(i):
                 self._by_letters.setdefault(_letters(copy[1]), []).append(i)
 
-    def of(self, name: str) -> list[str]:
+    def of(self, name: str, *, slips: bool) -> list[str]:
         """Return ids of the same letters, a copy of a repeated one among them, or one letter off.
 
-        One letter off is looked for only if no gene has the name: CD63 is no slip of CD68.
+        One letter off is looked for where slips can be, and no gene has the name: CD63 is no slip of CD68.
         """
         same = self._by_letters.get(_letters(name), [])
-        if not same and not human_genes().names & {name, name.upper()}:
+        if slips and not same and not human_genes().names & {name, name.upper()}:
             same = [i for i in self._ids if abs(len(i) - len(name)) <= 1 and _one_off(i.upper(), name.upper())]
         return sorted(set(same), key=same.index)
 
