@@ -56,6 +56,7 @@ def settled_species(candidate: Candidate, whose: Whose, species: SpeciesChoice) 
     pattern = whose.two_genomes or seen.pattern
     genes = f"genes = np.asarray({ids}.astype(str).str.contains('{pattern}'))"
     to_begin = "import numpy as np; " + ("adata = adata.raw.to_adata(); " if candidate.name == "raw" else "")
+    to_begin += "" if candidate.var.index.is_unique else "adata.var_names_make_unique(); "
     matrix = "adata.X" if candidate.name in ("X", "raw") else f'adata.layers["{candidate.name}"]'
     one, two = seen.first, next(s for s in (seen.species, seen.second) if s != seen.first)
     cells = None if whose.two_genomes else _cells(candidate, whose.ids_from, pattern)

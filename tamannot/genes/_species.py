@@ -135,6 +135,7 @@ def recognise_species(ids: Sequence[str]) -> Sighting:
         if i != upper and upper in names:
             lower += i == i.lower()
             mouse += i[0].isupper()
+            own["human"] += i.startswith(("hla-", "linc"))
         elif mark := _OWN_NAMES.match(upper):
             of = str(mark.lastgroup)
             own[of] += 1
