@@ -123,7 +123,7 @@ class Spelling:
             return "mt-" + gene_id[3:].capitalize() if gene_id[:3].upper() == "MT-" else _titled(gene_id)
         if gene_id in names:
             return gene_id
-        word = gene_id.upper() if self._is_lower else gene_id
+        word = _ORF.sub(r"\1orf", gene_id.upper() if self._is_lower else gene_id)
         return next((w for s in ("-", *self._separators) if (w := word.replace(s, "-")) in names), gene_id)
 
     @cached_property
@@ -155,6 +155,9 @@ class Spelling:
         if any("-" in i and not i.rpartition("-")[2].isdigit() for i in self._ids):
             return ()
         return tuple(s for s in "._" if any(s in i for i in self._ids))
+
+
+_ORF = re.compile(r"^(C[0-9XY]+)ORF(?=[0-9])")
 
 
 def _titled(name: str) -> str:
