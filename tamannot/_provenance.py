@@ -72,7 +72,7 @@ def missing_genes(plan: Plan, index: GeneIndex, only: Collection[str] | None = N
         more = f" and {len(c.missing) - _GENES} more" if len(c.missing) > _GENES else ""
         parts.append(f"{len(c.missing)} of {c.n_genes} genes of {signature.id}: {', '.join(words)}{more}")
     if len(low) > _SIGNATURES:
-        parts.append(f"and of {len(low) - _SIGNATURES} more signatures, which get.coverage lists")
+        parts.append(f"and genes of {len(low) - _SIGNATURES} more signatures")
     return f"Missing in the data: {'; '.join(parts)}."
 
 

@@ -24,19 +24,7 @@ OLIGO = "human_oligodendroglioma_sc_Tirosh2016"
 
 # Some names of the data have their Ensembl id beside them.
 _WITH_BOTH = [
-    "AIF1",
-    "CCL5",
-    "CD79A",
-    "HLA-DRA",
-    "HSPA1A",
-    "IER3",
-    "LILRA5",
-    "NCOA4",
-    "PGK1",
-    "PSMB9",
-    "TAP1",
-    "TPI1",
-    "TUBB",
+    *("AIF1", "CCL5", "CD79A", "HLA-DRA", "HSPA1A", "IER3", "LILRA5", "NCOA4", "PGK1", "PSMB9", "TAP1", "TPI1", "TUBB")
 ]
 # Every gene of the library that the data have under another name only; nothing looser is used.
 SUBSTITUTIONS = {

@@ -80,7 +80,7 @@ def test_many_signatures_and_genes_are_one_line(tiny):
     assert line.startswith(
         "Missing in the data: 10 of 11 genes of s0: NOGENE0, NOGENE1, NOGENE2, NOGENE3, NOGENE4 and 5"
     )
-    assert line.endswith("; and of 2 more signatures, which get.coverage lists.")
+    assert line.endswith("; and genes of 2 more signatures.")
 
 
 def test_a_clean_file_hears_nothing():
