@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import pandas as pd
 from anndata import AnnData
 
 from tamannot._adata._genes import VAR_NAMES, Matched, gene_index, whose_genes
 from tamannot._adata._kind import KINDS, Kind
+from tamannot._adata._lazy import loaded
 from tamannot._adata._matrix import Candidate, Finding, advice_on, candidates, checked_rows, layer_names, look_at
 from tamannot._adata._species import SpeciesChoice, settled_species, species_word
 from tamannot.errors import GeneIdError, MatrixError, SpeciesError
@@ -138,9 +140,15 @@ def data_species(adata: AnnData, *, gene_symbols: str | None, species: SpeciesCh
     """
     if species_word(species) != "auto":
         return str(species)
-    found = candidates(adata, layer)
-    for candidate, column in zip(found, columns_of(found, gene_symbols), strict=True):
-        seen, _ = settled_species(candidate, whose_genes(candidate.var, column), species)
+    # The matrices themselves, which may be on disk, are looked at only where the ids are of two species.
+    parts = {"X": adata, "raw": adata.raw} if layer is None else {"raw": adata.raw} if layer == "raw" else {"X": adata}
+    genes = {name: loaded(part.var) for name, part in parts.items() if part is not None}
+    for (name, var), column in zip(genes.items(), columns_of(list(genes.values()), gene_symbols), strict=True):
+        whose = whose_genes(var, column)
+        seen = whose.seen.species
+        if whose.seen.second:
+            of_these = [c for c in candidates(adata, layer) if (c.name == "raw") == (name == "raw")]
+            seen = settled_species(of_these[0], whose, species)[0] if of_these else UNKNOWN
         if seen != UNKNOWN:
             return seen
     return UNKNOWN
@@ -177,7 +185,7 @@ def look_around(
     looks = []
     by_var: dict[tuple[int, str | None], Matched] = {}
     found = candidates(adata, layer)
-    for candidate, column in zip(found, columns_of(found, gene_symbols), strict=True):
+    for candidate, column in zip(found, columns_of([c.var for c in found], gene_symbols), strict=True):
         same = (id(candidate.var), column)
         if same not in by_var:
             by_var[same] = gene_index(candidate.var, signatures, column, species)
@@ -185,9 +193,9 @@ def look_around(
     return looks
 
 
-def columns_of(found: Sequence[Candidate], gene_symbols: str | None) -> list[str | None]:
-    """Return for each matrix the column that the user names; raw has a ``var`` of its own, and one may lack it."""
-    having = [gene_symbols in candidate.var.columns for candidate in found]
+def columns_of(found: Sequence[pd.DataFrame], gene_symbols: str | None) -> list[str | None]:
+    """Return for each ``var`` the column that the user names; that of raw is another, and one of them may lack it."""
+    having = [gene_symbols in var.columns for var in found]
     return [gene_symbols if has or not any(having) else None for has in having]
 
 

@@ -284,3 +284,16 @@ def test_the_pattern_of_mouse_ids_has_no_groups():
     wanted = {"CD68": False, "C1orf112": False, "ENSG00000129226": False, "Cd68": True, "mt-Nd1": True}
     wanted |= {"H2-Aa": True, "Gm1": True, "1700010I14Rik": True, "ENSMUSG00000018774": True}
     assert {i: bool(re.search(MOUSE_IDS, i)) for i in wanted} == wanted
+
+
+@pytest.mark.parametrize("command", ["annotate", "score", "check"])
+def test_the_command_line_refuses_in_one_line_and_writes_nothing(run, human, macrophage, tmp_path, command):
+    path, out = tmp_path / "in.h5ad", tmp_path / "out.h5ad"
+    adata = of_two(human, macrophage, list(human.var_names), as_mouse(human.var_names))
+    adata.write_h5ad(path)
+    options = {"annotate": ["-o", out], "score": ["-o", out, "--signatures", "state"], "check": []}
+    code, _, err = run(command, path, *options[command])
+    assert (code, err.count("\n")) == (2, 1)
+    assert "The genes are of two species" in err
+    assert after(err.partition("genes: ")[2], ad.read_h5ad(path))["mouse"].n_obs == macrophage.sum()
+    assert list(tmp_path.iterdir()) == [path]
