@@ -28,7 +28,8 @@ def test_the_file_has_what_score_writes(example_file, example, tmp_path):
         pd.testing.assert_frame_equal(tam.get.scores(back, "k", kind=kind), tam.get.scores(example, "k", kind=kind))
     assert set(back.obsm) == set(example.obsm)
     assert (summary.n_obs, summary.matrix, summary.kind, summary.method) == (184, "X", "linear", "ucell")
-    assert summary.notes == ()
+    (note,) = summary.notes
+    assert note.startswith("Missing in the data: 7 of 10 genes of m1: CCR7, CD40")
 
 
 def test_signatures_may_be_values_and_methods_settings(example_file, example, tmp_path):
