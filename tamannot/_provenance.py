@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +11,12 @@ import pandas as pd
 
 from tamannot._adata import Unpacked
 from tamannot._resources import package_version
+from tamannot.genes import GeneIndex
 from tamannot.scorers import Method, NullBins, Plan
+
+# A signature with a smaller share of its genes is named; so many signatures, and so many genes of each.
+_WELL_COVERED = 0.8
+_SIGNATURES, _GENES = 3, 5
 
 
 def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | None) -> dict[str, Any]:
@@ -61,3 +67,24 @@ def coverage_table(plan: Plan) -> pd.DataFrame:
     rows = [(c.n_genes, c.n_present, c.share, ",".join(c.missing)) for c in plan.coverage]
     columns = ["n_genes", "n_present", "coverage", "missing"]
     return pd.DataFrame(rows, columns=columns, index=pd.Index(plan.ids, name="signature"))
+
+
+def missing_genes(plan: Plan, index: GeneIndex, only: Collection[str] | None = None) -> str:
+    """Say in one line which genes of which signatures are not in the data, and what may be meant; often nothing."""
+    found = zip(plan.outputs, plan.coverage, strict=True)
+    low = [(s, c) for s, c in found if c.share < _WELL_COVERED and (only is None or s.id in only)]
+    if not low:
+        return ""
+    parts = []
+    for signature, c in sorted(low, key=lambda one: one[1].share)[:_SIGNATURES]:
+        # The names of the library were checked; those of a user may be slips.
+        words = [_meant(g, index.nearest(g, slips=signature.species == "any")) for g in c.missing[:_GENES]]
+        more = f" and {len(c.missing) - _GENES} more" if len(c.missing) > _GENES else ""
+        parts.append(f"{len(c.missing)} of {c.n_genes} genes of {signature.id}: {', '.join(words)}{more}")
+    if len(low) > _SIGNATURES:
+        parts.append(f"and genes of {len(low) - _SIGNATURES} more signatures")
+    return f"Missing in the data: {'; '.join(parts)}."
+
+
+def _meant(gene: str, near: list[str]) -> str:
+    return f"{gene} (did you mean {' or '.join(near)}?)" if near else gene

@@ -95,7 +95,7 @@ def tiny() -> ad.AnnData:
     return ad.AnnData(sp.csr_matrix(counts), obs=obs, var=pd.DataFrame(index=genes))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def labelled() -> Callable[[str], ad.AnnData]:
     """Read a labelled data set by its name; skip where they are absent."""
     folder = os.environ.get("TAMANNOT_TEST_DATA")

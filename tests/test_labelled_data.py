@@ -10,6 +10,8 @@ import scanpy as sc
 import scipy.sparse as sp
 
 import tamannot as tam
+from tamannot.errors import SpeciesError
+from tamannot.genes import human_genes
 
 pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
 
@@ -18,7 +20,11 @@ HNSCC = "human_HNSCC_sc_Puram2017_chetahSubset"
 KANG = "human_PBMC_sc_IFNb_Kang2018_muscatSubset"
 OLIGO = "human_oligodendroglioma_sc_Tirosh2016"
 
-# Every gene of the library that the data have under a former symbol only; nothing looser is used.
+# Some names of the data have their Ensembl id beside them.
+_WITH_BOTH = [
+    *("AIF1", "CCL5", "CD79A", "HLA-DRA", "HSPA1A", "IER3", "LILRA5", "NCOA4", "PGK1", "PSMB9", "TAP1", "TPI1", "TUBB")
+]
+# Every gene of the library that the data have under another name only; nothing looser is used.
 SUBSTITUTIONS = {
     HAO: {"WARS1": "WARS"},
     HNSCC: {
@@ -29,7 +35,7 @@ SUBSTITUTIONS = {
         "SELENOP": "SEPP1",
         "WARS1": "WARS",
     },
-    KANG: {"CXCL8": "IL8", "WARS1": "WARS"},
+    KANG: {"CXCL8": "IL8", "WARS1": "WARS"} | {g: f"{g}_{human_genes().ensembl[g]}" for g in _WITH_BOTH},
     OLIGO: {
         "ADGRG1": "GPR56",
         "ARMH4": "C14orf37",
@@ -188,3 +194,55 @@ def test_no_data_set_is_refused_or_given_a_caveat_but_bulk_and_averages(labelled
     species = "mouse" if name.startswith("mouse") else "human"
     data = tam._adata.unpack(adata, tam.load_signatures(axis="state", species=species))
     assert bool(data.caveat) == ("bulk" in name or "avg" in name)
+
+
+@pytest.fixture(scope="module")
+def tissue(labelled) -> ad.AnnData:
+    adata = labelled(TISSUE)
+    tam.tl.annotate(adata)
+    return adata
+
+
+TISSUE = "glioma_tissue_semisynthetic_dev"
+CHANGED = {
+    "R": lambda g: g.replace("-", "."),
+    "small letters": str.lower,
+    "symbol and id": lambda g: f"{g}_{human_genes().ensembl.get(g) or 'ENSG00000999999'}",
+}
+
+
+@pytest.mark.parametrize("kind", CHANGED)
+def test_changed_names_keep_every_macrophage_of_a_whole_glioma(tissue, kind):
+    changed = ad.AnnData(tissue.X, obs=tissue.obs[["donor"]].copy(), var=pd.DataFrame(index=list(tissue.var_names)))
+    changed.var_names = [CHANGED[kind](g) for g in tissue.var_names]
+    tam.tl.annotate(changed)
+    assert (changed.obs["tam_compartment"] == "macrophage").sum() >= 770
+    pd.testing.assert_frame_equal(tam.get.annotations(changed), tam.get.annotations(tissue))
+
+
+def test_mouse_macrophages_in_a_human_tumour_are_refused_and_kept_by_the_way_out(tissue):
+    """A glioma whose macrophages are of the host: the message's lines part the cells, and all are found."""
+    host = (tissue.obs["truth_compartment"] == "macrophage").to_numpy()
+    mine, others = sp.diags(host.astype(float)), sp.diags((~host).astype(float))
+    x = sp.hstack([others @ tissue.X, mine @ tissue.X]).tocsr().astype(np.float32)
+    names = [*tissue.var_names, *(g.capitalize() for g in tissue.var_names)]
+    adata = ad.AnnData(x, obs=tissue.obs[["donor"]].copy(), var=pd.DataFrame(index=names))
+    adata.var_names_make_unique()
+    with pytest.raises(SpeciesError, match=f"{host.sum()} mouse, {(~host).sum():,} human") as error:
+        tam.tl.annotate(adata)
+    found = {"adata": adata}
+    exec(str(error.value).partition("genes: ")[2], found)  # noqa: S102 - the lines are ours
+    for part in ("mouse", "human"):
+        tam.tl.annotate(found[part], tissue="brain")
+    assert (found["mouse"].obs["tam_compartment"] == "macrophage").mean() >= 0.95
+    assert (found["human"].obs["tam_compartment"] == "macrophage").mean() <= 0.005
+
+
+def test_mouse_names_in_capitals_give_the_same_macrophages(labelled):
+    plain = labelled("mouse_aorta_sc_Cochain2018_GSE97310")[:600].copy()
+    capitals = plain.copy()
+    capitals.var_names = [g.upper() for g in plain.var_names]
+    for adata in (plain, capitals):
+        tam.tl.annotate(adata)
+    assert (plain.obs["tam_compartment"] == "macrophage").sum() >= 200
+    pd.testing.assert_frame_equal(tam.get.annotations(capitals), tam.get.annotations(plain))

@@ -32,7 +32,8 @@ from tamannot._adata._slots import (
     write_record,
     write_tables,
 )
-from tamannot._adata._unpack import Look, SpeciesChoice, Unpacked, look_around, species_of, unpack
+from tamannot._adata._species import SpeciesChoice
+from tamannot._adata._unpack import Look, Unpacked, data_species, look_around, species_of, unpack
 
 __all__ = [
     "JOINED",
@@ -51,6 +52,7 @@ __all__ = [
     "add_to_record",
     "check_adata",
     "check_key",
+    "data_species",
     "evidence_of",
     "forget_run",
     "forget_steps",

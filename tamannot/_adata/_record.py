@@ -14,7 +14,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, NonNegativeInt, Typ
 
 from tamannot._adata._kind import Kind
 from tamannot.errors import ResultNotFoundError
-from tamannot.genes import Species
 
 T = TypeVar("T")
 
@@ -104,7 +103,8 @@ class MatrixOfRun(BaseModel):
     kind: Kind
     gene_ids: str
     """``var_names`` or the column of ``var`` that the ids are from."""
-    species: Species
+    species: str
+    """``human``, ``mouse``, another, or ``unknown``."""
     n_obs: NonNegativeInt
     n_vars: NonNegativeInt
     candidates: Texts = np.empty(0, object)

@@ -33,6 +33,7 @@ _REASONS = {
     "unfamiliar": "unlike the cells of the model",
 }
 _FEW = 8
+_NAMES = 10
 # Where the output is no terminal it is read by programs or later: a row is one line.
 _WIDE = 240
 
@@ -184,7 +185,7 @@ def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
         console.print(_text(f"  {chosen}{line}"))
     console.print(_text(f"  species {found.species}, genes by {found.gene_ids}"))
     if found.substitutions:
-        console.print(_text(f"  former symbols: {_mapping(found.substitutions)}"))
+        console.print(_text(f"  other names: {_mapping(found.substitutions)}"))
     console.print(_coverage_table(found))
 
 
@@ -255,7 +256,7 @@ def _summary_lines(summary: FileSummary) -> list[tuple[str, str]]:
         more = f" and {len(worst) - _FEW} more" if len(worst) > _FEW else ""
         lines.append(("low coverage", f"{shown}{more}: fewer than half of the genes are in the data"))
     if summary.substitutions:
-        lines.append(("former names", _mapping(summary.substitutions)))
+        lines.append(("other names", _mapping(summary.substitutions)))
     lines += [("note", note) for note in summary.notes]
     lines.append(("confidence", summary.confidence))
     lines += [("written", path) for path in summary.outputs]
@@ -276,7 +277,8 @@ def _mapping_counts(counts: dict[str, int]) -> str:
 
 
 def _mapping(names: dict[str, str]) -> str:
-    return ", ".join(f"{symbol} found as {found}" for symbol, found in names.items())
+    shown = ", ".join(f"{symbol} found as {found}" for symbol, found in list(names.items())[:_NAMES])
+    return f"{shown} and {len(names) - _NAMES:,} more" if len(names) > _NAMES else shown
 
 
 def _coverage_table(found: FileCheck) -> Table:

@@ -18,7 +18,8 @@ def names_of(index: GeneIndex) -> tuple[list[str], list[str]]:
     name could not be written into a file, has neither: both are ``""``.
     """
     second = index.second_ids or [""] * len(index.ids)
-    pairs = [_pair(one, two) for one, two in zip(index.ids, second, strict=True)]
+    own = [index.standard_name(c) for c in range(len(index.ids))]
+    pairs = [_pair(one, two) for one, two in zip(own, second, strict=True)]
     shared = {s for s, n in Counter(s for s, _ in pairs).items() if n > 1}
     # Of columns that share a symbol the Ensembl id is the name, if there is one.
     symbols = [e if s in shared else s for s, e in pairs]

@@ -66,7 +66,7 @@ def check_file(
     report("reading file")
     adata = read_file(Path(path))
     report("looking")
-    seen = species_of(adata, gene_symbols=gene_symbols, species=species)
+    seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
     library = load_signatures(PROGRAM_AXES, species=seen)
     data = unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
     plan = make_plan(library, data.index.locate, data.rows.shape[1])

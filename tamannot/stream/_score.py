@@ -94,7 +94,7 @@ def score_file(
     with reserved(targets, source=source, overwrite=overwrite, in_place=in_place):
         report("reading file")
         adata = read_file(source)
-        seen = species_of(adata, gene_symbols=gene_symbols, species=species)
+        seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
         chosen = signatures if isinstance(signatures, Mapping) else signatures_named(signatures, seen)
         asked = Asked(
             signatures=SignatureSet(chosen.values()),

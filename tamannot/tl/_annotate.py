@@ -54,7 +54,8 @@ def annotate(
     gene_symbols
         Column of ``var`` with symbols or Ensembl ids; None looks for it.
     species
-        Species of the data, human or mouse; ``"auto"`` recognises it from the ids.
+        Species of the data, human or mouse; ``"auto"`` recognises it from the ids, and where they are of both, from
+        the cells.
     tissue
         ``"brain"``, ``"other"``, or ``"auto"``: brain if there are neural or glial cells or convincing
         microglia. Outside the brain microglia and border-associated macrophages are not offered.
@@ -85,7 +86,7 @@ def annotate(
     Raises
     ------
     TamannotError
-        No usable matrix, no known gene, another species, or a parameter out of range.
+        No usable matrix, no known gene, another species or two, or a parameter out of range.
 
     Examples
     --------

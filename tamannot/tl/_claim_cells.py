@@ -185,7 +185,7 @@ def read_cells(
         np.zeros(adata.n_obs, np.int64),
     )
     wanted = _wanted(cells, [*(m for c in claims for m in c.measures), *(f"@{p}" for p in panel)])
-    named = _columns(cells.signatures, wanted, GeneIndex([str(i) for i in matrix.ids]), species)
+    named = _columns(cells.signatures, wanted, GeneIndex([str(i) for i in matrix.ids], species=species), species)
     columns = np.array(list(dict.fromkeys(named.values())), np.int64)
     place = {int(c): i for i, c in enumerate(columns)}
     cells.genes = {gene: place[c] for gene, c in named.items()}

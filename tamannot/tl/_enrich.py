@@ -145,7 +145,9 @@ def enrich(
     slots.read_record(adata, key)
     calls = _calls(adata, key)
     groups = _groups(adata, groupby, _among(adata, key, compartment))
-    chosen = _chosen(signatures, lambda: slots.species_of(adata, gene_symbols=gene_symbols, species=species))
+    chosen = _chosen(
+        signatures, lambda: slots.species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
+    )
     data = slots.unpack(adata, chosen, layer=layer, gene_symbols=gene_symbols, species=species)
     sets = gene_sets(chosen, data.index)
     samples = samples_of(adata, sample_key) if sample_key is not None else None

@@ -16,8 +16,8 @@ import tamannot._adata as slots
 from tamannot._adata import SpeciesChoice, Unpacked
 from tamannot._progress import Progress
 from tamannot._resources import package_version
-from tamannot.errors import GeneIdError, ParameterError
-from tamannot.genes import GeneIndex, strip_genome_prefix
+from tamannot.errors import GeneIdError, ParameterError, SpeciesError
+from tamannot.genes import OURS, GeneIndex, read_ids
 from tamannot.genes._names import names_of
 from tamannot.models import Classifier, Learned, Scale, check_classes, find_scale, learn_labels
 from tamannot.models._call import Array
@@ -117,7 +117,7 @@ def _classifier(
         familiar=learned.familiar,
         threshold=learned.threshold,
         scale=scale,
-        species=data.species,
+        species=next((s for s in OURS if s == data.species), "unknown"),
         labels=given.name,
         training=_training(given, learned, data, rng),
         metrics={"held_out": held_out, **learned.metrics},
@@ -161,12 +161,13 @@ def _samples(adata: AnnData, sample_key: str | None) -> list[str] | None:
 
 def _unpack(adata: AnnData, layer: str | None, gene_symbols: str | None, species: SpeciesChoice) -> Unpacked:
     """Choose the matrix by the genes of the library; of ids that it does not know, by those in ``var``."""
-    library = load_signatures(species=slots.species_of(adata, gene_symbols=gene_symbols, species=species))
+    seen = slots.data_species(adata, gene_symbols=gene_symbols, species=species, layer=layer)
+    library = load_signatures(species="mouse" if seen == "mouse" else "human")
     try:
         return slots.unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
-    except GeneIdError:
+    except (GeneIdError, SpeciesError):
         column = adata.var_names if gene_symbols is None else adata.var[gene_symbols]
-        symbols, _ = names_of(GeneIndex(strip_genome_prefix(slots.texts_of(column))))
+        symbols, _ = names_of(GeneIndex(read_ids(slots.texts_of(column)).ids))
         own = [s for s in symbols if s]
         if not own:
             raise

@@ -23,7 +23,7 @@ from tamannot.tl._crosstalk_tests import FEWEST
 from tamannot.tl._malignant import Malignant, malignant_as_text, malignant_cells
 from tamannot.tl._malignant_values import cells_of_run
 from tamannot.tl._samples import Samples, samples_of, table_of_samples
-from tamannot.tl._score import score
+from tamannot.tl._score import score_cells_of_run
 
 Array = NDArray[Any]
 
@@ -169,7 +169,7 @@ def _expression(adata: ad.AnnData, key: str, wanted: Array, resource: pd.DataFra
     genes = sorted({part for name in (*resource["ligand"], *resource["receptor"]) for part in name.split("_")})
     alone = read_signatures({gene: [gene] for gene in genes})
     # The weighted mean of one gene is the gene, whatever the ids and whatever the matrix holds.
-    score(cells, alone, method="mean", layer="X", gene_symbols="id", min_coverage=0, key_added="gene")
+    score_cells_of_run(cells, alone, "mean", species=record.matrix.species, key="gene")
     present = slots.read_record(cells, "gene").coverage["n_present"]
     table = cells.obsm["gene_scores"][[g for g in genes if present[g]]]
     return ad.AnnData(table.to_numpy(np.float32), obs=pd.DataFrame(index=table.index), var=table.columns.to_frame())

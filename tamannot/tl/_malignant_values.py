@@ -16,7 +16,7 @@ from tamannot.errors import GeneIdError
 from tamannot.kernels._rows import joined
 from tamannot.pipeline import ranking_of
 from tamannot.signature import Signature, SignatureSet, load_signatures, read_signatures
-from tamannot.tl._score import score
+from tamannot.tl._score import score_cells_of_run
 
 Array = NDArray[Any]
 
@@ -52,9 +52,10 @@ def read_malignant(adata: ad.AnnData, key: str, chosen: Array) -> MalignantCells
     """
     record = slots.read_record(adata, key)
     cells = cells_of_run(adata, record, chosen)
-    library = _signatures("mouse" if record.matrix.species == "mouse" else "human")
+    species = "mouse" if record.matrix.species == "mouse" else "human"
+    library = _signatures(species)
     how = ranking_of(record.null.max_rank)  # as the macrophages that they are held against
-    score(cells, library, method=how, null="matched", layer="X", gene_symbols="id", min_coverage=0, key_added="own")
+    score_cells_of_run(cells, library, how, species=species, key="own", null=True)
     coverage = slots.read_record(cells, "own").coverage["coverage"]
     z = pd.DataFrame(cells.obsm["own_z"]).astype(float)
     z.loc[:, (coverage[z.columns] == 0).to_numpy()] = np.nan
@@ -89,7 +90,7 @@ def _ambient_index(cells: ad.AnnData) -> Array | None:
     species = "mouse" if slots.read_record(cells, "own").matrix.species == "mouse" else "human"
     genes = read_signatures({"ambient": list(_AMBIENT[species])})
     try:
-        score(cells, genes, method="mean", layer="X", gene_symbols="id", min_coverage=0, key_added="ambient")
+        score_cells_of_run(cells, genes, "mean", species=species, key="ambient")
     except GeneIdError:
         return None
     return cells.obsm["ambient_scores"]["ambient"].to_numpy(float)

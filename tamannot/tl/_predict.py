@@ -93,7 +93,7 @@ def _unpack(
     try:
         data = slots.unpack(adata, wanted, layer=layer, gene_symbols=gene_symbols, species=species)
     except GeneIdError as error:
-        check_model_species(model, slots.species_of(adata, gene_symbols=gene_symbols, species=species))
+        check_model_species(model, slots.data_species(adata, gene_symbols=gene_symbols, species=species, layer=layer))
         raise GeneIdError(str(error).replace("of the signatures", "of the model")) from error
     check_model_species(model, data.species)
     return data

@@ -11,14 +11,14 @@ from anndata import AnnData
 import tamannot._adata as slots
 from tamannot._adata import Unpacked
 from tamannot._progress import Progress
+from tamannot._provenance import missing_genes
 from tamannot._settings import settings
-from tamannot.errors import ParameterError, TamannotWarning
+from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
 from tamannot.models import FEW_GENES
 from tamannot.pipeline import (
     MACROPHAGE,
     PROGRAM_AXES,
     Cells,
-    Panels,
     Prepared,
     Settings,
     Source,
@@ -62,7 +62,7 @@ def run(
     if report is None:
         own.close()
     for line in said:
-        warnings.warn(line, TamannotWarning, stacklevel=3)
+        warnings.warn(line, CoverageWarning if line == job.on_missing_genes else TamannotWarning, stacklevel=3)
     return adata if copy else None
 
 
@@ -84,6 +84,8 @@ class Job:
     def __init__(self, data: Unpacked, ready: Prepared, choices: Mapping[str, Any], key: str) -> None:
         self._data, self._ready, self._choices, self._key = data, ready, choices, key
         self._columns: Columns | None = None
+        self.on_missing_genes = ""
+        """What `write` says of genes that are not in the data."""
 
     @classmethod
     def of(
@@ -125,6 +127,9 @@ class Job:
             msg = "nothing was gathered"
             raise RuntimeError(msg)
         said = _notes(self._data, self._ready, self._columns, self._choices)
+        if missing := _missing(self._data, self._ready, steps):
+            said.append(missing)
+            self.on_missing_genes = missing
         found = (self._data, self._ready, self._columns, tables)
         write_annotation(adata, self._key, *found, steps=steps, choices=self._choices, notes=said)
         return said
@@ -139,7 +144,7 @@ def read_input(
 ) -> tuple[Unpacked, SignatureSet, Source, Settings]:
     """Return the data, the signatures, the data as the pipeline reads them, and how to annotate."""
     gene_symbols, asked = choices.get("gene_symbols"), choices.get("species", "auto")
-    species = slots.species_of(adata, gene_symbols=gene_symbols, species=asked)
+    species = slots.species_of(adata, gene_symbols=gene_symbols, species=asked, layer=choices.get("layer"))
     library = _library(signatures, species)
     data = slots.unpack(adata, library, layer=choices.get("layer"), gene_symbols=gene_symbols, species=asked)
     how = Settings(
@@ -207,16 +212,23 @@ def _notes(data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str
         for axis, learned in knowledge.questions.items()
         if learned.winner_at is None and learned.winner is not None
     ]
-    notes += _want_of_genes(ready.panels)
     if too_large := ready.panels.too_large:
         notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(too_large)}.")
     return notes
 
 
-def _want_of_genes(panels: Panels) -> list[str]:
-    """Say that the data are a panel of too few genes: for macrophages at all, or for most states."""
-    states = panels.ids("state")
+# What of the library is the result of a step; the other compartments are rivals of the macrophages.
+_AXES_OF = {"origin": ("origin",), "state": ("state", "overlay", "polarization"), "ferroptosis": ("ferroptosis",)}
+
+
+def _missing(data: Unpacked, ready: Prepared, steps: tuple[str, ...]) -> str:
+    """Name the genes that the results want, and say if so many are missing that few cells are called."""
+    panels, states = ready.panels, ready.panels.ids("state")
+    offered = panels.ids("origin") if ready.knowledge.brain else ["monocyte_derived"]
+    ids = [i for step in steps for axis in _AXES_OF.get(step, ()) for i in panels.ids(axis)]
+    asked = {i for i in ids if i in offered or i not in panels.ids("origin")} | set(panels.ids("custom"))
+    named = missing_genes(panels.public, data.index, asked if steps == ("ferroptosis",) else asked | {MACROPHAGE})
     few = [i for i in (MACROPHAGE, *states) if panels.coverage[i] < FEW_GENES]
-    if MACROPHAGE not in few and 2 * len(few) <= len(states):
-        return []
-    return [f"Less than half of the genes are in the data, so that few cells are called: {', '.join(few)}."]
+    if not named or (MACROPHAGE not in few and 2 * len(few) <= len(states)):
+        return named
+    return f"{named} That is more than half of {', '.join(few)}, so few cells are called."

@@ -14,7 +14,7 @@ from anndata import AnnData
 import tamannot._adata as slots
 from tamannot._adata import SpeciesChoice, Unpacked
 from tamannot._progress import Progress
-from tamannot._provenance import describe_run
+from tamannot._provenance import describe_run, missing_genes
 from tamannot._settings import settings
 from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
 from tamannot.scorers import (
@@ -91,7 +91,8 @@ def score(
         Species of the data; ``"auto"`` recognises it from the ids.
     min_coverage
         Share of genes, 0 to 1, below which a signature is not scored: its column is NaN. 0 scores
-        whatever is there; a signature without any gene in the data gets 0.
+        whatever is there; a signature without any gene in the data gets 0. A `CoverageWarning` names the genes
+        that are missing where their share is above a fifth, with what may be meant.
     key_added
         Prefix of what is written; not used with several methods, which bring their own.
     copy
@@ -148,6 +149,8 @@ class Asked:
     gene_symbols: str | None = None
     species: SpeciesChoice = "auto"
     min_coverage: float = 0.5
+    names_missing: bool = True
+    """Whether a warning names the genes that are not in the data."""
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
@@ -173,16 +176,38 @@ def score_all(adata: AnnData, asked: Asked, progress: Progress) -> None:
     said: dict[str, type[TamannotWarning]] = {}
     for methods, found in groups:
         low = _blank(found, asked.min_coverage)
+        missing = missing_genes(found.plan, found.data.index) if asked.names_missing else ""
         for key, how in methods.items():
             record = describe_run(found.data, found.plan, how, found.bins[key])
             _write(adata, key, found.results[key], record, low)
         if found.data.note:
             said[found.data.note] = TamannotWarning
         if low:
-            msg = f"Fewer than {asked.min_coverage:.0%} of the genes are in the data; not scored: {', '.join(low)}."
-            said[msg] = CoverageWarning
+            few = f"Fewer than {asked.min_coverage:.0%} of the genes are in the data; not scored: {', '.join(low)}."
+            missing = f"{few} {missing}".strip()
+        if missing:
+            said[missing] = CoverageWarning
     for line, kind in said.items():
         warnings.warn(line, kind, stacklevel=3)
+
+
+def score_cells_of_run(
+    cells: AnnData, signatures: Signatures, method: Method | str, *, species: str, key: str, null: bool = False
+) -> None:
+    """Score cells of a run by the ids that it saw, in ``var["id"]``; which genes are missing, the run has said."""
+    known: SpeciesChoice = "human" if species == "human" else "mouse" if species == "mouse" else "auto"
+    asked = Asked(
+        signatures=as_signatures(signatures),
+        methods=_methods(method, key),
+        null="matched" if null else None,
+        layer="X",
+        gene_symbols="id",
+        species=known,
+        min_coverage=0,
+        names_missing=False,
+    )
+    with closing(Progress(show=settings.progress)) as progress:
+        score_all(cells, asked, progress)
 
 
 def _groups(methods: Mapping[str, Method]) -> list[dict[str, Method]]:

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 import tamannot as tam
 from tamannot._adata import unpack
-from tamannot.errors import GeneIdError, MatrixError, SpeciesError
+from tamannot.errors import GeneIdError, MatrixError, ParameterError, SpeciesError
 from tamannot.genes import human_genes
 
 
@@ -87,11 +87,106 @@ def test_no_matrix(states):
         unpack(ad.AnnData(obs=pd.DataFrame(index=["a"])), states)
 
 
-@pytest.mark.parametrize("column", ["feature_name", "gene_ids", "gene_name", "gene_symbols"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("feature_name", "gene_ids", "gene_name", "gene_names", "gene_symbols", "gene_symbol", "gene_short_name"),
+        *("features", "SYMBOL", "Symbol", "symbol", "_index", "gene_id", "ensembl_id", "Ensembl", "Gene Symbol"),
+    ],
+)
 def test_known_columns_are_found_without_a_flag(tiny, states, column):
     tiny.var[column] = tiny.var_names
     tiny.var_names = [f"row{i}" for i in range(40)]
     assert unpack(tiny, states).ids_from == column
+
+
+@pytest.mark.parametrize("column", ["_index", "features", "SYMBOL"])
+@pytest.mark.parametrize("choices", [{}, {"named": True}, {"named": True, "layer": "raw"}])
+def test_raw_of_seuratdisk_has_its_symbols_in_a_column(tiny, states, column, choices):
+    full = tiny.copy()
+    full.var = pd.DataFrame({column: list(tiny.var_names)}, index=[str(i) for i in range(40)])
+    few = tiny[:, :10].copy()
+    few.X = few.X.toarray() - few.X.toarray().mean(0)
+    few.raw = full
+    named = {"gene_symbols": column} if choices.get("named") else {}
+    data = unpack(few, states, layer=choices.get("layer"), **named)
+    assert (data.matrix, data.ids_from) == ("raw", column)
+    assert data.species == "human"
+
+
+def test_no_gene_is_said_of_the_matrix_that_was_looked_at(tiny, states):
+    tiny.raw = ad.AnnData(tiny.X, var=pd.DataFrame({"mine": list(tiny.var_names)}, index=list(map(str, range(40)))))
+    tiny.X = tiny.X.toarray() - 1
+    with pytest.raises(
+        GeneIdError, match=r"40 ids of raw by raw\.var_names \(first: 0, 1, 2\).*Columns: mine\."
+    ) as error:
+        unpack(tiny, states)
+    assert "gene_symbols=" in str(error.value)
+    assert unpack(tiny, states, gene_symbols="mine").ids_from == "mine"
+
+
+def test_a_column_that_no_matrix_has(tiny, states):
+    tiny.raw = tiny.copy()
+    with pytest.raises(ParameterError, match="No column 'absent' in var"):
+        unpack(tiny, states, gene_symbols="absent")
+
+
+CHANGED = {
+    "small letters": str.lower,
+    "capitals": str.upper,
+    "points": lambda g: g.replace("-", "."),
+    "both": lambda g: g.replace("-", ".").lower(),
+    "underscores": lambda g: g.replace("-", "_"),
+    "bytes": lambda g: f"b'{g}'",
+    "quotes": lambda g: f'"{g}"',
+    "blanks": lambda g: f" {g} ",
+    "symbol and id": lambda g: f"{g}_{human_genes().ensembl.get(g) or 'ENSG00000999999'}",
+    "id and symbol": lambda g: f"{human_genes().ensembl.get(g) or 'ENSG00000999999'}.7|{g}",
+    "genome": lambda g: f"GRCh38-{g}",
+}
+
+
+def with_names(cells: ad.AnnData, kind: str) -> ad.AnnData:
+    var = pd.DataFrame(index=list(map(CHANGED[kind], cells.var_names)))
+    return ad.AnnData(cells.X, obs=cells.obs[[]].copy(), var=var)
+
+
+@pytest.fixture(scope="module")
+def cells() -> ad.AnnData:
+    out = tam.datasets.simulate(60, n_samples=2, n_genes=2000, rng=3)
+    tam.tl.annotate(out, tissue="brain")
+    return out
+
+
+@pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
+@pytest.mark.parametrize("kind", CHANGED)
+def test_changed_names_give_the_calls_of_clean_ones(cells, kind):
+    changed = ad.AnnData(
+        cells.X, obs=cells.obs[[]].copy(), var=pd.DataFrame(index=list(map(CHANGED[kind], cells.var_names)))
+    )
+    tam.tl.annotate(changed, tissue="brain")
+    pd.testing.assert_frame_equal(tam.get.annotations(changed), tam.get.annotations(cells))
+    pd.testing.assert_frame_equal(tam.get.scores(changed), tam.get.scores(cells))
+    assert tam.get.coverage(changed)["n_present"].equals(tam.get.coverage(cells)["n_present"])
+    tam.get.contributions(changed, 0)
+    found = changed.uns["tamannot"]["tam"]["substitutions"]["found_as"]
+    original = CHANGED[kind]("HLA-DRA")
+    assert found.get("HLA-DRA", "HLA-DRA") == (original if kind not in ("capitals", "genome") else "HLA-DRA")
+
+
+@pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
+@pytest.mark.parametrize("kind", ["small letters", "points", "symbol and id"])
+def test_a_model_goes_from_changed_names_to_clean_ones_and_back(cells, kind):
+    cells = cells[cells.obs["truth_compartment"].isin(["macrophage", "t_nk", "glial_like"])].copy()
+    labels = cells.obs["truth_compartment"].astype(str).tolist()
+    changed = ad.AnnData(
+        cells.X, obs=cells.obs[[]].copy(), var=pd.DataFrame(index=list(map(CHANGED[kind], cells.var_names)))
+    )
+    one, two = tam.tl.train(cells, labels), tam.tl.train(changed, labels)
+    assert one.symbols == two.symbols
+    one.predict(cells)
+    one.predict(changed)
+    pd.testing.assert_frame_equal(changed.obsm["tam_model_proba"], cells.obsm["tam_model_proba"])
 
 
 def test_named_column_is_used(tiny, states):

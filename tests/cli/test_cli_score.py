@@ -156,7 +156,7 @@ def _no_known_gene(adata: ad.AnnData) -> None:
     ("spoil", "args", "message"),
     [
         (_scaled, [], "No usable expression matrix. X: not usable, it has negative values"),
-        (_no_known_gene, [], "No known gene: none of the 9,450 ids by var_names"),
+        (_no_known_gene, [], "No known gene: none of the 9,450 ids of X by var_names"),
         (None, ["--layer", "nothing"], "No layer 'nothing' in the data. There are: X."),
         (None, ["--gene-symbols", "nothing"], "No column 'nothing' in var"),
         (None, ["--method", "mean", "--null"], "The matched null is for methods on ranks"),

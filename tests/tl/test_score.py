@@ -47,6 +47,50 @@ def test_min_coverage_zero_scores_what_is_there_and_an_absent_set_gets_zero(tiny
     assert (tam.get.scores(tiny)["away"] == 0).all()
 
 
+def test_missing_genes_are_named_once_with_what_may_be_meant(tiny):
+    first, second = tiny.var_names[:2]
+    sets = {"one": [first.lower(), f"{second}X", "FOOBAR", second, first], "two": list(tiny.var_names[:5])}
+    with pytest.warns(CoverageWarning) as caught:
+        tam.tl.score(tiny, sets, method={"u": "ucell", "m": "mean"})
+    (line,) = (str(w.message) for w in caught)
+    assert line == (
+        "Fewer than 50% of the genes are in the data; not scored: one. "
+        f"Missing in the data: 3 of 5 genes of one: {second}X (did you mean {second}?), FOOBAR, "
+        f"{first.lower()} (did you mean {first}?)."
+    )
+    assert tam.get.scores(tiny, "u")["one"].isna().all()
+
+
+@pytest.mark.parametrize(("n_missing", "said"), [(1, False), (2, True)])
+def test_missing_genes_are_named_below_four_fifths(tiny, n_missing, said):
+    genes = [*tiny.var_names[: 5 - n_missing], *(f"NOGENE{i}" for i in range(n_missing))]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tam.tl.score(tiny, {"s": genes})
+    assert [w.category for w in caught] == [CoverageWarning] * said
+    assert all(str(w.message) == "Missing in the data: 2 of 5 genes of s: NOGENE0, NOGENE1." for w in caught)
+    assert tam.get.scores(tiny)["s"].notna().all()
+
+
+def test_many_signatures_and_genes_are_one_line(tiny):
+    sets = {f"s{i}": [tiny.var_names[0], *(f"NOGENE{j}" for j in range(10 - i))] for i in range(5)}
+    with pytest.warns(CoverageWarning) as caught:
+        tam.tl.score(tiny, sets, min_coverage=0)
+    (line,) = (str(w.message) for w in caught)
+    assert line.startswith(
+        "Missing in the data: 10 of 11 genes of s0: NOGENE0, NOGENE1, NOGENE2, NOGENE3, NOGENE4 and 5"
+    )
+    assert line.endswith("; and genes of 2 more signatures.")
+
+
+def test_a_clean_file_hears_nothing():
+    cells = tam.datasets.simulate(30, n_samples=1, n_genes=2000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tam.tl.score(cells, tam.load_signatures(axis="state"))
+        tam.tl.annotate(cells, tissue="brain")
+
+
 def test_coverage_counts_genes(tiny):
     tam.tl.score(tiny, tam.read_signatures({"a": [tiny.var_names[0], "X2"]}), min_coverage=0)
     row = tam.get.coverage(tiny).loc["a"]
@@ -124,7 +168,7 @@ def test_own_symbols_of_any_species_are_taken_as_they_are(tiny):
 
 
 def test_no_known_gene(tiny):
-    with pytest.raises(GeneIdError, match=r"No known gene: none of the 40 ids by var_names \(first: "):
+    with pytest.raises(GeneIdError, match=r"No known gene: none of the 40 ids of X by var_names \(first: "):
         tam.tl.score(tiny, tam.read_signatures({"mine": ["X1", "X2"]}))
 
 
