@@ -34,8 +34,9 @@ class DenseRowsOnDisk:
         InputFileError
             The file is damaged there.
         """
-        pieces = (range(i, min(i + self.step, stop)) for i in range(start, stop, self.step))
-        return joined([self._packed(piece.start, piece.stop) for piece in pieces])
+        # A few rows at a time: what is asked for at once may be as many as a user wants.
+        firsts = range(start, stop, self.step) or [start]
+        return joined([self._packed(first, min(first + self.step, stop)) for first in firsts])
 
     def _packed(self, start: int, stop: int) -> RowBlock:
         with reading(self._name, start, stop, "rows"):
