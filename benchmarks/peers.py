@@ -128,6 +128,7 @@ def main() -> None:
     asked.add_argument("--row", help=argparse.SUPPRESS)
     args = asked.parse_args()
     warnings.simplefilter("ignore")
+    tam.settings.progress = False
     if args.row:
         print(json.dumps(measured(loaded(args.file), args.row, args.runs)))
         return
@@ -164,7 +165,7 @@ def print_table(args: argparse.Namespace, read: float, names: list[str]) -> None
         cells = [
             f"{found['warm']:.3g} s",
             f"{found['warm'] / read:.3g}",
-            f"{found['first'] - found['warm']:.1f} s",
+            f"{max(found['first'] - found['warm'], 0):.1f} s",
             f"{compiling - found['first']:.1f} s" if compiling else "–",
             f"{found['warm'] / warm[same]:.0f} ×" if same in warm else "–",
             f"{found['memory'] / 2**20:.0f} MiB" if name in OURS else "–",
