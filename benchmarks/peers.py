@@ -1,17 +1,21 @@
-"""Our scores beside those of every peer that is installed, in one run on the same matrix.
+"""Our scores beside those of every peer that is installed, all on the whole of one matrix.
 
-usage: python benchmarks/peers.py FILE.h5ad [--peer-cells 2000] [--cells 1000,5000,20000,100000] [--picture OUT.png]
+usage: python benchmarks/peers.py FILE.h5ad [--runs 9] [--peer-runs 3] [--only "UCell;pyUCell, 2 processes"]
+       python benchmarks/peers.py FILE.h5ad --cells 1000,5000,20000,100000
 
-The signatures are 25 and 1,000 random sets of 10 to 50 genes, made up with a fixed seed. Ours are timed on the
-whole matrix, medians of three runs after one that compiles; a peer once, on the first ``--peer-cells`` cells, and
-its time is scaled to the matrix (each peer below is linear in cells; gseapy gets 200). Peers that are not
-installed are named and skipped. Then our growth: cells repeated up to the greatest of ``--cells``.
+The signatures are 25 random sets of 10 to 50 genes, made up with a fixed seed. Each row of the table is measured in
+a process of its own: a first call on the whole matrix, then some warm ones, of which the fastest counts, since whatever
+else the machine does only makes a call slower. Start-up is the first call less the fastest: imports, starting
+processes, reading compiled code. Compiling, of which the results are kept on disk, is what the first call in a process
+before that took more. Peers that are not installed are named and left out. With ``--cells`` our time by the number of
+cells, repeated beyond those of the file, and by the number of signatures.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
+import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,18 +23,18 @@ import time
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from _measure import Peak, machine, seconds
+from _measure import Peak, machine
 
 import tamannot as tam
 
 Sets = dict[str, list[str]]
-GSEAPY_CELLS = 200
+Call = Callable[[], object]
 
 
 def random_sets(genes: list[str], n: int) -> Sets:
@@ -39,199 +43,183 @@ def random_sets(genes: list[str], n: int) -> Sets:
     return {f"s{i}": rng.choice(genes, rng.integers(10, 51), replace=False).tolist() for i in range(n)}
 
 
-def pyucell(adata: ad.AnnData, sets: Sets) -> None:
-    """UCell in Python."""
-    from pyucell import compute_ucell_scores
+def pyucell(adata: ad.AnnData, sets: Sets, n_jobs: int, chunk_size: int = 500) -> Call:
+    """UCell in Python; blocks of 500 cells are its default."""
 
-    compute_ucell_scores(adata, signatures=sets)
+    def call() -> None:
+        from pyucell import compute_ucell_scores
+
+        compute_ucell_scores(adata, signatures=sets, n_jobs=n_jobs, chunk_size=chunk_size)
+
+    return call
 
 
-def decoupler_aucell(adata: ad.AnnData, sets: Sets) -> None:
+def decoupler_aucell(adata: ad.AnnData, sets: Sets) -> Call:
     """AUCell of decoupler."""
-    import decoupler as dc
+    pairs = [(name, gene, 1.0) for name, genes in sets.items() for gene in genes]
+    net = pd.DataFrame(pairs, columns=["source", "target", "weight"])
 
-    net = pd.DataFrame(
-        [(s, g, 1.0) for s, genes in sets.items() for g in genes], columns=["source", "target", "weight"]
-    )
-    dc.mt.aucell(adata, net, tmin=1)
+    def call() -> None:
+        import decoupler as dc
+
+        dc.mt.aucell(adata, net, tmin=1)
+
+    return call
 
 
-def scanpy_score_genes(adata: ad.AnnData, sets: Sets) -> None:
+def scanpy_score_genes(adata: ad.AnnData, sets: Sets) -> Call:
     """One call of scanpy's score_genes a set."""
-    import scanpy as sc
 
-    for name, genes in sets.items():
-        sc.tl.score_genes(adata, genes, score_name=name, use_raw=False)
+    def call() -> None:
+        import scanpy as sc
+
+        for name, genes in sets.items():
+            sc.tl.score_genes(adata, genes, score_name=name, use_raw=False)
+
+    return call
 
 
-def gseapy_ssgsea(adata: ad.AnnData, sets: Sets) -> None:
-    """ssGSEA of gseapy."""
-    import gseapy
-
+def gseapy_ssgsea(adata: ad.AnnData, sets: Sets) -> Call:
+    """ssGSEA of gseapy with two threads, the matrix as the table that it takes."""
     table = pd.DataFrame(adata.X.toarray().T, index=adata.var_names, columns=adata.obs_names)
-    gseapy.ssgsea(table, sets, outdir=None, min_size=1, max_size=1000, threads=2)
+
+    def call() -> None:
+        import gseapy
+
+        gseapy.ssgsea(table, sets, outdir=None, min_size=1, max_size=1000, threads=2)
+
+    return call
 
 
-def r_ucell(adata: ad.AnnData, sets: Sets) -> None:
-    """UCell in R."""
-    import json
-
-    from scipy.io import mmwrite
-
-    with tempfile.TemporaryDirectory() as folder:
-        mmwrite(f"{folder}/x.mtx", sp.csc_matrix(adata.X.T))
-        Path(f"{folder}/genes.txt").write_text("\n".join(adata.var_names))
-        Path(f"{folder}/sets.json").write_text(json.dumps(sets))
-        code = (
-            f"m <- as(Matrix::readMM('{folder}/x.mtx'), 'CsparseMatrix');"
-            f"rownames(m) <- readLines('{folder}/genes.txt');"
-            "colnames(m) <- paste0('c', seq_len(ncol(m)));"
-            f"s <- jsonlite::fromJSON('{folder}/sets.json'); t <- system.time(UCell::ScoreSignatures_UCell(m, s));"
-            "cat(t[['elapsed']])"
-        )
-        done = subprocess.run([shutil.which("Rscript") or "", "-e", code], capture_output=True, text=True, check=True)
-        raise _TimedElsewhereError(float(done.stdout.split()[-1]))
+def ours(adata: ad.AnnData, sets: Sets, **options: Any) -> Call:
+    """``tl.score``."""
+    signatures = tam.read_signatures(sets)
+    return lambda: tam.tl.score(adata, signatures, layer="X", min_coverage=0, **options)
 
 
-class _TimedElsewhereError(Exception):
-    """The seconds that another program measured itself."""
-
-
-PEERS: dict[str, tuple[str, Callable[[ad.AnnData, Sets], None]]] = {
-    "pyUCell": ("pyucell", pyucell),
-    "R UCell": ("Rscript", r_ucell),
-    "decoupler AUCell": ("decoupler", decoupler_aucell),
-    "scanpy score_genes": ("scanpy", scanpy_score_genes),
-    "gseapy ssGSEA": ("gseapy", gseapy_ssgsea),
+OURS: dict[str, dict[str, Any]] = {
+    "UCell": {"method": "ucell"},
+    "UCell with the null (z and p)": {"method": "ucell", "null": "matched"},
+    "AUCell": {"method": "aucell"},
+    "UCell and AUCell from the same ranks": {"method": {"a": "ucell", "b": "aucell"}},
+    "ModuleScore": {"method": "module"},
+    "WeightedMean": {"method": "mean"},
 }
-OURS = {
-    "UCell": ({"method": "ucell"}, ("pyUCell", "R UCell")),
-    "UCell with null": ({"method": "ucell", "null": "matched"}, ()),
-    "AUCell": ({"method": "aucell"}, ("decoupler AUCell",)),
-    "UCell and AUCell": ({"method": {"a": "ucell", "b": "aucell"}}, ()),
-    "ModuleScore": ({"method": "module"}, ("scanpy score_genes",)),
-    "WeightedMean": ({"method": "mean"}, ()),
+# The module, which of ours does the same, and what makes the call.
+PEERS: dict[str, tuple[str, str, Callable[[ad.AnnData, Sets], Call]]] = {
+    "pyUCell, 1 process": ("pyucell", "UCell", lambda adata, sets: pyucell(adata, sets, 1)),
+    "pyUCell, 2 processes": ("pyucell", "UCell", lambda adata, sets: pyucell(adata, sets, 2)),
+    "pyUCell, 2 processes, blocks of 5,000": ("pyucell", "UCell", lambda adata, sets: pyucell(adata, sets, 2, 5000)),
+    "decoupler AUCell": ("decoupler", "AUCell", decoupler_aucell),
+    "scanpy score_genes": ("scanpy", "ModuleScore", scanpy_score_genes),
+    "gseapy ssGSEA": ("gseapy", "", gseapy_ssgsea),
 }
-
-
-def installed(module: str) -> bool:
-    """Say whether a peer is here."""
-    return shutil.which("Rscript") is not None if module == "Rscript" else find_spec(module) is not None
-
-
-def time_of_peer(name: str, adata: ad.AnnData, sets: Sets, cells: int) -> float:
-    """Return seconds for all cells, scaled from a few."""
-    few = adata[: min(cells, GSEAPY_CELLS) if name == "gseapy ssGSEA" else cells].copy()
-    start = time.perf_counter()
-    try:
-        PEERS[name][1](few, sets)
-        spent = time.perf_counter() - start
-    except _TimedElsewhereError as told:
-        spent = told.args[0]
-    return spent * adata.n_obs / few.n_obs
-
-
-def ours(adata: ad.AnnData, sets: tam.SignatureSet, options: dict[str, object]) -> Callable[[], object]:
-    """Return a call of ours."""
-    return lambda: tam.tl.score(adata, sets, layer="X", min_coverage=0, **options)
+COMPILED = ("tamannot", "decoupler")
+MOST_SECONDS = 300
 
 
 def main() -> None:
     """Measure and print."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("file")
-    asked.add_argument("--peer-cells", type=int, default=2000)
-    asked.add_argument("--cells", default="1000,5000,20000,100000")
-    asked.add_argument("--picture")
-    asked.add_argument("--only-memory", help=argparse.SUPPRESS)
+    asked.add_argument("--runs", type=int, default=9, help="warm calls of ours")
+    asked.add_argument("--peer-runs", type=int, default=3, help="warm calls of a peer")
+    asked.add_argument("--only", help="names of rows, separated by semicolons")
+    asked.add_argument("--cells", help="numbers of cells to time ours at, separated by commas")
+    asked.add_argument("--row", help=argparse.SUPPRESS)
     args = asked.parse_args()
     warnings.simplefilter("ignore")
-    adata = ad.read_h5ad(args.file)
-    adata = ad.AnnData(adata.X, obs=adata.obs[[]], var=adata.var[[]])
-    x = adata.X
-    if args.only_memory:
-        print(memory_of(adata, args.only_memory))
+    tam.settings.progress = False
+    if args.row:
+        print(json.dumps(measured(loaded(args.file), args.row, args.runs)))
         return
-    print(machine())
-    print(
-        f"matrix: {x.shape[0]:,} cells x {x.shape[1]:,} genes, {x.nnz:,} non-zeros, "
-        f"values {x.data.nbytes / 2**20:.0f} MiB"
-    )
-    read = seconds(lambda: (float(x.data.sum()), int(x.indices.max())), 9)
+    adata = loaded(args.file)
+    print(f"{machine()}\nmatrix: {adata.n_obs:,} cells x {adata.n_vars:,} genes, {adata.X.nnz:,} non-zeros")
+    read = fastest(lambda: (float(adata.X.data.sum()), int(adata.X.indices.max())), 20)
     print(f"one read of the matrix, values and indices: {read:.4f} s\n")
-    few, many = (random_sets(adata.var_names.tolist(), n) for n in (25, 1000))
-    sets, more = (tam.read_signatures(s) for s in (few, many))
-    peers = {}
-    for name, (module, _) in PEERS.items():
-        if installed(module):
-            peers[name] = time_of_peer(name, adata, few, args.peer_cells)
-        else:
-            print(f"{name}: not installed, skipped")
-    print("25 signatures            seconds   x one read   peers")
-    times = {}
-    for name, (options, rivals) in OURS.items():
-        call = ours(adata, sets, options)
-        call()
-        times[name] = seconds(call)
-        beside = ", ".join(f"{r} {peers[r]:.1f} s = {peers[r] / times[name]:.0f} x" for r in rivals if r in peers)
-        print(f"{name:<22} {times[name]:>9.3f} {times[name] / read:>12.1f}   {beside}")
-    for name in ("gseapy ssGSEA",):
-        if name in peers:
-            print(f"{name:<22} {peers[name]:>9.1f}")
-    call = ours(adata, more, OURS["UCell"][0])
-    call()
-    thousand = seconds(call)
-    print(f"1,000 signatures, UCell: {thousand:.3f} s = {thousand / times['UCell']:.1f} x the time of 25")
-    for name in ("UCell", "UCell with null", "AUCell", "ModuleScore"):
-        # In a process of its own: memory that an earlier call has freed would hide the peak.
-        done = subprocess.run(
-            [sys.executable, __file__, args.file, "--only-memory", name], capture_output=True, text=True, check=True
-        )
-        print(f"peak above the level after loading, {name}: {done.stdout.strip()}")
-    growth = growth_of(adata, sets, [int(n) for n in args.cells.split(",")])
-    if args.picture:
-        draw(growth, peers, adata.n_obs, args.picture)
+    if args.cells:
+        print_growth(adata, [int(n) for n in args.cells.split(",")], args.runs)
+        return
+    print_table(args, read, args.only.split(";") if args.only else [*OURS, *PEERS])
 
 
-def memory_of(adata: ad.AnnData, name: str) -> str:
-    """Return the peak of a call after one on a few cells, beside the matrix's values."""
-    sets = tam.read_signatures(random_sets(adata.var_names.tolist(), 25))
-    ours(adata[:600].copy(), sets, OURS[name][0])()
+def loaded(path: str) -> ad.AnnData:
+    """Return X of a file with its names alone."""
+    adata = ad.read_h5ad(path)
+    return ad.AnnData(adata.X, obs=adata.obs[[]], var=adata.var[[]])
+
+
+def print_table(args: argparse.Namespace, read: float, names: list[str]) -> None:
+    """Print a row for each of ours and each peer, in the form of the documentation."""
+    print("| 25 signatures | warm call | reads of the matrix | start-up | compiling, once | ours is faster | memory |")
+    print("|---|---|---|---|---|---|---|")
+    warm: dict[str, float] = {}
+    for name in names:
+        module, same, _ = PEERS.get(name, ("tamannot", "", None))
+        if find_spec(module) is None:
+            print(f"{name}: not installed, left out", file=sys.stderr)
+            continue
+        with tempfile.TemporaryDirectory() as cache:
+            compiling = row(args.file, name, 0, cache)["first"] if module in COMPILED else 0.0
+            found = row(args.file, name, args.peer_runs if name in PEERS else args.runs, cache)
+        warm[name] = found["warm"]
+        cells = [
+            f"{found['warm']:.3g} s",
+            f"{found['warm'] / read:.3g}",
+            f"{max(found['first'] - found['warm'], 0):.1f} s",
+            f"{compiling - found['first']:.1f} s" if compiling else "–",
+            f"{found['warm'] / warm[same]:.0f} ×" if same in warm else "–",
+            f"{found['memory'] / 2**20:.0f} MiB" if name in OURS else "–",
+        ]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def row(path: str, name: str, runs: int, cache: str) -> dict[str, float]:
+    """Measure in a process of its own, which keeps compiled code in a folder."""
+    command = [sys.executable, __file__, path, "--row", name, "--runs", str(runs)]
+    environment = os.environ | {"NUMBA_CACHE_DIR": cache}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def measured(adata: ad.AnnData, name: str, runs: int) -> dict[str, float]:
+    """Return the seconds of the first call and of the fastest warm one, and how far memory rises in another."""
+    sets = random_sets(adata.var_names.tolist(), 25)
+    call = PEERS[name][2](adata, sets) if name in PEERS else ours(adata, sets, **OURS[name])
+    first = fastest(call, 1)
+    warm = fastest(call, runs)
     with Peak() as memory:
-        ours(adata, sets, OURS[name][0])()
-    return f"{memory.rise / 2**20:.0f} MiB = {memory.rise / adata.X.data.nbytes:.2f} x values"
+        if name in OURS:
+            call()
+    return {"first": first, "warm": warm, "memory": memory.rise}
 
 
-def growth_of(adata: ad.AnnData, sets: tam.SignatureSet, sizes: list[int]) -> dict[int, float]:
-    """Return our time by number of cells."""
-    times = {}
-    print("\ncells      UCell s   microseconds a cell   peak MiB")
+def fastest(work: Call, runs: int) -> float:
+    """Return the shortest time of some runs; none is begun when five minutes are over."""
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+        if sum(times) > MOST_SECONDS:
+            break
+    return min(times, default=0.0)
+
+
+def print_growth(adata: ad.AnnData, sizes: list[int], runs: int) -> None:
+    """Print our time by number of cells, and by number of signatures."""
+    genes = adata.var_names.tolist()
+    print("| cells | UCell | a cell | memory |\n|---|---|---|---|")
     for n in sizes:
-        repeats = -(-n // adata.n_obs)
-        matrix = sp.vstack([adata.X] * repeats, format="csr")[:n] if n != adata.n_obs else adata.X
-        cells = ad.AnnData(matrix, var=adata.var)
-        call = ours(cells, sets, OURS["UCell"][0])
-        call()
-        with Peak() as memory:
-            times[n] = seconds(call)
-        print(f"{n:>7,} {times[n]:>10.3f} {times[n] / n * 1e6:>14.1f} {memory.rise / 2**20:>16.0f}")
-    return times
-
-
-def draw(growth: dict[int, float], peers: dict[str, float], n_obs: int, out: str) -> None:
-    """Draw time by cells, peers as points."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
-    ax.plot(list(growth), list(growth.values()), "o-", color="#0072b2", label="tamannot UCell")
-    for (name, spent), mark in zip(peers.items(), "s^Dv*", strict=False):
-        ax.plot([n_obs], [spent], mark, label=f"{name} (scaled)")
-    ax.set(xscale="log", yscale="log", xlabel="cells", ylabel="seconds, 25 signatures")
-    ax.legend(frameon=False, fontsize="small")
-    figure.savefig(out, dpi=150)
+        matrix = sp.vstack([adata.X] * -(-n // adata.n_obs), format="csr")[:n] if n != adata.n_obs else adata.X
+        found = measured(ad.AnnData(matrix, var=adata.var), "UCell", runs)
+        print(
+            f"| {n:,} | {found['warm']:.3g} s | {found['warm'] / n * 1e6:.1f} µs | {found['memory'] / 2**20:.0f} MiB |"
+        )
+    few, many = (ours(adata, random_sets(genes, n)) for n in (25, 1000))
+    few(), many()
+    times = fastest(few, runs), fastest(many, runs)
+    print(f"\n1,000 signatures: {times[1]:.3g} s = {times[1] / times[0]:.1f} x the time of 25")
 
 
 if __name__ == "__main__":

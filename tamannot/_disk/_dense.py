@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tamannot._disk._names import name_of, reading
-from tamannot.kernels._rows import RowBlock, packable
+from tamannot.kernels._rows import RowBlock, joined, packable
 from tamannot.kernels._survey import pack_rows
 
 # Values of a block: 32 MB of 32-bit floats.
@@ -34,6 +34,11 @@ class DenseRowsOnDisk:
         InputFileError
             The file is damaged there.
         """
+        # A few rows at a time: what is asked for at once may be as many as a user wants.
+        firsts = range(start, stop, self.step) or [start]
+        return joined([self._packed(first, min(first + self.step, stop)) for first in firsts])
+
+    def _packed(self, start: int, stop: int) -> RowBlock:
         with reading(self._name, start, stop, "rows"):
             rows = np.asarray(self._dataset[start:stop])
         return RowBlock(*pack_rows(packable(np.ascontiguousarray(rows))))

@@ -116,6 +116,7 @@ def learn(
     pool = draw_pool(rows, kind, cells, ticket)
     columns = choose_features(pool.expression, among=among)
     x = sp.csr_array(pool.expression[:, columns])
+    pool = pool.narrowed(columns)  # all genes of all cells are let go
     folds = fold[pool.cells]
     background = pool.of(kept.background)
     heads = {}
@@ -151,7 +152,7 @@ def _kept(sure: Sure, ticket: Array) -> Sure:
 
 
 def _calibrated(
-    pool: Pool,
+    few: Pool,
     columns: Array,
     heads: Mapping[str, Head],
     strong: Mapping[str, Array],
@@ -162,7 +163,6 @@ def _calibrated(
     seed: int,
 ) -> Question:
     rng = np.random.default_rng(seed)
-    few = pool.narrowed(columns)
     drawn = [_mixed(few, heads, strong[name], background, fold, rng, _MIXTURES) for name in heads]
     share = np.concatenate([s for s, _ in drawn])
     amount = np.concatenate([a[:, i] for i, (_, a) in enumerate(drawn)])

@@ -13,8 +13,9 @@ from typing import Literal
 import anndata as ad
 import h5py
 import zarr
+from anndata.io import read_elem
 
-from tamannot._adata import without_matrices
+from tamannot._adata import names_of_run, without_matrices
 from tamannot.errors import InputFileError, TamannotError
 from tamannot.stream._foreign import problem_of
 from tamannot.stream._guard import open_zarr
@@ -30,16 +31,20 @@ _NEWER = re.compile(
 )
 
 
-def read_file(path: Path) -> ad.AnnData:
-    """Read what `open_file` opens into memory.
+def read_file(path: Path, *, key: str | None = None) -> ad.AnnData:
+    """Read what `open_file` opens into memory, and the tables of ``obsm`` that a run under a key wrote.
 
     Raises
     ------
     InputFileError
         It is absent, of another kind (the message has the line that converts it), or damaged.
     """
-    with open_file(path) as adata, reading(path):
-        return adata.to_memory()
+    with open_root(path) as root, reading(path):
+        adata = _without_matrices(root).to_memory()
+        names = None if key is None else names_of_run(adata, key)
+        for name in (n for n in adata.obsm if names is not None and names.wrote(n)):
+            adata.obsm[name] = read_elem(root["obsm"][name])
+        return adata
 
 
 @contextmanager
@@ -64,9 +69,14 @@ def open_file(path: Path) -> Iterator[ad.AnnData]:
     """
     with open_root(path) as root:
         with reading(path):
-            adata = without_matrices(root)
-            _check_columns(adata)
+            adata = _without_matrices(root)
         yield adata
+
+
+def _without_matrices(root: h5py.File | zarr.Group) -> ad.AnnData:
+    adata = without_matrices(root)
+    _check_columns(adata)
+    return adata
 
 
 @contextmanager

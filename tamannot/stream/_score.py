@@ -93,7 +93,7 @@ def score_file(
     report = report or silent()
     with reserved(targets, source=source, overwrite=overwrite, in_place=in_place):
         report("reading file")
-        adata = read_file(source)
+        adata = read_file(source, key=check_key(key_added))
         seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
         chosen = signatures if isinstance(signatures, Mapping) else signatures_named(signatures, seen)
         asked = Asked(
@@ -121,7 +121,7 @@ def _table(adata: AnnData, key: str, *, with_null: bool) -> pd.DataFrame:
         return plain
     z, p = (scores(adata, key, kind=kind).add_suffix(f"_{kind}") for kind in ("z", "p"))
     together = pd.concat([plain, z, p], axis=1)
-    return together[[f"{name}{end}" for name in plain for end in ("", "_z", "_p")]]
+    return together[[c for name in plain for end in ("", "_z", "_p") if (c := f"{name}{end}") in together]]
 
 
 def _summary(source: Path, adata: AnnData, key: str, notes: Iterable[str], outputs: Iterable[Path]) -> ScoreSummary:
