@@ -25,6 +25,7 @@ from anndata import AnnData
 
 import tamannot as tam
 from tamannot.cli._main import app
+from tamannot.tl._collect import ORIGIN_LABELS, STATE_LABELS, STATUSES
 
 SNAPSHOT = Path(__file__).parent.parent / "tests" / "api_snapshot.json"
 
@@ -85,6 +86,14 @@ def signature(function: Any) -> str:
     return str(given.replace(parameters=shown, return_annotation=back)).replace("'", "")
 
 
+LABELS = {
+    "tam_compartment": (*tam.load_signatures(axis="compartment"), "unassigned"),
+    "tam_origin": ORIGIN_LABELS,
+    "tam_state": STATE_LABELS,
+    **{f"tam_{axis}_status": STATUSES for axis in ("compartment", "origin", "state")},
+}
+
+
 def slots() -> dict[str, Any]:
     """Return what annotating and scoring write into an object, by a run on the example."""
     annotated, scored = tam.datasets.oligodendroglioma(), tam.datasets.oligodendroglioma()
@@ -99,6 +108,8 @@ def written(adata: AnnData) -> dict[str, Any]:
     """Return the keys and types of results."""
     tables = {f"obsm/{name}": list(map(str, adata.obsm[name].columns)) for name in sorted(adata.obsm)}
     columns = {f"obs/{n}": kind_of(adata.obs[n]) for n in sorted(adata.obs) if n.startswith("tam_")}
+    # Of labels only those that occur are categories; these are all there can be.
+    columns |= {f"obs/{n}": list(labels) for n, labels in LABELS.items() if n in adata.obs}
     extra = sorted(f"uns/{n}" for n in adata.uns if n.startswith("tam_"))
     return columns | tables | {"uns": extra, "uns/tamannot/tam": sorted(adata.uns["tamannot"]["tam"])}
 

@@ -31,8 +31,10 @@ QUICK = ["-m", "not slow", "tests", "--ignore=tests/signature/test_malformed_fil
 SHORT = [
     "-m",
     "not slow",
+    "tests/_adata/test_record.py",
     "tests/hostile/test_zarr_chunks.py",
     "tests/test_compat.py",
+    "tests/test_scanpy.py",
     "tests/models/test_model.py",
     "tests/pl/test_states.py",
     "tests/report/test_html.py",

@@ -135,12 +135,11 @@ def _judge_by_name(var: pd.DataFrame, kinds: list[str | None]) -> bool:
     columns: list[pd.Series | pd.Index] = [c for n in _NAME_COLUMNS if isinstance(c := var.get(n), pd.Series)]
     for column in [var.index, *columns]:
         texts = texts_of(column)
-        for i in untold:
-            text = texts[i]
-            if text in approved or text.startswith("ENS"):  # most are, and are told so far faster
-                continue
-            if len(text) <= _LONGEST_NAME and (found := _NAME.fullmatch(text.lower())):
-                kinds[i], found_any = names[int(str(found.lastgroup)[1:])], True
+        odd = (t for t in set(texts) - approved.keys() if not t.startswith("ENS") and len(t) <= _LONGEST_NAME)
+        found = {t: names[int(str(m.lastgroup)[1:])] for t in odd if (m := _NAME.fullmatch(t.lower()))}
+        for i in untold if found else ():
+            if texts[i] in found:
+                kinds[i], found_any = found[texts[i]], True
     return found_any
 
 

@@ -139,6 +139,18 @@ class LearnedRecord(BaseModel):
     intercept: Numbers
 
 
+class ModelOfRun(BaseModel):
+    """How each axis was called, and by which model."""
+
+    model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True)
+    compartment: str | None = None
+    origin: str | None = None
+    state: str | None = None
+    kind: str | None = None
+    cells: str | None = None
+    digest: str | None = None
+
+
 class NullRecord(BaseModel):
     """Which cells the matched null is of, by axis, and how many ranks count in it."""
 
@@ -313,7 +325,8 @@ class RunRecord:
     @cached_property
     def model(self) -> dict[str, Any]:
         """How each axis was called, and by which model."""
-        return self._read("model", dict[str, Any])
+        found: ModelOfRun = self._read("model", ModelOfRun)
+        return found.model_dump(exclude_none=True)
 
     @cached_property
     def null(self) -> NullRecord:

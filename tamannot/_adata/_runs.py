@@ -58,16 +58,10 @@ def names_of_run(adata: AnnData, key: str) -> RunNames:
 
 
 def forget_run(adata: AnnData, key: str) -> None:
-    """Remove what an earlier run wrote under a key; columns of the user's stay, whatever their names.
-
-    Of a run whose record was lost, as in joining objects, the labels of annotations are removed.
-
-    """
+    """Remove what an earlier run wrote under a key; columns of the user's stay, whatever their names."""
     if key in runs_of(adata):
         _remove(adata, names_of_run(adata, key), _SLOTS)
         adata.uns[UNS] = {k: record for k, record in runs_of(adata).items() if k != key}
-    elif any(slot(key, axis) in adata.obs for axis in ("compartment", "origin", "state")):
-        forget_steps(adata, key, SLOTS_OF_STEP)
 
 
 def forget_steps(adata: AnnData, key: str, steps: Iterable[str]) -> None:

@@ -63,6 +63,7 @@ def write_annotation(
     record = _record(data, ready, found, choices, notes)
     if set(steps) == set(STEPS):
         slots.forget_run(adata, key)
+        slots.forget_steps(adata, key, STEPS)  # of a run whose record was lost
     else:
         record = _beside(adata, key, record, found, steps)
     if tables is not None:
@@ -105,6 +106,7 @@ def _beside(adata: AnnData, key: str, new: dict[str, Any], found: Columns, steps
         slots.forget_steps(adata, key, steps)
         return merged
     slots.forget_run(adata, key)
+    slots.forget_steps(adata, key, STEPS)
     return new
 
 

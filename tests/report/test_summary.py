@@ -134,7 +134,7 @@ def test_an_analysis_is_shown_whatever_its_tables(cohort, of, monkeypatch):
     }
     write_analysis(cohort, "tam", "crosstalk", record)
     write_analysis(cohort, "tam", "composition", {t: pd.DataFrame({"x": [1]}) for t in ("samples", "shares", "tests")})
-    monkeypatch.setattr("tamannot.report._analyses.pictures_of", lambda *_: [])  # of real tables only
+    monkeypatch.setattr("tamannot.report._analyses.pictures_of", lambda *_, **__: [])  # of real tables only
     report = summarise(of(cohort))
     names = [s.name for s in report.sections]
     composition = report.sections[names.index("composition")]

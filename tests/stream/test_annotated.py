@@ -158,9 +158,9 @@ class TestRunAgain:
 
     def test_forgetting_a_run_leaves_the_users_columns(self, source):
         adata = ad.read_h5ad(source)
-        forget_run(adata, "tam", keep=["tam_state"])
+        forget_run(adata, "tam")
         left = {c for c in adata.obs if c.startswith("tam_")}
-        assert left == {"tam_checked", "tam_state", "tam_v2_state", "tam_v2_state_prob", "tam_v2_mixed_lineage"}
+        assert left == {"tam_checked", "tam_v2_state", "tam_v2_state_prob", "tam_v2_mixed_lineage"}
         assert set(adata.uns["tamannot"]) == {"tam_v2"}
         assert "tam_z" not in adata.obsm
 

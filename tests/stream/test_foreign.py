@@ -314,7 +314,7 @@ def test_a_packed_h5ad(cells, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("x.rds", gzip.compress(b"X"), "zellkonverter::writeH5AD(Seurat::as.SingleCellExperiment(readRDS('"),
+        ("x.rds", gzip.compress(b"X", mtime=0), "zellkonverter::writeH5AD(Seurat::as.SingleCellExperiment(readRDS('"),
         ("x.RData", b"RDX", "saveRDS()"),
         ("x.tar.gz", b"", "tar -xf "),
         ("x.h5ad", b"", "it is empty"),

@@ -268,8 +268,8 @@ def test_too_few_macrophages_teach_nothing(example):
 @pytest.mark.parametrize(
     ("labels", "choices", "said"),
     [
-        (None, {"n_genes": 100}, "n_genes is for models of your own labels"),
-        ("sample", {"tissue": "brain"}, "leave out labels, or these"),
+        (None, {"n_genes": 100}, "n_genes= is for models of your own labels"),
+        ("sample", {"tissue": "brain"}, "leave out labels=, or these"),
         (None, {"tissue": "moon"}, "tissue is 'auto', 'brain' or 'other'"),
         (None, {"sample_key": "nothing"}, "No column 'nothing' in obs"),
         (None, {"target_accuracy": 1.0}, "between 0 and 1"),
