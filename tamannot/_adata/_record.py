@@ -410,8 +410,6 @@ class RunRecord:
         if SCORED not in self.stored:
             return self._read(section, kind)
         added: pd.DataFrame = getattr(self._read(SCORED, ScoredRecord), section)
-        if section not in self.stored:
-            return added
         own: pd.DataFrame = self._read(section, kind)
         return pd.concat([own[~own.index.isin(added.index)], added]).rename_axis("signature")
 
