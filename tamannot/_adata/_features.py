@@ -40,6 +40,14 @@ _NAMES = {
     "CRISPR Guide Capture": r"s?grna[_.\-].+|non[_.\-]?targeting([_.\-].*)?",
 }
 _NAME = re.compile("|".join(f"(?P<k{i}>{pattern})" for i, pattern in enumerate(_NAMES.values())))
+# One of these is in every such name: all names are searched for them at once, far faster than name by name.
+_HINTS = (
+    *("control", "ctrl", "negprb", "probe", "negative", "falsecode", "antisense", "intergenic", "codeword", "blank"),
+    *("hashtag", "cmo3", "grna", "targeting", ":"),
+    *(f"{word}{mark}" for word in ("ercc", "adt", "prot", "hto", "neg") for mark in "_.- "),
+    *(f"{mark}{word}" for word in ("adt", "prot", "total") for mark in "_.- "),
+)
+_PLACES = (re.compile(r"chr\w+[_.\-]\d+[_.\-]\d"), re.compile(r"\.\d[_.\-]\d+[_.\-]\d"))
 _LONGEST_NAME = 200  # the patterns take long for a name of a million letters
 _MADE_UNIQUE = re.compile(r"(.+)[-.]\d+")
 
@@ -135,7 +143,10 @@ def _judge_by_name(var: pd.DataFrame, kinds: list[str | None]) -> bool:
     columns: list[pd.Series | pd.Index] = [c for n in _NAME_COLUMNS if isinstance(c := var.get(n), pd.Series)]
     for column in [var.index, *columns]:
         texts = texts_of(column)
-        odd = (t for t in set(texts) - approved.keys() if not t.startswith("ENS") and len(t) <= _LONGEST_NAME)
+        odd = [t for t in texts if t not in approved and not t.startswith("ENS") and len(t) <= _LONGEST_NAME]
+        text = "\n".join(odd).lower()
+        if not any(hint in text for hint in _HINTS) and not any(p.search(text) for p in _PLACES):
+            continue
         found = {t: names[int(str(m.lastgroup)[1:])] for t in odd if (m := _NAME.fullmatch(t.lower()))}
         for i in untold if found else ():
             if texts[i] in found:

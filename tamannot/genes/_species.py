@@ -17,7 +17,7 @@ _GENOME = dict.fromkeys(("hg18", "hg19", "hg38", "grch37", "grch38"), "human") |
     ("mm9", "mm10", "mm39", "grcm38", "grcm39"), "mouse"
 )
 # Cell Ranger writes "mm10___Cd68", Seurat "mm10---Cd68", and make.names "mm10...Cd68".
-_PREFIX = re.compile(rf"^({'|'.join(_GENOME)})[_.-]+", re.IGNORECASE)
+_PREFIX = re.compile(rf"^({'|'.join(_GENOME)})[_.-]+", re.IGNORECASE | re.MULTILINE)
 
 MOUSE_IDS = "[a-eg-npqs-z]|ENSMUSG"
 """Pattern of mouse ids among human ones: human names have no small letters but those of ``orf``."""
@@ -94,18 +94,16 @@ class Sighting:
         return next((s for s in (self.species, self.second) if s not in OURS), "mouse")
 
 
-def strip_genome_prefix(ids: list[str], text: str) -> tuple[list[str], str]:
-    """Return the ids without ``GRCh38_``, ``mm10___``, ``GRCm39-`` and the like; ``text`` is all of them in one.
+def strip_genome_prefix(ids: list[str]) -> tuple[list[str], str]:
+    """Return the ids without ``GRCh38_``, ``mm10___``, ``GRCm39-`` and the like.
 
     Returns
     -------
     The ids, and a pattern of those of mouse if there are genomes of both; else an empty text.
     """
-    lower = text.lower()
-    found = [m for i in ids if (m := _PREFIX.match(i))] if any(genome in lower for genome in _GENOME) else []
-    if not found:
+    genomes = {m[1] for m in _PREFIX.finditer("\n".join(ids))}
+    if not genomes:
         return ids, ""
-    genomes = {m[1] for m in found}
     mouse = sorted(g for g in genomes if _GENOME[g.lower()] == "mouse")
     both = 0 < len(mouse) < len(genomes)
     return [_PREFIX.sub("", i) for i in ids], "|".join(f"^{g}[_.-]" for g in mouse) if both else ""

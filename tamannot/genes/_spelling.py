@@ -58,7 +58,7 @@ def read_ids(texts: Sequence[str]) -> Ids:
     if any(mark in text for mark in _MARKS):
         ids = [_unwrapped(i) or i for i in texts]
         written = {c: t for c, (t, i) in enumerate(zip(texts, ids, strict=True)) if t != i}
-    ids, two_genomes = strip_genome_prefix(ids, text)
+    ids, two_genomes = strip_genome_prefix(ids)
     two, ensembl = dict[int, tuple[str, str]](), None
     if _IN_ENSEMBL_IDS in text and any(glue in text for glue in _GLUES):
         two = {c: m for c, i in enumerate(ids) if _IN_ENSEMBL_IDS in i and (m := _two_in_one(i))}

@@ -61,7 +61,7 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
     tables = {kind: slots.read_table(adata, key, kind).iloc[row] for kind in ("score", "z", "p")}
     out = pd.DataFrame(
         {"axis": record.signatures["axis"].astype(str)} | tables | {"coverage": record.coverage["coverage"]}
-    ).loc[tables["z"].index]
+    ).loc[[i for i in tables["z"].index if i in record.signatures.index]]
     out["called"] = out.index.isin(_labels(adata, row, key))
     out = out.join(_detected(adata, row, key, list(out.index)))
     axes = {axis: i for i, axis in enumerate(dict.fromkeys(out["axis"]))}

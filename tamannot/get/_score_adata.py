@@ -45,6 +45,7 @@ def score_adata(adata: ad.AnnData, key: str = "tam", *, kind: Kind = "score") ->
     """
     table = scores(adata, key, kind=kind)
     about = slots.read_record(adata, key).signatures
+    table = table[[i for i in table if i in about.index]]  # others are of a run whose record was lost
     var = about.join(coverage(adata, key)[["n_genes", "n_present", "coverage"]]).loc[table.columns]
     out = ad.AnnData(table.to_numpy(np.float32, copy=True), obs=adata.obs.copy(), var=var.rename_axis(None))
     ours = tuple(slots.slot(run, "") for run in slots.runs_of(adata))

@@ -214,14 +214,14 @@ def _matrix(joined: ad.AnnData, runs: Sequence[RunRecord]) -> dict[str, Any]:
 
 def _same_signatures(records: Mapping[str, RunRecord]) -> pd.DataFrame:
     """Return the signatures that all runs used in the same version, and say which they did not."""
-    tables = [r.own_signatures for r in records.values()]
+    tables = [r.signatures for r in records.values()]
     shared = [i for i in tables[0].index if all(i in t.index for t in tables)]
     same = [i for i in shared if len({str(t.loc[i, "digest"]) for t in tables}) == 1]
     if differ := [str(i) for i in shared if i not in same]:
         shown = ", ".join(differ[:5]) + (f" and {len(differ) - 5} more" if len(differ) > 5 else "")
         msg = f"The objects were annotated with different versions of {shown}: their scores are not comparable."
         warnings.warn(msg, TamannotWarning, stacklevel=5)
-    return tables[0].loc[same]
+    return tables[0].loc[same, ["version", "axis", "digest"]]
 
 
 def _lowest_coverage(runs: Sequence[RunRecord]) -> pd.DataFrame:
