@@ -35,7 +35,10 @@ SUBSTITUTIONS = {
         "SELENOP": "SEPP1",
         "WARS1": "WARS",
     },
-    KANG: {"CXCL8": "IL8", "WARS1": "WARS"} | {g: f"{g}_{human_genes().ensembl[g]}" for g in _WITH_BOTH},
+    KANG: {"CXCL8": "IL8", "WARS1": "WARS"}
+    | {g: f"{g}_{human_genes().ensembl[g]}" for g in _WITH_BOTH}
+    # The ids of these two are those of an older release of Ensembl.
+    | {"CCL5": "CCL5_ENSG00000161570", "NCOA4": "NCOA4_ENSG00000138293"},
     OLIGO: {
         "ADGRG1": "GPR56",
         "ARMH4": "C14orf37",
