@@ -9,6 +9,7 @@ from tamannot.report._counts import counts_of, reasons_of
 from tamannot.report._material import Material
 from tamannot.report._programs import share_with
 from tamannot.report._tables import percent, pretty
+from tamannot.signature import load_signatures
 
 _NO_LABEL = ("unassigned", "not_macrophage")
 _FEW = 5
@@ -65,8 +66,8 @@ def _programs(material: Material) -> str:
 
 
 def _overlays(material: Material) -> list[str]:
-    if not material.run.has("signatures"):
-        return []
+    if not material.run.has("signatures"):  # lost in joining: those of the library
+        return list(load_signatures(axis="overlay"))
     signatures = material.run.signatures
     return [str(i) for i in signatures.index[signatures["axis"].astype(str) == "overlay"]]
 
