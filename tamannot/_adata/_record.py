@@ -19,7 +19,6 @@ T = TypeVar("T")
 
 UNS = "tamannot"
 LATEST = "latest"
-VOTE = "vote"
 SCORED = "scored"
 JOINED = "joined"
 # Sections that tell of calls, as against scores alone.
@@ -368,16 +367,6 @@ class RunRecord:
     def ferroptosis(self) -> pd.DataFrame:
         """What each ferroptosis program means, and in which share of cells it has too little signal."""
         return self._read("ferroptosis", table(texts="effect_self effect_neighbour", numbers="share_low_signal"))
-
-    @cached_property
-    def smooth(self) -> dict[str, Any]:
-        """How scores were smoothed; empty if they were not."""
-        return self._read("smooth", dict[str, Any], {})
-
-    @cached_property
-    def vote(self) -> dict[str, Any]:
-        """How the calls were voted on; empty if they were not."""
-        return self._read(VOTE, dict[str, Any], {})
 
     @property
     def latest(self) -> dict[str, str]:
