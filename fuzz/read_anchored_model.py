@@ -4,10 +4,10 @@ import numpy as np
 from _fuzz import agrees, as_file, instrumented, main, only_our_errors
 from _models import built, seeds_of, written
 
-instrumented("tamannot.models", "tamannot.pipeline._anchored_file")
+instrumented("tamannot.classify", "tamannot.models", "tamannot.pipeline._anchored_file")
 
 from tamannot import load_model, models
-from tamannot.models._container import read_file
+from tamannot.classify._container import read_file
 from tamannot.pipeline import KIND, Anchored, as_anchored, digest_of, write_anchored
 from tamannot.pipeline._resemblance import Resemblance
 

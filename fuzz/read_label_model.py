@@ -5,11 +5,10 @@ import numpy as np
 from _fuzz import as_file, instrumented, main, only_our_errors
 from _models import built, seeds_of, written
 
-instrumented("tamannot.models", "tamannot.tl")
+instrumented("tamannot.classify", "tamannot.tl")
 
 from tamannot import load_model
-from tamannot.models import Classifier, write_model
-from tamannot.models._model import Calibration, Familiar
+from tamannot.classify import Classifier, write_model
 
 _MODEL = Classifier(
     classes=("a", "b"),
@@ -18,8 +17,10 @@ _MODEL = Classifier(
     coef=np.array([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0]]),
     intercept=np.zeros(2),
     centroids=np.array([[5.0, 0.0, 1.0], [0.0, 5.0, 1.0]]),
-    calibration=Calibration(1.0, np.zeros(2)),
-    familiar=Familiar(np.array([0.0, 1.0]), np.array([0.5, 0.6]), np.array([0.0, 0.1])),
+    slope=1.0,
+    offset=np.zeros(2),
+    depth=np.array([0.0, 1.0]),
+    similarity=np.array([0.5, 0.6]),
     threshold=0.9,
     scale="log1p_cp10k",
     species="human",

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tamannot.models._ask import Amounts
-from tamannot.models._call import (
+from tamannot.classify._call import (
     AMBIGUOUS,
     ASSIGNED,
     LOW_SIGNAL,
@@ -20,6 +19,7 @@ from tamannot.models._call import (
     below,
     only_macrophages,
 )
+from tamannot.models._ask import Amounts
 from tamannot.models._heads import Anchors
 from tamannot.models._origin import BORDER, MICROGLIA, MONOCYTE_DERIVED, POPULATION_LEAD, reference_lead
 from tamannot.models._origin import CLASSES as ORIGINS

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tamannot.classify._call import Array
 from tamannot.kernels._linear import fold_sums
-from tamannot.models._call import Array
 from tamannot.models._question import Question
 
 

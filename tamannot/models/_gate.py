@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import scipy.stats
 
-from tamannot.errors import ParameterError
-from tamannot.models._call import (
+from tamannot.classify._call import (
     ASSIGNED,
     FEW_GENES,
     LOW_COVERAGE,
@@ -19,6 +18,7 @@ from tamannot.models._call import (
     Call,
     below,
 )
+from tamannot.errors import ParameterError
 from tamannot.scorers import NullScores
 
 MACROPHAGE = "macrophage"

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from tamannot.models._call import Array
+from tamannot.classify._call import Array
 
 # Strong regularisation: there are more genes than anchors.
 _C = 0.01

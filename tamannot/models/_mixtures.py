@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import scipy.stats
 from sklearn.linear_model import LogisticRegression
 
-from tamannot.models._call import Array
+from tamannot.classify._call import Array
 from tamannot.models._pool import Pool, to_expression
 
 SOURCE = "simulated mixtures of anchor and background cells of these data"

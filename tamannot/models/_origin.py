@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tamannot.models._call import (
+from tamannot.classify._call import (
     AMBIGUOUS,
     ASSIGNED,
     LOW_COVERAGE,

@@ -10,17 +10,15 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from tamannot.kernels._rows import RowBlock, RowSource, joined
-from tamannot.models._call import Array
+from tamannot.classify._call import Array
+from tamannot.classify._cells import take_rows
+from tamannot.classify._scale import TARGET
+from tamannot.kernels._rows import RowSource
 
-TARGET = 1e4
 N_FEATURES = 3000
 FOLDS = 5
 # With fewer samples than this cells are drawn for folds, whatever their sample.
 _FEWEST_SAMPLES = 3
-_MIN_DETECTED = 0.02
-# Entries that are looked at together.
-_STRETCH = 1 << 20
 
 
 def lottery(names: Sequence[str], rng: int) -> Array:
@@ -100,25 +98,8 @@ class Pool:
 def draw_pool(rows: RowSource, kind: str, cells: Array, ticket: Array | None = None) -> Pool:
     """Read some cells, given by their row numbers, block by block; in the order of their tickets, else of rows."""
     cells = np.unique(cells)
-    parts = []
-    for start in range(0, rows.shape[0], rows.step):
-        stop = min(start + rows.step, rows.shape[0])
-        mine = np.zeros(stop - start, bool)
-        mine[cells[(cells >= start) & (cells < stop)] - start] = True
-        if mine.any():
-            parts.append(rows.block(start, stop).only(mine))
-    if not parts:
-        return Pool(cells, sp.csr_array((0, rows.shape[1])), kind)
     order = np.arange(cells.size) if ticket is None else np.argsort(ticket[cells], kind="stable")
-    return Pool(cells[order], _in_order(joined(parts), order, rows.shape[1]), kind)
-
-
-def _in_order(block: RowBlock, order: Array, n_vars: int) -> sp.csr_array:
-    """Return rows in another order, in 64-bit floats."""
-    small = block.indptr.astype(np.int32) if block.indptr[-1] <= np.iinfo(np.int32).max else block.indptr
-    # The numbers of indices are as wide as the pointers; wider values are made last: they are the largest part.
-    rows = sp.csr_array((block.values, block.indices, small), shape=(order.size, n_vars))[order]
-    return sp.csr_array((rows.data.astype(np.float64, copy=False), rows.indices, rows.indptr), shape=rows.shape)
+    return Pool(cells[order], take_rows(rows, cells[order]), kind)
 
 
 def to_expression(values: sp.csr_array, kind: str) -> sp.csr_array:
@@ -131,22 +112,3 @@ def to_expression(values: sp.csr_array, kind: str) -> sp.csr_array:
     data *= values.data
     np.log1p(data, out=data)
     return sp.csr_array((data, values.indices, values.indptr), shape=values.shape)
-
-
-def choose_features(expression: sp.csr_array, n: int = N_FEATURES, among: Array | None = None) -> Array:
-    """Return the columns of the ``n`` most variable genes among those seen in one cell of fifty.
-
-    ``among`` is a mask of the genes that may be taken; None: all.
-    """
-    mean, mean_square, detected = np.zeros((3, expression.shape[1]))
-    part = 1.0 / max(expression.shape[0], 1)
-    for start in range(0, expression.data.size, _STRETCH):  # scipy's means would be of whole copies
-        genes = expression.indices[start : start + _STRETCH].astype(np.intp)
-        values = expression.data[start : start + _STRETCH]
-        np.add.at(mean, genes, values * part)
-        np.add.at(mean_square, genes, values * values * part)
-        np.add.at(detected, genes, (values > 0).astype(np.float64))
-    variance = mean_square - mean**2
-    varies = (detected / max(expression.shape[0], 1) >= _MIN_DETECTED) & (variance > 0)
-    usable = np.flatnonzero(varies if among is None else varies & among)
-    return np.sort(usable[np.argsort(-variance[usable], kind="stable")[:n]])

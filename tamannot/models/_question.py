@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import scipy.sparse as sp
 
+from tamannot.classify._call import Array
+from tamannot.classify._cells import variable_genes
 from tamannot.kernels._rows import RowSource
-from tamannot.models._call import Array
 from tamannot.models._heads import Anchors, Head, amounts, train_head
 from tamannot.models._mixtures import Sigmoid, fit_sigmoid, mix, threshold_for
-from tamannot.models._pool import Pool, at_most, choose_features, draw_pool
+from tamannot.models._pool import N_FEATURES, Pool, at_most, draw_pool
 
 _POSITIVES, _NEGATIVES, _BACKGROUND = 800, 1600, 800
 # Pseudo-cells of each head, and at most of each pair.
@@ -114,7 +115,7 @@ def learn(
         np.concatenate([kept.background, *(c for a in kept.anchors.values() for c in (a.positive, a.negative))])
     )
     pool = draw_pool(rows, kind, cells, ticket)
-    columns = choose_features(pool.expression, among=among)
+    columns = variable_genes(pool.expression, N_FEATURES, among)
     x = sp.csr_array(pool.expression[:, columns])
     pool = pool.narrowed(columns)  # all genes of all cells are let go
     folds = fold[pool.cells]

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
+from tamannot.classify._call import ASSIGNED, LOW_COVERAGE, LOW_SIGNAL, UNASSIGNED, Array, Call
+from tamannot.classify._cells import variable_genes
 from tamannot.kernels._rows import RowSource
-from tamannot.models._call import ASSIGNED, LOW_COVERAGE, LOW_SIGNAL, UNASSIGNED, Array, Call
 from tamannot.models._gate import MACROPHAGE, evidence_p
 from tamannot.models._heads import Anchors, amounts, train_head
 from tamannot.models._mixtures import Sigmoid, fit_sigmoid
-from tamannot.models._pool import at_most, choose_features, draw_pool
+from tamannot.models._pool import N_FEATURES, at_most, draw_pool
 from tamannot.models._question import Question, mean_of
 from tamannot.scorers import NullScores
 
@@ -66,7 +67,7 @@ def learn_macrophages(
         return Question(np.empty(0, np.int64))
     positive, negative = at_most(positive, _POSITIVES, ticket), at_most(negative, _NEGATIVES, ticket)
     pool = draw_pool(rows, kind, np.concatenate([positive, negative]), ticket)
-    columns = choose_features(pool.expression, among=among)
+    columns = variable_genes(pool.expression, N_FEATURES, among)
     x, mine = sp.csr_array(pool.expression[:, columns]), fold[pool.cells]
     yes, no = pool.of(positive), pool.of(negative)
     head, joined, kept = None, yes, no

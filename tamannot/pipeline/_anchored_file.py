@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot import models
-from tamannot.kernels._ranks import LARGEST_NULL_CAP
-from tamannot.models._container import (
+from tamannot.classify._container import (
     Arrays,
     Meta,
     check,
@@ -26,17 +25,15 @@ from tamannot.models._container import (
     texts,
     write_file,
 )
-from tamannot.models._scale import SCALES
+from tamannot.classify._scale import SCALES
+from tamannot.kernels._ranks import LARGEST_NULL_CAP
 from tamannot.pipeline._anchored import Anchored
 from tamannot.pipeline._inputs import MACROPHAGE
-from tamannot.pipeline._panels import METHOD
 from tamannot.pipeline._resemblance import Resemblance
 
 Array = NDArray[Any]
 
 KIND = "anchored"
-# The first schema knows of no other number of folds and of ranks; models with these are written in it.
-_SECOND, _FIRST_FOLDS = 2, 3
 
 _HEADS = {"compartment": (MACROPHAGE,), **models.HEADED}
 _BINS = ("everyone", "macrophages")
@@ -93,7 +90,7 @@ def as_anchored(meta: Meta, arrays: Arrays) -> Anchored:
         brain=meta["brain"],
         tissue_reason=_line(meta, "tissue_reason"),
         of_microglia=meta["of_microglia"],
-        max_rank=_count(meta, "max_rank", 1, LARGEST_NULL_CAP) if "max_rank" in meta else METHOD.max_rank,
+        max_rank=_count(meta, "max_rank", 1, LARGEST_NULL_CAP),
         unseen=tuple(meta["unseen"]),
         species=meta["species"],
         scale=meta["scale"],
@@ -108,9 +105,8 @@ def as_anchored(meta: Meta, arrays: Arrays) -> Anchored:
 
 
 def _meta(model: Anchored) -> dict[str, Any]:
-    as_first = model.max_rank == METHOD.max_rank and model.n_folds in (0, _FIRST_FOLDS)
-    second = {} if as_first else {"schema_version": _SECOND, "max_rank": model.max_rank}
-    return second | {
+    return {
+        "max_rank": model.max_rank,
         "symbols": list(model.symbols),
         "ensembl": list(model.ensembl),
         "questions": {axis: _question_meta(q) for axis, q in model.questions.items()},

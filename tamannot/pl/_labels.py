@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import ParameterError
-from tamannot.models import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.pl._points import embedding_of, places_in, point_size, some_of
 from tamannot.pl._style import colors_of, new_axes, pretty
 

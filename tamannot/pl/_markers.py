@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot.classify import NOT_MACROPHAGE
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.get._expression import ByLabel, by_label, columns_of
 from tamannot.get._kept import Kept
-from tamannot.models import NOT_MACROPHAGE
 from tamannot.pl._labels import Labels, as_labels, labels_of
 from tamannot.pl._style import new_axes, pretty
 

@@ -14,8 +14,8 @@ from scipy import stats
 
 import tamannot._adata as slots
 from tamannot._printable import among
+from tamannot.classify import NOT_MACROPHAGE
 from tamannot.errors import ParameterError, ResultNotFoundError
-from tamannot.models import NOT_MACROPHAGE
 from tamannot.pl._labels import as_labels, labels_of
 from tamannot.pl._style import colors_of, new_axes, pretty
 

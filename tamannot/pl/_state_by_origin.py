@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import ParameterError, ResultNotFoundError
-from tamannot.models import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.pl._labels import Labels, as_labels, count_both, labels_of
 from tamannot.pl._style import new_axes, pretty
 

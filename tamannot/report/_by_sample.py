@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from tamannot.models._calibration import wilson
+from tamannot.classify import wilson
 from tamannot.report._blocks import Block, Section, Text
 from tamannot.report._counts import crossed
 from tamannot.report._material import Material

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from tamannot._adata import SpeciesChoice, Unpacked, species_of, unpack
 from tamannot._progress import Progress, silent
 from tamannot._provenance import coverage_table
+from tamannot.classify import FEW_GENES
 from tamannot.errors import GeneIdError
-from tamannot.models import FEW_GENES, MIN_CELLS
+from tamannot.models import MIN_CELLS
 from tamannot.models._gate import MACROPHAGE, MIN_DETECTED
 from tamannot.pipeline import PROGRAM_AXES
 from tamannot.scorers import make_plan

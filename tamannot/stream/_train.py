@@ -10,7 +10,7 @@ from typing import Any
 
 from tamannot._adata import SpeciesChoice
 from tamannot._progress import Progress, silent
-from tamannot.models import check_model_target
+from tamannot.classify import check_model_target
 from tamannot.pipeline import Tissue
 from tamannot.signature import Signatures
 from tamannot.stream._input import read_file

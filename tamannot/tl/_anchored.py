@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tamannot._adata import Unpacked
-from tamannot.models import MIN_COVERAGE, UNFAMILIAR
+from tamannot.classify import MIN_COVERAGE, UNFAMILIAR
 from tamannot.pipeline import (
     MACROPHAGE,
     Anchored,
@@ -86,7 +86,7 @@ def borrow(model: Anchored, source: Source, data: Unpacked, tissue: Tissue) -> t
         The model knows less than half of the genes.
     """
     check_model_species(model, data.species)
-    base = base_for(model, data, source.cells.names)
+    base = base_for(model, data)
     return on_scale(source, model.scale, base), fitted(model, source.index, tissue)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamannot.models import UNASSIGNED
+from tamannot.classify import UNASSIGNED
 from tamannot.tl._cohort import Cohort
 from tamannot.tl._design import Design
 from tamannot.tl._samples import Samples

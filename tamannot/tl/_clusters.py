@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from tamannot.models import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.tl._rankings import Groups
 
 AXES = ("compartment", "origin", "state")

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamannot.models import NOT_MACROPHAGE, ORIGINS, STATES, TRANSITIONAL, UNASSIGNED, Call
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED, Call
+from tamannot.models import ORIGINS, STATES, TRANSITIONAL
 from tamannot.pipeline import SUMMARIES, Calls, Panels
 
 Array = NDArray[Any]

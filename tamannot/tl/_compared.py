@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamannot.models import UNASSIGNED
+from tamannot.classify import UNASSIGNED
 from tamannot.stats._adjust import benjamini_hochberg
 from tamannot.stats._composition import centred_log_ratios, compare_means, compare_shares
 from tamannot.tl._counted import Counted

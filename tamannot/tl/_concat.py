@@ -13,8 +13,8 @@ import pandas as pd
 
 import tamannot._adata as slots
 from tamannot._adata import RunRecord
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning
-from tamannot.models import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.tl._collect import AXES, ORIGIN_LABELS, STATE_LABELS, STATUSES
 from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS
 

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 import tamannot._adata as slots
 from tamannot._adata import RunMatrix
+from tamannot.classify import NOT_APPLICABLE, NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
-from tamannot.models import NOT_MACROPHAGE, UNASSIGNED
-from tamannot.models._call import NOT_APPLICABLE
 from tamannot.tl._samples import Samples
 
 Array = NDArray[Any]

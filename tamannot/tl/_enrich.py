@@ -15,8 +15,8 @@ import tamannot._adata as slots
 from tamannot._adata import SpeciesChoice
 from tamannot._printable import among
 from tamannot._settings import settings
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import GeneIdError, ParameterError
-from tamannot.models import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.signature import AXES, Signatures, SignatureSet, as_signatures, load_signatures, read_signatures
 from tamannot.tl._clusters import AXES as NAMED
 from tamannot.tl._clusters import compared_with_macrophages, name_clusters

@@ -11,8 +11,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot.classify import UNASSIGNED
 from tamannot.errors import ParameterError
-from tamannot.models import UNASSIGNED
 from tamannot.stats._adjust import benjamini_hochberg
 from tamannot.stats._paired import MIN_SAMPLES, over_samples
 from tamannot.tl._ferroptosis_programs import Programs, programs_of

@@ -12,8 +12,9 @@ from tamannot._adata import Unpacked
 from tamannot._progress import Progress
 from tamannot._resources import package_version
 from tamannot._settings import settings
+from tamannot.classify import find_scale
 from tamannot.errors import ParameterError
-from tamannot.models import MIN_CELLS, find_scale
+from tamannot.models import MIN_CELLS
 from tamannot.pipeline import Knowledge, Prepared, keyed, prepare
 from tamannot.signature import Signatures
 from tamannot.tl._anchored import AnchoredModel, as_anchored_model, on_scale
@@ -43,7 +44,7 @@ def learn_model(
     check_choices(adata, choices)
     report("reading")
     data, library, source, how = read_input(adata, signatures, choices, portable=True)
-    scale, base = find_scale(data.rows, data.kind, source.cells.names)
+    scale, base = find_scale(data.rows, data.kind, data.index.ids, threads=settings.n_threads())
     ready = prepare(on_scale(source, scale, base), library, how, threads=settings.n_threads(), report=report)
     _check_learned(ready.knowledge)
     plan = ready.panels.everything

@@ -9,11 +9,9 @@ from pathlib import Path
 from anndata import AnnData
 
 from tamannot._adata import SpeciesChoice
+from tamannot.classify import LABELS, Classifier, as_classifier, read_file, write_model
+from tamannot.classify._container import Arrays, Meta
 from tamannot.errors import ParameterError
-from tamannot.models import Classifier, write_model
-from tamannot.models._container import Arrays, Meta, read_file
-from tamannot.models._file import KIND as LABELS
-from tamannot.models._file import as_classifier
 from tamannot.pipeline import KIND as ANCHORED
 from tamannot.pipeline import as_anchored
 from tamannot.tl._anchored import AnchoredModel, as_anchored_model

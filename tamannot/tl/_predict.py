@@ -17,10 +17,19 @@ from tamannot._progress import Progress
 from tamannot._provenance import describe_matrix
 from tamannot._resources import package_version
 from tamannot._settings import settings
+from tamannot.classify import (
+    MIN_COVERAGE,
+    STATUSES,
+    UNASSIGNED,
+    UNFAMILIAR,
+    Array,
+    Classifier,
+    Prediction,
+    find_scale,
+    predict_labels,
+)
 from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, SpeciesError, TamannotWarning
 from tamannot.genes import GeneIndex
-from tamannot.models import MIN_COVERAGE, STATUSES, UNASSIGNED, Classifier, Prediction, find_scale, predict_rows
-from tamannot.models._call import UNFAMILIAR, Array
 from tamannot.pipeline import Anchored
 from tamannot.signature import Gene, Signature
 
@@ -49,10 +58,10 @@ def predict(
     with closing(Progress(show=settings.progress)) as progress:
         progress("reading")
         data = _unpack(model, adata, layer, gene_symbols, species)
-        base = base_for(model, data, [str(n) for n in adata.obs_names])
+        base = base_for(model, data)
         columns = model_columns(model, data.index)
         progress("predicting", data.rows.shape[0])
-        found = predict_rows(model, data.rows, columns, base=base, threads=settings.n_threads(), tick=progress.tick)
+        found = predict_labels(model, data.rows, columns, base=base, threads=settings.n_threads(), tick=progress.tick)
     said = {data.note: TamannotWarning} if data.note else {}
     if found.coverage < MIN_COVERAGE:
         said[_low_coverage(found.coverage)] = CoverageWarning
@@ -115,7 +124,7 @@ def check_model_species(model: Classifier | Anchored, seen: str) -> None:
         raise SpeciesError(msg)
 
 
-def base_for(model: Classifier | Anchored, data: Unpacked, names: Sequence[str]) -> float | None:
+def base_for(model: Classifier | Anchored, data: Unpacked) -> float | None:
     """Return the base of the data's logarithms, None for other data.
 
     Raises
@@ -123,7 +132,7 @@ def base_for(model: Classifier | Anchored, data: Unpacked, names: Sequence[str])
     MatrixError
         The model is of another scale.
     """
-    scale, base = find_scale(data.rows, data.kind, names)
+    scale, base = find_scale(data.rows, data.kind, data.index.ids, threads=settings.n_threads())
     if scale == model.scale:
         return base
     msg = f"The model was trained on {_WORDS[model.scale]}; {data.matrix} holds {_WORDS[scale]}. {_ADVICE[model.scale]}"

@@ -13,8 +13,8 @@ from tamannot._adata import Unpacked
 from tamannot._progress import Progress
 from tamannot._provenance import missing_genes
 from tamannot._settings import settings
+from tamannot.classify import FEW_GENES
 from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
-from tamannot.models import FEW_GENES
 from tamannot.pipeline import (
     MACROPHAGE,
     PROGRAM_AXES,

@@ -10,9 +10,17 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot._adata as slots
+from tamannot.classify import (
+    ABSENT,
+    NO_LABEL,
+    NOT_MACROPHAGE,
+    UNASSIGNED,
+    Array,
+    Votes,
+    vote_among_neighbours,
+    vote_in_groups,
+)
 from tamannot.errors import ParameterError
-from tamannot.models import ABSENT, NO_LABEL, NOT_MACROPHAGE, UNASSIGNED, Votes, vote_among_neighbours, vote_in_groups
-from tamannot.models._call import Array
 from tamannot.tl._smooth import neighbour_distances, neighbour_weights
 from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS
 

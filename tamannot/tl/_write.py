@@ -12,8 +12,9 @@ from anndata import AnnData
 import tamannot._adata as slots
 from tamannot._adata import Unpacked
 from tamannot._provenance import describe_run
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import ResultNotFoundError
-from tamannot.models import NOT_MACROPHAGE, SOURCE, SOURCE_OF_MODEL, TRANSITIONAL, UNASSIGNED, Question
+from tamannot.models import SOURCE, SOURCE_OF_MODEL, TRANSITIONAL, Question
 from tamannot.pipeline import KIND as ANCHORED
 from tamannot.pipeline import MACROPHAGE, METHOD, SUMMARIES, Knowledge, Lender, Panels, Prepared
 from tamannot.scorers._reference import NAME as REFERENCE

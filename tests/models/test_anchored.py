@@ -14,6 +14,7 @@ import scipy.stats
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import tamannot as tam
+from tamannot.classify import variable_genes
 from tamannot.models._anchored import sure_states
 from tamannot.models._heads import Anchors, amounts, train_head
 from tamannot.models._mixtures import fit_sigmoid, mix, stricter, threshold_for
@@ -21,7 +22,6 @@ from tamannot.models._pool import (
     FOLDS,
     Pool,
     at_most,
-    choose_features,
     folds,
     lottery,
     number_of_folds,
@@ -86,7 +86,7 @@ def pool_of(values):
 
 def test_a_head_puts_background_at_zero_and_anchors_at_one():
     pool = pool_of(two_kinds())
-    x = sp.csr_array(pool.expression[:, choose_features(pool.expression)])
+    x = sp.csr_array(pool.expression[:, variable_genes(pool.expression, 3000)])
     fold = np.arange(300) % FOLDS
     head = train_head(x, fold, FOLDS, Anchors(np.arange(150), np.arange(150, 300)), np.arange(150, 300))
     amount = amounts({"a": head}, x, fold)[:, 0]

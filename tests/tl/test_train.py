@@ -102,13 +102,75 @@ def test_training_twice_gives_the_same_bytes_however_cells_and_genes_are_ordered
     permuted = tam.tl.train(mixed, adata.obs["kind"], sample_key="donor")  # a Series finds its cells
     assert permuted.symbols == model.symbols
     np.testing.assert_array_equal(permuted.coef, model.coef)
-    np.testing.assert_array_equal(permuted.familiar.plain, model.familiar.plain)
+    np.testing.assert_array_equal(permuted.similarity, model.similarity)
     label, proba, _ = results(model, simulated(seed=1))
     label2, proba2, _ = results(permuted, simulated(seed=1)[::-1].copy())
     pd.testing.assert_series_equal(label2.loc[label.index], label)
     np.testing.assert_allclose(proba2.loc[proba.index], proba, atol=1e-6)
     first, second = tam.load_model(tmp_path / "one.npz"), tam.load_model(tmp_path / "two.npz")
     np.testing.assert_array_equal(first.coef, second.coef)
+
+
+def renamed(adata: ad.AnnData) -> ad.AnnData:
+    """The same cells by other names, of samples by other names."""
+    out = adata.copy()
+    out.obs_names = [f"new{i % 7}_{adata.n_obs - i}" for i in range(adata.n_obs)]
+    out.obs["donor"] = out.obs["donor"].map({"d0": "z", "d1": "c", "d2": "y", "d3": "a"}).to_numpy()
+    return out
+
+
+@pytest.mark.parametrize("sample_key", [None, "donor"])
+def test_names_of_cells_and_samples_change_nothing(other, tmp_path, sample_key):
+    files = []
+    for i, cells in enumerate([simulated(), renamed(simulated())]):
+        tam.tl.train(cells, "kind", sample_key=sample_key).save(tmp_path / f"{i}.npz")
+        files.append((tmp_path / f"{i}.npz").read_bytes())
+    assert files[0] == files[1]
+    model = tam.load_model(tmp_path / "0.npz")
+    for mine, theirs in zip(results(model, other), results(model, renamed(other)), strict=True):
+        np.testing.assert_array_equal(mine.to_numpy(), theirs.to_numpy())
+
+
+@pytest.mark.parametrize("sample_key", [None, "donor"])
+def test_the_order_of_cells_changes_nothing(other, tmp_path, sample_key):
+    order = np.random.default_rng(4).permutation(300)
+    for name, cells in (("one", simulated()), ("two", simulated()[order].copy())):
+        tam.tl.train(cells, "kind", sample_key=sample_key).save(tmp_path / f"{name}.npz")
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+    model, shuffled = tam.load_model(tmp_path / "one.npz"), other[np.random.default_rng(5).permutation(150)]
+    for mine, theirs in zip(results(model, other), results(model, shuffled.copy()), strict=True):
+        np.testing.assert_array_equal(mine.loc[shuffled.obs_names].to_numpy(), theirs.to_numpy())
+
+
+@pytest.mark.parametrize("sample_key", [None, "donor"])
+def test_a_copy_of_a_cell_is_learned_from_once(other, sample_key):
+    adata = simulated()
+    once = tam.tl.train(adata, "kind", sample_key=sample_key)
+    copies = adata[np.r_[:300, :300, :20, :20]].copy()
+    copies.obs_names_make_unique()
+    with pytest.warns(TamannotWarning, match="340 of the labelled cells are copies of others"):
+        twice = tam.tl.train(copies, "kind", sample_key=sample_key)
+    assert twice.training["n_used"] == once.training["n_used"]
+    assert twice.metrics == once.metrics
+    np.testing.assert_array_equal(twice.coef, once.coef)
+    for mine, theirs in zip(results(once, other), results(twice, other), strict=True):
+        np.testing.assert_array_equal(mine.to_numpy(), theirs.to_numpy())
+
+
+def test_a_class_of_copies_is_too_small():
+    adata = simulated()
+    rare = adata[[0] * 10 + list(range(1, 300))].copy()
+    rare.obs_names_make_unique()
+    labels = ["rare"] * 10 + ["x", "y"] * 149 + ["x"]
+    with pytest.raises(ParameterError, match=r"Fewer than 5 cells of 'rare' \(1\).*copies of a cell count once"):
+        tam.tl.train(rare, labels)
+
+
+def test_small_classes_are_named():
+    labels = ["rare"] * 6 + ["x", "y"] * 147
+    with pytest.warns(TamannotWarning) as caught:
+        tam.tl.train(simulated(), labels)
+    assert any(str(w.message).startswith("Fewer than 20 cells of 'rare' (6)") for w in caught)
 
 
 @pytest.mark.parametrize("container", [sp.csc_matrix, lambda x: x.toarray(), lambda x: x.astype(np.int32)])
@@ -228,7 +290,7 @@ def test_cells_without_a_label_are_left_out():
 
 
 def test_of_many_cells_large_classes_give_way(monkeypatch):
-    monkeypatch.setattr("tamannot.models._train.MOST_CELLS", 100)
+    monkeypatch.setattr("tamannot.classify._fit_labels.MOST_CELLS", 100)
     adata = simulated()
     labels = pd.Series("x", index=adata.obs_names).where(adata.obs["kind"] != "y", "y")
     labels.iloc[np.flatnonzero(adata.obs["kind"] == "z")[:21]] = "z"

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.special
 import scipy.stats
+from sklearn.linear_model import LogisticRegression
 
-from tamannot.models._call import Array
+from tamannot.classify._call import Array
 
 N_BINS = 15
 _LEVEL = 0.95
 # What is stated as impossible or certain has no logit; float32 holds no more digits near 1.
 _NEAREST = 1e-6
-_STEPS = 100
-_FLAT = 1e-9
+# In place of no penalty, whose name differs between releases of scikit-learn.
+_NO_PENALTY = 1e12
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Reliability:
     brier: float
     """Mean squared distance of probability and outcome."""
     slope: float
-    """Of the outcome's logit on the stated one: below 1 too sure, above 1 not sure enough; NaN if there is none."""
+    """Of the outcome's logit on the stated one: below 1 overconfident, above 1 underconfident; NaN if undefined."""
     intercept: float
     """Of the same line; with a slope of 1 below 0 where too much is promised."""
 
@@ -58,18 +59,8 @@ def reliability(proba: Array, truth: Array, n_bins: int = N_BINS) -> Reliability
     count = np.bincount(number)
     stated, observed = (np.bincount(number, v) / count for v in (p, right))
     low, high = wilson(np.bincount(number, right), count)
-    slope, intercept = logit_line(p, right)
-    return Reliability(
-        stated=stated,
-        observed=observed,
-        low=low,
-        high=high,
-        count=count,
-        ece=float(count @ np.abs(stated - observed)) / p.size,
-        brier=float(((p - right) ** 2).mean()),
-        slope=slope,
-        intercept=intercept,
-    )
+    ece, brier = calibration_error(p, right, np.ones(p.size), n_bins), float(((p - right) ** 2).mean())
+    return Reliability(stated, observed, low, high, count, ece, brier, *logit_line(p, right))
 
 
 def equal_mass(p: Array, n_bins: int) -> Array:
@@ -80,8 +71,7 @@ def equal_mass(p: Array, n_bins: int) -> Array:
 
 def calibration_error(p: Array, right: Array, weight: Array, n_bins: int = N_BINS) -> float:
     """Return the expected calibration error of weighted cells over bins of equal mass."""
-    number = equal_mass(p, n_bins)
-    gaps = np.bincount(number, weight * (p - right))
+    gaps = np.bincount(equal_mass(p, n_bins), weight * (p - right))
     return float(np.abs(gaps).sum() / weight.sum())
 
 
@@ -99,33 +89,10 @@ def logit_line(p: Array, right: Array) -> tuple[float, float]:
     """Return slope and intercept of the logistic regression of the outcome on the logit of its probability.
 
     NaN where there is no such line: one kind of outcome, one probability, or outcomes that a threshold on
-    the probability tells apart without a fault.
+    the probability separates without an error.
     """
-    q = np.clip(np.asarray(p, float), _NEAREST, 1 - _NEAREST)
-    x = np.log(q / (1 - q))
-    hit = np.asarray(right, bool)
-    if hit.all() or not hit.any() or _apart(x[hit], x[~hit]):
+    x, hit = scipy.special.logit(np.clip(np.asarray(p, float), _NEAREST, 1 - _NEAREST)), np.asarray(right, bool)
+    if hit.all() or not hit.any() or x[hit].min() >= x[~hit].max() or x[~hit].min() >= x[hit].max():
         return float("nan"), float("nan")
-    theta = np.array([1.0, 0.0])
-    design = np.stack([x, np.ones_like(x)], axis=1)
-    loss = _loss(theta, design, hit)
-    for _ in range(_STEPS):
-        fitted = scipy.special.expit(design @ theta)
-        step = np.linalg.solve(design.T @ (design * (fitted * (1 - fitted))[:, None]), design.T @ (hit - fitted))
-        size = 1.0
-        while size > _FLAT and _loss(theta + size * step, design, hit) > loss:
-            size /= 2
-        theta = theta + size * step
-        loss = _loss(theta, design, hit)
-        if np.abs(size * step).max() < _FLAT:
-            break
-    return float(theta[0]), float(theta[1])
-
-
-def _apart(hits: Array, misses: Array) -> bool:
-    return bool(hits.min() >= misses.max() or misses.min() >= hits.max())
-
-
-def _loss(theta: Array, design: Array, hit: Array) -> float:
-    logit = design @ theta
-    return float(np.logaddexp(0.0, np.where(hit, -logit, logit)).sum())
+    line = LogisticRegression(C=_NO_PENALTY, solver="newton-cholesky", tol=1e-9, max_iter=1000).fit(x[:, None], hit)
+    return float(line.coef_[0, 0]), float(line.intercept_[0])

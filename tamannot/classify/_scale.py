@@ -1,38 +1,52 @@
-"""The scale of a classifier's features: 10,000 per cell and log1p, or ranks within the cell."""
+"""The scale of features: ``log1p`` of 10,000 per cell, or ranks within the cell."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
+import scipy.stats
 
+from tamannot.classify._call import Array
+from tamannot.classify._cells import content_hash, take_rows
 from tamannot.kernels._linear import to_log
 from tamannot.kernels._rows import RowSource
-from tamannot.models._call import Array
-from tamannot.models._pool import TARGET, at_most, draw_pool, lottery
 
 Scale = Literal["log1p_cp10k", "ranks"]
 SCALES: tuple[Scale, ...] = ("log1p_cp10k", "ranks")
 
+TARGET = 1e4
 _BASES = (np.e, 2.0, 10.0)
-# Sums of a cell that are so close are the same target; values are often stored with four digits.
+_CELLS = 200
+# Totals of cells that are so close are the same target; values are often stored with four digits.
 _SAME = 2e-3
+# One target for fewer cells may be chance, unless it is a power of ten.
 _FEW_CELLS = 5
-_LOOK_CELLS = 200
 # Ratios to the smallest value beyond this are not exact enough to be seen as whole numbers.
 _LARGEST_RATIO = 12.0
 _NEAR_WHOLE = 0.03
 _MOSTLY = 0.95
 
 
-def find_scale(rows: RowSource, kind: str, names: Sequence[str]) -> tuple[Scale, float | None]:
-    """Return the scale that features of a matrix have, and the base of its logarithms if it holds such."""
+def find_scale(rows: RowSource, kind: str, gene_ids: Sequence[str], *, threads: int = 1) -> tuple[Scale, float | None]:
+    """Return the scale that features of a matrix have, and the base of its logarithms if it holds such.
+
+    Parameters
+    ----------
+    rows, kind
+        The matrix, and whether it holds ``counts``, ``linear`` values or logarithms (``log``).
+    gene_ids
+        Name of each column. Of logarithms some cells are looked at, chosen by content.
+    threads
+        To read with.
+    """
     if kind != "log":
         return "log1p_cp10k", None
-    cells = at_most(np.arange(rows.shape[0]), _LOOK_CELLS, lottery(names, 0))
-    base = recognise_base(draw_pool(rows, kind, cells).values)
+    different = np.unique(content_hash(rows, gene_ids, threads=threads), return_index=True)[1]
+    base = recognise_base(take_rows(rows, different[:_CELLS]))
     return ("ranks", None) if base is None else ("log1p_cp10k", base)
 
 
@@ -82,38 +96,31 @@ def _undone(sample: sp.csr_array, base: float) -> sp.csr_array:
 
 def _one_target(total: Array) -> bool:
     total = total[total > 0]
-    if total.size >= _FEW_CELLS:
-        return bool(np.ptp(total) <= _SAME * total.mean())
-    power = 10.0 ** np.round(np.log10(np.maximum(total, 1.0)))
-    return bool(total.size and np.all(power >= 1e3) and np.all(np.abs(total / power - 1) <= _SAME))
+    if not total.size:
+        return False
+    middle = float(np.median(total))
+    power = 10.0 ** np.round(np.log10(middle))
+    if total.size < _FEW_CELLS and not (power >= 1e3 and abs(middle / power - 1) <= _SAME):
+        return False
+    return float(np.mean(np.abs(total / middle - 1) <= _SAME)) >= _MOSTLY
 
 
 def _whole_share(values: sp.csr_array) -> float:
     """Return the share of values that are whole multiples of the smallest of their cell."""
-    near = n = 0
-    for i in range(values.shape[0]):
-        row = values.data[values.indptr[i] : values.indptr[i + 1]]
-        row = row[row > 0]
-        ratio = row / row.min() if row.size else row
-        ratio = ratio[(ratio > 1.01) & (ratio <= _LARGEST_RATIO)]
-        near += int((np.abs(ratio - np.rint(ratio)) < _NEAR_WHOLE).sum())
-        n += ratio.size
-    return near / n if n else 0.0
+    data, row = values.data[values.data > 0], np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
+    row = row[values.data > 0]
+    smallest = np.full(values.shape[0], np.inf)
+    np.minimum.at(smallest, row, data)
+    ratio = data / smallest[row]
+    ratio = ratio[(ratio > 1.01) & (ratio <= _LARGEST_RATIO)]
+    return float(np.mean(np.abs(ratio - np.rint(ratio)) < _NEAR_WHOLE)) if ratio.size else 0.0
 
 
 def _relative_ranks(values: Array, indptr: Array) -> Array:
     """Return the mean rank from below among the detected genes of each cell, in (0, 1); 0 for zeros."""
-    rows = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
     out = np.zeros(values.size)
-    kept = np.flatnonzero(values > 0)
-    order = kept[np.lexsort((values[kept], rows[kept]))]
-    if not order.size:
-        return out
-    row, value = rows[order], values[order]
-    first = np.flatnonzero(np.r_[True, (row[1:] != row[:-1]) | (value[1:] != value[:-1])])
-    size = np.diff(np.r_[first, order.size])
-    detected = np.bincount(row, minlength=indptr.size - 1)
-    begin = np.cumsum(detected) - detected
-    middle = np.repeat(first + size / 2.0, size) - begin[row]
-    out[order] = middle / detected[row]
+    for start, stop in pairwise(indptr.tolist()):
+        detected = start + np.flatnonzero(values[start:stop] > 0)
+        if detected.size:
+            out[detected] = (scipy.stats.rankdata(values[detected]) - 0.5) / detected.size
     return out

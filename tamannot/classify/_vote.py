@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from tamannot.models._call import Array, best_two
+from tamannot.classify._call import Array, best_two
 
 # What a cell has in place of the code of a label.
 NO_LABEL = -1

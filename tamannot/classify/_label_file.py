@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
-from tamannot.models._container import (
+from tamannot.classify._container import (
     Arrays,
     Meta,
     check,
@@ -18,39 +19,20 @@ from tamannot.models._container import (
     texts,
     write_file,
 )
-from tamannot.models._model import Calibration, Classifier, Familiar
-from tamannot.models._scale import SCALES
+from tamannot.classify._labels import Classifier
+from tamannot.classify._scale import SCALES
 
 KIND = "labels"
 
-_ARRAYS = ("coef", "intercept", "centroids", "offset", "depth", "plain", "centred")
-_MAX_CLASSES, _MAX_KNOTS = 1000, 1000
+_ARRAYS = ("coef", "intercept", "offset", "centroids", "depth", "similarity")
+_MAX_CLASSES, _MAX_DEPTHS = 1000, 1000
 
 
 def write_model(model: Classifier, path: Path, *, overwrite: bool) -> None:
     """Write a classifier; see `write_file`."""
-    meta = {
-        "classes": list(model.classes),
-        "symbols": list(model.symbols),
-        "ensembl": list(model.ensembl),
-        "scale": model.scale,
-        "species": model.species,
-        "labels": model.labels,
-        "threshold": model.threshold,
-        "slope": model.calibration.slope,
-        "training": model.training,
-        "metrics": model.metrics,
-    }
-    values = (
-        model.coef,
-        model.intercept,
-        model.centroids,
-        model.calibration.offset,
-        model.familiar.depth,
-        model.familiar.plain,
-        model.familiar.centred,
-    )
-    write_file(path, KIND, meta, dict(zip(_ARRAYS, values, strict=True)), overwrite=overwrite)
+    whole = {f.name: getattr(model, f.name) for f in fields(Classifier)}
+    arrays = {name: whole.pop(name) for name in _ARRAYS}
+    write_file(path, KIND, whole, arrays, overwrite=overwrite)
 
 
 def read_model(path: Path) -> Classifier:
@@ -75,16 +57,23 @@ def as_classifier(meta: Meta, arrays: Arrays) -> Classifier:
     check(isinstance(meta.get("labels"), str), "'labels' is a text")
     check(isinstance(meta.get("training"), dict), "'training' is a table")
     check(isinstance(meta.get("metrics"), dict), "'metrics' is a table")
-    _check_arrays(arrays, len(classes), len(symbols))
+    n_depths = arrays["depth"].size
+    check(1 <= n_depths <= _MAX_DEPTHS, f"'depth' has 1 to {_MAX_DEPTHS} numbers")
+    check_shapes(arrays, dict.fromkeys(("coef", "centroids"), (len(classes), len(symbols))))
+    check_shapes(arrays, dict.fromkeys(("intercept", "offset"), (len(classes),)))
+    check_shapes(arrays, dict.fromkeys(("depth", "similarity"), (n_depths,)))
+    check(bool((np.diff(arrays["depth"]) > 0).all()), "'depth' rises")
     return Classifier(
         classes=classes,
         symbols=symbols,
         ensembl=ensembl,
         coef=arrays["coef"],
         intercept=arrays["intercept"],
+        slope=number(meta, "slope", 0, 1e6),
+        offset=arrays["offset"],
         centroids=arrays["centroids"],
-        calibration=Calibration(number(meta, "slope", -1e6, 1e6), arrays["offset"]),
-        familiar=Familiar(arrays["depth"], arrays["plain"], arrays["centred"]),
+        depth=arrays["depth"],
+        similarity=arrays["similarity"],
         threshold=None if meta.get("threshold") is None else number(meta, "threshold", 0, 1),
         scale=meta["scale"],
         species=meta["species"],
@@ -92,13 +81,3 @@ def as_classifier(meta: Meta, arrays: Arrays) -> Classifier:
         training=meta["training"],
         metrics=meta["metrics"],
     )
-
-
-def _check_arrays(arrays: Arrays, n_classes: int, n_genes: int) -> None:
-    n_knots = arrays["depth"].size
-    check(1 <= n_knots <= _MAX_KNOTS, f"'depth' has 1 to {_MAX_KNOTS} numbers")
-    of_genes = dict.fromkeys(("coef", "centroids"), (n_classes, n_genes))
-    check_shapes(arrays, of_genes)
-    check_shapes(arrays, dict.fromkeys(("intercept", "offset"), (n_classes,)))
-    check_shapes(arrays, dict.fromkeys(("depth", "plain", "centred"), (n_knots,)))
-    check(bool((np.diff(arrays["depth"]) > 0).all()), "'depth' rises")

@@ -19,11 +19,10 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
+from tamannot.classify._call import Array
 from tamannot.errors import ModelFormatError, OutputError
-from tamannot.models._call import Array
 
-FORMAT, SCHEMA_VERSION = "tamannot-model", 2
-_FIRST_SCHEMA = 1
+FORMAT, SCHEMA_VERSION = "tamannot-model", 3
 Meta = Mapping[str, Any]
 Arrays = Mapping[str, Array]
 Model = TypeVar("Model")
@@ -95,8 +94,8 @@ def check_model_target(path: Path, *, overwrite: bool) -> None:
 
 
 def text_of(kind: str, meta: Meta) -> str:
-    """Return the text of a model file; one that only newer releases read has its ``schema_version`` in ``meta``."""
-    whole = {"format": FORMAT, "schema_version": _FIRST_SCHEMA, "kind": kind, **meta}
+    """Return the text of a model file."""
+    whole = {**meta, "format": FORMAT, "schema_version": SCHEMA_VERSION, "kind": kind}
     return json.dumps(whole, sort_keys=True, allow_nan=False, ensure_ascii=False)
 
 
@@ -241,6 +240,10 @@ def _meta(content: Array) -> dict[str, Any]:
     version = meta.get("schema_version")
     if type(version) is not int or version < 1:
         refuse(f"the schema version is a number from 1, not {str(version)[:50]!r}.")
+    if version < SCHEMA_VERSION:
+        refuse(
+            "made by an older release of tamannot, which this one cannot use; train the model again with tl.train(...)."
+        )
     if version > SCHEMA_VERSION:
         refuse(
             f"made by a newer release (schema {version}; this one reads {SCHEMA_VERSION}). Update tamannot, or train "

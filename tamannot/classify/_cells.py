@@ -1,0 +1,141 @@
+"""Cells by their content: which to train on, and in which fold. No name and no order of cells has a part in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.sparse as sp
+
+from tamannot.classify._call import Array
+from tamannot.kernels._rows import RowBlock, RowSource, joined
+from tamannot.kernels._threads import over_rows
+
+_FOLDS = 5
+_MIN_DETECTED = 0.02
+# Entries that are looked at together.
+_STRETCH = 1 << 20
+
+
+def content_hash(rows: RowSource, gene_ids: Sequence[str], *, threads: int = 1) -> Array:
+    """Return a 64-bit hash of what each cell holds.
+
+    Equal cells have equal hashes, whatever the order of genes and cells, the blocks and the type of the numbers;
+    zeros do not count, so that dense and sparse rows agree.
+
+    Parameters
+    ----------
+    rows
+        The matrix.
+    gene_ids
+        Name of each column.
+    threads
+        Rows are worked on in parallel; a hash does not depend on it.
+
+    Returns
+    -------
+    uint64, shape ``(n_obs,)``.
+    """
+    keys = gene_keys(gene_ids)
+    out = np.empty(rows.shape[0], np.uint64)
+
+    def work(start: int, stop: int) -> None:
+        out[start:stop] = block_hash(rows.block(start, stop), keys)
+
+    over_rows(work, rows.shape[0], threads=threads, step=rows.step)
+    return out
+
+
+def gene_keys(gene_ids: Sequence[str]) -> Array:
+    """Return a hash of each name, uint64."""
+    return np.frombuffer(b"".join(hashlib.blake2b(g.encode(), digest_size=8).digest() for g in gene_ids), "<u8")
+
+
+def block_hash(block: RowBlock, keys: Array) -> Array:
+    """Return the hash of each row of a block; ``keys`` are those of all columns. See `content_hash`."""
+    entries = keys[block.indices]
+    entries ^= block.values.astype(np.float64).view(np.uint64)
+    entries = _mixed(entries)
+    entries[block.values == 0] = 0
+    # Sums modulo 2**64 do not depend on the order of their terms.
+    sums = np.zeros(entries.size + 1, np.uint64)
+    np.cumsum(entries, out=sums[1:])
+    return _mixed(sums[block.indptr[1:]] - sums[block.indptr[:-1]])
+
+
+def random_order(hashes: Array, rng: int) -> Array:
+    """Return a random number for each cell, uint64, from its content and the seed alone."""
+    return _mixed(hashes ^ np.frombuffer(hashlib.blake2b(str(rng).encode(), digest_size=8).digest(), "<u8"))
+
+
+def folds(order: Array, sample: Array) -> Array:
+    """Return the fold of each cell: samples stay whole, the largest first into the smallest fold.
+
+    Parameters
+    ----------
+    order
+        What `random_order` returns; decides where there is one sample only.
+    sample
+        Number of each cell's sample; which has which number does not matter.
+    """
+    number = np.unique(sample, return_inverse=True)[1]
+    size = np.bincount(number)
+    if size.size < 2:
+        return (order % np.uint64(_FOLDS)).astype(np.int64)
+    content = np.zeros(size.size, np.uint64)
+    np.add.at(content, number, order)
+    filled = np.zeros(min(_FOLDS, size.size), np.int64)
+    fold_of = np.empty(size.size, np.int64)
+    for s in np.lexsort((content, -size)):
+        fold_of[s] = filled.argmin()
+        filled[fold_of[s]] += size[s]
+    return np.asarray(fold_of[number])
+
+
+def take_rows(rows: RowSource, cells: Array) -> sp.csr_array:
+    """Read some rows of a matrix, none twice, in the order of their numbers ``cells``; float64."""
+    wanted = np.zeros(rows.shape[0], bool)
+    wanted[cells] = True
+    parts = []
+    for start in range(0, rows.shape[0], rows.step):
+        mine = wanted[start : start + rows.step]
+        if mine.any():
+            parts.append(rows.block(start, start + mine.size).only(mine))
+    if not parts:
+        return sp.csr_array((0, rows.shape[1]))
+    block = joined(parts)
+    # Indices become as wide as the pointers; values become wide last, as they are the largest part.
+    ends = block.indptr.astype(np.int32) if block.indptr[-1] <= np.iinfo(np.int32).max else block.indptr
+    found = sp.csr_array((block.values, block.indices, ends), shape=(cells.size, rows.shape[1]))
+    found = found[np.argsort(np.argsort(cells))]
+    return sp.csr_array((found.data.astype(np.float64, copy=False), found.indices, found.indptr), shape=found.shape)
+
+
+def variable_genes(expression: sp.csr_array, n: int, among: Array | None = None) -> Array:
+    """Return the columns of the ``n`` most variable genes among those seen in one cell of fifty, rising.
+
+    ``among`` is a mask of the genes that may be taken; None: all.
+    """
+    mean, mean_square, detected = np.zeros((3, expression.shape[1]))
+    part = 1.0 / max(expression.shape[0], 1)
+    for start in range(0, expression.data.size, _STRETCH):  # scipy's means would be of whole copies
+        genes = expression.indices[start : start + _STRETCH].astype(np.intp)
+        values = expression.data[start : start + _STRETCH]
+        np.add.at(mean, genes, values * part)
+        np.add.at(mean_square, genes, values * values * part)
+        np.add.at(detected, genes, (values > 0).astype(np.float64))
+    variance = mean_square - mean**2
+    varies = (detected / max(expression.shape[0], 1) >= _MIN_DETECTED) & (variance > 0)
+    usable = np.flatnonzero(varies if among is None else varies & among)
+    return np.sort(usable[np.argsort(-variance[usable], kind="stable")[:n]])
+
+
+def _mixed(x: Array) -> Array:
+    """Return 64-bit numbers of which every bit depends on every bit of the given ones (splitmix64)."""
+    x = x ^ (x >> np.uint64(30))
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
