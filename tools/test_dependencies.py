@@ -35,7 +35,7 @@ SHORT = [
     "tests/hostile/test_zarr_chunks.py",
     "tests/test_compat.py",
     "tests/test_scanpy.py",
-    "tests/models/test_model.py",
+    "tests/classify/test_labels.py",
     "tests/pl/test_states.py",
     "tests/report/test_html.py",
     "tests/scorers/test_gseapy.py",

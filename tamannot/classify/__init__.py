@@ -6,11 +6,7 @@ come true.
 
 from tamannot.classify._calibration import Reliability, reliability, wilson
 from tamannot.classify._call import (
-    AMBIGUOUS,
-    ASSIGNED,
     FEW_GENES,
-    LOW_COVERAGE,
-    LOW_SIGNAL,
     NOT_APPLICABLE,
     NOT_MACROPHAGE,
     UNASSIGNED,
@@ -18,7 +14,7 @@ from tamannot.classify._call import (
     Array,
     Call,
 )
-from tamannot.classify._cells import content_hash, folds, random_order, take_rows, variable_genes
+from tamannot.classify._cells import content_hash, variable_genes
 from tamannot.classify._container import check_model_target, read_file
 from tamannot.classify._fit_labels import check_classes, fit_labels
 from tamannot.classify._label_file import KIND as LABELS
@@ -29,12 +25,8 @@ from tamannot.classify._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbou
 
 __all__ = [
     "ABSENT",
-    "AMBIGUOUS",
-    "ASSIGNED",
     "FEW_GENES",
     "LABELS",
-    "LOW_COVERAGE",
-    "LOW_SIGNAL",
     "MIN_COVERAGE",
     "NOT_APPLICABLE",
     "NOT_MACROPHAGE",
@@ -55,13 +47,10 @@ __all__ = [
     "content_hash",
     "find_scale",
     "fit_labels",
-    "folds",
     "predict_labels",
-    "random_order",
     "read_file",
     "read_model",
     "reliability",
-    "take_rows",
     "to_features",
     "variable_genes",
     "vote_among_neighbours",

@@ -43,16 +43,9 @@ class Reliability:
 
 
 def reliability(proba: Array, truth: Array, n_bins: int = N_BINS) -> Reliability:
-    """Compare stated probabilities with what came true.
+    """Compare the stated probability of each event with whether it happened.
 
-    Parameters
-    ----------
-    proba
-        Probability of each event, in [0, 1].
-    truth
-        Whether it happened.
-    n_bins
-        Most bins; equal probabilities share one, so that no order of cells can show.
+    Equal probabilities share one of at most ``n_bins`` bins, so that no order of cells can show.
     """
     p, right = np.asarray(proba, float), np.asarray(truth, float)
     number = equal_mass(p, n_bins)

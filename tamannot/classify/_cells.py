@@ -22,20 +22,7 @@ def content_hash(rows: RowSource, gene_ids: Sequence[str], *, threads: int = 1) 
     """Return a 64-bit hash of what each cell holds.
 
     Equal cells have equal hashes, whatever the order of genes and cells, the blocks and the type of the numbers;
-    zeros do not count, so that dense and sparse rows agree.
-
-    Parameters
-    ----------
-    rows
-        The matrix.
-    gene_ids
-        Name of each column.
-    threads
-        Rows are worked on in parallel; a hash does not depend on it.
-
-    Returns
-    -------
-    uint64, shape ``(n_obs,)``.
+    zeros do not count, so that dense and sparse rows agree. ``gene_ids`` names each column. uint64, shape ``(n_obs,)``.
     """
     keys = gene_keys(gene_ids)
     out = np.empty(rows.shape[0], np.uint64)
@@ -72,12 +59,8 @@ def random_order(hashes: Array, rng: int) -> Array:
 def folds(order: Array, sample: Array) -> Array:
     """Return the fold of each cell: samples stay whole, the largest first into the smallest fold.
 
-    Parameters
-    ----------
-    order
-        What `random_order` returns; decides where there is one sample only.
-    sample
-        Number of each cell's sample; which has which number does not matter.
+    ``order`` is what `random_order` returns, and decides where there is one sample only; ``sample`` is a number, and
+    which sample has which does not matter.
     """
     number = np.unique(sample, return_inverse=True)[1]
     size = np.bincount(number)

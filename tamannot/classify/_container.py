@@ -31,15 +31,14 @@ MAX_GENES = 100_000
 _META = "meta"
 _MAX_FILE, _MAX_CONTENT, _MAX_META, _MAX_MEMBERS = 256 << 20, 512 << 20, 32 << 20, 100
 _ENSEMBL = re.compile(r"(ENS(MUS)?G[0-9]{11})?", re.ASCII)
+# What zipfile, numpy and json raise; an unknown compression, a password, a text too deep are RuntimeErrors.
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
     KeyError,
-    NotImplementedError,  # a way of compression that Python does not know
     OSError,
-    RecursionError,
-    RuntimeError,  # encrypted
+    RuntimeError,
     SyntaxError,
     TypeError,
     ValueError,
@@ -56,11 +55,15 @@ def write_file(path: Path, kind: str, meta: Meta, arrays: Arrays, *, overwrite: 
         written; nothing is changed then.
     """
     check_model_target(path, overwrite=overwrite)
+    content = {_META: np.frombuffer(text_of(kind, meta).encode(), np.uint8)}
+    content |= {name: np.ascontiguousarray(v, "<f8") for name, v in arrays.items()}
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **content)  # type: ignore[arg-type] # all numbers: allow_pickle has no part in it
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
             with beside.open("wb") as file:
-                file.write(_to_bytes(kind, meta, arrays))
+                file.write(packed.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
@@ -72,24 +75,14 @@ def write_file(path: Path, kind: str, meta: Meta, arrays: Arrays, *, overwrite: 
 
 
 def check_model_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a name that a model cannot be written to, before any work is done.
-
-    Raises
-    ------
-    OutputError
-        As `write_file`.
-    """
-    if path.suffix != ".npz":
-        msg = f"{path}: the name of a model must end in .npz."
-        raise OutputError(msg)
-    if not path.parent.is_dir():
-        msg = f"{path}: there is no folder {path.parent}. Make it first."
-        raise OutputError(msg)
-    if path.is_dir():
-        msg = f"{path} is a folder. Give the name of a file."
-        raise OutputError(msg)
-    if path.exists() and not overwrite:
-        msg = f"{path} exists. Give another name, or overwrite=True to replace it."
+    """Refuse a name that a model cannot be written to, before any work is done: raise an OutputError."""
+    reasons = {
+        f"{path}: the name of a model must end in .npz.": path.suffix != ".npz",
+        f"{path}: there is no folder {path.parent}. Make it first.": not path.parent.is_dir(),
+        f"{path} is a folder. Give the name of a file.": path.is_dir(),
+        f"{path} exists. Give another name, or overwrite=True to replace it.": path.exists() and not overwrite,
+    }
+    if msg := next((reason for reason, holds in reasons.items() if holds), None):
         raise OutputError(msg)
 
 
@@ -125,7 +118,8 @@ def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]
         msg = f"{path}: {error}"
         raise ModelFormatError(msg) from error
     except _DAMAGED as error:
-        msg = f"{path}: cannot be read as a model, the file is damaged: {_first_line(error)}"
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+        msg = f"{path}: cannot be read as a model, the file is damaged: {reason}"
         raise ModelFormatError(msg) from error
 
 
@@ -181,14 +175,6 @@ def check(good: bool, rule: str) -> None:
 def refuse(reason: str) -> NoReturn:
     """Refuse a file."""
     raise ModelFormatError(reason)
-
-
-def _to_bytes(kind: str, meta: Meta, arrays: Arrays) -> bytes:
-    content: dict[str, Any] = {_META: np.frombuffer(text_of(kind, meta).encode(), np.uint8)}
-    content |= {name: np.ascontiguousarray(v, "<f8") for name, v in arrays.items()}
-    file = io.BytesIO()
-    np.savez_compressed(file, **content)  # numbers all; older numpy takes allow_pickle= for an array
-    return file.getvalue()
 
 
 def _content(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -254,8 +240,3 @@ def _meta(content: Array) -> dict[str, Any]:
 
 def _no_constant(word: str) -> NoReturn:
     refuse(f"'meta' holds {word}.")
-
-
-def _first_line(error: BaseException) -> str:
-    words = str(error.args[-1]) if error.args else type(error).__name__
-    return words.splitlines()[0][:200] if words else type(error).__name__

@@ -78,15 +78,11 @@ def fit_labels(
     classes, truth
         What `check_classes` returns.
     sample
-        Sample of each cell; cells of a sample are held out together. None: cells are held out one by one.
-    n_genes
-        Number of features.
-    target_accuracy
-        Share of the labels given that should be right.
+        Cells of a sample are held out together. None: cells are held out one by one.
     rng
         Seed; with the content of cells it decides which are used if there are more than 20,000.
-    threads
-        To read with; nothing depends on it.
+    n_genes, target_accuracy
+        Number of features, and share of the labels given that should be right.
     species, labels, training
         Kept in the classifier.
 

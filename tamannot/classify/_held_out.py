@@ -70,21 +70,10 @@ def calibrate(held: HeldOut) -> tuple[float, Array]:
 
 
 def measure(held: HeldOut, classes: Sequence[str], target: float) -> tuple[float | None, dict[str, Any]]:
-    """Return the threshold and the metrics on the held-out cells.
+    """Return the threshold and the metrics on the held-out cells, the probabilities of each by the other folds.
 
-    Parameters
-    ----------
-    held
-        The cells; the probabilities of each are calibrated on the other folds.
-    classes
-        Names of the classes.
-    target
-        Accuracy that the labels given should reach.
-
-    Returns
-    -------
-    The smallest probability, at least 0.5, above which the lower 95 % bound of the accuracy reaches the target,
-    None if there is none; and the metrics as plain values.
+    The threshold is the smallest probability, at least 0.5, above which the lower 95 % bound of the accuracy reaches
+    the target; None if there is none. Metrics are plain values.
     """
     proba = _left_out(held)
     call, confidence = proba.argmax(axis=1), proba.max(axis=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,30 +55,15 @@ def as_classifier(meta: Meta, arrays: Arrays) -> Classifier:
     check(len(classes) >= 2 and "unassigned" not in classes, "'classes' are at least two, none of them unassigned")
     check(meta.get("scale") in SCALES, f"'scale' is one of {', '.join(SCALES)}")
     check(meta.get("species") in ("human", "mouse", "unknown"), "'species' is human, mouse or unknown")
-    check(isinstance(meta.get("labels"), str), "'labels' is a text")
-    check(isinstance(meta.get("training"), dict), "'training' is a table")
-    check(isinstance(meta.get("metrics"), dict), "'metrics' is a table")
+    for name, kind, what in (("labels", str, "text"), ("training", dict, "table"), ("metrics", dict, "table")):
+        check(isinstance(meta.get(name), kind), f"'{name}' is a {what}")
     n_depths = arrays["depth"].size
     check(1 <= n_depths <= _MAX_DEPTHS, f"'depth' has 1 to {_MAX_DEPTHS} numbers")
     check_shapes(arrays, dict.fromkeys(("coef", "centroids"), (len(classes), len(symbols))))
     check_shapes(arrays, dict.fromkeys(("intercept", "offset"), (len(classes),)))
     check_shapes(arrays, dict.fromkeys(("depth", "similarity"), (n_depths,)))
     check(bool((np.diff(arrays["depth"]) > 0).all()), "'depth' rises")
-    return Classifier(
-        classes=classes,
-        symbols=symbols,
-        ensembl=ensembl,
-        coef=arrays["coef"],
-        intercept=arrays["intercept"],
-        slope=number(meta, "slope", 0, 1e6),
-        offset=arrays["offset"],
-        centroids=arrays["centroids"],
-        depth=arrays["depth"],
-        similarity=arrays["similarity"],
-        threshold=None if meta.get("threshold") is None else number(meta, "threshold", 0, 1),
-        scale=meta["scale"],
-        species=meta["species"],
-        labels=meta["labels"],
-        training=meta["training"],
-        metrics=meta["metrics"],
-    )
+    plain = {name: meta[name] for name in ("scale", "species", "labels", "training", "metrics")}
+    threshold = None if meta.get("threshold") is None else number(meta, "threshold", 0, 1)
+    known: dict[str, Any] = {**arrays, **plain, "threshold": threshold, "slope": number(meta, "slope", 0, 1e6)}
+    return Classifier(classes=classes, symbols=symbols, ensembl=ensembl, **known)

@@ -156,18 +156,9 @@ def predict_labels(
 def similarity_of(x: sp.csr_array, centroids: Array, is_feature: Array) -> tuple[Array, Array]:
     """Return how similar cells are to the nearest class, and how many of the features are detected in each.
 
-    Parameters
-    ----------
-    x
-        Cells × genes.
-    centroids
-        Class means, genes × classes; zero for a gene that is no feature.
-    is_feature
-        1 for each gene that is a feature, 0 for others.
-
-    Returns
-    -------
-    The cosine of a cell's features with the nearest class mean, the mean of all classes taken off both; and a count.
+    Similarity is the cosine of a cell's features with the nearest class mean, the mean of all classes taken off both.
+    ``x`` is cells × genes, ``centroids`` genes × classes; these are 0, as is ``is_feature``, for a gene that is no
+    feature; ``is_feature`` is 1 for the others.
     """
     middle = centroids.mean(axis=1)
     away = centroids - middle[:, None]

@@ -34,14 +34,8 @@ _MOSTLY = 0.95
 def find_scale(rows: RowSource, kind: str, gene_ids: Sequence[str], *, threads: int = 1) -> tuple[Scale, float | None]:
     """Return the scale that features of a matrix have, and the base of its logarithms if it holds such.
 
-    Parameters
-    ----------
-    rows, kind
-        The matrix, and whether it holds ``counts``, ``linear`` values or logarithms (``log``).
-    gene_ids
-        Name of each column. Of logarithms some cells are looked at, chosen by content.
-    threads
-        To read with.
+    ``kind`` is ``counts``, ``linear`` or ``log``. Of logarithms some cells are looked at, chosen by content, for which
+    ``gene_ids`` names each column.
     """
     if kind != "log":
         return "log1p_cp10k", None
@@ -51,15 +45,10 @@ def find_scale(rows: RowSource, kind: str, gene_ids: Sequence[str], *, threads: 
 
 
 def recognise_base(sample: sp.csr_array) -> float | None:
-    """Return the base of logarithms of ``1 + x``, or None if it cannot be told.
+    """Return the base of logarithms of ``1 + x``, or None if it cannot be told, from all genes of some cells.
 
     The base is the one by which cells sum to one target, or, where genes were left out, by which the values
     of each cell are whole multiples of its smallest.
-
-    Parameters
-    ----------
-    sample
-        Some cells, all genes, logarithms.
     """
     undone = {base: _undone(sample, base) for base in _BASES}
     for base, values in undone.items():
@@ -71,16 +60,9 @@ def recognise_base(sample: sp.csr_array) -> float | None:
 
 
 def to_features(values: Array, indptr: Array, scale: Scale, base: float | None) -> Array:
-    """Return the features of all genes, in the places of the values.
+    """Return the features of all genes, in the places of the non-negative values of rows in CSR form.
 
-    Parameters
-    ----------
-    values, indptr
-        Rows in CSR form, non-negative.
-    scale
-        Of the features.
-    base
-        Of the logarithms, if the values are such; None for counts and linear values.
+    ``base`` is that of the logarithms, if the values are such; None for counts and linear values.
     """
     if scale == "ranks":
         return _relative_ranks(values, indptr)

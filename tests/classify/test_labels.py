@@ -15,14 +15,12 @@ from tamannot.classify import (
     check_classes,
     content_hash,
     find_scale,
-    folds,
     predict_labels,
-    random_order,
     read_model,
-    take_rows,
     to_features,
     write_model,
 )
+from tamannot.classify._cells import folds, random_order, take_rows
 from tamannot.classify._held_out import HeldOut, _lower_bound, calibrate, measure, probabilities
 from tamannot.classify._labels import similarity_of
 from tamannot.classify._scale import TARGET, recognise_base

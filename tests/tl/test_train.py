@@ -142,6 +142,7 @@ def test_the_order_of_cells_changes_nothing(other, tmp_path, sample_key):
         np.testing.assert_array_equal(mine.loc[shuffled.obs_names].to_numpy(), theirs.to_numpy())
 
 
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
 @pytest.mark.parametrize("sample_key", [None, "donor"])
 def test_a_copy_of_a_cell_is_learned_from_once(other, sample_key):
     adata = simulated()
@@ -157,6 +158,7 @@ def test_a_copy_of_a_cell_is_learned_from_once(other, sample_key):
         np.testing.assert_array_equal(mine.to_numpy(), theirs.to_numpy())
 
 
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
 def test_a_class_of_copies_is_too_small():
     adata = simulated()
     rare = adata[[0] * 10 + list(range(1, 300))].copy()
