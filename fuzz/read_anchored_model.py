@@ -34,6 +34,7 @@ _MODEL = Anchored(
     brain=True,
     tissue_reason="as given",
     of_microglia=None,
+    max_rank=1500,
     unseen=("inflammatory",),
     species="human",
     scale="log1p_cp10k",

@@ -1,4 +1,4 @@
-"""Files that earlier releases wrote are read, and say what they said; ``tools/make_compat.py`` makes them."""
+"""Files that earlier releases wrote are read, and say what they said, but for models; ``tools/make_compat.py``."""
 
 from __future__ import annotations
 

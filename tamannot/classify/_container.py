@@ -32,17 +32,7 @@ _META = "meta"
 _MAX_FILE, _MAX_CONTENT, _MAX_META, _MAX_MEMBERS = 256 << 20, 512 << 20, 32 << 20, 100
 _ENSEMBL = re.compile(r"(ENS(MUS)?G[0-9]{11})?", re.ASCII)
 # What zipfile, numpy and json raise; an unknown compression, a password, a text too deep are RuntimeErrors.
-_DAMAGED = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
+_BAD = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
 
 
 def write_file(path: Path, kind: str, meta: Meta, arrays: Arrays, *, overwrite: bool) -> None:
@@ -105,8 +95,8 @@ def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]
     Raises
     ------
     ModelFormatError
-        It is absent, no model, damaged, too large, holds Python objects, is of another kind, or was made by a
-        newer release; the message names the file and the reason.
+        It is absent, no model, damaged, too large, holds Python objects, is of another kind, or was made by an
+        older or a newer release; the message names the file and the reason.
     """
     try:
         meta, arrays = _content(path)
@@ -117,7 +107,7 @@ def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]
     except ModelFormatError as error:
         msg = f"{path}: {error}"
         raise ModelFormatError(msg) from error
-    except _DAMAGED as error:
+    except _BAD as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
         msg = f"{path}: cannot be read as a model, the file is damaged: {reason}"
         raise ModelFormatError(msg) from error

@@ -124,7 +124,7 @@ def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
     Raises
     ------
     ModelFormatError
-        The file is absent, no model, damaged, too large, holds Python objects, or was made by a newer
+        The file is absent, no model, damaged, too large, holds Python objects, or was made by an older or a newer
         release; the message says which.
 
     Examples

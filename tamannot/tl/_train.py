@@ -70,8 +70,8 @@ def train(
 ) -> Model | AnchoredModel:
     """Train a classifier on your own labels, or without labels keep what an annotation of these cells learns.
 
-    With labels: one-versus-rest logistic regression on the variable genes, calibrated and measured on cells that
-    were held out, whole samples at a time where ``sample_key`` names them. Without: an anchored model, the nulls,
+    With labels: multinomial logistic regression on the variable genes, calibrated and measured on cells that were
+    held out, whole samples at a time where ``sample_key`` names them. Without: an anchored model, the nulls,
     tissue and heads that `annotate` would learn from these cells, for ``tl.annotate(other, model=…)``. Nothing is
     written into ``adata``.
 
