@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from tamannot.classify._call import Array
 from tamannot.kernels._rows import RowBlock, RowSource, joined
@@ -14,8 +15,8 @@ from tamannot.kernels._threads import over_rows
 
 _FOLDS = 5
 _MIN_DETECTED = 0.02
-# Entries that are looked at together.
-_STRETCH = 1 << 20
+# A variance of this size is that of rounding.
+_ROUNDING = 1e-12
 
 
 def content_hash(rows: RowSource, gene_ids: Sequence[str], *, threads: int = 1) -> Array:
@@ -100,16 +101,9 @@ def variable_genes(expression: sp.csr_array, n: int, among: Array | None = None)
 
     ``among`` is a mask of the genes that may be taken; None: all.
     """
-    mean, mean_square, detected = np.zeros((3, expression.shape[1]))
-    part = 1.0 / max(expression.shape[0], 1)
-    for start in range(0, expression.data.size, _STRETCH):  # scipy's means would be of whole copies
-        genes = expression.indices[start : start + _STRETCH].astype(np.intp)
-        values = expression.data[start : start + _STRETCH]
-        np.add.at(mean, genes, values * part)
-        np.add.at(mean_square, genes, values * values * part)
-        np.add.at(detected, genes, (values > 0).astype(np.float64))
-    variance = mean_square - mean**2
-    varies = (detected / max(expression.shape[0], 1) >= _MIN_DETECTED) & (variance > 0)
+    variance = mean_variance_axis(expression, axis=0)[1]
+    detected = np.bincount(expression.indices[expression.data > 0], minlength=expression.shape[1])
+    varies = (detected >= _MIN_DETECTED * expression.shape[0]) & (variance > _ROUNDING)
     usable = np.flatnonzero(varies if among is None else varies & among)
     return np.sort(usable[np.argsort(-variance[usable], kind="stable")[:n]])
 
