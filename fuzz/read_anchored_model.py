@@ -8,7 +8,7 @@ instrumented("tamannot.classify", "tamannot.models", "tamannot.pipeline._anchore
 
 from tamannot import load_model, models
 from tamannot.classify._container import read_file
-from tamannot.pipeline import KIND, Anchored, as_anchored, digest_of, write_anchored
+from tamannot.classify import KIND, Anchored, as_anchored, digest_of, write_anchored
 from tamannot.pipeline._resemblance import Resemblance
 
 

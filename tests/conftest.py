@@ -20,8 +20,8 @@ import scipy.sparse as sp
 import tamannot as tam
 from tamannot._progress import Progress
 from tamannot.cli._main import main
-from tamannot.models import Question
-from tamannot.pipeline import Prepared
+from tamannot.classify import Question
+from tamannot.classify import Prepared
 from tamannot.tl._write import write_annotation
 
 mpl.use("Agg")

@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 
 import tamannot._adata as slots
 from tamannot._printable import among
-from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL, UNASSIGNED, expressed
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.get._cells import row_of
 from tamannot.get._kept import Head, Kept
 from tamannot.kernels._rows import RowBlock
-from tamannot.models import TRANSITIONAL
-from tamannot.pipeline import expressed
 
 Array = NDArray[Any]
 

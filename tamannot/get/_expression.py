@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot._adata import RunMatrix
+from tamannot.classify import expressed
 from tamannot.errors import ParameterError
 from tamannot.genes import GeneIndex
 from tamannot.kernels._linear import add_label_sums
-from tamannot.pipeline import expressed
 
 Array = NDArray[Any]
 

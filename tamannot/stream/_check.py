@@ -15,11 +15,8 @@ from numpy.typing import NDArray
 from tamannot._adata import SpeciesChoice, Unpacked, species_of, unpack
 from tamannot._progress import Progress, silent
 from tamannot._provenance import coverage_table
-from tamannot.classify import FEW_GENES
+from tamannot.classify import FEW_GENES, MACROPHAGE, PROGRAM_AXES
 from tamannot.errors import GeneIdError
-from tamannot.models import MIN_CELLS
-from tamannot.models._gate import MACROPHAGE, MIN_DETECTED
-from tamannot.pipeline import PROGRAM_AXES
 from tamannot.scorers import make_plan
 from tamannot.signature import SignatureSet, load_signatures
 from tamannot.stream._input import read_file
@@ -27,6 +24,8 @@ from tamannot.stream._input import read_file
 Array = NDArray[Any]
 
 _SHOWN = 5
+# One stray count of a rare gene tells no macrophage; with fewer cells than that the baselines are weak.
+_MIN_DETECTED, _FEW_CELLS = 3, 50
 # Cells looked at: so many from each of so many places, all over the file.
 _ROWS, _PLACES = 500, 10
 
@@ -95,12 +94,12 @@ def _refuse_without_macrophages(path: str, panel: Mapping[Hashable, Any], data: 
     GeneIdError
         Fewer than three genes of macrophages are in the data, and a call takes three.
     """
-    if (n := int(panel["n_present"])) >= MIN_DETECTED:
+    if (n := int(panel["n_present"])) >= _MIN_DETECTED:
         return
     lacking = ", ".join(str(panel["missing"]).split(",")[:_SHOWN])
     msg = (
         f"{path}: no macrophage could be found: {n} of the {int(panel['n_genes'])} genes that tell one are among the "
-        f"{data.rows.shape[1]:,} of {data.matrix}, and a call takes {MIN_DETECTED} (missing: {lacking}, …). Use the "
+        f"{data.rows.shape[1]:,} of {data.matrix}, and a call takes {_MIN_DETECTED} (missing: {lacking}, …). Use the "
         "matrix with all genes, from before genes were selected; if it is there under another name, give layer= or "
         "gene_symbols=."
     )
@@ -123,16 +122,16 @@ def _notes(
         if few := [name for name in signatures if share[name] < FEW_GENES]:
             yield f"Few cells will get the {axis} {_or(few)}: fewer than half of the genes are in the data."
     n_obs = data.rows.shape[0]
-    if n_obs < MIN_CELLS:
+    if n_obs < _FEW_CELLS:
         yield (
-            f"{n_obs:,} cells are too few to learn from (at least {MIN_CELLS} macrophages are needed): every call will "
-            "be by the fixed rule."
+            f"{n_obs:,} cells are few to fit baselines of programs to: states will be judged by those of the reference "
+            "to a large part."
         )
     columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[MACROPHAGE].all_genes])
     n_seen, n_with = _cells_with(data, columns[columns >= 0])
     if n_with == 0:
         yield (
-            f"Of {n_seen:,} cells looked at, none expresses {MIN_DETECTED} genes that tell a macrophage: there are few "
+            f"Of {n_seen:,} cells looked at, none expresses {_MIN_DETECTED} genes that tell a macrophage: there are few "
             "macrophages, or none."
         )
 
@@ -146,7 +145,7 @@ def _cells_with(data: Unpacked, columns: Array) -> tuple[int, int]:
     for start in np.unique(np.linspace(0, max(n_obs - _ROWS, 0), _PLACES, dtype=int)):
         block = data.rows.block(int(start), min(int(start) + _ROWS, n_obs))
         detected = block.totals((block.values > 0) & of_panel[block.indices])
-        n_seen, n_with = n_seen + detected.size, n_with + int((detected >= MIN_DETECTED).sum())
+        n_seen, n_with = n_seen + detected.size, n_with + int((detected >= _MIN_DETECTED).sum())
     return n_seen, n_with
 
 

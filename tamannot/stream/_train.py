@@ -10,8 +10,7 @@ from typing import Any
 
 from tamannot._adata import SpeciesChoice
 from tamannot._progress import Progress, silent
-from tamannot.classify import check_model_target
-from tamannot.pipeline import Tissue
+from tamannot.classify import Tissue, check_model_target
 from tamannot.signature import Signatures
 from tamannot.stream._input import read_file
 from tamannot.tl._anchored import AnchoredModel

@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 
 from tamannot._adata import Unpacked
-from tamannot.classify import MIN_COVERAGE, UNFAMILIAR
-from tamannot.pipeline import (
+from tamannot.classify import (
     MACROPHAGE,
-    Anchored,
-    Knowledge,
+    MIN_COVERAGE,
+    UNFAMILIAR,
+    Cohort,
+    CohortModel,
     Prepared,
     ScaledRows,
     Source,
     Tissue,
     digest_of,
-    fitted,
-    write_anchored,
+    lend,
+    write_cohort,
 )
 from tamannot.tl._collect import Columns
 from tamannot.tl._predict import base_for, check_model_species
@@ -33,7 +34,7 @@ _FEW = 8
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class AnchoredModel(Anchored):
+class AnchoredModel(CohortModel):
     """What `tl.train` without labels learned; `tl.annotate` takes it as ``model``.
 
     ``axes``, ``n_cells``, ``n_macrophages``, ``brain``, ``species``, ``scale``, ``target_accuracy``,
@@ -65,15 +66,15 @@ class AnchoredModel(Anchored):
         OutputError
             The name has another ending, the file exists, or it cannot be written.
         """
-        write_anchored(self, Path(path), overwrite=overwrite)
+        write_cohort(self, Path(path), overwrite=overwrite)
 
 
-def as_anchored_model(model: Anchored) -> AnchoredModel:
+def as_anchored_model(model: CohortModel) -> AnchoredModel:
     """Return what was learned with the methods of a model."""
-    return AnchoredModel(**{f.name: getattr(model, f.name) for f in fields(Anchored)})
+    return AnchoredModel(**{f.name: getattr(model, f.name) for f in fields(CohortModel)})
 
 
-def borrow(model: Anchored, source: Source, data: Unpacked, tissue: Tissue) -> tuple[Source, Knowledge]:
+def borrow(model: CohortModel, source: Source, data: Unpacked, tissue: Tissue) -> tuple[Source, Cohort]:
     """Return the data on a model's scale, and what the model knows of their genes; nothing is learned from them.
 
     Raises
@@ -87,7 +88,7 @@ def borrow(model: Anchored, source: Source, data: Unpacked, tissue: Tissue) -> t
     """
     check_model_species(model, data.species)
     base = base_for(model, data)
-    return on_scale(source, model.scale, base), fitted(model, source.index, tissue)
+    return on_scale(source, model.scale, base), lend(model, source.index, tissue)
 
 
 def on_scale(source: Source, scale: Any, base: float | None) -> Source:
@@ -99,7 +100,7 @@ def on_scale(source: Source, scale: Any, base: float | None) -> Source:
 
 def notes_on_model(ready: Prepared, found: Columns, choices: Mapping[str, Any], default_accuracy: float) -> list[str]:
     """Return what a user should hear of the model that annotated."""
-    lender = ready.knowledge.lender
+    lender = ready.cohort.lender
     if lender is None:
         return []
     notes = []

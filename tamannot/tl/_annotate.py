@@ -7,7 +7,7 @@ import os
 from anndata import AnnData
 
 from tamannot._adata import SpeciesChoice
-from tamannot.pipeline import Tissue
+from tamannot.classify import Tissue
 from tamannot.signature import Signatures
 from tamannot.tl._anchored import AnchoredModel
 from tamannot.tl._run import DEFAULT_ACCURACY, STEPS, CompartmentKey, run

@@ -10,14 +10,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED, Call
-from tamannot.models import ORIGINS, STATES, TRANSITIONAL
-from tamannot.pipeline import SUMMARIES, Calls, Panels
+from tamannot.classify import (
+    MIXED_LINEAGE,
+    NOT_MACROPHAGE,
+    ORIGINS,
+    STATES,
+    SUMMARIES,
+    TRANSITIONAL,
+    UNASSIGNED,
+    Call,
+    Calls,
+    Panels,
+)
 
 Array = NDArray[Any]
 
 AXES = ("compartment", "origin", "state")
-STATUSES = ("assigned", "low_signal", "ambiguous", "low_coverage", "unfamiliar", "not_applicable", NOT_MACROPHAGE)
+STATUSES = ("assigned", "low_signal", "ambiguous", "low_coverage", "unfamiliar", "not_applicable", MIXED_LINEAGE, NOT_MACROPHAGE)
 ORIGIN_LABELS = (*ORIGINS, UNASSIGNED, NOT_MACROPHAGE)
 STATE_LABELS = (*STATES, TRANSITIONAL, UNASSIGNED, NOT_MACROPHAGE)
 # Fewer genes than this expected to be detected: a program says little of that cell.

@@ -8,9 +8,8 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot._adata as slots
-from tamannot.classify import UNASSIGNED
+from tamannot.classify import SUMMARIES, UNASSIGNED
 from tamannot.errors import ParameterError
-from tamannot.pipeline import SUMMARIES
 from tamannot.tl._crosstalk_tests import FEWEST, cautions_of, run_tests
 from tamannot.tl._crosstalk_values import (
     MALIGNANT,

@@ -12,10 +12,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
-from tamannot.classify import UNASSIGNED
+from tamannot.classify import MACROPHAGE, STATES, UNASSIGNED
 from tamannot.errors import ParameterError
-from tamannot.models import STATES
-from tamannot.pipeline import MACROPHAGE
 from tamannot.tl._malignant_values import HYPOXIC, MalignantCells, read_malignant
 from tamannot.tl._samples import Samples, table_of_samples
 

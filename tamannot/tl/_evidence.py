@@ -8,26 +8,27 @@ import numpy as np
 import pandas as pd
 
 from tamannot._adata import Unpacked
-from tamannot.models import Question
-from tamannot.pipeline import METHOD, Panels, Prepared
+from tamannot.classify import METHOD, STATES, Array, Panels, Prepared, Regression
 from tamannot.scorers import Part
 
 
-def head_record(question: Question, data: Unpacked) -> dict[str, Any]:
-    """Return the heads as one table, the mean of the folds on the scale on which background is 0 and anchors are 1.
+def weights_record(trained: Array, fit: Regression, data: Unpacked) -> dict[str, Any]:
+    """Return the weights of the states, on the scale on which cells without the state are 0 and training cells 1.
 
-    ``weights`` is float32, genes by heads, ``column`` where these genes are in the matrix, ``intercept`` in the order
-    of the heads, and ``expression`` what is multiplied by the weights.
+    ``weights`` is float32, genes by states, ``column`` where these genes are in the matrix, ``intercept`` in the order
+    of the states, and ``expression`` what is multiplied by the weights.
     """
-    heads = {name: head.mean_of_folds() for name, head in question.heads.items()}
-    columns = question.columns
+    known = np.flatnonzero(trained)
+    size = fit.one[known] - fit.zero[known]
+    weights = (fit.coef[known + 1] - fit.coef[0]) / size[:, None]
+    constant = fit.intercept.mean(axis=0)
     return {
         "weights": pd.DataFrame(
-            {name: weights.astype(np.float32) for name, (weights, _) in heads.items()},
-            index=pd.Index([data.index.ids[c] for c in columns], name="gene", dtype=object),
+            {STATES[s]: w.astype(np.float32) for s, w in zip(known, weights, strict=True)},
+            index=pd.Index([data.index.ids[c] for c in fit.columns], name="gene", dtype=object),
         ),
-        "column": columns.astype(np.int32),
-        "intercept": np.array([intercept for _, intercept in heads.values()]),
+        "column": fit.columns.astype(np.int32),
+        "intercept": (constant[known + 1] - constant[0] - fit.zero[known]) / size,
         "expression": "the logarithms of the matrix" if data.kind == "log" else "log1p of 10,000 per cell",
     }
 
@@ -35,7 +36,7 @@ def head_record(question: Question, data: Unpacked) -> dict[str, Any]:
 def evidence_record(ready: Prepared) -> dict[str, Any]:
     """Return the parts of each signature, their genes in the data, and the expression bins of the nulls.
 
-    Those of the macrophages are in the record already, in ``null_reference``.
+    Those of the macrophages of the reference are in the record already, in ``null_reference``.
     """
     plan = ready.panels.public
     outputs = [
@@ -49,7 +50,6 @@ def evidence_record(ready: Prepared) -> dict[str, Any]:
         "genes": _gene_table(ready.panels),
         "bins": {
             "compartment": _small(ready.panels.reference.bin_of),
-            "origin": _small(ready.knowledge.everyone.bin_of),
         },
     }
 

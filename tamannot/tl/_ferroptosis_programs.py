@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tamannot._adata import RunRecord
-from tamannot.pipeline import SUMMARIES
+from tamannot.classify import SUMMARIES
 from tamannot.tl._genes import genes_of_signatures
 
 Array = NDArray[Any]

@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tamannot._adata import RunMatrix, RunRecord
+from tamannot.classify import expressed
 from tamannot.errors import ResultNotFoundError
 from tamannot.kernels._rows import RowBlock
-from tamannot.pipeline import expressed
 
 Array = NDArray[Any]
 

@@ -8,8 +8,8 @@ from itertools import product
 from typing import Literal
 
 from tamannot._printable import among
+from tamannot.classify import STATES
 from tamannot.errors import ParameterError
-from tamannot.models import STATES
 
 Side = Literal["share", "program"]
 Pairs = Literal["all"] | Sequence[tuple[str, str]]

@@ -12,10 +12,8 @@ from tamannot._adata import Unpacked
 from tamannot._progress import Progress
 from tamannot._resources import package_version
 from tamannot._settings import settings
-from tamannot.classify import find_scale
+from tamannot.classify import Cohort, Prepared, find_scale, keep_cohort, prepare
 from tamannot.errors import ParameterError
-from tamannot.models import MIN_CELLS
-from tamannot.pipeline import Knowledge, Prepared, keyed, prepare
 from tamannot.signature import Signatures
 from tamannot.tl._anchored import AnchoredModel, as_anchored_model, on_scale
 from tamannot.tl._run import check_choices, read_input
@@ -45,29 +43,31 @@ def learn_model(
     report("reading")
     data, library, source, how = read_input(adata, signatures, choices, portable=True)
     scale, base = find_scale(data.rows, data.kind, data.index.ids, threads=settings.n_threads())
-    ready = prepare(on_scale(source, scale, base), library, how, threads=settings.n_threads(), report=report)
-    _check_learned(ready.knowledge)
+    source = on_scale(source, scale, base)
+    ready = prepare(source, library, how, threads=settings.n_threads(), report=report, scaled=True)
+    _check_learned(ready.cohort)
     plan = ready.panels.everything
-    model = keyed(
-        ready.knowledge,
+    kept = zip(plan.outputs, plan.digests, strict=True)
+    model = keep_cohort(
+        ready.cohort,
         data.index,
         scale=scale,
         species=how.species,
-        signatures={s.id: (s.version, digest) for s, digest in zip(plan.outputs, plan.digests, strict=True)},
+        signatures={s.id: (s.version, digest) for s, digest in kept if ":" not in s.id},
         target_accuracy=how.target_accuracy,
+        rng=how.rng,
         training=_training(data, ready, choices),
+        metrics={},
     )
-    return as_anchored_model(model), _said(data, model.axes, scale, choices, ready.knowledge)
+    return as_anchored_model(model), _said(data, scale, choices, ready.cohort)
 
 
-def _check_learned(knowledge: Knowledge) -> None:
-    # Nulls alone are no model: the fixed rule on the nulls of another study's macrophages is worse than on one's own.
-    if "origin" in knowledge.questions or "state" in knowledge.questions:
+def _check_learned(cohort: Cohort) -> None:
+    if cohort.states.regression is not None:
         return
     msg = (
-        f"Nothing can be learned of origin or state: there are {knowledge.n_macrophages:,} macrophages, at least "
-        f"{MIN_CELLS} are needed, and enough of two programs beyond doubt. Train on more cells; tl.annotate calls "
-        "these by the fixed rule."
+        f"Nothing can be learned of states: there are {cohort.n_macrophages:,} macrophages, and too few of them have "
+        "one program clearly active, or none. Train on more cells; tl.annotate calls these without a model."
     )
     raise ParameterError(msg)
 
@@ -88,14 +88,14 @@ def _training(data: Unpacked, ready: Prepared, choices: Mapping[str, Any]) -> di
     }
 
 
-def _said(data: Unpacked, axes: tuple[str, ...], scale: str, choices: Mapping[str, Any], known: Knowledge) -> list[str]:
+def _said(
+    data: Unpacked, scale: str, choices: Mapping[str, Any], cohort: Cohort
+) -> list[str]:
     said = [data.note] if data.note else []
     if choices["tissue"] == "auto":
-        said.append(f"Tissue taken as {known.tissue}: {known.tissue_reason}. tissue= overrides.")
-    ruled = [axis for axis in (("origin", "state") if known.brain else ("state",)) if axis not in axes]
-    said += [f"Too few cells beyond doubt to learn {axis}: the model calls it by the fixed rule." for axis in ruled]
-    if known.resemblance is None:
-        said.append("Too few genes set these macrophages apart: the model will take no cell for unfamiliar.")
+        said.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
+    if cohort.novelty is None:
+        said.append("There are too few macrophages to say what is unlike them: the model takes no cell for unfamiliar.")
     if scale == "ranks":
         said.append(RANKED)
     return said

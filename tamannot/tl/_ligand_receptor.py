@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot.classify import MACROPHAGE
 from tamannot.errors import ParameterError, TamannotError
-from tamannot.pipeline import MACROPHAGE
 from tamannot.signature import read_signatures
 from tamannot.stats._rank import adjusted, spearman, supports_q
 from tamannot.tl._crosstalk_tests import FEWEST

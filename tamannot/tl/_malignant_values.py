@@ -12,9 +12,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot.classify import ranking_of
 from tamannot.errors import GeneIdError
 from tamannot.kernels._rows import joined
-from tamannot.pipeline import ranking_of
 from tamannot.signature import Signature, SignatureSet, load_signatures, read_signatures
 from tamannot.tl._score import score_cells_of_run
 

@@ -9,11 +9,9 @@ from pathlib import Path
 from anndata import AnnData
 
 from tamannot._adata import SpeciesChoice
-from tamannot.classify import LABELS, Classifier, as_classifier, read_file, write_model
+from tamannot.classify import COHORT, LABELS, Classifier, as_classifier, as_cohort_model, read_file, write_model
 from tamannot.classify._container import Arrays, Meta
 from tamannot.errors import ParameterError
-from tamannot.pipeline import KIND as ANCHORED
-from tamannot.pipeline import as_anchored
 from tamannot.tl._anchored import AnchoredModel, as_anchored_model
 from tamannot.tl._predict import predict
 
@@ -133,7 +131,7 @@ def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
     >>> model = tam.load_model("states.npz")  # doctest: +SKIP
     >>> model.predict(adata)  # doctest: +SKIP
     """
-    return read_file(Path(path), {LABELS: _of_labels, ANCHORED: _anchored})
+    return read_file(Path(path), {LABELS: _of_labels, COHORT: _anchored})
 
 
 def anchored_of(given: object) -> AnchoredModel | None:
@@ -161,4 +159,4 @@ def _of_labels(meta: Meta, arrays: Arrays) -> Model | AnchoredModel:
 
 
 def _anchored(meta: Meta, arrays: Arrays) -> Model | AnchoredModel:
-    return as_anchored_model(as_anchored(meta, arrays))
+    return as_anchored_model(as_cohort_model(meta, arrays))

@@ -24,13 +24,13 @@ from tamannot.classify import (
     UNFAMILIAR,
     Array,
     Classifier,
+    CohortModel,
     Prediction,
     find_scale,
     predict_labels,
 )
 from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, SpeciesError, TamannotWarning
 from tamannot.genes import GeneIndex
-from tamannot.pipeline import Anchored
 from tamannot.signature import Gene, Signature
 
 # A share of unfamiliar cells that asks for a word.
@@ -108,7 +108,7 @@ def _unpack(
     return data
 
 
-def check_model_species(model: Classifier | Anchored, seen: str) -> None:
+def check_model_species(model: Classifier | CohortModel, seen: str) -> None:
     """Refuse data of another species than a model's.
 
     Raises
@@ -124,7 +124,7 @@ def check_model_species(model: Classifier | Anchored, seen: str) -> None:
         raise SpeciesError(msg)
 
 
-def base_for(model: Classifier | Anchored, data: Unpacked) -> float | None:
+def base_for(model: Classifier | CohortModel, data: Unpacked) -> float | None:
     """Return the base of the data's logarithms, None for other data.
 
     Raises

@@ -13,9 +13,8 @@ from tamannot._adata import Unpacked
 from tamannot._progress import Progress
 from tamannot._provenance import missing_genes
 from tamannot._settings import settings
-from tamannot.classify import FEW_GENES
-from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
-from tamannot.pipeline import (
+from tamannot.classify import (
+    FEW_GENES,
     MACROPHAGE,
     PROGRAM_AXES,
     Cells,
@@ -24,6 +23,7 @@ from tamannot.pipeline import (
     Source,
     prepare,
 )
+from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
 from tamannot.signature import Signatures, SignatureSet, as_signatures, load_signatures
 from tamannot.tl._anchored import borrow, notes_on_model
 from tamannot.tl._collect import Collector, Columns, TableSink, TablesInMemory, table_columns
@@ -103,10 +103,10 @@ class Job:
         check_choices(adata, choices)
         report("reading")
         data, library, source, how = read_input(adata, signatures, choices)
-        knowledge = None
+        cohort = None
         if model is not None:
-            source, knowledge = borrow(model, source, data, how.tissue)
-        ready = prepare(source, library, how, knowledge, threads=settings.n_threads(), report=report)
+            source, cohort = borrow(model, source, data, how.tissue)
+        ready = prepare(source, library, how, cohort, threads=settings.n_threads(), report=report)
         return cls(data, ready, choices, key_added)
 
     @property
@@ -197,21 +197,12 @@ def _given(adata: AnnData, key: CompartmentKey | None) -> tuple[list[str] | None
 
 def _notes(data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str, Any]) -> list[str]:
     """What a user should hear once, in one line each; it is kept in ``uns``, too."""
-    notes, knowledge = [data.note] if data.note else [], ready.knowledge
+    notes, cohort = [data.note] if data.note else [], ready.cohort
     if choices.get("tissue", "auto") == "auto" and (found.labels["compartment"] == MACROPHAGE).any():
-        notes.append(f"Tissue taken as {knowledge.tissue}: {knowledge.tissue_reason}. tissue= overrides.")
-    if knowledge.lender is None and knowledge.n_cells < data.rows.shape[0]:
-        notes.append(f"Learned from {knowledge.n_cells:,} of {data.rows.shape[0]:,} cells, spread over the data.")
-    asked = choices.get("target_accuracy", DEFAULT_ACCURACY)
+        notes.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
+    if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
+        notes.append(f"Learned from {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spread over the data.")
     notes += notes_on_model(ready, found, choices, DEFAULT_ACCURACY)
-    ruled = [axis for axis in ("origin", "state") if axis not in knowledge.questions]
-    if asked != DEFAULT_ACCURACY and ruled and knowledge.lender is None:
-        notes.append(f"target_accuracy is not used for {' and '.join(ruled)}: the fixed rule is not calibrated.")
-    notes += [
-        f"No threshold reaches an accuracy of {asked:g} for {axis} on simulated mixtures: nothing is called by it."
-        for axis, learned in knowledge.questions.items()
-        if learned.winner_at is None and learned.winner is not None
-    ]
     if too_large := ready.panels.too_large:
         notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(too_large)}.")
     return notes
@@ -224,7 +215,7 @@ _AXES_OF = {"origin": ("origin",), "state": ("state", "overlay", "polarization")
 def _missing(data: Unpacked, ready: Prepared, steps: tuple[str, ...]) -> str:
     """Name the genes that the results want, and say if so many are missing that few cells are called."""
     panels, states = ready.panels, ready.panels.ids("state")
-    offered = panels.ids("origin") if ready.knowledge.brain else ["monocyte_derived"]
+    offered = panels.ids("origin") if ready.cohort.brain else ["monocyte_derived"]
     ids = [i for step in steps for axis in _AXES_OF.get(step, ()) for i in panels.ids(axis)]
     asked = {i for i in ids if i in offered or i not in panels.ids("origin")} | set(panels.ids("custom"))
     named = missing_genes(panels.public, data.index, asked if steps == ("ferroptosis",) else asked | {MACROPHAGE})

@@ -13,8 +13,8 @@ from anndata import AnnData
 from tamannot._adata import SpeciesChoice
 from tamannot._progress import Progress
 from tamannot._settings import settings
+from tamannot.classify import Tissue
 from tamannot.errors import ParameterError, TamannotWarning
-from tamannot.pipeline import Tissue
 from tamannot.signature import Signatures
 from tamannot.tl._anchored import AnchoredModel
 from tamannot.tl._labels import train_model

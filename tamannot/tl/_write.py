@@ -12,14 +12,25 @@ from anndata import AnnData
 import tamannot._adata as slots
 from tamannot._adata import Unpacked
 from tamannot._provenance import describe_run
-from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.classify import (
+    COHORT,
+    MACROPHAGE,
+    MACROPHAGE_REFERENCE,
+    METHOD,
+    NOT_MACROPHAGE,
+    STATES,
+    SUMMARIES,
+    TRANSITIONAL,
+    UNASSIGNED,
+    Cohort,
+    Lender,
+    Panels,
+    Prepared,
+)
 from tamannot.errors import ResultNotFoundError
-from tamannot.models import SOURCE, SOURCE_OF_MODEL, TRANSITIONAL, Question
-from tamannot.pipeline import KIND as ANCHORED
-from tamannot.pipeline import MACROPHAGE, METHOD, SUMMARIES, Knowledge, Lender, Panels, Prepared
 from tamannot.scorers._reference import NAME as REFERENCE
 from tamannot.tl._collect import AXES, Columns, TablesInMemory
-from tamannot.tl._evidence import evidence_record, head_record
+from tamannot.tl._evidence import evidence_record, weights_record
 
 STEPS = ("compartment", "origin", "state", "ferroptosis")
 _TABLE_OF_STEP = {"origin": "origin_proba", "state": "state_proba", "ferroptosis": "ferroptosis"}
@@ -148,32 +159,23 @@ def _write_tables(adata: AnnData, key: str, tables: TablesInMemory, steps: Seque
 def _record(
     data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str, Any], notes: Sequence[str]
 ) -> dict[str, Any]:
-    knowledge = ready.knowledge
-    record = describe_run(data, ready.panels.public, METHOD, knowledge.macrophages)
-    record["model"] = {axis: _how_called(knowledge, axis) for axis in AXES}
-    if (lender := knowledge.lender) is not None:
+    cohort = ready.cohort
+    record = describe_run(data, ready.panels.public, METHOD, ready.panels.macrophages)
+    record["model"] = {axis: _how_called(cohort, axis) for axis in AXES}
+    if (lender := cohort.lender) is not None:
         record["model"] |= _of_model(lender)
-    record["learned"] = {
-        axis: _learned(question) | head_record(question, data) for axis, question in knowledge.questions.items()
-    }
+    fit = cohort.states.regression
+    record["learned"] = {} if fit is None else {"state": weights_record(cohort.states.trained, fit, data)}
     record["evidence"] = evidence_record(ready)
-    record["learned_from"] = {"n_cells": knowledge.n_cells, "n_macrophages": knowledge.n_macrophages}
-    calibrated = [axis for axis in ("origin", "state") if axis in knowledge.questions]
-    source = SOURCE if lender is None else f"{SOURCE_OF_MODEL}, {lender.cells}"
-    record["calibration_source"] = (
-        f"{source} ({', '.join(calibrated)})" if calibrated else "none: probabilities are a monotone reading of z or p"
-    )
-    where = "at hand" if lender is None else "of the model"
-    record["null"] = {
-        "compartment": REFERENCE,
-        "origin": f"the cells {where}",
-        "other_axes": f"the macrophages {where}; all cells where there are fewer than 20",
-        "max_rank": knowledge.max_rank,  # of all axes but compartment
-    }
+    record["baselines"] = _baselines(cohort)
+    record["learned_from"] = {"n_cells": cohort.n_cells, "n_macrophages": cohort.n_macrophages}
+    where = "these macrophages" if lender is None else f"a model's: {lender.cells}"
+    record["calibration_source"] = f"empirical Bayes on the split halves of signatures in {where}"
+    record["null"] = {"compartment": REFERENCE, "origin": MACROPHAGE_REFERENCE, "other_axes": MACROPHAGE_REFERENCE}
     record["parameters"] = {
         name: _storable(value) for name, value in choices.items() if value is not None and name != "model"
     }
-    record["tissue"] = {"used": knowledge.tissue, "reason": knowledge.tissue_reason}
+    record["tissue"] = {"used": cohort.tissue, "reason": cohort.tissue_reason}
     record["warnings"] = np.array(list(notes), dtype=object)
     record["counts"] = {
         axis: {str(k): int(v) for k, v in pd.Series(labels).value_counts().items() if v}
@@ -183,19 +185,30 @@ def _record(
     return record
 
 
-def _how_called(knowledge: Knowledge, axis: str) -> str:
-    if knowledge.lender is not None and axis in knowledge.lender.low_coverage and axis != "compartment":
+def _how_called(cohort: Cohort, axis: str) -> str:
+    if axis == "compartment":
+        return "classifier trained on reference profiles, and z of panels"
+    if axis == "origin":
+        return "difference of z against macrophages of the reference"
+    if cohort.lender is not None and axis in cohort.lender.low_coverage:
         return "not called: too few of the model's genes are in the data"
-    if axis not in knowledge.questions:
-        return "fixed rule on z"
-    heads = ", ".join(knowledge.questions[axis].heads)
-    rule = "fixed rule on z, and " if axis == "compartment" else ""
-    return f"{rule}anchored self-training: {heads}"
+    trained = [s for s, known in zip(STATES, cohort.states.trained, strict=True) if known]
+    return "activity of signatures" + (f", and a classifier of {', '.join(trained)}" if trained else "")
+
+
+def _baselines(cohort: Cohort) -> pd.DataFrame:
+    """Return the baseline of each state in these macrophages and in the reference, by origin."""
+    rows = [
+        (origin, state, a.baseline, a.reference, a.noise)
+        for origin, of_origin in zip(("microglia", "monocyte_derived"), cohort.states.activities, strict=True)
+        for state, a in zip(STATES, of_origin, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["origin", "state", "baseline", "reference", "noise"]).set_index("state")
 
 
 def _of_model(lender: Lender) -> dict[str, Any]:
     return {
-        "kind": ANCHORED,
+        "kind": COHORT,
         "digest": lender.digest,
         "cells": lender.cells,
         "trained_with": lender.trained_with,
@@ -203,17 +216,6 @@ def _of_model(lender: Lender) -> dict[str, Any]:
         "n_genes": lender.n_genes,
         "n_genes_known": lender.n_known,
         "coverage": dict(lender.coverage),
-    }
-
-
-def _learned(question: Question) -> dict[str, Any]:
-    return {
-        "heads": np.array(list(question.heads), dtype=object),
-        "n_genes": int(question.columns.size),
-        "present_at": question.present_at,
-        # above 1 nothing is called: no threshold reaches the accuracy asked for
-        "winner_at": 2.0 if question.winner_at is None else question.winner_at,
-        "accuracy_in_mixtures": question.accuracy,
     }
 
 

@@ -12,7 +12,7 @@ import pytest
 from tamannot import models
 from tamannot.classify._container import read_file
 from tamannot.errors import ModelFormatError
-from tamannot.pipeline import KIND, Anchored, as_anchored, digest_of, write_anchored
+from tamannot.classify import KIND, Anchored, as_anchored, digest_of, write_anchored
 from tamannot.pipeline._resemblance import Resemblance
 
 GENES = 6

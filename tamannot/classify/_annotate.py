@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tamannot import models
 from tamannot._progress import Progress, silent
+from tamannot.classify._cohort import Cohort
+from tamannot.classify._fit import fit
+from tamannot.classify._inputs import Cells, Settings
+from tamannot.classify._panels import Panels, Scored
+from tamannot.classify._predict import Caller, Calls
+from tamannot.classify._sample import learning_rows, taken
+from tamannot.classify._scale import find_scale
+from tamannot.classify._scaled import ScaledRows
 from tamannot.genes import GeneIndex
 from tamannot.kernels._elsewhere import each_block
 from tamannot.kernels._rows import RowSource
-from tamannot.pipeline._call import Caller, Calls
-from tamannot.pipeline._inputs import Cells, Settings
-from tamannot.pipeline._knowledge import Knowledge
-from tamannot.pipeline._learn import Learner
-from tamannot.pipeline._panels import Panels, Scored
-from tamannot.pipeline._sample import learning_rows, taken
 from tamannot.signature import SignatureSet
 
 # Cells that are called together.
@@ -43,7 +44,7 @@ class Prepared:
 
     source: Source
     panels: Panels
-    knowledge: Knowledge
+    cohort: Cohort
     scored: Scored | None = None
     """Scores of all cells, where learning has made them."""
 
@@ -55,7 +56,7 @@ class Prepared:
         ``block`` cells are called together; it changes memory and speed, and no result.
         """
         report, rows = report or silent(), self.source.rows
-        caller = Caller(self.panels, self.source.kind, self.knowledge)
+        caller = Caller(self.panels, self.source.kind, self.cohort)
         step = block or rows.step * max(1, _BLOCK // rows.step)
         report("calling", rows.shape[0])
 
@@ -73,12 +74,13 @@ def prepare(
     source: Source,
     library: SignatureSet,
     settings: Settings = _DEFAULTS,
-    knowledge: Knowledge | None = None,
+    cohort: Cohort | None = None,
     *,
     threads: int = 1,
     report: Progress | None = None,
+    scaled: bool = False,
 ) -> Prepared:
-    """Learn what it takes to annotate a data set.
+    """Fit what it takes to annotate a data set.
 
     Parameters
     ----------
@@ -88,32 +90,29 @@ def prepare(
         Signatures of all axes of the tables, with the modules of composites.
     settings
         How to annotate.
-    knowledge
-        From elsewhere; then nothing is learned here.
+    cohort
+        From elsewhere; then nothing is fitted to these cells.
     threads
         Changes no result.
     report
         Told the name of each stage as it begins.
+    scaled
+        Logarithms are on the scale of classifiers already.
     """
-    report, rows = report or silent(), source.rows
-    panels = Panels(library, source.index, rows.shape[1], settings.species)
-    if knowledge is not None:
-        return Prepared(source, panels, knowledge)
+    report = report or silent()
+    panels = Panels(library, source.index, source.rows.shape[1], settings.species)
+    if cohort is not None:
+        return Prepared(source, panels, cohort)
+    if source.kind == "log" and not scaled:
+        scale, base = find_scale(source.rows, source.kind, source.index.ids, threads=threads)
+        source = replace(source, rows=ScaledRows(source.rows, scale, base))
+    rows = source.rows
     runs = learning_rows(rows.shape[0])
     whole = runs == [range(rows.shape[0])]
     report("reading", sum(map(len, runs)))
     sample = taken(rows, runs, threads=threads, tick=report.tick)
     if whole:
         source = replace(source, rows=sample)
-    learner = Learner(
-        sample,
-        source.kind,
-        panels,
-        source.cells if whole else source.cells.take([i for run in runs for i in run]),
-        models.sample_folds(source.cells.sample),
-        settings,
-        threads=threads,
-        report=report,
-    )
-    learned, scored = learner.learn()
-    return Prepared(source, panels, learned, scored if whole else None)
+    cells = source.cells if whole else source.cells.take([i for run in runs for i in run])
+    fitted, scored = fit(sample, source.kind, panels, cells, settings, threads=threads, report=report)
+    return Prepared(source, panels, fitted, scored if whole else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tamannot import models
+from tamannot.classify._scale import Scale, to_features
 from tamannot.kernels._rows import RowBlock, RowSource
 
 
@@ -17,12 +17,12 @@ class ScaledRows:
         What `find_scale` returned.
     """
 
-    def __init__(self, rows: RowSource, scale: models.Scale, base: float | None) -> None:
+    def __init__(self, rows: RowSource, scale: Scale, base: float | None) -> None:
         self._rows, self._scale, self._base = rows, scale, base
         self.shape, self.step, self.in_memory = rows.shape, rows.step, rows.in_memory
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
         block = self._rows.block(start, stop)
-        values = models.to_features(block.values, block.indptr, self._scale, self._base)
+        values = to_features(block.values, block.indptr, self._scale, self._base)
         return RowBlock(values, block.indices, block.indptr)

@@ -1,0 +1,122 @@
+"""Whether a program is active in a macrophage, beyond what the macrophages of the data have in common.
+
+A signature is scored by halves of its genes. What the halves do not share is noise, so its size is known, and what is
+left when noise is taken off is the distribution of activities (nonparametric maximum likelihood; Kiefer & Wolfowitz
+1956, Koenker & Mizera 2014). Its low end is the baseline. A program is active in a cell where its activity probably
+lies well above both the baseline and the reference: this is empirical Bayes, so a program that does not vary beyond
+noise is active nowhere, however far the noise reaches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tamannot.classify._call import Array
+
+# The low end of the activities: the baseline is their 5 % quantile.
+_LOW_END = 0.05
+# So far above the baseline, and so high against the reference, is active; in z.
+ABOVE_BASELINE, ABOVE_REFERENCE = 2.6, 2.0
+# A signature of this many genes or more has that distance; that of a smaller one shrinks as z does.
+_GENES = 25
+# Baselines are drawn towards that of the reference as if it had been seen in this many cells.
+_PRIOR_CELLS = 5
+_HIGHEST_BASELINE = 7.0
+_LEAST_NOISE, _MOST_NOISE = 0.7, 1.2
+GRID = np.arange(-5, 16.01, 0.25)
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """The activities of one signature in macrophages of one origin."""
+
+    baseline: float
+    """z of macrophages in which it is not active."""
+    reference: float
+    """The baseline if only the reference is known."""
+    noise: float
+    """Standard deviation of z in cells of equal activity."""
+    share: Array
+    """How frequent each activity of `GRID` is."""
+    distance: float
+    """Active is what lies this far above the baseline."""
+
+    def probability(self, z: Array) -> Array:
+        """Return the probability that the program is active, by its z."""
+        posterior = np.exp(-0.5 * ((z[:, None] - GRID) / self.noise) ** 2) * self.share
+        active = max(self.baseline + self.distance, ABOVE_REFERENCE) < GRID
+        return np.asarray(posterior[:, active].sum(axis=1) / np.maximum(posterior.sum(axis=1), 1e-300))
+
+
+def whole_z(halves: Array) -> Array:
+    """Return z of whole signatures from that of their halves, whose noise is independent; last axis: halves."""
+    return np.asarray(halves.sum(axis=-1) / np.sqrt(2))
+
+
+def fit_activities(halves: Array, weight: Array, n_genes: Array, reference: Array) -> list[Activity]:
+    """Fit the activities of all signatures in macrophages of one origin.
+
+    Parameters
+    ----------
+    halves
+        z of the halves, cells × signatures × 2.
+    weight
+        Of each cell; copies of a cell share one.
+    n_genes
+        Genes of each signature in the data; of a composite, of its largest module.
+    reference
+        Baseline of each signature in the reference.
+    """
+    z, total = whole_z(halves), float(weight.sum())
+    away = halves - np.average(halves, axis=0, weights=weight)
+    apart = np.average((away[..., 0] - away[..., 1]) ** 2, axis=0, weights=weight) / 2
+    noise = np.clip(np.sqrt(apart), _LEAST_NOISE, _MOST_NOISE)
+    common = np.average(away[..., 0] * away[..., 1], axis=0, weights=weight) / noise**2
+    free = np.ones(len(z))
+    found: dict[int, Activity] = {}
+    # An active program lowers the share of the others, so the baseline of a weaker one is that of the other cells.
+    for s in np.argsort(-common, kind="stable"):
+        share = _deconvolved(z[:, s], noise[s], weight)
+        of_all = _shrunk(_quantile(share), total, reference[s])
+        among = weight * np.maximum(free, 1e-3)
+        low = _shrunk(_quantile(_deconvolved(z[:, s], noise[s], among)), float(among.sum()), of_all)
+        distance = ABOVE_BASELINE * float(np.sqrt(min(n_genes[s], _GENES) / _GENES))
+        found[s] = Activity(min(low, _HIGHEST_BASELINE), float(reference[s]), float(noise[s]), share, distance)
+        free *= found[s].probability(z[:, s]) < 0.5
+    return [found[s] for s in range(z.shape[1])]
+
+
+def reference_activities(n_genes: Array, reference: Array, spread: Array) -> list[Activity]:
+    """Return the activities where there are no cells to fit them to: as in the reference."""
+    return [
+        Activity(
+            float(b),
+            float(b),
+            1.0,
+            np.exp(-0.5 * ((GRID - b) / max(s, 1.0)) ** 2) + 0.02,
+            ABOVE_BASELINE * float(np.sqrt(min(n, _GENES) / _GENES)),
+        )
+        for n, b, s in zip(n_genes, reference, spread, strict=True)
+    ]
+
+
+def _deconvolved(z: Array, noise: float, weight: Array) -> Array:
+    likelihood = np.exp(-0.5 * ((z[:, None] - GRID) / noise) ** 2) + 1e-12
+    weight = weight / weight.sum()
+    share = np.full(GRID.size, 1 / GRID.size)
+    for _ in range(150):
+        share = share * (likelihood.T @ (weight / (likelihood @ share)))
+    return share
+
+
+def _quantile(share: Array) -> float:
+    below = np.cumsum(share)
+    at = int(np.searchsorted(below, _LOW_END * below[-1]))
+    within = (_LOW_END * below[-1] - (below[at] - share[at])) / max(share[at], 1e-12)
+    return float(GRID[at] + (within - 0.5) * (GRID[1] - GRID[0]))
+
+
+def _shrunk(baseline: float, n_cells: float, prior: float) -> float:
+    return (n_cells * baseline + _PRIOR_CELLS * prior) / (n_cells + _PRIOR_CELLS)

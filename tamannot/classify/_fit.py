@@ -1,0 +1,147 @@
+"""From cells to a cohort: tissue, origins, activities of programs, and a classifier of states."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from tamannot._progress import Progress
+from tamannot.classify._activity import fit_activities, reference_activities
+from tamannot.classify._call import FEW_GENES
+from tamannot.classify._cells import block_hash, gene_keys, random_order, take_rows, variable_genes
+from tamannot.classify._cohort import Cohort, doublet_thresholds, fit_novelty
+from tamannot.classify._gate import MACROPHAGE, rival_probability
+from tamannot.classify._inputs import Cells, Settings
+from tamannot.classify._origin import find_middle, looks_like_brain, nearest_origin, origin_z
+from tamannot.classify._panels import Panels, Scored, joined
+from tamannot.classify._predict import compartments_of, expression_of
+from tamannot.classify._reference import BASELINES, SPREADS
+from tamannot.classify._state import STATES, StateClassifier, choose_training, lifts_of, train, usual_lifts
+from tamannot.kernels._rows import CsrRows, RowBlock, RowSource
+from tamannot.kernels._threads import in_order
+
+Array = NDArray[Any]
+
+_N_GENES = 2000
+
+
+def fit(
+    rows: RowSource, kind: str, panels: Panels, cells: Cells, settings: Settings, *, threads: int, report: Progress
+) -> tuple[Cohort, Scored]:
+    """Fit a cohort to cells; return it with their scores.
+
+    Parameters
+    ----------
+    rows, kind
+        Cells by genes, non-negative; ``counts``, ``linear`` or ``log``.
+    panels
+        The signatures, matched to the columns.
+    cells
+        Given cell types, if there are any.
+    settings
+        How to annotate.
+    threads
+        Changes no result.
+    report
+        Told the name of each stage as it begins.
+    """
+    report("scores", rows.shape[0])
+    scored, compartment, hashes, rival = _looked_at(rows, kind, panels, cells, threads, report)
+    scores = scored.by_macrophages
+    is_macrophage = compartment == MACROPHAGE
+    brain, reason = settings.tissue == "brain", "as given"
+    if settings.tissue == "auto":
+        brain, reason = looks_like_brain(compartment, scores, is_macrophage)
+    found = np.flatnonzero(is_macrophage)
+    order = random_order(hashes[found], settings.rng)
+    weight = _weights(order)
+    z, halves = origin_z(scores)[found], scored.halves[found]
+    middle = find_middle(z, weight) if brain else 0.0
+    nearest = nearest_origin(z, middle) if brain else np.ones(found.size, np.int64)
+    report("states", found.size)
+    activities = [
+        fit_activities(halves[nearest == o], weight[nearest == o], panels.state_genes, BASELINES)
+        if (nearest == o).any()
+        else reference_activities(panels.state_genes, BASELINES, SPREADS)
+        for o in (0, 1)
+    ]
+    probability, lift = lifts_of(activities, halves, nearest)
+    usual = usual_lifts(probability, lift, weight)
+    states = StateClassifier(activities, usual, np.zeros(len(STATES), bool))
+    cohort = Cohort(
+        brain=brain,
+        tissue_reason=reason,
+        middle=middle,
+        states=states,
+        doublet={} if cells.given is not None else doublet_thresholds(rival[found], cells.take(found.tolist()).sample),
+        n_cells=rows.shape[0],
+        n_macrophages=found.size,
+    )
+    if settings.learn:
+        known = np.array([panels.coverage[s] >= FEW_GENES for s in STATES])
+        chosen, y = choose_training(probability, lift, usual, known, weight, order)
+        if np.unique(y[chosen]).size > 1 or settings.portable:
+            cohort = _trained(cohort, rows, kind, found, chosen, y, nearest, settings)
+    return cohort, scored
+
+
+def _looked_at(
+    rows: RowSource, kind: str, panels: Panels, cells: Cells, threads: int, report: Progress
+) -> tuple[Scored, Array, Array, Array]:
+    """Return the scores of all cells, their compartments, hashes of their content, and rivals' probabilities."""
+    scorer, keys = panels.scorer(), gene_keys(panels.index.ids)
+    if cells.given is None:
+        _ = panels.gate  # made once, not by each thread
+
+    def work(start: int, stop: int) -> tuple[Scored, Array, Array, Array]:
+        block = rows.block(start, stop)
+        mine, scored = cells.take(range(start, stop)), scorer.score(block)
+        x = None if mine.given is not None else expression_of(block, kind, panels.n_vars)
+        call = compartments_of(x, scored, panels, mine)
+        label = call.label
+        hashes = np.zeros(len(label), np.uint64)
+        is_macrophage = label == MACROPHAGE
+        if is_macrophage.any():
+            hashes[is_macrophage] = block_hash(block.only(is_macrophage), keys)
+        report.tick(stop - start)
+        return scored, label, hashes, rival_probability(call)
+
+    parts = [*in_order(work, rows.shape[0], threads=threads, step=rows.step)]
+    scored, *rest = zip(*parts, strict=True)
+    return joined(scored), *(np.concatenate(r) for r in rest)
+
+
+def _weights(order: Array) -> Array:
+    """Return the weight of each cell: copies of a cell share one."""
+    if not order.size:
+        return np.zeros(0)
+    _, of, count = np.unique(order, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / count[of])
+
+
+def _trained(
+    cohort: Cohort,
+    rows: RowSource,
+    kind: str,
+    found: Array,
+    chosen: Array,
+    y: Array,
+    nearest: Array,
+    settings: Settings,
+) -> Cohort:
+    """Return the cohort with a classifier of states, and with what its macrophages look like if it is for other data."""
+    cells = np.sort(found[chosen])  # `found` and `chosen` rise
+    x = expression_of(_block(take_rows(rows, cells)), kind, rows.shape[1])
+    genes = variable_genes(x, _N_GENES)
+    narrow = sp.csr_array(x[:, genes])
+    states = train(narrow, y[chosen], nearest[chosen], cohort.states, genes)
+    novelty = fit_novelty(narrow, y[chosen], nearest[chosen], genes) if settings.portable else None
+    return replace(cohort, states=states, novelty=novelty)
+
+
+def _block(x: sp.csr_array) -> RowBlock:
+    return CsrRows(x).block(0, x.shape[0])

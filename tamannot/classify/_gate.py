@@ -1,0 +1,182 @@
+"""Which compartment a cell belongs to: all of them compete, in a classifier trained on the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from tamannot.classify._call import AMBIGUOUS, ASSIGNED, LOW_COVERAGE, LOW_SIGNAL, UNASSIGNED, Array, Call
+from tamannot.classify._reference import Species, load_profiles
+from tamannot.errors import ParameterError
+from tamannot.genes import GeneIndex
+from tamannot.scorers import NullScores
+
+MACROPHAGE = "macrophage"
+# Monocytes and dendritic cells share most of a macrophage's genes; their score beside it is no admixture.
+_KIN = (MACROPHAGE, "monocyte", "dendritic", "plasmacytoid")
+# Of each profile so many training cells are drawn: of 500 to 20,000 counts, half of them with ambient RNA of their
+# tissue, all with genes that another laboratory sees better or worse.
+_DRAWN, _FEWEST_COUNTS, _MOST_COUNTS, _AMBIENT, _GENE_NOISE = 4, 500, 20_000, (2, 15), 4.0
+_MOST_GENES, _FEWEST_GENES, _C = 2500, 20, 3.0
+# What one unit of a panel's z adds to the logarithm of the odds.
+_PER_Z, _LEAST_Z, _MOST_Z = 0.25, -2.0, 8.0
+# One stray count of a rare gene is no lineage.
+_FEWEST_PANEL_GENES = 3
+_FEWEST_DETECTED, _LEAST_PROB = 10, 0.3
+
+
+class Gate:
+    """The classifier of compartments for the genes of a data set.
+
+    It is a multinomial logistic regression on the reference's profiles, trained on the genes that the data have, so
+    that a panel of 300 genes gets a classifier of its own. It has seen no cell of the data.
+
+    Parameters
+    ----------
+    index, n_vars
+        Which column is which gene, and their number.
+    species
+        Names of genes in the reference.
+    ids
+        The compartments that are to be called.
+    """
+
+    def __init__(self, index: GeneIndex, n_vars: int, species: Species, ids: Sequence[str]) -> None:
+        symbols = load_profiles(species).symbols
+        column = np.array([index.find(s) if s else -1 for s in symbols])
+        _, first = np.unique(column, return_index=True)
+        here = np.sort(first[column[first] >= 0])
+        self.enough = here.size >= _FEWEST_GENES
+        self._weights, self._intercept = np.zeros((n_vars, len(ids))), np.zeros(len(ids))
+        self._is_feature = np.zeros(n_vars)
+        if not self.enough:
+            return
+        genes, classes, coef, intercept = _trained(species, here.tobytes())
+        known = [classes.index(i) for i in ids if i in classes]
+        self._at = np.array([k for k, i in enumerate(ids) if i in classes])
+        self._weights[np.ix_(column[genes], self._at)] = coef[known].T
+        self._intercept[:] = -50.0
+        self._intercept[self._at] = intercept[known]
+        self._is_feature[column[genes]] = 1.0
+
+    def log_odds(self, x: sp.csr_array) -> tuple[Array, Array]:
+        """Return the margin of each compartment, cells × compartments, and the features detected in each cell."""
+        squares = sp.csr_array((x.data**2, x.indices, x.indptr), shape=x.shape) @ self._is_feature
+        detected = sp.csr_array((np.sign(x.data), x.indices, x.indptr), shape=x.shape) @ self._is_feature
+        return x @ self._weights / np.sqrt(np.maximum(squares, 1e-12))[:, None] + self._intercept, detected
+
+
+@lru_cache(maxsize=4)
+def _trained(species: Species, genes: bytes) -> tuple[Array, list[str], Array, Array]:
+    """Train on the profiles with some of their genes; return those used, classes, coefficients and intercepts."""
+    profiles, here = load_profiles(species), np.frombuffer(genes, np.int64)
+    logs, compartment = profiles.log[:, here], profiles.compartment
+    classes = sorted(set(compartment.tolist()))
+    unit = logs / np.maximum(np.linalg.norm(logs, axis=1, keepdims=True), 1e-9)
+    means = np.stack([unit[compartment == c].mean(axis=0) for c in classes])
+    apart = means.max(axis=0) - np.median(means, axis=0)
+    used = np.sort(np.argsort(-apart, kind="stable")[:_MOST_GENES])
+    x, y = _training_cells(np.expm1(logs[:, used]), compartment)
+    with threadpool_limits(1):  # the same sums whatever the machine
+        fit = LogisticRegression(C=_C, class_weight="balanced", max_iter=200).fit(x, y)
+    return here[used], fit.classes_.tolist(), fit.coef_, fit.intercept_
+
+
+def _training_cells(profiles: Array, compartment: Array) -> tuple[Array, Array]:
+    """Draw training cells from profiles of ten thousand per cell; return their unit-length logarithms and labels."""
+    rng = np.random.default_rng(0)
+    share = np.repeat(profiles / 1e4, _DRAWN, axis=0)
+    n = len(share)
+    counts = np.exp(rng.uniform(np.log(_FEWEST_COUNTS), np.log(_MOST_COUNTS), n))
+    ambient = np.where(rng.random(n) < 0.5, rng.beta(*_AMBIENT, n), 0.0)[:, None]
+    share = (1 - ambient) * share + ambient * share.mean(axis=0)
+    share *= rng.gamma(_GENE_NOISE, 1 / _GENE_NOISE, share.shape)
+    drawn = rng.poisson(share * counts[:, None])
+    x = np.log1p(1e4 * drawn / counts[:, None])
+    x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)
+    return sp.csr_matrix(x), np.repeat(compartment, _DRAWN)
+
+
+def call_compartment(margin: Array, detected: Array, scores: NullScores, ids: Sequence[str], *, enough: bool) -> Call:
+    """Call the compartment with the best evidence: the classifier's margin, and z of the compartment's panel.
+
+    Parameters
+    ----------
+    margin, detected
+        What `Gate.log_odds` returned.
+    scores
+        Of the compartments' panels.
+    ids
+        The compartments.
+    enough
+        Whether the data have enough genes to tell compartments apart.
+    """
+    z = np.nan_to_num(scores.z[:, [scores.ids.index(i) for i in ids]].astype(float))
+    odds = margin + _PER_Z * np.clip(z, _LEAST_Z, _MOST_Z)
+    odds -= odds.max(axis=1, keepdims=True)
+    proba = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
+    label = np.array(ids, dtype=object)[proba.argmax(axis=1)]
+    status = np.full(len(label), ASSIGNED, dtype=object)
+    status[proba.max(axis=1) < _LEAST_PROB] = AMBIGUOUS
+    status[detected < _FEWEST_DETECTED] = LOW_SIGNAL
+    if not enough:
+        status[:] = LOW_COVERAGE
+    label[status != ASSIGNED] = UNASSIGNED
+    proba = proba.astype(np.float32)
+    return Call(label, status, proba, tuple(ids), proba.max(axis=1))
+
+
+def given_compartment(labels: Sequence[str], ids: Sequence[str], mapping: Mapping[str, str] | None) -> Call:
+    """Take the compartments from the user's own cell types.
+
+    Parameters
+    ----------
+    labels
+        One a cell.
+    ids
+        The compartments.
+    mapping
+        From the user's names to ours; None if they are ours. Names that it leaves out are unassigned.
+
+    Raises
+    ------
+    ParameterError
+        A name of a compartment that there is not.
+    """
+    values = [str(v) for v in labels]
+    known = {i: i for i in (*ids, UNASSIGNED)} if mapping is None else dict(mapping)
+    unknown = sorted(
+        (set(values) - set(known) - {"nan"}) if mapping is None else set(known.values()) - {*ids, UNASSIGNED}
+    )
+    if unknown:
+        msg = (
+            f"Not a compartment: {', '.join(unknown[:5])}. Give compartment_key=(column, {{your name: id}}) "
+            f"with ids of {', '.join(ids)}."
+        )
+        raise ParameterError(msg)
+    label = np.array([known.get(v, UNASSIGNED) for v in values], dtype=object)
+    proba = (label[:, None] == np.array(ids, dtype=object)[None, :]).astype(np.float32)
+    status = np.where(label == UNASSIGNED, LOW_SIGNAL, ASSIGNED).astype(object)
+    return Call(label, status, proba, tuple(ids), proba.max(axis=1))
+
+
+def rival_probability(call: Call) -> Array:
+    """Return the probability of the likeliest lineage that is no kin of macrophages."""
+    rivals = [k for k, i in enumerate(call.classes) if i not in _KIN]
+    return call.proba[:, rivals].max(axis=1, initial=0.0)
+
+
+def mixed_lineage(scores: NullScores, ids: Sequence[str], is_macrophage: Array) -> Array:
+    """Return the greatest z of a lineage that is no kin of macrophages, 0 at least; NaN for other cells.
+
+    High where a doublet, ambient RNA or an eaten cell adds another lineage's genes.
+    """
+    columns = [scores.ids.index(i) for i in ids if i not in _KIN]
+    enough = scores.detected[:, columns] >= _FEWEST_PANEL_GENES
+    rival = np.where(enough, scores.z[:, columns], 0.0).max(axis=1, initial=0.0)
+    return np.where(is_macrophage, rival, np.nan).astype(np.float32)

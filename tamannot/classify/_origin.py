@@ -1,0 +1,110 @@
+"""The origin of macrophages: where z of microglia and of monocyte-derived macrophages part."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tamannot.classify._call import (
+    AMBIGUOUS,
+    ASSIGNED,
+    LOW_SIGNAL,
+    NOT_APPLICABLE,
+    UNASSIGNED,
+    Array,
+    Call,
+    blank,
+    only_macrophages,
+)
+from tamannot.scorers import NullScores
+
+ORIGINS = MICROGLIA, MONOCYTE_DERIVED, BORDER = ("microglia", "monocyte_derived", "border_associated")
+SCAVENGER = "immunoregulatory_scavenger"
+_BRAIN_LINEAGES = ("glial_like", "oligodendrocyte", "opc", "neuron", "ependymal")
+# Where microglia and other macrophages part in the reference, and how far the cells at hand may move it.
+_MIDDLE, _FARTHEST = 1.5, 3.0
+_PRIOR_CELLS = 10
+_LEAD = 1.0
+# z of p = 0.001. Border-associated macrophages share most genes with the scavenger program and need more.
+_BORDER_Z = 3.09
+_SUPPORT_Z = 1.64
+_MIN_SHARE, _MIN_CELLS = 0.02, 5
+
+
+def origin_z(scores: NullScores) -> Array:
+    """Return z of the origins, cells × 3."""
+    return np.stack([scores.column("z", o) for o in ORIGINS], axis=1).astype(float)
+
+
+def find_middle(z: Array, weight: Array) -> float:
+    """Return where microglia and monocyte-derived part: halfway between two groups, drawn to the reference's middle.
+
+    ``z`` is what `origin_z` returns for macrophages of a brain sample, ``weight`` that of each cell.
+    """
+    lead, middle = z[:, 0] - z[:, 1], _MIDDLE
+    for _ in range(20):
+        high = lead > middle
+        n = float(min(weight[high].sum(), weight[~high].sum()))
+        if n == 0:
+            break
+        between = (np.average(lead[high], weights=weight[high]) + np.average(lead[~high], weights=weight[~high])) / 2
+        moved = (n * between + _PRIOR_CELLS * _MIDDLE) / (n + _PRIOR_CELLS)
+        if abs(moved - middle) < 1e-6:
+            break
+        middle = float(np.clip(moved, _MIDDLE - _FARTHEST, _MIDDLE + _FARTHEST))
+    return middle
+
+
+def nearest_origin(z: Array, middle: float) -> Array:
+    """Return the number in `ORIGINS` of microglia or monocyte-derived for each cell, whatever the lead."""
+    return np.where(z[:, 0] - z[:, 1] > middle, 0, 1)
+
+
+def call_origin(scores: NullScores, is_macrophage: Array, *, brain: bool, middle: float) -> Call:
+    """Call the origin of macrophages.
+
+    Microglia and monocyte-derived are called by the side of the middle on which the difference of their z lies, with a
+    lead of one; border-associated by z above 3.09 that is ahead of both and of the scavenger program. Outside the brain
+    only monocyte-derived is offered, where its z is above 1.64 and ahead.
+
+    Parameters
+    ----------
+    scores
+        Of the origins and the scavenger program, with z against the macrophages of the reference.
+    is_macrophage
+        Which cells to call.
+    brain
+        Whether the sample is of the brain.
+    middle
+        What `find_middle` returned.
+    """
+    z = origin_z(scores)
+    lead = z[:, 0] - z[:, 1] - middle
+    border = (z[:, 2] > _BORDER_Z) & (z[:, 2] > z[:, :2].max(axis=1) + _LEAD)
+    border &= z[:, 2] > scores.column("z", SCAVENGER)
+    resident = border | (lead >= _LEAD) if brain else border | ((z[:, 0] > _BORDER_Z) & (lead >= _LEAD))
+    monocyte = ~border & (lead <= -_LEAD)
+    label, status = blank(len(z), UNASSIGNED), blank(len(z), AMBIGUOUS)
+    if brain:
+        label[lead >= _LEAD], label[monocyte], label[border] = MICROGLIA, MONOCYTE_DERIVED, BORDER
+        status[label != UNASSIGNED] = ASSIGNED
+    else:
+        monocyte &= z[:, 1] > _SUPPORT_Z
+        label[monocyte], status[monocyte] = MONOCYTE_DERIVED, ASSIGNED
+        status[~monocyte] = np.where(resident[~monocyte], NOT_APPLICABLE, LOW_SIGNAL)
+    either = 1 / (1 + np.exp(-1.5 * np.clip(lead, -20, 20)))
+    of_border = 1 / (1 + np.exp(-1.5 * np.clip(z[:, 2] - np.maximum(z[:, :2].max(axis=1) + _LEAD, _BORDER_Z), -20, 20)))
+    of_border = np.where(z[:, 2] > scores.column("z", SCAVENGER), of_border, np.minimum(of_border, 0.25))
+    proba = np.stack([(1 - of_border) * either, (1 - of_border) * (1 - either), of_border], axis=1).astype(np.float32)
+    return only_macrophages(Call(label, status, proba, ORIGINS, proba.max(axis=1)), is_macrophage)
+
+
+def looks_like_brain(compartment: Array, scores: NullScores, is_macrophage: Array) -> tuple[bool, str]:
+    """Say whether the sample is of the brain, and why: neural or glial cells, or convincing microglia."""
+    neural = int(np.isin(compartment, _BRAIN_LINEAGES).sum())
+    if neural >= max(_MIN_CELLS, _MIN_SHARE * compartment.size):
+        return True, f"{neural:,} neural or glial cells"
+    z = origin_z(scores)
+    microglia = int((is_macrophage & (z[:, 0] > _BORDER_Z) & (z[:, 0] - z[:, 1] > _MIDDLE + _LEAD)).sum())
+    if microglia >= max(_MIN_CELLS, _MIN_SHARE * is_macrophage.sum()):
+        return True, f"{microglia:,} convincing microglia"
+    return False, "no neural or glial cells and no convincing microglia"

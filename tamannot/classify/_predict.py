@@ -1,0 +1,118 @@
+"""From a block of cells, and what was fitted, to their labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from tamannot.classify._call import LOW_COVERAGE, UNFAMILIAR, Call, set_aside
+from tamannot.classify._cohort import Cohort
+from tamannot.classify._gate import MACROPHAGE, call_compartment, given_compartment, mixed_lineage, rival_probability
+from tamannot.classify._inputs import Cells
+from tamannot.classify._origin import call_origin, nearest_origin, origin_z
+from tamannot.classify._panels import Panels, Scored
+from tamannot.classify._scale import TARGET
+from tamannot.classify._state import MIXED_LINEAGE, STATES, call_state, dual_program, programs
+from tamannot.kernels._linear import to_log
+from tamannot.kernels._rows import RowBlock
+from tamannot.scorers import NullScores
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Calls:
+    """Everything that is said of some cells."""
+
+    scores: NullScores
+    """Of the signatures of the tables."""
+    compartment: Call
+    origin: Call
+    state: Call
+    mixed_lineage: Array
+    dual_m1_m2: Array
+    programs: Array
+
+
+def expressed(block: RowBlock, kind: str) -> Array:
+    """Return the values of a block as classifiers want them: ``log1p`` of 10,000 per cell, logarithms as they are."""
+    values = block.values.astype(np.float64)
+    if kind != "log":
+        to_log(values, block.indptr, TARGET)
+    return values
+
+
+def expression_of(block: RowBlock, kind: str, n_vars: int) -> sp.csr_array:
+    """Return the same as a matrix, cells × genes."""
+    return sp.csr_array((expressed(block, kind), block.indices, block.indptr), shape=(block.indptr.size - 1, n_vars))
+
+
+def compartments_of(x: sp.csr_array | None, scored: Scored, panels: Panels, cells: Cells) -> Call:
+    """Call the compartments of some cells, or take the user's own."""
+    ids = panels.ids("compartment")
+    if cells.given is not None:
+        return given_compartment(cells.given, ids, cells.mapping)
+    if x is None:
+        x = sp.csr_array((0, panels.n_vars))
+    margin, detected = panels.gate.log_odds(x)
+    return call_compartment(margin, detected, scored.by_cells, ids, enough=panels.gate.enough)
+
+
+class Caller:
+    """Calls blocks of cells; what depends on the data set alone is made once.
+
+    Parameters
+    ----------
+    panels
+        The signatures.
+    kind
+        What the matrix holds.
+    cohort
+        What was fitted.
+    """
+
+    def __init__(self, panels: Panels, kind: str, cohort: Cohort) -> None:
+        self._panels, self._kind, self._cohort = panels, kind, cohort
+        self._scorer = panels.scorer()
+        fit = cohort.states.regression
+        self._coef = None if fit is None else fit.dense_coef(panels.n_vars)
+        self._coverage = [panels.coverage[s] for s in STATES]
+
+    def call(self, block: RowBlock, cells: Cells, scored: Scored | None = None) -> Calls:
+        """Return the calls of a block; ``scored`` are its scores, if they are known already."""
+        scored = scored or self._scorer.score(block)
+        cohort, ids = self._cohort, self._panels.ids("compartment")
+        x = expression_of(block, self._kind, self._panels.n_vars)
+        compartment = compartments_of(x, scored, self._panels, cells)
+        is_macrophage = compartment.label == MACROPHAGE
+        mixed = mixed_lineage(scored.by_cells, ids, is_macrophage)
+        scores = scored.by_macrophages
+        origin = call_origin(scores, is_macrophage, brain=cohort.brain, middle=cohort.middle)
+        nearest = nearest_origin(origin_z(scores), cohort.middle) if cohort.brain else np.ones(len(mixed), np.int64)
+        products = None if self._coef is None else x @ self._coef
+        state = call_state(
+            cohort.states, scored.halves, products, nearest, scores, self._coverage, is_macrophage, mixed
+        )
+        if cells.given is None:
+            doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), cells.sample)
+            state = set_aside(state, doublet, MIXED_LINEAGE)
+        strange = is_macrophage & cohort.is_unfamiliar(x)
+        if strange.any():
+            origin, state = (set_aside(call, strange, UNFAMILIAR) for call in (origin, state))
+        if cohort.lender is not None and cohort.lender.low_coverage:
+            state = set_aside(state, is_macrophage, LOW_COVERAGE)
+        return Calls(
+            scores=self._panels.tables(scored),
+            compartment=compartment,
+            origin=origin,
+            state=state,
+            mixed_lineage=mixed,
+            dual_m1_m2=dual_program(scores),
+            programs=programs(scores, [*STATES, *self._panels.ids("overlay")]),
+        )
+
+

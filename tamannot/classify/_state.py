@@ -1,0 +1,258 @@
+"""Which programs are active in a macrophage, and the state that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from tamannot.classify._activity import Activity, whole_z
+from tamannot.classify._call import (
+    AMBIGUOUS,
+    ASSIGNED,
+    FEW_GENES,
+    LOW_COVERAGE,
+    LOW_SIGNAL,
+    PRESENT_P,
+    UNASSIGNED,
+    Array,
+    Call,
+    below,
+    blank,
+    only_macrophages,
+)
+from tamannot.scorers import NullScores
+from tamannot.signature import Signature, SignatureSet
+
+TRANSITIONAL = "transitional"
+STATES = ("lipid_associated", "interferon_primed", "pro_angiogenic", "inflammatory", "immunoregulatory")
+M1, M2 = "m1", "m2"
+MIXED_LINEAGE = "mixed_lineage"
+
+# Helpers of the rules; their ids cannot clash with the library's, and they appear in no result.
+_CD86, _MRC1 = "rule:cd86", "rule:mrc1"
+_ARM_P, _ARM_DISTANCE, _LITTLE_OF_ANOTHER = 0.05, 2.0, 4.0
+# Training cells of a state are those in which it is surely active, and ahead of the others by this share of what is
+# usual where it is active; those of none have no program that may be active.
+_SURELY_ACTIVE, _SURELY_NOT, _AHEAD, _MIN_TRAINING = 0.8, 0.1, 0.3, 8
+_USUAL, _USUAL_CELLS = 5.0, 20
+_MOST_TRAINING, _C = 4000, 0.003
+# A label needs a probability of some program, and a lift of p = 0.05 in the cell's own signature.
+_LEAST_PROB, _SUPPORT_Z, _LEAST_LEAD = 0.25, 1.64, 0.15
+_ORIGIN_WEIGHT, _NEVER = 5.0, -1e9
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """A multinomial logistic regression of states on expression."""
+
+    columns: Array
+    """Of its genes."""
+    coef: Array
+    """Of none and the states, ``(6, n_genes)``; 0 for a state that it does not know."""
+    intercept: Array
+    """By origin, ``(2, 6)``; -1e9 for a state that it does not know."""
+    zero: Array
+    """Margin over none of training cells without the state."""
+    one: Array
+    """Margin over none of training cells of the state."""
+
+    def dense_coef(self, n_vars: int) -> Array:
+        """Return the coefficients for all columns, genes × classes."""
+        out = np.zeros((n_vars, len(self.coef)))
+        out[self.columns] = self.coef.T
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class StateClassifier:
+    """What tells states apart: the activities of each signature by origin, and a regression on clear cells."""
+
+    activities: Sequence[Sequence[Activity]]
+    """By origin (microglia, monocyte-derived) and state."""
+    usual: Array
+    """Lift of each state where it is active."""
+    trained: Array
+    """Mask of the states that the regression knows."""
+    regression: Regression | None = None
+    """None: too few clear cells."""
+
+
+def rule_signatures(library: Mapping[str, Signature]) -> SignatureSet:
+    """Return the small sets that the rules count on, made of genes of the library."""
+    # Mouse symbols are the human ones in title case, for these genes without exception.
+    genes = {g.symbol.upper(): g for s in (M1, M2) for g in library[s].all_genes}
+    species = library[M1].species
+
+    def part(name: str, symbols: Sequence[str]) -> list[Signature]:
+        members = tuple(genes[s].model_copy(update={"references": ()}) for s in symbols if s in genes)
+        return [Signature(id=name, species=species, genes=members)] if members else []
+
+    return SignatureSet(part(_CD86, ["CD86"]) + part(_MRC1, ["MRC1"]))
+
+
+def lifts_of(activities: Sequence[Sequence[Activity]], halves: Array, origin: Array) -> tuple[Array, Array]:
+    """Return the probability that each program is active, and its z above the baseline, cells × states."""
+    z = whole_z(halves)
+    probability, lift = np.empty_like(z), np.empty_like(z)
+    for o, of_origin in enumerate(activities):
+        cells = origin == o
+        for s, activity in enumerate(of_origin):
+            probability[cells, s] = activity.probability(z[cells, s])
+            lift[cells, s] = z[cells, s] - activity.baseline
+    return probability, lift
+
+
+def usual_lifts(probability: Array, lift: Array, weight: Array) -> Array:
+    """Return the mean lift of each program where it is active, drawn to 5 as if seen in 20 cells."""
+    active = np.where(probability > 0.5, probability, 0.0) * weight[:, None]
+    return np.asarray(((active * lift).sum(axis=0) + _USUAL * _USUAL_CELLS) / (active.sum(axis=0) + _USUAL_CELLS))
+
+
+def choose_training(
+    probability: Array, lift: Array, usual: Array, known: Array, weight: Array, order: Array
+) -> tuple[Array, Array]:
+    """Return the training cells and their classes: 0 for none, else 1 + the number of the state.
+
+    ``known`` is a mask of the states that may be called. Of copies of a cell one is taken; ``order`` decides which
+    cells are taken if there are too many.
+    """
+    relative = np.where((probability > 0.5) & known, lift / usual, -np.inf)
+    best = relative.argmax(axis=1)
+    rows = np.arange(len(best))
+    ordered = np.sort(np.where(np.isfinite(relative), relative, -9.0), axis=1)
+    clear = (probability[rows, best] > _SURELY_ACTIVE) & np.isfinite(relative[rows, best])
+    clear &= ordered[:, -1] - ordered[:, -2] > _AHEAD
+    y = np.where(clear, best + 1, np.where((probability[:, known] < _SURELY_NOT).all(axis=1), 0, -1))
+    _, first = np.unique(order, return_index=True)  # of equal cells one
+    chosen = first[y[first] >= 0]
+    size = np.bincount(y[chosen], minlength=len(STATES) + 1)
+    y[np.isin(y, np.flatnonzero(size < _MIN_TRAINING))] = -1
+    chosen = chosen[y[chosen] >= 0]
+    if chosen.size > _MOST_TRAINING:
+        chosen = chosen[np.argsort(order[chosen], kind="stable")[:_MOST_TRAINING]]
+    return np.sort(chosen), y
+
+
+def train(x: sp.csr_array, y: Array, origin: Array, classifier: StateClassifier, columns: Array) -> StateClassifier:
+    """Return the classifier of states with a regression on expression.
+
+    The origin is a feature of its own, so that no state is told by the origin's genes. There is no regression where
+    fewer than two classes have training cells.
+
+    Parameters
+    ----------
+    x, y, origin
+        Training cells × genes, log1p of ten thousand per cell; their classes; their origins.
+    columns
+        Of the genes.
+    """
+    classes = np.unique(y)
+    if classes.size < 2 or classes[0] != 0 or not x.shape[1]:
+        return classifier
+    of_origin = np.zeros((len(y), 2))
+    of_origin[np.arange(len(y)), origin] = _ORIGIN_WEIGHT
+    features = sp.csr_matrix(sp.hstack([x, sp.csr_array(of_origin)]))
+    with threadpool_limits(1):  # the same sums whatever the machine
+        fit = LogisticRegression(C=_C, max_iter=300).fit(features, y)
+    weights, constant = fit.coef_, fit.intercept_
+    if classes.size == 2:  # scikit-learn gives the difference of the two
+        weights, constant = np.concatenate([-weights, weights]) / 2, np.concatenate([-constant, constant]) / 2
+    n, n_states = x.shape[1], len(STATES)
+    coef, intercept = np.zeros((n_states + 1, n)), np.full((2, n_states + 1), _NEVER)
+    coef[classes] = weights[:, :n]
+    intercept[:, classes] = constant + _ORIGIN_WEIGHT * weights[:, n:].T
+    margin = x @ coef.T + intercept[origin]
+    over = margin[:, 1:] - margin[:, :1]
+    trained, zero, one = np.isin(np.arange(1, n_states + 1), classes), np.zeros(n_states), np.ones(n_states)
+    for s in np.flatnonzero(trained):
+        zero[s], one[s] = np.median(over[y == 0, s]), np.median(over[y == s + 1, s])
+    regression = Regression(columns, coef, intercept, zero, np.maximum(one, zero + 1e-6))
+    return replace(classifier, trained=trained, regression=regression)
+
+
+def call_state(
+    classifier: StateClassifier,
+    halves: Array,
+    products: Array | None,
+    origin: Array,
+    scores: NullScores,
+    coverage: Sequence[float],
+    is_macrophage: Array,
+    mixed: Array,
+) -> Call:
+    """Call the state of macrophages.
+
+    A program's probability is that of the classifier where it knows the state, else that of its activity. The state is
+    the program with the greatest amount, relative to what is usual where it is active, among those that the cell's own
+    signature supports; with two of like amount the cell is ambiguous. Transitional is a cell with both polarization
+    arms and no active program.
+
+    Parameters
+    ----------
+    classifier
+        What was fitted.
+    halves
+        z of the halves of the states' signatures, cells × states × 2.
+    products
+        Products of expression and the classifier's coefficients; None if it has none.
+    origin
+        Number of the nearest origin of each cell.
+    scores
+        Of states, polarization arms and `rule_signatures`.
+    coverage
+        Of the states.
+    is_macrophage
+        Which cells to call.
+    mixed
+        Score of the strongest other lineage.
+    """
+    probability, lift = lifts_of(classifier.activities, halves, origin)
+    covered = np.asarray(coverage) >= FEW_GENES
+    amount, possible = lift / classifier.usual, probability > 0.5
+    if products is not None and (known := classifier.regression) is not None:
+        margin = products + known.intercept[origin]
+        over = margin[:, 1:] - margin[:, :1]
+        odds = np.exp(margin - margin.max(axis=1, keepdims=True))
+        some = 1 - odds[:, 0] / odds.sum(axis=1)
+        t = classifier.trained
+        amount[:, t] = ((over - known.zero) / (known.one - known.zero))[:, t]
+        possible[:, t] = (some > _LEAST_PROB)[:, None] & (amount[:, t] > 0)
+        probability[:, t] = 1 / (1 + np.exp(-np.clip(over[:, t] - np.log(_LEAST_PROB / (1 - _LEAST_PROB)), -30, 30)))
+    own = np.stack([scores.column("z", s) for s in STATES], axis=1)
+    supported = possible & covered & (lift > _SUPPORT_Z) & (own > _SUPPORT_Z)
+    ranked = np.where(supported, amount, -9.0)
+    best, ordered = ranked.argmax(axis=1), np.sort(ranked, axis=1)
+    found = supported.any(axis=1)
+    clear = found & (ordered[:, -1] - ordered[:, -2] > _LEAST_LEAD)
+    label, status = blank(len(best), UNASSIGNED), blank(len(best), LOW_SIGNAL if covered.all() else LOW_COVERAGE)
+    status[found] = AMBIGUOUS
+    label[clear], status[clear] = np.array(STATES, dtype=object)[best[clear]], ASSIGNED
+    dual = ~found & _both_arms(scores) & (np.nan_to_num(mixed, nan=np.inf) < _LITTLE_OF_ANOTHER)
+    label[dual], status[dual] = TRANSITIONAL, ASSIGNED
+    proba = np.clip(probability, 0, 1).astype(np.float32)
+    return only_macrophages(Call(label, status, proba, STATES, proba.max(axis=1)), is_macrophage)
+
+
+def dual_program(scores: NullScores) -> Array:
+    """Return how far both polarization arms stand above their null: the smaller z, for every cell."""
+    return np.asarray(np.minimum(scores.column("z", M1), scores.column("z", M2)), np.float32)
+
+
+def programs(scores: NullScores, ids: Sequence[str]) -> Array:
+    """Return the programs with p < 0.01 in each cell, joined by ``+`` in the order of ``ids``; else ``""``."""
+    present = np.stack([below(scores.column("p", i), PRESENT_P) for i in ids], axis=1)
+    return np.array(["+".join(i for i, here in zip(ids, row, strict=True) if here) for row in present], dtype=object)
+
+
+def _both_arms(scores: NullScores) -> Array:
+    if _CD86 not in scores.ids or _MRC1 not in scores.ids:
+        return np.zeros(scores.score.shape[0], bool)
+    anchors = (scores.column("detected", _CD86) > 0) & (scores.column("detected", _MRC1) > 0)
+    z1, z2 = scores.column("z", M1), scores.column("z", M2)
+    arms = below(scores.column("p", M1), _ARM_P) & below(scores.column("p", M2), _ARM_P)
+    return np.asarray(anchors & arms & (np.abs(z1 - z2) < _ARM_DISTANCE))
