@@ -24,7 +24,7 @@ _GENES = 25
 # Baselines are drawn towards that of the reference as if it had been seen in this many cells.
 _PRIOR_CELLS = 5
 _HIGHEST_BASELINE = 7.0
-_LEAST_NOISE, _MOST_NOISE = 0.7, 1.2
+_LEAST_NOISE, _MOST_NOISE = 0.7, 1.5
 GRID = np.arange(-5, 16.01, 0.25)
 
 
