@@ -18,9 +18,9 @@ from tamannot.classify._call import Array
 # The low end of the activities: the baseline is their 5 % quantile.
 _LOW_END = 0.05
 # So far above the baseline, and so high against the reference, is active; in z.
-ABOVE_BASELINE, ABOVE_REFERENCE = 2.6, 2.0
-# A signature of this many genes or more has that distance; that of a smaller one shrinks as z does.
-_GENES = 25
+ABOVE_BASELINE, ABOVE_REFERENCE = 2.5, 2.0
+# A signature of 25 genes or more has that distance; that of a smaller one shrinks as its z does.
+_FEWEST_GENES, _GENES = 17, 25
 # Baselines are drawn towards that of the reference as if it had been seen in this many cells.
 _PRIOR_CELLS = 5
 _HIGHEST_BASELINE = 7.0
@@ -82,7 +82,7 @@ def fit_activities(halves: Array, weight: Array, n_genes: Array, reference: Arra
         of_all = _shrunk(_quantile(share), total, reference[s])
         among = weight * np.maximum(free, 1e-3)
         low = _shrunk(_quantile(_deconvolved(z[:, s], noise[s], among)), float(among.sum()), of_all)
-        distance = ABOVE_BASELINE * float(np.sqrt(min(n_genes[s], _GENES) / _GENES))
+        distance = _distance(n_genes[s])
         found[s] = Activity(min(low, _HIGHEST_BASELINE), float(reference[s]), float(noise[s]), share, distance)
         free *= found[s].probability(z[:, s]) < 0.5
     return [found[s] for s in range(z.shape[1])]
@@ -96,10 +96,14 @@ def reference_activities(n_genes: Array, reference: Array, spread: Array) -> lis
             float(b),
             1.0,
             np.exp(-0.5 * ((GRID - b) / max(s, 1.0)) ** 2) + 0.02,
-            ABOVE_BASELINE * float(np.sqrt(min(n, _GENES) / _GENES)),
+            _distance(n),
         )
         for n, b, s in zip(n_genes, reference, spread, strict=True)
     ]
+
+
+def _distance(n_genes: int) -> float:
+    return ABOVE_BASELINE * float(np.sqrt(np.clip(n_genes, _FEWEST_GENES, _GENES) / _GENES))
 
 
 def _deconvolved(z: Array, noise: float, weight: Array) -> Array:

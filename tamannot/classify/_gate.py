@@ -24,7 +24,7 @@ _KIN = (MACROPHAGE, "monocyte", "dendritic", "plasmacytoid")
 _DRAWN, _FEWEST_COUNTS, _MOST_COUNTS, _AMBIENT, _GENE_NOISE = 4, 500, 20_000, (2, 15), 4.0
 _MOST_GENES, _FEWEST_GENES, _C = 2500, 20, 3.0
 # What one unit of a panel's z adds to the logarithm of the odds.
-_PER_Z, _LEAST_Z, _MOST_Z = 0.25, -2.0, 8.0
+_PER_Z, _LEAST_Z, _MOST_Z = 0.5, -2.0, 4.0
 # One stray count of a rare gene is no lineage.
 _FEWEST_PANEL_GENES = 3
 _FEWEST_DETECTED, _LEAST_PROB = 10, 0.3

@@ -42,7 +42,7 @@ _SURELY_ACTIVE, _SURELY_NOT, _AHEAD, _MIN_TRAINING = 0.8, 0.1, 0.3, 8
 _USUAL, _USUAL_CELLS = 5.0, 20
 _MOST_TRAINING, _C = 4000, 0.003
 # A label needs a probability of some program, and a lift of p = 0.05 in the cell's own signature.
-_LEAST_PROB, _SUPPORT_Z, _LEAST_LEAD = 0.5, 1.64, 0.15
+_LEAST_PROB, _SUPPORT_Z, _LEAST_LEAD = 0.5, 1.64, 0.1
 _ORIGIN_WEIGHT, _NEVER = 5.0, -1e9
 
 
