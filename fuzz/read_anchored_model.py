@@ -6,10 +6,11 @@ from _models import built, seeds_of, written
 
 instrumented("tamannot.classify", "tamannot.models", "tamannot.pipeline._anchored_file")
 
-from tamannot import load_model, models
-from tamannot.classify._container import read_file
-from tamannot.classify import KIND, Anchored, as_anchored, digest_of, write_anchored
 from tamannot.pipeline._resemblance import Resemblance
+
+from tamannot import load_model, models
+from tamannot.classify import KIND, Anchored, as_anchored, digest_of, write_anchored
+from tamannot.classify._container import read_file
 
 
 def _question(*names: str, winner: models.Sigmoid | None = None) -> models.Question:

@@ -19,9 +19,8 @@ import scipy.sparse as sp
 
 import tamannot as tam
 from tamannot._progress import Progress
+from tamannot.classify import Cohort, Prepared
 from tamannot.cli._main import main
-from tamannot.classify import Question
-from tamannot.classify import Prepared
 from tamannot.tl._write import write_annotation
 
 mpl.use("Agg")
@@ -71,9 +70,9 @@ def learned(_learned: tuple[ad.AnnData, Prepared]) -> ad.AnnData:
 
 
 @pytest.fixture
-def heads(_learned: tuple[ad.AnnData, Prepared]) -> Mapping[str, Question]:
-    """What was learned of them, as the run itself had it."""
-    return _learned[1].knowledge.questions
+def cohort(_learned: tuple[ad.AnnData, Prepared]) -> Cohort:
+    """What was fitted to them, as the run itself had it."""
+    return _learned[1].cohort
 
 
 @pytest.fixture

@@ -26,9 +26,11 @@ from tamannot.scorers import UCell, depths_by_method, reference_depth
 # Author names by compartment; the first that matches counts. None: mixed, progenitors, or of no compartment.
 COMPARTMENTS: list[tuple[str, str | None]] = [
     (
-        r"leukocyte|^Myeloid(\.cells)?$|Mononuclear\.phag|Macrophages\.DC|monocyte\.macrophage|B\.T\.NK|"
-        r"Antigen\.presenting|hematopoietic|Hematopoietic|CD34\+|[Pp]rogenitor|Stem\.Cell|^TA$|precursor\.B|Eosinophil|"
-        r"mesenchymal\.stem|Cycling\.Lymph|Neoplastic",
+        (
+            r"leukocyte|^Myeloid(\.cells)?$|Mononuclear\.phag|Macrophages\.DC|monocyte\.macrophage|B\.T\.NK|"
+            r"Antigen\.presenting|hematopoietic|Hematopoietic|CD34\+|[Pp]rogenitor|Stem\.Cell|^TA$|precursor\.B|Eosinophil|"
+            r"mesenchymal\.stem|Cycling\.Lymph|Neoplastic"
+        ),
         None,
     ),
     (r"[Mm]icrogli|[Mm]acrophage|Hofbauer|Myeloid\.Type", "macrophage"),
@@ -45,8 +47,10 @@ COMPARTMENTS: list[tuple[str, str | None]] = [
     (r"OPC", "opc"),
     (r"Schwann|ENS\.glia|glial\.cell", "schwann"),
     (
-        r"L[2-6]|LAMP5|PAX6|PVALB|SST|VIP|[Nn]euron|Purkinje|brush|[Aa]macrine|ipolar|rod\.cell|cone\.cell|anglion|"
-        r"orizontal\.cell|hotoreceptor",
+        (
+            r"L[2-6]|LAMP5|PAX6|PVALB|SST|VIP|[Nn]euron|Purkinje|brush|[Aa]macrine|ipolar|rod\.cell|cone\.cell|anglion|"
+            r"orizontal\.cell|hotoreceptor"
+        ),
         "neuron",
     ),
     (r"Chromaffin|Sympatho|ndocrine|neuroendo", None),
@@ -58,8 +62,10 @@ COMPARTMENTS: list[tuple[str, str | None]] = [
     (r"egakaryo|latelet|Platet", "platelet"),
     (r"ryth|RBC|Erthyroid", "erythroid"),
     (
-        r"pitheli|nterocyte|[Gg]oblet|Paneth|[Dd]uct|[Aa]cinar|Hep\.|Hepatoblast|Cholang|[Bb]asal|ecretory|quamous|"
-        r"eratinocyte|rophoblast|[Tt]hymic|Parietal|mucous|Ionocyte|Deutero|Ureteric|Metanephric",
+        (
+            r"pitheli|nterocyte|[Gg]oblet|Paneth|[Dd]uct|[Aa]cinar|Hep\.|Hepatoblast|Cholang|[Bb]asal|ecretory|quamous|"
+            r"eratinocyte|rophoblast|[Tt]hymic|Parietal|mucous|Ionocyte|Deutero|Ureteric|Metanephric"
+        ),
         "epithelial_like",
     ),
 ]

@@ -35,7 +35,7 @@ from tamannot.classify._label_file import KIND as LABELS
 from tamannot.classify._label_file import as_classifier, read_model, write_model
 from tamannot.classify._labels import MIN_COVERAGE, STATUSES, Classifier, Prediction, predict_labels
 from tamannot.classify._origin import ORIGINS
-from tamannot.classify._panels import METHOD, Panels
+from tamannot.classify._panels import METHOD, Panels, ranking_of
 from tamannot.classify._predict import Calls, expressed
 from tamannot.classify._reference import NAME as MACROPHAGE_REFERENCE
 from tamannot.classify._scale import Scale, find_scale, to_features
@@ -97,6 +97,7 @@ __all__ = [
     "lend",
     "predict_labels",
     "prepare",
+    "ranking_of",
     "read_file",
     "read_model",
     "reliability",

@@ -121,5 +121,3 @@ def fit_novelty(x: sp.csr_array, y: Array, origin: Array, columns: Array) -> Nov
     least = np.maximum.accumulate([np.quantile(similarity[b], _STRANGE) for b in bins])
     keep = np.diff(depth, prepend=-1) > 0
     return Novelty(columns, centroids, depth[keep], least[keep])
-
-

@@ -193,7 +193,8 @@ def as_cohort_model(meta: Meta, arrays: Arrays) -> CohortModel:
     names = [*_OF_ACTIVITY, "share", "usual", "trained", *(_OF_CLASSIFIER if known else ())]
     names += _OF_NOVELTY if novel else ()
     check_members(arrays, names)
-    n, shapes = len(symbols), {name: (2, _N) for name in _OF_ACTIVITY}
+    n = len(symbols)
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_OF_ACTIVITY, (2, _N))
     shapes |= {"share": (2, _N, GRID.size), "usual": (_N,), "trained": (_N,)}
     if known:
         shapes |= {"coef": (_N + 1, n), "intercept": (2, _N + 1), "zero": (_N,), "one": (_N,)}

@@ -83,7 +83,7 @@ def fit(
     )
     if settings.learn:
         known = np.array([panels.coverage[s] >= FEW_GENES for s in STATES])
-        chosen, y = choose_training(probability, lift, usual, known, weight, order)
+        chosen, y = choose_training(probability, lift, usual, known, order)
         if np.unique(y[chosen]).size > 1 or settings.portable:
             cohort = _trained(cohort, rows, kind, found, chosen, y, nearest, settings)
     return cohort, scored
@@ -111,8 +111,8 @@ def _looked_at(
         return scored, label, hashes, rival_probability(call)
 
     parts = [*in_order(work, rows.shape[0], threads=threads, step=rows.step)]
-    scored, *rest = zip(*parts, strict=True)
-    return joined(scored), *(np.concatenate(r) for r in rest)
+    label, hashes, rival = (np.concatenate([p[i] for p in parts]) for i in (1, 2, 3))
+    return joined([p[0] for p in parts]), label, hashes, rival
 
 
 def _weights(order: Array) -> Array:
@@ -133,7 +133,7 @@ def _trained(
     nearest: Array,
     settings: Settings,
 ) -> Cohort:
-    """Return the cohort with a classifier of states, and with what its macrophages look like if it is for other data."""
+    """Return the cohort with a classifier of states; for other data also with what its macrophages look like."""
     cells = np.sort(found[chosen])  # `found` and `chosen` rise
     x = expression_of(_block(take_rows(rows, cells)), kind, rows.shape[1])
     genes = variable_genes(x, _N_GENES)

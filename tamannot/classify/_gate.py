@@ -87,7 +87,7 @@ def _trained(species: Species, genes: bytes) -> tuple[Array, list[str], Array, A
     return here[used], fit.classes_.tolist(), fit.coef_, fit.intercept_
 
 
-def _training_cells(profiles: Array, compartment: Array) -> tuple[Array, Array]:
+def _training_cells(profiles: Array, compartment: Array) -> tuple[sp.csr_matrix, Array]:
     """Draw training cells from profiles of ten thousand per cell; return their unit-length logarithms and labels."""
     rng = np.random.default_rng(0)
     share = np.repeat(profiles / 1e4, _DRAWN, axis=0)

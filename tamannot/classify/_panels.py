@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -98,7 +98,9 @@ class Panels:
             Signature(
                 id=f"{_HALF}{part.signature.id}:{h}",
                 species=part.signature.species,
-                genes=tuple(g.model_copy(update={"references": ()}) for g, f in zip(genes, first, strict=True) if f == (h == 0)),
+                genes=tuple(
+                    g.model_copy(update={"references": ()}) for g, f in zip(genes, first, strict=True) if f == (h == 0)
+                ),
             )
             for h in (0, 1)
             if (first == (h == 0)).any()
@@ -186,19 +188,27 @@ class BlockScorer:
         runs = [Run(METHOD, panels.reference, tuple(compartments)), Run(METHOD, panels.macrophages, rest)]
         self._scorer = Scorer(plan, runs)
         self._halves = [
-            [[rest.index(i) for p in _parts_of(plan, s) if (i := f"{_HALF}{p.signature.id}:{h}") in rest] for h in (0, 1)]
+            [
+                [rest.index(i) for p in _parts_of(plan, s) if (i := f"{_HALF}{p.signature.id}:{h}") in rest]
+                for h in (0, 1)
+            ]
             for s in STATES
         ]
 
     def score(self, block: RowBlock) -> Scored:
         """Return the scores of a block."""
-        by_cells, by_macrophages = (cast(NullScores, s) for s in self._scorer.score(block))
+        by_cells, by_macrophages = (cast("NullScores", s) for s in self._scorer.score(block))
         halves = np.zeros((len(by_cells.z), len(STATES), 2))
         for s, of_state in enumerate(self._halves):
             for h, columns in enumerate(of_state):
                 if columns:
                     halves[:, s, h] = by_macrophages.z[:, columns].max(axis=1)
         return Scored(by_cells, by_macrophages, halves)
+
+
+def ranking_of(max_rank: int | None) -> UCell:
+    """Return the method of a run's null of programs; that of 0.1.0 counted more ranks than its scores."""
+    return METHOD if max_rank is None else replace(METHOD, max_rank=max_rank)
 
 
 def joined(parts: Sequence[Scored]) -> Scored:

@@ -114,5 +114,3 @@ class Caller:
             dual_m1_m2=dual_program(scores),
             programs=programs(scores, [*STATES, *self._panels.ids("overlay")]),
         )
-
-

@@ -113,9 +113,7 @@ def usual_lifts(probability: Array, lift: Array, weight: Array) -> Array:
     return np.asarray(((active * lift).sum(axis=0) + _USUAL * _USUAL_CELLS) / (active.sum(axis=0) + _USUAL_CELLS))
 
 
-def choose_training(
-    probability: Array, lift: Array, usual: Array, known: Array, weight: Array, order: Array
-) -> tuple[Array, Array]:
+def choose_training(probability: Array, lift: Array, usual: Array, known: Array, order: Array) -> tuple[Array, Array]:
     """Return the training cells and their classes: 0 for none, else 1 + the number of the state.
 
     ``known`` is a mask of the states that may be called. Of copies of a cell one is taken; ``order`` decides which

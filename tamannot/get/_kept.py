@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import tamannot._adata as slots
 from tamannot._adata import RunMatrix, RunRecord
-from tamannot.classify import METHOD
+from tamannot.classify import METHOD, ranking_of
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.genes import human_genes
 from tamannot.kernels._rows import RowBlock
@@ -146,8 +146,7 @@ class Kept:
         return NullBins(np.asarray(bins, np.int32))
 
     def _ranking(self, axis: str) -> UCell:
-        most = self._record.null.max_rank  # of runs of 0.1.0, whose null of programs counted more ranks
-        return METHOD if axis == "compartment" or most is None else replace(METHOD, max_rank=most)
+        return METHOD if axis == "compartment" else ranking_of(self._record.null.max_rank)
 
     def _part(self, number: int) -> SignedGenes:
         return self._all_parts[number]

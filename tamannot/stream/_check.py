@@ -131,8 +131,8 @@ def _notes(
     n_seen, n_with = _cells_with(data, columns[columns >= 0])
     if n_with == 0:
         yield (
-            f"Of {n_seen:,} cells looked at, none expresses {_MIN_DETECTED} genes that tell a macrophage: there are few "
-            "macrophages, or none."
+            f"Of {n_seen:,} cells looked at, none expresses {_MIN_DETECTED} genes that tell a macrophage: there are "
+            "few macrophages, or none."
         )
 
 

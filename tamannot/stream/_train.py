@@ -136,7 +136,7 @@ def _of_anchored(model: AnchoredModel, path: str, target: str, notes: Sequence[s
         n_cells=model.n_cells,
         n_macrophages=model.n_macrophages,
         tissue="brain" if model.brain else "other",
-        tissue_reason=model.tissue_reason,
+        tissue_reason=model.cohort.tissue_reason,
         scale=model.scale,
         species=model.species,
         digest=model.digest,

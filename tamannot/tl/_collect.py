@@ -26,7 +26,16 @@ from tamannot.classify import (
 Array = NDArray[Any]
 
 AXES = ("compartment", "origin", "state")
-STATUSES = ("assigned", "low_signal", "ambiguous", "low_coverage", "unfamiliar", "not_applicable", MIXED_LINEAGE, NOT_MACROPHAGE)
+STATUSES = (
+    "assigned",
+    "low_signal",
+    "ambiguous",
+    "low_coverage",
+    "unfamiliar",
+    "not_applicable",
+    MIXED_LINEAGE,
+    NOT_MACROPHAGE,
+)
 ORIGIN_LABELS = (*ORIGINS, UNASSIGNED, NOT_MACROPHAGE)
 STATE_LABELS = (*STATES, TRANSITIONAL, UNASSIGNED, NOT_MACROPHAGE)
 # Fewer genes than this expected to be detected: a program says little of that cell.

@@ -88,9 +88,7 @@ def _training(data: Unpacked, ready: Prepared, choices: Mapping[str, Any]) -> di
     }
 
 
-def _said(
-    data: Unpacked, scale: str, choices: Mapping[str, Any], cohort: Cohort
-) -> list[str]:
+def _said(data: Unpacked, scale: str, choices: Mapping[str, Any], cohort: Cohort) -> list[str]:
     said = [data.note] if data.note else []
     if choices["tissue"] == "auto":
         said.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")

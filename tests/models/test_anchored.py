@@ -12,9 +12,6 @@ import pytest
 import scipy.sparse as sp
 import scipy.stats
 from sklearn.metrics import balanced_accuracy_score, f1_score
-
-import tamannot as tam
-from tamannot.classify import variable_genes
 from tamannot.models._anchored import sure_states
 from tamannot.models._heads import Anchors, amounts, train_head
 from tamannot.models._mixtures import fit_sigmoid, mix, stricter, threshold_for
@@ -30,6 +27,9 @@ from tamannot.models._pool import (
 )
 from tamannot.models._question import MIN_STRONG
 from tamannot.models._state import STATES as ALL_STATES
+
+import tamannot as tam
+from tamannot.classify import variable_genes
 from tamannot.scorers import NullScores
 
 STATES = ["lipid_associated", "interferon_primed", "inflammatory", "immunoregulatory"]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tamannot.pipeline._resemblance import Resemblance
 
 from tamannot import models
+from tamannot.classify import KIND, Anchored, as_anchored, digest_of, write_anchored
 from tamannot.classify._container import read_file
 from tamannot.errors import ModelFormatError
-from tamannot.classify import KIND, Anchored, as_anchored, digest_of, write_anchored
-from tamannot.pipeline._resemblance import Resemblance
 
 GENES = 6
 HEADS = {"state": 2, "origin": 1}
