@@ -85,6 +85,7 @@ def fit(
     )
     if settings.learn:
         known = np.array([panels.coverage[s] >= FEW_GENES for s in STATES])
+        known[list(_EXPERIMENTAL)] = False
         chosen, y = choose_training(probability, lift, usual, known, order)
         if np.unique(y[chosen]).size > 1 or settings.portable:
             cohort = _trained(cohort, rows, kind, found, chosen, y, nearest, settings)
