@@ -66,7 +66,9 @@ def fit(
     nearest = nearest_origin(z, middle) if brain else np.ones(found.size, np.int64)
     report("states", found.size)
     activities = [
-        fit_activities(halves[nearest == o], weight[nearest == o], panels.state_genes, BASELINES, HIGHEST, _EXPERIMENTAL)
+        fit_activities(
+            halves[nearest == o], weight[nearest == o], panels.state_genes, BASELINES, HIGHEST, _EXPERIMENTAL
+        )
         if (nearest == o).any()
         else reference_activities(panels.state_genes, BASELINES, SPREADS)
         for o in (0, 1)
