@@ -207,6 +207,12 @@ def _notes(data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str
     if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
         notes.append(f"Learned from {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spread over the data.")
     notes += notes_on_model(ready, found, choices, DEFAULT_ACCURACY)
+    asked = choices.get("target_accuracy", DEFAULT_ACCURACY)
+    if asked != DEFAULT_ACCURACY and cohort.lender is None:
+        notes.append(
+            f"target_accuracy={asked:g} changes no label: states are called from an even probability on. For fewer and "
+            "surer labels keep those whose tam_state_prob is high."
+        )
     if too_large := ready.panels.too_large:
         notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(too_large)}.")
     return notes
