@@ -8,6 +8,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scanpy as sc
+import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
@@ -175,3 +176,26 @@ def without_source() -> tam.SignatureSet:
             modules = tuple(parts.get(m.id, m) for m in signature.modules)
             kept.append(signature.model_copy(update={"modules": modules}))
     return tam.SignatureSet(kept)
+
+
+def thinned(adata: ad.AnnData, share: float) -> ad.AnnData:
+    """Return the cells with this share of their counts, drawn count by count."""
+    poorer = adata.copy()
+    counts = sp.csr_matrix(poorer.X)
+    rng = np.random.default_rng(0)
+    counts.data = rng.binomial(np.rint(counts.data).astype(np.int64), share).astype(counts.data.dtype)
+    counts.eliminate_zeros()
+    poorer.X = counts
+    return poorer
+
+
+def half_of_signatures(adata: ad.AnnData, n: int = 300) -> set[str]:
+    """Return a panel: half of the genes of each state, origin and of macrophages, and others at random."""
+    rng = np.random.default_rng(0)
+    there = set(adata.var_names)
+    kept: set[str] = set()
+    for signature in [*tam.load_signatures(["state", "origin"]).values(), tam.load_signature("macrophage")]:
+        genes = sorted({g.symbol for g in signature.all_genes} & there)
+        kept |= set(rng.choice(genes, (len(genes) + 1) // 2, replace=False))
+    others = sorted(there - kept)
+    return kept | set(rng.choice(others, n - len(kept), replace=False))
