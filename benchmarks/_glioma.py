@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 import anndata as ad
 import numpy as np
@@ -33,14 +34,6 @@ def annotated(adata: ad.AnnData, **options: object) -> ad.AnnData:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return tam.tl.annotate(adata, copy=True, **options)
-
-
-def given(adata: ad.AnnData, **options: object) -> ad.AnnData:
-    """Return a copy annotated with the compartments of the labels, so that no cell is lost to the gate."""
-    column = adata.obs["truth_compartment"].astype(str)
-    adata = adata.copy()
-    adata.obs["given"] = np.where(column.isin(["macrophage", "unclear"]), "macrophage", column)
-    return annotated(adata, compartment_key="given", **options)
 
 
 class Glioma:
@@ -108,16 +101,6 @@ class Glioma:
             f"calibration slope of the winner | {stated.slope:.2f}",
             *(f"right where called, {s} | {(call == s)[here & (self.truth == s)].mean():.3f}" for s in STATES),
         ]
-
-
-def origin_called(adata: ad.AnnData) -> tuple[np.ndarray, float, float]:
-    """Return which macrophages and unclear cells have an origin label, the share called and the share right."""
-    truth, call = adata.obs["truth_origin"].astype(str), adata.obs["tam_origin"].astype(str)
-    compartment = adata.obs["truth_compartment"].astype(str)
-    labelled = truth.isin(ORIGINS) & compartment.isin(["macrophage", "unclear"])
-    known = labelled & ~call.isin(_NO_LABEL)
-    right = (call == truth)[known].mean() if known.any() else np.nan
-    return labelled.to_numpy(), known.sum() / labelled.sum(), right
 
 
 def today(adata: ad.AnnData, truth: Glioma) -> dict[str, np.ndarray]:
@@ -199,3 +182,22 @@ def half_of_signatures(adata: ad.AnnData, n: int = 300) -> set[str]:
         kept |= set(rng.choice(genes, (len(genes) + 1) // 2, replace=False))
     others = sorted(there - kept)
     return kept | set(rng.choice(others, n - len(kept), replace=False))
+
+
+def poorer(a: ad.AnnData) -> Iterator[tuple[str, ad.AnnData]]:
+    """Yield the same cells with fewer counts or genes, on other scales, and twice."""
+    yield "half of the counts", thinned(a, 0.5)
+    yield "a tenth of the counts", thinned(a, 0.1)
+    odd = np.arange(a.n_obs) % 2 == 1
+    yield "every other cell with a quarter", ad.concat([a[~odd], thinned(a[odd], 0.25)], merge="same")
+    for base, target in ((None, 1e4), (None, 1e6), (2, 1e4)):
+        log = a.copy()
+        sc.pp.normalize_total(log, target_sum=target)
+        sc.pp.log1p(log, base=base)
+        yield f"{'log1p' if base is None else 'log2'} of {target:,.0f} per cell", log
+    yield "every cell twice", ad.concat({"a": a, "b": a}, index_unique="-", merge="same")
+    yield "a third of the genes", a[:, np.sort(np.random.default_rng(0).choice(a.n_vars, a.n_vars // 3, replace=False))]
+    yield "300 genes", a[:, a.var_names.isin(half_of_signatures(a))].copy()
+    log = logarithms(a)
+    sc.pp.highly_variable_genes(log, n_top_genes=2000)
+    yield "2,000 variable genes", a[:, log.var["highly_variable"]].copy()
