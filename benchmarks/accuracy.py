@@ -1,9 +1,9 @@
-"""The most probable of four states of glioma macrophages, beside what users do today, and whether probabilities come true.
+"""The most probable state of glioma macrophages, beside what users do today, and whether probabilities come true.
 
 usage: python benchmarks/accuracy.py FOLDER [--pictures docs/images]
 
-FOLDER holds ``glioma_myeloid_semisynthetic_dev.h5ad``; it is annotated with the defaults. Prints Markdown. What the calls
-are worth is printed by ``calls.py``.
+FOLDER holds ``glioma_myeloid_semisynthetic_dev.h5ad``, which is annotated with the defaults. Prints Markdown. What
+calls are worth is printed by ``calls.py``.
 """
 
 from __future__ import annotations

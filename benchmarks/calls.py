@@ -3,9 +3,9 @@
 usage: python benchmarks/calls.py FOLDER [--small] [--page docs/accuracy.md]
 
 FOLDER holds labelled h5ad files, which are annotated with the defaults. The rules: the largest z (of compartments and
-states above 2.33, of origins with a lead of 1), and the largest UCell score; for origin and state they are told which cells
-are macrophages. Rows are sorted by our weakest figure. ``--small`` leaves out the glioma macrophages. ``--page`` also writes
-the table into a page, between its markers. Exits with 1 where a figure is below its floor.
+states above 2.33, of origins with a lead of 1), and the largest UCell score; for origin and state they are told which
+cells are macrophages. Our weakest figures come first. ``--small`` leaves out the glioma macrophages. ``--page`` writes
+the table into a page, too, between its markers. Exits with 1 where a figure is below its floor.
 """
 
 from __future__ import annotations
@@ -157,9 +157,8 @@ def tissue(folder: Path) -> Iterator[Row]:
     yield row("glioma tissue", "compartment", done, of_gate(done))
     yield row("glioma tissue", "origin", done, of(done, "truth_origin"))
     yield row("glioma tissue", "state", done, np.where(kind == "macrophage", NONE, UNKNOWN))
-    rng = np.random.default_rng(0)
+    rng, names = np.random.default_rng(0), pd.Index([f"doublet{i}" for i in range(100)])
     one, other = (rng.choice(np.flatnonzero(kind == k), 100) for k in ("macrophage", "t_nk"))
-    names = pd.Index([f"doublet{i}" for i in range(100)])
     done = annotated(ad.concat([a, ad.AnnData(a.X[one] + a.X[other], pd.DataFrame(index=names), a.var)], join="outer"))
     truth = np.where(done.obs_names.isin(names), NONE, UNKNOWN)
     yield row("glioma tissue, doublets of macrophage and T cell", "state", done, truth)
@@ -225,8 +224,8 @@ def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--small", action="store_true", help="without the glioma macrophages")
-    parser.add_argument("--page", type=Path, help="page to write the table into")
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--page", type=Path)
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     tam.settings.progress = False
