@@ -1,4 +1,4 @@
-"""The most probable state of glioma macrophages, beside what users do today, and whether probabilities come true.
+"""The most probable state of glioma macrophages beside what users do today, probabilities, models of other donors.
 
 usage: python benchmarks/accuracy.py FOLDER [--pictures docs/images]
 
@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 
 import anndata as ad
+import numpy as np
 from _glioma import LEFT_OUT, STATES, Glioma, annotated, today, without_source
 from sklearn.metrics import roc_auc_score
 
@@ -46,11 +47,29 @@ def main() -> None:
         print(
             f"| AUROC of z over all cells, {overlay} | {roc_auc_score(is_there, done.obsm['tam_z'][overlay]):.4f} | |"
         )
+    carried(adata, truth)
     if to:
         import _accuracy_pictures as pictures
 
         pictures.modes(best, to)
         pictures.reliability(truth, done, less, to)
+
+
+def carried(adata: ad.AnnData, truth: Glioma) -> None:
+    """Print what a model of four donors calls in two others, and how many cells of the first are strange to it."""
+    mine, cells = np.isin(truth.donor, ["d0", "d1", "d2", "d3"]), truth.labelled & np.isin(truth.donor, ["d4", "d5"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = tam.tl.train(adata[mine].copy(), sample_key="donor")
+    others = adata[~mine].copy()
+    ways = {"fitted to the two donors themselves": {}, "model of the other four": {"model": model}}
+    print("\n| | states called | right | unfamiliar |\n|---|---|---|---|")
+    for name, options in ways.items():
+        obs = annotated(others, **options).obs
+        call, right = obs["tam_state"].astype(str).to_numpy()[cells[~mine]], truth.truth[cells]
+        known = np.isin(call, STATES)
+        strange = (obs["tam_state_status"] == "unfamiliar").to_numpy()[cells[~mine]]
+        print(f"| {name} | {known.mean():.3f} | {(call == right)[known].mean():.3f} | {strange.mean():.3f} |")
 
 
 if __name__ == "__main__":
