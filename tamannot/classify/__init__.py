@@ -38,6 +38,7 @@ from tamannot.classify._origin import ORIGINS
 from tamannot.classify._panels import METHOD, Panels, ranking_of
 from tamannot.classify._predict import Calls, expressed
 from tamannot.classify._reference import NAME as MACROPHAGE_REFERENCE
+from tamannot.classify._sample import MOST_CELLS, learning_rows, taken
 from tamannot.classify._scale import Scale, find_scale, to_features
 from tamannot.classify._scaled import ScaledRows
 from tamannot.classify._state import MIXED_LINEAGE, STATES, TRANSITIONAL, Regression
@@ -53,6 +54,7 @@ __all__ = [
     "METHOD",
     "MIN_COVERAGE",
     "MIXED_LINEAGE",
+    "MOST_CELLS",
     "NOT_APPLICABLE",
     "NOT_MACROPHAGE",
     "NO_LABEL",
@@ -94,6 +96,7 @@ __all__ = [
     "find_scale",
     "fit_labels",
     "keep_cohort",
+    "learning_rows",
     "lend",
     "predict_labels",
     "prepare",
@@ -101,6 +104,7 @@ __all__ = [
     "read_file",
     "read_model",
     "reliability",
+    "taken",
     "to_features",
     "variable_genes",
     "vote_among_neighbours",

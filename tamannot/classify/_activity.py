@@ -9,6 +9,7 @@ noise is active nowhere, however far the noise reaches.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,6 @@ ABOVE_BASELINE, ABOVE_REFERENCE = 2.5, 2.0
 _FEWEST_GENES, _GENES = 17, 25
 # Baselines are drawn towards that of the reference as if it had been seen in this many cells.
 _PRIOR_CELLS = 5
-_HIGHEST_BASELINE = 7.0
 _LEAST_NOISE, _MOST_NOISE = 0.7, 1.5
 GRID = np.arange(-5, 16.01, 0.25)
 
@@ -55,7 +55,9 @@ def whole_z(halves: Array) -> Array:
     return np.asarray(halves.sum(axis=-1) / np.sqrt(2))
 
 
-def fit_activities(halves: Array, weight: Array, n_genes: Array, reference: Array) -> list[Activity]:
+def fit_activities(
+    halves: Array, weight: Array, n_genes: Array, reference: Array, highest: Array, last: Sequence[int] = ()
+) -> list[Activity]:
     """Fit the activities of all signatures in macrophages of one origin.
 
     Parameters
@@ -68,6 +70,10 @@ def fit_activities(halves: Array, weight: Array, n_genes: Array, reference: Arra
         Genes of each signature in the data; of a composite, of its largest module.
     reference
         Baseline of each signature in the reference.
+    highest
+        No baseline is higher than this: a program above it is active in whatever share of the cells.
+    last
+        Signatures that are weak evidence, to be judged after the others.
     """
     z, total = whole_z(halves), float(weight.sum())
     away = halves - np.average(halves, axis=0, weights=weight)
@@ -77,13 +83,13 @@ def fit_activities(halves: Array, weight: Array, n_genes: Array, reference: Arra
     free = np.ones(len(z))
     found: dict[int, Activity] = {}
     # An active program lowers the share of the others, so the baseline of a weaker one is that of the other cells.
-    for s in np.argsort(-common, kind="stable"):
+    for s in sorted(range(z.shape[1]), key=lambda s: (s in last, -common[s])):
         share = _deconvolved(z[:, s], noise[s], weight)
         of_all = _shrunk(_quantile(share), total, reference[s])
         among = weight * np.maximum(free, 1e-3)
         low = _shrunk(_quantile(_deconvolved(z[:, s], noise[s], among)), float(among.sum()), of_all)
         distance = _distance(n_genes[s])
-        found[s] = Activity(min(low, _HIGHEST_BASELINE), float(reference[s]), float(noise[s]), share, distance)
+        found[s] = Activity(min(low, float(highest[s])), float(reference[s]), float(noise[s]), share, distance)
         free *= found[s].probability(z[:, s]) < 0.5
     return [found[s] for s in range(z.shape[1])]
 

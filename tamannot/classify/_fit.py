@@ -19,7 +19,7 @@ from tamannot.classify._inputs import Cells, Settings
 from tamannot.classify._origin import find_middle, looks_like_brain, nearest_origin, origin_z
 from tamannot.classify._panels import Panels, Scored, joined
 from tamannot.classify._predict import compartments_of, expression_of
-from tamannot.classify._reference import BASELINES, SPREADS
+from tamannot.classify._reference import BASELINES, HIGHEST, SPREADS
 from tamannot.classify._state import STATES, StateClassifier, choose_training, lifts_of, train, usual_lifts
 from tamannot.kernels._rows import CsrRows, RowBlock, RowSource
 from tamannot.kernels._threads import in_order
@@ -27,6 +27,8 @@ from tamannot.kernels._threads import in_order
 Array = NDArray[Any]
 
 _N_GENES = 2000
+# The list of this state is experimental.
+_EXPERIMENTAL = (STATES.index("pro_angiogenic"),)
 
 
 def fit(
@@ -64,7 +66,9 @@ def fit(
     nearest = nearest_origin(z, middle) if brain else np.ones(found.size, np.int64)
     report("states", found.size)
     activities = [
-        fit_activities(halves[nearest == o], weight[nearest == o], panels.state_genes, BASELINES)
+        fit_activities(
+            halves[nearest == o], weight[nearest == o], panels.state_genes, BASELINES, HIGHEST, _EXPERIMENTAL
+        )
         if (nearest == o).any()
         else reference_activities(panels.state_genes, BASELINES, SPREADS)
         for o in (0, 1)
@@ -83,6 +87,7 @@ def fit(
     )
     if settings.learn:
         known = np.array([panels.coverage[s] >= FEW_GENES for s in STATES])
+        known[list(_EXPERIMENTAL)] = False
         chosen, y = choose_training(probability, lift, usual, known, order)
         if np.unique(y[chosen]).size > 1 or settings.portable:
             cohort = _trained(cohort, rows, kind, found, chosen, y, nearest, settings)

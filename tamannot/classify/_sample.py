@@ -22,11 +22,11 @@ MOST_CELLS = 40_000
 _RUN = 500
 
 
-def learning_rows(n_obs: int) -> list[range]:
+def learning_rows(n_obs: int, most: int = MOST_CELLS) -> list[range]:
     """Return the rows to learn from, as runs spread evenly over the matrix, whatever its container and blocks."""
-    if n_obs <= MOST_CELLS:
+    if n_obs <= most:
         return [range(n_obs)]
-    n_runs = MOST_CELLS // _RUN
+    n_runs = max(2, most // _RUN)
     starts = (i * (n_obs - _RUN) // (n_runs - 1) for i in range(n_runs))
     return [range(start, start + _RUN) for start in starts]
 

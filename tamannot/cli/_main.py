@@ -70,6 +70,9 @@ def annotate(
     ] = None,
     tables: Annotated[Tables | None, typer.Option(help="With --out-dir: also a table of each file.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="With --out-dir: files at a time.")] = 1,
+    each_alone: Annotated[
+        bool, typer.Option("--each-alone", help="Of many files: learn from each on its own, not from all together.")
+    ] = False,
     layer: Layer = None,
     gene_symbols: GeneSymbols = None,
     species: SpeciesOption = Species.AUTO,
@@ -98,8 +101,9 @@ def annotate(
 ) -> None:
     """Call compartment, origin, state and ferroptosis programs of every cell.
 
-    OUT appears whole or not at all. A summary goes to stdout, progress to stderr. Of many files each is annotated on
-    its own; if some fail the others are written, and the exit code is 2.
+    OUT appears whole or not at all. A summary goes to stdout, progress to stderr. Many files are one
+    cohort: learned once from cells of all, applied to each. If some fail the others are written, and the exit code is
+    2.
     """
     from tamannot._settings import settings  # noqa: PLC0415 - commands import what they need
     from tamannot.cli._show import print_summary, stages  # noqa: PLC0415
@@ -135,6 +139,7 @@ def annotate(
             quiet=quiet,
             as_json=as_json,
             chunk_size=chunk_size,
+            each_alone=each_alone,
             choices=choices,
         )
         return

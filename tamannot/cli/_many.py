@@ -18,6 +18,7 @@ from tamannot.cli._options import as_options
 from tamannot.cli._show import in_options, print_table, stages
 from tamannot.errors import ParameterError
 from tamannot.signature import Signatures
+from tamannot.stream._cohort import fit_files
 from tamannot.stream._log import logged, signature_digests, speed
 from tamannot.stream._many import FileResult, annotate_tasks, tasks_of
 from tamannot.stream._summary import FileSummary
@@ -37,6 +38,7 @@ def annotate_many(
     quiet: bool,
     as_json: bool,
     chunk_size: int | None,
+    each_alone: bool,
     choices: Mapping[str, Any],
 ) -> None:
     """Annotate files into a folder, print a table over them, then what failed.
@@ -50,11 +52,15 @@ def annotate_many(
     """
     tasks = tasks_of(sources, _folder_for(folder, single, in_place=in_place), tables, in_place=in_place)
     asked = {"out_dir": folder, "tables": tables, "jobs": jobs, "overwrite": overwrite, "in_place": in_place}
-    asked |= {"chunk_size": chunk_size}
+    asked |= {"chunk_size": chunk_size, "each_alone": each_alone}
     options = asked | {"signatures": signature_digests(signatures), **choices}
     found, begun = dict[str, FileResult](), time.monotonic()
     entry = partial(_entry, found, begun)
     with logged(log, options, entry, overwrite=overwrite), stages(quiet=quiet) as report:
+        if not each_alone and len(tasks) > 1 and choices.get("model") is None:
+            model, note = fit_files([task.source for task in tasks], signatures, choices, report)
+            choices = {**choices, "model": model}
+            print(f"tamannot: {note}", file=sys.stderr)
         running = annotate_tasks(
             tasks,
             jobs=jobs,

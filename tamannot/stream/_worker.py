@@ -125,7 +125,8 @@ def _work(pipe: Connection, threads: int, options: Mapping[str, Any]) -> None:
 
 def _annotate(task: Task, record: RunRecord, options: Mapping[str, Any]) -> Said:
     try:
-        summary = annotate_recorded(record, task.out, table=task.table, **options)
+        own = {**options, "choices": {**options["choices"], "sample": str(task.source)}}
+        summary = annotate_recorded(record, task.out, table=task.table, **own)
     except TamannotError:
         return None, record.entry(), None
     except Exception:  # noqa: BLE001 - a bug in one file is told at the end, with its traceback

@@ -159,10 +159,14 @@ def read_input(
 
 def _cells(adata: AnnData, choices: Mapping[str, Any]) -> Cells:
     given, mapping = _given(adata, choices.get("compartment_key"))
-    sample_key = choices.get("sample_key")
+    sample_key, sample = choices.get("sample_key"), None
+    if sample_key is not None:
+        sample = slots.texts_of(slots.obs_column(adata, sample_key))
+    elif choices.get("sample") is not None:  # the file is one
+        sample = [str(choices["sample"])] * adata.n_obs
     return Cells(
         names=[str(n) for n in adata.obs_names],
-        sample=None if sample_key is None else slots.texts_of(slots.obs_column(adata, sample_key)),
+        sample=sample,
         given=given,
         mapping=mapping,
     )
