@@ -4,8 +4,8 @@ usage: python benchmarks/calls.py FOLDER [--small] [--page docs/accuracy.md]
 
 FOLDER holds labelled h5ad files, which are annotated with the defaults. The rules: the largest z (of compartments and
 states above 2.33, of origins with a lead of 1), and the largest UCell score; for origin and state they are told which
-cells are macrophages. Our weakest figures come first. ``--small`` leaves out the glioma macrophages. ``--page`` writes
-the table into a page, too, between its markers. Exits with 1 where a figure is below its floor.
+cells are macrophages. ``--small`` leaves out the glioma macrophages, ``--page`` writes the table into a page between its
+markers. Exits with 1 where a figure is below its floor.
 """
 
 from __future__ import annotations
@@ -236,8 +236,7 @@ def main() -> int:
             print(r, file=sys.stderr)
     rows.sort(key=lambda r: r.better_if_more(r.ours).min())
     beaten = f"A rule is ahead in {sum(r.is_beaten for r in rows)} of {len(rows)} rows."
-    table = "\n".join([HEADER, "|---|---" + "|---:" * 9 + "|---|---|", *map(str, rows), "", beaten])
-    print(table)
+    print(table := "\n".join([HEADER, "|---|---" + "|---:" * 9 + "|---|---|", *map(str, rows), "", beaten]))
     if asked.page:
         between = re.compile(r"(?<=<!-- calls -->\n).*?(?=\n<!-- end -->)", re.DOTALL)
         asked.page.write_text(between.sub(lambda _: table, asked.page.read_text()))
