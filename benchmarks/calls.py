@@ -4,8 +4,8 @@ usage: python benchmarks/calls.py FOLDER [--small] [--page docs/accuracy.md]
 
 FOLDER holds labelled h5ad files, which are annotated with the defaults. The rules: the largest z (of compartments and
 states above 2.33, of origins with a lead of 1), and the largest UCell score; for origin and state they are told which
-cells are macrophages. ``--small`` leaves out the glioma macrophages, ``--page`` writes the table into a page between its
-markers. Exits with 1 where a figure is below its floor.
+cells are macrophages. ``--small`` leaves out the glioma macrophages, ``--page`` writes the table into a page. Exits
+with 1 where a figure is below its floor.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ IDS = {
     "all origins": [*ORIGINS, "border_associated"],
 }
 RESPONSE = "inflammatory+interferon_primed"  # either is right
-NONE, UNKNOWN = "none", ""
-MACROPHAGE = ["macrophage", "unclear"]
+NONE, UNKNOWN, MACROPHAGE = "none", "", ["macrophage", "unclear"]
 # name of a row: least found, least right, most given
 FLOORS = {
     "glioma cohort, together: macrophage": (0.95, 0.95, 0.03),
