@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 import scanpy as sc
+import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
@@ -32,14 +34,6 @@ def annotated(adata: ad.AnnData, **options: object) -> ad.AnnData:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return tam.tl.annotate(adata, copy=True, **options)
-
-
-def given(adata: ad.AnnData, **options: object) -> ad.AnnData:
-    """Return a copy annotated with the compartments of the labels, so that no cell is lost to the gate."""
-    column = adata.obs["truth_compartment"].astype(str)
-    adata = adata.copy()
-    adata.obs["given"] = np.where(column.isin(["macrophage", "unclear"]), "macrophage", column)
-    return annotated(adata, compartment_key="given", **options)
 
 
 class Glioma:
@@ -109,16 +103,6 @@ class Glioma:
         ]
 
 
-def origin_called(adata: ad.AnnData) -> tuple[np.ndarray, float, float]:
-    """Return which macrophages and unclear cells have an origin label, the share called and the share right."""
-    truth, call = adata.obs["truth_origin"].astype(str), adata.obs["tam_origin"].astype(str)
-    compartment = adata.obs["truth_compartment"].astype(str)
-    labelled = truth.isin(ORIGINS) & compartment.isin(["macrophage", "unclear"])
-    known = labelled & ~call.isin(_NO_LABEL)
-    right = (call == truth)[known].mean() if known.any() else np.nan
-    return labelled.to_numpy(), known.sum() / labelled.sum(), right
-
-
 def today(adata: ad.AnnData, truth: Glioma) -> dict[str, np.ndarray]:
     """Return what users take the greatest of today, and a classifier that was shown the labels of other donors."""
     signatures = tam.SignatureSet(tam.load_signature(s) for s in STATES)
@@ -175,3 +159,45 @@ def without_source() -> tam.SignatureSet:
             modules = tuple(parts.get(m.id, m) for m in signature.modules)
             kept.append(signature.model_copy(update={"modules": modules}))
     return tam.SignatureSet(kept)
+
+
+def thinned(adata: ad.AnnData, share: float) -> ad.AnnData:
+    """Return the cells with this share of their counts, drawn count by count."""
+    poorer = adata.copy()
+    counts = sp.csr_matrix(poorer.X)
+    rng = np.random.default_rng(0)
+    counts.data = rng.binomial(np.rint(counts.data).astype(np.int64), share).astype(counts.data.dtype)
+    counts.eliminate_zeros()
+    poorer.X = counts
+    return poorer
+
+
+def half_of_signatures(adata: ad.AnnData, n: int = 300) -> set[str]:
+    """Return a panel: half of the genes of each state, origin and of macrophages, and others at random."""
+    rng = np.random.default_rng(0)
+    there = set(adata.var_names)
+    kept: set[str] = set()
+    for signature in [*tam.load_signatures(["state", "origin"]).values(), tam.load_signature("macrophage")]:
+        genes = sorted({g.symbol for g in signature.all_genes} & there)
+        kept |= set(rng.choice(genes, (len(genes) + 1) // 2, replace=False))
+    others = sorted(there - kept)
+    return kept | set(rng.choice(others, n - len(kept), replace=False))
+
+
+def poorer(a: ad.AnnData) -> Iterator[tuple[str, ad.AnnData]]:
+    """Yield the same cells with fewer counts or genes, on other scales, and twice."""
+    yield "half of the counts", thinned(a, 0.5)
+    yield "a tenth of the counts", thinned(a, 0.1)
+    odd = np.arange(a.n_obs) % 2 == 1
+    yield "every other cell with a quarter", ad.concat([a[~odd], thinned(a[odd], 0.25)], merge="same")
+    for base, target in ((None, 1e4), (None, 1e6), (2, 1e4)):
+        log = a.copy()
+        sc.pp.normalize_total(log, target_sum=target)
+        sc.pp.log1p(log, base=base)
+        yield f"{'log1p' if base is None else 'log2'} of {target:,.0f} per cell", log
+    yield "every cell twice", ad.concat({"a": a, "b": a}, index_unique="-", merge="same")
+    yield "a third of the genes", a[:, np.sort(np.random.default_rng(0).choice(a.n_vars, a.n_vars // 3, replace=False))]
+    yield "300 genes", a[:, a.var_names.isin(half_of_signatures(a))].copy()
+    log = logarithms(a)
+    sc.pp.highly_variable_genes(log, n_top_genes=2000)
+    yield "2,000 variable genes", a[:, log.var["highly_variable"]].copy()

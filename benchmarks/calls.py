@@ -1,0 +1,249 @@
+"""How good are the calls, beside the simplest rules on the same scores? One table over all labelled sets.
+
+usage: python benchmarks/calls.py FOLDER [--small] [--page docs/accuracy.md]
+
+FOLDER holds labelled h5ad files, which are annotated with the defaults. The rules: the largest z (of compartments and
+states above 2.33, of origins with a lead of 1), and the largest UCell score; for origin and state they are told which
+cells are macrophages. ``--small`` leaves out the glioma macrophages, ``--page`` writes the table into a page. Exits
+with 1 where a figure is below its floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from _glioma import ORIGINS, STATES, Glioma, annotated, poorer, without_source
+
+import tamannot as tam
+
+IDS = {
+    "compartment": list(tam.load_signatures("compartment")),
+    "origin": ORIGINS,
+    "state": [*STATES, "pro_angiogenic"],
+    "all origins": [*ORIGINS, "border_associated"],
+}
+RESPONSE = "inflammatory+interferon_primed"  # either is right
+NONE, UNKNOWN, MACROPHAGE = "none", "", ["macrophage", "unclear"]
+# name of a row: least found, least right, most given
+FLOORS = {
+    "glioma cohort, together: macrophage": (0.95, 0.95, 0.03),
+    "glioma cohort, together: origin": (0.85, 0.98, 1),
+    "glioma cohort, together: state": (0.88, 0.96, 0.03),
+    "glioma tissue: macrophage": (0.98, 0.98, 0.01),
+    "glioma tissue: state": (0, 0, 0.01),
+    "blood monocytes with interferon (Kang): state": (0.8, 0.9, 0.05),
+    "pancreas (Baron): macrophage": (0.95, 0.95, 0.01),
+}
+GATES = {
+    "human_pancreas_sc_Baron2016_landmarks": "pancreas (Baron)",
+    "human_HNSCC_sc_Puram2017_chetahSubset": "head and neck tumour (Puram)",
+    "human_oligodendroglioma_sc_Tirosh2016": "oligodendroglioma (Tirosh)",
+    "human_blood_sc_Zanini2018_landmarks": "blood (Zanini)",
+    "human_PBMC_CITEseq_Hao2021_rectangleSubset": "blood (Hao)",
+    "mouse_BMDM_bulk_M0M1M2_GSE129253": "cultured, in bulk (GSE129253)",
+    "human_atlas_avg_CellProfileLibrary": "averages that the reference is made of",
+    "mouse_brain_sc_TabulaMuris2018_landmarks": "mouse brain (Tabula Muris)",
+}
+HEADER = "| set: question | cells |{0} | z:{0} | UCell:{0} | error of shares | of z |".format(" found | right | given")
+
+
+class Figures(NamedTuple):
+    """What calls are worth; NaN where there are no such cells."""
+
+    found: float
+    right: float
+    given: float
+    share_error: str
+
+
+class Row(NamedTuple):
+    """One question to one set."""
+
+    name: str
+    n: int
+    ours: Figures
+    by_z: Figures
+    by_ucell: Figures
+
+    def better_if_more(self, rule: Figures) -> np.ndarray:
+        """Return the figures of a rule so that more is better."""
+        return np.nan_to_num([rule.found, rule.right, 1 - rule.given], nan=1.0).round(3)
+
+    @property
+    def is_beaten(self) -> bool:
+        """Whether a rule is as good in all figures and better in one."""
+        ahead = [self.better_if_more(f) - self.better_if_more(self.ours) for f in (self.by_z, self.by_ucell)]
+        return any((a >= 0).all() and (a > 0).any() for a in ahead)
+
+    def __str__(self) -> str:
+        """Return the row of the table."""
+        figures = ["" if np.isnan(v) else f"{v:.3f}" for f in self[2:] for v in f[:3]]
+        name = f"{self.name}{' **(a rule is ahead)**' if self.is_beaten else ''}"
+        return f"| {' | '.join([name, f'{self.n:,}', *figures, self.ours.share_error, self.by_z.share_error])} |"
+
+
+def figures(call: np.ndarray, truth: np.ndarray, sample: np.ndarray | None) -> Figures:
+    """Compare calls, ``""`` where there is none, with labels of the same cells."""
+    hit = np.array([c != "" and c in t.split("+") for c, t in zip(call, truth, strict=True)], bool)
+    some, called, error = truth != NONE, call != "", ""
+    if sample is not None:
+        apart = [
+            np.mean(call[sample == d] == s) - np.mean(truth[sample == d] == s) for d in set(sample) for s in STATES
+        ]
+        error = f"{np.abs(apart).mean():.3f}, {np.abs(apart).max():.2f}"
+    found, right, given = (v.mean() if v.size else np.nan for v in (hit[some], hit[called], called[~some]))
+    return Figures(found, right if some.any() else np.nan, given, error)
+
+
+def row(name: str, axis: str, a: ad.AnnData, truth: object, *, sample: str = "", only: str = "", ids: str = "") -> Row:
+    """Compare an axis with the truth of each cell: an id, ``none``, or ``""`` if not known; ``only`` counts one id."""
+    truth, choices = np.asarray(truth, dtype=str), IDS[ids or axis]
+    judged = truth != UNKNOWN
+    z, ucell = (a.obsm[key][choices][judged].fillna(-99) for key in ("tam_z", "tam_scores"))
+    ordered = np.sort(z.to_numpy(), axis=1)
+    sure = ordered[:, -1] - ordered[:, -2] >= 1 if axis == "origin" else ordered[:, -1] > 2.33
+    ours = a.obs[f"tam_{axis}"].astype(str).to_numpy()[judged]
+    ours = np.where(np.isin(ours, ["unassigned", "not_macrophage"]), "", ours)
+    calls = [ours, np.where(sure, z.idxmax(axis=1), ""), ucell.idxmax(axis=1).to_numpy(str)]
+    if only or axis == "compartment":
+        calls = [np.where(c == (only or "macrophage"), c, "") for c in calls]
+    samples = a.obs[sample].astype(str).to_numpy()[judged] if sample else None
+    what = "macrophage" if axis == "compartment" else f"called {only}" if only else axis
+    return Row(f"{name}: {what}", int(judged.sum()), *(figures(c, truth[judged], samples) for c in calls))
+
+
+def of_gate(a: ad.AnnData) -> np.ndarray:
+    """Return macrophage, none, or nothing where the authors were not sure."""
+    unsure = a.obs.get("truth_ambiguous", pd.Series("False", a.obs_names)).astype(str) == "True"
+    is_macrophage = a.obs.get("is_macrophage", pd.Series("False", a.obs_names)).astype(str) == "True"
+    return np.where(unsure, UNKNOWN, np.where(is_macrophage, "macrophage", NONE))
+
+
+def of(a: ad.AnnData, column: str) -> np.ndarray:
+    """Return the labels of macrophages."""
+    label = a.obs[column].astype(str).replace({"unclear": UNKNOWN, "not_macrophage": UNKNOWN})
+    return np.where(a.obs["truth_compartment"].isin(MACROPHAGE[: 2 if "origin" in column else 1]), label, UNKNOWN)
+
+
+def cohort(folder: Path) -> Iterator[Row]:
+    """Ten tumours, together and one by one."""
+    a = ad.read_h5ad(folder / "glioma_cohort_semisynthetic_dev.h5ad")
+    alone = [annotated(a[a.obs["donor"] == d].copy()) for d in a.obs["donor"].cat.categories]
+    for how, done in (("together", annotated(a, sample_key="donor")), ("one by one", ad.concat(alone))):
+        name, kind, state = f"glioma cohort, {how}", done.obs["tumour_kind"].astype(str), of(done, "truth_state")
+        yield row(name, "compartment", done, of_gate(done))
+        yield row(name, "origin", done, of(done, "truth_origin"))
+        yield row(name, "state", done, state, sample="donor")
+        ruled = np.where(kind.isin(["mixed", NONE]), UNKNOWN, state)
+        yield row(f"{name}, tumours that one state rules", "state", done, ruled, sample="donor")
+        yield row(f"{name}, tumours without a state", "state", done, np.where(kind == NONE, state, UNKNOWN))
+
+
+def tissue(folder: Path) -> Iterator[Row]:
+    """Macrophages that differ by origin alone, and with doublets of macrophages and T cells."""
+    a = ad.read_h5ad(folder / "glioma_tissue_semisynthetic_dev.h5ad")
+    done, kind = annotated(a), a.obs["truth_compartment"]
+    yield row("glioma tissue", "compartment", done, of_gate(done))
+    yield row("glioma tissue", "origin", done, of(done, "truth_origin"))
+    yield row("glioma tissue", "state", done, np.where(kind == "macrophage", NONE, UNKNOWN))
+    rng, names = np.random.default_rng(0), pd.Index([f"doublet{i}" for i in range(100)])
+    one, other = (rng.choice(np.flatnonzero(kind == k), 100) for k in ("macrophage", "t_nk"))
+    done = annotated(ad.concat([a, ad.AnnData(a.X[one] + a.X[other], pd.DataFrame(index=names), a.var)], join="outer"))
+    truth = np.where(done.obs_names.isin(names), NONE, UNKNOWN)
+    yield row("glioma tissue, doublets of macrophage and T cell", "state", done, truth)
+
+
+def stimulated(folder: Path) -> Iterator[Row]:
+    """Real cells with a stimulus, or without."""
+    a = ad.read_h5ad(folder / "human_PBMC_sc_IFNb_Kang2018_muscatSubset.h5ad")
+    yield row("blood (Kang)", "compartment", annotated(a), of_gate(a))
+    mono = a.obs["truth_celltype"].astype(str).str.contains("Mono")
+    a.obs["mine"] = np.where(mono, "macrophage", "t_nk")
+    truth = np.where(mono, np.where(a.obs["truth_ifn"] == "IFN", "interferon_primed", NONE), UNKNOWN)
+    done = annotated(a, compartment_key="mine", tissue="other")
+    yield row("blood monocytes with interferon (Kang)", "state", done, truth)
+    a = ad.read_h5ad(folder / "mouse_BMDC_sc_LPS_Shalek2014.h5ad")
+    a.obs["mine"], truth = "macrophage", np.where(a.obs["truth_lps"] == "LPS", RESPONSE, NONE)
+    yield row("cultured, with LPS (Shalek)", "state", annotated(a, compartment_key="mine", tissue="other"), truth)
+    a = annotated(ad.read_h5ad(folder / "mouse_aorta_sc_Cochain2018_GSE97310.h5ad"))
+    truth = np.where(a.obs["truth_condition"] == "chow", NONE, "lipid_associated")
+    truth = np.where(a.obs["tam_compartment"] == "macrophage", truth, UNKNOWN)
+    yield row("aorta, fatty diet (Cochain), some are foam cells", "state", a, truth)
+    a = annotated(ad.read_h5ad(folder / "mouse_microglia_bulk_development_LPS_Hanamsagar2017.h5ad"))
+    yield row("microglia in bulk (Hanamsagar)", "compartment", a, np.full(a.n_obs, "macrophage"))
+    yield row("microglia in bulk (Hanamsagar)", "origin", a, np.full(a.n_obs, "microglia"))
+    truth = [{"inflammatory_bacterial": RESPONSE, "resting": NONE}.get(s, UNKNOWN) for s in a.obs["truth_state"]]
+    yield row("microglia in bulk, with LPS (Hanamsagar)", "state", a, truth)
+
+
+def gates(folder: Path) -> Iterator[Row]:
+    """Macrophages and what is none."""
+    for file, name in GATES.items():
+        a = annotated(ad.read_h5ad(folder / f"{file}.h5ad"))
+        yield row(name, "compartment", a, of_gate(a))
+    truth = a.obs["truth_origin"].astype(str).replace("not_macrophage", UNKNOWN)
+    yield row(f"{name}, of 20 'border-associated' 5 or 6 are", "origin", a, truth, ids="all origins")
+
+
+def myeloid(folder: Path) -> Iterator[Row]:
+    """Macrophages of six donors: whole, poorer, on other scales, fewer, without a state, and with little else."""
+    a, name = ad.read_h5ad(folder / "glioma_myeloid_semisynthetic_dev.h5ad"), "glioma macrophages"
+    a.obs["mine"], truth = a.obs["truth_compartment"].astype(str).replace("unclear", "macrophage"), Glioma(a)
+    ways = {"": {}, ", compartments given": {"compartment_key": "mine"}, ", rng = 1": {"rng": 1}}
+    ways[", without miller2025's genes"] = {"signatures": without_source()}
+    done = {how: annotated(a, **options) for how, options in ways.items()}
+    for how, b in [*done.items(), *((f", {how}", annotated(b)) for how, b in poorer(a))]:
+        yield row(name + how, "origin", b, of(b, "truth_origin"))
+        yield row(name + how, "state", b, of(b, "truth_state"))
+    some = np.flatnonzero(a.obs["truth_compartment"].isin(MACROPHAGE))
+    for n, seed in product((50, 150, 500, 2000), (0, 1)):
+        few = annotated(a[np.sort(np.random.default_rng(seed).choice(some, n, replace=False))].copy())
+        yield row(f"{name}, {n:,} of them, draw {seed + 1}", "state", few, of(few, "truth_state"))
+    for i, state in enumerate(STATES):
+        b = annotated(a[truth.usage[:, i] < 0.05].copy())
+        free = np.where(b.obs["truth_compartment"] == "macrophage", NONE, UNKNOWN)
+        yield row(f"{name}, {state} taken out", "state", b, free, only=state)
+        mine, others = (np.flatnonzero(truth.labelled & w) for w in (truth.truth == state, truth.truth != state))
+        few = np.random.default_rng(0).choice(others, round(mine.size / 19), replace=False)
+        b = annotated(a[np.sort(np.concatenate([mine, few]))].copy())
+        yield row(f"{name}, 95 % {state}", "state", b, of(b, "truth_state"))
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--page", type=Path)
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    tam.settings.progress = False
+    rows: list[Row] = []
+    for part in [cohort, tissue, stimulated, gates, *([] if asked.small else [myeloid])]:
+        for r in part(asked.folder):
+            rows.append(r)
+            print(r, file=sys.stderr)
+    rows.sort(key=lambda r: r.better_if_more(r.ours).min())
+    beaten = f"A rule is ahead in {sum(r.is_beaten for r in rows)} of {len(rows)} rows."
+    print(table := "\n".join([HEADER, "|---|---" + "|---:" * 9 + "|---|---|", *map(str, rows), "", beaten]))
+    if asked.page:
+        between = re.compile(r"(?<=<!-- calls -->\n).*?(?=\n<!-- end -->)", re.DOTALL)
+        asked.page.write_text(between.sub(lambda _: table, asked.page.read_text()))
+    at = {r.name: r.better_if_more(r.ours) for r in rows}
+    short = [n for n, (f, r, g) in FLOORS.items() if n in at and (at[n] < np.round([f, r, 1 - g], 3)).any()]
+    print(*(f"below its floor: {n}" for n in short), sep="\n", file=sys.stderr)
+    return int(bool(short))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
