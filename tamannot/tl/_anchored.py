@@ -95,7 +95,7 @@ def on_scale(source: Source, scale: Any, base: float | None) -> Source:
     """Return data whose logarithms are on the scale of a model; counts and linear values stay as they are."""
     if source.kind != "log":
         return source
-    return replace(source, rows=ScaledRows(source.rows, scale, base))
+    return replace(source, rows=ScaledRows(source.rows, scale, base), scale=scale, base=base)
 
 
 def notes_on_model(ready: Prepared, found: Columns, choices: Mapping[str, Any], default_accuracy: float) -> list[str]:
