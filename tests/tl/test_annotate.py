@@ -39,6 +39,7 @@ def test_labels_are_of_the_contract(annotated):
         assert len(annotated.uns[f"tam_{name}_colors"]) == len(expected)
     assert list(obs["tam_compartment"].cat.categories)[-1] == "unassigned"
     statuses = {"assigned", "low_signal", "ambiguous", "low_coverage", "unfamiliar", "not_applicable", "not_macrophage"}
+    statuses |= {"mixed_lineage"}
     for name in ("origin", "state", "compartment"):
         assert set(obs[f"tam_{name}_status"].unique()) <= statuses
         assert obs[f"tam_{name}_prob"].dtype == np.float32
@@ -124,7 +125,7 @@ def test_writes_to_h5ad_and_reads_back(annotated, tmp_path):
     pd.testing.assert_frame_equal(tam.get.annotations(back), tam.get.annotations(annotated))
     pd.testing.assert_frame_equal(tam.get.coverage(back), tam.get.coverage(annotated), check_dtype=False)
     record = back.uns["tamannot"]["tam"]
-    assert record["calibration_source"].startswith("none")
+    assert record["calibration_source"].startswith("empirical Bayes on the split halves")
     assert record["matrix"]["name"] == "X"
     assert record["signatures"].loc["microglia", "version"] == "1.0.0"
     assert record["signatures"].loc["microglia", "digest"] == tam.load_signature("microglia").digest
