@@ -113,7 +113,7 @@ def labelled() -> Callable[[str], ad.AnnData]:
 def _tumours() -> tuple[ad.AnnData, ad.AnnData]:
     """Three samples to learn from, and two others that have noise and a type that no signature knows."""
     cells = tam.datasets.simulate(
-        150, n_samples=5, n_genes=3000, depth=6000, n_noise_cells=10, n_unknown_cells=10, rng=0
+        150, n_samples=5, n_genes=6000, depth=6000, n_noise_cells=10, n_unknown_cells=10, rng=0
     )
     late = cells.obs["sample"].isin(cells.obs["sample"].cat.categories[3:]).to_numpy()
     known = ~cells.obs["truth_compartment"].isin(["noise", "unknown"]).to_numpy()
