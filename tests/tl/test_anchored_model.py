@@ -193,7 +193,7 @@ def test_absent_genes_forbid_labels(model, other, wanted):
     called = (part.obs["tam_compartment"] == "macrophage").to_numpy()
     assert (called == macrophage).mean() >= 0.99
     with pytest.warns(TamannotWarning, match=r"Only \d+% of the model's genes for state"):
-        low = without(heavy[:1400])
+        low = without(heavy[:950])
     called = low.obs["tam_compartment"] == "macrophage"
     assert called.sum() > 50
     assert set(low.obs["tam_state"][called]) == {"unassigned"}
@@ -207,7 +207,7 @@ def test_genes_that_the_model_does_not_know_do_not_count(model, other, wanted):
     more.var_names = [*other.var_names, *(f"unheard_{i}" for i in range(500))]
     got = annotated(more, model)
     assert got.uns["tamannot"]["tam"]["model"]["n_genes_known"] == len(model.symbols)
-    same = got.obs["tam_compartment"].astype(str) == wanted.obs["tam_compartment"].astype(str)
+    same = (got.obs["tam_compartment"] == "macrophage") == (wanted.obs["tam_compartment"] == "macrophage")
     assert same.mean() >= 0.99
 
 
