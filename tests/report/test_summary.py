@@ -68,7 +68,10 @@ def test_five_sentences_have_the_counts(cohort, material):
         assert f"{name.replace('_', ' ')} {(state == name).sum()} (" in said[2]
     low = (cohort.obs["tam_state_status"] == "low_signal")[macrophages].mean()
     assert f"{100 * low:.{1 if low < 0.1 else 0}f} % no program above its null" in said[2]
-    assert "state is called by the activity of signatures and by a classifier trained on the clearest of these cells" in said[4]
+    assert (
+        "state is called by the activity of signatures and by a classifier trained on the clearest of these cells"
+        in said[4]
+    )
     assert "origin is called by how z of the origins differ" in said[4]
 
 
@@ -199,11 +202,12 @@ def test_methods_say_what_was_run(material, annotated, of):
 
 
 @pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
-def test_methods_name_the_model_that_annotated(_tumours, _anchored, of):
-    cells = tam.tl.annotate(_tumours[1], model=_anchored, copy=True)
-    quote = next(b.text for b in methods(of(cells)).blocks if b.kind == "quote")
-    assert f"Nothing was fitted to these cells, but to {_anchored.n_macrophages} macrophages of" in quote
-    assert f"(model {_anchored.digest[:12]})" in quote
+def test_methods_name_the_model_that_annotated(request, of):
+    cells, model = request.getfixturevalue("_tumours")[1], request.getfixturevalue("_anchored")
+    annotated = tam.tl.annotate(cells, model=model, copy=True)
+    quote = next(b.text for b in methods(of(annotated)).blocks if b.kind == "quote")
+    assert f"Nothing was fitted to these cells, but to {model.n_macrophages} macrophages of" in quote
+    assert f"(model {model.digest[:12]})" in quote
 
 
 def test_doublets_are_among_the_reasons(cohort, of):
