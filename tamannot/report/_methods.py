@@ -30,7 +30,7 @@ _UCELL = Point(
 def methods(material: Material) -> Section | None:
     """Return the paragraph, and what it cites; None where the record of the run is not there."""
     run = material.run
-    if not (run.has("matrix") and run.has("method") and run.has("model")):
+    if not (run.has("matrix") and run.has("method")):
         return None
     sentences = (
         _data(material),
@@ -94,11 +94,13 @@ def _compartment(run: RunRecord) -> str:
     if own is not None:
         column = own["column"] if isinstance(own, Mapping) else own
         return f"Compartments are those of the user's column '{column}'."
-    how = str(run.model.get("compartment", ""))
+    how = str(run.model.get("compartment", "")) if run.has("model") else ""
     return f"Compartments were called by the {how}." if how else ""
 
 
 def _origin_and_state(run: RunRecord) -> str:
+    if not run.has("model"):  # samples that were joined, each with a classifier of its own
+        return ""
     said = [_how_called(axis, str(run.model[axis])) for axis in ("origin", "state") if axis in run.model]
     if run.learned_from:
         n, of = run.learned_from["n_macrophages"], run.learned_from["n_cells"]

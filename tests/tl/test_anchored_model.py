@@ -89,6 +89,7 @@ def test_a_file_annotates_as_the_model_does(model, other, wanted, tmp_path):
     model.save(tmp_path / "m.npz")
     back = tam.load_model(tmp_path / "m.npz")
     assert isinstance(back, tam.AnchoredModel)
+    assert back.cohort.doublet == model.cohort.doublet == {}
     back.save(tmp_path / "again.npz")
     assert (tmp_path / "m.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
     assert str(tmp_path).encode() not in (tmp_path / "m.npz").read_bytes()

@@ -97,7 +97,8 @@ def test_q_is_refused_where_samples_cannot_support_the_tests(cohort):
     tests = tam.get.crosstalk(cohort)
     assert len(tests) == 6 * 19
     assert tests["q"].isna().all()
-    assert tests["p"].notna().all()
+    assert tests["p"].notna().mean() > 0.5
+    assert (tests["p"].isna() == tests["rho"].isna()).all()  # a state that no sample has
     assert any("No q: 6 samples allow no two-sided p below 0.0028" in c for c in tests.attrs["cautions"])
 
 
@@ -106,7 +107,9 @@ def test_a_row_does_not_depend_on_the_others(cohort):
     two = tam.get.crosstalk(cohort)
     tam.tl.crosstalk(cohort, "sample", **QUICK)
     row = tam.get.crosstalk(cohort).iloc[0]
-    assert two.iloc[0].drop(["q", "q_adjusted"]).to_dict() == row.drop(["q", "q_adjusted"]).to_dict()
+    pd.testing.assert_series_equal(
+        two.iloc[0].drop(["q", "q_adjusted"]), row.drop(["q", "q_adjusted"]), check_names=False
+    )
     assert two["measure"].tolist() == ["share", "program"]
 
 

@@ -51,8 +51,8 @@ def test_an_annotated_reference_gives_its_z(annotated, example):
 def test_malignant_cells_are_scored_as_the_macrophages_they_are_held_against(learned):
     chosen = (learned.obs["truth_compartment"] == "t_nk").to_numpy()
     alone = learned[chosen].copy()
-    tam.tl.score(alone, tam.load_signatures(axis="ferroptosis"), null="matched", min_coverage=0)
-    z = tam.get.scores(alone, kind="z")
+    tam.tl.score(alone, tam.load_signatures(axis="ferroptosis"), null="matched", min_coverage=0, key_added="own")
+    z = tam.get.scores(alone, "own", kind="z")
     found = read_malignant(learned, "tam", chosen).programs[chosen]
     np.testing.assert_array_equal(found[list(z)], z)
 
