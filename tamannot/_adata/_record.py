@@ -136,6 +136,10 @@ class LearnedRecord(BaseModel):
     weights: Annotated[pd.DataFrame, BeforeValidator(Columns())]
     column: Integers
     intercept: Numbers
+    expression: str = ""
+    """``log1p_cp10k`` or ``ranks``; other words before 0.2."""
+    base: float | None = None
+    """Of the logarithms of the matrix."""
 
 
 class ModelOfRun(BaseModel):
@@ -313,7 +317,7 @@ class RunRecord:
 
     @cached_property
     def learned(self) -> dict[str, LearnedRecord]:
-        """By axis, what the classifier learned; an axis called by the fixed rule is not there."""
+        """By axis, the weights of the classifier; an axis without one is not there."""
         found: dict[str, LearnedRecord] = self._read("learned", dict[str, LearnedRecord], {})
         for one in found.values():
             fits = one.column.size == len(one.weights) and one.intercept.size == one.weights.shape[1]

@@ -39,7 +39,7 @@ from tamannot.classify._panels import METHOD, Panels, ranking_of
 from tamannot.classify._predict import Calls, expressed
 from tamannot.classify._reference import NAME as MACROPHAGE_REFERENCE
 from tamannot.classify._sample import MOST_CELLS, learning_rows, taken
-from tamannot.classify._scale import Scale, find_scale, to_features
+from tamannot.classify._scale import SCALES, Scale, find_scale, to_features
 from tamannot.classify._scaled import ScaledRows
 from tamannot.classify._state import MIXED_LINEAGE, STATES, TRANSITIONAL, Regression
 from tamannot.classify._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours, vote_in_groups
@@ -60,6 +60,7 @@ __all__ = [
     "NO_LABEL",
     "ORIGINS",
     "PROGRAM_AXES",
+    "SCALES",
     "STATES",
     "STATUSES",
     "SUMMARIES",

@@ -12,7 +12,7 @@ from tamannot.classify._inputs import Cells, Settings
 from tamannot.classify._panels import Panels, Scored
 from tamannot.classify._predict import Caller, Calls
 from tamannot.classify._sample import learning_rows, taken
-from tamannot.classify._scale import find_scale
+from tamannot.classify._scale import Scale, find_scale
 from tamannot.classify._scaled import ScaledRows
 from tamannot.genes import GeneIndex
 from tamannot.kernels._elsewhere import each_block
@@ -36,6 +36,10 @@ class Source:
     """Which column is which gene."""
     cells: Cells
     """Names, samples, given cell types."""
+    scale: Scale = "log1p_cp10k"
+    """Of the values that classifiers see."""
+    base: float | None = None
+    """Of the logarithms that the matrix holds; None for other values, and where it is not recognised."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +109,7 @@ def prepare(
         return Prepared(source, panels, cohort)
     if source.kind == "log" and not scaled:
         scale, base = find_scale(source.rows, source.kind, source.index.ids, threads=threads)
-        source = replace(source, rows=ScaledRows(source.rows, scale, base))
+        source = replace(source, rows=ScaledRows(source.rows, scale, base), scale=scale, base=base)
     rows = source.rows
     runs = learning_rows(rows.shape[0])
     whole = runs == [range(rows.shape[0])]

@@ -14,6 +14,7 @@ from tamannot.classify._state import StateClassifier
 
 # Of the cells fitted to, this share is unfamiliar.
 _STRANGE = 0.01
+_FEWEST_FAMILIAR, _FOLDS = 20, 5
 _CELLS_A_DEPTH, _MOST_DEPTHS = 400, 8
 # A rival lineage is a doublet's above this probability, and above what ambient RNA gives macrophages of the sample.
 _DOUBLET, _AMBIENT_SPREAD = 0.1, 4.0
@@ -108,16 +109,27 @@ def doublet_thresholds(rival: Array, sample: Sequence[str] | None) -> dict[str, 
     return found
 
 
-def fit_novelty(x: sp.csr_array, y: Array, origin: Array, columns: Array) -> Novelty | None:
-    """Return how similar the cells are to the means of the others of their state and origin; None if they are few."""
-    group = np.unique(2 * y + origin, return_inverse=True)[1]
-    if x.shape[0] < 20 or group.max() < 1:
+def fit_novelty(x: sp.csr_array, y: Array, origin: Array, columns: Array, order: Array) -> Novelty | None:
+    """Return how similar the cells are to the means of others, by state and origin; None if they are few.
+
+    A fifth of the cells at a time, by ``order``, is held against the means of the rest: among few cells each is
+    similar to a mean that it is part of.
+    """
+    group = 2 * y + origin
+    if x.shape[0] < _FEWEST_FAMILIAR or np.unique(group).size < 2:
         return None
-    centroids = np.stack([np.asarray(x[group == g].mean(axis=0)).ravel() for g in range(group.max() + 1)], axis=1)
-    similarity, detected = similarity_of(x, centroids, np.ones(x.shape[1]))
+    similarity, detected, fold = np.empty(x.shape[0]), np.empty(x.shape[0]), order % np.uint64(_FOLDS)
+    for f in np.unique(fold):
+        out = fold == f
+        similarity[out], detected[out] = similarity_of(x[out], _means(x[~out], group[~out]), np.ones(x.shape[1]))
     by_depth = np.argsort(detected, kind="stable")
     bins = np.array_split(by_depth, min(_MOST_DEPTHS, max(1, by_depth.size // _CELLS_A_DEPTH)))
     depth = np.array([np.median(np.log2(detected[b] + 1)) for b in bins])
     least = np.maximum.accumulate([np.quantile(similarity[b], _STRANGE) for b in bins])
     keep = np.diff(depth, prepend=-1) > 0
-    return Novelty(columns, centroids, depth[keep], least[keep])
+    return Novelty(columns, _means(x, group), depth[keep], least[keep])
+
+
+def _means(x: sp.csr_array, group: Array) -> Array:
+    """Return the mean of each group, genes × groups."""
+    return np.stack([np.asarray(x[group == g].mean(axis=0)).ravel() for g in np.unique(group)], axis=1)

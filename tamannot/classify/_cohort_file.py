@@ -99,7 +99,7 @@ class CohortModel:
 def keep_cohort(cohort: Cohort, index: GeneIndex, **about: Any) -> CohortModel:
     """Return a fitted cohort by gene; ``about`` are the other fields of the model.
 
-    Genes without a name of their own are left out.
+    Genes without a name of their own are left out, and so is the ambient RNA of its samples, which others do not share.
     """
     symbols, ensembl = names_of(index)
     fit = cohort.states.regression
@@ -115,7 +115,7 @@ def keep_cohort(cohort: Cohort, index: GeneIndex, **about: Any) -> CohortModel:
     return CohortModel(
         symbols=tuple(symbols[c] for c in kept),
         ensembl=tuple(ensembl[c] for c in kept),
-        cohort=replace(cohort, states=states, novelty=novelty),
+        cohort=replace(cohort, states=states, novelty=novelty, doublet={}),
         **about,
     )
 

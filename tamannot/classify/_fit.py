@@ -90,7 +90,7 @@ def fit(
         known[list(_EXPERIMENTAL)] = False
         chosen, y = choose_training(probability, lift, usual, known, order)
         if np.unique(y[chosen]).size > 1 or settings.portable:
-            cohort = _trained(cohort, rows, kind, found, chosen, y, nearest, settings)
+            cohort = _trained(cohort, rows, kind, found, chosen, y, nearest, order, settings)
     return cohort, scored
 
 
@@ -136,6 +136,7 @@ def _trained(
     chosen: Array,
     y: Array,
     nearest: Array,
+    order: Array,
     settings: Settings,
 ) -> Cohort:
     """Return the cohort with a classifier of states; for other data also with what its macrophages look like."""
@@ -144,7 +145,7 @@ def _trained(
     genes = variable_genes(x, _N_GENES)
     narrow = sp.csr_array(x[:, genes])
     states = train(narrow, y[chosen], nearest[chosen], cohort.states, genes)
-    novelty = fit_novelty(narrow, y[chosen], nearest[chosen], genes) if settings.portable else None
+    novelty = fit_novelty(narrow, y[chosen], nearest[chosen], genes, order[chosen]) if settings.portable else None
     return replace(cohort, states=states, novelty=novelty)
 
 

@@ -21,9 +21,9 @@ class Cells:
     """What is known of the cells beside their genes."""
 
     names: Sequence[str]
-    """Unique or not; anchors and folds are drawn by them, so that every path draws the same."""
+    """Unique or not; they change no call."""
     sample: Sequence[str] | None = None
-    """Sample of each cell: folds then keep samples together."""
+    """Sample of each cell: ambient RNA is judged by it."""
     given: Sequence[str] | None = None
     """The user's own cell type of every cell; it replaces the gate."""
     mapping: Mapping[str, str] | None = None
@@ -46,7 +46,7 @@ class Settings:
     target_accuracy: float = 0.95
     rng: int = 0
     learn: bool = True
-    """False: the fixed rule alone."""
+    """False: no classifier of states is trained."""
     portable: bool = False
     """What is learned is for other data, too: only genes with a name of their own count, and what macrophages look
     like is kept."""

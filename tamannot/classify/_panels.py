@@ -92,7 +92,8 @@ class Panels:
     def _halved(self, part: Part) -> list[Signature]:
         """Return the signature in two halves, of genes at hand that are as highly expressed."""
         here = {self.index.find(g.symbol, g.ensembl): g for g in part.signature.genes if g.direction == "up"}
-        genes = [here[c] for c in sorted(set(part.up.columns.tolist()) & set(here), key=self._by_depth)]
+        up = set(part.up.columns.tolist()) & set(here)
+        genes = [here[c] for c in sorted(up, key=lambda c: (float(self.macrophage_depth[c]), here[c].symbol))]
         first = np.isin(np.arange(len(genes)) % 4, (0, 3))
         return [
             Signature(
@@ -105,9 +106,6 @@ class Panels:
             for h in (0, 1)
             if (first == (h == 0)).any()
         ]
-
-    def _by_depth(self, column: int) -> tuple[float, str]:
-        return float(self.macrophage_depth[column]), self.index.ids[column]
 
     def ids(self, axis: str) -> list[str]:
         """Return the ids of an axis."""

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 import tamannot._adata as slots
 from tamannot._printable import among
-from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL, UNASSIGNED, expressed
+from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL, UNASSIGNED
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.get._cells import row_of
-from tamannot.get._kept import Head, Kept
+from tamannot.get._kept import Kept, Weights
 from tamannot.kernels._rows import RowBlock
 
 Array = NDArray[Any]
@@ -36,16 +36,17 @@ def contributions(
 ) -> pd.DataFrame:
     """Return which genes speak for and against a label, and by how much, in one cell or in all cells called so.
 
-    Where a label has a head that was learned from the cells at hand, a gene contributes its weight times its
-    expression: the contributions of a cell and the intercept sum to the amount of the program, on the scale on which
-    background is 0 and the cells learned from are 1. The weights are the mean of the three folds; a cell is called
-    by the one fold that did not see it, so that its own amount is near this sum, not equal to it. All other labels
-    are called by the fixed rule on z: a gene contributes how far it ranks from what genes of the same expression do,
-    and the contributions sum to the cell's z in the table, sign and all; genes that are not detected take away.
+    Where the classifier of states knows a label, a gene contributes its weight times its expression: the contributions
+    of a cell and the intercept sum to the amount of the program, on the scale on which training cells without a state
+    are 0 and those of this state are 1. The intercept is the mean of those of the two origins, so that the amount by
+    which a cell is called is near this sum, not equal to it. For all other labels a gene contributes how far it ranks
+    from what genes of the same expression do in the reference, and the contributions sum to the cell's z in the table,
+    sign and all; genes that are not detected take away. A compartment is called by its panel's z and by a classifier
+    trained on reference profiles; the contributions are those to z alone.
 
     **A contribution is no causal importance and no effect size of biology.** Genes that go together share the weight,
-    so that a marker may have little while its companions carry it; which of them does depends on the cells learned
-    from. A gene that is no marker can contribute because it goes with one in these data. Between cells of
+    so that a marker may have little while its companions carry it; which of them does depends on the training cells.
+    A gene that is no marker can contribute because it goes with one in these data. Between cells of
     different depth amounts of single genes are not comparable, and a z is not comparable with an amount.
 
     Parameters
@@ -68,13 +69,13 @@ def contributions(
     Returns
     -------
     One row a gene and label, the cell's own label first, then the strongest, each by falling size of contribution:
-    ``label``, ``of`` (``"amount"`` or ``"z"``), ``gene``, ``expression`` (``log1p`` of 10,000 per cell; logarithms as
-    they are in the data), ``weight``, ``contribution``, ``in_signature``. Without a cell ``expression`` is the mean of
+    ``label``, ``of`` (``"amount"`` or ``"z"``), ``gene``, ``expression`` (``log1p`` of 10,000 per cell, also of
+    logarithms whose base is recognised; of others the rank within the cell, or without a classifier the value),
+    ``weight``, ``contribution``, ``in_signature``. Without a cell ``expression`` is the mean of
     the cells called so and ``expression_others`` that of the others. Genes that contribute nothing are left out. A
-    signature with modules counts with the module that is greatest in the cell. The compartment ``macrophage`` has both
-    kinds of rows where a head looked for macrophages that the panel missed.
-    ``attrs["intercept"]`` has the intercept of each head by label; z needs none, and in a difference it cancels. For a
-    cell ``attrs["cell"]`` and ``attrs["called"]`` are its name and its label on the axis.
+    signature with modules counts with the module that is greatest in the cell. ``attrs["intercept"]`` has the intercept
+    of each amount by label; z needs none, and in a difference it cancels. For a cell ``attrs["cell"]`` and
+    ``attrs["called"]`` are its name and its label on the axis.
 
     Raises
     ------
@@ -109,8 +110,7 @@ def contributions(
     else:
         here, others = _means_of_called(adata, kept, key, axis, labels)
         called = None
-    tables = [t for name in labels for t in _tables_of(kept, axis, name, here, others)]
-    tables.sort(key=lambda t: t.rank(called))
+    tables = sorted((_table_of(kept, axis, name, here, others) for name in labels), key=lambda t: t.rank(called))
     out = pd.concat([t.rows.iloc[:n] for t in tables], ignore_index=True)
     out.attrs["intercept"] = {t.label: t.intercept for t in tables if t.of == AMOUNT}
     if row is not None:
@@ -138,7 +138,7 @@ class _Table:
     rows: pd.DataFrame
 
     def rank(self, called: str | None) -> tuple[bool, bool, float]:
-        """Return what tables are sorted by: the called label, then heads before z, the strongest first."""
+        """Return what tables are sorted by: the called label, then amounts before z, the strongest first."""
         return self.label != called, self.of != AMOUNT, -(self.rows["contribution"].sum() + self.intercept)
 
 
@@ -190,40 +190,31 @@ def _means_of_called(adata: AnnData, kept: Kept, key: str, axis: str, labels: Se
 
 def _mean(blocks: Iterable[RowBlock], kept: Kept, axis: str, labels: Sequence[str]) -> _Mean:
     n_cells, expression = 0, np.zeros(kept.matrix.n_vars)
-    on_z = [name for name in labels if _on_z(kept, axis, name)]
+    on_z = [name for name in labels if name not in kept.learned(axis)]
     added = {name: np.zeros(kept.columns(name).size) for name in on_z}
     for block in blocks:
         n_cells += block.indptr.size - 1
-        values = expressed(block, kept.matrix.kind)
+        values = kept.expression(block)
         expression += np.bincount(block.indices, weights=values, minlength=expression.size)
         for name, of_cells in zip(on_z, kept.added_to_z(block, axis, on_z), strict=True):
             added[name] += of_cells.sum(axis=0)
     return _Mean(expression / n_cells, {name: total / n_cells for name, total in added.items()})
 
 
-def _on_z(kept: Kept, axis: str, label: str) -> bool:
-    """Say whether a label is called by its z; compartments are, with or without a head beside it."""
-    return axis == "compartment" or label not in kept.heads(axis)
-
-
-def _tables_of(kept: Kept, axis: str, label: str, here: _Mean, others: _Mean | None) -> list[_Table]:
-    tables = []
-    if head := kept.heads(axis).get(label):
-        added = head.weights * (here.expression - (0.0 if others is None else others.expression))[head.columns]
-        intercept = head.intercept if others is None else 0.0
-        tables.append(_table(kept, label, AMOUNT, head, added, here, others, intercept))
-    if label in here.added:
-        genes = Head(kept.columns(label), kept.weights(label), 0.0)
-        added = here.added[label] - (0.0 if others is None else others.added[label])
-        tables.append(_table(kept, label, Z, genes, added, here, others, 0.0))
-    return tables
+def _table_of(kept: Kept, axis: str, label: str, here: _Mean, others: _Mean | None) -> _Table:
+    if genes := kept.learned(axis).get(label):
+        added = genes.weights * (here.expression - (0.0 if others is None else others.expression))[genes.columns]
+        return _table(kept, label, AMOUNT, genes, added, here, others, genes.intercept if others is None else 0.0)
+    genes = Weights(kept.columns(label), kept.weights(label), 0.0)
+    added = here.added[label] - (0.0 if others is None else others.added[label])
+    return _table(kept, label, Z, genes, added, here, others, 0.0)
 
 
 def _table(
     kept: Kept,
     label: str,
     of: str,
-    genes: Head,
+    genes: Weights,
     added: Array,
     here: _Mean,
     others: _Mean | None,

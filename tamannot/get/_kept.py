@@ -1,4 +1,4 @@
-"""What a run kept of its signatures, nulls and heads, beside the matrix that it used."""
+"""What a run kept of its signatures, nulls and weights, beside the matrix that it used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import tamannot._adata as slots
 from tamannot._adata import RunMatrix, RunRecord
-from tamannot.classify import METHOD, ranking_of
+from tamannot.classify import METHOD, SCALES, expressed, ranking_of, to_features
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.genes import human_genes
 from tamannot.kernels._rows import RowBlock
@@ -28,8 +28,8 @@ _ENSEMBL = ("ENSG0", "ENSMUSG0")
 
 
 @dataclass(frozen=True)
-class Head:
-    """Weights of one class, on the scale on which background is 0 and anchors are 1."""
+class Weights:
+    """Of the genes of one label. Those learned are on the scale on which none is 0 and training cells are 1."""
 
     columns: Array
     weights: Array
@@ -71,15 +71,22 @@ class Kept:
         """Return the signatures of an axis."""
         return [i for i, a in self.axis_of.items() if a == axis]
 
-    def heads(self, axis: str) -> dict[str, Head]:
-        """Return what was learned of an axis; empty if it is called by the fixed rule."""
+    def learned(self, axis: str) -> dict[str, Weights]:
+        """Return the weights of the labels of an axis that a classifier knows."""
         if axis not in self._record.learned:
             return {}
         learned = self._record.learned[axis]
         return {
-            str(name): Head(learned.column, learned.weights[name].to_numpy(float), float(intercept))
+            str(name): Weights(learned.column, learned.weights[name].to_numpy(float), float(intercept))
             for name, intercept in zip(learned.weights.columns, learned.intercept, strict=True)
         }
+
+    def expression(self, block: RowBlock) -> Array:
+        """Return the values of cells as the classifier saw them; without one, as `classify.expressed` does."""
+        seen = self._record.learned.get("state")
+        if seen is None or seen.expression not in SCALES:
+            return expressed(block, self.matrix.kind)
+        return to_features(block.values, block.indptr, seen.expression, seen.base)
 
     def columns(self, signature: str) -> Array:
         """Return where the genes of a signature are, those of all its modules, in its order."""

@@ -44,7 +44,7 @@ def evidence(
     Returns
     -------
     The axes. Bars to the right speak for a label, bars to the left against it. A cell without a label shows its two
-    strongest programs. Contributions are to the amount of a learned head or to z, as `get.contributions` says, and no
+    strongest programs. Contributions are to the amount of a program or to z, as `get.contributions` says, and no
     causal importance: genes that go together share the weight. The genes shown are some of many, so that they do not
     sum to the figure beside the label.
 
@@ -61,8 +61,6 @@ def evidence(
         msg = f"axis is one of {', '.join(_AXES)} and n at least 1, not {axis!r} and {n}."
         raise ParameterError(msg)
     table = contributions(adata, cell, axis=axis, key=key)
-    if axis == "compartment":  # called by z; the head only finds what it missed
-        table = table[table["of"] == "z"]
     of = str(table["of"].iloc[0]) if len(table) else "z"
     table = table[table["of"] == of]  # an amount and a z cannot be held against each other
     labels = [str(label) for label in pd.unique(table["label"])[:2]]

@@ -21,11 +21,6 @@ _MIXED = 3.0
 _CORRELATED = 0.2
 _DOMINATED = 0.5
 _LISTED = 8
-_TOO_FEW_FOR_NULL = 20
-_RELATIVE = (
-    f" Fewer than {_TOO_FEW_FOR_NULL} are held against all cells instead of one another: programs that macrophages "
-    "have and other cells have not stand out in every one of them, those of stress and inflammation among them."
-)
 
 _ALWAYS = (
     Point("Origin is resemblance.", "Microglia-like transcripts do not show where a cell came from."),
@@ -33,6 +28,11 @@ _ALWAYS = (
         "Ferroptosis programs are not death.",
         "They are the handling of iron, glutathione and lipid peroxides by transcripts; most rest on few detected "
         "genes and are to be read by sample and label, not by cell.",
+    ),
+    Point(
+        "Probabilities are of a model.",
+        "They come from signatures and reference profiles, not from tissue of known truth: of the calls with a "
+        "probability of 0.9, more or fewer than nine of ten may be right.",
     ),
     Point("Cells are no replicates.", "Compare samples: thousands of cells of one patient are one patient."),
 )
@@ -74,9 +74,8 @@ def _few_cells(material: Material) -> Iterator[Point]:
     if n < _FEW_MACROPHAGES:
         yield Point(
             "Few macrophages.",
-            f"There are {n:,}. From {_FEW_MACROPHAGES} on, labels are learned from the cells at hand; with fewer a "
-            "fixed rule calls, its probabilities are not calibrated, and a share of so few cells is uncertain."
-            + (_RELATIVE if n < _TOO_FEW_FOR_NULL else ""),
+            f"There are {n:,}. With so few the baselines of the states are nearly those of the reference, whatever "
+            "else differs in these data, and a share of so few cells is uncertain.",
         )
 
 
@@ -211,16 +210,10 @@ def _no_compartment(material: Material) -> Iterator[Point]:
         )
 
 
-def _uncalibrated(material: Material) -> Iterator[Point]:
-    if (material.run.calibration_source or "none").startswith("none") and material.macrophages.any():
-        yield Point("Not calibrated.", "A probability of 0.9 here does not mean that nine of ten such calls are right.")
-
-
 _CHECKS: tuple[Callable[[Material], Iterator[Point]], ...] = (
     _few_cells,
     _samples,
     _coverage,
-    _uncalibrated,
     _no_compartment,
     _abstention,
     _depth,

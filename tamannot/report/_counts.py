@@ -15,6 +15,7 @@ REASONS = {
     "low_coverage": "too few genes in the data",
     "not_applicable": "like a resident, not offered outside the brain",
     "unfamiliar": "unlike the cells of the model",
+    "mixed_lineage": "genes of another lineage, as a doublet has",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from tamannot.report._blocks import Section, Text
 from tamannot.report._counts import counts_of, reasons_of
@@ -76,25 +76,16 @@ def _sureness(material: Material) -> str:
     run = material.run
     if not run.has("model"):
         return "The record that says how sure origin and state are is not in these data."
-    model: Mapping[str, object] = run.model
-    learned = [a for a in ("origin", "state") if a in run.learned]
-    ruled = [a for a in ("origin", "state") if str(model.get(a, "")).startswith("fixed rule")]
-    parts = []
-    if learned:
-        whose = "another data set's" if "kind" in model else "these"
-        parts.append(
-            f"{' and '.join(learned)} {_is_are(learned)} called by what {whose} cells beyond doubt taught, with "
-            "probabilities calibrated on simulated mixtures of them and not on tissue of known truth"
-        )
-    if ruled:
-        parts.append(
-            f"{' and '.join(ruled)} {_is_are(ruled)} called by a fixed rule, and the probabilities are not calibrated"
-        )
-    return f"How sure: {'; '.join(parts)}." if parts else "Origin and state were not called."
-
-
-def _is_are(things: Sequence[str]) -> str:
-    return "is" if len(things) == 1 else "are"
+    said = []
+    if "origin" in run.model:
+        said.append("origin is called by how z of the origins differ")
+    if "state" in run.model:
+        whose = "a model's cells" if "kind" in run.model else "these cells"
+        by = f" and by a classifier trained on the clearest of {whose}" if "state" in run.learned else ""
+        said.append(f"state is called by the activity of signatures{by}")
+    if not said:
+        return "Origin and state were not called."
+    return f"How sure: {'; '.join(said)}; their probabilities were not checked on tissue of known truth."
 
 
 def _listed(counts: Mapping[str, int], n: int, most: int) -> str:

@@ -19,8 +19,6 @@ _ANALYSES = {
     "crosstalk": "crosstalk with malignant cells (tl.crosstalk)",
     "claims": "published claims (tl.claims)",
 }
-_SAMPLES_TO_HOLD_OUT = 3
-_ENOUGH = 20
 _UCELL = Point(
     "UCell:",
     "Andreatta M, Carmona SJ (2021) UCell: Robust and scalable single-cell gene signature scoring. Computational and "
@@ -32,14 +30,14 @@ _UCELL = Point(
 def methods(material: Material) -> Section | None:
     """Return the paragraph, and what it cites; None where the record of the run is not there."""
     run = material.run
-    if not (run.has("matrix") and run.has("method") and run.has("model")):
+    if not (run.has("matrix") and run.has("method")):
         return None
     sentences = (
         _data(material),
         _scores(run),
         _null(run),
         _compartment(run),
-        _origin_and_state(material),
+        _origin_and_state(run),
         _left_out(material),
         _analyses(run),
     )
@@ -81,24 +79,14 @@ def _null(run: RunRecord) -> str:
     null = run.null
     if not (null.compartment and null.origin and null.other_axes):
         return ""
+    of = {"compartments": null.compartment, "origin": null.origin, "all else": null.other_axes}
+    if null.origin == null.other_axes:
+        del of["origin"]
+    expression = ", ".join(f"of {cells} for {axes}" for axes, cells in of.items())
     return (
         "Scores were compared, within each cell and in closed form, with random signatures matched in expression (z, "
-        f"and p of a Pearson III distribution). Expression was matched on {null.compartment} for compartments, "
-        f"{null.origin} for origin, and {_for_the_rest(run)} for all else.{_other_ranks(run)}"
+        f"and p of a Pearson III distribution); the expression was that {expression}."
     )
-
-
-def _other_ranks(run: RunRecord) -> str:
-    """Say how many ranks count in the null, where they are not those of the scores."""
-    ranks, of_scores = run.null.max_rank, run.method.get("max_rank")
-    return f" For all but compartments z and p count {ranks:,} ranks." if ranks and ranks != of_scores else ""
-
-
-def _for_the_rest(run: RunRecord) -> str:
-    """Return which cells the other axes were matched on: where macrophages were too few it was all cells."""
-    macrophages, _, instead = run.null.other_axes.partition("; ")
-    few = run.learned_from.get("n_macrophages", _ENOUGH) < _ENOUGH
-    return "all cells, the macrophages being fewer than 20," if few and instead else macrophages
 
 
 def _compartment(run: RunRecord) -> str:
@@ -106,50 +94,30 @@ def _compartment(run: RunRecord) -> str:
     if own is not None:
         column = own["column"] if isinstance(own, Mapping) else own
         return f"Compartments are those of the user's column '{column}'."
-    how = str(run.model.get("compartment", ""))
-    return f"Compartments were called by {_how(how)}." if how else ""
+    how = str(run.model.get("compartment", "")) if run.has("model") else ""
+    return f"Compartments were called by the {how}." if how else ""
 
 
-def _how(rule: str) -> str:
-    name, _, heads = rule.partition("anchored self-training: ")
-    rule_part = "a fixed rule on z" if "fixed rule" in name else ""
-    learned = f"anchored self-training ({heads.replace('_', ' ')})" if heads else ""
-    return " and ".join(p for p in (rule_part, learned) if p) or rule
-
-
-def _origin_and_state(material: Material) -> str:
-    run = material.run
-    model = run.model
-    said = [
-        f"{axis.capitalize()} was called by {_how(str(model[axis]))}" for axis in ("origin", "state") if axis in model
-    ]
-    text = ". ".join(said) + "." if said else ""
-    if not {"origin", "state"} & set(run.learned):
-        return f"{text} Their probabilities are not calibrated."
-    from_ = run.learned_from
-    whose = f" of an anchored model ({model['cells']}, digest {str(model['digest'])[:12]})" if "kind" in model else ""
-    n = (
-        f" {from_['n_cells']:,} cells{whose}, {from_['n_macrophages']:,} of them macrophages, were learned from."
-        if from_
-        else ""
-    )
-    parameters = run.parameters
-    aim = (
-        f" The share of right calls aimed at among simulated mixtures was {float(parameters['target_accuracy']):g}"
-        if "target_accuracy" in parameters
-        else ""
-    )
-    seed = f" (seed {int(parameters['rng'])})." if aim and "rng" in parameters else "." if aim else ""
-    return f"{text}{n}{_held_out(material)} Calibration: {run.calibration_source or 'not recorded'}.{aim}{seed}"
-
-
-def _held_out(material: Material) -> str:
-    """Say how samples were kept apart, if they were: the run must have known them."""
-    known = material.run.sample_key is not None
-    samples = material.samples
-    if not known or samples is None or len(samples.names) < _SAMPLES_TO_HOLD_OUT or "kind" in material.run.model:
+def _origin_and_state(run: RunRecord) -> str:
+    if not run.has("model"):  # samples that were joined, each with a classifier of its own
         return ""
-    return " Each cell was called by what other samples taught."
+    said = [_how_called(axis, str(run.model[axis])) for axis in ("origin", "state") if axis in run.model]
+    if run.learned_from:
+        n, of = run.learned_from["n_macrophages"], run.learned_from["n_cells"]
+        said.append(
+            f"Nothing was fitted to these cells, but to {run.model['cells']} (model {str(run.model['digest'])[:12]})."
+            if "kind" in run.model
+            else f"Baselines of the states were fitted to {n:,} macrophages of {of:,} cells."
+        )
+    seed = f" (seed {int(run.parameters['rng'])})" if "rng" in run.parameters else ""
+    if run.calibration_source:
+        said.append(f"Probabilities of states: {run.calibration_source}{seed}.")
+    return " ".join(said)
+
+
+def _how_called(axis: str, how: str) -> str:
+    rule = how.replace("_", " ")
+    return f"{axis.capitalize()} was {rule if rule.startswith('not called') else f'called by the {rule}'}."
 
 
 def _left_out(material: Material) -> str:

@@ -71,12 +71,9 @@ def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, 
 
 
 def _confidence(record: RunRecord) -> str:
-    learned = [axis for axis in ("origin", "state") if axis in record.learned]
-    ruled = [axis for axis in ("origin", "state") if str(record.model[axis]).startswith("fixed rule")]
-    whose = "the model's" if "kind" in record.model else "these"
-    parts = [f"{' and '.join(learned)} learned from {whose} cells, calibrated on simulated mixtures"] if learned else []
-    parts += [f"{' and '.join(ruled)} by the fixed rule, probabilities not calibrated"] if ruled else []
-    return "; ".join(parts)
+    parts = [f"{axis} by {record.model[axis]}" for axis in ("origin", "state") if axis in record.model]
+    source = f"probabilities of states: {record.calibration_source}" if record.calibration_source else ""
+    return "; ".join(p for p in (*parts, source) if p)
 
 
 def _counts(adata: AnnData, key: str, name: str) -> dict[str, int]:

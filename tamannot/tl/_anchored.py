@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -95,18 +94,15 @@ def on_scale(source: Source, scale: Any, base: float | None) -> Source:
     """Return data whose logarithms are on the scale of a model; counts and linear values stay as they are."""
     if source.kind != "log":
         return source
-    return replace(source, rows=ScaledRows(source.rows, scale, base))
+    return replace(source, rows=ScaledRows(source.rows, scale, base), scale=scale, base=base)
 
 
-def notes_on_model(ready: Prepared, found: Columns, choices: Mapping[str, Any], default_accuracy: float) -> list[str]:
+def notes_on_model(ready: Prepared, found: Columns) -> list[str]:
     """Return what a user should hear of the model that annotated."""
     lender = ready.cohort.lender
     if lender is None:
         return []
     notes = []
-    asked = choices.get("target_accuracy", default_accuracy)
-    if asked not in (default_accuracy, lender.target_accuracy):
-        notes.append(f"target_accuracy is the model's, {lender.target_accuracy:g}: its thresholds are part of it.")
     ids = ready.panels.everything
     installed = dict(zip(ids.ids, ids.digests, strict=True))
     if other := sorted(i for i, digest in lender.digests.items() if installed.get(i) != digest):
@@ -114,8 +110,7 @@ def notes_on_model(ready: Prepared, found: Columns, choices: Mapping[str, Any], 
         notes.append(f"The model was learned with other versions of these signatures, or they are not here: {shown}.")
     notes += [
         f"Only {lender.coverage[axis]:.0%} of the model's genes for {axis}, by their weight, are in the data, and "
-        f"{MIN_COVERAGE:.0%} are needed: "
-        + ("macrophages are found by the panels alone." if axis == "compartment" else "no label is given.")
+        f"{MIN_COVERAGE:.0%} are needed: no label is given."
         for axis in sorted(lender.low_coverage)
     ]
     macrophages = np.asarray(found.labels["compartment"] == MACROPHAGE)

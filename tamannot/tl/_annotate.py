@@ -31,10 +31,11 @@ def annotate(
 ) -> AnnData | None:
     """Annotate tumour-associated macrophages: compartment, origin, state and ferroptosis programs.
 
-    From 50 macrophages on, with enough of them beyond doubt, origin and state are learned from those by their
-    whole expression and called for all, with probabilities calibrated on simulated mixtures of these cells;
-    macrophages whose panel dropped out are found the same way. Otherwise a fixed rule on each cell's z against
-    matched genes calls, and its probabilities are a monotone reading of that evidence; ``uns`` says which it was.
+    Cells are judged by a reference of many tissues, so that a call depends little on the other cells. Compartments are
+    called by a classifier trained on the reference's profiles and by z of each panel, origins by how their z differ. A
+    state is called by how far its signature stands above the baseline of these macrophages. Where enough cells are
+    clear, a classifier trained on them calls by the whole expression, and a label still needs the support of the cell's
+    own signature; ``uns`` says what was fitted.
     A label means that a program stands out in a cell's transcripts. Origin is resemblance, not lineage; the ferroptosis
     programs are the handling of iron and lipid peroxides, not death.
 
@@ -46,9 +47,9 @@ def annotate(
     signatures
         Added to the bundled library; those of a bundled id replace it.
     model
-        What ``tl.train(adata)`` learned from other cells, or the path of its file. Then nothing is learned here: each
-        cell's call depends on that cell and the model alone. Macrophages unlike those that it learned from are
-        ``unfamiliar``; thresholds, seed and, unless given, tissue are the model's.
+        What ``tl.train(adata)`` fitted to other cells, or the path of its file. Then nothing is fitted here: each
+        cell's call depends on that cell and the model alone. Macrophages unlike those of the model are
+        ``unfamiliar``; baselines, classifier and, unless given, tissue are the model's.
     layer
         ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most genes of the signatures.
     gene_symbols
@@ -63,13 +64,12 @@ def annotate(
         Your own cell types instead of the gate: a column of ``obs`` that holds our ids, or
         ``(column, {your name: our id})``.
     sample_key
-        Column of ``obs`` with the sample. With three samples or more a cell is called by what the others' samples
-        taught.
+        Column of ``obs`` with the sample. Doublets are told from the ambient RNA of their own sample.
     target_accuracy
-        Share of calls, 0 to 1, that should be right among the simulated mixtures; what stays below is
-        ``ambiguous``. The fixed rule cannot promise one: a warning says where it is not used.
+        Kept for older scripts and not used: how many calls are right in tissue like yours is not known. A warning
+        says so where it is given.
     rng
-        Seed: which cells are learned from, and the mixtures.
+        Seed: which cells are trained on, where more than 4,000 are clear.
     key_added
         Prefix of what is written.
     copy

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 
 from tamannot._adata import Unpacked
-from tamannot.classify import METHOD, STATES, Array, Panels, Prepared, Regression
+from tamannot.classify import METHOD, STATES, Array, Panels, Prepared, Regression, Source
 from tamannot.scorers import Part
 
 
-def weights_record(trained: Array, fit: Regression, data: Unpacked) -> dict[str, Any]:
+def weights_record(trained: Array, fit: Regression, data: Unpacked, source: Source) -> dict[str, Any]:
     """Return the weights of the states, on the scale on which cells without the state are 0 and training cells 1.
 
     ``weights`` is float32, genes by states, ``column`` where these genes are in the matrix, ``intercept`` in the order
-    of the states, and ``expression`` what is multiplied by the weights.
+    of the states, and ``expression`` what is multiplied by the weights; ``base`` is that of logarithms in the matrix.
     """
     known = np.flatnonzero(trained)
     size = fit.one[known] - fit.zero[known]
@@ -29,8 +29,8 @@ def weights_record(trained: Array, fit: Regression, data: Unpacked) -> dict[str,
         ),
         "column": fit.columns.astype(np.int32),
         "intercept": (constant[known + 1] - constant[0] - fit.zero[known]) / size,
-        "expression": "the logarithms of the matrix" if data.kind == "log" else "log1p of 10,000 per cell",
-    }
+        "expression": source.scale,
+    } | ({} if source.base is None else {"base": source.base})
 
 
 def evidence_record(ready: Prepared) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Learning an anchored model: `tl.train` without labels."""
+"""Fitting a cohort to keep: `tl.train` without labels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def learn_model(
     Raises
     ------
     ParameterError
-        There are too few macrophages beyond doubt to learn from, or a parameter is out of range.
+        Too few macrophages have one program clearly active, or a parameter is out of range.
     TamannotError
         As `annotate`.
     """

@@ -175,7 +175,7 @@ def _cells(adata: AnnData, choices: Mapping[str, Any]) -> Cells:
 def _library(signatures: Signatures | None, species: Literal["human", "mouse"]) -> SignatureSet:
     library = load_signatures(PROGRAM_AXES, species=species)
     own = as_signatures(signatures or {})
-    # A set of the user's that goes by a bundled id answers that question.
+    # A set of the user's that goes by a bundled id takes its place.
     placed = (s.model_copy(update={"axis": library[i].axis}) if i in library else s for i, s in own.items())
     return library | SignatureSet(placed)
 
@@ -206,13 +206,9 @@ def _notes(data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str
         notes.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
     if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
         notes.append(f"Learned from {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spread over the data.")
-    notes += notes_on_model(ready, found, choices, DEFAULT_ACCURACY)
-    asked = choices.get("target_accuracy", DEFAULT_ACCURACY)
-    if asked != DEFAULT_ACCURACY and cohort.lender is None:
-        notes.append(
-            f"target_accuracy={asked:g} changes no label: states are called from an even probability on. For fewer and "
-            "surer labels keep those whose tam_state_prob is high."
-        )
+    if choices.get("target_accuracy", DEFAULT_ACCURACY) != DEFAULT_ACCURACY:
+        notes.append("target_accuracy is not used: how many of these calls are right cannot be known without labels.")
+    notes += notes_on_model(ready, found)
     if too_large := ready.panels.too_large:
         notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(too_large)}.")
     return notes

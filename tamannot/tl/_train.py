@@ -1,4 +1,4 @@
-"""``tl.train``: a classifier from the user's own labels, or an anchored model without."""
+"""``tl.train``: a classifier from the user's own labels, or a fitted cohort without."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def train(
     n_genes: int = _N_GENES,
     rng: int = 0,
 ) -> Model | AnchoredModel:
-    """Train a classifier on your own labels, or without labels keep what an annotation of these cells learns.
+    """Train a classifier on your own labels, or without labels keep what an annotation fits to these cells.
 
     With labels: multinomial logistic regression on the variable genes, calibrated and measured on cells that were
-    held out, whole samples at a time where ``sample_key`` names them. Without: an anchored model, the nulls,
-    tissue and heads that `annotate` would learn from these cells, for ``tl.annotate(other, model=…)``. Nothing is
-    written into ``adata``.
+    held out, whole samples at a time where ``sample_key`` names them. Without: a fitted cohort, the tissue,
+    baselines and classifier of states that `annotate` would fit to these cells, for ``tl.annotate(other, model=…)``.
+    Nothing is written into ``adata``.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def train(
         the cell. Of labelled cells at most 20,000 are used, rare classes in full; of others 40,000.
     labels
         A column of ``obs``, or one label a cell. Any words; NaN, None, empty, ``unassigned``, ``unclear`` and
-        ``unknown`` stand for cells without a label, which are not used. None: an anchored model.
+        ``unknown`` stand for cells without a label, which are not used. None: a fitted cohort.
     signatures
         Added to the bundled library, as in `annotate`. Without labels only.
     sample_key
@@ -102,8 +102,8 @@ def train(
         only.
     target_accuracy
         Accuracy, between 0 and 1, that the labels given should reach. With labels: the lower 95 % bound on
-        held-out cells, with the sample as the unit; without: among simulated mixtures, as in `annotate`. If no
-        threshold reaches it, the model gives no label at all, only probabilities, and a warning says so.
+        held-out cells, with the sample as the unit. If no threshold reaches it, the model gives no label at all, only
+        probabilities, and a warning says so. Without labels it is not used.
     n_genes
         Number of genes to use, the most variable ones. With labels only.
     rng
@@ -111,14 +111,13 @@ def train(
 
     Returns
     -------
-    With labels a `Model`; its ``metrics`` are of held-out cells. Without an `AnchoredModel`; its ``metrics`` are
-    of simulated mixtures.
+    With labels a `Model`; its ``metrics`` are of held-out cells. Without an `AnchoredModel`, which has none.
 
     Raises
     ------
     ParameterError
         No such column, labels of another length, fewer than two classes, a class of fewer than five cells, too few
-        macrophages for an anchored model, or a parameter out of range or of the other kind of model.
+        clear macrophages for a classifier of states, or a parameter out of range or of the other kind of model.
     TamannotError
         No usable matrix or genes.
 
@@ -128,8 +127,8 @@ def train(
     >>> adata = tam.datasets.oligodendroglioma()
     >>> model = tam.tl.train(adata, "author_label")  # doctest: +SKIP
     >>> model.metrics["balanced_accuracy"]  # doctest: +SKIP
-    >>> anchored = tam.tl.train(tumour, sample_key="donor")  # doctest: +SKIP
-    >>> tam.tl.annotate(other, model=anchored)  # doctest: +SKIP
+    >>> fitted = tam.tl.train(tumour, sample_key="donor")  # doctest: +SKIP
+    >>> tam.tl.annotate(other, model=fitted)  # doctest: +SKIP
     """
     with closing(Progress(show=settings.progress)) as progress:
         model, notes = trained(
@@ -185,16 +184,16 @@ def trained(
 
 
 def _check_kind(
-    anchored: bool,
+    without_labels: bool,
     tissue: Tissue,
     compartment_key: CompartmentKey | None,
     signatures: Signatures | None,
     n_genes: int,
 ) -> None:
     """Refuse parameters of the other kind of model."""
-    if anchored and n_genes != _N_GENES:
+    if without_labels and n_genes != _N_GENES:
         msg = "n_genes= is for models of your own labels: give labels=, or leave it out."
         raise ParameterError(msg)
-    if not anchored and (tissue != "auto" or compartment_key is not None or signatures is not None):
-        msg = "tissue=, compartment_key= and signatures= are for anchored models: leave out labels=, or these."
+    if not without_labels and (tissue != "auto" or compartment_key is not None or signatures is not None):
+        msg = "tissue=, compartment_key= and signatures= are for models without labels: leave out labels=, or these."
         raise ParameterError(msg)

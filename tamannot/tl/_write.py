@@ -165,7 +165,7 @@ def _record(
     if (lender := cohort.lender) is not None:
         record["model"] |= _of_model(lender)
     fit = cohort.states.regression
-    record["learned"] = {} if fit is None else {"state": weights_record(cohort.states.trained, fit, data)}
+    record["learned"] = {} if fit is None else {"state": weights_record(cohort.states.trained, fit, data, ready.source)}
     record["evidence"] = evidence_record(ready)
     record["baselines"] = _baselines(cohort)
     record["learned_from"] = {"n_cells": cohort.n_cells, "n_macrophages": cohort.n_macrophages}

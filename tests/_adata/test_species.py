@@ -99,7 +99,7 @@ def test_cells_of_two_species_are_refused_with_lines_that_part_them(human, macro
         found = compartments(parts[species])
         assert parts[species].uns["tamannot"]["tam"]["matrix"]["species"] == species
         assert (found == compartments(clean)).mean() > 0.97
-        assert (found == "macrophage").any() == (species == "mouse")
+        assert ((found == "macrophage").mean() > 0.9) == (species == "mouse")
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5])

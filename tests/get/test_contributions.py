@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 import tamannot as tam
+from tamannot.classify import STATES, Cohort
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 
 COLUMNS = ["label", "of", "gene", "expression", "weight", "contribution", "in_signature"]
@@ -18,10 +19,15 @@ def expression(adata: ad.AnnData, rows: np.ndarray) -> np.ndarray:
     return np.log1p(1e4 * dense / dense.sum(axis=1, keepdims=True))
 
 
-def amounts(question, name: str, x: np.ndarray) -> np.ndarray:
-    """Return the mean of what the folds say."""
-    head = question.heads[name]
-    return head.amount(x[:, question.columns] @ head.weights.T + head.intercepts).mean(axis=1)
+def amounts(cohort: Cohort, name: str, x: np.ndarray) -> np.ndarray:
+    """Return how far cells are from training cells without the state (0) to those of it (1), by the regression."""
+    fit, s = cohort.states.regression, STATES.index(name)
+    margin = x[:, fit.columns] @ fit.coef.T + fit.intercept.mean(axis=0)
+    return (margin[:, s + 1] - margin[:, 0] - fit.zero[s]) / (fit.one[s] - fit.zero[s])
+
+
+def trained(cohort: Cohort) -> set[str]:
+    return {s for s, known in zip(STATES, cohort.states.trained, strict=True) if known}
 
 
 def cell_called(adata: ad.AnnData, label: str, axis: str = "state") -> int:
@@ -33,14 +39,14 @@ def sums(table: pd.DataFrame, of: str) -> pd.Series:
 
 
 class TestCell:
-    def test_of_a_head_they_sum_with_the_intercept_to_the_mean_amount_of_the_folds(self, learned, heads):
+    def test_of_a_classifier_they_sum_with_the_intercept_to_the_amount(self, learned, cohort):
         for cell in (3, cell_called(learned, "lipid_associated")):
             table = tam.get.contributions(learned, cell)
             total = sums(table, "amount") + pd.Series(table.attrs["intercept"])
-            assert set(total.index) == set(heads["state"].heads)
+            assert set(total.index) == trained(cohort)
             x = expression(learned, np.array([cell]))
             for name, value in total.items():
-                assert value == pytest.approx(amounts(heads["state"], name, x)[0], abs=1e-5)
+                assert value == pytest.approx(amounts(cohort, name, x)[0], abs=1e-4)
 
     @pytest.mark.parametrize("axis", ["compartment", "origin", "state", "overlay", "polarization", "ferroptosis"])
     def test_of_z_they_sum_to_the_z_of_the_table(self, annotated, axis):
@@ -54,10 +60,10 @@ class TestCell:
             assert (z[silent] == 0).all()
             assert table.loc[table["of"] == "z", "in_signature"].all()
 
-    def test_a_label_without_a_head_is_split_by_z_beside_those_that_have_one(self, learned, heads):
+    def test_a_label_the_classifier_does_not_know_is_split_by_z(self, learned, cohort):
         table = tam.get.contributions(learned, 3)
         of = table.drop_duplicates("label").set_index("label")["of"]
-        assert {i for i in of.index if of[i] == "amount"} == set(heads["state"].heads)
+        assert {i for i in of.index if of[i] == "amount"} == trained(cohort)
         assert of["pro_angiogenic"] == "z"
 
     def test_a_contribution_is_weight_times_expression(self, learned):
@@ -85,12 +91,6 @@ class TestCell:
         first = whole.groupby(["label", "of"], sort=False).head(4).reset_index(drop=True)
         pd.testing.assert_frame_equal(few, first)
 
-    def test_a_head_of_macrophages_stands_beside_the_panel(self, learned, heads):
-        assert "macrophage" in heads["compartment"].heads
-        table = tam.get.contributions(learned, 3, label="macrophage")
-        assert list(table["of"].unique()) == ["amount", "z"]
-        assert sums(table, "z")["macrophage"] == pytest.approx(learned.obsm["tam_z"]["macrophage"].iloc[3], abs=1e-4)
-
     def test_by_name_or_number(self, annotated):
         by_name = tam.get.contributions(annotated, annotated.obs_names[7])
         pd.testing.assert_frame_equal(by_name, tam.get.contributions(annotated, 7))
@@ -116,13 +116,13 @@ class TestCell:
 
 
 class TestLabel:
-    def test_of_a_head_they_sum_to_the_difference_of_mean_amounts(self, learned, heads):
+    def test_of_a_classifier_they_sum_to_the_difference_of_mean_amounts(self, learned, cohort):
         table = tam.get.contributions(learned, label="lipid_associated")
         state = learned.obs["tam_state"].to_numpy()
         here = state == "lipid_associated"
         others = ~here & (state != "not_macrophage")
-        found = amounts(heads["state"], "lipid_associated", expression(learned, np.arange(learned.n_obs)))
-        assert table["contribution"].sum() == pytest.approx(found[here].mean() - found[others].mean(), abs=1e-5)
+        found = amounts(cohort, "lipid_associated", expression(learned, np.arange(learned.n_obs)))
+        assert table["contribution"].sum() == pytest.approx(found[here].mean() - found[others].mean(), abs=1e-4)
         difference = table["expression"] - table["expression_others"]
         np.testing.assert_allclose(table["contribution"], table["weight"] * difference)
 
@@ -175,7 +175,7 @@ class TestStorage:
         for kept in learned.uns["tamannot"]["tam"]["learned"].values():
             table = kept["weights"]
             assert (table.dtypes == np.float32).all()
-            assert list(table.columns) == list(kept["heads"])
+            assert len(table.columns) == len(kept["intercept"])
             names = sum(len(i) for i in table.index)
             assert table.to_numpy().nbytes + kept["column"].nbytes + names < 300_000
 
@@ -185,6 +185,18 @@ class TestStorage:
         table = tam.get.contributions(example, 0, axis="origin")
         stored = pd.Series(example.X[0].toarray().ravel(), example.var_names)
         np.testing.assert_allclose(table["expression"], stored[table["gene"]], rtol=1e-6)
+
+    @pytest.mark.parametrize("base", [np.e, 2.0])
+    def test_of_logarithms_they_sum_to_the_amount_as_of_counts(self, learned, cohort, base):
+        logs = learned[:, :].copy()
+        total = np.asarray(learned.X.sum(axis=1)).ravel()
+        logs.X = sp.csr_matrix((sp.diags_array(1e6 / total) @ learned.X).log1p() / np.log(base))
+        tam.tl.annotate(logs, tissue="brain")
+        cell = cell_called(logs, "lipid_associated")
+        mine, theirs = (tam.get.contributions(a, cell, label="lipid_associated") for a in (logs, learned))
+        value = mine["contribution"].sum() + mine.attrs["intercept"]["lipid_associated"]
+        assert value == pytest.approx(amounts(cohort, "lipid_associated", expression(learned, [cell]))[0], abs=0.01)
+        assert set(mine["gene"].head(10)) == set(theirs["gene"].head(10))
 
     def test_ensembl_ids_are_shown_as_symbols(self, example):
         from tamannot.genes import human_genes

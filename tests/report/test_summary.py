@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tamannot as tam
 from tamannot._adata import write_analysis
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.report import InMemory, material_of, summarise
@@ -67,8 +68,11 @@ def test_five_sentences_have_the_counts(cohort, material):
         assert f"{name.replace('_', ' ')} {(state == name).sum()} (" in said[2]
     low = (cohort.obs["tam_state_status"] == "low_signal")[macrophages].mean()
     assert f"{100 * low:.{1 if low < 0.1 else 0}f} % no program above its null" in said[2]
-    assert "state is called by what these cells" in said[4]
-    assert "origin is called by a fixed rule" in said[4]
+    assert (
+        "state is called by the activity of signatures and by a classifier trained on the clearest of these cells"
+        in said[4]
+    )
+    assert "origin is called by how z of the origins differ" in said[4]
 
 
 def test_without_macrophages_there_is_nothing_to_say(cohort, of):
@@ -185,24 +189,41 @@ def test_methods_say_what_was_run(material, annotated, of):
     quote = next(b.text for b in methods(material).blocks if b.kind == "quote")
     assert "300 cells of 4 samples with tamannot" in quote
     assert "UCell (Andreatta & Carmona 2021" in quote
-    assert "Origin was called by a fixed rule on z. State was called by anchored self-training" in quote
-    assert "seed 0" in quote
-    assert "what other samples taught" not in quote  # the run knew of none
-    assert "ranks" not in quote  # its cells are shallow: as many count in the null as in the scores
-    material.cells.uns["tamannot"]["tam"]["parameters"]["sample_key"] = "patient"
-    assert "what other samples taught" in next(b.text for b in methods(of(material.cells)).blocks if b.kind == "quote")
+    assert "of macrophages of 18 human tissues, Cell Profile Library for all else" in quote
+    assert "Compartments were called by the classifier trained on reference profiles" in quote
+    assert "Origin was called by the difference of z" in quote
+    assert "State was called by the activity of signatures, and a classifier of lipid associated" in quote
+    n = int((material.cells.obs["tam_compartment"] == "macrophage").sum())
+    assert f"Baselines of the states were fitted to {n} macrophages of 300 cells." in quote
+    assert "Probabilities of states: empirical Bayes" in quote
     few = next(b.text for b in methods(of(annotated)).blocks if b.kind == "quote")
-    assert "Their probabilities are not calibrated." in few
-    assert "all cells, the macrophages being fewer than 20, for all else" in few
-    assert "seed" not in few
-    assert "For all but compartments z and p count 4,111 ranks." in few
+    assert "were fitted to 19 macrophages of 184 cells." in few
+    assert "State was called by the activity of signatures." in few
+
+
+@pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
+def test_methods_name_the_model_that_annotated(request, of):
+    cells, model = request.getfixturevalue("_tumours")[1], request.getfixturevalue("_anchored")
+    annotated = tam.tl.annotate(cells, model=model, copy=True)
+    quote = next(b.text for b in methods(of(annotated)).blocks if b.kind == "quote")
+    assert f"Nothing was fitted to these cells, but to {model.n_macrophages} macrophages of" in quote
+    assert f"(model {model.digest[:12]})" in quote
+
+
+def test_doublets_are_among_the_reasons(cohort, of):
+    macrophages = np.flatnonzero(cohort.obs["tam_compartment"] == "macrophage")
+    status = cohort.obs["tam_state_status"].astype(str).to_numpy()
+    status[macrophages] = "mixed_lineage"
+    cohort.obs["tam_state_status"] = pd.Categorical(status)
+    cohort.obs["tam_state"] = pd.Categorical(np.where(status == "mixed_lineage", "unassigned", "not_macrophage"))
+    assert "100 % genes of another lineage, as a doublet has" in words(found(of(cohort)).blocks[2].text)
 
 
 def test_doubts_of_few_cells_and_low_coverage(annotated, of):
     said = doubts(of(annotated))
     assert said["Few macrophages."].startswith("There are 19.")
     assert "interferon primed" in said["Low coverage."]
-    assert {"Samples are not known.", "Not calibrated.", "Stress of dissociation."} <= set(said)
+    assert {"Samples are not known.", "Stress of dissociation."} <= set(said)
 
 
 def test_no_doubt_where_there_is_no_reason(material):

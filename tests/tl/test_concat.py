@@ -109,7 +109,7 @@ def test_analyses_and_pictures_work_on_the_whole(joined, tmp_path):
     assert {"sample", "z"} <= set(tam.get.ferroptosis(joined).columns)
     for draw in (tam.pl.markers, tam.pl.scores, tam.pl.coverage, tam.pl.polarization, tam.pl.ferroptosis):
         draw(joined)
-    tam.pl.evidence(joined, int(np.flatnonzero(joined.obs["tam_state"] == "immunoregulatory")[0]))
+    tam.pl.evidence(joined, int(np.flatnonzero(joined.obs["tam_state_status"] == "assigned")[0]))
     names = {s.name for s in summarise(material_of(InMemory(joined), name="cells")).sections}
     assert {"methods", "signatures", "evidence"} <= names
     joined.write_h5ad(tmp_path / "a.h5ad")

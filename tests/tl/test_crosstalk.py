@@ -17,7 +17,7 @@ QUICK = {"malignant": MALIGNANT, "min_cells": 10, "n_bootstrap": 50}
 @pytest.fixture(scope="module")
 def _cohort():
     half = {"macrophage": 0.5, "malignant": 0.5}
-    adata = tam.datasets.simulate(60, n_samples=6, n_genes=2600, composition=half, crosstalk=0.9, rng=1)
+    adata = tam.datasets.simulate(60, n_samples=6, n_genes=6000, composition=half, crosstalk=0.9, rng=1)
     adata.obs["age"] = adata.obs["sample"].cat.codes.astype(float) ** 2
     adata.obs["steroid"] = np.where(adata.obs["sample"].cat.codes % 2, "yes", "no")
     adata.obs["mine"] = (adata.obs["truth_compartment"] == "malignant").to_numpy()
@@ -97,7 +97,8 @@ def test_q_is_refused_where_samples_cannot_support_the_tests(cohort):
     tests = tam.get.crosstalk(cohort)
     assert len(tests) == 6 * 19
     assert tests["q"].isna().all()
-    assert tests["p"].notna().all()
+    assert tests["p"].notna().mean() > 0.5
+    assert (tests["p"].isna() == tests["rho"].isna()).all()  # a state that no sample has
     assert any("No q: 6 samples allow no two-sided p below 0.0028" in c for c in tests.attrs["cautions"])
 
 
@@ -106,7 +107,9 @@ def test_a_row_does_not_depend_on_the_others(cohort):
     two = tam.get.crosstalk(cohort)
     tam.tl.crosstalk(cohort, "sample", **QUICK)
     row = tam.get.crosstalk(cohort).iloc[0]
-    assert two.iloc[0].drop(["q", "q_adjusted"]).to_dict() == row.drop(["q", "q_adjusted"]).to_dict()
+    pd.testing.assert_series_equal(
+        two.iloc[0].drop(["q", "q_adjusted"]), row.drop(["q", "q_adjusted"]), check_names=False
+    )
     assert two["measure"].tolist() == ["share", "program"]
 
 

@@ -1,4 +1,4 @@
-"""Cells that are no macrophages are called none, by the panels or by what the clear macrophages taught."""
+"""Cells that are no macrophages are not called so, and get no state."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ NO_STATE = ["unassigned", "not_macrophage"]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-def test_noise_is_not_rescued(seed):
-    """The head of macrophages was once sure of all such cells: none of its negatives is like them."""
+def test_noise_is_not_called(seed):
     cells = tam.datasets.simulate(200, n_samples=6, n_noise_cells=20, n_unknown_cells=20, rng=seed)
     tam.tl.annotate(cells)
     truth = cells.obs["truth_compartment"].astype(str)
@@ -29,8 +28,7 @@ def test_noise_is_not_rescued(seed):
 
 
 @pytest.mark.slow
-def test_those_that_the_head_finds_stay(labelled):
-    """Macrophages whose panel is outshone: 7 of 776 are found by the head alone."""
+def test_macrophages_of_tissue_are_found(labelled):
     cells = labelled("glioma_tissue_semisynthetic_dev")
     tam.tl.annotate(cells)
     truth = cells.obs["truth_compartment"] == "macrophage"

@@ -7,8 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from tamannot.pipeline._sample import MOST_CELLS, learning_rows, taken
 
+from tamannot.classify._sample import MOST_CELLS, learning_rows, taken
 from tamannot.kernels._rows import CsrRows
 
 N = 1300
