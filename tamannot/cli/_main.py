@@ -78,7 +78,7 @@ def annotate(
     sample_key: Annotated[str | None, typer.Option(help="Column of obs with the sample.")] = None,
     signatures: OwnSignatures = None,
     model: Annotated[
-        Path | None, typer.Option(help="A model of `tamannot train` without --labels: nothing is learned from IN.")
+        Path | None, typer.Option(help="A model of `tamannot train` without --labels: nothing is fitted to IN.")
     ] = None,
     target_accuracy: Annotated[
         float, typer.Option(help="Share of calls that should be right among simulated mixtures, between 0 and 1.")
@@ -214,7 +214,7 @@ def train(
     source: Input,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model: .npz.")],
     labels: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of obs with your labels. Default: an anchored model.")
+        str | None, typer.Option(metavar="COLUMN", help="Column of obs with your labels. Default: what an annotation fits.")
     ] = None,
     sample_key: Annotated[
         str | None, typer.Option(help="Column of obs with the sample; whole samples are held out.")
@@ -233,10 +233,10 @@ def train(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model on your own labels and measure it on cells held out, or keep what an annotation learns.
+    """Train a model on your own labels and measure it on cells held out, or keep what an annotation fits.
 
-    With --labels: load_model(MODEL).predict(adata) in Python. Without: an anchored model, for tamannot annotate
-    --model MODEL. MODEL appears whole or not at all.
+    With --labels: load_model(MODEL).predict(adata) in Python. Without: baselines and classifier of states of these
+    cells, for tamannot annotate --model MODEL. MODEL appears whole or not at all.
     """
     from tamannot._settings import settings  # noqa: PLC0415
     from tamannot.cli._show import print_learning, print_training, stages  # noqa: PLC0415

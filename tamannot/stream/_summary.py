@@ -34,7 +34,7 @@ class FileSummary:
     low_coverage: dict[str, float]
     substitutions: dict[str, str]
     confidence: str
-    """How origin and state were called, and what their probabilities are calibrated on."""
+    """How origin and state were called, and what the probabilities are calibrated on."""
     notes: tuple[str, ...]
     outputs: tuple[str, ...] = ()
 
@@ -71,12 +71,10 @@ def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, 
 
 
 def _confidence(record: RunRecord) -> str:
-    learned = [axis for axis in ("origin", "state") if axis in record.learned]
-    ruled = [axis for axis in ("origin", "state") if str(record.model[axis]).startswith("fixed rule")]
-    whose = "the model's" if "kind" in record.model else "these"
-    parts = [f"{' and '.join(learned)} learned from {whose} cells, calibrated on simulated mixtures"] if learned else []
-    parts += [f"{' and '.join(ruled)} by the fixed rule, probabilities not calibrated"] if ruled else []
-    return "; ".join(parts)
+    said = [f"{axis}: {record.model[axis]}" for axis in ("origin", "state")]
+    if record.calibration_source:
+        said.append(f"probabilities of states: {record.calibration_source.removeprefix('states: ')}")
+    return "; ".join(said)
 
 
 def _counts(adata: AnnData, key: str, name: str) -> dict[str, int]:
