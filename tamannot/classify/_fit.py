@@ -85,7 +85,7 @@ def fit(
         known = np.array([panels.coverage[s] >= FEW_GENES for s in STATES])
         chosen, y = choose_training(probability, lift, usual, known, order)
         if np.unique(y[chosen]).size > 1 or settings.portable:
-            cohort = _trained(cohort, rows, kind, found, chosen, y, nearest, settings)
+            cohort = _trained(cohort, rows, kind, found, chosen, y, nearest, order, settings)
     return cohort, scored
 
 
@@ -131,13 +131,15 @@ def _trained(
     chosen: Array,
     y: Array,
     nearest: Array,
+    order: Array,
     settings: Settings,
 ) -> Cohort:
     """Return the cohort with a classifier of states; for other data also with what its macrophages look like."""
     cells = np.sort(found[chosen])  # `found` and `chosen` rise
     x = expression_of(_block(take_rows(rows, cells)), kind, rows.shape[1])
     genes = variable_genes(x, _N_GENES)
-    narrow = sp.csr_array(x[:, genes])
+    by_content = np.argsort(order[chosen])  # sums are the same whatever the order of the cells
+    narrow, chosen = sp.csr_array(x[:, genes])[by_content], chosen[by_content]
     states = train(narrow, y[chosen], nearest[chosen], cohort.states, genes)
     novelty = fit_novelty(narrow, y[chosen], nearest[chosen], genes) if settings.portable else None
     return replace(cohort, states=states, novelty=novelty)

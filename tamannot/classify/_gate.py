@@ -83,7 +83,7 @@ def _trained(species: Species, genes: bytes) -> tuple[Array, list[str], Array, A
     used = np.sort(np.argsort(-apart, kind="stable")[:_MOST_GENES])
     x, y = _training_cells(np.expm1(logs[:, used]), compartment)
     with threadpool_limits(1):  # the same sums whatever the machine
-        fit = LogisticRegression(C=_C, class_weight="balanced", max_iter=200).fit(x, y)
+        fit = LogisticRegression(C=_C, class_weight="balanced", max_iter=2000).fit(x, y)
     return here[used], fit.classes_.tolist(), fit.coef_, fit.intercept_
 
 

@@ -156,7 +156,7 @@ def train(x: sp.csr_array, y: Array, origin: Array, classifier: StateClassifier,
     of_origin[np.arange(len(y)), origin] = _ORIGIN_WEIGHT
     features = sp.csr_matrix(sp.hstack([x, sp.csr_array(of_origin)]))
     with threadpool_limits(1):  # the same sums whatever the machine
-        fit = LogisticRegression(C=_C, max_iter=300).fit(features, y)
+        fit = LogisticRegression(C=_C, max_iter=2000).fit(features, y)
     weights, constant = fit.coef_, fit.intercept_
     if classes.size == 2:  # scikit-learn gives the difference of the two
         weights, constant = np.concatenate([-weights, weights]) / 2, np.concatenate([-constant, constant]) / 2

@@ -81,7 +81,7 @@ def annotate(
         Path | None, typer.Option(help="A model of `tamannot train` without --labels: nothing is fitted to IN.")
     ] = None,
     target_accuracy: Annotated[
-        float, typer.Option(help="Share of calls that should be right among simulated mixtures, between 0 and 1.")
+        float, typer.Option(help="Kept for older scripts, and not used; between 0 and 1.")
     ] = 0.95,
     chunk_size: Annotated[
         int | None, typer.Option(min=1, help="Cells at a time: fewer need less memory. The results are the same.")
@@ -214,7 +214,8 @@ def train(
     source: Input,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model: .npz.")],
     labels: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of obs with your labels. Default: what an annotation fits.")
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of obs with your labels. Default: what an annotation fits."),
     ] = None,
     sample_key: Annotated[
         str | None, typer.Option(help="Column of obs with the sample; whole samples are held out.")
@@ -227,7 +228,7 @@ def train(
     signatures: OwnSignatures = None,
     threads: Threads = None,
     target_accuracy: Annotated[
-        float, typer.Option(help="Accuracy that the labels given should reach, between 0 and 1.")
+        float, typer.Option(help="With --labels: accuracy that the labels given should reach, between 0 and 1.")
     ] = 0.95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that exists.")] = False,
     quiet: Quiet = False,
