@@ -215,7 +215,7 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model: .npz.")],
     labels: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Column of obs with your labels. Default: what an annotation fits."),
+        typer.Option(metavar="COLUMN", help="Column of obs with your labels; else what an annotation fits."),
     ] = None,
     sample_key: Annotated[
         str | None, typer.Option(help="Column of obs with the sample; whole samples are held out.")
