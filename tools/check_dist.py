@@ -25,6 +25,8 @@ NEVER = re.compile(r"(^|/)(__pycache__|\.[^/]+_cache|\.git|\.venv[^/]*|_build|fo
 IN_WHEEL = (
     "tamannot/py.typed",
     "tamannot/__init__.pyi",
+    "tamannot/classify/profiles.npz",
+    "tamannot/classify/macrophages.tsv.gz",
     "tamannot/_data/signatures/lock.json",
     "tamannot/_data/signatures/schema.json",
     "tamannot/_data/signatures/claims.tsv",
@@ -37,6 +39,8 @@ IN_SDIST = (
     "LICENSE",
     "CHANGELOG.md",
     "CITATION.cff",
+    "tamannot/classify/profiles.npz",
+    "tamannot/classify/macrophages.tsv.gz",
     "tests/conftest.py",
     "docs/conf.py",
 )

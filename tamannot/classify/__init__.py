@@ -29,7 +29,7 @@ from tamannot.classify._cohort_file import (
 )
 from tamannot.classify._container import check_model_target, read_file
 from tamannot.classify._fit_labels import check_classes, fit_labels
-from tamannot.classify._gate import MACROPHAGE
+from tamannot.classify._gate import FEWEST_REFERENCE_GENES, MACROPHAGE, n_reference_genes
 from tamannot.classify._inputs import PROGRAM_AXES, SUMMARIES, TABLE_AXES, Cells, Settings, Tissue
 from tamannot.classify._label_file import KIND as LABELS
 from tamannot.classify._label_file import as_classifier, read_model, write_model
@@ -47,6 +47,7 @@ from tamannot.classify._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbou
 __all__ = [
     "ABSENT",
     "COHORT",
+    "FEWEST_REFERENCE_GENES",
     "FEW_GENES",
     "LABELS",
     "MACROPHAGE",
@@ -99,6 +100,7 @@ __all__ = [
     "keep_cohort",
     "learning_rows",
     "lend",
+    "n_reference_genes",
     "predict_labels",
     "prepare",
     "ranking_of",

@@ -143,7 +143,8 @@ def _trained(
     cells = np.sort(found[chosen])  # `found` and `chosen` rise
     x = expression_of(_block(take_rows(rows, cells)), kind, rows.shape[1])
     genes = variable_genes(x, _N_GENES)
-    narrow = sp.csr_array(x[:, genes])
+    by_content = np.argsort(order[chosen])  # sums are the same whatever the order of the cells
+    narrow, chosen = sp.csr_array(x[:, genes])[by_content], chosen[by_content]
     states = train(narrow, y[chosen], nearest[chosen], cohort.states, genes)
     novelty = fit_novelty(narrow, y[chosen], nearest[chosen], genes, order[chosen]) if settings.portable else None
     return replace(cohort, states=states, novelty=novelty)

@@ -22,7 +22,9 @@ _KIN = (MACROPHAGE, "monocyte", "dendritic", "plasmacytoid")
 # Of each profile so many training cells are drawn: of 500 to 20,000 counts, half of them with ambient RNA of their
 # tissue, all with genes that another laboratory sees better or worse.
 _DRAWN, _FEWEST_COUNTS, _MOST_COUNTS, _AMBIENT, _GENE_NOISE = 4, 500, 20_000, (2, 15), 4.0
-_MOST_GENES, _FEWEST_GENES, _C = 2500, 20, 3.0
+_MOST_GENES, _C = 2500, 3.0
+# With fewer genes of the reference in the data, no compartment is called.
+FEWEST_REFERENCE_GENES = 20
 # What one unit of a panel's z adds to the logarithm of the odds.
 _PER_Z, _LEAST_Z, _MOST_Z = 0.5, -2.0, 4.0
 # One stray count of a rare gene is no lineage.
@@ -47,11 +49,8 @@ class Gate:
     """
 
     def __init__(self, index: GeneIndex, n_vars: int, species: Species, ids: Sequence[str]) -> None:
-        symbols = load_profiles(species).symbols
-        column = np.array([index.find(s) if s else -1 for s in symbols])
-        _, first = np.unique(column, return_index=True)
-        here = np.sort(first[column[first] >= 0])
-        self.enough = here.size >= _FEWEST_GENES
+        column, here = _in_reference(index, species)
+        self.enough = here.size >= FEWEST_REFERENCE_GENES
         self._weights, self._intercept = np.zeros((n_vars, len(ids))), np.zeros(len(ids))
         self._is_feature = np.zeros(n_vars)
         if not self.enough:
@@ -71,6 +70,18 @@ class Gate:
         return x @ self._weights / np.sqrt(np.maximum(squares, 1e-12))[:, None] + self._intercept, detected
 
 
+def n_reference_genes(index: GeneIndex, species: Species) -> int:
+    """Return how many genes of the reference are in the data."""
+    return int(_in_reference(index, species)[1].size)
+
+
+def _in_reference(index: GeneIndex, species: Species) -> tuple[Array, Array]:
+    """Return the column of each gene of the reference, -1 if there is none, and which genes have one of their own."""
+    column = np.array([index.find(s) if s else -1 for s in load_profiles(species).symbols])
+    _, first = np.unique(column, return_index=True)
+    return column, np.sort(first[column[first] >= 0])
+
+
 @lru_cache(maxsize=4)
 def _trained(species: Species, genes: bytes) -> tuple[Array, list[str], Array, Array]:
     """Train on the profiles with some of their genes; return those used, classes, coefficients and intercepts."""
@@ -83,7 +94,7 @@ def _trained(species: Species, genes: bytes) -> tuple[Array, list[str], Array, A
     used = np.sort(np.argsort(-apart, kind="stable")[:_MOST_GENES])
     x, y = _training_cells(np.expm1(logs[:, used]), compartment)
     with threadpool_limits(1):  # the same sums whatever the machine
-        fit = LogisticRegression(C=_C, class_weight="balanced", max_iter=200).fit(x, y)
+        fit = LogisticRegression(C=_C, class_weight="balanced", max_iter=2000).fit(x, y)
     return here[used], fit.classes_.tolist(), fit.coef_, fit.intercept_
 
 

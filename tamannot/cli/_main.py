@@ -81,10 +81,10 @@ def annotate(
     sample_key: Annotated[str | None, typer.Option(help="Column of obs with the sample.")] = None,
     signatures: OwnSignatures = None,
     model: Annotated[
-        Path | None, typer.Option(help="A model of `tamannot train` without --labels: nothing is learned from IN.")
+        Path | None, typer.Option(help="A model of `tamannot train` without --labels: nothing is fitted to IN.")
     ] = None,
     target_accuracy: Annotated[
-        float, typer.Option(help="Share of calls that should be right among simulated mixtures, between 0 and 1.")
+        float, typer.Option(help="Kept for older scripts, and not used; between 0 and 1.")
     ] = 0.95,
     chunk_size: Annotated[
         int | None, typer.Option(min=1, help="Cells at a time: fewer need less memory. The results are the same.")
@@ -219,7 +219,8 @@ def train(
     source: Input,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model: .npz.")],
     labels: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of obs with your labels. Default: an anchored model.")
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of obs with your labels; else what an annotation fits."),
     ] = None,
     sample_key: Annotated[
         str | None, typer.Option(help="Column of obs with the sample; whole samples are held out.")
@@ -232,16 +233,16 @@ def train(
     signatures: OwnSignatures = None,
     threads: Threads = None,
     target_accuracy: Annotated[
-        float, typer.Option(help="Accuracy that the labels given should reach, between 0 and 1.")
+        float, typer.Option(help="With --labels: accuracy that the labels given should reach, between 0 and 1.")
     ] = 0.95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that exists.")] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model on your own labels and measure it on cells held out, or keep what an annotation learns.
+    """Train a model on your own labels and measure it on cells held out, or keep what an annotation fits.
 
-    With --labels: load_model(MODEL).predict(adata) in Python. Without: an anchored model, for tamannot annotate
-    --model MODEL. MODEL appears whole or not at all.
+    With --labels: load_model(MODEL).predict(adata) in Python. Without: baselines and classifier of states of these
+    cells, for tamannot annotate --model MODEL. MODEL appears whole or not at all.
     """
     from tamannot._settings import settings  # noqa: PLC0415
     from tamannot.cli._show import print_learning, print_training, stages  # noqa: PLC0415

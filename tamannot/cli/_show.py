@@ -129,7 +129,7 @@ def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None
 
 
 def print_learning(summary: AnchorSummary, *, as_json: bool, quiet: bool) -> None:
-    """Print what was learned without labels: from how many cells, which heads, how they did on mixtures."""
+    """Print what was fitted without labels: to how many cells, and which states have a classifier."""
     summary = in_options(summary)
     if as_json:
         print(json.dumps(dataclasses.asdict(summary), indent=2))
@@ -140,19 +140,12 @@ def print_learning(summary: AnchorSummary, *, as_json: bool, quiet: bool) -> Non
     console.print(_text(f"{summary.path}: {summary.n_macrophages:,} macrophages of {summary.n_cells:,} cells"))
     lines = [
         ("tissue", f"{summary.tissue}: {summary.tissue_reason}"),
-        *((axis, _learned_of(axis, summary.metrics[axis])) for axis in summary.axes),
+        ("state", f"classifier of {', '.join(summary.states)}, on {summary.n_genes:,} genes"),
         *(("note", note) for note in summary.notes),
         *(("written", path) for path in summary.outputs),
     ]
     for label, text in lines:
         console.print(_text(f"{label:<13}", style="bold"), _text(text), sep="")
-
-
-def _learned_of(axis: str, found: Mapping[str, Any]) -> str:
-    text = f"{', '.join(found['heads'])} by {found['n_genes']:,} genes"
-    if axis == "compartment":
-        return f"{text}, beside the panels"
-    return f"{text}; right in {_figure(found['accuracy_in_mixtures'])} of simulated mixtures"
 
 
 def _figure(value: float | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tamannot._adata import SpeciesChoice, Unpacked, species_of, unpack
 from tamannot._progress import Progress, silent
 from tamannot._provenance import coverage_table
-from tamannot.classify import FEW_GENES, MACROPHAGE, PROGRAM_AXES
+from tamannot.classify import FEW_GENES, FEWEST_REFERENCE_GENES, MACROPHAGE, PROGRAM_AXES, n_reference_genes
 from tamannot.errors import GeneIdError
 from tamannot.scorers import make_plan
 from tamannot.signature import SignatureSet, load_signatures
@@ -60,7 +60,7 @@ def check_file(
     Raises
     ------
     TamannotError
-        The file cannot be used, or has no genes to tell a macrophage by; the message says what to do.
+        The file cannot be used, or has too few genes to tell a macrophage by; the message says what to do.
     """
     report = report or silent()
     report("reading file")
@@ -71,7 +71,7 @@ def check_file(
     data = unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
     plan = make_plan(library, data.index.locate, data.rows.shape[1])
     coverage = coverage_table(plan)
-    _refuse_without_macrophages(str(path), coverage.loc[MACROPHAGE].to_dict(), data)
+    _refuse_few_genes(str(path), data)
     return FileCheck(
         path=str(path),
         n_obs=adata.n_obs,
@@ -86,22 +86,21 @@ def check_file(
     )
 
 
-def _refuse_without_macrophages(path: str, panel: Mapping[Hashable, Any], data: Unpacked) -> None:
+def _refuse_few_genes(path: str, data: Unpacked) -> None:
     """Refuse data in which no cell can be called a macrophage, whatever it expresses.
 
     Raises
     ------
     GeneIdError
-        Fewer than three genes of macrophages are in the data, and a call takes three.
+        Too few genes of the reference are in the data.
     """
-    if (n := int(panel["n_present"])) >= _MIN_DETECTED:
+    n = n_reference_genes(data.index, "mouse" if data.species == "mouse" else "human")
+    if n >= FEWEST_REFERENCE_GENES:
         return
-    lacking = ", ".join(str(panel["missing"]).split(",")[:_SHOWN])
     msg = (
-        f"{path}: no macrophage could be found: {n} of the {int(panel['n_genes'])} genes that tell one are among the "
-        f"{data.rows.shape[1]:,} of {data.matrix}, and a call takes {_MIN_DETECTED} (missing: {lacking}, …). Use the "
-        "matrix with all genes, from before genes were selected; if it is there under another name, give layer= or "
-        "gene_symbols=."
+        f"{path}: no macrophage could be found: of the genes that tell compartments {n} are among the "
+        f"{data.rows.shape[1]:,} of {data.matrix}, and a call takes {FEWEST_REFERENCE_GENES}. Use the matrix with all "
+        "genes, from before genes were selected; if it is there under another name, give layer= or gene_symbols=."
     )
     raise GeneIdError(msg)
 
@@ -112,11 +111,11 @@ def _notes(
     """Say what of an annotation would be missing or weak."""
     share = coverage["coverage"]
     panel = coverage.loc[MACROPHAGE].to_dict()
-    if share[MACROPHAGE] < FEW_GENES:
-        how = "hardly any" if share[MACROPHAGE] < FEW_GENES / 2 else "only some"
+    if (n := int(panel["n_present"])) < _MIN_DETECTED:
         yield (
-            f"{int(panel['n_present'])} of the {int(panel['n_genes'])} genes that tell a macrophage are in the data: "
-            f"{how} macrophages will be called. If you know the cell types, name their column with compartment_key=."
+            f"{n} of the {int(panel['n_genes'])} genes of the macrophage panel are in the data: macrophages are told "
+            "by other genes alone, and some will be missed. If you know the cell types, name their column with "
+            "compartment_key=."
         )
     for axis, signatures in axes.items():
         if few := [name for name in signatures if share[name] < FEW_GENES]:
@@ -129,7 +128,7 @@ def _notes(
         )
     columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[MACROPHAGE].all_genes])
     n_seen, n_with = _cells_with(data, columns[columns >= 0])
-    if n_with == 0:
+    if n_with == 0 and n >= _MIN_DETECTED:
         yield (
             f"Of {n_seen:,} cells looked at, none expresses {_MIN_DETECTED} genes that tell a macrophage: there are "
             "few macrophages, or none."

@@ -39,7 +39,7 @@ def annotate_file(
 ) -> FileSummary:
     """Annotate an h5ad file or zarr folder into a new one, in bounded memory.
 
-    Up to 40,000 cells are learned from, in runs spread over the file; all are then called block by block. The
+    States are fitted to up to 40,000 cells, in runs spread over the file; all cells are then called block by block. The
     results are those of `tl.annotate` on the same cells.
 
     Parameters

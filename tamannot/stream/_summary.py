@@ -34,7 +34,7 @@ class FileSummary:
     low_coverage: dict[str, float]
     substitutions: dict[str, str]
     confidence: str
-    """How origin and state were called, and what their probabilities are calibrated on."""
+    """How origin and state were called, and what the probabilities are calibrated on."""
     notes: tuple[str, ...]
     outputs: tuple[str, ...] = ()
 

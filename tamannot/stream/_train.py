@@ -10,7 +10,7 @@ from typing import Any
 
 from tamannot._adata import SpeciesChoice
 from tamannot._progress import Progress, silent
-from tamannot.classify import Tissue, check_model_target
+from tamannot.classify import STATES, Tissue, check_model_target
 from tamannot.signature import Signatures
 from tamannot.stream._input import read_file
 from tamannot.tl._anchored import AnchoredModel
@@ -20,11 +20,15 @@ from tamannot.tl._train import trained
 
 @dataclass(frozen=True)
 class AnchorSummary:
-    """What was learned without labels."""
+    """What was fitted without labels."""
 
     path: str
     axes: tuple[str, ...]
-    """What has heads; the others are called by the fixed rule."""
+    """What has a classifier; other axes are called by z."""
+    states: tuple[str, ...]
+    """The states that the classifier knows."""
+    n_genes: int
+    """Genes of the classifier."""
     n_cells: int
     n_macrophages: int
     tissue: str
@@ -79,7 +83,7 @@ def train_file(
     out
         The model, ``.npz``.
     labels, signatures, tissue, compartment_key, sample_key, layer, gene_symbols, species, target_accuracy
-        As in `tl.train`; ``labels`` is a column of ``obs``, None makes an anchored model.
+        As in `tl.train`; ``labels`` is a column of ``obs``, None keeps what an annotation fits.
     overwrite
         Replace a model that exists.
     report
@@ -133,6 +137,8 @@ def _of_anchored(model: AnchoredModel, path: str, target: str, notes: Sequence[s
     return AnchorSummary(
         path=path,
         axes=model.axes,
+        states=tuple(s for s, known in zip(STATES, model.cohort.states.trained, strict=True) if known),
+        n_genes=len(model.symbols),
         n_cells=model.n_cells,
         n_macrophages=model.n_macrophages,
         tissue="brain" if model.brain else "other",

@@ -225,7 +225,7 @@ def _missing(data: Unpacked, ready: Prepared, steps: tuple[str, ...]) -> str:
     ids = [i for step in steps for axis in _AXES_OF.get(step, ()) for i in panels.ids(axis)]
     asked = {i for i in ids if i in offered or i not in panels.ids("origin")} | set(panels.ids("custom"))
     named = missing_genes(panels.public, data.index, asked if steps == ("ferroptosis",) else asked | {MACROPHAGE})
-    few = [i for i in (MACROPHAGE, *states) if panels.coverage[i] < FEW_GENES]
-    if not named or (MACROPHAGE not in few and 2 * len(few) <= len(states)):
+    few = [i for i in states if panels.coverage[i] < FEW_GENES]
+    if not named or 2 * len(few) <= len(states):
         return named
-    return f"{named} That is more than half of {', '.join(few)}, so few cells are called."
+    return f"{named} That is more than half of {', '.join(few)}, so few cells get a state."

@@ -170,7 +170,7 @@ def _record(
     record["baselines"] = _baselines(cohort)
     record["learned_from"] = {"n_cells": cohort.n_cells, "n_macrophages": cohort.n_macrophages}
     where = "these macrophages" if lender is None else f"a model's: {lender.cells}"
-    record["calibration_source"] = f"empirical Bayes on the split halves of signatures in {where}"
+    record["calibration_source"] = f"states: empirical Bayes on the split halves of signatures in {where}"
     record["null"] = {"compartment": REFERENCE, "origin": MACROPHAGE_REFERENCE, "other_axes": MACROPHAGE_REFERENCE}
     record["parameters"] = {
         name: _storable(value) for name, value in choices.items() if value is not None and name != "model"

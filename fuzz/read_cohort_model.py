@@ -1,0 +1,64 @@
+"""Files of fitted cohorts; what can be read is written again, to the same bytes."""
+
+import numpy as np
+from _fuzz import agrees, as_file, instrumented, main, only_our_errors
+from _models import built, seeds_of, written
+
+instrumented("tamannot.classify", "tamannot.tl")
+
+from tamannot import load_model
+from tamannot.classify import COHORT, STATES, Cohort, CohortModel, as_cohort_model, digest_of, write_cohort
+from tamannot.classify._activity import reference_activities
+from tamannot.classify._cohort import Novelty
+from tamannot.classify._container import read_file
+from tamannot.classify._state import Regression, StateClassifier
+
+_N = len(STATES)
+_RNG = np.random.default_rng(0)
+_ACTIVITY = reference_activities(np.full(_N, 20), np.linspace(0, 2, _N), np.ones(_N))
+_STATES = StateClassifier(
+    activities=[_ACTIVITY, _ACTIVITY],
+    usual=np.full(_N, 5.0),
+    trained=np.array([True, True, False, True, False]),
+    regression=Regression(
+        np.arange(6), _RNG.normal(size=(_N + 1, 6)), np.zeros((2, _N + 1)), np.full(_N, -2.0), np.full(_N, 2.0)
+    ),
+)
+_MODEL = CohortModel(
+    symbols=("CD14", "CD3E", "ALB", "SPP1", "IL1B", "APOE"),
+    ensembl=("ENSG00000170458", "", "", "", "", ""),
+    cohort=Cohort(
+        brain=True,
+        tissue_reason="as given",
+        middle=1.5,
+        states=_STATES,
+        n_cells=100,
+        n_macrophages=60,
+        novelty=Novelty(np.arange(6), _RNG.random((6, 3)), np.array([4.0, 9.0]), np.array([0.1, 0.4])),
+    ),
+    species="human",
+    scale="log1p_cp10k",
+    signatures={"microglia": ("1.0.0", "0" * 64)},
+    target_accuracy=0.95,
+    rng=0,
+    training={"kind": "counts"},
+    metrics={},
+)
+_SEEDS, _ARRAYS = seeds_of(written(write_cohort, _MODEL))
+
+
+def seeds() -> list[bytes]:
+    return _SEEDS
+
+
+def one(data: bytes) -> None:
+    with as_file(built(data, _ARRAYS), ".npz") as path, only_our_errors():
+        model = load_model(path)
+        str(model), repr(model)
+        inner = read_file(path, {COHORT: as_cohort_model})
+        path.write_bytes(written(write_cohort, inner))
+        agrees(digest_of(read_file(path, {COHORT: as_cohort_model})), digest_of(inner), "written and read again")
+
+
+if __name__ == "__main__":
+    main(one, seeds())
