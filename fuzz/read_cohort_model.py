@@ -34,7 +34,7 @@ _MODEL = CohortModel(
         states=_STATES,
         n_cells=100,
         n_macrophages=60,
-        novelty=Novelty(np.arange(6), _RNG.random((6, 3)), np.array([4.0, 9.0]), np.array([0.1, 0.4])),
+        novelty=Novelty(_RNG.random((3, 9)), np.ones(9), 30.0, -1.0),
     ),
     species="human",
     scale="log1p_cp10k",

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import scipy.sparse as sp
 
 from tamannot.classify._call import Array
-from tamannot.classify._labels import similarity_of
 from tamannot.classify._state import StateClassifier
 
-# Of the cells fitted to, this share is unfamiliar.
-_STRANGE = 0.01
-_FEWEST_FAMILIAR, _FOLDS = 20, 5
-_CELLS_A_DEPTH, _MOST_DEPTHS = 400, 8
+# Of the cells fitted to, this share is farther away, and this share has a smaller lead; a distance that one normal cell
+# in a hundred has is familiar.
+_STRANGE, _LEAST_LIMIT = 0.005, 21.7
+_FEWEST_OF_GROUP, _LEAST_SPREAD = 10, 0.7
 # A rival lineage is a doublet's above this probability, and above what ambient RNA gives macrophages of the sample.
 _DOUBLET, _AMBIENT_SPREAD = 0.1, 4.0
 
@@ -44,13 +42,21 @@ class Lender:
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """How similar to the macrophages fitted to a cell has to be, by its depth."""
+    """What the macrophages fitted to look like: groups by origin and state, in the features of `familiar_features`."""
 
-    columns: Array
-    centroids: Array
-    """Genes × groups of macrophages."""
-    depth: Array
-    similarity: Array
+    centers: Array
+    """Groups × features."""
+    spread: Array
+    """Of each feature within groups."""
+    limit: float
+    """Squared distance, in spreads, from the nearest group above which a cell is unfamiliar."""
+    least_lead: float
+    """So far at least must the gate's margin of macrophages be ahead."""
+
+    def distance(self, features: Array) -> Array:
+        """Return the squared distance of each cell from the nearest group."""
+        away = (features[:, None, :] - self.centers) / self.spread
+        return np.asarray((away**2).sum(axis=2).min(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,15 +88,12 @@ class Cohort:
         names = ["all"] * rival.size if sample is None else sample
         return np.asarray(rival > np.array([self.doublet.get(n, _DOUBLET) for n in names]))
 
-    def is_unfamiliar(self, x: sp.csr_array) -> Array:
-        """Say which cells are unlike those fitted to."""
+    def is_unfamiliar(self, features: Array) -> Array:
+        """Say which cells are unlike those fitted to, by their `familiar_features`."""
         if self.novelty is None or self.lender is None:
-            return np.zeros(x.shape[0], bool)
+            return np.zeros(len(features), bool)
         known = self.novelty
-        is_feature, centroids = np.zeros(x.shape[1]), np.zeros((x.shape[1], known.centroids.shape[1]))
-        is_feature[known.columns], centroids[known.columns] = 1.0, known.centroids
-        similarity, detected = similarity_of(x, centroids, is_feature)
-        return np.asarray(similarity < np.interp(np.log2(detected + 1), known.depth, known.similarity))
+        return (known.distance(features) > known.limit) | (features[:, -1] < known.least_lead)
 
 
 def doublet_thresholds(rival: Array, sample: Sequence[str] | None) -> dict[str, float]:
@@ -109,27 +112,19 @@ def doublet_thresholds(rival: Array, sample: Sequence[str] | None) -> dict[str, 
     return found
 
 
-def fit_novelty(x: sp.csr_array, y: Array, origin: Array, columns: Array, order: Array) -> Novelty | None:
-    """Return how similar the cells are to the means of others, by state and origin; None if they are few.
+def familiar_features(state_z: Array, origin: Array, lead: Array) -> Array:
+    """Return what tells whether a macrophage is like those fitted to: z of states and origins, and the gate's lead."""
+    return np.column_stack([state_z, origin, lead])
 
-    A fifth of the cells at a time, by ``order``, is held against the means of the rest: among few cells each is
-    similar to a mean that it is part of.
-    """
-    group = 2 * y + origin
-    if x.shape[0] < _FEWEST_FAMILIAR or np.unique(group).size < 2:
+
+def fit_novelty(features: Array, group: Array) -> Novelty | None:
+    """Return how far from the groups of the cells fitted to a familiar cell may be; None if the cells are few."""
+    names, size = np.unique(group, return_counts=True)
+    names = names[size >= _FEWEST_OF_GROUP]
+    if not names.size:
         return None
-    similarity, detected, fold = np.empty(x.shape[0]), np.empty(x.shape[0]), order % np.uint64(_FOLDS)
-    for f in np.unique(fold):
-        out = fold == f
-        similarity[out], detected[out] = similarity_of(x[out], _means(x[~out], group[~out]), np.ones(x.shape[1]))
-    by_depth = np.argsort(detected, kind="stable")
-    bins = np.array_split(by_depth, min(_MOST_DEPTHS, max(1, by_depth.size // _CELLS_A_DEPTH)))
-    depth = np.array([np.median(np.log2(detected[b] + 1)) for b in bins])
-    least = np.maximum.accumulate([np.quantile(similarity[b], _STRANGE) for b in bins])
-    keep = np.diff(depth, prepend=-1) > 0
-    return Novelty(columns, _means(x, group), depth[keep], least[keep])
-
-
-def _means(x: sp.csr_array, group: Array) -> Array:
-    """Return the mean of each group, genes × groups."""
-    return np.stack([np.asarray(x[group == g].mean(axis=0)).ravel() for g in np.unique(group)], axis=1)
+    centers = np.stack([features[group == g].mean(axis=0) for g in names])
+    within = np.concatenate([features[group == g] - c for g, c in zip(names, centers, strict=True)])
+    least = float(np.quantile(features[:, -1], _STRANGE))
+    known = Novelty(centers, np.maximum(within.std(axis=0), _LEAST_SPREAD), 0.0, least)
+    return replace(known, limit=max(float(np.quantile(known.distance(features), 1 - _STRANGE)), _LEAST_LIMIT))

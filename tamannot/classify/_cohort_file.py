@@ -38,7 +38,7 @@ _N = len(STATES)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _OF_ACTIVITY = ("baseline", "reference", "noise", "distance")
 _OF_CLASSIFIER = ("coef", "intercept", "zero", "one")
-_OF_NOVELTY = ("centroids", "depth", "similarity")
+_OF_NOVELTY, _N_FEATURES = ("centers", "spread"), 9
 _MOST_CELLS, _FEWEST_KNOWN = 2**53, 0.5
 
 
@@ -106,16 +106,14 @@ def keep_cohort(cohort: Cohort, index: GeneIndex, **about: Any) -> CohortModel:
     columns = np.zeros(0, np.int64) if fit is None else fit.columns
     named = np.array([bool(symbols[c]) for c in columns], bool)
     places = np.arange(int(named.sum()))
-    states, novelty = cohort.states, cohort.novelty
+    states = cohort.states
     if fit is not None:
         states = replace(states, regression=replace(fit, columns=places, coef=fit.coef[:, named]))
-    if novelty is not None:
-        novelty = replace(novelty, columns=places, centroids=novelty.centroids[named])
     kept = columns[named]
     return CohortModel(
         symbols=tuple(symbols[c] for c in kept),
         ensembl=tuple(ensembl[c] for c in kept),
-        cohort=replace(cohort, states=states, novelty=novelty, doublet={}),
+        cohort=replace(cohort, states=states, doublet={}),
         **about,
     )
 
@@ -130,7 +128,7 @@ def lend(model: CohortModel, index: GeneIndex, tissue: Tissue) -> Cohort:
     """
     column = np.array([index.find(s, e or None) for s, e in zip(model.symbols, model.ensembl, strict=True)], np.int64)
     here = column >= 0
-    states, novelty = model.cohort.states, model.cohort.novelty
+    states = model.cohort.states
     share = 1.0
     if (fit := states.regression) is not None:
         size = np.abs(fit.coef).sum(axis=0)
@@ -142,15 +140,12 @@ def lend(model: CohortModel, index: GeneIndex, tissue: Tissue) -> Cohort:
             )
             raise GeneIdError(msg)
         states = replace(states, regression=replace(fit, columns=column[here], coef=fit.coef[:, here]))
-    if novelty is not None:
-        novelty = replace(novelty, columns=column[here], centroids=novelty.centroids[here])
     cohort = model.cohort
     return replace(
         cohort,
         brain=cohort.brain if tissue == "auto" else tissue == "brain",
         tissue_reason=f"as the model's cells: {cohort.tissue_reason}" if tissue == "auto" else "as given",
         states=states,
-        novelty=novelty,
         lender=Lender(
             digest=digest_of(model),
             cells=f"{model.n_macrophages:,} macrophages of {model.n_cells:,} {model.species} cells",
@@ -189,7 +184,7 @@ def as_cohort_model(meta: Meta, arrays: Arrays) -> CohortModel:
         Something in it is wrong.
     """
     symbols, ensembl = genes_of(meta) if meta.get("symbols") else ((), ())
-    known, novel = bool(meta.get("classifier")), bool(meta.get("novelty"))
+    known, novel = bool(meta.get("classifier")), meta.get("novelty") is not None
     names = [*_OF_ACTIVITY, "share", "usual", "trained", *(_OF_CLASSIFIER if known else ())]
     names += _OF_NOVELTY if novel else ()
     check_members(arrays, names)
@@ -199,10 +194,8 @@ def as_cohort_model(meta: Meta, arrays: Arrays) -> CohortModel:
     if known:
         shapes |= {"coef": (_N + 1, n), "intercept": (2, _N + 1), "zero": (_N,), "one": (_N,)}
     if novel:
-        depths = arrays["depth"].size
-        check(depths >= 1 and arrays["centroids"].ndim == 2, "'centroids' and 'depth' are of the macrophages fitted to")
-        shapes |= {"centroids": (n, arrays["centroids"].shape[1]), "depth": (depths,), "similarity": (depths,)}
-        check(bool((np.diff(arrays["depth"]) > 0).all()), "'depth' rises")
+        check(arrays["centers"].ndim == 2, "'centers' are groups of macrophages")
+        shapes |= {"centers": (arrays["centers"].shape[0], _N_FEATURES), "spread": (_N_FEATURES,)}
     check_shapes(arrays, shapes)
     check(bool((arrays["noise"] > 0).all() and (arrays["share"] >= 0).all()), "noise and shares are positive")
     check(meta.get("species") in ("human", "mouse"), "'species' is human or mouse")
@@ -224,7 +217,14 @@ def as_cohort_model(meta: Meta, arrays: Arrays) -> CohortModel:
         states=states,
         n_cells=int(number(meta, "n_cells", 0, _MOST_CELLS)),
         n_macrophages=int(number(meta, "n_macrophages", 0, _MOST_CELLS)),
-        novelty=Novelty(np.arange(n), *(arrays[f] for f in _OF_NOVELTY)) if novel else None,
+        novelty=Novelty(
+            arrays["centers"],
+            arrays["spread"],
+            number(meta, "novelty", 0, 1e9),
+            number(meta, "least_lead", -1e9, 1e9),
+        )
+        if novel
+        else None,
     )
     return CohortModel(
         symbols=symbols,
@@ -246,7 +246,8 @@ def _meta(model: CohortModel) -> dict[str, Any]:
         "symbols": list(model.symbols),
         "ensembl": list(model.ensembl),
         "classifier": cohort.states.regression is not None,
-        "novelty": cohort.novelty is not None,
+        "novelty": None if cohort.novelty is None else cohort.novelty.limit,
+        "least_lead": None if cohort.novelty is None else cohort.novelty.least_lead,
         "brain": cohort.brain,
         "tissue_reason": cohort.tissue_reason,
         "middle": cohort.middle,

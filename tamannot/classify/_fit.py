@@ -10,10 +10,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from tamannot._progress import Progress
-from tamannot.classify._activity import fit_activities, reference_activities
+from tamannot.classify._activity import fit_activities, reference_activities, whole_z
 from tamannot.classify._call import FEW_GENES
 from tamannot.classify._cells import block_hash, gene_keys, random_order, take_rows, variable_genes
-from tamannot.classify._cohort import Cohort, doublet_thresholds, fit_novelty
+from tamannot.classify._cohort import Cohort, doublet_thresholds, familiar_features, fit_novelty
 from tamannot.classify._gate import MACROPHAGE, rival_probability
 from tamannot.classify._inputs import Cells, Settings
 from tamannot.classify._origin import find_middle, looks_like_brain, nearest_origin, origin_z
@@ -52,7 +52,7 @@ def fit(
         Told the name of each stage as it begins.
     """
     report("scores", rows.shape[0])
-    scored, compartment, hashes, rival = _looked_at(rows, kind, panels, cells, threads, report)
+    scored, compartment, hashes, rival, lead = _looked_at(rows, kind, panels, cells, threads, report)
     scores = scored.by_macrophages
     is_macrophage = compartment == MACROPHAGE
     brain, reason = settings.tissue == "brain", "as given"
@@ -85,39 +85,42 @@ def fit(
         n_cells=rows.shape[0],
         n_macrophages=found.size,
     )
+    if settings.portable:
+        features = familiar_features(whole_z(halves), z, lead[found])
+        state = np.where(probability.max(axis=1, initial=0.0) > 0.5, lift.argmax(axis=1) + 1, 0)
+        cohort = replace(cohort, novelty=fit_novelty(features, 2 * state + nearest))
     if settings.learn:
         known = np.array([panels.coverage[s] >= FEW_GENES for s in STATES])
         known[list(_EXPERIMENTAL)] = False
         chosen, y = choose_training(probability, lift, usual, known, order)
         if np.unique(y[chosen]).size > 1 or settings.portable:
-            cohort = _trained(cohort, rows, kind, found, chosen, y, nearest, order, settings)
+            cohort = _trained(cohort, rows, kind, found, chosen, y, nearest, order)
     return cohort, scored
 
 
 def _looked_at(
     rows: RowSource, kind: str, panels: Panels, cells: Cells, threads: int, report: Progress
-) -> tuple[Scored, Array, Array, Array]:
-    """Return the scores of all cells, their compartments, hashes of their content, and rivals' probabilities."""
+) -> tuple[Scored, Array, Array, Array, Array]:
+    """Return scores, compartments, hashes of what cells hold, rivals' probabilities, and the gate's leads."""
     scorer, keys = panels.scorer(), gene_keys(panels.index.ids)
-    if cells.given is None:
-        _ = panels.gate  # made once, not by each thread
+    _ = panels.gate  # made once, not by each thread
 
-    def work(start: int, stop: int) -> tuple[Scored, Array, Array, Array]:
+    def work(start: int, stop: int) -> tuple[Scored, Array, Array, Array, Array]:
         block = rows.block(start, stop)
         mine, scored = cells.take(range(start, stop)), scorer.score(block)
-        x = None if mine.given is not None else expression_of(block, kind, panels.n_vars)
+        x = expression_of(block, kind, panels.n_vars)
         call = compartments_of(x, scored, panels, mine)
-        label = call.label
+        label, lead = call.label, panels.gate.lead(x)
         hashes = np.zeros(len(label), np.uint64)
         is_macrophage = label == MACROPHAGE
         if is_macrophage.any():
             hashes[is_macrophage] = block_hash(block.only(is_macrophage), keys)
         report.tick(stop - start)
-        return scored, label, hashes, rival_probability(call)
+        return scored, label, hashes, rival_probability(call), lead
 
     parts = [*in_order(work, rows.shape[0], threads=threads, step=rows.step)]
-    label, hashes, rival = (np.concatenate([p[i] for p in parts]) for i in (1, 2, 3))
-    return joined([p[0] for p in parts]), label, hashes, rival
+    label, hashes, rival, lead = (np.concatenate([p[i] for p in parts]) for i in (1, 2, 3, 4))
+    return joined([p[0] for p in parts]), label, hashes, rival, lead
 
 
 def _weights(order: Array) -> Array:
@@ -137,17 +140,15 @@ def _trained(
     y: Array,
     nearest: Array,
     order: Array,
-    settings: Settings,
 ) -> Cohort:
-    """Return the cohort with a classifier of states; for other data also with what its macrophages look like."""
+    """Return the cohort with a classifier of states."""
     cells = np.sort(found[chosen])  # `found` and `chosen` rise
     x = expression_of(_block(take_rows(rows, cells)), kind, rows.shape[1])
     genes = variable_genes(x, _N_GENES)
     by_content = np.argsort(order[chosen])  # sums are the same whatever the order of the cells
     narrow, chosen = sp.csr_array(x[:, genes])[by_content], chosen[by_content]
     states = train(narrow, y[chosen], nearest[chosen], cohort.states, genes)
-    novelty = fit_novelty(narrow, y[chosen], nearest[chosen], genes, order[chosen]) if settings.portable else None
-    return replace(cohort, states=states, novelty=novelty)
+    return replace(cohort, states=states)
 
 
 def _block(x: sp.csr_array) -> RowBlock:

@@ -51,6 +51,7 @@ class Gate:
     def __init__(self, index: GeneIndex, n_vars: int, species: Species, ids: Sequence[str]) -> None:
         column, here = _in_reference(index, species)
         self.enough = here.size >= FEWEST_REFERENCE_GENES
+        self._macrophage = list(ids).index(MACROPHAGE)
         self._weights, self._intercept = np.zeros((n_vars, len(ids))), np.zeros(len(ids))
         self._is_feature = np.zeros(n_vars)
         if not self.enough:
@@ -68,6 +69,12 @@ class Gate:
         squares = sp.csr_array((x.data**2, x.indices, x.indptr), shape=x.shape) @ self._is_feature
         detected = sp.csr_array((np.sign(x.data), x.indices, x.indptr), shape=x.shape) @ self._is_feature
         return x @ self._weights / np.sqrt(np.maximum(squares, 1e-12))[:, None] + self._intercept, detected
+
+    def lead(self, x: sp.csr_array) -> Array:
+        """Return how far the margin of macrophages lies above that of all others, for each cell."""
+        margin = self.log_odds(x)[0]
+        others = np.delete(margin, self._macrophage, axis=1)
+        return np.asarray(margin[:, self._macrophage] - others.max(axis=1))
 
 
 def n_reference_genes(index: GeneIndex, species: Species) -> int:

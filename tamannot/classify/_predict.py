@@ -9,8 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from tamannot.classify._activity import whole_z
 from tamannot.classify._call import LOW_COVERAGE, UNFAMILIAR, Call, set_aside
-from tamannot.classify._cohort import Cohort
+from tamannot.classify._cohort import Cohort, familiar_features
 from tamannot.classify._gate import MACROPHAGE, call_compartment, given_compartment, mixed_lineage, rival_probability
 from tamannot.classify._inputs import Cells
 from tamannot.classify._origin import call_origin, nearest_origin, origin_z
@@ -100,7 +101,10 @@ class Caller:
         if cells.given is None:
             doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), cells.sample)
             state = set_aside(state, doublet, MIXED_LINEAGE)
-        strange = is_macrophage & cohort.is_unfamiliar(x)
+        strange = np.zeros(len(mixed), bool)
+        if cohort.novelty is not None:
+            features = familiar_features(whole_z(scored.halves), origin_z(scores), self._panels.gate.lead(x))
+            strange = is_macrophage & cohort.is_unfamiliar(features)
         if strange.any():
             origin, state = (set_aside(call, strange, UNFAMILIAR) for call in (origin, state))
         if cohort.lender is not None and cohort.lender.low_coverage:

@@ -34,7 +34,7 @@ def model() -> CohortModel:
     )
     trained = np.array([True, False, False, True, False])
     states = StateClassifier([of_origin, of_origin[::-1]], rng.random(n), trained, fit)
-    novelty = Novelty(np.arange(GENES), rng.random((GENES, 3)), np.array([4.0, 9.0]), np.array([0.1, 0.6]))
+    novelty = Novelty(rng.random((3, 9)), np.ones(9), 30.0, -1.0)
     cohort = Cohort(True, "as given", 1.5, states, n_cells=100, n_macrophages=60, novelty=novelty)
     return CohortModel(
         symbols=("CD14", "CD3E", "ALB", "SPP1", "IL1B", "APOE"),
@@ -65,7 +65,7 @@ def test_round_trip(model, tmp_path):
         assert [(a.baseline, a.reference, a.noise, a.distance) for a in one] == [
             (a.baseline, a.reference, a.noise, a.distance) for a in other
         ]
-    np.testing.assert_array_equal(back.cohort.novelty.centroids, model.cohort.novelty.centroids)
+    np.testing.assert_array_equal(back.cohort.novelty.centers, model.cohort.novelty.centers)
 
 
 def test_what_is_not_known_is_kept_as_such(model, tmp_path):
@@ -109,7 +109,7 @@ SPOILED = {
     "flat weights": (lambda c: c | {"coef": np.ones(36)}, "'coef' has the shape"),
     "one origin": (lambda c: c | {"baseline": np.ones((1, 5))}, "'baseline' has the shape"),
     "no noise": (lambda c: c | {"noise": np.zeros((2, 5))}, "noise and shares are positive"),
-    "knots": (lambda c: c | {"depth": np.zeros(2)}, "'depth' rises"),
+    "centers": (lambda c: c | {"spread": np.zeros(2)}, "spread"),
     "middle": (lambda c: with_meta(c, middle=1e9), "'middle'"),
     "species": (lambda c: with_meta(c, species="unknown"), "'species'"),
     "scale": (lambda c: with_meta(c, scale="raw"), "'scale'"),
