@@ -1,11 +1,12 @@
 """Write the reference of macrophages and compartments that ships with tamannot.
 
-usage: python tools/make_cell_reference.py PROFILES.h5ad HGNC.tsv.gz tamannot/classify
+usage: python tools/make_cell_reference.py PROFILES.h5ad HGNC.tsv.gz GENES.tsv tamannot/classify
 
 PROFILES.h5ad holds mean expression profiles of author-named cell types (``obs["truth_celltype"]``, ``obs["tissue"]``)
-of the Cell Profile Library (https://github.com/Nanostring-Biostats/CellProfileLibrary, CC BY 4.0), HGNC.tsv.gz the
-columns ``symbol`` and ``mouse_symbols`` (``|`` between several). Out: ``profiles.npz``, the profiles of cell types that
-belong to one compartment, and ``macrophages.tsv.gz``, how deep each gene ranks in macrophages of those tissues.
+of the Cell Profile Library (https://github.com/Nanostring-Biostats/CellProfileLibrary, CC BY 4.0). HGNC.tsv.gz has
+the columns ``symbol`` and ``mouse_symbols``, GENES.tsv ``symbol`` and ``mouse_ensembl`` (``|`` between several). Out:
+``profiles.npz``, the profiles of cell types that belong to one compartment, and ``macrophages.tsv.gz``, how deep each
+gene ranks in macrophages of those tissues.
 """
 
 from __future__ import annotations
@@ -77,17 +78,19 @@ STEP = 0.04
 COUNTS, DRAWN = 4000, 20
 
 
-def main(profiles: str, hgnc: str, folder: str) -> None:
+def main(profiles: str, hgnc: str, genes: str, folder: str) -> None:
     """Read the profiles, name their compartments and write both files."""
     adata = ad.read_h5ad(profiles)
     x = np.asarray(adata.X.toarray() if sp.issparse(adata.X) else adata.X, float)
     x = 1e4 * x / x.sum(axis=1, keepdims=True)
     compartment = [compartment_of(name) for name in adata.obs["truth_celltype"].astype(str)]
     symbols = np.array(adata.var_names.tolist(), str)
-    to_mouse = pd.read_csv(hgnc, sep="\t", dtype=str, keep_default_na=False).set_index("symbol")["mouse_symbols"]
-    mouse = np.array([to_mouse.get(s, "").split("|")[0] for s in symbols])
+    table = pd.read_csv(hgnc, sep="\t", dtype=str, keep_default_na=False).set_index("symbol")
+    known = pd.read_csv(genes, sep="\t", dtype=str, keep_default_na=False).set_index("symbol")["mouse_ensembl"]
+    to_mouse = {s: (m.split("|")[0], known.get(s, "").split("|")[0]) for s, m in table["mouse_symbols"].items()}
+    mouse = np.array([to_mouse.get(s, ("", ""))[0] for s in symbols])
     write_profiles(x, np.array(compartment, object), symbols, mouse, adata, Path(folder) / "profiles.npz")
-    write_depths(x[[c == "macrophage" for c in compartment]], symbols, mouse, to_mouse, Path(folder))
+    write_depths(x[[c == "macrophage" for c in compartment]], symbols, to_mouse, Path(folder))
 
 
 def compartment_of(name: str) -> str | None:
@@ -115,7 +118,7 @@ def write_profiles(
     print(f"{path}: {used.sum()} profiles, {genes.size} genes, {path.stat().st_size:,} bytes")
 
 
-def write_depths(x: np.ndarray, symbols: np.ndarray, mouse: np.ndarray, to_mouse: pd.Series, folder: Path) -> None:
+def write_depths(x: np.ndarray, symbols: np.ndarray, to_mouse: dict[str, tuple[str, str]], folder: Path) -> None:
     """Write how deep each gene ranks in cells drawn from the macrophages' profiles.
 
     Genes that the profiles lack are placed by the other reference, on the scale of the genes in both.
@@ -134,13 +137,14 @@ def write_depths(x: np.ndarray, symbols: np.ndarray, mouse: np.ndarray, to_mouse
     both = [(depth[place[s]], values[i]) for s, i in other.items() if s in place]
     ours, theirs = np.array(both).T
     slope = float(ours @ theirs / (theirs @ theirs))
-    rows = [(s, m, d) for s, m, d in zip(symbols, mouse, depth, strict=True) if d > 0]
-    rows += [(s, to_mouse.get(s, "").split("|")[0], slope * values[i]) for s, i in other.items() if s not in place]
-    lines = ["symbol\tmouse\tdepth", *(f"{s}\t{m}\t{d:.4g}" for s, m, d in sorted(rows))]
+    rows = [(s, d) for s, d in zip(symbols, depth, strict=True) if d > 0]
+    rows += [(s, slope * values[i]) for s, i in other.items() if s not in place]
+    named = [(s, *to_mouse.get(s, ("", "")), d) for s, d in sorted(rows)]
+    lines = ["symbol\tmouse\tmouse_ensembl\tdepth", *(f"{s}\t{m}\t{e}\t{d:.4g}" for s, m, e, d in named)]
     path = folder / "macrophages.tsv.gz"
     path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode(), 9, mtime=0))
     print(f"{path}: {len(rows)} genes, {x.shape[0]} profiles, slope {slope:.3f}, {path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:5])

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from tamannot.classify._call import AMBIGUOUS, ASSIGNED, LOW_COVERAGE, LOW_SIGNAL, UNASSIGNED, Array, Call
-from tamannot.classify._reference import Species, load_profiles
+from tamannot.classify._reference import Species, finder, load_profiles
 from tamannot.errors import ParameterError
 from tamannot.genes import GeneIndex
 from tamannot.scorers import NullScores
@@ -84,7 +84,8 @@ def n_reference_genes(index: GeneIndex, species: Species) -> int:
 
 def _in_reference(index: GeneIndex, species: Species) -> tuple[Array, Array]:
     """Return the column of each gene of the reference, -1 if there is none, and which genes have one of their own."""
-    column = np.array([index.find(s) if s else -1 for s in load_profiles(species).symbols])
+    find = finder(index, species)
+    column = np.array([find(s) if s else -1 for s in load_profiles(species).symbols])
     _, first = np.unique(column, return_index=True)
     return column, np.sort(first[column[first] >= 0])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tamannot.classify._gate import Gate
 from tamannot.classify._inputs import TABLE_AXES
-from tamannot.classify._reference import Species, macrophage_bins, macrophage_depth
+from tamannot.classify._reference import Species, finder, macrophage_bins, macrophage_depth
 from tamannot.classify._state import STATES, rule_signatures
 from tamannot.errors import SignatureFormatError
 from tamannot.genes import GeneIndex
@@ -127,9 +127,13 @@ class Panels:
         return np.array([max(p.n_present for p in _parts_of(self.everything, s)) for s in STATES])
 
     @cached_property
+    def _find(self) -> Callable[[str], int]:
+        return finder(self.index, self.species)
+
+    @cached_property
     def macrophage_depth(self) -> Array:
         """Mean rank depth of each gene in macrophages of the reference."""
-        return macrophage_depth(self.index.find, self.n_vars, species=self.species)
+        return macrophage_depth(self._find, self.n_vars, species=self.species)
 
     @cached_property
     def macrophages(self) -> NullBins:
@@ -139,7 +143,7 @@ class Panels:
     @cached_property
     def reference(self) -> NullBins:
         """Expression bins of the shipped cells of many kinds."""
-        return null_bins(reference_depth(self.index.find, self.n_vars, species=self.species))
+        return null_bins(reference_depth(self._find, self.n_vars, species=self.species))
 
     @cached_property
     def gate(self) -> Gate:

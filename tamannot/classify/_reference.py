@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from tamannot.classify._call import Array
+from tamannot.genes import GeneIndex
 from tamannot.scorers import NullBins, null_bins
 
 NAME = "macrophages of 18 human tissues, Cell Profile Library"
@@ -48,17 +49,27 @@ def load_profiles(species: Species) -> Profiles:
         return Profiles(tuple(names.tolist()), kept["compartment"], kept["steps"] * 0.04)
 
 
-@lru_cache(maxsize=2)
-def _depths(species: Species) -> dict[str, float]:
+@lru_cache(maxsize=1)
+def _genes() -> list[tuple[str, str, str, float]]:
+    """Return symbol, mouse symbol, Ensembl id of the mouse gene and depth in macrophages of each gene."""
     text = gzip.decompress(files("tamannot.classify").joinpath("macrophages.tsv.gz").read_bytes()).decode()
     rows = (line.split("\t") for line in text.splitlines()[1:])
-    return {(human if species == "human" else mouse): float(depth) for human, mouse, depth in rows}
+    return [(human, mouse, ensembl, float(depth)) for human, mouse, ensembl, depth in rows]
+
+
+def finder(index: GeneIndex, species: Species) -> Callable[[str], int]:
+    """Return what gives the column of a gene by its symbol, -1 where there is none; of mouse by its Ensembl id, too."""
+    if species == "human":  # the index knows the ids of human genes
+        return index.find
+    ensembl = {mouse: e for _, mouse, e, _ in _genes() if mouse and e}
+    return lambda symbol: index.find(symbol, ensembl.get(symbol))
 
 
 def macrophage_depth(find: Callable[[str], int], n_vars: int, *, species: Species) -> Array:
     """Return how deep the genes of a data set rank in macrophages, 0 where that is not known; in ranks of 1,500."""
     depth = np.zeros(n_vars)
-    for symbol, value in _depths(species).items():
+    for human, mouse, _, value in _genes():
+        symbol = human if species == "human" else mouse
         if symbol and (column := find(symbol)) >= 0:
             depth[column] = value
     return depth
