@@ -20,6 +20,8 @@ from tamannot.classify._call import Array
 _LOW_END = 0.05
 # So far above the baseline, and so high against the reference, is active; in z.
 ABOVE_BASELINE, ABOVE_REFERENCE = 2.5, 2.0
+# This far above the baseline the reference has no say: a matrix of selected genes may put all z low.
+FAR_ABOVE = 4.0
 # A signature of 25 genes or more has that distance; that of a smaller one shrinks as its z does.
 _FEWEST_GENES, _GENES = 17, 25
 # Baselines are drawn towards that of the reference as if it had been seen in this many cells.
@@ -46,7 +48,8 @@ class Activity:
     def probability(self, z: Array) -> Array:
         """Return the probability that the program is active, by its z."""
         posterior = np.exp(-0.5 * ((z[:, None] - GRID) / self.noise) ** 2) * self.share
-        active = max(self.baseline + self.distance, ABOVE_REFERENCE) < GRID
+        reference = min(ABOVE_REFERENCE, self.baseline + FAR_ABOVE)
+        active = max(self.baseline + self.distance, reference) < GRID
         return np.asarray(posterior[:, active].sum(axis=1) / np.maximum(posterior.sum(axis=1), 1e-300))
 
 

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from tamannot.classify._activity import Activity, whole_z
+from tamannot.classify._activity import FAR_ABOVE, Activity, whole_z
 from tamannot.classify._call import (
     AMBIGUOUS,
     ASSIGNED,
@@ -222,7 +222,7 @@ def call_state(
         possible[:, t] = (some > _LEAST_PROB)[:, None] & (amount[:, t] > 0)
         probability[:, t] = 1 / (1 + np.exp(-np.clip(over[:, t] - np.log(_LEAST_PROB / (1 - _LEAST_PROB)), -30, 30)))
     own = np.stack([scores.column("z", s) for s in STATES], axis=1)
-    supported = possible & covered & (lift > _SUPPORT_Z) & (own > _SUPPORT_Z)
+    supported = possible & covered & (lift > _SUPPORT_Z) & ((own > _SUPPORT_Z) | (lift > FAR_ABOVE))
     ranked = np.where(supported, amount, -9.0)
     best, ordered = ranked.argmax(axis=1), np.sort(ranked, axis=1)
     found = supported.any(axis=1)

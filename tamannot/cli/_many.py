@@ -20,7 +20,7 @@ from tamannot.errors import ParameterError
 from tamannot.signature import Signatures
 from tamannot.stream._cohort import fit_files
 from tamannot.stream._log import logged, signature_digests, speed
-from tamannot.stream._many import FileResult, annotate_tasks, tasks_of
+from tamannot.stream._many import FileResult, annotate_tasks, make_folders, tasks_of
 from tamannot.stream._summary import FileSummary
 
 
@@ -57,10 +57,12 @@ def annotate_many(
     found, begun = dict[str, FileResult](), time.monotonic()
     entry = partial(_entry, found, begun)
     with logged(log, options, entry, overwrite=overwrite), stages(quiet=quiet) as report:
+        make_folders(tasks)
         if not each_alone and len(tasks) > 1 and choices.get("model") is None:
             model, note = fit_files([task.source for task in tasks], signatures, choices, report)
             choices = {**choices, "model": model}
-            print(f"tamannot: {note}", file=sys.stderr)
+            if not quiet:
+                print(f"tamannot: {note}", file=sys.stderr)
         running = annotate_tasks(
             tasks,
             jobs=jobs,

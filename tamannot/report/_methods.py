@@ -111,7 +111,7 @@ def _origin_and_state(run: RunRecord) -> str:
         )
     seed = f" (seed {int(run.parameters['rng'])})" if "rng" in run.parameters else ""
     if run.calibration_source:
-        said.append(f"Probabilities of states: {run.calibration_source}{seed}.")
+        said.append(f"Probabilities of states: {run.calibration_source.removeprefix('states: ')}{seed}.")
     return " ".join(said)
 
 

@@ -138,8 +138,7 @@ def annotate_tasks(
         The folder of the outputs cannot be made.
     """
     report = report or silent()
-    for folder in {task.out.parent for task in tasks}:
-        _make(folder)
+    make_folders(tasks)
     jobs = max(1, min(jobs, len(tasks)))
     options = {
         "signatures": dict(as_signatures(signatures or {})),
@@ -226,12 +225,14 @@ def _clear_away(task: Task) -> None:
                 pass
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"{folder}: this folder cannot be made: {os.strerror(error.errno or 0)}."
-        raise OutputError(msg) from error
+def make_folders(tasks: Sequence[Task]) -> None:
+    """Make the folders of the outputs, or raise an OutputError."""
+    for folder in {task.out.parent for task in tasks}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"{folder}: this folder cannot be made: {os.strerror(error.errno or 0)}."
+            raise OutputError(msg) from error
 
 
 def _cells_of(path: Path) -> int:

@@ -164,7 +164,7 @@ class TestInPlace:
     def test_many_files(self, run, folder, tmp_path, with_folder):
         paths = [Path(shutil.copy(folder / "in.h5ad", tmp_path / f"{name}.h5ad")) for name in "ab"]
         where = ["--out-dir", tmp_path] if with_folder else []
-        code, _, err = run("annotate", *paths, "--in-place", *where, "--tissue", "brain")
+        code, _, err = run("annotate", *paths, "--in-place", *where, "--tissue", "brain", "--quiet")
         assert (code, err) == (0, "")
         assert all("tam_state" in ad.read_h5ad(path).obs for path in paths)
         assert {p.name for p in tmp_path.iterdir()} == {"a.h5ad", "b.h5ad"}

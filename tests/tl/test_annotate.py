@@ -125,7 +125,7 @@ def test_writes_to_h5ad_and_reads_back(annotated, tmp_path):
     pd.testing.assert_frame_equal(tam.get.annotations(back), tam.get.annotations(annotated))
     pd.testing.assert_frame_equal(tam.get.coverage(back), tam.get.coverage(annotated), check_dtype=False)
     record = back.uns["tamannot"]["tam"]
-    assert record["calibration_source"].startswith("empirical Bayes on the split halves")
+    assert record["calibration_source"].startswith("states: empirical Bayes on the split halves")
     assert record["matrix"]["name"] == "X"
     assert record["signatures"].loc["microglia", "version"] == "1.0.0"
     assert record["signatures"].loc["microglia", "digest"] == tam.load_signature("microglia").digest
