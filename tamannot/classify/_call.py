@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,9 +20,8 @@ LOW_COVERAGE = "low_coverage"
 UNFAMILIAR = "unfamiliar"
 NOT_APPLICABLE = "not_applicable"
 
-# z of the one-sided p = 0.01 of a normal: where a program counts as present in a cell.
+# Where a program counts as present in a cell.
 PRESENT_P = 0.01
-PRESENT_Z = 2.326
 # Share of a signature's genes in the data below which it says less than it should.
 FEW_GENES = 0.5
 
@@ -37,7 +35,7 @@ class Call:
     status: Array
     """Why: ``assigned``, ``low_signal``, ``ambiguous``, …; object array of str."""
     proba: Array
-    """Cells × classes, in [0, 1], finite for every cell. Not calibrated: a monotone reading of z or p."""
+    """Cells × classes, in [0, 1], finite for every cell."""
     classes: tuple[str, ...]
     prob: Array
     """Row maximum of ``proba``; NaN where the question does not arise."""
@@ -60,13 +58,6 @@ def best_two(values: Array) -> tuple[Array, Array, Array]:
     rest = values.astype(float, copy=True)
     rest[rows, best] = -np.inf
     return best, values[rows, best], rest.max(axis=1)
-
-
-def for_want_of_genes(call: Call, coverage: Sequence[float]) -> Call:
-    """Say ``low_coverage`` instead of ``low_signal`` where half of the genes of some class are not in the data."""
-    if min(coverage) >= FEW_GENES:
-        return call
-    return replace(call, status=np.where(call.status == LOW_SIGNAL, LOW_COVERAGE, call.status))
 
 
 def set_aside(call: Call, cells: Array, status: str) -> Call:
