@@ -259,7 +259,6 @@ def test_annotate_finds_the_macrophages(annotated_tissue):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="0.77: 0.23 of the first state, above 0.91 of the others")
 def test_annotate_finds_the_states(annotated_macrophages):
     assert np.mean(dominant_recall(annotated_macrophages, "state", STATES)) >= 0.85
 
