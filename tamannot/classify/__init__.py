@@ -16,7 +16,7 @@ from tamannot.classify._call import (
     Array,
     Call,
 )
-from tamannot.classify._cells import content_hash, variable_genes
+from tamannot.classify._cells import content_hash
 from tamannot.classify._cohort import Cohort, Lender
 from tamannot.classify._cohort_file import (
     COHORT,
@@ -30,7 +30,7 @@ from tamannot.classify._cohort_file import (
 from tamannot.classify._container import check_model_target, read_file
 from tamannot.classify._fit_labels import check_classes, fit_labels
 from tamannot.classify._gate import FEWEST_REFERENCE_GENES, MACROPHAGE, n_reference_genes
-from tamannot.classify._inputs import PROGRAM_AXES, SUMMARIES, TABLE_AXES, Cells, Settings, Tissue
+from tamannot.classify._inputs import PROGRAM_AXES, SUMMARIES, Cells, Settings, Tissue
 from tamannot.classify._label_file import KIND as LABELS
 from tamannot.classify._label_file import as_classifier, read_model, write_model
 from tamannot.classify._labels import MIN_COVERAGE, STATUSES, Classifier, Prediction, predict_labels
@@ -65,7 +65,6 @@ __all__ = [
     "STATES",
     "STATUSES",
     "SUMMARIES",
-    "TABLE_AXES",
     "TRANSITIONAL",
     "UNASSIGNED",
     "UNFAMILIAR",
@@ -109,7 +108,6 @@ __all__ = [
     "reliability",
     "taken",
     "to_features",
-    "variable_genes",
     "vote_among_neighbours",
     "vote_in_groups",
     "wilson",

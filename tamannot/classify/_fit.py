@@ -52,7 +52,9 @@ def fit(
         Told the name of each stage as it begins.
     """
     report("scores", rows.shape[0])
-    scored, compartment, hashes, rival, lead = _looked_at(rows, kind, panels, cells, threads, report)
+    scored, compartment, hashes, rival, lead = _looked_at(
+        rows, kind, panels, cells, threads, report, with_lead=settings.portable
+    )
     scores = scored.by_macrophages
     is_macrophage = compartment == MACROPHAGE
     brain, reason = settings.tissue == "brain", "as given"
@@ -99,9 +101,9 @@ def fit(
 
 
 def _looked_at(
-    rows: RowSource, kind: str, panels: Panels, cells: Cells, threads: int, report: Progress
+    rows: RowSource, kind: str, panels: Panels, cells: Cells, threads: int, report: Progress, *, with_lead: bool
 ) -> tuple[Scored, Array, Array, Array, Array]:
-    """Return scores, compartments, hashes of what cells hold, rivals' probabilities, and the gate's leads."""
+    """Return scores, compartments, hashes of what cells hold, rivals' probabilities, and the gate's leads if asked."""
     scorer, keys = panels.scorer(), gene_keys(panels.index.ids)
     _ = panels.gate  # made once, not by each thread
 
@@ -110,7 +112,8 @@ def _looked_at(
         mine, scored = cells.take(range(start, stop)), scorer.score(block)
         x = expression_of(block, kind, panels.n_vars)
         call = compartments_of(x, scored, panels, mine)
-        label, lead = call.label, panels.gate.lead(x)
+        label = call.label
+        lead = panels.gate.lead(x) if with_lead else np.zeros(len(label))
         hashes = np.zeros(len(label), np.uint64)
         is_macrophage = label == MACROPHAGE
         if is_macrophage.any():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tamannot.classify._gate import Gate
 from tamannot.classify._inputs import TABLE_AXES
-from tamannot.classify._reference import Species, finder, macrophage_bins, macrophage_depth
+from tamannot.classify._reference import Species, finder, macrophage_depth
 from tamannot.classify._state import STATES, rule_signatures
 from tamannot.errors import SignatureFormatError
 from tamannot.genes import GeneIndex
@@ -138,7 +138,7 @@ class Panels:
     @cached_property
     def macrophages(self) -> NullBins:
         """Expression bins of the macrophages of the reference."""
-        return macrophage_bins(self.macrophage_depth)
+        return null_bins(self.macrophage_depth)
 
     @cached_property
     def reference(self) -> NullBins:

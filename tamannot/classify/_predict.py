@@ -52,13 +52,11 @@ def expression_of(block: RowBlock, kind: str, n_vars: int) -> sp.csr_array:
     return sp.csr_array((expressed(block, kind), block.indices, block.indptr), shape=(block.indptr.size - 1, n_vars))
 
 
-def compartments_of(x: sp.csr_array | None, scored: Scored, panels: Panels, cells: Cells) -> Call:
+def compartments_of(x: sp.csr_array, scored: Scored, panels: Panels, cells: Cells) -> Call:
     """Call the compartments of some cells, or take the user's own."""
     ids = panels.ids("compartment")
     if cells.given is not None:
         return given_compartment(cells.given, ids, cells.mapping)
-    if x is None:
-        x = sp.csr_array((0, panels.n_vars))
     margin, detected = panels.gate.log_odds(x)
     return call_compartment(margin, detected, scored.by_cells, ids, enough=panels.gate.enough)
 
@@ -92,8 +90,9 @@ class Caller:
         is_macrophage = compartment.label == MACROPHAGE
         mixed = mixed_lineage(scored.by_cells, ids, is_macrophage)
         scores = scored.by_macrophages
+        z = origin_z(scores)
         origin = call_origin(scores, is_macrophage, brain=cohort.brain, middle=cohort.middle)
-        nearest = nearest_origin(origin_z(scores), cohort.middle) if cohort.brain else np.ones(len(mixed), np.int64)
+        nearest = nearest_origin(z, cohort.middle) if cohort.brain else np.ones(len(mixed), np.int64)
         products = None if self._coef is None else x @ self._coef
         state = call_state(
             cohort.states, scored.halves, products, nearest, scores, self._coverage, is_macrophage, mixed
@@ -101,11 +100,9 @@ class Caller:
         if cells.given is None:
             doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), cells.sample)
             state = set_aside(state, doublet, MIXED_LINEAGE)
-        strange = np.zeros(len(mixed), bool)
         if cohort.novelty is not None:
-            features = familiar_features(whole_z(scored.halves), origin_z(scores), self._panels.gate.lead(x))
+            features = familiar_features(whole_z(scored.halves), z, self._panels.gate.lead(x))
             strange = is_macrophage & cohort.is_unfamiliar(features)
-        if strange.any():
             origin, state = (set_aside(call, strange, UNFAMILIAR) for call in (origin, state))
         if cohort.lender is not None and cohort.lender.low_coverage:
             state = set_aside(state, is_macrophage, LOW_COVERAGE)

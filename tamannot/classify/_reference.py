@@ -17,7 +17,6 @@ import numpy as np
 
 from tamannot.classify._call import Array
 from tamannot.genes import GeneIndex
-from tamannot.scorers import NullBins, null_bins
 
 NAME = "macrophages of 18 human tissues, Cell Profile Library"
 Species = Literal["human", "mouse"]
@@ -73,8 +72,3 @@ def macrophage_depth(find: Callable[[str], int], n_vars: int, *, species: Specie
         if symbol and (column := find(symbol)) >= 0:
             depth[column] = value
     return depth
-
-
-def macrophage_bins(depth: Array) -> NullBins:
-    """Return expression bins by `macrophage_depth`."""
-    return null_bins(depth)

@@ -22,12 +22,17 @@ def tumours() -> ad.AnnData:
     return both
 
 
+@pytest.fixture
+def files(tumours, tmp_path):
+    """Each tumour in a file of its own."""
+    paths = [tmp_path / f"{name}.h5ad" for name in ("ruled", "free")]
+    for path in paths:
+        tumours[tumours.obs["tumour"] == path.stem].copy().write_h5ad(path)
+    return paths
+
+
 @QUIET
-def test_files_get_the_labels_of_one_object(tumours, tmp_path, run):
-    files = []
-    for name in ("ruled", "free"):
-        files.append(tmp_path / f"{name}.h5ad")
-        tumours[tumours.obs["tumour"] == name].copy().write_h5ad(files[-1])
+def test_files_get_the_labels_of_one_object(tumours, files, tmp_path, run):
     out = tmp_path / "out"
     code, _, err = run("annotate", *files, "--out-dir", out, "--tissue", "brain")
     assert code == 0, err
@@ -41,11 +46,7 @@ def test_files_get_the_labels_of_one_object(tumours, tmp_path, run):
 
 
 @QUIET
-def test_each_alone_learns_for_each(tumours, tmp_path, run):
-    files = []
-    for name in ("ruled", "free"):
-        files.append(tmp_path / f"{name}.h5ad")
-        tumours[tumours.obs["tumour"] == name].copy().write_h5ad(files[-1])
+def test_each_alone_learns_for_each(tumours, files, tmp_path, run):
     out = tmp_path / "out"
     code, _, err = run("annotate", *files, "--out-dir", out, "--tissue", "brain", "--each-alone")
     assert code == 0, err
