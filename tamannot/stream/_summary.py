@@ -71,9 +71,10 @@ def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, 
 
 
 def _confidence(record: RunRecord) -> str:
-    parts = [f"{axis} by {record.model[axis]}" for axis in ("origin", "state") if axis in record.model]
-    source = f"probabilities of states: {record.calibration_source}" if record.calibration_source else ""
-    return "; ".join(p for p in (*parts, source) if p)
+    said = [f"{axis}: {record.model[axis]}" for axis in ("origin", "state") if axis in record.model]
+    if record.calibration_source:
+        said.append(f"probabilities of states: {record.calibration_source.removeprefix('states: ')}")
+    return "; ".join(said)
 
 
 def _counts(adata: AnnData, key: str, name: str) -> dict[str, int]:
