@@ -19,11 +19,14 @@ from tamannot.classify._call import Array
 # The low end of the activities: the baseline is their 5 % quantile.
 _LOW_END = 0.05
 # So far above the baseline, and so high against the reference, is active; in z.
-ABOVE_BASELINE, ABOVE_REFERENCE = 2.5, 2.0
+import os
+ABOVE_BASELINE, ABOVE_REFERENCE = float(os.environ.get("AB","2.5")), 2.0
 # This far above the baseline the reference has no say: a matrix of selected genes may put all z low.
 FAR_ABOVE = 4.0
 # A signature of 25 genes or more has that distance; that of a smaller one shrinks as its z does.
 _FEWEST_GENES, _GENES = 17, 25
+# z of the same activity falls with depth: by a quarter where a third of the genes is detected.
+_SHRINKAGE, _LEAST_SCALE = 0.27, 0.4
 # Baselines are drawn towards that of the reference as if it had been seen in this many cells.
 _PRIOR_CELLS = 5
 _LEAST_NOISE, _MOST_NOISE = 0.7, 1.5
@@ -45,9 +48,9 @@ class Activity:
     distance: float
     """Active is what lies this far above the baseline."""
 
-    def probability(self, z: Array) -> Array:
-        """Return the probability that the program is active, by its z."""
-        posterior = np.exp(-0.5 * ((z[:, None] - GRID) / self.noise) ** 2) * self.share
+    def probability(self, z: Array, scale: Array) -> Array:
+        """Return the probability that the program is active, by its z and the scale of z in each cell."""
+        posterior = _likelihood(z, scale, self.noise) * self.share
         reference = min(ABOVE_REFERENCE, self.baseline + FAR_ABOVE)
         active = max(self.baseline + self.distance, reference) < GRID
         return np.asarray(posterior[:, active].sum(axis=1) / np.maximum(posterior.sum(axis=1), 1e-300))
@@ -58,8 +61,13 @@ def whole_z(halves: Array) -> Array:
     return np.asarray(halves.sum(axis=-1) / np.sqrt(2))
 
 
+def z_scale(n_detected: Array, n_expected: int) -> Array:
+    """Return how large z is where so many genes are detected, relative to where all are that are expected."""
+    return np.asarray((n_detected / max(n_expected, 1)) ** _SHRINKAGE).clip(_LEAST_SCALE, 1.0)
+
+
 def fit_activities(
-    halves: Array, weight: Array, n_genes: Array, reference: Array, highest: Array, last: Sequence[int] = ()
+    halves: Array, scale: Array, weight: Array, n_genes: Array, reference: Array, highest: Array, last: Sequence[int] = ()
 ) -> list[Activity]:
     """Fit the activities of all signatures in macrophages of one origin.
 
@@ -67,6 +75,8 @@ def fit_activities(
     ----------
     halves
         z of the halves, cells × signatures × 2.
+    scale
+        Of z in each cell, as `z_scale` gives it.
     weight
         Of each cell; copies of a cell share one.
     n_genes
@@ -87,13 +97,14 @@ def fit_activities(
     found: dict[int, Activity] = {}
     # An active program lowers the share of the others, so the baseline of a weaker one is that of the other cells.
     for s in sorted(range(z.shape[1]), key=lambda s: (s in last, -common[s])):
-        share = _deconvolved(z[:, s], noise[s], weight)
+        likelihood = _likelihood(z[:, s], scale, noise[s]) + 1e-12
+        share = _deconvolved(likelihood, weight)
         of_all = _shrunk(_quantile(share), total, reference[s])
         among = weight * np.maximum(free, 1e-3)
-        low = _shrunk(_quantile(_deconvolved(z[:, s], noise[s], among)), float(among.sum()), of_all)
+        low = _shrunk(_quantile(_deconvolved(likelihood, among)), float(among.sum()), of_all)
         distance = _distance(n_genes[s])
         found[s] = Activity(min(low, float(highest[s])), float(reference[s]), float(noise[s]), share, distance)
-        free *= found[s].probability(z[:, s]) < 0.5
+        free *= found[s].probability(z[:, s], scale) < 0.5
     return [found[s] for s in range(z.shape[1])]
 
 
@@ -115,8 +126,11 @@ def _distance(n_genes: int) -> float:
     return ABOVE_BASELINE * float(np.sqrt(np.clip(n_genes, _FEWEST_GENES, _GENES) / _GENES))
 
 
-def _deconvolved(z: Array, noise: float, weight: Array) -> Array:
-    likelihood = np.exp(-0.5 * ((z[:, None] - GRID) / noise) ** 2) + 1e-12
+def _likelihood(z: Array, scale: Array, noise: float) -> Array:
+    return np.asarray(np.exp(-0.5 * ((z[:, None] - scale[:, None] * GRID) / noise) ** 2))
+
+
+def _deconvolved(likelihood: Array, weight: Array) -> Array:
     weight = weight / weight.sum()
     share = np.full(GRID.size, 1 / GRID.size)
     for _ in range(150):

@@ -63,19 +63,19 @@ def fit(
     found = np.flatnonzero(is_macrophage)
     order = random_order(hashes[found], settings.rng)
     weight = _weights(order)
-    z, halves = origin_z(scores)[found], scored.halves[found]
+    z, halves, scale = origin_z(scores)[found], scored.halves[found], scored.scale[found]
     middle = find_middle(z, weight) if brain else 0.0
     nearest = nearest_origin(z, middle) if brain else np.ones(found.size, np.int64)
     report("states", found.size)
     activities = [
         fit_activities(
-            halves[nearest == o], weight[nearest == o], panels.state_genes, BASELINES, HIGHEST, _EXPERIMENTAL
+            halves[nearest == o], scale[nearest == o], weight[nearest == o], panels.state_genes, BASELINES, HIGHEST, _EXPERIMENTAL
         )
         if (nearest == o).any()
         else reference_activities(panels.state_genes, BASELINES, SPREADS)
         for o in (0, 1)
     ]
-    probability, lift = lifts_of(activities, halves, nearest)
+    probability, lift = lifts_of(activities, halves, scale, nearest)
     usual = usual_lifts(probability, lift, weight)
     states = StateClassifier(activities, usual, np.zeros(len(STATES), bool))
     cohort = Cohort(

@@ -10,9 +10,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tamannot.classify._activity import z_scale
 from tamannot.classify._gate import Gate
 from tamannot.classify._inputs import TABLE_AXES
-from tamannot.classify._reference import Species, finder, macrophage_depth
+from tamannot.classify._reference import Species, finder, least_expressed, macrophage_depth
 from tamannot.classify._state import STATES, rule_signatures
 from tamannot.errors import SignatureFormatError
 from tamannot.genes import GeneIndex
@@ -48,10 +49,12 @@ class Scored:
     """All else, against macrophages of many tissues."""
     halves: Array
     """z of the halves of the states' signatures, cells × states × 2."""
+    scale: Array
+    """Of z in each cell, which falls with depth."""
 
     def rows(self, rows: slice) -> Scored:
         """Return the scores of some of the cells."""
-        return Scored(self.by_cells.rows(rows), self.by_macrophages.rows(rows), self.halves[rows])
+        return Scored(self.by_cells.rows(rows), self.by_macrophages.rows(rows), self.halves[rows], self.scale[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +139,11 @@ class Panels:
         return macrophage_depth(self._find, self.n_vars, species=self.species)
 
     @cached_property
+    def n_expressed(self) -> int:
+        """Genes of the data that are among the 1,500 most expressed of macrophages of the reference."""
+        return int((self.macrophage_depth >= least_expressed(self.species)).sum())
+
+    @cached_property
     def macrophages(self) -> NullBins:
         """Expression bins of the macrophages of the reference."""
         return null_bins(self.macrophage_depth)
@@ -189,6 +197,7 @@ class BlockScorer:
         rest = tuple(s.id for s in plan.outputs if s.axis != "compartment" or s.id not in compartments)
         runs = [Run(METHOD, panels.reference, tuple(compartments)), Run(METHOD, panels.macrophages, rest)]
         self._scorer = Scorer(plan, runs)
+        self._n_expected = panels.n_expressed
         self._halves = [
             [
                 [rest.index(i) for p in _parts_of(plan, s) if (i := f"{_HALF}{p.signature.id}:{h}") in rest]
@@ -205,7 +214,7 @@ class BlockScorer:
             for h, columns in enumerate(of_state):
                 if columns:
                     halves[:, s, h] = by_macrophages.z[:, columns].max(axis=1)
-        return Scored(by_cells, by_macrophages, halves)
+        return Scored(by_cells, by_macrophages, halves, z_scale(block.totals(block.values > 0), self._n_expected))
 
 
 def ranking_of(max_rank: int | None) -> UCell:
@@ -224,6 +233,7 @@ def joined(parts: Sequence[Scored]) -> Scored:
         scores([p.by_cells for p in parts]),
         scores([p.by_macrophages for p in parts]),
         np.concatenate([p.halves for p in parts]),
+        np.concatenate([p.scale for p in parts]),
     )
 
 

@@ -95,7 +95,7 @@ class Caller:
         nearest = nearest_origin(z, cohort.middle) if cohort.brain else np.ones(len(mixed), np.int64)
         products = None if self._coef is None else x @ self._coef
         state = call_state(
-            cohort.states, scored.halves, products, nearest, scores, self._coverage, is_macrophage, mixed
+            cohort.states, scored.halves, scored.scale, products, nearest, scores, self._coverage, is_macrophage, mixed
         )
         if cells.given is None:
             doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), cells.sample)

@@ -64,6 +64,12 @@ def finder(index: GeneIndex, species: Species) -> Callable[[str], int]:
     return lambda symbol: index.find(symbol, ensembl.get(symbol))
 
 
+def least_expressed(species: Species) -> float:
+    """Return the depth of the last of the 1,500 most expressed genes of macrophages."""
+    known = sorted((depth for human, mouse, _, depth in _genes() if (human if species == "human" else mouse)), reverse=True)
+    return known[min(1500, len(known)) - 1]
+
+
 def macrophage_depth(find: Callable[[str], int], n_vars: int, *, species: Species) -> Array:
     """Return how deep the genes of a data set rank in macrophages, 0 where that is not known; in ranks of 1,500."""
     depth = np.zeros(n_vars)

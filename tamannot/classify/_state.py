@@ -95,15 +95,17 @@ def rule_signatures(library: Mapping[str, Signature]) -> SignatureSet:
     return SignatureSet(part(_CD86, ["CD86"]) + part(_MRC1, ["MRC1"]))
 
 
-def lifts_of(activities: Sequence[Sequence[Activity]], halves: Array, origin: Array) -> tuple[Array, Array]:
-    """Return the probability that each program is active, and its z above the baseline, cells × states."""
+def lifts_of(
+    activities: Sequence[Sequence[Activity]], halves: Array, scale: Array, origin: Array
+) -> tuple[Array, Array]:
+    """Return the probability that each program is active, and how far above the baseline it is, cells × states."""
     z = whole_z(halves)
     probability, lift = np.empty_like(z), np.empty_like(z)
     for o, of_origin in enumerate(activities):
         cells = origin == o
         for s, activity in enumerate(of_origin):
-            probability[cells, s] = activity.probability(z[cells, s])
-            lift[cells, s] = z[cells, s] - activity.baseline
+            probability[cells, s] = activity.probability(z[cells, s], scale[cells])
+            lift[cells, s] = z[cells, s] / scale[cells] - activity.baseline
     return probability, lift
 
 
@@ -176,6 +178,7 @@ def train(x: sp.csr_array, y: Array, origin: Array, classifier: StateClassifier,
 def call_state(
     classifier: StateClassifier,
     halves: Array,
+    scale: Array,
     products: Array | None,
     origin: Array,
     scores: NullScores,
@@ -196,6 +199,8 @@ def call_state(
         What was fitted.
     halves
         z of the halves of the states' signatures, cells × states × 2.
+    scale
+        Of z in each cell.
     products
         Products of expression and the classifier's coefficients; None if it has none.
     origin
@@ -209,7 +214,7 @@ def call_state(
     mixed
         Score of the strongest other lineage.
     """
-    probability, lift = lifts_of(classifier.activities, halves, origin)
+    probability, lift = lifts_of(classifier.activities, halves, scale, origin)
     covered = np.asarray(coverage) >= FEW_GENES
     amount, possible = lift / classifier.usual, probability > 0.5
     if products is not None and (known := classifier.regression) is not None:
@@ -222,7 +227,7 @@ def call_state(
         possible[:, t] = (some > _LEAST_PROB)[:, None] & (amount[:, t] > 0)
         probability[:, t] = 1 / (1 + np.exp(-np.clip(over[:, t] - np.log(_LEAST_PROB / (1 - _LEAST_PROB)), -30, 30)))
     own = np.stack([scores.column("z", s) for s in STATES], axis=1)
-    supported = possible & covered & (lift > _SUPPORT_Z) & ((own > _SUPPORT_Z) | (lift > FAR_ABOVE))
+    supported = possible & covered & (lift * scale[:, None] > _SUPPORT_Z) & ((own > _SUPPORT_Z) | (lift > FAR_ABOVE))
     ranked = np.where(supported, amount, -9.0)
     best, ordered = ranked.argmax(axis=1), np.sort(ranked, axis=1)
     found = supported.any(axis=1)
