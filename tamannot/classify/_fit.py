@@ -94,9 +94,9 @@ def fit(
     if settings.learn:
         known = np.array([panels.coverage[s] >= FEW_GENES for s in STATES])
         known[list(_EXPERIMENTAL)] = False
-        chosen, y = choose_training(probability, lift, usual, known, order)
-        if np.unique(y[chosen]).size > 1 or settings.portable:
-            cohort = _trained(cohort, rows, kind, found, chosen, y, nearest, order)
+        chosen, state, sure = choose_training(probability, lift, usual, known, order)
+        if sure[chosen].any() or settings.portable:
+            cohort = _trained(cohort, rows, kind, found, chosen, state, sure, nearest, order)
     return cohort, scored
 
 
@@ -140,7 +140,8 @@ def _trained(
     kind: str,
     found: Array,
     chosen: Array,
-    y: Array,
+    state: Array,
+    sure: Array,
     nearest: Array,
     order: Array,
 ) -> Cohort:
@@ -150,7 +151,7 @@ def _trained(
     genes = variable_genes(x, _N_GENES)
     by_content = np.argsort(order[chosen])  # sums are the same whatever the order of the cells
     narrow, chosen = sp.csr_array(x[:, genes])[by_content], chosen[by_content]
-    states = train(narrow, y[chosen], nearest[chosen], cohort.states, genes)
+    states = train(narrow, state[chosen], sure[chosen], nearest[chosen], cohort.states, genes)
     return replace(cohort, states=states)
 
 

@@ -38,7 +38,7 @@ _CD86, _MRC1 = "rule:cd86", "rule:mrc1"
 _ARM_P, _ARM_DISTANCE, _LITTLE_OF_ANOTHER = 0.05, 2.0, 4.0
 # Training cells of a state are those in which it is surely active, and ahead of the others by this share of what is
 # usual where it is active; those of none have no program that may be active.
-_SURELY_ACTIVE, _SURELY_NOT, _AHEAD, _MIN_TRAINING = 0.8, 0.1, 0.3, 8
+_LEAST_WEIGHT, _MIN_TRAINING = 0.05, 8
 _USUAL, _USUAL_CELLS = 5.0, 20
 _MOST_TRAINING, _C = 4000, 0.003
 # A label needs a probability of some program, and a lift of p = 0.05 in the cell's own signature.
@@ -115,50 +115,51 @@ def usual_lifts(probability: Array, lift: Array, weight: Array) -> Array:
     return np.asarray(((active * lift).sum(axis=0) + _USUAL * _USUAL_CELLS) / (active.sum(axis=0) + _USUAL_CELLS))
 
 
-def choose_training(probability: Array, lift: Array, usual: Array, known: Array, order: Array) -> tuple[Array, Array]:
-    """Return the training cells and their classes: 0 for none, else 1 + the number of the state.
+def choose_training(probability: Array, lift: Array, usual: Array, known: Array, order: Array) -> tuple[Array, Array, Array]:
+    """Return the training cells, the state that each may have, and the probability that it has it.
 
     ``known`` is a mask of the states that may be called. Of copies of a cell one is taken; ``order`` decides which
     cells are taken if there are too many.
     """
-    relative = np.where((probability > 0.5) & known, lift / usual, -np.inf)
+    relative = np.where(known, probability * np.maximum(lift, 0.0) / usual, 0.0)
     best = relative.argmax(axis=1)
-    rows = np.arange(len(best))
-    ordered = np.sort(np.where(np.isfinite(relative), relative, -9.0), axis=1)
-    clear = (probability[rows, best] > _SURELY_ACTIVE) & np.isfinite(relative[rows, best])
-    clear &= ordered[:, -1] - ordered[:, -2] > _AHEAD
-    y = np.where(clear, best + 1, np.where((probability[:, known] < _SURELY_NOT).all(axis=1), 0, -1))
+    weight = np.where(known, probability, 0.0)[np.arange(len(best)), best]
     _, first = np.unique(order, return_index=True)  # of equal cells one
-    chosen = first[y[first] >= 0]
-    size = np.bincount(y[chosen], minlength=len(STATES) + 1)
-    y[np.isin(y, np.flatnonzero(size < _MIN_TRAINING))] = -1
-    chosen = chosen[y[chosen] >= 0]
-    if chosen.size > _MOST_TRAINING:
-        chosen = chosen[np.argsort(order[chosen], kind="stable")[:_MOST_TRAINING]]
-    return np.sort(chosen), y
+    chosen = first[: _MOST_TRAINING]
+    size = np.bincount(best[chosen], weights=weight[chosen], minlength=len(STATES))
+    weight = np.where((size >= _MIN_TRAINING)[best], weight, 0.0)
+    return np.sort(chosen), best, weight
 
 
-def train(x: sp.csr_array, y: Array, origin: Array, classifier: StateClassifier, columns: Array) -> StateClassifier:
+def train(
+    x: sp.csr_array, state: Array, weight: Array, origin: Array, classifier: StateClassifier, columns: Array
+) -> StateClassifier:
     """Return the classifier of states with a regression on expression.
 
-    The origin is a feature of its own, so that no state is told by the origin's genes. There is no regression where
-    fewer than two classes have training cells.
+    Each cell trains its most likely state by the probability that it has it, and none by the rest. The origin is a
+    feature of its own, so that no state is told by the origin's genes. There is no regression where no state has
+    training cells.
 
     Parameters
     ----------
-    x, y, origin
-        Training cells × genes, log1p of ten thousand per cell; their classes; their origins.
+    x, state, weight, origin
+        Training cells × genes, log1p of ten thousand per cell; what `choose_training` returned; their origins.
     columns
         Of the genes.
     """
+    y = np.concatenate([np.zeros(len(state), np.int64), state + 1])
+    weight = np.concatenate([1 - weight, weight])
+    part = np.flatnonzero(weight > _LEAST_WEIGHT)
+    cell, y, weight = part % len(state), y[part], weight[part]
     classes = np.unique(y)
     if classes.size < 2 or classes[0] != 0 or not x.shape[1]:
         return classifier
+    x, origin = x[cell], origin[cell]
     of_origin = np.zeros((len(y), 2))
     of_origin[np.arange(len(y)), origin] = _ORIGIN_WEIGHT
     features = sp.csr_matrix(sp.hstack([x, sp.csr_array(of_origin)]))
     with threadpool_limits(1):  # the same sums whatever the machine
-        fit = LogisticRegression(C=_C, max_iter=1000, tol=1e-3).fit(features, y)
+        fit = LogisticRegression(C=_C, max_iter=1000, tol=1e-3).fit(features, y, sample_weight=weight)
     weights, constant = fit.coef_, fit.intercept_
     if classes.size == 2:  # scikit-learn gives the difference of the two
         weights, constant = np.concatenate([-weights, weights]) / 2, np.concatenate([-constant, constant]) / 2
@@ -170,7 +171,7 @@ def train(x: sp.csr_array, y: Array, origin: Array, classifier: StateClassifier,
     over = margin[:, 1:] - margin[:, :1]
     trained, zero, one = np.isin(np.arange(1, n_states + 1), classes), np.zeros(n_states), np.ones(n_states)
     for s in np.flatnonzero(trained):
-        zero[s], one[s] = np.median(over[y == 0, s]), np.median(over[y == s + 1, s])
+        zero[s], one[s] = (np.average(over[y == k, s], weights=weight[y == k]) for k in (0, s + 1))
     regression = Regression(columns, coef, intercept, zero, np.maximum(one, zero + 1e-6))
     return replace(classifier, trained=trained, regression=regression)
 
