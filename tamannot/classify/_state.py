@@ -42,7 +42,8 @@ _LEAST_WEIGHT, _MIN_TRAINING = 0.05, 8
 _USUAL, _USUAL_CELLS = 5.0, 20
 _MOST_TRAINING, _C = 4000, 0.003
 # A label needs a probability of some program, and a lift of p = 0.05 in the cell's own signature.
-_LEAST_PROB, _SUPPORT_Z, _LEAST_LEAD = 0.5, 1.64, 0.1
+import os
+_LEAST_PROB, _SUPPORT_Z, _LEAST_LEAD = float(os.environ.get("LP","0.5")), 1.64, float(os.environ.get("LL","0.15"))
 _ORIGIN_WEIGHT, _NEVER = 5.0, -1e9
 
 
@@ -171,9 +172,15 @@ def train(
     over = margin[:, 1:] - margin[:, :1]
     trained, zero, one = np.isin(np.arange(1, n_states + 1), classes), np.zeros(n_states), np.ones(n_states)
     for s in np.flatnonzero(trained):
-        zero[s], one[s] = (np.average(over[y == k, s], weights=weight[y == k]) for k in (0, s + 1))
+        zero[s], one[s] = (np.average(over[k, s], weights=weight[k]) for k in (y == 0, _most(y == s + 1, weight)))
     regression = Regression(columns, coef, intercept, zero, np.maximum(one, zero + 1e-6))
     return replace(classifier, trained=trained, regression=regression)
+
+
+def _most(part: Array, weight: Array) -> Array:
+    """Return those that are more likely than not, if there are any."""
+    likely = part & (weight > 0.5)
+    return likely if likely.any() else part
 
 
 def call_state(
@@ -226,7 +233,7 @@ def call_state(
         t = classifier.trained
         amount[:, t] = ((over - known.zero) / (known.one - known.zero))[:, t]
         possible[:, t] = (some > _LEAST_PROB)[:, None] & (amount[:, t] > 0)
-        probability[:, t] = 1 / (1 + np.exp(-np.clip(over[:, t] - np.log(_LEAST_PROB / (1 - _LEAST_PROB)), -30, 30)))
+        probability[:, t] = 1 / (1 + np.exp(-np.clip(over[:, t], -30, 30)))
     own = np.stack([scores.column("z", s) for s in STATES], axis=1)
     supported = possible & covered & (lift * scale[:, None] > _SUPPORT_Z) & ((own > _SUPPORT_Z) | (lift > FAR_ABOVE))
     ranked = np.where(supported, amount, -9.0)
