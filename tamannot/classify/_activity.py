@@ -17,7 +17,8 @@ import numpy as np
 from tamannot.classify._call import Array
 
 # The low end of the activities: the baseline is their 5 % quantile.
-_LOW_END = 0.05
+import os
+_LOW_END = float(os.environ.get("LE","0.05"))
 # So far above the baseline, and so high against the reference, is active; in z.
 import os
 ABOVE_BASELINE, ABOVE_REFERENCE = float(os.environ.get("AB","2.5")), 2.0
@@ -29,6 +30,7 @@ _FEWEST_GENES, _GENES = 17, 25
 _SHRINKAGE, _LEAST_SCALE = 0.27, 0.4
 # Baselines are drawn towards that of the reference as if it had been seen in this many cells.
 _PRIOR_CELLS = 5
+_NEAR = float(os.environ.get("NEAR","0.2"))
 _LEAST_NOISE, _MOST_NOISE = 0.7, 1.5
 GRID = np.arange(-5, 16.01, 0.25)
 
@@ -103,7 +105,8 @@ def fit_activities(
         among = weight * np.maximum(free, 1e-3)
         low = _shrunk(_quantile(_deconvolved(likelihood, among)), float(among.sum()), of_all)
         distance = _distance(n_genes[s])
-        found[s] = Activity(min(low, float(highest[s])), float(reference[s]), float(noise[s]), share, distance)
+        rules = 1 / (1 + np.exp(-(low - highest[s]) / _NEAR))
+        found[s] = Activity(float((1 - rules) * low + rules * reference[s]), float(reference[s]), float(noise[s]), share, distance)
         free *= found[s].probability(z[:, s], scale) < 0.5
     return [found[s] for s in range(z.shape[1])]
 

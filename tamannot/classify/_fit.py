@@ -69,10 +69,10 @@ def fit(
     report("states", found.size)
     activities = [
         fit_activities(
-            halves[nearest == o], scale[nearest == o], weight[nearest == o], panels.state_genes, BASELINES, HIGHEST, _EXPERIMENTAL
+            halves[nearest == o], scale[nearest == o], weight[nearest == o], panels.state_genes, BASELINES[o], HIGHEST[o], _EXPERIMENTAL
         )
         if (nearest == o).any()
-        else reference_activities(panels.state_genes, BASELINES, SPREADS)
+        else reference_activities(panels.state_genes, BASELINES[o], SPREADS[o])
         for o in (0, 1)
     ]
     probability, lift = lifts_of(activities, halves, scale, nearest)
