@@ -20,15 +20,14 @@ from tamannot.classify._origin import find_middle, looks_like_brain, nearest_ori
 from tamannot.classify._panels import Panels, Scored, joined
 from tamannot.classify._predict import compartments_of, expression_of
 from tamannot.classify._reference import BASELINES, HIGHEST, SPREADS
-from tamannot.classify._state import STATES, StateClassifier, choose_training, lifts_of, train, usual_lifts
+from tamannot.classify._state import EXPERIMENTAL, STATES, StateClassifier, choose_training, lifts_of, train, usual_lifts
 from tamannot.kernels._rows import CsrRows, RowBlock, RowSource
 from tamannot.kernels._threads import in_order
 
 Array = NDArray[Any]
 
 _N_GENES = 2000
-# The list of this state is experimental.
-_EXPERIMENTAL = (STATES.index("pro_angiogenic"),)
+_EXPERIMENTAL = tuple(STATES.index(s) for s in EXPERIMENTAL)
 
 
 def fit(

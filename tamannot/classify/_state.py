@@ -28,6 +28,8 @@ from tamannot.classify._call import (
 from tamannot.scorers import NullScores
 from tamannot.signature import Signature, SignatureSet
 
+# The list of this state is experimental: it is called where no other state is.
+EXPERIMENTAL = ("pro_angiogenic",)
 TRANSITIONAL = "transitional"
 STATES = ("lipid_associated", "interferon_primed", "pro_angiogenic", "inflammatory", "immunoregulatory")
 M1, M2 = "m1", "m2"
@@ -236,6 +238,8 @@ def call_state(
         probability[:, t] = 1 / (1 + np.exp(-np.clip(over[:, t], -30, 30)))
     own = np.stack([scores.column("z", s) for s in STATES], axis=1)
     supported = possible & covered & (lift * scale[:, None] > _SUPPORT_Z) & ((own > _SUPPORT_Z) | (lift > FAR_ABOVE))
+    last = [STATES.index(s) for s in EXPERIMENTAL]
+    supported[:, last] &= ~np.delete(supported, last, axis=1).any(axis=1)[:, None]
     ranked = np.where(supported, amount, -9.0)
     best, ordered = ranked.argmax(axis=1), np.sort(ranked, axis=1)
     found = supported.any(axis=1)
