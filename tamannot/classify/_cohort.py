@@ -14,8 +14,9 @@ from tamannot.classify._state import StateClassifier
 # in a hundred has is familiar.
 _STRANGE, _LEAST_LIMIT = 0.005, 21.7
 _FEWEST_OF_GROUP, _LEAST_SPREAD = 10, 0.7
-# A rival lineage is a doublet's above this probability, and above what ambient RNA gives macrophages of the sample.
-_DOUBLET, _AMBIENT_SPREAD = 0.1, 4.0
+# A rival lineage is a doublet's above this probability, and above what ambient RNA gives macrophages of the sample, if
+# its panel has so great a z.
+_DOUBLET, _AMBIENT_SPREAD, _PANEL_Z = 0.06, 4.0, 1.64
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,11 @@ class Cohort:
         """The word for the tissue."""
         return "brain" if self.brain else "other"
 
-    def is_doublet(self, rival: Array, sample: Sequence[str] | None) -> Array:
-        """Say which macrophages are doublets, by `rival_probability`."""
+    def is_doublet(self, rival: Array, panel_z: Array, sample: Sequence[str] | None) -> Array:
+        """Say which macrophages are doublets, by `rival_probability` and what `mixed_lineage` says."""
         names = ["all"] * rival.size if sample is None else sample
-        return np.asarray(rival > np.array([self.doublet.get(n, _DOUBLET) for n in names]))
+        above = rival > np.array([self.doublet.get(n, _DOUBLET) for n in names])
+        return np.asarray(above & (np.nan_to_num(panel_z) > _PANEL_Z))
 
     def is_unfamiliar(self, features: Array) -> Array:
         """Say which cells are unlike those fitted to, by their `familiar_features`."""

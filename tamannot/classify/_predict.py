@@ -98,7 +98,7 @@ class Caller:
             cohort.states, scored.halves, scored.scale, products, nearest, scores, self._coverage, is_macrophage, mixed
         )
         if cells.given is None:
-            doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), cells.sample)
+            doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), mixed, cells.sample)
             state = set_aside(state, doublet, MIXED_LINEAGE)
         if cohort.novelty is not None:
             features = familiar_features(whole_z(scored.halves), z, self._panels.gate.lead(x))
