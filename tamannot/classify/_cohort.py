@@ -16,7 +16,7 @@ _STRANGE, _LEAST_LIMIT = 0.005, 21.7
 _FEWEST_OF_GROUP, _LEAST_SPREAD = 10, 0.7
 # A rival lineage is a doublet's above this probability, and above what ambient RNA gives macrophages of the sample, if
 # its panel has so great a z.
-_DOUBLET, _AMBIENT_SPREAD, _PANEL_Z = 0.06, 4.0, 1.64
+_DOUBLET, _SURE_DOUBLET, _AMBIENT_SPREAD, _PANEL_Z = 0.02, 0.3, 4.0, 1.64
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class Cohort:
     middle: float
     """Difference of z at which microglia and monocyte-derived part."""
     states: StateClassifier
-    doublet: Mapping[str, float] = field(default_factory=dict)
-    """By sample, the probability of a rival lineage above which a cell is a doublet."""
+    doublet: Mapping[str, Array] = field(default_factory=dict)
+    """By sample, the probability of each rival lineage above which a cell is a doublet."""
     n_cells: int = 0
     n_macrophages: int = 0
     """Fitted to."""
@@ -85,10 +85,12 @@ class Cohort:
         return "brain" if self.brain else "other"
 
     def is_doublet(self, rival: Array, panel_z: Array, sample: Sequence[str] | None) -> Array:
-        """Say which macrophages are doublets, by `rival_probability` and what `mixed_lineage` says."""
-        names = ["all"] * rival.size if sample is None else sample
-        above = rival > np.array([self.doublet.get(n, _DOUBLET) for n in names])
-        return np.asarray(above & (np.nan_to_num(panel_z) > _PANEL_Z))
+        """Say which macrophages are doublets, by `rival_probability` and `rival_z`."""
+        names = ["all"] * len(rival) if sample is None else sample
+        level = np.full_like(rival, _DOUBLET)
+        for i, name in enumerate(names):
+            level[i] = self.doublet.get(name, _DOUBLET)
+        return np.asarray(((rival > level) & (panel_z > _PANEL_Z)).any(axis=1))
 
     def is_unfamiliar(self, features: Array) -> Array:
         """Say which cells are unlike those fitted to, by their `familiar_features`."""
@@ -98,19 +100,19 @@ class Cohort:
         return (known.distance(features) > known.limit) | (features[:, -1] < known.least_lead)
 
 
-def doublet_thresholds(rival: Array, sample: Sequence[str] | None) -> dict[str, float]:
-    """Return by sample the probability of a rival lineage above which a macrophage is a doublet.
+def doublet_thresholds(rival: Array, sample: Sequence[str] | None) -> dict[str, Array]:
+    """Return by sample the probability of each rival lineage above which a macrophage is a doublet.
 
     Ambient RNA of other lineages is in all macrophages of a sample, so a doublet stands out from them. ``rival`` is
     what `rival_probability` says of the macrophages.
     """
-    names = np.asarray(["all"] * rival.size if sample is None else list(sample), str)
+    names = np.asarray(["all"] * len(rival) if sample is None else list(sample), str)
     found = {}
     for name in np.unique(names):
         of_sample = np.log(np.maximum(rival[names == name], 1e-4))
-        middle = float(np.median(of_sample))
-        spread = 1.4826 * float(np.median(np.abs(of_sample - middle)))
-        found[str(name)] = max(_DOUBLET, min(float(np.exp(middle + _AMBIENT_SPREAD * spread)), 3 * np.exp(middle)))
+        middle = np.median(of_sample, axis=0)
+        spread = 1.4826 * np.median(np.abs(of_sample - middle), axis=0)
+        found[str(name)] = np.clip(np.exp(middle + _AMBIENT_SPREAD * spread), _DOUBLET, _SURE_DOUBLET)
     return found
 
 

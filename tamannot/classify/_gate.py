@@ -185,17 +185,20 @@ def given_compartment(labels: Sequence[str], ids: Sequence[str], mapping: Mappin
 
 
 def rival_probability(call: Call) -> Array:
-    """Return the probability of the likeliest lineage that is no kin of macrophages."""
-    rivals = [k for k, i in enumerate(call.classes) if i not in _KIN]
-    return call.proba[:, rivals].max(axis=1, initial=0.0)
+    """Return the probability of each lineage that is no kin of macrophages, cells × lineages."""
+    return call.proba[:, [k for k, i in enumerate(call.classes) if i not in _KIN]]
 
 
-def mixed_lineage(scores: NullScores, ids: Sequence[str], is_macrophage: Array) -> Array:
-    """Return the greatest z of a lineage that is no kin of macrophages, 0 at least; NaN for other cells.
+def rival_z(scores: NullScores, ids: Sequence[str]) -> Array:
+    """Return z of the panels of the same lineages, 0 where few genes of one are detected."""
+    columns = [scores.ids.index(i) for i in ids if i not in _KIN]
+    enough = scores.detected[:, columns] >= _FEWEST_PANEL_GENES
+    return np.where(enough, np.nan_to_num(scores.z[:, columns]), 0.0)
+
+
+def mixed_lineage(rival: Array, is_macrophage: Array) -> Array:
+    """Return the greatest of `rival_z`, 0 at least; NaN for other cells.
 
     High where a doublet, ambient RNA or an eaten cell adds another lineage's genes.
     """
-    columns = [scores.ids.index(i) for i in ids if i not in _KIN]
-    enough = scores.detected[:, columns] >= _FEWEST_PANEL_GENES
-    rival = np.where(enough, scores.z[:, columns], 0.0).max(axis=1, initial=0.0)
-    return np.where(is_macrophage, rival, np.nan).astype(np.float32)
+    return np.where(is_macrophage, rival.max(axis=1, initial=0.0), np.nan).astype(np.float32)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tamannot.classify._activity import whole_z
 from tamannot.classify._call import LOW_COVERAGE, UNFAMILIAR, Call, set_aside
 from tamannot.classify._cohort import Cohort, familiar_features
-from tamannot.classify._gate import MACROPHAGE, call_compartment, given_compartment, mixed_lineage, rival_probability
+from tamannot.classify._gate import MACROPHAGE, call_compartment, given_compartment, mixed_lineage, rival_probability, rival_z
 from tamannot.classify._inputs import Cells
 from tamannot.classify._origin import call_origin, nearest_origin, origin_z
 from tamannot.classify._panels import Panels, Scored
@@ -88,7 +88,8 @@ class Caller:
         x = expression_of(block, self._kind, self._panels.n_vars)
         compartment = compartments_of(x, scored, self._panels, cells)
         is_macrophage = compartment.label == MACROPHAGE
-        mixed = mixed_lineage(scored.by_cells, ids, is_macrophage)
+        other = rival_z(scored.by_cells, ids)
+        mixed = mixed_lineage(other, is_macrophage)
         scores = scored.by_macrophages
         z = origin_z(scores)
         origin = call_origin(scores, is_macrophage, brain=cohort.brain, middle=cohort.middle)
@@ -98,7 +99,7 @@ class Caller:
             cohort.states, scored.halves, scored.scale, products, nearest, scores, self._coverage, is_macrophage, mixed
         )
         if cells.given is None:
-            doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), mixed, cells.sample)
+            doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), other, cells.sample)
             state = set_aside(state, doublet, MIXED_LINEAGE)
         if cohort.novelty is not None:
             features = familiar_features(whole_z(scored.halves), z, self._panels.gate.lead(x))
