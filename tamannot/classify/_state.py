@@ -28,7 +28,7 @@ from tamannot.classify._call import (
 from tamannot.scorers import NullScores
 from tamannot.signature import Signature, SignatureSet
 
-# The list of this state is experimental: it is called where no other state is.
+# The list of this state is experimental: it is called where it is sure and no other state is.
 EXPERIMENTAL = ("pro_angiogenic",)
 TRANSITIONAL = "transitional"
 STATES = ("lipid_associated", "interferon_primed", "pro_angiogenic", "inflammatory", "immunoregulatory")
@@ -41,7 +41,7 @@ _CD86, _MRC1 = "rule:cd86", "rule:mrc1"
 _ARM_Z, _LESSER_ARM, _LITTLE_OF_ANOTHER = 3.09, 1 / 3, 4.0
 # Training cells of a state are those in which it is surely active, and ahead of the others by this share of what is
 # usual where it is active; those of none have no program that may be active.
-_LEAST_WEIGHT, _MIN_TRAINING = 0.05, 8
+_LEAST_WEIGHT, _MIN_TRAINING, _SURE = 0.05, 8, 0.9
 _USUAL, _USUAL_CELLS = 5.0, 20
 _MOST_TRAINING, _C = 4000, 0.003
 # A label needs a probability of some program, and a lift of p = 0.05 in the cell's own signature.
@@ -240,6 +240,7 @@ def call_state(
     own = np.stack([scores.column("z", s) for s in STATES], axis=1)
     supported = possible & covered & (lift * scale[:, None] > _SUPPORT_Z) & ((own > _SUPPORT_Z) | (lift > FAR_ABOVE))
     last = [STATES.index(s) for s in EXPERIMENTAL]
+    supported[:, last] &= probability[:, last] > _SURE
     supported[:, last] &= ~np.delete(supported, last, axis=1).any(axis=1)[:, None]
     ranked = np.where(supported, amount, -9.0)
     best, ordered = ranked.argmax(axis=1), np.sort(ranked, axis=1)
