@@ -456,7 +456,8 @@ class RunRecord:
 # The columns that pictures, reports and other analyses read.
 _ANALYSES: Mapping[str, Mapping[str, Any]] = {
     "composition": {
-        "shares": table("sample label", "n_cells n_macrophages n_total share low high expected"),
+        "shares": table("sample label", "n_cells n_macrophages n_total share low high"),
+        "expected": table("sample label", "n_total expected_cells expected_share"),
         "samples": table("sample left_out", "n_cells n_macrophages used"),
         "tests": table("label contrast condition reference note", "log_odds odds_ratio low high p q n_samples"),
         "parameters": dict[str, Any],

@@ -30,7 +30,7 @@ def _labels(material: Material, axis: str) -> Table:
     table = pd.DataFrame({axis: map(pretty, counts), "n_cells": counts.values()})
     table["share"] = table["n_cells"] / max(table["n_cells"].sum(), 1)
     how = material.run.model.get(axis) if material.run.has("model") else None
-    note = f"Called by: {how}." if how else ""
+    note = "Shares are of cells as called." + (f" Called by: {how}." if how else "")
     return table_of(table.sort_values("n_cells", ascending=False, kind="stable"), _TITLES[axis], note=note)
 
 
