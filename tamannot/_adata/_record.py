@@ -347,6 +347,17 @@ class RunRecord:
         found: Parameters = self._read("parameters", Parameters, Parameters())
         return found.model_dump(exclude_none=True)
 
+    @cached_property
+    def baselines(self) -> pd.DataFrame:
+        """By state and origin, z of macrophages in which the state is not active; empty where none was kept."""
+        nothing = pd.DataFrame({"origin": [], "baseline": []})
+        return self._read("baselines", table(texts="origin", numbers="baseline"), nothing)
+
+    @cached_property
+    def origin_middle(self) -> float:
+        """By how much z of microglia exceeds that of monocyte-derived where the two part; NaN if it was not kept."""
+        return self._read("origin_middle", float, float("nan"))
+
     @property
     def sample_key(self) -> str | None:
         """The column of samples that the run was given."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from tamannot.get._evidence import REASONS
 from tamannot.report._blocks import Block, Section, Table, Text
-from tamannot.report._counts import REASONS, counts_of
+from tamannot.report._counts import counts_of
 from tamannot.report._material import Material
 from tamannot.report._pictures import pictures_of
 from tamannot.report._tables import pretty, table_of
