@@ -144,7 +144,7 @@ def _why(table: pd.DataFrame, labels: Mapping[str, str], status: Mapping[str, st
             text = _why_called(of_axis, axis, label, given=given)
         elif label == TRANSITIONAL:
             z1, z2 = (table["z"].get(arm, np.nan) for arm in ("m1", "m2"))
-            text = f"transitional is called where both polarization arms stand out (z of m1 {z1:.1f}, of m2 {z2:.1f})."
+            text = f"transitional is called where both polarization arms stand out (z of m1 {z1:.2f}, of m2 {z2:.2f})."
         elif label == UNASSIGNED and status.get(axis) in REASONS:
             text = _why_not(of_axis, axis, status[axis])
         else:
@@ -162,7 +162,7 @@ def _why_called(table: pd.DataFrame, axis: str, label: str, *, given: bool) -> s
         rival = str(z.idxmax())
     if rival == label:
         return ""
-    larger = f"{rival} has the larger z, {z[rival]:.1f} against {z[label]:.1f}"
+    larger = f"{rival} has the larger z, {z[rival]:.2f} against {z[label]:.2f}"
     if axis == "compartment":
         if given:
             return f"{label} is the cell type that you gave; {larger}."
@@ -171,8 +171,8 @@ def _why_called(table: pd.DataFrame, axis: str, label: str, *, given: bool) -> s
     if above[label] > above[rival]:
         base = table["baseline"]
         return (
-            f"{larger}. Less the baselines, {base[rival]:.1f} and {base[label]:.1f}, {label} is ahead, "
-            f"{above[label]:.1f} against {above[rival]:.1f}."
+            f"{larger}. Less the baselines, {base[rival]:.2f} and {base[label]:.2f}, {label} is ahead, "
+            f"{above[label]:.2f} against {above[rival]:.2f}."
         )
     if rival == _BORDER:
         return (
@@ -180,7 +180,7 @@ def _why_called(table: pd.DataFrame, axis: str, label: str, *, given: bool) -> s
             "a clear lead."
         )
     return (
-        f"{rival} is further above its baseline, {above[rival]:.1f} against {above[label]:.1f}. The classifier of many "
+        f"{rival} is further above its baseline, {above[rival]:.2f} against {above[label]:.2f}. The classifier of many "
         f"genes, trained on the clearest cells, decided: probability {probability[label]:.2f} of {label}, "
         f"{probability[rival]:.2f} of {rival}."
     )
@@ -196,8 +196,8 @@ def _why_not(table: pd.DataFrame, axis: str, status: str) -> str:
         return f"unassigned: {REASONS[status]}. Most probable are {most}."
     best = str(above.idxmax())
     return (
-        f"unassigned: {REASONS[status]}. Furthest above its baseline is {best}, by {above[best]:.1f} "
-        f"(z {table['z'][best]:.1f}), with a probability of {probability[best]:.2f}."
+        f"unassigned: {REASONS[status]}. Furthest above its baseline is {best}, by {above[best]:.2f} "
+        f"(z {table['z'][best]:.2f}), with a probability of {probability[best]:.2f}."
     )
 
 
