@@ -256,7 +256,7 @@ def _calls(labels: dict[str, int], status: dict[str, int]) -> str:
         return text
     from tamannot.get._evidence import REASONS  # noqa: PLC0415 - not all commands read annotations
 
-    reasons = ", ".join(f"{REASONS[r]} {n:,}" for r, n in status.items() if r in REASONS)
+    reasons = "; ".join(f"{REASONS[r]} {n:,}" for r, n in status.items() if r in REASONS)
     return f"{text}; unassigned {labels['unassigned']:,} ({reasons})"
 
 
