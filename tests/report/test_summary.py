@@ -154,6 +154,16 @@ def test_an_analysis_is_shown_whatever_its_tables(cohort, of, monkeypatch):
     assert "composition (tl.composition), crosstalk with malignant cells (tl.crosstalk)" in quote
 
 
+@pytest.mark.parametrize(
+    ("counts", "shown"), [("called", "Shares of cells as called"), ("expected", "Expected shares")]
+)
+def test_a_comparison_has_the_shares_that_it_is_of_and_no_others(cohort, of, counts, shown, monkeypatch):
+    monkeypatch.setattr("tamannot.report._analyses.pictures_of", lambda *_, **__: [])
+    tam.tl.composition(cohort, "sample", counts=counts)
+    sections = {s.name: s for s in summarise(of(cohort)).sections}
+    assert list(tables(sections["composition"])) == [shown, "Samples"]
+
+
 def test_cards_are_of_ordinary_cells(cohort, material, monkeypatch):
     monkeypatch.setattr("tamannot.report._evidence._MOST_CARDS", 7)
     section = evidence(material)
