@@ -22,6 +22,9 @@ SIZES: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
     "300 each": lambda _, shape: np.full(shape, CELLS),
     "30 to 3,000": lambda rng, shape: np.exp(rng.uniform(np.log(30), np.log(3000), shape)).astype(int),
 }
+# Shares of both kinds: the table of `get.composition`, and the column of the share.
+_TABLES = {"called": "shares", "expected": "expected"}
+_COLUMN = {"called": "share", "expected": "expected_share"}
 
 
 def draw(rng: np.random.Generator, cohorts: int, group: int, sizes: str, shift: float) -> tuple[Array, Array, Array]:
@@ -133,14 +136,13 @@ def of_depth() -> Iterator[str]:
     thinned = ad.AnnData(counts, obs=adata.obs.assign(sample=[f"s{i:02d}" for i in sample]), var=adata.var)
     tam.tl.annotate(thinned, tissue="brain")
     tam.tl.composition(thinned, "sample")
-    shares = tam.get.composition(thinned, table="shares")
+    tables = {what: tam.get.composition(thinned, table=name) for what, name in _TABLES.items()}
     depth = np.linspace(np.log(0.125), 0, 16)
     yield "| | share, 4 shallowest samples | share, 4 deepest | Spearman with depth |\n|---|---|---|---|"
-    for label, rows in shares.groupby("label", sort=False):
-        for column in ("share", "expected"):
-            values = rows.sort_values("sample")[column].to_numpy()
-            if np.isfinite(values).all() and values.any():
-                what = "called" if column == "share" else "expected"
+    for label in dict.fromkeys(tables["called"]["label"]):
+        for what, table in tables.items():
+            values = table[table["label"] == label].sort_values("sample")[_COLUMN[what]].to_numpy()
+            if values.any():
                 rank = scipy.stats.spearmanr(values, depth).statistic
                 yield f"| {label}, {what} | {values[:4].mean():.3f} | {values[-4:].mean():.3f} | {rank:+.2f} |"
 

@@ -347,6 +347,17 @@ class RunRecord:
         found: Parameters = self._read("parameters", Parameters, Parameters())
         return found.model_dump(exclude_none=True)
 
+    @cached_property
+    def baselines(self) -> pd.DataFrame:
+        """By state and origin, z of macrophages in which the state is not active; empty where none was kept."""
+        nothing = pd.DataFrame({"origin": [], "baseline": []})
+        return self._read("baselines", table(texts="origin", numbers="baseline"), nothing)
+
+    @cached_property
+    def origin_middle(self) -> float:
+        """By how much z of microglia exceeds that of monocyte-derived where the two part; NaN if it was not kept."""
+        return self._read("origin_middle", float, float("nan"))
+
     @property
     def sample_key(self) -> str | None:
         """The column of samples that the run was given."""
@@ -456,7 +467,8 @@ class RunRecord:
 # The columns that pictures, reports and other analyses read.
 _ANALYSES: Mapping[str, Mapping[str, Any]] = {
     "composition": {
-        "shares": table("sample label", "n_cells n_macrophages n_total share low high expected"),
+        "shares": table("sample label", "n_cells n_macrophages n_total share low high"),
+        "expected": table("sample label", "n_total expected_cells expected_share"),
         "samples": table("sample left_out", "n_cells n_macrophages used"),
         "tests": table("label contrast condition reference note", "log_odds odds_ratio low high p q n_samples"),
         "parameters": dict[str, Any],

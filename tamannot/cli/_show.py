@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 
 Summary = TypeVar("Summary", "AnchorSummary", "FileSummary", "ScoreSummary", "TrainSummary")
 
-_REASONS = {
-    "low_signal": "no program above its null",
-    "ambiguous": "two answers too close",
-    "low_coverage": "too few genes in the data",
-    "not_applicable": "not offered outside the brain",
-    "unfamiliar": "unlike the cells of the model",
-}
 _FEW = 8
 _NAMES = 10
 # Where the output is no terminal it is read by programs or later: a row is one line.
@@ -261,7 +254,9 @@ def _calls(labels: dict[str, int], status: dict[str, int]) -> str:
     text = _mapping_counts(called)
     if not labels.get("unassigned"):
         return text
-    reasons = ", ".join(f"{_REASONS[r]} {n:,}" for r, n in status.items() if r in _REASONS)
+    from tamannot.get._evidence import REASONS  # noqa: PLC0415 - not all commands read annotations
+
+    reasons = "; ".join(f"{REASONS[r]} {n:,}" for r, n in status.items() if r in REASONS)
     return f"{text}; unassigned {labels['unassigned']:,} ({reasons})"
 
 

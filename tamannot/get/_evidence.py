@@ -1,7 +1,8 @@
-"""The evidence behind the label of one cell."""
+"""The evidence behind the labels of one cell, and why they are not always those of the greatest z."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,26 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot._adata import RunRecord
+from tamannot.classify import ORIGINS, TRANSITIONAL, UNASSIGNED
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.get._cells import row_of
-from tamannot.get._kept import Kept
+from tamannot.get._kept import Kept, of_one_run
 
 Array = NDArray[Any]
 
+REASONS = {
+    "low_signal": "nothing stands out",
+    "ambiguous": "two answers too close",
+    "low_coverage": "too few genes in the data",
+    "not_applicable": "like a resident, not offered outside the brain",
+    "unfamiliar": "unlike the cells of the model",
+    "mixed_lineage": "genes of another lineage, as a doublet has",
+}
+"""What the statuses of cells without a label mean."""
+
+_AXES = ("compartment", "origin", "state")
+_MICROGLIA, _MONOCYTE_DERIVED, _BORDER = ORIGINS
 # Names in the text of genes.
 _SHOWN = 8
 
@@ -34,12 +49,20 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
 
     Returns
     -------
-    One row a signature, the greatest z of each axis first: ``axis``, ``score`` (0 to 1), ``z`` and ``p``
-    against the matched null (p is NaN where nothing can be said), ``coverage`` (share of its genes in the
-    data), ``called``: whether it is the cell's label on that axis, ``n_detected``: how many of its genes the cell
-    has, and ``genes``: the eight highest expressed of them, genes that speak against it with a minus. A high z
-    that is not called is a rival. ``n_detected`` and ``genes`` are missing values where the matrix is no longer that
-    of the run (`contributions` says why), or the run was only scored.
+    One row a signature; of each axis the label first, then by ``above_baseline``, or by ``z`` where there is no
+    baseline:
+
+    - ``axis``, ``score`` (0 to 1), ``z`` and ``p`` against the matched null (p is NaN where nothing can be said);
+    - ``baseline``: z of macrophages of this origin in which the state is not active; of microglia, by how much their z
+      exceeds that of monocyte-derived macrophages where the two part. ``above_baseline`` is z less the baseline, and
+      decides rather than z;
+    - ``probability``: of each state and origin, given that the cell is a macrophage, and of its compartment;
+    - ``coverage`` (share of its genes in the data) and ``called``: whether it is the cell's label on that axis;
+    - ``n_detected``: how many of its genes the cell has, and ``genes``: the eight highest expressed of them, genes that
+      speak against it with a minus. Both are missing values where the matrix is no longer that of the run
+      (`contributions` says why), or the run was only scored.
+
+    ``attrs["why"]`` says by axis, in a sentence, why a label is not that of the greatest z, and why there is none.
 
     Raises
     ------
@@ -59,22 +82,123 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
     row = row_of(adata, cell)
     record = slots.read_record(adata, key)
     tables = {kind: slots.read_table(adata, key, kind).iloc[row] for kind in ("score", "z", "p")}
-    out = pd.DataFrame(
-        {"axis": record.signatures["axis"].astype(str)} | tables | {"coverage": record.coverage["coverage"]}
-    ).loc[[i for i in tables["z"].index if i in record.signatures.index]]
-    out["called"] = out.index.isin(_labels(adata, row, key))
+    out = pd.DataFrame({"axis": record.signatures["axis"].astype(str)} | tables).loc[
+        [i for i in tables["z"].index if i in record.signatures.index]
+    ]
+    out["baseline"] = _baselines(of_one_run(adata, record, row), out["z"])
+    out["above_baseline"] = out["z"] - out["baseline"]
+    labels = _obs(adata, row, key, "")
+    out["probability"] = _probabilities(adata, row, key, labels, out.index)
+    out["coverage"] = record.coverage["coverage"].reindex(out.index)
+    out["called"] = out.index.isin(list(labels.values()))
     out = out.join(_detected(adata, row, key, list(out.index)))
     axes = {axis: i for i, axis in enumerate(dict.fromkeys(out["axis"]))}
-    order = pd.DataFrame({"axis": out["axis"].map(axes), "z": -out["z"]}).sort_values(["axis", "z"], kind="stable")
-    return out.loc[order.index].rename_axis("signature")
+    by = pd.DataFrame(
+        {
+            "axis": out["axis"].map(axes),
+            "called": ~out["called"],
+            "strength": -out["above_baseline"].fillna(out["z"]),
+        }
+    )
+    out = out.loc[by.sort_values(["axis", "called", "strength"], kind="stable").index].rename_axis("signature")
+    given = "compartment_key" in record.parameters
+    out.attrs["why"] = _why(out, labels, _obs(adata, row, key, "_status"), given=given)
+    return out
 
 
-def _labels(adata: AnnData, row: int, key: str) -> set[str]:
+def _obs(adata: AnnData, row: int, key: str, what: str) -> dict[str, str]:
+    """Return the labels of a cell by axis, or the status of them."""
     try:
-        labels = slots.read_obs(adata, key, ("compartment", "origin", "state")).iloc[row]
+        found = slots.read_obs(adata, key, [f"{axis}{what}" for axis in _AXES]).iloc[row]
     except ResultNotFoundError:
-        return set()
-    return set(labels.astype(str))
+        return {}
+    return {axis: str(found[name]) for axis in _AXES if (name := slots.slot(key, f"{axis}{what}")) in found}
+
+
+def _baselines(run: RunRecord, z: pd.Series) -> pd.Series:
+    """Return the baselines of the states for the likelier origin of a cell, and those of the origins."""
+    middle = run.origin_middle
+    if np.isnan(middle) or not set(ORIGINS) <= set(z.index):
+        return pd.Series(np.nan, index=z.index)
+    of_origins = pd.Series({_MICROGLIA: middle, _MONOCYTE_DERIVED: 0.0})
+    brain = run.tissue is None or run.tissue.used == "brain"
+    microglia = brain and z[_MICROGLIA] - z[_MONOCYTE_DERIVED] > middle
+    of_states = run.baselines[run.baselines["origin"] == (_MICROGLIA if microglia else _MONOCYTE_DERIVED)]["baseline"]
+    return pd.concat([of_origins, of_states]).reindex(z.index)
+
+
+def _probabilities(adata: AnnData, row: int, key: str, labels: Mapping[str, str], ids: pd.Index) -> pd.Series:
+    names = [slot for name in ("origin_proba", "state_proba") if (slot := slots.slot(key, name)) in adata.obsm]
+    found = [slots.read_obsm(adata, name).iloc[row].astype(float) for name in names]
+    if "compartment" in labels:
+        found.append(slots.read_obs(adata, key, ("compartment_prob",)).iloc[row].set_axis([labels["compartment"]]))
+    return pd.concat(found).reindex(ids) if found else pd.Series(np.nan, index=ids)
+
+
+def _why(table: pd.DataFrame, labels: Mapping[str, str], status: Mapping[str, str], *, given: bool) -> dict[str, str]:
+    """Say by axis why a label is not that of the greatest z, or why there is none."""
+    said = {}
+    for axis, label in labels.items():
+        of_axis = table[table["axis"] == axis]
+        if label in of_axis.index:
+            text = _why_called(of_axis, axis, label, given=given)
+        elif label == TRANSITIONAL:
+            z1, z2 = (table["z"].get(arm, np.nan) for arm in ("m1", "m2"))
+            text = f"transitional is called where both polarization arms stand out (z of m1 {z1:.2f}, of m2 {z2:.2f})."
+        elif label == UNASSIGNED and status.get(axis) in REASONS:
+            text = _why_not(of_axis, axis, status[axis])
+        else:
+            text = ""
+        if text:
+            said[axis] = text
+    return said
+
+
+def _why_called(table: pd.DataFrame, axis: str, label: str, *, given: bool) -> str:
+    """Say why a label is called though another signature of its axis has more z, or more above its baseline."""
+    z, above, probability = table["z"], table["above_baseline"], table["probability"]
+    rival = str(above.idxmax()) if above.notna().any() else str(z.idxmax())
+    if rival == label:
+        rival = str(z.idxmax())
+    if rival == label:
+        return ""
+    larger = f"{rival} has the larger z, {z[rival]:.2f} against {z[label]:.2f}"
+    if axis == "compartment":
+        if given:
+            return f"{label} is the cell type that you gave; {larger}."
+        sure = f"probability {probability[label]:.2f}"
+        return f"{label} is called by a classifier of many genes, to which z of panels only adds ({sure}): {larger}."
+    if above[label] > above[rival]:
+        base = table["baseline"]
+        return (
+            f"{larger}. Less the baselines, {base[rival]:.2f} and {base[label]:.2f}, {label} is ahead, "
+            f"{above[label]:.2f} against {above[rival]:.2f}."
+        )
+    if rival == _BORDER:
+        return (
+            f"{larger}, which is not enough: it shares most genes with the scavenger program and needs a higher z and "
+            "a clear lead."
+        )
+    return (
+        f"{rival} is further above its baseline, {above[rival]:.2f} against {above[label]:.2f}. The classifier of many "
+        f"genes, trained on the clearest cells, decided: probability {probability[label]:.2f} of {label}, "
+        f"{probability[rival]:.2f} of {rival}."
+    )
+
+
+def _why_not(table: pd.DataFrame, axis: str, status: str) -> str:
+    """Say why there is no label, and how near the nearest was."""
+    above, probability = table["above_baseline"], table["probability"]
+    if axis == "compartment" or not above.notna().any():
+        return f"unassigned: {REASONS[status]}."
+    if status == "ambiguous":
+        most = " and ".join(f"{name} ({p:.2f})" for name, p in probability.nlargest(2).items())
+        return f"unassigned: {REASONS[status]}. Most probable are {most}."
+    best = str(above.idxmax())
+    return (
+        f"unassigned: {REASONS[status]}. Furthest above its baseline is {best}, by {above[best]:.2f} "
+        f"(z {table['z'][best]:.2f}), with a probability of {probability[best]:.2f}."
+    )
 
 
 def _detected(adata: AnnData, row: int, key: str, signatures: list[str]) -> pd.DataFrame:

@@ -48,7 +48,7 @@ class Kept:
     """
 
     def __init__(self, adata: AnnData, key: str, row: int | None = None) -> None:
-        record = _of_one_run(adata, slots.read_record(adata, key), row)
+        record = of_one_run(adata, slots.read_record(adata, key), row)
         if record.joined_by is None and not record.has("evidence") and record.has("matrix"):
             msg = (
                 f"The run '{key}' kept nothing of which genes made its calls: it is of tamannot.tl.score, or of an "
@@ -178,7 +178,7 @@ class Kept:
         return dict(zip(self._genes["column"].tolist(), map(str, self._genes.index), strict=True))
 
 
-def _of_one_run(adata: AnnData, record: RunRecord, row: int | None) -> RunRecord:
+def of_one_run(adata: AnnData, record: RunRecord, row: int | None) -> RunRecord:
     """Return the record of the run of a cell, or of all cells if they are of one run."""
     if record.joined_by is None or row is None:
         return record

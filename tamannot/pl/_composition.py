@@ -13,10 +13,11 @@ from tamannot.tl._counted import Axis
 
 # Between two conditions, in bars; taller figures than this (inches) get thinner bars without names.
 _GAP, _TALLEST = 1.1, 24.0
+_COLUMN = {"called": "share", "expected": "expected_share"}
+_UNITS = {"called": "share of {}, as called", "expected": "expected share of {} (mean probability)"}
 # Tol's muted palette for labels without colours of their own, told apart with any colour vision; then hatched.
 _MUTED = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499")
 _HATCHES = ("", "////", "....")
-_UNITS = {"compartment": "share of cells"}
 
 
 def composition(adata: AnnData, *, axis: Axis | None = None, key: str = "tam", ax: Axes | None = None) -> Axes:
@@ -35,26 +36,28 @@ def composition(adata: AnnData, *, axis: Axis | None = None, key: str = "tam", a
 
     Returns
     -------
-    The axes. Shares are of labels as called, ``unassigned`` the last; the number of macrophages (of compartments: of
-    cells) stands beside each bar. Stars mark samples with too few to be compared. `pl.composition_tests` draws the
-    comparison.
+    The axes. Shares are what `tl.composition` was asked to count, and what `pl.composition_tests` compares: of cells as
+    called, ``unassigned`` the last, or expected ones, whose bars need not end at 1, since a cell may run two programs.
+    The number of macrophages (of compartments: of cells) stands beside each bar. Stars mark samples with too few to
+    be compared.
 
     Raises
     ------
     ResultNotFoundError
         `tl.composition` was not run.
     """
-    shares = table_of(adata, key, table="shares", axis=axis)
     samples = table_of(adata, key, table="samples", axis=axis)
-    labels = str(shares.attrs["parameters"]["axis"])
+    labels, counts = (str(samples.attrs["parameters"][name]) for name in ("axis", "counts"))
+    shares = table_of(adata, key, table="expected" if counts == "expected" else "shares", axis=axis)
     place = _places(samples)
     ax = ax if ax is not None else new_axes(8, min(1.4 + 0.32 * (place.max() + 1), _TALLEST))
-    wide = shares.pivot_table(index="sample", columns="label", values="share", sort=False)
+    wide = shares.pivot_table(index="sample", columns="label", values=_COLUMN[counts], sort=False)
     wide = wide.reindex(samples["sample"]).fillna(0.0)
     _bars(ax, wide, place, colors_of(adata, key, labels))
     totals = shares.drop_duplicates("sample").set_index("sample")["n_total"].reindex(samples["sample"])
     _names(ax, samples, totals, place)
-    ax.set(xlim=(0, 1), xlabel=_UNITS.get(labels, "share of macrophages"))
+    of = "cells" if labels == "compartment" else "macrophages"
+    ax.set(xlim=(0, max(1.0, float(wide.sum(axis=1).max()))), xlabel=_UNITS[counts].format(of))
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="upper left", bbox_to_anchor=(1.16, 1.02), frameon=False, fontsize="small")
     return ax
@@ -95,7 +98,8 @@ def _names(ax: Axes, samples: pd.DataFrame, totals: pd.Series, place: np.ndarray
     ax.set_yticks(place if legible else [], samples["sample"] if legible else [], fontsize=size)
     if legible:
         for y, n, used in zip(place, totals, samples["used"], strict=True):
-            ax.text(1.01, y, f"n = {int(n):,}{'' if used else ' *'}", va="center", fontsize=size)
+            text = f"n = {int(n):,}{'' if used else ' *'}"
+            ax.text(1.01, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize=size)
     if "condition" in samples:
         for name, group in pd.Series(place).groupby(samples["condition"].to_numpy(), sort=False):
             of = group.shape[0]

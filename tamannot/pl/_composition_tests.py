@@ -17,6 +17,7 @@ _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = ("o", "s", "D", "^", "v")
 _LEAST, _MOST = 1 / 64, 64.0
 _SPREAD = 0.5
+_COUNTS = {"called": "shares as called", "expected": "expected shares"}
 
 
 def composition_tests(adata: AnnData, *, axis: Axis | None = None, key: str = "tam", ax: Axes | None = None) -> Axes:
@@ -35,8 +36,9 @@ def composition_tests(adata: AnnData, *, axis: Axis | None = None, key: str = "t
 
     Returns
     -------
-    The axes. Right of 1 the label is more frequent than in the reference. Intervals are over samples, and for each
-    label alone; q, adjusted over the labels, stands beside. Intervals that leave the range of 1/64 to 64 are cut.
+    The axes. Right of 1 the label is more frequent than in the reference; the axis says by which shares. Intervals are
+    over samples, and for each label alone; q, adjusted over the labels, stands beside. Intervals that leave the range
+    of 1/64 to 64 are cut.
 
     Raises
     ------
@@ -69,7 +71,8 @@ def composition_tests(adata: AnnData, *, axis: Axis | None = None, key: str = "t
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_yticks(range(len(labels)), [pretty(label) for label in labels])
-    ax.set(xlabel="odds ratio (95 % interval over samples)", ylim=(max(len(labels), 1) - 0.5, -0.5))
+    what = _COUNTS[str(tests.attrs["parameters"]["counts"])]
+    ax.set(xlabel=f"odds ratio of {what}\n(95 % interval over samples)", ylim=(max(len(labels), 1) - 0.5, -0.5))
     _ticks(ax, tests)
     ax.spines[["top", "right"]].set_visible(False)
     if len(contrasts) > 1:

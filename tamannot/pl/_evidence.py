@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -9,6 +11,7 @@ from matplotlib.axes import Axes
 
 from tamannot.errors import ParameterError
 from tamannot.get import contributions
+from tamannot.get import evidence as evidence_of
 from tamannot.pl._style import colors_of, new_axes, pretty
 
 _AXES = ("compartment", "origin", "state")
@@ -19,6 +22,7 @@ _UNITS = {
     "z": "contribution to z against matched genes",
 }
 _HEIGHT = 0.38
+_BASELINE, _LETTERS = "baseline", 72
 
 
 def evidence(
@@ -46,7 +50,8 @@ def evidence(
     The axes. Bars to the right speak for a label, bars to the left against it. A cell without a label shows its two
     strongest programs. Contributions are to the amount of a program or to z, as `get.contributions` says, and no
     causal importance: genes that go together share the weight. The genes shown are some of many, so that they do not
-    sum to the figure beside the label.
+    sum to the figure beside the label. Of a z the baseline is shown as a bar of its own, and taken off beside the
+    label. Where the label is not that of the greatest z, or there is none, a sentence below says why.
 
     Raises
     ------
@@ -65,28 +70,34 @@ def evidence(
     table = table[table["of"] == of]  # an amount and a z cannot be held against each other
     labels = [str(label) for label in pd.unique(table["label"])[:2]]
     table = table[table["label"].isin(labels)]
-    bars = _bars(table, labels, n)
+    behind = evidence_of(adata, cell, key=key)
+    baseline = behind["baseline"].reindex(labels).fillna(0.0) if of == "z" else pd.Series(0.0, index=labels)
+    bars = _bars(table, labels, n, baseline)
     ax = ax if ax is not None else new_axes(6, 2.0 + 0.32 * max(len(bars), 2))
     called = table.attrs["called"]
     colors = colors_of(adata, key, axis)
     for i, label in enumerate(labels):
         name = f"{pretty(label)}{' (called)' if label == called else ''}: {of} {_total(table, label):.2f}"
+        if baseline[label]:
+            name += f", {_total(table, label) - baseline[label]:.2f} above the baseline"
         place = np.arange(len(bars)) + (i - 0.5) * _HEIGHT
         color = colors.get(label, _PLAIN[i])
         # hatched, so that the two are told apart without colours
         hatch = "////" if i else None
         ax.barh(place, bars[label], _HEIGHT, color=color, label=name, hatch=hatch, edgecolor="black", linewidth=0.4)
-    _dress(ax, [_marked(gene, table, of) for gene in bars.index], _UNITS[of])
+    why = textwrap.fill(pretty(behind.attrs["why"].get(axis, "")), _LETTERS)
+    _dress(ax, [_marked(gene, table, of) for gene in bars.index], f"{_UNITS[of]}\n\n{why}".rstrip())
     title = f"{table.attrs['cell']}\n{axis}: {pretty(called or 'not called')}"
     ax.set_title(title, loc="left", fontsize="medium", pad=8 + 15 * len(labels))
     return ax
 
 
-def _bars(table: pd.DataFrame, labels: list[str], n: int) -> pd.DataFrame:
-    """Return the greatest contributions, genes by labels; 0 where a gene is none of a label's."""
+def _bars(table: pd.DataFrame, labels: list[str], n: int, baseline: pd.Series) -> pd.DataFrame:
+    """Return the greatest contributions, genes by labels, 0 where a gene is none of a label's; the baselines last."""
     wide = table.pivot_table(index="gene", columns="label", values="contribution", aggfunc="sum", fill_value=0.0)
     wide = wide.reindex(columns=labels)
-    return wide.loc[wide.abs().max(axis=1).sort_values(ascending=False, kind="stable").index[:n]]
+    most = wide.loc[wide.abs().max(axis=1).sort_values(ascending=False, kind="stable").index[:n]]
+    return pd.concat([most, -baseline.to_frame(_BASELINE).T]) if baseline.any() else most
 
 
 def _dress(ax: Axes, genes: list[str], unit: str) -> None:

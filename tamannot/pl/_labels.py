@@ -197,7 +197,7 @@ def _draw_bars(ax: Axes | None, counts: pd.DataFrame, colors: dict[str, str]) ->
         ax.text(1.01, place, f"n = {total:,}", va="center", fontsize="small")
     size = "medium" if len(counts) <= _MANY else "small"
     ax.set_yticks(places, [pretty(str(g)) for g in shares.index], fontsize=size)
-    ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of macrophages")
+    ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of macrophages, as called")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(**_BESIDE | {"bbox_to_anchor": (1.14, 1.02)})
     return ax

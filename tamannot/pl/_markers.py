@@ -59,7 +59,7 @@ def markers(
     genes
         Genes to draw, symbols or ids as in the data; ``{label: genes}`` writes the label above them. None chooses for
         each label with a signature (for a column: for each value) and at least 5 cells those whose mean is most
-        standard deviations above the mean of all other cells.
+        standard deviations above the mean of all other cells, and greater than in any other such label.
     in_signature
         Choose among the genes of the label's own signature, instead of those in no signature of the axis.
     n
@@ -131,7 +131,7 @@ def _given(kept: Kept, genes: Sequence[str] | Mapping[str, Sequence[str]]) -> li
 
 
 def _chosen(kept: Kept, found: ByLabel, labels: Labels, groupby: str, n: int, *, in_signature: bool) -> list[_Column]:
-    """Return the genes that set each label apart most; a gene that does so for two stands with the first."""
+    """Return the genes that set each label apart most; a gene stands only with the label that has most of it."""
     on_axis = kept.labels(groupby) if groupby in _AXES else []
     signatures = on_axis or [s for s in labels.names if s in kept.axis_of]
     if in_signature and not signatures:
@@ -140,10 +140,12 @@ def _chosen(kept: Kept, found: ByLabel, labels: Labels, groupby: str, n: int, *,
     every = np.arange(kept.matrix.n_vars)
     outside = every[~np.isin(every, np.concatenate([kept.columns(s) for s in signatures]))] if signatures else every
     names, out = np.array(kept.names(every), dtype=str), list[_Column]()
+    most = np.where(found.n[:, None] >= _FEWEST_CELLS, found.mean, -1.0).argmax(axis=0)
     for i, label in enumerate(labels.names):
         is_asked_for = label in signatures if on_axis or in_signature else label != NOT_MACROPHAGE
         if is_asked_for and _FEWEST_CELLS <= found.n[i] < found.n.sum():
-            among = np.setdiff1d(kept.columns(label) if in_signature else outside, [c.column for c in out])
+            among = kept.columns(label) if in_signature else outside
+            among = among[most[among] == i]
             apart = found.apart(i)[among]
             best = np.lexsort((names[among], -apart))[:n]  # ties by name, so that no order of genes shows
             out += [_Column(label, int(among[b])) for b in best if apart[b] > 0]
@@ -155,7 +157,8 @@ def _draw(ax: Axes | None, kept: Kept, found: ByLabel, labels: Labels, columns: 
     ax = ax if ax is not None else new_axes(3.6 + 0.26 * n_columns, 1.9 + 0.34 * max(n_rows, 4))
     places = [c.column for c in columns]
     mean, share = found.mean[:, places], found.detected[:, places]
-    scaled = mean / np.maximum(mean.max(axis=0), 1e-12)
+    enough = found.n >= _FEWEST_CELLS
+    scaled = mean / np.maximum((mean[enough] if enough.any() else mean).max(axis=0), 1e-12)
     x, y = np.meshgrid(np.arange(n_columns), np.arange(n_rows))
     dots = ax.scatter(
         x.ravel(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,12 @@ from tamannot.classify import NOT_MACROPHAGE
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.pl._labels import as_labels, labels_of
 from tamannot.pl._style import colors_of, new_axes, pretty
+from tamannot.tl._write import ORIGIN_COLORS
 
 Array = NDArray[Any]
 
 _PLAIN = "#0072b2"
+_CALLED_AXES = ("compartment", "origin", "state")
 _CUT = 0.01
 _AT_LEAST = 4.0  # the picture shows z from -4 to 4 in any case
 _WIDTH = 0.25
@@ -37,8 +39,11 @@ class _Row:
 
     name: str
     z: Array
-    p: Array
+    said: str
+    """Stands at the right."""
     color: str
+    baselines: Mapping[str, float]
+    """By origin, z of macrophages in which the state is not active."""
 
 
 def scores(
@@ -72,10 +77,13 @@ def scores(
     The axes: one row a signature or group with the density of z, in bins of a quarter, wider for
     fewer than 200 cells. The line in each row is the
     standard normal distribution, which z follows, but for its skew, where a signature is no more than genes of the
-    same expression; the grey band is its central 98 %. At the right stands in which share of the cells p is below
-    0.01 (by chance in 1 %), of those that have a p: of too few detected genes nothing is said. A signature may stand
-    apart from its null as a whole: the null is competitive and takes genes for independent, so that those that go
-    together spread wider than the line. Cells are no replicates, and a share above 1 % alone is no program.
+    same expression; the grey band is its central 98 %. A signature may stand apart from its null as a whole: the null
+    is competitive and takes genes for independent, so that those that go together spread wider than the line.
+    Triangles are the baselines of a state, above which it is called (`get.evidence`).
+
+    At the right stands the share of the cells that are called so. Of signatures that are no label it is the share in
+    which p is below 0.01 (by chance in 1 %), of those that have a p: of too few detected genes nothing is said. Cells
+    are no replicates, and a share above 1 % alone is no program.
 
     Raises
     ------
@@ -92,8 +100,15 @@ def scores(
         msg = "There are no cells to draw. only_macrophages=False takes all."
         raise ResultNotFoundError(msg)
     colors = colors_of(adata, key, "state") if slots.slot(key, "state") in adata.obs else {}
+    baselines = slots.read_record(adata, key).baselines
     rows = [
-        _Row(name, z[i].to_numpy()[cells], p[i].to_numpy()[cells], colors.get(group or i, colors.get(i, _PLAIN)))
+        _Row(
+            name,
+            z[i].to_numpy()[cells],
+            _said(p[i].to_numpy()[cells], _called(adata, key, axis_of.get(i, ""), i, cells)),
+            colors.get(group or i, colors.get(i, _PLAIN)),
+            dict(baselines.loc[baselines.index == i, ["origin", "baseline"]].to_numpy()),
+        )
         for i in ids
         for group, cells in _groups(adata, groupby, here)
         for name in [_name(i, group, several=len(ids) > 1)]
@@ -148,6 +163,7 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
     grid = np.linspace(-_AT_LEAST, _AT_LEAST, 161)
     null, cut = stats.norm.pdf(grid), float(stats.norm.isf(_CUT))
     ax.axvspan(-cut, cut, color="0.93", zorder=0, linewidth=0)
+    named = set[str]()
     for place, row in enumerate(rows):
         bins = _bins(row.z, edges)
         density = _density(row.z, bins)
@@ -156,13 +172,18 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
         label = "null: standard normal" if place == 0 else None
         ax.plot(grid, place - unit * null, color="black", linewidth=0.9, zorder=3, label=label)
         ax.axhline(place, color="0.6", linewidth=0.5, zorder=1)
-        ax.text(1.01, place, _share(row), transform=ax.get_yaxis_transform(), va="bottom", fontsize="small")
+        ax.text(1.01, place, row.said, transform=ax.get_yaxis_transform(), va="bottom", fontsize="small")
+        for origin, baseline in row.baselines.items():
+            label = f"baseline, {pretty(origin)}" if origin not in named else None
+            named.add(origin)
+            color = ORIGIN_COLORS[origin]
+            ax.plot(baseline, place, "^", color=color, markeredgecolor="black", zorder=4, label=label)
     ax.set_yticks(range(len(rows)), [row.name for row in rows])
     ax.set(xlim=(edges[0], edges[-1]), ylim=(len(rows) - 0.9, -1.05), xlabel="z against matched genes of the same cell")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    ax.text(1.01, -1.05, f"p < {_CUT} in", transform=ax.get_yaxis_transform(), va="bottom", fontsize="small")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, fontsize="small", borderaxespad=0.1)
+    beside: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": 3, "borderaxespad": 0.1}
+    ax.legend(frameon=False, fontsize="small", **beside)
 
 
 def _edges(values: list[Array]) -> Array:
@@ -186,8 +207,17 @@ def _density(z: Array, bins: Array) -> Array:
     return np.asarray(np.histogram(known, bins)[0] / (max(known.size, 1) * (bins[1] - bins[0])))
 
 
-def _share(row: _Row) -> str:
-    known = np.isfinite(row.p)
+def _called(adata: AnnData, key: str, axis: str, label: str, cells: Array) -> Array | None:
+    """Say which cells are called so; None where the signature is no label."""
+    if axis not in _CALLED_AXES or slots.slot(key, axis) not in adata.obs:
+        return None
+    return np.asarray(slots.read_obs(adata, key, (axis,)).iloc[:, 0].to_numpy()[cells] == label)
+
+
+def _said(p: Array, called: Array | None) -> str:
+    if called is not None:
+        return f"called {called.mean():.1%} of {called.size:,}"
+    known = np.isfinite(p)
     if not known.any():
-        return f"no p ({row.z.size:,} cells)"
-    return f"{(row.p[known] < _CUT).mean():.1%} of {known.sum():,}"
+        return f"no p ({p.size:,} cells)"
+    return f"p < {_CUT} in {(p[known] < _CUT).mean():.1%} of {known.sum():,}"

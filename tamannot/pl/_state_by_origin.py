@@ -21,8 +21,8 @@ Array = NDArray[Any]
 # From this shade on, white text is easier to read than black.
 _DARK = 0.55
 _LEAST = 0.005
-_POOLED = "state, and share of the origin"
-_OVER_SAMPLES = "state, mean share of the origin over samples\nand least and greatest"
+_POOLED = "state, and share of the origin, as called"
+_OVER_SAMPLES = "state as called, mean share of the origin over samples\nand least and greatest"
 
 
 def state_by_origin(

@@ -22,6 +22,7 @@ TITLES = {
     "crosstalk": "Crosstalk with malignant cells",
     "claims": "Claims of the reviews, held against these data",
 }
+_TITLES_OF_TABLES = {"table": "Results", "shares": "Shares of cells as called", "expected": "Expected shares"}
 _CAUTIONS = "cautions"
 _FIRST, _LAST = ("claims", "tests", "table"), ("signatures", "samples")
 # Long, and read when the rest has been.
@@ -37,7 +38,14 @@ def analyses(material: Material) -> Iterator[Section]:
         for i, (of, record) in enumerate(found.items()):
             place = name.replace("_", "-") + (f"-{i + 1}" if i else "")
             heading = f"{title} ({pretty(of)})" if len(found) > 1 else title
-            yield Section(place, heading, _blocks(record, pictures_of(material, name, of=of)))
+            shown = _of_one_kind(record) if name == "composition" else record
+            yield Section(place, heading, _blocks(shown, pictures_of(material, name, of=of)))
+
+
+def _of_one_kind(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a comparison with the shares that it is of: as called, or expected."""
+    other = "shares" if record.get("parameters", {}).get("counts") == "expected" else "expected"
+    return {name: value for name, value in record.items() if name != other}
 
 
 def _blocks(record: Mapping[str, Any], pictures: tuple[Picture, ...]) -> tuple[Block, ...]:
@@ -54,7 +62,7 @@ def _cautions(record: Mapping[str, Any]) -> Iterator[Block]:
 def _tables(record: Mapping[str, Any]) -> Iterator[Block]:
     frames = [(name, value) for name, value in _leaves(record) if isinstance(value, pd.DataFrame)]
     for name, frame in sorted(frames, key=lambda item: _order(item[0])):
-        title = "Results" if name == "table" else pretty(name).capitalize()
+        title = _TITLES_OF_TABLES.get(name) or pretty(name).capitalize()
         yield _table(frame, title) if len(frame) else Text(f"{title}: no rows.")
 
 

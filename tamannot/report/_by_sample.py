@@ -16,11 +16,12 @@ from tamannot.report._tables import pretty, table_of
 _LEVEL = 0.95
 _FEWEST_SAMPLES = 3
 _OF_COUNTING = (
-    "Shares are of all macrophages of a sample, those without a label included. low and high are the ends of "
-    "Wilson's 95 % interval: the error of counting cells, as if samples did not differ; they do."
+    "Shares are of cells as called, of all macrophages of a sample, those without a label included. low and high are "
+    "the ends of Wilson's 95 % interval: the error of counting cells, as if samples did not differ; they do."
 )
 _OF_SAMPLES = (
-    "Every sample counts the same. low and high are the ends of the 95 % interval of Student's t over samples."
+    "Shares are of cells as called; every sample counts the same. low and high are the ends of the 95 % interval of "
+    "Student's t over samples."
 )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from tamannot.get._evidence import REASONS
 from tamannot.report._blocks import Block, Section, Table, Text
-from tamannot.report._counts import REASONS, counts_of
+from tamannot.report._counts import counts_of
 from tamannot.report._material import Material
 from tamannot.report._pictures import pictures_of
 from tamannot.report._tables import pretty, table_of
@@ -30,7 +31,7 @@ def _labels(material: Material, axis: str) -> Table:
     table = pd.DataFrame({axis: map(pretty, counts), "n_cells": counts.values()})
     table["share"] = table["n_cells"] / max(table["n_cells"].sum(), 1)
     how = material.run.model.get(axis) if material.run.has("model") else None
-    note = f"Called by: {how}." if how else ""
+    note = "Shares are of cells as called." + (f" Called by: {how}." if how else "")
     return table_of(table.sort_values("n_cells", ascending=False, kind="stable"), _TITLES[axis], note=note)
 
 

@@ -7,16 +7,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from tamannot.get._evidence import REASONS
 from tamannot.report._material import Material
-
-REASONS = {
-    "low_signal": "no program above its null",
-    "ambiguous": "two answers too close",
-    "low_coverage": "too few genes in the data",
-    "not_applicable": "like a resident, not offered outside the brain",
-    "unfamiliar": "unlike the cells of the model",
-    "mixed_lineage": "genes of another lineage, as a doublet has",
-}
 
 
 def counts_of(material: Material, axis: str, *, of: Literal["all", "macrophages"]) -> dict[str, int]:

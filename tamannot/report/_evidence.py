@@ -16,12 +16,12 @@ from tamannot.report._pictures import drawn
 from tamannot.report._tables import pretty, table_of
 
 _MOST_CARDS = 7
-_COLUMNS = ["axis", "z", "p", "coverage", "called", "n_detected", "genes"]
+_COLUMNS = ["axis", "z", "baseline", "above_baseline", "p", "probability", "called", "n_detected", "genes"]
 _AXES = ("origin", "state", "overlay")
-_MOST_ROWS = 12
 _HOW = (
     "Of each state the cell whose probability is the median of all cells called so: an ordinary one, not the best. "
-    "Bars to the right speak for a label, to the left against it; hatched is the strongest rival."
+    "Bars to the right speak for a label, to the left against it; hatched is the strongest rival. Macrophages of these "
+    "data have the baseline without being in the state; what counts is z above it."
 )
 
 
@@ -57,8 +57,7 @@ def _card(material: Material, cells: AnnData, row: int, state: str) -> Iterator[
     if png is not None:
         alt = f"Bars: what single genes add to the state of cell {cells.obs_names[row]}, and to its strongest rival."
         yield Picture(name, alt, png)
-    shown = table.loc[table["axis"].isin(_AXES), [c for c in _COLUMNS if c in table]]
-    order = shown.sort_values("z", ascending=False, kind="stable").iloc[:_MOST_ROWS]
-    yield table_of(
-        order, f"{name}, its strongest signatures", note="genes: the highest expressed of its genes; − speaks against."
-    )
+    shown = table.loc[table["axis"].isin(_AXES), _COLUMNS]
+    why = [f"{axis.capitalize()}: {text}" for axis, text in table.attrs["why"].items() if axis in _AXES]
+    said = pretty(" ".join([*why, "genes: the highest expressed of its genes; − speaks against."]))
+    yield table_of(shown, f"{name}, its signatures", note=said)

@@ -93,7 +93,11 @@ DRAWINGS = (
         "measured",
     ),
     Drawing(
-        "calls", "States against their null", "scores", "Distributions of z of each state over macrophages.", "points"
+        "calls",
+        "States against their null",
+        "scores",
+        "Distributions of z of each state over macrophages, with baselines and the share called.",
+        "points",
     ),
     Drawing("calls", "M1 and M2", "polarization", "Macrophages by the z of their M1 and M2 arms.", "points"),
     Drawing(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,17 +27,8 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class _Counts:
-    """Counts to be tested: samples × labels, and what else the samples are made of."""
-
-    kind: str
-    table: pd.DataFrame
-    rest: Array
-
-
 def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) -> pd.DataFrame:
-    """Return the tests of every label: by expected counts where asked for and there are some, else as called.
+    """Return the tests of every label, all of them by expected counts or all of them as called.
 
     Parameters
     ----------
@@ -49,34 +39,22 @@ def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) ->
     design
         Its terms.
     expected
-        Whether to count a cell by its probabilities.
+        Whether to count a cell by its probabilities, which there must be then.
     """
-    called = counted.called[kept]
-    by_name = called.drop(columns=UNASSIGNED)
-    parts = [_Counts("called", by_name, called[UNASSIGNED].to_numpy())]
+    total, counts = counted.total[kept], "called"
+    table, parts = counted.called[kept], counted.called[kept].to_numpy(float)
     if expected and counted.expected is not None:
-        table = counted.expected[kept]
-        without = by_name.drop(columns=table.columns, errors="ignore")
-        others = called[UNASSIGNED].to_numpy() + by_name[list(by_name.columns.intersection(table.columns))].sum(axis=1)
-        parts = [_Counts("expected", table, counted.rest[kept]), _Counts("called", without, others.to_numpy())]
-    blank = _Counts("called", called[[UNASSIGNED]], called.drop(columns=UNASSIGNED).sum(axis=1).to_numpy())
-    total = counted.total[kept]
-    tests = pd.concat([_tests(p, total, design) for p in (*parts, blank) if p.table.shape[1]], ignore_index=True)
-    # Whether abstention differs is to be known, but is no finding among the others.
-    tests["q"] = benjamini_hochberg(tests["p"].where(tests["label"] != UNASSIGNED).to_numpy(float))
-    return tests[list(_COLUMNS)]
-
-
-def _tests(counts: _Counts, total: Array, design: Design) -> pd.DataFrame:
-    k = counts.table.to_numpy(float)
+        table, counts = counted.expected[kept], "expected"
+        parts = np.column_stack([table.to_numpy(float), counted.rest[kept]])
+    k = table.to_numpy(float)
     found = compare_shares(k.T, np.maximum(total, k.T), design.matrix, design.n_contrasts)
-    ratios = centred_log_ratios(np.column_stack([k, counts.rest]))[:, : k.shape[1]]
+    ratios = centred_log_ratios(parts)[:, : k.shape[1]]
     by_ratio = compare_means(ratios, design.matrix, design.n_contrasts)
     share = k / total[:, None]
     means = np.stack([share[design.codes == i].mean(axis=0) for i in range(len(design.conditions))])
     few = k.sum(axis=0) < TOO_FEW
     rows = []
-    for i, label in enumerate(counts.table.columns):
+    for i, label in enumerate(table.columns):
         for c, condition in enumerate(design.conditions[1:]):
             row = {
                 "label": str(label),
@@ -96,11 +74,14 @@ def _tests(counts: _Counts, total: Array, design: Design) -> pd.DataFrame:
             row |= {
                 "df": found.df,
                 "n_samples": len(total),
-                "counts": counts.kind,
+                "counts": counts,
                 "note": _note(bool(few[i]), bool(found.half_added[i])),
             }
             rows.append(row)
-    return pd.DataFrame(rows)
+    tests = pd.DataFrame(rows)
+    # Whether abstention differs is to be known, but is no finding among the others.
+    tests["q"] = benjamini_hochberg(tests["p"].where(tests["label"] != UNASSIGNED).to_numpy(float))
+    return tests[list(_COLUMNS)]
 
 
 def _note(few: bool, half: bool) -> str:

@@ -16,7 +16,7 @@ from tamannot.stats._composition import wilson
 from tamannot.tl._cautions import on_depth, on_design, on_samples, on_tests
 from tamannot.tl._cohort import Cohort, make_cohort, refuse_few
 from tamannot.tl._compared import compare
-from tamannot.tl._counted import Axis, Counted, count, has_probabilities
+from tamannot.tl._counted import Axis, Counted, count
 from tamannot.tl._design import make_design
 from tamannot.tl._samples import samples_of
 
@@ -37,7 +37,7 @@ def composition(
     covariates: Sequence[str] = (),
     reference: str | None = None,
     min_cells: int = 30,
-    counts: Counts | None = None,
+    counts: Counts = "called",
     depth: bool = True,
     key: str = "tam",
     copy: bool = False,
@@ -63,9 +63,8 @@ def composition(
     min_cells
         Macrophages (of ``"compartment"``: cells) that a sample needs; those with fewer are shown, not compared.
     counts
-        ``"expected"``: a cell counts for a label by its probability, also if nothing was called; ``"called"``: by its
-        label. None: expected where the labels have probabilities. Abstention depends on depth, so that called
-        counts differ where depth does.
+        What the tests, and the pictures, are of. ``"called"``: cells by their label. ``"expected"``: sums of
+        probabilities, to which cells without a label add, too; of states and origins.
     depth
         Whether the mean log depth of a sample's cells is a covariate: counts, or genes detected where the matrix holds
         no counts.
@@ -77,8 +76,9 @@ def composition(
     Returns
     -------
     None, or the copy. Written is ``uns["tamannot"]["{key}"]["composition"]``, to be read with `get.composition`: the
-    tables ``shares``, ``samples`` (condition, cells, log depth, whether compared and why not) and, with a condition,
-    ``tests``; ``parameters``; ``cautions``. Annotating again removes it.
+    tables ``shares`` (of cells as called), ``expected`` (expected shares, where there are probabilities), ``samples``
+    (condition, cells, log depth, whether compared and why not) and, with a condition, ``tests``; ``parameters``;
+    ``cautions``. Annotating again removes it.
 
     Raises
     ------
@@ -99,9 +99,9 @@ def composition(
 
     What it does not mean. A difference of shares is none of numbers of cells, and no cause; dissection, dissociation
     and depth make such, too. The interval of a sample's share (Wilson) is within this sample: how sure its share is
-    given its cells, not how samples vary. Expected shares of states need not sum to 1, since a cell may run two
-    programs; they count on the probabilities and inherit their errors, most of all a background that draws every
-    odds ratio towards 1.
+    given its cells, not how samples vary. Called shares depend on depth, as abstention does. Expected shares of states
+    need not sum to 1, since a cell may run two programs; they inherit the errors of the probabilities, most of all a
+    background in cells of other states that draws every odds ratio towards 1.
 
     Examples
     --------
@@ -112,25 +112,26 @@ def composition(
     >>> tam.get.composition(adata)[["label", "contrast", "df", "n_samples"]].head(1).to_dict("records")
     [{'label': 'microglia', 'contrast': 'treated vs control', 'df': 3, 'n_samples': 6}]
     """
-    if counts not in (None, "expected", "called") or min_cells < 1:
-        msg = f"counts is 'expected', 'called' or None and min_cells at least 1, not {counts!r} and {min_cells}."
+    if counts not in ("called", "expected") or min_cells < 1:
+        msg = f"counts is 'called' or 'expected' and min_cells at least 1, not {counts!r} and {min_cells}."
         raise ParameterError(msg)
     samples = samples_of(adata, sample_key)
     counted = count(adata, key, axis, samples, depth=depth and condition is not None)
     cohort = make_cohort(adata, sample_key, samples, counted, condition, covariates, min_cells)
-    chosen = counts or ("expected" if has_probabilities(adata, key, axis) else "called")
-    if chosen == "expected" and counted.expected is None:
+    if counts == "expected" and counted.expected is None:
         msg = f"There are no probabilities of {axis} labels to expect counts by: give counts='called'."
         raise ParameterError(msg)
     record: dict[str, Any] = {"shares": _shares(counted, cohort), "samples": cohort.table.reset_index()}
+    if counted.expected is not None:
+        record["expected"] = _expected(counted.expected, counted, cohort)
     cautions = on_samples(cohort, samples, sample_key)
     used_reference = ""
     if condition is not None:
         refuse_few(cohort, counted, condition, min_cells)
-        tests, used_reference, notes = _tests(counted, cohort, reference, chosen)
+        tests, used_reference, notes = _tests(counted, cohort, reference, counts)
         record["tests"] = tests
         cautions += notes
-        if chosen == "expected" and axis not in slots.read_record(adata, key).calibration_source:
+        if counts == "expected" and axis not in slots.read_record(adata, key).calibration_source:
             cautions.append(f"Probabilities of {axis} labels are not calibrated: expected counts are no cells.")
     record["parameters"] = {
         "sample_key": sample_key,
@@ -139,7 +140,7 @@ def composition(
         "covariates": list(covariates),
         "reference": used_reference,
         "min_cells": int(min_cells),
-        "counts": chosen,
+        "counts": counts,
         "depth": counted.depth,
     }
     record["cautions"] = cautions
@@ -168,26 +169,32 @@ def _tests(counted: Counted, cohort: Cohort, reference: str | None, counts: str)
 
 
 def _shares(counted: Counted, cohort: Cohort) -> pd.DataFrame:
-    """Return the share of each label in each sample, one row each."""
-    called, n_labels = counted.called, counted.called.shape[1]
-    k, total = called.to_numpy(float), np.repeat(counted.total[:, None], n_labels, axis=1)
-    low, high = wilson(k, total)
+    """Return the share of each label in each sample as called, one row each."""
+    table = _by_sample_and_label(counted.called, counted, cohort)
+    table["n_cells"] = table["n_cells"].astype(int)
+    low, high = wilson(table["n_cells"].to_numpy(), table["n_total"].to_numpy())
+    return table.assign(low=low, high=high)
+
+
+def _expected(expected: pd.DataFrame, counted: Counted, cohort: Cohort) -> pd.DataFrame:
+    """Return the expected share of each label in each sample, one row each."""
+    table = _by_sample_and_label(expected, counted, cohort)
+    return table.rename(columns={"n_cells": "expected_cells", "share": "expected_share"})
+
+
+def _by_sample_and_label(counts: pd.DataFrame, counted: Counted, cohort: Cohort) -> pd.DataFrame:
+    """Return counts, samples × labels, as one row each with their share of the cells of the sample."""
+    n_samples, n_labels = counts.shape
+    total, k = np.repeat(counted.total, n_labels), counts.to_numpy(float).ravel()
     with np.errstate(invalid="ignore", divide="ignore"):
         share = k / total
-        expected = np.full(k.shape, np.nan)
-        for i, label in enumerate(called.columns):
-            if counted.expected is not None and label in counted.expected:
-                expected[:, i] = counted.expected[label].to_numpy() / counted.total
     columns = {
-        "sample": np.repeat(np.asarray(called.index, dtype=object), n_labels),
-        "label": np.tile(np.asarray(called.columns, dtype=object), len(called)),
-        "n_cells": k.ravel().astype(int),
+        "sample": np.repeat(np.asarray(counts.index, dtype=object), n_labels),
+        "label": np.tile(np.asarray(counts.columns, dtype=object), n_samples),
+        "n_cells": k,
         "n_macrophages": np.repeat(counted.n_macrophages.astype(int), n_labels),
-        "n_total": total.ravel().astype(int),
-        "share": share.ravel(),
-        "low": low.ravel(),
-        "high": high.ravel(),
-        "expected": expected.ravel(),
+        "n_total": total.astype(int),
+        "share": share,
     }
     table = pd.DataFrame(columns)
     if "condition" in cohort.table:

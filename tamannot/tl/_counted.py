@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import tamannot._adata as slots
 from tamannot._adata import RunMatrix
-from tamannot.classify import NOT_APPLICABLE, NOT_MACROPHAGE, UNASSIGNED
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.tl._samples import Samples
 
@@ -75,14 +75,6 @@ def count(adata: AnnData, key: str, axis: Axis, samples: Samples, *, depth: bool
         log_depth=log_depth,
         depth=what,
     )
-
-
-def has_probabilities(adata: AnnData, key: str, axis: Axis) -> bool:
-    """Whether each cell has a probability of each label that was offered to it."""
-    if axis not in _PROBABILITIES or slots.slot(key, _PROBABILITIES[axis]) not in adata.obsm:
-        return False
-    status = slots.slot(key, f"{axis}_status")
-    return status not in adata.obs or not bool((adata.obs[status] == NOT_APPLICABLE).any())
 
 
 def _called(label: pd.Categorical, samples: Samples, of: Array, *, offered: Sequence[str]) -> pd.DataFrame:

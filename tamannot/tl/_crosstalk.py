@@ -35,7 +35,7 @@ def crosstalk(
     sample_key: str,
     *,
     malignant: Malignant,
-    shares: Shares = "expected",
+    shares: Shares = "called",
     programs: Sequence[str] | None = None,
     hypotheses: Pairs | None = None,
     covariates: Sequence[str] = OWN_COVARIATES,
@@ -63,10 +63,9 @@ def crosstalk(
         Which cells are malignant: a column of ``obs`` of True and False, or ``(column, value)`` or
         ``(column, [values])``. Never inferred: markers do not tell malignant glia from healthy glia.
     shares
-        ``"expected"``: the mean over macrophages of P(program present), which counts a cell that is left without
-        a label for what it may be, so that depth matters less; states can overlap and need not sum to 1.
-        ``"called"``: the share of macrophages with that label, those without one in the denominator. ρ of a share is
-        that of its log-odds.
+        ``"called"``: the share of macrophages with that label, those without one in the denominator. ``"expected"``:
+        the mean over macrophages of P(program present), to which a cell without a label adds, too; states can overlap
+        and need not sum to 1. ρ of a share is that of its log-odds.
     programs
         Programs of macrophages in ``hypotheses="all"``, ids of ``obsm["tam_z"]``; None takes the sixteen of
         ferroptosis.
@@ -147,7 +146,7 @@ def crosstalk(
     }
     record = {
         "tests": tests,
-        "samples": _kept(values, asked).assign(used=enough),
+        "samples": _kept(values, asked, shares).assign(used=enough),
         "cautions": cautions,
         "parameters": parameters,
     }
@@ -178,10 +177,12 @@ def _refuse_few(enough: pd.Series, min_cells: int) -> None:
         raise ParameterError(msg)
 
 
-def _kept(values: Values, asked: Sequence[Hypothesis]) -> pd.DataFrame:
-    """Return the values without the programs of macrophages that nobody asked for."""
+def _kept(values: Values, asked: Sequence[Hypothesis], shares: Shares) -> pd.DataFrame:
+    """Return the values without the programs of macrophages that nobody asked for, and shares of one kind."""
     wanted = {h.column for h in asked}
-    return values.table[[c for c in values.table if not str(c).startswith("program_") or c in wanted]]
+    other = () if shares == "called" else (f"share_{UNASSIGNED}",)  # cells as called beside expected shares
+    columns = [c for c in values.table if (not str(c).startswith("program_") and c not in other) or c in wanted]
+    return values.table[columns]
 
 
 def _of_samples(table: pd.DataFrame, enough: pd.Series, min_cells: int) -> Iterator[str]:
@@ -200,7 +201,7 @@ def _of_shares(
     if shares == "called" and without.max() - without.min() > _UNEVEN:
         yield (
             f"{without.min():.0%} to {without.max():.0%} of the macrophages of a sample have no state: shares of labels"
-            " follow that, and thus depth. shares='expected' depends less on it."
+            " follow that, and thus depth."
         )
     source = slots.read_record(adata, key).calibration_source
     if shares == "expected" and "state" not in source:

@@ -168,6 +168,7 @@ def _record(
     record["learned"] = {} if fit is None else {"state": weights_record(cohort.states.trained, fit, data, ready.source)}
     record["evidence"] = evidence_record(ready)
     record["baselines"] = _baselines(cohort)
+    record["origin_middle"] = float(cohort.middle)
     record["learned_from"] = {"n_cells": cohort.n_cells, "n_macrophages": cohort.n_macrophages}
     where = "these macrophages" if lender is None else f"a model's: {lender.cells}"
     record["calibration_source"] = f"states: empirical Bayes on the split halves of signatures in {where}"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,11 @@ def test_annotate_says_in_one_screen_what_it_found(run, example_file, tmp_path):
     assert "macrophages   19 of 184 cells (10.3%)" in out
     assert "origins       microglia 17; unassigned 2 (" in out
     assert "states        inflammatory " in out
+    for line in out.splitlines():
+        if not line.startswith(("origins", "states")):
+            continue
+        unassigned, reasons = re.search(r"; unassigned ([0-9]+) \((.*)\)", line).groups()
+        assert int(unassigned) == sum(int(r.rsplit(" ", 1)[1]) for r in reasons.split("; "))
     assert "low coverage  " in out
     assert "SELENOP found as SEPP1" in out
     assert out.count("\n") <= 24

@@ -82,10 +82,64 @@ class TestEvidence:
         table = tam.get.evidence(annotated, 5)
         np.testing.assert_array_equal(table["z"], annotated.obsm["tam_z"].iloc[5][table.index])
 
-    def test_best_of_each_axis_comes_first(self, annotated):
+    def test_the_label_comes_first_and_then_what_is_furthest_above_its_baseline(self, annotated):
         table = tam.get.evidence(annotated, 5)
         for _, group in table.groupby("axis"):
-            assert group["z"].is_monotonic_decreasing
+            assert group["called"].is_monotonic_decreasing
+            rivals = group[~group["called"]]
+            assert rivals["above_baseline"].fillna(rivals["z"]).is_monotonic_decreasing
+
+    def test_baselines_are_those_of_the_run_for_the_origin_of_the_cell(self, annotated):
+        kept = annotated.uns["tamannot"]["tam"]
+        table = kept["baselines"].reset_index().set_index(["origin", "state"])["baseline"]
+        for cell in np.flatnonzero(annotated.obs["tam_origin"] == "microglia")[:3]:
+            found = tam.get.evidence(annotated, int(cell))
+            for state in tam.load_signatures(axis="state"):
+                assert found.loc[state, "baseline"] == pytest.approx(table["microglia", state])
+            assert found.loc["microglia", "baseline"] == pytest.approx(kept["origin_middle"])
+            known = found["baseline"].notna()
+            assert set(found.loc[known, "axis"]) == {"origin", "state"}
+            np.testing.assert_allclose(found["above_baseline"], found["z"] - found["baseline"])
+
+    def test_probabilities_are_those_of_the_cell(self, annotated):
+        table = tam.get.evidence(annotated, 0)
+        assert table.loc["macrophage", "probability"] == annotated.obs["tam_compartment_prob"].iloc[0]
+        for name in ("inflammatory", "microglia"):
+            axis = table.loc[name, "axis"]
+            assert table.loc[name, "probability"] == annotated.obsm[f"tam_{axis}_proba"][name].iloc[0]
+
+    def test_a_label_without_the_greatest_z_says_why(self, learned):
+        state = learned.obs["tam_state"].astype(str)
+        z = learned.obsm["tam_z"][list(tam.load_signatures(axis="state"))]
+        called = state.isin(z.columns).to_numpy()
+        other = called & (z.idxmax(axis=1) != state).to_numpy()
+        assert other.any()
+        for cell in np.flatnonzero(other)[:20]:
+            table = tam.get.evidence(learned, int(cell)).query("axis == 'state'")
+            why, label = table.attrs["why"]["state"], state.iloc[cell]
+            assert label in why
+            above = table["above_baseline"].idxmax() == label
+            assert ("Less the baselines" in why) == above
+            assert above or table["probability"].idxmax() == label
+        for cell in np.flatnonzero(called & ~other)[:20]:
+            table = tam.get.evidence(learned, int(cell))
+            states = table[table["axis"] == "state"]
+            assert ("state" in table.attrs["why"]) == (states["above_baseline"].idxmax() != state.iloc[cell])
+
+    def test_a_macrophage_without_a_state_says_what_is_nearest(self, learned):
+        unassigned = (learned.obs["tam_state_status"] == "low_signal").to_numpy()
+        table = tam.get.evidence(learned, int(np.flatnonzero(unassigned)[0]))
+        best = table[table["axis"] == "state"]["above_baseline"].idxmax()
+        assert table.attrs["why"]["state"].startswith(
+            f"unassigned: nothing stands out. Furthest above its baseline is {best}"
+        )
+
+    def test_without_baselines_z_stands_alone(self, annotated):
+        for name in ("baselines", "origin_middle"):
+            del annotated.uns["tamannot"]["tam"][name]
+        table = tam.get.evidence(annotated, 0)
+        assert table[["baseline", "above_baseline"]].isna().all(axis=None)
+        assert table["called"].sum() > 0
 
     def test_unknown_cell(self, annotated):
         with pytest.raises(ParameterError, match="0 cells are named 'nobody'"):

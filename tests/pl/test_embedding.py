@@ -61,7 +61,7 @@ def test_the_first_of_the_known_embeddings_is_taken(made):
     del made.obsm["X_umap"]
     assert tam.pl.states(made).get_xlabel() == "TSNE 1"
     del made.obsm["X_tsne"]
-    assert tam.pl.states(made).get_xlabel() == "share of macrophages"
+    assert tam.pl.states(made).get_xlabel() == "share of macrophages, as called"
 
 
 @pytest.mark.parametrize("basis", ["own", "X_own"])

@@ -49,13 +49,30 @@ def test_the_two_are_told_apart_without_colours(learned):
     assert other[0].get_hatch()
 
 
-@pytest.mark.parametrize("axis", ["compartment", "origin"])
-def test_where_the_fixed_rule_calls_it_is_z(annotated, axis):
-    ax = tam.pl.evidence(annotated, 0, axis=axis)
+def test_compartments_are_called_by_z_among_others(annotated):
+    ax = tam.pl.evidence(annotated, 0, axis="compartment")
     assert ax.get_xlabel() == "contribution to z against matched genes"
-    label = annotated.obs[f"tam_{axis}"].iloc[0]
-    z = annotated.obsm["tam_z"][label].iloc[0]
-    assert ax.get_legend().get_texts()[0].get_text() == f"{label} (called): z {z:.2f}"
+    z = annotated.obsm["tam_z"]["macrophage"].iloc[0]
+    assert ax.get_legend().get_texts()[0].get_text() == f"macrophage (called): z {z:.2f}"
+
+
+def test_of_z_the_baseline_is_a_bar_of_its_own(annotated):
+    ax = tam.pl.evidence(annotated, 0, axis="origin")
+    middle = annotated.uns["tamannot"]["tam"]["origin_middle"]
+    assert genes(ax)[-1] == "baseline"
+    assert ax.containers[0][-1].get_width() == pytest.approx(-middle)
+    z = annotated.obsm["tam_z"]["microglia"].iloc[0]
+    text = f"microglia (called): z {z:.2f}, {z - middle:.2f} above the baseline"
+    assert ax.get_legend().get_texts()[0].get_text() == text
+
+
+def test_a_sentence_says_why_the_label_is_not_that_of_the_greatest_z(learned):
+    state = learned.obs["tam_state"].astype(str)
+    z = learned.obsm["tam_z"][list(tam.load_signatures(axis="state"))]
+    cell = int(np.flatnonzero(state.isin(z.columns) & (z.idxmax(axis=1) != state))[0])
+    why = tam.get.evidence(learned, cell).attrs["why"]["state"]
+    said = tam.pl.evidence(learned, cell).get_xlabel()
+    assert why.replace("_", " ") in " ".join(said.split())
 
 
 def test_the_colours_are_those_of_the_state(learned):

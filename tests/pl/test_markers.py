@@ -51,6 +51,18 @@ def test_by_default_genes_are_in_no_signature_of_the_axis_and_lead_in_their_labe
         assert (scaled[labels.index(head), 3 * i : 3 * i + 3] > 0.9).all()
 
 
+@pytest.mark.parametrize("in_signature", [False, True])
+def test_no_label_with_enough_cells_has_more_of_a_gene_than_the_one_above_it(learned, in_signature):
+    ax = tam.pl.markers(learned, n=3, in_signature=in_signature)
+    state = learned.obs["tam_state"].astype(str).to_numpy()
+    x = expression(learned)[:, learned.var_names.get_indexer(genes(ax))]
+    means = {s: x[state == s].mean(axis=0) for s in set(state) - {"not_macrophage"} if (state == s).sum() >= 5}
+    starts = [round(t.xy[0] - 1) for t in ax.texts]  # three genes each, the text in the middle
+    for start, head in zip(starts, heads(ax), strict=True):
+        for c in range(start, start + 3):
+            assert max(means, key=lambda s: means[s][c]) == head.replace(" ", "_")
+
+
 def test_they_are_the_genes_that_the_simulation_raised(learned):
     ax = tam.pl.markers(learned, n=3)
     for i, head in enumerate(heads(ax)):

@@ -20,12 +20,24 @@ def steps(ax) -> list[StepPatch]:
     return [p for p in ax.patches if isinstance(p, StepPatch)]
 
 
-def test_the_states_of_the_macrophages_with_the_share_beyond_the_null(made):
+def test_the_states_of_the_macrophages_with_the_share_called_so(made):
     ax = tam.pl.scores(made)
-    inside = (made.obs["tam_state"] != "not_macrophage").to_numpy()
-    p = made.obsm["tam_p"][inside]
-    assert names(ax) == [c.replace("_", " ") for c in p.columns[:5]]
-    assert shares(ax) == [f"{(p[c] < 0.01).mean():.1%} of {inside.sum():,}" for c in p.columns[:5]]
+    state = made.obs["tam_state"][made.obs["tam_state"] != "not_macrophage"]
+    ids = list(made.obsm["tam_z"].columns[:5])
+    assert names(ax) == [c.replace("_", " ") for c in ids]
+    assert shares(ax) == [f"called {(state == c).mean():.1%} of {state.size:,}" for c in ids]
+
+
+def test_what_is_no_label_has_the_share_beyond_its_null(made):
+    p = made.obsm["tam_p"]["m1"][(made.obs["tam_state"] != "not_macrophage").to_numpy()]
+    assert shares(tam.pl.scores(made, "m1")) == [f"p < 0.01 in {(p < 0.01).mean():.1%} of {p.size:,}"]
+
+
+def test_baselines_of_the_run_are_marked(annotated):
+    ax = tam.pl.scores(annotated, ["inflammatory", "hypoxic"])
+    table = annotated.uns["tamannot"]["tam"]["baselines"].loc["inflammatory"].set_index("origin")["baseline"]
+    marked = {line.get_label(): line.get_xdata()[0] for line in ax.lines if line.get_marker() == "^"}
+    assert marked == {f"baseline, {o.replace('_', ' ')}": pytest.approx(b) for o, b in table.items()}
 
 
 def test_areas_are_the_cells_and_the_line_is_the_standard_normal(made):
@@ -44,8 +56,7 @@ def test_groups_are_rows_in_their_colours(made):
     ax = tam.pl.scores(made, "lipid_associated", groupby="tam_state")
     assert names(ax)[0] == "lipid associated"
     assert "not macrophage" not in names(ax)
-    assert float(shares(ax)[0].split("%")[0]) > 90
-    assert float(shares(ax)[-1].split("%")[0]) < 5
+    assert [float(s.split()[1].rstrip("%")) for s in shares(ax)] == [100.0] + [0.0] * (len(names(ax)) - 1)
     assert len({p.get_facecolor() for p in steps(ax)}) == len(names(ax))
     assert ax.get_ylabel() == "lipid associated, by tam state"
 
@@ -62,9 +73,7 @@ def test_few_cells_have_wide_bins(made):
 
 def test_compartments_are_of_all_cells(annotated):
     (text,) = shares(tam.pl.scores(annotated, "macrophage"))
-    p = annotated.obsm["tam_p"]["macrophage"]
-    assert text == f"{(p.dropna() < 0.01).mean():.1%} of {p.notna().sum()}"
-    assert p.notna().sum() > 100
+    assert text == f"called {(annotated.obs['tam_compartment'] == 'macrophage').mean():.1%} of {annotated.n_obs}"
 
 
 def test_a_signature_without_p_says_so(made):

@@ -67,7 +67,7 @@ def test_five_sentences_have_the_counts(cohort, material):
     for name in ("lipid_associated", "inflammatory"):
         assert f"{name.replace('_', ' ')} {(state == name).sum()} (" in said[2]
     low = (cohort.obs["tam_state_status"] == "low_signal")[macrophages].mean()
-    assert f"{100 * low:.{1 if low < 0.1 else 0}f} % no program above its null" in said[2]
+    assert f"{100 * low:.{1 if low < 0.1 else 0}f} % nothing stands out" in said[2]
     assert (
         "state is called by the activity of signatures and by a classifier trained on the clearest of these cells"
         in said[4]
@@ -142,7 +142,7 @@ def test_an_analysis_is_shown_whatever_its_tables(cohort, of, monkeypatch):
     report = summarise(of(cohort))
     names = [s.name for s in report.sections]
     composition = report.sections[names.index("composition")]
-    assert list(tables(composition)) == ["Tests", "Shares", "Samples"]
+    assert list(tables(composition)) == ["Tests", "Shares of cells as called", "Samples"]
     assert names.index("ferroptosis") < names.index("composition") < names.index("crosstalk") < names.index("evidence")
     section = report.sections[names.index("crosstalk")]
     assert section.blocks[0].points[0].text == "four samples only"
@@ -152,6 +152,16 @@ def test_an_analysis_is_shown_whatever_its_tables(cohort, of, monkeypatch):
     assert facts == (("exact", "yes"), ("n samples", "4"), ("nested method", "dirichlet"))
     quote = next(b.text for b in methods(of(cohort)).blocks if b.kind == "quote")
     assert "composition (tl.composition), crosstalk with malignant cells (tl.crosstalk)" in quote
+
+
+@pytest.mark.parametrize(
+    ("counts", "shown"), [("called", "Shares of cells as called"), ("expected", "Expected shares")]
+)
+def test_a_comparison_has_the_shares_that_it_is_of_and_no_others(cohort, of, counts, shown, monkeypatch):
+    monkeypatch.setattr("tamannot.report._analyses.pictures_of", lambda *_, **__: [])
+    tam.tl.composition(cohort, "sample", counts=counts)
+    sections = {s.name: s for s in summarise(of(cohort)).sections}
+    assert list(tables(sections["composition"])) == [shown, "Samples"]
 
 
 def test_cards_are_of_ordinary_cells(cohort, material, monkeypatch):

@@ -66,17 +66,49 @@ def test_shares_are_of_macrophages_and_have_intervals():
     assert (first["n_cells"], first["n_macrophages"], first["n_total"]) == (n, 60, 60)
     assert first["share"] == pytest.approx(n / 60)
     assert first["low"] < first["share"] < first["high"]
-    assert first["expected"] == pytest.approx((0.9 * n + 0.02 * (60 - n)) / 60)
+    assert "expected" not in shares
     np.testing.assert_allclose(shares.groupby("sample")["share"].sum(), 1)
     with pytest.raises(ResultNotFoundError, match="No conditions were compared"):
         tam.get.composition(adata)
 
 
+def test_expected_shares_are_mean_probabilities_in_a_table_of_their_own():
+    adata = cohort()
+    tam.tl.composition(adata, "sample")
+    first = tam.get.composition(adata, table="expected").iloc[0]
+    n = ((adata.obs["sample"] == "s01") & (adata.obs["tam_state"] == "lipid_associated")).sum()
+    assert (first["sample"], first["label"], first["n_total"]) == ("s01", "lipid_associated", 60)
+    assert first["expected_cells"] == pytest.approx(0.9 * n + 0.02 * (60 - n))
+    assert first["expected_share"] == pytest.approx(first["expected_cells"] / 60)
+    tam.tl.composition(adata, "sample", axis="compartment")
+    with pytest.raises(ResultNotFoundError, match="no probabilities of these labels"):
+        tam.get.composition(adata, table="expected")
+
+
+@pytest.mark.parametrize(
+    ("counts", "table", "column"), [(None, "shares", "share"), ("expected", "expected", "expected_share")]
+)
+def test_the_tests_and_the_bars_are_of_the_shares_of_one_table(counts, table, column):
+    adata = cohort(shift=3.0)
+    tests = compared(adata, **({} if counts is None else {"counts": counts}))
+    assert set(tests["counts"]) == {counts or "called"}
+    shares = tam.get.composition(adata, table=table)
+    means = shares.groupby(["condition", "label"])[column].mean()
+    for row in tests.itertuples():
+        assert row.share == pytest.approx(means["treated", row.label])
+        assert row.share_reference == pytest.approx(means["control", row.label])
+    ax = tam.pl.composition(adata)
+    assert sum(p.get_width() for p in ax.patches) == pytest.approx(shares[column].sum())
+    named = "expected share" if counts else "as called"
+    assert named in ax.get_xlabel()
+    assert named in tam.pl.composition_tests(adata).get_xlabel()
+    plt.close("all")
+
+
 def test_tests_are_of_expected_counts_and_of_called_ones():
     adata = cohort(shift=3.0, sizes=(300,) * 12)
     expected, called = (compared(adata, counts=c) for c in ("expected", "called"))
-    assert of(expected, "lipid_associated")["counts"] == "expected"
-    assert of(expected, "unassigned")["counts"] == "called"
+    assert list(expected["label"]) == list(STATES)
     assert set(called["counts"]) == {"called"}
     assert of(expected, "lipid_associated")["share"] < of(called, "lipid_associated")["share"]
     for tests in (expected, called):
@@ -128,11 +160,13 @@ def test_a_shift_that_was_simulated_is_found_after_annotating():
     shares = tam.get.composition(adata, table="shares").query("label == 'lipid_associated'")
     true = adata.obs[adata.obs["truth_compartment"] == "macrophage"].groupby("sample", observed=True)["truth_state"]
     share = true.agg(lambda x: (x == "lipid_associated").mean())[shares["sample"]]
-    assert np.corrcoef(share, shares["expected"])[0, 1] > 0.95
+    assert np.corrcoef(share, shares["share"])[0, 1] > 0.95
+    expected = tam.get.composition(adata, table="expected").query("label == 'lipid_associated'")
+    assert np.corrcoef(share, expected["expected_share"])[0, 1] > 0.95
 
 
 def test_unknown_depth_and_uncalibrated_probabilities_are_said():
-    cautions = compared(cohort(calibrated=False)).attrs["cautions"]
+    cautions = compared(cohort(calibrated=False), counts="expected").attrs["cautions"]
     assert any("Depth was no covariate" in c for c in cautions)
     assert any("not calibrated" in c for c in cautions)
 
@@ -207,7 +241,7 @@ def test_three_conditions_are_compared_with_the_first():
         ("sample", {"condition": "condition", "covariates": ("same",)}, "the same in all samples"),
         ("sample", {"condition": "nothing"}, "No column 'nothing'"),
         ("sample", {"axis": "overlay"}, "axis is one of"),
-        ("sample", {"counts": "some"}, "counts is 'expected'"),
+        ("sample", {"counts": "some"}, "counts is 'called'"),
         ("sample", {"min_cells": 0}, "min_cells at least 1"),
     ],
 )
@@ -233,7 +267,7 @@ def test_results_survive_a_file_and_leave_the_rest_alone(tmp_path):
     pd.testing.assert_frame_equal(out.obs, before)
     out.write_h5ad(tmp_path / "a.h5ad")
     back = ad.read_h5ad(tmp_path / "a.h5ad")
-    for table in ("tests", "shares", "samples"):
+    for table in ("tests", "shares", "expected", "samples"):
         one, two = (tam.get.composition(x, table=table) for x in (out, back))
         pd.testing.assert_frame_equal(one, two, check_dtype=False, check_categorical=False)
         assert two.attrs["cautions"] == one.attrs["cautions"]

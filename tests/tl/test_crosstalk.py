@@ -40,7 +40,7 @@ def test_three_hypotheses_with_the_values_behind_them(cohort, tmp_path):
     assert tests["q"].to_numpy() == pytest.approx(scipy.stats.false_discovery_control(tests["p"]))
     assert (tests["loo_low"] <= tests["rho"]).all()
     assert "nothing here says which side acts" in tests.attrs["cautions"][0]
-    assert tests.attrs["parameters"]["shares"] == "expected"
+    assert tests.attrs["parameters"]["shares"] == "called"
     cohort.write_h5ad(tmp_path / "a.h5ad")
     back = ad.read_h5ad(tmp_path / "a.h5ad")
     for kind in ("tests", "samples"):
@@ -64,6 +64,7 @@ def test_shares_are_means_over_the_macrophages_of_a_sample(cohort):
         expected = one.groupby(here.obs["sample"], observed=True).mean()
         found = tam.get.crosstalk(cohort, kind="samples")["share_lipid_associated"]
         assert found.to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-5)
+        assert ("share_unassigned" in tam.get.crosstalk(cohort, kind="samples")) == (shares == "called")
 
 
 def test_malignant_cells_are_scored_against_bins_of_their_own(cohort):
