@@ -8,6 +8,7 @@ model files, votes, and whether probabilities come true.
 from tamannot.classify._annotate import Prepared, Source, prepare
 from tamannot.classify._calibration import Reliability, reliability, wilson
 from tamannot.classify._call import (
+    ASSIGNED,
     FEW_GENES,
     NOT_APPLICABLE,
     NOT_MACROPHAGE,
@@ -46,6 +47,7 @@ from tamannot.classify._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbou
 
 __all__ = [
     "ABSENT",
+    "ASSIGNED",
     "COHORT",
     "FEWEST_REFERENCE_GENES",
     "FEW_GENES",

@@ -17,11 +17,9 @@ import numpy as np
 from tamannot.classify._call import Array
 
 # The low end of the activities: the baseline is their 5 % quantile.
-import os
-_LOW_END = float(os.environ.get("LE","0.05"))
+_LOW_END = 0.05
 # So far above the baseline, and so high against the reference, is active; in z.
-import os
-ABOVE_BASELINE, ABOVE_REFERENCE = float(os.environ.get("AB","2.5")), 2.0
+ABOVE_BASELINE, ABOVE_REFERENCE = 2.5, 2.0
 # This far above the baseline the reference has no say: a matrix of selected genes may put all z low.
 FAR_ABOVE = 4.0
 # A signature of 25 genes or more has that distance; that of a smaller one shrinks as its z does.
@@ -30,7 +28,8 @@ _FEWEST_GENES, _GENES = 17, 25
 _SHRINKAGE, _LEAST_SCALE = 0.27, 0.4
 # Baselines are drawn towards that of the reference as if it had been seen in this many cells.
 _PRIOR_CELLS = 5
-_NEAR = float(os.environ.get("NEAR","0.2"))
+# A baseline so near to the highest that is likely may be either background or a program that is active everywhere.
+_NEAR = 0.2
 _LEAST_NOISE, _MOST_NOISE = 0.7, 1.5
 GRID = np.arange(-5, 16.01, 0.25)
 
@@ -69,7 +68,13 @@ def z_scale(n_detected: Array, n_expected: int) -> Array:
 
 
 def fit_activities(
-    halves: Array, scale: Array, weight: Array, n_genes: Array, reference: Array, highest: Array, last: Sequence[int] = ()
+    halves: Array,
+    scale: Array,
+    weight: Array,
+    n_genes: Array,
+    reference: Array,
+    highest: Array,
+    last: Sequence[int] = (),
 ) -> list[Activity]:
     """Fit the activities of all signatures in macrophages of one origin.
 
@@ -86,7 +91,8 @@ def fit_activities(
     reference
         Baseline of each signature in the reference.
     highest
-        No baseline is higher than this: a program above it is active in whatever share of the cells.
+        Where the low end is higher than this, the program is likely active in all cells, and the baseline is drawn
+        back to that of the reference.
     last
         Signatures that are weak evidence, to be judged after the others.
     """
@@ -106,7 +112,8 @@ def fit_activities(
         low = _shrunk(_quantile(_deconvolved(likelihood, among)), float(among.sum()), of_all)
         distance = _distance(n_genes[s])
         rules = 1 / (1 + np.exp(-(low - highest[s]) / _NEAR))
-        found[s] = Activity(float((1 - rules) * low + rules * reference[s]), float(reference[s]), float(noise[s]), share, distance)
+        baseline = float((1 - rules) * low + rules * reference[s])
+        found[s] = Activity(baseline, float(reference[s]), float(noise[s]), share, distance)
         free *= found[s].probability(z[:, s], scale) < 0.5
     return [found[s] for s in range(z.shape[1])]
 

@@ -20,7 +20,15 @@ from tamannot.classify._origin import find_middle, looks_like_brain, nearest_ori
 from tamannot.classify._panels import Panels, Scored, joined
 from tamannot.classify._predict import compartments_of, expression_of
 from tamannot.classify._reference import BASELINES, HIGHEST, SPREADS
-from tamannot.classify._state import EXPERIMENTAL, STATES, StateClassifier, choose_training, lifts_of, train, usual_lifts
+from tamannot.classify._state import (
+    EXPERIMENTAL,
+    STATES,
+    StateClassifier,
+    choose_training,
+    lifts_of,
+    train,
+    usual_lifts,
+)
 from tamannot.kernels._rows import CsrRows, RowBlock, RowSource
 from tamannot.kernels._threads import in_order
 
@@ -68,7 +76,13 @@ def fit(
     report("states", found.size)
     activities = [
         fit_activities(
-            halves[nearest == o], scale[nearest == o], weight[nearest == o], panels.state_genes, BASELINES[o], HIGHEST[o], _EXPERIMENTAL
+            halves[nearest == o],
+            scale[nearest == o],
+            weight[nearest == o],
+            panels.state_genes,
+            BASELINES[o],
+            HIGHEST[o],
+            _EXPERIMENTAL,
         )
         if (nearest == o).any()
         else reference_activities(panels.state_genes, BASELINES[o], SPREADS[o])

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from tamannot.classify._activity import whole_z
 from tamannot.classify._call import LOW_COVERAGE, UNFAMILIAR, Call, set_aside
 from tamannot.classify._cohort import Cohort, familiar_features
-from tamannot.classify._gate import MACROPHAGE, call_compartment, given_compartment, mixed_lineage, rival_probability, rival_z
+from tamannot.classify._gate import (
+    MACROPHAGE,
+    call_compartment,
+    given_compartment,
+    mixed_lineage,
+    rival_probability,
+    rival_z,
+)
 from tamannot.classify._inputs import Cells
 from tamannot.classify._origin import call_origin, nearest_origin, origin_z
 from tamannot.classify._panels import Panels, Scored

@@ -45,8 +45,7 @@ _LEAST_WEIGHT, _MIN_TRAINING, _SURE = 0.05, 8, 0.9
 _USUAL, _USUAL_CELLS = 5.0, 20
 _MOST_TRAINING, _C = 4000, 0.003
 # A label needs a probability of some program, and a lift of p = 0.05 in the cell's own signature.
-import os
-_LEAST_PROB, _SUPPORT_Z, _LEAST_LEAD = float(os.environ.get("LP","0.5")), 1.64, float(os.environ.get("LL","0.15"))
+_LEAST_PROB, _SUPPORT_Z, _LEAST_LEAD = 0.5, 1.64, 0.15
 _ORIGIN_WEIGHT, _NEVER = 5.0, -1e9
 
 
@@ -119,7 +118,9 @@ def usual_lifts(probability: Array, lift: Array, weight: Array) -> Array:
     return np.asarray(((active * lift).sum(axis=0) + _USUAL * _USUAL_CELLS) / (active.sum(axis=0) + _USUAL_CELLS))
 
 
-def choose_training(probability: Array, lift: Array, usual: Array, known: Array, order: Array) -> tuple[Array, Array, Array]:
+def choose_training(
+    probability: Array, lift: Array, usual: Array, known: Array, order: Array
+) -> tuple[Array, Array, Array]:
     """Return the training cells, the state that each may have, and the probability that it has it.
 
     ``known`` is a mask of the states that may be called. Of copies of a cell one is taken; ``order`` decides which
@@ -129,7 +130,7 @@ def choose_training(probability: Array, lift: Array, usual: Array, known: Array,
     best = relative.argmax(axis=1)
     weight = np.where(known, probability, 0.0)[np.arange(len(best)), best]
     _, first = np.unique(order, return_index=True)  # of equal cells one
-    chosen = first[: _MOST_TRAINING]
+    chosen = first[:_MOST_TRAINING]
     size = np.bincount(best[chosen], weights=weight[chosen], minlength=len(STATES))
     weight = np.where((size >= _MIN_TRAINING)[best], weight, 0.0)
     return np.sort(chosen), best, weight

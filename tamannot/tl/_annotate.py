@@ -66,10 +66,10 @@ def annotate(
     sample_key
         Column of ``obs`` with the sample. Doublets are told from the ambient RNA of their own sample.
     target_accuracy
-        Kept for older scripts and not used: how many calls are right in tissue like yours is not known. A warning
-        says so where it is given.
+        Share of the states called that should be right. It changes no call: where the probabilities of the called
+        states fall short of it on average, a note says what can be expected instead.
     rng
-        Seed: which cells are trained on, where more than 4,000 are clear.
+        Seed: which macrophages the classifier is trained on, where there are more than 4,000.
     key_added
         Prefix of what is written.
     copy

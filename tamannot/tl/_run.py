@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import numpy as np
 from anndata import AnnData
 
 import tamannot._adata as slots
@@ -14,6 +15,7 @@ from tamannot._progress import Progress
 from tamannot._provenance import missing_genes
 from tamannot._settings import settings
 from tamannot.classify import (
+    ASSIGNED,
     FEW_GENES,
     MACROPHAGE,
     PROGRAM_AXES,
@@ -206,12 +208,24 @@ def _notes(data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str
         notes.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
     if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
         notes.append(f"Learned from {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spread over the data.")
-    if choices.get("target_accuracy", DEFAULT_ACCURACY) != DEFAULT_ACCURACY:
-        notes.append("target_accuracy is not used: how many of these calls are right cannot be known without labels.")
+    notes += _notes_on_accuracy(found, choices.get("target_accuracy", DEFAULT_ACCURACY))
     notes += notes_on_model(ready, found)
     if too_large := ready.panels.too_large:
         notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(too_large)}.")
     return notes
+
+
+def _notes_on_accuracy(found: Columns, target: float) -> list[str]:
+    called = np.asarray(found.statuses["state"] == ASSIGNED)
+    if not called.any():
+        return []
+    expected = float(np.mean(found.probs["state"][called]))
+    if expected >= target:
+        return []
+    return [
+        f"By their probabilities {expected:.0%} of the states called are right; target_accuracy is {target:g}. "
+        "Keep the cells with a high state probability to be stricter."
+    ]
 
 
 # What of the library is the result of a step; the other compartments are rivals of the macrophages.
