@@ -239,10 +239,10 @@ def call_state(
         possible[:, t] = (some > _LEAST_PROB)[:, None] & (amount[:, t] > 0)
         probability[:, t] = 1 / (1 + np.exp(-np.clip(over[:, t], -30, 30)))
     own = np.stack([scores.column("z", s) for s in STATES], axis=1)
-    supported = possible & covered & (lift * scale[:, None] > _SUPPORT_Z) & ((own > _SUPPORT_Z) | (lift > FAR_ABOVE))
-    last = [STATES.index(s) for s in EXPERIMENTAL]
-    supported[:, last] &= probability[:, last] > _SURE
-    supported[:, last] &= ~np.delete(supported, last, axis=1).any(axis=1)[:, None]
+    supported = possible & covered & (lift * scale[:, None] > _SUPPORT_Z)
+    supported &= (own > _SUPPORT_Z) | (lift > FAR_ABOVE)
+    weak = np.isin(STATES, EXPERIMENTAL)
+    supported &= ~weak | ((probability > _SURE) & ~supported[:, ~weak].any(axis=1, keepdims=True))
     ranked = np.where(supported, amount, -9.0)
     best, ordered = ranked.argmax(axis=1), np.sort(ranked, axis=1)
     found = supported.any(axis=1)

@@ -208,24 +208,23 @@ def _notes(data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str
         notes.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
     if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
         notes.append(f"Learned from {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spread over the data.")
-    notes += _notes_on_accuracy(found, choices.get("target_accuracy", DEFAULT_ACCURACY))
+    if said := _note_on_accuracy(found, choices.get("target_accuracy", DEFAULT_ACCURACY)):
+        notes.append(said)
     notes += notes_on_model(ready, found)
     if too_large := ready.panels.too_large:
         notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(too_large)}.")
     return notes
 
 
-def _notes_on_accuracy(found: Columns, target: float) -> list[str]:
+def _note_on_accuracy(found: Columns, target: float) -> str:
     called = np.asarray(found.statuses["state"] == ASSIGNED)
-    if not called.any():
-        return []
-    expected = float(np.mean(found.probs["state"][called]))
+    expected = float(np.mean(found.probs["state"][called])) if called.any() else 1.0
     if expected >= target:
-        return []
-    return [
+        return ""
+    return (
         f"By their probabilities {expected:.0%} of the states called are right; target_accuracy is {target:g}. "
         "Keep the cells with a high state probability to be stricter."
-    ]
+    )
 
 
 # What of the library is the result of a step; the other compartments are rivals of the macrophages.
