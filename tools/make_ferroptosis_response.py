@@ -48,7 +48,9 @@ def halves(names: list[str]) -> pd.DataFrame:
     """Return kind, study and half of each experiment."""
     table = pd.DataFrame([name.split(" | ") for name in names], index=names, columns=["kind", "study"])
     table["study"] = table["study"].str.split().str[0]
-    place = table.groupby("kind")["study"].transform(lambda s: s.map({name: i for i, name in enumerate(sorted(set(s)))}))
+    place = table.groupby("kind")["study"].transform(
+        lambda s: s.map({name: i for i, name in enumerate(sorted(set(s)))})
+    )
     return table.assign(makes=place % 2 == 0)
 
 

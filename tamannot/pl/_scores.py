@@ -73,7 +73,8 @@ def scores(
     fewer than 200 cells. The line in each row is the
     standard normal distribution, which z follows, but for its skew, where a signature is no more than genes of the
     same expression; the grey band is its central 98 %. At the right stands in which share of the cells p is below
-    0.01 (by chance in 1 %), of those that have a p: of too few detected genes nothing is said. A signature may stand
+    0.01 (by chance in 1 %), of those that have a p, and in which share of the cells there is too little signal for one:
+    too few genes. A signature may stand
     apart from its null as a whole: the null is competitive and takes genes for independent, so that those that go
     together spread wider than the line. Cells are no replicates, and a share above 1 % alone is no program.
 
@@ -190,4 +191,5 @@ def _share(row: _Row) -> str:
     known = np.isfinite(row.p)
     if not known.any():
         return f"no p ({row.z.size:,} cells)"
-    return f"{(row.p[known] < _CUT).mean():.1%} of {known.sum():,}"
+    share = f"{(row.p[known] < _CUT).mean():.1%} of {known.sum():,}"
+    return share if known.all() else f"{share}\n({1 - known.mean():.0%}: too few genes)"
