@@ -77,6 +77,9 @@ def ferroptosis_summary(
 
     Notes
     -----
+    Drive, defence and balance are capacity: where cells did undergo ferroptosis, balance mostly fell. `ferroptosis` has
+    the figures.
+
     What it does not mean. No value is a score of death, of lipid peroxides, or of labile iron: transcripts are read,
     and those of FTH1, FTL and TFRC are controlled in translation and decay, GPX4 by selenium. An effect on the cell
     itself can be the opposite of that on its neighbours. z of cells that are no macrophages is against genes that are
