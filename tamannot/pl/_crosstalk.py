@@ -64,7 +64,7 @@ def crosstalk(
 
 
 def _forest(tests: pd.DataFrame, n_all: int, ax: Axes | None) -> Axes:
-    ax = ax if ax is not None else new_axes(9.5, 1.6 + 0.62 * len(tests))
+    ax = ax if ax is not None else new_axes(11.5, 1.6 + 0.62 * len(tests))
     place = np.arange(len(tests))
     _draw(ax, tests, "", place - _SHIFT, "o", _RAW, "raw")
     ax.hlines(place - _SHIFT, tests["loo_low"], tests["loo_high"], color=_RAW, linewidth=4.5, alpha=0.35)
