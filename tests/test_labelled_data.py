@@ -33,6 +33,7 @@ SUBSTITUTIONS = {
         "COQ8A": "ADCK3",
         "CXCL8": "IL8",
         "PCLAF": "KIAA0101",
+        "SC5D": "SC5DL",
         "SELENOP": "SEPP1",
         "WARS1": "WARS",
     },

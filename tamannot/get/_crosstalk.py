@@ -26,11 +26,12 @@ def crosstalk(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "sampl
 
     Returns
     -------
-    A copy. Of tests: ``measure`` (share or program), ``tam``, ``malignant``, ``expected`` (the sign written down before
-    the data were seen), ``rho``, ``p``, ``low``, ``high``, ``loo_low``, ``loo_high``, the same adjusted with
-    ``adjusted_for``, each covariate alone, ``n_samples``, ``q``, ``q_adjusted``. Of samples: numbers of cells, shares,
-    programs, covariates, and ``used``. ``attrs`` has ``cautions``, a list of sentences, and ``parameters``. An
-    association is no cause and has no direction.
+    A copy. Of tests: ``measure`` (``share``, ``program`` or ``gene`` of macrophages; ``t_cell``, of T and NK cells),
+    ``tam`` (which), ``malignant``, ``expected`` (the sign written down before the data were seen), ``rho``, ``p``,
+    ``low``, ``high``, ``loo_low``, ``loo_high``, the same adjusted with ``adjusted_for``, each covariate alone,
+    ``n_samples``, ``q``, ``q_adjusted``, ``low_signal_tam``, ``low_signal_malignant`` (share of cells with too little
+    signal). Of samples: numbers of cells, shares, programs, covariates, and ``used``. ``attrs`` has ``cautions``, a
+    list of sentences, and ``parameters``. An association is no cause and has no direction.
 
     Raises
     ------

@@ -42,8 +42,9 @@ def crosstalk(
     Returns
     -------
     The axes. Forest plot: ρ across samples with its 95 % bootstrap interval, and the thick bar the range with one
-    sample left out; below it ρ adjusted for what is named beside. Samples: one point each. An association is no cause
-    and has no direction.
+    sample left out; below it ρ adjusted for what is named beside. In brackets stands in which share of the cells a
+    program has too little signal: fewer than three of its genes detected, or not the gene. Samples: one point each. An
+    association is no cause and has no direction.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def crosstalk(
 
 
 def _forest(tests: pd.DataFrame, n_all: int, ax: Axes | None) -> Axes:
-    ax = ax if ax is not None else new_axes(9.5, 1.6 + 0.62 * len(tests))
+    ax = ax if ax is not None else new_axes(11.5, 1.6 + 0.62 * len(tests))
     place = np.arange(len(tests))
     _draw(ax, tests, "", place - _SHIFT, "o", _RAW, "raw")
     ax.hlines(place - _SHIFT, tests["loo_low"], tests["loo_high"], color=_RAW, linewidth=4.5, alpha=0.35)
@@ -103,8 +104,30 @@ def _figures(ax: Axes, tests: pd.DataFrame) -> None:
 
 
 def _title(row: pd.Series) -> str:
-    what = "share of" if row["measure"] == "share" else "mean z of"
-    return f"{what} {pretty(str(row['tam']))}\nwith {pretty(str(row['malignant']))} of malignant cells"
+    return f"{_left(row)}\nwith {_right(row)}"
+
+
+def _left(row: pd.Series, whom: str = "", gap: str = " ") -> str:
+    """Say what the value of macrophages or T cells is, and in which share of them there is too little of it."""
+    measure, name = str(row["measure"]), str(row["tam"])
+    if measure == "share":
+        return f"share of {pretty(name)}{whom}"
+    whom = " of T and NK cells" if measure == "t_cell" else whom
+    return f"{_mean_of(name)}{whom}{_low(row, 'tam', gap)}"
+
+
+def _right(row: pd.Series, gap: str = " ") -> str:
+    return f"{_mean_of(str(row['malignant']))} of malignant cells{_low(row, 'malignant', gap)}"
+
+
+def _mean_of(name: str) -> str:
+    """Ids are in small letters, genes are not."""
+    return f"mean z of {pretty(name)}" if name == name.lower() else f"mean {name}"
+
+
+def _low(row: pd.Series, end: str, gap: str) -> str:
+    share = float(row.get(f"low_signal_{end}", np.nan))
+    return f"{gap}({share:.0%} too little signal)" if np.isfinite(share) else ""
 
 
 def _row_of(tests: pd.DataFrame, pair: tuple[str, str]) -> pd.Series:
@@ -125,9 +148,8 @@ def _samples(row: pd.Series, table: pd.DataFrame, ax: Axes | None) -> Axes:
     ax.scatter(x, y, s=42, color=_POINT, edgecolor="black", linewidth=0.5, zorder=3)
     if len(table) <= _MOST_NAMES:
         _write_names(ax, table.index, np.column_stack([x, y]))
-    what = "share of" if row["measure"] == "share" else "mean z of"
-    ax.set_xlabel(f"{what} {pretty(str(row['tam']))}, macrophages")
-    ax.set_ylabel(f"mean z of {pretty(str(row['malignant']))}, malignant cells")
+    ax.set_xlabel(_left(row, " of macrophages", "\n"))
+    ax.set_ylabel(_right(row, "\n"))
     lines = [f"ρ = {row['rho']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p = {row['p']:.2g}, {len(table)} samples"]
     if np.isfinite(row["rho_adjusted"]):
         given = str(row["adjusted_for"]).replace("+", ", ")

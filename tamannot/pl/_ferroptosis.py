@@ -10,6 +10,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
 
 from tamannot.errors import ParameterError
 from tamannot.get import ferroptosis as table_of
@@ -19,6 +20,11 @@ from tamannot.pl._style import new_axes, pretty
 _MAP = "PuOr_r"
 _MARK = {"drives": "▲", "restrains": "▼", "context": "◆", "none": "·"}
 _MEANING = "for the cell itself: ▲ drives  ▼ restrains  ◆ depends  ferroptosis"
+# The summaries in the 19 experiments of their signature files; tests/signature/test_ferroptosis_contrasts.py.
+_SIGN = (
+    "Capacity, not death: where cells do undergo ferroptosis (19 experiments),\n"
+    "drive rose in 13, defence in 15, and balance fell in 15."
+)
 _LEAST = 0.5
 _HATCH = "#8c8c8c"
 
@@ -50,10 +56,18 @@ def ferroptosis(
     Returns
     -------
     The axes. A colour is the mean over samples of the mean z of the label's cells, each sample with as many cells as
-    the summary asks for; below a label stands the number of these samples. Hatched is where in more than half of
-    the cells fewer than three genes are detected: each of these cells says next to nothing, and their mean rests on
-    few genes. A star is where the label was called by genes of the program, so that its colour is circular. Grey is
-    no sample. The mark beside a program says what it does to ferroptosis of the cell itself.
+    the summary asks for; below a label stands the number of these samples. The number is the share of the cells, in
+    per cent, with too little signal: fewer than three genes of the program detected. Such a cell says next to nothing;
+    hatched is where more than half of them are such. A star is where the label was called by genes of the program, so
+    that its colour is circular. Grey is no sample. The mark beside a program says what it does to ferroptosis of the
+    cell itself.
+
+    Notes
+    -----
+    What the sign of a summary means. Drive, defence and balance are capacity, not death. In 19 experiments where cells
+    did undergo ferroptosis drive rose in 13, defence rose in 15 and balance fell in 15: cells under attack raise their
+    defence most, so that a negative balance may be a cell that undergoes ferroptosis. What rises in these experiments
+    is the set ``ferroptosis_response``: ``tl.score(adata, [tam.load_signature("ferroptosis_response")])``.
 
     Raises
     ------
@@ -83,7 +97,9 @@ def ferroptosis(
     shared = effects[effects["shared_genes"] != ""]
     for label, name in zip(shared["label"], shared["program"], strict=True):
         if name in names:
-            ax.text(labels.index(label), names.index(name), "★", ha="center", va="center", fontsize="small")
+            ax.text(labels.index(label) + 0.44, names.index(name), "★", ha="right", va="center", fontsize="small")
+    if "summary" in kinds:
+        ax.set_xlabel(_SIGN, fontsize="small", loc="left")
     _separate(ax, rows, names)
     return ax
 
@@ -94,12 +110,18 @@ def _draw(ax: Axes, z: np.ndarray, low: np.ndarray) -> None:
     ax.set_facecolor("#dddddd")
     for y, x in zip(*np.nonzero(low > _LEAST), strict=True):
         ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=_HATCH, hatch="////", linewidth=0))
+    for (y, x), share in np.ndenumerate(low):
+        if np.isfinite(share):
+            text = ax.text(x, y, f"{share:.0%}", ha="center", va="center", fontsize="x-small")
+            text.set_path_effects([withStroke(linewidth=1.6, foreground="white")])
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.6, pad=0.02)
     bar.set_label("mean z over samples")
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     ax.set_title(_MEANING, fontsize="small", loc="right")
-    few = Patch(facecolor="white", edgecolor=_HATCH, hatch="////", label="few genes detected in most cells")
+    few = Patch(
+        facecolor="white", edgecolor=_HATCH, hatch="////", label="% of cells with too little signal; hatched: most"
+    )
     star = Line2D([], [], linestyle="", marker="*", color="black", label="label called by genes of the program")
     ax.legend(handles=[few, star], loc="lower right", bbox_to_anchor=(1.0, 1.05), frameon=False, fontsize="small")
 

@@ -82,8 +82,8 @@ def scores(
     Triangles are the baselines of a state, above which it is called (`get.evidence`).
 
     At the right stands the share of the cells that are called so. Of signatures that are no label it is the share in
-    which p is below 0.01 (by chance in 1 %), of those that have a p: of too few detected genes nothing is said. Cells
-    are no replicates, and a share above 1 % alone is no program.
+    which p is below 0.01 (by chance in 1 %), of those that have a p, and the share of the cells that have none: too
+    few genes are detected. Cells are no replicates, and a share above 1 % alone is no program.
 
     Raises
     ------
@@ -220,4 +220,5 @@ def _said(p: Array, called: Array | None) -> str:
     known = np.isfinite(p)
     if not known.any():
         return f"no p ({p.size:,} cells)"
-    return f"p < {_CUT} in {(p[known] < _CUT).mean():.1%} of {known.sum():,}"
+    share = f"p < {_CUT} in {(p[known] < _CUT).mean():.1%} of {known.sum():,}"
+    return share if known.all() else f"{share}\n({1 - known.mean():.0%}: too few genes)"

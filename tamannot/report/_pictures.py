@@ -141,7 +141,8 @@ DRAWINGS = (
         "ferroptosis_summary",
         "Programs by label",
         "ferroptosis",
-        "Shades: mean z over samples of each ferroptosis program in each label; the table has the numbers.",
+        "Shades: mean z over samples of each ferroptosis program in each label; figures: share of the cells with too "
+        "little signal.",
         chosen_by="groupby",
     ),
     Drawing(

@@ -16,7 +16,7 @@ from tamannot.tl._crosstalk_values import (
     OWN_COVARIATES,
     Shares,
     Values,
-    programs_of_macrophages,
+    known_of_run,
     values_of_samples,
 )
 from tamannot.tl._hypotheses import Hypothesis, Pairs, hypotheses_of
@@ -46,7 +46,7 @@ def crosstalk(
     key: str = "tam",
     copy: bool = False,
 ) -> AnnData | None:
-    """Hold macrophages against the ferroptosis programs of the malignant cells of the same samples.
+    """Hold macrophages, or T cells, against the ferroptosis programs of the malignant cells of the same samples.
 
     The sample is the unit: each gives one share of a state, or one mean z of a program, over its macrophages, and one
     mean z over its malignant cells, and Spearman's ρ runs over samples. p looks at all orders of up to eight samples,
@@ -67,13 +67,19 @@ def crosstalk(
         the mean over macrophages of P(program present), to which a cell without a label adds, too; states can overlap
         and need not sum to 1. ρ of a share is that of its log-odds.
     programs
-        Programs of macrophages in ``hypotheses="all"``, ids of ``obsm["tam_z"]``; None takes the sixteen of
-        ferroptosis.
+        Programs of macrophages in ``hypotheses="all"``: ids of ``obsm["tam_z"]``, or context sets of the library, such
+        as ``"ferroptosis_secretome"``; None takes the sixteen of ferroptosis.
     hypotheses
         None takes three that were written down before any data were seen: the share of lipid-associated macrophages
         with the defence of malignant cells, macrophages' iron export with the drive of malignant cells, and the share
-        of interferon-primed macrophages with their balance. Or pairs such as
-        ``[("share_lipid_associated", "gpx4_axis"), ("program_iron_export", "ferroptosis_drive")]``. Or ``"all"``.
+        of interferon-primed macrophages with their balance. ``"mediators"``: what macrophages give off (context sets of
+        the secretome, of prostaglandins and of lipid metabolism) with the response or the defence of malignant cells.
+        ``"t_cells"``: interferon gamma of T and NK cells with the cystine importer (SLC7A11, SLC3A2) of malignant
+        cells, which it lowers. Or pairs such as ``[("share_lipid_associated", "gpx4_axis"), ("program_iron_export",
+        "ferroptosis_drive")]``. Of macrophages there are ``share_…`` of a state, ``program_…`` of any id of
+        ``obsm["tam_z"]`` or context set, ``gene_…``; of T and NK cells ``t_cell_…`` of a gene or context set; of
+        malignant cells ferroptosis programs, context sets (``"ferroptosis_response"``) and genes. Or ``"all"``: every
+        state and program against every ferroptosis program.
     covariates
         What ρ is adjusted for: ``"ambient"`` (C1QA, C1QB, C1QC and TYROBP in malignant cells), ``"hypoxia"`` and
         ``"depth"`` of malignant cells, and columns of ``obs`` with one number, or one of two words, a sample. Where
@@ -81,7 +87,8 @@ def crosstalk(
     n_bootstrap
         Draws of samples for the intervals.
     min_cells
-        Samples with fewer macrophages or fewer malignant cells are left out.
+        Samples with fewer macrophages or fewer malignant cells are left out; those with fewer T and NK cells have no
+        value of these.
     ligand_receptor
         Also run `ligand_receptor` against the defence of malignant cells; it needs liana.
     rng
@@ -97,13 +104,15 @@ def crosstalk(
     ``p``, its 95 % interval ``low`` and ``high``, ``loo_low`` and ``loo_high`` (the range with one sample left out),
     the same adjusted (``rho_adjusted``, …, ``adjusted_for``, and ``rho_given_…`` for each covariate alone),
     ``n_samples``, and ``q`` over the tests of this call, NaN where the samples are too few for any to be below 0.05;
+    ``low_signal_tam`` and ``low_signal_malignant``: the share of cells that show fewer than three genes of the program,
+    or not the gene (mean over samples; NaN for the share of a state);
     ``samples``, the values behind them; ``cautions``; ``parameters``. Read it with ``get.crosstalk``.
 
     Raises
     ------
     ParameterError
-        ``malignant`` says nothing or too little, no such column, a name that is no program, fewer than four samples
-        with enough cells.
+        ``malignant`` says nothing or too little, no such column, a name that is no program and no gene of the data,
+        fewer than four samples with enough cells.
     ResultNotFoundError
         The object is not annotated, or its matrix is gone.
     MatrixError
@@ -120,14 +129,20 @@ def crosstalk(
     if ligand_receptor:
         load_liana()  # before the work, not after
     samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
-    known = programs_of_macrophages(adata, key)
-    values = values_of_samples(adata, samples, chosen, shares=shares, covariates=covariates, key=key)
-    ours = [p for p in values.programs if p not in SUMMARIES] if programs is None else list(programs)
-    asked = hypotheses_of(hypotheses, ours, known, values.programs)
+    known = known_of_run(adata, key)
+    ours = [p for p in known.malignant if p not in SUMMARIES] if programs is None else list(programs)
+    asked = hypotheses_of(hypotheses, ours, known)
+    values = values_of_samples(
+        adata, samples, chosen, asked, shares=shares, covariates=covariates, min_cells=min_cells, key=key
+    )
     enough = (values.table[["n_macrophages", "n_malignant"]] >= min_cells).all(axis=1)
-    _refuse_few(enough, min_cells)
+    _refuse_few(enough, min_cells, "macrophages")
     table = values.table[enough]
+    if "n_t_cells" in table:
+        _refuse_few(enough & (values.table["n_t_cells"] >= min_cells), min_cells, "T or NK cells")
     tests = run_tests(table, asked, values.covariates, n_bootstrap=n_bootstrap, seed=rng)
+    for end, names in (("tam", [h.column for h in asked]), ("malignant", [MALIGNANT + h.malignant for h in asked])):
+        tests[f"low_signal_{end}"] = values.low_signal[enough].mean().reindex(names).to_numpy()
     cautions = [
         *cautions_of(tests, table, values.covariates),
         *values.cautions,
@@ -138,7 +153,7 @@ def crosstalk(
         "sample_key": sample_key,
         "malignant": malignant_as_text(malignant),
         "shares": shares,
-        "hypotheses": "pre-specified" if hypotheses is None else "all" if hypotheses == "all" else "named",
+        "hypotheses": "pre-specified" if hypotheses is None else hypotheses if isinstance(hypotheses, str) else "named",
         "covariates": "+".join(values.covariates),
         "n_bootstrap": n_bootstrap,
         "min_cells": min_cells,
@@ -167,10 +182,10 @@ def _check(shares: str, n_bootstrap: int, min_cells: int) -> None:
         raise ParameterError(msg)
 
 
-def _refuse_few(enough: pd.Series, min_cells: int) -> None:
+def _refuse_few(enough: pd.Series, min_cells: int, whom: str) -> None:
     if (n := int(enough.sum())) < FEWEST:
         msg = (
-            f"{n} of {len(enough)} samples have {min_cells} macrophages and {min_cells} malignant cells; an association"
+            f"{n} of {len(enough)} samples have {min_cells} {whom} and {min_cells} malignant cells; an association"
             f" across samples takes {FEWEST} at least. Cells are no replicates: more of them do not help. Add samples, "
             "or lower min_cells."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 import tamannot._adata as slots
 from tamannot.classify import MACROPHAGE, STATES, UNASSIGNED
 from tamannot.errors import ParameterError
-from tamannot.tl._malignant_values import HYPOXIC, MalignantCells, read_malignant
+from tamannot.signature import SignatureSet, load_signatures
+from tamannot.tl._genes import detection_of
+from tamannot.tl._hypotheses import GENE, PROGRAM, T_CELL, Hypothesis, Known
+from tamannot.tl._malignant_values import HYPOXIC, MalignantCells, read_malignant, read_sets
 from tamannot.tl._samples import Samples, table_of_samples
 
 Array = NDArray[Any]
@@ -23,6 +26,8 @@ Shares = Literal["expected", "called"]
 MALIGNANT = "malignant_"
 OWN_COVARIATES = ("ambient", "hypoxia", "depth")
 _LOW_COVERAGE = 0.5
+# T and NK cells: markers of a droplet hardly part them, and both make interferon.
+_T_CELLS = "t_nk"
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,10 @@ class Values:
     """One row a sample."""
 
     table: pd.DataFrame
-    """Numbers of cells, shares and programs of macrophages, programs of malignant cells, covariates."""
-    programs: tuple[str, ...]
-    """Programs of malignant cells."""
+    """Numbers of cells, shares and programs of macrophages, of T cells what was asked for, programs of malignant cells,
+    covariates."""
+    low_signal: pd.DataFrame
+    """Of programs and genes that were asked for the share of cells with too little, by the names of `table`."""
     covariates: tuple[str, ...]
     """Those asked for that there are."""
     cautions: tuple[str, ...]
@@ -42,24 +48,29 @@ def values_of_samples(
     adata: AnnData,
     samples: Samples,
     malignant: Array,
+    asked: Sequence[Hypothesis],
     *,
     shares: Shares,
     covariates: Sequence[str],
+    min_cells: int,
     key: str,
 ) -> Values:
-    """Return what each sample has: means over its macrophages and over its malignant cells.
+    """Return what each sample has: means over its macrophages, its T cells and its malignant cells.
 
     Raises
     ------
     ParameterError
-        A covariate that is none, or differs within a sample.
+        A covariate that is none, or differs within a sample; a gene that the data do not have.
     ResultNotFoundError
         The object is not annotated.
     """
+    record = slots.read_record(adata, key)
     compartment = slots.read_obs(adata, key, ("compartment",)).iloc[:, 0].astype(str).to_numpy()
     called = compartment == MACROPHAGE
-    macrophages = called & ~malignant
-    cells = read_malignant(adata, key, malignant)
+    macrophages, t_cells = called & ~malignant, (compartment == _T_CELLS) & ~malignant
+    library = load_signatures(species="mouse" if record.matrix.species == "mouse" else "human")
+    right = list(dict.fromkeys(h.malignant for h in asked))
+    cells = read_malignant(adata, key, malignant, [n for n in right if n in library])
     ids = [str(name) for name in cells.programs if name != HYPOXIC]
     columns: dict[str, Array] = {
         "n_macrophages": _count(samples, macrophages),
@@ -69,17 +80,57 @@ def values_of_samples(
         **{f"{MALIGNANT}{name}": samples.mean(cells.programs[name].to_numpy(), malignant) for name in ids},
         **_own_covariates(cells, samples, malignant),
     }
+    sides = {PROGRAM: macrophages, GENE: macrophages, T_CELL: t_cells, "malignant": malignant}
+    low = _read_asked(adata, samples, asked, sides, library, key, columns)
     table = pd.DataFrame(columns, index=pd.Index(samples.names, name="sample"))
+    if of_t_cells := [c for c in table if str(c).startswith(f"{T_CELL}_")]:
+        table["n_t_cells"] = _count(samples, t_cells)
+        table.loc[table["n_t_cells"] < min_cells, of_t_cells] = np.nan
     theirs = _their_covariates(adata, samples, [c for c in covariates if c not in OWN_COVARIATES])
     table = table.join(theirs)
     usable = tuple(c for c in dict.fromkeys(covariates) if c in table)
     said = [*_said_of_cells(called & malignant), *_said_of_genes(cells, covariates, ids)]
-    return Values(table, tuple(ids), usable, tuple(said))
+    return Values(table, pd.DataFrame(low, index=table.index), usable, tuple(said))
 
 
-def programs_of_macrophages(adata: AnnData, key: str) -> list[str]:
-    """Return the ids of which macrophages have a z."""
-    return [str(name) for name in slots.read_table(adata, key, "z").columns]
+def _read_asked(
+    adata: AnnData,
+    samples: Samples,
+    asked: Sequence[Hypothesis],
+    sides: Mapping[str, Array],
+    library: SignatureSet,
+    key: str,
+    columns: dict[str, Array],
+) -> dict[str, Array]:
+    """Add means of the sets and genes that were asked for; return in which share of the cells each shows too little."""
+    low: dict[str, Array] = {}
+    matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
+    for side, of in sides.items():
+        right = side == "malignant"
+        names = list(dict.fromkeys(h.malignant if right else h.tam for h in asked if right or h.measure == side))
+        if not names:
+            continue
+        sets = {n: library[n] for n in names if n in library}
+        found = detection_of(matrix, sets, [n for n in names if n not in sets], of)
+        z = read_sets(adata, key, of, {n: s for n, s in sets.items() if f"{side}_{n}" not in columns})
+        columns |= {f"{side}_{n}": samples.mean(t[n].to_numpy(float), of) for t in (z, found.genes) for n in t}
+        low |= {f"{side}_{n}": samples.mean(found.few[n].to_numpy(float), of) for n in found.few}
+    return low
+
+
+def known_of_run(adata: AnnData, key: str) -> Known:
+    """Return what can be asked of each side.
+
+    Raises
+    ------
+    ResultNotFoundError
+        The object is not annotated.
+    """
+    scored = [str(name) for name in slots.read_table(adata, key, "z").columns]
+    mouse = slots.read_record(adata, key).matrix.species == "mouse"
+    library = load_signatures(species="mouse" if mouse else "human")
+    of_axis = {axis: [i for i, s in library.items() if s.axis == axis] for axis in ("ferroptosis", "context")}
+    return Known(scored, of_axis["ferroptosis"], of_axis["context"], mouse)
 
 
 def _count(samples: Samples, of: Array) -> Array:

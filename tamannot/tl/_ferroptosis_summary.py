@@ -16,7 +16,7 @@ from tamannot.errors import ParameterError
 from tamannot.stats._adjust import benjamini_hochberg
 from tamannot.stats._paired import MIN_SAMPLES, over_samples
 from tamannot.tl._ferroptosis_programs import Programs, programs_of
-from tamannot.tl._genes import genes_of_signatures, some_genes
+from tamannot.tl._genes import FEW_GENES, genes_of_signatures, some_genes
 from tamannot.tl._groups import MALIGNANT, Groups, groups_of, mean_of
 from tamannot.tl._malignant import Malignant, malignant_cells
 from tamannot.tl._samples import samples_of
@@ -24,8 +24,6 @@ from tamannot.tl._samples import samples_of
 Array = NDArray[Any]
 
 RECORD = "ferroptosis_summary"
-# With fewer genes detected a z of one cell says next to nothing.
-_FEW_GENES = 3
 _HARDLY = 0.01
 
 
@@ -79,6 +77,9 @@ def ferroptosis_summary(
 
     Notes
     -----
+    Drive, defence and balance are capacity: where cells did undergo ferroptosis, balance mostly fell. `ferroptosis` has
+    the figures.
+
     What it does not mean. No value is a score of death, of lipid peroxides, or of labile iron: transcripts are read,
     and those of FTH1, FTL and TFRC are controlled in translation and decay, GPX4 by selenium. An effect on the cell
     itself can be the opposite of that on its neighbours. z of cells that are no macrophages is against genes that are
@@ -137,7 +138,7 @@ def _detection(
         counts[some.rows] = np.minimum(there @ members, 255)
         hits += (groups.codes[some.rows] == every[:, None]).astype(np.float32) @ there
     by_cell = pd.DataFrame(counts[kept], columns=programs.names).groupby(cell[kept])
-    few = pd.DataFrame(counts[kept] < _FEW_GENES, columns=programs.names).groupby(cell[kept])
+    few = pd.DataFrame(counts[kept] < FEW_GENES, columns=programs.names).groupby(cell[kept])
     found = pd.concat({"n_genes_detected": by_cell.median(), "low_signal": few.mean()}, axis=1)
     return found, _gene_table(programs, groups, columns, hits)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
@@ -11,20 +11,24 @@ from tamannot._printable import among
 from tamannot.classify import STATES
 from tamannot.errors import ParameterError
 
-Side = Literal["share", "program"]
-Pairs = Literal["all"] | Sequence[tuple[str, str]]
-SHARE, PROGRAM = "share", "program"
+Side = Literal["share", "program", "gene", "t_cell"]
+Pairs = Literal["all", "mediators", "t_cells"] | Sequence[tuple[str, str]]
+SHARE: Side = "share"
+PROGRAM: Side = "program"
+GENE: Side = "gene"
+T_CELL: Side = "t_cell"
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One value of macrophages against one of malignant cells."""
+    """One value of macrophages, or of T cells, against one of malignant cells."""
 
     measure: Side
-    """Share of a state, or mean z of a program over macrophages."""
+    """Of macrophages the share of a state, the mean z of a program, the mean expression of a gene; or of T and NK cells
+    the mean of a set or gene."""
     tam: str
     malignant: str
-    """Id of a ferroptosis program or summary."""
+    """Id of a ferroptosis program, of a summary or of a context set; or a gene."""
     expected: Literal["positive", "negative", ""] = ""
     """Sign that was expected before the data were seen; empty: either."""
 
@@ -47,21 +51,40 @@ PRE_SPECIFIED = (
     Hypothesis("program", "iron_export", "ferroptosis_drive", "positive"),
     Hypothesis("share", "interferon_primed", "ferroptosis_balance"),
 )
+# What macrophages give off. The genes of each set act both ways, so that no sign is expected.
+MEDIATORS = (
+    Hypothesis("program", "ferroptosis_secretome", "ferroptosis_response"),
+    Hypothesis("program", "prostaglandin_s1p", "ferroptosis_response"),
+    Hypothesis("program", "lipid_metabolism", "ferroptosis_defence"),
+)
+# Interferon gamma of CD8 T cells lowers both parts of the cystine importer in tumour cells (10.1038/s41586-019-1170-y).
+T_CELLS = (Hypothesis("t_cell", "IFNG", "SLC7A11", "negative"), Hypothesis("t_cell", "IFNG", "SLC3A2", "negative"))
+_WRITTEN = {"mediators": MEDIATORS, "t_cells": T_CELLS}
 
 
-def hypotheses_of(
-    asked: Pairs | None, programs: Sequence[str], of_macrophages: Sequence[str], of_malignant: Sequence[str]
-) -> list[Hypothesis]:
+@dataclass(frozen=True)
+class Known:
+    """What there is of each side, beside the genes of the data."""
+
+    macrophages: Sequence[str]
+    malignant: Sequence[str]
+    context: Sequence[str]
+    """Context sets of the library: of either side, and of T cells."""
+    mouse: bool = False
+
+
+def hypotheses_of(asked: Pairs | None, programs: Sequence[str], known: Known) -> list[Hypothesis]:
     """Return the hypotheses that a user asked for.
 
     Parameters
     ----------
     asked
-        None: the three that are written down; ``"all"``; or pairs of names.
+        None: the three that are written down; ``"mediators"`` and ``"t_cells"``: others that are; ``"all"``; or pairs
+        of names.
     programs
         Programs of macrophages in ``"all"``.
-    of_macrophages, of_malignant
-        Programs that there are of each side.
+    known
+        What there is of each side.
 
     Raises
     ------
@@ -71,38 +94,58 @@ def hypotheses_of(
     if asked is None:
         return list(PRE_SPECIFIED)
     for name in programs:
-        _check(name, of_macrophages, "programs has")
+        _check(name, (*known.macrophages, *known.context), "programs has")
+    if isinstance(asked, str) and asked in _WRITTEN:
+        return [_of_species(h, known) for h in _WRITTEN[asked]]
     if isinstance(asked, str):
         if asked != "all":
-            msg = f"hypotheses is None, 'all' or pairs of names, not {asked!r}."
+            msg = f"hypotheses is None, 'mediators', 't_cells', 'all' or pairs of names, not {asked!r}."
             raise ParameterError(msg)
         left = [*((SHARE, state) for state in STATES), *((PROGRAM, name) for name in programs)]
-        return [_pair(measure, name, other) for (measure, name), other in product(left, of_malignant)]
-    found = [_named(pair, of_macrophages, of_malignant) for pair in asked]
+        return [_pair(measure, name, other) for (measure, name), other in product(left, known.malignant)]
+    found = [_named(pair, known) for pair in asked]
     if not found:
         msg = "hypotheses names no pair: give (macrophage value, program of malignant cells), or None for three."
         raise ParameterError(msg)
     return list(dict.fromkeys(found))
 
 
-def _named(pair: tuple[str, str], of_macrophages: Sequence[str], of_malignant: Sequence[str]) -> Hypothesis:
+def is_gene(name: str) -> bool:
+    """Say whether a name can be that of a gene; ids of signatures are in small letters."""
+    return name != name.lower()
+
+
+def _of_species(h: Hypothesis, known: Known) -> Hypothesis:
+    if not known.mouse:
+        return h
+    tam, malignant = (n.capitalize() if is_gene(n) else n for n in (h.tam, h.malignant))
+    return replace(h, tam=tam, malignant=malignant)
+
+
+def _named(pair: tuple[str, str], known: Known) -> Hypothesis:
     if isinstance(pair, str) or len(pair) != 2:
         msg = f"A hypothesis is a pair like ('share_lipid_associated', 'ferroptosis_defence'), not {pair!r}."
         raise ParameterError(msg)
     left, right = pair
-    _check(right, of_malignant, "Of malignant cells there is")
-    for measure, names in ((SHARE, STATES), (PROGRAM, of_macrophages)):
+    if not is_gene(right):
+        _check(right, (*known.malignant, *known.context), "Of malignant cells there is")
+    programs = (*known.macrophages, *known.context)
+    for measure, names in ((SHARE, STATES), (PROGRAM, programs)):
         if left.removeprefix(f"{measure}_") in names and (left.startswith(f"{measure}_") or left in names):
             return _pair(measure, left.removeprefix(f"{measure}_"), right)
-    _check(
-        left, (*(f"share_{s}" for s in STATES), *(f"program_{n}" for n in of_macrophages)), "Of macrophages there is"
-    )
+    for measure, sets in ((GENE, ()), (T_CELL, known.context)):
+        name = left.removeprefix(f"{measure}_")
+        if name != left and (is_gene(name) or name in sets):
+            return _pair(measure, name, right)
+    everything = (*(f"share_{s}" for s in STATES), *(f"program_{n}" for n in programs))
+    _check(left, (*everything, *(f"t_cell_{n}" for n in known.context)), "Of macrophages there is")
     raise AssertionError(left)
 
 
-def _pair(measure: str, tam: str, malignant: str) -> Hypothesis:
-    plain = Hypothesis("share" if measure == SHARE else "program", tam, malignant)
-    return next((h for h in PRE_SPECIFIED if (h.name) == plain.name), plain)
+def _pair(measure: Side, tam: str, malignant: str) -> Hypothesis:
+    plain = Hypothesis(measure, tam, malignant)
+    written = (*PRE_SPECIFIED, *MEDIATORS, *T_CELLS)
+    return next((h for h in written if h.name == plain.name), plain)
 
 
 def _check(name: str, known: Sequence[str], where: str) -> None:

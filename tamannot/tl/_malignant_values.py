@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +40,10 @@ class MalignantCells:
     """Share of each program's genes that are in the data."""
 
 
-def read_malignant(adata: ad.AnnData, key: str, chosen: Array) -> MalignantCells:
+def read_malignant(adata: ad.AnnData, key: str, chosen: Array, also: Sequence[str] = ()) -> MalignantCells:
     """Score the malignant cells against bins of their own, and read their depth and the ambient index.
+
+    ``also`` are ids of the library to score beside the ferroptosis programs.
 
     The z that annotating wrote stand against the macrophages' bins: a gene that macrophages hardly express would
     look raised in every malignant cell.
@@ -53,12 +56,7 @@ def read_malignant(adata: ad.AnnData, key: str, chosen: Array) -> MalignantCells
     record = slots.read_record(adata, key)
     cells = cells_of_run(adata, record, chosen)
     species = "mouse" if record.matrix.species == "mouse" else "human"
-    library = _signatures(species)
-    how = ranking_of(record.null.max_rank)  # as the macrophages that they are held against
-    score_cells_of_run(cells, library, how, species=species, key="own", null=True)
-    coverage = slots.read_record(cells, "own").coverage["coverage"]
-    z = pd.DataFrame(cells.obsm["own_z"]).astype(float)
-    z.loc[:, (coverage[z.columns] == 0).to_numpy()] = np.nan
+    z, coverage = _own_z(cells, record, _signatures(species, also))
     programs = pd.DataFrame({name: _placed(z[name].to_numpy(), chosen) for name in z})
     rows: sp.csr_matrix = cells.X
     counts = record.matrix.kind == "counts"
@@ -72,9 +70,30 @@ def read_malignant(adata: ad.AnnData, key: str, chosen: Array) -> MalignantCells
     )
 
 
-def _signatures(species: Any) -> dict[str, Signature]:
-    found: SignatureSet = load_signatures(axis="ferroptosis", species=species)
-    return {**found, HYPOXIC: load_signatures(axis="overlay", species=species)[HYPOXIC]}
+def read_sets(adata: ad.AnnData, key: str, chosen: Array, sets: Mapping[str, Signature]) -> pd.DataFrame:
+    """Return z of sets in some cells, against bins of these cells; one row a cell of the object, 0 in the others."""
+    record = slots.read_record(adata, key)
+    if not sets or not chosen.any():
+        return pd.DataFrame(0.0, index=range(chosen.size), columns=list(sets))
+    z, _ = _own_z(cells_of_run(adata, record, chosen), record, sets)
+    return pd.DataFrame({name: _placed(z[name].to_numpy(), chosen) for name in sets})
+
+
+def _own_z(cells: ad.AnnData, record: slots.RunRecord, sets: Mapping[str, Signature]) -> tuple[pd.DataFrame, pd.Series]:
+    """Return z, NaN where the data have no gene of a set, and the coverage; ranked as the macrophages were."""
+    species = "mouse" if record.matrix.species == "mouse" else "human"
+    how = ranking_of(record.null.max_rank)
+    score_cells_of_run(cells, sets, how, species=species, key="own", null=True)
+    coverage = slots.read_record(cells, "own").coverage["coverage"]
+    z = pd.DataFrame(cells.obsm["own_z"]).astype(float)
+    z.loc[:, (coverage[z.columns] == 0).to_numpy()] = np.nan
+    return z, coverage
+
+
+def _signatures(species: Any, also: Sequence[str]) -> dict[str, Signature]:
+    library: SignatureSet = load_signatures(species=species)
+    programs = {i: s for i, s in library.items() if s.axis == "ferroptosis"}
+    return {**programs, **{i: library[i] for i in (*also, HYPOXIC)}}
 
 
 def cells_of_run(adata: ad.AnnData, record: slots.RunRecord, chosen: Array) -> ad.AnnData:

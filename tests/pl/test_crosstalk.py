@@ -40,6 +40,16 @@ def test_a_row_a_test_raw_and_adjusted(tested):
     assert sum("given depth" in t.get_text() for t in ax.texts) == 3
 
 
+def test_a_row_says_in_which_share_of_cells_there_is_too_little_signal(tested):
+    record = dict(tested.uns["tamannot"]["tam"]["crosstalk"])
+    low = [np.nan, 0.87, np.nan]
+    slots.write_analysis(tested, "tam", "crosstalk", record | {"tests": record["tests"].assign(low_signal_tam=low)})
+    rows = [t.get_text() for t in tam.pl.crosstalk(tested).get_yticklabels()]
+    assert ["87% too little signal" in row for row in rows] == [False, True, False]
+    ax = tam.pl.crosstalk(tested, pair=("iron_export", "ferroptosis_drive"))
+    assert ax.get_xlabel() == "mean z of iron export of macrophages\n(87% too little signal)"
+
+
 def test_the_smallest_p_first_where_there_are_too_many(tested):
     ax = tam.pl.crosstalk(tested, n=1)
     best = tam.get.crosstalk(tested).sort_values("p").iloc[0]

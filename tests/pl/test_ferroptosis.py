@@ -20,11 +20,15 @@ def summarised(annotated):
     return annotated
 
 
+def _names(ax):
+    labels = [t.get_text().split("\n")[0].replace(" ", "_") for t in ax.get_xticklabels()]
+    return labels, [t.get_text().rsplit(" ", 1)[0].replace(" ", "_") for t in ax.get_yticklabels()]
+
+
 def test_colours_are_means_over_samples(summarised):
     ax = tam.pl.ferroptosis(summarised)
     rows = tam.get.ferroptosis(summarised)
-    labels = [t.get_text().split("\n")[0].replace(" ", "_") for t in ax.get_xticklabels()]
-    programs = [t.get_text().rsplit(" ", 1)[0].replace(" ", "_") for t in ax.get_yticklabels()]
+    labels, programs = _names(ax)
     assert programs == list(rows["program"].unique())
     want = rows.pivot_table(index="program", columns="label", values="z", observed=True).loc[programs, labels]
     np.testing.assert_allclose(ax.images[0].get_array().filled(np.nan), want, rtol=1e-6)
@@ -36,11 +40,26 @@ def test_hatched_is_low_signal(summarised):
     assert len(ax.patches) == (low > 0.5).sum() > 0
 
 
+def test_every_colour_says_in_which_share_of_cells_there_is_too_little_signal(summarised):
+    ax = tam.pl.ferroptosis(summarised)
+    low = tam.get.ferroptosis(summarised).pivot_table(index="program", columns="label", values="low_signal")
+    labels, programs = _names(ax)
+    want = [f"{low.loc[p, w]:.0%}" for p in programs for w in labels]
+    assert [t.get_text() for t in ax.texts if t.get_text() != "★"] == want
+
+
+@pytest.mark.parametrize(("kind", "told"), [("summary", True), ("program", False)])
+def test_summaries_say_what_their_sign_means(summarised, kind, told):
+    ax = tam.pl.ferroptosis(summarised, kind=kind)
+    assert ("balance fell in 15" in ax.get_xlabel()) is told
+
+
 def test_a_star_where_the_label_was_called_by_genes_of_the_program(learned):
     tam.tl.ferroptosis_summary(learned, "sample")
     ax = tam.pl.ferroptosis(learned)
     effects = tam.get.ferroptosis(learned, kind="effects")
-    assert len(ax.texts) == (effects["shared_genes"] != "").sum() > 0
+    stars = [t for t in ax.texts if t.get_text() == "★"]
+    assert len(stars) == (effects["shared_genes"] != "").sum() > 0
 
 
 def test_one_kind_and_the_mark_of_its_effect(summarised):

@@ -112,6 +112,13 @@ def test_cells_of_no_sample_are_left_out(cohort, of):
     assert sum(row[3].value for row in table.rows) == here.sum()
 
 
+def test_ferroptosis_says_what_its_sign_means_and_where_there_is_too_little_signal(material):
+    section = next(s for s in summarise(material).sections if s.name == "ferroptosis")
+    said = " ".join(b.text for b in section.blocks if b.kind == "text")
+    assert "drive rose in 13, defence rose in 15 and balance fell in 15" in said
+    assert "share low signal" in tables(section)["Programs"].columns
+
+
 def test_reasons_of_those_without_a_label(cohort, material):
     table = tables(calls(material))["Why a cell has a state or none"]
     found_ = dict(zip(column(table, "status"), column(table, "n cells"), strict=True))

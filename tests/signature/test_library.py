@@ -101,6 +101,22 @@ def test_ferroptosis_holds_sixteen_programs_and_three_summaries():
     assert sorted(load_signatures(axis="ferroptosis")) == sorted(PROGRAMS + SUMMARIES)
 
 
+@pytest.mark.parametrize("species", ["human", "mouse"])
+def test_summaries_are_made_of_their_programs(species):
+    library = load_signatures(species=species)
+    genes = {
+        i: {g.symbol: g.direction for g in library[i].genes} for i in (*PROGRAMS, *SUMMARIES, "dehydrocholesterol")
+    }
+    drives = ("iron_uptake", "ferritinophagy", "pufa_pl_synthesis", "lipid_peroxidation_enzymes")
+    restrains = [i for i in PROGRAMS if i not in (*drives, "heme_iron_recycling")]
+    drive = {symbol: d for i in drives for symbol, d in genes[i].items()}
+    defence = {symbol: d for i in (*restrains, "dehydrocholesterol") for symbol, d in genes[i].items()}
+    assert genes["ferroptosis_drive"] == drive
+    assert genes["ferroptosis_defence"] == defence
+    turned = {symbol: "down" if d == "up" else "up" for symbol, d in defence.items()}
+    assert genes["ferroptosis_balance"] == drive | turned
+
+
 @pytest.mark.parametrize(("signature_id", "modules"), MODULES.items())
 def test_composite_has_its_modules(signature_id, modules):
     signature = HUMAN[signature_id]

@@ -138,7 +138,9 @@ def test_a_cell_that_is_both_counts_as_malignant(cohort):
     cohort.obs.loc[cohort.obs_names[first], "mine"] = True
     tam.tl.crosstalk(cohort, "sample", **QUICK | {"malignant": "mine"})
     tests = tam.get.crosstalk(cohort)
-    assert any("3 cells are macrophages by their transcripts and malignant" in c for c in tests.attrs["cautions"])
+    both = int(((cohort.obs["tam_compartment"] == "macrophage") & cohort.obs["mine"]).sum())
+    assert both >= 3
+    assert any(f"{both} cells are macrophages by their transcripts and malignant" in c for c in tests.attrs["cautions"])
     assert tam.get.crosstalk(cohort, kind="samples")["n_malignant"].sum() == cohort.obs["mine"].sum()
 
 
@@ -160,6 +162,11 @@ def test_samples_with_few_cells_are_left_out_and_too_few_samples_refused(cohort)
         ({"hypotheses": []}, "names no pair"),
         ({"hypotheses": ["lipid_associated"]}, "A hypothesis is a pair"),
         ({"hypotheses": [("lam", "gpx4_axis")]}, "Of macrophages there is no 'lam'"),
+        ({"hypotheses": [("t_cell_IFNG", "gpx4_axs")]}, "Of malignant cells there is no 'gpx4_axs'"),
+        ({"hypotheses": [("gene_NOGENE", "gpx4_axis")]}, "The data have no gene 'NOGENE'"),
+        ({"hypotheses": [("lipid_associated", "NOGENE")]}, "The data have no gene 'NOGENE'"),
+        ({"hypotheses": "t_cells"}, "The data have no gene 'IFNG'"),
+        ({"hypotheses": [("t_cell_FTH1", "gpx4_axis")]}, "0 of 6 samples have 10 T or NK cells and 10 malignant cells"),
         ({"hypotheses": [("lipid_associated", "death")]}, "Of malignant cells there is no 'death'"),
         ({"programs": ["death"], "hypotheses": "all"}, "programs has no 'death'"),
         ({"covariates": ["tam_state"]}, "more than one value in sample"),
@@ -169,6 +176,66 @@ def test_samples_with_few_cells_are_left_out_and_too_few_samples_refused(cohort)
 def test_what_cannot_be_tested_is_refused(cohort, wrong, message):
     with pytest.raises(ParameterError, match=message):
         tam.tl.crosstalk(cohort, "sample", **QUICK | wrong)
+
+
+def test_mediators_of_macrophages_are_context_sets_scored_among_macrophages(cohort):
+    tam.tl.crosstalk(cohort, "sample", hypotheses="mediators", **QUICK)
+    tests, samples = tam.get.crosstalk(cohort), tam.get.crosstalk(cohort, kind="samples")
+    assert tests["tam"].tolist() == ["ferroptosis_secretome", "prostaglandin_s1p", "lipid_metabolism"]
+    alone = cohort[((cohort.obs["tam_compartment"] == "macrophage") & ~cohort.obs["mine"]).to_numpy()].copy()
+    sets = [tam.load_signature("lipid_metabolism")]
+    tam.tl.score(alone, sets, null="matched", min_coverage=0, key_added="own")
+    own = alone.obsm["own_z"]["lipid_metabolism"].groupby(alone.obs["sample"].to_numpy()).mean()
+    assert samples["program_lipid_metabolism"].to_numpy() == pytest.approx(own.to_numpy(), rel=1e-5)
+    assert "malignant_ferroptosis_response" in samples
+    genes = [g.symbol for g in sets[0].genes if g.symbol in alone.var_names]
+    few = np.asarray((alone[:, genes].X.toarray() > 0).sum(axis=1) < 3)
+    share = pd.Series(few).groupby(alone.obs["sample"].to_numpy()).mean().mean()
+    assert tests["low_signal_tam"].iloc[2] == pytest.approx(share)
+
+
+def test_genes_of_either_side(cohort):
+    tam.tl.crosstalk(cohort, "sample", hypotheses=[("gene_APOE", "FTH1"), PAIR], **QUICK)
+    tests, samples = tam.get.crosstalk(cohort), tam.get.crosstalk(cohort, kind="samples")
+    assert tests.index[0] == "gene_APOE : FTH1"
+    mine = cohort[cohort.obs["mine"].to_numpy()]
+    values = mine[:, "FTH1"].X.toarray().ravel() / np.asarray(mine.X.sum(axis=1)).ravel() * 1e4
+    means = pd.Series(np.log1p(values)).groupby(mine.obs["sample"].to_numpy()).mean()
+    assert samples["malignant_FTH1"].to_numpy() == pytest.approx(means.to_numpy(), rel=1e-4)
+    assert tests["low_signal_malignant"].iloc[0] == pytest.approx((values == 0).mean(), abs=0.05)
+    assert np.isnan(tests["low_signal_tam"].iloc[1])
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Five samples in which interferon gamma of T cells falls as the cystine importer of malignant cells rises."""
+    parts = {"macrophage": 0.3, "malignant": 0.4, "t_nk": 0.3}
+    adata = tam.datasets.simulate(80, n_samples=5, n_genes=3000, composition=parts, rng=2)
+    genes, rows = list(adata.var_names), adata.X.tolil()
+    for i, gene in enumerate(("IFNG", "SLC7A11", "SLC3A2")):
+        if gene not in genes:
+            genes[-1 - i] = gene
+    level = adata.obs["sample"].cat.codes.to_numpy() + 1
+    for gene, kind, amount in (("IFNG", "t_nk", 6 - level), ("SLC7A11", "malignant", level)):
+        cells = (adata.obs["truth_compartment"] == kind).to_numpy()
+        rows[cells, genes.index(gene)] = amount[cells, None] * 4.0
+    adata.var_names, adata.X = genes, rows.tocsr()
+    kinds = {"macrophage": "macrophage", "t_nk": "t_nk", "malignant": "glial_like"}
+    tam.tl.annotate(adata, tissue="brain", compartment_key=("truth_compartment", kinds))
+    return adata
+
+
+def test_interferon_of_t_cells_against_the_cystine_importer(planted):
+    tam.tl.crosstalk(planted, "sample", hypotheses="t_cells", **QUICK)
+    tests, samples = tam.get.crosstalk(planted), tam.get.crosstalk(planted, kind="samples")
+    assert tests.index.tolist() == ["t_cell_IFNG : SLC7A11", "t_cell_IFNG : SLC3A2"]
+    assert tests["expected"].tolist() == ["negative", "negative"]
+    assert tests["rho"].iloc[0] < -0.85
+    assert tests["low_signal_tam"].iloc[0] == 0
+    t_cells = (planted.obs["truth_compartment"] == "t_nk").groupby(planted.obs["sample"].to_numpy()).sum()
+    assert samples["n_t_cells"].tolist() == t_cells.tolist()
+    ax = tam.pl.crosstalk(planted, pair=("t_cell_IFNG", "SLC7A11"))
+    assert ax.get_xlabel() == "mean IFNG of T and NK cells\n(0% too little signal)"
 
 
 def test_results_that_are_not_there(cohort, tiny):
@@ -197,7 +264,7 @@ def test_copy_and_annotating_again(cohort):
 @pytest.mark.slow
 def test_planted_crosstalk_is_found_end_to_end():
     half = {"macrophage": 0.5, "malignant": 0.5}
-    adata = tam.datasets.simulate(200, n_samples=12, n_genes=3000, composition=half, crosstalk=0.9, rng=0)
+    adata = tam.datasets.simulate(200, n_samples=16, n_genes=3000, composition=half, crosstalk=0.9, rng=0)
     tam.tl.annotate(adata, tissue="brain", sample_key="sample")
     tam.tl.crosstalk(adata, "sample", malignant=MALIGNANT)
     planted = tam.get.crosstalk(adata).iloc[0]

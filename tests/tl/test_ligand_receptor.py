@@ -9,6 +9,7 @@ import pytest
 
 import tamannot as tam
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotError
+from tamannot.genes import human_genes
 from tamannot.stats._rank import spearman
 from tamannot.tl._ligand_receptor import pairs_of_reviews
 
@@ -48,6 +49,15 @@ def test_every_pair_has_a_reference_and_known_ends():
     assert not pairs.duplicated(["ligand", "receptor", "source", "target"]).any()
     both = pairs[pairs["ligand"] == "MDK"]
     assert set(both["source"]) == {"macrophage", "malignant"}
+
+
+def test_iron_selenium_checkpoint_and_adhesion_are_among_the_pairs():
+    pairs = pairs_of_reviews()
+    have = set(zip(pairs["ligand"], pairs["receptor"], strict=True))
+    wanted = """FTH1 TFRC, LCN2 SLC22A17, HAMP SLC40A1, SELENOP LRP8, SPP1 ITGAV_ITGB3, PDCD1LG2 PDCD1, EFNA1 EPHA2,
+        ICAM1 ITGAL_ITGB2, VCAM1 ITGA4_ITGB1, CCL22 CCR4, ANXA1 FPR1, MDK CD74, IFNG IFNGR1_IFNGR2"""
+    assert {tuple(pair.split()) for pair in wanted.split(",")} <= have
+    assert {gene for pair in have for name in pair for gene in name.split("_")} <= set(human_genes().ensembl)
 
 
 def test_without_liana_the_error_has_the_line_that_installs_it(cohort, monkeypatch):
