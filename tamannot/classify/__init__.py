@@ -37,7 +37,7 @@ from tamannot.classify._label_file import as_classifier, read_model, write_model
 from tamannot.classify._labels import MIN_COVERAGE, STATUSES, Classifier, Prediction, predict_labels
 from tamannot.classify._origin import ORIGINS
 from tamannot.classify._panels import METHOD, Panels, ranking_of
-from tamannot.classify._predict import Calls, expressed
+from tamannot.classify._predict import Calls, expressed, expression_of
 from tamannot.classify._reference import NAME as MACROPHAGE_REFERENCE
 from tamannot.classify._sample import MOST_CELLS, learning_rows, taken
 from tamannot.classify._scale import SCALES, Scale, find_scale, to_features
@@ -96,6 +96,7 @@ __all__ = [
     "content_hash",
     "digest_of",
     "expressed",
+    "expression_of",
     "find_scale",
     "fit_labels",
     "keep_cohort",

@@ -29,7 +29,11 @@ def claims(adata: AnnData, key: str = "tam", *, kind: Literal["claims", "detecti
     ``claims``: one row a claim and test: ``claim_id`` (the number in the list of claims, and a letter where a claim is
     tested in several ways), ``claim``, ``source``, ``kind``, ``expected`` (positive, negative, detected, or a range),
     ``test`` (what was computed), ``observed`` with its interval ``low``, ``high`` (95 %, over samples), ``n_samples``,
-    ``n_cells``, ``verdict`` (supported, not supported, inconclusive, not measurable), ``reason`` and ``note``.
+    ``n_cells``, ``verdict`` (supported, not supported, detected, inconclusive, not measurable), ``reason`` and
+    ``note``. Of the claim with other genes of equal mean expression in the same cells: ``n_swaps`` (those that gave an
+    interval; 0: there is nothing to swap), ``swapped`` (mean of what was observed), ``p_swapped`` (share that goes as
+    far in the expected direction, the claim counted among them, so 1/21 at least), ``swapped_same`` (share with the
+    same verdict) and ``swapped_supported`` (share that is supported: its sum is what chance would support).
     ``observed`` is a rank correlation for ``within`` and ``across``, a share of cells for ``detection`` and ``share``,
     and a difference of shares for ``difference`` and ``groups``.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,10 +14,11 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot._adata as slots
+from tamannot.classify import expression_of
 from tamannot.errors import ResultNotFoundError
 from tamannot.genes import GeneIndex
 from tamannot.signature import Signature, load_signatures
-from tamannot.tl._claim_table import Claim
+from tamannot.tl._claim_table import ACROSS, DETECTION, DIFFERENCE, NONE, Claim
 from tamannot.tl._genes import some_genes
 from tamannot.tl._samples import Samples
 
@@ -27,6 +29,8 @@ LABEL, SHARE_OF = "label:", "share:"
 _MYELOID = ("macrophage", "monocyte", "dendritic")
 # A gene in a smaller share of the cells says nothing of them.
 RARE = 0.01
+# So many times the genes of a claim are swapped: the fewest of which one in twenty can be told.
+N_SWAPS = 20
 
 
 class NotMeasurableError(Exception):
@@ -48,7 +52,13 @@ class Cells:
     """Cells by genes, ``log1p`` of 10,000 per cell."""
     n_detected: Array
     """Genes that are detected in each cell, of all."""
+    swaps: dict[str, list[dict[str, int]]] = field(default_factory=dict)
+    """Of each claim its genes with the columns of others of equal expression in the same cells, `N_SWAPS` times."""
     _masks: dict[str, Array] = field(default_factory=dict)
+
+    def swapped(self, claim: Claim) -> Iterator[Cells]:
+        """Give out the cells with other genes in the place of those of a claim."""
+        return (replace(self, genes=genes) for genes in self.swaps.get(claim.claim_id, []))
 
     def of(self, name: str) -> Array:
         """Return a mask of the cells by this name.
@@ -103,6 +113,10 @@ class Cells:
             msg = f"there is no signature {measure[1:]} for this species"
             raise NotMeasurableError(msg)
         return [g.symbol for g in self.signatures[measure[1:]].all_genes if g.direction == "up"]
+
+    def genes_in(self, claim: Claim) -> list[str]:
+        """Return the genes by which a claim is tested; of a share of labels there are none."""
+        return [gene for measure in claim.measures for gene in self.genes_of(measure)]
 
     def usable(self, measure: str, where: Array, without: Sequence[str] = ()) -> list[str]:
         """Return those of its genes that are detected in enough of some cells.
@@ -186,15 +200,80 @@ def read_cells(
     )
     wanted = _wanted(cells, [*(m for c in claims for m in c.measures), *(f"@{p}" for p in panel)])
     named = _columns(cells.signatures, wanted, GeneIndex([str(i) for i in matrix.ids], species=species), species)
-    columns = np.array(list(dict.fromkeys(named.values())), np.int64)
+    swaps = _swaps(cells, claims, named, matrix)
+    columns = np.unique([*named.values(), *(c for draws in swaps.values() for draw in draws for c in draw.values())])
     place = {int(c): i for i, c in enumerate(columns)}
     cells.genes = {gene: place[c] for gene, c in named.items()}
+    cells.swaps = {i: [{g: place[c] for g, c in draw.items()} for draw in draws] for i, draws in swaps.items()}
     blocks = []
     for some in some_genes(matrix, columns, np.ones(adata.n_obs, bool)):
         blocks.append(sp.csr_matrix(some.values))
         cells.n_detected[some.rows] = some.n_detected
     cells.values = sp.csc_matrix(sp.vstack(blocks)) if blocks else sp.csc_matrix((0, columns.size))
     return cells
+
+
+def _swaps(
+    cells: Cells, claims: Sequence[Claim], named: Mapping[str, int], matrix: slots.RunMatrix
+) -> dict[str, list[dict[str, int]]]:
+    """Return, by claim, its genes with the columns that stand in for them, once for each swap."""
+    where: dict[str, dict[str, str]] = {}
+    masks: dict[str, Array] = {}
+    for claim in claims:
+        try:
+            genes = _measured_in(cells, claim, named)
+            masks |= {name: np.logical_or.reduce([cells.of(n) for n in name.split("|")]) for name in genes.values()}
+        except NotMeasurableError:  # said where the claim is tested
+            continue
+        where[claim.claim_id] = genes
+    means = dict(zip(masks, _means(matrix, list(masks.values())), strict=True))
+    ranked = {name: np.argsort(mean, kind="stable") for name, mean in means.items()}
+    out = {}
+    for claim_id, genes in where.items():
+        own = {named[g] for g in genes}
+        seen = {g: name for g, name in genes.items() if means[name][named[g]] > 0}
+        near = {g: _nearest(named[g], means[name], ranked[name], own, matrix.ids) for g, name in seen.items()}
+        out[claim_id] = [_draw(near, i) for i in range(N_SWAPS)] if near and all(near.values()) else []
+    return out
+
+
+def _measured_in(cells: Cells, claim: Claim, named: Mapping[str, int]) -> dict[str, str]:
+    """Return of each gene of a claim the cells in which it is measured, two kinds of them as ``a|b``."""
+    if claim.kind in (NONE, DETECTION):
+        return {}
+    here = f"{claim.cells}|{claim.against}" if claim.kind == DIFFERENCE else claim.cells
+    sides = [*zip(claim.measures, (here, claim.against if claim.kind == ACROSS else here), strict=False)]
+    return {gene: name for measure, name in reversed(sides) for gene in cells.genes_of(measure) if gene in named}
+
+
+def _means(matrix: slots.RunMatrix, masks: Sequence[Array]) -> Array:
+    """Return the mean of every gene in some sets of cells, sets by genes."""
+    if not masks:
+        return np.zeros((0, matrix.n_vars))
+    member = np.stack(masks).astype(float)
+    total = np.zeros((len(masks), matrix.n_vars))
+    for block, rows in matrix.blocks(np.logical_or.reduce(masks)):
+        total += member[:, rows] @ expression_of(block, matrix.kind, matrix.n_vars)
+    # Rounded, so that the order of the cells does not matter.
+    return np.round(total / member.sum(axis=1, keepdims=True), 9)
+
+
+def _nearest(column: int, mean: Array, ranked: Array, own: set[int], ids: Array) -> list[int]:
+    """Return the genes nearest to one in mean, none of the claim's, in an order that only their names fix."""
+    at = int(np.searchsorted(mean[ranked], mean[column]))
+    reach = N_SWAPS + len(own)
+    others = [int(c) for c in ranked[max(at - reach, 0) : at + reach + 1] if c not in own and mean[c] > 0]
+    others = sorted(others, key=lambda c: abs(mean[c] - mean[column]))[:N_SWAPS]
+    return sorted(others, key=lambda c: hashlib.blake2b(f"{ids[column]} {ids[c]}".encode()).digest())
+
+
+def _draw(near: Mapping[str, list[int]], number: int) -> dict[str, int]:
+    """Return a stand-in for each gene; the same one twice only where there are too few."""
+    taken: dict[str, int] = {}
+    for gene, others in near.items():
+        turned = others[number % len(others) :] + others[: number % len(others)]
+        taken[gene] = next((c for c in turned if c not in taken.values()), turned[0])
+    return taken
 
 
 def _wanted(cells: Cells, measures: Sequence[str]) -> set[str]:

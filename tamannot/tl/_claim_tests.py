@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,14 @@ from tamannot.tl._claim_table import Claim
 
 Array = NDArray[Any]
 
-SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
+SUPPORTED, NOT_SUPPORTED, DETECTED = "supported", "not supported", "detected"
 INCONCLUSIVE, NOT_MEASURABLE = "inconclusive", "not measurable"
-VERDICTS = (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_MEASURABLE)
+VERDICTS = (SUPPORTED, NOT_SUPPORTED, DETECTED, INCONCLUSIVE, NOT_MEASURABLE)
 # Least samples of a correlation across samples: of four no order is rarer than 1 in 12.
 MIN_ACROSS = 5
 _DEPTH_CLASSES = 10
+# A claim is beyond its swaps if so few of them, itself counted, go as far.
+_RARELY = 0.05
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,22 @@ class Found:
     n_samples: int = 0
     n_cells: int = 0
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What a test gives with other genes of equal expression in the place of those of the claim."""
+
+    n_swaps: int = 0
+    """Swaps that gave an interval."""
+    observed: float = np.nan
+    """Mean of what they gave."""
+    p: float = np.nan
+    """Share that goes as far as the claim in its direction, the claim counted among them."""
+    same: float = np.nan
+    """Share that gets the verdict of the claim."""
+    supported: float = np.nan
+    """Share that is supported."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +73,49 @@ class Data:
         return [rows for rows in found if all(r.size >= self.min_cells for r in rows)]
 
 
-def check_claim(claim: Claim, data: Data) -> tuple[str, Found]:
-    """Return the verdict on a claim and what it rests on."""
+def check_claim(claim: Claim, data: Data) -> tuple[str, Found, Chance]:
+    """Return the verdict on a claim, what it rests on, and what swapped genes give."""
     if claim.kind == table.NONE:
-        return NOT_MEASURABLE, Found("none", reason=claim.note)
+        return NOT_MEASURABLE, Found("none", reason=claim.note), Chance()
     try:
         found = _TESTS[claim.kind](claim, data)
     except NotMeasurableError as why:
-        return NOT_MEASURABLE, Found(describe(claim), reason=str(why))
-    return _verdict(claim, found)
+        return NOT_MEASURABLE, Found(describe(claim), reason=str(why)), Chance()
+    verdict = _verdict(claim, found)
+    if claim.kind == table.DETECTION or not np.isfinite(found.low) or not data.cells.genes_in(claim):
+        return verdict, found, Chance()
+    swaps = [s for s in _swapped(claim, data) if np.isfinite([s.observed, s.low, s.high]).all()]
+    return _beyond(claim, verdict, found, swaps)
+
+
+def _swapped(claim: Claim, data: Data) -> Iterator[Found]:
+    for cells in data.cells.swapped(claim):
+        try:
+            yield _TESTS[claim.kind](claim, replace(data, cells=cells))
+        except NotMeasurableError:  # the genes that stand in are seen in too few of the cells
+            continue
+
+
+def _beyond(claim: Claim, verdict: str, found: Found, swaps: Sequence[Found]) -> tuple[str, Found, Chance]:
+    """Return the verdict held against the swaps, each of which is held against the others in the same way."""
+    sign = 1 if claim.expected == "positive" else -1
+    every = [found, *swaps]
+    values = sign * np.array([f.observed for f in every])
+    as_far = {SUPPORTED: values[:, None] <= values, NOT_SUPPORTED: values[:, None] >= values}
+    p = {word: far.mean(axis=1) for word, far in as_far.items()}
+    words = [_verdict(claim, f) for f in every]
+    held = np.array([w if w not in p or p[w][i] <= _RARELY else INCONCLUSIVE for i, w in enumerate(words)], object)
+    if held[0] != verdict:
+        also = np.mean([w == verdict for w in words[1:]]) if swaps else np.nan
+        why = f"{verdict} by its interval, but so are {also:.0%} of {len(swaps)} swaps for genes of equal expression"
+        if len(every) * _RARELY < 1:
+            why = f"{len(swaps)} swaps for genes of equal expression, too few to tell"
+        found = replace(found, reason="; ".join(r for r in (why, found.reason) if r))
+    if not swaps:
+        return held[0], found, Chance()
+    same, supported = ((held[1:] == word).mean() for word in (held[0], SUPPORTED))
+    chance = Chance(len(swaps), sign * values[1:].mean(), p[SUPPORTED][0], same, supported)
+    return held[0], found, chance
 
 
 def describe(claim: Claim) -> str:
@@ -188,20 +240,21 @@ def _flat(value: float) -> str:
     return "" if np.isfinite(value) else "does not vary between samples"
 
 
-def _verdict(claim: Claim, found: Found) -> tuple[str, Found]:
+def _verdict(claim: Claim, found: Found) -> str:
+    """Return what the interval says, whatever other genes would give."""
     if not np.isfinite([found.low, found.high]).all():
-        return INCONCLUSIVE, found
+        return INCONCLUSIVE
     if claim.kind == table.DETECTION:
-        return (SUPPORTED if found.low > RARE else INCONCLUSIVE), found
+        return DETECTED if found.low > RARE else INCONCLUSIVE
     if claim.kind == table.SHARE:
         low, high = claim.limits
         if low <= found.low and found.high <= high:
-            return SUPPORTED, found
-        return (NOT_SUPPORTED if found.high < low or found.low > high else INCONCLUSIVE), found
+            return SUPPORTED
+        return NOT_SUPPORTED if found.high < low or found.low > high else INCONCLUSIVE
     sign = 1 if claim.expected == "positive" else -1
     if sign * found.low > 0 and sign * found.high > 0:
-        return SUPPORTED, found
-    return (NOT_SUPPORTED if sign * found.low < 0 and sign * found.high < 0 else INCONCLUSIVE), found
+        return SUPPORTED
+    return NOT_SUPPORTED if sign * found.low < 0 and sign * found.high < 0 else INCONCLUSIVE
 
 
 _TESTS: Mapping[str, Callable[[Claim, Data], Found]] = {

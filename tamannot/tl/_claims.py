@@ -17,7 +17,7 @@ from tamannot.errors import ParameterError
 from tamannot.stats._paired import MIN_SAMPLES, over_samples
 from tamannot.tl._claim_cells import Cells, read_cells
 from tamannot.tl._claim_table import NONE, read_claims
-from tamannot.tl._claim_tests import INCONCLUSIVE, NOT_MEASURABLE, Data, check_claim
+from tamannot.tl._claim_tests import SUPPORTED, Data, check_claim
 from tamannot.tl._malignant import Malignant, malignant_cells
 from tamannot.tl._samples import Samples, samples_of, table_of_samples
 
@@ -45,11 +45,13 @@ def claims(
     key: str = "tam",
     copy: bool = False,
 ) -> AnnData | None:
-    """Hold the claims of two reviews against the data: supported, not supported, inconclusive or not measurable.
+    """Hold the claims of two reviews against the data: supported, not supported, detected, or undecided.
 
     Each claim is a row of a table that says which genes or programs of which cells are compared and which direction is
     expected. Whatever is computed is computed for each sample, and the interval is over samples: fewer than three
-    (five for a correlation across samples) are inconclusive, however many cells they have.
+    (five for a correlation across samples) are inconclusive, however many cells they have. A claim that is decided
+    also goes beyond what other genes give: each of its genes is swapped for one of equal mean expression in the same
+    cells, twenty times, and it is inconclusive unless it goes further than all of them.
 
     Parameters
     ----------
@@ -96,9 +98,11 @@ def claims(
     -----
     What a verdict does not mean. *Supported* says that transcripts of these samples go in the direction claimed, not
     that the mechanism is right: neither secretion nor killing is in RNA. *Not supported* says the same of the other
-    direction. Detection of a gene can be ambient RNA. Labels were called by genes, too; genes that two measures share
-    are counted on one side only, yet genes that go with them are not taken out. The intervals are not corrected for
-    the number of claims: of twenty without any truth one is expected to seem supported or refuted.
+    direction. *Detected* says only that the genes are seen, which is all that such a claim asks for; that can be
+    ambient RNA. Labels were called by genes, too; genes that two measures share are counted on one side only, yet
+    genes that go with them are not taken out. The intervals are not corrected for the number of claims: the cautions
+    say how many would be supported with swapped genes. A claim on shares of called cells has no genes to swap and
+    rests on its interval alone.
 
     Examples
     --------
@@ -120,7 +124,7 @@ def claims(
     cells = read_cells(adata, key, rows, [_PANEL], samples, chosen)
     found = []
     for claim in rows:
-        verdict, what = check_claim(claim, Data(cells, min_cells, about))
+        verdict, what, chance = check_claim(claim, Data(cells, min_cells, about))
         found.append(
             {
                 "claim_id": claim.claim_id,
@@ -135,6 +139,11 @@ def claims(
                 "n_samples": what.n_samples,
                 "n_cells": what.n_cells,
                 "verdict": verdict,
+                "n_swaps": chance.n_swaps,
+                "swapped": chance.observed,
+                "p_swapped": chance.p,
+                "swapped_same": chance.same,
+                "swapped_supported": chance.supported,
                 "reason": what.reason,
                 "note": claim.note if claim.kind != NONE else "",
             }
@@ -216,12 +225,12 @@ def _cautions(cells: Cells, samples: Samples, result: pd.DataFrame) -> list[str]
     said = []
     if (n := len(samples.names)) < MIN_SAMPLES:
         said.append(f"{n} sample{'s' * (n > 1)}: no claim can be decided; at least {MIN_SAMPLES} are needed.")
-    decided = (~result["verdict"].isin([INCONCLUSIVE, NOT_MEASURABLE])).sum()
-    tested = int((np.isfinite(result["low"])).sum())
-    if tested:
+    against = result[result["n_swaps"] > 0]
+    if len(against):
+        n_supported = int((against["verdict"] == SUPPORTED).sum())
         said.append(
-            f"{tested} claims have an interval, {decided} were decided; without any truth about {tested * 0.05:.0f} "
-            "would be decided by chance: the intervals are not corrected for their number."
+            f"{n_supported} of {len(against)} claims with genes to swap are supported; with every gene swapped for one "
+            f"of equal expression {against['swapped_supported'].sum():.1f} would be."
         )
     if (unknown := int((cells.labels["origin"] == "unassigned").sum())) > 0:
         macrophages = int((cells.labels["compartment"] == "macrophage").sum())
