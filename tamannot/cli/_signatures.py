@@ -177,7 +177,7 @@ def new(
     folder: Annotated[Path, typer.Option("--signatures", help="Your library folder.")] = Path("signatures"),
     species: SpeciesOption = Species.HUMAN,
 ) -> None:
-    """Start a signature file from a template that validates; fill in your genes and sources."""
+    """Start a signature file from a template; it validates once your genes, sources and description are in it."""
     from tamannot.signature._template import write_template  # noqa: PLC0415
 
     typer.echo(printable(f"{write_template(name, folder, species.value)}: fill in genes, description and references"))

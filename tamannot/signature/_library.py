@@ -18,8 +18,12 @@ from tamannot.signature._model import Gene, Signature, SignatureFile, version_ke
 from tamannot.signature._place import line_of
 from tamannot.signature._read import read_signatures
 from tamannot.signature._store import Library
+from tamannot.signature._template import EXAMPLE_KEY, TO_FILL_IN
 from tamannot.signature._text import read_text
 from tamannot.signature._toml import MAX_BYTES, parse_file, reasons
+
+# How the note of a reference says that no one looked.
+_UNCHECKED = ("not checked", "from memory", "to be checked")
 
 
 @dataclass(frozen=True)
@@ -71,12 +75,13 @@ def validate(path: Path) -> list[Fault]:
 
     Checked are: every file follows the format and is no link to somewhere else; in a library its path agrees
     with its content, its modules exist, ids are unique, a PATCH version has the digest of the one before,
-    and with a ``lock.json`` no released file has changed or gone. A file in the format of another tool
+    and with a ``lock.json`` no released file has changed or gone; the newest version of each signature counts no
+    unchecked source as evidence, and nothing of the template is left in it. A file in the format of another tool
     (GMT, JSON, a table) is read as `read_signatures` does.
     """
     try:
         if path.is_file():
-            return _file_faults(path) if path.suffix == ".toml" else _reading_faults(path)
+            return _file_faults(path) or _source_faults(path) if path.suffix == ".toml" else _reading_faults(path)
         if not path.is_dir():
             return [Fault(path, None, "there is no such file or folder.")]
     except OSError as error:
@@ -94,9 +99,10 @@ def _folder_faults(folder: Path) -> list[Fault]:
     faults = _link_faults(folder, [*files, *loose]) or [f for file in (*files, *loose) for f in _file_faults(file)]
     # What depends on sound files is looked at once they are.
     if faults or not files:
-        return faults or _reading_faults(folder)
+        return faults or [f for file in loose for f in _source_faults(file)] or _reading_faults(folder)
     place = "<id>/<version>.toml" if species == [folder] else "<species>/<id>/<version>.toml"
     faults = [Fault(file, None, f"is not where a library has its files: {place}.") for file in loose]
+    faults += [f for file in _newest(files) for f in _source_faults(file)]
     faults += [f for root in species for f in _root_faults(root, of_species=root != folder)]
     return faults or _lock_faults(folder)
 
@@ -115,6 +121,34 @@ def _file_faults(path: Path) -> list[Fault]:
     except SignatureFormatError as error:
         return _placed(path, error)
     return []
+
+
+def _newest(files: Iterable[Path]) -> Iterable[Path]:
+    """Return the newest version of each signature; a released one stays as it is, so its faults would stay, too."""
+    return {file.parent: file for file in sorted(files, key=lambda f: version_key(f.stem))}.values()
+
+
+def _source_faults(path: Path) -> list[Fault]:
+    """Return where a sound file says more for itself than its sources do."""
+    file, text = parse_file(path), _text_of(path)
+    faults = []
+    if file.description.strip() == TO_FILL_IN:
+        faults.append(Fault(path, line_of(text, ("description",), ""), "description: is the one of the template."))
+    for i, reference in enumerate(file.references):
+        line = line_of(text, ("references", i, "key"), "")
+        if reference.key == EXAMPLE_KEY:
+            faults.append(Fault(path, line, f"references: '{EXAMPLE_KEY}' is the one of the template; give your own."))
+        if reference.checked and any(words in (reference.note or "") for words in _UNCHECKED):
+            reason = f"references: '{reference.key}' is unchecked by its note; say checked = false."
+            faults.append(Fault(path, line, reason))
+    checked = {r.key for r in file.references if r.checked}
+    for i, gene in enumerate(file.genes):
+        n = len(checked.intersection(gene.references))
+        # The sets of origins and states of this release count three such sources; their next versions must not.
+        if (gene.evidence or 0) > n and file.axis not in ("origin", "state"):
+            reason = f"genes: evidence of {gene.symbol} is {gene.evidence}, but {n} of its sources are checked."
+            faults.append(Fault(path, line_of(text, ("genes", i), ""), reason))
+    return faults
 
 
 def _reading_faults(path: Path) -> list[Fault]:

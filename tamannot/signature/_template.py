@@ -11,11 +11,15 @@ from tamannot.signature._model import Gene, Reference, Signature, check_library_
 from tamannot.signature._text import write_text
 from tamannot.signature._toml import to_toml
 
+TO_FILL_IN = "What a high score means, and what it does not."
+EXAMPLE_KEY = "author2026"
 _EXAMPLE = {"human": ("CD68", "ENSG00000129226"), "mouse": ("Cd68", "ENSMUSG00000018774")}
 
 
 def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) -> Path:
     """Write ``<folder>/<id>/1.0.0.toml`` with one gene and one reference to be replaced; return its path.
+
+    It can be read, but it does not validate before they are.
 
     Raises
     ------
@@ -39,11 +43,11 @@ def _template(name: str, species: Literal["human", "mouse"]) -> Signature:
         id=name,
         version="1.0.0",
         title=name.replace("_", " ").capitalize(),
-        description="What a high score means, and what it does not.",
+        description=TO_FILL_IN,
         axis="custom",
         species=species,
         licence="CC-BY-4.0",
         created=dt.datetime.now(tz=dt.UTC).date(),
-        genes=(Gene(symbol=symbol, ensembl=ensembl, references=("author2026",)),),
-        references=(Reference(key="author2026", citation="Author 2026, Journal", checked=False),),
+        genes=(Gene(symbol=symbol, ensembl=ensembl, references=(EXAMPLE_KEY,)),),
+        references=(Reference(key=EXAMPLE_KEY, citation="Author 2026, Journal", checked=False),),
     )

@@ -71,6 +71,26 @@ def test_a_patch_must_keep_the_genes(library):
     assert "MINOR version at least" in str(validate(library)[0])
 
 
+def test_unchecked_sources_are_no_evidence(library):
+    old, newest = library / "human/m2/1.0.0.toml", library / "human/m2/2.0.0.toml"
+    assert "evidence = 4" in old.read_text()  # of sources that no one looked up; what is released stays
+    assert validate(library) == []
+    edit(newest, 'references = ["martinez2006"], evidence = 0', 'references = ["martinez2006"], evidence = 1')
+    (library / LOCK).unlink()
+    (fault,) = validate(library)
+    assert fault.reason == "genes: evidence of CCL23 is 1, but 0 of its sources are checked."
+    assert 'symbol = "CCL23"' in newest.read_text().splitlines()[fault.line - 1]
+    assert validate(newest) == [fault]
+
+
+def test_what_a_note_says_is_said_in_the_field(tmp_path):
+    path = tmp_path / "x.toml"
+    edit(FOLDER / "human/m2/2.0.0.toml", "checked = false\n", "", to=path)
+    (fault,) = validate(path)
+    assert fault.reason == "references: 'azizi2018' is unchecked by its note; say checked = false."
+    assert path.read_text().splitlines()[fault.line - 1] == 'key = "azizi2018"'
+
+
 def test_path_must_agree_with_content(library):
     shutil.move(library / "human/m1", library / "human/other")
     assert any("its path says otherwise" in str(f) for f in validate(library))
@@ -113,10 +133,19 @@ def test_difference_lists_genes_in_out_and_changed():
 
 
 @pytest.mark.parametrize("species", ["human", "mouse"])
-def test_template_validates_and_reads(tmp_path, species):
+def test_template_reads_but_validates_only_when_it_is_filled_in(tmp_path, species):
     path = write_template("my_set", tmp_path, species)
-    assert validate(tmp_path) == []
     assert tam.read_signatures(path)["my_set"].species == species
+    for place in (path, tmp_path):
+        faults = validate(place)
+        assert [f.reason.partition(":")[0] for f in faults] == ["description", "references"]
+        assert all("template" in f.reason for f in faults)
+        lines = path.read_text().splitlines()
+        assert lines[faults[0].line - 1].startswith("description")
+        assert lines[faults[1].line - 1] == 'key = "author2026"'
+    edit(path, "What a high score means, and what it does not.", "High where cells are mine.")
+    edit(path, "author2026", "me2026")
+    assert validate(path) == validate(tmp_path) == []
     with pytest.raises(OutputError, match=r"1\.1\.0\.toml"):
         write_template("my_set", tmp_path, species)
 
