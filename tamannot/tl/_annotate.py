@@ -66,8 +66,8 @@ def annotate(
     sample_key
         Column of ``obs`` with the sample. Doublets are told from the ambient RNA of their own sample.
     target_accuracy
-        Share of the states called that should be right. It changes no call: where the probabilities of the called
-        states fall short of it on average, a note says what can be expected instead.
+        Share of the states called that should be right. It changes no call: where you give one and the mean
+        probability of the called states is lower, a note says what to expect instead.
     rng
         Seed: which macrophages the classifier is trained on, where there are more than 4,000.
     key_added

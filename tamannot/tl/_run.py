@@ -208,7 +208,8 @@ def _notes(data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str
         notes.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
     if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
         notes.append(f"Learned from {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spread over the data.")
-    if said := _note_on_accuracy(found, choices.get("target_accuracy", DEFAULT_ACCURACY)):
+    target = choices.get("target_accuracy", DEFAULT_ACCURACY)
+    if target != DEFAULT_ACCURACY and (said := _note_on_accuracy(found, target)):  # who gives one wants to hear
         notes.append(said)
     notes += notes_on_model(ready, found)
     if too_large := ready.panels.too_large:
