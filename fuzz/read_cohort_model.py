@@ -7,10 +7,10 @@ from _models import built, seeds_of, written
 instrumented("tamannot.classify", "tamannot.tl")
 
 from tamannot import load_model
+from tamannot._disk._model_file import read_file
 from tamannot.classify import COHORT, STATES, Cohort, CohortModel, as_cohort_model, digest_of, write_cohort
 from tamannot.classify._activity import reference_activities
 from tamannot.classify._cohort import Novelty
-from tamannot.classify._container import read_file
 from tamannot.classify._state import Regression, StateClassifier
 
 _N = len(STATES)

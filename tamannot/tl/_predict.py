@@ -22,15 +22,15 @@ from tamannot.classify import (
     STATUSES,
     UNASSIGNED,
     UNFAMILIAR,
+    AnchoredModel,
     Array,
     Classifier,
-    CohortModel,
     Prediction,
-    find_scale,
     predict_labels,
 )
 from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, SpeciesError, TamannotWarning
 from tamannot.genes import GeneIndex
+from tamannot.kernels._scale import find_scale
 from tamannot.signature import Gene, Signature
 
 # A share of unfamiliar cells that asks for a word.
@@ -42,34 +42,58 @@ _ADVICE = {
 }
 
 
-def predict(
-    model: Classifier,
-    adata: AnnData,
-    *,
-    layer: str | None,
-    gene_symbols: str | None,
-    species: SpeciesChoice,
-    key_added: str,
-    copy: bool,
-) -> AnnData | None:
+class Labelling:
+    """A model of labels on its way over some data: laid over it, then applied, then written.
+
+    Parameters
+    ----------
+    model, adata
+        The model, and the data.
+    layer, gene_symbols, species
+        As in `Model.predict`.
+
+    Raises
+    ------
+    TamannotError
+        As `Model.predict`; nothing is written then.
+    """
+
+    def __init__(
+        self, model: Classifier, adata: AnnData, *, layer: str | None, gene_symbols: str | None, species: SpeciesChoice
+    ) -> None:
+        self._model, self._data = model, _unpack(model, adata, layer, gene_symbols, species)
+        self._base = base_for(model, self._data)
+        self._columns = model_columns(model, self._data.index)
+
+    def predict(self, report: Progress) -> None:
+        """Label all cells."""
+        report("predicting", self._data.rows.shape[0])
+        self._found = predict_labels(
+            self._model, self._data.rows, self._columns, base=self._base, threads=settings.n_threads(), tick=report.tick
+        )
+
+    def write(self, adata: AnnData, key: str) -> dict[str, type[TamannotWarning]]:
+        """Write the labels; return what a user should hear, and as which warning."""
+        found = self._found
+        said: dict[str, type[TamannotWarning]] = {self._data.note: TamannotWarning} if self._data.note else {}
+        if found.coverage < MIN_COVERAGE:
+            said[_low_coverage(found.coverage)] = CoverageWarning
+        strange = float((found.status == UNFAMILIAR).mean())
+        if strange > _MOSTLY_STRANGE:
+            said[_unfamiliar(strange)] = TamannotWarning
+        _write(adata, key, self._model, self._data, found, self._columns, list(said))
+        return said
+
+
+def predict(model: Classifier, adata: AnnData, *, key_added: str, copy: bool, **where: Any) -> AnnData | None:
     """Label every cell; see `Model.predict`."""
     key = slots.check_key(key_added)
     adata = slots.to_work_on(adata, copy=copy)
     with closing(Progress(show=settings.progress)) as progress:
         progress("reading")
-        data = _unpack(model, adata, layer, gene_symbols, species)
-        base = base_for(model, data)
-        columns = model_columns(model, data.index)
-        progress("predicting", data.rows.shape[0])
-        found = predict_labels(model, data.rows, columns, base=base, threads=settings.n_threads(), tick=progress.tick)
-    said = {data.note: TamannotWarning} if data.note else {}
-    if found.coverage < MIN_COVERAGE:
-        said[_low_coverage(found.coverage)] = CoverageWarning
-    strange = float((found.status == UNFAMILIAR).mean())
-    if strange > _MOSTLY_STRANGE:
-        said[_unfamiliar(strange)] = TamannotWarning
-    _write(adata, key, model, data, found, columns, list(said))
-    for line, kind in said.items():
+        labelling = Labelling(model, adata, **where)
+        labelling.predict(progress)
+    for line, kind in labelling.write(adata, key).items():
         warnings.warn(line, kind, stacklevel=3)
     return adata if copy else None
 
@@ -108,7 +132,7 @@ def _unpack(
     return data
 
 
-def check_model_species(model: Classifier | CohortModel, seen: str) -> None:
+def check_model_species(model: Classifier | AnchoredModel, seen: str) -> None:
     """Refuse data of another species than a model's.
 
     Raises
@@ -124,7 +148,7 @@ def check_model_species(model: Classifier | CohortModel, seen: str) -> None:
         raise SpeciesError(msg)
 
 
-def base_for(model: Classifier | CohortModel, data: Unpacked) -> float | None:
+def base_for(model: Classifier | AnchoredModel, data: Unpacked) -> float | None:
     """Return the base of the data's logarithms, None for other data.
 
     Raises
@@ -176,6 +200,7 @@ def _write(
             "n_genes": len(model.symbols),
             "n_genes_present": int((columns >= 0).sum()),
             "coverage": found.coverage,
+            "digest": model.digest,
             "trained_with": str(model.training.get("tamannot", "")),
         },
         "calibration_source": f"held-out training cells: {model.metrics.get('held_out', 'unknown')}",

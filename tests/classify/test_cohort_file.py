@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tamannot._disk._model_file import read_file
 from tamannot.classify import COHORT, STATES, Cohort, CohortModel, Regression, as_cohort_model, digest_of, write_cohort
 from tamannot.classify._activity import GRID, Activity
 from tamannot.classify._cohort import Novelty
-from tamannot.classify._container import read_file
 from tamannot.classify._state import StateClassifier
 from tamannot.errors import ModelFormatError
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from tamannot.classify._cells import folds, random_order, take_rows
+from tamannot.classify._held_out import HeldOut, _lower_bound, calibrate, measure, probabilities
 
 from tamannot.classify import (
     Classifier,
@@ -20,12 +22,10 @@ from tamannot.classify import (
     to_features,
     write_model,
 )
-from tamannot.classify._cells import folds, random_order, take_rows
-from tamannot.classify._held_out import HeldOut, _lower_bound, calibrate, measure, probabilities
 from tamannot.classify._labels import similarity_of
-from tamannot.classify._scale import TARGET, recognise_base
 from tamannot.errors import ModelFormatError, OutputError, ParameterError
 from tamannot.kernels._rows import CsrRows, DenseRows, rows_in_memory
+from tamannot.kernels._scale import TARGET, recognise_base
 
 GENES = [f"G{i}" for i in range(200)]
 
@@ -371,7 +371,7 @@ def test_cut_or_changed_files_are_refused(classifier, tmp_path):
 
 def test_what_unpacks_to_too_much_is_not_unpacked(content, tmp_path, monkeypatch):
     path = tmp_path / "bomb.npz"
-    monkeypatch.setattr("tamannot.classify._container._MAX_CONTENT", 1 << 20)
+    monkeypatch.setattr("tamannot._disk._model_file._MAX_CONTENT", 1 << 20)
     np.savez_compressed(path, **content | {"coef": np.zeros((2, 1 << 20))})
     assert path.stat().st_size < 1 << 20
     with pytest.raises(ModelFormatError, match="unpacks to more than"):
@@ -396,6 +396,6 @@ def test_absent_and_too_large(tmp_path, monkeypatch, classifier):
     with pytest.raises(ModelFormatError, match="not a file"):
         read_model(tmp_path)
     write_model(classifier, tmp_path / "m.npz", overwrite=False)
-    monkeypatch.setattr("tamannot.classify._container._MAX_FILE", 10)
+    monkeypatch.setattr("tamannot._disk._model_file._MAX_FILE", 10)
     with pytest.raises(ModelFormatError, match="larger than"):
         read_model(tmp_path / "m.npz")

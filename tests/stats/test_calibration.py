@@ -7,9 +7,9 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
+from tamannot.classify._calibration import calibration_error, equal_mass, logit_line, wilson
 
 from tamannot.classify import reliability
-from tamannot.classify._calibration import calibration_error, equal_mass, logit_line, wilson
 
 
 def cells(n=1500, seed=0):
