@@ -13,7 +13,6 @@ import math
 import os
 import zipfile
 import zlib
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, TypeVar
@@ -38,19 +37,19 @@ _MAX_FILE, _MAX_CONTENT, _MAX_META, _MAX_MEMBERS = 256 << 20, 512 << 20, 32 << 2
 _BAD = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
 
 
-class Kept(ABC):
+class Kept:
     """A model that can be kept in a file."""
 
     kind: ClassVar[str]
 
-    @abstractmethod
-    def content(self) -> tuple[Meta, Arrays]:
+    def _content(self) -> tuple[Meta, Arrays]:
         """Return all that the model holds: what JSON can hold, and arrays of float64."""
+        raise NotImplementedError
 
     @property
     def digest(self) -> str:
         """The sha256 of all that the model holds: equal models have equal digests."""
-        meta, arrays = self.content()
+        meta, arrays = self._content()
         found = hashlib.sha256(_text_of(self.kind, meta).encode())
         for name, values in sorted(arrays.items()):
             content = np.ascontiguousarray(values, "<f8")
@@ -78,7 +77,7 @@ class Kept(ABC):
             The name has another ending, the file exists, or it cannot be written.
         """
         check_model_target(Path(path), overwrite=overwrite)
-        meta, arrays = self.content()
+        meta, arrays = self._content()
         members = {_META: np.frombuffer(_text_of(self.kind, meta).encode(), np.uint8)}
         members |= {name: np.ascontiguousarray(v, "<f8") for name, v in arrays.items()}
         packed = io.BytesIO()
@@ -115,7 +114,7 @@ def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]
         older or a newer release; the message names the file and the reason.
     """
     try:
-        meta, arrays = _content(path)
+        meta, arrays = _opened(path)
         kind = str(meta.get("kind"))
         if kind not in builders:
             refuse(f"a model of the kind {kind[:50]!r}, not {' or '.join(builders)}.")
@@ -164,7 +163,7 @@ def _text_of(kind: str, meta: Meta) -> str:
     return json.dumps(whole, sort_keys=True, allow_nan=False, ensure_ascii=False)
 
 
-def _content(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+def _opened(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     if not path.exists():
         refuse("no such file.")
     if not path.is_file():

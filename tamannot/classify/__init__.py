@@ -5,7 +5,7 @@ what was fitted (`Prepared.blocks`). Beside it: a classifier on the user's own l
 model files.
 """
 
-from tamannot.classify._anchored import AnchoredModel, keep_cohort, lend
+from tamannot.classify._anchored import AnchoredModel, anchored_of, keep_cohort, lend
 from tamannot.classify._annotate import Prepared, Source, prepare
 from tamannot.classify._call import (
     FEW_GENES,
@@ -20,7 +20,7 @@ from tamannot.classify._cohort import Cohort, Lender
 from tamannot.classify._fit_labels import HeldOut, check_classes, fit_labels
 from tamannot.classify._gate import FEWEST_REFERENCE_GENES, MACROPHAGE, n_reference_genes
 from tamannot.classify._inputs import PROGRAM_AXES, SUMMARIES, Cells, Settings, Tissue
-from tamannot.classify._labels import MIN_COVERAGE, STATUSES, Classifier, Prediction, predict_labels
+from tamannot.classify._labels import MIN_COVERAGE, STATUSES, Classifier, Prediction, classifier_of, predict_labels
 from tamannot.classify._origin import ORIGINS
 from tamannot.classify._panels import METHOD, Panels, ranking_of
 from tamannot.classify._predict import Calls, expressed
@@ -61,7 +61,9 @@ __all__ = [
     "Settings",
     "Source",
     "Tissue",
+    "anchored_of",
     "check_classes",
+    "classifier_of",
     "expressed",
     "fit_labels",
     "keep_cohort",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -101,7 +101,7 @@ class AnchoredModel(Kept):
         """Macrophages fitted to."""
         return self.cohort.n_macrophages
 
-    def content(self) -> tuple[Meta, Arrays]:
+    def _content(self) -> tuple[Meta, Arrays]:
         """Return all that the model holds: what JSON can hold, and arrays of float64."""
         states, novelty = self.cohort.states, self.cohort.novelty
         fit = states.regression
@@ -120,43 +120,40 @@ class AnchoredModel(Kept):
             arrays |= {name: getattr(novelty, name) for name in _OF_NOVELTY}
         return meta, arrays
 
-    @classmethod
-    def of_content(cls, meta: Meta, arrays: Arrays) -> Self:
-        """Return the model that a file holds.
 
-        Raises
-        ------
-        ModelFormatError
-            Something in it is wrong.
-        """
-        known = checked(_Fields, meta)
-        n, limit, lead = len(known.symbols), known.novelty, known.least_lead
-        check((limit is None) == (lead is None), "'novelty' and 'least_lead' are both there, or neither")
-        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_OF_ACTIVITY, (2, _N))
-        shapes |= {"share": (2, _N, GRID.size), "usual": (_N,), "trained": (_N,)}
-        if known.classifier:
-            shapes |= {"coef": (_N + 1, n), "intercept": (2, _N + 1), "zero": (_N,), "one": (_N,)}
-        if limit is not None and lead is not None:
-            n_groups = np.atleast_1d(arrays.get("centers", 0)).shape[0]
-            shapes |= {"centers": (n_groups, _N_FEATURES), "spread": (_N_FEATURES,)}
-        check_arrays(arrays, shapes)
-        check(bool((arrays["noise"] > 0).all() and (arrays["share"] >= 0).all()), "noise and shares are positive")
-        activities = [
-            [
-                Activity(**{f: float(arrays[f][o, s]) for f in _OF_ACTIVITY}, share=arrays["share"][o, s])
-                for s in range(_N)
-            ]
-            for o in (0, 1)
-        ]
-        fit = Regression(np.arange(n), *(arrays[f] for f in _OF_CLASSIFIER)) if known.classifier else None
-        cohort = Cohort(
-            **{name: getattr(known, name) for name in _OF_COHORT},
-            states=StateClassifier(activities, arrays["usual"], arrays["trained"] > 0, fit),
-            novelty=Novelty(arrays["centers"], arrays["spread"], limit, lead)
-            if limit is not None and lead is not None
-            else None,
-        )
-        return cls(cohort=cohort, **{f.name: getattr(known, f.name) for f in fields(cls) if f.name != "cohort"})
+def anchored_of(meta: Meta, arrays: Arrays) -> AnchoredModel:
+    """Return the model that a file holds.
+
+    Raises
+    ------
+    ModelFormatError
+        Something in it is wrong.
+    """
+    known = checked(_Fields, meta)
+    n, limit, lead = len(known.symbols), known.novelty, known.least_lead
+    check((limit is None) == (lead is None), "'novelty' and 'least_lead' are both there, or neither")
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_OF_ACTIVITY, (2, _N))
+    shapes |= {"share": (2, _N, GRID.size), "usual": (_N,), "trained": (_N,)}
+    if known.classifier:
+        shapes |= {"coef": (_N + 1, n), "intercept": (2, _N + 1), "zero": (_N,), "one": (_N,)}
+    if limit is not None and lead is not None:
+        n_groups = np.atleast_1d(arrays.get("centers", 0)).shape[0]
+        shapes |= {"centers": (n_groups, _N_FEATURES), "spread": (_N_FEATURES,)}
+    check_arrays(arrays, shapes)
+    check(bool((arrays["noise"] > 0).all() and (arrays["share"] >= 0).all()), "noise and shares are positive")
+    activities = [
+        [Activity(**{f: float(arrays[f][o, s]) for f in _OF_ACTIVITY}, share=arrays["share"][o, s]) for s in range(_N)]
+        for o in (0, 1)
+    ]
+    fit = Regression(np.arange(n), *(arrays[f] for f in _OF_CLASSIFIER)) if known.classifier else None
+    cohort = Cohort(
+        **{name: getattr(known, name) for name in _OF_COHORT},
+        states=StateClassifier(activities, arrays["usual"], arrays["trained"] > 0, fit),
+        novelty=None if limit is None or lead is None else Novelty(arrays["centers"], arrays["spread"], limit, lead),
+    )
+    return AnchoredModel(
+        cohort=cohort, **{f.name: getattr(known, f.name) for f in fields(AnchoredModel) if f.name != "cohort"}
+    )
 
 
 def keep_cohort(cohort: Cohort, index: GeneIndex, **about: Any) -> AnchoredModel:

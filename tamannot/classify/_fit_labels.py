@@ -232,7 +232,7 @@ def _held_out(
     n_samples = np.unique(group).size
     folds = StratifiedGroupKFold(min(_FOLDS, n_samples)) if n_samples > 1 else StratifiedKFold(_FOLDS)
     margins, alike, n_folds = np.full((y.size, int(y.max()) + 1), np.nan), [], 0
-    for train, test in folds.split(x, y, group):
+    for train, test in folds.split(x, y, group if n_samples > 1 else None):
         coef, intercept = _fit(x[train], y[train], margins.shape[1])
         margins[test] = x[test] @ coef.T + intercept
         means = _means(x[train], y[train])

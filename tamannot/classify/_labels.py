@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -89,30 +89,30 @@ class Classifier(Kept):
         size = np.abs(self.coef).sum(axis=0)
         return float(size[columns >= 0].sum() / size.sum()) if size.any() else 0.0
 
-    def content(self) -> tuple[Meta, Arrays]:
+    def _content(self) -> tuple[Meta, Arrays]:
         """Return all that the model holds: what JSON can hold, and arrays of float64."""
         whole = {f.name: getattr(self, f.name) for f in fields(Classifier)}
         arrays = {name: value for name, value in whole.items() if isinstance(value, np.ndarray)}
         return {name: value for name, value in whole.items() if name not in arrays}, arrays
 
-    @classmethod
-    def of_content(cls, meta: Meta, arrays: Arrays) -> Self:
-        """Return the model that a file holds.
 
-        Raises
-        ------
-        ModelFormatError
-            Something in it is wrong.
-        """
-        known = checked(_Fields, meta)
-        k, n, n_depths = len(known.classes), len(known.symbols), np.size(arrays.get("depth", 0))
-        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("coef", "centroids"), (k, n))
-        shapes |= dict.fromkeys(("intercept", "offset"), (k,)) | dict.fromkeys(("depth", "similarity"), (n_depths,))
-        check_arrays(arrays, shapes)
-        check(n > 0 and UNASSIGNED not in known.classes, "there are genes, and no class is 'unassigned'")
-        check(n_depths > 0 and bool((np.diff(arrays["depth"]) > 0).all()), "'depth' rises")
-        plain: dict[str, Any] = {**dict(known), **arrays}
-        return cls(**plain)
+def classifier_of(meta: Meta, arrays: Arrays) -> Classifier:
+    """Return the classifier that a file holds.
+
+    Raises
+    ------
+    ModelFormatError
+        Something in it is wrong.
+    """
+    known = checked(_Fields, meta)
+    k, n, n_depths = len(known.classes), len(known.symbols), np.size(arrays.get("depth", 0))
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("coef", "centroids"), (k, n))
+    shapes |= dict.fromkeys(("intercept", "offset"), (k,)) | dict.fromkeys(("depth", "similarity"), (n_depths,))
+    check_arrays(arrays, shapes)
+    check(n > 0 and UNASSIGNED not in known.classes, "there are genes, and no class is 'unassigned'")
+    check(n_depths > 0 and bool((np.diff(arrays["depth"]) > 0).all()), "'depth' rises")
+    plain: dict[str, Any] = {**dict(known), **arrays}
+    return Classifier(**plain)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from tamannot._adata import SpeciesChoice
 from tamannot._disk._model_file import Arrays, Meta, read_file
-from tamannot.classify import AnchoredModel, Classifier
+from tamannot.classify import AnchoredModel, Classifier, anchored_of, classifier_of
 from tamannot.errors import ParameterError
 from tamannot.tl._predict import predict
 
@@ -109,10 +109,13 @@ def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
     >>> model = tam.load_model("states.npz")  # doctest: +SKIP
     >>> model.predict(adata)  # doctest: +SKIP
     """
-    builders: dict[str, Callable[[Meta, Arrays], Model | AnchoredModel]] = {
-        kind.kind: kind.of_content for kind in (Model, AnchoredModel)
-    }
+    builders: dict[str, Callable[[Meta, Arrays], Model | AnchoredModel]]
+    builders = {Model.kind: _of_labels, AnchoredModel.kind: anchored_of}
     return read_file(Path(path), builders)
+
+
+def _of_labels(meta: Meta, arrays: Arrays) -> Model:
+    return Model(**vars(classifier_of(meta, arrays)))
 
 
 def models_of(given: GivenModel | Sequence[GivenModel] | None) -> tuple[AnchoredModel | None, Model | None]:
