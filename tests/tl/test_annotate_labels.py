@@ -66,7 +66,7 @@ def test_the_calls_stay_and_the_labels_are_those_of_predict(other, labels, expec
     model = other.uns["tamannot"]["tam"]["model"]
     assert model["labels"] == "by a model of the user's, under the key 'tam_model'"
     assert "kind" not in model
-    assert OWN == [c for c in tam.get.annotations(other) if c.startswith("tam_model")]
+    assert [c for c in tam.get.annotations(other) if c.startswith("tam_model")] == OWN
 
 
 def test_another_key(other, labels):
