@@ -210,9 +210,8 @@ def ranking_of(max_rank: int | None) -> UCell:
 
 def joined(parts: Sequence[Scored]) -> Scored:
     """Return the scores of several blocks as one."""
-    by_cells, by_macrophages = (
-        NullScores.joined(of) for of in zip(*((p.by_cells, p.by_macrophages) for p in parts), strict=True)
-    )
+    by_cells = NullScores.joined([p.by_cells for p in parts])
+    by_macrophages = NullScores.joined([p.by_macrophages for p in parts])
     return Scored(by_cells, by_macrophages, np.concatenate([p.halves for p in parts]))
 
 

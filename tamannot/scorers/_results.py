@@ -47,7 +47,8 @@ class Scores:
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Return the results of blocks of cells as one."""
         names = [f.name for f in fields(cls) if f.name != "ids"]
-        return replace(parts[0], **{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
+        tables: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
+        return replace(parts[0], **tables)
 
     def column(self, table: str, signature_id: str) -> Array:
         """Return one column of a table, such as ``score``."""

@@ -38,6 +38,12 @@ def expected(_expected) -> ad.AnnData:
 
 
 @pytest.fixture
+def cohort(_anchored) -> tam.AnchoredModel:
+    """A model of the cohort of these samples."""
+    return _anchored
+
+
+@pytest.fixture
 def other(_tumours) -> ad.AnnData:
     return _tumours[1].copy()
 
@@ -75,12 +81,12 @@ def test_another_key(other, labels):
     assert set(other.uns["tamannot"]) == {"mine", "mine_model"}
 
 
-def test_both_kinds_at_once(other, labels, _anchored, expected):
-    by_cohort = tam.tl.annotate(other, model=_anchored, copy=True)
-    tam.tl.annotate(other, model=[labels, _anchored])
+def test_both_kinds_at_once(other, labels, cohort, expected):
+    by_cohort = tam.tl.annotate(other, model=cohort, copy=True)
+    tam.tl.annotate(other, model=[labels, cohort])
     assert (other.obs["tam_state"].astype(str) == by_cohort.obs["tam_state"].astype(str)).all()
     pd.testing.assert_frame_equal(other.obs[OWN], expected.obs[OWN])
-    assert other.uns["tamannot"]["tam"]["model"]["digest"] == _anchored.digest
+    assert other.uns["tamannot"]["tam"]["model"]["digest"] == cohort.digest
     with pytest.raises(ParameterError, match="one model of a cohort and one of labels"):
         tam.tl.annotate(other, model=[labels, labels])
 
