@@ -48,7 +48,7 @@ class Kept:
 
     @property
     def digest(self) -> str:
-        """The sha256 of all that the model holds: equal models have equal digests."""
+        """The sha256 of all that the model holds; equal models have equal digests."""
         meta, arrays = self._content()
         found = hashlib.sha256(_text_of(self.kind, meta).encode())
         for name, values in sorted(arrays.items()):

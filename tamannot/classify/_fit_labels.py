@@ -117,17 +117,15 @@ def fit_labels(
     _check_sizes(classes, size)
     y = truth[cells]
     weight = (size / np.bincount(y) * y.size / size.sum())[y]  # classes are as frequent as in the data
-    by_symbol = np.argsort(symbols, kind="stable")
+    by_symbol = np.argsort(symbols, kind="stable")  # so that the order of genes is nothing to the sums over them
     expression = take_rows(ScaledRows(rows, scale, base), cells)[:, by_symbol]
     chosen = variable_genes(expression, n_genes, among=np.array(symbols)[by_symbol] != "")
     if not chosen.size:
         msg = "No gene varies between the labelled cells, so there is nothing to learn from."
         raise ParameterError(msg)
-    x, shallow = _narrow(expression, chosen), []
-    if kind == "counts":
-        counts = take_rows(rows, cells[:_CELLS_TO_THIN])[:, by_symbol]
-        shallow = [_narrow(thin, chosen) for thin in _thinned(counts, rng)]
-
+    x, genes = _narrow(expression, chosen), by_symbol[chosen]
+    counts = take_rows(rows, cells[:_CELLS_TO_THIN])[:, by_symbol] if kind == "counts" else None
+    shallow = [] if counts is None else [_narrow(thin, chosen) for thin in _thinned(counts, rng)]
     margins, alike, n_folds = _held_out(x, y, group, shallow)
     known = ~np.isnan(margins[np.arange(y.size), y])
     if not known.any():
@@ -140,8 +138,8 @@ def fit_labels(
     n_used = dict(zip(classes, np.bincount(y).tolist(), strict=True))
     classifier = Classifier(
         classes=classes,
-        symbols=tuple(symbols[c] for c in by_symbol[chosen]),
-        ensembl=tuple(ensembl[c] for c in by_symbol[chosen]),
+        symbols=tuple(symbols[c] for c in genes),
+        ensembl=tuple(ensembl[c] for c in genes),
         coef=coef,
         intercept=intercept,
         slope=slope,

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from anndata import AnnData
 
+import tamannot._adata as slots
 from tamannot._adata import SpeciesChoice
 from tamannot._disk._model_file import Arrays, Meta, read_file
+from tamannot._progress import Progress
+from tamannot._settings import settings
 from tamannot.classify import AnchoredModel, Classifier, anchored_of, classifier_of
 from tamannot.errors import ParameterError
-from tamannot.tl._predict import predict
+from tamannot.tl._predict import Labelling
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,9 +79,15 @@ class Model(Classifier):
         ParameterError
             No such layer or column.
         """
-        return predict(
-            self, adata, layer=layer, gene_symbols=gene_symbols, species=species, key_added=key_added, copy=copy
-        )
+        key = slots.check_key(key_added)
+        adata = slots.to_work_on(adata, copy=copy)
+        with closing(Progress(show=settings.progress)) as progress:
+            progress("reading")
+            labelling = Labelling(self, adata, layer=layer, gene_symbols=gene_symbols, species=species)
+            labelling.predict(progress)
+        for line, kind in labelling.write(adata, key).items():
+            warnings.warn(line, kind, stacklevel=2)
+        return adata if copy else None
 
 
 GivenModel = AnchoredModel | Model | str | os.PathLike[str]

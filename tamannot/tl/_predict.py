@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,6 @@ from tamannot.classify import (
     AnchoredModel,
     Array,
     Classifier,
-    Prediction,
     predict_labels,
 )
 from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, SpeciesError, TamannotWarning
@@ -74,28 +71,44 @@ class Labelling:
 
     def write(self, adata: AnnData, key: str) -> dict[str, type[TamannotWarning]]:
         """Write the labels; return what a user should hear, and as which warning."""
-        found = self._found
-        said: dict[str, type[TamannotWarning]] = {self._data.note: TamannotWarning} if self._data.note else {}
-        if found.coverage < MIN_COVERAGE:
-            said[_low_coverage(found.coverage)] = CoverageWarning
-        strange = float((found.status == UNFAMILIAR).mean())
-        if strange > _MOSTLY_STRANGE:
-            said[_unfamiliar(strange)] = TamannotWarning
-        _write(adata, key, self._model, self._data, found, self._columns, list(said))
+        model, found, said = self._model, self._found, self._said()
+        label = pd.Categorical(found.label, categories=[*model.classes, UNASSIGNED])
+        status = pd.Categorical(found.status, categories=list(STATUSES))
+        slots.write_obs(adata, key, {"label": label, "prob": found.prob.astype(np.float32), "status": status})
+        slots.write_obsm(adata, slots.slot(key, "proba"), [c.replace("/", "|") for c in model.classes], found.proba)
+        counts = label.value_counts()
+        record: dict[str, Any] = {
+            "tamannot_version": package_version(),
+            "method": {"name": "model", "scale": model.scale, "labels": model.labels},
+            "model": {
+                "classes": np.array(model.classes, dtype=object),
+                "threshold": np.nan if model.threshold is None else model.threshold,
+                "n_genes": len(model.symbols),
+                "n_genes_present": int((self._columns >= 0).sum()),
+                "coverage": found.coverage,
+                "digest": model.digest,
+                "trained_with": str(model.training.get("tamannot", "")),
+            },
+            "calibration_source": f"held-out training cells: {model.metrics.get('held_out', 'unknown')}",
+            "matrix": describe_matrix(self._data),
+            "counts": pd.DataFrame({"n": counts.to_numpy()}, pd.Index(list(map(str, counts.index)), name="label")),
+            "warnings": np.array(list(said), dtype=object),
+        }
+        slots.write_record(adata, key, record)
         return said
 
-
-def predict(model: Classifier, adata: AnnData, *, key_added: str, copy: bool, **where: Any) -> AnnData | None:
-    """Label every cell; see `Model.predict`."""
-    key = slots.check_key(key_added)
-    adata = slots.to_work_on(adata, copy=copy)
-    with closing(Progress(show=settings.progress)) as progress:
-        progress("reading")
-        labelling = Labelling(model, adata, **where)
-        labelling.predict(progress)
-    for line, kind in labelling.write(adata, key).items():
-        warnings.warn(line, kind, stacklevel=3)
-    return adata if copy else None
+    def _said(self) -> dict[str, type[TamannotWarning]]:
+        said: dict[str, type[TamannotWarning]] = {self._data.note: TamannotWarning} if self._data.note else {}
+        if (share := self._found.coverage) < MIN_COVERAGE:
+            few = f"Only {share:.0%} of the model's genes, by their weight, are in the data: no label is given "
+            said[f"{few}(at least {MIN_COVERAGE:.0%} are needed)."] = CoverageWarning
+        if (strange := float((self._found.status == UNFAMILIAR).mean())) > _MOSTLY_STRANGE:
+            said[
+                f"{strange:.0%} of the cells are unlike those the model was trained on, so they get no label: another "
+                "tissue, other cells, another technology or other processing. Train with cells of this kind to label "
+                "them."
+            ] = TamannotWarning
+        return said
 
 
 def model_columns(model: Classifier, index: GeneIndex) -> Array:
@@ -161,51 +174,3 @@ def base_for(model: Classifier | AnchoredModel, data: Unpacked) -> float | None:
         return base
     msg = f"The model was trained on {_WORDS[model.scale]}; {data.matrix} holds {_WORDS[scale]}. {_ADVICE[model.scale]}"
     raise MatrixError(msg)
-
-
-def _low_coverage(share: float) -> str:
-    return (
-        f"Only {share:.0%} of the model's genes, by their weight, are in the data: no label is given "
-        f"(at least {MIN_COVERAGE:.0%} are needed)."
-    )
-
-
-def _unfamiliar(share: float) -> str:
-    return (
-        f"{share:.0%} of the cells are unlike those the model was trained on, so they get no label: another tissue, "
-        "other cells, another technology or other processing. Train with cells of this kind to label them."
-    )
-
-
-def _write(
-    adata: AnnData,
-    key: str,
-    model: Classifier,
-    data: Unpacked,
-    found: Prediction,
-    columns: Array,
-    notes: Sequence[str],
-) -> None:
-    label = pd.Categorical(found.label, categories=[*model.classes, UNASSIGNED])
-    status = pd.Categorical(found.status, categories=list(STATUSES))
-    slots.write_obs(adata, key, {"label": label, "prob": found.prob.astype(np.float32), "status": status})
-    slots.write_obsm(adata, slots.slot(key, "proba"), [c.replace("/", "|") for c in model.classes], found.proba)
-    counts = label.value_counts()
-    record: dict[str, Any] = {
-        "tamannot_version": package_version(),
-        "method": {"name": "model", "scale": model.scale, "labels": model.labels},
-        "model": {
-            "classes": np.array(model.classes, dtype=object),
-            "threshold": np.nan if model.threshold is None else model.threshold,
-            "n_genes": len(model.symbols),
-            "n_genes_present": int((columns >= 0).sum()),
-            "coverage": found.coverage,
-            "digest": model.digest,
-            "trained_with": str(model.training.get("tamannot", "")),
-        },
-        "calibration_source": f"held-out training cells: {model.metrics.get('held_out', 'unknown')}",
-        "matrix": describe_matrix(data),
-        "counts": pd.DataFrame({"n": counts.to_numpy()}, index=pd.Index(list(map(str, counts.index)), name="label")),
-        "warnings": np.array(list(notes), dtype=object),
-    }
-    slots.write_record(adata, key, record)
