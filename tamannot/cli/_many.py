@@ -58,8 +58,8 @@ def annotate_many(
     found, begun = dict[str, FileResult](), time.monotonic()
     entry = partial(_entry, found, begun)
     with logged(log, options, entry, overwrite=overwrite), stages(quiet=quiet) as report:
-        make_folders(tasks)
         of_cohort, of_labels = models_of(choices.get("model"))
+        make_folders(tasks)
         if not each_alone and len(tasks) > 1 and of_cohort is None:
             of_cohort, note = fit_files([task.source for task in tasks], signatures, choices, report)
             if not quiet:
