@@ -32,8 +32,8 @@ def train_model(
     adata: AnnData, labels: str | Sequence[object] | pd.Series, choices: Mapping[str, Any], report: Progress
 ) -> tuple[Model, list[str]]:
     """Train a model; return it with what the user should hear. See `train` for the choices."""
-    target_accuracy, n_genes = choices["target_accuracy"], choices.get("n_genes", N_GENES)
-    rng, sample_key = choices.get("rng", 0), choices["sample_key"]
+    target_accuracy, n_genes = choices["target_accuracy"], choices["n_genes"]
+    rng, sample_key = choices["rng"], choices["sample_key"]
     _check(target_accuracy, n_genes)
     words = _labels(adata, labels)
     classes, truth = check_classes(words)

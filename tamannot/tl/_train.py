@@ -21,7 +21,14 @@ from tamannot.tl._learn import learn_model
 from tamannot.tl._model import Model
 from tamannot.tl._run import CompartmentKey
 
-_DEFAULTS = {"n_genes": N_GENES, "tissue": "auto"}
+_DEFAULTS: Mapping[str, Any] = {
+    **dict.fromkeys(("signatures", "sample_key", "layer", "gene_symbols", "compartment_key")),
+    "species": "auto",
+    "tissue": "auto",
+    "target_accuracy": 0.95,
+    "n_genes": N_GENES,
+    "rng": 0,
+}
 
 
 @overload
@@ -161,13 +168,13 @@ def trained(
     ParameterError
         As `train`, also for parameters of the other kind of model.
     """
-    asked = {k: v for k, v in choices.items() if v is not None and v != _DEFAULTS.get(k)}
+    given = {**_DEFAULTS, **choices}
     if labels is None:
-        if "n_genes" in asked:
+        if given["n_genes"] != N_GENES:
             msg = "n_genes= is for models of your own labels: give labels=, or leave it out."
             raise ParameterError(msg)
-        return learn_model(adata, choices.get("signatures"), choices, report)
-    if {"tissue", "compartment_key", "signatures"} & set(asked):
+        return learn_model(adata, given["signatures"], given, report)
+    if given["tissue"] != "auto" or given["compartment_key"] is not None or given["signatures"] is not None:
         msg = "tissue=, compartment_key= and signatures= are for models without labels: leave out labels=, or these."
         raise ParameterError(msg)
-    return train_model(adata, labels, choices, report)
+    return train_model(adata, labels, given, report)
