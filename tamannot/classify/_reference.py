@@ -21,8 +21,8 @@ from tamannot.genes import GeneIndex
 NAME = "macrophages of 18 human tissues, Cell Profile Library"
 Species = Literal["human", "mouse"]
 # Mean z of the states in the macrophages of the profiles, and their spread between them; in the order of the states.
-BASELINES = np.array([0.1, 0.7, 0.1, 0.0, 0.8])
-SPREADS = np.array([2.5, 2.2, 1.3, 2.5, 1.4])
+BASELINES = np.array([0.0, 0.7, 0.1, 0.0, 0.0])
+SPREADS = np.array([2.3, 2.2, 1.1, 1.9, 1.3])
 # How far a cohort may move the baseline: lipid and interferon programs are low in macrophages without the state, while
 # dissociation raises inflammatory genes, and tumours scavenger genes, in all macrophages.
 HIGHEST = np.array([3.1, 3.4, 5.0, 4.7, 5.3])
