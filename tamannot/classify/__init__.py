@@ -21,7 +21,7 @@ from tamannot.classify._cohort import Cohort, Lender
 from tamannot.classify._fit_labels import HeldOut, check_classes, fit_labels
 from tamannot.classify._gate import FEWEST_REFERENCE_GENES, MACROPHAGE, n_reference_genes
 from tamannot.classify._inputs import PROGRAM_AXES, SUMMARIES, Cells, Settings, Tissue
-from tamannot.classify._labels import MIN_COVERAGE, STATUSES, Classifier, Prediction, classifier_of, predict_labels
+from tamannot.classify._labels import STATUSES, Classifier, Prediction, classifier_of, predict_labels
 from tamannot.classify._origin import ORIGINS
 from tamannot.classify._panels import METHOD, Panels, ranking_of
 from tamannot.classify._predict import Calls, expressed
@@ -35,7 +35,6 @@ __all__ = [
     "MACROPHAGE",
     "MACROPHAGE_REFERENCE",
     "METHOD",
-    "MIN_COVERAGE",
     "MIXED_LINEAGE",
     "NOT_APPLICABLE",
     "NOT_MACROPHAGE",

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from tamannot._disk._model_file import Arrays, Kept, Meta, check, check_arrays, checked
 from tamannot.classify._activity import GRID, Activity
+from tamannot.classify._call import FEW_GENES
 from tamannot.classify._cohort import Cohort, Lender, Novelty
 from tamannot.classify._fields import ModelFields, Share, Text
 from tamannot.classify._inputs import Tissue
-from tamannot.classify._labels import MIN_COVERAGE
 from tamannot.classify._state import STATES, Regression, StateClassifier
 from tamannot.errors import GeneIdError
 from tamannot.genes import GeneIndex
@@ -215,6 +215,6 @@ def lend(model: AnchoredModel, index: GeneIndex, tissue: Tissue) -> Cohort:
             n_known=int(here.sum()),
             coverage={"state": share},
             digests={i: digest for i, (_, digest) in model.signatures.items()},
-            low_coverage=frozenset({"state"} if share < MIN_COVERAGE else ()),
+            low_coverage=frozenset({"state"} if share < FEW_GENES else ()),
         ),
     )

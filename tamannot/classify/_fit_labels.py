@@ -8,20 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.optimize
 import scipy.sparse as sp
-import scipy.stats
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from threadpoolctl import threadpool_limits
 
 from tamannot.classify._call import Array
-from tamannot.classify._labels import Classifier, probabilities, similarity_of
+from tamannot.classify._labels import Classifier, similarity_of
 from tamannot.errors import ParameterError
 from tamannot.kernels._content import content_hash, random_order, take_rows
 from tamannot.kernels._rows import RowSource
 from tamannot.kernels._scale import ScaledRows, find_scale, to_features, variable_genes
+from tamannot.stats._multinomial import calibrate, fit_multinomial, probabilities
 
 MOST_CELLS = 20_000
 _TOO_FEW_CELLS = 5
@@ -133,7 +129,7 @@ def fit_labels(
         raise ParameterError(msg)
     held = margins[known], y[known], weight[known]
     slope, offset = calibrate(*held)
-    coef, intercept = _fit(x, y, len(classes))
+    coef, intercept = fit_multinomial(x, y, len(classes), C=_C, class_weight="balanced")
     depth, similarity = _least_similarity(alike)
     n_used = dict(zip(classes, np.bincount(y).tolist(), strict=True))
     classifier = Classifier(
@@ -205,21 +201,6 @@ def _thinned(counts: sp.csr_array, rng: int) -> Iterator[sp.csr_array]:
         yield sp.csr_array((thin, counts.indices, counts.indptr), shape=counts.shape)
 
 
-def _fit(x: sp.csr_matrix, y: Array, n_classes: int) -> tuple[Array, Array]:
-    """Fit a multinomial logistic regression; NaN for a class without cells, and for all if there is only one."""
-    coef, intercept = np.full((n_classes, x.shape[1]), np.nan), np.full(n_classes, np.nan)
-    present = np.unique(y)
-    if present.size < 2:
-        return coef, intercept
-    with threadpool_limits(1):  # the same sums whatever the machine
-        fitted = LogisticRegression(C=_C, class_weight="balanced", max_iter=10_000).fit(x, y)
-    weights, constant = fitted.coef_, fitted.intercept_
-    if present.size == 2:  # scikit-learn gives the difference of the two
-        weights, constant = np.concatenate([-weights, weights]) / 2, np.concatenate([-constant, constant]) / 2
-    coef[present], intercept[present] = weights, constant
-    return coef, intercept
-
-
 def _held_out(
     x: sp.csr_matrix, y: Array, group: Array, shallow: Sequence[sp.csr_matrix]
 ) -> tuple[Array, list[tuple[Array, Array]], int]:
@@ -231,7 +212,7 @@ def _held_out(
     folds = StratifiedGroupKFold(min(_FOLDS, n_samples)) if n_samples > 1 else StratifiedKFold(_FOLDS)
     margins, alike, n_folds = np.full((y.size, int(y.max()) + 1), np.nan), [], 0
     for train, test in folds.split(x, y, group if n_samples > 1 else None):
-        coef, intercept = _fit(x[train], y[train], margins.shape[1])
+        coef, intercept = fit_multinomial(x[train], y[train], margins.shape[1], C=_C, class_weight="balanced")
         margins[test] = x[test] @ coef.T + intercept
         means = _means(x[train], y[train])
         alike += [similarity_of(v[test[test < v.shape[0]]], means) for v in (x, *shallow)]
@@ -252,22 +233,3 @@ def _least_similarity(alike: Sequence[tuple[Array, Array]]) -> tuple[Array, Arra
     least = np.maximum.accumulate([np.quantile(similarity[b], _STRANGE) for b in bins])
     keep = np.diff(depth, prepend=-1) > 0
     return depth[keep], least[keep]
-
-
-def calibrate(margins: Array, y: Array, weight: Array) -> tuple[float, Array]:
-    """Return the slope and the offset of each class by which the labels of held-out cells are most likely.
-
-    A weak prior, standard normal on the slope's logarithm and on the offsets, keeps them finite where classes do not
-    overlap.
-    """
-    number, finite = np.arange(margins.shape[1]), np.nan_to_num(margins)
-
-    def loss(theta: Array) -> tuple[float, Array]:
-        slope = np.exp(theta[0])
-        proba = probabilities(margins, slope, theta[1:])
-        fit = log_loss(y, proba, labels=number, sample_weight=weight, normalize=False)
-        residual = weight[:, None] * (proba - (y[:, None] == number))
-        return fit + theta @ theta / 2, np.r_[slope * (residual * finite).sum(), residual.sum(axis=0)] + theta
-
-    theta = scipy.optimize.minimize(loss, np.zeros(1 + margins.shape[1]), jac=True, method="BFGS").x
-    return float(np.exp(theta[0])), theta[1:]

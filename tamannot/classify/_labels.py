@@ -8,22 +8,19 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
-import scipy.special
 from pydantic import Field
 from sklearn.utils.extmath import row_norms
 
 from tamannot._disk._model_file import Arrays, Kept, Meta, check, check_arrays, checked
 from tamannot._progress import Tick, no_tick
-from tamannot.classify._call import AMBIGUOUS, ASSIGNED, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR, Array, blank
+from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR, Array, blank
 from tamannot.classify._fields import ModelFields, Names, Share
 from tamannot.kernels._rows import RowSource
 from tamannot.kernels._scale import Scale, ScaledRows
 from tamannot.kernels._threads import over_rows
+from tamannot.stats._multinomial import probabilities
 
 STATUSES = (ASSIGNED, AMBIGUOUS, UNFAMILIAR, LOW_COVERAGE)
-MIN_COVERAGE = 0.5
-# In place of the margin of a class that a fit has never seen: its probability is zero.
-_NEVER = -1e6
 
 
 class _Fields(ModelFields):
@@ -183,16 +180,11 @@ def predict_labels(
         status[proba.max(axis=1) >= classifier.threshold] = ASSIGNED
     least = np.interp(np.log2(detected + 1), classifier.depth, classifier.similarity)
     status[(similarity < least) | (detected == 0)] = UNFAMILIAR
-    if share < MIN_COVERAGE:
+    if share < FEW_GENES:
         status[:] = LOW_COVERAGE
     label = np.array(classifier.classes, dtype=object)[proba.argmax(axis=1)]
     label[status != ASSIGNED] = UNASSIGNED
     return Prediction(label, status, proba, share)
-
-
-def probabilities(margins: Array, slope: float, offset: Array) -> Array:
-    """Return the softmax of ``slope * margin + offset``, cells × classes; zero where a margin is NaN."""
-    return np.asarray(scipy.special.softmax(np.nan_to_num(slope * margins + offset, nan=_NEVER), axis=1))
 
 
 def similarity_of(x: sp.csr_array, centroids: Array) -> tuple[Array, Array]:

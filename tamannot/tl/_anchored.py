@@ -6,8 +6,8 @@ import numpy as np
 
 from tamannot._adata import Unpacked
 from tamannot.classify import (
+    FEW_GENES,
     MACROPHAGE,
-    MIN_COVERAGE,
     UNFAMILIAR,
     AnchoredModel,
     Cohort,
@@ -53,7 +53,7 @@ def notes_on_model(ready: Prepared, found: Columns) -> list[str]:
         notes.append(f"The model was learned with other versions of these signatures, or they are not here: {shown}.")
     notes += [
         f"Only {lender.coverage[axis]:.0%} of the model's genes for {axis}, by their weight, are in the data, and "
-        f"{MIN_COVERAGE:.0%} are needed: no label is given."
+        f"{FEW_GENES:.0%} are needed: no label is given."
         for axis in sorted(lender.low_coverage)
     ]
     macrophages = np.asarray(found.labels["compartment"] == MACROPHAGE)

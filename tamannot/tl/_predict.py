@@ -16,7 +16,7 @@ from tamannot._provenance import describe_matrix
 from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.classify import (
-    MIN_COVERAGE,
+    FEW_GENES,
     STATUSES,
     UNASSIGNED,
     UNFAMILIAR,
@@ -99,9 +99,9 @@ class Labelling:
 
     def _said(self) -> dict[str, type[TamannotWarning]]:
         said: dict[str, type[TamannotWarning]] = {self._data.note: TamannotWarning} if self._data.note else {}
-        if (share := self._found.coverage) < MIN_COVERAGE:
+        if (share := self._found.coverage) < FEW_GENES:
             few = f"Only {share:.0%} of the model's genes, by their weight, are in the data: no label is given "
-            said[f"{few}(at least {MIN_COVERAGE:.0%} are needed)."] = CoverageWarning
+            said[f"{few}(at least {FEW_GENES:.0%} are needed)."] = CoverageWarning
         if (strange := float((self._found.status == UNFAMILIAR).mean())) > _MOSTLY_STRANGE:
             said[
                 f"{strange:.0%} of the cells are unlike those the model was trained on, so they get no label: another "

@@ -13,13 +13,13 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from tamannot._disk._model_file import read_file
 from tamannot.classify import Classifier, check_classes, classifier_of, predict_labels
-from tamannot.classify._fit_labels import calibrate
-from tamannot.classify._labels import probabilities, similarity_of
+from tamannot.classify._labels import similarity_of
 from tamannot.errors import ModelFormatError, OutputError, ParameterError
 from tamannot.kernels._content import content_hash, take_rows
 from tamannot.kernels._rows import CsrRows, DenseRows, rows_in_memory
 from tamannot.kernels._scale import TARGET, find_scale, recognise_base, to_features
 from tamannot.stats._held_out import judge, lower_bound
+from tamannot.stats._multinomial import calibrate, probabilities
 
 GENES = [f"G{i}" for i in range(200)]
 
