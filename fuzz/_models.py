@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from _choices import FLOATS, Choices
@@ -65,12 +65,12 @@ def seeds_of(whole: bytes) -> tuple[list[bytes], Arrays]:
     return [text, text + b"\0" + bytes(range(16)), text + b"\0" + bytes(range(99, 40, -1)), whole], arrays
 
 
-def written(write: Callable[..., None], model: object, suffix: str = ".npz") -> bytes:
+def written(model: Any) -> bytes:
     """Return the bytes of a model file."""
     import tempfile
     from pathlib import Path
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"m{suffix}"
-        write(model, path, overwrite=False)
+        path = Path(folder) / "m.npz"
+        model.save(path)
         return path.read_bytes()

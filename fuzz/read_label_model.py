@@ -8,7 +8,7 @@ from _models import built, seeds_of, written
 instrumented("tamannot.classify", "tamannot.tl")
 
 from tamannot import load_model
-from tamannot.classify import Classifier, write_model
+from tamannot.classify import Classifier
 
 _MODEL = Classifier(
     classes=("a", "b"),
@@ -30,7 +30,7 @@ _MODEL = Classifier(
 )
 _CELLS = ad.AnnData(np.array([[9, 0, 1, 2], [5, 5, 1, 0], [0, 0, 0, 3]], np.float32))
 _CELLS.var_names = ["CD14", "CD3E", "ALB", "FTL"]
-_SEEDS, _ARRAYS = seeds_of(written(write_model, _MODEL))
+_SEEDS, _ARRAYS = seeds_of(written(_MODEL))
 
 
 def seeds() -> list[bytes]:

@@ -4,6 +4,7 @@ from . import get as get
 from . import pl as pl
 from . import tl as tl
 from ._settings import settings as settings
+from .classify import AnchoredModel as AnchoredModel
 from .scorers import GSVA as GSVA
 from .scorers import SSGSEA as SSGSEA
 from .scorers import AUCell as AUCell
@@ -20,7 +21,6 @@ from .signature import read_signatures as read_signatures
 from .signature import write_signatures as write_signatures
 from .stream import annotate_file as annotate_file
 from .stream import write_report as write_report
-from .tl._anchored import AnchoredModel as AnchoredModel
 from .tl._concat import concat as concat
 from .tl._model import Model as Model
 from .tl._model import load_model as load_model

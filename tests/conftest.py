@@ -88,8 +88,8 @@ def example_file() -> Path:
 def tiny() -> ad.AnnData:
     """Twelve cells of random counts over 40 genes of the library, in a fixed order."""
     rng = np.random.default_rng(7)
-    genes = [g.symbol for g in tam.load_signature("lipid_associated").genes][:20]
-    genes += [g.symbol for g in tam.load_signature("inflammatory").genes][:20]
+    genes = [g.symbol for g in tam.load_signature("lipid_associated@1.0.0").genes][:20]
+    genes += [g.symbol for g in tam.load_signature("inflammatory@1.0.0").genes][:20]
     counts = rng.poisson(1.0, (12, 40)).astype(np.float32)
     obs = pd.DataFrame(index=[f"c{i}" for i in range(12)])
     return ad.AnnData(sp.csr_matrix(counts), obs=obs, var=pd.DataFrame(index=genes))

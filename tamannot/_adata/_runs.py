@@ -34,6 +34,8 @@ class RunNames:
     key: str
     others: tuple[str, ...] = ()
     """Keys of other runs whose names begin in the same way: ``tam_v2`` beside ``tam``."""
+    also: tuple[str, ...] = ()
+    """Keys of runs that were made together with it: ``tam_model``, the labels of a model."""
 
     def owns(self, name: str) -> bool:
         """Whether a name begins with the key, and not with that of another run."""
@@ -41,7 +43,8 @@ class RunNames:
 
     def wrote(self, name: str, slots: Collection[str] = _SLOTS) -> bool:
         """Whether a name is one that runs write, with its colours: others under the same prefix are the user's."""
-        return self.owns(name) and name.removeprefix(slot(self.key, "")).removesuffix("_colors") in slots
+        plain = name.removesuffix("_colors")
+        return self.owns(name) and any(plain == slot(k, s) for k in (self.key, *self.also) for s in slots)
 
     def fresh(self, had: Collection[str], have: Iterable[str]) -> list[str]:
         """Return the names to be written: what the run wrote, and what the source had not."""
@@ -52,9 +55,9 @@ class RunNames:
         return {n for n in had if self.owns(n) and (self.wrote(n) or n not in have)}
 
 
-def names_of_run(adata: AnnData, key: str) -> RunNames:
-    """Return the names that belong to the run under a key."""
-    return RunNames(key, tuple(k for k in runs_of(adata) if k.startswith(slot(key, ""))))
+def names_of_run(adata: AnnData, key: str, also: tuple[str, ...] = ()) -> RunNames:
+    """Return the names that belong to the run under a key, and to those that were made with it."""
+    return RunNames(key, tuple(k for k in runs_of(adata) if k.startswith(slot(key, "")) and k not in also), also)
 
 
 def forget_run(adata: AnnData, key: str) -> None:

@@ -120,16 +120,11 @@ def fit_activities(
 
 def reference_activities(n_genes: Array, reference: Array, spread: Array) -> list[Activity]:
     """Return the activities where there are no cells to fit them to: as in the reference."""
-    return [
-        Activity(
-            float(b),
-            float(b),
-            1.0,
-            np.exp(-0.5 * ((GRID - b) / max(s, 1.0)) ** 2) + 0.02,
-            _distance(n),
-        )
-        for n, b, s in zip(n_genes, reference, spread, strict=True)
-    ]
+    found = []
+    for n, b, width in zip(n_genes, reference, spread, strict=True):
+        share = np.exp(-0.5 * ((GRID - b) / width) ** 2) + 0.02
+        found.append(Activity(float(b), float(b), 1.0, share, _distance(n)))
+    return found
 
 
 def _distance(n_genes: int) -> float:

@@ -11,12 +11,11 @@ from tamannot.classify._fit import fit
 from tamannot.classify._inputs import Cells, Settings
 from tamannot.classify._panels import Panels, Scored
 from tamannot.classify._predict import Caller, Calls
-from tamannot.classify._sample import learning_rows, taken
-from tamannot.classify._scale import Scale, find_scale
-from tamannot.classify._scaled import ScaledRows
 from tamannot.genes import GeneIndex
 from tamannot.kernels._elsewhere import each_block
 from tamannot.kernels._rows import RowSource
+from tamannot.kernels._sampled import learning_rows, taken
+from tamannot.kernels._scale import Scale, ScaledRows, find_scale
 from tamannot.signature import SignatureSet
 
 # Cells that are called together.
@@ -40,6 +39,12 @@ class Source:
     """Of the values that classifiers see."""
     base: float | None = None
     """Of the logarithms that the matrix holds; None for other values, and where it is not recognised."""
+
+    def on_scale(self, scale: Scale, base: float | None) -> Source:
+        """Return the data with their logarithms on the scale of classifiers; other values stay as they are."""
+        if self.kind != "log":
+            return self
+        return replace(self, rows=ScaledRows(self.rows, scale, base), scale=scale, base=base)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +87,6 @@ def prepare(
     *,
     threads: int = 1,
     report: Progress | None = None,
-    scaled: bool = False,
 ) -> Prepared:
     """Fit what it takes to annotate a data set.
 
@@ -100,16 +104,12 @@ def prepare(
         Changes no result.
     report
         Told the name of each stage as it begins.
-    scaled
-        Logarithms are on the scale of classifiers already.
     """
     report = report or silent()
     panels = Panels(library, source.index, source.rows.shape[1], settings.species)
     if cohort is not None:
         return Prepared(source, panels, cohort)
-    if source.kind == "log" and not scaled:
-        scale, base = find_scale(source.rows, source.kind, source.index.ids, threads=threads)
-        source = replace(source, rows=ScaledRows(source.rows, scale, base), scale=scale, base=base)
+    source = source.on_scale(*find_scale(source.rows, source.kind, source.index.ids, threads=threads))
     rows = source.rows
     runs = learning_rows(rows.shape[0])
     whole = runs == [range(rows.shape[0])]

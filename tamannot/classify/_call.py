@@ -51,15 +51,6 @@ def below(p: Array, level: float) -> Array:
     return np.asarray(np.nan_to_num(p, nan=1.0) < level)
 
 
-def best_two(values: Array) -> tuple[Array, Array, Array]:
-    """Return the column of each row's greatest value, that value, and the second greatest (-inf if none)."""
-    best = np.argmax(values, axis=1)
-    rows = np.arange(values.shape[0])
-    rest = values.astype(float, copy=True)
-    rest[rows, best] = -np.inf
-    return best, values[rows, best], rest.max(axis=1)
-
-
 def set_aside(call: Call, cells: Array, status: str) -> Call:
     """Return the call with no label for some cells, and the reason; probabilities are kept."""
     label, reason = call.label.copy(), call.status.copy()

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tamannot._progress import Progress
 from tamannot.classify._activity import fit_activities, reference_activities, whole_z
 from tamannot.classify._call import FEW_GENES
-from tamannot.classify._cells import block_hash, gene_keys, random_order, take_rows, variable_genes
 from tamannot.classify._cohort import Cohort, doublet_thresholds, familiar_features, fit_novelty
 from tamannot.classify._gate import MACROPHAGE, rival_probability
 from tamannot.classify._inputs import Cells, Settings
@@ -29,7 +28,9 @@ from tamannot.classify._state import (
     train,
     usual_lifts,
 )
+from tamannot.kernels._content import block_hash, gene_keys, random_order, take_rows
 from tamannot.kernels._rows import CsrRows, RowBlock, RowSource
+from tamannot.kernels._scale import variable_genes
 from tamannot.kernels._threads import in_order
 
 Array = NDArray[Any]

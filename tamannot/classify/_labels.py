@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
+from pydantic import Field
+from sklearn.utils.extmath import row_norms
 
+from tamannot._disk._model_file import Arrays, Kept, Meta, check, check_arrays, checked
 from tamannot._progress import Tick, no_tick
-from tamannot.classify._call import AMBIGUOUS, ASSIGNED, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR, Array, blank
-from tamannot.classify._held_out import probabilities
-from tamannot.classify._scale import Scale, to_features
+from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR, Array, blank
+from tamannot.classify._fields import ModelFields, Names, Share
 from tamannot.kernels._rows import RowSource
+from tamannot.kernels._scale import Scale, ScaledRows
 from tamannot.kernels._threads import over_rows
+from tamannot.stats._multinomial import probabilities
 
 STATUSES = (ASSIGNED, AMBIGUOUS, UNFAMILIAR, LOW_COVERAGE)
-MIN_COVERAGE = 0.5
+
+
+class _Fields(ModelFields):
+    classes: Annotated[Names, Field(min_length=2, max_length=1000)]
+    species: Literal["human", "mouse", "unknown"]
+    labels: str
+    slope: Annotated[float, Field(ge=0, le=1e6)]
+    threshold: Share | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Classifier:
+class Classifier(Kept):
     """What was learned from labelled cells; nothing in it can run code.
 
     Parameters
@@ -34,8 +45,7 @@ class Classifier:
         Of the multinomial logistic regression with balanced classes: shapes ``(n_classes, n_genes)`` and
         ``(n_classes,)``. A margin is a cell's features times ``coef`` plus ``intercept``.
     slope, offset
-        Calibration: probabilities are the softmax of ``slope * margin + offset``. Offsets are the logarithms of how
-        frequent the classes are, shape ``(n_classes,)``.
+        Probabilities are the softmax of ``slope * margin + offset``, fitted to held-out cells; one offset a class.
     centroids
         Mean features of each class, shape ``(n_classes, n_genes)``.
     depth, similarity
@@ -53,6 +63,7 @@ class Classifier:
         What it was trained on, and how well it did on held-out cells; plain values only.
     """
 
+    kind: ClassVar[str] = "labels"
     classes: tuple[str, ...]
     symbols: tuple[str, ...] = field(repr=False)
     ensembl: tuple[str, ...] = field(repr=False)
@@ -74,6 +85,31 @@ class Classifier:
         """Return the share of the genes that are in the data, each by the size of its coefficients, 0 to 1."""
         size = np.abs(self.coef).sum(axis=0)
         return float(size[columns >= 0].sum() / size.sum()) if size.any() else 0.0
+
+    def _content(self) -> tuple[Meta, Arrays]:
+        """Return all that the model holds: what JSON can hold, and arrays of float64."""
+        whole = {f.name: getattr(self, f.name) for f in fields(Classifier)}
+        arrays = {name: value for name, value in whole.items() if isinstance(value, np.ndarray)}
+        return {name: value for name, value in whole.items() if name not in arrays}, arrays
+
+
+def classifier_of(meta: Meta, arrays: Arrays) -> Classifier:
+    """Return the classifier that a file holds.
+
+    Raises
+    ------
+    ModelFormatError
+        Something in it is wrong.
+    """
+    known = checked(_Fields, meta)
+    k, n, n_depths = len(known.classes), len(known.symbols), np.size(arrays.get("depth", 0))
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("coef", "centroids"), (k, n))
+    shapes |= dict.fromkeys(("intercept", "offset"), (k,)) | dict.fromkeys(("depth", "similarity"), (n_depths,))
+    check_arrays(arrays, shapes)
+    check(n > 0 and UNASSIGNED not in known.classes, "there are genes, and no class is 'unassigned'")
+    check(n_depths > 0 and bool((np.diff(arrays["depth"]) > 0).all()), "'depth' rises")
+    plain: dict[str, Any] = {**dict(known), **arrays}
+    return Classifier(**plain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,50 +157,44 @@ def predict_labels(
         Told the rows done.
     """
     n_cells, n_classes = rows.shape[0], len(classifier.classes)
-    here = np.flatnonzero(columns >= 0)
-    coef, centroids = np.zeros((2, rows.shape[1], n_classes))
-    coef[columns[here]], centroids[columns[here]] = classifier.coef[:, here].T, classifier.centroids[:, here].T
-    is_feature = np.zeros(rows.shape[1])
-    is_feature[columns[here]] = 1
+    features, here = ScaledRows(rows, classifier.scale, base), columns >= 0
+    place = np.full(rows.shape[1], -1, np.int32)
+    place[columns[here]] = np.flatnonzero(here)
+    centroids = np.where(here, classifier.centroids, 0.0)
     margins = np.empty((n_cells, n_classes))
     similarity, detected = np.empty(n_cells), np.empty(n_cells)
 
     def work(start: int, stop: int) -> None:
-        block = rows.block(start, stop)
-        values = to_features(block.values, block.indptr, classifier.scale, base)
-        x = sp.csr_array((values, block.indices, block.indptr), shape=(stop - start, rows.shape[1]))
-        margins[start:stop] = x @ coef
-        similarity[start:stop], detected[start:stop] = similarity_of(x, centroids, is_feature)
+        block = features.block(start, stop).at(place)
+        x = sp.csr_array((block.values, block.indices, block.indptr), shape=(stop - start, columns.size))
+        margins[start:stop] = x @ classifier.coef.T + classifier.intercept
+        similarity[start:stop], detected[start:stop] = similarity_of(x, centroids)
         tick(stop - start)
 
     over_rows(work, n_cells, threads=threads, step=rows.step)
     share = classifier.coverage(columns)
     # With fewer of the genes margins say less, and probabilities move to the frequencies of the classes.
-    proba = probabilities(share * (margins + classifier.intercept), classifier.slope, classifier.offset)
+    proba = probabilities(share * margins, classifier.slope, classifier.offset)
     status = blank(n_cells, AMBIGUOUS)
     if classifier.threshold is not None:
         status[proba.max(axis=1) >= classifier.threshold] = ASSIGNED
     least = np.interp(np.log2(detected + 1), classifier.depth, classifier.similarity)
     status[(similarity < least) | (detected == 0)] = UNFAMILIAR
-    if share < MIN_COVERAGE:
+    if share < FEW_GENES:
         status[:] = LOW_COVERAGE
     label = np.array(classifier.classes, dtype=object)[proba.argmax(axis=1)]
     label[status != ASSIGNED] = UNASSIGNED
     return Prediction(label, status, proba, share)
 
 
-def similarity_of(x: sp.csr_array, centroids: Array, is_feature: Array) -> tuple[Array, Array]:
+def similarity_of(x: sp.csr_array, centroids: Array) -> tuple[Array, Array]:
     """Return how similar cells are to the nearest class, and how many of the features are detected in each.
 
     Similarity is the cosine of a cell's features with the nearest class mean, the mean of all classes taken off both.
-    ``x`` is cells × genes, ``centroids`` genes × classes; these are 0, as is ``is_feature``, for a gene that is no
-    feature; ``is_feature`` is 1 for the others.
+    ``x`` is cells × genes, ``centroids`` classes × genes.
     """
-    middle = centroids.mean(axis=1)
-    away = centroids - middle[:, None]
-    squares = sp.csr_array((x.data**2, x.indices, x.indptr), shape=x.shape) @ is_feature
-    length = np.sqrt(np.maximum(squares - 2 * (x @ middle) + middle @ middle, 0.0))
-    products = x @ away - middle @ away
-    cosine = products / np.maximum(np.outer(length, np.linalg.norm(away, axis=0)), 1e-12)
-    detected = sp.csr_array((np.sign(x.data), x.indices, x.indptr), shape=x.shape) @ is_feature
-    return np.asarray(cosine.max(axis=1)), np.asarray(detected)
+    middle = centroids.mean(axis=0)
+    away = centroids - middle
+    length = np.sqrt(np.maximum(row_norms(x, squared=True) - 2 * (x @ middle) + middle @ middle, 0.0))
+    cosine = (x @ away.T - away @ middle) / np.maximum(np.outer(length, np.linalg.norm(away, axis=1)), 1e-12)
+    return np.asarray(cosine.max(axis=1)), np.asarray((x > 0).sum(axis=1)).ravel()

@@ -115,13 +115,8 @@ class Panels:
         return [s.id for s in self.public.outputs if s.axis == axis]
 
     @cached_property
-    def n_present(self) -> Mapping[str, int]:
-        """Genes of each signature of the tables that are in the data."""
-        return {i: c.n_present for i, c in zip(self.public.ids, self.public.coverage, strict=True)}
-
-    @cached_property
     def coverage(self) -> Mapping[str, float]:
-        """The same as a share of its genes."""
+        """Share of the genes of each signature of the tables that are in the data."""
         return {i: c.share for i, c in zip(self.public.ids, self.public.coverage, strict=True)}
 
     @cached_property
@@ -224,20 +219,10 @@ def ranking_of(max_rank: int | None) -> UCell:
 
 def joined(parts: Sequence[Scored]) -> Scored:
     """Return the scores of several blocks as one."""
-
-    def scores(of: Sequence[NullScores]) -> NullScores:
-        tables = {name: np.concatenate([getattr(s, name) for s in of]) for name in _TABLES}
-        return NullScores(of[0].ids, **tables)
-
-    return Scored(
-        scores([p.by_cells for p in parts]),
-        scores([p.by_macrophages for p in parts]),
-        np.concatenate([p.halves for p in parts]),
-        np.concatenate([p.scale for p in parts]),
-    )
-
-
-_TABLES = ("score", "detected", "z", "p", "expected")
+    by_cells = NullScores.joined([p.by_cells for p in parts])
+    by_macrophages = NullScores.joined([p.by_macrophages for p in parts])
+    halves, scale = np.concatenate([p.halves for p in parts]), np.concatenate([p.scale for p in parts])
+    return Scored(by_cells, by_macrophages, halves, scale)
 
 
 def _parts_of(plan: Plan, signature: str) -> list[Part]:

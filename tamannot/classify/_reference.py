@@ -65,10 +65,8 @@ def finder(index: GeneIndex, species: Species) -> Callable[[str], int]:
 
 def least_expressed(species: Species) -> float:
     """Return the depth of the last of the 1,500 most expressed genes of macrophages."""
-    known = sorted(
-        (depth for human, mouse, _, depth in _genes() if (human if species == "human" else mouse)), reverse=True
-    )
-    return known[min(1500, len(known)) - 1]
+    named = ((human if species == "human" else mouse, depth) for human, mouse, _, depth in _genes())
+    return sorted(depth for name, depth in named if name)[-1500:][0]
 
 
 def macrophage_depth(find: Callable[[str], int], n_vars: int, *, species: Species) -> Array:

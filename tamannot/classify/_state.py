@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
 from tamannot.classify._activity import FAR_ABOVE, Activity, whole_z
 from tamannot.classify._call import (
@@ -27,6 +25,7 @@ from tamannot.classify._call import (
 )
 from tamannot.scorers import NullScores
 from tamannot.signature import Signature, SignatureSet
+from tamannot.stats._multinomial import fit_multinomial
 
 # The list of this state is experimental: it is called where it is sure and no other state is.
 EXPERIMENTAL = ("pro_angiogenic",)
@@ -38,7 +37,7 @@ MIXED_LINEAGE = "mixed_lineage"
 # Helpers of the rules; their ids cannot clash with the library's, and they appear in no result.
 _CD86, _MRC1 = "rule:cd86", "rule:mrc1"
 # z of both polarization arms (p = 0.001), and how much of the greater the lesser must be.
-_ARM_Z, _LESSER_ARM, _LITTLE_OF_ANOTHER = 3.09, 1 / 3, 4.0
+_ARM_Z, _LESSER_ARM, _LITTLE_OF_ANOTHER = 3.5, 1 / 3, 4.0
 # Training cells of a state are those in which it is surely active, and ahead of the others by this share of what is
 # usual where it is active; those of none have no program that may be active.
 _LEAST_WEIGHT, _MIN_TRAINING, _SURE = 0.05, 8, 0.9
@@ -163,15 +162,10 @@ def train(
     of_origin = np.zeros((len(y), 2))
     of_origin[np.arange(len(y)), origin] = _ORIGIN_WEIGHT
     features = sp.csr_matrix(sp.hstack([x, sp.csr_array(of_origin)]))
-    with threadpool_limits(1):  # the same sums whatever the machine
-        fit = LogisticRegression(C=_C, max_iter=1000, tol=1e-3).fit(features, y, sample_weight=weight)
-    weights, constant = fit.coef_, fit.intercept_
-    if classes.size == 2:  # scikit-learn gives the difference of the two
-        weights, constant = np.concatenate([-weights, weights]) / 2, np.concatenate([-constant, constant]) / 2
     n, n_states = x.shape[1], len(STATES)
-    coef, intercept = np.zeros((n_states + 1, n)), np.full((2, n_states + 1), _NEVER)
-    coef[classes] = weights[:, :n]
-    intercept[:, classes] = constant + _ORIGIN_WEIGHT * weights[:, n:].T
+    weights, constant = fit_multinomial(features, y, n_states + 1, sample_weight=weight, C=_C, max_iter=1000, tol=1e-3)
+    coef = np.nan_to_num(weights[:, :n])
+    intercept = np.nan_to_num(constant + _ORIGIN_WEIGHT * weights[:, n:].T, nan=_NEVER)
     margin = x @ coef.T + intercept[origin]
     over = margin[:, 1:] - margin[:, :1]
     trained, zero, one = np.isin(np.arange(1, n_states + 1), classes), np.zeros(n_states), np.ones(n_states)

@@ -81,7 +81,11 @@ def annotate(
     sample_key: Annotated[str | None, typer.Option(help="Column of obs with the sample.")] = None,
     signatures: OwnSignatures = None,
     model: Annotated[
-        Path | None, typer.Option(help="A model of `tamannot train` without --labels: nothing is fitted to IN.")
+        list[Path] | None,
+        typer.Option(
+            help="A model of `tamannot train`; may be repeated. Without --labels: nothing is fitted to IN. With: its "
+            "labels are written as well, as tam_model_label."
+        ),
     ] = None,
     target_accuracy: Annotated[
         float, typer.Option(help="Kept for older scripts, and not used; between 0 and 1.")
@@ -241,13 +245,13 @@ def train(
 ) -> None:
     """Train a model on your own labels and measure it on cells held out, or keep what an annotation fits.
 
-    With --labels: load_model(MODEL).predict(adata) in Python. Without: baselines and classifier of states of these
-    cells, for tamannot annotate --model MODEL. MODEL appears whole or not at all.
+    With --labels: a classifier of these labels. Without: baselines and classifier of states of these cells. Both are
+    for tamannot annotate --model MODEL. MODEL appears whole or not at all.
     """
     from tamannot._settings import settings  # noqa: PLC0415
-    from tamannot.cli._show import print_learning, print_training, stages  # noqa: PLC0415
+    from tamannot.cli._show import print_training, stages  # noqa: PLC0415
     from tamannot.signature import read_signatures  # noqa: PLC0415
-    from tamannot.stream import TrainSummary, train_file  # noqa: PLC0415
+    from tamannot.stream import train_file  # noqa: PLC0415
 
     settings.threads = threads
     with stages(quiet=quiet) as report:
@@ -266,10 +270,7 @@ def train(
             overwrite=overwrite,
             report=report,
         )
-    if isinstance(summary, TrainSummary):
-        print_training(summary, as_json=as_json, quiet=quiet)
-    else:
-        print_learning(summary, as_json=as_json, quiet=quiet)
+    print_training(summary, as_json=as_json, quiet=quiet)
 
 
 @app.command()

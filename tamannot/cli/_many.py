@@ -22,6 +22,7 @@ from tamannot.stream._cohort import fit_files
 from tamannot.stream._log import logged, signature_digests, speed
 from tamannot.stream._many import FileResult, annotate_tasks, make_folders, tasks_of
 from tamannot.stream._summary import FileSummary
+from tamannot.tl._model import models_of
 
 
 def annotate_many(
@@ -57,12 +58,13 @@ def annotate_many(
     found, begun = dict[str, FileResult](), time.monotonic()
     entry = partial(_entry, found, begun)
     with logged(log, options, entry, overwrite=overwrite), stages(quiet=quiet) as report:
+        of_cohort, of_labels = models_of(choices.get("model"))
         make_folders(tasks)
-        if not each_alone and len(tasks) > 1 and choices.get("model") is None:
-            model, note = fit_files([task.source for task in tasks], signatures, choices, report)
-            choices = {**choices, "model": model}
+        if not each_alone and len(tasks) > 1 and of_cohort is None:
+            of_cohort, note = fit_files([task.source for task in tasks], signatures, choices, report)
             if not quiet:
                 print(f"tamannot: {note}", file=sys.stderr)
+        choices = {**choices, "model": [m for m in (of_cohort, of_labels) if m is not None]}
         running = annotate_tasks(
             tasks,
             jobs=jobs,

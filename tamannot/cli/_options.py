@@ -84,7 +84,6 @@ _CALLS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?:tamannot\.)?tl\.(annotate|score|train)\b", r"tamannot \1"),
     (r"list\(load_signatures\(\)\)", "tamannot signatures list"),
     (r"load_signatures\(species=\W(\w+)\W\)", r"\1 signatures"),
-    (r"call model\.predict\(adata\)", "use it in Python, by load_model and predict"),
     (r"compartment_key=\(column, [^)]*\)", "a column"),
     (r"\b(U|AU)Cell\(variant='(\w+)'\)", lambda found: f"{found[1].lower()}cell_{found[2]}"),
     (r"\b(UCell|AUCell|ModuleScore)\((\w+)=…\)", r"\1 with another \2 (in Python)"),

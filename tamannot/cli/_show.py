@@ -21,9 +21,9 @@ from tamannot.errors import TamannotWarning
 from tamannot.signature import Signature
 
 if TYPE_CHECKING:
-    from tamannot.stream import AnchorSummary, FileCheck, FileSummary, ScoreSummary, TrainSummary
+    from tamannot.stream import FileCheck, FileSummary, ScoreSummary, TrainSummary
 
-Summary = TypeVar("Summary", "AnchorSummary", "FileSummary", "ScoreSummary", "TrainSummary")
+Summary = TypeVar("Summary", "FileSummary", "ScoreSummary", "TrainSummary")
 
 _FEW = 8
 _NAMES = 10
@@ -94,51 +94,44 @@ def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
 
 
 def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None:
-    """Print what was learned: classes, metrics on held-out cells, threshold."""
+    """Print what was learned: of labels the classes and metrics on held-out cells, of a cohort what was fitted."""
     summary = in_options(summary)
     if as_json:
-        print(json.dumps(dataclasses.asdict(summary), indent=2))
+        whole = dataclasses.asdict(summary)
+        print(json.dumps(whole.pop("about") | whole, indent=2))
         return
     if quiet:
         return
-    console, found = _console(), summary.metrics
-    console.print(_text(f"{summary.path}: {len(summary.classes)} classes of '{summary.labels}'"))
+    console, about = _console(), summary.about
+    lines = _of_labels(summary.path, about) if "labels" in about else _of_cohort(summary.path, about)
+    lines += [("note", note) for note in summary.notes] + [("written", path) for path in summary.outputs]
+    for label, text in lines:
+        console.print(_text(f"{label:<13}", style="bold"), _text(text), sep="")
+
+
+def _of_labels(path: str, about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = about["metrics"]
+    _console().print(_text(f"{path}: {len(about['classes'])} classes of '{about['labels']}'"))
     rows = [
-        (name, f"{summary.training['n_used'][name]:,}", _figure(m["precision"]), _figure(m["recall"]))
+        (name, f"{about['training']['n_used'][name]:,}", _figure(m["precision"]), _figure(m["recall"]))
         for name, m in found["per_class"].items()
     ]
     print_table(("class", "cells", "precision", "recall"), rows)
-    lines = [
+    return [
         ("held out", found["held_out"]),
         ("accuracy", f"{_figure(found['accuracy'])}; balanced {_figure(found['balanced_accuracy'])}"),
         ("macro-F1", _figure(found["macro_f1"])),
         ("ECE", _figure(found["ece"])),
         ("threshold", _threshold(found)),
-        *(("note", note) for note in summary.notes),
-        *(("written", path) for path in summary.outputs),
     ]
-    for label, text in lines:
-        console.print(_text(f"{label:<11}", style="bold"), _text(text), sep="")
 
 
-def print_learning(summary: AnchorSummary, *, as_json: bool, quiet: bool) -> None:
-    """Print what was fitted without labels: to how many cells, and which states have a classifier."""
-    summary = in_options(summary)
-    if as_json:
-        print(json.dumps(dataclasses.asdict(summary), indent=2))
-        return
-    if quiet:
-        return
-    console = _console()
-    console.print(_text(f"{summary.path}: {summary.n_macrophages:,} macrophages of {summary.n_cells:,} cells"))
-    lines = [
-        ("tissue", f"{summary.tissue}: {summary.tissue_reason}"),
-        ("state", f"classifier of {', '.join(summary.states)}, on {summary.n_genes:,} genes"),
-        *(("note", note) for note in summary.notes),
-        *(("written", path) for path in summary.outputs),
+def _of_cohort(path: str, about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    _console().print(_text(f"{path}: {about['n_macrophages']:,} macrophages of {about['n_cells']:,} cells"))
+    return [
+        ("tissue", f"{about['tissue']}: {about['tissue_reason']}"),
+        ("state", f"classifier of {', '.join(about['states'])}, on {about['n_genes']:,} genes"),
     ]
-    for label, text in lines:
-        console.print(_text(f"{label:<13}", style="bold"), _text(text), sep="")
 
 
 def _figure(value: float | None) -> str:
@@ -236,6 +229,8 @@ def _summary_lines(summary: FileSummary) -> list[tuple[str, str]]:
         ("origins", _calls(summary.origins, summary.origin_status)),
         ("states", _calls(summary.states, summary.state_status)),
     ]
+    if summary.labels:
+        lines.append(("labels", _mapping_counts(summary.labels)))
     if summary.low_coverage:
         worst = sorted(summary.low_coverage.items(), key=lambda item: item[1])
         shown = ", ".join(f"{name} {share:.0%}" for name, share in worst[:_FEW])

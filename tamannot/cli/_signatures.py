@@ -110,7 +110,7 @@ def lock(
     each time; with faults in the library nothing is written.
     """
     from tamannot.signature._lock import LOCK, extended  # noqa: PLC0415
-    from tamannot.signature._text import write_text  # noqa: PLC0415
+    from tamannot.signature._text import write_whole  # noqa: PLC0415
 
     if folder.is_file():
         msg = f"{folder} is a file. Give the folder of a library."
@@ -118,7 +118,7 @@ def lock(
     _refuse_faults(folder)
     text, since = extended(folder)
     if since.added:
-        write_text(folder / LOCK, text)
+        write_whole(folder / LOCK, text)
     typer.echo(printable(f"{folder / LOCK}: {_count(since.added, 'file')} added, {since.kept} there before"))
 
 

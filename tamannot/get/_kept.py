@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 import tamannot._adata as slots
 from tamannot._adata import RunMatrix, RunRecord
-from tamannot.classify import METHOD, SCALES, expressed, ranking_of, to_features
+from tamannot.classify import METHOD, expressed, ranking_of
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.genes import human_genes
 from tamannot.kernels._rows import RowBlock
+from tamannot.kernels._scale import SCALES, to_features
 from tamannot.scorers import NullBins, SignedGenes, UCell, null_contributions
 
 Array = NDArray[Any]

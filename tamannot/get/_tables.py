@@ -32,6 +32,9 @@ ANNOTATIONS = (
     "ferroptosis_drive",
     "ferroptosis_defence",
     "ferroptosis_balance",
+    "model_label",
+    "model_prob",
+    "model_status",
 )
 # The reviews call lipid-associated macrophages immunoregulatory, too; this is their coarser naming.
 _STATE_PARENT = {"lipid_associated": "immunoregulatory", "immunoregulatory": "immunoregulatory"}
@@ -105,7 +108,8 @@ def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:
 
     Returns
     -------
-    One row a cell: the columns that `tl.annotate` wrote into ``obs``, those of `tl.vote` where it ran, and
+    One row a cell: the columns that `tl.annotate` wrote into ``obs``, those of `tl.vote` where it ran,
+    those of a model of labels under ``{key}_model``, and
     ``{key}_state_parent``, the coarser naming of the reviews, in which lipid-associated macrophages are
     immunoregulatory as well.
 

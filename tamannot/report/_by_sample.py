@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from tamannot.classify import wilson
 from tamannot.report._blocks import Block, Section, Text
 from tamannot.report._counts import crossed
 from tamannot.report._material import Material
 from tamannot.report._pictures import pictures_of
 from tamannot.report._tables import pretty, table_of
+from tamannot.stats._composition import wilson
 
 _LEVEL = 0.95
 _FEWEST_SAMPLES = 3

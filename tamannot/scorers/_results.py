@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -41,6 +42,13 @@ class Scores:
     def rows(self, rows: slice) -> Self:
         """Return the results of some cells."""
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "ids"})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the results of blocks of cells as one."""
+        names = [f.name for f in fields(cls) if f.name != "ids"]
+        tables: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
+        return replace(parts[0], **tables)
 
     def column(self, table: str, signature_id: str) -> Array:
         """Return one column of a table, such as ``score``."""

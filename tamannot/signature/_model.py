@@ -133,7 +133,7 @@ class _Fields(_Value):
     licence: OneLine = ""
     created: dt.date | None = None
     provisional: StrictBool = False
-    """Fewer than five referenced genes: usable, but not to be leant on."""
+    """Fewer than five referenced genes; usable, but not to be leant on."""
     per_cell: StrictBool = True
     """False where the genes are too sparse or too ubiquitous to be read cell by cell."""
     effect_self: Effect | None = None

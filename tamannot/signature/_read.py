@@ -14,7 +14,7 @@ from tamannot.signature._layout import is_outside
 from tamannot.signature._model import Signature, SignatureFile, SignatureSet, check_library_id, version_key
 from tamannot.signature._parse import from_gmt, from_json, from_symbols, from_table
 from tamannot.signature._store import bundled
-from tamannot.signature._text import read_text, shown, write_text
+from tamannot.signature._text import read_text, shown, write_whole
 from tamannot.signature._toml import MAX_BYTES, parse_file, to_module, to_signature, to_toml
 
 Signatures = Mapping[str, Signature | Iterable[str]] | Signature | Iterable[Signature]
@@ -147,7 +147,7 @@ def write_signatures(
     if name == "toml":
         _write_library(target, members)
         return
-    write_text(target, FORMATS[name].write(members, ids))
+    write_whole(target, FORMATS[name].write(members, ids))
     if lost := losses(members, name):
         warnings.warn(f"{target}: {name} cannot hold {'; '.join(lost)}.", TamannotWarning, stacklevel=2)
 
@@ -159,7 +159,7 @@ def _write_library(folder: Path, members: Iterable[Signature]) -> None:
     drafts = []
     for signature in parts:
         file = folder / signature.id / f"{signature.version}.toml"
-        write_text(file, to_toml(signature))
+        write_whole(file, to_toml(signature))
         if not _is_complete(file):
             drafts.append(signature.id)
     if drafts:

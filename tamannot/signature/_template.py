@@ -8,7 +8,7 @@ from typing import Literal
 
 from tamannot.errors import OutputError
 from tamannot.signature._model import Gene, Reference, Signature, check_library_id
-from tamannot.signature._text import write_text
+from tamannot.signature._text import write_whole
 from tamannot.signature._toml import to_toml
 
 TO_FILL_IN = "What a high score means, and what it does not."
@@ -33,7 +33,7 @@ def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) 
     if path.exists():
         msg = f"{path} exists. A new version is a file of its own, such as {path.with_name('1.1.0.toml')}."
         raise OutputError(msg)
-    write_text(path, to_toml(_template(name, species)))
+    write_whole(path, to_toml(_template(name, species)))
     return path
 
 

@@ -36,7 +36,7 @@ def shown(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file, in folders that are made for it; a reader sees the old file or the whole new one.
 
     Raises
@@ -48,12 +48,15 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            beside.write_text(text, encoding="utf-8")
+            with beside.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
-        msg = f"{path}: cannot be written: {error.strerror or error}."
+        msg = f"{path}: cannot be written: {error.strerror or error}. Nothing was changed."
         raise OutputError(msg) from error
 
 

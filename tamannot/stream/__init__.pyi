@@ -7,6 +7,5 @@ from ._score import ScoreSummary as ScoreSummary
 from ._score import score_file as score_file
 from ._summary import FileSummary as FileSummary
 from ._summary import summarise as summarise
-from ._train import AnchorSummary as AnchorSummary
 from ._train import TrainSummary as TrainSummary
 from ._train import train_file as train_file

@@ -24,7 +24,14 @@ _RAW = {name: f"raw/{name}" for name in ("X", "var", "varm")}
 _OLD_RAW = {name: f"raw.{name}" for name in ("X", "var", "varm")}
 
 
-def write_annotated(source: Path, path: Path, adata: ad.AnnData, key: str, tables: SpooledTables | None = None) -> None:
+def write_annotated(
+    source: Path,
+    path: Path,
+    adata: ad.AnnData,
+    key: str,
+    tables: SpooledTables | None = None,
+    also: tuple[str, ...] = (),
+) -> None:
     """Write the source with the annotations of a run.
 
     Compressed blocks are copied as they are where both are of one kind, and go through memory in small parts
@@ -42,6 +49,8 @@ def write_annotated(source: Path, path: Path, adata: ad.AnnData, key: str, table
         The ``key_added`` of the run.
     tables
         Tables of the run that are not in ``adata``.
+    also
+        Keys of runs that were made with it, their names beginning with its key.
 
     Raises
     ------
@@ -59,14 +68,14 @@ def write_annotated(source: Path, path: Path, adata: ad.AnnData, key: str, table
             old = stack.enter_context(kind.reading(source))
             _check_same(source, old, adata)
         new = stack.enter_context(made.making(path, old if take.same else None))
-        writer = _Writer(take, old, new, adata, key)
+        writer = _Writer(take, old, new, adata, (key, *also))
         with reading_from(source, path):
             writer.take_over()
         try:
             writer.write()
         except UnwritableError as error:
             # The record of the run is ours, and no fault of the input.
-            if error.name == key and error.__cause__ is not None:
+            if error.name in (key, *also) and error.__cause__ is not None:
                 raise error.__cause__ from None
             msg = f"{source}: {error}"
             raise InputFileError(msg) from error
@@ -77,9 +86,9 @@ def write_annotated(source: Path, path: Path, adata: ad.AnnData, key: str, table
 class _Writer:
     """Takes the sections of a file over, and notes what is to be written from memory."""
 
-    def __init__(self, take: TakeOver, old: Node, new: Node, adata: ad.AnnData, key: str) -> None:
-        self._take, self._old, self._new, self._adata, self._key = take, old, new, adata, key
-        self._names = names_of_run(adata, key)
+    def __init__(self, take: TakeOver, old: Node, new: Node, adata: ad.AnnData, keys: tuple[str, ...]) -> None:
+        self._take, self._old, self._new, self._adata, self._keys = take, old, new, adata, keys
+        self._names = names_of_run(adata, keys[0], keys[1:])
         self._to_write: list[tuple[Node, str, Any]] = []
 
     def take_over(self) -> None:
@@ -162,12 +171,12 @@ class _Writer:
         new = self._named("uns", {k: v for k, v in self._adata.uns.items() if k != UNS})
         runs = self._old["uns"].get(UNS) if "uns" in self._old else None
         if runs is not None and not is_array(runs):
-            group = self._take.mapping(runs, new, UNS, skip=frozenset({self._key}))
+            group = self._take.mapping(runs, new, UNS, skip=frozenset(self._keys))
         else:
             self._take.write(new, UNS, {})
             group = new[UNS]
-        if (record := self._adata.uns.get(UNS, {}).get(self._key)) is not None:
-            self._to_write.append((group, self._key, record))
+        records = self._adata.uns.get(UNS, {})
+        self._to_write += [(group, key, records[key]) for key in self._keys if key in records]
 
     def _frame(self, parent: Node, name: str, table: pd.DataFrame) -> None:
         """Note a table to be written as anndata does: columns of strings as categories."""

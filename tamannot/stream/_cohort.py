@@ -15,12 +15,12 @@ import scipy.sparse as sp
 
 from tamannot._progress import Progress
 from tamannot._settings import settings
-from tamannot.classify import MOST_CELLS, learning_rows, taken
+from tamannot.classify import AnchoredModel
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.genes._names import names_of
+from tamannot.kernels._sampled import MOST_CELLS, learning_rows, taken
 from tamannot.signature import Signatures
 from tamannot.stream._input import open_file
-from tamannot.tl._anchored import AnchoredModel, as_anchored_model
 from tamannot.tl._learn import learn_model
 from tamannot.tl._run import read_input
 
@@ -61,7 +61,7 @@ def fit_files(
     except ParameterError:
         return None, "Each file is annotated on its own: together they have too few macrophages to learn from."
     # All cells are of the cohort, so none is unfamiliar.
-    model = as_anchored_model(replace(model, cohort=replace(model.cohort, novelty=None)))
+    model = replace(model, cohort=replace(model.cohort, novelty=None))
     n_cells = together.n_obs
     return (
         model,

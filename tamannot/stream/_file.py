@@ -145,7 +145,9 @@ def annotate_recorded(
         job.write(adata, None, steps=STEPS)
         report("writing")
         page = None if html is None else _page_writer(key_added, source.name)
-        write_targets(targets, source, adata, key_added, lambda: annotation_table(adata, key_added), tables, page)
+        write_targets(
+            targets, source, adata, key_added, lambda: annotation_table(adata, key_added), tables, page, job.also
+        )
         summary = summarise(adata, source, key_added, tuple(map(str, targets.values())))
         record.outputs, record.notes = summary.outputs, summary.notes
         return summary

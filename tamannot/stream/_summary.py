@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from anndata import AnnData
@@ -37,6 +37,8 @@ class FileSummary:
     """How origin and state were called, and what the probabilities are calibrated on."""
     notes: tuple[str, ...]
     outputs: tuple[str, ...] = ()
+    labels: dict[str, int] = field(default_factory=dict)
+    """Cells with each label of the user's own model; empty without one."""
 
     @property
     def n_macrophages(self) -> int:
@@ -67,6 +69,7 @@ def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, 
         confidence=_confidence(record),
         notes=tuple(record.warnings),
         outputs=outputs,
+        labels=_counts(adata, key, "model_label") if "labels" in record.model else {},
     )
 
 

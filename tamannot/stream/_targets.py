@@ -107,6 +107,7 @@ def write_targets(
     table: Callable[[], pd.DataFrame],
     tables: SpooledTables | None = None,
     page: Callable[[Path, Path], object] | None = None,
+    also: tuple[str, ...] = (),
 ) -> None:
     """Write every target, each whole or not at all; none is moved into place before all are written.
 
@@ -126,6 +127,8 @@ def write_targets(
         Tables of the run that are not in ``adata``.
     page
         Makes the report: takes the annotated file, not yet in its place, and where to write to.
+    also
+        Keys of runs that were made with it.
 
     Raises
     ------
@@ -135,8 +138,8 @@ def write_targets(
         The source is damaged.
     """
     writers: dict[str, Callable[[Path], object]] = {
-        ".h5ad": lambda path: write_annotated(source, path, adata, key_added, tables),
-        ".zarr": lambda path: write_annotated(source, path, adata, key_added, tables),
+        ".h5ad": lambda path: write_annotated(source, path, adata, key_added, tables, also),
+        ".zarr": lambda path: write_annotated(source, path, adata, key_added, tables, also),
         ".csv": lambda path: write_csv(table(), path),
         ".parquet": lambda path: table().rename_axis("cell").to_parquet(path),
     }

@@ -1,28 +1,20 @@
-"""``AnchoredModel``: what an annotation learned, to keep in a file and to use on other data."""
+"""Annotating by the model of another cohort."""
 
 from __future__ import annotations
-
-import os
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tamannot._adata import Unpacked
 from tamannot.classify import (
+    FEW_GENES,
     MACROPHAGE,
-    MIN_COVERAGE,
     UNFAMILIAR,
+    AnchoredModel,
     Cohort,
-    CohortModel,
     Prepared,
-    ScaledRows,
     Source,
     Tissue,
-    digest_of,
     lend,
-    write_cohort,
 )
 from tamannot.tl._collect import Columns
 from tamannot.tl._predict import base_for, check_model_species
@@ -32,48 +24,7 @@ _MOSTLY_STRANGE = 0.5
 _FEW = 8
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class AnchoredModel(CohortModel):
-    """What `tl.train` without labels learned; `tl.annotate` takes it as ``model``.
-
-    ``axes``, ``n_cells``, ``n_macrophages``, ``brain``, ``species``, ``scale``, ``target_accuracy``,
-    ``signatures``, ``training`` and ``metrics`` are there to be read; none of it can be changed, and none of it
-    can run code.
-    """
-
-    @property
-    def digest(self) -> str:
-        """The sha256 of all that the model holds; it is in ``uns`` of what the model annotated."""
-        return digest_of(self)
-
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the model to an ``.npz`` file of numbers and one JSON text; equal models give equal bytes.
-
-        Parameters
-        ----------
-        path
-            Must end in ``.npz``.
-        overwrite
-            Replace a file that exists.
-
-        Returns
-        -------
-        None. The file appears whole or not at all.
-
-        Raises
-        ------
-        OutputError
-            The name has another ending, the file exists, or it cannot be written.
-        """
-        write_cohort(self, Path(path), overwrite=overwrite)
-
-
-def as_anchored_model(model: CohortModel) -> AnchoredModel:
-    """Return what was learned with the methods of a model."""
-    return AnchoredModel(**{f.name: getattr(model, f.name) for f in fields(CohortModel)})
-
-
-def borrow(model: CohortModel, source: Source, data: Unpacked, tissue: Tissue) -> tuple[Source, Cohort]:
+def borrow(model: AnchoredModel, source: Source, data: Unpacked, tissue: Tissue) -> tuple[Source, Cohort]:
     """Return the data on a model's scale, and what the model knows of their genes; nothing is learned from them.
 
     Raises
@@ -86,15 +37,7 @@ def borrow(model: CohortModel, source: Source, data: Unpacked, tissue: Tissue) -
         The model knows less than half of the genes.
     """
     check_model_species(model, data.species)
-    base = base_for(model, data)
-    return on_scale(source, model.scale, base), lend(model, source.index, tissue)
-
-
-def on_scale(source: Source, scale: Any, base: float | None) -> Source:
-    """Return data whose logarithms are on the scale of a model; counts and linear values stay as they are."""
-    if source.kind != "log":
-        return source
-    return replace(source, rows=ScaledRows(source.rows, scale, base), scale=scale, base=base)
+    return source.on_scale(model.scale, base_for(model, data)), lend(model, source.index, tissue)
 
 
 def notes_on_model(ready: Prepared, found: Columns) -> list[str]:
@@ -110,7 +53,7 @@ def notes_on_model(ready: Prepared, found: Columns) -> list[str]:
         notes.append(f"The model was learned with other versions of these signatures, or they are not here: {shown}.")
     notes += [
         f"Only {lender.coverage[axis]:.0%} of the model's genes for {axis}, by their weight, are in the data, and "
-        f"{MIN_COVERAGE:.0%} are needed: no label is given."
+        f"{FEW_GENES:.0%} are needed: no label is given."
         for axis in sorted(lender.low_coverage)
     ]
     macrophages = np.asarray(found.labels["compartment"] == MACROPHAGE)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 
 from anndata import AnnData
 
 from tamannot._adata import SpeciesChoice
 from tamannot.classify import Tissue
 from tamannot.signature import Signatures
-from tamannot.tl._anchored import AnchoredModel
+from tamannot.tl._model import GivenModel
 from tamannot.tl._run import DEFAULT_ACCURACY, STEPS, CompartmentKey, run
 
 
@@ -17,7 +17,7 @@ def annotate(
     adata: AnnData,
     *,
     signatures: Signatures | None = None,
-    model: AnchoredModel | str | os.PathLike[str] | None = None,
+    model: GivenModel | Sequence[GivenModel] | None = None,
     layer: str | None = None,
     gene_symbols: str | None = None,
     species: SpeciesChoice = "auto",
@@ -47,9 +47,12 @@ def annotate(
     signatures
         Added to the bundled library; those of a bundled id replace it.
     model
-        What ``tl.train(adata)`` fitted to other cells, or the path of its file. Then nothing is fitted here: each
-        cell's call depends on that cell and the model alone. Macrophages unlike those of the model are
-        ``unfamiliar``; baselines, classifier and, unless given, tissue are the model's.
+        What `train` returned, or the path of its file; a list of one of either kind for both.
+        A model of a cohort, trained without labels: nothing is fitted here, and each cell's call depends on that cell
+        and the model alone. Macrophages unlike those of the model are ``unfamiliar``; baselines, classifier and, unless
+        given, tissue are the model's.
+        A model of your own labels: it changes no call of the annotation. What `Model.predict` writes is written
+        beside it, for all cells, under the key ``tam_model``.
     layer
         ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most genes of the signatures.
     gene_symbols
@@ -66,8 +69,8 @@ def annotate(
     sample_key
         Column of ``obs`` with the sample. Doublets are told from the ambient RNA of their own sample.
     target_accuracy
-        Share of the states called that should be right. It changes no call: where the probabilities of the called
-        states fall short of it on average, a note says what can be expected instead.
+        Share of the states called that should be right. It changes no call: where you give one and the mean
+        probability of the called states is lower, a note says what to expect instead.
     rng
         Seed: which macrophages the classifier is trained on, where there are more than 4,000.
     key_added
@@ -81,12 +84,15 @@ def annotate(
     ``tam_origin``, ``tam_state``, each with ``…_prob`` in [0, 1] and ``…_status``, ``tam_programs``,
     ``tam_mixed_lineage``, ``tam_dual_m1_m2`` and ``tam_ferroptosis_drive``, ``…_defence``, ``…_balance``
     (z); ``obsm`` tables ``tam_scores`` in [0, 1], ``tam_z``, ``tam_p``, ``tam_origin_proba``,
-    ``tam_state_proba``, ``tam_ferroptosis`` (z); and provenance in ``uns["tamannot"]["tam"]``.
+    ``tam_state_proba``, ``tam_ferroptosis`` (z); and provenance in ``uns["tamannot"]["tam"]``. With a model of
+    labels also ``tam_model_label``, ``tam_model_prob``, ``tam_model_status``, ``obsm["tam_model_proba"]`` and
+    ``uns["tamannot"]["tam_model"]``.
 
     Raises
     ------
     TamannotError
-        No usable matrix, no known gene, another species or two, or a parameter out of range.
+        No usable matrix, no known gene, another species or two, a parameter out of range, or a model that does not fit
+        the data.
 
     Examples
     --------

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from anndata import AnnData
@@ -13,46 +12,39 @@ from anndata import AnnData
 import tamannot._adata as slots
 from tamannot._adata import SpeciesChoice, Unpacked
 from tamannot._progress import Progress
-from tamannot._resources import package_version
 from tamannot._settings import settings
-from tamannot.classify import check_classes, fit_labels
+from tamannot.classify import HeldOut, check_classes, fit_labels
 from tamannot.errors import GeneIdError, ParameterError, SpeciesError
 from tamannot.genes import OURS, GeneIndex, read_ids
 from tamannot.genes._names import names_of
 from tamannot.signature import load_signatures
-from tamannot.tl._learn import RANKED
-from tamannot.tl._model import Model, as_model
+from tamannot.stats._held_out import judge
+from tamannot.tl._learn import RANKED, made_with
+from tamannot.tl._model import Model
 from tamannot.tl._predict import genes_as_signature
 
+N_GENES, _FEW_CELLS = 3000, 20
 NOT_LABELS = ("", "nan", "none", "unassigned", "unclear", "unknown")
 """Words, in any case, that stand for a cell without a label."""
 
 
 def train_model(
-    adata: AnnData,
-    labels: str | Sequence[object] | pd.Series,
-    *,
-    sample_key: str | None,
-    layer: str | None,
-    gene_symbols: str | None,
-    species: SpeciesChoice,
-    target_accuracy: float,
-    n_genes: int,
-    rng: int,
-    report: Progress,
+    adata: AnnData, labels: str | Sequence[object] | pd.Series, choices: Mapping[str, Any], report: Progress
 ) -> tuple[Model, list[str]]:
-    """Train a model; return it with what the user should hear. See `train`."""
+    """Train a model; return it with what the user should hear. See `train` for the choices."""
+    target_accuracy, n_genes = choices["target_accuracy"], choices["n_genes"]
+    rng, sample_key = choices["rng"], choices["sample_key"]
     _check(target_accuracy, n_genes)
     words = _labels(adata, labels)
     classes, truth = check_classes(words)
     sample = None if sample_key is None else slots.texts_of(slots.obs_column(adata, sample_key))
     n_samples = None if sample is None else len({s for s, w in zip(sample, words, strict=True) if w is not None})
     report("reading")
-    data = _unpack(adata, layer, gene_symbols, species)
+    data = _unpack(adata, choices["layer"], choices["gene_symbols"], choices["species"])
     symbols, ensembl = names_of(data.index)
     report("training")
     found = Counter(w for w in words if w is not None)
-    classifier, notes = fit_labels(
+    classifier, held = fit_labels(
         data.rows,
         data.kind,
         symbols=symbols,
@@ -63,7 +55,6 @@ def train_model(
         sample=sample,
         labels=labels if isinstance(labels, str) else str(getattr(labels, "name", None) or "labels"),
         n_genes=n_genes,
-        target_accuracy=target_accuracy,
         rng=rng,
         threads=settings.n_threads(),
         training={
@@ -74,18 +65,39 @@ def train_model(
             "matrix": data.matrix,
             "kind": data.kind,
             "rng": rng,
-            "tamannot": package_version(),
-            "numpy": version("numpy"),
-            "scikit-learn": version("scikit-learn"),
+            **made_with(),
         },
     )
     held_out = f"cells of other {sample_key}" if n_samples and n_samples > 1 else "other cells, of the same samples"
-    model = as_model(replace(classifier, metrics={"held_out": held_out, **classifier.metrics}))
-    if data.note:
-        notes.insert(0, data.note)
+    metrics = judge(held.proba, held.truth, held.weight, held.sample, classes, target_accuracy)
+    metrics = {"held_out": held_out, **metrics, **classifier.metrics}
+    model = Model(**{**vars(classifier), "threshold": metrics["threshold"], "metrics": metrics})
+    notes = [data.note] if data.note else []
+    notes += _notes(model, held, sum(found.values()))
     if n_samples == 1:
         notes.append(f"'{sample_key}' has one value only: cells of the same sample were held out.")
     return model, [*notes, RANKED] if model.scale == "ranks" else notes
+
+
+def _notes(model: Model, held: HeldOut, n_labelled: int) -> list[str]:
+    """Return what the user should hear of the cells, and of the threshold."""
+    notes = []
+    if n_copies := n_labelled - int(held.size.sum()):
+        notes.append(f"{n_copies:,} of the labelled cells are copies of others; each cell is learned from once.")
+    if small := [f"'{c}' ({n})" for c, n in zip(model.classes, held.size, strict=True) if n < _FEW_CELLS]:
+        notes.append(f"Fewer than {_FEW_CELLS} cells of {', '.join(small)}: what is learned of them is weak.")
+    notes += [
+        f"Cells of '{c}' are in one sample only, so none could be held out: its accuracy is not known."
+        for c, found in model.metrics["per_class"].items()
+        if not found["n"]
+    ]
+    if model.threshold is None:
+        notes.append(
+            f"No threshold reaches an accuracy of {model.metrics['target_accuracy']:g} on held-out cells (the best "
+            f"lower bound is {model.metrics['best_lower']:.2f}): the model gives probabilities, but no label. Train "
+            "with a lower target_accuracy, or on more samples."
+        )
+    return notes
 
 
 def _check(target_accuracy: float, n_genes: int) -> None:

@@ -12,10 +12,9 @@ from tamannot._adata import Unpacked
 from tamannot._progress import Progress
 from tamannot._resources import package_version
 from tamannot._settings import settings
-from tamannot.classify import Cohort, Prepared, find_scale, keep_cohort, prepare
+from tamannot.classify import AnchoredModel, Cohort, Prepared, keep_cohort, prepare
 from tamannot.errors import ParameterError
 from tamannot.signature import Signatures
-from tamannot.tl._anchored import AnchoredModel, as_anchored_model, on_scale
 from tamannot.tl._run import check_choices, read_input
 
 RANKED = (
@@ -42,16 +41,14 @@ def learn_model(
     check_choices(adata, choices)
     report("reading")
     data, library, source, how = read_input(adata, signatures, choices, portable=True)
-    scale, base = find_scale(data.rows, data.kind, data.index.ids, threads=settings.n_threads())
-    source = on_scale(source, scale, base)
-    ready = prepare(source, library, how, threads=settings.n_threads(), report=report, scaled=True)
+    ready = prepare(source, library, how, threads=settings.n_threads(), report=report)
     _check_learned(ready.cohort)
     plan = ready.panels.everything
     kept = zip(plan.outputs, plan.digests, strict=True)
     model = keep_cohort(
         ready.cohort,
         data.index,
-        scale=scale,
+        scale=ready.source.scale,
         species=how.species,
         signatures={s.id: (s.version, digest) for s, digest in kept if ":" not in s.id},
         target_accuracy=how.target_accuracy,
@@ -59,7 +56,7 @@ def learn_model(
         training=_training(data, ready, choices),
         metrics={},
     )
-    return as_anchored_model(model), _said(data, scale, choices, ready.cohort)
+    return model, _said(data, model.scale, choices, ready.cohort)
 
 
 def _check_learned(cohort: Cohort) -> None:
@@ -82,10 +79,13 @@ def _training(data: Unpacked, ready: Prepared, choices: Mapping[str, Any]) -> di
         "sample_key": choices.get("sample_key"),
         "n_samples": None if sample is None else len(set(sample)),
         "compartment_key": given if isinstance(given, str | None) else given[0],
-        "tamannot": package_version(),
-        "numpy": version("numpy"),
-        "scikit-learn": version("scikit-learn"),
+        **made_with(),
     }
+
+
+def made_with() -> dict[str, str]:
+    """Return the versions that a model was made with."""
+    return {"tamannot": package_version()} | {name: version(name) for name in ("numpy", "scikit-learn")}
 
 
 def _said(data: Unpacked, scale: str, choices: Mapping[str, Any], cohort: Cohort) -> list[str]:

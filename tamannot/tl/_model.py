@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from anndata import AnnData
 
+import tamannot._adata as slots
 from tamannot._adata import SpeciesChoice
-from tamannot.classify import COHORT, LABELS, Classifier, as_classifier, as_cohort_model, read_file, write_model
-from tamannot.classify._container import Arrays, Meta
+from tamannot._disk._model_file import Arrays, Meta, read_file
+from tamannot._progress import Progress
+from tamannot._settings import settings
+from tamannot.classify import AnchoredModel, Classifier, anchored_of, classifier_of
 from tamannot.errors import ParameterError
-from tamannot.tl._anchored import AnchoredModel, as_anchored_model
-from tamannot.tl._predict import predict
+from tamannot.tl._predict import Labelling
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,35 +79,19 @@ class Model(Classifier):
         ParameterError
             No such layer or column.
         """
-        return predict(
-            self, adata, layer=layer, gene_symbols=gene_symbols, species=species, key_added=key_added, copy=copy
-        )
-
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the model to an ``.npz`` file of numbers and one JSON text; equal models give equal bytes.
-
-        Parameters
-        ----------
-        path
-            Must end in ``.npz``.
-        overwrite
-            Replace a file that exists.
-
-        Returns
-        -------
-        None. The file appears whole or not at all.
-
-        Raises
-        ------
-        OutputError
-            The name has another ending, the file exists, or it cannot be written.
-        """
-        write_model(self, Path(path), overwrite=overwrite)
+        key = slots.check_key(key_added)
+        adata = slots.to_work_on(adata, copy=copy)
+        with closing(Progress(show=settings.progress)) as progress:
+            progress("reading")
+            labelling = Labelling(self, adata, layer=layer, gene_symbols=gene_symbols, species=species)
+            labelling.predict(progress)
+        for line, kind in labelling.write(adata, key).items():
+            warnings.warn(line, kind, stacklevel=2)
+        return adata if copy else None
 
 
-def as_model(classifier: Classifier) -> Model:
-    """Return a classifier with the methods of a model."""
-    return Model(**{f.name: getattr(classifier, f.name) for f in fields(Classifier)})
+GivenModel = AnchoredModel | Model | str | os.PathLike[str]
+"""A model, or the path of its file."""
 
 
 def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
@@ -117,7 +106,7 @@ def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
 
     Returns
     -------
-    The model: a `Model` of labels, with `Model.predict`, or an `AnchoredModel`, for ``tl.annotate(model=…)``.
+    The model: a `Model` of labels, with `Model.predict`, or an `AnchoredModel`; ``tl.annotate(model=…)`` takes both.
 
     Raises
     ------
@@ -131,32 +120,34 @@ def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
     >>> model = tam.load_model("states.npz")  # doctest: +SKIP
     >>> model.predict(adata)  # doctest: +SKIP
     """
-    return read_file(Path(path), {LABELS: _of_labels, COHORT: _anchored})
+    builders: dict[str, Callable[[Meta, Arrays], Model | AnchoredModel]]
+    builders = {Model.kind: _of_labels, AnchoredModel.kind: anchored_of}
+    return read_file(Path(path), builders)
 
 
-def anchored_of(given: object) -> AnchoredModel | None:
-    """Return the model that the user gave `tl.annotate`, as itself or as a path.
+def _of_labels(meta: Meta, arrays: Arrays) -> Model:
+    return Model(**vars(classifier_of(meta, arrays)))
+
+
+def models_of(given: GivenModel | Sequence[GivenModel] | None) -> tuple[AnchoredModel | None, Model | None]:
+    """Return the models that the user gave `tl.annotate`, as themselves or as paths: of a cohort, and of labels.
 
     Raises
     ------
     ParameterError
-        It is a model of labels, or no model.
+        One is no model, or two are of one kind.
     ModelFormatError
         As `load_model`.
     """
-    model = load_model(given) if isinstance(given, str | os.PathLike) else given
-    if isinstance(model, Model):
-        msg = "A model of your own labels writes its own columns: call model.predict(adata). Leave out model= here."
+    several = given if isinstance(given, list | tuple) else [] if given is None else [given]
+    models = [load_model(one) if isinstance(one, str | os.PathLike) else one for one in several]
+    for one in models:
+        if not isinstance(one, AnchoredModel | Model):
+            msg = f"model is what tl.train returned, or the path of its file, not {type(one).__name__}."
+            raise ParameterError(msg)
+    of_cohort = [one for one in models if isinstance(one, AnchoredModel)]
+    of_labels = [one for one in models if isinstance(one, Model)]
+    if len(of_cohort) > 1 or len(of_labels) > 1:
+        msg = "model takes one model of a cohort and one of labels. Leave out the others, or annotate once with each."
         raise ParameterError(msg)
-    if model is not None and not isinstance(model, AnchoredModel):
-        msg = f"model is what tl.train(adata) returned, or the path of its file, not {type(model).__name__}."
-        raise ParameterError(msg)
-    return model
-
-
-def _of_labels(meta: Meta, arrays: Arrays) -> Model | AnchoredModel:
-    return as_model(as_classifier(meta, arrays))
-
-
-def _anchored(meta: Meta, arrays: Arrays) -> Model | AnchoredModel:
-    return as_anchored_model(as_cohort_model(meta, arrays))
+    return next(iter(of_cohort), None), next(iter(of_labels), None)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -18,19 +16,18 @@ from tamannot._provenance import describe_matrix
 from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.classify import (
-    MIN_COVERAGE,
+    FEW_GENES,
     STATUSES,
     UNASSIGNED,
     UNFAMILIAR,
+    AnchoredModel,
     Array,
     Classifier,
-    CohortModel,
-    Prediction,
-    find_scale,
     predict_labels,
 )
 from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, SpeciesError, TamannotWarning
 from tamannot.genes import GeneIndex
+from tamannot.kernels._scale import find_scale
 from tamannot.signature import Gene, Signature
 
 # A share of unfamiliar cells that asks for a word.
@@ -42,36 +39,76 @@ _ADVICE = {
 }
 
 
-def predict(
-    model: Classifier,
-    adata: AnnData,
-    *,
-    layer: str | None,
-    gene_symbols: str | None,
-    species: SpeciesChoice,
-    key_added: str,
-    copy: bool,
-) -> AnnData | None:
-    """Label every cell; see `Model.predict`."""
-    key = slots.check_key(key_added)
-    adata = slots.to_work_on(adata, copy=copy)
-    with closing(Progress(show=settings.progress)) as progress:
-        progress("reading")
-        data = _unpack(model, adata, layer, gene_symbols, species)
-        base = base_for(model, data)
-        columns = model_columns(model, data.index)
-        progress("predicting", data.rows.shape[0])
-        found = predict_labels(model, data.rows, columns, base=base, threads=settings.n_threads(), tick=progress.tick)
-    said = {data.note: TamannotWarning} if data.note else {}
-    if found.coverage < MIN_COVERAGE:
-        said[_low_coverage(found.coverage)] = CoverageWarning
-    strange = float((found.status == UNFAMILIAR).mean())
-    if strange > _MOSTLY_STRANGE:
-        said[_unfamiliar(strange)] = TamannotWarning
-    _write(adata, key, model, data, found, columns, list(said))
-    for line, kind in said.items():
-        warnings.warn(line, kind, stacklevel=3)
-    return adata if copy else None
+class Labelling:
+    """A model of labels on its way over some data: laid over it, then applied, then written.
+
+    Parameters
+    ----------
+    model, adata
+        The model, and the data.
+    layer, gene_symbols, species
+        As in `Model.predict`.
+
+    Raises
+    ------
+    TamannotError
+        As `Model.predict`; nothing is written then.
+    """
+
+    def __init__(
+        self, model: Classifier, adata: AnnData, *, layer: str | None, gene_symbols: str | None, species: SpeciesChoice
+    ) -> None:
+        self._model, self._data = model, _unpack(model, adata, layer, gene_symbols, species)
+        self._base = base_for(model, self._data)
+        self._columns = model_columns(model, self._data.index)
+
+    def predict(self, report: Progress) -> None:
+        """Label all cells."""
+        report("predicting", self._data.rows.shape[0])
+        self._found = predict_labels(
+            self._model, self._data.rows, self._columns, base=self._base, threads=settings.n_threads(), tick=report.tick
+        )
+
+    def write(self, adata: AnnData, key: str) -> dict[str, type[TamannotWarning]]:
+        """Write the labels; return what a user should hear, and as which warning."""
+        model, found, said = self._model, self._found, self._said()
+        label = pd.Categorical(found.label, categories=[*model.classes, UNASSIGNED])
+        status = pd.Categorical(found.status, categories=list(STATUSES))
+        slots.write_obs(adata, key, {"label": label, "prob": found.prob.astype(np.float32), "status": status})
+        slots.write_obsm(adata, slots.slot(key, "proba"), [c.replace("/", "|") for c in model.classes], found.proba)
+        counts = label.value_counts()
+        record: dict[str, Any] = {
+            "tamannot_version": package_version(),
+            "method": {"name": "model", "scale": model.scale, "labels": model.labels},
+            "model": {
+                "classes": np.array(model.classes, dtype=object),
+                "threshold": np.nan if model.threshold is None else model.threshold,
+                "n_genes": len(model.symbols),
+                "n_genes_present": int((self._columns >= 0).sum()),
+                "coverage": found.coverage,
+                "digest": model.digest,
+                "trained_with": str(model.training.get("tamannot", "")),
+            },
+            "calibration_source": f"held-out training cells: {model.metrics.get('held_out', 'unknown')}",
+            "matrix": describe_matrix(self._data),
+            "counts": pd.DataFrame({"n": counts.to_numpy()}, pd.Index(list(map(str, counts.index)), name="label")),
+            "warnings": np.array(list(said), dtype=object),
+        }
+        slots.write_record(adata, key, record)
+        return said
+
+    def _said(self) -> dict[str, type[TamannotWarning]]:
+        said: dict[str, type[TamannotWarning]] = {self._data.note: TamannotWarning} if self._data.note else {}
+        if (share := self._found.coverage) < FEW_GENES:
+            few = f"Only {share:.0%} of the model's genes, by their weight, are in the data: no label is given "
+            said[f"{few}(at least {FEW_GENES:.0%} are needed)."] = CoverageWarning
+        if (strange := float((self._found.status == UNFAMILIAR).mean())) > _MOSTLY_STRANGE:
+            said[
+                f"{strange:.0%} of the cells are unlike those the model was trained on, so they get no label: another "
+                "tissue, other cells, another technology or other processing. Train with cells of this kind to label "
+                "them."
+            ] = TamannotWarning
+        return said
 
 
 def model_columns(model: Classifier, index: GeneIndex) -> Array:
@@ -108,7 +145,7 @@ def _unpack(
     return data
 
 
-def check_model_species(model: Classifier | CohortModel, seen: str) -> None:
+def check_model_species(model: Classifier | AnchoredModel, seen: str) -> None:
     """Refuse data of another species than a model's.
 
     Raises
@@ -124,7 +161,7 @@ def check_model_species(model: Classifier | CohortModel, seen: str) -> None:
         raise SpeciesError(msg)
 
 
-def base_for(model: Classifier | CohortModel, data: Unpacked) -> float | None:
+def base_for(model: Classifier | AnchoredModel, data: Unpacked) -> float | None:
     """Return the base of the data's logarithms, None for other data.
 
     Raises
@@ -137,50 +174,3 @@ def base_for(model: Classifier | CohortModel, data: Unpacked) -> float | None:
         return base
     msg = f"The model was trained on {_WORDS[model.scale]}; {data.matrix} holds {_WORDS[scale]}. {_ADVICE[model.scale]}"
     raise MatrixError(msg)
-
-
-def _low_coverage(share: float) -> str:
-    return (
-        f"Only {share:.0%} of the model's genes, by their weight, are in the data: no label is given "
-        f"(at least {MIN_COVERAGE:.0%} are needed)."
-    )
-
-
-def _unfamiliar(share: float) -> str:
-    return (
-        f"{share:.0%} of the cells are unlike those the model was trained on, so they get no label: another tissue, "
-        "other cells, another technology or other processing. Train with cells of this kind to label them."
-    )
-
-
-def _write(
-    adata: AnnData,
-    key: str,
-    model: Classifier,
-    data: Unpacked,
-    found: Prediction,
-    columns: Array,
-    notes: Sequence[str],
-) -> None:
-    label = pd.Categorical(found.label, categories=[*model.classes, UNASSIGNED])
-    status = pd.Categorical(found.status, categories=list(STATUSES))
-    slots.write_obs(adata, key, {"label": label, "prob": found.prob.astype(np.float32), "status": status})
-    slots.write_obsm(adata, slots.slot(key, "proba"), [c.replace("/", "|") for c in model.classes], found.proba)
-    counts = label.value_counts()
-    record: dict[str, Any] = {
-        "tamannot_version": package_version(),
-        "method": {"name": "model", "scale": model.scale, "labels": model.labels},
-        "model": {
-            "classes": np.array(model.classes, dtype=object),
-            "threshold": np.nan if model.threshold is None else model.threshold,
-            "n_genes": len(model.symbols),
-            "n_genes_present": int((columns >= 0).sum()),
-            "coverage": found.coverage,
-            "trained_with": str(model.training.get("tamannot", "")),
-        },
-        "calibration_source": f"held-out training cells: {model.metrics.get('held_out', 'unknown')}",
-        "matrix": describe_matrix(data),
-        "counts": pd.DataFrame({"n": counts.to_numpy()}, index=pd.Index(list(map(str, counts.index)), name="label")),
-        "warnings": np.array(list(notes), dtype=object),
-    }
-    slots.write_record(adata, key, record)

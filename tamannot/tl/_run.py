@@ -29,7 +29,8 @@ from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
 from tamannot.signature import Signatures, SignatureSet, as_signatures, load_signatures
 from tamannot.tl._anchored import borrow, notes_on_model
 from tamannot.tl._collect import Collector, Columns, TableSink, TablesInMemory, table_columns
-from tamannot.tl._model import anchored_of
+from tamannot.tl._model import models_of
+from tamannot.tl._predict import Labelling
 from tamannot.tl._write import STEPS, write_annotation
 
 __all__ = ["DEFAULT_ACCURACY", "STEPS", "CompartmentKey", "run"]
@@ -81,10 +82,14 @@ class Job:
         The parameters of `annotate`.
     key
         Prefix of what is written.
+    labelling
+        The user's model of labels, laid over the data.
     """
 
-    def __init__(self, data: Unpacked, ready: Prepared, choices: Mapping[str, Any], key: str) -> None:
-        self._data, self._ready, self._choices, self._key = data, ready, choices, key
+    def __init__(
+        self, data: Unpacked, ready: Prepared, choices: Mapping[str, Any], key: str, labelling: Labelling | None = None
+    ) -> None:
+        self._data, self._ready, self._choices, self._key, self._labelling = data, ready, choices, key, labelling
         self._columns: Columns | None = None
         self.on_missing_genes = ""
         """What `write` says of genes that are not in the data."""
@@ -101,15 +106,23 @@ class Job:
     ) -> Job:
         """Check, unpack and learn."""
         slots.check_key(key_added)
-        model = anchored_of(choices.get("model"))
+        model, of_labels = models_of(choices.get("model"))
         check_choices(adata, choices)
         report("reading")
         data, library, source, how = read_input(adata, signatures, choices)
-        cohort = None
+        labelling = cohort = None
+        if of_labels is not None:
+            where = {name: choices.get(name) for name in ("layer", "gene_symbols")}
+            labelling = Labelling(of_labels, adata, **where, species=choices.get("species", "auto"))
         if model is not None:
             source, cohort = borrow(model, source, data, how.tissue)
         ready = prepare(source, library, how, cohort, threads=settings.n_threads(), report=report)
-        return cls(data, ready, choices, key_added)
+        return cls(data, ready, choices, key_added, labelling)
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """The key of the user's own labels, if a model of such is applied."""
+        return () if self._labelling is None else (slots.slot(self._key, "model"),)
 
     @property
     def table_columns(self) -> dict[str, list[str]]:
@@ -122,6 +135,8 @@ class Job:
         for rows, calls in self._ready.blocks(threads=settings.n_threads(), report=report, block=block):
             collector.add(rows, calls)
         self._columns = collector.columns()
+        if self._labelling is not None:
+            self._labelling.predict(report)
 
     def write(self, adata: AnnData, tables: TablesInMemory | None, *, steps: tuple[str, ...]) -> list[str]:
         """Write the slots of some steps; return what a user should hear, one line each."""
@@ -132,8 +147,10 @@ class Job:
         if missing := _missing(self._data, self._ready, steps):
             said.append(missing)
             self.on_missing_genes = missing
+        if self._labelling is not None:
+            said += [line for line in self._labelling.write(adata, *self.also) if line not in said]
         found = (self._data, self._ready, self._columns, tables)
-        write_annotation(adata, self._key, *found, steps=steps, choices=self._choices, notes=said)
+        write_annotation(adata, self._key, *found, steps=steps, choices=self._choices, notes=said, also=self.also)
         return said
 
 
@@ -208,7 +225,8 @@ def _notes(data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str
         notes.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
     if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
         notes.append(f"Learned from {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spread over the data.")
-    if said := _note_on_accuracy(found, choices.get("target_accuracy", DEFAULT_ACCURACY)):
+    target = choices.get("target_accuracy", DEFAULT_ACCURACY)
+    if target != DEFAULT_ACCURACY and (said := _note_on_accuracy(found, target)):  # who gives one wants to hear
         notes.append(said)
     notes += notes_on_model(ready, found)
     if too_large := ready.panels.too_large:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any, overload
 
@@ -13,16 +13,22 @@ from anndata import AnnData
 from tamannot._adata import SpeciesChoice
 from tamannot._progress import Progress
 from tamannot._settings import settings
-from tamannot.classify import Tissue
+from tamannot.classify import AnchoredModel, Tissue
 from tamannot.errors import ParameterError, TamannotWarning
 from tamannot.signature import Signatures
-from tamannot.tl._anchored import AnchoredModel
-from tamannot.tl._labels import train_model
+from tamannot.tl._labels import N_GENES, train_model
 from tamannot.tl._learn import learn_model
 from tamannot.tl._model import Model
 from tamannot.tl._run import CompartmentKey
 
-_N_GENES = 3000
+_DEFAULTS: Mapping[str, Any] = {
+    **dict.fromkeys(("signatures", "sample_key", "layer", "gene_symbols", "compartment_key")),
+    "species": "auto",
+    "tissue": "auto",
+    "target_accuracy": 0.95,
+    "n_genes": N_GENES,
+    "rng": 0,
+}
 
 
 @overload
@@ -35,7 +41,7 @@ def train(
     gene_symbols: str | None = None,
     species: SpeciesChoice = "auto",
     target_accuracy: float = 0.95,
-    n_genes: int = _N_GENES,
+    n_genes: int = N_GENES,
     rng: int = 0,
 ) -> Model: ...
 @overload
@@ -65,7 +71,7 @@ def train(
     tissue: Tissue = "auto",
     compartment_key: CompartmentKey | None = None,
     target_accuracy: float = 0.95,
-    n_genes: int = _N_GENES,
+    n_genes: int = N_GENES,
     rng: int = 0,
 ) -> Model | AnchoredModel:
     """Train a classifier on your own labels, or without labels keep what an annotation fits to these cells.
@@ -130,22 +136,20 @@ def train(
     >>> fitted = tam.tl.train(tumour, sample_key="donor")  # doctest: +SKIP
     >>> tam.tl.annotate(other, model=fitted)  # doctest: +SKIP
     """
+    choices = {
+        "signatures": signatures,
+        "sample_key": sample_key,
+        "layer": layer,
+        "gene_symbols": gene_symbols,
+        "species": species,
+        "tissue": tissue,
+        "compartment_key": compartment_key,
+        "target_accuracy": target_accuracy,
+        "n_genes": n_genes,
+        "rng": rng,
+    }
     with closing(Progress(show=settings.progress)) as progress:
-        model, notes = trained(
-            adata,
-            labels,
-            signatures=signatures,
-            sample_key=sample_key,
-            layer=layer,
-            gene_symbols=gene_symbols,
-            species=species,
-            tissue=tissue,
-            compartment_key=compartment_key,
-            target_accuracy=target_accuracy,
-            n_genes=n_genes,
-            rng=rng,
-            report=progress,
-        )
+        model, notes = trained(adata, labels, choices, progress)
     for line in notes:
         warnings.warn(line, TamannotWarning, stacklevel=2)
     return model
@@ -154,46 +158,23 @@ def train(
 def trained(
     adata: AnnData,
     labels: str | Sequence[object] | pd.Series | None,
-    *,
-    signatures: Signatures | None,
-    sample_key: str | None,
-    layer: str | None,
-    gene_symbols: str | None,
-    species: SpeciesChoice,
-    tissue: Tissue,
-    compartment_key: CompartmentKey | None,
-    target_accuracy: float,
-    n_genes: int = _N_GENES,
-    rng: int = 0,
+    choices: Mapping[str, Any],
     report: Progress,
 ) -> tuple[Model | AnchoredModel, list[str]]:
-    """Train a model of either kind; return it with what the user should hear. See `train`."""
-    _check_kind(labels is None, tissue, compartment_key, signatures, n_genes)
-    shared: dict[str, Any] = {
-        "sample_key": sample_key,
-        "layer": layer,
-        "gene_symbols": gene_symbols,
-        "species": species,
-        "target_accuracy": target_accuracy,
-        "rng": rng,
-    }
-    if labels is not None:
-        return train_model(adata, labels, n_genes=n_genes, report=report, **shared)
-    choices = shared | {"tissue": tissue, "compartment_key": compartment_key}
-    return learn_model(adata, signatures, choices, report)
+    """Train a model of either kind; return it with what the user should hear. See `train` for the choices.
 
-
-def _check_kind(
-    without_labels: bool,
-    tissue: Tissue,
-    compartment_key: CompartmentKey | None,
-    signatures: Signatures | None,
-    n_genes: int,
-) -> None:
-    """Refuse parameters of the other kind of model."""
-    if without_labels and n_genes != _N_GENES:
-        msg = "n_genes= is for models of your own labels: give labels=, or leave it out."
-        raise ParameterError(msg)
-    if not without_labels and (tissue != "auto" or compartment_key is not None or signatures is not None):
+    Raises
+    ------
+    ParameterError
+        As `train`, also for parameters of the other kind of model.
+    """
+    given = {**_DEFAULTS, **choices}
+    if labels is None:
+        if given["n_genes"] != N_GENES:
+            msg = "n_genes= is for models of your own labels: give labels=, or leave it out."
+            raise ParameterError(msg)
+        return learn_model(adata, given["signatures"], given, report)
+    if given["tissue"] != "auto" or given["compartment_key"] is not None or given["signatures"] is not None:
         msg = "tissue=, compartment_key= and signatures= are for models without labels: leave out labels=, or these."
         raise ParameterError(msg)
+    return train_model(adata, labels, given, report)

@@ -10,17 +10,9 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot._adata as slots
-from tamannot.classify import (
-    ABSENT,
-    NO_LABEL,
-    NOT_MACROPHAGE,
-    UNASSIGNED,
-    Array,
-    Votes,
-    vote_among_neighbours,
-    vote_in_groups,
-)
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED, Array
 from tamannot.errors import ParameterError
+from tamannot.stats._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours, vote_in_groups
 from tamannot.tl._smooth import neighbour_distances, neighbour_weights
 from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS
 

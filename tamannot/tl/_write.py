@@ -13,7 +13,6 @@ import tamannot._adata as slots
 from tamannot._adata import Unpacked
 from tamannot._provenance import describe_run
 from tamannot.classify import (
-    COHORT,
     MACROPHAGE,
     MACROPHAGE_REFERENCE,
     METHOD,
@@ -22,6 +21,7 @@ from tamannot.classify import (
     SUMMARIES,
     TRANSITIONAL,
     UNASSIGNED,
+    AnchoredModel,
     Cohort,
     Lender,
     Panels,
@@ -67,12 +67,15 @@ def write_annotation(
     steps: Sequence[str],
     choices: Mapping[str, Any],
     notes: Sequence[str],
+    also: Sequence[str] = (),
 ) -> None:
     """Write the slots of the steps asked for, the tables of scores, and the record of the run.
 
-    Tables that are not in memory are written by whoever has them.
+    Tables that are not in memory are written by whoever has them. ``also`` are keys of what was written beside it.
     """
     record = _record(data, ready, found, choices, notes)
+    if also:
+        record["model"]["labels"] = f"by a model of the user's, under the key '{also[0]}'"
     if set(steps) == set(STEPS):
         slots.forget_run(adata, key)
         slots.forget_steps(adata, key, STEPS)  # of a run whose record was lost
@@ -209,7 +212,7 @@ def _baselines(cohort: Cohort) -> pd.DataFrame:
 
 def _of_model(lender: Lender) -> dict[str, Any]:
     return {
-        "kind": COHORT,
+        "kind": AnchoredModel.kind,
         "digest": lender.digest,
         "cells": lender.cells,
         "trained_with": lender.trained_with,

@@ -94,3 +94,29 @@ def test_given_compartments_replace_the_gate(cells):
     np.testing.assert_array_equal((got.obs["tam_compartment"] == "macrophage").to_numpy(), is_mine)
     np.testing.assert_array_equal((got.obs["tam_state"] == "not_macrophage").to_numpy(), ~is_mine)
     assert not (got.obs["tam_state_status"] == "mixed_lineage").any()
+
+
+def with_arms(adata: ad.AnnData, arms: list[str], rng: np.random.Generator) -> np.ndarray:
+    """Return counts of the cells with the genes of polarization arms raised, to 8 in 10,000 each."""
+    counts = adata.X.toarray()
+    for arm in arms:
+        genes = [adata.var_names.get_loc(g.symbol) for g in tam.load_signature(arm).up]
+        level = 8e-4 * np.exp(0.4 * rng.standard_normal(len(genes)))
+        counts[:, genes] += rng.poisson(counts.sum(axis=1, keepdims=True) * level)
+    return counts
+
+
+def test_cells_of_both_arms_are_transitional_and_no_others():
+    rng = np.random.default_rng(0)
+    adata = tam.datasets.simulate(400, n_samples=2, composition={"macrophage": 1}, states={}, rng=0)
+    kind = np.arange(adata.n_obs) % 4
+    m1, m2 = with_arms(adata, ["m1"], rng), with_arms(adata, ["m2"], rng)
+    counts = np.choose(kind[:, None], [adata.X.toarray(), m1, m2, 0])
+    both = kind == 3  # half of the counts of an M1-like cell, half of those of an M2-like one
+    counts[both] = rng.binomial(m1[both].astype(int), 0.5) + rng.binomial(
+        m2[rng.permutation(np.flatnonzero(both))].astype(int), 0.5
+    )
+    adata.X = sp.csr_matrix(counts, dtype=np.float32)
+    transitional = annotated(adata).obs["tam_state"] == "transitional"
+    assert transitional[both].mean() >= 0.7
+    assert transitional[~both].mean() <= 0.01

@@ -9,23 +9,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from tamannot.classify import (
-    Classifier,
-    check_classes,
-    content_hash,
-    find_scale,
-    predict_labels,
-    read_model,
-    to_features,
-    write_model,
-)
-from tamannot.classify._cells import folds, random_order, take_rows
-from tamannot.classify._held_out import HeldOut, _lower_bound, calibrate, measure, probabilities
+from tamannot._disk._model_file import read_file
+from tamannot.classify import Classifier, check_classes, classifier_of, predict_labels
 from tamannot.classify._labels import similarity_of
-from tamannot.classify._scale import TARGET, recognise_base
 from tamannot.errors import ModelFormatError, OutputError, ParameterError
+from tamannot.kernels._content import content_hash, take_rows
 from tamannot.kernels._rows import CsrRows, DenseRows, rows_in_memory
+from tamannot.kernels._scale import TARGET, find_scale, recognise_base, to_features
+from tamannot.stats._held_out import judge, lower_bound
+from tamannot.stats._multinomial import calibrate, probabilities
 
 GENES = [f"G{i}" for i in range(200)]
 
@@ -57,6 +51,10 @@ def classifier() -> Classifier:
 def counts() -> sp.csr_array:
     rng = np.random.default_rng(0)
     return sp.csr_array(rng.poisson(rng.gamma(0.5, 1.0, 200), (30, 200)).astype(np.float64))
+
+
+def read_model(path):
+    return read_file(path, {Classifier.kind: classifier_of})
 
 
 def predicted(model, values, columns=(0, 1, 2)):
@@ -103,7 +101,7 @@ def test_similarity_is_the_cosine_from_the_middle_of_the_classes(counts):
     middle = centroids.mean(axis=0)
     a, b = cells - middle, centroids - middle
     wanted = (a @ b.T / np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))).max(axis=1)
-    similarity, detected = similarity_of(counts[:5], centroids.T, np.ones(200))
+    similarity, detected = similarity_of(counts[:5], centroids)
     np.testing.assert_allclose(similarity, wanted)
     assert detected.tolist() == (cells > 0).sum(axis=1).tolist()
 
@@ -183,38 +181,33 @@ def test_rows_are_taken_in_the_order_asked_for(counts):
 # --- held out
 
 
-def test_folds_keep_samples_whole_whatever_their_numbers():
-    order = random_order(np.arange(100, dtype=np.uint64), 0)
-    sample = np.arange(100) % 7
-    fold = folds(order, sample)
-    assert len(set(zip(sample.tolist(), fold.tolist(), strict=True))) == 7
-    assert set(fold) == set(range(5))
-    np.testing.assert_array_equal(folds(order, 6 - sample), fold)
-    assert set(folds(order[:4], np.array([0, 0, 1, 1]))) == {0, 1}
-    assert np.bincount(folds(order, np.zeros(100, int))).min() >= 10
-
-
 def held(n=3000, spread=1.0, seed=0):
+    """Margins, classes and weights of cells of three classes."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, 3, n)
     margins = 0.5 * (np.eye(3)[truth] * 2 - 1) * spread + rng.normal(0, 0.7, (n, 3))
-    return HeldOut(margins, truth, np.arange(n) % 5, np.ones(n), np.arange(n) % 10)
+    return margins, truth, np.ones(n)
+
+
+def judged(margins, truth, weight):
+    proba = probabilities(margins, *calibrate(margins, truth, weight))
+    return judge(proba, truth, weight, np.arange(truth.size) % 10, "abc", 0.9)
 
 
 def test_calibrated_probabilities_say_how_often_one_is_right():
-    assert measure(held(), "abc", 0.9)[1]["ece"] < 0.03
-    overconfident = replace(held(), margins=held().margins * 50)
-    assert measure(overconfident, "abc", 0.9)[1]["ece"] < 0.03
+    margins, truth, weight = held()
+    assert judged(margins, truth, weight)["ece"] < 0.03
+    assert judged(margins * 50, truth, weight)["ece"] < 0.03
 
 
 def test_calibration_finds_the_minimum():
-    cells = held(300)
-    slope, offset = calibrate(cells)
+    margins, truth, weight = held(300)
+    slope, offset = calibrate(margins, truth, weight)
     got = np.r_[np.log(slope), offset]
 
     def loss(theta):
-        p = probabilities(cells.margins, np.exp(theta[0]), theta[1:])
-        return -np.log(p[np.arange(300), cells.truth]).sum() + 0.5 * theta @ theta
+        p = probabilities(margins, np.exp(theta[0]), theta[1:])
+        return -np.log(p[np.arange(300), truth]).sum() + 0.5 * theta @ theta
 
     for nudge in np.eye(4) * 1e-3:
         assert loss(got + nudge) > loss(got)
@@ -222,30 +215,40 @@ def test_calibration_finds_the_minimum():
 
 
 def test_the_threshold_keeps_its_promise_on_new_cells():
-    at, metrics = measure(held(), "abc", 0.9)
-    assert at is not None
+    metrics = judged(*held())
+    assert metrics["threshold"] is not None
     assert metrics["accuracy_called_lower"] >= 0.9
-    new = held(seed=1)
-    proba = probabilities(new.margins, *calibrate(held()))
-    called = proba.max(axis=1) >= at
-    assert (proba.argmax(axis=1) == new.truth)[called].mean() >= 0.9
+    margins, truth, _ = held(seed=1)
+    proba = probabilities(margins, *calibrate(*held()))
+    called = proba.max(axis=1) >= metrics["threshold"]
+    assert (proba.argmax(axis=1) == truth)[called].mean() >= 0.9
 
 
 def test_no_threshold_where_labels_are_noise():
-    cells = held(spread=0.0)
-    at, metrics = measure(cells, "abc", 0.9)
-    assert at is None
+    metrics = judged(*held(spread=0.0))
+    assert metrics["threshold"] is None
     assert metrics["called"] == 0
     assert metrics["best_lower"] < 0.9
+
+
+def test_metrics_are_those_of_scikit_learn():
+    margins, truth, weight = held(500)
+    weight[truth == 2] = 3.0
+    metrics = judged(margins, truth, weight)
+    call = probabilities(margins, *calibrate(margins, truth, weight)).argmax(axis=1)
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(truth, call, sample_weight=weight))
+    assert metrics["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, call))
+    assert metrics["macro_f1"] == pytest.approx(f1_score(truth, call, average="macro", sample_weight=weight))
+    assert metrics["per_class"]["c"]["n"] == (truth == 2).sum()
 
 
 def test_few_samples_that_differ_lower_the_bound():
     right = np.r_[np.ones(500, bool), np.arange(500) < 400]
     all_called, w = np.ones(1000, bool), np.ones(1000)
-    alone = _lower_bound(right, w, None, all_called)
+    alone = lower_bound(right, w, None, all_called)
     assert 0.88 < alone < 0.9
-    assert _lower_bound(right, w, np.arange(1000) // 500, all_called) < 0.3
-    assert _lower_bound(right, w, np.arange(1000) // 100, all_called) < 0.87
+    assert lower_bound(right, w, np.arange(1000) // 500, all_called) < 0.3
+    assert lower_bound(right, w, np.arange(1000) // 100, all_called) < 0.87
 
 
 def test_fewer_than_two_classes_are_refused():
@@ -262,9 +265,9 @@ def test_fewer_than_two_classes_are_refused():
 
 
 def test_round_trip(classifier, tmp_path):
-    write_model(classifier, tmp_path / "m.npz", overwrite=False)
+    classifier.save(tmp_path / "m.npz")
     back = read_model(tmp_path / "m.npz")
-    write_model(back, tmp_path / "again.npz", overwrite=False)
+    back.save(tmp_path / "again.npz")
     assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "m.npz").read_bytes()
     cells = [[9, 0, 1], [5, 5, 1]]
     np.testing.assert_array_equal(predicted(back, cells).proba, predicted(classifier, cells).proba)
@@ -276,19 +279,19 @@ def test_existing_files_stay(classifier, tmp_path):
     path = tmp_path / "m.npz"
     path.write_text("mine")
     with pytest.raises(OutputError, match="overwrite=True"):
-        write_model(classifier, path, overwrite=False)
+        classifier.save(path)
     assert path.read_text() == "mine"
-    write_model(classifier, path, overwrite=True)
+    classifier.save(path, overwrite=True)
     assert read_model(path).classes == ("a", "b")
     for bad, said in (("m.pkl", "must end in .npz"), ("absent/m.npz", "there is no folder")):
         with pytest.raises(OutputError, match=said):
-            write_model(classifier, tmp_path / bad, overwrite=True)
+            classifier.save(tmp_path / bad, overwrite=True)
 
 
 @pytest.fixture
 def content(classifier, tmp_path) -> dict[str, np.ndarray]:
     """The arrays of a model file."""
-    write_model(classifier, tmp_path / "good.npz", overwrite=False)
+    classifier.save(tmp_path / "good.npz")
     with np.load(tmp_path / "good.npz") as file:
         return dict(file)
 
@@ -309,10 +312,10 @@ SPOILED = {
     "not finite": (lambda c: c | {"coef": np.full((2, 3), np.nan)}, "'coef' holds finite"),
     "shape": (lambda c: c | {"coef": np.ones((2, 4))}, "'coef' has the shape"),
     "type": (lambda c: c | {"coef": np.ones((2, 3), np.float32)}, "'coef' holds float32"),
-    "genes twice": (lambda c: with_meta(c, symbols=["A", "A", "B"]), "'symbols' has no entry twice"),
-    "one class": (lambda c: with_meta(c, classes=["a"]), "at least two"),
-    "classes no list": (lambda c: with_meta(c, classes="ab"), "'classes' is a list"),
-    "ensembl": (lambda c: with_meta(c, ensembl=["x", "", ""]), "Ensembl gene ids"),
+    "genes twice": (lambda c: with_meta(c, symbols=["A", "A", "B"]), "'symbols': has an entry twice"),
+    "one class": (lambda c: with_meta(c, classes=["a"]), "'classes'.*at least 2"),
+    "classes no list": (lambda c: with_meta(c, classes="ab"), "'classes'.*tuple"),
+    "ensembl": (lambda c: with_meta(c, ensembl=["x", "", ""]), "'ensembl'"),
     "scale": (lambda c: with_meta(c, scale="raw"), "'scale'"),
     "species": (lambda c: with_meta(c, species="cat"), "'species'"),
     "threshold": (lambda c: with_meta(c, threshold=2), "'threshold'"),
@@ -320,7 +323,7 @@ SPOILED = {
     "no json": (lambda c: c | {"meta": np.frombuffer(b"{", np.uint8)}, "damaged"),
     "deep json": (lambda c: c | {"meta": np.frombuffer(b"[" * 200_000, np.uint8)}, "damaged"),
     "knots": (lambda c: c | {k: np.zeros(2) for k in ("depth", "similarity")}, "'depth' rises"),
-    "controls": (lambda c: with_meta(c, classes=["a", "\x1b[31m"]), "printable"),
+    "controls": (lambda c: with_meta(c, classes=["a", "\x1b[31m"]), "'classes': should be printable"),
 }
 
 
@@ -353,7 +356,7 @@ def test_a_model_of_another_kind_is_named(content, tmp_path):
 
 
 def test_cut_or_changed_files_are_refused(classifier, tmp_path):
-    write_model(classifier, tmp_path / "m.npz", overwrite=False)
+    classifier.save(tmp_path / "m.npz")
     whole = (tmp_path / "m.npz").read_bytes()
     path = tmp_path / "cut.npz"
     rng = np.random.default_rng(0)
@@ -371,7 +374,7 @@ def test_cut_or_changed_files_are_refused(classifier, tmp_path):
 
 def test_what_unpacks_to_too_much_is_not_unpacked(content, tmp_path, monkeypatch):
     path = tmp_path / "bomb.npz"
-    monkeypatch.setattr("tamannot.classify._container._MAX_CONTENT", 1 << 20)
+    monkeypatch.setattr("tamannot._disk._model_file._MAX_CONTENT", 1 << 20)
     np.savez_compressed(path, **content | {"coef": np.zeros((2, 1 << 20))})
     assert path.stat().st_size < 1 << 20
     with pytest.raises(ModelFormatError, match="unpacks to more than"):
@@ -395,7 +398,7 @@ def test_absent_and_too_large(tmp_path, monkeypatch, classifier):
         read_model(tmp_path / "absent.npz")
     with pytest.raises(ModelFormatError, match="not a file"):
         read_model(tmp_path)
-    write_model(classifier, tmp_path / "m.npz", overwrite=False)
-    monkeypatch.setattr("tamannot.classify._container._MAX_FILE", 10)
+    classifier.save(tmp_path / "m.npz")
+    monkeypatch.setattr("tamannot._disk._model_file._MAX_FILE", 10)
     with pytest.raises(ModelFormatError, match="larger than"):
         read_model(tmp_path / "m.npz")

@@ -27,7 +27,7 @@ def test_show_has_references(run):
     assert code == 0
     assert "GPNMB" in out
     assert "doi:10.1016/j.it.2022.04.008" in out
-    assert tam.load_signature("lipid_associated").digest in out
+    assert tam.load_signature("lipid_associated@1.0.0").digest in out
 
 
 def test_show_suggests_a_name(run):

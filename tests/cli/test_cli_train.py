@@ -21,7 +21,7 @@ def test_a_model_is_trained_told_and_saved(run, example_file, example, tmp_path)
     path = tmp_path / "m.npz"
     code, out, err = run(example_file, *LABELS, "-o", path, "--target-accuracy", 0.9)
     assert (code, err) == (0, "")
-    for said in ("6 classes of 'author_label'", "malignant_93", "precision", "held out   other cells", "threshold"):
+    for said in ("6 classes of 'author_label'", "malignant_93", "precision", "held out     other cells", "threshold"):
         assert said in out
     assert "Fewer than 20 cells of 'Microglia/Macrophage' (19)" in out
     assert [p.name for p in tmp_path.iterdir()] == ["m.npz"]

@@ -136,10 +136,6 @@ def test_failures_of_many_files_name_options(run, folder, tmp_path):
         ("Use layer='raw' or layer=X.", "Use --layer raw or --layer X."),
         ("Run tamannot.tl.score(adata, …) first.", "Run tamannot score IN -o OUT first."),
         ("a column 'layer=x' of obs", "a column 'layer=x' of obs"),
-        (
-            "call model.predict(adata). Leave out model= here.",
-            "use it in Python, by load_model and predict. Leave out --model here.",
-        ),
     ],
 )
 def test_only_what_is_ours_is_put_into_other_words(message, said):

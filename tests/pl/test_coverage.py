@@ -28,8 +28,8 @@ def test_bars_are_the_shares_in_the_order_of_the_run(annotated):
 
 def test_what_is_missing_is_named_where_it_is_little(annotated):
     row = tam.get.coverage(annotated).loc["microglia"]
-    (text,) = (t for t in said(tam.pl.coverage(annotated, axis="origin")) if t.startswith("20 of 24"))
-    assert text == f"20 of 24, without {row['missing'].replace(',', ', ')}"
+    (text,) = (t for t in said(tam.pl.coverage(annotated, axis="origin")) if t.startswith("16 of 20"))
+    assert text == f"16 of 20, without {row['missing'].replace(',', ', ')}"
 
 
 def test_few_are_marked_without_colours_as_well(annotated):

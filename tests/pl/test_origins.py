@@ -24,7 +24,7 @@ def test_without_an_embedding_bars_are_by_the_sample_of_the_run(made):
 def test_without_a_sample_it_is_one_bar(annotated):
     ax = tam.pl.origins(annotated)
     assert rows(ax) == ["macrophages"]
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["microglia", "unassigned"]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["microglia", "monocyte derived", "unassigned"]
     assert sum(p.get_width() for p in ax.patches) == pytest.approx(1)
 
 

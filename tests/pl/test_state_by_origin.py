@@ -33,10 +33,10 @@ def test_fields_are_counts_and_shares_of_the_row(made):
 
 
 def test_rows_of_few_cells_are_not_shaded(annotated):
-    ax = tam.pl.state_by_origin(annotated)  # 17 microglia, 2 unassigned
-    assert ax.images[0].get_array().mask.all(axis=1).tolist() == [False, True]
-    assert sum(int(field.split()[0]) for field in fields(ax)[1]) == 2
-    assert not tam.pl.state_by_origin(annotated, min_cells=2).images[0].get_array().mask.any()
+    ax = tam.pl.state_by_origin(annotated)  # 16 microglia, 1 monocyte-derived, 2 unassigned
+    assert ax.images[0].get_array().mask.all(axis=1).tolist() == [False, True, True]
+    assert sum(int(field.split()[0]) for field in fields(ax)[2]) == 2
+    assert not tam.pl.state_by_origin(annotated, min_cells=1).images[0].get_array().mask.any()
 
 
 def test_unassigned_is_shown_where_there_is_none(made):

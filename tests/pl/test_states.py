@@ -16,7 +16,7 @@ def _close():
 def test_one_bar_an_origin_that_fills_the_axis(annotated):
     ax = tam.pl.states(annotated)
     names = [t.get_text() for t in ax.get_yticklabels()]
-    assert names == ["microglia", "unassigned"]
+    assert names == ["microglia", "monocyte derived", "unassigned"]
     assert sum(p.get_width() for p in ax.patches) == pytest.approx(len(names))
 
 

@@ -174,7 +174,7 @@ def test_mouse_file_is_read_although_no_mouse_set_is_bundled(tmp_path):
 
 
 def test_composite_of_an_unknown_module_is_refused_by_name(tmp_path):
-    text = to_toml(load_signature("immunoregulatory")).replace("_scavenger@1.0.0", "_absent@1.0.0")
+    text = to_toml(load_signature("interferon_primed")).replace("_ifng@1.0.0", "_absent@1.0.0")
     path = tmp_path / "composite.toml"
     path.write_text(text, encoding="utf-8")
     assert "composite.toml" in refusal(path)
@@ -189,9 +189,9 @@ def test_composite_finds_the_modules_beside_it(tmp_path):
     from tamannot.signature import load_signature
     from tamannot.signature._toml import to_toml
 
-    whole = load_signature("immunoregulatory")
+    whole = load_signature("interferon_primed")
     for signature in (whole, *whole.modules):
         text = to_toml(signature).replace('version = "1.0.0"', 'version = "9.0.0"').replace("@1.0.0", "@9.0.0")
         (tmp_path / f"{signature.id}.toml").write_text(text)
     read = read_signatures(tmp_path)
-    assert [m.version for m in read["immunoregulatory"].modules] == ["9.0.0", "9.0.0"]
+    assert [m.version for m in read["interferon_primed"].modules] == ["9.0.0", "9.0.0"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,32 +48,22 @@ class SampledRows:
 
     def __init__(self, parts: Iterable[RowBlock], n_vars: int) -> None:
         index_type = np.uint16 if n_vars <= np.iinfo(np.uint16).max else np.int32
-        self._parts = [_Part(_narrow(b.values), b.values.dtype, b.indices.astype(index_type), b.indptr) for b in parts]
-        self._starts = np.cumsum([0, *(part.indptr.size - 1 for part in self._parts)])
+        self._parts = [
+            (b.values.dtype, RowBlock(_narrow(b.values), b.indices.astype(index_type), b.indptr)) for b in parts
+        ]
+        self._starts = np.cumsum([0, *(part.indptr.size - 1 for _, part in self._parts)])
         self.shape: tuple[int, int] = (int(self._starts[-1]), n_vars)
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
         last = max(int(np.searchsorted(self._starts, stop)), first + 1)
-        within = zip(self._parts[first:last], self._starts[first:last].tolist(), strict=True)
-        return joined([part.rows(max(start - at, 0), stop - at) for part, at in within])
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Some rows, with values and indices of narrow types."""
-
-    values: Array
-    kind: np.dtype[Any]
-    """What the values were."""
-    indices: Array
-    indptr: Array
-
-    def rows(self, start: int, stop: int) -> RowBlock:
-        ends = self.indptr[start : stop + 1]
-        mine = slice(ends[0], ends[-1])
-        return RowBlock(self.values[mine].astype(self.kind), self.indices[mine].astype(np.int32), ends - ends[0])
+        found = []
+        for (kind, part), at in zip(self._parts[first:last], self._starts[first:last].tolist(), strict=True):
+            ends = part.indptr[max(start - at, 0) : stop - at + 1]
+            mine = slice(ends[0], ends[-1])
+            found.append(RowBlock(part.values[mine].astype(kind), part.indices[mine].astype(np.int32), ends - ends[0]))
+        return joined(found)
 
 
 def _narrow(values: Array) -> Array:

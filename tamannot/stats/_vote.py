@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
-from tamannot.classify._call import Array, best_two
+Array = NDArray[Any]
 
 # What a cell has in place of the code of a label.
 NO_LABEL = -1
@@ -62,13 +64,14 @@ def vote_among_neighbours(codes: Array, weights: sp.csr_array, *, min_share: flo
 
 def _count(weights: sp.csr_array, codes: Array, min_share: float) -> Votes:
     voting = np.flatnonzero(codes >= 0)
-    n_labels = max(int(codes.max(initial=0)) + 1, 1)
+    n_labels = int(codes.max(initial=0)) + 2  # one more than there are: the second of one label has no votes
     ballots = sp.csr_array((np.ones(voting.size), (voting, codes[voting])), shape=(codes.size, n_labels))
     voters = weights @ (codes != ABSENT).astype(np.float64)
-    best, first, second = best_two((weights @ ballots).toarray())
+    votes = (weights @ ballots).toarray()
+    second, first = np.partition(votes, -2, axis=1)[:, -2:].T
     clear = (first > 0) & (first - second > _SAME * voters) & (first >= (min_share - _SAME) * voters)
     share = np.divide(first, voters, out=np.full(first.size, np.nan), where=voters > 0)
-    return Votes(np.where(clear, best, NO_LABEL), np.minimum(share, 1.0).astype(np.float32))
+    return Votes(np.where(clear, votes.argmax(axis=1), NO_LABEL), np.minimum(share, 1.0).astype(np.float32))
 
 
 def _receive(outcome: Votes, codes: Array) -> Votes:

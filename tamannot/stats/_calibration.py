@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.special
-import scipy.stats
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from tamannot.classify._call import Array
+from tamannot.stats._composition import wilson
+
+Array = NDArray[Any]
 
 N_BINS = 15
-_LEVEL = 0.95
 # What is stated as impossible or certain has no logit; float32 holds no more digits near 1.
 _NEAREST = 1e-6
 # In place of no penalty, whose name differs between releases of scikit-learn.
@@ -52,7 +54,7 @@ def reliability(proba: Array, truth: Array, n_bins: int = N_BINS) -> Reliability
     count = np.bincount(number)
     stated, observed = (np.bincount(number, v) / count for v in (p, right))
     low, high = wilson(np.bincount(number, right), count)
-    ece, brier = calibration_error(p, right, np.ones(p.size), n_bins), float(((p - right) ** 2).mean())
+    ece, brier = float(np.abs(stated - observed) @ count / p.size), float(((p - right) ** 2).mean())
     return Reliability(stated, observed, low, high, count, ece, brier, *logit_line(p, right))
 
 
@@ -60,22 +62,6 @@ def equal_mass(p: Array, n_bins: int) -> Array:
     """Return the bin of each probability: as many in each as ties allow, rising, none empty."""
     edges = np.quantile(p, np.arange(1, n_bins) / n_bins, method="inverted_cdf")
     return np.unique(np.searchsorted(edges, p), return_inverse=True)[1]
-
-
-def calibration_error(p: Array, right: Array, weight: Array, n_bins: int = N_BINS) -> float:
-    """Return the expected calibration error of weighted cells over bins of equal mass."""
-    gaps = np.bincount(equal_mass(p, n_bins), weight * (p - right))
-    return float(np.abs(gaps).sum() / weight.sum())
-
-
-def wilson(hits: Array, n: Array, level: float = _LEVEL) -> tuple[Array, Array]:
-    """Return the ends of Wilson's score interval of a share (1927, JASA 22:209)."""
-    z = scipy.stats.norm.ppf((1 + level) / 2)
-    middle = (hits + z**2 / 2) / (n + z**2)
-    half = z / (n + z**2) * np.sqrt(hits * (n - hits) / n + z**2 / 4)
-    # Of none and of all the ends are 0 and 1, which rounding misses.
-    low = np.where(hits == 0, 0.0, np.maximum(middle - half, 0.0))
-    return low, np.where(hits == n, 1.0, np.minimum(middle + half, 1.0))
 
 
 def logit_line(p: Array, right: Array) -> tuple[float, float]:

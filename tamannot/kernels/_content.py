@@ -1,22 +1,19 @@
-"""Cells by their content: which to train on, and in which fold. No name and no order of cells has a part in it."""
+"""Cells by their content: no name and no order of cells or genes has a part in it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.sparsefuncs import mean_variance_axis
+from numpy.typing import NDArray
 
-from tamannot.classify._call import Array
 from tamannot.kernels._rows import RowBlock, RowSource, joined
 from tamannot.kernels._threads import over_rows
 
-_FOLDS = 5
-_MIN_DETECTED = 0.02
-# A variance of this size is that of rounding.
-_ROUNDING = 1e-12
+Array = NDArray[Any]
 
 
 def content_hash(rows: RowSource, gene_ids: Sequence[str], *, threads: int = 1) -> Array:
@@ -57,26 +54,6 @@ def random_order(hashes: Array, rng: int) -> Array:
     return _mixed(hashes ^ np.frombuffer(hashlib.blake2b(str(rng).encode(), digest_size=8).digest(), "<u8"))
 
 
-def folds(order: Array, sample: Array) -> Array:
-    """Return the fold of each cell: samples stay whole, the largest first into the smallest fold.
-
-    ``order`` is what `random_order` returns, and decides where there is one sample only; ``sample`` is a number, and
-    which sample has which does not matter.
-    """
-    number = np.unique(sample, return_inverse=True)[1]
-    size = np.bincount(number)
-    if size.size < 2:
-        return (order % np.uint64(_FOLDS)).astype(np.int64)
-    content = np.zeros(size.size, np.uint64)
-    np.add.at(content, number, order)
-    filled = np.zeros(min(_FOLDS, size.size), np.int64)
-    fold_of = np.empty(size.size, np.int64)
-    for s in np.lexsort((content, -size)):
-        fold_of[s] = filled.argmin()
-        filled[fold_of[s]] += size[s]
-    return np.asarray(fold_of[number])
-
-
 def take_rows(rows: RowSource, cells: Array) -> sp.csr_array:
     """Read some rows of a matrix, none twice, in the order of their numbers ``cells``; float64."""
     wanted = np.zeros(rows.shape[0], bool)
@@ -94,18 +71,6 @@ def take_rows(rows: RowSource, cells: Array) -> sp.csr_array:
     found = sp.csr_array((block.values, block.indices, ends), shape=(cells.size, rows.shape[1]))
     found = found[np.argsort(np.argsort(cells))]
     return sp.csr_array((found.data.astype(np.float64, copy=False), found.indices, found.indptr), shape=found.shape)
-
-
-def variable_genes(expression: sp.csr_array, n: int, among: Array | None = None) -> Array:
-    """Return the columns of the ``n`` most variable genes among those seen in one cell of fifty, rising.
-
-    ``among`` is a mask of the genes that may be taken; None: all.
-    """
-    variance = mean_variance_axis(expression, axis=0)[1]
-    detected = np.bincount(expression.indices[expression.data > 0], minlength=expression.shape[1])
-    varies = (detected >= _MIN_DETECTED * expression.shape[0]) & (variance > _ROUNDING)
-    usable = np.flatnonzero(varies if among is None else varies & among)
-    return np.sort(usable[np.argsort(-variance[usable], kind="stable")[:n]])
 
 
 def _mixed(x: Array) -> Array:

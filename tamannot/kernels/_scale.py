@@ -1,20 +1,22 @@
-"""The scale of features: ``log1p`` of 10,000 per cell, or ranks within the cell."""
+"""The features of classifiers: ``log1p`` of 10,000 per cell, or ranks within the cell, of genes that vary."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
 import scipy.stats
+from numpy.typing import NDArray
+from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from tamannot.classify._call import Array
-from tamannot.classify._cells import content_hash, take_rows
+from tamannot.kernels._content import content_hash, take_rows
 from tamannot.kernels._linear import to_log
-from tamannot.kernels._rows import RowSource
+from tamannot.kernels._rows import RowBlock, RowSource
 
+Array = NDArray[Any]
 Scale = Literal["log1p_cp10k", "ranks"]
 SCALES: tuple[Scale, ...] = ("log1p_cp10k", "ranks")
 
@@ -29,6 +31,8 @@ _FEW_CELLS = 5
 _LARGEST_RATIO = 12.0
 _NEAR_WHOLE = 0.03
 _MOSTLY = 0.95
+# A gene is seen in this share of the cells at least; a variance of this size is that of rounding.
+_MIN_DETECTED, _ROUNDING = 0.02, 1e-12
 
 
 def find_scale(rows: RowSource, kind: str, gene_ids: Sequence[str], *, threads: int = 1) -> tuple[Scale, float | None]:
@@ -69,6 +73,40 @@ def to_features(values: Array, indptr: Array, scale: Scale, base: float | None) 
     linear = values.astype(np.float64) if base is None else np.expm1(values.astype(np.float64) * np.log(base))
     to_log(linear, np.asarray(indptr, np.int64), TARGET)
     return linear
+
+
+class ScaledRows:
+    """The features of all genes of a matrix.
+
+    Parameters
+    ----------
+    rows
+        Non-negative.
+    scale, base
+        What `find_scale` returned.
+    """
+
+    def __init__(self, rows: RowSource, scale: Scale, base: float | None) -> None:
+        self._rows, self._scale, self._base = rows, scale, base
+        self.shape, self.step, self.in_memory = rows.shape, rows.step, rows.in_memory
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``."""
+        block = self._rows.block(start, stop)
+        values = to_features(block.values, block.indptr, self._scale, self._base)
+        return RowBlock(values, block.indices, block.indptr)
+
+
+def variable_genes(expression: sp.csr_array, n: int, among: Array | None = None) -> Array:
+    """Return the columns of the ``n`` most variable genes among those seen in one cell of fifty, rising.
+
+    ``among`` is a mask of the genes that may be taken; None: all.
+    """
+    variance = mean_variance_axis(expression, axis=0)[1]
+    detected = np.bincount(expression.indices[expression.data > 0], minlength=expression.shape[1])
+    varies = (detected >= _MIN_DETECTED * expression.shape[0]) & (variance > _ROUNDING)
+    usable = np.flatnonzero(varies if among is None else varies & among)
+    return np.sort(usable[np.argsort(-variance[usable], kind="stable")[:n]])
 
 
 def _undone(sample: sp.csr_array, base: float) -> sp.csr_array:

@@ -6,62 +6,83 @@ pickles, are refused by their header.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
 import os
-import re
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 
-from tamannot.classify._call import Array
 from tamannot.errors import ModelFormatError, OutputError
+from tamannot.signature._text import write_whole
 
-FORMAT, SCHEMA_VERSION = "tamannot-model", 3
+Array = NDArray[Any]
 Meta = Mapping[str, Any]
 Arrays = Mapping[str, Array]
 Model = TypeVar("Model")
+Fields = TypeVar("Fields", bound=BaseModel)
 
-MAX_GENES = 100_000
+FORMAT, SCHEMA_VERSION = "tamannot-model", 3
 _META = "meta"
 _MAX_FILE, _MAX_CONTENT, _MAX_META, _MAX_MEMBERS = 256 << 20, 512 << 20, 32 << 20, 100
-_ENSEMBL = re.compile(r"(ENS(MUS)?G[0-9]{11})?", re.ASCII)
 # What zipfile, numpy and json raise; an unknown compression, a password, a text too deep are RuntimeErrors.
 _BAD = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
 
 
-def write_file(path: Path, kind: str, meta: Meta, arrays: Arrays, *, overwrite: bool) -> None:
-    """Write a model; a reader sees the old file or the whole new one, and equal models give equal bytes.
+class Kept:
+    """A model that can be kept in a file."""
 
-    Raises
-    ------
-    OutputError
-        The name does not end in ``.npz``, the file exists and ``overwrite`` is not set, or it cannot be
-        written; nothing is changed then.
-    """
-    check_model_target(path, overwrite=overwrite)
-    content = {_META: np.frombuffer(text_of(kind, meta).encode(), np.uint8)}
-    content |= {name: np.ascontiguousarray(v, "<f8") for name, v in arrays.items()}
-    packed = io.BytesIO()
-    np.savez_compressed(packed, **content)  # type: ignore[arg-type] # all numbers: allow_pickle has no part in it
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            with beside.open("wb") as file:
-                file.write(packed.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        msg = f"{path}: cannot be written: {error.strerror or error}. Nothing was changed."
-        raise OutputError(msg) from error
+    kind: ClassVar[str]
+
+    def _content(self) -> tuple[Meta, Arrays]:
+        """Return all that the model holds: what JSON can hold, and arrays of float64."""
+        raise NotImplementedError
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of all that the model holds; equal models have equal digests."""
+        meta, arrays = self._content()
+        found = hashlib.sha256(_text_of(self.kind, meta).encode())
+        for name, values in sorted(arrays.items()):
+            content = np.ascontiguousarray(values, "<f8")
+            found.update(f"{name} {content.shape}".encode())
+            found.update(content.tobytes())
+        return found.hexdigest()
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the model to an ``.npz`` file of numbers and one JSON text; equal models give equal bytes.
+
+        Parameters
+        ----------
+        path
+            Must end in ``.npz``.
+        overwrite
+            Replace a file that exists.
+
+        Returns
+        -------
+        None. The file appears whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            The name has another ending, the file exists, or it cannot be written.
+        """
+        check_model_target(Path(path), overwrite=overwrite)
+        meta, arrays = self._content()
+        members = {_META: np.frombuffer(_text_of(self.kind, meta).encode(), np.uint8)}
+        members |= {name: np.ascontiguousarray(v, "<f8") for name, v in arrays.items()}
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **members)  # type: ignore[arg-type] # all numbers: allow_pickle has no part in it
+        write_whole(Path(path), packed.getvalue())
 
 
 def check_model_target(path: Path, *, overwrite: bool) -> None:
@@ -74,12 +95,6 @@ def check_model_target(path: Path, *, overwrite: bool) -> None:
     }
     if msg := next((reason for reason, holds in reasons.items() if holds), None):
         raise OutputError(msg)
-
-
-def text_of(kind: str, meta: Meta) -> str:
-    """Return the text of a model file."""
-    whole = {**meta, "format": FORMAT, "schema_version": SCHEMA_VERSION, "kind": kind}
-    return json.dumps(whole, sort_keys=True, allow_nan=False, ensure_ascii=False)
 
 
 def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]]) -> Model:
@@ -99,7 +114,7 @@ def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]
         older or a newer release; the message names the file and the reason.
     """
     try:
-        meta, arrays = _content(path)
+        meta, arrays = _opened(path)
         kind = str(meta.get("kind"))
         if kind not in builders:
             refuse(f"a model of the kind {kind[:50]!r}, not {' or '.join(builders)}.")
@@ -113,47 +128,23 @@ def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]
         raise ModelFormatError(msg) from error
 
 
-def check_members(arrays: Arrays, names: Sequence[str]) -> None:
-    """Refuse arrays that are not those of a model."""
-    if sorted(arrays) != sorted(names):
-        refuse(f"not a model: it should hold {', '.join((_META, *names))}.")
+def checked(kind: type[Fields], meta: Meta) -> Fields:
+    """Return the fields of a model, each looked at; refuse the file by the first that is wrong."""
+    try:
+        return kind.model_validate(meta)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        named = f"'{first['loc'][0]}': " if first["loc"] else ""
+        refuse(f"damaged, or changed by hand: {named}{first['msg'].removeprefix('Value error, ')}.")
 
 
-def check_shapes(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse arrays of another shape, and numbers that are not finite."""
+def check_arrays(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse arrays that are not those of a model, of another shape, or with numbers that are not finite."""
+    if sorted(arrays) != sorted(shapes):
+        refuse(f"not a model: it should hold {', '.join((_META, *shapes))}.")
     for name, shape in shapes.items():
         check(arrays[name].shape == shape, f"'{name}' has the shape {shape}, not {arrays[name].shape}")
         check(bool(np.isfinite(arrays[name]).all()), f"'{name}' holds finite numbers")
-
-
-def genes_of(meta: Meta) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the symbols and Ensembl ids of a model's genes."""
-    symbols = texts(meta, "symbols", MAX_GENES, unique=True)
-    ensembl = texts(meta, "ensembl", MAX_GENES, unique=False)
-    check(len(symbols) >= 1 and all(symbols), "'symbols' are names of genes")
-    known = [e for e in ensembl if e]
-    check(len(ensembl) == len(symbols) and len(set(known)) == len(known), "'ensembl' has one id a gene, none twice")
-    check(all(_ENSEMBL.fullmatch(e) for e in ensembl), "'ensembl' holds Ensembl gene ids")
-    return symbols, ensembl
-
-
-def texts(meta: Meta, name: str, limit: int, *, unique: bool) -> tuple[str, ...]:
-    """Return a list of printable texts."""
-    values = meta.get(name)
-    if not isinstance(values, list) or not all(isinstance(v, str) and v == v.strip() for v in values):
-        refuse(f"damaged: '{name}' is a list of texts.")
-    check(len(values) <= limit, f"'{name}' has at most {limit:,} entries")
-    check(all(v.isprintable() and len(v) <= 1000 for v in values), f"'{name}' holds printable texts")
-    check(not unique or len(set(values)) == len(values), f"'{name}' has no entry twice")
-    return tuple(values)
-
-
-def number(meta: Meta, name: str, low: float, high: float) -> float:
-    """Return a number between two others."""
-    value = meta.get(name)
-    good = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-    check(good, f"'{name}' is a number from {low:g} to {high:g}")
-    return float(value)  # type: ignore[arg-type]
 
 
 def check(good: bool, rule: str) -> None:
@@ -167,7 +158,12 @@ def refuse(reason: str) -> NoReturn:
     raise ModelFormatError(reason)
 
 
-def _content(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+def _text_of(kind: str, meta: Meta) -> str:
+    whole = {**meta, "format": FORMAT, "schema_version": SCHEMA_VERSION, "kind": kind}
+    return json.dumps(whole, sort_keys=True, allow_nan=False, ensure_ascii=False)
+
+
+def _opened(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     if not path.exists():
         refuse("no such file.")
     if not path.is_file():
@@ -210,7 +206,7 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
 def _meta(content: Array) -> dict[str, Any]:
     if content.ndim != 1 or content.size > _MAX_META:
         refuse("'meta' is no text.")
-    meta = json.loads(content.tobytes().decode(), parse_constant=_no_constant)
+    meta = json.loads(content.tobytes().decode(), parse_constant=lambda word: refuse(f"'meta' holds {word}."))
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         refuse(f"not a model: 'meta' does not say {FORMAT}.")
     version = meta.get("schema_version")
@@ -226,7 +222,3 @@ def _meta(content: Array) -> dict[str, Any]:
             "the model again."
         )
     return meta
-
-
-def _no_constant(word: str) -> NoReturn:
-    refuse(f"'meta' holds {word}.")

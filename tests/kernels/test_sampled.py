@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from tamannot.classify._sample import MOST_CELLS, learning_rows, taken
 from tamannot.kernels._rows import CsrRows
+from tamannot.kernels._sampled import MOST_CELLS, learning_rows, taken
 
 N = 1300
 

@@ -8,8 +8,8 @@ from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
-from tamannot.classify import reliability
-from tamannot.classify._calibration import calibration_error, equal_mass, logit_line, wilson
+from tamannot.stats._calibration import equal_mass, logit_line, reliability
+from tamannot.stats._composition import wilson
 
 
 def cells(n=1500, seed=0):
@@ -82,15 +82,6 @@ def test_equal_probabilities_share_a_bin_whatever_the_order():
     truth = np.random.default_rng(0).random(100) < 0.4
     order = np.random.default_rng(1).permutation(100)
     assert reliability(p, truth).ece == pytest.approx(reliability(p[order], truth[order]).ece)
-
-
-def test_weights_count_as_cells():
-    p, truth = cells(150)
-    assert calibration_error(p, truth, np.ones(150)) == pytest.approx(reliability(p, truth).ece)
-    half = np.where(np.arange(150) % 2, 2.0, 0.0)
-    number = equal_mass(p, 15)
-    gaps = np.bincount(number, half * (p - truth))
-    assert calibration_error(p, truth, half) == pytest.approx(np.abs(gaps).sum() / 150)
 
 
 def test_perfect_and_worst():

@@ -9,22 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tamannot.classify import COHORT, STATES, Cohort, CohortModel, Regression, as_cohort_model, digest_of, write_cohort
+from tamannot._disk._model_file import read_file
+from tamannot.classify import STATES, AnchoredModel, Cohort, Regression, anchored_of
 from tamannot.classify._activity import GRID, Activity
 from tamannot.classify._cohort import Novelty
-from tamannot.classify._container import read_file
 from tamannot.classify._state import StateClassifier
 from tamannot.errors import ModelFormatError
 
 GENES = 6
 
 
-def read(path: Path) -> CohortModel:
-    return read_file(path, {COHORT: as_cohort_model})
+def read(path: Path) -> AnchoredModel:
+    return read_file(path, {AnchoredModel.kind: anchored_of})
 
 
 @pytest.fixture
-def model() -> CohortModel:
+def model() -> AnchoredModel:
     """Six genes, a classifier of two states."""
     rng = np.random.default_rng(0)
     n = len(STATES)
@@ -36,7 +36,7 @@ def model() -> CohortModel:
     states = StateClassifier([of_origin, of_origin[::-1]], rng.random(n), trained, fit)
     novelty = Novelty(rng.random((3, 9)), np.ones(9), 30.0, -1.0)
     cohort = Cohort(True, "as given", 1.5, states, n_cells=100, n_macrophages=60, novelty=novelty)
-    return CohortModel(
+    return AnchoredModel(
         symbols=("CD14", "CD3E", "ALB", "SPP1", "IL1B", "APOE"),
         ensembl=("ENSG00000170458", "", "", "", "", ""),
         cohort=cohort,
@@ -51,11 +51,11 @@ def model() -> CohortModel:
 
 
 def test_round_trip(model, tmp_path):
-    write_cohort(model, tmp_path / "m.npz", overwrite=False)
+    model.save(tmp_path / "m.npz")
     back = read(tmp_path / "m.npz")
-    write_cohort(back, tmp_path / "again.npz", overwrite=False)
+    back.save(tmp_path / "again.npz")
     assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "m.npz").read_bytes()
-    assert digest_of(back) == digest_of(model)
+    assert back.digest == model.digest
     assert back.axes == ("state",)
     assert (back.n_cells, back.n_macrophages, back.brain) == (100, 60, True)
     mine, theirs = (m.cohort.states for m in (back, model))
@@ -71,7 +71,7 @@ def test_round_trip(model, tmp_path):
 def test_what_is_not_known_is_kept_as_such(model, tmp_path):
     states = replace(model.cohort.states, regression=None, trained=np.zeros(5, bool))
     bare = replace(model, cohort=replace(model.cohort, novelty=None, states=states), symbols=(), ensembl=())
-    write_cohort(bare, tmp_path / "m.npz", overwrite=False)
+    bare.save(tmp_path / "m.npz")
     back = read(tmp_path / "m.npz")
     assert back.cohort.novelty is None
     assert back.cohort.states.regression is None
@@ -79,15 +79,15 @@ def test_what_is_not_known_is_kept_as_such(model, tmp_path):
 
 
 def test_the_digest_is_of_the_content(model):
-    assert digest_of(replace(model, rng=1)) != digest_of(model)
-    assert digest_of(replace(model, cohort=replace(model.cohort, middle=2.0))) != digest_of(model)
-    assert digest_of(replace(model, training=dict(model.training))) == digest_of(model)
+    assert replace(model, rng=1).digest != model.digest
+    assert replace(model, cohort=replace(model.cohort, middle=2.0)).digest != model.digest
+    assert replace(model, training=dict(model.training)).digest == model.digest
 
 
 @pytest.fixture
 def content(model, tmp_path) -> dict[str, np.ndarray]:
     """The arrays of a model file."""
-    write_cohort(model, tmp_path / "good.npz", overwrite=False)
+    model.save(tmp_path / "good.npz")
     with np.load(tmp_path / "good.npz") as file:
         return dict(file)
 
@@ -110,13 +110,14 @@ SPOILED = {
     "one origin": (lambda c: c | {"baseline": np.ones((1, 5))}, "'baseline' has the shape"),
     "no noise": (lambda c: c | {"noise": np.zeros((2, 5))}, "noise and shares are positive"),
     "centers": (lambda c: c | {"spread": np.zeros(2)}, "spread"),
+    "half a novelty": (lambda c: with_meta(c, least_lead=None), "both there, or neither"),
     "middle": (lambda c: with_meta(c, middle=1e9), "'middle'"),
     "species": (lambda c: with_meta(c, species="unknown"), "'species'"),
     "scale": (lambda c: with_meta(c, scale="raw"), "'scale'"),
     "brain": (lambda c: with_meta(c, brain="yes"), "'brain'"),
-    "digest": (lambda c: with_meta(c, signatures={"a": ["1.0.0", "x"]}), "digests"),
-    "signatures": (lambda c: with_meta(c, signatures={"a": "1.0.0"}), "a version and a digest"),
-    "genes twice": (lambda c: with_meta(c, symbols=["A"] * GENES), "'symbols' has no entry twice"),
+    "digest": (lambda c: with_meta(c, signatures={"a": ["1.0.0", "x"]}), "'signatures'"),
+    "signatures": (lambda c: with_meta(c, signatures={"a": "1.0.0"}), "'signatures'"),
+    "genes twice": (lambda c: with_meta(c, symbols=["A"] * GENES), "'symbols': has an entry twice"),
 }
 
 
@@ -131,7 +132,7 @@ def test_wrong_files_are_refused_with_the_reason(content, tmp_path, spoil, said)
 
 
 def test_cut_or_changed_files_are_refused(model, tmp_path):
-    write_cohort(model, tmp_path / "m.npz", overwrite=False)
+    model.save(tmp_path / "m.npz")
     whole = (tmp_path / "m.npz").read_bytes()
     path, rng = tmp_path / "cut.npz", np.random.default_rng(0)
     for end in rng.integers(0, len(whole) - 1, 30):

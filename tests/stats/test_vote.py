@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamannot.classify import ABSENT, NO_LABEL, vote_among_neighbours, vote_in_groups
+from tamannot.stats._vote import ABSENT, NO_LABEL, vote_among_neighbours, vote_in_groups
 
 FEW = settings(max_examples=100, deadline=None, derandomize=True)
 CODES = st.integers(ABSENT, 3)
