@@ -1,7 +1,14 @@
 """Signatures: values, files, and the bundled library."""
 
 from tamannot.signature._model import Gene, Reference, Signature, SignatureFile, SignatureSet
-from tamannot.signature._read import Signatures, as_signatures, read_signatures, write_signatures
+from tamannot.signature._read import (
+    Signatures,
+    as_signatures,
+    chosen_signatures,
+    read_signatures,
+    signatures_named,
+    write_signatures,
+)
 from tamannot.signature._store import AXES, bundled_species, load_signature, load_signatures
 
 __all__ = [
@@ -14,8 +21,10 @@ __all__ = [
     "Signatures",
     "as_signatures",
     "bundled_species",
+    "chosen_signatures",
     "load_signature",
     "load_signatures",
     "read_signatures",
+    "signatures_named",
     "write_signatures",
 ]

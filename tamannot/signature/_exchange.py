@@ -101,7 +101,8 @@ def losses(signatures: Iterable[Signature], name: str) -> list[str]:
 
 
 def _gmt_lines(signature: Signature, ids: GeneIds) -> list[str]:
-    description = (signature.title or signature.id).replace("\t", " ")
+    # Some readers, decoupler's among them, split at blanks: a word of the description would become a gene.
+    description = "_".join((signature.title or signature.id).split()) or "na"
     named = {d: [_name(g, ids) for g in signature.all_genes if g.direction == d] for d in ("up", "down")}
     if not named["down"]:
         return ["\t".join([signature.id, description, *named["up"]])]

@@ -270,6 +270,16 @@ class Signature(_Fields):
         return tuple(g for g in self.genes if g.direction == "down")
 
     @property
+    def genes_up(self) -> list[str]:
+        """Symbols of the genes whose expression raises the score, with those of the modules: for other tools."""
+        return [g.symbol for g in self.all_genes if g.direction == "up"]
+
+    @property
+    def genes_down(self) -> list[str]:
+        """Symbols of the genes whose expression lowers the score, with those of the modules."""
+        return [g.symbol for g in self.all_genes if g.direction == "down"]
+
+    @property
     def parts(self) -> tuple[Signature, ...]:
         """The signatures with genes that make this one up; of one that is no composite it is the only one."""
         return tuple(p for m in self.modules for p in m.parts) if self.modules else (self,)

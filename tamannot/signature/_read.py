@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,11 +13,11 @@ from tamannot.signature._exchange import FORMATS, GeneIds, losses
 from tamannot.signature._layout import is_outside
 from tamannot.signature._model import Signature, SignatureFile, SignatureSet, check_library_id, version_key
 from tamannot.signature._parse import from_gmt, from_json, from_symbols, from_table
-from tamannot.signature._store import bundled
+from tamannot.signature._store import AXES, bundled, bundled_species, load_signature, load_signatures, meant
 from tamannot.signature._text import read_text, shown, write_whole
 from tamannot.signature._toml import MAX_BYTES, parse_file, to_module, to_signature, to_toml
 
-Signatures = Mapping[str, Signature | Iterable[str]] | Signature | Iterable[Signature]
+Signatures = Mapping[str, Signature | Iterable[str]] | Signature | Iterable[Signature] | Iterable[str]
 """What functions take as signatures; lists of genes as in `read_signatures`."""
 Source = str | os.PathLike[str] | Mapping[str, Iterable[str]]
 FormatName = Literal["toml", "gmt", "json", "network", "ucell", "scgate"]
@@ -77,7 +77,7 @@ def read_signatures(path: Source) -> SignatureSet:
 
 
 def as_signatures(given: Signatures) -> SignatureSet:
-    """Return signatures as a set: one, several, or names with lists of genes.
+    """Return signatures as a set: one, several, a list of genes, or names with lists of genes.
 
     Raises
     ------
@@ -91,13 +91,76 @@ def as_signatures(given: Signatures) -> SignatureSet:
     if isinstance(given, Mapping):
         return SignatureSet(s if isinstance(s, Signature) else from_symbols(name, s) for name, s in given.items())
     members = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
+    if members and all(isinstance(s, str) for s in members):
+        return SignatureSet([from_symbols("genes", members)])
     if not all(isinstance(s, Signature) for s in members):
         msg = (
-            f"{shown(repr(given)[:100])} is no signature. Give {{'my_set': ['CD68', 'SPP1']}}, or what load_signatures "
-            "or read_signatures return."
+            f"{shown(repr(given)[:100])} is no signature. Give a list of genes, {{'my_set': ['CD68', 'SPP1']}}, or "
+            "what load_signatures or read_signatures return."
         )
         raise SignatureFormatError(msg)
-    return SignatureSet(members)
+    return SignatureSet(s for s in members if isinstance(s, Signature))
+
+
+def chosen_signatures(given: Signatures | str | os.PathLike[str], species: Callable[[], str]) -> SignatureSet:
+    """Return signatures as `as_signatures` does, or those that one or several names mean, as in `signatures_named`.
+
+    ``species`` is asked only where there are names. A list of words is one of names if any of them is an axis or an
+    id of the library, else of genes.
+    """
+    if isinstance(given, str | os.PathLike):
+        return signatures_named([given], species())
+    if isinstance(given, list | tuple) and any(isinstance(word, str) and _is_name(word) for word in given):
+        return signatures_named([str(word) for word in given], species())
+    return as_signatures(given)
+
+
+def _is_name(word: str) -> bool:
+    return word in AXES or any(word.partition("@")[0] in bundled(s).ids() for s in bundled_species())
+
+
+def signatures_named(words: Sequence[str | os.PathLike[str]], species: str) -> SignatureSet:
+    """Return the signatures that words name: files and folders, axes of the library, or ids.
+
+    Raises
+    ------
+    SignatureNotFoundError
+        A word is none of them.
+    """
+    found = SignatureSet()
+    for word in words:
+        found |= _named(word, species)
+    return found
+
+
+def _named(word: str | os.PathLike[str], species: str) -> SignatureSet:
+    if str(word) in AXES:
+        return load_signatures(str(word), species=species)
+    if _exists(Path(word)):
+        return read_signatures(word)
+    try:
+        return SignatureSet([load_signature(str(word), species=species)])
+    except SignatureNotFoundError as error:
+        raise SignatureNotFoundError(_unknown(str(word), species, error)) from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # too long for a name, or in a folder that may not be read
+        return False
+
+
+def _unknown(word: str, species: str, error: SignatureNotFoundError) -> str:
+    """Say in one line what a word could have been; of a known id, which versions there are."""
+    signature_id, at, _ = word.partition("@")
+    known = list(load_signatures(species=species))
+    if at and signature_id in known:
+        return str(error)
+    return (
+        f"'{shown(word)}' is no file, no axis ({', '.join(AXES)}) and no {species} signature."
+        f"{meant(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
+    )
 
 
 def write_signatures(

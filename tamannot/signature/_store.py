@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -144,7 +145,8 @@ def load_signature(name: str, *, species: str = "human") -> Signature:
     Raises
     ------
     SignatureNotFoundError
-        No such id, version or species; the message names the nearest.
+        No such id, version or species; the message names the nearest, and what the field's names and abbreviations
+        are here: ``"LAM"`` is ``lipid_associated``.
 
     Examples
     --------
@@ -198,5 +200,16 @@ def _exported(species: str, axis: str) -> tuple[Signature, ...]:
     return tuple(from_json(path.read_text(encoding="utf-8"))) if path.is_file() else ()
 
 
+def meant(word: str, known: Iterable[str]) -> str:
+    """Return the question which known ids are meant: by the field's name or abbreviation (LAM), else by letters."""
+    ids, wanted = list(known), word.casefold()
+    initials = [i for i in ids if "_" in i and "".join(w[0] for w in i.split("_")) + "m" == wanted]
+    with (resource_path("signatures") / "nomenclature.tsv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    elsewhere = [r["id"] for r in rows if wanted in (r["name_there"].casefold(), *r["name_there"].casefold().split())]
+    found = [i for i in dict.fromkeys([*initials, *elsewhere]) if i in ids][:3]
+    return f" Did you mean {' or '.join(map(repr, found))}?" if found else nearest(word, ids)
+
+
 def _unknown_id(signature_id: str, known: list[str]) -> str:
-    return f"No signature '{shown(signature_id)}'.{nearest(signature_id, known)} All ids: list(load_signatures())"
+    return f"No signature '{shown(signature_id)}'.{meant(signature_id, known)} All ids: list(load_signatures())"

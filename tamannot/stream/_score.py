@@ -13,13 +13,11 @@ import pandas as pd
 from anndata import AnnData
 
 from tamannot._adata import SpeciesChoice, check_key, read_record, species_of
-from tamannot._printable import nearest
 from tamannot._progress import Progress, silent
-from tamannot.errors import SignatureNotFoundError, TamannotWarning
+from tamannot.errors import TamannotWarning
 from tamannot.get import coverage, scores
 from tamannot.scorers import Method, method_of
-from tamannot.signature import AXES, Signature, SignatureSet, load_signature, load_signatures, read_signatures
-from tamannot.signature._text import shown
+from tamannot.signature import Signature, SignatureSet, signatures_named
 from tamannot.stream._input import read_file
 from tamannot.stream._targets import out_for, reserved, targets_of, write_targets
 from tamannot.tl._score import Asked, score_all
@@ -136,48 +134,4 @@ def _summary(source: Path, adata: AnnData, key: str, notes: Iterable[str], outpu
         signatures=about.assign(mean=values.mean(), max=values.max()),
         notes=tuple(notes),
         outputs=tuple(map(str, outputs)),
-    )
-
-
-def signatures_named(words: Sequence[str | os.PathLike[str]], species: Literal["human", "mouse"]) -> SignatureSet:
-    """Return the signatures that words name: files and folders, axes of the library, or ids.
-
-    Raises
-    ------
-    SignatureNotFoundError
-        A word is none of them.
-    """
-    found = SignatureSet()
-    for word in words:
-        found |= _named(word, species)
-    return found
-
-
-def _named(word: str | os.PathLike[str], species: Literal["human", "mouse"]) -> SignatureSet:
-    if str(word) in AXES:
-        return load_signatures(str(word), species=species)
-    if _exists(Path(word)):
-        return read_signatures(word)
-    try:
-        return SignatureSet([load_signature(str(word), species=species)])
-    except SignatureNotFoundError as error:
-        raise SignatureNotFoundError(_unknown(str(word), species, error)) from error
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # too long for a name, or in a folder that may not be read
-        return False
-
-
-def _unknown(word: str, species: Literal["human", "mouse"], error: SignatureNotFoundError) -> str:
-    """Say in one line what a word could have been; of a known id, which versions there are."""
-    signature_id, at, _ = word.partition("@")
-    known = list(load_signatures(species=species))
-    if at and signature_id in known:
-        return str(error)
-    return (
-        f"'{shown(word)}' is no file, no axis ({', '.join(AXES)}) and no {species} signature."
-        f"{nearest(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
     )

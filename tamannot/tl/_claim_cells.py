@@ -112,7 +112,7 @@ class Cells:
         if measure[1:] not in self.signatures:
             msg = f"there is no signature {measure[1:]} for this species"
             raise NotMeasurableError(msg)
-        return [g.symbol for g in self.signatures[measure[1:]].all_genes if g.direction == "up"]
+        return self.signatures[measure[1:]].genes_up
 
     def genes_in(self, claim: Claim) -> list[str]:
         """Return the genes by which a claim is tested; of a share of labels there are none."""

@@ -17,7 +17,7 @@ from tamannot._printable import among
 from tamannot._settings import settings
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import GeneIdError, ParameterError
-from tamannot.signature import AXES, Signatures, SignatureSet, as_signatures, load_signatures, read_signatures
+from tamannot.signature import Signatures, SignatureSet, chosen_signatures, load_signatures
 from tamannot.tl._clusters import AXES as NAMED
 from tamannot.tl._clusters import compared_with_macrophages, name_clusters
 from tamannot.tl._enrich_notes import about_sets, cautions_of
@@ -228,11 +228,7 @@ def _groups(adata: AnnData, groupby: str, among: Array) -> Groups:
 def _chosen(signatures: Signatures | str | os.PathLike[str] | None, species: Any) -> SignatureSet:
     if signatures is None:
         return load_signatures(DEFAULT_AXES, species=species())
-    if isinstance(signatures, str) and signatures in AXES:
-        return load_signatures(signatures, species=species())
-    if isinstance(signatures, str | os.PathLike):
-        return read_signatures(signatures)
-    return as_signatures(signatures)
+    return chosen_signatures(signatures, species)
 
 
 def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settings, threads: int) -> pd.DataFrame:

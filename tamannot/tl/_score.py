@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from contextlib import closing
@@ -35,7 +36,7 @@ from tamannot.scorers import (
     score_linear,
     score_runs,
 )
-from tamannot.signature import Signatures, SignatureSet, as_signatures
+from tamannot.signature import Signatures, SignatureSet, as_signatures, chosen_signatures
 from tamannot.tl._gseapy import score_with_gseapy
 from tamannot.tl._score_null import bins_of
 
@@ -45,7 +46,7 @@ _PREFER_LOG: tuple[slots.Kind, ...] = ("log", "counts", "linear", "signed")
 
 def score(
     adata: AnnData,
-    signatures: Signatures,
+    signatures: Signatures | str | os.PathLike[str],
     *,
     method: Method | str | Mapping[str, Method | str] = "ucell",
     null: Literal["matched"] | None = None,
@@ -68,8 +69,9 @@ def score(
         Cells by genes: counts or log-normalised values, non-negative for methods on ranks. Any container
         that AnnData holds; a dask array is worked on by the dask scheduler that is active.
     signatures
-        One signature or several, as `load_signatures` and `read_signatures` give them, or lists of genes:
-        ``{"my_set": ["CD68", "SPP1", "CD3E-"]}``.
+        One signature or several, as `load_signatures` and `read_signatures` give them; lists of genes:
+        ``{"my_set": ["CD68", "SPP1", "CD3E-"]}``, or one list alone, scored as ``genes``; or a name: an axis of the
+        library (``"state"``), an id (``"m1"``), a file, or a list of these.
     method
         ``"ucell"``, ``"ucell_legacy"``, ``"aucell"``, ``"aucell_pyscenic"``, ``"module"``, ``"mean"``,
         ``"ssgsea"``, ``"gsva"``, or a settings object such as ``UCell(max_rank=500)``. Several at once as
@@ -117,13 +119,17 @@ def score(
     --------
     >>> import tamannot as tam
     >>> adata = tam.datasets.oligodendroglioma()
-    >>> tam.tl.score(adata, tam.load_signatures(axis="origin"), min_coverage=0)
+    >>> tam.tl.score(adata, "origin", min_coverage=0)
     >>> tam.get.scores(adata).columns.tolist()
     ['border_associated', 'microglia', 'monocyte_derived']
     """
     adata = slots.to_work_on(adata, copy=copy)
+
+    def species_seen() -> str:
+        return slots.species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
+
     asked = Asked(
-        signatures=as_signatures(signatures),
+        signatures=chosen_signatures(signatures, species_seen),
         methods=_methods(method, key_added),
         null=null,
         null_reference=null_reference,

@@ -62,10 +62,19 @@ def test_export_says_what_is_lost(run, tmp_path):
     assert "cannot hold" in err
 
 
+def fill_in(path):
+    text = path.read_text().replace("What a high score means, and what it does not.", "High in cells that are mine.")
+    path.write_text(text.replace("author2026", "me2026"))
+
+
 def test_diff_and_new(run, tmp_path):
     code, _out, _ = run("new", "my_set", "--signatures", tmp_path)
     assert code == 0
     path = tmp_path / "my_set" / "1.0.0.toml"
+    code, out, err = run("validate", tmp_path)
+    assert (code, err) == (2, f"tamannot: 2 faults in {tmp_path}.\n")
+    assert out.splitlines()[0].endswith("description: is the one of the template.")
+    fill_in(path)
     assert run("validate", tmp_path)[0] == 0
     assert run("diff", path, path)[1] == "same genes, directions and weights\n"
     assert "+ MRC1\tup\t1" in run("diff", "m1", "m2")[1]
@@ -78,6 +87,7 @@ def own(run, tmp_path):
     folder = tmp_path / "own"
     for name in ("one", "two"):
         assert run("new", name, "--signatures", folder)[0] == 0
+        fill_in(folder / name / "1.0.0.toml")
     return folder
 
 
@@ -112,6 +122,7 @@ def test_lock_with_nothing_new_is_left_alone(run, own):
 def test_lock_of_a_library_by_species(run, tmp_path):
     for species in ("human", "mouse"):
         run("new", "mine", "--signatures", tmp_path / species, "--species", species)
+        fill_in(tmp_path / species / "mine" / "1.0.0.toml")
     assert run("lock", tmp_path)[0] == 0
     assert list(json.loads((tmp_path / "lock.json").read_text())["files"]) == [
         "human/mine/1.0.0.toml",

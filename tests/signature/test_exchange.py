@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+from pathlib import Path
 
+import gseapy
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 
 import tamannot as tam
+from tamannot._resources import resource_path
 from tamannot.errors import OutputError, SignatureFormatError, TamannotWarning
 from tamannot.signature import Gene, Signature, SignatureSet
 from tamannot.signature._exchange import FORMATS
@@ -82,7 +88,7 @@ def test_an_uncited_list_in_toml_is_a_draft_and_said_to_be_one(tmp_path):
 def test_gmt_splits_directions(tmp_path):
     tam.write_signatures(SIGNED, tmp_path / "x.gmt")
     lines = (tmp_path / "x.gmt").read_text().splitlines()
-    assert lines == ["signed_UP\tSigned set\tCD68\tCD14", "signed_DN\tSigned set\tCD3E"]
+    assert lines == ["signed_UP\tSigned_set\tCD68\tCD14", "signed_DN\tSigned_set\tCD3E"]
 
 
 def test_ensembl_ids_on_request(tmp_path):
@@ -165,6 +171,92 @@ def test_decoupler_scores_with_the_long_table(tmp_path, tiny):
     tam.write_signatures(own, tmp_path / "x.csv")
     dc.mt.ulm(tiny, pd.read_csv(tmp_path / "x.csv"), tmin=3)
     assert set(tiny.obsm["score_ulm"].columns) == {"a", "b"}
+
+
+EXPORTS = sorted((resource_path("signatures") / "exports").iterdir(), key=lambda p: p.name)
+GMTS = [p for p in EXPORTS if p.suffix == ".gmt"]
+
+
+def sets_of(path: Path) -> dict[str, list[str]]:
+    """The sets that an exported GMT file should hold, from the signature files."""
+    species, axis, *rest = path.stem.split("_")
+    found = {}
+    for s in tam.load_signatures(axis, species=species).values():
+        for direction, mark in (("up", "_UP"), ("down", "_DN")):
+            genes = [(g.ensembl or g.symbol) if rest else g.symbol for g in s.all_genes if g.direction == direction]
+            if genes:
+                found[s.id + (mark if any(g.direction == "down" for g in s.all_genes) else "")] = genes
+    return found
+
+
+@pytest.mark.parametrize("path", GMTS, ids=lambda p: p.name)
+def test_exported_gmt_is_read_by_gseapy(path):
+    assert {name: sorted(genes) for name, genes in gseapy.read_gmt(str(path)).items()} == {
+        name: sorted(set(genes)) for name, genes in sets_of(path).items()
+    }
+
+
+@pytest.mark.parametrize("path", GMTS, ids=lambda p: p.name)
+def test_exported_gmt_is_read_by_a_reader_that_splits_at_blanks(path):
+    """decoupler's reader does: a word of a description became a gene named "macrophages"."""
+    rows = [line.strip().split() for line in path.read_text().splitlines()]
+    assert {row[0]: row[2:] for row in rows} == sets_of(path)
+
+
+@pytest.mark.parametrize("path", GMTS, ids=lambda p: p.name)
+def test_exported_gmt_is_read_by_decoupler(path):
+    dc = pytest.importorskip("decoupler")
+    net = dc.pp.read_gmt(str(path))
+    assert {name: sorted(of["target"]) for name, of in net.groupby("source")} == {
+        name: sorted(set(genes)) for name, genes in sets_of(path).items()
+    }
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
+def test_exports_are_read_by_r():
+    code = """
+    for (f in commandArgs(TRUE)) {
+      if (grepl("gmt$", f)) { lines <- strsplit(readLines(f), "\\t"); n <- sum(lengths(lines) - 2) }
+      else n <- nrow(read.csv(f))
+      cat(basename(f), n, "\\n")
+    }"""
+    files = [p for p in EXPORTS if p.suffix in (".gmt", ".csv")]
+    command = [shutil.which("Rscript"), "-e", code, *map(str, files)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    read = dict(line.split() for line in out.splitlines())
+    for path in files:
+        rows = len(pd.read_csv(path)) if path.suffix == ".csv" else sum(map(len, sets_of(path).values()))
+        assert int(read[path.name]) == rows
+
+
+@pytest.mark.parametrize("path", [p for p in EXPORTS if p.suffix == ".csv"], ids=lambda p: p.name)
+def test_exported_long_table_is_a_network(path):
+    species, axis = path.stem.split("_")
+    net = pd.read_csv(path)
+    assert not net.duplicated(["source", "target"]).any()  # decoupler refuses repeated edges
+    assert np.isfinite(net["weight"]).all()
+    back = tam.read_signatures(path)
+    library = tam.load_signatures(axis, species=species)
+    assert list(back) == list(library)
+    assert all(content(back[i]) == {(g.symbol, g.direction) for g in library[i].all_genes} for i in back)
+
+
+def test_descriptions_of_gmt_are_one_word(tmp_path):
+    own = SIGNED.model_copy(update={"title": "Two words,\u00a0and a third "})
+    tam.write_signatures(own, tmp_path / "x.gmt")
+    assert [line.split("\t")[1] for line in (tmp_path / "x.gmt").read_text().splitlines()] == [
+        "Two_words,_and_a_third",
+        "Two_words,_and_a_third",
+    ]
+
+
+def test_genes_are_there_for_other_tools(tiny):
+    assert (SIGNED.genes_up, SIGNED.genes_down) == (["CD68", "CD14"], ["CD3E"])
+    composite = tam.load_signature("interferon_primed")
+    assert composite.genes_up == [g.symbol for g in composite.all_genes]
+    mine = tam.read_signatures({"mine": list(tiny.var_names[:6])})["mine"]
+    sc.tl.score_genes(tiny, mine.genes_up, score_name="mine", ctrl_size=5, n_bins=4)
+    assert tiny.obs["mine"].std() > 0
 
 
 def test_gmt_says_that_it_cannot_tell_down_genes_alone(tmp_path):

@@ -73,8 +73,8 @@ def test_a_patch_must_keep_the_genes(library):
 
 def test_unchecked_sources_are_no_evidence(library):
     old, newest = library / "human/m2/1.0.0.toml", library / "human/m2/2.0.0.toml"
-    assert "evidence = 4" in old.read_text()  # of sources that no one looked up; what is released stays
     assert validate(library) == []
+    assert any("evidence of" in f.reason for f in validate(old))  # what is released stays
     edit(newest, 'references = ["martinez2006"], evidence = 0', 'references = ["martinez2006"], evidence = 1')
     (library / LOCK).unlink()
     (fault,) = validate(library)
@@ -142,9 +142,9 @@ def test_template_reads_but_validates_only_when_it_is_filled_in(tmp_path, specie
         assert all("template" in f.reason for f in faults)
         lines = path.read_text().splitlines()
         assert lines[faults[0].line - 1].startswith("description")
-        assert lines[faults[1].line - 1] == 'key = "author2026"'
+        assert 'key = "author2026"' in lines[faults[1].line - 1]
     edit(path, "What a high score means, and what it does not.", "High where cells are mine.")
-    edit(path, "author2026", "me2026")
+    path.write_text(path.read_text().replace("author2026", "me2026"))
     assert validate(path) == validate(tmp_path) == []
     with pytest.raises(OutputError, match=r"1\.1\.0\.toml"):
         write_template("my_set", tmp_path, species)

@@ -23,6 +23,7 @@ from tamannot.errors import (
     ParameterError,
     ResultNotFoundError,
     SignatureFormatError,
+    SignatureNotFoundError,
     SpeciesError,
     TamannotWarning,
 )
@@ -110,7 +111,7 @@ def test_lists_of_genes_and_of_signatures_are_signatures(tiny):
     assert list(tam.get.scores(tiny)) == ["mine", "yours"]
 
 
-@pytest.mark.parametrize("signatures", ["microglia", ["CD68", "SPP1"], {"mine": "CD68"}, {"mine": 5}, 7])
+@pytest.mark.parametrize("signatures", [["CD68", 3], {"mine": "CD68"}, {"mine": 5}, 7])
 def test_what_is_no_signature_is_refused_with_what_would_be_one(tiny, signatures):
     with pytest.raises(SignatureFormatError, match=r"[Gg]ive "):
         tam.tl.score(tiny, signatures)
@@ -559,3 +560,26 @@ def test_warnings_point_at_the_call(tiny, monkeypatch, method):
     ours = [w for w in told if issubclass(w.category, TamannotWarning)]
     assert len(ours) == (1 if method == "ucell" else 2)
     assert {w.filename for w in ours} == {__file__}
+
+
+def test_an_axis_an_id_and_a_list_of_genes_are_signatures(example):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scored = {}
+        for asked in ("state", tam.load_signatures("state"), "m1", ("origin", "m1"), ["CD68", "SPP1", "CD3E-"]):
+            tam.tl.score(example, asked, min_coverage=0)
+            scored[str(asked)] = tam.get.scores(example)
+    by_name, by_value, one, two, genes = scored.values()
+    pd.testing.assert_frame_equal(by_name, by_value)
+    assert list(one) == ["m1"]
+    assert list(two) == [*tam.load_signatures("origin"), "m1"]
+    assert list(genes) == ["genes"]
+    tam.tl.score(example, {"genes": ["CD68", "SPP1", "CD3E-"]})
+    pd.testing.assert_frame_equal(genes, tam.get.scores(example))
+
+
+def test_a_name_that_means_nothing_gets_a_suggestion(example):
+    with pytest.raises(SignatureNotFoundError, match="Did you mean 'lipid_associated'"):
+        tam.tl.score(example, "LAM")
+    with pytest.raises(SignatureNotFoundError, match="Did you mean 'lipid_associated'"):
+        tam.load_signature("LAM")
