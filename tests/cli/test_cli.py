@@ -21,10 +21,10 @@ def test_annotate_says_in_one_screen_what_it_found(run, example_file, tmp_path):
     assert code == 0
     assert err == ""
     assert "macrophages   19 of 184 cells (10.3%)" in out
-    assert "origins       microglia 17; unassigned 2 (" in out
+    assert "origins       microglia 16, monocyte_derived 1; unassigned 2 (" in out
     assert "states        inflammatory " in out
     assert "low coverage  " in out
-    assert "SELENOP found as SEPP1" in out
+    assert "CXCL8 found as IL8" in out
     assert out.count("\n") <= 24
     assert {p.name for p in tmp_path.iterdir()} == {"out.h5ad", "t.csv"}
 

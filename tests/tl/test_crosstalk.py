@@ -137,7 +137,10 @@ def test_a_cell_that_is_both_counts_as_malignant(cohort):
     cohort.obs.loc[cohort.obs_names[first], "mine"] = True
     tam.tl.crosstalk(cohort, "sample", **QUICK | {"malignant": "mine"})
     tests = tam.get.crosstalk(cohort)
-    assert any("3 cells are macrophages by their transcripts and malignant" in c for c in tests.attrs["cautions"])
+    both = ((cohort.obs["tam_compartment"] == "macrophage") & cohort.obs["mine"]).sum()
+    said = f"{both} cells are macrophages by their transcripts and malignant"
+    assert both >= 3
+    assert any(said in c for c in tests.attrs["cautions"])
     assert tam.get.crosstalk(cohort, kind="samples")["n_malignant"].sum() == cohort.obs["mine"].sum()
 
 
