@@ -103,7 +103,8 @@ def fit(
     )
     if settings.portable:
         features = familiar_features(whole_z(halves), z, lead[found])
-        state = np.where(probability.max(axis=1, initial=0.0) > 0.5, lift.argmax(axis=1) + 1, 0)
+        active = np.where(probability > 0.5, lift, -np.inf)
+        state = np.where(np.isfinite(active).any(axis=1), active.argmax(axis=1) + 1, 0)
         cohort = replace(cohort, novelty=fit_novelty(features, 2 * state + nearest))
     if settings.learn:
         known = np.array([panels.coverage[s] >= FEW_GENES for s in STATES])

@@ -36,8 +36,8 @@ MIXED_LINEAGE = "mixed_lineage"
 
 # Helpers of the rules; their ids cannot clash with the library's, and they appear in no result.
 _CD86, _MRC1 = "rule:cd86", "rule:mrc1"
-# z of both polarization arms (p = 0.001), and how much of the greater the lesser must be.
-_ARM_Z, _LESSER_ARM, _LITTLE_OF_ANOTHER = 3.5, 1 / 3, 4.0
+# z of both polarization arms, and how much of the greater the lesser must be.
+_ARM_Z, _LESSER_ARM, _LITTLE_OF_ANOTHER = 4.0, 1 / 3, 4.0
 # Training cells of a state are those in which it is surely active, and ahead of the others by this share of what is
 # usual where it is active; those of none have no program that may be active.
 _LEAST_WEIGHT, _MIN_TRAINING, _SURE = 0.05, 8, 0.9

@@ -44,7 +44,7 @@ def test_the_states_are_scored_unless_told_otherwise(run, example_file, example,
     code, out, err = run(example_file, "-o", tmp_path / "out.h5ad", "--table", tmp_path / "t.csv", "--min-coverage", 0)
     assert (code, err) == (0, "")
     assert "184 cells; ucell on X (linear)" in out
-    assert "lipid_associated   19 of 27" in out
+    assert "lipid_associated   23 of 31" in out
     assert out.count("\n") <= 10
     back, table = ad.read_h5ad(tmp_path / "out.h5ad"), pd.read_csv(tmp_path / "t.csv", index_col="cell")
     wanted = expected(example, tam.load_signatures(axis="state"))
@@ -130,7 +130,7 @@ def test_weights_have_to_be_ignored_by_name_where_there_is_no_place_for_them(
         ("stat", "Did you mean 'state'?"),
         ("nothing_like_it", "no human signature. All ids: tamannot signatures list"),
         ("absent.gmt", "'absent.gmt' is no file, no axis (compartment, origin, state"),
-        ("m1@9.9.9", "No version '9.9.9' of signature 'm1'. There are: 1.0.0."),
+        ("m1@9.9.9", "No version '9.9.9' of signature 'm1'. There are: 1.0.0, 2.0.0."),
         ("x" * 5000, "is no file, no axis"),
         ("a\x1b[31m", "'a\\x1b[31m' is no file"),
     ],
@@ -211,7 +211,7 @@ def test_json_is_for_pipelines(run, example_file, tmp_path):
     assert (code, err) == (0, "")
     assert summary["outputs"] == [str(tmp_path / "t.csv")]
     assert summary["signatures"]["interferon_primed"]["mean"] is None
-    assert summary["signatures"]["lipid_associated"]["n_present"] == 19
+    assert summary["signatures"]["lipid_associated"]["n_present"] == 23
     assert len(summary["notes"]) == 1
 
 

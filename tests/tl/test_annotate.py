@@ -263,7 +263,7 @@ def test_parameters_out_of_range_are_refused_before_anything_is_written(example,
 
 
 def test_another_target_accuracy_is_not_silently_ignored(example):
-    with pytest.warns(TamannotWarning, match="target_accuracy is not used"):
+    with pytest.warns(TamannotWarning, match=r"% of the states called are right; target_accuracy is 0.99"):
         tam.tl.annotate(example, target_accuracy=0.99)
 
 

@@ -246,7 +246,7 @@ def test_ties_fall_by_the_least_that_they_can():
 def test_ties_at_zero_come_to_an_end(values, cohort):
     """Beside a number next to the least that a float can hold gseapy 1.3.1 never ends."""
     assert np.abs(_without_ties(values)[_without_ties(values) != 0]).min() > 1e-17
-    signatures = tam.load_signatures(axis="state")
+    signatures = tam.load_signatures(axis="overlay")
     sets = gene_sets(signatures, tam._adata.unpack(cohort, signatures).index)
     columns = np.unique(np.concatenate([*(list(s.symbol_of) for s in sets), np.arange(300)]))[:300]
     ranking = Ranking(columns, values, "cell", 10, np.empty((0, 300)))

@@ -246,7 +246,7 @@ class TestEveryMethod:
         assert scores.index.equals(few.obs_names)
         assert (scores.dtypes == np.float32).all()
         assert np.isfinite(scores.to_numpy()).all()
-        assert (scores.nunique() > 10).all()
+        assert (scores.nunique() > 5).all()
         assert few.uns["tamannot"]["tam"]["method"]["name"] == name
 
     def test_macrophages_stand_above_the_tumour_cells(self, few, plain, name):
@@ -280,7 +280,7 @@ class TestEveryMethod:
 @pytest.mark.parametrize("name", ["ucell_legacy", "ssgsea", "gsva"])
 def test_weights_are_never_dropped_unasked(example, name):
     weighted = tam.load_signature("inflammatory")
-    with pytest.raises(SignatureFormatError, match=r"'inflammatory' has weights \(CCL3, CCL4\).*weights='ignore'"):
+    with pytest.raises(SignatureFormatError, match=r"'inflammatory_tnf' has weights \(CCL3, CCL4\).*weights='ignore'"):
         tam.tl.score(example, weighted, method=name)
     assert not example.obsm
 
