@@ -106,8 +106,8 @@ def _beyond(claim: Claim, verdict: str, found: Found, swaps: Sequence[Found]) ->
     words = [_verdict(claim, f) for f in every]
     held = np.array([w if w not in p or p[w][i] <= _RARELY else INCONCLUSIVE for i, w in enumerate(words)], object)
     if held[0] != verdict:
-        also = np.mean([w == verdict for w in words[1:]]) if swaps else np.nan
-        why = f"{verdict} by its interval, but so are {also:.0%} of {len(swaps)} swaps for genes of equal expression"
+        n_as_far = int(as_far[verdict][0].sum()) - 1
+        why = f"{verdict} by its interval, but {n_as_far} of {len(swaps)} swaps for genes of equal expression go as far"
         if len(every) * _RARELY < 1:
             why = f"{len(swaps)} swaps for genes of equal expression, too few to tell"
         found = replace(found, reason="; ".join(r for r in (why, found.reason) if r))
