@@ -56,9 +56,10 @@ def test_steps_by_every_label(objects, where, label):
 @pytest.mark.parametrize("label", AXES)
 def test_genes_of_the_labels_are_ranked(objects, where, label):
     adata = objects[where]
-    sc.tl.rank_genes_groups(adata, label)
-    groups = set(adata.uns["rank_genes_groups"]["names"].dtype.names)
-    assert groups == set(adata.obs[label].cat.categories)
+    size = adata.obs[label].value_counts()
+    wanted = list(size.index[size > 1])  # scanpy refuses groups of one cell
+    sc.tl.rank_genes_groups(adata, label, groups=wanted)
+    assert set(adata.uns["rank_genes_groups"]["names"].dtype.names) == set(wanted)
 
 
 def test_memory_and_file_have_the_same_categories_and_colours(objects):

@@ -72,7 +72,7 @@ class Regression:
 
 @dataclass(frozen=True, eq=False)
 class StateClassifier:
-    """What tells states apart: the activities of each signature by origin, and a regression on clear cells."""
+    """What tells states apart: the activities of each signature by origin, and a regression on expression."""
 
     activities: Sequence[Sequence[Activity]]
     """By origin (microglia, monocyte-derived) and state."""
@@ -81,7 +81,7 @@ class StateClassifier:
     trained: Array
     """Mask of the states that the regression knows."""
     regression: Regression | None = None
-    """None: too few clear cells."""
+    """None: too few cells with a state."""
 
 
 def rule_signatures(library: Mapping[str, Signature]) -> SignatureSet:

@@ -92,7 +92,7 @@ def contributions(
     >>> adata = tam.datasets.oligodendroglioma()
     >>> tam.tl.annotate(adata, tissue="brain")
     >>> tam.get.contributions(adata, 0, label="microglia", n=3)["gene"].tolist()
-    ['SIGLEC8', 'P2RY12', 'ADORA3']
+    ['SIGLEC8', 'P2RY12', 'GPR56']
     """
     if cell is None and label is None:
         msg = "Give a cell, a label, or both."

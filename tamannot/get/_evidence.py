@@ -181,7 +181,7 @@ def _why_called(table: pd.DataFrame, axis: str, label: str, *, given: bool) -> s
         )
     return (
         f"{rival} is further above its baseline, {above[rival]:.2f} against {above[label]:.2f}. The classifier of many "
-        f"genes, trained on the clearest cells, decided: probability {probability[label]:.2f} of {label}, "
+        f"genes decided: probability {probability[label]:.2f} of {label}, "
         f"{probability[rival]:.2f} of {rival}."
     )
 

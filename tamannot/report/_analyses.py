@@ -44,7 +44,9 @@ def analyses(material: Material) -> Iterator[Section]:
 
 def _of_one_kind(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a comparison with the shares that it is of: as called, or expected."""
-    other = "shares" if record.get("parameters", {}).get("counts") == "expected" else "expected"
+    parameters = record.get("parameters")
+    counts = parameters.get("counts") if isinstance(parameters, Mapping) else None
+    other = "shares" if counts == "expected" else "expected"
     return {name: value for name, value in record.items() if name != other}
 
 

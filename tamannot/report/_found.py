@@ -81,7 +81,7 @@ def _sureness(material: Material) -> str:
         said.append("origin is called by how z of the origins differ")
     if "state" in run.model:
         whose = "a model's cells" if "kind" in run.model else "these cells"
-        by = f" and by a classifier trained on the clearest of {whose}" if "state" in run.learned else ""
+        by = f" and by a classifier trained on {whose}" if "state" in run.learned else ""
         said.append(f"state is called by the activity of signatures{by}")
     if not said:
         return "Origin and state were not called."

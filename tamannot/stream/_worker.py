@@ -55,10 +55,11 @@ class Worker:
     def __init__(self, threads: int, options: Mapping[str, Any]) -> None:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, threads, dict(options)), daemon=True)
+        self._process = context.Process(target=_work, args=(theirs, threads), daemon=True)
         with _deaf_to_interrupts():
             self._process.start()
         theirs.close()  # so that its death is the end of the pipe
+        self.pipe.send(dict(options))  # a model is too large to be an argument: a signal would cut it off
 
     @property
     def exit_code(self) -> int | None:
@@ -106,7 +107,7 @@ class _Told(Progress):
                 self._pipe.send(n)
 
 
-def _work(pipe: Connection, threads: int, options: Mapping[str, Any]) -> None:
+def _work(pipe: Connection, threads: int) -> None:
     """Annotate what comes through the pipe until told to end."""
     interruption = Interruption(ENDING)
     interruption.listen()
@@ -114,10 +115,11 @@ def _work(pipe: Connection, threads: int, options: Mapping[str, Any]) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     settings.threads = threads
     try:
+        options = pipe.recv()
         while True:
             task = pipe.recv()
             pipe.send(_annotate(task, RunRecord(task.source, _Told(pipe, Lock())), options))
-    except EOFError:
+    except (EOFError, OSError):  # the other side is gone, maybe within a message
         return
     except KeyboardInterrupt:
         sys.exit(128 + interruption.received)

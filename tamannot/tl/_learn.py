@@ -17,6 +17,8 @@ from tamannot.errors import ParameterError
 from tamannot.signature import Signatures
 from tamannot.tl._run import check_choices, read_input
 
+# With fewer, what is familiar to a model would be a matter of chance.
+_FEWEST_MACROPHAGES = 30
 RANKED = (
     "The base of the logarithms is not recognised, so the model is on ranks within the cell and takes only such "
     "data. Train on counts (layer=) if there are any."
@@ -60,7 +62,7 @@ def learn_model(
 
 
 def _check_learned(cohort: Cohort) -> None:
-    if cohort.states.regression is not None:
+    if cohort.states.regression is not None and cohort.n_macrophages >= _FEWEST_MACROPHAGES:
         return
     msg = (
         f"Nothing can be learned of states: there are {cohort.n_macrophages:,} macrophages, and too few of them have "

@@ -46,7 +46,7 @@ def test_each_file_is_annotated_on_its_own(run, files):
     assert rows[0] == ["file", "cells", "macrophages", "origins", "states", "tissue", "seconds"]
     assert [row[:5] for row in rows[1:3]] == [[str(files / f"{n}.h5ad"), "184", "19", "microglia", "16,"] for n in "ac"]
     assert rows[3][:4] == ["2", "of", "3", "files"]
-    assert "Each file is annotated on its own" in err.splitlines()[0]
+    assert "2 files are one cohort" in err.splitlines()[0]
     assert err.splitlines()[1].startswith(f"tamannot: {files / 'b.h5ad'}: not an HDF5 file")
     assert err.splitlines()[2:] == ["tamannot: 1 of 3 files failed; the others are written."]
 

@@ -56,7 +56,7 @@ class TestCell:
             total = sums(table, "z")
             assert len(total) >= 2
             np.testing.assert_allclose(total, z[total.index], rtol=1e-4, atol=1e-4)
-            silent = [i for i in tam.load_signatures(axis=axis) if i not in total.index]
+            silent = [i for i in tam.load_signatures(axis=axis) if i not in set(table["label"])]
             assert (z[silent] == 0).all()
             assert table.loc[table["of"] == "z", "in_signature"].all()
 
@@ -180,6 +180,9 @@ class TestStorage:
             assert table.to_numpy().nbytes + kept["column"].nbytes + names < 300_000
 
     def test_logarithms_are_taken_as_they_are(self, example):
+        tam.tl.annotate(example, tissue="brain")
+        macrophages = np.flatnonzero(example.obs["tam_compartment"] == "macrophage")
+        example = example[np.setdiff1d(np.arange(example.n_obs), macrophages[5:])].copy()  # too few to train on
         example.X = example.X.log1p()
         tam.tl.annotate(example, tissue="brain")
         table = tam.get.contributions(example, 0, axis="origin")

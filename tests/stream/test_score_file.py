@@ -29,7 +29,7 @@ def test_the_file_has_what_score_writes(example_file, example, tmp_path):
     assert set(back.obsm) == set(example.obsm)
     assert (summary.n_obs, summary.matrix, summary.kind, summary.method) == (184, "X", "linear", "ucell")
     (note,) = summary.notes
-    assert note.startswith("Missing in the data: 7 of 10 genes of m1: CCR7, CD40")
+    assert note.startswith("Missing in the data: 23 of 34 genes of immunoregulatory: AGFG1, ARHGAP18")
 
 
 def test_signatures_may_be_values_and_methods_settings(example_file, example, tmp_path):
@@ -49,7 +49,8 @@ def test_the_summary_has_what_was_found(example_file, example, tmp_path):
     pd.testing.assert_series_equal(summary.signatures["max"], scores.max(), check_names=False)
     assert np.isnan(summary.signatures.loc["interferon_primed", "mean"])
     (note,) = summary.notes
-    assert note.startswith("Fewer than 50% of the genes are in the data; not scored: interferon_primed. Missing in")
+    few = "immunoregulatory, interferon_primed, pro_angiogenic"
+    assert note.startswith(f"Fewer than 50% of the genes are in the data; not scored: {few}. Missing in")
 
 
 def test_words_may_name_the_same_signature_twice(tmp_path):
