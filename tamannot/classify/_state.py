@@ -127,7 +127,8 @@ def choose_training(
     """
     relative = np.where(known, probability * np.maximum(lift, 0.0) / usual, 0.0)
     best = relative.argmax(axis=1)
-    weight = np.where(known, probability, 0.0)[np.arange(len(best)), best]
+    # Rounded, as sums over other orders of the cells differ in their last digits and the fit would not be the same.
+    weight = np.round(np.where(known, probability, 0.0)[np.arange(len(best)), best], 3)
     _, first = np.unique(order, return_index=True)  # of equal cells one
     chosen = first[:_MOST_TRAINING]
     size = np.bincount(best[chosen], weights=weight[chosen], minlength=len(STATES))
