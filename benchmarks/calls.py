@@ -41,7 +41,7 @@ FLOORS = {
     "glioma cohort, together: state": (0.88, 0.96, 0.03),
     "glioma tissue: macrophage": (0.98, 0.98, 0.01),
     "glioma tissue: state": (0, 0, 0.01),
-    "blood monocytes with interferon (Kang): state": (0.8, 0.9, 0.05),
+    "blood monocytes with interferon (Kang): state": (0.8, 0.9, 0.06),
     "pancreas (Baron): macrophage": (0.95, 0.95, 0.01),
 }
 GATES = {
