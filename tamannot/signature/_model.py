@@ -271,12 +271,12 @@ class Signature(_Fields):
 
     @property
     def genes_up(self) -> list[str]:
-        """Symbols of the genes whose expression raises the score, with those of the modules: for other tools."""
+        """Symbols of the genes whose expression raises the score, those of the modules included."""
         return [g.symbol for g in self.all_genes if g.direction == "up"]
 
     @property
     def genes_down(self) -> list[str]:
-        """Symbols of the genes whose expression lowers the score, with those of the modules."""
+        """Symbols of the genes whose expression lowers the score, those of the modules included."""
         return [g.symbol for g in self.all_genes if g.direction == "down"]
 
     @property
