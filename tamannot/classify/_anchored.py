@@ -157,10 +157,7 @@ def anchored_of(meta: Meta, arrays: Arrays) -> AnchoredModel:
 
 
 def keep_cohort(cohort: Cohort, index: GeneIndex, **about: Any) -> AnchoredModel:
-    """Return a fitted cohort by gene; ``about`` are the other fields of the model.
-
-    Genes without a name of their own are left out, and so is the ambient RNA of its samples, which others do not share.
-    """
+    """Return a fitted cohort by the genes with a name; ``about`` are the other fields of the model."""
     symbols, ensembl = names_of(index)
     fit = cohort.states.regression
     columns = np.zeros(0, np.int64) if fit is None else fit.columns
@@ -173,7 +170,7 @@ def keep_cohort(cohort: Cohort, index: GeneIndex, **about: Any) -> AnchoredModel
     return AnchoredModel(
         symbols=tuple(symbols[c] for c in kept),
         ensembl=tuple(ensembl[c] for c in kept),
-        cohort=replace(cohort, states=states, doublet={}),
+        cohort=replace(cohort, states=states),
         **about,
     )
 

@@ -17,6 +17,7 @@ _FEWEST_OF_GROUP, _LEAST_SPREAD = 10, 0.7
 # A rival lineage is a doublet's above this probability, and above what ambient RNA gives macrophages of the sample, if
 # its panel has so great a z.
 _DOUBLET, _SURE_DOUBLET, _AMBIENT_SPREAD, _PANEL_Z = 0.02, 0.3, 4.0, 1.64
+_UNKNOWN_AMBIENT = 0.1  # of a sample that was not fitted to, as with a model
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,8 @@ class Cohort:
     def is_doublet(self, rival: Array, panel_z: Array, sample: Sequence[str] | None) -> Array:
         """Say which macrophages are doublets, by `rival_probability` and `rival_z`."""
         names = ["all"] * len(rival) if sample is None else sample
-        level = np.full_like(rival, _DOUBLET)
-        for i, name in enumerate(names):
-            level[i] = self.doublet.get(name, _DOUBLET)
+        unknown = np.full(rival.shape[1], _UNKNOWN_AMBIENT)
+        level = np.array([self.doublet.get(name, unknown) for name in names]).reshape(rival.shape)
         return np.asarray(((rival > level) & (panel_z > _PANEL_Z)).any(axis=1))
 
     def is_unfamiliar(self, features: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, overload
 
 import pandas as pd
@@ -173,7 +174,9 @@ def trained(
         if given["n_genes"] != N_GENES:
             msg = "n_genes= is for models of your own labels: give labels=, or leave it out."
             raise ParameterError(msg)
-        return learn_model(adata, given["signatures"], given, report)
+        model, notes = learn_model(adata, given["signatures"], given, report)
+        # The ambient RNA of these samples is of no use to others.
+        return replace(model, cohort=replace(model.cohort, doublet={})), notes
     if given["tissue"] != "auto" or given["compartment_key"] is not None or given["signatures"] is not None:
         msg = "tissue=, compartment_key= and signatures= are for models without labels: leave out labels=, or these."
         raise ParameterError(msg)
