@@ -38,8 +38,8 @@ MIXED_LINEAGE = "mixed_lineage"
 _CD86, _MRC1 = "rule:cd86", "rule:mrc1"
 # z of both polarization arms, and how much of the greater the lesser must be.
 _ARM_Z, _LESSER_ARM, _LITTLE_OF_ANOTHER = 4.0, 1 / 3, 4.0
-# Training cells of a state are those in which it is surely active, and ahead of the others by this share of what is
-# usual where it is active; those of none have no program that may be active.
+# A cell trains a class with at least this weight, a state with cells of this weight in all is trained, and the
+# experimental state needs this probability.
 _LEAST_WEIGHT, _MIN_TRAINING, _SURE = 0.05, 8, 0.9
 _USUAL, _USUAL_CELLS = 5.0, 20
 _MOST_TRAINING, _C = 4000, 0.003

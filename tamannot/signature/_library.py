@@ -144,7 +144,6 @@ def _source_faults(path: Path) -> list[Fault]:
     checked = {r.key for r in file.references if r.checked}
     for i, gene in enumerate(file.genes):
         n = len(checked.intersection(gene.references))
-        # The sets of origins and states of this release count three such sources; their next versions must not.
         if (gene.evidence or 0) > n:
             reason = f"genes: evidence of {gene.symbol} is {gene.evidence}, but {n} of its sources are checked."
             faults.append(Fault(path, line_of(text, ("genes", i), ""), reason))

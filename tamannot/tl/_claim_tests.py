@@ -20,7 +20,6 @@ Array = NDArray[Any]
 
 SUPPORTED, NOT_SUPPORTED, DETECTED = "supported", "not supported", "detected"
 INCONCLUSIVE, NOT_MEASURABLE = "inconclusive", "not measurable"
-VERDICTS = (SUPPORTED, NOT_SUPPORTED, DETECTED, INCONCLUSIVE, NOT_MEASURABLE)
 # Least samples of a correlation across samples: of four no order is rarer than 1 in 12.
 MIN_ACROSS = 5
 _DEPTH_CLASSES = 10

@@ -131,20 +131,8 @@ def test_wrong_files_are_refused_with_the_reason(content, tmp_path, spoil, said)
     assert "\n" not in str(raised.value)
 
 
-def test_cut_or_changed_files_are_refused(model, tmp_path):
-    model.save(tmp_path / "m.npz")
-    whole = (tmp_path / "m.npz").read_bytes()
-    path, rng = tmp_path / "cut.npz", np.random.default_rng(0)
-    for end in rng.integers(0, len(whole) - 1, 30):
-        path.write_bytes(whole[:end])
-        with pytest.raises(ModelFormatError):
-            read(path)
-    for at in rng.integers(0, len(whole), 200):
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
-        try:
-            read(path)
-        except ModelFormatError as error:
-            assert str(error).count("\n") == 0  # noqa: PT017
+def test_cut_or_changed_files_are_refused(model, check_damaged):
+    check_damaged(model, read)
 
 
 def test_values_of_any_type_are_refused_and_never_crash(content, tmp_path):

@@ -355,21 +355,8 @@ def test_a_model_of_another_kind_is_named(content, tmp_path):
         read_model(tmp_path / "m.npz")
 
 
-def test_cut_or_changed_files_are_refused(classifier, tmp_path):
-    classifier.save(tmp_path / "m.npz")
-    whole = (tmp_path / "m.npz").read_bytes()
-    path = tmp_path / "cut.npz"
-    rng = np.random.default_rng(0)
-    for end in rng.integers(0, len(whole) - 1, 30):
-        path.write_bytes(whole[:end])
-        with pytest.raises(ModelFormatError):
-            read_model(path)
-    for at in rng.integers(0, len(whole), 200):
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
-        try:
-            read_model(path)
-        except ModelFormatError as error:
-            assert str(error).count("\n") == 0  # noqa: PT017
+def test_cut_or_changed_files_are_refused(classifier, check_damaged):
+    check_damaged(classifier, read_model)
 
 
 def test_what_unpacks_to_too_much_is_not_unpacked(content, tmp_path, monkeypatch):
