@@ -17,10 +17,10 @@ from typing import Any
 
 from _measure import Peak, machine
 
-from tamannot._adata._matrix import checked_rows, look_at, row_source
-from tamannot.kernels._rows import RowSource
-from tamannot.kernels._threads import over_rows
-from tamannot.stream._input import open_file
+from tamannot._threads import over_rows
+from tamannot.data._matrix import checked_rows, look_at, row_source
+from tamannot.io._input import open_file
+from tamannot.scoring._rows import RowSource
 
 
 def main(path: str, layer: str = "X") -> None:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tamannot import kernels
+from tamannot import scoring
 from tamannot._settings import settings
 from tamannot.errors import TamannotError
 
@@ -198,7 +198,7 @@ def instrumented(*packages: str) -> None:
         import atheris
 
         for kernel in pkgutil.iter_modules(
-            kernels.__path__, "tamannot.kernels."
+            scoring.__path__, "tamannot.scoring."
         ):  # numba reads their byte code as it is
             importlib.import_module(kernel.name)
         with atheris.instrument_imports(include=list(packages)):

@@ -11,7 +11,7 @@ from _fuzz import FindingError, as_folder, instrumented, main
 
 instrumented("tamannot.cli")
 
-import tamannot.stream
+import tamannot.io
 from tamannot._resources import resource_path
 from tamannot.cli._main import app
 from tamannot.cli._main import main as command
@@ -91,7 +91,7 @@ def _run(words: list[str]) -> None:
     runs = dict.fromkeys(("annotate_file", "score_file", "train_file", "report_file"), stopped)
     with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "argv", ["tamannot", *words]):
         try:
-            with mock.patch.multiple(tamannot.stream, **runs), mock.patch("tamannot.cli._many.annotate_many", stopped):
+            with mock.patch.multiple(tamannot.io, **runs), mock.patch("tamannot.cli._many.annotate_many", stopped):
                 command()
         except SystemExit as stop:
             code = int(stop.code or 0)

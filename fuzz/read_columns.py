@@ -8,11 +8,11 @@ import pandas as pd
 from _choices import Choices
 from _fuzz import instrumented, main, only_our_errors
 
-instrumented("tamannot._adata", "tamannot.tl", "tamannot.genes")
+instrumented("tamannot.data", "tamannot.tl", "tamannot.signature")
 
-from tamannot._adata import unpack
+from tamannot.data import unpack
+from tamannot.io._summary import summarise  # noqa: F401 - part of what is looked at
 from tamannot.signature import load_signatures
-from tamannot.stream._summary import summarise  # noqa: F401 - part of what is looked at
 from tamannot.tl._labels import _given as labels_given
 from tamannot.tl._labels import train_model  # noqa: F401
 from tamannot.tl._run import _cells, check_choices

@@ -8,12 +8,12 @@ import numpy as np
 from _choices import FLOATS, Choices
 from _fuzz import as_file, instrumented, main, only_our_errors
 
-instrumented("tamannot._adata", "tamannot._disk", "tamannot.stream")
+instrumented("tamannot.data", "tamannot.data", "tamannot.io")
 
-from tamannot._adata import unpack
+from tamannot.data import unpack
+from tamannot.io._annotated import write_annotated
+from tamannot.io._input import open_file, read_file
 from tamannot.signature import load_signatures
-from tamannot.stream._annotated import write_annotated
-from tamannot.stream._input import open_file, read_file
 
 _LIBRARY = load_signatures(axis="state")
 _GENES = np.array(["SPP1", "GPNMB", "CD68", "IL1B", "FTL"], dtype=object)

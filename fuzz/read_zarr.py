@@ -12,12 +12,12 @@ import scipy.sparse as sp
 from _choices import Choices
 from _fuzz import as_folder, instrumented, main, only_our_errors
 
-instrumented("tamannot._adata", "tamannot._disk", "tamannot.stream")
+instrumented("tamannot.data", "tamannot.data", "tamannot.io")
 
-from tamannot._adata import unpack
+from tamannot.data import unpack
+from tamannot.io._annotated import write_annotated
+from tamannot.io._input import open_file, read_file
 from tamannot.signature import load_signatures
-from tamannot.stream._annotated import write_annotated
-from tamannot.stream._input import open_file, read_file
 
 _LIBRARY = load_signatures(axis="state")
 _VALUES = (

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tamannot._adata import Unpacked
 from tamannot._resources import package_version
-from tamannot.genes import GeneIndex
-from tamannot.scorers import Method, NullBins, Plan
+from tamannot.data import Unpacked
+from tamannot.scoring import Method, NullBins, Plan
+from tamannot.signature import GeneIndex
 
 # A signature with a smaller share of its genes is named; so many signatures, and so many genes of each.
 _WELL_COVERED = 0.8

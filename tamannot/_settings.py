@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tamannot._threads import available_threads
 from tamannot.errors import ParameterError
-from tamannot.kernels._threads import available_threads
 
 
 @dataclass

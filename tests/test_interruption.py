@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tamannot._interruption import Interruption
-from tamannot.stream._store import Zarr
+from tamannot.io._store import Zarr
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX")
 

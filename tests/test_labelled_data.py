@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 import tamannot as tam
 from tamannot.errors import SpeciesError
-from tamannot.genes import human_genes
+from tamannot.signature import human_genes
 
 pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
 

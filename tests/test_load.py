@@ -86,7 +86,7 @@ def test_refused_files_in_a_row_leave_nothing_behind(small, tmp_path):
 
 _A_KERNEL = """
 import numpy as np
-from tamannot.kernels._codec import unshuffle
+from tamannot.scoring._codec import unshuffle
 out = np.zeros(2, np.uint16)
 unshuffle(np.array([1, 2, 3, 4], np.uint8), out)
 print(out)

@@ -65,7 +65,7 @@ def test_import_is_light():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["", *NAMESPACES, "errors", "genes", "signature", "stream"])
+@pytest.mark.parametrize("name", ["", *NAMESPACES, "errors", "signature", "io"])
 def test_imports_leave_the_filters_of_warnings_alone(name):
     """numpy, scipy and anndata set filters of their own."""
     script = f"""

@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from tamannot.kernels._rows import CsrRows
-from tamannot.scorers import UCell, depths_by_method, reference_depth
+from tamannot.scoring import UCell, depths_by_method, reference_depth
+from tamannot.scoring._rows import CsrRows
 
 # Author names by compartment; the first that matches counts. None: mixed, progenitors, or of no compartment.
 COMPARTMENTS: list[tuple[str, str | None]] = [

@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from tamannot.genes import human_genes
-from tamannot.kernels._rows import CsrRows
-from tamannot.scorers import UCell, depths_by_method
+from tamannot.scoring import UCell, depths_by_method
+from tamannot.scoring._rows import CsrRows
+from tamannot.signature import human_genes
 
 
 def main(orthologues: str, folder: str) -> None:

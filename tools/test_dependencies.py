@@ -31,17 +31,17 @@ QUICK = ["-m", "not slow", "tests", "--ignore=tests/signature/test_malformed_fil
 SHORT = [
     "-m",
     "not slow",
-    "tests/_adata/test_record.py",
+    "tests/data/test_record.py",
     "tests/hostile/test_zarr_chunks.py",
     "tests/test_compat.py",
     "tests/test_scanpy.py",
     "tests/classify/test_labels.py",
     "tests/pl/test_states.py",
     "tests/report/test_html.py",
-    "tests/scorers/test_gseapy.py",
+    "tests/scoring/test_gseapy.py",
     "tests/signature/test_signature_model.py",
     "tests/stats",
-    "tests/stream/test_open_file.py",
+    "tests/io/test_open_file.py",
 ]
 
 

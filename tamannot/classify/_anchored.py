@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from tamannot._disk._model_file import Arrays, Kept, Meta, check, check_arrays, checked
+from tamannot._model_file import Arrays, Kept, Meta, check, check_arrays, checked
 from tamannot.classify._activity import GRID, Activity
 from tamannot.classify._call import FEW_GENES
 from tamannot.classify._cohort import Cohort, Lender, Novelty
@@ -17,9 +17,9 @@ from tamannot.classify._fields import ModelFields, Share, Text
 from tamannot.classify._inputs import Tissue
 from tamannot.classify._state import STATES, Regression, StateClassifier
 from tamannot.errors import GeneIdError
-from tamannot.genes import GeneIndex
-from tamannot.genes._names import names_of
-from tamannot.kernels._scale import Scale
+from tamannot.scoring._scale import Scale
+from tamannot.signature import GeneIndex
+from tamannot.signature._names import names_of
 
 _N = len(STATES)
 _OF_ACTIVITY = ("baseline", "reference", "noise", "distance")

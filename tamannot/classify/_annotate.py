@@ -11,12 +11,11 @@ from tamannot.classify._fit import fit
 from tamannot.classify._inputs import Cells, Settings
 from tamannot.classify._panels import Panels, Scored
 from tamannot.classify._predict import Caller, Calls
-from tamannot.genes import GeneIndex
-from tamannot.kernels._elsewhere import each_block
-from tamannot.kernels._rows import RowSource
-from tamannot.kernels._sampled import learning_rows, taken
-from tamannot.kernels._scale import Scale, ScaledRows, find_scale
-from tamannot.signature import SignatureSet
+from tamannot.scoring._elsewhere import each_block
+from tamannot.scoring._rows import RowSource
+from tamannot.scoring._sampled import learning_rows, taken
+from tamannot.scoring._scale import Scale, ScaledRows, find_scale
+from tamannot.signature import GeneIndex, SignatureSet
 
 # Cells that are called together.
 _BLOCK = 2048

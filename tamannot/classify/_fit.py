@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from tamannot._progress import Progress
+from tamannot._threads import in_order
 from tamannot.classify._activity import fit_activities, reference_activities, whole_z
 from tamannot.classify._call import FEW_GENES
 from tamannot.classify._cohort import Cohort, doublet_thresholds, familiar_features, fit_novelty
@@ -28,10 +29,9 @@ from tamannot.classify._state import (
     train,
     usual_lifts,
 )
-from tamannot.kernels._content import block_hash, gene_keys, random_order, take_rows
-from tamannot.kernels._rows import CsrRows, RowBlock, RowSource
-from tamannot.kernels._scale import variable_genes
-from tamannot.kernels._threads import in_order
+from tamannot.scoring._content import block_hash, gene_keys, random_order, take_rows
+from tamannot.scoring._rows import CsrRows, RowBlock, RowSource
+from tamannot.scoring._scale import variable_genes
 
 Array = NDArray[Any]
 

@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 from tamannot.classify._call import AMBIGUOUS, ASSIGNED, LOW_COVERAGE, LOW_SIGNAL, UNASSIGNED, Array, Call
 from tamannot.classify._reference import Species, finder, load_profiles
 from tamannot.errors import ParameterError
-from tamannot.genes import GeneIndex
-from tamannot.scorers import NullScores
+from tamannot.scoring import NullScores
+from tamannot.signature import GeneIndex
 
 MACROPHAGE = "macrophage"
 # Monocytes and dendritic cells share most of a macrophage's genes; their score beside it is no admixture.

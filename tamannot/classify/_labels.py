@@ -11,13 +11,13 @@ import scipy.sparse as sp
 from pydantic import Field
 from sklearn.utils.extmath import row_norms
 
-from tamannot._disk._model_file import Arrays, Kept, Meta, check, check_arrays, checked
+from tamannot._model_file import Arrays, Kept, Meta, check, check_arrays, checked
 from tamannot._progress import Tick, no_tick
+from tamannot._threads import over_rows
 from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR, Array, blank
 from tamannot.classify._fields import ModelFields, Names, Share
-from tamannot.kernels._rows import RowSource
-from tamannot.kernels._scale import Scale, ScaledRows
-from tamannot.kernels._threads import over_rows
+from tamannot.scoring._rows import RowSource
+from tamannot.scoring._scale import Scale, ScaledRows
 from tamannot.stats._multinomial import probabilities
 
 STATUSES = (ASSIGNED, AMBIGUOUS, UNFAMILIAR, LOW_COVERAGE)

@@ -15,7 +15,7 @@ from tamannot.classify._call import (
     blank,
     only_macrophages,
 )
-from tamannot.scorers import NullScores
+from tamannot.scoring import NullScores
 
 ORIGINS = MICROGLIA, MONOCYTE_DERIVED, BORDER = ("microglia", "monocyte_derived", "border_associated")
 SCAVENGER = "immunoregulatory_scavenger"

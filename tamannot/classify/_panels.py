@@ -16,9 +16,7 @@ from tamannot.classify._inputs import TABLE_AXES
 from tamannot.classify._reference import Species, finder, least_expressed, macrophage_depth
 from tamannot.classify._state import STATES, rule_signatures
 from tamannot.errors import SignatureFormatError
-from tamannot.genes import GeneIndex
-from tamannot.kernels._rows import RowBlock
-from tamannot.scorers import (
+from tamannot.scoring import (
     NullBins,
     NullScores,
     Part,
@@ -30,7 +28,8 @@ from tamannot.scorers import (
     null_bins,
     reference_depth,
 )
-from tamannot.signature import Signature, SignatureSet
+from tamannot.scoring._rows import RowBlock
+from tamannot.signature import GeneIndex, Signature, SignatureSet
 
 Array = NDArray[Any]
 

@@ -24,10 +24,10 @@ from tamannot.classify._inputs import Cells
 from tamannot.classify._origin import call_origin, nearest_origin, origin_z
 from tamannot.classify._panels import Panels, Scored
 from tamannot.classify._state import MIXED_LINEAGE, STATES, call_state, dual_program, programs
-from tamannot.kernels._linear import to_log
-from tamannot.kernels._rows import RowBlock
-from tamannot.kernels._scale import TARGET
-from tamannot.scorers import NullScores
+from tamannot.scoring import NullScores
+from tamannot.scoring._linear_kernel import to_log
+from tamannot.scoring._rows import RowBlock
+from tamannot.scoring._scale import TARGET
 
 Array = NDArray[Any]
 

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from tamannot.classify._call import Array
-from tamannot.genes import GeneIndex
+from tamannot.signature import GeneIndex
 
 NAME = "macrophages of 18 human tissues, Cell Profile Library"
 Species = Literal["human", "mouse"]

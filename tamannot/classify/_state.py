@@ -23,7 +23,7 @@ from tamannot.classify._call import (
     blank,
     only_macrophages,
 )
-from tamannot.scorers import NullScores
+from tamannot.scoring import NullScores
 from tamannot.signature import Signature, SignatureSet
 from tamannot.stats._multinomial import fit_multinomial
 

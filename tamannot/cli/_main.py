@@ -111,8 +111,8 @@ def annotate(
     """
     from tamannot._settings import settings  # noqa: PLC0415 - commands import what they need
     from tamannot.cli._show import print_summary, stages  # noqa: PLC0415
+    from tamannot.io import annotate_file  # noqa: PLC0415
     from tamannot.signature import read_signatures  # noqa: PLC0415
-    from tamannot.stream import annotate_file  # noqa: PLC0415
 
     _draw_without_screen()
     settings.threads = threads
@@ -194,8 +194,8 @@ def score(
     """
     from tamannot._settings import settings  # noqa: PLC0415
     from tamannot.cli._show import print_scores, stages  # noqa: PLC0415
-    from tamannot.scorers import method_of  # noqa: PLC0415
-    from tamannot.stream import score_file  # noqa: PLC0415
+    from tamannot.io import score_file  # noqa: PLC0415
+    from tamannot.scoring import method_of  # noqa: PLC0415
 
     settings.threads = threads
     how = method_of(method.value)
@@ -250,8 +250,8 @@ def train(
     """
     from tamannot._settings import settings  # noqa: PLC0415
     from tamannot.cli._show import print_training, stages  # noqa: PLC0415
+    from tamannot.io import train_file  # noqa: PLC0415
     from tamannot.signature import read_signatures  # noqa: PLC0415
-    from tamannot.stream import train_file  # noqa: PLC0415
 
     settings.threads = threads
     with stages(quiet=quiet) as report:
@@ -291,7 +291,7 @@ def report(
     It opens without a network. OUT appears whole or not at all.
     """
     from tamannot.cli._show import stages  # noqa: PLC0415
-    from tamannot.stream import report_file  # noqa: PLC0415
+    from tamannot.io import report_file  # noqa: PLC0415
 
     _draw_without_screen()
     with stages(quiet=quiet) as progress:
@@ -328,7 +328,7 @@ def check(
     Exits with 0 if the file can be annotated, with 2 and what to do if not, or if no macrophage could be found.
     """
     from tamannot.cli._show import print_check, stages  # noqa: PLC0415
-    from tamannot.stream import check_file  # noqa: PLC0415
+    from tamannot.io import check_file  # noqa: PLC0415
 
     with stages(quiet=quiet) as report:
         found = check_file(source, layer=layer, gene_symbols=gene_symbols, species=species.value, report=report)

@@ -21,7 +21,7 @@ from tamannot.errors import TamannotWarning
 from tamannot.signature import Signature
 
 if TYPE_CHECKING:
-    from tamannot.stream import FileCheck, FileSummary, ScoreSummary, TrainSummary
+    from tamannot.io import FileCheck, FileSummary, ScoreSummary, TrainSummary
 
 Summary = TypeVar("Summary", "FileSummary", "ScoreSummary", "TrainSummary")
 

@@ -135,8 +135,8 @@ def export(
 ) -> None:
     """Write signatures for another tool: Seurat, UCell, GSEA, decoupler, scGate."""
     from tamannot.cli._show import print_notes  # noqa: PLC0415
+    from tamannot.io._output import check_target  # noqa: PLC0415
     from tamannot.signature import SignatureSet, load_signature, write_signatures  # noqa: PLC0415
-    from tamannot.stream._output import check_target  # noqa: PLC0415
 
     chosen = (
         SignatureSet(load_signature(i, species=species.value) for i in ids)

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError
-from tamannot.genes import human_genes
-from tamannot.scorers._reference import _depths as reference_depths
-from tamannot.signature import Gene, Signature, SignatureSet, load_signatures
+from tamannot.scoring._reference import _depths as reference_depths
+from tamannot.signature import Gene, Signature, SignatureSet, human_genes, load_signatures
 
 Array = NDArray[Any]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.errors import ParameterError, ResultNotFoundError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from anndata import AnnData
 
-from tamannot._adata import check_adata
+from tamannot.data import check_adata
 from tamannot.errors import ParameterError
 
 

@@ -11,13 +11,13 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot._printable import among
 from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL, UNASSIGNED
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.get._cells import row_of
 from tamannot.get._kept import Kept, Weights
-from tamannot.kernels._rows import RowBlock
+from tamannot.scoring._rows import RowBlock
 
 Array = NDArray[Any]
 

@@ -10,9 +10,9 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
-from tamannot._adata import RunRecord
+import tamannot.data as slots
 from tamannot.classify import ORIGINS, TRANSITIONAL, UNASSIGNED
+from tamannot.data import RunRecord
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.get._cells import row_of
 from tamannot.get._kept import Kept, of_one_run

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamannot._adata import RunMatrix
 from tamannot.classify import expressed
+from tamannot.data import RunMatrix
 from tamannot.errors import ParameterError
-from tamannot.genes import GeneIndex
-from tamannot.kernels._linear import add_label_sums
+from tamannot.scoring._linear_kernel import add_label_sums
+from tamannot.signature import GeneIndex
 
 Array = NDArray[Any]
 

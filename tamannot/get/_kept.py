@@ -12,14 +12,14 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
-from tamannot._adata import RunMatrix, RunRecord
+import tamannot.data as slots
 from tamannot.classify import METHOD, expressed, ranking_of
+from tamannot.data import RunMatrix, RunRecord
 from tamannot.errors import MatrixError, ResultNotFoundError
-from tamannot.genes import human_genes
-from tamannot.kernels._rows import RowBlock
-from tamannot.kernels._scale import SCALES, to_features
-from tamannot.scorers import NullBins, SignedGenes, UCell, null_contributions
+from tamannot.scoring import NullBins, SignedGenes, UCell, null_contributions
+from tamannot.scoring._rows import RowBlock
+from tamannot.scoring._scale import SCALES, to_features
+from tamannot.signature import human_genes
 
 Array = NDArray[Any]
 

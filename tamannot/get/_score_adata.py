@@ -8,7 +8,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.get._tables import Kind, coverage, scores
 
 

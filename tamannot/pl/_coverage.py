@@ -11,7 +11,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot._printable import among
 from tamannot.errors import ParameterError
 from tamannot.get import coverage as coverage_of

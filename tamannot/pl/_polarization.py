@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.classify import TRANSITIONAL
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.get._expression import columns_of, of_cells

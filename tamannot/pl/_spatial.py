@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot._printable import among
 from tamannot.errors import ParameterError
 from tamannot.pl._points import MAX_POINTS

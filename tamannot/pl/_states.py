@@ -6,7 +6,7 @@ import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.pl._labels import draw_labels
 from tamannot.pl._points import MAX_POINTS
 

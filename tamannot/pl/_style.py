@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.report._material import Material
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from tamannot.report._blocks import Picture, Report
 
-_TEMPLATES = Path(__file__).parent / "templates"
+_TEMPLATES = Path(__file__).parent
 
 
 def render(report: Report) -> str:

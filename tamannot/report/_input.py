@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tamannot._adata import MatrixOfRun
+from tamannot.data import MatrixOfRun
 from tamannot.report._blocks import Facts, Section, Table
 from tamannot.report._depth import depth_of_macrophages
 from tamannot.report._material import Material

@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.tl._samples import Samples, samples_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tamannot._adata import RunRecord
+from tamannot.data import RunRecord
 from tamannot.report._blocks import Point, Points, Quote, Section, Text
 from tamannot.report._counts import counts_of
 from tamannot.report._material import Material

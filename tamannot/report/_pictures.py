@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot import pl
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.report._blocks import Picture

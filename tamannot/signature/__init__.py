@@ -1,5 +1,6 @@
-"""Signatures: values, files, and the bundled library."""
+"""Signatures: values, files, the bundled library; and genes: which column of the data is which gene."""
 
+from tamannot.signature._index import GeneIndex, Substitution
 from tamannot.signature._model import Gene, Reference, Signature, SignatureFile, SignatureSet
 from tamannot.signature._read import (
     Signatures,
@@ -9,22 +10,36 @@ from tamannot.signature._read import (
     signatures_named,
     write_signatures,
 )
+from tamannot.signature._species import OURS, UNKNOWN, Sighting, recognise_species
+from tamannot.signature._spelling import Ids, read_ids
 from tamannot.signature._store import AXES, bundled_species, load_signature, load_signatures
+from tamannot.signature._table import GeneTable, human_genes, without_versions
 
 __all__ = [
     "AXES",
+    "OURS",
+    "UNKNOWN",
     "Gene",
+    "GeneIndex",
+    "GeneTable",
+    "Ids",
     "Reference",
+    "Sighting",
     "Signature",
     "SignatureFile",
     "SignatureSet",
     "Signatures",
+    "Substitution",
     "as_signatures",
     "bundled_species",
     "chosen_signatures",
+    "human_genes",
     "load_signature",
     "load_signatures",
+    "read_ids",
     "read_signatures",
+    "recognise_species",
     "signatures_named",
+    "without_versions",
     "write_signatures",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from tamannot._adata import Unpacked
 from tamannot.classify import (
     FEW_GENES,
     MACROPHAGE,
@@ -16,6 +15,7 @@ from tamannot.classify import (
     Tissue,
     lend,
 )
+from tamannot.data import Unpacked
 from tamannot.tl._collect import Columns
 from tamannot.tl._predict import base_for, check_model_species
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from anndata import AnnData
 
-from tamannot._adata import SpeciesChoice
 from tamannot.classify import Tissue
+from tamannot.data import SpeciesChoice
 from tamannot.signature import Signatures
 from tamannot.tl._model import GivenModel
 from tamannot.tl._run import DEFAULT_ACCURACY, STEPS, CompartmentKey, run

@@ -13,11 +13,10 @@ import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.classify import expression_of
 from tamannot.errors import ResultNotFoundError
-from tamannot.genes import GeneIndex
-from tamannot.signature import Signature, load_signatures
+from tamannot.signature import GeneIndex, Signature, load_signatures
 from tamannot.tl._claim_table import ACROSS, DETECTION, DIFFERENCE, NONE, Claim
 from tamannot.tl._genes import some_genes
 from tamannot.tl._samples import Samples

@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot._printable import among
 from tamannot.errors import ParameterError
 from tamannot.stats._paired import MIN_SAMPLES, over_samples

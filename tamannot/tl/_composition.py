@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.errors import ParameterError
 from tamannot.stats._composition import wilson
 from tamannot.tl._cautions import on_depth, on_design, on_samples, on_tests

@@ -11,9 +11,9 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-import tamannot._adata as slots
-from tamannot._adata import RunRecord
+import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.data import RunRecord
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning
 from tamannot.tl._collect import AXES, ORIGIN_LABELS, STATE_LABELS, STATUSES
 from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS

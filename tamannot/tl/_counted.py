@@ -11,9 +11,9 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
-from tamannot._adata import RunMatrix
+import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.data import RunMatrix
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.tl._samples import Samples
 

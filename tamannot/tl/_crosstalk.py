@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 from anndata import AnnData
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.classify import SUMMARIES, UNASSIGNED
 from tamannot.errors import ParameterError
 from tamannot.tl._crosstalk_tests import FEWEST, cautions_of, run_tests

@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.classify import MACROPHAGE, STATES, UNASSIGNED
 from tamannot.errors import ParameterError
 from tamannot.signature import SignatureSet, load_signatures

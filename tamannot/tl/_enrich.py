@@ -11,11 +11,11 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
-from tamannot._adata import SpeciesChoice
+import tamannot.data as slots
 from tamannot._printable import among
 from tamannot._settings import settings
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.data import SpeciesChoice
 from tamannot.errors import GeneIdError, ParameterError
 from tamannot.signature import Signatures, SignatureSet, chosen_signatures, load_signatures
 from tamannot.tl._clusters import AXES as NAMED

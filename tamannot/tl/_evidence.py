@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tamannot._adata import Unpacked
 from tamannot.classify import METHOD, STATES, Array, Panels, Prepared, Regression, Source
-from tamannot.scorers import Part
+from tamannot.data import Unpacked
+from tamannot.scoring import Part
 
 
 def weights_record(trained: Array, fit: Regression, data: Unpacked, source: Source) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamannot._adata import RunRecord
 from tamannot.classify import SUMMARIES
+from tamannot.data import RunRecord
 from tamannot.tl._genes import genes_of_signatures
 
 Array = NDArray[Any]

@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.classify import UNASSIGNED
 from tamannot.errors import ParameterError
 from tamannot.stats._adjust import benjamini_hochberg

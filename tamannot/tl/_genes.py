@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamannot._adata import RunMatrix, RunRecord
 from tamannot.classify import expressed
+from tamannot.data import RunMatrix, RunRecord
 from tamannot.errors import ParameterError, ResultNotFoundError
-from tamannot.genes import GeneIndex
-from tamannot.kernels._rows import RowBlock
-from tamannot.signature import Signature
+from tamannot.scoring._rows import RowBlock
+from tamannot.signature import GeneIndex, Signature
 
 Array = NDArray[Any]
 

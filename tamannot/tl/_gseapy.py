@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamannot._adata import Unpacked
 from tamannot._progress import Tick
+from tamannot.data import Unpacked
 from tamannot.errors import TamannotWarning
-from tamannot.scorers import GSVA, SSGSEA, GseapyMethod, Plan, Scores
-from tamannot.scorers._linear import expression
+from tamannot.scoring import GSVA, SSGSEA, GseapyMethod, Plan, Scores
+from tamannot.scoring._linear import expression
 
 Array = NDArray[Any]
 

@@ -9,15 +9,14 @@ from typing import Any
 import pandas as pd
 from anndata import AnnData
 
-import tamannot._adata as slots
-from tamannot._adata import SpeciesChoice, Unpacked
+import tamannot.data as slots
 from tamannot._progress import Progress
 from tamannot._settings import settings
 from tamannot.classify import HeldOut, check_classes, fit_labels
+from tamannot.data import SpeciesChoice, Unpacked
 from tamannot.errors import GeneIdError, ParameterError, SpeciesError
-from tamannot.genes import OURS, GeneIndex, read_ids
-from tamannot.genes._names import names_of
-from tamannot.signature import load_signatures
+from tamannot.signature import OURS, GeneIndex, load_signatures, read_ids
+from tamannot.signature._names import names_of
 from tamannot.stats._held_out import judge
 from tamannot.tl._learn import RANKED, made_with
 from tamannot.tl._model import Model

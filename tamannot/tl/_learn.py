@@ -8,11 +8,11 @@ from typing import Any
 
 from anndata import AnnData
 
-from tamannot._adata import Unpacked
 from tamannot._progress import Progress
 from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.classify import AnchoredModel, Cohort, Prepared, keep_cohort, prepare
+from tamannot.data import Unpacked
 from tamannot.errors import ParameterError
 from tamannot.signature import Signatures
 from tamannot.tl._run import check_choices, read_input

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.classify import MACROPHAGE
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.signature import read_signatures

@@ -12,10 +12,10 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.classify import ranking_of
 from tamannot.errors import GeneIdError
-from tamannot.kernels._rows import joined
+from tamannot.scoring._rows import joined
 from tamannot.signature import Signature, SignatureSet, load_signatures, read_signatures
 from tamannot.tl._score import score_cells_of_run
 

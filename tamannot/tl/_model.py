@@ -11,12 +11,12 @@ from pathlib import Path
 
 from anndata import AnnData
 
-import tamannot._adata as slots
-from tamannot._adata import SpeciesChoice
-from tamannot._disk._model_file import Arrays, Meta, read_file
+import tamannot.data as slots
+from tamannot._model_file import Arrays, Meta, read_file
 from tamannot._progress import Progress
 from tamannot._settings import settings
 from tamannot.classify import AnchoredModel, Classifier, anchored_of, classifier_of
+from tamannot.data import SpeciesChoice
 from tamannot.errors import ParameterError
 from tamannot.tl._predict import Labelling
 

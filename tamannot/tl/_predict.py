@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-import tamannot._adata as slots
-from tamannot._adata import SpeciesChoice, Unpacked
+import tamannot.data as slots
 from tamannot._progress import Progress
 from tamannot._provenance import describe_matrix
 from tamannot._resources import package_version
@@ -25,10 +24,10 @@ from tamannot.classify import (
     Classifier,
     predict_labels,
 )
+from tamannot.data import SpeciesChoice, Unpacked
 from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, SpeciesError, TamannotWarning
-from tamannot.genes import GeneIndex
-from tamannot.kernels._scale import find_scale
-from tamannot.signature import Gene, Signature
+from tamannot.scoring._scale import find_scale
+from tamannot.signature import Gene, GeneIndex, Signature
 
 # A share of unfamiliar cells that asks for a word.
 _MOSTLY_STRANGE = 0.5

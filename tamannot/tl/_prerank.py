@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamannot.genes import GeneIndex
-from tamannot.signature import Signature
+from tamannot.signature import GeneIndex, Signature
 from tamannot.stats._over_samples import mean_over_samples
 from tamannot.tl._rankings import Ranking
 

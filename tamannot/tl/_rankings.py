@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamannot._adata import Unpacked
-from tamannot.kernels._groups import group_sums
-from tamannot.scorers._linear import TARGET
+from tamannot.data import Unpacked
+from tamannot.scoring._groups import group_sums
+from tamannot.scoring._linear import TARGET
 from tamannot.stats._contrasts import log_cpm, welch_t
 from tamannot.stats._moderated import moderated_t
 from tamannot.tl._samples import Samples

@@ -9,8 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from anndata import AnnData
 
-import tamannot._adata as slots
-from tamannot._adata import Unpacked
+import tamannot.data as slots
 from tamannot._progress import Progress
 from tamannot._provenance import missing_genes
 from tamannot._settings import settings
@@ -25,6 +24,7 @@ from tamannot.classify import (
     Source,
     prepare,
 )
+from tamannot.data import Unpacked
 from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
 from tamannot.signature import Signatures, SignatureSet, as_signatures, load_signatures
 from tamannot.tl._anchored import borrow, notes_on_model

@@ -12,13 +12,13 @@ from typing import Any, Literal
 import numpy as np
 from anndata import AnnData
 
-import tamannot._adata as slots
-from tamannot._adata import SpeciesChoice, Unpacked
+import tamannot.data as slots
 from tamannot._progress import Progress
 from tamannot._provenance import describe_run, missing_genes
 from tamannot._settings import settings
+from tamannot.data import SpeciesChoice, Unpacked
 from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
-from tamannot.scorers import (
+from tamannot.scoring import (
     GSVA,
     SSGSEA,
     AUCell,

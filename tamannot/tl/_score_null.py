@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-import tamannot._adata as slots
-from tamannot._adata import Unpacked
+import tamannot.data as slots
 from tamannot._progress import Progress
 from tamannot._settings import settings
+from tamannot.data import Unpacked
 from tamannot.errors import ParameterError
-from tamannot.scorers import AUCell, NullBins, RankedRows, UCell, depths_by_method, null_bins
+from tamannot.scoring import AUCell, NullBins, RankedRows, UCell, depths_by_method, null_bins
 
 
 def bins_of(

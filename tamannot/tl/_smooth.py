@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.errors import ParameterError, ResultNotFoundError
 
 Array = NDArray[Any]

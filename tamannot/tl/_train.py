@@ -11,10 +11,10 @@ from typing import Any, overload
 import pandas as pd
 from anndata import AnnData
 
-from tamannot._adata import SpeciesChoice
 from tamannot._progress import Progress
 from tamannot._settings import settings
 from tamannot.classify import AnchoredModel, Tissue
+from tamannot.data import SpeciesChoice
 from tamannot.errors import ParameterError, TamannotWarning
 from tamannot.signature import Signatures
 from tamannot.tl._labels import N_GENES, train_model

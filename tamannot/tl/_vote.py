@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED, Array
 from tamannot.errors import ParameterError
 from tamannot.stats._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours, vote_in_groups

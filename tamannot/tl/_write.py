@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-import tamannot._adata as slots
-from tamannot._adata import Unpacked
+import tamannot.data as slots
 from tamannot._provenance import describe_run
 from tamannot.classify import (
     MACROPHAGE,
@@ -27,8 +26,9 @@ from tamannot.classify import (
     Panels,
     Prepared,
 )
+from tamannot.data import Unpacked
 from tamannot.errors import ResultNotFoundError
-from tamannot.scorers._reference import NAME as REFERENCE
+from tamannot.scoring._reference import NAME as REFERENCE
 from tamannot.tl._collect import AXES, Columns, TablesInMemory
 from tamannot.tl._evidence import evidence_record, weights_record
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tamannot._disk._model_file import read_file
+from tamannot._model_file import read_file
 from tamannot.classify import STATES, AnchoredModel, Cohort, Regression, anchored_of
 from tamannot.classify._activity import GRID, Activity
 from tamannot.classify._cohort import Novelty

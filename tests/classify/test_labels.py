@@ -11,13 +11,13 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from tamannot._disk._model_file import read_file
+from tamannot._model_file import read_file
 from tamannot.classify import Classifier, check_classes, classifier_of, predict_labels
 from tamannot.classify._labels import similarity_of
 from tamannot.errors import ModelFormatError, OutputError, ParameterError
-from tamannot.kernels._content import content_hash, take_rows
-from tamannot.kernels._rows import CsrRows, DenseRows, rows_in_memory
-from tamannot.kernels._scale import TARGET, find_scale, recognise_base, to_features
+from tamannot.scoring._content import content_hash, take_rows
+from tamannot.scoring._rows import CsrRows, DenseRows, rows_in_memory
+from tamannot.scoring._scale import TARGET, find_scale, recognise_base, to_features
 from tamannot.stats._held_out import judge, lower_bound
 from tamannot.stats._multinomial import calibrate, probabilities
 
@@ -361,7 +361,7 @@ def test_cut_or_changed_files_are_refused(classifier, check_damaged):
 
 def test_what_unpacks_to_too_much_is_not_unpacked(content, tmp_path, monkeypatch):
     path = tmp_path / "bomb.npz"
-    monkeypatch.setattr("tamannot._disk._model_file._MAX_CONTENT", 1 << 20)
+    monkeypatch.setattr("tamannot._model_file._MAX_CONTENT", 1 << 20)
     np.savez_compressed(path, **content | {"coef": np.zeros((2, 1 << 20))})
     assert path.stat().st_size < 1 << 20
     with pytest.raises(ModelFormatError, match="unpacks to more than"):
@@ -386,6 +386,6 @@ def test_absent_and_too_large(tmp_path, monkeypatch, classifier):
     with pytest.raises(ModelFormatError, match="not a file"):
         read_model(tmp_path)
     classifier.save(tmp_path / "m.npz")
-    monkeypatch.setattr("tamannot._disk._model_file._MAX_FILE", 10)
+    monkeypatch.setattr("tamannot._model_file._MAX_FILE", 10)
     with pytest.raises(ModelFormatError, match="larger than"):
         read_model(tmp_path / "m.npz")

@@ -177,7 +177,7 @@ def test_words_that_are_not_understood_are_shown_without_harm(run, words):
 
 def test_a_bug_is_exit_1_with_its_traceback(example_file, tmp_path):
     script = (
-        "import sys, tamannot.stream as s\n"
+        "import sys, tamannot.io as s\n"
         "def boom(*a, **k): raise ZeroDivisionError('a bug')\n"
         "s.annotate_file = boom\n"
         f"sys.argv = ['tamannot', 'annotate', {str(example_file)!r}, '-o', {str(tmp_path / 'o.h5ad')!r}]\n"

@@ -13,8 +13,8 @@ from pathlib import Path
 import anndata as ad
 import pytest
 
-from tamannot.stream import _worker
-from tamannot.stream._summary import FileSummary
+from tamannot.io import _worker
+from tamannot.io._summary import FileSummary
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Variable names are not unique"),
@@ -169,7 +169,7 @@ def test_all_well_is_exit_0_and_one_file_may_have_a_folder_too(run, acting, tmp_
 
 @needs_fork
 def test_an_interruption_ends_all_and_lets_them_clean_up(run, acting, tmp_path, monkeypatch):
-    from tamannot.stream import _many
+    from tamannot.io import _many
 
     def interrupted(*_: object, **__: object) -> list:
         while not (tmp_path / ".slow.h5ad.tamannot-part.h5ad").exists():

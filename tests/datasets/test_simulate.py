@@ -9,7 +9,7 @@ import scipy.stats
 
 import tamannot as tam
 from tamannot.errors import ParameterError
-from tamannot.genes import human_genes
+from tamannot.signature import human_genes
 
 pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
 

@@ -110,7 +110,7 @@ class TestCell:
 
         learned.X = sp.csr_matrix(learned.X)
         monkeypatch.setattr(sp.csr_matrix, "__getitem__", spied)
-        monkeypatch.setattr("tamannot._adata._again.row_source", None)
+        monkeypatch.setattr("tamannot.data._again.row_source", None)
         tam.get.contributions(learned, 3)
         assert read == [slice(3, 4)]
 
@@ -202,7 +202,7 @@ class TestStorage:
         assert set(mine["gene"].head(10)) == set(theirs["gene"].head(10))
 
     def test_ensembl_ids_are_shown_as_symbols(self, example):
-        from tamannot.genes import human_genes
+        from tamannot.signature import human_genes
 
         known = human_genes().ensembl
         example.var_names = [known.get(g) or g for g in example.var_names]

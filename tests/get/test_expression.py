@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from tamannot._adata import RunMatrix
+from tamannot.data import RunMatrix
 from tamannot.errors import MatrixError, ParameterError
 from tamannot.get._expression import by_label, columns_of, of_cells
 

@@ -18,7 +18,7 @@ from tamannot.errors import (
     TamannotError,
     TamannotWarning,
 )
-from tamannot.stream import score_file
+from tamannot.io import score_file
 from tamannot.tl._samples import samples_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import tamannot as tam
-from tamannot._adata import write_record
+from tamannot.data import write_record
 from tamannot.errors import InputFileError
-from tamannot.stream._annotated import write_annotated
-from tamannot.stream._input import read_file
-from tamannot.stream._store import store_of
-from tamannot.stream._takeover import TakeOver, UnwritableError
+from tamannot.io._annotated import write_annotated
+from tamannot.io._input import read_file
+from tamannot.io._store import store_of
+from tamannot.io._takeover import TakeOver, UnwritableError
 
 
 def taken_over(source: Path, out: Path) -> None:

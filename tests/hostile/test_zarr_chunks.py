@@ -12,10 +12,10 @@ import zarr
 from zarr.storage import LocalStore
 
 from tamannot.errors import InputFileError
-from tamannot.stream._guard import GuardedStore
-from tamannot.stream._input import read_file
-from tamannot.stream._packing import packing_of, undone
-from tamannot.stream._zstd import most_in_zstd
+from tamannot.io._guard import GuardedStore
+from tamannot.io._input import read_file
+from tamannot.io._packing import packing_of, undone
+from tamannot.io._zstd import most_in_zstd
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
 MANY = (1 << 28).to_bytes(4, "little")

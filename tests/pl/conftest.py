@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS
 
 SHARE_OF_STATE = (0.2, 0.1, 0.0005, 0.15, 0.1, 0.0495, 0.4)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import tamannot as tam
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.tl._crosstalk_tests import run_tests
 from tamannot.tl._hypotheses import PRE_SPECIFIED

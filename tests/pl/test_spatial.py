@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tamannot as tam
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.errors import ParameterError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tamannot._adata import write_analysis
+from tamannot.data import write_analysis
 from tamannot.report import InMemory, Material, material_of
 
 HOSTILE = "<script>alert(1)</script>"

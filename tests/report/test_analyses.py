@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tamannot._adata import write_analysis
+from tamannot.data import write_analysis
 from tamannot.report import InMemory, material_of
 from tamannot.report._analyses import analyses
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import tamannot as tam
-from tamannot._adata import write_analysis
+from tamannot.data import write_analysis
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 if BROWSER is None or DRIVER is None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import tamannot as tam
-from tamannot._adata import write_analysis
+from tamannot.data import write_analysis
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.report import InMemory, material_of, summarise
 from tamannot.report._by_sample import by_sample

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 import tamannot as tam
 from tamannot.errors import GeneIdError, MatrixError, ParameterError, SpeciesError, TamannotWarning
-from tamannot.genes._table import human_genes
+from tamannot.signature._table import human_genes
 
 pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
 
@@ -123,7 +123,7 @@ def test_a_cell_alone_gets_what_it_gets_among_others(model, other, wanted, n):
 
 def test_order_of_cells_blocks_and_threads_change_no_bit(model, other, wanted, monkeypatch):
     monkeypatch.setattr("tamannot.classify._annotate._BLOCK", 7)
-    monkeypatch.setattr("tamannot.kernels._rows.CsrRows.step", 7)
+    monkeypatch.setattr("tamannot.scoring._rows.CsrRows.step", 7)
     monkeypatch.setattr(tam.settings, "threads", 3)
     order = np.random.default_rng(2).permutation(other.n_obs)
     assert_same(annotated(other[order].copy(), model), wanted, order)

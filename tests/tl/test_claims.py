@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 import tamannot as tam
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.errors import InputFileError, ParameterError, ResultNotFoundError
 from tamannot.tl._claim_table import read_claims
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import tamannot as tam
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.errors import ParameterError, ResultNotFoundError
 
 STATES = ("lipid_associated", "interferon_primed", "pro_angiogenic", "inflammatory", "immunoregulatory")

@@ -63,8 +63,8 @@ def active(client: Any) -> Any:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Learn from 200 cells, so that the others are called where they are."""
-    monkeypatch.setattr("tamannot.kernels._sampled.MOST_CELLS", 200)
-    monkeypatch.setattr("tamannot.kernels._sampled._RUN", 50)
+    monkeypatch.setattr("tamannot.scoring._sampled.MOST_CELLS", 200)
+    monkeypatch.setattr("tamannot.scoring._sampled._RUN", 50)
 
 
 def cells() -> ad.AnnData:
@@ -76,8 +76,8 @@ def cells() -> ad.AnnData:
 def _in_memory() -> ad.AnnData:
     adata = cells()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tamannot.kernels._sampled.MOST_CELLS", 200)
-        patch.setattr("tamannot.kernels._sampled._RUN", 50)
+        patch.setattr("tamannot.scoring._sampled.MOST_CELLS", 200)
+        patch.setattr("tamannot.scoring._sampled._RUN", 50)
         tam.tl.annotate(adata, tissue="brain")
     assert list(adata.uns["tamannot"]["tam"]["learned"])  # heads travel, too
     return adata
@@ -208,9 +208,9 @@ def test_what_was_annotated_lazily_is_written_and_read(example, tmp_path):
 
 
 def test_chunks_of_any_size_give_the_same(example, monkeypatch):
-    monkeypatch.setattr("tamannot._adata._dask._AT_ONCE", 16)
-    monkeypatch.setattr("tamannot.kernels._sampled.MOST_CELLS", 100)
-    monkeypatch.setattr("tamannot.kernels._sampled._RUN", 20)
+    monkeypatch.setattr("tamannot.data._dask._AT_ONCE", 16)
+    monkeypatch.setattr("tamannot.scoring._sampled.MOST_CELLS", 100)
+    monkeypatch.setattr("tamannot.scoring._sampled._RUN", 20)
     lazy = chunked(example, (1, 50, 0, 100, 33))
     for adata in (example, lazy):
         tam.tl.annotate(adata)
@@ -230,7 +230,7 @@ def test_chunks_that_split_genes_are_put_together_and_it_is_said(example, to):
 
 
 def test_values_that_no_look_has_seen_are_checked_where_they_are_read(tiny, monkeypatch):
-    monkeypatch.setattr("tamannot._adata._dask._LOOKS", 3)
+    monkeypatch.setattr("tamannot.data._dask._LOOKS", 3)
     lazy = chunked(tiny, 1)
 
     def spoil(chunk: Any, block_info: Any = None) -> Any:
@@ -243,7 +243,7 @@ def test_values_that_no_look_has_seen_are_checked_where_they_are_read(tiny, monk
 
 
 def test_a_worker_of_another_version_is_refused(tiny):
-    from tamannot._adata._dask import _Task
+    from tamannot.data._dask import _Task
 
     with pytest.raises(ParameterError, match=r"worker has tamannot .* this session 0\.0\.0"):
         _Task([range(12)], [()], None, "0.0.0")(lambda block: block, tiny.X)
@@ -273,7 +273,7 @@ class FakeClient:
 
 
 def test_few_tasks_are_in_flight_however_many_chunks_there_are():
-    from tamannot._adata._dask import _in_flight
+    from tamannot.data._dask import _in_flight
 
     client = FakeClient()
     assert len(list(_in_flight(client, (([range(1)], i) for i in range(1000))))) == 1000
@@ -281,7 +281,7 @@ def test_few_tasks_are_in_flight_however_many_chunks_there_are():
 
 
 def test_who_stops_early_leaves_no_task_behind():
-    from tamannot._adata._dask import _in_flight
+    from tamannot.data._dask import _in_flight
 
     client = FakeClient()
     found = _in_flight(client, (([range(1)], i) for i in range(1000)))

@@ -184,7 +184,7 @@ def test_signatures_of_ones_own(cohort, tmp_path, how):
 
 
 def test_logarithms_and_ensembl_ids_give_the_same_answer(cohort):
-    from tamannot.genes import human_genes
+    from tamannot.signature import human_genes
 
     ensembl = human_genes().ensembl
     cohort.var_names = [ensembl.get(g) or g for g in cohort.var_names]

@@ -9,7 +9,7 @@ import pytest
 
 import tamannot as tam
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotError
-from tamannot.genes import human_genes
+from tamannot.signature import human_genes
 from tamannot.stats._rank import spearman
 from tamannot.tl._ligand_receptor import pairs_of_reviews
 

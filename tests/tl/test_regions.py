@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 import tamannot as tam
-import tamannot._adata as slots
+import tamannot.data as slots
 from tamannot.errors import ParameterError, ResultNotFoundError
 
 SIGNATURES = ["rising", "falling", "flat"]

@@ -15,7 +15,7 @@ from tamannot.errors import (
     SpeciesError,
     TamannotWarning,
 )
-from tamannot.genes._table import human_genes
+from tamannot.signature._table import human_genes
 
 KEY = "tam_model"
 

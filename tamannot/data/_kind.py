@@ -1,0 +1,186 @@
+"""What the values of a matrix can be, and what rows of it say of how they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamannot.scoring._rows import RowBlock
+
+Array = NDArray[Any]
+
+Kind = Literal["counts", "log", "linear", "signed"]
+# The order of preference; signed values (scaled, or residuals) are for methods that can use them.
+KINDS: tuple[Kind, ...] = ("counts", "log", "linear", "signed")
+# log1p of a million is 13.8, log2 of it 20: no logarithm of an expression value goes beyond.
+LARGEST_LOG = 30.0
+# A cell has less than a billion molecules. Sums of larger values overflow 64 bits, and 2**64 - 1 is a -1 gone wrong.
+LARGEST_VALUE = 2.0**40
+
+# Fewer rows or genes say nothing of how genes differ.
+_FEWEST_ROWS, _FEWEST_GENES = 10, 100
+# A gene counts if so many rows, and this share of them, have it.
+_ROWS_WITH_GENE, _SHARE_WITH_GENE = 5, 0.05
+# Rank correlation over genes of how many cells have a gene with its mean in them: -0.22 or more in expression,
+# mostly above 0; about -0.9 where each gene was divided by its own spread, -0.5 or less by its total or frequency.
+_RARE_IS_LARGE = -0.4
+# Ratio of the variances of the genes at the 90th and the 10th percentile, as a logarithm, and of their means.
+_SAME_SPREAD, _SAME_MEAN = 0.25, 0.3
+# Genes of one scale each have no values in common, which counts and their logarithms have within a cell.
+_MANY_TIES, _ROWS_OF_TIES = 0.5, 64
+# Zeros in single cells: above 0.55 in the deepest libraries; a panel of abundant genes may have a quarter.
+_FEW_ZEROS, _FEW_ZEROS_IN_PANEL, _PANEL = 0.3, 0.1, 1000
+_NO_ZEROS = 0.05
+# Cells of a sample, at least, where genes that it does not have are NaN.
+_CELLS_OF_A_SAMPLE = 4
+# Values that must be the same to call cells binary.
+_ENOUGH = 50
+
+_NO_ORDER = "which leaves no order of genes within a cell"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What rows of a matrix say of it."""
+
+    problem: str = ""
+    """Why genes cannot be ranked within a cell; empty if they can."""
+    caveat: str = ""
+    """What a user should know of it though they can; empty if nothing."""
+
+
+def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> Verdict:
+    """Say what rows from all over a non-negative matrix look like.
+
+    Scores compare genes within a cell. Where each gene was brought to the same scale, nothing is left to compare:
+    then all genes have the same spread, the same mean, or those that few cells have are the largest.
+
+    Parameters
+    ----------
+    block
+        The rows.
+    n_vars
+        Columns.
+    whole
+        Whether all values are whole numbers.
+    """
+    n = block.indptr.size - 1
+    zeros = 1 - np.count_nonzero(block.values > 0) / max(n * n_vars, 1)
+    # What was scaled by gene has no whole numbers.
+    problem = "" if whole or n < _FEWEST_ROWS else _by_gene(block, n_vars, zeros)
+    return Verdict(problem, "" if problem else _caveat(block, zeros, n_vars, whole=whole))
+
+
+def nan_problem(block: RowBlock, n_vars: int) -> str:
+    """Say where NaN are: in the same genes of many cells, as an outer join leaves them, or elsewhere.
+
+    Parameters
+    ----------
+    block
+        Rows from all over a matrix that has NaN.
+    n_vars
+        Columns.
+    """
+    nan = np.isnan(block.values.astype(np.float64))
+    where, n = block.indices[nan], block.indptr.size - 1
+    ends = np.concatenate([[0], np.cumsum(nan)])[block.indptr]
+    different = {where[start:stop].tobytes() for start, stop in pairwise(ends.tolist())} if nan.any() else set()
+    genes = np.unique(where).size
+    if len(different) == 1:
+        return f"it has NaN values: {genes:,} of {n_vars:,} genes have no other value. Leave these out"
+    if different and len(different) <= max(n / _CELLS_OF_A_SAMPLE, 2):
+        return (
+            f"it has NaN values, in {genes:,} of {n_vars:,} genes and always in the same ones together, as "
+            "anndata.concat(join='outer') leaves genes that a sample does not have. Join the samples with "
+            "join='inner', or leave out the genes with NaN"
+        )
+    return "it has NaN values"
+
+
+def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
+    """Say why not if each gene was brought to the same scale."""
+    n, values, columns = block.indptr.size - 1, block.values.astype(np.float64), block.indices
+    filled = np.bincount(columns, values > 0, minlength=n_vars)
+    genes = filled >= max(_ROWS_WITH_GENE, _SHARE_WITH_GENE * n)
+    if genes.sum() < _FEWEST_GENES:
+        return ""
+    filled, total = filled[genes], np.bincount(columns, values, minlength=n_vars)[genes]
+    variance = np.bincount(columns, values**2, minlength=n_vars)[genes] / n - (total / n) ** 2
+    if zeros < _NO_ZEROS and _spread(total) < _SAME_MEAN:
+        return f"all genes have the same mean, as z-scores or ranks by gene that were made positive, {_NO_ORDER}"
+    if _spread(variance) < _SAME_SPREAD and _ties(block) < _MANY_TIES:
+        return (
+            "all genes have the same variance, as after scaling by gene (sc.pp.scale, also with zero_center=False), "
+            f"{_NO_ORDER}"
+        )
+    rising = _rank_correlation(filled, total / filled)
+    if rising < _RARE_IS_LARGE and zeros >= _NO_ZEROS:
+        return (
+            f"genes of few cells are the largest where they are detected (rank correlation {rising:.2f}), as after "
+            f"scaling by gene (sc.pp.scale), TF-IDF, or residuals cut at 0, {_NO_ORDER}"
+        )
+    return ""
+
+
+def _caveat(block: RowBlock, zeros: float, n_vars: int, *, whole: bool) -> str:
+    if _is_binary(block):
+        return (
+            "all values of a cell that are not 0 are the same (binary): a score counts the genes that are detected, "
+            "and says nothing of how much"
+        )
+    if n_vars < _FEWEST_GENES or zeros >= (_FEW_ZEROS if n_vars >= _PANEL else _FEW_ZEROS_IN_PANEL):
+        return ""
+    if whole:
+        return (
+            f"few values are 0 ({zeros:.0%}), as in bulk samples: each is annotated as if it were one cell, "
+            "a mixture of cell types too"
+        )
+    return (
+        f"few values are 0 ({zeros:.0%}), as in bulk samples, averages of cells, or imputed (smoothed) values: genes "
+        "are ranked as they are, but z and p of smoothed cells say little. If these are imputed, use their counts"
+    )
+
+
+def _cells(block: RowBlock) -> Iterator[Array]:
+    """Give out the values of each row that are not 0."""
+    for start, stop in pairwise(block.indptr.tolist()):
+        values = block.values[start:stop]
+        yield values[values > 0]
+
+
+def _ties(block: RowBlock) -> float:
+    """Return which share of values stands in its row before; in the first rows."""
+    rows = list(islice(_cells(block), _ROWS_OF_TIES))
+    return 1 - sum(np.unique(v).size for v in rows) / max(sum(v.size for v in rows), 1)
+
+
+def _is_binary(block: RowBlock) -> bool:
+    """Say whether every row has but one value that is not 0, and enough rows have it twice."""
+    n = 0
+    for values in _cells(block):
+        if (values[1:] != values[:1]).any():
+            return False
+        n += values.size if values.size > 1 else 0
+    return n >= _ENOUGH
+
+
+def _spread(positive: Array) -> float:
+    """Return the logarithm of the ratio of two percentiles, the 90th to the 10th."""
+    low, high = np.percentile(positive, [10, 90])
+    return float(np.log(high / low)) if low > 0 else np.inf
+
+
+def _rank_correlation(a: Array, b: Array) -> float:
+    """Return Spearman's correlation; 0 where one does not vary."""
+    a, b = (_ranks(x) for x in (a, b))
+    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else 0.0
+
+
+def _ranks(x: Array) -> Array:
+    _, where, n = np.unique(x, return_inverse=True, return_counts=True)
+    return (np.cumsum(n) - (n - 1) / 2)[where]

@@ -1,0 +1,118 @@
+"""An AnnData whose matrices stay in their file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+import zarr
+from anndata import AnnData, read_h5ad
+from anndata.experimental import read_dispatched
+from anndata.io import read_elem, sparse_dataset
+
+from tamannot.data._record import UNS
+
+_ARRAYS = (h5py.Dataset, zarr.Array)
+_NUMBERS = "fiub"
+
+
+def without_matrices(root: h5py.File | zarr.Group) -> AnnData:
+    """Return what a file holds, and leave its matrices on disk.
+
+    Tables of ``obsm`` and ``varm`` are there without their columns. What is stored by pairs is left out, and all of
+    ``uns`` but what runs write: files with thousands of entries exist.
+
+    Parameters
+    ----------
+    root
+        An h5ad file or a zarr store, open; it must stay open as long as matrices are read.
+    """
+    if isinstance(root["obs"], h5py.Dataset):
+        return _of_before_0_7(root)
+    parts = {key: read_elem(root[key]) for key in ("obs", "var") if key in root}
+    parts |= {key: read_dispatched(root[key], _matrices_on_disk) for key in ("layers", "obsm", "varm") if key in root}
+    if "uns" in root:
+        parts["uns"] = {name: read_elem(root["uns"][name]) for name in root["uns"] if _is_of_runs(name)}
+    if _is_there(root, "X"):
+        parts["X"] = left_on_disk(root["X"])
+    if _is_there(root, "raw"):
+        parts["raw"] = {"X": left_on_disk(root["raw/X"]), "var": read_elem(root["raw/var"])}
+    elif "raw.X" in root:
+        parts["raw"] = {"X": left_on_disk(root["raw.X"]), "var": read_elem(root["raw.var"])}
+    return AnnData(**parts)
+
+
+def _is_of_runs(name: str) -> bool:
+    return name == UNS or name.endswith("_colors")
+
+
+def _is_there(root: h5py.File | zarr.Group, name: str) -> bool:
+    """Say whether there is such an element; zarr stores that there is none."""
+    return name in root and root[name].attrs.get("encoding-type") != "null"
+
+
+def left_on_disk(stored: Any) -> Any:
+    """Return a matrix of a file, whose values stay there."""
+    return stored if isinstance(stored, _ARRAYS) else _sparse(stored)
+
+
+def _sparse(stored: Any) -> Any:
+    """Return a sparse matrix on disk.
+
+    Raises
+    ------
+    ValueError
+        A part of it is missing, or is none.
+    """
+    for part, kinds in (("data", ""), ("indices", "iu"), ("indptr", "iu")):
+        found = stored.get(part)
+        is_list = isinstance(found, _ARRAYS) and len(found.shape) == 1
+        if not is_list or (kinds and getattr(found.dtype, "kind", "") not in kinds):
+            msg = f"'{part}' of the sparse matrix {stored.name} is not there, or no list of numbers of its kind"
+            raise ValueError(msg)
+    return sparse_dataset(stored)
+
+
+def _sparse_on_disk(read: Callable[[Any], Any], _: str, stored: Any, iospec: Any) -> Any:
+    sparse = iospec.encoding_type in ("csr_matrix", "csc_matrix") or "h5sparse_format" in stored.attrs
+    return _sparse(stored) if sparse else read(stored)
+
+
+def _matrices_on_disk(read: Callable[[Any], Any], name: str, stored: Any, iospec: Any) -> Any:
+    if iospec.encoding_type == "dataframe":
+        return _stand_in(stored)
+    dense = isinstance(stored, _ARRAYS) and getattr(stored.dtype, "kind", "") in _NUMBERS
+    return stored if dense else _sparse_on_disk(read, name, stored, iospec)
+
+
+def _stand_in(frame: Any) -> Any:
+    """Return what keeps the place of a table: no run reads one, and those of an annotated file are 2 KB a cell."""
+    index = frame[frame.attrs["_index"]]
+    n_rows = (index if isinstance(index, _ARRAYS) else index["values"]).shape[0]
+    return np.empty((n_rows, 0), np.float32)
+
+
+def _of_before_0_7(root: h5py.File) -> AnnData:
+    """Return the same of a file of anndata before 0.7, whose tables only anndata itself can read."""
+    rest = [key for key in root if key.partition(".")[0] not in ("X", "layers", "raw", "obsp", "varp")]
+    adata = _read_some({key: root[key] for key in rest})
+    parts: dict[str, Any] = {"X": left_on_disk(root["X"])} if "X" in root else {}
+    if "raw.X" in root:
+        var = _read_some({"obs": root["obs"], "var": root["raw.var"]}).var
+        parts["raw"] = {"X": left_on_disk(root["raw.X"]), "var": var}
+    if "layers" in root:
+        parts["layers"] = read_dispatched(root["layers"], _matrices_on_disk)
+    return AnnData(obs=adata.obs, var=adata.var, uns=adata.uns, obsm=adata.obsm, varm=adata.varm, **parts)
+
+
+def _read_some(parts: Mapping[str, h5py.Group | h5py.Dataset]) -> AnnData:
+    """Read a file that has these parts only, made in memory."""
+    bytes_ = io.BytesIO()
+    with h5py.File(bytes_, "w") as some:
+        for key, stored in parts.items():
+            stored.file.copy(stored, some, key)
+    bytes_.seek(0)
+    return read_h5ad(bytes_)

@@ -1,0 +1,126 @@
+"""Of two species in one matrix: which of them its cells express."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+
+from tamannot.data._genes import VAR_NAMES, Whose
+from tamannot.data._matrix import Candidate, look_at, row_source
+from tamannot.data._slots import texts_of
+from tamannot.errors import ParameterError, SpeciesError
+from tamannot.signature import OURS
+
+SpeciesChoice = Literal["auto", "human", "mouse"]
+
+# A cell is of one species where so large a share of its detected genes is; between is a doublet.
+_CLEAR = 2 / 3
+# Shares of the cells: of the other species, as stray barcodes are, and in between, as poor cells are.
+_STRAY, _BETWEEN = 0.001, 0.1
+
+
+def species_word(species: str) -> SpeciesChoice:
+    """Return the user's word for a species.
+
+    Raises
+    ------
+    ParameterError
+        It is none.
+    """
+    if species not in ("auto", "human", "mouse"):
+        msg = f"species is 'auto', 'human' or 'mouse', not {species!r}."
+        raise ParameterError(msg)
+    return cast("SpeciesChoice", species)
+
+
+def settled_species(candidate: Candidate, whose: Whose, species: SpeciesChoice) -> tuple[str, str]:
+    """Return the species of a matrix and what there is to say of it: the user's word, else what the ids say.
+
+    Where many ids are of each of two species, the cells decide, if all express one of them: those were aligned to
+    both genomes.
+
+    Raises
+    ------
+    SpeciesError
+        There are cells of both; the message has the lines that part them.
+    """
+    seen = whose.seen
+    if species != "auto":
+        return species, ""
+    if not seen.second:
+        return seen.species, _LETTERS.get((seen.letters, seen.species), "")
+    ids = f'adata.var["{whose.ids_from}"]' if whose.ids_from != VAR_NAMES else "adata.var_names"
+    pattern = whose.two_genomes or seen.pattern
+    genes = f"genes = np.asarray({ids}.astype(str).str.contains('{pattern}'))"
+    to_begin = "import numpy as np; " + ("adata = adata.raw.to_adata(); " if candidate.name == "raw" else "")
+    to_begin += "" if candidate.var.index.is_unique else "adata.var_names_make_unique(); "
+    matrix = "adata.X" if candidate.name in ("X", "raw") else f'adata.layers["{candidate.name}"]'
+    one, two = seen.first, next(s for s in (seen.species, seen.second) if s != seen.first)
+    cells = None if whose.two_genomes else _cells(candidate, whose.ids_from, pattern)
+    if cells is not None and (best := cells.only(one, two)):
+        note = (
+            f"The gene ids are of {one} and {two}, the cells of {best}, so {best} signatures are used. The other genes "
+            f"are ranked, too; without them: {to_begin}{genes}; "
+            f"adata = adata[:, {'genes' if best == one else '~genes'}].copy()"
+        )
+        return best, note
+    found = f"({seen.counts[one]:,} {one}, {seen.counts[two]:,} {two})" if seen.counts else "by their prefix"
+    if cells is not None:
+        found += f", and so are the cells ({cells.one:,} {one}, {cells.two:,} {two}, {cells.both:,} both)"
+    first, second = (s if s in OURS else "others" for s in (one, two))
+    msg = (
+        f"The genes are of two species {found}. Part them, and annotate the cells of each with its own "
+        f"genes: {to_begin}{genes}; "
+        f"cells = np.ravel({matrix}[:, genes].sum(axis=1) > {matrix}[:, ~genes].sum(axis=1)); "
+        f"{first} = adata[cells, genes].copy(); {second} = adata[~cells, ~genes].copy()"
+    )
+    raise SpeciesError(msg)
+
+
+_LETTERS = {
+    ("capitals", "mouse"): (
+        "The gene names are those of mouse in capitals, so mouse signatures are used, whatever the case of a name; "
+        'species="human" if that is wrong.'
+    ),
+    ("small", "unknown"): (
+        "The gene names are in small letters and do not tell the species: they are taken as human; "
+        'species="mouse" if that is wrong.'
+    ),
+}
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """How many cells express one species, the other, and both."""
+
+    one: int
+    two: int
+    both: int
+
+    def only(self, one: str, two: str) -> str:
+        """Return the species that all cells are of, but for strays; empty if they are of two."""
+        n = self.one + self.two + self.both
+        best, most, rest = (one, self.one, self.two) if self.one > self.two else (two, self.two, self.one)
+        return best if most and rest <= _STRAY * n and self.both <= _BETWEEN * n else ""
+
+
+def _cells(candidate: Candidate, ids_from: str, pattern: str) -> _Cells | None:
+    """Count the cells by the share of their detected genes that match; None if the values do not say."""
+    columns = candidate.features.columns
+    if look_at(candidate.matrix, columns).kind is None:
+        return None
+    column = candidate.var.index if ids_from == VAR_NAMES else candidate.var[ids_from]
+    search = re.compile(pattern).search
+    is_one = np.array([bool(search(i)) for i in texts_of(column)])
+    rows = row_source(candidate.matrix, columns)
+    one = two = n = 0
+    for start in range(0, rows.shape[0], rows.step):
+        block = rows.block(start, min(start + rows.step, rows.shape[0]))
+        detected = block.values > 0
+        total = block.totals(detected)
+        share = block.totals(detected & is_one[block.indices])[total > 0] / total[total > 0]
+        one, two, n = one + int((share >= _CLEAR).sum()), two + int((share <= 1 - _CLEAR).sum()), n + share.size
+    return _Cells(one, two, n - one - two)

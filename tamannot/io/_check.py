@@ -1,0 +1,152 @@
+"""What a file holds, what an annotation of it would use, and what would come of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tamannot._progress import Progress, silent
+from tamannot._provenance import coverage_table
+from tamannot.classify import FEW_GENES, FEWEST_REFERENCE_GENES, MACROPHAGE, PROGRAM_AXES, n_reference_genes
+from tamannot.data import SpeciesChoice, Unpacked, species_of, unpack
+from tamannot.errors import GeneIdError
+from tamannot.io._input import read_file
+from tamannot.scoring import make_plan
+from tamannot.signature import SignatureSet, load_signatures
+
+Array = NDArray[Any]
+
+_SHOWN = 5
+# One stray count of a rare gene tells no macrophage; with fewer cells than that the baselines are weak.
+_MIN_DETECTED, _FEW_CELLS = 3, 50
+# Cells looked at: so many from each of so many places, all over the file.
+_ROWS, _PLACES = 500, 10
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """What a file holds, what an annotation of it would use, and what would come of it."""
+
+    path: str
+    n_obs: int
+    candidates: tuple[str, ...]
+    matrix: str
+    kind: str
+    gene_ids: str
+    species: str
+    substitutions: dict[str, str]
+    coverage: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    """What an annotation would not call, and why; empty if nothing stands in its way."""
+
+
+def check_file(
+    path: str | os.PathLike[str],
+    *,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: SpeciesChoice = "auto",
+    report: Progress | None = None,
+) -> FileCheck:
+    """Say what a file holds, what an annotation would use and what would come of it, without annotating.
+
+    Raises
+    ------
+    TamannotError
+        The file cannot be used, or has too few genes to tell a macrophage by; the message says what to do.
+    """
+    report = report or silent()
+    report("reading file")
+    adata = read_file(Path(path))
+    report("looking")
+    seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
+    library = load_signatures(PROGRAM_AXES, species=seen)
+    data = unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
+    plan = make_plan(library, data.index.locate, data.rows.shape[1])
+    coverage = coverage_table(plan)
+    _refuse_few_genes(str(path), data)
+    return FileCheck(
+        path=str(path),
+        n_obs=adata.n_obs,
+        candidates=data.looks,
+        matrix=data.matrix,
+        kind=data.kind,
+        gene_ids=data.ids_from,
+        species=data.species,
+        substitutions={s.symbol: s.found_as for s in data.index.substitutions},
+        coverage=coverage,
+        notes=tuple(_notes(coverage, {axis: library.select(axis=axis) for axis in ("state", "origin")}, data, library)),
+    )
+
+
+def _refuse_few_genes(path: str, data: Unpacked) -> None:
+    """Refuse data in which no cell can be called a macrophage, whatever it expresses.
+
+    Raises
+    ------
+    GeneIdError
+        Too few genes of the reference are in the data.
+    """
+    n = n_reference_genes(data.index, "mouse" if data.species == "mouse" else "human")
+    if n >= FEWEST_REFERENCE_GENES:
+        return
+    msg = (
+        f"{path}: no macrophage could be found: of the genes that tell compartments {n} are among the "
+        f"{data.rows.shape[1]:,} of {data.matrix}, and a call takes {FEWEST_REFERENCE_GENES}. Use the matrix with all "
+        "genes, from before genes were selected; if it is there under another name, give layer= or gene_symbols=."
+    )
+    raise GeneIdError(msg)
+
+
+def _notes(
+    coverage: pd.DataFrame, axes: Mapping[str, SignatureSet], data: Unpacked, library: SignatureSet
+) -> Iterator[str]:
+    """Say what of an annotation would be missing or weak."""
+    share = coverage["coverage"]
+    panel = coverage.loc[MACROPHAGE].to_dict()
+    if (n := int(panel["n_present"])) < _MIN_DETECTED:
+        yield (
+            f"{n} of the {int(panel['n_genes'])} genes of the macrophage panel are in the data: macrophages are told "
+            "by other genes alone, and some will be missed. If you know the cell types, name their column with "
+            "compartment_key=."
+        )
+    for axis, signatures in axes.items():
+        if few := [name for name in signatures if share[name] < FEW_GENES]:
+            yield f"Few cells will get the {axis} {_or(few)}: fewer than half of the genes are in the data."
+    n_obs = data.rows.shape[0]
+    if n_obs < _FEW_CELLS:
+        yield (
+            f"{n_obs:,} cells are few to fit baselines of programs to: states will be judged by those of the reference "
+            "to a large part."
+        )
+    columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[MACROPHAGE].all_genes])
+    n_seen, n_with = _cells_with(data, columns[columns >= 0])
+    if n_with == 0 and n >= _MIN_DETECTED:
+        yield (
+            f"Of {n_seen:,} cells looked at, none expresses {_MIN_DETECTED} genes that tell a macrophage: there are "
+            "few macrophages, or none."
+        )
+
+
+def _cells_with(data: Unpacked, columns: Array) -> tuple[int, int]:
+    """Return how many cells from all over the matrix were looked at, and how many express three genes of a panel."""
+    n_obs, n_vars = data.rows.shape
+    of_panel = np.zeros(n_vars, bool)
+    of_panel[columns] = True
+    n_seen = n_with = 0
+    for start in np.unique(np.linspace(0, max(n_obs - _ROWS, 0), _PLACES, dtype=int)):
+        block = data.rows.block(int(start), min(int(start) + _ROWS, n_obs))
+        detected = block.totals((block.values > 0) & of_panel[block.indices])
+        n_seen, n_with = n_seen + detected.size, n_with + int((detected >= _MIN_DETECTED).sum())
+    return n_seen, n_with
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -1,0 +1,159 @@
+"""Annotating a file into a new one."""
+
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tamannot._progress import Progress, silent
+from tamannot.data import runs_of
+from tamannot.errors import TamannotWarning
+from tamannot.get import annotations as annotation_table
+from tamannot.io._claim import place_of
+from tamannot.io._input import open_file
+from tamannot.io._log import RunRecord, logged, signature_digests
+from tamannot.io._spool import NoTables, SpooledTables
+from tamannot.io._summary import FileSummary, summarise
+from tamannot.io._targets import out_for, reserved, targets_of, write_targets
+from tamannot.signature import Signatures
+from tamannot.tl._run import STEPS, Job
+
+
+def annotate_file(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    table: str | os.PathLike[str] | None = None,
+    html: str | os.PathLike[str] | None = None,
+    signatures: Signatures | None = None,
+    overwrite: bool = False,
+    in_place: bool = False,
+    key_added: str = "tam",
+    chunk_size: int | None = None,
+    log: str | os.PathLike[str] | None = None,
+    report: Progress | None = None,
+    **choices: Any,
+) -> FileSummary:
+    """Annotate an h5ad file or zarr folder into a new one, in bounded memory.
+
+    States are fitted to up to 40,000 cells, in runs spread over the file; all cells are then called block by block. The
+    results are those of `tl.annotate` on the same cells.
+
+    Parameters
+    ----------
+    path
+        The input: ``.h5ad``, ``.zarr``, or an h5ad by another name such as ``.h5``. Changed only by ``in_place``.
+    out
+        The same with annotations, ``.h5ad`` or ``.zarr``; None if only a table is wanted.
+    table
+        The annotations alone, one row a cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``). In CSV a name
+        that a spreadsheet would run as a formula has an apostrophe before it.
+    html
+        A report to read, ``.html``: what `write_report` makes. It needs ``out``.
+    signatures
+        Added to the bundled library; those of a bundled id replace it.
+    overwrite
+        Replace outputs that exist; never ``path`` itself.
+    in_place
+        Write the annotations into ``path``, which is replaced by the whole new file; leave out ``out``, or give the
+        same file.
+    key_added
+        Prefix of what is written.
+    chunk_size
+        Cells that are called together; None chooses. It changes memory and speed, and no result.
+    log
+        A log of the run, ``.json``, also of one that fails: versions, options, seconds of each stage, cells per second,
+        the most memory that the process held up to then (bytes), notes, error. The log of a run before is replaced.
+    report
+        Told the name of each stage as it begins.
+    **choices
+        ``layer``, ``gene_symbols``, ``species``, ``tissue``, ``compartment_key``, ``sample_key``,
+        ``target_accuracy``, ``rng``, ``model`` of `tl.annotate`.
+
+    Returns
+    -------
+    What was found. Every output appears whole or not at all.
+
+    Raises
+    ------
+    TamannotError
+        The input cannot be read or used, or an output cannot be written.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> tam.annotate_file("sample.h5ad", "annotated.h5ad", tissue="brain")  # doctest: +SKIP
+    """
+    asked: dict[str, Any] = {"out": out, "table": table, "html": html, "overwrite": overwrite, "in_place": in_place}
+    asked |= {"key_added": key_added, "chunk_size": chunk_size}
+    options = asked | {"signatures": signature_digests(signatures), **choices}
+    record = RunRecord(Path(path), report or silent())
+    with logged(log, options, record.entry, overwrite=overwrite):
+        return annotate_recorded(
+            record,
+            out,
+            table=table,
+            html=html,
+            signatures=signatures,
+            overwrite=overwrite,
+            in_place=in_place,
+            key_added=key_added,
+            chunk_size=chunk_size,
+            choices=choices,
+        )
+
+
+def annotate_recorded(
+    record: RunRecord,
+    out: str | os.PathLike[str] | None,
+    *,
+    table: str | os.PathLike[str] | None,
+    html: str | os.PathLike[str] | None = None,
+    signatures: Signatures | None,
+    overwrite: bool,
+    in_place: bool = False,
+    key_added: str = "tam",
+    chunk_size: int | None,
+    choices: Mapping[str, Any],
+) -> FileSummary:
+    """Do what `annotate_file` does, and keep in the record what happens.
+
+    Raises
+    ------
+    TamannotError
+        As `annotate_file`.
+    """
+    source, report = record.source, record.report
+    with record.running(), ExitStack() as stack:
+        out = out_for(source, out, in_place=in_place)
+        targets = targets_of(out, table, html)
+        stack.enter_context(reserved(targets, source=source, overwrite=overwrite, in_place=in_place))
+        report("reading file")
+        adata = stack.enter_context(open_file(source))
+        record.n_obs = adata.n_obs
+        runs_of(adata)  # what is not ours is refused before the work
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", TamannotWarning)  # the summary has them as notes
+        job = Job.of(adata, signatures, choices, key_added=key_added, report=report)
+        tables = None
+        if out is not None:
+            tables = stack.enter_context(SpooledTables(job.table_columns, place_of(Path(out)).parent))
+        job.gather(tables or NoTables(), report, block=chunk_size)
+        job.write(adata, None, steps=STEPS)
+        report("writing")
+        page = None if html is None else _page_writer(key_added, source.name)
+        write_targets(
+            targets, source, adata, key_added, lambda: annotation_table(adata, key_added), tables, page, job.also
+        )
+        summary = summarise(adata, source, key_added, tuple(map(str, targets.values())))
+        record.outputs, record.notes = summary.outputs, summary.notes
+        return summary
+
+
+def _page_writer(key: str, name: str) -> Callable[[Path, Path], None]:
+    from tamannot.io._report import write_page  # noqa: PLC0415 - brings matplotlib
+
+    return partial(write_page, key=key, name=name)

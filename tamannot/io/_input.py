@@ -1,0 +1,175 @@
+"""Reading h5ad and zarr, whole or without the matrices, with a plain word about what cannot be read."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import anndata as ad
+import h5py
+import zarr
+from anndata.io import read_elem
+
+from tamannot.data import names_of_run, without_matrices
+from tamannot.errors import InputFileError, TamannotError
+from tamannot.io._foreign import problem_of
+from tamannot.io._guard import open_zarr
+from tamannot.io._links import check_links
+from tamannot.io._sizes import check_sizes
+
+_SHOWN = 500
+# What anndata and zarr say of a file in a format that they do not know yet.
+_NEWER = re.compile(
+    r"No read method registered|unknown codec|codec not available|No Zarr data type|Invalid zarr_format|Unknown chunk"
+    r"|disallowed extra fields",
+    re.IGNORECASE,
+)
+
+
+def read_file(path: Path, *, key: str | None = None) -> ad.AnnData:
+    """Read what `open_file` opens into memory, and the tables of ``obsm`` that a run under a key wrote.
+
+    Raises
+    ------
+    InputFileError
+        It is absent, of another kind (the message has the line that converts it), or damaged.
+    """
+    with open_root(path) as root, reading(path):
+        adata = _without_matrices(root).to_memory()
+        names = None if key is None else names_of_run(adata, key)
+        for name in (n for n in adata.obsm if names is not None and names.wrote(n)):
+            adata.obsm[name] = read_elem(root["obsm"][name])
+        return adata
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[ad.AnnData]:
+    """Open an h5ad file or a zarr folder, and leave its matrices on disk.
+
+    Parameters
+    ----------
+    path
+        The file; it is open, and its matrices can be read, inside the ``with``.
+
+    Yields
+    ------
+    An AnnData with ``obs``, ``var`` and what runs wrote to ``uns`` in memory. ``X``, layers and the matrix of
+    ``raw`` are datasets of the file, as are arrays of ``obsm`` and ``varm``, and sparse matrices anywhere; what is
+    stored by pairs (``obsp``, ``varp``) and the rest of ``uns`` are left out.
+
+    Raises
+    ------
+    InputFileError
+        As `read_file`.
+    """
+    with open_root(path) as root:
+        with reading(path):
+            adata = _without_matrices(root)
+        yield adata
+
+
+def _without_matrices(root: h5py.File | zarr.Group) -> ad.AnnData:
+    adata = without_matrices(root)
+    _check_columns(adata)
+    return adata
+
+
+@contextmanager
+def open_root(path: Path) -> Iterator[h5py.File | zarr.Group]:
+    """Open an h5ad file or a zarr folder, and read nothing.
+
+    Raises
+    ------
+    InputFileError
+        As `read_file`.
+    """
+    kind = _kind_of(path)
+    with ExitStack() as stack:
+        with reading(path):
+            root = stack.enter_context(h5py.File(path, "r")) if kind == "h5ad" else open_zarr(path)
+        yield root
+
+
+def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
+    """Return what a file is; whatever it is, nothing outside of it is read, and it does not fill the memory.
+
+    Raises
+    ------
+    InputFileError
+        It is absent, of another kind, has parts in other files, or unpacks to far more than it should.
+    """
+    if not _exists(path):
+        msg = f"{path}: no such file."
+        raise InputFileError(msg)
+    if path.is_file():
+        check_links(path)  # before anything in it is opened
+    with reading(path):
+        problem = problem_of(path)
+    if problem is not None:
+        msg = f"{path}: {problem}"
+        raise InputFileError(msg)
+    if path.is_dir():
+        check_links(path)
+    check_sizes(path)
+    return "zarr" if path.is_dir() else "h5ad"
+
+
+def _check_columns(adata: ad.AnnData) -> None:
+    tables = {"obs": adata.obs, "var": adata.var} | ({"raw/var": adata.raw.var} if adata.raw is not None else {})
+    for name, table in tables.items():
+        if not table.columns.is_unique:
+            twice = table.columns[table.columns.duplicated()][0]
+            msg = f"{name} has the column '{twice}' more than once"
+            raise ValueError(msg)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long for a name, a NUL in it, or in a folder that may not be read
+        return False
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Tell what goes wrong with a file as `InputFileError`.
+
+    Raises
+    ------
+    InputFileError
+        It is damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old encodings and repeated names: ours say what matters
+            yield
+    except TamannotError:
+        raise
+    except MemoryError as error:
+        msg = f"{path}: does not fit into memory ({_reason(error)}). Use a machine with more, or a file of fewer cells."
+        raise InputFileError(msg) from error
+    except Exception as error:  # whatever h5py, zarr and anndata raise on a damaged file
+        kind = "zarr" if path.is_dir() else "h5ad"
+        what = _newer(error) or f"it is damaged, or no AnnData: {_reason(error)}"
+        msg = f"{path}: cannot be read as {kind}; {what}"
+        raise InputFileError(msg) from error
+
+
+def _newer(error: BaseException) -> str:
+    """Say that a newer anndata or zarr may have written what cannot be read; empty if nothing speaks for it."""
+    if not _NEWER.search(str(error)):
+        return ""
+    here = " and ".join(f"{name} {version(name)}" for name in ("anndata", "zarr"))
+    return (
+        f"it seems to be written by a newer version than is installed here ({here}): {_reason(error)} "
+        "Update them:  pip install -U anndata zarr"
+    )
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).splitlines()[0][:_SHOWN] if str(error) else type(error).__name__

@@ -1,0 +1,186 @@
+"""The log of a run: what it was made of, how long each stage took, how much memory it needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tamannot._progress import Progress
+from tamannot._resources import package_version
+from tamannot._settings import settings
+from tamannot.errors import OutputError
+from tamannot.io._claim import claimed
+from tamannot.io._output import check_target, replacing
+from tamannot.signature import Signatures, as_signatures
+
+_FORMAT = 1
+_PACKAGES = ("anndata", "h5py", "numba", "numpy", "pandas", "scikit-learn", "scipy", "zarr")
+
+
+class RunRecord:
+    """What happens in the run over one file, kept while it runs.
+
+    Parameters
+    ----------
+    source
+        The input.
+    report
+        Its stages are timed.
+    """
+
+    def __init__(self, source: Path, report: Progress) -> None:
+        self.source, self.report = source, report
+        self.n_obs: int | None = None
+        self.outputs: tuple[str, ...] = ()
+        """Those that were written."""
+        self.notes: tuple[str, ...] = ()
+        self._seconds, self._stages = 0.0, dict[str, float]()
+        self._error: dict[str, str] | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Time what runs inside; keep the error that ends it."""
+        begun, before = time.monotonic(), dict(self.report.seconds)
+        try:
+            yield
+        except BaseException as error:
+            self._error = error_entry(error)
+            raise
+        finally:
+            self.report.close()
+            self._seconds = time.monotonic() - begun
+            spent = {stage: s - before.get(stage, 0.0) for stage, s in self.report.seconds.items()}
+            self._stages = {stage: round(s, 3) for stage, s in spent.items() if s > 0}
+
+    def entry(self) -> dict[str, Any]:
+        """Return what a log says about the file."""
+        return {
+            "input": str(self.source),
+            "outputs": list(self.outputs),
+            "n_obs": self.n_obs,
+            "stages": self._stages,
+            **speed(self.n_obs, self._seconds),
+            "peak_memory_bytes": peak_memory(),
+            "notes": list(self.notes),
+            "error": self._error,
+        }
+
+
+@contextmanager
+def logged(
+    log: str | os.PathLike[str] | None,
+    options: Mapping[str, Any],
+    entry: Callable[[], dict[str, Any]],
+    *,
+    overwrite: bool = False,
+) -> Iterator[None]:
+    """Write a log when what runs inside ends, however it ends.
+
+    Parameters
+    ----------
+    log
+        Where to, ``.json``; None writes none. The log of a run before is replaced, another file is not.
+    options
+        What the run was asked for.
+    entry
+        Gives what happened.
+    overwrite
+        Replace whatever is there.
+
+    Raises
+    ------
+    OutputError
+        The log cannot be written. An error of the run itself goes first.
+    """
+    if log is None:
+        yield
+        return
+    target = Path(log)
+    _check(target, overwrite=overwrite)
+    head = _head(options)
+    with claimed(target):
+        try:
+            yield
+        except BaseException as error:
+            with suppress(OutputError):
+                _write(target, head | {"error": error_entry(error)} | entry())
+            raise
+        _write(target, head | {"error": None} | entry())
+
+
+def speed(n_obs: int | None, seconds: float) -> dict[str, float | None]:
+    """Return seconds, and cells per second if the cells are known."""
+    rate = round(n_obs / seconds, 1) if n_obs is not None and seconds > 0 else None
+    return {"seconds": round(seconds, 3), "cells_per_second": rate}
+
+
+def error_entry(error: BaseException) -> dict[str, str]:
+    """Return kind and message of an error."""
+    return {"type": type(error).__name__, "message": str(error)}
+
+
+def signature_digests(signatures: Signatures | None) -> dict[str, str]:
+    """Return the digest of each signature that was added to the library."""
+    return {name: signature.digest for name, signature in as_signatures(signatures or {}).items()}
+
+
+def peak_memory() -> int | None:
+    """Return the most memory in bytes that this process has held so far; None where the system does not say."""
+    # Linux hands the maximum of rusage on to a new program; that of the memory map is the program's own.
+    with suppress(OSError):
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+        if found:
+            return int(found[1]) * 1024
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415 - not on Windows
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _check(target: Path, *, overwrite: bool) -> None:
+    if target.suffix != ".json":
+        msg = f"{target}: the name of a log must end in .json."
+        raise OutputError(msg)
+    check_target(target, overwrite=overwrite or _is_log(target))
+
+
+def _is_log(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text())
+        return isinstance(found, dict) and "tamannot_log" in found
+    return False
+
+
+def _head(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "tamannot_log": _FORMAT,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "threads": settings.n_threads(),
+        "options": dict(options),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"tamannot": package_version(), "python": platform.python_version()}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found | {"platform": platform.platform()}
+
+
+def _write(target: Path, content: Mapping[str, Any]) -> None:
+    with replacing(target) as beside:
+        beside.write_text(json.dumps(content, indent=2, default=str) + "\n")

@@ -1,0 +1,252 @@
+"""Annotating many files, each on its own: what happens to one is nothing to the others."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import h5py
+import zarr
+
+from tamannot._progress import Progress, silent
+from tamannot._settings import settings
+from tamannot.errors import OutputError, ParameterError
+from tamannot.io._claim import claimed, place_of
+from tamannot.io._log import RunRecord, error_entry
+from tamannot.io._output import is_same
+from tamannot.io._summary import FileSummary
+from tamannot.io._targets import targets_of
+from tamannot.io._worker import Task, Worker
+from tamannot.signature import Signatures, as_signatures
+
+_SUFFIXES = (".h5ad", ".zarr")
+_TABLES = ("csv", "parquet")
+# How often the line of a terminal is renewed while no file says anything.
+_LOOK = 0.5
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What became of a file."""
+
+    path: str
+    summary: FileSummary | None
+    """None if it failed."""
+    entry: dict[str, Any]
+    """What a log says about it."""
+    traceback: str | None = None
+    """Of a failure that is a bug."""
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed, in one line."""
+        if self.summary is not None:
+            return None
+        kind, message = self.entry["error"]["type"], " ".join(self.entry["error"]["message"].split())
+        said = message if self.traceback is None else f"a bug: {kind}: {message}"
+        return said if said.startswith(self.path) else f"{self.path}: {said}"
+
+
+def tasks_of(
+    sources: Sequence[Path], folder: Path | None, tables: str | None = None, *, in_place: bool = False
+) -> list[Task]:
+    """Return what to write for each input: in ``folder``, under its own name; without a folder, the input itself.
+
+    Parameters
+    ----------
+    sources
+        The inputs.
+    folder
+        For all outputs.
+    tables
+        ``csv`` or ``parquet``: also a table of each.
+    in_place
+        Whether each output is its input.
+
+    Raises
+    ------
+    ParameterError
+        Two inputs would have one output, an output is an input without ``in_place`` or is none with it, there are no
+        such tables, or a package is missing for them.
+    """
+    if tables is not None and tables not in _TABLES:
+        msg = f"Tables are {' or '.join(_TABLES)}, not '{tables}'."
+        raise ParameterError(msg)
+    tasks = [_task(source, folder, tables) for source in sources]
+    seen: dict[Path, Path] = {}
+    inputs = {place_of(source) for source in sources if is_same(source, source)}  # those that are there
+    for task in tasks:
+        other = seen.setdefault(place_of(task.out).with_suffix(""), task.source)
+        if other is not task.source:
+            msg = f"{other} and {task.source} would have one output, {task.out}. Rename one, or run it apart."
+            raise ParameterError(msg)
+        own = is_same(task.out, task.source)
+        if (own or place_of(task.out) in inputs) and not (own and in_place):
+            hint = " or in_place=True to write the results into the inputs." if own else "."
+            msg = f"{task.out} is an input. Give another folder{',' if own else ''}{hint}"
+            raise ParameterError(msg)
+        if in_place and not own:
+            msg = f"in_place=True writes into the inputs, and {task.out} is not {task.source}. Leave out the folder."
+            raise ParameterError(msg)
+    return tasks
+
+
+def _task(source: Path, folder: Path | None, tables: str | None) -> Task:
+    suffix = source.suffix if source.suffix in _SUFFIXES else _SUFFIXES[0]
+    out = source if folder is None else folder / f"{source.stem}{suffix}"
+    table = out.with_suffix(f".{tables}") if tables else None
+    targets_of(out, table)
+    return Task(source, out, table)
+
+
+def annotate_tasks(
+    tasks: Sequence[Task],
+    *,
+    jobs: int = 1,
+    signatures: Signatures | None = None,
+    overwrite: bool = False,
+    in_place: bool = False,
+    chunk_size: int | None = None,
+    report: Progress | None = None,
+    choices: Mapping[str, Any] | None = None,
+) -> Iterator[FileResult]:
+    """Annotate files in processes of their own; give out what became of each as it ends.
+
+    A process that dies fails the file it was at; another one takes its place. If the caller stops early, the processes
+    are ended, and leave nothing half written.
+
+    Parameters
+    ----------
+    tasks
+        As `tasks_of` gives them.
+    jobs
+        Files at a time; they share the threads.
+    signatures, overwrite, in_place, chunk_size, choices
+        As in `annotate_file`, for every file.
+    report
+        Told how many cells are done.
+
+    Raises
+    ------
+    OutputError
+        The folder of the outputs cannot be made.
+    """
+    report = report or silent()
+    make_folders(tasks)
+    jobs = max(1, min(jobs, len(tasks)))
+    options = {
+        "signatures": dict(as_signatures(signatures or {})),
+        "overwrite": overwrite,
+        "in_place": in_place,
+        "chunk_size": chunk_size,
+        "choices": dict(choices or {}),
+    }
+    report(f"annotating {len(tasks)} files", sum(_cells_of(task.source) for task in tasks))
+    with _Staff(jobs, max(1, settings.n_threads() // jobs), options) as staff:
+        yield from staff.do(tasks, report)
+
+
+class _Staff:
+    """Processes that work through a list of files."""
+
+    def __init__(self, size: int, threads: int, options: Mapping[str, Any]) -> None:
+        self._size, self._threads, self._options = size, threads, options
+        self._busy: dict[Any, tuple[Worker, Task]] = {}
+        self._idle: list[Worker] = []
+
+    def __enter__(self) -> _Staff:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End all; clear away what those at work leave if they have to be killed."""
+        for worker in (*self._idle, *(worker for worker, _ in self._busy.values())):
+            worker.ask_to_end()
+        for worker in self._idle:
+            worker.end()
+        for worker, task in self._busy.values():
+            worker.end()
+            _clear_away(task)
+
+    def do(self, tasks: Sequence[Task], report: Progress) -> Iterator[FileResult]:
+        """Give out results as they come."""
+        waiting = deque(tasks)
+        while waiting or self._busy:
+            while waiting and len(self._busy) < self._size:
+                self._begin(waiting.popleft())
+            for pipe in wait(list(self._busy), timeout=_LOOK):
+                result = self._hear(pipe, report)
+                if result is not None:
+                    yield result
+            report.tick(0)
+
+    def _begin(self, task: Task) -> None:
+        worker = self._idle.pop() if self._idle else Worker(self._threads, self._options)
+        self._busy[worker.pipe] = worker, task
+        with suppress(OSError):  # it died meanwhile: its pipe tells when it is listened to
+            worker.pipe.send(task)
+
+    def _hear(self, pipe: Any, report: Progress) -> FileResult | None:
+        worker, task = self._busy[pipe]
+        try:
+            said = pipe.recv()
+        except (EOFError, OSError):
+            del self._busy[pipe]
+            worker.end()
+            _clear_away(task)
+            return _died(task, worker.exit_code)
+        if isinstance(said, int):
+            report.tick(said)
+            return None
+        del self._busy[pipe]
+        self._idle.append(worker)
+        return FileResult(str(task.source), *said)
+
+
+def _died(task: Task, code: int | None) -> FileResult:
+    how = f"ended by signal {-code}" if code is not None and code < 0 else f"gone with exit code {code}"
+    hint = " The system does this when memory runs out: fewer --jobs or a smaller --chunk-size need less."
+    record = RunRecord(task.source, silent())
+    message = f"its process was {how}.{hint if code == -9 else ''}"
+    lost = record.entry() | {"peak_memory_bytes": None, "error": error_entry(ChildProcessError(message))}
+    return FileResult(str(task.source), None, lost)
+
+
+def _clear_away(task: Task) -> None:
+    """Remove what a run that was killed had begun to write."""
+    for target in (task.out, task.table):
+        if target is not None:
+            with suppress(OutputError), claimed(target):
+                pass
+
+
+def make_folders(tasks: Sequence[Task]) -> None:
+    """Make the folders of the outputs, or raise an OutputError."""
+    for folder in {task.out.parent for task in tasks}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"{folder}: this folder cannot be made: {os.strerror(error.errno or 0)}."
+            raise OutputError(msg) from error
+
+
+def _cells_of(path: Path) -> int:
+    """Return the cells of a file by its header; 0 where that is not to be had."""
+    with suppress(Exception), _opened(path) as root:
+        obs = root["obs"]
+        return int((obs if hasattr(obs, "shape") else obs[obs.attrs["_index"]]).shape[0])
+    return 0
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    if path.is_dir():
+        yield zarr.open_group(path, mode="r")
+        return
+    with h5py.File(path, "r") as file:
+        yield file

@@ -1,0 +1,137 @@
+"""Scoring a file into a new one."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from anndata import AnnData
+
+from tamannot._progress import Progress, silent
+from tamannot.data import SpeciesChoice, check_key, read_record, species_of
+from tamannot.errors import TamannotWarning
+from tamannot.get import coverage, scores
+from tamannot.io._input import read_file
+from tamannot.io._targets import out_for, reserved, targets_of, write_targets
+from tamannot.scoring import Method, method_of
+from tamannot.signature import Signature, SignatureSet, signatures_named
+from tamannot.tl._score import Asked, score_all
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What was scored."""
+
+    path: str
+    n_obs: int
+    matrix: str
+    kind: str
+    method: str
+    signatures: pd.DataFrame
+    """One row a signature: ``n_genes``, ``n_present``, ``coverage``, ``mean``, ``max``."""
+    notes: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def score_file(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None,
+    *,
+    signatures: Sequence[str | os.PathLike[str]] | Mapping[str, Signature],
+    table: str | os.PathLike[str] | None = None,
+    method: Method | str = "ucell",
+    null: Literal["matched"] | None = None,
+    min_coverage: float = 0.5,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: SpeciesChoice = "auto",
+    key_added: str = "tam",
+    overwrite: bool = False,
+    in_place: bool = False,
+    report: Progress | None = None,
+) -> ScoreSummary:
+    """Score an h5ad file or zarr folder into a new one.
+
+    Parameters
+    ----------
+    path
+        The input; changed only by ``in_place``.
+    out
+        The same with scores, ``.h5ad`` or ``.zarr``; None if only a table is wanted.
+    signatures
+        Signatures, or words: files and folders of your own, axes of the library (``"state"``), or ids.
+    table
+        The scores alone, one row a cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``). With a null
+        also ``{id}_z`` and ``{id}_p``.
+    method, null, min_coverage, layer, gene_symbols, species, key_added
+        As in `tl.score`.
+    overwrite
+        Replace outputs that exist; never ``path`` itself.
+    in_place
+        Write the scores into ``path``; leave out ``out``, or give the same file.
+    report
+        Told the name of each stage as it begins.
+
+    Returns
+    -------
+    What was scored. Every output appears whole or not at all.
+
+    Raises
+    ------
+    TamannotError
+        The input cannot be read or used, or an output cannot be written.
+    """
+    source = Path(path)
+    targets = targets_of(out_for(source, out, in_place=in_place), table)
+    report = report or silent()
+    with reserved(targets, source=source, overwrite=overwrite, in_place=in_place):
+        report("reading file")
+        adata = read_file(source, key=check_key(key_added))
+        seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
+        chosen = signatures if isinstance(signatures, Mapping) else signatures_named(signatures, seen)
+        asked = Asked(
+            signatures=SignatureSet(chosen.values()),
+            methods={check_key(key_added): method_of(method)},
+            null=null,
+            layer=layer,
+            gene_symbols=gene_symbols,
+            species=species,
+            min_coverage=min_coverage,
+        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", TamannotWarning)
+            score_all(adata, asked, report)
+        report("writing")
+        write_targets(targets, source, adata, key_added, lambda: _table(adata, key_added, with_null=null is not None))
+    notes = [str(w.message) for w in caught if issubclass(w.category, TamannotWarning)]
+    return _summary(source, adata, key_added, notes, targets.values())
+
+
+def _table(adata: AnnData, key: str, *, with_null: bool) -> pd.DataFrame:
+    """Return the scores, and with a null the z and p of each beside it: ``macrophage``, ``macrophage_z`` and so on."""
+    plain = scores(adata, key)
+    if not with_null:
+        return plain
+    z, p = (scores(adata, key, kind=kind).add_suffix(f"_{kind}") for kind in ("z", "p"))
+    together = pd.concat([plain, z, p], axis=1)
+    return together[[c for name in plain for end in ("", "_z", "_p") if (c := f"{name}{end}") in together]]
+
+
+def _summary(source: Path, adata: AnnData, key: str, notes: Iterable[str], outputs: Iterable[Path]) -> ScoreSummary:
+    record, values = read_record(adata, key), scores(adata, key)
+    about = coverage(adata, key)[["n_genes", "n_present", "coverage"]]
+    return ScoreSummary(
+        path=str(source),
+        n_obs=adata.n_obs,
+        matrix=record.matrix.name,
+        kind=record.matrix.kind,
+        method=record.method["name"],
+        signatures=about.assign(mean=values.mean(), max=values.max()),
+        notes=tuple(notes),
+        outputs=tuple(map(str, outputs)),
+    )

@@ -1,0 +1,152 @@
+"""Where results go: the annotated object, a table, or both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import anndata as ad
+import pandas as pd
+
+from tamannot.errors import OutputError, ParameterError
+from tamannot.io._annotated import write_annotated
+from tamannot.io._claim import claimed
+from tamannot.io._csv import write_csv
+from tamannot.io._output import check_space, check_target, is_same, replacing
+from tamannot.io._spool import SpooledTables
+
+_OUT_SUFFIXES = (".h5ad", ".zarr")
+_TABLE_SUFFIXES = (".csv", ".parquet")
+_PAGE_SUFFIX = ".html"
+
+
+def targets_of(
+    out: str | os.PathLike[str] | None,
+    table: str | os.PathLike[str] | None,
+    html: str | os.PathLike[str] | None = None,
+) -> dict[str, Path]:
+    """Return the files to write by suffix.
+
+    Raises
+    ------
+    OutputError
+        A name has another ending.
+    ParameterError
+        There is nowhere to write to, or a package is missing for it.
+    """
+    targets: dict[str, Path] = {}
+    for given, suffixes in ((out, _OUT_SUFFIXES), (table, _TABLE_SUFFIXES), (html, (_PAGE_SUFFIX,))):
+        if given is None:
+            continue
+        target = Path(given)
+        if target.suffix not in suffixes:
+            msg = f"{target}: the name must end in {' or '.join(suffixes)}."
+            raise OutputError(msg)
+        targets[target.suffix] = target
+    if html is not None and out is None:
+        msg = "A report is made from the annotated file: give out= as well."
+        raise ParameterError(msg)
+    if not targets:
+        msg = "Nowhere to write to: give out= or table=."
+        raise ParameterError(msg)
+    if ".parquet" in targets and find_spec("pyarrow") is None:
+        msg = "Parquet tables need pyarrow:  pip install 'tamannot[parquet]'  (or write a .csv)."
+        raise ParameterError(msg)
+    return targets
+
+
+def out_for(source: Path, out: str | os.PathLike[str] | None, *, in_place: bool) -> str | os.PathLike[str] | None:
+    """Return the whole output: the source itself if the results are to be written in place.
+
+    Raises
+    ------
+    ParameterError
+        Another output is named as well.
+    """
+    if not in_place or (out is not None and is_same(Path(out), source)):
+        return out
+    if out is not None:
+        msg = f"in_place=True writes into the input, {source}, and {out} is another file. Leave out one of the two."
+        raise ParameterError(msg)
+    return source
+
+
+@contextmanager
+def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool, in_place: bool = False) -> Iterator[None]:
+    """Refuse targets that cannot be written, before any work is done; keep other runs from them until the end.
+
+    Raises
+    ------
+    OutputError
+        A target exists or is the source, cannot be written, has no room, or another run is writing it.
+    """
+
+    def check(kind: str) -> None:
+        whole = in_place and kind in _OUT_SUFFIXES  # a table never takes the place of the input
+        check_target(targets[kind], source=source, overwrite=overwrite, in_place=whole)
+
+    for kind, target in targets.items():
+        check(kind)
+        if kind in _OUT_SUFFIXES:
+            check_space(target, source=source)
+    with ExitStack() as stack:
+        for kind, target in targets.items():
+            stack.enter_context(claimed(target))
+            check(kind)  # a run may just have ended
+        yield
+
+
+def write_targets(
+    targets: Mapping[str, Path],
+    source: Path,
+    adata: ad.AnnData,
+    key_added: str,
+    table: Callable[[], pd.DataFrame],
+    tables: SpooledTables | None = None,
+    page: Callable[[Path, Path], object] | None = None,
+    also: tuple[str, ...] = (),
+) -> None:
+    """Write every target, each whole or not at all; none is moved into place before all are written.
+
+    Parameters
+    ----------
+    targets
+        Files by suffix, as `targets_of` gives them.
+    source
+        What ``adata`` was read from; its matrices are copied from file to file.
+    adata
+        With the annotations; its matrices are not read, and need not be there.
+    key_added
+        Prefix of what was written.
+    table
+        Makes the table of annotations.
+    tables
+        Tables of the run that are not in ``adata``.
+    page
+        Makes the report: takes the annotated file, not yet in its place, and where to write to.
+    also
+        Keys of runs that were made with it.
+
+    Raises
+    ------
+    OutputError
+        A target cannot be written.
+    InputFileError
+        The source is damaged.
+    """
+    writers: dict[str, Callable[[Path], object]] = {
+        ".h5ad": lambda path: write_annotated(source, path, adata, key_added, tables, also),
+        ".zarr": lambda path: write_annotated(source, path, adata, key_added, tables, also),
+        ".csv": lambda path: write_csv(table(), path),
+        ".parquet": lambda path: table().rename_axis("cell").to_parquet(path),
+    }
+    with ExitStack() as stack:
+        parts = {kind: stack.enter_context(replacing(target)) for kind, target in targets.items()}
+        if page is not None:
+            annotated = next(part for kind, part in parts.items() if kind in _OUT_SUFFIXES)
+            writers[_PAGE_SUFFIX] = lambda path: page(annotated, path)
+        for kind, part in parts.items():
+            writers[kind](part)

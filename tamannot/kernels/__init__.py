@@ -1,1 +1,0 @@
-"""Kernels: plain arrays in, plain arrays out; they know no AnnData and no signature."""

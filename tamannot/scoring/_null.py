@@ -1,0 +1,261 @@
+"""The matched null: what a random signature of the same expression would score in a cell.
+
+Genes are cut into bins by their mean rank depth over reference cells. A signature with ``c`` genes in a
+bin is compared with ``c`` genes drawn from that bin without replacement, in closed form: mean, variance
+and third moment of the weighted sum follow from the moments of the bin in this cell. No random numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.special
+from numpy.typing import NDArray
+
+from tamannot.scoring._njit import njit
+
+Array = NDArray[Any]
+
+N_BINS = 25
+FIRST_BIN = 50
+# Below these nothing can be said of a signature in a cell.
+MIN_GENES = 5
+MIN_EXPECTED = 2.0
+_NORMAL_SKEW = 0.01
+NO_SPREAD = 1e-9
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Per signature, the bins merged until each holds enough genes, with the weights that fall in them.
+
+    All arrays run over groups; those of signature ``s`` are ``start[s]`` to ``start[s + 1]``.
+    """
+
+    start: Array
+    w1: Array
+    """Sum of weights: multiplies the mean of the bin."""
+    w2: Array
+    """Multiplies the population variance of the bin."""
+    w3: Array
+    """Multiplies the third central moment of the bin."""
+    members: Array
+    """Genes of the signature in the group."""
+    span: Array
+    """Which of the distinct spans of bins a group has: what follows from the bins alone is worked out once a span."""
+    span_first: Array
+    """The first bin of each distinct span."""
+    span_last: Array
+    """The last bin of each distinct span."""
+    span_size: Array
+    """Genes of each distinct span."""
+
+    def units(self, step: float) -> Array:
+        """Return by what sums of depth, depth² and depth³ in whole steps are divided to be means, ``(3, n_spans)``."""
+        return np.array([self.span_size * step, self.span_size * step * step, self.span_size * step * step * step])
+
+
+def expression_bins(depth: Array) -> Array:
+    """Return the bin of each gene: log-spaced in the rank of depth, highest expression first.
+
+    Parameters
+    ----------
+    depth
+        Rank depth summed over the reference cells, shape ``(n_genes,)``. Genes of equal depth share a
+        bin, so that the order of genes does not matter; above all those never seen.
+    """
+    n = depth.size
+    first = min(FIRST_BIN, n)
+    edges = np.unique(np.rint(first * (n / first) ** (np.arange(N_BINS) / (N_BINS - 1))).astype(np.int64))
+    # A gene lies beyond the edge e if e genes are deeper than it.
+    ends = np.sort(depth)[n - edges]
+    bins = edges.size - np.searchsorted(ends[::-1], depth, side="right")
+    filled = np.bincount(bins, minlength=1) > 0
+    return np.asarray((np.cumsum(filled) - 1)[bins], np.int32)
+
+
+def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_of: Array) -> Groups:
+    """Merge, for each signature, neighbouring bins until each holds ``2 c + 10`` genes for its ``c``.
+
+    Parameters
+    ----------
+    bin_size
+        Genes of each bin.
+    columns, weights
+        Per signature, the columns of its genes in the data and their weights, negative for down genes.
+    bin_of
+        Bin of each gene.
+    """
+    n_bins, of_signature = bin_size.size, [c.size for c in columns]
+    gene_bin = bin_of[np.concatenate(columns)] if columns else np.empty(0, np.int64)
+    place = np.repeat(np.arange(len(columns)), of_signature) * n_bins + gene_bin
+    counts = np.bincount(place, minlength=len(columns) * n_bins).reshape(-1, n_bins)
+    start, group_of = [0], np.zeros(counts.shape, np.int64)
+    ends: list[tuple[int, int]] = []
+    sizes = bin_size.tolist()
+    for s, mine in enumerate(counts.tolist()):
+        for first, last in _spans(sizes, mine):
+            if any(mine[first : last + 1]):
+                group_of[s, first : last + 1] = len(ends)
+                ends.append((first, last))
+        start.append(len(ends))
+    first_bin, last_bin = np.array(ends, np.int64).reshape(-1, 2).T
+    before = np.concatenate([[0], np.cumsum(bin_size)])
+    size = (before[last_bin + 1] - before[first_bin]).astype(float)
+    w1, w2, w3, members = _group_weights(size, group_of.reshape(-1)[place], np.concatenate([*weights, np.empty(0)]))
+    _, head, span = np.unique(first_bin * n_bins + last_bin, return_index=True, return_inverse=True)
+    return Groups(
+        *(np.array(start), w1, w2, w3, members),
+        *(span.reshape(-1).astype(np.int64), first_bin[head], last_bin[head], size[head]),
+    )
+
+
+def _spans(sizes: list[int], counts: list[int]) -> list[list[int]]:
+    """Return the first and the last bin of each group, with or without genes of the signature."""
+    spans: list[list[int]] = []
+    first, end, size, genes = 0, len(sizes), 0, 0
+    for b in range(end):
+        size, genes = size + sizes[b], genes + counts[b]
+        if size >= 2 * genes + 10:
+            spans.append([first, b])
+            first, size, genes = b + 1, 0, 0
+    if first < end:  # the lowest bins are left over: they join groups above until there is room
+        spans.append([first, end - 1])
+        while len(spans) > 1 and size < 2 * genes + 10:
+            above, _ = spans[-2]
+            size, genes = sum(sizes[above:]), sum(counts[above:])
+            spans[-2:] = [[above, end - 1]]
+    return spans
+
+
+def _group_weights(n: Array, group: Array, w: Array) -> tuple[Array, Array, Array, Array]:
+    """Return by what the mean, the variance and the third moment of each group are multiplied, and its genes."""
+    s1, s2, s3 = (np.bincount(group, w**p, minlength=n.size) for p in (1, 2, 3))
+    # Of a group of one or two genes there is no variance, or no skewness, to multiply.
+    variance = np.where(n > 1, n / np.maximum(n - 1, 1) * (s2 - s1**2 / n), 0.0)
+    third = s3 - 3 * s2 * s1 / n + 2 * s1**3 / n**2
+    third = np.where(n > 2, n**2 / np.maximum((n - 1) * (n - 2), 1) * third, 0.0)
+    return s1, variance, third, np.bincount(group, minlength=n.size).astype(float)
+
+
+@njit
+def null_z(
+    sums: Array,
+    moments: Array,
+    units: Array,
+    start: Array,
+    w1: Array,
+    w2: Array,
+    w3: Array,
+    members: Array,
+    span: Array,
+    span_first: Array,
+    span_last: Array,
+    span_size: Array,
+    z: Array,
+    skew: Array,
+    expected: Array,
+) -> None:
+    """Write z, the null's skewness, and how many genes it expects to be detected, of each signature.
+
+    Parameters
+    ----------
+    sums
+        Weighted sums of depths, shape ``(n_cells, n_signatures)``.
+    moments
+        What `arm_sums` wrote for one method, shape ``(n_cells, n_bins, 4)``, in whole steps.
+    units
+        What `Groups.units` returns.
+    start, w1, w2, w3, members, span, span_first, span_last, span_size
+        The fields of `Groups`.
+    z, skew, expected
+        Output, shape ``(n_cells, n_signatures)``. Where the null has no variance nothing can be said for
+        or against: z is 0 and the skewness NaN.
+    """
+    of_spans = np.empty((span_first.size, 4))
+    for i in range(moments.shape[0]):
+        _central_moments(moments[i], span_first, span_last, units, of_spans)
+        for s in range(start.size - 1):
+            mean, variance, third, found = 0.0, 0.0, 0.0, 0.0
+            for g in range(start[s], start[s + 1]):
+                at, here = np.uint64(g), np.uint64(span[np.uint64(g)])
+                mean += w1[at] * of_spans[here, 0]
+                variance += w2[at] * of_spans[here, 1]
+                third += w3[at] * of_spans[here, 2]
+                found += members[at] * of_spans[here, 3] / span_size[here]
+            expected[i, s] = found
+            spread = np.sqrt(max(variance, 0.0))
+            if spread > NO_SPREAD:
+                z[i, s] = (sums[i, s] - mean) / spread
+                skew[i, s] = third / (spread * spread * spread)
+            else:
+                z[i, s] = 0.0
+                skew[i, s] = np.nan
+
+
+@njit
+def _central_moments(moments: Array, first: Array, last: Array, units: Array, out: Array) -> None:
+    """Write mean, variance and third moment of the depths in each span of a cell, and how many genes are detected."""
+    for h in range(first.size):
+        n1 = n2 = n3 = positive = np.int64(0)
+        for b in range(np.uint64(first[h]), np.uint64(last[h] + 1)):
+            n1 += moments[b, 0]
+            n2 += moments[b, 1]
+            n3 += moments[b, 2]
+            positive += moments[b, 3]
+        m1, m2, m3 = n1 / units[0, h], n2 / units[1, h], n3 / units[2, h]
+        out[h, 0], out[h, 1] = m1, m2 - m1 * m1
+        out[h, 2] = m3 - 3.0 * m1 * m2 + 2.0 * m1 * m1 * m1
+        out[h, 3] = positive
+
+
+def upper_p(z: Array, skew: Array, expected: Array, n_present: Array) -> Array:
+    """Return the one-sided upper p of z against its null.
+
+    Parameters
+    ----------
+    z, skew, expected
+        What `null_z` wrote, shape ``(n_cells, n_signatures)``.
+    n_present
+        Genes of each signature in the data.
+
+    Returns
+    -------
+    From a Pearson III distribution with the null's skewness (normal where there is next to none); NaN
+    where fewer than 5 genes are present or fewer than 2 expected to be detected.
+    """
+    p = np.full(z.size, np.nan)
+    shape, point, place = np.empty(z.size), np.empty(z.size), np.empty(z.size, np.int64)
+    n, rest = _tails(z, skew, expected, n_present, shape, point, place)
+    p[place[:n]] = scipy.special.gammaincc(shape[:n], point[:n])
+    p[place[rest:]] = scipy.special.ndtr(point[rest:])
+    return p.reshape(z.shape)
+
+
+@njit
+def _tails(
+    z: Array, skew: Array, expected: Array, n_present: Array, shape: Array, point: Array, place: Array
+) -> tuple[int, int]:
+    """Write what the tails follow from: from the front those of gamma distributions, at the end of normal ones.
+
+    Returns
+    -------
+    How many are at the front, and where the end begins.
+    """
+    front, end = 0, z.size
+    for i in range(z.shape[0]):
+        for s in range(z.shape[1]):
+            asymmetry = skew[i, s]
+            if np.isnan(asymmetry) or n_present[s] < MIN_GENES or not expected[i, s] >= MIN_EXPECTED:
+                continue
+            if asymmetry >= _NORMAL_SKEW:
+                k = 4.0 / (asymmetry * asymmetry)
+                shape[front], point[front] = k, max(k + z[i, s] * np.sqrt(k), 0.0)
+                place[front] = i * z.shape[1] + s
+                front += 1
+            else:
+                end -= 1
+                point[end], place[end] = -z[i, s], i * z.shape[1] + s
+    return front, end

@@ -1,0 +1,156 @@
+"""Signatures matched to the columns of a data set, ready for the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamannot.scoring._pack import exact_weights
+from tamannot.signature import Gene, Signature
+
+Array = NDArray[Any]
+Locate = Callable[[str, str | None], int]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One direction of a signature: columns and weights of the genes that are there, weights of all."""
+
+    columns: Array
+    weights: Array
+    all_weights: Array
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A signature with genes of its own, matched to the data."""
+
+    signature: Signature
+    up: Arm
+    down: Arm
+
+    @property
+    def n_present(self) -> int:
+        """Genes that are in the data."""
+        return self.up.columns.size + self.down.columns.size
+
+    @property
+    def n_genes(self) -> int:
+        """Genes of the signature."""
+        return len(self.signature.genes)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a signature is in the data; two names of one gene are one gene."""
+
+    n_genes: int
+    n_present: int
+    missing: tuple[str, ...]
+    """Symbols, sorted."""
+
+    @property
+    def share(self) -> float:
+        """Share of the genes that are in the data."""
+        return self.n_present / self.n_genes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compute: the parts, each once, and the outputs that are made of them."""
+
+    parts: tuple[Part, ...]
+    outputs: tuple[Signature, ...]
+    parts_of: tuple[tuple[int, ...], ...]
+    """For each output, which parts its value is the greatest of."""
+    digests: tuple[str, ...]
+    """Content digest of each output."""
+    n_vars: int
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the outputs, in order."""
+        return [s.id for s in self.outputs]
+
+    @cached_property
+    def coverage(self) -> tuple[Coverage, ...]:
+        """How much of each output is in the data."""
+        return tuple(self._coverage(o) for o in range(len(self.outputs)))
+
+    def only(self, ids: Sequence[str]) -> tuple[Plan, list[int]]:
+        """Return the plan of some outputs, and which of the parts are its parts."""
+        outputs = [self.ids.index(i) for i in ids]
+        kept = sorted({p for o in outputs for p in self.parts_of[o]})
+        some = Plan(
+            parts=tuple(self.parts[p] for p in kept),
+            outputs=tuple(self.outputs[o] for o in outputs),
+            parts_of=tuple(tuple(kept.index(p) for p in self.parts_of[o]) for o in outputs),
+            digests=tuple(self.digests[o] for o in outputs),
+            n_vars=self.n_vars,
+        )
+        return some, kept
+
+    def _coverage(self, output: int) -> Coverage:
+        arms = [arm for p in self.parts_of[output] for arm in (self.parts[p].up, self.parts[p].down)]
+        present = {c for arm in arms for c in arm.columns.tolist()}
+        missing = sorted({symbol for arm in arms for symbol in arm.missing})
+        return Coverage(len(present) + len(missing), len(present), tuple(missing))
+
+
+def make_plan(signatures: Mapping[str, Signature], locate: Locate, n_vars: int) -> Plan:
+    """Match signatures to columns.
+
+    Parameters
+    ----------
+    signatures
+        The outputs, in order; parts that several of them share are computed once.
+    locate
+        Gives the column of a gene from its symbol and Ensembl id, -1 where there is none.
+    n_vars
+        Genes of the data.
+    """
+    number: dict[tuple[str, str], int] = {}
+    parts: list[Part] = []
+    parts_of, digests = [], []
+    for signature in signatures.values():
+        digest = signature.digest
+        digests.append(digest)
+        members = []
+        for part in signature.parts:
+            key = (part.id, digest if part is signature else part.digest)
+            if key not in number:
+                number[key] = len(parts)
+                parts.append(_match(part, locate))
+            members.append(number[key])
+        parts_of.append(tuple(members))
+    return Plan(tuple(parts), tuple(signatures.values()), tuple(parts_of), tuple(digests), n_vars)
+
+
+def _match(signature: Signature, locate: Locate) -> Part:
+    up = [g for g in signature.genes if g.direction == "up"]
+    down = [g for g in signature.genes if g.direction == "down"]
+    return Part(signature, up=_match_arm(up, locate), down=_match_arm(down, locate) if down else _NO_ARM)
+
+
+def _match_arm(genes: Sequence[Gene], locate: Locate) -> Arm:
+    found = [locate(g.symbol, g.ensembl) for g in genes]
+    columns, weights = np.array(found, np.int64), exact_weights([g.weight for g in genes])
+    if -1 not in found and len(set(found)) == len(found):  # as most arms are
+        return Arm(columns, weights, weights)
+    absent = columns < 0
+    present = ~absent
+    if len(set(columns[present].tolist())) < np.count_nonzero(present):
+        # Two names of one gene in a user's list are one column, and one column counts once.
+        _, first = np.unique(columns, return_index=True)
+        present &= np.isin(np.arange(columns.size), first)
+    missing = tuple(g.symbol for g, is_absent in zip(genes, absent, strict=True) if is_absent)
+    return Arm(columns[present], weights[present], weights[present | absent], missing)
+
+
+_NO_ARM = Arm(np.empty(0, np.int64), np.empty(0), np.empty(0))

@@ -1,0 +1,248 @@
+"""Ranks of one cell's genes, from its non-zero values alone, and what each method makes of a rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamannot.scoring._njit import njit
+
+Array = NDArray[Any]
+
+# What a tie is worth: the depth of its mean rank, the mean of the depths it could have, or the depth of
+# UCell before 2.7.6, which counts rank K as one.
+AVERAGE, EXPECTED, LEGACY = 0, 1, 2
+# Beyond this rank the cubes of half ranks no longer sum in 64 bits: no null can be had.
+LARGEST_NULL_CAP = 46_000
+# Up to so many distinct values of a cell are compared with each other, more are sorted.
+_COMPARED = 256
+# So many comparisons are one step of the machine, or a few.
+_AT_ONCE = 32
+_BYTE = 256
+
+
+@dataclass(frozen=True)
+class Depths:
+    """How ranks become depths, one entry a method: ``max(cap - rank, 0)`` in steps of ``1 / step``.
+
+    Depths are whole numbers of steps, so that their sums are exact and no order can show in a bit.
+    """
+
+    cap: Array
+    ties: Array
+    step: Array
+
+
+def depths(caps: list[int], ties: list[int]) -> Depths:
+    """Return the arrays of `Depths`, with the finest steps whose third moments fit into 64 bits."""
+    cap = np.array(caps, np.float64)
+    # The cubes of the depths of all genes sum to at most cap^4 / 4, in steps, and that is to stay below 2^63.
+    room = (64.0 - 4.0 * np.log2(np.maximum(cap, 2.0))) / 3.0
+    fine = np.maximum(np.floor(room), 1)
+    # A mean rank is a multiple of a half: finer steps would only cost room.
+    power = np.where(np.array(ties) == EXPECTED, fine, 1.0)
+    return Depths(cap, np.array(ties, np.int64), 2.0**power)
+
+
+@njit
+def gather_groups(value: Array, count: Array, n: int, order: Array, top: Array, size: Array) -> int:
+    """Write the groups whose value is above zero side by side: number, value and size; return how many they are."""
+    sign = np.uint64(1) << np.uint64(8 * value.itemsize - 1)
+    k = 0
+    for g in range(1, n + 1):
+        if 0 < value[g] < sign:  # the rest are stored zeros, positive or negative
+            order[k], top[k], size[k] = g, value[g], count[2 * g] + count[2 * g + 1]
+            k += 1
+    return k
+
+
+@njit
+def place_of_byte(value: np.unsignedinteger[Any], shift: np.uint64) -> int:
+    """Return one byte of a value, so that the greatest byte comes first."""
+    return _BYTE - 1 - int((np.uint64(value) >> shift) & np.uint64(_BYTE - 1))
+
+
+@njit
+def descending(top: Array, n: int) -> Array:
+    """Return the places of ``n`` different values, the greatest first: sorted byte by byte, the last first."""
+    order, other, at = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(_BYTE + 1, np.int32)
+    for k in range(n):
+        order[k] = k
+    for byte in range(top.itemsize):
+        shift = np.uint64(8 * byte)
+        at[:] = 0
+        for k in range(n):
+            at[place_of_byte(top[k], shift) + 1] += 1
+        for b in range(_BYTE):
+            at[b + 1] += at[b]
+        for j in range(n):
+            place = place_of_byte(top[order[j]], shift)
+            other[at[place]] = order[j]
+            at[place] += 1
+        order, other = other, order
+    return order
+
+
+@njit
+def count_above(top: Array, size: Array, n: int, above: Array) -> None:
+    """Write how many genes have a greater value than those of each of ``n`` groups; arrays have `_AT_ONCE` to spare."""
+    if n > _COMPARED:
+        total = np.int32(0)
+        for k in descending(top, n):
+            above[k] = total
+            total += size[k]
+        return
+    # To compare a few groups with each other takes no branch, and is faster than to sort them. Groups of no
+    # value fill up what is compared at once.
+    filled = -(-n // _AT_ONCE) * _AT_ONCE
+    top[n:filled] = 0
+    values, sizes = top[:filled], size[:filled]
+    for k in range(n):
+        mine, total = values[k], np.int32(0)
+        for other in range(filled):
+            total += sizes[other] if values[other] > mine else np.int32(0)
+        above[k] = total
+
+
+@njit
+def depth_of(tie: int, k: float, above: float, size: float) -> float:
+    """Return the depth of a tie of ``size`` genes that has ``above`` genes over it."""
+    if tie == AVERAGE:
+        return max(k - (above + 0.5 * (size + 1.0)), 0.0)
+    if tie == LEGACY:
+        rank = above + 0.5 * (size + 1.0)
+        return k + 1.0 - rank if rank <= k else 0.0
+    if above + size <= k:
+        return k - (above + 0.5 * (size + 1.0))
+    inside = max(k - above - 1.0, 0.0)
+    return 0.5 * inside * (inside + 1.0) / size
+
+
+@njit
+def slot_of(bits: np.unsignedinteger[Any], mask: np.uint64) -> np.uint64:
+    """Return where a value belongs in the hash table. Unsigned, so that no index is looked at for its sign."""
+    return (np.uint64(bits) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40)) & mask
+
+
+@njit
+def group_values(row: Array, table: Array, group: Array, value: Array, count: Array) -> int:
+    """Write the group of each entry, the value and, in two halves, the size of each group; return their number.
+
+    Groups are numbered from 1. A cell has few distinct values (log-normalised counts are a function of
+    small integers), so a hash table finds them. ``table`` is all zeros on entry and on return.
+    """
+    mask = np.uint64(table.size - 1)
+    value[0] = ~value.dtype.type(0)  # of no group: all bits are set in no number that is not negative
+    n = 0
+    for j in range(row.size):
+        b = row[j]
+        slot = slot_of(b, mask)
+        g = np.uint32(table[slot])
+        while value[g] != b:
+            if g == 0:
+                n += 1
+                g = np.uint32(n)
+                table[slot] = n
+                value[g] = b
+                count[2 * g] = 0
+                count[2 * g + 1] = 0
+            else:
+                slot = (slot + np.uint64(1)) & mask
+                g = np.uint32(table[slot])
+        count[2 * g + (j & 1)] += 1  # two counters: most entries are of one group, and would wait
+        group[j] = g
+    for k in range(1, n + 1):
+        slot = slot_of(value[k], mask)
+        while table[slot]:
+            table[slot] = 0
+            slot = (slot + np.uint64(1)) & mask
+    return n
+
+
+@njit
+def longest_row(indptr: Array) -> int:
+    """Return the number of entries of the longest row."""
+    longest = 0
+    for i in range(indptr.size - 1):
+        size = indptr[i + 1] - indptr[i]
+        longest = size if size > longest else longest  # noqa: FURB136 - max takes longer to compile
+    return longest
+
+
+@njit
+def rank_rows(
+    bits: Array,
+    indptr: Array,
+    n_genes: int,
+    cap: Array,
+    ties: Array,
+    step: Array,
+    most: int,
+    group: Array,
+    ptr: Array,
+    depth: Array,
+    high: Array,
+) -> int:
+    """Group the equal values of each cell and write the depth of each group for each method.
+
+    Rank 1 is the highest value; the zeros, stored or not, are one tie below all others. Only the distinct
+    values are put in order. Groups of a cell are numbered from 1; 0 are the zeros that are not stored.
+
+    Parameters
+    ----------
+    bits, indptr
+        The cells' stored values as order bits, and where each cell begins.
+    n_genes
+        Genes of the matrix, zeros included.
+    cap, ties, step
+        The fields of `Depths`.
+    most
+        The greatest number that ``group`` holds.
+    group
+        Output: the group of each entry, shape ``(n_entries,)``.
+    ptr
+        Output: where the groups of each cell begin, shape ``(n_cells + 1,)``; of the first cell it is given.
+    depth
+        Output: depths in whole steps, shape ``(n_methods, ≥ all groups)``.
+    high
+        Output: whether a group is above zero, shape ``(≥ all groups,)``.
+
+    Returns
+    -------
+    How many cells are done: those before the first that has more than ``most`` groups.
+    """
+    longest = longest_row(indptr)
+    size = 2
+    while size < 2 * longest + 1:
+        size *= 2
+    table, value = np.zeros(size, np.int32), np.empty(longest + 1, bits.dtype)
+    count, order = np.empty(2 * longest + 2, np.int32), np.empty(longest + 1, np.int64)
+    room = longest + 1 + _AT_ONCE
+    top, sizes, above = np.empty(room, bits.dtype), np.empty(room, np.int32), np.empty(room, np.int32)
+    for i in range(indptr.size - 1):
+        start, stop, at = indptr[i], indptr[i + 1], ptr[i]
+        n_groups = group_values(bits[start:stop], table, group[start:stop], value, count)
+        if n_groups > most:
+            return i
+        ptr[i + 1] = at + n_groups + 1
+        n_high = gather_groups(value, count, n_groups, order, top, sizes)
+        count_above(top, sizes, n_high, above)
+        zeros = n_genes
+        high[at : at + n_groups + 1] = 0
+        for k in range(n_high):
+            high[at + order[k]] = 1
+            zeros -= sizes[k]
+        for m in range(cap.size):
+            zero = (
+                np.int64(np.rint(depth_of(ties[m], cap[m], float(n_genes - zeros), float(zeros)) * step[m]))
+                if zeros
+                else 0
+            )
+            depth[m, at : at + n_groups + 1] = zero
+            for k in range(n_high):
+                found = depth_of(ties[m], cap[m], float(above[k]), float(sizes[k])) * step[m]
+                depth[m, at + order[k]] = np.int64(np.rint(found))
+    return indptr.size - 1

@@ -1,0 +1,261 @@
+"""Rows of an expression matrix as the kernels read them.
+
+For non-negative numbers the bits of a float, read as an unsigned integer, are in the order of the
+numbers. Ranks need nothing else, so one compiled kernel serves every number type of a width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from tamannot._threads import in_order
+from tamannot.errors import MatrixError
+from tamannot.scoring._survey import csc_block, extremes, rises_strictly
+
+Array = NDArray[Any]
+
+_WIDTHS = {4: np.uint32, 8: np.uint64}
+# Indices are looked at in so many parts, none of fewer rows than this.
+_LOOKS, _FEWEST_A_LOOK = 16, 512
+
+
+@dataclass(frozen=True)
+class RowBlock:
+    """Consecutive rows in CSR form: row ``i`` holds entries ``indptr[i]`` to ``indptr[i + 1]``."""
+
+    values: Array
+    indices: NDArray[np.signedinteger[Any]]
+    indptr: NDArray[np.int64]
+
+    def only(self, rows: Array) -> RowBlock:
+        """Return some of the rows, given as a mask."""
+        entries = np.repeat(rows, np.diff(self.indptr))
+        ends = np.concatenate([[0], np.cumsum(np.diff(self.indptr)[rows])]).astype(np.int64)
+        return RowBlock(self.values[entries], self.indices[entries], ends)
+
+    def at(self, place: Array) -> RowBlock:
+        """Return some of the columns: ``place`` has the new number of each, -1 of those that are dropped."""
+        now = place[self.indices]
+        kept = now >= 0
+        ends = np.concatenate([[0], np.cumsum(kept)])[self.indptr]
+        return RowBlock(self.values[kept], now[kept], ends)
+
+    def totals(self, entries: Array) -> Array:
+        """Return the sum over each row of one number an entry; of truths, how many."""
+        ends = np.cumsum(entries, dtype=np.float64)
+        return np.diff(np.concatenate([[0.0], ends])[self.indptr])
+
+    @property
+    def bits(self) -> NDArray[np.unsignedinteger[Any]]:
+        """The values, if non-negative, as unsigned integers of the same order."""
+        return order_bits(self.values)
+
+    @property
+    def numbers(self) -> NDArray[np.floating[Any]]:
+        """The values as floats of 32 or 64 bits, without a copy if they are such."""
+        plain = self.values.dtype.kind == "f" and self.values.dtype.itemsize in _WIDTHS and self.values.dtype.isnative
+        return self.values if plain else self.values.astype(np.float64)
+
+
+class RowSource(Protocol):
+    """A matrix of ``n_obs`` cells by ``n_vars`` genes that gives out blocks of rows, to several threads at once."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(n_obs, n_vars)``."""
+
+    @property
+    def step(self) -> int:
+        """Rows that are best read together."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether reading rows again costs next to nothing."""
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``."""
+
+
+class CsrRows:
+    """Rows of a CSR matrix in memory; blocks share its arrays."""
+
+    step = 512
+    in_memory = True
+
+    def __init__(self, matrix: sp.csr_matrix | sp.csr_array, *, threads: int = 1) -> None:
+        _check_pointers(matrix, matrix.shape[0])
+        # A second header over the same arrays: scipy notes what it finds out on the header.
+        view = sp.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
+        rises = _rises(view, threads)
+        _check_indices(view, matrix.shape[1], rises=rises)
+        if not rises and not view.has_canonical_format:
+            view = view.copy()
+            view.sum_duplicates()
+        self._data, self._indices, self._indptr = view.data, view.indices, view.indptr
+        self.shape: tuple[int, int] = view.shape
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``."""
+        ends = self._indptr[start : stop + 1].astype(np.int64)
+        entries = slice(ends[0], ends[-1])
+        return RowBlock(self._data[entries], self._indices[entries], ends - ends[0])
+
+
+class CscRows:
+    """Rows of a CSC matrix in memory, turned a block at a time: no second matrix is made."""
+
+    step = 2048
+    in_memory = True
+
+    def __init__(self, matrix: sp.csc_matrix | sp.csc_array, *, threads: int = 1) -> None:
+        _check_pointers(matrix, matrix.shape[1])
+        view = sp.csc_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
+        rises = _rises(view, threads)
+        _check_indices(view, matrix.shape[0], rises=rises)
+        if not rises:
+            view = view.copy()
+            view.sum_duplicates()
+        self._data, self._indices, self._indptr = packable(view.data), view.indices, view.indptr
+        self.shape: tuple[int, int] = view.shape
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``."""
+        return RowBlock(*csc_block(self._data, self._indices, self._indptr, start, stop))
+
+
+class DenseRows:
+    """Rows of a dense array, or of anything that gives rows when sliced; packed a block at a time.
+
+    Parameters
+    ----------
+    matrix
+        Has a ``shape``, and gives an array or a sparse matrix for ``matrix[start:stop]``.
+    step
+        Rows that are best read together.
+    """
+
+    def __init__(self, matrix: Any, step: int = 512) -> None:
+        self._matrix = matrix
+        self.step = step
+        self.in_memory = isinstance(matrix, np.ndarray)
+        self.shape: tuple[int, int] = tuple(matrix.shape)
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``."""
+        rows: Any = self._matrix[start:stop]
+        packed: sp.csr_array = sp.csr_array(rows if is_sparse(rows) else packable(np.asarray(rows)))
+        return CsrRows(packed).block(0, stop - start)
+
+
+class SomeColumns:
+    """Rows of a matrix of which only some columns are read.
+
+    Parameters
+    ----------
+    rows
+        The rows with all columns.
+    columns
+        The columns to keep, in rising order.
+    """
+
+    in_memory = False  # every read copies what is kept
+
+    def __init__(self, rows: RowSource, columns: Array) -> None:
+        self._rows, self._place = rows, places(columns, rows.shape[1])
+        self.shape: tuple[int, int] = (rows.shape[0], columns.size)
+        self.step = rows.step
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``."""
+        return self._rows.block(start, stop).at(self._place)
+
+
+def places(columns: Array, n_vars: int) -> Array:
+    """Return the new number of each column where only some are kept, -1 of the others."""
+    place = np.full(n_vars, -1, np.int32)
+    place[columns] = np.arange(columns.size, dtype=np.int32)
+    return place
+
+
+def rows_in_memory(matrix: Any, *, threads: int = 1) -> RowSource:
+    """Return the rows of a dense or sparse matrix in memory, or of anything that gives rows when sliced."""
+    if is_sparse(matrix):
+        return CscRows(matrix, threads=threads) if matrix.format == "csc" else CsrRows(matrix.tocsr(), threads=threads)
+    return DenseRows(matrix)
+
+
+def _rises(matrix: Any, threads: int) -> bool:
+    """Say whether the indices rise in every row of a CSR matrix or column of a CSC one."""
+
+    def look(start: int, stop: int) -> bool:
+        return rises_strictly(matrix.indices, matrix.indptr[start : stop + 1])
+
+    n = matrix.indptr.size - 1
+    return all(in_order(look, n, threads=threads, step=max(n // _LOOKS, _FEWEST_A_LOOK)))
+
+
+def _check_pointers(matrix: Any, n: int) -> None:
+    """Refuse pointers that lead out of the arrays: a file may have them, and neither scipy nor a kernel looks.
+
+    Raises
+    ------
+    MatrixError
+        They are not ``n + 1`` whole numbers that rise from 0 to at most the number of entries.
+    """
+    ends, n_entries = matrix.indptr, min(matrix.indices.size, matrix.data.size)
+    good = ends.dtype.kind in "iu" and ends.shape == (n + 1,) and matrix.indices.dtype.kind in "iu"
+    if not good or ends[0] != 0 or ends[-1] > n_entries or (ends[1:] < ends[:-1]).any():
+        msg = "The sparse matrix is damaged: its pointers do not rise from 0 to the number of its entries."
+        raise MatrixError(msg)
+
+
+def _check_indices(matrix: Any, n: int, *, rises: bool) -> None:
+    """Refuse indices that are not in ``[0, n)``; where they rise in every row its ends are enough.
+
+    Raises
+    ------
+    MatrixError
+        There is one.
+    """
+    indices, ends = matrix.indices[: matrix.indptr[-1]], matrix.indptr
+    if not indices.size:
+        return
+    full = ends[1:] > ends[:-1]
+    low, high = extremes(indices) if not rises else (indices[ends[:-1][full]].min(), indices[ends[1:][full] - 1].max())
+    if low < 0 or high >= n:
+        msg = f"The sparse matrix is damaged: it has an index {low if low < 0 else high:,}, where there are {n:,}."
+        raise MatrixError(msg)
+
+
+def joined(blocks: Sequence[RowBlock]) -> RowBlock:
+    """Return blocks of rows as one, the rows of the first before those of the second."""
+    if len(blocks) == 1:
+        return blocks[0]
+    counts = np.concatenate([np.diff(b.indptr) for b in blocks])
+    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return RowBlock(np.concatenate([b.values for b in blocks]), np.concatenate([b.indices for b in blocks]), ends)
+
+
+def is_sparse(matrix: object) -> bool:
+    """Say whether a matrix is one of scipy's sparse matrices or arrays."""
+    return bool(sp.issparse(matrix))
+
+
+def packable(values: Array) -> Array:
+    """Return numbers of a type that kernels are compiled for: no half or long floats, no foreign byte order."""
+    if values.dtype.kind == "f" and values.dtype.itemsize not in _WIDTHS:
+        return values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def order_bits(values: Array) -> NDArray[np.unsignedinteger[Any]]:
+    """Return non-negative numbers as unsigned integers of the same order, without a copy if possible."""
+    if values.dtype.kind not in "fi" or values.dtype.itemsize not in _WIDTHS or not values.dtype.isnative:
+        values = values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
+    return np.ascontiguousarray(values).view(_WIDTHS[values.dtype.itemsize])

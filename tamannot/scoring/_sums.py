@@ -1,0 +1,226 @@
+"""Sums of rank depths: over cells for each gene, over genes for each cell. All in whole steps, thus exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamannot.scoring._njit import njit
+from tamannot.scoring._ranks import longest_row
+
+Array = NDArray[Any]
+
+# With fewer distinct values in a cell it is faster to count them by bin first.
+_FEW_GROUPS = 128
+
+
+@njit
+def add_gene_totals(group: Array, ptr: Array, depth: Array, indices: Array, indptr: Array, total: Array) -> None:
+    """Add to ``total[method, gene]`` how far the gene's depth stands above a zero's, over these cells."""
+    for i in range(indptr.size - 1):
+        groups, genes = group[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
+        for m in range(depth.shape[0]):
+            of_gene, of_group = total[m], depth[m, ptr[i] : ptr[i + 1]]
+            zero = of_group[0]
+            for j in range(genes.size):
+                of_gene[np.uint32(genes[j])] += of_group[np.uint32(groups[j])] - zero
+
+
+@njit
+def places_of(bins: Array, used: Array) -> Array:
+    """Return for each gene twice the place where its bin begins in a flat tally, plus whether it is in any arm."""
+    places = np.empty(bins.shape, np.int32)
+    for m in range(bins.shape[0]):
+        for g in range(bins.shape[1]):
+            places[m, g] = 2 * _FEW_GROUPS * bins[m, g] + used[g]
+    return places
+
+
+@njit
+def count_by_bin(group: Array, genes: Array, places: Array, tally: Array, hits: Array) -> int:
+    """Count the genes of each group in each bin, and do what `find_hits` does: together they take less time."""
+    tally[:] = 0
+    n_hits = 0
+    for j in range(genes.size):
+        place = places[np.uint32(genes[j])]
+        hits[n_hits] = j
+        n_hits += place & 1
+        tally[np.uint32(place >> 1) + np.uint32(group[j])] += 1
+    return n_hits
+
+
+@njit
+def moments_of_tally(tally: Array, depth: Array, high: Array, moments: Array) -> None:
+    """Add up depth, depth², depth³ and the genes detected of each bin, from the counts of the groups above zero."""
+    for g in range(1, high.size):
+        if not high[g]:  # stored zeros
+            tally[:, g] = 0
+    for b in range(tally.shape[0]):
+        counts = tally[b]
+        first = second = third = found = np.int64(0)
+        for g in range(1, high.size):
+            n, d = np.int64(counts[g]), depth[g]
+            found += n
+            first += n * d
+            second += n * d * d
+            third += n * d * d * d
+        moments[b, 0], moments[b, 1], moments[b, 2], moments[b, 3] = first, second, third, found
+
+
+@njit
+def moments_of_entries(group: Array, genes: Array, bins: Array, depth: Array, high: Array, moments: Array) -> None:
+    """Add up the same, entry by entry."""
+    moments[:, :] = 0
+    for j in range(genes.size):
+        g = group[j]
+        if high[g]:
+            b, d = bins[genes[j]], depth[g]
+            moments[b, 0] += d
+            moments[b, 1] += d * d
+            moments[b, 2] += d * d * d
+            moments[b, 3] += 1
+
+
+@njit
+def add_zeros(depth: int, bin_size: Array, moments: Array) -> None:
+    """Add what the genes that are zero contribute."""
+    if depth == 0:
+        return
+    for b in range(bin_size.size):
+        zeros = bin_size[b] - moments[b, 3]
+        moments[b, 0] += zeros * depth
+        moments[b, 1] += zeros * depth * depth
+        moments[b, 2] += zeros * depth * depth * depth
+
+
+@njit
+def add_up(
+    group: Array,
+    genes: Array,
+    hits: Array,
+    depth: Array,
+    gene_ptr: Array,
+    arm_of: Array,
+    weight_of: Array,
+    arm_weight: Array,
+    sums: Array,
+) -> None:
+    """Write the weighted sum of depths of each arm in one cell, from the entries whose genes are in some arm."""
+    zero = depth[0]
+    for a in range(sums.size):
+        sums[a] = arm_weight[a] * zero
+    for h in hits:
+        d = depth[np.uint32(group[h])] - zero
+        gene = np.uint32(genes[h])
+        for k in range(np.uint32(gene_ptr[gene]), np.uint32(gene_ptr[gene + np.uint32(1)])):
+            sums[np.uint32(arm_of[k])] += weight_of[k] * d
+
+
+@njit
+def count_detected(
+    group: Array, genes: Array, hits: Array, high: Array, gene_ptr: Array, arm_of: Array, detected: Array
+) -> None:
+    """Count the genes of each arm that are not zero in one cell."""
+    detected[:] = 0
+    for h in hits:
+        gene = genes[h]
+        for k in range(gene_ptr[gene], gene_ptr[gene + 1]):
+            detected[arm_of[k]] += high[group[h]]
+
+
+@njit
+def find_hits(genes: Array, used: Array, hits: Array) -> int:
+    """Write the places of the entries whose genes are in some arm; return how many there are."""
+    n_hits = 0
+    for j in range(genes.size):
+        hits[n_hits] = j
+        n_hits += used[np.uint32(genes[j])]
+    return n_hits
+
+
+@njit
+def arm_sums(
+    group: Array,
+    ptr: Array,
+    depth: Array,
+    indices: Array,
+    indptr: Array,
+    used: Array,
+    gene_ptr: Array,
+    arm_of: Array,
+    weight_of: Array,
+    arm_weight: Array,
+    sums: Array,
+) -> None:
+    """Write, from one ranking of each cell, what the scores are made of; the arguments are those of `null_sums`."""
+    hits = np.empty(longest_row(indptr) + 1, np.int64)
+    for i in range(indptr.size - 1):
+        groups, genes = group[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
+        n_hits = find_hits(genes, used, hits)
+        for m in range(depth.shape[0]):
+            mine = depth[m, ptr[i] : ptr[i + 1]]
+            add_up(groups, genes, hits[:n_hits], mine, gene_ptr, arm_of, weight_of[m], arm_weight[m], sums[m, i])
+
+
+@njit
+def null_sums(
+    group: Array,
+    ptr: Array,
+    depth: Array,
+    high: Array,
+    indices: Array,
+    indptr: Array,
+    used: Array,
+    gene_ptr: Array,
+    arm_of: Array,
+    weight_of: Array,
+    arm_weight: Array,
+    bin_of: Array,
+    bin_size: Array,
+    sums: Array,
+    detected: Array,
+    moments: Array,
+) -> None:
+    """Write, from one ranking of each cell, all that the scores and their null are made of.
+
+    Parameters
+    ----------
+    group, ptr, depth, high, indices, indptr
+        The rows, as the fields of `RankedBlock`.
+    used
+        Whether a gene is in any arm, uint8, shape ``(n_genes,)``.
+    gene_ptr, arm_of
+        The arms a gene belongs to: entries ``gene_ptr[g]`` to ``gene_ptr[g + 1]``.
+    weight_of
+        Their weights by method, whole steps, shape ``(n_methods, n_entries)``.
+    arm_weight
+        Sum of the weights of an arm's genes that are in the data, shape ``(n_methods, n_arms)``.
+    bin_of, bin_size
+        Expression bin of each gene and genes of each bin, by method.
+    sums
+        Output: weighted sums of depths, shape ``(n_methods, n_cells, n_arms)``.
+    detected
+        Output: genes of the arm that are not zero, shape ``(n_cells, n_arms)``.
+    moments
+        Output: sums of depth, depth² and depth³ and the genes detected of each bin, shape
+        ``(n_methods, n_cells, n_bins, 4)``.
+    """
+    tally, places = np.zeros((bin_size.shape[1], _FEW_GROUPS), np.int32), places_of(bin_of, used)
+    hits = np.empty(longest_row(indptr) + 1, np.int64)
+    for i in range(indptr.size - 1):
+        groups, genes = group[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
+        above = high[ptr[i] : ptr[i + 1]]
+        is_tallied = above.size <= _FEW_GROUPS
+        n_hits = 0 if is_tallied else find_hits(genes, used, hits)
+        for m in range(depth.shape[0]):
+            mine = depth[m, ptr[i] : ptr[i + 1]]
+            if is_tallied:
+                n_hits = count_by_bin(groups, genes, places[m], tally.reshape(-1), hits)
+                moments_of_tally(tally, mine, above, moments[m, i])
+            else:
+                moments_of_entries(groups, genes, bin_of[m], mine, above, moments[m, i])
+            add_zeros(mine[0], bin_size[m], moments[m, i])
+            add_up(groups, genes, hits[:n_hits], mine, gene_ptr, arm_of, weight_of[m], arm_weight[m], sums[m, i])
+        count_detected(groups, genes, hits[:n_hits], above, gene_ptr, arm_of, detected[i])

@@ -1,0 +1,169 @@
+"""Disks that are full or may not be written; mounting them takes rights that few test machines give."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from tamannot.errors import OutputError
+from tamannot.io import _output
+from tamannot.io._sink import Sink
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="mounts are made as on Linux"),
+    pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:zarr v3", "ignore:Consolidated metadata"),
+]
+
+
+@contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[Path]:
+    folder.mkdir(exist_ok=True)
+    mount = shutil.which("mount")
+    done = subprocess.run([mount or "mount", *options, str(folder)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no right to mount: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MiB."""
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=2m", "tmpfs") as folder:
+        yield folder
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A file of 6 MB."""
+    adata = ad.AnnData(
+        sp.random(1000, 1500, density=0.5, format="csr", dtype=np.float32, random_state=np.random.default_rng(1))
+    )
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    return tmp_path / "in.h5ad"
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the disk filled up after the check."""
+    monkeypatch.setattr(_output, "size_of", lambda _: 0)
+
+
+def cli(*words: str | Path, before: str = "pass") -> subprocess.CompletedProcess[str]:
+    script = f"import sys; from tamannot.cli import main; {before}; sys.argv[0] = 'tamannot'; main()"
+    return subprocess.run([sys.executable, "-c", script, *map(str, words)], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("out", ["out.h5ad", "out.zarr"])
+def test_a_disk_full_midway(small_disk, source, put, out, unchecked, annotate_by_hand, bytes_of):
+    before = bytes_of(source)
+    with pytest.raises(OutputError, match=rf"{out}: cannot be written: No space left on device\. Nothing was changed"):
+        put(source, small_disk / out, annotate_by_hand(ad.read_h5ad(source)))
+    assert list(small_disk.iterdir()) == []
+    assert bytes_of(source) == before
+
+
+def test_a_disk_full_midway_from_zarr_to_zarr(small_disk, source, put, tmp_path, annotate_by_hand):
+    adata = ad.read_h5ad(source)
+    adata.write_zarr(tmp_path / "in.zarr")
+    with pytest.raises(OutputError, match="No space left on device"):
+        put(tmp_path / "in.zarr", small_disk / "out.zarr", annotate_by_hand(adata))
+    assert list(small_disk.iterdir()) == []
+
+
+FILL = """
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from tamannot.io._store import H5ad
+
+disk = Path(sys.argv[1])
+for used in (0.0, 0.35, 0.7, 0.9, 0.99):
+    (disk / "filler").write_bytes(bytes(int(used * 2 * 1024 * 1024)))
+    try:
+        with H5ad().making(disk / "x.h5ad", None) as new:
+            for i in range(100):
+                new.create_dataset(f"d{i}", data=np.arange(6000.0))
+                new.attrs[f"a{i}"] = np.arange(1000)
+    except OSError as error:
+        print(error.errno)
+    (disk / "x.h5ad").unlink()
+"""
+
+
+@pytest.mark.slow
+def test_the_process_survives_whatever_hdf5_had_not_written(small_disk):
+    """HDF5 writes again at closing and at the end; with a file of its own it would crash the process there."""
+    done = subprocess.run([sys.executable, "-c", FILL, str(small_disk)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "28\n" * 5, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checked", [pytest.param(True, marks=pytest.mark.nightly), False])
+def test_the_command_says_it_once_with_exit_code_2(small_disk, example_file, checked, bytes_of):
+    before = bytes_of(example_file)
+    blind = "pass" if checked else "import tamannot.io._output as o; o.size_of = lambda _: 0"
+    done = cli("annotate", example_file, "-o", small_disk / "out.h5ad", "-q", before=blind)
+    assert done.returncode == 2
+    assert done.stderr.count("No space left on device") == 1
+    assert done.stderr.startswith("tamannot: ")
+    assert done.stderr.count("\n") == 1
+    assert list(small_disk.iterdir()) == []
+    assert bytes_of(example_file) == before
+
+
+@pytest.mark.slow
+def test_a_folder_that_may_only_be_read(tmp_path, example_file):
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs") as folder:
+        done = cli("annotate", example_file, "-o", folder / "out.h5ad", "-q")
+        assert done.returncode == 2
+        assert done.stderr == f"tamannot: {folder / 'out.h5ad'}: the folder {folder} cannot be written to.\n"
+        assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_may_only_be_read_by_then(tmp_path, source, put, annotate_by_hand):
+    read_only = mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs")
+    with read_only as folder, pytest.raises(OutputError, match="Read-only file system"):
+        put(source, folder / "out.h5ad", annotate_by_hand(ad.read_h5ad(source)))
+
+
+class TestSink:
+    @pytest.fixture
+    def sink(self, tmp_path: Path) -> Iterator[Sink]:
+        with Sink(tmp_path / "x") as sink:
+            yield sink
+
+    def test_it_is_a_file(self, sink, tmp_path):
+        sink.write(b"hello world")
+        sink.seek(-5, 2)
+        assert sink.read(20) == b"world"
+        sink.seek(2)
+        sink.write(memoryview(np.array([1, 2], np.uint16)))
+        sink.truncate(6)
+        assert (tmp_path / "x").read_bytes() == b"he\x01\x00\x02\x00"
+        assert sink.seek(1, 1) == 7
+
+    def test_it_fails_once(self, sink, monkeypatch):
+        def full(*_: object) -> int:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("tamannot.io._sink.os.write", full)
+        with pytest.raises(OSError, match="No space"):
+            sink.write(b"abc")
+        assert sink.write(b"abc") == 3
+        assert sink.truncate(10) == 10
+        assert sink.error.errno == 28

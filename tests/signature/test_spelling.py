@@ -1,0 +1,161 @@
+"""Gene names as other programs leave them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tamannot.signature import GeneIndex, Substitution, human_genes, read_ids
+
+CD68, VSIR = "ENSG00000129226", "ENSG00000107738"
+
+
+def index_of(texts: list[str], species: str | None = None) -> GeneIndex:
+    found = read_ids(texts)
+    return GeneIndex(found.ids, found.ensembl, written=found.written, species=species)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("b'CD68'", 'b"CD68"', '"CD68"', "'CD68'", " CD68", "CD68 ", "\tCD68", "\ufeffCD68", "CD68__chr17"),
+        *(f"CD68:{CD68}", f"CD68_{CD68}", f"CD68|{CD68}", f"CD68-{CD68}", f"CD68 ({CD68})", f"CD68.{CD68}"),
+        *(f"{CD68}_CD68", f"{CD68}.12_CD68", f"{CD68}|CD68", f"{CD68} CD68", f'"{CD68}.3:CD68"', f"hg38_{CD68}_CD68"),
+        f"CD68_{CD68}.12",
+    ],
+)
+def test_what_is_around_a_symbol_is_taken_off_and_recorded(text):
+    index = index_of(["VSIR", text])
+    assert index.ids[1] == "CD68"
+    assert index.locate("CD68", CD68) == 1
+    assert index.substitutions == (Substitution("CD68", text),)
+
+
+@pytest.mark.parametrize(
+    "text", ["ENSA", "HLA-DRA", "C10orf54", "AC004687.1", "7SK", "CD68.1", "ENSG00000182378.14_PAR_Y", f"gene:{CD68}"]
+)
+def test_other_ids_stay_one(text):
+    assert read_ids([text]).ensembl is None or read_ids([text]).ids == [CD68]
+
+
+def test_a_symbol_that_stands_alone_goes_before_one_with_an_ensembl_id():
+    index = index_of(["TBCE_ENSG00000284770", "TBCE", "CD68"])
+    assert index.locate("TBCE") == 1
+    assert index.substitutions == ()
+
+
+def test_equal_symbols_are_told_apart_by_the_ensembl_ids_beside_them():
+    assert index_of(["CD68_ENSG00000999999", f"CD68_{CD68}"]).locate("CD68", CD68) == 1
+
+
+@pytest.mark.parametrize("text", ["HLA.DRA", "HLA_DRA"])
+def test_hyphens_that_became_something_else(text):
+    index = index_of([text, "CD68"])
+    assert index.locate("HLA-DRA") == 0
+    assert index.substitutions == (Substitution("HLA-DRA", text),)
+
+
+def test_where_there_are_hyphens_a_point_stands_for_none():
+    assert index_of(["ERVK3.1", "HLA-DRB1"]).locate("ERVK3-1") == -1
+
+
+def test_a_name_of_another_gene_is_never_taken():
+    """C4B_2 is a gene; it is not how R writes C4B-2."""
+    assert index_of(["C4B_2", "CD68"]).locate("C4B-2") == -1
+
+
+def test_small_letters():
+    index = index_of(["cd68", "hla-dra", "c10orf54", "spp1"])
+    assert [index.locate(g) for g in ("CD68", "HLA-DRA", "VSIR", "SPP1", "CD14")] == [0, 1, 2, 3, -1]
+    assert Substitution("VSIR", "c10orf54") in index.substitutions
+
+
+def test_a_few_small_letters_are_no_genes():
+    """Names beside those of genes may be of antibodies."""
+    assert index_of(["CD14", "SPP1", "VSIR", "cd68"]).locate("CD68") == -1
+
+
+def test_orf_in_capitals():
+    assert index_of(["C10ORF54", "CD68"]).locate("VSIR") == 0
+
+
+MOUSE_CAPITALS = ["CD68", "H2-AA", "CCL12", "LY6C2", "GM12345", "1700010I14RIK", "SPP1", "C1QA"]
+
+
+def test_mouse_in_capitals():
+    index = index_of(MOUSE_CAPITALS)
+    assert [index.locate(g) for g in ("Cd68", "H2-Aa", "Ccl12", "Cd14")] == [0, 1, 2, -1]
+
+
+def test_human_names_do_not_answer_for_mouse_genes():
+    assert index_of(["CD68", "HLA-DRA", "C1QA", "SPP1"]).locate("Cd68") == -1
+
+
+def test_antibodies_beside_mouse_genes_do_not_answer_for_them():
+    assert index_of(["Cd14", "Spp1", "Gm12345", "CD68"], "mouse").locate("Cd68") == -1
+
+
+@pytest.mark.parametrize(
+    ("date", "gene"),
+    [
+        *(("3-Mar", "MARCHF3"), ("03-Mar", "MARCHF3"), ("Mar-03", "MARCHF3"), ("10-Mar", "MARCHF10")),
+        *(("2-Sep", "SEPTIN2"), ("Sep-02", "SEPTIN2"), ("2-Sept", "SEPTIN2"), ("02.Sep", "SEPTIN2")),
+        *(("X2.Sep", "SEPTIN2"), ("11-Sep-21", "SEPTIN11"), ("2021-09-11", "SEPTIN11"), ("15-Sep", "SELENOF")),
+        *(("1-Dec", "DELEC1"), ("Dec-01", "DELEC1"), ("03. Mrz", "MARCHF3"), ("2021-09-02 00:00:00", "SEPTIN2")),
+    ],
+)
+def test_dates(date, gene):
+    index = index_of(["CD68", date])
+    assert index.locate(gene) == 1
+    assert index.substitutions == (Substitution(gene, date),)
+
+
+def test_dates_of_mouse():
+    assert index_of(["Cd68", "Gm12345", "11-Sep"], "mouse").locate("Septin11") == 2
+
+
+@pytest.mark.parametrize("ids", [["1-Mar"], ["01-Mar", "Mar-01"], ["1-Mar", "1-Mar"]])
+def test_a_date_that_can_be_two_genes_is_said_and_not_guessed(ids):
+    index = index_of(ids)
+    assert index.locate("MARCHF1") == index.locate("MTARC1") == -1
+    assert f"'{ids[0]}', made by a spreadsheet, could be MARCHF1 or MTARC1" in index.note
+    assert index.nearest("MARCHF1")[0] == ids[0]
+
+
+@pytest.mark.parametrize("other", ["MTARC1", "MARC1", human_genes().ensembl["MTARC1"]])
+def test_a_date_is_unique_where_the_other_gene_is_there(other):
+    index = index_of(["1-Mar", other])
+    assert index.locate("MARCHF1") == 0
+    assert index.note == ""
+
+
+def test_a_date_is_not_taken_where_its_gene_is_there():
+    index = index_of(["2-Sep", "SEPTIN2"])
+    assert index.locate("SEPTIN2") == 1
+    assert index.substitutions == ()
+
+
+@pytest.mark.parametrize("copy", ["CD68-1", "CD68.1"])
+def test_the_second_of_two_is_named_and_never_taken(copy):
+    assert index_of([copy, "CD68", "HLA-DRA"]).locate("CD68") == 1
+    index = index_of([copy, "HLA-DRA"])
+    assert index.locate("CD68") == -1
+    assert index.nearest("CD68") == [copy]
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [
+        ("cd68", ["CD68"]),
+        ("Cd68", ["CD68"]),
+        ("HLADRA", ["HLA-DRA"]),
+        ("SPPI", ["SPP1"]),
+        ("SSP1", ["SPP1"]),
+        ("CD6", []),
+        ("CD14", []),
+        ("FOOBAR", []),
+    ],
+)
+def test_what_may_be_meant(asked, near):
+    index = index_of(["CD68", "HLA-DRA", "SPP1", "C1QA"])
+    assert index.locate(asked) == -1
+    assert index.nearest(asked) == near
