@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from tamannot.scoring._ranked_kernel import RankedRows, rank_block
 
 from tamannot.scoring import _ranked_kernel
+from tamannot.scoring._ranked_kernel import RankedRows, rank_block
 from tamannot.scoring._ranks import AVERAGE, depths
 from tamannot.scoring._rows import CscRows, CsrRows, DenseRows
 
