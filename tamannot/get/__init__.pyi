@@ -1,11 +1,11 @@
-from ._claims import claims as claims
-from ._composition import composition as composition
+from ._analyses import claims as claims
+from ._analyses import composition as composition
+from ._analyses import crosstalk as crosstalk
+from ._analyses import enrichment as enrichment
+from ._analyses import ferroptosis as ferroptosis
+from ._analyses import regions as regions
 from ._contributions import contributions as contributions
-from ._crosstalk import crosstalk as crosstalk
-from ._enrichment import enrichment as enrichment
 from ._evidence import evidence as evidence
-from ._ferroptosis import ferroptosis as ferroptosis
-from ._regions import regions as regions
 from ._score_adata import score_adata as score_adata
 from ._tables import annotations as annotations
 from ._tables import coverage as coverage

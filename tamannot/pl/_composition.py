@@ -7,9 +7,9 @@ import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 
+from tamannot.analysis._composition_tests import Axis
 from tamannot.get import composition as table_of
 from tamannot.pl._style import colors_of, new_axes, pretty
-from tamannot.tl._counted import Axis
 
 # Between two conditions, in bars; taller figures than this (inches) get thinner bars without names.
 _GAP, _TALLEST = 1.1, 24.0

@@ -8,9 +8,9 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from tamannot.analysis._composition_tests import Axis
 from tamannot.get import composition as table_of
 from tamannot.pl._style import new_axes, pretty
-from tamannot.tl._counted import Axis
 
 # Okabe & Ito's; conditions beyond these repeat them with another marker.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

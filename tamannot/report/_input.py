@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tamannot.analysis._samples import table_of_samples
 from tamannot.data import MatrixOfRun
 from tamannot.report._blocks import Facts, Section, Table
 from tamannot.report._depth import depth_of_macrophages
 from tamannot.report._material import Material
 from tamannot.report._tables import percent, table_of
-from tamannot.tl._samples import table_of_samples
 
 _KINDS = {"counts": "counts", "log": "log-normalised values", "linear": "linear values, no counts"}
 

@@ -12,8 +12,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
+from tamannot.analysis._samples import Samples, samples_of
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
-from tamannot.tl._samples import Samples, samples_of
 
 Array = NDArray[Any]
 

@@ -19,6 +19,8 @@ Array = NDArray[Any]
 EXACT_UP_TO = 8
 """Samples of which all orders are looked at: 40,320 of eight."""
 N_PERMUTATIONS = 9_999
+FEWEST = 4
+"""Samples of a correlation: with three every order is one of six."""
 # Correlations this close are equal: a tie that rounding broke would count against the one observed.
 _SAME = 1e-9
 

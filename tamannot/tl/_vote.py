@@ -10,10 +10,10 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
+from tamannot.analysis._spatial import neighbour_distances, neighbour_weights
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED, Array
 from tamannot.errors import ParameterError
 from tamannot.stats._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours, vote_in_groups
-from tamannot.tl._smooth import neighbour_distances, neighbour_weights
 from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS
 
 AXES = ("compartment", "origin", "state")

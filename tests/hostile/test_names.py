@@ -10,6 +10,7 @@ import pytest
 import tamannot as tam
 from tamannot._printable import printable
 from tamannot._progress import Progress
+from tamannot.analysis._samples import samples_of
 from tamannot.errors import (
     InputFileError,
     OutputError,
@@ -19,7 +20,6 @@ from tamannot.errors import (
     TamannotWarning,
 )
 from tamannot.io import score_file
-from tamannot.tl._samples import samples_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
 EVIL = "a\x1b[2J\x1b]0;owned\x07\r\n\u202eb\x9bc"

@@ -7,9 +7,9 @@ import pytest
 
 import tamannot as tam
 import tamannot.data as slots
+from tamannot.analysis._crosstalk import run_tests
+from tamannot.analysis._crosstalk_values import PRE_SPECIFIED
 from tamannot.errors import ParameterError, ResultNotFoundError
-from tamannot.tl._crosstalk_tests import run_tests
-from tamannot.tl._hypotheses import PRE_SPECIFIED
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ import pytest
 
 import tamannot as tam
 import tamannot.data as slots
-from tamannot.tl._crosstalk_tests import run_tests
-from tamannot.tl._hypotheses import PRE_SPECIFIED
+from tamannot.analysis._crosstalk import run_tests
+from tamannot.analysis._crosstalk_values import PRE_SPECIFIED
 
 FOLDER = Path(__file__).parent / "pictures"
 SIDE = 24

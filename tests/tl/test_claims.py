@@ -12,8 +12,8 @@ import scipy.sparse as sp
 
 import tamannot as tam
 import tamannot.data as slots
+from tamannot.analysis._claims import read_claims
 from tamannot.errors import InputFileError, ParameterError, ResultNotFoundError
-from tamannot.tl._claim_table import read_claims
 
 HYPOXIC = ["ADM", "BNIP3", "NDRG1", "HILPDA", "VEGFA", "SLC2A1"]
 LIPID = ["APOC1", "CD9", "CTSD", "GPNMB", "LGALS3", "SPP1"]

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tamannot.tl._clusters import compared_with_macrophages, name_clusters
-from tamannot.tl._rankings import Groups
+from tamannot.analysis._enrichment import compared_with_macrophages, name_clusters
+from tamannot.analysis._gene_rankings import Groups
 
 GROUPS = Groups(("a",), np.array([0, 0, 0, -1]), ("a",))
 GOOD = {"nes": 2.0, "q": 0.01, "difference": 1.0, "p_samples": 0.01, "n_samples": 5, "unit": "sample"}

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 import tamannot as tam
-from tamannot.tl._prerank import Settings, _without_ties, gene_sets, prerank
-from tamannot.tl._rankings import Groups, Ranking, rank_genes
-from tamannot.tl._samples import samples_of
+from tamannot.analysis._gene_rankings import Groups, Ranking, Settings, _without_ties, gene_sets, prerank, rank_genes
+from tamannot.analysis._samples import samples_of
 
 STATES = ("immunoregulatory", "inflammatory", "interferon_primed", "lipid_associated")
 QUICK = {"method": "permutation", "n_permutations": 100}

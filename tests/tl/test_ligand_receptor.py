@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import tamannot as tam
+from tamannot.analysis._ligand_receptor import pairs_of_reviews
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotError
 from tamannot.signature import human_genes
 from tamannot.stats._rank import spearman
-from tamannot.tl._ligand_receptor import pairs_of_reviews
 
 MALIGNANT = ("truth_compartment", "malignant")
 has_liana = pytest.mark.skipif(importlib.util.find_spec("liana") is None, reason="liana is not installed")

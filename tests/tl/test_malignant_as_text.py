@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tamannot.tl._malignant import malignant_as_text
+from tamannot.analysis._samples import malignant_as_text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import tamannot as tam
-from tamannot.tl._malignant_values import read_malignant
+from tamannot.analysis._crosstalk_values import read_malignant
 
 pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,13 +16,23 @@ from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot._printable import among
-from tamannot.errors import ParameterError
+from tamannot._resources import resource_path
+from tamannot.analysis._claim_cells import (
+    ACROSS,
+    DETECTION,
+    DIFFERENCE,
+    GROUPS,
+    NONE,
+    SHARE,
+    WITHIN,
+    Cells,
+    Claim,
+    read_cells,
+)
+from tamannot.analysis._claim_tests import SUPPORTED, Data, check_claim
+from tamannot.analysis._samples import Malignant, Samples, malignant_cells, samples_of, table_of_samples
+from tamannot.errors import InputFileError, ParameterError
 from tamannot.stats._paired import MIN_SAMPLES, over_samples
-from tamannot.tl._claim_cells import Cells, read_cells
-from tamannot.tl._claim_table import NONE, read_claims
-from tamannot.tl._claim_tests import SUPPORTED, Data, check_claim
-from tamannot.tl._malignant import Malignant, malignant_cells
-from tamannot.tl._samples import Samples, samples_of, table_of_samples
 
 Array = NDArray[Any]
 
@@ -28,6 +41,18 @@ _PANEL = "checkpoint_ligands"
 _ANY = "all"
 # A small panel of genes has no depth to hold cells against.
 _FEW_GENES = 1000
+_SIGNED = ("positive", "negative")
+# What can be expected of a kind; of a share it is a range. And which fields a kind needs.
+_EXPECTED = {NONE: ("",), DETECTION: ("detected",), **dict.fromkeys((WITHIN, ACROSS, DIFFERENCE, GROUPS), _SIGNED)}
+_NEEDED = {
+    NONE: ("note",),
+    WITHIN: ("a", "cells", "b"),
+    ACROSS: ("a", "cells", "b", "against"),
+    DIFFERENCE: ("a", "cells", "against"),
+    DETECTION: ("a", "cells"),
+    SHARE: ("a", "cells"),
+    GROUPS: ("a", "cells", "b"),
+}
 
 OfSamples: TypeAlias = str | tuple[str, Mapping[str, str]]
 """A column of ``obs``, or a column and ``{your word: ours}``."""
@@ -164,6 +189,63 @@ def claims(
     target = slots.to_work_on(adata, copy=copy)
     slots.write_analysis(target, key, RECORD, record)
     return target if copy else None
+
+
+def read_claims(path: str | os.PathLike[str] | None = None) -> list[Claim]:
+    """Read a table of claims, tab-separated; None is the bundled one.
+
+    Raises
+    ------
+    InputFileError
+        There is no such file.
+    ParameterError
+        Another header, or a row that cannot be tested.
+    """
+    path = Path(path) if path is not None else resource_path("signatures") / "claims.tsv"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"Cannot read the table of claims '{path}': {error}."
+        raise InputFileError(msg) from error
+    names = [f.name for f in fields(Claim)]
+    if not rows or rows[0] != names:
+        msg = f"'{path}' is no table of claims: its header is not {', '.join(names)}, separated by tabs."
+        raise ParameterError(msg)
+    claims = [_claim(row, names, f"'{path}', line {i}") for i, row in enumerate(rows[1:], 2)]
+    twice = {c.claim_id for c in claims if sum(c.claim_id == other.claim_id for other in claims) > 1}
+    if twice:
+        msg = f"'{path}' has the claim {', '.join(sorted(twice))} more than once; a claim_id is for one row."
+        raise ParameterError(msg)
+    return claims
+
+
+def _claim(row: list[str], names: list[str], where: str) -> Claim:
+    if len(row) != len(names):
+        msg = f"{where}: {len(row)} fields instead of {len(names)}."
+        raise ParameterError(msg)
+    claim = Claim(*(field.strip() for field in row))
+    if claim.kind not in _NEEDED:
+        msg = f"{where}: kind is one of {', '.join(_NEEDED)}, not {claim.kind!r}."
+        raise ParameterError(msg)
+    empty = [n for n in ("claim_id", "claim", "source", *_NEEDED[claim.kind]) if not getattr(claim, n)]
+    if empty:
+        msg = f"{where}: a claim of kind {claim.kind} needs {', '.join(empty)}."
+        raise ParameterError(msg)
+    if not _is_expected(claim):
+        msg = f"{where}: expected is {claim.expected!r}; it is {' or '.join(_EXPECTED.get(claim.kind, ('0.3-0.5',)))}."
+        raise ParameterError(msg)
+    return claim
+
+
+def _is_expected(claim: Claim) -> bool:
+    if claim.kind != SHARE:
+        return claim.expected in _EXPECTED[claim.kind]
+    try:
+        low, high = claim.limits
+    except ValueError:
+        return False
+    return 0 <= low < high <= 1
 
 
 _DETECTION = ["gene", "origin", "state", "n_cells", "n_detected", "share_detected", "mean", "low", "high", "n_samples"]

@@ -1,4 +1,4 @@
-"""Cells of the claims, and what is measured in them."""
+"""A claim, the cells that it speaks of, and what is measured in them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
+from tamannot.analysis._cells import library_species, some_genes
+from tamannot.analysis._samples import Samples
 from tamannot.classify import expression_of
 from tamannot.errors import ResultNotFoundError
 from tamannot.signature import GeneIndex, Signature, load_signatures
-from tamannot.tl._claim_table import ACROSS, DETECTION, DIFFERENCE, NONE, Claim
-from tamannot.tl._genes import some_genes
-from tamannot.tl._samples import Samples
 
 Array = NDArray[Any]
 
+NONE, WITHIN, ACROSS, DIFFERENCE = "none", "within", "across", "difference"
+DETECTION, SHARE, GROUPS = "detection", "share", "groups"
 LABEL, SHARE_OF = "label:", "share:"
 # Cells that are neither microglia nor anything but myeloid.
 _MYELOID = ("macrophage", "monocyte", "dendritic")
@@ -30,6 +31,41 @@ _MYELOID = ("macrophage", "monocyte", "dendritic")
 RARE = 0.01
 # So many times the genes of a claim are swapped: the fewest of which one in twenty can be told.
 N_SWAPS = 20
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the table: a claim, and one way to test it.
+
+    A measure (``a``, ``b``) is ``CD274`` or ``CXCL9+CXCL10`` (genes), ``@hypoxic`` (the genes of a signature),
+    ``label:monocyte_derived`` (whether a cell is called so), or ``share:monocyte_derived`` (share of a sample's cells).
+    """
+
+    claim_id: str
+    claim: str
+    source: str
+    kind: str
+    a: str
+    cells: str
+    """Cells in which ``a`` is measured: a label, ``macrophage``, ``called_origin``, ``other_myeloid``, ``malignant``,
+    ``all``, or a compartment."""
+    b: str
+    """The other measure; of ``groups`` which samples: ``primary=breast``, ``site=margin/core``."""
+    against: str
+    """Cells in which ``b`` is measured, or with which those of ``cells`` are compared."""
+    expected: str
+    note: str
+
+    @property
+    def measures(self) -> list[str]:
+        """What is measured in cells."""
+        return [m for m in (self.a, self.b if self.kind in (WITHIN, ACROSS) else "") if m]
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Of a share the expected lowest and highest."""
+        low, _, high = self.expected.partition("-")
+        return float(low), float(high)
 
 
 class NotMeasurableError(Exception):
@@ -187,7 +223,7 @@ def read_cells(
         msg = f"The run '{key}' did not call compartment, origin and state. Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
     matrix = slots.matrix_of_run(adata, record)
-    species = "mouse" if record.matrix.species == "mouse" else "human"
+    species = library_species(record)
     cells = Cells(
         samples,
         {axis: called[slots.slot(key, axis)].astype(str).to_numpy(object) for axis in axes},
@@ -210,6 +246,30 @@ def read_cells(
         cells.n_detected[some.rows] = some.n_detected
     cells.values = sp.csc_matrix(sp.vstack(blocks)) if blocks else sp.csc_matrix((0, columns.size))
     return cells
+
+
+def _wanted(cells: Cells, measures: Sequence[str]) -> set[str]:
+    out: set[str] = set()
+    for measure in measures:
+        try:
+            out.update(cells.genes_of(measure))
+        except NotMeasurableError:  # said where the claim is tested
+            continue
+    return out
+
+
+def _columns(signatures: Mapping[str, Signature], wanted: set[str], index: GeneIndex, species: str) -> dict[str, int]:
+    """Return the columns of genes; in mouse by the name of the same letters, if the library knows that gene."""
+    known = {g.symbol: g for s in signatures.values() for g in s.all_genes}
+    found = {}
+    for name in sorted(wanted):
+        symbol = name.capitalize() if species == "mouse" and name not in known else name
+        if species == "mouse" and symbol not in known:
+            continue
+        column = index.find(symbol, known[symbol].ensembl if symbol in known else None)
+        if column >= 0:
+            found[name] = column
+    return found
 
 
 def _swaps(
@@ -273,30 +333,6 @@ def _draw(near: Mapping[str, list[int]], number: int) -> dict[str, int]:
         turned = others[number % len(others) :] + others[: number % len(others)]
         taken[gene] = next((c for c in turned if c not in taken.values()), turned[0])
     return taken
-
-
-def _wanted(cells: Cells, measures: Sequence[str]) -> set[str]:
-    out: set[str] = set()
-    for measure in measures:
-        try:
-            out.update(cells.genes_of(measure))
-        except NotMeasurableError:  # said where the claim is tested
-            continue
-    return out
-
-
-def _columns(signatures: Mapping[str, Signature], wanted: set[str], index: GeneIndex, species: str) -> dict[str, int]:
-    """Return the columns of genes; in mouse by the name of the same letters, if the library knows that gene."""
-    known = {g.symbol: g for s in signatures.values() for g in s.all_genes}
-    found = {}
-    for name in sorted(wanted):
-        symbol = name.capitalize() if species == "mouse" and name not in known else name
-        if species == "mouse" and symbol not in known:
-            continue
-        column = index.find(symbol, known[symbol].ensembl if symbol in known else None)
-        if column >= 0:
-            found[name] = column
-    return found
 
 
 def _missing(measure: str, genes: Sequence[str], there: Sequence[str]) -> str:

@@ -10,14 +10,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tamannot.analysis._claim_cells import (
+    ACROSS,
+    DETECTION,
+    DIFFERENCE,
+    GROUPS,
+    NONE,
+    RARE,
+    SHARE,
+    SHARE_OF,
+    WITHIN,
+    Cells,
+    Claim,
+    NotMeasurableError,
+)
 from tamannot.stats._association import classes_of, fisher, matched_difference, partial_spearman, spearman_interval
 from tamannot.stats._paired import MIN_SAMPLES, Estimate, between_groups, over_samples
-from tamannot.tl import _claim_table as table
-from tamannot.tl._claim_cells import RARE, SHARE_OF, Cells, NotMeasurableError
-from tamannot.tl._claim_table import Claim
 
 Array = NDArray[Any]
-
 SUPPORTED, NOT_SUPPORTED, DETECTED = "supported", "not supported", "detected"
 INCONCLUSIVE, NOT_MEASURABLE = "inconclusive", "not measurable"
 # Least samples of a correlation across samples: of four no order is rarer than 1 in 12.
@@ -74,14 +84,14 @@ class Data:
 
 def check_claim(claim: Claim, data: Data) -> tuple[str, Found, Chance]:
     """Return the verdict on a claim, what it rests on, and what swapped genes give."""
-    if claim.kind == table.NONE:
+    if claim.kind == NONE:
         return NOT_MEASURABLE, Found("none", reason=claim.note), Chance()
     try:
         found = _TESTS[claim.kind](claim, data)
     except NotMeasurableError as why:
         return NOT_MEASURABLE, Found(describe(claim), reason=str(why)), Chance()
     verdict = _verdict(claim, found)
-    if claim.kind == table.DETECTION or not np.isfinite(found.low) or not data.cells.genes_in(claim):
+    if claim.kind == DETECTION or not np.isfinite(found.low) or not data.cells.genes_in(claim):
         return verdict, found, Chance()
     swaps = [s for s in _swapped(claim, data) if np.isfinite([s.observed, s.low, s.high]).all()]
     return _beyond(claim, verdict, found, swaps)
@@ -122,12 +132,12 @@ def describe(claim: Claim) -> str:
     a, b = (m.replace("@", "").replace("_", " ").replace(":", " ") for m in (claim.a, claim.b))
     cells, against = (c.replace("_", " ") for c in (claim.cells, claim.against))
     return {
-        table.WITHIN: f"rank correlation of {a} with {b} within samples, given genes detected, {cells} cells",
-        table.ACROSS: f"rank correlation across samples of {a} in {cells} with {b} in {against} cells",
-        table.DIFFERENCE: f"share of cells with {a}, {cells} minus {against}, at equal depth within samples",
-        table.DETECTION: f"share of {cells} cells with {a}",
-        table.SHARE: f"{a} among {cells} cells",
-        table.GROUPS: f"{a} in {cells} cells, samples of {b} minus others",
+        WITHIN: f"rank correlation of {a} with {b} within samples, given genes detected, {cells} cells",
+        ACROSS: f"rank correlation across samples of {a} in {cells} with {b} in {against} cells",
+        DIFFERENCE: f"share of cells with {a}, {cells} minus {against}, at equal depth within samples",
+        DETECTION: f"share of {cells} cells with {a}",
+        SHARE: f"{a} among {cells} cells",
+        GROUPS: f"{a} in {cells} cells, samples of {b} minus others",
     }[claim.kind]
 
 
@@ -243,9 +253,9 @@ def _verdict(claim: Claim, found: Found) -> str:
     """Return what the interval says, whatever other genes would give."""
     if not np.isfinite([found.low, found.high]).all():
         return INCONCLUSIVE
-    if claim.kind == table.DETECTION:
+    if claim.kind == DETECTION:
         return DETECTED if found.low > RARE else INCONCLUSIVE
-    if claim.kind == table.SHARE:
+    if claim.kind == SHARE:
         low, high = claim.limits
         if low <= found.low and found.high <= high:
             return SUPPORTED
@@ -257,10 +267,10 @@ def _verdict(claim: Claim, found: Found) -> str:
 
 
 _TESTS: Mapping[str, Callable[[Claim, Data], Found]] = {
-    table.WITHIN: _within,
-    table.ACROSS: _across,
-    table.DIFFERENCE: _difference,
-    table.DETECTION: _detection,
-    table.SHARE: _share,
-    table.GROUPS: _groups,
+    WITHIN: _within,
+    ACROSS: _across,
+    DIFFERENCE: _difference,
+    DETECTION: _detection,
+    SHARE: _share,
+    GROUPS: _groups,
 }

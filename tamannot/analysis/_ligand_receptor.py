@@ -7,34 +7,49 @@ import warnings
 from functools import cache
 from importlib.resources import files
 from io import StringIO
-from typing import Any
+from typing import Any, cast
 
-import anndata as ad
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
+from tamannot.analysis._cells import CellsOfRun
+from tamannot.analysis._samples import (
+    MALIGNANT,
+    Malignant,
+    Samples,
+    malignant_as_text,
+    malignant_cells,
+    numbers_of,
+    samples_of,
+    table_of_samples,
+)
 from tamannot.classify import MACROPHAGE
+from tamannot.data import SpeciesChoice
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.signature import read_signatures
-from tamannot.stats._rank import adjusted, spearman, supports_q
-from tamannot.tl._crosstalk_tests import FEWEST
-from tamannot.tl._malignant import Malignant, malignant_as_text, malignant_cells
-from tamannot.tl._malignant_values import cells_of_run
-from tamannot.tl._samples import Samples, samples_of, table_of_samples
-from tamannot.tl._score import score_cells_of_run
+from tamannot.stats._adjust import benjamini_hochberg
+from tamannot.stats._rank import FEWEST, spearman, supports_q
 
 Array = NDArray[Any]
 
-_MALIGNANT = "malignant"
 _ENDS = ["ligand", "receptor", "source", "target"]
 _DETECTED = 0.1
 _NO_LIANA = "Ligand–receptor pairs need liana:  pip install 'tamannot[crosstalk]'"
+# What liana calls the columns that are kept.
+_MEASURED = {
+    "lr_means": "score",
+    "ligand_means": "ligand_mean",
+    "receptor_means": "receptor_mean",
+    "ligand_props": "ligand_share",
+    "receptor_props": "receptor_share",
+}
 
 
 def ligand_receptor(
-    adata: ad.AnnData,
+    adata: AnnData,
     sample_key: str,
     *,
     malignant: Malignant,
@@ -43,7 +58,7 @@ def ligand_receptor(
     rng: int = 0,
     key: str = "tam",
     copy: bool = False,
-) -> ad.AnnData | None:
+) -> AnnData | None:
     """Look at the ligand–receptor pairs of the reviews between macrophages and others, in each sample alone.
 
     liana's CellPhoneDB score, the mean of the ligand's and the receptor's mean log expression (of a complex the
@@ -94,9 +109,9 @@ def ligand_receptor(
     samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
     property_of = _property(adata, samples, against, key)
     groups = slots.read_obs(adata, key, ("compartment",)).iloc[:, 0].astype(str).to_numpy(dtype=object)
-    groups = np.where(chosen, _MALIGNANT, groups)
+    groups = np.where(chosen, MALIGNANT, groups)
     wanted = np.isin(groups, list({*resource["source"], *resource["target"]})) & (samples.codes >= 0)
-    cells = _expression(adata, key, wanted, resource)
+    cells = _expression(CellsOfRun.read(adata, key, wanted), resource)
     cells.obs["group"] = pd.Categorical(groups[wanted])
     found = _by_sample(liana, cells, samples.codes[wanted], samples, resource, min_cells)
     pairs = _pairs(resource, found, property_of, rng)
@@ -119,7 +134,7 @@ def ligand_receptor(
 @cache
 def pairs_of_reviews() -> pd.DataFrame:
     """Return ligand, receptor (parts of a complex joined by ``_``), source, target, claim and reference."""
-    text = files("tamannot.tl").joinpath("ligand_receptor.tsv").read_text(encoding="utf-8")
+    text = files("tamannot.analysis").joinpath("ligand_receptor.tsv").read_text(encoding="utf-8")
     return pd.read_csv(StringIO(text), sep="\t")
 
 
@@ -139,7 +154,7 @@ def load_liana() -> Any:
         raise TamannotError(_NO_LIANA) from error
 
 
-def _property(adata: ad.AnnData, samples: Samples, against: str | None, key: str) -> pd.Series | None:
+def _property(adata: AnnData, samples: Samples, against: str | None, key: str) -> pd.Series | None:
     if against is None:
         return None
     run = slots.read_record(adata, key)
@@ -149,34 +164,25 @@ def _property(adata: ad.AnnData, samples: Samples, against: str | None, key: str
     if against.startswith("malignant_") and against not in adata.obs:
         msg = f"'{against}' is a value of tl.crosstalk, which has not run or has no such value. Run it first."
         raise ParameterError(msg)
-    column = table_of_samples(adata, samples, [against])[against]
-    if pd.api.types.is_numeric_dtype(column):
-        return column.astype(float)
-    codes, words = pd.factorize(column, sort=True)
-    if len(words) != 2:
-        msg = f"obs['{against}'] has {len(words)} words, which have no order. Give numbers, or a column of two words."
-        raise ParameterError(msg)
-    return pd.Series(np.where(codes < 0, np.nan, codes), index=column.index)
+    return numbers_of(table_of_samples(adata, samples, [against])[against], f"obs['{against}']", fewest_words=2)
 
 
-def _expression(adata: ad.AnnData, key: str, wanted: Array, resource: pd.DataFrame) -> ad.AnnData:
+def _expression(cells: CellsOfRun, resource: pd.DataFrame) -> AnnData:
     """Return cells by genes of the pairs: log1p of counts per 10,000."""
-    record = slots.read_record(adata, key)
-    if record.matrix.species == "mouse":
+    species = cells.record.matrix.species
+    if species == "mouse":
         msg = "The pairs are human genes; mouse data cannot be looked at with them."
         raise TamannotError(msg)
-    cells = cells_of_run(adata, record, wanted)
     genes = sorted({part for name in (*resource["ligand"], *resource["receptor"]) for part in name.split("_")})
-    alone = read_signatures({gene: [gene] for gene in genes})
-    # The weighted mean of one gene is the gene, whatever the ids and whatever the matrix holds.
-    score_cells_of_run(cells, alone, "mean", species=record.matrix.species, key="gene")
-    present = slots.read_record(cells, "gene").coverage["n_present"]
-    table = cells.obsm["gene_scores"][[g for g in genes if present[g]]]
-    return ad.AnnData(table.to_numpy(np.float32), obs=pd.DataFrame(index=table.index), var=table.columns.to_frame())
+    # The mean of one gene is the gene, whatever the ids and whatever the matrix holds.
+    known = cast("SpeciesChoice", species if species == "human" else "auto")
+    table, n_present = cells.means(read_signatures({gene: [gene] for gene in genes}), known)
+    table = table[[g for g in genes if n_present[g]]].set_axis(cells.cells.obs_names)
+    return AnnData(table.to_numpy(np.float32), obs=pd.DataFrame(index=table.index), var=table.columns.to_frame())
 
 
 def _by_sample(
-    liana: Any, cells: ad.AnnData, codes: Array, samples: Samples, resource: pd.DataFrame, min_cells: int
+    liana: Any, cells: AnnData, codes: Array, samples: Samples, resource: pd.DataFrame, min_cells: int
 ) -> pd.DataFrame:
     """Return the scores of every pair in every sample that has the cells."""
     tables = []
@@ -189,14 +195,14 @@ def _by_sample(
             tables.append(found.assign(sample=name))
     if not tables:
         msg = (
-            f"No sample has {min_cells} cells of both sides of any pair, of {MACROPHAGE} and {_MALIGNANT} for example. "
+            f"No sample has {min_cells} cells of both sides of any pair, of {MACROPHAGE} and {MALIGNANT} for example. "
             "Lower min_cells, or add samples with both."
         )
         raise ParameterError(msg)
     return pd.concat(tables, ignore_index=True)
 
 
-def _scores(liana: Any, here: ad.AnnData, asked: pd.DataFrame, min_cells: int) -> pd.DataFrame:
+def _scores(liana: Any, here: AnnData, asked: pd.DataFrame, min_cells: int) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # liana's, of genes that the data lack
         table = liana.mt.cellphonedb(
@@ -210,20 +216,11 @@ def _scores(liana: Any, here: ad.AnnData, asked: pd.DataFrame, min_cells: int) -
             n_perms=None,  # permuting cells would take them for replicates
             inplace=False,
         )
-    table = table.rename(
-        columns={
-            "lr_means": "score",
-            "ligand_means": "ligand_mean",
-            "receptor_means": "receptor_mean",
-            "ligand_props": "ligand_share",
-            "receptor_props": "receptor_share",
-        }
-    )
+    table = table.rename(columns=_MEASURED)
     table["ligand"], table["receptor"] = table["ligand_complex"], table["receptor_complex"]
-    measured = ["score", "ligand_mean", "receptor_mean", "ligand_share", "receptor_share"]
     for name in _ENDS:
         table[name] = table[name].astype(str)
-    return asked[_ENDS].merge(table[[*_ENDS, *measured]], on=_ENDS)
+    return asked[_ENDS].merge(table[[*_ENDS, *_MEASURED.values()]], on=_ENDS)
 
 
 def _pairs(resource: pd.DataFrame, found: pd.DataFrame, property_of: pd.Series | None, seed: int) -> pd.DataFrame:
@@ -239,7 +236,7 @@ def _pairs(resource: pd.DataFrame, found: pd.DataFrame, property_of: pd.Series |
     if property_of is not None:
         tested = pairs["p"].notna()
         n = int(pairs.loc[tested, "n_tested"].min()) if tested.any() else 0
-        pairs["q"] = adjusted(pairs["p"].to_numpy(float)) if supports_q(n, int(tested.sum())) else np.nan
+        pairs["q"] = benjamini_hochberg(pairs["p"].to_numpy(float)) if supports_q(n, int(tested.sum())) else np.nan
     return pairs
 
 

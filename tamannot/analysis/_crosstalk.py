@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot.classify import SUMMARIES, UNASSIGNED
-from tamannot.errors import ParameterError
-from tamannot.tl._crosstalk_tests import FEWEST, cautions_of, run_tests
-from tamannot.tl._crosstalk_values import (
+from tamannot.analysis._crosstalk_values import (
     MALIGNANT,
     OWN_COVARIATES,
+    Hypothesis,
+    Pairs,
     Shares,
     Values,
-    known_of_run,
+    hypotheses_of,
+    names_of_run,
     values_of_samples,
 )
-from tamannot.tl._hypotheses import Hypothesis, Pairs, hypotheses_of
-from tamannot.tl._ligand_receptor import ligand_receptor as look_at_pairs
-from tamannot.tl._ligand_receptor import load_liana
-from tamannot.tl._malignant import Malignant, malignant_as_text, malignant_cells
-from tamannot.tl._samples import samples_of
+from tamannot.analysis._ligand_receptor import ligand_receptor as look_at_pairs
+from tamannot.analysis._ligand_receptor import load_liana
+from tamannot.analysis._samples import Malignant, malignant_as_text, malignant_cells, samples_of
+from tamannot.classify import SUMMARIES, UNASSIGNED
+from tamannot.errors import ParameterError
+from tamannot.stats._adjust import benjamini_hochberg
+from tamannot.stats._rank import (
+    FEWEST,
+    Correlation,
+    bootstrap_interval,
+    fewest_samples,
+    leave_one_out,
+    partial_spearman,
+    smallest_p,
+    spearman,
+    supports_q,
+)
+
+Array = NDArray[Any]
 
 _MIN_CELLS = 30
 # Shares of macrophages without a label that differ by more than this between samples bias shares of labels.
 _UNEVEN = 0.2
+# Degrees of freedom that must be left for all covariates at once; below, they are taken one at a time.
+_FREE = 5
+_FEW_SAMPLES = 10
+_LEVEL = 0.05
 
 
 def crosstalk(
@@ -125,11 +147,11 @@ def crosstalk(
     Lane). q by Benjamini and Hochberg, refused where n! < 2m / 0.05 for m tests of n samples.
     """
     adata = slots.to_work_on(adata, copy=copy)
-    _check(shares, n_bootstrap, min_cells)
+    _check_parameters(shares, n_bootstrap, min_cells)
     if ligand_receptor:
         load_liana()  # before the work, not after
     samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
-    known = known_of_run(adata, key)
+    known = names_of_run(adata, key)
     ours = [p for p in known.malignant if p not in SUMMARIES] if programs is None else list(programs)
     asked = hypotheses_of(hypotheses, ours, known)
     values = values_of_samples(
@@ -144,10 +166,10 @@ def crosstalk(
     for end, names in (("tam", [h.column for h in asked]), ("malignant", [MALIGNANT + h.malignant for h in asked])):
         tests[f"low_signal_{end}"] = values.low_signal[enough].mean().reindex(names).to_numpy()
     cautions = [
-        *cautions_of(tests, table, values.covariates),
+        *_cautions_on_tests(tests, table, values.covariates),
         *values.cautions,
-        *_of_samples(values.table, enough, min_cells),
-        *_of_shares(adata, table, asked, shares, key),
+        *_cautions_on_samples(values.table, enough, min_cells),
+        *_cautions_on_shares(adata, table, asked, shares, key),
     ]
     parameters = {
         "sample_key": sample_key,
@@ -161,7 +183,7 @@ def crosstalk(
     }
     record = {
         "tests": tests,
-        "samples": _kept(values, asked, shares).assign(used=enough),
+        "samples": _table_of(values, asked, shares).assign(used=enough),
         "cautions": cautions,
         "parameters": parameters,
     }
@@ -173,7 +195,7 @@ def crosstalk(
     return adata if copy else None
 
 
-def _check(shares: str, n_bootstrap: int, min_cells: int) -> None:
+def _check_parameters(shares: str, n_bootstrap: int, min_cells: int) -> None:
     if shares not in ("expected", "called"):
         msg = f"shares is 'expected' or 'called', not {shares!r}."
         raise ParameterError(msg)
@@ -192,7 +214,76 @@ def _refuse_few(enough: pd.Series, min_cells: int, whom: str) -> None:
         raise ParameterError(msg)
 
 
-def _kept(values: Values, asked: Sequence[Hypothesis], shares: Shares) -> pd.DataFrame:
+def run_tests(
+    table: pd.DataFrame, hypotheses: Sequence[Hypothesis], covariates: Sequence[str], *, n_bootstrap: int, seed: int
+) -> pd.DataFrame:
+    """Return one row a hypothesis; but for its q, a row does not depend on the others: each starts from the seed."""
+    rows = [_test(table, h, covariates, n_bootstrap, seed) for h in hypotheses]
+    tests = pd.DataFrame(rows, index=pd.Index([h.name for h in hypotheses], name="test"))
+    for name in ("p", "p_adjusted"):
+        q = benjamini_hochberg(tests[name].to_numpy(float)) if _supports_q(tests) else np.full(len(tests), np.nan)
+        tests["q" if name == "p" else "q_adjusted"] = q
+    return tests
+
+
+def _supports_q(tests: pd.DataFrame) -> bool:
+    """Say whether the samples could give any of so many tests a q below 0.05."""
+    return supports_q(int(tests["n_samples"].min()), len(tests), _LEVEL)
+
+
+def _test(table: pd.DataFrame, h: Hypothesis, covariates: Sequence[str], n_bootstrap: int, seed: int) -> dict[str, Any]:
+    here = table[[h.column, MALIGNANT + h.malignant, *covariates]].astype(float)
+    here = here[here.iloc[:, :2].notna().all(axis=1)]
+    x, y = here.iloc[:, 0].to_numpy(), here.iloc[:, 1].to_numpy()
+    row: dict[str, Any] = {"measure": h.measure, "tam": h.tam, "malignant": h.malignant, "expected": h.expected}
+    raw = spearman(x, y, rng=seed) if len(x) >= FEWEST else Correlation(math.nan, math.nan, len(x), exact=False)
+    known = math.isfinite(raw.rho)
+    nothing = (math.nan, math.nan)
+    low, high = bootstrap_interval(x, y, n_bootstrap=n_bootstrap, rng=seed) if known else nothing
+    loo_low, loo_high = leave_one_out(x, y) if known else nothing
+    row |= {"rho": raw.rho, "p": raw.p, "low": low, "high": high, "loo_low": loo_low, "loo_high": loo_high}
+    row |= _adjusted(here, covariates, n_bootstrap, seed)
+    return row | {"n_samples": len(x)}
+
+
+def _adjusted(here: pd.DataFrame, covariates: Sequence[str], n_bootstrap: int, seed: int) -> dict[str, Any]:
+    """Return ρ given each covariate, and given all; where few samples allow one at a time, given the worst."""
+    alone = {c: _given(here, [c], seed) for c in covariates}
+    each = {f"rho_given_{c}": found.rho for c, found in alone.items()}
+    each |= {f"p_given_{c}": found.p for c, found in alone.items()}
+    usable = [c for c, found in alone.items() if math.isfinite(found.rho) and here[c].nunique() > 1]
+    if not usable:
+        return _row(Correlation(math.nan, math.nan, len(here), exact=False), (), (math.nan, math.nan)) | each
+    together = len(usable) > 1 and _known(here, usable).shape[0] - 2 - len(usable) >= _FREE
+    chosen = usable if together else [min(usable, key=lambda c: abs(alone[c].rho))]
+    found = _given(here, chosen, seed) if together else alone[chosen[0]]
+    values = _known(here, chosen).to_numpy()
+    reach = bootstrap_interval(values[:, 0], values[:, 1], values[:, 2:], n_bootstrap=n_bootstrap, rng=seed)
+    return _row(found, chosen, reach) | each
+
+
+def _row(found: Correlation, chosen: Sequence[str], reach: tuple[float, float]) -> dict[str, Any]:
+    return {
+        "rho_adjusted": found.rho,
+        "p_adjusted": found.p,
+        "low_adjusted": reach[0],
+        "high_adjusted": reach[1],
+        "adjusted_for": "+".join(chosen),
+    }
+
+
+def _given(here: pd.DataFrame, covariates: Sequence[str], seed: int) -> Correlation:
+    values = _known(here, covariates).to_numpy()
+    if len(values) < FEWEST:
+        return Correlation(math.nan, math.nan, len(values), exact=False)
+    return partial_spearman(values[:, 0], values[:, 1], values[:, 2:], rng=seed)
+
+
+def _known(here: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
+    return here[[*here.columns[:2], *covariates]].dropna()
+
+
+def _table_of(values: Values, asked: Sequence[Hypothesis], shares: Shares) -> pd.DataFrame:
     """Return the values without the programs of macrophages that nobody asked for, and shares of one kind."""
     wanted = {h.column for h in asked}
     other = () if shares == "called" else (f"share_{UNASSIGNED}",)  # cells as called beside expected shares
@@ -200,14 +291,60 @@ def _kept(values: Values, asked: Sequence[Hypothesis], shares: Shares) -> pd.Dat
     return values.table[columns]
 
 
-def _of_samples(table: pd.DataFrame, enough: pd.Series, min_cells: int) -> Iterator[str]:
+def _cautions_on_tests(tests: pd.DataFrame, table: pd.DataFrame, covariates: Sequence[str]) -> Iterator[str]:
+    """Say what a reader of the tests must know."""
+    n, m = int(tests["n_samples"].min()), len(tests)
+    yield (
+        f"Associations across {n} samples: nothing here says which side acts on the other, or that either does. What "
+        "samples have in common (site, treatment, purity, handling) moves both."
+    )
+    if n < _FEW_SAMPLES:
+        yield f"{n} samples: no two-sided p is below {smallest_p(n):.2g}, and bootstrap intervals are too narrow."
+    if not _supports_q(tests):
+        yield (
+            f"No q: {n} samples allow no two-sided p below {smallest_p(n):.2g}, so that of {m} tests none could have a "
+            f"q below {_LEVEL:g}; that takes {fewest_samples(m, _LEVEL)} samples. Ask for fewer hypotheses."
+        )
+    yield from _cautions_on_covariates(tests, table, covariates)
+    fragile = tests.index[np.sign(tests["loo_low"]) * np.sign(tests["loo_high"]) < 0]
+    if len(fragile):
+        yield f"The sign turns when a single sample is left out: {_some(fragile)}."
+
+
+def _cautions_on_covariates(tests: pd.DataFrame, table: pd.DataFrame, covariates: Sequence[str]) -> Iterator[str]:
+    if not covariates:
+        yield "Nothing is adjusted for: ambient RNA, hypoxia and depth can make an association alone."
+        return
+    idle = [c for c in covariates if table[c].dropna().nunique() < 2]
+    if idle:
+        yield f"The same in all samples, so not adjusted for: {', '.join(idle)}."
+    gaps = [c for c in covariates if table[c].isna().any() and c not in idle]
+    if gaps:
+        yield f"Samples without a value are left out of what is adjusted: {', '.join(gaps)}."
+    if len(covariates) > 1 and not tests["adjusted_for"].str.contains("+", regex=False).all():
+        yield (
+            "Too few samples to adjust for all covariates at once: each is adjusted for alone, and rho_adjusted is the "
+            "weakest of them, adjusted_for says for which."
+        )
+    gone = (tests["rho"].abs() >= 0.3) & ~(tests["rho_adjusted"] * np.sign(tests["rho"]) >= tests["rho"].abs() / 2)
+    gone &= tests["rho_adjusted"].notna()
+    if gone.any():
+        yield f"Less than half of the association is left when adjusted: {_some(tests.index[gone])}."
+
+
+def _some(names: pd.Index, most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
+
+
+def _cautions_on_samples(table: pd.DataFrame, enough: pd.Series, min_cells: int) -> Iterator[str]:
     if not enough.all():
         names = [str(n) for n in table.index[~enough]]
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         yield f"Left out for fewer than {min_cells} macrophages or malignant cells: {shown}."
 
 
-def _of_shares(
+def _cautions_on_shares(
     adata: AnnData, table: pd.DataFrame, asked: Sequence[Hypothesis], shares: Shares, key: str
 ) -> Iterator[str]:
     if not any(h.measure == "share" for h in asked):

@@ -14,21 +14,43 @@ from numpy.typing import NDArray
 import tamannot.data as slots
 from tamannot._printable import among
 from tamannot._settings import settings
-from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.analysis._gene_rankings import (
+    COLUMNS,
+    MIN_CELLS,
+    GeneSet,
+    Groups,
+    Method,
+    Ranking,
+    Settings,
+    gene_sets,
+    prerank,
+    rank_genes,
+)
+from tamannot.analysis._samples import samples_of
+from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE, UNASSIGNED
 from tamannot.data import SpeciesChoice
 from tamannot.errors import GeneIdError, ParameterError
 from tamannot.signature import Signatures, SignatureSet, chosen_signatures, load_signatures
-from tamannot.tl._clusters import AXES as NAMED
-from tamannot.tl._clusters import compared_with_macrophages, name_clusters
-from tamannot.tl._enrich_notes import about_sets, cautions_of
-from tamannot.tl._prerank import COLUMNS, GeneSet, Method, Settings, gene_sets, prerank
-from tamannot.tl._rankings import MIN_CELLS, Groups, Ranking, rank_genes
-from tamannot.tl._samples import samples_of
 
 Array = NDArray[Any]
 
 RECORD = "enrichment"
-DEFAULT_AXES = ("compartment", "origin", "state", "overlay", "polarization", "published")
+_DEFAULT_AXES = ("compartment", "origin", "state", "overlay", "polarization", "published")
+
+AXES = ("compartment", "origin", "state")
+# A name by enrichment needs a q of at most this,
+MAX_Q = 0.05
+# of samples a difference (log2) of at least this: a third more than in the other cells,
+MIN_DIFFERENCE = 0.4
+# and where there are four or more, a p over samples of at most this.
+MAX_P = 0.05
+_ENOUGH_SAMPLES = 4
+# Share of macrophages among the cells compared from which origin and state are named.
+_MOSTLY = 0.5
+
+# With fewer samples than this the ranking rests on very little.
+_FEW_SAMPLES = 4
+_MANY_SHOWN = 5
 
 
 def enrich(
@@ -227,7 +249,7 @@ def _groups(adata: AnnData, groupby: str, among: Array) -> Groups:
 
 def _chosen(signatures: Signatures | str | os.PathLike[str] | None, species: Any) -> SignatureSet:
     if signatures is None:
-        return load_signatures(DEFAULT_AXES, species=species())
+        return load_signatures(_DEFAULT_AXES, species=species())
     return chosen_signatures(signatures, species)
 
 
@@ -252,4 +274,192 @@ def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settin
 
 
 def _calls(adata: AnnData, key: str) -> dict[str, pd.Series]:
-    return {a: adata.obs[slots.slot(key, a)].astype(str) for a in NAMED if slots.slot(key, a) in adata.obs}
+    return {a: adata.obs[slots.slot(key, a)].astype(str) for a in AXES if slots.slot(key, a) in adata.obs}
+
+
+def compared_with_macrophages(groups: Groups, calls: Mapping[str, pd.Series]) -> bool:
+    """Say whether most cells compared were called macrophages; True where nobody called them."""
+    if "compartment" not in calls:
+        return True
+    compared = calls["compartment"][groups.codes >= 0]
+    return bool((compared == MACROPHAGE).mean() > _MOSTLY)
+
+
+def name_clusters(
+    table: pd.DataFrame,
+    axis_of: Mapping[str, str],
+    groups: Groups,
+    calls: Mapping[str, pd.Series],
+    *,
+    with_states: bool = True,
+) -> pd.DataFrame:
+    """Return a name on each axis for each group, and what most of its cells were called.
+
+    Parameters
+    ----------
+    table
+        The enrichment of all groups.
+    axis_of
+        The axis of each signature.
+    groups
+        The groups of cells.
+    calls
+        The cells' own labels by axis, those that there are.
+    with_states
+        Whether origin and state are named; else they are ``unassigned``.
+
+    Returns
+    -------
+    One row a group: ``group``, ``n_cells``, and for each axis of which there are signatures ``{axis}``,
+    ``{axis}_nes``, ``{axis}_q``, ``{axis}_cells``, ``{axis}_share``, ``{axis}_agree``.
+    """
+    axes = [a for a in AXES if a in axis_of.values()]
+    rows = [
+        _row(str(name), table, axes, axis_of, groups, calls, with_states=with_states)
+        for name in pd.unique(table["group"])
+    ]
+    return pd.DataFrame(rows)
+
+
+def _row(
+    name: str,
+    table: pd.DataFrame,
+    axes: Sequence[str],
+    axis_of: Mapping[str, str],
+    groups: Groups,
+    calls: Mapping[str, pd.Series],
+    *,
+    with_states: bool,
+) -> dict[str, object]:
+    mine = groups.codes == groups.names.index(name)
+    of_group = table[table["group"] == name]
+    row: dict[str, object] = {"group": name, "n_cells": int(mine.sum())}
+    other = _is_other(calls, mine)
+    for axis in axes:
+        best = _best(of_group[of_group["signature"].map(axis_of) == axis])
+        named = axis == "compartment" or with_states
+        label = NOT_MACROPHAGE if other and axis != "compartment" else best[0] if named else UNASSIGNED
+        majority, share = _majority(calls[axis][mine]) if axis in calls else ("", np.nan)
+        row |= {
+            axis: label,
+            f"{axis}_nes": best[1],
+            f"{axis}_q": best[2],
+            f"{axis}_cells": majority,
+            f"{axis}_share": share,
+            f"{axis}_agree": label == majority,
+        }
+    return row
+
+
+def _best(table: pd.DataFrame) -> tuple[str, float, float]:
+    """Return the signature with the greatest NES, its NES and q; ``unassigned`` where it is not beyond chance."""
+    if table.empty:
+        return UNASSIGNED, np.nan, np.nan
+    top = table.iloc[int(table["nes"].to_numpy().argmax())]
+    named = top["nes"] > 0 and top["q"] <= MAX_Q and _holds_in_samples(top)
+    label = str(top["signature"]) if named else UNASSIGNED
+    return label, float(top["nes"]), float(top["q"])
+
+
+def _holds_in_samples(row: pd.Series) -> bool:
+    """Say whether the genes stand clearly higher in the samples; True where cells were ranked, of which nobody knows.
+
+    Genes that go together reach a small q by chance: half of the clusters without any program would have a name.
+    """
+    if row["unit"] == "cell":
+        return True
+    agree = row["p_samples"] <= MAX_P or row["n_samples"] < _ENOUGH_SAMPLES
+    return bool(agree and row["difference"] >= MIN_DIFFERENCE)
+
+
+def _is_other(calls: Mapping[str, pd.Series], mine: np.ndarray) -> bool:
+    """Say whether most cells were called, and most of those are no macrophages: then origin and state are not asked."""
+    if "compartment" not in calls:
+        return False
+    own = calls["compartment"][mine]
+    return bool((own == MACROPHAGE).sum() * 2 < (own != UNASSIGNED).sum())
+
+
+def _majority(own: pd.Series) -> tuple[str, float]:
+    """Return the label of most cells that have one, and its share of them; of equals the first by name."""
+    called = own[~own.isin([UNASSIGNED])].astype(str)
+    if called.empty:
+        return UNASSIGNED, np.nan
+    counts = called.value_counts().sort_index(kind="stable")
+    return str(counts.idxmax()), float(counts.max() / counts.sum())
+
+
+def about_sets(sets: Sequence[GeneSet], rankings: Mapping[str, Ranking]) -> pd.DataFrame:
+    """Return version, digest and sizes of the signatures, one row each."""
+    first = next(iter(rankings.values()))
+    return pd.DataFrame(
+        {
+            "axis": [s.axis for s in sets],
+            "version": [s.version for s in sets],
+            "digest": [s.digest for s in sets],
+            "n_genes": [s.n_genes for s in sets],
+            "n_ranked": [s.ranked_in(first) for s in sets],
+            "n_down": [s.n_down for s in sets],
+        },
+        index=pd.Index([s.id for s in sets], name="signature"),
+    )
+
+
+def cautions_of(
+    *,
+    groupby: str,
+    groups: Groups,
+    rankings: Mapping[str, Ranking],
+    sets: Sequence[GeneSet],
+    key: str,
+    sampled: bool,
+    logged: bool,
+    compared_with_macrophages: bool,
+) -> list[str]:
+    """Return the sentences that a reader of an enrichment must see.
+
+    Parameters
+    ----------
+    groupby, groups
+        The groups and the column that they are from.
+    rankings
+        Of the groups that have one.
+    sets
+        The signatures.
+    key
+        The ``key_added`` of the run.
+    sampled
+        Whether samples were given.
+    logged
+        Whether the matrix has logarithms.
+    compared_with_macrophages
+        Whether most cells compared are macrophages, or nobody knows.
+    """
+    said = ["p and q are against random sets of genes, not random samples; genes go together, so they are too small."]
+    if by_cells := [name for name, r in rankings.items() if r.unit == "cell"]:
+        why = "fewer than two samples have enough cells" if sampled else "no sample_key was given"
+        said.append(
+            f"Ranked over cells, since {why}: {_some(by_cells)}. One sample of many cells can decide alone, and names "
+            "rest on q, which is too small."
+        )
+    if few := [name for name, r in rankings.items() if 0 < r.n_samples < _FEW_SAMPLES]:
+        said.append(f"Fewer than {_FEW_SAMPLES} samples: {_some(few)}.")
+    if absent := [name for name in groups.tested if name not in rankings]:
+        said.append(f"Fewer than {MIN_CELLS} cells in the group or the rest, no result: {_some(absent)}.")
+    if groupby.startswith(f"{key}_"):
+        said.append(f"The groups of '{groupby}' were made of signatures: they are enriched for them by construction.")
+    if not compared_with_macrophages:
+        said.append(
+            "Most cells compared are no macrophages, beside which every macrophage stands out by what all of them "
+            f"have: no group is named by origin or state. Compare macrophages with compartment='{MACROPHAGE}'."
+        )
+    if signed := [s.id for s in sets if s.n_down]:
+        said.append(f"Down genes are not used: {_some(signed)}.")
+    if logged and sampled:
+        said.append("There are no counts: samples were compared by the means of log-normalised values.")
+    return said
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MANY_SHOWN
+    return ", ".join(names[:_MANY_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -11,14 +12,19 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
+from tamannot.analysis._composition_tests import (
+    Axis,
+    Counted,
+    compare,
+    count_labels,
+    make_design,
+    on_depth,
+    on_design,
+    on_tests,
+)
+from tamannot.analysis._samples import Samples, samples_of, table_of_samples
 from tamannot.errors import ParameterError
 from tamannot.stats._composition import wilson
-from tamannot.tl._cautions import on_depth, on_design, on_samples, on_tests
-from tamannot.tl._cohort import Cohort, make_cohort, refuse_few
-from tamannot.tl._compared import compare
-from tamannot.tl._counted import Axis, Counted, count
-from tamannot.tl._design import make_design
-from tamannot.tl._samples import samples_of
 
 Array = NDArray[Any]
 Counts = Literal["expected", "called"]
@@ -26,6 +32,7 @@ Counts = Literal["expected", "called"]
 RECORD = "composition"
 # No column of obs is likely to have this name.
 _DEPTH = "mean log depth of the sample"
+_SHOWN = 8
 
 
 def composition(
@@ -116,7 +123,7 @@ def composition(
         msg = f"counts is 'called' or 'expected' and min_cells at least 1, not {counts!r} and {min_cells}."
         raise ParameterError(msg)
     samples = samples_of(adata, sample_key)
-    counted = count(adata, key, axis, samples, depth=depth and condition is not None)
+    counted = count_labels(adata, key, axis, samples, depth=depth and condition is not None)
     cohort = make_cohort(adata, sample_key, samples, counted, condition, covariates, min_cells)
     if counts == "expected" and counted.expected is None:
         msg = f"There are no probabilities of {axis} labels to expect counts by: give counts='called'."
@@ -147,6 +154,118 @@ def composition(
     adata = slots.to_work_on(adata, copy=copy)
     slots.write_analysis(adata, key, RECORD, record, of=axis)
     return adata if copy else None
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Samples and what is known of them."""
+
+    table: pd.DataFrame
+    """One row a sample: ``condition`` (text, empty where it is not known), ``n_cells``, ``n_macrophages``,
+    ``log_depth`` if it is known, ``used``, ``left_out`` (why)."""
+    covariates: pd.DataFrame
+    """Samples × covariates."""
+    order: tuple[str, ...]
+    """The conditions in the order of their column."""
+
+    @property
+    def used(self) -> Array:
+        """Which samples are compared, bool."""
+        return self.table["used"].to_numpy()
+
+
+def make_cohort(
+    adata: AnnData,
+    sample_key: str,
+    samples: Samples,
+    counted: Counted,
+    condition: str | None,
+    covariates: Sequence[str],
+    min_cells: int,
+) -> Cohort:
+    """Return the samples with their condition and covariates.
+
+    Raises
+    ------
+    ParameterError
+        Cells as samples; no such column, or it varies within a sample.
+    """
+    _refuse_cells(samples, sample_key)
+    known = table_of_samples(adata, samples, [*([condition] if condition else []), *covariates])
+    reason = np.full(len(known), "", dtype=object)
+    for name in reversed(known.columns):
+        reason[known[name].isna().to_numpy()] = f"no value of {name}"
+    few = counted.total < min_cells
+    reason[few] = [f"{int(n):,} {counted.unit}, fewer than {min_cells}" for n in counted.total[few]]
+    table = pd.DataFrame(index=known.index)
+    order: tuple[str, ...] = ()
+    if condition is not None:
+        table["condition"] = known[condition].astype(str).where(known[condition].notna(), "").astype(object)
+        order = _order(slots.obs_column(adata, condition))
+    table["n_cells"] = samples.total(np.ones(len(samples.codes))).astype(int)
+    table["n_macrophages"] = counted.n_macrophages.astype(int)
+    if counted.log_depth is not None:
+        table["log_depth"] = counted.log_depth
+    table["used"] = reason == ""
+    table["left_out"] = reason
+    return Cohort(table, known[list(covariates)], order)
+
+
+def _refuse_cells(samples: Samples, sample_key: str) -> None:
+    cells = np.bincount(samples.codes[samples.codes >= 0], minlength=len(samples.names))
+    if (single := int((cells == 1).sum())) * 2 >= len(cells):
+        msg = (
+            f"obs['{sample_key}'] tells cells apart, not samples: {single:,} of {len(cells):,} values have one cell. "
+            "Cells of one tumour are no replicates: name the column with the tumour or donor of each cell."
+        )
+        raise ParameterError(msg)
+
+
+def _order(column: pd.Series) -> tuple[str, ...]:
+    values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else sorted(set(column.dropna()))
+    return tuple(map(str, values))
+
+
+def refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int) -> None:
+    """Refuse a comparison for which too few samples have enough cells, before anything else is blamed.
+
+    Raises
+    ------
+    ParameterError
+        No sample has a condition, or there is none to compare with, or no second sample, for want of cells.
+    """
+    table = cohort.table
+    known = table[table["condition"] != ""]
+    if known.empty:
+        msg = f"obs['{condition}'] has no value in any sample: there is nothing to compare."
+        raise ParameterError(msg)
+    enough = pd.Series(counted.total >= min_cells, index=table.index)[known.index]
+    by = pd.DataFrame({"all": known.groupby("condition").size(), "enough": enough.groupby(known["condition"]).sum()})
+    alone = (by["enough"] == 1) & (by["all"] > 1)
+    if not alone.any() and ((by["enough"] > 0).sum() > 1 or len(by) == 1):
+        return  # whatever else is wrong, it is not for cells
+    cells = pd.Series(counted.total, index=table.index).sort_values(kind="stable")
+    least = ", ".join(f"{name} {int(n):,}" for name, n in cells[cells < min_cells].head(_SHOWN).items())
+    more = f" and {n - _SHOWN} more" if (n := int((cells < min_cells).sum())) > _SHOWN else ""
+    of_each = ", ".join(f"{name} {int(row['enough'])} of {int(row['all'])}" for name, row in by.iterrows())
+    msg = (
+        f"{int(enough.sum())} of {len(known)} samples have {min_cells} {counted.unit} (min_cells), and each condition "
+        f"needs two such samples: {of_each}. Too few {counted.unit} are in {least}{more}. Lower min_cells, or add "
+        "samples."
+    )
+    raise ParameterError(msg)
+
+
+def on_samples(cohort: Cohort, samples: Samples, sample_key: str) -> list[str]:
+    """Name the cells and samples that are left out."""
+    notes = []
+    if nameless := int((samples.codes < 0).sum()):
+        notes.append(f"{nameless:,} cells have no value of {sample_key} and are left out.")
+    out = cohort.table[~cohort.used]
+    if len(out):
+        named = "; ".join(f"{name} ({why})" for name, why in out["left_out"].items())
+        notes.append(f"{len(out)} of {len(cohort.table)} samples are not compared: {named}.")
+    return notes
 
 
 def _tests(counted: Counted, cohort: Cohort, reference: str | None, counts: str) -> tuple[pd.DataFrame, str, list[str]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,20 +12,39 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot.classify import UNASSIGNED
+from tamannot.analysis._cells import FEW_GENES, genes_of_signatures, some_genes
+from tamannot.analysis._samples import MALIGNANT, Groups, Malignant, groups_of, malignant_cells, mean_of, samples_of
+from tamannot.classify import SUMMARIES, UNASSIGNED
+from tamannot.data import RunRecord
 from tamannot.errors import ParameterError
 from tamannot.stats._adjust import benjamini_hochberg
 from tamannot.stats._paired import MIN_SAMPLES, over_samples
-from tamannot.tl._ferroptosis_programs import Programs, programs_of
-from tamannot.tl._genes import FEW_GENES, genes_of_signatures, some_genes
-from tamannot.tl._groups import MALIGNANT, Groups, groups_of, mean_of
-from tamannot.tl._malignant import Malignant, malignant_cells
-from tamannot.tl._samples import samples_of
 
 Array = NDArray[Any]
 
 RECORD = "ferroptosis_summary"
 _HARDLY = 0.01
+
+THEMES: Mapping[str, Mapping[str, int]] = {
+    "iron": {
+        "iron_uptake": 1,
+        "iron_storage": 1,
+        "iron_export": 1,
+        "ferritinophagy": 1,
+        "heme_iron_recycling": 1,
+    },
+    "glutathione": {"cystine_gsh": 1, "gpx4_axis": 1},
+    "pufa": {"pufa_pl_synthesis": 1, "mufa_protection": -1},
+    "lipid_peroxide": {"lipid_peroxidation_enzymes": 1, "lipid_peroxide_detox": -1},
+}
+"""The mean z of some programs, those with -1 counted against. Each program is in one theme at most."""
+# What a high value means for the cell itself and for its neighbours.
+_EFFECTS = {
+    "iron": ("context", "context"),
+    "glutathione": ("restrains", "context"),
+    "pufa": ("drives", "none"),
+    "lipid_peroxide": ("drives", "context"),
+}
 
 
 def ferroptosis_summary(
@@ -123,8 +143,68 @@ def ferroptosis_summary(
     return target if copy else None
 
 
+@dataclass(frozen=True)
+class Programs:
+    """The programs, the signed summaries of all of them, and the themes, in this order."""
+
+    table: pd.DataFrame
+    """By program: ``kind`` (program, summary, theme), ``effect_self``, ``effect_neighbour``."""
+    signs: pd.DataFrame
+    """Ids with a z by programs, their share in each mean: the identity, and for themes a mean with signs."""
+    genes: pd.DataFrame
+    """``signature``, ``gene``, ``column`` of programs and summaries."""
+
+    @property
+    def names(self) -> list[str]:
+        """Their ids."""
+        return [str(i) for i in self.table.index]
+
+    @staticmethod
+    def parts(name: str) -> list[str]:
+        """Return the signatures that a name stands for: itself, of a theme its programs."""
+        return list(THEMES.get(name, (name,)))
+
+    def columns(self) -> Array:
+        """Return the columns of all their genes in the matrix, each once."""
+        return np.unique(self.genes["column"].to_numpy(np.int64))
+
+    def members(self) -> Array:
+        """Return which gene is of which program: genes as in `columns` by programs, 0 or 1."""
+        columns, names = self.columns(), self.names
+        out = np.zeros((columns.size, len(names)), np.float32)
+        for at, name in enumerate(names):
+            own = self.genes.loc[self.genes["signature"].isin(self.parts(name)), "column"]
+            out[np.searchsorted(columns, own.to_numpy(np.int64)), at] = 1
+        return out
+
+
+def programs_of(record: RunRecord) -> Programs:
+    """Return the programs of a run.
+
+    Raises
+    ------
+    ResultNotFoundError
+        It did not score them.
+    """
+    known = record.ferroptosis[["effect_self", "effect_neighbour"]].astype(str)
+    programs = known[~known.index.isin(SUMMARIES)].assign(kind="program")
+    summaries = known[known.index.isin(SUMMARIES)].assign(kind="summary")
+    whole = {name: signs for name, signs in THEMES.items() if set(signs) <= set(programs.index)}
+    themes = pd.DataFrame([(*_EFFECTS[t], "theme") for t in whole], index=list(whole), columns=programs.columns)
+    table = pd.concat([programs, summaries, themes])
+    with_z = [*programs.index, *summaries.index]
+    signs = pd.DataFrame(0.0, index=with_z, columns=table.index)
+    for name in with_z:
+        signs.loc[name, name] = 1.0
+    for theme, parts in whole.items():
+        for name, sign in parts.items():
+            signs.loc[name, theme] = sign / len(parts)
+    genes = genes_of_signatures(record)
+    return Programs(table, signs, genes[genes["signature"].isin(with_z)])
+
+
 def _detection(
-    adata: AnnData, record: slots.RunRecord, programs: Programs, groups: Groups
+    adata: AnnData, record: RunRecord, programs: Programs, groups: Groups
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return by sample and label how many genes of each program are detected, and by label in which share each gene."""
     columns, members = programs.columns(), programs.members()
@@ -216,7 +296,7 @@ def _against(groups: Groups, label: str) -> str:
     return whom if label == MALIGNANT else f"other {whom}"
 
 
-def _shared(effects: pd.DataFrame, record: slots.RunRecord, programs: Programs) -> list[str]:
+def _shared(effects: pd.DataFrame, record: RunRecord, programs: Programs) -> list[str]:
     """Return of each row the genes of the program that its label was called by, comma-separated."""
     genes = genes_of_signatures(record)
     of = {str(i): set(g) for i, g in genes.groupby("signature")["gene"]}

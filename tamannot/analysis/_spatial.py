@@ -1,24 +1,24 @@
-"""``tl.regions``: how scores differ over a tissue, by regions or distances that the user gives."""
+"""``tl.regions`` and ``tl.smooth``: scores over a tissue and over a neighbour graph, both given by the user."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot._printable import among
-from tamannot.errors import ParameterError
+from tamannot.analysis._samples import Samples, samples_of
+from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.stats._adjust import benjamini_hochberg
-from tamannot.stats._over_samples import correlation_over_samples, mean_over_samples
+from tamannot.stats._over_samples import OverSamples, correlation_over_samples, mean_over_samples
 from tamannot.stats._spots import means_by_region, spearman_by_sample
-from tamannot.tl._samples import Samples, samples_of
 
 Array = NDArray[Any]
 Kind = Literal["score", "z", "smooth"]
@@ -30,16 +30,8 @@ _MIXTURE = (
     "well as what they do, and how many genes are detected."
 )
 # A sample, or a region of one, with fewer spots says nothing.
-MIN_SPOTS = 10
+_MIN_SPOTS = 10
 _FEW_SAMPLES = 4
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Tests over samples, and what they were made of."""
-
-    tests: pd.DataFrame
-    samples: pd.DataFrame
 
 
 def regions(
@@ -120,17 +112,17 @@ def regions(
     scores = _scores(adata, key, kind, signatures)
     samples = samples_of(adata, sample_key) if sample_key is not None else Samples(("all",), np.zeros(adata.n_obs, int))
     if distance is not None:
-        found = _along(scores, _distance(adata, distance), samples)
+        tests, of_samples = _along(scores, _distance(adata, distance), samples)
     else:
-        found = _between(scores, slots.obs_column(adata, str(region)), samples)
+        tests, of_samples = _between(scores, slots.obs_column(adata, str(region)), samples)
     record = {
-        "table": found.tests,
-        "samples": found.samples,
+        "table": tests,
+        "samples": of_samples,
         "region": region or "",
         "distance": distance or "",
         "sample_key": sample_key or "",
         "kind": kind,
-        "cautions": _cautions(found, samples, sample_key),
+        "cautions": _cautions(tests, of_samples, samples, sample_key),
     }
     slots.write_analysis(adata, key, RECORD, record, of=str(region or distance))
     return adata if copy else None
@@ -178,28 +170,17 @@ def _distance(adata: AnnData, name: str) -> Array:
     return column.to_numpy(dtype=float, na_value=np.nan)
 
 
-def _along(scores: pd.DataFrame, distance: Array, samples: Samples) -> _Found:
+def _along(scores: pd.DataFrame, distance: Array, samples: Samples) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the correlation of each score with a distance over samples, and in each sample."""
     n_samples = len(samples.names)
-    own = spearman_by_sample(scores.to_numpy(float), distance, samples.codes, n_samples, at_least=MIN_SPOTS)
-    over = correlation_over_samples(own)
+    own = spearman_by_sample(scores.to_numpy(float), distance, samples.codes, n_samples, at_least=_MIN_SPOTS)
     n_spots = samples.total(np.isfinite(distance).astype(float)).astype(int)
-    used = np.isfinite(own)
-    tests = pd.DataFrame(
-        {
-            "signature": scores.columns.astype(str),
-            "correlation": over.mean,
-            "low": over.low,
-            "high": over.high,
-            "p": over.p,
-            "q": benjamini_hochberg(over.p),
-            "n_samples": over.n_samples,
-            "n_spots": (used * n_spots[:, None]).sum(axis=0),
-        }
-    )
-    return _Found(tests, _of_samples(samples, scores.columns, own, n_spots, "correlation"))
+    tests = _over_samples(scores.columns, "correlation", correlation_over_samples(own), own, n_spots, {})
+    return _with_q(tests), _of_samples(samples, scores.columns, own, n_spots, "correlation")
 
 
-def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> _Found:
+def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the difference of each score between two regions, of each pair, over samples and in each sample."""
     region = pd.Categorical(column.astype(object).where(column.notna()), _names_of(column))
     names = [str(n) for n in region.categories]
     if len(names) < 2:
@@ -209,15 +190,13 @@ def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> _Foun
     means, n = means_by_region(values, region.codes.astype(int), samples.codes, len(names), len(samples.names))
     tests, of_samples = [], []
     for first, second in combinations(range(len(names)), 2):
-        enough = (n[:, first] >= MIN_SPOTS) & (n[:, second] >= MIN_SPOTS)
+        enough = (n[:, first] >= _MIN_SPOTS) & (n[:, second] >= _MIN_SPOTS)
         own = np.where(enough[:, None], means[:, second] - means[:, first], np.nan)
         spots = np.where(enough, n[:, first] + n[:, second], 0)
         pair = {"region": names[second], "reference": names[first]}
-        tests.append(_differences(scores.columns, own, spots, pair))
+        tests.append(_over_samples(scores.columns, "difference", mean_over_samples(own), own, spots, pair))
         of_samples.append(_of_samples(samples, scores.columns, own, spots, "difference").assign(**pair))
-    table = pd.concat(tests, ignore_index=True)
-    table.insert(list(table.columns).index("p") + 1, "q", benjamini_hochberg(table["p"].to_numpy(float)))
-    return _Found(table, pd.concat(of_samples, ignore_index=True))
+    return _with_q(pd.concat(tests, ignore_index=True)), pd.concat(of_samples, ignore_index=True)
 
 
 def _names_of(column: pd.Series) -> list[Any]:
@@ -228,21 +207,26 @@ def _names_of(column: pd.Series) -> list[Any]:
     return sorted(here, key=str)
 
 
-def _differences(names: pd.Index, own: Array, spots: Array, pair: dict[str, str]) -> pd.DataFrame:
-    over = mean_over_samples(own)
-    used = np.isfinite(own)
+def _over_samples(
+    names: pd.Index, value: str, over: OverSamples, own: Array, n_spots: Array, pair: dict[str, str]
+) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "signature": names.astype(str),
             **pair,
-            "difference": over.mean,
+            value: over.mean,
             "low": over.low,
             "high": over.high,
             "p": over.p,
             "n_samples": over.n_samples,
-            "n_spots": (used * spots[:, None]).sum(axis=0),
+            "n_spots": (np.isfinite(own) * n_spots[:, None]).sum(axis=0),
         }
     )
+
+
+def _with_q(tests: pd.DataFrame) -> pd.DataFrame:
+    tests.insert(list(tests.columns).index("p") + 1, "q", benjamini_hochberg(tests["p"].to_numpy(float)))
+    return tests
 
 
 def _of_samples(samples: Samples, names: pd.Index, own: Array, spots: Array, value: str) -> pd.DataFrame:
@@ -257,15 +241,130 @@ def _of_samples(samples: Samples, names: pd.Index, own: Array, spots: Array, val
     return table[table[value].notna()].reset_index(drop=True)
 
 
-def _cautions(found: _Found, samples: Samples, sample_key: str | None) -> list[str]:
+def _cautions(tests: pd.DataFrame, of_samples: pd.DataFrame, samples: Samples, sample_key: str | None) -> list[str]:
     said = [_MIXTURE]
-    most = int(found.tests["n_samples"].max()) if len(found.tests) else 0
+    most = int(tests["n_samples"].max()) if len(tests) else 0
     if sample_key is None:
         said.append("All spots were taken for one sample, since no sample_key was given: there is no p.")
     elif most < _FEW_SAMPLES:
         said.append(f"Only {most} samples could be compared.")
-    if absent := sorted(set(samples.names) - set(found.samples["sample"])):
-        said.append(f"No value, for too few spots (of a region, fewer than {MIN_SPOTS}): {', '.join(absent)}.")
-    if unknown := found.tests.loc[found.tests["n_samples"] == 0, "signature"].unique().tolist():
+    if absent := sorted(set(samples.names) - set(of_samples["sample"])):
+        said.append(f"No value, for too few spots (of a region, fewer than {_MIN_SPOTS}): {', '.join(absent)}.")
+    if unknown := tests.loc[tests["n_samples"] == 0, "signature"].unique().tolist():
         said.append(f"No value of: {', '.join(unknown)}.")
     return said
+
+
+def smooth(
+    adata: AnnData,
+    *,
+    key: str = "tam",
+    kind: Literal["score", "z"] = "score",
+    neighbors_key: str = "neighbors",
+    decay: float = 0.1,
+    up_only: bool = False,
+    copy: bool = False,
+) -> AnnData | None:
+    """Average scores over the nearest neighbours of each cell, as UCell's ``SmoothKNN``.
+
+    A cell weighs 1, its nearest neighbour ``1 - decay``, the next ``(1 - decay)²``, and so on. Drop-outs are
+    evened out, and so are rare cells: a smoothed score says what a cell's surroundings are like, and its
+    cells are no longer independent. No graph is ever computed here.
+
+    Parameters
+    ----------
+    adata
+        A scored object with a neighbour graph, such as ``scanpy.pp.neighbors`` makes.
+    key
+        The ``key_added`` of the scores.
+    kind
+        ``"score"`` or ``"z"``.
+    neighbors_key
+        Entry of ``uns`` that names the graph.
+    decay
+        Between 0 (all neighbours weigh the same) and 1 (the cell alone). Neighbours at the same distance
+        share their weights.
+    up_only
+        Keep a cell's own score where the smoothed one is lower.
+    copy
+        Return a copy with the results instead of writing into ``adata``.
+
+    Returns
+    -------
+    None, or the copy. Written is ``obsm["{key}_smooth"]``, cells × signatures, float32; read it with
+    ``get.scores(adata, kind="smooth")``.
+
+    Raises
+    ------
+    ParameterError
+        ``decay`` is out of range, or there is no such ``kind``.
+    ResultNotFoundError
+        There are no scores, or there is no graph.
+
+    Notes
+    -----
+    Source: Andreatta & Carmona 2021, doi:10.1016/j.csbj.2021.06.043; ``SmoothKNN`` of the R package.
+    """
+    adata = slots.to_work_on(adata, copy=copy)
+    if not 0 <= decay <= 1:
+        msg = f"decay is between 0 and 1, not {decay}."
+        raise ParameterError(msg)
+    if kind not in ("score", "z"):
+        msg = f"kind is 'score' or 'z', not {kind!r}."
+        raise ParameterError(msg)
+    table = slots.read_table(adata, key, kind)
+    values = table.to_numpy(np.float64)
+    smoothed = neighbour_weights(neighbour_distances(adata, neighbors_key), decay) @ values
+    if up_only:
+        smoothed = np.maximum(smoothed, values)
+    slots.write_obsm(adata, slots.slot(key, "smooth"), list(table.columns), smoothed)
+    how = {"kind": kind, "neighbors_key": neighbors_key, "decay": decay, "up_only": up_only}
+    slots.add_to_record(adata, key, "smooth", how)
+    return adata if copy else None
+
+
+def neighbour_weights(distances: sp.csr_matrix, decay: float) -> sp.csr_array:
+    """Return the matrix, rows summing to 1, that averages over each cell and its neighbours.
+
+    Parameters
+    ----------
+    distances
+        Distances to the neighbours of each cell; what is not stored is no neighbour.
+    decay
+        As in `smooth`.
+    """
+    n = distances.shape[0]
+    row = np.repeat(np.arange(n), np.diff(distances.indptr))
+    others = row != distances.indices
+    row, column, distance = row[others], distances.indices[others], distances.data[others]
+    order = np.lexsort((distance, row))
+    row, column, distance = row[order], column[order], distance[order]
+    place = np.arange(row.size) - np.searchsorted(row, row)
+    weight = (1.0 - decay) ** (place + 1.0)
+    # Neighbours at the same distance have no order: they share.
+    new = np.r_[True, (np.diff(row) != 0) | (np.diff(distance) != 0)] if row.size else np.empty(0, bool)
+    tie = np.cumsum(new) - 1
+    weight = (np.bincount(tie, weight) / np.bincount(tie))[tie] if row.size else weight
+    graph = sp.csr_array((weight, (row, column)), shape=(n, n)) + sp.eye_array(n, format="csr")
+    return sp.csr_array(sp.diags_array(1.0 / graph.sum(axis=1)) @ graph)
+
+
+def neighbour_distances(adata: AnnData, neighbors_key: str) -> sp.csr_matrix:
+    """Return the distances of an existing graph.
+
+    Raises
+    ------
+    ResultNotFoundError
+        There is none of that name.
+    """
+    known = adata.uns.get(neighbors_key, {})
+    # Without an entry of uns there may be a graph by scanpy's usual name, but no other name stands for that one.
+    usual = "distances" if neighbors_key == "neighbors" else f"{neighbors_key}_distances"
+    name = known.get("distances_key", usual) if hasattr(known, "get") else usual
+    if name not in adata.obsp:
+        msg = (
+            f"No neighbour graph under '{neighbors_key}' (obsp['{name}'] is not there), and none is computed unasked. "
+            "Run scanpy.pp.neighbors(adata) first, or name yours with neighbors_key=."
+        )
+        raise ResultNotFoundError(msg)
+    return sp.csr_matrix(adata.obsp[name])

@@ -1,0 +1,213 @@
+"""What the cells of a run express: single genes, and signatures scored among some of the cells alone."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from numpy.typing import NDArray
+
+import tamannot.data as slots
+from tamannot._progress import Progress
+from tamannot._settings import settings
+from tamannot.classify import expressed, ranking_of
+from tamannot.data import RunMatrix, RunRecord, SpeciesChoice, Unpacked
+from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning
+from tamannot.scoring import (
+    Plan,
+    Run,
+    WeightedMean,
+    depths_by_method,
+    make_plan,
+    null_bins,
+    ranked_rows,
+    score_linear,
+    score_runs,
+)
+from tamannot.scoring._rows import RowBlock, joined
+from tamannot.signature import GeneIndex, Signature, Signatures, as_signatures
+
+Array = NDArray[Any]
+
+FEW_GENES = 3
+"""With fewer genes of a program detected its z says next to nothing of a cell."""
+# Means are of logarithms, whatever else the object holds.
+_PREFER_LOG: tuple[slots.Kind, ...] = ("log", "counts", "linear", "signed")
+
+
+def library_species(record: RunRecord) -> Literal["human", "mouse"]:
+    """Return the species whose signatures a run is read with."""
+    return "mouse" if record.matrix.species == "mouse" else "human"
+
+
+@dataclass(frozen=True)
+class SomeGenes:
+    """What some genes are in some cells."""
+
+    rows: Array
+    """Numbers of these cells in the data."""
+    values: Array
+    """Cells by genes, float32: ``log1p`` of 10,000 per cell, logarithms as they are in the data."""
+    n_detected: Array
+    """Of each cell the number of all genes that are detected in it."""
+
+
+def some_genes(matrix: RunMatrix, columns: Array, cells: Array) -> Iterator[SomeGenes]:
+    """Give out some genes of the cells of a mask, block by block."""
+    place = np.full(matrix.n_vars, -1)
+    place[columns] = np.arange(columns.size)
+    for block, rows in matrix.blocks(cells):
+        yield SomeGenes(rows, _dense(block, expressed(block, matrix.kind), place, columns.size), _detected(block))
+
+
+def genes_of_signatures(record: RunRecord) -> pd.DataFrame:
+    """Return which genes of the matrix a run matched to each signature: ``signature``, ``gene``, ``column``.
+
+    Raises
+    ------
+    ResultNotFoundError
+        The run kept nothing of it.
+    """
+    if not record.has("evidence"):
+        msg = (
+            "The run kept nothing of which genes its signatures have: it is of tamannot.tl.score, or of an older "
+            "release. Run tamannot.tl.annotate(adata)."
+        )
+        raise ResultNotFoundError(msg)
+    parts = record.evidence.parts["part"].rename_axis("signature").reset_index()
+    genes = record.evidence.genes.rename_axis("gene").reset_index()
+    table = parts.merge(genes, on="part")[["signature", "gene", "column"]]
+    return table.astype({"signature": str, "gene": str}).drop_duplicates(["signature", "column"], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What was asked of some cells, one row a cell of all cells of the object; 0 and False in the others."""
+
+    genes: pd.DataFrame
+    """Genes: ``log1p`` of 10,000 per cell."""
+    few: pd.DataFrame
+    """Sets and genes: fewer than three genes of the set are detected, or the gene is not."""
+
+
+def detection_of(matrix: RunMatrix, sets: Mapping[str, Signature], genes: Sequence[str], cells: Array) -> Detection:
+    """Read some genes, and which cells show too little of some sets, in the cells of a mask.
+
+    Raises
+    ------
+    ParameterError
+        A gene that the data do not have.
+    """
+    index = GeneIndex([str(i) for i in matrix.ids])
+    members = {name: [index.find(g.symbol, g.ensembl) for g in s.all_genes] for name, s in sets.items()}
+    alone = {gene: index.find(gene) for gene in genes}
+    if absent := [gene for gene, column in alone.items() if column < 0]:
+        msg = f"The data have no gene '{absent[0]}'. Give a gene of the data, or the id of a program or context set."
+        raise ParameterError(msg)
+    every = members | {gene: [column] for gene, column in alone.items()}
+    columns = np.unique(np.array([c for found in every.values() for c in found if c >= 0], np.int64))
+    belongs = np.array([np.isin(columns, found) for found in every.values()], np.float32).reshape(len(every), -1)
+    least = np.array([FEW_GENES] * len(members) + [1] * len(alone))
+    few = np.zeros((cells.size, len(every)), bool)
+    values = np.zeros((cells.size, len(alone)), np.float32)
+    at = np.searchsorted(columns, np.array(list(alone.values()), np.int64))
+    for some in some_genes(matrix, columns, cells):
+        few[some.rows] = (some.values > 0).astype(np.float32) @ belongs.T < least
+        values[some.rows] = some.values[:, at]
+    return Detection(pd.DataFrame(values, columns=list(alone)), pd.DataFrame(few, columns=list(every)))
+
+
+def _dense(block: RowBlock, values: Array, place: Array, n_genes: int) -> Array:
+    n_cells = block.indptr.size - 1
+    out = np.zeros((n_cells, n_genes), np.float32)
+    at = place[block.indices]
+    kept = np.flatnonzero(at >= 0)
+    row = np.searchsorted(block.indptr, kept, side="right") - 1
+    out[row, at[kept]] = values[kept]
+    return out
+
+
+def _detected(block: RowBlock) -> Array:
+    filled = np.concatenate([[0], np.cumsum(block.values > 0)])
+    return np.diff(filled[block.indptr])
+
+
+@dataclass(frozen=True)
+class CellsOfRun:
+    """Some cells of a run, with the matrix and the genes that it saw, to be scored without the others."""
+
+    chosen: Array
+    """Which of all cells these are, bool."""
+    cells: AnnData
+    record: RunRecord
+
+    @classmethod
+    def read(cls, adata: AnnData, key: str, chosen: Array) -> CellsOfRun:
+        """Return the chosen cells.
+
+        Raises
+        ------
+        ResultNotFoundError, MatrixError
+            The matrix that was annotated is gone, or is another now.
+        """
+        record = slots.read_record(adata, key)
+        matrix = slots.matrix_of_run(adata, record)
+        block = joined([block for block, _ in matrix.blocks(chosen)])
+        rows = sp.csr_matrix((block.values, block.indices, block.indptr), shape=(int(chosen.sum()), matrix.n_vars))
+        var = pd.DataFrame({"id": matrix.ids.astype(str)}, index=pd.RangeIndex(matrix.n_vars).astype(str))
+        return cls(
+            chosen, AnnData(rows, obs=pd.DataFrame(index=pd.RangeIndex(rows.shape[0]).astype(str)), var=var), record
+        )
+
+    def z(self, sets: Mapping[str, Signature]) -> tuple[pd.DataFrame, pd.Series]:
+        """Return z against expression bins of these cells alone, and the share of each set's genes in the data.
+
+        Ranked as the macrophages were. Sets without a gene in the data have NaN.
+        """
+        data, plan = self._matched(sets, library_species(self.record), slots.KINDS)
+        method = ranking_of(self.record.null.max_rank)
+        for part in plan.parts:
+            method.check(part, plan.n_vars)
+        ranked, threads = ranked_rows(data.rows, [method]), settings.n_threads()
+        with closing(Progress(show=settings.progress)) as progress:
+            progress("expression bins", data.rows.shape[0])
+            [depth] = depths_by_method(data.rows, [method], threads=threads, tick=progress.tick, ranked=ranked)
+            progress("scoring", data.rows.shape[0])
+            runs = [Run(method, null_bins(depth))]
+            [found] = score_runs(data.rows, plan, runs, threads=threads, tick=progress.tick, ranked=ranked)
+        coverage = pd.Series([c.share for c in plan.coverage], index=list(plan.ids))
+        z = pd.DataFrame(found.z.astype(float), columns=list(plan.ids))  # type: ignore[attr-defined]
+        z.loc[:, (coverage == 0).to_numpy()] = np.nan
+        return z, coverage
+
+    def means(self, sets: Signatures, species: SpeciesChoice) -> tuple[pd.DataFrame, pd.Series]:
+        """Return the mean expression of the genes of each set, and how many of them the data have."""
+        data, plan = self._matched(sets, species, _PREFER_LOG)
+        method, threads = WeightedMean(), settings.n_threads()
+        for part in plan.parts:
+            method.check(part, plan.n_vars)
+        with closing(Progress(show=settings.progress)) as progress:
+            progress("scoring", data.rows.shape[0])
+            found = score_linear(data.rows, plan, method, kind=data.kind, threads=threads, tick=progress.tick)
+        n_present = pd.Series([c.n_present for c in plan.coverage], index=list(plan.ids))
+        return pd.DataFrame(found.score, columns=list(plan.ids)), n_present
+
+    def placed(self, values: Array) -> Array:
+        """Return values of these cells as one value a cell of all cells, 0 in the others."""
+        out = np.zeros(self.chosen.size)
+        out[self.chosen] = values
+        return out
+
+    def _matched(self, sets: Signatures, species: SpeciesChoice, prefer: Sequence[slots.Kind]) -> tuple[Unpacked, Plan]:
+        signatures = as_signatures(sets)
+        data = slots.unpack(self.cells, signatures, layer="X", gene_symbols="id", species=species, prefer=prefer)
+        if data.note:
+            warnings.warn(data.note, TamannotWarning, stacklevel=4)
+        return data, make_plan(signatures, data.index.locate, data.rows.shape[1])

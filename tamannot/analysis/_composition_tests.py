@@ -1,0 +1,324 @@
+"""Cells counted by sample and label, and the shares that they make held against conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+import tamannot.data as slots
+from tamannot._printable import among
+from tamannot.analysis._samples import Samples
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
+from tamannot.stats._adjust import benjamini_hochberg
+from tamannot.stats._composition import centred_log_ratios, check_design, compare_means, compare_shares
+
+Array = NDArray[Any]
+Axis = Literal["state", "origin", "compartment"]
+AXES = ("state", "origin", "compartment")
+
+_MACROPHAGE, _NO_CODE = "macrophage", -2
+_PROBABILITIES = {"state": "state_proba", "origin": "origin_proba"}
+# A condition with one sample says nothing of how much samples differ; a covariate of one value nothing at all.
+_LEAST = 2
+# Cells of a label, in all samples, below which it is not tested.
+_TOO_FEW = 10
+_FEW_SAMPLES, _FEW_FREE, _CONFOUNDED, _FEW_CELLS = 4, 4, 0.8, 5
+_BLANK_DIFFERS, _P = 0.1, 0.05
+_STEROIDS = "immunoregulatory"
+
+_BY_CONTRAST = ("log_odds", "low", "high", "t", "p")
+_BY_LABEL = ("p_overall", "dispersion", "rho")
+_COLUMNS = (
+    *("label", "contrast", "condition", "reference", "share", "share_reference"),
+    *("log_odds", "odds_ratio", "low", "high", "t", "df", "p", "q", "p_logratio", "p_overall"),
+    *("dispersion", "rho", "n_samples", "counts", "note"),
+)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Cells by sample and label."""
+
+    called: pd.DataFrame
+    """Samples × labels, ``unassigned`` the last: cells called so."""
+    expected: pd.DataFrame | None
+    """Samples × labels that have a probability: the sum of it over cells."""
+    rest: Array
+    """Expected cells of none of these labels: what is left of the greatest probability of each cell."""
+    total: Array
+    """The cells that these are of: macrophages, or all cells where the axis is the compartment."""
+    unit: str
+    """What these cells are: ``macrophages`` or ``cells``."""
+    n_macrophages: Array
+    """Of each sample."""
+    log_depth: Array | None
+    """Mean logarithm of the depth of these cells; NaN without a cell, None where it is not known."""
+    depth: str
+    """What depth is."""
+
+
+def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, depth: bool) -> Counted:
+    """Count the labels of an axis in each sample.
+
+    Raises
+    ------
+    ParameterError
+        There is no such axis.
+    ResultNotFoundError
+        The object is not annotated.
+    """
+    if axis not in AXES:
+        msg = f"axis is one of {', '.join(AXES)}, not {axis!r}."
+        raise ParameterError(msg)
+    label = slots.read_obs(adata, key, (axis,)).iloc[:, 0]
+    of = (label.notna() & (label != NOT_MACROPHAGE)).to_numpy()
+    macrophage = (label == _MACROPHAGE).to_numpy() if axis == "compartment" else of
+    expected, rest = _expected(adata, key, axis, samples, of)
+    log_depth, what = _log_depth(adata, key, samples, of) if depth else (None, "not asked for")
+    return Counted(
+        called=_called(pd.Categorical(label), samples, of, offered=[] if expected is None else list(expected.columns)),
+        expected=expected,
+        rest=rest,
+        unit="cells" if axis == "compartment" else "macrophages",
+        total=samples.total(of.astype(float)),
+        n_macrophages=samples.total(macrophage.astype(float)),
+        log_depth=log_depth,
+        depth=what,
+    )
+
+
+def _called(label: pd.Categorical, samples: Samples, of: Array, *, offered: Sequence[str]) -> pd.DataFrame:
+    """Count cells as called: labels that have a probability, others that occur, those without a label."""
+    # A part of an object has lost the categories without cells, so that these cannot say what was offered.
+    code = {str(name): i for i, name in enumerate(label.categories)}
+    occur = [name for name, i in code.items() if (label.codes == i).any()]
+    names = dict.fromkeys([*offered, *(n for n in occur if n not in (NOT_MACROPHAGE, UNASSIGNED)), UNASSIGNED])
+    columns = {n: samples.total((of & (label.codes == code.get(n, _NO_CODE))).astype(float)) for n in names}
+    return pd.DataFrame(columns, index=pd.Index(samples.names, name="sample"))
+
+
+def _expected(adata: AnnData, key: str, axis: Axis, samples: Samples, of: Array) -> tuple[pd.DataFrame | None, Array]:
+    if axis not in _PROBABILITIES or slots.slot(key, _PROBABILITIES[axis]) not in adata.obsm:
+        return None, np.zeros(len(samples.names))
+    table = slots.read_obsm(adata, slots.slot(key, _PROBABILITIES[axis]))
+    proba = np.where(of[:, None], table.to_numpy(np.float64), 0.0)
+    rest = samples.total(np.where(of, 1 - proba.max(axis=1), 0.0))
+    columns = [str(c) for c in table.columns]
+    return pd.DataFrame(samples.total(proba), index=pd.Index(samples.names, name="sample"), columns=columns), rest
+
+
+def _log_depth(adata: AnnData, key: str, samples: Samples, of: Array) -> tuple[Array | None, str]:
+    try:
+        matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
+        depth = np.zeros(len(of))
+        for block, rows in matrix.blocks(of):
+            depth[rows] = block.totals(block.numbers if matrix.kind == "counts" else block.values > 0)
+    except (ResultNotFoundError, MatrixError) as error:
+        return None, f"not known: {error}"
+    # A normalised matrix has the same total in every cell, but not the same genes.
+    what = "counts" if matrix.kind == "counts" else "genes detected"
+    return samples.mean(np.log(np.maximum(depth, 1)), of), what
+
+
+@dataclass(frozen=True)
+class Design:
+    """The terms of a comparison."""
+
+    matrix: Array
+    """Samples × terms: intercept, one column a contrast, covariates."""
+    conditions: tuple[str, ...]
+    """The reference first."""
+    codes: Array
+    """Of each sample the place of its condition in ``conditions``."""
+    df: int
+    """Residual degrees of freedom."""
+
+    @property
+    def n_contrasts(self) -> int:
+        """Conditions that are compared with the reference."""
+        return len(self.conditions) - 1
+
+
+def make_design(
+    condition: pd.Series, covariates: pd.DataFrame, *, order: Sequence[str], reference: str | None
+) -> Design:
+    """Return the terms.
+
+    Parameters
+    ----------
+    condition
+        Of each sample, as text.
+    covariates
+        Samples × covariates: numbers, or anything else as categories; no missing values.
+    order
+        The conditions in the order of the column; the first that a sample has is the reference.
+    reference
+        Another reference.
+
+    Raises
+    ------
+    ParameterError
+        Fewer than two conditions, or than two samples in one; no such reference; nothing left to estimate variation
+        from; a covariate that says the same as the condition.
+    """
+    here = [name for name in order if (condition == name).any()]
+    if reference is not None and reference not in here:
+        msg = f"No sample has the condition '{reference}'.{among(reference, here)}"
+        raise ParameterError(msg)
+    conditions = here if reference is None else [reference, *(name for name in here if name != reference)]
+    _check_replicates(condition, conditions)
+    codes = pd.Categorical(condition, conditions).codes.astype(int)
+    columns = [np.ones(len(codes)), *((codes == i).astype(float) for i in range(1, len(conditions)))]
+    for name in covariates:
+        columns += _columns_of(covariates[name], str(name))
+    matrix = np.column_stack(columns)
+    return Design(matrix, tuple(conditions), codes, check_design(matrix))
+
+
+def _check_replicates(condition: pd.Series, conditions: Sequence[str]) -> None:
+    if len(conditions) < _LEAST:
+        said = f"are of one condition, {conditions[0]}" if conditions else "lack a condition or a covariate"
+        msg = f"All samples that could be compared {said}: there is nothing to compare."
+        raise ParameterError(msg)
+    for name in conditions:
+        if (n := int((condition == name).sum())) < _LEAST:
+            msg = (
+                f"The condition '{name}' has {n} sample that can be compared: without a second one, nothing is known "
+                "of how much samples differ. Add samples, or leave the condition out; a number such as age belongs "
+                "into covariates."
+            )
+            raise ParameterError(msg)
+
+
+def _columns_of(values: pd.Series, name: str) -> list[Array]:
+    if values.nunique() < _LEAST:
+        msg = f"The covariate '{name}' is the same in all samples that are compared: leave it out."
+        raise ParameterError(msg)
+    if pd.api.types.is_numeric_dtype(values):
+        numbers = values.to_numpy(np.float64)
+        return [(numbers - numbers.mean()) / numbers.std()]
+    codes, names = pd.factorize(values.astype(str), sort=True)
+    return [(codes == i).astype(float) for i in range(1, len(names))]
+
+
+def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) -> pd.DataFrame:
+    """Return the tests of every label, all of them by expected counts or all of them as called.
+
+    Parameters
+    ----------
+    counted
+        The counts of all samples.
+    kept
+        Which of them are compared, in the order of the design.
+    design
+        Its terms.
+    expected
+        Whether to count a cell by its probabilities, which there must be then.
+    """
+    total, counts = counted.total[kept], "called"
+    table, parts = counted.called[kept], counted.called[kept].to_numpy(float)
+    if expected and counted.expected is not None:
+        table, counts = counted.expected[kept], "expected"
+        parts = np.column_stack([table.to_numpy(float), counted.rest[kept]])
+    k = table.to_numpy(float)
+    found = compare_shares(k.T, np.maximum(total, k.T), design.matrix, design.n_contrasts)
+    ratios = centred_log_ratios(parts)[:, : k.shape[1]]
+    by_ratio = compare_means(ratios, design.matrix, design.n_contrasts)
+    share = k / total[:, None]
+    means = np.stack([share[design.codes == i].mean(axis=0) for i in range(len(design.conditions))])
+    few = k.sum(axis=0) < _TOO_FEW
+    rows = []
+    for i, label in enumerate(table.columns):
+        for c, condition in enumerate(design.conditions[1:]):
+            row = {
+                "label": str(label),
+                "contrast": f"{condition} vs {design.conditions[0]}",
+                "condition": condition,
+                "reference": design.conditions[0],
+                "share": means[c + 1, i],
+                "share_reference": means[0, i],
+            }
+            figures = {name: getattr(found, name)[i, c] for name in _BY_CONTRAST}
+            figures |= {name: getattr(found, name)[i] for name in _BY_LABEL}
+            figures |= {"odds_ratio": np.exp(figures["log_odds"]), "p_logratio": by_ratio[i, c]}
+            figures |= {
+                name: np.exp(figures[name]) for name in ("low", "high")
+            }  # of the odds ratio, beside which they stand
+            row |= {name: np.nan if few[i] else value for name, value in figures.items()}
+            row |= {
+                "df": found.df,
+                "n_samples": len(total),
+                "counts": counts,
+                "note": _note(bool(few[i]), bool(found.half_added[i])),
+            }
+            rows.append(row)
+    tests = pd.DataFrame(rows)
+    # Whether abstention differs is to be known, but is no finding among the others.
+    tests["q"] = benjamini_hochberg(tests["p"].where(tests["label"] != UNASSIGNED).to_numpy(float))
+    return tests[list(_COLUMNS)]
+
+
+def _note(few: bool, half: bool) -> str:
+    if few:
+        return f"fewer than {_TOO_FEW} cells in all: not tested"
+    return "a condition has none or nothing else: half a cell added to either side of each sample" if half else ""
+
+
+def on_design(design: Design) -> list[str]:
+    """Say where samples are few."""
+    sizes = np.bincount(design.codes)
+    few = [f"{name} ({n})" for name, n in zip(design.conditions, sizes, strict=True) if n < _FEW_SAMPLES]
+    notes = []
+    if few:
+        notes.append(
+            f"Fewer than {_FEW_SAMPLES} samples in {', '.join(few)}: only large differences can be found, and a single "
+            "odd sample can make one."
+        )
+    if design.df < _FEW_FREE:
+        notes.append(f"{design.df} residual degrees of freedom: the variation between samples is hardly known.")
+    return notes
+
+
+def on_depth(log_depth: Array, design: Design) -> list[str]:
+    """Say where depth goes with the condition."""
+    fitted = np.zeros(len(log_depth))
+    for i in range(len(design.conditions)):
+        fitted[design.codes == i] = log_depth[design.codes == i].mean()
+    explained = fitted.var() / log_depth.var()
+    if explained < _CONFOUNDED:
+        return []
+    msg = (
+        f"The condition explains {explained:.0%} of the variance of log depth between samples: an effect of the "
+        "condition cannot be told from one of depth."
+    )
+    return [msg]
+
+
+def on_tests(tests: pd.DataFrame, total: Array) -> list[str]:
+    """Say where abstention differs, where steroids may be the reason, and which labels are rare."""
+    differs = (tests["p"] < _P) | ((tests["share"] - tests["share_reference"]).abs() > _BLANK_DIFFERS)
+    blank = tests[(tests["label"] == UNASSIGNED) & differs]
+    columns = (blank["condition"], blank["reference"], blank["share"], blank["share_reference"])
+    notes = [
+        f"The unassigned share differs, {share:.2f} in {condition} and {before:.2f} in {reference}. Unassigned are "
+        "cells of no label and cells that cannot be told: look at whether depth or quality differs, too."
+        for condition, reference, share, before in zip(*columns, strict=True)
+    ]
+    steroids = tests[(tests["label"] == _STEROIDS) & (tests["p"] < _P)]
+    if len(steroids):
+        notes.append(
+            "Dexamethasone raises immunoregulatory programs: if exposure differs between the conditions, give it as a "
+            "covariate before believing the difference."
+        )
+    usual = np.maximum(tests["share"], tests["share_reference"]) * np.median(total)
+    rare = tests[(usual < _FEW_CELLS) & tests["p"].notna() & (tests["label"] != UNASSIGNED)]["label"].unique()
+    if len(rare):
+        notes.append(f"Fewer than {_FEW_CELLS} cells in the usual sample: {', '.join(rare)}. Their p is rough.")
+    return notes

@@ -1,0 +1,237 @@
+"""Samples, the unit of every comparison; cells by sample and label; cells that the user says are malignant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+import tamannot.data as slots
+from tamannot._printable import among
+from tamannot.errors import ParameterError
+
+Array = NDArray[Any]
+Malignant = str | tuple[str, str | bool | Sequence[str | bool]]
+"""A column of yes and no, or a column and those of its values that are malignant."""
+
+MALIGNANT = "malignant"
+_AXES = ("compartment", "origin", "state")
+_NEVER = (
+    "Which cells are malignant is never inferred here: give the column of obs that says so, for example from copy "
+    "numbers, as malignant='is_malignant' (True and False) or malignant=('cell_type', 'Malignant')."
+)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Which cell is of which sample.
+
+    Parameters
+    ----------
+    names
+        The samples, sorted.
+    codes
+        Of each cell the place of its sample in ``names``; -1 where the column has no value.
+    """
+
+    names: tuple[str, ...]
+    codes: Array
+
+    def total(self, values: Array) -> Array:
+        """Return the sum over the cells of each sample: (cells,) to (samples,), or (cells, k) to (samples, k)."""
+        known = self.codes >= 0
+        out = np.zeros((len(self.names), *values.shape[1:]))
+        np.add.at(out, self.codes[known], values[known])
+        return out
+
+    def mean(self, values: Array, of: Array) -> Array:
+        """Return the mean over those cells of each sample that ``of`` (bool) chooses; NaN where there is none."""
+        kept = Samples(self.names, np.where(of, self.codes, -1))
+        n = kept.total(np.ones(len(self.codes)))
+        with np.errstate(invalid="ignore"):
+            means = kept.total(np.where(of.reshape(-1, *[1] * (values.ndim - 1)), values, 0.0)).T / n
+        return means.T
+
+
+def samples_of(adata: AnnData, sample_key: str) -> Samples:
+    """Return the samples of an object.
+
+    Raises
+    ------
+    ParameterError
+        No such column, or it names no sample.
+    """
+    column = slots.obs_column(adata, sample_key)
+    known = column.notna().to_numpy()
+    codes, names = pd.factorize(pd.Series(slots.texts_of(column), dtype=object).where(known), sort=True)
+    if not len(names):
+        msg = f"obs['{sample_key}'] names no sample."
+        raise ParameterError(msg)
+    return Samples(tuple(map(str, names)), codes)
+
+
+def table_of_samples(adata: AnnData, samples: Samples, columns: Sequence[str]) -> pd.DataFrame:
+    """Return what is known of each sample: columns of ``obs`` with one value a sample.
+
+    Raises
+    ------
+    ParameterError
+        No such column, or it differs between the cells of one sample: then it is no property of samples.
+    """
+    table = pd.DataFrame(index=pd.Index(samples.names, name="sample"))
+    for name in columns:
+        # As objects: whatever the column was, a missing value counts as one.
+        known = samples.codes >= 0
+        found = pd.Series(slots.obs_column(adata, name).to_numpy(dtype=object)[known]).groupby(samples.codes[known])
+        varied = [samples.names[i] for i in np.flatnonzero(found.nunique(dropna=False).to_numpy() > 1)]
+        if varied:
+            msg = (
+                f"obs['{name}'] has more than one value in sample '{varied[0]}'. The sample is the unit of comparison: "
+                "give a column with one value a sample, or a sample_key that tells these cells apart."
+            )
+            raise ParameterError(msg)
+        table[name] = found.first().infer_objects().to_numpy()
+    return table
+
+
+def numbers_of(values: pd.Series, what: str, *, fewest_words: int = 0) -> pd.Series:
+    """Return one value a sample as a number; of two words the first is 0 and the second 1.
+
+    Raises
+    ------
+    ParameterError
+        More than two words, which have no order, or fewer than ``fewest_words``; ``what`` names the values.
+    """
+    if pd.api.types.is_numeric_dtype(values):
+        return values.astype(float)
+    codes, words = pd.factorize(values, sort=True)
+    if not fewest_words <= len(words) <= 2:
+        msg = f"{what} has {len(words)} words, which have no order. Give numbers, or a column of two words."
+        raise ParameterError(msg)
+    return pd.Series(np.where(codes < 0, np.nan, codes), index=values.index)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which cell is of which sample and label."""
+
+    by: list[str]
+    malignant: bool
+    """Whether the malignant cells are a label of their own."""
+    samples: Samples
+    labels: list[str]
+    codes: Array
+    """Of each cell the place of its label, -1 for those that are left out."""
+
+    @property
+    def cell(self) -> Array:
+        """Of each cell the number of its sample and label, -1 for those that are left out."""
+        known = (self.codes >= 0) & (self.samples.codes >= 0)
+        return np.where(known, self.samples.codes * len(self.labels) + self.codes, -1)
+
+    @property
+    def n(self) -> Array:
+        """Cells, samples by labels."""
+        cell = self.cell
+        shape = (len(self.samples.names), len(self.labels))
+        return np.bincount(cell[cell >= 0], minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def groups_of(
+    adata: AnnData, key: str, groupby: str | Sequence[str], malignant: Array | None, samples: Samples
+) -> Groups:
+    """Return the groups by one column or more, crossed; macrophages only, unless compartments are asked for.
+
+    Raises
+    ------
+    ParameterError
+        No such column, or no cell in any group.
+    """
+    by = [groupby] if isinstance(groupby, str) else list(groupby)
+    names = [slots.slot(key, b) if b in _AXES else b for b in by]
+    if not by:
+        msg = "groupby is empty. Give 'state', 'origin', 'compartment' or a column of obs."
+        raise ParameterError(msg)
+    compartment = slots.read_obs(adata, key, ("compartment",)).iloc[:, 0].astype(str).to_numpy()
+    columns = [slots.obs_column(adata, n) for n in names]
+    words = columns[0].astype(str)
+    for column in columns[1:]:
+        words = words + " | " + column.astype(str)
+    known = np.logical_and.reduce([c.notna().to_numpy() for c in columns])
+    if "compartment" not in by:
+        known &= compartment == "macrophage"
+    if malignant is not None:
+        words, known = words.mask(malignant, MALIGNANT), known | malignant
+    if not known.any():
+        if "compartment" in by or (compartment == "macrophage").any():
+            msg = f"No cell to summarise has a value of {' and '.join(map(repr, names))} in obs."
+        else:
+            msg = "There is no macrophage to summarise. With groupby='compartment' all cells are."
+        raise ParameterError(msg)
+    codes, labels = pd.factorize(words.where(known), sort=True)
+    return Groups(by, malignant is not None, samples, [str(w) for w in labels], codes)
+
+
+def mean_of(groups: Groups, values: Array) -> Array:
+    """Return the mean of each column by sample and label, (samples, labels, columns); NaN where there is no cell."""
+    cell, n = groups.cell, groups.n
+    kept = cell >= 0
+    out = np.zeros((n.size, values.shape[1]))
+    for at in range(values.shape[1]):
+        out[:, at] = np.bincount(cell[kept], weights=values[kept, at], minlength=n.size)
+    with np.errstate(invalid="ignore"):
+        out /= n.reshape(-1, 1)
+    return out.reshape(*n.shape, -1)
+
+
+def malignant_cells(adata: AnnData, malignant: Malignant) -> Array:
+    """Return which cells the user says are malignant.
+
+    Raises
+    ------
+    ParameterError
+        Nothing was said, no such column, the column is not yes and no, no such value, or no cell is malignant.
+    """
+    if not malignant:
+        raise ParameterError(_NEVER)
+    name, values = (malignant, None) if isinstance(malignant, str) else malignant
+    column = slots.obs_column(adata, name)
+    chosen = _true_cells(column, name) if values is None else _cells_with(column, name, values)
+    if not chosen.any():
+        msg = f"obs['{name}'] says of no cell that it is malignant. {_NEVER}"
+        raise ParameterError(msg)
+    return chosen
+
+
+def malignant_as_text(malignant: Malignant) -> str:
+    """Return what the user said as text: the column, and its values if there were any."""
+    if isinstance(malignant, str):
+        return malignant
+    name, values = malignant
+    return f"{name}: {', '.join(map(str, [values] if isinstance(values, str | bool) else values))}"
+
+
+def _true_cells(column: pd.Series, name: str) -> Array:
+    kinds = set(column.dropna().unique())
+    if not all(isinstance(k, bool | np.bool_) for k in kinds):
+        shown = ", ".join(sorted(map(str, kinds))[:5])
+        msg = (
+            f"obs['{name}'] is not True and False: it has {shown}. "
+            f"Say which of its values are malignant: malignant=('{name}', 'Malignant')."
+        )
+        raise ParameterError(msg)
+    return column.astype("boolean").fillna(value=False).to_numpy(bool)
+
+
+def _cells_with(column: pd.Series, name: str, values: str | bool | Sequence[str | bool]) -> Array:
+    asked = [values] if isinstance(values, str | bool) else list(values)
+    wanted, have = {str(v) for v in asked}, set(column.dropna().astype(str))
+    if unknown := sorted(wanted - have):
+        msg = f"obs['{name}'] has no value {', '.join(unknown)}.{among(unknown[0], sorted(have))}"
+        raise ParameterError(msg)
+    return np.asarray(column.astype(str).isin(wanted) & column.notna(), bool)
