@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import tamannot as tam
 from tamannot.datasets._simulate import STATES
-from tamannot.stats._composition import centred_log_ratios, compare_means, compare_shares
+from tamannot.stats._shares import centred_log_ratios, compare_means, compare_shares
 
 Array = NDArray[Any]
 

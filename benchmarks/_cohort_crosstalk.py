@@ -20,7 +20,7 @@ import scipy.stats
 import tamannot as tam
 from tamannot.analysis._crosstalk import run_tests
 from tamannot.analysis._crosstalk_values import PRE_SPECIFIED
-from tamannot.stats._rank import bootstrap_interval, partial_spearman, spearman
+from tamannot.stats._correlation import bootstrap_interval, partial_spearman, spearman
 
 N_MACROPHAGES, MEAN_SHARE, RHO = 300, 0.2, 0.05
 COVARIATES = ("ambient", "hypoxia", "depth")

@@ -15,7 +15,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 import tamannot as tam
-from tamannot.stats._calibration import Reliability, reliability
+from tamannot.stats._classifiers import Reliability, reliability
 
 STATES = ["lipid_associated", "interferon_primed", "inflammatory", "immunoregulatory"]
 PROGRAMS = {

@@ -24,8 +24,8 @@ from tamannot.analysis._claim_cells import (
     Claim,
     NotMeasurableError,
 )
-from tamannot.stats._association import classes_of, fisher, matched_difference, partial_spearman, spearman_interval
-from tamannot.stats._paired import MIN_SAMPLES, Estimate, between_groups, over_samples
+from tamannot.stats._correlation import classes_of, fisher, matched_difference, partial_rho, spearman_interval
+from tamannot.stats._means import MIN_SAMPLES, OverSamples, between_groups, over_samples
 
 Array = NDArray[Any]
 SUPPORTED, NOT_SUPPORTED, DETECTED = "supported", "not supported", "detected"
@@ -149,7 +149,7 @@ def _within(claim: Claim, data: Data) -> Found:
     one = cells.measure(claim.a, here, sorted(shared) if longer else ())
     two = cells.measure(claim.b, here, () if longer else sorted(shared))
     samples = data.per_sample(here)
-    rho = [partial_spearman(one[r], two[r], cells.n_detected[r]) for (r,) in samples]
+    rho = [partial_rho(one[r], two[r], cells.n_detected[r][:, None]) for (r,) in samples]
     found = over_samples(np.array([fisher(v) for v in rho]))
     once = f"counted once: {', '.join(sorted(shared))}" if shared else ""
     return _as_found(claim, found, sum(r.size for (r,) in samples), np.tanh, once)
@@ -228,10 +228,10 @@ def _groups(claim: Claim, data: Data) -> Found:
 
 
 def _as_found(
-    claim: Claim, found: Estimate, n_cells: int, back: Callable[[float], Any] = float, also: str = ""
+    claim: Claim, found: OverSamples, n_cells: int, back: Callable[[float], Any] = float, also: str = ""
 ) -> Found:
     few = _few(found.n, MIN_SAMPLES)
-    value, low, high = (float(back(v)) for v in (found.value, found.low, found.high))
+    value, low, high = (float(back(v)) for v in (found.mean, found.low, found.high))
     return Found(describe(claim), value, low, high, found.n, n_cells, "; ".join(w for w in (few, also) if w))
 
 

@@ -32,7 +32,7 @@ from tamannot.analysis._claim_cells import (
 from tamannot.analysis._claim_tests import SUPPORTED, Data, check_claim
 from tamannot.analysis._samples import Malignant, Samples, malignant_cells, samples_of, table_of_samples
 from tamannot.errors import InputFileError, ParameterError
-from tamannot.stats._paired import MIN_SAMPLES, over_samples
+from tamannot.stats._means import MIN_SAMPLES, over_samples
 
 Array = NDArray[Any]
 
@@ -278,7 +278,7 @@ def _detection(cells: Cells, min_cells: int) -> Iterator[tuple[Any, ...]]:
                     state,
                     *total,
                     total[1] / total[0],
-                    over.value,
+                    over.mean,
                     max(over.low, 0.0),
                     min(over.high, 1.0),
                     over.n,

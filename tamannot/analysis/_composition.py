@@ -24,7 +24,7 @@ from tamannot.analysis._composition_tests import (
 )
 from tamannot.analysis._samples import Samples, samples_of, table_of_samples
 from tamannot.errors import ParameterError
-from tamannot.stats._composition import wilson
+from tamannot.stats._shares import wilson
 
 Array = NDArray[Any]
 Counts = Literal["expected", "called"]

@@ -16,8 +16,8 @@ from tamannot._printable import among
 from tamannot.analysis._samples import Samples
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
-from tamannot.stats._adjust import benjamini_hochberg
-from tamannot.stats._composition import centred_log_ratios, check_design, compare_means, compare_shares
+from tamannot.stats._means import benjamini_hochberg
+from tamannot.stats._shares import centred_log_ratios, check_design, compare_means, compare_shares
 
 Array = NDArray[Any]
 Axis = Literal["state", "origin", "compartment"]

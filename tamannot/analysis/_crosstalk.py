@@ -28,8 +28,7 @@ from tamannot.analysis._ligand_receptor import load_liana
 from tamannot.analysis._samples import Malignant, malignant_as_text, malignant_cells, samples_of
 from tamannot.classify import SUMMARIES, UNASSIGNED
 from tamannot.errors import ParameterError
-from tamannot.stats._adjust import benjamini_hochberg
-from tamannot.stats._rank import (
+from tamannot.stats._correlation import (
     FEWEST,
     Correlation,
     bootstrap_interval,
@@ -40,6 +39,7 @@ from tamannot.stats._rank import (
     spearman,
     supports_q,
 )
+from tamannot.stats._means import benjamini_hochberg
 
 Array = NDArray[Any]
 

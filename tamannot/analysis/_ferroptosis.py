@@ -17,13 +17,16 @@ from tamannot.analysis._samples import MALIGNANT, Groups, Malignant, groups_of, 
 from tamannot.classify import SUMMARIES, UNASSIGNED
 from tamannot.data import RunRecord
 from tamannot.errors import ParameterError
-from tamannot.stats._adjust import benjamini_hochberg
-from tamannot.stats._paired import MIN_SAMPLES, over_samples
+from tamannot.stats._means import MIN_SAMPLES, benjamini_hochberg, over_samples
 
 Array = NDArray[Any]
 
 RECORD = "ferroptosis_summary"
 _HARDLY = 0.01
+_EFFECT_COLUMNS = (
+    *("label", "program", "kind", "against", "difference", "low", "high", "hedges_g", "p", "q"),
+    *("n_samples", "n_same_direction"),
+)
 
 THEMES: Mapping[str, Mapping[str, int]] = {
     "iron": {
@@ -258,7 +261,7 @@ def _samples_table(groups: Groups, means: Array, detected: pd.DataFrame, program
 
 
 def _effects(groups: Groups, means: Array, programs: Programs, min_cells: int) -> pd.DataFrame:
-    n, rows = groups.n.astype(float), []
+    n, tables = groups.n.astype(float), []
     sums = np.nan_to_num(means) * n[:, :, None]
     for i, label in enumerate(groups.labels):
         if label == UNASSIGNED:  # no label, and mostly the shallow cells
@@ -268,26 +271,27 @@ def _effects(groups: Groups, means: Array, programs: Programs, min_cells: int) -
         there = (n[:, i] >= min_cells) & (n_rest >= min_cells)
         others = sums[there][:, rest].sum(axis=1) / n_rest[there, None]
         differences = means[there, i] - others
-        for at, name in enumerate(programs.names):
-            found = over_samples(differences[:, at])
-            rows.append(
+        found = over_samples(differences)
+        tables.append(
+            pd.DataFrame(
                 {
                     "label": label,
-                    "program": name,
-                    "kind": str(programs.table["kind"].iloc[at]),
+                    "program": programs.names,
+                    "kind": programs.table["kind"].to_numpy(),
                     "against": _against(groups, label),
-                    "difference": found.value,
+                    "difference": found.mean,
                     "low": found.low,
                     "high": found.high,
                     "hedges_g": found.hedges_g,
                     "p": found.p,
+                    "q": np.nan,
                     "n_samples": found.n,
                     "n_same_direction": found.n_same,
                 }
             )
-    columns = ["label", "program", "kind", "against", "difference", "low", "high", "hedges_g", "p"]
-    table = pd.DataFrame(rows, columns=[*columns, "n_samples", "n_same_direction"])
-    table.insert(columns.index("p") + 1, "q", benjamini_hochberg(table["p"].to_numpy(float)))
+        )
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(_EFFECT_COLUMNS))
+    table["q"] = benjamini_hochberg(table["p"].to_numpy(float))
     return table.merge(programs.table[["effect_self", "effect_neighbour"]], left_on="program", right_index=True)
 
 

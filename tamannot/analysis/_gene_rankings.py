@@ -18,9 +18,8 @@ from tamannot.data import Unpacked
 from tamannot.scoring._groups import group_sums
 from tamannot.scoring._linear import TARGET
 from tamannot.signature import GeneIndex, Signature
-from tamannot.stats._contrasts import log_cpm, welch_t
-from tamannot.stats._moderated import moderated_t
-from tamannot.stats._over_samples import mean_over_samples
+from tamannot.stats._genes import log_cpm, moderated_t, welch_t
+from tamannot.stats._means import over_samples
 
 Array = NDArray[Any]
 Method = Literal["multilevel", "permutation"]
@@ -260,7 +259,7 @@ def _over_samples(ranking: Ranking, sets: Sequence[GeneSet]) -> dict[str, Array]
         return {"difference": np.full(len(sets), np.nan), "p_samples": np.full(len(sets), np.nan)}
     above = ranking.differences - ranking.differences.mean(axis=1, keepdims=True)
     means = [above[:, np.isin(ranking.columns, list(s.symbol_of))].mean(axis=1) for s in sets]
-    found = mean_over_samples(np.stack(means, axis=1))
+    found = over_samples(np.stack(means, axis=1), fewest=2)
     return {"difference": found.mean, "p_samples": found.p}
 
 

@@ -30,8 +30,8 @@ from tamannot.classify import MACROPHAGE
 from tamannot.data import SpeciesChoice
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.signature import read_signatures
-from tamannot.stats._adjust import benjamini_hochberg
-from tamannot.stats._rank import FEWEST, spearman, supports_q
+from tamannot.stats._correlation import FEWEST, spearman, supports_q
+from tamannot.stats._means import benjamini_hochberg
 
 Array = NDArray[Any]
 

@@ -16,9 +16,14 @@ import tamannot.data as slots
 from tamannot._printable import among
 from tamannot.analysis._samples import Samples, samples_of
 from tamannot.errors import ParameterError, ResultNotFoundError
-from tamannot.stats._adjust import benjamini_hochberg
-from tamannot.stats._over_samples import OverSamples, correlation_over_samples, mean_over_samples
-from tamannot.stats._spots import means_by_region, spearman_by_sample
+from tamannot.stats._correlation import spearman_by_sample
+from tamannot.stats._means import (
+    OverSamples,
+    benjamini_hochberg,
+    correlation_over_samples,
+    means_by_region,
+    over_samples,
+)
 
 Array = NDArray[Any]
 Kind = Literal["score", "z", "smooth"]
@@ -175,7 +180,7 @@ def _along(scores: pd.DataFrame, distance: Array, samples: Samples) -> tuple[pd.
     n_samples = len(samples.names)
     own = spearman_by_sample(scores.to_numpy(float), distance, samples.codes, n_samples, at_least=_MIN_SPOTS)
     n_spots = samples.total(np.isfinite(distance).astype(float)).astype(int)
-    tests = _over_samples(scores.columns, "correlation", correlation_over_samples(own), own, n_spots, {})
+    tests = _over_samples(scores.columns, "correlation", correlation_over_samples(own, fewest=2), own, n_spots, {})
     return _with_q(tests), _of_samples(samples, scores.columns, own, n_spots, "correlation")
 
 
@@ -194,7 +199,7 @@ def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple
         own = np.where(enough[:, None], means[:, second] - means[:, first], np.nan)
         spots = np.where(enough, n[:, first] + n[:, second], 0)
         pair = {"region": names[second], "reference": names[first]}
-        tests.append(_over_samples(scores.columns, "difference", mean_over_samples(own), own, spots, pair))
+        tests.append(_over_samples(scores.columns, "difference", over_samples(own, fewest=2), own, spots, pair))
         of_samples.append(_of_samples(samples, scores.columns, own, spots, "difference").assign(**pair))
     return _with_q(pd.concat(tests, ignore_index=True)), pd.concat(of_samples, ignore_index=True)
 
@@ -218,7 +223,7 @@ def _over_samples(
             "low": over.low,
             "high": over.high,
             "p": over.p,
-            "n_samples": over.n_samples,
+            "n_samples": over.n,
             "n_spots": (np.isfinite(own) * n_spots[:, None]).sum(axis=0),
         }
     )

@@ -17,7 +17,7 @@ from tamannot.errors import ParameterError
 from tamannot.scoring._content import content_hash, random_order, take_rows
 from tamannot.scoring._rows import RowSource
 from tamannot.scoring._scale import ScaledRows, find_scale, to_features, variable_genes
-from tamannot.stats._multinomial import calibrate, fit_multinomial, probabilities
+from tamannot.stats._classifiers import calibrate, fit_multinomial, probabilities
 
 MOST_CELLS = 20_000
 _TOO_FEW_CELLS = 5

@@ -18,7 +18,7 @@ from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE
 from tamannot.classify._fields import ModelFields, Names, Share
 from tamannot.scoring._rows import RowSource
 from tamannot.scoring._scale import Scale, ScaledRows
-from tamannot.stats._multinomial import probabilities
+from tamannot.stats._classifiers import probabilities
 
 STATUSES = (ASSIGNED, AMBIGUOUS, UNFAMILIAR, LOW_COVERAGE)
 

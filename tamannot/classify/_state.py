@@ -25,7 +25,7 @@ from tamannot.classify._call import (
 )
 from tamannot.scoring import NullScores
 from tamannot.signature import Signature, SignatureSet
-from tamannot.stats._multinomial import fit_multinomial
+from tamannot.stats._classifiers import fit_multinomial
 
 # The list of this state is experimental: it is called where it is sure and no other state is.
 EXPERIMENTAL = ("pro_angiogenic",)

@@ -8,7 +8,7 @@ from anndata import AnnData
 
 import tamannot.data as slots
 from tamannot.errors import ResultNotFoundError
-from tamannot.stats._adjust import benjamini_hochberg
+from tamannot.stats._means import benjamini_hochberg
 
 ANNOTATIONS = (
     "compartment",

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError
-from tamannot.stats import _calibration
+from tamannot.stats import _classifiers
 
 Array = NDArray[Any]
 
@@ -71,7 +71,7 @@ def reliability(
         msg = f"n_bins is {n_bins}; at least one bin is needed."
         raise ParameterError(msg)
     stated, happened = _winner(proba, truth) if isinstance(proba, pd.DataFrame) else _event(proba, truth)
-    found = _calibration.reliability(stated, happened, n_bins)
+    found = _classifiers.reliability(stated, happened, n_bins)
     ax = ax if ax is not None else _new_axes()
     _draw(ax, found, label)
     ax.legend(loc="best", frameon=False, fontsize="small")
@@ -125,7 +125,7 @@ def _check_lengths(n_proba: int, n_truth: int) -> None:
         raise ParameterError(msg)
 
 
-def _draw(ax: Axes, found: _calibration.Reliability, label: str | None) -> None:
+def _draw(ax: Axes, found: _classifiers.Reliability, label: str | None) -> None:
     before = len(ax.containers)
     if not before:
         ax.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color="0.45", label=_DIAGONAL, zorder=1)
@@ -149,7 +149,7 @@ def _draw(ax: Axes, found: _calibration.Reliability, label: str | None) -> None:
     )
 
 
-def _summary(found: _calibration.Reliability, label: str | None) -> str:
+def _summary(found: _classifiers.Reliability, label: str | None) -> str:
     slope = f"slope {found.slope:.2f}" if np.isfinite(found.slope) else "no slope"
     figures = f"ECE {found.ece:.3f}, Brier {found.brier:.3f}, {slope}"
     return f"{label}\n{figures}" if label else figures

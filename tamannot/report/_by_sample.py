@@ -11,7 +11,7 @@ from tamannot.report._counts import crossed
 from tamannot.report._material import Material
 from tamannot.report._pictures import pictures_of
 from tamannot.report._tables import pretty, table_of
-from tamannot.stats._composition import wilson
+from tamannot.stats._shares import wilson
 
 _LEVEL = 0.95
 _FEWEST_SAMPLES = 3

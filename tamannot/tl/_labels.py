@@ -17,7 +17,7 @@ from tamannot.data import SpeciesChoice, Unpacked
 from tamannot.errors import GeneIdError, ParameterError, SpeciesError
 from tamannot.signature import OURS, GeneIndex, load_signatures, read_ids
 from tamannot.signature._names import names_of
-from tamannot.stats._held_out import judge
+from tamannot.stats._classifiers import judge
 from tamannot.tl._learn import RANKED, made_with
 from tamannot.tl._model import Model
 from tamannot.tl._predict import genes_as_signature

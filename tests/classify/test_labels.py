@@ -18,8 +18,7 @@ from tamannot.errors import ModelFormatError, OutputError, ParameterError
 from tamannot.scoring._content import content_hash, take_rows
 from tamannot.scoring._rows import CsrRows, DenseRows, rows_in_memory
 from tamannot.scoring._scale import TARGET, find_scale, recognise_base, to_features
-from tamannot.stats._held_out import judge, lower_bound
-from tamannot.stats._multinomial import calibrate, probabilities
+from tamannot.stats._classifiers import calibrate, judge, lower_bound, probabilities
 
 GENES = [f"G{i}" for i in range(200)]
 

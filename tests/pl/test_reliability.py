@@ -7,7 +7,7 @@ import pytest
 
 import tamannot as tam
 from tamannot.errors import ParameterError
-from tamannot.stats import _calibration
+from tamannot.stats import _classifiers
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def legend(ax):
 def test_points_bars_and_legend_are_the_figures():
     p, truth = overconfident()
     ax = tam.pl.reliability(p, truth, n_bins=10)
-    found = _calibration.reliability(p, truth, 10)
+    found = _classifiers.reliability(p, truth, 10)
     ((x, y),) = drawn(ax)
     np.testing.assert_array_equal(x, found.stated)
     np.testing.assert_array_equal(y, found.observed)

@@ -8,8 +8,8 @@ from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
-from tamannot.stats._calibration import equal_mass, logit_line, reliability
-from tamannot.stats._composition import wilson
+from tamannot.stats._classifiers import equal_mass, logit_line, reliability
+from tamannot.stats._shares import wilson
 
 
 def cells(n=1500, seed=0):

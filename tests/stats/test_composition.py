@@ -10,8 +10,8 @@ from statsmodels.genmod.generalized_linear_model import GLM
 from statsmodels.stats.proportion import proportion_confint
 
 from tamannot.errors import ParameterError
-from tamannot.stats._adjust import benjamini_hochberg
-from tamannot.stats._composition import centred_log_ratios, compare_means, compare_shares, wilson
+from tamannot.stats._means import benjamini_hochberg
+from tamannot.stats._shares import centred_log_ratios, compare_means, compare_shares, wilson
 
 TWO = np.repeat([0, 1], 6)
 DESIGN = np.column_stack([np.ones(12), TWO]).astype(float)

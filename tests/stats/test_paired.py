@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tamannot.stats._paired import between_groups, over_samples
+from tamannot.stats._means import between_groups, over_samples
 
 
 def test_interval_is_that_of_the_t_test():
@@ -25,7 +25,7 @@ def test_hedges_g_is_smaller_than_cohens_d():
 @pytest.mark.parametrize("values", [[0.4, 0.6], [np.nan, 0.5]])
 def test_few_samples_have_a_mean_and_no_interval(values):
     found = over_samples(np.array(values))
-    assert found.value == pytest.approx(0.5)
+    assert found.mean == pytest.approx(0.5)
     assert np.isnan([found.low, found.high, found.hedges_g]).all()
 
 
@@ -48,5 +48,5 @@ def test_two_groups_as_welch():
 
 def test_two_groups_of_which_one_is_small():
     found = between_groups(np.array([1.0, 2.0]), np.array([0.0, 0.1, 0.2]))
-    assert found.value == pytest.approx(1.4)
+    assert found.mean == pytest.approx(1.4)
     assert np.isnan(found.low)

@@ -8,8 +8,7 @@ import scipy.stats
 import statsmodels.api as sm
 
 from tamannot.errors import ParameterError
-from tamannot.stats._rank import (
-    adjusted,
+from tamannot.stats._correlation import (
     bootstrap_interval,
     fewest_samples,
     leave_one_out,
@@ -18,6 +17,7 @@ from tamannot.stats._rank import (
     spearman,
     supports_q,
 )
+from tamannot.stats._means import benjamini_hochberg
 
 
 def draw(n, seed, *, ties=False, k=0):
@@ -142,7 +142,7 @@ def test_q_is_refused_where_the_smallest_p_is_too_large():
 
 def test_adjusted_leaves_out_what_is_not_known():
     p = np.array([0.01, np.nan, 0.04, 0.03])
-    q = adjusted(p)
+    q = benjamini_hochberg(p)
     assert np.isnan(q[1])
     assert q[[0, 2, 3]] == pytest.approx(scipy.stats.false_discovery_control([0.01, 0.04, 0.03]))
-    assert np.isnan(adjusted(np.full(2, np.nan))).all()
+    assert np.isnan(benjamini_hochberg(np.full(2, np.nan))).all()

@@ -11,7 +11,7 @@ import tamannot as tam
 from tamannot.analysis._ligand_receptor import pairs_of_reviews
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotError
 from tamannot.signature import human_genes
-from tamannot.stats._rank import spearman
+from tamannot.stats._correlation import spearman
 
 MALIGNANT = ("truth_compartment", "malignant")
 has_liana = pytest.mark.skipif(importlib.util.find_spec("liana") is None, reason="liana is not installed")

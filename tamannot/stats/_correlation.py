@@ -1,4 +1,4 @@
-"""Rank correlation over samples: exact or permutation p, partial correlation, bootstrap, one sample left out."""
+"""Rank correlations within and over samples: exact or permutation p, partial, bootstrap, one sample left out."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from tamannot.errors import ParameterError
 
 Array = NDArray[Any]
 
-EXACT_UP_TO = 8
-"""Samples of which all orders are looked at: 40,320 of eight."""
-N_PERMUTATIONS = 9_999
+# Samples of which all orders are looked at: 40,320 of eight.
+_EXACT_UP_TO = 8
 FEWEST = 4
 """Samples of a correlation: with three every order is one of six."""
+N_PERMUTATIONS = 9_999
 # Correlations this close are equal: a tie that rounding broke would count against the one observed.
 _SAME = 1e-9
+# A rank correlation of 1 would have an infinite z.
+_CLIP = 0.999
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def spearman(
     x, y
         (n,) finite numbers; equal ones share their mean rank.
     n_permutations
-        Orders drawn where there are more than `EXACT_UP_TO` samples; the order observed counts as one more.
+        Orders drawn where there are more than `_EXACT_UP_TO` samples; the order observed counts as one more.
     rng
         Draws them.
     """
@@ -66,9 +68,9 @@ def partial_spearman(
 ) -> Correlation:
     """Return Spearman's ρ of what covariates leave of two values of each sample.
 
-    The ranks of both sides are regressed on the ranks of the covariates, and the residuals correlated. p is by
-    permutation of the residuals of ``y`` among the samples (Freedman and Lane): each order is added to what the
-    covariates predict and regressed again, so that the degrees of freedom that they cost are paid for.
+    As `partial_rho`; p is by permutation of the residuals of ``y`` among the samples (Freedman and Lane): each order
+    is added to what the covariates predict and regressed again, so that the degrees of freedom that they cost are paid
+    for.
 
     Parameters
     ----------
@@ -79,20 +81,36 @@ def partial_spearman(
     n_permutations, rng
         As in `spearman`.
     """
-    space = _space(_ranks(covariates))
-    left_x, left_y = (_residuals(_ranks(side[:, None])[:, 0], space) for side in (x, y))
-    n, exact = len(x), len(x) <= EXACT_UP_TO
-    size_x, size_y = float(np.linalg.norm(left_x)), float(np.linalg.norm(left_y))
-    # Two samples more than what is fitted: with one, every correlation is 1 or -1.
-    if n - space.shape[1] < 2 or min(size_x, size_y) < _SAME * n:
+    n, exact = len(x), len(x) <= _EXACT_UP_TO
+    rho, left_x, left_y, space = _correlated(x, y, covariates)
+    if math.isnan(rho):
         return Correlation(math.nan, math.nan, n, exact)
-    rho = float(left_x @ left_y) / (size_x * size_y)
     orders = _all_orders(n) if exact else _some_orders(n, n_permutations, rng)
     shuffled = left_y[orders]
     left = np.sqrt(np.maximum((shuffled**2).sum(axis=1) - ((shuffled @ space) ** 2).sum(axis=1), 0.0))
-    as_much = np.abs(shuffled @ left_x) >= (abs(rho) - _SAME) * size_x * left
+    as_much = np.abs(shuffled @ left_x) >= (abs(rho) - _SAME) * float(np.linalg.norm(left_x)) * left
     p = as_much.mean() if exact else (1 + as_much.sum()) / (1 + len(orders))
     return Correlation(rho, float(p), n, exact)
+
+
+def partial_rho(x: Array, y: Array, covariates: Array) -> float:
+    """Return Spearman's ρ of what covariates leave: that of the residuals of ranks regressed on ranks.
+
+    NaN where there are too few values, or where a side does not vary, or varies only with the covariates.
+    """
+    return _correlated(x, y, covariates)[0]
+
+
+def _correlated(x: Array, y: Array, covariates: Array) -> tuple[float, Array, Array, Array]:
+    """Return ρ, the residuals of both sides, and what they were regressed on."""
+    space = _space(_ranks(covariates))
+    left_x, left_y = (_residuals(_ranks(side[:, None])[:, 0], space) for side in (x, y))
+    size_x, size_y = float(np.linalg.norm(left_x)), float(np.linalg.norm(left_y))
+    # Two values more than what is fitted: with one, every correlation is 1 or -1. And what is left of a side that is a
+    # function of the covariates is rounding.
+    unknown = len(x) - space.shape[1] < 2 or min(size_x, size_y) < _SAME * len(x)
+    rho = math.nan if unknown else float(left_x @ left_y) / (size_x * size_y)
+    return rho, left_x, left_y, space
 
 
 def bootstrap_interval(
@@ -156,13 +174,90 @@ def fewest_samples(n_tests: int, level: float = 0.05) -> int:
     return n
 
 
-def adjusted(p: Array) -> Array:
-    """Return p adjusted by Benjamini and Hochberg over those that are no NaN."""
-    q = np.full(p.shape, np.nan)
-    known = np.isfinite(p)
-    if known.any():
-        q[known] = scipy.stats.false_discovery_control(p[known])
-    return q
+def spearman_interval(one: Array, two: Array, *, level: float = 0.95) -> tuple[float, float, float]:
+    """Return the rank correlation over samples and its interval by Bonett and Wright (2000, Psychometrika).
+
+    The interval is NaN with fewer than five samples: with four no order of them is rarer than 1 in 12.
+    """
+    n = one.size
+    if n < 3 or not (np.ptp(one) > 0 and np.ptp(two) > 0):
+        return np.nan, np.nan, np.nan
+    rho = float(scipy.stats.spearmanr(one, two).statistic)
+    if n < 5:
+        return rho, np.nan, np.nan
+    z = fisher(rho)
+    reach = float(scipy.stats.norm.ppf((1 + level) / 2)) * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    return rho, float(np.tanh(z - reach)), float(np.tanh(z + reach))
+
+
+def fisher(rho: float) -> float:
+    """Return Fisher's z of a correlation, finite also for -1 and 1."""
+    return float(np.arctanh(np.clip(rho, -_CLIP, _CLIP)))
+
+
+def spearman_by_sample(values: Array, distance: Array, codes: Array, n_samples: int, *, at_least: int) -> Array:
+    """Return the rank correlation of each column with a distance within each sample, ``(n_samples, n_columns)``.
+
+    Parameters
+    ----------
+    values
+        Spots by columns.
+    distance
+        Of each spot; spots without a finite one do not count.
+    codes
+        Sample of each spot; -1 for none.
+    n_samples
+        Number of samples.
+    at_least
+        Spots that a sample needs; NaN for one with fewer, and where either side has one value only.
+    """
+    out = np.full((n_samples, values.shape[1]), np.nan)
+    known = (codes >= 0) & np.isfinite(distance)
+    for sample in range(n_samples):
+        mine = np.flatnonzero(known & (codes == sample))
+        if mine.size >= at_least:
+            out[sample] = _spearman_of_columns(values[mine], distance[mine])
+    return out
+
+
+def matched_difference(hit: Array, here: Array, strata: Array) -> float:
+    """Return by how much the share of hits is higher here than elsewhere, among cells of the same stratum.
+
+    Mantel and Haenszel's difference of shares: strata count by ``n_here n_there / (n_here + n_there)``, so that
+    one without cells of both kinds has no say. NaN if none has.
+
+    Parameters
+    ----------
+    hit
+        Of each cell whether it is one, bool.
+    here
+        Of each cell whether it is of the first kind, bool.
+    strata
+        Of each cell its stratum, such as a class of depth: whole numbers from 0.
+    """
+    n_strata = int(strata.max()) + 1 if strata.size else 0
+    n = [np.bincount(strata[of], minlength=n_strata) for of in (here, ~here)]
+    hits = [np.bincount(strata[of & hit], minlength=n_strata) for of in (here, ~here)]
+    both = (n[0] > 0) & (n[1] > 0)
+    if not both.any():
+        return np.nan
+    shares = [h[both] / k[both] for h, k in zip(hits, n, strict=True)]
+    weight = n[0][both] * n[1][both] / (n[0][both] + n[1][both])
+    return float(weight @ (shares[0] - shares[1]) / weight.sum())
+
+
+def classes_of(values: Array, n: int) -> Array:
+    """Return of each value its class of ``n`` of about equal size; equal values are in one class."""
+    edges = np.quantile(values, np.arange(1, n) / n) if values.size else np.empty(0)
+    return np.searchsorted(edges, values, side="left")
+
+
+def _spearman_of_columns(values: Array, distance: Array) -> Array:
+    y, x = (ranks - ranks.mean(axis=0) for ranks in map(_ranks, (values, distance)))
+    spread = np.sqrt((y**2).sum(axis=0) * (x**2).sum())
+    found = np.divide(x @ y, spread, out=np.full(y.shape[1], np.nan), where=spread > 0)
+    found[~np.isfinite(values).all(axis=0)] = np.nan
+    return found
 
 
 def _partials(x: Array, y: Array, covariates: Array | None) -> Array:
@@ -197,7 +292,7 @@ def _residuals(values: Array, space: Array) -> Array:
     return np.asarray(values - space @ (space.T @ values))
 
 
-@lru_cache(maxsize=EXACT_UP_TO)
+@lru_cache(maxsize=_EXACT_UP_TO)
 def _all_orders(n: int) -> Array:
     orders = np.array(list(permutations(range(n))), np.intp).reshape(-1, n)
     orders.flags.writeable = False

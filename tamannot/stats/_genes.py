@@ -1,4 +1,4 @@
-"""Moderated t: the variances of many genes lend one another strength where samples are few."""
+"""How far each gene stands above in a group of cells: over samples by a moderated t, or over cells by a plain one."""
 
 from __future__ import annotations
 
@@ -11,31 +11,23 @@ from scipy.special import digamma, polygamma
 
 Array = NDArray[Any]
 
+# edgeR's: what is added to a count, in a library of the mean size.
+_PRIOR_COUNT, _MILLION = 2.0, 1e6
 _MAX_STEPS, _CLOSE = 50, 1e-8
-# limma's: a variance of zero is none, and its logarithm would rule the fit.
+# limma's: the logarithm of a variance of zero would rule the fit.
 _SMALLEST = 1e-5
 
 
 @dataclass(frozen=True)
 class Moderated:
-    """Mean difference of each gene and its moderated t.
-
-    Parameters
-    ----------
-    difference
-        Mean over samples, shape ``(n_genes,)``.
-    t
-        Moderated t, of the same shape.
-    df_prior
-        Degrees of freedom of the prior; infinite where genes differ in variance no more than by chance.
-    variance_prior
-        Variance that the genes share.
-    """
+    """Mean difference of each gene and its moderated t, ``(n_genes,)``."""
 
     difference: Array
     t: Array
     df_prior: float
+    """Degrees of freedom of the prior; infinite where genes differ in variance no more than by chance."""
     variance_prior: float
+    """Variance that the genes share."""
 
 
 def moderated_t(differences: Array) -> Moderated:
@@ -60,6 +52,34 @@ def moderated_t(differences: Array) -> Moderated:
     shared = _shrunk(variance, n - 1, df_prior, prior)
     t = np.divide(mean, np.sqrt(shared / n), out=np.zeros_like(mean), where=shared > 0)
     return Moderated(mean, t, df_prior, prior)
+
+
+def log_cpm(sums: Array) -> Array:
+    """Return log2 counts per million of pseudobulks, shape ``(n_pseudobulks, n_genes)``, as edgeR's ``cpm(log=TRUE)``.
+
+    What is added to a count grows with its library, so that a gene without counts has the same value in a small and
+    in a large one. Source: Robinson et al. 2010, doi:10.1093/bioinformatics/btp616.
+    """
+    library = sums.sum(axis=1, keepdims=True)
+    prior = _PRIOR_COUNT * library / library.mean()
+    return np.asarray(np.log2((sums + prior) / (library + 2 * prior) * _MILLION))
+
+
+def welch_t(n: int, sums: Array, squares: Array, n_rest: int, rest: Array, rest_squares: Array) -> Array:
+    """Return t of the mean in a group against that in the rest, from sums and sums of squares, each ``(n_genes,)``.
+
+    The variance of the mean of the rest is taken as if it had only as many cells as the group, as scanpy's
+    ``t-test_overestim_var``: a ranking of genes, no test.
+    """
+    mean, variance = _moments(n, sums, squares)
+    mean_rest, variance_rest = _moments(n_rest, rest, rest_squares)
+    error = np.sqrt((variance + variance_rest) / n)
+    return np.divide(mean - mean_rest, error, out=np.zeros_like(error), where=error > 0)
+
+
+def _moments(n: int, sums: Array, squares: Array) -> tuple[Array, Array]:
+    mean = sums / n
+    return mean, np.maximum(squares / n - mean**2, 0.0) * (n / max(n - 1, 1))
 
 
 def fit_prior(variance: Array, df: int) -> tuple[float, float]:

@@ -1,0 +1,208 @@
+"""Classifiers fitted, calibrated, and judged on cells that they have not seen; whether probabilities come true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+import scipy.sparse as sp
+import scipy.special
+import scipy.stats
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, precision_recall_fscore_support
+from threadpoolctl import threadpool_limits
+
+from tamannot.stats._shares import wilson
+
+Array = NDArray[Any]
+
+# In place of the margin of a class that a fit has never seen: its probability is zero.
+_NEVER = -1e6
+
+_MIN_CALLED, _LEVEL = 30, 0.95
+# Probabilities to try as thresholds, from more likely right than wrong; a fixed grid, so that no last digit of
+# a probability can move one.
+_GRID = np.arange(500, 1000) / 1000
+
+N_BINS = 15
+# What is stated as impossible or certain has no logit; float32 holds no more digits near 1.
+_NEAREST = 1e-6
+# In place of no penalty, whose name differs between releases of scikit-learn.
+_NO_PENALTY = 1e12
+
+
+def fit_multinomial(
+    x: sp.csr_matrix, y: Array, n_classes: int, *, sample_weight: Array | None = None, **settings: Any
+) -> tuple[Array, Array]:
+    """Fit a multinomial logistic regression; return coefficients, classes × genes, and intercepts.
+
+    Both are NaN for a class without cells, and for all classes if cells are of one only. ``settings`` go to
+    `sklearn.linear_model.LogisticRegression`.
+    """
+    coef, intercept = np.full((n_classes, x.shape[1]), np.nan), np.full(n_classes, np.nan)
+    present = np.unique(y)
+    if present.size < 2:
+        return coef, intercept
+    with threadpool_limits(1):  # the same sums whatever the machine
+        fitted = LogisticRegression(**{"max_iter": 10_000, **settings}).fit(x, y, sample_weight=sample_weight)
+    weights, constant = fitted.coef_, fitted.intercept_
+    if present.size == 2:  # scikit-learn gives the difference of the two
+        weights, constant = np.concatenate([-weights, weights]) / 2, np.concatenate([-constant, constant]) / 2
+    coef[present], intercept[present] = weights, constant
+    return coef, intercept
+
+
+def probabilities(margins: Array, slope: float, offset: Array) -> Array:
+    """Return the softmax of ``slope * margin + offset``, cells × classes; zero where a margin is NaN."""
+    return np.asarray(scipy.special.softmax(np.nan_to_num(slope * margins + offset, nan=_NEVER), axis=1))
+
+
+def calibrate(margins: Array, y: Array, weight: Array) -> tuple[float, Array]:
+    """Return the slope and the offset of each class by which the labels of held-out cells are most likely.
+
+    A weak prior, standard normal on the slope's logarithm and on the offsets, keeps them finite where classes do not
+    overlap.
+    """
+    number, finite = np.arange(margins.shape[1]), np.nan_to_num(margins)
+
+    def loss(theta: Array) -> tuple[float, Array]:
+        slope = np.exp(theta[0])
+        proba = probabilities(margins, slope, theta[1:])
+        fit = log_loss(y, proba, labels=number, sample_weight=weight, normalize=False)
+        residual = weight[:, None] * (proba - (y[:, None] == number))
+        return fit + theta @ theta / 2, np.r_[slope * (residual * finite).sum(), residual.sum(axis=0)] + theta
+
+    theta = scipy.optimize.minimize(loss, np.zeros(1 + margins.shape[1]), jac=True, method="BFGS").x
+    return float(np.exp(theta[0])), theta[1:]
+
+
+def judge(
+    proba: Array, truth: Array, weight: Array, sample: Array | None, classes: Sequence[str], target: float
+) -> dict[str, Any]:
+    """Return the metrics on held-out cells, with the threshold, as plain values.
+
+    The threshold is the smallest probability, at least 0.5, above which the lower 95 % bound of the accuracy reaches
+    the target; None if there is none.
+
+    Parameters
+    ----------
+    proba, truth
+        Probabilities, cells × classes, and the class number of each cell.
+    weight
+        Of each cell.
+    sample
+        Sample number of each cell; None: cells are independent.
+    classes, target
+        Names of the classes, and the accuracy that is asked for.
+    """
+    call, confidence = proba.argmax(axis=1), proba.max(axis=1)
+    right = call == truth
+    bounds = np.array([lower_bound(right, weight, sample, confidence >= t) for t in _GRID])
+    at = next(iter(np.flatnonzero(bounds >= target)), None)
+    called = np.zeros(truth.size, bool) if at is None else confidence >= _GRID[at]
+    bins = np.array_split(np.argsort(confidence, kind="stable"), N_BINS)
+    of_class = precision_recall_fscore_support(
+        truth, call, labels=np.arange(len(classes)), sample_weight=weight, zero_division=np.nan
+    )
+    n = np.bincount(truth, minlength=len(classes)).tolist()
+    figures = [[None if np.isnan(v) else float(v) for v in row] for row in np.transpose(of_class[:3])]
+    return {
+        "n_held_out": truth.size,
+        "accuracy": float(np.average(right, weights=weight)),
+        "balanced_accuracy": float(np.nanmean(of_class[1])),
+        "macro_f1": float(np.nanmean(of_class[2])),
+        "ece": float(sum(abs(weight[b] @ (confidence - right)[b]) for b in bins) / weight.sum()),
+        "target_accuracy": target,
+        "threshold": None if at is None else float(_GRID[at]),
+        "called": float(np.average(called, weights=weight)),
+        "accuracy_called": float(np.average(right[called], weights=weight[called])) if called.any() else None,
+        "accuracy_called_lower": None if at is None else float(bounds[at]),
+        "best_lower": float(bounds.max()),
+        "per_class": {
+            c: {"n": k, "precision": p, "recall": r, "f1": f}
+            for c, k, (p, r, f) in zip(classes, n, figures, strict=True)
+        },
+    }
+
+
+def lower_bound(right: Array, weight: Array, sample: Array | None, called: Array) -> float:
+    """Return the lower bound of the accuracy of what is called: Clopper and Pearson's, by clusters.
+
+    With samples the number of cells is divided by the design effect and corrected for the few samples, as
+    Korn and Graubard (1998, Survey Methodology 24:193) do; weights count by Kish's effective size.
+    """
+    if called.sum() < _MIN_CALLED:
+        return 0.0
+    right, weight = right[called], weight[called]
+    share = float(np.average(right, weights=weight))
+    n = float(weight.sum() ** 2 / (weight @ weight))
+    if sample is not None:
+        used, number = np.unique(sample[called], return_inverse=True)
+        if used.size < 2:
+            return 0.0
+        excess = np.bincount(number, weight * (right - share)) / weight.sum()
+        by_samples, by_chance = float(excess @ excess) * used.size / (used.size - 1), share * (1 - share) / n
+        design = max(by_samples / by_chance, 1.0) if by_chance > 0 else 1.0
+        few = scipy.stats.t.ppf(_LEVEL, max(n - 1, 1)) / scipy.stats.t.ppf(_LEVEL, used.size - 1)
+        n = max(n / design * float(few) ** 2, 1.0)
+    return float(scipy.stats.beta.ppf(1 - _LEVEL, max(share * n, 1e-9), (1 - share) * n + 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Stated probabilities beside what came true, by bins of equal mass and as a whole."""
+
+    stated: Array
+    """Mean stated probability of each bin, rising."""
+    observed: Array
+    """Share that came true in each bin."""
+    low: Array
+    high: Array
+    """Wilson's 95 % interval of ``observed``."""
+    count: Array
+    """Cells of each bin."""
+    ece: float
+    """Mean distance of stated and observed over the bins, weighted by their cells."""
+    brier: float
+    """Mean squared distance of probability and outcome."""
+    slope: float
+    """Of the outcome's logit on the stated one: below 1 overconfident, above 1 underconfident; NaN if undefined."""
+    intercept: float
+    """Of the same line; with a slope of 1 below 0 where too much is promised."""
+
+
+def reliability(proba: Array, truth: Array, n_bins: int = N_BINS) -> Reliability:
+    """Compare the stated probability of each event with whether it happened.
+
+    Equal probabilities share one of at most ``n_bins`` bins, so that no order of cells can show.
+    """
+    p, right = np.asarray(proba, float), np.asarray(truth, float)
+    number = equal_mass(p, n_bins)
+    count = np.bincount(number)
+    stated, observed = (np.bincount(number, v) / count for v in (p, right))
+    low, high = wilson(np.bincount(number, right), count)
+    ece, brier = float(np.abs(stated - observed) @ count / p.size), float(((p - right) ** 2).mean())
+    return Reliability(stated, observed, low, high, count, ece, brier, *logit_line(p, right))
+
+
+def equal_mass(p: Array, n_bins: int) -> Array:
+    """Return the bin of each probability: as many in each as ties allow, rising, none empty."""
+    edges = np.quantile(p, np.arange(1, n_bins) / n_bins, method="inverted_cdf")
+    return np.unique(np.searchsorted(edges, p), return_inverse=True)[1]
+
+
+def logit_line(p: Array, right: Array) -> tuple[float, float]:
+    """Return slope and intercept of the logistic regression of the outcome on the logit of its probability.
+
+    NaN where there is no such line: one kind of outcome, one probability, or outcomes that a threshold on
+    the probability separates without an error.
+    """
+    x, hit = scipy.special.logit(np.clip(np.asarray(p, float), _NEAREST, 1 - _NEAREST)), np.asarray(right, bool)
+    if hit.all() or not hit.any() or x[hit].min() >= x[~hit].max() or x[~hit].min() >= x[hit].max():
+        return float("nan"), float("nan")
+    line = LogisticRegression(C=_NO_PENALTY, solver="newton-cholesky", tol=1e-9, max_iter=1000).fit(x[:, None], hit)
+    return float(line.coef_[0, 0]), float(line.intercept_[0])
