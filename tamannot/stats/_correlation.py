@@ -41,55 +41,28 @@ class Correlation:
     """Whether all orders were looked at."""
 
 
-def spearman(
-    x: Array, y: Array, *, n_permutations: int = N_PERMUTATIONS, rng: int | np.random.Generator = 0
-) -> Correlation:
-    """Return Spearman's ρ of two values of each sample.
-
-    Parameters
-    ----------
-    x, y
-        (n,) finite numbers; equal ones share their mean rank.
-    n_permutations
-        Orders drawn where there are more than `_EXACT_UP_TO` samples; the order observed counts as one more.
-    rng
-        Draws them.
-    """
+def spearman(x: Array, y: Array, *, n_permutations: int = N_PERMUTATIONS, rng: int = 0) -> Correlation:
+    """Return Spearman's ρ of two finite values of each sample, ``(n,)``; equal ones share their mean rank."""
     return partial_spearman(x, y, np.empty((len(x), 0)), n_permutations=n_permutations, rng=rng)
 
 
 def partial_spearman(
-    x: Array,
-    y: Array,
-    covariates: Array,
-    *,
-    n_permutations: int = N_PERMUTATIONS,
-    rng: int | np.random.Generator = 0,
+    x: Array, y: Array, covariates: Array, *, n_permutations: int = N_PERMUTATIONS, rng: int = 0
 ) -> Correlation:
-    """Return Spearman's ρ of what covariates leave of two values of each sample.
+    """Return Spearman's ρ of what covariates, ``(n, k)``, leave of two values of each sample; see `partial_rho`.
 
-    As `partial_rho`; p is by permutation of the residuals of ``y`` among the samples (Freedman and Lane): each order
-    is added to what the covariates predict and regressed again, so that the degrees of freedom that they cost are paid
-    for.
-
-    Parameters
-    ----------
-    x, y
-        (n,) finite numbers.
-    covariates
-        (n, k) finite numbers; none for the plain correlation.
-    n_permutations, rng
-        As in `spearman`.
+    p is by permutation of the residuals of ``y`` among the samples (Freedman and Lane): each order is added to what the
+    covariates predict and regressed again, so that the degrees of freedom that they cost are paid for. Of more than
+    eight samples ``n_permutations`` orders are drawn, with the seed ``rng``; the one observed counts as one more.
     """
     n, exact = len(x), len(x) <= _EXACT_UP_TO
     rho, left_x, left_y, space = _correlated(x, y, covariates)
     if math.isnan(rho):
         return Correlation(math.nan, math.nan, n, exact)
-    orders = _all_orders(n) if exact else _some_orders(n, n_permutations, rng)
-    shuffled = left_y[orders]
+    shuffled = left_y[_orders(n, n_permutations, rng)]
     left = np.sqrt(np.maximum((shuffled**2).sum(axis=1) - ((shuffled @ space) ** 2).sum(axis=1), 0.0))
     as_much = np.abs(shuffled @ left_x) >= (abs(rho) - _SAME) * float(np.linalg.norm(left_x)) * left
-    p = as_much.mean() if exact else (1 + as_much.sum()) / (1 + len(orders))
+    p = as_much.mean() if exact else (1 + as_much.sum()) / (1 + len(shuffled))
     return Correlation(rho, float(p), n, exact)
 
 
@@ -102,9 +75,12 @@ def partial_rho(x: Array, y: Array, covariates: Array) -> float:
 
 
 def _correlated(x: Array, y: Array, covariates: Array) -> tuple[float, Array, Array, Array]:
-    """Return ρ, the residuals of both sides, and what they were regressed on."""
-    space = _space(_ranks(covariates))
-    left_x, left_y = (_residuals(_ranks(side[:, None])[:, 0], space) for side in (x, y))
+    """Return ρ, the residuals of both sides, and an orthonormal basis of what they were regressed on, (n, rank)."""
+    design = np.column_stack([np.ones(len(x)), _ranks(covariates)])
+    u, size, _ = np.linalg.svd(design, full_matrices=False)
+    space = np.asarray(u[:, size > _SAME * size[0]])
+    ranks = [_ranks(side[:, None])[:, 0] for side in (x, y)]
+    left_x, left_y = (np.asarray(side - space @ (space.T @ side)) for side in ranks)
     size_x, size_y = float(np.linalg.norm(left_x)), float(np.linalg.norm(left_y))
     # Two values more than what is fitted: with one, every correlation is 1 or -1. And what is left of a side that is a
     # function of the covariates is rounding.
@@ -120,7 +96,7 @@ def bootstrap_interval(
     *,
     n_bootstrap: int = 1000,
     level: float = 0.95,
-    rng: int | np.random.Generator = 0,
+    rng: int = 0,
 ) -> tuple[float, float]:
     """Return the percentile interval of a (partial) ρ over samples drawn with replacement.
 
@@ -198,25 +174,16 @@ def fisher(rho: float) -> float:
 def spearman_by_sample(values: Array, distance: Array, codes: Array, n_samples: int, *, at_least: int) -> Array:
     """Return the rank correlation of each column with a distance within each sample, ``(n_samples, n_columns)``.
 
-    Parameters
-    ----------
-    values
-        Spots by columns.
-    distance
-        Of each spot; spots without a finite one do not count.
-    codes
-        Sample of each spot; -1 for none.
-    n_samples
-        Number of samples.
-    at_least
-        Spots that a sample needs; NaN for one with fewer, and where either side has one value only.
+    ``values`` are spots by columns; spots without a finite distance, or with -1 for their sample in ``codes``, do not
+    count. NaN for a sample with fewer spots than ``at_least``, and where either side has one value only.
     """
     out = np.full((n_samples, values.shape[1]), np.nan)
     known = (codes >= 0) & np.isfinite(distance)
     for sample in range(n_samples):
         mine = np.flatnonzero(known & (codes == sample))
         if mine.size >= at_least:
-            out[sample] = _spearman_of_columns(values[mine], distance[mine])
+            columns = values[mine].T
+            out[sample] = _partials(columns, np.broadcast_to(distance[mine], columns.shape), None)
     return out
 
 
@@ -224,16 +191,8 @@ def matched_difference(hit: Array, here: Array, strata: Array) -> float:
     """Return by how much the share of hits is higher here than elsewhere, among cells of the same stratum.
 
     Mantel and Haenszel's difference of shares: strata count by ``n_here n_there / (n_here + n_there)``, so that
-    one without cells of both kinds has no say. NaN if none has.
-
-    Parameters
-    ----------
-    hit
-        Of each cell whether it is one, bool.
-    here
-        Of each cell whether it is of the first kind, bool.
-    strata
-        Of each cell its stratum, such as a class of depth: whole numbers from 0.
+    one without cells of both kinds has no say. NaN if none has. ``hit`` and ``here`` are bool, ``strata`` whole numbers
+    from 0, such as classes of depth.
     """
     n_strata = int(strata.max()) + 1 if strata.size else 0
     n = [np.bincount(strata[of], minlength=n_strata) for of in (here, ~here)]
@@ -250,14 +209,6 @@ def classes_of(values: Array, n: int) -> Array:
     """Return of each value its class of ``n`` of about equal size; equal values are in one class."""
     edges = np.quantile(values, np.arange(1, n) / n) if values.size else np.empty(0)
     return np.searchsorted(edges, values, side="left")
-
-
-def _spearman_of_columns(values: Array, distance: Array) -> Array:
-    y, x = (ranks - ranks.mean(axis=0) for ranks in map(_ranks, (values, distance)))
-    spread = np.sqrt((y**2).sum(axis=0) * (x**2).sum())
-    found = np.divide(x @ y, spread, out=np.full(y.shape[1], np.nan), where=spread > 0)
-    found[~np.isfinite(values).all(axis=0)] = np.nan
-    return found
 
 
 def _partials(x: Array, y: Array, covariates: Array | None) -> Array:
@@ -281,35 +232,13 @@ def _ranks(columns: Array) -> Array:
     return np.asarray(scipy.stats.rankdata(columns, axis=0), float) if columns.size else columns.astype(float)
 
 
-def _space(columns: Array) -> Array:
-    """Return an orthonormal basis of the constant and the columns: (n, rank)."""
-    design = np.column_stack([np.ones(len(columns)), columns])
-    u, size, _ = np.linalg.svd(design, full_matrices=False)
-    return np.asarray(u[:, size > _SAME * size[0]])
-
-
-def _residuals(values: Array, space: Array) -> Array:
-    return np.asarray(values - space @ (space.T @ values))
-
-
-@lru_cache(maxsize=_EXACT_UP_TO)
-def _all_orders(n: int) -> Array:
-    orders = np.array(list(permutations(range(n))), np.intp).reshape(-1, n)
-    orders.flags.writeable = False
-    return orders
-
-
-def _some_orders(n: int, n_permutations: int, rng: int | np.random.Generator) -> Array:
-    return _drawn_orders(n, n_permutations, rng) if isinstance(rng, int) else _draw_orders(n, n_permutations, rng)
-
-
-def _draw_orders(n: int, n_permutations: int, rng: int | np.random.Generator) -> Array:
-    order = np.broadcast_to(np.arange(n, dtype=np.intp), (n_permutations, n))
-    return np.random.default_rng(rng).permuted(order, axis=1)
-
-
-@lru_cache(maxsize=4)  # many tests of the same samples start from the same seed
-def _drawn_orders(n: int, n_permutations: int, seed: int) -> Array:
-    orders = _draw_orders(n, n_permutations, seed)
+@lru_cache(maxsize=_EXACT_UP_TO)  # many tests of the same samples start from the same seed
+def _orders(n: int, n_permutations: int, seed: int) -> Array:
+    """Return all orders of few samples, or some that are drawn: (orders, n)."""
+    if n <= _EXACT_UP_TO:
+        orders = np.array(list(permutations(range(n))), np.intp).reshape(-1, n)
+    else:
+        order = np.broadcast_to(np.arange(n, dtype=np.intp), (n_permutations, n))
+        orders = np.random.default_rng(seed).permuted(order, axis=1)
     orders.flags.writeable = False
     return orders

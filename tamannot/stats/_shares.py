@@ -21,11 +21,7 @@ _FAR, _FARTHEST = 14.0, 30.0
 
 
 def wilson(k: Array, n: Array, level: float = LEVEL) -> tuple[Array, Array]:
-    """Return Wilson's interval of the share ``k`` of ``n``; NaN where n is 0.
-
-    It takes cells for independent draws from one sample: what it says of the sample holds, of other samples it says
-    nothing.
-    """
+    """Return Wilson's interval of the share ``k`` of ``n``, cells taken for independent draws; NaN where n is 0."""
     k, n = np.broadcast_arrays(np.asarray(k, np.float64), np.asarray(n, np.float64))
     z2 = scipy.stats.norm.ppf((1 + level) / 2) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -94,13 +90,12 @@ def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Compa
     df = check_design(design)
     varies: Array = np.logical_and((k > 0).any(axis=1), (k < n).any(axis=1))
     k, n, half_added = _without_empty_sides(k, n, design[:, :, 1 : 1 + n_contrasts])
-    start = _empirical(k, n)
-    plain, rho, fit = _weighed(k, n, design, start)
+    plain, rho, fit = _weighed(k, n, design)
     far = (np.abs(fit.eta) > _FAR).any(axis=1) & ~half_added
     if far.any():  # a share of 0 by covariates
         k, n = np.where(far[:, None], k + 0.5, k), np.where(far[:, None], n + 1, n)
         half_added = half_added | far
-        plain, rho, fit = _weighed(k, n, design, _empirical(k, n))
+        plain, rho, fit = _weighed(k, n, design)
     variance = fit.inverse * (fit.x2 / df)[:, None, None]
     of = slice(1, 1 + n_contrasts)
     estimate = fit.beta[:, of]
@@ -127,13 +122,7 @@ def _known(values: Array, varies: Array) -> Array:
 
 
 def check_design(design: Array) -> int:
-    """Return the residual degrees of freedom of a design, or of each of a stack of them.
-
-    Raises
-    ------
-    ParameterError
-        There are none, or a term follows from the others.
-    """
+    """Return the residual degrees of freedom of a design, or of a stack; refuse one that cannot be estimated."""
     n_samples, n_terms = design.shape[-2:]
     if n_samples - n_terms < 1:
         msg = (
@@ -160,16 +149,8 @@ def centred_log_ratios(counts: Array, cells: float = 0.5) -> Array:
 def compare_means(values: Array, design: Array, n_contrasts: int) -> Array:
     """Return the two-sided p of each contrast by least squares, every sample weighing the same.
 
-    Parameters
-    ----------
-    values
-        Samples × tests.
-    design, n_contrasts
-        As in `compare_shares`; samples × terms.
-
-    Returns
-    -------
-    Tests × contrasts; NaN where the values do not vary.
+    ``values`` are samples × tests, the design samples × terms, what is returned tests × contrasts; NaN where the values
+    do not vary.
     """
     df = check_design(design)
     inverse = np.linalg.inv(design.T @ design)
@@ -196,9 +177,9 @@ class _Fit:
     """Squared residuals by their binomial variance."""
 
 
-def _weighed(k: Array, n: Array, design: Array, start: Array) -> tuple[_Fit, Array, _Fit]:
+def _weighed(k: Array, n: Array, design: Array) -> tuple[_Fit, Array, _Fit]:
     """Return the fit that weighs by cells, ρ, and the fit whose weights know of ρ."""
-    plain = _fitted(k, n, design, np.ones_like(k), start)
+    plain = _fitted(k, n, design, np.ones_like(k), np.asarray(logit((k + 0.5) / (n + 1))))
     rho, eta, left = np.zeros(len(k)), plain.eta, np.arange(len(k))
     for _ in range(_ROUNDS):
         fit = _fitted(k[left], n[left], design[left], _weights(rho[left], n[left]), eta[left])
@@ -246,10 +227,6 @@ def _fitted(k: Array, n: Array, design: Array, weight: Array, eta: Array) -> _Fi
 def _moments(eta: Array, n: Array) -> tuple[Array, Array]:
     share = expit(eta)
     return share, np.maximum(n * share * (1 - share), 1e-12)
-
-
-def _empirical(k: Array, n: Array) -> Array:
-    return np.asarray(logit((k + 0.5) / (n + 1)))
 
 
 def _without_empty_sides(k: Array, n: Array, contrasts: Array) -> tuple[Array, Array, Array]:

@@ -32,14 +32,9 @@ class Votes:
 def vote_in_groups(codes: Array, group: Array, *, min_share: float) -> Votes:
     """Give each cell the label that most cells of its group have.
 
-    Parameters
-    ----------
-    codes
-        Label of each cell, from 0; ``NO_LABEL`` is a voter without a vote, ``ABSENT`` neither votes nor receives.
-    group
-        Group of each cell, from 0; -1 for a cell in no group, which receives no label.
-    min_share
-        A winner has at least this share of the voters, and more votes than any other label.
+    ``codes`` is the label of each cell, from 0; ``NO_LABEL`` is a voter without a vote, ``ABSENT`` neither votes nor
+    receives. ``group`` is from 0, and -1 for a cell in no group, which receives no label. A winner has at least
+    ``min_share`` of the voters, and more votes than any other label.
     """
     groups = int(group.max(initial=-1)) + 1
     cells = np.flatnonzero(group >= 0)
@@ -50,14 +45,10 @@ def vote_in_groups(codes: Array, group: Array, *, min_share: float) -> Votes:
 
 
 def vote_among_neighbours(codes: Array, weights: sp.csr_array, *, min_share: float) -> Votes:
-    """Give each cell the label with the greatest weight among the cells of its row.
+    """Give each cell the label with the greatest weight among the cells of its row; see `vote_in_groups`.
 
-    Parameters
-    ----------
-    codes, min_share
-        As in `vote_in_groups`; shares are of the summed weight of the voters.
-    weights
-        Cells × cells, non-negative: how much the vote of the cell of a column weighs for the cell of a row.
+    ``weights`` are cells × cells, non-negative: how much the vote of the cell of a column weighs for the cell of a row.
+    Shares are of the summed weight of the voters.
     """
     return _receive(_count(weights, codes, min_share), codes)
 
