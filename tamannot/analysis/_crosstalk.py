@@ -36,7 +36,6 @@ from tamannot.stats._correlation import (
     leave_one_out,
     partial_spearman,
     smallest_p,
-    spearman,
     supports_q,
 )
 from tamannot.stats._means import benjamini_hochberg
@@ -147,7 +146,12 @@ def crosstalk(
     Lane). q by Benjamini and Hochberg, refused where n! < 2m / 0.05 for m tests of n samples.
     """
     adata = slots.to_work_on(adata, copy=copy)
-    _check_parameters(shares, n_bootstrap, min_cells)
+    if shares not in ("expected", "called"):
+        msg = f"shares is 'expected' or 'called', not {shares!r}."
+        raise ParameterError(msg)
+    if n_bootstrap < 0 or min_cells < 1:
+        msg = f"n_bootstrap is 0 or more and min_cells 1 or more, not {n_bootstrap} and {min_cells}."
+        raise ParameterError(msg)
     if ligand_receptor:
         load_liana()  # before the work, not after
     samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
@@ -195,15 +199,6 @@ def crosstalk(
     return adata if copy else None
 
 
-def _check_parameters(shares: str, n_bootstrap: int, min_cells: int) -> None:
-    if shares not in ("expected", "called"):
-        msg = f"shares is 'expected' or 'called', not {shares!r}."
-        raise ParameterError(msg)
-    if n_bootstrap < 0 or min_cells < 1:
-        msg = f"n_bootstrap is 0 or more and min_cells 1 or more, not {n_bootstrap} and {min_cells}."
-        raise ParameterError(msg)
-
-
 def _refuse_few(enough: pd.Series, min_cells: int, whom: str) -> None:
     if (n := int(enough.sum())) < FEWEST:
         msg = (
@@ -220,9 +215,8 @@ def run_tests(
     """Return one row a hypothesis; but for its q, a row does not depend on the others: each starts from the seed."""
     rows = [_test(table, h, covariates, n_bootstrap, seed) for h in hypotheses]
     tests = pd.DataFrame(rows, index=pd.Index([h.name for h in hypotheses], name="test"))
-    for name in ("p", "p_adjusted"):
-        q = benjamini_hochberg(tests[name].to_numpy(float)) if _supports_q(tests) else np.full(len(tests), np.nan)
-        tests["q" if name == "p" else "q_adjusted"] = q
+    for q, p in (("q", "p"), ("q_adjusted", "p_adjusted")):
+        tests[q] = benjamini_hochberg(tests[p].to_numpy(float)) if _supports_q(tests) else np.nan
     return tests
 
 
@@ -235,52 +229,45 @@ def _test(table: pd.DataFrame, h: Hypothesis, covariates: Sequence[str], n_boots
     here = table[[h.column, MALIGNANT + h.malignant, *covariates]].astype(float)
     here = here[here.iloc[:, :2].notna().all(axis=1)]
     x, y = here.iloc[:, 0].to_numpy(), here.iloc[:, 1].to_numpy()
-    row: dict[str, Any] = {"measure": h.measure, "tam": h.tam, "malignant": h.malignant, "expected": h.expected}
-    raw = spearman(x, y, rng=seed) if len(x) >= FEWEST else Correlation(math.nan, math.nan, len(x), exact=False)
-    known = math.isfinite(raw.rho)
-    nothing = (math.nan, math.nan)
+    found = _correlation(here, [], seed)
+    known, nothing = math.isfinite(found.rho), (math.nan, math.nan)
     low, high = bootstrap_interval(x, y, n_bootstrap=n_bootstrap, rng=seed) if known else nothing
     loo_low, loo_high = leave_one_out(x, y) if known else nothing
-    row |= {"rho": raw.rho, "p": raw.p, "low": low, "high": high, "loo_low": loo_low, "loo_high": loo_high}
-    row |= _adjusted(here, covariates, n_bootstrap, seed)
-    return row | {"n_samples": len(x)}
+    row: dict[str, Any] = {"measure": h.measure, "tam": h.tam, "malignant": h.malignant, "expected": h.expected}
+    row |= {"rho": found.rho, "p": found.p, "low": low, "high": high, "loo_low": loo_low, "loo_high": loo_high}
+    return row | _adjusted(here, covariates, n_bootstrap, seed) | {"n_samples": len(x)}
 
 
 def _adjusted(here: pd.DataFrame, covariates: Sequence[str], n_bootstrap: int, seed: int) -> dict[str, Any]:
     """Return ρ given each covariate, and given all; where few samples allow one at a time, given the worst."""
-    alone = {c: _given(here, [c], seed) for c in covariates}
-    each = {f"rho_given_{c}": found.rho for c, found in alone.items()}
-    each |= {f"p_given_{c}": found.p for c, found in alone.items()}
+    alone = {c: _correlation(here, [c], seed) for c in covariates}
     usable = [c for c, found in alone.items() if math.isfinite(found.rho) and here[c].nunique() > 1]
-    if not usable:
-        return _row(Correlation(math.nan, math.nan, len(here), exact=False), (), (math.nan, math.nan)) | each
-    together = len(usable) > 1 and _known(here, usable).shape[0] - 2 - len(usable) >= _FREE
-    chosen = usable if together else [min(usable, key=lambda c: abs(alone[c].rho))]
-    found = _given(here, chosen, seed) if together else alone[chosen[0]]
-    values = _known(here, chosen).to_numpy()
-    reach = bootstrap_interval(values[:, 0], values[:, 1], values[:, 2:], n_bootstrap=n_bootstrap, rng=seed)
-    return _row(found, chosen, reach) | each
+    if len(usable) > 1 and len(_complete(here, usable)) - 2 - len(usable) >= _FREE:
+        chosen, found = usable, _correlation(here, usable, seed)
+    elif usable:
+        chosen = [min(usable, key=lambda c: abs(alone[c].rho))]
+        found = alone[chosen[0]]
+    else:
+        chosen, found = [], Correlation(math.nan, math.nan, len(here), exact=False)
+    low, high = math.nan, math.nan
+    if chosen:
+        values = _complete(here, chosen)
+        low, high = bootstrap_interval(*values.T[:2], values[:, 2:], n_bootstrap=n_bootstrap, rng=seed)
+    row = {"rho_adjusted": found.rho, "p_adjusted": found.p, "low_adjusted": low, "high_adjusted": high}
+    each = {f"rho_given_{c}": one.rho for c, one in alone.items()}
+    return row | {"adjusted_for": "+".join(chosen)} | each | {f"p_given_{c}": one.p for c, one in alone.items()}
 
 
-def _row(found: Correlation, chosen: Sequence[str], reach: tuple[float, float]) -> dict[str, Any]:
-    return {
-        "rho_adjusted": found.rho,
-        "p_adjusted": found.p,
-        "low_adjusted": reach[0],
-        "high_adjusted": reach[1],
-        "adjusted_for": "+".join(chosen),
-    }
-
-
-def _given(here: pd.DataFrame, covariates: Sequence[str], seed: int) -> Correlation:
-    values = _known(here, covariates).to_numpy()
+def _correlation(here: pd.DataFrame, covariates: Sequence[str], seed: int) -> Correlation:
+    values = _complete(here, covariates)
     if len(values) < FEWEST:
         return Correlation(math.nan, math.nan, len(values), exact=False)
     return partial_spearman(values[:, 0], values[:, 1], values[:, 2:], rng=seed)
 
 
-def _known(here: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
-    return here[[*here.columns[:2], *covariates]].dropna()
+def _complete(here: pd.DataFrame, covariates: Sequence[str]) -> Array:
+    """Return both sides and some covariates of the samples that have a value of each."""
+    return here[[*here.columns[:2], *covariates]].dropna().to_numpy()
 
 
 def _table_of(values: Values, asked: Sequence[Hypothesis], shares: Shares) -> pd.DataFrame:

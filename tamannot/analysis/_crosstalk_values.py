@@ -102,23 +102,7 @@ def names_of_run(adata: AnnData, key: str) -> Names:
 
 
 def hypotheses_of(asked: Pairs | None, programs: Sequence[str], known: Names) -> list[Hypothesis]:
-    """Return the hypotheses that a user asked for.
-
-    Parameters
-    ----------
-    asked
-        None: the three that are written down; ``"mediators"`` and ``"t_cells"``: others that are; ``"all"``; or pairs
-        of names.
-    programs
-        Programs of macrophages in ``"all"``.
-    known
-        What there is of each side.
-
-    Raises
-    ------
-    ParameterError
-        A name that is none of these, a pair that is none, or no pair at all.
-    """
+    """Return the hypotheses that a user asked for; ``programs`` are those of macrophages in ``"all"``."""
     if asked is None:
         return list(PRE_SPECIFIED)
     for name in programs:

@@ -30,20 +30,20 @@ from tamannot.analysis._samples import samples_of
 from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE, UNASSIGNED
 from tamannot.data import SpeciesChoice
 from tamannot.errors import GeneIdError, ParameterError
-from tamannot.signature import Signatures, SignatureSet, chosen_signatures, load_signatures
+from tamannot.signature import Signatures, chosen_signatures, load_signatures
 
 Array = NDArray[Any]
 
 RECORD = "enrichment"
 _DEFAULT_AXES = ("compartment", "origin", "state", "overlay", "polarization", "published")
 
-AXES = ("compartment", "origin", "state")
+_AXES = ("compartment", "origin", "state")
 # A name by enrichment needs a q of at most this,
-MAX_Q = 0.05
+_MAX_Q = 0.05
 # of samples a difference (log2) of at least this: a third more than in the other cells,
-MIN_DIFFERENCE = 0.4
+_MIN_DIFFERENCE = 0.4
 # and where there are four or more, a p over samples of at most this.
-MAX_P = 0.05
+_MAX_P = 0.05
 _ENOUGH_SAMPLES = 4
 # Share of macrophages among the cells compared from which origin and state are named.
 _MOSTLY = 0.5
@@ -165,11 +165,16 @@ def enrich(
     how = _settings(method, min_size, max_size, n_permutations, rng)
     adata = slots.to_work_on(adata, copy=copy)
     slots.read_record(adata, key)
-    calls = _calls(adata, key)
+    calls = {a: adata.obs[slots.slot(key, a)].astype(str) for a in _AXES if slots.slot(key, a) in adata.obs}
     groups = _groups(adata, groupby, _among(adata, key, compartment))
-    chosen = _chosen(
-        signatures, lambda: slots.species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
-    )
+
+    def species_seen() -> str:
+        return slots.species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
+
+    if signatures is None:
+        chosen = load_signatures(_DEFAULT_AXES, species=cast("Any", species_seen()))
+    else:
+        chosen = chosen_signatures(signatures, species_seen)
     data = slots.unpack(adata, chosen, layer=layer, gene_symbols=gene_symbols, species=species)
     sets = gene_sets(chosen, data.index)
     samples = samples_of(adata, sample_key) if sample_key is not None else None
@@ -177,20 +182,14 @@ def enrich(
     rankings = rank_genes(data, groups, samples, threads=threads)
     table = _table(rankings, sets, how, threads)
     known = compared_with_macrophages(groups, calls)
-    said = cautions_of(
-        groupby=groupby,
-        groups=groups,
-        rankings=rankings,
-        sets=sets,
-        key=key,
-        sampled=samples is not None,
-        logged=data.kind == "log",
-        compared_with_macrophages=known,
+    made_of = groupby if groupby.startswith(f"{key}_") else None
+    said = _cautions(
+        groups, rankings, sets, made_of, sampled=samples is not None, logged=data.kind == "log", with_states=known
     )
     record = {
         "table": table,
         "clusters": name_clusters(table, {s.id: s.axis for s in sets}, groups, calls, with_states=known),
-        "signatures": about_sets(sets, rankings),
+        "signatures": _about_sets(sets, next(iter(rankings.values()))),
         "groupby": groupby,
         "sample_key": sample_key or "",
         "compartment": compartment or "",
@@ -247,12 +246,6 @@ def _groups(adata: AnnData, groupby: str, among: Array) -> Groups:
     return Groups(tuple(map(str, names)), codes, tuple(str(n) for n in names if n != UNASSIGNED))
 
 
-def _chosen(signatures: Signatures | str | os.PathLike[str] | None, species: Any) -> SignatureSet:
-    if signatures is None:
-        return load_signatures(_DEFAULT_AXES, species=species())
-    return chosen_signatures(signatures, species)
-
-
 def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settings, threads: int) -> pd.DataFrame:
     if not rankings:
         msg = f"No group has {MIN_CELLS} cells, and {MIN_CELLS} others beside it: there is nothing to compare."
@@ -273,10 +266,6 @@ def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settin
     return table[["group", *COLUMNS, "unit", "n_samples", "n_cells"]]
 
 
-def _calls(adata: AnnData, key: str) -> dict[str, pd.Series]:
-    return {a: adata.obs[slots.slot(key, a)].astype(str) for a in AXES if slots.slot(key, a) in adata.obs}
-
-
 def compared_with_macrophages(groups: Groups, calls: Mapping[str, pd.Series]) -> bool:
     """Say whether most cells compared were called macrophages; True where nobody called them."""
     if "compartment" not in calls:
@@ -293,147 +282,75 @@ def name_clusters(
     *,
     with_states: bool = True,
 ) -> pd.DataFrame:
-    """Return a name on each axis for each group, and what most of its cells were called.
+    """Return a name on each axis for each group of an enrichment, and what most of its cells were called.
 
-    Parameters
-    ----------
-    table
-        The enrichment of all groups.
-    axis_of
-        The axis of each signature.
-    groups
-        The groups of cells.
-    calls
-        The cells' own labels by axis, those that there are.
-    with_states
-        Whether origin and state are named; else they are ``unassigned``.
-
-    Returns
-    -------
-    One row a group: ``group``, ``n_cells``, and for each axis of which there are signatures ``{axis}``,
-    ``{axis}_nes``, ``{axis}_q``, ``{axis}_cells``, ``{axis}_share``, ``{axis}_agree``.
+    One row a group: ``group``, ``n_cells``, and for each axis of which there are signatures ``{axis}``, ``{axis}_nes``,
+    ``{axis}_q``, ``{axis}_cells``, ``{axis}_share``, ``{axis}_agree``. Without states, origin and state are
+    ``unassigned``.
     """
-    axes = [a for a in AXES if a in axis_of.values()]
-    rows = [
-        _row(str(name), table, axes, axis_of, groups, calls, with_states=with_states)
-        for name in pd.unique(table["group"])
-    ]
+    axes = [a for a in _AXES if a in axis_of.values()]
+    rows = []
+    for name in pd.unique(table["group"]):
+        mine = groups.codes == groups.names.index(str(name))
+        own = {axis: labels[mine] for axis, labels in calls.items()}
+        of_group = table[table["group"] == name]
+        # Where most cells were called, and most of those are no macrophages, origin and state are not asked.
+        called = own.get("compartment", pd.Series(dtype=object))
+        other = (called == MACROPHAGE).sum() * 2 < (called != UNASSIGNED).sum()
+        row: dict[str, object] = {"group": str(name), "n_cells": int(mine.sum())}
+        for axis in axes:
+            label, nes, q = _best(of_group[of_group["signature"].map(axis_of) == axis])
+            if axis != "compartment":
+                label = NOT_MACROPHAGE if other else label if with_states else UNASSIGNED
+            majority, share = _majority(own[axis]) if axis in own else ("", np.nan)
+            row |= {axis: label, f"{axis}_nes": nes, f"{axis}_q": q}
+            row |= {f"{axis}_cells": majority, f"{axis}_share": share, f"{axis}_agree": label == majority}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _row(
-    name: str,
-    table: pd.DataFrame,
-    axes: Sequence[str],
-    axis_of: Mapping[str, str],
-    groups: Groups,
-    calls: Mapping[str, pd.Series],
-    *,
-    with_states: bool,
-) -> dict[str, object]:
-    mine = groups.codes == groups.names.index(name)
-    of_group = table[table["group"] == name]
-    row: dict[str, object] = {"group": name, "n_cells": int(mine.sum())}
-    other = _is_other(calls, mine)
-    for axis in axes:
-        best = _best(of_group[of_group["signature"].map(axis_of) == axis])
-        named = axis == "compartment" or with_states
-        label = NOT_MACROPHAGE if other and axis != "compartment" else best[0] if named else UNASSIGNED
-        majority, share = _majority(calls[axis][mine]) if axis in calls else ("", np.nan)
-        row |= {
-            axis: label,
-            f"{axis}_nes": best[1],
-            f"{axis}_q": best[2],
-            f"{axis}_cells": majority,
-            f"{axis}_share": share,
-            f"{axis}_agree": label == majority,
-        }
-    return row
-
-
 def _best(table: pd.DataFrame) -> tuple[str, float, float]:
-    """Return the signature with the greatest NES, its NES and q; ``unassigned`` where it is not beyond chance."""
+    """Return the signature with the greatest NES, its NES and q; ``unassigned`` where it is not beyond chance.
+
+    Genes that go together reach a small q by chance: without a look at samples, where there are some, half of the
+    clusters without any program would have a name.
+    """
     if table.empty:
         return UNASSIGNED, np.nan, np.nan
     top = table.iloc[int(table["nes"].to_numpy().argmax())]
-    named = top["nes"] > 0 and top["q"] <= MAX_Q and _holds_in_samples(top)
-    label = str(top["signature"]) if named else UNASSIGNED
-    return label, float(top["nes"]), float(top["q"])
-
-
-def _holds_in_samples(row: pd.Series) -> bool:
-    """Say whether the genes stand clearly higher in the samples; True where cells were ranked, of which nobody knows.
-
-    Genes that go together reach a small q by chance: half of the clusters without any program would have a name.
-    """
-    if row["unit"] == "cell":
-        return True
-    agree = row["p_samples"] <= MAX_P or row["n_samples"] < _ENOUGH_SAMPLES
-    return bool(agree and row["difference"] >= MIN_DIFFERENCE)
-
-
-def _is_other(calls: Mapping[str, pd.Series], mine: np.ndarray) -> bool:
-    """Say whether most cells were called, and most of those are no macrophages: then origin and state are not asked."""
-    if "compartment" not in calls:
-        return False
-    own = calls["compartment"][mine]
-    return bool((own == MACROPHAGE).sum() * 2 < (own != UNASSIGNED).sum())
+    agree = top["p_samples"] <= _MAX_P or top["n_samples"] < _ENOUGH_SAMPLES
+    holds = top["unit"] == "cell" or (agree and top["difference"] >= _MIN_DIFFERENCE)
+    named = top["nes"] > 0 and top["q"] <= _MAX_Q and holds
+    return str(top["signature"]) if named else UNASSIGNED, float(top["nes"]), float(top["q"])
 
 
 def _majority(own: pd.Series) -> tuple[str, float]:
     """Return the label of most cells that have one, and its share of them; of equals the first by name."""
-    called = own[~own.isin([UNASSIGNED])].astype(str)
-    if called.empty:
-        return UNASSIGNED, np.nan
-    counts = called.value_counts().sort_index(kind="stable")
-    return str(counts.idxmax()), float(counts.max() / counts.sum())
+    counts = own[own != UNASSIGNED].value_counts().sort_index(kind="stable")
+    return (str(counts.idxmax()), float(counts.max() / counts.sum())) if len(counts) else (UNASSIGNED, np.nan)
 
 
-def about_sets(sets: Sequence[GeneSet], rankings: Mapping[str, Ranking]) -> pd.DataFrame:
+def _about_sets(sets: Sequence[GeneSet], ranking: Ranking) -> pd.DataFrame:
     """Return version, digest and sizes of the signatures, one row each."""
-    first = next(iter(rankings.values()))
-    return pd.DataFrame(
-        {
-            "axis": [s.axis for s in sets],
-            "version": [s.version for s in sets],
-            "digest": [s.digest for s in sets],
-            "n_genes": [s.n_genes for s in sets],
-            "n_ranked": [s.ranked_in(first) for s in sets],
-            "n_down": [s.n_down for s in sets],
-        },
-        index=pd.Index([s.id for s in sets], name="signature"),
-    )
+    rows = [(s.axis, s.version, s.digest, s.n_genes, s.ranked_in(ranking), s.n_down) for s in sets]
+    columns = ["axis", "version", "digest", "n_genes", "n_ranked", "n_down"]
+    return pd.DataFrame(rows, columns=columns, index=pd.Index([s.id for s in sets], name="signature"))
 
 
-def cautions_of(
-    *,
-    groupby: str,
+def _cautions(
     groups: Groups,
     rankings: Mapping[str, Ranking],
     sets: Sequence[GeneSet],
-    key: str,
+    labels: str | None,
+    *,
     sampled: bool,
     logged: bool,
-    compared_with_macrophages: bool,
+    with_states: bool,
 ) -> list[str]:
-    """Return the sentences that a reader of an enrichment must see.
+    """Return what a reader must see.
 
-    Parameters
-    ----------
-    groupby, groups
-        The groups and the column that they are from.
-    rankings
-        Of the groups that have one.
-    sets
-        The signatures.
-    key
-        The ``key_added`` of the run.
-    sampled
-        Whether samples were given.
-    logged
-        Whether the matrix has logarithms.
-    compared_with_macrophages
-        Whether most cells compared are macrophages, or nobody knows.
+    ``labels`` is the column of the groups if annotating made it, ``sampled`` says whether samples were given,
+    ``logged`` whether there are only logarithms, ``with_states`` whether macrophages were compared with macrophages.
     """
     said = ["p and q are against random sets of genes, not random samples; genes go together, so they are too small."]
     if by_cells := [name for name, r in rankings.items() if r.unit == "cell"]:
@@ -446,9 +363,9 @@ def cautions_of(
         said.append(f"Fewer than {_FEW_SAMPLES} samples: {_some(few)}.")
     if absent := [name for name in groups.tested if name not in rankings]:
         said.append(f"Fewer than {MIN_CELLS} cells in the group or the rest, no result: {_some(absent)}.")
-    if groupby.startswith(f"{key}_"):
-        said.append(f"The groups of '{groupby}' were made of signatures: they are enriched for them by construction.")
-    if not compared_with_macrophages:
+    if labels is not None:
+        said.append(f"The groups of '{labels}' were made of signatures: they are enriched for them by construction.")
+    if not with_states:
         said.append(
             "Most cells compared are no macrophages, beside which every macrophage stands out by what all of them "
             f"have: no group is named by origin or state. Compare macrophages with compartment='{MACROPHAGE}'."

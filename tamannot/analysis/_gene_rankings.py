@@ -36,27 +36,18 @@ _FIGURES = {"es": "ES", "nes": "NES", "p": "NOM p-val", "q": "FDR q-val"}
 
 @dataclass(frozen=True)
 class Ranking:
-    """The genes of a data set, ranked for one group against all others.
-
-    Parameters
-    ----------
-    columns
-        Columns of the genes, from the greatest value to the smallest; ties in the order of columns.
-    values
-        What they are ranked by.
-    unit
-        ``"sample"`` or ``"cell"``.
-    n_cells
-        Cells of the group.
-    differences
-        In each sample, in the order of the genes, shape ``(n_samples, n_genes)``; no rows by cells.
-    """
+    """The genes of a data set, ranked for one group against all others."""
 
     columns: Array
+    """Columns of the genes, from the greatest value to the smallest; ties in the order of columns."""
     values: Array
+    """What they are ranked by."""
     unit: str
+    """``"sample"`` or ``"cell"``."""
     n_cells: int
+    """Cells of the group."""
     differences: Array
+    """In each sample, in the order of the genes, shape ``(n_samples, n_genes)``; no rows by cells."""
 
     @property
     def n_samples(self) -> int:
@@ -79,19 +70,7 @@ class Groups:
 
 
 def rank_genes(data: Unpacked, groups: Groups, samples: Samples | None, *, threads: int) -> dict[str, Ranking]:
-    """Return the ranking of each group that has one.
-
-    Parameters
-    ----------
-    data
-        The matrix.
-    groups
-        Groups of cells.
-    samples
-        Their samples; None ranks by cells.
-    threads
-        No result depends on it.
-    """
+    """Return the ranking of each group that has one, over samples if they are given; threads change no result."""
     found = _by_samples(data, groups, samples, threads) if samples is not None else {}
     if left := [name for name in groups.tested if name not in found]:
         found |= _by_cells(data, groups, left, threads)
@@ -203,38 +182,13 @@ def gene_sets(signatures: Mapping[str, Signature], index: GeneIndex) -> list[Gen
         up = [g for g in genes if g.direction == "up"]
         places = {index.locate(g.symbol, g.ensembl): g.symbol for g in reversed(up)}
         places.pop(-1, None)
-        sets.append(
-            GeneSet(
-                id=signature.id,
-                axis=signature.axis,
-                version=signature.version,
-                digest=signature.digest,
-                n_genes=len(up),
-                symbol_of=places,
-                n_down=len(genes) - len(up),
-            )
-        )
+        about = (signature.id, signature.axis, signature.version, signature.digest)
+        sets.append(GeneSet(*about, n_genes=len(up), symbol_of=places, n_down=len(genes) - len(up)))
     return sets
 
 
 def prerank(ranking: Ranking, sets: Sequence[GeneSet], settings: Settings, *, threads: int) -> pd.DataFrame:
-    """Return the enrichment of sets in a ranking, by NES from the greatest.
-
-    Parameters
-    ----------
-    ranking
-        The genes.
-    sets
-        Those with fewer or more ranked genes than the settings allow are left out.
-    settings
-        What gseapy is told.
-    threads
-        No result depends on it.
-
-    Returns
-    -------
-    Columns `COLUMNS`; no rows where no set is of a size allowed.
-    """
+    """Return the enrichment in a ranking of the sets whose size the settings allow, by NES from the greatest."""
     fitting = [s for s in sets if settings.min_size <= s.ranked_in(ranking) <= settings.max_size]
     if not fitting:
         return pd.DataFrame({name: [] for name in COLUMNS})
