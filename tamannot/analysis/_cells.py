@@ -68,13 +68,7 @@ def some_genes(matrix: RunMatrix, columns: Array, cells: Array) -> Iterator[Some
 
 
 def genes_of_signatures(record: RunRecord) -> pd.DataFrame:
-    """Return which genes of the matrix a run matched to each signature: ``signature``, ``gene``, ``column``.
-
-    Raises
-    ------
-    ResultNotFoundError
-        The run kept nothing of it.
-    """
+    """Return which genes of the matrix a run matched to each signature: ``signature``, ``gene``, ``column``."""
     if not record.has("evidence"):
         msg = (
             "The run kept nothing of which genes its signatures have: it is of tamannot.tl.score, or of an older "
@@ -98,13 +92,7 @@ class Detection:
 
 
 def detection_of(matrix: RunMatrix, sets: Mapping[str, Signature], genes: Sequence[str], cells: Array) -> Detection:
-    """Read some genes, and which cells show too little of some sets, in the cells of a mask.
-
-    Raises
-    ------
-    ParameterError
-        A gene that the data do not have.
-    """
+    """Read some genes, and which cells show too little of some sets, in the cells of a mask."""
     index = GeneIndex([str(i) for i in matrix.ids])
     members = {name: [index.find(g.symbol, g.ensembl) for g in s.all_genes] for name, s in sets.items()}
     alone = {gene: index.find(gene) for gene in genes}
@@ -150,13 +138,7 @@ class CellsOfRun:
 
     @classmethod
     def read(cls, adata: AnnData, key: str, chosen: Array) -> CellsOfRun:
-        """Return the chosen cells.
-
-        Raises
-        ------
-        ResultNotFoundError, MatrixError
-            The matrix that was annotated is gone, or is another now.
-        """
+        """Return the chosen cells."""
         record = slots.read_record(adata, key)
         matrix = slots.matrix_of_run(adata, record)
         block = joined([block for block, _ in matrix.blocks(chosen)])

@@ -96,13 +96,7 @@ class Cells:
         return (replace(self, genes=genes) for genes in self.swaps.get(claim.claim_id, []))
 
     def of(self, name: str) -> Array:
-        """Return a mask of the cells by this name.
-
-        Raises
-        ------
-        NotMeasurableError
-            There are none.
-        """
+        """Return a mask of the cells by this name."""
         if name not in self._masks:
             self._masks[name] = self._find(name)
         mask = self._masks[name]
@@ -133,13 +127,7 @@ class Cells:
         return {axis: set(labels.tolist()) for axis, labels in self.labels.items()}
 
     def genes_of(self, measure: str) -> list[str]:
-        """Return the genes of a measure, whether in the data or not.
-
-        Raises
-        ------
-        NotMeasurableError
-            There is no such signature for the species.
-        """
+        """Return the genes of a measure, whether in the data or not."""
         if measure.startswith((LABEL, SHARE_OF)):
             return []
         if not measure.startswith("@"):
@@ -154,13 +142,7 @@ class Cells:
         return [gene for measure in claim.measures for gene in self.genes_of(measure)]
 
     def usable(self, measure: str, where: Array, without: Sequence[str] = ()) -> list[str]:
-        """Return those of its genes that are detected in enough of some cells.
-
-        Raises
-        ------
-        NotMeasurableError
-            None is, or of a signature fewer than three.
-        """
+        """Return those of its genes that are detected in enough of some cells."""
         genes = [g for g in self.genes_of(measure) if g not in without]
         there = [g for g in genes if g in self.genes]
         found = [g for g in there if self.share_detected(g, where) >= RARE]
@@ -181,13 +163,7 @@ class Cells:
         return np.logical_or.reduce([self._column(g) > 0 for g in genes])
 
     def measure(self, measure: str, where: Array, without: Sequence[str] = ()) -> Array:
-        """Return a measure of each cell: the mean of its genes, each in units of its spread over some cells.
-
-        Raises
-        ------
-        NotMeasurableError
-            Its genes are not detected there.
-        """
+        """Return a measure of each cell: the mean of its genes, each in units of its spread over some cells."""
         if measure.startswith((LABEL, SHARE_OF)):
             return self.of(measure.partition(":")[2]).astype(float)
         out = np.zeros(len(self.samples.codes))
@@ -207,15 +183,7 @@ class Cells:
 def read_cells(
     adata: AnnData, key: str, claims: Sequence[Claim], panel: Sequence[str], samples: Samples, malignant: Array | None
 ) -> Cells:
-    """Return the cells with the genes that the claims need, and those of the signatures in ``panel``.
-
-    Raises
-    ------
-    ResultNotFoundError
-        Compartment, origin or state were not called, or the matrix is gone.
-    MatrixError
-        The matrix is not the one that the run saw.
-    """
+    """Return the cells with the genes that the claims need, and those of the signatures in ``panel``."""
     record = slots.read_record(adata, key)
     axes = ("compartment", "origin", "state")
     called = slots.read_obs(adata, key, axes)

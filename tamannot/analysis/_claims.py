@@ -192,15 +192,7 @@ def claims(
 
 
 def read_claims(path: str | os.PathLike[str] | None = None) -> list[Claim]:
-    """Read a table of claims, tab-separated; None is the bundled one.
-
-    Raises
-    ------
-    InputFileError
-        There is no such file.
-    ParameterError
-        Another header, or a row that cannot be tested.
-    """
+    """Read a table of claims, tab-separated; None is the bundled one."""
     path = Path(path) if path is not None else resource_path("signatures") / "claims.tsv"
     try:
         with path.open(encoding="utf-8", newline="") as file:

@@ -183,13 +183,7 @@ def make_cohort(
     covariates: Sequence[str],
     min_cells: int,
 ) -> Cohort:
-    """Return the samples with their condition and covariates.
-
-    Raises
-    ------
-    ParameterError
-        Cells as samples; no such column, or it varies within a sample.
-    """
+    """Return the samples with their condition and covariates."""
     _refuse_cells(samples, sample_key)
     known = table_of_samples(adata, samples, [*([condition] if condition else []), *covariates])
     reason = np.full(len(known), "", dtype=object)
@@ -227,13 +221,7 @@ def _order(column: pd.Series) -> tuple[str, ...]:
 
 
 def refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int) -> None:
-    """Refuse a comparison for which too few samples have enough cells, before anything else is blamed.
-
-    Raises
-    ------
-    ParameterError
-        No sample has a condition, or there is none to compare with, or no second sample, for want of cells.
-    """
+    """Refuse a comparison for which too few samples have enough cells, before anything else is blamed."""
     table = cohort.table
     known = table[table["condition"] != ""]
     if known.empty:

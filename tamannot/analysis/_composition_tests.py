@@ -65,15 +65,7 @@ class Counted:
 
 
 def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, depth: bool) -> Counted:
-    """Count the labels of an axis in each sample.
-
-    Raises
-    ------
-    ParameterError
-        There is no such axis.
-    ResultNotFoundError
-        The object is not annotated.
-    """
+    """Count the labels of an axis in each sample."""
     if axis not in AXES:
         msg = f"axis is one of {', '.join(AXES)}, not {axis!r}."
         raise ParameterError(msg)
@@ -149,24 +141,10 @@ class Design:
 def make_design(
     condition: pd.Series, covariates: pd.DataFrame, *, order: Sequence[str], reference: str | None
 ) -> Design:
-    """Return the terms.
+    """Return the terms: of each sample the condition, as text, and covariates, numbers or anything else as categories.
 
-    Parameters
-    ----------
-    condition
-        Of each sample, as text.
-    covariates
-        Samples × covariates: numbers, or anything else as categories; no missing values.
-    order
-        The conditions in the order of the column; the first that a sample has is the reference.
-    reference
-        Another reference.
-
-    Raises
-    ------
-    ParameterError
-        Fewer than two conditions, or than two samples in one; no such reference; nothing left to estimate variation
-        from; a covariate that says the same as the condition.
+    ``order`` are the conditions in the order of their column; the first that a sample has is the reference, unless
+    another is named.
     """
     here = [name for name in order if (condition == name).any()]
     if reference is not None and reference not in here:
@@ -211,16 +189,7 @@ def _columns_of(values: pd.Series, name: str) -> list[Array]:
 def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) -> pd.DataFrame:
     """Return the tests of every label, all of them by expected counts or all of them as called.
 
-    Parameters
-    ----------
-    counted
-        The counts of all samples.
-    kept
-        Which of them are compared, in the order of the design.
-    design
-        Its terms.
-    expected
-        Whether to count a cell by its probabilities, which there must be then.
+    ``kept`` says which samples are compared, in the order of the design.
     """
     total, counts = counted.total[kept], "called"
     table, parts = counted.called[kept], counted.called[kept].to_numpy(float)

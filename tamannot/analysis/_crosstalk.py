@@ -252,7 +252,8 @@ def _adjusted(here: pd.DataFrame, covariates: Sequence[str], n_bootstrap: int, s
     low, high = math.nan, math.nan
     if chosen:
         values = _complete(here, chosen)
-        low, high = bootstrap_interval(*values.T[:2], values[:, 2:], n_bootstrap=n_bootstrap, rng=seed)
+        x, y = values[:, 0], values[:, 1]
+        low, high = bootstrap_interval(x, y, values[:, 2:], n_bootstrap=n_bootstrap, rng=seed)
     row = {"rho_adjusted": found.rho, "p_adjusted": found.p, "low_adjusted": low, "high_adjusted": high}
     each = {f"rho_given_{c}": one.rho for c, one in alone.items()}
     return row | {"adjusted_for": "+".join(chosen)} | each | {f"p_given_{c}": one.p for c, one in alone.items()}

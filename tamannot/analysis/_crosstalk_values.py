@@ -191,15 +191,7 @@ def values_of_samples(
     min_cells: int,
     key: str,
 ) -> Values:
-    """Return what each sample has: means over its macrophages, its T cells and its malignant cells.
-
-    Raises
-    ------
-    ParameterError
-        A covariate that is none, or differs within a sample; a gene that the data do not have.
-    ResultNotFoundError
-        The object is not annotated.
-    """
+    """Return what each sample has: means over its macrophages, its T cells and its malignant cells."""
     compartment = slots.read_obs(adata, key, ("compartment",)).iloc[:, 0].astype(str).to_numpy()
     called = compartment == MACROPHAGE
     macrophages, t_cells = called & ~malignant, (compartment == _T_CELLS) & ~malignant
@@ -298,11 +290,6 @@ def read_malignant(adata: AnnData, key: str, chosen: Array, also: Sequence[str] 
 
     The z that annotating wrote stand against the macrophages' bins: a gene that macrophages hardly express would
     look raised in every malignant cell. ``also`` are ids of the library to score beside the ferroptosis programs.
-
-    Raises
-    ------
-    ResultNotFoundError, MatrixError
-        The matrix that was annotated is gone, or is another now.
     """
     cells = CellsOfRun.read(adata, key, chosen)
     species = library_species(cells.record)

@@ -182,13 +182,7 @@ class Programs:
 
 
 def programs_of(record: RunRecord) -> Programs:
-    """Return the programs of a run.
-
-    Raises
-    ------
-    ResultNotFoundError
-        It did not score them.
-    """
+    """Return the programs of a run."""
     known = record.ferroptosis[["effect_self", "effect_neighbour"]].astype(str)
     programs = known[~known.index.isin(SUMMARIES)].assign(kind="program")
     summaries = known[known.index.isin(SUMMARIES)].assign(kind="summary")

@@ -139,13 +139,7 @@ def pairs_of_reviews() -> pd.DataFrame:
 
 
 def load_liana() -> Any:
-    """Return liana.
-
-    Raises
-    ------
-    TamannotError
-        It is not installed; the message has the line that installs it.
-    """
+    """Return liana."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what liana imports

@@ -29,18 +29,12 @@ _NEVER = (
 
 @dataclass(frozen=True)
 class Samples:
-    """Which cell is of which sample.
-
-    Parameters
-    ----------
-    names
-        The samples, sorted.
-    codes
-        Of each cell the place of its sample in ``names``; -1 where the column has no value.
-    """
+    """Which cell is of which sample."""
 
     names: tuple[str, ...]
+    """Sorted."""
     codes: Array
+    """Of each cell the place of its sample in ``names``; -1 where the column has no value."""
 
     def total(self, values: Array) -> Array:
         """Return the sum over the cells of each sample: (cells,) to (samples,), or (cells, k) to (samples, k)."""
@@ -59,13 +53,7 @@ class Samples:
 
 
 def samples_of(adata: AnnData, sample_key: str) -> Samples:
-    """Return the samples of an object.
-
-    Raises
-    ------
-    ParameterError
-        No such column, or it names no sample.
-    """
+    """Return the samples of an object."""
     column = slots.obs_column(adata, sample_key)
     known = column.notna().to_numpy()
     codes, names = pd.factorize(pd.Series(slots.texts_of(column), dtype=object).where(known), sort=True)
@@ -76,13 +64,7 @@ def samples_of(adata: AnnData, sample_key: str) -> Samples:
 
 
 def table_of_samples(adata: AnnData, samples: Samples, columns: Sequence[str]) -> pd.DataFrame:
-    """Return what is known of each sample: columns of ``obs`` with one value a sample.
-
-    Raises
-    ------
-    ParameterError
-        No such column, or it differs between the cells of one sample: then it is no property of samples.
-    """
+    """Return what is known of each sample: columns of ``obs`` with one value a sample."""
     table = pd.DataFrame(index=pd.Index(samples.names, name="sample"))
     for name in columns:
         # As objects: whatever the column was, a missing value counts as one.
@@ -100,13 +82,7 @@ def table_of_samples(adata: AnnData, samples: Samples, columns: Sequence[str]) -
 
 
 def numbers_of(values: pd.Series, what: str, *, fewest_words: int = 0) -> pd.Series:
-    """Return one value a sample as a number; of two words the first is 0 and the second 1.
-
-    Raises
-    ------
-    ParameterError
-        More than two words, which have no order, or fewer than ``fewest_words``; ``what`` names the values.
-    """
+    """Return one value a sample as a number; of two words the first is 0 and the second 1."""
     if pd.api.types.is_numeric_dtype(values):
         return values.astype(float)
     codes, words = pd.factorize(values, sort=True)
@@ -145,13 +121,7 @@ class Groups:
 def groups_of(
     adata: AnnData, key: str, groupby: str | Sequence[str], malignant: Array | None, samples: Samples
 ) -> Groups:
-    """Return the groups by one column or more, crossed; macrophages only, unless compartments are asked for.
-
-    Raises
-    ------
-    ParameterError
-        No such column, or no cell in any group.
-    """
+    """Return the groups by one column or more, crossed; macrophages only, unless compartments are asked for."""
     by = [groupby] if isinstance(groupby, str) else list(groupby)
     names = [slots.slot(key, b) if b in _AXES else b for b in by]
     if not by:
@@ -190,13 +160,7 @@ def mean_of(groups: Groups, values: Array) -> Array:
 
 
 def malignant_cells(adata: AnnData, malignant: Malignant) -> Array:
-    """Return which cells the user says are malignant.
-
-    Raises
-    ------
-    ParameterError
-        Nothing was said, no such column, the column is not yes and no, no such value, or no cell is malignant.
-    """
+    """Return which cells the user says are malignant."""
     if not malignant:
         raise ParameterError(_NEVER)
     name, values = (malignant, None) if isinstance(malignant, str) else malignant

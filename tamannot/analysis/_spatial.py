@@ -134,13 +134,7 @@ def regions(
 
 
 def coordinates_of(adata: AnnData) -> Array:
-    """Return where each spot is, shape ``(n_obs, 2)``.
-
-    Raises
-    ------
-    ParameterError
-        There are no coordinates, or they are not two or three finite numbers a spot.
-    """
+    """Return where each spot is, shape ``(n_obs, 2)``."""
     slots.check_adata(adata)
     if SPATIAL not in adata.obsm:
         have = ", ".join(map(str, adata.obsm)) or "nothing"
@@ -329,14 +323,9 @@ def smooth(
 
 
 def neighbour_weights(distances: sp.csr_matrix, decay: float) -> sp.csr_array:
-    """Return the matrix, rows summing to 1, that averages over each cell and its neighbours.
+    """Return the matrix, rows summing to 1, that averages over each cell and its neighbours; see `smooth`.
 
-    Parameters
-    ----------
-    distances
-        Distances to the neighbours of each cell; what is not stored is no neighbour.
-    decay
-        As in `smooth`.
+    What is not stored among the distances is no neighbour.
     """
     n = distances.shape[0]
     row = np.repeat(np.arange(n), np.diff(distances.indptr))
@@ -355,13 +344,7 @@ def neighbour_weights(distances: sp.csr_matrix, decay: float) -> sp.csr_array:
 
 
 def neighbour_distances(adata: AnnData, neighbors_key: str) -> sp.csr_matrix:
-    """Return the distances of an existing graph.
-
-    Raises
-    ------
-    ResultNotFoundError
-        There is none of that name.
-    """
+    """Return the distances of an existing graph."""
     known = adata.uns.get(neighbors_key, {})
     # Without an entry of uns there may be a graph by scanpy's usual name, but no other name stands for that one.
     usual = "distances" if neighbors_key == "neighbors" else f"{neighbors_key}_distances"
