@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -113,18 +113,14 @@ class Cells:
                 msg = "needs malignant cells; say which they are by malignant="
                 raise NotMeasurableError(msg)
             return self.malignant
-        axis = next((a for a, labels in self.labels.items() if name in self._names[a] and len(labels)), None)
         if name == "called_origin":
             mask = np.isin(self.labels["origin"], ["microglia", "monocyte_derived", "border_associated"])
         elif name == "other_myeloid":
             mask = np.isin(self.labels["compartment"], _MYELOID) & (self.labels["origin"] != "microglia")
         else:
-            mask = self.labels[axis] == name if axis else np.zeros(len(self.samples.codes), bool)
+            masks = [labels == name for labels in self.labels.values()]
+            mask = next((m for m in masks if m.any()), masks[0])
         return np.asarray(mask if self.malignant is None else mask & ~self.malignant, bool)
-
-    @cached_property
-    def _names(self) -> dict[str, set[str]]:
-        return {axis: set(labels.tolist()) for axis, labels in self.labels.items()}
 
     def genes_of(self, measure: str) -> list[str]:
         """Return the genes of a measure, whether in the data or not."""
@@ -146,10 +142,12 @@ class Cells:
         genes = [g for g in self.genes_of(measure) if g not in without]
         there = [g for g in genes if g in self.genes]
         found = [g for g in there if self.share_detected(g, where) >= RARE]
-        least = 3 if measure.startswith("@") else 1
-        if len(found) < least:
-            msg = _missing(measure, genes, there)
+        if measure.startswith("@") and len(found) < 3:
+            msg = f"fewer than 3 genes of {measure[1:]} are detected in {RARE:.0%} of the cells"
             raise NotMeasurableError(msg)
+        if not found:
+            rare = f"{', '.join(there)} detected in fewer than {RARE:.0%} of the cells"
+            raise NotMeasurableError(rare if there else f"{', '.join(genes)} not in the data")
         return found
 
     def share_detected(self, gene: str, where: Array) -> float:
@@ -201,7 +199,10 @@ def read_cells(
         sp.csc_matrix((0, 0)),
         np.zeros(adata.n_obs, np.int64),
     )
-    wanted = _wanted(cells, [*(m for c in claims for m in c.measures), *(f"@{p}" for p in panel)])
+    wanted: set[str] = set()
+    for measure in (*(m for c in claims for m in c.measures), *(f"@{p}" for p in panel)):
+        with suppress(NotMeasurableError):  # said where the claim is tested
+            wanted.update(cells.genes_of(measure))
     named = _columns(cells.signatures, wanted, GeneIndex([str(i) for i in matrix.ids], species=species), species)
     swaps = _swaps(cells, claims, named, matrix)
     columns = np.unique([*named.values(), *(c for draws in swaps.values() for draw in draws for c in draw.values())])
@@ -214,16 +215,6 @@ def read_cells(
         cells.n_detected[some.rows] = some.n_detected
     cells.values = sp.csc_matrix(sp.vstack(blocks)) if blocks else sp.csc_matrix((0, columns.size))
     return cells
-
-
-def _wanted(cells: Cells, measures: Sequence[str]) -> set[str]:
-    out: set[str] = set()
-    for measure in measures:
-        try:
-            out.update(cells.genes_of(measure))
-        except NotMeasurableError:  # said where the claim is tested
-            continue
-    return out
 
 
 def _columns(signatures: Mapping[str, Signature], wanted: set[str], index: GeneIndex, species: str) -> dict[str, int]:
@@ -301,11 +292,3 @@ def _draw(near: Mapping[str, list[int]], number: int) -> dict[str, int]:
         turned = others[number % len(others) :] + others[: number % len(others)]
         taken[gene] = next((c for c in turned if c not in taken.values()), turned[0])
     return taken
-
-
-def _missing(measure: str, genes: Sequence[str], there: Sequence[str]) -> str:
-    if measure.startswith("@"):
-        return f"fewer than 3 genes of {measure[1:]} are detected in {RARE:.0%} of the cells"
-    if not there:
-        return f"{', '.join(genes)} not in the data"
-    return f"{', '.join(there)} detected in fewer than {RARE:.0%} of the cells"

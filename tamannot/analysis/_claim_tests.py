@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,7 +32,7 @@ Array = NDArray[Any]
 SUPPORTED, NOT_SUPPORTED, DETECTED = "supported", "not supported", "detected"
 INCONCLUSIVE, NOT_MEASURABLE = "inconclusive", "not measurable"
 # Least samples of a correlation across samples: of four no order is rarer than 1 in 12.
-MIN_ACROSS = 5
+_MIN_ACROSS = 5
 _DEPTH_CLASSES = 10
 # A claim is beyond its swaps if so few of them, itself counted, go as far.
 _RARELY = 0.05
@@ -89,20 +90,16 @@ def check_claim(claim: Claim, data: Data) -> tuple[str, Found, Chance]:
     try:
         found = _TESTS[claim.kind](claim, data)
     except NotMeasurableError as why:
-        return NOT_MEASURABLE, Found(describe(claim), reason=str(why)), Chance()
+        return NOT_MEASURABLE, Found(_describe(claim), reason=str(why)), Chance()
     verdict = _verdict(claim, found)
     if claim.kind == DETECTION or not np.isfinite(found.low) or not data.cells.genes_in(claim):
         return verdict, found, Chance()
-    swaps = [s for s in _swapped(claim, data) if np.isfinite([s.observed, s.low, s.high]).all()]
-    return _beyond(claim, verdict, found, swaps)
-
-
-def _swapped(claim: Claim, data: Data) -> Iterator[Found]:
+    swaps = []
     for cells in data.cells.swapped(claim):
-        try:
-            yield _TESTS[claim.kind](claim, replace(data, cells=cells))
-        except NotMeasurableError:  # the genes that stand in are seen in too few of the cells
-            continue
+        with suppress(NotMeasurableError):  # the genes that stand in are seen in too few of the cells
+            swaps.append(_TESTS[claim.kind](claim, replace(data, cells=cells)))
+    known = [s for s in swaps if np.isfinite([s.observed, s.low, s.high]).all()]
+    return _beyond(claim, verdict, found, known)
 
 
 def _beyond(claim: Claim, verdict: str, found: Found, swaps: Sequence[Found]) -> tuple[str, Found, Chance]:
@@ -127,7 +124,7 @@ def _beyond(claim: Claim, verdict: str, found: Found, swaps: Sequence[Found]) ->
     return held[0], found, chance
 
 
-def describe(claim: Claim) -> str:
+def _describe(claim: Claim) -> str:
     """Return in words what is computed."""
     a, b = (m.replace("@", "").replace("_", " ").replace(":", " ") for m in (claim.a, claim.b))
     cells, against = (c.replace("_", " ") for c in (claim.cells, claim.against))
@@ -163,8 +160,8 @@ def _across(claim: Claim, data: Data) -> Found:
     means = np.array([[one[r].mean(), two[s].mean()] for r, s in samples]).reshape(-1, 2)
     rho, low, high = spearman_interval(means[:, 0], means[:, 1])
     n_cells = sum(np.union1d(r, s).size for r, s in samples)
-    few = _few(len(samples), MIN_ACROSS)
-    return Found(describe(claim), rho, low, high, len(samples), n_cells, few or _flat(rho))
+    why = _few(len(samples), _MIN_ACROSS) or ("" if np.isfinite(rho) else "does not vary between samples")
+    return Found(_describe(claim), rho, low, high, len(samples), n_cells, why)
 
 
 def _difference(claim: Claim, data: Data) -> Found:
@@ -224,7 +221,7 @@ def _groups(claim: Claim, data: Data) -> Found:
     found = between_groups(means[first], means[second])
     out = _as_found(claim, found, sum(r.size for (r,) in rows))
     few = f"fewer than {MIN_SAMPLES} samples in a group" if min(first.sum(), second.sum()) < MIN_SAMPLES else ""
-    return Found(out.test, out.observed, out.low, out.high, out.n_samples, out.n_cells, few)
+    return replace(out, reason=few)
 
 
 def _as_found(
@@ -232,7 +229,7 @@ def _as_found(
 ) -> Found:
     few = _few(found.n, MIN_SAMPLES)
     value, low, high = (float(back(v)) for v in (found.mean, found.low, found.high))
-    return Found(describe(claim), value, low, high, found.n, n_cells, "; ".join(w for w in (few, also) if w))
+    return Found(_describe(claim), value, low, high, found.n, n_cells, "; ".join(w for w in (few, also) if w))
 
 
 def _between_0_and_1(value: float) -> float:
@@ -243,10 +240,6 @@ def _few(n: int, least: int) -> str:
     if n >= least:
         return ""
     return "no sample has enough cells" if n == 0 else f"{n} sample{'s' * (n > 1)}, at least {least} are needed"
-
-
-def _flat(value: float) -> str:
-    return "" if np.isfinite(value) else "does not vary between samples"
 
 
 def _verdict(claim: Claim, found: Found) -> str:

@@ -235,27 +235,25 @@ def _gene_table(programs: Programs, groups: Groups, columns: Array, hits: Array)
 
 
 def _samples_table(groups: Groups, means: Array, detected: pd.DataFrame, programs: Programs) -> pd.DataFrame:
-    n_labels = len(groups.labels)
-    tables = []
-    for number in detected.index:
-        sample, label = divmod(int(number), n_labels)
-        here = detected.loc[number]
-        rows = programs.table.rename_axis("program").reset_index()
-        rows = rows.assign(
-            sample=groups.samples.names[sample],
-            label=groups.labels[label],
-            z=means[sample, label],
-            n_cells=int(groups.n[sample, label]),
-            n_genes_detected=here["n_genes_detected"].to_numpy(float),
-            low_signal=here["low_signal"].to_numpy(float),
-        )
-        tables.append(rows)
+    """Return one row a sample, label and program, where there are cells."""
+    sample, label = np.divmod(detected.index.to_numpy(int), len(groups.labels))
+    n_programs = len(programs.names)
+    rows = pd.concat([programs.table.rename_axis("program").reset_index()] * len(sample), ignore_index=True)
+    rows = rows.assign(
+        sample=np.repeat(np.array(groups.samples.names, object)[sample], n_programs),
+        label=np.repeat(np.array(groups.labels, object)[label], n_programs),
+        z=means[sample, label].ravel(),
+        n_cells=np.repeat(groups.n[sample, label], n_programs),
+        n_genes_detected=detected["n_genes_detected"].to_numpy(float).ravel(),
+        low_signal=detected["low_signal"].to_numpy(float).ravel(),
+    )
     order = ["sample", "label", "program", "kind", "z", "n_cells", "n_genes_detected", "low_signal"]
-    return pd.concat(tables, ignore_index=True)[[*order, "effect_self", "effect_neighbour"]]
+    return rows[[*order, "effect_self", "effect_neighbour"]]
 
 
 def _effects(groups: Groups, means: Array, programs: Programs, min_cells: int) -> pd.DataFrame:
     n, tables = groups.n.astype(float), []
+    whom = "cells" if "compartment" in groups.by else "macrophages"
     sums = np.nan_to_num(means) * n[:, :, None]
     for i, label in enumerate(groups.labels):
         if label == UNASSIGNED:  # no label, and mostly the shallow cells
@@ -264,15 +262,14 @@ def _effects(groups: Groups, means: Array, programs: Programs, min_cells: int) -
         n_rest = n[:, rest].sum(axis=1)
         there = (n[:, i] >= min_cells) & (n_rest >= min_cells)
         others = sums[there][:, rest].sum(axis=1) / n_rest[there, None]
-        differences = means[there, i] - others
-        found = over_samples(differences)
+        found = over_samples(means[there, i] - others)
         tables.append(
             pd.DataFrame(
                 {
                     "label": label,
                     "program": programs.names,
                     "kind": programs.table["kind"].to_numpy(),
-                    "against": _against(groups, label),
+                    "against": whom if label == MALIGNANT else f"other {whom}",
                     "difference": found.mean,
                     "low": found.low,
                     "high": found.high,
@@ -287,11 +284,6 @@ def _effects(groups: Groups, means: Array, programs: Programs, min_cells: int) -
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(_EFFECT_COLUMNS))
     table["q"] = benjamini_hochberg(table["p"].to_numpy(float))
     return table.merge(programs.table[["effect_self", "effect_neighbour"]], left_on="program", right_index=True)
-
-
-def _against(groups: Groups, label: str) -> str:
-    whom = "cells" if "compartment" in groups.by else "macrophages"
-    return whom if label == MALIGNANT else f"other {whom}"
 
 
 def _shared(effects: pd.DataFrame, record: RunRecord, programs: Programs) -> list[str]:

@@ -18,8 +18,7 @@ from tamannot.data import Unpacked
 from tamannot.scoring._groups import group_sums
 from tamannot.scoring._linear import TARGET
 from tamannot.signature import GeneIndex, Signature
-from tamannot.stats._genes import log_cpm, moderated_t, welch_t
-from tamannot.stats._means import over_samples
+from tamannot.stats._means import log_cpm, moderated_t, over_samples, welch_t
 
 Array = NDArray[Any]
 Method = Literal["multilevel", "permutation"]

@@ -15,8 +15,8 @@ import tamannot.data as slots
 from tamannot._printable import among
 from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL, UNASSIGNED
 from tamannot.errors import ParameterError, ResultNotFoundError
-from tamannot.get._cells import row_of
 from tamannot.get._kept import Kept, Weights
+from tamannot.get._tables import row_of
 from tamannot.scoring._rows import RowBlock
 
 Array = NDArray[Any]

@@ -14,8 +14,8 @@ import tamannot.data as slots
 from tamannot.classify import ORIGINS, TRANSITIONAL, UNASSIGNED
 from tamannot.data import RunRecord
 from tamannot.errors import MatrixError, ResultNotFoundError
-from tamannot.get._cells import row_of
 from tamannot.get._kept import Kept, of_one_run
+from tamannot.get._tables import row_of
 
 Array = NDArray[Any]
 

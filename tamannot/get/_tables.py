@@ -1,4 +1,4 @@
-"""Results of scoring and annotation as tables."""
+"""Results of scoring and annotation as tables; the row of a cell."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot.errors import ResultNotFoundError
+from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.stats._means import benjamini_hochberg
 
 ANNOTATIONS = (
@@ -127,3 +127,24 @@ def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:
     place = list(table.columns).index(state) + 1
     table.insert(place, slots.slot(key, "state_parent"), parent)
     return table
+
+
+def row_of(adata: AnnData, cell: str | int) -> int:
+    """Return the row of a cell given by its name or number.
+
+    Raises
+    ------
+    ParameterError
+        There is no such cell, or several have the name.
+    """
+    slots.check_adata(adata)
+    if isinstance(cell, (int, np.integer)):
+        if not -adata.n_obs <= cell < adata.n_obs:
+            msg = f"No cell number {cell}: the data have {adata.n_obs} cells."
+            raise ParameterError(msg)
+        return int(cell) % adata.n_obs
+    places = np.flatnonzero(np.asarray(adata.obs_names == cell))
+    if places.size != 1:
+        msg = f"{places.size} cells are named '{cell}'. Give the number of the cell, 0 to {adata.n_obs - 1}."
+        raise ParameterError(msg)
+    return int(places[0])

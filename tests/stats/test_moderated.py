@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 from scipy.special import polygamma
 
-from tamannot.stats._genes import _trigamma_inverse, fit_prior, log_cpm, moderated_t, welch_t
+from tamannot.stats._means import _trigamma_inverse, fit_prior, log_cpm, moderated_t, welch_t
 
 
 def _drawn(n_samples: int, n_genes: int, df_prior: float, prior: float, rng: np.random.Generator) -> np.ndarray:
