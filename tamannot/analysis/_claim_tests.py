@@ -227,9 +227,10 @@ def _groups(claim: Claim, data: Data) -> Found:
 def _as_found(
     claim: Claim, found: OverSamples, n_cells: int, back: Callable[[float], Any] = float, also: str = ""
 ) -> Found:
-    few = _few(found.n, MIN_SAMPLES)
+    n = int(found.n)
+    few = _few(n, MIN_SAMPLES)
     value, low, high = (float(back(v)) for v in (found.mean, found.low, found.high))
-    return Found(_describe(claim), value, low, high, found.n, n_cells, "; ".join(w for w in (few, also) if w))
+    return Found(_describe(claim), value, low, high, n, n_cells, "; ".join(w for w in (few, also) if w))
 
 
 def _between_0_and_1(value: float) -> float:
