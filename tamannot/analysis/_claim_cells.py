@@ -289,6 +289,6 @@ def _draw(near: Mapping[str, list[int]], number: int) -> dict[str, int]:
     """Return a stand-in for each gene; the same one twice only where there are too few."""
     taken: dict[str, int] = {}
     for gene, others in near.items():
-        turned = others[number % len(others) :] + others[: number % len(others)]
-        taken[gene] = next((c for c in turned if c not in taken.values()), turned[0])
+        rotated = others[number % len(others) :] + others[: number % len(others)]
+        taken[gene] = next((c for c in rotated if c not in taken.values()), rotated[0])
     return taken

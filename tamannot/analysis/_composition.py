@@ -15,12 +15,12 @@ import tamannot.data as slots
 from tamannot.analysis._composition_tests import (
     Axis,
     Counted,
+    cautions_on_depth,
+    cautions_on_design,
+    cautions_on_tests,
     compare,
     count_labels,
     make_design,
-    on_depth,
-    on_design,
-    on_tests,
 )
 from tamannot.analysis._samples import Samples, samples_of, table_of_samples
 from tamannot.errors import ParameterError
@@ -124,17 +124,18 @@ def composition(
         raise ParameterError(msg)
     samples = samples_of(adata, sample_key)
     counted = count_labels(adata, key, axis, samples, depth=depth and condition is not None)
-    cohort = make_cohort(adata, sample_key, samples, counted, condition, covariates, min_cells)
+    _refuse_cells(samples, sample_key)
+    cohort = _cohort_of(adata, samples, counted, condition, covariates, min_cells)
     if counts == "expected" and counted.expected is None:
         msg = f"There are no probabilities of {axis} labels to expect counts by: give counts='called'."
         raise ParameterError(msg)
     record: dict[str, Any] = {"shares": _shares(counted, cohort), "samples": cohort.table.reset_index()}
     if counted.expected is not None:
         record["expected"] = _expected(counted.expected, counted, cohort)
-    cautions = on_samples(cohort, samples, sample_key)
+    cautions = _cautions_on_samples(cohort, samples, sample_key)
     used_reference = ""
     if condition is not None:
-        refuse_few(cohort, counted, condition, min_cells)
+        _refuse_few(cohort, counted, condition, min_cells)
         tests, used_reference, notes = _tests(counted, cohort, reference, counts)
         record["tests"] = tests
         cautions += notes
@@ -174,9 +175,8 @@ class Cohort:
         return self.table["used"].to_numpy()
 
 
-def make_cohort(
+def _cohort_of(
     adata: AnnData,
-    sample_key: str,
     samples: Samples,
     counted: Counted,
     condition: str | None,
@@ -184,7 +184,6 @@ def make_cohort(
     min_cells: int,
 ) -> Cohort:
     """Return the samples with their condition and covariates."""
-    _refuse_cells(samples, sample_key)
     known = table_of_samples(adata, samples, [*([condition] if condition else []), *covariates])
     reason = np.full(len(known), "", dtype=object)
     for name in reversed(known.columns):
@@ -220,7 +219,7 @@ def _order(column: pd.Series) -> tuple[str, ...]:
     return tuple(map(str, values))
 
 
-def refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int) -> None:
+def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int) -> None:
     """Refuse a comparison for which too few samples have enough cells, before anything else is blamed."""
     table = cohort.table
     known = table[table["condition"] != ""]
@@ -244,7 +243,7 @@ def refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int)
     raise ParameterError(msg)
 
 
-def on_samples(cohort: Cohort, samples: Samples, sample_key: str) -> list[str]:
+def _cautions_on_samples(cohort: Cohort, samples: Samples, sample_key: str) -> list[str]:
     """Name the cells and samples that are left out."""
     notes = []
     if nameless := int((samples.codes < 0).sum()):
@@ -269,9 +268,9 @@ def _tests(counted: Counted, cohort: Cohort, reference: str | None, counts: str)
     )
     tests = compare(counted, cohort.used, design, expected=counts == "expected")
     if _DEPTH in terms:
-        notes += on_depth(counted.log_depth[cohort.used], design)  # type: ignore[index]
-    notes += on_design(design)
-    notes += on_tests(tests, counted.total[cohort.used])
+        notes += cautions_on_depth(counted.log_depth[cohort.used], design)  # type: ignore[index]
+    notes += cautions_on_design(design)
+    notes += cautions_on_tests(tests, counted.total[cohort.used])
     return tests, design.conditions[0], notes
 
 

@@ -240,7 +240,7 @@ def _note(few: bool, half: bool) -> str:
     return "a condition has none or nothing else: half a cell added to either side of each sample" if half else ""
 
 
-def on_design(design: Design) -> list[str]:
+def cautions_on_design(design: Design) -> list[str]:
     """Say where samples are few."""
     sizes = np.bincount(design.codes)
     few = [f"{name} ({n})" for name, n in zip(design.conditions, sizes, strict=True) if n < _FEW_SAMPLES]
@@ -255,7 +255,7 @@ def on_design(design: Design) -> list[str]:
     return notes
 
 
-def on_depth(log_depth: Array, design: Design) -> list[str]:
+def cautions_on_depth(log_depth: Array, design: Design) -> list[str]:
     """Say where depth goes with the condition."""
     fitted = np.zeros(len(log_depth))
     for i in range(len(design.conditions)):
@@ -270,7 +270,7 @@ def on_depth(log_depth: Array, design: Design) -> list[str]:
     return [msg]
 
 
-def on_tests(tests: pd.DataFrame, total: Array) -> list[str]:
+def cautions_on_tests(tests: pd.DataFrame, total: Array) -> list[str]:
     """Say where abstention differs, where steroids may be the reason, and which labels are rare."""
     differs = (tests["p"] < _P) | ((tests["share"] - tests["share_reference"]).abs() > _BLANK_DIFFERS)
     blank = tests[(tests["label"] == UNASSIGNED) & differs]

@@ -15,12 +15,14 @@ import tamannot.data as slots
 from tamannot.analysis._crosstalk_values import (
     MALIGNANT,
     OWN_COVARIATES,
+    T_CELL,
     Hypothesis,
     Pairs,
     Shares,
     Values,
     hypotheses_of,
     names_of_run,
+    sides_of,
     values_of_samples,
 )
 from tamannot.analysis._ligand_receptor import ligand_receptor as look_at_pairs
@@ -154,13 +156,14 @@ def crosstalk(
         raise ParameterError(msg)
     if ligand_receptor:
         load_liana()  # before the work, not after
-    samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
+    sides = sides_of(adata, key, samples_of(adata, sample_key), malignant_cells(adata, malignant))
     known = names_of_run(adata, key)
     ours = [p for p in known.malignant if p not in SUMMARIES] if programs is None else list(programs)
     asked = hypotheses_of(hypotheses, ours, known)
-    values = values_of_samples(
-        adata, samples, chosen, asked, shares=shares, covariates=covariates, min_cells=min_cells, key=key
-    )
+    values = values_of_samples(adata, key, sides, asked, shares, covariates)
+    if "n_t_cells" in values.table:
+        of_t_cells = [c for c in values.table if str(c).startswith(f"{T_CELL}_")]
+        values.table.loc[values.table["n_t_cells"] < min_cells, of_t_cells] = np.nan
     enough = (values.table[["n_macrophages", "n_malignant"]] >= min_cells).all(axis=1)
     _refuse_few(enough, min_cells, "macrophages")
     table = values.table[enough]

@@ -180,21 +180,31 @@ class Values:
     cautions: tuple[str, ...]
 
 
-def values_of_samples(
-    adata: AnnData,
-    samples: Samples,
-    malignant: Array,
-    asked: Sequence[Hypothesis],
-    *,
-    shares: Shares,
-    covariates: Sequence[str],
-    min_cells: int,
-    key: str,
-) -> Values:
-    """Return what each sample has: means over its macrophages, its T cells and its malignant cells."""
+@dataclass(frozen=True)
+class Sides:
+    """The cells that a hypothesis may speak of, by sample."""
+
+    samples: Samples
+    macrophages: Array
+    t_cells: Array
+    malignant: Array
+    doubtful: Array
+    """Macrophages by their transcripts and malignant by the user's column; they count as malignant."""
+
+
+def sides_of(adata: AnnData, key: str, samples: Samples, malignant: Array) -> Sides:
+    """Return which cells are macrophages, T and NK cells, and malignant cells, each on one side only."""
     compartment = slots.read_obs(adata, key, ("compartment",)).iloc[:, 0].astype(str).to_numpy()
     called = compartment == MACROPHAGE
-    macrophages, t_cells = called & ~malignant, (compartment == _T_CELLS) & ~malignant
+    t_cells = (compartment == _T_CELLS) & ~malignant
+    return Sides(samples, called & ~malignant, t_cells, malignant, called & malignant)
+
+
+def values_of_samples(
+    adata: AnnData, key: str, sides: Sides, asked: Sequence[Hypothesis], shares: Shares, covariates: Sequence[str]
+) -> Values:
+    """Return what each sample has: means over its macrophages, its T cells and its malignant cells."""
+    samples, macrophages, malignant = sides.samples, sides.macrophages, sides.malignant
     library = load_signatures(species=library_species(slots.read_record(adata, key)))
     own = read_malignant(adata, key, malignant, [h.malignant for h in asked if h.malignant in library])
     ids = [str(name) for name in own.programs if name != _HYPOXIC]
@@ -208,33 +218,32 @@ def values_of_samples(
     }
     measured = {"ambient": own.ambient, "hypoxia": own.programs[_HYPOXIC].to_numpy(), "depth": own.depth}
     columns |= {name: samples.mean(values, malignant) for name, values in measured.items() if values is not None}
-    sides = {PROGRAM: macrophages, GENE: macrophages, T_CELL: t_cells, "malignant": malignant}
-    low = _read_asked(adata, samples, asked, sides, library, key, columns)
+    low = _read_asked(adata, key, sides, asked, library, columns)
     table = pd.DataFrame(columns, index=pd.Index(samples.names, name="sample"))
-    if of_t_cells := [c for c in table if str(c).startswith(f"{T_CELL}_")]:
-        table["n_t_cells"] = _count(samples, t_cells)
-        table.loc[table["n_t_cells"] < min_cells, of_t_cells] = np.nan
+    if any(h.measure == T_CELL for h in asked):
+        table["n_t_cells"] = _count(samples, sides.t_cells)
     given = table_of_samples(adata, samples, [c for c in covariates if c not in OWN_COVARIATES])
     numbers = {name: numbers_of(given[name], f"The covariate obs['{name}']") for name in given}
     table = table.join(pd.DataFrame(numbers, index=given.index))
     usable = tuple(c for c in dict.fromkeys(covariates) if c in table)
-    cautions = _cautions(called & malignant, own, covariates, ids)
+    cautions = _cautions(sides.doubtful, own, covariates, ids)
     return Values(table, pd.DataFrame(low, index=table.index), usable, tuple(cautions))
 
 
 def _read_asked(
     adata: AnnData,
-    samples: Samples,
-    asked: Sequence[Hypothesis],
-    sides: Mapping[str, Array],
-    library: SignatureSet,
     key: str,
+    sides: Sides,
+    asked: Sequence[Hypothesis],
+    library: SignatureSet,
     columns: dict[str, Array],
 ) -> dict[str, Array]:
     """Add means of the sets and genes that were asked for; return in which share of the cells each shows too little."""
     low: dict[str, Array] = {}
+    mean = sides.samples.mean
     matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
-    for side, of in sides.items():
+    cells = {PROGRAM: sides.macrophages, GENE: sides.macrophages, T_CELL: sides.t_cells, "malignant": sides.malignant}
+    for side, of in cells.items():
         right = side == "malignant"
         names = list(dict.fromkeys(h.malignant if right else h.tam for h in asked if right or h.measure == side))
         if not names:
@@ -242,8 +251,8 @@ def _read_asked(
         sets = {n: library[n] for n in names if n in library}
         found = detection_of(matrix, sets, [n for n in names if n not in sets], of)
         z = _z_of_sets(adata, key, of, {n: s for n, s in sets.items() if f"{side}_{n}" not in columns})
-        columns |= {f"{side}_{n}": samples.mean(t[n].to_numpy(float), of) for t in (z, found.genes) for n in t}
-        low |= {f"{side}_{n}": samples.mean(found.few[n].to_numpy(float), of) for n in found.few}
+        columns |= {f"{side}_{n}": mean(t[n].to_numpy(float), of) for t in (z, found.genes) for n in t}
+        low |= {f"{side}_{n}": mean(found.few[n].to_numpy(float), of) for n in found.few}
     return low
 
 
@@ -312,12 +321,12 @@ def read_malignant(adata: AnnData, key: str, chosen: Array, also: Sequence[str] 
     )
 
 
-def _cautions(both: Array, own: MalignantCells, covariates: Sequence[str], ids: Sequence[str]) -> list[str]:
+def _cautions(doubtful: Array, own: MalignantCells, covariates: Sequence[str], ids: Sequence[str]) -> list[str]:
     said = []
-    if both.any():
+    if doubtful.any():
         said.append(
-            f"{int(both.sum()):,} cells are macrophages by their transcripts and malignant by your column: they count "
-            "as malignant here. Doublets and eaten RNA look like this."
+            f"{int(doubtful.sum()):,} cells are macrophages by their transcripts and malignant by your column: they "
+            "count as malignant here. Doublets and eaten RNA look like this."
         )
     if own.ambient is None and "ambient" in covariates:
         said.append("No ambient index: the data have none of C1QA, C1QB, C1QC, TYROBP. Nothing is adjusted for it.")

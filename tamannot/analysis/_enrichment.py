@@ -182,10 +182,9 @@ def enrich(
     rankings = rank_genes(data, groups, samples, threads=threads)
     table = _table(rankings, sets, how, threads)
     known = compared_with_macrophages(groups, calls)
-    made_of = groupby if groupby.startswith(f"{key}_") else None
-    said = _cautions(
-        groups, rankings, sets, made_of, sampled=samples is not None, logged=data.kind == "log", with_states=known
-    )
+    sampled, made_of = samples is not None, groupby if groupby.startswith(f"{key}_") else ""
+    said = _cautions_on_rankings(groups, rankings, sampled=sampled)
+    said += _cautions_on_names(sets, made_of, with_states=known, logged=sampled and data.kind == "log")
     record = {
         "table": table,
         "clusters": name_clusters(table, {s.id: s.axis for s in sets}, groups, calls, with_states=known),
@@ -337,21 +336,8 @@ def _about_sets(sets: Sequence[GeneSet], ranking: Ranking) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns, index=pd.Index([s.id for s in sets], name="signature"))
 
 
-def _cautions(
-    groups: Groups,
-    rankings: Mapping[str, Ranking],
-    sets: Sequence[GeneSet],
-    labels: str | None,
-    *,
-    sampled: bool,
-    logged: bool,
-    with_states: bool,
-) -> list[str]:
-    """Return what a reader must see.
-
-    ``labels`` is the column of the groups if annotating made it, ``sampled`` says whether samples were given,
-    ``logged`` whether there are only logarithms, ``with_states`` whether macrophages were compared with macrophages.
-    """
+def _cautions_on_rankings(groups: Groups, rankings: Mapping[str, Ranking], *, sampled: bool) -> list[str]:
+    """Return what a reader must know of the rankings; ``sampled`` says whether samples were given."""
     said = ["p and q are against random sets of genes, not random samples; genes go together, so they are too small."]
     if by_cells := [name for name, r in rankings.items() if r.unit == "cell"]:
         why = "fewer than two samples have enough cells" if sampled else "no sample_key was given"
@@ -363,8 +349,18 @@ def _cautions(
         said.append(f"Fewer than {_FEW_SAMPLES} samples: {_some(few)}.")
     if absent := [name for name in groups.tested if name not in rankings]:
         said.append(f"Fewer than {MIN_CELLS} cells in the group or the rest, no result: {_some(absent)}.")
-    if labels is not None:
-        said.append(f"The groups of '{labels}' were made of signatures: they are enriched for them by construction.")
+    return said
+
+
+def _cautions_on_names(sets: Sequence[GeneSet], made_of: str, *, with_states: bool, logged: bool) -> list[str]:
+    """Return what a reader must know of the signatures that stand out.
+
+    ``made_of`` is the column of the groups if annotating made it, ``with_states`` says whether macrophages were
+    compared with macrophages, and ``logged`` whether samples were compared by logarithms.
+    """
+    said = []
+    if made_of:
+        said.append(f"The groups of '{made_of}' were made of signatures: they are enriched for them by construction.")
     if not with_states:
         said.append(
             "Most cells compared are no macrophages, beside which every macrophage stands out by what all of them "
@@ -372,7 +368,7 @@ def _cautions(
         )
     if signed := [s.id for s in sets if s.n_down]:
         said.append(f"Down genes are not used: {_some(signed)}.")
-    if logged and sampled:
+    if logged:
         said.append("There are no counts: samples were compared by the means of log-normalised values.")
     return said
 

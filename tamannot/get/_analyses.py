@@ -12,6 +12,21 @@ from anndata import AnnData
 import tamannot.data as slots
 from tamannot.errors import ParameterError, ResultNotFoundError
 
+# Of each analysis the call that makes it, and its tables by the names of the reader and of the record.
+_ANALYSES: dict[str, tuple[str, dict[str, str]]] = {
+    "claims": ("tl.claims(adata, sample_key)", {"claims": "claims", "detection": "detection"}),
+    "composition": (
+        "tl.composition(adata, sample_key)",
+        {"tests": "tests", "shares": "shares", "expected": "expected", "samples": "samples"},
+    ),
+    "crosstalk": ("tl.crosstalk(adata, sample_key, malignant=…)", {"tests": "tests", "samples": "samples"}),
+    "enrichment": ("tl.enrich(adata, groupby)", {"signatures": "table", "clusters": "clusters"}),
+    "ferroptosis_summary": (
+        "tl.ferroptosis_summary(adata, sample_key)",
+        {"samples": "samples", "effects": "effects", "genes": "genes"},
+    ),
+    "regions": ("tl.regions(adata, …)", {"tests": "table", "samples": "samples"}),
+}
 # Tables that only some runs of `tl.composition` make, and what to do to have them.
 _ABSENT = {
     "expected": "There are no probabilities of these labels, or the shares are of an older release. Run "
@@ -59,7 +74,7 @@ def claims(adata: AnnData, key: str = "tam", *, kind: Literal["claims", "detecti
     ResultNotFoundError
         `tl.claims` was not run.
     """
-    return _table(adata, key, "claims", kind, ("claims", "detection"), call="tl.claims(adata, sample_key)")
+    return _table(adata, key, "claims", kind)
 
 
 def composition(
@@ -106,9 +121,7 @@ def composition(
     ResultNotFoundError
         `tl.composition` was not run, or without a condition, so that nothing was tested.
     """
-    tables = ("tests", "shares", "expected", "samples")
-    call = "tl.composition(adata, sample_key)"
-    found = _table(adata, key, "composition", table, tables, call=call, of=axis, argument="table")
+    found = _table(adata, key, "composition", table, of=axis, argument="table")
     return found.reset_index(drop=True)
 
 
@@ -140,8 +153,7 @@ def crosstalk(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "sampl
     ResultNotFoundError
         `tl.crosstalk` has not run.
     """
-    call = "tl.crosstalk(adata, sample_key, malignant=…)"
-    return _table(adata, key, "crosstalk", kind, ("tests", "samples"), call=call)
+    return _table(adata, key, "crosstalk", kind)
 
 
 def enrichment(
@@ -188,8 +200,7 @@ def enrichment(
     ResultNotFoundError
         `tl.enrich` has not been run.
     """
-    tables = {"signatures": "table", "clusters": "clusters"}
-    return _table(adata, key, "enrichment", kind, tables, call="tl.enrich(adata, groupby)", of=groupby)
+    return _table(adata, key, "enrichment", kind, of=groupby)
 
 
 def ferroptosis(
@@ -238,9 +249,8 @@ def ferroptosis(
     ResultNotFoundError
         `tl.ferroptosis_summary` was not run.
     """
-    call = "tl.ferroptosis_summary(adata, sample_key)"
     of = groupby if groupby is None or isinstance(groupby, str) else list(groupby)
-    return _table(adata, key, "ferroptosis_summary", kind, ("samples", "effects", "genes"), call=call, of=of)
+    return _table(adata, key, "ferroptosis_summary", kind, of=of)
 
 
 def regions(
@@ -275,31 +285,22 @@ def regions(
     ResultNotFoundError
         `tl.regions` has not been run.
     """
-    tables = {"tests": "table", "samples": "samples"}
-    return _table(adata, key, "regions", kind, tables, call="tl.regions(adata, …)", of=column)
+    return _table(adata, key, "regions", kind, of=column)
 
 
 def _table(
-    adata: AnnData,
-    key: str,
-    name: str,
-    chosen: str,
-    tables: Sequence[str] | Mapping[str, str],
-    *,
-    call: str,
-    of: str | list[str] | None = None,
-    argument: str = "kind",
+    adata: AnnData, key: str, name: str, chosen: str, of: str | list[str] | None = None, argument: str = "kind"
 ) -> pd.DataFrame:
     """Return a copy of a table of an analysis; ``attrs`` has all of its record that is no table.
 
-    ``chosen`` is the table by the caller's ``argument``, one of ``tables``, which may say what the record calls each;
-    ``call`` makes the analysis, for whoever has not run it, and ``of`` is what it is of: None takes the latest.
+    ``chosen`` is the table by the caller's ``argument``, ``of`` what was analysed: None takes the latest.
     """
+    call, tables = _ANALYSES[name]
     if chosen not in tables:
         msg = f"{argument} is one of {', '.join(tables)}, not {chosen!r}."
         raise ParameterError(msg)
     record = slots.read_analysis(adata, key, name, of=of, call=call)
-    recorded = tables[chosen] if isinstance(tables, Mapping) else chosen
+    recorded = tables[chosen]
     if recorded not in record:
         msg = f"The results of '{name}' under the key '{key}' have no table '{chosen}'. Run tamannot.{call} again."
         raise ResultNotFoundError(_ABSENT.get(chosen, msg) if name == "composition" else msg)
