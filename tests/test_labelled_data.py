@@ -422,7 +422,7 @@ def test_scaled_tumours_are_refused_and_their_counts_used(labelled, change):
 def test_no_data_set_is_refused_or_given_a_caveat_but_bulk_and_averages(labelled, name):
     adata = labelled(name)
     species = "mouse" if name.startswith("mouse") else "human"
-    data = tam._adata.unpack(adata, tam.load_signatures(axis="state", species=species))
+    data = tam.data.unpack(adata, tam.load_signatures(axis="state", species=species))
     assert bool(data.caveat) == ("bulk" in name or "avg" in name)
 
 
