@@ -38,8 +38,6 @@ Array = NDArray[Any]
 
 FEW_GENES = 3
 """With fewer genes of a program detected its z says next to nothing of a cell."""
-# Means are of logarithms, whatever else the object holds.
-_PREFER_LOG: tuple[slots.Kind, ...] = ("log", "counts", "linear", "signed")
 
 
 def library_species(record: RunRecord) -> Literal["human", "mouse"]:
@@ -153,7 +151,7 @@ class CellsOfRun:
 
         Ranked as the macrophages were. Sets without a gene in the data have NaN.
         """
-        data, plan = self._matched(sets, library_species(self.record), slots.KINDS)
+        data, plan = self._matched(sets, library_species(self.record))
         method = ranking_of(self.record.null.max_rank)
         for part in plan.parts:
             method.check(part, plan.n_vars)
@@ -171,7 +169,7 @@ class CellsOfRun:
 
     def means(self, sets: Signatures, species: SpeciesChoice) -> tuple[pd.DataFrame, pd.Series]:
         """Return the mean expression of the genes of each set, and how many of them the data have."""
-        data, plan = self._matched(sets, species, _PREFER_LOG)
+        data, plan = self._matched(sets, species)
         method, threads = WeightedMean(), settings.n_threads()
         for part in plan.parts:
             method.check(part, plan.n_vars)
@@ -187,9 +185,9 @@ class CellsOfRun:
         out[self.chosen] = values
         return out
 
-    def _matched(self, sets: Signatures, species: SpeciesChoice, prefer: Sequence[slots.Kind]) -> tuple[Unpacked, Plan]:
+    def _matched(self, sets: Signatures, species: SpeciesChoice) -> tuple[Unpacked, Plan]:
         signatures = as_signatures(sets)
-        data = slots.unpack(self.cells, signatures, layer="X", gene_symbols="id", species=species, prefer=prefer)
+        data = slots.unpack(self.cells, signatures, layer="X", gene_symbols="id", species=species)
         if data.note:
             warnings.warn(data.note, TamannotWarning, stacklevel=4)
         return data, make_plan(signatures, data.index.locate, data.rows.shape[1])
