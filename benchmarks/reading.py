@@ -17,7 +17,7 @@ from typing import Any
 
 from _measure import Peak, machine
 
-from tamannot._threads import over_rows
+from tamannot._settings import over_rows
 from tamannot.data._matrix import checked_rows, look_at, row_source
 from tamannot.io._input import open_file
 from tamannot.scoring._rows import RowSource

@@ -13,8 +13,8 @@ instrumented("tamannot.data", "tamannot.tl", "tamannot.signature")
 from tamannot.data import unpack
 from tamannot.io._summary import summarise  # noqa: F401 - part of what is looked at
 from tamannot.signature import load_signatures
-from tamannot.tl._labels import _given as labels_given
-from tamannot.tl._labels import train_model  # noqa: F401
+from tamannot.tl._learn import _given as labels_given
+from tamannot.tl._learn import train_model  # noqa: F401
 from tamannot.tl._run import _cells, check_choices
 from tamannot.tl._samples import samples_of, table_of_samples
 

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from tamannot._progress import Progress
-from tamannot._threads import in_order
+from tamannot._settings import in_order
 from tamannot.classify._activity import fit_activities, reference_activities, whole_z
 from tamannot.classify._call import FEW_GENES
 from tamannot.classify._cohort import Cohort, doublet_thresholds, familiar_features, fit_novelty

@@ -13,10 +13,9 @@ from typing import Any
 
 import typer
 
-from tamannot._printable import printable
 from tamannot.cli._options import as_options
 from tamannot.cli._show import in_options, print_table, stages
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, printable
 from tamannot.io._cohort import fit_files
 from tamannot.io._log import logged, signature_digests, speed
 from tamannot.io._many import FileResult, annotate_tasks, make_folders, tasks_of

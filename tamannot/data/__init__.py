@@ -1,9 +1,8 @@
 """The only place that knows AnnData: which matrix, which genes, which slots and keys."""
 
-from tamannot.data._again import RunMatrix, gene_ids_of, matrix_of_run
 from tamannot.data._kind import KINDS, Kind
-from tamannot.data._lazy import check_adata
 from tamannot.data._matrix import row_source
+from tamannot.data._matrix_of_run import RunMatrix, gene_ids_of, matrix_of_run
 from tamannot.data._open import left_on_disk, without_matrices
 from tamannot.data._record import JOINED, UNS, MatrixOfRun, RunRecord, variant_of
 from tamannot.data._runs import RunNames, forget_run, forget_steps, names_of_run
@@ -11,6 +10,7 @@ from tamannot.data._slots import (
     LABELS,
     add_scores,
     add_to_record,
+    check_adata,
     check_key,
     evidence_of,
     is_annotated,

@@ -13,15 +13,12 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from tamannot._printable import among
-from tamannot._settings import settings
-from tamannot._threads import in_order
-from tamannot.data._checked import Check, CheckedRows
-from tamannot.data._features import Features, features_of
-from tamannot.data._kind import LARGEST_LOG, LARGEST_VALUE, Kind, judge_rows, nan_problem
-from tamannot.data._lazy import loaded
+from tamannot._settings import in_order, settings
+from tamannot.data._genes import Features, features_of
+from tamannot.data._kind import LARGEST_LOG, LARGEST_VALUE, Check, CheckedRows, Kind, judge_rows, nan_problem
 from tamannot.data._on_disk import bytes_in_memory, is_on_disk, rows_on_disk, sample_of
-from tamannot.errors import MatrixError, ParameterError, TamannotError
+from tamannot.data._slots import loaded
+from tamannot.errors import MatrixError, ParameterError, TamannotError, among
 from tamannot.scoring._rows import (
     DenseRows,
     RowBlock,

@@ -9,10 +9,8 @@ from typing import Literal
 import pandas as pd
 from anndata import AnnData
 
-from tamannot.data._features import Features, features_of
-from tamannot.data._genes import VAR_NAMES, Matched, gene_index, whose_genes
+from tamannot.data._genes import VAR_NAMES, Features, Matched, features_of, gene_index, whose_genes
 from tamannot.data._kind import KINDS, Kind
-from tamannot.data._lazy import check_adata, loaded
 from tamannot.data._matrix import (
     Candidate,
     Finding,
@@ -24,6 +22,7 @@ from tamannot.data._matrix import (
     look_at,
     row_source,
 )
+from tamannot.data._slots import check_adata, loaded
 from tamannot.data._species import SpeciesChoice, settled_species, species_word
 from tamannot.errors import GeneIdError, MatrixError, SpeciesError
 from tamannot.scoring._rows import RowSource

@@ -16,8 +16,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-from tamannot._interruption import ENDING, Interruption
-from tamannot._progress import Progress
+from tamannot._progress import ENDING, Interruption, Progress
 from tamannot._settings import settings
 from tamannot.errors import TamannotError
 from tamannot.io._file import annotate_recorded

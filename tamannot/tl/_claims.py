@@ -12,8 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot._printable import among
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, among
 from tamannot.stats._paired import MIN_SAMPLES, over_samples
 from tamannot.tl._claim_cells import Cells, read_cells
 from tamannot.tl._claim_table import NONE, read_claims

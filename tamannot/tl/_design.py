@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamannot._printable import among
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, among
 from tamannot.stats._composition import check_design
 
 Array = NDArray[Any]

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
-from tamannot._printable import among
 from tamannot.classify import STATES
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, among
 
 Side = Literal["share", "program", "gene", "t_cell"]
 Pairs = Literal["all", "mediators", "t_cells"] | Sequence[tuple[str, str]]

@@ -13,8 +13,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot._printable import among
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, among
 from tamannot.stats._adjust import benjamini_hochberg
 from tamannot.stats._over_samples import correlation_over_samples, mean_over_samples
 from tamannot.stats._spots import means_by_region, spearman_by_sample

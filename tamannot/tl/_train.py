@@ -17,8 +17,7 @@ from tamannot.classify import AnchoredModel, Tissue
 from tamannot.data import SpeciesChoice
 from tamannot.errors import ParameterError, TamannotWarning
 from tamannot.signature import Signatures
-from tamannot.tl._labels import N_GENES, train_model
-from tamannot.tl._learn import learn_model
+from tamannot.tl._learn import N_GENES, learn_model, train_model
 from tamannot.tl._model import Model
 from tamannot.tl._run import CompartmentKey
 
