@@ -1,17 +1,26 @@
-"""The two settings that are global."""
+"""What a user sets: the two settings that are global, and those of one annotation; and the threads that follow."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from tamannot.errors import ParameterError
+
+T = TypeVar("T")
+
+Tissue = Literal["auto", "brain", "other"]
+SpeciesChoice = Literal["auto", "human", "mouse"]
+CompartmentKey = str | tuple[str, Mapping[str, str]]
+
+_LIMITS = ("TAMANNOT_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass
@@ -49,10 +58,54 @@ class Settings:
 settings = Settings()
 
 
-T = TypeVar("T")
+@dataclass(frozen=True, kw_only=True)
+class AnnotateSettings:
+    """The arguments of `tl.annotate` that say how to annotate, from the call or the command line to the record."""
 
-_LIMITS = ("TAMANNOT_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+    model: object = None
+    """A model, the path of one, or a list of these; see `tl.annotate`."""
+    layer: str | None = None
+    gene_symbols: str | None = None
+    species: SpeciesChoice = "auto"
+    tissue: Tissue = "auto"
+    compartment_key: CompartmentKey | None = None
+    sample_key: str | None = None
+    target_accuracy: float = 0.95
+    rng: int = 0
+    sample: str | None = None
+    """The one sample that all cells are of, where no column tells: a file of a cohort."""
+    portable: bool = False
+    """Whether what is learned is for other data, too: only genes with a name of their own count, and what macrophages
+    look like is kept."""
+    recorded: tuple[str, ...] | None = None
+    """Which of these the caller could give, for the record of the run; None: all."""
+
+    def check(self) -> None:
+        """Refuse values out of range; what needs the data, as the name of a column, is checked with them.
+
+        Raises
+        ------
+        ParameterError
+            One is.
+        """
+        if self.tissue not in ("auto", "brain", "other"):
+            msg = f"tissue is 'auto', 'brain' or 'other', not {self.tissue!r}."
+            raise ParameterError(msg)
+        if not 0 < self.target_accuracy < 1:
+            msg = f"target_accuracy={self.target_accuracy} is not between 0 and 1."
+            raise ParameterError(msg)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the record of a run says of the call; models are told of elsewhere."""
+        names = _PARAMETERS if self.recorded is None else [n for n in _PARAMETERS if n in self.recorded]
+        given = {name: getattr(self, name) for name in (*names, "sample")}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+_PARAMETERS = (
+    *("layer", "gene_symbols", "species", "tissue", "compartment_key", "sample_key", "target_accuracy", "rng"),
+)
+DEFAULT_ACCURACY = AnnotateSettings().target_accuracy
 
 
 def available_threads() -> int:
@@ -67,14 +120,7 @@ def available_threads() -> int:
 
 def over_rows(work: Callable[[int, int], None], n_rows: int, *, threads: int, step: int = 512) -> None:
     """Call ``work(start, stop)`` for consecutive blocks of ``step`` rows; each must write only its own rows."""
-    starts = range(0, n_rows, step)
-    stops = [min(s + step, n_rows) for s in starts]
-    if threads == 1 or len(stops) < 2:
-        for start, stop in zip(starts, stops, strict=True):
-            work(start, stop)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, starts, stops))
+    deque(in_order(work, n_rows, threads=threads, step=step), maxlen=0)
 
 
 def in_order(work: Callable[[int, int], T], n_rows: int, *, threads: int, step: int) -> Iterator[T]:

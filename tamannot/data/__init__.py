@@ -32,7 +32,6 @@ from tamannot.data._slots import (
     write_record,
     write_tables,
 )
-from tamannot.data._species import SpeciesChoice
 from tamannot.data._unpack import Look, Unpacked, data_species, look_around, species_of, unpack
 
 __all__ = [
@@ -46,7 +45,6 @@ __all__ = [
     "RunMatrix",
     "RunNames",
     "RunRecord",
-    "SpeciesChoice",
     "Unpacked",
     "add_scores",
     "add_to_record",

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 
+from tamannot._settings import SpeciesChoice
 from tamannot.data._genes import VAR_NAMES, Whose
 from tamannot.data._matrix import Candidate, look_at, row_source
 from tamannot.data._slots import texts_of
 from tamannot.errors import ParameterError, SpeciesError
 from tamannot.signature import OURS
-
-SpeciesChoice = Literal["auto", "human", "mouse"]
 
 # A cell is of one species where so large a share of its detected genes is; between is a doublet.
 _CLEAR = 2 / 3

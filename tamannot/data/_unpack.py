@@ -9,6 +9,7 @@ from typing import Literal
 import pandas as pd
 from anndata import AnnData
 
+from tamannot._settings import SpeciesChoice
 from tamannot.data._genes import VAR_NAMES, Features, Matched, features_of, gene_index, whose_genes
 from tamannot.data._kind import KINDS, Kind
 from tamannot.data._matrix import (
@@ -23,7 +24,7 @@ from tamannot.data._matrix import (
     row_source,
 )
 from tamannot.data._slots import check_adata, loaded
-from tamannot.data._species import SpeciesChoice, settled_species, species_word
+from tamannot.data._species import settled_species, species_word
 from tamannot.errors import GeneIdError, MatrixError, SpeciesError
 from tamannot.scoring._rows import RowSource
 from tamannot.signature import OURS, UNKNOWN, GeneIndex, Signature

@@ -13,7 +13,8 @@ import pandas as pd
 from anndata import AnnData
 
 from tamannot._progress import Progress, silent
-from tamannot.data import SpeciesChoice, check_key, read_record, species_of
+from tamannot._settings import SpeciesChoice
+from tamannot.data import check_key, read_record, species_of
 from tamannot.errors import TamannotWarning
 from tamannot.get import coverage, scores
 from tamannot.io._input import read_file

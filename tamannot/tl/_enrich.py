@@ -12,9 +12,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot._settings import settings
+from tamannot._settings import SpeciesChoice, settings
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
-from tamannot.data import SpeciesChoice
 from tamannot.errors import GeneIdError, ParameterError, among
 from tamannot.signature import Signatures, SignatureSet, chosen_signatures, load_signatures
 from tamannot.tl._clusters import AXES as NAMED

@@ -1,9 +1,10 @@
-"""Fitting a cohort to keep: `tl.train` without labels."""
+"""What `tl.train` learns: a cohort to keep, or a classifier of the user's labels."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -13,16 +14,19 @@ from anndata import AnnData
 import tamannot.data as slots
 from tamannot._progress import Progress
 from tamannot._resources import package_version
-from tamannot._settings import settings
+from tamannot._settings import AnnotateSettings, settings
 from tamannot.classify import AnchoredModel, Cohort, HeldOut, Prepared, check_classes, fit_labels, keep_cohort, prepare
-from tamannot.data import SpeciesChoice, Unpacked
+from tamannot.data import Unpacked
 from tamannot.errors import GeneIdError, ParameterError, SpeciesError
 from tamannot.signature import OURS, GeneIndex, Signatures, load_signatures, read_ids
 from tamannot.signature._names import names_of
 from tamannot.stats._held_out import judge
 from tamannot.tl._model import Model, genes_as_signature
-from tamannot.tl._run import check_choices, read_input
+from tamannot.tl._run import read_input
 
+N_GENES, _FEW_CELLS = 3000, 20
+NOT_LABELS = ("", "nan", "none", "unassigned", "unclear", "unknown")
+"""Words, in any case, that stand for a cell without a label."""
 # With fewer, what is familiar to a model would be a matter of chance.
 _FEWEST_MACROPHAGES = 30
 RANKED = (
@@ -34,7 +38,7 @@ RANKED = (
 def learn_model(
     adata: AnnData,
     signatures: Signatures | None,
-    choices: Mapping[str, Any],
+    asked: AnnotateSettings,
     report: Progress,
 ) -> tuple[AnchoredModel, list[str]]:
     """Learn what an annotation of these cells would, and keep it; return it with what the user should hear.
@@ -46,10 +50,10 @@ def learn_model(
     TamannotError
         As `annotate`.
     """
-    check_choices(adata, choices)
+    asked.check()
     report("reading")
-    data, library, source, how = read_input(adata, signatures, choices, portable=True)
-    ready = prepare(source, library, how, threads=settings.n_threads(), report=report)
+    data, library, source, resolved = read_input(adata, signatures, replace(asked, portable=True))
+    ready = prepare(source, library, resolved, threads=settings.n_threads(), report=report)
     _check_learned(ready.cohort)
     plan = ready.panels.everything
     kept = zip(plan.outputs, plan.digests, strict=True)
@@ -57,14 +61,14 @@ def learn_model(
         ready.cohort,
         data.index,
         scale=ready.source.scale,
-        species=how.species,
+        species=ready.panels.species,
         signatures={s.id: (s.version, digest) for s, digest in kept if ":" not in s.id},
-        target_accuracy=how.target_accuracy,
-        rng=how.rng,
-        training=_training(data, ready, choices),
+        target_accuracy=asked.target_accuracy,
+        rng=asked.rng,
+        training=_training(data, ready, asked),
         metrics={},
     )
-    return model, _said(data, model.scale, choices, ready.cohort)
+    return model, _said(data, model.scale, asked, ready.cohort)
 
 
 def _check_learned(cohort: Cohort) -> None:
@@ -77,14 +81,14 @@ def _check_learned(cohort: Cohort) -> None:
     raise ParameterError(msg)
 
 
-def _training(data: Unpacked, ready: Prepared, choices: Mapping[str, Any]) -> dict[str, Any]:
-    sample, given = ready.source.cells.sample, choices.get("compartment_key")
+def _training(data: Unpacked, ready: Prepared, asked: AnnotateSettings) -> dict[str, Any]:
+    sample, given = ready.source.cells.sample, asked.compartment_key
     return {
         "matrix": data.matrix,
         "kind": data.kind,
         "n_obs": data.rows.shape[0],
         "n_vars": data.rows.shape[1],
-        "sample_key": choices.get("sample_key"),
+        "sample_key": asked.sample_key,
         "n_samples": None if sample is None else len(set(sample)),
         "compartment_key": given if isinstance(given, str | None) else given[0],
         **made_with(),
@@ -96,9 +100,9 @@ def made_with() -> dict[str, str]:
     return {"tamannot": package_version()} | {name: version(name) for name in ("numpy", "scikit-learn")}
 
 
-def _said(data: Unpacked, scale: str, choices: Mapping[str, Any], cohort: Cohort) -> list[str]:
+def _said(data: Unpacked, scale: str, asked: AnnotateSettings, cohort: Cohort) -> list[str]:
     said = [data.note] if data.note else []
-    if choices["tissue"] == "auto":
+    if asked.tissue == "auto":
         said.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
     if cohort.novelty is None:
         said.append("There are too few macrophages to say what is unlike them: the model takes no cell for unfamiliar.")
@@ -107,24 +111,23 @@ def _said(data: Unpacked, scale: str, choices: Mapping[str, Any], cohort: Cohort
     return said
 
 
-N_GENES, _FEW_CELLS = 3000, 20
-NOT_LABELS = ("", "nan", "none", "unassigned", "unclear", "unknown")
-"""Words, in any case, that stand for a cell without a label."""
-
-
 def train_model(
-    adata: AnnData, labels: str | Sequence[object] | pd.Series, choices: Mapping[str, Any], report: Progress
+    adata: AnnData,
+    labels: str | Sequence[object] | pd.Series,
+    asked: AnnotateSettings,
+    report: Progress,
+    *,
+    n_genes: int,
 ) -> tuple[Model, list[str]]:
-    """Train a model; return it with what the user should hear. See `train` for the choices."""
-    target_accuracy, n_genes = choices["target_accuracy"], choices["n_genes"]
-    rng, sample_key = choices["rng"], choices["sample_key"]
+    """Train a model on labels; return it with what the user should hear. See `train`."""
+    target_accuracy, rng, sample_key = asked.target_accuracy, asked.rng, asked.sample_key
     _check(target_accuracy, n_genes)
     words = _labels(adata, labels)
     classes, truth = check_classes(words)
     sample = None if sample_key is None else slots.texts_of(slots.obs_column(adata, sample_key))
     n_samples = None if sample is None else len({s for s, w in zip(sample, words, strict=True) if w is not None})
     report("reading")
-    data = _unpack(adata, choices["layer"], choices["gene_symbols"], choices["species"])
+    data = _unpack(adata, asked)
     symbols, ensembl = names_of(data.index)
     report("training")
     found = Counter(w for w in words if w is not None)
@@ -215,17 +218,17 @@ def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[
     return found
 
 
-def _unpack(adata: AnnData, layer: str | None, gene_symbols: str | None, species: SpeciesChoice) -> Unpacked:
+def _unpack(adata: AnnData, asked: AnnotateSettings) -> Unpacked:
     """Choose the matrix by the genes of the library; of ids that it does not know, by those in ``var``."""
-    seen = slots.data_species(adata, gene_symbols=gene_symbols, species=species, layer=layer)
+    where: dict[str, Any] = {"layer": asked.layer, "gene_symbols": asked.gene_symbols, "species": asked.species}
+    seen = slots.data_species(adata, **where)
     library = load_signatures(species="mouse" if seen == "mouse" else "human")
     try:
-        return slots.unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
+        return slots.unpack(adata, library, **where)
     except (GeneIdError, SpeciesError):
-        column = adata.var_names if gene_symbols is None else adata.var[gene_symbols]
+        column = adata.var_names if asked.gene_symbols is None else adata.var[asked.gene_symbols]
         symbols, _ = names_of(GeneIndex(read_ids(slots.texts_of(column)).ids))
         own = [s for s in symbols if s]
         if not own:
             raise
-        wanted = {"own": genes_as_signature(own, [""] * len(own))}
-        return slots.unpack(adata, wanted, layer=layer, gene_symbols=gene_symbols, species=species)
+        return slots.unpack(adata, {"own": genes_as_signature(own, [""] * len(own))}, **where)

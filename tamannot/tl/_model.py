@@ -18,7 +18,7 @@ import tamannot.data as slots
 from tamannot._model_file import Arrays, Meta, read_file
 from tamannot._progress import Progress
 from tamannot._resources import package_version
-from tamannot._settings import settings
+from tamannot._settings import SpeciesChoice, settings
 from tamannot.classify import (
     FEW_GENES,
     STATUSES,
@@ -31,7 +31,7 @@ from tamannot.classify import (
     classifier_of,
     predict_labels,
 )
-from tamannot.data import SpeciesChoice, Unpacked
+from tamannot.data import Unpacked
 from tamannot.data._provenance import describe_matrix
 from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, ParameterError, SpeciesError, TamannotWarning
 from tamannot.scoring._scale import find_scale
@@ -146,7 +146,7 @@ def _of_labels(meta: Meta, arrays: Arrays) -> Model:
     return Model(**vars(classifier_of(meta, arrays)))
 
 
-def models_of(given: GivenModel | Sequence[GivenModel] | None) -> tuple[AnchoredModel | None, Model | None]:
+def models_of(given: object) -> tuple[AnchoredModel | None, Model | None]:
     """Return the models that the user gave `tl.annotate`, as themselves or as paths: of a cohort, and of labels.
 
     Raises

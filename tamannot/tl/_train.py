@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any, overload
+from typing import overload
 
 import pandas as pd
 from anndata import AnnData
 
 from tamannot._progress import Progress
-from tamannot._settings import settings
-from tamannot.classify import AnchoredModel, Tissue
-from tamannot.data import SpeciesChoice
+from tamannot._settings import AnnotateSettings, CompartmentKey, SpeciesChoice, Tissue, settings
+from tamannot.classify import AnchoredModel
 from tamannot.errors import ParameterError, TamannotWarning
 from tamannot.signature import Signatures
 from tamannot.tl._learn import N_GENES, learn_model, train_model
 from tamannot.tl._model import Model
-from tamannot.tl._run import CompartmentKey
-
-_DEFAULTS: Mapping[str, Any] = {
-    **dict.fromkeys(("signatures", "sample_key", "layer", "gene_symbols", "compartment_key")),
-    "species": "auto",
-    "tissue": "auto",
-    "target_accuracy": 0.95,
-    "n_genes": N_GENES,
-    "rng": 0,
-}
 
 
 @overload
@@ -136,47 +125,53 @@ def train(
     >>> fitted = tam.tl.train(tumour, sample_key="donor")  # doctest: +SKIP
     >>> tam.tl.annotate(other, model=fitted)  # doctest: +SKIP
     """
-    choices = {
-        "signatures": signatures,
-        "sample_key": sample_key,
-        "layer": layer,
-        "gene_symbols": gene_symbols,
-        "species": species,
-        "tissue": tissue,
-        "compartment_key": compartment_key,
-        "target_accuracy": target_accuracy,
-        "n_genes": n_genes,
-        "rng": rng,
-    }
     with closing(Progress(show=settings.progress)) as progress:
-        model, notes = trained(adata, labels, choices, progress)
+        model, notes = train_and_tell(
+            adata,
+            labels,
+            progress,
+            signatures=signatures,
+            n_genes=n_genes,
+            asked=AnnotateSettings(
+                sample_key=sample_key,
+                layer=layer,
+                gene_symbols=gene_symbols,
+                species=species,
+                tissue=tissue,
+                compartment_key=compartment_key,
+                target_accuracy=target_accuracy,
+                rng=rng,
+            ),
+        )
     for line in notes:
         warnings.warn(line, TamannotWarning, stacklevel=2)
     return model
 
 
-def trained(
+def train_and_tell(
     adata: AnnData,
     labels: str | Sequence[object] | pd.Series | None,
-    choices: Mapping[str, Any],
     report: Progress,
+    *,
+    asked: AnnotateSettings,
+    signatures: Signatures | None = None,
+    n_genes: int = N_GENES,
 ) -> tuple[Model | AnchoredModel, list[str]]:
-    """Train a model of either kind; return it with what the user should hear. See `train` for the choices.
+    """Train a model of either kind; return it with what the user should hear.
 
     Raises
     ------
     ParameterError
         As `train`, also for parameters of the other kind of model.
     """
-    given = {**_DEFAULTS, **choices}
     if labels is None:
-        if given["n_genes"] != N_GENES:
+        if n_genes != N_GENES:
             msg = "n_genes= is for models of your own labels: give labels=, or leave it out."
             raise ParameterError(msg)
-        model, notes = learn_model(adata, given["signatures"], given, report)
+        model, notes = learn_model(adata, signatures, asked, report)
         # The ambient RNA of these samples is of no use to others.
         return replace(model, cohort=replace(model.cohort, doublet={})), notes
-    if given["tissue"] != "auto" or given["compartment_key"] is not None or given["signatures"] is not None:
+    if asked.tissue != "auto" or asked.compartment_key is not None or signatures is not None:
         msg = "tissue=, compartment_key= and signatures= are for models without labels: leave out labels=, or these."
         raise ParameterError(msg)
-    return train_model(adata, labels, given, report)
+    return train_model(adata, labels, asked, report, n_genes=n_genes)

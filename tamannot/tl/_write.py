@@ -33,7 +33,7 @@ from tamannot.data._provenance import describe_run
 from tamannot.errors import ResultNotFoundError
 from tamannot.scoring import Part
 from tamannot.scoring._reference import NAME as REFERENCE
-from tamannot.tl._collect import AXES, Columns, TablesInMemory
+from tamannot.tl._collect import AXES, AnnotationRun, CellCalls, TablesInMemory
 
 STEPS = ("compartment", "origin", "state", "ferroptosis")
 _TABLE_OF_STEP = {"origin": "origin_proba", "state": "state_proba", "ferroptosis": "ferroptosis"}
@@ -61,24 +61,18 @@ ORIGIN_COLORS = {
 
 def write_annotation(
     adata: AnnData,
-    key: str,
-    data: Unpacked,
-    ready: Prepared,
-    found: Columns,
+    run: AnnotationRun,
     tables: TablesInMemory | None,
     *,
     steps: Sequence[str],
-    choices: Mapping[str, Any],
     notes: Sequence[str],
-    also: Sequence[str] = (),
 ) -> None:
     """Write the slots of the steps asked for, the tables of scores, and the record of the run.
 
-    Tables that are not in memory are written by whoever has them. ``also`` are keys of what was written beside it.
+    Tables that are not in memory are written by whoever has them.
     """
-    record = _record(data, ready, found, choices, notes)
-    if also:
-        record["model"]["labels"] = f"by a model of the user's, under the key '{also[0]}'"
+    key, found = run.key, run.calls
+    record = _record(run, notes)
     if set(steps) == set(STEPS):
         slots.forget_run(adata, key)
         slots.forget_steps(adata, key, STEPS)  # of a run whose record was lost
@@ -100,7 +94,7 @@ def write_annotation(
     slots.write_record(adata, key, record)
 
 
-def _beside(adata: AnnData, key: str, new: dict[str, Any], found: Columns, steps: Sequence[str]) -> dict[str, Any]:
+def _beside(adata: AnnData, key: str, new: dict[str, Any], found: CellCalls, steps: Sequence[str]) -> dict[str, Any]:
     """Return the record of a run of some steps beside an earlier one of others.
 
     Labels of other steps stay where they are of the same matrix, signatures and macrophages, and are removed
@@ -138,7 +132,7 @@ def _same_source(old: slots.RunRecord, new: Mapping[str, Any]) -> bool:
     )
 
 
-def _same_macrophages(adata: AnnData, key: str, found: Columns) -> bool:
+def _same_macrophages(adata: AnnData, key: str, found: CellCalls) -> bool:
     """Say whether the labels that are there call the same cells macrophages."""
     now = np.asarray(found.labels["compartment"] == MACROPHAGE)
     for axis in (a for a in AXES if slots.slot(key, a) in adata.obs):
@@ -148,7 +142,7 @@ def _same_macrophages(adata: AnnData, key: str, found: Columns) -> bool:
     return True
 
 
-def _same_labels(adata: AnnData, key: str, steps: Sequence[str], found: Columns) -> bool:
+def _same_labels(adata: AnnData, key: str, steps: Sequence[str], found: CellCalls) -> bool:
     """Say whether the steps change no label, so that analyses of the labels stay true."""
     there = [a for a in AXES if a in steps and slots.slot(key, a) in adata.obs]
     before = [slots.read_obs(adata, key, (axis,)).iloc[:, 0] for axis in there]
@@ -162,34 +156,35 @@ def _write_tables(adata: AnnData, key: str, tables: TablesInMemory, steps: Seque
         slots.write_obsm(adata, slots.slot(key, name), tables.columns[name], tables.values[name])
 
 
-def _record(
-    data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str, Any], notes: Sequence[str]
-) -> dict[str, Any]:
-    cohort = ready.cohort
+def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
+    """Return the record of a run, as it stands in ``uns``."""
+    data, ready, found = run.data, run.ready, run.calls
+    cohort, fit = ready.cohort, ready.cohort.states.regression
     record = describe_run(data, ready.panels.public, METHOD, ready.panels.macrophages)
     record["model"] = {axis: _how_called(cohort, axis) for axis in AXES}
-    if (lender := cohort.lender) is not None:
-        record["model"] |= _of_model(lender)
-    fit = cohort.states.regression
-    record["learned"] = {} if fit is None else {"state": weights_record(cohort.states.trained, fit, data, ready.source)}
-    record["evidence"] = evidence_record(ready)
-    record["baselines"] = _baselines(cohort)
-    record["origin_middle"] = float(cohort.middle)
-    record["learned_from"] = {"n_cells": cohort.n_cells, "n_macrophages": cohort.n_macrophages}
-    where = "these macrophages" if lender is None else f"a model's: {lender.cells}"
-    record["calibration_source"] = f"states: empirical Bayes on the split halves of signatures in {where}"
-    record["null"] = {"compartment": REFERENCE, "origin": MACROPHAGE_REFERENCE, "other_axes": MACROPHAGE_REFERENCE}
-    record["parameters"] = {
-        name: _storable(value) for name, value in choices.items() if value is not None and name != "model"
+    if cohort.lender is not None:
+        record["model"] |= _of_model(cohort.lender)
+    if run.also:
+        record["model"]["labels"] = f"by a model of the user's, under the key '{run.also[0]}'"
+    where = "these macrophages" if cohort.lender is None else f"a model's: {cohort.lender.cells}"
+    reason = {"used": cohort.tissue, "reason": cohort.tissue_reason}
+    return record | {
+        "learned": {} if fit is None else {"state": weights_record(cohort.states.trained, fit, data, ready.source)},
+        "evidence": evidence_record(ready),
+        "baselines": _baselines(cohort),
+        "origin_middle": float(cohort.middle),
+        "learned_from": {"n_cells": cohort.n_cells, "n_macrophages": cohort.n_macrophages},
+        "calibration_source": f"states: empirical Bayes on the split halves of signatures in {where}",
+        "null": {"compartment": REFERENCE, "origin": MACROPHAGE_REFERENCE, "other_axes": MACROPHAGE_REFERENCE},
+        "parameters": {name: _storable(value) for name, value in run.settings.parameters().items()},
+        "tissue": reason,
+        "warnings": np.array(list(notes), dtype=object),
+        "counts": {
+            axis: {str(k): int(v) for k, v in pd.Series(labels).value_counts().items() if v}
+            for axis, labels in found.labels.items()
+        },
+        "ferroptosis": _ferroptosis_table(ready.panels, found),
     }
-    record["tissue"] = {"used": cohort.tissue, "reason": cohort.tissue_reason}
-    record["warnings"] = np.array(list(notes), dtype=object)
-    record["counts"] = {
-        axis: {str(k): int(v) for k, v in pd.Series(labels).value_counts().items() if v}
-        for axis, labels in found.labels.items()
-    }
-    record["ferroptosis"] = _ferroptosis_table(ready.panels, found)
-    return record
 
 
 def _how_called(cohort: Cohort, axis: str) -> str:
@@ -232,7 +227,7 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _ferroptosis_table(panels: Panels, found: Columns) -> pd.DataFrame:
+def _ferroptosis_table(panels: Panels, found: CellCalls) -> pd.DataFrame:
     by_id = {s.id: s for s in panels.public.outputs}
     rows = [
         (str(by_id[n].effect_self or "none"), str(by_id[n].effect_neighbour or "none"), by_id[n].per_cell, share)
@@ -278,9 +273,7 @@ def evidence_record(ready: Prepared) -> dict[str, Any]:
             index=pd.Index([i for i, *_ in outputs], name="signature", dtype=object),
         ),
         "genes": _gene_table(ready.panels),
-        "bins": {
-            "compartment": _small(ready.panels.reference.bin_of),
-        },
+        "bins": {"compartment": ready.panels.reference.bin_of.astype(np.uint8)},  # there are 25 bins
     }
 
 
@@ -303,7 +296,3 @@ def _gene_table(panels: Panels) -> pd.DataFrame:
 def _signed(part: Part) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     down = -METHOD.down_weight * METHOD.arm_weights(part.down)
     return np.concatenate([part.up.columns, part.down.columns]), np.concatenate([METHOD.arm_weights(part.up), down])
-
-
-def _small(bins: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return bins.astype(np.uint8)  # there are 25 bins
