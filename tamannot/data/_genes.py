@@ -36,7 +36,7 @@ VAR_NAMES = "var_names"
 
 
 @dataclass(frozen=True)
-class Whose:
+class SpeciesOfIds:
     """Whose genes a matrix has."""
 
     seen: Sighting
@@ -47,19 +47,19 @@ class Whose:
 
 
 @dataclass(frozen=True)
-class Matched:
+class GeneMatch:
     """The genes of a matrix, by the ids that find most of those asked for."""
 
     index: GeneIndex
     ids_from: str
     """``var_names`` or a column of ``var``."""
     n_found: int
-    whose: Whose
+    whose: SpeciesOfIds
 
 
 def gene_index(
     var: pd.DataFrame, signatures: Mapping[str, Signature], gene_symbols: str | None, species: str = "auto"
-) -> Matched:
+) -> GeneMatch:
     """Return the genes of a matrix by the ids that find most signature genes.
 
     Parameters
@@ -93,7 +93,7 @@ def gene_index(
     found = {name: _count(index, genes) for name, index in indices.items()}
     # The first of equals: var_names before columns.
     best = gene_symbols or max(found, key=lambda name: found[name])
-    return Matched(indices[best], best, found[best], _whose(sources, seen, best))
+    return GeneMatch(indices[best], best, found[best], _whose(sources, seen, best))
 
 
 def ids_by(var: pd.DataFrame, name: str) -> list[str]:
@@ -103,7 +103,7 @@ def ids_by(var: pd.DataFrame, name: str) -> list[str]:
     return read_ids(texts_of(var.index if name == VAR_NAMES else _column(var, name))).ids
 
 
-def whose_genes(var: pd.DataFrame, gene_symbols: str | None) -> Whose:
+def whose_genes(var: pd.DataFrame, gene_symbols: str | None) -> SpeciesOfIds:
     """Return whose genes they are.
 
     Raises
@@ -126,16 +126,16 @@ def _sources(var: pd.DataFrame, gene_symbols: str | None) -> dict[str, Ids]:
     return sources | index if gene_symbols else index | sources
 
 
-def _whose(sources: Mapping[str, Ids], seen: Mapping[str, Sighting], first: str) -> Whose:
+def _whose(sources: Mapping[str, Ids], seen: Mapping[str, Sighting], first: str) -> SpeciesOfIds:
     """Ask the ids that are used, then the others; ids of Ensembl of another species go before names.
 
     The genes of a rat are named as those of a mouse, and those of a pig as those of man.
     """
     if both := next((name for name, own in sources.items() if own.two_genomes), None):
-        return Whose(Sighting("human", "mouse"), both, sources[both].two_genomes)
+        return SpeciesOfIds(Sighting("human", "mouse"), both, sources[both].two_genomes)
     told = [name for name in (first, *seen) if seen[name].species != UNKNOWN] or [first]
     by = next((name for name in told if seen[name].by_ensembl and seen[name].species not in OURS), told[0])
-    return Whose(seen[by], by, "")
+    return SpeciesOfIds(seen[by], by, "")
 
 
 def _sighting(own: Ids) -> Sighting:

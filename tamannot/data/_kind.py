@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tamannot.errors import MatrixError
-from tamannot.scoring._rows import RowBlock, RowSource
-from tamannot.scoring._survey import Seen, seen_in
+from tamannot.scoring._rows import RowBlock
 
 Array = NDArray[Any]
 
@@ -46,18 +43,8 @@ _ENOUGH = 50
 _NO_ORDER = "which leaves no order of genes within a cell"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What rows of a matrix say of it."""
-
-    problem: str = ""
-    """Why genes cannot be ranked within a cell; empty if they can."""
-    caveat: str = ""
-    """What a user should know of it though they can; empty if nothing."""
-
-
-def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> Verdict:
-    """Say what rows from all over a non-negative matrix look like.
+def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> tuple[str, str]:
+    """Return why rows from all over a non-negative matrix cannot be ranked, and else what a user should know of them.
 
     Scores compare genes within a cell. Where each gene was brought to the same scale, nothing is left to compare:
     then all genes have the same spread, the same mean, or those that few cells have are the largest.
@@ -75,7 +62,7 @@ def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> Verdict:
     zeros = 1 - np.count_nonzero(block.values > 0) / max(n * n_vars, 1)
     # What was scaled by gene has no whole numbers.
     problem = "" if whole or n < _FEWEST_ROWS else _by_gene(block, n_vars, zeros)
-    return Verdict(problem, "" if problem else _caveat(block, zeros, n_vars, whole=whole))
+    return problem, "" if problem else _caveat(block, zeros, n_vars, whole=whole)
 
 
 def nan_problem(block: RowBlock, n_vars: int) -> str:
@@ -186,74 +173,3 @@ def _rank_correlation(a: Array, b: Array) -> float:
 def _ranks(x: Array) -> Array:
     _, where, n = np.unique(x, return_inverse=True, return_counts=True)
     return (np.cumsum(n) - (n - 1) / 2)[where]
-
-
-@dataclass(frozen=True)
-class Check:
-    """Whether rows are of the kind that a sample of the matrix was found to be of."""
-
-    name: str
-    """``X``, ``raw``, or the name of a layer."""
-    kind: Kind
-    """What every value must agree with."""
-
-    def __call__(self, block: RowBlock, start: int, stop: int) -> None:
-        """Refuse rows ``start`` to ``stop`` if they have a value that a matrix of this kind has not.
-
-        Raises
-        ------
-        MatrixError
-            They have one.
-        """
-        problem = _problem(seen_in(block.values), self.kind) if block.values.size else ""
-        if problem:
-            msg = (
-                f"Rows {start:,} to {stop:,} of {self.name} {problem}, while values sampled from all over it are "
-                f"{self.kind}. Mend those rows, or use another matrix with layer=."
-            )
-            raise MatrixError(msg)
-
-
-class CheckedRows:
-    """Rows of a matrix that are checked as they are read.
-
-    Parameters
-    ----------
-    rows
-        The rows.
-    check
-        What they must pass.
-    """
-
-    def __init__(self, rows: RowSource, check: Check) -> None:
-        self._rows, self._check = rows, check
-        self.shape, self.step, self.in_memory = rows.shape, rows.step, rows.in_memory
-
-    def block(self, start: int, stop: int) -> RowBlock:
-        """Return rows ``start`` to ``stop``.
-
-        Raises
-        ------
-        MatrixError
-            They have a value that a matrix of this kind has not.
-        """
-        block = self._rows.block(start, stop)
-        self._check(block, start, stop)
-        return block
-
-
-def _problem(seen: Seen, kind: Kind) -> str:
-    """Say what a matrix of this kind cannot have; empty if there is nothing."""
-    if seen.has_nan:
-        return "have NaN values"
-    if np.isinf(seen.low) or np.isinf(seen.high):
-        return "have infinite values"
-    if max(seen.high, -seen.low) > LARGEST_VALUE:
-        return f"have values as large as {max(seen.high, -seen.low):.3g}, which no expression is"
-    if seen.low < 0 and kind != "signed":
-        return f"have negative values (smallest {seen.low:.3g})"
-    if kind == "counts" and not seen.whole:
-        return "have values that are not whole"
-    if kind == "log" and seen.high > LARGEST_LOG:
-        return f"have values of {seen.high:.3g}, beyond any logarithm"
-    return ""

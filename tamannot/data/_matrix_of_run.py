@@ -11,8 +11,10 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from tamannot.data._genes import ids_by
-from tamannot.data._matrix import Candidate, candidates, one_row, row_source
-from tamannot.data._record import MatrixOfRun, RunRecord
+from tamannot.data._matrix import MatrixInspection, candidates
+from tamannot.data._record import RunRecord
+from tamannot.data._rows import one_row, row_source
+from tamannot.data._sections import MatrixOfRun
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.scoring._rows import RowBlock
 
@@ -101,7 +103,7 @@ def gene_ids_of(adata: AnnData, matrix: MatrixOfRun) -> NDArray[Any]:
     return np.array(found, dtype=object)
 
 
-def _candidate(adata: AnnData, name: str) -> Candidate:
+def _candidate(adata: AnnData, name: str) -> MatrixInspection:
     try:
         return candidates(adata, name)[0]
     except (ParameterError, MatrixError):

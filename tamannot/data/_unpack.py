@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
 from anndata import AnnData
 
 from tamannot._settings import SpeciesChoice
-from tamannot.data._genes import VAR_NAMES, Features, Matched, features_of, gene_index, whose_genes
+from tamannot.data._genes import VAR_NAMES, Features, GeneMatch, features_of, gene_index, whose_genes
 from tamannot.data._kind import KINDS, Kind
-from tamannot.data._matrix import (
-    Candidate,
-    Finding,
-    advice_on,
-    candidates,
-    checked_rows,
-    judged,
-    layer_names,
-    look_at,
-    row_source,
-)
+from tamannot.data._matrix import MatrixInspection, candidates, inspect_rows, inspect_values, layer_names
+from tamannot.data._rows import checked_rows, slow_chunks
 from tamannot.data._slots import check_adata, loaded
 from tamannot.data._species import settled_species, species_word
 from tamannot.errors import GeneIdError, MatrixError, SpeciesError
@@ -31,54 +22,45 @@ from tamannot.signature import OURS, UNKNOWN, GeneIndex, Signature
 
 
 @dataclass(frozen=True)
-class Look:
-    """A candidate matrix after a look at it."""
-
-    candidate: Candidate
-    finding: Finding
-    genes: Matched
-
-    def describe(self) -> str:
-        """Say in one line what the matrix holds."""
-        name = self.candidate.name
-        if self.finding.kind is None:
-            return f"{name}: not usable, {self.finding.problem}"
-        count = f"{len(self.candidate.var):,} genes"
-        genes = self.genes
-        line = f"{name}: {self.finding.kind}, {count}, {genes.n_found} signature genes by {genes.ids_from}"
-        extra = (self.candidate.features.describe(), self.finding.caveat)
-        return ", ".join([line, *filter(None, extra)])
-
-
-@dataclass(frozen=True)
 class Unpacked:
     """What the engine takes from an AnnData."""
 
     rows: RowSource
+    inspection: MatrixInspection
+    """The matrix that is used."""
     index: GeneIndex
-    matrix: str
-    kind: str
     ids_from: str
+    """``var_names``, or the column of ``var`` that the ids are from."""
     species: str
     """``human``, ``mouse``, another, or ``unknown``."""
-    features: Features
-    """Which features of the matrix are genes, and what the others are."""
-    looks: tuple[str, ...] = field(default=())
+    looks: tuple[str, ...] = ()
     """One line a candidate matrix: what it was found to be."""
-    caveat: str = ""
-    """What a user should know of its values."""
-    advice: str = ""
-    """How its rows would be read faster."""
     on_species: str = ""
     """What there is to say of the species of its genes."""
+
+    @property
+    def matrix(self) -> str:
+        """The name of the matrix."""
+        return self.inspection.name
+
+    @property
+    def kind(self) -> Kind:
+        """What its values are."""
+        return self.inspection.kind or "linear"
+
+    @property
+    def features(self) -> Features:
+        """Which features of the matrix are genes, and what the others are."""
+        return self.inspection.features
 
     @property
     def note(self) -> str:
         """Say what a user should know: which matrix is used, unless X or asked for, what it holds, and what is slow."""
         plain = len(self.looks) == 1 or self.matrix == "X"
         which = "" if plain else f"Using {self.matrix} ({self.kind}). Candidates: {'; '.join(self.looks)}."
-        said = [f"In {self.matrix} {s}." for s in (self.features.describe(), self.caveat) if s]
-        return " ".join(filter(None, (which, *said, self.advice, self.on_species, self.index.note)))
+        said = [f"In {self.matrix} {s}." for s in (self.features.describe(), self.inspection.caveat) if s]
+        slow = slow_chunks(self.matrix, self.inspection.matrix)
+        return " ".join(filter(None, (which, *said, slow, self.on_species, self.index.note)))
 
 
 def unpack(
@@ -123,42 +105,36 @@ def unpack(
         No such layer or column.
     """
     species_word(species)
-    looks = look_around(adata, signatures, layer=layer, gene_symbols=gene_symbols, signed=signed, species=species)
+    looks = _inspect_candidates(adata, signatures, layer, gene_symbols, species, signed=signed)
     best = _best(looks, prefer)
-    while best is not None and not best.finding.judged and not signed:
-        finding = judged(best.finding, row_source(best.candidate.matrix, best.candidate.features.columns))
-        looks = [replace(look, finding=finding) if look is best else look for look in looks]
+    while best is not None and not best.rows_judged and not signed:
+        looks = [inspect_rows(look) if look is best else look for look in looks]
         best = _best(looks, prefer)
-    if best is None:
+    if best is None or best.genes is None:
         raise MatrixError(_no_matrix(looks, adata, forced=layer is not None))
-    kind: Kind = best.finding.kind or "linear"
-    features = best.candidate.features
-    seen, on_species = settled_species(best.candidate, best.genes.whose, species)
+    seen, on_species = settled_species(best, best.genes.whose, species)
     check_species(seen, signatures)
-    if best.genes.n_found == 0:
-        raise GeneIdError(_no_gene(best))
+    if best.n_found == 0:
+        raise GeneIdError(_no_gene(best, best.genes))
+    kind: Kind = best.kind or "linear"
     return Unpacked(
-        rows=checked_rows(best.candidate.matrix, best.candidate.name, kind, features.columns, best.finding.rows),
+        rows=checked_rows(best.matrix, best.name, kind, best.features.columns, rows=best.rows),
+        inspection=best,
         index=best.genes.index,
-        matrix=best.candidate.name,
-        kind=kind,
         ids_from=best.genes.ids_from,
         species=seen,
         looks=tuple(look.describe() for look in looks),
-        features=features,
-        caveat=best.finding.caveat,
-        advice=advice_on(best.candidate),
         on_species=on_species,
     )
 
 
-def _best(looks: list[Look], prefer: Sequence[Kind]) -> Look | None:
+def _best(looks: list[MatrixInspection], prefer: Sequence[Kind]) -> MatrixInspection | None:
     """Return the usable matrix with most signature genes; of equals one without a caveat, then the preferred kind."""
 
-    def worth(look: Look) -> tuple[int, bool, int]:
-        return look.genes.n_found, not look.finding.caveat, -prefer.index(look.finding.kind or "linear")
+    def worth(look: MatrixInspection) -> tuple[int, bool, int]:
+        return look.n_found, not look.caveat, -prefer.index(look.kind or "linear")
 
-    return max((look for look in looks if look.finding.kind), key=worth, default=None)
+    return max((look for look in looks if look.kind), key=worth, default=None)
 
 
 def data_species(adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoice, layer: str | None = None) -> str:
@@ -206,32 +182,25 @@ def species_of(
     return "mouse" if seen == "mouse" else "human"
 
 
-def look_around(
+def _inspect_candidates(
     adata: AnnData,
     signatures: Mapping[str, Signature],
-    *,
     layer: str | None,
     gene_symbols: str | None,
-    signed: bool = False,
-    species: SpeciesChoice = "auto",
-) -> list[Look]:
-    """Look at every candidate matrix and its gene ids."""
+    species: SpeciesChoice,
+    *,
+    signed: bool,
+) -> list[MatrixInspection]:
+    """Look at the values and the gene ids of every candidate matrix."""
     looks = []
-    by_var: dict[tuple[int, str | None], Matched] = {}
+    by_var: dict[tuple[int, str | None], GeneMatch] = {}
     found = candidates(adata, layer)
     for candidate, column in zip(found, columns_of([c.var for c in found], gene_symbols), strict=True):
         same = (id(candidate.var), column)
         if same not in by_var:
             by_var[same] = gene_index(candidate.var, signatures, column, species)
-        looks.append(Look(candidate, _finding(candidate, signed=signed), by_var[same]))
+        looks.append(replace(inspect_values(candidate, signed=signed), genes=by_var[same]))
     return looks
-
-
-def _finding(candidate: Candidate, *, signed: bool) -> Finding:
-    features = candidate.features
-    if features.left_out and not len(features.var):
-        return Finding(None, f"it has no genes: {features.describe()}")
-    return look_at(candidate.matrix, features.columns, signed=signed)
 
 
 def columns_of(found: Sequence[pd.DataFrame], gene_symbols: str | None) -> list[str | None]:
@@ -268,21 +237,21 @@ def not_ours(seen: str) -> str:
     )
 
 
-def _no_matrix(looks: list[Look], adata: AnnData, *, forced: bool) -> str:
+def _no_matrix(looks: list[MatrixInspection], adata: AnnData, *, forced: bool) -> str:
     what = "; ".join(look.describe() for look in looks)
-    others = [name for name in layer_names(adata) if name not in {look.candidate.name for look in looks}]
+    others = [name for name in layer_names(adata) if name not in {look.name for look in looks}]
     hint = f" Other layers: {', '.join(others)}; name one with layer=." if others else ""
     todo = "Use another layer." if forced else "Put counts or log-normalised values into layers['counts'], raw or X."
     return f"No usable expression matrix. {what}. {todo}{hint}"
 
 
-def _no_gene(look: Look) -> str:
-    genes, slot = look.genes, "raw.var" if look.candidate.name == "raw" else "var"
+def _no_gene(look: MatrixInspection, genes: GeneMatch) -> str:
+    slot = "raw.var" if look.name == "raw" else "var"
     first = ", ".join(genes.index.ids[:3])
     where = f"{slot}_names" if genes.ids_from == VAR_NAMES else f"{slot}['{genes.ids_from}']"
-    columns = ", ".join(map(str, look.candidate.var.columns)) or "none"
+    columns = ", ".join(map(str, look.var.columns)) or "none"
     return (
-        f"No known gene: none of the {len(genes.index.ids):,} ids of {look.candidate.name} by {where} (first: {first}) "
+        f"No known gene: none of the {len(genes.index.ids):,} ids of {look.name} by {where} (first: {first}) "
         f"is a gene of the signatures. If another column of {slot} has symbols or Ensembl ids, name it with "
         f"gene_symbols=. Columns: {columns}."
     )

@@ -204,7 +204,8 @@ def _notes_on_model(run: AnnotationRun) -> list[str]:
     if unfamiliar > _MOSTLY_UNFAMILIAR:
         notes.append(
             f"{unfamiliar:.0%} of the macrophages are unlike those the model was learned from, so they get no origin "
-            "and no state: other cells, another tissue, or very shallow ones. Annotate without a model to learn from them."
+            "and no state: other cells, another tissue, or very shallow ones. Annotate without a model to learn from "
+            "them."
         )
     return notes
 
