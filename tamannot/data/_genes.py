@@ -147,12 +147,8 @@ def _columns(var: pd.DataFrame, gene_symbols: str | None) -> list[str]:
         return [gene_symbols]
     lower = {str(c).lower().replace(" ", "_"): c for c in reversed(var.columns) if isinstance(c, str)}
     known = [lower[name] for name in _KNOWN_COLUMNS if name in lower]
-    return [c for c in known if _is_text(_column(var, c))]
-
-
-def _is_text(column: pd.Series) -> bool:
-    """Say whether a column may hold names; numbers are not looked at, as those of Entrez."""
-    return not pd.api.types.is_numeric_dtype(column.dtype)
+    # Numbers are no names, as those of Entrez.
+    return [c for c in known if not pd.api.types.is_numeric_dtype(_column(var, c).dtype)]
 
 
 def _column(var: pd.DataFrame, name: str) -> pd.Series:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from tamannot.scoring._rows import RowBlock
 
@@ -166,10 +167,5 @@ def _spread(positive: Array) -> float:
 
 def _rank_correlation(a: Array, b: Array) -> float:
     """Return Spearman's correlation; 0 where one does not vary."""
-    a, b = (_ranks(x) for x in (a, b))
+    a, b = rankdata(a), rankdata(b)
     return float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else 0.0
-
-
-def _ranks(x: Array) -> Array:
-    _, where, n = np.unique(x, return_inverse=True, return_counts=True)
-    return (np.cumsum(n) - (n - 1) / 2)[where]

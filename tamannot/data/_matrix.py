@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -189,7 +189,10 @@ def _look_at_values(one: MatrixInspection, *, signed: bool) -> MatrixInspection:
     if genes is not None:
         return _look_at_rows(one, row_source(matrix, genes), signed=signed, whole=not is_on_disk(matrix))
     if not is_on_disk(matrix):
-        return _summed_up(one, _glances(matrix), matrix.shape, signed=signed)
+        values, step = (matrix.data, _VALUES_A_LOOK) if is_sparse(matrix) else (matrix, _ROWS_A_LOOK)
+        threads = settings.n_threads()
+        glances = in_order(lambda i, j: _glance(values[i:j]), values.shape[0], threads=threads, step=step)
+        return _summed_up(one, glances, matrix.shape, signed=signed)
     sample = sample_of(matrix)
     found = _summed_up(one, map(_glance, sample.pieces), matrix.shape, signed=signed, n_stored=sample.n_stored)
     if sample.is_all or found.constant is None:
@@ -232,13 +235,11 @@ class _Glance:
     size: int
 
 
-def _glance(values: NDArray[Any]) -> _Glance:
+def _glance(values: Any) -> _Glance:
+    """Look at values, or at those that a matrix stores."""
+    values = values.data if is_sparse(values) else np.asarray(values)
     is_number = values.dtype.kind in "fiub"
     return _Glance(str(values.dtype), seen_in(values) if is_number else None, values.size)
-
-
-def _glance_at_rows(rows: Any) -> _Glance:
-    return _glance(rows.data if is_sparse(rows) else np.asarray(rows))
 
 
 def _summed_up(
@@ -273,22 +274,11 @@ def _summed_up(
     return replace(one, kind="counts" if seen.whole else "log" if high <= LARGEST_LOG else "linear", high=high)
 
 
-def _glances(matrix: Any) -> Iterator[_Glance]:
-    """Look at all stored values, a few at a time."""
-    values, step = (matrix.data, _VALUES_A_LOOK) if is_sparse(matrix) else (matrix, _ROWS_A_LOOK)
-    look = partial(_glance_at_rows_of, values)
-    return in_order(look, values.shape[0], threads=settings.n_threads(), step=step)
-
-
-def _glance_at_rows_of(values: Any, start: int, stop: int) -> _Glance:
-    return _glance_at_rows(values[start:stop])
-
-
 def _glance_and_rows(chunk: Any, n_chunks: int) -> tuple[_Glance, RowBlock]:
     """Return a glance at a chunk and some of its rows, so many that all chunks together give enough."""
     n = chunk.shape[0]
     some = chunk[np.unique(np.linspace(0, n - 1, min(n, -(-_ROWS_JUDGED // n_chunks))).astype(int))]
-    glance = _glance_at_rows(chunk)
+    glance = _glance(chunk)
     some = some if glance.seen is not None else np.zeros((1, 1))
     return glance, rows_in_memory(some).block(0, some.shape[0])
 

@@ -21,10 +21,12 @@ _SIGNATURES, _GENES = 3, 5
 
 def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | None) -> dict[str, Any]:
     """Return the record of a scoring run: signatures with digests, matrix, ids, coverage, method."""
+    about = [(s.version, s.axis, digest) for s, digest in zip(plan.outputs, plan.digests, strict=True)]
+    ids = pd.Index(plan.ids, name="signature")
     record: dict[str, Any] = {
         "tamannot_version": package_version(),
         "method": {"name": method.name, **asdict(method)},
-        "signatures": signature_table(plan),
+        "signatures": pd.DataFrame(about, columns=["version", "axis", "digest"], index=ids),
         "coverage": coverage_table(plan),
         "matrix": describe_matrix(data),
         "substitutions": pd.DataFrame(
@@ -56,12 +58,6 @@ def describe_matrix(data: Unpacked) -> dict[str, Any]:
     }
 
 
-def signature_table(plan: Plan) -> pd.DataFrame:
-    """Return id, version, axis and content digest of every signature."""
-    rows = [(s.version, s.axis, digest) for s, digest in zip(plan.outputs, plan.digests, strict=True)]
-    return pd.DataFrame(rows, columns=["version", "axis", "digest"], index=pd.Index(plan.ids, name="signature"))
-
-
 def coverage_table(plan: Plan) -> pd.DataFrame:
     """Return how many genes of each signature are in the data, and which are not."""
     rows = [(c.n_genes, c.n_present, c.share, ",".join(c.missing)) for c in plan.coverage]
@@ -78,13 +74,10 @@ def missing_genes(plan: Plan, index: GeneIndex, only: Collection[str] | None = N
     parts = []
     for signature, c in sorted(low, key=lambda one: one[1].share)[:_SIGNATURES]:
         # The names of the library were checked; those of a user may be slips.
-        words = [_meant(g, index.nearest(g, slips=signature.species == "any")) for g in c.missing[:_GENES]]
+        near = {g: " or ".join(index.nearest(g, slips=signature.species == "any")) for g in c.missing[:_GENES]}
+        words = [f"{gene} (did you mean {meant}?)" if meant else gene for gene, meant in near.items()]
         more = f" and {len(c.missing) - _GENES} more" if len(c.missing) > _GENES else ""
         parts.append(f"{len(c.missing)} of {c.n_genes} genes of {signature.id}: {', '.join(words)}{more}")
     if len(low) > _SIGNATURES:
         parts.append(f"and genes of {len(low) - _SIGNATURES} more signatures")
     return f"Missing in the data: {'; '.join(parts)}."
-
-
-def _meant(gene: str, near: list[str]) -> str:
-    return f"{gene} (did you mean {' or '.join(near)}?)" if near else gene

@@ -34,16 +34,14 @@ def row_source(matrix: Any, genes: Array | None = None) -> RowSource:
     """
     if is_dask(matrix):
         return _dask_rows(genes_of(matrix, genes))
-    rows = _all_columns(matrix)
-    return rows if genes is None else SomeColumns(rows, genes)
-
-
-def _all_columns(matrix: Any) -> RowSource:
+    rows: RowSource
     if is_on_disk(matrix):
-        return rows_on_disk(matrix)
-    if is_sparse(matrix) or isinstance(matrix, np.ndarray):
-        return rows_in_memory(matrix, threads=settings.n_threads())
-    return DenseRows(matrix, step=_ROWS_A_READ)
+        rows = rows_on_disk(matrix)
+    elif is_sparse(matrix) or isinstance(matrix, np.ndarray):
+        rows = rows_in_memory(matrix, threads=settings.n_threads())
+    else:
+        rows = DenseRows(matrix, step=_ROWS_A_READ)
+    return rows if genes is None else SomeColumns(rows, genes)
 
 
 def checked_rows(

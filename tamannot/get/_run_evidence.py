@@ -16,7 +16,7 @@ import tamannot.data as slots
 from tamannot.classify import METHOD, expressed, ranking_of
 from tamannot.data import RunMatrix, RunRecord
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
-from tamannot.scoring import NullBins, SignedGenes, UCell, null_contributions
+from tamannot.scoring import NullBins, SignedGenes, null_contributions
 from tamannot.scoring._linear_kernel import add_label_sums
 from tamannot.scoring._rows import RowBlock
 from tamannot.scoring._scale import SCALES, to_features
@@ -93,11 +93,11 @@ class RunEvidence:
     def columns(self, signature: str) -> Array:
         """Return where the genes of a signature are, those of all its modules, in its order."""
         parts = self._parts_of[signature]
-        return pd.unique(np.concatenate([self._part(p).columns for p in parts]))
+        return pd.unique(np.concatenate([self._all_parts[p].columns for p in parts]))
 
     def weights(self, signature: str) -> Array:
         """Return the weights of these genes in the signature."""
-        parts = [self._part(p) for p in self._parts_of[signature]]
+        parts = [self._all_parts[p] for p in self._parts_of[signature]]
         both = pd.DataFrame(
             {"c": np.concatenate([p.columns for p in parts]), "w": np.concatenate([p.weights for p in parts])}
         )
@@ -105,8 +105,9 @@ class RunEvidence:
 
     def names(self, columns: Array) -> list[str]:
         """Return genes by their names in the data; of Ensembl ids the symbols, where they are known."""
-        ids = zip(columns.tolist(), self.matrix.ids[columns], strict=True)
-        return [self._symbol(column, str(i)) if str(i).startswith(_ENSEMBL) else str(i) for column, i in ids]
+        ids = zip(columns.tolist(), map(str, self.matrix.ids[columns]), strict=True)
+        known = human_genes().symbol_of
+        return [(self._symbols.get(column) or known.get(i, i)) if i.startswith(_ENSEMBL) else i for column, i in ids]
 
     def row(self, row: int) -> RowBlock:
         """Return the values of a cell.
@@ -133,8 +134,9 @@ class RunEvidence:
         Of a signature with modules, it is the genes of the module with the greatest z in the cell; others add nothing.
         """
         numbers = sorted({p for s in signatures for p in self._parts_of[s]})
+        ranking = METHOD if axis == "compartment" else ranking_of(self._record.null.max_rank)
         found = null_contributions(
-            block, self.matrix.n_vars, self._ranking(axis), [self._part(p) for p in numbers], self._null(axis)
+            block, self.matrix.n_vars, ranking, [self._all_parts[p] for p in numbers], self._null(axis)
         )
         by_part = dict(zip(numbers, found, strict=True))
         return [self._of_best(by_part, signature) for signature in signatures]
@@ -145,7 +147,7 @@ class RunEvidence:
         out = np.zeros((best.size, columns.size))
         place = {c: i for i, c in enumerate(columns.tolist())}
         for i, p in enumerate(parts):
-            for c, of_gene in zip(self._part(p).columns.tolist(), by_part[p].T, strict=True):
+            for c, of_gene in zip(self._all_parts[p].columns.tolist(), by_part[p].T, strict=True):
                 out[:, place[c]] += np.where(best == i, of_gene, 0.0)
         return out
 
@@ -153,15 +155,6 @@ class RunEvidence:
         bins = self._record.evidence.bins.get(axis)
         bins = self._record.bins if bins is None else bins
         return NullBins(np.asarray(bins, np.int32))
-
-    def _ranking(self, axis: str) -> UCell:
-        return METHOD if axis == "compartment" else ranking_of(self._record.null.max_rank)
-
-    def _part(self, number: int) -> SignedGenes:
-        return self._all_parts[number]
-
-    def _symbol(self, column: int, ensembl: str) -> str:
-        return self._symbols.get(column) or human_genes().symbol_of.get(ensembl, ensembl)
 
     @cached_property
     def _all_parts(self) -> dict[int, SignedGenes]:

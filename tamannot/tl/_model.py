@@ -138,12 +138,11 @@ def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
     >>> model.predict(adata)  # doctest: +SKIP
     """
     builders: dict[str, Callable[[Meta, Arrays], Model | AnchoredModel]]
-    builders = {Model.kind: _of_labels, AnchoredModel.kind: anchored_of}
+    builders = {
+        Model.kind: lambda meta, arrays: Model(**vars(classifier_of(meta, arrays))),
+        AnchoredModel.kind: anchored_of,
+    }
     return read_file(Path(path), builders)
-
-
-def _of_labels(meta: Meta, arrays: Arrays) -> Model:
-    return Model(**vars(classifier_of(meta, arrays)))
 
 
 def models_of(given: object) -> tuple[AnchoredModel | None, Model | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from anndata import AnnData
 
 import tamannot.data as slots
 from tamannot._progress import Progress
-from tamannot._settings import DEFAULT_ACCURACY, AnnotateSettings, CompartmentKey, settings
+from tamannot._settings import DEFAULT_ACCURACY, AnnotateSettings, settings
 from tamannot.classify import (
     ASSIGNED,
     FEW_GENES,
@@ -143,15 +142,11 @@ def known_of_cells(adata: AnnData, asked: AnnotateSettings) -> Cells:
         sample = slots.texts_of(slots.obs_column(adata, asked.sample_key))
     elif asked.sample is not None:
         sample = [asked.sample] * adata.n_obs
-    given, mapping = _given(adata, asked.compartment_key)
+    key, given = asked.compartment_key, None
+    column, mapping = (key, None) if isinstance(key, str | None) else key
+    if column is not None:
+        given = slots.texts_of(slots.obs_column(adata, column))
     return Cells(names=[str(n) for n in adata.obs_names], sample=sample, given=given, mapping=mapping)
-
-
-def _given(adata: AnnData, key: CompartmentKey | None) -> tuple[list[str] | None, Mapping[str, str] | None]:
-    if key is None:
-        return None, None
-    column, mapping = (key, None) if isinstance(key, str) else key
-    return slots.texts_of(slots.obs_column(adata, column)), mapping
 
 
 def _notes(run: AnnotationRun) -> list[str]:

@@ -31,7 +31,6 @@ from tamannot.classify import (
 from tamannot.data import Unpacked
 from tamannot.data._provenance import describe_run
 from tamannot.errors import ResultNotFoundError
-from tamannot.scoring import Part
 from tamannot.scoring._reference import NAME as REFERENCE
 from tamannot.tl._collect import AXES, AnnotationRun, CellCalls, TablesInMemory
 
@@ -281,18 +280,15 @@ def _gene_table(panels: Panels) -> pd.DataFrame:
     """Return the genes of each part, by number, with their columns and signed weights; in the words of the library."""
     parts = panels.public.parts
     symbol = {panels.index.find(g.symbol, g.ensembl): g.symbol for p in parts for g in p.signature.genes}
-    signed = [_signed(p) for p in parts]
-    columns = np.concatenate([c for c, _ in signed])
+    up = [METHOD.arm_weights(p.up) for p in parts]
+    down = [-METHOD.down_weight * METHOD.arm_weights(p.down) for p in parts]
+    signed = [np.concatenate(arms) for arms in zip(up, down, strict=True)]
+    columns = np.concatenate([c for p in parts for c in (p.up.columns, p.down.columns)])
     return pd.DataFrame(
         {
-            "part": np.repeat(np.arange(len(parts), dtype=np.int32), [c.size for c, _ in signed]),
+            "part": np.repeat(np.arange(len(parts), dtype=np.int32), [w.size for w in signed]),
             "column": columns.astype(np.int32),
-            "weight": np.concatenate([w for _, w in signed]),
+            "weight": np.concatenate(signed),
         },
         index=pd.Index([symbol.get(c, panels.index.ids[c]) for c in columns.tolist()], name="gene", dtype=object),
     )
-
-
-def _signed(part: Part) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    down = -METHOD.down_weight * METHOD.arm_weights(part.down)
-    return np.concatenate([part.up.columns, part.down.columns]), np.concatenate([METHOD.arm_weights(part.up), down])
