@@ -1,4 +1,4 @@
-"""How a run tells how far it is."""
+"""How a run tells how far it is, and how a signal ends it."""
 
 from __future__ import annotations
 

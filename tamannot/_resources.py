@@ -1,4 +1,4 @@
-"""What is installed: the version, and where the files that ship with it are."""
+"""What is installed: the version, the files that ship with it, and names that are imported when they are used."""
 
 from __future__ import annotations
 

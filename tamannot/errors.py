@@ -1,7 +1,8 @@
 """Every exception and warning that tamannot raises.
 
 Each error refines a builtin, so that ``except LookupError`` works as Python users expect, and each
-message says what was seen, where, and what to do next.
+message says what was seen, where, and what to do next. Words of a user's file in it are shown without harm: a name may
+hold what moves a cursor, hides text or forges a line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which column of ``var`` holds the gene ids, and whose genes they are."""
+"""Which features of a matrix are genes, by which ids they are found, and of which species these are."""
 
 from __future__ import annotations
 
@@ -72,11 +72,6 @@ def gene_index(
         Column to use; None tries the index and the columns of known names.
     species
         Of the data, as the user says; ``"auto"`` recognises it.
-
-    Raises
-    ------
-    ParameterError
-        There is no such column.
     """
     sources = _sources(var, gene_symbols)
     seen = {name: _sighting(own) for name, own in sources.items()}
@@ -104,13 +99,7 @@ def ids_by(var: pd.DataFrame, name: str) -> list[str]:
 
 
 def whose_genes(var: pd.DataFrame, gene_symbols: str | None) -> SpeciesOfIds:
-    """Return whose genes they are.
-
-    Raises
-    ------
-    ParameterError
-        There is no such column.
-    """
+    """Return whose genes they are."""
     sources = _sources(var, gene_symbols)
     return _whose(sources, {name: _sighting(own) for name, own in sources.items()}, next(iter(sources)))
 

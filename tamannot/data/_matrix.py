@@ -85,15 +85,7 @@ class MatrixInspection:
 
 
 def candidates(adata: AnnData, layer: str | None) -> list[MatrixInspection]:
-    """Return the matrices to consider: the one that ``layer`` names, or ``counts``, ``raw`` and ``X``.
-
-    Raises
-    ------
-    ParameterError
-        There is no such layer.
-    MatrixError
-        The object has no cells, or no expression matrix at all.
-    """
+    """Return the matrices to consider: the one that ``layer`` names, or ``counts``, ``raw`` and ``X``."""
     if adata.n_obs == 0:
         msg = "The data have no cells (n_obs is 0): check the filter that came before."
         raise MatrixError(msg)

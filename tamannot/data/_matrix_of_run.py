@@ -68,15 +68,7 @@ class RunMatrix:
 
 
 def matrix_of_run(adata: AnnData, record: RunRecord) -> RunMatrix:
-    """Return the matrix that a run used, if it is still there with the same genes in the same order.
-
-    Raises
-    ------
-    ResultNotFoundError
-        The object no longer has that matrix.
-    MatrixError
-        Its genes are others now.
-    """
+    """Return the matrix that a run used, if it is still there with the same genes in the same order."""
     of_run, seen = record.matrix, record.gene_ids
     name = of_run.name
     found = _candidate(adata, name)
@@ -89,13 +81,7 @@ def matrix_of_run(adata: AnnData, record: RunRecord) -> RunMatrix:
 
 
 def gene_ids_of(adata: AnnData, matrix: MatrixOfRun) -> NDArray[Any]:
-    """Return the gene ids that a matrix of a run has now, by the column that the run took them from.
-
-    Raises
-    ------
-    ResultNotFoundError
-        The object no longer has that matrix, or that column.
-    """
+    """Return the gene ids that a matrix of a run has now, by the column that the run took them from."""
     found = ids_by(_candidate(adata, matrix.name).var, matrix.gene_ids)
     if not found:
         msg = f"var has no column '{matrix.gene_ids}' any more, from which the run took its gene ids."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -15,6 +15,7 @@ from tamannot.data._sections import (
     ANALYSES,
     CoverageTable,
     EvidenceRecord,
+    FerroptosisTable,
     JoinedRecord,
     LearnedRecord,
     MatrixOfRun,
@@ -39,6 +40,11 @@ JOINED = "joined"
 _CALLED = ("model", "learned", "evidence")
 
 
+def _section(name: str, kind: Any, default: Callable[[], Any] | None = None) -> Any:
+    """Return the attribute of a record that reads a section once."""
+    return cached_property(lambda record: record.read(name, kind, default))
+
+
 class RunRecord:
     """The record of the run under a key; a section is checked when it is read.
 
@@ -51,6 +57,27 @@ class RunRecord:
     lost
         Why the record of the run itself is not there, for messages; empty if that is not known.
     """
+
+    tamannot_version: str = _section("tamannot_version", str)
+    """The release that wrote it."""
+    matrix: MatrixOfRun = _section("matrix", MatrixOfRun)
+    """The matrix that was read."""
+    own_signatures: pd.DataFrame = _section("signatures", SignatureTable)
+    """Version, axis and digest of each signature of the run, without what `tl.score` added to an annotation."""
+    substitutions: pd.DataFrame = _section("substitutions", table(texts="found_as"))
+    """Genes found under another name."""
+    counts: dict[str, dict[str, int]] = _section("counts", dict[str, dict[str, int]], dict)
+    """By axis, how many cells have each label."""
+    null: NullRecord = _section("null", NullRecord, NullRecord)
+    """Which cells the matched null is of, and how many ranks count in it."""
+    calibration_source: str = _section("calibration_source", str, str)
+    """What the probabilities were calibrated on; empty where that is not known."""
+    origin_middle: float = _section("origin_middle", float, lambda: float("nan"))
+    """By how much z of microglia exceeds that of monocyte-derived where the two part; NaN if it was not kept."""
+    learned_from: dict[str, int] = _section("learned_from", dict[str, int], dict)
+    """How many cells, and macrophages, were learned from."""
+    ferroptosis: pd.DataFrame = _section("ferroptosis", FerroptosisTable)
+    """What each ferroptosis program means, and in which share of cells it has too little signal."""
 
     def __init__(self, key: str, stored: Mapping[str, Any], lost: str = "") -> None:
         self.key, self.stored, self._lost = key, stored, lost
@@ -84,30 +111,15 @@ class RunRecord:
         """Signatures that `tl.score` added beside the annotation, and that it does not rest on."""
         if SCORED not in self.stored:
             return []
-        added: ScoredRecord = self._read(SCORED, ScoredRecord)
+        added: ScoredRecord = self.read(SCORED, ScoredRecord)
         own: Collection[str] = self.own_signatures.index if self.has("signatures") else []
         return [str(i) for i in added.signatures.index if i not in own]
 
     @cached_property
-    def tamannot_version(self) -> str:
-        """The release that wrote it."""
-        return self._read("tamannot_version", str)
-
-    @cached_property
     def method(self) -> dict[str, Any]:
         """Name and parameters of the scoring method."""
-        found = self._read("method", dict[str, Any])
+        found = self.read("method", dict[str, Any])
         return {**found, "name": str(found.get("name", ""))}
-
-    @cached_property
-    def matrix(self) -> MatrixOfRun:
-        """The matrix that was read."""
-        return self._read("matrix", MatrixOfRun)
-
-    @cached_property
-    def own_signatures(self) -> pd.DataFrame:
-        """Version, axis and digest of each signature of the run, without what `tl.score` added to an annotation."""
-        return self._read("signatures", SignatureTable)
 
     @cached_property
     def signatures(self) -> pd.DataFrame:
@@ -118,11 +130,6 @@ class RunRecord:
     def coverage(self) -> pd.DataFrame:
         """How many genes of each signature were in the data, and which were not."""
         return self._with_scored("coverage", CoverageTable)
-
-    @cached_property
-    def substitutions(self) -> pd.DataFrame:
-        """Genes found under another name."""
-        return self._read("substitutions", table(texts="found_as"))
 
     @cached_property
     def gene_ids(self) -> NDArray[Any]:
@@ -137,12 +144,12 @@ class RunRecord:
         """The expression bin of each gene of the matrix."""
         if self.joined_by is not None:
             self._missing("null_reference")
-        return self._of_matrix("null_reference", self._read("null_reference", NullReference).bin)
+        return self._of_matrix("null_reference", self.read("null_reference", NullReference).bin)
 
     @cached_property
     def evidence(self) -> EvidenceRecord:
         """The genes that made the calls."""
-        found = self._read("evidence", EvidenceRecord)
+        found = self.read("evidence", EvidenceRecord)
         for axis in found.bins.values():
             self._of_matrix("evidence", axis)
         columns = found.genes["column"].to_numpy()
@@ -152,14 +159,9 @@ class RunRecord:
         return found
 
     @cached_property
-    def counts(self) -> dict[str, dict[str, int]]:
-        """By axis, how many cells have each label."""
-        return self._read("counts", dict[str, dict[str, int]], {})
-
-    @cached_property
     def learned(self) -> dict[str, LearnedRecord]:
         """By axis, the weights of the classifier; an axis without one is not there."""
-        found: dict[str, LearnedRecord] = self._read("learned", dict[str, LearnedRecord], {})
+        found: dict[str, LearnedRecord] = self.read("learned", dict[str, LearnedRecord], dict)
         for one in found.values():
             fits = one.column.size == len(one.weights) and one.intercept.size == one.weights.shape[1]
             if not fits or ((one.column < 0) | (one.column >= self.matrix.n_vars)).any():
@@ -169,35 +171,20 @@ class RunRecord:
     @cached_property
     def model(self) -> dict[str, Any]:
         """How each axis was called, and by which model."""
-        found: ModelOfRun = self._read("model", ModelOfRun)
+        found: ModelOfRun = self.read("model", ModelOfRun)
         return found.model_dump(exclude_none=True)
-
-    @cached_property
-    def null(self) -> NullRecord:
-        """Which cells the matched null is of, and how many ranks count in it."""
-        return self._read("null", NullRecord, NullRecord())
-
-    @cached_property
-    def calibration_source(self) -> str:
-        """What the probabilities were calibrated on; empty where that is not known."""
-        return self._read("calibration_source", str, "")
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """The parameters of the call."""
-        found: Parameters = self._read("parameters", Parameters, Parameters())
+        found: Parameters = self.read("parameters", Parameters, Parameters)
         return found.model_dump(exclude_none=True)
 
     @cached_property
     def baselines(self) -> pd.DataFrame:
         """By state and origin, z of macrophages in which the state is not active; empty where none was kept."""
-        nothing = pd.DataFrame({"origin": [], "baseline": []})
-        return self._read("baselines", table(texts="origin", numbers="baseline"), nothing)
-
-    @cached_property
-    def origin_middle(self) -> float:
-        """By how much z of microglia exceeds that of monocyte-derived where the two part; NaN if it was not kept."""
-        return self._read("origin_middle", float, float("nan"))
+        kind = table(texts="origin", numbers="baseline")
+        return self.read("baselines", kind, lambda: pd.DataFrame({"origin": [], "baseline": []}))
 
     @property
     def sample_key(self) -> str | None:
@@ -207,22 +194,12 @@ class RunRecord:
     @cached_property
     def tissue(self) -> TissueRecord | None:
         """The tissue; None if the run had none."""
-        return self._read("tissue", TissueRecord) if self.has("tissue") else None
-
-    @cached_property
-    def learned_from(self) -> dict[str, int]:
-        """How many cells, and macrophages, were learned from."""
-        return self._read("learned_from", dict[str, int], {})
+        return self.read("tissue", TissueRecord) if self.has("tissue") else None
 
     @cached_property
     def warnings(self) -> list[str]:
         """What the user was told."""
-        return list(self._read("warnings", Texts, np.empty(0, object)))
-
-    @cached_property
-    def ferroptosis(self) -> pd.DataFrame:
-        """What each ferroptosis program means, and in which share of cells it has too little signal."""
-        return self._read("ferroptosis", table(texts="effect_self effect_neighbour", numbers="share_low_signal"))
+        return list(self.read("warnings", Texts, list))
 
     @property
     def latest(self) -> dict[str, str]:
@@ -253,9 +230,9 @@ class RunRecord:
 
     def _with_scored(self, section: str, kind: Any) -> pd.DataFrame:
         if SCORED not in self.stored:
-            return self._read(section, kind)
-        added: pd.DataFrame = getattr(self._read(SCORED, ScoredRecord), section)
-        own: pd.DataFrame = self._read(section, kind)
+            return self.read(section, kind)
+        added: pd.DataFrame = getattr(self.read(SCORED, ScoredRecord), section)
+        own: pd.DataFrame = self.read(section, kind)
         return pd.concat([own[~own.index.isin(added.index)], added]).rename_axis("signature")
 
     def _of_matrix(self, section: str, values: NDArray[Any]) -> NDArray[Any]:
@@ -263,12 +240,13 @@ class RunRecord:
             self._damaged(section, f"it has {values.size:,} genes, the matrix {self.matrix.n_vars:,}")
         return values
 
-    def _read(self, section: str, kind: Any, default: Any = None) -> Any:
+    def read(self, section: str, kind: Any, default: Callable[[], Any] | None = None) -> Any:
+        """Return a section, checked; if the run has none, what the default gives."""
         if section in self.stored:
             return self._check(section, kind, self.stored[section])
         if default is None:
             self._missing(section)
-        return default
+        return default()
 
     def _check(self, section: str, kind: Any, value: object) -> Any:
         try:

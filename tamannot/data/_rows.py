@@ -102,13 +102,7 @@ class Check:
     """What every value must agree with."""
 
     def __call__(self, block: RowBlock, start: int, stop: int) -> None:
-        """Refuse rows ``start`` to ``stop`` if they have a value that a matrix of this kind has not.
-
-        Raises
-        ------
-        MatrixError
-            They have one.
-        """
+        """Refuse rows ``start`` to ``stop`` if they have a value that a matrix of this kind has not."""
         problem = _problem(seen_in(block.values), self.kind) if block.values.size else ""
         if problem:
             msg = (
@@ -134,13 +128,7 @@ class CheckedRows:
         self.shape, self.step, self.in_memory = rows.shape, rows.step, rows.in_memory
 
     def block(self, start: int, stop: int) -> RowBlock:
-        """Return rows ``start`` to ``stop``.
-
-        Raises
-        ------
-        MatrixError
-            They have a value that a matrix of this kind has not.
-        """
+        """Return rows ``start`` to ``stop``."""
         block = self._rows.block(start, stop)
         self._check(block, start, stop)
         return block

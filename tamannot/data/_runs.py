@@ -41,15 +41,7 @@ _SLOTS = frozenset((*_OF_SCORES, *_OF_MODEL, *(name for names in SLOTS_OF_STEP.v
 
 
 def to_work_on(adata: AnnData, *, copy: bool) -> AnnData:
-    """Return the object, or a copy, with ``obs`` and ``var`` in memory; its matrices stay where they are.
-
-    Raises
-    ------
-    ParameterError
-        It is no AnnData.
-    ResultNotFoundError
-        ``uns["tamannot"]`` holds something else than records: said before anything is written.
-    """
+    """Return the object, or a copy, with ``obs`` and ``var`` in memory; its matrices stay where they are."""
     runs_of(adata)
     target = adata.copy() if copy else adata
     for name in ("obs", "var"):
@@ -59,13 +51,7 @@ def to_work_on(adata: AnnData, *, copy: bool) -> AnnData:
 
 
 def runs_of(adata: AnnData) -> Mapping[str, Any]:
-    """Return the records of all runs by key.
-
-    Raises
-    ------
-    ResultNotFoundError
-        ``uns["tamannot"]`` holds something else.
-    """
+    """Return the records of all runs by key."""
     check_adata(adata)
     runs = adata.uns.get(UNS, {})
     if not isinstance(runs, Mapping):
@@ -78,13 +64,7 @@ def runs_of(adata: AnnData) -> Mapping[str, Any]:
 
 
 def read_record(adata: AnnData, key: str) -> RunRecord:
-    """Return the record of the run that wrote under a key; empty where there are labels, and the record was lost.
-
-    Raises
-    ------
-    ResultNotFoundError
-        There was no run, or its record is none.
-    """
+    """Return the record of the run that wrote under a key; empty where there are labels, and the record was lost."""
     runs = runs_of(adata)
     stored = runs.get(key)
     if stored is None:
@@ -186,11 +166,6 @@ def write_analysis(
         Its tables and parameters.
     of
         What it is of, such as the axis: results of several stand side by side. None: there is one result.
-
-    Raises
-    ------
-    ResultNotFoundError
-        There is no such run.
     """
     run = read_record(adata, key)
     new = _storable(record)
@@ -214,13 +189,7 @@ def _storable(record: Mapping[str, Any]) -> dict[str, Any]:
 def read_analysis(
     adata: AnnData, key: str, name: str, *, of: str | list[str] | None = None, call: str
 ) -> dict[str, Any]:
-    """Return the result of an analysis: the one asked for, or the latest.
-
-    Raises
-    ------
-    ResultNotFoundError
-        There is no such run, or it has not been analysed so.
-    """
+    """Return the result of an analysis: the one asked for, or the latest."""
     run = read_record(adata, key)
     if not run.has(name):
         msg = f"No '{name}' among the results under the key '{key}'. Run tamannot.{call} first."

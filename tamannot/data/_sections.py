@@ -55,13 +55,7 @@ class Columns:
     numbers: tuple[str, ...] = ()
 
     def __call__(self, value: object) -> pd.DataFrame:
-        """Return the table.
-
-        Raises
-        ------
-        ValueError
-            It is no table, or a column is missing or of another kind.
-        """
+        """Return the table."""
         if not isinstance(value, pd.DataFrame):
             msg = "should be a table"
             raise ValueError(msg)  # noqa: TRY004 - pydantic reports no other
@@ -169,6 +163,7 @@ class TissueRecord(BaseModel):
     reason: str = ""
 
 
+FerroptosisTable = table(texts="effect_self effect_neighbour", numbers="share_low_signal")
 SignatureTable = Annotated[pd.DataFrame, BeforeValidator(Columns(("version", "axis", "digest")))]
 CoverageTable = Annotated[pd.DataFrame, BeforeValidator(Columns(("missing",), ("n_genes", "n_present", "coverage")))]
 
@@ -232,13 +227,7 @@ ANALYSES: Mapping[str, Mapping[str, Any]] = {
 
 
 def validated(kind: Any, value: object) -> Any:
-    """Return a value of a section as the type that it must have.
-
-    Raises
-    ------
-    ValidationError
-        It is of another kind.
-    """
+    """Return a value of a section as the type that it must have."""
     return _adapter(kind).validate_python(_python(value))
 
 

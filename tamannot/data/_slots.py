@@ -26,13 +26,7 @@ def slot(key: str, name: str) -> str:
 
 
 def check_key(key: str) -> str:
-    """Return the key if results can be stored under it.
-
-    Raises
-    ------
-    ParameterError
-        It is empty or would open a group in an HDF5 file.
-    """
+    """Return the key if results can be stored under it."""
     if not key or "/" in key:
         msg = f"key_added must be a name without '/', not {key!r}."
         raise ParameterError(msg)
@@ -40,13 +34,7 @@ def check_key(key: str) -> str:
 
 
 def check_adata(adata: object) -> None:
-    """Refuse what is no AnnData.
-
-    Raises
-    ------
-    ParameterError
-        It is a path, a table, a container of several AnnData or something else; the message says what to give.
-    """
+    """Refuse what is no AnnData."""
     if not isinstance(adata, AnnData):
         msg = f"An AnnData is needed here, not {_what_it_is(adata)}"
         raise ParameterError(msg)
@@ -112,13 +100,7 @@ def write_colors(adata: AnnData, key: str, colors: Mapping[str, Sequence[str]]) 
 
 
 def read_obs(adata: AnnData, key: str, names: Sequence[str]) -> pd.DataFrame:
-    """Return columns that tamannot wrote into obs, those that are there.
-
-    Raises
-    ------
-    ResultNotFoundError
-        None of them is.
-    """
+    """Return columns that tamannot wrote into obs, those that are there."""
     check_adata(adata)
     have = [slot(key, n) for n in names if slot(key, n) in adata.obs]
     if not have:
@@ -128,13 +110,7 @@ def read_obs(adata: AnnData, key: str, names: Sequence[str]) -> pd.DataFrame:
 
 
 def read_obsm(adata: AnnData, name: str) -> pd.DataFrame:
-    """Return a table that tamannot wrote.
-
-    Raises
-    ------
-    ResultNotFoundError
-        It has not been computed.
-    """
+    """Return a table that tamannot wrote."""
     check_adata(adata)
     if name not in adata.obsm:
         msg = f"No '{name}' in obsm. Run tamannot.tl.annotate(adata) or tamannot.tl.score(adata, …) first."
@@ -143,15 +119,7 @@ def read_obsm(adata: AnnData, name: str) -> pd.DataFrame:
 
 
 def read_table(adata: AnnData, key: str, kind: str) -> pd.DataFrame:
-    """Return a table of scores, z or p.
-
-    Raises
-    ------
-    ParameterError
-        There is no such kind.
-    ResultNotFoundError
-        It has not been computed.
-    """
+    """Return a table of scores, z or p."""
     if kind not in KINDS:
         msg = f"kind is one of score, z, p, q, smooth, not {kind!r}."
         raise ParameterError(msg)
@@ -164,13 +132,7 @@ def read_colors(adata: AnnData, key: str, name: str) -> list[str]:
 
 
 def obs_column(adata: AnnData, name: str) -> pd.Series:
-    """Return a column of ``obs``.
-
-    Raises
-    ------
-    ParameterError
-        There is none of that name, or more than one.
-    """
+    """Return a column of ``obs``."""
     check_adata(adata)
     if name not in adata.obs:
         msg = f"No column '{name}' in obs.{among(str(name), adata.obs.columns)}"

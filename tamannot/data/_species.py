@@ -23,13 +23,7 @@ _STRAY, _BETWEEN = 0.001, 0.1
 
 
 def species_word(species: str) -> SpeciesChoice:
-    """Return the user's word for a species.
-
-    Raises
-    ------
-    ParameterError
-        It is none.
-    """
+    """Return the user's word for a species."""
     if species not in ("auto", "human", "mouse"):
         msg = f"species is 'auto', 'human' or 'mouse', not {species!r}."
         raise ParameterError(msg)
@@ -41,11 +35,6 @@ def settled_species(inspected: MatrixInspection, whose: SpeciesOfIds, species: S
 
     Where many ids are of each of two species, the cells decide, if all express one of them: those were aligned to
     both genomes.
-
-    Raises
-    ------
-    SpeciesError
-        There are cells of both; the message has the lines that part them.
     """
     seen = whose.seen
     if species != "auto":

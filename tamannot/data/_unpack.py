@@ -70,8 +70,7 @@ def unpack(
     layer: str | None = None,
     gene_symbols: str | None = None,
     species: SpeciesChoice = "auto",
-    signed: bool = False,
-    prefer: Sequence[Kind] = KINDS,
+    kinds: Sequence[Kind] = KINDS,
 ) -> Unpacked:
     """Choose the matrix and the gene ids of an AnnData.
 
@@ -88,28 +87,16 @@ def unpack(
         Column of ``var`` with gene ids.
     species
         Species of the data; ``"auto"`` recognises it from the ids.
-    signed
-        Whether a matrix with negative values can be used.
-    prefer
-        Which kind is taken of matrices that have as many genes.
-
-    Raises
-    ------
-    MatrixError
-        No usable matrix; the message says of each why.
-    GeneIdError
-        No gene of the signatures is in the data.
-    SpeciesError
-        The signatures are of another species than the data, or the data of two.
-    ParameterError
-        No such layer or column.
+    kinds
+        What its values may be; of matrices that have as many genes the kind that comes first is taken.
     """
     species_word(species)
+    signed = "signed" in kinds
     looks = _inspect_candidates(adata, signatures, layer, gene_symbols, species, signed=signed)
-    best = _best(looks, prefer)
+    best = _best(looks, kinds)
     while best is not None and not best.rows_judged and not signed:
         looks = [inspect_rows(look) if look is best else look for look in looks]
-        best = _best(looks, prefer)
+        best = _best(looks, kinds)
     if best is None or best.genes is None:
         raise MatrixError(_no_matrix(looks, adata, forced=layer is not None))
     seen, on_species = settled_species(best, best.genes.whose, species)
@@ -128,25 +115,17 @@ def unpack(
     )
 
 
-def _best(looks: list[MatrixInspection], prefer: Sequence[Kind]) -> MatrixInspection | None:
+def _best(looks: list[MatrixInspection], kinds: Sequence[Kind]) -> MatrixInspection | None:
     """Return the usable matrix with most signature genes; of equals one without a caveat, then the preferred kind."""
 
     def worth(look: MatrixInspection) -> tuple[int, bool, int]:
-        return look.n_found, not look.caveat, -prefer.index(look.kind or "linear")
+        return look.n_found, not look.caveat, -kinds.index(look.kind or "linear")
 
     return max((look for look in looks if look.kind), key=worth, default=None)
 
 
 def data_species(adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoice, layer: str | None = None) -> str:
-    """Return the species of the data: the user's word, or what their ids say, which may be ``unknown``.
-
-    Raises
-    ------
-    ParameterError
-        The word is not one of those known, or there is no such layer or column.
-    SpeciesError
-        The data are of two species.
-    """
+    """Return the species of the data: the user's word, or what their ids say, which may be ``unknown``."""
     if species_word(species) != "auto":
         return str(species)
     # The matrices themselves, which may be on disk, are looked at only where the ids are of two species.
@@ -166,15 +145,7 @@ def data_species(adata: AnnData, *, gene_symbols: str | None, species: SpeciesCh
 def species_of(
     adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoice, layer: str | None = None
 ) -> Literal["human", "mouse"]:
-    """Return the species to take signatures of: the user's word, or what the ids say; human if they say nothing.
-
-    Raises
-    ------
-    ParameterError
-        The word is not one of those known, or there is no such layer or column.
-    SpeciesError
-        The data are of two species, or of another than those that there are signatures of.
-    """
+    """Return the species to take signatures of: the user's word, or what the ids say; human if they say nothing."""
     check_adata(adata)
     seen = data_species(adata, gene_symbols=gene_symbols, species=species, layer=layer)
     if seen not in (*OURS, UNKNOWN):
@@ -210,13 +181,7 @@ def columns_of(found: Sequence[pd.DataFrame], gene_symbols: str | None) -> list[
 
 
 def check_species(seen: str, signatures: Mapping[str, Signature]) -> None:
-    """Refuse signatures of another species than the data.
-
-    Raises
-    ------
-    SpeciesError
-        The message names the call that loads the right ones.
-    """
+    """Refuse signatures of another species than the data."""
     others = sorted({s.species for s in signatures.values()} - {"any", seen})
     if seen == UNKNOWN or not others:
         return

@@ -203,36 +203,26 @@ def _mean(blocks: Iterable[RowBlock], kept: RunEvidence, axis: str, labels: Sequ
 
 
 def _table_of(kept: RunEvidence, axis: str, label: str, here: _Mean, others: _Mean | None) -> _Table:
-    if genes := kept.learned(axis).get(label):
+    genes, of, intercept = kept.learned(axis).get(label), AMOUNT, 0.0
+    if genes is not None:
         added = genes.weights * (here.expression - (0.0 if others is None else others.expression))[genes.columns]
-        return _table(kept, label, AMOUNT, genes, added, here, others, genes.intercept if others is None else 0.0)
-    genes = Weights(kept.columns(label), kept.weights(label), 0.0)
-    added = here.added[label] - (0.0 if others is None else others.added[label])
-    return _table(kept, label, Z, genes, added, here, others, 0.0)
-
-
-def _table(
-    kept: RunEvidence,
-    label: str,
-    of: str,
-    genes: Weights,
-    added: Array,
-    here: _Mean,
-    others: _Mean | None,
-    intercept: float,
-) -> _Table:
+        intercept = genes.intercept if others is None else 0.0
+    else:
+        genes, of = Weights(kept.columns(label), kept.weights(label), 0.0), Z
+        added = here.added[label] - (0.0 if others is None else others.added[label])
     some = np.flatnonzero(added)
     columns = genes.columns[some]
-    rows = {
-        "label": label,
-        "of": of,
-        "gene": kept.names(columns),
-        "expression": here.expression[columns],
-        "weight": genes.weights[some],
-        "contribution": added[some],
-        "in_signature": np.isin(columns, kept.columns(label)),
-    }
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(
+        {
+            "label": label,
+            "of": of,
+            "gene": kept.names(columns),
+            "expression": here.expression[columns],
+            "weight": genes.weights[some],
+            "contribution": added[some],
+            "in_signature": np.isin(columns, kept.columns(label)),
+        }
+    )
     if others is not None:
         table.insert(4, "expression_others", others.expression[columns])
     # ties by name, so that no order of genes shows

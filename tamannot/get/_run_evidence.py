@@ -1,4 +1,4 @@
-"""What a run kept of its signatures, nulls and weights, beside the matrix that it used."""
+"""What a run kept as evidence, beside the matrix that it used: genes, nulls, weights, and the expression by label."""
 
 from __future__ import annotations
 
@@ -39,15 +39,7 @@ class Weights:
 
 
 class RunEvidence:
-    """What is kept of a run under a key; of objects that were joined, of the run of one cell.
-
-    Raises
-    ------
-    ResultNotFoundError
-        There was no such run, it kept nothing of this, or its matrix is gone.
-    MatrixError
-        The matrix has other genes now.
-    """
+    """What is kept of a run under a key; of objects that were joined, of the run of one cell."""
 
     def __init__(self, adata: AnnData, key: str, row: int | None = None) -> None:
         record = of_one_run(adata, slots.read_record(adata, key), row)
@@ -110,13 +102,7 @@ class RunEvidence:
         return [(self._symbols.get(column) or known.get(i, i)) if i.startswith(_ENSEMBL) else i for column, i in ids]
 
     def row(self, row: int) -> RowBlock:
-        """Return the values of a cell.
-
-        Raises
-        ------
-        MatrixError
-            They do not give the z that the run wrote.
-        """
+        """Return the values of a cell."""
         block, z = self.matrix.row(row), slots.read_table(self._adata, self._key, "z").iloc[row]
         for axis in dict.fromkeys(self.axis_of.values()):
             labels = self.labels(axis)
@@ -233,11 +219,6 @@ def by_label(matrix: RunMatrix, codes: Array, n_labels: int) -> ByLabel:
         Of each cell its label, 0 to ``n_labels - 1``; -1 for cells to leave out.
     n_labels
         Labels.
-
-    Raises
-    ------
-    MatrixError
-        The matrix has values now that it had not.
     """
     n = np.bincount(codes[codes >= 0], minlength=n_labels)
     sums = np.zeros((n_labels, matrix.n_vars, 3))
@@ -258,11 +239,6 @@ def of_cells(matrix: RunMatrix, chosen: Array, columns: Sequence[int]) -> Array:
         Mask of the cells.
     columns
         Columns of the genes.
-
-    Raises
-    ------
-    MatrixError
-        The matrix has values now that it had not.
     """
     out, row = np.zeros((int(chosen.sum()), len(columns))), 0
     for block, rows in matrix.blocks(chosen):
@@ -276,13 +252,7 @@ def of_cells(matrix: RunMatrix, chosen: Array, columns: Sequence[int]) -> Array:
 
 
 def columns_of(matrix: RunMatrix, genes: Sequence[str]) -> list[int]:
-    """Return the columns of genes given by symbol or id.
-
-    Raises
-    ------
-    ParameterError
-        Some are not in the matrix.
-    """
+    """Return the columns of genes given by symbol or id."""
     index = GeneIndex([str(i) for i in matrix.ids])
     columns = [index.find(gene) for gene in genes]
     if absent := [gene for gene, column in zip(genes, columns, strict=True) if column < 0]:

@@ -1,4 +1,4 @@
-"""Results of scoring and annotation as tables."""
+"""Results of scoring and annotation as tables, or as an object of their own."""
 
 from copy import deepcopy
 from typing import Literal

@@ -41,15 +41,7 @@ def learn_model(
     asked: AnnotateSettings,
     report: Progress,
 ) -> tuple[AnchoredModel, list[str]]:
-    """Learn what an annotation of these cells would, and keep it; return it with what the user should hear.
-
-    Raises
-    ------
-    ParameterError
-        Too few macrophages have one program clearly active, or a parameter is out of range.
-    TamannotError
-        As `annotate`.
-    """
+    """Learn what an annotation of these cells would, and keep it; return it with what the user should hear."""
     asked.check()
     report("reading")
     data, library, source, resolved = read_input(adata, signatures, replace(asked, portable=True))
@@ -68,7 +60,7 @@ def learn_model(
         training=_training(data, ready, asked),
         metrics={},
     )
-    return model, _said(data, model.scale, asked, ready.cohort)
+    return model, _notes_of_cohort(data, model.scale, asked, ready.cohort)
 
 
 def _check_learned(cohort: Cohort) -> None:
@@ -100,15 +92,17 @@ def made_with() -> dict[str, str]:
     return {"tamannot": package_version()} | {name: version(name) for name in ("numpy", "scikit-learn")}
 
 
-def _said(data: Unpacked, scale: str, asked: AnnotateSettings, cohort: Cohort) -> list[str]:
-    said = [data.note] if data.note else []
+def _notes_of_cohort(data: Unpacked, scale: str, asked: AnnotateSettings, cohort: Cohort) -> list[str]:
+    notes = [data.note] if data.note else []
     if asked.tissue == "auto":
-        said.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
+        notes.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
     if cohort.novelty is None:
-        said.append("There are too few macrophages to say what is unlike them: the model takes no cell for unfamiliar.")
+        notes.append(
+            "There are too few macrophages to say what is unlike them: the model takes no cell for unfamiliar."
+        )
     if scale == "ranks":
-        said.append(RANKED)
-    return said
+        notes.append(RANKED)
+    return notes
 
 
 def train_model(
@@ -160,13 +154,13 @@ def train_model(
     metrics = {"held_out": held_out, **metrics, **classifier.metrics}
     model = Model(**{**vars(classifier), "threshold": metrics["threshold"], "metrics": metrics})
     notes = [data.note] if data.note else []
-    notes += _notes(model, held, sum(found.values()))
+    notes += _notes_of_labels(model, held, sum(found.values()))
     if n_samples == 1:
         notes.append(f"'{sample_key}' has one value only: cells of the same sample were held out.")
     return model, [*notes, RANKED] if model.scale == "ranks" else notes
 
 
-def _notes(model: Model, held: HeldOut, n_labelled: int) -> list[str]:
+def _notes_of_labels(model: Model, held: HeldOut, n_labelled: int) -> list[str]:
     """Return what the user should hear of the cells, and of the threshold."""
     notes = []
     if n_copies := n_labelled - int(held.size.sum()):

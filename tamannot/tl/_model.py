@@ -1,4 +1,4 @@
-"""``Model``: what was learned from labels, to keep in a file and to use on other data."""
+"""``Model``: a classifier of the user's labels, to keep in a file and to apply to other data."""
 
 from __future__ import annotations
 
@@ -146,15 +146,7 @@ def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
 
 
 def models_of(given: object) -> tuple[AnchoredModel | None, Model | None]:
-    """Return the models that the user gave `tl.annotate`, as themselves or as paths: of a cohort, and of labels.
-
-    Raises
-    ------
-    ParameterError
-        One is no model, or two are of one kind.
-    ModelFormatError
-        As `load_model`.
-    """
+    """Return the models that the user gave `tl.annotate`, as themselves or as paths: of a cohort, and of labels."""
     several = given if isinstance(given, list | tuple) else [] if given is None else [given]
     models = [load_model(one) if isinstance(one, str | os.PathLike) else one for one in several]
     for one in models:
@@ -187,11 +179,6 @@ class Labelling:
         The model, and the data.
     layer, gene_symbols, species
         As in `Model.predict`.
-
-    Raises
-    ------
-    TamannotError
-        As `Model.predict`; nothing is written then.
     """
 
     def __init__(
@@ -285,13 +272,7 @@ def _unpack_for_model(
 
 
 def check_model_species(model: Classifier | AnchoredModel, seen: str) -> None:
-    """Refuse data of another species than a model's.
-
-    Raises
-    ------
-    SpeciesError
-        The message names both.
-    """
+    """Refuse data of another species than a model's."""
     if "unknown" not in (seen, model.species) and seen != model.species:
         msg = (
             f"The gene ids of the data are {seen}, the model was trained on {model.species}. Train a model on {seen} "
@@ -301,13 +282,7 @@ def check_model_species(model: Classifier | AnchoredModel, seen: str) -> None:
 
 
 def base_for(model: Classifier | AnchoredModel, data: Unpacked) -> float | None:
-    """Return the base of the data's logarithms, None for other data.
-
-    Raises
-    ------
-    MatrixError
-        The model is of another scale.
-    """
+    """Return the base of the data's logarithms, None for other data."""
     scale, base = find_scale(data.rows, data.kind, data.index.ids, threads=settings.n_threads())
     if scale == model.scale:
         return base

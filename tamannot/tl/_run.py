@@ -46,13 +46,7 @@ def annotate_in_memory(
     copy: bool,
     steps: tuple[str, ...] = STEPS,
 ) -> AnnData | None:
-    """Annotate an object, write the slots of the steps asked for, and warn of what a user should hear.
-
-    Raises
-    ------
-    TamannotError
-        As `annotate`.
-    """
+    """Annotate an object, write the slots of the steps asked for, and warn of what a user should hear."""
     adata = slots.to_work_on(adata, copy=copy)
     report = Progress(show=settings.progress)
     run = start_run(adata, signatures, asked, key_added=key_added, report=report)
@@ -68,13 +62,7 @@ def annotate_in_memory(
 def start_run(
     adata: AnnData, signatures: Signatures | None, asked: AnnotateSettings, *, key_added: str, report: Progress
 ) -> AnnotationRun:
-    """Check what was asked, read the data, and learn from them or take what a model has learned.
-
-    Raises
-    ------
-    TamannotError
-        As `annotate`.
-    """
+    """Check what was asked, read the data, and learn from them or take what a model has learned."""
     slots.check_key(key_added)
     asked.check()
     model, of_labels = models_of(asked.model)

@@ -6,10 +6,11 @@ import os
 import warnings
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
@@ -30,18 +31,19 @@ from tamannot.scoring import (
     Run,
     Scores,
     UCell,
+    depths_by_method,
     make_plan,
     method_of,
+    null_bins,
     ranked_rows,
     score_linear,
     score_runs,
 )
 from tamannot.signature import Signatures, SignatureSet, as_signatures, chosen_signatures
 from tamannot.tl._gseapy import score_with_gseapy
-from tamannot.tl._score_null import bins_of
 
 # Methods on values are asked for on logarithms: that is what their papers and scanpy score.
-_PREFER_LOG: tuple[slots.Kind, ...] = ("log", "counts", "linear", "signed")
+_LOG_FIRST: tuple[slots.Kind, ...] = ("log", "counts", "linear")
 
 
 def score(
@@ -230,7 +232,11 @@ def _on_ranks(methods: Mapping[str, Method]) -> dict[str, UCell | AUCell]:
 def _find(adata: AnnData, methods: Mapping[str, Method], asked: Asked, progress: Progress) -> _Found:
     """Score by methods that share a matrix."""
     progress("reading")
-    data = _unpack(adata, methods, asked)
+    kinds = slots.KINDS if all(isinstance(m, UCell | AUCell) for m in methods.values()) else _LOG_FIRST
+    if any(getattr(m, "scale", "log") == "as_is" for m in methods.values()):
+        kinds = (*kinds, "signed")
+    where: dict[str, Any] = {"layer": asked.layer, "gene_symbols": asked.gene_symbols, "species": asked.species}
+    data = slots.unpack(adata, asked.signatures, kinds=kinds, **where)
     plan = make_plan(asked.signatures, data.index.locate, data.rows.shape[1])
     for how in methods.values():
         for part in plan.parts:
@@ -242,19 +248,6 @@ def _find(adata: AnnData, methods: Mapping[str, Method], asked: Asked, progress:
         ranked = ranked_rows(data.rows, list(ranking.values()))
         bins = bins_of(data, ranking, asked.null_reference, ranked, progress)
     return _Found(data, plan, bins, _scores(data, plan, methods, bins, ranked, progress))
-
-
-def _unpack(adata: AnnData, methods: Mapping[str, Method], asked: Asked) -> Unpacked:
-    ranked = all(isinstance(m, UCell | AUCell) for m in methods.values())
-    return slots.unpack(
-        adata,
-        asked.signatures,
-        layer=asked.layer,
-        gene_symbols=asked.gene_symbols,
-        species=asked.species,
-        signed=any(getattr(m, "scale", "log") == "as_is" for m in methods.values()),
-        prefer=slots.KINDS if ranked else _PREFER_LOG,
-    )
 
 
 def _methods(method: Method | str | Mapping[str, Method | str], key_added: str) -> dict[str, Method]:
@@ -331,13 +324,7 @@ def _write(adata: AnnData, key: str, result: Scores, record: dict[str, Any], low
 
 
 def _refuse_other_evidence(adata: AnnData, asked: Asked) -> None:
-    """Refuse z and p beside an annotation whose labels rest on others of the same signatures.
-
-    Raises
-    ------
-    ParameterError
-        There is such an annotation.
-    """
+    """Refuse z and p beside an annotation whose labels rest on others of the same signatures."""
     for key in asked.methods if asked.null is not None else ():
         if shared := [i for i in slots.evidence_of(adata, key) if i in asked.signatures]:
             more = f" and {len(shared) - 3} more" if len(shared) > 3 else ""
@@ -346,3 +333,47 @@ def _refuse_other_evidence(adata: AnnData, asked: Asked) -> None:
                 'would replace. Give these scores a key of their own, such as key_added="null".'
             )
             raise ParameterError(msg)
+
+
+def bins_of(
+    data: Unpacked,
+    methods: Mapping[str, UCell | AUCell],
+    reference: AnnData | None,
+    ranked: RankedRows,
+    progress: Progress,
+) -> dict[str, NullBins | None]:
+    """Return the expression bins of each method: those of a reference, or of the cells at hand."""
+    if reference is not None:
+        return {key: _aligned(reference, key, data.index.ids, how) for key, how in methods.items()}
+    progress("expression bins", data.rows.shape[0])
+    found = depths_by_method(
+        data.rows, list(methods.values()), threads=settings.n_threads(), tick=progress.tick, ranked=ranked
+    )
+    return {key: null_bins(depth) for key, depth in zip(methods, found, strict=True)}
+
+
+def _aligned(reference: AnnData, key: str, ids: list[str], method: UCell | AUCell) -> NullBins:
+    record = slots.read_record(reference, key)
+    if not record.has("null_reference"):
+        msg = f"null_reference has scores under '{key}', but without a null. Score it with null='matched' first."
+        raise ParameterError(msg)
+    # Of `tl.annotate` more ranks may count in the null than in the scores.
+    their_ranks = {} if record.null.max_rank is None else {"max_rank": record.null.max_rank}
+    of_both = ({"name": method.name, **asdict(method)}, record.method | their_ranks)
+    ours, theirs = map(_ranking, of_both)
+    if ours != theirs:
+        msg = f"null_reference was scored with {theirs}, not {ours}. Use that method, or score it by yours."
+        raise ParameterError(msg)
+    bins = pd.Series(record.bins, index=record.gene_ids.astype(str))
+    bins = bins[~bins.index.duplicated()].reindex(ids)
+    if bins.isna().mean() > 0.5:
+        msg = "null_reference shares fewer than half of the genes of the data. Use cells with the same gene ids."
+        raise ParameterError(msg)
+    # A gene the reference never saw is taken as one that it hardly expresses.
+    return NullBins(bins.fillna(record.bins.max()).to_numpy(np.int32))
+
+
+def _ranking(method: Mapping[str, Any]) -> str:
+    """Say what of a method decides how deep a gene ranks, and thus its bin."""
+    told = {name: method[name] for name in ("variant", "max_rank", "top") if name in method}
+    return f"{method['name']}({', '.join(f'{name}={value}' for name, value in told.items())})"

@@ -157,13 +157,7 @@ def train_and_tell(
     signatures: Signatures | None = None,
     n_genes: int = N_GENES,
 ) -> tuple[Model | AnchoredModel, list[str]]:
-    """Train a model of either kind; return it with what the user should hear.
-
-    Raises
-    ------
-    ParameterError
-        As `train`, also for parameters of the other kind of model.
-    """
+    """Train a model of either kind; return it with what the user should hear."""
     if labels is None:
         if n_genes != N_GENES:
             msg = "n_genes= is for models of your own labels: give labels=, or leave it out."
