@@ -14,10 +14,10 @@ from tamannot._settings import AnnotateSettings
 from tamannot.data import unpack
 from tamannot.io._summary import summarise  # noqa: F401 - part of what is looked at
 from tamannot.signature import load_signatures
-from tamannot.tl._learn import _labels as labels_given
-from tamannot.tl._learn import train_model  # noqa: F401
 from tamannot.tl._run import known_of_cells
 from tamannot.tl._samples import samples_of, table_of_samples
+from tamannot.tl._train import _labels as labels_given
+from tamannot.tl._train import train_model  # noqa: F401
 
 _LIBRARY = load_signatures(axis="state")
 _GENES = [

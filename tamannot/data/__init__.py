@@ -2,7 +2,6 @@
 
 from tamannot.data._kind import KINDS, Kind
 from tamannot.data._matrix import MatrixInspection
-from tamannot.data._matrix_of_run import RunMatrix, gene_ids_of, matrix_of_run
 from tamannot.data._open import left_on_disk, without_matrices
 from tamannot.data._record import JOINED, UNS, RunRecord, variant_of
 from tamannot.data._rows import row_source
@@ -39,7 +38,7 @@ from tamannot.data._slots import (
     write_obsm,
     write_tables,
 )
-from tamannot.data._unpack import Unpacked, data_species, species_of, unpack
+from tamannot.data._unpack import RunMatrix, Unpacked, data_species, gene_ids_of, matrix_of_run, species_of, unpack
 
 __all__ = [
     "JOINED",

@@ -23,7 +23,7 @@ from tamannot.classify import (
     prepare,
 )
 from tamannot.data import Unpacked
-from tamannot.data._provenance import missing_genes
+from tamannot.data._runs import missing_genes
 from tamannot.errors import CoverageWarning, TamannotWarning
 from tamannot.signature import Signatures, SignatureSet, as_signatures, load_signatures
 from tamannot.tl._collect import AnnotationRun, CellCalls, TableSink, TablesInMemory

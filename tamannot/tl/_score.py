@@ -17,7 +17,7 @@ import tamannot.data as slots
 from tamannot._progress import Progress
 from tamannot._settings import SpeciesChoice, settings
 from tamannot.data import Unpacked
-from tamannot.data._provenance import describe_run, missing_genes
+from tamannot.data._runs import describe_run, missing_genes
 from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
 from tamannot.scoring import (
     GSVA,

@@ -29,7 +29,7 @@ from tamannot.classify import (
     Source,
 )
 from tamannot.data import Unpacked
-from tamannot.data._provenance import describe_run
+from tamannot.data._runs import describe_run
 from tamannot.errors import ResultNotFoundError
 from tamannot.scoring._reference import NAME as REFERENCE
 from tamannot.tl._collect import AXES, AnnotationRun, CellCalls, TablesInMemory
