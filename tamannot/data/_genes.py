@@ -54,7 +54,7 @@ class GeneMatch:
     ids_from: str
     """``var_names`` or a column of ``var``."""
     n_found: int
-    whose: SpeciesOfIds
+    species: SpeciesOfIds
 
 
 def gene_index(
@@ -88,7 +88,7 @@ def gene_index(
     found = {name: _count(index, genes) for name, index in indices.items()}
     # The first of equals: var_names before columns.
     best = gene_symbols or max(found, key=lambda name: found[name])
-    return GeneMatch(indices[best], best, found[best], _whose(sources, seen, best))
+    return GeneMatch(indices[best], best, found[best], _species_of(sources, seen, best))
 
 
 def ids_by(var: pd.DataFrame, name: str) -> list[str]:
@@ -98,10 +98,10 @@ def ids_by(var: pd.DataFrame, name: str) -> list[str]:
     return read_ids(texts_of(var.index if name == VAR_NAMES else _column(var, name))).ids
 
 
-def whose_genes(var: pd.DataFrame, gene_symbols: str | None) -> SpeciesOfIds:
+def species_of_ids(var: pd.DataFrame, gene_symbols: str | None) -> SpeciesOfIds:
     """Return whose genes they are."""
     sources = _sources(var, gene_symbols)
-    return _whose(sources, {name: _sighting(own) for name, own in sources.items()}, next(iter(sources)))
+    return _species_of(sources, {name: _sighting(own) for name, own in sources.items()}, next(iter(sources)))
 
 
 def _sources(var: pd.DataFrame, gene_symbols: str | None) -> dict[str, Ids]:
@@ -115,7 +115,7 @@ def _sources(var: pd.DataFrame, gene_symbols: str | None) -> dict[str, Ids]:
     return sources | index if gene_symbols else index | sources
 
 
-def _whose(sources: Mapping[str, Ids], seen: Mapping[str, Sighting], first: str) -> SpeciesOfIds:
+def _species_of(sources: Mapping[str, Ids], seen: Mapping[str, Sighting], first: str) -> SpeciesOfIds:
     """Ask the ids that are used, then the others; ids of Ensembl of another species go before names.
 
     The genes of a rat are named as those of a mouse, and those of a pig as those of man.

@@ -12,7 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from tamannot._settings import SpeciesChoice
-from tamannot.data._genes import VAR_NAMES, Features, GeneMatch, features_of, gene_index, ids_by, whose_genes
+from tamannot.data._genes import VAR_NAMES, Features, GeneMatch, features_of, gene_index, ids_by, species_of_ids
 from tamannot.data._kind import KINDS, Kind
 from tamannot.data._matrix import MatrixInspection, candidates, inspect_rows, inspect_values, layer_names
 from tamannot.data._record import RunRecord
@@ -103,7 +103,7 @@ def unpack(
         best = _best(looks, kinds)
     if best is None or best.genes is None:
         raise MatrixError(_no_matrix(looks, adata, forced=layer is not None))
-    seen, on_species = settled_species(best, best.genes.whose, species)
+    seen, on_species = settled_species(best, best.genes.species, species)
     check_species(seen, signatures)
     if best.n_found == 0:
         raise GeneIdError(_no_gene(best, best.genes))
@@ -136,7 +136,7 @@ def data_species(adata: AnnData, *, gene_symbols: str | None, species: SpeciesCh
     parts = {"X": adata, "raw": adata.raw} if layer is None else {"raw": adata.raw} if layer == "raw" else {"X": adata}
     genes = {name: features_of(loaded(part.var)).var for name, part in parts.items() if part is not None}
     for (name, var), column in zip(genes.items(), columns_of(list(genes.values()), gene_symbols), strict=True):
-        whose = whose_genes(var, column)
+        whose = species_of_ids(var, column)
         seen = whose.seen.species
         if whose.seen.second:
             of_these = [c for c in candidates(adata, layer) if (c.name == "raw") == (name == "raw")]

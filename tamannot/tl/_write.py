@@ -76,7 +76,7 @@ def write_annotation(
         slots.forget_run(adata, key)
         slots.forget_steps(adata, key, STEPS)  # of a run whose record was lost
     else:
-        record = _beside(adata, key, record, found, steps)
+        record = _merged_with_earlier(adata, key, record, found, steps)
     if tables is not None:
         _write_tables(adata, key, tables, steps)
     for axis in (a for a in AXES if a in steps):
@@ -93,7 +93,9 @@ def write_annotation(
     slots.write_record(adata, key, record)
 
 
-def _beside(adata: AnnData, key: str, new: dict[str, Any], found: CellCalls, steps: Sequence[str]) -> dict[str, Any]:
+def _merged_with_earlier(
+    adata: AnnData, key: str, new: dict[str, Any], found: CellCalls, steps: Sequence[str]
+) -> dict[str, Any]:
     """Return the record of a run of some steps beside an earlier one of others.
 
     Labels of other steps stay where they are of the same matrix, signatures and macrophages, and are removed
