@@ -9,8 +9,8 @@ from ._crosstalk import crosstalk as crosstalk
 from ._enrich import enrich as enrich
 from ._ferroptosis_summary import ferroptosis_summary as ferroptosis_summary
 from ._ligand_receptor import ligand_receptor as ligand_receptor
-from ._neighbours import smooth as smooth
-from ._neighbours import vote as vote
 from ._regions import regions as regions
 from ._score import score as score
+from ._smooth import smooth as smooth
 from ._train import train as train
+from ._vote import vote as vote
