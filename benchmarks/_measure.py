@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 
 import tamannot as tam
-from tamannot._threads import available_threads
+from tamannot._settings import available_threads
 
 
 class Peak:

@@ -17,8 +17,10 @@ from typing import Any
 
 from _measure import Peak, machine
 
-from tamannot._threads import over_rows
-from tamannot.data._matrix import checked_rows, look_at, row_source
+from tamannot._settings import over_rows
+from tamannot.data import MatrixInspection
+from tamannot.data._matrix import inspect_values
+from tamannot.data._rows import checked_rows, row_source
 from tamannot.io._input import open_file
 from tamannot.scoring._rows import RowSource
 
@@ -32,7 +34,7 @@ def main(path: str, layer: str = "X") -> None:
         rows = row_source(matrix)
         rows.block(0, min(rows.step, rows.shape[0]))  # compiles
         start = time.perf_counter()
-        found = look_at(matrix)
+        found = inspect_values(MatrixInspection("X", matrix))
         print(f"a look at a sample: {time.perf_counter() - start:.2f} s, {found.kind}")
         n_values = sum_of_blocks(rows, 1)
         print(

@@ -10,13 +10,13 @@ from _fuzz import instrumented, main, only_our_errors
 
 instrumented("tamannot.data", "tamannot.tl", "tamannot.signature")
 
+from tamannot._settings import AnnotateSettings
 from tamannot.analysis._samples import samples_of, table_of_samples
 from tamannot.data import unpack
 from tamannot.io._summary import summarise  # noqa: F401 - part of what is looked at
 from tamannot.signature import load_signatures
-from tamannot.tl._labels import _given as labels_given
-from tamannot.tl._labels import train_model  # noqa: F401
-from tamannot.tl._run import _cells, check_choices
+from tamannot.tl._run import known_of_cells
+from tamannot.tl._train import _labels as labels_given
 
 _LIBRARY = load_signatures(axis="state")
 _GENES = [
@@ -55,11 +55,10 @@ def one(data: bytes) -> None:
     with only_our_errors():
         unpack(adata, _LIBRARY, gene_symbols=gene_symbols, species=choices.pick(["auto", "human", "mouse"]))
     with only_our_errors():
-        labels_given(adata, column, choices.pick([None, "s", "t"]))
+        labels_given(adata, column)
     with only_our_errors():
-        made = {"compartment_key": column, "sample_key": choices.pick([None, "s", "t", "absent"])}
-        check_choices(adata, made)
-        _cells(adata, made)
+        sample_key = choices.pick([None, "s", "t", "absent"])
+        known_of_cells(adata, AnnotateSettings(compartment_key=column, sample_key=sample_key))
     with only_our_errors():
         table_of_samples(adata, samples_of(adata, column), ["t"])
 

@@ -1,6 +1,6 @@
 """tamannot: what the macrophages of a tumour are, cell by cell, with the evidence."""
 
-from tamannot._lazily import attach_stub
+from tamannot._resources import attach_stub
 
 # Names are listed in __init__.pyi; nothing is imported before it is used.
 _lazy, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,20 +1,24 @@
-"""How a run tells how far it is."""
+"""How a run tells how far it is, and how a signal ends it."""
 
 from __future__ import annotations
 
+import _thread
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Lock
-from typing import TextIO
+from types import FrameType
+from typing import Any, TextIO
 
-from tamannot._printable import printable
+from tamannot.errors import printable
 
 Tick = Callable[[int], None]
 
 # In a terminal the line is renewed, elsewhere another one follows now and then.
-_RENEW = 0.2
-_AGAIN = 30.0
+_RENEW_EVERY = 0.2
+_NEXT_LINE_EVERY = 30.0
 
 
 def no_tick(_n: int) -> None:
@@ -90,7 +94,7 @@ class Progress:
         if not self._show or now - self._begun < self._after:
             return
         live = self._out().isatty()
-        if now - self._last < (_RENEW if live else _AGAIN):
+        if now - self._last < (_RENEW_EVERY if live else _NEXT_LINE_EVERY):
             return
         self._last = now
         line = printable(self._line(now))
@@ -120,3 +124,82 @@ class Progress:
 def _clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
+# Ctrl-C, what batch schedulers and `kill` send, and what a terminal sends when it is closed; Windows has no SIGHUP.
+ENDING = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+# Clearing up is not disturbed for so long, in seconds, by an impatient second signal.
+_PATIENCE = 10.0
+# Until what Python could not pass on is raised once more, in seconds.
+_RETRY_AFTER = 0.01
+
+
+class Interruption:
+    """Raises `KeyboardInterrupt` in the main thread when a signal comes, and sees to it that it is not lost.
+
+    Parameters
+    ----------
+    numbers
+        The signals.
+    """
+
+    def __init__(self, numbers: Iterable[signal.Signals]) -> None:
+        self._numbers = tuple(numbers)
+        self.received = signal.SIGINT
+        """The signal that came last."""
+        self._deaf_until = 0.0
+        self._heard: list[signal.Signals] = []
+
+    def listen(self) -> None:
+        """Hear the signals from now on.
+
+        One that is not as Python sets it stays: who started this process, as ``nohup`` does, wants it not to hear it.
+        """
+        for number in self._numbers:
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                signal.signal(number, self._hear)
+                self._heard.append(number)
+        sys.unraisablehook = self._raise_again
+
+    def end(self) -> None:
+        """Hear nothing more: all is done, and Python's own end must not be disturbed."""
+        self._deaf_until = float("inf")
+        for number in self._heard:  # by the system as well: at its very end Python forgets what it was told
+            signal.signal(number, signal.SIG_IGN)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if now < self._deaf_until:
+            return
+        self.received = signal.Signals(number)
+        if self._is_hook(frame):
+            self._later()
+            return
+        self._deaf_until = now + _PATIENCE
+        raise KeyboardInterrupt
+
+    def _is_hook(self, frame: FrameType | None) -> bool:
+        """Return whether Python was at `_raise_again`: what is raised there is lost for good."""
+        while frame is not None and frame.f_code is not Interruption._raise_again.__code__:
+            frame = frame.f_back
+        return frame is not None
+
+    def _raise_again(self, lost: Any) -> None:
+        """Take what was raised where nothing can be raised: in a destructor, or between Python and C."""
+        if lost.exc_type is None or not issubclass(lost.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(lost)
+        elif self._deaf_until < float("inf"):
+            self._deaf_until = 0.0
+            self._later()
+
+    def _later(self) -> None:
+        threading.Timer(_RETRY_AFTER, _send, [self.received]).start()
+
+
+def _send(number: signal.Signals) -> None:
+    """Send a signal to the main thread, and wake it if it waits."""
+    main = threading.main_thread().ident
+    if sys.platform == "win32" or main is None:
+        _thread.interrupt_main(number)
+    else:
+        signal.pthread_kill(main, number)

@@ -1,10 +1,15 @@
-"""What is installed: the version, and where the files that ship with it are."""
+"""What is installed: the version, the files that ship with it, and names that are imported when they are used."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+
+import lazy_loader
 
 _PACKAGE = Path(__file__).parent
 
@@ -25,3 +30,17 @@ def package_version() -> str:
         return version("tamannot")
     except PackageNotFoundError:  # a source tree that was never installed
         return "unknown"
+
+
+def attach_stub(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package, from the ``.pyi`` beside its file.
+
+    An import leaves the user's filters of warnings as they were: numpy, scipy and anndata set some of their own.
+    """
+    lazy, names, public = lazy_loader.attach_stub(package, file)
+
+    def get(name: str) -> Any:
+        with warnings.catch_warnings():
+            return lazy(name)
+
+    return get, names, public

@@ -1,11 +1,26 @@
-"""The two settings that are global."""
+"""What a user sets: the two settings that are global, and those of one annotation; and the threads that follow."""
 
 from __future__ import annotations
 
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
-from tamannot._threads import available_threads
 from tamannot.errors import ParameterError
+
+T = TypeVar("T")
+
+Tissue = Literal["auto", "brain", "other"]
+SpeciesChoice = Literal["auto", "human", "mouse"]
+CompartmentKey = str | tuple[str, Mapping[str, str]]
+
+_LIMITS = ("TAMANNOT_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass
@@ -41,3 +56,92 @@ class Settings:
 
 
 settings = Settings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotateSettings:
+    """The arguments of `tl.annotate` that say how to annotate, from the call or the command line to the record."""
+
+    model: object = None
+    """A model, the path of one, or a list of these; see `tl.annotate`."""
+    layer: str | None = None
+    gene_symbols: str | None = None
+    species: SpeciesChoice = "auto"
+    tissue: Tissue = "auto"
+    compartment_key: CompartmentKey | None = None
+    sample_key: str | None = None
+    target_accuracy: float = 0.95
+    rng: int = 0
+    sample: str | None = None
+    """The one sample that all cells are of, where no column tells: a file of a cohort."""
+    portable: bool = False
+    """Whether what is learned is for other data, too: only genes with a name of their own count, and what macrophages
+    look like is kept."""
+    recorded: tuple[str, ...] | None = None
+    """Which of these the caller could give, for the record of the run; None: all."""
+
+    def check(self) -> None:
+        """Refuse values out of range; what needs the data, as the name of a column, is checked with them.
+
+        Raises
+        ------
+        ParameterError
+            One is.
+        """
+        if self.tissue not in ("auto", "brain", "other"):
+            msg = f"tissue is 'auto', 'brain' or 'other', not {self.tissue!r}."
+            raise ParameterError(msg)
+        if not 0 < self.target_accuracy < 1:
+            msg = f"target_accuracy={self.target_accuracy} is not between 0 and 1."
+            raise ParameterError(msg)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the record of a run says of the call; models are told of elsewhere."""
+        names = _PARAMETERS if self.recorded is None else [n for n in _PARAMETERS if n in self.recorded]
+        given = {name: getattr(self, name) for name in (*names, "sample")}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+_PARAMETERS = (
+    *("layer", "gene_symbols", "species", "tissue", "compartment_key", "sample_key", "target_accuracy", "rng"),
+)
+DEFAULT_ACCURACY = AnnotateSettings().target_accuracy
+
+
+def available_threads() -> int:
+    """Return how many threads to use: what the environment, the affinity and the container allow."""
+    limits = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
+    limits += [int(v) for name in _LIMITS if (v := os.environ.get(name, "")).isdecimal() and int(v) > 0]
+    with suppress(OSError, ValueError):
+        quota, period = _QUOTA.read_text().split()
+        limits.append(int(int(quota) / int(period)))
+    return max(1, min(limits))
+
+
+def over_rows(work: Callable[[int, int], None], n_rows: int, *, threads: int, step: int = 512) -> None:
+    """Call ``work(start, stop)`` for consecutive blocks of ``step`` rows; each must write only its own rows."""
+    deque(in_order(work, n_rows, threads=threads, step=step), maxlen=0)
+
+
+def in_order(work: Callable[[int, int], T], n_rows: int, *, threads: int, step: int) -> Iterator[T]:
+    """Give out ``work(start, stop)`` of consecutive blocks of ``step`` rows, in their order.
+
+    Only a few results are ahead of whoever takes them, so that memory stays bounded.
+    """
+    spans = [(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+    if threads == 1 or len(spans) < 2:
+        for start, stop in spans:
+            yield work(start, stop)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[T]] = deque()
+        try:
+            for start, stop in spans:
+                waiting.append(pool.submit(work, start, stop))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -61,7 +61,7 @@ def _learned() -> tuple[ad.AnnData, Prepared]:
     )
     with mock.patch("tamannot.tl._run.write_annotation", wraps=write_annotation) as spy:
         tam.tl.annotate(adata, tissue="brain")
-    return adata, spy.call_args.args[3]
+    return adata, spy.call_args.args[1].ready
 
 
 @pytest.fixture

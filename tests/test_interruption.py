@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tamannot._interruption import Interruption
+from tamannot._progress import Interruption
 from tamannot.io._store import Zarr
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX")

@@ -116,7 +116,7 @@ COMMANDS = {
 # Says when it hears Ctrl-C: before, while Python itself starts, no program can do anything about it.
 _HEARING = """
 import sys
-from tamannot._interruption import Interruption
+from tamannot._progress import Interruption
 from tamannot.cli import main
 listen = Interruption.listen
 def listening(self):

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot._progress import Progress
-from tamannot._settings import settings
+from tamannot._settings import SpeciesChoice, settings
 from tamannot.classify import expressed, ranking_of
-from tamannot.data import RunMatrix, RunRecord, SpeciesChoice, Unpacked
+from tamannot.data import RunMatrix, RunRecord, Unpacked
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning
 from tamannot.scoring import (
     Plan,

@@ -15,7 +15,6 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot._printable import among
 from tamannot._resources import resource_path
 from tamannot.analysis._claim_cells import (
     ACROSS,
@@ -31,7 +30,7 @@ from tamannot.analysis._claim_cells import (
 )
 from tamannot.analysis._claim_tests import SUPPORTED, Data, check_claim
 from tamannot.analysis._samples import Malignant, Samples, malignant_cells, samples_of, table_of_samples
-from tamannot.errors import InputFileError, ParameterError
+from tamannot.errors import InputFileError, ParameterError, among
 from tamannot.stats._means import MIN_SAMPLES, over_samples
 
 Array = NDArray[Any]

@@ -12,10 +12,9 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot._printable import among
 from tamannot.analysis._samples import Samples
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
-from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
+from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError, among
 from tamannot.stats._means import benjamini_hochberg
 from tamannot.stats._shares import centred_log_ratios, check_design, compare_means, compare_shares
 

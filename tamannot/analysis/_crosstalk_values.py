@@ -13,11 +13,10 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot._printable import among
 from tamannot.analysis._cells import CellsOfRun, detection_of, library_species
 from tamannot.analysis._samples import Samples, numbers_of, table_of_samples
 from tamannot.classify import MACROPHAGE, STATES, UNASSIGNED
-from tamannot.errors import GeneIdError, ParameterError
+from tamannot.errors import GeneIdError, ParameterError, among
 from tamannot.signature import Signature, SignatureSet, load_signatures, read_signatures
 
 Array = NDArray[Any]

@@ -12,8 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot._printable import among
-from tamannot._settings import settings
+from tamannot._settings import SpeciesChoice, settings
 from tamannot.analysis._gene_rankings import (
     COLUMNS,
     MIN_CELLS,
@@ -28,8 +27,7 @@ from tamannot.analysis._gene_rankings import (
 )
 from tamannot.analysis._samples import samples_of
 from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE, UNASSIGNED
-from tamannot.data import SpeciesChoice
-from tamannot.errors import GeneIdError, ParameterError
+from tamannot.errors import GeneIdError, ParameterError, among
 from tamannot.signature import Signatures, chosen_signatures, load_signatures
 
 Array = NDArray[Any]

@@ -15,6 +15,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
+from tamannot._settings import SpeciesChoice
 from tamannot.analysis._cells import CellsOfRun
 from tamannot.analysis._samples import (
     MALIGNANT,
@@ -27,7 +28,6 @@ from tamannot.analysis._samples import (
     table_of_samples,
 )
 from tamannot.classify import MACROPHAGE
-from tamannot.data import SpeciesChoice
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.signature import read_signatures
 from tamannot.stats._correlation import FEWEST, spearman, supports_q

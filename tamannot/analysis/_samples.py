@@ -12,8 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot._printable import among
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, among
 
 Array = NDArray[Any]
 Malignant = str | tuple[str, str | bool | Sequence[str | bool]]

@@ -13,9 +13,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot._printable import among
 from tamannot.analysis._samples import Samples, samples_of
-from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.stats._correlation import spearman_by_sample
 from tamannot.stats._means import (
     OverSamples,

@@ -20,7 +20,7 @@ from tamannot.classify._call import (
 from tamannot.classify._cohort import Cohort, Lender
 from tamannot.classify._fit_labels import HeldOut, check_classes, fit_labels
 from tamannot.classify._gate import FEWEST_REFERENCE_GENES, MACROPHAGE, n_reference_genes
-from tamannot.classify._inputs import PROGRAM_AXES, SUMMARIES, Cells, Settings, Tissue
+from tamannot.classify._inputs import PROGRAM_AXES, SUMMARIES, Cells
 from tamannot.classify._labels import STATUSES, Classifier, Prediction, classifier_of, predict_labels
 from tamannot.classify._origin import ORIGINS
 from tamannot.classify._panels import METHOD, Panels, ranking_of
@@ -59,9 +59,7 @@ __all__ = [
     "Prediction",
     "Prepared",
     "Regression",
-    "Settings",
     "Source",
-    "Tissue",
     "anchored_of",
     "check_classes",
     "classifier_of",

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tamannot._progress import Progress, silent
+from tamannot._settings import AnnotateSettings
 from tamannot.classify._cohort import Cohort
 from tamannot.classify._fit import fit
-from tamannot.classify._inputs import Cells, Settings
+from tamannot.classify._inputs import Cells
 from tamannot.classify._panels import Panels, Scored
 from tamannot.classify._predict import Caller, Calls
 from tamannot.scoring._elsewhere import each_block
@@ -19,7 +20,7 @@ from tamannot.signature import GeneIndex, SignatureSet
 
 # Cells that are called together.
 _BLOCK = 2048
-_DEFAULTS = Settings()
+_DEFAULTS = AnnotateSettings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class Prepared:
 def prepare(
     source: Source,
     library: SignatureSet,
-    settings: Settings = _DEFAULTS,
+    settings: AnnotateSettings = _DEFAULTS,
     cohort: Cohort | None = None,
     *,
     threads: int = 1,
@@ -96,7 +97,7 @@ def prepare(
     library
         Signatures of all axes of the tables, with the modules of composites.
     settings
-        How to annotate.
+        How to annotate; of species ``auto`` human signatures are taken.
     cohort
         From elsewhere; then nothing is fitted to these cells.
     threads
@@ -105,7 +106,7 @@ def prepare(
         Told the name of each stage as it begins.
     """
     report = report or silent()
-    panels = Panels(library, source.index, source.rows.shape[1], settings.species)
+    panels = Panels(library, source.index, source.rows.shape[1], "mouse" if settings.species == "mouse" else "human")
     if cohort is not None:
         return Prepared(source, panels, cohort)
     source = source.on_scale(*find_scale(source.rows, source.kind, source.index.ids, threads=threads))

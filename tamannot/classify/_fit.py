@@ -10,12 +10,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from tamannot._progress import Progress
-from tamannot._threads import in_order
+from tamannot._settings import AnnotateSettings, in_order
 from tamannot.classify._activity import fit_activities, reference_activities, whole_z
 from tamannot.classify._call import FEW_GENES
 from tamannot.classify._cohort import Cohort, doublet_thresholds, familiar_features, fit_novelty
 from tamannot.classify._gate import MACROPHAGE, rival_probability
-from tamannot.classify._inputs import Cells, Settings
+from tamannot.classify._inputs import Cells
 from tamannot.classify._origin import find_middle, looks_like_brain, nearest_origin, origin_z
 from tamannot.classify._panels import Panels, Scored, joined
 from tamannot.classify._predict import compartments_of, expression_of
@@ -40,7 +40,14 @@ _EXPERIMENTAL = tuple(STATES.index(s) for s in EXPERIMENTAL)
 
 
 def fit(
-    rows: RowSource, kind: str, panels: Panels, cells: Cells, settings: Settings, *, threads: int, report: Progress
+    rows: RowSource,
+    kind: str,
+    panels: Panels,
+    cells: Cells,
+    settings: AnnotateSettings,
+    *,
+    threads: int,
+    report: Progress,
 ) -> tuple[Cohort, Scored]:
     """Fit a cohort to cells; return it with their scores.
 
@@ -106,12 +113,11 @@ def fit(
         active = np.where(probability > 0.5, lift, -np.inf)
         state = np.where(np.isfinite(active).any(axis=1), active.argmax(axis=1) + 1, 0)
         cohort = replace(cohort, novelty=fit_novelty(features, 2 * state + nearest))
-    if settings.learn:
-        known = np.array([panels.coverage[s] >= FEW_GENES for s in STATES])
-        known[list(_EXPERIMENTAL)] = False
-        chosen, state, sure = choose_training(probability, lift, usual, known, order)
-        if sure[chosen].any() or settings.portable:
-            cohort = _trained(cohort, rows, kind, found, chosen, state, sure, nearest, order)
+    known = np.array([panels.coverage[s] >= FEW_GENES for s in STATES])
+    known[list(_EXPERIMENTAL)] = False
+    chosen, state, sure = choose_training(probability, lift, usual, known, order)
+    if sure[chosen].any() or settings.portable:
+        cohort = _trained(cohort, rows, kind, found, chosen, state, sure, nearest, order)
     return cohort, scored
 
 

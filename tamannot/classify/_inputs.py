@@ -1,12 +1,9 @@
-"""What an annotation is made of, and how it is to be made."""
+"""What an annotation is made of."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-Tissue = Literal["auto", "brain", "other"]
 
 # The axes of the tables, in their order, the user's own sets last; modules are computed beside them for the rules.
 TABLE_AXES = ("compartment", "origin", "state", "overlay", "polarization", "ferroptosis", "custom")
@@ -35,18 +32,3 @@ class Cells:
             None if column is None else [column[i] for i in rows] for column in (self.names, self.sample, self.given)
         )
         return Cells(names or [], sample, given, self.mapping)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to annotate."""
-
-    species: Literal["human", "mouse"] = "human"
-    tissue: Tissue = "auto"
-    target_accuracy: float = 0.95
-    rng: int = 0
-    learn: bool = True
-    """False: no classifier of states is trained."""
-    portable: bool = False
-    """What is learned is for other data, too: only genes with a name of their own count, and what macrophages look
-    like is kept."""

@@ -13,7 +13,7 @@ from sklearn.utils.extmath import row_norms
 
 from tamannot._model_file import Arrays, Kept, Meta, check, check_arrays, checked
 from tamannot._progress import Tick, no_tick
-from tamannot._threads import over_rows
+from tamannot._settings import over_rows
 from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR, Array, blank
 from tamannot.classify._fields import ModelFields, Names, Share
 from tamannot.scoring._rows import RowSource

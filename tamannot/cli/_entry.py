@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from tamannot._interruption import ENDING, Interruption
+from tamannot._progress import ENDING, Interruption
 
 # What Typer makes of a `KeyboardInterrupt`.
 _INTERRUPTED = 130

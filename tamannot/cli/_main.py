@@ -16,7 +16,6 @@ from typing import Annotated, Any
 
 import typer
 
-from tamannot._printable import printable
 from tamannot.cli._options import (
     AsJson,
     CompartmentOption,
@@ -40,7 +39,7 @@ from tamannot.cli._options import (
     table_option,
 )
 from tamannot.cli._signatures import app as signatures_app
-from tamannot.errors import TamannotError
+from tamannot.errors import TamannotError, printable
 
 app = typer.Typer(
     name="tamannot",

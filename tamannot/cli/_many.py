@@ -13,10 +13,10 @@ from typing import Any
 
 import typer
 
-from tamannot._printable import printable
+from tamannot._settings import AnnotateSettings
 from tamannot.cli._options import as_options
 from tamannot.cli._show import in_options, print_table, stages
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, printable
 from tamannot.io._cohort import fit_files
 from tamannot.io._log import logged, signature_digests, speed
 from tamannot.io._many import FileResult, annotate_tasks, make_folders, tasks_of
@@ -58,13 +58,14 @@ def annotate_many(
     found, begun = dict[str, FileResult](), time.monotonic()
     entry = partial(_entry, found, begun)
     with logged(log, options, entry, overwrite=overwrite), stages(quiet=quiet) as report:
-        of_cohort, of_labels = models_of(choices.get("model"))
+        how = AnnotateSettings(**choices, recorded=tuple(choices))
+        of_cohort, of_labels = models_of(how.model)
         make_folders(tasks)
         if not each_alone and len(tasks) > 1 and of_cohort is None:
-            of_cohort, note = fit_files([task.source for task in tasks], signatures, choices, report)
+            of_cohort, note = fit_files([task.source for task in tasks], signatures, how, report)
             if not quiet:
                 print(f"tamannot: {note}", file=sys.stderr)
-        choices = {**choices, "model": [m for m in (of_cohort, of_labels) if m is not None]}
+        how = dataclasses.replace(how, model=[m for m in (of_cohort, of_labels) if m is not None])
         running = annotate_tasks(
             tasks,
             jobs=jobs,
@@ -73,7 +74,7 @@ def annotate_many(
             in_place=in_place,
             chunk_size=chunk_size,
             report=report,
-            choices=choices,
+            asked=how,
         )
         for result in running:
             found[result.path] = result

@@ -14,10 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tamannot._printable import printable
 from tamannot._progress import Progress
 from tamannot.cli._options import as_options
-from tamannot.errors import TamannotWarning
+from tamannot.errors import TamannotWarning, printable
 from tamannot.signature import Signature
 
 if TYPE_CHECKING:

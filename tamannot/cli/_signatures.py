@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tamannot._printable import among, printable
-from tamannot.errors import SignatureFormatError
+from tamannot.errors import SignatureFormatError, among, printable
 
 if TYPE_CHECKING:
     from tamannot.signature import Signature, SignatureSet

@@ -1,39 +1,44 @@
 """The only place that knows AnnData: which matrix, which genes, which slots and keys."""
 
-from tamannot.data._again import RunMatrix, gene_ids_of, matrix_of_run
 from tamannot.data._kind import KINDS, Kind
-from tamannot.data._lazy import check_adata
-from tamannot.data._matrix import row_source
+from tamannot.data._matrix import MatrixInspection
 from tamannot.data._open import left_on_disk, without_matrices
-from tamannot.data._record import JOINED, UNS, MatrixOfRun, RunRecord, variant_of
-from tamannot.data._runs import RunNames, forget_run, forget_steps, names_of_run
-from tamannot.data._slots import (
-    LABELS,
+from tamannot.data._record import JOINED, UNS, RunRecord, variant_of
+from tamannot.data._rows import row_source
+from tamannot.data._runs import (
+    RunNames,
     add_scores,
     add_to_record,
-    check_key,
     evidence_of,
+    forget_run,
+    forget_steps,
     is_annotated,
-    obs_column,
+    names_of_run,
     read_analysis,
+    read_record,
+    runs_of,
+    to_work_on,
+    write_analysis,
+    write_record,
+)
+from tamannot.data._sections import MatrixOfRun
+from tamannot.data._slots import (
+    LABELS,
+    check_adata,
+    check_key,
+    obs_column,
     read_colors,
     read_obs,
     read_obsm,
-    read_record,
     read_table,
-    runs_of,
     slot,
     texts_of,
-    to_work_on,
-    write_analysis,
     write_colors,
     write_obs,
     write_obsm,
-    write_record,
     write_tables,
 )
-from tamannot.data._species import SpeciesChoice
-from tamannot.data._unpack import Look, Unpacked, data_species, look_around, species_of, unpack
+from tamannot.data._unpack import RunMatrix, Unpacked, data_species, gene_ids_of, matrix_of_run, species_of, unpack
 
 __all__ = [
     "JOINED",
@@ -41,12 +46,11 @@ __all__ = [
     "LABELS",
     "UNS",
     "Kind",
-    "Look",
+    "MatrixInspection",
     "MatrixOfRun",
     "RunMatrix",
     "RunNames",
     "RunRecord",
-    "SpeciesChoice",
     "Unpacked",
     "add_scores",
     "add_to_record",
@@ -59,7 +63,6 @@ __all__ = [
     "gene_ids_of",
     "is_annotated",
     "left_on_disk",
-    "look_around",
     "matrix_of_run",
     "names_of_run",
     "obs_column",

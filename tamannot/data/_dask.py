@@ -15,7 +15,7 @@ from dask.base import get_scheduler
 from dask.system import CPU_COUNT
 
 from tamannot._resources import package_version
-from tamannot.data._checked import Check
+from tamannot.data._rows import Check
 from tamannot.errors import ParameterError
 from tamannot.scoring._elsewhere import About, nothing
 from tamannot.scoring._rows import RowBlock, joined, rows_in_memory

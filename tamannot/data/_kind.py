@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from tamannot.scoring._rows import RowBlock
 
 Array = NDArray[Any]
 
 Kind = Literal["counts", "log", "linear", "signed"]
-# The order of preference; signed values (scaled, or residuals) are for methods that can use them.
-KINDS: tuple[Kind, ...] = ("counts", "log", "linear", "signed")
+# The order of preference; signed values (scaled, or residuals) are for methods that can use them, and come last.
+KINDS: tuple[Kind, ...] = ("counts", "log", "linear")
 # log1p of a million is 13.8, log2 of it 20: no logarithm of an expression value goes beyond.
 LARGEST_LOG = 30.0
 # A cell has less than a billion molecules. Sums of larger values overflow 64 bits, and 2**64 - 1 is a -1 gone wrong.
@@ -44,18 +44,8 @@ _ENOUGH = 50
 _NO_ORDER = "which leaves no order of genes within a cell"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What rows of a matrix say of it."""
-
-    problem: str = ""
-    """Why genes cannot be ranked within a cell; empty if they can."""
-    caveat: str = ""
-    """What a user should know of it though they can; empty if nothing."""
-
-
-def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> Verdict:
-    """Say what rows from all over a non-negative matrix look like.
+def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> tuple[str, str]:
+    """Return why rows from all over a non-negative matrix cannot be ranked, and else what a user should know of them.
 
     Scores compare genes within a cell. Where each gene was brought to the same scale, nothing is left to compare:
     then all genes have the same spread, the same mean, or those that few cells have are the largest.
@@ -73,7 +63,7 @@ def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> Verdict:
     zeros = 1 - np.count_nonzero(block.values > 0) / max(n * n_vars, 1)
     # What was scaled by gene has no whole numbers.
     problem = "" if whole or n < _FEWEST_ROWS else _by_gene(block, n_vars, zeros)
-    return Verdict(problem, "" if problem else _caveat(block, zeros, n_vars, whole=whole))
+    return problem, "" if problem else _caveat(block, zeros, n_vars, whole=whole)
 
 
 def nan_problem(block: RowBlock, n_vars: int) -> str:
@@ -177,10 +167,5 @@ def _spread(positive: Array) -> float:
 
 def _rank_correlation(a: Array, b: Array) -> float:
     """Return Spearman's correlation; 0 where one does not vary."""
-    a, b = (_ranks(x) for x in (a, b))
+    a, b = rankdata(a), rankdata(b)
     return float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else 0.0
-
-
-def _ranks(x: Array) -> Array:
-    _, where, n = np.unique(x, return_inverse=True, return_counts=True)
-    return (np.cumsum(n) - (n - 1) / 2)[where]

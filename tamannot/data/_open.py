@@ -60,13 +60,7 @@ def left_on_disk(stored: Any) -> Any:
 
 
 def _sparse(stored: Any) -> Any:
-    """Return a sparse matrix on disk.
-
-    Raises
-    ------
-    ValueError
-        A part of it is missing, or is none.
-    """
+    """Return a sparse matrix on disk."""
     for part, kinds in (("data", ""), ("indices", "iu"), ("indptr", "iu")):
         found = stored.get(part)
         is_list = isinstance(found, _ARRAYS) and len(found.shape) == 1

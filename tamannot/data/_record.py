@@ -1,21 +1,36 @@
-"""The record of a run in ``uns``: its sections, each checked when it is read."""
+"""The record of the run under a key in ``uns``: a section is checked when it is read."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import Annotated, Any, NoReturn, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from tamannot.data._kind import Kind
+from tamannot.data._sections import (
+    ANALYSES,
+    CoverageTable,
+    EvidenceRecord,
+    FerroptosisTable,
+    JoinedRecord,
+    LearnedRecord,
+    MatrixOfRun,
+    ModelOfRun,
+    NullRecord,
+    NullReference,
+    Parameters,
+    ScoredRecord,
+    SignatureTable,
+    Texts,
+    TissueRecord,
+    table,
+    validated,
+)
 from tamannot.errors import ResultNotFoundError
-
-T = TypeVar("T")
 
 UNS = "tamannot"
 LATEST = "latest"
@@ -24,178 +39,10 @@ JOINED = "joined"
 # Sections that tell of calls, as against scores alone.
 _CALLED = ("model", "learned", "evidence")
 
-_ARBITRARY = ConfigDict(arbitrary_types_allowed=True)
 
-
-def _texts(value: object) -> NDArray[Any]:
-    """Return texts as an array; files keep a list of one as a text."""
-    found = np.atleast_1d(np.asarray(value, dtype=object))
-    if found.ndim != 1 or not all(isinstance(v, str) for v in found.tolist()):
-        msg = "should be an array of texts"
-        raise ValueError(msg)
-    return found
-
-
-def _integers(value: object) -> NDArray[Any]:
-    found = np.asarray(value)
-    if found.ndim != 1 or (found.dtype.kind not in "iu" and found.size):
-        msg = "should be an array of whole numbers"
-        raise ValueError(msg)
-    return found.astype(np.int64)
-
-
-def _numbers(value: object) -> NDArray[Any]:
-    found = np.asarray(value)
-    if found.ndim != 1 or (found.dtype.kind not in "fiu" and found.size):
-        msg = "should be an array of numbers"
-        raise ValueError(msg)
-    return found.astype(float)
-
-
-Texts = Annotated[np.ndarray, BeforeValidator(_texts)]
-Integers = Annotated[np.ndarray, BeforeValidator(_integers)]
-Numbers = Annotated[np.ndarray, BeforeValidator(_numbers)]
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns that a table must have; others may stand beside them."""
-
-    texts: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
-
-    def __call__(self, value: object) -> pd.DataFrame:
-        """Return the table.
-
-        Raises
-        ------
-        ValueError
-            It is no table, or a column is missing or of another kind.
-        """
-        if not isinstance(value, pd.DataFrame):
-            msg = "should be a table"
-            raise ValueError(msg)  # noqa: TRY004 - pydantic reports no other
-        if absent := [c for c in (*self.texts, *self.numbers) if c not in value.columns]:
-            msg = f"has no column '{absent[0]}'"
-            raise ValueError(msg)
-        for name in self.numbers:
-            if len(value) and not pd.api.types.is_numeric_dtype(value[name]):
-                msg = f"column '{name}' should have numbers"
-                raise ValueError(msg)
-        for name in self.texts:
-            if pd.api.types.is_numeric_dtype(value[name]) and value[name].notna().any():
-                msg = f"column '{name}' should have texts"
-                raise ValueError(msg)
-        return value
-
-
-def table(texts: str = "", numbers: str = "") -> Any:
-    """Return the type of a table with such columns, their names parted by spaces."""
-    return Annotated[pd.DataFrame, BeforeValidator(Columns(tuple(texts.split()), tuple(numbers.split())))]
-
-
-class MatrixOfRun(BaseModel):
-    """The matrix that a run read, and what it was found to hold."""
-
-    model_config = _ARBITRARY
-    name: str
-    kind: Kind
-    gene_ids: str
-    """``var_names`` or the column of ``var`` that the ids are from."""
-    species: str
-    """``human``, ``mouse``, another, or ``unknown``."""
-    n_obs: NonNegativeInt
-    n_vars: NonNegativeInt
-    candidates: Texts = np.empty(0, object)
-    left_out: Annotated[pd.DataFrame, BeforeValidator(Columns((), ("n",)))] = pd.DataFrame({"n": []})
-    """How many features of each type are not genes."""
-    left_out_by: str = ""
-
-
-class NullReference(BaseModel):
-    """The genes that a run saw, and their expression bins."""
-
-    model_config = _ARBITRARY
-    gene_ids: Texts
-    bin: Integers
-
-
-class EvidenceRecord(BaseModel):
-    """Which genes of the matrix stand for each signature, and the bins of the nulls beside that of the macrophages."""
-
-    model_config = _ARBITRARY
-    parts: Annotated[pd.DataFrame, BeforeValidator(Columns(("name",), ("part",)))]
-    genes: Annotated[pd.DataFrame, BeforeValidator(Columns((), ("part", "column", "weight")))]
-    bins: dict[str, Integers]
-
-
-class LearnedRecord(BaseModel):
-    """The weights of the classes of an axis."""
-
-    model_config = _ARBITRARY
-    weights: Annotated[pd.DataFrame, BeforeValidator(Columns())]
-    column: Integers
-    intercept: Numbers
-    expression: str = ""
-    """``log1p_cp10k`` or ``ranks``; other words before 0.2."""
-    base: float | None = None
-    """Of the logarithms of the matrix."""
-
-
-class ModelOfRun(BaseModel):
-    """How each axis was called, and by which model."""
-
-    model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True)
-    compartment: str | None = None
-    origin: str | None = None
-    state: str | None = None
-    kind: str | None = None
-    cells: str | None = None
-    digest: str | None = None
-
-
-class NullRecord(BaseModel):
-    """Which cells the matched null is of, by axis, and how many ranks count in it."""
-
-    compartment: str = ""
-    origin: str = ""
-    other_axes: str = ""
-    max_rank: NonNegativeInt | None = None
-
-
-class Parameters(BaseModel):
-    """The parameters of the call; those that are not named here are as they were given."""
-
-    model_config = ConfigDict(extra="allow")
-    sample_key: str | None = None
-    target_accuracy: float | None = None
-    rng: int | None = None
-
-
-class TissueRecord(BaseModel):
-    """The tissue that was assumed, and why."""
-
-    used: str
-    reason: str = ""
-
-
-SignatureTable = Annotated[pd.DataFrame, BeforeValidator(Columns(("version", "axis", "digest")))]
-CoverageTable = Annotated[pd.DataFrame, BeforeValidator(Columns(("missing",), ("n_genes", "n_present", "coverage")))]
-
-
-class ScoredRecord(BaseModel):
-    """What `tl.score` added beside an annotation."""
-
-    model_config = _ARBITRARY
-    signatures: SignatureTable
-    coverage: CoverageTable
-
-
-class JoinedRecord(BaseModel):
-    """The records of the runs of objects that were joined."""
-
-    label: str
-    runs: dict[str, dict[str, Any]]
+def _section(name: str, kind: Any, default: Callable[[], Any] | None = None) -> Any:
+    """Return the attribute of a record that reads a section once."""
+    return cached_property(lambda record: record.read(name, kind, default))
 
 
 class RunRecord:
@@ -210,6 +57,27 @@ class RunRecord:
     lost
         Why the record of the run itself is not there, for messages; empty if that is not known.
     """
+
+    tamannot_version: str = _section("tamannot_version", str)
+    """The release that wrote it."""
+    matrix: MatrixOfRun = _section("matrix", MatrixOfRun)
+    """The matrix that was read."""
+    own_signatures: pd.DataFrame = _section("signatures", SignatureTable)
+    """Version, axis and digest of each signature of the run, without what `tl.score` added to an annotation."""
+    substitutions: pd.DataFrame = _section("substitutions", table(texts="found_as"))
+    """Genes found under another name."""
+    counts: dict[str, dict[str, int]] = _section("counts", dict[str, dict[str, int]], dict)
+    """By axis, how many cells have each label."""
+    null: NullRecord = _section("null", NullRecord, NullRecord)
+    """Which cells the matched null is of, and how many ranks count in it."""
+    calibration_source: str = _section("calibration_source", str, str)
+    """What the probabilities were calibrated on; empty where that is not known."""
+    origin_middle: float = _section("origin_middle", float, lambda: float("nan"))
+    """By how much z of microglia exceeds that of monocyte-derived where the two part; NaN if it was not kept."""
+    learned_from: dict[str, int] = _section("learned_from", dict[str, int], dict)
+    """How many cells, and macrophages, were learned from."""
+    ferroptosis: pd.DataFrame = _section("ferroptosis", FerroptosisTable)
+    """What each ferroptosis program means, and in which share of cells it has too little signal."""
 
     def __init__(self, key: str, stored: Mapping[str, Any], lost: str = "") -> None:
         self.key, self.stored, self._lost = key, stored, lost
@@ -243,30 +111,15 @@ class RunRecord:
         """Signatures that `tl.score` added beside the annotation, and that it does not rest on."""
         if SCORED not in self.stored:
             return []
-        added: ScoredRecord = self._read(SCORED, ScoredRecord)
+        added: ScoredRecord = self.read(SCORED, ScoredRecord)
         own: Collection[str] = self.own_signatures.index if self.has("signatures") else []
         return [str(i) for i in added.signatures.index if i not in own]
 
     @cached_property
-    def tamannot_version(self) -> str:
-        """The release that wrote it."""
-        return self._read("tamannot_version", str)
-
-    @cached_property
     def method(self) -> dict[str, Any]:
         """Name and parameters of the scoring method."""
-        found = self._read("method", dict[str, Any])
+        found = self.read("method", dict[str, Any])
         return {**found, "name": str(found.get("name", ""))}
-
-    @cached_property
-    def matrix(self) -> MatrixOfRun:
-        """The matrix that was read."""
-        return self._read("matrix", MatrixOfRun)
-
-    @cached_property
-    def own_signatures(self) -> pd.DataFrame:
-        """Version, axis and digest of each signature of the run, without what `tl.score` added to an annotation."""
-        return self._read("signatures", SignatureTable)
 
     @cached_property
     def signatures(self) -> pd.DataFrame:
@@ -277,11 +130,6 @@ class RunRecord:
     def coverage(self) -> pd.DataFrame:
         """How many genes of each signature were in the data, and which were not."""
         return self._with_scored("coverage", CoverageTable)
-
-    @cached_property
-    def substitutions(self) -> pd.DataFrame:
-        """Genes found under another name."""
-        return self._read("substitutions", table(texts="found_as"))
 
     @cached_property
     def gene_ids(self) -> NDArray[Any]:
@@ -296,12 +144,12 @@ class RunRecord:
         """The expression bin of each gene of the matrix."""
         if self.joined_by is not None:
             self._missing("null_reference")
-        return self._of_matrix("null_reference", self._read("null_reference", NullReference).bin)
+        return self._of_matrix("null_reference", self.read("null_reference", NullReference).bin)
 
     @cached_property
     def evidence(self) -> EvidenceRecord:
         """The genes that made the calls."""
-        found = self._read("evidence", EvidenceRecord)
+        found = self.read("evidence", EvidenceRecord)
         for axis in found.bins.values():
             self._of_matrix("evidence", axis)
         columns = found.genes["column"].to_numpy()
@@ -311,14 +159,9 @@ class RunRecord:
         return found
 
     @cached_property
-    def counts(self) -> dict[str, dict[str, int]]:
-        """By axis, how many cells have each label."""
-        return self._read("counts", dict[str, dict[str, int]], {})
-
-    @cached_property
     def learned(self) -> dict[str, LearnedRecord]:
         """By axis, the weights of the classifier; an axis without one is not there."""
-        found: dict[str, LearnedRecord] = self._read("learned", dict[str, LearnedRecord], {})
+        found: dict[str, LearnedRecord] = self.read("learned", dict[str, LearnedRecord], dict)
         for one in found.values():
             fits = one.column.size == len(one.weights) and one.intercept.size == one.weights.shape[1]
             if not fits or ((one.column < 0) | (one.column >= self.matrix.n_vars)).any():
@@ -328,35 +171,20 @@ class RunRecord:
     @cached_property
     def model(self) -> dict[str, Any]:
         """How each axis was called, and by which model."""
-        found: ModelOfRun = self._read("model", ModelOfRun)
+        found: ModelOfRun = self.read("model", ModelOfRun)
         return found.model_dump(exclude_none=True)
-
-    @cached_property
-    def null(self) -> NullRecord:
-        """Which cells the matched null is of, and how many ranks count in it."""
-        return self._read("null", NullRecord, NullRecord())
-
-    @cached_property
-    def calibration_source(self) -> str:
-        """What the probabilities were calibrated on; empty where that is not known."""
-        return self._read("calibration_source", str, "")
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """The parameters of the call."""
-        found: Parameters = self._read("parameters", Parameters, Parameters())
+        found: Parameters = self.read("parameters", Parameters, Parameters)
         return found.model_dump(exclude_none=True)
 
     @cached_property
     def baselines(self) -> pd.DataFrame:
         """By state and origin, z of macrophages in which the state is not active; empty where none was kept."""
-        nothing = pd.DataFrame({"origin": [], "baseline": []})
-        return self._read("baselines", table(texts="origin", numbers="baseline"), nothing)
-
-    @cached_property
-    def origin_middle(self) -> float:
-        """By how much z of microglia exceeds that of monocyte-derived where the two part; NaN if it was not kept."""
-        return self._read("origin_middle", float, float("nan"))
+        kind = table(texts="origin", numbers="baseline")
+        return self.read("baselines", kind, lambda: pd.DataFrame({"origin": [], "baseline": []}))
 
     @property
     def sample_key(self) -> str | None:
@@ -366,22 +194,12 @@ class RunRecord:
     @cached_property
     def tissue(self) -> TissueRecord | None:
         """The tissue; None if the run had none."""
-        return self._read("tissue", TissueRecord) if self.has("tissue") else None
-
-    @cached_property
-    def learned_from(self) -> dict[str, int]:
-        """How many cells, and macrophages, were learned from."""
-        return self._read("learned_from", dict[str, int], {})
+        return self.read("tissue", TissueRecord) if self.has("tissue") else None
 
     @cached_property
     def warnings(self) -> list[str]:
         """What the user was told."""
-        return list(self._read("warnings", Texts, np.empty(0, object)))
-
-    @cached_property
-    def ferroptosis(self) -> pd.DataFrame:
-        """What each ferroptosis program means, and in which share of cells it has too little signal."""
-        return self._read("ferroptosis", table(texts="effect_self effect_neighbour", numbers="share_low_signal"))
+        return list(self.read("warnings", Texts, list))
 
     @property
     def latest(self) -> dict[str, str]:
@@ -405,16 +223,16 @@ class RunRecord:
     def _analysis(self, name: str, of: str, stored: object) -> dict[str, Any]:
         where = f"{name}']['{of}"
         found = self._check(where, dict[str, Any], stored)
-        for part, kind in _ANALYSES.get(name, {}).items():
+        for part, kind in ANALYSES.get(name, {}).items():
             if part in found:
                 found[part] = self._check(f"{where}']['{part}", kind, found[part])
         return found
 
     def _with_scored(self, section: str, kind: Any) -> pd.DataFrame:
         if SCORED not in self.stored:
-            return self._read(section, kind)
-        added: pd.DataFrame = getattr(self._read(SCORED, ScoredRecord), section)
-        own: pd.DataFrame = self._read(section, kind)
+            return self.read(section, kind)
+        added: pd.DataFrame = getattr(self.read(SCORED, ScoredRecord), section)
+        own: pd.DataFrame = self.read(section, kind)
         return pd.concat([own[~own.index.isin(added.index)], added]).rename_axis("signature")
 
     def _of_matrix(self, section: str, values: NDArray[Any]) -> NDArray[Any]:
@@ -422,19 +240,20 @@ class RunRecord:
             self._damaged(section, f"it has {values.size:,} genes, the matrix {self.matrix.n_vars:,}")
         return values
 
-    def _read(self, section: str, kind: Any, default: Any = None) -> Any:
+    def read(self, section: str, kind: Any, default: Callable[[], Any] | None = None) -> Any:
+        """Return a section, checked; if the run has none, what the default gives."""
         if section in self.stored:
             return self._check(section, kind, self.stored[section])
         if default is None:
             self._missing(section)
-        return default
+        return default()
 
     def _check(self, section: str, kind: Any, value: object) -> Any:
         try:
             if isinstance(kind, dict):
                 parts = self._check(section, dict[str, Any], value)
-                return {name: _adapter(k).validate_python(_python(parts.get(name))) for name, k in kind.items()}
-            return _adapter(kind).validate_python(_python(value))
+                return {name: validated(k, parts.get(name)) for name, k in kind.items()}
+            return validated(kind, value)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -464,49 +283,6 @@ class RunRecord:
         raise ResultNotFoundError(msg)
 
 
-# The columns that pictures, reports and other analyses read.
-_ANALYSES: Mapping[str, Mapping[str, Any]] = {
-    "composition": {
-        "shares": table("sample label", "n_cells n_macrophages n_total share low high"),
-        "expected": table("sample label", "n_total expected_cells expected_share"),
-        "samples": table("sample left_out", "n_cells n_macrophages used"),
-        "tests": table("label contrast condition reference note", "log_odds odds_ratio low high p q n_samples"),
-        "parameters": dict[str, Any],
-        "cautions": Texts,
-    },
-    "enrichment": {
-        "table": table("group signature", "nes q rank"),
-        "clusters": table("group"),
-        "signatures": table("axis version digest", "n_genes n_ranked"),
-        "cautions": Texts,
-    },
-    "ferroptosis_summary": {
-        "samples": table("sample label program kind effect_self effect_neighbour", "z n_cells low_signal"),
-        "effects": table("label program kind against shared_genes", "difference low high p q n_samples"),
-        "genes": table("label program gene", "n_cells share_detected"),
-        "min_cells": int,
-        "cautions": Texts,
-    },
-    "claims": {
-        "claims": table("claim_id claim source kind expected test verdict reason", "observed low high n_samples"),
-        "detection": table("gene origin state", "n_cells n_detected share_detected"),
-        "cautions": Texts,
-    },
-    "regions": {
-        "table": table("signature", "low high p q n_samples n_spots"),
-        "samples": table("sample signature", "n_spots"),
-        "cautions": Texts,
-    },
-    "crosstalk": {
-        "tests": table("measure tam malignant expected", "rho p low high loo_low loo_high n_samples q q_adjusted"),
-        "samples": table(),
-        "parameters": dict[str, Any],
-        "cautions": Texts,
-    },
-    "ligand_receptor": {"samples": table(), "pairs": table(), "parameters": dict[str, Any], "cautions": Texts},
-}
-
-
 def _of_what(record: Mapping[str, Any]) -> str:
     """Return what an analysis is of, by its own parameters."""
     known = {**record, **(p if isinstance(p := record.get("parameters"), Mapping) else {})}
@@ -518,17 +294,3 @@ def variant_of(of: str | list[str]) -> str:
     """Return the name under which an analysis is kept: of one column, or of several that were crossed."""
     text = of if isinstance(of, str) else " | ".join(of)
     return text.replace("/", "|") or "all"
-
-
-def _python(value: Any) -> Any:
-    """Return a value without the types of numpy that files bring: what pydantic knows as numbers and texts."""
-    if isinstance(value, Mapping):
-        return {str(name): _python(one) for name, one in value.items()}
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
-        return value.item()
-    return value
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind, config=None if isinstance(kind, type) and issubclass(kind, BaseModel) else _ARBITRARY)

@@ -1,14 +1,31 @@
-"""Which elements of an AnnData belong to the run under a key."""
+"""The runs of an AnnData: the record of each in ``uns``, what belongs to it elsewhere, and what was made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
+import numpy as np
+import pandas as pd
 from anndata import AnnData
 
-from tamannot.data._record import UNS
-from tamannot.data._slots import runs_of, slot
+from tamannot._resources import package_version
+from tamannot.data._record import LATEST, SCORED, UNS, RunRecord, variant_of
+from tamannot.data._slots import (
+    LABELS,
+    Array,
+    check_adata,
+    loaded,
+    read_table,
+    slot,
+    table_slot,
+    write_obsm,
+)
+from tamannot.data._unpack import Unpacked
+from tamannot.errors import ResultNotFoundError
+from tamannot.scoring import Method, NullBins, Plan
+from tamannot.signature import GeneIndex
 
 
 def _of_call(name: str) -> tuple[str, ...]:
@@ -25,6 +42,168 @@ SLOTS_OF_STEP: dict[str, tuple[str, ...]] = {
 _OF_SCORES = ("scores", "z", "p", "smooth")
 _OF_MODEL = ("label", "prob", "status", "proba")
 _SLOTS = frozenset((*_OF_SCORES, *_OF_MODEL, *(name for names in SLOTS_OF_STEP.values() for name in names)))
+
+
+def to_work_on(adata: AnnData, *, copy: bool) -> AnnData:
+    """Return the object, or a copy, with ``obs`` and ``var`` in memory; its matrices stay where they are."""
+    runs_of(adata)
+    target = adata.copy() if copy else adata
+    for name in ("obs", "var"):
+        if not isinstance(table := getattr(adata, name), pd.DataFrame):
+            setattr(target, name, loaded(table))
+    return target
+
+
+def runs_of(adata: AnnData) -> Mapping[str, Any]:
+    """Return the records of all runs by key."""
+    check_adata(adata)
+    runs = adata.uns.get(UNS, {})
+    if not isinstance(runs, Mapping):
+        msg = (
+            f"uns['{UNS}'] holds a {type(runs).__name__} that is not of tamannot, which keeps its records there. Give "
+            f"it another name first: adata.uns['mine'] = adata.uns.pop('{UNS}')."
+        )
+        raise ResultNotFoundError(msg)
+    return runs
+
+
+def read_record(adata: AnnData, key: str) -> RunRecord:
+    """Return the record of the run that wrote under a key; empty where there are labels, and the record was lost."""
+    runs = runs_of(adata)
+    stored = runs.get(key)
+    if stored is None:
+        if any(slot(key, name) in adata.obs for name in LABELS):
+            return RunRecord(key, {}, f"obs has its labels, and uns['{UNS}'] does not.")
+        have = f" There is: {', '.join(map(str, runs))}." if runs else ""
+        msg = f"No results under the key '{key}'.{have} Run tamannot.tl.annotate(adata) first."
+        raise ResultNotFoundError(msg)
+    if not isinstance(stored, Mapping):
+        msg = (
+            f"uns['{UNS}']['{key}'] should hold the record of a run and holds a {type(stored).__name__}. "
+            "Run tamannot.tl.annotate(adata) again."
+        )
+        raise ResultNotFoundError(msg)
+    if (n_obs := _n_obs_of_run(stored)) is not None and n_obs < adata.n_obs:
+        # anndata.concat keeps the record of the first object, or what all have in common.
+        of = f"of a run of {n_obs:,} cells" if n_obs >= 0 else "mixed of several runs"
+        return RunRecord(key, {}, f"the record in uns is {of}, and the object has {adata.n_obs:,}.")
+    return RunRecord(key, stored)
+
+
+def _n_obs_of_run(stored: Mapping[str, Any]) -> int | None:
+    """Return how many cells a record is of; -1 of a mixture of records, None where it names no matrix."""
+    matrix = stored.get("matrix")
+    if matrix is None:
+        return None
+    n_obs = matrix.get("n_obs", -1) if isinstance(matrix, Mapping) else None
+    return int(n_obs) if isinstance(n_obs, int | np.integer) else None
+
+
+def write_record(adata: AnnData, key: str, record: Mapping[str, Any]) -> None:
+    """Write the record of a run, replacing that of an earlier one under the same key."""
+    adata.uns[UNS] = {**runs_of(adata), key: dict(record)}
+
+
+def add_to_record(adata: AnnData, key: str, section: str, value: Mapping[str, Any]) -> None:
+    """Write one section of the record of a run; also where the record itself was lost, as in concatenating."""
+    stored = read_record(adata, key).stored
+    write_record(adata, key, {**stored, section: dict(value)})
+
+
+def is_annotated(adata: AnnData, key: str) -> bool:
+    """Say whether there are labels under a key, in the record of a run or in obs alone."""
+    labelled = any(slot(key, name) in adata.obs for name in LABELS)
+    return labelled or (key in runs_of(adata) and read_record(adata, key).has_calls)
+
+
+def evidence_of(adata: AnnData, key: str) -> list[str]:
+    """Return the signatures whose z and p the labels under a key rest on; empty where there are no such labels."""
+    if not is_annotated(adata, key) or slot(key, "z") not in adata.obsm:
+        return []
+    added = read_record(adata, key).scored_ids
+    return [str(i) for i in read_table(adata, key, "z").columns if i not in added]
+
+
+def add_scores(
+    adata: AnnData, key: str, ids: Sequence[str], tables: Mapping[str, Array | None], record: Mapping[str, Any]
+) -> None:
+    """Add scores to those of an annotation, column by column, and what they were made of to its record."""
+    for kind in ("score", "z", "p"):
+        name, values = table_slot(key, kind), tables.get(kind)
+        if values is None:
+            continue
+        new = pd.DataFrame(values, index=adata.obs_names, columns=list(ids))
+        old = pd.DataFrame(adata.obsm[name]) if name in adata.obsm else new.iloc[:, :0]
+        both = pd.concat([old[[c for c in old if c not in new]], new], axis=1)
+        order = [*old.columns, *(c for c in new if c not in old)]
+        write_obsm(adata, name, order, both[order].to_numpy())
+    adata.obsm.pop(table_slot(key, "smooth"), None)  # of the scores before
+    stored = read_record(adata, key).stored
+    method, matrix = record["method"]["name"], record["matrix"]["name"]
+    new_rows = {
+        "signatures": record["signatures"].assign(method=method, matrix=matrix),
+        "coverage": record["coverage"],
+    }
+    earlier = stored.get(SCORED, {})
+    rows = {
+        name: pd.concat([t[~t.index.isin(ids)] for t in (earlier.get(name),) if t is not None] + [table])
+        for name, table in new_rows.items()
+    }
+    kept = {name: value for name, value in stored.items() if name != "smooth"}
+    write_record(adata, key, {**kept, SCORED: {**rows, "warnings": record["warnings"]}})
+
+
+def write_analysis(
+    adata: AnnData, key: str, name: str, record: Mapping[str, Any], *, of: str | list[str] | None = None
+) -> None:
+    """Write the result of an analysis beside the run it was made from; annotating again removes it.
+
+    Lists of texts, as its cautions, become arrays: files know no lists.
+
+    Parameters
+    ----------
+    adata
+        Changed in place.
+    key, name
+        The ``key_added`` of the run, and the analysis.
+    record
+        Its tables and parameters.
+    of
+        What it is of, such as the axis: results of several stand side by side. None: there is one result.
+    """
+    run = read_record(adata, key)
+    new = _storable(record)
+    if of is not None:
+        variant = variant_of(of)
+        new = {k: v for k, v in run.variants(name).items() if k != variant} | {variant: new}
+        add_to_record(adata, key, LATEST, {**run.latest, name: variant})
+    add_to_record(adata, key, name, new)
+
+
+def _storable(record: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            kept[name] = _storable(value)
+        else:
+            kept[name] = np.array(list(value), dtype=object) if isinstance(value, list | tuple) else value
+    return kept
+
+
+def read_analysis(
+    adata: AnnData, key: str, name: str, *, of: str | list[str] | None = None, call: str
+) -> dict[str, Any]:
+    """Return the result of an analysis: the one asked for, or the latest."""
+    run = read_record(adata, key)
+    if not run.has(name):
+        msg = f"No '{name}' among the results under the key '{key}'. Run tamannot.{call} first."
+        raise ResultNotFoundError(msg)
+    found = run.analyses(name)
+    chosen = next(reversed(found), "") if of is None else variant_of(of)
+    if chosen not in found:
+        msg = f"No '{name}' of '{chosen}' under the key '{key}'. There is: {', '.join(found) or 'none'}."
+        raise ResultNotFoundError(msg)
+    return found[chosen]
 
 
 @dataclass(frozen=True)
@@ -79,3 +258,72 @@ def _remove(adata: AnnData, names: RunNames, slots: Collection[str]) -> None:
     for mapping in (adata.obsm, adata.uns):
         for name in [n for n in mapping if names.wrote(n, slots)]:
             del mapping[name]
+
+
+# A signature with a smaller share of its genes is named; so many signatures, and so many genes of each.
+_WELL_COVERED = 0.8
+_SIGNATURES, _GENES = 3, 5
+
+
+def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | None) -> dict[str, Any]:
+    """Return the record of a scoring run: signatures with digests, matrix, ids, coverage, method."""
+    about = [(s.version, s.axis, digest) for s, digest in zip(plan.outputs, plan.digests, strict=True)]
+    ids = pd.Index(plan.ids, name="signature")
+    record: dict[str, Any] = {
+        "tamannot_version": package_version(),
+        "method": {"name": method.name, **asdict(method)},
+        "signatures": pd.DataFrame(about, columns=["version", "axis", "digest"], index=ids),
+        "coverage": coverage_table(plan),
+        "matrix": describe_matrix(data),
+        "substitutions": pd.DataFrame(
+            {"found_as": [s.found_as for s in data.index.substitutions]},
+            index=pd.Index([s.symbol for s in data.index.substitutions], name="symbol", dtype=object),
+            dtype=object,
+        ),
+    }
+    if bins is not None:
+        record["null_reference"] = {"gene_ids": np.array(data.index.ids, dtype=object), "bin": bins.bin_of}
+    return record
+
+
+def describe_matrix(data: Unpacked) -> dict[str, Any]:
+    """Return which matrix was used, what it was found to be, and which of its features are not genes."""
+    kinds, counts = zip(*data.features.left_out, strict=True) if data.features.left_out else ((), ())
+    return {
+        "name": data.matrix,
+        "kind": data.kind,
+        "gene_ids": data.ids_from,
+        "species": data.species,
+        "n_obs": data.rows.shape[0],
+        "n_vars": data.rows.shape[1],
+        "candidates": np.array(data.looks, dtype=object),
+        "left_out": pd.DataFrame(
+            {"n": np.array(counts, np.int64)}, index=pd.Index(kinds, name="feature_type", dtype=object)
+        ),
+        "left_out_by": data.features.by,
+    }
+
+
+def coverage_table(plan: Plan) -> pd.DataFrame:
+    """Return how many genes of each signature are in the data, and which are not."""
+    rows = [(c.n_genes, c.n_present, c.share, ",".join(c.missing)) for c in plan.coverage]
+    columns = ["n_genes", "n_present", "coverage", "missing"]
+    return pd.DataFrame(rows, columns=columns, index=pd.Index(plan.ids, name="signature"))
+
+
+def missing_genes(plan: Plan, index: GeneIndex, only: Collection[str] | None = None) -> str:
+    """Say in one line which genes of which signatures are not in the data, and what may be meant; often nothing."""
+    found = zip(plan.outputs, plan.coverage, strict=True)
+    low = [(s, c) for s, c in found if c.share < _WELL_COVERED and (only is None or s.id in only)]
+    if not low:
+        return ""
+    parts = []
+    for signature, c in sorted(low, key=lambda one: one[1].share)[:_SIGNATURES]:
+        # The names of the library were checked; those of a user may be slips.
+        near = {g: " or ".join(index.nearest(g, slips=signature.species == "any")) for g in c.missing[:_GENES]}
+        words = [f"{gene} (did you mean {meant}?)" if meant else gene for gene, meant in near.items()]
+        more = f" and {len(c.missing) - _GENES} more" if len(c.missing) > _GENES else ""
+        parts.append(f"{len(c.missing)} of {c.n_genes} genes of {signature.id}: {', '.join(words)}{more}")
+    if len(low) > _SIGNATURES:
+        parts.append(f"and genes of {len(low) - _SIGNATURES} more signatures")
+    return f"Missing in the data: {'; '.join(parts)}."

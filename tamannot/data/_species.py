@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 
-from tamannot.data._genes import VAR_NAMES, Whose
-from tamannot.data._matrix import Candidate, look_at, row_source
+from tamannot._settings import SpeciesChoice
+from tamannot.data._genes import VAR_NAMES, SpeciesOfIds
+from tamannot.data._matrix import MatrixInspection, inspect_values
+from tamannot.data._rows import row_source
 from tamannot.data._slots import texts_of
 from tamannot.errors import ParameterError, SpeciesError
 from tamannot.signature import OURS
-
-SpeciesChoice = Literal["auto", "human", "mouse"]
 
 # A cell is of one species where so large a share of its detected genes is; between is a doublet.
 _CLEAR = 2 / 3
@@ -23,29 +23,18 @@ _STRAY, _BETWEEN = 0.001, 0.1
 
 
 def species_word(species: str) -> SpeciesChoice:
-    """Return the user's word for a species.
-
-    Raises
-    ------
-    ParameterError
-        It is none.
-    """
+    """Return the user's word for a species."""
     if species not in ("auto", "human", "mouse"):
         msg = f"species is 'auto', 'human' or 'mouse', not {species!r}."
         raise ParameterError(msg)
     return cast("SpeciesChoice", species)
 
 
-def settled_species(candidate: Candidate, whose: Whose, species: SpeciesChoice) -> tuple[str, str]:
+def settled_species(inspected: MatrixInspection, whose: SpeciesOfIds, species: SpeciesChoice) -> tuple[str, str]:
     """Return the species of a matrix and what there is to say of it: the user's word, else what the ids say.
 
     Where many ids are of each of two species, the cells decide, if all express one of them: those were aligned to
     both genomes.
-
-    Raises
-    ------
-    SpeciesError
-        There are cells of both; the message has the lines that part them.
     """
     seen = whose.seen
     if species != "auto":
@@ -55,11 +44,11 @@ def settled_species(candidate: Candidate, whose: Whose, species: SpeciesChoice) 
     ids = f'adata.var["{whose.ids_from}"]' if whose.ids_from != VAR_NAMES else "adata.var_names"
     pattern = whose.two_genomes or seen.pattern
     genes = f"genes = np.asarray({ids}.astype(str).str.contains('{pattern}'))"
-    to_begin = "import numpy as np; " + ("adata = adata.raw.to_adata(); " if candidate.name == "raw" else "")
-    to_begin += "" if candidate.var.index.is_unique else "adata.var_names_make_unique(); "
-    matrix = "adata.X" if candidate.name in ("X", "raw") else f'adata.layers["{candidate.name}"]'
+    to_begin = "import numpy as np; " + ("adata = adata.raw.to_adata(); " if inspected.name == "raw" else "")
+    to_begin += "" if inspected.var.index.is_unique else "adata.var_names_make_unique(); "
+    matrix = "adata.X" if inspected.name in ("X", "raw") else f'adata.layers["{inspected.name}"]'
     one, two = seen.first, next(s for s in (seen.species, seen.second) if s != seen.first)
-    cells = None if whose.two_genomes else _cells(candidate, whose.ids_from, pattern)
+    cells = None if whose.two_genomes else _cells(inspected, whose.ids_from, pattern)
     if cells is not None and (best := cells.only(one, two)):
         note = (
             f"The gene ids are of {one} and {two}, the cells of {best}, so {best} signatures are used. The other genes "
@@ -107,15 +96,15 @@ class _Cells:
         return best if most and rest <= _STRAY * n and self.both <= _BETWEEN * n else ""
 
 
-def _cells(candidate: Candidate, ids_from: str, pattern: str) -> _Cells | None:
+def _cells(matrix: MatrixInspection, ids_from: str, pattern: str) -> _Cells | None:
     """Count the cells by the share of their detected genes that match; None if the values do not say."""
-    columns = candidate.features.columns
-    if look_at(candidate.matrix, columns).kind is None:
+    columns = matrix.features.columns
+    if inspect_values(matrix).kind is None:
         return None
-    column = candidate.var.index if ids_from == VAR_NAMES else candidate.var[ids_from]
+    column = matrix.var.index if ids_from == VAR_NAMES else matrix.var[ids_from]
     search = re.compile(pattern).search
     is_one = np.array([bool(search(i)) for i in texts_of(column)])
-    rows = row_source(candidate.matrix, columns)
+    rows = row_source(matrix.matrix, columns)
     one = two = n = 0
     for start in range(0, rows.shape[0], rows.step):
         block = rows.block(start, min(start + rows.step, rows.shape[0]))

@@ -1,53 +1,28 @@
-"""From an AnnData to what the engine needs: rows, columns of genes, and what they were found to be."""
+"""From an AnnData to what the engine needs: the matrix to use, or that of an earlier run, and its genes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
-from tamannot.data._features import Features, features_of
-from tamannot.data._genes import VAR_NAMES, Matched, gene_index, whose_genes
+from tamannot._settings import SpeciesChoice
+from tamannot.data._genes import VAR_NAMES, Features, GeneMatch, features_of, gene_index, ids_by, species_of_ids
 from tamannot.data._kind import KINDS, Kind
-from tamannot.data._lazy import check_adata, loaded
-from tamannot.data._matrix import (
-    Candidate,
-    Finding,
-    advice_on,
-    candidates,
-    checked_rows,
-    judged,
-    layer_names,
-    look_at,
-    row_source,
-)
-from tamannot.data._species import SpeciesChoice, settled_species, species_word
-from tamannot.errors import GeneIdError, MatrixError, SpeciesError
-from tamannot.scoring._rows import RowSource
+from tamannot.data._matrix import MatrixInspection, candidates, inspect_rows, inspect_values, layer_names
+from tamannot.data._record import RunRecord
+from tamannot.data._rows import checked_rows, one_row, row_source, slow_chunks
+from tamannot.data._sections import MatrixOfRun
+from tamannot.data._slots import check_adata, loaded
+from tamannot.data._species import settled_species, species_word
+from tamannot.errors import GeneIdError, MatrixError, ParameterError, ResultNotFoundError, SpeciesError
+from tamannot.scoring._rows import RowBlock, RowSource
 from tamannot.signature import OURS, UNKNOWN, GeneIndex, Signature
-
-
-@dataclass(frozen=True)
-class Look:
-    """A candidate matrix after a look at it."""
-
-    candidate: Candidate
-    finding: Finding
-    genes: Matched
-
-    def describe(self) -> str:
-        """Say in one line what the matrix holds."""
-        name = self.candidate.name
-        if self.finding.kind is None:
-            return f"{name}: not usable, {self.finding.problem}"
-        count = f"{len(self.candidate.var):,} genes"
-        genes = self.genes
-        line = f"{name}: {self.finding.kind}, {count}, {genes.n_found} signature genes by {genes.ids_from}"
-        extra = (self.candidate.features.describe(), self.finding.caveat)
-        return ", ".join([line, *filter(None, extra)])
 
 
 @dataclass(frozen=True)
@@ -55,30 +30,41 @@ class Unpacked:
     """What the engine takes from an AnnData."""
 
     rows: RowSource
+    inspection: MatrixInspection
+    """The matrix that is used."""
     index: GeneIndex
-    matrix: str
-    kind: str
     ids_from: str
+    """``var_names``, or the column of ``var`` that the ids are from."""
     species: str
     """``human``, ``mouse``, another, or ``unknown``."""
-    features: Features
-    """Which features of the matrix are genes, and what the others are."""
-    looks: tuple[str, ...] = field(default=())
+    looks: tuple[str, ...] = ()
     """One line a candidate matrix: what it was found to be."""
-    caveat: str = ""
-    """What a user should know of its values."""
-    advice: str = ""
-    """How its rows would be read faster."""
     on_species: str = ""
     """What there is to say of the species of its genes."""
+
+    @property
+    def matrix(self) -> str:
+        """The name of the matrix."""
+        return self.inspection.name
+
+    @property
+    def kind(self) -> Kind:
+        """What its values are."""
+        return self.inspection.kind or "linear"
+
+    @property
+    def features(self) -> Features:
+        """Which features of the matrix are genes, and what the others are."""
+        return self.inspection.features
 
     @property
     def note(self) -> str:
         """Say what a user should know: which matrix is used, unless X or asked for, what it holds, and what is slow."""
         plain = len(self.looks) == 1 or self.matrix == "X"
         which = "" if plain else f"Using {self.matrix} ({self.kind}). Candidates: {'; '.join(self.looks)}."
-        said = [f"In {self.matrix} {s}." for s in (self.features.describe(), self.caveat) if s]
-        return " ".join(filter(None, (which, *said, self.advice, self.on_species, self.index.note)))
+        said = [f"In {self.matrix} {s}." for s in (self.features.describe(), self.inspection.caveat) if s]
+        slow = slow_chunks(self.matrix, self.inspection.matrix)
+        return " ".join(filter(None, (which, *said, slow, self.on_species, self.index.note)))
 
 
 def unpack(
@@ -88,8 +74,7 @@ def unpack(
     layer: str | None = None,
     gene_symbols: str | None = None,
     species: SpeciesChoice = "auto",
-    signed: bool = False,
-    prefer: Sequence[Kind] = KINDS,
+    kinds: Sequence[Kind] = KINDS,
 ) -> Unpacked:
     """Choose the matrix and the gene ids of an AnnData.
 
@@ -106,78 +91,52 @@ def unpack(
         Column of ``var`` with gene ids.
     species
         Species of the data; ``"auto"`` recognises it from the ids.
-    signed
-        Whether a matrix with negative values can be used.
-    prefer
-        Which kind is taken of matrices that have as many genes.
-
-    Raises
-    ------
-    MatrixError
-        No usable matrix; the message says of each why.
-    GeneIdError
-        No gene of the signatures is in the data.
-    SpeciesError
-        The signatures are of another species than the data, or the data of two.
-    ParameterError
-        No such layer or column.
+    kinds
+        What its values may be; of matrices that have as many genes the kind that comes first is taken.
     """
     species_word(species)
-    looks = look_around(adata, signatures, layer=layer, gene_symbols=gene_symbols, signed=signed, species=species)
-    best = _best(looks, prefer)
-    while best is not None and not best.finding.judged and not signed:
-        finding = judged(best.finding, row_source(best.candidate.matrix, best.candidate.features.columns))
-        looks = [replace(look, finding=finding) if look is best else look for look in looks]
-        best = _best(looks, prefer)
-    if best is None:
+    signed = "signed" in kinds
+    looks = _inspect_candidates(adata, signatures, layer, gene_symbols, species, signed=signed)
+    best = _best(looks, kinds)
+    while best is not None and not best.rows_judged and not signed:
+        looks = [inspect_rows(look) if look is best else look for look in looks]
+        best = _best(looks, kinds)
+    if best is None or best.genes is None:
         raise MatrixError(_no_matrix(looks, adata, forced=layer is not None))
-    kind: Kind = best.finding.kind or "linear"
-    features = best.candidate.features
-    seen, on_species = settled_species(best.candidate, best.genes.whose, species)
+    seen, on_species = settled_species(best, best.genes.species, species)
     check_species(seen, signatures)
-    if best.genes.n_found == 0:
-        raise GeneIdError(_no_gene(best))
+    if best.n_found == 0:
+        raise GeneIdError(_no_gene(best, best.genes))
+    kind: Kind = best.kind or "linear"
     return Unpacked(
-        rows=checked_rows(best.candidate.matrix, best.candidate.name, kind, features.columns, best.finding.rows),
+        rows=checked_rows(best.matrix, best.name, kind, best.features.columns, rows=best.rows),
+        inspection=best,
         index=best.genes.index,
-        matrix=best.candidate.name,
-        kind=kind,
         ids_from=best.genes.ids_from,
         species=seen,
         looks=tuple(look.describe() for look in looks),
-        features=features,
-        caveat=best.finding.caveat,
-        advice=advice_on(best.candidate),
         on_species=on_species,
     )
 
 
-def _best(looks: list[Look], prefer: Sequence[Kind]) -> Look | None:
+def _best(looks: list[MatrixInspection], kinds: Sequence[Kind]) -> MatrixInspection | None:
     """Return the usable matrix with most signature genes; of equals one without a caveat, then the preferred kind."""
 
-    def worth(look: Look) -> tuple[int, bool, int]:
-        return look.genes.n_found, not look.finding.caveat, -prefer.index(look.finding.kind or "linear")
+    def worth(look: MatrixInspection) -> tuple[int, bool, int]:
+        return look.n_found, not look.caveat, -kinds.index(look.kind or "linear")
 
-    return max((look for look in looks if look.finding.kind), key=worth, default=None)
+    return max((look for look in looks if look.kind), key=worth, default=None)
 
 
 def data_species(adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoice, layer: str | None = None) -> str:
-    """Return the species of the data: the user's word, or what their ids say, which may be ``unknown``.
-
-    Raises
-    ------
-    ParameterError
-        The word is not one of those known, or there is no such layer or column.
-    SpeciesError
-        The data are of two species.
-    """
+    """Return the species of the data: the user's word, or what their ids say, which may be ``unknown``."""
     if species_word(species) != "auto":
         return str(species)
     # The matrices themselves, which may be on disk, are looked at only where the ids are of two species.
     parts = {"X": adata, "raw": adata.raw} if layer is None else {"raw": adata.raw} if layer == "raw" else {"X": adata}
     genes = {name: features_of(loaded(part.var)).var for name, part in parts.items() if part is not None}
     for (name, var), column in zip(genes.items(), columns_of(list(genes.values()), gene_symbols), strict=True):
-        whose = whose_genes(var, column)
+        whose = species_of_ids(var, column)
         seen = whose.seen.species
         if whose.seen.second:
             of_these = [c for c in candidates(adata, layer) if (c.name == "raw") == (name == "raw")]
@@ -190,15 +149,7 @@ def data_species(adata: AnnData, *, gene_symbols: str | None, species: SpeciesCh
 def species_of(
     adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoice, layer: str | None = None
 ) -> Literal["human", "mouse"]:
-    """Return the species to take signatures of: the user's word, or what the ids say; human if they say nothing.
-
-    Raises
-    ------
-    ParameterError
-        The word is not one of those known, or there is no such layer or column.
-    SpeciesError
-        The data are of two species, or of another than those that there are signatures of.
-    """
+    """Return the species to take signatures of: the user's word, or what the ids say; human if they say nothing."""
     check_adata(adata)
     seen = data_species(adata, gene_symbols=gene_symbols, species=species, layer=layer)
     if seen not in (*OURS, UNKNOWN):
@@ -206,32 +157,25 @@ def species_of(
     return "mouse" if seen == "mouse" else "human"
 
 
-def look_around(
+def _inspect_candidates(
     adata: AnnData,
     signatures: Mapping[str, Signature],
-    *,
     layer: str | None,
     gene_symbols: str | None,
-    signed: bool = False,
-    species: SpeciesChoice = "auto",
-) -> list[Look]:
-    """Look at every candidate matrix and its gene ids."""
+    species: SpeciesChoice,
+    *,
+    signed: bool,
+) -> list[MatrixInspection]:
+    """Look at the values and the gene ids of every candidate matrix."""
     looks = []
-    by_var: dict[tuple[int, str | None], Matched] = {}
+    by_var: dict[tuple[int, str | None], GeneMatch] = {}
     found = candidates(adata, layer)
     for candidate, column in zip(found, columns_of([c.var for c in found], gene_symbols), strict=True):
         same = (id(candidate.var), column)
         if same not in by_var:
             by_var[same] = gene_index(candidate.var, signatures, column, species)
-        looks.append(Look(candidate, _finding(candidate, signed=signed), by_var[same]))
+        looks.append(replace(inspect_values(candidate, signed=signed), genes=by_var[same]))
     return looks
-
-
-def _finding(candidate: Candidate, *, signed: bool) -> Finding:
-    features = candidate.features
-    if features.left_out and not len(features.var):
-        return Finding(None, f"it has no genes: {features.describe()}")
-    return look_at(candidate.matrix, features.columns, signed=signed)
 
 
 def columns_of(found: Sequence[pd.DataFrame], gene_symbols: str | None) -> list[str | None]:
@@ -241,13 +185,7 @@ def columns_of(found: Sequence[pd.DataFrame], gene_symbols: str | None) -> list[
 
 
 def check_species(seen: str, signatures: Mapping[str, Signature]) -> None:
-    """Refuse signatures of another species than the data.
-
-    Raises
-    ------
-    SpeciesError
-        The message names the call that loads the right ones.
-    """
+    """Refuse signatures of another species than the data."""
     others = sorted({s.species for s in signatures.values()} - {"any", seen})
     if seen == UNKNOWN or not others:
         return
@@ -268,21 +206,104 @@ def not_ours(seen: str) -> str:
     )
 
 
-def _no_matrix(looks: list[Look], adata: AnnData, *, forced: bool) -> str:
+def _no_matrix(looks: list[MatrixInspection], adata: AnnData, *, forced: bool) -> str:
     what = "; ".join(look.describe() for look in looks)
-    others = [name for name in layer_names(adata) if name not in {look.candidate.name for look in looks}]
+    others = [name for name in layer_names(adata) if name not in {look.name for look in looks}]
     hint = f" Other layers: {', '.join(others)}; name one with layer=." if others else ""
     todo = "Use another layer." if forced else "Put counts or log-normalised values into layers['counts'], raw or X."
     return f"No usable expression matrix. {what}. {todo}{hint}"
 
 
-def _no_gene(look: Look) -> str:
-    genes, slot = look.genes, "raw.var" if look.candidate.name == "raw" else "var"
+def _no_gene(look: MatrixInspection, genes: GeneMatch) -> str:
+    slot = "raw.var" if look.name == "raw" else "var"
     first = ", ".join(genes.index.ids[:3])
     where = f"{slot}_names" if genes.ids_from == VAR_NAMES else f"{slot}['{genes.ids_from}']"
-    columns = ", ".join(map(str, look.candidate.var.columns)) or "none"
+    columns = ", ".join(map(str, look.var.columns)) or "none"
     return (
-        f"No known gene: none of the {len(genes.index.ids):,} ids of {look.candidate.name} by {where} (first: {first}) "
+        f"No known gene: none of the {len(genes.index.ids):,} ids of {look.name} by {where} (first: {first}) "
         f"is a gene of the signatures. If another column of {slot} has symbols or Ensembl ids, name it with "
         f"gene_symbols=. Columns: {columns}."
     )
+
+
+_NEXT = "Put the matrix of that run back, or run tamannot.tl.annotate(adata) again."
+
+
+@dataclass(frozen=True)
+class RunMatrix:
+    """A matrix with the genes that a run saw."""
+
+    name: str
+    kind: str
+    """``counts``, ``linear`` or ``log``."""
+    matrix: Any
+    ids: NDArray[Any]
+    """Gene ids of the columns."""
+    genes: NDArray[Any] | None = None
+    """The columns of the matrix that are genes; None if all are."""
+
+    @property
+    def n_vars(self) -> int:
+        """Genes."""
+        return int(self.ids.size)
+
+    def row(self, row: int) -> RowBlock:
+        """Return the values of one cell; no other is read, unless a file holds the matrix by columns."""
+        return self._checked(one_row(self.matrix, row, self.genes))
+
+    def blocks(self, chosen: NDArray[Any]) -> Iterator[tuple[RowBlock, NDArray[Any]]]:
+        """Give out the cells of a mask and their row numbers, block by block."""
+        rows = row_source(self.matrix, self.genes)
+        for start in range(0, rows.shape[0], rows.step):
+            mine = chosen[start : start + rows.step]
+            if mine.any():
+                block = rows.block(start, start + mine.size).only(mine)
+                yield self._checked(block), start + np.flatnonzero(mine)
+
+    def changed(self, how: str) -> MatrixError:
+        """Return the error that says how the matrix is not the one that the run saw."""
+        return MatrixError(_changed(self.name, how))
+
+    def _checked(self, block: RowBlock) -> RowBlock:
+        values = block.values
+        if not (np.isfinite(values) & (values >= 0)).all():
+            msg = "it has negative or infinite values or NaN now"
+            raise self.changed(msg)
+        if self.kind == "counts" and not (values == np.rint(values)).all():
+            msg = "it held counts and no longer does"
+            raise self.changed(msg)
+        return block
+
+
+def matrix_of_run(adata: AnnData, record: RunRecord) -> RunMatrix:
+    """Return the matrix that a run used, if it is still there with the same genes in the same order."""
+    of_run, seen = record.matrix, record.gene_ids
+    name = of_run.name
+    found = _candidate(adata, name)
+    if len(found.var) != seen.size:
+        how = f"it has {len(found.var):,} genes, the run saw {seen.size:,}"
+        raise MatrixError(_changed(name, how))
+    if not np.array_equal(np.array(ids_by(found.var, of_run.gene_ids), dtype=object), seen):
+        raise MatrixError(_changed(name, f"its gene ids by {of_run.gene_ids} are others, or in another order"))
+    return RunMatrix(name, of_run.kind, found.matrix, seen, found.features.columns)
+
+
+def gene_ids_of(adata: AnnData, matrix: MatrixOfRun) -> NDArray[Any]:
+    """Return the gene ids that a matrix of a run has now, by the column that the run took them from."""
+    found = ids_by(_candidate(adata, matrix.name).var, matrix.gene_ids)
+    if not found:
+        msg = f"var has no column '{matrix.gene_ids}' any more, from which the run took its gene ids."
+        raise ResultNotFoundError(msg)
+    return np.array(found, dtype=object)
+
+
+def _candidate(adata: AnnData, name: str) -> MatrixInspection:
+    try:
+        return candidates(adata, name)[0]
+    except (ParameterError, MatrixError):
+        msg = f"The run used the matrix '{name}', which is not in the data any more. {_NEXT}"
+        raise ResultNotFoundError(msg) from None
+
+
+def _changed(name: str, how: str) -> str:
+    return f"The matrix '{name}' has changed since the run: {how}. {_NEXT}"

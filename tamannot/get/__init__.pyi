@@ -6,7 +6,7 @@ from ._analyses import ferroptosis as ferroptosis
 from ._analyses import regions as regions
 from ._contributions import contributions as contributions
 from ._evidence import evidence as evidence
-from ._score_adata import score_adata as score_adata
 from ._tables import annotations as annotations
 from ._tables import coverage as coverage
+from ._tables import score_adata as score_adata
 from ._tables import scores as scores

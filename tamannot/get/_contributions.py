@@ -12,10 +12,9 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot._printable import among
 from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL, UNASSIGNED
-from tamannot.errors import ParameterError, ResultNotFoundError
-from tamannot.get._kept import Kept, Weights
+from tamannot.errors import ParameterError, ResultNotFoundError, among
+from tamannot.get._run_evidence import RunEvidence, Weights
 from tamannot.get._tables import row_of
 from tamannot.scoring._rows import RowBlock
 
@@ -101,7 +100,7 @@ def contributions(
         msg = f"n is at least 1, not {n}."
         raise ParameterError(msg)
     row = None if cell is None else row_of(adata, cell)
-    kept = Kept(adata, key, row)
+    kept = RunEvidence(adata, key, row)
     axis = _axis(kept, label, axis)
     labels = kept.labels(axis) if label is None else [label]
     if row is not None:
@@ -142,7 +141,7 @@ class _Table:
         return self.label != called, self.of != AMOUNT, -(self.rows["contribution"].sum() + self.intercept)
 
 
-def _axis(kept: Kept, label: str | None, axis: str | None) -> str:
+def _axis(kept: RunEvidence, label: str | None, axis: str | None) -> str:
     if label in (TRANSITIONAL, UNASSIGNED, NOT_MACROPHAGE):
         msg = f"'{label}' is no program with genes of its own" + (
             ": it is called where m1 and m2 both stand out. Ask for these, with a cell."
@@ -170,7 +169,9 @@ def _called(adata: AnnData, key: str, axis: str, row: int) -> str | None:
     return str(adata.obs[name].iloc[row]) if name in adata.obs else None
 
 
-def _means_of_called(adata: AnnData, kept: Kept, key: str, axis: str, labels: Sequence[str]) -> tuple[_Mean, _Mean]:
+def _means_of_called(
+    adata: AnnData, kept: RunEvidence, key: str, axis: str, labels: Sequence[str]
+) -> tuple[_Mean, _Mean]:
     label = labels[0]
     if axis not in _CALLED_AXES:
         msg = f"No cell is called by '{label}': its axis, {axis}, has no labels. Give a cell as well."
@@ -188,7 +189,7 @@ def _means_of_called(adata: AnnData, kept: Kept, key: str, axis: str, labels: Se
     return means[0], means[1]
 
 
-def _mean(blocks: Iterable[RowBlock], kept: Kept, axis: str, labels: Sequence[str]) -> _Mean:
+def _mean(blocks: Iterable[RowBlock], kept: RunEvidence, axis: str, labels: Sequence[str]) -> _Mean:
     n_cells, expression = 0, np.zeros(kept.matrix.n_vars)
     on_z = [name for name in labels if name not in kept.learned(axis)]
     added = {name: np.zeros(kept.columns(name).size) for name in on_z}
@@ -201,37 +202,27 @@ def _mean(blocks: Iterable[RowBlock], kept: Kept, axis: str, labels: Sequence[st
     return _Mean(expression / n_cells, {name: total / n_cells for name, total in added.items()})
 
 
-def _table_of(kept: Kept, axis: str, label: str, here: _Mean, others: _Mean | None) -> _Table:
-    if genes := kept.learned(axis).get(label):
+def _table_of(kept: RunEvidence, axis: str, label: str, here: _Mean, others: _Mean | None) -> _Table:
+    genes, of, intercept = kept.learned(axis).get(label), AMOUNT, 0.0
+    if genes is not None:
         added = genes.weights * (here.expression - (0.0 if others is None else others.expression))[genes.columns]
-        return _table(kept, label, AMOUNT, genes, added, here, others, genes.intercept if others is None else 0.0)
-    genes = Weights(kept.columns(label), kept.weights(label), 0.0)
-    added = here.added[label] - (0.0 if others is None else others.added[label])
-    return _table(kept, label, Z, genes, added, here, others, 0.0)
-
-
-def _table(
-    kept: Kept,
-    label: str,
-    of: str,
-    genes: Weights,
-    added: Array,
-    here: _Mean,
-    others: _Mean | None,
-    intercept: float,
-) -> _Table:
+        intercept = genes.intercept if others is None else 0.0
+    else:
+        genes, of = Weights(kept.columns(label), kept.weights(label), 0.0), Z
+        added = here.added[label] - (0.0 if others is None else others.added[label])
     some = np.flatnonzero(added)
     columns = genes.columns[some]
-    rows = {
-        "label": label,
-        "of": of,
-        "gene": kept.names(columns),
-        "expression": here.expression[columns],
-        "weight": genes.weights[some],
-        "contribution": added[some],
-        "in_signature": np.isin(columns, kept.columns(label)),
-    }
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(
+        {
+            "label": label,
+            "of": of,
+            "gene": kept.names(columns),
+            "expression": here.expression[columns],
+            "weight": genes.weights[some],
+            "contribution": added[some],
+            "in_signature": np.isin(columns, kept.columns(label)),
+        }
+    )
     if others is not None:
         table.insert(4, "expression_others", others.expression[columns])
     # ties by name, so that no order of genes shows

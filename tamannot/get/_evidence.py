@@ -14,7 +14,7 @@ import tamannot.data as slots
 from tamannot.classify import ORIGINS, TRANSITIONAL, UNASSIGNED
 from tamannot.data import RunRecord
 from tamannot.errors import MatrixError, ResultNotFoundError
-from tamannot.get._kept import Kept, of_one_run
+from tamannot.get._run_evidence import RunEvidence, of_one_run
 from tamannot.get._tables import row_of
 
 Array = NDArray[Any]
@@ -203,7 +203,7 @@ def _why_not(table: pd.DataFrame, axis: str, status: str) -> str:
 
 def _detected(adata: AnnData, row: int, key: str, signatures: list[str]) -> pd.DataFrame:
     try:
-        kept = Kept(adata, key, row)
+        kept = RunEvidence(adata, key, row)
         block = kept.row(row)
     except (ResultNotFoundError, MatrixError):  # the tables stand without the matrix
         found: list[tuple[object, object]] = [(pd.NA, pd.NA)] * len(signatures)
@@ -219,7 +219,7 @@ def _detected(adata: AnnData, row: int, key: str, signatures: list[str]) -> pd.D
     )
 
 
-def _of_signature(kept: Kept, values: Array, signature: str) -> tuple[object, object]:
+def _of_signature(kept: RunEvidence, values: Array, signature: str) -> tuple[object, object]:
     columns = kept.columns(signature)
     names = [f"{'−' if w < 0 else ''}{n}" for n, w in zip(kept.names(columns), kept.weights(signature), strict=True)]
     here = sorted((-values[c], n) for c, n in zip(columns, names, strict=True) if values[c] > 0)

@@ -1,6 +1,6 @@
 """From file to file: reading, annotating, and output that appears whole or not at all."""
 
-from tamannot._lazily import attach_stub
+from tamannot._resources import attach_stub
 
 # Names are listed in __init__.pyi; each is imported when it is first used, as commands need few of them.
 __getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -13,9 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tamannot._progress import Progress, silent
-from tamannot._provenance import coverage_table
+from tamannot._settings import SpeciesChoice
 from tamannot.classify import FEW_GENES, FEWEST_REFERENCE_GENES, MACROPHAGE, PROGRAM_AXES, n_reference_genes
-from tamannot.data import SpeciesChoice, Unpacked, species_of, unpack
+from tamannot.data import Unpacked, species_of, unpack
+from tamannot.data._runs import coverage_table
 from tamannot.errors import GeneIdError
 from tamannot.io._input import read_file
 from tamannot.scoring import make_plan

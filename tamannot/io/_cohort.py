@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -14,21 +13,21 @@ import pandas as pd
 import scipy.sparse as sp
 
 from tamannot._progress import Progress
-from tamannot._settings import settings
+from tamannot._settings import AnnotateSettings, settings
 from tamannot.classify import AnchoredModel
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.io._input import open_file
 from tamannot.scoring._sampled import MOST_CELLS, learning_rows, taken
 from tamannot.signature import Signatures
 from tamannot.signature._names import names_of
-from tamannot.tl._learn import learn_model
 from tamannot.tl._run import read_input
+from tamannot.tl._train import learn_model
 
 _FILE, _GIVEN = "file", "given"
 
 
 def fit_files(
-    sources: Sequence[Path], signatures: Signatures | None, choices: Mapping[str, Any], report: Progress
+    sources: Sequence[Path], signatures: Signatures | None, given: AnnotateSettings, report: Progress
 ) -> tuple[AnchoredModel | None, str]:
     """Fit a cohort to cells of all files, forty thousand at most; return it, and what the user should hear.
 
@@ -39,7 +38,7 @@ def fit_files(
     for source in sources:
         report(f"learning from {source.name}")
         try:
-            parts.append(_part(source, signatures, choices, MOST_CELLS // len(sources)))
+            parts.append(_part(source, signatures, given, MOST_CELLS // len(sources)))
         except TamannotError:
             continue
     kinds = {part.uns["kind"] for part in parts}
@@ -49,11 +48,16 @@ def fit_files(
         )
         return None, f"Each file is annotated on its own: {why}."
     together = ad.concat(parts, join="inner", index_unique="-", keys=[str(i) for i in range(len(parts))])
-    asked = {name: choices.get(name) for name in ("tissue", "target_accuracy") if choices.get(name) is not None}
-    asked |= {"sample_key": _FILE, "species": parts[0].uns["species"], "tissue": asked.get("tissue", "auto")}
-    if choices.get("compartment_key") is not None:
-        given = choices["compartment_key"]
-        asked["compartment_key"] = _GIVEN if isinstance(given, str) else (_GIVEN, given[1])
+    cell_types = given.compartment_key
+    if cell_types is not None:
+        cell_types = _GIVEN if isinstance(cell_types, str) else (_GIVEN, cell_types[1])
+    asked = AnnotateSettings(
+        sample_key=_FILE,
+        species=parts[0].uns["species"],
+        tissue=given.tissue,
+        target_accuracy=given.target_accuracy,
+        compartment_key=cell_types,
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -69,20 +73,20 @@ def fit_files(
     )
 
 
-def _part(source: Path, signatures: Signatures | None, choices: Mapping[str, Any], most: int) -> ad.AnnData:
+def _part(source: Path, signatures: Signatures | None, asked: AnnotateSettings, most: int) -> ad.AnnData:
     """Read some cells of a file from all over it, with the genes that have a name of their own."""
     with open_file(source) as adata:
-        data, _, how, settings_ = read_input(adata, signatures, choices)
+        data, _, source_rows, resolved = read_input(adata, signatures, asked)
         runs = learning_rows(adata.n_obs, most)
-        rows = taken(how.rows, runs, threads=settings.n_threads(), tick=lambda _: None)
+        rows = taken(source_rows.rows, runs, threads=settings.n_threads(), tick=lambda _: None)
         block = rows.block(0, rows.shape[0])
         symbols, _ = names_of(data.index)
         named = np.flatnonzero([bool(s) for s in symbols])
         cells = [i for run in runs for i in run]
         x = sp.csr_matrix((block.values, block.indices, block.indptr), shape=rows.shape)[:, named]
         obs = pd.DataFrame({_FILE: str(source)}, index=[str(i) for i in cells])
-        if how.cells.given is not None:
-            obs[_GIVEN] = [how.cells.given[i] for i in cells]
+        if source_rows.cells.given is not None:
+            obs[_GIVEN] = [source_rows.cells.given[i] for i in cells]
         part = ad.AnnData(x, obs=obs, var=pd.DataFrame(index=[symbols[c] for c in named]))
-        part.uns |= {"kind": data.kind, "species": settings_.species}
+        part.uns |= {"kind": data.kind, "species": resolved.species}
         return part

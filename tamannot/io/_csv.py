@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tamannot._printable import printable
+from tamannot.errors import printable
 
 # What a spreadsheet runs begins so; a number may as well.
 _STARTS = ("=", "+", "-", "@")

@@ -2,24 +2,25 @@
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tamannot._progress import Progress, silent
+from tamannot._settings import AnnotateSettings
 from tamannot.data import runs_of
 from tamannot.errors import TamannotWarning
 from tamannot.get import annotations as annotation_table
 from tamannot.io._claim import place_of
 from tamannot.io._input import open_file
 from tamannot.io._log import RunRecord, logged, signature_digests
-from tamannot.io._spool import NoTables, SpooledTables
+from tamannot.io._spool import SpooledTables
 from tamannot.io._summary import FileSummary, summarise
 from tamannot.io._targets import out_for, reserved, targets_of, write_targets
 from tamannot.signature import Signatures
-from tamannot.tl._run import STEPS, Job
+from tamannot.tl._run import call_cells, start_run, write_run
 
 
 def annotate_file(
@@ -102,7 +103,7 @@ def annotate_file(
             in_place=in_place,
             key_added=key_added,
             chunk_size=chunk_size,
-            choices=choices,
+            asked=AnnotateSettings(**choices, recorded=tuple(choices)),
         )
 
 
@@ -117,7 +118,7 @@ def annotate_recorded(
     in_place: bool = False,
     key_added: str = "tam",
     chunk_size: int | None,
-    choices: Mapping[str, Any],
+    asked: AnnotateSettings,
 ) -> FileSummary:
     """Do what `annotate_file` does, and keep in the record what happens.
 
@@ -137,16 +138,16 @@ def annotate_recorded(
         runs_of(adata)  # what is not ours is refused before the work
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", TamannotWarning)  # the summary has them as notes
-        job = Job.of(adata, signatures, choices, key_added=key_added, report=report)
+        run = start_run(adata, signatures, asked, key_added=key_added, report=report)
         tables = None
         if out is not None:
-            tables = stack.enter_context(SpooledTables(job.table_columns, place_of(Path(out)).parent))
-        job.gather(tables or NoTables(), report, block=chunk_size)
-        job.write(adata, None, steps=STEPS)
+            tables = stack.enter_context(SpooledTables(run.table_columns, place_of(Path(out)).parent))
+        call_cells(run, tables, report, block=chunk_size)
+        write_run(adata, run, None)
         report("writing")
         page = None if html is None else _page_writer(key_added, source.name)
         write_targets(
-            targets, source, adata, key_added, lambda: annotation_table(adata, key_added), tables, page, job.also
+            targets, source, adata, key_added, lambda: annotation_table(adata, key_added), tables, page, run.also
         )
         summary = summarise(adata, source, key_added, tuple(map(str, targets.values())))
         record.outputs, record.notes = summary.outputs, summary.notes

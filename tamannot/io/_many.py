@@ -15,7 +15,7 @@ import h5py
 import zarr
 
 from tamannot._progress import Progress, silent
-from tamannot._settings import settings
+from tamannot._settings import AnnotateSettings, settings
 from tamannot.errors import OutputError, ParameterError
 from tamannot.io._claim import claimed, place_of
 from tamannot.io._log import RunRecord, error_entry
@@ -114,7 +114,7 @@ def annotate_tasks(
     in_place: bool = False,
     chunk_size: int | None = None,
     report: Progress | None = None,
-    choices: Mapping[str, Any] | None = None,
+    asked: AnnotateSettings | None = None,
 ) -> Iterator[FileResult]:
     """Annotate files in processes of their own; give out what became of each as it ends.
 
@@ -127,8 +127,10 @@ def annotate_tasks(
         As `tasks_of` gives them.
     jobs
         Files at a time; they share the threads.
-    signatures, overwrite, in_place, chunk_size, choices
+    signatures, overwrite, in_place, chunk_size
         As in `annotate_file`, for every file.
+    asked
+        How to annotate.
     report
         Told how many cells are done.
 
@@ -145,7 +147,7 @@ def annotate_tasks(
         "overwrite": overwrite,
         "in_place": in_place,
         "chunk_size": chunk_size,
-        "choices": dict(choices or {}),
+        "asked": asked or AnnotateSettings(),
     }
     report(f"annotating {len(tasks)} files", sum(_cells_of(task.source) for task in tasks))
     with _Staff(jobs, max(1, settings.n_threads() // jobs), options) as staff:

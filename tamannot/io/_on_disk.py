@@ -14,9 +14,8 @@ import scipy.sparse as sp
 from anndata.io import read_elem
 from numpy.typing import NDArray
 
-from tamannot._printable import among
 from tamannot.data import LABELS, UNS, RunNames, RunRecord, left_on_disk, row_source, slot
-from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.io._input import reading
 from tamannot.io._store import Node, is_array
 from tamannot.io._takeover import text

@@ -13,14 +13,15 @@ import pandas as pd
 from anndata import AnnData
 
 from tamannot._progress import Progress, silent
-from tamannot.data import SpeciesChoice, check_key, read_record, species_of
+from tamannot._settings import SpeciesChoice
+from tamannot.data import check_key, read_record, species_of
 from tamannot.errors import TamannotWarning
 from tamannot.get import coverage, scores
 from tamannot.io._input import read_file
 from tamannot.io._targets import out_for, reserved, targets_of, write_targets
 from tamannot.scoring import Method, method_of
 from tamannot.signature import Signature, SignatureSet, signatures_named
-from tamannot.tl._score import Asked, score_all
+from tamannot.tl._score import ScoreSettings, score_all
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def score_file(
         adata = read_file(source, key=check_key(key_added))
         seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
         chosen = signatures if isinstance(signatures, Mapping) else signatures_named(signatures, seen)
-        asked = Asked(
+        asked = ScoreSettings(
             signatures=SignatureSet(chosen.values()),
             methods={check_key(key_added): method_of(method)},
             null=null,

@@ -18,13 +18,6 @@ _FLOAT = np.dtype("<f4")
 ROWS_A_READ = 1 << 15
 
 
-class NoTables:
-    """Takes tables and keeps none of them."""
-
-    def add(self, rows: range, tables: Mapping[str, Array]) -> None:
-        """Take some rows of every table."""
-
-
 class SpooledTables:
     """Tables of float32 on disk, all of a cell together; the file has no name, and is gone with its process.
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from tamannot._model_file import check_model_target
 from tamannot._progress import Progress, silent
+from tamannot._settings import AnnotateSettings
 from tamannot.classify import STATES, AnchoredModel
 from tamannot.io._input import read_file
 from tamannot.tl._model import Model
-from tamannot.tl._train import trained
+from tamannot.tl._train import train_and_tell
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def train_file(
     check_model_target(target, overwrite=overwrite)
     report = report or silent()
     report("reading file")
-    model, notes = trained(read_file(Path(path)), labels, choices, report)
+    beside = {name: choices.pop(name) for name in ("signatures", "n_genes") if name in choices}
+    model, notes = train_and_tell(read_file(Path(path)), labels, report, asked=AnnotateSettings(**choices), **beside)
     report("writing")
     model.save(target, overwrite=overwrite)
     return TrainSummary(str(path), _about(model), tuple(notes), (str(target),))

@@ -9,15 +9,14 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-from tamannot._interruption import ENDING, Interruption
-from tamannot._progress import Progress
+from tamannot._progress import ENDING, Interruption, Progress
 from tamannot._settings import settings
 from tamannot.errors import TamannotError
 from tamannot.io._file import annotate_recorded
@@ -127,7 +126,7 @@ def _work(pipe: Connection, threads: int) -> None:
 
 def _annotate(task: Task, record: RunRecord, options: Mapping[str, Any]) -> Said:
     try:
-        own = {**options, "choices": {**options["choices"], "sample": str(task.source)}}
+        own = {**options, "asked": replace(options["asked"], sample=str(task.source))}
         summary = annotate_recorded(record, task.out, table=task.table, **own)
     except TamannotError:
         return None, record.entry(), None

@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot._printable import among
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, among
 from tamannot.get import coverage as coverage_of
 from tamannot.pl._style import new_axes, pretty
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE
 from tamannot.errors import ParameterError, ResultNotFoundError
-from tamannot.get._expression import ByLabel, by_label, columns_of
-from tamannot.get._kept import Kept
+from tamannot.get._run_evidence import ByLabel, RunEvidence, by_label, columns_of
 from tamannot.pl._labels import Labels, as_labels, labels_of
 from tamannot.pl._style import new_axes, pretty
 
@@ -92,7 +91,7 @@ def markers(
     if n < 1:
         msg = f"n is at least 1, not {n}."
         raise ParameterError(msg)
-    kept = Kept(adata, key)
+    kept = RunEvidence(adata, key)
     labels = _labels(adata, key, groupby)
     if not (labels.codes >= 0).any():
         msg = "There are no macrophages to draw."
@@ -125,12 +124,14 @@ def _labels(adata: AnnData, key: str, groupby: str) -> Labels:
     return Labels(names, np.where(inside, place[labels.codes], -1))
 
 
-def _given(kept: Kept, genes: Sequence[str] | Mapping[str, Sequence[str]]) -> list[_Column]:
+def _given(kept: RunEvidence, genes: Sequence[str] | Mapping[str, Sequence[str]]) -> list[_Column]:
     by = genes if isinstance(genes, Mapping) else {"": genes}
     return [_Column(label, c) for label, some in by.items() for c in columns_of(kept.matrix, list(some))]
 
 
-def _chosen(kept: Kept, found: ByLabel, labels: Labels, groupby: str, n: int, *, in_signature: bool) -> list[_Column]:
+def _chosen(
+    kept: RunEvidence, found: ByLabel, labels: Labels, groupby: str, n: int, *, in_signature: bool
+) -> list[_Column]:
     """Return the genes that set each label apart most; a gene stands only with the label that has most of it."""
     on_axis = kept.labels(groupby) if groupby in _AXES else []
     signatures = on_axis or [s for s in labels.names if s in kept.axis_of]
@@ -152,7 +153,7 @@ def _chosen(kept: Kept, found: ByLabel, labels: Labels, groupby: str, n: int, *,
     return out
 
 
-def _draw(ax: Axes | None, kept: Kept, found: ByLabel, labels: Labels, columns: list[_Column]) -> Axes:
+def _draw(ax: Axes | None, kept: RunEvidence, found: ByLabel, labels: Labels, columns: list[_Column]) -> Axes:
     n_rows, n_columns = len(labels.names), len(columns)
     ax = ax if ax is not None else new_axes(3.6 + 0.26 * n_columns, 1.9 + 0.34 * max(n_rows, 4))
     places = [c.column for c in columns]

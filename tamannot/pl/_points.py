@@ -8,8 +8,7 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from tamannot._printable import among
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, among
 
 Array = NDArray[Any]
 

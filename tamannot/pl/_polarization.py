@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import tamannot.data as slots
 from tamannot.classify import TRANSITIONAL
 from tamannot.errors import ParameterError, ResultNotFoundError
-from tamannot.get._expression import columns_of, of_cells
+from tamannot.get._run_evidence import columns_of, of_cells
 from tamannot.pl._labels import as_labels, labels_of
 from tamannot.pl._points import MAX_POINTS, point_size, some_of
 from tamannot.pl._style import colors_of, new_axes, pretty

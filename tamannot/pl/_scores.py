@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import tamannot.data as slots
-from tamannot._printable import among
 from tamannot.classify import NOT_MACROPHAGE
-from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.pl._labels import as_labels, labels_of
 from tamannot.pl._style import colors_of, new_axes, pretty
 from tamannot.tl._write import ORIGIN_COLORS

@@ -12,9 +12,8 @@ from matplotlib.colors import ListedColormap
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot._printable import among
 from tamannot.analysis._spatial import Kind, coordinates_of
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, among
 from tamannot.pl._points import MAX_POINTS
 from tamannot.pl._style import new_axes, pretty
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from tamannot._threads import over_rows
+from tamannot._settings import over_rows
 from tamannot.scoring._rows import RowBlock, RowSource, joined
 
 Array = NDArray[Any]

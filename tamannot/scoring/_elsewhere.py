@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from tamannot._threads import in_order
+from tamannot._settings import in_order
 from tamannot.scoring._rows import RowBlock, RowSource
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot._progress import Tick, no_tick
-from tamannot._threads import over_rows
+from tamannot._settings import over_rows
 from tamannot.scoring._elsewhere import RowsElsewhere
 from tamannot.scoring._null import expression_bins
 from tamannot.scoring._packed import Scorer, depths_of

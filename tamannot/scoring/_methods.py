@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tamannot._printable import among
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, among
 from tamannot.scoring._aucell import AUCell
 from tamannot.scoring._gseapy import GSVA, SSGSEA
 from tamannot.scoring._mean import WeightedMean

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from tamannot._threads import in_order
+from tamannot._settings import in_order
 from tamannot.errors import MatrixError
 from tamannot.scoring._survey import csc_block, extremes, rises_strictly
 

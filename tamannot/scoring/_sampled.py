@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot._progress import Tick
-from tamannot._threads import in_order
+from tamannot._settings import in_order
 from tamannot.scoring._elsewhere import RowsElsewhere
 from tamannot.scoring._rows import RowBlock, RowSource, joined
 from tamannot.scoring._survey import seen_in

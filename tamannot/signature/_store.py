@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from tamannot._printable import among, nearest
 from tamannot._resources import resource_path
-from tamannot.errors import SignatureFormatError, SignatureNotFoundError
+from tamannot.errors import SignatureFormatError, SignatureNotFoundError, among, nearest
 from tamannot.signature._layout import SPECIES
 from tamannot.signature._model import Signature, SignatureFile, SignatureSet, version_key
 from tamannot.signature._parse import from_json

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from anndata import AnnData
 
-from tamannot.classify import Tissue
-from tamannot.data import SpeciesChoice
+from tamannot._settings import DEFAULT_ACCURACY, AnnotateSettings, CompartmentKey, SpeciesChoice, Tissue
 from tamannot.signature import Signatures
 from tamannot.tl._model import GivenModel
-from tamannot.tl._run import DEFAULT_ACCURACY, STEPS, CompartmentKey, run
+from tamannot.tl._run import annotate_in_memory
+
+# What every step takes, and keeps in the record.
+_OF_DATA = ("layer", "gene_symbols", "species")
 
 
 def annotate(
@@ -102,18 +104,18 @@ def annotate(
     >>> int((adata.obs["tam_compartment"] == "macrophage").sum())
     19
     """
-    choices = {
-        "model": model,
-        "layer": layer,
-        "gene_symbols": gene_symbols,
-        "species": species,
-        "tissue": tissue,
-        "compartment_key": compartment_key,
-        "sample_key": sample_key,
-        "target_accuracy": target_accuracy,
-        "rng": rng,
-    }
-    return run(adata, signatures, choices, steps=STEPS, key_added=key_added, copy=copy)
+    asked = AnnotateSettings(
+        model=model,
+        layer=layer,
+        gene_symbols=gene_symbols,
+        species=species,
+        tissue=tissue,
+        compartment_key=compartment_key,
+        sample_key=sample_key,
+        target_accuracy=target_accuracy,
+        rng=rng,
+    )
+    return annotate_in_memory(adata, signatures, asked, key_added=key_added, copy=copy)
 
 
 def gate(
@@ -137,8 +139,8 @@ def gate(
     TamannotError
         As `annotate`.
     """
-    choices = {"layer": layer, "gene_symbols": gene_symbols, "species": species}
-    return run(adata, None, choices, steps=("compartment",), key_added=key_added, copy=copy)
+    asked = AnnotateSettings(layer=layer, gene_symbols=gene_symbols, species=species, recorded=_OF_DATA)
+    return annotate_in_memory(adata, None, asked, steps=("compartment",), key_added=key_added, copy=copy)
 
 
 def classify_origin(
@@ -164,14 +166,15 @@ def classify_origin(
     TamannotError
         As `annotate`.
     """
-    choices = {
-        "layer": layer,
-        "gene_symbols": gene_symbols,
-        "species": species,
-        "tissue": tissue,
-        "compartment_key": compartment_key,
-    }
-    return run(adata, None, choices, steps=("origin",), key_added=key_added, copy=copy)
+    asked = AnnotateSettings(
+        layer=layer,
+        gene_symbols=gene_symbols,
+        species=species,
+        tissue=tissue,
+        compartment_key=compartment_key,
+        recorded=(*_OF_DATA, "tissue", "compartment_key"),
+    )
+    return annotate_in_memory(adata, None, asked, steps=("origin",), key_added=key_added, copy=copy)
 
 
 def classify_state(
@@ -197,8 +200,14 @@ def classify_state(
     TamannotError
         As `annotate`.
     """
-    choices = {"layer": layer, "gene_symbols": gene_symbols, "species": species, "compartment_key": compartment_key}
-    return run(adata, None, choices, steps=("state",), key_added=key_added, copy=copy)
+    asked = AnnotateSettings(
+        layer=layer,
+        gene_symbols=gene_symbols,
+        species=species,
+        compartment_key=compartment_key,
+        recorded=(*_OF_DATA, "compartment_key"),
+    )
+    return annotate_in_memory(adata, None, asked, steps=("state",), key_added=key_added, copy=copy)
 
 
 def ferroptosis(
@@ -230,5 +239,5 @@ def ferroptosis(
     TamannotError
         As `annotate`.
     """
-    choices = {"layer": layer, "gene_symbols": gene_symbols, "species": species}
-    return run(adata, None, choices, steps=("ferroptosis",), key_added=key_added, copy=copy)
+    asked = AnnotateSettings(layer=layer, gene_symbols=gene_symbols, species=species, recorded=_OF_DATA)
+    return annotate_in_memory(adata, None, asked, steps=("ferroptosis",), key_added=key_added, copy=copy)

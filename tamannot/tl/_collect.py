@@ -1,15 +1,18 @@
-"""The calls of blocks of cells, gathered into columns; their tables go to wherever there is room."""
+"""What one annotation has: its data and models, and the calls of its cells as they come, block by block."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+import tamannot.data as slots
+from tamannot._settings import AnnotateSettings
 from tamannot.classify import (
     MIXED_LINEAGE,
     NOT_MACROPHAGE,
@@ -21,7 +24,10 @@ from tamannot.classify import (
     Call,
     Calls,
     Panels,
+    Prepared,
 )
+from tamannot.data import Unpacked
+from tamannot.tl._model import Labelling
 
 Array = NDArray[Any]
 
@@ -47,13 +53,6 @@ def ferroptosis_programs(panels: Panels) -> list[str]:
     return [i for i in panels.ids("ferroptosis") if i not in SUMMARIES]
 
 
-def table_columns(panels: Panels) -> dict[str, list[str]]:
-    """Return the columns of each table of an annotation."""
-    ids = list(panels.public.ids)
-    own = {"origin_proba": list(ORIGINS), "state_proba": list(STATES), "ferroptosis": ferroptosis_programs(panels)}
-    return {"scores": ids, "z": ids, "p": ids} | own
-
-
 class TableSink(Protocol):
     """Takes tables block by block, in the order of cells."""
 
@@ -74,24 +73,8 @@ class TablesInMemory:
             self.values[name][rows.start : rows.stop] = values
 
 
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """The columns of an annotation, one value a cell."""
-
-    labels: Mapping[str, pd.Categorical]
-    """By axis."""
-    statuses: Mapping[str, pd.Categorical]
-    probs: Mapping[str, Array]
-    programs: pd.Categorical
-    numbers: Mapping[str, Array]
-    """``mixed_lineage``, ``dual_m1_m2`` and the z of the ferroptosis summaries."""
-    share_low_signal: Mapping[str, float]
-    """Of the ferroptosis programs: in which share of cells next to none of their genes can be expected."""
-
-
-@dataclass
-class Collector:
-    """Gathers blocks in their order.
+class CellCalls:
+    """What was called of each cell, filled in block by block.
 
     Parameters
     ----------
@@ -99,67 +82,97 @@ class Collector:
         The signatures.
     n_obs
         Cells to come.
-    sink
-        Where the tables go.
     """
 
-    panels: Panels
-    n_obs: int
-    sink: TableSink
-    _codes: dict[str, Array] = field(init=False)
-    _status: dict[str, Array] = field(init=False)
-    _probs: dict[str, Array] = field(init=False)
-    _numbers: dict[str, Array] = field(init=False)
-    _programs: Array = field(init=False)
-    _named: dict[str, int] = field(init=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Make room."""
-        self._labels = {
-            "compartment": (*self.panels.ids("compartment"), UNASSIGNED),
+    def __init__(self, panels: Panels, n_obs: int) -> None:
+        self._n_obs = n_obs
+        self._programs_of_ferroptosis = ferroptosis_programs(panels)
+        self._names = {
+            "compartment": (*panels.ids("compartment"), UNASSIGNED),
             "origin": ORIGIN_LABELS,
             "state": STATE_LABELS,
         }
-        self._low = dict.fromkeys([*ferroptosis_programs(self.panels), *SUMMARIES], 0)
-        self._codes, self._status = ({axis: np.empty(self.n_obs, np.int8) for axis in AXES} for _ in range(2))
-        self._probs = {axis: np.empty(self.n_obs, np.float32) for axis in AXES}
-        names = ("mixed_lineage", "dual_m1_m2", *SUMMARIES)
-        self._numbers = {name: np.empty(self.n_obs, np.float32) for name in names}
-        self._programs = np.empty(self.n_obs, np.int32)
+        self._codes, self._status = ({axis: np.empty(n_obs, np.int8) for axis in AXES} for _ in range(2))
+        self._programs, self._program_codes = np.empty(n_obs, np.int32), dict[str, int]()
+        self._n_low_signal = dict.fromkeys([*self._programs_of_ferroptosis, *SUMMARIES], 0)
+        self.probs = {axis: np.empty(n_obs, np.float32) for axis in AXES}
+        """Probability of the label of each axis."""
+        self.numbers = {n: np.empty(n_obs, np.float32) for n in ("mixed_lineage", "dual_m1_m2", *SUMMARIES)}
+        """``mixed_lineage``, ``dual_m1_m2`` and the z of the ferroptosis summaries."""
 
-    def add(self, rows: range, calls: Calls) -> None:
-        """Take the calls of some rows."""
+    def add(self, rows: range, calls: Calls) -> dict[str, Array]:
+        """Take the calls of some rows; return their tables, cells by columns."""
         here, scores = slice(rows.start, rows.stop), calls.scores
         for axis in AXES:
             call: Call = getattr(calls, axis)
-            self._codes[axis][here] = pd.Categorical(call.label, categories=list(self._labels[axis])).codes
+            self._codes[axis][here] = pd.Categorical(call.label, categories=list(self._names[axis])).codes
             self._status[axis][here] = pd.Categorical(call.status, categories=list(STATUSES)).codes
-            self._probs[axis][here] = call.prob
-        self._programs[here] = [self._named.setdefault(p, len(self._named)) for p in calls.programs]
-        self._numbers["mixed_lineage"][here] = calls.mixed_lineage
-        self._numbers["dual_m1_m2"][here] = calls.dual_m1_m2
+            self.probs[axis][here] = call.prob
+        self._programs[here] = [self._program_codes.setdefault(p, len(self._program_codes)) for p in calls.programs]
+        self.numbers["mixed_lineage"][here] = calls.mixed_lineage
+        self.numbers["dual_m1_m2"][here] = calls.dual_m1_m2
         for name in SUMMARIES:
-            self._numbers[name][here] = scores.column("z", name)
-        for name in self._low:
-            self._low[name] += int((scores.column("expected", name) < _LOW_SIGNAL_EXPECTED).sum())
-        programs = [scores.ids.index(i) for i in ferroptosis_programs(self.panels)]
-        tables = {"scores": scores.score, "z": scores.z, "p": scores.p}
-        own = {"origin_proba": calls.origin.proba, "state_proba": calls.state.proba}
-        self.sink.add(rows, tables | own | {"ferroptosis": scores.z[:, programs]})
+            self.numbers[name][here] = scores.column("z", name)
+        for name in self._n_low_signal:
+            self._n_low_signal[name] += int((scores.column("expected", name) < _LOW_SIGNAL_EXPECTED).sum())
+        return {
+            "scores": scores.score,
+            "z": scores.z,
+            "p": scores.p,
+            "origin_proba": calls.origin.proba,
+            "state_proba": calls.state.proba,
+            "ferroptosis": scores.z[:, [scores.ids.index(i) for i in self._programs_of_ferroptosis]],
+        }
 
-    def columns(self) -> Columns:
-        """Return what was gathered."""
-        order = sorted(self._named)
+    @cached_property
+    def labels(self) -> dict[str, pd.Categorical]:
+        """The labels of each axis."""
+        return {axis: _categorical(codes, self._names[axis]) for axis, codes in self._codes.items()}
+
+    @cached_property
+    def statuses(self) -> dict[str, pd.Categorical]:
+        """Why each label was given, or none was, by axis."""
+        return {axis: _categorical(codes, STATUSES) for axis, codes in self._status.items()}
+
+    @property
+    def programs(self) -> pd.Categorical:
+        """The programs that are active, joined by ``+``."""
+        order = sorted(self._program_codes)
         rank = np.empty(len(order), np.int64)
-        rank[[self._named[name] for name in order]] = np.arange(len(order))
-        return Columns(
-            labels={axis: _categorical(codes, self._labels[axis]) for axis, codes in self._codes.items()},
-            statuses={axis: _categorical(codes, STATUSES) for axis, codes in self._status.items()},
-            probs=self._probs,
-            programs=_categorical(rank[self._programs], order),
-            numbers=self._numbers,
-            share_low_signal={name: n / max(self.n_obs, 1) for name, n in self._low.items()},
-        )
+        rank[[self._program_codes[name] for name in order]] = np.arange(len(order))
+        return _categorical(rank[self._programs], order)
+
+    @property
+    def share_low_signal(self) -> dict[str, float]:
+        """In which share of cells next to none of the genes of a ferroptosis program can be expected."""
+        return {name: n / max(self._n_obs, 1) for name, n in self._n_low_signal.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotationRun:
+    """One annotation: what was asked, the data, what was learned of them, and the calls as they are made."""
+
+    key: str
+    """Prefix of what is written."""
+    settings: AnnotateSettings
+    data: Unpacked
+    ready: Prepared
+    calls: CellCalls
+    labelling: Labelling | None
+    """The user's model of labels, laid over the data."""
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """The key of the user's own labels, if a model of such is applied."""
+        return () if self.labelling is None else (slots.slot(self.key, "model"),)
+
+    @property
+    def table_columns(self) -> dict[str, list[str]]:
+        """Columns of each table that the calls give."""
+        ids = list(self.ready.panels.public.ids)
+        programs = ferroptosis_programs(self.ready.panels)
+        own = {"origin_proba": list(ORIGINS), "state_proba": list(STATES), "ferroptosis": programs}
+        return {"scores": ids, "z": ids, "p": ids} | own
 
 
 def _categorical(codes: Array, names: Sequence[str]) -> pd.Categorical:

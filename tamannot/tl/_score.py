@@ -6,17 +6,18 @@ import os
 import warnings
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
 from tamannot._progress import Progress
-from tamannot._provenance import describe_run, missing_genes
-from tamannot._settings import settings
-from tamannot.data import SpeciesChoice, Unpacked
+from tamannot._settings import SpeciesChoice, settings
+from tamannot.data import Unpacked
+from tamannot.data._runs import describe_run, missing_genes
 from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
 from tamannot.scoring import (
     GSVA,
@@ -30,18 +31,19 @@ from tamannot.scoring import (
     Run,
     Scores,
     UCell,
+    depths_by_method,
     make_plan,
     method_of,
+    null_bins,
     ranked_rows,
     score_linear,
     score_runs,
 )
 from tamannot.signature import Signatures, SignatureSet, as_signatures, chosen_signatures
 from tamannot.tl._gseapy import score_with_gseapy
-from tamannot.tl._score_null import bins_of
 
 # Methods on values are asked for on logarithms: that is what their papers and scanpy score.
-_PREFER_LOG: tuple[slots.Kind, ...] = ("log", "counts", "linear", "signed")
+_LOG_FIRST: tuple[slots.Kind, ...] = ("log", "counts", "linear")
 
 
 def score(
@@ -128,7 +130,7 @@ def score(
     def species_seen() -> str:
         return slots.species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
 
-    asked = Asked(
+    asked = ScoreSettings(
         signatures=chosen_signatures(signatures, species_seen),
         methods=_methods(method, key_added),
         null=null,
@@ -144,7 +146,7 @@ def score(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class ScoreSettings:
     """What a call asks for; see `score`."""
 
     signatures: SignatureSet
@@ -160,11 +162,24 @@ class Asked:
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
-        _check(self.min_coverage, self.null, self.null_reference, self.methods)
+        if not 0 <= self.min_coverage <= 1:
+            msg = f"min_coverage is a share between 0 and 1, not {self.min_coverage}."
+            raise ParameterError(msg)
+        if self.null not in (None, "matched"):
+            msg = f"null is None or 'matched', not {self.null!r}."
+            raise ParameterError(msg)
+        if self.null_reference is not None and self.null is None:
+            msg = "null_reference is for null='matched'; without a null it would be ignored."
+            raise ParameterError(msg)
+        without = [m.name for m in self.methods.values() if not isinstance(m, UCell | AUCell)]
+        if self.null is not None and without:
+            names = ", ".join(without)
+            msg = f"The matched null is for methods on ranks (ucell, aucell), not for {names}: leave it out."
+            raise ParameterError(msg)
 
 
 @dataclass(frozen=True)
-class _Found:
+class _GroupScores:
     """What a group of methods found, before anything is written."""
 
     data: Unpacked
@@ -173,15 +188,15 @@ class _Found:
     results: Mapping[str, Scores]
 
 
-def score_all(adata: AnnData, asked: Asked, progress: Progress) -> None:
+def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> None:
     """Score by every method, then write: of several either all are there or, after an error, none."""
     _refuse_other_evidence(adata, asked)
     groups = []
     for methods in _groups(asked.methods):
-        groups.append((methods, _find(adata, methods, asked, progress)))  # noqa: PERF401 - a frame less in warnings
+        groups.append((methods, _score_group(adata, methods, asked, progress)))  # noqa: PERF401 - a frame less in warnings
     said: dict[str, type[TamannotWarning]] = {}
     for methods, found in groups:
-        low = _blank(found, asked.min_coverage)
+        low = _blank_low_coverage(found, asked.min_coverage)
         missing = missing_genes(found.plan, found.data.index) if asked.names_missing else ""
         for key, how in methods.items():
             record = describe_run(found.data, found.plan, how, found.bins[key])
@@ -202,7 +217,7 @@ def score_cells_of_run(
 ) -> None:
     """Score cells of a run by the ids that it saw, in ``var["id"]``; which genes are missing, the run has said."""
     known: SpeciesChoice = "human" if species == "human" else "mouse" if species == "mouse" else "auto"
-    asked = Asked(
+    asked = ScoreSettings(
         signatures=as_signatures(signatures),
         methods=_methods(method, key),
         null="matched" if null else None,
@@ -227,10 +242,16 @@ def _on_ranks(methods: Mapping[str, Method]) -> dict[str, UCell | AUCell]:
     return {key: m for key, m in methods.items() if isinstance(m, UCell | AUCell)}
 
 
-def _find(adata: AnnData, methods: Mapping[str, Method], asked: Asked, progress: Progress) -> _Found:
+def _score_group(
+    adata: AnnData, methods: Mapping[str, Method], asked: ScoreSettings, progress: Progress
+) -> _GroupScores:
     """Score by methods that share a matrix."""
     progress("reading")
-    data = _unpack(adata, methods, asked)
+    kinds = slots.KINDS if all(isinstance(m, UCell | AUCell) for m in methods.values()) else _LOG_FIRST
+    if any(getattr(m, "scale", "log") == "as_is" for m in methods.values()):
+        kinds = (*kinds, "signed")
+    where: dict[str, Any] = {"layer": asked.layer, "gene_symbols": asked.gene_symbols, "species": asked.species}
+    data = slots.unpack(adata, asked.signatures, kinds=kinds, **where)
     plan = make_plan(asked.signatures, data.index.locate, data.rows.shape[1])
     for how in methods.values():
         for part in plan.parts:
@@ -241,20 +262,7 @@ def _find(adata: AnnData, methods: Mapping[str, Method], asked: Asked, progress:
         ranking = _on_ranks(methods)
         ranked = ranked_rows(data.rows, list(ranking.values()))
         bins = bins_of(data, ranking, asked.null_reference, ranked, progress)
-    return _Found(data, plan, bins, _scores(data, plan, methods, bins, ranked, progress))
-
-
-def _unpack(adata: AnnData, methods: Mapping[str, Method], asked: Asked) -> Unpacked:
-    ranked = all(isinstance(m, UCell | AUCell) for m in methods.values())
-    return slots.unpack(
-        adata,
-        asked.signatures,
-        layer=asked.layer,
-        gene_symbols=asked.gene_symbols,
-        species=asked.species,
-        signed=any(getattr(m, "scale", "log") == "as_is" for m in methods.values()),
-        prefer=slots.KINDS if ranked else _PREFER_LOG,
-    )
+    return _GroupScores(data, plan, bins, _scores(data, plan, methods, bins, ranked, progress))
 
 
 def _methods(method: Method | str | Mapping[str, Method | str], key_added: str) -> dict[str, Method]:
@@ -263,24 +271,6 @@ def _methods(method: Method | str | Mapping[str, Method | str], key_added: str) 
         msg = "method names no method: give one, or {key: method}."
         raise ParameterError(msg)
     return {slots.check_key(key): method_of(m) for key, m in named.items()}
-
-
-def _check(
-    min_coverage: float, null: str | None, null_reference: AnnData | None, methods: Mapping[str, Method]
-) -> None:
-    if not 0 <= min_coverage <= 1:
-        msg = f"min_coverage is a share between 0 and 1, not {min_coverage}."
-        raise ParameterError(msg)
-    if null not in (None, "matched"):
-        msg = f"null is None or 'matched', not {null!r}."
-        raise ParameterError(msg)
-    if null_reference is not None and null is None:
-        msg = "null_reference is for null='matched'; without a null it would be ignored."
-        raise ParameterError(msg)
-    without = [m.name for m in methods.values() if not isinstance(m, UCell | AUCell)]
-    if null is not None and without:
-        msg = f"The matched null is for methods on ranks (ucell, aucell), not for {', '.join(without)}: leave it out."
-        raise ParameterError(msg)
 
 
 def _scores(
@@ -309,7 +299,7 @@ def _scores(
     return results
 
 
-def _blank(found: _Found, min_coverage: float) -> list[str]:
+def _blank_low_coverage(found: _GroupScores, min_coverage: float) -> list[str]:
     """Put NaN where too few genes of a signature are in the data; return the signatures."""
     low = [o for o, c in enumerate(found.plan.coverage) if c.share < min_coverage]
     for result in found.results.values():
@@ -330,14 +320,8 @@ def _write(adata: AnnData, key: str, result: Scores, record: dict[str, Any], low
         slots.write_record(adata, key, record)
 
 
-def _refuse_other_evidence(adata: AnnData, asked: Asked) -> None:
-    """Refuse z and p beside an annotation whose labels rest on others of the same signatures.
-
-    Raises
-    ------
-    ParameterError
-        There is such an annotation.
-    """
+def _refuse_other_evidence(adata: AnnData, asked: ScoreSettings) -> None:
+    """Refuse z and p beside an annotation whose labels rest on others of the same signatures."""
     for key in asked.methods if asked.null is not None else ():
         if shared := [i for i in slots.evidence_of(adata, key) if i in asked.signatures]:
             more = f" and {len(shared) - 3} more" if len(shared) > 3 else ""
@@ -346,3 +330,47 @@ def _refuse_other_evidence(adata: AnnData, asked: Asked) -> None:
                 'would replace. Give these scores a key of their own, such as key_added="null".'
             )
             raise ParameterError(msg)
+
+
+def bins_of(
+    data: Unpacked,
+    methods: Mapping[str, UCell | AUCell],
+    reference: AnnData | None,
+    ranked: RankedRows,
+    progress: Progress,
+) -> dict[str, NullBins | None]:
+    """Return the expression bins of each method: those of a reference, or of the cells at hand."""
+    if reference is not None:
+        return {key: _bins_of_reference(reference, key, data.index.ids, how) for key, how in methods.items()}
+    progress("expression bins", data.rows.shape[0])
+    found = depths_by_method(
+        data.rows, list(methods.values()), threads=settings.n_threads(), tick=progress.tick, ranked=ranked
+    )
+    return {key: null_bins(depth) for key, depth in zip(methods, found, strict=True)}
+
+
+def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: UCell | AUCell) -> NullBins:
+    record = slots.read_record(reference, key)
+    if not record.has("null_reference"):
+        msg = f"null_reference has scores under '{key}', but without a null. Score it with null='matched' first."
+        raise ParameterError(msg)
+    # Of `tl.annotate` more ranks may count in the null than in the scores.
+    their_ranks = {} if record.null.max_rank is None else {"max_rank": record.null.max_rank}
+    of_both = ({"name": method.name, **asdict(method)}, record.method | their_ranks)
+    ours, theirs = map(_depth_settings, of_both)
+    if ours != theirs:
+        msg = f"null_reference was scored with {theirs}, not {ours}. Use that method, or score it by yours."
+        raise ParameterError(msg)
+    bins = pd.Series(record.bins, index=record.gene_ids.astype(str))
+    bins = bins[~bins.index.duplicated()].reindex(ids)
+    if bins.isna().mean() > 0.5:
+        msg = "null_reference shares fewer than half of the genes of the data. Use cells with the same gene ids."
+        raise ParameterError(msg)
+    # A gene the reference never saw is taken as one that it hardly expresses.
+    return NullBins(bins.fillna(record.bins.max()).to_numpy(np.int32))
+
+
+def _depth_settings(method: Mapping[str, Any]) -> str:
+    """Say what of a method decides how deep a gene ranks, and thus its bin."""
+    told = {name: method[name] for name in ("variant", "max_rank", "top") if name in method}
+    return f"{method['name']}({', '.join(f'{name}={value}' for name, value in told.items())})"

@@ -10,7 +10,6 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot._provenance import describe_run
 from tamannot.classify import (
     MACROPHAGE,
     MACROPHAGE_REFERENCE,
@@ -21,16 +20,19 @@ from tamannot.classify import (
     TRANSITIONAL,
     UNASSIGNED,
     AnchoredModel,
+    Array,
     Cohort,
     Lender,
     Panels,
     Prepared,
+    Regression,
+    Source,
 )
 from tamannot.data import Unpacked
+from tamannot.data._runs import describe_run
 from tamannot.errors import ResultNotFoundError
 from tamannot.scoring._reference import NAME as REFERENCE
-from tamannot.tl._collect import AXES, Columns, TablesInMemory
-from tamannot.tl._evidence import evidence_record, weights_record
+from tamannot.tl._collect import AXES, AnnotationRun, CellCalls, TablesInMemory
 
 STEPS = ("compartment", "origin", "state", "ferroptosis")
 _TABLE_OF_STEP = {"origin": "origin_proba", "state": "state_proba", "ferroptosis": "ferroptosis"}
@@ -58,29 +60,23 @@ ORIGIN_COLORS = {
 
 def write_annotation(
     adata: AnnData,
-    key: str,
-    data: Unpacked,
-    ready: Prepared,
-    found: Columns,
+    run: AnnotationRun,
     tables: TablesInMemory | None,
     *,
     steps: Sequence[str],
-    choices: Mapping[str, Any],
     notes: Sequence[str],
-    also: Sequence[str] = (),
 ) -> None:
     """Write the slots of the steps asked for, the tables of scores, and the record of the run.
 
-    Tables that are not in memory are written by whoever has them. ``also`` are keys of what was written beside it.
+    Tables that are not in memory are written by whoever has them.
     """
-    record = _record(data, ready, found, choices, notes)
-    if also:
-        record["model"]["labels"] = f"by a model of the user's, under the key '{also[0]}'"
+    key, found = run.key, run.calls
+    record = _record(run, notes)
     if set(steps) == set(STEPS):
         slots.forget_run(adata, key)
         slots.forget_steps(adata, key, STEPS)  # of a run whose record was lost
     else:
-        record = _beside(adata, key, record, found, steps)
+        record = _merged_with_earlier(adata, key, record, found, steps)
     if tables is not None:
         _write_tables(adata, key, tables, steps)
     for axis in (a for a in AXES if a in steps):
@@ -97,7 +93,9 @@ def write_annotation(
     slots.write_record(adata, key, record)
 
 
-def _beside(adata: AnnData, key: str, new: dict[str, Any], found: Columns, steps: Sequence[str]) -> dict[str, Any]:
+def _merged_with_earlier(
+    adata: AnnData, key: str, new: dict[str, Any], found: CellCalls, steps: Sequence[str]
+) -> dict[str, Any]:
     """Return the record of a run of some steps beside an earlier one of others.
 
     Labels of other steps stay where they are of the same matrix, signatures and macrophages, and are removed
@@ -135,7 +133,7 @@ def _same_source(old: slots.RunRecord, new: Mapping[str, Any]) -> bool:
     )
 
 
-def _same_macrophages(adata: AnnData, key: str, found: Columns) -> bool:
+def _same_macrophages(adata: AnnData, key: str, found: CellCalls) -> bool:
     """Say whether the labels that are there call the same cells macrophages."""
     now = np.asarray(found.labels["compartment"] == MACROPHAGE)
     for axis in (a for a in AXES if slots.slot(key, a) in adata.obs):
@@ -145,7 +143,7 @@ def _same_macrophages(adata: AnnData, key: str, found: Columns) -> bool:
     return True
 
 
-def _same_labels(adata: AnnData, key: str, steps: Sequence[str], found: Columns) -> bool:
+def _same_labels(adata: AnnData, key: str, steps: Sequence[str], found: CellCalls) -> bool:
     """Say whether the steps change no label, so that analyses of the labels stay true."""
     there = [a for a in AXES if a in steps and slots.slot(key, a) in adata.obs]
     before = [slots.read_obs(adata, key, (axis,)).iloc[:, 0] for axis in there]
@@ -159,34 +157,35 @@ def _write_tables(adata: AnnData, key: str, tables: TablesInMemory, steps: Seque
         slots.write_obsm(adata, slots.slot(key, name), tables.columns[name], tables.values[name])
 
 
-def _record(
-    data: Unpacked, ready: Prepared, found: Columns, choices: Mapping[str, Any], notes: Sequence[str]
-) -> dict[str, Any]:
-    cohort = ready.cohort
+def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
+    """Return the record of a run, as it stands in ``uns``."""
+    data, ready, found = run.data, run.ready, run.calls
+    cohort, fit = ready.cohort, ready.cohort.states.regression
     record = describe_run(data, ready.panels.public, METHOD, ready.panels.macrophages)
     record["model"] = {axis: _how_called(cohort, axis) for axis in AXES}
-    if (lender := cohort.lender) is not None:
-        record["model"] |= _of_model(lender)
-    fit = cohort.states.regression
-    record["learned"] = {} if fit is None else {"state": weights_record(cohort.states.trained, fit, data, ready.source)}
-    record["evidence"] = evidence_record(ready)
-    record["baselines"] = _baselines(cohort)
-    record["origin_middle"] = float(cohort.middle)
-    record["learned_from"] = {"n_cells": cohort.n_cells, "n_macrophages": cohort.n_macrophages}
-    where = "these macrophages" if lender is None else f"a model's: {lender.cells}"
-    record["calibration_source"] = f"states: empirical Bayes on the split halves of signatures in {where}"
-    record["null"] = {"compartment": REFERENCE, "origin": MACROPHAGE_REFERENCE, "other_axes": MACROPHAGE_REFERENCE}
-    record["parameters"] = {
-        name: _storable(value) for name, value in choices.items() if value is not None and name != "model"
+    if cohort.lender is not None:
+        record["model"] |= _of_model(cohort.lender)
+    if run.also:
+        record["model"]["labels"] = f"by a model of the user's, under the key '{run.also[0]}'"
+    where = "these macrophages" if cohort.lender is None else f"a model's: {cohort.lender.cells}"
+    reason = {"used": cohort.tissue, "reason": cohort.tissue_reason}
+    return record | {
+        "learned": {} if fit is None else {"state": weights_record(cohort.states.trained, fit, data, ready.source)},
+        "evidence": evidence_record(ready),
+        "baselines": _baselines(cohort),
+        "origin_middle": float(cohort.middle),
+        "learned_from": {"n_cells": cohort.n_cells, "n_macrophages": cohort.n_macrophages},
+        "calibration_source": f"states: empirical Bayes on the split halves of signatures in {where}",
+        "null": {"compartment": REFERENCE, "origin": MACROPHAGE_REFERENCE, "other_axes": MACROPHAGE_REFERENCE},
+        "parameters": {name: _storable(value) for name, value in run.settings.parameters().items()},
+        "tissue": reason,
+        "warnings": np.array(list(notes), dtype=object),
+        "counts": {
+            axis: {str(k): int(v) for k, v in pd.Series(labels).value_counts().items() if v}
+            for axis, labels in found.labels.items()
+        },
+        "ferroptosis": _ferroptosis_table(ready.panels, found),
     }
-    record["tissue"] = {"used": cohort.tissue, "reason": cohort.tissue_reason}
-    record["warnings"] = np.array(list(notes), dtype=object)
-    record["counts"] = {
-        axis: {str(k): int(v) for k, v in pd.Series(labels).value_counts().items() if v}
-        for axis, labels in found.labels.items()
-    }
-    record["ferroptosis"] = _ferroptosis_table(ready.panels, found)
-    return record
 
 
 def _how_called(cohort: Cohort, axis: str) -> str:
@@ -229,7 +228,7 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _ferroptosis_table(panels: Panels, found: Columns) -> pd.DataFrame:
+def _ferroptosis_table(panels: Panels, found: CellCalls) -> pd.DataFrame:
     by_id = {s.id: s for s in panels.public.outputs}
     rows = [
         (str(by_id[n].effect_self or "none"), str(by_id[n].effect_neighbour or "none"), by_id[n].per_cell, share)
@@ -237,3 +236,61 @@ def _ferroptosis_table(panels: Panels, found: Columns) -> pd.DataFrame:
     ]
     columns = ["effect_self", "effect_neighbour", "per_cell", "share_low_signal"]
     return pd.DataFrame(rows, columns=columns, index=pd.Index(list(found.share_low_signal), name="program"))
+
+
+def weights_record(trained: Array, fit: Regression, data: Unpacked, source: Source) -> dict[str, Any]:
+    """Return the weights of the states, on the scale on which cells without the state are 0 and training cells 1.
+
+    ``weights`` is float32, genes by states, ``column`` where these genes are in the matrix, ``intercept`` in the order
+    of the states, and ``expression`` what is multiplied by the weights; ``base`` is that of logarithms in the matrix.
+    """
+    known = np.flatnonzero(trained)
+    size = fit.one[known] - fit.zero[known]
+    weights = (fit.coef[known + 1] - fit.coef[0]) / size[:, None]
+    constant = fit.intercept.mean(axis=0)
+    return {
+        "weights": pd.DataFrame(
+            {STATES[s]: w.astype(np.float32) for s, w in zip(known, weights, strict=True)},
+            index=pd.Index([data.index.ids[c] for c in fit.columns], name="gene", dtype=object),
+        ),
+        "column": fit.columns.astype(np.int32),
+        "intercept": (constant[known + 1] - constant[0] - fit.zero[known]) / size,
+        "expression": source.scale,
+    } | ({} if source.base is None else {"base": source.base})
+
+
+def evidence_record(ready: Prepared) -> dict[str, Any]:
+    """Return the parts of each signature, their genes in the data, and the expression bins of the nulls.
+
+    Those of the macrophages of the reference are in the record already, in ``null_reference``.
+    """
+    plan = ready.panels.public
+    outputs = [
+        (i, p, plan.parts[p].signature.id) for i, parts in zip(plan.ids, plan.parts_of, strict=True) for p in parts
+    ]
+    return {
+        "parts": pd.DataFrame(
+            {"part": np.array([p for _, p, _ in outputs], np.int32), "name": pd.Categorical([n for *_, n in outputs])},
+            index=pd.Index([i for i, *_ in outputs], name="signature", dtype=object),
+        ),
+        "genes": _gene_table(ready.panels),
+        "bins": {"compartment": ready.panels.reference.bin_of.astype(np.uint8)},  # there are 25 bins
+    }
+
+
+def _gene_table(panels: Panels) -> pd.DataFrame:
+    """Return the genes of each part, by number, with their columns and signed weights; in the words of the library."""
+    parts = panels.public.parts
+    symbol = {panels.index.find(g.symbol, g.ensembl): g.symbol for p in parts for g in p.signature.genes}
+    up = [METHOD.arm_weights(p.up) for p in parts]
+    down = [-METHOD.down_weight * METHOD.arm_weights(p.down) for p in parts]
+    signed = [np.concatenate(arms) for arms in zip(up, down, strict=True)]
+    columns = np.concatenate([c for p in parts for c in (p.up.columns, p.down.columns)])
+    return pd.DataFrame(
+        {
+            "part": np.repeat(np.arange(len(parts), dtype=np.int32), [w.size for w in signed]),
+            "column": columns.astype(np.int32),
+            "weight": np.concatenate(signed),
+        },
+        index=pd.Index([symbol.get(c, panels.index.ids[c]) for c in columns.tolist()], name="gene", dtype=object),
+    )

@@ -14,7 +14,7 @@ import zarr
 from tamannot.data import _matrix, _turn
 from tamannot.data._csr import CsrRowsOnDisk
 from tamannot.data._hdf5 import hdf5_vector
-from tamannot.data._matrix import row_source
+from tamannot.data._rows import row_source
 from tamannot.data._vector import ChunkedVector, PlainVector
 from tamannot.errors import InputFileError, OutputError
 from tamannot.scoring._rows import CsrRows, DenseRows

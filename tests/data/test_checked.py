@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from tamannot.data import _sample
-from tamannot.data._matrix import checked_rows, look_at
+from tamannot.data import MatrixInspection, _sample
+from tamannot.data._matrix import inspect_values
+from tamannot.data._rows import checked_rows
 from tamannot.errors import MatrixError
 
 N_CELLS, N_GENES = 400, 50
 ODD_ROW = 107  # of which no sample is taken
+
+
+def look_at(matrix, *, signed=False):
+    return inspect_values(MatrixInspection("X", matrix), signed=signed)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 import zarr
 
-from tamannot.data._matrix import row_source
+from tamannot.data._rows import row_source
 from tamannot.errors import InputFileError
 
 N_CELLS, N_GENES = 200, 50

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 import tamannot as tam
 from tamannot.data import unpack
-from tamannot.data._features import features_of
+from tamannot.data._genes import features_of
 from tamannot.errors import MatrixError, TamannotWarning
 from tamannot.signature import human_genes
 

@@ -9,9 +9,13 @@ import pytest
 import scipy.sparse as sp
 
 import tamannot as tam
-from tamannot.data import unpack
-from tamannot.data._matrix import look_at
+from tamannot.data import MatrixInspection, unpack
+from tamannot.data._matrix import inspect_values
 from tamannot.errors import MatrixError, TamannotWarning
+
+
+def look_at(matrix, *, signed=False):
+    return inspect_values(MatrixInspection("X", matrix), signed=signed)
 
 
 @pytest.fixture(scope="module")

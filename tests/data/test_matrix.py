@@ -9,10 +9,16 @@ import pytest
 import scipy.sparse as sp
 
 import tamannot as tam
-from tamannot.data._matrix import candidates, look_at, row_source
+from tamannot.data import MatrixInspection
+from tamannot.data._matrix import candidates, inspect_values
+from tamannot.data._rows import row_source
 from tamannot.scoring._rows import CscRows, CsrRows, DenseRows
 
 N_CELLS, N_GENES = 50, 30
+
+
+def look_at(matrix, *, signed=False):
+    return inspect_values(MatrixInspection("X", matrix), signed=signed)
 
 
 @pytest.fixture

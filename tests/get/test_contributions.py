@@ -110,7 +110,7 @@ class TestCell:
 
         learned.X = sp.csr_matrix(learned.X)
         monkeypatch.setattr(sp.csr_matrix, "__getitem__", spied)
-        monkeypatch.setattr("tamannot.data._again.row_source", None)
+        monkeypatch.setattr("tamannot.data._unpack.row_source", None)
         tam.get.contributions(learned, 3)
         assert read == [slice(3, 4)]
 

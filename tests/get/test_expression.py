@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from tamannot.data import RunMatrix
 from tamannot.errors import MatrixError, ParameterError
-from tamannot.get._expression import by_label, columns_of, of_cells
+from tamannot.get._run_evidence import by_label, columns_of, of_cells
 
 CODES = np.array([0, 1, -1, 1, 0, -1, 1, 1, 0, 1])
 

@@ -8,7 +8,6 @@ import anndata as ad
 import pytest
 
 import tamannot as tam
-from tamannot._printable import printable
 from tamannot._progress import Progress
 from tamannot.analysis._samples import samples_of
 from tamannot.errors import (
@@ -18,6 +17,7 @@ from tamannot.errors import (
     ResultNotFoundError,
     TamannotError,
     TamannotWarning,
+    printable,
 )
 from tamannot.io import score_file
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tamannot import _threads
-from tamannot._threads import available_threads, over_rows
+from tamannot import _settings
+from tamannot._settings import available_threads, over_rows
 
 STEP = 16
 
@@ -15,8 +15,8 @@ STEP = 16
 def eight_cores(monkeypatch, tmp_path):
     for name in ("TAMANNOT_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_threads.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(_threads, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(_settings.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(_settings, "_QUOTA", tmp_path / "cpu.max")
     return tmp_path / "cpu.max"
 
 

@@ -1,4 +1,4 @@
-"""What a run kept of its signatures, nulls and weights, beside the matrix that it used."""
+"""What a run kept as evidence, beside the matrix that it used: genes, nulls, weights, and the expression by label."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 import tamannot.data as slots
 from tamannot.classify import METHOD, expressed, ranking_of
 from tamannot.data import RunMatrix, RunRecord
-from tamannot.errors import MatrixError, ResultNotFoundError
-from tamannot.scoring import NullBins, SignedGenes, UCell, null_contributions
+from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
+from tamannot.scoring import NullBins, SignedGenes, null_contributions
+from tamannot.scoring._linear_kernel import add_label_sums
 from tamannot.scoring._rows import RowBlock
 from tamannot.scoring._scale import SCALES, to_features
-from tamannot.signature import human_genes
+from tamannot.signature import GeneIndex, human_genes
 
 Array = NDArray[Any]
 
@@ -37,16 +38,8 @@ class Weights:
     intercept: float
 
 
-class Kept:
-    """What is kept of a run under a key; of objects that were joined, of the run of one cell.
-
-    Raises
-    ------
-    ResultNotFoundError
-        There was no such run, it kept nothing of this, or its matrix is gone.
-    MatrixError
-        The matrix has other genes now.
-    """
+class RunEvidence:
+    """What is kept of a run under a key; of objects that were joined, of the run of one cell."""
 
     def __init__(self, adata: AnnData, key: str, row: int | None = None) -> None:
         record = of_one_run(adata, slots.read_record(adata, key), row)
@@ -92,11 +85,11 @@ class Kept:
     def columns(self, signature: str) -> Array:
         """Return where the genes of a signature are, those of all its modules, in its order."""
         parts = self._parts_of[signature]
-        return pd.unique(np.concatenate([self._part(p).columns for p in parts]))
+        return pd.unique(np.concatenate([self._all_parts[p].columns for p in parts]))
 
     def weights(self, signature: str) -> Array:
         """Return the weights of these genes in the signature."""
-        parts = [self._part(p) for p in self._parts_of[signature]]
+        parts = [self._all_parts[p] for p in self._parts_of[signature]]
         both = pd.DataFrame(
             {"c": np.concatenate([p.columns for p in parts]), "w": np.concatenate([p.weights for p in parts])}
         )
@@ -104,17 +97,12 @@ class Kept:
 
     def names(self, columns: Array) -> list[str]:
         """Return genes by their names in the data; of Ensembl ids the symbols, where they are known."""
-        ids = zip(columns.tolist(), self.matrix.ids[columns], strict=True)
-        return [self._symbol(column, str(i)) if str(i).startswith(_ENSEMBL) else str(i) for column, i in ids]
+        ids = zip(columns.tolist(), map(str, self.matrix.ids[columns]), strict=True)
+        known = human_genes().symbol_of
+        return [(self._symbols.get(column) or known.get(i, i)) if i.startswith(_ENSEMBL) else i for column, i in ids]
 
     def row(self, row: int) -> RowBlock:
-        """Return the values of a cell.
-
-        Raises
-        ------
-        MatrixError
-            They do not give the z that the run wrote.
-        """
+        """Return the values of a cell."""
         block, z = self.matrix.row(row), slots.read_table(self._adata, self._key, "z").iloc[row]
         for axis in dict.fromkeys(self.axis_of.values()):
             labels = self.labels(axis)
@@ -132,8 +120,9 @@ class Kept:
         Of a signature with modules, it is the genes of the module with the greatest z in the cell; others add nothing.
         """
         numbers = sorted({p for s in signatures for p in self._parts_of[s]})
+        ranking = METHOD if axis == "compartment" else ranking_of(self._record.null.max_rank)
         found = null_contributions(
-            block, self.matrix.n_vars, self._ranking(axis), [self._part(p) for p in numbers], self._null(axis)
+            block, self.matrix.n_vars, ranking, [self._all_parts[p] for p in numbers], self._null(axis)
         )
         by_part = dict(zip(numbers, found, strict=True))
         return [self._of_best(by_part, signature) for signature in signatures]
@@ -144,7 +133,7 @@ class Kept:
         out = np.zeros((best.size, columns.size))
         place = {c: i for i, c in enumerate(columns.tolist())}
         for i, p in enumerate(parts):
-            for c, of_gene in zip(self._part(p).columns.tolist(), by_part[p].T, strict=True):
+            for c, of_gene in zip(self._all_parts[p].columns.tolist(), by_part[p].T, strict=True):
                 out[:, place[c]] += np.where(best == i, of_gene, 0.0)
         return out
 
@@ -152,15 +141,6 @@ class Kept:
         bins = self._record.evidence.bins.get(axis)
         bins = self._record.bins if bins is None else bins
         return NullBins(np.asarray(bins, np.int32))
-
-    def _ranking(self, axis: str) -> UCell:
-        return METHOD if axis == "compartment" else ranking_of(self._record.null.max_rank)
-
-    def _part(self, number: int) -> SignedGenes:
-        return self._all_parts[number]
-
-    def _symbol(self, column: int, ensembl: str) -> str:
-        return self._symbols.get(column) or human_genes().symbol_of.get(ensembl, ensembl)
 
     @cached_property
     def _all_parts(self) -> dict[int, SignedGenes]:
@@ -196,3 +176,87 @@ def _of_its_sample(adata: AnnData, key: str, row: int | None, error: MatrixError
         f"Cell '{adata.obs_names[row]}' is of sample '{sample}', whose run saw other genes than the joined object has. "
         "Ask for its evidence in the object of that sample."
     )
+
+
+@dataclass(frozen=True)
+class ByLabel:
+    """Expression of every gene in the cells of each label: ``log1p`` of 10,000 per cell, or logarithms as they are.
+
+    Parameters
+    ----------
+    n
+        Cells of each label.
+    detected
+        Labels × genes: share of cells with a value above 0.
+    mean
+        Labels × genes.
+    square
+        Labels × genes: mean of the squares.
+    """
+
+    n: Array
+    detected: Array
+    mean: Array
+    square: Array
+
+    def apart(self, label: int) -> Array:
+        """Return how far each gene's mean in a label is above that in all others, in standard deviations."""
+        others = np.arange(self.n.size) != label
+        weight = self.n[others] / max(self.n[others].sum(), 1)
+        mean, square = weight @ self.mean[others], weight @ self.square[others]
+        spread = (self.square[label] - self.mean[label] ** 2 + square - mean**2) / 2
+        return np.asarray((self.mean[label] - mean) / np.sqrt(np.maximum(spread, 1e-12)))
+
+
+def by_label(matrix: RunMatrix, codes: Array, n_labels: int) -> ByLabel:
+    """Return the expression of every gene by label; one pass over the cells that have one.
+
+    Parameters
+    ----------
+    matrix
+        The matrix of the run.
+    codes
+        Of each cell its label, 0 to ``n_labels - 1``; -1 for cells to leave out.
+    n_labels
+        Labels.
+    """
+    n = np.bincount(codes[codes >= 0], minlength=n_labels)
+    sums = np.zeros((n_labels, matrix.n_vars, 3))
+    for block, rows in matrix.blocks(codes >= 0):
+        add_label_sums(expressed(block, matrix.kind), block.indices, block.indptr, codes[rows], sums)
+    sums /= np.maximum(n, 1)[:, None, None]
+    return ByLabel(n, *np.moveaxis(sums, 2, 0))
+
+
+def of_cells(matrix: RunMatrix, chosen: Array, columns: Sequence[int]) -> Array:
+    """Return the expression of some genes in some cells, cells × genes.
+
+    Parameters
+    ----------
+    matrix
+        The matrix of the run.
+    chosen
+        Mask of the cells.
+    columns
+        Columns of the genes.
+    """
+    out, row = np.zeros((int(chosen.sum()), len(columns))), 0
+    for block, rows in matrix.blocks(chosen):
+        values = expressed(block, matrix.kind)
+        for i, column in enumerate(columns):
+            here = np.flatnonzero(block.indices == column)
+            cell = np.searchsorted(block.indptr, here, side="right") - 1
+            out[row + cell, i] = values[here]
+        row += rows.size
+    return out
+
+
+def columns_of(matrix: RunMatrix, genes: Sequence[str]) -> list[int]:
+    """Return the columns of genes given by symbol or id."""
+    index = GeneIndex([str(i) for i in matrix.ids])
+    columns = [index.find(gene) for gene in genes]
+    if absent := [gene for gene, column in zip(genes, columns, strict=True) if column < 0]:
+        names = ", ".join(absent[:5])
+        msg = f"No gene {names} in the matrix '{matrix.name}' of the run, whose genes are named as {matrix.ids[0]}."
+        raise ParameterError(msg)
+    return columns

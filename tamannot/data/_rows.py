@@ -1,0 +1,151 @@
+"""The rows of a matrix in any container, for the kernels; checked as they are read where nobody has looked before."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamannot._settings import settings
+from tamannot.data._kind import LARGEST_LOG, LARGEST_VALUE, Kind
+from tamannot.data._on_disk import is_on_disk, rows_on_disk
+from tamannot.errors import MatrixError
+from tamannot.scoring._rows import DenseRows, RowBlock, RowSource, SomeColumns, is_sparse, places, rows_in_memory
+from tamannot.scoring._survey import Seen, seen_in
+
+Array = NDArray[Any]
+
+# Rows read at once from what is sliced, where every read has its price.
+_ROWS_A_READ = 4096
+
+
+def row_source(matrix: Any, genes: Array | None = None) -> RowSource:
+    """Return the rows of a matrix in any container for the kernels; no second matrix is ever made.
+
+    Parameters
+    ----------
+    matrix
+        In any container.
+    genes
+        The columns to read; None for all.
+    """
+    if is_dask(matrix):
+        return _dask_rows(genes_of(matrix, genes))
+    rows: RowSource
+    if is_on_disk(matrix):
+        rows = rows_on_disk(matrix)
+    elif is_sparse(matrix) or isinstance(matrix, np.ndarray):
+        rows = rows_in_memory(matrix, threads=settings.n_threads())
+    else:
+        rows = DenseRows(matrix, step=_ROWS_A_READ)
+    return rows if genes is None else SomeColumns(rows, genes)
+
+
+def checked_rows(
+    matrix: Any, name: str, kind: Kind, genes: Array | None = None, *, rows: RowSource | None = None
+) -> RowSource:
+    """Return the rows of a matrix that was found to be of a kind; what no look has seen is checked as it is read."""
+    check = Check(name, kind)
+    if is_dask(matrix):
+        return _dask_rows(genes_of(matrix, genes), check)
+    rows = rows or row_source(matrix, genes)
+    return CheckedRows(rows, check) if is_on_disk(matrix) else rows
+
+
+def one_row(matrix: Any, row: int, genes: Array | None = None) -> RowBlock:
+    """Return one row of a matrix in any container; no other is read."""
+    rows = _dask_rows(genes_of(matrix, genes)) if is_dask(matrix) else DenseRows(matrix)
+    block = rows.block(row, row + 1)
+    return block if genes is None or is_dask(matrix) else block.at(places(genes, matrix.shape[1]))
+
+
+def genes_of(matrix: Any, genes: Array | None) -> Any:
+    """Return a dask array of the columns that are genes; neighbours as a slice, which costs nothing."""
+    if genes is None:
+        return matrix
+    neighbours = genes[-1] - genes[0] == genes.size - 1
+    return matrix[:, genes[0] : genes[-1] + 1] if neighbours else matrix[:, genes]
+
+
+def is_dask(matrix: Any) -> bool:
+    """Say whether a matrix is a dask array; dask is not imported if nobody has."""
+    dask = sys.modules.get("dask.array")
+    return dask is not None and isinstance(matrix, dask.Array)
+
+
+def slow_chunks(name: str, matrix: Any) -> str:
+    """Say how the rows of a matrix would be read faster; empty if that is how it is."""
+    if not is_dask(matrix) or (n := len(matrix.chunks[1])) == 1:
+        return ""
+    return (
+        f"Each row of {name} lies in {n:,} chunks, which are read again for every block of cells: chunks of whole rows "
+        "are faster, as a file stored by rows has them, or matrix.rechunk((2000, -1)).persist()."
+    )
+
+
+def _dask_rows(matrix: Any, check: Check | None = None) -> RowSource:
+    from tamannot.data._dask import DaskRows  # noqa: PLC0415 - brings dask
+
+    return DaskRows(matrix, check)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Whether rows are of the kind that a sample of the matrix was found to be of."""
+
+    name: str
+    """``X``, ``raw``, or the name of a layer."""
+    kind: Kind
+    """What every value must agree with."""
+
+    def __call__(self, block: RowBlock, start: int, stop: int) -> None:
+        """Refuse rows ``start`` to ``stop`` if they have a value that a matrix of this kind has not."""
+        problem = _problem(seen_in(block.values), self.kind) if block.values.size else ""
+        if problem:
+            msg = (
+                f"Rows {start:,} to {stop:,} of {self.name} {problem}, while values sampled from all over it are "
+                f"{self.kind}. Mend those rows, or use another matrix with layer=."
+            )
+            raise MatrixError(msg)
+
+
+class CheckedRows:
+    """Rows of a matrix that are checked as they are read.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    check
+        What they must pass.
+    """
+
+    def __init__(self, rows: RowSource, check: Check) -> None:
+        self._rows, self._check = rows, check
+        self.shape, self.step, self.in_memory = rows.shape, rows.step, rows.in_memory
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``."""
+        block = self._rows.block(start, stop)
+        self._check(block, start, stop)
+        return block
+
+
+def _problem(seen: Seen, kind: Kind) -> str:
+    """Say what a matrix of this kind cannot have; empty if there is nothing."""
+    if seen.has_nan:
+        return "have NaN values"
+    if np.isinf(seen.low) or np.isinf(seen.high):
+        return "have infinite values"
+    if max(seen.high, -seen.low) > LARGEST_VALUE:
+        return f"have values as large as {max(seen.high, -seen.low):.3g}, which no expression is"
+    if seen.low < 0 and kind != "signed":
+        return f"have negative values (smallest {seen.low:.3g})"
+    if kind == "counts" and not seen.whole:
+        return "have values that are not whole"
+    if kind == "log" and seen.high > LARGEST_LOG:
+        return f"have values of {seen.high:.3g}, beyond any logarithm"
+    return ""

@@ -1,0 +1,245 @@
+"""The sections of the record of a run in ``uns``: what each must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, NonNegativeInt, TypeAdapter
+
+from tamannot.data._kind import Kind
+
+_ARBITRARY = ConfigDict(arbitrary_types_allowed=True)
+
+
+def _texts(value: object) -> NDArray[Any]:
+    """Return texts as an array; files keep a list of one as a text."""
+    found = np.atleast_1d(np.asarray(value, dtype=object))
+    if found.ndim != 1 or not all(isinstance(v, str) for v in found.tolist()):
+        msg = "should be an array of texts"
+        raise ValueError(msg)
+    return found
+
+
+def _integers(value: object) -> NDArray[Any]:
+    found = np.asarray(value)
+    if found.ndim != 1 or (found.dtype.kind not in "iu" and found.size):
+        msg = "should be an array of whole numbers"
+        raise ValueError(msg)
+    return found.astype(np.int64)
+
+
+def _numbers(value: object) -> NDArray[Any]:
+    found = np.asarray(value)
+    if found.ndim != 1 or (found.dtype.kind not in "fiu" and found.size):
+        msg = "should be an array of numbers"
+        raise ValueError(msg)
+    return found.astype(float)
+
+
+Texts = Annotated[np.ndarray, BeforeValidator(_texts)]
+Integers = Annotated[np.ndarray, BeforeValidator(_integers)]
+Numbers = Annotated[np.ndarray, BeforeValidator(_numbers)]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that a table must have; others may stand beside them."""
+
+    texts: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+
+    def __call__(self, value: object) -> pd.DataFrame:
+        """Return the table."""
+        if not isinstance(value, pd.DataFrame):
+            msg = "should be a table"
+            raise ValueError(msg)  # noqa: TRY004 - pydantic reports no other
+        if absent := [c for c in (*self.texts, *self.numbers) if c not in value.columns]:
+            msg = f"has no column '{absent[0]}'"
+            raise ValueError(msg)
+        for name in self.numbers:
+            if len(value) and not pd.api.types.is_numeric_dtype(value[name]):
+                msg = f"column '{name}' should have numbers"
+                raise ValueError(msg)
+        for name in self.texts:
+            if pd.api.types.is_numeric_dtype(value[name]) and value[name].notna().any():
+                msg = f"column '{name}' should have texts"
+                raise ValueError(msg)
+        return value
+
+
+def table(texts: str = "", numbers: str = "") -> Any:
+    """Return the type of a table with such columns, their names parted by spaces."""
+    return Annotated[pd.DataFrame, BeforeValidator(Columns(tuple(texts.split()), tuple(numbers.split())))]
+
+
+class MatrixOfRun(BaseModel):
+    """The matrix that a run read, and what it was found to hold."""
+
+    model_config = _ARBITRARY
+    name: str
+    kind: Kind
+    gene_ids: str
+    """``var_names`` or the column of ``var`` that the ids are from."""
+    species: str
+    """``human``, ``mouse``, another, or ``unknown``."""
+    n_obs: NonNegativeInt
+    n_vars: NonNegativeInt
+    candidates: Texts = np.empty(0, object)
+    left_out: Annotated[pd.DataFrame, BeforeValidator(Columns((), ("n",)))] = pd.DataFrame({"n": []})
+    """How many features of each type are not genes."""
+    left_out_by: str = ""
+
+
+class NullReference(BaseModel):
+    """The genes that a run saw, and their expression bins."""
+
+    model_config = _ARBITRARY
+    gene_ids: Texts
+    bin: Integers
+
+
+class EvidenceRecord(BaseModel):
+    """Which genes of the matrix stand for each signature, and the bins of the nulls beside that of the macrophages."""
+
+    model_config = _ARBITRARY
+    parts: Annotated[pd.DataFrame, BeforeValidator(Columns(("name",), ("part",)))]
+    genes: Annotated[pd.DataFrame, BeforeValidator(Columns((), ("part", "column", "weight")))]
+    bins: dict[str, Integers]
+
+
+class LearnedRecord(BaseModel):
+    """The weights of the classes of an axis."""
+
+    model_config = _ARBITRARY
+    weights: Annotated[pd.DataFrame, BeforeValidator(Columns())]
+    column: Integers
+    intercept: Numbers
+    expression: str = ""
+    """``log1p_cp10k`` or ``ranks``; other words before 0.2."""
+    base: float | None = None
+    """Of the logarithms of the matrix."""
+
+
+class ModelOfRun(BaseModel):
+    """How each axis was called, and by which model."""
+
+    model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True)
+    compartment: str | None = None
+    origin: str | None = None
+    state: str | None = None
+    kind: str | None = None
+    cells: str | None = None
+    digest: str | None = None
+
+
+class NullRecord(BaseModel):
+    """Which cells the matched null is of, by axis, and how many ranks count in it."""
+
+    compartment: str = ""
+    origin: str = ""
+    other_axes: str = ""
+    max_rank: NonNegativeInt | None = None
+
+
+class Parameters(BaseModel):
+    """The parameters of the call; those that are not named here are as they were given."""
+
+    model_config = ConfigDict(extra="allow")
+    sample_key: str | None = None
+    target_accuracy: float | None = None
+    rng: int | None = None
+
+
+class TissueRecord(BaseModel):
+    """The tissue that was assumed, and why."""
+
+    used: str
+    reason: str = ""
+
+
+FerroptosisTable = table(texts="effect_self effect_neighbour", numbers="share_low_signal")
+SignatureTable = Annotated[pd.DataFrame, BeforeValidator(Columns(("version", "axis", "digest")))]
+CoverageTable = Annotated[pd.DataFrame, BeforeValidator(Columns(("missing",), ("n_genes", "n_present", "coverage")))]
+
+
+class ScoredRecord(BaseModel):
+    """What `tl.score` added beside an annotation."""
+
+    model_config = _ARBITRARY
+    signatures: SignatureTable
+    coverage: CoverageTable
+
+
+class JoinedRecord(BaseModel):
+    """The records of the runs of objects that were joined."""
+
+    label: str
+    runs: dict[str, dict[str, Any]]
+
+
+# The columns that pictures, reports and other analyses read.
+ANALYSES: Mapping[str, Mapping[str, Any]] = {
+    "composition": {
+        "shares": table("sample label", "n_cells n_macrophages n_total share low high"),
+        "expected": table("sample label", "n_total expected_cells expected_share"),
+        "samples": table("sample left_out", "n_cells n_macrophages used"),
+        "tests": table("label contrast condition reference note", "log_odds odds_ratio low high p q n_samples"),
+        "parameters": dict[str, Any],
+        "cautions": Texts,
+    },
+    "enrichment": {
+        "table": table("group signature", "nes q rank"),
+        "clusters": table("group"),
+        "signatures": table("axis version digest", "n_genes n_ranked"),
+        "cautions": Texts,
+    },
+    "ferroptosis_summary": {
+        "samples": table("sample label program kind effect_self effect_neighbour", "z n_cells low_signal"),
+        "effects": table("label program kind against shared_genes", "difference low high p q n_samples"),
+        "genes": table("label program gene", "n_cells share_detected"),
+        "min_cells": int,
+        "cautions": Texts,
+    },
+    "claims": {
+        "claims": table("claim_id claim source kind expected test verdict reason", "observed low high n_samples"),
+        "detection": table("gene origin state", "n_cells n_detected share_detected"),
+        "cautions": Texts,
+    },
+    "regions": {
+        "table": table("signature", "low high p q n_samples n_spots"),
+        "samples": table("sample signature", "n_spots"),
+        "cautions": Texts,
+    },
+    "crosstalk": {
+        "tests": table("measure tam malignant expected", "rho p low high loo_low loo_high n_samples q q_adjusted"),
+        "samples": table(),
+        "parameters": dict[str, Any],
+        "cautions": Texts,
+    },
+    "ligand_receptor": {"samples": table(), "pairs": table(), "parameters": dict[str, Any], "cautions": Texts},
+}
+
+
+def validated(kind: Any, value: object) -> Any:
+    """Return a value of a section as the type that it must have."""
+    return _adapter(kind).validate_python(_python(value))
+
+
+def _python(value: Any) -> Any:
+    """Return a value without the types of numpy that files bring: what pydantic knows as numbers and texts."""
+    if isinstance(value, Mapping):
+        return {str(name): _python(one) for name, one in value.items()}
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        return value.item()
+    return value
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind, config=None if isinstance(kind, type) and issubclass(kind, BaseModel) else _ARBITRARY)
