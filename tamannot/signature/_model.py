@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 from tamannot.errors import SignatureFormatError
-from tamannot.signature._text import shown
 
 __all__ = ["Gene", "Reference", "Signature", "SignatureFile", "SignatureSet"]
 
@@ -57,14 +56,14 @@ PATTERN_WORDS: Mapping[str, str] = {
 }
 """What a text that does not match a pattern should be."""
 
-_MAX_ID = 100
+MAX_ID = 100
 MAX_GENES = 100_000  # more than any genome has
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=_ONE_LINE)]
 OneLine = Annotated[str, StringConstraints(pattern=_ONE_LINE)]
 Prose = Annotated[str, StringConstraints(pattern=_PROSE)]
 SignatureId = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000, pattern=_ID)]
-LibraryId = Annotated[str, StringConstraints(max_length=_MAX_ID, pattern=LIBRARY_ID)]
+LibraryId = Annotated[str, StringConstraints(max_length=MAX_ID, pattern=LIBRARY_ID)]
 
 
 def _whole_number(value: object) -> object:
@@ -343,19 +342,6 @@ class SignatureSet(Mapping[str, Signature]):
     def select(self, *, axis: str) -> SignatureSet:
         """Return the signatures of one axis, in the order of this set."""
         return SignatureSet(s for s in self.values() if s.axis == axis)
-
-
-def check_library_id(name: str) -> None:
-    """Refuse an id that cannot be the name of a library's folder.
-
-    Raises
-    ------
-    SignatureFormatError
-        It has other characters than lower-case letters, digits and ``_``, or too many.
-    """
-    if not re.fullmatch(LIBRARY_ID, name) or len(name) > _MAX_ID:
-        msg = f"'{shown(name)}' is no id of a library: use lower-case letters, digits and _, at most {_MAX_ID}."
-        raise SignatureFormatError(msg)
 
 
 def version_key(version: str) -> tuple[int, ...]:

@@ -9,13 +9,28 @@ from pathlib import Path
 from typing import Literal
 
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError, TamannotWarning
-from tamannot.signature._exchange import FORMATS, GeneIds, losses
-from tamannot.signature._layout import is_outside
-from tamannot.signature._model import Signature, SignatureFile, SignatureSet, check_library_id, version_key
-from tamannot.signature._parse import from_gmt, from_json, from_symbols, from_table
-from tamannot.signature._store import AXES, bundled, bundled_species, load_signature, load_signatures, meant
-from tamannot.signature._text import read_text, shown, write_whole
-from tamannot.signature._toml import MAX_BYTES, parse_file, to_module, to_signature, to_toml
+from tamannot.signature._exchange import FORMATS, GeneIds, from_gmt, from_json, from_symbols, from_table, losses
+from tamannot.signature._library import (
+    AXES,
+    bundled,
+    bundled_species,
+    is_outside,
+    load_signature,
+    load_signatures,
+    meant,
+)
+from tamannot.signature._model import Signature, SignatureFile, SignatureSet, version_key
+from tamannot.signature._toml import (
+    MAX_BYTES,
+    check_library_id,
+    parse_file,
+    read_text,
+    shown,
+    to_module,
+    to_signature,
+    to_toml,
+    write_whole,
+)
 
 Signatures = Mapping[str, Signature | Iterable[str]] | Signature | Iterable[Signature] | Iterable[str]
 """What functions take as signatures; lists of genes as in `read_signatures`."""

@@ -16,7 +16,7 @@ from tamannot.classify import HeldOut, check_classes, fit_labels
 from tamannot.data import SpeciesChoice, Unpacked
 from tamannot.errors import GeneIdError, ParameterError, SpeciesError
 from tamannot.signature import OURS, GeneIndex, load_signatures, read_ids
-from tamannot.signature._names import names_of
+from tamannot.signature._gene_index import names_of
 from tamannot.stats._held_out import judge
 from tamannot.tl._learn import RANKED, made_with
 from tamannot.tl._model import Model

@@ -12,9 +12,8 @@ import pytest
 import tamannot as tam
 from tamannot._resources import resource_path
 from tamannot.errors import OutputError, SignatureFormatError
-from tamannot.signature._library import difference, schema, validate
-from tamannot.signature._lock import LOCK, lock_of
-from tamannot.signature._template import write_template
+from tamannot.signature._toml import write_template
+from tamannot.signature._validate import LOCK, difference, lock_of, schema, validate
 
 FOLDER = resource_path("signatures")
 
