@@ -17,7 +17,7 @@ from tamannot.classify._fields import ModelFields, Share, Text
 from tamannot.classify._inputs import Tissue
 from tamannot.classify._state import STATES, Regression, StateClassifier
 from tamannot.errors import GeneIdError
-from tamannot.scoring._scale import Scale
+from tamannot.scoring._features import Scale
 from tamannot.signature import GeneIndex
 from tamannot.signature._gene_index import names_of
 

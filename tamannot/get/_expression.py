@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tamannot.classify import expressed
 from tamannot.data import RunMatrix
 from tamannot.errors import ParameterError
-from tamannot.scoring._linear_kernel import add_label_sums
+from tamannot.scoring._expression import add_label_sums
 from tamannot.signature import GeneIndex
 
 Array = NDArray[Any]

@@ -17,8 +17,8 @@ from tamannot.classify import METHOD, expressed, ranking_of
 from tamannot.data import RunMatrix, RunRecord
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.scoring import NullBins, SignedGenes, UCell, null_contributions
+from tamannot.scoring._features import SCALES, to_features
 from tamannot.scoring._rows import RowBlock
-from tamannot.scoring._scale import SCALES, to_features
 from tamannot.signature import human_genes
 
 Array = NDArray[Any]

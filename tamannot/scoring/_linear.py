@@ -2,56 +2,22 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import repeat
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamannot._progress import Tick, no_tick
-from tamannot.errors import ParameterError
-from tamannot.scoring._elsewhere import each_block
-from tamannot.scoring._linear_kernel import add_gene_sums, to_log, weighted_sums
-from tamannot.scoring._pack import Arms, Fours, in_fours, pack_arms
+from tamannot.scoring._engine import Scores
+from tamannot.scoring._expression import GeneStatistics, Scale, gene_statistics, scaled, target_of
+from tamannot.scoring._njit import njit
+from tamannot.scoring._pack import FOUR, Arms, Fours, in_fours, pack_arms
 from tamannot.scoring._plan import Part, Plan
-from tamannot.scoring._results import Scores
-from tamannot.scoring._rows import RowBlock, RowSource
+from tamannot.scoring._ranks import longest_row
+from tamannot.scoring._rows import RowBlock, RowSource, each_block
 
 Array = NDArray[Any]
-Scale = Literal["log", "as_is"]
-TARGET = 1e4
-
-
-@dataclass(frozen=True)
-class GeneStatistics:
-    """Mean and standard deviation of each gene over the cells at hand."""
-
-    mean: Array
-    sd: Array
-
-    @cached_property
-    def rank(self) -> Array:
-        """Rank of each gene's mean, from 1; equal means share the lowest."""
-        return np.searchsorted(np.sort(self.mean), self.mean).astype(np.int64) + 1
-
-    @cached_property
-    def _by_rank(self) -> tuple[Array, Array]:
-        order = np.argsort(self.rank, kind="stable")
-        return order, self.rank[order]
-
-    @cached_property
-    def _known(self) -> dict[tuple[int, int], Array]:
-        return {}
-
-    def ranked(self, first: int, last: int) -> Array:
-        """Return the genes of rank ``first`` to ``last - 1``, in the order of columns."""
-        if (first, last) not in self._known:
-            order, rank = self._by_rank
-            self._known[first, last] = np.sort(order[np.searchsorted(rank, first) : np.searchsorted(rank, last)])
-        return self._known[first, last]
 
 
 @dataclass(frozen=True)
@@ -85,19 +51,6 @@ class LinearMethod(Protocol):
         """Return what to add up for a signature."""
 
 
-def check_scale(scale: str) -> None:
-    """Refuse a word that is no scale.
-
-    Raises
-    ------
-    ParameterError
-        It is not ``log`` or ``as_is``.
-    """
-    if scale not in ("log", "as_is"):
-        msg = f"scale is 'log' or 'as_is', not {scale!r}."
-        raise ParameterError(msg)
-
-
 def score_linear(
     rows: RowSource, plan: Plan, method: LinearMethod, *, kind: str, threads: int, tick: Tick = no_tick
 ) -> Scores:
@@ -119,8 +72,8 @@ def score_linear(
     tick
         Told the rows done.
     """
-    target = _target(method.scale, kind)
-    genes = _statistics(rows, target, threads, tick) if method.looks_at_cells else None
+    target = target_of(method.scale, kind)
+    genes = gene_statistics(rows, target, threads, tick) if method.looks_at_cells else None
     made = [method.combination(part, genes) for part in plan.parts]
     packed = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)
     sums = _Sums(packed, in_fours(packed), np.array([c.constant for c in made], float), target)
@@ -150,44 +103,6 @@ class _Sums:
         return parts
 
 
-def expression(rows: RowSource, scale: Scale, kind: str, start: int, stop: int) -> Array:
-    """Return some rows as a dense table, cells by genes, on the scale that a method wants."""
-    block, target = rows.block(start, stop), _target(scale, kind)
-    values = block.numbers.astype(np.float64)
-    if target:
-        to_log(values, block.indptr, target)
-    dense = np.zeros((stop - start, rows.shape[1]))
-    dense[np.repeat(np.arange(stop - start), np.diff(block.indptr)), block.indices] = values
-    return dense
-
-
-def _target(scale: Scale, kind: str) -> float:
-    return TARGET if scale == "log" and kind in ("counts", "linear") else 0.0
-
-
-def _statistics(rows: RowSource, target: float, threads: int, tick: Tick) -> GeneStatistics:
-    """Return mean and standard deviation of each gene, added up row by row in their order.
-
-    Threads share the genes, not the rows, so that the sums are those that scanpy makes, to the last bit:
-    its bins of control genes hang on the order of means.
-    """
-    n_obs, n_vars = rows.shape
-    sums = np.zeros((n_vars, 2))
-    ends = [n_vars * t // threads for t in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        # read one after the other unless they are elsewhere: their order is that of the sums
-        for mine, block in each_block(rows, _itself, threads=1, step=rows.step):
-            add = partial(add_gene_sums, block.numbers, block.indices, block.indptr, target)
-            list(pool.map(add, ends[:-1], ends[1:], repeat(sums)))
-            tick(len(mine))
-    mean, squares = sums[:, 0] / max(n_obs, 1), sums[:, 1] / max(n_obs, 1)
-    return GeneStatistics(mean, np.sqrt(np.maximum(squares - mean**2, 0.0)))
-
-
-def _itself(block: RowBlock) -> RowBlock:
-    return block
-
-
 def _outputs(plan: Plan, parts: Array) -> Array:
     """Return the outputs: of a composite the greatest of its parts."""
     out = np.ascontiguousarray(parts[:, [members[0] for members in plan.parts_of]])
@@ -195,3 +110,71 @@ def _outputs(plan: Plan, parts: Array) -> Array:
         if len(members) > 1:
             out[:, o] = parts[:, list(members)].max(axis=1)
     return out
+
+
+@njit
+def weighted_sums(
+    values: Array,
+    indices: Array,
+    indptr: Array,
+    target: float,
+    used: Array,
+    ptr: Array,
+    set_of: Array,
+    weight_of: Array,
+    constant: Array,
+    out: Array,
+) -> None:
+    """Write ``constant + sum of weight * value`` of each set in each cell.
+
+    Parameters
+    ----------
+    values, indices, indptr
+        The rows.
+    target
+        Counts are brought to ``log1p(target * count / sum of the cell)``; 0 leaves the values as they are.
+    used
+        Whether a gene is in any set, uint8.
+    ptr, set_of, weight_of
+        The fields of `Fours`: the sets that each gene belongs to.
+    constant
+        Shape ``(n_sets,)``.
+    out
+        Output, shape ``(n_cells, n_sets)``.
+    """
+    longest = longest_row(indptr)
+    work, member = np.empty(longest), np.empty(longest + 1, np.int64)
+    sums = np.zeros(constant.size + FOUR)  # what fills up a four of sets is added to the last ones
+    for i in range(indptr.size - 1):
+        for s in range(constant.size):
+            sums[s] = constant[s]
+        row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
+        if target > 0.0:
+            scaled(row, target, work)
+            _weigh_row(work[: row.size], genes, used, ptr, set_of, weight_of, member, sums)
+        else:
+            _weigh_row(row, genes, used, ptr, set_of, weight_of, member, sums)
+        for s in range(constant.size):
+            out[i, s] = sums[s]
+
+
+@njit
+def _weigh_row(
+    row: Array,
+    genes: Array,
+    used: Array,
+    ptr: Array,
+    set_of: Array,
+    weight_of: Array,
+    member: Array,
+    sums: Array,
+) -> None:
+    n = 0  # few genes are in a set; to find them first needs no branch
+    for j in range(row.size):
+        member[n] = j
+        n += used[np.uint32(genes[j])]
+    for j in member[:n]:
+        gene, value = np.uint32(genes[j]), np.float64(row[j])
+        for k in range(np.uint32(ptr[gene]), np.uint32(ptr[gene + np.uint32(1)])):
+            for one in range(FOUR):
+                sums[np.uint32(set_of[k, one])] += weight_of[k, one] * value

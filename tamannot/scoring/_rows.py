@@ -6,9 +6,9 @@ numbers. Ranks need nothing else, so one compiled kernel serves every number typ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -259,3 +259,54 @@ def order_bits(values: Array) -> NDArray[np.unsignedinteger[Any]]:
     if values.dtype.kind not in "fi" or values.dtype.itemsize not in _WIDTHS or not values.dtype.isnative:
         values = values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
     return np.ascontiguousarray(values).view(_WIDTHS[values.dtype.itemsize])
+
+
+T = TypeVar("T")
+About = Callable[[range], tuple[Any, ...]]
+
+
+def no_arguments(_rows: range) -> tuple[Any, ...]:
+    """Say nothing about some rows."""
+    return ()
+
+
+@runtime_checkable
+class DistributedRows(RowSource, Protocol):
+    """A row source that works on its rows itself, perhaps by other processes."""
+
+    def blocks(self, runs: Sequence[range]) -> list[RowBlock]:
+        """Return the rows of several runs, fetched all at once, in their order; a run may come in pieces."""
+
+    def mapped(self, work: Callable[..., T], about: About = no_arguments, *, step: int) -> Iterator[tuple[range, T]]:
+        """Give out rows and ``work(block, *about(rows))``, in their order; ``work`` is sent out once.
+
+        Blocks have ``step`` rows at most; only a few results are ahead of whoever takes them.
+        """
+
+
+def each_block(
+    rows: RowSource, work: Callable[..., T], about: About = no_arguments, *, threads: int, step: int
+) -> Iterator[tuple[range, T]]:
+    """Give out rows and ``work(block, *about(rows))``, block by block in their order, wherever the rows are.
+
+    Parameters
+    ----------
+    rows
+        The matrix.
+    work
+        Must hold nothing that another process could not be told.
+    about
+        What it takes beside the rows.
+    threads
+        For rows at hand.
+    step
+        Rows of a block, at most.
+    """
+    if isinstance(rows, DistributedRows):
+        return rows.mapped(work, about, step=step)
+
+    def here(start: int, stop: int) -> tuple[range, T]:
+        mine = range(start, stop)
+        return mine, work(rows.block(start, stop), *about(mine))
+
+    return in_order(here, rows.shape[0], threads=threads, step=step)

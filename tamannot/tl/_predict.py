@@ -26,7 +26,7 @@ from tamannot.classify import (
 )
 from tamannot.data import SpeciesChoice, Unpacked
 from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, SpeciesError, TamannotWarning
-from tamannot.scoring._scale import find_scale
+from tamannot.scoring._features import find_scale
 from tamannot.signature import Gene, GeneIndex, Signature
 
 # A share of unfamiliar cells that asks for a word.

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.data import Unpacked
-from tamannot.scoring._groups import group_sums
-from tamannot.scoring._linear import TARGET
+from tamannot.scoring._expression import TARGET, group_sums
 from tamannot.stats._contrasts import log_cpm, welch_t
 from tamannot.stats._moderated import moderated_t
 from tamannot.tl._samples import Samples

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamannot.scoring._finish import finish_any, finish_plain, finish_scores
+from tamannot.scoring._sums import finish_any, finish_plain, finish_scores
 
 # Parts: up arm 0; up arm 1 and down arm 0; down arm 1 alone; nothing that is in the data.
 ARM = np.array([[0, -1], [1, 0], [-1, 1], [-1, -1]])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from tamannot.scoring._linear_kernel import add_gene_sums, add_label_sums, to_log, weighted_sums
+from tamannot.scoring._expression import add_gene_sums, add_label_sums, to_log
+from tamannot.scoring._linear import weighted_sums
 from tamannot.scoring._pack import in_fours, pack_arms
 
 COLUMNS = [np.array([3, 0, 7]), np.array([], np.int64), np.array([7, 11, 7])]

@@ -9,8 +9,7 @@ import scipy.stats
 
 from tamannot.scoring import _sums
 from tamannot.scoring._pack import exact_weights, in_steps, pack_arms
-from tamannot.scoring._ranked_kernel import rank_block
-from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY, depths, longest_row
+from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY, depths, longest_row, rank_block
 from tamannot.scoring._rows import CsrRows
 from tamannot.scoring._sums import add_gene_totals, arm_sums, null_sums
 

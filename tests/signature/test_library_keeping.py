@@ -178,7 +178,7 @@ def test_names_cannot_escape_the_library():
 @pytest.mark.parametrize("species", tam.signature.bundled_species())
 def test_what_is_loaded_is_what_the_files_say(species):
     """`load_signatures` reads the exports, `load_signature` the files."""
-    library = tam.signature._store.bundled(species)
+    library = tam.signature._library.bundled(species)
     loaded = tam.load_signatures(species=species)
     assert sorted(loaded) == library.ids()
     for name, signature in loaded.items():

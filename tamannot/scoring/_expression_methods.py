@@ -1,20 +1,85 @@
-"""Module scores: expression above that of control genes."""
+"""Means and sums of expression, weighted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError, SignatureFormatError
-from tamannot.scoring._linear import Combination, GeneStatistics, Scale, check_scale
-from tamannot.scoring._plan import Arm, Part
-from tamannot.scoring._weights import Weights, check_weights
+from tamannot.scoring._expression import GeneStatistics, Scale, check_scale
+from tamannot.scoring._linear import Combination
+from tamannot.scoring._plan import Arm, Part, Weights, check_choice, check_weights, refuse_weights, weights_in_use
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightedMean:
+    """Settings of the weighted mean of expression.
+
+    Parameters
+    ----------
+    form
+        ``"mean"``: ``sum(w x) / sum(|w|)``, the weights of down genes being negative. ``"sum"``: the plain
+        linear score ``sum(w x)``, as for published models with coefficients. ``"zmean"``: the mean of
+        genes standardised over the cells at hand, so that a cell's score depends on the others.
+    weights
+        ``"use"`` the weights of genes, or ``"ignore"`` them.
+    scale
+        ``"log"``: counts and linear values are brought to ``log1p`` of 10,000 per cell, logarithms are taken
+        as they are. ``"as_is"``: whatever the matrix holds, negative values included.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+
+    Notes
+    -----
+    Output: the unit of the values, any sign. Genes that are not in the data are left out. Highly expressed
+    genes dominate ``mean`` and ``sum``; scores of different signatures cannot be compared.
+    Source: common practice; ``zmean`` as in Lee et al. 2008, doi:10.1371/journal.pcbi.1000217, without
+    its choice of genes and over n instead of its square root.
+    """
+
+    form: Literal["mean", "sum", "zmean"] = "mean"
+    weights: Weights = "use"
+    scale: Scale = "log"
+
+    def __post_init__(self) -> None:
+        """Check the words."""
+        check_choice("form", self.form, ("mean", "sum", "zmean"))
+        check_weights(self.weights)
+        check_scale(self.scale)
+
+    @property
+    def name(self) -> str:
+        """Name of the method in provenance."""
+        return self.form
+
+    @property
+    def looks_at_cells(self) -> bool:
+        """Whether genes are standardised."""
+        return self.form == "zmean"
+
+    def check(self, part: Part, n_vars: int) -> None:
+        """Refuse nothing: any signature has a mean."""
+
+    def combination(self, part: Part, genes: GeneStatistics | None) -> Combination:
+        """Return what to add up for a signature."""
+        columns = np.concatenate([part.up.columns, part.down.columns])
+        weights = np.concatenate([weights_in_use(part.up, self.weights), -weights_in_use(part.down, self.weights)])
+        if self.form != "sum":
+            weights = weights / max(float(np.abs(weights).sum()), np.finfo(float).tiny)
+        if genes is None:
+            return Combination(columns, weights)
+        sd = genes.sd[columns]
+        scaled = np.divide(weights, sd, out=np.zeros_like(weights), where=sd > 0)
+        return Combination(columns, scaled, -float((scaled * genes.mean[columns]).sum()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,3 +225,128 @@ def _draw(seed: int, n: int, sizes: tuple[int, ...]) -> tuple[Array, Any]:
     places = random.choice(sizes[-1], size=n, replace=False)
     places.flags.writeable = False
     return places, random.get_state()
+
+
+class _Enrichment:
+    """What the methods share; each has these fields among its own."""
+
+    _title: ClassVar[str]
+    exponent: float
+    weights: Weights
+    scale: Scale
+
+    @property
+    def name(self) -> str:
+        """Name of the method in provenance."""
+        return self._title.lower()
+
+    def check(self, part: Part, n_vars: int) -> None:  # noqa: ARG002 - as other methods
+        """Refuse a signature with weights, unless they are to be ignored.
+
+        Raises
+        ------
+        SignatureFormatError
+            A gene has another weight than 1.
+        """
+        if self.weights == "use":
+            refuse_weights(part.signature, self._title)
+
+    def _check_shared(self) -> None:
+        if not self.exponent >= 0:
+            msg = f"exponent must not be negative, not {self.exponent}."
+            raise ParameterError(msg)
+        check_weights(self.weights)
+        check_scale(self.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SSGSEA(_Enrichment):
+    """Settings of ssGSEA, computed by gseapy.
+
+    Parameters
+    ----------
+    exponent
+        Weight of ranks in the running sum; 0.25 is the authors'.
+    norm
+        How gseapy normalises a sample before ranking.
+    weights
+        ssGSEA has no place for weights of genes: ``"use"`` refuses a signature that has them,
+        ``"ignore"`` scores it without.
+    scale
+        ``"log"``: counts and linear values are brought to ``log1p`` of 10,000 per cell. ``"as_is"``: not.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+
+    Notes
+    -----
+    Meant for pseudobulk: it takes the whole column of a sample, zeros and all, and in single cells follows
+    the number of detected genes. Output: the enrichment score (gseapy's ``ES``), any sign; down genes are a
+    set of their own, subtracted. Source: Barbie et al. 2009, doi:10.1038/nature08460; gseapy, Fang et al.
+    2023, doi:10.1093/bioinformatics/btac757.
+    """
+
+    _title = "ssGSEA"
+    exponent: float = 0.25
+    norm: Literal["rank", "log", "log_rank", "custom"] = "rank"
+    weights: Weights = "use"
+    scale: Scale = "log"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_choice("norm", self.norm, ("rank", "log", "log_rank", "custom"))
+        self._check_shared()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What gseapy is called with."""
+        return {"sample_norm_method": self.norm, "weight": self.exponent}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GSVA(_Enrichment):
+    """Settings of GSVA, computed by gseapy.
+
+    Parameters
+    ----------
+    kcdf
+        Kernel of the distribution function of each gene over the samples.
+    max_diff
+        Difference of the greatest deviations (True) or the greatest alone.
+    exponent
+        Weight of ranks in the running sum.
+    weights, scale
+        As in `SSGSEA`.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+
+    Notes
+    -----
+    Meant for pseudobulk; a sample's score depends on all others. Output: [-1, 1]; down genes are a set of
+    their own, subtracted. Source: Hänzelmann et al. 2013, doi:10.1186/1471-2105-14-7; gseapy.
+    """
+
+    _title = "GSVA"
+    kcdf: Literal["Gaussian", "Poisson"] | None = "Gaussian"
+    max_diff: bool = True
+    exponent: float = 1.0
+    weights: Weights = "use"
+    scale: Scale = "log"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_choice("kcdf", self.kcdf, ("Gaussian", "Poisson", None))
+        self._check_shared()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What gseapy is called with."""
+        return {"kcdf": self.kcdf, "mx_diff": self.max_diff, "weight": self.exponent}
+
+
+GseapyMethod = SSGSEA | GSVA
