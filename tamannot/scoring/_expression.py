@@ -54,13 +54,7 @@ class GeneStatistics:
 
 
 def check_scale(scale: str) -> None:
-    """Refuse a word that is no scale.
-
-    Raises
-    ------
-    ParameterError
-        It is not ``log`` or ``as_is``.
-    """
+    """Refuse a word that is no scale."""
     if scale not in ("log", "as_is"):
         msg = f"scale is 'log' or 'as_is', not {scale!r}."
         raise ParameterError(msg)

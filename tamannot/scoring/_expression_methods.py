@@ -154,13 +154,7 @@ class ModuleScore:
         return True
 
     def check(self, part: Part, n_vars: int) -> None:
-        """Refuse data with too few genes for the bins.
-
-        Raises
-        ------
-        SignatureFormatError
-            There are not as many genes as bins.
-        """
+        """Refuse data with too few genes for the bins."""
         if round(n_vars / (self.n_bins - 1)) < 1:
             msg = (
                 f"{n_vars} genes cannot be cut into {self.n_bins} bins of controls for '{part.signature.id}'. "
@@ -169,13 +163,7 @@ class ModuleScore:
             raise SignatureFormatError(msg)
 
     def combination(self, part: Part, genes: GeneStatistics | None) -> Combination:
-        """Return what to add up for a signature.
-
-        Raises
-        ------
-        SignatureFormatError
-            Every control is a gene of the signature.
-        """
+        """Return what to add up for a signature."""
         sides = [self._side(part, arm, genes) for arm in (part.up, part.down) if genes and arm.columns.size]
         signs = [s for s, arm in ((1.0, part.up), (-1.0, part.down)) if arm.columns.size]
         columns = [c for side in sides for c in (side[0], side[2])]
@@ -241,13 +229,7 @@ class _Enrichment:
         return self._title.lower()
 
     def check(self, part: Part, n_vars: int) -> None:  # noqa: ARG002 - as other methods
-        """Refuse a signature with weights, unless they are to be ignored.
-
-        Raises
-        ------
-        SignatureFormatError
-            A gene has another weight than 1.
-        """
+        """Refuse a signature with weights, unless they are to be ignored."""
         if self.weights == "use":
             refuse_weights(part.signature, self._title)
 

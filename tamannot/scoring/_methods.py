@@ -113,14 +113,7 @@ class UCell:
         return 0.0, reachable(weights if self.weights == "use" else np.ones(n), cap)
 
     def check(self, part: Part, n_vars: int) -> None:
-        """Refuse a signature that does not fit under the rank cap, as UCell does.
-
-        Raises
-        ------
-        SignatureFormatError
-            The signature has more genes than ``max_rank``, or than the data; or the legacy form is asked
-            to use weights.
-        """
+        """Refuse a signature that does not fit under the rank cap, as UCell does."""
         if self.variant == "legacy" and self.weights == "use":
             refuse_weights(part.signature, "UCell(variant='legacy')")
         size, cap = self._size(part.up) + self._size(part.down), self.rank_cap(n_vars)
@@ -210,13 +203,7 @@ class AUCell:
         return 0.0, reachable(weights, cap) if self.variant == "r" else float(cap * weights.sum())
 
     def check(self, part: Part, n_vars: int) -> None:
-        """Refuse data of so few genes that none can score.
-
-        Raises
-        ------
-        SignatureFormatError
-            Fewer than two ranks count.
-        """
+        """Refuse data of so few genes that none can score."""
         if self.rank_cap(n_vars) < 2:
             msg = (
                 f"AUCell looks at {self.rank_cap(n_vars)} of {n_vars} genes (top is {self.top:g}), too few to score "
@@ -240,13 +227,7 @@ METHODS: dict[str, Callable[[], Method]] = {
 
 
 def method_of(method: Method | str) -> Method:
-    """Return the settings of a method given by name or as they are.
-
-    Raises
-    ------
-    ParameterError
-        No such method.
-    """
+    """Return the settings of a method given by name or as they are."""
     if isinstance(method, Method):
         return method
     if method not in METHODS:

@@ -161,13 +161,7 @@ Weights = Literal["use", "ignore"]
 
 
 def check_weights(weights: str) -> None:
-    """Refuse a word that is neither.
-
-    Raises
-    ------
-    ParameterError
-        It is not ``use`` or ``ignore``.
-    """
+    """Refuse a word that is neither."""
     check_choice("weights", weights, ("use", "ignore"))
 
 
@@ -177,13 +171,7 @@ def weights_in_use(arm: Arm, weights: Weights) -> Array:
 
 
 def refuse_weights(signature: Signature, method: str) -> None:
-    """Refuse a signature with weights in a method that has no place for them: they are never dropped silently.
-
-    Raises
-    ------
-    SignatureFormatError
-        A gene has another weight than 1.
-    """
+    """Refuse a signature with weights in a method that has no place for them: they are never dropped silently."""
     weighted = [g.symbol for g in signature.genes if g.weight != 1]
     if weighted:
         msg = (
@@ -194,13 +182,7 @@ def refuse_weights(signature: Signature, method: str) -> None:
 
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
-    """Refuse a value that is none of the choices.
-
-    Raises
-    ------
-    ParameterError
-        It is none of them; the message names them all.
-    """
+    """Refuse a value that is none of the choices."""
     if value not in choices:
         *others, last = map(repr, choices)
         msg = f"{name} is {', '.join(others)} or {last}, not {value!r}."

@@ -201,13 +201,7 @@ def _rises(matrix: Any, threads: int) -> bool:
 
 
 def _check_pointers(matrix: Any, n: int) -> None:
-    """Refuse pointers that lead out of the arrays: a file may have them, and neither scipy nor a kernel looks.
-
-    Raises
-    ------
-    MatrixError
-        They are not ``n + 1`` whole numbers that rise from 0 to at most the number of entries.
-    """
+    """Refuse pointers that lead out of the arrays: a file may have them, and neither scipy nor a kernel looks."""
     ends, n_entries = matrix.indptr, min(matrix.indices.size, matrix.data.size)
     good = ends.dtype.kind in "iu" and ends.shape == (n + 1,) and matrix.indices.dtype.kind in "iu"
     if not good or ends[0] != 0 or ends[-1] > n_entries or (ends[1:] < ends[:-1]).any():
@@ -216,13 +210,7 @@ def _check_pointers(matrix: Any, n: int) -> None:
 
 
 def _check_indices(matrix: Any, n: int, *, rises: bool) -> None:
-    """Refuse indices that are not in ``[0, n)``; where they rise in every row its ends are enough.
-
-    Raises
-    ------
-    MatrixError
-        There is one.
-    """
+    """Refuse indices that are not in ``[0, n)``; where they rise in every row its ends are enough."""
     indices, ends = matrix.indices[: matrix.indptr[-1]], matrix.indptr
     if not indices.size:
         return

@@ -12,8 +12,8 @@ from tamannot.signature._gene_ids import (
     without_versions,
 )
 from tamannot.signature._gene_index import GeneIndex, Substitution
-from tamannot.signature._library import AXES, bundled_species, load_signature, load_signatures
-from tamannot.signature._model import Gene, Reference, Signature, SignatureFile, SignatureSet
+from tamannot.signature._library import bundled_species, load_signature, load_signatures
+from tamannot.signature._model import AXES, Gene, Reference, Signature, SignatureFile, SignatureSet
 from tamannot.signature._read import (
     Signatures,
     as_signatures,

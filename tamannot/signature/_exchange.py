@@ -22,11 +22,9 @@ from itertools import islice, zip_longest
 from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
-from pydantic import ValidationError
-
 from tamannot.errors import SignatureFormatError
 from tamannot.signature._model import MAX_GENES, Gene, Signature
-from tamannot.signature._toml import explain, shown
+from tamannot.signature._toml import located, shown
 
 GeneIds = Literal["symbol", "ensembl"]
 _NETWORK = ["source", "target", "weight", "ensembl", "species"]
@@ -143,13 +141,7 @@ class _Row(NamedTuple):
 
 
 def from_gmt(text: str) -> list[Signature]:
-    """Read GMT; ``X_UP`` and ``X_DN``, where both are there, are the two directions of ``X``.
-
-    Raises
-    ------
-    SignatureFormatError
-        A line of fewer than three fields, a set that occurs twice, or one that is no signature.
-    """
+    """Read GMT; ``X_UP`` and ``X_DN``, where both are there, are the two directions of ``X``."""
     sets: dict[str, list[str]] = {}
     lines: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
@@ -173,13 +165,7 @@ def from_gmt(text: str) -> list[Signature]:
 
 
 def from_json(text: str) -> list[Signature]:
-    """Read what `to_json` writes, or a plain object ``{id: [gene, …]}``.
-
-    Raises
-    ------
-    SignatureFormatError
-        It is no JSON, of another shape, has a key twice, or a member is no signature.
-    """
+    """Read what `to_json` writes, or a plain object ``{id: [gene, …]}``."""
     content = _load_json(text)
     if not isinstance(content, dict):
         msg = "a JSON object is expected: {id: [gene, …]}, or what tamannot exports."
@@ -193,13 +179,7 @@ def from_json(text: str) -> list[Signature]:
 
 
 def from_table(text: str) -> list[Signature]:
-    """Read a table by its header: long (``source``, ``target``), scGate's, or UCell's columns.
-
-    Raises
-    ------
-    SignatureFormatError
-        It is empty or torn, lacks a column or a cell, or a set in it is no signature.
-    """
+    """Read a table by its header: long (``source``, ``target``), scGate's, or UCell's columns."""
     header, rows = _table(text)
     if set(_LONG) <= set(header):
         return _from_network(_records(header, rows, _LONG))
@@ -219,13 +199,7 @@ def from_table(text: str) -> list[Signature]:
 
 
 def from_symbols(name: str, symbols: Iterable[object]) -> Signature:
-    """Return a signature of gene names; a trailing ``-`` marks a down gene, ``+`` is optional.
-
-    Raises
-    ------
-    SignatureFormatError
-        It is no list of names, is too long, or makes no signature: a bad id, no genes, a gene twice.
-    """
+    """Return a signature of gene names; a trailing ``-`` marks a down gene, ``+`` is optional."""
     if isinstance(symbols, str | bytes | Mapping) or not isinstance(symbols, Iterable):
         msg = f"Signature '{shown(name)}': give a list of genes, not {shown(repr(symbols)[:100])}."
         raise SignatureFormatError(msg)
@@ -269,11 +243,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _from_fields(name: str, fields: object) -> Signature:
-    try:
+    with located(f"Signature '{shown(name)}'"):
         signature = Signature.model_validate(fields)
-    except ValidationError as error:
-        msg = f"Signature '{shown(name)}': {explain(error)}"
-        raise SignatureFormatError(msg) from error
     if signature.id != name:
         msg = f"Signature '{shown(name)}': its id is '{signature.id}'."
         raise SignatureFormatError(msg)
@@ -358,27 +329,18 @@ def _is_fraction(text: str) -> bool:
 
 
 def _at(place: str, name: str, genes: Iterable[object]) -> Signature:
-    try:
+    with located(place):
         return from_symbols(name, genes)
-    except SignatureFormatError as error:
-        msg = f"{place}: {error}"
-        raise SignatureFormatError(msg) from error
 
 
 def _build(name: str, genes: Sequence[Gene], **fields: Any) -> Signature:
-    try:
+    with located(f"Signature '{shown(name)}'"):
         return Signature(id=name, genes=tuple(genes), **fields)
-    except ValidationError as error:
-        msg = f"Signature '{shown(name)}': {explain(error)}"
-        raise SignatureFormatError(msg) from error
 
 
 def _gene(place: str, **fields: Any) -> Gene:
-    try:
+    with located(f"{place}: gene '{shown(fields['symbol'])}'"):
         return Gene(**fields)
-    except ValidationError as error:
-        msg = f"{place}: gene '{shown(fields['symbol'])}': {explain(error)}"
-        raise SignatureFormatError(msg) from error
 
 
 def _name_of(signature: str, number: int, token: object) -> str:

@@ -215,13 +215,7 @@ class GeneIndex:
         return self._second or []
 
     def locate(self, symbol: str, ensembl: str | None = None) -> int:
-        """Return the column of a gene, or -1 if it is not in the data.
-
-        Raises
-        ------
-        GeneIdError
-            The id stands for several columns and nothing tells them apart.
-        """
+        """Return the column of a gene, or -1 if it is not in the data."""
         if symbol in self._column and symbol not in self._repeated and not self._written:
             return self._column[symbol]
         names = _names(symbol, ensembl, human_genes())

@@ -11,23 +11,10 @@ from tamannot._printable import among, nearest
 from tamannot._resources import resource_path
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError
 from tamannot.signature._exchange import from_json
-from tamannot.signature._model import Signature, SignatureFile, SignatureSet, version_key
-from tamannot.signature._toml import parse_file, shown, to_module, to_signature
+from tamannot.signature._model import AXES, Signature, SignatureFile, SignatureSet, version_key
+from tamannot.signature._toml import located, parse_file, shown, to_module, to_signature
 
 SPECIES = ("human", "mouse")
-# The order in which results are laid out: the questions in the order in which they are asked.
-AXES = (
-    "compartment",
-    "origin",
-    "state",
-    "overlay",
-    "polarization",
-    "ferroptosis",
-    "module",
-    "context",
-    "quality",
-    "published",
-)
 
 
 class Library:
@@ -52,13 +39,7 @@ class Library:
         return dict.fromkeys(sorted(p.name for p in self._folder.iterdir() if p.is_dir()))
 
     def get(self, name: str) -> Signature:
-        """Return the signature ``id@version``, or the newest version of ``id``.
-
-        Raises
-        ------
-        SignatureNotFoundError
-            There is no such id or version.
-        """
+        """Return the signature ``id@version``, or the newest version of ``id``."""
         signature_id, _, version = name.partition("@")
         versions = self._versions_of(name)
         return self._load(f"{signature_id}@{version}") if version else self._newest(signature_id, versions)
@@ -80,11 +61,8 @@ class Library:
     def _load(self, name: str) -> Signature:
         if name not in self._loaded:
             file = self._file(name)
-            try:
+            with located(f"{self._path(name)}: modules"):
                 self._loaded[name] = to_signature(file, self._module)
-            except (SignatureFormatError, SignatureNotFoundError) as error:
-                msg = f"{self._path(name)}: modules: {error}"
-                raise SignatureFormatError(msg) from error
         return self._loaded[name]
 
     def _module(self, name: str) -> Signature:
@@ -114,13 +92,7 @@ def bundled_species() -> tuple[str, ...]:
 
 @lru_cache(maxsize=len(SPECIES))
 def bundled(species: str) -> Library:
-    """Return the library that ships with tamannot.
-
-    Raises
-    ------
-    SignatureNotFoundError
-        There are no signatures for the species in this release.
-    """
+    """Return the library that ships with tamannot."""
     if species not in bundled_species():
         msg = f"No signatures for species '{species}' in this release. There are: {', '.join(bundled_species())}."
         raise SignatureNotFoundError(msg)

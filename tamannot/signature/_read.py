@@ -11,7 +11,6 @@ from typing import Literal
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError, TamannotWarning
 from tamannot.signature._exchange import FORMATS, GeneIds, from_gmt, from_json, from_symbols, from_table, losses
 from tamannot.signature._library import (
-    AXES,
     bundled,
     bundled_species,
     is_outside,
@@ -19,10 +18,11 @@ from tamannot.signature._library import (
     load_signatures,
     meant,
 )
-from tamannot.signature._model import Signature, SignatureFile, SignatureSet, version_key
+from tamannot.signature._model import AXES, Signature, SignatureFile, SignatureSet, version_key
 from tamannot.signature._toml import (
     MAX_BYTES,
     check_library_id,
+    located,
     parse_file,
     read_text,
     shown,
@@ -92,13 +92,7 @@ def read_signatures(path: Source) -> SignatureSet:
 
 
 def as_signatures(given: Signatures) -> SignatureSet:
-    """Return signatures as a set: one, several, a list of genes, or names with lists of genes.
-
-    Raises
-    ------
-    SignatureFormatError
-        It is none of these.
-    """
+    """Return signatures as a set: one, several, a list of genes, or names with lists of genes."""
     if isinstance(given, Signature):
         return SignatureSet([given])
     if isinstance(given, SignatureSet):
@@ -135,13 +129,7 @@ def _is_name(word: str) -> bool:
 
 
 def signatures_named(words: Sequence[str | os.PathLike[str]], species: str) -> SignatureSet:
-    """Return the signatures that words name: files and folders, axes of the library, or ids.
-
-    Raises
-    ------
-    SignatureNotFoundError
-        A word is none of them.
-    """
+    """Return the signatures that words name: files and folders, axes of the library, or ids."""
     found = SignatureSet()
     for word in words:
         found |= _named(word, species)
@@ -266,11 +254,8 @@ def _is_dir(path: Path) -> bool:
 
 def _from_text(path: Path, read: Callable[[str], list[Signature]]) -> SignatureSet:
     text = read_text(path, _MAX_TEXT)
-    try:
+    with located(path):
         found = SignatureSet(read(text))
-    except SignatureFormatError as error:
-        msg = f"{path}: {error}"
-        raise SignatureFormatError(msg) from error
     if not found:
         msg = f"{path}: there is no signature in this file."
         raise SignatureFormatError(msg)
@@ -308,8 +293,5 @@ def _resolved(path: Path, file: SignatureFile, beside: Mapping[str, SignatureFil
     def resolve(name: str) -> Signature:
         return to_module(beside[name]) if name in beside else bundled(file.species).get(name)
 
-    try:
+    with located(f"{path}: modules"):
         return to_signature(file, resolve)
-    except (SignatureFormatError, SignatureNotFoundError) as error:
-        msg = f"{path}: modules: {error}"
-        raise SignatureFormatError(msg) from error

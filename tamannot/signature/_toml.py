@@ -1,4 +1,4 @@
-"""Text of files: read within a limit, shown without harm, written whole or not at all."""
+"""Signature files: read within limits, written whole; TOML text to values and back; where in it a fault is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -15,22 +16,41 @@ import tomli_w
 from pydantic import ValidationError
 
 from tamannot._printable import printable
-from tamannot.errors import OutputError, SignatureFormatError
+from tamannot.errors import OutputError, SignatureFormatError, SignatureNotFoundError
 from tamannot.signature._model import LIBRARY_ID, MAX_ID, PATTERN_WORDS, Gene, Reference, Signature, SignatureFile
 
+# A signature is a list of genes: anything larger is not one, and would only fill the memory.
+MAX_BYTES = 4 * 2**20
+# tomllib takes a time that grows with the square of the parts of a key.
+_MAX_DOTS = 1000
 _SHOWN = 300
+
+Location = Sequence[str | int]
+Resolve = Callable[[str], Signature]
+
+
+def shown(text: object) -> str:
+    """Return what can be printed of a text: control characters as escapes, what is too long cut."""
+    words = str(text)
+    return printable(words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…")
+
+
+@contextmanager
+def located(place: object) -> Iterator[None]:
+    """Put a place before what is said of a signature that cannot be read there."""
+    try:
+        yield
+    except ValidationError as error:
+        msg = f"{place}: {explain(error)}"
+        raise SignatureFormatError(msg) from error
+    except (SignatureFormatError, SignatureNotFoundError) as error:
+        msg = f"{place}: {error}"
+        raise SignatureFormatError(msg) from error
 
 
 def read_text(path: Path, limit: int) -> str:
-    """Return the text of a file of at most ``limit`` bytes, its line ends made one kind.
-
-    Raises
-    ------
-    SignatureFormatError
-        The file cannot be read, is no regular file, is too large, or is not UTF-8; the message names
-        the file, and the line that is not UTF-8.
-    """
-    content = _bytes_of(path, limit)
+    """Return the text of a file of at most ``limit`` bytes, its line ends made one kind."""
+    content = _read_bytes(path, limit)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -40,37 +60,7 @@ def read_text(path: Path, limit: int) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def shown(text: object) -> str:
-    """Return what can be printed of a text: control characters as escapes, what is too long cut."""
-    words = str(text)
-    return printable(words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…")
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file, in folders that are made for it; a reader sees the old file or the whole new one.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written; the file stays as it was.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with beside.open("wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        msg = f"{path}: cannot be written: {error.strerror or error}. Nothing was changed."
-        raise OutputError(msg) from error
-
-
-def _bytes_of(path: Path, limit: int) -> bytes:
+def _read_bytes(path: Path, limit: int) -> bytes:
     try:
         # The size first: what is too large is not read. A pipe would let one wait without end.
         if path.stat().st_size <= limit and path.is_file():
@@ -87,46 +77,49 @@ def _bytes_of(path: Path, limit: int) -> bytes:
     raise SignatureFormatError(msg)
 
 
-# A signature is a list of genes: anything larger is not one, and would only fill the memory.
-MAX_BYTES = 4 * 2**20
-# tomllib takes a time that grows with the square of the parts of a key.
-_MAX_DOTS = 1000
-
-Resolve = Callable[[str], Signature]
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, in folders that are made for it; a reader sees the old file or the whole new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with beside.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        msg = f"{path}: cannot be written: {error.strerror or error}. Nothing was changed."
+        raise OutputError(msg) from error
 
 
 def parse_file(path: Path) -> SignatureFile:
-    """Read one signature file.
-
-    Raises
-    ------
-    SignatureFormatError
-        The file cannot be read, is no TOML, or does not follow the format; the message names the
-        file and the field.
-    """
+    """Read one signature file; what is wrong with it is said with the file and the field."""
     text = read_text(path, MAX_BYTES)
     try:
         _refuse_long_keys(text)
-        return SignatureFile.model_validate(tomllib.loads(text))
-    except ValidationError as error:
-        msg = f"{path}: {explain(error)}"
-        raise SignatureFormatError(msg) from error
+        content = tomllib.loads(text)
     except RecursionError as error:
         msg = f"{path}: cannot be read as a signature file: it is nested too deeply."
         raise SignatureFormatError(msg) from error
     except ValueError as error:  # not TOML, a number without end
         msg = f"{path}: cannot be read as a signature file: {shown(error)}"
         raise SignatureFormatError(msg) from error
+    with located(path):
+        return SignatureFile.model_validate(content)
+
+
+def _refuse_long_keys(text: str) -> None:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _MAX_DOTS and max(part.count(".") for part in line.split(",")) > _MAX_DOTS:
+            msg = f"line {number} has more than {_MAX_DOTS} dots without a comma."
+            raise ValueError(msg)
 
 
 def to_signature(file: SignatureFile, resolve: Resolve) -> Signature:
-    """Return the signature of a file, its modules looked up by ``resolve``.
-
-    Raises
-    ------
-    SignatureFormatError
-        A module is of another species.
-    """
+    """Return the signature of a file, its modules, of the same species, looked up by ``resolve``."""
     modules = tuple(resolve(m) for m in file.modules)
     if other := [m for m in modules if m.species != file.species]:
         msg = f"'{other[0].name}' is a signature of {other[0].species}, '{file.id}' of {file.species}."
@@ -136,13 +129,7 @@ def to_signature(file: SignatureFile, resolve: Resolve) -> Signature:
 
 
 def to_module(file: SignatureFile) -> Signature:
-    """Return the signature of a file as a part of a composite.
-
-    Raises
-    ------
-    SignatureFormatError
-        It is a composite itself: a chain of them could be a circle.
-    """
+    """Return the signature of a file as a part of a composite; a chain of composites could be a circle."""
     if file.modules:
         msg = f"'{file.id}@{file.version}' is a composite itself; list its modules instead."
         raise SignatureFormatError(msg)
@@ -167,6 +154,15 @@ def to_toml(signature: Signature) -> str:
     )
 
 
+def _gene_line(gene: Gene) -> str:
+    fields = gene.model_dump(exclude_none=True)
+    fields["references"] = list(gene.references)
+    if gene.mapped:
+        del fields["mapped"]
+    # JSON's strings, numbers and arrays of strings are valid TOML as they stand.
+    return "{ " + ", ".join(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in fields.items()) + " }"
+
+
 def explain(error: ValidationError) -> str:
     """Say what is wrong with which field, for the first five faults."""
     return "; ".join(reason for _, reason in reasons(error))
@@ -180,25 +176,6 @@ def reasons(error: ValidationError) -> list[tuple[Location, str]]:
         wanted = PATTERN_WORDS.get(e.get("ctx", {}).get("pattern", ""), e["msg"].removeprefix("Value error, "))
         found.append((e["loc"], shown(f"{place}: {wanted}" if place else wanted)))
     return found
-
-
-def _refuse_long_keys(text: str) -> None:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.count(".") > _MAX_DOTS and max(part.count(".") for part in line.split(",")) > _MAX_DOTS:
-            msg = f"line {number} has more than {_MAX_DOTS} dots without a comma."
-            raise ValueError(msg)
-
-
-def _gene_line(gene: Gene) -> str:
-    fields = gene.model_dump(exclude_none=True)
-    fields["references"] = list(gene.references)
-    if gene.mapped:
-        del fields["mapped"]
-    # JSON's strings, numbers and arrays of strings are valid TOML as they stand.
-    return "{ " + ", ".join(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in fields.items()) + " }"
-
-
-Location = Sequence[str | int]
 
 
 def line_of(text: str, location: Location, reason: str) -> int | None:
@@ -261,13 +238,6 @@ def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) 
     """Write ``<folder>/<id>/1.0.0.toml`` with one gene and one reference to be replaced; return its path.
 
     It can be read, but it does not validate before they are.
-
-    Raises
-    ------
-    SignatureFormatError
-        The id has other characters than lower-case letters, digits and ``_``.
-    OutputError
-        The file exists, or cannot be written.
     """
     check_library_id(name)
     path = folder / name / "1.0.0.toml"
@@ -295,13 +265,7 @@ def _template(name: str, species: Literal["human", "mouse"]) -> Signature:
 
 
 def check_library_id(name: str) -> None:
-    """Refuse an id that cannot be the name of a library's folder.
-
-    Raises
-    ------
-    SignatureFormatError
-        It has other characters than lower-case letters, digits and ``_``, or too many.
-    """
+    """Refuse an id that cannot be the name of a library's folder."""
     if not re.fullmatch(LIBRARY_ID, name) or len(name) > MAX_ID:
         msg = f"'{shown(name)}' is no id of a library: use lower-case letters, digits and _, at most {MAX_ID}."
         raise SignatureFormatError(msg)

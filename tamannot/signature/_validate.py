@@ -21,8 +21,8 @@ from tamannot.signature._toml import (
     EXAMPLE_KEY,
     MAX_BYTES,
     TO_FILL_IN,
-    explain,
     line_of,
+    located,
     parse_file,
     read_text,
     reasons,
@@ -274,25 +274,18 @@ def lock_of(folder: Path) -> Entries:
 
 
 def released(folder: Path) -> Entries:
-    """Return what the ``lock.json`` of a library holds; nothing if there is none.
-
-    Raises
-    ------
-    SignatureFormatError
-        It cannot be read, or is no lock.
-    """
+    """Return what the ``lock.json`` of a library holds; nothing if there is none."""
     path = folder / LOCK
     if not path.exists():
         return {}
     text = read_text(path, _MAX_BYTES)
     try:
-        return _Lock.model_validate(json.loads(text)).model_dump()["files"]
-    except ValidationError as error:
-        msg = f"{path}: {explain(error)}"
-        raise SignatureFormatError(msg) from error
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         msg = f"{path}: cannot be read as JSON: {error}"
         raise SignatureFormatError(msg) from error
+    with located(path):
+        return _Lock.model_validate(content).model_dump()["files"]
 
 
 def changes(before: Entries, now: Entries) -> Changes:
@@ -309,11 +302,6 @@ def extended(folder: Path) -> tuple[str, Changes]:
     """Return the text of a library's lock with the files that are new, and which these are.
 
     The library is taken to have no faults; `validate` says whether that is so.
-
-    Raises
-    ------
-    SignatureFormatError
-        There is no file to lock, or one that was released has changed or is gone.
     """
     now = lock_of(folder)
     since = changes(released(folder), now)
