@@ -13,12 +13,21 @@ from numpy.typing import NDArray
 from tamannot._progress import Tick, no_tick
 from tamannot._threads import over_rows
 from tamannot.errors import ParameterError
-from tamannot.scoring._null import Groups, NullBins, merge_bins, null_z, upper_p
+from tamannot.scoring._null import Groups, NullBins, NullZ, merge_bins, null_z, upper_p
 from tamannot.scoring._pack import WEIGHT_STEP, in_steps, pack_arms
 from tamannot.scoring._plan import Arm, Plan, RankMethod
 from tamannot.scoring._ranks import LARGEST_NULL_CAP, Depths, RankedBlock, RankedRows, depths_of, rank_block
 from tamannot.scoring._rows import DistributedRows, RowBlock, RowSource
-from tamannot.scoring._sums import add_gene_totals, arm_sums, finish_scores, null_sums
+from tamannot.scoring._sums import (
+    CellSums,
+    GeneBins,
+    OutputParts,
+    add_gene_totals,
+    arm_sums,
+    finish_scores,
+    gene_arms,
+    null_sums,
+)
 
 Array = NDArray[Any]
 
@@ -89,13 +98,9 @@ class Scorer:
         self._depths = depths_of([r.method for r in runs], plan.n_vars)
         _check_caps(self._depths, runs)
         arm, arms = _arms(plan)
-        self._arms = pack_arms(
-            [a.columns for a in arms],
-            [[in_steps(run.method.arm_weights(a)) for a in arms] for run in runs],
-            plan.n_vars,
-        )
-        self._used = self._arms.used
-        self._bin_of, self._bin_size = _bins(runs, plan.n_vars)
+        weights = [[in_steps(run.method.arm_weights(a)) for a in arms] for run in runs]
+        self._arms = gene_arms(pack_arms([a.columns for a in arms], weights, plan.n_vars))
+        self._bins = _bins(runs, plan.n_vars)
         steps = zip(runs, self._depths.step, strict=True)
         self._readings = [_Reading(plan, run, arm, float(step)) for run, step in steps]
 
@@ -111,24 +116,20 @@ class Scorer:
     def score(self, block: RowBlock) -> list[Scores]:
         """Return the scores of some rows, one set a run."""
         results = self.empty(block.indptr.size - 1)
-        self.write(rank_block(block, self._used.size, self._depths), results, slice(None))
+        self.write(rank_block(block, self._arms.used.size, self._depths), results, slice(None))
         return results
 
     def write(self, block: RankedBlock, results: Sequence[Scores], rows: slice) -> None:
         """Write the scores of ranked rows into some rows of the results."""
         n_cells, n_methods, n_arms = block.indptr.size - 1, len(self._readings), self._arms.arm_weight.shape[1]
-        sums = np.empty((n_methods, n_cells, n_arms), np.int64)
-        with_null = self._bin_of.shape[1] > 0
-        detected = np.empty((n_cells if with_null else 0, n_arms), np.int16)
-        moments = np.empty((n_methods, n_cells if with_null else 0, self._bin_size.shape[1], 4), np.int64)
-        a = self._arms
-        packed = (self._used, a.gene_ptr, a.arm_of, a.weight_of, a.arm_weight)
-        ranks, where = (block.group, block.ptr, block.depth), (block.indices, block.indptr)
-        if with_null:
-            out = (sums, detected, moments)
-            null_sums(*ranks, block.high, *where, *packed, self._bin_of, self._bin_size, *out)
+        sums, n_bins = np.empty((n_methods, n_cells, n_arms), np.int64), self._bins.size.shape[1]
+        n_with_null = n_cells if n_bins else 0
+        detected = np.empty((n_with_null, n_arms), np.int16)
+        moments = np.empty((n_methods, n_with_null, n_bins, 4), np.int64)
+        if n_bins:
+            null_sums(block, self._arms, self._bins, CellSums(sums, detected, moments))
         else:
-            arm_sums(*ranks, *where, *packed, sums)
+            arm_sums(block, self._arms, sums)
         for reading, result, mine, of_bins in zip(self._readings, results, sums, moments, strict=True):
             reading.scores(mine, result.score[rows])
             if isinstance(result, NullScores):
@@ -141,12 +142,12 @@ class _Reading:
     def __init__(self, plan: Plan, run: Run, arm: Array, step: float) -> None:
         self._plan, parts = (plan, slice(None)) if run.only is None else plan.only(run.only)
         self._arm, self._step, self._unit = arm[parts], step, step / WEIGHT_STEP
-        self._down = run.method.down_weight
-        self._offset, self._most = _limits(self._plan, run.method, self._unit)
+        self._down, members = run.method.down_weight, self._plan.parts_of
         self._n_present = np.array([p.n_present for p in self._plan.parts], np.int64)
-        members = self._plan.parts_of
-        self._out_ptr = np.cumsum([0, *(len(m) for m in members)])
-        self._out_part = np.array([p for m in members for p in m], np.int64)
+        ends = np.cumsum([0, *(len(m) for m in members)])
+        order = np.array([p for m in members for p in m], np.int64)
+        offset, most = _limits(self._plan, run.method, self._unit)
+        self._parts = OutputParts(self._arm, offset, most, self._down, ends, order)
         self._groups = _groups(self._plan, run.method, run.null) if run.null else None
 
     def empty(self, n_obs: int) -> Scores:
@@ -157,20 +158,17 @@ class _Reading:
         return NullScores(ids, score, np.empty(shape, np.int16), z, p, expected)
 
     def scores(self, sums: Array, out: Array) -> None:
-        finish_scores(sums, self._arm, self._offset, self._most, self._down, self._out_ptr, self._out_part, out)
+        finish_scores(sums, self._parts, out)
 
     def null(self, sums: Array, moments: Array, detected: Array, result: NullScores, rows: slice) -> None:
         g = self._groups
         if g is None:
             return
         both = self._by_part(sums, self._down) / self._unit
-        z, skew, expected = (np.empty(both.shape) for _ in range(3))
-        null_z(
-            *(both, moments, g.units(self._step), g.start, g.w1, g.w2, g.w3, g.members),
-            *(g.span, g.span_first, g.span_last, g.span_size, z, skew, expected),
-        )
-        p = upper_p(z, skew, expected, self._n_present)
-        tables = _combine(self._plan, z, p, self._by_part(detected, -1.0), expected)
+        null = NullZ(*(np.empty(both.shape) for _ in range(3)))
+        null_z(both, moments, g.units(self._step), g, null)
+        p = upper_p(null, self._n_present)
+        tables = _combine(self._plan, null.z, p, self._by_part(detected, -1.0), null.expected)
         result.z[rows], result.p[rows], result.detected[rows], result.expected[rows] = tables
 
     def _by_part(self, of_arms: Array, down_weight: float) -> Array:
@@ -233,13 +231,13 @@ def _limits(plan: Plan, method: RankMethod, unit: float) -> tuple[Array, Array]:
     return np.ascontiguousarray(table[..., 0]), np.ascontiguousarray(table[..., 1])
 
 
-def _bins(runs: Sequence[Run], n_vars: int) -> tuple[Array, Array]:
+def _bins(runs: Sequence[Run], n_vars: int) -> GeneBins:
     """Return bins and their sizes by method; a method without a null gets one bin that nobody reads."""
     if all(run.null is None for run in runs):
-        return np.empty((len(runs), 0), np.int32), np.empty((len(runs), 0), np.int64)
+        return GeneBins(np.empty((len(runs), 0), np.int32), np.empty((len(runs), 0), np.int64))
     bins = [run.null.bin_of if run.null else np.zeros(n_vars, np.int32) for run in runs]
     most = max((int(b.max(initial=0)) for b in bins), default=0) + 1
-    return np.array(bins, np.int32), np.array([np.bincount(b, minlength=most) for b in bins], np.int64)
+    return GeneBins(np.array(bins, np.int32), np.array([np.bincount(b, minlength=most) for b in bins], np.int64))
 
 
 def _groups(plan: Plan, method: RankMethod, null: NullBins) -> Groups:
@@ -323,7 +321,7 @@ class _Totals:
     def of(self, block: RankedBlock) -> Array:
         """Add up over ranked cells."""
         total = np.zeros((self.how.step.size, self.n_vars), np.int64)
-        add_gene_totals(block.group, block.ptr, block.depth, block.indices, block.indptr, total)
+        add_gene_totals(block, total)
         return total
 
 

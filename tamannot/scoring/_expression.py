@@ -13,8 +13,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from tamannot._progress import Tick
-from tamannot.errors import ParameterError
 from tamannot.scoring._njit import njit
+from tamannot.scoring._plan import check_choice
 from tamannot.scoring._ranks import longest_row
 from tamannot.scoring._rows import RowBlock, RowSource, each_block
 from tamannot.scoring._survey import first_from
@@ -55,9 +55,7 @@ class GeneStatistics:
 
 def check_scale(scale: str) -> None:
     """Refuse a word that is no scale."""
-    if scale not in ("log", "as_is"):
-        msg = f"scale is 'log' or 'as_is', not {scale!r}."
-        raise ParameterError(msg)
+    check_choice("scale", scale, ("log", "as_is"))
 
 
 def expression(rows: RowSource, scale: Scale, kind: str, start: int, stop: int) -> Array:
@@ -87,7 +85,7 @@ def gene_statistics(rows: RowSource, target: float, threads: int, tick: Tick) ->
     with ThreadPoolExecutor(threads) as pool:
         # read one after the other unless they are elsewhere: their order is that of the sums
         for mine, block in each_block(rows, _itself, threads=1, step=rows.step):
-            add = partial(add_gene_sums, block.numbers, block.indices, block.indptr, target)
+            add = partial(add_gene_sums, (block.numbers, block.indices, block.indptr), target)
             list(pool.map(add, ends[:-1], ends[1:], repeat(sums)))
             tick(len(mine))
     mean, squares = sums[:, 0] / max(n_obs, 1), sums[:, 1] / max(n_obs, 1)
@@ -137,10 +135,9 @@ def to_log(values: Array, indptr: Array, target: float) -> None:
 
 
 @njit
-def add_gene_sums(
-    values: Array, indices: Array, indptr: Array, target: float, first: int, last: int, sums: Array
-) -> None:
+def add_gene_sums(rows: tuple[Array, Array, Array], target: float, first: int, last: int, sums: Array) -> None:
     """Add the values of genes ``first`` to ``last``, and their squares, to ``sums[gene]``, in the order of rows."""
+    values, indices, indptr = rows
     work = np.empty(longest_row(indptr) if target > 0.0 else 0)
     for i in range(indptr.size - 1):
         row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]

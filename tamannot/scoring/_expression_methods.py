@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
@@ -11,14 +12,14 @@ from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError, SignatureFormatError
 from tamannot.scoring._expression import GeneStatistics, Scale, check_scale
-from tamannot.scoring._linear import Combination
+from tamannot.scoring._linear import Combination, LinearMethod
 from tamannot.scoring._plan import Arm, Part, Weights, check_choice, check_weights, refuse_weights, weights_in_use
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightedMean:
+class WeightedMean(LinearMethod):
     """Settings of the weighted mean of expression.
 
     Parameters
@@ -83,7 +84,7 @@ class WeightedMean:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModuleScore:
+class ModuleScore(LinearMethod):
     """Settings of the module score: mean expression less that of control genes of like expression.
 
     Parameters
@@ -128,9 +129,7 @@ class ModuleScore:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.variant not in ("scanpy", "seurat"):
-            msg = f"variant is 'scanpy' or 'seurat', not {self.variant!r}."
-            raise ParameterError(msg)
+        check_choice("variant", self.variant, ("scanpy", "seurat"))
         if self.ctrl_size is not None and not (isinstance(self.ctrl_size, int) and self.ctrl_size >= 1):
             msg = f"ctrl_size is a whole number of at least 1, or None, not {self.ctrl_size}."
             raise ParameterError(msg)
@@ -173,7 +172,7 @@ class ModuleScore:
         )
 
     def _side(self, part: Part, arm: Arm, genes: GeneStatistics) -> tuple[Array, Array, Array, Array]:
-        weights = arm.weights if self.weights == "use" else np.ones_like(arm.weights)
+        weights = weights_in_use(arm, self.weights)
         controls = self._controls(arm.columns, genes)
         if not controls.size:
             msg = (
@@ -215,13 +214,26 @@ def _draw(seed: int, n: int, sizes: tuple[int, ...]) -> tuple[Array, Any]:
     return places, random.get_state()
 
 
-class _Enrichment:
-    """What the methods share; each has these fields among its own."""
+@dataclass(frozen=True)
+class GseapyMethod(ABC):
+    """Settings of a score that gseapy computes."""
 
     _title: ClassVar[str]
-    exponent: float
-    weights: Weights
-    scale: Scale
+
+    @property
+    @abstractmethod
+    def weights(self) -> Weights:
+        """Whether weights of genes are refused or ignored."""
+
+    @property
+    @abstractmethod
+    def scale(self) -> Scale:
+        """Whether counts are brought to logarithms."""
+
+    @property
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """What gseapy is called with."""
 
     @property
     def name(self) -> str:
@@ -233,16 +245,16 @@ class _Enrichment:
         if self.weights == "use":
             refuse_weights(part.signature, self._title)
 
-    def _check_shared(self) -> None:
-        if not self.exponent >= 0:
-            msg = f"exponent must not be negative, not {self.exponent}."
+    def _check_shared(self, exponent: float) -> None:
+        if not exponent >= 0:
+            msg = f"exponent must not be negative, not {exponent}."
             raise ParameterError(msg)
         check_weights(self.weights)
         check_scale(self.scale)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SSGSEA(_Enrichment):
+class SSGSEA(GseapyMethod):
     """Settings of ssGSEA, computed by gseapy.
 
     Parameters
@@ -279,7 +291,7 @@ class SSGSEA(_Enrichment):
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_choice("norm", self.norm, ("rank", "log", "log_rank", "custom"))
-        self._check_shared()
+        self._check_shared(self.exponent)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -288,7 +300,7 @@ class SSGSEA(_Enrichment):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GSVA(_Enrichment):
+class GSVA(GseapyMethod):
     """Settings of GSVA, computed by gseapy.
 
     Parameters
@@ -323,12 +335,9 @@ class GSVA(_Enrichment):
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_choice("kcdf", self.kcdf, ("Gaussian", "Poisson", None))
-        self._check_shared()
+        self._check_shared(self.exponent)
 
     @property
     def options(self) -> dict[str, Any]:
         """What gseapy is called with."""
         return {"kcdf": self.kcdf, "mx_diff": self.max_diff, "weight": self.exponent}
-
-
-GseapyMethod = SSGSEA | GSVA

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from tamannot._progress import Tick, no_tick
 from tamannot.scoring._engine import Scores
 from tamannot.scoring._expression import GeneStatistics, Scale, gene_statistics, scaled, target_of
 from tamannot.scoring._njit import njit
-from tamannot.scoring._pack import FOUR, Arms, Fours, in_fours, pack_arms
+from tamannot.scoring._pack import FOUR, in_fours, pack_arms
 from tamannot.scoring._plan import Part, Plan
 from tamannot.scoring._ranks import longest_row
 from tamannot.scoring._rows import RowBlock, RowSource, each_block
@@ -29,24 +30,30 @@ class Combination:
     constant: float = 0.0
 
 
-class LinearMethod(Protocol):
-    """A score that is a weighted sum of expression values."""
+@dataclass(frozen=True)
+class LinearMethod(ABC):
+    """Settings of a score that is a weighted sum of expression values."""
 
     @property
+    @abstractmethod
     def scale(self) -> Scale:
         """Whether counts are brought to logarithms."""
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """Name of the method in provenance."""
 
     @property
+    @abstractmethod
     def looks_at_cells(self) -> bool:
         """Whether a cell's score depends on the other cells, through the statistics of genes."""
 
+    @abstractmethod
     def check(self, part: Part, n_vars: int) -> None:
-        """Refuse a signature that the method cannot score."""
+        """Refuse a signature that the method cannot score, or data that it cannot score in."""
 
+    @abstractmethod
     def combination(self, part: Part, genes: GeneStatistics | None) -> Combination:
         """Return what to add up for a signature."""
 
@@ -76,7 +83,9 @@ def score_linear(
     genes = gene_statistics(rows, target, threads, tick) if method.looks_at_cells else None
     made = [method.combination(part, genes) for part in plan.parts]
     packed = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)
-    sums = _Sums(packed, in_fours(packed), np.array([c.constant for c in made], float), target)
+    fours = in_fours(packed)
+    sets = GeneSets(packed.used, fours.ptr, fours.arm_of, fours.weight_of)
+    sums = _Sums(sets, np.array([c.constant for c in made], float), target)
     parts = np.empty((rows.shape[0], len(made)), np.float32)
     for mine, found in each_block(rows, sums, threads=threads, step=rows.step):
         parts[mine.start : mine.stop] = found
@@ -88,18 +97,14 @@ def score_linear(
 class _Sums:
     """Adds up the weighted values of each part in the cells of a block."""
 
-    packed: Arms
-    fours: Fours
+    sets: GeneSets
     constant: Array
     target: float
 
     def __call__(self, block: RowBlock) -> Array:
-        packed, fours = self.packed, self.fours
         parts = np.empty((block.indptr.size - 1, self.constant.size), np.float32)
-        weighted_sums(
-            *(block.numbers, block.indices, block.indptr, self.target),
-            *(packed.used, fours.ptr, fours.arm_of, fours.weight_of, self.constant, parts),
-        )
+        rows = (block.numbers, block.indices, block.indptr)
+        weighted_sums(rows, self.target, self.sets, self.constant, parts)
         return parts
 
 
@@ -112,36 +117,24 @@ def _outputs(plan: Plan, parts: Array) -> Array:
     return out
 
 
-@njit
-def weighted_sums(
-    values: Array,
-    indices: Array,
-    indptr: Array,
-    target: float,
-    used: Array,
-    ptr: Array,
-    set_of: Array,
-    weight_of: Array,
-    constant: Array,
-    out: Array,
-) -> None:
-    """Write ``constant + sum of weight * value`` of each set in each cell.
+class GeneSets(NamedTuple):
+    """The sets of each gene, in rows of four, as in `Fours`."""
 
-    Parameters
-    ----------
-    values, indices, indptr
-        The rows.
-    target
-        Counts are brought to ``log1p(target * count / sum of the cell)``; 0 leaves the values as they are.
-    used
-        Whether a gene is in any set, uint8.
-    ptr, set_of, weight_of
-        The fields of `Fours`: the sets that each gene belongs to.
-    constant
-        Shape ``(n_sets,)``.
-    out
-        Output, shape ``(n_cells, n_sets)``.
+    used: Array
+    """Whether a gene is in any set, uint8."""
+    ptr: Array
+    set_of: Array
+    weight_of: Array
+
+
+@njit
+def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: GeneSets, constant: Array, out: Array) -> None:
+    """Write ``constant + sum of weight * value`` of each set in each cell, to ``out`` of ``(n_cells, n_sets)``.
+
+    ``rows`` are values, indices and pointers. Counts are brought to ``log1p(target * count / sum of the cell)``;
+    a target of 0 leaves values as they are.
     """
+    values, indices, indptr = rows
     longest = longest_row(indptr)
     work, member = np.empty(longest), np.empty(longest + 1, np.int64)
     sums = np.zeros(constant.size + FOUR)  # what fills up a four of sets is added to the last ones
@@ -151,24 +144,16 @@ def weighted_sums(
         row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
         if target > 0.0:
             scaled(row, target, work)
-            _weigh_row(work[: row.size], genes, used, ptr, set_of, weight_of, member, sums)
+            _weigh_row(work[: row.size], genes, sets, member, sums)
         else:
-            _weigh_row(row, genes, used, ptr, set_of, weight_of, member, sums)
+            _weigh_row(row, genes, sets, member, sums)
         for s in range(constant.size):
             out[i, s] = sums[s]
 
 
 @njit
-def _weigh_row(
-    row: Array,
-    genes: Array,
-    used: Array,
-    ptr: Array,
-    set_of: Array,
-    weight_of: Array,
-    member: Array,
-    sums: Array,
-) -> None:
+def _weigh_row(row: Array, genes: Array, sets: GeneSets, member: Array, sums: Array) -> None:
+    used, ptr, set_of, weight_of = sets
     n = 0  # few genes are in a set; to find them first needs no branch
     for j in range(row.size):
         member[n] = j

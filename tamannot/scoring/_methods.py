@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from tamannot._printable import among
 from tamannot.errors import ParameterError, SignatureFormatError
-from tamannot.scoring._expression_methods import GSVA, SSGSEA, ModuleScore, WeightedMean
+from tamannot.scoring._expression_methods import GSVA, SSGSEA, GseapyMethod, ModuleScore, WeightedMean
+from tamannot.scoring._linear import LinearMethod
 from tamannot.scoring._plan import (
     Arm,
     Part,
+    RankMethod,
     Weights,
     check_choice,
     check_weights,
@@ -27,7 +29,7 @@ from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY
 
 
 @dataclass(frozen=True, kw_only=True)
-class UCell:
+class UCell(RankMethod):
     """Settings of UCell.
 
     The score of a signature in a cell is its Mann-Whitney U statistic, scaled to [0, 1]: 1 where the
@@ -130,7 +132,7 @@ class UCell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AUCell:
+class AUCell(RankMethod):
     """Settings of AUCell.
 
     The score is the area under the curve that counts how many genes of the signature are among the best
@@ -212,7 +214,7 @@ class AUCell:
             raise SignatureFormatError(msg)
 
 
-Method = UCell | AUCell | ModuleScore | WeightedMean | SSGSEA | GSVA
+Method = RankMethod | LinearMethod | GseapyMethod
 
 METHODS: dict[str, Callable[[], Method]] = {
     "ucell": UCell,

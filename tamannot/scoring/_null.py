@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy.special
@@ -23,7 +23,7 @@ from tamannot.scoring._pack import pack_arms
 from tamannot.scoring._plan import RankMethod
 from tamannot.scoring._ranks import depths_of, rank_block
 from tamannot.scoring._rows import RowBlock
-from tamannot.scoring._sums import null_sums
+from tamannot.scoring._sums import CellSums, GeneBins, gene_arms, null_sums
 
 Array = NDArray[Any]
 
@@ -48,8 +48,7 @@ class NullBins:
         return np.bincount(self.bin_of)
 
 
-@dataclass(frozen=True)
-class Groups:
+class Groups(NamedTuple):
     """Per signature, the bins merged until each holds enough genes, with the weights that fall in them.
 
     All arrays run over groups; those of signature ``s`` are ``start[s]`` to ``start[s + 1]``.
@@ -166,40 +165,33 @@ def _group_weights(n: Array, group: Array, w: Array) -> tuple[Array, Array, Arra
     return s1, variance, third, np.bincount(group, minlength=n.size).astype(float)
 
 
+class NullZ(NamedTuple):
+    """Scores against their null, each of shape ``(n_cells, n_signatures)``."""
+
+    z: Array
+    skew: Array
+    """Skewness of the null; NaN where it has no variance: nothing can be said for or against, and z is 0."""
+    expected: Array
+    """How many genes are expected to be detected."""
+
+
 @njit
-def null_z(
-    sums: Array,
-    moments: Array,
-    units: Array,
-    start: Array,
-    w1: Array,
-    w2: Array,
-    w3: Array,
-    members: Array,
-    span: Array,
-    span_first: Array,
-    span_last: Array,
-    span_size: Array,
-    z: Array,
-    skew: Array,
-    expected: Array,
-) -> None:
-    """Write z, the null's skewness, and how many genes it expects to be detected, of each signature.
+def null_z(sums: Array, moments: Array, units: Array, groups: Groups, out: NullZ) -> None:
+    """Write z of each signature, and the skewness and detected genes that its null expects.
 
     Parameters
     ----------
     sums
         Weighted sums of depths, shape ``(n_cells, n_signatures)``.
     moments
-        What `arm_sums` wrote for one method, shape ``(n_cells, n_bins, 4)``, in whole steps.
+        Those of one method in `CellSums`, shape ``(n_cells, n_bins, 4)``, in whole steps.
     units
         What `Groups.units` returns.
-    start, w1, w2, w3, members, span, span_first, span_last, span_size
-        The fields of `Groups`.
-    z, skew, expected
-        Output, shape ``(n_cells, n_signatures)``. Where the null has no variance nothing can be said for
-        or against: z is 0 and the skewness NaN.
+    groups, out
+        The null's bins; output.
     """
+    z, skew, expected = out
+    start, w1, w2, w3, members, span, span_first, span_last, span_size = groups
     of_spans = np.empty((span_first.size, 4))
     for i in range(moments.shape[0]):
         _central_moments(moments[i], span_first, span_last, units, of_spans)
@@ -237,39 +229,28 @@ def _central_moments(moments: Array, first: Array, last: Array, units: Array, ou
         out[h, 3] = positive
 
 
-def upper_p(z: Array, skew: Array, expected: Array, n_present: Array) -> Array:
-    """Return the one-sided upper p of z against its null.
+def upper_p(null: NullZ, n_present: Array) -> Array:
+    """Return the one-sided upper p of z against its null; ``n_present`` are the genes of each signature in the data.
 
-    Parameters
-    ----------
-    z, skew, expected
-        What `null_z` wrote, shape ``(n_cells, n_signatures)``.
-    n_present
-        Genes of each signature in the data.
-
-    Returns
-    -------
     From a Pearson III distribution with the null's skewness (normal where there is next to none); NaN
     where fewer than 5 genes are present or fewer than 2 expected to be detected.
     """
+    z = null.z
     p = np.full(z.size, np.nan)
     shape, point, place = np.empty(z.size), np.empty(z.size), np.empty(z.size, np.int64)
-    n, rest = _tails(z, skew, expected, n_present, shape, point, place)
+    n, rest = _tails(null, n_present, shape, point, place)
     p[place[:n]] = scipy.special.gammaincc(shape[:n], point[:n])
     p[place[rest:]] = scipy.special.ndtr(point[rest:])
     return p.reshape(z.shape)
 
 
 @njit
-def _tails(
-    z: Array, skew: Array, expected: Array, n_present: Array, shape: Array, point: Array, place: Array
-) -> tuple[int, int]:
+def _tails(null: NullZ, n_present: Array, shape: Array, point: Array, place: Array) -> tuple[int, int]:
     """Write what the tails follow from: from the front those of gamma distributions, at the end of normal ones.
 
-    Returns
-    -------
-    How many are at the front, and where the end begins.
+    Returns how many are at the front, and where the end begins.
     """
+    z, skew, expected = null
     front, end = 0, z.size
     for i in range(z.shape[0]):
         for s in range(z.shape[1]):
@@ -347,16 +328,12 @@ def _of_one(part: SignedGenes, depth: Array, moments: Array, groups: Groups, s: 
 def _ranked(block: RowBlock, n_vars: int, method: RankMethod, genes: Array, null: NullBins) -> tuple[Array, Array]:
     """Return the depth of some genes, and sums of depth and depth² of each bin, in every cell."""
     how, n_cells = depths_of([method], n_vars), block.indptr.size - 1
-    ranked = rank_block(block, n_vars, how)
     # Each gene is an arm of its own: the sum of an arm is then the gene's depth.
     arms = pack_arms([np.array([g]) for g in genes], [[np.ones(1, np.int64)] * genes.size], n_vars)
     sums, detected = np.empty((1, n_cells, genes.size), np.int64), np.empty((n_cells, genes.size), np.int16)
     moments = np.empty((1, n_cells, null.sizes.size, 4), np.int64)
-    null_sums(
-        *(ranked.group, ranked.ptr, ranked.depth, ranked.high, ranked.indices, ranked.indptr),
-        *(arms.used, arms.gene_ptr, arms.arm_of, arms.weight_of.astype(np.int64), arms.arm_weight.astype(np.int64)),
-        *(null.bin_of.astype(np.int32)[None], null.sizes.astype(np.int64)[None], sums, detected, moments),
-    )
+    bins = GeneBins(null.bin_of.astype(np.int32)[None], null.sizes.astype(np.int64)[None])
+    null_sums(rank_block(block, n_vars, how), gene_arms(arms), bins, CellSums(sums, detected, moments))
     step = float(how.step[0])
     return sums[0] / step, moments[0, :, :, :2] / np.array([step, step**2])
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,32 +190,40 @@ def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
         raise ParameterError(msg)
 
 
-class RankMethod(Protocol):
-    """A score made of ``sum of w * max(K - rank, 0)`` over the genes of a signature."""
+@dataclass(frozen=True)
+class RankMethod(ABC):
+    """Settings of a score made of ``sum of w * max(K - rank, 0)`` over the genes of a signature."""
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """Name of the method in provenance."""
 
     @property
+    @abstractmethod
     def ties(self) -> int:
-        """What a tie is worth: one of the constants of `kernels._ranks`."""
+        """What a tie is worth: ``AVERAGE``, ``EXPECTED`` or ``LEGACY``."""
 
     @property
+    @abstractmethod
     def down_weight(self) -> float:
         """Weight of the down genes."""
 
+    @abstractmethod
     def rank_cap(self, n_vars: int) -> int:
         """Return K: the rank from which on all ranks are one."""
 
+    @abstractmethod
     def arm_weights(self, arm: Arm) -> Array:
         """Return the weights of an arm's present genes as this method uses them."""
 
+    @abstractmethod
     def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
         """Return what is added to an arm's sum where it is not zero, and what the result is divided by."""
 
+    @abstractmethod
     def check(self, part: Part, n_vars: int) -> None:
-        """Refuse a signature that the method cannot score."""
+        """Refuse a signature that the method cannot score, or data that it cannot score in."""
 
 
 def reachable(weights: Array, cap: int) -> float:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +27,7 @@ _AT_ONCE = 32
 _BYTE = 256
 
 
-@dataclass(frozen=True)
-class Depths:
+class Depths(NamedTuple):
     """How ranks become depths, one entry a method: ``max(cap - rank, 0)`` in steps of ``1 / step``.
 
     Depths are whole numbers of steps, so that their sums are exact and no order can show in a bit.
@@ -183,17 +181,7 @@ def longest_row(indptr: Array) -> int:
 
 @njit
 def rank_rows(
-    bits: Array,
-    indptr: Array,
-    n_genes: int,
-    cap: Array,
-    ties: Array,
-    step: Array,
-    most: int,
-    group: Array,
-    ptr: Array,
-    depth: Array,
-    high: Array,
+    bits: Array, indptr: Array, n_genes: int, how: Depths, most: int, out: tuple[Array, Array, Array, Array]
 ) -> int:
     """Group the equal values of each cell and write the depth of each group for each method.
 
@@ -206,23 +194,19 @@ def rank_rows(
         The cells' stored values as order bits, and where each cell begins.
     n_genes
         Genes of the matrix, zeros included.
-    cap, ties, step
-        The fields of `Depths`.
+    how
+        How ranks become depths.
     most
-        The greatest number that ``group`` holds.
-    group
-        Output: the group of each entry, shape ``(n_entries,)``.
-    ptr
-        Output: where the groups of each cell begin, shape ``(n_cells + 1,)``; of the first cell it is given.
-    depth
-        Output: depths in whole steps, shape ``(n_methods, ≥ all groups)``.
-    high
-        Output: whether a group is above zero, shape ``(≥ all groups,)``.
+        The greatest number that groups can have.
+    out
+        Output: ``group``, ``ptr``, ``depth`` and ``high`` as in `RankedBlock`; ``ptr`` of the first cell is given.
 
     Returns
     -------
     How many cells are done: those before the first that has more than ``most`` groups.
     """
+    cap, ties, step = how
+    group, ptr, depth, high = out
     longest = longest_row(indptr)
     size = 2
     while size < 2 * longest + 1:
@@ -261,8 +245,7 @@ def rank_rows(
 _MOST_KEPT = 1 << 29
 
 
-@dataclass(frozen=True)
-class RankedBlock:
+class RankedBlock(NamedTuple):
     """Consecutive rows: the group of each entry, and what each group of a row is.
 
     Groups of row ``i`` are entries ``ptr[i]`` to ``ptr[i + 1]`` of ``depth`` and ``high``, the first of them the zeros
@@ -282,7 +265,7 @@ class RankedBlock:
     @property
     def nbytes(self) -> int:
         """Bytes of its arrays; indices may be those of the matrix itself."""
-        return sum(a.nbytes for a in (self.indices, self.indptr, self.group, self.ptr, self.depth, self.high))
+        return sum(a.nbytes for a in self)
 
 
 def rank_block(block: RowBlock, n_genes: int, how: Depths) -> RankedBlock:
@@ -298,8 +281,8 @@ def rank_block(block: RowBlock, n_genes: int, how: Depths) -> RankedBlock:
     for kind in (k for k in (np.uint8, np.uint16, np.int32) if n_distinct <= np.iinfo(k).max):
         narrower, group = group[: block.indptr[done]], np.empty(n_entries, kind)
         group[: narrower.size] = narrower
-        rest = (block.bits, block.indptr[done:], n_genes, how.cap, how.ties, how.step, int(np.iinfo(kind).max))
-        done += rank_rows(*rest, group, ptr[done:], depth, high)
+        out = (group, ptr[done:], depth, high)
+        done += rank_rows(block.bits, block.indptr[done:], n_genes, how, int(np.iinfo(kind).max), out)
         if done == n_cells:
             break
     n = int(ptr[-1])  # of the room mostly next to nothing is used

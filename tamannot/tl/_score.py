@@ -19,17 +19,15 @@ from tamannot._settings import settings
 from tamannot.data import SpeciesChoice, Unpacked
 from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
 from tamannot.scoring import (
-    GSVA,
-    SSGSEA,
-    AUCell,
+    GseapyMethod,
     Method,
     NullBins,
     NullScores,
     Plan,
     RankedRows,
+    RankMethod,
     Run,
     Scores,
-    UCell,
     make_plan,
     method_of,
     ranked_rows,
@@ -223,8 +221,8 @@ def _groups(methods: Mapping[str, Method]) -> list[dict[str, Method]]:
     return [dict(ranked), *others] if ranked else others
 
 
-def _on_ranks(methods: Mapping[str, Method]) -> dict[str, UCell | AUCell]:
-    return {key: m for key, m in methods.items() if isinstance(m, UCell | AUCell)}
+def _on_ranks(methods: Mapping[str, Method]) -> dict[str, RankMethod]:
+    return {key: m for key, m in methods.items() if isinstance(m, RankMethod)}
 
 
 def _find(adata: AnnData, methods: Mapping[str, Method], asked: Asked, progress: Progress) -> _Found:
@@ -245,7 +243,7 @@ def _find(adata: AnnData, methods: Mapping[str, Method], asked: Asked, progress:
 
 
 def _unpack(adata: AnnData, methods: Mapping[str, Method], asked: Asked) -> Unpacked:
-    ranked = all(isinstance(m, UCell | AUCell) for m in methods.values())
+    ranked = all(isinstance(m, RankMethod) for m in methods.values())
     return slots.unpack(
         adata,
         asked.signatures,
@@ -277,7 +275,7 @@ def _check(
     if null_reference is not None and null is None:
         msg = "null_reference is for null='matched'; without a null it would be ignored."
         raise ParameterError(msg)
-    without = [m.name for m in methods.values() if not isinstance(m, UCell | AUCell)]
+    without = [m.name for m in methods.values() if not isinstance(m, RankMethod)]
     if null is not None and without:
         msg = f"The matched null is for methods on ranks (ucell, aucell), not for {', '.join(without)}: leave it out."
         raise ParameterError(msg)
@@ -297,9 +295,9 @@ def _scores(
     results: dict[str, Scores] = {}
     runs: dict[str, Run] = {}
     for key, how in methods.items():
-        if isinstance(how, UCell | AUCell):
+        if isinstance(how, RankMethod):
             runs[key] = Run(how, bins[key])
-        elif isinstance(how, SSGSEA | GSVA):
+        elif isinstance(how, GseapyMethod):
             results[key] = score_with_gseapy(data, plan, how, threads=threads, tick=progress.tick)
         else:
             results[key] = score_linear(data.rows, plan, how, kind=data.kind, threads=threads, tick=progress.tick)

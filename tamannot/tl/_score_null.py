@@ -15,12 +15,12 @@ from tamannot._progress import Progress
 from tamannot._settings import settings
 from tamannot.data import Unpacked
 from tamannot.errors import ParameterError
-from tamannot.scoring import AUCell, NullBins, RankedRows, UCell, depths_by_method, null_bins
+from tamannot.scoring import NullBins, RankedRows, RankMethod, depths_by_method, null_bins
 
 
 def bins_of(
     data: Unpacked,
-    methods: Mapping[str, UCell | AUCell],
+    methods: Mapping[str, RankMethod],
     reference: AnnData | None,
     ranked: RankedRows,
     progress: Progress,
@@ -41,7 +41,7 @@ def bins_of(
     return {key: null_bins(depth) for key, depth in zip(methods, found, strict=True)}
 
 
-def _aligned(reference: AnnData, key: str, ids: list[str], method: UCell | AUCell) -> NullBins:
+def _aligned(reference: AnnData, key: str, ids: list[str], method: RankMethod) -> NullBins:
     record = slots.read_record(reference, key)
     if not record.has("null_reference"):
         msg = f"null_reference has scores under '{key}', but without a null. Score it with null='matched' first."
