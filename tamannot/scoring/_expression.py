@@ -1,4 +1,4 @@
-"""V."""
+"""Expression values: ``log1p`` of 10,000 per cell, statistics of genes, sums over groups of cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Means and sums of expression, weighted."""
+"""Settings of methods on expression values: means, module scores, and the scores that gseapy computes."""
 
 from __future__ import annotations
 

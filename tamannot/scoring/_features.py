@@ -1,4 +1,4 @@
-"""The features of classifiers: ``log1p`` of 10,000 per cell, or ranks within the cell, of genes that vary."""
+"""What classifiers see of cells: on which scale, which cells by their content, and a sample to learn from."""
 
 from __future__ import annotations
 

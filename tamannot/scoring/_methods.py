@@ -1,4 +1,4 @@
-"""Methods by name."""
+"""Settings of methods on ranks, and all methods by name."""
 
 from __future__ import annotations
 

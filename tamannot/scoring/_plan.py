@@ -1,4 +1,4 @@
-"""Signatures matched to the columns of a data set, ready for the kernels."""
+"""Signatures matched to the columns of a data set, and what methods on ranks make of them."""
 
 from __future__ import annotations
 

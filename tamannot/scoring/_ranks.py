@@ -1,4 +1,4 @@
-"""Ranks of one cell's genes, from its non-zero values alone, and what each method makes of a rank."""
+"""Ranks of each cell's genes, from its non-zero values alone, and the depth that each method makes of a rank."""
 
 from __future__ import annotations
 

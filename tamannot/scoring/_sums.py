@@ -1,4 +1,4 @@
-"""Sums of rank depths: over cells for each gene, over genes for each cell. All in whole steps, thus exact."""
+"""Sums of rank depths, over cells for each gene and over genes for each cell, in exact whole steps; and scores of them."""
 
 from __future__ import annotations
 

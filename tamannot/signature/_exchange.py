@@ -1,4 +1,4 @@
-"""Signatures written in the formats of other tools; `_parse` reads them back.
+"""Signatures read from and written in the formats of other tools.
 
 | format | holds | loses |
 |---|---|---|
@@ -8,7 +8,8 @@
 | ``ucell`` | genes, direction as ``GENE-``, one column a signature | weights, second ids, references, modules |
 | ``scgate`` | genes, direction as ``GENE-``, one row a signature | weights, second ids, references, modules |
 
-A composite has no place but in JSON; elsewhere it is written as the union of its modules' genes.
+A composite has no place but in JSON; elsewhere it is written as the union of its modules' genes. What is wrong is said
+with its line, column or signature; the caller puts the name of the file before it.
 """
 
 from __future__ import annotations

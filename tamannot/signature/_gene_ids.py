@@ -1,4 +1,4 @@
-"""The table of approved human genes that ships with the package."""
+"""Gene ids: the approved human genes, the species that ids belong to, ids as other programs leave them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gene names as other programs leave them: in quotes, two ids in one, in another case, or as dates."""
+"""Finding genes among the columns of the data, by the rules of the field and none looser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeping a library of signature files: validation, differences, the schema."""
+"""Keeping a library of signature files: validation, differences, the schema, the lock of what was released."""
 
 from __future__ import annotations
 
