@@ -1,23 +1,22 @@
-"""What scoring is asked for, and what it gives."""
+"""Scoring: all signatures and all methods on ranks in one pass over the rows of a matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from threading import Lock
 from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamannot._progress import Tick, no_tick
-from tamannot._threads import over_rows
+from tamannot._threads import in_order, over_rows
 from tamannot.errors import ParameterError
 from tamannot.scoring._null import Groups, NullBins, NullZ, merge_bins, null_z, upper_p
 from tamannot.scoring._pack import WEIGHT_STEP, in_steps, pack_arms
 from tamannot.scoring._plan import Arm, Plan, RankMethod
 from tamannot.scoring._ranks import LARGEST_NULL_CAP, Depths, RankedBlock, RankedRows, depths_of, rank_block
-from tamannot.scoring._rows import DistributedRows, RowBlock, RowSource
+from tamannot.scoring._rows import DistributedRows, RowBlock, RowSource, each_block
 from tamannot.scoring._sums import (
     CellSums,
     GeneBins,
@@ -84,15 +83,7 @@ class Run:
 
 
 class Scorer:
-    """Scores blocks of rows; what depends on signatures and methods alone is made once.
-
-    Parameters
-    ----------
-    plan
-        The signatures matched to the columns of the data.
-    runs
-        The methods; each may have a null and outputs of its own.
-    """
+    """Scores blocks of rows by several runs of a plan; what depends on signatures and methods alone is made once."""
 
     def __init__(self, plan: Plan, runs: Sequence[Run]) -> None:
         self._depths = depths_of([r.method for r in runs], plan.n_vars)
@@ -266,45 +257,28 @@ def depths_by_method(
 ) -> list[Array]:
     """Return by method how deep each gene ranks, summed over all rows, less what it would be as a zero.
 
-    Parameters
-    ----------
-    rows
-        The reference cells.
-    methods
-        Give the rank caps; all share one ranking.
-    threads
-        Rows are worked on in parallel; the sums are exact, so the number changes nothing.
-    tick
-        Told the rows done.
-    among
-        Mask of the rows that count; None takes all.
-    ranked
-        Keeps the ranking for `score_runs`.
+    ``among`` is a mask of the rows that count, None all; ``ranked`` keeps the ranking for `score_runs`. Sums are exact,
+    so that the number of threads changes nothing.
     """
     n_obs, n_vars = rows.shape
     how = depths_of(methods, n_vars)
-    total, lock = np.zeros((len(methods), n_vars), np.int64), Lock()
-    totals = _Totals(how, n_vars)
-
-    def add(mine: Array, n_cells: int) -> None:
-        with lock:
-            np.add(total, mine, out=total)
-        tick(n_cells)
+    total, totals = np.zeros((len(methods), n_vars), np.int64), _Totals(how, n_vars)
 
     def among_these(these: range) -> tuple[Array | None]:
         return (None if among is None else among[these.start : these.stop],)
 
-    def work(start: int, stop: int) -> None:
-        if ranked is not None and among is None:
-            add(totals.of(ranked.block(start, stop)), stop - start)
-        else:
-            add(totals(rows.block(start, stop), *among_these(range(start, stop))), stop - start)
-
-    if isinstance(rows, DistributedRows):
-        for these, found in rows.mapped(totals, among_these, step=rows.step):
-            add(found, len(these))
+    if ranked is None or among is not None or isinstance(rows, DistributedRows):
+        found = each_block(rows, totals, among_these, threads=threads, step=rows.step)
     else:
-        over_rows(work, n_obs, threads=threads, step=rows.step)
+        kept = ranked
+
+        def of_kept(start: int, stop: int) -> tuple[range, Array]:
+            return range(start, stop), totals.of(kept.block(start, stop))
+
+        found = in_order(of_kept, n_obs, threads=threads, step=rows.step)
+    for these, mine in found:
+        total += mine
+        tick(len(these))
     return list(total / how.step[:, None])
 
 
@@ -341,22 +315,10 @@ def score_rows(
 def score_rows(
     rows: RowSource, plan: Plan, method: RankMethod, *, null: NullBins | None, threads: int, tick: Tick = no_tick
 ) -> Scores:
-    """Score every row of a matrix for every output of a plan.
+    """Score every row of a non-negative matrix for every output of a plan.
 
-    Parameters
-    ----------
-    rows
-        The matrix, non-negative.
-    plan
-        The signatures matched to its columns.
-    method
-        How to score.
-    null
-        Expression bins for z and p; None leaves them out.
-    threads
-        Rows are worked on in parallel; a cell's result does not depend on it.
-    tick
-        Told the rows done.
+    ``null`` gives the expression bins for z and p; None leaves them out. Rows are worked on in parallel, and a cell's
+    result does not depend on it; ``tick`` is told the rows done.
     """
     return score_runs(rows, plan, [Run(method, null)], threads=threads, tick=tick)[0]
 

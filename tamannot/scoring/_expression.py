@@ -205,22 +205,10 @@ class GroupSums:
 def group_sums(
     rows: RowSource, codes: Array, n_groups: int, *, target: float = 0.0, squares: bool = False, threads: int = 1
 ) -> GroupSums:
-    """Add up expression over groups of cells.
+    """Add up expression over groups of cells; ``codes`` has the group of each cell, -1 for none.
 
-    Parameters
-    ----------
-    rows
-        Cells by genes.
-    codes
-        Group of each cell, shape ``(n_cells,)``; -1 for none.
-    n_groups
-        Number of groups.
-    target
-        Counts become ``log1p(target * count / sum of the cell)`` first; 0 leaves values as they are.
-    squares
-        Whether squares are added up as well.
-    threads
-        Blocks are worked on in parallel and added in their order, so that no sum depends on it.
+    With a ``target`` counts become ``log1p(target * count / sum of the cell)`` first; 0 leaves values as they are.
+    ``squares`` adds up squares as well. Blocks are added in their order, so that no sum depends on ``threads``.
     """
     n_vars = rows.shape[1]
     total = np.zeros((n_groups, n_vars))

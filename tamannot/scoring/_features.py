@@ -79,15 +79,7 @@ def to_features(values: Array, indptr: Array, scale: Scale, base: float | None) 
 
 
 class ScaledRows:
-    """The features of all genes of a matrix.
-
-    Parameters
-    ----------
-    rows
-        Non-negative.
-    scale, base
-        What `find_scale` returned.
-    """
+    """The features of all genes of a non-negative matrix, by the scale and base that `find_scale` returned."""
 
     def __init__(self, rows: RowSource, scale: Scale, base: float | None) -> None:
         self._rows, self._scale, self._base = rows, scale, base
@@ -233,14 +225,8 @@ def learning_rows(n_obs: int, most: int = MOST_CELLS) -> list[range]:
 class SampledRows:
     """Rows that were read once, kept in memory in as few bytes as hold them, and given out as they were.
 
-    Forty thousand cells of 2,000 genes each are 640 MB as they are read, and 320 MB if they are counts.
-
-    Parameters
-    ----------
-    parts
-        The rows, in their order; what is kept of them shares no memory with them.
-    n_vars
-        Columns of the matrix.
+    Forty thousand cells of 2,000 genes each are 640 MB as they are read, and 320 MB if they are counts. What is kept of
+    ``parts``, the rows in their order, shares no memory with them.
     """
 
     step = 512

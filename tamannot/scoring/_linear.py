@@ -63,21 +63,8 @@ def score_linear(
 ) -> Scores:
     """Score every row of a matrix for every output of a plan.
 
-    Parameters
-    ----------
-    rows
-        The matrix.
-    plan
-        The signatures matched to its columns.
-    method
-        How to score.
-    kind
-        What the matrix holds: ``"counts"`` and ``"linear"`` are brought to ``log1p`` of 10,000 per cell if
-        the method's scale is ``"log"``.
-    threads
-        Rows are worked on in parallel; a cell's result does not depend on it.
-    tick
-        Told the rows done.
+    Of ``kind`` ``"counts"`` and ``"linear"`` are brought to ``log1p`` of 10,000 per cell if the method's scale is
+    ``"log"``. Rows are worked on in parallel, and a cell's result does not depend on it; ``tick`` is told the rows.
     """
     target = target_of(method.scale, kind)
     genes = gene_statistics(rows, target, threads, tick) if method.looks_at_cells else None

@@ -85,11 +85,7 @@ def null_bins(depth: Array) -> NullBins:
 def expression_bins(depth: Array) -> Array:
     """Return the bin of each gene: log-spaced in the rank of depth, highest expression first.
 
-    Parameters
-    ----------
-    depth
-        Rank depth summed over the reference cells, shape ``(n_genes,)``. Genes of equal depth share a
-        bin, so that the order of genes does not matter; above all those never seen.
+    Genes of equal summed depth share a bin, so that the order of genes does not matter; above all those never seen.
     """
     n = depth.size
     first = min(FIRST_BIN, n)
@@ -104,14 +100,7 @@ def expression_bins(depth: Array) -> Array:
 def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_of: Array) -> Groups:
     """Merge, for each signature, neighbouring bins until each holds ``2 c + 10`` genes for its ``c``.
 
-    Parameters
-    ----------
-    bin_size
-        Genes of each bin.
-    columns, weights
-        Per signature, the columns of its genes in the data and their weights, negative for down genes.
-    bin_of
-        Bin of each gene.
+    ``columns`` and ``weights`` are those of each signature's genes in the data, negative for down genes.
     """
     n_bins, of_signature = bin_size.size, [c.size for c in columns]
     gene_bin = bin_of[np.concatenate(columns)] if columns else np.empty(0, np.int64)
@@ -283,24 +272,8 @@ def null_contributions(
     """Split z into its genes: how far each ranks from what the matched null expects of it.
 
     A gene adds ``weight * (depth - mean depth of the genes it is matched with) / spread of the null``, so that the
-    genes of a signature sum to its z in the cell; a gene that is not detected can take away.
-
-    Parameters
-    ----------
-    block
-        Some cells.
-    n_vars
-        Genes of the data.
-    method
-        How depths are counted.
-    parts
-        The signatures, each with genes of its own.
-    null
-        Expression bins of the genes.
-
-    Returns
-    -------
-    Per signature, cells by its genes; all zero in a cell where the null has no spread.
+    genes of a signature sum to its z in the cell; a gene that is not detected can take away. Returned are, for each of
+    ``parts``, cells by genes; all zero in a cell where the null has no spread.
     """
     genes = np.unique(np.concatenate([p.columns for p in parts])) if parts else np.empty(0, np.int64)
     depth, moments = _ranked(block, n_vars, method, genes, null)
@@ -351,24 +324,16 @@ def reference_bins(find: Callable[[str], int], n_vars: int, *, species: Literal[
     """Return expression bins for the genes of a data set from cells that are not in it.
 
     Whether a cell is a macrophage must not depend on how many other macrophages there are: among
-    macrophages alone, their genes would be nothing special.
-
-    Parameters
-    ----------
-    find
-        Gives the column of a gene by its symbol, -1 where there is none.
-    n_vars
-        Genes of the data; those that the reference never saw share the lowest bin.
-    species
-        The reference cells are human; for mouse their genes are carried over to the orthologues.
+    macrophages alone, their genes would be nothing special. See `reference_depth`.
     """
     return null_bins(reference_depth(find, n_vars, species=species))
 
 
 def reference_depth(find: Callable[[str], int], n_vars: int, *, species: Literal["human", "mouse"]) -> Array:
-    """Return the mean rank depth of the genes of a data set in the reference cells, 0 where they never saw it.
+    """Return the mean rank depth of the genes of a data set in the reference cells, in ranks of 1,500 at most.
 
-    See `reference_bins`; in ranks of 1,500 at most.
+    ``find`` gives the column of a gene by its symbol, -1 where there is none; genes never seen there have 0.
+    The reference cells are human; for mouse their genes are carried over to the orthologues.
     """
     depth = np.zeros(n_vars)
     for symbol, value in _depths(species).items():

@@ -106,16 +106,9 @@ class Plan:
 
 
 def make_plan(signatures: Mapping[str, Signature], locate: Locate, n_vars: int) -> Plan:
-    """Match signatures to columns.
+    """Match signatures, in the order of the outputs, to columns; parts that several share are computed once.
 
-    Parameters
-    ----------
-    signatures
-        The outputs, in order; parts that several of them share are computed once.
-    locate
-        Gives the column of a gene from its symbol and Ensembl id, -1 where there is none.
-    n_vars
-        Genes of the data.
+    ``locate`` gives the column of a gene from its symbol and Ensembl id, -1 where there is none.
     """
     number: dict[tuple[str, str], int] = {}
     parts: list[Part] = []
@@ -162,7 +155,7 @@ Weights = Literal["use", "ignore"]
 
 
 def check_weights(weights: str) -> None:
-    """Refuse a word that is neither."""
+    """Refuse a word that is neither ``use`` nor ``ignore``."""
     check_choice("weights", weights, ("use", "ignore"))
 
 

@@ -290,18 +290,9 @@ def rank_block(block: RowBlock, n_genes: int, how: Depths) -> RankedBlock:
 
 
 class RankedRows:
-    """Ranks of the rows of a matrix; in memory they are kept, up to a limit, for the next pass.
+    """Ranks of the rows of a matrix; in memory they are kept, up to a limit, if there is a next pass.
 
     Of a matrix by columns they are not: with the indices of its rows they would take more than its values.
-
-    Parameters
-    ----------
-    rows
-        The matrix.
-    how
-        How ranks become depths.
-    keep
-        Whether there is a next pass.
     """
 
     def __init__(self, rows: RowSource, how: Depths, *, keep: bool) -> None:

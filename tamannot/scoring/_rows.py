@@ -130,14 +130,9 @@ class CscRows:
 
 
 class DenseRows:
-    """Rows of a dense array, or of anything that gives rows when sliced; packed a block at a time.
+    """Rows of a dense array, or of anything that gives an array or a sparse matrix for ``matrix[start:stop]``.
 
-    Parameters
-    ----------
-    matrix
-        Has a ``shape``, and gives an array or a sparse matrix for ``matrix[start:stop]``.
-    step
-        Rows that are best read together.
+    They are packed a block at a time; ``step`` are the rows that are best read together.
     """
 
     def __init__(self, matrix: Any, step: int = 512) -> None:
@@ -154,15 +149,7 @@ class DenseRows:
 
 
 class SomeColumns:
-    """Rows of a matrix of which only some columns are read.
-
-    Parameters
-    ----------
-    rows
-        The rows with all columns.
-    columns
-        The columns to keep, in rising order.
-    """
+    """Rows of a matrix of which only some columns, in rising order, are read."""
 
     in_memory = False  # every read copies what is kept
 
@@ -254,7 +241,7 @@ About = Callable[[range], tuple[Any, ...]]
 
 
 def no_arguments(_rows: range) -> tuple[Any, ...]:
-    """Say nothing about some rows."""
+    """Take nothing beside the rows."""
     return ()
 
 
@@ -277,18 +264,8 @@ def each_block(
 ) -> Iterator[tuple[range, T]]:
     """Give out rows and ``work(block, *about(rows))``, block by block in their order, wherever the rows are.
 
-    Parameters
-    ----------
-    rows
-        The matrix.
-    work
-        Must hold nothing that another process could not be told.
-    about
-        What it takes beside the rows.
-    threads
-        For rows at hand.
-    step
-        Rows of a block, at most.
+    ``work`` must hold nothing that another process could not be told. Blocks have ``step`` rows at most; rows at hand
+    are worked on by ``threads``.
     """
     if isinstance(rows, DistributedRows):
         return rows.mapped(work, about, step=step)

@@ -1,4 +1,4 @@
-"""Sums of rank depths, over cells for each gene and over genes for each cell, in exact whole steps; and scores of them."""
+"""Sums of rank depths in exact whole steps: over cells for each gene, over genes for each cell; and scores of them."""
 
 from __future__ import annotations
 

@@ -155,9 +155,7 @@ class Sighting:
 def strip_genome_prefix(ids: list[str]) -> tuple[list[str], str]:
     """Return the ids without ``GRCh38_``, ``mm10___``, ``GRCm39-`` and the like.
 
-    Returns
-    -------
-    The ids, and a pattern of those of mouse if there are genomes of both; else an empty text.
+    The second is a pattern of those of mouse if there are genomes of both; else an empty text.
     """
     genomes = {m[1] for m in _PREFIX.finditer("\n".join(ids))}
     if not genomes:

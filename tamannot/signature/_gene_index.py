@@ -30,12 +30,7 @@ _FIFTEENTH = {(9, 15): ("SELENOF",)}  # SEP15
 class Spelling:
     """How the names of a list of ids are spelled, where that is not how genes are named.
 
-    Parameters
-    ----------
-    ids
-        Gene ids of the data.
-    species
-        Of the data; None recognises it from the ids.
+    ``species`` is that of the data; None recognises it from the ids.
     """
 
     def __init__(self, ids: Sequence[str], species: str | None = None) -> None:
@@ -112,13 +107,7 @@ def _genes_of(match: re.Match[str]) -> tuple[str, ...]:
 
 
 class Lookalikes:
-    """Ids that may be meant by a name that no id has.
-
-    Parameters
-    ----------
-    ids
-        Gene ids of the data.
-    """
+    """Ids of the data that may be meant by a name that no id has."""
 
     def __init__(self, ids: Sequence[str]) -> None:
         self._ids = ids

@@ -181,14 +181,8 @@ def reasons(error: ValidationError) -> list[tuple[Location, str]]:
 def line_of(text: str, location: Location, reason: str) -> int | None:
     """Return the line that a fault is about, counted from 1; None if it cannot be told.
 
-    Parameters
-    ----------
-    text
-        The file.
-    location
-        Where the field is, as pydantic says it: ``("genes", 3, "weight")``.
-    reason
-        What is wrong with it. Says the place where the location is empty: a line, or genes and references.
+    ``location`` is where the field is, as pydantic says it: ``("genes", 3, "weight")``. Where it is empty the reason
+    says the place: a line, or genes and references.
     """
     lines = text.split("\n")
     if not location:
