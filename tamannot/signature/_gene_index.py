@@ -25,122 +25,12 @@ _DATED = {3: ("MARCH", "MARC"), 9: ("SEPT",), 12: ("DEC",)}
 DATED = ("MARCHF", "MTARC", "SEPTIN", "DELEC1", "SELENOF")
 """What the approved symbols of all those genes begin with."""
 _FIFTEENTH = {(9, 15): ("SELENOF",)}  # SEP15
-
-
-class Spelling:
-    """How the names of a list of ids are spelled, where that is not how genes are named.
-
-    ``species`` is that of the data; None recognises it from the ids.
-    """
-
-    def __init__(self, ids: Sequence[str], species: str | None = None) -> None:
-        self._ids = ids
-        self._species = species
-
-    def of(self, name: str) -> Iterator[str]:
-        """Give out how else the ids may spell a name."""
-        words = [name, *(name.replace("-", s) for s in self._separators)] if "-" in name else [name]
-        for word in words:
-            if word != name:
-                yield word
-            if self._is_lower:
-                yield word.lower()
-            # C1ORF112 is C1orf112; CD68 is Cd68 only where all names of a mouse are in capitals.
-            elif word != word.upper() and (name in human_genes().names or self._is_mouse_in_capitals):
-                yield word.upper()
-
-    def standard(self, gene_id: str) -> str:
-        """Return the name that a gene has, of how the ids spell it; the same where that is unknown."""
-        names = human_genes().names
-        if self._is_mouse_in_capitals or (self._is_lower and self.species == "mouse"):
-            return "mt-" + gene_id[3:].capitalize() if gene_id[:3].upper() == "MT-" else _titled(gene_id)
-        if gene_id in names:
-            return gene_id
-        word = _ORF.sub(r"\1orf", gene_id.upper() if self._is_lower else gene_id)
-        return next((w for s in ("-", *self._separators) if (w := word.replace(s, "-")) in names), gene_id)
-
-    @cached_property
-    def species(self) -> str:
-        """The species of the ids."""
-        return recognise_species(self._ids).species if self._species is None else self._species
-
-    @cached_property
-    def dates(self) -> dict[str, tuple[str, ...]]:
-        """Ids that are dates, and the genes, by their approved symbols, whose former name may have been made one."""
-        found = {i: m for i in self._ids if i[:1] in _BEGIN and len(i) <= _LONGEST and (m := _DATE.fullmatch(i))}
-        named = {i: _genes_of(m) for i, m in found.items()}
-        return {i: genes for i, genes in named.items() if genes}
-
-    @cached_property
-    def _is_lower(self) -> bool:
-        lower = sum(map(str.islower, self._ids))
-        return lower > len(self._ids) // 2 and lower > sum(i in human_genes().names for i in self._ids)
-
-    @cached_property
-    def _is_mouse_in_capitals(self) -> bool:
-        if 2 * sum(map(str.isupper, self._ids)) < len(self._ids):
-            return False
-        return self.species == "mouse"
-
-    @cached_property
-    def _separators(self) -> tuple[str, ...]:
-        """What stands for hyphens: R allows none in a name. Copies of a repeated name end in one and a number."""
-        if any("-" in i and not i.rpartition("-")[2].isdigit() for i in self._ids):
-            return ()
-        return tuple(s for s in "._" if any(s in i for i in self._ids))
-
-
 _ORF = re.compile(r"^(C[0-9XY]+)ORF(?=[0-9])")
-
-
-def _titled(name: str) -> str:
-    return "-".join(part.capitalize() for part in name.split("-"))
-
-
-def _genes_of(match: re.Match[str]) -> tuple[str, ...]:
-    month = match["month"] or match["month2"] or match["month3"]
-    day = int(match["day"] or match["day2"] or match["day3"])
-    number = int(month) if month.isdigit() else _MONTHS[month.lower()]
-    former = (f"{stem}{day}" for stem in _DATED[number])
-    table = human_genes()
-    return tuple(table.approved_of[f] for f in former if f in table.approved_of) + _FIFTEENTH.get((number, day), ())
-
-
-class Lookalikes:
-    """Ids of the data that may be meant by a name that no id has."""
-
-    def __init__(self, ids: Sequence[str]) -> None:
-        self._ids = ids
-        self._by_letters: dict[str, list[str]] = {}
-        for i in ids:
-            self._by_letters.setdefault(_letters(i), []).append(i)
-            if copy := _COPY.match(i):
-                self._by_letters.setdefault(_letters(copy[1]), []).append(i)
-
-    def of(self, name: str, *, slips: bool) -> list[str]:
-        """Return ids of the same letters, a copy of a repeated one among them, or one letter off.
-
-        One letter off is looked for where slips can be, and no gene has the name: CD63 is no slip of CD68.
-        """
-        same = self._by_letters.get(_letters(name), [])
-        if slips and not same and not human_genes().names & {name, name.upper()}:
-            same = [i for i in self._ids if abs(len(i) - len(name)) <= 1 and _one_off(i.upper(), name.upper())]
-        return sorted(set(same), key=same.index)
-
-
 # CD68-1 and CD68.1 are what anndata and R make of the second CD68.
 _COPY = re.compile(r"(.{2,})[.-][0-9]{1,2}$")
-
-
-def _letters(name: str) -> str:
-    return name.upper().replace("-", "").replace(".", "").replace("_", "")
-
-
-def _one_off(one: str, two: str) -> bool:
-    start = next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
-    a, b = one[start:], two[start:]
-    swapped = a[:1] == b[1:2] and a[1:2] == b[:1] and a[2:] == b[2:]
-    return len(two) > 2 and (a[1:] == b[1:] or a[1:] == b or a == b[1:] or swapped)
+# Of the names of a gene, the first three are one gene's own: symbol, Ensembl id, and the symbol of that id.
+_EXACT = 3
+_ENSEMBL = re.compile(r"ENS(MUS)?G[0-9]{11}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -288,19 +178,12 @@ class GeneIndex:
         raise GeneIdError(msg)
 
 
-# Of the names of a gene, the first three are one gene's own: symbol, Ensembl id, and the symbol of that id.
-_EXACT = 3
-
-
 def _names(symbol: str, ensembl: str | None, table: GeneTable) -> list[str]:
     """Return the names a gene may have in the data, best first; empty where there is none."""
     own = without_version(symbol)
     approved = table.symbol_of.get(own) or table.approved_of.get(own, own)
     ensembl = ensembl or table.ensembl.get(approved, "")
     return [own, ensembl, table.symbol_of.get(own, ""), approved, *table.former.get(approved, ())]
-
-
-_ENSEMBL = re.compile(r"ENS(MUS)?G[0-9]{11}", re.ASCII)
 
 
 def names_of(index: GeneIndex) -> tuple[list[str], list[str]]:
@@ -335,3 +218,112 @@ def _pair(one: str, two: str) -> tuple[str, str]:
 
 def _is_name(text: str) -> bool:
     return text.isprintable() and text == text.strip() and len(text) <= 1000
+
+
+class Spelling:
+    """How the names of a list of ids are spelled, where that is not how genes are named.
+
+    ``species`` is that of the data; None recognises it from the ids.
+    """
+
+    def __init__(self, ids: Sequence[str], species: str | None = None) -> None:
+        self._ids = ids
+        self._species = species
+
+    def of(self, name: str) -> Iterator[str]:
+        """Give out how else the ids may spell a name."""
+        words = [name, *(name.replace("-", s) for s in self._separators)] if "-" in name else [name]
+        for word in words:
+            if word != name:
+                yield word
+            if self._is_lower:
+                yield word.lower()
+            # C1ORF112 is C1orf112; CD68 is Cd68 only where all names of a mouse are in capitals.
+            elif word != word.upper() and (name in human_genes().names or self._is_mouse_in_capitals):
+                yield word.upper()
+
+    def standard(self, gene_id: str) -> str:
+        """Return the name that a gene has, of how the ids spell it; the same where that is unknown."""
+        names = human_genes().names
+        if self._is_mouse_in_capitals or (self._is_lower and self.species == "mouse"):
+            return "mt-" + gene_id[3:].capitalize() if gene_id[:3].upper() == "MT-" else _titled(gene_id)
+        if gene_id in names:
+            return gene_id
+        word = _ORF.sub(r"\1orf", gene_id.upper() if self._is_lower else gene_id)
+        return next((w for s in ("-", *self._separators) if (w := word.replace(s, "-")) in names), gene_id)
+
+    @cached_property
+    def species(self) -> str:
+        """The species of the ids."""
+        return recognise_species(self._ids).species if self._species is None else self._species
+
+    @cached_property
+    def dates(self) -> dict[str, tuple[str, ...]]:
+        """Ids that are dates, and the genes, by their approved symbols, whose former name may have been made one."""
+        found = {i: m for i in self._ids if i[:1] in _BEGIN and len(i) <= _LONGEST and (m := _DATE.fullmatch(i))}
+        named = {i: _genes_of(m) for i, m in found.items()}
+        return {i: genes for i, genes in named.items() if genes}
+
+    @cached_property
+    def _is_lower(self) -> bool:
+        lower = sum(map(str.islower, self._ids))
+        return lower > len(self._ids) // 2 and lower > sum(i in human_genes().names for i in self._ids)
+
+    @cached_property
+    def _is_mouse_in_capitals(self) -> bool:
+        if 2 * sum(map(str.isupper, self._ids)) < len(self._ids):
+            return False
+        return self.species == "mouse"
+
+    @cached_property
+    def _separators(self) -> tuple[str, ...]:
+        """What stands for hyphens: R allows none in a name. Copies of a repeated name end in one and a number."""
+        if any("-" in i and not i.rpartition("-")[2].isdigit() for i in self._ids):
+            return ()
+        return tuple(s for s in "._" if any(s in i for i in self._ids))
+
+
+def _titled(name: str) -> str:
+    return "-".join(part.capitalize() for part in name.split("-"))
+
+
+def _genes_of(match: re.Match[str]) -> tuple[str, ...]:
+    month = match["month"] or match["month2"] or match["month3"]
+    day = int(match["day"] or match["day2"] or match["day3"])
+    number = int(month) if month.isdigit() else _MONTHS[month.lower()]
+    former = (f"{stem}{day}" for stem in _DATED[number])
+    table = human_genes()
+    return tuple(table.approved_of[f] for f in former if f in table.approved_of) + _FIFTEENTH.get((number, day), ())
+
+
+class Lookalikes:
+    """Ids of the data that may be meant by a name that no id has."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = ids
+        self._by_letters: dict[str, list[str]] = {}
+        for i in ids:
+            self._by_letters.setdefault(_letters(i), []).append(i)
+            if copy := _COPY.match(i):
+                self._by_letters.setdefault(_letters(copy[1]), []).append(i)
+
+    def of(self, name: str, *, slips: bool) -> list[str]:
+        """Return ids of the same letters, a copy of a repeated one among them, or one letter off.
+
+        One letter off is looked for where slips can be, and no gene has the name: CD63 is no slip of CD68.
+        """
+        same = self._by_letters.get(_letters(name), [])
+        if slips and not same and not human_genes().names & {name, name.upper()}:
+            same = [i for i in self._ids if abs(len(i) - len(name)) <= 1 and _one_off(i.upper(), name.upper())]
+        return sorted(set(same), key=same.index)
+
+
+def _letters(name: str) -> str:
+    return name.upper().replace("-", "").replace(".", "").replace("_", "")
+
+
+def _one_off(one: str, two: str) -> bool:
+    start = next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    a, b = one[start:], two[start:]
+    swapped = a[:1] == b[1:2] and a[1:2] == b[:1] and a[2:] == b[2:]
+    return len(two) > 2 and (a[1:] == b[1:] or a[1:] == b or a == b[1:] or swapped)

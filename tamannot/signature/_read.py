@@ -36,7 +36,6 @@ Signatures = Mapping[str, Signature | Iterable[str]] | Signature | Iterable[Sign
 """What functions take as signatures; lists of genes as in `read_signatures`."""
 Source = str | os.PathLike[str] | Mapping[str, Iterable[str]]
 FormatName = Literal["toml", "gmt", "json", "network", "ucell", "scgate"]
-
 _READERS: Mapping[str, Callable[[str], list[Signature]]] = {
     ".gmt": from_gmt,
     ".json": from_json,
@@ -89,6 +88,59 @@ def read_signatures(path: Source) -> SignatureSet:
     known = ", ".join([".toml", *_READERS])
     msg = f"{file}: not a format of signatures. Give a file that ends in {known}, a folder of .toml files, or a dict."
     raise SignatureFormatError(msg)
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # a name that is too long, a folder that must not be looked into
+        msg = f"{path}: cannot be read: {error.strerror or error}."
+        raise SignatureFormatError(msg) from error
+
+
+def _from_text(path: Path, read: Callable[[str], list[Signature]]) -> SignatureSet:
+    text = read_text(path, _MAX_TEXT)
+    with located(path):
+        found = SignatureSet(read(text))
+    if not found:
+        msg = f"{path}: there is no signature in this file."
+        raise SignatureFormatError(msg)
+    return found
+
+
+def _from_folder(folder: Path) -> SignatureSet:
+    files = sorted(folder.rglob("*.toml"))
+    if not files:
+        msg = f"{folder}: there is no .toml signature file in this folder."
+        raise SignatureFormatError(msg)
+    if outside := [f for f in files if is_outside(f, folder)]:
+        msg = f"{outside[0]}: is a link to a file outside of {folder}. Copy the file into the folder."
+        raise SignatureFormatError(msg)
+    parsed = {path: parse_file(path) for path in files}
+    beside = _by_name(parsed)
+    newest: dict[str, Path] = {}
+    for path, file in sorted(parsed.items(), key=lambda item: (not item[1].deprecated, version_key(item[1].version))):
+        newest[file.id] = path
+    return SignatureSet(_resolved(path, parsed[path], beside) for path in files if path in newest.values())
+
+
+def _by_name(parsed: Mapping[Path, SignatureFile]) -> dict[str, SignatureFile]:
+    """Return the files by ``id@version``: composites may be made of modules that stand beside them."""
+    paths: dict[str, Path] = {}
+    for path, file in parsed.items():
+        name = f"{file.id}@{file.version}"
+        if (first := paths.setdefault(name, path)) != path:
+            msg = f"{path}: {name} occurs more than once; it is in {first} too."
+            raise SignatureFormatError(msg)
+    return {name: parsed[path] for name, path in paths.items()}
+
+
+def _resolved(path: Path, file: SignatureFile, beside: Mapping[str, SignatureFile]) -> Signature:
+    def resolve(name: str) -> Signature:
+        return to_module(beside[name]) if name in beside else bundled(file.species).get(name)
+
+    with located(f"{path}: modules"):
+        return to_signature(file, resolve)
 
 
 def as_signatures(given: Signatures) -> SignatureSet:
@@ -242,56 +294,3 @@ def _is_complete(file: Path) -> bool:
     except SignatureFormatError:
         return False
     return True
-
-
-def _is_dir(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError as error:  # a name that is too long, a folder that must not be looked into
-        msg = f"{path}: cannot be read: {error.strerror or error}."
-        raise SignatureFormatError(msg) from error
-
-
-def _from_text(path: Path, read: Callable[[str], list[Signature]]) -> SignatureSet:
-    text = read_text(path, _MAX_TEXT)
-    with located(path):
-        found = SignatureSet(read(text))
-    if not found:
-        msg = f"{path}: there is no signature in this file."
-        raise SignatureFormatError(msg)
-    return found
-
-
-def _from_folder(folder: Path) -> SignatureSet:
-    files = sorted(folder.rglob("*.toml"))
-    if not files:
-        msg = f"{folder}: there is no .toml signature file in this folder."
-        raise SignatureFormatError(msg)
-    if outside := [f for f in files if is_outside(f, folder)]:
-        msg = f"{outside[0]}: is a link to a file outside of {folder}. Copy the file into the folder."
-        raise SignatureFormatError(msg)
-    parsed = {path: parse_file(path) for path in files}
-    beside = _by_name(parsed)
-    newest: dict[str, Path] = {}
-    for path, file in sorted(parsed.items(), key=lambda item: (not item[1].deprecated, version_key(item[1].version))):
-        newest[file.id] = path
-    return SignatureSet(_resolved(path, parsed[path], beside) for path in files if path in newest.values())
-
-
-def _by_name(parsed: Mapping[Path, SignatureFile]) -> dict[str, SignatureFile]:
-    """Return the files by ``id@version``: composites may be made of modules that stand beside them."""
-    paths: dict[str, Path] = {}
-    for path, file in parsed.items():
-        name = f"{file.id}@{file.version}"
-        if (first := paths.setdefault(name, path)) != path:
-            msg = f"{path}: {name} occurs more than once; it is in {first} too."
-            raise SignatureFormatError(msg)
-    return {name: parsed[path] for name, path in paths.items()}
-
-
-def _resolved(path: Path, file: SignatureFile, beside: Mapping[str, SignatureFile]) -> Signature:
-    def resolve(name: str) -> Signature:
-        return to_module(beside[name]) if name in beside else bundled(file.species).get(name)
-
-    with located(f"{path}: modules"):
-        return to_signature(file, resolve)
