@@ -22,6 +22,10 @@ from tamannot.scoring._survey import first_from
 Array = NDArray[Any]
 Scale = Literal["log", "as_is"]
 TARGET = 1e4
+# Counts below this have a table of their logarithms.
+_KNOWN = 64
+# Enough rows that one product is worth its making, and the same for every number of threads.
+_STEP = 1024
 
 
 @dataclass(frozen=True)
@@ -94,10 +98,6 @@ def gene_statistics(rows: RowSource, target: float, threads: int, tick: Tick) ->
 
 def _itself(block: RowBlock) -> RowBlock:
     return block
-
-
-# Counts below this have a table of their logarithms.
-_KNOWN = 64
 
 
 @njit
@@ -221,10 +221,6 @@ def group_sums(
             _add(total_squares, found[1])
         detected += found[2]
     return GroupSums(np.bincount(codes[codes >= 0], minlength=n_groups), total, total_squares, detected)
-
-
-# Enough rows that one product is worth its making, and the same for every number of threads.
-_STEP = 1024
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from tamannot._progress import Tick
 from tamannot._threads import in_order, over_rows
-from tamannot.scoring._expression import to_log
+from tamannot.scoring._expression import TARGET, to_log
 from tamannot.scoring._rows import DistributedRows, RowBlock, RowSource, joined
 from tamannot.scoring._survey import seen_in
 
@@ -23,7 +23,6 @@ Array = NDArray[Any]
 Scale = Literal["log1p_cp10k", "ranks"]
 SCALES: tuple[Scale, ...] = ("log1p_cp10k", "ranks")
 
-TARGET = 1e4
 _BASES = (np.e, 2.0, 10.0)
 _CELLS = 200
 # Totals of cells that are so close are the same target; values are often stored with four digits.
@@ -36,6 +35,9 @@ _NEAR_WHOLE = 0.03
 _MOSTLY = 0.95
 # A gene is seen in this share of the cells at least; a variance of this size is that of rounding.
 _MIN_DETECTED, _ROUNDING = 0.02, 1e-12
+MOST_CELLS = 40_000
+# Neighbours are read together: a file gives out 500 rows as fast as one.
+_RUN = 500
 
 
 def find_scale(rows: RowSource, kind: str, gene_ids: Sequence[str], *, threads: int = 1) -> tuple[Scale, float | None]:
@@ -141,6 +143,69 @@ def _relative_ranks(values: Array, indptr: Array) -> Array:
     return out
 
 
+def learning_rows(n_obs: int, most: int = MOST_CELLS) -> list[range]:
+    """Return the rows to learn from, as runs spread evenly over the matrix, whatever its container and blocks."""
+    if n_obs <= most:
+        return [range(n_obs)]
+    n_runs = max(2, most // _RUN)
+    starts = (i * (n_obs - _RUN) // (n_runs - 1) for i in range(n_runs))
+    return [range(start, start + _RUN) for start in starts]
+
+
+def taken(rows: RowSource, runs: list[range], *, threads: int, tick: Tick) -> RowSource:
+    """Return the rows of some runs, in memory; the matrix itself if they are all of it and it is there."""
+    if rows.in_memory and runs == [range(rows.shape[0])]:
+        return rows
+    runs = [range(i, min(i + _RUN, run.stop)) for run in runs for i in range(run.start, run.stop, _RUN)]
+    if isinstance(rows, DistributedRows):
+        fetched = rows.blocks(runs)
+        tick(sum(map(len, runs)))
+        return SampledRows(fetched, rows.shape[1])
+
+    def read(first: int, _: int) -> RowBlock:
+        tick(len(runs[first]))
+        return rows.block(runs[first].start, runs[first].stop)
+
+    return SampledRows(in_order(read, len(runs), threads=threads, step=1), rows.shape[1])
+
+
+class SampledRows:
+    """Rows that were read once, kept in memory in as few bytes as hold them, and given out as they were.
+
+    Forty thousand cells of 2,000 genes each are 640 MB as they are read, and 320 MB if they are counts. What is kept of
+    ``parts``, the rows in their order, shares no memory with them.
+    """
+
+    step = 512
+    in_memory = True
+
+    def __init__(self, parts: Iterable[RowBlock], n_vars: int) -> None:
+        index_type = np.uint16 if n_vars <= np.iinfo(np.uint16).max else np.int32
+        self._parts = [
+            (b.values.dtype, RowBlock(_narrow(b.values), b.indices.astype(index_type), b.indptr)) for b in parts
+        ]
+        self._starts = np.cumsum([0, *(part.indptr.size - 1 for _, part in self._parts)])
+        self.shape: tuple[int, int] = (int(self._starts[-1]), n_vars)
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``."""
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        last = max(int(np.searchsorted(self._starts, stop)), first + 1)
+        found = []
+        for (kind, part), at in zip(self._parts[first:last], self._starts[first:last].tolist(), strict=True):
+            ends = part.indptr[max(start - at, 0) : stop - at + 1]
+            mine = slice(ends[0], ends[-1])
+            found.append(RowBlock(part.values[mine].astype(kind), part.indices[mine].astype(np.int32), ends - ends[0]))
+        return joined(found)
+
+
+def _narrow(values: Array) -> Array:
+    """Return whole numbers in bytes, or in two, if they fit; other values as they are; always a copy."""
+    seen = seen_in(values)
+    fits = (k for k in (np.uint8, np.uint16) if seen.whole and seen.low >= 0 and seen.high <= np.iinfo(k).max)
+    return values.astype(next(fits, values.dtype))
+
+
 def content_hash(rows: RowSource, gene_ids: Sequence[str], *, threads: int = 1) -> Array:
     """Return a 64-bit hash of what each cell holds.
 
@@ -206,71 +271,3 @@ def _mixed(x: Array) -> Array:
     x *= np.uint64(0x94D049BB133111EB)
     x ^= x >> np.uint64(31)
     return x
-
-
-MOST_CELLS = 40_000
-# Neighbours are read together: a file gives out 500 rows as fast as one.
-_RUN = 500
-
-
-def learning_rows(n_obs: int, most: int = MOST_CELLS) -> list[range]:
-    """Return the rows to learn from, as runs spread evenly over the matrix, whatever its container and blocks."""
-    if n_obs <= most:
-        return [range(n_obs)]
-    n_runs = max(2, most // _RUN)
-    starts = (i * (n_obs - _RUN) // (n_runs - 1) for i in range(n_runs))
-    return [range(start, start + _RUN) for start in starts]
-
-
-class SampledRows:
-    """Rows that were read once, kept in memory in as few bytes as hold them, and given out as they were.
-
-    Forty thousand cells of 2,000 genes each are 640 MB as they are read, and 320 MB if they are counts. What is kept of
-    ``parts``, the rows in their order, shares no memory with them.
-    """
-
-    step = 512
-    in_memory = True
-
-    def __init__(self, parts: Iterable[RowBlock], n_vars: int) -> None:
-        index_type = np.uint16 if n_vars <= np.iinfo(np.uint16).max else np.int32
-        self._parts = [
-            (b.values.dtype, RowBlock(_narrow(b.values), b.indices.astype(index_type), b.indptr)) for b in parts
-        ]
-        self._starts = np.cumsum([0, *(part.indptr.size - 1 for _, part in self._parts)])
-        self.shape: tuple[int, int] = (int(self._starts[-1]), n_vars)
-
-    def block(self, start: int, stop: int) -> RowBlock:
-        """Return rows ``start`` to ``stop``."""
-        first = int(np.searchsorted(self._starts, start, side="right")) - 1
-        last = max(int(np.searchsorted(self._starts, stop)), first + 1)
-        found = []
-        for (kind, part), at in zip(self._parts[first:last], self._starts[first:last].tolist(), strict=True):
-            ends = part.indptr[max(start - at, 0) : stop - at + 1]
-            mine = slice(ends[0], ends[-1])
-            found.append(RowBlock(part.values[mine].astype(kind), part.indices[mine].astype(np.int32), ends - ends[0]))
-        return joined(found)
-
-
-def _narrow(values: Array) -> Array:
-    """Return whole numbers in bytes, or in two, if they fit; other values as they are; always a copy."""
-    seen = seen_in(values)
-    fits = (k for k in (np.uint8, np.uint16) if seen.whole and seen.low >= 0 and seen.high <= np.iinfo(k).max)
-    return values.astype(next(fits, values.dtype))
-
-
-def taken(rows: RowSource, runs: list[range], *, threads: int, tick: Tick) -> RowSource:
-    """Return the rows of some runs, in memory; the matrix itself if they are all of it and it is there."""
-    if rows.in_memory and runs == [range(rows.shape[0])]:
-        return rows
-    runs = [range(i, min(i + _RUN, run.stop)) for run in runs for i in range(run.start, run.stop, _RUN)]
-    if isinstance(rows, DistributedRows):
-        fetched = rows.blocks(runs)
-        tick(sum(map(len, runs)))
-        return SampledRows(fetched, rows.shape[1])
-
-    def read(first: int, _: int) -> RowBlock:
-        tick(len(runs[first]))
-        return rows.block(runs[first].start, runs[first].stop)
-
-    return SampledRows(in_order(read, len(runs), threads=threads, step=1), rows.shape[1])

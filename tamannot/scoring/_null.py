@@ -26,7 +26,6 @@ from tamannot.scoring._rows import RowBlock
 from tamannot.scoring._sums import CellSums, GeneBins, gene_arms, null_sums
 
 Array = NDArray[Any]
-
 N_BINS = 25
 FIRST_BIN = 50
 # Below these nothing can be said of a signature in a cell.
@@ -34,6 +33,7 @@ MIN_GENES = 5
 MIN_EXPECTED = 2.0
 _NORMAL_SKEW = 0.01
 NO_SPREAD = 1e-9
+REFERENCE = "559 human cells, the example of the celltypist package"
 
 
 @dataclass(frozen=True)
@@ -309,9 +309,6 @@ def _ranked(block: RowBlock, n_vars: int, method: RankMethod, genes: Array, null
     null_sums(rank_block(block, n_vars, how), gene_arms(arms), bins, CellSums(sums, detected, moments))
     step = float(how.step[0])
     return sums[0] / step, moments[0, :, :, :2] / np.array([step, step**2])
-
-
-NAME = "559 human cells, the example of the celltypist package"
 
 
 @lru_cache(maxsize=2)

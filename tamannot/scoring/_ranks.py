@@ -14,7 +14,6 @@ from tamannot.scoring._plan import RankMethod
 from tamannot.scoring._rows import CscRows, RowBlock, RowSource
 
 Array = NDArray[Any]
-
 # What a tie is worth: the depth of its mean rank, the mean of the depths it could have, or the depth of
 # UCell before 2.7.6, which counts rank K as one.
 AVERAGE, EXPECTED, LEGACY = 0, 1, 2
@@ -25,6 +24,8 @@ _COMPARED = 256
 # So many comparisons are one step of the machine, or a few.
 _AT_ONCE = 32
 _BYTE = 256
+# Bytes of ranked rows that are kept; what is beyond is ranked again.
+_MOST_KEPT = 1 << 29
 
 
 class Depths(NamedTuple):
@@ -239,10 +240,6 @@ def rank_rows(
                 found = depth_of(ties[m], cap[m], float(above[k]), float(sizes[k])) * step[m]
                 depth[m, at + order[k]] = np.int64(np.rint(found))
     return indptr.size - 1
-
-
-# Bytes of ranked rows that are kept; what is beyond is ranked again.
-_MOST_KEPT = 1 << 29
 
 
 class RankedBlock(NamedTuple):

@@ -24,9 +24,11 @@ MAX_BYTES = 4 * 2**20
 # tomllib takes a time that grows with the square of the parts of a key.
 _MAX_DOTS = 1000
 _SHOWN = 300
-
 Location = Sequence[str | int]
 Resolve = Callable[[str], Signature]
+TO_FILL_IN = "What a high score means, and what it does not."
+EXAMPLE_KEY = "author2026"
+_EXAMPLE = {"human": ("CD68", "ENSG00000129226"), "mouse": ("Cd68", "ENSMUSG00000018774")}
 
 
 def shown(text: object) -> str:
@@ -221,11 +223,6 @@ def _line_of_item(lines: list[str], name: str, index: int, key: str | int | None
     first = _line_of_key(lines, name)
     items = [n for n, line in enumerate(lines, 1) if first and n > first and line.lstrip().startswith("{")]
     return items[index] if index < len(items) else first
-
-
-TO_FILL_IN = "What a high score means, and what it does not."
-EXAMPLE_KEY = "author2026"
-_EXAMPLE = {"human": ("CD68", "ENSG00000129226"), "mouse": ("Cd68", "ENSMUSG00000018774")}
 
 
 def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) -> Path:

@@ -28,7 +28,7 @@ from tamannot.classify import (
 )
 from tamannot.data import Unpacked
 from tamannot.errors import ResultNotFoundError
-from tamannot.scoring._null import NAME as REFERENCE
+from tamannot.scoring._null import REFERENCE
 from tamannot.tl._collect import AXES, Columns, TablesInMemory
 from tamannot.tl._evidence import evidence_record, weights_record
 

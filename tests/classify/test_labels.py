@@ -15,7 +15,8 @@ from tamannot._model_file import read_file
 from tamannot.classify import Classifier, check_classes, classifier_of, predict_labels
 from tamannot.classify._labels import similarity_of
 from tamannot.errors import ModelFormatError, OutputError, ParameterError
-from tamannot.scoring._features import TARGET, content_hash, find_scale, recognise_base, take_rows, to_features
+from tamannot.scoring._expression import TARGET
+from tamannot.scoring._features import content_hash, find_scale, recognise_base, take_rows, to_features
 from tamannot.scoring._rows import CsrRows, DenseRows, rows_in_memory
 from tamannot.stats._held_out import judge, lower_bound
 from tamannot.stats._multinomial import calibrate, probabilities
