@@ -7,8 +7,7 @@ from _fuzz import agrees, as_file, instrumented, only_our_errors
 instrumented("tamannot.signature")
 
 from tamannot.signature import load_signatures, read_signatures
-from tamannot.signature._exchange import FORMATS
-from tamannot.signature._parse import from_json
+from tamannot.signature._exchange import FORMATS, from_json
 
 
 def exported(name: str, *ids: str) -> bytes:

@@ -6,7 +6,7 @@ instrumented("tamannot.signature")
 
 from tamannot._resources import resource_path
 from tamannot.signature import read_signatures
-from tamannot.signature._library import validate
+from tamannot.signature._validate import validate
 
 _FEW = ("m1", "lipid_associated", "immunoregulatory", "ferroptosis_balance", "microglia")
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from tamannot.errors import ModelFormatError, OutputError
-from tamannot.signature._text import write_whole
+from tamannot.signature._toml import write_whole
 
 Array = NDArray[Any]
 Meta = Mapping[str, Any]

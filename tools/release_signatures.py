@@ -13,9 +13,8 @@ from pathlib import Path
 
 from tamannot.signature import AXES, Signature, bundled_species
 from tamannot.signature._exchange import FORMATS
-from tamannot.signature._library import schema, validate
-from tamannot.signature._lock import LOCK, extended
-from tamannot.signature._store import bundled
+from tamannot.signature._library import bundled
+from tamannot.signature._validate import LOCK, extended, schema, validate
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "signatures"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tamannot.signature import AXES, Signature, bundled_species
-from tamannot.signature._library import difference
-from tamannot.signature._store import bundled
+from tamannot.signature._library import bundled
+from tamannot.signature._validate import difference
 
 _FOLDER = Path(__file__).parents[1] / "catalogue"
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from tamannot.analysis._samples import Samples
 from tamannot.data import Unpacked
-from tamannot.scoring._groups import group_sums
-from tamannot.scoring._linear import TARGET
+from tamannot.scoring._expression import TARGET, group_sums
 from tamannot.signature import GeneIndex, Signature
 from tamannot.stats._means import log_cpm, moderated_t, over_samples, welch_t
 

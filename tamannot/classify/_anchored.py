@@ -17,9 +17,9 @@ from tamannot.classify._cohort import Cohort, Lender, Novelty
 from tamannot.classify._fields import ModelFields, Share, Text
 from tamannot.classify._state import STATES, Regression, StateClassifier
 from tamannot.errors import GeneIdError
-from tamannot.scoring._scale import Scale
+from tamannot.scoring._features import Scale
 from tamannot.signature import GeneIndex
-from tamannot.signature._names import names_of
+from tamannot.signature._gene_index import names_of
 
 _N = len(STATES)
 _OF_ACTIVITY = ("baseline", "reference", "noise", "distance")

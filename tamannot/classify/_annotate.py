@@ -12,10 +12,8 @@ from tamannot.classify._fit import fit
 from tamannot.classify._inputs import Cells
 from tamannot.classify._panels import Panels, Scored
 from tamannot.classify._predict import Caller, Calls
-from tamannot.scoring._elsewhere import each_block
-from tamannot.scoring._rows import RowSource
-from tamannot.scoring._sampled import learning_rows, taken
-from tamannot.scoring._scale import Scale, ScaledRows, find_scale
+from tamannot.scoring._features import Scale, ScaledRows, find_scale, learning_rows, taken
+from tamannot.scoring._rows import RowSource, each_block
 from tamannot.signature import GeneIndex, SignatureSet
 
 # Cells that are called together.

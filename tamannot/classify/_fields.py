@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from tamannot.scoring._scale import Scale
+from tamannot.scoring._features import Scale
 
 
 def _printable(text: str) -> str:

@@ -29,9 +29,8 @@ from tamannot.classify._state import (
     train,
     usual_lifts,
 )
-from tamannot.scoring._content import block_hash, gene_keys, random_order, take_rows
+from tamannot.scoring._features import block_hash, gene_keys, random_order, take_rows, variable_genes
 from tamannot.scoring._rows import CsrRows, RowBlock, RowSource
-from tamannot.scoring._scale import variable_genes
 
 Array = NDArray[Any]
 

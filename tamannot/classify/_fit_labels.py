@@ -14,9 +14,16 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from tamannot.classify._call import Array
 from tamannot.classify._labels import Classifier, similarity_of
 from tamannot.errors import ParameterError
-from tamannot.scoring._content import content_hash, random_order, take_rows
+from tamannot.scoring._features import (
+    ScaledRows,
+    content_hash,
+    find_scale,
+    random_order,
+    take_rows,
+    to_features,
+    variable_genes,
+)
 from tamannot.scoring._rows import RowSource
-from tamannot.scoring._scale import ScaledRows, find_scale, to_features, variable_genes
 from tamannot.stats._classifiers import calibrate, fit_multinomial, probabilities
 
 MOST_CELLS = 20_000

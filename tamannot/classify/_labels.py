@@ -16,8 +16,8 @@ from tamannot._progress import Tick, no_tick
 from tamannot._settings import over_rows
 from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR, Array, blank
 from tamannot.classify._fields import ModelFields, Names, Share
+from tamannot.scoring._features import Scale, ScaledRows
 from tamannot.scoring._rows import RowSource
-from tamannot.scoring._scale import Scale, ScaledRows
 from tamannot.stats._classifiers import probabilities
 
 STATUSES = (ASSIGNED, AMBIGUOUS, UNFAMILIAR, LOW_COVERAGE)

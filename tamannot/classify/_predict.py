@@ -25,9 +25,8 @@ from tamannot.classify._origin import call_origin, nearest_origin, origin_z
 from tamannot.classify._panels import Panels, Scored
 from tamannot.classify._state import MIXED_LINEAGE, STATES, call_state, dual_program, programs
 from tamannot.scoring import NullScores
-from tamannot.scoring._linear_kernel import to_log
+from tamannot.scoring._expression import TARGET, to_log
 from tamannot.scoring._rows import RowBlock
-from tamannot.scoring._scale import TARGET
 
 Array = NDArray[Any]
 

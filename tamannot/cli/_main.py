@@ -204,7 +204,7 @@ def score(
             out,
             table=table,
             signatures=signatures or ["state"],
-            method=replace(how, weights="ignore") if ignore_weights else how,
+            method=replace(how, weights="ignore") if ignore_weights else how,  # type: ignore[call-arg]  # all have it
             null="matched" if null else None,
             min_coverage=min_coverage,
             layer=layer,

@@ -108,8 +108,8 @@ def lock(
     From then on `validate` refuses a released file that changed or is gone. Files that are new are added
     each time; with faults in the library nothing is written.
     """
-    from tamannot.signature._lock import LOCK, extended  # noqa: PLC0415
-    from tamannot.signature._text import write_whole  # noqa: PLC0415
+    from tamannot.signature._toml import write_whole  # noqa: PLC0415
+    from tamannot.signature._validate import LOCK, extended  # noqa: PLC0415
 
     if folder.is_file():
         msg = f"{folder} is a file. Give the folder of a library."
@@ -156,7 +156,7 @@ def diff(
     species: SpeciesOption = Species.HUMAN,
 ) -> None:
     """Show what changed from A to B: genes in, out, and with another direction or weight."""
-    from tamannot.signature._library import difference  # noqa: PLC0415
+    from tamannot.signature._validate import difference  # noqa: PLC0415
 
     found = difference(_one(before, species), _one(after, species))
     for gene in found.added:
@@ -177,14 +177,14 @@ def new(
     species: SpeciesOption = Species.HUMAN,
 ) -> None:
     """Start a signature file from a template; it validates once your genes, sources and description are in it."""
-    from tamannot.signature._template import write_template  # noqa: PLC0415
+    from tamannot.signature._toml import write_template  # noqa: PLC0415
 
     typer.echo(printable(f"{write_template(name, folder, species.value)}: fill in genes, description and references"))
 
 
 def _refuse_faults(folder: Path) -> None:
     """Print the faults of a file or library; end with them if there are any."""
-    from tamannot.signature._library import validate as faults_of  # noqa: PLC0415
+    from tamannot.signature._validate import validate as faults_of  # noqa: PLC0415
 
     faults = faults_of(folder)
     for fault in faults:

@@ -17,8 +17,7 @@ from dask.system import CPU_COUNT
 from tamannot._resources import package_version
 from tamannot.data._rows import Check
 from tamannot.errors import ParameterError
-from tamannot.scoring._elsewhere import About, nothing
-from tamannot.scoring._rows import RowBlock, joined, rows_in_memory
+from tamannot.scoring._rows import About, RowBlock, joined, no_arguments, rows_in_memory
 
 T = TypeVar("T")
 
@@ -74,7 +73,7 @@ class DaskRows:
         tasks = [self._delayed(task, _as_it_is) for task in read]
         return [block for (block,) in dask.compute(*tasks)]
 
-    def mapped(self, work: Callable[..., T], about: About = nothing, *, step: int) -> Iterator[tuple[range, T]]:
+    def mapped(self, work: Callable[..., T], about: About = no_arguments, *, step: int) -> Iterator[tuple[range, T]]:
         """Give out rows and ``work(block, *about(rows))``, in their order; ``work`` is sent out once."""
         at_once = min(step, _AT_ONCE)
         chunks = (p for p in self._within_chunks(range(self.shape[0])))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError
-from tamannot.scoring._reference import _depths as reference_depths
+from tamannot.scoring._null import _depths as reference_depths
 from tamannot.signature import Gene, Signature, SignatureSet, human_genes, load_signatures
 
 Array = NDArray[Any]

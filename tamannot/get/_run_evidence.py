@@ -17,9 +17,9 @@ from tamannot.classify import METHOD, expressed, ranking_of
 from tamannot.data import RunMatrix, RunRecord
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.scoring import NullBins, SignedGenes, null_contributions
-from tamannot.scoring._linear_kernel import add_label_sums
+from tamannot.scoring._expression import add_label_sums
+from tamannot.scoring._features import SCALES, to_features
 from tamannot.scoring._rows import RowBlock
-from tamannot.scoring._scale import SCALES, to_features
 from tamannot.signature import GeneIndex, human_genes
 
 Array = NDArray[Any]

@@ -17,9 +17,9 @@ from tamannot._settings import AnnotateSettings, settings
 from tamannot.classify import AnchoredModel
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.io._input import open_file
-from tamannot.scoring._sampled import MOST_CELLS, learning_rows, taken
+from tamannot.scoring._features import MOST_CELLS, learning_rows, taken
 from tamannot.signature import Signatures
-from tamannot.signature._names import names_of
+from tamannot.signature._gene_index import names_of
 from tamannot.tl._run import read_input
 from tamannot.tl._train import learn_model
 

@@ -1,26 +1,21 @@
 """Scoring methods: frozen settings that know their kernel; arrays in, arrays out."""
 
-from tamannot.scoring._aucell import AUCell
-from tamannot.scoring._contributions import SignedGenes, null_contributions
 from tamannot.scoring._engine import (
+    NullScores,
+    Run,
+    Scorer,
+    Scores,
     depths_by_method,
-    null_bins,
     ranked_rows,
     score_rows,
     score_runs,
 )
-from tamannot.scoring._gseapy import GSVA, SSGSEA, GseapyMethod
+from tamannot.scoring._expression_methods import GSVA, SSGSEA, GseapyMethod, ModuleScore, WeightedMean
 from tamannot.scoring._linear import LinearMethod, score_linear
-from tamannot.scoring._mean import WeightedMean
-from tamannot.scoring._methods import Method, method_of
-from tamannot.scoring._module import ModuleScore
-from tamannot.scoring._packed import Scorer
-from tamannot.scoring._plan import Part, Plan, make_plan
-from tamannot.scoring._ranked import RankMethod
-from tamannot.scoring._ranked_kernel import RankedRows
-from tamannot.scoring._reference import reference_bins, reference_depth
-from tamannot.scoring._results import NullBins, NullScores, Run, Scores
-from tamannot.scoring._ucell import UCell
+from tamannot.scoring._methods import AUCell, Method, UCell, method_of
+from tamannot.scoring._null import NullBins, SignedGenes, null_bins, null_contributions, reference_bins, reference_depth
+from tamannot.scoring._plan import Part, Plan, RankMethod, make_plan
+from tamannot.scoring._ranks import RankedRows
 
 __all__ = [
     "GSVA",

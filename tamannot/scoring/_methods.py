@@ -1,17 +1,219 @@
-"""Methods by name."""
+"""Settings of methods on ranks, and all methods by name."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from tamannot.errors import ParameterError, among
-from tamannot.scoring._aucell import AUCell
-from tamannot.scoring._gseapy import GSVA, SSGSEA
-from tamannot.scoring._mean import WeightedMean
-from tamannot.scoring._module import ModuleScore
-from tamannot.scoring._ucell import UCell
+import numpy as np
+from numpy.typing import NDArray
 
-Method = UCell | AUCell | ModuleScore | WeightedMean | SSGSEA | GSVA
+from tamannot.errors import ParameterError, SignatureFormatError, among
+from tamannot.scoring._expression_methods import GSVA, SSGSEA, GseapyMethod, ModuleScore, WeightedMean
+from tamannot.scoring._linear import LinearMethod
+from tamannot.scoring._plan import (
+    Arm,
+    Part,
+    RankMethod,
+    Weights,
+    check_choice,
+    check_weights,
+    reachable,
+    refuse_weights,
+    weights_in_use,
+)
+from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY
+
+
+@dataclass(frozen=True, kw_only=True)
+class UCell(RankMethod):
+    """Settings of UCell.
+
+    The score of a signature in a cell is its Mann-Whitney U statistic, scaled to [0, 1]: 1 where the
+    signature's genes are the most expressed of the cell, near 0 where they are not. It depends on no
+    other cell, on no normalisation that keeps the order of a cell's genes, and on no order of genes.
+
+    Parameters
+    ----------
+    variant
+        ``"today"``: as R's package computes it since version 2.7.6. ``"legacy"``: as in the paper and
+        before, where rank K + 1 stands for all beyond K and a set without a gene inside K gets 0; it
+        takes no weights.
+    max_rank
+        Ranks beyond this are one; at most the number of genes in the data.
+    w_neg
+        Weight of the down genes: ``max(0, u(up) - w_neg * u(down))``.
+    missing
+        ``"impute"`` counts genes that are not in the data as not expressed; ``"skip"`` leaves them out.
+    weights
+        ``"use"`` the weights of genes, over the greatest sum they can reach (all 1: UCell to the bit);
+        or ``"ignore"`` them.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+
+    Notes
+    -----
+    Input: non-negative values of any scale; only their order within a cell counts. Output: [0, 1].
+    Source: Andreatta & Carmona 2021, doi:10.1016/j.csbj.2021.06.043. Where zeros are among the K first
+    ranks (panels, variable genes only) they count with their mean rank, as in R; pyUCell leaves them out.
+    """
+
+    variant: Literal["today", "legacy"] = "today"
+    max_rank: int = 1500
+    w_neg: float = 1.0
+    missing: Literal["impute", "skip"] = "impute"
+    weights: Weights = "use"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not isinstance(self.max_rank, int) or self.max_rank < 1:
+            msg = f"max_rank must be a whole number of at least 1, not {self.max_rank!r}."
+            raise ParameterError(msg)
+        if not 0 <= self.w_neg < np.inf:
+            msg = f"w_neg must not be negative, not {self.w_neg}."
+            raise ParameterError(msg)
+        if self.missing not in ("impute", "skip") or self.variant not in ("today", "legacy"):
+            msg = f"missing is 'impute' or 'skip', variant 'today' or 'legacy', not {self.missing!r}, {self.variant!r}."
+            raise ParameterError(msg)
+        check_weights(self.weights)
+
+    @property
+    def name(self) -> str:
+        """Name of the method in provenance."""
+        return "ucell" if self.variant == "today" else "ucell_legacy"
+
+    @property
+    def ties(self) -> int:
+        """Ties share their mean rank."""
+        return AVERAGE if self.variant == "today" else LEGACY
+
+    @property
+    def down_weight(self) -> float:
+        """Weight of the down genes."""
+        return self.w_neg
+
+    def rank_cap(self, n_vars: int) -> int:
+        """Return K: the rank from which on all ranks are one."""
+        return min(self.max_rank, n_vars)
+
+    def arm_weights(self, arm: Arm) -> Array:
+        """Return the weights of an arm's present genes as this method uses them."""
+        return weights_in_use(arm, self.weights)
+
+    def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
+        """Return what is added to an arm's sum where it is not zero, and what the result is divided by."""
+        weights = arm.all_weights if self.missing == "impute" else arm.weights
+        n = weights.size
+        if self.variant == "legacy":
+            return n * (n - 1) / 2, float(n * cap)
+        return 0.0, reachable(weights if self.weights == "use" else np.ones(n), cap)
+
+    def check(self, part: Part, n_vars: int) -> None:
+        """Refuse a signature that does not fit under the rank cap, as UCell does."""
+        if self.variant == "legacy" and self.weights == "use":
+            refuse_weights(part.signature, "UCell(variant='legacy')")
+        size, cap = self._size(part.up) + self._size(part.down), self.rank_cap(n_vars)
+        if size > cap:
+            msg = (
+                f"Signature '{part.signature.id}' has {size} genes, more than the {cap} ranks that count "
+                f"(max_rank is {self.max_rank}; the data have {n_vars} genes). "
+                "Use UCell(max_rank=…), or UCell(missing='skip') if most of its genes are not in the data."
+            )
+            raise SignatureFormatError(msg)
+
+    def _size(self, arm: Arm) -> int:
+        return int(arm.all_weights.size if self.missing == "impute" else arm.weights.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AUCell(RankMethod):
+    """Settings of AUCell.
+
+    The score is the area under the curve that counts how many genes of the signature are among the best
+    ``top`` share of a cell's genes. R, decoupler and pySCENIC break ties at random, or by the order of
+    genes; here a tie is worth its expectation over all orders, so that the score depends on no seed and
+    no order.
+
+    Parameters
+    ----------
+    variant
+        ``"r"``: as the R package, over the area that as many genes can reach. ``"pyscenic"``: as ctxcore,
+        over the whole area, so that even the best possible set stays below 1.
+    top
+        Share of all genes that count, 0 to 1.
+    weights
+        ``"use"`` the weights of genes (all 1: AUCell), or ``"ignore"`` them.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+
+    Notes
+    -----
+    Input: non-negative values of any scale. Output: [0, 1]. Genes that are not in the data are left out;
+    R drops a set with less than a fifth of its genes, ctxcore one with less than four fifths: here
+    ``min_coverage`` of `tl.score` says. Down genes: ``max(0, up - down)``.
+    Source: Aibar et al. 2017, doi:10.1038/nmeth.4463.
+    """
+
+    variant: Literal["r", "pyscenic"] = "r"
+    top: float = 0.05
+    weights: Weights = "use"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not 0 < self.top <= 1:
+            msg = f"top is a share of genes above 0, up to 1, not {self.top}."
+            raise ParameterError(msg)
+        check_choice("variant", self.variant, ("r", "pyscenic"))
+        check_weights(self.weights)
+
+    @property
+    def name(self) -> str:
+        """Name of the method in provenance."""
+        return "aucell" if self.variant == "r" else "aucell_pyscenic"
+
+    @property
+    def ties(self) -> int:
+        """A tie is worth its expectation."""
+        return EXPECTED
+
+    @property
+    def down_weight(self) -> float:
+        """Down genes count in full."""
+        return 1.0
+
+    def rank_cap(self, n_vars: int) -> int:
+        """Return K: the rank from which on genes do not count."""
+        exact = self.top * n_vars
+        return max(math.ceil(round(exact, 9)) if self.variant == "r" else round(exact), 1)
+
+    def arm_weights(self, arm: Arm) -> Array:
+        """Return the weights of an arm's present genes as this method uses them."""
+        return weights_in_use(arm, self.weights)
+
+    def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
+        """Return what is added to an arm's sum where it is not zero, and what the result is divided by."""
+        weights = self.arm_weights(arm)
+        return 0.0, reachable(weights, cap) if self.variant == "r" else float(cap * weights.sum())
+
+    def check(self, part: Part, n_vars: int) -> None:
+        """Refuse data of so few genes that none can score."""
+        if self.rank_cap(n_vars) < 2:
+            msg = (
+                f"AUCell looks at {self.rank_cap(n_vars)} of {n_vars} genes (top is {self.top:g}), too few to score "
+                f"'{part.signature.id}'. Use AUCell(top=…) with a larger share, or UCell."
+            )
+            raise SignatureFormatError(msg)
+
+
+Method = RankMethod | LinearMethod | GseapyMethod
 
 METHODS: dict[str, Callable[[], Method]] = {
     "ucell": UCell,
@@ -26,16 +228,13 @@ METHODS: dict[str, Callable[[], Method]] = {
 
 
 def method_of(method: Method | str) -> Method:
-    """Return the settings of a method given by name or as they are.
-
-    Raises
-    ------
-    ParameterError
-        No such method.
-    """
+    """Return the settings of a method given by name or as they are."""
     if isinstance(method, Method):
         return method
     if method not in METHODS:
         msg = f"No method {method!r}.{among(str(method), METHODS)} Or give settings such as UCell(max_rank=500)."
         raise ParameterError(msg)
     return METHODS[method]()
+
+
+Array = NDArray[Any]

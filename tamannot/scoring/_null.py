@@ -7,17 +7,25 @@ and third moment of the weighted sum follow from the moments of the bin in this 
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy.special
 from numpy.typing import NDArray
 
 from tamannot.scoring._njit import njit
+from tamannot.scoring._pack import pack_arms
+from tamannot.scoring._plan import RankMethod
+from tamannot.scoring._ranks import depths_of, rank_block
+from tamannot.scoring._rows import RowBlock
+from tamannot.scoring._sums import CellSums, GeneBins, gene_arms, null_sums
 
 Array = NDArray[Any]
-
 N_BINS = 25
 FIRST_BIN = 50
 # Below these nothing can be said of a signature in a cell.
@@ -25,10 +33,22 @@ MIN_GENES = 5
 MIN_EXPECTED = 2.0
 _NORMAL_SKEW = 0.01
 NO_SPREAD = 1e-9
+REFERENCE = "559 human cells, the example of the celltypist package"
 
 
 @dataclass(frozen=True)
-class Groups:
+class NullBins:
+    """Expression bin of each gene: all that the null takes from the reference cells."""
+
+    bin_of: Array
+
+    @property
+    def sizes(self) -> Array:
+        """Genes of each bin."""
+        return np.bincount(self.bin_of)
+
+
+class Groups(NamedTuple):
     """Per signature, the bins merged until each holds enough genes, with the weights that fall in them.
 
     All arrays run over groups; those of signature ``s`` are ``start[s]`` to ``start[s + 1]``.
@@ -57,14 +77,15 @@ class Groups:
         return np.array([self.span_size * step, self.span_size * step * step, self.span_size * step * step * step])
 
 
+def null_bins(depth: Array) -> NullBins:
+    """Cut genes into expression bins by their depth over the reference cells."""
+    return NullBins(expression_bins(depth))
+
+
 def expression_bins(depth: Array) -> Array:
     """Return the bin of each gene: log-spaced in the rank of depth, highest expression first.
 
-    Parameters
-    ----------
-    depth
-        Rank depth summed over the reference cells, shape ``(n_genes,)``. Genes of equal depth share a
-        bin, so that the order of genes does not matter; above all those never seen.
+    Genes of equal summed depth share a bin, so that the order of genes does not matter; above all those never seen.
     """
     n = depth.size
     first = min(FIRST_BIN, n)
@@ -79,14 +100,7 @@ def expression_bins(depth: Array) -> Array:
 def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_of: Array) -> Groups:
     """Merge, for each signature, neighbouring bins until each holds ``2 c + 10`` genes for its ``c``.
 
-    Parameters
-    ----------
-    bin_size
-        Genes of each bin.
-    columns, weights
-        Per signature, the columns of its genes in the data and their weights, negative for down genes.
-    bin_of
-        Bin of each gene.
+    ``columns`` and ``weights`` are those of each signature's genes in the data, negative for down genes.
     """
     n_bins, of_signature = bin_size.size, [c.size for c in columns]
     gene_bin = bin_of[np.concatenate(columns)] if columns else np.empty(0, np.int64)
@@ -140,40 +154,33 @@ def _group_weights(n: Array, group: Array, w: Array) -> tuple[Array, Array, Arra
     return s1, variance, third, np.bincount(group, minlength=n.size).astype(float)
 
 
+class NullZ(NamedTuple):
+    """Scores against their null, each of shape ``(n_cells, n_signatures)``."""
+
+    z: Array
+    skew: Array
+    """Skewness of the null; NaN where it has no variance: nothing can be said for or against, and z is 0."""
+    expected: Array
+    """How many genes are expected to be detected."""
+
+
 @njit
-def null_z(
-    sums: Array,
-    moments: Array,
-    units: Array,
-    start: Array,
-    w1: Array,
-    w2: Array,
-    w3: Array,
-    members: Array,
-    span: Array,
-    span_first: Array,
-    span_last: Array,
-    span_size: Array,
-    z: Array,
-    skew: Array,
-    expected: Array,
-) -> None:
-    """Write z, the null's skewness, and how many genes it expects to be detected, of each signature.
+def null_z(sums: Array, moments: Array, units: Array, groups: Groups, out: NullZ) -> None:
+    """Write z of each signature, and the skewness and detected genes that its null expects.
 
     Parameters
     ----------
     sums
         Weighted sums of depths, shape ``(n_cells, n_signatures)``.
     moments
-        What `arm_sums` wrote for one method, shape ``(n_cells, n_bins, 4)``, in whole steps.
+        Those of one method in `CellSums`, shape ``(n_cells, n_bins, 4)``, in whole steps.
     units
         What `Groups.units` returns.
-    start, w1, w2, w3, members, span, span_first, span_last, span_size
-        The fields of `Groups`.
-    z, skew, expected
-        Output, shape ``(n_cells, n_signatures)``. Where the null has no variance nothing can be said for
-        or against: z is 0 and the skewness NaN.
+    groups, out
+        The null's bins; output.
     """
+    z, skew, expected = out
+    start, w1, w2, w3, members, span, span_first, span_last, span_size = groups
     of_spans = np.empty((span_first.size, 4))
     for i in range(moments.shape[0]):
         _central_moments(moments[i], span_first, span_last, units, of_spans)
@@ -211,39 +218,28 @@ def _central_moments(moments: Array, first: Array, last: Array, units: Array, ou
         out[h, 3] = positive
 
 
-def upper_p(z: Array, skew: Array, expected: Array, n_present: Array) -> Array:
-    """Return the one-sided upper p of z against its null.
+def upper_p(null: NullZ, n_present: Array) -> Array:
+    """Return the one-sided upper p of z against its null; ``n_present`` are the genes of each signature in the data.
 
-    Parameters
-    ----------
-    z, skew, expected
-        What `null_z` wrote, shape ``(n_cells, n_signatures)``.
-    n_present
-        Genes of each signature in the data.
-
-    Returns
-    -------
     From a Pearson III distribution with the null's skewness (normal where there is next to none); NaN
     where fewer than 5 genes are present or fewer than 2 expected to be detected.
     """
+    z = null.z
     p = np.full(z.size, np.nan)
     shape, point, place = np.empty(z.size), np.empty(z.size), np.empty(z.size, np.int64)
-    n, rest = _tails(z, skew, expected, n_present, shape, point, place)
+    n, rest = _tails(null, n_present, shape, point, place)
     p[place[:n]] = scipy.special.gammaincc(shape[:n], point[:n])
     p[place[rest:]] = scipy.special.ndtr(point[rest:])
     return p.reshape(z.shape)
 
 
 @njit
-def _tails(
-    z: Array, skew: Array, expected: Array, n_present: Array, shape: Array, point: Array, place: Array
-) -> tuple[int, int]:
+def _tails(null: NullZ, n_present: Array, shape: Array, point: Array, place: Array) -> tuple[int, int]:
     """Write what the tails follow from: from the front those of gamma distributions, at the end of normal ones.
 
-    Returns
-    -------
-    How many are at the front, and where the end begins.
+    Returns how many are at the front, and where the end begins.
     """
+    z, skew, expected = null
     front, end = 0, z.size
     for i in range(z.shape[0]):
         for s in range(z.shape[1]):
@@ -259,3 +255,85 @@ def _tails(
                 end -= 1
                 point[end], place[end] = -z[i, s], i * z.shape[1] + s
     return front, end
+
+
+@dataclass(frozen=True)
+class SignedGenes:
+    """The genes of a signature in the data."""
+
+    columns: Array
+    weights: Array
+    """As the method uses them; negative for genes that lower the score."""
+
+
+def null_contributions(
+    block: RowBlock, n_vars: int, method: RankMethod, parts: Sequence[SignedGenes], null: NullBins
+) -> list[Array]:
+    """Split z into its genes: how far each ranks from what the matched null expects of it.
+
+    A gene adds ``weight * (depth - mean depth of the genes it is matched with) / spread of the null``, so that the
+    genes of a signature sum to its z in the cell; a gene that is not detected can take away. Returned are, for each of
+    ``parts``, cells by genes; all zero in a cell where the null has no spread.
+    """
+    genes = np.unique(np.concatenate([p.columns for p in parts])) if parts else np.empty(0, np.int64)
+    depth, moments = _ranked(block, n_vars, method, genes, null)
+    groups = merge_bins(null.sizes, [p.columns for p in parts], [p.weights for p in parts], null.bin_of)
+    return [
+        _of_one(part, depth[:, np.searchsorted(genes, part.columns)], moments, groups, s, null)
+        for s, part in enumerate(parts)
+    ]
+
+
+def _of_one(part: SignedGenes, depth: Array, moments: Array, groups: Groups, s: int, null: NullBins) -> Array:
+    expected, variance = np.zeros_like(depth), np.zeros(depth.shape[0])
+    bins = null.bin_of[part.columns]
+    for g in range(groups.start[s], groups.start[s + 1]):
+        span = groups.span[g]
+        first, last, size = groups.span_first[span], groups.span_last[span], groups.span_size[span]
+        mean, square = (moments[:, first : last + 1, i].sum(axis=1) / size for i in range(2))
+        expected[:, (bins >= first) & (bins <= last)] = mean[:, None]
+        variance += groups.w2[g] * (square - mean**2)
+    spread = np.sqrt(np.maximum(variance, 0.0))[:, None]
+    some = spread > NO_SPREAD
+    return np.asarray(np.where(some, part.weights * (depth - expected) / np.where(some, spread, 1.0), 0.0))
+
+
+def _ranked(block: RowBlock, n_vars: int, method: RankMethod, genes: Array, null: NullBins) -> tuple[Array, Array]:
+    """Return the depth of some genes, and sums of depth and depth² of each bin, in every cell."""
+    how, n_cells = depths_of([method], n_vars), block.indptr.size - 1
+    # Each gene is an arm of its own: the sum of an arm is then the gene's depth.
+    arms = pack_arms([np.array([g]) for g in genes], [[np.ones(1, np.int64)] * genes.size], n_vars)
+    sums, detected = np.empty((1, n_cells, genes.size), np.int64), np.empty((n_cells, genes.size), np.int16)
+    moments = np.empty((1, n_cells, null.sizes.size, 4), np.int64)
+    bins = GeneBins(null.bin_of.astype(np.int32)[None], null.sizes.astype(np.int64)[None])
+    null_sums(rank_block(block, n_vars, how), gene_arms(arms), bins, CellSums(sums, detected, moments))
+    step = float(how.step[0])
+    return sums[0] / step, moments[0, :, :, :2] / np.array([step, step**2])
+
+
+@lru_cache(maxsize=2)
+def _depths(species: str) -> Mapping[str, float]:
+    text = gzip.decompress((files("tamannot.scoring") / f"{species}_reference.tsv.gz").read_bytes()).decode()
+    return {symbol: float(depth) for symbol, depth in (line.split("\t") for line in text.splitlines()[1:])}
+
+
+def reference_bins(find: Callable[[str], int], n_vars: int, *, species: Literal["human", "mouse"]) -> NullBins:
+    """Return expression bins for the genes of a data set from cells that are not in it.
+
+    Whether a cell is a macrophage must not depend on how many other macrophages there are: among
+    macrophages alone, their genes would be nothing special. See `reference_depth`.
+    """
+    return null_bins(reference_depth(find, n_vars, species=species))
+
+
+def reference_depth(find: Callable[[str], int], n_vars: int, *, species: Literal["human", "mouse"]) -> Array:
+    """Return the mean rank depth of the genes of a data set in the reference cells, in ranks of 1,500 at most.
+
+    ``find`` gives the column of a gene by its symbol, -1 where there is none; genes never seen there have 0.
+    The reference cells are human; for mouse their genes are carried over to the orthologues.
+    """
+    depth = np.zeros(n_vars)
+    for symbol, value in _depths(species).items():
+        if (column := find(symbol)) >= 0:
+            depth[column] = value
+    return depth

@@ -1,15 +1,17 @@
-"""Signatures matched to the columns of a data set, ready for the kernels."""
+"""Signatures matched to the columns of a data set, and what methods on ranks make of them."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tamannot.errors import ParameterError, SignatureFormatError
 from tamannot.scoring._pack import exact_weights
 from tamannot.signature import Gene, Signature
 
@@ -104,16 +106,9 @@ class Plan:
 
 
 def make_plan(signatures: Mapping[str, Signature], locate: Locate, n_vars: int) -> Plan:
-    """Match signatures to columns.
+    """Match signatures, in the order of the outputs, to columns; parts that several share are computed once.
 
-    Parameters
-    ----------
-    signatures
-        The outputs, in order; parts that several of them share are computed once.
-    locate
-        Gives the column of a gene from its symbol and Ensembl id, -1 where there is none.
-    n_vars
-        Genes of the data.
+    ``locate`` gives the column of a gene from its symbol and Ensembl id, -1 where there is none.
     """
     number: dict[tuple[str, str], int] = {}
     parts: list[Part] = []
@@ -154,3 +149,79 @@ def _match_arm(genes: Sequence[Gene], locate: Locate) -> Arm:
 
 
 _NO_ARM = Arm(np.empty(0, np.int64), np.empty(0), np.empty(0))
+
+
+Weights = Literal["use", "ignore"]
+
+
+def check_weights(weights: str) -> None:
+    """Refuse a word that is neither ``use`` nor ``ignore``."""
+    check_choice("weights", weights, ("use", "ignore"))
+
+
+def weights_in_use(arm: Arm, weights: Weights) -> Array:
+    """Return the weights of an arm's genes in the data: their own, or all 1 where they are to be ignored."""
+    return arm.weights if weights == "use" else np.ones_like(arm.weights)
+
+
+def refuse_weights(signature: Signature, method: str) -> None:
+    """Refuse a signature with weights in a method that has no place for them: they are never dropped silently."""
+    weighted = [g.symbol for g in signature.genes if g.weight != 1]
+    if weighted:
+        msg = (
+            f"Signature '{signature.id}' has weights ({', '.join(weighted[:3])}{', …' if len(weighted) > 3 else ''}) "
+            f"and {method} has no place for them. Say weights='ignore' to score it without, or take another method."
+        )
+        raise SignatureFormatError(msg)
+
+
+def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """Refuse a value that is none of the choices."""
+    if value not in choices:
+        *others, last = map(repr, choices)
+        msg = f"{name} is {', '.join(others)} or {last}, not {value!r}."
+        raise ParameterError(msg)
+
+
+@dataclass(frozen=True)
+class RankMethod(ABC):
+    """Settings of a score made of ``sum of w * max(K - rank, 0)`` over the genes of a signature."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the method in provenance."""
+
+    @property
+    @abstractmethod
+    def ties(self) -> int:
+        """What a tie is worth: ``AVERAGE``, ``EXPECTED`` or ``LEGACY``."""
+
+    @property
+    @abstractmethod
+    def down_weight(self) -> float:
+        """Weight of the down genes."""
+
+    @abstractmethod
+    def rank_cap(self, n_vars: int) -> int:
+        """Return K: the rank from which on all ranks are one."""
+
+    @abstractmethod
+    def arm_weights(self, arm: Arm) -> Array:
+        """Return the weights of an arm's present genes as this method uses them."""
+
+    @abstractmethod
+    def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
+        """Return what is added to an arm's sum where it is not zero, and what the result is divided by."""
+
+    @abstractmethod
+    def check(self, part: Part, n_vars: int) -> None:
+        """Refuse a signature that the method cannot score, or data that it cannot score in."""
+
+
+def reachable(weights: Array, cap: int) -> float:
+    """Return the greatest weighted sum of depths that genes of these weights can have."""
+    if not weights.size:
+        return 0.0
+    depths = np.maximum(np.arange(cap - 1, cap - 1 - weights.size, -1), 0)
+    return float(np.sort(weights)[::-1] @ depths)

@@ -1,17 +1,19 @@
-"""Ranks of one cell's genes, from its non-zero values alone, and what each method makes of a rank."""
+"""Ranks of each cell's genes, from its non-zero values alone, and the depth that each method makes of a rank."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.scoring._njit import njit
+from tamannot.scoring._plan import RankMethod
+from tamannot.scoring._rows import CscRows, RowBlock, RowSource
 
 Array = NDArray[Any]
-
 # What a tie is worth: the depth of its mean rank, the mean of the depths it could have, or the depth of
 # UCell before 2.7.6, which counts rank K as one.
 AVERAGE, EXPECTED, LEGACY = 0, 1, 2
@@ -22,10 +24,11 @@ _COMPARED = 256
 # So many comparisons are one step of the machine, or a few.
 _AT_ONCE = 32
 _BYTE = 256
+# Bytes of ranked rows that are kept; what is beyond is ranked again.
+_MOST_KEPT = 1 << 29
 
 
-@dataclass(frozen=True)
-class Depths:
+class Depths(NamedTuple):
     """How ranks become depths, one entry a method: ``max(cap - rank, 0)`` in steps of ``1 / step``.
 
     Depths are whole numbers of steps, so that their sums are exact and no order can show in a bit.
@@ -45,6 +48,11 @@ def depths(caps: list[int], ties: list[int]) -> Depths:
     # A mean rank is a multiple of a half: finer steps would only cost room.
     power = np.where(np.array(ties) == EXPECTED, fine, 1.0)
     return Depths(cap, np.array(ties, np.int64), 2.0**power)
+
+
+def depths_of(methods: Sequence[RankMethod], n_vars: int) -> Depths:
+    """Return how the ranks of several methods are counted."""
+    return depths([m.rank_cap(n_vars) for m in methods], [m.ties for m in methods])
 
 
 @njit
@@ -174,17 +182,7 @@ def longest_row(indptr: Array) -> int:
 
 @njit
 def rank_rows(
-    bits: Array,
-    indptr: Array,
-    n_genes: int,
-    cap: Array,
-    ties: Array,
-    step: Array,
-    most: int,
-    group: Array,
-    ptr: Array,
-    depth: Array,
-    high: Array,
+    bits: Array, indptr: Array, n_genes: int, how: Depths, most: int, out: tuple[Array, Array, Array, Array]
 ) -> int:
     """Group the equal values of each cell and write the depth of each group for each method.
 
@@ -197,23 +195,19 @@ def rank_rows(
         The cells' stored values as order bits, and where each cell begins.
     n_genes
         Genes of the matrix, zeros included.
-    cap, ties, step
-        The fields of `Depths`.
+    how
+        How ranks become depths.
     most
-        The greatest number that ``group`` holds.
-    group
-        Output: the group of each entry, shape ``(n_entries,)``.
-    ptr
-        Output: where the groups of each cell begin, shape ``(n_cells + 1,)``; of the first cell it is given.
-    depth
-        Output: depths in whole steps, shape ``(n_methods, ≥ all groups)``.
-    high
-        Output: whether a group is above zero, shape ``(≥ all groups,)``.
+        The greatest number that groups can have.
+    out
+        Output: ``group``, ``ptr``, ``depth`` and ``high`` as in `RankedBlock`; ``ptr`` of the first cell is given.
 
     Returns
     -------
     How many cells are done: those before the first that has more than ``most`` groups.
     """
+    cap, ties, step = how
+    group, ptr, depth, high = out
     longest = longest_row(indptr)
     size = 2
     while size < 2 * longest + 1:
@@ -246,3 +240,71 @@ def rank_rows(
                 found = depth_of(ties[m], cap[m], float(above[k]), float(sizes[k])) * step[m]
                 depth[m, at + order[k]] = np.int64(np.rint(found))
     return indptr.size - 1
+
+
+class RankedBlock(NamedTuple):
+    """Consecutive rows: the group of each entry, and what each group of a row is.
+
+    Groups of row ``i`` are entries ``ptr[i]`` to ``ptr[i + 1]`` of ``depth`` and ``high``, the first of them the zeros
+    that are not stored.
+    """
+
+    indices: Array
+    indptr: Array
+    group: Array
+    """Number of the group within its row, from 1, shape ``(n_entries,)``."""
+    ptr: Array
+    depth: Array
+    """Depth by each method in whole steps, shape ``(n_methods, n_groups)``."""
+    high: Array
+    """Whether a group is above zero, shape ``(n_groups,)``."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays; indices may be those of the matrix itself."""
+        return sum(a.nbytes for a in self)
+
+
+def rank_block(block: RowBlock, n_genes: int, how: Depths) -> RankedBlock:
+    """Return rows with their values replaced by groups."""
+    n_entries, n_cells = block.indices.size, block.indptr.size - 1
+    # A row has no more groups than entries.
+    ptr, room = np.zeros(n_cells + 1, np.int64), n_entries + n_cells
+    depth, high = np.empty((how.cap.size, room), np.int64), np.empty(room, np.uint8)
+    done, group = 0, np.empty(0, np.uint8)
+    # Most cells have fewer distinct values than a byte numbers; from the first that has more on it takes a wider type.
+    # Where the first cell has more, the kernel for bytes is not even compiled.
+    n_distinct = np.unique(block.bits[: block.indptr[min(1, n_cells)]]).size
+    for kind in (k for k in (np.uint8, np.uint16, np.int32) if n_distinct <= np.iinfo(k).max):
+        narrower, group = group[: block.indptr[done]], np.empty(n_entries, kind)
+        group[: narrower.size] = narrower
+        out = (group, ptr[done:], depth, high)
+        done += rank_rows(block.bits, block.indptr[done:], n_genes, how, int(np.iinfo(kind).max), out)
+        if done == n_cells:
+            break
+    n = int(ptr[-1])  # of the room mostly next to nothing is used
+    return RankedBlock(block.indices, block.indptr, group, ptr, depth[:, :n].copy(), high[:n].copy())
+
+
+class RankedRows:
+    """Ranks of the rows of a matrix; in memory they are kept, up to a limit, if there is a next pass.
+
+    Of a matrix by columns they are not: with the indices of its rows they would take more than its values.
+    """
+
+    def __init__(self, rows: RowSource, how: Depths, *, keep: bool) -> None:
+        self._rows, self._how = rows, how
+        self._kept: dict[tuple[int, int], RankedBlock] = {}
+        lasting = keep and rows.in_memory and not isinstance(rows, CscRows)
+        self._room, self._lock = _MOST_KEPT if lasting else 0, Lock()
+
+    def block(self, start: int, stop: int) -> RankedBlock:
+        """Return rows ``start`` to ``stop``; several threads may ask."""
+        if (found := self._kept.get((start, stop))) is not None:
+            return found
+        made = rank_block(self._rows.block(start, stop), self._rows.shape[1], self._how)
+        with self._lock:
+            if made.nbytes <= self._room:
+                self._kept[start, stop] = made
+                self._room -= made.nbytes
+        return made

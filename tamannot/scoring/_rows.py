@@ -6,9 +6,9 @@ numbers. Ranks need nothing else, so one compiled kernel serves every number typ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -130,14 +130,9 @@ class CscRows:
 
 
 class DenseRows:
-    """Rows of a dense array, or of anything that gives rows when sliced; packed a block at a time.
+    """Rows of a dense array, or of anything that gives an array or a sparse matrix for ``matrix[start:stop]``.
 
-    Parameters
-    ----------
-    matrix
-        Has a ``shape``, and gives an array or a sparse matrix for ``matrix[start:stop]``.
-    step
-        Rows that are best read together.
+    They are packed a block at a time; ``step`` are the rows that are best read together.
     """
 
     def __init__(self, matrix: Any, step: int = 512) -> None:
@@ -154,15 +149,7 @@ class DenseRows:
 
 
 class SomeColumns:
-    """Rows of a matrix of which only some columns are read.
-
-    Parameters
-    ----------
-    rows
-        The rows with all columns.
-    columns
-        The columns to keep, in rising order.
-    """
+    """Rows of a matrix of which only some columns, in rising order, are read."""
 
     in_memory = False  # every read copies what is kept
 
@@ -201,13 +188,7 @@ def _rises(matrix: Any, threads: int) -> bool:
 
 
 def _check_pointers(matrix: Any, n: int) -> None:
-    """Refuse pointers that lead out of the arrays: a file may have them, and neither scipy nor a kernel looks.
-
-    Raises
-    ------
-    MatrixError
-        They are not ``n + 1`` whole numbers that rise from 0 to at most the number of entries.
-    """
+    """Refuse pointers that lead out of the arrays: a file may have them, and neither scipy nor a kernel looks."""
     ends, n_entries = matrix.indptr, min(matrix.indices.size, matrix.data.size)
     good = ends.dtype.kind in "iu" and ends.shape == (n + 1,) and matrix.indices.dtype.kind in "iu"
     if not good or ends[0] != 0 or ends[-1] > n_entries or (ends[1:] < ends[:-1]).any():
@@ -216,13 +197,7 @@ def _check_pointers(matrix: Any, n: int) -> None:
 
 
 def _check_indices(matrix: Any, n: int, *, rises: bool) -> None:
-    """Refuse indices that are not in ``[0, n)``; where they rise in every row its ends are enough.
-
-    Raises
-    ------
-    MatrixError
-        There is one.
-    """
+    """Refuse indices that are not in ``[0, n)``; where they rise in every row its ends are enough."""
     indices, ends = matrix.indices[: matrix.indptr[-1]], matrix.indptr
     if not indices.size:
         return
@@ -259,3 +234,44 @@ def order_bits(values: Array) -> NDArray[np.unsignedinteger[Any]]:
     if values.dtype.kind not in "fi" or values.dtype.itemsize not in _WIDTHS or not values.dtype.isnative:
         values = values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
     return np.ascontiguousarray(values).view(_WIDTHS[values.dtype.itemsize])
+
+
+T = TypeVar("T")
+About = Callable[[range], tuple[Any, ...]]
+
+
+def no_arguments(_rows: range) -> tuple[Any, ...]:
+    """Take nothing beside the rows."""
+    return ()
+
+
+@runtime_checkable
+class DistributedRows(RowSource, Protocol):
+    """A row source that works on its rows itself, perhaps by other processes."""
+
+    def blocks(self, runs: Sequence[range]) -> list[RowBlock]:
+        """Return the rows of several runs, fetched all at once, in their order; a run may come in pieces."""
+
+    def mapped(self, work: Callable[..., T], about: About = no_arguments, *, step: int) -> Iterator[tuple[range, T]]:
+        """Give out rows and ``work(block, *about(rows))``, in their order; ``work`` is sent out once.
+
+        Blocks have ``step`` rows at most; only a few results are ahead of whoever takes them.
+        """
+
+
+def each_block(
+    rows: RowSource, work: Callable[..., T], about: About = no_arguments, *, threads: int, step: int
+) -> Iterator[tuple[range, T]]:
+    """Give out rows and ``work(block, *about(rows))``, block by block in their order, wherever the rows are.
+
+    ``work`` must hold nothing that another process could not be told. Blocks have ``step`` rows at most; rows at hand
+    are worked on by ``threads``.
+    """
+    if isinstance(rows, DistributedRows):
+        return rows.mapped(work, about, step=step)
+
+    def here(start: int, stop: int) -> tuple[range, T]:
+        mine = range(start, stop)
+        return mine, work(rows.block(start, stop), *about(mine))
+
+    return in_order(here, rows.shape[0], threads=threads, step=step)

@@ -1,14 +1,15 @@
-"""Sums of rank depths: over cells for each gene, over genes for each cell. All in whole steps, thus exact."""
+"""Sums of rank depths in exact whole steps: over cells for each gene, over genes for each cell; and scores of them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.scoring._njit import njit
-from tamannot.scoring._ranks import longest_row
+from tamannot.scoring._pack import Arms
+from tamannot.scoring._ranks import RankedBlock, longest_row
 
 Array = NDArray[Any]
 
@@ -16,11 +17,50 @@ Array = NDArray[Any]
 _FEW_GROUPS = 128
 
 
+class GeneArms(NamedTuple):
+    """For every gene, the arms that it belongs to; weights in whole steps."""
+
+    used: Array
+    """Whether a gene is in any arm, uint8, shape ``(n_genes,)``."""
+    gene_ptr: Array
+    """The arms of gene ``g`` are entries ``gene_ptr[g]`` to ``gene_ptr[g + 1]`` of ``arm_of``."""
+    arm_of: Array
+    weight_of: Array
+    """Weights of the entries, shape ``(n_methods, n_entries)``."""
+    arm_weight: Array
+    """Sum of the weights of an arm's genes that are in the data, shape ``(n_methods, n_arms)``."""
+
+
+def gene_arms(arms: Arms) -> GeneArms:
+    """Return packed arms as the kernels take them."""
+    weights = (arms.weight_of.astype(np.int64, copy=False), arms.arm_weight.astype(np.int64, copy=False))
+    return GeneArms(arms.used, arms.gene_ptr, arms.arm_of, *weights)
+
+
+class GeneBins(NamedTuple):
+    """Expression bin of each gene, shape ``(n_methods, n_genes)``, and genes of each bin."""
+
+    bin_of: Array
+    size: Array
+
+
+class CellSums(NamedTuple):
+    """What scores and their null are made of."""
+
+    sums: Array
+    """Weighted sums of depths, shape ``(n_methods, n_cells, n_arms)``."""
+    detected: Array
+    """Genes of the arm that are not zero, shape ``(n_cells, n_arms)``."""
+    moments: Array
+    """Sums of depth, depth² and depth³ and genes detected of each bin, ``(n_methods, n_cells, n_bins, 4)``."""
+
+
 @njit
-def add_gene_totals(group: Array, ptr: Array, depth: Array, indices: Array, indptr: Array, total: Array) -> None:
+def add_gene_totals(ranked: RankedBlock, total: Array) -> None:
     """Add to ``total[method, gene]`` how far the gene's depth stands above a zero's, over these cells."""
+    indptr, ptr, depth = ranked.indptr, ranked.ptr, ranked.depth
     for i in range(indptr.size - 1):
-        groups, genes = group[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
+        groups, genes = ranked.group[indptr[i] : indptr[i + 1]], ranked.indices[indptr[i] : indptr[i + 1]]
         for m in range(depth.shape[0]):
             of_gene, of_group = total[m], depth[m, ptr[i] : ptr[i + 1]]
             zero = of_group[0]
@@ -96,18 +136,10 @@ def add_zeros(depth: int, bin_size: Array, moments: Array) -> None:
 
 
 @njit
-def add_up(
-    group: Array,
-    genes: Array,
-    hits: Array,
-    depth: Array,
-    gene_ptr: Array,
-    arm_of: Array,
-    weight_of: Array,
-    arm_weight: Array,
-    sums: Array,
-) -> None:
+def add_up(cell: tuple[Array, Array], hits: Array, depth: Array, arms: GeneArms, m: int, sums: Array) -> None:
     """Write the weighted sum of depths of each arm in one cell, from the entries whose genes are in some arm."""
+    group, genes = cell
+    gene_ptr, arm_of, weight_of, arm_weight = arms.gene_ptr, arms.arm_of, arms.weight_of[m], arms.arm_weight[m]
     zero = depth[0]
     for a in range(sums.size):
         sums[a] = arm_weight[a] * zero
@@ -119,10 +151,10 @@ def add_up(
 
 
 @njit
-def count_detected(
-    group: Array, genes: Array, hits: Array, high: Array, gene_ptr: Array, arm_of: Array, detected: Array
-) -> None:
+def count_detected(cell: tuple[Array, Array], hits: Array, high: Array, arms: GeneArms, detected: Array) -> None:
     """Count the genes of each arm that are not zero in one cell."""
+    group, genes = cell
+    gene_ptr, arm_of = arms.gene_ptr, arms.arm_of
     detected[:] = 0
     for h in hits:
         gene = genes[h]
@@ -141,86 +173,92 @@ def find_hits(genes: Array, used: Array, hits: Array) -> int:
 
 
 @njit
-def arm_sums(
-    group: Array,
-    ptr: Array,
-    depth: Array,
-    indices: Array,
-    indptr: Array,
-    used: Array,
-    gene_ptr: Array,
-    arm_of: Array,
-    weight_of: Array,
-    arm_weight: Array,
-    sums: Array,
-) -> None:
-    """Write, from one ranking of each cell, what the scores are made of; the arguments are those of `null_sums`."""
+def arm_sums(ranked: RankedBlock, arms: GeneArms, sums: Array) -> None:
+    """Write, from one ranking of each cell, what the scores are made of: `CellSums.sums`."""
+    indptr, ptr, depth = ranked.indptr, ranked.ptr, ranked.depth
     hits = np.empty(longest_row(indptr) + 1, np.int64)
     for i in range(indptr.size - 1):
-        groups, genes = group[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
-        n_hits = find_hits(genes, used, hits)
+        groups, genes = ranked.group[indptr[i] : indptr[i + 1]], ranked.indices[indptr[i] : indptr[i + 1]]
+        n_hits = find_hits(genes, arms.used, hits)
         for m in range(depth.shape[0]):
-            mine = depth[m, ptr[i] : ptr[i + 1]]
-            add_up(groups, genes, hits[:n_hits], mine, gene_ptr, arm_of, weight_of[m], arm_weight[m], sums[m, i])
+            add_up((groups, genes), hits[:n_hits], depth[m, ptr[i] : ptr[i + 1]], arms, m, sums[m, i])
 
 
 @njit
-def null_sums(
-    group: Array,
-    ptr: Array,
-    depth: Array,
-    high: Array,
-    indices: Array,
-    indptr: Array,
-    used: Array,
-    gene_ptr: Array,
-    arm_of: Array,
-    weight_of: Array,
-    arm_weight: Array,
-    bin_of: Array,
-    bin_size: Array,
-    sums: Array,
-    detected: Array,
-    moments: Array,
-) -> None:
-    """Write, from one ranking of each cell, all that the scores and their null are made of.
-
-    Parameters
-    ----------
-    group, ptr, depth, high, indices, indptr
-        The rows, as the fields of `RankedBlock`.
-    used
-        Whether a gene is in any arm, uint8, shape ``(n_genes,)``.
-    gene_ptr, arm_of
-        The arms a gene belongs to: entries ``gene_ptr[g]`` to ``gene_ptr[g + 1]``.
-    weight_of
-        Their weights by method, whole steps, shape ``(n_methods, n_entries)``.
-    arm_weight
-        Sum of the weights of an arm's genes that are in the data, shape ``(n_methods, n_arms)``.
-    bin_of, bin_size
-        Expression bin of each gene and genes of each bin, by method.
-    sums
-        Output: weighted sums of depths, shape ``(n_methods, n_cells, n_arms)``.
-    detected
-        Output: genes of the arm that are not zero, shape ``(n_cells, n_arms)``.
-    moments
-        Output: sums of depth, depth² and depth³ and the genes detected of each bin, shape
-        ``(n_methods, n_cells, n_bins, 4)``.
-    """
-    tally, places = np.zeros((bin_size.shape[1], _FEW_GROUPS), np.int32), places_of(bin_of, used)
+def null_sums(ranked: RankedBlock, arms: GeneArms, bins: GeneBins, out: CellSums) -> None:
+    """Write, from one ranking of each cell, all that the scores and their null are made of."""
+    indptr, ptr, depth = ranked.indptr, ranked.ptr, ranked.depth
+    sums, detected, moments = out
+    tally, places = np.zeros((bins.size.shape[1], _FEW_GROUPS), np.int32), places_of(bins.bin_of, arms.used)
     hits = np.empty(longest_row(indptr) + 1, np.int64)
     for i in range(indptr.size - 1):
-        groups, genes = group[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
-        above = high[ptr[i] : ptr[i + 1]]
+        groups, genes = ranked.group[indptr[i] : indptr[i + 1]], ranked.indices[indptr[i] : indptr[i + 1]]
+        above = ranked.high[ptr[i] : ptr[i + 1]]
         is_tallied = above.size <= _FEW_GROUPS
-        n_hits = 0 if is_tallied else find_hits(genes, used, hits)
+        n_hits = 0 if is_tallied else find_hits(genes, arms.used, hits)
         for m in range(depth.shape[0]):
             mine = depth[m, ptr[i] : ptr[i + 1]]
             if is_tallied:
                 n_hits = count_by_bin(groups, genes, places[m], tally.reshape(-1), hits)
                 moments_of_tally(tally, mine, above, moments[m, i])
             else:
-                moments_of_entries(groups, genes, bin_of[m], mine, above, moments[m, i])
-            add_zeros(mine[0], bin_size[m], moments[m, i])
-            add_up(groups, genes, hits[:n_hits], mine, gene_ptr, arm_of, weight_of[m], arm_weight[m], sums[m, i])
-        count_detected(groups, genes, hits[:n_hits], above, gene_ptr, arm_of, detected[i])
+                moments_of_entries(groups, genes, bins.bin_of[m], mine, above, moments[m, i])
+            add_zeros(mine[0], bins.size[m], moments[m, i])
+            add_up((groups, genes), hits[:n_hits], mine, arms, m, sums[m, i])
+        count_detected((groups, genes), hits[:n_hits], above, arms, detected[i])
+
+
+class OutputParts(NamedTuple):
+    """How sums of one method become scores of parts, and parts outputs."""
+
+    arm: Array
+    """Arms of each part, up and down, shape ``(n_parts, 2)``; -1 where there is none."""
+    offset: Array
+    """``u = (sum + offset) / most`` where the sum is not zero, else 0; shape ``(n_parts, 2)``, in steps."""
+    most: Array
+    down_weight: float
+    out_ptr: Array
+    """The parts of output ``o`` are entries ``out_ptr[o]`` to ``out_ptr[o + 1]`` of ``out_part``."""
+    out_part: Array
+
+
+def finish_scores(sums: Array, parts: OutputParts, out: Array) -> None:
+    """Write ``max(u(up) - down_weight u(down), 0)`` of each part, and of each output the greatest of its parts.
+
+    ``sums`` are those of one method, whole steps, shape ``(n_cells, n_arms)``; ``out`` is ``(n_cells, n_outputs)``.
+    """
+    arm, most, order = parts.arm, parts.most, parts.out_part
+    # Most sets are one part with up genes alone, and take a shorter way.
+    one_each = np.array_equal(parts.out_ptr, np.arange(arm.shape[0] + 1))
+    if one_each and (arm[:, 0] >= 0).all() and (arm[:, 1] < 0).all() and (most[:, 0] > 0).all():
+        finish_plain(sums, arm[order, 0], parts.offset[order, 0], most[order, 0], out)
+    else:
+        finish_any(sums, parts, out)
+
+
+@njit
+def finish_any(sums: Array, parts: OutputParts, out: Array) -> None:
+    """Write scores of parts with up and down genes, and of outputs of several parts."""
+    arm, offset, most, w_neg, out_ptr, out_part = parts
+    for i in range(sums.shape[0]):
+        for o in range(out_ptr.size - 1):
+            best = 0.0
+            for k in range(out_ptr[o], out_ptr[o + 1]):
+                p = out_part[k]
+                score = 0.0
+                for side in range(2):
+                    a = arm[p, side]
+                    if a >= 0 and sums[i, a] > 0 and most[p, side] > 0.0:
+                        u = (sums[i, a] + offset[p, side]) / most[p, side]
+                        score += u if side == 0 else -w_neg * u
+                best = max(best, score)
+            out[i, o] = best
+
+
+@njit
+def finish_plain(sums: Array, arm: Array, offset: Array, most: Array, out: Array) -> None:
+    """Write scores of outputs that are one part with up genes each."""
+    for i in range(sums.shape[0]):
+        for o in range(arm.size):
+            found = sums[i, np.uint64(arm[o])]
+            out[i, o] = max((found + offset[o]) / most[o], 0.0) if found > 0 else 0.0

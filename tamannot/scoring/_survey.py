@@ -148,12 +148,7 @@ def csc_block(data: Array, indices: Array, indptr: Array, start: int, stop: int)
 def group_places(group: Array, starts: Array) -> Array:
     """Return the place of each entry where entries stand group by group and keep their order within each.
 
-    Parameters
-    ----------
-    group
-        The group of each entry.
-    starts
-        The place of the first entry of each group.
+    ``starts`` has the place of the first entry of each group.
     """
     free = starts.copy()
     places = np.empty(group.size, np.int64)

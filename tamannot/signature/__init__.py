@@ -1,7 +1,19 @@
 """Signatures: values, files, the bundled library; and genes: which column of the data is which gene."""
 
-from tamannot.signature._index import GeneIndex, Substitution
-from tamannot.signature._model import Gene, Reference, Signature, SignatureFile, SignatureSet
+from tamannot.signature._gene_ids import (
+    OURS,
+    UNKNOWN,
+    GeneTable,
+    Ids,
+    Sighting,
+    human_genes,
+    read_ids,
+    recognise_species,
+    without_versions,
+)
+from tamannot.signature._gene_index import GeneIndex, Substitution
+from tamannot.signature._library import bundled_species, load_signature, load_signatures
+from tamannot.signature._model import AXES, Gene, Reference, Signature, SignatureFile, SignatureSet
 from tamannot.signature._read import (
     Signatures,
     as_signatures,
@@ -10,10 +22,6 @@ from tamannot.signature._read import (
     signatures_named,
     write_signatures,
 )
-from tamannot.signature._species import OURS, UNKNOWN, Sighting, recognise_species
-from tamannot.signature._spelling import Ids, read_ids
-from tamannot.signature._store import AXES, bundled_species, load_signature, load_signatures
-from tamannot.signature._table import GeneTable, human_genes, without_versions
 
 __all__ = [
     "AXES",

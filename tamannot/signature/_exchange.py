@@ -1,4 +1,4 @@
-"""Signatures written in the formats of other tools; `_parse` reads them back.
+"""Signatures read from and written in the formats of other tools.
 
 | format | holds | loses |
 |---|---|---|
@@ -8,7 +8,8 @@
 | ``ucell`` | genes, direction as ``GENE-``, one column a signature | weights, second ids, references, modules |
 | ``scgate`` | genes, direction as ``GENE-``, one row a signature | weights, second ids, references, modules |
 
-A composite has no place but in JSON; elsewhere it is written as the union of its modules' genes.
+A composite has no place but in JSON; elsewhere it is written as the union of its modules' genes. What is wrong is said
+with its line, column or signature; the caller puts the name of the file before it.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
-from typing import Any, Literal
+from itertools import islice, zip_longest
+from numbers import Integral
+from typing import Any, Literal, NamedTuple
 
-from tamannot.signature._model import Gene, Signature
+from tamannot.errors import SignatureFormatError
+from tamannot.signature._model import MAX_GENES, Gene, Signature
+from tamannot.signature._toml import located, shown
 
 GeneIds = Literal["symbol", "ensembl"]
 _NETWORK = ["source", "target", "weight", "ensembl", "species"]
-_SCGATE = ["levels", "use_as", "name", "signature"]
+_SCGATE_HEADER = ["levels", "use_as", "name", "signature"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def to_scgate(signatures: Iterable[Signature], ids: GeneIds) -> str:
         ["level1", "positive", s.id, ";".join(_name(g, ids) + ("-" * (g.direction == "down")) for g in s.all_genes)]
         for s in signatures
     ]
-    return "".join("\t".join(row) + "\n" for row in [_SCGATE, *rows])
+    return "".join("\t".join(row) + "\n" for row in [_SCGATE_HEADER, *rows])
 
 
 FORMATS: Mapping[str, Format] = {
@@ -124,3 +128,228 @@ def _csv(rows: Iterable[Iterable[Any]]) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()
+
+
+_LONG = ("source", "target")
+_SCGATE = ("name", "signature")
+# Words that no one calls a signature, so that a table with one of them is not UCell's.
+_OF_OTHER_TABLES = {*_LONG, *_SCGATE, "weight", "levels", "use_as"}
+
+
+class _Row(NamedTuple):
+    line: int
+    cells: dict[str, str]
+
+
+def from_gmt(text: str) -> list[Signature]:
+    """Read GMT; ``X_UP`` and ``X_DN``, where both are there, are the two directions of ``X``."""
+    sets: dict[str, list[str]] = {}
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        fields = line.split("\t")
+        if not line.strip():
+            continue
+        if len(fields) < 3:
+            msg = f"line {number}: a GMT line is a name, a description and genes, separated by tabs."
+            raise SignatureFormatError(msg)
+        if fields[0] in sets:
+            msg = f"line {number}: '{shown(fields[0])}' occurs more than once."
+            raise SignatureFormatError(msg)
+        sets[fields[0]], lines[fields[0]] = fields[2:], number
+    homes = _homes(sets)
+    paired: dict[str, list[str]] = {}
+    for name, genes in sets.items():
+        mark = "-" if homes[name] != name and name.endswith("_DN") else ""
+        paired.setdefault(homes[name], []).extend(f"{g}{mark}" for g in genes if g.strip())
+    first = {homes[name]: lines[name] for name in reversed(sets)}
+    return [_at(f"line {first[name]}", name, genes) for name, genes in paired.items()]
+
+
+def from_json(text: str) -> list[Signature]:
+    """Read what `to_json` writes, or a plain object ``{id: [gene, …]}``."""
+    content = _load_json(text)
+    if not isinstance(content, dict):
+        msg = "a JSON object is expected: {id: [gene, …]}, or what tamannot exports."
+        raise SignatureFormatError(msg)
+    if content.get("format") != "tamannot-signatures":
+        return [from_symbols(name, genes) for name, genes in content.items()]
+    if content.get("schema_version", 1) != 1 or not isinstance(content.get("signatures"), dict):
+        msg = "schema_version 1 and an object 'signatures' are expected beside the format."
+        raise SignatureFormatError(msg)
+    return [_from_fields(name, fields) for name, fields in content["signatures"].items()]
+
+
+def from_table(text: str) -> list[Signature]:
+    """Read a table by its header: long (``source``, ``target``), scGate's, or UCell's columns."""
+    header, rows = _table(text)
+    if set(_LONG) <= set(header):
+        return _from_network(_records(header, rows, _LONG))
+    if set(_SCGATE) <= set(header):
+        return [_at(f"line {n}", r["name"], r["signature"].split(";")) for n, r in _records(header, rows, _SCGATE)]
+    if strange := [h for h in header if h in _OF_OTHER_TABLES]:
+        msg = (
+            f"line 1: column '{strange[0]}', but no columns {' and '.join(_LONG)} (a long table) "
+            f"or {' and '.join(_SCGATE)} (scGate's)."
+        )
+        raise SignatureFormatError(msg)
+    columns = [*zip_longest(*(cells for _, cells in rows), fillvalue="")] or [()] * len(header)
+    return [
+        _at(f"column {n}", name, _genes_of(n, column))
+        for n, (name, column) in enumerate(zip(header, columns, strict=False), 1)
+    ]
+
+
+def from_symbols(name: str, symbols: Iterable[object]) -> Signature:
+    """Return a signature of gene names; a trailing ``-`` marks a down gene, ``+`` is optional."""
+    if isinstance(symbols, str | bytes | Mapping) or not isinstance(symbols, Iterable):
+        msg = f"Signature '{shown(name)}': give a list of genes, not {shown(repr(symbols)[:100])}."
+        raise SignatureFormatError(msg)
+    tokens = list(islice(symbols, MAX_GENES + 1))
+    if len(tokens) > MAX_GENES:
+        msg = f"Signature '{shown(name)}': more than {MAX_GENES} genes; no genome has as many."
+        raise SignatureFormatError(msg)
+    names = [_name_of(name, n, t) for n, t in enumerate(tokens, 1)]
+    genes = dict.fromkeys(_directed(t) for t in names if t)
+    return _build(name, [_gene(f"Signature '{shown(name)}'", symbol=s, direction=d) for s, d in genes])
+
+
+def _homes(sets: Iterable[str]) -> dict[str, str]:
+    """Return the signature that each set of a GMT file belongs to."""
+    names = set(sets)
+    base = {name: name[:-3] for name in names if name.endswith(("_UP", "_DN"))}
+    both = {b for b in base.values() if b not in names and {f"{b}_UP", f"{b}_DN"} <= names}
+    return {name: base[name] if base.get(name) in both else name for name in names}
+
+
+def _load_json(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except RecursionError as error:
+        msg = "cannot be read as signatures: it is nested too deeply."
+        raise SignatureFormatError(msg) from error
+    except SignatureFormatError:
+        raise
+    except ValueError as error:  # says line and column
+        msg = f"cannot be read as signatures: {shown(error)}"
+        raise SignatureFormatError(msg) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        msg = f"'{shown(next(n for n in names if names.count(n) > 1))}' occurs more than once in an object."
+        raise SignatureFormatError(msg)
+    return content
+
+
+def _from_fields(name: str, fields: object) -> Signature:
+    with located(f"Signature '{shown(name)}'"):
+        signature = Signature.model_validate(fields)
+    if signature.id != name:
+        msg = f"Signature '{shown(name)}': its id is '{signature.id}'."
+        raise SignatureFormatError(msg)
+    return signature
+
+
+def _table(text: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header and, with their lines, the rows that are not empty."""
+    first = text.partition("\n")[0]
+    if ";" in first and not {",", "\t"} & set(first):
+        msg = "line 1: the columns are separated by ';'. Use commas or tabs."
+        raise SignatureFormatError(msg)
+    reader = csv.reader(io.StringIO(text), delimiter="\t" if "\t" in first else ",")
+    try:
+        rows = [(reader.line_num, row) for row in reader if any(c.strip() for c in row)]
+    except csv.Error as error:
+        msg = f"line {reader.line_num}: {error}."
+        raise SignatureFormatError(msg) from error
+    if not rows:
+        msg = "the table is empty."
+        raise SignatureFormatError(msg)
+    header = [h.strip() for h in rows[0][1]]
+    for line, row in rows[1:]:
+        if any(c.strip() for c in row[len(header) :]):
+            msg = f"line {line}: {len(row)} columns, but the header has {len(header)}."
+            raise SignatureFormatError(msg)
+    return header, rows[1:]
+
+
+def _records(header: list[str], rows: list[tuple[int, list[str]]], needed: Sequence[str]) -> list[_Row]:
+    records = [_Row(line, dict(zip(header, row, strict=False))) for line, row in rows]
+    for line, cells in records:
+        if missing := [c for c in needed if not cells.get(c, "").strip()]:
+            msg = f"line {line}: column '{missing[0]}' is empty."
+            raise SignatureFormatError(msg)
+    return records
+
+
+def _from_network(records: list[_Row]) -> list[Signature]:
+    genes: dict[str, list[Gene]] = {}
+    species: dict[str, str] = {}
+    for line, r in records:
+        genes.setdefault(r["source"], []).append(_weighted(line, r))
+        own = r.get("species") or "any"
+        if species.setdefault(r["source"], own) != own:
+            msg = f"line {line}: '{shown(r['source'])}' is of {shown(own)}, and of {shown(species[r['source']])} above."
+            raise SignatureFormatError(msg)
+    return [_build(name, members, species=species[name]) for name, members in genes.items()]
+
+
+def _weighted(line: int, cells: Mapping[str, str]) -> Gene:
+    said = cells.get("weight") or "1"
+    try:
+        weight = float(said)
+    except ValueError:
+        msg = f"line {line}: weight '{shown(said)}' is not a number."
+        raise SignatureFormatError(msg) from None
+    return _gene(
+        f"line {line}",
+        symbol=cells["target"],
+        ensembl=cells.get("ensembl") or None,
+        weight=abs(weight),
+        direction="down" if weight < 0 else "up",
+    )
+
+
+def _genes_of(number: int, column: Sequence[str]) -> Sequence[str]:
+    """Refuse a column of numbers: it is of another kind of table."""
+    filled = [c for c in column if c.strip()]
+    if filled and all(_is_fraction(c) for c in filled):
+        msg = f"column {number}: numbers such as '{shown(filled[0])}', where a UCell table has genes."
+        raise SignatureFormatError(msg)
+    return column
+
+
+def _is_fraction(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return not text.strip().isdecimal()  # whole numbers may be gene ids
+
+
+def _at(place: str, name: str, genes: Iterable[object]) -> Signature:
+    with located(place):
+        return from_symbols(name, genes)
+
+
+def _build(name: str, genes: Sequence[Gene], **fields: Any) -> Signature:
+    with located(f"Signature '{shown(name)}'"):
+        return Signature(id=name, genes=tuple(genes), **fields)
+
+
+def _gene(place: str, **fields: Any) -> Gene:
+    with located(f"{place}: gene '{shown(fields['symbol'])}'"):
+        return Gene(**fields)
+
+
+def _name_of(signature: str, number: int, token: object) -> str:
+    if isinstance(token, str) or (isinstance(token, Integral) and not isinstance(token, bool)):
+        return str(token).strip()
+    msg = f"Signature '{shown(signature)}': gene {number}: {shown(repr(token)[:100])} is no name of a gene."
+    raise SignatureFormatError(msg)
+
+
+def _directed(token: str) -> tuple[str, str]:
+    return token.removesuffix("-").removesuffix("+").strip(), "down" if token.endswith("-") else "up"

@@ -1,225 +1,204 @@
-"""Keeping a library of signature files: validation, differences, the schema."""
+"""The library: bundled signature files, found by ``id`` or ``id@version``."""
 
 from __future__ import annotations
 
-import json
+import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property, lru_cache
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from tamannot._resources import resource_path
-from tamannot.errors import SignatureFormatError, SignatureNotFoundError
-from tamannot.signature._layout import files_of, is_outside, roots
-from tamannot.signature._lock import changes, lock_of, released
-from tamannot.signature._model import Gene, Signature, SignatureFile, version_key
-from tamannot.signature._place import line_of
-from tamannot.signature._read import read_signatures
-from tamannot.signature._store import Library
-from tamannot.signature._template import EXAMPLE_KEY, TO_FILL_IN
-from tamannot.signature._text import read_text
-from tamannot.signature._toml import MAX_BYTES, parse_file, reasons
+from tamannot.errors import SignatureFormatError, SignatureNotFoundError, among, nearest
+from tamannot.signature._exchange import from_json
+from tamannot.signature._model import AXES, Signature, SignatureFile, SignatureSet, version_key
+from tamannot.signature._toml import located, parse_file, shown, to_module, to_signature
 
-# How the note of a reference says that no one looked.
-_UNCHECKED = ("not checked", "from memory", "to be checked")
+SPECIES = ("human", "mouse")
 
 
-@dataclass(frozen=True)
-class Fault:
-    """Something wrong with a library, and where."""
+class Library:
+    """The signature files of one species in one folder, each read at most once."""
 
-    path: Path
-    line: int | None
-    reason: str
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, SignatureFile] = {}
+        self._loaded: dict[str, Signature] = {}
 
-    def __str__(self) -> str:
-        """Return ``path:line: reason``."""
-        place = f"{self.path}:{self.line}" if self.line else str(self.path)
-        return f"{place}: {self.reason}"
+    def versions(self, signature_id: str) -> list[str]:
+        """Versions of a signature, newest last; empty if there is no such signature."""
+        files = (self._folder / signature_id).glob("*.toml")
+        return sorted((f.stem for f in files), key=version_key)
+
+    def ids(self) -> list[str]:
+        """Ids of all signatures, sorted."""
+        return list(self._ids)
+
+    @cached_property
+    def _ids(self) -> dict[str, None]:
+        return dict.fromkeys(sorted(p.name for p in self._folder.iterdir() if p.is_dir()))
+
+    def get(self, name: str) -> Signature:
+        """Return the signature ``id@version``, or the newest version of ``id``."""
+        signature_id, _, version = name.partition("@")
+        versions = self._versions_of(name)
+        return self._load(f"{signature_id}@{version}") if version else self._newest(signature_id, versions)
+
+    def _versions_of(self, name: str) -> list[str]:
+        signature_id, _, version = name.partition("@")
+        versions = self.versions(signature_id) if signature_id in self._ids else []
+        if not versions:
+            raise SignatureNotFoundError(_unknown_id(signature_id, self.ids()))
+        if version and version not in versions:
+            msg = f"No version '{shown(version)}' of signature '{signature_id}'.{among(version, versions)}"
+            raise SignatureNotFoundError(msg)
+        return versions
+
+    def _newest(self, signature_id: str, versions: list[str]) -> Signature:
+        loaded = [self._load(f"{signature_id}@{v}") for v in reversed(versions)]
+        return next((s for s in loaded if not s.deprecated), loaded[0])
+
+    def _load(self, name: str) -> Signature:
+        if name not in self._loaded:
+            file = self._file(name)
+            with located(f"{self._path(name)}: modules"):
+                self._loaded[name] = to_signature(file, self._module)
+        return self._loaded[name]
+
+    def _module(self, name: str) -> Signature:
+        self._versions_of(name)
+        return to_module(self._file(name))
+
+    def _file(self, name: str) -> SignatureFile:
+        if name not in self._files:
+            path = self._path(name)
+            file = parse_file(path)
+            if f"{file.id}@{file.version}" != name:
+                field = "id" if not name.startswith(f"{file.id}@") else "version"
+                msg = f"{path}: {field}: says '{getattr(file, field)}'; its path says otherwise."
+                raise SignatureFormatError(msg)
+            self._files[name] = file
+        return self._files[name]
+
+    def _path(self, name: str) -> Path:
+        signature_id, _, version = name.partition("@")
+        return self._folder / signature_id / f"{version}.toml"
 
 
-@dataclass(frozen=True)
-class Difference:
-    """What changed from one signature to another."""
-
-    added: tuple[Gene, ...]
-    removed: tuple[Gene, ...]
-    changed: tuple[tuple[Gene, Gene], ...]
-    """Genes whose direction or weight differs."""
-
-    def __bool__(self) -> bool:
-        """Whether anything that is scored differs."""
-        return bool(self.added or self.removed or self.changed)
+def bundled_species() -> tuple[str, ...]:
+    """Return the species that this release has signatures for."""
+    return tuple(s for s in SPECIES if (resource_path("signatures") / s).is_dir())
 
 
-def schema() -> str:
-    """Return the JSON schema of a signature file."""
-    return json.dumps(SignatureFile.model_json_schema(), indent=2) + "\n"
+@lru_cache(maxsize=len(SPECIES))
+def bundled(species: str) -> Library:
+    """Return the library that ships with tamannot."""
+    if species not in bundled_species():
+        msg = f"No signatures for species '{species}' in this release. There are: {', '.join(bundled_species())}."
+        raise SignatureNotFoundError(msg)
+    return Library(resource_path("signatures") / species)
 
 
-def difference(before: Signature, after: Signature) -> Difference:
-    """Return the genes that came, went, or changed direction or weight; composites by all their genes."""
-    old, new = ({g.key: g for g in s.all_genes} for s in (before, after))
-    both = [(old[k], new[k]) for k in old if k in new]
-    return Difference(
-        added=tuple(g for k, g in new.items() if k not in old),
-        removed=tuple(g for k, g in old.items() if k not in new),
-        changed=tuple((a, b) for a, b in both if (a.direction, a.weight) != (b.direction, b.weight)),
-    )
+def load_signature(name: str, *, species: str = "human") -> Signature:
+    """Return one signature of the bundled library.
 
+    Parameters
+    ----------
+    name
+        ``"lipid_associated"`` (the newest version) or ``"lipid_associated@1.0.0"``.
+    species
+        ``"human"`` or ``"mouse"``.
 
-def validate(path: Path) -> list[Fault]:
-    """Return the faults of a library folder, of a folder of loose files, or of one file.
+    Returns
+    -------
+    The signature; a composite holds its modules.
 
-    Checked are: every file follows the format and is no link to somewhere else; in a library its path agrees
-    with its content, its modules exist, ids are unique, a PATCH version has the digest of the one before,
-    and with a ``lock.json`` no released file has changed or gone; the newest version of each signature counts no
-    unchecked source as evidence, and nothing of the template is left in it. A file in the format of another tool
-    (GMT, JSON, a table) is read as `read_signatures` does.
+    Raises
+    ------
+    SignatureNotFoundError
+        No such id, version or species; the message names the nearest, and what the field's names and abbreviations
+        are here: ``"LAM"`` is ``lipid_associated``.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> tam.load_signature("m1").axis
+    'polarization'
     """
+    return bundled(species).get(name)
+
+
+def load_signatures(axis: str | Iterable[str] | None = None, *, species: str = "human") -> SignatureSet:
+    """Return the bundled signatures, each in its newest version.
+
+    Parameters
+    ----------
+    axis
+        One axis (``"state"``, ``"origin"``, ``"compartment"``, …), several, or all of them.
+    species
+        ``"human"`` or ``"mouse"``.
+
+    Returns
+    -------
+    The signatures, in the order of the axes, then of their ids.
+
+    Raises
+    ------
+    SignatureNotFoundError
+        No such axis or species.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> list(tam.load_signatures(axis="origin"))
+    ['border_associated', 'microglia', 'monocyte_derived']
+    """
+    wanted = (axis,) if isinstance(axis, str) else AXES if axis is None else tuple(dict.fromkeys(axis))
+    if unknown := [a for a in wanted if a not in AXES]:
+        msg = f"No axis '{unknown[0]}'.{among(unknown[0], AXES)}"
+        raise SignatureNotFoundError(msg)
+    bundled(species)
+    return SignatureSet(s for a in wanted for s in _exported(species, a))
+
+
+@lru_cache(maxsize=64)
+def _exported(species: str, axis: str) -> tuple[Signature, ...]:
+    """Return the newest signatures of an axis from the committed export: JSON is read ten times as fast as TOML.
+
+    A test holds the exports to the signature files.
+    """
+    path = resource_path("signatures") / "exports" / f"{species}_{axis}.json"
+    return tuple(from_json(path.read_text(encoding="utf-8"))) if path.is_file() else ()
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Return the question which known ids are meant: by the field's name or abbreviation (LAM), else by letters."""
+    ids, wanted = list(known), word.casefold()
+    initials = [i for i in ids if "_" in i and "".join(w[0] for w in i.split("_")) + "m" == wanted]
+    with (resource_path("signatures") / "nomenclature.tsv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    elsewhere = [r["id"] for r in rows if wanted in (r["name_there"].casefold(), *r["name_there"].casefold().split())]
+    found = [i for i in dict.fromkeys([*initials, *elsewhere]) if i in ids][:3]
+    return f" Did you mean {' or '.join(map(repr, found))}?" if found else nearest(word, ids)
+
+
+def _unknown_id(signature_id: str, known: list[str]) -> str:
+    return f"No signature '{shown(signature_id)}'.{meant(signature_id, known)} All ids: list(load_signatures())"
+
+
+def roots(folder: Path) -> list[Path]:
+    """Return the folders that hold ``<id>/<version>.toml``: those of the species, or the folder itself."""
+    by_species = [folder / s for s in SPECIES if (folder / s).is_dir()]
+    return by_species or [folder]
+
+
+def files_of(root: Path) -> list[Path]:
+    """Return the signature files of one species."""
+    return sorted(root.glob("*/*.toml"))
+
+
+def is_outside(path: Path, folder: Path) -> bool:
+    """Say whether a path is a link to something that is not in the folder."""
     try:
-        if path.is_file():
-            return _file_faults(path) or _source_faults(path) if path.suffix == ".toml" else _reading_faults(path)
-        if not path.is_dir():
-            return [Fault(path, None, "there is no such file or folder.")]
-    except OSError as error:
-        return [Fault(path, None, f"cannot be read: {error.strerror or error}.")]
-    return _folder_faults(path)
-
-
-def _folder_faults(folder: Path) -> list[Fault]:
-    species = roots(folder)
-    files = [f for root in species for f in files_of(root)]
-    loose = sorted({*folder.rglob("*.toml")} - {*files})
-    if not files and not loose:
-        reason = "there is no signature file: <id>/<version>.toml, or <species>/<id>/<version>.toml."
-        return [Fault(folder, None, reason)]
-    faults = _link_faults(folder, [*files, *loose]) or [f for file in (*files, *loose) for f in _file_faults(file)]
-    # What depends on sound files is looked at once they are.
-    if faults or not files:
-        return faults or [f for file in loose for f in _source_faults(file)] or _reading_faults(folder)
-    place = "<id>/<version>.toml" if species == [folder] else "<species>/<id>/<version>.toml"
-    faults = [Fault(file, None, f"is not where a library has its files: {place}.") for file in loose]
-    faults += [f for file in _newest(files) for f in _source_faults(file)]
-    faults += [f for root in species for f in _root_faults(root, of_species=root != folder)]
-    return faults or _lock_faults(folder)
-
-
-def _link_faults(folder: Path, files: Iterable[Path]) -> list[Fault]:
-    # Installers may link the files of the package itself to a store of theirs.
-    if folder.is_relative_to(resource_path("signatures")):
-        return []
-    reason = f"is a link to a file outside of {folder}. Copy the file into the folder."
-    return [Fault(f, None, reason) for f in files if is_outside(f, folder)]
-
-
-def _file_faults(path: Path) -> list[Fault]:
-    try:
-        parse_file(path)
-    except SignatureFormatError as error:
-        return _placed(path, error)
-    return []
-
-
-def _newest(files: Iterable[Path]) -> Iterable[Path]:
-    """Return the newest version of each signature; a released one stays as it is, so its faults would stay, too."""
-    return {file.parent: file for file in sorted(files, key=lambda f: version_key(f.stem))}.values()
-
-
-def _source_faults(path: Path) -> list[Fault]:
-    """Return where a sound file says more for itself than its sources do."""
-    file, text = parse_file(path), _text_of(path)
-    faults = []
-    if file.description.strip() == TO_FILL_IN:
-        faults.append(Fault(path, line_of(text, ("description",), ""), "description: is the one of the template."))
-    for i, reference in enumerate(file.references):
-        line = line_of(text, ("references", i, "key"), "")
-        if reference.key == EXAMPLE_KEY:
-            faults.append(Fault(path, line, f"references: '{EXAMPLE_KEY}' is the one of the template; give your own."))
-        if reference.checked and any(words in (reference.note or "") for words in _UNCHECKED):
-            reason = f"references: '{reference.key}' is unchecked by its note; say checked = false."
-            faults.append(Fault(path, line, reason))
-    checked = {r.key for r in file.references if r.checked}
-    for i, gene in enumerate(file.genes):
-        n = len(checked.intersection(gene.references))
-        if (gene.evidence or 0) > n:
-            reason = f"genes: evidence of {gene.symbol} is {gene.evidence}, but {n} of its sources are checked."
-            faults.append(Fault(path, line_of(text, ("genes", i), ""), reason))
-    return faults
-
-
-def _reading_faults(path: Path) -> list[Fault]:
-    try:
-        read_signatures(path)
-    except SignatureFormatError as error:
-        said = str(error)
-        inside = path.is_dir() and next((f for f in path.rglob("*.toml") if said.startswith(f"{f}: ")), None)
-        return [_fault(inside or path, said)]
-    return []
-
-
-def _root_faults(root: Path, *, of_species: bool) -> list[Fault]:
-    library, faults = Library(root), []
-    for path in files_of(root):
-        try:
-            species = library.get(f"{path.parent.name}@{path.stem}").species
-        except (SignatureFormatError, SignatureNotFoundError) as error:
-            faults.append(_fault(path, str(error)))
-            continue
-        if of_species and species != root.name:
-            faults.append(_fault(path, f"species: says '{species}'; its path says otherwise."))
-    return faults or [f for name in library.ids() for f in _version_faults(root, library, name)]
-
-
-def _version_faults(root: Path, library: Library, name: str) -> list[Fault]:
-    versions = library.versions(name)
-    faults = []
-    for older, newer in pairwise(versions):
-        same_minor = version_key(older)[:2] == version_key(newer)[:2]
-        same = library.get(f"{name}@{older}").digest == library.get(f"{name}@{newer}").digest
-        if same_minor and not same:
-            reason = f"genes changed since {older}; that is a MINOR version at least, not a PATCH."
-            faults.append(_fault(root / name / f"{newer}.toml", f"version: {reason}"))
-    return faults
-
-
-def _lock_faults(folder: Path) -> list[Fault]:
-    try:
-        before = released(folder)
-    except SignatureFormatError as error:
-        path, _, reason = str(error).partition(": ")
-        return [Fault(Path(path), None, reason)]
-    if not before:
-        return []
-    since = changes(before, lock_of(folder))
-    gone = "was released and is gone. Put it back; to retire a signature, add a version with deprecated = true."
-    changed = "was released and has changed. Put it back as it was, and make a new version of the change."
-    return [
-        *(Fault(folder / name, None, gone) for name in since.gone),
-        *(Fault(folder / name, None, changed) for name in since.changed),
-    ]
-
-
-def _placed(path: Path, error: SignatureFormatError) -> list[Fault]:
-    """Return the faults of a file that could not be parsed, each with its line."""
-    if not isinstance(error.__cause__, ValidationError):
-        return [_fault(path, str(error))]
-    text = _text_of(path)
-    return [Fault(path, line_of(text, place, reason), reason) for place, reason in reasons(error.__cause__)]
-
-
-def _fault(path: Path, message: str) -> Fault:
-    """Return the fault that a message ``path: field: reason`` or ``path: line 3: reason`` tells of."""
-    reason = message.removeprefix(f"{path}: ")
-    field = reason.partition(":")[0]
-    place = (field,) if field in SignatureFile.model_fields else ()
-    return Fault(path, line_of(_text_of(path), place, reason), reason)
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return read_text(path, MAX_BYTES) if path.suffix == ".toml" else ""
-    except SignatureFormatError:
-        return ""
+        return not path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a link to itself
+        return True

@@ -9,15 +9,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 from tamannot.errors import SignatureFormatError
-from tamannot.signature._text import shown
 
 __all__ = ["Gene", "Reference", "Signature", "SignatureFile", "SignatureSet"]
 
+# The order in which results are laid out: the questions in the order in which they are asked.
 Axis = Literal[
     "compartment",
     "origin",
@@ -31,6 +31,8 @@ Axis = Literal[
     "published",
     "custom",
 ]
+AXES: tuple[str, ...] = get_args(Axis)[:-1]
+"""The axes of the library; ``custom`` is what a user's signatures have."""
 Species = Literal["human", "mouse", "any"]
 Direction = Literal["up", "down"]
 Effect = Literal["drives", "restrains", "context", "none"]
@@ -57,14 +59,14 @@ PATTERN_WORDS: Mapping[str, str] = {
 }
 """What a text that does not match a pattern should be."""
 
-_MAX_ID = 100
+MAX_ID = 100
 MAX_GENES = 100_000  # more than any genome has
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=_ONE_LINE)]
 OneLine = Annotated[str, StringConstraints(pattern=_ONE_LINE)]
 Prose = Annotated[str, StringConstraints(pattern=_PROSE)]
 SignatureId = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000, pattern=_ID)]
-LibraryId = Annotated[str, StringConstraints(max_length=_MAX_ID, pattern=LIBRARY_ID)]
+LibraryId = Annotated[str, StringConstraints(max_length=MAX_ID, pattern=LIBRARY_ID)]
 
 
 def _whole_number(value: object) -> object:
@@ -151,26 +153,22 @@ class _Fields(_Value):
     references: tuple[Reference, ...] = ()
 
     @model_validator(mode="after")
-    def _genes_are_distinct(self) -> Self:
-        for field in ("symbol", "ensembl"):
-            repeated = _repeated(v for g in self.genes if (v := getattr(g, field)))
-            if repeated:
-                msg = f"gene {', '.join(repeated)} is listed more than once"
-                raise ValueError(msg)
+    def _is_sound(self) -> Self:
+        if fault := next(self._faults(), ""):
+            raise ValueError(fault)
         return self
 
-    @model_validator(mode="after")
-    def _references_exist(self) -> Self:
-        repeated = _repeated(r.key for r in self.references)
-        if repeated:
-            msg = f"reference {', '.join(repeated)} is defined more than once"
-            raise ValueError(msg)
+    def _faults(self) -> Iterator[str]:
+        """Give out what is wrong beyond single fields."""
+        for field in ("symbol", "ensembl"):
+            if repeated := _repeated(v for g in self.genes if (v := getattr(g, field))):
+                yield f"gene {', '.join(repeated)} is listed more than once"
+        if repeated := _repeated(r.key for r in self.references):
+            yield f"reference {', '.join(repeated)} is defined more than once"
         known = {r.key for r in self.references}
         for gene in self.genes:
             if unknown := [k for k in gene.references if k not in known]:
-                msg = f"gene {gene.symbol} cites {', '.join(unknown)}, which the file does not define"
-                raise ValueError(msg)
-        return self
+                yield f"gene {gene.symbol} cites {', '.join(unknown)}, which the file does not define"
 
 
 class SignatureFile(_Fields):
@@ -189,50 +187,24 @@ class SignatureFile(_Fields):
     created: Annotated[dt.date, Field(strict=True)]
     modules: tuple[Annotated[str, StringConstraints(pattern=MODULE_REF)], ...] = ()
 
-    @model_validator(mode="after")
-    def _has_content(self) -> Self:
+    def _faults(self) -> Iterator[str]:
+        yield from super()._faults()
         if bool(self.genes) == bool(self.modules):
-            msg = "a signature has either genes or modules"
-            raise ValueError(msg)
+            yield "a signature has either genes or modules"
         if repeated := _repeated(self.modules):
-            msg = f"module {', '.join(repeated)} is listed more than once"
-            raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
-    def _genes_are_cited(self) -> Self:
+            yield f"module {', '.join(repeated)} is listed more than once"
         if uncited := [g.symbol for g in self.genes if not g.references]:
-            msg = f"gene {', '.join(uncited)} has no reference"
-            raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
-    def _genes_are_identified(self) -> Self:
+            yield f"gene {', '.join(uncited)} has no reference"
         prefix = "ENSG" if self.species == "human" else "ENSMUSG"
-        wrong = [g.symbol for g in self.genes if g.mapped and not (g.ensembl or "").startswith(prefix)]
-        if wrong:
-            msg = f"gene {', '.join(wrong)} has no Ensembl id of the species ({prefix}…)"
-            raise ValueError(msg)
+        if wrong := [g.symbol for g in self.genes if g.mapped and not (g.ensembl or "").startswith(prefix)]:
+            yield f"gene {', '.join(wrong)} has no Ensembl id of the species ({prefix}…)"
         unmapped = [g.symbol for g in self.genes if not g.mapped]
         if unmapped and self.axis != "published":
-            msg = f"gene {', '.join(unmapped)} is not mapped; only a published list may keep such names"
-            raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
-    def _deprecation_says_what_to_use(self) -> Self:
+            yield f"gene {', '.join(unmapped)} is not mapped; only a published list may keep such names"
         if self.deprecated and not self.replaced_by:
-            msg = "a deprecated signature needs replaced_by"
-            raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
-    def _genes_are_sorted(self) -> Self:
-        symbols = [g.symbol for g in self.genes]
-        if early := [b for a, b in pairwise(symbols) if b < a]:
-            msg = f"gene {early[0]} comes too late: genes are sorted by symbol, so that a change is a clean diff"
-            raise ValueError(msg)
-        return self
+            yield "a deprecated signature needs replaced_by"
+        if early := [b.symbol for a, b in pairwise(self.genes) if b.symbol < a.symbol]:
+            yield f"gene {early[0]} comes too late: genes are sorted by symbol, so that a change is a clean diff"
 
 
 class Signature(_Fields):
@@ -244,15 +216,12 @@ class Signature(_Fields):
 
     modules: tuple[Signature, ...] = ()
 
-    @model_validator(mode="after")
-    def _has_content(self) -> Self:
+    def _faults(self) -> Iterator[str]:
+        yield from super()._faults()
         if not self.genes and not self.modules:
-            msg = f"signature '{self.id}' has no genes"
-            raise ValueError(msg)
+            yield f"signature '{self.id}' has no genes"
         if self.genes and self.modules:
-            msg = f"signature '{self.id}' has both genes and modules"
-            raise ValueError(msg)
-        return self
+            yield f"signature '{self.id}' has both genes and modules"
 
     @property
     def name(self) -> str:
@@ -343,19 +312,6 @@ class SignatureSet(Mapping[str, Signature]):
     def select(self, *, axis: str) -> SignatureSet:
         """Return the signatures of one axis, in the order of this set."""
         return SignatureSet(s for s in self.values() if s.axis == axis)
-
-
-def check_library_id(name: str) -> None:
-    """Refuse an id that cannot be the name of a library's folder.
-
-    Raises
-    ------
-    SignatureFormatError
-        It has other characters than lower-case letters, digits and ``_``, or too many.
-    """
-    if not re.fullmatch(LIBRARY_ID, name) or len(name) > _MAX_ID:
-        msg = f"'{shown(name)}' is no id of a library: use lower-case letters, digits and _, at most {_MAX_ID}."
-        raise SignatureFormatError(msg)
 
 
 def version_key(version: str) -> tuple[int, ...]:

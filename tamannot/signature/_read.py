@@ -9,19 +9,33 @@ from pathlib import Path
 from typing import Literal
 
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError, TamannotWarning
-from tamannot.signature._exchange import FORMATS, GeneIds, losses
-from tamannot.signature._layout import is_outside
-from tamannot.signature._model import Signature, SignatureFile, SignatureSet, check_library_id, version_key
-from tamannot.signature._parse import from_gmt, from_json, from_symbols, from_table
-from tamannot.signature._store import AXES, bundled, bundled_species, load_signature, load_signatures, meant
-from tamannot.signature._text import read_text, shown, write_whole
-from tamannot.signature._toml import MAX_BYTES, parse_file, to_module, to_signature, to_toml
+from tamannot.signature._exchange import FORMATS, GeneIds, from_gmt, from_json, from_symbols, from_table, losses
+from tamannot.signature._library import (
+    bundled,
+    bundled_species,
+    is_outside,
+    load_signature,
+    load_signatures,
+    meant,
+)
+from tamannot.signature._model import AXES, Signature, SignatureFile, SignatureSet, version_key
+from tamannot.signature._toml import (
+    MAX_BYTES,
+    check_library_id,
+    located,
+    parse_file,
+    read_text,
+    shown,
+    to_module,
+    to_signature,
+    to_toml,
+    write_whole,
+)
 
 Signatures = Mapping[str, Signature | Iterable[str]] | Signature | Iterable[Signature] | Iterable[str]
 """What functions take as signatures; lists of genes as in `read_signatures`."""
 Source = str | os.PathLike[str] | Mapping[str, Iterable[str]]
 FormatName = Literal["toml", "gmt", "json", "network", "ucell", "scgate"]
-
 _READERS: Mapping[str, Callable[[str], list[Signature]]] = {
     ".gmt": from_gmt,
     ".json": from_json,
@@ -76,14 +90,61 @@ def read_signatures(path: Source) -> SignatureSet:
     raise SignatureFormatError(msg)
 
 
-def as_signatures(given: Signatures) -> SignatureSet:
-    """Return signatures as a set: one, several, a list of genes, or names with lists of genes.
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # a name that is too long, a folder that must not be looked into
+        msg = f"{path}: cannot be read: {error.strerror or error}."
+        raise SignatureFormatError(msg) from error
 
-    Raises
-    ------
-    SignatureFormatError
-        It is none of these.
-    """
+
+def _from_text(path: Path, read: Callable[[str], list[Signature]]) -> SignatureSet:
+    text = read_text(path, _MAX_TEXT)
+    with located(path):
+        found = SignatureSet(read(text))
+    if not found:
+        msg = f"{path}: there is no signature in this file."
+        raise SignatureFormatError(msg)
+    return found
+
+
+def _from_folder(folder: Path) -> SignatureSet:
+    files = sorted(folder.rglob("*.toml"))
+    if not files:
+        msg = f"{folder}: there is no .toml signature file in this folder."
+        raise SignatureFormatError(msg)
+    if outside := [f for f in files if is_outside(f, folder)]:
+        msg = f"{outside[0]}: is a link to a file outside of {folder}. Copy the file into the folder."
+        raise SignatureFormatError(msg)
+    parsed = {path: parse_file(path) for path in files}
+    beside = _by_name(parsed)
+    newest: dict[str, Path] = {}
+    for path, file in sorted(parsed.items(), key=lambda item: (not item[1].deprecated, version_key(item[1].version))):
+        newest[file.id] = path
+    return SignatureSet(_resolved(path, parsed[path], beside) for path in files if path in newest.values())
+
+
+def _by_name(parsed: Mapping[Path, SignatureFile]) -> dict[str, SignatureFile]:
+    """Return the files by ``id@version``: composites may be made of modules that stand beside them."""
+    paths: dict[str, Path] = {}
+    for path, file in parsed.items():
+        name = f"{file.id}@{file.version}"
+        if (first := paths.setdefault(name, path)) != path:
+            msg = f"{path}: {name} occurs more than once; it is in {first} too."
+            raise SignatureFormatError(msg)
+    return {name: parsed[path] for name, path in paths.items()}
+
+
+def _resolved(path: Path, file: SignatureFile, beside: Mapping[str, SignatureFile]) -> Signature:
+    def resolve(name: str) -> Signature:
+        return to_module(beside[name]) if name in beside else bundled(file.species).get(name)
+
+    with located(f"{path}: modules"):
+        return to_signature(file, resolve)
+
+
+def as_signatures(given: Signatures) -> SignatureSet:
+    """Return signatures as a set: one, several, a list of genes, or names with lists of genes."""
     if isinstance(given, Signature):
         return SignatureSet([given])
     if isinstance(given, SignatureSet):
@@ -120,13 +181,7 @@ def _is_name(word: str) -> bool:
 
 
 def signatures_named(words: Sequence[str | os.PathLike[str]], species: str) -> SignatureSet:
-    """Return the signatures that words name: files and folders, axes of the library, or ids.
-
-    Raises
-    ------
-    SignatureNotFoundError
-        A word is none of them.
-    """
+    """Return the signatures that words name: files and folders, axes of the library, or ids."""
     found = SignatureSet()
     for word in words:
         found |= _named(word, species)
@@ -239,62 +294,3 @@ def _is_complete(file: Path) -> bool:
     except SignatureFormatError:
         return False
     return True
-
-
-def _is_dir(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError as error:  # a name that is too long, a folder that must not be looked into
-        msg = f"{path}: cannot be read: {error.strerror or error}."
-        raise SignatureFormatError(msg) from error
-
-
-def _from_text(path: Path, read: Callable[[str], list[Signature]]) -> SignatureSet:
-    text = read_text(path, _MAX_TEXT)
-    try:
-        found = SignatureSet(read(text))
-    except SignatureFormatError as error:
-        msg = f"{path}: {error}"
-        raise SignatureFormatError(msg) from error
-    if not found:
-        msg = f"{path}: there is no signature in this file."
-        raise SignatureFormatError(msg)
-    return found
-
-
-def _from_folder(folder: Path) -> SignatureSet:
-    files = sorted(folder.rglob("*.toml"))
-    if not files:
-        msg = f"{folder}: there is no .toml signature file in this folder."
-        raise SignatureFormatError(msg)
-    if outside := [f for f in files if is_outside(f, folder)]:
-        msg = f"{outside[0]}: is a link to a file outside of {folder}. Copy the file into the folder."
-        raise SignatureFormatError(msg)
-    parsed = {path: parse_file(path) for path in files}
-    beside = _by_name(parsed)
-    newest: dict[str, Path] = {}
-    for path, file in sorted(parsed.items(), key=lambda item: (not item[1].deprecated, version_key(item[1].version))):
-        newest[file.id] = path
-    return SignatureSet(_resolved(path, parsed[path], beside) for path in files if path in newest.values())
-
-
-def _by_name(parsed: Mapping[Path, SignatureFile]) -> dict[str, SignatureFile]:
-    """Return the files by ``id@version``: composites may be made of modules that stand beside them."""
-    paths: dict[str, Path] = {}
-    for path, file in parsed.items():
-        name = f"{file.id}@{file.version}"
-        if (first := paths.setdefault(name, path)) != path:
-            msg = f"{path}: {name} occurs more than once; it is in {first} too."
-            raise SignatureFormatError(msg)
-    return {name: parsed[path] for name, path in paths.items()}
-
-
-def _resolved(path: Path, file: SignatureFile, beside: Mapping[str, SignatureFile]) -> Signature:
-    def resolve(name: str) -> Signature:
-        return to_module(beside[name]) if name in beside else bundled(file.species).get(name)
-
-    try:
-        return to_signature(file, resolve)
-    except (SignatureFormatError, SignatureNotFoundError) as error:
-        msg = f"{path}: modules: {error}"
-        raise SignatureFormatError(msg) from error

@@ -1,60 +1,126 @@
-"""Signature files: TOML text to values and back."""
+"""Signature files: read within limits, written whole; TOML text to values and back; where in it a fault is."""
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import os
+import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import tomli_w
 from pydantic import ValidationError
 
-from tamannot.errors import SignatureFormatError
-from tamannot.signature._model import PATTERN_WORDS, Gene, Signature, SignatureFile
-from tamannot.signature._place import Location
-from tamannot.signature._text import read_text, shown
+from tamannot.errors import OutputError, SignatureFormatError, SignatureNotFoundError, printable
+from tamannot.signature._model import LIBRARY_ID, MAX_ID, PATTERN_WORDS, Gene, Reference, Signature, SignatureFile
 
 # A signature is a list of genes: anything larger is not one, and would only fill the memory.
 MAX_BYTES = 4 * 2**20
 # tomllib takes a time that grows with the square of the parts of a key.
 _MAX_DOTS = 1000
-
+_SHOWN = 300
+Location = Sequence[str | int]
 Resolve = Callable[[str], Signature]
+TO_FILL_IN = "What a high score means, and what it does not."
+EXAMPLE_KEY = "author2026"
+_EXAMPLE = {"human": ("CD68", "ENSG00000129226"), "mouse": ("Cd68", "ENSMUSG00000018774")}
+
+
+def shown(text: object) -> str:
+    """Return what can be printed of a text: control characters as escapes, what is too long cut."""
+    words = str(text)
+    return printable(words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…")
+
+
+@contextmanager
+def located(place: object) -> Iterator[None]:
+    """Put a place before what is said of a signature that cannot be read there."""
+    try:
+        yield
+    except ValidationError as error:
+        msg = f"{place}: {explain(error)}"
+        raise SignatureFormatError(msg) from error
+    except (SignatureFormatError, SignatureNotFoundError) as error:
+        msg = f"{place}: {error}"
+        raise SignatureFormatError(msg) from error
+
+
+def read_text(path: Path, limit: int) -> str:
+    """Return the text of a file of at most ``limit`` bytes, its line ends made one kind."""
+    content = _read_bytes(path, limit)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        msg = f"{path}: line {line}: cannot be read: byte 0x{content[error.start]:02x} is not UTF-8 text."
+        raise SignatureFormatError(msg) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read_bytes(path: Path, limit: int) -> bytes:
+    try:
+        # The size first: what is too large is not read. A pipe would let one wait without end.
+        if path.stat().st_size <= limit and path.is_file():
+            with path.open("rb") as file:
+                content = file.read(limit + 1)
+            if len(content) <= limit:
+                return content
+    except (OSError, ValueError) as error:  # a name may hold a NUL
+        reason = getattr(error, "strerror", None) or error
+        msg = f"{path}: cannot be read: {reason}."
+        raise SignatureFormatError(msg) from error
+    too_large = f"larger than {limit // 2**20} MB; a file of signatures is a list of genes."
+    msg = f"{path}: {too_large if path.is_file() else 'cannot be read: it is no file.'}"
+    raise SignatureFormatError(msg)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, in folders that are made for it; a reader sees the old file or the whole new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with beside.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        msg = f"{path}: cannot be written: {error.strerror or error}. Nothing was changed."
+        raise OutputError(msg) from error
 
 
 def parse_file(path: Path) -> SignatureFile:
-    """Read one signature file.
-
-    Raises
-    ------
-    SignatureFormatError
-        The file cannot be read, is no TOML, or does not follow the format; the message names the
-        file and the field.
-    """
+    """Read one signature file; what is wrong with it is said with the file and the field."""
     text = read_text(path, MAX_BYTES)
     try:
         _refuse_long_keys(text)
-        return SignatureFile.model_validate(tomllib.loads(text))
-    except ValidationError as error:
-        msg = f"{path}: {explain(error)}"
-        raise SignatureFormatError(msg) from error
+        content = tomllib.loads(text)
     except RecursionError as error:
         msg = f"{path}: cannot be read as a signature file: it is nested too deeply."
         raise SignatureFormatError(msg) from error
     except ValueError as error:  # not TOML, a number without end
         msg = f"{path}: cannot be read as a signature file: {shown(error)}"
         raise SignatureFormatError(msg) from error
+    with located(path):
+        return SignatureFile.model_validate(content)
+
+
+def _refuse_long_keys(text: str) -> None:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _MAX_DOTS and max(part.count(".") for part in line.split(",")) > _MAX_DOTS:
+            msg = f"line {number} has more than {_MAX_DOTS} dots without a comma."
+            raise ValueError(msg)
 
 
 def to_signature(file: SignatureFile, resolve: Resolve) -> Signature:
-    """Return the signature of a file, its modules looked up by ``resolve``.
-
-    Raises
-    ------
-    SignatureFormatError
-        A module is of another species.
-    """
+    """Return the signature of a file, its modules, of the same species, looked up by ``resolve``."""
     modules = tuple(resolve(m) for m in file.modules)
     if other := [m for m in modules if m.species != file.species]:
         msg = f"'{other[0].name}' is a signature of {other[0].species}, '{file.id}' of {file.species}."
@@ -64,13 +130,7 @@ def to_signature(file: SignatureFile, resolve: Resolve) -> Signature:
 
 
 def to_module(file: SignatureFile) -> Signature:
-    """Return the signature of a file as a part of a composite.
-
-    Raises
-    ------
-    SignatureFormatError
-        It is a composite itself: a chain of them could be a circle.
-    """
+    """Return the signature of a file as a part of a composite; a chain of composites could be a circle."""
     if file.modules:
         msg = f"'{file.id}@{file.version}' is a composite itself; list its modules instead."
         raise SignatureFormatError(msg)
@@ -95,6 +155,15 @@ def to_toml(signature: Signature) -> str:
     )
 
 
+def _gene_line(gene: Gene) -> str:
+    fields = gene.model_dump(exclude_none=True)
+    fields["references"] = list(gene.references)
+    if gene.mapped:
+        del fields["mapped"]
+    # JSON's strings, numbers and arrays of strings are valid TOML as they stand.
+    return "{ " + ", ".join(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in fields.items()) + " }"
+
+
 def explain(error: ValidationError) -> str:
     """Say what is wrong with which field, for the first five faults."""
     return "; ".join(reason for _, reason in reasons(error))
@@ -110,17 +179,83 @@ def reasons(error: ValidationError) -> list[tuple[Location, str]]:
     return found
 
 
-def _refuse_long_keys(text: str) -> None:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.count(".") > _MAX_DOTS and max(part.count(".") for part in line.split(",")) > _MAX_DOTS:
-            msg = f"line {number} has more than {_MAX_DOTS} dots without a comma."
-            raise ValueError(msg)
+def line_of(text: str, location: Location, reason: str) -> int | None:
+    """Return the line that a fault is about, counted from 1; None if it cannot be told.
+
+    ``location`` is where the field is, as pydantic says it: ``("genes", 3, "weight")``. Where it is empty the reason
+    says the place: a line, or genes and references.
+    """
+    lines = text.split("\n")
+    if not location:
+        return _line_said(reason) or _line_named(lines, reason)
+    name, index, *rest = [*location, None, None][:3]
+    return _line_of_item(lines, str(name), index, rest[0]) if isinstance(index, int) else _line_of_key(lines, str(name))
 
 
-def _gene_line(gene: Gene) -> str:
-    fields = gene.model_dump(exclude_none=True)
-    fields["references"] = list(gene.references)
-    if gene.mapped:
-        del fields["mapped"]
-    # JSON's strings, numbers and arrays of strings are valid TOML as they stand.
-    return "{ " + ", ".join(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in fields.items()) + " }"
+def _line_said(reason: str) -> int | None:
+    said = re.search(r"\bline (\d{1,9})\b", reason)
+    return int(said[1]) if said else None
+
+
+def _line_named(lines: list[str], reason: str) -> int | None:
+    """Find the gene or reference that the reason names; the second of two if they are too many."""
+    words = "|".join(re.escape(w) for w in re.findall(r"[^\s,:;']+", reason)[:50])
+    named = re.compile(rf"""\b(?:symbol|ensembl|key)\s*=\s*["']({words})["']""")
+    hits = [(n, value) for n, line in enumerate(lines, 1) for value in named.findall(line)]
+    same = [n for n, value in hits if value == hits[0][1]]
+    return same[1] if "more than once" in reason and len(same) > 1 else same[0] if same else None
+
+
+def _line_of_key(lines: list[str], key: str, start: int = 0, end: int | None = None) -> int | None:
+    starts = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
+    return next((n for n, line in enumerate(lines[start:end], start + 1) if starts.match(line)), None)
+
+
+def _line_of_item(lines: list[str], name: str, index: int, key: str | int | None) -> int | None:
+    """Find an item of an array: a ``[[name]]`` table, a ``{…}`` on a line of its own, or the array."""
+    header = re.compile(rf"""\s*\[\[\s*["']?{re.escape(name)}["']?\s*\]\]""")
+    tables = [n for n, line in enumerate(lines, 1) if header.match(line)]
+    if index < len(tables):
+        start, *after = tables[index:]
+        inside = _line_of_key(lines, str(key), start, after[0] - 1 if after else None)
+        return inside or start
+    first = _line_of_key(lines, name)
+    items = [n for n, line in enumerate(lines, 1) if first and n > first and line.lstrip().startswith("{")]
+    return items[index] if index < len(items) else first
+
+
+def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) -> Path:
+    """Write ``<folder>/<id>/1.0.0.toml`` with one gene and one reference to be replaced; return its path.
+
+    It can be read, but it does not validate before they are.
+    """
+    check_library_id(name)
+    path = folder / name / "1.0.0.toml"
+    if path.exists():
+        msg = f"{path} exists. A new version is a file of its own, such as {path.with_name('1.1.0.toml')}."
+        raise OutputError(msg)
+    write_whole(path, to_toml(_template(name, species)))
+    return path
+
+
+def _template(name: str, species: Literal["human", "mouse"]) -> Signature:
+    symbol, ensembl = _EXAMPLE[species]
+    return Signature(
+        id=name,
+        version="1.0.0",
+        title=name.replace("_", " ").capitalize(),
+        description=TO_FILL_IN,
+        axis="custom",
+        species=species,
+        licence="CC-BY-4.0",
+        created=dt.datetime.now(tz=dt.UTC).date(),
+        genes=(Gene(symbol=symbol, ensembl=ensembl, references=(EXAMPLE_KEY,)),),
+        references=(Reference(key=EXAMPLE_KEY, citation="Author 2026, Journal", checked=False),),
+    )
+
+
+def check_library_id(name: str) -> None:
+    """Refuse an id that cannot be the name of a library's folder."""
+    if not re.fullmatch(LIBRARY_ID, name) or len(name) > MAX_ID:
+        msg = f"'{shown(name)}' is no id of a library: use lower-case letters, digits and _, at most {MAX_ID}."
+        raise SignatureFormatError(msg)

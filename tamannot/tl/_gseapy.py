@@ -14,7 +14,7 @@ from tamannot._progress import Tick
 from tamannot.data import Unpacked
 from tamannot.errors import TamannotWarning
 from tamannot.scoring import GSVA, SSGSEA, GseapyMethod, Plan, Scores
-from tamannot.scoring._linear import expression
+from tamannot.scoring._expression import expression
 
 Array = NDArray[Any]
 

@@ -34,7 +34,7 @@ from tamannot.classify import (
 from tamannot.data import Unpacked
 from tamannot.data._runs import describe_matrix
 from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, ParameterError, SpeciesError, TamannotWarning
-from tamannot.scoring._scale import find_scale
+from tamannot.scoring._features import find_scale
 from tamannot.signature import Gene, GeneIndex, Signature
 
 

@@ -20,17 +20,15 @@ from tamannot.data import Unpacked
 from tamannot.data._runs import describe_run, missing_genes
 from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
 from tamannot.scoring import (
-    GSVA,
-    SSGSEA,
-    AUCell,
+    GseapyMethod,
     Method,
     NullBins,
     NullScores,
     Plan,
     RankedRows,
+    RankMethod,
     Run,
     Scores,
-    UCell,
     depths_by_method,
     make_plan,
     method_of,
@@ -171,7 +169,7 @@ class ScoreSettings:
         if self.null_reference is not None and self.null is None:
             msg = "null_reference is for null='matched'; without a null it would be ignored."
             raise ParameterError(msg)
-        without = [m.name for m in self.methods.values() if not isinstance(m, UCell | AUCell)]
+        without = [m.name for m in self.methods.values() if not isinstance(m, RankMethod)]
         if self.null is not None and without:
             names = ", ".join(without)
             msg = f"The matched null is for methods on ranks (ucell, aucell), not for {names}: leave it out."
@@ -238,8 +236,8 @@ def _groups(methods: Mapping[str, Method]) -> list[dict[str, Method]]:
     return [dict(ranked), *others] if ranked else others
 
 
-def _on_ranks(methods: Mapping[str, Method]) -> dict[str, UCell | AUCell]:
-    return {key: m for key, m in methods.items() if isinstance(m, UCell | AUCell)}
+def _on_ranks(methods: Mapping[str, Method]) -> dict[str, RankMethod]:
+    return {key: m for key, m in methods.items() if isinstance(m, RankMethod)}
 
 
 def _score_group(
@@ -247,7 +245,7 @@ def _score_group(
 ) -> _GroupScores:
     """Score by methods that share a matrix."""
     progress("reading")
-    kinds = slots.KINDS if all(isinstance(m, UCell | AUCell) for m in methods.values()) else _LOG_FIRST
+    kinds = slots.KINDS if all(isinstance(m, RankMethod) for m in methods.values()) else _LOG_FIRST
     if any(getattr(m, "scale", "log") == "as_is" for m in methods.values()):
         kinds = (*kinds, "signed")
     where: dict[str, Any] = {"layer": asked.layer, "gene_symbols": asked.gene_symbols, "species": asked.species}
@@ -287,9 +285,9 @@ def _scores(
     results: dict[str, Scores] = {}
     runs: dict[str, Run] = {}
     for key, how in methods.items():
-        if isinstance(how, UCell | AUCell):
+        if isinstance(how, RankMethod):
             runs[key] = Run(how, bins[key])
-        elif isinstance(how, SSGSEA | GSVA):
+        elif isinstance(how, GseapyMethod):
             results[key] = score_with_gseapy(data, plan, how, threads=threads, tick=progress.tick)
         else:
             results[key] = score_linear(data.rows, plan, how, kind=data.kind, threads=threads, tick=progress.tick)
@@ -334,7 +332,7 @@ def _refuse_other_evidence(adata: AnnData, asked: ScoreSettings) -> None:
 
 def bins_of(
     data: Unpacked,
-    methods: Mapping[str, UCell | AUCell],
+    methods: Mapping[str, RankMethod],
     reference: AnnData | None,
     ranked: RankedRows,
     progress: Progress,
@@ -349,7 +347,7 @@ def bins_of(
     return {key: null_bins(depth) for key, depth in zip(methods, found, strict=True)}
 
 
-def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: UCell | AUCell) -> NullBins:
+def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: RankMethod) -> NullBins:
     record = slots.read_record(reference, key)
     if not record.has("null_reference"):
         msg = f"null_reference has scores under '{key}', but without a null. Score it with null='matched' first."

@@ -21,7 +21,7 @@ from tamannot.classify import AnchoredModel, Cohort, HeldOut, Prepared, check_cl
 from tamannot.data import Unpacked
 from tamannot.errors import GeneIdError, ParameterError, SpeciesError, TamannotWarning
 from tamannot.signature import OURS, GeneIndex, Signatures, load_signatures, read_ids
-from tamannot.signature._names import names_of
+from tamannot.signature._gene_index import names_of
 from tamannot.stats._classifiers import judge
 from tamannot.tl._model import Model, genes_as_signature
 from tamannot.tl._run import read_input

@@ -31,7 +31,7 @@ from tamannot.classify import (
 from tamannot.data import Unpacked
 from tamannot.data._runs import describe_run
 from tamannot.errors import ResultNotFoundError
-from tamannot.scoring._reference import NAME as REFERENCE
+from tamannot.scoring._null import REFERENCE
 from tamannot.tl._collect import AXES, AnnotationRun, CellCalls, TablesInMemory
 
 STEPS = ("compartment", "origin", "state", "ferroptosis")

@@ -15,9 +15,9 @@ from tamannot._model_file import read_file
 from tamannot.classify import Classifier, check_classes, classifier_of, predict_labels
 from tamannot.classify._labels import similarity_of
 from tamannot.errors import ModelFormatError, OutputError, ParameterError
-from tamannot.scoring._content import content_hash, take_rows
+from tamannot.scoring._expression import TARGET
+from tamannot.scoring._features import content_hash, find_scale, recognise_base, take_rows, to_features
 from tamannot.scoring._rows import CsrRows, DenseRows, rows_in_memory
-from tamannot.scoring._scale import TARGET, find_scale, recognise_base, to_features
 from tamannot.stats._classifiers import calibrate, judge, lower_bound, probabilities
 
 GENES = [f"G{i}" for i in range(200)]

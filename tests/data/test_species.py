@@ -278,7 +278,7 @@ def test_a_model_of_labels_can_be_trained_on_another_species(human):
 
 def test_the_pattern_of_mouse_ids_has_no_groups():
     """pandas warns of groups, and arrow knows no look-around."""
-    from tamannot.signature._species import MOUSE_IDS
+    from tamannot.signature._gene_ids import MOUSE_IDS
 
     assert "(" not in MOUSE_IDS
     wanted = {"CD68": False, "C1orf112": False, "ENSG00000129226": False, "Cd68": True, "mt-Nd1": True}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamannot.scoring._finish import finish_any, finish_plain, finish_scores
+from tamannot.scoring._sums import OutputParts, finish_any, finish_plain, finish_scores
 
 # Parts: up arm 0; up arm 1 and down arm 0; down arm 1 alone; nothing that is in the data.
 ARM = np.array([[0, -1], [1, 0], [-1, 1], [-1, -1]])
@@ -18,7 +18,8 @@ def finished(sums, *, w_neg=1.0, offset=0.0, parts_of=((0,), (1,), (2,), (3,)), 
     sums = np.array(sums, np.int64)
     ends = np.cumsum([0, *map(len, parts_of)])
     out = np.full((len(sums), len(parts_of)), np.nan, np.float32)
-    function(sums, ARM, np.full((4, 2), offset), MOST, w_neg, ends, np.concatenate(parts_of).astype(np.int64), out)
+    order = np.concatenate(parts_of).astype(np.int64)
+    function(sums, OutputParts(ARM, np.full((4, 2), offset), MOST, w_neg, ends, order), out)
     return out
 
 
@@ -58,8 +59,8 @@ def test_plain_sets_get_the_same_bits_beside_a_composite(seed, n):
     arm = np.column_stack([rng.permutation(n), np.full(n, -1)])
     offset, most = rng.normal(0, 1000, (n, 2)), rng.uniform(1, 200_000, (n, 2))
     alone, beside = np.full((5, n), np.nan, np.float32), np.full((5, n + 1), np.nan, np.float32)
-    finish_scores(sums, arm, offset, most, 1.0, np.arange(n + 1), np.arange(n), alone)
+    finish_scores(sums, OutputParts(arm, offset, most, 1.0, np.arange(n + 1), np.arange(n)), alone)
     both = np.array([*range(n), 0, n - 1])
-    finish_scores(sums, arm, offset, most, 1.0, np.array([*range(n + 1), n + 2]), both, beside)
+    finish_scores(sums, OutputParts(arm, offset, most, 1.0, np.array([*range(n + 1), n + 2]), both), beside)
     np.testing.assert_array_equal(alone, beside[:, :n])
     np.testing.assert_array_equal(beside[:, n], np.maximum(alone[:, 0], alone[:, n - 1]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from tamannot.scoring._groups import group_sums
+from tamannot.scoring._expression import group_sums
 from tamannot.scoring._rows import rows_in_memory
 
 

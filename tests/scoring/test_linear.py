@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from tamannot.scoring._linear_kernel import add_gene_sums, add_label_sums, to_log, weighted_sums
+from tamannot.scoring._expression import add_gene_sums, add_label_sums, to_log
+from tamannot.scoring._linear import GeneSets, weighted_sums
 from tamannot.scoring._pack import in_fours, pack_arms
 
 COLUMNS = [np.array([3, 0, 7]), np.array([], np.int64), np.array([7, 11, 7])]
@@ -28,19 +29,19 @@ def log_of(matrix, function=to_log):
 
 def lists_of(packed):
     fours = in_fours(packed)
-    return packed.used, fours.ptr, fours.arm_of, fours.weight_of
+    return GeneSets(packed.used, fours.ptr, fours.arm_of, fours.weight_of)
 
 
 def sums_of(matrix, function=weighted_sums):
     packed, out = pack_arms(COLUMNS, [WEIGHTS], 12), np.full((9, 3), np.nan, np.float32)
-    function(matrix.data, matrix.indices, matrix.indptr, 0.0, *lists_of(packed), np.array([0.0, 2.5, -1.0]), out)
+    function((matrix.data, matrix.indices, matrix.indptr), 0.0, lists_of(packed), np.array([0.0, 2.5, -1.0]), out)
     return out
 
 
 def gene_sums_of(matrix, function=add_gene_sums):
     sums = np.stack([np.ones(12), np.zeros(12)], axis=1)
     for first, last in ((0, 5), (5, 12)):  # as threads share the genes
-        function(matrix.data, matrix.indices, matrix.indptr, 0.0, first, last, sums)
+        function((matrix.data, matrix.indices, matrix.indptr), 0.0, first, last, sums)
     return sums.T
 
 
@@ -84,7 +85,7 @@ def test_gene_sums_are_added_row_by_row():
     for row in dense:
         by_row = [s + v for s, v in zip(by_row, row, strict=True)]
     matrix, sums = sp.csr_matrix(dense), np.zeros((3, 2))
-    add_gene_sums(matrix.data, matrix.indices, matrix.indptr, 0.0, 0, 3, sums)
+    add_gene_sums((matrix.data, matrix.indices, matrix.indptr), 0.0, 0, 3, sums)
     assert sums[:, 0].tolist() == by_row
 
 
@@ -93,7 +94,7 @@ def test_a_gene_of_many_sets_counts_once_in_each(matrix, n_sets):
     columns = [np.array([3, 7 + s % 5]) for s in range(n_sets)]
     weights = [np.array([1.0 + s, -0.5]) for s in range(n_sets)]
     packed, out = pack_arms(columns, [weights], 12), np.full((9, n_sets), np.nan)
-    weighted_sums(matrix.data, matrix.indices, matrix.indptr, 0.0, *lists_of(packed), np.zeros(n_sets), out)
+    weighted_sums((matrix.data, matrix.indices, matrix.indptr), 0.0, lists_of(packed), np.zeros(n_sets), out)
     dense = matrix.toarray()
     np.testing.assert_allclose(out.T, [dense[:, c] @ w for c, w in zip(columns, weights, strict=True)])
 
@@ -104,10 +105,10 @@ def test_sums_of_counts_are_those_of_their_logarithms(matrix, number):
     counts = sp.csr_matrix(matrix * number)
     logs = sp.csr_matrix((log_of(counts), counts.indices, counts.indptr), shape=counts.shape)
     packed, out = pack_arms(COLUMNS, [WEIGHTS], 12), np.full((9, 3), np.nan)
-    weighted_sums(counts.data, counts.indices, counts.indptr, 1e4, *lists_of(packed), np.zeros(3), out)
+    weighted_sums((counts.data, counts.indices, counts.indptr), 1e4, lists_of(packed), np.zeros(3), out)
     np.testing.assert_allclose(out, np.stack([logs[:, c] @ w for c, w in zip(COLUMNS, WEIGHTS, strict=True)], axis=1))
     sums = np.zeros((12, 2))
-    add_gene_sums(counts.data, counts.indices, counts.indptr, 1e4, 0, 12, sums)
+    add_gene_sums((counts.data, counts.indices, counts.indptr), 1e4, 0, 12, sums)
     np.testing.assert_allclose(sums[:, 0], logs.toarray().sum(axis=0))
 
 

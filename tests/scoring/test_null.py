@@ -10,7 +10,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamannot.scoring._null import Groups, expression_bins, merge_bins, null_z, upper_p
+from tamannot.scoring._null import Groups, NullZ, expression_bins, merge_bins, null_z, upper_p
 
 FEW = settings(max_examples=50, deadline=None, derandomize=True)
 STEP = 2.0  # steps in a rank: the depths of these tests are halves
@@ -24,10 +24,8 @@ def moments_of(bins):
 
 def null_of(groups, moments, sums, function=null_z, step=STEP):
     """Return z, skewness and expected genes for ``sums``, cells by signatures."""
-    out = [np.full((moments.shape[0], groups.start.size - 1), np.nan) for _ in range(3)]
-    g = groups
-    fields = (g.start, g.w1, g.w2, g.w3, g.members, g.span, g.span_first, g.span_last, g.span_size)
-    function(np.asarray(sums, float), moments, g.units(step), *fields, *out)
+    out = NullZ(*(np.full((moments.shape[0], groups.start.size - 1), np.nan) for _ in range(3)))
+    function(np.asarray(sums, float), moments, groups.units(step), groups, out)
     return out
 
 
@@ -203,7 +201,7 @@ SUMS = [-6.0, -1.5, 0.0, 0.3, 1.64, 3.0, 6.0, 12.0]
 
 def p_of(z, skew=0.0, expected=10.0, n_present=20):
     z = np.array(z, float)[:, None]
-    return upper_p(z, np.full(z.shape, skew), np.full(z.shape, expected), np.array([n_present]))[:, 0]
+    return upper_p(NullZ(z, np.full(z.shape, skew), np.full(z.shape, expected)), np.array([n_present]))[:, 0]
 
 
 @pytest.mark.parametrize("skew", [0.011, 0.1, 0.5, 1.0, 2.5])

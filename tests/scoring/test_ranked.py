@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from tamannot.scoring import _ranked_kernel
-from tamannot.scoring._ranked_kernel import RankedRows, rank_block
-from tamannot.scoring._ranks import AVERAGE, depths
+from tamannot.scoring import _ranks
+from tamannot.scoring._ranks import AVERAGE, RankedRows, depths, rank_block
 from tamannot.scoring._rows import CscRows, CsrRows, DenseRows
 
 HOW = depths([50, 90], [AVERAGE, AVERAGE])
@@ -67,7 +66,7 @@ def test_what_is_kept_is_what_would_be_made_again(rows):
 
 def test_no_more_is_kept_than_there_is_room(rows, monkeypatch):
     size = rank_block(rows.block(0, 20), 90, HOW).nbytes
-    monkeypatch.setattr(_ranked_kernel, "_MOST_KEPT", int(1.5 * size))
+    monkeypatch.setattr(_ranks, "_MOST_KEPT", int(1.5 * size))
     ranked = RankedRows(rows, HOW, keep=True)
     first, second = ranked.block(0, 20), ranked.block(20, 40)
     assert ranked.block(0, 20) is first

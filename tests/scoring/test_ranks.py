@@ -18,8 +18,7 @@ def ranked(values, n_genes, methods, function=rank_rows):
     room = bits.size + 1
     group, ptr = np.empty(bits.size, np.int32), np.zeros(2, np.int64)
     depth, high = np.empty((len(methods), room), np.int64), np.empty(room, np.uint8)
-    rows = (bits, np.array([0, bits.size]))
-    assert function(*rows, n_genes, how.cap, how.ties, how.step, bits.size, group, ptr, depth, high) == 1
+    assert function(bits, np.array([0, bits.size]), n_genes, how, bits.size, (group, ptr, depth, high)) == 1
     assert ptr.tolist() == [0, group.max(initial=0) + 1]
     depth = depth / how.step[:, None]
     return depth[:, group], depth[:, 0], int(high[group].sum())

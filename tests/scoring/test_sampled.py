@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from tamannot.scoring._features import MOST_CELLS, learning_rows, taken
 from tamannot.scoring._rows import CsrRows
-from tamannot.scoring._sampled import MOST_CELLS, learning_rows, taken
 
 N = 1300
 

@@ -9,10 +9,9 @@ import scipy.stats
 
 from tamannot.scoring import _sums
 from tamannot.scoring._pack import exact_weights, in_steps, pack_arms
-from tamannot.scoring._ranked_kernel import rank_block
-from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY, depths, longest_row
+from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY, depths, longest_row, rank_block
 from tamannot.scoring._rows import CsrRows
-from tamannot.scoring._sums import add_gene_totals, arm_sums, null_sums
+from tamannot.scoring._sums import CellSums, GeneBins, add_gene_totals, arm_sums, gene_arms, null_sums
 
 CAPS = [20, 90, 120]
 FEW = _sums._FEW_GROUPS  # from so many distinct values on, moments are added up entry by entry
@@ -42,7 +41,7 @@ def totals(dense, methods, function=add_gene_totals, start=0):
     how = how_of(methods)
     ranked = rank_block(block_of(dense), dense.shape[1], how)
     total = np.full((len(methods), dense.shape[1]), start, np.int64)
-    function(ranked.group, ranked.ptr, ranked.depth, ranked.indices, ranked.indptr, total)
+    function(ranked, total)
     return total / how.step[:, None]
 
 
@@ -57,12 +56,11 @@ def all_of(dense, methods, columns=(), weights=(), bin_of=None, compiled=lambda 
     sums = np.full((n_methods, n_cells, n_arms), -1, np.int64)
     detected = np.full((n_cells if bin_of is not None else 0, n_arms), -1, np.int16)
     moments = np.full((n_methods, n_cells, sizes.shape[1], 4), -1, np.int64)
-    ranks, where = (ranked.group, ranked.ptr, ranked.depth), (ranked.indices, ranked.indptr)
-    packed = (arms.used, arms.gene_ptr, arms.arm_of, arms.weight_of, arms.arm_weight)
     if bin_of is None:
-        compiled(arm_sums)(*ranks, *where, *packed, sums)
+        compiled(arm_sums)(ranked, gene_arms(arms), sums)
     else:
-        compiled(null_sums)(*ranks, ranked.high, *where, *packed, bins, sizes, sums, detected, moments)
+        out = CellSums(sums, detected, moments)
+        compiled(null_sums)(ranked, gene_arms(arms), GeneBins(bins, sizes), out)
     unit = step[:, None, None, None] ** np.array([1, 2, 3, 0])
     return sums * 2.0**-16 / step[:, None, None], detected, moments / unit
 

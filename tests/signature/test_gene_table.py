@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tamannot.signature import human_genes
-from tamannot.signature._table import REVIEWED_ALIASES, without_version
+from tamannot.signature._gene_ids import REVIEWED_ALIASES, without_version
 
 
 @pytest.mark.parametrize(

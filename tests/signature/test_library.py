@@ -7,7 +7,7 @@ import pytest
 from tamannot._resources import resource_path
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError, TamannotError
 from tamannot.signature import AXES, SignatureSet, human_genes, load_signature, load_signatures
-from tamannot.signature._store import Library, bundled
+from tamannot.signature._library import Library, bundled
 from tamannot.signature._toml import parse_file, to_signature, to_toml
 
 FILES = sorted(resource_path("signatures").glob("*/*/*.toml"))

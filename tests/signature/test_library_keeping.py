@@ -12,9 +12,8 @@ import pytest
 import tamannot as tam
 from tamannot._resources import resource_path
 from tamannot.errors import OutputError, SignatureFormatError
-from tamannot.signature._library import difference, schema, validate
-from tamannot.signature._lock import LOCK, lock_of
-from tamannot.signature._template import write_template
+from tamannot.signature._toml import write_template
+from tamannot.signature._validate import LOCK, difference, lock_of, schema, validate
 
 FOLDER = resource_path("signatures")
 
@@ -179,7 +178,7 @@ def test_names_cannot_escape_the_library():
 @pytest.mark.parametrize("species", tam.signature.bundled_species())
 def test_what_is_loaded_is_what_the_files_say(species):
     """`load_signatures` reads the exports, `load_signature` the files."""
-    library = tam.signature._store.bundled(species)
+    library = tam.signature._library.bundled(species)
     loaded = tam.load_signatures(species=species)
     assert sorted(loaded) == library.ids()
     for name, signature in loaded.items():

@@ -16,7 +16,7 @@ import tamannot as tam
 from tamannot._resources import resource_path
 from tamannot.cli._main import main
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError
-from tamannot.signature._store import Library
+from tamannot.signature._library import Library
 
 VALID = (Path(__file__).parent / "demo.toml").read_text()
 HEAD = VALID[: VALID.index("genes = [")]

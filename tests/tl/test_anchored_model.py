@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 import tamannot as tam
 from tamannot.errors import GeneIdError, MatrixError, ParameterError, SpeciesError, TamannotWarning
-from tamannot.signature._table import human_genes
+from tamannot.signature._gene_ids import human_genes
 
 pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
 

@@ -15,7 +15,7 @@ from tamannot.errors import (
     SpeciesError,
     TamannotWarning,
 )
-from tamannot.signature._table import human_genes
+from tamannot.signature._gene_ids import human_genes
 
 KEY = "tam_model"
 

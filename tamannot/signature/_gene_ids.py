@@ -1,14 +1,72 @@
-"""Which species the gene ids belong to."""
+"""Gene ids: the approved human genes, the species that ids belong to, ids as other programs leave them."""
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
 from typing import Literal
 
-from tamannot.signature._table import human_genes
+_VERSION = re.compile(r"^(ENS[A-Z]*G\d{11})\.\d+$")
+
+# Aliases that may stand for a gene although they were never its approved symbol. Each was looked at: it
+# belongs to no other gene and is no antibody's usual name. Free aliases are not used: MIF is an alias of
+# S100A9, NMB of GPNMB, C7 of CXCL10, and all three are genes of their own.
+REVIEWED_ALIASES: Mapping[str, str] = {"IBA1": "AIF1", "TREM-2": "TREM2", "TRAIL": "TNFSF10"}
+
+
+@dataclass(frozen=True)
+class GeneTable:
+    """Approved symbols with their Ensembl id, and the former symbols that may stand for them.
+
+    A former symbol is in the table only if it belonged to exactly one gene and is itself no approved
+    symbol.
+    """
+
+    ensembl: Mapping[str, str]
+    """Approved symbol → Ensembl id, ``""`` where there is none."""
+    former: Mapping[str, tuple[str, ...]]
+    """Approved symbol → former symbols and reviewed aliases."""
+    approved_of: Mapping[str, str]
+    """Former symbol or reviewed alias → approved symbol."""
+    symbol_of: Mapping[str, str]
+    """Ensembl id → approved symbol."""
+    names: frozenset[str]
+    """Every approved or former symbol."""
+
+
+@lru_cache(maxsize=1)
+def human_genes() -> GeneTable:
+    """Return the table of all approved human genes (HGNC)."""
+    text = gzip.decompress((files("tamannot.signature") / "human_genes.tsv.gz").read_bytes()).decode()
+    rows = [line.split("\t") for line in text.splitlines()[1:]]
+    former = {symbol: tuple(names.split("|")) for symbol, _, names in rows if names}
+    for alias, symbol in REVIEWED_ALIASES.items():
+        former[symbol] = (*former.get(symbol, ()), alias)
+    approved_of = {name: symbol for symbol, names in former.items() for name in names}
+    return GeneTable(
+        ensembl={symbol: ensembl for symbol, ensembl, _ in rows},
+        former=former,
+        approved_of=approved_of,
+        symbol_of={ensembl: symbol for symbol, ensembl, _ in rows if ensembl},
+        names=frozenset(symbol for symbol, _, _ in rows) | frozenset(approved_of),
+    )
+
+
+def without_versions(gene_ids: Sequence[str]) -> list[str]:
+    """Return Ensembl ids without their version suffix; anything else as it is."""
+    return [without_version(i) if "." in i and "ENS" in i else i for i in gene_ids]
+
+
+def without_version(gene_id: str) -> str:
+    """Return an Ensembl id without its version suffix; anything else as it is."""
+    match = _VERSION.match(gene_id)
+    return match[1] if match else gene_id
+
 
 OURS: tuple[Literal["human", "mouse"], ...] = ("human", "mouse")
 UNKNOWN = "unknown"
@@ -23,7 +81,7 @@ MOUSE_IDS = "[a-eg-npqs-z]|ENSMUSG"
 """Pattern of mouse ids among human ones: human names have no small letters but those of ``orf``."""
 
 # What stands between ENS and G in the ids of a species.
-_ENSEMBL = {
+_SPECIES_OF_ENSEMBL = {
     "": "human",
     "MUS": "mouse",
     "RNO": "rat",
@@ -97,9 +155,7 @@ class Sighting:
 def strip_genome_prefix(ids: list[str]) -> tuple[list[str], str]:
     """Return the ids without ``GRCh38_``, ``mm10___``, ``GRCm39-`` and the like.
 
-    Returns
-    -------
-    The ids, and a pattern of those of mouse if there are genomes of both; else an empty text.
+    The second is a pattern of those of mouse if there are genomes of both; else an empty text.
     """
     genomes = {m[1] for m in _PREFIX.finditer("\n".join(ids))}
     if not genomes:
@@ -125,7 +181,7 @@ def recognise_species(ids: Sequence[str]) -> Sighting:
             continue
         if i.startswith(_STARTS) and (match := _ID.match(i)):
             kind = match.lastgroup or ""
-            species = _OTHER_IDS.get(kind) or _ENSEMBL.get(match["ensembl"], "another species")
+            species = _OTHER_IDS.get(kind) or _SPECIES_OF_ENSEMBL.get(match["ensembl"], "another species")
             ensembl[species] += 1
             example.setdefault(species, i)
             continue
@@ -185,3 +241,67 @@ def _most(counts: Mapping[str, int]) -> tuple[str, int]:
     """Return the greatest and its name; the first of equals, and no name if nothing was counted."""
     name = max(counts, key=lambda s: counts[s], default="")
     return (name, counts[name]) if name and counts[name] else ("", 0)
+
+
+_ENSEMBL_ID = r"ENS[A-Z]{0,4}G[0-9]{11}"
+_MARKS = ("'", '"', " ", "\t", "\r", "\xa0", "\ufeff", "__chr")
+_IN_ENSEMBL_IDS = "G00000"
+_GLUES = ("_", ":", "|", ";", ",", "/", "(", " ", "-E", ".E")
+_PLACE = re.compile(r"__chr[0-9A-Za-z_.]+$")  # "CD68__chr17", as CEL-seq tables have it
+_GLUE = r"[\s_:|;,/.-]+"
+_TWO = re.compile(
+    rf"(?:(?P<before>.+?){_GLUE}\(?)?(?P<ensembl>{_ENSEMBL_ID})(?:\.[0-9]+)?\)?(?:{_GLUE}(?P<after>.+))?", re.ASCII
+)
+_NO_SYMBOL = ("gene", "gene_id", "nan", "na", "none", "par_y")
+
+
+@dataclass(frozen=True)
+class Ids:
+    """Gene ids without what other programs put around them."""
+
+    ids: list[str]
+    """Without the version of Ensembl ids."""
+    ensembl: list[str] | None
+    """Where ids hold a symbol and an Ensembl id, the latter; ``""`` where there is none."""
+    written: Mapping[int, str]
+    """The ids that were something else, as the data have them, by column."""
+    two_genomes: str
+    """Pattern of the mouse ids where prefixes name the genomes of two species; else empty."""
+
+
+def read_ids(texts: Sequence[str]) -> Ids:
+    """Return gene ids without genome, quotes, blanks, positions and versions, and the second of two in one."""
+    text, written = "\n".join(texts), dict[int, str]()
+    ids = list(texts)
+    if any(mark in text for mark in _MARKS):
+        ids = [_unwrapped(i) or i for i in texts]
+        written = {c: t for c, (t, i) in enumerate(zip(texts, ids, strict=True)) if t != i}
+    ids, two_genomes = strip_genome_prefix(ids)
+    two, ensembl = dict[int, tuple[str, str]](), None
+    if _IN_ENSEMBL_IDS in text and any(glue in text for glue in _GLUES):
+        two = {c: m for c, i in enumerate(ids) if _IN_ENSEMBL_IDS in i and (m := _two_in_one(i))}
+    if two:
+        # The symbol alone is the gene, and CELLxGENE's "TBCE_ENSG00000284770" another one.
+        alone = set(ids)
+        two = {c: m for c, m in two.items() if m[0] not in alone}
+        written |= {c: texts[c] for c in two}
+        ensembl = [two[c][1] if c in two else "" for c in range(len(ids))]
+        ids = [two[c][0] if c in two else i for c, i in enumerate(ids)]
+    return Ids(without_versions(ids) if _IN_ENSEMBL_IDS in text else ids, ensembl, written, two_genomes)
+
+
+def _unwrapped(text: str) -> str:
+    text = _PLACE.sub("", text.strip().lstrip("\ufeff"))
+    if text[:2] in ("b'", 'b"'):
+        text = text[1:]
+    return text.strip("'\"").strip()
+
+
+def _two_in_one(text: str) -> tuple[str, str] | None:
+    match = _TWO.fullmatch(text)
+    symbol = match and (match["before"] or match["after"])
+    if not match or not symbol:
+        return None
+    if symbol.lower() in _NO_SYMBOL:
+        return None if symbol == "PAR_Y" else (match["ensembl"], match["ensembl"])
+    return symbol, match["ensembl"]

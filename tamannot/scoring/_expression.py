@@ -1,0 +1,253 @@
+"""Expression values: ``log1p`` of 10,000 per cell, statistics of genes, sums over groups of cells."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import repeat
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from tamannot._progress import Tick
+from tamannot.scoring._njit import njit
+from tamannot.scoring._plan import check_choice
+from tamannot.scoring._ranks import longest_row
+from tamannot.scoring._rows import RowBlock, RowSource, each_block
+from tamannot.scoring._survey import first_from
+
+Array = NDArray[Any]
+Scale = Literal["log", "as_is"]
+TARGET = 1e4
+# Counts below this have a table of their logarithms.
+_KNOWN = 64
+# Enough rows that one product is worth its making, and the same for every number of threads.
+_STEP = 1024
+
+
+@dataclass(frozen=True)
+class GeneStatistics:
+    """Mean and standard deviation of each gene over the cells at hand."""
+
+    mean: Array
+    sd: Array
+
+    @cached_property
+    def rank(self) -> Array:
+        """Rank of each gene's mean, from 1; equal means share the lowest."""
+        return np.searchsorted(np.sort(self.mean), self.mean).astype(np.int64) + 1
+
+    @cached_property
+    def _by_rank(self) -> tuple[Array, Array]:
+        order = np.argsort(self.rank, kind="stable")
+        return order, self.rank[order]
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, int], Array]:
+        return {}
+
+    def ranked(self, first: int, last: int) -> Array:
+        """Return the genes of rank ``first`` to ``last - 1``, in the order of columns."""
+        if (first, last) not in self._known:
+            order, rank = self._by_rank
+            self._known[first, last] = np.sort(order[np.searchsorted(rank, first) : np.searchsorted(rank, last)])
+        return self._known[first, last]
+
+
+def check_scale(scale: str) -> None:
+    """Refuse a word that is no scale."""
+    check_choice("scale", scale, ("log", "as_is"))
+
+
+def expression(rows: RowSource, scale: Scale, kind: str, start: int, stop: int) -> Array:
+    """Return some rows as a dense table, cells by genes, on the scale that a method wants."""
+    block, target = rows.block(start, stop), target_of(scale, kind)
+    values = block.numbers.astype(np.float64)
+    if target:
+        to_log(values, block.indptr, target)
+    dense = np.zeros((stop - start, rows.shape[1]))
+    dense[np.repeat(np.arange(stop - start), np.diff(block.indptr)), block.indices] = values
+    return dense
+
+
+def target_of(scale: Scale, kind: str) -> float:
+    return TARGET if scale == "log" and kind in ("counts", "linear") else 0.0
+
+
+def gene_statistics(rows: RowSource, target: float, threads: int, tick: Tick) -> GeneStatistics:
+    """Return mean and standard deviation of each gene, added up row by row in their order.
+
+    Threads share the genes, not the rows, so that the sums are those that scanpy makes, to the last bit:
+    its bins of control genes hang on the order of means.
+    """
+    n_obs, n_vars = rows.shape
+    sums = np.zeros((n_vars, 2))
+    ends = [n_vars * t // threads for t in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        # read one after the other unless they are elsewhere: their order is that of the sums
+        for mine, block in each_block(rows, _itself, threads=1, step=rows.step):
+            add = partial(add_gene_sums, (block.numbers, block.indices, block.indptr), target)
+            list(pool.map(add, ends[:-1], ends[1:], repeat(sums)))
+            tick(len(mine))
+    mean, squares = sums[:, 0] / max(n_obs, 1), sums[:, 1] / max(n_obs, 1)
+    return GeneStatistics(mean, np.sqrt(np.maximum(squares - mean**2, 0.0)))
+
+
+def _itself(block: RowBlock) -> RowBlock:
+    return block
+
+
+@njit
+def scaled(row: Array, target: float, out: Array) -> None:
+    """Write a row's values, as ``log1p(target * count / sum)`` if there is a target.
+
+    Counts are few different numbers: the logarithm of each is taken once a row.
+    """
+    total = 0.0
+    if target > 0.0:
+        for v in row:
+            total += v
+    if total <= 0.0:
+        for j in range(row.size):
+            out[j] = row[j]
+        return
+    known = np.full(_KNOWN, -1.0)
+    for j in range(row.size):
+        v = np.float64(row[j])
+        whole = np.int64(v) if v < _KNOWN else np.int64(0)
+        if np.float64(whole) != v:
+            out[j] = np.log1p(v * target / total)
+            continue
+        if known[whole] < 0.0:
+            known[whole] = np.log1p(v * target / total)
+        out[j] = known[whole]
+
+
+@njit
+def to_log(values: Array, indptr: Array, target: float) -> None:
+    """Replace counts by ``log1p(target * count / sum of the cell)``; a cell without counts stays zero."""
+    for i in range(indptr.size - 1):
+        row = values[indptr[i] : indptr[i + 1]]
+        scaled(row, target, row)
+
+
+@njit
+def add_gene_sums(rows: tuple[Array, Array, Array], target: float, first: int, last: int, sums: Array) -> None:
+    """Add the values of genes ``first`` to ``last``, and their squares, to ``sums[gene]``, in the order of rows."""
+    values, indices, indptr = rows
+    work = np.empty(longest_row(indptr) if target > 0.0 else 0)
+    for i in range(indptr.size - 1):
+        row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
+        if target > 0.0:
+            scaled(row, target, work)
+            _add_row(work[: row.size], genes, first, last, sums)
+        else:
+            _add_row(row, genes, first, last, sums)
+
+
+@njit
+def _add_row(row: Array, genes: Array, first: int, last: int, sums: Array) -> None:
+    in_order = True
+    for j in range(1, genes.size):
+        in_order &= genes[j - 1] <= genes[j]
+    # Genes in order: those asked for lie together, and none has to be looked at twice.
+    start, stop = 0, genes.size
+    if in_order:
+        start = first_from(genes, 0, genes.size, first)
+        stop = first_from(genes, start, genes.size, last)
+    for j in range(start, stop):
+        gene = np.int64(genes[j])
+        if first <= gene < last:
+            value = np.float64(row[j])
+            sums[gene, 0] += value
+            sums[gene, 1] += value * value
+
+
+@njit
+def add_label_sums(values: Array, indices: Array, indptr: Array, label_of: Array, sums: Array) -> None:
+    """Add to ``sums[label, gene]`` how many rows have a value above 0, those values, and their squares."""
+    for i in range(indptr.size - 1):
+        of_label = sums[label_of[i]]
+        for j in range(indptr[i], indptr[i + 1]):
+            v = values[j]
+            if v > 0.0:
+                gene = indices[j]
+                of_label[gene, 0] += 1.0
+                of_label[gene, 1] += v
+                of_label[gene, 2] += v * v
+
+
+@dataclass(frozen=True)
+class GroupSums:
+    """What is known of the genes in each group of cells.
+
+    Parameters
+    ----------
+    n_cells
+        Cells of each group, shape ``(n_groups,)``.
+    sums
+        Sum of each gene over the cells of a group, shape ``(n_groups, n_genes)``.
+    squares
+        Sum of its squares, of the same shape; no rows if it was not asked for.
+    detected
+        Cells of any group in which a gene is not zero, shape ``(n_genes,)``.
+    """
+
+    n_cells: Array
+    sums: Array
+    squares: Array
+    detected: Array
+
+
+def group_sums(
+    rows: RowSource, codes: Array, n_groups: int, *, target: float = 0.0, squares: bool = False, threads: int = 1
+) -> GroupSums:
+    """Add up expression over groups of cells; ``codes`` has the group of each cell, -1 for none.
+
+    With a ``target`` counts become ``log1p(target * count / sum of the cell)`` first; 0 leaves values as they are.
+    ``squares`` adds up squares as well. Blocks are added in their order, so that no sum depends on ``threads``.
+    """
+    n_vars = rows.shape[1]
+    total = np.zeros((n_groups, n_vars))
+    total_squares = np.zeros((n_groups if squares else 0, n_vars))
+    detected = np.zeros(n_vars, np.int64)
+    work = _BlockSums(n_groups, n_vars, target, squares)
+    for _, found in each_block(rows, work, lambda mine: (codes[mine.start : mine.stop],), threads=threads, step=_STEP):
+        _add(total, found[0])
+        if squares:
+            _add(total_squares, found[1])
+        detected += found[2]
+    return GroupSums(np.bincount(codes[codes >= 0], minlength=n_groups), total, total_squares, detected)
+
+
+@dataclass(frozen=True)
+class _BlockSums:
+    """Adds up the cells of a block; holds nothing that another process could not be told."""
+
+    n_groups: int
+    n_vars: int
+    target: float
+    squares: bool
+
+    def __call__(self, block: RowBlock, codes: Array) -> tuple[sp.csr_array, sp.csr_array | None, Array]:
+        values = block.numbers.astype(np.float64)
+        if self.target:
+            to_log(values, block.indptr, self.target)
+        shape = (codes.size, self.n_vars)
+        matrix = sp.csr_array((values, block.indices, block.indptr), shape=shape)
+        known = np.flatnonzero(codes >= 0)
+        member = sp.csr_array((np.ones(known.size), (codes[known], known)), shape=(self.n_groups, codes.size))
+        squared = sp.csr_array((values**2, block.indices, block.indptr), shape=shape) if self.squares else None
+        of_member = np.repeat(codes >= 0, np.diff(block.indptr)) & (values != 0)
+        detected = np.bincount(block.indices[of_member], minlength=self.n_vars)
+        return member @ matrix, None if squared is None else member @ squared, detected
+
+
+def _add(total: Array, found: sp.csr_array | None) -> None:
+    """Add a sparse table to a dense one; each place is in it once."""
+    if found is not None:
+        places = found.tocoo()
+        total[places.row, places.col] += places.data

@@ -1,0 +1,343 @@
+"""Settings of methods on expression values: means, module scores, and the scores that gseapy computes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamannot.errors import ParameterError, SignatureFormatError
+from tamannot.scoring._expression import GeneStatistics, Scale, check_scale
+from tamannot.scoring._linear import Combination, LinearMethod
+from tamannot.scoring._plan import Arm, Part, Weights, check_choice, check_weights, refuse_weights, weights_in_use
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightedMean(LinearMethod):
+    """Settings of the weighted mean of expression.
+
+    Parameters
+    ----------
+    form
+        ``"mean"``: ``sum(w x) / sum(|w|)``, the weights of down genes being negative. ``"sum"``: the plain
+        linear score ``sum(w x)``, as for published models with coefficients. ``"zmean"``: the mean of
+        genes standardised over the cells at hand, so that a cell's score depends on the others.
+    weights
+        ``"use"`` the weights of genes, or ``"ignore"`` them.
+    scale
+        ``"log"``: counts and linear values are brought to ``log1p`` of 10,000 per cell, logarithms are taken
+        as they are. ``"as_is"``: whatever the matrix holds, negative values included.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+
+    Notes
+    -----
+    Output: the unit of the values, any sign. Genes that are not in the data are left out. Highly expressed
+    genes dominate ``mean`` and ``sum``; scores of different signatures cannot be compared.
+    Source: common practice; ``zmean`` as in Lee et al. 2008, doi:10.1371/journal.pcbi.1000217, without
+    its choice of genes and over n instead of its square root.
+    """
+
+    form: Literal["mean", "sum", "zmean"] = "mean"
+    weights: Weights = "use"
+    scale: Scale = "log"
+
+    def __post_init__(self) -> None:
+        """Check the words."""
+        check_choice("form", self.form, ("mean", "sum", "zmean"))
+        check_weights(self.weights)
+        check_scale(self.scale)
+
+    @property
+    def name(self) -> str:
+        """Name of the method in provenance."""
+        return self.form
+
+    @property
+    def looks_at_cells(self) -> bool:
+        """Whether genes are standardised."""
+        return self.form == "zmean"
+
+    def check(self, part: Part, n_vars: int) -> None:
+        """Refuse nothing: any signature has a mean."""
+
+    def combination(self, part: Part, genes: GeneStatistics | None) -> Combination:
+        """Return what to add up for a signature."""
+        columns = np.concatenate([part.up.columns, part.down.columns])
+        weights = np.concatenate([weights_in_use(part.up, self.weights), -weights_in_use(part.down, self.weights)])
+        if self.form != "sum":
+            weights = weights / max(float(np.abs(weights).sum()), np.finfo(float).tiny)
+        if genes is None:
+            return Combination(columns, weights)
+        sd = genes.sd[columns]
+        scaled = np.divide(weights, sd, out=np.zeros_like(weights), where=sd > 0)
+        return Combination(columns, scaled, -float((scaled * genes.mean[columns]).sum()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleScore(LinearMethod):
+    """Settings of the module score: mean expression less that of control genes of like expression.
+
+    Parameters
+    ----------
+    variant
+        ``"scanpy"``: ``ctrl_size`` controls from every expression bin that has a gene of the signature; the
+        numbers of ``scanpy.tl.score_genes``. ``"seurat"``: ``ctrl_size`` controls for every gene, from its
+        bin, as ``AddModuleScore`` (whose random numbers are R's, so that its numbers differ).
+    ctrl_size
+        Controls drawn; None takes all genes of a bin, so that nothing is drawn and no order of genes counts.
+    n_bins
+        Expression bins.
+    ctrl_as_ref
+        As in scanpy: draw before the signature's own genes are removed (True), or after.
+    weights
+        ``"use"`` the weights of genes (all 1: scanpy's number), or ``"ignore"`` them.
+    scale
+        ``"log"``: counts and linear values are brought to ``log1p`` of 10,000 per cell, logarithms are taken
+        as they are. ``"as_is"``: whatever the matrix holds.
+    rng
+        Seed of the draw; the same for every signature, as if each was scored alone.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+
+    Notes
+    -----
+    Output: the unit of the values, any sign; down genes are a signature of their own, subtracted. A cell's
+    score depends on the other cells (through the bins), and the controls drawn on the order of genes.
+    Source: Tirosh et al. 2016, doi:10.1126/science.aad0501; Satija et al. 2015, doi:10.1038/nbt.3192.
+    """
+
+    variant: Literal["scanpy", "seurat"] = "scanpy"
+    ctrl_size: int | None = 50
+    n_bins: int = 25
+    ctrl_as_ref: bool = True
+    weights: Weights = "use"
+    scale: Scale = "log"
+    rng: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_choice("variant", self.variant, ("scanpy", "seurat"))
+        if self.ctrl_size is not None and not (isinstance(self.ctrl_size, int) and self.ctrl_size >= 1):
+            msg = f"ctrl_size is a whole number of at least 1, or None, not {self.ctrl_size}."
+            raise ParameterError(msg)
+        if not (isinstance(self.n_bins, int) and self.n_bins >= 2):
+            msg = f"n_bins is a whole number of at least 2, not {self.n_bins}."
+            raise ParameterError(msg)
+        if not (isinstance(self.rng, int) and 0 <= self.rng < 2**32):
+            msg = f"rng is a seed, a whole number from 0 to 2^32 - 1, not {self.rng!r}."
+            raise ParameterError(msg)
+        check_weights(self.weights)
+        check_scale(self.scale)
+
+    @property
+    def name(self) -> str:
+        """Name of the method in provenance."""
+        return "module"
+
+    @property
+    def looks_at_cells(self) -> bool:
+        """The bins come from the cells at hand."""
+        return True
+
+    def check(self, part: Part, n_vars: int) -> None:
+        """Refuse data with too few genes for the bins."""
+        if round(n_vars / (self.n_bins - 1)) < 1:
+            msg = (
+                f"{n_vars} genes cannot be cut into {self.n_bins} bins of controls for '{part.signature.id}'. "
+                "Use fewer bins, by ModuleScore(n_bins=…)."
+            )
+            raise SignatureFormatError(msg)
+
+    def combination(self, part: Part, genes: GeneStatistics | None) -> Combination:
+        """Return what to add up for a signature."""
+        sides = [self._side(part, arm, genes) for arm in (part.up, part.down) if genes and arm.columns.size]
+        signs = [s for s, arm in ((1.0, part.up), (-1.0, part.down)) if arm.columns.size]
+        columns = [c for side in sides for c in (side[0], side[2])]
+        weights = [w for sign, side in zip(signs, sides, strict=True) for w in (sign * side[1], -sign * side[3])]
+        return Combination(
+            np.concatenate([np.empty(0, np.int64), *columns]).astype(np.int64), np.concatenate([np.empty(0), *weights])
+        )
+
+    def _side(self, part: Part, arm: Arm, genes: GeneStatistics) -> tuple[Array, Array, Array, Array]:
+        weights = weights_in_use(arm, self.weights)
+        controls = self._controls(arm.columns, genes)
+        if not controls.size:
+            msg = (
+                f"No control genes for '{part.signature.id}': all of its bins' are its own. Use "
+                "ModuleScore(ctrl_as_ref=False), fewer bins, or a method without controls."
+            )
+            raise SignatureFormatError(msg)
+        return arm.columns, weights / weights.sum(), controls, np.full(controls.size, 1.0 / controls.size)
+
+    def _controls(self, columns: Array, genes: GeneStatistics) -> Array:
+        # Bins are scanpy's: the rank of a gene's mean, cut into parts of equal length.
+        n_items = int(np.round(genes.mean.size / (self.n_bins - 1)))
+        own = np.zeros(genes.mean.size, bool)
+        own[columns] = True
+        bins = genes.rank[np.sort(columns)] // n_items
+        drawn: list[Array] = []
+        sizes: tuple[int, ...] = ()  # of the pools that were drawn from: they decide what the generator gives next
+        for cut in np.unique(bins) if self.variant == "scanpy" else bins:
+            pool = genes.ranked(int(cut) * n_items, (int(cut) + 1) * n_items)
+            pool = pool if self.ctrl_as_ref else pool[~own[pool]]
+            if self.ctrl_size is not None and self.ctrl_size < pool.size:
+                sizes = (*sizes, pool.size)
+                pool = pool[_draw(self.rng, self.ctrl_size, sizes)[0]]
+            drawn.append(pool[~own[pool]])
+        return np.unique(np.concatenate(drawn)) if drawn else np.empty(0, np.int64)
+
+
+@lru_cache(maxsize=1024)
+def _draw(seed: int, n: int, sizes: tuple[int, ...]) -> tuple[Array, Any]:
+    """Return the places that are drawn from the last of some pools, after those before it, and the generator's state.
+
+    Every signature starts from the seed, and most pools are of one size: the same draws come again and again.
+    """
+    random = np.random.RandomState(seed)  # scanpy's generator, but our own: the global one is left alone
+    if len(sizes) > 1:
+        random.set_state(_draw(seed, n, sizes[:-1])[1])
+    places = random.choice(sizes[-1], size=n, replace=False)
+    places.flags.writeable = False
+    return places, random.get_state()
+
+
+@dataclass(frozen=True)
+class GseapyMethod(ABC):
+    """Settings of a score that gseapy computes."""
+
+    _title: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def weights(self) -> Weights:
+        """Whether weights of genes are refused or ignored."""
+
+    @property
+    @abstractmethod
+    def scale(self) -> Scale:
+        """Whether counts are brought to logarithms."""
+
+    @property
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """What gseapy is called with."""
+
+    @property
+    def name(self) -> str:
+        """Name of the method in provenance."""
+        return self._title.lower()
+
+    def check(self, part: Part, n_vars: int) -> None:  # noqa: ARG002 - as other methods
+        """Refuse a signature with weights, unless they are to be ignored."""
+        if self.weights == "use":
+            refuse_weights(part.signature, self._title)
+
+    def _check_shared(self, exponent: float) -> None:
+        if not exponent >= 0:
+            msg = f"exponent must not be negative, not {exponent}."
+            raise ParameterError(msg)
+        check_weights(self.weights)
+        check_scale(self.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SSGSEA(GseapyMethod):
+    """Settings of ssGSEA, computed by gseapy.
+
+    Parameters
+    ----------
+    exponent
+        Weight of ranks in the running sum; 0.25 is the authors'.
+    norm
+        How gseapy normalises a sample before ranking.
+    weights
+        ssGSEA has no place for weights of genes: ``"use"`` refuses a signature that has them,
+        ``"ignore"`` scores it without.
+    scale
+        ``"log"``: counts and linear values are brought to ``log1p`` of 10,000 per cell. ``"as_is"``: not.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+
+    Notes
+    -----
+    Meant for pseudobulk: it takes the whole column of a sample, zeros and all, and in single cells follows
+    the number of detected genes. Output: the enrichment score (gseapy's ``ES``), any sign; down genes are a
+    set of their own, subtracted. Source: Barbie et al. 2009, doi:10.1038/nature08460; gseapy, Fang et al.
+    2023, doi:10.1093/bioinformatics/btac757.
+    """
+
+    _title = "ssGSEA"
+    exponent: float = 0.25
+    norm: Literal["rank", "log", "log_rank", "custom"] = "rank"
+    weights: Weights = "use"
+    scale: Scale = "log"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_choice("norm", self.norm, ("rank", "log", "log_rank", "custom"))
+        self._check_shared(self.exponent)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What gseapy is called with."""
+        return {"sample_norm_method": self.norm, "weight": self.exponent}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GSVA(GseapyMethod):
+    """Settings of GSVA, computed by gseapy.
+
+    Parameters
+    ----------
+    kcdf
+        Kernel of the distribution function of each gene over the samples.
+    max_diff
+        Difference of the greatest deviations (True) or the greatest alone.
+    exponent
+        Weight of ranks in the running sum.
+    weights, scale
+        As in `SSGSEA`.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+
+    Notes
+    -----
+    Meant for pseudobulk; a sample's score depends on all others. Output: [-1, 1]; down genes are a set of
+    their own, subtracted. Source: Hänzelmann et al. 2013, doi:10.1186/1471-2105-14-7; gseapy.
+    """
+
+    _title = "GSVA"
+    kcdf: Literal["Gaussian", "Poisson"] | None = "Gaussian"
+    max_diff: bool = True
+    exponent: float = 1.0
+    weights: Weights = "use"
+    scale: Scale = "log"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_choice("kcdf", self.kcdf, ("Gaussian", "Poisson", None))
+        self._check_shared(self.exponent)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What gseapy is called with."""
+        return {"kcdf": self.kcdf, "mx_diff": self.max_diff, "weight": self.exponent}

@@ -1,0 +1,273 @@
+"""What classifiers see of cells: on which scale, which cells by their content, and a sample to learn from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.stats
+from numpy.typing import NDArray
+from sklearn.utils.sparsefuncs import mean_variance_axis
+
+from tamannot._progress import Tick
+from tamannot._settings import in_order, over_rows
+from tamannot.scoring._expression import TARGET, to_log
+from tamannot.scoring._rows import DistributedRows, RowBlock, RowSource, joined
+from tamannot.scoring._survey import seen_in
+
+Array = NDArray[Any]
+Scale = Literal["log1p_cp10k", "ranks"]
+SCALES: tuple[Scale, ...] = ("log1p_cp10k", "ranks")
+
+_BASES = (np.e, 2.0, 10.0)
+_CELLS = 200
+# Totals of cells that are so close are the same target; values are often stored with four digits.
+_SAME = 2e-3
+# One target for fewer cells may be chance, unless it is a power of ten.
+_FEW_CELLS = 5
+# Ratios to the smallest value beyond this are not exact enough to be seen as whole numbers.
+_LARGEST_RATIO = 12.0
+_NEAR_WHOLE = 0.03
+_MOSTLY = 0.95
+# A gene is seen in this share of the cells at least; a variance of this size is that of rounding.
+_MIN_DETECTED, _ROUNDING = 0.02, 1e-12
+MOST_CELLS = 40_000
+# Neighbours are read together: a file gives out 500 rows as fast as one.
+_RUN = 500
+
+
+def find_scale(rows: RowSource, kind: str, gene_ids: Sequence[str], *, threads: int = 1) -> tuple[Scale, float | None]:
+    """Return the scale that features of a matrix have, and the base of its logarithms if it holds such.
+
+    ``kind`` is ``counts``, ``linear`` or ``log``. Of logarithms some cells are looked at, chosen by content, for which
+    ``gene_ids`` names each column.
+    """
+    if kind != "log":
+        return "log1p_cp10k", None
+    different = np.unique(content_hash(rows, gene_ids, threads=threads), return_index=True)[1]
+    base = recognise_base(take_rows(rows, different[:_CELLS]))
+    return ("ranks", None) if base is None else ("log1p_cp10k", base)
+
+
+def recognise_base(sample: sp.csr_array) -> float | None:
+    """Return the base of logarithms of ``1 + x``, or None if it cannot be told, from all genes of some cells.
+
+    The base is the one by which cells sum to one target, or, where genes were left out, by which the values
+    of each cell are whole multiples of its smallest.
+    """
+    undone = {base: _undone(sample, base) for base in _BASES}
+    for base, values in undone.items():
+        if _one_target(np.asarray(values.sum(axis=1)).ravel()):
+            return base
+    whole = {base: _whole_share(values) for base, values in undone.items()}
+    best = max(whole, key=lambda base: whole[base])
+    return best if whole[best] >= _MOSTLY else None
+
+
+def to_features(values: Array, indptr: Array, scale: Scale, base: float | None) -> Array:
+    """Return the features of all genes, in the places of the non-negative values of rows in CSR form.
+
+    ``base`` is that of the logarithms, if the values are such; None for counts and linear values.
+    """
+    if scale == "ranks":
+        return _relative_ranks(values, indptr)
+    linear = values.astype(np.float64) if base is None else np.expm1(values.astype(np.float64) * np.log(base))
+    to_log(linear, np.asarray(indptr, np.int64), TARGET)
+    return linear
+
+
+class ScaledRows:
+    """The features of all genes of a non-negative matrix, by the scale and base that `find_scale` returned."""
+
+    def __init__(self, rows: RowSource, scale: Scale, base: float | None) -> None:
+        self._rows, self._scale, self._base = rows, scale, base
+        self.shape, self.step, self.in_memory = rows.shape, rows.step, rows.in_memory
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``."""
+        block = self._rows.block(start, stop)
+        values = to_features(block.values, block.indptr, self._scale, self._base)
+        return RowBlock(values, block.indices, block.indptr)
+
+
+def variable_genes(expression: sp.csr_array, n: int, among: Array | None = None) -> Array:
+    """Return the columns of the ``n`` most variable genes among those seen in one cell of fifty, rising.
+
+    ``among`` is a mask of the genes that may be taken; None: all.
+    """
+    variance = mean_variance_axis(expression, axis=0)[1]
+    detected = np.bincount(expression.indices[expression.data > 0], minlength=expression.shape[1])
+    varies = (detected >= _MIN_DETECTED * expression.shape[0]) & (variance > _ROUNDING)
+    usable = np.flatnonzero(varies if among is None else varies & among)
+    return np.sort(usable[np.argsort(-variance[usable], kind="stable")[:n]])
+
+
+def _undone(sample: sp.csr_array, base: float) -> sp.csr_array:
+    data = np.expm1(sample.data.astype(np.float64) * np.log(base))
+    return sp.csr_array((data, sample.indices, sample.indptr), shape=sample.shape)
+
+
+def _one_target(total: Array) -> bool:
+    total = total[total > 0]
+    if not total.size:
+        return False
+    middle = float(np.median(total))
+    power = 10.0 ** np.round(np.log10(middle))
+    if total.size < _FEW_CELLS and not (power >= 1e3 and abs(middle / power - 1) <= _SAME):
+        return False
+    return float(np.mean(np.abs(total / middle - 1) <= _SAME)) >= _MOSTLY
+
+
+def _whole_share(values: sp.csr_array) -> float:
+    """Return the share of values that are whole multiples of the smallest of their cell."""
+    data, row = values.data[values.data > 0], np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
+    row = row[values.data > 0]
+    smallest = np.full(values.shape[0], np.inf)
+    np.minimum.at(smallest, row, data)
+    ratio = data / smallest[row]
+    ratio = ratio[(ratio > 1.01) & (ratio <= _LARGEST_RATIO)]
+    return float(np.mean(np.abs(ratio - np.rint(ratio)) < _NEAR_WHOLE)) if ratio.size else 0.0
+
+
+def _relative_ranks(values: Array, indptr: Array) -> Array:
+    """Return the mean rank from below among the detected genes of each cell, in (0, 1); 0 for zeros."""
+    out = np.zeros(values.size)
+    for start, stop in pairwise(indptr.tolist()):
+        detected = start + np.flatnonzero(values[start:stop] > 0)
+        if detected.size:
+            out[detected] = (scipy.stats.rankdata(values[detected]) - 0.5) / detected.size
+    return out
+
+
+def learning_rows(n_obs: int, most: int = MOST_CELLS) -> list[range]:
+    """Return the rows to learn from, as runs spread evenly over the matrix, whatever its container and blocks."""
+    if n_obs <= most:
+        return [range(n_obs)]
+    n_runs = max(2, most // _RUN)
+    starts = (i * (n_obs - _RUN) // (n_runs - 1) for i in range(n_runs))
+    return [range(start, start + _RUN) for start in starts]
+
+
+def taken(rows: RowSource, runs: list[range], *, threads: int, tick: Tick) -> RowSource:
+    """Return the rows of some runs, in memory; the matrix itself if they are all of it and it is there."""
+    if rows.in_memory and runs == [range(rows.shape[0])]:
+        return rows
+    runs = [range(i, min(i + _RUN, run.stop)) for run in runs for i in range(run.start, run.stop, _RUN)]
+    if isinstance(rows, DistributedRows):
+        fetched = rows.blocks(runs)
+        tick(sum(map(len, runs)))
+        return SampledRows(fetched, rows.shape[1])
+
+    def read(first: int, _: int) -> RowBlock:
+        tick(len(runs[first]))
+        return rows.block(runs[first].start, runs[first].stop)
+
+    return SampledRows(in_order(read, len(runs), threads=threads, step=1), rows.shape[1])
+
+
+class SampledRows:
+    """Rows that were read once, kept in memory in as few bytes as hold them, and given out as they were.
+
+    Forty thousand cells of 2,000 genes each are 640 MB as they are read, and 320 MB if they are counts. What is kept of
+    ``parts``, the rows in their order, shares no memory with them.
+    """
+
+    step = 512
+    in_memory = True
+
+    def __init__(self, parts: Iterable[RowBlock], n_vars: int) -> None:
+        index_type = np.uint16 if n_vars <= np.iinfo(np.uint16).max else np.int32
+        self._parts = [
+            (b.values.dtype, RowBlock(_narrow(b.values), b.indices.astype(index_type), b.indptr)) for b in parts
+        ]
+        self._starts = np.cumsum([0, *(part.indptr.size - 1 for _, part in self._parts)])
+        self.shape: tuple[int, int] = (int(self._starts[-1]), n_vars)
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """Return rows ``start`` to ``stop``."""
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        last = max(int(np.searchsorted(self._starts, stop)), first + 1)
+        found = []
+        for (kind, part), at in zip(self._parts[first:last], self._starts[first:last].tolist(), strict=True):
+            ends = part.indptr[max(start - at, 0) : stop - at + 1]
+            mine = slice(ends[0], ends[-1])
+            found.append(RowBlock(part.values[mine].astype(kind), part.indices[mine].astype(np.int32), ends - ends[0]))
+        return joined(found)
+
+
+def _narrow(values: Array) -> Array:
+    """Return whole numbers in bytes, or in two, if they fit; other values as they are; always a copy."""
+    seen = seen_in(values)
+    fits = (k for k in (np.uint8, np.uint16) if seen.whole and seen.low >= 0 and seen.high <= np.iinfo(k).max)
+    return values.astype(next(fits, values.dtype))
+
+
+def content_hash(rows: RowSource, gene_ids: Sequence[str], *, threads: int = 1) -> Array:
+    """Return a 64-bit hash of what each cell holds.
+
+    Equal cells have equal hashes, whatever the order of genes and cells, the blocks and the type of the numbers;
+    zeros do not count, so that dense and sparse rows agree. ``gene_ids`` names each column. uint64, shape ``(n_obs,)``.
+    """
+    keys = gene_keys(gene_ids)
+    out = np.empty(rows.shape[0], np.uint64)
+
+    def work(start: int, stop: int) -> None:
+        out[start:stop] = block_hash(rows.block(start, stop), keys)
+
+    over_rows(work, rows.shape[0], threads=threads, step=rows.step)
+    return out
+
+
+def gene_keys(gene_ids: Sequence[str]) -> Array:
+    """Return a hash of each name, uint64."""
+    return np.frombuffer(b"".join(hashlib.blake2b(g.encode(), digest_size=8).digest() for g in gene_ids), "<u8")
+
+
+def block_hash(block: RowBlock, keys: Array) -> Array:
+    """Return the hash of each row of a block; ``keys`` are those of all columns. See `content_hash`."""
+    entries = keys[block.indices]
+    entries ^= block.values.astype(np.float64).view(np.uint64)
+    entries = _mixed(entries)
+    entries[block.values == 0] = 0
+    # Sums modulo 2**64 do not depend on the order of their terms.
+    sums = np.zeros(entries.size + 1, np.uint64)
+    np.cumsum(entries, out=sums[1:])
+    return _mixed(sums[block.indptr[1:]] - sums[block.indptr[:-1]])
+
+
+def random_order(hashes: Array, rng: int) -> Array:
+    """Return a random number for each cell, uint64, from its content and the seed alone."""
+    return _mixed(hashes ^ np.frombuffer(hashlib.blake2b(str(rng).encode(), digest_size=8).digest(), "<u8"))
+
+
+def take_rows(rows: RowSource, cells: Array) -> sp.csr_array:
+    """Read some rows of a matrix, none twice, in the order of their numbers ``cells``; float64."""
+    wanted = np.zeros(rows.shape[0], bool)
+    wanted[cells] = True
+    parts = []
+    for start in range(0, rows.shape[0], rows.step):
+        mine = wanted[start : start + rows.step]
+        if mine.any():
+            parts.append(rows.block(start, start + mine.size).only(mine))
+    if not parts:
+        return sp.csr_array((0, rows.shape[1]))
+    block = joined(parts)
+    # Indices become as wide as the pointers; values become wide last, as they are the largest part.
+    ends = block.indptr.astype(np.int32) if block.indptr[-1] <= np.iinfo(np.int32).max else block.indptr
+    found = sp.csr_array((block.values, block.indices, ends), shape=(cells.size, rows.shape[1]))
+    found = found[np.argsort(np.argsort(cells))]
+    return sp.csr_array((found.data.astype(np.float64, copy=False), found.indices, found.indptr), shape=found.shape)
+
+
+def _mixed(x: Array) -> Array:
+    """Return 64-bit numbers of which every bit depends on every bit of the given ones (splitmix64)."""
+    x = x ^ (x >> np.uint64(30))
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x

@@ -1,0 +1,314 @@
+"""Keeping a library of signature files: validation, differences, the schema, the lock of what was released."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from tamannot._resources import resource_path
+from tamannot.errors import SignatureFormatError, SignatureNotFoundError
+from tamannot.signature._library import Library, files_of, is_outside, roots
+from tamannot.signature._model import Gene, Signature, SignatureFile, version_key
+from tamannot.signature._read import read_signatures
+from tamannot.signature._toml import (
+    EXAMPLE_KEY,
+    MAX_BYTES,
+    TO_FILL_IN,
+    line_of,
+    located,
+    parse_file,
+    read_text,
+    reasons,
+)
+
+# How the note of a reference says that no one looked.
+_UNCHECKED = ("not checked", "from memory", "to be checked")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong with a library, and where."""
+
+    path: Path
+    line: int | None
+    reason: str
+
+    def __str__(self) -> str:
+        """Return ``path:line: reason``."""
+        place = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return f"{place}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What changed from one signature to another."""
+
+    added: tuple[Gene, ...]
+    removed: tuple[Gene, ...]
+    changed: tuple[tuple[Gene, Gene], ...]
+    """Genes whose direction or weight differs."""
+
+    def __bool__(self) -> bool:
+        """Whether anything that is scored differs."""
+        return bool(self.added or self.removed or self.changed)
+
+
+def schema() -> str:
+    """Return the JSON schema of a signature file."""
+    return json.dumps(SignatureFile.model_json_schema(), indent=2) + "\n"
+
+
+def difference(before: Signature, after: Signature) -> Difference:
+    """Return the genes that came, went, or changed direction or weight; composites by all their genes."""
+    old, new = ({g.key: g for g in s.all_genes} for s in (before, after))
+    both = [(old[k], new[k]) for k in old if k in new]
+    return Difference(
+        added=tuple(g for k, g in new.items() if k not in old),
+        removed=tuple(g for k, g in old.items() if k not in new),
+        changed=tuple((a, b) for a, b in both if (a.direction, a.weight) != (b.direction, b.weight)),
+    )
+
+
+def validate(path: Path) -> list[Fault]:
+    """Return the faults of a library folder, of a folder of loose files, or of one file.
+
+    Checked are: every file follows the format and is no link to somewhere else; in a library its path agrees
+    with its content, its modules exist, ids are unique, a PATCH version has the digest of the one before,
+    and with a ``lock.json`` no released file has changed or gone; the newest version of each signature counts no
+    unchecked source as evidence, and nothing of the template is left in it. A file in the format of another tool
+    (GMT, JSON, a table) is read as `read_signatures` does.
+    """
+    try:
+        if path.is_file():
+            return _file_faults(path) or _source_faults(path) if path.suffix == ".toml" else _reading_faults(path)
+        if not path.is_dir():
+            return [Fault(path, None, "there is no such file or folder.")]
+    except OSError as error:
+        return [Fault(path, None, f"cannot be read: {error.strerror or error}.")]
+    return _folder_faults(path)
+
+
+def _folder_faults(folder: Path) -> list[Fault]:
+    species = roots(folder)
+    files = [f for root in species for f in files_of(root)]
+    loose = sorted({*folder.rglob("*.toml")} - {*files})
+    if not files and not loose:
+        reason = "there is no signature file: <id>/<version>.toml, or <species>/<id>/<version>.toml."
+        return [Fault(folder, None, reason)]
+    faults = _link_faults(folder, [*files, *loose]) or [f for file in (*files, *loose) for f in _file_faults(file)]
+    # What depends on sound files is looked at once they are.
+    if faults or not files:
+        return faults or [f for file in loose for f in _source_faults(file)] or _reading_faults(folder)
+    place = "<id>/<version>.toml" if species == [folder] else "<species>/<id>/<version>.toml"
+    faults = [Fault(file, None, f"is not where a library has its files: {place}.") for file in loose]
+    faults += [f for file in _newest(files) for f in _source_faults(file)]
+    faults += [f for root in species for f in _root_faults(root, of_species=root != folder)]
+    return faults or _lock_faults(folder)
+
+
+def _link_faults(folder: Path, files: Iterable[Path]) -> list[Fault]:
+    # Installers may link the files of the package itself to a store of theirs.
+    if folder.is_relative_to(resource_path("signatures")):
+        return []
+    reason = f"is a link to a file outside of {folder}. Copy the file into the folder."
+    return [Fault(f, None, reason) for f in files if is_outside(f, folder)]
+
+
+def _file_faults(path: Path) -> list[Fault]:
+    try:
+        parse_file(path)
+    except SignatureFormatError as error:
+        return _placed(path, error)
+    return []
+
+
+def _newest(files: Iterable[Path]) -> Iterable[Path]:
+    """Return the newest version of each signature; a released one stays as it is, so its faults would stay, too."""
+    return {file.parent: file for file in sorted(files, key=lambda f: version_key(f.stem))}.values()
+
+
+def _source_faults(path: Path) -> list[Fault]:
+    """Return where a sound file says more for itself than its sources do."""
+    file, text = parse_file(path), _text_of(path)
+    faults = []
+    if file.description.strip() == TO_FILL_IN:
+        faults.append(Fault(path, line_of(text, ("description",), ""), "description: is the one of the template."))
+    for i, reference in enumerate(file.references):
+        line = line_of(text, ("references", i, "key"), "")
+        if reference.key == EXAMPLE_KEY:
+            faults.append(Fault(path, line, f"references: '{EXAMPLE_KEY}' is the one of the template; give your own."))
+        if reference.checked and any(words in (reference.note or "") for words in _UNCHECKED):
+            reason = f"references: '{reference.key}' is unchecked by its note; say checked = false."
+            faults.append(Fault(path, line, reason))
+    checked = {r.key for r in file.references if r.checked}
+    for i, gene in enumerate(file.genes):
+        n = len(checked.intersection(gene.references))
+        if (gene.evidence or 0) > n:
+            reason = f"genes: evidence of {gene.symbol} is {gene.evidence}, but {n} of its sources are checked."
+            faults.append(Fault(path, line_of(text, ("genes", i), ""), reason))
+    return faults
+
+
+def _reading_faults(path: Path) -> list[Fault]:
+    try:
+        read_signatures(path)
+    except SignatureFormatError as error:
+        said = str(error)
+        inside = path.is_dir() and next((f for f in path.rglob("*.toml") if said.startswith(f"{f}: ")), None)
+        return [_fault(inside or path, said)]
+    return []
+
+
+def _root_faults(root: Path, *, of_species: bool) -> list[Fault]:
+    library, faults = Library(root), []
+    for path in files_of(root):
+        try:
+            species = library.get(f"{path.parent.name}@{path.stem}").species
+        except (SignatureFormatError, SignatureNotFoundError) as error:
+            faults.append(_fault(path, str(error)))
+            continue
+        if of_species and species != root.name:
+            faults.append(_fault(path, f"species: says '{species}'; its path says otherwise."))
+    return faults or [f for name in library.ids() for f in _version_faults(root, library, name)]
+
+
+def _version_faults(root: Path, library: Library, name: str) -> list[Fault]:
+    versions = library.versions(name)
+    faults = []
+    for older, newer in pairwise(versions):
+        same_minor = version_key(older)[:2] == version_key(newer)[:2]
+        same = library.get(f"{name}@{older}").digest == library.get(f"{name}@{newer}").digest
+        if same_minor and not same:
+            reason = f"genes changed since {older}; that is a MINOR version at least, not a PATCH."
+            faults.append(_fault(root / name / f"{newer}.toml", f"version: {reason}"))
+    return faults
+
+
+def _lock_faults(folder: Path) -> list[Fault]:
+    try:
+        before = released(folder)
+    except SignatureFormatError as error:
+        path, _, reason = str(error).partition(": ")
+        return [Fault(Path(path), None, reason)]
+    if not before:
+        return []
+    since = changes(before, lock_of(folder))
+    gone = "was released and is gone. Put it back; to retire a signature, add a version with deprecated = true."
+    changed = "was released and has changed. Put it back as it was, and make a new version of the change."
+    return [
+        *(Fault(folder / name, None, gone) for name in since.gone),
+        *(Fault(folder / name, None, changed) for name in since.changed),
+    ]
+
+
+def _placed(path: Path, error: SignatureFormatError) -> list[Fault]:
+    """Return the faults of a file that could not be parsed, each with its line."""
+    if not isinstance(error.__cause__, ValidationError):
+        return [_fault(path, str(error))]
+    text = _text_of(path)
+    return [Fault(path, line_of(text, place, reason), reason) for place, reason in reasons(error.__cause__)]
+
+
+def _fault(path: Path, message: str) -> Fault:
+    """Return the fault that a message ``path: field: reason`` or ``path: line 3: reason`` tells of."""
+    reason = message.removeprefix(f"{path}: ")
+    field = reason.partition(":")[0]
+    place = (field,) if field in SignatureFile.model_fields else ()
+    return Fault(path, line_of(_text_of(path), place, reason), reason)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return read_text(path, MAX_BYTES) if path.suffix == ".toml" else ""
+    except SignatureFormatError:
+        return ""
+
+
+LOCK = "lock.json"
+_MAX_BYTES = 64 * 2**20
+_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+Entries = dict[str, dict[str, str]]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    sha256: _Sha256
+    digest: _Sha256
+
+
+class _Lock(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    schema_version: Literal[1] = 1
+    files: dict[str, _Entry]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How the files of a library differ from its lock."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    gone: tuple[str, ...]
+    kept: int
+    """Number of files that are as they were."""
+
+
+def lock_of(folder: Path) -> Entries:
+    """Return the lock of a library: for each file the sha256 of its bytes and the digest of its content."""
+    entries = {}
+    for root in roots(folder):
+        library = Library(root)
+        for path in files_of(root):
+            signature = library.get(f"{path.parent.name}@{path.stem}")
+            digests = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "digest": signature.digest}
+            entries[path.relative_to(folder).as_posix()] = digests
+    return entries
+
+
+def released(folder: Path) -> Entries:
+    """Return what the ``lock.json`` of a library holds; nothing if there is none."""
+    path = folder / LOCK
+    if not path.exists():
+        return {}
+    text = read_text(path, _MAX_BYTES)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        msg = f"{path}: cannot be read as JSON: {error}"
+        raise SignatureFormatError(msg) from error
+    with located(path):
+        return _Lock.model_validate(content).model_dump()["files"]
+
+
+def changes(before: Entries, now: Entries) -> Changes:
+    """Return what came, changed and went since a lock was written."""
+    return Changes(
+        added=tuple(n for n in now if n not in before),
+        changed=tuple(n for n in before if n in now and now[n] != before[n]),
+        gone=tuple(n for n in before if n not in now),
+        kept=sum(now.get(n) == entry for n, entry in before.items()),
+    )
+
+
+def extended(folder: Path) -> tuple[str, Changes]:
+    """Return the text of a library's lock with the files that are new, and which these are.
+
+    The library is taken to have no faults; `validate` says whether that is so.
+    """
+    now = lock_of(folder)
+    since = changes(released(folder), now)
+    if not now:
+        msg = f"{folder}: there is no <id>/<version>.toml to lock in this folder."
+        raise SignatureFormatError(msg)
+    if lost := [*since.changed, *since.gone]:
+        msg = f"{folder / lost[0]}: was released, and has changed or is gone. Put it back as it was."
+        raise SignatureFormatError(msg)
+    return json.dumps({"schema_version": 1, "files": now}, indent=1) + "\n", since
