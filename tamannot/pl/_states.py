@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba_array
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot.pl._labels import draw_labels
-from tamannot.pl._points import MAX_POINTS
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.pl._cells import (
+    MAX_POINTS,
+    Labels,
+    as_labels,
+    count_both,
+    embedding_of,
+    labels_of,
+    places_in,
+    point_size,
+    some_of,
+)
+from tamannot.pl._style import colors_of, new_axes, pretty
 
 
 def states(
@@ -68,3 +86,313 @@ def states(
         rng=rng,
         ax=ax,
     )
+
+
+def origins(
+    adata: AnnData,
+    *,
+    basis: str | None = None,
+    groupby: str | None = None,
+    key: str = "tam",
+    max_points: int = MAX_POINTS,
+    rng: int | np.random.Generator = 0,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the origins of macrophages on an embedding, or their shares as one bar a sample.
+
+    Parameters
+    ----------
+    adata
+        An annotated object.
+    basis
+        Embedding in ``obsm`` to draw on, found as in `states`; bars where there is none.
+    groupby
+        Column of ``obs`` to group by: always bars. Bars without it are by the ``sample_key`` of the run; one bar if
+        there was none.
+    key
+        The ``key_added`` of the run.
+    max_points
+        Most cells to draw, chosen as in `states`.
+    rng
+        Seed or generator of that choice, and of the order in which cells lie upon each other.
+    ax
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    The axes, as of `states`. An origin is resemblance of transcripts, not lineage.
+
+    Raises
+    ------
+    ParameterError
+        No such embedding or column, both of them asked for, or ``max_points`` below 100.
+    ResultNotFoundError
+        The object is not annotated.
+    """
+    return draw_labels(
+        adata,
+        "origin",
+        bars_by=_sample_key(adata, key),
+        basis=basis,
+        groupby=groupby,
+        key=key,
+        max_points=max_points,
+        rng=rng,
+        ax=ax,
+    )
+
+
+def _sample_key(adata: AnnData, key: str) -> str | None:
+    """Return the sample column that the run was given, if it is still there."""
+    name = slots.read_record(adata, key).sample_key
+    return name if name in adata.obs else None
+
+
+Array = NDArray[Any]
+
+_NOBODY = "no macrophages"
+# Inches a bar: few are thick, a hundred samples still fit a page.
+_BAR, _THIN_BAR, _MANY = 0.5, 0.22, 20
+
+
+def draw_labels(
+    adata: AnnData,
+    axis: str,
+    *,
+    bars_by: str | None,
+    basis: str | None,
+    groupby: str | None,
+    key: str,
+    max_points: int,
+    rng: int | np.random.Generator,
+    ax: Axes | None,
+) -> Axes:
+    """Draw the labels of an axis on an embedding, or the shares of them in groups where there is none to draw on.
+
+    Raises
+    ------
+    ParameterError
+        Both a basis and groups, no such embedding or column, too few points.
+    ResultNotFoundError
+        The object is not annotated.
+    """
+    if basis is not None and groupby is not None:
+        msg = f"basis='{basis}' draws cells and groupby='{groupby}' bars. Give one of them."
+        raise ParameterError(msg)
+    labels, colors = labels_of(adata, key, axis), colors_of(adata, key, axis)
+    where = embedding_of(adata, basis) if groupby is None else None
+    if where is not None:
+        places = places_in(adata, where)
+        drawn = some_of(np.where(np.isfinite(places).all(axis=1), labels.codes, -1), len(labels.names), max_points, rng)
+        return _draw_cells(ax, places, labels, colors, drawn, axis=axis, where=where)
+    return _draw_bars(ax, _counts(adata, labels, groupby or bars_by), colors)
+
+
+def _draw_cells(
+    ax: Axes | None,
+    places: Array,
+    labels: Labels,
+    colors: dict[str, str],
+    drawn: Array,
+    *,
+    axis: str,
+    where: str,
+) -> Axes:
+    ax = ax if ax is not None else new_axes(6.4, 4.2)
+    of_label = to_rgba_array([colors.get(name, colors[UNASSIGNED]) for name in labels.names])
+    inside = labels.is_macrophage[drawn]
+    style: dict[str, Any] = {"s": point_size(drawn.size), "linewidths": 0, "rasterized": True}
+    for cells, above in ((drawn[~inside], 1), (drawn[inside], 2)):  # macrophages above all others
+        x, y = places[cells].T
+        ax.scatter(x, y, c=of_label[labels.codes[cells]], zorder=above, **style)
+    some = f"\n{drawn.size:,} of {labels.codes.size:,} cells drawn" if drawn.size < labels.codes.size else ""
+    name = where.removeprefix("X_").replace("_", " ").upper()
+    ax.set(xticks=[], yticks=[], xlabel=f"{name} 1", ylabel=f"{name} 2")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(
+        handles=[_dot(text, colors.get(name, colors[UNASSIGNED])) for name, text in _counted(labels)],
+        title=f"{axis} of macrophages{some}",
+        alignment="left",
+        **_BESIDE,
+    )
+    return ax
+
+
+_BESIDE: dict[str, Any] = {
+    "loc": "upper left",
+    "bbox_to_anchor": (1.01, 1.02),
+    "frameon": False,
+    "fontsize": "small",
+    "title_fontsize": "small",
+}
+
+
+def _counted(labels: Labels) -> list[tuple[str, str]]:
+    """Return the labels with what the legend says of each: cells, and their share of the macrophages."""
+    n_macrophages = max(int(labels.is_macrophage.sum()), 1)
+    said = [
+        (name, f"{pretty(name)}  {n:,}" + ("" if name == NOT_MACROPHAGE else f" ({n / n_macrophages:.1%})"))
+        for name, n in labels.counts.items()
+    ]
+    return sorted(said, key=lambda pair: pair[0] == NOT_MACROPHAGE)
+
+
+def _dot(text: str, color: str) -> Line2D:
+    return Line2D([], [], linestyle="", marker="o", markersize=6, color=color, label=text)
+
+
+def _counts(adata: AnnData, labels: Labels, column: str | None) -> pd.DataFrame:
+    """Return the macrophages of each group, groups × labels."""
+    everyone = pd.Series("macrophages", index=adata.obs_names)
+    groups = as_labels(everyone if column is None else slots.obs_column(adata, column))
+    here = labels.is_macrophage
+    if not here.any():
+        return pd.DataFrame({UNASSIGNED: [0]}, index=[_NOBODY])
+    table = count_both(groups, labels, here)
+    return table.loc[table.sum(axis=1) > 0, table.sum(axis=0) > 0]
+
+
+def _draw_bars(ax: Axes | None, counts: pd.DataFrame, colors: dict[str, str]) -> Axes:
+    each = _BAR if len(counts) <= _MANY else _THIN_BAR
+    ax = ax if ax is not None else new_axes(8, max(1.2 + each * len(counts), 0.6 + 0.22 * counts.shape[1]))
+    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    left, places = np.zeros(len(shares)), np.arange(len(shares))
+    for label in shares.columns:
+        width = shares[label].to_numpy()
+        color = colors.get(label, colors[UNASSIGNED])
+        ax.barh(places, width, left=left, color=color, label=pretty(label), edgecolor="white", height=0.7)
+        left += width
+    for place, total in enumerate(counts.sum(axis=1)):
+        ax.text(1.01, place, f"n = {total:,}", va="center", fontsize="small")
+    size = "medium" if len(counts) <= _MANY else "small"
+    ax.set_yticks(places, [pretty(str(g)) for g in shares.index], fontsize=size)
+    ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of macrophages, as called")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(**_BESIDE | {"bbox_to_anchor": (1.14, 1.02)})
+    return ax
+
+
+# From this shade on, white text is easier to read than black.
+_DARK = 0.55
+_LEAST = 0.005
+_POOLED = "state, and share of the origin, as called"
+_OVER_SAMPLES = "state as called, mean share of the origin over samples\nand least and greatest"
+
+
+def state_by_origin(
+    adata: AnnData, *, sample_key: str | None = None, min_cells: int = 10, key: str = "tam", ax: Axes | None = None
+) -> Axes:
+    """Draw how the macrophages of each origin are shared out among the states, as a table with shades.
+
+    Parameters
+    ----------
+    adata
+        An annotated object.
+    sample_key
+        Column of ``obs`` with the sample. None pools all cells, so that a large sample counts more than a small one;
+        with it each sample counts once.
+    min_cells
+        Macrophages that a row must have to be shaded; with ``sample_key`` those that a sample must have to count in
+        it.
+    key
+        The ``key_added`` of the run.
+    ax
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    The axes, origins × states, ``unassigned`` in both. Without samples each field has the number of cells and their
+    share of the row; with samples the mean over samples of the share, and the least and the greatest beneath it.
+    Shades are the shares, from 0 to 1. State and origin are called from the same cells by different genes; whether
+    they are associated is a question to samples, and origins that were left ``unassigned`` are no origin of their own.
+
+    Raises
+    ------
+    ParameterError
+        No such column, or ``min_cells`` below 1.
+    ResultNotFoundError
+        The object is not annotated, it has no macrophages, or no sample has ``min_cells``.
+    """
+    if min_cells < 1:
+        msg = f"min_cells is at least 1, not {min_cells}."
+        raise ParameterError(msg)
+    origin, state = labels_of(adata, key, "origin"), labels_of(adata, key, "state")
+    here = origin.is_macrophage & state.is_macrophage
+    if not here.any():
+        msg = "There are no macrophages to draw."
+        raise ResultNotFoundError(msg)
+    if sample_key is None:
+        counts = _ordered(count_both(origin, state, here))
+        shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+        texts = [[f"{n:,}\n{_percent(s)}" for n, s in zip(*row, strict=True)] for row in _rows(counts, shares)]
+        names = [f"{pretty(str(o))}\nn = {n:,}" for o, n in counts.sum(axis=1).items()]
+        return _draw(ax, shares[counts.sum(axis=1) >= min_cells].reindex(shares.index), texts, names, _POOLED)
+    samples = as_labels(slots.obs_column(adata, sample_key))
+    mean, low, high, n = _over_samples(origin, state, here, samples, min_cells)
+    texts = [
+        [f"{_percent(m)}\n{_percent(a)}–{_percent(b)}" if np.isfinite(m) else "–" for m, a, b in zip(*row, strict=True)]
+        for row in _rows(mean, low, high)
+    ]
+    names = [f"{pretty(str(o))}\n{k} of {len(samples.names)} samples" for o, k in n.items()]
+    return _draw(ax, mean, texts, names, _OVER_SAMPLES)
+
+
+def _percent(share: float) -> str:
+    return "<1%" if 0 < share < _LEAST else f"{share:.0%}"
+
+
+def _rows(*tables: pd.DataFrame) -> list[tuple[Array, ...]]:
+    return list(zip(*(t.to_numpy() for t in tables), strict=True))
+
+
+def _ordered(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of counts without what is no macrophage, and with ``unassigned`` last in both."""
+
+    def kept(names: pd.Index, total: pd.Series) -> list[str]:
+        return [*(s for s in names if total[s] and s not in (NOT_MACROPHAGE, UNASSIGNED)), UNASSIGNED]
+
+    rows, columns = kept(counts.index, counts.sum(axis=1)), kept(counts.columns, counts.sum(axis=0))
+    return counts.reindex(index=rows, columns=columns, fill_value=0)
+
+
+def _over_samples(
+    origin: Labels, state: Labels, here: Array, samples: Labels, min_cells: int
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.Series]:
+    """Return mean, least and greatest share over samples, and how many samples each row has."""
+    whole = _ordered(count_both(origin, state, here))
+    shares = np.full((len(samples.names), *whole.shape), np.nan)
+    for i in range(len(samples.names)):
+        counts = count_both(origin, state, here & (samples.codes == i)).reindex_like(whole).fillna(0).to_numpy(float)
+        total = counts.sum(axis=1)
+        enough = total >= min_cells
+        shares[i, enough] = counts[enough] / total[enough, None]
+    n = np.isfinite(shares[:, :, 0]).sum(axis=0)
+    if not n.any():
+        msg = f"No sample has {min_cells} macrophages of one origin. Leave out sample_key=, or lower min_cells."
+        raise ResultNotFoundError(msg)
+    none = n == 0
+    filled = np.where(none[:, None], 0.0, shares)  # so that numpy does not warn of rows without samples
+    tables = [np.where(none[:, None], np.nan, f(filled, axis=0)) for f in (np.nanmean, np.nanmin, np.nanmax)]
+    mean, low, high = (pd.DataFrame(t, index=whole.index, columns=whole.columns) for t in tables)
+    return mean, low, high, pd.Series(n, index=whole.index)
+
+
+def _draw(ax: Axes | None, shares: pd.DataFrame, texts: list[list[str]], names: list[str], xlabel: str) -> Axes:
+    n_rows, n_columns = shares.shape
+    ax = ax if ax is not None else new_axes(2.2 + 0.95 * n_columns, 1.5 + 0.6 * n_rows)
+    values = np.ma.masked_invalid(shares.to_numpy(float))
+    ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    ax.set_facecolor("0.92")
+    for i, row in enumerate(texts):
+        for j, text in enumerate(row):
+            color = "white" if values[i, j] >= _DARK else "black"
+            ax.text(j, i, text, ha="center", va="center", fontsize="small", color=color)
+    ax.set_xticks(range(n_columns), [pretty(s).replace(" ", "\n") for s in shares.columns], fontsize="small")
+    ax.set_yticks(range(n_rows), names, fontsize="small")
+    ax.set_xticks(np.arange(0.5, n_columns - 1), minor=True)
+    ax.set_yticks(np.arange(0.5, n_rows - 1), minor=True)
+    ax.grid(which="minor", color="white", linewidth=2)
+    ax.tick_params(which="both", length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel(xlabel)
+    return ax

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tamannot.report._blocks import Point, Points, Section, Text
-from tamannot.report._counts import counts_of
-from tamannot.report._depth import depth_of_macrophages, rank_correlation
-from tamannot.report._material import Material
-from tamannot.report._programs import cells_with, share_with
-from tamannot.report._tables import percent, pretty
+from tamannot.report._blocks import Point, Points, Section, Text, percent, pretty
+from tamannot.report._material import (
+    Material,
+    cells_with,
+    counts_of,
+    depth_of_macrophages,
+    rank_correlation,
+    share_with,
+)
 
 _LOW_COVERAGE = 0.5
 _FEW_MACROPHAGES, _FEW_OF_SAMPLE, _FEW_SAMPLES = 50, 30, 3

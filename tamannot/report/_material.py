@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
+import scipy.stats
 from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
+from tamannot.get._evidence import REASONS
 from tamannot.tl._samples import Samples, samples_of
 
 Array = NDArray[Any]
@@ -171,3 +173,93 @@ def _spread(rows: Array, most: int, run: int) -> Array:
     chosen = np.sort(np.random.default_rng(_SEED).choice(starts, most // run, replace=False))
     places = (chosen[:, None] + np.arange(run)).ravel()
     return rows[places[places < rows.size]]
+
+
+def counts_of(material: Material, axis: str, *, of: Literal["all", "macrophages"]) -> dict[str, int]:
+    """Return how many cells have each label of an axis, in the order of the labels, without those of nobody."""
+    labels = material.labels(axis)
+    chosen = labels if of == "all" else labels[material.macrophages]
+    counts = chosen.value_counts(sort=False)
+    return {str(k): int(v) for k, v in counts.items() if v}
+
+
+def reasons_of(material: Material, axis: str) -> dict[str, int]:
+    """Return how many macrophages have no label of an axis for which reason, the most frequent first."""
+    if not material.has(f"{axis}_status"):
+        return {}
+    status = material.labels(f"{axis}_status")[material.macrophages].value_counts()
+    return {REASONS[str(k)]: int(v) for k, v in status.items() if v and str(k) in REASONS}
+
+
+def crossed(material: Material) -> pd.DataFrame:
+    """Return how many macrophages of each sample have each origin and state.
+
+    Returns
+    -------
+    One row a sample, origin and state that occur together: ``sample``, ``origin``, ``state``, ``n``. All cells are one
+    sample where none is known.
+    """
+    here = material.macrophages
+    samples = material.samples
+    codes = np.zeros(here.size, dtype=int) if samples is None else samples.codes
+    names = ("all cells",) if samples is None else samples.names
+    kept = here & (codes >= 0)
+    table = pd.DataFrame(
+        {
+            "sample": pd.Categorical.from_codes(codes[kept], pd.Index(names)),
+            "origin": material.labels("origin").to_numpy()[kept].astype(str),
+            "state": material.labels("state").to_numpy()[kept].astype(str),
+        }
+    )
+    return table.groupby(["sample", "origin", "state"], observed=True).size().rename("n").reset_index()
+
+
+def cells_with(material: Material, program: str) -> NDArray[np.bool_]:
+    """Return which cells have a program (p < 0.01); none where that was not looked for."""
+    if not material.has("programs"):
+        return np.zeros(material.cells.n_obs, dtype=bool)
+    column = material.labels("programs")
+    having = np.array([program in str(c).split("+") for c in column.cat.categories] + [False])  # the last: missing
+    return having[column.cat.codes.to_numpy()]
+
+
+def share_with(material: Material, program: str, among: NDArray[np.bool_] | None = None) -> float:
+    """Return the share of macrophages with a program, of all or of some; NaN where there is none of them."""
+    chosen = material.macrophages if among is None else material.macrophages & among
+    return float(cells_with(material, program)[chosen].mean()) if chosen.any() else float("nan")
+
+
+_FEWEST = 30
+
+
+def depth_of_macrophages(material: Material) -> tuple[Array, Array] | None:
+    """Return the depth of the measured macrophages, and whether each has a state; None if that cannot be told.
+
+    Depth is the sum of counts, or, where the matrix holds none, the number of detected genes.
+    """
+    cells = material.measured
+    labels = slots.read_obs(cells, material.key, ("compartment", "state")).astype(str).to_numpy()
+    chosen = labels[:, 0] == "macrophage"
+    if chosen.sum() < _FEWEST:
+        return None
+    depth = _depth(material, chosen)
+    return None if depth is None else (depth, labels[chosen, 1] != "unassigned")
+
+
+def _depth(material: Material, chosen: Array) -> Array | None:
+    try:
+        matrix = slots.matrix_of_run(material.measured, material.run)
+        depth = np.zeros(chosen.size)
+        for block, rows in matrix.blocks(chosen):
+            values = block.values if matrix.kind == "counts" else (block.values > 0)
+            depth[rows] = np.add.reduceat(np.append(values, 0), block.indptr[:-1]) * (np.diff(block.indptr) > 0)
+    except (MatrixError, ResultNotFoundError):  # the matrix is gone or another: the labels stand without it
+        return None
+    return depth[chosen]
+
+
+def rank_correlation(a: Array, b: Array) -> float:
+    """Return Spearman's correlation; 0 where one does not vary."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(scipy.stats.spearmanr(a, b).statistic)

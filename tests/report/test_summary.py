@@ -8,14 +8,11 @@ import tamannot as tam
 from tamannot.data import write_analysis
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.report import InMemory, material_of, summarise
-from tamannot.report._by_sample import by_sample
-from tamannot.report._calls import calls
+from tamannot.report._analyses import evidence
 from tamannot.report._cautions import cautions
-from tamannot.report._evidence import evidence
-from tamannot.report._found import found
+from tamannot.report._findings import by_sample, calls, found
 from tamannot.report._material import Material
-from tamannot.report._methods import methods
-from tamannot.report._signatures import signatures
+from tamannot.report._methods import methods, signatures
 
 
 def tables(section):
@@ -169,7 +166,7 @@ def test_a_comparison_has_the_shares_that_it_is_of_and_no_others(cohort, of, cou
 
 
 def test_cards_are_of_ordinary_cells(cohort, material, monkeypatch):
-    monkeypatch.setattr("tamannot.report._evidence._MOST_CARDS", 7)
+    monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 7)
     section = evidence(material)
     pictures = [b for b in section.blocks if b.kind == "picture"]
     assert {p.title.partition(":")[0].lower() for p in pictures} == {

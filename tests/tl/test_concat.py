@@ -10,8 +10,8 @@ import pytest
 
 import tamannot as tam
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotError
+from tamannot.report._html import summarise
 from tamannot.report._material import InMemory, material_of
-from tamannot.report._summary import summarise
 
 pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
+import tamannot.data as slots
 from tamannot._printable import among
+from tamannot.classify import NOT_MACROPHAGE
 from tamannot.errors import ParameterError
 
 Array = NDArray[Any]
@@ -103,3 +107,63 @@ def some_of(codes: Array, n_labels: int, max_points: int, rng: int | np.random.G
 def point_size(n: int) -> float:
     """Return the area of a point, in square points, where there are so many."""
     return float(np.clip(_INK / max(n, 1), _SMALLEST, _LARGEST))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The label of each cell on an axis.
+
+    Parameters
+    ----------
+    names
+        The labels that occur, in the order of the run.
+    codes
+        Of each cell its place in ``names``.
+    """
+
+    names: tuple[str, ...]
+    codes: Array
+
+    @property
+    def is_macrophage(self) -> Array:
+        """Which cells are macrophages."""
+        if NOT_MACROPHAGE not in self.names:
+            return np.ones(self.codes.size, bool)
+        return np.asarray(self.codes != self.names.index(NOT_MACROPHAGE))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Cells of each label."""
+        return dict(zip(self.names, np.bincount(self.codes, minlength=len(self.names)).tolist(), strict=True))
+
+
+def labels_of(adata: AnnData, key: str, axis: str) -> Labels:
+    """Return the labels of an axis.
+
+    Raises
+    ------
+    ResultNotFoundError
+        The object is not annotated.
+    """
+    return as_labels(slots.read_obs(adata, key, (axis,)).iloc[:, 0], missing=NOT_MACROPHAGE)
+
+
+def as_labels(column: pd.Series, *, missing: str = "missing") -> Labels:
+    """Return a column as labels, in the order of its categories, else sorted; cells without a value are ``missing``."""
+    found = column.astype("category").cat
+    known = [*map(str, found.categories), missing]
+    codes = np.where(found.codes == -1, len(known) - 1, found.codes).astype(np.int64)
+    occurs = np.bincount(codes, minlength=len(known)) > 0
+    # two names may be one: a category that is called as the missing are
+    names = tuple(dict.fromkeys(n for n, here in zip(known, occurs, strict=True) if here))
+    place = np.array([names.index(n) if n in names else -1 for n in known])
+    return Labels(names, place[codes])
+
+
+def count_both(rows: Labels, columns: Labels, here: Array) -> pd.DataFrame:
+    """Return how many of some cells, given as a mask, have each pair of labels."""
+    shape = len(rows.names), len(columns.names)
+    both = rows.codes[here] * shape[1] + columns.codes[here]
+    return pd.DataFrame(
+        np.bincount(both, minlength=shape[0] * shape[1]).reshape(shape), index=rows.names, columns=columns.names
+    )

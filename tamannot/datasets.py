@@ -1,4 +1,4 @@
-"""Simulated cohorts with known truth."""
+"""``tam.datasets``: the example data, and simulated cohorts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from tamannot.datasets._cohort import DOMINANT, LAM, NOISE, Cohort, Design, draw_cohort
-from tamannot.datasets._programs import MACROPHAGE, MALIGNANT, UNKNOWN, World, make_world
+from tamannot._resources import resource_path
+from tamannot._simulated_cells import DOMINANT, LAM, NOISE, Cohort, Design, draw_cohort
+from tamannot._simulated_expression import MACROPHAGE, MALIGNANT, UNKNOWN, World, make_world
 
 Array = NDArray[Any]
 
+FILE = "oligodendroglioma_tirosh2016.h5ad"
 COMPOSITION: Mapping[str, float] = {
     MACROPHAGE: 0.4,
     MALIGNANT: 0.3,
@@ -32,6 +34,19 @@ _DEPTH_SPREAD, _SAMPLE_SPREAD, _TUMOUR_SPREAD = 0.5, 0.2, 0.5
 # Variance of a gene beyond Poisson, as a share of its squared mean.
 _DISPERSION = 0.2
 _AMBIENT_CONCENTRATION = 24.0
+
+
+def oligodendroglioma() -> ad.AnnData:
+    """Return 184 cells of human oligodendrogliomas with their authors' labels.
+
+    Returns
+    -------
+    184 cells × 9,450 genes, TPM-like linear values. ``obs["author_label"]`` holds the authors' cell
+    classes: malignant cells of four tumours, oligodendrocytes, and 19 microglia or macrophages;
+    ``obs["patient"]`` the tumour. Source: Tirosh et al. 2016, doi:10.1038/nature20123, GSE70630; the
+    subset is that of the infercnvpy package (BSD-3-Clause).
+    """
+    return ad.read_h5ad(resource_path("example_data") / FILE)
 
 
 def simulate(

@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.stats
 from numpy.typing import NDArray
 
-from tamannot.datasets._programs import DEFENCE, MACROPHAGE, MALIGNANT, UNKNOWN
+from tamannot._simulated_expression import DEFENCE, MACROPHAGE, MALIGNANT, UNKNOWN
 from tamannot.errors import ParameterError
 from tamannot.signature import load_signatures
 

@@ -1,0 +1,280 @@
+"""What was found, in five sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+
+from tamannot.data import MatrixOfRun
+from tamannot.get._evidence import REASONS
+from tamannot.report._blocks import Block, Facts, Section, Table, Text, percent, pretty, table_of
+from tamannot.report._material import Material, counts_of, crossed, depth_of_macrophages, reasons_of, share_with
+from tamannot.report._pictures import pictures_of
+from tamannot.signature import load_signatures
+from tamannot.stats._composition import wilson
+from tamannot.tl._samples import table_of_samples
+
+_NO_LABEL = ("unassigned", "not_macrophage")
+_FEW = 5
+
+
+def found(material: Material) -> Section:
+    """Return the first section: cells, origins, states, who has no label, and how sure that is."""
+    sentences = (_cells, _origins, _states, _programs, _sureness)
+    return Section("found", "What was found", tuple(Text(sentence(material)) for sentence in sentences))
+
+
+def _cells(material: Material) -> str:
+    n, n_obs = int(material.macrophages.sum()), material.cells.n_obs
+    samples = material.samples
+    where = "" if samples is None else f" of {_many(len(samples.names), 'sample')}"
+    others = counts_of(material, "compartment", of="all")
+    named = {k: v for k, v in others.items() if k not in ("macrophage", *_NO_LABEL)}
+    rest = f"; the most frequent others are {_listed(named, n_obs, 3)}" if named else ""
+    return f"Of {_many(n_obs, 'cell')}{where}, {n:,} ({percent(n / max(n_obs, 1))}) are macrophages{rest}."
+
+
+def _origins(material: Material) -> str:
+    return _calls(material, "origin", "By origin, which is resemblance and not lineage,")
+
+
+def _states(material: Material) -> str:
+    return _calls(material, "state", "By state,")
+
+
+def _calls(material: Material, axis: str, begin: str) -> str:
+    counts = counts_of(material, axis, of="macrophages")
+    n = sum(counts.values())
+    if not n:
+        return f"{begin} there is nothing to say: there are no macrophages."
+    named = {k: v for k, v in counts.items() if k not in _NO_LABEL}
+    said = f"{_listed(named, n, _FEW)} of the macrophages" if named else "no macrophage has a label"
+    left = counts.get("unassigned", 0)
+    if not left:
+        return f"{begin} there are {said}; none is left unassigned."
+    why = reasons_of(material, axis)
+    because = "; ".join(f"{percent(v / n)} {reason}" for reason, v in why.items())
+    return f"{begin} there are {said}; {percent(left / n)} are unassigned ({because})."
+
+
+def _programs(material: Material) -> str:
+    if not material.has("programs") or not material.macrophages.any():
+        return "No programs beside the states were looked for."
+    overlays = {name: share_with(material, name) for name in _overlays(material)}
+    most = sorted((item for item in overlays.items() if item[1] > 0), key=lambda item: -item[1])
+    if not most:
+        return "None of the programs that lie over states (hypoxia, proliferation, stress of dissociation) stands out."
+    said = ", ".join(f"{pretty(name)} in {percent(share)}" for name, share in most)
+    return f"Of the programs that may lie over any state, these stand out in macrophages (p < 0.01): {said}."
+
+
+def _overlays(material: Material) -> list[str]:
+    if not material.run.has("signatures"):  # lost in joining: those of the library
+        return list(load_signatures(axis="overlay"))
+    signatures = material.run.signatures
+    return [str(i) for i in signatures.index[signatures["axis"].astype(str) == "overlay"]]
+
+
+def _sureness(material: Material) -> str:
+    run = material.run
+    if not run.has("model"):
+        return "The record that says how sure origin and state are is not in these data."
+    said = []
+    if "origin" in run.model:
+        said.append("origin is called by how z of the origins differ")
+    if "state" in run.model:
+        whose = "a model's cells" if "kind" in run.model else "these cells"
+        by = f" and by a classifier trained on {whose}" if "state" in run.learned else ""
+        said.append(f"state is called by the activity of signatures{by}")
+    if not said:
+        return "Origin and state were not called."
+    return f"How sure: {'; '.join(said)}; their probabilities were not checked on tissue of known truth."
+
+
+def _listed(counts: Mapping[str, int], n: int, most: int) -> str:
+    ranked = sorted(counts.items(), key=lambda item: -item[1])[:most]
+    return ", ".join(f"{pretty(name)} {count:,} ({percent(count / max(n, 1))})" for name, count in ranked)
+
+
+def _many(n: int, thing: str) -> str:
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
+_KINDS = {"counts": "counts", "log": "log-normalised values", "linear": "linear values, no counts"}
+
+
+def input_and_quality(material: Material) -> Section:
+    """Return which matrix, gene ids, species and tissue were used, and how deep the cells are."""
+    facts = (*_facts(material), *_quality(material))
+    tables = tuple(t for t in (_substitutions(material), _samples(material)) if t is not None)
+    return Section("input", "Input and quality", (Facts(facts), *tables))
+
+
+def _facts(material: Material) -> tuple[tuple[str, str], ...]:
+    run = material.run
+    parameters, tissue = run.parameters, run.tissue
+    own = parameters.get("compartment_key")
+    own = own["column"] if isinstance(own, dict) else own
+    rows = [
+        ("data", material.name),
+        ("cells", f"{material.cells.n_obs:,}"),
+        *(_matrix(run.matrix, parameters) if run.has("matrix") else [("record of the run", "not in these data")]),
+        ("tissue", f"{tissue.used}: {tissue.reason}" if tissue else ""),
+        ("samples", _samples_in_words(material)),
+        ("condition", f"column {material.condition}" if material.condition else "none given"),
+    ]
+    if own is not None:
+        rows.append(("compartments", f"your own, of column {own}"))
+    return tuple((name, value) for name, value in rows if value)
+
+
+def _matrix(matrix: MatrixOfRun, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("genes", f"{matrix.n_vars:,}, ids by {matrix.gene_ids}"),
+        ("matrix used", f"{matrix.name}: {_KINDS.get(matrix.kind, matrix.kind)}"),
+        ("matrices looked at", "; ".join(matrix.candidates)),
+        ("species", f"{matrix.species} (asked for: {parameters.get('species', 'auto')})"),
+    ]
+
+
+def _samples_in_words(material: Material) -> str:
+    samples = material.samples
+    return "not known" if samples is None else f"{len(samples.names):,}, by column {material.sample_key}"
+
+
+def _quality(material: Material) -> list[tuple[str, str]]:
+    rows = []
+    found = depth_of_macrophages(material)
+    if found is not None:
+        low, middle, high = np.percentile(found[0], [25, 50, 75])
+        what = "counts" if material.run.matrix.kind == "counts" else "detected genes"
+        rows.append(
+            (
+                f"{what} of macrophages",
+                f"median {middle:,.0f} (quartiles {low:,.0f} to {high:,.0f}; {found[0].size:,} looked at)",
+            )
+        )
+    if material.has("compartment"):
+        left = (material.labels("compartment") == "unassigned").mean()
+        rows.append(("cells without a compartment", percent(float(left))))
+    return rows
+
+
+def _substitutions(material: Material) -> Table | None:
+    if not material.run.has("substitutions"):
+        return None
+    table = material.run.substitutions
+    return table_of(table, "Former gene symbols that were taken for today's") if len(table) else None
+
+
+def _samples(material: Material) -> Table | None:
+    samples = material.samples
+    if samples is None:
+        return None
+    ones = np.ones(material.cells.n_obs)
+    table = pd.DataFrame({"sample": samples.names})
+    if material.condition is not None:
+        known = table_of_samples(material.cells, samples, [material.condition])
+        table[material.condition] = known[material.condition].astype(object).to_numpy()
+    table["n_cells"] = samples.total(ones).astype(int)
+    table["n_macrophages"] = samples.total(material.macrophages.astype(float)).astype(int)
+    table["share_macrophages"] = table["n_macrophages"] / table["n_cells"]
+    return table_of(table, "Samples")
+
+
+_TITLES = {
+    "compartment": "Compartments of all cells",
+    "origin": "Origins of macrophages",
+    "state": "States of macrophages",
+}
+
+
+def calls(material: Material) -> Section:
+    """Return how many cells have which label, by which rule, and why others have none."""
+    blocks: list[Block] = []
+    for axis in _TITLES:
+        blocks += [_labels(material, axis), _statuses(material, axis)]
+    return Section("calls", "Calls", (*blocks, *pictures_of(material, "calls")))
+
+
+def _labels(material: Material, axis: str) -> Table:
+    counts = counts_of(material, axis, of="all" if axis == "compartment" else "macrophages")
+    table = pd.DataFrame({axis: map(pretty, counts), "n_cells": counts.values()})
+    table["share"] = table["n_cells"] / max(table["n_cells"].sum(), 1)
+    how = material.run.model.get(axis) if material.run.has("model") else None
+    note = "Shares are of cells as called." + (f" Called by: {how}." if how else "")
+    return table_of(table.sort_values("n_cells", ascending=False, kind="stable"), _TITLES[axis], note=note)
+
+
+def _statuses(material: Material, axis: str) -> Table | Text:
+    if not material.has(f"{axis}_status"):
+        return Text(f"Nothing is recorded of why a cell has no {axis}.")
+    status = material.labels(f"{axis}_status")
+    chosen = status if axis == "compartment" else status[material.macrophages]
+    counts = {str(k): int(v) for k, v in chosen.value_counts().items() if v}
+    table = pd.DataFrame(
+        {
+            "status": map(pretty, counts),
+            "meaning": [REASONS.get(k, "has a label" if k == "assigned" else "") for k in counts],
+            "n_cells": counts.values(),
+        }
+    )
+    return table_of(
+        table, f"Why a cell has a {axis} or none" if axis != "origin" else "Why a cell has an origin or none"
+    )
+
+
+_LEVEL = 0.95
+_FEWEST_SAMPLES = 3
+_OF_COUNTING = (
+    "Shares are of cells as called, of all macrophages of a sample, those without a label included. low and high are "
+    "the ends of Wilson's 95 % interval: the error of counting cells, as if samples did not differ; they do."
+)
+_OF_SAMPLES = (
+    "Shares are of cells as called; every sample counts the same. low and high are the ends of the 95 % interval of "
+    "Student's t over samples."
+)
+
+
+def by_sample(material: Material) -> Section:
+    """Return the share of each state and origin among the macrophages of each sample, and their mean over samples."""
+    counts = crossed(material)
+    if counts.empty:
+        blocks: tuple[Block, ...] = (Text("There are no macrophages."),)
+    else:
+        shares = _shares(counts)
+        over = [
+            table_of(_over_samples(counts, axis), f"{axis.capitalize()}s over samples", note=_OF_SAMPLES)
+            for axis in ("state", "origin")
+        ]
+        one = table_of(_readable(shares), "State × origin by sample", note=_OF_COUNTING)
+        blocks = (*(over if material.samples is not None else ()), one)
+    return Section("samples", "States and origins by sample", (*blocks, *pictures_of(material, "samples")))
+
+
+def _shares(counts: pd.DataFrame) -> pd.DataFrame:
+    total = counts.groupby("sample", observed=True)["n"].transform("sum").to_numpy()
+    low, high = wilson(counts["n"].to_numpy(), total)
+    return counts.assign(n_macrophages=total, share=counts["n"] / total, low=low, high=high)
+
+
+def _over_samples(counts: pd.DataFrame, axis: str) -> pd.DataFrame:
+    wide = counts.pivot_table(index="sample", columns=axis, values="n", aggfunc="sum", fill_value=0, observed=True)
+    shares = wide.div(wide.sum(axis=1), axis=0)
+    n = len(shares)
+    mean, spread = shares.mean(), shares.std(ddof=1)
+    reach = scipy.stats.t.ppf((1 + _LEVEL) / 2, n - 1) * spread / np.sqrt(n) if n >= _FEWEST_SAMPLES else mean * np.nan
+    table = pd.DataFrame(
+        {"n_samples": n, "mean_share": mean, "low": (mean - reach).clip(0), "high": (mean + reach).clip(upper=1)}
+    )
+    table["least"], table["most"] = shares.min(), shares.max()
+    table.index = pd.Index([pretty(str(i)) for i in table.index], name=axis)
+    return table.sort_values("mean_share", ascending=False, kind="stable")
+
+
+def _readable(shares: pd.DataFrame) -> pd.DataFrame:
+    return shares.assign(origin=shares["origin"].map(pretty), state=shares["state"].map(pretty))
