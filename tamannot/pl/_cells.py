@@ -1,4 +1,4 @@
-"""Many cells as points: which of them, how large, and where an embedding has them."""
+"""Cells as they are drawn: their labels, their places in an embedding, and which of many are shown."""
 
 from __future__ import annotations
 
@@ -13,113 +13,23 @@ from numpy.typing import NDArray
 import tamannot.data as slots
 from tamannot._printable import among
 from tamannot.classify import NOT_MACROPHAGE
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, ResultNotFoundError
 
 Array = NDArray[Any]
 
 MAX_POINTS = 200_000
-# What is looked for, in this order: what shows groups best comes first.
-EMBEDDINGS = (
-    "X_umap",
-    "X_tsne",
-    "X_phate",
-    "X_draw_graph_fa",
-    "X_draw_graph_fr",
-    "X_mde",
-    "X_diffmap",
-    "X_pca",
-)
-_FEWEST = 100
-# Points of a label that may be rare: this part of all is dealt out evenly, the rest in proportion.
+# Looked for in this order: first those that show groups best.
+EMBEDDINGS = ("X_umap", "X_tsne", "X_phate", "X_draw_graph_fa", "X_draw_graph_fr", "X_mde", "X_diffmap", "X_pca")
+_MIN_POINTS = 100
+# This part of the points is shared out evenly among labels, so that rare ones are seen; the rest in proportion.
 _EVENLY = 0.1
-_INK, _SMALLEST, _LARGEST = 60_000.0, 0.4, 26.0
-
-
-def embedding_of(adata: AnnData, basis: str | None) -> str | None:
-    """Return the key of ``obsm`` that has the embedding; None where none is asked for and none is found.
-
-    Raises
-    ------
-    ParameterError
-        There is none of that name, or it has fewer than two columns.
-    """
-    names = EMBEDDINGS if basis is None else (basis, f"X_{basis}")
-    found = next((name for name in names if name in adata.obsm), None)
-    if basis is None:
-        return found if found is not None and _is_plane(adata, found) else None
-    if found is None:
-        msg = f"No embedding '{basis}' in obsm.{among(basis or '', adata.obsm)}"
-        raise ParameterError(msg)
-    if not _is_plane(adata, found):
-        msg = f"obsm['{found}'] has fewer than two columns; it is no embedding to draw."
-        raise ParameterError(msg)
-    return found
-
-
-def _is_plane(adata: AnnData, name: str) -> bool:
-    shape = adata.obsm[name].shape
-    return len(shape) == 2 and shape[1] > 1
-
-
-def places_in(adata: AnnData, name: str) -> Array:
-    """Return the first two coordinates of each cell."""
-    values = adata.obsm[name]
-    two = values.iloc[:, :2] if hasattr(values, "iloc") else values[:, :2]
-    return np.asarray(two, float)
-
-
-def some_of(codes: Array, n_labels: int, max_points: int, rng: int | np.random.Generator) -> Array:
-    """Return the rows of cells to draw, in random order: all, or at most ``max_points``.
-
-    A tenth of the points is dealt out evenly to the labels, so that rare ones are seen, the others in proportion.
-
-    Parameters
-    ----------
-    codes
-        Of each cell its label, 0 to ``n_labels - 1``; -1 for cells that are not drawn.
-    n_labels
-        Labels.
-    max_points
-        Most points.
-    rng
-        Seed or generator.
-
-    Raises
-    ------
-    ParameterError
-        ``max_points`` is below 100.
-    """
-    if max_points < _FEWEST:
-        msg = f"max_points is {max_points}; draw at least {_FEWEST}."
-        raise ParameterError(msg)
-    order = np.random.default_rng(rng).permutation(codes.size)
-    order = order[codes[order] >= 0]
-    if order.size <= max_points:
-        return order
-    share = np.bincount(codes[order], minlength=n_labels) / order.size
-    quota = ((1 - _EVENLY) * max_points * share + _EVENLY * max_points / n_labels).astype(np.int64)
-    kept = np.zeros(order.size, bool)
-    for label, most in enumerate(quota):
-        kept[np.flatnonzero(codes[order] == label)[:most]] = True
-    return order[kept]
-
-
-def point_size(n: int) -> float:
-    """Return the area of a point, in square points, where there are so many."""
-    return float(np.clip(_INK / max(n, 1), _SMALLEST, _LARGEST))
+# Points of this area together, in square points of a figure, and the least and greatest area of one.
+_TOTAL_AREA, _SMALLEST, _LARGEST = 60_000.0, 0.4, 26.0
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The label of each cell on an axis.
-
-    Parameters
-    ----------
-    names
-        The labels that occur, in the order of the run.
-    codes
-        Of each cell its place in ``names``.
-    """
+    """The labels that occur, in the order of the run, and for each cell its place among them."""
 
     names: tuple[str, ...]
     codes: Array
@@ -138,13 +48,7 @@ class Labels:
 
 
 def labels_of(adata: AnnData, key: str, axis: str) -> Labels:
-    """Return the labels of an axis.
-
-    Raises
-    ------
-    ResultNotFoundError
-        The object is not annotated.
-    """
+    """Return the labels of an axis."""
     return as_labels(slots.read_obs(adata, key, (axis,)).iloc[:, 0], missing=NOT_MACROPHAGE)
 
 
@@ -160,10 +64,65 @@ def as_labels(column: pd.Series, *, missing: str = "missing") -> Labels:
     return Labels(names, place[codes])
 
 
-def count_both(rows: Labels, columns: Labels, here: Array) -> pd.DataFrame:
+def check_some(cells: Array) -> None:
+    """Refuse to draw macrophages where there are none; ``cells`` says which cells would be drawn."""
+    if not cells.any():
+        msg = "There are no macrophages to draw."
+        raise ResultNotFoundError(msg)
+
+
+def count_pairs(rows: Labels, columns: Labels, cells: Array) -> pd.DataFrame:
     """Return how many of some cells, given as a mask, have each pair of labels."""
     shape = len(rows.names), len(columns.names)
-    both = rows.codes[here] * shape[1] + columns.codes[here]
-    return pd.DataFrame(
-        np.bincount(both, minlength=shape[0] * shape[1]).reshape(shape), index=rows.names, columns=columns.names
-    )
+    both = rows.codes[cells] * shape[1] + columns.codes[cells]
+    counts = np.bincount(both, minlength=shape[0] * shape[1]).reshape(shape)
+    return pd.DataFrame(counts, index=rows.names, columns=columns.names)
+
+
+def embedding_of(adata: AnnData, basis: str | None) -> str | None:
+    """Return the key of ``obsm`` that has the embedding; None where none is asked for and none is found."""
+    names = EMBEDDINGS if basis is None else (basis, f"X_{basis}")
+    found = next((name for name in names if name in adata.obsm), None)
+    shape = adata.obsm[found].shape if found is not None else ()
+    is_plane = len(shape) == 2 and shape[1] > 1
+    if basis is None:
+        return found if is_plane else None
+    if found is None:
+        msg = f"No embedding '{basis}' in obsm.{among(basis, adata.obsm)}"
+        raise ParameterError(msg)
+    if not is_plane:
+        msg = f"obsm['{found}'] has fewer than two columns; it is no embedding to draw."
+        raise ParameterError(msg)
+    return found
+
+
+def places_in(adata: AnnData, name: str) -> Array:
+    """Return the first two coordinates of each cell."""
+    values = adata.obsm[name]
+    two = values.iloc[:, :2] if hasattr(values, "iloc") else values[:, :2]
+    return np.asarray(two, float)
+
+
+def some_of(codes: Array, n_labels: int, max_points: int, rng: int | np.random.Generator) -> Array:
+    """Return the rows of cells to draw, in random order: all, or at most ``max_points``.
+
+    ``codes`` has the label of each cell, 0 to ``n_labels - 1``, or -1 for cells that are not drawn.
+    """
+    if max_points < _MIN_POINTS:
+        msg = f"max_points is {max_points}; draw at least {_MIN_POINTS}."
+        raise ParameterError(msg)
+    order = np.random.default_rng(rng).permutation(codes.size)
+    order = order[codes[order] >= 0]
+    if order.size <= max_points:
+        return order
+    share = np.bincount(codes[order], minlength=n_labels) / order.size
+    quota = ((1 - _EVENLY) * max_points * share + _EVENLY * max_points / n_labels).astype(np.int64)
+    drawn = np.zeros(order.size, bool)
+    for label, most in enumerate(quota):
+        drawn[np.flatnonzero(codes[order] == label)[:most]] = True
+    return order[drawn]
+
+
+def point_size(n: int) -> float:
+    """Return the area of a point, in square points, where there are so many."""
+    return float(np.clip(_TOTAL_AREA / max(n, 1), _SMALLEST, _LARGEST))

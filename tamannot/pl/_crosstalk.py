@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 
 from tamannot.errors import ParameterError
 from tamannot.get import crosstalk as table_of
-from tamannot.pl._style import new_axes, pretty
+from tamannot.pl._style import BLUE, LEGEND_ABOVE, VERMILION, check_positive, new_axes, open_corner, pretty
 
-# Okabe & Ito's blue and vermilion; circle and square, filled and open, for eyes that see no colour.
-_RAW, _ADJUSTED, _POINT = "#0072b2", "#d55e00", "#0072b2"
+# Circles and filled, squares and open: told apart without colours, too.
+_RAW, _ADJUSTED = BLUE, VERMILION
 _SHIFT = 0.17
 # Names of samples are legible up to here.
 _MOST_NAMES = 30
@@ -53,9 +53,7 @@ def crosstalk(
     ResultNotFoundError
         `tl.crosstalk` has not run.
     """
-    if n < 1:
-        msg = f"n is {n}: give 1 or more."
-        raise ParameterError(msg)
+    check_positive("n", n)
     tests = table_of(adata, key)
     if pair is not None:
         return _samples(_row_of(tests, pair), table_of(adata, key, kind="samples"), ax)
@@ -64,21 +62,21 @@ def crosstalk(
 
 
 def _forest(tests: pd.DataFrame, n_all: int, ax: Axes | None) -> Axes:
-    ax = ax if ax is not None else new_axes(11.5, 1.6 + 0.62 * len(tests))
+    ax = ax or new_axes(11.5, 1.6 + 0.62 * len(tests))
     place = np.arange(len(tests))
     _draw(ax, tests, "", place - _SHIFT, "o", _RAW, "raw")
     ax.hlines(place - _SHIFT, tests["loo_low"], tests["loo_high"], color=_RAW, linewidth=4.5, alpha=0.35)
     if tests["rho_adjusted"].notna().any():
         _draw(ax, tests, "_adjusted", place + _SHIFT, "s", _ADJUSTED, "adjusted")
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
-    ax.set_yticks(place, [_title(row) for _, row in tests.iterrows()])
+    ax.set_yticks(place, [f"{_left(row)}\nwith {_right(row)}" for _, row in tests.iterrows()])
     ax.set(xlim=(-1.05, 1.05), ylim=(len(tests) - 0.4, -0.6))
     _figures(ax, tests)
     samples = int(tests["n_samples"].min())
     which = f"the {len(tests)} of {n_all} tests with the smallest p, " if n_all > len(tests) else ""
     ax.set_xlabel(f"Spearman's ρ across samples ({which}{samples} samples, 95 % bootstrap interval)", fontsize="small")
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False, fontsize="small")
+    open_corner(ax)
+    ax.legend(**LEGEND_ABOVE | {"bbox_to_anchor": (-0.02, 1.0)}, ncols=2)
     return ax
 
 
@@ -101,10 +99,6 @@ def _figures(ax: Axes, tests: pd.DataFrame) -> None:
             given = str(row["adjusted_for"]).replace("+", ", ")
             text = f"p = {row['p_adjusted']:.2g} given {given}"
             ax.text(1.09, i + _SHIFT, text, va="center", fontsize="small", color=_ADJUSTED)
-
-
-def _title(row: pd.Series) -> str:
-    return f"{_left(row)}\nwith {_right(row)}"
 
 
 def _left(row: pd.Series, whom: str = "", gap: str = " ") -> str:
@@ -141,11 +135,11 @@ def _row_of(tests: pd.DataFrame, pair: tuple[str, str]) -> pd.Series:
 
 
 def _samples(row: pd.Series, table: pd.DataFrame, ax: Axes | None) -> Axes:
-    ax = ax if ax is not None else new_axes(5.6, 4.6)
+    ax = ax or new_axes(5.6, 4.6)
     table = table[table["used"].astype(bool)]
     x = table[f"{row['measure']}_{row['tam']}"].to_numpy(float)
     y = table[f"malignant_{row['malignant']}"].to_numpy(float)
-    ax.scatter(x, y, s=42, color=_POINT, edgecolor="black", linewidth=0.5, zorder=3)
+    ax.scatter(x, y, s=42, color=BLUE, edgecolor="black", linewidth=0.5, zorder=3)
     if len(table) <= _MOST_NAMES:
         _write_names(ax, table.index, np.column_stack([x, y]))
     ax.set_xlabel(_left(row, " of macrophages", "\n"))
@@ -155,7 +149,7 @@ def _samples(row: pd.Series, table: pd.DataFrame, ax: Axes | None) -> Axes:
         given = str(row["adjusted_for"]).replace("+", ", ")
         lines.append(f"ρ = {row['rho_adjusted']:.2f}, p = {row['p_adjusted']:.2g} given {given}")
     ax.set_title("\n".join(lines), loc="left", fontsize="small")
-    ax.spines[["top", "right"]].set_visible(False)
+    open_corner(ax)
     ax.margins(0.1)
     return ax
 

@@ -1,4 +1,4 @@
-"""Genes that set labels apart, as dots."""
+"""Single genes: markers of labels as dots, and what genes contribute to the label of one cell."""
 
 from __future__ import annotations
 
@@ -21,16 +21,33 @@ from tamannot.get import contributions
 from tamannot.get import evidence as evidence_of
 from tamannot.get._expression import ByLabel, by_label, columns_of
 from tamannot.get._kept import Kept
-from tamannot.pl._cells import Labels, as_labels, labels_of
-from tamannot.pl._style import colors_of, new_axes, pretty
+from tamannot.pl._cells import Labels, as_labels, check_some, labels_of
+from tamannot.pl._style import (
+    BLUE,
+    LEGEND_ABOVE,
+    LEGEND_BESIDE,
+    VERMILION,
+    check_positive,
+    colors_of,
+    new_axes,
+    open_corner,
+    pretty,
+)
 
 Array = NDArray[Any]
-
 _AXES = ("compartment", "origin", "state")
 # Of fewer cells a mean says nothing, so that no genes are chosen for them.
-_FEWEST_CELLS = 5
+_MIN_CELLS = 5
 _LARGEST_DOT = 190.0
 _SHARES = (0.25, 0.5, 1.0)
+# For labels without a colour of their own.
+_PLAIN = (BLUE, VERMILION)
+_UNITS = {
+    "amount": "contribution to the amount (0: background, 1: cells learned from)\n* gene of one of the two signatures",
+    "z": "contribution to z against matched genes",
+}
+_HEIGHT = 0.38
+_BASELINE, _LETTERS = "baseline", 72
 
 
 @dataclass(frozen=True)
@@ -93,14 +110,10 @@ def markers(
     MatrixError
         The matrix is not the one that the run saw.
     """
-    if n < 1:
-        msg = f"n is at least 1, not {n}."
-        raise ParameterError(msg)
+    check_positive("n", n)
     kept = Kept(adata, key)
     labels = _labels(adata, key, groupby)
-    if not (labels.codes >= 0).any():
-        msg = "There are no macrophages to draw."
-        raise ResultNotFoundError(msg)
+    check_some(labels.codes >= 0)
     if kept.of_one_run:
         kept.row(int(np.argmax(labels.codes >= 0)))  # the matrix is the one that the run saw
     found = by_label(kept.matrix, labels.codes, len(labels.names))
@@ -109,7 +122,7 @@ def markers(
     )
     if not columns:
         msg = (
-            f"There is no gene to draw: no label of '{groupby}' with {_FEWEST_CELLS} cells has a gene "
+            f"There is no gene to draw: no label of '{groupby}' with {_MIN_CELLS} cells has a gene "
             f"{'of its signature ' if in_signature else ''}above the other cells. Give genes=."
         )
         raise ResultNotFoundError(msg)
@@ -144,10 +157,10 @@ def _chosen(kept: Kept, found: ByLabel, labels: Labels, groupby: str, n: int, *,
     every = np.arange(kept.matrix.n_vars)
     outside = every[~np.isin(every, np.concatenate([kept.columns(s) for s in signatures]))] if signatures else every
     names, out = np.array(kept.names(every), dtype=str), list[_Column]()
-    most = np.where(found.n[:, None] >= _FEWEST_CELLS, found.mean, -1.0).argmax(axis=0)
+    most = np.where(found.n[:, None] >= _MIN_CELLS, found.mean, -1.0).argmax(axis=0)
     for i, label in enumerate(labels.names):
         is_asked_for = label in signatures if on_axis or in_signature else label != NOT_MACROPHAGE
-        if is_asked_for and _FEWEST_CELLS <= found.n[i] < found.n.sum():
+        if is_asked_for and _MIN_CELLS <= found.n[i] < found.n.sum():
             among = kept.columns(label) if in_signature else outside
             among = among[most[among] == i]
             apart = found.apart(i)[among]
@@ -158,10 +171,10 @@ def _chosen(kept: Kept, found: ByLabel, labels: Labels, groupby: str, n: int, *,
 
 def _draw(ax: Axes | None, kept: Kept, found: ByLabel, labels: Labels, columns: list[_Column]) -> Axes:
     n_rows, n_columns = len(labels.names), len(columns)
-    ax = ax if ax is not None else new_axes(3.6 + 0.26 * n_columns, 1.9 + 0.34 * max(n_rows, 4))
+    ax = ax or new_axes(3.6 + 0.26 * n_columns, 1.9 + 0.34 * max(n_rows, 4))
     places = [c.column for c in columns]
     mean, share = found.mean[:, places], found.detected[:, places]
-    enough = found.n >= _FEWEST_CELLS
+    enough = found.n >= _MIN_CELLS
     scaled = mean / np.maximum((mean[enough] if enough.any() else mean).max(axis=0), 1e-12)
     x, y = np.meshgrid(np.arange(n_columns), np.arange(n_rows))
     dots = ax.scatter(
@@ -178,7 +191,7 @@ def _draw(ax: Axes | None, kept: Kept, found: ByLabel, labels: Labels, columns: 
     ax.set_xticks(range(n_columns), kept.names(np.array(places)), rotation=90, fontsize="small", style="italic")
     ax.set_yticks(range(n_rows), [f"{pretty(s)} ({k:,})" for s, k in zip(labels.names, found.n, strict=True)])
     ax.set(xlim=(-0.7, n_columns - 0.3), ylim=(n_rows - 0.4, -0.6))
-    ax.spines[["top", "right"]].set_visible(False)
+    open_corner(ax)
     _write_groups(ax, columns)
     _write_keys(ax, dots)
     return ax
@@ -212,27 +225,13 @@ def _write_keys(ax: Axes, dots: Any) -> None:
     ax.legend(
         handles=keys,
         title="cells with\nthe gene",
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.02),
-        frameon=False,
-        fontsize="small",
-        title_fontsize="small",
         labelspacing=0.9,
         alignment="left",
+        **LEGEND_BESIDE,
     )
     bar = ax.figure.colorbar(dots, ax=ax, orientation="horizontal", location="bottom", shrink=0.35, aspect=14, pad=0.04)
     bar.set_label("mean expression, of the gene's greatest", fontsize="small")
     bar.ax.tick_params(labelsize="small")
-
-
-# Okabe & Ito's, for labels without a colour of their own.
-_PLAIN = ("#0072b2", "#d55e00")
-_UNITS = {
-    "amount": "contribution to the amount (0: background, 1: cells learned from)\n* gene of one of the two signatures",
-    "z": "contribution to z against matched genes",
-}
-_HEIGHT = 0.38
-_BASELINE, _LETTERS = "baseline", 72
 
 
 def evidence(
@@ -283,7 +282,7 @@ def evidence(
     behind = evidence_of(adata, cell, key=key)
     baseline = behind["baseline"].reindex(labels).fillna(0.0) if of == "z" else pd.Series(0.0, index=labels)
     bars = _bars(table, labels, n, baseline)
-    ax = ax if ax is not None else new_axes(6, 2.0 + 0.32 * max(len(bars), 2))
+    ax = ax or new_axes(6, 2.0 + 0.32 * max(len(bars), 2))
     called = table.attrs["called"]
     colors = colors_of(adata, key, axis)
     for i, label in enumerate(labels):
@@ -314,9 +313,9 @@ def _dress(ax: Axes, genes: list[str], unit: str) -> None:
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set_yticks(range(len(genes)), genes)
     ax.set(xlabel=unit, ylim=(len(genes) - 0.4, -0.6))
-    ax.spines[["top", "right"]].set_visible(False)
+    open_corner(ax)
     if genes:
-        ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), frameon=False, fontsize="small", borderaxespad=0.2)
+        ax.legend(**LEGEND_ABOVE | {"bbox_to_anchor": (-0.02, 1.0)}, borderaxespad=0.2)
     else:
         ax.text(0.5, 0.5, "no gene speaks for or against a label", transform=ax.transAxes, ha="center")
 

@@ -1,4 +1,4 @@
-"""Two poles against each other: M1 and M2, or CXCL9 and SPP1."""
+"""Values of cells: two poles against each other, and scores in place on the tissue."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 import tamannot.data as slots
 from tamannot._printable import among
 from tamannot.classify import TRANSITIONAL
-from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.errors import ParameterError
 from tamannot.get._expression import columns_of, of_cells
-from tamannot.pl._cells import MAX_POINTS, as_labels, labels_of, point_size, some_of
-from tamannot.pl._style import colors_of, new_axes, pretty
+from tamannot.pl._cells import MAX_POINTS, as_labels, check_some, labels_of, point_size, some_of
+from tamannot.pl._style import BLUE, DIVERGING, colors_of, new_axes, open_corner, pretty
 from tamannot.tl._regions import Kind, coordinates_of
 
 Array = NDArray[Any]
-
 # More cells than these are drawn as hexagons: points would hide each other.
 _POINTS = 5_000
 _HEXAGONS = 50
@@ -32,7 +31,13 @@ _TRANSITIONAL = 1_000
 _CUT = 0.01
 # Fewer macrophages do not give a sample a mean to rely on.
 _ENOUGH, _NAMED = 30, 15
-_OF_SAMPLES = "#0072b2"
+_UNKNOWN = "#b0b0b0"
+# Tiles along the longer side of the tissue, where points are too many to be told apart: about a pixel each.
+_TILES = 800
+# Square points that together cover about this many square points of a figure.
+_AREA, _SMALLEST, _LARGEST = 40_000.0, 0.2, 60.0
+# Colour-blind safe; z has a middle.
+_MAPS = {"score": "viridis", "smooth": "viridis", "z": DIVERGING}
 
 
 @dataclass(frozen=True)
@@ -105,11 +110,9 @@ def polarization(
         raise ParameterError(msg)
     state = labels_of(adata, key, "state")
     here = state.is_macrophage
-    if not here.any():
-        msg = "There are no macrophages to draw."
-        raise ResultNotFoundError(msg)
+    check_some(here)
     pair = _pair(adata, key, (by[0], by[1]), here)
-    ax = ax if ax is not None else new_axes(5.6, 4.8)
+    ax = ax or new_axes(5.6, 4.8)
     if sample_key is not None:
         samples = as_labels(slots.obs_column(adata, sample_key))
         _draw_samples(ax, pair, samples.names, samples.codes[here])
@@ -119,7 +122,7 @@ def polarization(
     what = "mean " if sample_key is not None else ""
     ax.set(xlabel=f"{what}{_axis_name(by[0], pair.of)}", ylabel=f"{what}{_axis_name(by[1], pair.of)}")
     ax.set_title(_said(pair, (by[0], by[1])), loc="left", fontsize="small")
-    ax.spines[["top", "right"]].set_visible(False)
+    open_corner(ax)
     return ax
 
 
@@ -194,24 +197,15 @@ def _draw_samples(ax: Axes, pair: _Pair, names: tuple[str, ...], codes: Array) -
     n = np.bincount(codes, minlength=len(names))
     some = np.flatnonzero(n)
     x, y = (np.bincount(codes, weights=v, minlength=n.size)[some] / n[some] for v in (pair.x, pair.y))
-    fill = np.where((n[some] >= _ENOUGH)[:, None], to_rgba(_OF_SAMPLES), to_rgba("white"))
-    ax.scatter(x, y, s=36, facecolors=fill, edgecolors=_OF_SAMPLES)
+    fill = np.where((n[some] >= _ENOUGH)[:, None], to_rgba(BLUE), to_rgba("white"))
+    ax.scatter(x, y, s=36, facecolors=fill, edgecolors=BLUE)
     if some.size <= _NAMED:
         for place, a, b in zip(some, x, y, strict=True):
             ax.annotate(names[place], (a, b), xytext=(5, 3), textcoords="offset points", fontsize="x-small")
     ax.margins(0.12)
     if (n[some] < _ENOUGH).any():
-        hollow = Line2D([], [], linestyle="", marker="o", color=_OF_SAMPLES, markerfacecolor="white")
+        hollow = Line2D([], [], linestyle="", marker="o", color=BLUE, markerfacecolor="white")
         ax.legend([hollow], [f"fewer than {_ENOUGH} macrophages"], loc="best", fontsize="small")
-
-
-_UNKNOWN = "#b0b0b0"
-# Tiles along the longer side of the tissue, where points are too many to be told apart: about a pixel each.
-_TILES = 800
-# Square points that together cover about this many square points of a figure.
-_AREA, _SMALLEST, _LARGEST = 40_000.0, 0.2, 60.0
-# Colour-blind safe; z has a middle.
-_MAPS = {"score": "viridis", "smooth": "viridis", "z": "PuOr_r"}
 
 
 def spatial(
@@ -259,7 +253,7 @@ def spatial(
         msg = f"'{signature}' was not scored under the key '{key}'.{among(signature, table.columns)}"
         raise ParameterError(msg)
     values = table[signature].to_numpy(float)
-    ax = ax if ax is not None else new_axes(6, 5)
+    ax = ax or new_axes(6, 5)
     if size is None and len(values) > MAX_POINTS:
         drawn = _draw_tiles(ax, where, values, _MAPS[kind])
     else:

@@ -1,4 +1,4 @@
-"""Which signatures stand out in which group."""
+"""Signatures by group: enrichment as dots, ferroptosis programs as shades."""
 
 from __future__ import annotations
 
@@ -13,15 +13,24 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
 from tamannot.errors import ParameterError
-from tamannot.get import enrichment as read
-from tamannot.get import ferroptosis as table_of
-from tamannot.pl._style import new_axes, pretty
+from tamannot.get import enrichment as enrichment_of
+from tamannot.get import ferroptosis as ferroptosis_of
+from tamannot.pl._style import DIVERGING, check_positive, new_axes, pretty
 
 # A q of 0 by permutations is no smaller than this on the picture.
 _SMALLEST_Q, _LARGEST_DOT = 1e-6, 160.0
 _SHOWN_Q = (0.05, 1e-3, 1e-6)
 # Names of groups of so many characters stand side by side.
 _SHORT = 3
+_MARK = {"drives": "▲", "restrains": "▼", "context": "◆", "none": "·"}
+_MEANING = "for the cell itself: ▲ drives  ▼ restrains  ◆ depends  ferroptosis"
+# The summaries in the 19 experiments of their signature files; tests/signature/test_ferroptosis_contrasts.py.
+_SIGN = (
+    "Capacity, not death: where cells do undergo ferroptosis (19 experiments),\n"
+    "drive rose in 13, defence in 15, and balance fell in 15."
+)
+_LEAST = 0.5
+_HATCH = "#8c8c8c"
 
 
 def enrichment(
@@ -54,14 +63,12 @@ def enrichment(
     ResultNotFoundError
         `tl.enrich` has not been run.
     """
-    if n < 1:
-        msg = f"n is at least 1, not {n}."
-        raise ParameterError(msg)
-    table = read(adata, key, groupby=groupby)
+    check_positive("n", n)
+    table = enrichment_of(adata, key, groupby=groupby)
     groups = [str(g) for g in pd.unique(table["group"])]
     shown = list(dict.fromkeys(table.loc[table["rank"] <= n, "signature"].astype(str)))
     table = table[table["signature"].isin(shown)]
-    ax = ax if ax is not None else new_axes(*_size(groups, shown))
+    ax = ax or new_axes(*_size(groups, shown))
     x, y = (table[name].astype(str).map(order.index) for name, order in (("group", groups), ("signature", shown)))
     sure = table["q"].to_numpy() <= _SHOWN_Q[0]
     span = float(table["nes"].abs().max())
@@ -69,7 +76,7 @@ def enrichment(
         *(x, y),
         s=_area(table["q"].to_numpy()),
         c=table["nes"],
-        cmap="PuOr_r",
+        cmap=DIVERGING,
         vmin=-span,
         vmax=span,
         edgecolors=["black" if known else "#bbbbbb" for known in sure],
@@ -111,19 +118,6 @@ def _legend(ax: Axes) -> None:
         fontsize="small",
         borderpad=0,
     )
-
-
-# Told apart with any colour vision; white is no difference from matched genes.
-_MAP = "PuOr_r"
-_MARK = {"drives": "▲", "restrains": "▼", "context": "◆", "none": "·"}
-_MEANING = "for the cell itself: ▲ drives  ▼ restrains  ◆ depends  ferroptosis"
-# The summaries in the 19 experiments of their signature files; tests/signature/test_ferroptosis_contrasts.py.
-_SIGN = (
-    "Capacity, not death: where cells do undergo ferroptosis (19 experiments),\n"
-    "drive rose in 13, defence in 15, and balance fell in 15."
-)
-_LEAST = 0.5
-_HATCH = "#8c8c8c"
 
 
 def ferroptosis(
@@ -173,7 +167,7 @@ def ferroptosis(
     ResultNotFoundError
         `tl.ferroptosis_summary` was not run.
     """
-    rows, effects = (table_of(adata, key, kind=k, groupby=groupby) for k in ("samples", "effects"))
+    rows, effects = (ferroptosis_of(adata, key, kind=k, groupby=groupby) for k in ("samples", "effects"))
     kinds = [kind] if isinstance(kind, str) else list(kind)
     if not kinds or set(kinds) - set(rows["kind"]):
         msg = f"kind is of {', '.join(pd.unique(rows['kind']))}, not {kind!r}."
@@ -186,7 +180,7 @@ def ferroptosis(
         for v in ("z", "low_signal")
     )
     samples = enough.groupby("label")["sample"].nunique().reindex(labels, fill_value=0)
-    ax = ax if ax is not None else new_axes(4.6 + 0.62 * len(labels), 2.6 + 0.27 * len(names))
+    ax = ax or new_axes(4.6 + 0.62 * len(labels), 2.6 + 0.27 * len(names))
     _draw(ax, z.to_numpy(float), low.to_numpy(float))
     ax.set_xticks(range(len(labels)), [f"{pretty(w)}\nn = {samples[w]}" for w in labels], rotation=90)
     marks = rows.drop_duplicates("program").set_index("program")["effect_self"]
@@ -203,7 +197,7 @@ def ferroptosis(
 
 def _draw(ax: Axes, z: np.ndarray, low: np.ndarray) -> None:
     top = max(1.0, float(np.nanmax(np.abs(z)))) if np.isfinite(z).any() else 1.0
-    image = ax.imshow(z, cmap=_MAP, vmin=-top, vmax=top, aspect="auto")
+    image = ax.imshow(z, cmap=DIVERGING, vmin=-top, vmax=top, aspect="auto")
     ax.set_facecolor("#dddddd")
     for y, x in zip(*np.nonzero(low > _LEAST), strict=True):
         ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=_HATCH, hatch="////", linewidth=0))

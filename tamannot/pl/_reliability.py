@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError
+from tamannot.pl._style import check_positive, new_axes, open_corner
 from tamannot.stats import _calibration
 
 Array = NDArray[Any]
@@ -19,7 +19,6 @@ Array = NDArray[Any]
 # Okabe & Ito's colours without the faint ones; told apart by eyes of any kind, and by their markers.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_DIAGONAL = "as stated"
 
 
 def reliability(
@@ -67,12 +66,10 @@ def reliability(
     >>> ax.get_xlabel()
     'stated probability'
     """
-    if n_bins < 1:
-        msg = f"n_bins is {n_bins}; at least one bin is needed."
-        raise ParameterError(msg)
+    check_positive("n_bins", n_bins)
     stated, happened = _winner(proba, truth) if isinstance(proba, pd.DataFrame) else _event(proba, truth)
     found = _calibration.reliability(stated, happened, n_bins)
-    ax = ax if ax is not None else _new_axes()
+    ax = ax or new_axes(4.8, 4.8)
     _draw(ax, found, label)
     ax.legend(loc="best", frameon=False, fontsize="small")
     return ax
@@ -128,10 +125,10 @@ def _check_lengths(n_proba: int, n_truth: int) -> None:
 def _draw(ax: Axes, found: _calibration.Reliability, label: str | None) -> None:
     before = len(ax.containers)
     if not before:
-        ax.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color="0.45", label=_DIAGONAL, zorder=1)
+        ax.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color="0.45", label="as stated", zorder=1)
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="stated probability", ylabel="share that came true")
         ax.set_aspect("equal")
-        ax.spines[["top", "right"]].set_visible(False)
+        open_corner(ax)
     # A share lies in its interval; rounding may say otherwise by a last digit.
     reach = np.maximum([found.observed - found.low, found.high - found.observed], 0.0)
     style = before % len(_COLORS)
@@ -153,8 +150,3 @@ def _summary(found: _calibration.Reliability, label: str | None) -> str:
     slope = f"slope {found.slope:.2f}" if np.isfinite(found.slope) else "no slope"
     figures = f"ECE {found.ece:.3f}, Brier {found.brier:.3f}, {slope}"
     return f"{label}\n{figures}" if label else figures
-
-
-def _new_axes() -> Axes:
-    _, ax = plt.subplots(figsize=(4.8, 4.8), layout="constrained")
-    return ax

@@ -1,4 +1,4 @@
-"""How far signatures stand above their null."""
+"""Signatures in the data: how z is distributed against its null, and which genes there are."""
 
 from __future__ import annotations
 
@@ -19,12 +19,10 @@ from tamannot.classify import NOT_MACROPHAGE
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.get import coverage as coverage_of
 from tamannot.pl._cells import as_labels, labels_of
-from tamannot.pl._style import colors_of, new_axes, pretty
+from tamannot.pl._style import BLUE, LEGEND_ABOVE, VERMILION, colors_of, new_axes, open_corner, pretty
 from tamannot.tl._write import ORIGIN_COLORS
 
 Array = NDArray[Any]
-
-_PLAIN = "#0072b2"
 _CALLED_AXES = ("compartment", "origin", "state")
 _CUT = 0.01
 _AT_LEAST = 4.0  # the picture shows z from -4 to 4 in any case
@@ -33,6 +31,9 @@ _WIDTH = 0.25
 _STEPS = ((200, 1), (50, 2), (0, 4))
 _TAIL = 0.001
 _HEIGHT = 0.85
+# Dark enough for white figures, and apart with any colour vision; few are hatched as well.
+_ENOUGH, _FEW, _MISSING = BLUE, VERMILION, "#e6e6e6"
+_FEW_TEXT = "#a04000"
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,14 @@ def scores(
             name,
             z[i].to_numpy()[cells],
             _said(p[i].to_numpy()[cells], _called(adata, key, axis_of.get(i, ""), i, cells)),
-            colors.get(group or i, colors.get(i, _PLAIN)),
+            colors.get(group or i, colors.get(i, BLUE)),
             dict(baselines.loc[baselines.index == i, ["origin", "baseline"]].to_numpy()),
         )
         for i in ids
         for group, cells in _groups(adata, groupby, here)
         for name in [_name(i, group, several=len(ids) > 1)]
     ]
-    ax = ax if ax is not None else new_axes(7.2, 1.1 + 0.42 * max(len(rows), 3))
+    ax = ax or new_axes(7.2, 1.1 + 0.42 * max(len(rows), 3))
     _draw(ax, rows)
     if groupby is not None and len(ids) == 1:
         ax.set_ylabel(f"{pretty(ids[0])}, by {pretty(groupby)}")
@@ -184,8 +185,7 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
     ax.set(xlim=(edges[0], edges[-1]), ylim=(len(rows) - 0.9, -1.05), xlabel="z against matched genes of the same cell")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    beside: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": 3, "borderaxespad": 0.1}
-    ax.legend(frameon=False, fontsize="small", **beside)
+    ax.legend(**LEGEND_ABOVE, ncols=3, borderaxespad=0.1)
 
 
 def _edges(values: list[Array]) -> Array:
@@ -224,11 +224,6 @@ def _said(p: Array, called: Array | None) -> str:
         return f"no p ({p.size:,} cells)"
     share = f"p < {_CUT} in {(p[known] < _CUT).mean():.1%} of {known.sum():,}"
     return share if known.all() else f"{share}\n({1 - known.mean():.0%}: too few genes)"
-
-
-# Dark enough for white figures, and apart with any colour vision; few are hatched as well.
-_ENOUGH, _FEW, _MISSING = "#0072b2", "#d55e00", "#e6e6e6"
-_FEW_TEXT = "#a04000"
 
 
 def coverage(
@@ -276,7 +271,7 @@ def coverage(
     # a gap between axes
     place = np.arange(len(table)) + 0.8 * table["axis"].map(axes.index).to_numpy()
     each = 0.3 if len(table) <= 12 else 0.2
-    ax = ax if ax is not None else new_axes(7.2, 1.2 + each * (place[-1] + 1))
+    ax = ax or new_axes(7.2, 1.2 + each * (place[-1] + 1))
     share = table["coverage"].to_numpy(float)
     few = share < threshold
     ax.barh(place, 1.0, 0.75, color=_MISSING, label="missing")
@@ -316,5 +311,5 @@ def _write(ax: Axes, table: pd.DataFrame, place: Array, axes: list[str], few: Ar
             first = place[(table["axis"] == name).to_numpy()][0]
             ax.text(0.008, first - 0.62, name, fontsize="x-small", style="italic", va="bottom", color="0.3")
     ax.set(xlim=(0, 1), ylim=(place[-1] + 0.6, -0.6 - 0.8 * (len(axes) > 1)), xlabel="share of the genes in the data")
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, frameon=False, fontsize="small", borderaxespad=0.2)
+    open_corner(ax)
+    ax.legend(**LEGEND_ABOVE, ncols=3, borderaxespad=0.2)

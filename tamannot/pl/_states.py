@@ -1,8 +1,8 @@
-"""Which program each macrophage runs."""
+"""States and origins of macrophages: on an embedding, as bars, and one against the other."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,14 +19,25 @@ from tamannot.pl._cells import (
     MAX_POINTS,
     Labels,
     as_labels,
-    count_both,
+    check_some,
+    count_pairs,
     embedding_of,
     labels_of,
     places_in,
     point_size,
     some_of,
 )
-from tamannot.pl._style import colors_of, new_axes, pretty
+from tamannot.pl._style import LEGEND_BESIDE, check_positive, colors_of, new_axes, open_corner, pretty
+
+Array = NDArray[Any]
+
+# Inches a bar: few are thick, a hundred samples still fit a page.
+_BAR, _THIN_BAR, _MANY_BARS = 0.5, 0.22, 20
+# From this shade on, white text is easier to read than black.
+_DARK = 0.55
+_SMALL_SHARE = 0.005
+_POOLED = "state, and share of the origin, as called"
+_OVER_SAMPLES = "state as called, mean share of the origin over samples\nand least and greatest"
 
 
 def states(
@@ -75,17 +86,11 @@ def states(
     ResultNotFoundError
         The object is not annotated.
     """
-    return draw_labels(
-        adata,
-        "state",
-        bars_by=slots.slot(key, "origin"),
-        basis=basis,
-        groupby=groupby,
-        key=key,
-        max_points=max_points,
-        rng=rng,
-        ax=ax,
-    )
+    labels, colors = labels_of(adata, key, "state"), colors_of(adata, key, "state")
+    points = _points(adata, labels, basis, groupby, max_points, rng)
+    if points is not None:
+        return _draw_points(ax, "state", labels, colors, points)
+    return _draw_bars(ax, _counts(adata, labels, groupby or slots.slot(key, "origin")), colors)
 
 
 def origins(
@@ -129,154 +134,12 @@ def origins(
     ResultNotFoundError
         The object is not annotated.
     """
-    return draw_labels(
-        adata,
-        "origin",
-        bars_by=_sample_key(adata, key),
-        basis=basis,
-        groupby=groupby,
-        key=key,
-        max_points=max_points,
-        rng=rng,
-        ax=ax,
-    )
-
-
-def _sample_key(adata: AnnData, key: str) -> str | None:
-    """Return the sample column that the run was given, if it is still there."""
-    name = slots.read_record(adata, key).sample_key
-    return name if name in adata.obs else None
-
-
-Array = NDArray[Any]
-
-_NOBODY = "no macrophages"
-# Inches a bar: few are thick, a hundred samples still fit a page.
-_BAR, _THIN_BAR, _MANY = 0.5, 0.22, 20
-
-
-def draw_labels(
-    adata: AnnData,
-    axis: str,
-    *,
-    bars_by: str | None,
-    basis: str | None,
-    groupby: str | None,
-    key: str,
-    max_points: int,
-    rng: int | np.random.Generator,
-    ax: Axes | None,
-) -> Axes:
-    """Draw the labels of an axis on an embedding, or the shares of them in groups where there is none to draw on.
-
-    Raises
-    ------
-    ParameterError
-        Both a basis and groups, no such embedding or column, too few points.
-    ResultNotFoundError
-        The object is not annotated.
-    """
-    if basis is not None and groupby is not None:
-        msg = f"basis='{basis}' draws cells and groupby='{groupby}' bars. Give one of them."
-        raise ParameterError(msg)
-    labels, colors = labels_of(adata, key, axis), colors_of(adata, key, axis)
-    where = embedding_of(adata, basis) if groupby is None else None
-    if where is not None:
-        places = places_in(adata, where)
-        drawn = some_of(np.where(np.isfinite(places).all(axis=1), labels.codes, -1), len(labels.names), max_points, rng)
-        return _draw_cells(ax, places, labels, colors, drawn, axis=axis, where=where)
-    return _draw_bars(ax, _counts(adata, labels, groupby or bars_by), colors)
-
-
-def _draw_cells(
-    ax: Axes | None,
-    places: Array,
-    labels: Labels,
-    colors: dict[str, str],
-    drawn: Array,
-    *,
-    axis: str,
-    where: str,
-) -> Axes:
-    ax = ax if ax is not None else new_axes(6.4, 4.2)
-    of_label = to_rgba_array([colors.get(name, colors[UNASSIGNED]) for name in labels.names])
-    inside = labels.is_macrophage[drawn]
-    style: dict[str, Any] = {"s": point_size(drawn.size), "linewidths": 0, "rasterized": True}
-    for cells, above in ((drawn[~inside], 1), (drawn[inside], 2)):  # macrophages above all others
-        x, y = places[cells].T
-        ax.scatter(x, y, c=of_label[labels.codes[cells]], zorder=above, **style)
-    some = f"\n{drawn.size:,} of {labels.codes.size:,} cells drawn" if drawn.size < labels.codes.size else ""
-    name = where.removeprefix("X_").replace("_", " ").upper()
-    ax.set(xticks=[], yticks=[], xlabel=f"{name} 1", ylabel=f"{name} 2")
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(
-        handles=[_dot(text, colors.get(name, colors[UNASSIGNED])) for name, text in _counted(labels)],
-        title=f"{axis} of macrophages{some}",
-        alignment="left",
-        **_BESIDE,
-    )
-    return ax
-
-
-_BESIDE: dict[str, Any] = {
-    "loc": "upper left",
-    "bbox_to_anchor": (1.01, 1.02),
-    "frameon": False,
-    "fontsize": "small",
-    "title_fontsize": "small",
-}
-
-
-def _counted(labels: Labels) -> list[tuple[str, str]]:
-    """Return the labels with what the legend says of each: cells, and their share of the macrophages."""
-    n_macrophages = max(int(labels.is_macrophage.sum()), 1)
-    said = [
-        (name, f"{pretty(name)}  {n:,}" + ("" if name == NOT_MACROPHAGE else f" ({n / n_macrophages:.1%})"))
-        for name, n in labels.counts.items()
-    ]
-    return sorted(said, key=lambda pair: pair[0] == NOT_MACROPHAGE)
-
-
-def _dot(text: str, color: str) -> Line2D:
-    return Line2D([], [], linestyle="", marker="o", markersize=6, color=color, label=text)
-
-
-def _counts(adata: AnnData, labels: Labels, column: str | None) -> pd.DataFrame:
-    """Return the macrophages of each group, groups × labels."""
-    everyone = pd.Series("macrophages", index=adata.obs_names)
-    groups = as_labels(everyone if column is None else slots.obs_column(adata, column))
-    here = labels.is_macrophage
-    if not here.any():
-        return pd.DataFrame({UNASSIGNED: [0]}, index=[_NOBODY])
-    table = count_both(groups, labels, here)
-    return table.loc[table.sum(axis=1) > 0, table.sum(axis=0) > 0]
-
-
-def _draw_bars(ax: Axes | None, counts: pd.DataFrame, colors: dict[str, str]) -> Axes:
-    each = _BAR if len(counts) <= _MANY else _THIN_BAR
-    ax = ax if ax is not None else new_axes(8, max(1.2 + each * len(counts), 0.6 + 0.22 * counts.shape[1]))
-    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-    left, places = np.zeros(len(shares)), np.arange(len(shares))
-    for label in shares.columns:
-        width = shares[label].to_numpy()
-        color = colors.get(label, colors[UNASSIGNED])
-        ax.barh(places, width, left=left, color=color, label=pretty(label), edgecolor="white", height=0.7)
-        left += width
-    for place, total in enumerate(counts.sum(axis=1)):
-        ax.text(1.01, place, f"n = {total:,}", va="center", fontsize="small")
-    size = "medium" if len(counts) <= _MANY else "small"
-    ax.set_yticks(places, [pretty(str(g)) for g in shares.index], fontsize=size)
-    ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of macrophages, as called")
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(**_BESIDE | {"bbox_to_anchor": (1.14, 1.02)})
-    return ax
-
-
-# From this shade on, white text is easier to read than black.
-_DARK = 0.55
-_LEAST = 0.005
-_POOLED = "state, and share of the origin, as called"
-_OVER_SAMPLES = "state as called, mean share of the origin over samples\nand least and greatest"
+    labels, colors = labels_of(adata, key, "origin"), colors_of(adata, key, "origin")
+    points = _points(adata, labels, basis, groupby, max_points, rng)
+    if points is not None:
+        return _draw_points(ax, "origin", labels, colors, points)
+    sample_key = slots.read_record(adata, key).sample_key  # may be gone by now
+    return _draw_bars(ax, _counts(adata, labels, groupby or (sample_key if sample_key in adata.obs else None)), colors)
 
 
 def state_by_origin(
@@ -313,20 +176,16 @@ def state_by_origin(
     ResultNotFoundError
         The object is not annotated, it has no macrophages, or no sample has ``min_cells``.
     """
-    if min_cells < 1:
-        msg = f"min_cells is at least 1, not {min_cells}."
-        raise ParameterError(msg)
+    check_positive("min_cells", min_cells)
     origin, state = labels_of(adata, key, "origin"), labels_of(adata, key, "state")
     here = origin.is_macrophage & state.is_macrophage
-    if not here.any():
-        msg = "There are no macrophages to draw."
-        raise ResultNotFoundError(msg)
+    check_some(here)
     if sample_key is None:
-        counts = _ordered(count_both(origin, state, here))
+        counts = _unassigned_last(count_pairs(origin, state, here))
         shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
         texts = [[f"{n:,}\n{_percent(s)}" for n, s in zip(*row, strict=True)] for row in _rows(counts, shares)]
         names = [f"{pretty(str(o))}\nn = {n:,}" for o, n in counts.sum(axis=1).items()]
-        return _draw(ax, shares[counts.sum(axis=1) >= min_cells].reindex(shares.index), texts, names, _POOLED)
+        return _draw_table(ax, shares[counts.sum(axis=1) >= min_cells].reindex(shares.index), texts, names, _POOLED)
     samples = as_labels(slots.obs_column(adata, sample_key))
     mean, low, high, n = _over_samples(origin, state, here, samples, min_cells)
     texts = [
@@ -334,19 +193,98 @@ def state_by_origin(
         for row in _rows(mean, low, high)
     ]
     names = [f"{pretty(str(o))}\n{k} of {len(samples.names)} samples" for o, k in n.items()]
-    return _draw(ax, mean, texts, names, _OVER_SAMPLES)
+    return _draw_table(ax, mean, texts, names, _OVER_SAMPLES)
+
+
+class _Points(NamedTuple):
+    """Coordinates of all cells, the rows of those to draw, and the key of the embedding."""
+
+    places: Array
+    drawn: Array
+    name: str
+
+
+def _points(
+    adata: AnnData,
+    labels: Labels,
+    basis: str | None,
+    groupby: str | None,
+    max_points: int,
+    rng: int | np.random.Generator,
+) -> _Points | None:
+    """Return what to draw on an embedding; None for bars."""
+    if basis is not None and groupby is not None:
+        msg = f"basis='{basis}' draws cells and groupby='{groupby}' bars. Give one of them."
+        raise ParameterError(msg)
+    name = embedding_of(adata, basis) if groupby is None else None
+    if name is None:
+        return None
+    places = places_in(adata, name)
+    codes = np.where(np.isfinite(places).all(axis=1), labels.codes, -1)
+    return _Points(places, some_of(codes, len(labels.names), max_points, rng), name)
+
+
+def _draw_points(ax: Axes | None, axis: str, labels: Labels, colors: dict[str, str], points: _Points) -> Axes:
+    ax, drawn = ax or new_axes(6.4, 4.2), points.drawn
+    rgba = to_rgba_array([colors.get(name, colors[UNASSIGNED]) for name in labels.names])
+    inside = labels.is_macrophage[drawn]
+    style: dict[str, Any] = {"s": point_size(drawn.size), "linewidths": 0, "rasterized": True}
+    for cells, above in ((drawn[~inside], 1), (drawn[inside], 2)):  # macrophages above all others
+        x, y = points.places[cells].T
+        ax.scatter(x, y, c=rgba[labels.codes[cells]], zorder=above, **style)
+    name = points.name.removeprefix("X_").replace("_", " ").upper()
+    ax.set(xticks=[], yticks=[], xlabel=f"{name} 1", ylabel=f"{name} 2")
+    open_corner(ax)
+    n_macrophages = max(int(labels.is_macrophage.sum()), 1)
+    dots = []
+    for label, n in sorted(labels.counts.items(), key=lambda item: item[0] == NOT_MACROPHAGE):  # other cells last
+        text = f"{pretty(label)}  {n:,}" + ("" if label == NOT_MACROPHAGE else f" ({n / n_macrophages:.1%})")
+        color = colors.get(label, colors[UNASSIGNED])
+        dots.append(Line2D([], [], linestyle="", marker="o", markersize=6, color=color, label=text))
+    some = f"\n{drawn.size:,} of {labels.codes.size:,} cells drawn" if drawn.size < labels.codes.size else ""
+    ax.legend(handles=dots, title=f"{axis} of macrophages{some}", alignment="left", **LEGEND_BESIDE)
+    return ax
+
+
+def _counts(adata: AnnData, labels: Labels, column: str | None) -> pd.DataFrame:
+    """Return the macrophages of each group, groups × labels."""
+    everyone = pd.Series("macrophages", index=adata.obs_names)
+    groups = as_labels(everyone if column is None else slots.obs_column(adata, column))
+    if not labels.is_macrophage.any():
+        return pd.DataFrame({UNASSIGNED: [0]}, index=["no macrophages"])
+    table = count_pairs(groups, labels, labels.is_macrophage)
+    return table.loc[table.sum(axis=1) > 0, table.sum(axis=0) > 0]
+
+
+def _draw_bars(ax: Axes | None, counts: pd.DataFrame, colors: dict[str, str]) -> Axes:
+    are_few = len(counts) <= _MANY_BARS
+    each = _BAR if are_few else _THIN_BAR
+    ax = ax or new_axes(8, max(1.2 + each * len(counts), 0.6 + 0.22 * counts.shape[1]))
+    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    left, places = np.zeros(len(shares)), np.arange(len(shares))
+    for label in shares.columns:
+        width, color = shares[label].to_numpy(), colors.get(label, colors[UNASSIGNED])
+        ax.barh(places, width, left=left, color=color, label=pretty(label), edgecolor="white", height=0.7)
+        left += width
+    for place, total in enumerate(counts.sum(axis=1)):
+        ax.text(1.01, place, f"n = {total:,}", va="center", fontsize="small")
+    ax.set_yticks(places, [pretty(str(g)) for g in shares.index], fontsize="medium" if are_few else "small")
+    ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of macrophages, as called")
+    open_corner(ax)
+    ax.legend(**LEGEND_BESIDE | {"bbox_to_anchor": (1.14, 1.02)})
+    return ax
 
 
 def _percent(share: float) -> str:
-    return "<1%" if 0 < share < _LEAST else f"{share:.0%}"
+    return "<1%" if 0 < share < _SMALL_SHARE else f"{share:.0%}"
 
 
 def _rows(*tables: pd.DataFrame) -> list[tuple[Array, ...]]:
     return list(zip(*(t.to_numpy() for t in tables), strict=True))
 
 
-def _ordered(counts: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of counts without what is no macrophage, and with ``unassigned`` last in both."""
+def _unassigned_last(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of counts without other cells, and with ``unassigned`` last in rows and columns."""
 
     def kept(names: pd.Index, total: pd.Series) -> list[str]:
         return [*(s for s in names if total[s] and s not in (NOT_MACROPHAGE, UNASSIGNED)), UNASSIGNED]
@@ -359,10 +297,10 @@ def _over_samples(
     origin: Labels, state: Labels, here: Array, samples: Labels, min_cells: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.Series]:
     """Return mean, least and greatest share over samples, and how many samples each row has."""
-    whole = _ordered(count_both(origin, state, here))
+    whole = _unassigned_last(count_pairs(origin, state, here))
     shares = np.full((len(samples.names), *whole.shape), np.nan)
     for i in range(len(samples.names)):
-        counts = count_both(origin, state, here & (samples.codes == i)).reindex_like(whole).fillna(0).to_numpy(float)
+        counts = count_pairs(origin, state, here & (samples.codes == i)).reindex_like(whole).fillna(0).to_numpy(float)
         total = counts.sum(axis=1)
         enough = total >= min_cells
         shares[i, enough] = counts[enough] / total[enough, None]
@@ -377,9 +315,9 @@ def _over_samples(
     return mean, low, high, pd.Series(n, index=whole.index)
 
 
-def _draw(ax: Axes | None, shares: pd.DataFrame, texts: list[list[str]], names: list[str], xlabel: str) -> Axes:
+def _draw_table(ax: Axes | None, shares: pd.DataFrame, texts: list[list[str]], names: list[str], xlabel: str) -> Axes:
     n_rows, n_columns = shares.shape
-    ax = ax if ax is not None else new_axes(2.2 + 0.95 * n_columns, 1.5 + 0.6 * n_rows)
+    ax = ax or new_axes(2.2 + 0.95 * n_columns, 1.5 + 0.6 * n_rows)
     values = np.ma.masked_invalid(shares.to_numpy(float))
     ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     ax.set_facecolor("0.92")

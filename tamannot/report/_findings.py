@@ -20,6 +20,22 @@ from tamannot.tl._samples import table_of_samples
 
 _NO_LABEL = ("unassigned", "not_macrophage")
 _FEW = 5
+_KINDS = {"counts": "counts", "log": "log-normalised values", "linear": "linear values, no counts"}
+_TITLES = {
+    "compartment": "Compartments of all cells",
+    "origin": "Origins of macrophages",
+    "state": "States of macrophages",
+}
+_LEVEL = 0.95
+_FEWEST_SAMPLES = 3
+_OF_COUNTING = (
+    "Shares are of cells as called, of all macrophages of a sample, those without a label included. low and high are "
+    "the ends of Wilson's 95 % interval: the error of counting cells, as if samples did not differ; they do."
+)
+_OF_SAMPLES = (
+    "Shares are of cells as called; every sample counts the same. low and high are the ends of the 95 % interval of "
+    "Student's t over samples."
+)
 
 
 def found(material: Material) -> Section:
@@ -104,9 +120,6 @@ def _many(n: int, thing: str) -> str:
     return f"{n:,} {thing}{'' if n == 1 else 's'}"
 
 
-_KINDS = {"counts": "counts", "log": "log-normalised values", "linear": "linear values, no counts"}
-
-
 def input_and_quality(material: Material) -> Section:
     """Return which matrix, gene ids, species and tissue were used, and how deep the cells are."""
     facts = (*_facts(material), *_quality(material))
@@ -186,13 +199,6 @@ def _samples(material: Material) -> Table | None:
     return table_of(table, "Samples")
 
 
-_TITLES = {
-    "compartment": "Compartments of all cells",
-    "origin": "Origins of macrophages",
-    "state": "States of macrophages",
-}
-
-
 def calls(material: Material) -> Section:
     """Return how many cells have which label, by which rule, and why others have none."""
     blocks: list[Block] = []
@@ -226,18 +232,6 @@ def _statuses(material: Material, axis: str) -> Table | Text:
     return table_of(
         table, f"Why a cell has a {axis} or none" if axis != "origin" else "Why a cell has an origin or none"
     )
-
-
-_LEVEL = 0.95
-_FEWEST_SAMPLES = 3
-_OF_COUNTING = (
-    "Shares are of cells as called, of all macrophages of a sample, those without a label included. low and high are "
-    "the ends of Wilson's 95 % interval: the error of counting cells, as if samples did not differ; they do."
-)
-_OF_SAMPLES = (
-    "Shares are of cells as called; every sample counts the same. low and high are the ends of the 95 % interval of "
-    "Student's t over samples."
-)
 
 
 def by_sample(material: Material) -> Section:

@@ -18,7 +18,6 @@ from tamannot.get._evidence import REASONS
 from tamannot.tl._samples import Samples, samples_of
 
 Array = NDArray[Any]
-
 MOST_POINTS = 50_000
 MOST_MEASURED = 5_000
 _MOST_OTHERS = 1_000
@@ -27,6 +26,7 @@ _RUN = 50
 _SEED = 0
 _EMBEDDINGS = ("X_umap", "X_tsne", "X_phate", "X_draw_graph_fa", "X_draw_graph_fr", "X_mde")
 _AXES = ("compartment", "origin", "state")
+_FEWEST = 30
 
 
 class Source(Protocol):
@@ -227,9 +227,6 @@ def share_with(material: Material, program: str, among: NDArray[np.bool_] | None
     """Return the share of macrophages with a program, of all or of some; NaN where there is none of them."""
     chosen = material.macrophages if among is None else material.macrophages & among
     return float(cells_with(material, program)[chosen].mean()) if chosen.any() else float("nan")
-
-
-_FEWEST = 30
 
 
 def depth_of_macrophages(material: Material) -> tuple[Array, Array] | None:

@@ -30,6 +30,11 @@ _UCELL = Point(
     "Structural Biotechnology Journal 19:3796–3798.",
     "https://doi.org/10.1016/j.csbj.2021.06.043",
 )
+_NOTE = (
+    "digest: the first letters of the sha256 over genes, directions and weights. "
+    "own: not of the library of this release."
+)
+_PACKAGES = ("anndata", "matplotlib", "numpy", "pandas", "scikit-learn", "scipy")
 
 
 def methods(material: Material) -> Section | None:
@@ -139,12 +144,6 @@ def _analyses(run: RunRecord) -> str:
     return f"With the sample as the unit, these were analysed: {', '.join(made)}." if made else ""
 
 
-_NOTE = (
-    "digest: the first letters of the sha256 over genes, directions and weights. "
-    "own: not of the library of this release."
-)
-
-
 def signatures(material: Material) -> Section | None:
     """Return every signature with version, digest, coverage and the keys of its sources, and the sources."""
     if not (material.run.has("signatures") and material.run.has("coverage")):
@@ -199,9 +198,6 @@ def _point(reference: Reference) -> Point:
     where = f" PMID {reference.pmid}" if reference.pmid and not reference.doi else ""
     link = f"https://doi.org/{reference.doi}" if reference.doi else str(reference.url or "")
     return Point(f"{reference.key}:", f"{reference.citation}{where}{unchecked}", link)
-
-
-_PACKAGES = ("anndata", "matplotlib", "numpy", "pandas", "scikit-learn", "scipy")
 
 
 def warnings_and_versions(material: Material) -> Section:
