@@ -83,8 +83,7 @@ def embedding_of(adata: AnnData, basis: str | None) -> str | None:
     """Return the key of ``obsm`` that has the embedding; None where none is asked for and none is found."""
     names = EMBEDDINGS if basis is None else (basis, f"X_{basis}")
     found = next((name for name in names if name in adata.obsm), None)
-    shape = adata.obsm[found].shape if found is not None else ()
-    is_plane = len(shape) == 2 and shape[1] > 1
+    is_plane = found is not None and adata.obsm[found].ndim == 2 and adata.obsm[found].shape[1] > 1
     if basis is None:
         return found if is_plane else None
     if found is None:

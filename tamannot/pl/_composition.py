@@ -149,16 +149,9 @@ def composition_tests(adata: AnnData, *, axis: Axis | None = None, key: str = "t
         offset = (i - (len(contrasts) - 1) / 2) * _SPREAD / len(contrasts)
         place = np.array([labels.index(label) for label in rows["label"]]) + offset
         odds, low, high = (rows[c].to_numpy(float).clip(*_ODDS) for c in ("odds_ratio", "low", "high"))
-        ax.errorbar(
-            odds,
-            place,
-            xerr=[odds - low, high - odds],
-            linestyle="none",
-            capsize=2,
-            label=contrast,
-            color=_COLORS[i % len(_COLORS)],
-            marker=_MARKERS[i // len(_COLORS) % len(_MARKERS)],
-        )
+        style = {"color": _COLORS[i % len(_COLORS)], "marker": _MARKERS[i // len(_COLORS) % len(_MARKERS)]}
+        reach = [odds - low, high - odds]
+        ax.errorbar(odds, place, xerr=reach, linestyle="none", capsize=2, label=contrast, **style)
         for y, row in zip(place, rows.itertuples(), strict=True):
             text = f"q = {row.q:.2g}" if np.isfinite(row.q) else f"p = {row.p:.2g}, not adjusted"
             ax.text(1.02, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize="small")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,11 +34,11 @@ from tamannot.pl._style import (
 )
 
 Array = NDArray[Any]
+
 _AXES = ("compartment", "origin", "state")
 # Of fewer cells a mean says nothing, so that no genes are chosen for them.
 _MIN_CELLS = 5
 _LARGEST_DOT = 190.0
-_SHARES = (0.25, 0.5, 1.0)
 # For labels without a colour of their own.
 _PLAIN = (BLUE, VERMILION)
 _UNITS = {
@@ -47,15 +46,6 @@ _UNITS = {
     "z": "contribution to z against matched genes",
 }
 _HEIGHT = 0.38
-_BASELINE, _LETTERS = "baseline", 72
-
-
-@dataclass(frozen=True)
-class _Column:
-    """A gene of the picture and the label that it stands for."""
-
-    label: str
-    column: int
 
 
 def markers(
@@ -117,9 +107,11 @@ def markers(
     if kept.of_one_run:
         kept.row(int(np.argmax(labels.codes >= 0)))  # the matrix is the one that the run saw
     found = by_label(kept.matrix, labels.codes, len(labels.names))
-    columns = (
-        _chosen(kept, found, labels, groupby, n, in_signature=in_signature) if genes is None else _given(kept, genes)
-    )
+    if genes is None:
+        columns = _chosen(kept, found, labels, groupby, n, in_signature=in_signature)
+    else:
+        given = genes if isinstance(genes, Mapping) else {"": genes}
+        columns = [(label, c) for label, some in given.items() for c in columns_of(kept.matrix, list(some))]
     if not columns:
         msg = (
             f"There is no gene to draw: no label of '{groupby}' with {_MIN_CELLS} cells has a gene "
@@ -142,12 +134,9 @@ def _labels(adata: AnnData, key: str, groupby: str) -> Labels:
     return Labels(names, np.where(inside, place[labels.codes], -1))
 
 
-def _given(kept: Kept, genes: Sequence[str] | Mapping[str, Sequence[str]]) -> list[_Column]:
-    by = genes if isinstance(genes, Mapping) else {"": genes}
-    return [_Column(label, c) for label, some in by.items() for c in columns_of(kept.matrix, list(some))]
-
-
-def _chosen(kept: Kept, found: ByLabel, labels: Labels, groupby: str, n: int, *, in_signature: bool) -> list[_Column]:
+def _chosen(
+    kept: Kept, found: ByLabel, labels: Labels, groupby: str, n: int, *, in_signature: bool
+) -> list[tuple[str, int]]:
     """Return the genes that set each label apart most; a gene stands only with the label that has most of it."""
     on_axis = kept.labels(groupby) if groupby in _AXES else []
     signatures = on_axis or [s for s in labels.names if s in kept.axis_of]
@@ -156,7 +145,7 @@ def _chosen(kept: Kept, found: ByLabel, labels: Labels, groupby: str, n: int, *,
         raise ParameterError(msg)
     every = np.arange(kept.matrix.n_vars)
     outside = every[~np.isin(every, np.concatenate([kept.columns(s) for s in signatures]))] if signatures else every
-    names, out = np.array(kept.names(every), dtype=str), list[_Column]()
+    names, out = np.array(kept.names(every), dtype=str), list[tuple[str, int]]()
     most = np.where(found.n[:, None] >= _MIN_CELLS, found.mean, -1.0).argmax(axis=0)
     for i, label in enumerate(labels.names):
         is_asked_for = label in signatures if on_axis or in_signature else label != NOT_MACROPHAGE
@@ -165,29 +154,20 @@ def _chosen(kept: Kept, found: ByLabel, labels: Labels, groupby: str, n: int, *,
             among = among[most[among] == i]
             apart = found.apart(i)[among]
             best = np.lexsort((names[among], -apart))[:n]  # ties by name, so that no order of genes shows
-            out += [_Column(label, int(among[b])) for b in best if apart[b] > 0]
+            out += [(label, int(among[b])) for b in best if apart[b] > 0]
     return out
 
 
-def _draw(ax: Axes | None, kept: Kept, found: ByLabel, labels: Labels, columns: list[_Column]) -> Axes:
+def _draw(ax: Axes | None, kept: Kept, found: ByLabel, labels: Labels, columns: list[tuple[str, int]]) -> Axes:
     n_rows, n_columns = len(labels.names), len(columns)
     ax = ax or new_axes(3.6 + 0.26 * n_columns, 1.9 + 0.34 * max(n_rows, 4))
-    places = [c.column for c in columns]
+    places = [place for _, place in columns]
     mean, share = found.mean[:, places], found.detected[:, places]
     enough = found.n >= _MIN_CELLS
     scaled = mean / np.maximum((mean[enough] if enough.any() else mean).max(axis=0), 1e-12)
     x, y = np.meshgrid(np.arange(n_columns), np.arange(n_rows))
-    dots = ax.scatter(
-        x.ravel(),
-        y.ravel(),
-        s=_LARGEST_DOT * share.ravel(),
-        c=scaled.ravel(),
-        cmap="cividis_r",
-        vmin=0,
-        vmax=1,
-        edgecolors="0.3",
-        linewidths=0.4,
-    )
+    style: dict[str, Any] = {"cmap": "cividis_r", "vmin": 0, "vmax": 1, "edgecolors": "0.3", "linewidths": 0.4}
+    dots = ax.scatter(x.ravel(), y.ravel(), s=_LARGEST_DOT * share.ravel(), c=scaled.ravel(), **style)
     ax.set_xticks(range(n_columns), kept.names(np.array(places)), rotation=90, fontsize="small", style="italic")
     ax.set_yticks(range(n_rows), [f"{pretty(s)} ({k:,})" for s, k in zip(labels.names, found.n, strict=True)])
     ax.set(xlim=(-0.7, n_columns - 0.3), ylim=(n_rows - 0.4, -0.6))
@@ -197,9 +177,9 @@ def _draw(ax: Axes | None, kept: Kept, found: ByLabel, labels: Labels, columns: 
     return ax
 
 
-def _write_groups(ax: Axes, columns: list[_Column]) -> None:
+def _write_groups(ax: Axes, columns: list[tuple[str, int]]) -> None:
     """Write the label of each run of genes above them, with a line between runs."""
-    labels = [c.label for c in columns]
+    labels = [label for label, _ in columns]
     starts = [i for i, label in enumerate(labels) if i == 0 or label != labels[i - 1]]
     for start, stop in zip(starts, [*starts[1:], len(labels)], strict=True):
         if start:
@@ -220,15 +200,9 @@ def _write_keys(ax: Axes, dots: Any) -> None:
     """Say what size and colour are, to the right."""
     keys = [
         Line2D([], [], linestyle="", marker="o", markersize=(_LARGEST_DOT * s) ** 0.5, color="0.6", label=f"{s:.0%}")
-        for s in _SHARES
+        for s in (0.25, 0.5, 1.0)
     ]
-    ax.legend(
-        handles=keys,
-        title="cells with\nthe gene",
-        labelspacing=0.9,
-        alignment="left",
-        **LEGEND_BESIDE,
-    )
+    ax.legend(handles=keys, title="cells with\nthe gene", labelspacing=0.9, alignment="left", **LEGEND_BESIDE)
     bar = ax.figure.colorbar(dots, ax=ax, orientation="horizontal", location="bottom", shrink=0.35, aspect=14, pad=0.04)
     bar.set_label("mean expression, of the gene's greatest", fontsize="small")
     bar.ax.tick_params(labelsize="small")
@@ -294,8 +268,9 @@ def evidence(
         # hatched, so that the two are told apart without colours
         hatch = "////" if i else None
         ax.barh(place, bars[label], _HEIGHT, color=color, label=name, hatch=hatch, edgecolor="black", linewidth=0.4)
-    why = textwrap.fill(pretty(behind.attrs["why"].get(axis, "")), _LETTERS)
-    _dress(ax, [_marked(gene, table, of) for gene in bars.index], f"{_UNITS[of]}\n\n{why}".rstrip())
+    why = textwrap.fill(pretty(behind.attrs["why"].get(axis, "")), 72)
+    _label_genes(ax, bars.index, set(table.loc[table["in_signature"], "gene"]) if of == "amount" else set())
+    ax.set_xlabel(f"{_UNITS[of]}\n\n{why}".rstrip())
     title = f"{table.attrs['cell']}\n{axis}: {pretty(called or 'not called')}"
     ax.set_title(title, loc="left", fontsize="medium", pad=8 + 15 * len(labels))
     return ax
@@ -306,15 +281,15 @@ def _bars(table: pd.DataFrame, labels: list[str], n: int, baseline: pd.Series) -
     wide = table.pivot_table(index="gene", columns="label", values="contribution", aggfunc="sum", fill_value=0.0)
     wide = wide.reindex(columns=labels)
     most = wide.loc[wide.abs().max(axis=1).sort_values(ascending=False, kind="stable").index[:n]]
-    return pd.concat([most, -baseline.to_frame(_BASELINE).T]) if baseline.any() else most
+    return pd.concat([most, -baseline.to_frame("baseline").T]) if baseline.any() else most
 
 
-def _dress(ax: Axes, genes: list[str], unit: str) -> None:
+def _label_genes(ax: Axes, genes: pd.Index, starred: set[str]) -> None:
     ax.axvline(0, color="black", linewidth=0.8)
-    ax.set_yticks(range(len(genes)), genes)
-    ax.set(xlabel=unit, ylim=(len(genes) - 0.4, -0.6))
+    ax.set_yticks(range(len(genes)), [f"{gene} *" if gene in starred else gene for gene in genes])
+    ax.set_ylim(len(genes) - 0.4, -0.6)
     open_corner(ax)
-    if genes:
+    if len(genes):
         ax.legend(**LEGEND_ABOVE | {"bbox_to_anchor": (-0.02, 1.0)}, borderaxespad=0.2)
     else:
         ax.text(0.5, 0.5, "no gene speaks for or against a label", transform=ax.transAxes, ha="center")
@@ -323,8 +298,3 @@ def _dress(ax: Axes, genes: list[str], unit: str) -> None:
 def _total(table: pd.DataFrame, label: str) -> float:
     intercept = table.attrs["intercept"].get(label, 0.0) if (table["of"] == "amount").all() else 0.0
     return float(table.loc[table["label"] == label, "contribution"].sum() + intercept)
-
-
-def _marked(gene: str, table: pd.DataFrame, of: str) -> str:
-    star = of == "amount" and table.loc[table["gene"] == gene, "in_signature"].any()
-    return f"{gene} *" if star else gene

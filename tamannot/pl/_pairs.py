@@ -23,6 +23,7 @@ from tamannot.pl._style import BLUE, DIVERGING, colors_of, new_axes, open_corner
 from tamannot.tl._regions import Kind, coordinates_of
 
 Array = NDArray[Any]
+
 # More cells than these are drawn as hexagons: points would hide each other.
 _POINTS = 5_000
 _HEXAGONS = 50
@@ -161,7 +162,9 @@ def _said(pair: _Pair, by: tuple[str, str]) -> str:
 def _draw_cells(ax: Axes, pair: _Pair, both: Array, color: str, rng: int | np.random.Generator) -> None:
     rng = np.random.default_rng(rng)
     if pair.x.size > _POINTS:
-        _draw_hexagons(ax, pair)
+        shades: dict[str, Any] = {"bins": "log", "mincnt": 1, "cmap": "Blues", "linewidths": 0.1, "rasterized": True}
+        hexagons = ax.hexbin(pair.x, pair.y, gridsize=_HEXAGONS, **shades)
+        ax.figure.colorbar(hexagons, ax=ax, shrink=0.6).set_label("macrophages", fontsize="small")
     else:
         rest = some_of(np.where(both, -1, 0), 1, MAX_POINTS, rng)
         ax.scatter(pair.x[rest], pair.y[rest], s=point_size(rest.size), color="0.45", alpha=0.6, linewidths=0)
@@ -171,26 +174,9 @@ def _draw_cells(ax: Axes, pair: _Pair, both: Array, color: str, rng: int | np.ra
     if both.any():
         some = some_of(np.where(both, 0, -1), 1, _TRANSITIONAL, rng)
         drawn = f"{some.size:,} of " if some.size < both.sum() else ""
-        ax.scatter(
-            pair.x[some],
-            pair.y[some],
-            s=12,
-            color=color,
-            edgecolors="black",
-            linewidths=0.5,
-            label=f"transitional ({drawn}{both.sum():,})",
-            zorder=3,
-            rasterized=True,
-        )
+        style: dict[str, Any] = {"s": 12, "color": color, "edgecolors": "black", "linewidths": 0.5, "rasterized": True}
+        ax.scatter(pair.x[some], pair.y[some], label=f"transitional ({drawn}{both.sum():,})", zorder=3, **style)
         ax.legend(loc="best", framealpha=0.9, edgecolor="none", fontsize="small")
-
-
-def _draw_hexagons(ax: Axes, pair: _Pair) -> None:
-    drawn = ax.hexbin(
-        pair.x, pair.y, gridsize=_HEXAGONS, bins="log", mincnt=1, cmap="Blues", linewidths=0.1, rasterized=True
-    )
-    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.6)
-    bar.set_label("macrophages", fontsize="small")
 
 
 def _draw_samples(ax: Axes, pair: _Pair, names: tuple[str, ...], codes: Array) -> None:

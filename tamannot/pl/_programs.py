@@ -15,7 +15,7 @@ from matplotlib.patheffects import withStroke
 from tamannot.errors import ParameterError
 from tamannot.get import enrichment as enrichment_of
 from tamannot.get import ferroptosis as ferroptosis_of
-from tamannot.pl._style import DIVERGING, check_positive, new_axes, pretty
+from tamannot.pl._style import DIVERGING, LEGEND_ABOVE, check_positive, new_axes, pretty
 
 # A q of 0 by permutations is no smaller than this on the picture.
 _SMALLEST_Q, _LARGEST_DOT = 1e-6, 160.0
@@ -72,16 +72,9 @@ def enrichment(
     x, y = (table[name].astype(str).map(order.index) for name, order in (("group", groups), ("signature", shown)))
     sure = table["q"].to_numpy() <= _SHOWN_Q[0]
     span = float(table["nes"].abs().max())
-    dots = ax.scatter(
-        *(x, y),
-        s=_area(table["q"].to_numpy()),
-        c=table["nes"],
-        cmap=DIVERGING,
-        vmin=-span,
-        vmax=span,
-        edgecolors=["black" if known else "#bbbbbb" for known in sure],
-        linewidths=[0.9 if known else 0.4 for known in sure],
-    )
+    rings = {"edgecolors": np.where(sure, "black", "#bbbbbb"), "linewidths": np.where(sure, 0.9, 0.4)}
+    area = _area(table["q"].to_numpy())
+    dots = ax.scatter(x, y, s=area, c=table["nes"], cmap=DIVERGING, vmin=-span, vmax=span, **rings)
     upright = max(map(len, groups)) <= _SHORT
     ax.set_xticks(range(len(groups)), [pretty(g) for g in groups], rotation=0 if upright else 90)
     ax.set_yticks(range(len(shown)), [pretty(s) for s in shown])
@@ -107,17 +100,8 @@ def _legend(ax: Axes) -> None:
     sizes = _area(np.array(_SHOWN_Q))
     dots = [ax.scatter([], [], s=s, color="white", edgecolors="black", linewidths=0.9) for s in sizes]
     names = [f"q {'≤ ' if q == _SMALLEST_Q else ''}{q:g}" for q in _SHOWN_Q]
-    ax.legend(
-        dots,
-        names,
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=3,
-        columnspacing=1,
-        frameon=False,
-        fontsize="small",
-        borderpad=0,
-    )
+    centred = LEGEND_ABOVE | {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    ax.legend(dots, names, ncols=3, columnspacing=1, borderpad=0, **centred)
 
 
 def ferroptosis(

@@ -34,8 +34,8 @@ def reliability(
     Parameters
     ----------
     proba
-        Probability of one event, one a cell; or a table of cells × classes, such as
-        ``adata.obsm["tam_state_proba"]``: then that of the winning class.
+        Probability of one event, one a cell; or a table of cells × classes, such as ``adata.obsm["tam_state_proba"]``:
+        then that of the winning class.
     truth
         Whether the event happened, one a cell; with a table the true class, and the event is that it won.
         Leave cells of unknown truth out of both.
@@ -48,16 +48,16 @@ def reliability(
 
     Returns
     -------
-    The axes: the share that came true in each bin with its 95 % interval (Wilson), against the mean
-    probability stated. Below the diagonal more is promised than kept. The legend gives the expected
-    calibration error (ECE), the Brier score, and the slope of the outcome's logit on the stated one:
-    1 is right, less is too sure. The intervals take cells for independent; those of few donors are not.
+    The axes: the share that came true in each bin with its 95 % interval (Wilson), against the mean probability stated.
+    Below the diagonal more is promised than kept. The legend gives the expected calibration error (ECE), the Brier
+    score, and the slope of the outcome's logit on the stated one: 1 is right, less is too sure. The intervals take
+    cells for independent; those of few donors are not.
 
     Raises
     ------
     ParameterError
-        No cells, lengths that differ, values that are no probabilities or no yes and no, classes that
-        ``proba`` does not have, no bin.
+        No cells, lengths that differ, values that are no probabilities or no yes and no, classes that ``proba`` does
+        not have, no bin.
 
     Examples
     --------
@@ -131,19 +131,10 @@ def _draw(ax: Axes, found: _calibration.Reliability, label: str | None) -> None:
         open_corner(ax)
     # A share lies in its interval; rounding may say otherwise by a last digit.
     reach = np.maximum([found.observed - found.low, found.high - found.observed], 0.0)
-    style = before % len(_COLORS)
-    ax.errorbar(
-        found.stated,
-        found.observed,
-        yerr=reach,
-        color=_COLORS[style],
-        marker=_MARKERS[style],
-        markersize=5,
-        linewidth=1.2,
-        elinewidth=0.9,
-        capsize=2,
-        label=_summary(found, label),
-    )
+    i = before % len(_COLORS)
+    style: dict[str, Any] = {"color": _COLORS[i], "marker": _MARKERS[i], "markersize": 5, "linewidth": 1.2}
+    style |= {"elinewidth": 0.9, "capsize": 2, "label": _summary(found, label)}
+    ax.errorbar(found.stated, found.observed, yerr=reach, **style)
 
 
 def _summary(found: _calibration.Reliability, label: str | None) -> str:

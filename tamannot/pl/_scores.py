@@ -23,6 +23,7 @@ from tamannot.pl._style import BLUE, LEGEND_ABOVE, VERMILION, colors_of, new_axe
 from tamannot.tl._write import ORIGIN_COLORS
 
 Array = NDArray[Any]
+
 _CALLED_AXES = ("compartment", "origin", "state")
 _CUT = 0.01
 _AT_LEAST = 4.0  # the picture shows z from -4 to 4 in any case
@@ -42,7 +43,7 @@ class _Row:
 
     name: str
     z: Array
-    said: str
+    text: str
     """Stands at the right."""
     color: str
     baselines: Mapping[str, float]
@@ -77,12 +78,11 @@ def scores(
 
     Returns
     -------
-    The axes: one row a signature or group with the density of z, in bins of a quarter, wider for
-    fewer than 200 cells. The line in each row is the
-    standard normal distribution, which z follows, but for its skew, where a signature is no more than genes of the
-    same expression; the grey band is its central 98 %. A signature may stand apart from its null as a whole: the null
-    is competitive and takes genes for independent, so that those that go together spread wider than the line.
-    Triangles are the baselines of a state, above which it is called (`get.evidence`).
+    The axes: one row a signature or group with the density of z, in bins of a quarter, wider for fewer than 200 cells.
+    The line in each row is the standard normal distribution, which z follows, but for its skew, where a signature is no
+    more than genes of the same expression; the grey band is its central 98 %. A signature may stand apart from its null
+    as a whole: the null is competitive and takes genes for independent, so that those that go together spread wider
+    than the line. Triangles are the baselines of a state, above which it is called (`get.evidence`).
 
     At the right stands the share of the cells that are called so. Of signatures that are no label it is the share in
     which p is below 0.01 (by chance in 1 %), of those that have a p, and the share of the cells that have none: too
@@ -96,36 +96,32 @@ def scores(
         There is no z: the object was scored without a null, or not at all. Or there is no cell to draw.
     """
     z, p = (slots.read_table(adata, key, kind) for kind in ("z", "p"))
-    axis_of = _axes(adata, key)
+    record = slots.read_record(adata, key)
+    axis_of = {str(i): str(axis) for i, axis in record.signatures["axis"].items()}
     ids = _ids(list(map(str, z.columns)), axis_of, signatures)
     here = _cells(adata, key, only_macrophages, any(axis_of.get(i) == "compartment" for i in ids))
     if not here.any():
         msg = "There are no cells to draw. only_macrophages=False takes all."
         raise ResultNotFoundError(msg)
     colors = colors_of(adata, key, "state") if slots.slot(key, "state") in adata.obs else {}
-    baselines = slots.read_record(adata, key).baselines
-    rows = [
-        _Row(
-            name,
-            z[i].to_numpy()[cells],
-            _said(p[i].to_numpy()[cells], _called(adata, key, axis_of.get(i, ""), i, cells)),
-            colors.get(group or i, colors.get(i, BLUE)),
-            dict(baselines.loc[baselines.index == i, ["origin", "baseline"]].to_numpy()),
-        )
-        for i in ids
-        for group, cells in _groups(adata, groupby, here)
-        for name in [_name(i, group, several=len(ids) > 1)]
-    ]
+    groups, rows = _groups(adata, groupby, here), list[_Row]()
+    for i in ids:
+        called = slots.slot(key, axis_of.get(i, "")) if axis_of.get(i) in _CALLED_AXES else None
+        is_called = adata.obs[called].to_numpy() == i if called in adata.obs else None
+        baselines = dict(record.baselines.loc[record.baselines.index == i, ["origin", "baseline"]].to_numpy())
+        for group, cells in groups:
+            name = ", ".join(
+                pretty(part) for part in (i, group) if part and (part == group or not group or len(ids) > 1)
+            )
+            text = _text_of(p[i].to_numpy()[cells], None if is_called is None else is_called[cells])
+            rows.append(
+                _Row(name, z[i].to_numpy()[cells], text, colors.get(group or i, colors.get(i, BLUE)), baselines)
+            )
     ax = ax or new_axes(7.2, 1.1 + 0.42 * max(len(rows), 3))
     _draw(ax, rows)
     if groupby is not None and len(ids) == 1:
         ax.set_ylabel(f"{pretty(ids[0])}, by {pretty(groupby)}")
     return ax
-
-
-def _axes(adata: AnnData, key: str) -> dict[str, str]:
-    table = slots.read_record(adata, key).signatures
-    return {str(i): str(a) for i, a in table["axis"].items()}
 
 
 def _ids(have: list[str], axis_of: dict[str, str], signatures: str | Sequence[str] | None) -> list[str]:
@@ -155,12 +151,6 @@ def _groups(adata: AnnData, groupby: str | None, here: Array) -> list[tuple[str 
     return [(name, some) for name, some in cells if some.any()]
 
 
-def _name(signature: str, group: str | None, *, several: bool) -> str:
-    if group is None:
-        return pretty(signature)
-    return f"{pretty(signature)}, {pretty(group)}" if several else pretty(group)
-
-
 def _draw(ax: Axes, rows: list[_Row]) -> None:
     edges = _edges([row.z[np.isfinite(row.z)] for row in rows])
     grid = np.linspace(-_AT_LEAST, _AT_LEAST, 161)
@@ -168,14 +158,13 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
     ax.axvspan(-cut, cut, color="0.93", zorder=0, linewidth=0)
     named = set[str]()
     for place, row in enumerate(rows):
-        bins = _bins(row.z, edges)
-        density = _density(row.z, bins)
+        bins, density = _histogram(row.z, edges)
         unit = _HEIGHT / max(float(density.max()), float(null.max()))
         ax.stairs(place - unit * density, bins, baseline=place, fill=True, color=row.color, alpha=0.85, zorder=2)
         label = "null: standard normal" if place == 0 else None
         ax.plot(grid, place - unit * null, color="black", linewidth=0.9, zorder=3, label=label)
         ax.axhline(place, color="0.6", linewidth=0.5, zorder=1)
-        ax.text(1.01, place, row.said, transform=ax.get_yaxis_transform(), va="bottom", fontsize="small")
+        ax.text(1.01, place, row.text, transform=ax.get_yaxis_transform(), va="bottom", fontsize="small")
         for origin, baseline in row.baselines.items():
             label = f"baseline, {pretty(origin)}" if origin not in named else None
             named.add(origin)
@@ -198,25 +187,14 @@ def _edges(values: list[Array]) -> Array:
     return np.arange(low, high + _WIDTH / 2, _WIDTH)
 
 
-def _bins(z: Array, edges: Array) -> Array:
-    """Return wider bins for fewer cells: of twenty a fine histogram is a comb."""
-    every = next((step for fewest, step in _STEPS if z.size >= fewest))
-    return edges[::every]
-
-
-def _density(z: Array, bins: Array) -> Array:
+def _histogram(z: Array, edges: Array) -> tuple[Array, Array]:
+    """Return bins, wider for fewer cells (of twenty a fine histogram is a comb), and the density in them."""
+    bins = edges[:: next(step for fewest, step in _STEPS if z.size >= fewest)]
     known = z[np.isfinite(z)]
-    return np.asarray(np.histogram(known, bins)[0] / (max(known.size, 1) * (bins[1] - bins[0])))
+    return bins, np.asarray(np.histogram(known, bins)[0] / (max(known.size, 1) * (bins[1] - bins[0])))
 
 
-def _called(adata: AnnData, key: str, axis: str, label: str, cells: Array) -> Array | None:
-    """Say which cells are called so; None where the signature is no label."""
-    if axis not in _CALLED_AXES or slots.slot(key, axis) not in adata.obs:
-        return None
-    return np.asarray(slots.read_obs(adata, key, (axis,)).iloc[:, 0].to_numpy()[cells] == label)
-
-
-def _said(p: Array, called: Array | None) -> str:
+def _text_of(p: Array, called: Array | None) -> str:
     if called is not None:
         return f"called {called.mean():.1%} of {called.size:,}"
     known = np.isfinite(p)
@@ -266,7 +244,7 @@ def coverage(
     if not 0 <= threshold <= 1:
         msg = f"threshold is a share, 0 to 1, not {threshold}."
         raise ParameterError(msg)
-    table = _table(adata, axis, key)
+    table = _coverage_by_axis(adata, axis, key)
     axes = list(dict.fromkeys(table["axis"]))
     # a gap between axes
     place = np.arange(len(table)) + 0.8 * table["axis"].map(axes.index).to_numpy()
@@ -280,25 +258,25 @@ def coverage(
         name = f"in the data, below {threshold:.0%}"
         ax.barh(place[few], share[few], 0.75, color=_FEW, hatch="////", edgecolor="white", linewidth=0, label=name)
     ax.axvline(threshold, color="black", linestyle="--", linewidth=1)
-    _write(ax, table, place, axes, few)
+    _write_coverage(ax, table, place, few)
+    ax.set(xlim=(0, 1), ylim=(place[-1] + 0.6, -0.6 - 0.8 * (len(axes) > 1)), xlabel="share of the genes in the data")
+    open_corner(ax)
+    ax.legend(**LEGEND_ABOVE, ncols=3, borderaxespad=0.2)
     return ax
 
 
-def _table(adata: AnnData, axis: str | Sequence[str] | None, key: str) -> pd.DataFrame:
+def _coverage_by_axis(adata: AnnData, axis: str | Sequence[str] | None, key: str) -> pd.DataFrame:
     table = coverage_of(adata, key)
-    table["axis"] = slots.read_record(adata, key).signatures["axis"].reindex(table.index)
-    have = list(dict.fromkeys(map(str, table["axis"])))
+    table["axis"] = slots.read_record(adata, key).signatures["axis"].reindex(table.index).astype(str)
+    have = list(dict.fromkeys(table["axis"]))
     wanted = have if axis is None else [axis] if isinstance(axis, str) else list(axis)
     if unknown := [a for a in wanted if a not in have]:
         msg = f"No axis {', '.join(map(repr, unknown))} in the run '{key}'.{among(unknown[0], have)}"
         raise ParameterError(msg)
-    table = table[table["axis"].isin(wanted)]
-    return table.assign(axis=table["axis"].astype(str)).sort_values(
-        "axis", key=lambda a: a.map(have.index), kind="stable"
-    )
+    return table[table["axis"].isin(wanted)].sort_values("axis", key=lambda a: a.map(have.index), kind="stable")
 
 
-def _write(ax: Axes, table: pd.DataFrame, place: Array, axes: list[str], few: Array) -> None:
+def _write_coverage(ax: Axes, table: pd.DataFrame, place: Array, few: Array) -> None:
     size = "medium" if len(table) <= 12 else "x-small"
     ax.set_yticks(place, [pretty(str(i)) for i in table.index], fontsize=size)
     for y, row, is_low in zip(place, table.itertuples(), few, strict=True):
@@ -306,10 +284,6 @@ def _write(ax: Axes, table: pd.DataFrame, place: Array, axes: list[str], few: Ar
         without = f", without {', '.join(names)}" if 0 < len(names) <= 4 else ""
         color = _FEW_TEXT if is_low else "black"
         ax.text(1.01, y, f"{row.n_present} of {row.n_genes}{without}", va="center", fontsize="x-small", color=color)
-    if len(axes) > 1:
-        for name in axes:
-            first = place[(table["axis"] == name).to_numpy()][0]
-            ax.text(0.008, first - 0.62, name, fontsize="x-small", style="italic", va="bottom", color="0.3")
-    ax.set(xlim=(0, 1), ylim=(place[-1] + 0.6, -0.6 - 0.8 * (len(axes) > 1)), xlabel="share of the genes in the data")
-    open_corner(ax)
-    ax.legend(**LEGEND_ABOVE, ncols=3, borderaxespad=0.2)
+    first = pd.Series(place, table["axis"].to_numpy()).groupby(level=0).min()
+    for name, y in first.items() if len(first) > 1 else ():
+        ax.text(0.008, y - 0.62, str(name), fontsize="x-small", style="italic", va="bottom", color="0.3")
