@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -149,7 +151,10 @@ def composition_tests(adata: AnnData, *, axis: Axis | None = None, key: str = "t
         offset = (i - (len(contrasts) - 1) / 2) * _SPREAD / len(contrasts)
         place = np.array([labels.index(label) for label in rows["label"]]) + offset
         odds, low, high = (rows[c].to_numpy(float).clip(*_ODDS) for c in ("odds_ratio", "low", "high"))
-        style = {"color": _COLORS[i % len(_COLORS)], "marker": _MARKERS[i // len(_COLORS) % len(_MARKERS)]}
+        style: dict[str, Any] = {
+            "color": _COLORS[i % len(_COLORS)],
+            "marker": _MARKERS[i // len(_COLORS) % len(_MARKERS)],
+        }
         reach = [odds - low, high - odds]
         ax.errorbar(odds, place, xerr=reach, linestyle="none", capsize=2, label=contrast, **style)
         for y, row in zip(place, rows.itertuples(), strict=True):

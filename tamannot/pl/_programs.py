@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,7 +73,7 @@ def enrichment(
     x, y = (table[name].astype(str).map(order.index) for name, order in (("group", groups), ("signature", shown)))
     sure = table["q"].to_numpy() <= _SHOWN_Q[0]
     span = float(table["nes"].abs().max())
-    rings = {"edgecolors": np.where(sure, "black", "#bbbbbb"), "linewidths": np.where(sure, 0.9, 0.4)}
+    rings: dict[str, Any] = {"edgecolors": np.where(sure, "black", "#bbbbbb"), "linewidths": np.where(sure, 0.9, 0.4)}
     area = _area(table["q"].to_numpy())
     dots = ax.scatter(x, y, s=area, c=table["nes"], cmap=DIVERGING, vmin=-span, vmax=span, **rings)
     upright = max(map(len, groups)) <= _SHORT

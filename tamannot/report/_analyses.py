@@ -1,4 +1,4 @@
-"""Analyses of samples: whatever tables a record has, with its cautions."""
+"""Analyses of samples, ferroptosis programs, and the evidence for typical cells."""
 
 from __future__ import annotations
 
@@ -44,6 +44,25 @@ _FIRST, _LAST = ("claims", "tests", "table"), ("signatures", "samples")
 _FAR_RIGHT = ("measure", "tam", "malignant", "kind", "source", "note", "leading_edge", "digest")
 _FEW_ROWS = 3
 _MOST_LETTERS = 300
+_SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
+_MEANING = (
+    "Programs of iron, glutathione and lipid peroxides in transcripts: no measure of death, and none of the cells "
+    "nearby. Most rest on one to four detected genes a cell, so read means of samples and labels."
+)
+_SIGN = (
+    "What the sign means: drive, defence and balance are capacity. Where cells do undergo ferroptosis (19 "
+    "experiments), drive rose in 13, defence rose in 15 and balance fell in 15, for cells under attack raise their "
+    "defence most. A negative balance may be a cell that undergoes it. What rises then is the set "
+    "ferroptosis_response; score it with tamannot.tl.score."
+)
+_MOST_CARDS = 7
+_COLUMNS = ["axis", "z", "baseline", "above_baseline", "p", "probability", "called", "n_detected", "genes"]
+_AXES = ("origin", "state", "overlay")
+_HOW = (
+    "Of each state the cell whose probability is the median of all cells called so: an ordinary one, not the best. "
+    "Bars to the right speak for a label, to the left against it; hatched is the strongest rival. Macrophages of these "
+    "data have the baseline without being in the state; what counts is z above it."
+)
 
 
 def analyses(material: Material) -> Iterator[Section]:
@@ -54,7 +73,10 @@ def analyses(material: Material) -> Iterator[Section]:
             place = name.replace("_", "-") + (f"-{i + 1}" if i else "")
             heading = f"{title} ({pretty(of)})" if len(found) > 1 else title
             shown = _of_one_kind(record) if name == "composition" else record
-            yield Section(place, heading, _blocks(shown, pictures_of(material, name, of=of)))
+            # cautions first; what was tested before what it was tested on
+            pictures = pictures_of(material, name, of=of)
+            blocks = (*_cautions(shown), *pictures, *_tables(shown), *_facts(shown))
+            yield Section(place, heading, blocks)
 
 
 def _of_one_kind(record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -65,11 +87,6 @@ def _of_one_kind(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in record.items() if name != other}
 
 
-def _blocks(record: Mapping[str, Any], pictures: tuple[Picture, ...]) -> tuple[Block, ...]:
-    """Return the cautions, then pictures, then tables, what was tested before what it was tested on."""
-    return (*_cautions(record), *pictures, *_tables(record), *_facts(record))
-
-
 def _cautions(record: Mapping[str, Any]) -> Iterator[Block]:
     said = [str(c) for c in np.ravel(record.get(_CAUTIONS, []))]
     if said:
@@ -78,7 +95,8 @@ def _cautions(record: Mapping[str, Any]) -> Iterator[Block]:
 
 def _tables(record: Mapping[str, Any]) -> Iterator[Block]:
     frames = [(name, value) for name, value in _leaves(record) if isinstance(value, pd.DataFrame)]
-    for name, frame in sorted(frames, key=lambda item: _order(item[0])):
+    order = {name: i for i, name in enumerate(_FIRST)} | dict.fromkeys(_LAST, len(_FIRST) + 1)
+    for name, frame in sorted(frames, key=lambda item: order.get(item[0], len(_FIRST))):
         title = _TITLES_OF_TABLES.get(name) or pretty(name).capitalize()
         yield _table(frame, title) if len(frame) else Text(f"{title}: no rows.")
 
@@ -102,10 +120,6 @@ def _facts(record: Mapping[str, Any]) -> Iterator[Block]:
         yield Facts(facts)
 
 
-def _order(name: str) -> int:
-    return _FIRST.index(name) if name in _FIRST else len(_FIRST) + (name in _LAST)
-
-
 def _leaves(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in sorted(record.items()):  # as a file keeps them
         if name == _CAUTIONS and not above:
@@ -127,19 +141,6 @@ def _fact(value: Any) -> str | None:
         return number(float(value))
     text = ", ".join(map(str, value.tolist())) if isinstance(value, np.ndarray) and value.ndim <= 1 else str(value)
     return text if isinstance(value, (str, np.ndarray)) and 0 < len(text) <= _MOST_LETTERS else None
-
-
-_SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
-_MEANING = (
-    "Programs of iron, glutathione and lipid peroxides in transcripts: no measure of death, and none of the cells "
-    "nearby. Most rest on one to four detected genes a cell, so read means of samples and labels."
-)
-_SIGN = (
-    "What the sign means: drive, defence and balance are capacity. Where cells do undergo ferroptosis (19 "
-    "experiments), drive rose in 13, defence rose in 15 and balance fell in 15, for cells under attack raise their "
-    "defence most. A negative balance may be a cell that undergoes it. What rises then is the set "
-    "ferroptosis_response; score it with tamannot.tl.score."
-)
 
 
 def ferroptosis(material: Material) -> Section | None:
@@ -171,16 +172,6 @@ def _by_state(material: Material) -> pd.DataFrame:
     means.insert(0, "n_samples", sizes[:, 0] if samples is not None else np.ones(len(means), int))
     means.index = pd.Index([pretty(str(i)) for i in means.index], name="state")
     return means
-
-
-_MOST_CARDS = 7
-_COLUMNS = ["axis", "z", "baseline", "above_baseline", "p", "probability", "called", "n_detected", "genes"]
-_AXES = ("origin", "state", "overlay")
-_HOW = (
-    "Of each state the cell whose probability is the median of all cells called so: an ordinary one, not the best. "
-    "Bars to the right speak for a label, to the left against it; hatched is the strongest rival. Macrophages of these "
-    "data have the baseline without being in the state; what counts is z above it."
-)
 
 
 def evidence(material: Material) -> Section | None:

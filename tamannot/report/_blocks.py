@@ -128,16 +128,8 @@ _PERCENT = "\u00a0%"
 def table_of(frame: pd.DataFrame, title: str, *, note: str = "", most: int = MOST_ROWS) -> Table:
     """Return a table; of a long one the first rows, those with the smallest q or p where it has such.
 
-    Parameters
-    ----------
-    frame
-        Any table. Its index is shown if it has a name or is no row number.
-    title
-        Stands above it.
-    note
-        Stands below it; how much was left out is added.
-    most
-        Rows.
+    The index is shown if it has a name or is no row number. The note, to which is added how much was left out, stands
+    below.
     """
     whole = _with_index(frame)
     shown, cut = _first(whole, most)

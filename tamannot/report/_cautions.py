@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tamannot.report._blocks import Point, Points, Section, Text, percent, pretty
+from tamannot.report._blocks import Block, Point, Points, Section, Text, percent, pretty
 from tamannot.report._material import (
     Material,
     cells_with,
@@ -44,12 +44,10 @@ _ALWAYS = (
 def cautions(material: Material) -> Section:
     """Return what a reader must not take from this report, what these data give reason for before what always holds."""
     found = tuple(point for check in _CHECKS for point in check(material))
-    said = (
-        "What these data give reason to doubt:"
-        if found
-        else "Nothing in these data set off a warning; that is no proof."
-    )
-    blocks = (Text(said), *((Points(found),) if found else ()), Text("What no such data can show:"), Points(_ALWAYS))
+    doubts: tuple[Block, ...] = (Text("Nothing in these data set off a warning; that is no proof."),)
+    if found:
+        doubts = (Text("What these data give reason to doubt:"), Points(found))
+    blocks = (*doubts, Text("What no such data can show:"), Points(_ALWAYS))
     return Section("cautions", "What not to believe", blocks)
 
 
@@ -158,10 +156,8 @@ def _dissociation(material: Material) -> Iterator[Point]:
 def _steroid(material: Material) -> Iterator[Point]:
     share = share_with(material, "glucocorticoid_response")
     immune = material.labels("state").astype(str).to_numpy() == "immunoregulatory"
-    if (
-        share > _MANY
-        or (material.macrophages & immune & cells_with(material, "glucocorticoid_response")).sum() > _FEW_OF_SAMPLE
-    ):
+    n_both = (material.macrophages & immune & cells_with(material, "glucocorticoid_response")).sum()
+    if share > _MANY or n_both > _FEW_OF_SAMPLE:
         yield Point(
             "Steroids.",
             f"A glucocorticoid response stands out in {percent(share)} of the macrophages. Dexamethasone drives "
@@ -185,7 +181,7 @@ def _ambient(material: Material) -> Iterator[Point]:
 
 def _experimental(material: Material) -> Iterator[Point]:
     for axis, name in (("state", "pro_angiogenic"), ("origin", "border_associated")):
-        n = counts_of(material, axis, of="macrophages").get(name, 0)
+        n = counts_of(material, axis).get(name, 0)
         if n:
             yield Point(
                 "Experimental.",
@@ -194,7 +190,7 @@ def _experimental(material: Material) -> Iterator[Point]:
 
 
 def _abstention(material: Material) -> Iterator[Point]:
-    counts = counts_of(material, "state", of="macrophages")
+    counts = counts_of(material, "state")
     n = sum(counts.values())
     share = counts.get("unassigned", 0) / n if n else 0.0
     if share > _DOMINATED:

@@ -1,22 +1,27 @@
-"""What was found, in five sentences."""
+"""What was found in five sentences, the input, the calls, and the calls by sample."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.stats
 
-from tamannot.data import MatrixOfRun
 from tamannot.get._evidence import REASONS
 from tamannot.report._blocks import Block, Facts, Section, Table, Text, percent, pretty, table_of
-from tamannot.report._material import Material, counts_of, crossed, depth_of_macrophages, reasons_of, share_with
+from tamannot.report._material import (
+    Material,
+    counts_by_sample,
+    counts_of,
+    depth_of_macrophages,
+    reasons_of,
+    share_with,
+)
 from tamannot.report._pictures import pictures_of
 from tamannot.signature import load_signatures
 from tamannot.stats._composition import wilson
-from tamannot.tl._samples import table_of_samples
+from tamannot.tl._samples import Samples, table_of_samples
 
 _NO_LABEL = ("unassigned", "not_macrophage")
 _FEW = 5
@@ -40,30 +45,28 @@ _OF_SAMPLES = (
 
 def found(material: Material) -> Section:
     """Return the first section: cells, origins, states, who has no label, and how sure that is."""
-    sentences = (_cells, _origins, _states, _programs, _sureness)
-    return Section("found", "What was found", tuple(Text(sentence(material)) for sentence in sentences))
+    sentences = (
+        _cells(material),
+        _calls(material, "origin", "By origin, which is resemblance and not lineage,"),
+        _calls(material, "state", "By state,"),
+        _programs(material),
+        _confidence(material),
+    )
+    return Section("found", "What was found", tuple(map(Text, sentences)))
 
 
 def _cells(material: Material) -> str:
     n, n_obs = int(material.macrophages.sum()), material.cells.n_obs
     samples = material.samples
     where = "" if samples is None else f" of {_many(len(samples.names), 'sample')}"
-    others = counts_of(material, "compartment", of="all")
+    others = counts_of(material, "compartment")
     named = {k: v for k, v in others.items() if k not in ("macrophage", *_NO_LABEL)}
     rest = f"; the most frequent others are {_listed(named, n_obs, 3)}" if named else ""
     return f"Of {_many(n_obs, 'cell')}{where}, {n:,} ({percent(n / max(n_obs, 1))}) are macrophages{rest}."
 
 
-def _origins(material: Material) -> str:
-    return _calls(material, "origin", "By origin, which is resemblance and not lineage,")
-
-
-def _states(material: Material) -> str:
-    return _calls(material, "state", "By state,")
-
-
 def _calls(material: Material, axis: str, begin: str) -> str:
-    counts = counts_of(material, axis, of="macrophages")
+    counts = counts_of(material, axis)
     n = sum(counts.values())
     if not n:
         return f"{begin} there is nothing to say: there are no macrophages."
@@ -80,7 +83,12 @@ def _calls(material: Material, axis: str, begin: str) -> str:
 def _programs(material: Material) -> str:
     if not material.has("programs") or not material.macrophages.any():
         return "No programs beside the states were looked for."
-    overlays = {name: share_with(material, name) for name in _overlays(material)}
+    if material.run.has("signatures"):
+        axis = material.run.signatures["axis"].astype(str)
+        names = [str(i) for i in axis.index[axis == "overlay"]]
+    else:  # lost in joining: those of the library
+        names = list(load_signatures(axis="overlay"))
+    overlays = {name: share_with(material, name) for name in names}
     most = sorted((item for item in overlays.items() if item[1] > 0), key=lambda item: -item[1])
     if not most:
         return "None of the programs that lie over states (hypoxia, proliferation, stress of dissociation) stands out."
@@ -88,14 +96,7 @@ def _programs(material: Material) -> str:
     return f"Of the programs that may lie over any state, these stand out in macrophages (p < 0.01): {said}."
 
 
-def _overlays(material: Material) -> list[str]:
-    if not material.run.has("signatures"):  # lost in joining: those of the library
-        return list(load_signatures(axis="overlay"))
-    signatures = material.run.signatures
-    return [str(i) for i in signatures.index[signatures["axis"].astype(str) == "overlay"]]
-
-
-def _sureness(material: Material) -> str:
+def _confidence(material: Material) -> str:
     run = material.run
     if not run.has("model"):
         return "The record that says how sure origin and state are is not in these data."
@@ -122,41 +123,35 @@ def _many(n: int, thing: str) -> str:
 
 def input_and_quality(material: Material) -> Section:
     """Return which matrix, gene ids, species and tissue were used, and how deep the cells are."""
-    facts = (*_facts(material), *_quality(material))
-    tables = tuple(t for t in (_substitutions(material), _samples(material)) if t is not None)
-    return Section("input", "Input and quality", (Facts(facts), *tables))
+    blocks: list[Block] = [Facts((*_facts(material), *_quality(material)))]
+    if material.run.has("substitutions") and len(material.run.substitutions):
+        blocks.append(table_of(material.run.substitutions, "Former gene symbols that were taken for today's"))
+    if material.samples is not None:
+        blocks.append(_samples(material, material.samples))
+    return Section("input", "Input and quality", tuple(blocks))
 
 
 def _facts(material: Material) -> tuple[tuple[str, str], ...]:
-    run = material.run
-    parameters, tissue = run.parameters, run.tissue
-    own = parameters.get("compartment_key")
-    own = own["column"] if isinstance(own, dict) else own
-    rows = [
-        ("data", material.name),
-        ("cells", f"{material.cells.n_obs:,}"),
-        *(_matrix(run.matrix, parameters) if run.has("matrix") else [("record of the run", "not in these data")]),
-        ("tissue", f"{tissue.used}: {tissue.reason}" if tissue else ""),
-        ("samples", _samples_in_words(material)),
+    run, samples, matrix = material.run, material.samples, material.run.matrix if material.run.has("matrix") else None
+    rows = [("data", material.name), ("cells", f"{material.cells.n_obs:,}")]
+    if matrix is None:
+        rows.append(("record of the run", "not in these data"))
+    else:
+        rows += [
+            ("genes", f"{matrix.n_vars:,}, ids by {matrix.gene_ids}"),
+            ("matrix used", f"{matrix.name}: {_KINDS.get(matrix.kind, matrix.kind)}"),
+            ("matrices looked at", "; ".join(matrix.candidates)),
+            ("species", f"{matrix.species} (asked for: {run.parameters.get('species', 'auto')})"),
+        ]
+    rows += [
+        ("tissue", f"{run.tissue.used}: {run.tissue.reason}" if run.tissue else ""),
+        ("samples", "not known" if samples is None else f"{len(samples.names):,}, by column {material.sample_key}"),
         ("condition", f"column {material.condition}" if material.condition else "none given"),
     ]
+    own = run.parameters.get("compartment_key")
     if own is not None:
-        rows.append(("compartments", f"your own, of column {own}"))
+        rows.append(("compartments", f"your own, of column {own['column'] if isinstance(own, dict) else own}"))
     return tuple((name, value) for name, value in rows if value)
-
-
-def _matrix(matrix: MatrixOfRun, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        ("genes", f"{matrix.n_vars:,}, ids by {matrix.gene_ids}"),
-        ("matrix used", f"{matrix.name}: {_KINDS.get(matrix.kind, matrix.kind)}"),
-        ("matrices looked at", "; ".join(matrix.candidates)),
-        ("species", f"{matrix.species} (asked for: {parameters.get('species', 'auto')})"),
-    ]
-
-
-def _samples_in_words(material: Material) -> str:
-    samples = material.samples
-    return "not known" if samples is None else f"{len(samples.names):,}, by column {material.sample_key}"
 
 
 def _quality(material: Material) -> list[tuple[str, str]]:
@@ -165,35 +160,20 @@ def _quality(material: Material) -> list[tuple[str, str]]:
     if found is not None:
         low, middle, high = np.percentile(found[0], [25, 50, 75])
         what = "counts" if material.run.matrix.kind == "counts" else "detected genes"
-        rows.append(
-            (
-                f"{what} of macrophages",
-                f"median {middle:,.0f} (quartiles {low:,.0f} to {high:,.0f}; {found[0].size:,} looked at)",
-            )
-        )
+        said = f"median {middle:,.0f} (quartiles {low:,.0f} to {high:,.0f}; {found[0].size:,} looked at)"
+        rows.append((f"{what} of macrophages", said))
     if material.has("compartment"):
         left = (material.labels("compartment") == "unassigned").mean()
         rows.append(("cells without a compartment", percent(float(left))))
     return rows
 
 
-def _substitutions(material: Material) -> Table | None:
-    if not material.run.has("substitutions"):
-        return None
-    table = material.run.substitutions
-    return table_of(table, "Former gene symbols that were taken for today's") if len(table) else None
-
-
-def _samples(material: Material) -> Table | None:
-    samples = material.samples
-    if samples is None:
-        return None
-    ones = np.ones(material.cells.n_obs)
+def _samples(material: Material, samples: Samples) -> Table:
     table = pd.DataFrame({"sample": samples.names})
     if material.condition is not None:
         known = table_of_samples(material.cells, samples, [material.condition])
         table[material.condition] = known[material.condition].astype(object).to_numpy()
-    table["n_cells"] = samples.total(ones).astype(int)
+    table["n_cells"] = samples.total(np.ones(material.cells.n_obs)).astype(int)
     table["n_macrophages"] = samples.total(material.macrophages.astype(float)).astype(int)
     table["share_macrophages"] = table["n_macrophages"] / table["n_cells"]
     return table_of(table, "Samples")
@@ -208,7 +188,7 @@ def calls(material: Material) -> Section:
 
 
 def _labels(material: Material, axis: str) -> Table:
-    counts = counts_of(material, axis, of="all" if axis == "compartment" else "macrophages")
+    counts = counts_of(material, axis)
     table = pd.DataFrame({axis: map(pretty, counts), "n_cells": counts.values()})
     table["share"] = table["n_cells"] / max(table["n_cells"].sum(), 1)
     how = material.run.model.get(axis) if material.run.has("model") else None
@@ -222,38 +202,25 @@ def _statuses(material: Material, axis: str) -> Table | Text:
     status = material.labels(f"{axis}_status")
     chosen = status if axis == "compartment" else status[material.macrophages]
     counts = {str(k): int(v) for k, v in chosen.value_counts().items() if v}
-    table = pd.DataFrame(
-        {
-            "status": map(pretty, counts),
-            "meaning": [REASONS.get(k, "has a label" if k == "assigned" else "") for k in counts],
-            "n_cells": counts.values(),
-        }
-    )
-    return table_of(
-        table, f"Why a cell has a {axis} or none" if axis != "origin" else "Why a cell has an origin or none"
-    )
+    meaning = [REASONS.get(k, "has a label" if k == "assigned" else "") for k in counts]
+    table = pd.DataFrame({"status": map(pretty, counts), "meaning": meaning, "n_cells": counts.values()})
+    return table_of(table, f"Why a cell has {'an' if axis == 'origin' else 'a'} {axis} or none")
 
 
 def by_sample(material: Material) -> Section:
     """Return the share of each state and origin among the macrophages of each sample, and their mean over samples."""
-    counts = crossed(material)
+    counts = counts_by_sample(material)
+    pictures = pictures_of(material, "samples")
     if counts.empty:
-        blocks: tuple[Block, ...] = (Text("There are no macrophages."),)
-    else:
-        shares = _shares(counts)
-        over = [
-            table_of(_over_samples(counts, axis), f"{axis.capitalize()}s over samples", note=_OF_SAMPLES)
-            for axis in ("state", "origin")
-        ]
-        one = table_of(_readable(shares), "State × origin by sample", note=_OF_COUNTING)
-        blocks = (*(over if material.samples is not None else ()), one)
-    return Section("samples", "States and origins by sample", (*blocks, *pictures_of(material, "samples")))
-
-
-def _shares(counts: pd.DataFrame) -> pd.DataFrame:
+        return Section("samples", "States and origins by sample", (Text("There are no macrophages."), *pictures))
+    axes = ("state", "origin") if material.samples is not None else ()
+    over = [table_of(_over_samples(counts, a), f"{a.capitalize()}s over samples", note=_OF_SAMPLES) for a in axes]
     total = counts.groupby("sample", observed=True)["n"].transform("sum").to_numpy()
     low, high = wilson(counts["n"].to_numpy(), total)
-    return counts.assign(n_macrophages=total, share=counts["n"] / total, low=low, high=high)
+    shares = counts.assign(n_macrophages=total, share=counts["n"] / total, low=low, high=high)
+    shares = shares.assign(origin=shares["origin"].map(pretty), state=shares["state"].map(pretty))
+    one = table_of(shares, "State × origin by sample", note=_OF_COUNTING)
+    return Section("samples", "States and origins by sample", (*over, one, *pictures))
 
 
 def _over_samples(counts: pd.DataFrame, axis: str) -> pd.DataFrame:
@@ -268,7 +235,3 @@ def _over_samples(counts: pd.DataFrame, axis: str) -> pd.DataFrame:
     table["least"], table["most"] = shares.min(), shares.max()
     table.index = pd.Index([pretty(str(i)) for i in table.index], name=axis)
     return table.sort_values("mean_share", ascending=False, kind="stable")
-
-
-def _readable(shares: pd.DataFrame) -> pd.DataFrame:
-    return shares.assign(origin=shares["origin"].map(pretty), state=shares["state"].map(pretty))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -42,19 +42,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Material:
-    """An annotated data set, as a report needs it.
-
-    Parameters
-    ----------
-    source
-        Gives out cells.
-    name
-        Of the data, as it is shown.
-    key
-        The ``key_added`` of the run.
-    sample_key, condition
-        Columns of ``obs``; None if not known.
-    """
+    """An annotated data set under the name by which the report shows it; columns of ``obs`` are None if not known."""
 
     source: Source
     name: str
@@ -129,15 +117,7 @@ class Material:
 def material_of(
     source: Source, *, name: str, key: str = "tam", sample_key: str | None = None, condition: str | None = None
 ) -> Material:
-    """Return what a report is made from.
-
-    Raises
-    ------
-    ResultNotFoundError
-        The cells are not annotated.
-    ParameterError
-        A column is not there.
-    """
+    """Return what a report is made from, after checking that the cells are annotated and the columns are there."""
     run = slots.read_record(source.cells, key)
     absent = [slots.slot(key, axis) for axis in _AXES if slots.slot(key, axis) not in source.cells.obs]
     if absent:
@@ -175,11 +155,10 @@ def _spread(rows: Array, most: int, run: int) -> Array:
     return rows[places[places < rows.size]]
 
 
-def counts_of(material: Material, axis: str, *, of: Literal["all", "macrophages"]) -> dict[str, int]:
-    """Return how many cells have each label of an axis, in the order of the labels, without those of nobody."""
+def counts_of(material: Material, axis: str) -> dict[str, int]:
+    """Return how many macrophages (of compartments: cells) have each label that occurs, in the order of the labels."""
     labels = material.labels(axis)
-    chosen = labels if of == "all" else labels[material.macrophages]
-    counts = chosen.value_counts(sort=False)
+    counts = (labels if axis == "compartment" else labels[material.macrophages]).value_counts(sort=False)
     return {str(k): int(v) for k, v in counts.items() if v}
 
 
@@ -191,26 +170,14 @@ def reasons_of(material: Material, axis: str) -> dict[str, int]:
     return {REASONS[str(k)]: int(v) for k, v in status.items() if v and str(k) in REASONS}
 
 
-def crossed(material: Material) -> pd.DataFrame:
-    """Return how many macrophages of each sample have each origin and state.
-
-    Returns
-    -------
-    One row a sample, origin and state that occur together: ``sample``, ``origin``, ``state``, ``n``. All cells are one
-    sample where none is known.
-    """
-    here = material.macrophages
-    samples = material.samples
+def counts_by_sample(material: Material) -> pd.DataFrame:
+    """Return ``n`` macrophages by ``sample``, ``origin`` and ``state``; one sample where none is known."""
+    here, samples = material.macrophages, material.samples
     codes = np.zeros(here.size, dtype=int) if samples is None else samples.codes
     names = ("all cells",) if samples is None else samples.names
     kept = here & (codes >= 0)
-    table = pd.DataFrame(
-        {
-            "sample": pd.Categorical.from_codes(codes[kept], pd.Index(names)),
-            "origin": material.labels("origin").to_numpy()[kept].astype(str),
-            "state": material.labels("state").to_numpy()[kept].astype(str),
-        }
-    )
+    labels = {axis: material.labels(axis).to_numpy()[kept].astype(str) for axis in ("origin", "state")}
+    table = pd.DataFrame({"sample": pd.Categorical.from_codes(codes[kept], pd.Index(names)), **labels})
     return table.groupby(["sample", "origin", "state"], observed=True).size().rename("n").reset_index()
 
 
@@ -239,20 +206,15 @@ def depth_of_macrophages(material: Material) -> tuple[Array, Array] | None:
     chosen = labels[:, 0] == "macrophage"
     if chosen.sum() < _FEWEST:
         return None
-    depth = _depth(material, chosen)
-    return None if depth is None else (depth, labels[chosen, 1] != "unassigned")
-
-
-def _depth(material: Material, chosen: Array) -> Array | None:
     try:
-        matrix = slots.matrix_of_run(material.measured, material.run)
+        matrix = slots.matrix_of_run(cells, material.run)
         depth = np.zeros(chosen.size)
         for block, rows in matrix.blocks(chosen):
             values = block.values if matrix.kind == "counts" else (block.values > 0)
             depth[rows] = np.add.reduceat(np.append(values, 0), block.indptr[:-1]) * (np.diff(block.indptr) > 0)
     except (MatrixError, ResultNotFoundError):  # the matrix is gone or another: the labels stand without it
         return None
-    return depth[chosen]
+    return depth[chosen], labels[chosen, 1] != "unassigned"
 
 
 def rank_correlation(a: Array, b: Array) -> float:

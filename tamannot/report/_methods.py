@@ -1,9 +1,10 @@
-"""A paragraph for the methods of a paper, made from what was run."""
+"""What was used: a paragraph for the methods of a paper, the signatures with their sources, and versions."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -42,16 +43,8 @@ def methods(material: Material) -> Section | None:
     run = material.run
     if not (run.has("matrix") and run.has("method")):
         return None
-    sentences = (
-        _data(material),
-        _scores(run),
-        _null(run),
-        _compartment(run),
-        _origin_and_state(run),
-        _left_out(material),
-        _analyses(run),
-    )
-    paragraph = " ".join(s for s in sentences if s)
+    how = (_scores(run), _null(run), _compartment(run), _origin_and_state(run))
+    paragraph = " ".join(s for s in (_data(material), *how, _left_out(material), _analyses(run)) if s)
     cited = (Text("Cited:"), Points((_UCELL,))) if _is_ucell(run) else ()
     said = "To paste; it says what was run here, and nothing that was not. Sources of the signatures stand above."
     return Section("methods", "Methods", (Text(said), Quote(paragraph), *cited))
@@ -133,7 +126,7 @@ def _how_called(axis: str, how: str) -> str:
 def _left_out(material: Material) -> str:
     parts = []
     for axis in ("origin", "state"):
-        counts = counts_of(material, axis, of="macrophages")
+        counts = counts_of(material, axis)
         if counts:
             parts.append(f"{percent(counts.get('unassigned', 0) / sum(counts.values()))} were left without {axis}")
     return f"Of {int(material.macrophages.sum()):,} macrophages, {' and '.join(parts)}." if parts else ""
@@ -149,51 +142,34 @@ def signatures(material: Material) -> Section | None:
     if not (material.run.has("signatures") and material.run.has("coverage")):
         return None
     used = material.run.signatures
+    species = material.run.matrix.species if material.run.matrix.species in ("human", "mouse") else "human"
+    references: dict[str, list[Reference] | None] = {}
+    for name, row in used.iterrows():
+        found = _loaded(f"{name}@{row['version']}", species)
+        is_bundled = found is not None and found.digest == str(row["digest"])
+        references[str(name)] = [r for part in (found, *found.parts) for r in part.references] if is_bundled else None
     table = used.join(material.run.coverage)
-    found = {
-        str(i): _of_library(material, str(i), str(row["version"]), str(row["digest"])) for i, row in used.iterrows()
-    }
-    table["sources"] = [_keys(found[str(i)]) for i in table.index]
+    table["sources"] = [
+        "own" if of is None else ", ".join(dict.fromkeys(r.key for r in of)) for of in references.values()
+    ]
     order = ["axis", "version", "n_genes", "n_present", "coverage", "missing", "sources", "digest"]
     block = table_of(table[[c for c in order if c in table]].rename_axis("signature"), "Signatures", note=_NOTE)
-    sources = _sources(found)
-    said = (
-        (Text("Sources of these signatures; cite those of the labels that you use."), Points(sources))
-        if sources
-        else ()
-    )
+    cited = {r.key: r for of in references.values() for r in of or ()}
+    sources = Points(tuple(_cited(cited[key]) for key in sorted(cited)))
+    said = (Text("Sources of these signatures; cite those of the labels that you use."), sources) if cited else ()
     return Section("signatures", "Signatures", (block, *pictures_of(material, "signatures"), *said))
-
-
-def _of_library(material: Material, name: str, version: str, digest: str) -> Signature | None:
-    """Return the signature that was used; None if it is not of the library of this release."""
-    species = material.run.matrix.species
-    found = _loaded(f"{name}@{version}", species if species in ("human", "mouse") else "human")
-    return found if found is not None and found.digest == digest else None
 
 
 @cache
 def _loaded(name: str, species: str) -> Signature | None:
+    """Return a signature of the library; None if this release has no such."""
     try:
         return load_signature(name, species=species)
     except SignatureNotFoundError:
         return None
 
 
-def _references(signature: Signature | None) -> list[Reference]:
-    return [] if signature is None else [r for part in (signature, *signature.parts) for r in part.references]
-
-
-def _keys(signature: Signature | None) -> str:
-    return "own" if signature is None else ", ".join(dict.fromkeys(r.key for r in _references(signature)))
-
-
-def _sources(found: Mapping[str, Signature | None]) -> tuple[Point, ...]:
-    all_of = {r.key: r for s in found.values() for r in _references(s)}
-    return tuple(_point(all_of[key]) for key in sorted(all_of))
-
-
-def _point(reference: Reference) -> Point:
+def _cited(reference: Reference) -> Point:
     unchecked = "" if reference.checked else " [not checked against the source]"
     where = f" PMID {reference.pmid}" if reference.pmid and not reference.doi else ""
     link = f"https://doi.org/{reference.doi}" if reference.doi else str(reference.url or "")
@@ -202,35 +178,15 @@ def _point(reference: Reference) -> Point:
 
 def warnings_and_versions(material: Material) -> Section:
     """Return what the run warned of, its parameters, and versions."""
-    said = material.run.warnings
-    noted = Points(tuple(Point("", text) for text in said)) if said else Text("The run gave no warning.")
-    return Section(
-        "versions",
-        "Warnings, parameters and versions",
-        (noted, Facts(_parameters(material)), Facts(_versions(material))),
-    )
-
-
-def _parameters(material: Material) -> tuple[tuple[str, str], ...]:
-    parameters = sorted(material.run.parameters.items())
-    rows = [(pretty(k), str(v["column"] if isinstance(v, dict) else v)) for k, v in parameters]
-    return (("key", material.key), *rows)
-
-
-def _annotated_with(material: Material) -> list[tuple[str, str]]:
     run = material.run
-    return [("annotated with", f"tamannot {run.tamannot_version}")] if run.has("tamannot_version") else []
-
-
-def _versions(material: Material) -> tuple[tuple[str, str], ...]:
-    rows = [
-        *_annotated_with(material),
-        ("report by", f"tamannot {package_version()}"),
-        ("python", platform.python_version()),
-    ]
-    for name in _PACKAGES:
-        try:
-            rows.append((name, version(name)))
-        except PackageNotFoundError:
-            continue
-    return tuple(rows)
+    noted = Points(tuple(Point("", text) for text in run.warnings)) if run.warnings else None
+    parameters = [("key", material.key)]
+    for name, value in sorted(run.parameters.items()):
+        parameters.append((pretty(name), str(value["column"] if isinstance(value, dict) else value)))
+    versions = [("annotated with", f"tamannot {run.tamannot_version}")] if run.has("tamannot_version") else []
+    versions += [("report by", f"tamannot {package_version()}"), ("python", platform.python_version())]
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions.append((package, version(package)))
+    blocks = (noted or Text("The run gave no warning."), Facts(tuple(parameters)), Facts(tuple(versions)))
+    return Section("versions", "Warnings, parameters and versions", blocks)
