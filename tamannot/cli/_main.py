@@ -17,28 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from tamannot._printable import printable
-from tamannot.cli._options import (
-    AsJson,
-    CompartmentOption,
-    GeneSymbols,
-    InPlace,
-    Input,
-    Layer,
-    MethodName,
-    Overwrite,
-    OwnSignatures,
-    Quiet,
-    Source,
-    Species,
-    SpeciesOption,
-    Tables,
-    Threads,
-    Tissue,
-    TissueOption,
-    as_options,
-    out_option,
-    table_option,
-)
+from tamannot.cli import _options as options
 from tamannot.cli._signatures import app as signatures_app
 from tamannot.errors import TamannotError
 
@@ -63,23 +42,23 @@ def annotate(
     sources: Annotated[
         list[Path], typer.Argument(metavar="IN", help="h5ad files or zarr folders. Changed only by --in-place.")
     ],
-    out: Annotated[Path | None, out_option("annotations")] = None,
-    table: Annotated[Path | None, table_option("annotations")] = None,
+    out: Annotated[Path | None, options.out_option("annotations")] = None,
+    table: Annotated[Path | None, options.table_option("annotations")] = None,
     out_dir: Annotated[
         Path | None, typer.Option(metavar="D", help="Folder for the outputs of many files: D/NAME of each.")
     ] = None,
-    tables: Annotated[Tables | None, typer.Option(help="With --out-dir: also a table of each file.")] = None,
+    tables: Annotated[options.Tables | None, typer.Option(help="With --out-dir: also a table of each file.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="With --out-dir: files at a time.")] = 1,
     each_alone: Annotated[
         bool, typer.Option("--each-alone", help="Of many files: learn from each on its own, not from all together.")
     ] = False,
-    layer: Layer = None,
-    gene_symbols: GeneSymbols = None,
-    species: SpeciesOption = Species.AUTO,
-    tissue: TissueOption = Tissue.AUTO,
-    compartment_key: CompartmentOption = None,
+    layer: options.Layer = None,
+    gene_symbols: options.GeneSymbols = None,
+    species: options.SpeciesOption = options.Species.AUTO,
+    tissue: options.TissueOption = options.Tissue.AUTO,
+    compartment_key: options.CompartmentOption = None,
     sample_key: Annotated[str | None, typer.Option(help="Column of obs with the sample.")] = None,
-    signatures: OwnSignatures = None,
+    signatures: options.OwnSignatures = None,
     model: Annotated[
         list[Path] | None,
         typer.Option(
@@ -97,11 +76,11 @@ def annotate(
         Path | None, typer.Option(metavar="HTML", help="A report to read, from the annotated file: .html.")
     ] = None,
     log: Annotated[Path | None, typer.Option(help="A log of the run: .json.")] = None,
-    threads: Threads = None,
-    overwrite: Overwrite = False,
-    in_place: InPlace = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    threads: options.Threads = None,
+    overwrite: options.Overwrite = False,
+    in_place: options.InPlace = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Call compartment, origin, state and ferroptosis programs of every cell.
 
@@ -128,24 +107,12 @@ def annotate(
         "target_accuracy": target_accuracy,
     }
     if len(sources) > 1 or out_dir is not None or tables is not None:
-        from tamannot.cli._many import annotate_many  # noqa: PLC0415
+        from tamannot.cli._many import ManyFiles, annotate_many  # noqa: PLC0415
 
-        annotate_many(
-            sources,
-            out_dir,
-            single={"--out": out, "--table": table, "--report": report},
-            tables=tables,
-            jobs=jobs,
-            log=log,
-            signatures=own,
-            overwrite=overwrite,
-            in_place=in_place,
-            quiet=quiet,
-            as_json=as_json,
-            chunk_size=chunk_size,
-            each_alone=each_alone,
-            choices=choices,
+        asked = ManyFiles(
+            out_dir, tables, jobs, overwrite, in_place, chunk_size, each_alone, log=log, quiet=quiet, as_json=as_json
         )
+        annotate_many(sources, asked, {"--out": out, "--table": table, "--report": report}, own, choices)
         return
     with stages(quiet=quiet) as progress:
         summary = annotate_file(
@@ -166,27 +133,27 @@ def annotate(
 
 @app.command()
 def score(
-    source: Source,
-    out: Annotated[Path | None, out_option("scores")] = None,
-    table: Annotated[Path | None, table_option("scores")] = None,
+    source: options.Source,
+    out: Annotated[Path | None, options.out_option("scores")] = None,
+    table: Annotated[Path | None, options.table_option("scores")] = None,
     signatures: Annotated[
         list[str] | None,
         typer.Option(help="A file or folder of your own, an axis of the library (state), or an id; may be repeated."),
     ] = None,
-    method: Annotated[MethodName, typer.Option(help="How to score.")] = MethodName.UCELL,
+    method: Annotated[options.MethodName, typer.Option(help="How to score.")] = options.MethodName.UCELL,
     ignore_weights: Annotated[bool, typer.Option("--ignore-weights", help="Score without the genes' weights.")] = False,
     null: Annotated[bool, typer.Option("--null", help="Also z and p against matched random signatures.")] = False,
     min_coverage: Annotated[
         float, typer.Option(min=0, max=1, help="Share of genes below which a signature is not scored.")
     ] = 0.5,
-    layer: Layer = None,
-    gene_symbols: GeneSymbols = None,
-    species: SpeciesOption = Species.AUTO,
-    threads: Threads = None,
-    overwrite: Overwrite = False,
-    in_place: InPlace = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    layer: options.Layer = None,
+    gene_symbols: options.GeneSymbols = None,
+    species: options.SpeciesOption = options.Species.AUTO,
+    threads: options.Threads = None,
+    overwrite: options.Overwrite = False,
+    in_place: options.InPlace = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Score signatures in every cell: no labels, only scores.
 
@@ -220,7 +187,7 @@ def score(
 
 @app.command()
 def train(
-    source: Input,
+    source: options.Input,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model: .npz.")],
     labels: Annotated[
         str | None,
@@ -229,19 +196,19 @@ def train(
     sample_key: Annotated[
         str | None, typer.Option(help="Column of obs with the sample; whole samples are held out.")
     ] = None,
-    layer: Layer = None,
-    gene_symbols: GeneSymbols = None,
-    species: SpeciesOption = Species.AUTO,
-    tissue: TissueOption = Tissue.AUTO,
-    compartment_key: CompartmentOption = None,
-    signatures: OwnSignatures = None,
-    threads: Threads = None,
+    layer: options.Layer = None,
+    gene_symbols: options.GeneSymbols = None,
+    species: options.SpeciesOption = options.Species.AUTO,
+    tissue: options.TissueOption = options.Tissue.AUTO,
+    compartment_key: options.CompartmentOption = None,
+    signatures: options.OwnSignatures = None,
+    threads: options.Threads = None,
     target_accuracy: Annotated[
         float, typer.Option(help="With --labels: accuracy that the labels given should reach, between 0 and 1.")
     ] = 0.95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that exists.")] = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Train a model on your own labels and measure it on cells held out, or keep what an annotation fits.
 
@@ -283,8 +250,8 @@ def report(
     ] = None,
     condition: Annotated[str | None, typer.Option(help="Column of obs with the condition of each sample.")] = None,
     title: Annotated[str | None, typer.Option(help="Heading. Default: names the file.")] = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write one HTML file about an annotated file: what was found, what not to believe, the evidence, the methods.
 
@@ -316,12 +283,12 @@ def _draw_without_screen() -> None:
 
 @app.command()
 def check(
-    source: Input,
-    layer: Layer = None,
-    gene_symbols: GeneSymbols = None,
-    species: SpeciesOption = Species.AUTO,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    source: options.Input,
+    layer: options.Layer = None,
+    gene_symbols: options.GeneSymbols = None,
+    species: options.SpeciesOption = options.Species.AUTO,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Say what a file holds, what an annotation would use (matrix, gene ids, coverage), and what would come of it.
 
@@ -373,7 +340,7 @@ def main() -> None:
     except typer.Abort:
         sys.exit(1)
     except TamannotError as error:
-        print(f"tamannot: {as_options(str(error))}", file=sys.stderr)
+        print(f"tamannot: {options.as_options(str(error))}", file=sys.stderr)
         sys.exit(2)
     except MemoryError as error:
         why = printable(error) or "no more to be had"

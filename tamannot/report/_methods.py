@@ -146,8 +146,10 @@ def signatures(material: Material) -> Section | None:
     references: dict[str, list[Reference] | None] = {}
     for name, row in used.iterrows():
         found = _loaded(f"{name}@{row['version']}", species)
-        is_bundled = found is not None and found.digest == str(row["digest"])
-        references[str(name)] = [r for part in (found, *found.parts) for r in part.references] if is_bundled else None
+        if found is None or found.digest != str(row["digest"]):
+            references[str(name)] = None
+        else:
+            references[str(name)] = [r for part in (found, *found.parts) for r in part.references]
     table = used.join(material.run.coverage)
     table["sources"] = [
         "own" if of is None else ", ".join(dict.fromkeys(r.key for r in of)) for of in references.values()
