@@ -12,12 +12,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from tamannot._resources import resource_path
-from tamannot._simulated_cells import DOMINANT, LAM, NOISE, Cohort, Design, draw_cohort
-from tamannot._simulated_expression import MACROPHAGE, MALIGNANT, UNKNOWN, World, make_world
+from tamannot._simulated_cells import DOMINANT, LAM, MACROPHAGE, MALIGNANT, NOISE, UNKNOWN, Cohort, Design, draw_cohort
+from tamannot._simulated_expression import World, draw_counts, make_world
 
 Array = NDArray[Any]
 
-FILE = "oligodendroglioma_tirosh2016.h5ad"
+__all__ = ["oligodendroglioma", "simulate"]
+
+_FILE = "oligodendroglioma_tirosh2016.h5ad"
 COMPOSITION: Mapping[str, float] = {
     MACROPHAGE: 0.4,
     MALIGNANT: 0.3,
@@ -29,11 +31,6 @@ ORIGINS: Mapping[str, float] = {"microglia": 0.45, "monocyte_derived": 0.45}
 STATES: Mapping[str, float] = {LAM: 0.2, "interferon_primed": 0.1, "inflammatory": 0.15, "immunoregulatory": 0.15}
 
 NOT_MACROPHAGE, UNCLEAR = "not_macrophage", "unclear"
-# Spread of the logarithm: of depth over cells, of each gene over samples, of each gene over tumours.
-_DEPTH_SPREAD, _SAMPLE_SPREAD, _TUMOUR_SPREAD = 0.5, 0.2, 0.5
-# Variance of a gene beyond Poisson, as a share of its squared mean.
-_DISPERSION = 0.2
-_AMBIENT_CONCENTRATION = 24.0
 
 
 def oligodendroglioma() -> ad.AnnData:
@@ -41,12 +38,11 @@ def oligodendroglioma() -> ad.AnnData:
 
     Returns
     -------
-    184 cells × 9,450 genes, TPM-like linear values. ``obs["author_label"]`` holds the authors' cell
-    classes: malignant cells of four tumours, oligodendrocytes, and 19 microglia or macrophages;
-    ``obs["patient"]`` the tumour. Source: Tirosh et al. 2016, doi:10.1038/nature20123, GSE70630; the
-    subset is that of the infercnvpy package (BSD-3-Clause).
+    184 cells × 9,450 genes, TPM-like linear values. ``obs["author_label"]`` holds the authors' cell classes: malignant
+    cells of four tumours, oligodendrocytes, and 19 microglia or macrophages; ``obs["patient"]`` the tumour. Source:
+    Tirosh et al. 2016, doi:10.1038/nature20123, GSE70630; the subset is that of the infercnvpy package (BSD-3-Clause).
     """
-    return ad.read_h5ad(resource_path("example_data") / FILE)
+    return ad.read_h5ad(resource_path("example_data") / _FILE)
 
 
 def simulate(
@@ -69,16 +65,15 @@ def simulate(
 ) -> ad.AnnData:
     """Simulate a cohort of tumours whose cells, programs and effects are known.
 
-    Counts are gamma-Poisson around a cell's expected expression: that of its cell type, with its programs
-    added in proportion to their usages, times effects of the sample on each gene, mixed with the ambient RNA
-    of the sample. Each cell type and each program raises the genes of its bundled signature, and as many or
-    more genes that are in no signature, drawn anew by every seed. A cell of a composite signature raises one
-    of its modules.
+    Counts are gamma-Poisson around a cell's expected expression: that of its cell type, with its programs added in
+    proportion to their usages, times effects of the sample on each gene, mixed with the ambient RNA of the sample. Each
+    cell type and each program raises the genes of its bundled signature, and as many or more genes that are in no
+    signature, drawn anew by every seed. A cell of a composite signature raises one of its modules.
 
-    It is for tests of methods and for worked examples, no substitute for data. Programs add up linearly, state
-    is independent of origin, and the signatures are right by construction, so that whoever looks for them
-    finds them more easily than in a tumour. There are no doublets, no overlays such as hypoxia, no batches of
-    chemistry, and usages that are clearly there or clearly not.
+    It is for tests of methods and for worked examples, no substitute for data. Programs add up linearly, state is
+    independent of origin, and the signatures are right by construction, so that whoever looks for them finds them more
+    easily than in a tumour. There are no doublets, no overlays such as hypoxia, no batches of chemistry, and usages
+    that are clearly there or clearly not.
 
     Parameters
     ----------
@@ -89,12 +84,11 @@ def simulate(
     conditions
         Names of conditions; samples are assigned to them in turn.
     composition
-        Share of each compartment, scaled to sum to 1: ids of compartments, and ``malignant``, which has the
-        genes of ``glial_like`` and effects of its own in each sample. None: macrophages 0.4, malignant 0.3,
-        T and NK cells 0.12, oligodendrocytes 0.1, endothelial cells 0.08.
+        Share of each compartment, scaled to sum to 1: ids of compartments, and ``malignant``, which has the genes of
+        ``glial_like`` and effects of its own in each sample. None: macrophages 0.4, malignant 0.3, T and NK cells 0.12,
+        oligodendrocytes 0.1, endothelial cells 0.08.
     origins
-        Share of macrophages of each origin; the rest is unclear. None: microglia and monocyte-derived,
-        0.45 each.
+        Share of macrophages of each origin; the rest is unclear. None: microglia and monocyte-derived, 0.45 each.
     states
         Share of macrophages in which each state dominates; the rest has little or nothing of any. None:
         lipid-associated 0.2, interferon-primed 0.1, inflammatory and immunoregulatory 0.15 each.
@@ -102,12 +96,12 @@ def simulate(
         Factors by which shares differ in the second condition: ``{"lipid_associated": 2.0}``. Takes ids of
         compartments, origins and states; all others of the same kind make room in proportion.
     crosstalk
-        Correlation across samples, -1 to 1, between the share of lipid-associated macrophages (normal scores
-        of its ranks) and the level of a ferroptosis-defence program in malignant cells. At 0 the program
-        varies over samples just as much, independent of the macrophages.
+        Correlation across samples, -1 to 1, between the share of lipid-associated macrophages (normal scores of its
+        ranks) and the level of a ferroptosis-defence program in malignant cells. At 0 the program varies over samples
+        just as much, independent of the macrophages.
     overdispersion
-        Variation of shares between samples, 0 to 0.5: the intra-class correlation ρ of the beta-binomial. At
-        0 cells would be independent replicates.
+        Variation of shares between samples, 0 to 0.5: the intra-class correlation ρ of the beta-binomial. At 0 cells
+        would be independent replicates.
     depth
         Median counts of a cell.
     n_genes
@@ -119,19 +113,18 @@ def simulate(
     n_unknown_cells
         Cells added to each sample of a type that no signature knows.
     rng
-        Seed or generator; everything random comes from it. The same seed is the same cohort, whatever the
-        number of threads, as long as numpy is the same.
+        Seed or generator; everything random comes from it. The same seed is the same cohort, whatever the number of
+        threads, as long as numpy is the same.
 
     Returns
     -------
-    Cells × genes. ``X`` has counts (float32, CSR); ``obs`` has ``sample``, ``condition``,
-    ``truth_compartment`` (with ``noise`` and ``unknown``), ``truth_origin`` and ``truth_state`` (the one
-    with a usage above 0.35, else ``unclear``; ``not_macrophage``) and ``truth_ambient``, the share of ambient
-    RNA; ``obsm["truth_usage"]`` the usage of each program in [0, 1], 0 in cells that cannot have it; origins
-    sum to 1 at most, and so do states. ``uns["truth"]`` has what was planted: ``samples``, a table with the
-    condition, the expected share of each compartment, origin and state, and the level of the defence program
-    (standard normal); ``shift``, ``crosstalk`` and ``overdispersion`` as given; ``own_genes``, the genes of
-    no signature that a cell type or a program raises.
+    Cells × genes. ``X`` has counts (float32, CSR); ``obs`` has ``sample``, ``condition``, ``truth_compartment`` (with
+    ``noise`` and ``unknown``), ``truth_origin`` and ``truth_state`` (the one with a usage above 0.35, else ``unclear``;
+    ``not_macrophage``) and ``truth_ambient``, the share of ambient RNA; ``obsm["truth_usage"]`` the usage of each
+    program in [0, 1], 0 in cells that cannot have it; origins sum to 1 at most, and so do states. ``uns["truth"]`` has
+    what was planted: ``samples``, a table with the condition, the expected share of each compartment, origin and state,
+    and the level of the defence program (standard normal); ``shift``, ``crosstalk`` and ``overdispersion`` as given;
+    ``own_genes``, the genes of no signature that a cell type or a program raises.
 
     Raises
     ------
@@ -167,73 +160,8 @@ def simulate(
     cohort = draw_cohort(design, rng)
     kinds = [*design.composition, *([UNKNOWN] if n_unknown_cells else [])]
     world = make_world(kinds, list(cohort.usage.columns), n_genes, rng)
-    counts, share = _draw_counts(cohort, world, design, rng)
+    counts, share = draw_counts(cohort, world, design, rng)
     return _as_adata(cohort, world, design, counts, share)
-
-
-def _draw_counts(cohort: Cohort, world: World, design: Design, rng: np.random.Generator) -> tuple[sp.csr_matrix, Array]:
-    """Return counts of all cells and their shares of ambient RNA, sample after sample to spare memory."""
-    counts, shares = [], []
-    for sample in range(design.n_samples):
-        cells = np.flatnonzero(cohort.sample == sample)
-        kind, usage = cohort.compartment[cells], cohort.usage.to_numpy()[cells]
-        rate = _expected(kind, usage, list(cohort.usage.columns), world, rng)
-        share = _ambient_shares(kind, design.ambient, rng)
-        soup = rate[kind != NOISE].mean(axis=0, dtype=np.float64).astype(np.float32)
-        rate = rate * (1 - share[:, None]) + share[:, None] * soup
-        total = design.depth * np.exp(_DEPTH_SPREAD * rng.standard_normal(cells.size))
-        rate *= total[:, None].astype(np.float32)
-        rate *= rng.standard_gamma(1 / _DISPERSION, rate.shape, dtype=np.float32) * np.float32(_DISPERSION)
-        counts.append(_poisson(rate, rng))
-        shares.append(share)
-    return sp.csr_matrix(sp.vstack(counts, format="csr")), np.concatenate(shares)
-
-
-def _expected(kind: Array, usage: Array, programs: Sequence[str], world: World, rng: np.random.Generator) -> Array:
-    """Return the expected expression of one sample's cells, rows sum to 1."""
-    own = (_SAMPLE_SPREAD, _TUMOUR_SPREAD)
-    effects = [np.exp(s * rng.standard_normal(len(world.genes))).astype(np.float32) for s in own]
-    rate = np.empty((kind.size, len(world.genes)), np.float32)
-    for name in dict.fromkeys(world.kinds):
-        cells = np.flatnonzero(kind == name)
-        arms = np.flatnonzero(np.array(world.kinds) == name)
-        rate[cells] = world.profiles[rng.choice(arms, cells.size)]
-        if name in (MACROPHAGE, MALIGNANT):
-            amount = _to_arms(usage[cells], programs, world.programs, rng)
-            # einsum, not @: the last bit of a product by BLAS depends on the number of threads
-            rate[cells] *= 1 + np.einsum("cp,pg->cg", amount, world.fold - 1)
-        if name == MALIGNANT:
-            rate[cells] *= effects[1]
-    noise = np.flatnonzero(kind == NOISE)
-    rate[noise] = rng.permuted(np.broadcast_to(world.profiles[0], (noise.size, len(world.genes))), axis=1)
-    rate[kind != NOISE] *= effects[0]
-    rate /= rate.sum(axis=1, keepdims=True)
-    return rate
-
-
-def _to_arms(usage: Array, programs: Sequence[str], arms: Sequence[str], rng: np.random.Generator) -> Array:
-    """Give each cell's usage of a program to one of the program's arms."""
-    amount = np.zeros((len(usage), len(arms)), np.float32)
-    for i, program in enumerate(programs):
-        places = np.flatnonzero(np.array(arms) == program)
-        amount[np.arange(len(usage)), rng.choice(places, len(usage))] = usage[:, i]
-    return amount
-
-
-def _ambient_shares(kind: Array, mean: float, rng: np.random.Generator) -> Array:
-    if mean == 0:
-        return np.zeros(kind.size, np.float32)
-    share = rng.beta(mean * _AMBIENT_CONCENTRATION, (1 - mean) * _AMBIENT_CONCENTRATION, kind.size)
-    return np.where(kind == NOISE, 0, share).astype(np.float32)
-
-
-def _poisson(rate: Array, rng: np.random.Generator) -> sp.csr_matrix:
-    """Draw Poisson counts, most of them 0, by the first arrival of the process: none before the rate is a 0."""
-    first = rng.standard_exponential(rate.shape, dtype=np.float32)
-    row, column = np.nonzero(first < rate)
-    counts = 1 + rng.poisson(rate[row, column] - first[row, column])
-    start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rate.shape[0]))])
-    return sp.csr_matrix((counts.astype(np.float32), column.astype(np.int32), start), shape=rate.shape)
 
 
 def _as_adata(cohort: Cohort, world: World, design: Design, counts: sp.csr_matrix, share: Array) -> ad.AnnData:

@@ -47,8 +47,8 @@ def composition(adata: AnnData, *, axis: Axis | None = None, key: str = "tam", a
     -------
     The axes. Shares are what `tl.composition` was asked to count, and what `pl.composition_tests` compares: of cells as
     called, ``unassigned`` the last, or expected ones, whose bars need not end at 1, since a cell may run two programs.
-    The number of macrophages (of compartments: of cells) stands beside each bar. Stars mark samples with too few to
-    be compared.
+    The number of macrophages (of compartments: of cells) stands beside each bar. Stars mark samples with too few to be
+    compared.
 
     Raises
     ------

@@ -82,14 +82,13 @@ def markers(
 
     Returns
     -------
-    The axes, labels × genes. The size of a dot is the share of cells in which the gene is detected, its colour the
-    mean expression (``log1p`` of 10,000 per cell) scaled for each gene from 0 to its greatest mean. All cells are
-    read, block by block.
+    The axes, labels × genes. The size of a dot is the share of cells in which the gene is detected, its colour the mean
+    expression (``log1p`` of 10,000 per cell) scaled for each gene from 0 to its greatest mean. All cells are read,
+    block by block.
 
-    Genes that are in no signature are a look from outside: do the cells differ as the name says? They are no test.
-    They were chosen here because they differ, so that even random groups would have some; and where a label was
-    learned from the cells at hand, it was called by them as well. A marker known from elsewhere, given by ``genes``,
-    says more.
+    Genes that are in no signature are a look from outside: do the cells differ as the name says? They are no test. They
+    were chosen here because they differ, so that even random groups would have some; and where a label was learned from
+    the cells at hand, it was called by them as well. A marker known from elsewhere, given by ``genes``, says more.
 
     Raises
     ------
@@ -231,10 +230,10 @@ def evidence(
     Returns
     -------
     The axes. Bars to the right speak for a label, bars to the left against it. A cell without a label shows its two
-    strongest programs. Contributions are to the amount of a program or to z, as `get.contributions` says, and no
-    causal importance: genes that go together share the weight. The genes shown are some of many, so that they do not
-    sum to the figure beside the label. Of a z the baseline is shown as a bar of its own, and taken off beside the
-    label. Where the label is not that of the greatest z, or there is none, a sentence below says why.
+    strongest programs. Contributions are to the amount of a program or to z, as `get.contributions` says, and no causal
+    importance: genes that go together share the weight. The genes shown are some of many, so that they do not sum to
+    the figure beside the label. Of a z the baseline is shown as a bar of its own, and taken off beside the label. Where
+    the label is not that of the greatest z, or there is none, a sentence below says why.
 
     Raises
     ------

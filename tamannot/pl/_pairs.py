@@ -71,16 +71,16 @@ def polarization(
         An annotated object; for genes with the matrix that was annotated.
     by
         Two signatures of the tables, drawn by z: ``("m1", "m2")``; or two genes, drawn by their expression (``log1p``
-        of 10,000 per cell): ``("CXCL9", "SPP1")``, the polarity of Bill et al. 2023 (doi:10.1126/science.ade2292,
-        by its abstract).
+        of 10,000 per cell): ``("CXCL9", "SPP1")``, the polarity of Bill et al. 2023 (doi:10.1126/science.ade2292, by
+        its abstract).
     sample_key
         Column of ``obs`` with the sample: one point a sample, the mean of its macrophages, instead of cells. Means of
         fewer than 30 macrophages are hollow.
     key
         The ``key_added`` of the run.
     rng
-        Seed or generator of the order of points, and of the choice of ``transitional`` cells where there are more
-        than 1,000.
+        Seed or generator of the order of points, and of the choice of ``transitional`` cells where there are more than
+        1,000.
     ax
         Where to draw; None makes a figure.
 
@@ -93,8 +93,8 @@ def polarization(
     What it does not mean: M1 and M2 are poles of cells in culture; in tumours most macrophages are neither, or some of
     both, and the two are no ends of one line. ``transitional`` is both arms in one cell, never a transition in time,
     and a doublet looks the same. z of two signatures are not on one scale, so that a cell above the diagonal is not
-    more of one than of the other. Of single genes the zeros are for the most part what was not captured, so that
-    "only one" in a cell says little about two genes: compare means of samples. A ratio of CXCL9 to SPP1 that stands for
+    more of one than of the other. Of single genes the zeros are for the most part what was not captured, so that "only
+    one" in a cell says little about two genes: compare means of samples. A ratio of CXCL9 to SPP1 that stands for
     outcome in one kind of tumour need not in another.
 
     Raises

@@ -54,8 +54,8 @@ def enrichment(
 
     Returns
     -------
-    The axes. A ring marks q ≤ 0.05, which is against random sets of genes and too small, as `tl.enrich` says; a q
-    under 1e-6 is drawn as 1e-6. Where a signature was not tested there is no dot.
+    The axes. A ring marks q ≤ 0.05, which is against random sets of genes and too small, as `tl.enrich` says; a q under
+    1e-6 is drawn as 1e-6. Where a signature was not tested there is no dot.
 
     Raises
     ------
@@ -132,8 +132,8 @@ def ferroptosis(
     Returns
     -------
     The axes. A colour is the mean over samples of the mean z of the label's cells, each sample with as many cells as
-    the summary asks for; below a label stands the number of these samples. The number is the share of the cells, in
-    per cent, with too little signal: fewer than three genes of the program detected. Such a cell says next to nothing;
+    the summary asks for; below a label stands the number of these samples. The number is the share of the cells, in per
+    cent, with too little signal: fewer than three genes of the program detected. Such a cell says next to nothing;
     hatched is where more than half of them are such. A star is where the label was called by genes of the program, so
     that its colour is circular. Grey is no sample. The mark beside a program says what it does to ferroptosis of the
     cell itself.

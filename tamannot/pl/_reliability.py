@@ -37,8 +37,8 @@ def reliability(
         Probability of one event, one a cell; or a table of cells × classes, such as ``adata.obsm["tam_state_proba"]``:
         then that of the winning class.
     truth
-        Whether the event happened, one a cell; with a table the true class, and the event is that it won.
-        Leave cells of unknown truth out of both.
+        Whether the event happened, one a cell; with a table the true class, and the event is that it won. Leave cells
+        of unknown truth out of both.
     n_bins
         Most bins. Each holds as many cells as the others; equal probabilities share one.
     label

@@ -85,8 +85,8 @@ def scores(
     than the line. Triangles are the baselines of a state, above which it is called (`get.evidence`).
 
     At the right stands the share of the cells that are called so. Of signatures that are no label it is the share in
-    which p is below 0.01 (by chance in 1 %), of those that have a p, and the share of the cells that have none: too
-    few genes are detected. Cells are no replicates, and a share above 1 % alone is no program.
+    which p is below 0.01 (by chance in 1 %), of those that have a p, and the share of the cells that have none: too few
+    genes are detected. Cells are no replicates, and a share above 1 % alone is no program.
 
     Raises
     ------
@@ -221,8 +221,8 @@ def coverage(
     axis
         Axis or axes of the signatures to draw, such as ``"state"``; None draws all.
     threshold
-        Share below which a signature is marked. `tl.annotate` says ``low_coverage`` instead of ``low_signal`` below
-        the half that is the default.
+        Share below which a signature is marked. `tl.annotate` says ``low_coverage`` instead of ``low_signal`` below the
+        half that is the default.
     key
         The ``key_added`` of the run.
     ax

@@ -65,8 +65,8 @@ def states(
     key
         The ``key_added`` of the run.
     max_points
-        Most cells to draw. Of more, some are chosen at random, nearly in proportion: rare labels keep more. The
-        counts in the legend are of all cells.
+        Most cells to draw. Of more, some are chosen at random, nearly in proportion: rare labels keep more. The counts
+        in the legend are of all cells.
     rng
         Seed or generator of that choice, and of the order in which cells lie upon each other.
     ax
@@ -155,8 +155,7 @@ def state_by_origin(
         Column of ``obs`` with the sample. None pools all cells, so that a large sample counts more than a small one;
         with it each sample counts once.
     min_cells
-        Macrophages that a row must have to be shaded; with ``sample_key`` those that a sample must have to count in
-        it.
+        Macrophages that a row must have to be shaded; with ``sample_key`` those that a sample must have to count in it.
     key
         The ``key_added`` of the run.
     ax
@@ -165,9 +164,9 @@ def state_by_origin(
     Returns
     -------
     The axes, origins × states, ``unassigned`` in both. Without samples each field has the number of cells and their
-    share of the row; with samples the mean over samples of the share, and the least and the greatest beneath it.
-    Shades are the shares, from 0 to 1. State and origin are called from the same cells by different genes; whether
-    they are associated is a question to samples, and origins that were left ``unassigned`` are no origin of their own.
+    share of the row; with samples the mean over samples of the share, and the least and the greatest beneath it. Shades
+    are the shares, from 0 to 1. State and origin are called from the same cells by different genes; whether they are
+    associated is a question to samples, and origins that were left ``unassigned`` are no origin of their own.
 
     Raises
     ------
