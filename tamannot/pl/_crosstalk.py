@@ -64,10 +64,10 @@ def crosstalk(
 def _forest(tests: pd.DataFrame, n_all: int, ax: Axes | None) -> Axes:
     ax = ax or new_axes(11.5, 1.6 + 0.62 * len(tests))
     place = np.arange(len(tests))
-    _draw(ax, tests, "", place - _SHIFT, "o", _RAW, "raw")
+    _draw_intervals(ax, tests, "", place - _SHIFT)
     ax.hlines(place - _SHIFT, tests["loo_low"], tests["loo_high"], color=_RAW, linewidth=4.5, alpha=0.35)
     if tests["rho_adjusted"].notna().any():
-        _draw(ax, tests, "_adjusted", place + _SHIFT, "s", _ADJUSTED, "adjusted")
+        _draw_intervals(ax, tests, "_adjusted", place + _SHIFT)
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
     ax.set_yticks(place, [f"{_left(row)}\nwith {_right(row)}" for _, row in tests.iterrows()])
     ax.set(xlim=(-1.05, 1.05), ylim=(len(tests) - 0.4, -0.6))
@@ -80,13 +80,15 @@ def _forest(tests: pd.DataFrame, n_all: int, ax: Axes | None) -> Axes:
     return ax
 
 
-def _draw(ax: Axes, tests: pd.DataFrame, suffix: str, place: np.ndarray, marker: str, color: str, label: str) -> None:
+def _draw_intervals(ax: Axes, tests: pd.DataFrame, suffix: str, place: np.ndarray) -> None:
+    """Draw raw ρ (no suffix) as filled circles, adjusted ones as open squares."""
     rho = tests[f"rho{suffix}"].to_numpy(float)
     ends = tests[[f"low{suffix}", f"high{suffix}"]].to_numpy(float)
+    marker, color, face = ("s", _ADJUSTED, "white") if suffix else ("o", _RAW, _RAW)
     # An interval of draws need not hold ρ of the samples themselves.
     ax.hlines(place, ends[:, 0], ends[:, 1], color=color, linewidth=1.3)
-    face = "white" if suffix else color
-    ax.plot(rho, place, marker, color=color, markerfacecolor=face, markersize=6, linestyle="", label=label, zorder=3)
+    style = {"color": color, "markerfacecolor": face, "linestyle": "", "label": suffix.removeprefix("_") or "raw"}
+    ax.plot(rho, place, marker, markersize=6, zorder=3, **style)
 
 
 def _figures(ax: Axes, tests: pd.DataFrame) -> None:
