@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -87,7 +89,12 @@ def _draw_intervals(ax: Axes, tests: pd.DataFrame, suffix: str, place: np.ndarra
     marker, color, face = ("s", _ADJUSTED, "white") if suffix else ("o", _RAW, _RAW)
     # An interval of draws need not hold ρ of the samples themselves.
     ax.hlines(place, ends[:, 0], ends[:, 1], color=color, linewidth=1.3)
-    style = {"color": color, "markerfacecolor": face, "linestyle": "", "label": suffix.removeprefix("_") or "raw"}
+    style: dict[str, Any] = {
+        "color": color,
+        "markerfacecolor": face,
+        "linestyle": "",
+        "label": suffix.removeprefix("_") or "raw",
+    }
     ax.plot(rho, place, marker, markersize=6, zorder=3, **style)
 
 
