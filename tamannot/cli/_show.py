@@ -141,9 +141,9 @@ def _figure(value: float | None) -> str:
 
 def _threshold(found: Mapping[str, Any]) -> str:
     if found["threshold"] is None:
-        return f"none reaches {found['target_accuracy']:g}: no label will be given"
+        return f"none reaches {found['target_accuracy']:g}: no labels will be assigned"
     called, right = found["called"], found["accuracy_called"]
-    return f"{found['threshold']:g}, which labels {called:.0%} of cells, {right:.1%} of them right"
+    return f"{found['threshold']:g}, which labels {called:.0%} of cells, {right:.1%} of them correctly"
 
 
 def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:

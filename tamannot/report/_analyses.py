@@ -35,7 +35,7 @@ TITLES = {
     "ferroptosis_summary": "Ferroptosis by sample and label",
     "enrichment": "Enrichment",
     "crosstalk": "Crosstalk with malignant cells",
-    "claims": "Claims of the reviews, held against these data",
+    "claims": "Claims of reviews, tested on these data",
 }
 _TITLES_OF_TABLES = {"table": "Results", "shares": "Shares of cells as called", "expected": "Expected shares"}
 _CAUTIONS = "cautions"
@@ -46,22 +46,25 @@ _FEW_ROWS = 3
 _MOST_LETTERS = 300
 _SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
 _MEANING = (
-    "Programs of iron, glutathione and lipid peroxides in transcripts: no measure of death, and none of the cells "
-    "nearby. Most rest on one to four detected genes a cell, so read means of samples and labels."
+    "Transcript programs of iron, glutathione and lipid peroxide handling. They do not measure death, of these cells "
+    "or of "
+    "cells nearby. Most rest on one to four detected genes per cell, so read means of samples and labels."
 )
 _SIGN = (
-    "What the sign means: drive, defence and balance are capacity. Where cells do undergo ferroptosis (19 "
-    "experiments), drive rose in 13, defence rose in 15 and balance fell in 15, for cells under attack raise their "
-    "defence most. A negative balance may be a cell that undergoes it. What rises then is the set "
+    "What the sign means: drive, defence and balance describe capacity. In 19 experiments in which cells did undergo "
+    "ferroptosis, drive rose in 13, defence rose in 15 and balance fell in 15, because cells under attack raise their "
+    "defence most. A negative balance may mark a cell that undergoes ferroptosis. The set that rises in such cells is "
     "ferroptosis_response; score it with tamannot.tl.score."
 )
 _MOST_CARDS = 7
 _COLUMNS = ["axis", "z", "baseline", "above_baseline", "p", "probability", "called", "n_detected", "genes"]
 _AXES = ("origin", "state", "overlay")
 _HOW = (
-    "Of each state the cell whose probability is the median of all cells called so: an ordinary one, not the best. "
-    "Bars to the right speak for a label, to the left against it; hatched is the strongest rival. Macrophages of these "
-    "data have the baseline without being in the state; what counts is z above it."
+    "For each state, the cell with the median probability of all cells with that call: a typical cell, not the best. "
+    "Bars "
+    "to the right support a label, bars to the left oppose it; the strongest alternative is hatched. The baseline is "
+    "the z "
+    "of macrophages of these data that are not in the state; what counts is z above it."
 )
 
 
@@ -147,7 +150,7 @@ def ferroptosis(material: Material) -> Section | None:
     """Return the summaries by state and the programs; None where they were not scored."""
     blocks: list[Block] = []
     if all(material.has(name) for name in _SUMMARIES) and material.macrophages.any():
-        note = "Mean of the samples' means of z against matched genes; every sample counts the same."
+        note = "Mean of the samples' means of z against matched genes; every sample has the same weight."
         blocks.append(table_of(_by_state(material), "Summaries of macrophages by state", note=note))
         blocks.append(Text(_SIGN))
     if material.run.has("ferroptosis"):
@@ -204,9 +207,12 @@ def _card(material: Material, cells: AnnData, row: int, state: str) -> Iterator[
     except (MatrixError, ResultNotFoundError):  # the matrix is another by now, or the run kept nothing of this
         return
     if png is not None:
-        alt = f"Bars: what single genes add to the state of cell {cells.obs_names[row]}, and to its strongest rival."
+        alt = (
+            f"Bars: what single genes contribute to the state of cell {cells.obs_names[row]} and to its strongest "
+            f"rival."
+        )
         yield Picture(name, alt, png)
     shown = table.loc[table["axis"].isin(_AXES), _COLUMNS]
     why = [f"{axis.capitalize()}: {text}" for axis, text in table.attrs["why"].items() if axis in _AXES]
-    said = pretty(" ".join([*why, "genes: the highest expressed of its genes; − speaks against."]))
+    said = pretty(" ".join([*why, "genes: its genes with the highest expression; − counts against it."]))
     yield table_of(shown, f"{name}, its signatures", note=said)

@@ -34,11 +34,13 @@ _TITLES = {
 _LEVEL = 0.95
 _FEWEST_SAMPLES = 3
 _OF_COUNTING = (
-    "Shares are of cells as called, of all macrophages of a sample, those without a label included. low and high are "
-    "the ends of Wilson's 95 % interval: the error of counting cells, as if samples did not differ; they do."
+    "Shares are of cells as called, among all macrophages of a sample, including those without a label. low and high "
+    "are "
+    "the limits of Wilson's 95 % interval: it covers the error of counting cells, not the variation between samples."
 )
 _OF_SAMPLES = (
-    "Shares are of cells as called; every sample counts the same. low and high are the ends of the 95 % interval of "
+    "Shares are of cells as called; every sample has the same weight. low and high are the limits of the 95 % "
+    "interval of "
     "Student's t over samples."
 )
 
@@ -47,7 +49,7 @@ def found(material: Material) -> Section:
     """Return the first section: cells, origins, states, who has no label, and how sure that is."""
     sentences = (
         _cells(material),
-        _calls(material, "origin", "By origin, which is resemblance and not lineage,"),
+        _calls(material, "origin", "By origin, which is similarity and not lineage,"),
         _calls(material, "state", "By state,"),
         _programs(material),
         _confidence(material),
@@ -82,7 +84,7 @@ def _calls(material: Material, axis: str, begin: str) -> str:
 
 def _programs(material: Material) -> str:
     if not material.has("programs") or not material.macrophages.any():
-        return "No programs beside the states were looked for."
+        return "No programs other than states were scored."
     if material.run.has("signatures"):
         axis = material.run.signatures["axis"].astype(str)
         names = [str(i) for i in axis.index[axis == "overlay"]]
@@ -91,25 +93,30 @@ def _programs(material: Material) -> str:
     overlays = {name: share_with(material, name) for name in names}
     most = sorted((item for item in overlays.items() if item[1] > 0), key=lambda item: -item[1])
     if not most:
-        return "None of the programs that lie over states (hypoxia, proliferation, stress of dissociation) stands out."
+        return (
+            "None of the programs that can accompany any state (hypoxia, proliferation, dissociation stress) "
+            "stands out."
+        )
     said = ", ".join(f"{pretty(name)} in {percent(share)}" for name, share in most)
-    return f"Of the programs that may lie over any state, these stand out in macrophages (p < 0.01): {said}."
+    return f"Of the programs that can accompany any state, these stand out in macrophages (p < 0.01): {said}."
 
 
 def _confidence(material: Material) -> str:
     run = material.run
     if not run.has("model"):
-        return "The record that says how sure origin and state are is not in these data."
+        return "The record of how origin and state were called is missing from these data."
     said = []
     if "origin" in run.model:
-        said.append("origin is called by how z of the origins differ")
+        said.append("origin is called by comparing z of the origins")
     if "state" in run.model:
         whose = "a model's cells" if "kind" in run.model else "these cells"
         by = f" and by a classifier trained on {whose}" if "state" in run.learned else ""
         said.append(f"state is called by the activity of signatures{by}")
     if not said:
         return "Origin and state were not called."
-    return f"How sure: {'; '.join(said)}; their probabilities were not checked on tissue of known truth."
+    return (
+        f"Confidence: {'; '.join(said)}; their probabilities were not validated on tissue with known cell identities."
+    )
 
 
 def _listed(counts: Mapping[str, int], n: int, most: int) -> str:
@@ -125,7 +132,7 @@ def input_and_quality(material: Material) -> Section:
     """Return which matrix, gene ids, species and tissue were used, and how deep the cells are."""
     blocks: list[Block] = [Facts((*_facts(material), *_quality(material)))]
     if material.run.has("substitutions") and len(material.run.substitutions):
-        blocks.append(table_of(material.run.substitutions, "Former gene symbols that were taken for today's"))
+        blocks.append(table_of(material.run.substitutions, "Former gene symbols mapped to current ones"))
     if material.samples is not None:
         blocks.append(_samples(material, material.samples))
     return Section("input", "Input and quality", tuple(blocks))
@@ -140,7 +147,7 @@ def _facts(material: Material) -> tuple[tuple[str, str], ...]:
         rows += [
             ("genes", f"{matrix.n_vars:,}, ids by {matrix.gene_ids}"),
             ("matrix used", f"{matrix.name}: {_KINDS.get(matrix.kind, matrix.kind)}"),
-            ("matrices looked at", "; ".join(matrix.candidates)),
+            ("matrices considered", "; ".join(matrix.candidates)),
             ("species", f"{matrix.species} (asked for: {run.parameters.get('species', 'auto')})"),
         ]
     rows += [
@@ -150,7 +157,7 @@ def _facts(material: Material) -> tuple[tuple[str, str], ...]:
     ]
     own = run.parameters.get("compartment_key")
     if own is not None:
-        rows.append(("compartments", f"your own, of column {own['column'] if isinstance(own, dict) else own}"))
+        rows.append(("compartments", f"your own, from column {own['column'] if isinstance(own, dict) else own}"))
     return tuple((name, value) for name, value in rows if value)
 
 
@@ -160,7 +167,7 @@ def _quality(material: Material) -> list[tuple[str, str]]:
     if found is not None:
         low, middle, high = np.percentile(found[0], [25, 50, 75])
         what = "counts" if material.run.matrix.kind == "counts" else "detected genes"
-        said = f"median {middle:,.0f} (quartiles {low:,.0f} to {high:,.0f}; {found[0].size:,} looked at)"
+        said = f"median {middle:,.0f} (quartiles {low:,.0f} to {high:,.0f}; {found[0].size:,} cells measured)"
         rows.append((f"{what} of macrophages", said))
     if material.has("compartment"):
         left = (material.labels("compartment") == "unassigned").mean()
@@ -198,7 +205,7 @@ def _labels(material: Material, axis: str) -> Table:
 
 def _statuses(material: Material, axis: str) -> Table | Text:
     if not material.has(f"{axis}_status"):
-        return Text(f"Nothing is recorded of why a cell has no {axis}.")
+        return Text(f"Why cells have no {axis} was not recorded.")
     status = material.labels(f"{axis}_status")
     chosen = status if axis == "compartment" else status[material.macrophages]
     counts = {str(k): int(v) for k, v in chosen.value_counts().items() if v}

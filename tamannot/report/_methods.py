@@ -32,8 +32,8 @@ _UCELL = Point(
     "https://doi.org/10.1016/j.csbj.2021.06.043",
 )
 _NOTE = (
-    "digest: the first letters of the sha256 over genes, directions and weights. "
-    "own: not of the library of this release."
+    "digest: the first characters of the SHA-256 of genes, directions and weights. "
+    "own: not in the library of this release."
 )
 _PACKAGES = ("anndata", "matplotlib", "numpy", "pandas", "scikit-learn", "scipy")
 
@@ -46,7 +46,7 @@ def methods(material: Material) -> Section | None:
     how = (_scores(run), _null(run), _compartment(run), _origin_and_state(run))
     paragraph = " ".join(s for s in (_data(material), *how, _left_out(material), _analyses(run)) if s)
     cited = (Text("Cited:"), Points((_UCELL,))) if _is_ucell(run) else ()
-    said = "To paste; it says what was run here, and nothing that was not. Sources of the signatures stand above."
+    said = "For your manuscript: it describes what was run here and nothing else. Sources of the signatures are above."
     return Section("methods", "Methods", (Text(said), Quote(paragraph), *cited))
 
 
@@ -96,7 +96,7 @@ def _compartment(run: RunRecord) -> str:
     own = run.parameters.get("compartment_key")
     if own is not None:
         column = own["column"] if isinstance(own, Mapping) else own
-        return f"Compartments are those of the user's column '{column}'."
+        return f"Compartments were taken from the user's column '{column}'."
     how = str(run.model.get("compartment", "")) if run.has("model") else ""
     return f"Compartments were called by the {how}." if how else ""
 
@@ -134,7 +134,7 @@ def _left_out(material: Material) -> str:
 
 def _analyses(run: RunRecord) -> str:
     made = [name for key, name in _ANALYSES.items() if run.has(key)]
-    return f"With the sample as the unit, these were analysed: {', '.join(made)}." if made else ""
+    return f"Analysed with the sample as the unit: {', '.join(made)}." if made else ""
 
 
 def signatures(material: Material) -> Section | None:
@@ -190,5 +190,5 @@ def warnings_and_versions(material: Material) -> Section:
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):
             versions.append((package, version(package)))
-    blocks = (noted or Text("The run gave no warning."), Facts(tuple(parameters)), Facts(tuple(versions)))
+    blocks = (noted or Text("The run gave no warnings."), Facts(tuple(parameters)), Facts(tuple(versions)))
     return Section("versions", "Warnings, parameters and versions", blocks)
