@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from tamannot.errors import ParameterError
 from tamannot.get import crosstalk as table_of
-from tamannot.pl._style import BLUE, LEGEND_ABOVE, VERMILION, check_positive, new_axes, open_corner, pretty
+from tamannot.pl._style import BLUE, LEGEND_ABOVE, VERMILION, new_axes, open_corner, pretty
 
 # Circles and filled, squares and open: told apart without colours, too.
 _RAW, _ADJUSTED = BLUE, VERMILION
@@ -46,7 +46,7 @@ def crosstalk(
     The axes. Forest plot: ρ across samples with its 95 % bootstrap interval, and the thick bar the range with one
     sample left out; below it ρ adjusted for what is named beside. In brackets stands in which share of the cells a
     program has too little signal: fewer than three of its genes detected, or not the gene. Samples: one point each. An
-    association is no cause and has no direction.
+    association is not a causal effect and has no direction.
 
     Raises
     ------
@@ -55,7 +55,9 @@ def crosstalk(
     ResultNotFoundError
         `tl.crosstalk` has not run.
     """
-    check_positive("n", n)
+    if n < 1:
+        msg = f"n is {n}: give 1 or more."
+        raise ParameterError(msg)
     tests = table_of(adata, key)
     if pair is not None:
         return _samples(_row_of(tests, pair), table_of(adata, key, kind="samples"), ax)

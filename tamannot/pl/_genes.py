@@ -86,9 +86,7 @@ def markers(
     expression (``log1p`` of 10,000 per cell) scaled for each gene from 0 to its greatest mean. All cells are read,
     block by block.
 
-    Genes that are in no signature are a look from outside: do the cells differ as the name says? They are no test. They
-    were chosen here because they differ, so that even random groups would have some; and where a label was learned from
-    the cells at hand, it was called by them as well. A marker known from elsewhere, given by ``genes``, says more.
+    Genes outside the signatures show whether the cells differ as their label says, but they are not a test. They were chosen here because they differ, so that even random groups would have some; and where the classifier was trained on the cells at hand, it may have used them as well. A marker known from elsewhere, given by ``genes``, says more.
 
     Raises
     ------
@@ -229,11 +227,11 @@ def evidence(
 
     Returns
     -------
-    The axes. Bars to the right speak for a label, bars to the left against it. A cell without a label shows its two
-    strongest programs. Contributions are to the amount of a program or to z, as `get.contributions` says, and no causal
-    importance: genes that go together share the weight. The genes shown are some of many, so that they do not sum to
-    the figure beside the label. Of a z the baseline is shown as a bar of its own, and taken off beside the label. Where
-    the label is not that of the greatest z, or there is none, a sentence below says why.
+    The axes. Bars to the right support a label, bars to the left oppose it. A cell without a label shows its two
+    strongest programs. Contributions are to the amount of a program or to z, as `get.contributions` says, and do not
+    measure causal importance: correlated genes share the weight. The genes shown are some of many, so that they do not
+    sum to the figure beside the label. Of a z the baseline is shown as a bar of its own, and taken off beside the
+    label. Where the label is not that of the greatest z, or there is none, a sentence below says why.
 
     Raises
     ------

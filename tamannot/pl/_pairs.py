@@ -91,16 +91,16 @@ def polarization(
     both or neither stands out: p < 0.01, or the gene is detected.
 
     What it does not mean: M1 and M2 are poles of cells in culture; in tumours most macrophages are neither, or some of
-    both, and the two are no ends of one line. ``transitional`` is both arms in one cell, never a transition in time,
-    and a doublet looks the same. z of two signatures are not on one scale, so that a cell above the diagonal is not
-    more of one than of the other. Of single genes the zeros are for the most part what was not captured, so that "only
-    one" in a cell says little about two genes: compare means of samples. A ratio of CXCL9 to SPP1 that stands for
-    outcome in one kind of tumour need not in another.
+    both, and the two are not ends of one axis. ``transitional`` means both arms in one cell, not a transition in time;
+    a doublet looks the same. z of two signatures are not on one scale, so that a cell above the diagonal is not more of
+    one than of the other. Of single genes the zeros are for the most part what was not captured, so that "only one" in
+    a cell says little about two genes: compare means of samples. A ratio of CXCL9 to SPP1 that stands for outcome in
+    one kind of tumour need not in another.
 
     Raises
     ------
     ParameterError
-        ``by`` is no pair of signatures and no pair of genes of the data, or there is no such column.
+        ``by`` is neither a pair of signatures nor a pair of genes in the data, or there is no such column.
     ResultNotFoundError
         The object is not annotated, its matrix is gone, or there are no macrophages.
     MatrixError

@@ -133,10 +133,10 @@ def ferroptosis(
     -------
     The axes. A colour is the mean over samples of the mean z of the label's cells, each sample with as many cells as
     the summary asks for; below a label stands the number of these samples. The number is the share of the cells, in per
-    cent, with too little signal: fewer than three genes of the program detected. Such a cell says next to nothing;
-    hatched is where more than half of them are such. A star is where the label was called by genes of the program, so
-    that its colour is circular. Grey is no sample. The mark beside a program says what it does to ferroptosis of the
-    cell itself.
+    cent, with too little signal: fewer than three genes of the program detected. Such cells carry almost no
+    information; fields with a majority of them are hatched. A star is where the label was called by genes of the
+    program, so that its colour is circular. Grey fields have no sample. The mark beside a program says what it does to
+    ferroptosis of the cell itself.
 
     Notes
     -----

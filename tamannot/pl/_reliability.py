@@ -49,14 +49,14 @@ def reliability(
     Returns
     -------
     The axes: the share that came true in each bin with its 95 % interval (Wilson), against the mean probability stated.
-    Below the diagonal more is promised than kept. The legend gives the expected calibration error (ECE), the Brier
-    score, and the slope of the outcome's logit on the stated one: 1 is right, less is too sure. The intervals take
-    cells for independent; those of few donors are not.
+    Below the diagonal, probabilities are overconfident. The legend gives the expected calibration error (ECE), the
+    Brier score, and the slope of the outcome's logit on the stated one: 1 is calibrated, less is overconfident. The
+    intervals assume independent cells; cells of few donors are not.
 
     Raises
     ------
     ParameterError
-        No cells, lengths that differ, values that are no probabilities or no yes and no, classes that ``proba`` does
+        No cells, lengths that differ, values that are not probabilities or not yes and no, classes that ``proba`` does
         not have, no bin.
 
     Examples

@@ -84,9 +84,9 @@ def scores(
     as a whole: the null is competitive and takes genes for independent, so that those that go together spread wider
     than the line. Triangles are the baselines of a state, above which it is called (`get.evidence`).
 
-    At the right stands the share of the cells that are called so. Of signatures that are no label it is the share in
+    At the right stands the share of the cells that are called so. For signatures that are not labels it is the share in
     which p is below 0.01 (by chance in 1 %), of those that have a p, and the share of the cells that have none: too few
-    genes are detected. Cells are no replicates, and a share above 1 % alone is no program.
+    genes are detected. Cells are not replicates, and a share above 1 % alone does not show a program.
 
     Raises
     ------

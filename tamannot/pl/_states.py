@@ -76,8 +76,8 @@ def states(
     -------
     The axes. On an embedding other cells are light grey beneath the macrophages, and the legend has the cells of each
     state and their share of the macrophages. In bars shares are of the macrophages of a group; their number stands
-    beside the bar. ``unassigned`` is shown in both. Cells are no replicates: for a comparison of conditions look at
-    samples. That cells of a state lie together in an embedding is no test of the state: both come from the same genes.
+    beside the bar. ``unassigned`` is shown in both. Cells are not replicates: compare conditions by samples. That cells
+    of a state lie together in an embedding does not confirm the state: both come from the same genes.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def origins(
 
     Returns
     -------
-    The axes, as of `states`. An origin is resemblance of transcripts, not lineage.
+    The axes, as of `states`. An origin is similarity of transcripts, not lineage.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def state_by_origin(
     The axes, origins × states, ``unassigned`` in both. Without samples each field has the number of cells and their
     share of the row; with samples the mean over samples of the share, and the least and the greatest beneath it. Shades
     are the shares, from 0 to 1. State and origin are called from the same cells by different genes; whether they are
-    associated is a question to samples, and origins that were left ``unassigned`` are no origin of their own.
+    associated must be tested across samples, and ``unassigned`` is not an origin of its own.
 
     Raises
     ------
