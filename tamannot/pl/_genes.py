@@ -86,7 +86,9 @@ def markers(
     expression (``log1p`` of 10,000 per cell) scaled for each gene from 0 to its greatest mean. All cells are read,
     block by block.
 
-    Genes outside the signatures show whether the cells differ as their label says, but they are not a test. They were chosen here because they differ, so that even random groups would have some; and where the classifier was trained on the cells at hand, it may have used them as well. A marker known from elsewhere, given by ``genes``, says more.
+    Genes outside the signatures show whether the cells differ as their label says, but they are not a test. They were
+    chosen here because they differ, so that even random groups would have some; and where the classifier was trained on
+    the cells at hand, it may have used them as well. A marker known from elsewhere, given by ``genes``, says more.
 
     Raises
     ------
