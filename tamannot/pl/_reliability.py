@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError
-from tamannot.pl._style import check_positive, new_axes, open_corner
+from tamannot.pl._style import new_axes, open_corner
 from tamannot.stats import _calibration
 
 Array = NDArray[Any]
@@ -66,7 +66,9 @@ def reliability(
     >>> ax.get_xlabel()
     'stated probability'
     """
-    check_positive("n_bins", n_bins)
+    if n_bins < 1:
+        msg = f"n_bins is {n_bins}; at least one bin is needed."
+        raise ParameterError(msg)
     stated, happened = _winner(proba, truth) if isinstance(proba, pd.DataFrame) else _event(proba, truth)
     found = _calibration.reliability(stated, happened, n_bins)
     ax = ax or new_axes(4.8, 4.8)

@@ -110,9 +110,7 @@ def scores(
         is_called = adata.obs[called].to_numpy() == i if called in adata.obs else None
         baselines = dict(record.baselines.loc[record.baselines.index == i, ["origin", "baseline"]].to_numpy())
         for group, cells in groups:
-            name = ", ".join(
-                pretty(part) for part in (i, group) if part and (part == group or not group or len(ids) > 1)
-            )
+            name = _name(i, group, several=len(ids) > 1)
             text = _text_of(p[i].to_numpy()[cells], None if is_called is None else is_called[cells])
             rows.append(
                 _Row(name, z[i].to_numpy()[cells], text, colors.get(group or i, colors.get(i, BLUE)), baselines)
@@ -149,6 +147,12 @@ def _groups(adata: AnnData, groupby: str | None, here: Array) -> list[tuple[str 
     groups = as_labels(slots.obs_column(adata, groupby))
     cells = [(name, here & (groups.codes == i)) for i, name in enumerate(groups.names) if name != NOT_MACROPHAGE]
     return [(name, some) for name, some in cells if some.any()]
+
+
+def _name(signature: str, group: str | None, *, several: bool) -> str:
+    if group is None:
+        return pretty(signature)
+    return f"{pretty(signature)}, {pretty(group)}" if several else pretty(group)
 
 
 def _draw(ax: Axes, rows: list[_Row]) -> None:
