@@ -106,8 +106,9 @@ def scores(
     colors = colors_of(adata, key, "state") if slots.slot(key, "state") in adata.obs else {}
     groups, rows = _groups(adata, groupby, here), list[_Row]()
     for i in ids:
-        called = slots.slot(key, axis_of.get(i, "")) if axis_of.get(i) in _CALLED_AXES else None
-        is_called = adata.obs[called].to_numpy() == i if called in adata.obs else None
+        axis = axis_of.get(i, "")
+        is_label = axis in _CALLED_AXES and slots.slot(key, axis) in adata.obs
+        is_called = slots.read_obs(adata, key, (axis,)).iloc[:, 0].to_numpy() == i if is_label else None
         baselines = dict(record.baselines.loc[record.baselines.index == i, ["origin", "baseline"]].to_numpy())
         for group, cells in groups:
             name = _name(i, group, several=len(ids) > 1)
