@@ -11,7 +11,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 import tamannot as tam
-from tamannot.datasets._simulate import STATES
+from tamannot.datasets import STATES
 from tamannot.stats._shares import centred_log_ratios, compare_means, compare_shares
 
 Array = NDArray[Any]

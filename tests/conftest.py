@@ -152,5 +152,5 @@ PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQV
 @pytest.fixture
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures of reports are made and not painted, which takes most of the time of a report."""
-    monkeypatch.setattr("tamannot.report._evidence._MOST_CARDS", 1)
+    monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 1)
     monkeypatch.setattr("tamannot.report._pictures._png", lambda _: PIXEL)

@@ -16,28 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tamannot.cli._options import (
-    AsJson,
-    CompartmentOption,
-    GeneSymbols,
-    InPlace,
-    Input,
-    Layer,
-    MethodName,
-    Overwrite,
-    OwnSignatures,
-    Quiet,
-    Source,
-    Species,
-    SpeciesOption,
-    Tables,
-    Threads,
-    Tissue,
-    TissueOption,
-    as_options,
-    out_option,
-    table_option,
-)
+from tamannot.cli import _options as options
 from tamannot.cli._signatures import app as signatures_app
 from tamannot.errors import TamannotError, printable
 
@@ -62,51 +41,59 @@ def annotate(
     sources: Annotated[
         list[Path], typer.Argument(metavar="IN", help="h5ad files or zarr folders. Changed only by --in-place.")
     ],
-    out: Annotated[Path | None, out_option("annotations")] = None,
-    table: Annotated[Path | None, table_option("annotations")] = None,
+    out: Annotated[Path | None, options.out_option("annotations")] = None,
+    table: Annotated[Path | None, options.table_option("annotations")] = None,
     out_dir: Annotated[
-        Path | None, typer.Option(metavar="D", help="Folder for the outputs of many files: D/NAME of each.")
+        Path | None,
+        typer.Option(metavar="D", help="Folder for the outputs of several files, each named like its input."),
     ] = None,
-    tables: Annotated[Tables | None, typer.Option(help="With --out-dir: also a table of each file.")] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="With --out-dir: files at a time.")] = 1,
+    tables: Annotated[
+        options.Tables | None, typer.Option(help="With --out-dir: also write a table for each file.")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="With --out-dir: number of files processed at a time.")
+    ] = 1,
     each_alone: Annotated[
-        bool, typer.Option("--each-alone", help="Of many files: learn from each on its own, not from all together.")
+        bool, typer.Option("--each-alone", help="With several files: fit each one separately, not all as one cohort.")
     ] = False,
-    layer: Layer = None,
-    gene_symbols: GeneSymbols = None,
-    species: SpeciesOption = Species.AUTO,
-    tissue: TissueOption = Tissue.AUTO,
-    compartment_key: CompartmentOption = None,
+    layer: options.Layer = None,
+    gene_symbols: options.GeneSymbols = None,
+    species: options.SpeciesOption = options.Species.AUTO,
+    tissue: options.TissueOption = options.Tissue.AUTO,
+    compartment_key: options.CompartmentOption = None,
     sample_key: Annotated[str | None, typer.Option(help="Column of obs with the sample.")] = None,
-    signatures: OwnSignatures = None,
+    signatures: options.OwnSignatures = None,
     model: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A model of `tamannot train`; may be repeated. Without --labels: nothing is fitted to IN. With: its "
-            "labels are written as well, as tam_model_label."
+            help="A model made by `tamannot train`; may be repeated. One trained without --labels replaces fitting to "
+            "IN; one trained with --labels adds its labels as tam_model_label."
         ),
     ] = None,
     target_accuracy: Annotated[
-        float, typer.Option(help="Kept for older scripts, and not used; between 0 and 1.")
+        float, typer.Option(help="Has no effect; kept for older scripts. Between 0 and 1.")
     ] = 0.95,
     chunk_size: Annotated[
-        int | None, typer.Option(min=1, help="Cells at a time: fewer need less memory. The results are the same.")
+        int | None,
+        typer.Option(
+            min=1, help="Number of cells processed at a time; fewer need less memory. Results do not depend on it."
+        ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="HTML", help="A report to read, from the annotated file: .html.")
+        Path | None, typer.Option(metavar="HTML", help="Also write a report of the annotation: .html.")
     ] = None,
-    log: Annotated[Path | None, typer.Option(help="A log of the run: .json.")] = None,
-    threads: Threads = None,
-    overwrite: Overwrite = False,
-    in_place: InPlace = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    log: Annotated[Path | None, typer.Option(help="Also write a log of the run: .json.")] = None,
+    threads: options.Threads = None,
+    overwrite: options.Overwrite = False,
+    in_place: options.InPlace = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Call compartment, origin, state and ferroptosis programs of every cell.
 
-    OUT appears whole or not at all. A summary goes to stdout, progress to stderr. Many files are one
-    cohort: learned once from cells of all, applied to each. If some fail the others are written, and the exit code is
-    2.
+    OUT is written completely or not at all. A summary goes to stdout, progress to stderr. Several files are treated
+    as one cohort: models are fitted once to cells of all files and applied to each. If some files fail, the others are
+    still written, and the exit code is 2.
     """
     from tamannot._settings import settings  # noqa: PLC0415 - commands import what they need
     from tamannot.cli._show import print_summary, stages  # noqa: PLC0415
@@ -127,24 +114,12 @@ def annotate(
         "target_accuracy": target_accuracy,
     }
     if len(sources) > 1 or out_dir is not None or tables is not None:
-        from tamannot.cli._many import annotate_many  # noqa: PLC0415
+        from tamannot.cli._many import ManyFiles, annotate_many  # noqa: PLC0415
 
-        annotate_many(
-            sources,
-            out_dir,
-            single={"--out": out, "--table": table, "--report": report},
-            tables=tables,
-            jobs=jobs,
-            log=log,
-            signatures=own,
-            overwrite=overwrite,
-            in_place=in_place,
-            quiet=quiet,
-            as_json=as_json,
-            chunk_size=chunk_size,
-            each_alone=each_alone,
-            choices=choices,
+        asked = ManyFiles(
+            out_dir, tables, jobs, overwrite, in_place, chunk_size, each_alone, log=log, quiet=quiet, as_json=as_json
         )
+        annotate_many(sources, asked, {"--out": out, "--table": table, "--report": report}, own, choices)
         return
     with stages(quiet=quiet) as progress:
         summary = annotate_file(
@@ -165,31 +140,34 @@ def annotate(
 
 @app.command()
 def score(
-    source: Source,
-    out: Annotated[Path | None, out_option("scores")] = None,
-    table: Annotated[Path | None, table_option("scores")] = None,
+    source: options.Source,
+    out: Annotated[Path | None, options.out_option("scores")] = None,
+    table: Annotated[Path | None, options.table_option("scores")] = None,
     signatures: Annotated[
         list[str] | None,
-        typer.Option(help="A file or folder of your own, an axis of the library (state), or an id; may be repeated."),
+        typer.Option(help="Your own file or folder, an axis of the library (state), or an id; may be repeated."),
     ] = None,
-    method: Annotated[MethodName, typer.Option(help="How to score.")] = MethodName.UCELL,
-    ignore_weights: Annotated[bool, typer.Option("--ignore-weights", help="Score without the genes' weights.")] = False,
-    null: Annotated[bool, typer.Option("--null", help="Also z and p against matched random signatures.")] = False,
+    method: Annotated[options.MethodName, typer.Option(help="Scoring method.")] = options.MethodName.UCELL,
+    ignore_weights: Annotated[bool, typer.Option("--ignore-weights", help="Ignore the weights of genes.")] = False,
+    null: Annotated[
+        bool, typer.Option("--null", help="Also compute z and p against matched random signatures.")
+    ] = False,
     min_coverage: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of genes below which a signature is not scored.")
+        float,
+        typer.Option(min=0, max=1, help="Signatures with a smaller share of their genes in the data are not scored."),
     ] = 0.5,
-    layer: Layer = None,
-    gene_symbols: GeneSymbols = None,
-    species: SpeciesOption = Species.AUTO,
-    threads: Threads = None,
-    overwrite: Overwrite = False,
-    in_place: InPlace = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    layer: options.Layer = None,
+    gene_symbols: options.GeneSymbols = None,
+    species: options.SpeciesOption = options.Species.AUTO,
+    threads: options.Threads = None,
+    overwrite: options.Overwrite = False,
+    in_place: options.InPlace = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Score signatures in every cell: no labels, only scores.
+    """Score signatures in every cell, without assigning labels.
 
-    Without --signatures the states are scored. OUT appears whole or not at all.
+    Without --signatures, the states are scored. OUT is written completely or not at all.
     """
     from tamannot._settings import settings  # noqa: PLC0415
     from tamannot.cli._show import print_scores, stages  # noqa: PLC0415
@@ -219,33 +197,35 @@ def score(
 
 @app.command()
 def train(
-    source: Input,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model: .npz.")],
+    source: options.Input,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Model to write: .npz.")],
     labels: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Column of obs with your labels; else what an annotation fits."),
+        typer.Option(
+            metavar="COLUMN", help="Column of obs with your labels. Default: train what an annotation would fit."
+        ),
     ] = None,
     sample_key: Annotated[
         str | None, typer.Option(help="Column of obs with the sample; whole samples are held out.")
     ] = None,
-    layer: Layer = None,
-    gene_symbols: GeneSymbols = None,
-    species: SpeciesOption = Species.AUTO,
-    tissue: TissueOption = Tissue.AUTO,
-    compartment_key: CompartmentOption = None,
-    signatures: OwnSignatures = None,
-    threads: Threads = None,
+    layer: options.Layer = None,
+    gene_symbols: options.GeneSymbols = None,
+    species: options.SpeciesOption = options.Species.AUTO,
+    tissue: options.TissueOption = options.Tissue.AUTO,
+    compartment_key: options.CompartmentOption = None,
+    signatures: options.OwnSignatures = None,
+    threads: options.Threads = None,
     target_accuracy: Annotated[
-        float, typer.Option(help="With --labels: accuracy that the labels given should reach, between 0 and 1.")
+        float, typer.Option(help="With --labels: accuracy that assigned labels should reach, between 0 and 1.")
     ] = 0.95,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that exists.")] = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model.")] = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Train a model on your own labels and measure it on cells held out, or keep what an annotation fits.
+    """Train a model on your own labels and evaluate it on held-out cells, or save what an annotation fits.
 
-    With --labels: a classifier of these labels. Without: baselines and classifier of states of these cells. Both are
-    for tamannot annotate --model MODEL. MODEL appears whole or not at all.
+    With --labels: a classifier of these labels. Without: the baselines and the classifier of states
+    fitted to these cells. Both are for tamannot annotate --model MODEL. MODEL is written completely or not at all.
     """
     from tamannot._settings import settings  # noqa: PLC0415
     from tamannot.cli._show import print_training, stages  # noqa: PLC0415
@@ -275,19 +255,19 @@ def train(
 @app.command()
 def report(
     source: Annotated[Path, typer.Argument(metavar="IN", help="An annotated h5ad file or zarr folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="The report: .html.")],
-    key: Annotated[str, typer.Option(help="Prefix of what the annotation wrote.")] = "tam",
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Report to write: .html.")],
+    key: Annotated[str, typer.Option(help="The key_added of the annotation.")] = "tam",
     sample_key: Annotated[
         str | None, typer.Option(help="Column of obs with the sample. Default: that of the annotation.")
     ] = None,
     condition: Annotated[str | None, typer.Option(help="Column of obs with the condition of each sample.")] = None,
-    title: Annotated[str | None, typer.Option(help="Heading. Default: names the file.")] = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    title: Annotated[str | None, typer.Option(help="Title of the report. Default: the name of the file.")] = None,
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Write one HTML file about an annotated file: what was found, what not to believe, the evidence, the methods.
+    """Write an HTML report of an annotated file: what was found, what not to believe, evidence, methods.
 
-    It opens without a network. OUT appears whole or not at all.
+    It is one file that needs no network. OUT is written completely or not at all.
     """
     from tamannot.cli._show import stages  # noqa: PLC0415
     from tamannot.io import report_file  # noqa: PLC0415
@@ -315,16 +295,16 @@ def _draw_without_screen() -> None:
 
 @app.command()
 def check(
-    source: Input,
-    layer: Layer = None,
-    gene_symbols: GeneSymbols = None,
-    species: SpeciesOption = Species.AUTO,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    source: options.Input,
+    layer: options.Layer = None,
+    gene_symbols: options.GeneSymbols = None,
+    species: options.SpeciesOption = options.Species.AUTO,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Say what a file holds, what an annotation would use (matrix, gene ids, coverage), and what would come of it.
+    """Show what a file contains, what an annotation would use (matrix, gene ids, coverage), and what to expect.
 
-    Exits with 0 if the file can be annotated, with 2 and what to do if not, or if no macrophage could be found.
+    Exits with 0 if the file can be annotated; with 2 and advice if not, or if no macrophages could be found.
     """
     from tamannot.cli._show import print_check, stages  # noqa: PLC0415
     from tamannot.io import check_file  # noqa: PLC0415
@@ -372,7 +352,7 @@ def main() -> None:
     except typer.Abort:
         sys.exit(1)
     except TamannotError as error:
-        print(f"tamannot: {as_options(str(error))}", file=sys.stderr)
+        print(f"tamannot: {options.as_options(str(error))}", file=sys.stderr)
         sys.exit(2)
     except MemoryError as error:
         why = printable(error) or "no more to be had"

@@ -49,12 +49,12 @@ class Tables(StrEnum):
 
 def out_option(what: str) -> Any:
     """Return the option of a whole output."""
-    return typer.Option("--out", "-o", metavar="OUT", help=f"The same with {what}: .h5ad or .zarr.")
+    return typer.Option("--out", "-o", metavar="OUT", help=f"Output: a copy of IN with {what} added, .h5ad or .zarr.")
 
 
 def table_option(what: str) -> Any:
     """Return the option of a table."""
-    return typer.Option(help=f"The {what} alone: .csv or .parquet.")
+    return typer.Option(help=f"Write the {what} alone to a table: .csv or .parquet.")
 
 
 Input = Annotated[Path, typer.Argument(metavar="IN", help="An h5ad file or a zarr folder. It is never changed.")]
@@ -64,15 +64,19 @@ Source = Annotated[
 Layer = Annotated[str | None, typer.Option(help="Matrix to use: X, raw, or a layer. Default: the best usable one.")]
 GeneSymbols = Annotated[str | None, typer.Option(help="Column of var with symbols or Ensembl ids.")]
 SpeciesOption = Annotated[Species, typer.Option(help="Species of the data.")]
-TissueOption = Annotated[Tissue, typer.Option(help="Outside the brain there are no microglia.")]
-CompartmentOption = Annotated[str | None, typer.Option(help="Column of obs with compartments, instead of the gate.")]
-OwnSignatures = Annotated[
-    Path | None, typer.Option(help="Signatures of your own (.toml, folder, .gmt), added to the library.")
+TissueOption = Annotated[
+    Tissue, typer.Option(help="Tissue of the sample. Outside the brain no cell is called microglia.")
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads. Default: what the machine allows.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
+CompartmentOption = Annotated[
+    str | None, typer.Option(help="Column of obs with your own compartments, instead of the gate.")
+]
+OwnSignatures = Annotated[
+    Path | None, typer.Option(help="Your own signatures (.toml, folder, .gmt), in addition to the library.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="Number of threads. Default: as many as the machine allows.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 InPlace = Annotated[
-    bool, typer.Option("--in-place", help="Write into IN itself, instead of -o: written beside it, then renamed.")
+    bool, typer.Option("--in-place", help="Write into IN itself instead of -o, through a temporary file.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]

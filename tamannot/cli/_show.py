@@ -40,11 +40,24 @@ def _text(words: str, style: str = "") -> Text:
     return Text(printable(words), style=style)
 
 
+def _print(words: str, style: str = "") -> None:
+    _console().print(_text(words, style))
+
+
+def _print_lines(lines: Iterable[tuple[str, str]], *, width: int) -> None:
+    """Print lines after their labels, which are so wide."""
+    for label, words in lines:
+        _console().print(_text(f"{label:<{width}}", style="bold"), _text(words), sep="")
+
+
+def _notes_and_outputs(summary: ScoreSummary | TrainSummary) -> list[tuple[str, str]]:
+    return [("note", note) for note in summary.notes] + [("written", path) for path in summary.outputs]
+
+
 @contextmanager
 def stages(*, quiet: bool) -> Iterator[Progress]:
     """Show the stage that a run is in and how far it is."""
-    live = sys.stderr.isatty()
-    progress = Progress(show=not quiet, after=0.5 if live else 5.0)
+    progress = Progress(show=not quiet, after=0.5 if sys.stderr.isatty() else 5.0)
     try:
         yield progress
     finally:
@@ -61,12 +74,8 @@ def print_summary(summary: FileSummary, *, as_json: bool, quiet: bool) -> None:
     summary = in_options(summary)
     if as_json:
         print(json.dumps(dataclasses.asdict(summary) | {"n_macrophages": summary.n_macrophages}, indent=2))
-        return
-    if quiet:
-        return
-    console = _console()
-    for label, text in _summary_lines(summary):
-        console.print(_text(f"{label:<14}", style="bold"), _text(text), sep="")
+    elif not quiet:
+        _print_lines(_summary_lines(summary), width=14)
 
 
 def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
@@ -78,18 +87,13 @@ def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
         return
     if quiet:
         return
-    console = _console()
-    console.print(
-        _text(f"{summary.path}: {summary.n_obs:,} cells; {summary.method} on {summary.matrix} ({summary.kind})")
-    )
+    _print(f"{summary.path}: {summary.n_obs:,} cells; {summary.method} on {summary.matrix} ({summary.kind})")
     rows = [
         (name, f"{row['n_present']:.0f} of {row['n_genes']:.0f}", f"{row['mean']:.3g}", f"{row['max']:.3g}")
         for name, row in summary.signatures.iterrows()
     ]
     print_table(("signature", "genes in the data", "mean", "max"), rows)
-    for label, lines in (("note", summary.notes), ("written", summary.outputs)):
-        for line in lines:
-            console.print(_text(f"{label:<9}", style="bold"), _text(line), sep="")
+    _print_lines(_notes_and_outputs(summary), width=9)
 
 
 def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None:
@@ -101,16 +105,13 @@ def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None
         return
     if quiet:
         return
-    console, about = _console(), summary.about
-    lines = _of_labels(summary.path, about) if "labels" in about else _of_cohort(summary.path, about)
-    lines += [("note", note) for note in summary.notes] + [("written", path) for path in summary.outputs]
-    for label, text in lines:
-        console.print(_text(f"{label:<13}", style="bold"), _text(text), sep="")
+    of_model = _lines_of_labels if "labels" in summary.about else _lines_of_cohort
+    _print_lines(of_model(summary.path, summary.about) + _notes_and_outputs(summary), width=13)
 
 
-def _of_labels(path: str, about: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _lines_of_labels(path: str, about: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = about["metrics"]
-    _console().print(_text(f"{path}: {len(about['classes'])} classes of '{about['labels']}'"))
+    _print(f"{path}: {len(about['classes'])} classes of '{about['labels']}'")
     rows = [
         (name, f"{about['training']['n_used'][name]:,}", _figure(m["precision"]), _figure(m["recall"]))
         for name, m in found["per_class"].items()
@@ -125,8 +126,8 @@ def _of_labels(path: str, about: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _of_cohort(path: str, about: Mapping[str, Any]) -> list[tuple[str, str]]:
-    _console().print(_text(f"{path}: {about['n_macrophages']:,} macrophages of {about['n_cells']:,} cells"))
+def _lines_of_cohort(path: str, about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    _print(f"{path}: {about['n_macrophages']:,} macrophages of {about['n_cells']:,} cells")
     return [
         ("tissue", f"{about['tissue']}: {about['tissue_reason']}"),
         ("state", f"classifier of {', '.join(about['states'])}, on {about['n_genes']:,} genes"),
@@ -139,9 +140,9 @@ def _figure(value: float | None) -> str:
 
 def _threshold(found: Mapping[str, Any]) -> str:
     if found["threshold"] is None:
-        return f"none reaches {found['target_accuracy']:g}: no label will be given"
+        return f"none reaches {found['target_accuracy']:g}: no labels will be assigned"
     called, right = found["called"], found["accuracy_called"]
-    return f"{found['threshold']:g}, which labels {called:.0%} of cells, {right:.1%} of them right"
+    return f"{found['threshold']:g}, which labels {called:.0%} of cells, {right:.1%} of them correctly"
 
 
 def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
@@ -153,18 +154,18 @@ def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
         return
     if quiet:
         return
-    console = _console()
     end = "; see what will be missing:" if found.notes else ""
-    console.print(_text(f"{found.path}: {found.n_obs:,} cells; can be annotated{end}"))
-    for note in found.notes:
-        console.print(_text(f"{'note':<8}", style="bold"), _text(as_options(note)), sep="")
+    _print(f"{found.path}: {found.n_obs:,} cells; can be annotated{end}")
+    _print_lines([("note", as_options(note)) for note in found.notes], width=8)
     for line in found.candidates:
-        chosen = "used  " if line.startswith(f"{found.matrix}:") else "      "
-        console.print(_text(f"  {chosen}{line}"))
-    console.print(_text(f"  species {found.species}, genes by {found.gene_ids}"))
+        _print(f"  {'used' if line.startswith(f'{found.matrix}:') else '':<6}{line}")
+    _print(f"  species {found.species}, genes by {found.gene_ids}")
     if found.substitutions:
-        console.print(_text(f"  other names: {_mapping(found.substitutions)}"))
-    console.print(_coverage_table(found))
+        _print(f"  other names: {_mapping(found.substitutions)}")
+    rows = [
+        (name, row["n_genes"], row["n_present"], f"{row['coverage']:.0%}") for name, row in found.coverage.iterrows()
+    ]
+    print_table(("signature", "genes", "in the data", "coverage"), rows)
 
 
 @contextmanager
@@ -190,15 +191,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 def print_signature(signature: Signature) -> None:
     """Print what a signature means, its genes, and where each comes from."""
-    console = _console()
-    console.print(_text(f"{signature.name}  {signature.title}", style="bold"))
+    _print(f"{signature.name}  {signature.title}", style="bold")
     flags = [signature.axis, signature.species, *signature.cell_ontology]
     flags += ["provisional"] * signature.provisional + ["read per sample, not per cell"] * (not signature.per_cell)
-    console.print(_text(" · ".join(flags)))
-    console.print(Text(signature.description.strip() + "\n"))
+    _print(" · ".join(flags))
+    _console().print(Text(signature.description.strip() + "\n"))
     for part in signature.parts:
         if signature.modules:
-            console.print(_text(f"module {part.name}", style="bold"))
+            _print(f"module {part.name}", style="bold")
         _print_genes(part)
     print(f"digest {signature.digest}")
 
@@ -209,12 +209,11 @@ def _print_genes(signature: Signature) -> None:
         for g in signature.genes
     ]
     print_table(("gene", "Ensembl", "direction", "weight", "references", "note"), rows)
-    console = _console()
     for r in signature.references:
         where = f"doi:{r.doi}" if r.doi else f"PMID {r.pmid}" if r.pmid else r.url or ""
         unchecked = "" if r.checked else "  [unchecked]"
-        console.print(_text(f"  {r.key}: {r.citation} {where}{unchecked}"))
-    console.print()
+        _print(f"  {r.key}: {r.citation} {where}{unchecked}")
+    print()
 
 
 def _summary_lines(summary: FileSummary) -> list[tuple[str, str]]:
@@ -224,12 +223,12 @@ def _summary_lines(summary: FileSummary) -> list[tuple[str, str]]:
         ("file", f"{summary.path}: {summary.n_obs:,} cells × {summary.n_vars:,} genes"),
         ("matrix", f"{summary.matrix} ({summary.kind}), genes by {summary.gene_ids}, {summary.species}"),
         ("macrophages", f"{n:,} of {summary.n_obs:,} cells ({n / max(summary.n_obs, 1):.1%})"),
-        ("others", f"{_mapping_counts(rivals)}; unassigned {summary.compartments.get('unassigned', 0):,}"),
+        ("others", f"{counted(rivals)}; unassigned {summary.compartments.get('unassigned', 0):,}"),
         ("origins", _calls(summary.origins, summary.origin_status)),
         ("states", _calls(summary.states, summary.state_status)),
     ]
     if summary.labels:
-        lines.append(("labels", _mapping_counts(summary.labels)))
+        lines.append(("labels", counted(summary.labels)))
     if summary.low_coverage:
         worst = sorted(summary.low_coverage.items(), key=lambda item: item[1])
         shown = ", ".join(f"{name} {share:.0%}" for name, share in worst[:_FEW])
@@ -238,14 +237,12 @@ def _summary_lines(summary: FileSummary) -> list[tuple[str, str]]:
     if summary.substitutions:
         lines.append(("other names", _mapping(summary.substitutions)))
     lines += [("note", note) for note in summary.notes]
-    lines.append(("confidence", summary.confidence))
-    lines += [("written", path) for path in summary.outputs]
-    return lines
+    return [*lines, ("confidence", summary.confidence), *(("written", path) for path in summary.outputs)]
 
 
 def _calls(labels: dict[str, int], status: dict[str, int]) -> str:
     called = {k: v for k, v in labels.items() if k != "unassigned"}
-    text = _mapping_counts(called)
+    text = counted(called)
     if not labels.get("unassigned"):
         return text
     from tamannot.get._evidence import REASONS  # noqa: PLC0415 - not all commands read annotations
@@ -254,17 +251,11 @@ def _calls(labels: dict[str, int], status: dict[str, int]) -> str:
     return f"{text}; unassigned {labels['unassigned']:,} ({reasons})"
 
 
-def _mapping_counts(counts: dict[str, int]) -> str:
+def counted(counts: Mapping[str, int]) -> str:
+    """Return names with their numbers."""
     return ", ".join(f"{name} {n:,}" for name, n in counts.items()) or "none"
 
 
 def _mapping(names: dict[str, str]) -> str:
     shown = ", ".join(f"{symbol} found as {found}" for symbol, found in list(names.items())[:_NAMES])
     return f"{shown} and {len(names) - _NAMES:,} more" if len(names) > _NAMES else shown
-
-
-def _coverage_table(found: FileCheck) -> Table:
-    table = Table("signature", "genes", "in the data", "coverage", box=None, pad_edge=False)
-    for name, row in found.coverage.iterrows():
-        table.add_row(_text(str(name)), str(row["n_genes"]), str(row["n_present"]), f"{row['coverage']:.0%}")
-    return table

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -9,10 +11,10 @@ from matplotlib.axes import Axes
 
 from tamannot.errors import ParameterError
 from tamannot.get import crosstalk as table_of
-from tamannot.pl._style import new_axes, pretty
+from tamannot.pl._style import BLUE, LEGEND_ABOVE, VERMILION, new_axes, open_corner, pretty
 
-# Okabe & Ito's blue and vermilion; circle and square, filled and open, for eyes that see no colour.
-_RAW, _ADJUSTED, _POINT = "#0072b2", "#d55e00", "#0072b2"
+# Circles and filled, squares and open: told apart without colours, too.
+_RAW, _ADJUSTED = BLUE, VERMILION
 _SHIFT = 0.17
 # Names of samples are legible up to here.
 _MOST_NAMES = 30
@@ -44,7 +46,7 @@ def crosstalk(
     The axes. Forest plot: ρ across samples with its 95 % bootstrap interval, and the thick bar the range with one
     sample left out; below it ρ adjusted for what is named beside. In brackets stands in which share of the cells a
     program has too little signal: fewer than three of its genes detected, or not the gene. Samples: one point each. An
-    association is no cause and has no direction.
+    association is not a causal effect and has no direction.
 
     Raises
     ------
@@ -64,31 +66,38 @@ def crosstalk(
 
 
 def _forest(tests: pd.DataFrame, n_all: int, ax: Axes | None) -> Axes:
-    ax = ax if ax is not None else new_axes(11.5, 1.6 + 0.62 * len(tests))
+    ax = ax or new_axes(11.5, 1.6 + 0.62 * len(tests))
     place = np.arange(len(tests))
-    _draw(ax, tests, "", place - _SHIFT, "o", _RAW, "raw")
+    _draw_intervals(ax, tests, "", place - _SHIFT)
     ax.hlines(place - _SHIFT, tests["loo_low"], tests["loo_high"], color=_RAW, linewidth=4.5, alpha=0.35)
     if tests["rho_adjusted"].notna().any():
-        _draw(ax, tests, "_adjusted", place + _SHIFT, "s", _ADJUSTED, "adjusted")
+        _draw_intervals(ax, tests, "_adjusted", place + _SHIFT)
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
-    ax.set_yticks(place, [_title(row) for _, row in tests.iterrows()])
+    ax.set_yticks(place, [f"{_left(row)}\nwith {_right(row)}" for _, row in tests.iterrows()])
     ax.set(xlim=(-1.05, 1.05), ylim=(len(tests) - 0.4, -0.6))
     _figures(ax, tests)
     samples = int(tests["n_samples"].min())
     which = f"the {len(tests)} of {n_all} tests with the smallest p, " if n_all > len(tests) else ""
     ax.set_xlabel(f"Spearman's ρ across samples ({which}{samples} samples, 95 % bootstrap interval)", fontsize="small")
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False, fontsize="small")
+    open_corner(ax)
+    ax.legend(**LEGEND_ABOVE | {"bbox_to_anchor": (-0.02, 1.0)}, ncols=2)
     return ax
 
 
-def _draw(ax: Axes, tests: pd.DataFrame, suffix: str, place: np.ndarray, marker: str, color: str, label: str) -> None:
+def _draw_intervals(ax: Axes, tests: pd.DataFrame, suffix: str, place: np.ndarray) -> None:
+    """Draw raw ρ (no suffix) as filled circles, adjusted ones as open squares."""
     rho = tests[f"rho{suffix}"].to_numpy(float)
     ends = tests[[f"low{suffix}", f"high{suffix}"]].to_numpy(float)
+    marker, color, face = ("s", _ADJUSTED, "white") if suffix else ("o", _RAW, _RAW)
     # An interval of draws need not hold ρ of the samples themselves.
     ax.hlines(place, ends[:, 0], ends[:, 1], color=color, linewidth=1.3)
-    face = "white" if suffix else color
-    ax.plot(rho, place, marker, color=color, markerfacecolor=face, markersize=6, linestyle="", label=label, zorder=3)
+    style: dict[str, Any] = {
+        "color": color,
+        "markerfacecolor": face,
+        "linestyle": "",
+        "label": suffix.removeprefix("_") or "raw",
+    }
+    ax.plot(rho, place, marker, markersize=6, zorder=3, **style)
 
 
 def _figures(ax: Axes, tests: pd.DataFrame) -> None:
@@ -101,10 +110,6 @@ def _figures(ax: Axes, tests: pd.DataFrame) -> None:
             given = str(row["adjusted_for"]).replace("+", ", ")
             text = f"p = {row['p_adjusted']:.2g} given {given}"
             ax.text(1.09, i + _SHIFT, text, va="center", fontsize="small", color=_ADJUSTED)
-
-
-def _title(row: pd.Series) -> str:
-    return f"{_left(row)}\nwith {_right(row)}"
 
 
 def _left(row: pd.Series, whom: str = "", gap: str = " ") -> str:
@@ -141,11 +146,11 @@ def _row_of(tests: pd.DataFrame, pair: tuple[str, str]) -> pd.Series:
 
 
 def _samples(row: pd.Series, table: pd.DataFrame, ax: Axes | None) -> Axes:
-    ax = ax if ax is not None else new_axes(5.6, 4.6)
+    ax = ax or new_axes(5.6, 4.6)
     table = table[table["used"].astype(bool)]
     x = table[f"{row['measure']}_{row['tam']}"].to_numpy(float)
     y = table[f"malignant_{row['malignant']}"].to_numpy(float)
-    ax.scatter(x, y, s=42, color=_POINT, edgecolor="black", linewidth=0.5, zorder=3)
+    ax.scatter(x, y, s=42, color=BLUE, edgecolor="black", linewidth=0.5, zorder=3)
     if len(table) <= _MOST_NAMES:
         _write_names(ax, table.index, np.column_stack([x, y]))
     ax.set_xlabel(_left(row, " of macrophages", "\n"))
@@ -155,7 +160,7 @@ def _samples(row: pd.Series, table: pd.DataFrame, ax: Axes | None) -> Axes:
         given = str(row["adjusted_for"]).replace("+", ", ")
         lines.append(f"ρ = {row['rho_adjusted']:.2f}, p = {row['p_adjusted']:.2g} given {given}")
     ax.set_title("\n".join(lines), loc="left", fontsize="small")
-    ax.spines[["top", "right"]].set_visible(False)
+    open_corner(ax)
     ax.margins(0.1)
     return ax
 

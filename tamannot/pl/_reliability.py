@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError
+from tamannot.pl._style import new_axes, open_corner
 from tamannot.stats import _classifiers
 
 Array = NDArray[Any]
@@ -19,7 +19,6 @@ Array = NDArray[Any]
 # Okabe & Ito's colours without the faint ones; told apart by eyes of any kind, and by their markers.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_DIAGONAL = "as stated"
 
 
 def reliability(
@@ -35,11 +34,11 @@ def reliability(
     Parameters
     ----------
     proba
-        Probability of one event, one a cell; or a table of cells × classes, such as
-        ``adata.obsm["tam_state_proba"]``: then that of the winning class.
+        Probability of one event, one a cell; or a table of cells × classes, such as ``adata.obsm["tam_state_proba"]``:
+        then that of the winning class.
     truth
-        Whether the event happened, one a cell; with a table the true class, and the event is that it won.
-        Leave cells of unknown truth out of both.
+        Whether the event happened, one a cell; with a table the true class, and the event is that it won. Leave cells
+        of unknown truth out of both.
     n_bins
         Most bins. Each holds as many cells as the others; equal probabilities share one.
     label
@@ -49,16 +48,16 @@ def reliability(
 
     Returns
     -------
-    The axes: the share that came true in each bin with its 95 % interval (Wilson), against the mean
-    probability stated. Below the diagonal more is promised than kept. The legend gives the expected
-    calibration error (ECE), the Brier score, and the slope of the outcome's logit on the stated one:
-    1 is right, less is too sure. The intervals take cells for independent; those of few donors are not.
+    The axes: the share that came true in each bin with its 95 % interval (Wilson), against the mean probability stated.
+    Below the diagonal, probabilities are overconfident. The legend gives the expected calibration error (ECE), the
+    Brier score, and the slope of the outcome's logit on the stated one: 1 is calibrated, less is overconfident. The
+    intervals assume independent cells; cells of few donors are not.
 
     Raises
     ------
     ParameterError
-        No cells, lengths that differ, values that are no probabilities or no yes and no, classes that
-        ``proba`` does not have, no bin.
+        No cells, lengths that differ, values that are not probabilities or not yes and no, classes that ``proba`` does
+        not have, no bin.
 
     Examples
     --------
@@ -72,7 +71,7 @@ def reliability(
         raise ParameterError(msg)
     stated, happened = _winner(proba, truth) if isinstance(proba, pd.DataFrame) else _event(proba, truth)
     found = _classifiers.reliability(stated, happened, n_bins)
-    ax = ax if ax is not None else _new_axes()
+    ax = ax or new_axes(4.8, 4.8)
     _draw(ax, found, label)
     ax.legend(loc="best", frameon=False, fontsize="small")
     return ax
@@ -128,33 +127,19 @@ def _check_lengths(n_proba: int, n_truth: int) -> None:
 def _draw(ax: Axes, found: _classifiers.Reliability, label: str | None) -> None:
     before = len(ax.containers)
     if not before:
-        ax.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color="0.45", label=_DIAGONAL, zorder=1)
+        ax.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color="0.45", label="as stated", zorder=1)
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="stated probability", ylabel="share that came true")
         ax.set_aspect("equal")
-        ax.spines[["top", "right"]].set_visible(False)
+        open_corner(ax)
     # A share lies in its interval; rounding may say otherwise by a last digit.
     reach = np.maximum([found.observed - found.low, found.high - found.observed], 0.0)
-    style = before % len(_COLORS)
-    ax.errorbar(
-        found.stated,
-        found.observed,
-        yerr=reach,
-        color=_COLORS[style],
-        marker=_MARKERS[style],
-        markersize=5,
-        linewidth=1.2,
-        elinewidth=0.9,
-        capsize=2,
-        label=_summary(found, label),
-    )
+    i = before % len(_COLORS)
+    style: dict[str, Any] = {"color": _COLORS[i], "marker": _MARKERS[i], "markersize": 5, "linewidth": 1.2}
+    style |= {"elinewidth": 0.9, "capsize": 2, "label": _summary(found, label)}
+    ax.errorbar(found.stated, found.observed, yerr=reach, **style)
 
 
 def _summary(found: _classifiers.Reliability, label: str | None) -> str:
     slope = f"slope {found.slope:.2f}" if np.isfinite(found.slope) else "no slope"
     figures = f"ECE {found.ece:.3f}, Brier {found.brier:.3f}, {slope}"
     return f"{label}\n{figures}" if label else figures
-
-
-def _new_axes() -> Axes:
-    _, ax = plt.subplots(figsize=(4.8, 4.8), layout="constrained")
-    return ax

@@ -1,4 +1,4 @@
-"""How far signatures stand above their null."""
+"""Signatures in the data: how z is distributed against its null, and which genes there are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
@@ -15,13 +16,13 @@ from scipy import stats
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE
 from tamannot.errors import ParameterError, ResultNotFoundError, among
-from tamannot.pl._labels import as_labels, labels_of
-from tamannot.pl._style import colors_of, new_axes, pretty
+from tamannot.get import coverage as coverage_of
+from tamannot.pl._cells import as_labels, labels_of
+from tamannot.pl._style import BLUE, LEGEND_ABOVE, VERMILION, colors_of, new_axes, open_corner, pretty
 from tamannot.tl._write import ORIGIN_COLORS
 
 Array = NDArray[Any]
 
-_PLAIN = "#0072b2"
 _CALLED_AXES = ("compartment", "origin", "state")
 _CUT = 0.01
 _AT_LEAST = 4.0  # the picture shows z from -4 to 4 in any case
@@ -30,6 +31,9 @@ _WIDTH = 0.25
 _STEPS = ((200, 1), (50, 2), (0, 4))
 _TAIL = 0.001
 _HEIGHT = 0.85
+# Dark enough for white figures, and apart with any colour vision; few are hatched as well.
+_ENOUGH, _FEW, _MISSING = BLUE, VERMILION, "#e6e6e6"
+_FEW_TEXT = "#a04000"
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class _Row:
 
     name: str
     z: Array
-    said: str
+    text: str
     """Stands at the right."""
     color: str
     baselines: Mapping[str, float]
@@ -73,16 +77,15 @@ def scores(
 
     Returns
     -------
-    The axes: one row a signature or group with the density of z, in bins of a quarter, wider for
-    fewer than 200 cells. The line in each row is the
-    standard normal distribution, which z follows, but for its skew, where a signature is no more than genes of the
-    same expression; the grey band is its central 98 %. A signature may stand apart from its null as a whole: the null
-    is competitive and takes genes for independent, so that those that go together spread wider than the line.
-    Triangles are the baselines of a state, above which it is called (`get.evidence`).
+    The axes: one row a signature or group with the density of z, in bins of a quarter, wider for fewer than 200 cells.
+    The line in each row is the standard normal distribution, which z follows, but for its skew, where a signature is no
+    more than genes of the same expression; the grey band is its central 98 %. A signature may stand apart from its null
+    as a whole: the null is competitive and takes genes for independent, so that those that go together spread wider
+    than the line. Triangles are the baselines of a state, above which it is called (`get.evidence`).
 
-    At the right stands the share of the cells that are called so. Of signatures that are no label it is the share in
-    which p is below 0.01 (by chance in 1 %), of those that have a p, and the share of the cells that have none: too
-    few genes are detected. Cells are no replicates, and a share above 1 % alone is no program.
+    At the right stands the share of the cells that are called so. For signatures that are not labels it is the share in
+    which p is below 0.01 (by chance in 1 %), of those that have a p, and the share of the cells that have none: too few
+    genes are detected. Cells are not replicates, and a share above 1 % alone does not show a program.
 
     Raises
     ------
@@ -92,36 +95,31 @@ def scores(
         There is no z: the object was scored without a null, or not at all. Or there is no cell to draw.
     """
     z, p = (slots.read_table(adata, key, kind) for kind in ("z", "p"))
-    axis_of = _axes(adata, key)
+    record = slots.read_record(adata, key)
+    axis_of = {str(i): str(axis) for i, axis in record.signatures["axis"].items()}
     ids = _ids(list(map(str, z.columns)), axis_of, signatures)
     here = _cells(adata, key, only_macrophages, any(axis_of.get(i) == "compartment" for i in ids))
     if not here.any():
         msg = "There are no cells to draw. only_macrophages=False takes all."
         raise ResultNotFoundError(msg)
     colors = colors_of(adata, key, "state") if slots.slot(key, "state") in adata.obs else {}
-    baselines = slots.read_record(adata, key).baselines
-    rows = [
-        _Row(
-            name,
-            z[i].to_numpy()[cells],
-            _said(p[i].to_numpy()[cells], _called(adata, key, axis_of.get(i, ""), i, cells)),
-            colors.get(group or i, colors.get(i, _PLAIN)),
-            dict(baselines.loc[baselines.index == i, ["origin", "baseline"]].to_numpy()),
-        )
-        for i in ids
-        for group, cells in _groups(adata, groupby, here)
-        for name in [_name(i, group, several=len(ids) > 1)]
-    ]
-    ax = ax if ax is not None else new_axes(7.2, 1.1 + 0.42 * max(len(rows), 3))
+    groups, rows = _groups(adata, groupby, here), list[_Row]()
+    for i in ids:
+        axis = axis_of.get(i, "")
+        is_label = axis in _CALLED_AXES and slots.slot(key, axis) in adata.obs
+        is_called = slots.read_obs(adata, key, (axis,)).iloc[:, 0].to_numpy() == i if is_label else None
+        baselines = dict(record.baselines.loc[record.baselines.index == i, ["origin", "baseline"]].to_numpy())
+        for group, cells in groups:
+            name = _name(i, group, several=len(ids) > 1)
+            text = _text_of(p[i].to_numpy()[cells], None if is_called is None else is_called[cells])
+            rows.append(
+                _Row(name, z[i].to_numpy()[cells], text, colors.get(group or i, colors.get(i, BLUE)), baselines)
+            )
+    ax = ax or new_axes(7.2, 1.1 + 0.42 * max(len(rows), 3))
     _draw(ax, rows)
     if groupby is not None and len(ids) == 1:
         ax.set_ylabel(f"{pretty(ids[0])}, by {pretty(groupby)}")
     return ax
-
-
-def _axes(adata: AnnData, key: str) -> dict[str, str]:
-    table = slots.read_record(adata, key).signatures
-    return {str(i): str(a) for i, a in table["axis"].items()}
 
 
 def _ids(have: list[str], axis_of: dict[str, str], signatures: str | Sequence[str] | None) -> list[str]:
@@ -164,14 +162,13 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
     ax.axvspan(-cut, cut, color="0.93", zorder=0, linewidth=0)
     named = set[str]()
     for place, row in enumerate(rows):
-        bins = _bins(row.z, edges)
-        density = _density(row.z, bins)
+        bins, density = _histogram(row.z, edges)
         unit = _HEIGHT / max(float(density.max()), float(null.max()))
         ax.stairs(place - unit * density, bins, baseline=place, fill=True, color=row.color, alpha=0.85, zorder=2)
         label = "null: standard normal" if place == 0 else None
         ax.plot(grid, place - unit * null, color="black", linewidth=0.9, zorder=3, label=label)
         ax.axhline(place, color="0.6", linewidth=0.5, zorder=1)
-        ax.text(1.01, place, row.said, transform=ax.get_yaxis_transform(), va="bottom", fontsize="small")
+        ax.text(1.01, place, row.text, transform=ax.get_yaxis_transform(), va="bottom", fontsize="small")
         for origin, baseline in row.baselines.items():
             label = f"baseline, {pretty(origin)}" if origin not in named else None
             named.add(origin)
@@ -181,8 +178,7 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
     ax.set(xlim=(edges[0], edges[-1]), ylim=(len(rows) - 0.9, -1.05), xlabel="z against matched genes of the same cell")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    beside: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": 3, "borderaxespad": 0.1}
-    ax.legend(frameon=False, fontsize="small", **beside)
+    ax.legend(**LEGEND_ABOVE, ncols=3, borderaxespad=0.1)
 
 
 def _edges(values: list[Array]) -> Array:
@@ -195,25 +191,14 @@ def _edges(values: list[Array]) -> Array:
     return np.arange(low, high + _WIDTH / 2, _WIDTH)
 
 
-def _bins(z: Array, edges: Array) -> Array:
-    """Return wider bins for fewer cells: of twenty a fine histogram is a comb."""
-    every = next((step for fewest, step in _STEPS if z.size >= fewest))
-    return edges[::every]
-
-
-def _density(z: Array, bins: Array) -> Array:
+def _histogram(z: Array, edges: Array) -> tuple[Array, Array]:
+    """Return bins, wider for fewer cells (of twenty a fine histogram is a comb), and the density in them."""
+    bins = edges[:: next(step for fewest, step in _STEPS if z.size >= fewest)]
     known = z[np.isfinite(z)]
-    return np.asarray(np.histogram(known, bins)[0] / (max(known.size, 1) * (bins[1] - bins[0])))
+    return bins, np.asarray(np.histogram(known, bins)[0] / (max(known.size, 1) * (bins[1] - bins[0])))
 
 
-def _called(adata: AnnData, key: str, axis: str, label: str, cells: Array) -> Array | None:
-    """Say which cells are called so; None where the signature is no label."""
-    if axis not in _CALLED_AXES or slots.slot(key, axis) not in adata.obs:
-        return None
-    return np.asarray(slots.read_obs(adata, key, (axis,)).iloc[:, 0].to_numpy()[cells] == label)
-
-
-def _said(p: Array, called: Array | None) -> str:
+def _text_of(p: Array, called: Array | None) -> str:
     if called is not None:
         return f"called {called.mean():.1%} of {called.size:,}"
     known = np.isfinite(p)
@@ -221,3 +206,88 @@ def _said(p: Array, called: Array | None) -> str:
         return f"no p ({p.size:,} cells)"
     share = f"p < {_CUT} in {(p[known] < _CUT).mean():.1%} of {known.sum():,}"
     return share if known.all() else f"{share}\n({1 - known.mean():.0%}: too few genes)"
+
+
+def coverage(
+    adata: AnnData,
+    *,
+    axis: str | Sequence[str] | None = None,
+    threshold: float = 0.5,
+    key: str = "tam",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw which share of the genes of each signature is in the data.
+
+    Parameters
+    ----------
+    adata
+        A scored or annotated object.
+    axis
+        Axis or axes of the signatures to draw, such as ``"state"``; None draws all.
+    threshold
+        Share below which a signature is marked. `tl.annotate` says ``low_coverage`` instead of ``low_signal`` below the
+        half that is the default.
+    key
+        The ``key_added`` of the run.
+    ax
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    The axes: one bar a signature, by axis in the order of the run, with its genes in the data of all its genes, and
+    those that are missing named where they are four or fewer. Present means that the gene is a column of the matrix,
+    not that any cell expresses it.
+
+    Raises
+    ------
+    ParameterError
+        No such axis, or ``threshold`` outside 0 to 1.
+    ResultNotFoundError
+        Nothing has been computed under the key.
+    """
+    if not 0 <= threshold <= 1:
+        msg = f"threshold is a share, 0 to 1, not {threshold}."
+        raise ParameterError(msg)
+    table = _coverage_by_axis(adata, axis, key)
+    axes = list(dict.fromkeys(table["axis"]))
+    # a gap between axes
+    place = np.arange(len(table)) + 0.8 * table["axis"].map(axes.index).to_numpy()
+    each = 0.3 if len(table) <= 12 else 0.2
+    ax = ax or new_axes(7.2, 1.2 + each * (place[-1] + 1))
+    share = table["coverage"].to_numpy(float)
+    few = share < threshold
+    ax.barh(place, 1.0, 0.75, color=_MISSING, label="missing")
+    ax.barh(place[~few], share[~few], 0.75, color=_ENOUGH, label="in the data")
+    if few.any():
+        name = f"in the data, below {threshold:.0%}"
+        ax.barh(place[few], share[few], 0.75, color=_FEW, hatch="////", edgecolor="white", linewidth=0, label=name)
+    ax.axvline(threshold, color="black", linestyle="--", linewidth=1)
+    _write_coverage(ax, table, place, few)
+    ax.set(xlim=(0, 1), ylim=(place[-1] + 0.6, -0.6 - 0.8 * (len(axes) > 1)), xlabel="share of the genes in the data")
+    open_corner(ax)
+    ax.legend(**LEGEND_ABOVE, ncols=3, borderaxespad=0.2)
+    return ax
+
+
+def _coverage_by_axis(adata: AnnData, axis: str | Sequence[str] | None, key: str) -> pd.DataFrame:
+    table = coverage_of(adata, key)
+    table["axis"] = slots.read_record(adata, key).signatures["axis"].reindex(table.index).astype(str)
+    have = list(dict.fromkeys(table["axis"]))
+    wanted = have if axis is None else [axis] if isinstance(axis, str) else list(axis)
+    if unknown := [a for a in wanted if a not in have]:
+        msg = f"No axis {', '.join(map(repr, unknown))} in the run '{key}'.{among(unknown[0], have)}"
+        raise ParameterError(msg)
+    return table[table["axis"].isin(wanted)].sort_values("axis", key=lambda a: a.map(have.index), kind="stable")
+
+
+def _write_coverage(ax: Axes, table: pd.DataFrame, place: Array, few: Array) -> None:
+    size = "medium" if len(table) <= 12 else "x-small"
+    ax.set_yticks(place, [pretty(str(i)) for i in table.index], fontsize=size)
+    for y, row, is_low in zip(place, table.itertuples(), few, strict=True):
+        names = [s for s in str(row.missing).split(",") if s]
+        without = f", without {', '.join(names)}" if 0 < len(names) <= 4 else ""
+        color = _FEW_TEXT if is_low else "black"
+        ax.text(1.01, y, f"{row.n_present} of {row.n_genes}{without}", va="center", fontsize="x-small", color=color)
+    first = pd.Series(place, table["axis"].to_numpy()).groupby(level=0).min()
+    for name, y in first.items() if len(first) > 1 else ():
+        ax.text(0.008, y - 0.62, str(name), fontsize="x-small", style="italic", va="bottom", color="0.3")

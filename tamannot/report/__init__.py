@@ -1,8 +1,7 @@
 """The report: one HTML file from an annotated object."""
 
 from tamannot.report._blocks import Report
-from tamannot.report._html import render
+from tamannot.report._html import render, summarise
 from tamannot.report._material import InMemory, Material, Source, material_of
-from tamannot.report._summary import summarise
 
 __all__ = ["InMemory", "Material", "Report", "Source", "material_of", "render", "summarise"]

@@ -1,4 +1,4 @@
-"""Analyses of samples: whatever tables a record has, with its cautions."""
+"""Analyses of samples, ferroptosis programs, and the evidence for typical cells."""
 
 from __future__ import annotations
 
@@ -7,11 +7,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
-from tamannot.report._blocks import Block, Facts, Picture, Point, Points, Section, Table, Text
+from tamannot import get, pl
+from tamannot.errors import MatrixError, ResultNotFoundError
+from tamannot.report._blocks import (
+    NOTHING,
+    Block,
+    Facts,
+    Picture,
+    Point,
+    Points,
+    Section,
+    Table,
+    Text,
+    number,
+    pretty,
+    table_of,
+)
 from tamannot.report._material import Material
-from tamannot.report._pictures import pictures_of
-from tamannot.report._tables import NOTHING, number, pretty, table_of
+from tamannot.report._pictures import drawn, pictures_of
 
 # In the order in which they are read: how many, what they do, beside whom, what follows.
 TITLES = {
@@ -20,7 +35,7 @@ TITLES = {
     "ferroptosis_summary": "Ferroptosis by sample and label",
     "enrichment": "Enrichment",
     "crosstalk": "Crosstalk with malignant cells",
-    "claims": "Claims of the reviews, held against these data",
+    "claims": "Claims of reviews, tested on these data",
 }
 _TITLES_OF_TABLES = {"table": "Results", "shares": "Shares of cells as called", "expected": "Expected shares"}
 _CAUTIONS = "cautions"
@@ -29,6 +44,28 @@ _FIRST, _LAST = ("claims", "tests", "table"), ("signatures", "samples")
 _FAR_RIGHT = ("measure", "tam", "malignant", "kind", "source", "note", "leading_edge", "digest")
 _FEW_ROWS = 3
 _MOST_LETTERS = 300
+_SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
+_MEANING = (
+    "Transcript programs of iron, glutathione and lipid peroxide handling. They do not measure death, of these cells "
+    "or of "
+    "cells nearby. Most rest on one to four detected genes per cell, so read means of samples and labels."
+)
+_SIGN = (
+    "What the sign means: drive, defence and balance describe capacity. In 19 experiments in which cells did undergo "
+    "ferroptosis, drive rose in 13, defence rose in 15 and balance fell in 15, because cells under attack raise their "
+    "defence most. A negative balance may mark a cell that undergoes ferroptosis. The set that rises in such cells is "
+    "ferroptosis_response; score it with tamannot.tl.score."
+)
+_MOST_CARDS = 7
+_COLUMNS = ["axis", "z", "baseline", "above_baseline", "p", "probability", "called", "n_detected", "genes"]
+_AXES = ("origin", "state", "overlay")
+_HOW = (
+    "For each state, the cell with the median probability of all cells with that call: a typical cell, not the best. "
+    "Bars "
+    "to the right support a label, bars to the left oppose it; the strongest alternative is hatched. The baseline is "
+    "the z "
+    "of macrophages of these data that are not in the state; what counts is z above it."
+)
 
 
 def analyses(material: Material) -> Iterator[Section]:
@@ -39,7 +76,10 @@ def analyses(material: Material) -> Iterator[Section]:
             place = name.replace("_", "-") + (f"-{i + 1}" if i else "")
             heading = f"{title} ({pretty(of)})" if len(found) > 1 else title
             shown = _of_one_kind(record) if name == "composition" else record
-            yield Section(place, heading, _blocks(shown, pictures_of(material, name, of=of)))
+            # cautions first; what was tested before what it was tested on
+            pictures = pictures_of(material, name, of=of)
+            blocks = (*_cautions(shown), *pictures, *_tables(shown), *_facts(shown))
+            yield Section(place, heading, blocks)
 
 
 def _of_one_kind(record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -50,11 +90,6 @@ def _of_one_kind(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in record.items() if name != other}
 
 
-def _blocks(record: Mapping[str, Any], pictures: tuple[Picture, ...]) -> tuple[Block, ...]:
-    """Return the cautions, then pictures, then tables, what was tested before what it was tested on."""
-    return (*_cautions(record), *pictures, *_tables(record), *_facts(record))
-
-
 def _cautions(record: Mapping[str, Any]) -> Iterator[Block]:
     said = [str(c) for c in np.ravel(record.get(_CAUTIONS, []))]
     if said:
@@ -63,7 +98,8 @@ def _cautions(record: Mapping[str, Any]) -> Iterator[Block]:
 
 def _tables(record: Mapping[str, Any]) -> Iterator[Block]:
     frames = [(name, value) for name, value in _leaves(record) if isinstance(value, pd.DataFrame)]
-    for name, frame in sorted(frames, key=lambda item: _order(item[0])):
+    order = {name: i for i, name in enumerate(_FIRST)} | dict.fromkeys(_LAST, len(_FIRST) + 1)
+    for name, frame in sorted(frames, key=lambda item: order.get(item[0], len(_FIRST))):
         title = _TITLES_OF_TABLES.get(name) or pretty(name).capitalize()
         yield _table(frame, title) if len(frame) else Text(f"{title}: no rows.")
 
@@ -87,10 +123,6 @@ def _facts(record: Mapping[str, Any]) -> Iterator[Block]:
         yield Facts(facts)
 
 
-def _order(name: str) -> int:
-    return _FIRST.index(name) if name in _FIRST else len(_FIRST) + (name in _LAST)
-
-
 def _leaves(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in sorted(record.items()):  # as a file keeps them
         if name == _CAUTIONS and not above:
@@ -112,3 +144,75 @@ def _fact(value: Any) -> str | None:
         return number(float(value))
     text = ", ".join(map(str, value.tolist())) if isinstance(value, np.ndarray) and value.ndim <= 1 else str(value)
     return text if isinstance(value, (str, np.ndarray)) and 0 < len(text) <= _MOST_LETTERS else None
+
+
+def ferroptosis(material: Material) -> Section | None:
+    """Return the summaries by state and the programs; None where they were not scored."""
+    blocks: list[Block] = []
+    if all(material.has(name) for name in _SUMMARIES) and material.macrophages.any():
+        note = "Mean of the samples' means of z against matched genes; every sample has the same weight."
+        blocks.append(table_of(_by_state(material), "Summaries of macrophages by state", note=note))
+        blocks.append(Text(_SIGN))
+    if material.run.has("ferroptosis"):
+        programs = material.run.ferroptosis.copy()
+        programs.index = pd.Index([pretty(str(i)) for i in programs.index], name="program")
+        note = "share low signal: cells in which fewer than three of its genes are expected to be detected."
+        blocks.append(table_of(programs, "Programs", note=note))
+    return Section("ferroptosis", "Ferroptosis programs", (Text(_MEANING), *blocks)) if blocks else None
+
+
+def _by_state(material: Material) -> pd.DataFrame:
+    here = material.macrophages
+    samples = material.samples
+    table = pd.DataFrame({name: material.column(name).to_numpy(dtype=float) for name in _SUMMARIES})[here]
+    table["state"] = material.labels("state").astype(str).to_numpy()[here]
+    table["sample"] = 0 if samples is None else samples.codes[here]
+    table = table[table["sample"] >= 0]
+    grouped = table.groupby(["state", "sample"])
+    means = grouped[list(_SUMMARIES)].mean().groupby("state").mean()
+    sizes = grouped.size().groupby("state").agg(["size", "sum"]).to_numpy().reshape(-1, 2)
+    means.insert(0, "n_cells", sizes[:, 1])
+    means.insert(0, "n_samples", sizes[:, 0] if samples is not None else np.ones(len(means), int))
+    means.index = pd.Index([pretty(str(i)) for i in means.index], name="state")
+    return means
+
+
+def evidence(material: Material) -> Section | None:
+    """Return the cards of typical cells; None where the matrix is gone or the run kept nothing."""
+    typical = _typical(material)
+    if not typical:
+        return None
+    cells = material.source.take(np.sort(np.fromiter(typical.values(), int)), matrix=True)
+    places = dict(zip(sorted(typical.values()), range(cells.n_obs), strict=True))
+    blocks = [b for state, row in typical.items() for b in _card(material, cells, places[row], state)]
+    return Section("evidence", "Evidence of typical cells", (Text(_HOW), *blocks)) if blocks else None
+
+
+def _typical(material: Material) -> dict[str, int]:
+    """Return the row of a typical macrophage of each state; of those without a state too."""
+    state = material.labels("state").astype(str).to_numpy()
+    prob = material.column("state_prob").to_numpy(dtype=float) if material.has("state_prob") else np.zeros(state.size)
+    rows = {}
+    for name, n in pd.Series(state[material.macrophages]).value_counts().items():
+        mine = np.flatnonzero(material.macrophages & (state == name))
+        rows[str(name)] = int(mine[np.argsort(prob[mine], kind="stable")[n // 2]])
+    return dict(list(rows.items())[:_MOST_CARDS])
+
+
+def _card(material: Material, cells: AnnData, row: int, state: str) -> Iterator[Block]:
+    name = f"{pretty(state).capitalize()}: cell {cells.obs_names[row]}"
+    try:
+        png = drawn(lambda: pl.evidence(cells, row, key=material.key))
+        table = get.evidence(cells, row, key=material.key)
+    except (MatrixError, ResultNotFoundError):  # the matrix is another by now, or the run kept nothing of this
+        return
+    if png is not None:
+        alt = (
+            f"Bars: what single genes contribute to the state of cell {cells.obs_names[row]} and to its strongest "
+            f"rival."
+        )
+        yield Picture(name, alt, png)
+    shown = table.loc[table["axis"].isin(_AXES), _COLUMNS]
+    why = [f"{axis.capitalize()}: {text}" for axis, text in table.attrs["why"].items() if axis in _AXES]
+    said = pretty(" ".join([*why, "genes: its genes with the highest expression; − counts against it."]))
+    yield table_of(shown, f"{name}, its signatures", note=said)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -99,3 +104,115 @@ class Report:
     made: str
     """When and by what."""
     sections: tuple[Section, ...]
+
+
+MOST_ROWS, MOST_COLUMNS = 300, 40
+_MOST_LETTERS = 400
+# Longer lists without blanks are given some, so that lines break between words.
+_LONG, _BETWEEN = 32, re.compile(r"(?<=[;,])(?=\S)")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DIGITS = 12
+_BEST_FIRST = ("q", "p")
+NOTHING = "–"
+_NAMES = {
+    "b": "B cell",
+    "epithelial_like": "epithelial-like",
+    "glial_like": "glial-like",
+    "opc": "OPC",
+    "t_nk": "T and NK cell",
+}
+# No line is broken before a unit.
+_PERCENT = "\u00a0%"
+
+
+def table_of(frame: pd.DataFrame, title: str, *, note: str = "", most: int = MOST_ROWS) -> Table:
+    """Return a table; of a long one the first rows, those with the smallest q or p where it has such.
+
+    The index is shown if it has a name or is no row number. The note, to which is added how much was left out, stands
+    below.
+    """
+    whole = _with_index(frame)
+    shown, cut = _first(whole, most)
+    columns = tuple(pretty(str(c)) for c in shown.columns)
+    numeric = tuple(_is_numeric(shown.iloc[:, i]) for i in range(shown.shape[1]))
+    cells = [_cells(shown.iloc[:, i], is_number) for i, is_number in enumerate(numeric)]
+    return Table(title, columns, numeric, tuple(zip(*cells, strict=True)), " ".join(filter(None, (note, cut))))
+
+
+def pretty(name: str) -> str:
+    """Return a name as it is read: without underscores, and whole where the id is a letter."""
+    return _NAMES.get(name) or name.replace("_", " ")
+
+
+def number(value: float) -> str:
+    """Return a number in few digits."""
+    if not np.isfinite(value):
+        return NOTHING if np.isnan(value) else str(value)
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) < 1e-4 or abs(value) >= 1e6:
+        return f"{value:.2e}"
+    return f"{value:,.3g}" if abs(value) < 1e3 else f"{value:,.0f}"
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent; a small one that is not 0 does not look like 0."""
+    if np.isnan(share):
+        return NOTHING
+    if 0 < share < 0.001:
+        return f"<\u00a00.1{_PERCENT}"
+    return f"{100 * share:.{1 if 0 < share < 0.1 else 0}f}{_PERCENT}"
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    # Numbers of rows; a file keeps them as text.
+    counted = pd.api.types.is_integer_dtype(frame.index) or set(frame.index) == set(map(str, range(len(frame))))
+    if counted and frame.index.name is None:
+        return frame.reset_index(drop=True)
+    names = {str(c) for c in frame.columns}
+    index = frame.index.to_frame(index=False)
+    index.columns = [_free(str(n) if isinstance(n, str) else "name", names) for n in index.columns]
+    return pd.concat([index, frame.reset_index(drop=True)], axis=1)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _first(frame: pd.DataFrame, most: int) -> tuple[pd.DataFrame, str]:
+    said = []
+    if frame.shape[1] > MOST_COLUMNS:
+        said.append(f"The first {MOST_COLUMNS} of {frame.shape[1]:,} columns are shown.")
+    if len(frame) > most:
+        by = next((c for c in _BEST_FIRST if c in frame.columns), None)
+        n = len(frame)
+        frame = (frame if by is None else frame.sort_values(by, kind="stable")).iloc[:most]
+        which = "first" if by is None else f"smallest {by}"
+        said.append(f"Shown are {most:,} of {n:,} rows: the {which}.")
+    return frame.iloc[:, :MOST_COLUMNS], " ".join(said)
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _cells(column: pd.Series, is_number: bool) -> list[Cell]:
+    if is_number:
+        values = column.to_numpy(dtype=float, na_value=np.nan)
+        return [Cell(number(v), None if np.isnan(v) else float(v)) for v in values]
+    return [Cell(_text(v)) for v in column.astype(object)]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return NOTHING
+    text = str(value)
+    if _SHA256.fullmatch(text):
+        return text[:_DIGITS]
+    if len(text) > _LONG and " " not in text:
+        text = _BETWEEN.sub(" ", text)
+    return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]} …"

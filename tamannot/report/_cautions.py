@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tamannot.report._blocks import Point, Points, Section, Text
-from tamannot.report._counts import counts_of
-from tamannot.report._depth import depth_of_macrophages, rank_correlation
-from tamannot.report._material import Material
-from tamannot.report._programs import cells_with, share_with
-from tamannot.report._tables import percent, pretty
+from tamannot.report._blocks import Block, Point, Points, Section, Text, percent, pretty
+from tamannot.report._material import (
+    Material,
+    cells_with,
+    counts_of,
+    depth_of_macrophages,
+    rank_correlation,
+    share_with,
+)
 
 _LOW_COVERAGE = 0.5
 _FEW_MACROPHAGES, _FEW_OF_SAMPLE, _FEW_SAMPLES = 50, 30, 3
@@ -23,30 +26,28 @@ _DOMINATED = 0.5
 _LISTED = 8
 
 _ALWAYS = (
-    Point("Origin is resemblance.", "Microglia-like transcripts do not show where a cell came from."),
+    Point("Origin is similarity, not lineage.", "Microglia-like transcripts do not show where a cell came from."),
     Point(
-        "Ferroptosis programs are not death.",
-        "They are the handling of iron, glutathione and lipid peroxides by transcripts; most rest on few detected "
-        "genes and are to be read by sample and label, not by cell.",
+        "Ferroptosis programs do not measure death.",
+        "They reflect transcripts for the handling of iron, glutathione and lipid peroxides. Most rest on few detected "
+        "genes: interpret them by sample and label, not by cell.",
     ),
     Point(
-        "Probabilities are of a model.",
-        "They come from signatures and reference profiles, not from tissue of known truth: of the calls with a "
-        "probability of 0.9, more or fewer than nine of ten may be right.",
+        "Probabilities come from a model.",
+        "They rest on signatures and reference profiles, not on tissue with known cell identities: of the calls with a "
+        "probability of 0.9, more or fewer than nine in ten may be correct.",
     ),
-    Point("Cells are no replicates.", "Compare samples: thousands of cells of one patient are one patient."),
+    Point("Cells are not replicates.", "Compare samples: thousands of cells from one patient are still one patient."),
 )
 
 
 def cautions(material: Material) -> Section:
     """Return what a reader must not take from this report, what these data give reason for before what always holds."""
     found = tuple(point for check in _CHECKS for point in check(material))
-    said = (
-        "What these data give reason to doubt:"
-        if found
-        else "Nothing in these data set off a warning; that is no proof."
-    )
-    blocks = (Text(said), *((Points(found),) if found else ()), Text("What no such data can show:"), Points(_ALWAYS))
+    doubts: tuple[Block, ...] = (Text("No check of these data raised a warning; that does not prove the calls right."),)
+    if found:
+        doubts = (Text("Reasons for doubt in these data:"), Points(found))
+    blocks = (*doubts, Text("What data of this kind cannot show:"), Points(_ALWAYS))
     return Section("cautions", "What not to believe", blocks)
 
 
@@ -62,10 +63,11 @@ def _coverage(material: Material) -> Iterator[Point]:
     names = ", ".join(f"{pretty(str(i))} {percent(v)}" for i, v in low.iloc[:_LISTED].items())
     more = f" and {len(low) - _LISTED} more" if len(low) > _LISTED else ""
     said = (
-        f"Fewer than half of the genes are in the data for {names}{more}. That one of these is not found means little."
+        f"Fewer than half of the genes are in the data for {names}{more}. Not finding one of these programs means "
+        f"little."
     )
     if len(calling):
-        said += f" Origins or states are among them: {', '.join(pretty(str(i)) for i in calling.index)}."
+        said += f" Among them are origins or states: {', '.join(pretty(str(i)) for i in calling.index)}."
     yield Point("Low coverage.", said)
 
 
@@ -74,8 +76,9 @@ def _few_cells(material: Material) -> Iterator[Point]:
     if n < _FEW_MACROPHAGES:
         yield Point(
             "Few macrophages.",
-            f"There are {n:,}. With so few the baselines of the states are nearly those of the reference, whatever "
-            "else differs in these data, and a share of so few cells is uncertain.",
+            f"There are only {n:,}. With so few, the baselines of the states stay close to those of the reference, "
+            f"even "
+            "where these data differ from it, and shares are uncertain.",
         )
 
 
@@ -84,14 +87,14 @@ def _samples(material: Material) -> Iterator[Point]:
     if samples is None:
         yield Point(
             "Samples are not known.",
-            "No column of samples was named (sample_key, --sample-key): nothing here says what differs between "
+            "No sample column was given (sample_key, --sample-key), so nothing here shows what differs between "
             "patients.",
         )
         return
     per_sample = samples.total(material.macrophages.astype(float))
     if len(samples.names) < _FEW_SAMPLES:
         some = "One sample" if len(samples.names) == 1 else f"{len(samples.names)} samples"
-        yield Point(f"{some}.", "What is seen here may be this tumour's alone; nothing can be tested.")
+        yield Point(f"{some}.", "What is seen here may be specific to this tumour; nothing can be tested.")
     if few := [n for n, k in zip(samples.names, per_sample, strict=True) if k < _FEW_OF_SAMPLE]:
         shown = ", ".join(few[:_LISTED]) + (" …" if len(few) > _LISTED else "")
         yield Point(
@@ -103,7 +106,8 @@ def _samples(material: Material) -> Iterator[Point]:
         who = samples.names[int(per_sample.argmax())]
         share = percent(per_sample.max() / per_sample.sum())
         yield Point(
-            "One sample dominates.", f"{share} of the macrophages are of {who}: shares over all cells are its shares."
+            "One sample dominates.",
+            f"{share} of the macrophages come from {who}: shares over all cells mostly reflect it.",
         )
 
 
@@ -118,9 +122,9 @@ def _batch(material: Material) -> Iterator[Point]:
         if counts.sum() >= _FEW_OF_SAMPLE and counts.max() / counts.sum() > _DOMINATED:
             who = samples.names[int(counts.argmax())]
             yield Point(
-                "A state of one sample.",
-                f"{percent(counts.max() / counts.sum())} of the {pretty(name)} cells are of {who}: a batch does "
-                "that, too.",
+                "A state from one sample.",
+                f"{percent(counts.max() / counts.sum())} of the {pretty(name)} cells come from {who}: a batch effect "
+                "would look the same.",
             )
 
 
@@ -131,11 +135,11 @@ def _depth(material: Material) -> Iterator[Point]:
     depth, labelled = found
     rho = rank_correlation(depth, labelled.astype(float))
     if abs(rho) > _CORRELATED:
-        more = "more" if rho > 0 else "fewer"
+        more = "more" if rho > 0 else "less"
         yield Point(
-            "Labels follow depth.",
-            f"Macrophages with more counts have {more} often a state (Spearman's ρ {rho:.2f}, {depth.size:,} "
-            "macrophages). Where samples differ in depth, their shares of labelled cells differ with it.",
+            "Labels depend on depth.",
+            f"Macrophages with more counts have a state {more} often (Spearman's ρ {rho:.2f}, {depth.size:,} "
+            "macrophages). Where samples differ in depth, their shares of labelled cells differ, too.",
         )
 
 
@@ -146,19 +150,17 @@ def _dissociation(material: Material) -> Iterator[Point]:
     if share > _MANY or within > _MANY:
         also = f", and in {percent(within)} of the inflammatory ones" if not np.isnan(within) else ""
         yield Point(
-            "Stress of dissociation.",
+            "Dissociation stress.",
             f"Its program stands out in {percent(share)} of the macrophages{also}. Warm digestion induces FOS, JUN, "
-            "IL1B and CCL3: an inflammatory state may have been made on the bench.",
+            "IL1B and CCL3: an inflammatory state may have been induced on the bench.",
         )
 
 
 def _steroid(material: Material) -> Iterator[Point]:
     share = share_with(material, "glucocorticoid_response")
     immune = material.labels("state").astype(str).to_numpy() == "immunoregulatory"
-    if (
-        share > _MANY
-        or (material.macrophages & immune & cells_with(material, "glucocorticoid_response")).sum() > _FEW_OF_SAMPLE
-    ):
+    n_both = (material.macrophages & immune & cells_with(material, "glucocorticoid_response")).sum()
+    if share > _MANY or n_both > _FEW_OF_SAMPLE:
         yield Point(
             "Steroids.",
             f"A glucocorticoid response stands out in {percent(share)} of the macrophages. Dexamethasone drives "
@@ -174,29 +176,30 @@ def _ambient(material: Material) -> Iterator[Point]:
     share = float(np.mean(z > _MIXED))
     if share > _MANY:
         yield Point(
-            "Ambient RNA, doublets or eaten cells.",
-            f"In {percent(share)} of the macrophages genes of another lineage stand out (z > {_MIXED:g}). Their "
-            "transcripts of that lineage (GFAP, PLP1, TF, APOE) are not their own programs.",
+            "Ambient RNA, doublets or phagocytosed cells.",
+            f"In {percent(share)} of the macrophages, genes of another lineage stand out (z > {_MIXED:g}). "
+            f"Transcripts of that lineage (GFAP, PLP1, TF, APOE) are then not a macrophage program.",
         )
 
 
 def _experimental(material: Material) -> Iterator[Point]:
     for axis, name in (("state", "pro_angiogenic"), ("origin", "border_associated")):
-        n = counts_of(material, axis, of="macrophages").get(name, 0)
+        n = counts_of(material, axis).get(name, 0)
         if n:
             yield Point(
                 "Experimental.",
-                f"No labelled data have tested the call {pretty(name)}, given to {n:,} cell{'s' * (n > 1)} here.",
+                f"The call {pretty(name)}, made for {n:,} cell{'s' * (n > 1)} here, has not been tested on labelled "
+                f"data.",
             )
 
 
 def _abstention(material: Material) -> Iterator[Point]:
-    counts = counts_of(material, "state", of="macrophages")
+    counts = counts_of(material, "state")
     n = sum(counts.values())
     share = counts.get("unassigned", 0) / n if n else 0.0
     if share > _DOMINATED:
         yield Point(
-            "Most have no state.",
+            "Most macrophages have no state.",
             f"{percent(share)} of the macrophages are unassigned: shares among the labelled say little about all.",
         )
 
@@ -206,7 +209,7 @@ def _no_compartment(material: Material) -> Iterator[Point]:
     if share > _DOMINATED:
         yield Point(
             "Most cells have no compartment.",
-            f"{percent(share)} of all cells stand out by no panel: macrophages may be among them.",
+            f"{percent(share)} of all cells match no panel clearly: macrophages may be among them.",
         )
 
 

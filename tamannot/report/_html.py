@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
+from tamannot._resources import package_version
+from tamannot.report._analyses import analyses, evidence, ferroptosis
 from tamannot.report._blocks import Picture, Report
+from tamannot.report._cautions import cautions
+from tamannot.report._findings import by_sample, calls, found, input_and_quality
+from tamannot.report._material import Material
+from tamannot.report._methods import methods, signatures, warnings_and_versions
 
 _TEMPLATES = Path(__file__).parent
 
@@ -62,3 +69,23 @@ def _data_uri(picture: Picture) -> str:
 def _safe_link(link: str) -> str:
     """Return a link to the web, and nothing for any other."""
     return link if link.startswith(("https://", "http://")) else ""
+
+
+def summarise(material: Material, *, title: str | None = None) -> Report:
+    """Return all that a report says of some material; ``title`` None names the data."""
+    sections = (
+        found(material),
+        cautions(material),
+        input_and_quality(material),
+        calls(material),
+        by_sample(material),
+        ferroptosis(material),
+        *analyses(material),
+        evidence(material),
+        signatures(material),
+        methods(material),
+        warnings_and_versions(material),
+    )
+    made = f"{datetime.now(UTC):%Y-%m-%d}, tamannot {package_version()}"
+    heading = title or f"Macrophages of {material.name}"
+    return Report(heading, material.name, made, tuple(s for s in sections if s is not None))

@@ -8,15 +8,16 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import scipy.stats
 from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._samples import Samples, samples_of
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
+from tamannot.get._evidence import REASONS
 
 Array = NDArray[Any]
-
 MOST_POINTS = 50_000
 MOST_MEASURED = 5_000
 _MOST_OTHERS = 1_000
@@ -25,6 +26,7 @@ _RUN = 50
 _SEED = 0
 _EMBEDDINGS = ("X_umap", "X_tsne", "X_phate", "X_draw_graph_fa", "X_draw_graph_fr", "X_mde")
 _AXES = ("compartment", "origin", "state")
+_FEWEST = 30
 
 
 class Source(Protocol):
@@ -40,19 +42,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Material:
-    """An annotated data set, as a report needs it.
-
-    Parameters
-    ----------
-    source
-        Gives out cells.
-    name
-        Of the data, as it is shown.
-    key
-        The ``key_added`` of the run.
-    sample_key, condition
-        Columns of ``obs``; None if not known.
-    """
+    """An annotated data set under the name by which the report shows it; columns of ``obs`` are None if not known."""
 
     source: Source
     name: str
@@ -127,15 +117,7 @@ class Material:
 def material_of(
     source: Source, *, name: str, key: str = "tam", sample_key: str | None = None, condition: str | None = None
 ) -> Material:
-    """Return what a report is made from.
-
-    Raises
-    ------
-    ResultNotFoundError
-        The cells are not annotated.
-    ParameterError
-        A column is not there.
-    """
+    """Return what a report is made from, after checking that the cells are annotated and the columns are there."""
     run = slots.read_record(source.cells, key)
     absent = [slots.slot(key, axis) for axis in _AXES if slots.slot(key, axis) not in source.cells.obs]
     if absent:
@@ -171,3 +153,72 @@ def _spread(rows: Array, most: int, run: int) -> Array:
     chosen = np.sort(np.random.default_rng(_SEED).choice(starts, most // run, replace=False))
     places = (chosen[:, None] + np.arange(run)).ravel()
     return rows[places[places < rows.size]]
+
+
+def counts_of(material: Material, axis: str) -> dict[str, int]:
+    """Return how many macrophages (of compartments: cells) have each label that occurs, in the order of the labels."""
+    labels = material.labels(axis)
+    counts = (labels if axis == "compartment" else labels[material.macrophages]).value_counts(sort=False)
+    return {str(k): int(v) for k, v in counts.items() if v}
+
+
+def reasons_of(material: Material, axis: str) -> dict[str, int]:
+    """Return how many macrophages have no label of an axis for which reason, the most frequent first."""
+    if not material.has(f"{axis}_status"):
+        return {}
+    status = material.labels(f"{axis}_status")[material.macrophages].value_counts()
+    return {REASONS[str(k)]: int(v) for k, v in status.items() if v and str(k) in REASONS}
+
+
+def counts_by_sample(material: Material) -> pd.DataFrame:
+    """Return ``n`` macrophages by ``sample``, ``origin`` and ``state``; one sample where none is known."""
+    here, samples = material.macrophages, material.samples
+    codes = np.zeros(here.size, dtype=int) if samples is None else samples.codes
+    names = ("all cells",) if samples is None else samples.names
+    kept = here & (codes >= 0)
+    labels = {axis: material.labels(axis).to_numpy()[kept].astype(str) for axis in ("origin", "state")}
+    table = pd.DataFrame({"sample": pd.Categorical.from_codes(codes[kept], pd.Index(names)), **labels})
+    return table.groupby(["sample", "origin", "state"], observed=True).size().rename("n").reset_index()
+
+
+def cells_with(material: Material, program: str) -> NDArray[np.bool_]:
+    """Return which cells have a program (p < 0.01); none where that was not looked for."""
+    if not material.has("programs"):
+        return np.zeros(material.cells.n_obs, dtype=bool)
+    column = material.labels("programs")
+    having = np.array([program in str(c).split("+") for c in column.cat.categories] + [False])  # the last: missing
+    return having[column.cat.codes.to_numpy()]
+
+
+def share_with(material: Material, program: str, among: NDArray[np.bool_] | None = None) -> float:
+    """Return the share of macrophages with a program, of all or of some; NaN where there is none of them."""
+    chosen = material.macrophages if among is None else material.macrophages & among
+    return float(cells_with(material, program)[chosen].mean()) if chosen.any() else float("nan")
+
+
+def depth_of_macrophages(material: Material) -> tuple[Array, Array] | None:
+    """Return the depth of the measured macrophages, and whether each has a state; None if that cannot be told.
+
+    Depth is the sum of counts, or, where the matrix holds none, the number of detected genes.
+    """
+    cells = material.measured
+    labels = slots.read_obs(cells, material.key, ("compartment", "state")).astype(str).to_numpy()
+    chosen = labels[:, 0] == "macrophage"
+    if chosen.sum() < _FEWEST:
+        return None
+    try:
+        matrix = slots.matrix_of_run(cells, material.run)
+        depth = np.zeros(chosen.size)
+        for block, rows in matrix.blocks(chosen):
+            values = block.values if matrix.kind == "counts" else (block.values > 0)
+            depth[rows] = np.add.reduceat(np.append(values, 0), block.indptr[:-1]) * (np.diff(block.indptr) > 0)
+    except (MatrixError, ResultNotFoundError):  # the matrix is gone or another: the labels stand without it
+        return None
+    return depth[chosen], labels[chosen, 1] != "unassigned"
+
+
+def rank_correlation(a: Array, b: Array) -> float:
+    """Return Spearman's correlation; 0 where one does not vary."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(scipy.stats.spearmanr(a, b).statistic)

@@ -1,14 +1,20 @@
-"""A paragraph for the methods of a paper, made from what was run."""
+"""What was used: a paragraph for the methods of a paper, the signatures with their sources, and versions."""
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 
+from tamannot._resources import package_version
 from tamannot.data import RunRecord
-from tamannot.report._blocks import Point, Points, Quote, Section, Text
-from tamannot.report._counts import counts_of
-from tamannot.report._material import Material
-from tamannot.report._tables import percent
+from tamannot.errors import SignatureNotFoundError
+from tamannot.report._blocks import Facts, Point, Points, Quote, Section, Text, percent, pretty, table_of
+from tamannot.report._material import Material, counts_of
+from tamannot.report._pictures import pictures_of
+from tamannot.signature import Reference, Signature, load_signature
 
 _KINDS = {"counts": "counts", "log": "log-normalised values", "linear": "linear values"}
 _ANALYSES = {
@@ -25,6 +31,11 @@ _UCELL = Point(
     "Structural Biotechnology Journal 19:3796–3798.",
     "https://doi.org/10.1016/j.csbj.2021.06.043",
 )
+_NOTE = (
+    "digest: the first characters of the SHA-256 of genes, directions and weights. "
+    "own: not in the library of this release."
+)
+_PACKAGES = ("anndata", "matplotlib", "numpy", "pandas", "scikit-learn", "scipy")
 
 
 def methods(material: Material) -> Section | None:
@@ -32,18 +43,10 @@ def methods(material: Material) -> Section | None:
     run = material.run
     if not (run.has("matrix") and run.has("method")):
         return None
-    sentences = (
-        _data(material),
-        _scores(run),
-        _null(run),
-        _compartment(run),
-        _origin_and_state(run),
-        _left_out(material),
-        _analyses(run),
-    )
-    paragraph = " ".join(s for s in sentences if s)
+    how = (_scores(run), _null(run), _compartment(run), _origin_and_state(run))
+    paragraph = " ".join(s for s in (_data(material), *how, _left_out(material), _analyses(run)) if s)
     cited = (Text("Cited:"), Points((_UCELL,))) if _is_ucell(run) else ()
-    said = "To paste; it says what was run here, and nothing that was not. Sources of the signatures stand above."
+    said = "For your manuscript: it describes what was run here and nothing else. Sources of the signatures are above."
     return Section("methods", "Methods", (Text(said), Quote(paragraph), *cited))
 
 
@@ -93,7 +96,7 @@ def _compartment(run: RunRecord) -> str:
     own = run.parameters.get("compartment_key")
     if own is not None:
         column = own["column"] if isinstance(own, Mapping) else own
-        return f"Compartments are those of the user's column '{column}'."
+        return f"Compartments were taken from the user's column '{column}'."
     how = str(run.model.get("compartment", "")) if run.has("model") else ""
     return f"Compartments were called by the {how}." if how else ""
 
@@ -123,7 +126,7 @@ def _how_called(axis: str, how: str) -> str:
 def _left_out(material: Material) -> str:
     parts = []
     for axis in ("origin", "state"):
-        counts = counts_of(material, axis, of="macrophages")
+        counts = counts_of(material, axis)
         if counts:
             parts.append(f"{percent(counts.get('unassigned', 0) / sum(counts.values()))} were left without {axis}")
     return f"Of {int(material.macrophages.sum()):,} macrophages, {' and '.join(parts)}." if parts else ""
@@ -131,4 +134,61 @@ def _left_out(material: Material) -> str:
 
 def _analyses(run: RunRecord) -> str:
     made = [name for key, name in _ANALYSES.items() if run.has(key)]
-    return f"With the sample as the unit, these were analysed: {', '.join(made)}." if made else ""
+    return f"Analysed with the sample as the unit: {', '.join(made)}." if made else ""
+
+
+def signatures(material: Material) -> Section | None:
+    """Return every signature with version, digest, coverage and the keys of its sources, and the sources."""
+    if not (material.run.has("signatures") and material.run.has("coverage")):
+        return None
+    used = material.run.signatures
+    species = material.run.matrix.species if material.run.matrix.species in ("human", "mouse") else "human"
+    references: dict[str, list[Reference] | None] = {}
+    for name, row in used.iterrows():
+        found = _loaded(f"{name}@{row['version']}", species)
+        if found is None or found.digest != str(row["digest"]):
+            references[str(name)] = None
+        else:
+            references[str(name)] = [r for part in (found, *found.parts) for r in part.references]
+    table = used.join(material.run.coverage)
+    table["sources"] = [
+        "own" if of is None else ", ".join(dict.fromkeys(r.key for r in of)) for of in references.values()
+    ]
+    order = ["axis", "version", "n_genes", "n_present", "coverage", "missing", "sources", "digest"]
+    block = table_of(table[[c for c in order if c in table]].rename_axis("signature"), "Signatures", note=_NOTE)
+    cited = {r.key: r for of in references.values() for r in of or ()}
+    sources = Points(tuple(_cited(cited[key]) for key in sorted(cited)))
+    said = (Text("Sources of these signatures; cite those of the labels that you use."), sources) if cited else ()
+    return Section("signatures", "Signatures", (block, *pictures_of(material, "signatures"), *said))
+
+
+@cache
+def _loaded(name: str, species: str) -> Signature | None:
+    """Return a signature of the library; None if this release has no such."""
+    try:
+        return load_signature(name, species=species)
+    except SignatureNotFoundError:
+        return None
+
+
+def _cited(reference: Reference) -> Point:
+    unchecked = "" if reference.checked else " [not checked against the source]"
+    where = f" PMID {reference.pmid}" if reference.pmid and not reference.doi else ""
+    link = f"https://doi.org/{reference.doi}" if reference.doi else str(reference.url or "")
+    return Point(f"{reference.key}:", f"{reference.citation}{where}{unchecked}", link)
+
+
+def warnings_and_versions(material: Material) -> Section:
+    """Return what the run warned of, its parameters, and versions."""
+    run = material.run
+    noted = Points(tuple(Point("", text) for text in run.warnings)) if run.warnings else None
+    parameters = [("key", material.key)]
+    for name, value in sorted(run.parameters.items()):
+        parameters.append((pretty(name), str(value["column"] if isinstance(value, dict) else value)))
+    versions = [("annotated with", f"tamannot {run.tamannot_version}")] if run.has("tamannot_version") else []
+    versions += [("report by", f"tamannot {package_version()}"), ("python", platform.python_version())]
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions.append((package, version(package)))
+    blocks = (noted or Text("The run gave no warnings."), Facts(tuple(parameters)), Facts(tuple(versions)))
+    return Section("versions", "Warnings, parameters and versions", blocks)

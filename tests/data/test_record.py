@@ -14,8 +14,8 @@ import pytest
 
 import tamannot as tam
 from tamannot.errors import TamannotError
+from tamannot.report._html import summarise
 from tamannot.report._material import InMemory, material_of
-from tamannot.report._summary import summarise
 
 pytestmark = [pytest.mark.filterwarnings("ignore")]
 
@@ -83,7 +83,7 @@ def damaged(adata: ad.AnnData, place: tuple[str, ...], value: object) -> Iterato
 
 @pytest.fixture
 def without_pictures(monkeypatch):
-    for module in ("_pictures", "_evidence"):
+    for module in ("_pictures", "_analyses"):
         monkeypatch.setattr(f"tamannot.report.{module}.drawn", lambda _: None)
 
 

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 
 import tamannot as tam
 from tamannot.errors import ParameterError
-from tamannot.pl._points import EMBEDDINGS, some_of
+from tamannot.pl._cells import EMBEDDINGS, some_of
 from tamannot.pl._style import colors_of
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import tamannot as tam
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
-from tamannot.pl._markers import _LARGEST_DOT
+from tamannot.pl._genes import _LARGEST_DOT
 
 
 def genes(ax) -> list[str]:

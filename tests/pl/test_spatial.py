@@ -58,7 +58,7 @@ def test_what_is_not_there_is_refused(tissue):
 
 def test_more_points_than_pixels_are_means_of_tiles(tissue, monkeypatch):
     """Four cells at each of four places: two values, two without one, one place without any."""
-    monkeypatch.setattr("tamannot.pl._spatial.MAX_POINTS", 10)
+    monkeypatch.setattr("tamannot.pl._pairs.MAX_POINTS", 10)
     places = np.array([[0.0, 0.0], [100.0, 0.0], [0.0, 50.0], [100.0, 50.0]])
     rows = np.arange(16) % 4
     adata = tissue[np.zeros(16, int)].copy()

@@ -7,7 +7,7 @@ import io
 import pytest
 
 import tamannot as tam
-from tamannot.pl._points import MAX_POINTS
+from tamannot.pl._cells import MAX_POINTS
 
 N = 2_000_000
 

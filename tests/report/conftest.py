@@ -19,7 +19,7 @@ HOSTILE = "<script>alert(1)</script>"
 def _few_and_small_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Painting takes most of the time: small where pictures are looked at, else left out."""
     if request.module.__name__.rpartition(".")[2] in ("test_pictures", "test_browser"):
-        monkeypatch.setattr("tamannot.report._evidence._MOST_CARDS", 1)
+        monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 1)
         monkeypatch.setattr("tamannot.report._pictures._DPI", 40)
     else:
         request.getfixturevalue("quick_pictures")

@@ -8,14 +8,11 @@ import tamannot as tam
 from tamannot.data import write_analysis
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.report import InMemory, material_of, summarise
-from tamannot.report._by_sample import by_sample
-from tamannot.report._calls import calls
+from tamannot.report._analyses import evidence
 from tamannot.report._cautions import cautions
-from tamannot.report._evidence import evidence
-from tamannot.report._found import found
+from tamannot.report._findings import by_sample, calls, found
 from tamannot.report._material import Material
-from tamannot.report._methods import methods
-from tamannot.report._signatures import signatures
+from tamannot.report._methods import methods, signatures
 
 
 def tables(section):
@@ -69,7 +66,7 @@ def test_five_sentences_have_the_counts(cohort, material):
     low = (cohort.obs["tam_state_status"] == "low_signal")[macrophages].mean()
     assert f"{100 * low:.{1 if low < 0.1 else 0}f} % nothing stands out" in said[2]
     assert "state is called by the activity of signatures and by a classifier trained on these cells" in said[4]
-    assert "origin is called by how z of the origins differ" in said[4]
+    assert "origin is called by comparing z of the origins" in said[4]
 
 
 def test_without_macrophages_there_is_nothing_to_say(cohort, of):
@@ -169,7 +166,7 @@ def test_a_comparison_has_the_shares_that_it_is_of_and_no_others(cohort, of, cou
 
 
 def test_cards_are_of_ordinary_cells(cohort, material, monkeypatch):
-    monkeypatch.setattr("tamannot.report._evidence._MOST_CARDS", 7)
+    monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 7)
     section = evidence(material)
     pictures = [b for b in section.blocks if b.kind == "picture"]
     assert {p.title.partition(":")[0].lower() for p in pictures} == {
@@ -235,9 +232,9 @@ def test_doublets_are_among_the_reasons(cohort, of):
 
 def test_doubts_of_few_cells_and_low_coverage(annotated, of):
     said = doubts(of(annotated))
-    assert said["Few macrophages."].startswith("There are 19.")
+    assert said["Few macrophages."].startswith("There are only 19.")
     assert "interferon primed" in said["Low coverage."]
-    assert {"Samples are not known.", "Stress of dissociation."} <= set(said)
+    assert {"Samples are not known.", "Dissociation stress."} <= set(said)
 
 
 def test_no_doubt_where_there_is_no_reason(material):
@@ -252,8 +249,8 @@ def test_doubts_of_samples(cohort, of):
     cohort.obs["s"] = pd.Categorical(sample)
     said = doubts(of(cohort, sample_key="s"))
     assert "small, tiny" in said["Samples with few macrophages."]
-    assert "are of big" in said["One sample dominates."]
-    assert "A state of one sample." in said
+    assert "come from big" in said["One sample dominates."]
+    assert "A state from one sample." in said
     cohort.obs["s"] = pd.Categorical(["one"] * cohort.n_obs)
     assert "One sample." in doubts(of(cohort, sample_key="s"))
 
@@ -262,14 +259,14 @@ def test_doubts_of_stress_steroids_and_mixtures(cohort, of):
     cohort.obs["tam_programs"] = pd.Categorical(["dissociation_stress+glucocorticoid_response"] * cohort.n_obs)
     cohort.obs["tam_mixed_lineage"] = np.float32(9)
     said = doubts(of(cohort))
-    assert {"Stress of dissociation.", "Steroids.", "Ambient RNA, doublets or eaten cells."} <= set(said)
+    assert {"Dissociation stress.", "Steroids.", "Ambient RNA, doublets or phagocytosed cells."} <= set(said)
 
 
 def test_doubt_where_labels_follow_depth(cohort, of):
     depth = np.asarray(cohort.X.sum(axis=1)).ravel()
     deep = depth > np.median(depth)
     cohort.obs["tam_state"] = pd.Categorical(np.where(deep, "inflammatory", "unassigned"))
-    assert "more often a state" in doubts(of(cohort))["Labels follow depth."]
+    assert "a state more often" in doubts(of(cohort))["Labels depend on depth."]
 
 
 def test_what_is_not_annotated_is_refused(cohort, of):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tamannot.report._tables import number, percent, table_of
+from tamannot.report._blocks import number, percent, table_of
 
 
 def texts(table):

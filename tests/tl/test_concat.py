@@ -10,8 +10,8 @@ import pytest
 
 import tamannot as tam
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotError
+from tamannot.report._html import summarise
 from tamannot.report._material import InMemory, material_of
-from tamannot.report._summary import summarise
 
 pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
 
@@ -58,7 +58,7 @@ def test_what_anndata_joined_is_compared_drawn_and_reported(parts, merge, tmp_pa
     text = (tmp_path / "report.html").read_text()
     assert f"{int(here.sum()):,}" in text
     over = both.obs["tam_programs"].astype(str).str.contains("|".join(tam.load_signatures(axis="overlay")))
-    assert ("None of the programs that lie over states" in text) == (not over[here].any())
+    assert ("None of the programs that can accompany any state" in text) == (not over[here].any())
     both.write_h5ad(tmp_path / "a.h5ad")
     back = tam.get.composition(ad.read_h5ad(tmp_path / "a.h5ad"), table="shares", axis="state")
     pd.testing.assert_frame_equal(back, shares, check_dtype=False)

@@ -11,8 +11,8 @@ import scipy.sparse as sp
 
 import tamannot as tam
 from tamannot.errors import TamannotError
+from tamannot.report._html import summarise
 from tamannot.report._material import InMemory, material_of
-from tamannot.report._summary import summarise
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
@@ -150,7 +150,7 @@ def check_agreement(adata: ad.AnnData) -> None:
 @pytest.fixture
 def without_pictures(monkeypatch):
     """A report is made without its pictures, which are drawn one by one before it."""
-    for module in ("_pictures", "_evidence"):
+    for module in ("_pictures", "_analyses"):
         monkeypatch.setattr(f"tamannot.report.{module}.drawn", lambda _: None)
 
 

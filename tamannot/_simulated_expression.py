@@ -1,4 +1,4 @@
-"""What the cells of `simulate` are made of: genes, expression of each cell type, fold changes of each program."""
+"""What the cells of `simulate` express: genes, levels of each cell type, fold changes of each program, counts."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from tamannot._simulated_cells import DEFENCE, MACROPHAGE, MALIGNANT, NOISE, UNKNOWN, Cohort, Design
 from tamannot.errors import ParameterError
 from tamannot.scoring._null import _depths as reference_depths
 from tamannot.signature import Gene, Signature, SignatureSet, human_genes, load_signatures
 
 Array = NDArray[Any]
 
-MACROPHAGE, MALIGNANT, UNKNOWN = "macrophage", "malignant", "unknown"
-DEFENCE = "ferroptosis_defence"
 
 _AXES = ("compartment", "origin", "state", "overlay", "polarization", "ferroptosis", "module")
 # Where a cell type's genes are those of another id, or of one arm of a composite.
@@ -38,6 +38,12 @@ _MOST = 0.02
 # Genes of no signature that each program, and each cell type, has beside its own.
 _N_OWN, _N_LINEAGE_OWN, _N_MARKERS = 100, 300, 20
 
+# Spread of the logarithm: of depth over cells, of each gene over samples, of each gene over tumours.
+_DEPTH_SPREAD, _SAMPLE_SPREAD, _TUMOUR_SPREAD = 0.5, 0.2, 0.5
+# Variance of a gene beyond Poisson, as a share of its squared mean.
+_DISPERSION = 0.2
+_AMBIENT_CONCENTRATION = 24.0
+
 
 @dataclass(frozen=True)
 class World:
@@ -57,24 +63,7 @@ class World:
 
 
 def make_world(kinds: Sequence[str], programs: Sequence[str], n_genes: int, rng: np.random.Generator) -> World:
-    """Draw the expression of cell types and programs.
-
-    Parameters
-    ----------
-    kinds
-        Ids of compartments, ``malignant``, ``unknown``.
-    programs
-        Ids of origins and states, ``ferroptosis_defence``.
-    n_genes
-        All genes of the signatures, and as many others.
-    rng
-        Draws levels and fold changes.
-
-    Raises
-    ------
-    ParameterError
-        Fewer genes than the signatures have, or more than there are.
-    """
+    """Draw the expression of cell types (compartments, ``malignant``, ``unknown``) and of programs."""
     library = SignatureSet(s for axis in _AXES for s in load_signatures(axis=axis).values())
     genes = _universe(library, n_genes)
     maker = _Maker(library, genes, programs, rng)
@@ -195,3 +184,68 @@ def _base(genes: Sequence[str], rng: np.random.Generator) -> Array:
 
 def _arms(signature: Signature) -> tuple[Signature, ...]:
     return tuple(signature.modules) or (signature,)
+
+
+def draw_counts(cohort: Cohort, world: World, design: Design, rng: np.random.Generator) -> tuple[sp.csr_matrix, Array]:
+    """Return counts of all cells and their shares of ambient RNA, sample after sample to spare memory."""
+    counts, shares = [], []
+    for sample in range(design.n_samples):
+        cells = np.flatnonzero(cohort.sample == sample)
+        kind, usage = cohort.compartment[cells], cohort.usage.to_numpy()[cells]
+        rate = _expected(kind, usage, list(cohort.usage.columns), world, rng)
+        share = _ambient_shares(kind, design.ambient, rng)
+        soup = rate[kind != NOISE].mean(axis=0, dtype=np.float64).astype(np.float32)
+        rate = rate * (1 - share[:, None]) + share[:, None] * soup
+        total = design.depth * np.exp(_DEPTH_SPREAD * rng.standard_normal(cells.size))
+        rate *= total[:, None].astype(np.float32)
+        rate *= rng.standard_gamma(1 / _DISPERSION, rate.shape, dtype=np.float32) * np.float32(_DISPERSION)
+        counts.append(_poisson(rate, rng))
+        shares.append(share)
+    return sp.csr_matrix(sp.vstack(counts, format="csr")), np.concatenate(shares)
+
+
+def _expected(kind: Array, usage: Array, programs: Sequence[str], world: World, rng: np.random.Generator) -> Array:
+    """Return the expected expression of one sample's cells, rows sum to 1."""
+    own = (_SAMPLE_SPREAD, _TUMOUR_SPREAD)
+    effects = [np.exp(s * rng.standard_normal(len(world.genes))).astype(np.float32) for s in own]
+    rate = np.empty((kind.size, len(world.genes)), np.float32)
+    for name in dict.fromkeys(world.kinds):
+        cells = np.flatnonzero(kind == name)
+        arms = np.flatnonzero(np.array(world.kinds) == name)
+        rate[cells] = world.profiles[rng.choice(arms, cells.size)]
+        if name in (MACROPHAGE, MALIGNANT):
+            amount = _to_arms(usage[cells], programs, world.programs, rng)
+            # einsum, not @: the last bit of a product by BLAS depends on the number of threads
+            rate[cells] *= 1 + np.einsum("cp,pg->cg", amount, world.fold - 1)
+        if name == MALIGNANT:
+            rate[cells] *= effects[1]
+    noise = np.flatnonzero(kind == NOISE)
+    rate[noise] = rng.permuted(np.broadcast_to(world.profiles[0], (noise.size, len(world.genes))), axis=1)
+    rate[kind != NOISE] *= effects[0]
+    rate /= rate.sum(axis=1, keepdims=True)
+    return rate
+
+
+def _to_arms(usage: Array, programs: Sequence[str], arms: Sequence[str], rng: np.random.Generator) -> Array:
+    """Give each cell's usage of a program to one of the program's arms."""
+    amount = np.zeros((len(usage), len(arms)), np.float32)
+    for i, program in enumerate(programs):
+        places = np.flatnonzero(np.array(arms) == program)
+        amount[np.arange(len(usage)), rng.choice(places, len(usage))] = usage[:, i]
+    return amount
+
+
+def _ambient_shares(kind: Array, mean: float, rng: np.random.Generator) -> Array:
+    if mean == 0:
+        return np.zeros(kind.size, np.float32)
+    share = rng.beta(mean * _AMBIENT_CONCENTRATION, (1 - mean) * _AMBIENT_CONCENTRATION, kind.size)
+    return np.where(kind == NOISE, 0, share).astype(np.float32)
+
+
+def _poisson(rate: Array, rng: np.random.Generator) -> sp.csr_matrix:
+    """Draw Poisson counts, most of them 0, by the first arrival of the process: none before the rate is a 0."""
+    first = rng.standard_exponential(rate.shape, dtype=np.float32)
+    row, column = np.nonzero(first < rate)
+    counts = 1 + rng.poisson(rate[row, column] - first[row, column])
+    start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rate.shape[0]))])
+    return sp.csr_matrix((counts.astype(np.float32), column.astype(np.int32), start), shape=rate.shape)

@@ -1,8 +1,9 @@
-"""Ferroptosis programs by label."""
+"""Signatures by group: enrichment as dots, ferroptosis programs as shades."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +14,15 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
 from tamannot.errors import ParameterError
-from tamannot.get import ferroptosis as table_of
-from tamannot.pl._style import new_axes, pretty
+from tamannot.get import enrichment as enrichment_of
+from tamannot.get import ferroptosis as ferroptosis_of
+from tamannot.pl._style import DIVERGING, LEGEND_ABOVE, check_positive, new_axes, pretty
 
-# Told apart with any colour vision; white is no difference from matched genes.
-_MAP = "PuOr_r"
+# A q of 0 by permutations is no smaller than this on the picture.
+_SMALLEST_Q, _LARGEST_DOT = 1e-6, 160.0
+_SHOWN_Q = (0.05, 1e-3, 1e-6)
+# Names of groups of so many characters stand side by side.
+_SHORT = 3
 _MARK = {"drives": "▲", "restrains": "▼", "context": "◆", "none": "·"}
 _MEANING = "for the cell itself: ▲ drives  ▼ restrains  ◆ depends  ferroptosis"
 # The summaries in the 19 experiments of their signature files; tests/signature/test_ferroptosis_contrasts.py.
@@ -27,6 +32,77 @@ _SIGN = (
 )
 _LEAST = 0.5
 _HATCH = "#8c8c8c"
+
+
+def enrichment(
+    adata: AnnData, *, n: int = 4, groupby: str | None = None, key: str = "tam", ax: Axes | None = None
+) -> Axes:
+    """Draw the signatures that lead in each group as dots: colour is NES, area is -log10 q.
+
+    Parameters
+    ----------
+    adata
+        An object after `tl.enrich`.
+    n
+        How many signatures of each group: those with the greatest NES.
+    groupby
+        The column that was compared; None takes the one that was compared last.
+    key
+        The ``key_added`` of the run.
+    ax
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    The axes. A ring marks q ≤ 0.05, which is against random sets of genes and too small, as `tl.enrich` says; a q under
+    1e-6 is drawn as 1e-6. Where a signature was not tested there is no dot.
+
+    Raises
+    ------
+    ParameterError
+        ``n`` is below 1.
+    ResultNotFoundError
+        `tl.enrich` has not been run.
+    """
+    check_positive("n", n)
+    table = enrichment_of(adata, key, groupby=groupby)
+    groups = [str(g) for g in pd.unique(table["group"])]
+    shown = list(dict.fromkeys(table.loc[table["rank"] <= n, "signature"].astype(str)))
+    table = table[table["signature"].isin(shown)]
+    ax = ax or new_axes(*_size(groups, shown))
+    x, y = (table[name].astype(str).map(order.index) for name, order in (("group", groups), ("signature", shown)))
+    sure = table["q"].to_numpy() <= _SHOWN_Q[0]
+    span = float(table["nes"].abs().max())
+    rings: dict[str, Any] = {"edgecolors": np.where(sure, "black", "#bbbbbb"), "linewidths": np.where(sure, 0.9, 0.4)}
+    area = _area(table["q"].to_numpy())
+    dots = ax.scatter(x, y, s=area, c=table["nes"], cmap=DIVERGING, vmin=-span, vmax=span, **rings)
+    upright = max(map(len, groups)) <= _SHORT
+    ax.set_xticks(range(len(groups)), [pretty(g) for g in groups], rotation=0 if upright else 90)
+    ax.set_yticks(range(len(shown)), [pretty(s) for s in shown])
+    ax.set(xlim=(-0.6, len(groups) - 0.4), ylim=(len(shown) - 0.4, -0.6))
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    ax.figure.colorbar(dots, ax=ax, label="NES", shrink=0.6, aspect=14)
+    _legend(ax)
+    return ax
+
+
+def _size(groups: list[str], shown: list[str]) -> tuple[float, float]:
+    """Return width and height, in inches, that the names and dots take."""
+    longest = [max(map(len, names)) for names in (shown, groups)]
+    return 1.6 + 0.085 * longest[0] + 0.36 * max(len(groups), 4), 1.1 + 0.1 * longest[1] + 0.3 * max(len(shown), 5)
+
+
+def _area(q: np.ndarray) -> np.ndarray:
+    return np.asarray(4 + _LARGEST_DOT * np.log10(np.maximum(q, _SMALLEST_Q)) / np.log10(_SMALLEST_Q))
+
+
+def _legend(ax: Axes) -> None:
+    sizes = _area(np.array(_SHOWN_Q))
+    dots = [ax.scatter([], [], s=s, color="white", edgecolors="black", linewidths=0.9) for s in sizes]
+    names = [f"q {'≤ ' if q == _SMALLEST_Q else ''}{q:g}" for q in _SHOWN_Q]
+    centred = LEGEND_ABOVE | {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    ax.legend(dots, names, ncols=3, columnspacing=1, borderpad=0, **centred)
 
 
 def ferroptosis(
@@ -56,11 +132,11 @@ def ferroptosis(
     Returns
     -------
     The axes. A colour is the mean over samples of the mean z of the label's cells, each sample with as many cells as
-    the summary asks for; below a label stands the number of these samples. The number is the share of the cells, in
-    per cent, with too little signal: fewer than three genes of the program detected. Such a cell says next to nothing;
-    hatched is where more than half of them are such. A star is where the label was called by genes of the program, so
-    that its colour is circular. Grey is no sample. The mark beside a program says what it does to ferroptosis of the
-    cell itself.
+    the summary asks for; below a label stands the number of these samples. The number is the share of the cells, in per
+    cent, with too little signal: fewer than three genes of the program detected. Such cells carry almost no
+    information; fields with a majority of them are hatched. A star is where the label was called by genes of the
+    program, so that its colour is circular. Grey fields have no sample. The mark beside a program says what it does to
+    ferroptosis of the cell itself.
 
     Notes
     -----
@@ -76,7 +152,7 @@ def ferroptosis(
     ResultNotFoundError
         `tl.ferroptosis_summary` was not run.
     """
-    rows, effects = (table_of(adata, key, kind=k, groupby=groupby) for k in ("samples", "effects"))
+    rows, effects = (ferroptosis_of(adata, key, kind=k, groupby=groupby) for k in ("samples", "effects"))
     kinds = [kind] if isinstance(kind, str) else list(kind)
     if not kinds or set(kinds) - set(rows["kind"]):
         msg = f"kind is of {', '.join(pd.unique(rows['kind']))}, not {kind!r}."
@@ -89,7 +165,7 @@ def ferroptosis(
         for v in ("z", "low_signal")
     )
     samples = enough.groupby("label")["sample"].nunique().reindex(labels, fill_value=0)
-    ax = ax if ax is not None else new_axes(4.6 + 0.62 * len(labels), 2.6 + 0.27 * len(names))
+    ax = ax or new_axes(4.6 + 0.62 * len(labels), 2.6 + 0.27 * len(names))
     _draw(ax, z.to_numpy(float), low.to_numpy(float))
     ax.set_xticks(range(len(labels)), [f"{pretty(w)}\nn = {samples[w]}" for w in labels], rotation=90)
     marks = rows.drop_duplicates("program").set_index("program")["effect_self"]
@@ -106,7 +182,7 @@ def ferroptosis(
 
 def _draw(ax: Axes, z: np.ndarray, low: np.ndarray) -> None:
     top = max(1.0, float(np.nanmax(np.abs(z)))) if np.isfinite(z).any() else 1.0
-    image = ax.imshow(z, cmap=_MAP, vmin=-top, vmax=top, aspect="auto")
+    image = ax.imshow(z, cmap=DIVERGING, vmin=-top, vmax=top, aspect="auto")
     ax.set_facecolor("#dddddd")
     for y, x in zip(*np.nonzero(low > _LEAST), strict=True):
         ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=_HATCH, hatch="////", linewidth=0))

@@ -11,14 +11,13 @@ import pandas as pd
 import scipy.stats
 from numpy.typing import NDArray
 
-from tamannot.datasets._programs import DEFENCE, MACROPHAGE, MALIGNANT, UNKNOWN
 from tamannot.errors import ParameterError
 from tamannot.signature import load_signatures
 
 Array = NDArray[Any]
 
-LAM = "lipid_associated"
-NOISE = "noise"
+MACROPHAGE, MALIGNANT, NOISE, UNKNOWN = "macrophage", "malignant", "noise", "unknown"
+LAM, DEFENCE = "lipid_associated", "ferroptosis_defence"
 DOMINANT = 0.35
 """A program with more usage than this dominates its cell."""
 
@@ -51,33 +50,21 @@ class Design:
     n_unknown_cells: int
 
     def check(self) -> None:
-        """Refuse what cannot be simulated.
-
-        Raises
-        ------
-        ParameterError
-            An unknown id, or a number out of range.
-        """
+        """Refuse what cannot be simulated."""
         self._check_numbers()
         self._check_ids()
         if self.shift and len(self.conditions) < 2:
             msg = "shift is a difference of the second condition: give two conditions."
             raise ParameterError(msg)
-        needed = {MACROPHAGE, MALIGNANT} <= set(self.composition) and LAM in self.states and self.overdispersion > 0
-        if self.crosstalk and not needed:
+        has_both = {MACROPHAGE, MALIGNANT} <= set(self.composition)
+        if self.crosstalk and not (has_both and LAM in self.states and self.overdispersion > 0):
             msg = (
                 "crosstalk needs macrophages, malignant cells, the state lipid_associated, and overdispersion above 0."
             )
             raise ParameterError(msg)
 
     def means(self, axis: str, condition: str) -> dict[str, float]:
-        """Return the expected shares of a condition, without what they leave.
-
-        Raises
-        ------
-        ParameterError
-            With ``shift``, the shifted shares of a condition sum to 1 or more.
-        """
+        """Return the expected shares of a condition; what they leave belongs to none of the ids."""
         share = dict(getattr(self, axis))
         if axis == "composition":
             share = {k: v / sum(share.values()) for k, v in share.items()}
@@ -104,9 +91,8 @@ class Design:
         }
         for name, (value, low, high) in ranges.items():
             if not low <= value <= high or not np.isfinite(value):
-                msg = (
-                    f"{name} is {value}: give {low} to {high}." if high < np.inf else f"{name} is {value}, below {low}."
-                )
+                wanted = f": give {low} to {high}" if high < np.inf else f", below {low}"
+                msg = f"{name} is {value}{wanted}."
                 raise ParameterError(msg)
         if len(set(self.conditions)) != len(self.conditions) or not self.conditions:
             msg = "conditions are one or more names, each once."
@@ -151,13 +137,7 @@ class Cohort:
 
 
 def draw_cohort(design: Design, rng: np.random.Generator) -> Cohort:
-    """Draw shares of samples, then cells from the shares, then usages.
-
-    Raises
-    ------
-    ParameterError
-        As `Design.means`.
-    """
+    """Draw shares of samples, then cells from the shares, then usages."""
     names = [f"s{i + 1:02d}" for i in range(design.n_samples)]
     condition = [design.conditions[i % len(design.conditions)] for i in range(design.n_samples)]
     table = pd.DataFrame({"condition": condition}, index=pd.Index(names, name="sample"))
@@ -213,12 +193,7 @@ def _draw_compartments(table: pd.DataFrame, design: Design, rng: np.random.Gener
 def _draw_usages(share: Array, rng: np.random.Generator) -> Array:
     """Return usages of macrophages: a program that dominates, or none, beside little of the others.
 
-    Parameters
-    ----------
-    share
-        Cells × programs: the chance of each to dominate.
-    rng
-        Draws which, and how much.
+    ``share`` is the chance of each program to dominate, cells × programs.
     """
     n_cells, n_programs = share.shape
     chosen = (rng.random((n_cells, 1)) > np.cumsum(share, axis=1)).sum(axis=1)

@@ -1,0 +1,202 @@
+"""``tam.datasets``: the example data, and simulated cohorts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from tamannot._resources import resource_path
+from tamannot._simulated_cells import DOMINANT, LAM, MACROPHAGE, MALIGNANT, NOISE, UNKNOWN, Cohort, Design, draw_cohort
+from tamannot._simulated_expression import World, draw_counts, make_world
+
+Array = NDArray[Any]
+
+__all__ = ["oligodendroglioma", "simulate"]
+
+_FILE = "oligodendroglioma_tirosh2016.h5ad"
+COMPOSITION: Mapping[str, float] = {
+    MACROPHAGE: 0.4,
+    MALIGNANT: 0.3,
+    "t_nk": 0.12,
+    "oligodendrocyte": 0.1,
+    "endothelial": 0.08,
+}
+ORIGINS: Mapping[str, float] = {"microglia": 0.45, "monocyte_derived": 0.45}
+STATES: Mapping[str, float] = {LAM: 0.2, "interferon_primed": 0.1, "inflammatory": 0.15, "immunoregulatory": 0.15}
+
+NOT_MACROPHAGE, UNCLEAR = "not_macrophage", "unclear"
+
+
+def oligodendroglioma() -> ad.AnnData:
+    """Return 184 cells of human oligodendrogliomas with their authors' labels.
+
+    Returns
+    -------
+    184 cells × 9,450 genes, TPM-like linear values. ``obs["author_label"]`` holds the authors' cell classes: malignant
+    cells of four tumours, oligodendrocytes, and 19 microglia or macrophages; ``obs["patient"]`` the tumour. Source:
+    Tirosh et al. 2016, doi:10.1038/nature20123, GSE70630; the subset is that of the infercnvpy package (BSD-3-Clause).
+    """
+    return ad.read_h5ad(resource_path("example_data") / _FILE)
+
+
+def simulate(
+    n_cells: int = 300,
+    *,
+    n_samples: int = 6,
+    conditions: Sequence[str] = ("control", "treated"),
+    composition: Mapping[str, float] | None = None,
+    origins: Mapping[str, float] | None = None,
+    states: Mapping[str, float] | None = None,
+    shift: Mapping[str, float] | None = None,
+    crosstalk: float = 0.0,
+    overdispersion: float = 0.05,
+    depth: float = 4000.0,
+    n_genes: int = 6000,
+    ambient: float = 0.03,
+    n_noise_cells: int = 0,
+    n_unknown_cells: int = 0,
+    rng: int | np.random.Generator = 0,
+) -> ad.AnnData:
+    """Simulate a cohort of tumours whose cells, programs and effects are known.
+
+    Counts are gamma-Poisson around a cell's expected expression: that of its cell type, with its programs added in
+    proportion to their usages, times effects of the sample on each gene, mixed with the ambient RNA of the sample. Each
+    cell type and each program raises the genes of its bundled signature, and as many or more genes that are in no
+    signature, drawn anew by every seed. A cell of a composite signature raises one of its modules.
+
+    It is for tests of methods and for worked examples, no substitute for data. Programs add up linearly, state is
+    independent of origin, and the signatures are right by construction, so that whoever looks for them finds them more
+    easily than in a tumour. There are no doublets, no overlays such as hypoxia, no batches of chemistry, and usages
+    that are clearly there or clearly not.
+
+    Parameters
+    ----------
+    n_cells
+        Cells in each sample.
+    n_samples
+        Samples.
+    conditions
+        Names of conditions; samples are assigned to them in turn.
+    composition
+        Share of each compartment, scaled to sum to 1: ids of compartments, and ``malignant``, which has the genes of
+        ``glial_like`` and effects of its own in each sample. None: macrophages 0.4, malignant 0.3, T and NK cells 0.12,
+        oligodendrocytes 0.1, endothelial cells 0.08.
+    origins
+        Share of macrophages of each origin; the rest is unclear. None: microglia and monocyte-derived, 0.45 each.
+    states
+        Share of macrophages in which each state dominates; the rest has little or nothing of any. None:
+        lipid-associated 0.2, interferon-primed 0.1, inflammatory and immunoregulatory 0.15 each.
+    shift
+        Factors by which shares differ in the second condition: ``{"lipid_associated": 2.0}``. Takes ids of
+        compartments, origins and states; all others of the same kind make room in proportion.
+    crosstalk
+        Correlation across samples, -1 to 1, between the share of lipid-associated macrophages (normal scores of its
+        ranks) and the level of a ferroptosis-defence program in malignant cells. At 0 the program varies over samples
+        just as much, independent of the macrophages.
+    overdispersion
+        Variation of shares between samples, 0 to 0.5: the intra-class correlation ρ of the beta-binomial. At 0 cells
+        would be independent replicates.
+    depth
+        Median counts of a cell.
+    n_genes
+        Genes: those of the signatures, and others of the human genome.
+    ambient
+        Mean share of a cell's counts that comes from the other cells of its sample, 0 to 0.5.
+    n_noise_cells
+        Cells added to each sample whose expression belongs to genes picked at random, anew for each cell.
+    n_unknown_cells
+        Cells added to each sample of a type that no signature knows.
+    rng
+        Seed or generator; everything random comes from it. The same seed is the same cohort, whatever the number of
+        threads, as long as numpy is the same.
+
+    Returns
+    -------
+    Cells × genes. ``X`` has counts (float32, CSR); ``obs`` has ``sample``, ``condition``, ``truth_compartment`` (with
+    ``noise`` and ``unknown``), ``truth_origin`` and ``truth_state`` (the one with a usage above 0.35, else ``unclear``;
+    ``not_macrophage``) and ``truth_ambient``, the share of ambient RNA; ``obsm["truth_usage"]`` the usage of each
+    program in [0, 1], 0 in cells that cannot have it; origins sum to 1 at most, and so do states. ``uns["truth"]`` has
+    what was planted: ``samples``, a table with the condition, the expected share of each compartment, origin and state,
+    and the level of the defence program (standard normal); ``shift``, ``crosstalk`` and ``overdispersion`` as given;
+    ``own_genes``, the genes of no signature that a cell type or a program raises.
+
+    Raises
+    ------
+    ParameterError
+        An unknown id, or a number out of range.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> adata = tam.datasets.simulate(50, n_samples=2, shift={"lipid_associated": 2.0}, n_genes=1000)
+    >>> adata.shape
+    (100, 1000)
+    >>> adata.uns["truth"]["samples"]["condition"].tolist()
+    ['control', 'treated']
+    """
+    design = Design(
+        n_cells=n_cells,
+        n_samples=n_samples,
+        conditions=tuple(conditions),
+        composition=COMPOSITION if composition is None else composition,
+        origins=ORIGINS if origins is None else origins,
+        states=STATES if states is None else states,
+        shift=shift or {},
+        crosstalk=crosstalk,
+        overdispersion=overdispersion,
+        depth=depth,
+        ambient=ambient,
+        n_noise_cells=n_noise_cells,
+        n_unknown_cells=n_unknown_cells,
+    )
+    design.check()
+    rng = np.random.default_rng(rng)
+    cohort = draw_cohort(design, rng)
+    kinds = [*design.composition, *([UNKNOWN] if n_unknown_cells else [])]
+    world = make_world(kinds, list(cohort.usage.columns), n_genes, rng)
+    counts, share = draw_counts(cohort, world, design, rng)
+    return _as_adata(cohort, world, design, counts, share)
+
+
+def _as_adata(cohort: Cohort, world: World, design: Design, counts: sp.csr_matrix, share: Array) -> ad.AnnData:
+    names = list(cohort.table.index)
+    within = cohort.compartment == MACROPHAGE
+    known = [*design.composition, NOISE, UNKNOWN]
+    columns = {
+        "sample": pd.Categorical(np.array(names, dtype=object)[cohort.sample], names),
+        "condition": pd.Categorical(cohort.table["condition"].to_numpy()[cohort.sample], list(design.conditions)),
+        "truth_compartment": pd.Categorical(cohort.compartment, list(dict.fromkeys(known))),
+        "truth_origin": _dominant(cohort.usage[list(design.origins)], within),
+        "truth_state": _dominant(cohort.usage[list(design.states)], within),
+        "truth_ambient": share,
+    }
+    number = pd.Series(cohort.sample).groupby(cohort.sample).cumcount()
+    index = pd.Index([f"{names[s]}_cell{i:05d}" for s, i in zip(cohort.sample, number, strict=True)])
+    truth = {
+        "samples": cohort.table,
+        "shift": {k: float(v) for k, v in design.shift.items()},
+        "crosstalk": float(design.crosstalk),
+        "overdispersion": float(design.overdispersion),
+        "own_genes": dict(world.own_genes),
+    }
+    return ad.AnnData(
+        counts,
+        obs=pd.DataFrame(columns, index=index),
+        var=pd.DataFrame(index=pd.Index(world.genes)),
+        obsm={"truth_usage": cohort.usage.set_axis(index)},
+        uns={"truth": truth},
+    )
+
+
+def _dominant(usage: pd.DataFrame, within: Array) -> pd.Categorical:
+    """Name the program that dominates each macrophage."""
+    names = np.array([*usage.columns, UNCLEAR], dtype=object)
+    table = np.column_stack([usage.to_numpy(), np.full(len(usage), DOMINANT, np.float32)])
+    label = np.where(within, names[table.argmax(axis=1)], NOT_MACROPHAGE)
+    return pd.Categorical(label, [*names, NOT_MACROPHAGE])

@@ -1,2 +1,0 @@
-from ._oligodendroglioma import oligodendroglioma as oligodendroglioma
-from ._simulate import simulate as simulate

@@ -1,0 +1,280 @@
+"""Values of cells: two poles against each other, and scores in place on the tissue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, to_rgba
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+import tamannot.data as slots
+from tamannot.analysis._spatial import Kind, coordinates_of
+from tamannot.classify import TRANSITIONAL
+from tamannot.errors import ParameterError, among
+from tamannot.get._run_evidence import columns_of, of_cells
+from tamannot.pl._cells import MAX_POINTS, as_labels, check_some, labels_of, point_size, some_of
+from tamannot.pl._style import BLUE, DIVERGING, colors_of, new_axes, open_corner, pretty
+
+Array = NDArray[Any]
+
+# More cells than these are drawn as hexagons: points would hide each other.
+_POINTS = 5_000
+_HEXAGONS = 50
+# Of more transitional cells some are drawn: all would hide the others.
+_TRANSITIONAL = 1_000
+_CUT = 0.01
+# Fewer macrophages do not give a sample a mean to rely on.
+_ENOUGH, _NAMED = 30, 15
+_UNKNOWN = "#b0b0b0"
+# Tiles along the longer side of the tissue, where points are too many to be told apart: about a pixel each.
+_TILES = 800
+# Square points that together cover about this many square points of a figure.
+_AREA, _SMALLEST, _LARGEST = 40_000.0, 0.2, 60.0
+# Colour-blind safe; z has a middle.
+_MAPS = {"score": "viridis", "smooth": "viridis", "z": DIVERGING}
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Both values of each macrophage, and in which of them each stands out."""
+
+    x: Array
+    y: Array
+    out: Array
+    """Macrophages × 2: 1 or 0, NaN where nothing can be said."""
+    of: str
+    how: str
+    """What it is to stand out."""
+
+
+def polarization(
+    adata: AnnData,
+    *,
+    by: tuple[str, str] = ("m1", "m2"),
+    sample_key: str | None = None,
+    key: str = "tam",
+    rng: int | np.random.Generator = 0,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw two poles of the macrophages against each other: M1 and M2, or CXCL9 and SPP1.
+
+    Parameters
+    ----------
+    adata
+        An annotated object; for genes with the matrix that was annotated.
+    by
+        Two signatures of the tables, drawn by z: ``("m1", "m2")``; or two genes, drawn by their expression (``log1p``
+        of 10,000 per cell): ``("CXCL9", "SPP1")``, the polarity of Bill et al. 2023 (doi:10.1126/science.ade2292, by
+        its abstract).
+    sample_key
+        Column of ``obs`` with the sample: one point a sample, the mean of its macrophages, instead of cells. Means of
+        fewer than 30 macrophages are hollow.
+    key
+        The ``key_added`` of the run.
+    rng
+        Seed or generator of the order of points, and of the choice of ``transitional`` cells where there are more than
+        1,000.
+    ax
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    The axes. Up to 5,000 macrophages are points, more are counted in hexagons, on a logarithmic scale; cells called
+    ``transitional`` stand out above them. The line of text says in which share of the macrophages only one of the two,
+    both or neither stands out: p < 0.01, or the gene is detected.
+
+    What it does not mean: M1 and M2 are poles of cells in culture; in tumours most macrophages are neither, or some of
+    both, and the two are not ends of one axis. ``transitional`` means both arms in one cell, not a transition in time;
+    a doublet looks the same. z of two signatures are not on one scale, so that a cell above the diagonal is not more of
+    one than of the other. Of single genes the zeros are for the most part what was not captured, so that "only one" in
+    a cell says little about two genes: compare means of samples. A ratio of CXCL9 to SPP1 that stands for outcome in
+    one kind of tumour need not in another.
+
+    Raises
+    ------
+    ParameterError
+        ``by`` is neither a pair of signatures nor a pair of genes in the data, or there is no such column.
+    ResultNotFoundError
+        The object is not annotated, its matrix is gone, or there are no macrophages.
+    MatrixError
+        The matrix is not the one that the run saw.
+    """
+    if isinstance(by, str) or len(by) != 2 or by[0] == by[1]:
+        msg = f"by is a pair of signatures or genes, such as ('m1', 'm2'), not {by!r}."
+        raise ParameterError(msg)
+    state = labels_of(adata, key, "state")
+    here = state.is_macrophage
+    check_some(here)
+    pair = _pair(adata, key, (by[0], by[1]), here)
+    ax = ax or new_axes(5.6, 4.8)
+    if sample_key is not None:
+        samples = as_labels(slots.obs_column(adata, sample_key))
+        _draw_samples(ax, pair, samples.names, samples.codes[here])
+    else:
+        both = np.array([name == TRANSITIONAL for name in state.names])[state.codes[here]]
+        _draw_cells(ax, pair, both, colors_of(adata, key, "state")[TRANSITIONAL], rng)
+    what = "mean " if sample_key is not None else ""
+    ax.set(xlabel=f"{what}{_axis_name(by[0], pair.of)}", ylabel=f"{what}{_axis_name(by[1], pair.of)}")
+    ax.set_title(_said(pair, (by[0], by[1])), loc="left", fontsize="small")
+    open_corner(ax)
+    return ax
+
+
+def _pair(adata: AnnData, key: str, by: tuple[str, str], here: Array) -> _Pair:
+    z = slots.read_table(adata, key, "z")
+    of_z = [name in z.columns for name in by]
+    if all(of_z):
+        p = slots.read_table(adata, key, "p")
+        values, p_here = z[list(by)].to_numpy(float)[here], p[list(by)].to_numpy(float)[here]
+        out = np.where(np.isfinite(p_here), p_here < _CUT, np.nan)
+        return _Pair(values[:, 0], values[:, 1], out, "z", f"p < {_CUT}")
+    if any(of_z):
+        msg = f"by={by!r} mixes a signature and a gene, or names a signature that was not scored. Give two of a kind."
+        raise ParameterError(msg)
+    matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
+    values = of_cells(matrix, here, columns_of(matrix, by))
+    return _Pair(values[:, 0], values[:, 1], np.where(values > 0, 1.0, 0.0), "expression", "detected")
+
+
+def _axis_name(name: str, of: str) -> str:
+    return f"{pretty(name)}: z against matched genes" if of == "z" else f"{name}: log expression"
+
+
+def _said(pair: _Pair, by: tuple[str, str]) -> str:
+    known = np.isfinite(pair.out).all(axis=1)
+    if not known.any():
+        return f"{pair.x.size:,} macrophages; too few genes of one are in the data for a p"
+    one, other = pair.out[known].T.astype(bool)
+    shares = [(one & ~other).mean(), (other & ~one).mean(), (one & other).mean(), (~one & ~other).mean()]
+    names = [f"only {by[0]}", f"only {by[1]}", "both", "neither"]
+    said = ", ".join(f"{name} {share:.1%}" for name, share in zip(names, shares, strict=True))
+    of = "" if known.all() else f", {one.size:,} of them with a p for both"
+    return f"{pair.x.size:,} macrophages{of}; {pair.how}:\n{said}"
+
+
+def _draw_cells(ax: Axes, pair: _Pair, both: Array, color: str, rng: int | np.random.Generator) -> None:
+    rng = np.random.default_rng(rng)
+    if pair.x.size > _POINTS:
+        shades: dict[str, Any] = {"bins": "log", "mincnt": 1, "cmap": "Blues", "linewidths": 0.1, "rasterized": True}
+        hexagons = ax.hexbin(pair.x, pair.y, gridsize=_HEXAGONS, **shades)
+        ax.figure.colorbar(hexagons, ax=ax, shrink=0.6).set_label("macrophages", fontsize="small")
+    else:
+        rest = some_of(np.where(both, -1, 0), 1, MAX_POINTS, rng)
+        ax.scatter(pair.x[rest], pair.y[rest], s=point_size(rest.size), color="0.45", alpha=0.6, linewidths=0)
+    if pair.of == "z":
+        for line in (ax.axhline, ax.axvline):
+            line(0, color="0.3", linewidth=0.6, linestyle=":")
+    if both.any():
+        some = some_of(np.where(both, 0, -1), 1, _TRANSITIONAL, rng)
+        drawn = f"{some.size:,} of " if some.size < both.sum() else ""
+        style: dict[str, Any] = {"s": 12, "color": color, "edgecolors": "black", "linewidths": 0.5, "rasterized": True}
+        ax.scatter(pair.x[some], pair.y[some], label=f"transitional ({drawn}{both.sum():,})", zorder=3, **style)
+        ax.legend(loc="best", framealpha=0.9, edgecolor="none", fontsize="small")
+
+
+def _draw_samples(ax: Axes, pair: _Pair, names: tuple[str, ...], codes: Array) -> None:
+    n = np.bincount(codes, minlength=len(names))
+    some = np.flatnonzero(n)
+    x, y = (np.bincount(codes, weights=v, minlength=n.size)[some] / n[some] for v in (pair.x, pair.y))
+    fill = np.where((n[some] >= _ENOUGH)[:, None], to_rgba(BLUE), to_rgba("white"))
+    ax.scatter(x, y, s=36, facecolors=fill, edgecolors=BLUE)
+    if some.size <= _NAMED:
+        for place, a, b in zip(some, x, y, strict=True):
+            ax.annotate(names[place], (a, b), xytext=(5, 3), textcoords="offset points", fontsize="x-small")
+    ax.margins(0.12)
+    if (n[some] < _ENOUGH).any():
+        hollow = Line2D([], [], linestyle="", marker="o", color=BLUE, markerfacecolor="white")
+        ax.legend([hollow], [f"fewer than {_ENOUGH} macrophages"], loc="best", fontsize="small")
+
+
+def spatial(
+    adata: AnnData,
+    signature: str,
+    *,
+    key: str = "tam",
+    kind: Kind = "score",
+    size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the scores of a signature where the spots or cells are.
+
+    Parameters
+    ----------
+    adata
+        A scored object with coordinates in ``obsm["spatial"]``. Samples lie over one another if their coordinates do:
+        take one, ``adata[adata.obs["sample"] == "a"]``.
+    signature
+        Id of the signature.
+    key
+        The ``key_added`` of the run.
+    kind
+        ``"score"``, ``"z"`` or ``"smooth"``.
+    size
+        Area of a point in square points; None goes by their number, and above 200,000 of them draws tiles of about a
+        pixel in the colour of their mean.
+    ax
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    The axes: x and y on one scale, y downwards as in images, points as pixels in PDF and SVG, too. Grey has no value.
+    Where a spot holds several cells the score is that of their mixture.
+
+    Raises
+    ------
+    ParameterError
+        There are no coordinates, or the signature was not scored.
+    ResultNotFoundError
+        Nothing was scored under ``key``.
+    """
+    where, table = coordinates_of(adata), slots.read_table(adata, key, kind)
+    if signature not in table:
+        msg = f"'{signature}' was not scored under the key '{key}'.{among(signature, table.columns)}"
+        raise ParameterError(msg)
+    values = table[signature].to_numpy(float)
+    ax = ax or new_axes(6, 5)
+    if size is None and len(values) > MAX_POINTS:
+        drawn = _draw_tiles(ax, where, values, _MAPS[kind])
+    else:
+        area = size if size is not None else float(np.clip(_AREA / max(len(values), 1), _SMALLEST, _LARGEST))
+        drawn = _draw_points(ax, where, values, _MAPS[kind], area)
+    if kind == "z":
+        shown: Array = np.ma.masked_invalid(np.ma.asarray(drawn.get_array())).compressed()
+        span = float(np.abs(shown).max(initial=1e-9))
+        drawn.set_clim(-span, span)
+    ax.figure.colorbar(drawn, ax=ax, label=kind, shrink=0.7)
+    ax.set(title=pretty(signature), xticks=[], yticks=[], aspect="equal")
+    ax.invert_yaxis()
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def _draw_points(ax: Axes, where: Array, values: Array, colours: str, area: float) -> ScalarMappable:
+    known = np.isfinite(values)
+    ax.scatter(where[~known, 0], where[~known, 1], s=area, color=_UNKNOWN, linewidths=0, rasterized=True)
+    x, y = where[known].T
+    return ax.scatter(x, y, s=area, c=values[known], cmap=colours, linewidths=0, rasterized=True)
+
+
+def _draw_tiles(ax: Axes, where: Array, values: Array, colours: str) -> ScalarMappable:
+    """Draw the mean of the cells of each tile; grey where none has a value, nothing where there is none."""
+    placed = np.isfinite(where).all(axis=1)
+    where, values = where[placed], values[placed]
+    low, high = where.min(axis=0), where.max(axis=0)
+    side = max(float((high - low).max()) / _TILES, 1e-12)
+    columns, rows = np.floor((high - low) / side).astype(int) + 1
+    x, y = np.minimum(((where - low) / side).astype(int), (columns - 1, rows - 1)).T
+    tile, known = y * columns + x, np.isfinite(values)
+    total = np.bincount(tile[known], values[known], columns * rows)
+    n_known, n = np.bincount(tile[known], minlength=total.size), np.bincount(tile, minlength=total.size)
+    mean = np.ma.masked_where(n_known == 0, total / np.maximum(n_known, 1)).reshape(rows, columns)
+    empty = np.ma.masked_where((n == 0) | (n_known > 0), np.ones(total.size)).reshape(rows, columns)
+    extent = (low[0], low[0] + columns * side, low[1], low[1] + rows * side)
+    ax.imshow(empty, cmap=ListedColormap([_UNKNOWN]), interpolation="nearest", extent=extent, origin="lower")
+    return ax.imshow(mean, cmap=colours, interpolation="nearest", extent=extent, origin="lower")

@@ -1,0 +1,244 @@
+"""What was found in five sentences, the input, the calls, and the calls by sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+
+from tamannot.analysis._samples import Samples, table_of_samples
+from tamannot.get._evidence import REASONS
+from tamannot.report._blocks import Block, Facts, Section, Table, Text, percent, pretty, table_of
+from tamannot.report._material import (
+    Material,
+    counts_by_sample,
+    counts_of,
+    depth_of_macrophages,
+    reasons_of,
+    share_with,
+)
+from tamannot.report._pictures import pictures_of
+from tamannot.signature import load_signatures
+from tamannot.stats._shares import wilson
+
+_NO_LABEL = ("unassigned", "not_macrophage")
+_FEW = 5
+_KINDS = {"counts": "counts", "log": "log-normalised values", "linear": "linear values, no counts"}
+_TITLES = {
+    "compartment": "Compartments of all cells",
+    "origin": "Origins of macrophages",
+    "state": "States of macrophages",
+}
+_LEVEL = 0.95
+_FEWEST_SAMPLES = 3
+_OF_COUNTING = (
+    "Shares are of cells as called, among all macrophages of a sample, including those without a label. low and high "
+    "are "
+    "the limits of Wilson's 95 % interval: it covers the error of counting cells, not the variation between samples."
+)
+_OF_SAMPLES = (
+    "Shares are of cells as called; every sample has the same weight. low and high are the limits of the 95 % "
+    "interval of "
+    "Student's t over samples."
+)
+
+
+def found(material: Material) -> Section:
+    """Return the first section: cells, origins, states, who has no label, and how sure that is."""
+    sentences = (
+        _cells(material),
+        _calls(material, "origin", "By origin, which is similarity and not lineage,"),
+        _calls(material, "state", "By state,"),
+        _programs(material),
+        _confidence(material),
+    )
+    return Section("found", "What was found", tuple(map(Text, sentences)))
+
+
+def _cells(material: Material) -> str:
+    n, n_obs = int(material.macrophages.sum()), material.cells.n_obs
+    samples = material.samples
+    where = "" if samples is None else f" of {_many(len(samples.names), 'sample')}"
+    others = counts_of(material, "compartment")
+    named = {k: v for k, v in others.items() if k not in ("macrophage", *_NO_LABEL)}
+    rest = f"; the most frequent others are {_listed(named, n_obs, 3)}" if named else ""
+    return f"Of {_many(n_obs, 'cell')}{where}, {n:,} ({percent(n / max(n_obs, 1))}) are macrophages{rest}."
+
+
+def _calls(material: Material, axis: str, begin: str) -> str:
+    counts = counts_of(material, axis)
+    n = sum(counts.values())
+    if not n:
+        return f"{begin} there is nothing to say: there are no macrophages."
+    named = {k: v for k, v in counts.items() if k not in _NO_LABEL}
+    said = f"{_listed(named, n, _FEW)} of the macrophages" if named else "no macrophage has a label"
+    left = counts.get("unassigned", 0)
+    if not left:
+        return f"{begin} there are {said}; none is left unassigned."
+    why = reasons_of(material, axis)
+    because = "; ".join(f"{percent(v / n)} {reason}" for reason, v in why.items())
+    return f"{begin} there are {said}; {percent(left / n)} are unassigned ({because})."
+
+
+def _programs(material: Material) -> str:
+    if not material.has("programs") or not material.macrophages.any():
+        return "No programs other than states were scored."
+    if material.run.has("signatures"):
+        axis = material.run.signatures["axis"].astype(str)
+        names = [str(i) for i in axis.index[axis == "overlay"]]
+    else:  # lost in joining: those of the library
+        names = list(load_signatures(axis="overlay"))
+    overlays = {name: share_with(material, name) for name in names}
+    most = sorted((item for item in overlays.items() if item[1] > 0), key=lambda item: -item[1])
+    if not most:
+        return (
+            "None of the programs that can accompany any state (hypoxia, proliferation, dissociation stress) "
+            "stands out."
+        )
+    said = ", ".join(f"{pretty(name)} in {percent(share)}" for name, share in most)
+    return f"Of the programs that can accompany any state, these stand out in macrophages (p < 0.01): {said}."
+
+
+def _confidence(material: Material) -> str:
+    run = material.run
+    if not run.has("model"):
+        return "The record of how origin and state were called is missing from these data."
+    said = []
+    if "origin" in run.model:
+        said.append("origin is called by comparing z of the origins")
+    if "state" in run.model:
+        whose = "a model's cells" if "kind" in run.model else "these cells"
+        by = f" and by a classifier trained on {whose}" if "state" in run.learned else ""
+        said.append(f"state is called by the activity of signatures{by}")
+    if not said:
+        return "Origin and state were not called."
+    return (
+        f"Confidence: {'; '.join(said)}; their probabilities were not validated on tissue with known cell identities."
+    )
+
+
+def _listed(counts: Mapping[str, int], n: int, most: int) -> str:
+    ranked = sorted(counts.items(), key=lambda item: -item[1])[:most]
+    return ", ".join(f"{pretty(name)} {count:,} ({percent(count / max(n, 1))})" for name, count in ranked)
+
+
+def _many(n: int, thing: str) -> str:
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
+def input_and_quality(material: Material) -> Section:
+    """Return which matrix, gene ids, species and tissue were used, and how deep the cells are."""
+    blocks: list[Block] = [Facts((*_facts(material), *_quality(material)))]
+    if material.run.has("substitutions") and len(material.run.substitutions):
+        blocks.append(table_of(material.run.substitutions, "Former gene symbols mapped to current ones"))
+    if material.samples is not None:
+        blocks.append(_samples(material, material.samples))
+    return Section("input", "Input and quality", tuple(blocks))
+
+
+def _facts(material: Material) -> tuple[tuple[str, str], ...]:
+    run, samples, matrix = material.run, material.samples, material.run.matrix if material.run.has("matrix") else None
+    rows = [("data", material.name), ("cells", f"{material.cells.n_obs:,}")]
+    if matrix is None:
+        rows.append(("record of the run", "not in these data"))
+    else:
+        rows += [
+            ("genes", f"{matrix.n_vars:,}, ids by {matrix.gene_ids}"),
+            ("matrix used", f"{matrix.name}: {_KINDS.get(matrix.kind, matrix.kind)}"),
+            ("matrices considered", "; ".join(matrix.candidates)),
+            ("species", f"{matrix.species} (asked for: {run.parameters.get('species', 'auto')})"),
+        ]
+    rows += [
+        ("tissue", f"{run.tissue.used}: {run.tissue.reason}" if run.tissue else ""),
+        ("samples", "not known" if samples is None else f"{len(samples.names):,}, by column {material.sample_key}"),
+        ("condition", f"column {material.condition}" if material.condition else "none given"),
+    ]
+    own = run.parameters.get("compartment_key")
+    if own is not None:
+        rows.append(("compartments", f"your own, from column {own['column'] if isinstance(own, dict) else own}"))
+    return tuple((name, value) for name, value in rows if value)
+
+
+def _quality(material: Material) -> list[tuple[str, str]]:
+    rows = []
+    found = depth_of_macrophages(material)
+    if found is not None:
+        low, middle, high = np.percentile(found[0], [25, 50, 75])
+        what = "counts" if material.run.matrix.kind == "counts" else "detected genes"
+        said = f"median {middle:,.0f} (quartiles {low:,.0f} to {high:,.0f}; {found[0].size:,} cells measured)"
+        rows.append((f"{what} of macrophages", said))
+    if material.has("compartment"):
+        left = (material.labels("compartment") == "unassigned").mean()
+        rows.append(("cells without a compartment", percent(float(left))))
+    return rows
+
+
+def _samples(material: Material, samples: Samples) -> Table:
+    table = pd.DataFrame({"sample": samples.names})
+    if material.condition is not None:
+        known = table_of_samples(material.cells, samples, [material.condition])
+        table[material.condition] = known[material.condition].astype(object).to_numpy()
+    table["n_cells"] = samples.total(np.ones(material.cells.n_obs)).astype(int)
+    table["n_macrophages"] = samples.total(material.macrophages.astype(float)).astype(int)
+    table["share_macrophages"] = table["n_macrophages"] / table["n_cells"]
+    return table_of(table, "Samples")
+
+
+def calls(material: Material) -> Section:
+    """Return how many cells have which label, by which rule, and why others have none."""
+    blocks: list[Block] = []
+    for axis in _TITLES:
+        blocks += [_labels(material, axis), _statuses(material, axis)]
+    return Section("calls", "Calls", (*blocks, *pictures_of(material, "calls")))
+
+
+def _labels(material: Material, axis: str) -> Table:
+    counts = counts_of(material, axis)
+    table = pd.DataFrame({axis: map(pretty, counts), "n_cells": counts.values()})
+    table["share"] = table["n_cells"] / max(table["n_cells"].sum(), 1)
+    how = material.run.model.get(axis) if material.run.has("model") else None
+    note = "Shares are of cells as called." + (f" Called by: {how}." if how else "")
+    return table_of(table.sort_values("n_cells", ascending=False, kind="stable"), _TITLES[axis], note=note)
+
+
+def _statuses(material: Material, axis: str) -> Table | Text:
+    if not material.has(f"{axis}_status"):
+        return Text(f"Why cells have no {axis} was not recorded.")
+    status = material.labels(f"{axis}_status")
+    chosen = status if axis == "compartment" else status[material.macrophages]
+    counts = {str(k): int(v) for k, v in chosen.value_counts().items() if v}
+    meaning = [REASONS.get(k, "has a label" if k == "assigned" else "") for k in counts]
+    table = pd.DataFrame({"status": map(pretty, counts), "meaning": meaning, "n_cells": counts.values()})
+    return table_of(table, f"Why a cell has {'an' if axis == 'origin' else 'a'} {axis} or none")
+
+
+def by_sample(material: Material) -> Section:
+    """Return the share of each state and origin among the macrophages of each sample, and their mean over samples."""
+    counts = counts_by_sample(material)
+    pictures = pictures_of(material, "samples")
+    if counts.empty:
+        return Section("samples", "States and origins by sample", (Text("There are no macrophages."), *pictures))
+    axes = ("state", "origin") if material.samples is not None else ()
+    over = [table_of(_over_samples(counts, a), f"{a.capitalize()}s over samples", note=_OF_SAMPLES) for a in axes]
+    total = counts.groupby("sample", observed=True)["n"].transform("sum").to_numpy()
+    low, high = wilson(counts["n"].to_numpy(), total)
+    shares = counts.assign(n_macrophages=total, share=counts["n"] / total, low=low, high=high)
+    shares = shares.assign(origin=shares["origin"].map(pretty), state=shares["state"].map(pretty))
+    one = table_of(shares, "State × origin by sample", note=_OF_COUNTING)
+    return Section("samples", "States and origins by sample", (*over, one, *pictures))
+
+
+def _over_samples(counts: pd.DataFrame, axis: str) -> pd.DataFrame:
+    wide = counts.pivot_table(index="sample", columns=axis, values="n", aggfunc="sum", fill_value=0, observed=True)
+    shares = wide.div(wide.sum(axis=1), axis=0)
+    n = len(shares)
+    mean, spread = shares.mean(), shares.std(ddof=1)
+    reach = scipy.stats.t.ppf((1 + _LEVEL) / 2, n - 1) * spread / np.sqrt(n) if n >= _FEWEST_SAMPLES else mean * np.nan
+    table = pd.DataFrame(
+        {"n_samples": n, "mean_share": mean, "low": (mean - reach).clip(0), "high": (mean + reach).clip(upper=1)}
+    )
+    table["least"], table["most"] = shares.min(), shares.max()
+    table.index = pd.Index([pretty(str(i)) for i in table.index], name=axis)
+    return table.sort_values("mean_share", ascending=False, kind="stable")
