@@ -19,7 +19,7 @@ from _measure import Peak, machine
 
 from tamannot._threads import over_rows
 from tamannot.data._matrix import checked_rows, look_at, row_source
-from tamannot.io._input import open_file
+from tamannot.io._read import open_file
 from tamannot.scoring._rows import RowSource
 
 

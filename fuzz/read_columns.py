@@ -11,7 +11,7 @@ from _fuzz import instrumented, main, only_our_errors
 instrumented("tamannot.data", "tamannot.tl", "tamannot.signature")
 
 from tamannot.data import unpack
-from tamannot.io._summary import summarise  # noqa: F401 - part of what is looked at
+from tamannot.io._annotate import summarise  # noqa: F401 - part of what is looked at
 from tamannot.signature import load_signatures
 from tamannot.tl._labels import _given as labels_given
 from tamannot.tl._labels import train_model  # noqa: F401

@@ -12,7 +12,7 @@ instrumented("tamannot.data", "tamannot.data", "tamannot.io")
 
 from tamannot.data import unpack
 from tamannot.io._annotated import write_annotated
-from tamannot.io._input import open_file, read_file
+from tamannot.io._read import open_file, read_file
 from tamannot.signature import load_signatures
 
 _LIBRARY = load_signatures(axis="state")

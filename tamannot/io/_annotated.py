@@ -13,7 +13,7 @@ import pandas as pd
 
 from tamannot.data import UNS, names_of_run
 from tamannot.errors import InputFileError
-from tamannot.io._faults import reading_from
+from tamannot.io._output import reading_from
 from tamannot.io._pour import pour
 from tamannot.io._spool import SpooledTables
 from tamannot.io._store import Node, is_array, store_of

@@ -17,7 +17,7 @@ from tamannot._provenance import coverage_table
 from tamannot.classify import FEW_GENES, FEWEST_REFERENCE_GENES, MACROPHAGE, PROGRAM_AXES, n_reference_genes
 from tamannot.data import SpeciesChoice, Unpacked, species_of, unpack
 from tamannot.errors import GeneIdError
-from tamannot.io._input import read_file
+from tamannot.io._read import read_file
 from tamannot.scoring import make_plan
 from tamannot.signature import SignatureSet, load_signatures
 

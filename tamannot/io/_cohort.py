@@ -17,7 +17,7 @@ from tamannot._progress import Progress
 from tamannot._settings import settings
 from tamannot.classify import AnchoredModel
 from tamannot.errors import ParameterError, TamannotError
-from tamannot.io._input import open_file
+from tamannot.io._read import open_file
 from tamannot.scoring._sampled import MOST_CELLS, learning_rows, taken
 from tamannot.signature import Signatures
 from tamannot.signature._names import names_of

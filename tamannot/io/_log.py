@@ -19,15 +19,14 @@ from tamannot._progress import Progress
 from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.errors import OutputError
-from tamannot.io._claim import claimed
-from tamannot.io._output import check_target, replacing
+from tamannot.io._output import check_target, claimed, replacing
 from tamannot.signature import Signatures, as_signatures
 
 _FORMAT = 1
 _PACKAGES = ("anndata", "h5py", "numba", "numpy", "pandas", "scikit-learn", "scipy", "zarr")
 
 
-class RunRecord:
+class RunLog:
     """What happens in the run over one file, kept while it runs.
 
     Parameters

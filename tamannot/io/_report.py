@@ -10,10 +10,9 @@ from anndata import AnnData
 from tamannot._progress import Progress, silent
 from tamannot.data import check_adata
 from tamannot.errors import OutputError
-from tamannot.io._claim import claimed
-from tamannot.io._input import open_root
 from tamannot.io._on_disk import OnDisk
-from tamannot.io._output import check_target, replacing
+from tamannot.io._output import check_target, claimed, replacing
+from tamannot.io._read import open_root
 from tamannot.report import InMemory, Source, material_of, render, summarise
 
 _SUFFIX = ".html"

@@ -16,7 +16,7 @@ from tamannot._progress import Progress, silent
 from tamannot.data import SpeciesChoice, check_key, read_record, species_of
 from tamannot.errors import TamannotWarning
 from tamannot.get import coverage, scores
-from tamannot.io._input import read_file
+from tamannot.io._read import read_file
 from tamannot.io._targets import out_for, reserved, targets_of, write_targets
 from tamannot.scoring import Method, method_of
 from tamannot.signature import Signature, SignatureSet, signatures_named

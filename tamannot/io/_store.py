@@ -15,8 +15,8 @@ import h5py
 import zarr
 
 from tamannot.errors import InputFileError
-from tamannot.io._guard import open_zarr
 from tamannot.io._sink import Sink, ZarrSink
+from tamannot.io._zarr import open_zarr
 
 # h5py and zarr have no types; groups and arrays of both are used alike.
 Node = Any

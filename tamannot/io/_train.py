@@ -11,7 +11,7 @@ from typing import Any
 from tamannot._model_file import check_model_target
 from tamannot._progress import Progress, silent
 from tamannot.classify import STATES, AnchoredModel
-from tamannot.io._input import read_file
+from tamannot.io._read import read_file
 from tamannot.tl._model import Model
 from tamannot.tl._train import trained
 

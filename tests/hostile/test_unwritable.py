@@ -12,7 +12,7 @@ import tamannot as tam
 from tamannot.data import write_record
 from tamannot.errors import InputFileError
 from tamannot.io._annotated import write_annotated
-from tamannot.io._input import read_file
+from tamannot.io._read import read_file
 from tamannot.io._store import store_of
 from tamannot.io._takeover import TakeOver, UnwritableError
 

@@ -12,10 +12,8 @@ import zarr
 from zarr.storage import LocalStore
 
 from tamannot.errors import InputFileError
-from tamannot.io._guard import GuardedStore
-from tamannot.io._input import read_file
-from tamannot.io._packing import packing_of, undone
-from tamannot.io._zstd import most_in_zstd
+from tamannot.io._read import read_file
+from tamannot.io._zarr import GuardedStore, most_in_zstd, packing_of, undone
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
 MANY = (1 << 28).to_bytes(4, "little")

@@ -13,9 +13,8 @@ import pytest
 
 import tamannot as tam
 from tamannot.errors import InputFileError, OutputError
-from tamannot.io import _claim, _output
-from tamannot.io._claim import claimed
-from tamannot.io._output import check_space, check_target, replacing
+from tamannot.io import _output
+from tamannot.io._output import check_space, check_target, claimed, replacing
 from tamannot.io._targets import reserved
 
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:zarr v3", "ignore:Consolidated metadata")
@@ -117,7 +116,7 @@ class TestTwoRuns:
         def no_lock(*_: object) -> None:
             raise OSError(errno.ENOLCK, "No locks available")
 
-        monkeypatch.setattr(_claim.fcntl, "flock", no_lock)
+        monkeypatch.setattr(_output.fcntl, "flock", no_lock)
         if left:
             (tmp_path / ".out.tamannot-lock").touch()
             with (
@@ -224,7 +223,7 @@ class TestSpace:
 
         free = _output.shutil.disk_usage(tmp_path)._replace(free=1_000_000)
         monkeypatch.setattr(_output.shutil, "disk_usage", lambda _: free)
-        monkeypatch.setattr("tamannot.io._file.open_file", never)
+        monkeypatch.setattr("tamannot.io._annotate.open_file", never)
         with pytest.raises(OutputError, match=r"No space left on device: 1 MB are free, about 4 MB are needed"):
             tam.annotate_file(example_file, tmp_path / "out.h5ad")
         assert names(tmp_path) == []

@@ -11,8 +11,8 @@ import scipy.sparse as sp
 import tamannot as tam
 from tamannot.errors import InputFileError, OutputError, ParameterError, ResultNotFoundError
 from tamannot.io import report_file
-from tamannot.io._input import open_root
 from tamannot.io._on_disk import OnDisk
+from tamannot.io._read import open_root
 from tamannot.report import InMemory, material_of, render, summarise
 
 pytestmark = pytest.mark.usefixtures("quick_pictures")

@@ -1,11 +1,12 @@
-"""What a file unpacks to: refused before it is, if it is out of proportion to the file."""
+"""What links of a file make of it: parts in other files, circles, and one group as a million."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,103 @@ import numpy as np
 from tamannot.errors import InputFileError
 from tamannot.io._output import size_of
 
+# Whatever HDF5 says of a damaged object; who reads it tells of it.
+_DAMAGED_LINK = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+_LINKS = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
+# Objects that a reader comes by, groups within groups: far beyond any file that is meant.
+_MOST_OBJECTS, _DEEPEST = 1_000_000, 50
+
+
+def check_links(source: Path) -> None:
+    """Refuse a source of which a part is in another file, or that has no end.
+
+    What is in another file was not given to be read, and an output would lack it. Links within an HDF5 file are
+    followed. A file that is absent or damaged passes: who reads it tells so.
+
+    Raises
+    ------
+    InputFileError
+        It has external links, or, as a folder, symbolic links; or its links lead in a circle, or to the same groups
+        over and over. Data sets with values in another file are refused by `check_sizes`.
+    """
+    found: str | None = None
+    with suppress(*_DAMAGED_LINK):
+        found = next(_in_folder(source) if source.is_dir() else _in_file(source), None)
+    if found is not None:
+        msg = f"{source}: {found}. Make one whole file first, for example with anndata: read and write it."
+        raise InputFileError(msg)
+
+
+def _in_folder(folder: Path) -> Iterator[str]:
+    for inside, folders, files in os.walk(folder):
+        for path in (Path(inside, name) for name in (*folders, *files)):
+            if path.is_symlink():
+                yield f"{path.relative_to(folder)} is a symbolic link to {path.readlink()}, which is not in it"
+
+
+def _in_file(source: Path) -> Iterator[str]:
+    if h5py.is_hdf5(source):
+        with h5py.File(source, "r") as file:
+            yield from _Walk().problems(h5py.h5g.open(file.id, b"/"), "")
+
+
+class _Walk:
+    """Goes through an HDF5 file as a reader does, but each group once; a group that it cannot open it leaves out.
+
+    It opens groups only, and asks HDF5 for the rest: a file may have many thousands of elements.
+    """
+
+    def __init__(self) -> None:
+        self._sizes: dict[Any, int] = {}
+        """Objects that a reader comes by in each group, those of groups in it included."""
+        self._open: set[Any] = set()
+        """Groups that the walk is in."""
+
+    def problems(self, group: Any, path: str) -> Iterator[str]:
+        self._open.add(group)
+        size = 1
+        for name in _names(group):
+            where = f"{path}/{name.decode('utf-8', 'backslashreplace')}"
+            if problem := _outside(group, name, where):
+                yield problem
+                continue
+            with suppress(*_DAMAGED_LINK):
+                is_group = h5py.h5o.get_info(group, name).type == h5py.h5o.TYPE_GROUP
+                size += (yield from self._below(h5py.h5o.open(group, name), where)) if is_group else 1
+        self._open.discard(group)
+        self._sizes[group] = size
+        if size > _MOST_OBJECTS:
+            yield f"{path} leads to more than {_MOST_OBJECTS:,} objects: links go to the same ones over and over"
+
+    def _below(self, group: Any, where: str) -> Generator[str, None, int]:
+        """Give out what is wrong with a group; return how many objects a reader finds in it."""
+        if group in self._open or len(self._open) > _DEEPEST:
+            yield f"{where[:100]} lies too deep: links of the file lead in a circle"
+            return 1
+        if group not in self._sizes:
+            yield from self.problems(group, where)
+        return self._sizes[group]
+
+
+def _names(group: Any) -> list[bytes]:
+    with suppress(*_DAMAGED_LINK):
+        return list(group)
+    return []
+
+
+def _outside(group: Any, name: bytes, where: str) -> str | None:
+    """Say where a link leads that does not stay in the file."""
+    with suppress(*_DAMAGED_LINK):
+        kind = group.links.get_info(name).type
+        if kind in _LINKS:
+            return None
+        if kind == h5py.h5l.TYPE_EXTERNAL:
+            return f"{where} is a link to {os.fsdecode(group.links.get_val(name)[0])}, which is not in it"
+    return f"{where} is a link of a kind that is not known"
+
+
 # Whatever a library says of damaged metadata; who reads it tells of it.
-_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
+_DAMAGED_SHAPE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
 # Expression matrices pack to a tenth. Zeros alone pack by deflate to a thousandth, and no file is of zeros.
 _FREE, _RATIO = 1 << 30, 200
 _FREE_OF_CHUNK = 1 << 28
@@ -57,22 +153,22 @@ def _datasets(source: Path) -> Iterator[tuple[str, int]]:
             names.append(name)
 
     with ExitStack() as stack:
-        with suppress(*_DAMAGED):
+        with suppress(*_DAMAGED_SHAPE):
             file = stack.enter_context(h5py.File(source, "r"))
             h5py.h5o.visit(file.id, look, info=True)
         for name in names:
             where, shape, size, problem = f"/{name.decode('utf-8', 'backslashreplace')}", None, 0, ""
-            with suppress(*_DAMAGED):
+            with suppress(*_DAMAGED_SHAPE):
                 dataset = h5py.h5o.open(file.id, name)
                 plan = dataset.get_create_plist()
-                shape, size, problem = dataset.shape, _size_of(dataset, plan), _problem(dataset, plan)
+                shape, size, problem = dataset.shape, _size_of(dataset, plan), _problem_of_dataset(dataset, plan)
             if problem:
                 msg = f"{source}: {where} {problem}"
                 raise InputFileError(msg)
             yield f"{where} of shape {shape}", size
 
 
-def _problem(dataset: Any, plan: Any) -> str:
+def _problem_of_dataset(dataset: Any, plan: Any) -> str:
     """Say what is wrong with a data set; nothing if it can be read."""
     if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
         return (
@@ -122,7 +218,7 @@ def _fits(packed: bytes, size: int) -> bool:
 
 def _zarr_arrays(folder: Path) -> Iterator[tuple[str, int]]:
     for path in (*folder.rglob(".zarray"), *folder.rglob("zarr.json")):
-        with suppress(*_DAMAGED):
+        with suppress(*_DAMAGED_SHAPE):
             meta = json.loads(path.read_bytes())
             if "shape" not in meta:
                 continue
@@ -134,6 +230,6 @@ def _zarr_arrays(folder: Path) -> Iterator[tuple[str, int]]:
 def _width(meta: dict[str, Any]) -> int:
     """Return the bytes of a value; of texts those of a reference."""
     kind = meta.get("dtype") or meta.get("data_type")
-    with suppress(*_DAMAGED):
+    with suppress(*_DAMAGED_SHAPE):
         return max(1, np.dtype(kind).itemsize)
     return 8

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
+import sys
+import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing.connection import wait
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from threading import Lock, Thread
 from typing import Any
 
 import h5py
 import zarr
 
+from tamannot._interruption import ENDING, Interruption
 from tamannot._progress import Progress, silent
 from tamannot._settings import settings
-from tamannot.errors import OutputError, ParameterError
-from tamannot.io._claim import claimed, place_of
-from tamannot.io._log import RunRecord, error_entry
-from tamannot.io._output import is_same
-from tamannot.io._summary import FileSummary
+from tamannot.errors import OutputError, ParameterError, TamannotError
+from tamannot.io._annotate import FileSummary, annotate_recorded
+from tamannot.io._log import RunLog, error_entry
+from tamannot.io._output import claimed, is_same, place_of
 from tamannot.io._targets import targets_of
-from tamannot.io._worker import Task, Worker
 from tamannot.signature import Signatures, as_signatures
 
 _SUFFIXES = (".h5ad", ".zarr")
@@ -211,7 +216,7 @@ class _Staff:
 def _died(task: Task, code: int | None) -> FileResult:
     how = f"ended by signal {-code}" if code is not None and code < 0 else f"gone with exit code {code}"
     hint = " The system does this when memory runs out: fewer --jobs or a smaller --chunk-size need less."
-    record = RunRecord(task.source, silent())
+    record = RunLog(task.source, silent())
     message = f"its process was {how}.{hint if code == -9 else ''}"
     lost = record.entry() | {"peak_memory_bytes": None, "error": error_entry(ChildProcessError(message))}
     return FileResult(str(task.source), None, lost)
@@ -250,3 +255,122 @@ def _opened(path: Path) -> Iterator[Any]:
         return
     with h5py.File(path, "r") as file:
         yield file
+
+
+# Time to remove what was begun; copying a matrix cannot be stopped in between.
+_PATIENCE = 10.0
+# The stage that goes once through all cells.
+_COUNTED = "calling"
+
+Said = tuple[FileSummary | None, dict[str, Any], str | None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to annotate, and where to."""
+
+    source: Path
+    out: Path
+    table: Path | None = None
+
+
+class Worker:
+    """The side of a worker process that gives it tasks.
+
+    Parameters
+    ----------
+    threads
+        That it may use.
+    options
+        Of `annotate_recorded`, for every file.
+    """
+
+    def __init__(self, threads: int, options: Mapping[str, Any]) -> None:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, threads), daemon=True)
+        with _deaf_to_interrupts():
+            self._process.start()
+        theirs.close()  # so that its death is the end of the pipe
+        self.pipe.send(dict(options))  # a model is too large to be an argument: a signal would cut it off
+
+    @property
+    def exit_code(self) -> int | None:
+        """Negative if a signal ended it."""
+        return self._process.exitcode
+
+    def ask_to_end(self) -> None:
+        """Have it stop and remove what it has begun to write."""
+        self._process.terminate()
+
+    def end(self) -> None:
+        """Wait until it has ended, and kill it if that takes too long."""
+        self._process.join(_PATIENCE)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        self.pipe.close()
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let a process that is started here not hear Ctrl-C: the one that started it does, and ends it."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Told(Progress):
+    """Passes the cells that are done on to the other side."""
+
+    def __init__(self, pipe: Connection, lock: Lock) -> None:
+        super().__init__(show=False)
+        self._pipe, self._sending = pipe, lock
+
+    def tick(self, n: int) -> None:
+        """Say that ``n`` more cells are done."""
+        super().tick(n)
+        if self._stage == _COUNTED:
+            with self._sending:
+                self._pipe.send(n)
+
+
+def _work(pipe: Connection, threads: int) -> None:
+    """Annotate what comes through the pipe until told to end."""
+    interruption = Interruption(ENDING)
+    interruption.listen()
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # as in the command line: of one file, one message
+    Thread(target=_end_with_parent, daemon=True).start()
+    settings.threads = threads
+    try:
+        options = pipe.recv()
+        while True:
+            task = pipe.recv()
+            pipe.send(_annotate(task, RunLog(task.source, _Told(pipe, Lock())), options))
+    except (EOFError, OSError):  # the other side is gone, maybe within a message
+        return
+    except KeyboardInterrupt:
+        sys.exit(128 + interruption.received)
+
+
+def _annotate(task: Task, record: RunLog, options: Mapping[str, Any]) -> Said:
+    try:
+        own = {**options, "choices": {**options["choices"], "sample": str(task.source)}}
+        summary = annotate_recorded(record, task.out, table=task.table, **own)
+    except TamannotError:
+        return None, record.entry(), None
+    except Exception:  # noqa: BLE001 - a bug in one file is told at the end, with its traceback
+        return None, record.entry(), traceback.format_exc()
+    return summary, record.entry(), None
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

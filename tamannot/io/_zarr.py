@@ -5,18 +5,21 @@ from __future__ import annotations
 import bz2
 import json
 import lzma
+import math
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numcodecs
+import numpy as np
 import zarr
 from zarr.storage import LocalStore
 
 from tamannot.errors import InputFileError
-from tamannot.io._packing import Packing, packing_of, undone
-from tamannot.io._sizes import most_unpacked
-from tamannot.io._zstd import most_in_zstd
+from tamannot.io._limits import most_unpacked
 
 _METADATA = (".zarray", ".zmetadata", "zarr.json")
 # All but those that make objects of what they read, as pickle does, and those whose chunks say themselves how large
@@ -201,3 +204,114 @@ def _unpacks_to_more(packed: memoryview, limit: int) -> bool:
     except (OSError, zlib.error, lzma.LZMAError):
         return False  # damaged: zarr says so
     return True
+
+
+# Whatever damaged metadata, or a codec that they do not fit, raise; who reads the array tells of it.
+_DAMAGED_METADATA = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)
+_TEXTS = "vlen-"
+_NO_CHUNK = np.uint64(2**64 - 1)
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Chunks that lie together in a file, with an index of 16 bytes each."""
+
+    n_chunks: int
+    index_size: int
+    index_first: bool
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What is done to values, in this order, before they are a chunk of bytes."""
+
+    codecs: tuple[Mapping[str, Any], ...] = ()
+    shards: Shards | None = None
+
+    @property
+    def outermost(self) -> str:
+        """Name of the codec that made the bytes of a chunk; empty if there is none."""
+        return str(self.codecs[-1]["id"]) if self.codecs else ""
+
+    @property
+    def around_texts(self) -> list[Mapping[str, Any]] | None:
+        """The codecs to undo, in this order, to come to texts with their number before them; None: no texts."""
+        at = [i for i, codec in enumerate(self.codecs) if str(codec["id"]).startswith(_TEXTS)]
+        return list(self.codecs[: at[-1] : -1]) if at else None
+
+    def chunks_in(self, content: memoryview) -> Iterator[memoryview]:
+        """Give out the chunks of a file: itself, or those that lie in it."""
+        if self.shards is None:
+            yield content
+            return
+        size = self.shards.index_size
+        index = content[:size] if self.shards.index_first else content[len(content) - size :]
+        if len(content) >= size:
+            for offset, length in np.frombuffer(index[: 16 * self.shards.n_chunks], "<u8").reshape(-1, 2):
+                if offset != _NO_CHUNK:
+                    yield content[int(offset) : int(offset) + int(length)]
+
+
+def packing_of(array: Path) -> Packing:
+    """Return how the chunks of an array are packed; no codecs where its metadata are absent or damaged."""
+    with suppress(*_DAMAGED_METADATA):
+        if (array / ".zarray").exists():
+            metadata = json.loads((array / ".zarray").read_bytes())
+            steps = [*(metadata.get("filters") or []), metadata.get("compressor")]
+            return Packing(tuple(dict(step) for step in steps if step))
+        metadata = json.loads((array / "zarr.json").read_bytes())
+        codecs = metadata["codecs"]
+        if codecs[0]["name"] != "sharding_indexed":
+            return Packing(_steps(codecs))
+        how = codecs[0]["configuration"]
+        return Packing(_steps(how["codecs"]), _shards(metadata, how))
+    return Packing()
+
+
+def undone(codec: Mapping[str, Any], content: memoryview) -> memoryview | None:
+    """Return what a codec made its bytes from; None if it cannot be undone."""
+    with suppress(*_DAMAGED_METADATA):
+        return memoryview(numcodecs.get_codec(dict(codec)).decode(bytes(content))).cast("B")
+    return None
+
+
+def _steps(codecs: list[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Return codecs of the third format as numcodecs knows them; to be undone they need no settings but this one."""
+    names = [str(codec["name"]).removeprefix("numcodecs.") for codec in codecs]
+    return tuple({"id": name, **({"location": "end"} if name == "crc32c" else {})} for name in names)
+
+
+def _shards(metadata: Mapping[str, Any], how: Mapping[str, Any]) -> Shards:
+    shard, chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"], how["chunk_shape"]
+    n = math.prod(-(-int(s) // int(c)) for s, c in zip(shard, chunk, strict=True))
+    checked = any(codec["name"] == "crc32c" for codec in how["index_codecs"])
+    return Shards(n, 16 * n + 4 * checked, how.get("index_location") == "start")
+
+
+# No block unpacks to more.
+_LARGEST_BLOCK = 1 << 17
+_RAW, _REPEATED = 0, 1
+
+
+def most_in_zstd(packed: memoryview) -> int:
+    """Return the content size of a frame, or, where it has none, what its blocks hold at most."""
+    if len(packed) < 5:
+        return 0
+    flags = packed[4]
+    single, width = flags >> 5 & 1, (0, 2, 4, 8)[flags >> 6]
+    start = 5 + (1 - single) + (0, 1, 2, 4)[flags & 3]
+    if width:
+        return int.from_bytes(packed[start : start + width], "little") + (256 if width == 2 else 0)
+    return int.from_bytes(packed[start : start + 1], "little") if single else _most_in_blocks(packed, start)
+
+
+def _most_in_blocks(packed: memoryview, at: int) -> int:
+    most = 0
+    while at + 3 <= len(packed):
+        head = int.from_bytes(packed[at : at + 3], "little")
+        is_last, kind, size = head & 1, head >> 1 & 3, head >> 3
+        most += size if kind in (_RAW, _REPEATED) else _LARGEST_BLOCK
+        if is_last:
+            break
+        at += 3 + (1 if kind == _REPEATED else size)
+    return most

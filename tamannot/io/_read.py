@@ -18,9 +18,8 @@ from anndata.io import read_elem
 from tamannot.data import names_of_run, without_matrices
 from tamannot.errors import InputFileError, TamannotError
 from tamannot.io._foreign import problem_of
-from tamannot.io._guard import open_zarr
-from tamannot.io._links import check_links
-from tamannot.io._sizes import check_sizes
+from tamannot.io._limits import check_links, check_sizes
+from tamannot.io._zarr import open_zarr
 
 _SHOWN = 500
 # What anndata and zarr say of a file in a format that they do not know yet.

@@ -1,22 +1,26 @@
 """Annotating a file into a new one."""
 
+from __future__ import annotations
+
 import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from anndata import AnnData
+
 from tamannot._progress import Progress, silent
-from tamannot.data import runs_of
+from tamannot.data import RunRecord, read_obs, read_record, runs_of, slot
 from tamannot.errors import TamannotWarning
 from tamannot.get import annotations as annotation_table
-from tamannot.io._claim import place_of
-from tamannot.io._input import open_file
-from tamannot.io._log import RunRecord, logged, signature_digests
+from tamannot.io._log import RunLog, logged, signature_digests
+from tamannot.io._output import place_of
+from tamannot.io._read import open_file
 from tamannot.io._spool import NoTables, SpooledTables
-from tamannot.io._summary import FileSummary, summarise
 from tamannot.io._targets import out_for, reserved, targets_of, write_targets
 from tamannot.signature import Signatures
 from tamannot.tl._run import STEPS, Job
@@ -90,7 +94,7 @@ def annotate_file(
     asked: dict[str, Any] = {"out": out, "table": table, "html": html, "overwrite": overwrite, "in_place": in_place}
     asked |= {"key_added": key_added, "chunk_size": chunk_size}
     options = asked | {"signatures": signature_digests(signatures), **choices}
-    record = RunRecord(Path(path), report or silent())
+    record = RunLog(Path(path), report or silent())
     with logged(log, options, record.entry, overwrite=overwrite):
         return annotate_recorded(
             record,
@@ -107,7 +111,7 @@ def annotate_file(
 
 
 def annotate_recorded(
-    record: RunRecord,
+    record: RunLog,
     out: str | os.PathLike[str] | None,
     *,
     table: str | os.PathLike[str] | None,
@@ -157,3 +161,80 @@ def _page_writer(key: str, name: str) -> Callable[[Path, Path], None]:
     from tamannot.io._report import write_page  # noqa: PLC0415 - brings matplotlib
 
     return partial(write_page, key=key, name=name)
+
+
+_LOW_COVERAGE = 0.5
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """What was found in a file."""
+
+    path: str
+    n_obs: int
+    n_vars: int
+    matrix: str
+    kind: str
+    gene_ids: str
+    species: str
+    tissue: str
+    compartments: dict[str, int]
+    origins: dict[str, int]
+    states: dict[str, int]
+    origin_status: dict[str, int]
+    """Reasons of the macrophages without an origin."""
+    state_status: dict[str, int]
+    """Reasons of the macrophages without a state."""
+    low_coverage: dict[str, float]
+    substitutions: dict[str, str]
+    confidence: str
+    """How origin and state were called, and what the probabilities are calibrated on."""
+    notes: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
+    labels: dict[str, int] = field(default_factory=dict)
+    """Cells with each label of the user's own model; empty without one."""
+
+    @property
+    def n_macrophages(self) -> int:
+        """Cells called macrophage."""
+        return self.compartments.get("macrophage", 0)
+
+
+def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, ...] = ()) -> FileSummary:
+    """Return what an annotated object holds, in numbers."""
+    record = read_record(adata, key)
+    coverage, matrix = record.coverage["coverage"], record.matrix
+    return FileSummary(
+        path=str(path),
+        n_obs=adata.n_obs,
+        n_vars=matrix.n_vars,
+        matrix=matrix.name,
+        kind=matrix.kind,
+        gene_ids=matrix.gene_ids,
+        species=matrix.species,
+        tissue=record.tissue.used if record.tissue else "",
+        compartments=_label_counts(adata, key, "compartment"),
+        origins=_label_counts(adata, key, "origin"),
+        states=_label_counts(adata, key, "state"),
+        origin_status=_label_counts(adata, key, "origin_status"),
+        state_status=_label_counts(adata, key, "state_status"),
+        low_coverage={str(k): round(float(v), 2) for k, v in coverage[coverage < _LOW_COVERAGE].items()},
+        substitutions={str(k): str(v) for k, v in record.substitutions["found_as"].items()},
+        confidence=_confidence(record),
+        notes=tuple(record.warnings),
+        outputs=outputs,
+        labels=_label_counts(adata, key, "model_label") if "labels" in record.model else {},
+    )
+
+
+def _confidence(record: RunRecord) -> str:
+    said = [f"{axis}: {record.model[axis]}" for axis in ("origin", "state") if axis in record.model]
+    if record.calibration_source:
+        said.append(f"probabilities of states: {record.calibration_source.removeprefix('states: ')}")
+    return "; ".join(said)
+
+
+def _label_counts(adata: AnnData, key: str, name: str) -> dict[str, int]:
+    column = read_obs(adata, key, (name,))[slot(key, name)]
+    counts = column.astype(str).value_counts()
+    return {str(k): int(v) for k, v in counts.items() if str(k) != "not_macrophage"}
