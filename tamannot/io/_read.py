@@ -22,6 +22,8 @@ from tamannot.io._limits import check_links, check_sizes
 from tamannot.io._zarr import open_zarr
 
 _SHOWN = 500
+# Bytes of unpacked chunks that HDF5 keeps of each data set: blocks of rows begin and end within chunks.
+_CHUNK_CACHE = 24 << 20
 # What anndata and zarr say of a file in a format that they do not know yet.
 _NEWER = re.compile(
     r"No read method registered|unknown codec|codec not available|No Zarr data type|Invalid zarr_format|Unknown chunk"
@@ -90,7 +92,11 @@ def open_root(path: Path) -> Iterator[h5py.File | zarr.Group]:
     kind = _kind_of(path)
     with ExitStack() as stack:
         with reading(path):
-            root = stack.enter_context(h5py.File(path, "r")) if kind == "h5ad" else open_zarr(path)
+            root = (
+                stack.enter_context(h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE))
+                if kind == "h5ad"
+                else open_zarr(path)
+            )
         yield root
 
 

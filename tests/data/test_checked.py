@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from tamannot.data import _sample
+from tamannot.data import _on_disk
 from tamannot.data._matrix import checked_rows, look_at
 from tamannot.errors import MatrixError
 
@@ -18,9 +18,9 @@ ODD_ROW = 107  # of which no sample is taken
 
 @pytest.fixture(autouse=True)
 def small_sample(monkeypatch):
-    monkeypatch.setattr(_sample, "MOST_VALUES", 1000)
-    monkeypatch.setattr(_sample, "_PIECES", 4)
-    monkeypatch.setattr(_sample, "_VALUES_A_PIECE", 250)
+    monkeypatch.setattr(_on_disk, "_SAMPLED", 1000)
+    monkeypatch.setattr(_on_disk, "_PIECES", 4)
+    monkeypatch.setattr(_on_disk, "_VALUES_A_PIECE", 250)
 
 
 @pytest.fixture
