@@ -20,8 +20,8 @@ from tamannot.get import annotations as annotation_table
 from tamannot.io._log import RunLog, logged, signature_digests
 from tamannot.io._output import place_of
 from tamannot.io._read import open_file
-from tamannot.io._spool import NoTables, SpooledTables
 from tamannot.io._targets import out_for, reserved, targets_of, write_targets
+from tamannot.io._write import NoTables, SpooledTables
 from tamannot.signature import Signatures
 from tamannot.tl._run import STEPS, Job
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from tamannot._printable import among
 from tamannot.data import LABELS, UNS, RunNames, RunRecord, left_on_disk, row_source, slot
 from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.io._containers import Node
+from tamannot.io._encodings import is_array, text
 from tamannot.io._read import reading
-from tamannot.io._store import Node, is_array
-from tamannot.io._takeover import text
 
 Array = NDArray[Any]
 

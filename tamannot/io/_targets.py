@@ -14,9 +14,8 @@ import pandas as pd
 
 from tamannot._printable import printable
 from tamannot.errors import OutputError, ParameterError
-from tamannot.io._annotated import write_annotated
 from tamannot.io._output import check_space, check_target, claimed, is_same, replacing
-from tamannot.io._spool import SpooledTables
+from tamannot.io._write import SpooledTables, write_annotated
 
 _OUT_SUFFIXES = (".h5ad", ".zarr")
 _TABLE_SUFFIXES = (".csv", ".parquet")

@@ -287,7 +287,7 @@ class TestDamage:
         def refuse(start: Path, end: Path) -> None:
             raise PermissionError(errno.EACCES, "Permission denied", os.fspath(start))
 
-        monkeypatch.setattr("tamannot.io._store.shutil.copyfile", refuse)
+        monkeypatch.setattr("tamannot.io._containers.shutil.copyfile", refuse)
         with pytest.raises(InputFileError, match=r"cannot be copied.*Permission denied"):
             put(tmp_path / "in.zarr", tmp_path / "out.zarr", annotate_by_hand(rich))
 
