@@ -58,7 +58,7 @@ def bring_up_to_date(root: Node) -> None:
     for name in (n for n in _PARTS_OF_RAW if f"raw.{n}" in root):
         raw = root.require_group("raw")
         _move(root, f"raw.{name}", raw, name)
-    if "raw" in root:
+    if "raw" in root and not is_array(root["raw"]):  # zarr stores that there is none
         mark(root["raw"], "raw", "0.1.0")
         if "var" in root["raw"] and is_array(root["raw"]["var"]):
             table = pd.DataFrame(ad.io.read_elem(root["raw"]["var"]))

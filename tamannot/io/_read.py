@@ -32,30 +32,28 @@ _NEWER = re.compile(
 )
 
 
-def read_file(path: Path, *, key: str | None = None) -> ad.AnnData:
-    """Read what `open_file` opens into memory, and the tables of ``obsm`` that a run under a key wrote.
+def read_file(path: Path) -> ad.AnnData:
+    """Read what `open_file` opens into memory.
 
     Raises
     ------
     InputFileError
         It is absent, of another kind (the message has the line that converts it), or damaged.
     """
-    with open_root(path) as root, reading(path):
-        adata = _without_matrices(root).to_memory()
-        names = None if key is None else names_of_run(adata, key)
-        for name in (n for n in adata.obsm if names is not None and names.wrote(n)):
-            adata.obsm[name] = read_elem(root["obsm"][name])
-        return adata
+    with open_file(path) as adata, reading(path):
+        return adata.to_memory()
 
 
 @contextmanager
-def open_file(path: Path) -> Iterator[ad.AnnData]:
+def open_file(path: Path, *, key: str | None = None) -> Iterator[ad.AnnData]:
     """Open an h5ad file or a zarr folder, and leave its matrices on disk.
 
     Parameters
     ----------
     path
         The file; it is open, and its matrices can be read, inside the ``with``.
+    key
+        Also read the tables of ``obsm`` that a run under this key wrote.
 
     Yields
     ------
@@ -70,14 +68,12 @@ def open_file(path: Path) -> Iterator[ad.AnnData]:
     """
     with open_root(path) as root:
         with reading(path):
-            adata = _without_matrices(root)
+            adata = without_matrices(root)
+            _check_columns(adata)
+            names = None if key is None else names_of_run(adata, key)
+            for name in (n for n in adata.obsm if names is not None and names.wrote(n)):
+                adata.obsm[name] = read_elem(root["obsm"][name])
         yield adata
-
-
-def _without_matrices(root: h5py.File | zarr.Group) -> ad.AnnData:
-    adata = without_matrices(root)
-    _check_columns(adata)
-    return adata
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ from tamannot._progress import Progress, silent
 from tamannot.data import SpeciesChoice, check_key, read_record, species_of
 from tamannot.errors import TamannotWarning
 from tamannot.get import coverage, scores
-from tamannot.io._read import read_file
+from tamannot.io._read import open_file
 from tamannot.io._targets import out_for, reserved, targets_of, write_targets
 from tamannot.scoring import Method, method_of
 from tamannot.signature import Signature, SignatureSet, signatures_named
@@ -89,14 +90,15 @@ def score_file(
     source = Path(path)
     targets = targets_of(out_for(source, out, in_place=in_place), table)
     report = report or silent()
-    with reserved(targets, source=source, overwrite=overwrite, in_place=in_place):
+    with ExitStack() as stack:
+        stack.enter_context(reserved(targets, source=source, overwrite=overwrite, in_place=in_place))
         report("reading file")
-        adata = read_file(source, key=check_key(key_added))
+        adata = stack.enter_context(open_file(source, key=check_key(key_added)))
         seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
         chosen = signatures if isinstance(signatures, Mapping) else signatures_named(signatures, seen)
         asked = Asked(
             signatures=SignatureSet(chosen.values()),
-            methods={check_key(key_added): method_of(method)},
+            methods={key_added: method_of(method)},
             null=null,
             layer=layer,
             gene_symbols=gene_symbols,
@@ -108,8 +110,8 @@ def score_file(
             score_all(adata, asked, report)
         report("writing")
         write_targets(targets, source, adata, key_added, lambda: _table(adata, key_added, with_null=null is not None))
-    notes = [str(w.message) for w in caught if issubclass(w.category, TamannotWarning)]
-    return _summary(source, adata, key_added, notes, targets.values())
+        notes = [str(w.message) for w in caught if issubclass(w.category, TamannotWarning)]
+        return _summary(source, adata, key_added, notes, targets.values())
 
 
 def _table(adata: AnnData, key: str, *, with_null: bool) -> pd.DataFrame:

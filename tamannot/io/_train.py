@@ -11,7 +11,7 @@ from typing import Any
 from tamannot._model_file import check_model_target
 from tamannot._progress import Progress, silent
 from tamannot.classify import STATES, AnchoredModel
-from tamannot.io._read import read_file
+from tamannot.io._read import open_file
 from tamannot.tl._model import Model
 from tamannot.tl._train import trained
 
@@ -66,7 +66,8 @@ def train_file(
     check_model_target(target, overwrite=overwrite)
     report = report or silent()
     report("reading file")
-    model, notes = trained(read_file(Path(path)), labels, choices, report)
+    with open_file(Path(path)) as adata:
+        model, notes = trained(adata, labels, choices, report)
     report("writing")
     model.save(target, overwrite=overwrite)
     return TrainSummary(str(path), _about(model), tuple(notes), (str(target),))
