@@ -17,7 +17,7 @@ import zarr
 from zarr.storage import LocalStore
 
 from tamannot.errors import InputFileError
-from tamannot.io._zarr import open_zarr
+from tamannot.io._safety import open_zarr
 
 # h5py and zarr have no types; groups and arrays of both are used alike.
 Node = Any

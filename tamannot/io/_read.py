@@ -18,8 +18,7 @@ from anndata.io import read_elem
 from tamannot.data import names_of_run, without_matrices
 from tamannot.errors import InputFileError, TamannotError
 from tamannot.io._foreign import problem_of
-from tamannot.io._limits import check_links, check_sizes
-from tamannot.io._zarr import open_zarr
+from tamannot.io._safety import check_links, check_sizes, open_zarr
 
 _SHOWN = 500
 # Bytes of unpacked chunks that HDF5 keeps of each data set: blocks of rows begin and end within chunks.
