@@ -6,6 +6,6 @@ from ._check import check_file as check_file
 from ._report import report_file as report_file
 from ._report import write_report as write_report
 from ._score import ScoreSummary as ScoreSummary
+from ._score import TrainSummary as TrainSummary
 from ._score import score_file as score_file
-from ._train import TrainSummary as TrainSummary
-from ._train import train_file as train_file
+from ._score import train_file as train_file

@@ -19,7 +19,7 @@ from tamannot._progress import Progress
 from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.errors import OutputError
-from tamannot.io._output import check_target, claimed, replacing
+from tamannot.io._output import check_target, locked, replacing
 from tamannot.signature import Signatures, as_signatures
 
 _FORMAT = 1
@@ -107,7 +107,7 @@ def logged(
     target = Path(log)
     _check(target, overwrite=overwrite)
     head = _head(options)
-    with claimed(target):
+    with locked(target):
         try:
             yield
         except BaseException as error:

@@ -31,18 +31,6 @@ _NEWER = re.compile(
 )
 
 
-def read_file(path: Path) -> ad.AnnData:
-    """Read what `open_file` opens into memory.
-
-    Raises
-    ------
-    InputFileError
-        It is absent, of another kind (the message has the line that converts it), or damaged.
-    """
-    with open_file(path) as adata, reading(path):
-        return adata.to_memory()
-
-
 @contextmanager
 def open_file(path: Path, *, key: str | None = None) -> Iterator[ad.AnnData]:
     """Open an h5ad file or a zarr folder, and leave its matrices on disk.
@@ -93,6 +81,18 @@ def open_root(path: Path) -> Iterator[h5py.File | zarr.Group]:
                 else open_zarr(path)
             )
         yield root
+
+
+def read_file(path: Path) -> ad.AnnData:
+    """Read what `open_file` opens into memory.
+
+    Raises
+    ------
+    InputFileError
+        It is absent, of another kind (the message has the line that converts it), or damaged.
+    """
+    with open_file(path) as adata, reading(path):
+        return adata.to_memory()
 
 
 def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:

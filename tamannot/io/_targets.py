@@ -14,7 +14,7 @@ import pandas as pd
 
 from tamannot._printable import printable
 from tamannot.errors import OutputError, ParameterError
-from tamannot.io._output import check_space, check_target, claimed, is_same, replacing
+from tamannot.io._output import check_space, check_target, is_same, locked, replacing
 from tamannot.io._write import SpooledTables, write_annotated
 
 _OUT_SUFFIXES = (".h5ad", ".zarr")
@@ -93,7 +93,7 @@ def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool, in_p
             check_space(target, source=source)
     with ExitStack() as stack:
         for kind, target in targets.items():
-            stack.enter_context(claimed(target))
+            stack.enter_context(locked(target))
             check(kind)  # a run may just have ended
         yield
 
