@@ -37,17 +37,6 @@ def rows_of_columns(
 ) -> RowsFromColumns:
     """Return the rows of a CSC matrix.
 
-    Parameters
-    ----------
-    values, indices
-        The entries and their rows.
-    indptr
-        Where each column begins, shape ``(n_vars + 1,)``.
-    shape
-        ``(n_obs, n_vars)``.
-    name
-        File and path inside it, for messages.
-
     Raises
     ------
     OutputError

@@ -26,15 +26,7 @@ _LARGEST_INT32, _NARROW = 2**31 - 1, 4
 
 
 class Slices:
-    """Ranges along the first axis of an array of HDF5 or zarr; several threads may read.
-
-    Parameters
-    ----------
-    stored
-        The array.
-    what
-        What it has along that axis, for messages.
-    """
+    """Ranges along the first axis of an array of HDF5 or zarr; several threads may read."""
 
     def __init__(self, stored: Any, what: str = "entries") -> None:
         self._stored, self._what = stored, what
@@ -65,19 +57,7 @@ class Slices:
 
 
 class CsrRowsOnDisk:
-    """Rows of a CSR matrix on disk: only the row pointers, 8 bytes a row, are in memory.
-
-    Parameters
-    ----------
-    values, indices
-        The entries.
-    indptr
-        Where each row begins, shape ``(n_obs + 1,)``, as stored.
-    shape
-        ``(n_obs, n_vars)``.
-    name
-        File and path inside it, for messages.
-    """
+    """Rows of a CSR matrix on disk: only the row pointers, 8 bytes a row, are in memory."""
 
     in_memory = False
 

@@ -77,17 +77,6 @@ def tasks_of(
 ) -> list[Task]:
     """Return what to write for each input: in ``folder``, under its own name; without a folder, the input itself.
 
-    Parameters
-    ----------
-    sources
-        The inputs.
-    folder
-        For all outputs.
-    tables
-        ``csv`` or ``parquet``: also a table of each.
-    in_place
-        Whether each output is its input.
-
     Raises
     ------
     ParameterError
@@ -139,17 +128,6 @@ def annotate_tasks(
 
     A process that dies fails the file it was at; another one takes its place. If the caller stops early, the processes
     are ended, and leave nothing half written.
-
-    Parameters
-    ----------
-    tasks
-        As `tasks_of` gives them.
-    jobs
-        Files at a time; they share the threads.
-    signatures, overwrite, in_place, chunk_size, choices
-        As in `annotate_file`, for every file.
-    report
-        Told how many cells are done.
 
     Raises
     ------
@@ -263,15 +241,7 @@ def _clear_away(task: Task) -> None:
 
 
 class Worker:
-    """The side of a worker process that gives it tasks.
-
-    Parameters
-    ----------
-    threads
-        That it may use.
-    options
-        Of `annotate_recorded`, for every file.
-    """
+    """The side of a worker process that gives it tasks."""
 
     def __init__(self, threads: int, options: Mapping[str, Any]) -> None:
         context = get_context("spawn")

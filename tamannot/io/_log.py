@@ -27,15 +27,7 @@ _PACKAGES = ("anndata", "h5py", "numba", "numpy", "pandas", "scikit-learn", "sci
 
 
 class RunLog:
-    """What happens in the run over one file, kept while it runs.
-
-    Parameters
-    ----------
-    source
-        The input.
-    report
-        Its stages are timed.
-    """
+    """What happens in the run over one file, kept while it runs."""
 
     def __init__(self, source: Path, report: Progress) -> None:
         self.source, self.report = source, report

@@ -178,17 +178,6 @@ _MOST_DIMENSIONS = 3
 class CellsOnDisk:
     """Cells of an open file: labels of all, tables and matrix of those that are taken.
 
-    Parameters
-    ----------
-    root
-        An h5ad file or a zarr store that stays open.
-    path
-        Its name, for messages.
-    key
-        The ``key_added`` of the run.
-    columns
-        Columns of ``obs`` beside those of the run.
-
     Raises
     ------
     ResultNotFoundError

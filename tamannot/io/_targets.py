@@ -110,25 +110,6 @@ def write_targets(
 ) -> None:
     """Write every target, each whole or not at all; none is moved into place before all are written.
 
-    Parameters
-    ----------
-    targets
-        Files by suffix, as `targets_of` gives them.
-    source
-        What ``adata`` was read from; its matrices are copied from file to file.
-    adata
-        With the annotations; its matrices are not read, and need not be there.
-    key_added
-        Prefix of what was written.
-    table
-        Makes the table of annotations.
-    tables
-        Tables of the run that are not in ``adata``.
-    page
-        Makes the report: takes the annotated file, not yet in its place, and where to write to.
-    also
-        Keys of runs that were made with it.
-
     Raises
     ------
     OutputError
@@ -162,13 +143,6 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     Texts that a spreadsheet would take for a formula (they begin with ``=``, ``+``, ``-`` or ``@``, and are no
     numbers) get an apostrophe before them, the ids of cells and the names of columns included; in those that do not
     print (tabs, line breaks, escapes) that is written as an escape. All others stay as they are.
-
-    Parameters
-    ----------
-    table
-        One row a cell; not changed.
-    path
-        Made anew.
     """
     safe = table.set_axis(pd.Index(_harmless(table.index)), axis=0).set_axis(_harmless(table.columns), axis=1)
     for place, kind in enumerate(table.dtypes):

@@ -48,15 +48,7 @@ class NoTables:
 
 
 class SpooledTables:
-    """Tables of float32 that grow by blocks of cells, in files without names that are gone with their process.
-
-    Parameters
-    ----------
-    columns
-        Columns of each table.
-    folder
-        Where there is room: that of the output.
-    """
+    """Tables of float32 that grow by blocks of cells, in files without names that are gone with their process."""
 
     def __init__(self, columns: Mapping[str, Sequence[str]], folder: Path) -> None:
         self.columns = {name: list(names) for name, names in columns.items()}
@@ -104,21 +96,6 @@ def write_annotated(
 
     The source is copied, or, where the output is a container of the other kind, its matrices go through memory in small
     parts. Of ``adata`` no matrix is read: they may be on disk, or not there.
-
-    Parameters
-    ----------
-    source
-        An h5ad file or a zarr folder.
-    path
-        Made anew; ``.h5ad`` or ``.zarr``.
-    adata
-        What was read from the source, with the annotations.
-    key
-        The ``key_added`` of the run.
-    tables
-        Tables of the run that are not in ``adata``.
-    also
-        Keys of runs that were made with it, their names beginning with its key.
 
     Raises
     ------
