@@ -51,7 +51,7 @@ def open_file(path: Path, *, key: str | None = None) -> Iterator[ad.AnnData]:
     Raises
     ------
     InputFileError
-        As `read_file`.
+        It is absent, of another kind (the message has the line that converts it), or damaged.
     """
     with open_root(path) as root:
         with reading(path):
@@ -70,7 +70,7 @@ def open_root(path: Path) -> Iterator[h5py.File | zarr.Group]:
     Raises
     ------
     InputFileError
-        As `read_file`.
+        As `open_file`.
     """
     kind = _kind_of(path)
     with ExitStack() as stack:
@@ -84,13 +84,7 @@ def open_root(path: Path) -> Iterator[h5py.File | zarr.Group]:
 
 
 def read_file(path: Path) -> ad.AnnData:
-    """Read what `open_file` opens into memory.
-
-    Raises
-    ------
-    InputFileError
-        It is absent, of another kind (the message has the line that converts it), or damaged.
-    """
+    """Read what `open_file` opens into memory."""
     with open_file(path) as adata, reading(path):
         return adata.to_memory()
 
