@@ -21,7 +21,7 @@ from tamannot._settings import over_rows
 from tamannot.data import MatrixInspection
 from tamannot.data._matrix import inspect_values
 from tamannot.data._rows import checked_rows, row_source
-from tamannot.io._input import open_file
+from tamannot.io._read import open_file
 from tamannot.scoring._rows import RowSource
 
 

@@ -13,7 +13,7 @@ instrumented("tamannot.data", "tamannot.tl", "tamannot.signature")
 from tamannot._settings import AnnotateSettings
 from tamannot.analysis._samples import samples_of, table_of_samples
 from tamannot.data import unpack
-from tamannot.io._summary import summarise  # noqa: F401 - part of what is looked at
+from tamannot.io._annotate import summarise  # noqa: F401 - part of what is looked at
 from tamannot.signature import load_signatures
 from tamannot.tl._run import known_of_cells
 from tamannot.tl._train import _labels as labels_given

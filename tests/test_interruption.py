@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tamannot._progress import Interruption
-from tamannot.io._store import Zarr
+from tamannot.io._containers import changing
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX")
 
@@ -97,8 +97,7 @@ def test_which_signal_came_is_known(interruption):
 
 def test_a_zarr_folder_takes_nothing_after_its_end(tmp_path):
     """zarr's threads go on after Ctrl-C, and would make the folder again that was removed."""
-    store = Zarr()
-    with pytest.raises(KeyboardInterrupt), store.making(tmp_path / "x.zarr", None) as root:
+    with pytest.raises(KeyboardInterrupt), changing(tmp_path / "x.zarr", new=True) as root:
         array = root.create_array("a", shape=(4,), chunks=(2,), dtype="f4")
         array[:2] = 1
         raise KeyboardInterrupt

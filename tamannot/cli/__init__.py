@@ -49,10 +49,10 @@ def main() -> None:
 
 def _clear_up() -> None:
     """Remove what is half-written if the interruption came where that is done itself."""
-    if "tamannot.io._claim" in sys.modules:
-        from tamannot.io._claim import abandon  # noqa: PLC0415 - where it was not needed nothing was written
+    if "tamannot.io._output" in sys.modules:
+        from tamannot.io._output import release_locks  # noqa: PLC0415 - where it was not needed nothing was written
 
-        abandon()
+        release_locks()
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

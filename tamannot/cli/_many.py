@@ -17,10 +17,9 @@ from tamannot._settings import AnnotateSettings
 from tamannot.cli._options import as_options
 from tamannot.cli._show import counted, in_options, print_table, stages
 from tamannot.errors import ParameterError, printable
-from tamannot.io._cohort import fit_files
+from tamannot.io._annotate import FileSummary, fit_files
+from tamannot.io._batch import FileResult, annotate_tasks, make_folders, tasks_of
 from tamannot.io._log import logged, signature_digests, speed
-from tamannot.io._many import FileResult, annotate_tasks, make_folders, tasks_of
-from tamannot.io._summary import FileSummary
 from tamannot.signature import Signatures
 from tamannot.tl._model import models_of
 

@@ -1,11 +1,11 @@
+from ._annotate import FileSummary as FileSummary
+from ._annotate import annotate_file as annotate_file
+from ._annotate import summarise as summarise
 from ._check import FileCheck as FileCheck
 from ._check import check_file as check_file
-from ._file import annotate_file as annotate_file
 from ._report import report_file as report_file
 from ._report import write_report as write_report
 from ._score import ScoreSummary as ScoreSummary
+from ._score import TrainSummary as TrainSummary
 from ._score import score_file as score_file
-from ._summary import FileSummary as FileSummary
-from ._summary import summarise as summarise
-from ._train import TrainSummary as TrainSummary
-from ._train import train_file as train_file
+from ._score import train_file as train_file

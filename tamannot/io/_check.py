@@ -18,7 +18,7 @@ from tamannot.classify import FEW_GENES, FEWEST_REFERENCE_GENES, MACROPHAGE, PRO
 from tamannot.data import Unpacked, species_of, unpack
 from tamannot.data._runs import coverage_table
 from tamannot.errors import GeneIdError
-from tamannot.io._input import read_file
+from tamannot.io._read import open_file
 from tamannot.scoring import make_plan
 from tamannot.signature import SignatureSet, load_signatures
 
@@ -65,26 +65,26 @@ def check_file(
     """
     report = report or silent()
     report("reading file")
-    adata = read_file(Path(path))
-    report("looking")
-    seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
-    library = load_signatures(PROGRAM_AXES, species=seen)
-    data = unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
-    plan = make_plan(library, data.index.locate, data.rows.shape[1])
-    coverage = coverage_table(plan)
-    _refuse_few_genes(str(path), data)
-    return FileCheck(
-        path=str(path),
-        n_obs=adata.n_obs,
-        candidates=data.looks,
-        matrix=data.matrix,
-        kind=data.kind,
-        gene_ids=data.ids_from,
-        species=data.species,
-        substitutions={s.symbol: s.found_as for s in data.index.substitutions},
-        coverage=coverage,
-        notes=tuple(_notes(coverage, {axis: library.select(axis=axis) for axis in ("state", "origin")}, data, library)),
-    )
+    with open_file(Path(path)) as adata:
+        report("looking")
+        seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
+        library = load_signatures(PROGRAM_AXES, species=seen)
+        data = unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
+        coverage = coverage_table(make_plan(library, data.index.locate, data.rows.shape[1]))
+        _refuse_few_genes(str(path), data)
+        axes = {axis: library.select(axis=axis) for axis in ("state", "origin")}
+        return FileCheck(
+            path=str(path),
+            n_obs=adata.n_obs,
+            candidates=data.looks,
+            matrix=data.matrix,
+            kind=data.kind,
+            gene_ids=data.ids_from,
+            species=data.species,
+            substitutions={s.symbol: s.found_as for s in data.index.substitutions},
+            coverage=coverage,
+            notes=tuple(_notes(coverage, axes, data, library)),
+        )
 
 
 def _refuse_few_genes(path: str, data: Unpacked) -> None:

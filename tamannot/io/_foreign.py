@@ -29,11 +29,6 @@ _SHOWN = 5
 def problem_of(path: Path) -> str | None:
     """Say what a path is and what to do, if it is no h5ad and no zarr folder with an AnnData.
 
-    Parameters
-    ----------
-    path
-        An existing file or folder. Whatever it is, only names and a few lines in it are read.
-
     Returns
     -------
     What to tell the user, or None. What is damaged passes: who reads it tells of it.

@@ -19,24 +19,15 @@ from tamannot._progress import Progress
 from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.errors import OutputError
-from tamannot.io._claim import claimed
-from tamannot.io._output import check_target, replacing
+from tamannot.io._output import check_target, locked, replacing
 from tamannot.signature import Signatures, as_signatures
 
 _FORMAT = 1
 _PACKAGES = ("anndata", "h5py", "numba", "numpy", "pandas", "scikit-learn", "scipy", "zarr")
 
 
-class RunRecord:
-    """What happens in the run over one file, kept while it runs.
-
-    Parameters
-    ----------
-    source
-        The input.
-    report
-        Its stages are timed.
-    """
+class RunLog:
+    """What happens in the run over one file, kept while it runs."""
 
     def __init__(self, source: Path, report: Progress) -> None:
         self.source, self.report = source, report
@@ -108,7 +99,7 @@ def logged(
     target = Path(log)
     _check(target, overwrite=overwrite)
     head = _head(options)
-    with claimed(target):
+    with locked(target):
         try:
             yield
         except BaseException as error:

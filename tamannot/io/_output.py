@@ -1,18 +1,33 @@
-"""Output that appears whole or not at all."""
+"""Output that appears whole or not at all, one run at a time, and errors that say whose fault they are."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import re
 import shutil
+import socket
 import sys
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
-from tamannot.errors import OutputError
-from tamannot.io._claim import claimed, old_of, part_of, place_of, remove
-from tamannot.io._faults import writing_to
+from tamannot.errors import InputFileError, OutputError, TamannotError
+
+# What h5py, zarr and anndata raise on damaged data.
+_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, EOFError, zlib.error)
+# HDF5 tells the system's error only in its text.
+_ERRNO = re.compile(r"write failed.*?errno = (\d+)", re.DOTALL)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+if sys.platform != "win32":
+    import fcntl
+
+_HELD: ContextVar[frozenset[Path]] = ContextVar("_HELD", default=frozenset())
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 _AT_FDCWD, _EXCHANGE = -100, 2
 
@@ -51,14 +66,6 @@ def check_target(target: Path, *, overwrite: bool, source: Path | None = None, i
         raise OutputError(msg)
 
 
-def is_same(target: Path, source: Path) -> bool:
-    """Say whether two names are of one file or folder, also through links."""
-    try:
-        return target.samefile(source)
-    except (OSError, ValueError):  # one is not there
-        return False
-
-
 def _check_apart(target: Path, place: Path, source: Path) -> None:
     """Refuse an output inside a folder that is the input, and an output folder that holds the input."""
     if source in place.parents:
@@ -89,9 +96,35 @@ def check_space(target: Path, *, source: Path) -> None:
         raise OutputError(msg)
 
 
+def is_same(target: Path, source: Path) -> bool:
+    """Say whether two names are of one file or folder, also through links."""
+    try:
+        return target.samefile(source)
+    except (OSError, ValueError):  # one is not there
+        return False
+
+
 def size_of(path: Path) -> int:
     """Return the bytes of a file, or of all files in a folder."""
     return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
+
+
+def place_of(target: Path) -> Path:
+    """Return where a target really is: a link stays, what it points to is replaced.
+
+    Raises
+    ------
+    OutputError
+        It is a link that leads to itself.
+    """
+    try:
+        place = target.resolve()
+    except (OSError, RuntimeError):
+        place = target
+    if place.is_symlink():
+        msg = f"{target}: is a link that leads to itself."
+        raise OutputError(msg)
+    return place
 
 
 @contextmanager
@@ -106,7 +139,7 @@ def replacing(target: Path) -> Iterator[Path]:
     OutputError
         The disk is full, another run is writing there, or writing failed otherwise.
     """
-    with claimed(target) as place:
+    with locked(target) as place:
         beside = part_of(place)
         try:
             with writing_to(target):
@@ -169,3 +202,191 @@ def _replace_in_two_steps(new: Path, place: Path) -> None:
         old.replace(place)
         raise
     remove(old)
+
+
+@contextmanager
+def locked(target: Path) -> Iterator[Path]:
+    """Keep other runs from an output, clear away what dead ones left, and give out where it really is.
+
+    The lock is one of the system's on a file beside the output: it ends with its process, however that ends. To lock
+    what this run has locked already does nothing.
+
+    Raises
+    ------
+    OutputError
+        Another run is writing there, or the folder cannot be written to.
+    """
+    place = place_of(target)
+    if place in _HELD.get():
+        yield place
+        return
+    held, handle = _HELD.set(_HELD.get() | {place}), None
+    try:
+        with writing_to(target):
+            handle = _lock(_lock_of(place), target)
+            _clear(place)
+        yield place
+    finally:
+        if handle is not None:
+            _release(place)  # before the lock is given up: who takes it then sees that its file is gone
+            os.close(handle)
+        _HELD.reset(held)
+
+
+def _clear(place: Path) -> None:
+    """Clear away what a dead run left; it may have died between moving the old away and the new in."""
+    old = old_of(place)
+    if old.exists() and not place.exists():
+        old.replace(place)
+    remove(old)
+    remove(part_of(place))
+
+
+def release_locks() -> None:
+    """Let go of what is still locked: an interruption may come just where a lock ends."""
+    for place in _HELD.get():
+        with suppress(OSError):
+            if _lock_of(place).read_bytes() == _ours():
+                _release(place)
+
+
+def _release(place: Path) -> None:
+    with suppress(OSError):
+        _clear(place)
+    remove(_lock_of(place))
+
+
+def _lock_of(place: Path) -> Path:
+    return place.with_name(f".{place.name}.tamannot-lock")
+
+
+def _ours() -> bytes:
+    return f"process {os.getpid()} on {socket.gethostname()}".encode()
+
+
+def _lock(lock: Path, target: Path) -> int:
+    while True:
+        handle, is_new = _open(lock)
+        try:
+            _take(handle, lock, target, is_new=is_new)
+            if _is_still(lock, handle):
+                os.truncate(handle, 0)
+                os.write(handle, _ours())
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # the run before removed its file between our opening and locking it
+
+
+def _open(lock: Path) -> tuple[int, bool]:
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+    while True:
+        with suppress(FileExistsError):
+            return os.open(lock, flags | os.O_CREAT | os.O_EXCL, 0o666), True
+        with suppress(FileNotFoundError):
+            return os.open(lock, flags), False
+
+
+def _take(handle: int, lock: Path, target: Path, *, is_new: bool) -> None:
+    try:
+        if sys.platform != "win32":
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+    except BlockingIOError as error:
+        who = os.pread(handle, 200, 0).decode(errors="replace") or "another process"
+        msg = f"{target}: another run is writing it ({who}). Wait for it, or give another name."
+        raise OutputError(msg) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    if not is_new:  # without locks nobody can tell whether its run is alive
+        msg = f"{target}: another run is writing it, or was ended. If none is running, remove {lock}."
+        raise OutputError(msg)
+
+
+def _is_still(lock: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(lock.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def part_of(place: Path) -> Path:
+    """Return the name beside an output under which it is written."""
+    return place.with_name(f".{place.name}.tamannot-part{place.suffix}")
+
+
+def old_of(place: Path) -> Path:
+    """Return the name beside an output under which the one it replaces is kept for a moment."""
+    return place.with_name(f".{place.name}.tamannot-old")
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder, if it is there and can be removed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_to(target: Path) -> Iterator[None]:
+    """Tell what goes wrong with the output as `OutputError`.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, or writing failed otherwise.
+    """
+    try:
+        yield
+    except TamannotError:
+        raise
+    except (OSError, RuntimeError) as error:
+        code = _errno(error)
+        if code is None and not isinstance(error, OSError):
+            raise
+        reason = os.strerror(code) if code else _first_line(error)
+        hint = " Free some, or write to another disk." if code in _FULL else ""
+        msg = f"{target}: cannot be written: {reason}. Nothing was changed.{hint}"
+        raise OutputError(msg) from error
+
+
+@contextmanager
+def reading_from(source: Path, writing: Path) -> Iterator[None]:
+    """Tell what goes wrong with the source as `InputFileError`; what goes wrong with the output passes.
+
+    Raises
+    ------
+    InputFileError
+        The source is damaged or cannot be read.
+    """
+    try:
+        yield
+    except TamannotError:
+        raise
+    except _DAMAGED as error:
+        if _is_of_output(error, writing):
+            raise
+        msg = f"{source}: cannot be copied; it is damaged, or changed meanwhile: {_first_line(error)}"
+        raise InputFileError(msg) from error
+
+
+def _is_of_output(error: Exception, writing: Path) -> bool:
+    if _errno(error) in (*_FULL, errno.EROFS, errno.EFBIG) or _ERRNO.search(str(error)):
+        return True
+    names = (getattr(error, "filename", None), getattr(error, "filename2", None))
+    return any(isinstance(n, str | os.PathLike) and Path(n).is_relative_to(writing) for n in names)
+
+
+def _errno(error: Exception) -> int | None:
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    found = _ERRNO.search(str(error))
+    return int(found.group(1)) if found else None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,27 +1,32 @@
-"""Scoring a file into a new one."""
+"""Scoring a file into a new one, and training a model on one."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from anndata import AnnData
 
+from tamannot._model_file import check_model_target
 from tamannot._progress import Progress, silent
-from tamannot._settings import SpeciesChoice
+from tamannot._settings import AnnotateSettings, SpeciesChoice
+from tamannot.classify import STATES, AnchoredModel
 from tamannot.data import check_key, read_record, species_of
 from tamannot.errors import TamannotWarning
 from tamannot.get import coverage, scores
-from tamannot.io._input import read_file
+from tamannot.io._read import open_file
 from tamannot.io._targets import out_for, reserved, targets_of, write_targets
 from tamannot.scoring import Method, method_of
 from tamannot.signature import Signature, SignatureSet, signatures_named
+from tamannot.tl._model import Model
 from tamannot.tl._score import ScoreSettings, score_all
+from tamannot.tl._train import train_and_tell
 
 
 @dataclass(frozen=True)
@@ -90,14 +95,15 @@ def score_file(
     source = Path(path)
     targets = targets_of(out_for(source, out, in_place=in_place), table)
     report = report or silent()
-    with reserved(targets, source=source, overwrite=overwrite, in_place=in_place):
+    with ExitStack() as stack:
+        stack.enter_context(reserved(targets, source=source, overwrite=overwrite, in_place=in_place))
         report("reading file")
-        adata = read_file(source, key=check_key(key_added))
+        adata = stack.enter_context(open_file(source, key=check_key(key_added)))
         seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
         chosen = signatures if isinstance(signatures, Mapping) else signatures_named(signatures, seen)
         asked = ScoreSettings(
             signatures=SignatureSet(chosen.values()),
-            methods={check_key(key_added): method_of(method)},
+            methods={key_added: method_of(method)},
             null=null,
             layer=layer,
             gene_symbols=gene_symbols,
@@ -109,8 +115,8 @@ def score_file(
             score_all(adata, asked, report)
         report("writing")
         write_targets(targets, source, adata, key_added, lambda: _table(adata, key_added, with_null=null is not None))
-    notes = [str(w.message) for w in caught if issubclass(w.category, TamannotWarning)]
-    return _summary(source, adata, key_added, notes, targets.values())
+        notes = [str(w.message) for w in caught if issubclass(w.category, TamannotWarning)]
+        return _summary(source, adata, key_added, notes, targets.values())
 
 
 def _table(adata: AnnData, key: str, *, with_null: bool) -> pd.DataFrame:
@@ -136,3 +142,74 @@ def _summary(source: Path, adata: AnnData, key: str, notes: Iterable[str], outpu
         notes=tuple(notes),
         outputs=tuple(map(str, outputs)),
     )
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What was learned."""
+
+    path: str
+    about: Mapping[str, Any]
+    """The fields of the model that JSON can hold; only a model of labels has ``labels``."""
+    notes: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def train_file(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    labels: str | None = None,
+    overwrite: bool = False,
+    report: Progress | None = None,
+    **choices: Any,
+) -> TrainSummary:
+    """Train a model on an h5ad file or zarr folder and save it.
+
+    Parameters
+    ----------
+    path
+        The input; never changed.
+    out
+        The model, ``.npz``.
+    labels
+        A column of ``obs``; None keeps what an annotation fits.
+    overwrite
+        Replace a model that exists.
+    report
+        Told the name of each stage as it begins.
+    **choices
+        Other parameters of `tl.train`.
+
+    Returns
+    -------
+    What was learned. The model appears whole or not at all.
+
+    Raises
+    ------
+    TamannotError
+        The input cannot be read or used, or the model cannot be written.
+    """
+    target = Path(out)
+    check_model_target(target, overwrite=overwrite)
+    report = report or silent()
+    report("reading file")
+    with open_file(Path(path)) as adata:
+        beside = {name: choices.pop(name) for name in ("signatures", "n_genes") if name in choices}
+        model, notes = train_and_tell(adata, labels, report, asked=AnnotateSettings(**choices), **beside)
+    report("writing")
+    model.save(target, overwrite=overwrite)
+    return TrainSummary(str(path), _about(model), tuple(notes), (str(target),))
+
+
+def _about(model: Model | AnchoredModel) -> dict[str, Any]:
+    of_both = ("kind", "scale", "species", "digest", "training", "metrics")
+    if isinstance(model, Model):
+        return {name: getattr(model, name) for name in ("classes", "labels", "threshold", *of_both)}
+    known = zip(STATES, model.cohort.states.trained, strict=True)
+    return {name: getattr(model, name) for name in ("axes", "n_cells", "n_macrophages", *of_both)} | {
+        "states": [state for state, trained in known if trained],
+        "n_genes": len(model.symbols),
+        "tissue": model.cohort.tissue,
+        "tissue_reason": model.cohort.tissue_reason,
+    }

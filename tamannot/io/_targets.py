@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,12 +12,9 @@ from pathlib import Path
 import anndata as ad
 import pandas as pd
 
-from tamannot.errors import OutputError, ParameterError
-from tamannot.io._annotated import write_annotated
-from tamannot.io._claim import claimed
-from tamannot.io._csv import write_csv
-from tamannot.io._output import check_space, check_target, is_same, replacing
-from tamannot.io._spool import SpooledTables
+from tamannot.errors import OutputError, ParameterError, printable
+from tamannot.io._output import check_space, check_target, is_same, locked, replacing
+from tamannot.io._write import SpooledTables, write_annotated
 
 _OUT_SUFFIXES = (".h5ad", ".zarr")
 _TABLE_SUFFIXES = (".csv", ".parquet")
@@ -94,7 +92,7 @@ def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool, in_p
             check_space(target, source=source)
     with ExitStack() as stack:
         for kind, target in targets.items():
-            stack.enter_context(claimed(target))
+            stack.enter_context(locked(target))
             check(kind)  # a run may just have ended
         yield
 
@@ -110,25 +108,6 @@ def write_targets(
     also: tuple[str, ...] = (),
 ) -> None:
     """Write every target, each whole or not at all; none is moved into place before all are written.
-
-    Parameters
-    ----------
-    targets
-        Files by suffix, as `targets_of` gives them.
-    source
-        What ``adata`` was read from; its matrices are copied from file to file.
-    adata
-        With the annotations; its matrices are not read, and need not be there.
-    key_added
-        Prefix of what was written.
-    table
-        Makes the table of annotations.
-    tables
-        Tables of the run that are not in ``adata``.
-    page
-        Makes the report: takes the annotated file, not yet in its place, and where to write to.
-    also
-        Keys of runs that were made with it.
 
     Raises
     ------
@@ -150,3 +129,43 @@ def write_targets(
             writers[_PAGE_SUFFIX] = lambda path: page(annotated, path)
         for kind, part in parts.items():
             writers[kind](part)
+
+
+# What a spreadsheet runs begins so; a number may as well.
+_STARTS = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table of cells, one row a cell, with the ids of the cells as the column ``cell``.
+
+    Texts that a spreadsheet would take for a formula (they begin with ``=``, ``+``, ``-`` or ``@``, and are no
+    numbers) get an apostrophe before them, the ids of cells and the names of columns included; in those that do not
+    print (tabs, line breaks, escapes) that is written as an escape. All others stay as they are.
+    """
+    safe = table.set_axis(pd.Index(_harmless(table.index)), axis=0).set_axis(_harmless(table.columns), axis=1)
+    for place, kind in enumerate(table.dtypes):
+        values = table.iloc[:, place]
+        if isinstance(kind, pd.CategoricalDtype):
+            if any(map(_is_harmful, kind.categories)):
+                safe.isetitem(place, _harmless(values))
+        elif not (pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind)):
+            safe.isetitem(place, _harmless(values))
+    safe.to_csv(path, index_label="cell")
+
+
+def _harmless(names: Iterable[object]) -> list[object]:
+    return [_mended(name) if _is_harmful(name) else name for name in names]
+
+
+def _is_harmful(name: object) -> bool:
+    return isinstance(name, str) and not (name.isprintable() and (not name.startswith(_STARTS) or _is_number(name)))
+
+
+def _is_number(name: str) -> bool:
+    return _NUMBER.fullmatch(name) is not None
+
+
+def _mended(name: object) -> str:
+    words = printable(name)
+    return f"'{words}" if words.startswith(_STARTS) and not _is_number(words) else words

@@ -13,8 +13,8 @@ from pathlib import Path
 import anndata as ad
 import pytest
 
-from tamannot.io import _worker
-from tamannot.io._summary import FileSummary
+from tamannot.io import _batch
+from tamannot.io._annotate import FileSummary
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Variable names are not unique"),
@@ -84,7 +84,7 @@ def test_options_that_do_not_go_together(run, files, monkeypatch, args, message)
 @pytest.fixture
 def acting(monkeypatch):
     """Have workers do something of ours, by the name of the file, instead of annotating."""
-    monkeypatch.setattr(_worker, "get_context", lambda _: get_context("fork"))
+    monkeypatch.setattr(_batch, "get_context", lambda _: get_context("fork"))
     seen = FileSummary(
         *(
             "",
@@ -120,7 +120,7 @@ def acting(monkeypatch):
             out.with_name(f".{out.name}.tamannot-part.h5ad").replace(out)
             return seen
 
-    monkeypatch.setattr(_worker, "annotate_recorded", act)
+    monkeypatch.setattr(_batch, "annotate_recorded", act)
 
 
 @needs_fork
@@ -169,14 +169,14 @@ def test_all_well_is_exit_0_and_one_file_may_have_a_folder_too(run, acting, tmp_
 
 @needs_fork
 def test_an_interruption_ends_all_and_lets_them_clean_up(run, acting, tmp_path, monkeypatch):
-    from tamannot.io import _many
+    from tamannot.io import _batch
 
     def interrupted(*_: object, **__: object) -> list:
         while not (tmp_path / ".slow.h5ad.tamannot-part.h5ad").exists():
             time.sleep(0.01)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_many, "wait", interrupted)
+    monkeypatch.setattr(_batch, "wait", interrupted)
     code, out, _ = run("annotate", tmp_path / "slow.h5ad", "--out-dir", tmp_path, "--log", tmp_path / "log.json")
     assert code != 0
     assert out == ""

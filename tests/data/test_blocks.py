@@ -11,11 +11,9 @@ import pytest
 import scipy.sparse as sp
 import zarr
 
-from tamannot.data import _matrix, _turn
-from tamannot.data._csr import CsrRowsOnDisk
-from tamannot.data._hdf5 import hdf5_vector
+from tamannot.data import _by_columns, _matrix
+from tamannot.data._by_columns import RowsFromColumns
 from tamannot.data._rows import row_source
-from tamannot.data._vector import ChunkedVector, PlainVector
 from tamannot.errors import InputFileError, OutputError
 from tamannot.scoring._rows import CsrRows, DenseRows
 
@@ -150,35 +148,14 @@ def test_a_file_that_is_being_written_is_read_through_h5py(dense, tmp_path):
         assert_same_blocks(row_source(ad.io.sparse_dataset(file["X"])), CsrRows(expected))
 
 
-def test_chunks_never_written_hold_the_fill_value(tmp_path):
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        file.create_dataset("x", shape=(1000,), dtype="f4", chunks=(100,), compression="gzip", fillvalue=3)[500:] = 1
-    with h5py.File(tmp_path / "x.h5") as file:
-        assert hdf5_vector(file["x"]).read(350, 550).tolist() == [3.0] * 150 + [1.0] * 50
-
-
-@pytest.mark.parametrize("storage", ["contiguous", "lzf"])
-def test_a_chunk_that_blocks_share_is_unpacked_once(dense, tmp_path, storage, monkeypatch):
-    matrix = store_hdf5(tmp_path / "x.h5ad", sp.csr_matrix(dense), chunk=4000, **STORAGE[storage])
-    rows = row_source(matrix)
-    assert type(rows._values) is (PlainVector if storage == "contiguous" else ChunkedVector)
-    if storage == "lzf":
-        unpacked = []
-        inner = rows._values._reader._unpacked
-        monkeypatch.setattr(rows._values._reader, "_unpacked", lambda low: unpacked.append(low) or inner(low))
-        for start in range(0, N_CELLS, 10):
-            rows.block(start, start + 10)
-        assert sorted(unpacked) == list(range(0, matrix.group["data"].size, 4000))
-
-
 class TestColumns:
     """A CSC matrix is turned by a temporary file that nobody sees."""
 
     @pytest.fixture(autouse=True)
     def small_steps(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(_turn, "_STRETCH", 500)
+        monkeypatch.setattr(_by_columns, "_ENTRIES_A_PART", 500)
         (tmp_path / "tmp").mkdir()
-        monkeypatch.setattr(_turn.tempfile, "tempdir", str(tmp_path / "tmp"))
+        monkeypatch.setattr(_by_columns.tempfile, "tempdir", str(tmp_path / "tmp"))
 
     @pytest.mark.parametrize("storage", STORAGE)
     @pytest.mark.parametrize("dtype", ["f4", "i8", "u1", "f2"])
@@ -201,11 +178,11 @@ class TestColumns:
         adata = ad.AnnData(X=store_hdf5(tmp_path / "x.h5ad", sp.csc_matrix(dense)))
         assert isinstance(_matrix.candidates(adata, "X")[0].matrix, sp.csc_matrix)
         monkeypatch.setattr(_matrix, "_SMALL", 1000)
-        assert isinstance(row_source(_matrix.candidates(adata, "X")[0].matrix), CsrRowsOnDisk)
+        assert isinstance(row_source(_matrix.candidates(adata, "X")[0].matrix), RowsFromColumns)
 
     def test_no_room_is_said_before(self, dense, tmp_path, monkeypatch):
         matrix = store_hdf5(tmp_path / "x.h5ad", sp.csc_matrix(dense))
-        monkeypatch.setattr(_turn.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+        monkeypatch.setattr(_by_columns.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
         with pytest.raises(OutputError, match=r"x\.h5ad: X is stored by columns.*TMPDIR"):
             row_source(matrix)
 
@@ -214,7 +191,7 @@ class TestColumns:
             raise OSError(28, "No space left on device")
 
         matrix = store_hdf5(tmp_path / "x.h5ad", sp.csc_matrix(dense))
-        monkeypatch.setattr(_turn.RawFile, "write", fail)
+        monkeypatch.setattr(_by_columns._ArrayFile, "append", fail)
         with pytest.raises(OutputError, match=r"is full.*TMPDIR"):
             row_source(matrix)
         assert not list((tmp_path / "tmp").iterdir())
@@ -245,15 +222,3 @@ def test_places_beyond_32_bits(tmp_path):
     assert block.indptr.tolist() == [0, per_row, 2 * per_row]
     assert block.values.tolist() == list(range(1, 2 * per_row + 1))
     assert block.indices.tolist() == [*range(0, 2 * per_row, 2)] * 2
-
-
-def test_plain_places_beyond_32_bits(tmp_path):
-    """The same without chunks, in a file with a hole."""
-    n = 1_300_000_000
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        stored = file.create_dataset("x", shape=(n,), dtype="f4")
-        stored[-3:] = [1, 2, 3]
-    with h5py.File(tmp_path / "x.h5") as file:
-        vector = hdf5_vector(file["x"])
-        assert isinstance(vector, PlainVector)
-        assert vector.read(n - 4, n).tolist() == [0, 1, 2, 3]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from tamannot.data import MatrixInspection, _sample
+from tamannot.data import MatrixInspection, _on_disk
 from tamannot.data._matrix import inspect_values
 from tamannot.data._rows import checked_rows
 from tamannot.errors import MatrixError
@@ -23,9 +23,9 @@ def look_at(matrix, *, signed=False):
 
 @pytest.fixture(autouse=True)
 def small_sample(monkeypatch):
-    monkeypatch.setattr(_sample, "MOST_VALUES", 1000)
-    monkeypatch.setattr(_sample, "_PIECES", 4)
-    monkeypatch.setattr(_sample, "_VALUES_A_PIECE", 250)
+    monkeypatch.setattr(_on_disk, "_SAMPLED", 1000)
+    monkeypatch.setattr(_on_disk, "_PIECES", 4)
+    monkeypatch.setattr(_on_disk, "_VALUES_A_PIECE", 250)
 
 
 @pytest.fixture

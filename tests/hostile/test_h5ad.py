@@ -17,7 +17,7 @@ import tamannot as tam
 from tamannot.data import unpack
 from tamannot.errors import InputFileError, TamannotError
 from tamannot.io import check_file, score_file
-from tamannot.io._input import open_file, read_file
+from tamannot.io._read import open_file, read_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
 READERS = {"check": check_file, "open": lambda path: open_file(path).__enter__(), "read": read_file}

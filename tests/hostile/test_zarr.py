@@ -18,7 +18,7 @@ import pytest
 import tamannot as tam
 from tamannot.errors import InputFileError
 from tamannot.io import check_file
-from tamannot.io._input import open_file, read_file
+from tamannot.io._read import open_file, read_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
 READERS = {"check": check_file, "open": lambda path: open_file(path).__enter__(), "read": read_file}

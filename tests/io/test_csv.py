@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tamannot.io._csv import write_csv
+from tamannot.io._targets import write_csv
 
 
 def rows(table, tmp_path):

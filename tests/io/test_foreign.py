@@ -20,7 +20,7 @@ import zarr
 
 import tamannot as tam
 from tamannot.errors import InputFileError
-from tamannot.io._input import open_file, read_file
+from tamannot.io._read import open_file, read_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
 N_CELLS, GENES = 8, ["CD68", "SPP1", "C1QA", "P2RY12", "GAPDH"]

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from tamannot.errors import OutputError
 from tamannot.io import _output
-from tamannot.io._sink import Sink
+from tamannot.io._containers import OutputFile
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="mounts are made as on Linux"),
@@ -89,13 +89,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from tamannot.io._store import H5ad
+from tamannot.io._containers import changing
 
 disk = Path(sys.argv[1])
 for used in (0.0, 0.35, 0.7, 0.9, 0.99):
     (disk / "filler").write_bytes(bytes(int(used * 2 * 1024 * 1024)))
     try:
-        with H5ad().making(disk / "x.h5ad", None) as new:
+        with changing(disk / "x.h5ad", new=True) as new:
             for i in range(100):
                 new.create_dataset(f"d{i}", data=np.arange(6000.0))
                 new.attrs[f"a{i}"] = np.arange(1000)
@@ -141,29 +141,26 @@ def test_a_folder_that_may_only_be_read_by_then(tmp_path, source, put, annotate_
         put(source, folder / "out.h5ad", annotate_by_hand(ad.read_h5ad(source)))
 
 
-class TestSink:
+class TestOutputFile:
     @pytest.fixture
-    def sink(self, tmp_path: Path) -> Iterator[Sink]:
-        with Sink(tmp_path / "x") as sink:
-            yield sink
+    def output(self, tmp_path: Path) -> Iterator[OutputFile]:
+        with OutputFile(tmp_path / "x", "w+") as output:
+            yield output
 
-    def test_it_is_a_file(self, sink, tmp_path):
-        sink.write(b"hello world")
-        sink.seek(-5, 2)
-        assert sink.read(20) == b"world"
-        sink.seek(2)
-        sink.write(memoryview(np.array([1, 2], np.uint16)))
-        sink.truncate(6)
+    def test_it_is_a_file(self, output, tmp_path):
+        output.write(b"hello world")
+        output.seek(-5, 2)
+        assert output.read(20) == b"world"
+        output.seek(2)
+        output.write(memoryview(np.array([1, 2], np.uint16)))
+        output.truncate(6)
         assert (tmp_path / "x").read_bytes() == b"he\x01\x00\x02\x00"
-        assert sink.seek(1, 1) == 7
+        assert output.seek(1, 1) == 7
 
-    def test_it_fails_once(self, sink, monkeypatch):
-        def full(*_: object) -> int:
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr("tamannot.io._sink.os.write", full)
-        with pytest.raises(OSError, match="No space"):
-            sink.write(b"abc")
-        assert sink.write(b"abc") == 3
-        assert sink.truncate(10) == 10
-        assert sink.error.errno == 28
+    def test_it_fails_once(self):
+        with OutputFile(Path("/dev/full"), "r+") as output:
+            with pytest.raises(OSError, match="No space"):
+                output.write(b"abc")
+            assert output.write(b"abc") == 3
+            assert output.truncate(10) == 10
+            assert output.error.errno == 28

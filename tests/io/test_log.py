@@ -9,7 +9,7 @@ import pytest
 import tamannot as tam
 from tamannot._progress import Progress
 from tamannot.errors import InputFileError, OutputError
-from tamannot.io._log import RunRecord, logged, peak_memory
+from tamannot.io._log import RunLog, logged, peak_memory
 
 pytestmark = pytest.mark.filterwarnings("ignore:Variable names are not unique")
 
@@ -113,7 +113,7 @@ class TestLogged:
 
     def test_two_runs_cannot_share_one(self, tmp_path, monkeypatch):
         with logged(tmp_path / "run.json", {}, dict):
-            monkeypatch.setattr("tamannot.io._claim._HELD", _nothing_held())
+            monkeypatch.setattr("tamannot.io._output._HELD", _nothing_held())
             with pytest.raises(OutputError, match="another run"), logged(tmp_path / "run.json", {}, dict):
                 raise AssertionError("nothing may run")
             monkeypatch.undo()
@@ -135,7 +135,7 @@ def test_a_shared_progress_counts_each_run_apart():
     report = Progress(show=False, clock=lambda: now[0])
     entries = []
     for seconds in (3, 5):
-        record = RunRecord(Path("a.h5ad"), report)
+        record = RunLog(Path("a.h5ad"), report)
         with record.running():
             report("reading")
             now[0] += seconds

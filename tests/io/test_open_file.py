@@ -12,7 +12,7 @@ import scipy.sparse as sp
 import tamannot as tam
 from tamannot.data import unpack
 from tamannot.errors import InputFileError
-from tamannot.io._input import open_file, read_file
+from tamannot.io._read import open_file, read_file
 
 X = np.random.default_rng(0).poisson(0.7, (50, 30)).astype(np.float32)
 ON_DISK = (h5py.Dataset, ad.abc.CSRDataset, ad.abc.CSCDataset)

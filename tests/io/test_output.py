@@ -13,9 +13,8 @@ import pytest
 
 import tamannot as tam
 from tamannot.errors import InputFileError, OutputError
-from tamannot.io import _claim, _output
-from tamannot.io._claim import claimed
-from tamannot.io._output import check_space, check_target, replacing
+from tamannot.io import _output
+from tamannot.io._output import check_space, check_target, locked, replacing
 from tamannot.io._targets import reserved
 
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:zarr v3", "ignore:Consolidated metadata")
@@ -72,12 +71,12 @@ class TestTwoRuns:
 
         def other() -> None:
             try:
-                with claimed(tmp_path / "out"):
+                with locked(tmp_path / "out"):
                     seen.append("in")
             except OutputError:
                 seen.append("refused")
 
-        with claimed(tmp_path / "out"), claimed(tmp_path / "out"):  # the same run may claim twice
+        with locked(tmp_path / "out"), locked(tmp_path / "out"):  # the same run may claim twice
             thread = threading.Thread(target=other)
             thread.start()
             thread.join()
@@ -87,7 +86,7 @@ class TestTwoRuns:
 
     def test_a_link_and_what_it_leads_to_are_one_output(self, tmp_path):
         (tmp_path / "link").symlink_to(tmp_path / "out")
-        with claimed(tmp_path / "out") as one, claimed(tmp_path / "link") as other:
+        with locked(tmp_path / "out") as one, locked(tmp_path / "link") as other:
             assert one == other
 
     def test_many_runs_one_after_the_other_lose_nothing(self, tmp_path):
@@ -98,7 +97,7 @@ class TestTwoRuns:
             done = 0
             while done < todo // 4:
                 try:
-                    with claimed(count):
+                    with locked(count):
                         value = int(count.read_text()) if count.exists() else 0
                         count.write_text(str(value + 1))
                         done += 1
@@ -117,23 +116,23 @@ class TestTwoRuns:
         def no_lock(*_: object) -> None:
             raise OSError(errno.ENOLCK, "No locks available")
 
-        monkeypatch.setattr(_claim.fcntl, "flock", no_lock)
+        monkeypatch.setattr(_output.fcntl, "flock", no_lock)
         if left:
             (tmp_path / ".out.tamannot-lock").touch()
             with (
                 pytest.raises(OutputError, match=r"If none is running, remove .*\.out\.tamannot-lock"),
-                claimed(tmp_path / "out"),
+                locked(tmp_path / "out"),
             ):
                 pytest.fail("it was let in")
         else:
-            with claimed(tmp_path / "out"):
+            with locked(tmp_path / "out"):
                 assert names(tmp_path) == [".out.tamannot-lock"]
             assert names(tmp_path) == []
 
     def test_a_lock_that_is_a_link_is_not_followed(self, tmp_path):
         (tmp_path / "mine").write_text("precious")
         (tmp_path / ".out.tamannot-lock").symlink_to(tmp_path / "mine")
-        with pytest.raises(OutputError), claimed(tmp_path / "out"):
+        with pytest.raises(OutputError), locked(tmp_path / "out"):
             pytest.fail("it was let in")
         assert (tmp_path / "mine").read_text() == "precious"
 
@@ -224,7 +223,7 @@ class TestSpace:
 
         free = _output.shutil.disk_usage(tmp_path)._replace(free=1_000_000)
         monkeypatch.setattr(_output.shutil, "disk_usage", lambda _: free)
-        monkeypatch.setattr("tamannot.io._file.open_file", never)
+        monkeypatch.setattr("tamannot.io._annotate.open_file", never)
         with pytest.raises(OutputError, match=r"No space left on device: 1 MB are free, about 4 MB are needed"):
             tam.annotate_file(example_file, tmp_path / "out.h5ad")
         assert names(tmp_path) == []
@@ -288,7 +287,7 @@ class TestDamage:
         def refuse(start: Path, end: Path) -> None:
             raise PermissionError(errno.EACCES, "Permission denied", os.fspath(start))
 
-        monkeypatch.setattr("tamannot.io._store.shutil.copyfile", refuse)
+        monkeypatch.setattr("tamannot.io._containers.shutil.copyfile", refuse)
         with pytest.raises(InputFileError, match=r"cannot be copied.*Permission denied"):
             put(tmp_path / "in.zarr", tmp_path / "out.zarr", annotate_by_hand(rich))
 

@@ -11,8 +11,8 @@ import scipy.sparse as sp
 import tamannot as tam
 from tamannot.errors import InputFileError, OutputError, ParameterError, ResultNotFoundError
 from tamannot.io import report_file
-from tamannot.io._input import open_root
-from tamannot.io._on_disk import OnDisk
+from tamannot.io._read import open_root
+from tamannot.io._report import CellsOnDisk
 from tamannot.report import InMemory, material_of, render, summarise
 
 pytestmark = pytest.mark.usefixtures("quick_pictures")
@@ -49,7 +49,7 @@ def test_rows_of_the_matrix_are_read_wherever_it_is(learned, tmp_path, name):
     learned.write_h5ad(tmp_path / "in.h5ad")
     rows = np.array([3, 4, 90, 299])
     with open_root(tmp_path / "in.h5ad") as root:
-        taken = OnDisk(root, tmp_path / "in.h5ad", "tam").take(rows, matrix=True)
+        taken = CellsOnDisk(root, tmp_path / "in.h5ad", "tam").take(rows, matrix=True)
     found = {"raw": lambda: taken.raw.X, "counts": lambda: taken.layers["counts"]}.get(name, lambda: taken.X)()
     np.testing.assert_array_equal(found.toarray(), values[rows].toarray())
     pd.testing.assert_frame_equal(taken.obsm["tam_z"], learned.obsm["tam_z"].iloc[rows])
@@ -62,7 +62,7 @@ def test_of_a_file_only_what_is_needed_is_read(learned, tmp_path):
     learned.obsm["X_big"] = np.ones((learned.n_obs, 50))
     learned.write_h5ad(tmp_path / "in.h5ad")
     with open_root(tmp_path / "in.h5ad") as root:
-        cells = OnDisk(root, tmp_path / "in.h5ad", "tam", ["sample"])
+        cells = CellsOnDisk(root, tmp_path / "in.h5ad", "tam", ["sample"])
         assert cells.cells.X is None
         assert set(cells.cells.obs) >= {"tam_state", "sample"}
         assert "mine" not in cells.cells.obs

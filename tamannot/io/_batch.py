@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
+import sys
+import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from multiprocessing.connection import wait
+from dataclasses import dataclass, replace
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from threading import Lock, Thread
 from typing import Any
 
-import h5py
-import zarr
-
-from tamannot._progress import Progress, silent
+from tamannot._progress import ENDING, Interruption, Progress, silent
 from tamannot._settings import AnnotateSettings, settings
-from tamannot.errors import OutputError, ParameterError
-from tamannot.io._claim import claimed, place_of
-from tamannot.io._log import RunRecord, error_entry
-from tamannot.io._output import is_same
-from tamannot.io._summary import FileSummary
+from tamannot.errors import OutputError, ParameterError, TamannotError
+from tamannot.io._annotate import FileSummary, annotate_recorded
+from tamannot.io._containers import opened
+from tamannot.io._log import RunLog, error_entry
+from tamannot.io._output import is_same, locked, place_of
 from tamannot.io._targets import targets_of
-from tamannot.io._worker import Task, Worker
 from tamannot.signature import Signatures, as_signatures
 
 _SUFFIXES = (".h5ad", ".zarr")
 _TABLES = ("csv", "parquet")
 # How often the line of a terminal is renewed while no file says anything.
-_LOOK = 0.5
+_RENEW = 0.5
+
+# Time to remove what was begun; copying a matrix cannot be stopped in between.
+_PATIENCE = 10.0
+# The stage that goes once through all cells.
+_COUNTED = "calling"
+
+Said = tuple[FileSummary | None, dict[str, Any], str | None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to annotate, and where to."""
+
+    source: Path
+    out: Path
+    table: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -57,17 +75,6 @@ def tasks_of(
     sources: Sequence[Path], folder: Path | None, tables: str | None = None, *, in_place: bool = False
 ) -> list[Task]:
     """Return what to write for each input: in ``folder``, under its own name; without a folder, the input itself.
-
-    Parameters
-    ----------
-    sources
-        The inputs.
-    folder
-        For all outputs.
-    tables
-        ``csv`` or ``parquet``: also a table of each.
-    in_place
-        Whether each output is its input.
 
     Raises
     ------
@@ -121,19 +128,6 @@ def annotate_tasks(
     A process that dies fails the file it was at; another one takes its place. If the caller stops early, the processes
     are ended, and leave nothing half written.
 
-    Parameters
-    ----------
-    tasks
-        As `tasks_of` gives them.
-    jobs
-        Files at a time; they share the threads.
-    signatures, overwrite, in_place, chunk_size
-        As in `annotate_file`, for every file.
-    asked
-        How to annotate.
-    report
-        Told how many cells are done.
-
     Raises
     ------
     OutputError
@@ -150,81 +144,8 @@ def annotate_tasks(
         "asked": asked or AnnotateSettings(),
     }
     report(f"annotating {len(tasks)} files", sum(_cells_of(task.source) for task in tasks))
-    with _Staff(jobs, max(1, settings.n_threads() // jobs), options) as staff:
-        yield from staff.do(tasks, report)
-
-
-class _Staff:
-    """Processes that work through a list of files."""
-
-    def __init__(self, size: int, threads: int, options: Mapping[str, Any]) -> None:
-        self._size, self._threads, self._options = size, threads, options
-        self._busy: dict[Any, tuple[Worker, Task]] = {}
-        self._idle: list[Worker] = []
-
-    def __enter__(self) -> _Staff:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        """End all; clear away what those at work leave if they have to be killed."""
-        for worker in (*self._idle, *(worker for worker, _ in self._busy.values())):
-            worker.ask_to_end()
-        for worker in self._idle:
-            worker.end()
-        for worker, task in self._busy.values():
-            worker.end()
-            _clear_away(task)
-
-    def do(self, tasks: Sequence[Task], report: Progress) -> Iterator[FileResult]:
-        """Give out results as they come."""
-        waiting = deque(tasks)
-        while waiting or self._busy:
-            while waiting and len(self._busy) < self._size:
-                self._begin(waiting.popleft())
-            for pipe in wait(list(self._busy), timeout=_LOOK):
-                result = self._hear(pipe, report)
-                if result is not None:
-                    yield result
-            report.tick(0)
-
-    def _begin(self, task: Task) -> None:
-        worker = self._idle.pop() if self._idle else Worker(self._threads, self._options)
-        self._busy[worker.pipe] = worker, task
-        with suppress(OSError):  # it died meanwhile: its pipe tells when it is listened to
-            worker.pipe.send(task)
-
-    def _hear(self, pipe: Any, report: Progress) -> FileResult | None:
-        worker, task = self._busy[pipe]
-        try:
-            said = pipe.recv()
-        except (EOFError, OSError):
-            del self._busy[pipe]
-            worker.end()
-            _clear_away(task)
-            return _died(task, worker.exit_code)
-        if isinstance(said, int):
-            report.tick(said)
-            return None
-        del self._busy[pipe]
-        self._idle.append(worker)
-        return FileResult(str(task.source), *said)
-
-
-def _died(task: Task, code: int | None) -> FileResult:
-    how = f"ended by signal {-code}" if code is not None and code < 0 else f"gone with exit code {code}"
-    hint = " The system does this when memory runs out: fewer --jobs or a smaller --chunk-size need less."
-    record = RunRecord(task.source, silent())
-    message = f"its process was {how}.{hint if code == -9 else ''}"
-    lost = record.entry() | {"peak_memory_bytes": None, "error": error_entry(ChildProcessError(message))}
-    return FileResult(str(task.source), None, lost)
-
-
-def _clear_away(task: Task) -> None:
-    """Remove what a run that was killed had begun to write."""
-    for target in (task.out, task.table):
-        if target is not None:
-            with suppress(OutputError), claimed(target):
-                pass
+    with _Workers(jobs, max(1, settings.n_threads() // jobs), options) as workers:
+        yield from workers.results(tasks, report)
 
 
 def make_folders(tasks: Sequence[Task]) -> None:
@@ -239,16 +160,174 @@ def make_folders(tasks: Sequence[Task]) -> None:
 
 def _cells_of(path: Path) -> int:
     """Return the cells of a file by its header; 0 where that is not to be had."""
-    with suppress(Exception), _opened(path) as root:
+    with suppress(Exception), opened(path) as root:
         obs = root["obs"]
         return int((obs if hasattr(obs, "shape") else obs[obs.attrs["_index"]]).shape[0])
     return 0
 
 
+class _Workers:
+    """Processes that work through a list of files."""
+
+    def __init__(self, size: int, threads: int, options: Mapping[str, Any]) -> None:
+        self._size, self._threads, self._options = size, threads, options
+        self._busy: dict[Any, tuple[Worker, Task]] = {}
+        self._idle: list[Worker] = []
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End all; clear away what those at work leave if they have to be killed."""
+        for worker in (*self._idle, *(worker for worker, _ in self._busy.values())):
+            worker.ask_to_end()
+        for worker in self._idle:
+            worker.end()
+        for worker, task in self._busy.values():
+            worker.end()
+            _clear_away(task)
+
+    def results(self, tasks: Sequence[Task], report: Progress) -> Iterator[FileResult]:
+        """Give out results as they come."""
+        waiting = deque(tasks)
+        while waiting or self._busy:
+            while waiting and len(self._busy) < self._size:
+                self._begin(waiting.popleft())
+            for pipe in wait(list(self._busy), timeout=_RENEW):
+                result = self._receive(pipe, report)
+                if result is not None:
+                    yield result
+            report.tick(0)
+
+    def _begin(self, task: Task) -> None:
+        worker = self._idle.pop() if self._idle else Worker(self._threads, self._options)
+        self._busy[worker.pipe] = worker, task
+        with suppress(OSError):  # it died meanwhile: its pipe tells when it is listened to
+            worker.pipe.send(task)
+
+    def _receive(self, pipe: Any, report: Progress) -> FileResult | None:
+        worker, task = self._busy[pipe]
+        try:
+            said = pipe.recv()
+        except (EOFError, OSError):
+            del self._busy[pipe]
+            worker.end()
+            _clear_away(task)
+            return _result_of_dead(task, worker.exit_code)
+        if isinstance(said, int):
+            report.tick(said)
+            return None
+        del self._busy[pipe]
+        self._idle.append(worker)
+        return FileResult(str(task.source), *said)
+
+
+def _result_of_dead(task: Task, code: int | None) -> FileResult:
+    how = f"ended by signal {-code}" if code is not None and code < 0 else f"gone with exit code {code}"
+    hint = " The system does this when memory runs out: fewer --jobs or a smaller --chunk-size need less."
+    record = RunLog(task.source, silent())
+    message = f"its process was {how}.{hint if code == -9 else ''}"
+    lost = record.entry() | {"peak_memory_bytes": None, "error": error_entry(ChildProcessError(message))}
+    return FileResult(str(task.source), None, lost)
+
+
+def _clear_away(task: Task) -> None:
+    """Remove what a run that was killed had begun to write."""
+    for target in (task.out, task.table):
+        if target is not None:
+            with suppress(OutputError), locked(target):
+                pass
+
+
+class Worker:
+    """The side of a worker process that gives it tasks."""
+
+    def __init__(self, threads: int, options: Mapping[str, Any]) -> None:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, threads), daemon=True)
+        with _ignoring_ctrl_c():
+            self._process.start()
+        theirs.close()  # so that its death is the end of the pipe
+        self.pipe.send(dict(options))  # a model is too large to be an argument: a signal would cut it off
+
+    @property
+    def exit_code(self) -> int | None:
+        """Negative if a signal ended it."""
+        return self._process.exitcode
+
+    def ask_to_end(self) -> None:
+        """Have it stop and remove what it has begun to write."""
+        self._process.terminate()
+
+    def end(self) -> None:
+        """Wait until it has ended, and kill it if that takes too long."""
+        self._process.join(_PATIENCE)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        self.pipe.close()
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    if path.is_dir():
-        yield zarr.open_group(path, mode="r")
+def _ignoring_ctrl_c() -> Iterator[None]:
+    """Let a process that is started here not hear Ctrl-C: the one that started it does, and ends it."""
+    if sys.platform == "win32":
+        yield
         return
-    with h5py.File(path, "r") as file:
-        yield file
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(pipe: Connection, threads: int) -> None:
+    """Annotate what comes through the pipe until told to end."""
+    interruption = Interruption(ENDING)
+    interruption.listen()
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # as in the command line: of one file, one message
+    Thread(target=_end_with_parent, daemon=True).start()
+    settings.threads = threads
+    try:
+        options = pipe.recv()
+        while True:
+            task = pipe.recv()
+            pipe.send(_annotate(task, RunLog(task.source, _SentProgress(pipe, Lock())), options))
+    except (EOFError, OSError):  # the other side is gone, maybe within a message
+        return
+    except KeyboardInterrupt:
+        sys.exit(128 + interruption.received)
+
+
+def _annotate(task: Task, record: RunLog, options: Mapping[str, Any]) -> Said:
+    try:
+        own = {**options, "asked": replace(options["asked"], sample=str(task.source))}
+        summary = annotate_recorded(record, task.out, table=task.table, **own)
+    except TamannotError:
+        return None, record.entry(), None
+    except Exception:  # noqa: BLE001 - a bug in one file is told at the end, with its traceback
+        return None, record.entry(), traceback.format_exc()
+    return summary, record.entry(), None
+
+
+class _SentProgress(Progress):
+    """Passes the cells that are done on to the other side."""
+
+    def __init__(self, pipe: Connection, lock: Lock) -> None:
+        super().__init__(show=False)
+        self._pipe, self._sending = pipe, lock
+
+    def tick(self, n: int) -> None:
+        """Say that ``n`` more cells are done."""
+        super().tick(n)
+        if self._stage == _COUNTED:
+            with self._sending:
+                self._pipe.send(n)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -18,11 +18,11 @@ from anndata.io import read_elem
 from tamannot.data import names_of_run, without_matrices
 from tamannot.errors import InputFileError, TamannotError
 from tamannot.io._foreign import problem_of
-from tamannot.io._guard import open_zarr
-from tamannot.io._links import check_links
-from tamannot.io._sizes import check_sizes
+from tamannot.io._safety import check_links, check_sizes, open_zarr
 
 _SHOWN = 500
+# Bytes of unpacked chunks that HDF5 keeps of each data set: blocks of rows begin and end within chunks.
+_CHUNK_CACHE = 24 << 20
 # What anndata and zarr say of a file in a format that they do not know yet.
 _NEWER = re.compile(
     r"No read method registered|unknown codec|codec not available|No Zarr data type|Invalid zarr_format|Unknown chunk"
@@ -31,30 +31,16 @@ _NEWER = re.compile(
 )
 
 
-def read_file(path: Path, *, key: str | None = None) -> ad.AnnData:
-    """Read what `open_file` opens into memory, and the tables of ``obsm`` that a run under a key wrote.
-
-    Raises
-    ------
-    InputFileError
-        It is absent, of another kind (the message has the line that converts it), or damaged.
-    """
-    with open_root(path) as root, reading(path):
-        adata = _without_matrices(root).to_memory()
-        names = None if key is None else names_of_run(adata, key)
-        for name in (n for n in adata.obsm if names is not None and names.wrote(n)):
-            adata.obsm[name] = read_elem(root["obsm"][name])
-        return adata
-
-
 @contextmanager
-def open_file(path: Path) -> Iterator[ad.AnnData]:
+def open_file(path: Path, *, key: str | None = None) -> Iterator[ad.AnnData]:
     """Open an h5ad file or a zarr folder, and leave its matrices on disk.
 
     Parameters
     ----------
     path
         The file; it is open, and its matrices can be read, inside the ``with``.
+    key
+        Also read the tables of ``obsm`` that a run under this key wrote.
 
     Yields
     ------
@@ -65,18 +51,16 @@ def open_file(path: Path) -> Iterator[ad.AnnData]:
     Raises
     ------
     InputFileError
-        As `read_file`.
+        It is absent, of another kind (the message has the line that converts it), or damaged.
     """
     with open_root(path) as root:
         with reading(path):
-            adata = _without_matrices(root)
+            adata = without_matrices(root)
+            _check_columns(adata)
+            names = None if key is None else names_of_run(adata, key)
+            for name in (n for n in adata.obsm if names is not None and names.wrote(n)):
+                adata.obsm[name] = read_elem(root["obsm"][name])
         yield adata
-
-
-def _without_matrices(root: h5py.File | zarr.Group) -> ad.AnnData:
-    adata = without_matrices(root)
-    _check_columns(adata)
-    return adata
 
 
 @contextmanager
@@ -86,13 +70,23 @@ def open_root(path: Path) -> Iterator[h5py.File | zarr.Group]:
     Raises
     ------
     InputFileError
-        As `read_file`.
+        As `open_file`.
     """
     kind = _kind_of(path)
     with ExitStack() as stack:
         with reading(path):
-            root = stack.enter_context(h5py.File(path, "r")) if kind == "h5ad" else open_zarr(path)
+            root = (
+                stack.enter_context(h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE))
+                if kind == "h5ad"
+                else open_zarr(path)
+            )
         yield root
+
+
+def read_file(path: Path) -> ad.AnnData:
+    """Read what `open_file` opens into memory."""
+    with open_file(path) as adata, reading(path):
+        return adata.to_memory()
 
 
 def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:

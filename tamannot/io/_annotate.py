@@ -1,0 +1,316 @@
+"""Annotating a file into a new one."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+from tamannot._progress import Progress, silent
+from tamannot._settings import AnnotateSettings, settings
+from tamannot.classify import AnchoredModel
+from tamannot.data import RunRecord, read_obs, read_record, runs_of, slot
+from tamannot.errors import ParameterError, TamannotError, TamannotWarning
+from tamannot.get import annotations as annotation_table
+from tamannot.io._log import RunLog, logged, signature_digests
+from tamannot.io._output import place_of
+from tamannot.io._read import open_file
+from tamannot.io._targets import out_for, reserved, targets_of, write_targets
+from tamannot.io._write import SpooledTables
+from tamannot.scoring._features import MOST_CELLS, learning_rows, taken
+from tamannot.signature import Signatures
+from tamannot.signature._gene_index import names_of
+from tamannot.tl._run import call_cells, read_input, start_run, write_run
+from tamannot.tl._train import learn_model
+
+_LOW_COVERAGE = 0.5
+
+_FILE, _GIVEN = "file", "given"
+
+
+def annotate_file(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    table: str | os.PathLike[str] | None = None,
+    html: str | os.PathLike[str] | None = None,
+    signatures: Signatures | None = None,
+    overwrite: bool = False,
+    in_place: bool = False,
+    key_added: str = "tam",
+    chunk_size: int | None = None,
+    log: str | os.PathLike[str] | None = None,
+    report: Progress | None = None,
+    **choices: Any,
+) -> FileSummary:
+    """Annotate an h5ad file or zarr folder into a new one, in bounded memory.
+
+    States are fitted to up to 40,000 cells, in runs spread over the file; all cells are then called block by block. The
+    results are those of `tl.annotate` on the same cells.
+
+    Parameters
+    ----------
+    path
+        The input: ``.h5ad``, ``.zarr``, or an h5ad by another name such as ``.h5``. Changed only by ``in_place``.
+    out
+        The same with annotations, ``.h5ad`` or ``.zarr``; None if only a table is wanted.
+    table
+        The annotations alone, one row a cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``). In CSV a name
+        that a spreadsheet would run as a formula has an apostrophe before it.
+    html
+        A report to read, ``.html``: what `write_report` makes. It needs ``out``.
+    signatures
+        Added to the bundled library; those of a bundled id replace it.
+    overwrite
+        Replace outputs that exist; never ``path`` itself.
+    in_place
+        Write the annotations into ``path``, which is replaced by the whole new file; leave out ``out``, or give the
+        same file.
+    key_added
+        Prefix of what is written.
+    chunk_size
+        Cells that are called together; None chooses. It changes memory and speed, and no result.
+    log
+        A log of the run, ``.json``, also of one that fails: versions, options, seconds of each stage, cells per second,
+        the most memory that the process held up to then (bytes), notes, error. The log of a run before is replaced.
+    report
+        Told the name of each stage as it begins.
+    **choices
+        ``layer``, ``gene_symbols``, ``species``, ``tissue``, ``compartment_key``, ``sample_key``,
+        ``target_accuracy``, ``rng``, ``model`` of `tl.annotate`.
+
+    Returns
+    -------
+    What was found. Every output appears whole or not at all.
+
+    Raises
+    ------
+    TamannotError
+        The input cannot be read or used, or an output cannot be written.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> tam.annotate_file("sample.h5ad", "annotated.h5ad", tissue="brain")  # doctest: +SKIP
+    """
+    asked: dict[str, Any] = {"out": out, "table": table, "html": html, "overwrite": overwrite, "in_place": in_place}
+    asked |= {"key_added": key_added, "chunk_size": chunk_size}
+    options = asked | {"signatures": signature_digests(signatures), **choices}
+    record = RunLog(Path(path), report or silent())
+    with logged(log, options, record.entry, overwrite=overwrite):
+        return annotate_recorded(
+            record,
+            out,
+            table=table,
+            html=html,
+            signatures=signatures,
+            overwrite=overwrite,
+            in_place=in_place,
+            key_added=key_added,
+            chunk_size=chunk_size,
+            asked=AnnotateSettings(**choices, recorded=tuple(choices)),
+        )
+
+
+def annotate_recorded(
+    record: RunLog,
+    out: str | os.PathLike[str] | None,
+    *,
+    table: str | os.PathLike[str] | None,
+    html: str | os.PathLike[str] | None = None,
+    signatures: Signatures | None,
+    overwrite: bool,
+    in_place: bool = False,
+    key_added: str = "tam",
+    chunk_size: int | None,
+    asked: AnnotateSettings,
+) -> FileSummary:
+    """Do what `annotate_file` does, and keep in the record what happens.
+
+    Raises
+    ------
+    TamannotError
+        As `annotate_file`.
+    """
+    source, report = record.source, record.report
+    with record.running(), ExitStack() as stack:
+        out = out_for(source, out, in_place=in_place)
+        targets = targets_of(out, table, html)
+        stack.enter_context(reserved(targets, source=source, overwrite=overwrite, in_place=in_place))
+        report("reading file")
+        adata = stack.enter_context(open_file(source))
+        record.n_obs = adata.n_obs
+        runs_of(adata)  # what is not ours is refused before the work
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", TamannotWarning)  # the summary has them as notes
+        run = start_run(adata, signatures, asked, key_added=key_added, report=report)
+        tables = None
+        if out is not None:
+            tables = stack.enter_context(SpooledTables(run.table_columns, place_of(Path(out)).parent))
+        call_cells(run, tables, report, block=chunk_size)
+        write_run(adata, run, None)
+        report("writing")
+        page = None if html is None else _page_writer(key_added, source.name)
+        write_targets(
+            targets, source, adata, key_added, lambda: annotation_table(adata, key_added), tables, page, run.also
+        )
+        summary = summarise(adata, source, key_added, tuple(map(str, targets.values())))
+        record.outputs, record.notes = summary.outputs, summary.notes
+        return summary
+
+
+def _page_writer(key: str, name: str) -> Callable[[Path, Path], None]:
+    from tamannot.io._report import write_page  # noqa: PLC0415 - brings matplotlib
+
+    return partial(write_page, key=key, name=name)
+
+
+def fit_files(
+    sources: Sequence[Path], signatures: Signatures | None, given: AnnotateSettings, report: Progress
+) -> tuple[AnchoredModel | None, str]:
+    """Fit a cohort to cells of all files, forty thousand at most; return it, and what the user should hear.
+
+    Files that cannot be read are left out: they fail when it is their turn. None: the files have too little in common,
+    or too few macrophages, and each is annotated on its own.
+    """
+    parts = []
+    for source in sources:
+        report(f"learning from {source.name}")
+        try:
+            parts.append(_part(source, signatures, given, MOST_CELLS // len(sources)))
+        except TamannotError:
+            continue
+    kinds = {part.uns["kind"] for part in parts}
+    if len(parts) < 2 or len(kinds) > 1 or len({part.uns["species"] for part in parts}) > 1:
+        why = (
+            "fewer than two can be read" if len(parts) < 2 else "they differ in species or in what their matrices hold"
+        )
+        return None, f"Each file is annotated on its own: {why}."
+    together = ad.concat(parts, join="inner", index_unique="-", keys=[str(i) for i in range(len(parts))])
+    cell_types = given.compartment_key
+    if cell_types is not None:
+        cell_types = _GIVEN if isinstance(cell_types, str) else (_GIVEN, cell_types[1])
+    asked = AnnotateSettings(
+        sample_key=_FILE,
+        species=parts[0].uns["species"],
+        tissue=given.tissue,
+        target_accuracy=given.target_accuracy,
+        compartment_key=cell_types,
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model, _ = learn_model(together, signatures, asked, report)
+    except ParameterError:
+        return None, "Each file is annotated on its own: together they have too few macrophages to learn from."
+    # All cells are of the cohort, so none is unfamiliar.
+    model = replace(model, cohort=replace(model.cohort, novelty=None))
+    n_cells = together.n_obs
+    return (
+        model,
+        f"{len(parts)} files are one cohort: learned from {n_cells:,} cells of all. --each-alone learns for each.",
+    )
+
+
+def _part(source: Path, signatures: Signatures | None, asked: AnnotateSettings, most: int) -> ad.AnnData:
+    """Read some cells of a file from all over it, with the genes that have a name of their own."""
+    with open_file(source) as adata:
+        data, _, source_rows, resolved = read_input(adata, signatures, asked)
+        runs = learning_rows(adata.n_obs, most)
+        rows = taken(source_rows.rows, runs, threads=settings.n_threads(), tick=lambda _: None)
+        block = rows.block(0, rows.shape[0])
+        symbols, _ = names_of(data.index)
+        named = np.flatnonzero([bool(s) for s in symbols])
+        cells = [i for run in runs for i in run]
+        x = sp.csr_matrix((block.values, block.indices, block.indptr), shape=rows.shape)[:, named]
+        obs = pd.DataFrame({_FILE: str(source)}, index=[str(i) for i in cells])
+        if source_rows.cells.given is not None:
+            obs[_GIVEN] = [source_rows.cells.given[i] for i in cells]
+        part = ad.AnnData(x, obs=obs, var=pd.DataFrame(index=[symbols[c] for c in named]))
+        part.uns |= {"kind": data.kind, "species": resolved.species}
+        return part
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """What was found in a file."""
+
+    path: str
+    n_obs: int
+    n_vars: int
+    matrix: str
+    kind: str
+    gene_ids: str
+    species: str
+    tissue: str
+    compartments: dict[str, int]
+    origins: dict[str, int]
+    states: dict[str, int]
+    origin_status: dict[str, int]
+    """Reasons of the macrophages without an origin."""
+    state_status: dict[str, int]
+    """Reasons of the macrophages without a state."""
+    low_coverage: dict[str, float]
+    substitutions: dict[str, str]
+    confidence: str
+    """How origin and state were called, and what the probabilities are calibrated on."""
+    notes: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
+    labels: dict[str, int] = field(default_factory=dict)
+    """Cells with each label of the user's own model; empty without one."""
+
+    @property
+    def n_macrophages(self) -> int:
+        """Cells called macrophage."""
+        return self.compartments.get("macrophage", 0)
+
+
+def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, ...] = ()) -> FileSummary:
+    """Return what an annotated object holds, in numbers."""
+    record = read_record(adata, key)
+    coverage, matrix = record.coverage["coverage"], record.matrix
+    return FileSummary(
+        path=str(path),
+        n_obs=adata.n_obs,
+        n_vars=matrix.n_vars,
+        matrix=matrix.name,
+        kind=matrix.kind,
+        gene_ids=matrix.gene_ids,
+        species=matrix.species,
+        tissue=record.tissue.used if record.tissue else "",
+        compartments=_label_counts(adata, key, "compartment"),
+        origins=_label_counts(adata, key, "origin"),
+        states=_label_counts(adata, key, "state"),
+        origin_status=_label_counts(adata, key, "origin_status"),
+        state_status=_label_counts(adata, key, "state_status"),
+        low_coverage={str(k): round(float(v), 2) for k, v in coverage[coverage < _LOW_COVERAGE].items()},
+        substitutions={str(k): str(v) for k, v in record.substitutions["found_as"].items()},
+        confidence=_confidence(record),
+        notes=tuple(record.warnings),
+        outputs=outputs,
+        labels=_label_counts(adata, key, "model_label") if "labels" in record.model else {},
+    )
+
+
+def _confidence(record: RunRecord) -> str:
+    said = [f"{axis}: {record.model[axis]}" for axis in ("origin", "state") if axis in record.model]
+    if record.calibration_source:
+        said.append(f"probabilities of states: {record.calibration_source.removeprefix('states: ')}")
+    return "; ".join(said)
+
+
+def _label_counts(adata: AnnData, key: str, name: str) -> dict[str, int]:
+    column = read_obs(adata, key, (name,))[slot(key, name)]
+    counts = column.astype(str).value_counts()
+    return {str(k): int(v) for k, v in counts.items() if str(k) != "not_macrophage"}

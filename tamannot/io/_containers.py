@@ -1,0 +1,189 @@
+"""HDF5 files and zarr folders as outputs: copied, opened to be changed, and given up cleanly when that fails."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Condition
+from typing import Any
+
+import h5py
+import zarr
+from zarr.storage import LocalStore
+
+from tamannot.errors import InputFileError
+from tamannot.io._safety import open_zarr
+
+# h5py and zarr have no types; groups and arrays of both are used alike.
+Node = Any
+
+
+def is_zarr_name(path: Path) -> bool:
+    """Say whether a path is, or is to be, a zarr folder and not an HDF5 file."""
+    return path.suffix.lower() == ".zarr" or path.is_dir()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Node]:
+    """Open an HDF5 file or a zarr folder for reading.
+
+    Raises
+    ------
+    InputFileError
+        It is open for writing somewhere.
+    """
+    if is_zarr_name(path):
+        yield open_zarr(path)
+        return
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        if "lock" not in str(error):
+            raise
+        msg = f"{path}: is open for writing somewhere. Close it there, then run again."
+        raise InputFileError(msg) from error
+    with file:
+        yield file["/"]
+
+
+def copy_container(source: Path, path: Path) -> None:
+    """Copy a file, or a folder with all that is in it."""
+    if not source.is_dir():
+        shutil.copyfile(source, path)
+        return
+    # Not by `shutil.copytree`, which goes on after an error and tells it as a text.
+    for inside, _, names in os.walk(source, onerror=_raise):
+        folder = path / Path(inside).relative_to(source)
+        folder.mkdir()
+        for name in names:
+            shutil.copyfile(Path(inside, name), folder / name)
+
+
+@contextmanager
+def changing(path: Path, *, new: bool) -> Iterator[Node]:
+    """Open an output to write into it; what it cannot take is told as the error of the system.
+
+    Parameters
+    ----------
+    path
+        An HDF5 file or a zarr folder.
+    new
+        Whether it is made anew, empty.
+    """
+    with _changing_zarr(path, new=new) if is_zarr_name(path) else _changing_hdf5(path, new=new) as root:
+        yield root
+
+
+@contextmanager
+def _changing_hdf5(path: Path, *, new: bool) -> Iterator[Node]:
+    output = OutputFile(path, "w+" if new else "r+")
+    try:
+        # The format of HDF5 1.8 (2008): the one before has no room for the names of 5,000 columns.
+        with h5py.File(output, "w" if new else "r+", libver=("v108", "latest")) as file:
+            yield file["/"]
+    except Exception as error:
+        if output.error is not None and output.error is not error:
+            raise output.error from error
+        raise
+    finally:
+        output.close()
+    if output.error is not None:  # HDF5 met it at closing, and said nothing
+        raise output.error
+
+
+@contextmanager
+def _changing_zarr(path: Path, *, new: bool) -> Iterator[Node]:
+    """Change a zarr folder; all metadata are gathered at the end, as anndata does."""
+    folder = OutputFolder(path)
+    try:
+        how: dict[str, Any] = {"mode": "w", "zarr_format": 3} if new else {"mode": "r+", "use_consolidated": False}
+        yield zarr.open_group(folder, **how)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that version 3 has not settled how
+            zarr.consolidate_metadata(folder)
+    finally:
+        folder.end()
+
+
+class OutputFile(io.FileIO):
+    """A file for h5py that fails once.
+
+    HDF5 tries again at closing, and at the end of the process, what it could not write, and crashes. After the first
+    error this file takes everything and keeps nothing; the error is kept for the caller.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write bytes, all of them."""
+        rest = memoryview(data).cast("B")
+        size = rest.nbytes
+        if self.error is None:
+            try:
+                while rest:
+                    rest = rest[super().write(rest) :]
+            except OSError as error:
+                self.error = error
+                raise
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size."""
+        size = self.tell() if size is None else size
+        if self.error is None:
+            try:
+                return super().truncate(size)
+            except OSError as error:
+                self.error = error
+                raise
+        return size
+
+
+class OutputFolder(LocalStore):
+    """A folder for zarr that can be told to take nothing more.
+
+    zarr writes chunks in threads of its own. They go on after Ctrl-C, and would make the folder again that was removed.
+    """
+
+    def __init__(self, root: Path | str, *, read_only: bool = False) -> None:
+        super().__init__(root, read_only=read_only)
+        self._idle, self._n_writing, self._has_ended = Condition(), 0, False
+
+    async def set(self, key: str, value: Any, *rest: Any) -> None:
+        """Write a file."""
+        with self._writing():
+            await super().set(key, value, *rest)
+
+    def set_sync(self, key: str, value: Any) -> None:
+        """Do what `set` does, without waiting; zarr before 3.2 does not ask for it."""
+        with self._writing():
+            super().set_sync(key, value)
+
+    def end(self) -> None:
+        """Take nothing more, and wait for what is being written."""
+        with self._idle:
+            self._has_ended = True
+            self._idle.wait_for(lambda: not self._n_writing)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._idle:
+            if self._has_ended:
+                msg = "the folder takes nothing more"
+                raise OSError(msg)
+            self._n_writing += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._n_writing -= 1
+                self._idle.notify_all()
+
+
+def _raise(error: OSError) -> None:
+    raise error

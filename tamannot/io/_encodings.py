@@ -1,0 +1,228 @@
+"""Elements of AnnData files: those of older versions and of the other container written as anndata does today."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+
+from tamannot.errors import TamannotError
+from tamannot.io._containers import Node
+
+SECTIONS = ("layers", "obsm", "obsp", "uns", "varm", "varp")
+_PARTS_OF_RAW = ("X", "var", "varm")
+_MAPPINGS = ("", "dict", "raw", "anndata")
+_SPARSE = ("csr_matrix", "csc_matrix")
+# Scores hardly compress: a higher level takes longer and saves nothing.
+_COMPRESSED = {"compression": "gzip", "compression_opts": 1}
+# Values read at once, and in a chunk, where a matrix changes its container: 16 to 32 MiB.
+_VALUES_A_READ, _VALUES_A_CHUNK = 1 << 22, 1 << 18
+
+
+class UnwritableError(ValueError):
+    """A part of the input that has no place in an output."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+def write_value(parent: Node, name: str, value: Any) -> None:
+    """Write a value from memory with anndata's writer.
+
+    Raises
+    ------
+    UnwritableError
+        anndata reads such a value, and does not write it.
+    """
+    options = _COMPRESSED if isinstance(parent, h5py.Group) else {}
+    try:
+        with ad.settings.override(allow_write_nullable_strings=True):
+            ad.io.write_elem(parent, name, value, dataset_kwargs=options)
+    except (OSError, RuntimeError, MemoryError, TamannotError):
+        raise
+    except Exception as error:  # whatever anndata's writers raise of what they do not know
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        msg = f"'{name}' cannot be written by anndata ({reason}). Rename or remove it."
+        raise UnwritableError(name, msg) from error
+
+
+def bring_up_to_date(root: Node) -> None:
+    """Give all of a file of an older anndata the encoding of today, but ``obs`` and ``var``."""
+    for name in (n for n in _PARTS_OF_RAW if f"raw.{n}" in root):
+        raw = root.require_group("raw")
+        _move(root, f"raw.{name}", raw, name)
+    if "raw" in root and not is_array(root["raw"]):  # zarr stores that there is none
+        mark(root["raw"], "raw", "0.1.0")
+        if "var" in root["raw"] and is_array(root["raw"]["var"]):
+            table = pd.DataFrame(ad.io.read_elem(root["raw"]["var"]))
+            _rewrite(root["raw"], "var", table.set_index(table.columns[0]))
+    for name in sorted(set(root) - {"obs", "var"}):
+        _encode(root, name)
+
+
+def _encode(parent: Node, name: str) -> None:
+    """Give an element the encoding of today, and all that is in it."""
+    node = parent[name]
+    if (is_array(node) and node.shape is None) or (is_of_today(node) and _encoding(node) != "raw"):
+        return
+    if form := _sparse_format(node):
+        shape = _shape_of(node)
+        for attribute in [a for a in ("h5sparse_format", "h5sparse_shape") if a in node.attrs]:
+            del node.attrs[attribute]
+        node.attrs["shape"] = shape
+        mark(node, f"{form}_matrix", "0.1.0")
+    elif _is_numbers(node):
+        mark(node, "array", "0.2.0")
+    elif not is_array(node) and _encoding(node) in _MAPPINGS:
+        if not _encoding(node):
+            mark(node, "dict", "0.1.0")
+        for child in sorted(node):
+            _encode(node, child)
+    else:
+        _rewrite(parent, name, _read_value(node, name))
+
+
+def _rewrite(parent: Node, name: str, value: Any) -> None:
+    del parent[name]
+    write_value(parent, name, value)
+
+
+def _move(parent: Node, name: str, to: Node, new_name: str) -> None:
+    if isinstance(parent, h5py.Group):
+        to[new_name] = parent[name]
+        del parent[name]
+    else:
+        (Path(parent.store.root) / parent.path / name).rename(Path(to.store.root) / to.path / new_name)
+
+
+def convert_all(old: Node, new: Node, skip: Collection[str]) -> None:
+    """Write what a container holds into an empty one of the other kind, but the elements at some paths."""
+    copy_attributes(old, new)
+    for name in sorted(n for n in old if not n.startswith("raw.") and n not in skip):
+        convert(old[name], new, name, skip)
+    raw = {n: f"raw.{n}" for n in _PARTS_OF_RAW if f"raw.{n}" in old}
+    if raw:
+        mark(new.create_group("raw"), "raw", "0.1.0")
+    for name, where in raw.items():
+        if name == "var":
+            table = pd.DataFrame(ad.io.read_elem(old[where]))
+            write_value(new["raw"], name, table.set_index(table.columns[0]))
+        else:
+            convert(old[where], new["raw"], name)
+
+
+def convert(old: Node, parent: Node, name: str, skip: Collection[str] = ()) -> None:
+    """Write an element of one container into a group of the other kind; matrices go through memory in parts.
+
+    Raises
+    ------
+    UnwritableError
+        There is no place for it.
+    """
+    if is_array(old) and old.shape is None:  # HDF5's null: of no values
+        msg = f"'{name}' holds nothing. Remove it."
+        raise UnwritableError(name, msg)
+    if form := _sparse_format(old):
+        new = parent.create_group(name)
+        new.attrs["shape"] = [
+            int(n) for n in (old.attrs["shape"] if "shape" in old.attrs else old.attrs["h5sparse_shape"])
+        ]
+        mark(new, f"{form}_matrix", "0.1.0")
+        for part in ("data", "indices", "indptr"):
+            _convert_array(old[part], new, part)
+    elif _is_numbers(old):
+        _convert_array(old, parent, name)
+        mark(parent[name], "array", "0.2.0")
+    elif not is_array(old) and _encoding(old) in _MAPPINGS:
+        new = parent.create_group(name)
+        copy_attributes(old, new)
+        mark(new, *(("raw", "0.1.0") if name == "raw" else ("dict", "0.1.0")))
+        for child in sorted(c for c in old if f"{old.name}/{c}".strip("/") not in skip):
+            convert(old[child], new, child, skip)
+    else:
+        write_value(parent, name, _read_value(old, name))
+
+
+def _convert_array(old: Node, parent: Node, name: str) -> None:
+    rows = max(1, _VALUES_A_CHUNK // max(1, math.prod(old.shape[1:])))
+    chunks = tuple(max(1, n) for n in (min(old.shape[0], rows), *old.shape[1:]))
+    how = {"chunks": chunks, **(_COMPRESSED if isinstance(parent, h5py.Group) else {})} if 0 not in old.shape else {}
+    create = parent.create_dataset if isinstance(parent, h5py.Group) else parent.create_array
+    new = create(name, shape=old.shape, dtype=old.dtype.newbyteorder("="), **how)
+    # Whole chunks at a time, so that none is packed twice.
+    step = max(1, _VALUES_A_READ // max(1, math.prod(old.shape[1:])) // chunks[0]) * chunks[0]
+    for start in range(0, old.shape[0], step):
+        new[start : start + step] = old[start : start + step]
+
+
+def _read_value(node: Node, name: str) -> Any:
+    """Read an element; bytes alone, as other languages store texts, as text."""
+    if name in SECTIONS and is_array(node) and node.dtype.names:  # one table with a field for each element
+        return {field: node[field] for field in node.dtype.names}
+    value = ad.io.read_elem(node)
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+
+
+def is_array(node: Node) -> bool:
+    """Whether a node is an array, and not a group."""
+    return hasattr(node, "shape")
+
+
+def text(value: object) -> str:
+    """Return a text that another language may have stored as bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _encoding(node: Node) -> str:
+    """Return the type of an element as anndata wrote it, empty if it did not."""
+    return text(node.attrs.get("encoding-type", ""))
+
+
+def is_of_today(node: Node) -> bool:
+    """Whether an element has the encoding of today; older data frames refer to objects of their own file."""
+    kind, version = _encoding(node), text(node.attrs.get("encoding-version", ""))
+    return kind != "" and (kind, version) != ("dataframe", "0.1.0")
+
+
+def mark(node: Node, kind: str, version: str) -> None:
+    """Name the encoding of an element."""
+    node.attrs["encoding-type"] = kind
+    node.attrs["encoding-version"] = version
+
+
+def copy_attributes(old: Node, new: Node) -> None:
+    """Copy what is noted at a group."""
+    # All are read first: h5py keeps its lock between two items, and a thread of zarr's that frees an object of h5py's
+    # would wait for it for ever.
+    for name, value in list(old.attrs.items()):
+        new.attrs[name] = value
+
+
+def _sparse_format(node: Node) -> str:
+    if is_array(node):
+        return ""
+    if _encoding(node) in _SPARSE:
+        return _encoding(node).removesuffix("_matrix")
+    return text(node.attrs.get("h5sparse_format", ""))
+
+
+def _shape_of(sparse: Node) -> list[int]:
+    shape = sparse.attrs["shape"] if "shape" in sparse.attrs else sparse.attrs["h5sparse_shape"]
+    return [int(n) for n in shape]
+
+
+def _is_numbers(node: Node) -> bool:
+    return (
+        is_array(node)
+        and _encoding(node) in ("", "array")
+        and len(node.shape) > 0
+        and np.dtype(node.dtype).kind in "fiub"
+        and not (isinstance(node, h5py.Dataset) and h5py.check_ref_dtype(node.dtype))
+    )

@@ -1,0 +1,391 @@
+"""What a file from strangers may try: lead to other files or in circles, fill the memory, run what it holds."""
+
+from __future__ import annotations
+
+import bz2
+import json
+import lzma
+import math
+import os
+import zlib
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import zarr
+from zarr.storage import LocalStore
+
+from tamannot.errors import InputFileError
+from tamannot.io._output import size_of
+
+# Whatever a library says of damaged content; who reads it tells of it.
+_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
+_LINKS = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
+# Objects that a reader comes by, groups within groups: far beyond any file that is meant.
+_MOST_OBJECTS, _DEEPEST = 1_000_000, 50
+# Expression matrices pack to a tenth. Zeros alone pack by deflate to a thousandth, and no file is of zeros.
+_FREE, _RATIO = 1 << 30, 200
+_FREE_OF_CHUNK = 1 << 28
+_MOST_BY_DEFLATE = 1032
+_METADATA = (".zarray", ".zmetadata", "zarr.json")
+# All but those that make objects of what they read, as pickle does, and those whose chunks say themselves how large
+# an array is to be made. Both formats, all from zarr and numcodecs.
+_CODECS = frozenset(
+    (
+        *("adler32", "astype", "bitround", "blosc", "bytes", "bz2", "cast_value", "crc32", "crc32c", "delta", "endian"),
+        *("fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "lz4", "lzma", "packbits", "quantize"),
+        *("scale_offset", "sharding_indexed", "shuffle", "transpose", "vlen-array", "vlen-bytes", "vlen-utf8", "zlib"),
+        *("zstd",),
+    )
+)
+_ZSTD, _GZIP, _ZLIB, _BZ2, _XZ = b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"\x78", b"BZh", b"\xfd7zXZ"
+
+
+def check_links(source: Path) -> None:
+    """Refuse a source of which a part is in another file, or that has no end.
+
+    What is in another file was not given to be read, and an output would lack it. Links within an HDF5 file are
+    followed. A file that is absent or damaged passes: who reads it tells so.
+
+    Raises
+    ------
+    InputFileError
+        It has external links, or, as a folder, symbolic links; or its links lead in a circle, or to the same groups
+        over and over. Data sets with values in another file are refused by `check_sizes`.
+    """
+    found: str | None = None
+    with suppress(*_DAMAGED):
+        found = next(_in_folder(source) if source.is_dir() else _in_file(source), None)
+    if found is not None:
+        msg = f"{source}: {found}. Make one whole file first, for example with anndata: read and write it."
+        raise InputFileError(msg)
+
+
+def _in_folder(folder: Path) -> Iterator[str]:
+    for inside, folders, files in os.walk(folder):
+        for path in (Path(inside, name) for name in (*folders, *files)):
+            if path.is_symlink():
+                yield f"{path.relative_to(folder)} is a symbolic link to {path.readlink()}, which is not in it"
+
+
+def _in_file(source: Path) -> Iterator[str]:
+    if h5py.is_hdf5(source):
+        with h5py.File(source, "r") as file:
+            yield from _Walk().problems(h5py.h5g.open(file.id, b"/"), "")
+
+
+class _Walk:
+    """Goes through an HDF5 file as a reader does, but each group once; a group that it cannot open it leaves out.
+
+    It opens groups only, and asks HDF5 for the rest: a file may have many thousands of elements.
+    """
+
+    def __init__(self) -> None:
+        self._sizes: dict[Any, int] = {}
+        """Objects that a reader comes by in each group, those of groups in it included."""
+        self._open: set[Any] = set()
+        """Groups that the walk is in."""
+
+    def problems(self, group: Any, path: str) -> Iterator[str]:
+        self._open.add(group)
+        size = 1
+        for name in _names(group):
+            where = f"{path}/{name.decode('utf-8', 'backslashreplace')}"
+            if problem := _outside(group, name, where):
+                yield problem
+                continue
+            with suppress(*_DAMAGED):
+                is_group = h5py.h5o.get_info(group, name).type == h5py.h5o.TYPE_GROUP
+                size += (yield from self._below(h5py.h5o.open(group, name), where)) if is_group else 1
+        self._open.discard(group)
+        self._sizes[group] = size
+        if size > _MOST_OBJECTS:
+            yield f"{path} leads to more than {_MOST_OBJECTS:,} objects: links go to the same ones over and over"
+
+    def _below(self, group: Any, where: str) -> Generator[str, None, int]:
+        """Give out what is wrong with a group; return how many objects a reader finds in it."""
+        if group in self._open or len(self._open) > _DEEPEST:
+            yield f"{where[:100]} lies too deep: links of the file lead in a circle"
+            return 1
+        if group not in self._sizes:
+            yield from self.problems(group, where)
+        return self._sizes[group]
+
+
+def _names(group: Any) -> list[bytes]:
+    with suppress(*_DAMAGED):
+        return list(group)
+    return []
+
+
+def _outside(group: Any, name: bytes, where: str) -> str | None:
+    """Say where a link leads that does not stay in the file."""
+    with suppress(*_DAMAGED):
+        kind = group.links.get_info(name).type
+        if kind in _LINKS:
+            return None
+        if kind == h5py.h5l.TYPE_EXTERNAL:
+            return f"{where} is a link to {os.fsdecode(group.links.get_val(name)[0])}, which is not in it"
+    return f"{where} is a link of a kind that is not known"
+
+
+# Whatever a library says of damaged metadata; who reads it tells of it.
+_DAMAGED_SHAPE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
+# Expression matrices pack to a tenth. Zeros alone pack by deflate to a thousandth, and no file is of zeros.
+_FREE, _RATIO = 1 << 30, 200
+_FREE_OF_CHUNK = 1 << 28
+_MOST_BY_DEFLATE = 1032
+
+
+def check_sizes(source: Path) -> None:
+    """Refuse a file that would fill the memory with what is not in it: shapes without values, chunks of zeros.
+
+    Raises
+    ------
+    InputFileError
+        What it unpacks to is more than 1 GiB and 200 times its size, or a chunk of it holds more than it says.
+    """
+    packed = size_of(source)
+    total = 0
+    for where, n_bytes in _zarr_arrays(source) if source.is_dir() else _datasets(source):
+        total += n_bytes
+        if total > _FREE + _RATIO * packed:
+            msg = (
+                f"{source}: unpacks to more than {total / 1e9:,.0f} GB, of {packed / 1e6:,.1f} MB; the last of it is "
+                f"{where}. No data are as empty: the file is damaged, or made to fill the memory."
+            )
+            raise InputFileError(msg)
+
+
+def _datasets(source: Path) -> Iterator[tuple[str, int]]:
+    names: list[bytes] = []
+
+    def look(name: bytes, about: Any) -> None:
+        if about.type == h5py.h5o.TYPE_DATASET:
+            names.append(name)
+
+    with ExitStack() as stack:
+        with suppress(*_DAMAGED):
+            file = stack.enter_context(h5py.File(source, "r"))
+            h5py.h5o.visit(file.id, look, info=True)
+        for name in names:
+            where, shape, size, problem = f"/{name.decode('utf-8', 'backslashreplace')}", None, 0, ""
+            with suppress(*_DAMAGED):
+                dataset = h5py.h5o.open(file.id, name)
+                plan = dataset.get_create_plist()
+                shape, size, problem = dataset.shape, _size_of(dataset, plan), _problem_of_dataset(dataset, plan)
+            if problem:
+                msg = f"{source}: {where} {problem}"
+                raise InputFileError(msg)
+            yield f"{where} of shape {shape}", size
+
+
+def _problem_of_dataset(dataset: Any, plan: Any) -> str:
+    """Say what is wrong with a data set; nothing if it can be read."""
+    if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
+        return (
+            "has its values in another file, which is not in it. Make one whole file first, for example with anndata: "
+            "read and write it."
+        )
+    if _is_bomb(dataset, plan):
+        return "is damaged: a chunk of it unpacks to more than a chunk. The file may be made to fill the memory."
+    return ""
+
+
+def _size_of(dataset: Any, plan: Any) -> int:
+    return int(max(math.prod(dataset.shape or ()), _values_of_chunk(plan)) * dataset.get_type().get_size())
+
+
+def _values_of_chunk(plan: Any) -> int:
+    return math.prod(plan.get_chunk()) if plan.get_layout() == h5py.h5d.CHUNKED else 0
+
+
+def _is_bomb(dataset: Any, plan: Any) -> bool:
+    """Say whether a chunk inflates to more than a chunk; HDF5 would unpack it all the same."""
+    codes = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
+    if h5py.h5z.FILTER_DEFLATE not in codes or not dataset.get_num_chunks():
+        return False
+    size = _values_of_chunk(plan) * dataset.get_type().get_size()
+    large: list[tuple[int, ...]] = []
+
+    def look(stored: Any) -> None:
+        if stored.size * _MOST_BY_DEFLATE > _FREE_OF_CHUNK:
+            large.append(stored.chunk_offset)
+
+    dataset.chunk_iter(look)
+    # What was packed again after it cannot be looked into; anndata does not pack twice.
+    after = codes[codes.index(h5py.h5z.FILTER_DEFLATE) + 1 :]
+    if any(code != h5py.h5z.FILTER_FLETCHER32 for code in after):
+        return bool(large)
+    packed = (dataset.read_direct_chunk(offset) for offset in large)
+    return not all(skipped or _fits(content, size) for skipped, content in packed)
+
+
+def _fits(packed: bytes, size: int) -> bool:
+    unpacking = zlib.decompressobj()
+    with suppress(zlib.error):
+        return len(unpacking.decompress(packed, size + 1)) <= size
+    return True  # damaged otherwise: who reads it says so
+
+
+def _zarr_arrays(folder: Path) -> Iterator[tuple[str, int]]:
+    for path in (*folder.rglob(".zarray"), *folder.rglob("zarr.json")):
+        with suppress(*_DAMAGED):
+            meta = json.loads(path.read_bytes())
+            if "shape" not in meta:
+                continue
+            grid = meta.get("chunk_grid", {}).get("configuration", {}).get("chunk_shape") or meta.get("chunks") or []
+            values = max(math.prod(map(int, meta["shape"])), math.prod(map(int, grid)))
+            yield f"{path.parent.relative_to(folder)} of shape {meta['shape']}", values * _width(meta)
+
+
+def _width(meta: dict[str, Any]) -> int:
+    """Return the bytes of a value; of texts those of a reference."""
+    kind = meta.get("dtype") or meta.get("data_type")
+    with suppress(*_DAMAGED):
+        return max(1, np.dtype(kind).itemsize)
+    return 8
+
+
+def open_zarr(path: Path) -> zarr.Group:
+    """Open a zarr folder for reading. Its metadata are those beside each array, whatever is gathered at its root."""
+    return zarr.open_group(GuardedStore(path), mode="r", use_consolidated=False)
+
+
+class GuardedStore(LocalStore):
+    """A folder whose metadata and chunks are looked at before zarr decodes them, whichever way it reads them."""
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+        """Return the bytes of a file of the folder, or some of them.
+
+        Raises
+        ------
+        InputFileError
+            They are packed in a way that is not known, or to be unpacked to far more.
+        """
+        return self._looked_at(key, await super().get(key, prototype, byte_range), whole=byte_range is None)
+
+    def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
+        """Return what `get` returns, without waiting; zarr before 3.2 does not ask for it.
+
+        Raises
+        ------
+        InputFileError
+            As `get`.
+        """
+        found = super().get_sync(key, prototype=prototype, byte_range=byte_range)
+        return self._looked_at(key, found, whole=byte_range is None)
+
+    async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> list[Any]:
+        """Return some bytes of several files."""
+        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
+
+    async def get_ranges(
+        self, key: str, byte_ranges: Sequence[Any], *, prototype: Any, **_: Any
+    ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
+        """Give out several parts of a file, each read for itself: together they would be no chunk to look at."""
+        for i, byte_range in enumerate(byte_ranges):
+            yield [(i, await self.get(key, prototype, byte_range))]
+
+    def get_ranges_sync(
+        self, key: str, byte_ranges: Sequence[Any], *, prototype: Any, **_: Any
+    ) -> Sequence[tuple[int, Any]]:
+        """Return what `get_ranges` gives out."""
+        return [(i, self.get_sync(key, prototype=prototype, byte_range=r)) for i, r in enumerate(byte_ranges)]
+
+    def _looked_at(self, key: str, found: Any, *, whole: bool) -> Any:
+        if found is None:
+            return None
+        name, where = key.rpartition("/")[2], f"{self.root}: {key}"
+        if name in _METADATA:
+            _check_codecs(found.to_bytes(), where)
+        elif whole and not name.startswith("."):
+            _check_chunk(memoryview(found.as_numpy_array()).cast("B"), where)
+        return found
+
+
+def _check_codecs(content: bytes, where: str) -> None:
+    try:
+        metadata = json.loads(content)
+    except ValueError:
+        return  # zarr says so
+    for name in _codecs_in(metadata):
+        if name.removeprefix("numcodecs.") not in _CODECS:
+            msg = (
+                f"{where} asks for the codec {name[:50]!r}, which is not used: it may run what it reads. "
+                "Write the folder anew with a codec of zarr's own."
+            )
+            raise InputFileError(msg)
+
+
+def _codecs_in(node: object) -> Iterator[str]:
+    """Give out the codecs that metadata name, however deep."""
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, list):
+            stack += node
+        elif isinstance(node, dict):
+            for key in ("compressor", "filters", "codecs", "index_codecs"):
+                some = node.get(key) or []
+                yield from (str(c.get("id") or c.get("name")) for c in [some, *some] if isinstance(c, dict))
+            stack += node.values()
+
+
+def _check_chunk(packed: memoryview, where: str) -> None:
+    limit = _most_unpacked(len(packed))
+    if _claimed_size(packed) > limit or (_may_unpack_to(packed) > limit and _unpacks_to_more(packed, limit)):
+        msg = f"{where}: unpacks to more than {limit / 1e6:,.0f} MB, of {len(packed):,} bytes: no data are as empty."
+        raise InputFileError(msg)
+
+
+def _claimed_size(packed: memoryview) -> int:
+    """Return how many bytes a chunk of blosc or zstd says to hold, 0 if it does not say."""
+    head = bytes(packed[:16])
+    if len(head) == 16 and int.from_bytes(head[12:16], "little") == len(packed):
+        return int.from_bytes(head[4:8], "little")
+    if not head.startswith(_ZSTD) or len(head) < 5:
+        return 0
+    single, width = head[4] >> 5 & 1, (0, 2, 4, 8)[head[4] >> 6]  # RFC 8878
+    start = 5 + (1 - single) + (0, 1, 2, 4)[head[4] & 3]
+    size = int.from_bytes(packed[start : start + (width or single)], "little")
+    return size + 256 if width == 2 else size
+
+
+def _most_unpacked(n_bytes: int) -> int:
+    """Return how many bytes may come of so many packed ones of a chunk."""
+    return _FREE_OF_CHUNK + _RATIO * n_bytes
+
+
+def _may_unpack_to(packed: memoryview) -> int:
+    head = bytes(packed[:5])
+    if head.startswith((_BZ2, _XZ)):
+        return 1 << 62
+    return len(packed) * _MOST_BY_DEFLATE if head.startswith((_GZIP, _ZLIB)) else 0
+
+
+def _unpacks_to_more(packed: memoryview, limit: int) -> bool:
+    head = bytes(packed[:5])
+    kinds: dict[bytes, Callable[[], Any]] = {_BZ2: bz2.BZ2Decompressor, _XZ: lzma.LZMADecompressor}
+    kinds |= {_GZIP: lambda: zlib.decompressobj(31), _ZLIB: zlib.decompressobj}
+    make = next(make for magic, make in kinds.items() if head.startswith(magic))
+    unpacking, size, piece, rest = make(), 0, 1 << 24, bytes(packed)
+    try:
+        while size <= limit:
+            out = unpacking.decompress(rest, piece)
+            size += len(out)
+            rest = getattr(unpacking, "unconsumed_tail", b"")
+            if unpacking.eof or not out:
+                return False
+    except (OSError, zlib.error, lzma.LZMAError):
+        return False  # damaged: zarr says so
+    return True
+
+
+# Whatever damaged metadata, or a codec that they do not fit, raise; who reads the array tells of it.
+_DAMAGED_METADATA = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)
+_TEXTS = "vlen-"
+_NO_CHUNK = np.uint64(2**64 - 1)

@@ -1,0 +1,246 @@
+"""An annotated file: the input copied as it is, and what a run wrote put into the copy with anndata's writer."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tamannot.data import UNS, names_of_run, slot
+from tamannot.errors import InputFileError
+from tamannot.io._containers import Node, changing, copy_container, is_zarr_name, opened
+from tamannot.io._encodings import (
+    SECTIONS,
+    UnwritableError,
+    bring_up_to_date,
+    convert_all,
+    copy_attributes,
+    is_array,
+    is_of_today,
+    mark,
+    text,
+    write_value,
+)
+from tamannot.io._output import reading_from
+
+Array = NDArray[Any]
+
+_INDEX = "_index"
+# HDF5 files of the format before 2008 have no room for longer attributes.
+_LONG_ATTRIBUTE = 60_000
+
+
+class SpooledTables:
+    """Tables of float32 that grow by blocks of cells, in files without names that are gone with their process."""
+
+    def __init__(self, columns: Mapping[str, Sequence[str]], folder: Path) -> None:
+        self.columns = {name: list(names) for name, names in columns.items()}
+        self.n_obs = 0
+        self._files = {
+            name: tempfile.TemporaryFile(dir=folder, prefix=".tamannot-")  # noqa: SIM115 - closed by `__exit__`
+            for name in columns
+        }
+
+    def __enter__(self) -> SpooledTables:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Give the room back."""
+        for file in self._files.values():
+            file.close()
+
+    def add(self, rows: range, tables: Mapping[str, Array]) -> None:
+        """Take some rows of every table; they must follow those before."""
+        if rows.start != self.n_obs:
+            msg = f"rows {rows.start} to {rows.stop} after {self.n_obs} rows"
+            raise ValueError(msg)
+        for name, file in self._files.items():
+            file.write(np.ascontiguousarray(tables[name], np.float32).data)
+        self.n_obs = rows.stop
+
+    def table(self, name: str) -> Array:
+        """Return a table, cells by columns."""
+        values = np.empty((self.n_obs, len(self.columns[name])), np.float32)
+        self._files[name].seek(0)
+        self._files[name].readinto(values.data)
+        return values
+
+
+def write_annotated(
+    source: Path,
+    path: Path,
+    adata: ad.AnnData,
+    key: str,
+    tables: SpooledTables | None = None,
+    also: tuple[str, ...] = (),
+) -> None:
+    """Write the source with the annotations of a run.
+
+    The source is copied, or, where the output is a container of the other kind, its matrices go through memory in small
+    parts. Of ``adata`` no matrix is read: they may be on disk, or not there.
+
+    Raises
+    ------
+    InputFileError
+        The source is damaged, or another than was read.
+    OSError
+        ``path`` cannot be written.
+    """
+    results, is_copy = _Results(adata, (key, *also)), is_zarr_name(source) == is_zarr_name(path)
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # about old encodings, and formats that anndata is to leave
+        with reading_from(source, path):
+            old = stack.enter_context(opened(source))
+            _check_same(source, old, adata)
+            apart = results.categories_apart(old)
+            if is_copy:
+                copy_container(source, path)
+        new = stack.enter_context(changing(path, new=not is_copy))
+        with reading_from(source, path), _naming_what_cannot_be_written(source, results.keys):
+            if is_copy:
+                _check_chunks(new)
+                bring_up_to_date(new)
+            else:
+                convert_all(old, new, skip={"obs", "var", *results.replaced(old)})
+        with _naming_what_cannot_be_written(source, results.keys):
+            results.write(new, apart)
+        if tables is not None:
+            _write_tables(tables, new, key)
+
+
+class _Results:
+    """What a run wrote into an object, to be put into a file in place of what an earlier run under its key wrote."""
+
+    def __init__(self, adata: ad.AnnData, keys: tuple[str, ...]) -> None:
+        self.keys, self._adata = keys, adata
+        self._names = names_of_run(adata, keys[0], keys[1:])
+
+    def replaced(self, old: Node) -> set[str]:
+        """Return the paths in a file of what is written anew, or gone since."""
+        obsm, uns = (list(old[s]) if s in old and not is_array(old[s]) else [] for s in ("obsm", "uns"))
+        runs = {f"uns/{UNS}/{key}" for key in self.keys}
+        gone = {f"obsm/{name}" for name in self._names.dropped(obsm, list(self._adata.obsm))}
+        return gone | {f"uns/{name}" for name in self._names.dropped(uns, uns)} | runs
+
+    def categories_apart(self, old: Node) -> set[str]:
+        """Return the names in ``uns`` under which files of before anndata 0.7 kept the categories of columns."""
+        uns = old["uns"] if "uns" in old and not is_array(old["uns"]) else ()
+        of_old = {name for name in uns if name.endswith("_categories") and name not in self._adata.uns}
+        return of_old if is_array(old["obs"]) else set()
+
+    def write(self, root: Node, apart: set[str]) -> None:
+        """Write everything into a file of today's encodings, with or without ``obs`` and ``var``."""
+        mark(root, "anndata", "0.1.0")
+        for name in SECTIONS:
+            if name not in root:
+                write_value(root, name, {})
+        for path in sorted(self.replaced(root) | {f"uns/{name}" for name in apart}):
+            if path in root:
+                del root[path]
+        if "var" not in root or not is_of_today(root["var"]):
+            self._write_table(root, "var", self._adata.var)
+        self._write_obs(root)
+        for section, values in (("obsm", self._adata.obsm), ("uns", self._adata.uns)):
+            for name in self._names.fresh(list(root[section]), [n for n in values if n != UNS]):
+                write_value(root[section], name, values[name])
+        if UNS not in root["uns"] or is_array(root["uns"][UNS]):
+            write_value(root["uns"], UNS, {})
+        records = self._adata.uns.get(UNS, {})
+        for key in (k for k in self.keys if k in records):
+            write_value(root["uns"][UNS], key, records[key])
+
+    def _write_obs(self, root: Node) -> None:
+        obs = self._adata.obs
+        if "obs" not in root or not is_of_today(root["obs"]):
+            self._write_table(root, "obs", obs)
+            return
+        table = root["obs"]
+        gone = self._names.dropped(table, obs.columns) - {text(table.attrs[_INDEX])}
+        fresh = self._names.fresh(table, obs.columns)
+        columns = [c for c in map(text, table.attrs["column-order"]) if c not in gone] + fresh
+        for name in sorted(gone):
+            del table[name]
+        for name in fresh:
+            write_value(table, name, obs[name].values)
+        if isinstance(table, h5py.Group) and sum(map(len, columns)) > _LONG_ATTRIBUTE:
+            table = _with_room_for_attributes(root, "obs")
+        table.attrs["column-order"] = columns
+
+    def _write_table(self, root: Node, name: str, table: pd.DataFrame) -> None:
+        """Write a table as anndata does: columns of strings as categories."""
+        table = table.copy()
+        self._adata.strings_to_categoricals(table)
+        if name in root:
+            del root[name]
+        write_value(root, name, table)
+
+
+def _write_tables(tables: SpooledTables, root: Node, key: str) -> None:
+    """Write every table into ``obsm``, as a data frame whose index is that of ``obs``."""
+    obs = root["obs"]
+    cells = obs[text(obs.attrs[_INDEX])]
+    for name, columns in tables.columns.items():
+        group = root["obsm"].create_group(slot(key, name))
+        mark(group, "dataframe", "0.2.0")
+        group.attrs["column-order"], group.attrs[_INDEX] = columns, _INDEX
+        if isinstance(group, h5py.Group):
+            group[_INDEX] = cells  # a second name of the same
+        else:
+            copy_container(Path(cells.store.root) / cells.path, Path(group.store.root) / group.path / _INDEX)
+        for column, values in zip(columns, tables.table(name).T, strict=True):
+            ad.io.write_elem(group, column, np.ascontiguousarray(values))
+
+
+@contextmanager
+def _naming_what_cannot_be_written(source: Path, keys: Collection[str]) -> Iterator[None]:
+    try:
+        yield
+    except UnwritableError as error:
+        # The record of the run is ours, and no fault of the input.
+        if error.name in keys and error.__cause__ is not None:
+            raise error.__cause__ from None
+        msg = f"{source}: {error}"
+        raise InputFileError(msg) from error
+
+
+def _check_same(source: Path, old: Node, adata: ad.AnnData) -> None:
+    obs = old["obs"]
+    index = obs if is_array(obs) else obs[text(obs.attrs[_INDEX])]
+    n_obs = (index if is_array(index) else index["values"]).shape[0]
+    if n_obs != adata.n_obs:
+        msg = f"{source}: changed since it was read: {adata.n_obs:,} cells then, {n_obs:,} now."
+        raise InputFileError(msg)
+
+
+def _check_chunks(root: Node) -> None:
+    """Have HDF5 go through the index of the chunks of every data set: a copy of a broken one is of no use."""
+    if isinstance(root, h5py.Group):
+        root.visititems(lambda _, node: _count_chunks(node) if isinstance(node, h5py.Dataset) else None)
+
+
+def _count_chunks(dataset: h5py.Dataset) -> None:
+    if dataset.chunks:
+        dataset.id.get_num_chunks()
+
+
+def _with_room_for_attributes(parent: Node, name: str) -> Node:
+    """Make a group of HDF5 anew, of the same members, in a format whose attributes may have any size."""
+    old, new = parent[name], parent.create_group(f"{name}.tamannot")
+    for child in old:
+        new[child] = old[child]
+    copy_attributes(old, new)
+    del parent[name]
+    parent.move(f"{name}.tamannot", name)
+    return parent[name]
