@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -10,6 +13,7 @@ import scanpy as sc
 import scipy.sparse as sp
 
 import tamannot as tam
+from tamannot.data import unpack
 from tamannot.errors import SpeciesError
 from tamannot.signature import human_genes
 
@@ -62,19 +66,29 @@ FILES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def annotated(labelled) -> Callable[..., ad.AnnData]:
+    """Read a set and annotate it, once for all tests; they only look at it."""
+
+    @cache
+    def of(name: str, **choices: str) -> ad.AnnData:
+        adata = labelled(name)
+        tam.tl.annotate(adata, **choices)
+        return adata
+
+    return of
+
+
 @pytest.mark.parametrize("name", SUBSTITUTIONS)
-def test_every_substitution_is_known(labelled, name):
-    adata = labelled(name)
-    tam.tl.annotate(adata)
+def test_every_substitution_is_known(annotated, name):
+    adata = annotated(name)
     found = pd.DataFrame(adata.uns["tamannot"]["tam"]["substitutions"])["found_as"].to_dict()
     assert found == SUBSTITUTIONS[name]
 
 
 @pytest.fixture(scope="module")
-def tissue(labelled) -> ad.AnnData:
-    adata = labelled(TISSUE)
-    tam.tl.annotate(adata)
-    return adata
+def tissue(annotated) -> ad.AnnData:
+    return annotated(TISSUE)
 
 
 def f1(called, truth) -> float:
@@ -90,31 +104,25 @@ def has_state(adata) -> pd.Series:
 
 
 @pytest.mark.parametrize("name", [HAO, "human_blood_sc_Zanini2018_landmarks"])
-def test_no_macrophages_in_blood(labelled, name):
-    adata = labelled(name)
-    tam.tl.annotate(adata)
-    assert is_macrophage(adata).mean() <= 0.01
+def test_no_macrophages_in_blood(annotated, name):
+    assert is_macrophage(annotated(name)).mean() <= 0.01
 
 
-def test_macrophages_of_the_oligodendroglioma(labelled):
-    adata = labelled(OLIGO)
-    tam.tl.annotate(adata)
+def test_macrophages_of_the_oligodendroglioma(annotated):
+    adata = annotated(OLIGO)
     truth = adata.obs["truth_celltype"] == "macrophage_microglia"
     assert (is_macrophage(adata) & truth).sum() >= 18
     assert (is_macrophage(adata) & ~truth).sum() <= 1
 
 
-def test_macrophages_of_a_pancreas(labelled):
-    adata = labelled("human_pancreas_sc_Baron2016_landmarks")
-    tam.tl.annotate(adata)
+def test_macrophages_of_a_pancreas(annotated):
+    adata = annotated("human_pancreas_sc_Baron2016_landmarks")
     assert f1(is_macrophage(adata), adata.obs["is_macrophage"].astype(str) == "True") >= 0.97
 
 
 @pytest.fixture(scope="module")
-def brain(labelled) -> ad.AnnData:
-    adata = labelled("mouse_brain_sc_TabulaMuris2018_landmarks")
-    tam.tl.annotate(adata)
-    return adata
+def brain(annotated) -> ad.AnnData:
+    return annotated("mouse_brain_sc_TabulaMuris2018_landmarks")
 
 
 @pytest.mark.xfail(reason="0.92: of 40, 5 are called dendritic and 1 monocyte")
@@ -131,10 +139,8 @@ def test_macrophages_of_a_mouse_brain_and_those_of_its_borders(brain):
     assert not (at_borders & (brain.obs["truth_celltype"] != "macrophage")).any()
 
 
-def test_macrophages_in_bulk(labelled):
-    adata = labelled("mouse_BMDM_bulk_M0M1M2_GSE129253")
-    tam.tl.annotate(adata)
-    assert is_macrophage(adata).all()
+def test_macrophages_in_bulk(annotated):
+    assert is_macrophage(annotated("mouse_BMDM_bulk_M0M1M2_GSE129253")).all()
 
 
 def test_macrophages_in_a_whole_glioma(tissue):
@@ -150,10 +156,8 @@ def test_macrophages_in_a_whole_glioma(tissue):
 
 
 @pytest.fixture(scope="module")
-def myeloid(labelled) -> ad.AnnData:
-    adata = labelled("glioma_myeloid_semisynthetic_dev")
-    tam.tl.annotate(adata)
-    return adata
+def myeloid(annotated) -> ad.AnnData:
+    return annotated("glioma_myeloid_semisynthetic_dev")
 
 
 def state_calls(adata) -> tuple[float, float]:
@@ -192,10 +196,8 @@ COHORT = "glioma_cohort_semisynthetic_dev"
 
 
 @pytest.fixture(scope="module")
-def tumours(labelled) -> ad.AnnData:
-    adata = labelled(COHORT)
-    tam.tl.annotate(adata, sample_key="donor", tissue="brain")
-    return adata
+def tumours(annotated) -> ad.AnnData:
+    return annotated(COHORT, sample_key="donor", tissue="brain")
 
 
 def test_every_tumour_of_a_cohort(tumours):
@@ -285,9 +287,8 @@ def test_interferon_stimulated_monocytes_are_called(monocytes):
     assert above.mean() >= 0.99
 
 
-def test_mouse_microglia_are_macrophages_and_not_border_associated(labelled):
-    adata = labelled("mouse_microglia_bulk_development_LPS_Hanamsagar2017")
-    tam.tl.annotate(adata, tissue="brain")
+def test_mouse_microglia_are_macrophages_and_not_border_associated(annotated):
+    adata = annotated("mouse_microglia_bulk_development_LPS_Hanamsagar2017", tissue="brain")
     assert adata.uns["tamannot"]["tam"]["matrix"]["species"] == "mouse"
     assert (adata.obs["tam_compartment"] == "macrophage").mean() >= 0.9
     saline = adata.obs["treatment"] == "Sal"
@@ -422,7 +423,7 @@ def test_scaled_tumours_are_refused_and_their_counts_used(labelled, change):
 def test_no_data_set_is_refused_or_given_a_caveat_but_bulk_and_averages(labelled, name):
     adata = labelled(name)
     species = "mouse" if name.startswith("mouse") else "human"
-    data = tam._adata.unpack(adata, tam.load_signatures(axis="state", species=species))
+    data = unpack(adata, tam.load_signatures(axis="state", species=species))
     assert bool(data.caveat) == ("bulk" in name or "avg" in name)
 
 
