@@ -293,6 +293,123 @@ class TestDamage:
             put(tmp_path / "in.zarr", tmp_path / "out.zarr", annotate_by_hand(rich))
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files are read from /proc")
+def test_the_disk_has_all_files_before_they_take_their_name(tmp_path, monkeypatch):
+    synced: list[tuple[str, list[str]]] = []
+
+    def sync(handle: int) -> None:
+        synced.append((str(Path(f"/proc/self/fd/{handle}").readlink()), names(tmp_path)))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with replacing(tmp_path / "out.zarr") as part:
+            part.mkdir()
+        assert (tmp_path / "out.zarr").is_dir()
+
+    def test_a_run_killed_between_two_steps_is_undone_by_the_next(self, old, tmp_path):
+        old.rename(tmp_path / ".out.zarr.tamannot-old")
+        with pytest.raises(ZeroDivisionError), replacing(old):
+            raise ZeroDivisionError
+        assert names(old) == ["old"]
+        assert names(tmp_path) == ["out.zarr"]
+
+    def test_a_failed_second_step_puts_the_old_back(self, old, tmp_path, monkeypatch):
+        monkeypatch.setattr(_output, "_exchange", lambda *_: False)
+        with pytest.raises(OutputError), replacing(old):
+            pass  # nothing was written, so there is nothing to move
+        assert names(old) == ["old"]
+        assert names(tmp_path) == ["out.zarr"]
+
+
+class TestSpace:
+    def test_too_little_is_told_before_any_work(self, example_file, tmp_path, monkeypatch):
+        def never(*_: object) -> None:
+            raise AssertionError
+
+        free = _output.shutil.disk_usage(tmp_path)._replace(free=1_000_000)
+        monkeypatch.setattr(_output.shutil, "disk_usage", lambda _: free)
+        monkeypatch.setattr("tamannot.io._file.open_file", never)
+        with pytest.raises(OutputError, match=r"No space left on device: 1 MB are free, about 4 MB are needed"):
+            tam.annotate_file(example_file, tmp_path / "out.h5ad")
+        assert names(tmp_path) == []
+
+    def test_a_folder_counts_with_all_its_files(self, tmp_path):
+        (tmp_path / "in.zarr/X").mkdir(parents=True)
+        (tmp_path / "in.zarr/X/0").write_bytes(bytes(1000))
+        (tmp_path / "in.zarr/a").write_bytes(bytes(10))
+        assert _output.size_of(tmp_path / "in.zarr") == 1010
+
+    def test_a_source_that_is_not_there_passes(self, tmp_path):
+        check_space(tmp_path / "out.h5ad", source=tmp_path / "in.h5ad")
+
+
+class TestDamage:
+    def test_a_broken_index_of_chunks_is_the_inputs_fault(self, rich, put, tmp_path, annotate_by_hand):
+        source = tmp_path / "in.h5ad"
+        rich.write_h5ad(source, compression="gzip")
+        source.write_bytes(source.read_bytes().replace(b"TREE\x01", b"XXXX\x01"))
+        with pytest.raises(InputFileError, match=r"in\.h5ad: cannot be copied; it is damaged"):
+            put(source, tmp_path / "out.h5ad", annotate_by_hand(rich))
+        assert names(tmp_path) == ["in.h5ad"]
+
+    def test_a_corrupt_block_is_found_in_reading(self, example_file, tmp_path, bytes_of):
+        source = tmp_path / "in.h5ad"
+        content = bytearray(example_file.read_bytes())
+        with h5py.File(example_file) as file:
+            data = file["X/data"]
+            where = data.id.get_chunk_info(data.id.get_num_chunks() // 2)
+        content[where.byte_offset : where.byte_offset + 200] = bytes(200)
+        source.write_bytes(content)
+        before = bytes_of(source)
+        with pytest.raises(InputFileError, match=r"in\.h5ad: X/data is damaged: entries .* cannot be read"):
+            tam.annotate_file(source, tmp_path / "out.h5ad")
+        assert bytes_of(source) == before
+        assert names(tmp_path) == ["in.h5ad"]
+
+    def test_a_truncated_file_is_refused(self, example_file, tmp_path):
+        (tmp_path / "in.h5ad").write_bytes(example_file.read_bytes()[:-100_000])
+        with pytest.raises(InputFileError):
+            tam.annotate_file(tmp_path / "in.h5ad", tmp_path / "out.h5ad")
+        assert names(tmp_path) == ["in.h5ad"]
+
+    @pytest.mark.parametrize("end", ["h5ad", "zarr"])
+    def test_a_truncated_block_of_zarr_in_copying(self, rich, put, tmp_path, end, annotate_by_hand):
+        with ad.settings.override(zarr_write_format=2):
+            rich.write_zarr(tmp_path / "in.zarr")
+        block = tmp_path / "in.zarr/X/data/0"
+        block.write_bytes(block.read_bytes()[:20])
+        if end == "zarr":  # copied as it is: nothing is lost that was there
+            put(tmp_path / "in.zarr", tmp_path / "out.zarr", annotate_by_hand(rich))
+            assert (tmp_path / "out.zarr/X/data/0").read_bytes() == block.read_bytes()
+        else:
+            with pytest.raises(InputFileError, match="damaged"):
+                put(tmp_path / "in.zarr", tmp_path / "out.h5ad", annotate_by_hand(rich))
+            assert names(tmp_path) == ["in.zarr"]
+
+    def test_a_file_of_a_folder_that_may_not_be_read(self, rich, put, tmp_path, monkeypatch, annotate_by_hand):
+        rich.write_zarr(tmp_path / "in.zarr")
+
+        def refuse(start: Path, end: Path) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(start))
+
+        monkeypatch.setattr("tamannot.io._store.shutil.copyfile", refuse)
+        with pytest.raises(InputFileError, match=r"cannot be copied.*Permission denied"):
+            put(tmp_path / "in.zarr", tmp_path / "out.zarr", annotate_by_hand(rich))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files are read from /proc")
+def test_the_disk_has_all_files_before_they_take_their_name(tmp_path, monkeypatch):
+    synced: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: synced.append((os.readlink(f"/proc/self/fd/{handle}"), names(tmp_path)))
+    )
+    with replacing(tmp_path / "out.zarr") as part:
+        part.mkdir()
+        (part / "a").write_text("one")
+    before = {place for place, there in synced if "out.zarr" not in there}
+    assert before == {str(part), str(part / "a")}
+    assert synced[-1][0] == str(tmp_path)  # and the name itself
+
+
 def test_a_bug_of_ours_is_not_called_damage(rich, put, tmp_path, annotate_by_hand):
     rich.write_h5ad(tmp_path / "in.h5ad")
     annotate_by_hand(rich).uns["tamannot"]["tam"] = {"no": object()}
