@@ -16,7 +16,6 @@ _DOCS = _ROOT / "docs"
 _PAGES = {
     "changelog.md": ("CHANGELOG.md", "Changes of the package"),
     "signatures_changelog.md": ("signatures/CHANGELOG.md", "Changes of the signatures"),
-    "contributing.md": ("CONTRIBUTING.md", "Contributing"),
 }
 
 

@@ -187,7 +187,7 @@ def test_what_is_loaded_is_what_the_files_say(species):
 
 
 def test_generated_files_are_fresh():
-    """Lock, schema, exports and catalogue are what the tool would write."""
+    """Lock, schema and exports are what the tool would write."""
     tool = FOLDER.parent / "tools" / "release_signatures.py"
     if not tool.is_file():
         pytest.skip("the tools are not in the wheel")
