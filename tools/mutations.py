@@ -172,8 +172,10 @@ def planted(tree: Path, function: str, old: str, new: str, tests: str) -> str:
     places = [
         (path, match.span())
         for path in sorted((tree / "tamannot").rglob("*.py"))
-        for start, stop in spans(path.read_text(encoding="utf-8"), function)
-        for match in pattern.finditer(path.read_text(encoding="utf-8"), start, stop)
+        for text in [path.read_text(encoding="utf-8")]
+        if f"def {function}(" in text or not function
+        for start, stop in spans(text, function)
+        for match in pattern.finditer(text, start, stop)
     ]
     if len(places) != 1:
         return "not found" if not places else "ambiguous"
