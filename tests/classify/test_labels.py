@@ -214,6 +214,16 @@ def test_calibration_finds_the_minimum():
         assert loss(got - nudge) > loss(got)
 
 
+def test_calibration_counts_a_cell_of_weight_two_as_two_cells():
+    margins, truth, _ = held(60)
+    twice = np.arange(60) % 3 == 0
+    slope, offset = calibrate(margins, truth, 1.0 + twice)
+    every = np.r_[np.arange(60), np.flatnonzero(twice)]
+    of_copies = calibrate(margins[every], truth[every], np.ones(every.size))
+    assert slope == pytest.approx(of_copies[0], rel=1e-3)
+    np.testing.assert_allclose(offset, of_copies[1], atol=1e-3)
+
+
 def test_the_threshold_keeps_its_promise_on_new_cells():
     metrics = judged(*held())
     assert metrics["threshold"] is not None
