@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import scipy.stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from tamannot._model_file import read_file
@@ -259,6 +260,16 @@ def test_few_samples_that_differ_lower_the_bound():
     assert 0.88 < alone < 0.9
     assert lower_bound(right, w, np.arange(1000) // 500, all_called) < 0.3
     assert lower_bound(right, w, np.arange(1000) // 100, all_called) < 0.87
+
+
+def test_lower_bound_of_two_samples_is_that_of_korn_and_graubard():
+    """Accuracies of 0.9 and 0.8 in two samples of a hundred cells, by hand."""
+    right = np.r_[np.arange(100) < 90, np.arange(100) < 80]
+    design = (2 * 0.025**2 * 2 / (2 - 1)) / (0.85 * 0.15 / 200)
+    t = scipy.stats.t(199).ppf(0.95) / scipy.stats.t(1).ppf(0.95)
+    n = 200 / design * t**2
+    found = lower_bound(right, np.ones(200), np.repeat([0, 1], 100), np.ones(200, bool))
+    assert found == pytest.approx(scipy.stats.beta.ppf(0.05, 0.85 * n, 0.15 * n + 1))
 
 
 def test_fewer_than_two_classes_are_refused():
