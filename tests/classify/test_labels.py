@@ -86,6 +86,13 @@ def test_without_a_threshold_no_label_is_given(classifier):
     assert found.proba[0, 0] > 0.99
 
 
+def test_a_label_is_given_from_the_threshold_on(classifier):
+    cell = [[8.0, 7.9, 1]]
+    prob = float(predicted(classifier, cell).prob[0])
+    for threshold, status in ((prob, "assigned"), (np.nextafter(prob, 1), "ambiguous")):
+        assert predicted(replace(classifier, threshold=threshold), cell).status.tolist() == [status]
+
+
 def test_missing_genes_lower_confidence_then_forbid_a_label(classifier):
     weighty = replace(classifier, coef=np.array([[1.0, -0.5, 0.1], [-1.0, 0.5, 0.1]]))
     part = predicted(weighty, [[9, 0, 1]], (0, -1, 2))
