@@ -29,6 +29,13 @@ mpl.use("Agg")
 QUIET = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _unsynced() -> Iterator[None]:
+    """Do not wait for the disk: a zarr folder is a thousand files, and each would be waited for."""
+    with mock.patch("os.fsync"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def _example() -> ad.AnnData:
     return tam.datasets.oligodendroglioma()

@@ -66,6 +66,7 @@ def test_annotated_files_are_read(release, unpacked, kind):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_pictures")
 def test_a_report_is_made_of_an_annotated_file(unpacked):
     tam.write_report(ad.read_h5ad(unpacked / "annotated.h5ad"), unpacked / "report.html")
     assert "lipid_associated" in (unpacked / "report.html").read_text(encoding="utf-8")

@@ -43,8 +43,15 @@ def objects(tmp_path_factory) -> dict[str, ad.AnnData]:
     return objects
 
 
-@pytest.mark.parametrize("where", ["memory", "file"])
-@pytest.mark.parametrize("label", [*AXES, *(pytest.param(label, marks=pytest.mark.slow) for label in OTHERS)])
+# The columns of a file are those of memory, to categories and colours: the last test says so.
+@pytest.mark.parametrize(
+    ("where", "label"),
+    [
+        *((where, label) for where in ("memory", "file") for label in AXES),
+        *(pytest.param("memory", label, marks=pytest.mark.slow) for label in OTHERS),
+        *(pytest.param("file", label, marks=pytest.mark.nightly) for label in OTHERS),
+    ],
+)
 def test_steps_by_every_label(objects, where, label):
     adata = objects[where]
     for step in STEPS.values():

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import scipy.stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from tamannot._model_file import read_file
@@ -82,6 +83,13 @@ def test_without_a_threshold_no_label_is_given(classifier):
     found = predicted(replace(classifier, threshold=None), [[9, 0, 1]])
     assert found.status.tolist() == ["ambiguous"]
     assert found.proba[0, 0] > 0.99
+
+
+def test_a_label_is_given_from_the_threshold_on(classifier):
+    cell = [[8.0, 7.9, 1]]
+    prob = float(predicted(classifier, cell).prob[0])
+    for threshold, status in ((prob, "assigned"), (np.nextafter(prob, 1), "ambiguous")):
+        assert predicted(replace(classifier, threshold=threshold), cell).status.tolist() == [status]
 
 
 def test_missing_genes_lower_confidence_then_forbid_a_label(classifier):
@@ -213,6 +221,16 @@ def test_calibration_finds_the_minimum():
         assert loss(got - nudge) > loss(got)
 
 
+def test_calibration_counts_a_cell_of_weight_two_as_two_cells():
+    margins, truth, _ = held(60)
+    twice = np.arange(60) % 3 == 0
+    slope, offset = calibrate(margins, truth, 1.0 + twice)
+    every = np.r_[np.arange(60), np.flatnonzero(twice)]
+    of_copies = calibrate(margins[every], truth[every], np.ones(every.size))
+    assert slope == pytest.approx(of_copies[0], rel=1e-3)
+    np.testing.assert_allclose(offset, of_copies[1], atol=1e-3)
+
+
 def test_the_threshold_keeps_its_promise_on_new_cells():
     metrics = judged(*held())
     assert metrics["threshold"] is not None
@@ -248,6 +266,16 @@ def test_few_samples_that_differ_lower_the_bound():
     assert 0.88 < alone < 0.9
     assert lower_bound(right, w, np.arange(1000) // 500, all_called) < 0.3
     assert lower_bound(right, w, np.arange(1000) // 100, all_called) < 0.87
+
+
+def test_lower_bound_of_two_samples_is_that_of_korn_and_graubard():
+    """Accuracies of 0.9 and 0.8 in two samples of a hundred cells, by hand."""
+    right = np.r_[np.arange(100) < 90, np.arange(100) < 80]
+    design = (2 * 0.025**2 * 2 / (2 - 1)) / (0.85 * 0.15 / 200)
+    t = scipy.stats.t(199).ppf(0.95) / scipy.stats.t(1).ppf(0.95)
+    n = 200 / design * t**2
+    found = lower_bound(right, np.ones(200), np.repeat([0, 1], 100), np.ones(200, bool))
+    assert found == pytest.approx(scipy.stats.beta.ppf(0.05, 0.85 * n, 0.15 * n + 1))
 
 
 def test_fewer_than_two_classes_are_refused():

@@ -92,16 +92,28 @@ def test_in_every_container(cells, container, first):
     assert score(more) == score(cells.copy())
 
 
-@pytest.mark.parametrize("container", ["csr", "csc", "dense"])
-@pytest.mark.parametrize("backend", ["h5ad", "zarr"])
-def test_in_every_file(cells, container, backend, tmp_path):
+@pytest.fixture(scope="module")
+def plain(cells) -> ad.AnnData:
+    """The cells with their genes alone, annotated."""
+    return tam.tl.annotate(cells, tissue="brain", copy=True)
+
+
+NIGHTLY = pytest.mark.nightly  # matrices of every container are read from zarr in test_blocks
+
+
+@pytest.mark.parametrize(
+    ("backend", "container"),
+    [
+        *(("h5ad", "csr"), ("h5ad", "csc"), ("h5ad", "dense"), ("zarr", "csr")),
+        *(pytest.param("zarr", "csc", marks=NIGHTLY), pytest.param("zarr", "dense", marks=NIGHTLY)),
+    ],
+)
+def test_in_every_file(cells, plain, container, backend, tmp_path):
     more = extended(cells, CONTROLS, "Negative Control Probe", first=True)
     more.X = CONTAINERS[container](more.X)
     path, out = tmp_path / f"x.{backend}", tmp_path / f"out.{backend}"
     getattr(more, f"write_{backend}")(path)
     tam.annotate_file(path, out, tissue="brain")
-    plain = cells.copy()
-    tam.tl.annotate(plain, tissue="brain")
     found = getattr(ad, f"read_{backend}")(out)
     assert found.n_vars == more.n_vars
     assert found.obs["tam_compartment"].astype(str).tolist() == plain.obs["tam_compartment"].astype(str).tolist()

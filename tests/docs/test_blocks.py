@@ -53,6 +53,14 @@ PAGES = [
 ]
 
 
+# Many commands, each a process of its own, or painted reports; what they show is tested in tests/cli and tests/tl.
+HEAVY = ("report.md", "pipelines.md", "howto/walkthroughs.md")
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT / "docs").as_posix()
+
+
 @pytest.fixture
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what pages set for all that follows."""
@@ -64,9 +72,12 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_as_before")
+@pytest.mark.usefixtures("_as_before", "quick_pictures")
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.nightly] * (name_of(p) in HEAVY), id=name_of(p)) for p in PAGES],
+)
 def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__", "tam": tam}
@@ -95,7 +106,7 @@ def run_in_shell(code: str, folder: Path) -> None:
 
 
 def test_the_pages_that_new_users_need_have_blocks() -> None:
-    names = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES}
+    names = set(map(name_of, PAGES))
     needed = {
         "start.md",
         "tutorial.md",
@@ -107,11 +118,11 @@ def test_the_pages_that_new_users_need_have_blocks() -> None:
     assert needed <= names
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
-def test_every_block_is_found(page: Path) -> None:
-    text = page.read_text()
-    fences = re.findall(r"^```(?:python|bash|\{code-cell\}.*)$|^<!-- run before:$", text, re.MULTILINE)
-    assert len(blocks(page)) + text.count("<!-- not run:") == len(fences)
+def test_every_block_is_found() -> None:
+    for page in PAGES:
+        text = page.read_text()
+        fences = re.findall(r"^```(?:python|bash|\{code-cell\}.*)$|^<!-- run before:$", text, re.MULTILINE)
+        assert len(blocks(page)) + text.count("<!-- not run:") == len(fences), page
 
 
 def test_no_block_is_left_out_without_a_reason() -> None:

@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 # Four moments, one a way, unless more are asked for: each takes two runs of the command.
-MOMENTS = int(os.environ.get("TAMANNOT_TEST_KILLS", "2"))
+MOMENTS = int(os.environ.get("TAMANNOT_TEST_KILLS", "4"))
 WAYS = ("new.h5ad", "input.h5ad", "new.zarr", "existing.zarr")
 # Most of a run is computing: every second kill waits until the output is being written.
 WRITING_TAKES = 0.5
@@ -76,7 +76,12 @@ def seconds(tmp_path_factory: pytest.TempPathFactory) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize(("case", "moment"), [(i, i) for i in range(MOMENTS)], indirect=["case"])
+# One moment by day: tests of signals, full disks and failed steps are beside this one.
+@pytest.mark.parametrize(
+    ("case", "moment"),
+    [pytest.param(i, i, marks=[pytest.mark.nightly] * (i > 0)) for i in range(MOMENTS)],
+    indirect=["case"],
+)
 def test_a_killed_run_leaves_the_input_and_no_part_of_an_output(case, moment, seconds, tmp_path, bytes_of):
     rng = np.random.default_rng(moment)
     before = bytes_of(case.source)

@@ -292,6 +292,22 @@ class TestDamage:
             put(tmp_path / "in.zarr", tmp_path / "out.zarr", annotate_by_hand(rich))
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files are read from /proc")
+def test_the_disk_has_all_files_before_they_take_their_name(tmp_path, monkeypatch):
+    synced: list[tuple[str, list[str]]] = []
+
+    def sync(handle: int) -> None:
+        synced.append((str(Path(f"/proc/self/fd/{handle}").readlink()), names(tmp_path)))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with replacing(tmp_path / "out.zarr") as part:
+        part.mkdir()
+        (part / "a").write_text("one")
+    before = {place for place, there in synced if "out.zarr" not in there}
+    assert before == {str(part), str(part / "a")}
+    assert synced[-1][0] == str(tmp_path)  # and the name itself
+
+
 def test_a_bug_of_ours_is_not_called_damage(rich, put, tmp_path, annotate_by_hand):
     rich.write_h5ad(tmp_path / "in.h5ad")
     annotate_by_hand(rich).uns["tamannot"]["tam"] = {"no": object()}

@@ -160,3 +160,18 @@ def test_means_are_compared_as_by_the_t_test():
 def test_adjusted_p_leave_out_the_unknown():
     p = np.array([0.01, np.nan, 0.04, 0.03])
     np.testing.assert_allclose(benjamini_hochberg(p), [0.03, np.nan, 0.04, 0.04])
+
+
+TWO_BY_FOUR = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)])
+
+
+def test_half_a_cell_is_added_to_either_side_where_a_condition_has_none():
+    found = compare_shares(np.repeat([0, 5], 4)[None, :], np.full(8, 20), TWO_BY_FOUR, 1)
+    odds = (5.5 / 15.5) / (0.5 / 20.5)
+    assert found.half_added[0]
+    assert found.log_odds[0, 0] == pytest.approx(np.log(odds), rel=1e-6)
+
+
+def test_samples_that_vary_less_than_chance_have_a_narrow_interval():
+    found = compare_shares(np.repeat([10, 15], 4)[None, :], np.full(8, 20), TWO_BY_FOUR, 1)
+    assert found.low[0, 0] == pytest.approx(found.high[0, 0], abs=1e-6)

@@ -55,6 +55,11 @@ def test_many_samples_agree_with_scipys_approximation():
         assert found.p == pytest.approx(expected.pvalue, abs=0.015)
 
 
+def test_the_order_observed_is_one_of_those_that_p_is_the_share_of():
+    found = spearman(np.arange(20.0), np.arange(20.0), n_permutations=9)
+    assert (found.exact, found.p) == (False, 0.1)
+
+
 def test_the_best_of_all_orders_has_the_smallest_p():
     x = np.arange(6.0)
     assert spearman(x, x**3).p == pytest.approx(smallest_p(6)) == 2 / 720

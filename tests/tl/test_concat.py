@@ -39,7 +39,7 @@ def joined(parts) -> ad.AnnData:
 
 
 @pytest.mark.parametrize("merge", [None, "same", "unique", "first", "only"])
-def test_what_anndata_joined_is_compared_drawn_and_reported(parts, merge, tmp_path):
+def test_what_anndata_joined_is_compared_drawn_and_reported(parts, merge, tmp_path, quick_pictures):
     both = ad.concat(parts, uns_merge=merge, index_unique="-")
     tam.tl.composition(both, "sample")
     tam.tl.composition(both, "sample", axis="origin")

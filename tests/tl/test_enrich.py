@@ -10,6 +10,7 @@ import pytest
 import tamannot as tam
 from tamannot.analysis._gene_rankings import Groups, Ranking, Settings, _without_ties, gene_sets, prerank, rank_genes
 from tamannot.analysis._samples import samples_of
+from tamannot.data import unpack
 
 STATES = ("immunoregulatory", "inflammatory", "interferon_primed", "lipid_associated")
 QUICK = {"method": "permutation", "n_permutations": 100}
@@ -65,7 +66,7 @@ def test_figures_are_gseapys(cohort, method):
     ours = tam.get.enrichment(cohort)
     ours = ours[ours["group"] == "inflammatory"].set_index("signature")
 
-    data = tam.data.unpack(cohort, signatures)
+    data = unpack(cohort, signatures)
     here = cohort.obs["tam_state"] != "not_macrophage"
     codes, names = pd.factorize(cohort.obs["tam_state"].astype(str).where(here), sort=True)
     groups = Groups(tuple(names), codes, ("inflammatory",))
@@ -246,7 +247,7 @@ def test_ties_at_zero_come_to_an_end(values, cohort):
     """Beside a number next to the least that a float can hold gseapy 1.3.1 never ends."""
     assert np.abs(_without_ties(values)[_without_ties(values) != 0]).min() > 1e-17
     signatures = tam.load_signatures(axis="overlay")
-    sets = gene_sets(signatures, tam.data.unpack(cohort, signatures).index)
+    sets = gene_sets(signatures, unpack(cohort, signatures).index)
     columns = np.unique(np.concatenate([*(list(s.symbol_of) for s in sets), np.arange(300)]))[:300]
     ranking = Ranking(columns, values, "cell", 10, np.empty((0, 300)))
     found = prerank(ranking, sets, Settings("multilevel", 5, 100, 100, 0), threads=1)
@@ -255,6 +256,6 @@ def test_ties_at_zero_come_to_an_end(values, cohort):
 
 def test_set_of_no_allowed_size_has_no_row(cohort):
     signatures = tam.load_signatures(axis="state")
-    sets = gene_sets(signatures, tam.data.unpack(cohort, signatures).index)
+    sets = gene_sets(signatures, unpack(cohort, signatures).index)
     ranking = Ranking(np.arange(100), np.linspace(1, -1, 100), "cell", 10, np.empty((0, 100)))
     assert prerank(ranking, sets, Settings("multilevel", 90, 100, 10, 0), threads=1).empty

@@ -154,7 +154,7 @@ def without_pictures(monkeypatch):
         monkeypatch.setattr(f"tamannot.report.{module}.drawn", lambda _: None)
 
 
-@pytest.mark.parametrize("seed", [*range(2), *(pytest.param(s, marks=pytest.mark.nightly) for s in range(2, 200))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.nightly) for s in range(1, 200))])
 def test_ten_calls_in_any_order(seed, without_pictures):
     rng = np.random.default_rng(seed)
     adata = made()
