@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,9 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 for i, line in enumerate(node.value.splitlines()):
                     yield node.lineno + i, blanked(line, QUIET)
+    elif path.suffix == ".ipynb":
+        cells = [c["source"] for c in json.loads(text)["cells"] if c["cell_type"] == "markdown"]
+        yield from ((0, blanked(line, QUIET)) for cell in cells for line in "".join(cell).splitlines())
     else:
         yield from enumerate(blanked(blanked(text, CODE), QUIET).splitlines(), 1)
 
@@ -78,7 +82,7 @@ def files(place: str) -> list[Path]:
     path = ROOT / place
     if path.is_file():
         return [path]
-    found = [p for p in path.rglob("*") if p.suffix in {".md", ".py", ".j2"}]
+    found = [p for p in path.rglob("*") if p.suffix in {".md", ".ipynb", ".py", ".j2"}]
     return sorted(p for p in found if not GENERATED & set(p.relative_to(ROOT).parts))
 
 
