@@ -63,18 +63,16 @@ def blanked(text: str, what: re.Pattern[str]) -> str:
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """Return the lines that people read, with their numbers."""
+    """Return the texts that people read, each with the number of its first line."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                for i, line in enumerate(node.value.splitlines()):
-                    yield node.lineno + i, blanked(line, QUIET)
+        strings = (n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+        yield from ((n.lineno, blanked(str(n.value), QUIET)) for n in strings)
     elif path.suffix == ".ipynb":
         cells = [c["source"] for c in json.loads(text)["cells"] if c["cell_type"] == "markdown"]
-        yield from ((0, blanked(line, QUIET)) for cell in cells for line in "".join(cell).splitlines())
+        yield from ((1, blanked("".join(cell), QUIET)) for cell in cells)
     else:
-        yield from enumerate(blanked(blanked(text, CODE), QUIET).splitlines(), 1)
+        yield 1, blanked(blanked(text, CODE), QUIET)
 
 
 def files(place: str) -> list[Path]:
@@ -88,11 +86,11 @@ def files(place: str) -> list[Path]:
 
 def faults(path: Path) -> list[str]:
     """Return where a file has such a word, and what to write instead."""
-    told = list(WORDS.values())
+    instead, name = list(WORDS.values()), path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name
     return [
-        f"{path.relative_to(ROOT)}:{number}: {m[0]!r}: {told[int((m.lastgroup or 'w0')[1:])]}"
-        for number, line in prose(path)
-        for m in PATTERN.finditer(line)
+        f"{name}:{first + text.count(chr(10), 0, m.start())}: {m[0]!r}: {instead[int((m.lastgroup or 'w0')[1:])]}"
+        for first, text in prose(path)
+        for m in PATTERN.finditer(text.replace("\n", " "))
     ]
 
 
@@ -115,8 +113,7 @@ def test_the_style_page_has_twenty_pairs() -> None:
 def test_code_and_links_are_not_prose(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("`eaten` and [link](what-stands-out.md)\n\n```\nnothing stands out\n```\n\nIt was eaten.\n")
-    lines = dict(prose(page))
-    assert [n for n, line in lines.items() if PATTERN.search(line)] == [7]
+    assert faults(page) == ["page.md:7: 'eaten': phagocytosed"]
 
 
 if __name__ == "__main__":
