@@ -117,7 +117,7 @@ def today(adata: ad.AnnData, truth: Glioma) -> dict[str, np.ndarray]:
         "greatest score_genes": genes,
         "greatest score_genes, standardised over macrophages": (genes - genes[inside].mean(0)) / genes[inside].std(0),
         "greatest z": adata.obsm["ucell_z"][STATES].to_numpy(),
-        "logistic regression shown the labels of other donors": shown_labels(log, truth),
+        "logistic regression trained on the labels of other donors": shown_labels(log, truth),
     }
 
 
@@ -189,7 +189,7 @@ def poorer(a: ad.AnnData) -> Iterator[tuple[str, ad.AnnData]]:
     yield "half of the counts", thinned(a, 0.5)
     yield "a tenth of the counts", thinned(a, 0.1)
     odd = np.arange(a.n_obs) % 2 == 1
-    yield "every other cell with a quarter", ad.concat([a[~odd], thinned(a[odd], 0.25)], merge="same")
+    yield "every other cell with a quarter of its counts", ad.concat([a[~odd], thinned(a[odd], 0.25)], merge="same")
     for base, target in ((None, 1e4), (None, 1e6), (2, 1e4)):
         log = a.copy()
         sc.pp.normalize_total(log, target_sum=target)

@@ -1,4 +1,4 @@
-"""How good are the calls, beside the simplest rules on the same scores? One table over all labelled sets.
+"""Compare calls with labels, and with the simplest rules on the same scores, in one table over all labelled sets.
 
 usage: python benchmarks/calls.py FOLDER [--small] [--page docs/accuracy.md]
 
@@ -51,7 +51,7 @@ GATES = {
     "human_blood_sc_Zanini2018_landmarks": "blood (Zanini)",
     "human_PBMC_CITEseq_Hao2021_rectangleSubset": "blood (Hao)",
     "mouse_BMDM_bulk_M0M1M2_GSE129253": "cultured, in bulk (GSE129253)",
-    "human_atlas_avg_CellProfileLibrary": "averages that the reference is made of",
+    "human_atlas_avg_CellProfileLibrary": "averages used to build the reference",
     "mouse_brain_sc_TabulaMuris2018_landmarks": "mouse brain (Tabula Muris)",
 }
 HEADER = "| set: question | cells |{0} | z:{0} | UCell:{0} | error of shares | of z |".format(" found | right | given")
@@ -88,7 +88,7 @@ class Row(NamedTuple):
     def __str__(self) -> str:
         """Return the row of the table."""
         figures = ["" if np.isnan(v) else f"{v:.3f}" for f in self[2:] for v in f[:3]]
-        name = f"{self.name}{' **(a rule is ahead)**' if self.is_beaten else ''}"
+        name = f"{self.name}{' **(a rule is better)**' if self.is_beaten else ''}"
         return f"| {' | '.join([name, f'{self.n:,}', *figures, self.ours.share_error, self.by_z.share_error])} |"
 
 
@@ -136,16 +136,16 @@ def of(a: ad.AnnData, column: str) -> np.ndarray:
 
 
 def cohort(folder: Path) -> Iterator[Row]:
-    """Ten tumours, together and one by one."""
+    """Ten tumours, annotated together and separately."""
     a = ad.read_h5ad(folder / "glioma_cohort_semisynthetic_dev.h5ad")
     alone = [annotated(a[a.obs["donor"] == d].copy()) for d in a.obs["donor"].cat.categories]
-    for how, done in (("together", annotated(a, sample_key="donor")), ("one by one", ad.concat(alone))):
+    for how, done in (("together", annotated(a, sample_key="donor")), ("separately", ad.concat(alone))):
         name, kind, state = f"glioma cohort, {how}", done.obs["tumour_kind"].astype(str), of(done, "truth_state")
         yield row(name, "compartment", done, of_gate(done))
         yield row(name, "origin", done, of(done, "truth_origin"))
         yield row(name, "state", done, state, sample="donor")
         ruled = np.where(kind.isin(["mixed", NONE]), UNKNOWN, state)
-        yield row(f"{name}, tumours that one state rules", "state", done, ruled, sample="donor")
+        yield row(f"{name}, tumours dominated by one state", "state", done, ruled, sample="donor")
         yield row(f"{name}, tumours without a state", "state", done, np.where(kind == NONE, state, UNKNOWN))
 
 
@@ -178,7 +178,7 @@ def stimulated(folder: Path) -> Iterator[Row]:
     a = annotated(ad.read_h5ad(folder / "mouse_aorta_sc_Cochain2018_GSE97310.h5ad"))
     truth = np.where(a.obs["truth_condition"] == "chow", NONE, "lipid_associated")
     truth = np.where(a.obs["tam_compartment"] == "macrophage", truth, UNKNOWN)
-    yield row("aorta, fatty diet (Cochain), some are foam cells", "state", a, truth)
+    yield row("aorta, high-fat diet (Cochain), some foam cells", "state", a, truth)
     a = annotated(ad.read_h5ad(folder / "mouse_microglia_bulk_development_LPS_Hanamsagar2017.h5ad"))
     yield row("microglia in bulk (Hanamsagar)", "compartment", a, np.full(a.n_obs, "macrophage"))
     yield row("microglia in bulk (Hanamsagar)", "origin", a, np.full(a.n_obs, "microglia"))
@@ -192,7 +192,7 @@ def gates(folder: Path) -> Iterator[Row]:
         a = annotated(ad.read_h5ad(folder / f"{file}.h5ad"))
         yield row(name, "compartment", a, of_gate(a))
     truth = a.obs["truth_origin"].astype(str).replace("not_macrophage", UNKNOWN)
-    yield row(f"{name}, of 20 'border-associated' 5 or 6 are", "origin", a, truth, ids="all origins")
+    yield row(f"{name}, of 20 labelled border-associated 5 or 6 are", "origin", a, truth, ids="all origins")
 
 
 def myeloid(folder: Path) -> Iterator[Row]:
@@ -208,11 +208,11 @@ def myeloid(folder: Path) -> Iterator[Row]:
     some = np.flatnonzero(a.obs["truth_compartment"].isin(MACROPHAGE))
     for n, seed in product((50, 150, 500, 2000), (0, 1)):
         few = annotated(a[np.sort(np.random.default_rng(seed).choice(some, n, replace=False))].copy())
-        yield row(f"{name}, {n:,} of them, draw {seed + 1}", "state", few, of(few, "truth_state"))
+        yield row(f"{name}, {n:,} cells, draw {seed + 1}", "state", few, of(few, "truth_state"))
     for i, state in enumerate(STATES):
         b = annotated(a[truth.usage[:, i] < 0.05].copy())
         free = np.where(b.obs["truth_compartment"] == "macrophage", NONE, UNKNOWN)
-        yield row(f"{name}, {state} taken out", "state", b, free, only=state)
+        yield row(f"{name}, {state} removed", "state", b, free, only=state)
         mine, others = (np.flatnonzero(truth.labelled & w) for w in (truth.truth == state, truth.truth != state))
         few = np.random.default_rng(0).choice(others, round(mine.size / 19), replace=False)
         b = annotated(a[np.sort(np.concatenate([mine, few]))].copy())
@@ -234,7 +234,7 @@ def main() -> int:
             rows.append(r)
             print(r, file=sys.stderr)
     rows.sort(key=lambda r: r.better_if_more(r.ours).min())
-    beaten = f"A rule is ahead in {sum(r.is_beaten for r in rows)} of {len(rows)} rows."
+    beaten = f"A rule is better in {sum(r.is_beaten for r in rows)} of {len(rows)} rows."
     print(table := "\n".join([HEADER, "|---|---" + "|---:" * 9 + "|---|---|", *map(str, rows), "", beaten]))
     if asked.page:
         between = re.compile(r"(?<=<!-- calls -->\n).*?(?=\n<!-- end -->)", re.DOTALL)
