@@ -9,22 +9,25 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from tamannot.report._blocks import Picture, Report
+from tamannot.report._blocks import Embedding, Picture, Report
 
 _TEMPLATES = Path(__file__).parent
 
 
 def render(report: Report) -> str:
     """Return the HTML of a report; everything in it is escaped."""
-    style, script = (_TEMPLATES / name for name in ("report.css", "report.js"))
+    style, *scripts = (
+        (_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js", "embedding.js")
+    )
+    script = "\n".join(scripts)
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             report=report,
-            style=Markup(style.read_text(encoding="utf-8")),  # noqa: S704 - our own file
-            script=Markup(script.read_text(encoding="utf-8")),  # noqa: S704 - our own file
-            policy=_policy(style.read_text(encoding="utf-8"), script.read_text(encoding="utf-8")),
+            style=Markup(style),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704 - our own files
+            policy=_policy(style, script),
         )
     )
 
@@ -55,8 +58,8 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _data_uri(picture: Picture) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
+def _data_uri(picture: Picture | Embedding) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture.png or b'').decode()}"
 
 
 def _safe_link(link: str) -> str:

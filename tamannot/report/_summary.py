@@ -10,6 +10,7 @@ from tamannot.report._blocks import Report
 from tamannot.report._by_sample import by_sample
 from tamannot.report._calls import calls
 from tamannot.report._cautions import cautions
+from tamannot.report._embedding import overview
 from tamannot.report._evidence import evidence
 from tamannot.report._ferroptosis import ferroptosis
 from tamannot.report._found import found
@@ -37,4 +38,4 @@ def summarise(material: Material, *, title: str | None = None) -> Report:
     )
     made = f"{datetime.now(UTC):%Y-%m-%d}, tamannot {package_version()}"
     heading = title or f"Macrophages of {material.name}"
-    return Report(heading, material.name, made, tuple(s for s in sections if s is not None))
+    return Report(heading, material.name, made, tuple(s for s in sections if s is not None), overview(material))
