@@ -101,18 +101,16 @@ def computed(cells: AnnData, run: slots.RunRecord) -> Array | None:
         return None
     import scanpy as sc  # noqa: PLC0415 - takes seconds, and most data have an embedding
 
-    shape = matrix.n_vars
-    values = sp.vstack([sp.csr_array((b.values, b.indices, b.indptr), (b.indptr.size - 1, shape)) for b in blocks])
-    values = sp.csr_array(values, dtype=np.float32)
+    parts = [sp.csr_matrix((b.values, b.indices, b.indptr), (b.indptr.size - 1, matrix.n_vars)) for b in blocks]
+    values = sp.csr_matrix(sp.vstack(parts), dtype=np.float32)
+    if matrix.kind != "log":
+        totals = np.asarray(values.sum(axis=1)).ravel()
+        values.data = np.log1p(values.data * np.repeat(1e4 / np.where(totals > 0, totals, 1), np.diff(values.indptr)))
+    mean, square = (np.asarray(v.mean(axis=0)).ravel() for v in (values, values.power(2)))
+    genes = np.sort(np.argsort(mean**2 - square, kind="stable")[:_GENES])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        quick = AnnData(values)
-        if matrix.kind != "log":
-            sc.pp.normalize_total(quick, target_sum=1e4)
-            sc.pp.log1p(quick)
-        mean = np.asarray(quick.X.mean(axis=0)).ravel()
-        variance = np.asarray(quick.X.power(2).mean(axis=0)).ravel() - mean**2
-        quick = quick[:, np.sort(np.argsort(-variance, kind="stable")[:_GENES])].copy()
+        quick = AnnData(values[:, genes])
         sc.pp.pca(quick, n_comps=min(_COMPONENTS, *(n - 1 for n in quick.shape)), random_state=0)
         sc.pp.neighbors(quick, n_neighbors=min(_NEIGHBORS, quick.n_obs - 1), random_state=0)
         sc.tl.umap(quick, random_state=0)
