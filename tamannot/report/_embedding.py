@@ -25,6 +25,7 @@ from tamannot.report._blocks import Embedding, Facts, Section
 from tamannot.report._material import EMBEDDINGS, Material, spread
 from tamannot.report._pictures import drawn
 from tamannot.report._tables import percent, pretty, table_of
+from tamannot.signature import load_signatures
 
 Array = NDArray[Any]
 
@@ -32,8 +33,8 @@ MOST_DRAWN, MOST_COMPUTED, FEWEST_COMPUTED = 200_000, 20_000, 30
 _GENES, _COMPONENTS, _NEIGHBORS = 2_000, 30, 15
 _LABELS = ("state", "origin", "compartment")
 _ORDER = ("state", "origin", "overlay", "polarization", "ferroptosis", "compartment")
-# Of a byte: 255 is a missing value. Finer steps than these nobody reads.
-_MISSING, _STEPS, _STEP_OF_Z, _STEP_OF_SHARE = 255, 254, 0.1, 0.004
+# Of a byte: 255 is a missing value. Colours need fewer steps than what is read.
+_MISSING, _STEPS, _STEP_OF_COLOR, _STEP_OF_Z, _STEP_OF_SHARE = 255, 254, 0.25, 0.1, 0.004
 _MOST_COLORED = 40
 _RUN = 50
 
@@ -41,10 +42,12 @@ _RUN = 50
 def overview(material: Material) -> Section:
     """Return four numbers, and the cells on an embedding where the data have one or it can be computed."""
     here = material.macrophages
-    named = {axis: here & ~material.labels(axis).isin([UNASSIGNED, NOT_MACROPHAGE]) for axis in ("state", "origin")}
-    n, n_cells = int(here.sum()), material.cells.n_obs
-    shares = ((f"of macrophages have {a}", percent(float(named[b].sum()) / n) if n else "–") for a, b in _SAID)
-    numbers = Facts((("cells", f"{n_cells:,}"), ("macrophages", f"{n:,}"), *shares))
+    named = {a: ~material.labels(a)[here].isin([UNASSIGNED, NOT_MACROPHAGE]) for a in ("state", "origin")}
+    shares = (
+        ("of macrophages have a state", percent(float(named["state"].mean()))),
+        ("of macrophages have an origin", percent(float(named["origin"].mean()))),
+    )
+    numbers = Facts((("cells", f"{here.size:,}"), ("macrophages", f"{here.sum():,}"), *shares))
     found = _placed(material)
     if found is None:
         return Section("overview", "At a glance", (numbers,))
@@ -55,9 +58,6 @@ def overview(material: Material) -> Section:
     both = slots.read_obs(cells, material.key, ("state", "origin")).astype(str).map(pretty)
     counts = pd.crosstab(both.iloc[:, 0].rename("state"), both.iloc[:, 1]).rename_axis(columns=None)
     return Section("overview", "At a glance", (numbers, block, table_of(counts, "These cells by state and origin")))
-
-
-_SAID = (("a state", "state"), ("an origin", "origin"))
 
 
 def _placed(material: Material) -> tuple[AnnData, str, str] | None:
@@ -92,12 +92,12 @@ def _plane(cells: AnnData) -> str | None:
 
 def computed(cells: AnnData, run: slots.RunRecord) -> Array | None:
     """Return a quick UMAP of the matrix of the run, the same every time; None where it is gone, or of few cells."""
-    if cells.n_obs < FEWEST_COMPUTED:
-        return None
     try:
         matrix = slots.matrix_of_run(cells, run)
         blocks = [block for block, _ in matrix.blocks(np.ones(cells.n_obs, bool))]
     except (MatrixError, ResultNotFoundError):
+        return None
+    if min(cells.n_obs, matrix.n_vars) < FEWEST_COMPUTED:
         return None
     import scanpy as sc  # noqa: PLC0415 - takes seconds, and most data have an embedding
 
@@ -124,25 +124,31 @@ def _packed_cells(material: Material, cells: AnnData, name: str) -> dict[str, An
     low, span = places.min(axis=0), np.ptp(places, axis=0)
     unit = (places - low) / np.where(span > 0, span, 1)
     x, y = np.rint(65535 * np.column_stack([unit[:, 0], 1 - unit[:, 1]])).astype("<u2").T
-    labels = {a: slots.read_obs(cells, key, (a,)).iloc[:, 0] for a in _LABELS}
+    seen = pd.DataFrame(cells.obs)
+    columns = {(a, what): slots.slot(key, f"{a}{what}") for what in ("", "_status", "_prob") for a in _LABELS}
+    found = {where: seen[name] for where, name in columns.items() if name in seen}
+    labels = {a: column for (a, what), column in found.items() if not what}
     labels |= {} if sample is None else {"sample": slots.obs_column(cells, sample)}
-    status = {a: slots.read_obs(cells, key, (f"{a}_status",)).iloc[:, 0] for a in _LABELS if material.has(f"{a}_status")}
-    share = {a: slots.read_obs(cells, key, (f"{a}_prob",)).iloc[:, 0] for a in _LABELS if material.has(f"{a}_prob")}
     table, kind = _table(cells, key)
     axes = _axes(material, table)
+    told = [a for a in ("state", "compartment") if a in axes.values()] or list(axes.values())[:1]
     packed = [
-        *(_levels(f"{a}_prob", f"probability of the {a}", "Probability", v, _STEP_OF_SHARE) for a, v in share.items()),
-        *(_levels(i, pretty(i), f"{kind}: {axes[i]}", table[i], _STEP_OF_Z) for i in sorted(table, key=_place(axes))),
+        *(
+            _levels(a + what, f"probability of the {a}", "Probability", column, _STEP_OF_SHARE)
+            for (a, what), column in found.items()
+            if what == "_prob"
+        ),
+        *(_levels(i, pretty(i), f"{kind}: {axes[i]}", table[i], _STEP_OF_COLOR) for i in axes),
     ]
     return {
         "n": cells.n_obs,
         "x": _packed(x),
         "y": _packed(y),
-        "cells": _packed_text("\n".join(" ".join(str(n).splitlines()) for n in cells.obs_names)),
-        "labels": [_named(a, v, _colors(cells, key, a)) for a, v in labels.items()],
-        "status": [_named(a, v, {}) for a, v in status.items()],
+        "cells": _packed("\n".join(" ".join(str(n).splitlines()) for n in cells.obs_names)),
+        "labels": [_named(a, column, _colors(cells, key, a)) for a, column in labels.items()],
+        "status": [_named(a, column, {}) for (a, what), column in found.items() if what == "_status"],
         "values": packed,
-        "strongest": [_strongest(a, kind, table[[i for i in table if axes[i] == a]]) for a in _leading(axes)],
+        "strongest": [_strongest(a, kind, table[[i for i in axes if axes[i] == a]]) for a in told],
     }
 
 
@@ -157,17 +163,11 @@ def _table(cells: AnnData, key: str) -> tuple[pd.DataFrame, str]:
 
 
 def _axes(material: Material, table: pd.DataFrame) -> dict[str, str]:
-    known = material.run.signatures["axis"].astype(str).to_dict() if material.run.has("signatures") else {}
-    return {str(i): known.get(str(i), "other") for i in table}
-
-
-def _place(axes: dict[str, str]) -> Any:
-    return lambda i: _ORDER.index(axes[i]) if axes[i] in _ORDER else len(_ORDER)
-
-
-def _leading(axes: dict[str, str]) -> list[str]:
-    """Return the axes of which the greatest z of a cell is told."""
-    return [a for a in ("state", "compartment") if a in axes.values()] or sorted(set(axes.values()))[:1]
+    """Return the axis of each signature, in the order in which they are offered."""
+    own = material.run.signatures["axis"].astype(str).to_dict() if material.run.has("signatures") else {}
+    known = {name: str(s.axis) for name, s in load_signatures().items()} | own
+    axes = {str(i): known.get(str(i), "other") for i in table}
+    return dict(sorted(axes.items(), key=lambda item: [*_ORDER, item[1]].index(item[1])))
 
 
 def _named(axis: str, column: pd.Series, colors: dict[str, str]) -> dict[str, Any]:
@@ -212,9 +212,6 @@ def _strongest(axis: str, kind: str, table: pd.DataFrame) -> dict[str, Any]:
     return told | {"names": [pretty(str(i)) for i in table], "which": _packed(which.astype("<u2"))}
 
 
-def _packed_text(text: str) -> str:
-    return base64.b64encode(zlib.compress(text.encode("utf-8", "replace"))).decode()
-
-
-def _packed(values: Array) -> str:
-    return base64.b64encode(zlib.compress(np.ascontiguousarray(values).tobytes())).decode()
+def _packed(values: Array | str) -> str:
+    raw = values.encode("utf-8", "replace") if isinstance(values, str) else np.ascontiguousarray(values).tobytes()
+    return base64.b64encode(zlib.compress(raw)).decode()

@@ -124,7 +124,7 @@
     cells.values.forEach((value, i) => offer(value.group, "values-" + i, value.title));
 
     const button = (text, click, more) => make("button", { type: "button", click, ...more }, text);
-    const choose = button("Select", () => selecting(choose.getAttribute("aria-pressed") !== "true"), { "aria-pressed": "false" });
+    const choose = button("Select cells", () => selecting(choose.getAttribute("aria-pressed") !== "true"), { "aria-pressed": "false" });
     const hint = box.querySelector("h3").id + "-keys";
     const canvas = make("canvas", { tabindex: "0", role: "application", "aria-label": box.querySelector("h3").textContent, "aria-describedby": hint });
     const card = make("dl", { class: "card" });
@@ -138,7 +138,7 @@
       button("Reset", reset)
     );
     const stage = make("div", { class: "stage" }, canvas, card);
-    const how = "Drag to move; Select, or Shift and drag, counts cells. " + KEYS;
+    const how = "Drag to move. Select cells, or Shift and drag, counts the cells of a rectangle. A click in the legend hides or shows. " + KEYS;
     const live = make("div", { class: "live" }, tools, stage, legend, status, chosen, make("p", { class: "note", id: hint }, how));
     box.querySelector("h3").after(live);
     box.classList.add("drawn");
@@ -303,7 +303,7 @@
         legend.append(...greys);
       } else {
         const [low, high, missing] = spanOf(shade);
-        const text = (code) => (shade.low + code * shade.step).toFixed(shade.step < 0.1 ? 2 : 1);
+        const text = (code) => (shade.low + code * shade.step).toFixed(shade.step < 0.1 ? 2 : 1).replace("-", "−");
         const bar = make("span", { class: "bar", "aria-hidden": "true" });
         bar.style.background = "linear-gradient(to right, " + VIRIDIS.join(", ") + ")";
         const values = make("p", {}, shade.title + (shade.group.startsWith("z") ? " (z)" : ""), bar, text(low) + " to " + text(high));
@@ -327,11 +327,14 @@
       const [ax, ay, bx, by_] = [scaleOf(canvas.width), scaleOf(canvas.height), shiftOf(canvas.width, view.x), shiftOf(canvas.height, view.y)];
       let best = reach * reach;
       let found = -1;
-      for (const i of order) {
+      for (let k = 0; k < order.length; k++) {
+        const i = order[k];
         const dx = x[i] * ax + bx - px;
         const dy = y[i] * ay + by_ - py;
         const distance = dx * dx + dy * dy;
-        if (distance <= best) [best, found] = [distance, i];
+        if (distance > best) continue;
+        best = distance;
+        found = i;
       }
       return found;
     }
@@ -352,7 +355,7 @@
         rows.push([id, said.join(", ")]);
       }
       for (const s of told.strongest) {
-        if (s.values[i] !== MISSING) rows.push([s.title, s.names[s.which[i]] + " " + (s.low + s.step * s.values[i]).toFixed(1)]);
+        if (s.values[i] !== MISSING) rows.push([s.title, s.names[s.which[i]] + " " + (s.low + s.step * s.values[i]).toFixed(1).replace("-", "−")]);
       }
       return rows;
     }
@@ -375,9 +378,7 @@
       card.style.bottom = below ? stage.clientHeight - py / ratio + 14 + "px" : "auto";
     }
 
-    function hide() {
-      show(-1, 0, 0, false);
-    }
+    const hide = () => show(-1, 0, 0, false);
 
     let tellsMiddle = 0;
     function showMiddle() {
@@ -424,6 +425,7 @@
     }
 
     function select(left, top, right, bottom) {
+      clearTimeout(tellsMiddle);
       frame = [left, top, right, bottom];
       picked = new Uint8Array(n);
       let total = 0;
@@ -455,11 +457,11 @@
       return [xs[0], ys[0], xs[1], ys[1]];
     }
 
-    let drag = null;
+    let drag = null; // of a pointer that is down: where it began and was last, and whether it selects
     const placeOf = (event) => [event.offsetX, event.offsetY];
     canvas.addEventListener("pointerdown", (event) => {
       if (event.button) return;
-      drag = { from: placeOf(event), last: placeOf(event), counts: event.shiftKey || canvas.classList.contains("selecting"), far: false };
+      drag = { from: placeOf(event), last: placeOf(event), selects: event.shiftKey || canvas.classList.contains("selecting"), far: false };
       canvas.setPointerCapture(event.pointerId);
     });
     canvas.addEventListener("pointermove", (event) => {
@@ -471,7 +473,7 @@
       drag.far = drag.far || Math.hypot(place[0] - drag.from[0], place[1] - drag.from[1]) > 3;
       if (!drag.far) return;
       hide();
-      if (drag.counts) {
+      if (drag.selects) {
         frame = selectBetween(drag.from, place);
         paint();
       } else {
@@ -481,7 +483,7 @@
     });
     canvas.addEventListener("pointerup", (event) => {
       const place = placeOf(event);
-      if (drag && drag.far && drag.counts) select(...selectBetween(drag.from, place));
+      if (drag && drag.far && drag.selects) select(...selectBetween(drag.from, place));
       else if (drag && !drag.far) show(nearest(place[0] * ratio, place[1] * ratio, REACH * ratio), place[0] * ratio, place[1] * ratio, true);
       drag = null;
     });

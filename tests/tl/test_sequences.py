@@ -152,6 +152,8 @@ def without_pictures(monkeypatch):
     """A report is made without its pictures, which are drawn one by one before it."""
     for module in ("_pictures", "_evidence"):
         monkeypatch.setattr(f"tamannot.report.{module}.drawn", lambda _: None)
+    monkeypatch.setattr("tamannot.report._embedding.drawn", lambda _: None)
+    monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)
 
 
 @pytest.mark.parametrize("seed", [*range(2), *(pytest.param(s, marks=pytest.mark.nightly) for s in range(2, 200))])
