@@ -34,20 +34,19 @@ _GENES, _COMPONENTS, _NEIGHBORS = 2_000, 30, 15
 _LABELS = ("state", "origin", "compartment")
 _ORDER = ("state", "origin", "overlay", "polarization", "ferroptosis", "compartment")
 # Of a byte: 255 is a missing value. Colours need fewer steps than what is read.
-_MISSING, _STEPS, _STEP_OF_COLOR, _STEP_OF_Z, _STEP_OF_SHARE = 255, 254, 0.25, 0.1, 0.004
-_MOST_COLORED = 40
-_RUN = 50
+_MISSING, _STEPS, _STEP_OF_COLOR, _STEP_OF_Z, _FINEST = 255, 254, 0.25, 0.1, 0.004
+_MOST_COLORED, _RUN = 40, 50
 
 
 def overview(material: Material) -> Section:
     """Return four numbers, and the cells on an embedding where the data have one or it can be computed."""
     here = material.macrophages
-    named = {a: ~material.labels(a)[here].isin([UNASSIGNED, NOT_MACROPHAGE]) for a in ("state", "origin")}
-    shares = (
-        ("of macrophages have a state", percent(float(named["state"].mean()))),
-        ("of macrophages have an origin", percent(float(named["origin"].mean()))),
+    state, origin = (
+        percent(float((~material.labels(a)[here].isin([UNASSIGNED, NOT_MACROPHAGE])).mean()))
+        for a in ("state", "origin")
     )
-    numbers = Facts((("cells", f"{here.size:,}"), ("macrophages", f"{here.sum():,}"), *shares))
+    counts = (("cells", f"{here.size:,}"), ("macrophages", f"{here.sum():,}"))
+    numbers = Facts((*counts, ("of macrophages have a state", state), ("of macrophages have an origin", origin)))
     found = _placed(material)
     if found is None:
         return Section("overview", "At a glance", (numbers,))
@@ -56,8 +55,8 @@ def overview(material: Material) -> Section:
     png = drawn(lambda: pl.states(cells, basis=name, key=material.key))
     block = Embedding(title, json.dumps(_packed_cells(material, cells, name), ensure_ascii=False), png, note)
     both = slots.read_obs(cells, material.key, ("state", "origin")).astype(str).map(pretty)
-    counts = pd.crosstab(both.iloc[:, 0].rename("state"), both.iloc[:, 1]).rename_axis(columns=None)
-    return Section("overview", "At a glance", (numbers, block, table_of(counts, "These cells by state and origin")))
+    crossed = pd.crosstab(both.iloc[:, 0].rename("state"), both.iloc[:, 1]).rename_axis(columns=None)
+    return Section("overview", "At a glance", (numbers, block, table_of(crossed, "These cells by state and origin")))
 
 
 def _placed(material: Material) -> tuple[AnnData, str, str] | None:
@@ -76,8 +75,7 @@ def _placed(material: Material) -> tuple[AnnData, str, str] | None:
             return None
         name, how = "X_umap", "The data have no embedding: this one was computed for the report. "
         cells = AnnData(obs=taken.obs, uns=taken.uns, obsm={**taken.obsm, name: places})
-    finite = np.isfinite(np.asarray(cells.obsm[name], float)[:, :2]).all(axis=1)
-    cells = cells if finite.all() else cells[finite]
+    cells = cells[np.isfinite(np.asarray(cells.obsm[name], float)[:, :2]).all(axis=1)]
     some = "" if cells.n_obs == n else f"Drawn are {cells.n_obs:,} of {n:,} cells, the same ones every time. "
     return (cells, name, f"{how}{some}Cells without a state or an origin are grey.") if cells.n_obs else None
 
@@ -119,47 +117,31 @@ def computed(cells: AnnData, run: slots.RunRecord) -> Array | None:
 
 def _packed_cells(material: Material, cells: AnnData, name: str) -> dict[str, Any]:
     """Return all that the browser draws and says of the cells."""
-    key, sample = material.key, material.sample_key
+    key = material.key
     places = np.asarray(cells.obsm[name], float)[:, :2]
     low, span = places.min(axis=0), np.ptp(places, axis=0)
     unit = (places - low) / np.where(span > 0, span, 1)
     x, y = np.rint(65535 * np.column_stack([unit[:, 0], 1 - unit[:, 1]])).astype("<u2").T
-    seen = pd.DataFrame(cells.obs)
-    columns = {(a, what): slots.slot(key, f"{a}{what}") for what in ("", "_status", "_prob") for a in _LABELS}
-    found = {where: seen[name] for where, name in columns.items() if name in seen}
-    labels = {a: column for (a, what), column in found.items() if not what}
-    labels |= {} if sample is None else {"sample": slots.obs_column(cells, sample)}
-    table, kind = _table(cells, key)
+    obs, slot = cells.obs, slots.slot
+    of = {w: {a: obs[s] for a in _LABELS if (s := slot(key, a + w)) in obs} for w in ("", "_prob", "_status")}
+    labels = of[""] | ({"sample": slots.obs_column(cells, material.sample_key)} if material.sample_key else {})
+    kind = next((k for k in ("z", "scores") if slot(key, k) in cells.obsm), "")
+    table = slots.read_obsm(cells, slot(key, kind)) if kind else pd.DataFrame(index=cells.obs_names)
     axes = _axes(material, table)
     told = [a for a in ("state", "compartment") if a in axes.values()] or list(axes.values())[:1]
-    packed = [
-        *(
-            _levels(a + what, f"probability of the {a}", "Probability", column, _STEP_OF_SHARE)
-            for (a, what), column in found.items()
-            if what == "_prob"
-        ),
-        *(_levels(i, pretty(i), f"{kind}: {axes[i]}", table[i], _STEP_OF_COLOR) for i in axes),
-    ]
+    fine, coarse = (_STEP_OF_Z, _STEP_OF_COLOR) if kind == "z" else (_FINEST, _FINEST)
+    prob = [_levels(f"{a}_prob", f"probability of the {a}", "Probability", v, _FINEST) for a, v in of["_prob"].items()]
+    values = [_levels(i, pretty(i), f"{kind}: {a}", table[i], coarse) for i, a in axes.items()]
     return {
         "n": cells.n_obs,
         "x": _packed(x),
         "y": _packed(y),
         "cells": _packed("\n".join(" ".join(str(n).splitlines()) for n in cells.obs_names)),
         "labels": [_named(a, column, _colors(cells, key, a)) for a, column in labels.items()],
-        "status": [_named(a, column, {}) for (a, what), column in found.items() if what == "_status"],
-        "values": packed,
-        "strongest": [_strongest(a, kind, table[[i for i in axes if axes[i] == a]]) for a in told],
+        "status": [_named(a, column, {}) for a, column in of["_status"].items()],
+        "values": prob + values,
+        "strongest": [_strongest(a, kind, table[[i for i in axes if axes[i] == a]], fine) for a in told],
     }
-
-
-def _table(cells: AnnData, key: str) -> tuple[pd.DataFrame, str]:
-    """Return z of all signatures; the scores where the run made no z."""
-    for kind in ("z", "score"):
-        try:
-            return slots.read_table(cells, key, kind), kind
-        except ResultNotFoundError:
-            continue
-    return pd.DataFrame(index=cells.obs_names), "z"
 
 
 def _axes(material: Material, table: pd.DataFrame) -> dict[str, str]:
@@ -187,9 +169,8 @@ def _named(axis: str, column: pd.Series, colors: dict[str, str]) -> dict[str, An
 
 
 def _colors(cells: AnnData, key: str, axis: str) -> dict[str, str]:
-    known = colors_of(cells, key, axis) if axis != "sample" else {}
-    grey = {n: colors_of(cells, key, "state")[n] for n in (UNASSIGNED, NOT_MACROPHAGE)}
-    return {**grey, "missing": grey[NOT_MACROPHAGE], **{n: to_hex(c) for n, c in known.items()}}
+    known = {n: to_hex(c) for n, c in colors_of(cells, key, "state" if axis == "sample" else axis).items()}
+    return {"missing": known[NOT_MACROPHAGE]} if axis == "sample" else {"missing": known[NOT_MACROPHAGE]} | known
 
 
 def _levels(name: str, title: str, group: str, column: pd.Series, step: float) -> dict[str, Any]:
@@ -203,13 +184,15 @@ def _levels(name: str, title: str, group: str, column: pd.Series, step: float) -
     return {"id": name, "title": title, "group": group, "low": round(low, 4), "step": step, "data": _packed(codes)}
 
 
-def _strongest(axis: str, kind: str, table: pd.DataFrame) -> dict[str, Any]:
+def _strongest(axis: str, kind: str, table: pd.DataFrame, step: float) -> dict[str, Any]:
     """Return of each cell which signature of an axis has the greatest value, and the value."""
     values = table.to_numpy(dtype=float)
     which = np.where(np.isnan(values), -np.inf, values).argmax(axis=1)
     most = pd.Series(values[np.arange(len(values)), which])
-    told = _levels(axis, f"strongest {kind}, {axis}", "", most, _STEP_OF_Z)
-    return told | {"names": [pretty(str(i)) for i in table], "which": _packed(which.astype("<u2"))}
+    return _levels(axis, f"strongest {kind}, {axis}", "", most, step) | {
+        "names": [pretty(str(i)) for i in table],
+        "which": _packed(which.astype("<u2")),
+    }
 
 
 def _packed(values: Array | str) -> str:

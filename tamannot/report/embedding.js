@@ -30,6 +30,7 @@
   }
 
   const count = (n) => n.toLocaleString("en");
+  const valueOf = (of, code) => (of.low + of.step * code).toFixed(of.step < 0.1 ? 2 : 1).replace("-", "−");
   const share = (n, all) => (all ? ((100 * n) / all).toFixed(1) : "0") + "\u00a0%";
 
   // Colours are numbers as the image holds them: alpha, blue, green, red.
@@ -303,10 +304,9 @@
         legend.append(...greys);
       } else {
         const [low, high, missing] = spanOf(shade);
-        const text = (code) => (shade.low + code * shade.step).toFixed(shade.step < 0.1 ? 2 : 1).replace("-", "−");
         const bar = make("span", { class: "bar", "aria-hidden": "true" });
         bar.style.background = "linear-gradient(to right, " + VIRIDIS.join(", ") + ")";
-        const values = make("p", {}, shade.title + (shade.group.startsWith("z") ? " (z)" : ""), bar, text(low) + " to " + text(high));
+        const values = make("p", {}, shade.title + (shade.group.startsWith("z:") ? " (z)" : ""), bar, valueOf(shade, low) + " to " + valueOf(shade, high));
         legend.append(values);
         if (missing) legend.append(make("p", {}, swatch(fitted("#dddddd")), "no value ", count(missing)));
       }
@@ -349,13 +349,13 @@
         const at = cells.status.findIndex((s) => s.id === id);
         const code = likely ? likely.codes[i] : MISSING;
         const said = [label.names[label.codes[i]]];
-        if (code !== MISSING) said.push("probability " + (likely.low + likely.step * code).toFixed(2));
+        if (code !== MISSING) said.push("probability " + valueOf(likely, code));
         const why = at < 0 ? "" : cells.status[at].names[told.status[at][i]];
         if (why && !said.includes(why)) said.push(why);
         rows.push([id, said.join(", ")]);
       }
       for (const s of told.strongest) {
-        if (s.values[i] !== MISSING) rows.push([s.title, s.names[s.which[i]] + " " + (s.low + s.step * s.values[i]).toFixed(1).replace("-", "−")]);
+        if (s.values[i] !== MISSING) rows.push([s.title, s.names[s.which[i]] + " " + valueOf(s, s.values[i])]);
       }
       return rows;
     }
@@ -521,9 +521,16 @@
       explain();
       arrange();
     });
+    // Another screen, or a zoom of the page.
+    function follow() {
+      const resolution = window.matchMedia("(resolution: " + window.devicePixelRatio + "dppx)");
+      resolution.addEventListener("change", () => { resize(); follow(); }, { once: true });
+    }
+
     hide();
     explain();
     arrange();
+    follow();
     new ResizeObserver(resize).observe(canvas);
     resize();
     say(count(n) + " cells are shown.");

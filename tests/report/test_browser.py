@@ -18,10 +18,11 @@ if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
     pytest.skip("no chromium and chromedriver here", allow_module_level=True)
 pytest.importorskip("selenium.webdriver", reason="selenium is absent: pip install 'tamannot[browser]'")
 
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def opened(browser, tmp_path) -> Callable[..., Any]:

@@ -126,7 +126,7 @@ def test_scores_are_offered_where_there_is_no_z(placed, of):
     del placed.obsm["tam_z"]
     cells = json.loads(block_of(overview(of(placed))).cells)
     groups = {v["group"] for v in cells["values"]}
-    assert "score: state" in groups
+    assert "scores: state" in groups
     del placed.obsm["tam_scores"]
     cells = json.loads(block_of(overview(of(placed))).cells)
     assert {v["group"] for v in cells["values"]} == {"Probability"}

@@ -20,9 +20,9 @@ if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
     pytest.skip("no chromium and chromedriver here", allow_module_level=True)
 pytest.importorskip("selenium.webdriver", reason="selenium is absent: pip install 'tamannot[browser]'")
 
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 pytestmark = pytest.mark.slow
 
@@ -299,7 +299,7 @@ def test_200_000_cells(browser, cohort, tmp_path, capsys):
     frames, seconds = browser.execute_async_script(_PAN)
     used = cpu() - before
     with capsys.disabled():
-        print(
+        print(  # noqa: T201 - for those who wonder how fast it is
             f"\n200,000 cells: {path.stat().st_size / 1e6:.1f} MB, drawn {loaded:.2f} s after the page was asked for, "
             f"{frames / seconds:.0f} frames a second while panning, {1000 * used / frames:.1f} ms of CPU time a frame"
         )
