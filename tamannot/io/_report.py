@@ -40,11 +40,12 @@ def write_report(
 ) -> None:
     """Write one HTML file about annotated cells that opens without a network.
 
-    What was found and what not to believe stand first; then input and quality, calls, states and origins by sample,
-    ferroptosis programs, the analyses that were made (`tl.composition` and others), the evidence for typical cells,
-    signatures with their sources, a paragraph for the methods of a paper, warnings and versions. Nothing is computed
-    that `tl` has not computed, but counts and shares. Pictures of single cells are drawn from at most 50,000, the same
-    ones every time.
+    Four numbers, the cells on their embedding, what was found and what not to believe stand first; then input and
+    quality, calls, states and origins by sample, ferroptosis programs, the analyses that were made (`tl.composition`
+    and others), the evidence for typical cells, signatures with their sources, a paragraph for the methods of a paper,
+    warnings and versions. Nothing is computed that `tl` has not computed, but counts and shares, and a UMAP of at most
+    20,000 cells where ``obsm`` has no embedding. Up to 200,000 cells can be looked at one by one; pictures are drawn
+    from at most 50,000, the same ones every time.
 
     Parameters
     ----------

@@ -82,7 +82,18 @@ class Quote:
     kind: str = "quote"
 
 
-Block = Text | Points | Facts | Table | Picture | Quote
+@dataclass(frozen=True)
+class Embedding:
+    """Cells on an embedding, as JSON for the browser to draw; the picture, PNG, is for those without a script."""
+
+    title: str
+    cells: str
+    png: bytes | None
+    note: str = ""
+    kind: str = "embedding"
+
+
+Block = Text | Points | Facts | Table | Picture | Quote | Embedding
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,8 @@ class Report:
     made: str
     """When and by what."""
     sections: tuple[Section, ...]
+    head: Section | None = None
+    """What is seen first."""
 
 
 MOST_ROWS, MOST_COLUMNS = 300, 40

@@ -12,8 +12,9 @@ from markupsafe import Markup
 
 from tamannot._resources import package_version
 from tamannot.report._analyses import analyses, evidence, ferroptosis
-from tamannot.report._blocks import Picture, Report
+from tamannot.report._blocks import Embedding, Picture, Report
 from tamannot.report._cautions import cautions
+from tamannot.report._embedding import overview
 from tamannot.report._findings import by_sample, calls, found, input_and_quality
 from tamannot.report._material import Material
 from tamannot.report._methods import methods, signatures, warnings_and_versions
@@ -23,15 +24,18 @@ _TEMPLATES = Path(__file__).parent
 
 def render(report: Report) -> str:
     """Return the HTML of a report; everything in it is escaped."""
-    style, script = (_TEMPLATES / name for name in ("report.css", "report.js"))
+    style, *scripts = (
+        (_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js", "embedding.js")
+    )
+    script = "\n".join(scripts)
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             report=report,
-            style=Markup(style.read_text(encoding="utf-8")),  # noqa: S704 - our own file
-            script=Markup(script.read_text(encoding="utf-8")),  # noqa: S704 - our own file
-            policy=_policy(style.read_text(encoding="utf-8"), script.read_text(encoding="utf-8")),
+            style=Markup(style),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704 - our own files
+            policy=_policy(style, script),
         )
     )
 
@@ -62,8 +66,8 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _data_uri(picture: Picture) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
+def _data_uri(picture: Picture | Embedding) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture.png or b'').decode()}"
 
 
 def _safe_link(link: str) -> str:
@@ -88,4 +92,4 @@ def summarise(material: Material, *, title: str | None = None) -> Report:
     )
     made = f"{datetime.now(UTC):%Y-%m-%d}, tamannot {package_version()}"
     heading = title or f"Macrophages of {material.name}"
-    return Report(heading, material.name, made, tuple(s for s in sections if s is not None))
+    return Report(heading, material.name, made, tuple(s for s in sections if s is not None), overview(material))

@@ -24,7 +24,7 @@ _MOST_OTHERS = 1_000
 # Neighbours are read together from a file.
 _RUN = 50
 _SEED = 0
-_EMBEDDINGS = ("X_umap", "X_tsne", "X_phate", "X_draw_graph_fa", "X_draw_graph_fr", "X_mde")
+EMBEDDINGS = ("X_umap", "X_tsne", "X_phate", "X_draw_graph_fa", "X_draw_graph_fr", "X_mde")
 _AXES = ("compartment", "origin", "state")
 _FEWEST = 30
 
@@ -63,7 +63,7 @@ class Material:
     @cached_property
     def points(self) -> AnnData:
         """At most 50,000 cells with tables and embeddings."""
-        return self.source.take(_spread(np.arange(self.cells.n_obs), MOST_POINTS, 1), matrix=False)
+        return self.source.take(spread(np.arange(self.cells.n_obs), MOST_POINTS, 1), matrix=False)
 
     @cached_property
     def measured(self) -> AnnData:
@@ -71,15 +71,15 @@ class Material:
         macrophages = self.macrophages
         if macrophages.size <= MOST_MEASURED:
             return self.source.take(np.arange(macrophages.size), matrix=True)
-        mine = _spread(np.flatnonzero(macrophages), MOST_MEASURED, _RUN)
-        others = _spread(np.flatnonzero(~macrophages), _MOST_OTHERS, _RUN)
+        mine = spread(np.flatnonzero(macrophages), MOST_MEASURED, _RUN)
+        others = spread(np.flatnonzero(~macrophages), _MOST_OTHERS, _RUN)
         return self.source.take(np.sort(np.concatenate([mine, others])), matrix=True)
 
     @cached_property
     def embedding(self) -> str | None:
         """The name of an embedding to draw on; None if there is none."""
         obsm = self.points.obsm
-        return next((n for n in _EMBEDDINGS if n in obsm and np.ndim(obsm[n]) > 1 and obsm[n].shape[1] > 1), None)
+        return next((n for n in EMBEDDINGS if n in obsm and np.ndim(obsm[n]) > 1 and obsm[n].shape[1] > 1), None)
 
     @cached_property
     def has_matrix(self) -> bool:
@@ -145,7 +145,7 @@ class InMemory:
         return self.cells if rows.size == self.cells.n_obs else self.cells[rows]
 
 
-def _spread(rows: Array, most: int, run: int) -> Array:
+def spread(rows: Array, most: int, run: int) -> Array:
     """Return at most so many of some rows, in runs from all over them; the same ones every time."""
     if rows.size <= most:
         return rows

@@ -85,6 +85,8 @@ def damaged(adata: ad.AnnData, place: tuple[str, ...], value: object) -> Iterato
 def without_pictures(monkeypatch):
     for module in ("_pictures", "_analyses"):
         monkeypatch.setattr(f"tamannot.report.{module}.drawn", lambda _: None)
+    monkeypatch.setattr("tamannot.report._embedding.drawn", lambda _: None)
+    monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)
 
 
 @pytest.mark.slow

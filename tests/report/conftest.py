@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -12,13 +14,19 @@ import pytest
 from tamannot.data import write_analysis
 from tamannot.report import InMemory, Material, material_of
 
+_FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--force-prefers-reduced-motion", "--hide-scrollbars"),  # what is clicked stands still
+)
 HOSTILE = "<script>alert(1)</script>"
 
 
 @pytest.fixture(autouse=True)
 def _few_and_small_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Painting takes most of the time: small where pictures are looked at, else left out."""
-    if request.module.__name__.rpartition(".")[2] in ("test_pictures", "test_browser"):
+    monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)
+    if request.module.__name__.rpartition(".")[2] in ("test_pictures", "test_browser", "test_embedding_browser"):
         monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 1)
         monkeypatch.setattr("tamannot.report._pictures._DPI", 40)
     else:
@@ -66,3 +74,19 @@ def of() -> Callable[..., Material]:
         return material_of(InMemory(adata), name="data", **columns)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium without a window, with a log of what it asks for."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for flag in (*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()

@@ -152,6 +152,8 @@ def without_pictures(monkeypatch):
     """A report is made without its pictures, which are drawn one by one before it."""
     for module in ("_pictures", "_analyses"):
         monkeypatch.setattr(f"tamannot.report.{module}.drawn", lambda _: None)
+    monkeypatch.setattr("tamannot.report._embedding.drawn", lambda _: None)
+    monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.nightly) for s in range(1, 200))])

@@ -1,0 +1,199 @@
+"""The head of a report: four numbers, and the cells on an embedding, packed for a browser to draw."""
+
+from __future__ import annotations
+
+import base64
+import json
+import warnings
+import zlib
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from matplotlib.colors import to_hex
+from numpy.typing import NDArray
+
+import tamannot.data as slots
+from tamannot import pl
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.errors import MatrixError, ResultNotFoundError
+from tamannot.pl._style import colors_of
+from tamannot.report._blocks import Embedding, Facts, Section, percent, pretty, table_of
+from tamannot.report._material import EMBEDDINGS, Material, spread
+from tamannot.report._pictures import drawn
+from tamannot.signature import load_signatures
+
+Array = NDArray[Any]
+
+MOST_DRAWN, MOST_COMPUTED, FEWEST_COMPUTED = 200_000, 20_000, 30
+_GENES, _COMPONENTS, _NEIGHBORS = 2_000, 30, 15
+_LABELS = ("state", "origin", "compartment")
+_ORDER = ("state", "origin", "overlay", "polarization", "ferroptosis", "compartment")
+# Of a byte: 255 is a missing value. Colours need fewer steps than what is read.
+_MISSING, _STEPS, _STEP_OF_COLOR, _STEP_OF_Z, _FINEST = 255, 254, 0.25, 0.1, 0.004
+_MOST_COLORED, _RUN = 40, 50
+
+
+def overview(material: Material) -> Section:
+    """Return four numbers, and the cells on an embedding where the data have one or it can be computed."""
+    here = material.macrophages
+    state, origin = (
+        percent(float((~material.labels(a)[here].isin([UNASSIGNED, NOT_MACROPHAGE])).mean()))
+        for a in ("state", "origin")
+    )
+    counts = (("cells", f"{here.size:,}"), ("macrophages", f"{here.sum():,}"))
+    numbers = Facts((*counts, ("of macrophages have a state", state), ("of macrophages have an origin", origin)))
+    found = _placed(material)
+    if found is None:
+        return Section("overview", "At a glance", (numbers,))
+    cells, name, note = found
+    title = f"{pretty(name.removeprefix('X_')).upper()} of {cells.n_obs:,} cells"
+    png = drawn(lambda: pl.states(cells, basis=name, key=material.key))
+    block = Embedding(title, json.dumps(_packed_cells(material, cells, name), ensure_ascii=False), png, note)
+    both = slots.read_obs(cells, material.key, ("state", "origin")).astype(str).map(pretty)
+    crossed = pd.crosstab(both.iloc[:, 0].rename("state"), both.iloc[:, 1]).rename_axis(columns=None)
+    return Section("overview", "At a glance", (numbers, block, table_of(crossed, "These cells by state and origin")))
+
+
+def _placed(material: Material) -> tuple[AnnData, str, str] | None:
+    """Return cells with an embedding, its name in ``obsm``, and what is to be said of both."""
+    n = material.cells.n_obs
+    rows = spread(np.arange(n), MOST_DRAWN, 1)
+    cells = material.points if material.points.n_obs == n else material.source.take(rows, matrix=False)
+    name, how = _plane(cells), ""
+    if name is None:
+        here = material.macrophages
+        mine = spread(np.flatnonzero(here), MOST_COMPUTED * 3 // 4, _RUN)
+        rest = spread(np.flatnonzero(~here), MOST_COMPUTED - mine.size, _RUN)
+        taken = material.source.take(np.sort(np.concatenate([mine, rest])), matrix=True)
+        places = computed(taken, material.run)
+        if places is None:
+            return None
+        name, how = "X_umap", "The data have no embedding: this one was computed for the report. "
+        cells = AnnData(obs=taken.obs, uns=taken.uns, obsm={**taken.obsm, name: places})
+    cells = cells[np.isfinite(np.asarray(cells.obsm[name], float)[:, :2]).all(axis=1)]
+    some = "" if cells.n_obs == n else f"Drawn are {cells.n_obs:,} of {n:,} cells, the same ones every time. "
+    return (cells, name, f"{how}{some}Cells without a state or an origin are grey.") if cells.n_obs else None
+
+
+def _plane(cells: AnnData) -> str | None:
+    """Return the embedding to draw on: one that is known, else any other of two dimensions that is no tissue."""
+    shapes = {n: np.shape(cells.obsm[n]) for n in cells.obsm}
+    known = (n for n in EMBEDDINGS if len(shapes.get(n, ())) == 2 and shapes[n][1] > 1)
+    others = (n for n in sorted(shapes) if n.startswith("X_") and "spatial" not in n and shapes[n][1:] == (2,))
+    return next(known, None) or next(others, None)
+
+
+def computed(cells: AnnData, run: slots.RunRecord) -> Array | None:
+    """Return a quick UMAP of the matrix of the run, the same every time; None where it is gone, or of few cells."""
+    try:
+        matrix = slots.matrix_of_run(cells, run)
+        blocks = [block for block, _ in matrix.blocks(np.ones(cells.n_obs, bool))]
+    except (MatrixError, ResultNotFoundError):
+        return None
+    if min(cells.n_obs, matrix.n_vars) < FEWEST_COMPUTED:
+        return None
+    import scanpy as sc  # noqa: PLC0415 - takes seconds, and most data have an embedding
+
+    parts = [sp.csr_matrix((b.values, b.indices, b.indptr), (b.indptr.size - 1, matrix.n_vars)) for b in blocks]
+    values = sp.csr_matrix(sp.vstack(parts), dtype=np.float32)
+    if matrix.kind != "log":
+        totals = np.asarray(values.sum(axis=1)).ravel()
+        values.data = np.log1p(values.data * np.repeat(1e4 / np.where(totals > 0, totals, 1), np.diff(values.indptr)))
+    mean, square = (np.asarray(v.mean(axis=0)).ravel() for v in (values, values.power(2)))
+    genes = np.sort(np.argsort(mean**2 - square, kind="stable")[:_GENES])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quick = AnnData(values[:, genes])
+        sc.pp.pca(quick, n_comps=min(_COMPONENTS, *(n - 1 for n in quick.shape)), random_state=0)
+        sc.pp.neighbors(quick, n_neighbors=min(_NEIGHBORS, quick.n_obs - 1), random_state=0)
+        sc.tl.umap(quick, random_state=0)
+    return np.asarray(quick.obsm["X_umap"], np.float32)
+
+
+def _packed_cells(material: Material, cells: AnnData, name: str) -> dict[str, Any]:
+    """Return all that the browser draws and says of the cells."""
+    key = material.key
+    places = np.asarray(cells.obsm[name], float)[:, :2]
+    low, span = places.min(axis=0), np.ptp(places, axis=0)
+    unit = (places - low) / np.where(span > 0, span, 1)
+    x, y = np.rint(65535 * np.column_stack([unit[:, 0], 1 - unit[:, 1]])).astype("<u2").T
+    obs, slot = cells.obs, slots.slot
+    of = {w: {a: obs[s] for a in _LABELS if (s := slot(key, a + w)) in obs} for w in ("", "_prob", "_status")}
+    labels = of[""] | ({"sample": slots.obs_column(cells, material.sample_key)} if material.sample_key else {})
+    kind = next((k for k in ("z", "scores") if slot(key, k) in cells.obsm), "")
+    table = slots.read_obsm(cells, slot(key, kind)) if kind else pd.DataFrame(index=cells.obs_names)
+    axes = _axes(material, table)
+    told = [a for a in ("state", "compartment") if a in axes.values()] or list(axes.values())[:1]
+    fine, coarse = (_STEP_OF_Z, _STEP_OF_COLOR) if kind == "z" else (_FINEST, _FINEST)
+    prob = [_levels(f"{a}_prob", f"probability of the {a}", "Probability", v, _FINEST) for a, v in of["_prob"].items()]
+    values = [_levels(i, pretty(i), f"{kind}: {a}", table[i], coarse) for i, a in axes.items()]
+    return {
+        "n": cells.n_obs,
+        "x": _packed(x),
+        "y": _packed(y),
+        "cells": _packed("\n".join(" ".join(str(n).splitlines()) for n in cells.obs_names)),
+        "labels": [_named(a, column, _colors(cells, key, a)) for a, column in labels.items()],
+        "status": [_named(a, column, {}) for a, column in of["_status"].items()],
+        "values": prob + values,
+        "strongest": [_strongest(a, kind, table[[i for i in axes if axes[i] == a]], fine) for a in told],
+    }
+
+
+def _axes(material: Material, table: pd.DataFrame) -> dict[str, str]:
+    """Return the axis of each signature, in the order in which they are offered."""
+    own = material.run.signatures["axis"].astype(str).to_dict() if material.run.has("signatures") else {}
+    known = {name: str(s.axis) for name, s in load_signatures().items()} | own
+    axes = {str(i): known.get(str(i), "other") for i in table}
+    return dict(sorted(axes.items(), key=lambda item: [*_ORDER, item[1]].index(item[1])))
+
+
+def _named(axis: str, column: pd.Series, colors: dict[str, str]) -> dict[str, Any]:
+    """Return labels as numbers; a missing one is the last name."""
+    found = column.astype("category").cat
+    names = [*map(str, found.categories), "missing"]
+    codes = np.where(found.codes < 0, len(names) - 1, found.codes).astype("<u2")
+    wheel = [to_hex(c) for c in mpl.colormaps["tab20"].colors]  # type: ignore[attr-defined]
+    return {
+        "id": axis,
+        "names": names if axis == "sample" else [pretty(n) for n in names],
+        "colors": [colors.get(n, wheel[i % len(wheel)]) for i, n in enumerate(names)] if colors else [],
+        "quiet": [n in (UNASSIGNED, NOT_MACROPHAGE, "missing") for n in names],
+        "data": _packed(codes),
+        "shown": bool(colors) and len(names) <= _MOST_COLORED,
+    }
+
+
+def _colors(cells: AnnData, key: str, axis: str) -> dict[str, str]:
+    known = {n: to_hex(c) for n, c in colors_of(cells, key, "state" if axis == "sample" else axis).items()}
+    return {"missing": known[NOT_MACROPHAGE]} if axis == "sample" else {"missing": known[NOT_MACROPHAGE]} | known
+
+
+def _levels(name: str, title: str, group: str, column: pd.Series, step: float) -> dict[str, Any]:
+    """Return numbers in steps, a byte each."""
+    values = column.to_numpy(dtype=float, na_value=np.nan)
+    known = np.isfinite(values)
+    low = float(np.floor(values[known].min() / _STEP_OF_Z) * _STEP_OF_Z) if known.any() else 0.0
+    step = max(step, (float(values[known].max()) - low) / _STEPS) if known.any() else step
+    codes = np.full(values.size, _MISSING, np.uint8)
+    codes[known] = np.clip(np.rint((values[known] - low) / step), 0, _STEPS)
+    return {"id": name, "title": title, "group": group, "low": round(low, 4), "step": step, "data": _packed(codes)}
+
+
+def _strongest(axis: str, kind: str, table: pd.DataFrame, step: float) -> dict[str, Any]:
+    """Return of each cell which signature of an axis has the greatest value, and the value."""
+    values = table.to_numpy(dtype=float)
+    which = np.where(np.isnan(values), -np.inf, values).argmax(axis=1)
+    most = pd.Series(values[np.arange(len(values)), which])
+    return _levels(axis, f"strongest {kind}, {axis}", "", most, step) | {
+        "names": [pretty(str(i)) for i in table],
+        "which": _packed(which.astype("<u2")),
+    }
+
+
+def _packed(values: Array | str) -> str:
+    raw = values.encode("utf-8", "replace") if isinstance(values, str) else np.ascontiguousarray(values).tobytes()
+    return base64.b64encode(zlib.compress(raw)).decode()
