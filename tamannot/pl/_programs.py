@@ -25,7 +25,7 @@ _SHOWN_Q = (0.05, 1e-3, 1e-6)
 _SHORT = 3
 _MARK = {"drives": "▲", "restrains": "▼", "context": "◆", "none": "·"}
 _MEANING = "for the cell itself: ▲ drives  ▼ restrains  ◆ depends  ferroptosis"
-# The summaries in the 19 experiments of their signature files; tests/signature/test_ferroptosis_contrasts.py.
+# The summaries in the 19 experiments of their signature files; tests/signature/test_library.py.
 _SIGN = (
     "Capacity, not death: where cells do undergo ferroptosis (19 experiments),\n"
     "drive rose in 13, defence in 15, and balance fell in 15."

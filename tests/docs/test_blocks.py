@@ -2,8 +2,7 @@
 
 Blocks of a page, or cells where it is a notebook, run one after the other in one session, which begins with ``import
 tamannot as tam``. A comment ``<!-- run before: … -->`` holds Python that readers need not see, such as the making of a
-file; ``<!-- not run: reason -->`` before a block leaves it out.
-"""
+file; ``<!-- not run: reason -->`` before a block leaves it out."""
 
 from __future__ import annotations
 
@@ -22,6 +21,8 @@ import pytest
 import tamannot as tam
 
 ROOT = Path(__file__).parents[2]
+
+
 BLOCK = re.compile(
     r"^<!-- run before:\n(?P<before>.*?)^-->"
     r"|(?P<skip>^<!-- not run: [^>]+ -->\n\n?)?"
@@ -129,3 +130,21 @@ def test_no_block_is_left_out_without_a_reason() -> None:
     for page in PAGES:
         left_out = re.findall(r"<!-- not run: ([^>]+) -->", page.read_text())
         assert all(len(reason) > 10 for reason in left_out), page
+
+
+# The threat model names tests that there are.
+
+
+PAGE = (ROOT / "docs/threat_model.md").read_text(encoding="utf-8")
+
+
+def test_every_test_named_is_there():
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)
+    assert len(named) > 30
+    missing = [f"{path}::{name}" for path, name in named if f"\ndef {name}(" not in (ROOT / path).read_text()]
+    assert not missing
+
+
+def test_every_hostile_file_is_named():
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests/hostile").glob("test_*.py")}
+    assert not {path for path in files if path not in PAGE}

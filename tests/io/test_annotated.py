@@ -1,5 +1,8 @@
+"""CSV that a spreadsheet can open: names are never formulas, and ordinary ones stay as they are."""
+
 from __future__ import annotations
 
+import csv
 import tracemalloc
 
 import anndata as ad
@@ -12,8 +15,10 @@ import zarr
 
 from tamannot.data import forget_run
 from tamannot.errors import InputFileError
+from tamannot.io._targets import write_csv
 
-pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:zarr v3", "ignore:Consolidated metadata")
+ANNOTATED = pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:zarr v3", "ignore:Consolidated metadata")
+
 
 MATRICES = [
     "X/data",
@@ -34,6 +39,7 @@ def chunks(file: h5py.File, name: str) -> list[tuple[object, bytes]]:
     return [(i.chunk_offset, found.id.read_direct_chunk(i.chunk_offset)) for i in infos]
 
 
+@ANNOTATED
 @pytest.mark.parametrize("compression", ["gzip", "lzf", None])
 def test_compressed_blocks_are_those_of_the_source(
     rich, put, tmp_path, compression, annotate_by_hand, without_matrices, bytes_of
@@ -48,6 +54,7 @@ def test_compressed_blocks_are_those_of_the_source(
     assert bytes_of(tmp_path / "in.h5ad") == before
 
 
+@ANNOTATED
 def test_h5ad_reads_back_as_the_whole_object_written(
     rich, put, tmp_path, annotate_by_hand, without_matrices, assert_same
 ):
@@ -58,6 +65,7 @@ def test_h5ad_reads_back_as_the_whole_object_written(
     assert_same(ad.read_h5ad(tmp_path / "out.h5ad"), ad.read_h5ad(tmp_path / "whole.h5ad"))
 
 
+@ANNOTATED
 @pytest.mark.parametrize("version", [2, 3])
 def test_zarr_keeps_files_and_format(
     rich, put, tmp_path, version, annotate_by_hand, without_matrices, bytes_of, assert_same
@@ -82,6 +90,7 @@ def test_zarr_keeps_files_and_format(
     assert_same(ad.read_zarr(tmp_path / "out.zarr"), ad.read_zarr(tmp_path / "whole.zarr"))
 
 
+@ANNOTATED
 @pytest.mark.parametrize(("start", "end"), [("h5ad", "zarr"), ("zarr", "h5ad")])
 def test_from_one_kind_of_container_to_the_other(
     rich, put, tmp_path, monkeypatch, start, end, annotate_by_hand, without_matrices, assert_same
@@ -97,6 +106,7 @@ def test_from_one_kind_of_container_to_the_other(
     assert back.X.dtype == np.float32
 
 
+@ANNOTATED
 @pytest.mark.parametrize("matrix", [np.zeros((4, 0), np.float32), sp.csr_matrix((4, 5), dtype=np.int64), None])
 def test_empty_matrices_change_container(put, tmp_path, matrix, annotate_by_hand, assert_same):
     adata = ad.AnnData(matrix, obs=pd.DataFrame(index=list("abcd")), var=None)
@@ -106,6 +116,7 @@ def test_empty_matrices_change_container(put, tmp_path, matrix, annotate_by_hand
     assert_same(ad.read_h5ad(tmp_path / "back.h5ad"), adata)
 
 
+@ANNOTATED
 class TestRunAgain:
     @pytest.fixture
     def source(self, rich, tmp_path, annotate_by_hand):
@@ -171,6 +182,7 @@ class TestRunAgain:
         assert {"tam_state", "tam_state_prob"} <= set(rich.obs)
 
 
+@ANNOTATED
 def test_a_source_that_changed_meanwhile_is_refused(rich, put, tmp_path):
     rich.write_h5ad(tmp_path / "in.h5ad")
     with pytest.raises(InputFileError, match="changed since it was read: 20 cells then, 40 now"):
@@ -178,6 +190,7 @@ def test_a_source_that_changed_meanwhile_is_refused(rich, put, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["in.h5ad"]
 
 
+@ANNOTATED
 @pytest.mark.parametrize("end", ["h5ad", "zarr"])
 def test_no_matrix_is_read_whole(put, tmp_path, end, annotate_by_hand, without_matrices):
     counts = sp.random(4000, 1000, density=0.5, format="csr", dtype=np.float64, random_state=np.random.default_rng(0))
@@ -197,3 +210,45 @@ def test_no_matrix_is_read_whole(put, tmp_path, end, annotate_by_hand, without_m
         finally:
             tracemalloc.stop()
     assert peak < size / 2
+
+
+# CSV that a spreadsheet can open: names are never formulas, and ordinary ones stay as they are.
+
+
+def rows(table, tmp_path):
+    write_csv(table, tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", '=HYPERLINK("http://x")'])
+def test_what_a_spreadsheet_would_run_has_an_apostrophe(tmp_path, name):
+    table = pd.DataFrame({"text": [name], "kind": pd.Categorical([name]), name: [0.5]}, index=[name])
+    assert rows(table, tmp_path) == [["cell", "text", "kind", f"'{name}"], [f"'{name}", f"'{name}", f"'{name}", "0.5"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "as_"), [("\tx", "\\tx"), ("a\rb", "a\\rb"), ("a\nb", "a\\nb"), ("\x1b[2J", "\\x1b[2J")]
+)
+def test_what_does_not_print_is_escaped(tmp_path, name, as_):
+    assert rows(pd.DataFrame({"text": [name]}, index=[name]), tmp_path)[1] == [as_, as_]
+
+
+@pytest.mark.parametrize("name", ["AACG-1", "1_AACG", "-1", "+5.2e-3", "", "a=b", "'=x", "é", "x@y"])
+def test_others_stay_as_they_are(tmp_path, name):
+    table = pd.DataFrame({"text": [name], "kind": pd.Categorical([name])}, index=[name])
+    assert rows(table, tmp_path)[1] == [name] * 3
+
+
+def test_numbers_and_missing_values_stay(tmp_path):
+    table = pd.DataFrame({"x": [-1.5, np.nan], "n": [-1, 2], "flag": [True, False], "t": ["a", None]}, index=["a", "b"])
+    before = table.copy()
+    table.to_csv(tmp_path / "plain.csv", index_label="cell")
+    write_csv(table, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
+    pd.testing.assert_frame_equal(table, before)
+
+
+def test_categories_that_become_the_same_as_others_are_refused_by_none(tmp_path):
+    table = pd.DataFrame({"kind": pd.Categorical(["=x", "'=x"])}, index=["a", "b"])
+    assert [row[1] for row in rows(table, tmp_path)[1:]] == ["'=x", "'=x"]

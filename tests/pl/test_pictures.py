@@ -1,11 +1,12 @@
 """Whole pictures, as they look: shrunk to a few blocks, so that fonts may differ and layouts may not.
 
-``TAMANNOT_NEW_PICTURES=1 python -m pytest tests/pl/test_pictures.py`` writes them anew: look at them.
-"""
+``TAMANNOT_NEW_PICTURES=1 python -m pytest tests/pl/test_pictures.py`` writes them anew: look at them."""
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -19,9 +20,14 @@ from tamannot.analysis._crosstalk import run_tests
 from tamannot.analysis._crosstalk_values import PRE_SPECIFIED
 
 FOLDER = Path(__file__).parent / "pictures"
+
+
 SIDE = 24
+
+
 # Of 255, and of what is drawn at all: fonts of another version change many blocks by a little, none by half of a line.
 MEAN, MEAN_OF_INK, OF_DARKEST = 3.0, 0.25, 0.4
+
 
 PICTURES = {
     "composition": ("compared", tam.pl.composition),
@@ -141,3 +147,39 @@ def test_thin_lines_that_moved_are_told(held_against):
     columns = [c for c in record["tests"] if c.startswith(("rho", "low", "high", "loo"))]
     record["tests"][columns] = -record["tests"][columns]
     assert differ(before, shrunk(tam.pl.crosstalk(held_against)))
+
+
+# Every function of ``tam.pl`` has its picture in docs/gallery.md, and the tool draws what is shown there.
+
+
+ROOT = Path(__file__).parents[2]
+
+
+GALLERY = ROOT / "docs" / "gallery.md"
+
+
+# A block of code, and the picture that follows it.
+SHOWN = re.compile(r"```python\n((?:(?!```).)*)```\n\n!\[[^\]]+\]\(images/gallery_(\w+)\.png\)", re.DOTALL)
+
+
+def shown() -> list[tuple[str, str]]:
+    return SHOWN.findall(GALLERY.read_text(encoding="utf-8"))
+
+
+def drawn() -> list[str]:
+    """Return what the tool draws, read and not run: it needs scanpy."""
+    for node in ast.parse((ROOT / "tools" / "draw_gallery.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "PICTURES":
+            return [ast.literal_eval(key) for key in node.value.keys]
+    raise AssertionError
+
+
+@pytest.mark.parametrize("name", tam.pl.__all__)
+def test_every_picture_function_is_shown(name):
+    assert any(f"tam.pl.{name}(" in code for code, _ in shown())
+
+
+def test_what_is_shown_is_what_the_tool_draws():
+    pictures = [picture for _, picture in shown()]
+    assert sorted(pictures) == sorted(drawn())
+    assert all((ROOT / "docs" / "images" / f"gallery_{picture}.png").is_file() for picture in pictures)

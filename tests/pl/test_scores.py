@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.collections import PolyCollection
 from matplotlib.patches import StepPatch
 
 import tamannot as tam
@@ -101,3 +103,122 @@ def test_refused(made, tiny):
     tam.tl.score(tiny, tam.read_signatures({"own": list(tiny.var_names[:6])}))
     with pytest.raises(ResultNotFoundError, match="tam_z"):
         tam.pl.scores(tiny)
+
+
+# Coverage.
+
+
+def texts_of(ax) -> list[str]:
+    return [t.get_text() for t in ax.texts if " of " in t.get_text()]
+
+
+def test_bars_are_the_shares_in_the_order_of_the_run(annotated):
+    ax = tam.pl.coverage(annotated)
+    table = tam.get.coverage(annotated)
+    assert names(ax) == [i.replace("_", " ") for i in table.index]
+    width = {round(p.get_y() + p.get_height() / 2, 6): p.get_width() for c in ax.containers[1:] for p in c}
+    assert [width[round(y, 6)] for y in ax.get_yticks()] == pytest.approx(table["coverage"].tolist())
+    assert [t.split(",")[0] for t in texts_of(ax)] == [
+        f"{a} of {b}" for a, b in zip(table["n_present"], table["n_genes"], strict=True)
+    ]
+
+
+def test_what_is_missing_is_named_where_it_is_little(annotated):
+    row = tam.get.coverage(annotated).loc["microglia"]
+    (text,) = (t for t in texts_of(tam.pl.coverage(annotated, axis="origin")) if t.startswith("16 of 20"))
+    assert text == f"16 of 20, without {row['missing'].replace(',', ', ')}"
+
+
+def test_few_are_marked_without_colours_as_well(annotated):
+    ax = tam.pl.coverage(annotated, axis=["origin", "state"])
+    _, enough, few = ax.containers
+    assert {p.get_hatch() for p in few} == {"////"}
+    assert max(p.get_width() for p in few) < 0.5 <= min(p.get_width() for p in enough)
+    assert ax.lines[0].get_xdata()[0] == 0.5
+    assert [t.get_text() for t in ax.texts if t.get_style() == "italic"] == ["origin", "state"]
+    assert len(tam.pl.coverage(annotated, axis="state", threshold=0.0).containers) == 2
+
+
+def test_what_coverage_refuses(annotated, example):
+    with pytest.raises(ParameterError, match=r"No axis 'nothing' in the run 'tam'\. There are: compartment"):
+        tam.pl.coverage(annotated, axis=["state", "nothing"])
+    with pytest.raises(ParameterError, match="threshold is a share"):
+        tam.pl.coverage(annotated, threshold=50)
+    with pytest.raises(ResultNotFoundError, match="annotate"):
+        tam.pl.coverage(example)
+    assert not plt.get_fignums()
+
+
+# Polarization.
+
+
+def sayings(ax) -> str:
+    return ax.get_title(loc="left")
+
+
+def test_points_are_the_z_of_macrophages_and_transitional_stand_out(made):
+    ax = tam.pl.polarization(made)
+    rest, both = ax.collections
+    inside = made.obs["tam_state"] != "not_macrophage"
+    is_both = (made.obs["tam_state"] == "transitional").to_numpy()
+    assert len(rest.get_offsets()) + len(both.get_offsets()) == inside.sum()
+    z = made.obsm["tam_z"][["m1", "m2"]].to_numpy()[is_both]
+    np.testing.assert_allclose(np.sort(both.get_offsets(), axis=0), np.sort(z, axis=0), rtol=1e-6)
+    assert ax.get_legend().get_texts()[0].get_text() == f"transitional ({is_both.sum()})"
+    assert both.get_zorder() > rest.get_zorder()
+
+
+def test_shares_are_of_the_macrophages(made):
+    inside = (made.obs["tam_state"] != "not_macrophage").to_numpy()
+    one, other = (made.obsm["tam_p"][["m1", "m2"]].to_numpy()[inside] < 0.01).T
+    assert f"only m1 {(one & ~other).mean():.1%}, only m2 {(other & ~one).mean():.1%}" in sayings(
+        tam.pl.polarization(made)
+    )
+
+
+def test_many_cells_are_hexagons_that_count_them_all(make):
+    adata = make(15_000)
+    ax = tam.pl.polarization(adata)
+    (hexagons,) = (c for c in ax.collections if isinstance(c, PolyCollection))
+    assert hexagons.get_array().sum() == (adata.obs["tam_state"] != "not_macrophage").sum()
+
+
+def test_genes_are_drawn_by_their_expression(annotated):
+    ax = tam.pl.polarization(annotated, by=("SPP1", "CD74"))
+    inside = (annotated.obs["tam_compartment"] == "macrophage").to_numpy()
+    x = annotated[inside, ["SPP1", "CD74"]].X.toarray()
+    x = np.log1p(x / np.asarray(annotated.X.sum(axis=1))[inside] * 1e4)
+    np.testing.assert_allclose(np.sort(ax.collections[0].get_offsets(), axis=0), np.sort(x, axis=0), rtol=1e-4)
+    neither = (x == 0).all(axis=1).mean()
+    assert f"neither {neither:.1%}" in sayings(ax)
+    assert ax.get_ylabel() == "CD74: log expression"
+
+
+def test_samples_are_means_of_their_macrophages(made):
+    made.obs["sample"] = np.where(np.arange(made.n_obs) < 1950, "large", "small")
+    ax = tam.pl.polarization(made, sample_key="sample")
+    inside = made.obs["tam_state"] != "not_macrophage"
+    means = made.obsm["tam_z"][inside].groupby(made.obs["sample"][inside])[["m1", "m2"]].mean()
+    np.testing.assert_allclose(ax.collections[0].get_offsets(), means, rtol=1e-4, atol=1e-6)
+    assert [t.get_text() for t in ax.texts] == ["large", "small"]
+    filled = ax.collections[0].get_facecolors()
+    assert filled[1].tolist() == [1, 1, 1, 1] != filled[0].tolist()
+    assert ax.get_legend().get_texts()[0].get_text() == "fewer than 30 macrophages"
+
+
+def test_without_a_p_no_shares_are_said(annotated):
+    assert "too few genes" in sayings(tam.pl.polarization(annotated))  # 3 of 10 genes of m1
+
+
+def test_what_polarization_refuses(made, annotated, example):
+    with pytest.raises(ParameterError, match="a pair"):
+        tam.pl.polarization(made, by=("m1", "m1"))
+    with pytest.raises(ParameterError, match="two of a kind"):
+        tam.pl.polarization(made, by=("m1", "SPP1"))
+    with pytest.raises(ParameterError, match="No gene XYZ1 in the matrix 'X'"):
+        tam.pl.polarization(annotated, by=("XYZ1", "SPP1"))
+    with pytest.raises(ResultNotFoundError, match="no macrophages"):
+        tam.pl.polarization(made[made.obs["tam_state"] == "not_macrophage"].copy())
+    with pytest.raises(ResultNotFoundError, match="annotate"):
+        tam.pl.polarization(example)
+    assert not plt.get_fignums()

@@ -6,14 +6,41 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import rankdata
 
-from tamannot.scoring import _sums
+from tamannot.scoring import (
+    SignedGenes,
+    UCell,
+    _sums,
+    depths_by_method,
+    make_plan,
+    null_bins,
+    null_contributions,
+    score_rows,
+)
+from tamannot.scoring._expression import group_sums
 from tamannot.scoring._pack import exact_weights, in_steps, pack_arms
 from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY, depths, longest_row, rank_block
-from tamannot.scoring._rows import CsrRows
-from tamannot.scoring._sums import CellSums, GeneBins, add_gene_totals, arm_sums, gene_arms, null_sums
+from tamannot.scoring._rows import CsrRows, rows_in_memory
+from tamannot.scoring._sums import (
+    CellSums,
+    GeneBins,
+    OutputParts,
+    add_gene_totals,
+    arm_sums,
+    finish_any,
+    finish_plain,
+    finish_scores,
+    gene_arms,
+    null_sums,
+)
+from tamannot.signature import Gene, Signature, SignatureSet
 
 CAPS = [20, 90, 120]
+
+
 FEW = _sums._FEW_GROUPS  # from so many distinct values on, moments are added up entry by entry
 
 
@@ -71,7 +98,11 @@ def with_zeros_stored(dense):
 
 
 ARMS = [np.array([0, 5, 9, 77]), np.array([5]), np.array([], np.int64), np.array([9, 100, 119])]
+
+
 WEIGHTS = [np.array([1.0, 0.5, 2.0, 0.25]), np.array([1.0]), np.array([]), np.array([1.0, 1.0, 3.0])]
+
+
 MIXED = [(20, AVERAGE), (90, EXPECTED), (120, LEGACY), (120, AVERAGE)]
 
 
@@ -180,3 +211,170 @@ def test_arm_sums_compiled_equal_plain_python(counts, monkeypatch, plain_python,
 @pytest.mark.parametrize(("indptr", "longest"), [([0], 0), ([0, 0], 0), ([0, 3, 4], 3), ([0, 1, 6, 6], 5)])
 def test_longest_row(indptr, longest):
     assert longest_row(np.array(indptr, np.int32)) == longest
+
+
+# From sums to scores: by hand, and compiled against plain Python.
+
+
+# Parts: up arm 0; up arm 1 and down arm 0; down arm 1 alone; nothing that is in the data.
+ARM = np.array([[0, -1], [1, 0], [-1, 1], [-1, -1]])
+
+
+MOST = np.array([[10.0, 0.0], [20.0, 10.0], [0.0, 20.0], [0.0, 0.0]])
+
+
+def finished(sums, *, w_neg=1.0, offset=0.0, parts_of=((0,), (1,), (2,), (3,)), function=finish_scores):
+    sums = np.array(sums, np.int64)
+    ends = np.cumsum([0, *map(len, parts_of)])
+    out = np.full((len(sums), len(parts_of)), np.nan, np.float32)
+    order = np.concatenate(parts_of).astype(np.int64)
+    function(sums, OutputParts(ARM, np.full((4, 2), offset), MOST, w_neg, ends, order), out)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("sums", "settings", "expected"),
+    [
+        pytest.param([5, 10], {}, [0.5, 0.0, 0.0, 0.0], id="up less down"),
+        pytest.param([5, 16], {}, [0.5, 0.3, 0.0, 0.0], id="above zero"),
+        pytest.param([5, 16], {"w_neg": 0.5}, [0.5, 0.55, 0.0, 0.0], id="weight of the down arm"),
+        pytest.param([5, 0], {"offset": 1.0}, [0.6, 0.0, 0.0, 0.0], id="nothing is added to a sum of zero"),
+    ],
+)
+def test_scores_by_hand(sums, settings, expected):
+    np.testing.assert_allclose(finished([sums], **settings)[0], expected, atol=1e-7)
+
+
+def test_an_output_is_the_greatest_of_its_parts():
+    got = finished([[5, 16], [1, 18]], parts_of=((0, 1), (1, 2, 3)))
+    np.testing.assert_allclose(got, [[0.5, 0.3], [0.8, 0.8]], atol=1e-7)
+
+
+def test_compiled_equals_plain_python():
+    sums = np.random.default_rng(0).integers(0, 20, (30, 2))
+    settings = {"w_neg": 0.3, "offset": 0.7, "parts_of": ((0, 1), (1,), (2, 3, 0))}
+    assert finished(sums, **settings).tobytes() == finished(sums, **settings, function=finish_any.py_func).tobytes()
+    up = (sums, ARM[1::-1, 0].copy(), np.array([1.0, -8.0]), np.array([10.0, 20.0]))
+    out = np.full((2, 30, 2), np.nan, np.float32)
+    finish_plain(*up, out[0])
+    finish_plain.py_func(*up, out[1])
+    assert out[0].tobytes() == out[1].tobytes()
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 6))
+def test_plain_sets_get_the_same_bits_beside_a_composite(seed, n):
+    rng = np.random.default_rng(seed)
+    sums = rng.integers(0, 4, (5, n)) * rng.integers(0, 100_000, (5, n))
+    arm = np.column_stack([rng.permutation(n), np.full(n, -1)])
+    offset, most = rng.normal(0, 1000, (n, 2)), rng.uniform(1, 200_000, (n, 2))
+    alone, beside = np.full((5, n), np.nan, np.float32), np.full((5, n + 1), np.nan, np.float32)
+    finish_scores(sums, OutputParts(arm, offset, most, 1.0, np.arange(n + 1), np.arange(n)), alone)
+    both = np.array([*range(n), 0, n - 1])
+    finish_scores(sums, OutputParts(arm, offset, most, 1.0, np.array([*range(n + 1), n + 2]), both), beside)
+    np.testing.assert_array_equal(alone, beside[:, :n])
+    np.testing.assert_array_equal(beside[:, n], np.maximum(alone[:, 0], alone[:, n - 1]))
+
+
+# Sums over groups of cells.
+
+
+@pytest.fixture
+def cells() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    return rng.poisson(0.7, (2500, 30)).astype(np.float32), rng.integers(-1, 4, 2500)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array, sp.csc_array])
+def test_sums_are_those_of_a_dense_table(cells, container):
+    counts, codes = cells
+    found = group_sums(rows_in_memory(container(counts)), codes, 4, squares=True)
+    for group in range(4):
+        mine = counts[codes == group].astype(float)
+        assert found.n_cells[group] == len(mine)
+        np.testing.assert_array_equal(found.sums[group], mine.sum(axis=0))
+        np.testing.assert_array_equal(found.squares[group], (mine**2).sum(axis=0))
+    np.testing.assert_array_equal(found.detected, (counts[codes >= 0] > 0).sum(axis=0))
+
+
+def test_logarithms_are_taken_of_each_cell_before_adding(cells):
+    counts, codes = cells
+    found = group_sums(rows_in_memory(sp.csr_array(counts)), codes, 4, target=1e4)
+    whole = counts.astype(float)
+    logs = np.log1p(whole * (1e4 / np.maximum(whole.sum(axis=1, keepdims=True), 1)))
+    np.testing.assert_allclose(found.sums[2], logs[codes == 2].sum(axis=0), rtol=1e-10)
+    assert found.squares.shape == (0, 30)
+
+
+def test_threads_do_not_change_a_bit(cells):
+    counts, codes = cells
+    one, two = (group_sums(rows_in_memory(counts), codes, 4, target=1e4, squares=True, threads=n) for n in (1, 3))
+    np.testing.assert_array_equal(one.sums, two.sums)
+    np.testing.assert_array_equal(one.squares, two.squares)
+
+
+def test_stored_zeros_are_not_detected():
+    matrix = sp.csr_array((np.array([0.0, 2.0]), np.array([0, 1]), np.array([0, 2])), shape=(1, 2))
+    assert group_sums(rows_in_memory(matrix), np.array([0]), 1).detected.tolist() == [0, 1]
+
+
+# Contributions.
+
+
+N_GENES = 900
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(3)
+    counts = rng.poisson(rng.gamma(0.4, 2.0, N_GENES), (30, N_GENES)).astype(np.float32)
+    counts[0] = 0  # an empty cell
+    return CsrRows(sp.csr_matrix(counts))
+
+
+@pytest.fixture(scope="module")
+def null(rows):
+    return null_bins(depths_by_method(rows, [UCell()], threads=1)[0])
+
+
+@pytest.fixture(scope="module")
+def signed():
+    rng = np.random.default_rng(5)
+    columns = rng.permutation(N_GENES)[:40]
+    weights = np.where(np.arange(40) < 30, rng.choice([0.5, 1.0, 2.0], 40), -1.0)
+    return SignedGenes(columns, weights)
+
+
+def test_contributions_sum_to_z(rows, null, signed):
+    genes = tuple(
+        Gene(symbol=f"g{c}", weight=abs(w), direction="up" if w > 0 else "down")
+        for c, w in zip(signed.columns, signed.weights, strict=True)
+    )
+    plan = make_plan(SignatureSet([Signature(id="s", genes=genes)]), lambda symbol, _: int(symbol[1:]), N_GENES)
+    z = score_rows(rows, plan, UCell(), null=null, threads=1).column("z", "s")
+    found = null_contributions(rows.block(0, 30), N_GENES, UCell(), [signed], null)[0]
+    np.testing.assert_allclose(found.sum(axis=1), z, rtol=1e-5, atol=1e-6)
+    assert not found[0].any()
+
+
+def test_a_gene_is_held_against_the_mean_depth_of_its_bin(rows, null):
+    """The first bin is large enough for one gene, so that no other is merged with it."""
+    cell = 4
+    row = rows.block(cell, cell + 1)
+    values = np.zeros(N_GENES)
+    values[row.indices] = row.values
+    depth = np.maximum(N_GENES - rankdata(-values), 0)
+    column = int(np.flatnonzero(null.bin_of == 0)[0])
+    mine = depth[null.bin_of == 0]
+    assert mine.size >= 12
+    expected = (depth[column] - mine.mean()) / mine.std()
+    parts = [SignedGenes(np.array([column]), np.array([1.0]))]
+    found = null_contributions(row, N_GENES, UCell(), parts, null)[0]
+    np.testing.assert_allclose(found, [[expected]], rtol=1e-9)
+
+
+def test_signatures_do_not_touch_each_other(rows, null, signed):
+    other = SignedGenes(signed.columns[:7][::-1].copy(), np.ones(7))
+    block = rows.block(0, 30)
+    together = null_contributions(block, N_GENES, UCell(), [signed, other], null)
+    for part, both in zip([signed, other], together, strict=True):
+        np.testing.assert_array_equal(null_contributions(block, N_GENES, UCell(), [part], null)[0], both)

@@ -16,6 +16,7 @@ from tamannot.cli._options import as_options
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
 
+
 # Lines that convert a file are meant for Python and say so; they are not asked for here.
 _OF_PYTHON = re.compile(r"\b(?:tl|pl|get|tam|tamannot)\.[a-z_]+|\badata\b|\b[a-z_]+=|\w\(.*=")
 

@@ -1,4 +1,4 @@
-"""Module scores against scanpy, and against their own definition."""
+"""Weighted means and sums against numpy."""
 
 from __future__ import annotations
 
@@ -13,30 +13,145 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamannot.errors import ParameterError, SignatureFormatError
-from tamannot.scoring import ModuleScore, make_plan, score_linear
+from tamannot.scoring import ModuleScore, WeightedMean, make_plan, score_linear
 from tamannot.scoring._rows import CscRows, CsrRows, DenseRows
 from tamannot.signature import Gene, GeneIndex, Signature, SignatureSet, read_signatures
 
-N_GENES = 500
-IDS = np.array([f"g{i}" for i in range(N_GENES)])
-CONTAINERS = {"csr": (sp.csr_matrix, CsrRows), "csc": (sp.csc_matrix, CscRows), "dense": (np.asarray, DenseRows)}
-EXAMPLES = settings(max_examples=15, deadline=None, derandomize=True)
+COLUMNS, WEIGHTS = [3, 17, 40, 8, 25], np.array([1.0, 0.25, 3.0, -2.0, -0.5])
+
+
+ROWS = {"csr": lambda x: CsrRows(sp.csr_matrix(x)), "csc": lambda x: CscRows(sp.csc_matrix(x)), "dense": DenseRows}
 
 
 @pytest.fixture(scope="module")
 def counts():
     rng = np.random.default_rng(0)
+    counts = rng.poisson(rng.lognormal(0, 1, 50), (30, 50)).astype(float)
+    counts[4] = 0
+    counts[:, 25] = 0  # a gene without spread
+    return counts
+
+
+def signature(columns, weights, signature_id="x"):
+    genes = [
+        Gene(symbol=f"g{c}", weight=abs(float(w)), direction="up" if w > 0 else "down")
+        for c, w in zip(columns, weights, strict=True)
+    ]
+    return Signature(id=signature_id, genes=tuple(genes))
+
+
+WEIGHTED = signature(COLUMNS, WEIGHTS)
+
+
+def score(values, *signatures, kind="log", rows="csr", **settings):
+    ids = [f"g{i}" for i in range(values.shape[1])]
+    plan = make_plan(SignatureSet(signatures or [WEIGHTED]), GeneIndex(ids).locate, len(ids))
+    return score_linear(ROWS[rows](values), plan, WeightedMean(**settings), kind=kind, threads=1).score
+
+
+def log_of(counts):
+    total = counts.sum(axis=1, keepdims=True)
+    return np.log1p(counts / np.where(total > 0, total, 1) * 1e4)
+
+
+def standardised(values):
+    sd = values.std(axis=0)
+    return np.divide(values - values.mean(axis=0), sd, out=np.zeros_like(values), where=sd > 0)
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("weights", ["use", "ignore"])
+@pytest.mark.parametrize(
+    ("form", "of"),
+    [
+        ("mean", lambda x, w: x @ w / np.abs(w).sum()),
+        ("sum", lambda x, w: x @ w),
+        ("zmean", lambda x, w: standardised(x) @ w / np.abs(w).sum()),
+    ],
+)
+def test_scores_are_those_of_numpy(counts, rows, weights, form, of):
+    w = WEIGHTS if weights == "use" else np.sign(WEIGHTS)
+    for values, kind in [(counts, "counts"), (counts * 0.3, "linear"), (log_of(counts), "log")]:
+        logs = values if kind == "log" else log_of(values)
+        got = score(values, kind=kind, rows=rows, form=form, weights=weights)
+        np.testing.assert_allclose(got[:, 0], of(logs[:, COLUMNS], w), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["counts", "linear", "log", "signed"])
+def test_values_are_taken_as_they_are_if_asked(counts, kind):
+    got = score(counts - 3, kind=kind, scale="as_is", form="sum", rows="dense")
+    np.testing.assert_allclose(got[:, 0], (counts - 3)[:, COLUMNS] @ WEIGHTS, rtol=1e-6)
+
+
+CELL = np.array([[1.0, 2.0, 4.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("form", "weights", "expected"),
+    [
+        ("mean", [1, 1, 1], 7 / 3),
+        ("mean", [2, 1, 0.5], (2 + 2 + 2) / 3.5),
+        ("mean", [1, 1, -3], (1 + 2 - 12) / 5),
+        ("sum", [2, 1, -0.5], 2 + 2 - 2),
+        ("zmean", [1, 1, 1], 0.0),
+    ],
+)
+def test_scores_by_hand(form, weights, expected):
+    assert score(CELL, signature([0, 1, 2], weights), form=form)[0, 0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_missing_genes_are_left_out_of_the_mean():
+    assert score(CELL, signature([0, 2, 77], [1, 1, 9]))[0, 0] == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("form", ["mean", "sum", "zmean"])
+def test_a_signature_without_genes_in_the_data_is_zero(form):
+    assert score(CELL, signature([77], [1]), form=form)[0, 0] == 0
+
+
+def test_a_composite_is_the_greatest_of_its_parts(counts):
+    parts = (signature([1, 2], [1, 1], "a"), signature([5, 9], [1, -2], "b"))
+    got = score(counts, Signature(id="both", modules=parts), *parts)
+    np.testing.assert_array_equal(got[:, 0], got[:, 1:].max(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"), [({"form": "median"}, "'median'"), ({"weights": "no"}, "'no'"), ({"scale": "raw"}, "'raw'")]
+)
+def test_setting_out_of_range_is_refused(settings, says):
+    with pytest.raises(ParameterError, match=says):
+        WeightedMean(**settings)
+
+
+# Module scores against scanpy, and against their own definition.
+
+
+N_GENES = 500
+
+
+IDS = np.array([f"g{i}" for i in range(N_GENES)])
+
+
+CONTAINERS = {"csr": (sp.csr_matrix, CsrRows), "csc": (sp.csc_matrix, CscRows), "dense": (np.asarray, DenseRows)}
+
+
+EXAMPLES = settings(max_examples=15, deadline=None, derandomize=True)
+
+
+@pytest.fixture(scope="module")
+def few_counts():
+    rng = np.random.default_rng(0)
     return rng.poisson(rng.lognormal(-0.7, 1.3, N_GENES), (60, N_GENES)).astype(float)
 
 
 @pytest.fixture(scope="module")
-def logs(counts):
-    return np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
+def logs(few_counts):
+    return np.log1p(few_counts / few_counts.sum(axis=1, keepdims=True) * 1e4)
 
 
 @pytest.fixture(scope="module")
-def sets(counts):
-    rng, high = np.random.default_rng(1), np.argsort(-counts.mean(axis=0), kind="stable")
+def sets(few_counts):
+    rng, high = np.random.default_rng(1), np.argsort(-few_counts.mean(axis=0), kind="stable")
     return {
         "one": ["g7"],
         "drawn": IDS[rng.choice(N_GENES, 20, replace=False)].tolist(),
@@ -47,7 +162,7 @@ def sets(counts):
     }
 
 
-def score(values, sets, ids=IDS, container="csr", kind="log", **settings):
+def module(values, sets, ids=IDS, container="csr", kind="log", **settings):
     make, rows = CONTAINERS[container]
     signatures = sets if isinstance(sets, SignatureSet) else read_signatures(sets)
     plan = make_plan(signatures, GeneIndex(list(ids)).locate, len(ids))
@@ -74,25 +189,25 @@ def scanpy_scores(values, sets, container, *, rng=0, **settings):
 )
 def test_scores_are_those_of_scanpy(logs, sets, container, ctrl_as_ref, more):
     how = {"ctrl_size": 50, "n_bins": 25, "ctrl_as_ref": ctrl_as_ref} | more
-    got = score(logs, sets, container=container, scale="as_is", **how)
+    got = module(logs, sets, container=container, scale="as_is", **how)
     np.testing.assert_allclose(got, scanpy_scores(logs, sets, container, **how), rtol=0, atol=1e-5)
 
 
-def test_counts_are_scored_as_scanpy_scores_their_logarithms(counts, logs, sets):
-    got = score(counts, sets, kind="counts")
+def test_counts_are_scored_as_scanpy_scores_their_logarithms(few_counts, logs, sets):
+    got = module(few_counts, sets, kind="counts")
     np.testing.assert_allclose(got, scanpy_scores(logs, sets, "csr"), rtol=0, atol=1e-5)
 
 
 def test_scaled_values_are_scored_as_they_are(logs, sets):
     scaled = (logs - logs.mean(axis=0)) / np.maximum(logs.std(axis=0), 0.1)
     scaled += np.linspace(0, 1, N_GENES)  # means apart, so that rounding decides no bin
-    got = score(scaled, sets, kind="signed", scale="as_is", container="dense")
+    got = module(scaled, sets, kind="signed", scale="as_is", container="dense")
     np.testing.assert_allclose(got, scanpy_scores(scaled, sets, "dense"), rtol=0, atol=1e-5)
 
 
 def test_global_random_numbers_of_numpy_are_left_alone(logs, sets):
     before = np.random.get_state()  # noqa: NPY002
-    score(logs, sets, rng=5)
+    module(logs, sets, rng=5)
     after = np.random.get_state()  # noqa: NPY002
     assert before[0] == after[0]
     assert before[1].tobytes() == after[1].tobytes()
@@ -100,20 +215,20 @@ def test_global_random_numbers_of_numpy_are_left_alone(logs, sets):
 
 
 def test_a_signature_draws_the_controls_that_it_draws_alone(logs, sets):
-    together = score(logs, sets)
+    together = module(logs, sets)
     for name, genes in sets.items():
-        assert score(logs, {name: genes})[name].equals(together[name])
+        assert module(logs, {name: genes})[name].equals(together[name])
 
 
 def test_down_genes_are_a_signature_of_their_own_subtracted(logs, sets):
     up, down = sets["drawn"][:12], sets["high"][:9]
-    got = score(logs, {"both": up + [f"{g}-" for g in down], "up": up, "down": down, "only": [f"{g}-" for g in down]})
+    got = module(logs, {"both": up + [f"{g}-" for g in down], "up": up, "down": down, "only": [f"{g}-" for g in down]})
     np.testing.assert_allclose(got["both"], got["up"] - got["down"], rtol=0, atol=1e-6)
     np.testing.assert_allclose(got["only"], -got["down"], rtol=0, atol=1e-6)
 
 
-def test_a_signature_without_genes_in_the_data_is_zero(logs):
-    assert (score(logs, {"x": ["absent"]}) == 0).all(axis=None)
+def test_a_module_without_genes_in_the_data_is_zero(logs):
+    assert (module(logs, {"x": ["absent"]}) == 0).all(axis=None)
 
 
 def controls_of_seurat(mean, columns, ctrl_size, n_bins, rng):
@@ -131,7 +246,7 @@ def controls_of_seurat(mean, columns, ctrl_size, n_bins, rng):
 @pytest.mark.parametrize(("ctrl_size", "n_bins", "rng"), [(3, 25, 0), (5, 10, 4), (100, 25, 0)])
 def test_seurat_variant_takes_controls_for_every_gene_from_its_bin(logs, sets, ctrl_size, n_bins, rng):
     how = {"ctrl_size": ctrl_size, "n_bins": n_bins, "rng": rng}
-    got = score(logs, sets, variant="seurat", **how)
+    got = module(logs, sets, variant="seurat", **how)
     for name, genes in sets.items():
         columns = [int(g[1:]) for g in genes if g != "absent"]
         controls = controls_of_seurat(logs.sum(axis=0) / 60, columns, **how)
@@ -140,13 +255,13 @@ def test_seurat_variant_takes_controls_for_every_gene_from_its_bin(logs, sets, c
 
 
 def test_seurat_variant_differs_from_scanpy_where_genes_share_a_bin(logs, sets):
-    one, other = (score(logs, sets, ctrl_size=3, variant=v) for v in ("scanpy", "seurat"))
+    one, other = (module(logs, sets, ctrl_size=3, variant=v) for v in ("scanpy", "seurat"))
     assert one["one"].equals(other["one"])
     assert np.abs(one["high"] - other["high"]).max() > 0.01
 
 
 def test_with_whole_bins_as_controls_both_variants_are_one(logs, sets):
-    assert score(logs, sets, ctrl_size=None, variant="seurat").equals(score(logs, sets, ctrl_size=None))
+    assert module(logs, sets, ctrl_size=None, variant="seurat").equals(module(logs, sets, ctrl_size=None))
 
 
 @EXAMPLES
@@ -155,18 +270,18 @@ def test_whole_bins_as_controls_do_not_depend_on_the_order_of_genes(logs, sets, 
     order = np.array(random.sample(range(N_GENES), N_GENES))
     how = {"ctrl_size": None, "variant": variant}
     np.testing.assert_allclose(
-        score(logs[:, order], sets, ids=IDS[order], **how), score(logs, sets, **how), rtol=0, atol=1e-6
+        module(logs[:, order], sets, ids=IDS[order], **how), module(logs, sets, **how), rtol=0, atol=1e-6
     )
 
 
 def test_weights_count_in_the_mean_of_the_genes_not_of_the_controls(logs):
     genes = (Gene(symbol="g7", weight=3.0), Gene(symbol="g40"), Gene(symbol="g80", weight=0.5))
     weighted = SignatureSet([Signature(id="x", genes=genes)])
-    plain = score(logs, {"x": ["g7", "g40", "g80"]})["x"]
+    plain = module(logs, {"x": ["g7", "g40", "g80"]})["x"]
     columns, weights = [7, 40, 80], np.array([3.0, 1.0, 0.5])
     moved = logs[:, columns] @ (weights / weights.sum() - 1 / 3)
-    np.testing.assert_allclose(score(logs, weighted)["x"], plain + moved, rtol=0, atol=1e-6)
-    assert score(logs, weighted, weights="ignore")["x"].equals(plain)
+    np.testing.assert_allclose(module(logs, weighted)["x"], plain + moved, rtol=0, atol=1e-6)
+    assert module(logs, weighted, weights="ignore")["x"].equals(plain)
 
 
 def test_too_many_bins_for_the_genes_are_refused_with_what_to_do():
@@ -178,7 +293,7 @@ def test_too_many_bins_for_the_genes_are_refused_with_what_to_do():
 
 def test_a_signature_that_is_its_own_bins_is_refused_with_what_to_do(logs):
     with pytest.raises(SignatureFormatError, match=r"No control genes for 'x'.* Use"):
-        score(logs[:, :30], {"x": [f"g{i}" for i in range(30)]}, ids=IDS[:30])
+        module(logs[:, :30], {"x": [f"g{i}" for i in range(30)]}, ids=IDS[:30])
 
 
 @pytest.mark.parametrize(
@@ -195,6 +310,6 @@ def test_a_signature_that_is_its_own_bins_is_refused_with_what_to_do(logs):
         ({"rng": None}, "rng"),
     ],
 )
-def test_setting_out_of_range_is_refused(settings, says):
+def test_module_setting_out_of_range_is_refused(settings, says):
     with pytest.raises(ParameterError, match=says):
         ModuleScore(**settings)

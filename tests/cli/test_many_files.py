@@ -1,3 +1,5 @@
+"""Files given together are one cohort: learned once from all, applied to each."""
+
 from __future__ import annotations
 
 import json
@@ -11,15 +13,19 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import anndata as ad
+import pandas as pd
 import pytest
 
+import tamannot as tam
 from tamannot.io import _batch
 from tamannot.io._annotate import FileSummary
 
-pytestmark = [
+MANY = [
     pytest.mark.filterwarnings("ignore:Variable names are not unique"),
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
+
+
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="workers inherit what the test replaced by fork")
 
 
@@ -32,6 +38,8 @@ def files(tmp_path, example_file) -> Path:
     return tmp_path
 
 
+@MANY[0]
+@MANY[1]
 @pytest.mark.slow
 def test_each_file_is_annotated_on_its_own(run, files):
     paths = [files / f"{name}.h5ad" for name in "abc"]
@@ -60,6 +68,8 @@ def test_each_file_is_annotated_on_its_own(run, files):
     assert found["peak_memory_bytes"] == max(entry["peak_memory_bytes"] for entry in found["files"])
 
 
+@MANY[0]
+@MANY[1]
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -123,6 +133,8 @@ def acting(monkeypatch):
     monkeypatch.setattr(_batch, "annotate_recorded", act)
 
 
+@MANY[0]
+@MANY[1]
 @needs_fork
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_process_that_is_killed_fails_its_file_only(run, acting, tmp_path, jobs):
@@ -143,6 +155,8 @@ def test_a_process_that_is_killed_fails_its_file_only(run, acting, tmp_path, job
     assert not active_children()
 
 
+@MANY[0]
+@MANY[1]
 @needs_fork
 def test_a_bug_in_one_file_is_exit_1_with_its_traceback(run, acting, tmp_path):
     code, out, err = run("annotate", tmp_path / "bug.h5ad", tmp_path / "one.h5ad", "--out-dir", tmp_path / "D", "-q")
@@ -152,6 +166,8 @@ def test_a_bug_in_one_file_is_exit_1_with_its_traceback(run, acting, tmp_path):
     assert (tmp_path / "D" / "one.h5ad").exists()
 
 
+@MANY[0]
+@MANY[1]
 @needs_fork
 def test_all_failed(run, tmp_path, acting):
     code, out, err = run("annotate", tmp_path / "killed.h5ad", tmp_path / "bug.h5ad", "--out-dir", tmp_path / "D")
@@ -159,6 +175,8 @@ def test_all_failed(run, tmp_path, acting):
     assert err.endswith("tamannot: 2 of 2 files failed.\n")
 
 
+@MANY[0]
+@MANY[1]
 @needs_fork
 def test_all_well_is_exit_0_and_one_file_may_have_a_folder_too(run, acting, tmp_path):
     code, out, err = run("annotate", tmp_path / "one.zarr", "--out-dir", tmp_path / "D")
@@ -167,6 +185,8 @@ def test_all_well_is_exit_0_and_one_file_may_have_a_folder_too(run, acting, tmp_
     assert [p.name for p in (tmp_path / "D").iterdir()] == ["one.zarr"]
 
 
+@MANY[0]
+@MANY[1]
 @needs_fork
 def test_an_interruption_ends_all_and_lets_them_clean_up(run, acting, tmp_path, monkeypatch):
     from tamannot.io import _batch
@@ -185,6 +205,8 @@ def test_an_interruption_ends_all_and_lets_them_clean_up(run, acting, tmp_path, 
     assert not active_children()
 
 
+@MANY[0]
+@MANY[1]
 @pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
@@ -219,3 +241,58 @@ def _alive(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+# Files given together are one cohort: learned once from all, applied to each.
+
+
+QUIET = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
+
+
+LABELS = ["tam_compartment", "tam_origin", "tam_state", "tam_state_status"]
+
+
+@pytest.fixture(scope="module")
+def tumours() -> ad.AnnData:
+    """Two tumours, one ruled by a state and one without any."""
+    parts = [
+        tam.datasets.simulate(150, n_samples=1, conditions=("a",), n_genes=3000, states=s, rng=seed)
+        for seed, s in enumerate(({"lipid_associated": 0.85}, {"lipid_associated": 0.0}))
+    ]
+    both = ad.concat(parts, keys=["ruled", "free"], index_unique="-")
+    both.obs["tumour"] = ["ruled"] * parts[0].n_obs + ["free"] * parts[1].n_obs
+    return both
+
+
+@pytest.fixture
+def samples(tumours, tmp_path):
+    """Each tumour in a file of its own."""
+    paths = [tmp_path / f"{name}.h5ad" for name in ("ruled", "free")]
+    for path in paths:
+        tumours[tumours.obs["tumour"] == path.stem].copy().write_h5ad(path)
+    return paths
+
+
+@QUIET
+def test_files_get_the_labels_of_one_object(tumours, samples, tmp_path, run):
+    out = tmp_path / "out"
+    code, _, err = run("annotate", *samples, "--out-dir", out, "--tissue", "brain")
+    assert code == 0, err
+    assert "2 files are one cohort" in err
+    found = pd.concat([ad.read_h5ad(out / f.name).obs for f in samples])
+    together = tumours.copy()
+    tam.tl.annotate(together, sample_key="tumour", tissue="brain")
+    for column in LABELS:
+        agree = found[column].astype(str) == together.obs[column].astype(str)
+        assert agree.mean() >= 0.99, column
+
+
+@QUIET
+def test_each_alone_learns_for_each(tumours, samples, tmp_path, run):
+    out = tmp_path / "out"
+    code, _, err = run("annotate", *samples, "--out-dir", out, "--tissue", "brain", "--each-alone")
+    assert code == 0, err
+    alone = tumours[tumours.obs["tumour"] == "ruled"].copy()
+    tam.tl.annotate(alone, tissue="brain")
+    written = ad.read_h5ad(out / "ruled.h5ad").obs["tam_state"].astype(str)
+    assert (written == alone.obs["tam_state"].astype(str)).all()

@@ -1,8 +1,12 @@
+"""The rule of docs/pipelines.md, word for word."""
+
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +18,10 @@ import pytest
 
 import tamannot as tam
 
-pytestmark = pytest.mark.filterwarnings("ignore:Variable names are not unique")
+CLI = pytest.mark.filterwarnings("ignore:Variable names are not unique")
 
 
+@CLI
 def test_annotate_says_in_one_screen_what_it_found(run, example_file, tmp_path):
     code, out, err = run("annotate", example_file, "-o", tmp_path / "out.h5ad", "--table", tmp_path / "t.csv")
     assert code == 0
@@ -35,6 +40,7 @@ def test_annotate_says_in_one_screen_what_it_found(run, example_file, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"out.h5ad", "t.csv"}
 
 
+@CLI
 def test_json_is_for_pipelines(run, example_file, tmp_path):
     code, out, _ = run("annotate", example_file, "-o", tmp_path / "out.h5ad", "--json")
     summary = json.loads(out)
@@ -43,10 +49,12 @@ def test_json_is_for_pipelines(run, example_file, tmp_path):
     assert summary["outputs"] == [str(tmp_path / "out.h5ad")]
 
 
+@CLI
 def test_quiet_prints_nothing(run, example_file, tmp_path):
     assert run("annotate", example_file, "-o", tmp_path / "out.h5ad", "--quiet", "--threads", 1) == (0, "", "")
 
 
+@CLI
 def test_own_signatures(run, example_file, tmp_path):
     (tmp_path / "own.gmt").write_text("my_set\tnone\tCD68\tCD14\tAIF1\tCSF1R\tC1QA\n")
     code, _, _ = run("annotate", example_file, "-o", tmp_path / "o.h5ad", "--signatures", tmp_path / "own.gmt")
@@ -54,6 +62,7 @@ def test_own_signatures(run, example_file, tmp_path):
     assert tam.get.scores(ad.read_h5ad(tmp_path / "o.h5ad"))["my_set"].max() > 0.5
 
 
+@CLI
 def test_check_lists_matrix_ids_and_coverage(run, example_file):
     code, out, _ = run("check", example_file)
     assert code == 0
@@ -62,6 +71,7 @@ def test_check_lists_matrix_ids_and_coverage(run, example_file):
     assert "microglia " in out
 
 
+@CLI
 def test_check_as_json(run, example_file):
     code, out, _ = run("check", example_file, "--json")
     found = json.loads(out)
@@ -87,6 +97,7 @@ def _twice(adata: ad.AnnData) -> None:
     adata.var_names = names
 
 
+@CLI
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -123,6 +134,7 @@ def _not_anndata(path: Path) -> None:
         file["something"] = [1, 2, 3]
 
 
+@CLI
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -153,12 +165,14 @@ def _refused(run, path: Path, message: str, command: str) -> None:
     assert before is None or hashlib.sha256(path.read_bytes()).hexdigest() == before
 
 
+@CLI
 def test_unknown_options_exit_2(run, example_file):
     code, _, err = run("annotate", example_file, "--tissue", "lung")
     assert code == 2
     assert "lung" in err
 
 
+@CLI
 @pytest.mark.parametrize(
     "words",
     [
@@ -175,6 +189,7 @@ def test_words_that_are_not_understood_are_shown_without_harm(run, words):
     assert all(c.isprintable() for c in err.replace("\n", ""))
 
 
+@CLI
 def test_a_bug_is_exit_1_with_its_traceback(example_file, tmp_path):
     script = (
         "import sys, tamannot.io as s\n"
@@ -188,6 +203,7 @@ def test_a_bug_is_exit_1_with_its_traceback(example_file, tmp_path):
     assert "ZeroDivisionError: a bug" in done.stderr
 
 
+@CLI
 @pytest.mark.parametrize("args", [[], ["annotate"], ["check"]])
 def test_every_command_has_help(run, args):
     code, out, _ = run(*args, "--help")
@@ -195,10 +211,12 @@ def test_every_command_has_help(run, args):
     assert "Usage: tamannot" in out
 
 
+@CLI
 def test_version(run):
     assert run("--version")[1] == f"tamannot {tam.__version__}\n"
 
 
+@CLI
 def test_the_module_runs_and_loads_little_for_help():
     script = (
         "import sys, runpy\n"
@@ -211,3 +229,99 @@ def test_the_module_runs_and_loads_little_for_help():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "annotate" in done.stdout
+
+
+# Report.
+
+
+REPORT = pytest.mark.usefixtures("quick_pictures")
+
+
+HOSTILE = "<img src=x onerror=alert(1)>.h5ad"
+
+
+@REPORT
+def test_report_of_an_annotated_file(run, annotated, tmp_path):
+    source, out = tmp_path / HOSTILE, tmp_path / "r.html"
+    annotated.write_h5ad(source)
+    code, said, err = run("report", source, "-o", out)
+    assert (code, err) == (0, "")
+    assert said.startswith(f"{out}: 0.")
+    text = out.read_text(encoding="utf-8")
+    assert "&lt;img src=x onerror=alert(1)&gt;.h5ad" in text
+    assert "<img src=x" not in text
+    code, said, err = run("report", source, "-o", out)
+    assert (code, said) == (2, "")
+    assert "--overwrite" in err
+    assert run("report", source, "-o", out, "--overwrite", "--quiet", "--title", "Mine") == (0, "", "")
+    assert "<h1>Mine</h1>" in out.read_text(encoding="utf-8")
+
+
+@REPORT
+def test_what_is_not_annotated_is_told_in_one_line(run, example_file, tmp_path):
+    code, out, err = run("report", example_file, "-o", tmp_path / "r.html")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "tamannot annotate" in err
+    assert not list(tmp_path.iterdir())
+
+
+@REPORT
+def test_annotate_writes_a_report(run, example_file, tmp_path):
+    code, out, _ = run("annotate", example_file, "-o", tmp_path / "o.h5ad", "--report", tmp_path / "r.html")
+    assert code == 0
+    assert f"written       {tmp_path / 'r.html'}" in out
+    assert "Of 184 cells, 19 (" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+@REPORT
+def test_one_report_is_not_of_many_files(run, example_file, tmp_path):
+    code, _, err = run("annotate", example_file, "--out-dir", tmp_path / "d", "--report", tmp_path / "r.html")
+    assert code == 2
+    assert "Run tamannot report on each output." in err
+
+
+# The rule of docs/pipelines.md, word for word.
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def snakefile() -> str:
+    text = (ROOT / "docs" / "pipelines.md").read_text()
+    found = re.search(r"<!-- snakemake -->\n```python\n(.*?)```", text, re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_the_options_of_the_docs_are_those_of_the_command(run):
+    text = (ROOT / "docs" / "pipelines.md").read_text()
+    code, usage, _ = run("annotate", "--help")
+    known = set(re.findall(r"--[a-z-]+", usage)) | {"--cores"}
+    assert code == 0
+    assert set(re.findall(r"--[a-z][a-z-]+", text)) <= known
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("snakemake") is None, reason="snakemake is not installed")
+def test_the_snakemake_rule_annotates_every_sample(snakefile, example_file, tmp_path):
+    (tmp_path / "samples").mkdir()
+    for sample in ("p1", "p2"):
+        shutil.copy(example_file, tmp_path / "samples" / f"{sample}.h5ad")
+    (tmp_path / "Snakefile").write_text(snakefile)
+    command = tmp_path / "bin" / "tamannot"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m tamannot "$@"\n')
+    command.chmod(0o755)
+    env = os.environ | {"PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["snakemake", "--cores", "1"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    logs = {s: json.loads((tmp_path / "logs" / f"{s}.json").read_text()) for s in ("p1", "p2")}
+    assert {s: log["options"]["tissue"] for s, log in logs.items()} == {"p1": "auto", "p2": "other"}
+    assert {log["threads"] for log in logs.values()} == {1}
+    for sample in ("p1", "p2"):
+        assert "tam_state" in ad.read_h5ad(tmp_path / "annotated" / f"{sample}.h5ad").obs
+        assert (tmp_path / "annotated" / f"{sample}.csv").exists()
