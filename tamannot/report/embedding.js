@@ -488,7 +488,8 @@
       drag = null;
     });
     canvas.addEventListener("pointercancel", () => { drag = null; });
-    canvas.addEventListener("pointerleave", () => { if (!drag) hide(); });
+    // A finger leaves with every tap; what it asked for stays.
+    canvas.addEventListener("pointerleave", (event) => { if (!drag && event.pointerType !== "touch") hide(); });
     canvas.addEventListener("blur", hide);
     canvas.addEventListener("focus", () => { if (canvas.matches(":focus-visible")) showMiddle(); });
     canvas.addEventListener("dblclick", (event) => zoom(2, ...placeOf(event)));
