@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from pathlib import Path
@@ -30,6 +31,13 @@ html_theme = "basic" if _PLAIN else "sphinx_book_theme"
 html_title = "tamannot"
 # Pages of the catalogue and of functions are reached from their tables: three hundred in every sidebar help nobody.
 html_theme_options = {} if _PLAIN else {"show_toc_level": 2, "max_navbar_depth": 1}
+# Where the site is built from a public repository, each notebook has a button that opens it in Colab.
+if not _PLAIN and (_REPOSITORY := os.environ.get("READTHEDOCS_GIT_CLONE_URL", "").removesuffix(".git")):
+    html_theme_options |= {
+        "repository_url": _REPOSITORY,
+        "path_to_docs": "docs",
+        "launch_buttons": {"colab_url": "https://colab.research.google.com", "notebook_interface": "classic"},
+    }
 exclude_patterns = ["_build", "_templates", "**.ipynb_checkpoints"]
 nitpicky = True
 # Every reference to a public name of ours must lead somewhere; types of other packages lead to their docs where these
