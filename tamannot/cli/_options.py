@@ -96,7 +96,7 @@ _CALLS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?:tamannot\.)?tl\.composition\b(?:\([^)]*\))?", "tamannot compare IN --sample-key S --condition C -o OUT"),
     (r"(?:tamannot\.)?tl\.enrich\b(?:\([^)]*\))?", "tamannot enrich IN --groupby G -o OUT"),
     (r"(?:tamannot\.)?tl\.crosstalk\b(?:\([^)]*\))?", "tamannot crosstalk IN --sample-key S --malignant M -o OUT"),
-    (r"(?:tamannot\.)?tl\.ferroptosis_summary\([^)]*\)", "tamannot plot IN ferroptosis --sample-key S -o OUT"),
+    (r"Run (?:tamannot\.)?tl\.ferroptosis_summary\([^)]*\) first", "Give --sample-key"),
     (r", or read the shares with table='shares'", ""),
     (r"malignant=\('([^']*)', '([^']*)'\)", r"--malignant \1=\2"),
     (r"(?<!['\"\w/-])(min_cells|sample_key)(?![\w'\"=/-]|\.\w)", lambda found: f"--{found[1].replace('_', '-')}"),

@@ -216,7 +216,8 @@ def _share(value: Any) -> str:
 
 
 def _effect(value: Any, low: Any, high: Any) -> tuple[str, str]:
-    return _number(value), f"{_number(low)} to {_number(high)}"
+    interval = _number(low) if low != low else f"{_number(low)} to {_number(high)}"
+    return _number(value), interval
 
 
 def _figure(value: float | None) -> str:
