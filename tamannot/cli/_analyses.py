@@ -309,7 +309,7 @@ def plot(
     ] = None,
     axis: Annotated[Axis | None, typer.Option(help="Labels or signatures of this axis.")] = None,
     signatures: Annotated[
-        list[str] | None, typer.Option(help="Ids of signatures, or an axis; may be repeated.")
+        list[str] | None, typer.Option(help="Id of a signature (may be repeated), or one axis.")
     ] = None,
     basis: Annotated[str | None, typer.Option(help="Embedding in obsm: umap, pca. Default: the first found.")] = None,
     dpi: Annotated[int, typer.Option(min=20, max=1200, help="Resolution of a .png.")] = 150,
@@ -327,7 +327,8 @@ def plot(
     from tamannot.io import plot_file  # noqa: PLC0415
 
     os.environ.setdefault("MPLBACKEND", "Agg")
-    given = {"groupby": groupby, "axis": axis and axis.value, "signatures": signatures, "basis": basis}
+    chosen = signatures[0] if signatures is not None and len(signatures) == 1 else signatures  # one may be an axis
+    given = {"groupby": groupby, "axis": axis and axis.value, "signatures": chosen, "basis": basis}
     given |= {"sample_key": sample_key, "condition": condition}
     function = getattr(pl, kind.value)
     for_figure, for_summary = split_choices(kind, function, {k: v for k, v in given.items() if v is not None})
