@@ -87,6 +87,9 @@ def compare(
     counts: Annotated[
         Counts, typer.Option(help="Compare cells by their label, or by sums of probabilities.")
     ] = Counts.CALLED,
+    no_depth: Annotated[
+        bool, typer.Option("--no-depth", help="Do not adjust for depth, which is read from the matrix.")
+    ] = False,
     min_cells: Annotated[
         int, typer.Option(min=1, help="Macrophages (or cells) that a sample needs to be compared.")
     ] = 30,
@@ -116,6 +119,7 @@ def compare(
             reference=reference,
             min_cells=min_cells,
             counts=counts.value,
+            depth=not no_depth,
             key=key,
         )
         shares = "expected" if counts is Counts.EXPECTED else "shares"
@@ -308,9 +312,7 @@ def plot(
         str | None, typer.Option(metavar="COLUMN", help="Column of obs with the condition of each sample.")
     ] = None,
     axis: Annotated[Axis | None, typer.Option(help="Labels or signatures of this axis.")] = None,
-    signatures: Annotated[
-        list[str] | None, typer.Option(help="Id of a signature (may be repeated), or one axis.")
-    ] = None,
+    signatures: Annotated[list[str] | None, typer.Option(help="Id of a signature; may be repeated.")] = None,
     basis: Annotated[str | None, typer.Option(help="Embedding in obsm: umap, pca. Default: the first found.")] = None,
     dpi: Annotated[int, typer.Option(min=20, max=1200, help="Resolution of a .png.")] = 150,
     key: options.Key = "tam",
@@ -327,8 +329,7 @@ def plot(
     from tamannot.io import plot_file  # noqa: PLC0415
 
     os.environ.setdefault("MPLBACKEND", "Agg")
-    chosen = signatures[0] if signatures is not None and len(signatures) == 1 else signatures  # one may be an axis
-    given = {"groupby": groupby, "axis": axis and axis.value, "signatures": chosen, "basis": basis}
+    given = {"groupby": groupby, "axis": axis and axis.value, "signatures": signatures, "basis": basis}
     given |= {"sample_key": sample_key, "condition": condition}
     function = getattr(pl, kind.value)
     for_figure, for_summary = split_choices(kind, function, {k: v for k, v in given.items() if v is not None})
