@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,10 @@ from tamannot.pl._style import (
     LEGEND_ABOVE,
     LEGEND_BESIDE,
     VERMILION,
+    FigureOptions,
     check_positive,
     colors_of,
+    figure,
     new_axes,
     open_corner,
     pretty,
@@ -47,6 +49,7 @@ _UNITS = {
 _HEIGHT = 0.38
 
 
+@figure
 def markers(
     adata: AnnData,
     *,
@@ -56,6 +59,7 @@ def markers(
     n: int = 4,
     key: str = "tam",
     ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw marker genes by label as dots: by default genes that are in none of the signatures of the labels.
 
@@ -206,8 +210,16 @@ def _write_keys(ax: Axes, dots: Any) -> None:
     bar.ax.tick_params(labelsize="small")
 
 
+@figure
 def evidence(
-    adata: AnnData, cell: str | int, *, key: str = "tam", axis: str = "state", n: int = 12, ax: Axes | None = None
+    adata: AnnData,
+    cell: str | int,
+    *,
+    key: str = "tam",
+    axis: str = "state",
+    n: int = 12,
+    ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw what the genes of one cell contribute to its label and to the strongest rival.
 

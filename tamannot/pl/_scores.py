@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,17 @@ from tamannot.classify import NOT_MACROPHAGE
 from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.get import coverage as coverage_of
 from tamannot.pl._cells import as_labels, labels_of
-from tamannot.pl._style import BLUE, LEGEND_ABOVE, VERMILION, colors_of, new_axes, open_corner, pretty
+from tamannot.pl._style import (
+    BLUE,
+    LEGEND_ABOVE,
+    VERMILION,
+    FigureOptions,
+    colors_of,
+    figure,
+    new_axes,
+    open_corner,
+    pretty,
+)
 from tamannot.tl._write import ORIGIN_COLORS
 
 Array = NDArray[Any]
@@ -49,6 +59,7 @@ class _Row:
     """By origin, z of macrophages in which the state is not active."""
 
 
+@figure
 def scores(
     adata: AnnData,
     signatures: str | Sequence[str] | None = None,
@@ -57,6 +68,7 @@ def scores(
     only_macrophages: bool | None = None,
     key: str = "tam",
     ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw the distribution of z of signatures over cells against the null.
 
@@ -208,6 +220,7 @@ def _text_of(p: Array, called: Array | None) -> str:
     return share if known.all() else f"{share}\n({1 - known.mean():.0%}: too few genes)"
 
 
+@figure
 def coverage(
     adata: AnnData,
     *,
@@ -215,6 +228,7 @@ def coverage(
     threshold: float = 0.5,
     key: str = "tam",
     ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw which share of the genes of each signature is in the data.
 
