@@ -21,6 +21,7 @@ from tamannot.pl._style import (
     figure,
     new_axes,
     open_corner,
+    plain,
     pretty,
 )
 
@@ -133,7 +134,7 @@ def _names(ax: Axes, samples: pd.DataFrame, totals: pd.Series, place: np.ndarray
     if "condition" in samples:
         for name, group in pd.Series(place).groupby(samples["condition"].to_numpy(), sort=False):
             of = group.shape[0]
-            title = f"{pretty(str(name)) or 'no condition'} ({of} sample{'s' if of > 1 else ''})"
+            title = f"{plain(str(name)) or 'no condition'} ({of} sample{'s' if of > 1 else ''})"
             ax.text(0.005, group.min() - 0.55, title, va="bottom", fontsize="small", fontweight="bold")
     ax.set_ylim(place.max() + 0.6, -0.6 if "condition" not in samples else -0.4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
@@ -24,9 +25,11 @@ from tamannot.pl._style import (
     Palette,
     colors_of,
     figure,
+    naming,
     new_axes,
     of_palette,
     open_corner,
+    plain,
     pretty,
 )
 
@@ -105,7 +108,7 @@ def embedding(
     labels = as_labels(values)
     points = points_of(adata, name, labels, max_points, rng)
     colors = of_palette(palette or _own(adata, color, labels) or _many(len(labels.names)), labels.names)
-    return draw_labels(ax, pretty(color), labels, colors, points, size)
+    return draw_labels(ax, plain(color), labels, colors, points, size, naming(color, key))
 
 
 @figure
@@ -173,7 +176,13 @@ def points_of(adata: AnnData, name: str, labels: Labels, max_points: int, rng: i
 
 
 def draw_labels(
-    ax: Axes | None, title: str, labels: Labels, colors: dict[str, str], points: Points, size: float | None
+    ax: Axes | None,
+    title: str,
+    labels: Labels,
+    colors: dict[str, str],
+    points: Points,
+    size: float | None,
+    written: Callable[[str], str] = pretty,
 ) -> Axes:
     """Draw labels; other cells beneath the macrophages."""
     ax, drawn = ax or new_axes(6.4, 4.2), points.drawn
@@ -189,7 +198,7 @@ def draw_labels(
     order = sorted(zip(labels.names, rgba, strict=True), key=lambda item: item[0] == NOT_MACROPHAGE)  # other cells last
     for label, color in order:
         n = labels.counts[label]
-        text = f"{pretty(label)}  {n:,}" + ("" if label == NOT_MACROPHAGE else f" ({n / total:.1%})")
+        text = f"{written(label)}  {n:,}" + ("" if label == NOT_MACROPHAGE else f" ({n / total:.1%})")
         dots.append(Line2D([], [], linestyle="", marker="o", markersize=6, color=color, label=text))
     columns = {"ncols": 1 + len(dots) // 16}
     ax.legend(handles=dots, title=f"{title}{_some(points)}", alignment="left", **LEGEND_BESIDE, **columns)

@@ -157,7 +157,7 @@ def _said(pair: _Pair, by: tuple[str, str]) -> str:
         return f"{pair.x.size:,} macrophages; too few genes of one are in the data for a p"
     one, other = pair.out[known].T.astype(bool)
     shares = [(one & ~other).mean(), (other & ~one).mean(), (one & other).mean(), (~one & ~other).mean()]
-    names = [f"only {by[0]}", f"only {by[1]}", "both", "neither"]
+    names = [f"only {pretty(by[0])}", f"only {pretty(by[1])}", "both", "neither"]
     said = ", ".join(f"{name} {share:.1%}" for name, share in zip(names, shares, strict=True))
     of = "" if known.all() else f", {one.size:,} of them with a p for both"
     return f"{pair.x.size:,} macrophages{of}; {pair.how}:\n{said}"

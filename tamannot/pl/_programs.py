@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from tamannot.errors import ParameterError
 from tamannot.get import enrichment as enrichment_of
 from tamannot.get import ferroptosis as ferroptosis_of
-from tamannot.pl._style import DIVERGING, LEGEND_ABOVE, FigureOptions, check_positive, figure, new_axes, pretty
+from tamannot.pl._style import DIVERGING, LEGEND_ABOVE, FigureOptions, check_positive, figure, new_axes, plain, pretty
 
 # A q of 0 by permutations is no smaller than this on the picture.
 _SMALLEST_Q, _LARGEST_DOT = 1e-6, 160.0
@@ -84,7 +84,7 @@ def enrichment(
     area = _area(table["q"].to_numpy())
     dots = ax.scatter(x, y, s=area, c=table["nes"], cmap=DIVERGING, vmin=-span, vmax=span, **rings)
     upright = max(map(len, groups)) <= _SHORT
-    ax.set_xticks(range(len(groups)), [pretty(g) for g in groups], rotation=0 if upright else 90)
+    ax.set_xticks(range(len(groups)), [plain(g) for g in groups], rotation=0 if upright else 90)
     ax.set_yticks(range(len(shown)), [pretty(s) for s in shown])
     ax.set(xlim=(-0.6, len(groups) - 0.4), ylim=(len(shown) - 0.4, -0.6))
     ax.spines[:].set_visible(False)

@@ -25,11 +25,12 @@ from tamannot.pl._style import (
     FigureOptions,
     colors_of,
     figure,
+    naming,
     new_axes,
     open_corner,
     pretty,
 )
-from tamannot.tl._write import ORIGIN_COLORS
+from tamannot.tl._write import COLORS
 
 Array = NDArray[Any]
 
@@ -122,7 +123,7 @@ def scores(
         is_called = slots.read_obs(adata, key, (axis,)).iloc[:, 0].to_numpy() == i if is_label else None
         baselines = dict(record.baselines.loc[record.baselines.index == i, ["origin", "baseline"]].to_numpy())
         for group, cells in groups:
-            name = _name(i, group, several=len(ids) > 1)
+            name = _name(i, group and naming(groupby, key)(group), several=len(ids) > 1)
             text = _text_of(p[i].to_numpy()[cells], None if is_called is None else is_called[cells])
             rows.append(
                 _Row(name, z[i].to_numpy()[cells], text, colors.get(group or i, colors.get(i, BLUE)), baselines)
@@ -164,7 +165,7 @@ def _groups(adata: AnnData, groupby: str | None, here: Array) -> list[tuple[str 
 def _name(signature: str, group: str | None, *, several: bool) -> str:
     if group is None:
         return pretty(signature)
-    return f"{pretty(signature)}, {pretty(group)}" if several else pretty(group)
+    return f"{pretty(signature)}, {group}" if several else group
 
 
 def _draw(ax: Axes, rows: list[_Row]) -> None:
@@ -184,7 +185,7 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
         for origin, baseline in row.baselines.items():
             label = f"baseline, {pretty(origin)}" if origin not in named else None
             named.add(origin)
-            color = ORIGIN_COLORS[origin]
+            color = COLORS["origin"][origin]
             ax.plot(baseline, place, "^", color=color, markeredgecolor="black", zorder=4, label=label)
     ax.set_yticks(range(len(rows)), [row.name for row in rows])
     ax.set(xlim=(edges[0], edges[-1]), ylim=(len(rows) - 0.9, -1.05), xlabel="z against matched genes of the same cell")

@@ -22,6 +22,7 @@ from tamannot.pl._style import (
     check_positive,
     colors_of,
     figure,
+    naming,
     new_axes,
     open_corner,
     pretty,
@@ -97,7 +98,7 @@ def states(
     if found is not None:
         points = points_of(adata, found, labels, max_points, rng)
         return draw_labels(ax, "state of macrophages", labels, colors, points, size)
-    return _draw_bars(ax, _counts(adata, labels, groupby or slots.slot(key, "origin")), colors)
+    return _draw_bars(ax, _counts(adata, labels, groupby or slots.slot(key, "origin"), key), colors)
 
 
 @figure
@@ -155,7 +156,8 @@ def origins(
         points = points_of(adata, found, labels, max_points, rng)
         return draw_labels(ax, "origin of macrophages", labels, colors, points, size)
     sample_key = slots.read_record(adata, key).sample_key  # may be gone by now
-    return _draw_bars(ax, _counts(adata, labels, groupby or (sample_key if sample_key in adata.obs else None)), colors)
+    column = groupby or (sample_key if sample_key in adata.obs else None)
+    return _draw_bars(ax, _counts(adata, labels, column, key), colors)
 
 
 @figure
@@ -226,13 +228,14 @@ def _basis(adata: AnnData, basis: str | None, groupby: str | None) -> str | None
     return embedding_of(adata, basis) if groupby is None else None
 
 
-def _counts(adata: AnnData, labels: Labels, column: str | None) -> pd.DataFrame:
+def _counts(adata: AnnData, labels: Labels, column: str | None, key: str) -> pd.DataFrame:
     """Return the macrophages of each group, groups × labels."""
     everyone = pd.Series("macrophages", index=adata.obs_names)
     groups = as_labels(everyone if column is None else slots.obs_column(adata, column))
     if not labels.is_macrophage.any():
         return pd.DataFrame({UNASSIGNED: [0]}, index=["no macrophages"])
     table = count_pairs(groups, labels, labels.is_macrophage)
+    table.index = pd.Index(map(naming(column, key), groups.names))
     return table.loc[table.sum(axis=1) > 0, table.sum(axis=0) > 0]
 
 
@@ -248,7 +251,7 @@ def _draw_bars(ax: Axes | None, counts: pd.DataFrame, colors: dict[str, str]) ->
         left += width
     for place, total in enumerate(counts.sum(axis=1)):
         ax.text(1.01, place, f"n = {total:,}", va="center", fontsize="small")
-    ax.set_yticks(places, [pretty(str(g)) for g in shares.index], fontsize="medium" if are_few else "small")
+    ax.set_yticks(places, list(shares.index), fontsize="medium" if are_few else "small")
     ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of macrophages, as called")
     open_corner(ax)
     ax.legend(**LEGEND_BESIDE | {"bbox_to_anchor": (1.14, 1.02)})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,9 +20,10 @@ from matplotlib.colors import is_color_like, to_hex
 from matplotlib.figure import Figure
 
 import tamannot.data as slots
+from tamannot._settings import with_options
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import ParameterError
-from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS
+from tamannot.tl._write import COLORS
 
 F = TypeVar("F", bound=Callable[..., Axes])
 Palette = str | Sequence[str] | Mapping[str, str]
@@ -79,13 +80,7 @@ def without_windows() -> Iterator[None]:
 
 def figure(draw: F) -> F:
     """Give a function that draws on ``ax`` the options of `FigureOptions`, in its signature and help, too."""
-    whole = inspect.signature(draw)
-    own = [p for p in whole.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_text_of(name))
-        for name, default in _DEFAULTS.items()
-    ]
-    signature = whole.replace(parameters=[*own, *options])
+    signature, doc = with_options(draw, FigureOptions, _DEFAULTS, _OPTIONS_DOC)
 
     @wraps(draw)
     def drawn(*args: Any, **kwargs: Any) -> Any:
@@ -109,14 +104,8 @@ def figure(draw: F) -> F:
 
     drawn.__signature__ = signature  # type: ignore[attr-defined]
     drawn.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()} | {"return": "Axes"}
-    before, heading, after = inspect.cleandoc(draw.__doc__ or "").partition("\nReturns\n-------")
-    drawn.__doc__ = f"{before}{_OPTIONS_DOC}{heading}{after}"
+    drawn.__doc__ = doc
     return cast("F", drawn)
-
-
-def _text_of(name: str) -> str:
-    annotation = FigureOptions.__annotations__[name]
-    return getattr(annotation, "__forward_arg__", str(annotation))
 
 
 def _finish(ax: Axes, asked: dict[str, Any], *, is_new: bool) -> Axes | Figure | None:
@@ -158,9 +147,49 @@ def _set_title(ax: Axes, title: str) -> None:
     ax.set_title(title, loc="left", pad=max(above, 0.0) + 6)
 
 
-def pretty(name: str) -> str:
-    """Return a name as it is read: without underscores."""
+# Ids as people write them; others lose their underscores.
+_NAMES = {
+    "b": "B cell",
+    "bbb_disruption": "BBB disruption",
+    "border_associated": "border-associated",
+    "cystine_gsh": "cystine–GSH",
+    "dhodh_mitochondrial": "mitochondrial DHODH",
+    "ecm_remodelling": "ECM remodelling",
+    "epithelial_like": "epithelial-like",
+    "fsp1_coq10": "FSP1–CoQ10",
+    "gch1_bh4": "GCH1–BH4",
+    "glial_like": "glial-like",
+    "gpx4_axis": "GPX4 axis",
+    "interferon_primed": "interferon-primed",
+    "lipid_associated": "lipid-associated",
+    "m1": "M1",
+    "m2": "M2",
+    "monocyte_derived": "monocyte-derived",
+    "mufa_protection": "MUFA protection",
+    "nrf2_targets": "NRF2 targets",
+    "opc": "OPC",
+    "pro_angiogenic": "pro-angiogenic",
+    "pufa": "PUFA",
+    "pufa_pl_synthesis": "PUFA-PL synthesis",
+    "t_nk": "T/NK",
+    "wnt_signalling": "WNT signalling",
+}
+_ID_IN_TEXT = re.compile(r"\w+_\w+")
+
+
+def plain(name: str) -> str:
+    """Return a name of the user's, which means what it says: a cluster 'b' is no B cell."""
     return name.replace("_", " ")
+
+
+def naming(column: str | None, key: str) -> Callable[[str], str]:
+    """Return how the values of a column are written: ours as labels, the user's as they are."""
+    return pretty if column in COLORS or str(column).startswith(slots.slot(key, "")) else plain
+
+
+def pretty(name: str) -> str:
+    """Return an id of ours, or a sentence with such, as people write it."""
+    return _NAMES.get(name) or _ID_IN_TEXT.sub(lambda m: _NAMES.get(m[0]) or m[0].replace("_", " "), name)
 
 
 def new_axes(width: float, height: float) -> Axes:
@@ -178,7 +207,8 @@ def colors_of(adata: AnnData, key: str, axis: str, palette: Palette | None = Non
     """Return the colour of each label of an axis: of the palette given, else the user's in ``uns``, else ours."""
     own = slots.read_colors(adata, key, axis)
     names = slots.read_obs(adata, key, (axis,)).iloc[:, 0].cat.categories if own or palette else ()
-    ours = {**STATE_COLORS, **ORIGIN_COLORS} | dict(zip(names, own, strict=False))
+    greys = {name: COLORS["state"][name] for name in (UNASSIGNED, NOT_MACROPHAGE)}
+    ours = greys | COLORS.get(axis, {}) | dict(zip(names, own, strict=False))
     return ours if palette is None else ours | of_palette(palette, [str(name) for name in names])
 
 
