@@ -142,7 +142,7 @@ def test_random_state_and_use_raw_are_other_names(tiny):
         ("c", {"layer": "X"}),
         ("d", {"use_raw": False}),
     ):
-        tam.tl.score(tiny, ["CD68", "SPP1"], key_added=name, min_coverage=0, **words)
+        tam.tl.score(tiny, list(tiny.var_names[:3]), key_added=name, min_coverage=0, **words)
     told = {name: tiny.uns["tamannot"][name]["matrix"]["name"] for name in "abcd"}
     assert told == {"a": "raw", "b": "raw", "c": "X", "d": "X"}
 
@@ -218,6 +218,7 @@ def test_all_has_all_of_them():
 
 # What a call needs besides, if it is to come as far as the object.
 _MORE: dict[str, Any] = {
+    "basis": "umap",
     "sample_key": "sample",
     "groupby": "state",
     "labels": "label",
