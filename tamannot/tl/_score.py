@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from anndata import AnnData
 
 import tamannot.data as slots
 from tamannot._progress import Progress
-from tamannot._settings import SpeciesChoice, settings
+from tamannot._settings import SpeciesChoice, UseRaw, settings, takes_scanpy_words
 from tamannot.data import Unpacked
 from tamannot.data._runs import describe_run, missing_genes
 from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
@@ -44,6 +44,7 @@ from tamannot.tl._gseapy import score_with_gseapy
 _LOG_FIRST: tuple[slots.Kind, ...] = ("log", "counts", "linear")
 
 
+@takes_scanpy_words(UseRaw)
 def score(
     adata: AnnData,
     signatures: Signatures | str | os.PathLike[str],
@@ -57,6 +58,7 @@ def score(
     min_coverage: float = 0.5,
     key_added: str = "tam",
     copy: bool = False,
+    **_words: Unpack[UseRaw],
 ) -> AnnData | None:
     """Score signatures in every cell.
 
@@ -205,7 +207,7 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> None:
         if missing:
             said[missing] = CoverageWarning
     for line, kind in said.items():
-        warnings.warn(line, kind, stacklevel=3)
+        warnings.warn(line, kind, stacklevel=4)
 
 
 def _groups(methods: Mapping[str, Method]) -> list[dict[str, Method]]:
