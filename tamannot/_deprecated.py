@@ -76,4 +76,4 @@ def deprecated_argument(old: str, *, new: str, removed_in: str) -> Callable[[Cal
 
 
 def _warn(what: str, removed_in: str) -> None:
-    warnings.warn(f"{what}; the old name goes in {removed_in}.", TamannotDeprecationWarning, stacklevel=3)
+    warnings.warn(f"{what}; the old name will be removed in {removed_in}.", TamannotDeprecationWarning, stacklevel=3)

@@ -89,7 +89,7 @@ class AnnotateSettings:
             One is.
         """
         if self.tissue not in ("auto", "brain", "other"):
-            msg = f"tissue is 'auto', 'brain' or 'other', not {self.tissue!r}."
+            msg = f"tissue must be 'auto', 'brain' or 'other', not {self.tissue!r}."
             raise ParameterError(msg)
         if not 0 < self.target_accuracy < 1:
             msg = f"target_accuracy={self.target_accuracy} is not between 0 and 1."

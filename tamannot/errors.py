@@ -131,4 +131,4 @@ def among(word: str, known: Iterable[object]) -> str:
     """Return what to say after a name that is none of the known ones: the nearest, and what there is."""
     names = list(map(str, known))
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{nearest(word, names)} There are: {', '.join(names[:_SHOWN]) or 'none'}{more}."
+    return f"{nearest(word, names)} Available: {', '.join(names[:_SHOWN]) or 'none'}{more}."

@@ -69,7 +69,7 @@ def genes_of_signatures(record: RunRecord) -> pd.DataFrame:
     """Return which genes of the matrix a run matched to each signature: ``signature``, ``gene``, ``column``."""
     if not record.has("evidence"):
         msg = (
-            "The run kept nothing of which genes its signatures have: it is of tamannot.tl.score, or of an older "
+            "The run has no record of the genes of its signatures: it was written by tamannot.tl.score, or by an older "
             "release. Run tamannot.tl.annotate(adata)."
         )
         raise ResultNotFoundError(msg)
@@ -95,7 +95,7 @@ def detection_of(matrix: RunMatrix, sets: Mapping[str, Signature], genes: Sequen
     members = {name: [index.find(g.symbol, g.ensembl) for g in s.all_genes] for name, s in sets.items()}
     alone = {gene: index.find(gene) for gene in genes}
     if absent := [gene for gene, column in alone.items() if column < 0]:
-        msg = f"The data have no gene '{absent[0]}'. Give a gene of the data, or the id of a program or context set."
+        msg = f"The data have no gene '{absent[0]}'. Use a gene of the data, or the id of a program or context set."
         raise ParameterError(msg)
     every = members | {gene: [column] for gene, column in alone.items()}
     columns = np.unique(np.array([c for found in every.values() for c in found if c >= 0], np.int64))

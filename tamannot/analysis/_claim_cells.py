@@ -129,7 +129,7 @@ class Cells:
         if not measure.startswith("@"):
             return measure.split("+")
         if measure[1:] not in self.signatures:
-            msg = f"there is no signature {measure[1:]} for this species"
+            msg = f"no signature {measure[1:]} for this species"
             raise NotMeasurableError(msg)
         return self.signatures[measure[1:]].genes_up
 

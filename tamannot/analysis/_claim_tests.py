@@ -113,7 +113,10 @@ def _beyond(claim: Claim, verdict: str, found: Found, swaps: Sequence[Found]) ->
     held = np.array([w if w not in p or p[w][i] <= _RARELY else INCONCLUSIVE for i, w in enumerate(words)], object)
     if held[0] != verdict:
         n_as_far = int(as_far[verdict][0].sum()) - 1
-        why = f"{verdict} by its interval, but {n_as_far} of {len(swaps)} swaps for genes of equal expression go as far"
+        why = (
+            f"{verdict} by its interval, but {n_as_far} of {len(swaps)} swaps for genes of equal expression are as "
+            "extreme"
+        )
         if len(every) * _RARELY < 1:
             why = f"{len(swaps)} swaps for genes of equal expression, too few to tell"
         found = replace(found, reason="; ".join(r for r in (why, found.reason) if r))
@@ -200,7 +203,7 @@ def _groups(claim: Claim, data: Data) -> Found:
     name, _, values = claim.b.partition("=")
     one, _, two = values.partition("/")
     if name not in data.about:
-        msg = f"needs to know {name} of samples; give {name}="
+        msg = f"needs the {name} of each sample; pass {name}="
         raise NotMeasurableError(msg)
     cells, here = data.cells, data.cells.of(claim.cells)
     if claim.a.startswith(SHARE_OF):
@@ -216,7 +219,7 @@ def _groups(claim: Claim, data: Data) -> Found:
     second = np.array([two in w for w in words], bool) & ~first if two else known & ~first
     for of, group in ((one, first), (two or f"other {name}", second)):
         if rows and not group.any():
-            msg = f"no sample with {data.min_cells} such cells is of {of}"
+            msg = f"no sample of {of} has {data.min_cells} such cells"
             raise NotMeasurableError(msg)
     found = between_groups(means[first], means[second])
     out = _as_found(claim, found, sum(r.size for (r,) in rows))

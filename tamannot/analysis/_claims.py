@@ -139,7 +139,7 @@ def claims(
     ['not measurable', 'exosomes are not in the RNA of cells']
     """
     if min_cells < 4:
-        msg = f"min_cells is at least 4, the fewest that have a correlation, not {min_cells}."
+        msg = f"min_cells must be at least 4, the minimum for a correlation, not {min_cells}."
         raise ParameterError(msg)
     rows = read_claims(table)
     samples = samples_of(adata, sample_key)
@@ -201,12 +201,12 @@ def read_claims(path: str | os.PathLike[str] | None = None) -> list[Claim]:
         raise InputFileError(msg) from error
     names = [f.name for f in fields(Claim)]
     if not rows or rows[0] != names:
-        msg = f"'{path}' is no table of claims: its header is not {', '.join(names)}, separated by tabs."
+        msg = f"'{path}' is not a table of claims: its header must be {', '.join(names)}, separated by tabs."
         raise ParameterError(msg)
     claims = [_claim(row, names, f"'{path}', line {i}") for i, row in enumerate(rows[1:], 2)]
     twice = {c.claim_id for c in claims if sum(c.claim_id == other.claim_id for other in claims) > 1}
     if twice:
-        msg = f"'{path}' has the claim {', '.join(sorted(twice))} more than once; a claim_id is for one row."
+        msg = f"'{path}' has the claim {', '.join(sorted(twice))} more than once; each claim_id must be unique."
         raise ParameterError(msg)
     return claims
 
@@ -217,14 +217,16 @@ def _claim(row: list[str], names: list[str], where: str) -> Claim:
         raise ParameterError(msg)
     claim = Claim(*(field.strip() for field in row))
     if claim.kind not in _NEEDED:
-        msg = f"{where}: kind is one of {', '.join(_NEEDED)}, not {claim.kind!r}."
+        msg = f"{where}: kind must be one of {', '.join(_NEEDED)}, not {claim.kind!r}."
         raise ParameterError(msg)
     empty = [n for n in ("claim_id", "claim", "source", *_NEEDED[claim.kind]) if not getattr(claim, n)]
     if empty:
         msg = f"{where}: a claim of kind {claim.kind} needs {', '.join(empty)}."
         raise ParameterError(msg)
     if not _is_expected(claim):
-        msg = f"{where}: expected is {claim.expected!r}; it is {' or '.join(_EXPECTED.get(claim.kind, ('0.3-0.5',)))}."
+        msg = (
+            f"{where}: expected must be {' or '.join(_EXPECTED.get(claim.kind, ('0.3-0.5',)))}, not {claim.expected!r}."
+        )
         raise ParameterError(msg)
     return claim
 
@@ -297,20 +299,22 @@ def _name(given: OfSamples | None) -> str:
 def _cautions(cells: Cells, samples: Samples, result: pd.DataFrame) -> list[str]:
     said = []
     if (n := len(samples.names)) < MIN_SAMPLES:
-        said.append(f"{n} sample{'s' * (n > 1)}: no claim can be decided; at least {MIN_SAMPLES} are needed.")
+        said.append(f"{n} sample{'s' * (n > 1)}: no claim can be tested; at least {MIN_SAMPLES} samples are needed.")
     against = result[result["n_swaps"] > 0]
     if len(against):
         n_supported = int((against["verdict"] == SUPPORTED).sum())
         said.append(
-            f"{n_supported} of {len(against)} claims with genes to swap are supported; with every gene swapped for one "
-            f"of equal expression {against['swapped_supported'].sum():.1f} would be."
+            f"{n_supported} of {len(against)} claims with genes to swap are supported; with every gene replaced by one "
+            f"of equal expression, {against['swapped_supported'].sum():.1f} would be."
         )
     if (unknown := int((cells.labels["origin"] == "unassigned").sum())) > 0:
         macrophages = int((cells.labels["compartment"] == "macrophage").sum())
         said.append(
-            f"{unknown} of {macrophages} macrophages have no called origin and are in no comparison of origins."
+            f"{unknown} of {macrophages} macrophages have no called origin and are left out of comparisons of origins."
         )
     if cells.n_detected.size and np.median(cells.n_detected) < _FEW_GENES:
-        said.append("Few genes are detected in a cell: genes that are not detected may be expressed.")
-    said.append("CST3, CD74 and LGALS1 are constitutive in myeloid cells: that macrophages express them says nothing.")
+        said.append("Few genes are detected per cell: a gene that is not detected may still be expressed.")
+    said.append(
+        "CST3, CD74 and LGALS1 are constitutive in myeloid cells: their expression in macrophages is not informative."
+    )
     return said

@@ -120,14 +120,14 @@ def composition(
     [{'label': 'microglia', 'contrast': 'treated vs control', 'df': 3, 'n_samples': 6}]
     """
     if counts not in ("called", "expected") or min_cells < 1:
-        msg = f"counts is 'called' or 'expected' and min_cells at least 1, not {counts!r} and {min_cells}."
+        msg = f"counts must be 'called' or 'expected', and min_cells at least 1, not {counts!r} and {min_cells}."
         raise ParameterError(msg)
     samples = samples_of(adata, sample_key)
     counted = count_labels(adata, key, axis, samples, depth=depth and condition is not None)
     _refuse_cells(samples, sample_key)
     cohort = _cohort_of(adata, samples, counted, condition, covariates, min_cells)
     if counts == "expected" and counted.expected is None:
-        msg = f"There are no probabilities of {axis} labels to expect counts by: give counts='called'."
+        msg = f"The {axis} labels have no probabilities, which expected counts need. Use counts='called'."
         raise ParameterError(msg)
     record: dict[str, Any] = {"shares": _shares(counted, cohort), "samples": cohort.table.reset_index()}
     if counted.expected is not None:
@@ -140,7 +140,9 @@ def composition(
         record["tests"] = tests
         cautions += notes
         if counts == "expected" and axis not in slots.read_record(adata, key).calibration_source:
-            cautions.append(f"Probabilities of {axis} labels are not calibrated: expected counts are no cells.")
+            cautions.append(
+                f"Probabilities of {axis} labels are not calibrated: expected counts are not numbers of cells."
+            )
     record["parameters"] = {
         "sample_key": sample_key,
         "condition": condition or "",
@@ -208,8 +210,8 @@ def _refuse_cells(samples: Samples, sample_key: str) -> None:
     cells = np.bincount(samples.codes[samples.codes >= 0], minlength=len(samples.names))
     if (single := int((cells == 1).sum())) * 2 >= len(cells):
         msg = (
-            f"obs['{sample_key}'] tells cells apart, not samples: {single:,} of {len(cells):,} values have one cell. "
-            "Cells of one tumour are no replicates: name the column with the tumour or donor of each cell."
+            f"obs['{sample_key}'] identifies cells, not samples: {single:,} of {len(cells):,} values have one cell. "
+            "Cells of one tumour are not replicates: use the column with the tumour or donor of each cell."
         )
         raise ParameterError(msg)
 
@@ -224,7 +226,7 @@ def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int
     table = cohort.table
     known = table[table["condition"] != ""]
     if known.empty:
-        msg = f"obs['{condition}'] has no value in any sample: there is nothing to compare."
+        msg = f"obs['{condition}'] has no value in any sample, so there is nothing to compare."
         raise ParameterError(msg)
     enough = pd.Series(counted.total >= min_cells, index=table.index)[known.index]
     by = pd.DataFrame({"all": known.groupby("condition").size(), "enough": enough.groupby(known["condition"]).sum()})
@@ -236,8 +238,8 @@ def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int
     more = f" and {n - _SHOWN} more" if (n := int((cells < min_cells).sum())) > _SHOWN else ""
     of_each = ", ".join(f"{name} {int(row['enough'])} of {int(row['all'])}" for name, row in by.iterrows())
     msg = (
-        f"{int(enough.sum())} of {len(known)} samples have {min_cells} {counted.unit} (min_cells), and each condition "
-        f"needs two such samples: {of_each}. Too few {counted.unit} are in {least}{more}. Lower min_cells, or add "
+        f"{int(enough.sum())} of {len(known)} samples have {min_cells} {counted.unit} (min_cells), but each condition "
+        f"needs two such samples: {of_each}. Too few {counted.unit} in {least}{more}. Lower min_cells, or add "
         "samples."
     )
     raise ParameterError(msg)
@@ -262,7 +264,7 @@ def _tests(counted: Counted, cohort: Cohort, reference: str | None, counts: str)
         adds = np.ptp(counted.log_depth[cohort.used]) > 0 if cohort.used.any() else False
         terms = terms.assign(**{_DEPTH: counted.log_depth}) if adds else terms
     elif counted.depth.startswith("not known"):
-        notes.append(f"Depth was no covariate. It is {counted.depth}")
+        notes.append(f"Depth was not used as a covariate: it is {counted.depth}")
     design = make_design(
         cohort.table.loc[cohort.used, "condition"], terms[cohort.used], order=cohort.order, reference=reference
     )

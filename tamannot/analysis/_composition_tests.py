@@ -66,7 +66,7 @@ class Counted:
 def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, depth: bool) -> Counted:
     """Count the labels of an axis in each sample."""
     if axis not in AXES:
-        msg = f"axis is one of {', '.join(AXES)}, not {axis!r}."
+        msg = f"axis must be one of {', '.join(AXES)}, not {axis!r}."
         raise ParameterError(msg)
     label = slots.read_obs(adata, key, (axis,)).iloc[:, 0]
     of = (label.notna() & (label != NOT_MACROPHAGE)).to_numpy()
@@ -112,7 +112,7 @@ def _log_depth(adata: AnnData, key: str, samples: Samples, of: Array) -> tuple[A
         for block, rows in matrix.blocks(of):
             depth[rows] = block.totals(block.numbers if matrix.kind == "counts" else block.values > 0)
     except (ResultNotFoundError, MatrixError) as error:
-        return None, f"not known: {error}"
+        return None, f"unknown: {error}"
     # A normalised matrix has the same total in every cell, but not the same genes.
     what = "counts" if matrix.kind == "counts" else "genes detected"
     return samples.mean(np.log(np.maximum(depth, 1)), of), what
@@ -162,21 +162,21 @@ def make_design(
 def _check_replicates(condition: pd.Series, conditions: Sequence[str]) -> None:
     if len(conditions) < _LEAST:
         said = f"are of one condition, {conditions[0]}" if conditions else "lack a condition or a covariate"
-        msg = f"All samples that could be compared {said}: there is nothing to compare."
+        msg = f"All samples that could be compared {said}, so there is nothing to compare."
         raise ParameterError(msg)
     for name in conditions:
         if (n := int((condition == name).sum())) < _LEAST:
             msg = (
-                f"The condition '{name}' has {n} sample that can be compared: without a second one, nothing is known "
-                "of how much samples differ. Add samples, or leave the condition out; a number such as age belongs "
-                "into covariates."
+                f"Only {n} sample of the condition '{name}' can be compared: estimating the variation between samples "
+                "takes at least two. Add samples, or leave the condition out. Pass a number such as age as one of the "
+                "covariates."
             )
             raise ParameterError(msg)
 
 
 def _columns_of(values: pd.Series, name: str) -> list[Array]:
     if values.nunique() < _LEAST:
-        msg = f"The covariate '{name}' is the same in all samples that are compared: leave it out."
+        msg = f"The covariate '{name}' has the same value in all compared samples. Leave it out."
         raise ParameterError(msg)
     if pd.api.types.is_numeric_dtype(values):
         numbers = values.to_numpy(np.float64)
@@ -236,7 +236,8 @@ def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) ->
 def _note(few: bool, half: bool) -> str:
     if few:
         return f"fewer than {_TOO_FEW} cells in all: not tested"
-    return "a condition has none or nothing else: half a cell added to either side of each sample" if half else ""
+    said = "a condition has no such cells, or only such cells: half a cell was added to both counts of each sample"
+    return said if half else ""
 
 
 def cautions_on_design(design: Design) -> list[str]:
@@ -246,11 +247,11 @@ def cautions_on_design(design: Design) -> list[str]:
     notes = []
     if few:
         notes.append(
-            f"Fewer than {_FEW_SAMPLES} samples in {', '.join(few)}: only large differences can be found, and a single "
-            "odd sample can make one."
+            f"Fewer than {_FEW_SAMPLES} samples in {', '.join(few)}: only large differences can be detected, and a "
+            "single outlier can produce one."
         )
     if design.df < _FEW_FREE:
-        notes.append(f"{design.df} residual degrees of freedom: the variation between samples is hardly known.")
+        notes.append(f"{design.df} residual degrees of freedom: the variation between samples is poorly estimated.")
     return notes
 
 
@@ -264,7 +265,7 @@ def cautions_on_depth(log_depth: Array, design: Design) -> list[str]:
         return []
     msg = (
         f"The condition explains {explained:.0%} of the variance of log depth between samples: an effect of the "
-        "condition cannot be told from one of depth."
+        "condition cannot be separated from an effect of depth."
     )
     return [msg]
 
@@ -275,18 +276,21 @@ def cautions_on_tests(tests: pd.DataFrame, total: Array) -> list[str]:
     blank = tests[(tests["label"] == UNASSIGNED) & differs]
     columns = (blank["condition"], blank["reference"], blank["share"], blank["share_reference"])
     notes = [
-        f"The unassigned share differs, {share:.2f} in {condition} and {before:.2f} in {reference}. Unassigned are "
-        "cells of no label and cells that cannot be told: look at whether depth or quality differs, too."
+        f"The unassigned share differs: {share:.2f} in {condition}, {before:.2f} in {reference}. Cells are "
+        "unassigned if they have none of the labels or too little signal: check whether depth or quality differs as "
+        "well."
         for condition, reference, share, before in zip(*columns, strict=True)
     ]
     steroids = tests[(tests["label"] == _STEROIDS) & (tests["p"] < _P)]
     if len(steroids):
         notes.append(
-            "Dexamethasone raises immunoregulatory programs: if exposure differs between the conditions, give it as a "
-            "covariate before believing the difference."
+            "Dexamethasone raises immunoregulatory programs: if exposure differs between the conditions, add it as a "
+            "covariate before interpreting the difference."
         )
     usual = np.maximum(tests["share"], tests["share_reference"]) * np.median(total)
     rare = tests[(usual < _FEW_CELLS) & tests["p"].notna() & (tests["label"] != UNASSIGNED)]["label"].unique()
     if len(rare):
-        notes.append(f"Fewer than {_FEW_CELLS} cells in the usual sample: {', '.join(rare)}. Their p is rough.")
+        notes.append(
+            f"Fewer than {_FEW_CELLS} cells in a typical sample: {', '.join(rare)}. Their p values are approximate."
+        )
     return notes

@@ -149,10 +149,10 @@ def crosstalk(
     """
     adata = slots.to_work_on(adata, copy=copy)
     if shares not in ("expected", "called"):
-        msg = f"shares is 'expected' or 'called', not {shares!r}."
+        msg = f"shares must be 'expected' or 'called', not {shares!r}."
         raise ParameterError(msg)
     if n_bootstrap < 0 or min_cells < 1:
-        msg = f"n_bootstrap is 0 or more and min_cells 1 or more, not {n_bootstrap} and {min_cells}."
+        msg = f"n_bootstrap must be at least 0 and min_cells at least 1, not {n_bootstrap} and {min_cells}."
         raise ParameterError(msg)
     if ligand_receptor:
         load_liana()  # before the work, not after
@@ -206,7 +206,7 @@ def _refuse_few(enough: pd.Series, min_cells: int, whom: str) -> None:
     if (n := int(enough.sum())) < FEWEST:
         msg = (
             f"{n} of {len(enough)} samples have {min_cells} {whom} and {min_cells} malignant cells; an association"
-            f" across samples takes {FEWEST} at least. Cells are no replicates: more of them do not help. Add samples, "
+            f" across samples needs at least {FEWEST}. Cells are not replicates: more cells do not help. Add samples, "
             "or lower min_cells."
         )
         raise ParameterError(msg)
@@ -286,41 +286,43 @@ def _cautions_on_tests(tests: pd.DataFrame, table: pd.DataFrame, covariates: Seq
     """Say what a reader of the tests must know."""
     n, m = int(tests["n_samples"].min()), len(tests)
     yield (
-        f"Associations across {n} samples: nothing here says which side acts on the other, or that either does. What "
-        "samples have in common (site, treatment, purity, handling) moves both."
+        f"Associations across {n} samples do not show which side acts on the other, or that either does. Shared "
+        "properties of samples (site, treatment, purity, handling) can affect both."
     )
     if n < _FEW_SAMPLES:
-        yield f"{n} samples: no two-sided p is below {smallest_p(n):.2g}, and bootstrap intervals are too narrow."
+        yield (
+            f"With {n} samples no two-sided p can be below {smallest_p(n):.2g}, and bootstrap intervals are too narrow."
+        )
     if not _supports_q(tests):
         yield (
-            f"No q: {n} samples allow no two-sided p below {smallest_p(n):.2g}, so that of {m} tests none could have a "
-            f"q below {_LEVEL:g}; that takes {fewest_samples(m, _LEVEL)} samples. Ask for fewer hypotheses."
+            f"No q: with {n} samples no two-sided p can be below {smallest_p(n):.2g}, so none of {m} tests could "
+            f"reach a q below {_LEVEL:g}; that takes {fewest_samples(m, _LEVEL)} samples. Test fewer hypotheses."
         )
     yield from _cautions_on_covariates(tests, table, covariates)
     fragile = tests.index[np.sign(tests["loo_low"]) * np.sign(tests["loo_high"]) < 0]
     if len(fragile):
-        yield f"The sign turns when a single sample is left out: {_some(fragile)}."
+        yield f"The sign changes when a single sample is left out: {_some(fragile)}."
 
 
 def _cautions_on_covariates(tests: pd.DataFrame, table: pd.DataFrame, covariates: Sequence[str]) -> Iterator[str]:
     if not covariates:
-        yield "Nothing is adjusted for: ambient RNA, hypoxia and depth can make an association alone."
+        yield "No covariates were adjusted for: ambient RNA, hypoxia or depth alone can produce an association."
         return
     idle = [c for c in covariates if table[c].dropna().nunique() < 2]
     if idle:
-        yield f"The same in all samples, so not adjusted for: {', '.join(idle)}."
+        yield f"Not adjusted for, because they are the same in all samples: {', '.join(idle)}."
     gaps = [c for c in covariates if table[c].isna().any() and c not in idle]
     if gaps:
-        yield f"Samples without a value are left out of what is adjusted: {', '.join(gaps)}."
+        yield f"Samples without a value are left out of the adjusted tests: {', '.join(gaps)}."
     if len(covariates) > 1 and not tests["adjusted_for"].str.contains("+", regex=False).all():
         yield (
-            "Too few samples to adjust for all covariates at once: each is adjusted for alone, and rho_adjusted is the "
-            "weakest of them, adjusted_for says for which."
+            "Too few samples to adjust for all covariates at once: each is adjusted for on its own, rho_adjusted is "
+            "the weakest result, and adjusted_for names its covariate."
         )
     gone = (tests["rho"].abs() >= 0.3) & ~(tests["rho_adjusted"] * np.sign(tests["rho"]) >= tests["rho"].abs() / 2)
     gone &= tests["rho_adjusted"].notna()
     if gone.any():
-        yield f"Less than half of the association is left when adjusted: {_some(tests.index[gone])}."
+        yield f"Less than half of the association remains after adjustment: {_some(tests.index[gone])}."
 
 
 def _some(names: pd.Index, most: int = 5) -> str:
@@ -344,8 +346,8 @@ def _cautions_on_shares(
     if shares == "called" and without.max() - without.min() > _UNEVEN:
         yield (
             f"{without.min():.0%} to {without.max():.0%} of the macrophages of a sample have no state: shares of labels"
-            " follow that, and thus depth."
+            " depend on that, and so on depth."
         )
     source = slots.read_record(adata, key).calibration_source
     if shares == "expected" and "state" not in source:
-        yield "The probabilities of states are not calibrated here: expected shares are monotone readings of evidence."
+        yield "The probabilities of states are not calibrated here: use expected shares to rank samples only."

@@ -110,13 +110,16 @@ def hypotheses_of(asked: Pairs | None, programs: Sequence[str], known: Names) ->
         return [_in_species(h, known) for h in _WRITTEN[asked]]
     if isinstance(asked, str):
         if asked != "all":
-            msg = f"hypotheses is None, 'mediators', 't_cells', 'all' or pairs of names, not {asked!r}."
+            msg = f"hypotheses must be None, 'mediators', 't_cells', 'all' or pairs of names, not {asked!r}."
             raise ParameterError(msg)
         left = [*((SHARE, state) for state in STATES), *((PROGRAM, name) for name in programs)]
         return [_pair(measure, name, other) for (measure, name), other in product(left, known.malignant)]
     found = [_named(pair, known) for pair in asked]
     if not found:
-        msg = "hypotheses names no pair: give (macrophage value, program of malignant cells), or None for three."
+        msg = (
+            "hypotheses is empty. Give pairs (macrophage value, program of malignant cells), or None for the default "
+            "three."
+        )
         raise ParameterError(msg)
     return list(dict.fromkeys(found))
 
@@ -135,7 +138,7 @@ def _in_species(h: Hypothesis, known: Names) -> Hypothesis:
 
 def _named(pair: tuple[str, str], known: Names) -> Hypothesis:
     if isinstance(pair, str) or len(pair) != 2:
-        msg = f"A hypothesis is a pair like ('share_lipid_associated', 'ferroptosis_defence'), not {pair!r}."
+        msg = f"A hypothesis must be a pair like ('share_lipid_associated', 'ferroptosis_defence'), not {pair!r}."
         raise ParameterError(msg)
     left, right = pair
     if not _is_gene(right):
@@ -324,11 +327,11 @@ def _cautions(doubtful: Array, own: MalignantCells, covariates: Sequence[str], i
     said = []
     if doubtful.any():
         said.append(
-            f"{int(doubtful.sum()):,} cells are macrophages by their transcripts and malignant by your column: they "
-            "count as malignant here. Doublets and eaten RNA look like this."
+            f"{int(doubtful.sum()):,} cells are macrophages by their transcripts but malignant by your column: they "
+            "count as malignant here. They may be doublets, or have phagocytosed a tumour cell."
         )
     if own.ambient is None and "ambient" in covariates:
-        said.append("No ambient index: the data have none of C1QA, C1QB, C1QC, TYROBP. Nothing is adjusted for it.")
+        said.append("No ambient index: the data have none of C1QA, C1QB, C1QC, TYROBP. It is not adjusted for.")
     if low := [name for name in ids if own.coverage[name] < _LOW_COVERAGE]:
-        said.append(f"Less than half of the genes are in the data, in malignant cells: {', '.join(low)}.")
+        said.append(f"In malignant cells, less than half of the genes are in the data for {', '.join(low)}.")
     return said

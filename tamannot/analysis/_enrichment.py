@@ -206,11 +206,11 @@ def _settings(
     method: str, min_size: int, max_size: int, n_permutations: int, rng: int | np.random.Generator
 ) -> Settings:
     if method not in get_args(Method):
-        msg = f"method is one of {', '.join(get_args(Method))}, not {method!r}."
+        msg = f"method must be one of {', '.join(get_args(Method))}, not {method!r}."
         raise ParameterError(msg)
     if not 1 <= min_size <= max_size or n_permutations < 1:
         msg = (
-            "min_size is at least 1 and at most max_size, and n_permutations at least 1, not "
+            "min_size must be between 1 and max_size, and n_permutations at least 1, not "
             f"{min_size}, {max_size} and {n_permutations}."
         )
         raise ParameterError(msg)
@@ -236,8 +236,8 @@ def _groups(adata: AnnData, groupby: str, among: Array) -> Groups:
     if len(names) < 2:
         have = f"only the group {names[0]}" if len(names) else "no group"
         msg = (
-            f"obs['{groupby}'] has {have} among the {int(among.sum()):,} cells that are compared, and enrichment "
-            "compares a group with the others. Name a column with two groups of them."
+            f"obs['{groupby}'] has {have} among the {int(among.sum()):,} compared cells, but enrichment "
+            "compares each group with the others. Use a column with at least two groups."
         )
         raise ParameterError(msg)
     return Groups(tuple(map(str, names)), codes, tuple(str(n) for n in names if n != UNASSIGNED))
@@ -245,7 +245,7 @@ def _groups(adata: AnnData, groupby: str, among: Array) -> Groups:
 
 def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settings, threads: int) -> pd.DataFrame:
     if not rankings:
-        msg = f"No group has {MIN_CELLS} cells, and {MIN_CELLS} others beside it: there is nothing to compare."
+        msg = f"No group has {MIN_CELLS} cells and {MIN_CELLS} cells outside it, so there is nothing to compare."
         raise ParameterError(msg)
     parts = []
     for name, ranking in rankings.items():
@@ -256,7 +256,7 @@ def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settin
     if table.empty:
         most = max(s.ranked_in(r) for s in sets for r in rankings.values())
         msg = (
-            f"No signature has between {how.min_size} and {how.max_size} genes among those ranked (the most: {most}). "
+            f"No signature has between {how.min_size} and {how.max_size} ranked genes (the largest has {most}). "
             "Lower min_size, or use a matrix with more genes."
         )
         raise GeneIdError(msg)
@@ -336,17 +336,17 @@ def _about_sets(sets: Sequence[GeneSet], ranking: Ranking) -> pd.DataFrame:
 
 def _cautions_on_rankings(groups: Groups, rankings: Mapping[str, Ranking], *, sampled: bool) -> list[str]:
     """Return what a reader must know of the rankings; ``sampled`` says whether samples were given."""
-    said = ["p and q are against random sets of genes, not random samples; genes go together, so they are too small."]
+    said = ["p and q compare with random gene sets, not random samples; genes are correlated, so they are too small."]
     if by_cells := [name for name, r in rankings.items() if r.unit == "cell"]:
         why = "fewer than two samples have enough cells" if sampled else "no sample_key was given"
         said.append(
-            f"Ranked over cells, since {why}: {_some(by_cells)}. One sample of many cells can decide alone, and names "
-            "rest on q, which is too small."
+            f"Ranked over cells, because {why}: {_some(by_cells)}. A single large sample can decide the result, and "
+            "names rely on q, which is too small."
         )
     if few := [name for name, r in rankings.items() if 0 < r.n_samples < _FEW_SAMPLES]:
         said.append(f"Fewer than {_FEW_SAMPLES} samples: {_some(few)}.")
     if absent := [name for name in groups.tested if name not in rankings]:
-        said.append(f"Fewer than {MIN_CELLS} cells in the group or the rest, no result: {_some(absent)}.")
+        said.append(f"No result, because the group or the rest has fewer than {MIN_CELLS} cells: {_some(absent)}.")
     return said
 
 
@@ -358,16 +358,18 @@ def _cautions_on_names(sets: Sequence[GeneSet], made_of: str, *, with_states: bo
     """
     said = []
     if made_of:
-        said.append(f"The groups of '{made_of}' were made of signatures: they are enriched for them by construction.")
+        said.append(
+            f"The groups of '{made_of}' were called from signatures, so they are enriched for them by construction."
+        )
     if not with_states:
         said.append(
-            "Most cells compared are no macrophages, beside which every macrophage stands out by what all of them "
-            f"have: no group is named by origin or state. Compare macrophages with compartment='{MACROPHAGE}'."
+            "Most compared cells are not macrophages, and macrophages differ from them mainly in genes of all "
+            f"macrophages: no group is named by origin or state. Compare macrophages with compartment='{MACROPHAGE}'."
         )
     if signed := [s.id for s in sets if s.n_down]:
         said.append(f"Down genes are not used: {_some(signed)}.")
     if logged:
-        said.append("There are no counts: samples were compared by the means of log-normalised values.")
+        said.append("The data have no counts: samples were compared by means of log-normalised values.")
     return said
 
 

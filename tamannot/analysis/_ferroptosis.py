@@ -120,7 +120,7 @@ def ferroptosis_summary(
     19
     """
     if min_cells < 1:
-        msg = f"min_cells is at least 1, not {min_cells}."
+        msg = f"min_cells must be at least 1, not {min_cells}."
         raise ParameterError(msg)
     record = slots.read_record(adata, key)
     programs, samples = programs_of(record), samples_of(adata, sample_key)
@@ -301,7 +301,9 @@ def _cautions(groups: Groups, effects: pd.DataFrame, genes: pd.DataFrame) -> lis
     said = []
     few = sorted(set(effects.loc[effects["n_samples"] < MIN_SAMPLES, "label"]))
     if few:
-        said.append(f"Fewer than {MIN_SAMPLES} samples have enough cells of {', '.join(few)}: these have no interval.")
+        said.append(
+            f"Fewer than {MIN_SAMPLES} samples have enough cells of {', '.join(few)}, so these have no interval."
+        )
     hardly = genes.groupby("gene")["share_detected"].max()
     if (silent := int((hardly < _HARDLY).sum())) > 0:
         said.append(
@@ -309,8 +311,8 @@ def _cautions(groups: Groups, effects: pd.DataFrame, genes: pd.DataFrame) -> lis
             "label; see the table of genes."
         )
     if groups.malignant or "compartment" in groups.by:
-        said.append("z of cells that are no macrophages is against genes matched in macrophages.")
+        said.append("z of cells other than macrophages is computed against genes matched in macrophages.")
     shared = sorted(set(effects.loc[effects["shared_genes"] != "", "label"]))
     if shared:
-        said.append(f"Genes by which {', '.join(shared)} were called are in some programs: see shared_genes.")
+        said.append(f"Some programs share genes with the calls of {', '.join(shared)}: see shared_genes.")
     return said

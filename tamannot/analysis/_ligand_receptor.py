@@ -156,7 +156,7 @@ def _property(adata: AnnData, samples: Samples, against: str | None, key: str) -
     if against in values:
         return values[against].astype(float)
     if against.startswith("malignant_") and against not in adata.obs:
-        msg = f"'{against}' is a value of tl.crosstalk, which has not run or has no such value. Run it first."
+        msg = f"'{against}' must be a value of tl.crosstalk, which was not run or has no such value. Run it first."
         raise ParameterError(msg)
     return numbers_of(table_of_samples(adata, samples, [against])[against], f"obs['{against}']", fewest_words=2)
 
@@ -165,7 +165,7 @@ def _expression(cells: CellsOfRun, resource: pd.DataFrame) -> AnnData:
     """Return cells by genes of the pairs: log1p of counts per 10,000."""
     species = cells.record.matrix.species
     if species == "mouse":
-        msg = "The pairs are human genes; mouse data cannot be looked at with them."
+        msg = "The pairs are human genes and cannot be used with mouse data."
         raise TamannotError(msg)
     genes = sorted({part for name in (*resource["ligand"], *resource["receptor"]) for part in name.split("_")})
     # The mean of one gene is the gene, whatever the ids and whatever the matrix holds.
@@ -246,16 +246,17 @@ def _association(mine: pd.DataFrame, property_of: pd.Series, seed: int) -> dict[
 
 def _cautions(pairs: pd.DataFrame, against: str | None) -> list[str]:
     always = (
-        "Transcripts of a ligand and of its receptor in cells of a sample are no contact and no signal; ambient RNA of "
+        "Transcripts of a ligand and of its receptor in one sample do not show contact or signalling; ambient RNA of "
         "an abundant cell type is found in all others."
     )
     said = [always]
     if (pairs["named"] != "both").any():
         said.append(
-            "Where 'named' is not 'both', the reference names no receptor or no pair; it stands for common use."
+            "Where 'named' is not 'both', the reference does not name the receptor or the pair and documents common "
+            "use only."
         )
     if (n := int((pairs["n_samples"] == 0).sum())) > 0:
-        said.append(f"{n} of {len(pairs)} pairs could be looked at in no sample: a gene or a cell type is missing.")
+        said.append(f"{n} of {len(pairs)} pairs could not be measured in any sample: a gene or a cell type is missing.")
     if against is not None and pairs["q"].isna().all():
-        said.append("No q: the samples are too few for so many pairs.")
+        said.append("No q: there are too few samples for so many pairs.")
     return said

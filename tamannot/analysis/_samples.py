@@ -21,7 +21,7 @@ Malignant = str | tuple[str, str | bool | Sequence[str | bool]]
 MALIGNANT = "malignant"
 _AXES = ("compartment", "origin", "state")
 _NEVER = (
-    "Which cells are malignant is never inferred here: give the column of obs that says so, for example from copy "
+    "Malignant cells are never inferred here: name the column of obs that marks them, for example from copy "
     "numbers, as malignant='is_malignant' (True and False) or malignant=('cell_type', 'Malignant')."
 )
 
@@ -57,7 +57,7 @@ def samples_of(adata: AnnData, sample_key: str) -> Samples:
     known = column.notna().to_numpy()
     codes, names = pd.factorize(pd.Series(slots.texts_of(column), dtype=object).where(known), sort=True)
     if not len(names):
-        msg = f"obs['{sample_key}'] names no sample."
+        msg = f"obs['{sample_key}'] has no values."
         raise ParameterError(msg)
     return Samples(tuple(map(str, names)), codes)
 
@@ -73,7 +73,7 @@ def table_of_samples(adata: AnnData, samples: Samples, columns: Sequence[str]) -
         if varied:
             msg = (
                 f"obs['{name}'] has more than one value in sample '{varied[0]}'. The sample is the unit of comparison: "
-                "give a column with one value a sample, or a sample_key that tells these cells apart."
+                "use a column with one value per sample, or a sample_key that separates these cells."
             )
             raise ParameterError(msg)
         table[name] = found.first().infer_objects().to_numpy()
@@ -86,7 +86,7 @@ def numbers_of(values: pd.Series, what: str, *, fewest_words: int = 0) -> pd.Ser
         return values.astype(float)
     codes, words = pd.factorize(values, sort=True)
     if not fewest_words <= len(words) <= 2:
-        msg = f"{what} has {len(words)} words, which have no order. Give numbers, or a column of two words."
+        msg = f"{what} has {len(words)} categories, which have no order. Use numbers, or a column with two categories."
         raise ParameterError(msg)
     return pd.Series(np.where(codes < 0, np.nan, codes), index=values.index)
 
@@ -138,9 +138,9 @@ def groups_of(
         words, known = words.mask(malignant, MALIGNANT), known | malignant
     if not known.any():
         if "compartment" in by or (compartment == "macrophage").any():
-            msg = f"No cell to summarise has a value of {' and '.join(map(repr, names))} in obs."
+            msg = f"No cell has a value of {' and '.join(map(repr, names))} in obs, so there is nothing to summarise."
         else:
-            msg = "There is no macrophage to summarise. With groupby='compartment' all cells are."
+            msg = "There are no macrophages to summarise. Use groupby='compartment' to summarise all cells."
         raise ParameterError(msg)
     codes, labels = pd.factorize(words.where(known), sort=True)
     return Groups(by, malignant is not None, samples, [str(w) for w in labels], codes)
@@ -166,7 +166,7 @@ def malignant_cells(adata: AnnData, malignant: Malignant) -> Array:
     column = slots.obs_column(adata, name)
     chosen = _true_cells(column, name) if values is None else _cells_with(column, name, values)
     if not chosen.any():
-        msg = f"obs['{name}'] says of no cell that it is malignant. {_NEVER}"
+        msg = f"obs['{name}'] marks no cell as malignant. {_NEVER}"
         raise ParameterError(msg)
     return chosen
 
@@ -184,8 +184,8 @@ def _true_cells(column: pd.Series, name: str) -> Array:
     if not all(isinstance(k, bool | np.bool_) for k in kinds):
         shown = ", ".join(sorted(map(str, kinds))[:5])
         msg = (
-            f"obs['{name}'] is not True and False: it has {shown}. "
-            f"Say which of its values are malignant: malignant=('{name}', 'Malignant')."
+            f"obs['{name}'] is not boolean: it has {shown}. "
+            "Specify which of its values are malignant: malignant=('{name}', 'Malignant')."
         )
         raise ParameterError(msg)
     return column.astype("boolean").fillna(value=False).to_numpy(bool)

@@ -30,8 +30,8 @@ Kind = Literal["score", "z", "smooth"]
 RECORD = "regions"
 SPATIAL = "spatial"
 _MIXTURE = (
-    "Where a spot holds several cells a score is that of their mixture: it follows how many macrophages there are as "
-    "well as what they do, and how many genes are detected."
+    "The score of a spot with several cells is that of their mixture: it depends on the number of macrophages as "
+    "well as on their state, and on the number of detected genes."
 )
 # A sample, or a region of one, with fewer spots says nothing.
 _MIN_SPOTS = 10
@@ -109,7 +109,7 @@ def regions(
     ['signature', 'correlation', 'low', 'high', 'p', 'q', 'n_samples', 'n_spots']
     """
     if (region is None) == (distance is None):
-        msg = "Give either region= or distance=, a column of obs: where a spot is in the tissue is never inferred."
+        msg = "Give either region= or distance=, a column of obs: positions in the tissue are never inferred."
         raise ParameterError(msg)
     coordinates_of(adata)
     adata = slots.to_work_on(adata, copy=copy)
@@ -138,13 +138,13 @@ def coordinates_of(adata: AnnData) -> Array:
     if SPATIAL not in adata.obsm:
         have = ", ".join(map(str, adata.obsm)) or "nothing"
         msg = (
-            f"No '{SPATIAL}' in obsm (there is: {have}). Nothing can be said about places in a tissue without "
-            "coordinates; put them into obsm['spatial'], one row a spot."
+            f"No '{SPATIAL}' in obsm (available: {have}). Spatial analyses need "
+            "coordinates; add them as obsm['spatial'], one row per spot."
         )
         raise ParameterError(msg)
     where = np.asarray(adata.obsm[SPATIAL], dtype=float)
     if where.ndim != 2 or where.shape[1] not in (2, 3) or not np.isfinite(where).all():
-        msg = f"obsm['{SPATIAL}'] has shape {where.shape}; it must have two or three finite numbers a spot."
+        msg = f"obsm['{SPATIAL}'] has shape {where.shape}; it must have two or three finite numbers per spot."
         raise ParameterError(msg)
     return where[:, :2]
 
@@ -163,7 +163,7 @@ def _scores(adata: AnnData, key: str, kind: str, signatures: Sequence[str] | Non
 def _distance(adata: AnnData, name: str) -> Array:
     column = slots.obs_column(adata, name)
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        msg = f"obs['{name}'] holds no numbers. Give regions as region='{name}'."
+        msg = f"obs['{name}'] is not numeric. Pass regions as region='{name}'."
         raise ParameterError(msg)
     return column.to_numpy(dtype=float, na_value=np.nan)
 
@@ -182,7 +182,7 @@ def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple
     region = pd.Categorical(column.astype(object).where(column.notna()), _names_of(column))
     names = [str(n) for n in region.categories]
     if len(names) < 2:
-        msg = f"obs['{column.name}'] has {len(names)} regions; it takes two to compare."
+        msg = f"obs['{column.name}'] has {len(names)} regions; a comparison needs two."
         raise ParameterError(msg)
     values = scores.to_numpy(float)
     means, n = means_by_region(values, region.codes.astype(int), samples.codes, len(names), len(samples.names))
@@ -243,13 +243,15 @@ def _cautions(tests: pd.DataFrame, of_samples: pd.DataFrame, samples: Samples, s
     said = [_MIXTURE]
     most = int(tests["n_samples"].max()) if len(tests) else 0
     if sample_key is None:
-        said.append("All spots were taken for one sample, since no sample_key was given: there is no p.")
+        said.append("No sample_key was given, so all spots count as one sample and there is no p.")
     elif most < _FEW_SAMPLES:
         said.append(f"Only {most} samples could be compared.")
     if absent := sorted(set(samples.names) - set(of_samples["sample"])):
-        said.append(f"No value, for too few spots (of a region, fewer than {_MIN_SPOTS}): {', '.join(absent)}.")
+        said.append(
+            f"No value, because there are too few spots (fewer than {_MIN_SPOTS} in a region): {', '.join(absent)}."
+        )
     if unknown := tests.loc[tests["n_samples"] == 0, "signature"].unique().tolist():
-        said.append(f"No value of: {', '.join(unknown)}.")
+        said.append(f"No value: {', '.join(unknown)}.")
     return said
 
 
@@ -305,10 +307,10 @@ def smooth(
     """
     adata = slots.to_work_on(adata, copy=copy)
     if not 0 <= decay <= 1:
-        msg = f"decay is between 0 and 1, not {decay}."
+        msg = f"decay must be between 0 and 1, not {decay}."
         raise ParameterError(msg)
     if kind not in ("score", "z"):
-        msg = f"kind is 'score' or 'z', not {kind!r}."
+        msg = f"kind must be 'score' or 'z', not {kind!r}."
         raise ParameterError(msg)
     table = slots.read_table(adata, key, kind)
     values = table.to_numpy(np.float64)
@@ -350,8 +352,8 @@ def neighbour_distances(adata: AnnData, neighbors_key: str) -> sp.csr_matrix:
     name = known.get("distances_key", usual) if hasattr(known, "get") else usual
     if name not in adata.obsp:
         msg = (
-            f"No neighbour graph under '{neighbors_key}' (obsp['{name}'] is not there), and none is computed unasked. "
-            "Run scanpy.pp.neighbors(adata) first, or name yours with neighbors_key=."
+            f"No neighbour graph under '{neighbors_key}' (obsp['{name}'] is missing). "
+            "Run scanpy.pp.neighbors(adata) first, or name another graph with neighbors_key=."
         )
         raise ResultNotFoundError(msg)
     return sp.csr_matrix(adata.obsp[name])

@@ -64,11 +64,11 @@ def check_classes(labels: Sequence[str | None]) -> tuple[tuple[str, ...], Array]
     """
     classes = tuple(sorted({c for c in labels if c is not None}))
     if len({c.replace("/", "|") for c in classes}) < len(classes):
-        msg = "Two labels differ by '/' and '|' only, which cannot be told apart in a file. Rename one."
+        msg = "Two labels differ only by '/' and '|', which a file cannot distinguish. Rename one."
         raise ParameterError(msg)
     if len(classes) < 2:
-        seen = f"only '{classes[0]}'" if classes else "no label at all"
-        msg = f"Training needs cells of at least two classes, and there is {seen}."
+        seen = f"the data have only '{classes[0]}'" if classes else "the data have no labels"
+        msg = f"Training needs cells of at least two classes, but {seen}."
         raise ParameterError(msg)
     number = {c: i for i, c in enumerate(classes)}
     return classes, np.array([-1 if c is None else number[c] for c in labels], np.int64)
@@ -124,7 +124,7 @@ def fit_labels(
     expression = take_rows(ScaledRows(rows, scale, base), cells)[:, by_symbol]
     chosen = variable_genes(expression, n_genes, among=np.array(symbols)[by_symbol] != "")
     if not chosen.size:
-        msg = "No gene varies between the labelled cells, so there is nothing to learn from."
+        msg = "No gene varies between the labelled cells, so no classifier can be trained."
         raise ParameterError(msg)
     x, genes = _narrow(expression, chosen), by_symbol[chosen]
     counts = take_rows(rows, cells[:_CELLS_TO_THIN])[:, by_symbol] if kind == "counts" else None
@@ -132,7 +132,7 @@ def fit_labels(
     margins, alike, n_folds = _held_out(x, y, group, shallow)
     known = ~np.isnan(margins[np.arange(y.size), y])
     if not known.any():
-        msg = "Each class is in one sample only, so the two cannot be told apart. Train without sample_key=."
+        msg = "Each class is in a single sample, so class and sample cannot be separated. Train without sample_key=."
         raise ParameterError(msg)
     held = margins[known], y[known], weight[known]
     slope, offset = calibrate(*held)
@@ -185,8 +185,8 @@ def _training_cells(
 def _check_sizes(classes: Sequence[str], size: Array) -> None:
     if tiny := [f"'{c}' ({n})" for c, n in zip(classes, size, strict=True) if n < _TOO_FEW_CELLS]:
         msg = (
-            f"Fewer than {_TOO_FEW_CELLS} cells of {', '.join(tiny)}: too few to learn from; copies of a cell count "
-            "once. Merge such a class with another, or set its labels to NaN."
+            f"Fewer than {_TOO_FEW_CELLS} cells of {', '.join(tiny)}: too few to train on (duplicates of a cell "
+            "count once). Merge the class with another, or set its labels to NaN."
         )
         raise ParameterError(msg)
 

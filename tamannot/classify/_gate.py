@@ -174,8 +174,8 @@ def given_compartment(labels: Sequence[str], ids: Sequence[str], mapping: Mappin
     )
     if unknown:
         msg = (
-            f"Not a compartment: {', '.join(unknown[:5])}. Give compartment_key=(column, {{your name: id}}) "
-            f"with ids of {', '.join(ids)}."
+            f"Unknown compartments: {', '.join(unknown[:5])}. Use compartment_key=(column, {{your name: id}}) "
+            f"with the ids {', '.join(ids)}."
         )
         raise ParameterError(msg)
     label = np.array([known.get(v, UNASSIGNED) for v in values], dtype=object)

@@ -115,8 +115,8 @@ class _Task:
     def __call__(self, work: Callable[..., T], chunk: Any) -> list[T]:
         if self.version != package_version():
             msg = (
-                f"A dask worker has tamannot {package_version()}, this session {self.version}. "
-                "Install the same on both."
+                f"A dask worker has tamannot {package_version()}, but this session has {self.version}. "
+                "Install the same version on both."
             )
             raise ParameterError(msg)
         rows, first = rows_in_memory(chunk), self.spans[0].start

@@ -143,7 +143,7 @@ def _columns(var: pd.DataFrame, gene_symbols: str | None) -> list[str]:
 def _column(var: pd.DataFrame, name: str) -> pd.Series:
     column = var[name]
     if isinstance(column, pd.DataFrame):
-        msg = f"var has more than one column '{name}'. Give each a name of its own."
+        msg = f"var has more than one column '{name}'. Rename all but one."
         raise ParameterError(msg)
     return column
 
@@ -233,7 +233,7 @@ class Features:
         if not self.left_out:
             return ""
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in self.left_out)
-        return f"{self.n_left_out:,} features are not genes by {self.by} and are left out ({kinds})"
+        return f"{self.n_left_out:,} features are not genes according to {self.by} and are ignored ({kinds})"
 
 
 def features_of(var: pd.DataFrame) -> Features:

@@ -41,7 +41,7 @@ _CELLS_OF_A_SAMPLE = 4
 # Values that must be the same to call cells binary.
 _ENOUGH = 50
 
-_NO_ORDER = "which leaves no order of genes within a cell"
+_NO_ORDER = "so genes cannot be ranked within a cell"
 
 
 def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> tuple[str, str]:
@@ -82,12 +82,12 @@ def nan_problem(block: RowBlock, n_vars: int) -> str:
     different = {where[start:stop].tobytes() for start, stop in pairwise(ends.tolist())} if nan.any() else set()
     genes = np.unique(where).size
     if len(different) == 1:
-        return f"it has NaN values: {genes:,} of {n_vars:,} genes have no other value. Leave these out"
+        return f"it has NaN values: {genes:,} of {n_vars:,} genes are NaN in all cells. Remove these genes"
     if different and len(different) <= max(n / _CELLS_OF_A_SAMPLE, 2):
         return (
-            f"it has NaN values, in {genes:,} of {n_vars:,} genes and always in the same ones together, as "
-            "anndata.concat(join='outer') leaves genes that a sample does not have. Join the samples with "
-            "join='inner', or leave out the genes with NaN"
+            f"it has NaN values, in {genes:,} of {n_vars:,} genes always in the same cells, as after "
+            "anndata.concat(join='outer') for genes that some samples do not have. Concatenate the samples with "
+            "join='inner', or remove the genes with NaN"
         )
     return "it has NaN values"
 
@@ -102,7 +102,7 @@ def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
     filled, total = filled[genes], np.bincount(columns, values, minlength=n_vars)[genes]
     variance = np.bincount(columns, values**2, minlength=n_vars)[genes] / n - (total / n) ** 2
     if zeros < _NO_ZEROS and _spread(total) < _SAME_MEAN:
-        return f"all genes have the same mean, as z-scores or ranks by gene that were made positive, {_NO_ORDER}"
+        return f"all genes have the same mean, like z-scores or ranks by gene shifted to be positive, {_NO_ORDER}"
     if _spread(variance) < _SAME_SPREAD and _ties(block) < _MANY_TIES:
         return (
             "all genes have the same variance, as after scaling by gene (sc.pp.scale, also with zero_center=False), "
@@ -111,8 +111,8 @@ def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
     rising = _rank_correlation(filled, total / filled)
     if rising < _RARE_IS_LARGE and zeros >= _NO_ZEROS:
         return (
-            f"genes of few cells are the largest where they are detected (rank correlation {rising:.2f}), as after "
-            f"scaling by gene (sc.pp.scale), TF-IDF, or residuals cut at 0, {_NO_ORDER}"
+            f"genes detected in few cells have the largest values (rank correlation {rising:.2f}), as after "
+            f"scaling by gene (sc.pp.scale), TF-IDF, or residuals clipped at 0, {_NO_ORDER}"
         )
     return ""
 
@@ -120,19 +120,19 @@ def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
 def _caveat(block: RowBlock, zeros: float, n_vars: int, *, whole: bool) -> str:
     if _is_binary(block):
         return (
-            "all values of a cell that are not 0 are the same (binary): a score counts the genes that are detected, "
-            "and says nothing of how much"
+            "all non-zero values of a cell are equal (binary): a score counts the detected genes "
+            "and ignores how strongly they are expressed"
         )
     if n_vars < _FEWEST_GENES or zeros >= (_FEW_ZEROS if n_vars >= _PANEL else _FEW_ZEROS_IN_PANEL):
         return ""
     if whole:
         return (
-            f"few values are 0 ({zeros:.0%}), as in bulk samples: each is annotated as if it were one cell, "
-            "a mixture of cell types too"
+            f"few values are 0 ({zeros:.0%}), as in bulk samples: each sample is annotated as if it were one cell, "
+            "even if it is a mixture of cell types"
         )
     return (
-        f"few values are 0 ({zeros:.0%}), as in bulk samples, averages of cells, or imputed (smoothed) values: genes "
-        "are ranked as they are, but z and p of smoothed cells say little. If these are imputed, use their counts"
+        f"few values are 0 ({zeros:.0%}), as in bulk samples, averaged cells or imputed (smoothed) values: genes are "
+        "ranked as usual, but z and p are unreliable for smoothed cells. If the values are imputed, use the counts"
     )
 
 

@@ -32,8 +32,8 @@ _RUNS, _ROWS_JUDGED, _ROWS_LOOKED, _ROWS_OF_RANGE = 16, 512, 2048, 1 << 14
 # The share of genes that do, and how many may in each cell where every cell was divided by its largest value.
 _MANY_GENES, _TIES_AT_TOP = 0.05, 5
 _MIN_MAX = (
-    "its largest value is 1, and {:.0%} of the genes reach it, as after scaling each gene to between 0 and 1, which "
-    "leaves no order of genes within a cell"
+    "its largest value is 1, and {:.0%} of the genes reach it, as after scaling each gene to between 0 and 1, so "
+    "genes cannot be ranked within a cell"
 )
 # Columns of a file are loaded below so many bytes, and turned by a temporary file above.
 _SMALL = 256 << 20
@@ -87,7 +87,7 @@ class MatrixInspection:
 def candidates(adata: AnnData, layer: str | None) -> list[MatrixInspection]:
     """Return the matrices to consider: the one that ``layer`` names, or ``counts``, ``raw`` and ``X``."""
     if adata.n_obs == 0:
-        msg = "The data have no cells (n_obs is 0): check the filter that came before."
+        msg = "The data have no cells (n_obs is 0). Check the filtering steps before this one."
         raise MatrixError(msg)
     of_var = cache(lambda: features_of(loaded(adata.var)))
     found = [c for name in ("counts", "raw", "X") if (c := _candidate(adata, name, of_var))]
@@ -98,7 +98,7 @@ def candidates(adata: AnnData, layer: str | None) -> list[MatrixInspection]:
             raise ParameterError(msg)
         return [named]
     if not found:
-        msg = "The data have no expression matrix: X is empty, and there is no raw and no layer 'counts'."
+        msg = "The data have no expression matrix: X is empty, and neither raw nor a layer 'counts' exists."
         raise MatrixError(msg)
     return found
 
@@ -246,7 +246,7 @@ def _summed_up(
     seen, n_seen = NOTHING_SEEN, 0
     for glance in glances:
         if glance.seen is None:
-            return replace(one, problem=f"it holds {glance.dtype}, not numbers")
+            return replace(one, problem=f"it contains {glance.dtype}, not numbers")
         seen, n_seen = seen | glance.seen, n_seen + glance.size
         if seen.has_nan:
             return replace(one, problem="it has NaN values", has_nan=True)
@@ -258,7 +258,7 @@ def _summed_up(
     if np.isinf(high) or np.isinf(low):
         return replace(one, problem="it has infinite values")
     if max(high, -low) > LARGEST_VALUE:
-        return replace(one, problem=f"it has values as large as {max(high, -low):.3g}, which no expression is")
+        return replace(one, problem=f"it has values as large as {max(high, -low):.3g}, too large for expression")
     if low == high:
         return replace(one, problem=f"all its values are {low:g}", constant=low)
     if low < 0:

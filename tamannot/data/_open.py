@@ -65,7 +65,9 @@ def _sparse(stored: Any) -> Any:
         found = stored.get(part)
         is_list = isinstance(found, _ARRAYS) and len(found.shape) == 1
         if not is_list or (kinds and getattr(found.dtype, "kind", "") not in kinds):
-            msg = f"'{part}' of the sparse matrix {stored.name} is not there, or no list of numbers of its kind"
+            msg = (
+                f"'{part}' of the sparse matrix {stored.name} is missing, or is not a list of numbers of the right type"
+            )
             raise ValueError(msg)
     return sparse_dataset(stored)
 

@@ -97,7 +97,7 @@ class RunRecord:
             return self
         runs = self._check(JOINED, JoinedRecord, self.stored[JOINED]).runs
         if variant_of(sample) not in runs:
-            why = f"obs['{self.joined_by}'] has '{sample}', and the runs that were joined are of {', '.join(runs)}."
+            why = f"obs['{self.joined_by}'] has '{sample}', but the joined runs are {', '.join(runs)}."
             return RunRecord(self.key, {}, why)
         return RunRecord(self.key, runs[variant_of(sample)])
 
@@ -263,22 +263,22 @@ class RunRecord:
     def _missing(self, section: str) -> NoReturn:
         if self.joined_by is not None:
             msg = (
-                f"'{section}' differs between the runs under the key '{self.key}' that were joined here; each sample "
-                f"of obs['{self.joined_by}'] has its own. Ask for it in the object of that sample."
+                f"'{section}' differs between the runs joined under the key '{self.key}': each sample of "
+                f"obs['{self.joined_by}'] has its own. Use the object of that sample."
             )
         else:
             why = self._lost or f"uns['{UNS}']['{self.key}'] has no '{section}'."
             msg = (
-                f"The record of the run under the key '{self.key}' is not there, or not whole: {why} Objects that were "
-                "annotated apart are joined with tamannot.concat, which keeps their records; or run "
-                "tamannot.tl.annotate(adata) on the whole."
+                f"The record of the run under the key '{self.key}' is missing or incomplete: {why} Join objects that "
+                "were annotated separately with tamannot.concat, which keeps their records, or run "
+                "tamannot.tl.annotate(adata) on the joined object."
             )
         raise ResultNotFoundError(msg)
 
     def _damaged(self, section: str, how: str) -> NoReturn:
         msg = (
             f"The record of the run, uns['{UNS}']['{self.key}']['{section}'], is damaged or was edited: {how}. "
-            "Run tamannot.tl.annotate(adata), or whatever made it, again."
+            "Run tamannot.tl.annotate(adata), or the function that wrote it, again."
         )
         raise ResultNotFoundError(msg)
 

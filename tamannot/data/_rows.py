@@ -81,8 +81,8 @@ def slow_chunks(name: str, matrix: Any) -> str:
     if not is_dask(matrix) or (n := len(matrix.chunks[1])) == 1:
         return ""
     return (
-        f"Each row of {name} lies in {n:,} chunks, which are read again for every block of cells: chunks of whole rows "
-        "are faster, as a file stored by rows has them, or matrix.rechunk((2000, -1)).persist()."
+        f"Each row of {name} is split over {n:,} chunks, which are read again for every block of cells. Chunks of "
+        "whole rows are faster: store the file by rows, or use matrix.rechunk((2000, -1)).persist()."
     )
 
 
@@ -106,8 +106,8 @@ class Check:
         problem = _problem(seen_in(block.values), self.kind) if block.values.size else ""
         if problem:
             msg = (
-                f"Rows {start:,} to {stop:,} of {self.name} {problem}, while values sampled from all over it are "
-                f"{self.kind}. Mend those rows, or use another matrix with layer=."
+                f"Rows {start:,} to {stop:,} of {self.name} {problem}, but values sampled from the whole matrix are "
+                f"{self.kind}. Fix these rows, or use another matrix with layer=."
             )
             raise MatrixError(msg)
 
@@ -141,11 +141,11 @@ def _problem(seen: Seen, kind: Kind) -> str:
     if np.isinf(seen.low) or np.isinf(seen.high):
         return "have infinite values"
     if max(seen.high, -seen.low) > LARGEST_VALUE:
-        return f"have values as large as {max(seen.high, -seen.low):.3g}, which no expression is"
+        return f"have values as large as {max(seen.high, -seen.low):.3g}, too large for expression"
     if seen.low < 0 and kind != "signed":
         return f"have negative values (smallest {seen.low:.3g})"
     if kind == "counts" and not seen.whole:
-        return "have values that are not whole"
+        return "have values that are not integers"
     if kind == "log" and seen.high > LARGEST_LOG:
-        return f"have values of {seen.high:.3g}, beyond any logarithm"
+        return f"have values of {seen.high:.3g}, too large for log values"
     return ""

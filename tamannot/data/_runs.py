@@ -60,8 +60,8 @@ def runs_of(adata: AnnData) -> Mapping[str, Any]:
     runs = adata.uns.get(UNS, {})
     if not isinstance(runs, Mapping):
         msg = (
-            f"uns['{UNS}'] holds a {type(runs).__name__} that is not of tamannot, which keeps its records there. Give "
-            f"it another name first: adata.uns['mine'] = adata.uns.pop('{UNS}')."
+            f"uns['{UNS}'] holds a {type(runs).__name__} that tamannot did not write, and tamannot keeps its records "
+            f"there. Rename it first: adata.uns['mine'] = adata.uns.pop('{UNS}')."
         )
         raise ResultNotFoundError(msg)
     return runs
@@ -73,13 +73,13 @@ def read_record(adata: AnnData, key: str) -> RunRecord:
     stored = runs.get(key)
     if stored is None:
         if any(slot(key, name) in adata.obs for name in LABELS):
-            return RunRecord(key, {}, f"obs has its labels, and uns['{UNS}'] does not.")
-        have = f" There is: {', '.join(map(str, runs))}." if runs else ""
+            return RunRecord(key, {}, f"obs has its labels, but uns['{UNS}'] has no record of it.")
+        have = f" Available keys: {', '.join(map(str, runs))}." if runs else ""
         msg = f"No results under the key '{key}'.{have} Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
     if not isinstance(stored, Mapping):
         msg = (
-            f"uns['{UNS}']['{key}'] should hold the record of a run and holds a {type(stored).__name__}. "
+            f"uns['{UNS}']['{key}'] should be the record of a run, but is a {type(stored).__name__}. "
             "Run tamannot.tl.annotate(adata) again."
         )
         raise ResultNotFoundError(msg)
@@ -196,12 +196,15 @@ def read_analysis(
     """Return the result of an analysis: the one asked for, or the latest."""
     run = read_record(adata, key)
     if not run.has(name):
-        msg = f"No '{name}' among the results under the key '{key}'. Run tamannot.{call} first."
+        msg = f"There are no results '{name}' under the key '{key}'. Run tamannot.{call} first."
         raise ResultNotFoundError(msg)
     found = run.analyses(name)
     chosen = next(reversed(found), "") if of is None else variant_of(of)
     if chosen not in found:
-        msg = f"No '{name}' of '{chosen}' under the key '{key}'. There is: {', '.join(found) or 'none'}."
+        msg = (
+            f"There are no results '{name}' of '{chosen}' under the key '{key}'. Available: "
+            f"{', '.join(found) or 'none'}."
+        )
         raise ResultNotFoundError(msg)
     return found[chosen]
 

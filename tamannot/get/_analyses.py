@@ -29,9 +29,9 @@ _ANALYSES: dict[str, tuple[str, dict[str, str]]] = {
 }
 # Tables that only some runs of `tl.composition` make, and what to do to have them.
 _ABSENT = {
-    "expected": "There are no probabilities of these labels, or the shares are of an older release. Run "
+    "expected": "These labels have no probabilities, or the shares were computed by an older release. Run "
     "tamannot.tl.composition again.",
-    "tests": "No conditions were compared. Run tamannot.tl.composition(adata, sample_key, condition=…), or read the "
+    "tests": "No conditions were compared. Run tamannot.tl.composition(adata, sample_key, condition=…), or get the "
     "shares with table='shares'.",
 }
 
@@ -297,7 +297,7 @@ def _table(
     """
     call, tables = _ANALYSES[name]
     if chosen not in tables:
-        msg = f"{argument} is one of {', '.join(tables)}, not {chosen!r}."
+        msg = f"{argument} must be one of {', '.join(tables)}, not {chosen!r}."
         raise ParameterError(msg)
     record = slots.read_analysis(adata, key, name, of=of, call=call)
     recorded = tables[chosen]

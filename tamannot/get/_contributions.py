@@ -94,10 +94,10 @@ def contributions(
     ['SIGLEC8', 'P2RY12', 'GPR56']
     """
     if cell is None and label is None:
-        msg = "Give a cell, a label, or both."
+        msg = "Pass a cell, a label, or both."
         raise ParameterError(msg)
     if n is not None and n < 1:
-        msg = f"n is at least 1, not {n}."
+        msg = f"n must be at least 1, not {n}."
         raise ParameterError(msg)
     row = None if cell is None else row_of(adata, cell)
     kept = RunEvidence(adata, key, row)
@@ -143,8 +143,8 @@ class _Table:
 
 def _axis(kept: RunEvidence, label: str | None, axis: str | None) -> str:
     if label in (TRANSITIONAL, UNASSIGNED, NOT_MACROPHAGE):
-        msg = f"'{label}' is no program with genes of its own" + (
-            ": it is called where m1 and m2 both stand out. Ask for these, with a cell."
+        msg = f"'{label}' is not a program with its own genes" + (
+            ": it is called where m1 and m2 are both active. Use these labels, with a cell."
             if label == TRANSITIONAL
             else ". Leave out label= to see all labels of a cell."
         )
@@ -156,7 +156,7 @@ def _axis(kept: RunEvidence, label: str | None, axis: str | None) -> str:
     if axis is None:
         return of_label
     if axis not in kept.axis_of.values():
-        msg = f"axis is one of {', '.join(dict.fromkeys(kept.axis_of.values()))}, not {axis!r}."
+        msg = f"axis must be one of {', '.join(dict.fromkeys(kept.axis_of.values()))}, not {axis!r}."
         raise ParameterError(msg)
     if label is not None and axis != of_label:
         msg = f"'{label}' is on the axis {of_label}, not {axis}. Leave out axis=."
@@ -174,7 +174,7 @@ def _means_of_called(
 ) -> tuple[_Mean, _Mean]:
     label = labels[0]
     if axis not in _CALLED_AXES:
-        msg = f"No cell is called by '{label}': its axis, {axis}, has no labels. Give a cell as well."
+        msg = f"No cell is called '{label}', because the axis {axis} has no labels. Pass a cell as well."
         raise ParameterError(msg)
     column = slots.read_obs(adata, key, (axis,)).iloc[:, 0].astype(str).to_numpy()
     here = column == label

@@ -20,11 +20,11 @@ from tamannot.get._tables import row_of
 Array = NDArray[Any]
 
 REASONS = {
-    "low_signal": "nothing stands out",
-    "ambiguous": "two answers too close",
+    "low_signal": "no active program",
+    "ambiguous": "the two best labels are too close",
     "low_coverage": "too few genes in the data",
-    "not_applicable": "like a resident, not offered outside the brain",
-    "unfamiliar": "unlike the cells of the model",
+    "not_applicable": "microglia-like, which is not called outside the brain",
+    "unfamiliar": "unlike the training cells of the model",
     "mixed_lineage": "genes of another lineage, as a doublet has",
 }
 """What the statuses of cells without a label mean."""
@@ -144,7 +144,7 @@ def _why(table: pd.DataFrame, labels: Mapping[str, str], status: Mapping[str, st
             text = _why_called(of_axis, axis, label, given=given)
         elif label == TRANSITIONAL:
             z1, z2 = (table["z"].get(arm, np.nan) for arm in ("m1", "m2"))
-            text = f"transitional is called where both polarization arms stand out (z of m1 {z1:.2f}, of m2 {z2:.2f})."
+            text = f"transitional is called where both polarization arms are active (z of m1 {z1:.2f}, of m2 {z2:.2f})."
         elif label == UNASSIGNED and status.get(axis) in REASONS:
             text = _why_not(of_axis, axis, status[axis])
         else:
@@ -162,26 +162,29 @@ def _why_called(table: pd.DataFrame, axis: str, label: str, *, given: bool) -> s
         rival = str(z.idxmax())
     if rival == label:
         return ""
-    larger = f"{rival} has the larger z, {z[rival]:.2f} against {z[label]:.2f}"
+    larger = f"{rival} has the larger z, {z[rival]:.2f} versus {z[label]:.2f}"
     if axis == "compartment":
         if given:
-            return f"{label} is the cell type that you gave; {larger}."
+            return f"{label} is the cell type from your own column; {larger}."
         sure = f"probability {probability[label]:.2f}"
-        return f"{label} is called by a classifier of many genes, to which z of panels only adds ({sure}): {larger}."
+        return (
+            f"{label} is called by a classifier of many genes, to which the z of panels only contributes ({sure}): "
+            f"{larger}."
+        )
     if above[label] > above[rival]:
         base = table["baseline"]
         return (
-            f"{larger}. Less the baselines, {base[rival]:.2f} and {base[label]:.2f}, {label} is ahead, "
-            f"{above[label]:.2f} against {above[rival]:.2f}."
+            f"{larger}. After subtracting the baselines ({base[rival]:.2f} and {base[label]:.2f}), {label} ranks "
+            f"first, {above[label]:.2f} versus {above[rival]:.2f}."
         )
     if rival == _BORDER:
         return (
-            f"{larger}, which is not enough: it shares most genes with the scavenger program and needs a higher z and "
-            "a clear lead."
+            f"{larger}, which is not enough: it shares most genes with the scavenger program, so it needs a higher z "
+            "and a clear lead."
         )
     return (
-        f"{rival} is further above its baseline, {above[rival]:.2f} against {above[label]:.2f}. The classifier of many "
-        f"genes decided: probability {probability[label]:.2f} of {label}, "
+        f"{rival} is further above its baseline, {above[rival]:.2f} versus {above[label]:.2f}. The classifier of many "
+        "genes decided: probability {probability[label]:.2f} of {label}, "
         f"{probability[rival]:.2f} of {rival}."
     )
 

@@ -45,8 +45,8 @@ class RunEvidence:
         record = of_one_run(adata, slots.read_record(adata, key), row)
         if record.joined_by is None and not record.has("evidence") and record.has("matrix"):
             msg = (
-                f"The run '{key}' kept nothing of which genes made its calls: it is of tamannot.tl.score, or of an "
-                "older release. Run tamannot.tl.annotate(adata)."
+                f"The run '{key}' has no record of the genes behind its calls: it was written by tamannot.tl.score, "
+                "or by an older release. Run tamannot.tl.annotate(adata)."
             )
             raise ResultNotFoundError(msg)
         self.of_one_run = record.joined_by is None
@@ -110,7 +110,7 @@ class RunEvidence:
             was = z[labels].to_numpy(float)
             if not np.allclose(now, was, rtol=_SAME_Z, atol=_SAME_Z):
                 worst = labels[int(np.argmax(np.abs(now - was)))]
-                how = f"of cell '{self._adata.obs_names[row]}' it gives other z now, as of {worst}"
+                how = f"it now gives different z for cell '{self._adata.obs_names[row]}', for example of {worst}"
                 raise self.matrix.changed(how)
         return block
 
@@ -173,8 +173,8 @@ def _of_its_sample(adata: AnnData, key: str, row: int | None, error: MatrixError
         return error
     sample = slots.obs_column(adata, column).iloc[row]
     return MatrixError(
-        f"Cell '{adata.obs_names[row]}' is of sample '{sample}', whose run saw other genes than the joined object has. "
-        "Ask for its evidence in the object of that sample."
+        f"Cell '{adata.obs_names[row]}' is of sample '{sample}', whose run used other genes than the joined object "
+        "has. Get its evidence from the object of that sample."
     )
 
 
@@ -257,6 +257,6 @@ def columns_of(matrix: RunMatrix, genes: Sequence[str]) -> list[int]:
     columns = [index.find(gene) for gene in genes]
     if absent := [gene for gene, column in zip(genes, columns, strict=True) if column < 0]:
         names = ", ".join(absent[:5])
-        msg = f"No gene {names} in the matrix '{matrix.name}' of the run, whose genes are named as {matrix.ids[0]}."
+        msg = f"The matrix '{matrix.name}' of the run has no gene {names}; its genes are named like {matrix.ids[0]}."
         raise ParameterError(msg)
     return columns

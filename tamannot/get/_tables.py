@@ -188,11 +188,11 @@ def row_of(adata: AnnData, cell: str | int) -> int:
     slots.check_adata(adata)
     if isinstance(cell, (int, np.integer)):
         if not -adata.n_obs <= cell < adata.n_obs:
-            msg = f"No cell number {cell}: the data have {adata.n_obs} cells."
+            msg = f"There is no cell number {cell}: the data have {adata.n_obs} cells."
             raise ParameterError(msg)
         return int(cell) % adata.n_obs
     places = np.flatnonzero(np.asarray(adata.obs_names == cell))
     if places.size != 1:
-        msg = f"{places.size} cells are named '{cell}'. Give the number of the cell, 0 to {adata.n_obs - 1}."
+        msg = f"{places.size} cells are named '{cell}'. Use the number of the cell, 0 to {adata.n_obs - 1}."
         raise ParameterError(msg)
     return int(places[0])

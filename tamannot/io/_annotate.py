@@ -186,7 +186,7 @@ def fit_files(
     """
     parts = []
     for source in sources:
-        report(f"learning from {source.name}")
+        report(f"fitting to {source.name}")
         try:
             parts.append(_part(source, signatures, given, MOST_CELLS // len(sources)))
         except TamannotError:
@@ -194,7 +194,9 @@ def fit_files(
     kinds = {part.uns["kind"] for part in parts}
     if len(parts) < 2 or len(kinds) > 1 or len({part.uns["species"] for part in parts}) > 1:
         why = (
-            "fewer than two can be read" if len(parts) < 2 else "they differ in species or in what their matrices hold"
+            "fewer than two can be read"
+            if len(parts) < 2
+            else "they differ in species or in the kind of their matrices"
         )
         return None, f"Each file is annotated on its own: {why}."
     together = ad.concat(parts, join="inner", index_unique="-", keys=[str(i) for i in range(len(parts))])
@@ -213,13 +215,13 @@ def fit_files(
             warnings.simplefilter("ignore")
             model, _ = learn_model(together, signatures, asked, report)
     except ParameterError:
-        return None, "Each file is annotated on its own: together they have too few macrophages to learn from."
+        return None, "Each file is annotated on its own: together they have too few macrophages to fit to."
     # All cells are of the cohort, so none is unfamiliar.
     model = replace(model, cohort=replace(model.cohort, novelty=None))
     n_cells = together.n_obs
     return (
         model,
-        f"{len(parts)} files are one cohort: learned from {n_cells:,} cells of all. --each-alone learns for each.",
+        f"{len(parts)} files are one cohort: fitted to {n_cells:,} cells from all files. --each-alone fits each file.",
     )
 
 

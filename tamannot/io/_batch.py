@@ -83,7 +83,7 @@ def tasks_of(
         such tables, or a package is missing for them.
     """
     if tables is not None and tables not in _TABLES:
-        msg = f"Tables are {' or '.join(_TABLES)}, not '{tables}'."
+        msg = f"tables must be {' or '.join(_TABLES)}, not '{tables}'."
         raise ParameterError(msg)
     tasks = [_task(source, folder, tables) for source in sources]
     seen: dict[Path, Path] = {}
@@ -91,7 +91,9 @@ def tasks_of(
     for task in tasks:
         other = seen.setdefault(place_of(task.out).with_suffix(""), task.source)
         if other is not task.source:
-            msg = f"{other} and {task.source} would have one output, {task.out}. Rename one, or run it apart."
+            msg = (
+                f"{other} and {task.source} would have the same output, {task.out}. Rename one, or run them separately."
+            )
             raise ParameterError(msg)
         own = is_same(task.out, task.source)
         if (own or place_of(task.out) in inputs) and not (own and in_place):
@@ -99,7 +101,7 @@ def tasks_of(
             msg = f"{task.out} is an input. Give another folder{',' if own else ''}{hint}"
             raise ParameterError(msg)
         if in_place and not own:
-            msg = f"in_place=True writes into the inputs, and {task.out} is not {task.source}. Leave out the folder."
+            msg = f"in_place=True writes into the inputs, but {task.out} is not {task.source}. Leave out the folder."
             raise ParameterError(msg)
     return tasks
 
@@ -154,7 +156,7 @@ def make_folders(tasks: Sequence[Task]) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            msg = f"{folder}: this folder cannot be made: {os.strerror(error.errno or 0)}."
+            msg = f"{folder}: cannot create this folder: {os.strerror(error.errno or 0)}."
             raise OutputError(msg) from error
 
 
@@ -223,8 +225,8 @@ class _Workers:
 
 
 def _result_of_dead(task: Task, code: int | None) -> FileResult:
-    how = f"ended by signal {-code}" if code is not None and code < 0 else f"gone with exit code {code}"
-    hint = " The system does this when memory runs out: fewer --jobs or a smaller --chunk-size need less."
+    how = f"ended by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+    hint = " The system does this when memory runs out: use fewer --jobs or a smaller --chunk-size."
     record = RunLog(task.source, silent())
     message = f"its process was {how}.{hint if code == -9 else ''}"
     lost = record.entry() | {"peak_memory_bytes": None, "error": error_entry(ChildProcessError(message))}

@@ -99,9 +99,9 @@ def _refuse_few_genes(path: str, data: Unpacked) -> None:
     if n >= FEWEST_REFERENCE_GENES:
         return
     msg = (
-        f"{path}: no macrophage could be found: of the genes that tell compartments {n} are among the "
-        f"{data.rows.shape[1]:,} of {data.matrix}, and a call takes {FEWEST_REFERENCE_GENES}. Use the matrix with all "
-        "genes, from before genes were selected; if it is there under another name, give layer= or gene_symbols=."
+        f"{path}: macrophages cannot be called: the {data.rows.shape[1]:,} genes of {data.matrix} include {n} of the "
+        f"genes that separate compartments, and a call needs {FEWEST_REFERENCE_GENES}. Use the matrix with all genes, "
+        "from before gene selection; if it is stored under another name, pass layer= or gene_symbols=."
     )
     raise GeneIdError(msg)
 
@@ -114,8 +114,8 @@ def _notes(
     panel = coverage.loc[MACROPHAGE].to_dict()
     if (n := int(panel["n_present"])) < _MIN_DETECTED:
         yield (
-            f"{n} of the {int(panel['n_genes'])} genes of the macrophage panel are in the data: macrophages are told "
-            "by other genes alone, and some will be missed. If you know the cell types, name their column with "
+            f"{n} of the {int(panel['n_genes'])} genes of the macrophage panel are in the data: macrophages are "
+            "called from other genes only, and some will be missed. If you know the cell types, pass their column as "
             "compartment_key=."
         )
     for axis, signatures in axes.items():
@@ -124,15 +124,15 @@ def _notes(
     n_obs = data.rows.shape[0]
     if n_obs < _FEW_CELLS:
         yield (
-            f"{n_obs:,} cells are few to fit baselines of programs to: states will be judged by those of the reference "
-            "to a large part."
+            f"{n_obs:,} cells are few for fitting the baselines of states: they will stay close to those of the "
+            "reference."
         )
     columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[MACROPHAGE].all_genes])
     n_seen, n_with = _cells_with(data, columns[columns >= 0])
     if n_with == 0 and n >= _MIN_DETECTED:
         yield (
-            f"Of {n_seen:,} cells looked at, none expresses {_MIN_DETECTED} genes that tell a macrophage: there are "
-            "few macrophages, or none."
+            f"None of {n_seen:,} inspected cells expresses {_MIN_DETECTED} macrophage genes: the data have few or no "
+            "macrophages."
         )
 
 

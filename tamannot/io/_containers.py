@@ -45,7 +45,7 @@ def opened(path: Path) -> Iterator[Node]:
     except OSError as error:
         if "lock" not in str(error):
             raise
-        msg = f"{path}: is open for writing somewhere. Close it there, then run again."
+        msg = f"{path}: another process has it open for writing. Close it there, then run again."
         raise InputFileError(msg) from error
     with file:
         yield file["/"]
@@ -174,7 +174,7 @@ class OutputFolder(LocalStore):
     def _writing(self) -> Iterator[None]:
         with self._idle:
             if self._has_ended:
-                msg = "the folder takes nothing more"
+                msg = "the folder is full or read-only"
                 raise OSError(msg)
             self._n_writing += 1
         try:

@@ -127,7 +127,7 @@ def convert(old: Node, parent: Node, name: str, skip: Collection[str] = ()) -> N
         There is no place for it.
     """
     if is_array(old) and old.shape is None:  # HDF5's null: of no values
-        msg = f"'{name}' holds nothing. Remove it."
+        msg = f"'{name}' is empty. Remove it."
         raise UnwritableError(name, msg)
     if form := _sparse_format(old):
         new = parent.create_group(name)

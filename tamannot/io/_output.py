@@ -43,36 +43,36 @@ def check_target(target: Path, *, overwrite: bool, source: Path | None = None, i
     """
     place = place_of(target)
     if not place.parent.is_dir():
-        msg = f"{target}: there is no folder {place.parent if target.is_symlink() else target.parent}. Make it first."
+        msg = f"{target}: no folder {place.parent if target.is_symlink() else target.parent}. Create it first."
         raise OutputError(msg)
     is_source = source is not None and is_same(target, source)
     if is_source and not in_place:
-        msg = f"{target} is the input. Give another name, or in_place=True to write the results into it."
+        msg = f"{target} is the input. Choose another name, or set in_place=True to write the results into it."
         raise OutputError(msg)
     if source is not None and not is_source:
         _check_apart(target, place, place_of(source))
     if place.exists():
         if not overwrite and not is_source:
-            msg = f"{target} exists. Give another name, or overwrite=True to replace it."
+            msg = f"{target} already exists. Choose another name, or set overwrite=True to replace it."
             raise OutputError(msg)
         if place.is_dir() and target.suffix != ".zarr":
-            msg = f"{target} is a folder. Give the name of a file."
+            msg = f"{target} is a folder. Pass the name of a file."
             raise OutputError(msg)
         if not os.access(place, os.W_OK):
-            msg = f"{target} is read-only. Give another name, or make it writable."
+            msg = f"{target} is read-only. Choose another name, or make it writable."
             raise OutputError(msg)
     if not os.access(place.parent, os.W_OK):
-        msg = f"{target}: the folder {place.parent} cannot be written to."
+        msg = f"{target}: the folder {place.parent} is not writable. Choose another folder, or make it writable."
         raise OutputError(msg)
 
 
 def _check_apart(target: Path, place: Path, source: Path) -> None:
     """Refuse an output inside a folder that is the input, and an output folder that holds the input."""
     if source in place.parents:
-        msg = f"{target} lies inside the input, which would change it. Give a name elsewhere."
+        msg = f"{target} is inside the input, which would change it. Choose a name elsewhere."
         raise OutputError(msg)
     if place in source.parents and target.suffix == ".zarr":
-        msg = f"{target} holds the input, and would replace it. Give another name."
+        msg = f"{target} contains the input, and would replace it. Choose another name."
         raise OutputError(msg)
 
 
@@ -91,7 +91,7 @@ def check_space(target: Path, *, source: Path) -> None:
     if need > free:
         msg = (
             f"{target}: cannot be written: No space left on device: {free / 1e6:,.0f} MB are free, about "
-            f"{need / 1e6:,.0f} MB are needed. Free some, or write to another disk."
+            f"{need / 1e6:,.0f} MB are needed. Free some space, or write to another disk."
         )
         raise OutputError(msg)
 
@@ -122,7 +122,7 @@ def place_of(target: Path) -> Path:
     except (OSError, RuntimeError):
         place = target
     if place.is_symlink():
-        msg = f"{target}: is a link that leads to itself."
+        msg = f"{target}: is a link to itself."
         raise OutputError(msg)
     return place
 
@@ -295,13 +295,13 @@ def _take(handle: int, lock: Path, target: Path, *, is_new: bool) -> None:
             return
     except BlockingIOError as error:
         who = os.pread(handle, 200, 0).decode(errors="replace") or "another process"
-        msg = f"{target}: another run is writing it ({who}). Wait for it, or give another name."
+        msg = f"{target}: another run is writing it ({who}). Wait for it, or choose another name."
         raise OutputError(msg) from error
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
     if not is_new:  # without locks nobody can tell whether its run is alive
-        msg = f"{target}: another run is writing it, or was ended. If none is running, remove {lock}."
+        msg = f"{target}: another run is writing it, or was interrupted. If none is running, remove {lock}."
         raise OutputError(msg)
 
 
@@ -349,7 +349,7 @@ def writing_to(target: Path) -> Iterator[None]:
         if code is None and not isinstance(error, OSError):
             raise
         reason = os.strerror(code) if code else _first_line(error)
-        hint = " Free some, or write to another disk." if code in _FULL else ""
+        hint = " Free some space, or write to another disk." if code in _FULL else ""
         msg = f"{target}: cannot be written: {reason}. Nothing was changed.{hint}"
         raise OutputError(msg) from error
 
@@ -370,7 +370,7 @@ def reading_from(source: Path, writing: Path) -> Iterator[None]:
     except _DAMAGED as error:
         if _is_of_output(error, writing):
             raise
-        msg = f"{source}: cannot be copied; it is damaged, or changed meanwhile: {_first_line(error)}"
+        msg = f"{source}: cannot be copied; it is damaged, or changed during the run: {_first_line(error)}"
         raise InputFileError(msg) from error
 
 

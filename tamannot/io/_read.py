@@ -145,11 +145,11 @@ def reading(path: Path) -> Iterator[None]:
     except TamannotError:
         raise
     except MemoryError as error:
-        msg = f"{path}: does not fit into memory ({_reason(error)}). Use a machine with more, or a file of fewer cells."
+        msg = f"{path}: does not fit into memory ({_reason(error)}). Use a machine with more memory, or fewer cells."
         raise InputFileError(msg) from error
     except Exception as error:  # whatever h5py, zarr and anndata raise on a damaged file
         kind = "zarr" if path.is_dir() else "h5ad"
-        what = _newer(error) or f"it is damaged, or no AnnData: {_reason(error)}"
+        what = _newer(error) or f"it is damaged, or not an AnnData: {_reason(error)}"
         msg = f"{path}: cannot be read as {kind}; {what}"
         raise InputFileError(msg) from error
 
@@ -160,8 +160,8 @@ def _newer(error: BaseException) -> str:
         return ""
     here = " and ".join(f"{name} {version(name)}" for name in ("anndata", "zarr"))
     return (
-        f"it seems to be written by a newer version than is installed here ({here}): {_reason(error)} "
-        "Update them:  pip install -U anndata zarr"
+        f"it seems to be written by a newer version than the installed one ({here}): {_reason(error)} "
+        "Update with:  pip install -U anndata zarr"
     )
 
 

@@ -123,7 +123,7 @@ def report_file(
     """
     source, report = Path(path), report or silent()
     target = _checked(Path(out), source=source, overwrite=overwrite)
-    report("reading and drawing")
+    report("reading and plotting")
     with open_root(source) as root:
         cells = CellsOnDisk(root, source, key, (sample_key, condition))
         _write(cells, target, name=source.name, key=key, sample_key=sample_key, condition=condition, title=title)
@@ -265,12 +265,14 @@ def _run_of(root: Node, path: Path, key: str) -> Mapping[str, Any] | None:
     runs = root["uns"].get(UNS) if "uns" in root and not is_array(root["uns"]) else None
     if runs is not None and not is_array(runs) and key in runs:
         if is_array(runs[key]):
-            msg = f"{path}: uns['{UNS}']['{key}'] is no record of a run. Run tamannot annotate {path} -o OUT again."
+            msg = (
+                f"{path}: uns['{UNS}']['{key}'] is not the record of a run. Run tamannot annotate {path} -o OUT again."
+            )
             raise ResultNotFoundError(msg)
         return dict(read_elem(runs[key]))
     if any(slot(key, name) in _columns(root["obs"]) for name in LABELS):
         return None
-    have = f" There is: {', '.join(runs)}." if runs is not None and not is_array(runs) and len(runs) else ""
+    have = f" Available keys: {', '.join(runs)}." if runs is not None and not is_array(runs) and len(runs) else ""
     msg = f"{path}: no results under the key '{key}'.{have} Run tamannot annotate {path} -o OUT first."
     raise ResultNotFoundError(msg)
 

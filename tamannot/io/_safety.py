@@ -60,7 +60,7 @@ def check_links(source: Path) -> None:
     with suppress(*_DAMAGED):
         found = next(_in_folder(source) if source.is_dir() else _in_file(source), None)
     if found is not None:
-        msg = f"{source}: {found}. Make one whole file first, for example with anndata: read and write it."
+        msg = f"{source}: {found}. Write it as a single file first, for example by reading and writing it with anndata."
         raise InputFileError(msg)
 
 
@@ -68,7 +68,7 @@ def _in_folder(folder: Path) -> Iterator[str]:
     for inside, folders, files in os.walk(folder):
         for path in (Path(inside, name) for name in (*folders, *files)):
             if path.is_symlink():
-                yield f"{path.relative_to(folder)} is a symbolic link to {path.readlink()}, which is not in it"
+                yield f"{path.relative_to(folder)} is a symbolic link to {path.readlink()}, outside the folder"
 
 
 def _in_file(source: Path) -> Iterator[str]:
@@ -103,12 +103,12 @@ class _Walk:
         self._open.discard(group)
         self._sizes[group] = size
         if size > _MOST_OBJECTS:
-            yield f"{path} leads to more than {_MOST_OBJECTS:,} objects: links go to the same ones over and over"
+            yield f"{path} leads to more than {_MOST_OBJECTS:,} objects: its links repeat the same ones"
 
     def _below(self, group: Any, where: str) -> Generator[str, None, int]:
         """Give out what is wrong with a group; return how many objects a reader finds in it."""
         if group in self._open or len(self._open) > _DEEPEST:
-            yield f"{where[:100]} lies too deep: links of the file lead in a circle"
+            yield f"{where[:100]} is nested too deeply: the links of the file are circular"
             return 1
         if group not in self._sizes:
             yield from self.problems(group, where)
@@ -128,8 +128,8 @@ def _outside(group: Any, name: bytes, where: str) -> str | None:
         if kind in _LINKS:
             return None
         if kind == h5py.h5l.TYPE_EXTERNAL:
-            return f"{where} is a link to {os.fsdecode(group.links.get_val(name)[0])}, which is not in it"
-    return f"{where} is a link of a kind that is not known"
+            return f"{where} is a link to {os.fsdecode(group.links.get_val(name)[0])}, outside the file"
+    return f"{where} is a link of an unknown type"
 
 
 # Whatever a library says of damaged metadata; who reads it tells of it.
@@ -154,8 +154,8 @@ def check_sizes(source: Path) -> None:
         total += n_bytes
         if total > _FREE + _RATIO * packed:
             msg = (
-                f"{source}: unpacks to more than {total / 1e9:,.0f} GB, of {packed / 1e6:,.1f} MB; the last of it is "
-                f"{where}. No data are as empty: the file is damaged, or made to fill the memory."
+                f"{source}: unpacks from {packed / 1e6:,.1f} MB to more than {total / 1e9:,.0f} GB, the last part at "
+                f"{where}. Real data are not that sparse: the file is damaged, or was made to exhaust memory."
             )
             raise InputFileError(msg)
 
@@ -187,11 +187,11 @@ def _problem_of_dataset(dataset: Any, plan: Any) -> str:
     """Say what is wrong with a data set; nothing if it can be read."""
     if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
         return (
-            "has its values in another file, which is not in it. Make one whole file first, for example with anndata: "
-            "read and write it."
+            "has its values in another file. Write it as a single file first, for example by reading and writing "
+            "it with anndata."
         )
     if _is_bomb(dataset, plan):
-        return "is damaged: a chunk of it unpacks to more than a chunk. The file may be made to fill the memory."
+        return "is damaged: one of its chunks unpacks to more than a chunk. The file may be made to exhaust memory."
     return ""
 
 
@@ -315,8 +315,8 @@ def _check_codecs(content: bytes, where: str) -> None:
     for name in _codecs_in(metadata):
         if name.removeprefix("numcodecs.") not in _CODECS:
             msg = (
-                f"{where} asks for the codec {name[:50]!r}, which is not used: it may run what it reads. "
-                "Write the folder anew with a codec of zarr's own."
+                f"{where} uses the codec {name[:50]!r}, which is refused because it may execute what it reads. "
+                "Rewrite the folder with one of zarr's own codecs."
             )
             raise InputFileError(msg)
 
@@ -338,7 +338,10 @@ def _codecs_in(node: object) -> Iterator[str]:
 def _check_chunk(packed: memoryview, where: str) -> None:
     limit = _most_unpacked(len(packed))
     if _claimed_size(packed) > limit or (_may_unpack_to(packed) > limit and _unpacks_to_more(packed, limit)):
-        msg = f"{where}: unpacks to more than {limit / 1e6:,.0f} MB, of {len(packed):,} bytes: no data are as empty."
+        msg = (
+            f"{where}: unpacks from {len(packed):,} bytes to more than {limit / 1e6:,.0f} MB; real data are not that "
+            "sparse."
+        )
         raise InputFileError(msg)
 
 

@@ -45,10 +45,10 @@ def targets_of(
             raise OutputError(msg)
         targets[target.suffix] = target
     if html is not None and out is None:
-        msg = "A report is made from the annotated file: give out= as well."
+        msg = "A report is made from the annotated file: pass out= as well."
         raise ParameterError(msg)
     if not targets:
-        msg = "Nowhere to write to: give out= or table=."
+        msg = "No output: pass out= or table=."
         raise ParameterError(msg)
     if ".parquet" in targets and find_spec("pyarrow") is None:
         msg = "Parquet tables need pyarrow:  pip install 'tamannot[parquet]'  (or write a .csv)."
@@ -67,7 +67,7 @@ def out_for(source: Path, out: str | os.PathLike[str] | None, *, in_place: bool)
     if not in_place or (out is not None and is_same(Path(out), source)):
         return out
     if out is not None:
-        msg = f"in_place=True writes into the input, {source}, and {out} is another file. Leave out one of the two."
+        msg = f"in_place=True writes into the input, {source}, but {out} is another file. Leave out one of the two."
         raise ParameterError(msg)
     return source
 

@@ -220,7 +220,7 @@ def _check_same(source: Path, old: Node, adata: ad.AnnData) -> None:
     index = obs if is_array(obs) else obs[text(obs.attrs[_INDEX])]
     n_obs = (index if is_array(index) else index["values"]).shape[0]
     if n_obs != adata.n_obs:
-        msg = f"{source}: changed since it was read: {adata.n_obs:,} cells then, {n_obs:,} now."
+        msg = f"{source}: changed while it was read: it had {adata.n_obs:,} cells and now has {n_obs:,}. Run again."
         raise InputFileError(msg)
 
 

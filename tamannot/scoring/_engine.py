@@ -209,8 +209,8 @@ def _check_caps(how: Depths, runs: Sequence[Run]) -> None:
     for cap, run in zip(how.cap, runs, strict=True):
         if run.null and cap > LARGEST_NULL_CAP:
             msg = (
-                f"{run.method.name} with {cap:,.0f} ranks that count has no matched null: its moments would not fit "
-                f"into 64 bits. Use at most {LARGEST_NULL_CAP:,}, or leave out null=."
+                f"{run.method.name} with a maximal rank of {cap:,.0f} has no matched null: its moments would exceed "
+                f"64 bits. Use a maximal rank of at most {LARGEST_NULL_CAP:,}, or leave out null=."
             )
             raise ParameterError(msg)
 

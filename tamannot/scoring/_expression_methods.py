@@ -131,13 +131,13 @@ class ModuleScore(LinearMethod):
         """Check the ranges."""
         check_choice("variant", self.variant, ("scanpy", "seurat"))
         if self.ctrl_size is not None and not (isinstance(self.ctrl_size, int) and self.ctrl_size >= 1):
-            msg = f"ctrl_size is a whole number of at least 1, or None, not {self.ctrl_size}."
+            msg = f"ctrl_size must be an integer of at least 1, or None, not {self.ctrl_size}."
             raise ParameterError(msg)
         if not (isinstance(self.n_bins, int) and self.n_bins >= 2):
-            msg = f"n_bins is a whole number of at least 2, not {self.n_bins}."
+            msg = f"n_bins must be an integer of at least 2, not {self.n_bins}."
             raise ParameterError(msg)
         if not (isinstance(self.rng, int) and 0 <= self.rng < 2**32):
-            msg = f"rng is a seed, a whole number from 0 to 2^32 - 1, not {self.rng!r}."
+            msg = f"rng must be a seed, an integer from 0 to 2^32 - 1, not {self.rng!r}."
             raise ParameterError(msg)
         check_weights(self.weights)
         check_scale(self.scale)
@@ -156,7 +156,7 @@ class ModuleScore(LinearMethod):
         """Refuse data with too few genes for the bins."""
         if round(n_vars / (self.n_bins - 1)) < 1:
             msg = (
-                f"{n_vars} genes cannot be cut into {self.n_bins} bins of controls for '{part.signature.id}'. "
+                f"{n_vars} genes cannot be divided into {self.n_bins} bins of control genes for '{part.signature.id}'. "
                 "Use fewer bins, by ModuleScore(n_bins=…)."
             )
             raise SignatureFormatError(msg)
@@ -176,7 +176,7 @@ class ModuleScore(LinearMethod):
         controls = self._controls(arm.columns, genes)
         if not controls.size:
             msg = (
-                f"No control genes for '{part.signature.id}': all of its bins' are its own. Use "
+                f"No control genes for '{part.signature.id}': it contains all genes of its bins. Use "
                 "ModuleScore(ctrl_as_ref=False), fewer bins, or a method without controls."
             )
             raise SignatureFormatError(msg)

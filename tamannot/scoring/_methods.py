@@ -72,13 +72,16 @@ class UCell(RankMethod):
     def __post_init__(self) -> None:
         """Check the ranges."""
         if not isinstance(self.max_rank, int) or self.max_rank < 1:
-            msg = f"max_rank must be a whole number of at least 1, not {self.max_rank!r}."
+            msg = f"max_rank must be an integer of at least 1, not {self.max_rank!r}."
             raise ParameterError(msg)
         if not 0 <= self.w_neg < np.inf:
             msg = f"w_neg must not be negative, not {self.w_neg}."
             raise ParameterError(msg)
         if self.missing not in ("impute", "skip") or self.variant not in ("today", "legacy"):
-            msg = f"missing is 'impute' or 'skip', variant 'today' or 'legacy', not {self.missing!r}, {self.variant!r}."
+            msg = (
+                f"missing must be 'impute' or 'skip', and variant 'today' or 'legacy', not {self.missing!r}, "
+                f"{self.variant!r}."
+            )
             raise ParameterError(msg)
         check_weights(self.weights)
 
@@ -120,7 +123,7 @@ class UCell(RankMethod):
         size, cap = self._size(part.up) + self._size(part.down), self.rank_cap(n_vars)
         if size > cap:
             msg = (
-                f"Signature '{part.signature.id}' has {size} genes, more than the {cap} ranks that count "
+                f"Signature '{part.signature.id}' has {size} genes, more than the {cap} ranks used "
                 f"(max_rank is {self.max_rank}; the data have {n_vars} genes). "
                 "Use UCell(max_rank=…), or UCell(missing='skip') if most of its genes are not in the data."
             )
@@ -169,7 +172,7 @@ class AUCell(RankMethod):
     def __post_init__(self) -> None:
         """Check the ranges."""
         if not 0 < self.top <= 1:
-            msg = f"top is a share of genes above 0, up to 1, not {self.top}."
+            msg = f"top must be a share of genes, above 0 and at most 1, not {self.top}."
             raise ParameterError(msg)
         check_choice("variant", self.variant, ("r", "pyscenic"))
         check_weights(self.weights)
@@ -207,8 +210,8 @@ class AUCell(RankMethod):
         """Refuse data of so few genes that none can score."""
         if self.rank_cap(n_vars) < 2:
             msg = (
-                f"AUCell looks at {self.rank_cap(n_vars)} of {n_vars} genes (top is {self.top:g}), too few to score "
-                f"'{part.signature.id}'. Use AUCell(top=…) with a larger share, or UCell."
+                f"AUCell uses the top {self.rank_cap(n_vars)} of {n_vars} genes (top is {self.top:g}), too few to "
+                f"score '{part.signature.id}'. Use AUCell(top=…) with a larger share, or UCell."
             )
             raise SignatureFormatError(msg)
 
@@ -232,7 +235,7 @@ def method_of(method: Method | str) -> Method:
     if isinstance(method, Method):
         return method
     if method not in METHODS:
-        msg = f"No method {method!r}.{among(str(method), METHODS)} Or give settings such as UCell(max_rank=500)."
+        msg = f"No method {method!r}.{among(str(method), METHODS)} Or pass settings such as UCell(max_rank=500)."
         raise ParameterError(msg)
     return METHODS[method]()
 

@@ -204,7 +204,7 @@ def _check_indices(matrix: Any, n: int, *, rises: bool) -> None:
     full = ends[1:] > ends[:-1]
     low, high = extremes(indices) if not rises else (indices[ends[:-1][full]].min(), indices[ends[1:][full] - 1].max())
     if low < 0 or high >= n:
-        msg = f"The sparse matrix is damaged: it has an index {low if low < 0 else high:,}, where there are {n:,}."
+        msg = f"The sparse matrix is damaged: it has the index {low if low < 0 else high:,}, but the size is {n:,}."
         raise MatrixError(msg)
 
 

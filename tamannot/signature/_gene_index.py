@@ -128,7 +128,7 @@ class GeneIndex:
     def note(self) -> str:
         """Say which dates could stand for two of the genes that were looked for."""
         return " ".join(
-            f"The gene id '{i}', made by a spreadsheet, could be {' or '.join(genes)}: it is taken for neither."
+            f"A spreadsheet turned a gene id into '{i}', which could be {' or '.join(genes)}: it is ignored."
             for i, genes in self._unclear.items()
         )
 
@@ -172,8 +172,8 @@ class GeneIndex:
             if len(by_second) == 1:
                 return by_second[0]
         msg = (
-            f"Gene '{found_as}' stands for {len(columns)} columns (numbers {', '.join(map(str, columns[:5]))}). "
-            "Keep one of them, or add a var column 'gene_ids' with Ensembl ids that tells them apart."
+            f"Gene '{found_as}' matches {len(columns)} columns (numbers {', '.join(map(str, columns[:5]))}). "
+            "Keep one of them, or add a var column 'gene_ids' with Ensembl ids that distinguish them."
         )
         raise GeneIdError(msg)
 

@@ -74,7 +74,7 @@ class Library:
             file = parse_file(path)
             if f"{file.id}@{file.version}" != name:
                 field = "id" if not name.startswith(f"{file.id}@") else "version"
-                msg = f"{path}: {field}: says '{getattr(file, field)}'; its path says otherwise."
+                msg = f"{path}: {field}: '{getattr(file, field)}' does not match the path."
                 raise SignatureFormatError(msg)
             self._files[name] = file
         return self._files[name]
@@ -93,7 +93,7 @@ def bundled_species() -> tuple[str, ...]:
 def bundled(species: str) -> Library:
     """Return the library that ships with tamannot."""
     if species not in bundled_species():
-        msg = f"No signatures for species '{species}' in this release. There are: {', '.join(bundled_species())}."
+        msg = f"This release has no signatures for species '{species}'. Available: {', '.join(bundled_species())}."
         raise SignatureNotFoundError(msg)
     return Library(resource_path("signatures") / species)
 

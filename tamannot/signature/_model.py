@@ -190,7 +190,7 @@ class SignatureFile(_Fields):
     def _faults(self) -> Iterator[str]:
         yield from super()._faults()
         if bool(self.genes) == bool(self.modules):
-            yield "a signature has either genes or modules"
+            yield "a signature has either genes or modules, not both or neither"
         if repeated := _repeated(self.modules):
             yield f"module {', '.join(repeated)} is listed more than once"
         if uncited := [g.symbol for g in self.genes if not g.references]:
@@ -204,7 +204,7 @@ class SignatureFile(_Fields):
         if self.deprecated and not self.replaced_by:
             yield "a deprecated signature needs replaced_by"
         if early := [b.symbol for a, b in pairwise(self.genes) if b.symbol < a.symbol]:
-            yield f"gene {early[0]} comes too late: genes are sorted by symbol, so that a change is a clean diff"
+            yield f"gene {early[0]} is out of order: genes must be sorted by symbol, so that changes give clean diffs"
 
 
 class Signature(_Fields):

@@ -86,7 +86,7 @@ def read_signatures(path: Source) -> SignatureSet:
     if file.suffix in _READERS:
         return _from_text(file, _READERS[file.suffix])
     known = ", ".join([".toml", *_READERS])
-    msg = f"{file}: not a format of signatures. Give a file that ends in {known}, a folder of .toml files, or a dict."
+    msg = f"{file}: not a signature format. Give a {known} file, a folder of .toml files, or a dict."
     raise SignatureFormatError(msg)
 
 
@@ -103,7 +103,7 @@ def _from_text(path: Path, read: Callable[[str], list[Signature]]) -> SignatureS
     with located(path):
         found = SignatureSet(read(text))
     if not found:
-        msg = f"{path}: there is no signature in this file."
+        msg = f"{path}: this file contains no signatures."
         raise SignatureFormatError(msg)
     return found
 
@@ -111,10 +111,10 @@ def _from_text(path: Path, read: Callable[[str], list[Signature]]) -> SignatureS
 def _from_folder(folder: Path) -> SignatureSet:
     files = sorted(folder.rglob("*.toml"))
     if not files:
-        msg = f"{folder}: there is no .toml signature file in this folder."
+        msg = f"{folder}: this folder contains no .toml signature files."
         raise SignatureFormatError(msg)
     if outside := [f for f in files if is_outside(f, folder)]:
-        msg = f"{outside[0]}: is a link to a file outside of {folder}. Copy the file into the folder."
+        msg = f"{outside[0]}: links to a file outside {folder}. Copy the file into the folder."
         raise SignatureFormatError(msg)
     parsed = {path: parse_file(path) for path in files}
     beside = _by_name(parsed)
@@ -130,7 +130,7 @@ def _by_name(parsed: Mapping[Path, SignatureFile]) -> dict[str, SignatureFile]:
     for path, file in parsed.items():
         name = f"{file.id}@{file.version}"
         if (first := paths.setdefault(name, path)) != path:
-            msg = f"{path}: {name} occurs more than once; it is in {first} too."
+            msg = f"{path}: {name} occurs more than once; it is also in {first}."
             raise SignatureFormatError(msg)
     return {name: parsed[path] for name, path in paths.items()}
 
@@ -156,8 +156,8 @@ def as_signatures(given: Signatures) -> SignatureSet:
         return SignatureSet([from_symbols("genes", members)])
     if not all(isinstance(s, Signature) for s in members):
         msg = (
-            f"{shown(repr(given)[:100])} is no signature. Give a list of genes, {{'my_set': ['CD68', 'SPP1']}}, or "
-            "what load_signatures or read_signatures return."
+            f"{shown(repr(given)[:100])} is not a signature. Give a list of genes, {{'my_set': ['CD68', 'SPP1']}}, or "
+            "the result of load_signatures or read_signatures."
         )
         raise SignatureFormatError(msg)
     return SignatureSet(s for s in members if isinstance(s, Signature))
@@ -213,7 +213,7 @@ def _unknown(word: str, species: str, error: SignatureNotFoundError) -> str:
     if at and signature_id in known:
         return str(error)
     return (
-        f"'{shown(word)}' is no file, no axis ({', '.join(AXES)}) and no {species} signature."
+        f"'{shown(word)}' is not a file, an axis ({', '.join(AXES)}) or a {species} signature."
         f"{meant(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
     )
 
@@ -260,7 +260,7 @@ def write_signatures(
     target = Path(path)
     name = format or _FORMAT_OF.get(target.suffix, "")
     if name != "toml" and name not in FORMATS:
-        msg = f"No format {name or target.suffix!r}. There are: toml, {', '.join(FORMATS)}."
+        msg = f"Unknown format {name or target.suffix!r}. Available: toml, {', '.join(FORMATS)}."
         raise SignatureFormatError(msg)
     if name == "toml":
         _write_library(target, members)
@@ -282,8 +282,9 @@ def _write_library(folder: Path, members: Iterable[Signature]) -> None:
             drafts.append(signature.id)
     if drafts:
         msg = (
-            f"{folder}: a library cites every gene, so {', '.join(drafts)} cannot be read before what is missing is "
-            f"filled in: tamannot signatures validate {folder} says what. GMT, JSON and tables need none of it."
+            f"{folder}: every gene in a library needs a reference, so {', '.join(drafts)} cannot be read until the "
+            f"missing fields are filled in. List them with: tamannot signatures validate {folder}. GMT, JSON and "
+            "tables need none."
         )
         warnings.warn(msg, TamannotWarning, stacklevel=3)
 

@@ -109,7 +109,7 @@ def bootstrap_interval(
         ``level`` is no share.
     """
     if not 0 < level < 1:
-        msg = f"level is between 0 and 1, not {level}."
+        msg = f"level must be between 0 and 1, not {level}."
         raise ParameterError(msg)
     if n_bootstrap < 1:
         return math.nan, math.nan

@@ -126,12 +126,12 @@ def check_design(design: Array) -> int:
     n_samples, n_terms = design.shape[-2:]
     if n_samples - n_terms < 1:
         msg = (
-            f"{n_samples} samples for {n_terms} terms (intercept, conditions, covariates) leave nothing to estimate "
-            "the variation between samples from: give more samples or fewer covariates."
+            f"{n_samples} samples for {n_terms} terms (intercept, conditions, covariates) leave no degrees of "
+            "freedom to estimate the variation between samples. Add samples, or use fewer covariates."
         )
         raise ParameterError(msg)
     if (np.asarray(np.linalg.matrix_rank(design)) < n_terms).any():
-        msg = "A covariate follows from the condition or from other covariates: their effects cannot be told apart."
+        msg = "A covariate is determined by the condition or by other covariates, so their effects cannot be separated."
         raise ParameterError(msg)
     return int(n_samples - n_terms)
 

@@ -110,11 +110,11 @@ def _named(
         parts = list(adatas)
         names = [str(k) for k in keys] if keys is not None else _names_in(parts, label)
         if len(names) != len(parts) or len(set(names)) < len(names):
-            msg = f"{len(parts)} objects need as many names, each once, not {', '.join(names) or 'none'}."
+            msg = f"{len(parts)} objects need {len(parts)} different names, not {', '.join(names) or 'none'}."
             raise ParameterError(msg)
         named = dict(zip(names, parts, strict=True))
     if len(named) < 2:
-        msg = f"There are {len(named)} objects to join. Give two or more."
+        msg = f"concat needs two or more objects, not {len(named)}."
         raise ParameterError(msg)
     return named
 
@@ -129,10 +129,10 @@ def _names_in(parts: list[ad.AnnData], label: str) -> list[str]:
 def _record_of(part: ad.AnnData, name: str, key: str) -> RunRecord:
     record = slots.read_record(part, key)
     if record.joined_by is not None:
-        msg = f"Object '{name}' was joined before. Join the objects of all samples at once."
+        msg = f"Object '{name}' is already the result of a concat. Concatenate the objects of all samples at once."
         raise ParameterError(msg)
     if not record.has_calls:
-        msg = f"Object '{name}' has no record of an annotation under the key '{key}'. Run tamannot.tl.annotate on it."
+        msg = f"Object '{name}' has no annotation under the key '{key}'. Run tamannot.tl.annotate on it first."
         raise ResultNotFoundError(msg)
     return record
 
@@ -188,13 +188,16 @@ def _matrix(joined: ad.AnnData, runs: Sequence[RunRecord]) -> dict[str, Any]:
     for name in ("name", "kind", "gene_ids", "species"):
         values = list(dict.fromkeys(getattr(m, name) for m in matrices))
         if len(values) > 1:
-            said = f"The objects were annotated from different matrices ({name}: {', '.join(values)}): what needs one "
-            warnings.warn(f"{said}matrix for all cells is not available.", TamannotWarning, stacklevel=4)
+            said = (
+                f"The objects were annotated from different matrices ({name}: {', '.join(values)}). Functions that "
+                "need one "
+            )
+            warnings.warn(f"{said}matrix for all cells will not work.", TamannotWarning, stacklevel=4)
             return {}
     try:
         ids = slots.gene_ids_of(joined, first)
     except ResultNotFoundError as error:
-        warnings.warn(f"{error} What needs the matrix is not available.", TamannotWarning, stacklevel=4)
+        warnings.warn(f"{error} Functions that need the matrix will not work.", TamannotWarning, stacklevel=4)
         return {}
     matrix = {"name": first.name, "kind": first.kind, "gene_ids": first.gene_ids, "species": first.species}
     size = {"n_obs": joined.n_obs, "n_vars": ids.size}

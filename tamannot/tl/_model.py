@@ -151,22 +151,26 @@ def models_of(given: object) -> tuple[AnchoredModel | None, Model | None]:
     models = [load_model(one) if isinstance(one, str | os.PathLike) else one for one in several]
     for one in models:
         if not isinstance(one, AnchoredModel | Model):
-            msg = f"model is what tl.train returned, or the path of its file, not {type(one).__name__}."
+            msg = f"model must be a model from tl.train or the path of its file, not {type(one).__name__}."
             raise ParameterError(msg)
     of_cohort = [one for one in models if isinstance(one, AnchoredModel)]
     of_labels = [one for one in models if isinstance(one, Model)]
     if len(of_cohort) > 1 or len(of_labels) > 1:
-        msg = "model takes one model of a cohort and one of labels. Leave out the others, or annotate once with each."
+        msg = (
+            "model takes at most one cohort model and one label model. Leave out the others, or annotate once with "
+            "each."
+        )
         raise ParameterError(msg)
     return next(iter(of_cohort), None), next(iter(of_labels), None)
 
 
 # A share of unfamiliar cells that asks for a word.
 _MOSTLY_STRANGE = 0.5
-_WORDS = {"log1p_cp10k": "counts, or values whose logarithm is known", "ranks": "logarithms of an unknown base"}
+_WORDS = {"log1p_cp10k": "counts, or log values with a known base", "ranks": "log values with an unknown base"}
 _ADVICE = {
-    "log1p_cp10k": "Name a layer of counts with layer=, or use scanpy.pp.normalize_total and log1p on the counts.",
-    "ranks": "Train a model on counts, or put values processed as those of the training into a layer.",
+    "log1p_cp10k": "Name a layer of counts with layer=, or run scanpy.pp.normalize_total and scanpy.pp.log1p on the "
+    "counts.",
+    "ranks": "Train a model on counts, or add a layer processed like the training data.",
 }
 
 
@@ -226,13 +230,13 @@ class Labelling:
     def _notes_of_labels(self) -> dict[str, type[TamannotWarning]]:
         said: dict[str, type[TamannotWarning]] = {self._data.note: TamannotWarning} if self._data.note else {}
         if (share := self._found.coverage) < FEW_GENES:
-            few = f"Only {share:.0%} of the model's genes, by their weight, are in the data: no label is given "
+            few = f"Only {share:.0%} of the model's genes, by weight, are in the data, so no labels are assigned "
             said[f"{few}(at least {FEW_GENES:.0%} are needed)."] = CoverageWarning
         if (strange := float((self._found.status == UNFAMILIAR).mean())) > _MOSTLY_STRANGE:
             said[
-                f"{strange:.0%} of the cells are unlike those the model was trained on, so they get no label: another "
-                "tissue, other cells, another technology or other processing. Train with cells of this kind to label "
-                "them."
+                f"{strange:.0%} of the cells are unlike the training cells and stay unassigned: they may come from "
+                "another tissue, cell type or technology, or were processed differently. Add such cells to the "
+                "training data to label them."
             ] = TamannotWarning
         return said
 
@@ -275,8 +279,9 @@ def check_model_species(model: Classifier | AnchoredModel, seen: str) -> None:
     """Refuse data of another species than a model's."""
     if "unknown" not in (seen, model.species) and seen != model.species:
         msg = (
-            f"The gene ids of the data are {seen}, the model was trained on {model.species}. Train a model on {seen} "
-            f'data, or say species="{model.species}" if the ids are misread.'
+            f"The gene ids of the data are {seen}, but the model was trained on {model.species}. Train a model on "
+            f"{seen} "
+            f'data, or set species="{model.species}" if the ids were misread.'
         )
         raise SpeciesError(msg)
 
@@ -286,5 +291,8 @@ def base_for(model: Classifier | AnchoredModel, data: Unpacked) -> float | None:
     scale, base = find_scale(data.rows, data.kind, data.index.ids, threads=settings.n_threads())
     if scale == model.scale:
         return base
-    msg = f"The model was trained on {_WORDS[model.scale]}; {data.matrix} holds {_WORDS[scale]}. {_ADVICE[model.scale]}"
+    msg = (
+        f"The model was trained on {_WORDS[model.scale]}; {data.matrix} contains {_WORDS[scale]}. "
+        f"{_ADVICE[model.scale]}"
+    )
     raise MatrixError(msg)

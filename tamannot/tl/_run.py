@@ -142,15 +142,15 @@ def _notes(run: AnnotationRun) -> list[str]:
     data, cohort, found = run.data, run.ready.cohort, run.calls
     notes = [data.note] if data.note else []
     if run.settings.tissue == "auto" and (found.labels["compartment"] == MACROPHAGE).any():
-        notes.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
+        notes.append(f"Tissue set to {cohort.tissue}: {cohort.tissue_reason}. Override with tissue=.")
     if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
-        notes.append(f"Learned from {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spread over the data.")
+        notes.append(f"Fitted to {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spaced evenly over the data.")
     target = run.settings.target_accuracy
     if target != DEFAULT_ACCURACY and (said := _note_on_accuracy(found, target)):  # who gives one wants to hear
         notes.append(said)
     notes += _notes_on_model(run)
     if too_large := run.ready.panels.too_large:
-        notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(too_large)}.")
+        notes.append(f"Not scored, because they have more genes than the data have ranks: {', '.join(too_large)}.")
     return notes
 
 
@@ -160,8 +160,8 @@ def _note_on_accuracy(found: CellCalls, target: float) -> str:
     if expected >= target:
         return ""
     return (
-        f"By their probabilities {expected:.0%} of the states called are right; target_accuracy is {target:g}. "
-        "Keep the cells with a high state probability to be stricter."
+        f"According to their probabilities, {expected:.0%} of the called states are right; target_accuracy is "
+        f"{target:g}. To be stricter, keep only cells with a high state probability."
     )
 
 
@@ -175,10 +175,12 @@ def _notes_on_model(run: AnnotationRun) -> list[str]:
     installed = dict(zip(ids.ids, ids.digests, strict=True))
     if other := sorted(i for i, digest in lender.digests.items() if installed.get(i) != digest):
         shown = ", ".join(other[:_SHOWN]) + (f" and {len(other) - _SHOWN} more" if len(other) > _SHOWN else "")
-        notes.append(f"The model was learned with other versions of these signatures, or they are not here: {shown}.")
+        notes.append(
+            f"The model was trained with other versions of these signatures, or they are missing here: {shown}."
+        )
     notes += [
-        f"Only {lender.coverage[axis]:.0%} of the model's genes for {axis}, by their weight, are in the data, and "
-        f"{FEW_GENES:.0%} are needed: no label is given."
+        f"Only {lender.coverage[axis]:.0%} of the model's genes for {axis}, by weight, are in the data "
+        f"(at least {FEW_GENES:.0%} are needed), so no {axis} is called."
         for axis in sorted(lender.low_coverage)
     ]
     macrophages = np.asarray(found.labels["compartment"] == MACROPHAGE)
@@ -186,9 +188,9 @@ def _notes_on_model(run: AnnotationRun) -> list[str]:
     unfamiliar = float(np.mean(status == UNFAMILIAR)) if macrophages.any() else 0.0
     if unfamiliar > _MOSTLY_UNFAMILIAR:
         notes.append(
-            f"{unfamiliar:.0%} of the macrophages are unlike those the model was learned from, so they get no origin "
-            "and no state: other cells, another tissue, or very shallow ones. Annotate without a model to learn from "
-            "them."
+            f"{unfamiliar:.0%} of the macrophages are unlike the model's training cells, so their origin and state "
+            "stay unassigned: they may be other cells, from another tissue, or very shallow. Annotate without a model "
+            "to fit to these cells."
         )
     return notes
 
@@ -204,4 +206,4 @@ def _missing(run: AnnotationRun, steps: tuple[str, ...]) -> str:
     few = [i for i in states if panels.coverage[i] < FEW_GENES]
     if not named or 2 * len(few) <= len(states):
         return named
-    return f"{named} That is more than half of {', '.join(few)}, so few cells get a state."
+    return f"{named} That is more than half of the genes of {', '.join(few)}, so few cells will get these states."

@@ -161,18 +161,18 @@ class ScoreSettings:
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
         if not 0 <= self.min_coverage <= 1:
-            msg = f"min_coverage is a share between 0 and 1, not {self.min_coverage}."
+            msg = f"min_coverage must be between 0 and 1, not {self.min_coverage}."
             raise ParameterError(msg)
         if self.null not in (None, "matched"):
-            msg = f"null is None or 'matched', not {self.null!r}."
+            msg = f"null must be None or 'matched', not {self.null!r}."
             raise ParameterError(msg)
         if self.null_reference is not None and self.null is None:
-            msg = "null_reference is for null='matched'; without a null it would be ignored."
+            msg = "null_reference has no effect without null='matched'. Add it, or leave out null_reference."
             raise ParameterError(msg)
         without = [m.name for m in self.methods.values() if not isinstance(m, RankMethod)]
         if self.null is not None and without:
             names = ", ".join(without)
-            msg = f"The matched null is for methods on ranks (ucell, aucell), not for {names}: leave it out."
+            msg = f"null='matched' works with rank-based methods (ucell, aucell) only, not with {names}. Leave it out."
             raise ParameterError(msg)
 
 
@@ -202,7 +202,10 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> None:
         if found.data.note:
             said[found.data.note] = TamannotWarning
         if low:
-            few = f"Fewer than {asked.min_coverage:.0%} of the genes are in the data; not scored: {', '.join(low)}."
+            few = (
+                f"Not scored, because fewer than {asked.min_coverage:.0%} of their genes are in the data: "
+                f"{', '.join(low)}."
+            )
             missing = f"{few} {missing}".strip()
         if missing:
             said[missing] = CoverageWarning
@@ -266,7 +269,7 @@ def _score_group(
 def _methods(method: Method | str | Mapping[str, Method | str], key_added: str) -> dict[str, Method]:
     named = method if isinstance(method, Mapping) else {key_added: method}
     if not named:
-        msg = "method names no method: give one, or {key: method}."
+        msg = "method is empty. Give one method, or {key: method}."
         raise ParameterError(msg)
     return {slots.check_key(key): method_of(m) for key, m in named.items()}
 
@@ -324,8 +327,9 @@ def _refuse_other_evidence(adata: AnnData, asked: ScoreSettings) -> None:
         if shared := [i for i in slots.evidence_of(adata, key) if i in asked.signatures]:
             more = f" and {len(shared) - 3} more" if len(shared) > 3 else ""
             msg = (
-                f"The labels under the key '{key}' rest on the z and p of {', '.join(shared[:3])}{more}, which this "
-                'would replace. Give these scores a key of their own, such as key_added="null".'
+                f"The labels under the key '{key}' were called from the z and p of {', '.join(shared[:3])}{more}, "
+                "which "
+                'this would replace. Use another key for these scores, such as key_added="null".'
             )
             raise ParameterError(msg)
 
@@ -350,19 +354,19 @@ def bins_of(
 def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: RankMethod) -> NullBins:
     record = slots.read_record(reference, key)
     if not record.has("null_reference"):
-        msg = f"null_reference has scores under '{key}', but without a null. Score it with null='matched' first."
+        msg = f"null_reference has scores under '{key}', but no z or p. Score it with null='matched' first."
         raise ParameterError(msg)
     # Of `tl.annotate` more ranks may count in the null than in the scores.
     their_ranks = {} if record.null.max_rank is None else {"max_rank": record.null.max_rank}
     of_both = ({"name": method.name, **asdict(method)}, record.method | their_ranks)
     ours, theirs = map(_depth_settings, of_both)
     if ours != theirs:
-        msg = f"null_reference was scored with {theirs}, not {ours}. Use that method, or score it by yours."
+        msg = f"null_reference was scored with {theirs}, not {ours}. Use the same method for both."
         raise ParameterError(msg)
     bins = pd.Series(record.bins, index=record.gene_ids.astype(str))
     bins = bins[~bins.index.duplicated()].reindex(ids)
     if bins.isna().mean() > 0.5:
-        msg = "null_reference shares fewer than half of the genes of the data. Use cells with the same gene ids."
+        msg = "null_reference has fewer than half of the genes of the data. Use a reference with the same gene ids."
         raise ParameterError(msg)
     # A gene the reference never saw is taken as one that it hardly expresses.
     return NullBins(bins.fillna(record.bins.max()).to_numpy(np.int32))

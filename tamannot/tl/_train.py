@@ -32,8 +32,8 @@ NOT_LABELS = ("", "nan", "none", "unassigned", "unclear", "unknown")
 # With fewer, what is familiar to a model would be a matter of chance.
 _FEWEST_MACROPHAGES = 30
 RANKED = (
-    "The base of the logarithms is not recognised, so the model is on ranks within the cell and takes only such "
-    "data. Train on counts (layer=) if there are any."
+    "The base of the logarithm is not recognised, so the model uses ranks within the cell and works only on such "
+    "data. If you have counts, train on them (layer=)."
 )
 
 
@@ -177,13 +177,16 @@ def train_and_tell(
     """Train a model of either kind; return it with what the user should hear."""
     if labels is None:
         if n_genes != N_GENES:
-            msg = "n_genes= is for models of your own labels: give labels=, or leave it out."
+            msg = "n_genes= applies to models of your own labels only. Give labels=, or leave it out."
             raise ParameterError(msg)
         model, notes = learn_model(adata, signatures, asked, report)
         # The ambient RNA of these samples is of no use to others.
         return replace(model, cohort=replace(model.cohort, doublet={})), notes
     if asked.tissue != "auto" or asked.compartment_key is not None or signatures is not None:
-        msg = "tissue=, compartment_key= and signatures= are for models without labels: leave out labels=, or these."
+        msg = (
+            "tissue=, compartment_key= and signatures= apply to models without labels only. Leave out these, or "
+            "labels=."
+        )
         raise ParameterError(msg)
     return train_model(adata, labels, asked, report, n_genes=n_genes)
 
@@ -220,8 +223,8 @@ def _check_learned(cohort: Cohort) -> None:
     if cohort.states.regression is not None and cohort.n_macrophages >= _FEWEST_MACROPHAGES:
         return
     msg = (
-        f"Nothing can be learned of states: there are {cohort.n_macrophages:,} macrophages, and too few of them have "
-        "one program clearly active, or none. Train on more cells; tl.annotate calls these without a model."
+        f"No state classifier can be trained: of {cohort.n_macrophages:,} macrophages, too few are confidently "
+        "assigned. Train on more cells, or run tl.annotate on these without a model."
     )
     raise ParameterError(msg)
 
@@ -251,7 +254,7 @@ def _notes_of_cohort(data: Unpacked, scale: str, asked: AnnotateSettings, cohort
         notes.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
     if cohort.novelty is None:
         notes.append(
-            "There are too few macrophages to say what is unlike them: the model takes no cell for unfamiliar."
+            "Too few macrophages to learn which cells are unlike them: the model will treat no cell as unfamiliar."
         )
     if scale == "ranks":
         notes.append(RANKED)
@@ -309,7 +312,7 @@ def train_model(
     notes = [data.note] if data.note else []
     notes += _notes_of_labels(model, held, sum(found.values()))
     if n_samples == 1:
-        notes.append(f"'{sample_key}' has one value only: cells of the same sample were held out.")
+        notes.append(f"'{sample_key}' has only one value, so the held-out cells are of the same sample.")
     return model, [*notes, RANKED] if model.scale == "ranks" else notes
 
 
@@ -317,19 +320,21 @@ def _notes_of_labels(model: Model, held: HeldOut, n_labelled: int) -> list[str]:
     """Return what the user should hear of the cells, and of the threshold."""
     notes = []
     if n_copies := n_labelled - int(held.size.sum()):
-        notes.append(f"{n_copies:,} of the labelled cells are copies of others; each cell is learned from once.")
+        notes.append(f"{n_copies:,} labelled cells are duplicates of others; each cell was used once.")
     if small := [f"'{c}' ({n})" for c, n in zip(model.classes, held.size, strict=True) if n < _FEW_CELLS]:
-        notes.append(f"Fewer than {_FEW_CELLS} cells of {', '.join(small)}: what is learned of them is weak.")
+        notes.append(
+            f"Fewer than {_FEW_CELLS} cells of {', '.join(small)}: the classifier will be weak for these labels."
+        )
     notes += [
-        f"Cells of '{c}' are in one sample only, so none could be held out: its accuracy is not known."
+        f"All cells of '{c}' are in one sample, so none could be held out: its accuracy is not known."
         for c, found in model.metrics["per_class"].items()
         if not found["n"]
     ]
     if model.threshold is None:
         notes.append(
             f"No threshold reaches an accuracy of {model.metrics['target_accuracy']:g} on held-out cells (the best "
-            f"lower bound is {model.metrics['best_lower']:.2f}): the model gives probabilities, but no label. Train "
-            "with a lower target_accuracy, or on more samples."
+            f"lower bound is {model.metrics['best_lower']:.2f}), so the model gives probabilities, but assigns no "
+            "labels. Train with a lower target_accuracy, or on more samples."
         )
     return notes
 
@@ -339,7 +344,7 @@ def _check(target_accuracy: float, n_genes: int) -> None:
         msg = f"target_accuracy={target_accuracy} is not between 0 and 1."
         raise ParameterError(msg)
     if n_genes < 1:
-        msg = f"n_genes is at least 1, not {n_genes}."
+        msg = f"n_genes must be at least 1, not {n_genes}."
         raise ParameterError(msg)
 
 
@@ -354,13 +359,16 @@ def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[
     else:
         given = pd.Series(list(labels), dtype=object)
     if len(given) != adata.n_obs:
-        msg = f"There are {len(given):,} labels for {adata.n_obs:,} cells. Give one a cell, or the name of a column."
+        msg = (
+            f"There are {len(given):,} labels for {adata.n_obs:,} cells. Give one label per cell, or the name of a "
+            "column."
+        )
         raise ParameterError(msg)
     missing = given.isna().to_numpy()
     words = [str(v).strip() for v in given.tolist()]
     found = [None if m or w.lower() in NOT_LABELS else w for w, m in zip(words, missing, strict=True)]
     if odd := next((w for w in found if w and not (w.isprintable() and len(w) <= 200)), None):
-        msg = f"The label {odd[:50]!r} is no name: labels are one line of at most 200 characters."
+        msg = f"The label {odd[:50]!r} is not valid: a label is one line of at most 200 characters."
         raise ParameterError(msg)
     return found
 

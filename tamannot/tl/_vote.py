@@ -99,7 +99,7 @@ def vote(
     ['macrophage']
     """
     if not 0 <= min_share <= 1:
-        msg = f"min_share is between 0 and 1, not {min_share}."
+        msg = f"min_share must be between 0 and 1, not {min_share}."
         raise ParameterError(msg)
     calls = slots.read_obs(adata, key, AXES)
     poll, how = _in_groups(adata, groupby, min_share) if groupby else _among_neighbours(adata, neighbors_key, min_share)

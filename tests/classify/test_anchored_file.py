@@ -117,7 +117,7 @@ SPOILED = {
     "brain": (lambda c: with_meta(c, brain="yes"), "'brain'"),
     "digest": (lambda c: with_meta(c, signatures={"a": ["1.0.0", "x"]}), "'signatures'"),
     "signatures": (lambda c: with_meta(c, signatures={"a": "1.0.0"}), "'signatures'"),
-    "genes twice": (lambda c: with_meta(c, symbols=["A"] * GENES), "'symbols': has an entry twice"),
+    "genes twice": (lambda c: with_meta(c, symbols=["A"] * GENES), "'symbols': has a duplicate entry"),
 }
 
 

@@ -339,7 +339,7 @@ SPOILED = {
     "not finite": (lambda c: c | {"coef": np.full((2, 3), np.nan)}, "'coef' holds finite"),
     "shape": (lambda c: c | {"coef": np.ones((2, 4))}, "'coef' has the shape"),
     "type": (lambda c: c | {"coef": np.ones((2, 3), np.float32)}, "'coef' holds float32"),
-    "genes twice": (lambda c: with_meta(c, symbols=["A", "A", "B"]), "'symbols': has an entry twice"),
+    "genes twice": (lambda c: with_meta(c, symbols=["A", "A", "B"]), "'symbols': has a duplicate entry"),
     "one class": (lambda c: with_meta(c, classes=["a"]), "'classes'.*at least 2"),
     "classes no list": (lambda c: with_meta(c, classes="ab"), "'classes'.*tuple"),
     "ensembl": (lambda c: with_meta(c, ensembl=["x", "", ""]), "'ensembl'"),

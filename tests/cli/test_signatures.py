@@ -73,7 +73,7 @@ def test_diff_and_new(run, tmp_path):
     path = tmp_path / "my_set" / "1.0.0.toml"
     code, out, err = run("validate", tmp_path)
     assert (code, err) == (2, f"tamannot: 2 faults in {tmp_path}.\n")
-    assert out.splitlines()[0].endswith("description: is the one of the template.")
+    assert out.splitlines()[0].endswith("description: replace the text of the template.")
     fill_in(path)
     assert run("validate", tmp_path)[0] == 0
     assert run("diff", path, path)[1] == "same genes, directions and weights\n"

@@ -274,10 +274,10 @@ def on_disk(request, tmp_path):
     ("kind", "make", "odd", "message"),
     [
         ("counts", lambda x: x, -1.0, "have negative values .smallest -1"),
-        ("counts", lambda x: x, 0.5, "have values that are not whole"),
+        ("counts", lambda x: x, 0.5, "have values that are not integers"),
         ("counts", lambda x: x, np.nan, "have NaN values"),
         ("log", np.log1p, np.inf, "have infinite values"),
-        ("log", np.log1p, 31.0, "have values of 31, beyond any logarithm"),
+        ("log", np.log1p, 31.0, "have values of 31, too large for log values"),
         ("linear", lambda x: x * 70.3, -2.0, "have negative values"),
     ],
 )

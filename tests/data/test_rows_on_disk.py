@@ -289,7 +289,7 @@ def test_a_file_cut_after_it_was_opened(matrix, tmp_path):
         rows = row_source(ad.io.sparse_dataset(file["X"]))
         with path.open("r+b") as raw:
             raw.truncate(4096)
-        with pytest.raises(InputFileError, match=r"cannot be read.*the file ends before"):
+        with pytest.raises(InputFileError, match=r"cannot be read.*the file ends too early"):
             rows.block(0, N_ROWS)
 
 
