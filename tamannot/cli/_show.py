@@ -135,7 +135,7 @@ def _lines_of_cohort(path: str, about: Mapping[str, Any]) -> list[tuple[str, str
 
 
 def _figure(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.3f}"
+    return "unknown" if value is None else f"{value:.3f}"
 
 
 def _threshold(found: Mapping[str, Any]) -> str:

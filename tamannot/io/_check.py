@@ -66,7 +66,7 @@ def check_file(
     report = report or silent()
     report("reading file")
     with open_file(Path(path)) as adata:
-        report("looking")
+        report("checking")
         seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
         library = load_signatures(PROGRAM_AXES, species=seen)
         data = unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)

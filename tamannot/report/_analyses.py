@@ -30,7 +30,7 @@ from tamannot.report._pictures import drawn, pictures_of
 
 # In the order in which they are read: how many, what they do, beside whom, what follows.
 TITLES = {
-    "composition": "Composition: what differs between conditions",
+    "composition": "Composition: differences between conditions",
     "regions": "Regions",
     "ferroptosis_summary": "Ferroptosis by sample and label",
     "enrichment": "Enrichment",
@@ -64,7 +64,7 @@ _HOW = (
     "Bars "
     "to the right support a label, bars to the left oppose it; the strongest alternative is hatched. The baseline is "
     "the z "
-    "of macrophages of these data that are not in the state; what counts is z above it."
+    "of macrophages of these data that are not in the state; the call depends on how far z exceeds it."
 )
 
 
@@ -156,7 +156,10 @@ def ferroptosis(material: Material) -> Section | None:
     if material.run.has("ferroptosis"):
         programs = material.run.ferroptosis.copy()
         programs.index = pd.Index([pretty(str(i)) for i in programs.index], name="program")
-        note = "share low signal: cells in which fewer than three of its genes are expected to be detected."
+        note = (
+            "share low signal: share of cells in which fewer than three genes of the program are expected to be "
+            "detected."
+        )
         blocks.append(table_of(programs, "Programs", note=note))
     return Section("ferroptosis", "Ferroptosis programs", (Text(_MEANING), *blocks)) if blocks else None
 
@@ -214,5 +217,9 @@ def _card(material: Material, cells: AnnData, row: int, state: str) -> Iterator[
         yield Picture(name, alt, png)
     shown = table.loc[table["axis"].isin(_AXES), _COLUMNS]
     why = [f"{axis.capitalize()}: {text}" for axis, text in table.attrs["why"].items() if axis in _AXES]
-    said = pretty(" ".join([*why, "genes: its genes with the highest expression; − counts against it."]))
+    said = pretty(
+        " ".join(
+            [*why, "genes: the genes with the highest expression; − marks genes that count against the signature."]
+        )
+    )
     yield table_of(shown, f"{name}, its signatures", note=said)

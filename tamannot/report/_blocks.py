@@ -111,12 +111,12 @@ class Report:
 
     title: str
     source: str
-    """What it is about: a file, or an object in memory."""
+    """The source: a file, or an object in memory."""
     made: str
-    """When and by what."""
+    """Date and version."""
     sections: tuple[Section, ...]
     head: Section | None = None
-    """What is seen first."""
+    """The overview at the top."""
 
 
 MOST_ROWS, MOST_COLUMNS = 300, 40

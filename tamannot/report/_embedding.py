@@ -72,10 +72,10 @@ def _placed(material: Material) -> tuple[AnnData, str, str] | None:
         places = computed(taken, material.run)
         if places is None:
             return None
-        name, how = "X_umap", "The data have no embedding: this one was computed for the report. "
+        name, how = "X_umap", "The data have no embedding, so this one was computed for the report. "
         cells = AnnData(obs=taken.obs, uns=taken.uns, obsm={**taken.obsm, name: places})
     cells = cells[np.isfinite(np.asarray(cells.obsm[name], float)[:, :2]).all(axis=1)]
-    some = "" if cells.n_obs == n else f"Drawn are {cells.n_obs:,} of {n:,} cells, the same ones every time. "
+    some = "" if cells.n_obs == n else f"Showing {cells.n_obs:,} of {n:,} cells, the same ones every time. "
     return (cells, name, f"{how}{some}Cells without a state or an origin are grey.") if cells.n_obs else None
 
 

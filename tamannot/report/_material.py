@@ -121,7 +121,7 @@ def material_of(
     run = slots.read_record(source.cells, key)
     absent = [slots.slot(key, axis) for axis in _AXES if slots.slot(key, axis) not in source.cells.obs]
     if absent:
-        msg = f"A report is of annotated cells, and obs has no '{absent[0]}'. Run tamannot.tl.annotate(adata) first."
+        msg = f"A report needs annotated cells, but obs has no '{absent[0]}'. Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
     if sample_key is None and run.sample_key in source.cells.obs:
         sample_key = run.sample_key
@@ -129,7 +129,7 @@ def material_of(
         if column is not None:
             slots.obs_column(source.cells, column)
     if condition is not None and sample_key is None:
-        msg = "A condition is a property of samples: give sample_key= as well."
+        msg = "A condition is a property of samples: pass sample_key= as well."
         raise ParameterError(msg)
     return Material(source, name, key, sample_key, condition)
 

@@ -75,15 +75,15 @@ DRAWINGS = (
     Drawing(
         "calls",
         "Calls against marker genes",
-        "Dots: in how many macrophages of each state genes outside the signatures are detected, and how strongly.",
+        "Dots: share of macrophages of each state that express genes outside the signatures, and how strongly.",
         lambda m, _: pl.markers(m.measured, key=m.key),
         "measured",
         lambda m: m.has_matrix,
     ),
     Drawing(
         "calls",
-        "States against their null",
-        "Distributions of z of each state over macrophages, with baselines and the share called.",
+        "States compared with their null",
+        "Distribution of z of each state over macrophages, with baselines and the share of called cells.",
         lambda m, _: pl.scores(m.points, key=m.key),
         "points",
     ),
@@ -111,7 +111,7 @@ DRAWINGS = (
     Drawing(
         "samples",
         "State × origin",
-        "Shades: share of each state among the macrophages of each origin, where samples are known their mean.",
+        "Shades: share of each state among the macrophages of each origin; the mean over samples if they are known.",
         lambda m, _: pl.state_by_origin(m.cells, sample_key=m.sample_key, key=m.key),
     ),
     Drawing(
@@ -129,7 +129,7 @@ DRAWINGS = (
     Drawing(
         "ferroptosis_summary",
         "Programs by label",
-        "Shades: mean z over samples of each ferroptosis program in each label; figures: share of the cells with too "
+        "Shades: mean z over samples of each ferroptosis program in each label; numbers: share of the cells with too "
         "little signal.",
         lambda m, of: pl.ferroptosis(m.cells, groupby=of, key=m.key),
     ),
@@ -161,7 +161,7 @@ def pictures_of(material: Material, section: str, *, of: str | None = None) -> t
         if drawing.section == section and drawing.is_possible(material):
             png = drawn(lambda draw=drawing.draw: draw(material, of))  # type: ignore[misc]
             n, n_obs = getattr(material, drawing.cells).n_obs, material.cells.n_obs
-            note = "" if n == n_obs else f"Drawn from {n:,} of {n_obs:,} cells, the same ones every time."
+            note = "" if n == n_obs else f"Showing {n:,} of {n_obs:,} cells, the same ones every time."
             found += [] if png is None else [Picture(drawing.title, drawing.alt, png, note)]
     return tuple(found)
 

@@ -66,7 +66,7 @@ def test_five_sentences_have_the_counts(cohort, material):
     low = (cohort.obs["tam_state_status"] == "low_signal")[macrophages].mean()
     assert f"{100 * low:.{1 if low < 0.1 else 0}f} % nothing stands out" in said[2]
     assert "state is called by the activity of signatures and by a classifier trained on these cells" in said[4]
-    assert "origin is called by comparing z of the origins" in said[4]
+    assert "origins are called by comparing their z scores" in said[4]
 
 
 def test_without_macrophages_there_is_nothing_to_say(cohort, of):
@@ -234,12 +234,12 @@ def test_doubts_of_few_cells_and_low_coverage(annotated, of):
     said = doubts(of(annotated))
     assert said["Few macrophages."].startswith("There are only 19.")
     assert "interferon primed" in said["Low coverage."]
-    assert {"Samples are not known.", "Dissociation stress."} <= set(said)
+    assert {"Samples are unknown.", "Dissociation stress."} <= set(said)
 
 
 def test_no_doubt_where_there_is_no_reason(material):
     said = doubts(material)
-    assert not {"Few macrophages.", "Samples are not known.", "Low coverage.", "One sample dominates."} & set(said)
+    assert not {"Few macrophages.", "Samples are unknown.", "Low coverage.", "One sample dominates."} & set(said)
 
 
 def test_doubts_of_samples(cohort, of):
