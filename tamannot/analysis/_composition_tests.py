@@ -1,4 +1,4 @@
-"""Cells counted by sample and label, and the shares that they make held against conditions."""
+"""Counts of cells by sample and label, and tests of their shares between conditions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AXES = ("state", "origin", "compartment")
 
 _MACROPHAGE, _NO_CODE = "macrophage", -2
 _PROBABILITIES = {"state": "state_proba", "origin": "origin_proba"}
-# A condition with one sample says nothing of how much samples differ; a covariate of one value nothing at all.
+# One sample per condition does not show the variation between samples; a constant covariate is useless.
 _LEAST = 2
 # Cells of a label, in all samples, below which it is not tested.
 _TOO_FEW = 10
@@ -46,15 +46,15 @@ class Counted:
     """Cells by sample and label."""
 
     called: pd.DataFrame
-    """Samples × labels, ``unassigned`` the last: cells called so."""
+    """Samples × labels, ``unassigned`` last: numbers of called cells."""
     expected: pd.DataFrame | None
-    """Samples × labels that have a probability: the sum of it over cells."""
+    """Samples × labels with a probability: its sum over cells."""
     rest: Array
-    """Expected cells of none of these labels: what is left of the greatest probability of each cell."""
+    """Expected number of cells with none of these labels: one minus the highest probability, summed over cells."""
     total: Array
-    """The cells that these are of: macrophages, or all cells where the axis is the compartment."""
+    """Number of counted cells: macrophages, or all cells if the axis is the compartment."""
     unit: str
-    """What these cells are: ``macrophages`` or ``cells``."""
+    """Kind of these cells: ``macrophages`` or ``cells``."""
     n_macrophages: Array
     """Of each sample."""
     log_depth: Array | None
@@ -86,7 +86,7 @@ def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, dept
 
 
 def _called(label: pd.Categorical, samples: Samples, of: Array, *, offered: Sequence[str]) -> pd.DataFrame:
-    """Count cells as called: labels that have a probability, others that occur, those without a label."""
+    """Count called cells: labels that have a probability, other labels that occur, and unassigned cells."""
     # A part of an object has lost the categories without cells, so that these cannot say what was offered.
     code = {str(name): i for i, name in enumerate(label.categories)}
     occur = [name for name, i in code.items() if (label.codes == i).any()]
@@ -241,7 +241,7 @@ def _note(few: bool, half: bool) -> str:
 
 
 def cautions_on_design(design: Design) -> list[str]:
-    """Say where samples are few."""
+    """Return cautions about small numbers of samples."""
     sizes = np.bincount(design.codes)
     few = [f"{name} ({n})" for name, n in zip(design.conditions, sizes, strict=True) if n < _FEW_SAMPLES]
     notes = []
@@ -256,7 +256,7 @@ def cautions_on_design(design: Design) -> list[str]:
 
 
 def cautions_on_depth(log_depth: Array, design: Design) -> list[str]:
-    """Say where depth goes with the condition."""
+    """Return cautions about depth confounded with the condition."""
     fitted = np.zeros(len(log_depth))
     for i in range(len(design.conditions)):
         fitted[design.codes == i] = log_depth[design.codes == i].mean()
@@ -271,7 +271,7 @@ def cautions_on_depth(log_depth: Array, design: Design) -> list[str]:
 
 
 def cautions_on_tests(tests: pd.DataFrame, total: Array) -> list[str]:
-    """Say where abstention differs, where steroids may be the reason, and which labels are rare."""
+    """Return cautions about differing abstention, possible effects of steroids, and rare labels."""
     differs = (tests["p"] < _P) | ((tests["share"] - tests["share_reference"]).abs() > _BLANK_DIFFERS)
     blank = tests[(tests["label"] == UNASSIGNED) & differs]
     columns = (blank["condition"], blank["reference"], blank["share"], blank["share_reference"])

@@ -1,4 +1,4 @@
-"""``tl.enrich``: which signatures stand out in each group of cells."""
+"""``tl.enrich``: signatures that are enriched in each group of cells."""
 
 from __future__ import annotations
 
@@ -69,49 +69,49 @@ def enrich(
     key: str = "tam",
     copy: bool = False,
 ) -> AnnData | None:
-    """Find the signatures that stand out in each group of cells, by enrichment in a ranking of all genes.
+    """Find the signatures that are enriched in each group of cells, in a ranking of all genes.
 
     Each group is compared with all other cells that have a group. With ``sample_key`` the counts of each sample
-    are added up within the group and within the rest, and genes are ranked by the moderated t of the difference in
-    log2 counts per million, taken within samples. Without samples they are ranked by a t over cells. Then gseapy's
-    ``prerank`` asks where the genes of each signature stand in the ranking.
+    are summed within the group and within the rest, and genes are ranked by the moderated t of the within-sample
+    difference in log2 counts per million. Without samples they are ranked by a t over cells. gseapy's ``prerank`` then
+    tests where the genes of each signature fall in the ranking.
 
     Parameters
     ----------
     adata
         An annotated object with the matrix: counts, or log-normalised values.
     groupby
-        Column of ``obs``: clusters, ``"tam_state"``, ``"tam_origin"``, any other. Cells without a value and
-        ``not_macrophage`` are left out; ``unassigned`` is part of the rest and has no result of its own.
+        Column of ``obs``: clusters, ``"tam_state"``, ``"tam_origin"`` or any other. Cells without a value and
+        ``not_macrophage`` are left out; ``unassigned`` cells are part of the rest and have no result of their own.
     signatures
-        None takes those of the axes compartment, origin, state, overlay, polarization and published. Or the name of
-        an axis, signatures, a file (GMT, TOML, JSON, a table), or ``{id: [genes]}``; see `read_signatures`.
+        None uses the axes compartment, origin, state, overlay, polarization and published. Or the name of an axis,
+        signatures, a file (GMT, TOML, JSON, a table), or ``{id: [genes]}``; see `read_signatures`.
     sample_key
         Column of ``obs`` with the sample. A sample counts for a group if it has at least 10 cells in it and 10 in
         the rest. A group with fewer than two such samples is ranked by cells; ``unit`` says which.
     compartment
-        Only cells called so are compared with one another, as ``"macrophage"``; None takes all. What sets one
-        macrophage apart from another is found among macrophages: beside other cells all of them stand out by
-        what they have in common, such as C1Q.
+        Compare only cells of this compartment, such as ``"macrophage"``; None compares all cells. To find differences
+        between macrophages, compare macrophages: relative to other cells, all of them are enriched for common genes
+        such as C1Q.
     method
-        Of gseapy: ``"multilevel"`` (fgsea's) is fast and gives small p as well, to 1e-10; ``"permutation"`` draws
-        ``n_permutations`` random sets, takes some ten times as long, and its p may be 0.
+        Method of gseapy: ``"multilevel"`` (that of fgsea) is fast and resolves p down to 1e-10; ``"permutation"``
+        draws ``n_permutations`` random sets, takes about ten times as long, and its p may be 0.
     min_size
         Signatures with fewer genes in the ranking are left out.
     max_size
-        So are those with more.
+        Signatures with more genes in the ranking are left out.
     n_permutations
-        Random sets that the score is normalised by.
+        Number of random sets for normalising the score.
     layer
-        ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most genes of the signatures, of equals
+        ``"X"``, ``"raw"`` or a layer; None uses the usable matrix with most genes of the signatures and prefers
         counts.
     gene_symbols
-        Column of ``var`` with symbols or Ensembl ids; None looks for it.
+        Column of ``var`` with symbols or Ensembl ids; None detects it.
     species
         Species of the data; ``"auto"`` recognises it from the ids.
     rng
-        Seed or generator. The same seed gives the same result, whatever the number of threads; a number is handed
-        to gseapy as it is.
+        Seed or generator. The same seed gives the same result with any number of threads; an integer is passed to
+        gseapy unchanged.
     key
         The ``key_added`` of the run.
     copy
@@ -119,15 +119,15 @@ def enrich(
 
     Returns
     -------
-    None, or the copy. ``uns["tamannot"]["{key}"]["enrichment"]`` has what `get.enrichment` reads: ``table``, one row
-    a group and signature, and ``clusters``, one row a group with the compartment, origin and state of the greatest
-    NES, if its q is at most 0.05 and it holds in the samples, beside the labels of its cells. Origin and state are
-    named only where macrophages were compared with macrophages.
+    None, or the copy. The results are in ``uns["tamannot"]["{key}"]["enrichment"]`` (read them with `get.enrichment`):
+    ``table``, one row per group and signature, and ``clusters``, one row per group with the compartment, origin and
+    state of the highest NES (if its q is at most 0.05 and the samples agree) and the labels of its cells. Origin and
+    state are named only if macrophages were compared with macrophages.
 
     Raises
     ------
     ParameterError
-        No such column, fewer than two groups, or a number out of range.
+        The column is missing, has fewer than two groups, or a number is out of range.
     GeneIdError
         No signature has ``min_size`` genes in the ranking.
     ResultNotFoundError
@@ -137,14 +137,14 @@ def enrich(
 
     Notes
     -----
-    What it does not mean. p and q are against random sets of genes, not random samples: they say that the genes of
-    a signature stand high together, and ignore that genes go together, so they are too small: groups of cells drawn
-    at random reach small q. ``p_samples``, with the sample as the unit, does not do so, and is blunt with few samples.
-    Use them to choose names for groups; a comparison of conditions needs shares of samples. q is within a group.
-    Enrichment is relative to the other cells in the object: among macrophages alone none is enriched for being one.
-    Groups that were made of signatures, such as ``tam_state``, are enriched for them by construction. Gene sets share
-    genes, so that several stand high for one reason: compare ``leading_edge``. Up genes only are used, also of signed
-    signatures; of a composite those of all its modules.
+    Limits. p and q compare with random sets of genes, not random samples. They ignore the correlation between genes
+    and are too small: even random groups of cells reach small q. ``p_samples`` uses the sample as the unit and avoids
+    this, but has little power with few samples. Use enrichment to name groups; to compare conditions, compare shares
+    of samples. q is computed within a group. Enrichment is relative to the other cells in the object: among
+    macrophages alone, no group is enriched for macrophage genes. Groups that were called from signatures, such as
+    ``tam_state``, are enriched for them by construction. Gene sets share genes, so several may be enriched for the
+    same reason: compare ``leading_edge``. Only up genes are used, also of signed signatures; a composite uses those of
+    all its modules.
 
     Sources: Subramanian et al. 2005, doi:10.1073/pnas.0506580102; Korotkevich et al. 2021, doi:10.1101/060012;
     gseapy, Fang et al. 2023, doi:10.1093/bioinformatics/btac757; moderated t: Smyth 2004,

@@ -1,4 +1,4 @@
-"""The evidence behind the labels of one cell, and why they are not always those of the greatest z."""
+"""The evidence behind the labels of one cell, and why they may differ from the highest z."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REASONS = {
     "unfamiliar": "unlike the training cells of the model",
     "mixed_lineage": "genes of another lineage, as a doublet has",
 }
-"""What the statuses of cells without a label mean."""
+"""Meaning of the status of cells without a label."""
 
 _AXES = ("compartment", "origin", "state")
 _MICROGLIA, _MONOCYTE_DERIVED, _BORDER = ORIGINS
@@ -36,7 +36,7 @@ _SHOWN = 8
 
 
 def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
-    """Return what speaks for and against the labels of one cell.
+    """Return the evidence for and against the labels of one cell.
 
     Parameters
     ----------
@@ -49,27 +49,28 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
 
     Returns
     -------
-    One row a signature; of each axis the label first, then by ``above_baseline``, or by ``z`` where there is no
+    One row per signature; on each axis the label first, then by ``above_baseline``, or by ``z`` without a
     baseline:
 
-    - ``axis``, ``score`` (0 to 1), ``z`` and ``p`` against the matched null (p is NaN where nothing can be said);
-    - ``baseline``: z of macrophages of this origin in which the state is not active; of microglia, by how much their z
-      exceeds that of monocyte-derived macrophages where the two part. ``above_baseline`` is z less the baseline, and
-      decides rather than z;
+    - ``axis``, ``score`` (0 to 1), ``z`` and ``p`` against the matched null (p is NaN if it cannot be computed);
+    - ``baseline``: z of macrophages of this origin without the state; for microglia, the difference between their z and
+    that of monocyte-derived macrophages at which the two are separated. ``above_baseline`` is z minus the baseline;
+    calls use it rather than z;
     - ``probability``: of each state and origin, given that the cell is a macrophage, and of its compartment;
     - ``coverage`` (share of its genes in the data) and ``called``: whether it is the cell's label on that axis;
-    - ``n_detected``: how many of its genes the cell has, and ``genes``: the eight highest expressed of them, genes that
-      speak against it with a minus. Both are missing values where the matrix is no longer that of the run
-      (`contributions` says why), or the run was only scored.
+    - ``n_detected``: number of its genes detected in the cell, and ``genes``: the eight with the highest expression,
+      with
+    a minus for genes that count against it. Both are missing if the matrix is no longer that of the run
+    (`contributions` gives the reason), or if the object was only scored.
 
-    ``attrs["why"]`` says by axis, in a sentence, why a label is not that of the greatest z, and why there is none.
+    ``attrs["why"]`` explains for each axis in one sentence why the label does not have the highest z, or is missing.
 
     Raises
     ------
     ParameterError
-        No such cell.
+        The cell does not exist.
     ResultNotFoundError
-        The object was not annotated, or was scored without a null.
+        The object is not annotated, or was scored without a null.
 
     Examples
     --------
@@ -136,7 +137,7 @@ def _probabilities(adata: AnnData, row: int, key: str, labels: Mapping[str, str]
 
 
 def _why(table: pd.DataFrame, labels: Mapping[str, str], status: Mapping[str, str], *, given: bool) -> dict[str, str]:
-    """Say by axis why a label is not that of the greatest z, or why there is none."""
+    """Explain for each axis why the label does not have the highest z, or is missing."""
     said = {}
     for axis, label in labels.items():
         of_axis = table[table["axis"] == axis]
@@ -155,7 +156,7 @@ def _why(table: pd.DataFrame, labels: Mapping[str, str], status: Mapping[str, st
 
 
 def _why_called(table: pd.DataFrame, axis: str, label: str, *, given: bool) -> str:
-    """Say why a label is called though another signature of its axis has more z, or more above its baseline."""
+    """Explain a label if another signature of its axis has a higher z, or is further above its baseline."""
     z, above, probability = table["z"], table["above_baseline"], table["probability"]
     rival = str(above.idxmax()) if above.notna().any() else str(z.idxmax())
     if rival == label:
@@ -190,7 +191,7 @@ def _why_called(table: pd.DataFrame, axis: str, label: str, *, given: bool) -> s
 
 
 def _why_not(table: pd.DataFrame, axis: str, status: str) -> str:
-    """Say why there is no label, and how near the nearest was."""
+    """Explain a missing label, and report the closest one."""
     above, probability = table["above_baseline"], table["probability"]
     if axis == "compartment" or not above.notna().any():
         return f"unassigned: {REASONS[status]}."

@@ -1,4 +1,4 @@
-"""One run of the annotation: read, learn, call block by block, write, tell."""
+"""One run of the annotation: read, fit, call block by block, write, and warn."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from tamannot.tl._collect import AnnotationRun, CellCalls, TableSink, TablesInMe
 from tamannot.tl._model import Labelling, base_for, check_model_species, models_of
 from tamannot.tl._write import STEPS, write_annotation
 
-# A share of unfamiliar macrophages that asks for a word, and how many signatures are named.
+# A share of unfamiliar macrophages that needs a note, and the number of signatures to list.
 _MOSTLY_UNFAMILIAR = 0.5
 _SHOWN = 8
-# What of the library is the result of a step; the other compartments are rivals of the macrophages.
+# The signatures that are results of a step; the other compartments are alternatives to macrophages.
 _AXES_OF = {"origin": ("origin",), "state": ("state", "overlay", "polarization"), "ferroptosis": ("ferroptosis",)}
 
 
@@ -46,7 +46,7 @@ def annotate_in_memory(
     copy: bool,
     steps: tuple[str, ...] = STEPS,
 ) -> AnnData | None:
-    """Annotate an object, write the slots of the steps asked for, and warn of what a user should hear."""
+    """Annotate an object, write the slots of the requested steps, and issue warnings."""
     adata = slots.to_work_on(adata, copy=copy)
     report = Progress(show=settings.progress)
     run = start_run(adata, signatures, asked, key_added=key_added, report=report)
@@ -62,7 +62,7 @@ def annotate_in_memory(
 def start_run(
     adata: AnnData, signatures: Signatures | None, asked: AnnotateSettings, *, key_added: str, report: Progress
 ) -> AnnotationRun:
-    """Check what was asked, read the data, and learn from them or take what a model has learned."""
+    """Check the settings, read the data, and fit to them or use a model."""
     slots.check_key(key_added)
     asked.check()
     model, of_labels = models_of(asked.model)
@@ -82,7 +82,7 @@ def start_run(
 
 
 def call_cells(run: AnnotationRun, sink: TableSink | None, report: Progress, *, block: int | None = None) -> None:
-    """Call all cells, block by block; their tables go into the sink as they come."""
+    """Call all cells block by block; their tables go into the sink."""
     for rows, calls in run.ready.blocks(threads=settings.n_threads(), report=report, block=block):
         tables = run.calls.add(rows, calls)
         if sink is not None:
@@ -94,7 +94,7 @@ def call_cells(run: AnnotationRun, sink: TableSink | None, report: Progress, *, 
 def write_run(
     adata: AnnData, run: AnnotationRun, tables: TablesInMemory | None, steps: tuple[str, ...] = STEPS
 ) -> dict[str, type[TamannotWarning]]:
-    """Write the slots of some steps; return what a user should hear, one line each, and as which warning."""
+    """Write the slots of some steps; return the notes for the user with their warning categories."""
     notes: dict[str, type[TamannotWarning]] = dict.fromkeys(_notes(run), TamannotWarning)
     if missing := _missing(run, steps):
         notes[missing] = CoverageWarning
@@ -115,7 +115,7 @@ def read_input(
     species = slots.species_of(adata, gene_symbols=gene_symbols, species=asked.species, layer=layer)
     library = load_signatures(PROGRAM_AXES, species=species)
     own = as_signatures(signatures or {})
-    # A set of the user's that goes by a bundled id takes its place.
+    # A user's set with a bundled id replaces the bundled one.
     placed = (s.model_copy(update={"axis": library[i].axis}) if i in library else s for i, s in own.items())
     library |= SignatureSet(placed)
     data = slots.unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=asked.species)
@@ -138,7 +138,7 @@ def known_of_cells(adata: AnnData, asked: AnnotateSettings) -> Cells:
 
 
 def _notes(run: AnnotationRun) -> list[str]:
-    """Return what a user should hear once, in one line each; it is kept in ``uns``, too."""
+    """Return the notes for the user, one line each; ``uns`` keeps them as well."""
     data, cohort, found = run.data, run.ready.cohort, run.calls
     notes = [data.note] if data.note else []
     if run.settings.tissue == "auto" and (found.labels["compartment"] == MACROPHAGE).any():
@@ -166,7 +166,7 @@ def _note_on_accuracy(found: CellCalls, target: float) -> str:
 
 
 def _notes_on_model(run: AnnotationRun) -> list[str]:
-    """Return what a user should hear of the model that annotated."""
+    """Return the notes on the model of the annotation."""
     lender, found = run.ready.cohort.lender, run.calls
     if lender is None:
         return []
@@ -196,7 +196,7 @@ def _notes_on_model(run: AnnotationRun) -> list[str]:
 
 
 def _missing(run: AnnotationRun, steps: tuple[str, ...]) -> str:
-    """Name the genes that the results want, and say if so many are missing that few cells are called."""
+    """Name the missing genes, and report if so many are missing that few cells are called."""
     panels = run.ready.panels
     states = panels.ids("state")
     offered = panels.ids("origin") if run.ready.cohort.brain else ["monocyte_derived"]

@@ -1,4 +1,4 @@
-"""``tl.train``: a classifier from the user's own labels, or a fitted cohort without."""
+"""``tl.train``: trains a classifier on the user's labels or, without labels, a cohort model."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from tamannot.tl._run import read_input
 
 N_GENES, _FEW_CELLS = 3000, 20
 NOT_LABELS = ("", "nan", "none", "unassigned", "unclear", "unknown")
-"""Words, in any case, that stand for a cell without a label."""
-# With fewer, what is familiar to a model would be a matter of chance.
+"""Labels, in any case, that mark an unlabelled cell."""
+# With fewer cells, the novelty limit of a model would be arbitrary.
 _FEWEST_MACROPHAGES = 30
 RANKED = (
     "The base of the logarithm is not recognised, so the model uses ranks within the cell and works only on such "
@@ -80,58 +80,60 @@ def train(
     n_genes: int = N_GENES,
     rng: int = 0,
 ) -> Model | AnchoredModel:
-    """Train a classifier on your own labels, or without labels keep what an annotation fits to these cells.
+    """Train a classifier on your own labels or, without labels, a cohort model on these cells.
 
-    With labels: multinomial logistic regression on the variable genes, calibrated and measured on cells that were
-    held out, whole samples at a time where ``sample_key`` names them. Without: a fitted cohort, the tissue,
-    baselines and classifier of states that `annotate` would fit to these cells, for ``tl.annotate(other, model=…)``.
-    Nothing is written into ``adata``.
+    With labels: multinomial logistic regression on variable genes, calibrated and evaluated on held-out cells (whole
+    samples at a time with ``sample_key``). Without labels: a cohort model with the tissue, baselines and state
+    classifier that `annotate` would fit to these cells, for use in ``tl.annotate(other, model=…)``. ``adata`` is not
+    changed.
 
     Parameters
     ----------
     adata
-        Cells by genes, non-negative: counts, linear values or logarithms. Counts and linear values become
-        ``log1p`` of 10,000 per cell; so do logarithms whose base is recognised; others become ranks within
-        the cell. Of labelled cells at most 20,000 are used, rare classes in full; of others 40,000.
+        Cells by genes, non-negative: counts, linear values or log values. Counts, linear values and log values
+        with a recognised base become ``log1p`` of 10,000 per cell; other log values become ranks within
+        the cell. At most 20,000 labelled cells are used, including all cells of rare classes; without labels 40,000.
     labels
-        A column of ``obs``, or one label a cell. Any words; NaN, None, empty, ``unassigned``, ``unclear`` and
-        ``unknown`` stand for cells without a label, which are not used. None: a fitted cohort.
+        A column of ``obs``, or one label per cell. Cells with NaN, None, an empty label, ``unassigned``, ``unclear``
+        or ``unknown`` are not used. None trains a cohort model.
     signatures
-        Added to the bundled library, as in `annotate`. Without labels only.
+        Your own signatures, in addition to the bundled library, as in `annotate`. Only without labels.
     sample_key
-        Column of ``obs`` with the sample, such as the donor. Without it cells of one sample are on both sides
-        of the test, and every figure looks better than it is.
+        Column of ``obs`` with the sample, such as the donor. Without it, training and held-out cells share samples,
+        and all metrics are too optimistic.
     layer
-        ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most known genes.
+        ``"X"``, ``"raw"`` or a layer; None uses the usable matrix with most known genes.
     gene_symbols
-        Column of ``var`` with symbols or Ensembl ids; None looks for it.
+        Column of ``var`` with symbols or Ensembl ids; None detects it.
     species
-        Species of the data; ``"auto"`` recognises it from the ids.
+        Species of the data; ``"auto"`` detects it from the gene ids.
     tissue
-        ``"brain"``, ``"other"`` or ``"auto"``, as in `annotate`. Without labels only.
+        ``"brain"``, ``"other"`` or ``"auto"``, as in `annotate`. Only without labels.
     compartment_key
-        Your own cell types instead of the gate, as in `annotate`; they are not part of the model. Without labels
-        only.
+        Your own cell types instead of the compartment classifier, as in `annotate`; they are not part of the model.
+        Only without labels.
     target_accuracy
-        Accuracy, between 0 and 1, that the labels given should reach. With labels: the lower 95 % bound on
-        held-out cells, with the sample as the unit. If no threshold reaches it, the model gives no label at all, only
-        probabilities, and a warning says so. Without labels it is not used.
+        Accuracy, between 0 and 1, that assigned labels should reach: the lower 95 % bound on held-out cells, with the
+        sample as the unit. If no threshold reaches it, the model gives probabilities, but assigns no labels, and a
+        warning is issued. Only with labels.
     n_genes
-        Number of genes to use, the most variable ones. With labels only.
+        Number of most variable genes to use. Only with labels.
     rng
         Seed.
 
     Returns
     -------
-    With labels a `Model`; its ``metrics`` are of held-out cells. Without an `AnchoredModel`, which has none.
+    With labels, a `Model` whose ``metrics`` are from held-out cells. Without labels, an `AnchoredModel`, which has no
+    metrics.
 
     Raises
     ------
     ParameterError
-        No such column, labels of another length, fewer than two classes, a class of fewer than five cells, too few
-        clear macrophages for a classifier of states, or a parameter out of range or of the other kind of model.
+        A column is missing, the number of labels is wrong, there are fewer than two classes, a class has fewer than
+        five cells, there are too few confidently assigned macrophages for a state classifier, or a parameter is out of
+        range or belongs to the other kind of model.
     TamannotError
-        No usable matrix or genes.
+        There is no usable matrix, or there are no known genes.
 
     Examples
     --------
@@ -174,13 +176,13 @@ def train_and_tell(
     signatures: Signatures | None = None,
     n_genes: int = N_GENES,
 ) -> tuple[Model | AnchoredModel, list[str]]:
-    """Train a model of either kind; return it with what the user should hear."""
+    """Train a model of either kind; return it with the notes for the user."""
     if labels is None:
         if n_genes != N_GENES:
             msg = "n_genes= applies to models of your own labels only. Give labels=, or leave it out."
             raise ParameterError(msg)
         model, notes = learn_model(adata, signatures, asked, report)
-        # The ambient RNA of these samples is of no use to others.
+        # The ambient RNA of these samples is not useful for other samples.
         return replace(model, cohort=replace(model.cohort, doublet={})), notes
     if asked.tissue != "auto" or asked.compartment_key is not None or signatures is not None:
         msg = (
@@ -197,7 +199,7 @@ def learn_model(
     asked: AnnotateSettings,
     report: Progress,
 ) -> tuple[AnchoredModel, list[str]]:
-    """Learn what an annotation of these cells would, and keep it; return it with what the user should hear."""
+    """Train a cohort model; return it with the notes for the user."""
     asked.check()
     report("reading")
     data, library, source, resolved = read_input(adata, signatures, replace(asked, portable=True))
@@ -269,7 +271,7 @@ def train_model(
     *,
     n_genes: int,
 ) -> tuple[Model, list[str]]:
-    """Train a model on labels; return it with what the user should hear. See `train`."""
+    """Train a label model; return it with the notes for the user. See `train`."""
     target_accuracy, rng, sample_key = asked.target_accuracy, asked.rng, asked.sample_key
     _check(target_accuracy, n_genes)
     words = _labels(adata, labels)
@@ -317,7 +319,7 @@ def train_model(
 
 
 def _notes_of_labels(model: Model, held: HeldOut, n_labelled: int) -> list[str]:
-    """Return what the user should hear of the cells, and of the threshold."""
+    """Return the notes on the cells and on the threshold."""
     notes = []
     if n_copies := n_labelled - int(held.size.sum()):
         notes.append(f"{n_copies:,} labelled cells are duplicates of others; each cell was used once.")

@@ -1,4 +1,4 @@
-"""An annotation into the slots of an AnnData."""
+"""Writes an annotation into the slots of an AnnData."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tamannot.tl._collect import AXES, AnnotationRun, CellCalls, TablesInMemory
 STEPS = ("compartment", "origin", "state", "ferroptosis")
 _TABLE_OF_STEP = {"origin": "origin_proba", "state": "state_proba", "ferroptosis": "ferroptosis"}
 
-# Okabe & Ito's palette, told apart with any colour vision; greys for what is no label.
+# Okabe & Ito's palette, colour-blind safe; greys for cells without a label.
 _GREY, _LIGHT = "#999999", "#dddddd"
 STATE_COLORS = {
     "lipid_associated": "#e69f00",
@@ -66,9 +66,9 @@ def write_annotation(
     steps: Sequence[str],
     notes: Sequence[str],
 ) -> None:
-    """Write the slots of the steps asked for, the tables of scores, and the record of the run.
+    """Write the slots of the requested steps, the tables of scores, and the record of the run.
 
-    Tables that are not in memory are written by whoever has them.
+    Tables that are not in memory are written by the caller that has them.
     """
     key, found = run.key, run.calls
     record = _record(run, notes)
@@ -98,8 +98,8 @@ def _merged_with_earlier(
 ) -> dict[str, Any]:
     """Return the record of a run of some steps beside an earlier one of others.
 
-    Labels of other steps stay where they are of the same matrix, signatures and macrophages, and are removed
-    otherwise: they would contradict the new ones.
+    Labels of other steps are kept if they used the same matrix, signatures and macrophages, and are removed
+    otherwise, because they would contradict the new ones.
     """
     new["counts"] = {axis: counts for axis, counts in new["counts"].items() if axis in steps}
     try:
@@ -124,7 +124,7 @@ def _merged_with_earlier(
 
 
 def _same_source(old: slots.RunRecord, new: Mapping[str, Any]) -> bool:
-    """Say whether an earlier run read the same matrix with the same signatures and null."""
+    """Return whether an earlier run read the same matrix with the same signatures and null."""
     then, now = old.matrix, new["matrix"]
     return (
         all(getattr(then, name) == now[name] for name in ("name", "kind", "gene_ids", "species", "n_obs", "n_vars"))
@@ -134,7 +134,7 @@ def _same_source(old: slots.RunRecord, new: Mapping[str, Any]) -> bool:
 
 
 def _same_macrophages(adata: AnnData, key: str, found: CellCalls) -> bool:
-    """Say whether the labels that are there call the same cells macrophages."""
+    """Return whether the existing labels call the same cells macrophages."""
     now = np.asarray(found.labels["compartment"] == MACROPHAGE)
     for axis in (a for a in AXES if slots.slot(key, a) in adata.obs):
         label = slots.read_obs(adata, key, (axis,)).iloc[:, 0].astype(str).to_numpy()
@@ -144,7 +144,7 @@ def _same_macrophages(adata: AnnData, key: str, found: CellCalls) -> bool:
 
 
 def _same_labels(adata: AnnData, key: str, steps: Sequence[str], found: CellCalls) -> bool:
-    """Say whether the steps change no label, so that analyses of the labels stay true."""
+    """Return whether the steps change no label, so that analyses of the labels remain valid."""
     there = [a for a in AXES if a in steps and slots.slot(key, a) in adata.obs]
     before = [slots.read_obs(adata, key, (axis,)).iloc[:, 0] for axis in there]
     return all(b.astype(str).tolist() == list(map(str, found.labels[a])) for a, b in zip(there, before, strict=True))
@@ -158,7 +158,7 @@ def _write_tables(adata: AnnData, key: str, tables: TablesInMemory, steps: Seque
 
 
 def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
-    """Return the record of a run, as it stands in ``uns``."""
+    """Return the record of a run as stored in ``uns``."""
     data, ready, found = run.data, run.ready, run.calls
     cohort, fit = ready.cohort, ready.cohort.states.regression
     record = describe_run(data, ready.panels.public, METHOD, ready.panels.macrophages)
