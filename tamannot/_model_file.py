@@ -91,7 +91,7 @@ def check_model_target(path: Path, *, overwrite: bool) -> None:
         f"{path}: the name of a model must end in .npz.": path.suffix != ".npz",
         f"{path}: no folder {path.parent}. Create it first.": not path.parent.is_dir(),
         f"{path} is a folder. Pass the name of a file.": path.is_dir(),
-        f"{path} already exists. Choose another name, or set overwrite=True to replace it.": path.exists()
+        f"{path} already exists. Choose another name, or use overwrite=True to replace it.": path.exists()
         and not overwrite,
     }
     if msg := next((reason for reason, holds in reasons.items() if holds), None):

@@ -25,7 +25,7 @@ REASONS = {
     "low_coverage": "too few genes in the data",
     "not_applicable": "microglia-like, which is not called outside the brain",
     "unfamiliar": "unlike the training cells of the model",
-    "mixed_lineage": "genes of another lineage, as a doublet has",
+    "mixed_lineage": "genes of another lineage, as in a doublet",
 }
 """Meaning of the status of cells without a label."""
 

@@ -47,13 +47,13 @@ def check_target(target: Path, *, overwrite: bool, source: Path | None = None, i
         raise OutputError(msg)
     is_source = source is not None and is_same(target, source)
     if is_source and not in_place:
-        msg = f"{target} is the input. Choose another name, or set in_place=True to write the results into it."
+        msg = f"{target} is the input. Choose another name, or use in_place=True to write the results into it."
         raise OutputError(msg)
     if source is not None and not is_source:
         _check_apart(target, place, place_of(source))
     if place.exists():
         if not overwrite and not is_source:
-            msg = f"{target} already exists. Choose another name, or set overwrite=True to replace it."
+            msg = f"{target} already exists. Choose another name, or use overwrite=True to replace it."
             raise OutputError(msg)
         if place.is_dir() and target.suffix != ".zarr":
             msg = f"{target} is a folder. Pass the name of a file."

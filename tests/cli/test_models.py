@@ -54,8 +54,8 @@ def test_json_and_quiet(run_training, example_file, tmp_path):
         ((*LABELS, "-o", "m.npz", "--layer", "nothing"), "No layer 'nothing'"),
         ((*LABELS, "-o", "m.npz", "--target-accuracy", "2"), "between 0 and 1"),
         ((*LABELS, "-o", "m.pkl"), "must end in .npz"),
-        ((*LABELS, "-o", "there.npz"), "exists. Give another name, or --overwrite"),
-        (("-o", "m.npz"), "Nothing can be learned of states: there are"),
+        ((*LABELS, "-o", "there.npz"), "already exists. Choose another name, or use --overwrite"),
+        (("-o", "m.npz"), "No state classifier can be trained: of"),
         (("-o", "m.npz", *LABELS, "--tissue", "brain"), "leave out --labels, or these"),
     ],
 )

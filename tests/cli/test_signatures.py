@@ -150,7 +150,7 @@ def test_lock_refuses_released_files_that_changed_or_went(run, own, change):
     code, out, err = run("lock", own)
     assert code == 2
     assert out.startswith(f"{path}: was released and ")
-    assert "Put it back" in out
+    assert "Restore it" in out
     assert err == f"tamannot: 1 fault in {own}.\n"
     assert (own / "lock.json").read_bytes() == before
     path.write_text(text)
@@ -159,12 +159,12 @@ def test_lock_refuses_released_files_that_changed_or_went(run, own, change):
 
 def test_lock_refuses_what_is_no_library(run, own):
     (own / "loose.toml").write_text((own / "one" / "1.0.0.toml").read_text().replace('"one"', '"loose"'))
-    assert "is not where a library has its files" in run("lock", own)[1]
+    assert "is in the wrong place for a library file" in run("lock", own)[1]
     loose = own.parent / "loose"
     loose.mkdir()
     (own / "loose.toml").rename(loose / "loose.toml")
     for path, says in (
-        (loose, "there is no <id>/<version>.toml to lock"),
+        (loose, "this folder has no <id>/<version>.toml to lock"),
         (loose / "loose.toml", "is a file. Give the folder"),
         (loose / "absent", "1 fault in"),
     ):

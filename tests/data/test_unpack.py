@@ -249,7 +249,7 @@ class TestRepeatedGenes:
     def test_a_used_one_is_refused(self, tiny, states):
         gene = tiny.var_names[0]
         adata = self.repeated(tiny, gene)
-        with pytest.raises(GeneIdError, match=rf"Gene '{gene}' stands for 2 columns"):
+        with pytest.raises(GeneIdError, match=rf"Gene '{gene}' matches 2 columns"):
             tam.tl.score(adata, states, min_coverage=0)
 
     def test_an_unused_one_is_no_matter(self, tiny):

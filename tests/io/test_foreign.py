@@ -160,7 +160,7 @@ class TestH5:
     def test_something_else_is_said_with_what_it_holds(self, tmp_path):
         with h5py.File(tmp_path / "x.h5", "w") as file:
             file.create_group("model_weights")
-        assert "no AnnData. It holds model_weights, and no obs and var" in said_of(tmp_path / "x.h5")
+        assert "not an AnnData. It contains model_weights, but no obs and var" in said_of(tmp_path / "x.h5")
 
     def test_h5seurat(self, tmp_path):
         with h5py.File(tmp_path / "x.h5", "w") as file:
@@ -225,7 +225,7 @@ class TestZarr:
 
     def test_a_folder_that_is_none(self, tmp_path):
         (tmp_path / "x.zarr").mkdir()
-        assert "without zarr.json and .zgroup" in said_of(tmp_path / "x.zarr")
+        assert "has no zarr.json or .zgroup" in said_of(tmp_path / "x.zarr")
 
     @pytest.mark.parametrize("container", ["x.h5ad", "x.zarr"])
     def test_what_a_newer_version_wrote_is_not_called_damaged(self, cells, tmp_path, container):
@@ -238,7 +238,7 @@ class TestZarr:
             with h5py.File(path, "r+") as file:
                 file["obs"].attrs["encoding-version"] = "9.0.0"
         message = said_of(path)
-        assert "newer version than is installed here (anndata " in message
+        assert "newer version than the installed one (anndata " in message
         assert "pip install -U anndata zarr" in message
         assert "damaged" not in message
 
@@ -298,7 +298,7 @@ class TestTables:
     def test_what_is_missing_is_named(self, cells, tmp_path):
         self.folder(tmp_path / "in", cells)
         (tmp_path / "in" / "barcodes.tsv.gz").unlink()
-        assert "barcodes.tsv must be beside matrix.mtx.gz" in said_of(tmp_path / "in")
+        assert "barcodes.tsv must be next to matrix.mtx.gz" in said_of(tmp_path / "in")
 
 
 def test_a_packed_h5ad(cells, tmp_path, monkeypatch):

@@ -214,7 +214,7 @@ def test_small_groups_have_a_row_and_no_genes(learned):
 
 
 def test_what_markers_refuse(learned, annotated, example):
-    with pytest.raises(ParameterError, match="n is at least 1"):
+    with pytest.raises(ParameterError, match="n must be at least 1"):
         tam.pl.markers(learned, n=0)
     with pytest.raises(ParameterError, match="No gene XYZ1 in the matrix 'X'"):
         tam.pl.markers(learned, genes=["SPP1", "XYZ1"])

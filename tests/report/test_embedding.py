@@ -112,7 +112,7 @@ def test_where_there_is_none_one_is_computed(cohort, of, monkeypatch):
     assert np.linalg.norm(one[apart].mean(axis=0) - one[~apart].mean(axis=0)) > 2
     monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: one)
     block = block_of(overview(of(cohort)))
-    assert block.note.startswith("The data have no embedding: this one was computed")
+    assert block.note.startswith("The data have no embedding, so this one was computed")
     assert list(cohort.obsm) == list(before.obsm)
 
 

@@ -64,7 +64,7 @@ def test_five_sentences_have_the_counts(cohort, material):
     for name in ("lipid_associated", "inflammatory"):
         assert f"{name.replace('_', ' ')} {(state == name).sum()} (" in said[2]
     low = (cohort.obs["tam_state_status"] == "low_signal")[macrophages].mean()
-    assert f"{100 * low:.{1 if low < 0.1 else 0}f} % nothing stands out" in said[2]
+    assert f"{100 * low:.{1 if low < 0.1 else 0}f} % no active program" in said[2]
     assert "state is called by the activity of signatures and by a classifier trained on these cells" in said[4]
     assert "origins are called by comparing their z scores" in said[4]
 
@@ -217,7 +217,7 @@ def test_methods_name_the_model_that_annotated(request, of):
     cells, model = request.getfixturevalue("_tumours")[1], request.getfixturevalue("_anchored")
     annotated = tam.tl.annotate(cells, model=model, copy=True)
     quote = next(b.text for b in methods(of(annotated)).blocks if b.kind == "quote")
-    assert f"Nothing was fitted to these cells, but to {model.n_macrophages} macrophages of" in quote
+    assert f"Classifiers and baselines came from a model trained on {model.n_macrophages} macrophages of" in quote
     assert f"(model {model.digest[:12]})" in quote
 
 
@@ -278,7 +278,7 @@ def test_what_is_not_annotated_is_refused(cohort, of):
 def test_columns_that_are_not_there_are_refused(cohort, of):
     with pytest.raises(ParameterError, match="No column 'nix'"):
         of(cohort, sample_key="nix")
-    with pytest.raises(ParameterError, match="give sample_key"):
+    with pytest.raises(ParameterError, match="pass sample_key"):
         of(cohort, condition="arm")
     cohort.obs["mixed"] = pd.Categorical(np.arange(cohort.n_obs) % 3)
     with pytest.raises(ParameterError, match="more than one value in sample"):

@@ -213,7 +213,7 @@ def test_scores_are_added_to_an_annotation():
 def test_evidence_of_labels_is_not_replaced():
     adata = made()
     tam.tl.annotate(adata, tissue="brain")
-    with pytest.raises(TamannotError, match=r"rest on the z and p of .* key_added="):
+    with pytest.raises(TamannotError, match=r"were called from the z and p of .* key_added="):
         tam.tl.score(adata, _STATES, null="matched")
 
 
