@@ -1,6 +1,6 @@
-"""The container of model files: an ``.npz`` of plain arrays and one JSON text; read with suspicion, never run.
+"""The format of model files: an ``.npz`` of plain arrays and a JSON text, checked and never executed.
 
-Every size is looked at before anything is read or allocated, and arrays of objects, which numpy stores as
+Every size is checked before anything is read or allocated, and arrays of objects, which numpy stores as
 pickles, are refused by their header.
 """
 
@@ -38,17 +38,17 @@ _BAD = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeErro
 
 
 class Kept:
-    """A model that can be kept in a file."""
+    """A model that can be saved to a file."""
 
     kind: ClassVar[str]
 
     def _content(self) -> tuple[Meta, Arrays]:
-        """Return all that the model holds: what JSON can hold, and arrays of float64."""
+        """Return the content of the model: JSON values, and arrays of float64."""
         raise NotImplementedError
 
     @property
     def digest(self) -> str:
-        """The sha256 of all that the model holds; equal models have equal digests."""
+        """The sha256 of the content of the model; equal models have equal digests."""
         meta, arrays = self._content()
         found = hashlib.sha256(_text_of(self.kind, meta).encode())
         for name, values in sorted(arrays.items()):
@@ -69,12 +69,12 @@ class Kept:
 
         Returns
         -------
-        None. The file appears whole or not at all.
+        None. The file is written completely or not at all.
 
         Raises
         ------
         OutputError
-            The name has another ending, the file exists, or it cannot be written.
+            The name does not end in ``.npz``, the file exists, or it cannot be written.
         """
         check_model_target(Path(path), overwrite=overwrite)
         meta, arrays = self._content()
@@ -86,7 +86,7 @@ class Kept:
 
 
 def check_model_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a name that a model cannot be written to, before any work is done: raise an OutputError."""
+    """Raise an OutputError early if the model cannot be written to this name."""
     reasons = {
         f"{path}: the name of a model must end in .npz.": path.suffix != ".npz",
         f"{path}: no folder {path.parent}. Create it first.": not path.parent.is_dir(),
@@ -99,20 +99,20 @@ def check_model_target(path: Path, *, overwrite: bool) -> None:
 
 
 def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]]) -> Model:
-    """Read a model file and look at everything in it.
+    """Read a model file and check all of its content.
 
     Parameters
     ----------
     path
         The file.
     builders
-        By the kind of model, what looks at its content and returns it.
+        For each kind of model, the function that checks its content and returns it.
 
     Raises
     ------
     ModelFormatError
-        It is absent, no model, damaged, too large, holds Python objects, is of another kind, or was made by an
-        older or a newer release; the message names the file and the reason.
+        The file is missing, not a model, damaged, too large, contains Python objects, is another kind of model, or
+        was made by an older or newer release; the message names the file and the reason.
     """
     try:
         meta, arrays = _opened(path)
@@ -130,7 +130,7 @@ def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]
 
 
 def checked(kind: type[Fields], meta: Meta) -> Fields:
-    """Return the fields of a model, each looked at; refuse the file by the first that is wrong."""
+    """Return the checked fields of a model; refuse the file at the first invalid field."""
     try:
         return kind.model_validate(meta)
     except ValidationError as error:
@@ -140,7 +140,7 @@ def checked(kind: type[Fields], meta: Meta) -> Fields:
 
 
 def check_arrays(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse arrays that are not those of a model, of another shape, or with numbers that are not finite."""
+    """Refuse arrays with unexpected names or shapes, or with values that are not finite."""
     if sorted(arrays) != sorted(shapes):
         refuse(f"not a model: it must contain {', '.join((_META, *shapes))}.")
     for name, shape in shapes.items():

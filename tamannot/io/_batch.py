@@ -1,4 +1,4 @@
-"""Annotating many files, each on its own: what happens to one is nothing to the others."""
+"""Annotates many files independently: a failure of one does not affect the others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Said = tuple[FileSummary | None, dict[str, Any], str | None]
 
 @dataclass(frozen=True)
 class Task:
-    """A file to annotate, and where to."""
+    """A file to annotate, and its output."""
 
     source: Path
     out: Path
@@ -51,7 +51,7 @@ class Task:
 
 @dataclass(frozen=True)
 class FileResult:
-    """What became of a file."""
+    """The result of a file."""
 
     path: str
     summary: FileSummary | None
@@ -63,7 +63,7 @@ class FileResult:
 
     @property
     def error(self) -> str | None:
-        """Why it failed, in one line."""
+        """The reason of a failure, in one line."""
         if self.summary is not None:
             return None
         kind, message = self.entry["error"]["type"], " ".join(self.entry["error"]["message"].split())
@@ -74,13 +74,13 @@ class FileResult:
 def tasks_of(
     sources: Sequence[Path], folder: Path | None, tables: str | None = None, *, in_place: bool = False
 ) -> list[Task]:
-    """Return what to write for each input: in ``folder``, under its own name; without a folder, the input itself.
+    """Return the output for each input: in ``folder``, under its own name; without a folder, the input itself.
 
     Raises
     ------
     ParameterError
-        Two inputs would have one output, an output is an input without ``in_place`` or is none with it, there are no
-        such tables, or a package is missing for them.
+        Two inputs would have the same output, an output is an input without ``in_place`` or differs from it with
+        ``in_place``, the kind of table is unknown, or a package for it is missing.
     """
     if tables is not None and tables not in _TABLES:
         msg = f"tables must be {' or '.join(_TABLES)}, not '{tables}'."
@@ -125,15 +125,15 @@ def annotate_tasks(
     report: Progress | None = None,
     asked: AnnotateSettings | None = None,
 ) -> Iterator[FileResult]:
-    """Annotate files in processes of their own; give out what became of each as it ends.
+    """Annotate files in separate processes; yield the result of each when it ends.
 
-    A process that dies fails the file it was at; another one takes its place. If the caller stops early, the processes
-    are ended, and leave nothing half written.
+    If a process dies, its current file fails and a new process replaces it. If the caller stops early, the processes
+    are ended and leave nothing half written.
 
     Raises
     ------
     OutputError
-        The folder of the outputs cannot be made.
+        The output folder cannot be created.
     """
     report = report or silent()
     make_folders(tasks)
@@ -161,7 +161,7 @@ def make_folders(tasks: Sequence[Task]) -> None:
 
 
 def _cells_of(path: Path) -> int:
-    """Return the cells of a file by its header; 0 where that is not to be had."""
+    """Return the number of cells from the header of a file; 0 if it cannot be read."""
     with suppress(Exception), opened(path) as root:
         obs = root["obs"]
         return int((obs if hasattr(obs, "shape") else obs[obs.attrs["_index"]]).shape[0])
@@ -180,7 +180,7 @@ class _Workers:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """End all; clear away what those at work leave if they have to be killed."""
+        """End all processes; remove the partial outputs of those that had to be killed."""
         for worker in (*self._idle, *(worker for worker, _ in self._busy.values())):
             worker.ask_to_end()
         for worker in self._idle:
@@ -190,7 +190,7 @@ class _Workers:
             _clear_away(task)
 
     def results(self, tasks: Sequence[Task], report: Progress) -> Iterator[FileResult]:
-        """Give out results as they come."""
+        """Yield results as they arrive."""
         waiting = deque(tasks)
         while waiting or self._busy:
             while waiting and len(self._busy) < self._size:
@@ -285,7 +285,7 @@ def _ignoring_ctrl_c() -> Iterator[None]:
 
 
 def _work(pipe: Connection, threads: int) -> None:
-    """Annotate what comes through the pipe until told to end."""
+    """Annotate the files that arrive through the pipe until the end signal."""
     interruption = Interruption(ENDING)
     interruption.listen()
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # as in the command line: of one file, one message

@@ -1,4 +1,4 @@
-"""What a file holds, what an annotation of it would use, and what would come of it."""
+"""Check of a file: its content, what an annotation would use, and its limitations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ROWS, _PLACES = 500, 10
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What a file holds, what an annotation of it would use, and what would come of it."""
+    """Check of a file: its content, what an annotation would use, and its limitations."""
 
     path: str
     n_obs: int
@@ -45,7 +45,7 @@ class FileCheck:
     substitutions: dict[str, str]
     coverage: pd.DataFrame
     notes: tuple[str, ...] = ()
-    """What an annotation would not call, and why; empty if nothing stands in its way."""
+    """Limitations of an annotation; empty if there are none."""
 
 
 def check_file(
@@ -56,12 +56,12 @@ def check_file(
     species: SpeciesChoice = "auto",
     report: Progress | None = None,
 ) -> FileCheck:
-    """Say what a file holds, what an annotation would use and what would come of it, without annotating.
+    """Report the content of a file, what an annotation would use, and its limitations, without annotating.
 
     Raises
     ------
     TamannotError
-        The file cannot be used, or has too few genes to tell a macrophage by; the message says what to do.
+        The file cannot be used, or has too few genes to call macrophages; the message says what to do.
     """
     report = report or silent()
     report("reading file")
@@ -88,12 +88,12 @@ def check_file(
 
 
 def _refuse_few_genes(path: str, data: Unpacked) -> None:
-    """Refuse data in which no cell can be called a macrophage, whatever it expresses.
+    """Raise if no cell could be called a macrophage, whatever its expression.
 
     Raises
     ------
     GeneIdError
-        Too few genes of the reference are in the data.
+        The data have too few genes of the reference.
     """
     n = n_reference_genes(data.index, "mouse" if data.species == "mouse" else "human")
     if n >= FEWEST_REFERENCE_GENES:
@@ -109,7 +109,7 @@ def _refuse_few_genes(path: str, data: Unpacked) -> None:
 def _notes(
     coverage: pd.DataFrame, axes: Mapping[str, SignatureSet], data: Unpacked, library: SignatureSet
 ) -> Iterator[str]:
-    """Say what of an annotation would be missing or weak."""
+    """Yield the limitations of an annotation."""
     share = coverage["coverage"]
     panel = coverage.loc[MACROPHAGE].to_dict()
     if (n := int(panel["n_present"])) < _MIN_DETECTED:
@@ -137,7 +137,7 @@ def _notes(
 
 
 def _cells_with(data: Unpacked, columns: Array) -> tuple[int, int]:
-    """Return how many cells from all over the matrix were looked at, and how many express three genes of a panel."""
+    """Return the number of inspected cells, and the number that express three genes of a panel."""
     n_obs, n_vars = data.rows.shape
     of_panel = np.zeros(n_vars, bool)
     of_panel[columns] = True

@@ -1,4 +1,4 @@
-"""What a file is that is no AnnData, and the line that makes one of it."""
+"""Recognises files that are not AnnData, and gives the line that converts them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _SHOWN = 5
 
 
 def problem_of(path: Path) -> str | None:
-    """Say what a path is and what to do, if it is no h5ad and no zarr folder with an AnnData.
+    """Describe a path that is neither h5ad nor a zarr folder with an AnnData, and say how to convert it.
 
     Returns
     -------
-    What to tell the user, or None. What is damaged passes: who reads it tells of it.
+    The text for the user, or None. Damaged files pass, because reading them gives the error.
     """
     if path.is_dir():
         return _in_zarr(path) if is_zarr(path) else _in_folder(path)
@@ -43,7 +43,7 @@ def problem_of(path: Path) -> str | None:
 
 
 def is_zarr(path: Path) -> bool:
-    """Say whether a folder is a zarr group or array."""
+    """Return whether a folder is a zarr group or array."""
     return any((path / name).is_file() for name in _ZARR_MARKS)
 
 
@@ -78,7 +78,7 @@ def _in_hdf5(path: Path, file: h5py.File) -> str | None:
 
 
 def _ten_x(path: Path, features: h5py.Group) -> str:
-    """Say how to convert a matrix of Cell Ranger 3 or later, of CellBender, or of a spatial run of 10x."""
+    """Return how to convert a matrix of Cell Ranger 3 or later, of CellBender, or of a spatial run of 10x."""
     types, genomes = _distinct(features, "feature_type"), _distinct(features, "genome")
     if types and set(types) <= _NOT_GENES:
         return f"a 10x matrix without gene expression: its features are {_few(types)}. Use the file with the genes."
@@ -87,7 +87,7 @@ def _ten_x(path: Path, features: h5py.Group) -> str:
 
 
 def _old_ten_x(path: Path, genomes: Sequence[str], *, alone: bool) -> str:
-    """Say how to convert a matrix of Cell Ranger 2, which has a group for each genome."""
+    """Return how to convert a matrix of Cell Ranger 2, which has a group for each genome."""
     return _ten_x_line(path, genomes, "", named=not alone)
 
 
@@ -154,7 +154,7 @@ def _in_folder(path: Path) -> str:
 
 
 def _ten_x_folder(folder: Path, matrix: str, names: set[str]) -> str:
-    """Say how to convert a folder of 10x: scanpy wants all three files packed, or with genes.tsv none."""
+    """Return how to convert a 10x folder: scanpy needs all three files compressed, or, with genes.tsv, none."""
     prefix = matrix.removesuffix(".gz").removesuffix("matrix.mtx")
     plain = {n.removesuffix(".gz") for n in names}
     genes = next((n for n in ("features.tsv", "genes.tsv") if f"{prefix}{n}" in plain), None)
@@ -175,7 +175,7 @@ def _ten_x_folder(folder: Path, matrix: str, names: set[str]) -> str:
 
 
 def _in_file(path: Path) -> str:
-    """Say what a file is that is not HDF5: by how it begins, then by its name."""
+    """Describe a file that is not HDF5 by its first bytes, then by its name."""
     name = path.name.lower()
     if not path.is_file():
         return "not an HDF5 file, so not h5ad: it is a device or a pipe, not a regular file. Write it to a file first."
@@ -248,7 +248,7 @@ def _in_zip(path: Path) -> str:
 
 
 def _inside(names: Sequence[str]) -> Iterator[str]:
-    """Give out the zarr folders and h5ad files of an archive; the empty name is the archive itself."""
+    """Yield the zarr folders and h5ad files of an archive; the empty name is the archive itself."""
     for name in names:
         if name.endswith(".h5ad"):
             yield name
@@ -258,7 +258,7 @@ def _inside(names: Sequence[str]) -> Iterator[str]:
 
 
 def _converted(path: Path, read: str) -> str:
-    """Return the line of Python that writes what was read as h5ad, into the folder where one is."""
+    """Return the Python line that writes the object as h5ad into the current folder."""
     return f"Convert it once, in Python:  {read}.write_h5ad({path.with_suffix('.h5ad').name!r})"
 
 

@@ -1,4 +1,4 @@
-"""What a file from strangers may try: lead to other files or in circles, fill the memory, run what it holds."""
+"""Checks of untrusted files: links to other files or in circles, memory exhaustion, code execution."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ZSTD, _GZIP, _ZLIB, _BZ2, _XZ = b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"\x78", b"BZ
 
 
 def check_links(source: Path) -> None:
-    """Refuse a source of which a part is in another file, or that has no end.
+    """Raise if a part of the source is in another file, or if its links are circular.
 
     What is in another file was not given to be read, and an output would lack it. Links within an HDF5 file are
     followed. A file that is absent or damaged passes: who reads it tells so.
@@ -78,7 +78,7 @@ def _in_file(source: Path) -> Iterator[str]:
 
 
 class _Walk:
-    """Goes through an HDF5 file as a reader does, but each group once; a group that it cannot open it leaves out.
+    """Walks through an HDF5 file like a reader, but visits each group once and skips groups that cannot be opened.
 
     It opens groups only, and asks HDF5 for the rest: a file may have many thousands of elements.
     """
@@ -122,7 +122,7 @@ def _names(group: Any) -> list[bytes]:
 
 
 def _outside(group: Any, name: bytes, where: str) -> str | None:
-    """Say where a link leads that does not stay in the file."""
+    """Describe a link that leaves the file."""
     with suppress(*_DAMAGED):
         kind = group.links.get_info(name).type
         if kind in _LINKS:
@@ -141,7 +141,7 @@ _MOST_BY_DEFLATE = 1032
 
 
 def check_sizes(source: Path) -> None:
-    """Refuse a file that would fill the memory with what is not in it: shapes without values, chunks of zeros.
+    """Raise for a file that would exhaust memory: shapes without values, chunks of zeros.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def _datasets(source: Path) -> Iterator[tuple[str, int]]:
 
 
 def _problem_of_dataset(dataset: Any, plan: Any) -> str:
-    """Say what is wrong with a data set; nothing if it can be read."""
+    """Describe the fault of a data set; empty if it can be read."""
     if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
         return (
             "has its values in another file. Write it as a single file first, for example by reading and writing "
@@ -204,7 +204,7 @@ def _values_of_chunk(plan: Any) -> int:
 
 
 def _is_bomb(dataset: Any, plan: Any) -> bool:
-    """Say whether a chunk inflates to more than a chunk; HDF5 would unpack it all the same."""
+    """Return whether a chunk inflates to more than a chunk; HDF5 would unpack it anyway."""
     codes = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
     if h5py.h5z.FILTER_DEFLATE not in codes or not dataset.get_num_chunks():
         return False

@@ -53,7 +53,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 _REFUSED = [
     (("annotate", "in.h5ad"), "No output: pass --out or --table."),
     (("annotate", "in.h5ad", "-o", "there.h5ad"), "or use --overwrite to replace it"),
-    (("annotate", "in.h5ad", "-o", "in.h5ad", "--overwrite"), "in.h5ad is the input. Choose another name, or use --in-place"),
+    (
+        ("annotate", "in.h5ad", "-o", "in.h5ad", "--overwrite"),
+        "in.h5ad is the input. Choose another name, or use --in-place",
+    ),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--in-place"), "--in-place writes into the input"),
     (("annotate", "in.h5ad", "--table", "t.csv", "--report", "r.html"), "give --out as well"),
     (("annotate", "in.h5ad", "none.h5ad"), "need --out-dir"),
@@ -198,7 +201,9 @@ class TestCheck:
         code, out, _ = run("check", tmp_path / "x.h5ad")
         assert code == 0
         assert out.startswith(f"{tmp_path / 'x.h5ad'}: 30 cells; can be annotated, with limitations:\n")
-        assert "2 of the 20 genes of the macrophage panel are in the data: macrophages are called from other genes" in out
+        assert (
+            "2 of the 20 genes of the macrophage panel are in the data: macrophages are called from other genes" in out
+        )
         assert "pass their column as --compartment-key." in out
         assert "30 cells are few for fitting the baselines" in out
 

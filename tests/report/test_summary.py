@@ -227,7 +227,7 @@ def test_doublets_are_among_the_reasons(cohort, of):
     status[macrophages] = "mixed_lineage"
     cohort.obs["tam_state_status"] = pd.Categorical(status)
     cohort.obs["tam_state"] = pd.Categorical(np.where(status == "mixed_lineage", "unassigned", "not_macrophage"))
-    assert "100 % genes of another lineage, as a doublet has" in words(found(of(cohort)).blocks[2].text)
+    assert "100 % genes of another lineage, as in a doublet" in words(found(of(cohort)).blocks[2].text)
 
 
 def test_doubts_of_few_cells_and_low_coverage(annotated, of):

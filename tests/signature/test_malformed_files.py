@@ -436,7 +436,10 @@ OTHERS = [
         id="long table without target",
     ),
     pytest.param(
-        "x.csv", "src,tgt,weight\na,CD68,1\n", "line 1: unknown column 'weight'. Expected", id="long table of other names"
+        "x.csv",
+        "src,tgt,weight\na,CD68,1\n",
+        "line 1: unknown column 'weight'. Expected",
+        id="long table of other names",
     ),
     pytest.param("x.csv", "src,tgt,mor\na,CD68,0.5\n", "column 3: numbers such as '0.5'", id="numbers for genes"),
     pytest.param("x.csv", "source;target\na;CD68\n", "line 1: the columns are separated by ';'", id="semicolons"),

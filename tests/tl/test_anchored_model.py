@@ -263,7 +263,9 @@ def test_tissue_can_be_overridden(model, other):
 def test_other_signatures_than_the_models_are_named(model, other):
     genes = tuple(tam.Gene(symbol=g.symbol) for g in tam.load_signature("inflammatory").all_genes[:20])
     mine = tam.Signature(id="inflammatory", genes=genes)
-    with pytest.warns(TamannotWarning, match="other versions of these signatures, or they are missing here: inflammatory"):
+    with pytest.warns(
+        TamannotWarning, match="other versions of these signatures, or they are missing here: inflammatory"
+    ):
         annotated(other, model, signatures={"inflammatory": mine})
 
 
