@@ -281,7 +281,7 @@ def name_clusters(
 ) -> pd.DataFrame:
     """Return a name on each axis for each group of an enrichment, and what most of its cells were called.
 
-    One row a group: ``group``, ``n_cells``, and for each axis of which there are signatures ``{axis}``, ``{axis}_nes``,
+    One row per group: ``group``, ``n_cells``, and for each axis with signatures ``{axis}``, ``{axis}_nes``,
     ``{axis}_q``, ``{axis}_cells``, ``{axis}_share``, ``{axis}_agree``. Without states, origin and state are
     ``unassigned``.
     """
@@ -351,7 +351,7 @@ def _cautions_on_rankings(groups: Groups, rankings: Mapping[str, Ranking], *, sa
 
 
 def _cautions_on_names(sets: Sequence[GeneSet], made_of: str, *, with_states: bool, logged: bool) -> list[str]:
-    """Return what a reader must know of the signatures that stand out.
+    """Return the cautions on the enriched signatures.
 
     ``made_of`` is the column of the groups if annotating made it, ``with_states`` says whether macrophages were
     compared with macrophages, and ``logged`` whether samples were compared by logarithms.

@@ -1,4 +1,4 @@
-"""Samples, the unit of every comparison; cells by sample and label; cells that the user says are malignant."""
+"""Samples, the unit of every comparison; cells by sample and label; malignant cells by the user's column."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NEVER = (
 
 @dataclass(frozen=True)
 class Samples:
-    """Which cell is of which sample."""
+    """The sample of each cell."""
 
     names: tuple[str, ...]
     """Sorted."""
@@ -63,7 +63,7 @@ def samples_of(adata: AnnData, sample_key: str) -> Samples:
 
 
 def table_of_samples(adata: AnnData, samples: Samples, columns: Sequence[str]) -> pd.DataFrame:
-    """Return what is known of each sample: columns of ``obs`` with one value a sample."""
+    """Return the properties of each sample: columns of ``obs`` with one value per sample."""
     table = pd.DataFrame(index=pd.Index(samples.names, name="sample"))
     for name in columns:
         # As objects: whatever the column was, a missing value counts as one.
@@ -81,7 +81,7 @@ def table_of_samples(adata: AnnData, samples: Samples, columns: Sequence[str]) -
 
 
 def numbers_of(values: pd.Series, what: str, *, fewest_words: int = 0) -> pd.Series:
-    """Return one value a sample as a number; of two words the first is 0 and the second 1."""
+    """Return one value per sample as a number; of two categories the first is 0 and the second 1."""
     if pd.api.types.is_numeric_dtype(values):
         return values.astype(float)
     codes, words = pd.factorize(values, sort=True)
@@ -93,7 +93,7 @@ def numbers_of(values: pd.Series, what: str, *, fewest_words: int = 0) -> pd.Ser
 
 @dataclass(frozen=True)
 class Groups:
-    """Which cell is of which sample and label."""
+    """The sample and the label of each cell."""
 
     by: list[str]
     malignant: bool
@@ -120,7 +120,7 @@ class Groups:
 def groups_of(
     adata: AnnData, key: str, groupby: str | Sequence[str], malignant: Array | None, samples: Samples
 ) -> Groups:
-    """Return the groups by one column or more, crossed; macrophages only, unless compartments are asked for."""
+    """Return the groups by one or more crossed columns; macrophages only, unless compartments are included."""
     by = [groupby] if isinstance(groupby, str) else list(groupby)
     names = [slots.slot(key, b) if b in _AXES else b for b in by]
     if not by:
@@ -159,7 +159,7 @@ def mean_of(groups: Groups, values: Array) -> Array:
 
 
 def malignant_cells(adata: AnnData, malignant: Malignant) -> Array:
-    """Return which cells the user says are malignant."""
+    """Return the malignant cells by the user's column."""
     if not malignant:
         raise ParameterError(_NEVER)
     name, values = (malignant, None) if isinstance(malignant, str) else malignant
@@ -172,7 +172,7 @@ def malignant_cells(adata: AnnData, malignant: Malignant) -> Array:
 
 
 def malignant_as_text(malignant: Malignant) -> str:
-    """Return what the user said as text: the column, and its values if there were any."""
+    """Return the user's choice as text: the column, and its values if there were any."""
     if isinstance(malignant, str):
         return malignant
     name, values = malignant

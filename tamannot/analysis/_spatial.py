@@ -33,7 +33,7 @@ _MIXTURE = (
     "The score of a spot with several cells is that of their mixture: it depends on the number of macrophages as "
     "well as on their state, and on the number of detected genes."
 )
-# A sample, or a region of one, with fewer spots says nothing.
+# A sample, or a region of one, with fewer spots is uninformative.
 _MIN_SPOTS = 10
 _FEW_SAMPLES = 4
 
@@ -51,9 +51,9 @@ def regions(
 ) -> AnnData | None:
     """Compare scores between regions of a tissue, or along a distance, with the sample as the unit.
 
-    Where a spot is comes from you: a column with regions (such as core and margin), or with a distance (to the
-    margin, to a vessel). Neither is ever inferred. For a distance there is a rank correlation in each sample, for
-    regions a difference of means in each sample; these are averaged over samples and tested by t, the correlations as
+    You provide the position of each spot: a column with regions (such as core and margin), or with a distance (to the
+    margin, to a vessel). Neither is ever inferred. A rank correlation with the distance, or a difference of means
+    between regions, is computed in each sample; these are averaged over samples and tested by t, the correlations as
     Fisher z.
 
     Parameters
@@ -65,12 +65,12 @@ def regions(
     distance
         Column of ``obs`` with numbers, instead of ``region``. Spots without one are left out.
     sample_key
-        Column of ``obs`` with the sample; None takes all for one sample, of which there is a value but no p.
+        Column of ``obs`` with the sample; None treats all spots as one sample, which has a value but no p.
     signatures
-        Ids to compare; None takes all that were scored.
+        Ids to compare; None uses all scored signatures.
     kind
-        ``"score"``, ``"z"`` or ``"smooth"`` (of spots averaged over neighbours a difference is blurred, and a
-        correlation greater).
+        ``"score"``, ``"z"`` or ``"smooth"`` (smoothing over neighbours blurs differences and increases
+        correlations).
     key
         The ``key_added`` of the run.
     copy
@@ -78,23 +78,23 @@ def regions(
 
     Returns
     -------
-    None, or the copy. ``uns["tamannot"]["{key}"]["regions"]`` has what `get.regions` reads.
+    None, or the copy. The results are in ``uns["tamannot"]["{key}"]["regions"]`` (read them with `get.regions`).
 
     Raises
     ------
     ParameterError
-        There are no coordinates, both or neither of ``region`` and ``distance`` were given, there is no such column,
-        fewer than two regions, a distance that is no number, or a signature that was not scored.
+        There are no coordinates, both or neither of ``region`` and ``distance`` are given, a column is missing, there
+        are fewer than two regions, the distance is not numeric, or a signature was not scored.
     ResultNotFoundError
         Nothing was scored under ``key``.
 
     Notes
     -----
-    What it does not mean. Where a spot holds several cells a score is that of their mixture: a gradient of a state's
-    score may be one of the number of macrophages, or of the share of tumour. Compare it with that of ``macrophage``.
-    Scores follow how many genes are detected, so that a gradient of depth makes gradients of scores. Neighbouring
-    spots are alike, so that spots are no replicates, and a p over them is far too small; one sample says nothing of
-    others. A distance that you measured on the expression itself is not independent of it.
+    Limits. The score of a spot with several cells is that of their mixture: a gradient of a state's score may reflect
+    the number of macrophages, or the share of tumour. Compare it with that of ``macrophage``. Scores depend on the
+    number of detected genes, so a gradient of depth produces gradients of scores. Neighbouring spots are similar, so
+    spots are not replicates, and a p over spots is far too small; one sample does not represent others. A distance that
+    was derived from the expression is not independent of it.
 
     Examples
     --------
@@ -133,7 +133,7 @@ def regions(
 
 
 def coordinates_of(adata: AnnData) -> Array:
-    """Return where each spot is, shape ``(n_obs, 2)``."""
+    """Return the coordinates of each spot, shape ``(n_obs, 2)``."""
     slots.check_adata(adata)
     if SPATIAL not in adata.obsm:
         have = ", ".join(map(str, adata.obsm)) or "nothing"
@@ -265,16 +265,16 @@ def smooth(
     up_only: bool = False,
     copy: bool = False,
 ) -> AnnData | None:
-    """Average scores over the nearest neighbours of each cell, as UCell's ``SmoothKNN``.
+    """Average scores over the nearest neighbours of each cell, like UCell's ``SmoothKNN``.
 
-    A cell weighs 1, its nearest neighbour ``1 - decay``, the next ``(1 - decay)²``, and so on. Drop-outs are
-    evened out, and so are rare cells: a smoothed score says what a cell's surroundings are like, and its
-    cells are no longer independent. No graph is ever computed here.
+    The cell has weight 1, its nearest neighbour ``1 - decay``, the next ``(1 - decay)²``, and so on. Smoothing removes
+    drop-outs, but also rare cells: a smoothed score describes the neighbourhood of a cell, and cells are no longer
+    independent. The graph must exist; it is not computed here.
 
     Parameters
     ----------
     adata
-        A scored object with a neighbour graph, such as ``scanpy.pp.neighbors`` makes.
+        A scored object with a neighbour graph, such as that of ``scanpy.pp.neighbors``.
     key
         The ``key_added`` of the scores.
     kind
@@ -282,7 +282,7 @@ def smooth(
     neighbors_key
         Entry of ``uns`` that names the graph.
     decay
-        Between 0 (all neighbours weigh the same) and 1 (the cell alone). Neighbours at the same distance
+        Between 0 (all neighbours have equal weight) and 1 (only the cell itself). Neighbours at the same distance
         share their weights.
     up_only
         Keep a cell's own score where the smoothed one is lower.
@@ -291,15 +291,15 @@ def smooth(
 
     Returns
     -------
-    None, or the copy. Written is ``obsm["{key}_smooth"]``, cells × signatures, float32; read it with
+    None, or the copy. The result is ``obsm["{key}_smooth"]``, cells × signatures, float32; read it with
     ``get.scores(adata, kind="smooth")``.
 
     Raises
     ------
     ParameterError
-        ``decay`` is out of range, or there is no such ``kind``.
+        ``decay`` is out of range, or ``kind`` is unknown.
     ResultNotFoundError
-        There are no scores, or there is no graph.
+        There are no scores, or no neighbour graph.
 
     Notes
     -----
@@ -324,9 +324,9 @@ def smooth(
 
 
 def neighbour_weights(distances: sp.csr_matrix, decay: float) -> sp.csr_array:
-    """Return the matrix, rows summing to 1, that averages over each cell and its neighbours; see `smooth`.
+    """Return the averaging matrix over each cell and its neighbours, with rows that sum to 1; see `smooth`.
 
-    What is not stored among the distances is no neighbour.
+    Only cells with a stored distance are neighbours.
     """
     n = distances.shape[0]
     row = np.repeat(np.arange(n), np.diff(distances.indptr))

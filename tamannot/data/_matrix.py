@@ -1,4 +1,4 @@
-"""The matrices of an AnnData that could be used, and what each holds."""
+"""The candidate matrices of an AnnData, and the kind of their values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SMALL = 256 << 20
 
 @dataclass(frozen=True, eq=False)
 class MatrixInspection:
-    """A matrix of an AnnData that could be used, and what is known of it: the more, the longer it was looked at."""
+    """A candidate matrix of an AnnData, with the results of its inspection so far."""
 
     name: str
     """``X``, ``raw``, or the name of a layer."""
@@ -49,11 +49,11 @@ class MatrixInspection:
     features: Features = field(default_factory=lambda: Features(pd.DataFrame()))
     """Which of its columns are genes."""
     kind: Kind | None = None
-    """What its values are; None where it cannot be used, or nobody has looked."""
+    """The kind of its values; None if it cannot be used or was not inspected."""
     problem: str = ""
-    """Why it cannot be used; empty if it can."""
+    """The reason why it cannot be used; empty if it can."""
     caveat: str = ""
-    """What a user should know of it though it can be used; empty if nothing."""
+    """A caveat for the user, although the matrix can be used; empty if there is none."""
     constant: float | None = None
     """The one value that it has everywhere."""
     high: float = np.nan
@@ -223,7 +223,7 @@ class _Glance:
 
     dtype: str
     seen: Seen | None
-    """None if they are no numbers."""
+    """None if they are not numbers."""
     size: int
 
 

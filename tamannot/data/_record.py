@@ -1,4 +1,4 @@
-"""The record of the run under a key in ``uns``: a section is checked when it is read."""
+"""The record of the run under a key in ``uns``; each section is checked when it is read."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class RunRecord:
     calibration_source: str = _section("calibration_source", str, str)
     """What the probabilities were calibrated on; empty where that is not known."""
     origin_middle: float = _section("origin_middle", float, lambda: float("nan"))
-    """By how much z of microglia exceeds that of monocyte-derived where the two part; NaN if it was not kept."""
+    """Difference of z at which microglia and monocyte-derived are separated; NaN if it was not kept."""
     learned_from: dict[str, int] = _section("learned_from", dict[str, int], dict)
     """How many cells, and macrophages, were learned from."""
     ferroptosis: pd.DataFrame = _section("ferroptosis", FerroptosisTable)

@@ -34,14 +34,14 @@ def check_key(key: str) -> str:
 
 
 def check_adata(adata: object) -> None:
-    """Refuse what is no AnnData."""
+    """Raise if the object is not an AnnData."""
     if not isinstance(adata, AnnData):
         msg = f"This function needs an AnnData, not {_what_it_is(adata)}"
         raise ParameterError(msg)
 
 
 def _what_it_is(given: object) -> str:
-    """Say what was given instead of an AnnData, and how to come by one."""
+    """Describe the object passed instead of an AnnData, and how to get one."""
     if isinstance(given, str | os.PathLike):
         read = "read_zarr" if str(given).rstrip("/").endswith(".zarr") else "read_h5ad"
         line = f"anndata.{read}({os.fspath(given)!r})"
@@ -147,7 +147,7 @@ def obs_column(adata: AnnData, name: str) -> pd.Series:
 
 
 def texts_of(column: pd.Series | pd.Index) -> list[str]:
-    """Return names as texts; bytes that are no UTF-8, which other languages store, with escapes for those that are not.
+    """Return names as strings; bytes that are not UTF-8, as other languages store them, are escaped.
 
     Missing values are the texts that pandas makes of them, as ``nan``.
     """

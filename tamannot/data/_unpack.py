@@ -1,4 +1,4 @@
-"""From an AnnData to what the engine needs: the matrix to use, or that of an earlier run, and its genes."""
+"""From an AnnData to the input of the engine: the matrix to use, or that of an earlier run, and its genes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tamannot.signature import OURS, UNKNOWN, GeneIndex, Signature
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What the engine takes from an AnnData."""
+    """The input of the engine from an AnnData."""
 
     rows: RowSource
     inspection: MatrixInspection
@@ -38,9 +38,9 @@ class Unpacked:
     species: str
     """``human``, ``mouse``, another, or ``unknown``."""
     looks: tuple[str, ...] = ()
-    """One line a candidate matrix: what it was found to be."""
+    """One line per candidate matrix with the result of its inspection."""
     on_species: str = ""
-    """What there is to say of the species of its genes."""
+    """Note on the species of its genes."""
 
     @property
     def matrix(self) -> str:
@@ -59,7 +59,7 @@ class Unpacked:
 
     @property
     def note(self) -> str:
-        """Say what a user should know: which matrix is used, unless X or asked for, what it holds, and what is slow."""
+        """Return notes on the matrix: which one is used (unless X or requested), its kind, and slow storage."""
         plain = len(self.looks) == 1 or self.matrix == "X"
         which = "" if plain else f"Using {self.matrix} ({self.kind}). Candidates: {'; '.join(self.looks)}."
         said = [f"In {self.matrix} {s}." for s in (self.features.describe(), self.inspection.caveat) if s]
@@ -185,7 +185,7 @@ def columns_of(found: Sequence[pd.DataFrame], gene_symbols: str | None) -> list[
 
 
 def check_species(seen: str, signatures: Mapping[str, Signature]) -> None:
-    """Refuse signatures of another species than the data."""
+    """Raise if the species of the signatures differs from that of the data."""
     others = sorted({s.species for s in signatures.values()} - {"any", seen})
     if seen == UNKNOWN or not others:
         return
@@ -231,7 +231,7 @@ _NEXT = "Restore the matrix of that run, or run tamannot.tl.annotate(adata) agai
 
 @dataclass(frozen=True)
 class RunMatrix:
-    """A matrix with the genes that a run saw."""
+    """A matrix with the genes of a run."""
 
     name: str
     kind: str
@@ -261,7 +261,7 @@ class RunMatrix:
                 yield self._checked(block), start + np.flatnonzero(mine)
 
     def changed(self, how: str) -> MatrixError:
-        """Return the error that says how the matrix is not the one that the run saw."""
+        """Return the error that describes how the matrix differs from that of the run."""
         return MatrixError(_changed(self.name, how))
 
     def _checked(self, block: RowBlock) -> RowBlock:

@@ -65,13 +65,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, PNG."""
+    """A figure, PNG."""
 
     title: str
     alt: str
     png: bytes
     note: str = ""
-    kind: str = "picture"
+    kind: str = "figure"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Quote:
 
 @dataclass(frozen=True)
 class Embedding:
-    """Cells on an embedding, as JSON for the browser to draw; the picture, PNG, is for those without a script."""
+    """Cells on an embedding, as JSON for the browser; the figure, PNG, is shown without a script."""
 
     title: str
     cells: str
@@ -141,7 +141,7 @@ _PERCENT = "\u00a0%"
 def table_of(frame: pd.DataFrame, title: str, *, note: str = "", most: int = MOST_ROWS) -> Table:
     """Return a table; of a long one the first rows, those with the smallest q or p where it has such.
 
-    The index is shown if it has a name or is no row number. The note, to which is added how much was left out, stands
+    The index is shown if it has a name or differs from row numbers. The note, with the number of omitted rows, stands
     below.
     """
     whole = _with_index(frame)
@@ -169,7 +169,7 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in per cent; a small one that is not 0 does not look like 0."""
+    """Return a share in per cent; a small share is never shown as 0."""
     if np.isnan(share):
         return NOTHING
     if 0 < share < 0.001:

@@ -80,7 +80,7 @@ def _placed(material: Material) -> tuple[AnnData, str, str] | None:
 
 
 def _plane(cells: AnnData) -> str | None:
-    """Return the embedding to draw on: one that is known, else any other of two dimensions that is no tissue."""
+    """Return the embedding to plot: a known one, otherwise any with two dimensions that is not spatial."""
     shapes = {n: np.shape(cells.obsm[n]) for n in cells.obsm}
     known = (n for n in EMBEDDINGS if len(shapes.get(n, ())) == 2 and shapes[n][1] > 1)
     others = (n for n in sorted(shapes) if n.startswith("X_") and "spatial" not in n and shapes[n][1:] == (2,))

@@ -141,7 +141,7 @@ class InMemory:
     cells: AnnData
 
     def take(self, rows: Array, *, matrix: bool) -> AnnData:  # noqa: ARG002 - it is there anyway
-        """Return some cells; the object itself if they are all of it."""
+        """Return some cells; the object itself if all cells are chosen."""
         return self.cells if rows.size == self.cells.n_obs else self.cells[rows]
 
 

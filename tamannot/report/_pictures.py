@@ -1,4 +1,4 @@
-"""Pictures of a report: those of ``tamannot.pl`` for which there is something to draw."""
+"""Figures of a report: those of ``tamannot.pl`` for which there are data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_SAMPLES = 60
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture that a report may have, and the section in which it stands.
+    """A figure that a report may have, and its section.
 
     ``alt`` says what it shows, for those who cannot see it. ``draw`` is given the material and, where an analysis has
     several results, the name of one. It draws labels of all ``cells``, tables and embeddings of at most 50,000
@@ -155,7 +155,7 @@ DRAWINGS = (
 
 
 def pictures_of(material: Material, section: str, *, of: str | None = None) -> tuple[Picture, ...]:
-    """Return the pictures of a section for which there is something to draw; ``of`` chooses among results."""
+    """Return the figures of a section for which there are data; ``of`` chooses among results."""
     found = []
     for drawing in DRAWINGS:
         if drawing.section == section and drawing.is_possible(material):

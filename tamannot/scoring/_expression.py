@@ -58,7 +58,7 @@ class GeneStatistics:
 
 
 def check_scale(scale: str) -> None:
-    """Refuse a word that is no scale."""
+    """Raise if the scale is unknown."""
     check_choice("scale", scale, ("log", "as_is"))
 
 

@@ -153,7 +153,7 @@ def learning_rows(n_obs: int, most: int = MOST_CELLS) -> list[range]:
 
 
 def taken(rows: RowSource, runs: list[range], *, threads: int, tick: Tick) -> RowSource:
-    """Return the rows of some runs, in memory; the matrix itself if they are all of it and it is there."""
+    """Return the rows of some runs in memory; the matrix itself if it is in memory and all rows are chosen."""
     if rows.in_memory and runs == [range(rows.shape[0])]:
         return rows
     runs = [range(i, min(i + _RUN, run.stop)) for run in runs for i in range(run.start, run.stop, _RUN)]

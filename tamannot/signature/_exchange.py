@@ -5,11 +5,11 @@
 | ``json`` | everything | nothing |
 | ``network`` | genes, signs, weights, both ids (decoupler's long table) | texts, references, modules |
 | ``gmt`` | genes, direction as ``_UP`` and ``_DN`` | weights, second ids, references, modules |
-| ``ucell`` | genes, direction as ``GENE-``, one column a signature | weights, second ids, references, modules |
-| ``scgate`` | genes, direction as ``GENE-``, one row a signature | weights, second ids, references, modules |
+| ``ucell`` | genes, direction as ``GENE-``, one column per signature | weights, second ids, references, modules |
+| ``scgate`` | genes, direction as ``GENE-``, one row per signature | weights, second ids, references, modules |
 
-A composite has no place but in JSON; elsewhere it is written as the union of its modules' genes. What is wrong is said
-with its line, column or signature; the caller puts the name of the file before it.
+Only JSON can hold a composite; other formats get the union of its modules' genes. Errors name the line, column or
+signature; the caller adds the name of the file.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def to_ucell(signatures: Iterable[Signature], ids: GeneIds) -> str:
 
 
 def to_scgate(signatures: Iterable[Signature], ids: GeneIds) -> str:
-    """Return the table of a scGate model: one positive level, a row a signature, genes by ``;``."""
+    """Return the table of a scGate model: one positive level, one row per signature, genes by ``;``."""
     rows = [
         ["level1", "positive", s.id, ";".join(_name(g, ids) + ("-" * (g.direction == "down")) for g in s.all_genes)]
         for s in signatures

@@ -310,7 +310,7 @@ class Lookalikes:
     def of(self, name: str, *, slips: bool) -> list[str]:
         """Return ids of the same letters, a copy of a repeated one among them, or one letter off.
 
-        One letter off is looked for where slips can be, and no gene has the name: CD63 is no slip of CD68.
+        Names with one different letter are suggested only if they are not genes: CD63 is not a typo of CD68.
         """
         same = self._by_letters.get(_letters(name), [])
         if slips and not same and not human_genes().names & {name, name.upper()}:

@@ -1,4 +1,4 @@
-"""The library: bundled signature files, found by ``id`` or ``id@version``."""
+"""The library of bundled signature files, by ``id`` or ``id@version``."""
 
 from __future__ import annotations
 
@@ -110,13 +110,13 @@ def load_signature(name: str, *, species: str = "human") -> Signature:
 
     Returns
     -------
-    The signature; a composite holds its modules.
+    The signature; a composite includes its modules.
 
     Raises
     ------
     SignatureNotFoundError
-        No such id, version or species; the message names the nearest, and what the field's names and abbreviations
-        are here: ``"LAM"`` is ``lipid_associated``.
+        The id, version or species does not exist; the message suggests the nearest, also for abbreviations of the
+        field: ``"LAM"`` is ``lipid_associated``.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def load_signatures(axis: str | Iterable[str] | None = None, *, species: str = "
     Raises
     ------
     SignatureNotFoundError
-        No such axis or species.
+        The axis or species does not exist.
 
     Examples
     --------

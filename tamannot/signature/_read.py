@@ -1,4 +1,4 @@
-"""Signatures from the user's files and dicts, and back to files."""
+"""Reads signatures from files and dicts, and writes them to files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def read_signatures(path: Source) -> SignatureSet:
         ``X_DN`` are the two directions of ``X``; JSON; a table: long with ``source,target[,weight]``
         (decoupler), scGate's, or one column a signature (UCell); or a dict
         ``{id: ["CD3E", "CD79A-", …]}``: a trailing ``-`` marks a gene whose expression lowers the score,
-        a trailing ``+`` is optional. Any kind of gene id will do, unknown ones included; a repeated gene
+        a trailing ``+`` is optional. Any kind of gene id is accepted, including unknown ones; a repeated gene
         counts once.
 
     Returns
@@ -67,7 +67,7 @@ def read_signatures(path: Source) -> SignatureSet:
     Raises
     ------
     SignatureFormatError
-        The source cannot be read or breaks a rule; the message names the place.
+        The source cannot be read or is not valid; the message names the place.
 
     Examples
     --------
@@ -225,29 +225,29 @@ def write_signatures(
     format: FormatName | None = None,  # noqa: A002 - the word users look for
     ids: GeneIds = "symbol",
 ) -> None:
-    """Write signatures for another tool, or as files of a library.
+    """Write signatures to the format of another tool, or as files of a library.
 
     Parameters
     ----------
     signatures
-        One or several.
+        One or more signatures.
     path
         File to write, replaced if it exists; for ``toml`` a folder, in which each signature gets
         ``<id>/<version>.toml``.
     format
-        ``gmt``, ``json``, ``network`` (decoupler's long table), ``ucell``, ``scgate`` or ``toml``; None goes by
-        the ending of the name.
+        ``gmt``, ``json``, ``network`` (decoupler's long table), ``ucell``, ``scgate`` or ``toml``; None uses
+        the suffix of the name.
     ids
-        ``"symbol"`` or ``"ensembl"``: which id stands for a gene (not in TOML and JSON, which hold both).
+        ``"symbol"`` or ``"ensembl"``: the gene ids to write (TOML and JSON always contain both).
 
     Returns
     -------
-    None. What the format cannot hold is said in a warning.
+    None. A warning names anything that the format cannot store.
 
     Raises
     ------
     SignatureFormatError
-        No such format.
+        The format is unknown.
     OutputError
         The file cannot be written.
 

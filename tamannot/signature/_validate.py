@@ -79,7 +79,7 @@ def difference(before: Signature, after: Signature) -> Difference:
 def validate(path: Path) -> list[Fault]:
     """Return the faults of a library folder, of a folder of loose files, or of one file.
 
-    Checked are: every file follows the format and is no link to somewhere else; in a library its path agrees
+    The checks: every file follows the format and is not a link to another place; in a library its path agrees
     with its content, its modules exist, ids are unique, a PATCH version has the digest of the one before,
     and with a ``lock.json`` no released file has changed or gone; the newest version of each signature counts no
     unchecked source as evidence, and nothing of the template is left in it. A file in the format of another tool

@@ -106,7 +106,7 @@ def bootstrap_interval(
     Raises
     ------
     ParameterError
-        ``level`` is no share.
+        ``level`` is not between 0 and 1.
     """
     if not 0 < level < 1:
         msg = f"level must be between 0 and 1, not {level}."

@@ -60,7 +60,7 @@ def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Compa
     """Compare shares by a quasi-binomial regression with the sample as unit.
 
     Logit link; the variance of a share is ``p (1 - p) / n × (1 + ρ (n - 1))``, ρ by moments (Williams 1982), so that a
-    sample with many cells does not outweigh the others beyond what it knows; scaled by Pearson's X² and held against
+    sample with many cells does not outweigh the others unduly; scaled by Pearson's X² and compared with
     t with the residual degrees of freedom. With samples of one size it is the quasi-binomial regression that weighs
     by cells; with unequal ones that regression finds too much where there is nothing.
 
