@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import anndata as ad
-import numpy as np
-import pandas as pd
-import scipy.sparse as sp
-from numpy.typing import NDArray
+# numpy, scipy and anndata set filters of their own; an import leaves those of the user as they were.
+with warnings.catch_warnings():
+    import anndata as ad
+    import numpy as np
+    import pandas as pd
+    import scipy.sparse as sp
+    from numpy.typing import NDArray
 
-from tamannot._resources import resource_path
-from tamannot._simulated_cells import DOMINANT, LAM, MACROPHAGE, MALIGNANT, NOISE, UNKNOWN, Cohort, Design, draw_cohort
-from tamannot._simulated_expression import World, draw_counts, make_world
+    from tamannot._resources import resource_path
+    from tamannot._simulated_cells import (
+        DOMINANT,
+        LAM,
+        MACROPHAGE,
+        MALIGNANT,
+        NOISE,
+        UNKNOWN,
+        Cohort,
+        Design,
+        draw_cohort,
+    )
+    from tamannot._simulated_expression import World, draw_counts, make_world
 
 Array = NDArray[Any]
 

@@ -428,7 +428,7 @@ def test_no_data_set_is_refused_or_given_a_caveat_but_bulk_and_averages(labelled
     adata = labelled(name)
     species = "mouse" if name.startswith("mouse") else "human"
     data = unpack(adata, tam.load_signatures(axis="state", species=species))
-    assert bool(data.caveat) == ("bulk" in name or "avg" in name)
+    assert bool(data.inspection.caveat) == ("bulk" in name or "avg" in name)
 
 
 CHANGED = {

@@ -7,6 +7,7 @@ import numpy as np
 from tamannot.classify._call import (
     AMBIGUOUS,
     ASSIGNED,
+    LOW_COVERAGE,
     LOW_SIGNAL,
     NOT_APPLICABLE,
     UNASSIGNED,
@@ -27,6 +28,8 @@ _LEAD = 1.0
 # z of p = 0.001. Border-associated macrophages share most genes with the scavenger program and need more.
 _BORDER_Z = 3.09
 _SUPPORT_Z = 1.64
+# An origin is called only where so many genes of its own signature are in the data: with none, z is a constant.
+_FEWEST_GENES = 3
 _MIN_SHARE, _MIN_CELLS = 0.02, 5
 
 
@@ -59,7 +62,7 @@ def nearest_origin(z: Array, middle: float) -> Array:
     return np.where(z[:, 0] - z[:, 1] > middle, 0, 1)
 
 
-def call_origin(scores: NullScores, is_macrophage: Array, *, brain: bool, middle: float) -> Call:
+def call_origin(scores: NullScores, is_macrophage: Array, n_genes: Array, *, brain: bool, middle: float) -> Call:
     """Call the origin of macrophages.
 
     Microglia and monocyte-derived are called by the side of the middle on which the difference of their z lies, with a
@@ -72,6 +75,8 @@ def call_origin(scores: NullScores, is_macrophage: Array, *, brain: bool, middle
         Of the origins and the scavenger program, with z against the macrophages of the reference.
     is_macrophage
         Which cells to call.
+    n_genes
+        Genes of each origin's signature in the data; an origin with fewer than three is never called.
     brain
         Whether the sample is of the brain.
     middle
@@ -91,6 +96,10 @@ def call_origin(scores: NullScores, is_macrophage: Array, *, brain: bool, middle
         monocyte &= z[:, 1] > _SUPPORT_Z
         label[monocyte], status[monocyte] = MONOCYTE_DERIVED, ASSIGNED
         status[~monocyte] = np.where(resident[~monocyte], NOT_APPLICABLE, LOW_SIGNAL)
+    for origin, n in zip(ORIGINS, n_genes, strict=True):
+        if n < _FEWEST_GENES:
+            status[label == origin] = LOW_COVERAGE
+            label[label == origin] = UNASSIGNED
     either = 1 / (1 + np.exp(-1.5 * np.clip(lead, -20, 20)))
     of_border = 1 / (1 + np.exp(-1.5 * np.clip(z[:, 2] - np.maximum(z[:, :2].max(axis=1) + _LEAD, _BORDER_Z), -20, 20)))
     of_border = np.where(z[:, 2] > scores.column("z", SCAVENGER), of_border, np.minimum(of_border, 0.25))

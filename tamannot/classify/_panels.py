@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tamannot.classify._activity import z_scale
 from tamannot.classify._gate import Gate
 from tamannot.classify._inputs import TABLE_AXES
+from tamannot.classify._origin import ORIGINS
 from tamannot.classify._reference import Species, finder, least_expressed, macrophage_depth
 from tamannot.classify._state import STATES, rule_signatures
 from tamannot.errors import SignatureFormatError
@@ -117,6 +118,12 @@ class Panels:
     def coverage(self) -> Mapping[str, float]:
         """Share of the genes of each signature of the tables that are in the data."""
         return {i: c.share for i, c in zip(self.public.ids, self.public.coverage, strict=True)}
+
+    @cached_property
+    def origin_genes(self) -> Array:
+        """Genes of each origin in the data."""
+        present = {i: c.n_present for i, c in zip(self.public.ids, self.public.coverage, strict=True)}
+        return np.array([present[o] for o in ORIGINS])
 
     @cached_property
     def state_genes(self) -> Array:

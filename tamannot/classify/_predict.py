@@ -98,7 +98,7 @@ class Caller:
         mixed = mixed_lineage(other, is_macrophage)
         scores = scored.by_macrophages
         z = origin_z(scores)
-        origin = call_origin(scores, is_macrophage, brain=cohort.brain, middle=cohort.middle)
+        origin = call_origin(scores, is_macrophage, self._panels.origin_genes, brain=cohort.brain, middle=cohort.middle)
         nearest = nearest_origin(z, cohort.middle) if cohort.brain else np.ones(len(mixed), np.int64)
         products = None if self._coef is None else x @ self._coef
         state = call_state(

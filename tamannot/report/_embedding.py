@@ -21,34 +21,32 @@ from tamannot import pl
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.pl._style import colors_of
-from tamannot.report._blocks import Embedding, Facts, Section, percent, pretty, table_of
+from tamannot.report._blocks import Embedding, Facts, Section, Text, percent, pretty, table_of
 from tamannot.report._material import EMBEDDINGS, Material, spread
 from tamannot.report._pictures import drawn
 from tamannot.signature import load_signatures
 
 Array = NDArray[Any]
 
-MOST_DRAWN, MOST_COMPUTED, FEWEST_COMPUTED = 200_000, 20_000, 30
+MOST_DRAWN, MOST_COMPUTED, FEWEST_COMPUTED = 200_000, 20_000, 50
 _GENES, _COMPONENTS, _NEIGHBORS = 2_000, 30, 15
 _LABELS = ("state", "origin", "compartment")
 _ORDER = ("state", "origin", "overlay", "polarization", "ferroptosis", "compartment")
 # Of a byte: 255 is a missing value. Colours need fewer steps than what is read.
 _MISSING, _STEPS, _STEP_OF_COLOR, _STEP_OF_Z, _FINEST = 255, 254, 0.25, 0.1, 0.004
-_MOST_COLORED, _RUN = 40, 50
+_RUN = 50
+_NONE = "No embedding is shown: obsm has none, and none could be computed from the matrix of the run."
 
 
 def overview(material: Material) -> Section:
     """Return four numbers, and the cells on an embedding where the data have one or it can be computed."""
-    here = material.macrophages
-    state, origin = (
-        percent(float((~material.labels(a)[here].isin([UNASSIGNED, NOT_MACROPHAGE])).mean()))
-        for a in ("state", "origin")
-    )
+    here, none = material.macrophages, [UNASSIGNED, NOT_MACROPHAGE]
+    state, origin = (percent(float((~material.labels(a)[here].isin(none)).mean())) for a in ("state", "origin"))
     counts = (("cells", f"{here.size:,}"), ("macrophages", f"{here.sum():,}"))
     numbers = Facts((*counts, ("of macrophages have a state", state), ("of macrophages have an origin", origin)))
     found = _placed(material)
     if found is None:
-        return Section("overview", "At a glance", (numbers,))
+        return Section("overview", "At a glance", (numbers, Text(_NONE)))
     cells, name, note = found
     title = f"{pretty(name.removeprefix('X_')).upper()} of {cells.n_obs:,} cells"
     png = drawn(lambda: pl.states(cells, basis=name, key=material.key))
@@ -89,12 +87,12 @@ def _plane(cells: AnnData) -> str | None:
 
 def computed(cells: AnnData, run: slots.RunRecord) -> Array | None:
     """Return a quick UMAP of the matrix of the run, the same every time; None where it is gone, or of few cells."""
+    if min(cells.n_obs, cells.n_vars) < FEWEST_COMPUTED:
+        return None
     try:
         matrix = slots.matrix_of_run(cells, run)
         blocks = [block for block, _ in matrix.blocks(np.ones(cells.n_obs, bool))]
     except (MatrixError, ResultNotFoundError):
-        return None
-    if min(cells.n_obs, matrix.n_vars) < FEWEST_COMPUTED:
         return None
     import scanpy as sc  # noqa: PLC0415 - takes seconds, and most data have an embedding
 
@@ -108,9 +106,12 @@ def computed(cells: AnnData, run: slots.RunRecord) -> Array | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         quick = AnnData(values[:, genes])
-        sc.pp.pca(quick, n_comps=min(_COMPONENTS, *(n - 1 for n in quick.shape)), random_state=0)
-        sc.pp.neighbors(quick, n_neighbors=min(_NEIGHBORS, quick.n_obs - 1), random_state=0)
-        sc.tl.umap(quick, random_state=0)
+        try:
+            sc.pp.pca(quick, n_comps=_COMPONENTS, random_state=0)
+            sc.pp.neighbors(quick, n_neighbors=_NEIGHBORS, transformer="sklearn", random_state=0)
+            sc.tl.umap(quick, random_state=0)
+        except (AttributeError, ImportError, TypeError, ValueError):  # releases that do not fit together
+            return None
     return np.asarray(quick.obsm["X_umap"], np.float32)
 
 
@@ -163,7 +164,6 @@ def _named(axis: str, column: pd.Series, colors: dict[str, str]) -> dict[str, An
         "colors": [colors.get(n, wheel[i % len(wheel)]) for i, n in enumerate(names)] if colors else [],
         "quiet": [n in (UNASSIGNED, NOT_MACROPHAGE, "missing") for n in names],
         "data": _packed(codes),
-        "shown": bool(colors) and len(names) <= _MOST_COLORED,
     }
 
 

@@ -4,6 +4,7 @@
   const MISSING = 255;
   const MARGIN = 16;
   const REACH = 12;
+  const MOST_LABELS = 41;
   const FARTHEST = 400;
   const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
   const KEYS = "Arrow keys move, plus and minus zoom, 0 shows all, S counts the cells in view, Escape clears.";
@@ -121,7 +122,7 @@
       if (!groups.has(group)) groups.set(group, by.appendChild(make("optgroup", { label: group })));
       groups.get(group).append(make("option", { value }, text));
     }
-    cells.labels.forEach((label, i) => label.shown && offer("Labels", "labels-" + i, label.id));
+    cells.labels.forEach((label, i) => label.names.length <= MOST_LABELS && offer("Labels", "labels-" + i, label.id));
     cells.values.forEach((value, i) => offer(value.group, "values-" + i, value.title));
 
     const button = (text, click, more) => make("button", { type: "button", click, ...more }, text);
@@ -488,7 +489,8 @@
       drag = null;
     });
     canvas.addEventListener("pointercancel", () => { drag = null; });
-    canvas.addEventListener("pointerleave", () => { if (!drag) hide(); });
+    // A finger leaves with every tap; what it asked for stays.
+    canvas.addEventListener("pointerleave", (event) => { if (!drag && event.pointerType !== "touch") hide(); });
     canvas.addEventListener("blur", hide);
     canvas.addEventListener("focus", () => { if (canvas.matches(":focus-visible")) showMiddle(); });
     canvas.addEventListener("dblclick", (event) => zoom(2, ...placeOf(event)));

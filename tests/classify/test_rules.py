@@ -96,7 +96,7 @@ class TestOtherLineages:
 
 def origin(microglia, monocyte_derived, border=0.0, scavenger=0.0, *, brain=True, middle=1.5):
     z = dict(zip(ORIGINS, ([microglia], [monocyte_derived], [border]), strict=True)) | {SCAVENGER: [scavenger]}
-    call = call_origin(scores_of(z), np.array([True]), brain=brain, middle=middle if brain else 0.0)
+    call = call_origin(scores_of(z), np.array([True]), np.full(3, 20), brain=brain, middle=middle if brain else 0.0)
     return call.label[0], call.status[0]
 
 

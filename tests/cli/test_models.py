@@ -16,9 +16,9 @@ LABELS = ("--labels", "author_label")
 
 
 @pytest.fixture
-def run_training(run_training):
+def run_training(run):
     """Run ``tamannot train``; return exit code, stdout and stderr."""
-    return partial(run_training, "train")
+    return partial(run, "train")
 
 
 @TRAIN

@@ -71,12 +71,13 @@ def test_fewer_than_twenty_genes_of_the_classifier_give_no_compartment(whole: ad
     assert (few.obs["tam_compartment_status"] == "low_coverage").all()
 
 
-def test_origins_have_no_minimum_but_their_missing_genes_are_named(whole: ad.AnnData) -> None:
+def test_an_origin_needs_three_genes_of_its_own(whole: ad.AnnData) -> None:
     lacking = whole[:, [g for g in whole.var_names if g not in genes_of("microglia")]].copy()
     tam.tl.annotate(lacking, tissue="brain")
     assert tam.get.coverage(lacking).loc["microglia", "coverage"] == 0
     assert any("genes of microglia" in text for text in lacking.uns["tamannot"]["tam"]["warnings"])
     assert (lacking.obs["tam_origin"] == "monocyte_derived").any()
+    assert not (lacking.obs["tam_origin"] == "microglia").any()
 
 
 def test_p_needs_five_genes_in_the_data_and_two_expected_in_the_cell(whole: ad.AnnData) -> None:

@@ -127,9 +127,9 @@ def expression(adata) -> np.ndarray:
 def test_dots_are_detection_and_scaled_means(learned):
     ax = tam.pl.markers(learned)
     state = learned.obs["tam_state"].astype(str).to_numpy()
-    x, names = expression(learned), list(learned.var_names)
+    x = expression(learned)
     labels = [r.rsplit(" (", 1)[0].replace(" ", "_") for r in rows(ax)]
-    columns = [names.index(g) for g in names(ax)]
+    columns = [list(learned.var_names).index(g) for g in names(ax)]
     means = np.array([x[state == s][:, columns].mean(axis=0) for s in labels])
     shares = np.array([(x[state == s][:, columns] > 0).mean(axis=0) for s in labels])
     dots = ax.collections[0]

@@ -119,6 +119,7 @@ def test_where_there_is_none_one_is_computed(cohort, of, monkeypatch):
 def test_of_few_cells_and_of_a_lost_matrix_none_is_computed(cohort, of):
     run = of(cohort).run
     assert computed(cohort[:20], run) is None
+    assert overview(of(cohort)).blocks[1].text.startswith("No embedding is shown")
     assert computed(cohort[:, 5:], run) is None
 
 

@@ -262,6 +262,21 @@ def test_without_a_script_the_picture_stays(browser, path):
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
+def test_a_tap_shows_a_cell(page, placed):
+    page.browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        box = page.run(f"const b = {_CANVAS}.getBoundingClientRect(); return [b.left, b.top]")
+        at = [place + corner for place, corner in zip(page.place(47), box, strict=True)]
+        point = {"x": at[0], "y": at[1]}
+        page.browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
+        page.browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        page.settle()
+        assert page.card()["cell"] == placed.obs_names[47]
+        assert page.said().startswith(f"cell {placed.obs_names[47]}; sample ")
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
 def test_names_that_are_scripts_stay_names(browser, hostile, tmp_path):
     hostile.obsm["X_umap"] = np.random.default_rng(0).normal(size=(hostile.n_obs, 2))
     tam.write_report(hostile, tmp_path / "report.html", sample_key="patient")

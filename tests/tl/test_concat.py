@@ -19,7 +19,8 @@ COMPOSITION = {"macrophage": 0.7, "t_nk": 0.15, "glial_like": 0.15}
 
 
 @pytest.fixture(autouse=True)
-def closed_figures():
+def closed_figures(monkeypatch):
+    monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)  # it takes seconds
     yield
     plt.close("all")
 

@@ -241,7 +241,8 @@ def test_a_step_that_agrees_keeps_the_others_and_their_analyses():
     assert len(tam.get.composition(adata, table="shares"))
 
 
-def test_analyses_of_several_axes_stand_side_by_side(tmp_path):
+def test_analyses_of_several_axes_stand_side_by_side(tmp_path, monkeypatch):
+    monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)  # it takes seconds
     adata = made()
     tam.tl.annotate(adata, tissue="brain")
     tam.tl.composition(adata, "sample", axis="state")
