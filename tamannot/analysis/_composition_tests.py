@@ -112,7 +112,7 @@ def _log_depth(adata: AnnData, key: str, samples: Samples, of: Array) -> tuple[A
         for block, rows in matrix.blocks(of):
             depth[rows] = block.totals(block.numbers if matrix.kind == "counts" else block.values > 0)
     except (ResultNotFoundError, MatrixError) as error:
-        return None, f"unknown: {error}"
+        return None, f"not known: {error}"
     # A normalised matrix has the same total in every cell, but not the same genes.
     what = "counts" if matrix.kind == "counts" else "genes detected"
     return samples.mean(np.log(np.maximum(depth, 1)), of), what

@@ -87,7 +87,7 @@ def test_what_was_scaled_by_gene_is_refused(cohort, step, container):
     change, said = REFUSED[step]
     adata = cohort.copy()
     adata.X = CONTAINERS[container](change(log_of(cohort.X)).astype(np.float32))
-    with pytest.raises(MatrixError, match=rf"X: not usable, .*({said}).*no order of genes.*Put counts"):
+    with pytest.raises(MatrixError, match=rf"X: not usable, .*({said}).*cannot be ranked.*Put counts"):
         unpack(adata, tam.load_signatures(axis="state"))
 
 

@@ -202,7 +202,7 @@ def test_other_species_are_named_and_never_taken_for_ours(human, species, where)
         adata = named(human, ids if where == "all ids" else some)
     with pytest.raises(SpeciesError, match=f"The gene ids are {species}"):
         tam.tl.annotate(adata)
-    with pytest.raises(SpeciesError, match=f"of {species}"):
+    with pytest.raises(SpeciesError, match=f"are {species}, but"):
         tam.tl.score(adata, tam.load_signatures(axis="state"))
     assert unpack(adata, tam.read_signatures({"s": [ids[0], ids[1], symbols[0], symbols[1]]})).species == species
 

@@ -118,7 +118,7 @@ def test_no_gene_is_said_of_the_matrix_that_was_looked_at(tiny, states):
     tiny.raw = ad.AnnData(tiny.X, var=pd.DataFrame({"mine": list(tiny.var_names)}, index=list(map(str, range(40)))))
     tiny.X = tiny.X.toarray() - 1
     with pytest.raises(
-        GeneIdError, match=r"40 ids of raw by raw\.var_names \(first: 0, 1, 2\).*Columns: mine\."
+        GeneIdError, match=r"40 ids of raw in raw\.var_names \(first: 0, 1, 2\).*Columns: mine\."
     ) as error:
         unpack(tiny, states)
     assert "gene_symbols=" in str(error.value)

@@ -220,11 +220,11 @@ class TestRefused:
         ("choices", "message"),
         [
             ({}, "Pass a cell, a label, or both"),
-            ({"cell": 0, "n": 0}, "n is at least 1, not 0"),
+            ({"cell": 0, "n": 0}, "n must be at least 1, not 0"),
             ({"cell": 0, "label": "nothing"}, "No label 'nothing'. Available: b, dendritic"),
             ({"cell": 0, "label": "transitional"}, "m1 and m2 are both active"),
             ({"label": "unassigned"}, "'unassigned' is not a program"),
-            ({"cell": 0, "axis": "fate"}, "axis is one of compartment, origin, state, .*, not 'fate'"),
+            ({"cell": 0, "axis": "fate"}, "axis must be one of compartment, origin, state, .*, not 'fate'"),
             ({"cell": 0, "axis": "origin", "label": "inflammatory"}, "'inflammatory' is on the axis state, not origin"),
             ({"cell": 999}, "no cell number 999"),
             ({"cell": "nobody"}, "0 cells are named 'nobody'"),

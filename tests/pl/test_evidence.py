@@ -96,7 +96,7 @@ def test_a_cell_without_genes_says_so(example):
 
 
 def test_refused(annotated, example):
-    with pytest.raises(ParameterError, match=r"axis is one of compartment, origin, state .* not 'overlay'"):
+    with pytest.raises(ParameterError, match=r"axis must be one of compartment, origin, state .* not 'overlay'"):
         tam.pl.evidence(annotated, 0, axis="overlay")
     with pytest.raises(ParameterError, match="n at least 1"):
         tam.pl.evidence(annotated, 0, n=0)

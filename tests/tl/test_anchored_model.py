@@ -183,7 +183,7 @@ def test_another_scale_is_refused_with_advice(model, learned_from, other):
 
 def test_another_species_is_refused(model, other):
     other.var_names = [s.title() for s in other.var_names]
-    with pytest.raises(SpeciesError, match="data are mouse, the model was trained on human"):
+    with pytest.raises(SpeciesError, match="data are mouse, but the model was trained on human"):
         annotated(other, model)
 
 

@@ -238,9 +238,9 @@ def test_three_conditions_are_compared_with_the_first():
         ),
         ("sample", {"condition": "condition", "reference": "other"}, "Available: control, treated"),
         ("sample", {"condition": "condition", "covariates": ("twin",)}, "cannot be separated"),
-        ("sample", {"condition": "condition", "covariates": ("same",)}, "the same in all samples"),
+        ("sample", {"condition": "condition", "covariates": ("same",)}, "the same value in all compared samples"),
         ("sample", {"condition": "nothing"}, "No column 'nothing'"),
-        ("sample", {"axis": "overlay"}, "axis is one of"),
+        ("sample", {"axis": "overlay"}, "axis must be one of"),
         ("sample", {"counts": "some"}, "counts must be 'called'"),
         ("sample", {"min_cells": 0}, "min_cells at least 1"),
     ],
@@ -283,7 +283,7 @@ def test_order_of_cells_does_not_matter():
 def test_without_a_run_there_is_nothing_to_read(annotated):
     with pytest.raises(ResultNotFoundError, match=r"tl\.composition"):
         tam.get.composition(annotated)
-    with pytest.raises(ParameterError, match="table is one of"):
+    with pytest.raises(ParameterError, match="table must be one of"):
         tam.get.composition(annotated, table="other")
 
 
@@ -329,7 +329,7 @@ def test_a_condition_of_samples_with_few_macrophages_is_not_called_one_condition
         tam.tl.composition(adata[~few].copy(), "sample", condition="condition")
     said = str(refused.value)
     assert said.startswith("4 of 8 samples have 30 macrophages (min_cells), but each condition needs two such samples")
-    assert "control 4 of 4, treated 0 of 4. Too few macrophages are in s02 7, " in said
+    assert "control 4 of 4, treated 0 of 4. Too few macrophages in s02 7, " in said
     assert "one condition" not in said
 
 

@@ -103,7 +103,7 @@ def test_covariates_are_those_of_malignant_cells(cohort):
     # six samples leave too little for four at once
     alone = tests[[f"rho_given_{c}" for c in ("ambient", "depth", "age", "steroid")]]
     assert tests["rho_adjusted"].abs().to_numpy() == pytest.approx(alone.abs().min(axis=1).to_numpy())
-    assert any("adjusted for alone" in c for c in tests.attrs["cautions"])
+    assert any("adjusted for on its own" in c for c in tests.attrs["cautions"])
 
 
 def test_q_is_refused_where_samples_cannot_support_the_tests(cohort):
@@ -183,7 +183,7 @@ def test_samples_with_few_cells_are_left_out_and_too_few_samples_refused(cohort)
         ({"hypotheses": [("lipid_associated", "death")]}, "Of malignant cells there is no 'death'"),
         ({"programs": ["death"], "hypotheses": "all"}, "programs has no 'death'"),
         ({"covariates": ["tam_state"]}, "more than one value in sample"),
-        ({"covariates": ["sample"]}, "6 words"),
+        ({"covariates": ["sample"]}, "6 categories"),
     ],
 )
 def test_what_cannot_be_tested_is_refused(cohort, wrong, message):
@@ -260,7 +260,7 @@ def test_results_that_are_not_there(cohort, tiny):
     with pytest.raises(MatrixError):
         tam.tl.crosstalk(cohort[:, :2000].copy(), "sample", malignant="mine")
     tam.tl.crosstalk(cohort, "sample", **QUICK)
-    with pytest.raises(ParameterError, match="kind is"):
+    with pytest.raises(ParameterError, match="kind must be"):
         tam.get.crosstalk(cohort, kind="cells")
 
 

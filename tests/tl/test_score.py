@@ -113,7 +113,7 @@ def test_lists_of_genes_and_of_signatures_are_signatures(tiny):
 
 @pytest.mark.parametrize("signatures", [["CD68", 3], {"mine": "CD68"}, {"mine": 5}, 7])
 def test_what_is_no_signature_is_refused_with_what_would_be_one(tiny, signatures):
-    with pytest.raises(SignatureFormatError, match=r"[Gg]ive "):
+    with pytest.raises(SignatureFormatError, match=r"[Gg]ive |expected a list"):
         tam.tl.score(tiny, signatures)
 
 
@@ -169,7 +169,7 @@ def test_own_symbols_of_any_species_are_taken_as_they_are(tiny):
 
 
 def test_no_known_gene(tiny):
-    with pytest.raises(GeneIdError, match=r"No known gene: none of the 40 ids of X by var_names \(first: "):
+    with pytest.raises(GeneIdError, match=r"No known gene: none of the 40 ids of X in var_names \(first: "):
         tam.tl.score(tiny, tam.read_signatures({"mine": ["X1", "X2"]}))
 
 
@@ -200,7 +200,7 @@ def test_null_reference_without_a_null_is_refused(example):
         tam.tl.score(example, lam, null_reference=example)
     other = example.copy()
     tam.tl.score(other, lam)
-    with pytest.raises(ParameterError, match="without a null"):
+    with pytest.raises(ParameterError, match="no z or p"):
         tam.tl.score(example, lam, null="matched", null_reference=other)
 
 
@@ -455,7 +455,7 @@ CONTAINERS = {
 
 @pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
 @pytest.mark.filterwarnings("ignore:Writing zarr v2")
-@pytest.mark.filterwarnings("ignore:Each row of X lies in 5 chunks")
+@pytest.mark.filterwarnings("ignore:Each row of X is split over 5 chunks")
 @pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning")
 def test_every_container_gives_the_same_bits(example, plain, make, tmp_path):
     expected = {kind: table(example, plain, null="matched", kind=kind) for kind in ("score", "z", "p")}
@@ -468,7 +468,7 @@ def test_every_container_gives_the_same_bits(example, plain, make, tmp_path):
 @pytest.mark.parametrize("name", ["module", "mean"])
 @pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
 @pytest.mark.filterwarnings("ignore:Writing zarr v2")
-@pytest.mark.filterwarnings("ignore:Each row of X lies in 5 chunks")
+@pytest.mark.filterwarnings("ignore:Each row of X is split over 5 chunks")
 @pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning")
 def test_every_container_gives_the_same_values(example, plain, make, name, tmp_path):
     expected = table(example, plain, method=name)

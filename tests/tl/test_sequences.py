@@ -253,7 +253,7 @@ def test_analyses_of_several_axes_stand_side_by_side(tmp_path, monkeypatch):
         latest = tam.get.composition(object_, table="shares")
         assert set(latest["label"]) >= {"microglia"}
         pd.testing.assert_frame_equal(tam.get.composition(object_, table="shares", axis="state"), states)
-        with pytest.raises(TamannotError, match=r"No 'composition' of 'compartment'.*origin"):
+        with pytest.raises(TamannotError, match=r"no results 'composition' of 'compartment'.*origin"):
             tam.get.composition(object_, axis="compartment")
     titles = [s.title for s in summarise(material_of(InMemory(adata), name="cells")).sections]
     assert sum(t.startswith("Composition") for t in titles) == 2

@@ -250,7 +250,7 @@ def test_missing_genes_lower_confidence_then_forbid_labels(model, other):
     size = pd.Series(np.abs(model.coef).sum(axis=0), index=model.symbols).sort_values()
     few = other[:, ~other.var_names.isin(size.index[-20:])].copy()
     assert results(model, few)[1].max(axis=1).mean() < full.mean()
-    with pytest.warns(CoverageWarning, match="no label is given"):
+    with pytest.warns(CoverageWarning, match="no labels are assigned"):
         label, _, status = results(model, other[:, other.var_names.isin(size.index[:40])].copy())
     assert set(label) == {"unassigned"}
     assert set(status) == {"low_coverage"}
@@ -265,7 +265,7 @@ def test_ensembl_ids_find_the_genes(model, other):
 def test_another_species_and_foreign_genes_are_refused(model, other):
     mouse = other.copy()
     mouse.var_names = [s.title() for s in other.var_names]
-    with pytest.raises(SpeciesError, match="data are mouse, the model was trained on human"):
+    with pytest.raises(SpeciesError, match="data are mouse, but the model was trained on human"):
         model.predict(mouse)
     other.var_names = [f"gene{i}" for i in range(other.n_vars)]
     with pytest.raises(GeneIdError, match="of the model"):
