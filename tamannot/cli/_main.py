@@ -265,7 +265,7 @@ def report(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write an HTML report of an annotated file: what was found, what not to believe, evidence, methods.
+    """Write an HTML report of an annotated file: findings, caveats, evidence, methods.
 
     It is one file that needs no network. OUT is written completely or not at all.
     """

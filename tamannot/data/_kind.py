@@ -1,4 +1,4 @@
-"""What the values of a matrix can be, and what rows of it say of how they were made."""
+"""The kinds of values of a matrix, and checks of rows for how they were processed."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ _NO_ORDER = "so genes cannot be ranked within a cell"
 
 
 def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> tuple[str, str]:
-    """Return why rows from all over a non-negative matrix cannot be ranked, and else what a user should know of them.
+    """Return why rows of a non-negative matrix cannot be ranked, or else a caveat for the user.
 
-    Scores compare genes within a cell. Where each gene was brought to the same scale, nothing is left to compare:
-    then all genes have the same spread, the same mean, or those that few cells have are the largest.
+    Scores compare genes within a cell. If each gene was scaled, genes are not comparable: all genes have the same
+    spread or the same mean, or genes detected in few cells have the largest values.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> tuple[str, str]:
 
 
 def nan_problem(block: RowBlock, n_vars: int) -> str:
-    """Say where NaN are: in the same genes of many cells, as an outer join leaves them, or elsewhere.
+    """Describe the NaN values: in the same genes of many cells, as after an outer join, or elsewhere.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def nan_problem(block: RowBlock, n_vars: int) -> str:
 
 
 def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
-    """Say why not if each gene was brought to the same scale."""
+    """Return why the rows cannot be ranked if each gene was scaled."""
     n, values, columns = block.indptr.size - 1, block.values.astype(np.float64), block.indices
     filled = np.bincount(columns, values > 0, minlength=n_vars)
     genes = filled >= max(_ROWS_WITH_GENE, _SHARE_WITH_GENE * n)

@@ -1,4 +1,4 @@
-"""The rows of a matrix in any container, for the kernels; checked as they are read where nobody has looked before."""
+"""The rows of a matrix in any container, for the kernels; rows that were not inspected are checked when read."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def genes_of(matrix: Any, genes: Array | None) -> Any:
 
 
 def is_dask(matrix: Any) -> bool:
-    """Say whether a matrix is a dask array; dask is not imported if nobody has."""
+    """Return whether a matrix is a dask array, without importing dask."""
     dask = sys.modules.get("dask.array")
     return dask is not None and isinstance(matrix, dask.Array)
 
 
 def slow_chunks(name: str, matrix: Any) -> str:
-    """Say how the rows of a matrix would be read faster; empty if that is how it is."""
+    """Return how the rows of a matrix could be read faster; empty if they already are."""
     if not is_dask(matrix) or (n := len(matrix.chunks[1])) == 1:
         return ""
     return (
@@ -135,7 +135,7 @@ class CheckedRows:
 
 
 def _problem(seen: Seen, kind: Kind) -> str:
-    """Say what a matrix of this kind cannot have; empty if there is nothing."""
+    """Describe values that a matrix of this kind cannot have; empty if there are none."""
     if seen.has_nan:
         return "have NaN values"
     if np.isinf(seen.low) or np.isinf(seen.high):

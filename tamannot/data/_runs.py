@@ -1,4 +1,4 @@
-"""The runs of an AnnData: the record of each in ``uns``, what belongs to it elsewhere, and what was made of it."""
+"""The runs of an AnnData: the record of each in ``uns``, its columns and tables, and the results of analyses."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def _storable(record: Mapping[str, Any]) -> dict[str, Any]:
 def read_analysis(
     adata: AnnData, key: str, name: str, *, of: str | list[str] | None = None, call: str
 ) -> dict[str, Any]:
-    """Return the result of an analysis: the one asked for, or the latest."""
+    """Return the result of an analysis: the requested one, or the latest."""
     run = read_record(adata, key)
     if not run.has(name):
         msg = f"There are no results '{name}' under the key '{key}'. Run tamannot.{call} first."
@@ -308,7 +308,7 @@ def describe_matrix(data: Unpacked) -> dict[str, Any]:
 
 
 def coverage_table(plan: Plan) -> pd.DataFrame:
-    """Return how many genes of each signature are in the data, and which are not."""
+    """Return the number of genes of each signature in the data, and the missing genes."""
     rows = [(c.n_genes, c.n_present, c.share, ",".join(c.missing)) for c in plan.coverage]
     columns = ["n_genes", "n_present", "coverage", "missing"]
     return pd.DataFrame(rows, columns=columns, index=pd.Index(plan.ids, name="signature"))

@@ -1,4 +1,4 @@
-"""The sections of the record of a run in ``uns``: what each must hold."""
+"""The sections of the record of a run in ``uns``, and their required content."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def table(texts: str = "", numbers: str = "") -> Any:
 
 
 class MatrixOfRun(BaseModel):
-    """The matrix that a run read, and what it was found to hold."""
+    """The matrix that a run read, and its kind."""
 
     model_config = _ARBITRARY
     name: str
@@ -157,7 +157,7 @@ class Parameters(BaseModel):
 
 
 class TissueRecord(BaseModel):
-    """The tissue that was assumed, and why."""
+    """The assumed tissue, and the reason."""
 
     used: str
     reason: str = ""

@@ -1,4 +1,4 @@
-"""Of two species in one matrix: which of them its cells express."""
+"""Two species in one matrix: the species that its cells express."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STRAY, _BETWEEN = 0.001, 0.1
 
 
 def species_word(species: str) -> SpeciesChoice:
-    """Return the user's word for a species."""
+    """Return the species given by the user."""
     if species not in ("auto", "human", "mouse"):
         msg = f"species must be 'auto', 'human' or 'mouse', not {species!r}."
         raise ParameterError(msg)

@@ -1,4 +1,4 @@
-"""What a report is made of: plain data that the template turns into HTML."""
+"""The blocks of a report: plain data that the template turns into HTML."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Point:
-    """An entry of a list: what it is about, and a sentence on it."""
+    """An entry of a list: a heading and a sentence."""
 
     head: str
     text: str
@@ -45,7 +45,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value of a table as it is read, and what it is sorted by; None if by its text."""
+    """A value of a table as shown, and its sort key; None sorts by the text."""
 
     text: str
     value: float | None = None
@@ -53,7 +53,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; ``numeric`` says of each column whether it holds numbers."""
+    """A table; ``numeric`` marks the columns with numbers."""
 
     title: str
     columns: tuple[str, ...]
@@ -76,7 +76,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Quote:
-    """A text to be copied."""
+    """A text to copy."""
 
     text: str
     kind: str = "quote"
@@ -107,7 +107,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report says."""
+    """The content of a report."""
 
     title: str
     source: str
@@ -139,7 +139,7 @@ _PERCENT = "\u00a0%"
 
 
 def table_of(frame: pd.DataFrame, title: str, *, note: str = "", most: int = MOST_ROWS) -> Table:
-    """Return a table; of a long one the first rows, those with the smallest q or p where it has such.
+    """Return a table; for a long table the first rows, or those with the smallest q or p.
 
     The index is shown if it has a name or differs from row numbers. The note, with the number of omitted rows, stands
     below.
@@ -153,12 +153,12 @@ def table_of(frame: pd.DataFrame, title: str, *, note: str = "", most: int = MOS
 
 
 def pretty(name: str) -> str:
-    """Return a name as it is read: without underscores, and whole where the id is a letter."""
+    """Return a readable name: without underscores, and spelled out if the id is a letter."""
     return _NAMES.get(name) or name.replace("_", " ")
 
 
 def number(value: float) -> str:
-    """Return a number in few digits."""
+    """Return a number with few digits."""
     if not np.isfinite(value):
         return NOTHING if np.isnan(value) else str(value)
     if float(value).is_integer() and abs(value) < 1e15:

@@ -1,4 +1,4 @@
-"""What not to believe: where these data mislead, and what no such data can show."""
+"""Caveats: reasons for caution in these data, and the limits of all such data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tamannot.report._material import (
 _LOW_COVERAGE = 0.5
 _FEW_MACROPHAGES, _FEW_OF_SAMPLE, _FEW_SAMPLES = 50, 30, 3
 _MANY = 0.1
-# z of another lineage in a macrophage that chance does not give.
+# z of another lineage in a macrophage that is not due to chance.
 _MIXED = 3.0
 _CORRELATED = 0.2
 _DOMINATED = 0.5

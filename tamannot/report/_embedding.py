@@ -1,4 +1,4 @@
-"""The head of a report: four numbers, and the cells on an embedding, packed for a browser to draw."""
+"""The top of a report: four numbers, and the cells on an embedding, packed for the browser."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def computed(cells: AnnData, run: slots.RunRecord) -> Array | None:
 
 
 def _packed_cells(material: Material, cells: AnnData, name: str) -> dict[str, Any]:
-    """Return all that the browser draws and says of the cells."""
+    """Return the data of the cells for the browser."""
     key = material.key
     places = np.asarray(cells.obsm[name], float)[:, :2]
     low, span = places.min(axis=0), np.ptp(places, axis=0)
@@ -184,7 +184,7 @@ def _levels(name: str, title: str, group: str, column: pd.Series, step: float) -
 
 
 def _strongest(axis: str, kind: str, table: pd.DataFrame, step: float) -> dict[str, Any]:
-    """Return of each cell which signature of an axis has the greatest value, and the value."""
+    """Return for each cell the signature of an axis with the highest value, and the value."""
     values = table.to_numpy(dtype=float)
     which = np.where(np.isnan(values), -np.inf, values).argmax(axis=1)
     most = pd.Series(values[np.arange(len(values)), which])

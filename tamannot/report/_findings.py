@@ -128,7 +128,7 @@ def _many(n: int, thing: str) -> str:
 
 
 def input_and_quality(material: Material) -> Section:
-    """Return which matrix, gene ids, species and tissue were used, and how deep the cells are."""
+    """Return the matrix, gene ids, species and tissue of the run, and the depth of the cells."""
     blocks: list[Block] = [Facts((*_facts(material), *_quality(material)))]
     if material.run.has("substitutions") and len(material.run.substitutions):
         blocks.append(table_of(material.run.substitutions, "Former gene symbols mapped to current ones"))
@@ -186,7 +186,7 @@ def _samples(material: Material, samples: Samples) -> Table:
 
 
 def calls(material: Material) -> Section:
-    """Return how many cells have which label, by which rule, and why others have none."""
+    """Return the number of cells per label, the rules of the calls, and the reasons of unassigned cells."""
     blocks: list[Block] = []
     for axis in _TITLES:
         blocks += [_labels(material, axis), _statuses(material, axis)]

@@ -1,4 +1,4 @@
-"""What was used: a paragraph for the methods of a paper, the signatures with their sources, and versions."""
+"""The methods paragraph, the signatures with their sources, and versions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PACKAGES = ("anndata", "matplotlib", "numpy", "pandas", "scikit-learn", "scipy"
 
 
 def methods(material: Material) -> Section | None:
-    """Return the paragraph, and what it cites; None where the record of the run is not there."""
+    """Return the paragraph and its references; None if the record of the run is missing."""
     run = material.run
     if not (run.has("matrix") and run.has("method")):
         return None
@@ -167,7 +167,7 @@ def signatures(material: Material) -> Section | None:
 
 @cache
 def _loaded(name: str, species: str) -> Signature | None:
-    """Return a signature of the library; None if this release has no such."""
+    """Return a signature of the library; None if this release does not have it."""
     try:
         return load_signature(name, species=species)
     except SignatureNotFoundError:
@@ -182,7 +182,7 @@ def _cited(reference: Reference) -> Point:
 
 
 def warnings_and_versions(material: Material) -> Section:
-    """Return what the run warned of, its parameters, and versions."""
+    """Return the warnings of the run, its parameters, and versions."""
     run = material.run
     noted = Points(tuple(Point("", text) for text in run.warnings)) if run.warnings else None
     parameters = [("key", material.key)]

@@ -28,9 +28,9 @@ _MOST_SAMPLES = 60
 class Drawing:
     """A figure that a report may have, and its section.
 
-    ``alt`` says what it shows, for those who cannot see it. ``draw`` is given the material and, where an analysis has
-    several results, the name of one. It draws labels of all ``cells``, tables and embeddings of at most 50,000
-    ``points``, or the matrix of few ``measured`` cells.
+    ``alt`` is the text for screen readers. ``draw`` gets the material and, if an analysis has several results, the
+    name of one. It plots labels of all ``cells``, tables and embeddings of at most 50,000 ``points``, or the matrix
+    of few ``measured`` cells.
     """
 
     section: str
@@ -167,7 +167,7 @@ def pictures_of(material: Material, section: str, *, of: str | None = None) -> t
 
 
 def drawn(draw: Callable[[], Axes]) -> bytes | None:
-    """Return what a function draws as PNG; None if the result that it shows is not there, or not whole."""
+    """Return a figure as PNG; None if its data are missing or incomplete."""
     before = set(plt.get_fignums())
     # Names of the user's are no formulas: a '$' stays one.
     with mpl.rc_context({"text.parse_math": False, "savefig.facecolor": "white"}), warnings.catch_warnings():

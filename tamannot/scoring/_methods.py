@@ -1,4 +1,4 @@
-"""Settings of methods on ranks, and all methods by name."""
+"""Settings of rank-based methods, and all methods by name."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY
 class UCell(RankMethod):
     """Settings of UCell.
 
-    The score of a signature in a cell is its Mann-Whitney U statistic, scaled to [0, 1]: 1 where the
-    signature's genes are the most expressed of the cell, near 0 where they are not. It depends on no
-    other cell, on no normalisation that keeps the order of a cell's genes, and on no order of genes.
+    The score of a signature in a cell is its Mann-Whitney U statistic, scaled to [0, 1]: 1 if the
+    signature's genes have the highest expression in the cell, close to 0 if they have low ranks. It does not depend
+    on other cells, on the order of genes, or on normalisation that preserves the ranks within a cell.
 
     Parameters
     ----------
     variant
-        ``"today"``: as R's package computes it since version 2.7.6. ``"legacy"``: as in the paper and
-        before, where rank K + 1 stands for all beyond K and a set without a gene inside K gets 0; it
-        takes no weights.
+        ``"today"``: as in the R package since version 2.7.6. ``"legacy"``: as in the paper and earlier versions,
+        where all ranks beyond K count as K + 1 and a set without a gene within K gets 0; it does not
+        support weights.
     max_rank
-        Ranks beyond this are one; at most the number of genes in the data.
+        Maximal rank: ranks beyond it are equal. At most the number of genes in the data.
     w_neg
         Weight of the down genes: ``max(0, u(up) - w_neg * u(down))``.
     missing
         ``"impute"`` counts genes that are not in the data as not expressed; ``"skip"`` leaves them out.
     weights
-        ``"use"`` the weights of genes, over the greatest sum they can reach (all 1: UCell to the bit);
+        ``"use"`` the weights of genes, relative to their largest possible sum (all 1: identical to UCell);
         or ``"ignore"`` them.
 
     Raises
@@ -58,9 +58,9 @@ class UCell(RankMethod):
 
     Notes
     -----
-    Input: non-negative values of any scale; only their order within a cell counts. Output: [0, 1].
-    Source: Andreatta & Carmona 2021, doi:10.1016/j.csbj.2021.06.043. Where zeros are among the K first
-    ranks (panels, variable genes only) they count with their mean rank, as in R; pyUCell leaves them out.
+    Input: non-negative values of any scale; only their order within a cell matters. Output: [0, 1].
+    Source: Andreatta & Carmona 2021, doi:10.1016/j.csbj.2021.06.043. If zeros are among the first K
+    ranks (panels, variable genes only), they count with their mean rank, as in R; pyUCell leaves them out.
     """
 
     variant: Literal["today", "legacy"] = "today"
@@ -137,18 +137,18 @@ class UCell(RankMethod):
 class AUCell(RankMethod):
     """Settings of AUCell.
 
-    The score is the area under the curve that counts how many genes of the signature are among the best
-    ``top`` share of a cell's genes. R, decoupler and pySCENIC break ties at random, or by the order of
-    genes; here a tie is worth its expectation over all orders, so that the score depends on no seed and
-    no order.
+    The score is the area under the recovery curve of the signature's genes among the ``top`` share of a
+    cell's genes. R, decoupler and pySCENIC break ties randomly or by the order of genes; here a tie
+    gets its expected value over all orders, so the score does not depend on a seed or on the order of
+    genes.
 
     Parameters
     ----------
     variant
-        ``"r"``: as the R package, over the area that as many genes can reach. ``"pyscenic"``: as ctxcore,
-        over the whole area, so that even the best possible set stays below 1.
+        ``"r"``: as the R package, relative to the largest possible area. ``"pyscenic"``: as ctxcore,
+        relative to the whole area, so even the best possible set stays below 1.
     top
-        Share of all genes that count, 0 to 1.
+        Share of top-ranked genes to use, 0 to 1.
     weights
         ``"use"`` the weights of genes (all 1: AUCell), or ``"ignore"`` them.
 
@@ -160,8 +160,8 @@ class AUCell(RankMethod):
     Notes
     -----
     Input: non-negative values of any scale. Output: [0, 1]. Genes that are not in the data are left out;
-    R drops a set with less than a fifth of its genes, ctxcore one with less than four fifths: here
-    ``min_coverage`` of `tl.score` says. Down genes: ``max(0, up - down)``.
+    R drops a set with less than a fifth of its genes, ctxcore one with less than four fifths; here use
+    ``min_coverage`` of `tl.score`. Down genes: ``max(0, up - down)``.
     Source: Aibar et al. 2017, doi:10.1038/nmeth.4463.
     """
 
