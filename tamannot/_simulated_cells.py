@@ -1,4 +1,4 @@
-"""Who the cells of `simulate` are: samples, conditions, shares, usages."""
+"""The cells of `simulate`: samples, conditions, shares, usages."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Design:
     n_unknown_cells: int
 
     def check(self) -> None:
-        """Refuse what cannot be simulated."""
+        """Raise for parameters that cannot be simulated."""
         self._check_numbers()
         self._check_ids()
         if self.shift and len(self.conditions) < 2:
@@ -64,7 +64,7 @@ class Design:
             raise ParameterError(msg)
 
     def means(self, axis: str, condition: str) -> dict[str, float]:
-        """Return the expected shares of a condition; what they leave belongs to none of the ids."""
+        """Return the expected shares of a condition; the remainder belongs to none of the ids."""
         share = dict(getattr(self, axis))
         if axis == "composition":
             share = {k: v / sum(share.values()) for k, v in share.items()}
@@ -191,7 +191,7 @@ def _draw_compartments(table: pd.DataFrame, design: Design, rng: np.random.Gener
 
 
 def _draw_usages(share: Array, rng: np.random.Generator) -> Array:
-    """Return usages of macrophages: a program that dominates, or none, beside little of the others.
+    """Return usages of macrophages: one dominating program or none, and low usage of the others.
 
     ``share`` is the chance of each program to dominate, cells × programs.
     """

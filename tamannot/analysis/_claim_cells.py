@@ -110,7 +110,7 @@ class Cells:
             return np.ones(len(self.samples.codes), bool)
         if name == "malignant":
             if self.malignant is None:
-                msg = "needs malignant cells; say which they are by malignant="
+                msg = "needs malignant cells; mark them with malignant="
                 raise NotMeasurableError(msg)
             return self.malignant
         if name == "called_origin":

@@ -58,7 +58,7 @@ class Chance:
     n_swaps: int = 0
     """Swaps that gave an interval."""
     observed: float = np.nan
-    """Mean of what they gave."""
+    """Mean of their results."""
     p: float = np.nan
     """Share that goes as far as the claim in its direction, the claim counted among them."""
     same: float = np.nan

@@ -264,7 +264,7 @@ def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settin
 
 
 def compared_with_macrophages(groups: Groups, calls: Mapping[str, pd.Series]) -> bool:
-    """Say whether most cells compared were called macrophages; True where nobody called them."""
+    """Return whether most cells compared were called macrophages; True where nobody called them."""
     if "compartment" not in calls:
         return True
     compared = calls["compartment"][groups.codes >= 0]
@@ -335,7 +335,7 @@ def _about_sets(sets: Sequence[GeneSet], ranking: Ranking) -> pd.DataFrame:
 
 
 def _cautions_on_rankings(groups: Groups, rankings: Mapping[str, Ranking], *, sampled: bool) -> list[str]:
-    """Return what a reader must know of the rankings; ``sampled`` says whether samples were given."""
+    """Return the cautions on the rankings; ``sampled`` tells whether samples were given."""
     said = ["p and q compare with random gene sets, not random samples; genes are correlated, so they are too small."]
     if by_cells := [name for name, r in rankings.items() if r.unit == "cell"]:
         why = "fewer than two samples have enough cells" if sampled else "no sample_key was given"

@@ -58,7 +58,7 @@ class Prepared:
     def blocks(
         self, *, threads: int, report: Progress | None = None, block: int | None = None
     ) -> Iterator[tuple[range, Calls]]:
-        """Give out rows and their calls, block by block, in their order; only a few blocks are held at a time.
+        """Yield rows and their calls, block by block, in their order; only a few blocks are held at a time.
 
         ``block`` cells are called together; it changes memory and speed, and no result.
         """
@@ -72,7 +72,7 @@ class Prepared:
             yield mine, calls
 
     def _about(self, mine: range) -> tuple[Cells, Scored | None]:
-        """Return what is known of some rows beside their values."""
+        """Return the annotations of some rows."""
         scored = None if self.scored is None else self.scored.rows(slice(mine.start, mine.stop))
         return self.source.cells.take(mine), scored
 

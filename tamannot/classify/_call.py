@@ -47,7 +47,7 @@ def blank(n_cells: int, value: str) -> Array:
 
 
 def below(p: Array, level: float) -> Array:
-    """Say where p is known and below a level."""
+    """Return where p is known and below a level."""
     return np.asarray(np.nan_to_num(p, nan=1.0) < level)
 
 

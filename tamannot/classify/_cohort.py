@@ -22,7 +22,7 @@ _UNKNOWN_AMBIENT = 0.1  # of a sample that was not fitted to, as with a model
 
 @dataclass(frozen=True)
 class Lender:
-    """The model that a cohort is from, and how it fits the data at hand."""
+    """The model of a cohort, and how it fits the present data."""
 
     digest: str
     cells: str
@@ -76,9 +76,9 @@ class Cohort:
     n_macrophages: int = 0
     """Fitted to."""
     novelty: Novelty | None = None
-    """None: fitted to the cells at hand, which are all familiar."""
+    """None: fitted to the present cells, which are all familiar."""
     lender: Lender | None = field(default=None)
-    """None: fitted to the cells at hand."""
+    """None: fitted to the present cells."""
 
     @property
     def tissue(self) -> str:

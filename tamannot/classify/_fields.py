@@ -1,4 +1,4 @@
-"""What the files of both kinds of models say of genes and scale, looked at when it is read."""
+"""The fields of genes and scale in both kinds of model files, checked when read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fitting a classifier to the user's labels, and judging it on cells that it has not seen."""
+"""Fits a classifier to the user's labels, and evaluates it on held-out cells."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _THINNED, _CELLS_TO_THIN = (0.5, 0.25, 0.125), 2000
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Cells with their probabilities by fits that did not see them."""
+    """Held-out cells with their probabilities."""
 
     proba: Array
     """Cells × classes."""
@@ -200,7 +200,7 @@ def _narrow(expression: sp.csr_array, chosen: Array) -> sp.csr_matrix:
 
 
 def _thinned(counts: sp.csr_array, rng: int) -> Iterator[sp.csr_array]:
-    """Give out the features of copies of cells of which only a share of the counts was seen."""
+    """Yield the features of copies of cells with a reduced share of the counts."""
     counts.sort_indices()
     random, whole = np.random.default_rng(abs(rng)), np.rint(counts.data).astype(np.int64)
     for share in _THINNED:
@@ -211,7 +211,7 @@ def _thinned(counts: sp.csr_array, rng: int) -> Iterator[sp.csr_array]:
 def _held_out(
     x: sp.csr_matrix, y: Array, group: Array, shallow: Sequence[sp.csr_matrix]
 ) -> tuple[Array, list[tuple[Array, Array]], int]:
-    """Return margins by fits that did not see the cells, what `similarity_of` says of them, and the number of folds.
+    """Return margins by fits without the cells, their `similarity_of`, and the number of folds.
 
     Margins are NaN where the other folds had no cell of the class.
     """

@@ -144,7 +144,7 @@ def predict_labels(
     Parameters
     ----------
     classifier
-        What was learned.
+        The classifier.
     rows
         The matrix.
     columns
@@ -154,7 +154,7 @@ def predict_labels(
     threads
         Rows are worked on in parallel; a cell's result does not depend on it.
     tick
-        Told the rows done.
+        Called with the number of finished rows.
     """
     n_cells, n_classes = rows.shape[0], len(classifier.classes)
     features, here = ScaledRows(rows, classifier.scale, base), columns >= 0

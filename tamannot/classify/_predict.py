@@ -46,7 +46,7 @@ class Calls:
 
 
 def expressed(block: RowBlock, kind: str) -> Array:
-    """Return the values of a block as classifiers want them: ``log1p`` of 10,000 per cell, logarithms as they are."""
+    """Return the values of a block for classifiers: ``log1p`` of 10,000 per cell; log values are unchanged."""
     values = block.values.astype(np.float64)
     if kind != "log":
         to_log(values, block.indptr, TARGET)
@@ -75,7 +75,7 @@ class Caller:
     panels
         The signatures.
     kind
-        What the matrix holds.
+        Kind of the matrix.
     cohort
         The fitted cohort.
     """

@@ -85,7 +85,7 @@ class StateClassifier:
 
 
 def rule_signatures(library: Mapping[str, Signature]) -> SignatureSet:
-    """Return the small sets that the rules count on, made of genes of the library."""
+    """Return the small gene sets of the rules, made of genes of the library."""
     # Mouse symbols are the human ones in title case, for these genes without exception.
     genes = {g.symbol.upper(): g for s in (M1, M2) for g in library[s].all_genes}
     species = library[M1].species
@@ -203,7 +203,7 @@ def call_state(
     Parameters
     ----------
     classifier
-        What was fitted.
+        The classifier of states.
     halves
         z of the halves of the states' signatures, cells × states × 2.
     scale

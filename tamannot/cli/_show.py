@@ -1,4 +1,4 @@
-"""What the command line prints: results to stdout, progress to stderr."""
+"""The output of the command line: results to stdout, progress to stderr."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class SpeciesOfIds:
 
     seen: Sighting
     ids_from: str
-    """The ids that say so: ``var_names`` or a column of ``var``."""
+    """The ids that show it: ``var_names`` or a column of ``var``."""
     two_genomes: str
     """Pattern of the mouse ids where prefixes name the genomes of two species; else empty."""
 

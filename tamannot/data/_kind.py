@@ -137,7 +137,7 @@ def _caveat(block: RowBlock, zeros: float, n_vars: int, *, whole: bool) -> str:
 
 
 def _cells(block: RowBlock) -> Iterator[Array]:
-    """Give out the values of each row that are not 0."""
+    """Yield the values of each row that are not 0."""
     for start, stop in pairwise(block.indptr.tolist()):
         values = block.values[start:stop]
         yield values[values > 0]
@@ -150,7 +150,7 @@ def _ties(block: RowBlock) -> float:
 
 
 def _is_binary(block: RowBlock) -> bool:
-    """Say whether every row has but one value that is not 0, and enough rows have it twice."""
+    """Return whether every row has but one value that is not 0, and enough rows have it twice."""
     n = 0
     for values in _cells(block):
         if (values[1:] != values[:1]).any():

@@ -76,7 +76,7 @@ class MatrixInspection:
         return 0 if self.genes is None else self.genes.n_found
 
     def describe(self) -> str:
-        """Say in one line what the matrix holds."""
+        """Describe the matrix in one line."""
         if self.kind is None:
             return f"{self.name}: not usable, {self.problem}"
         by = "" if self.genes is None else f", {self.n_found} signature genes by {self.genes.ids_from}"
@@ -128,10 +128,10 @@ def _readable(matrix: Any) -> Any:
 
 
 def inspect_values(one: MatrixInspection, *, signed: bool = False) -> MatrixInspection:
-    """Look at the values of a matrix, block by block, and add what it holds.
+    """Inspect the values of a matrix block by block, and add their kind.
 
-    Of a large matrix on disk some of the values are looked at, from all over it and always the same ones:
-    `checked_rows` looks at the others as they are read. Some rows say more, see `judge_rows`.
+    For a large matrix on disk, only a fixed sample of the values is inspected; `checked_rows` checks the others when
+    they are read. Some rows are inspected further, see `judge_rows`.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def _look_at_dask(
 
 @dataclass(frozen=True)
 class _Glance:
-    """What is seen in some values: it is small, and may come from another process."""
+    """Summary of some values; it is small and may come from another process."""
 
     dtype: str
     seen: Seen | None

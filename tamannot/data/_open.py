@@ -50,7 +50,7 @@ def _is_of_runs(name: str) -> bool:
 
 
 def _is_there(root: h5py.File | zarr.Group, name: str) -> bool:
-    """Say whether there is such an element; zarr stores that there is none."""
+    """Return whether there is such an element; zarr stores that there is none."""
     return name in root and root[name].attrs.get("encoding-type") != "null"
 
 

@@ -71,7 +71,7 @@ class RunRecord:
     null: NullRecord = _section("null", NullRecord, NullRecord)
     """Which cells the matched null is of, and how many ranks count in it."""
     calibration_source: str = _section("calibration_source", str, str)
-    """What the probabilities were calibrated on; empty where that is not known."""
+    """The calibration of the probabilities; empty if unknown."""
     origin_middle: float = _section("origin_middle", float, lambda: float("nan"))
     """Difference of z at which microglia and monocyte-derived are separated; NaN if it was not kept."""
     learned_from: dict[str, int] = _section("learned_from", dict[str, int], dict)
@@ -83,7 +83,7 @@ class RunRecord:
         self.key, self.stored, self._lost = key, stored, lost
 
     def has(self, section: str) -> bool:
-        """Say whether the run has a section."""
+        """Return whether the run has a section."""
         return section in self.stored
 
     @cached_property
@@ -108,7 +108,7 @@ class RunRecord:
 
     @property
     def scored_ids(self) -> list[str]:
-        """Signatures that `tl.score` added beside the annotation, and that it does not rest on."""
+        """Signatures that `tl.score` added to the annotation, and that it does not use."""
         if SCORED not in self.stored:
             return []
         added: ScoredRecord = self.read(SCORED, ScoredRecord)
@@ -198,7 +198,7 @@ class RunRecord:
 
     @cached_property
     def warnings(self) -> list[str]:
-        """What the user was told."""
+        """The warnings of the run."""
         return list(self.read("warnings", Texts, list))
 
     @property

@@ -47,7 +47,7 @@ def row_source(matrix: Any, genes: Array | None = None) -> RowSource:
 def checked_rows(
     matrix: Any, name: str, kind: Kind, genes: Array | None = None, *, rows: RowSource | None = None
 ) -> RowSource:
-    """Return the rows of a matrix that was found to be of a kind; what no look has seen is checked as it is read."""
+    """Return the rows of a matrix of a known kind; rows that were not inspected are checked when read."""
     check = Check(name, kind)
     if is_dask(matrix):
         return _dask_rows(genes_of(matrix, genes), check)

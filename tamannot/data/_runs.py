@@ -111,7 +111,7 @@ def add_to_record(adata: AnnData, key: str, section: str, value: Mapping[str, An
 
 
 def is_annotated(adata: AnnData, key: str) -> bool:
-    """Say whether there are labels under a key, in the record of a run or in obs alone."""
+    """Return whether there are labels under a key, in the record of a run or in obs alone."""
     labelled = any(slot(key, name) in adata.obs for name in LABELS)
     return labelled or (key in runs_of(adata) and read_record(adata, key).has_calls)
 
@@ -156,7 +156,7 @@ def add_scores(
 def write_analysis(
     adata: AnnData, key: str, name: str, record: Mapping[str, Any], *, of: str | list[str] | None = None
 ) -> None:
-    """Write the result of an analysis beside the run it was made from; annotating again removes it.
+    """Write the result of an analysis to the record of its run; annotating again removes it.
 
     Lists of texts, as its cautions, become arrays: files know no lists.
 
@@ -290,7 +290,7 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
 
 
 def describe_matrix(data: Unpacked) -> dict[str, Any]:
-    """Return which matrix was used, what it was found to be, and which of its features are not genes."""
+    """Return the matrix that was used, its kind, and its features that are not genes."""
     kinds, counts = zip(*data.features.left_out, strict=True) if data.features.left_out else ((), ())
     return {
         "name": data.matrix,
@@ -315,7 +315,7 @@ def coverage_table(plan: Plan) -> pd.DataFrame:
 
 
 def missing_genes(plan: Plan, index: GeneIndex, only: Collection[str] | None = None) -> str:
-    """Say in one line which genes of which signatures are not in the data, and what may be meant; often nothing."""
+    """Return one line on missing genes of signatures, with suggestions; empty if few are missing."""
     found = zip(plan.outputs, plan.coverage, strict=True)
     low = [(s, c) for s, c in found if c.share < _WELL_COVERED and (only is None or s.id in only)]
     if not low:

@@ -31,7 +31,7 @@ def species_word(species: str) -> SpeciesChoice:
 
 
 def settled_species(inspected: MatrixInspection, whose: SpeciesOfIds, species: SpeciesChoice) -> tuple[str, str]:
-    """Return the species of a matrix and what there is to say of it: the user's word, else what the ids say.
+    """Return the species of a matrix and a note on it: the user's choice, otherwise by the gene ids.
 
     Where many ids are of each of two species, the cells decide, if all express one of them: those were aligned to
     both genomes.

@@ -173,7 +173,7 @@ def _damaged(name: str, what: str) -> InputFileError:
 
 @contextmanager
 def _reading(name: str, what: str) -> Iterator[None]:
-    """Say of whatever goes wrong inside which part of which file could not be read.
+    """Raise any error of the block with the part of the file that could not be read.
 
     Raises
     ------

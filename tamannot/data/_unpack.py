@@ -199,7 +199,7 @@ def check_species(seen: str, signatures: Mapping[str, Signature]) -> None:
 
 
 def not_ours(seen: str) -> str:
-    """Say what can be done with data of a species that there are no signatures of."""
+    """Return what to do with data of a species without signatures."""
     return (
         f"The gene ids are {seen}, but the signatures are human and mouse. Add the mouse or human orthologue of each "
         'gene as a column of var, pass its name as gene_symbols=, and set species="mouse" or species="human".'
@@ -252,7 +252,7 @@ class RunMatrix:
         return self._checked(one_row(self.matrix, row, self.genes))
 
     def blocks(self, chosen: NDArray[Any]) -> Iterator[tuple[RowBlock, NDArray[Any]]]:
-        """Give out the cells of a mask and their row numbers, block by block."""
+        """Yield the cells of a mask and their row numbers, block by block."""
         rows = row_source(self.matrix, self.genes)
         for start in range(0, rows.shape[0], rows.step):
             mine = chosen[start : start + rows.step]

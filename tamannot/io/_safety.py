@@ -106,7 +106,7 @@ class _Walk:
             yield f"{path} leads to more than {_MOST_OBJECTS:,} objects: its links repeat the same ones"
 
     def _below(self, group: Any, where: str) -> Generator[str, None, int]:
-        """Give out what is wrong with a group; return how many objects a reader finds in it."""
+        """Yield what is wrong with a group; return how many objects a reader finds in it."""
         if group in self._open or len(self._open) > _DEEPEST:
             yield f"{where[:100]} is nested too deeply: the links of the file are circular"
             return 1
@@ -286,7 +286,7 @@ class GuardedStore(LocalStore):
     async def get_ranges(
         self, key: str, byte_ranges: Sequence[Any], *, prototype: Any, **_: Any
     ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
-        """Give out several parts of a file, each read for itself: together they would be no chunk to look at."""
+        """Yield several parts of a file, each read for itself: together they would be no chunk to look at."""
         for i, byte_range in enumerate(byte_ranges):
             yield [(i, await self.get(key, prototype, byte_range))]
 
@@ -322,7 +322,7 @@ def _check_codecs(content: bytes, where: str) -> None:
 
 
 def _codecs_in(node: object) -> Iterator[str]:
-    """Give out the codecs that metadata name, however deep."""
+    """Yield the codecs that metadata name, however deep."""
     stack = [node]
     while stack:
         node = stack.pop()

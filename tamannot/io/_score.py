@@ -81,7 +81,7 @@ def score_file(
     in_place
         Write the scores into ``path``; leave out ``out``, or pass the same file.
     report
-        Told the name of each stage as it begins.
+        Called with the name of each stage when it begins.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def train_file(
     overwrite
         Replace an existing model.
     report
-        Told the name of each stage as it begins.
+        Called with the name of each stage when it begins.
     **choices
         Other parameters of `tl.train`.
 

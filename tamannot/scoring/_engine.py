@@ -318,7 +318,7 @@ def score_rows(
     """Score every row of a non-negative matrix for every output of a plan.
 
     ``null`` gives the expression bins for z and p; None leaves them out. Rows are worked on in parallel, and a cell's
-    result does not depend on it; ``tick`` is told the rows done.
+    result does not depend on it; ``tick`` is called with the number of finished rows.
     """
     return score_runs(rows, plan, [Run(method, null)], threads=threads, tick=tick)[0]
 

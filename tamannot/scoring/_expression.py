@@ -30,7 +30,7 @@ _STEP = 1024
 
 @dataclass(frozen=True)
 class GeneStatistics:
-    """Mean and standard deviation of each gene over the cells at hand."""
+    """Mean and standard deviation of each gene over the cells."""
 
     mean: Array
     sd: Array

@@ -149,7 +149,7 @@ class ModuleScore(LinearMethod):
 
     @property
     def looks_at_cells(self) -> bool:
-        """The bins come from the cells at hand."""
+        """The bins depend on the other cells."""
         return True
 
     def check(self, part: Part, n_vars: int) -> None:

@@ -89,7 +89,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def losses(signatures: Iterable[Signature], name: str) -> list[str]:
-    """Say what of these signatures a format cannot hold."""
+    """Return the parts of these signatures that a format cannot store."""
     kind, members = FORMATS[name], list(signatures)
     lost = []
     weighted = [s.id for s in members if any(g.weight != 1 for g in s.all_genes)]

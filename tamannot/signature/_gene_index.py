@@ -126,7 +126,7 @@ class GeneIndex:
 
     @property
     def note(self) -> str:
-        """Say which dates could stand for two of the genes that were looked for."""
+        """Report dates that could be two of the requested genes."""
         return " ".join(
             f"A spreadsheet turned a gene id into '{i}', which could be {' or '.join(genes)}: it is ignored."
             for i, genes in self._unclear.items()
@@ -231,7 +231,7 @@ class Spelling:
         self._species = species
 
     def of(self, name: str) -> Iterator[str]:
-        """Give out how else the ids may spell a name."""
+        """Yield how else the ids may spell a name."""
         words = [name, *(name.replace("-", s) for s in self._separators)] if "-" in name else [name]
         for word in words:
             if word != name:

@@ -197,7 +197,7 @@ def files_of(root: Path) -> list[Path]:
 
 
 def is_outside(path: Path, folder: Path) -> bool:
-    """Say whether a path is a link to something that is not in the folder."""
+    """Return whether a path is a link to something that is not in the folder."""
     try:
         return not path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # a link to itself

@@ -57,7 +57,7 @@ PATTERN_WORDS: Mapping[str, str] = {
     _PROSE: "has a control character",
     _ID: "an id has at least one character, and no / or control character",
 }
-"""What a text that does not match a pattern should be."""
+"""The expected form of a text that does not match a pattern."""
 
 MAX_ID = 100
 MAX_GENES = 100_000  # more than any genome has
@@ -159,7 +159,7 @@ class _Fields(_Value):
         return self
 
     def _faults(self) -> Iterator[str]:
-        """Give out what is wrong beyond single fields."""
+        """Yield faults beyond single fields."""
         for field in ("symbol", "ensembl"):
             if repeated := _repeated(v for g in self.genes if (v := getattr(g, field))):
                 yield f"gene {', '.join(repeated)} is listed more than once"

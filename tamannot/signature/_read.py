@@ -207,7 +207,7 @@ def _exists(path: Path) -> bool:
 
 
 def _unknown(word: str, species: str, error: SignatureNotFoundError) -> str:
-    """Say in one line what a word could have been; of a known id, which versions there are."""
+    """Return one line on the possible meaning of a name; for a known id, its versions."""
     signature_id, at, _ = word.partition("@")
     known = list(load_signatures(species=species))
     if at and signature_id in known:

@@ -138,7 +138,7 @@ def to_module(file: SignatureFile) -> Signature:
 
 
 def to_toml(signature: Signature) -> str:
-    """Return the text of a signature file: genes sorted by symbol, one a line, for clean diffs."""
+    """Return the text of a signature file: genes sorted by symbol, one per line, for clean diffs."""
     fields = signature.model_dump(exclude={"genes", "references", "modules", "combine"}, exclude_defaults=True)
     # What a file must have stands there even where it is the default of a signature in memory.
     must = {name: getattr(signature, name) for name in ("schema_version", "id", "version", "title", "description")}
@@ -165,7 +165,7 @@ def _gene_line(gene: Gene) -> str:
 
 
 def explain(error: ValidationError) -> str:
-    """Say what is wrong with which field, for the first five faults."""
+    """Describe the first five faults with their fields."""
     return "; ".join(reason for _, reason in reasons(error))
 
 

@@ -303,7 +303,7 @@ def changes(before: Entries, now: Entries) -> Changes:
 def extended(folder: Path) -> tuple[str, Changes]:
     """Return the text of a library's lock with the files that are new, and which these are.
 
-    The library is taken to have no faults; `validate` says whether that is so.
+    The library is assumed to have no faults; see `validate`.
     """
     now = lock_of(folder)
     since = changes(released(folder), now)

@@ -35,7 +35,7 @@ def wilson(k: Array, n: Array, level: float = LEVEL) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison of shares found. Arrays are tests × contrasts, those of whole tests (tests,)."""
+    """Results of a comparison of shares. Arrays are tests × contrasts; those of whole tests are (tests,)."""
 
     log_odds: Array
     """Log odds ratio of each contrast."""

@@ -340,7 +340,7 @@ def bins_of(
     ranked: RankedRows,
     progress: Progress,
 ) -> dict[str, NullBins | None]:
-    """Return the expression bins of each method: those of a reference, or of the cells at hand."""
+    """Return the expression bins of each method: those of a reference, or of the present cells."""
     if reference is not None:
         return {key: _bins_of_reference(reference, key, data.index.ids, how) for key, how in methods.items()}
     progress("expression bins", data.rows.shape[0])

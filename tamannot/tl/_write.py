@@ -96,7 +96,7 @@ def write_annotation(
 def _merged_with_earlier(
     adata: AnnData, key: str, new: dict[str, Any], found: CellCalls, steps: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the record of a run of some steps beside an earlier one of others.
+    """Return the record of a run of some steps, merged with an earlier one of other steps.
 
     Labels of other steps are kept if they used the same matrix, signatures and macrophages, and are removed
     otherwise, because they would contradict the new ones.
