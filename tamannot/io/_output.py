@@ -62,7 +62,7 @@ def check_target(target: Path, *, overwrite: bool, source: Path | None = None, i
             msg = f"{target} is read-only. Choose another name, or make it writable."
             raise OutputError(msg)
     if not os.access(place.parent, os.W_OK):
-        msg = f"{target}: the folder {place.parent} is not writable. Choose another folder, or make it writable."
+        msg = f"{target}: the folder {place.parent} is not writable. Choose another folder."
         raise OutputError(msg)
 
 

@@ -77,8 +77,8 @@ def test_each_file_is_annotated_on_its_own(run, files):
         (["a.h5ad", "--tables", "csv"], "need --out-dir"),
         (["a.h5ad", "b.h5ad", "--out-dir", "D", "-o", "o.h5ad"], "--out names one file"),
         (["a.h5ad", "--out-dir", "D", "--table", "t.csv"], "--tables csv or --tables parquet"),
-        (["x/a.h5ad", "y/a.h5ad", "--out-dir", "D"], "x/a.h5ad and y/a.h5ad would have one output"),
-        (["a.h5ad", "a.zarr", "--out-dir", "D"], "a.h5ad and a.zarr would have one output"),
+        (["x/a.h5ad", "y/a.h5ad", "--out-dir", "D"], "x/a.h5ad and y/a.h5ad would have the same output"),
+        (["a.h5ad", "a.zarr", "--out-dir", "D"], "a.h5ad and a.zarr would have the same output"),
         (["a.h5ad", "b.h5ad", "--out-dir", "a.h5ad/D"], "cannot create this folder: Not a directory"),
     ],
 )

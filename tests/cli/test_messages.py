@@ -64,7 +64,7 @@ _REFUSED = [
     (("annotate", "in.h5ad", "none.h5ad", "--out-dir", "D", "--in-place"), "--in-place writes into the inputs"),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--sample-key", "patien"), "Did you mean 'patient'?"),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--compartment-key", "typ"), "Did you mean 'type'?"),
-    (("annotate", "in.h5ad", "-o", "o.h5ad", "--compartment-key", "type"), "Use a column with ids of b, dendritic"),
+    (("annotate", "in.h5ad", "-o", "o.h5ad", "--compartment-key", "type"), "Use a column with the ids b, dendritic"),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--target-accuracy", "2"), "--target-accuracy 2.0 is not between 0 and 1"),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--layer", "cuonts"), "No layer 'cuonts'"),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--species", "mouse"), ""),

@@ -133,7 +133,7 @@ class TestEvidence:
         table = tam.get.evidence(learned, int(np.flatnonzero(unassigned)[0]))
         best = table[table["axis"] == "state"]["above_baseline"].idxmax()
         assert table.attrs["why"]["state"].startswith(
-            f"unassigned: nothing stands out. Furthest above its baseline is {best}"
+            f"unassigned: no active program. Furthest above its baseline is {best}"
         )
 
     def test_without_baselines_z_stands_alone(self, annotated):

@@ -251,7 +251,7 @@ def test_an_output_does_not_replace_what_the_input_lies_in(example, tmp_path, by
     inner = tmp_path / "all.zarr" / "tables" / "table"
     example.write_zarr(inner)
     before = bytes_of(tmp_path)
-    with pytest.raises(OutputError, match="holds the input"):
+    with pytest.raises(OutputError, match="contains the input"):
         tam.annotate_file(inner, tmp_path / "all.zarr", overwrite=True)
     assert bytes_of(tmp_path) == before
 
