@@ -154,7 +154,7 @@ def check_sizes(source: Path) -> None:
         total += n_bytes
         if total > _FREE + _RATIO * packed:
             msg = (
-                f"{source}: unpacks from {packed / 1e6:,.1f} MB to more than {total / 1e9:,.0f} GB, the last part at "
+                f"{source}: unpacks to more than {total / 1e9:,.0f} GB, from {packed / 1e6:,.1f} MB; the last part is at "
                 f"{where}. Real data are not that sparse: the file is damaged, or was made to exhaust memory."
             )
             raise InputFileError(msg)
@@ -339,7 +339,7 @@ def _check_chunk(packed: memoryview, where: str) -> None:
     limit = _most_unpacked(len(packed))
     if _claimed_size(packed) > limit or (_may_unpack_to(packed) > limit and _unpacks_to_more(packed, limit)):
         msg = (
-            f"{where}: unpacks from {len(packed):,} bytes to more than {limit / 1e6:,.0f} MB; real data are not that "
+            f"{where}: unpacks to more than {limit / 1e6:,.0f} MB, from {len(packed):,} bytes; real data are not that "
             "sparse."
         )
         raise InputFileError(msg)

@@ -56,7 +56,7 @@ def test_json_and_quiet(run_training, example_file, tmp_path):
         ((*LABELS, "-o", "m.pkl"), "must end in .npz"),
         ((*LABELS, "-o", "there.npz"), "already exists. Choose another name, or use --overwrite"),
         (("-o", "m.npz"), "No state classifier can be trained: of"),
-        (("-o", "m.npz", *LABELS, "--tissue", "brain"), "leave out --labels, or these"),
+        (("-o", "m.npz", *LABELS, "--tissue", "brain"), "Leave out these, or --labels"),
     ],
 )
 def test_bad_input_gets_one_message_and_exit_2(run_training, example_file, tmp_path, monkeypatch, args, said):

@@ -114,7 +114,7 @@ def test_weights_have_to_be_ignored_by_name_where_there_is_no_place_for_them(
     code, out, err = run(*args)
     assert (code, out) == (2, "")
     assert "Signature 'mine' has weights (CD68, AIF1)" in err
-    assert "Say --ignore-weights to score" in err
+    assert "Set --ignore-weights to score" in err
     assert err.count("\n") == 1
     assert not table.exists()
     assert run(*args, "--ignore-weights")[0] == 0
@@ -128,11 +128,11 @@ def test_weights_have_to_be_ignored_by_name_where_there_is_no_place_for_them(
     [
         ("lipid_asociated", "Did you mean 'lipid_associated', '"),
         ("stat", "Did you mean 'state'?"),
-        ("nothing_like_it", "no human signature. All ids: tamannot signatures list"),
+        ("nothing_like_it", "or a human signature. All ids: tamannot signatures list"),
         ("absent.gmt", "'absent.gmt' is not a file, an axis (compartment, origin, state"),
         ("m1@9.9.9", "No version '9.9.9' of signature 'm1'. Available: 1.0.0, 2.0.0."),
         ("x" * 5000, "is not a file, an axis"),
-        ("a\x1b[31m", "'a\\x1b[31m' is no file"),
+        ("a\x1b[31m", "'a\\x1b[31m' is not a file"),
     ],
 )
 def test_a_word_that_names_nothing_gets_a_short_answer(run, example_file, tmp_path, word, said):
@@ -156,7 +156,7 @@ def _no_known_gene(adata: ad.AnnData) -> None:
     ("spoil", "args", "message"),
     [
         (_scaled, [], "No usable expression matrix. X: not usable, it has negative values"),
-        (_no_known_gene, [], "No known gene: none of the 9,450 ids of X by var_names"),
+        (_no_known_gene, [], "No known gene: none of the 9,450 ids of X in var_names"),
         (None, ["--layer", "nothing"], "No layer 'nothing' in the data. Available: X."),
         (None, ["--gene-symbols", "nothing"], "No column 'nothing' in var"),
         (None, ["--method", "mean", "--null"], "works with rank-based methods"),

@@ -114,7 +114,7 @@ def test_gathered_metadata_lead_nowhere(folder, tmp_path, read, name):
 def test_a_link_to_another_folder_is_refused(folder, tmp_path, read):
     (tmp_path / "elsewhere").mkdir()
     (folder / "layers/far").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InputFileError, match=r"layers/far is a symbolic link to .*elsewhere, which is not in it"):
+    with pytest.raises(InputFileError, match=r"layers/far is a symbolic link to .*elsewhere, outside the folder"):
         read(folder)
 
 
@@ -160,9 +160,7 @@ def test_a_chunk_of_zeros_is_not_unpacked(folder, kind):
     pack, codec = BOMBS[kind]
     change(folder / "obs/depth", lambda m: m.update(compressor=codec, filters=None))
     chunk_of(folder / "obs/depth").write_bytes(pack())
-    with pytest.raises(
-        InputFileError, match=r"obs/depth/0: unpacks from .* to more than .* real data are not that sparse"
-    ):
+    with pytest.raises(InputFileError, match=r"obs/depth/0: unpacks to more than .* real data are not that sparse"):
         read_file(folder)
 
 

@@ -65,7 +65,7 @@ def test_five_sentences_have_the_counts(cohort, material):
         assert f"{name.replace('_', ' ')} {(state == name).sum()} (" in said[2]
     low = (cohort.obs["tam_state_status"] == "low_signal")[macrophages].mean()
     assert f"{100 * low:.{1 if low < 0.1 else 0}f} % no active program" in said[2]
-    assert "state is called by the activity of signatures and by a classifier trained on these cells" in said[4]
+    assert "states are called by the activity of signatures and by a classifier trained on these cells" in said[4]
     assert "origins are called by comparing their z scores" in said[4]
 
 
@@ -168,7 +168,7 @@ def test_a_comparison_has_the_shares_that_it_is_of_and_no_others(cohort, of, cou
 def test_cards_are_of_ordinary_cells(cohort, material, monkeypatch):
     monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 7)
     section = evidence(material)
-    pictures = [b for b in section.blocks if b.kind == "picture"]
+    pictures = [b for b in section.blocks if b.kind == "figure"]
     assert {p.title.partition(":")[0].lower() for p in pictures} == {
         s.replace("_", " ") for s in cohort.obs.loc[material.macrophages, "tam_state"].unique()
     }
@@ -182,7 +182,7 @@ def test_without_the_matrix_the_labels_stand(cohort, of):
     cohort.X = None
     sections = {s.name: s for s in summarise(of(cohort)).sections}
     assert {b.kind for b in sections["evidence"].blocks} == {"text", "table"}
-    assert "Calls against marker genes" not in [b.title for b in sections["calls"].blocks if b.kind == "picture"]
+    assert "Calls against marker genes" not in [b.title for b in sections["calls"].blocks if b.kind == "figure"]
 
 
 def test_signatures_have_sources_unless_they_are_your_own(cohort, of):

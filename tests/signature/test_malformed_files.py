@@ -464,7 +464,7 @@ OTHERS = [
     pytest.param(
         "x.csv",
         "source,target,species\na,CD68,human\na,FTL,mouse\n",
-        "line 3: 'a' is of mouse",
+        "line 3: the species of 'a' is mouse",
         id="long table, two species",
     ),
     pytest.param("x.csv", NETWORK.encode() + b"a,\xe9,1\n", "line 2: cannot be read: byte 0xe9", id="table not UTF-8"),

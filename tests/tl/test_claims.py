@@ -176,7 +176,7 @@ def test_swapped_genes_are_rarely_supported_and_the_table_says_how_often(tested,
     said = next(c for c in tam.get.claims(tested).attrs["cautions"] if "genes to swap" in c)
     assert said == (
         f"{n_supported} of {len(against)} claims with genes to swap are supported; with every gene replaced by one of "
-        f"equal expression {expected:.1f} would be."
+        f"equal expression, {expected:.1f} would be."
     )
     row = table.loc["79c"]
     assert row["p_swapped"] == pytest.approx(1 / 21)
