@@ -1,4 +1,4 @@
-"""How public names and arguments leave: they work for two more minor releases, with one warning that says what to use.
+"""Deprecation of public names and arguments: they work for two more minor releases, with a warning.
 
 A name in a module: ``__getattr__ = deprecated_names(__name__, {"old": ("new", "0.4")})``.
 An argument: ``@deprecated_argument("old", new="new", removed_in="0.4")`` above the function, which has ``new`` alone.
@@ -19,18 +19,18 @@ R = TypeVar("R")
 
 
 def deprecated_names(module: str, gone: Mapping[str, tuple[str, str]]) -> Callable[[str], Any]:
-    """Return a ``__getattr__`` for a module of which names were renamed.
+    """Return a ``__getattr__`` for a module with renamed names.
 
     Parameters
     ----------
     module
         Its ``__name__``.
     gone
-        The new name and the release that drops the old one, by old name.
+        The new name and the release that removes the old one, by old name.
 
     Returns
     -------
-    A function of a name: what has the new name now, with a warning; AttributeError for names unheard of.
+    A function that returns the renamed object with a warning, and raises AttributeError for unknown names.
     """
 
     def find(name: str) -> Any:
@@ -45,18 +45,18 @@ def deprecated_names(module: str, gone: Mapping[str, tuple[str, str]]) -> Callab
 
 
 def deprecated_argument(old: str, *, new: str, removed_in: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator that passes an argument on under its new name.
+    """Return a decorator that passes an argument under its new name.
 
     Parameters
     ----------
     old, new
         Names of the argument, given by keyword.
     removed_in
-        The release that drops the old one.
+        The release that removes the old name.
 
     Returns
     -------
-    The decorator. The function that it makes warns of the old name, and raises `ParameterError` for both at once.
+    The decorator. The decorated function warns of the old name, and raises `ParameterError` if both names are given.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -76,4 +76,4 @@ def deprecated_argument(old: str, *, new: str, removed_in: str) -> Callable[[Cal
 
 
 def _warn(what: str, removed_in: str) -> None:
-    warnings.warn(f"{what}; the old name goes in {removed_in}.", TamannotDeprecationWarning, stacklevel=3)
+    warnings.warn(f"{what}; the old name will be removed in {removed_in}.", TamannotDeprecationWarning, stacklevel=3)

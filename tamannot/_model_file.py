@@ -1,6 +1,6 @@
-"""The container of model files: an ``.npz`` of plain arrays and one JSON text; read with suspicion, never run.
+"""The format of model files: an ``.npz`` of plain arrays and a JSON text, checked and never executed.
 
-Every size is looked at before anything is read or allocated, and arrays of objects, which numpy stores as
+Every size is checked before anything is read or allocated, and arrays of objects, which numpy stores as
 pickles, are refused by their header.
 """
 
@@ -38,17 +38,17 @@ _BAD = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeErro
 
 
 class Kept:
-    """A model that can be kept in a file."""
+    """A model that can be saved to a file."""
 
     kind: ClassVar[str]
 
     def _content(self) -> tuple[Meta, Arrays]:
-        """Return all that the model holds: what JSON can hold, and arrays of float64."""
+        """Return the content of the model: JSON values, and arrays of float64."""
         raise NotImplementedError
 
     @property
     def digest(self) -> str:
-        """The sha256 of all that the model holds; equal models have equal digests."""
+        """The sha256 of the content of the model; equal models have equal digests."""
         meta, arrays = self._content()
         found = hashlib.sha256(_text_of(self.kind, meta).encode())
         for name, values in sorted(arrays.items()):
@@ -69,12 +69,12 @@ class Kept:
 
         Returns
         -------
-        None. The file appears whole or not at all.
+        None. The file is written completely or not at all.
 
         Raises
         ------
         OutputError
-            The name has another ending, the file exists, or it cannot be written.
+            The name does not end in ``.npz``, the file exists, or it cannot be written.
         """
         check_model_target(Path(path), overwrite=overwrite)
         meta, arrays = self._content()
@@ -86,38 +86,39 @@ class Kept:
 
 
 def check_model_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a name that a model cannot be written to, before any work is done: raise an OutputError."""
+    """Raise an OutputError early if the model cannot be written to this name."""
     reasons = {
         f"{path}: the name of a model must end in .npz.": path.suffix != ".npz",
-        f"{path}: there is no folder {path.parent}. Make it first.": not path.parent.is_dir(),
-        f"{path} is a folder. Give the name of a file.": path.is_dir(),
-        f"{path} exists. Give another name, or overwrite=True to replace it.": path.exists() and not overwrite,
+        f"{path}: no folder {path.parent}. Create it first.": not path.parent.is_dir(),
+        f"{path} is a folder. Pass the name of a file.": path.is_dir(),
+        f"{path} already exists. Choose another name, or use overwrite=True to replace it.": path.exists()
+        and not overwrite,
     }
     if msg := next((reason for reason, holds in reasons.items() if holds), None):
         raise OutputError(msg)
 
 
 def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]]) -> Model:
-    """Read a model file and look at everything in it.
+    """Read a model file and check all of its content.
 
     Parameters
     ----------
     path
         The file.
     builders
-        By the kind of model, what looks at its content and returns it.
+        For each kind of model, the function that checks its content and returns it.
 
     Raises
     ------
     ModelFormatError
-        It is absent, no model, damaged, too large, holds Python objects, is of another kind, or was made by an
-        older or a newer release; the message names the file and the reason.
+        The file is missing, not a model, damaged, too large, contains Python objects, is another kind of model, or
+        was made by an older or newer release; the message names the file and the reason.
     """
     try:
         meta, arrays = _opened(path)
         kind = str(meta.get("kind"))
         if kind not in builders:
-            refuse(f"a model of the kind {kind[:50]!r}, not {' or '.join(builders)}.")
+            refuse(f"a {kind[:50]!r} model, not {' or '.join(builders)}.")
         return builders[kind](meta, arrays)
     except ModelFormatError as error:
         msg = f"{path}: {error}"
@@ -129,28 +130,28 @@ def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]
 
 
 def checked(kind: type[Fields], meta: Meta) -> Fields:
-    """Return the fields of a model, each looked at; refuse the file by the first that is wrong."""
+    """Return the checked fields of a model; refuse the file at the first invalid field."""
     try:
         return kind.model_validate(meta)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         named = f"'{first['loc'][0]}': " if first["loc"] else ""
-        refuse(f"damaged, or changed by hand: {named}{first['msg'].removeprefix('Value error, ')}.")
+        refuse(f"damaged or edited: {named}{first['msg'].removeprefix('Value error, ')}.")
 
 
 def check_arrays(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse arrays that are not those of a model, of another shape, or with numbers that are not finite."""
+    """Refuse arrays with unexpected names or shapes, or with values that are not finite."""
     if sorted(arrays) != sorted(shapes):
-        refuse(f"not a model: it should hold {', '.join((_META, *shapes))}.")
+        refuse(f"not a model: it must contain {', '.join((_META, *shapes))}.")
     for name, shape in shapes.items():
-        check(arrays[name].shape == shape, f"'{name}' has the shape {shape}, not {arrays[name].shape}")
-        check(bool(np.isfinite(arrays[name]).all()), f"'{name}' holds finite numbers")
+        check(arrays[name].shape == shape, f"'{name}' must have the shape {shape}, not {arrays[name].shape}")
+        check(bool(np.isfinite(arrays[name]).all()), f"'{name}' must be finite")
 
 
 def check(good: bool, rule: str) -> None:
     """Refuse a file that breaks a rule."""
     if not good:
-        refuse(f"damaged, or changed by hand: {rule}.")
+        refuse(f"damaged or edited: {rule}.")
 
 
 def refuse(reason: str) -> NoReturn:
@@ -169,16 +170,16 @@ def _opened(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     if not path.is_file():
         refuse("not a file.")
     if path.stat().st_size > _MAX_FILE:
-        refuse(f"larger than {_MAX_FILE >> 20} MB, so no model.")
+        refuse(f"larger than {_MAX_FILE >> 20} MB, so it is not a model.")
     if not zipfile.is_zipfile(path):
-        refuse("not an .npz file: it is of another kind, or an incomplete download.")
+        refuse("not an .npz file: it has another format, or is an incomplete download.")
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         names = {m.filename for m in members}
         if f"{_META}.npy" not in names or len(names) < len(members) or len(members) > _MAX_MEMBERS:
-            refuse(f"not a model: it should hold {_META} and the arrays of one.")
+            refuse(f"not a model: it must contain {_META} and the arrays of a model.")
         if sum(m.file_size for m in members) > _MAX_CONTENT:
-            refuse(f"unpacks to more than {_MAX_CONTENT >> 20} MB, so no model.")
+            refuse(f"unpacks to more than {_MAX_CONTENT >> 20} MB, so it is not a model.")
         arrays = {m.filename.removesuffix(".npy"): _array(archive, m) for m in members}
     return _meta(arrays.pop(_META)), arrays
 
@@ -189,13 +190,13 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
         content = io.BytesIO(file.read(member.file_size))
     name = member.filename.removesuffix(".npy")
     if np.lib.format.read_magic(content) != (1, 0):
-        refuse(f"'{name}' is stored in another way than models are.")
+        refuse(f"'{name}' is not stored in the format of a model.")
     shape, in_columns, dtype = np.lib.format.read_array_header_1_0(content)
     if dtype.hasobject:
-        refuse(f"'{name}' holds Python objects (a pickle). Models hold numbers only; do not trust this file.")
+        refuse(f"'{name}' contains Python objects (a pickle). Models contain only numbers; do not trust this file.")
     wanted = np.dtype(np.uint8) if name == _META else np.dtype("<f8")
     if dtype != wanted or in_columns:
-        refuse(f"'{name}' holds {dtype}, not {wanted}.")
+        refuse(f"'{name}' contains {dtype}, not {wanted}.")
     raw = content.read()
     if math.prod(shape) * wanted.itemsize != len(raw):
         refuse(f"'{name}' is damaged: its size does not agree with its header.")
@@ -205,20 +206,18 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
 
 def _meta(content: Array) -> dict[str, Any]:
     if content.ndim != 1 or content.size > _MAX_META:
-        refuse("'meta' is no text.")
-    meta = json.loads(content.tobytes().decode(), parse_constant=lambda word: refuse(f"'meta' holds {word}."))
+        refuse("'meta' is not text.")
+    meta = json.loads(content.tobytes().decode(), parse_constant=lambda word: refuse(f"'meta' contains {word}."))
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        refuse(f"not a model: 'meta' does not say {FORMAT}.")
+        refuse(f"not a model: 'meta' does not name the format {FORMAT}.")
     version = meta.get("schema_version")
     if type(version) is not int or version < 1:
-        refuse(f"the schema version is a number from 1, not {str(version)[:50]!r}.")
+        refuse(f"the schema version must be an integer of at least 1, not {str(version)[:50]!r}.")
     if version < SCHEMA_VERSION:
-        refuse(
-            "made by an older release of tamannot, which this one cannot use; train the model again with tl.train(...)."
-        )
+        refuse("made by an older release of tamannot and no longer readable; train the model again with tl.train(...).")
     if version > SCHEMA_VERSION:
         refuse(
-            f"made by a newer release (schema {version}; this one reads {SCHEMA_VERSION}). Update tamannot, or train "
-            "the model again."
+            f"made by a newer release (schema {version}; this release reads {SCHEMA_VERSION}). Update tamannot, or "
+            "train the model again."
         )
     return meta

@@ -1,4 +1,4 @@
-"""How a run tells how far it is, and how a signal ends it."""
+"""The progress line of a long run, and how signals end a run."""
 
 from __future__ import annotations
 
@@ -16,33 +16,42 @@ from tamannot.errors import printable
 
 Tick = Callable[[int], None]
 
-# In a terminal the line is renewed, elsewhere another one follows now and then.
+# In a terminal the line is updated in place; elsewhere a new line is printed now and then.
 _RENEW_EVERY = 0.2
 _NEXT_LINE_EVERY = 30.0
 
 
+_RUNNING: set[Progress] = set()
+
+
 def no_tick(_n: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 def silent() -> Progress:
-    """Return one that never shows anything."""
+    """Return a progress that never shows anything."""
     return Progress(show=False)
 
 
+def compiling(*, begins: bool) -> None:
+    """Tell the runs that show their progress that a kernel begins or ends compiling."""
+    for progress in tuple(_RUNNING):
+        progress.compile(begins=begins)
+
+
 class Progress:
-    """Shows the stage of a long run on stderr, with cells per second and time left.
+    """Show the stage of a long run on stderr, with cells per second and the time left.
 
     Parameters
     ----------
     show
-        False never shows anything; None and True do, None as the default of the settings.
+        False shows nothing; None, the default of the settings, and True show the line.
     after
-        Seconds that a run is silent for.
+        Number of seconds before the first line.
     stream
-        Where to; None is stderr.
+        Where to write; None is stderr.
     clock
-        Seconds, monotone.
+        Monotonic clock in seconds.
     """
 
     def __init__(
@@ -58,26 +67,38 @@ class Progress:
         self._begun = self._stage_begun = clock()
         self._stage, self._total, self._done = "", 0, 0
         self._last, self._width = -1e9, 0
+        self._n_compiling, self._timed_from, self._done_before = 0, self._begun, 0
         self.seconds: dict[str, float] = {}
-        """Time of each stage that has ended."""
+        """Seconds that each finished stage took."""
 
     def __call__(self, stage: str, total: int = 0) -> None:
         """Begin a stage of ``total`` cells; 0 if it is not counted in cells."""
         with self._lock:
             self._end_stage()
             self._stage, self._total, self._done = stage, total, 0
-            self._stage_begun = self._clock()
+            self._stage_begun = self._timed_from = self._clock()
+            self._done_before = 0
+            if self._show:
+                _RUNNING.add(self)
             self._tell()
 
     def tick(self, n: int) -> None:
-        """Say that ``n`` more cells are done; any thread may."""
+        """Count ``n`` more cells as done; any thread may call this."""
         with self._lock:
             self._done += n
             self._tell()
 
-    def close(self) -> None:
-        """End the last stage and wipe the line from the terminal."""
+    def compile(self, *, begins: bool) -> None:
+        """Note that a kernel begins or ends compiling: the rate counts from there."""
         with self._lock:
+            self._n_compiling = max(self._n_compiling + (1 if begins else -1), 0)
+            self._tell()
+            self._timed_from, self._done_before = self._clock(), self._done
+
+    def close(self) -> None:
+        """End the last stage and clear the line in the terminal."""
+        with self._lock:
+            _RUNNING.discard(self)
             self._end_stage()
             self._stage = ""
             if self._width:
@@ -105,9 +126,12 @@ class Progress:
             self._write(line + "\n")
 
     def _line(self, now: float) -> str:
-        if not self._total or not self._done:
+        if self._n_compiling:
+            return f"tamannot: {self._stage}, compiling (first run)"
+        timed = self._done - self._done_before
+        if not self._total or timed <= 0:
             return f"tamannot: {self._stage}"
-        speed = self._done / max(now - self._stage_begun, 1e-9)
+        speed = timed / max(now - self._timed_from, 1e-9)
         left = max(self._total - self._done, 0) / speed
         share = min(self._done / self._total, 1.0)
         return f"tamannot: {self._stage}, {share:.0%}, {speed:,.0f} cells/s, {_clock_time(left)} left"
@@ -126,16 +150,16 @@ def _clock_time(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
-# Ctrl-C, what batch schedulers and `kill` send, and what a terminal sends when it is closed; Windows has no SIGHUP.
+# Ctrl-C, the signal of batch schedulers and `kill`, and that of a closed terminal; Windows has no SIGHUP.
 ENDING = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-# Clearing up is not disturbed for so long, in seconds, by an impatient second signal.
+# Number of seconds during which a second signal does not interrupt the clean-up.
 _PATIENCE = 10.0
-# Until what Python could not pass on is raised once more, in seconds.
+# Number of seconds after which a lost signal is raised again.
 _RETRY_AFTER = 0.01
 
 
 class Interruption:
-    """Raises `KeyboardInterrupt` in the main thread when a signal comes, and sees to it that it is not lost.
+    """Raise `KeyboardInterrupt` in the main thread when a signal arrives, and make sure that it is not lost.
 
     Parameters
     ----------
@@ -146,14 +170,14 @@ class Interruption:
     def __init__(self, numbers: Iterable[signal.Signals]) -> None:
         self._numbers = tuple(numbers)
         self.received = signal.SIGINT
-        """The signal that came last."""
+        """The most recent signal."""
         self._deaf_until = 0.0
         self._heard: list[signal.Signals] = []
 
     def listen(self) -> None:
-        """Hear the signals from now on.
+        """Handle the signals from now on.
 
-        One that is not as Python sets it stays: who started this process, as ``nohup`` does, wants it not to hear it.
+        A signal whose handler is not Python's default keeps it: the parent process, such as ``nohup``, set it.
         """
         for number in self._numbers:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -162,9 +186,9 @@ class Interruption:
         sys.unraisablehook = self._raise_again
 
     def end(self) -> None:
-        """Hear nothing more: all is done, and Python's own end must not be disturbed."""
+        """Ignore the signals from now on, so that Python can exit undisturbed."""
         self._deaf_until = float("inf")
-        for number in self._heard:  # by the system as well: at its very end Python forgets what it was told
+        for number in self._heard:  # at the system level as well: Python drops its handlers when it exits
             signal.signal(number, signal.SIG_IGN)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
@@ -179,13 +203,13 @@ class Interruption:
         raise KeyboardInterrupt
 
     def _is_hook(self, frame: FrameType | None) -> bool:
-        """Return whether Python was at `_raise_again`: what is raised there is lost for good."""
+        """Return whether Python was inside `_raise_again`, where an exception is lost."""
         while frame is not None and frame.f_code is not Interruption._raise_again.__code__:
             frame = frame.f_back
         return frame is not None
 
     def _raise_again(self, lost: Any) -> None:
-        """Take what was raised where nothing can be raised: in a destructor, or between Python and C."""
+        """Handle exceptions from places that cannot raise: destructors, and code between Python and C."""
         if lost.exc_type is None or not issubclass(lost.exc_type, KeyboardInterrupt):
             sys.__unraisablehook__(lost)
         elif self._deaf_until < float("inf"):
@@ -197,7 +221,7 @@ class Interruption:
 
 
 def _send(number: signal.Signals) -> None:
-    """Send a signal to the main thread, and wake it if it waits."""
+    """Send a signal to the main thread, and wake it if it is waiting."""
     main = threading.main_thread().ident
     if sys.platform == "win32" or main is None:
         _thread.interrupt_main(number)

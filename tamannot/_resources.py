@@ -1,4 +1,4 @@
-"""What is installed: the version, the files that ship with it, and names that are imported when they are used."""
+"""The installed version, the bundled files, and lazy imports of public names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def package_version() -> str:
 def attach_stub(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package, from the ``.pyi`` beside its file.
 
-    An import leaves the user's filters of warnings as they were: numpy, scipy and anndata set some of their own.
+    Imports do not change the user's warning filters, although numpy, scipy and anndata set some.
     """
     lazy, names, public = lazy_loader.attach_stub(package, file)
 

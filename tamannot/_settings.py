@@ -1,4 +1,4 @@
-"""What a user sets: the two settings that are global, and those of one annotation; and the threads that follow."""
+"""The two global settings, the settings of one annotation, and the number of threads."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 @dataclass
 class Settings:
-    """How tamannot runs; nothing here changes a result.
+    """Global settings; none of them changes results.
 
     Parameters
     ----------
     threads
-        Threads to use; None takes what the environment, the affinity and the container allow.
+        Number of threads; None uses as many as the environment, the affinity and the container allow.
     progress
-        Whether a run of more than five seconds tells on stderr how far it is: a line that is renewed in a
-        terminal, elsewhere one every half minute. None is True; False is silent.
+        Whether a run of more than five seconds shows its progress on stderr: a line that is updated in a
+        terminal, elsewhere a new line every half minute. None is True; False is silent.
     """
 
     threads: int | None = None
@@ -48,7 +48,7 @@ class Settings:
         Raises
         ------
         ParameterError
-            ``threads`` is set to less than one.
+            ``threads`` is less than one.
         """
         if self.threads is None:
             return available_threads()
@@ -63,7 +63,7 @@ settings = Settings()
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotateSettings:
-    """The arguments of `tl.annotate` that say how to annotate, from the call or the command line to the record."""
+    """The settings of an annotation: arguments of `tl.annotate` or the command line, kept in the record."""
 
     model: object = None
     """A model, the path of one, or a list of these; see `tl.annotate`."""
@@ -76,30 +76,30 @@ class AnnotateSettings:
     target_accuracy: float = 0.95
     rng: int = 0
     sample: str | None = None
-    """The one sample that all cells are of, where no column tells: a file of a cohort."""
+    """The sample of all cells if there is no column: one file of a cohort."""
     portable: bool = False
-    """Whether what is learned is for other data, too: only genes with a name of their own count, and what macrophages
-    look like is kept."""
+    """Whether the fit is for other data as well: only genes with a unique name are used, and the background of
+    macrophages is kept."""
     recorded: tuple[str, ...] | None = None
-    """Which of these the caller could give, for the record of the run; None: all."""
+    """The settings that the caller could pass, for the record of the run; None: all."""
 
     def check(self) -> None:
-        """Refuse values out of range; what needs the data, as the name of a column, is checked with them.
+        """Raise for values out of range; column names are checked with the data.
 
         Raises
         ------
         ParameterError
-            One is.
+            A value is out of range.
         """
         if self.tissue not in ("auto", "brain", "other"):
-            msg = f"tissue is 'auto', 'brain' or 'other', not {self.tissue!r}."
+            msg = f"tissue must be 'auto', 'brain' or 'other', not {self.tissue!r}."
             raise ParameterError(msg)
         if not 0 < self.target_accuracy < 1:
             msg = f"target_accuracy={self.target_accuracy} is not between 0 and 1."
             raise ParameterError(msg)
 
     def parameters(self) -> dict[str, Any]:
-        """Return what the record of a run says of the call; models are told of elsewhere."""
+        """Return the settings for the record of a run; models are recorded elsewhere."""
         names = _PARAMETERS if self.recorded is None else [n for n in _PARAMETERS if n in self.recorded]
         given = {name: getattr(self, name) for name in (*names, "sample")}
         return {name: value for name, value in given.items() if value is not None}
@@ -180,7 +180,7 @@ DEFAULT_ACCURACY = AnnotateSettings().target_accuracy
 
 
 def available_threads() -> int:
-    """Return how many threads to use: what the environment, the affinity and the container allow."""
+    """Return the number of threads that the environment, the affinity and the container allow."""
     limits = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
     limits += [int(v) for name in _LIMITS if (v := os.environ.get(name, "")).isdecimal() and int(v) > 0]
     with suppress(OSError, ValueError):
@@ -195,9 +195,9 @@ def over_rows(work: Callable[[int, int], None], n_rows: int, *, threads: int, st
 
 
 def in_order(work: Callable[[int, int], T], n_rows: int, *, threads: int, step: int) -> Iterator[T]:
-    """Give out ``work(start, stop)`` of consecutive blocks of ``step`` rows, in their order.
+    """Yield ``work(start, stop)`` of consecutive blocks of ``step`` rows, in order.
 
-    Only a few results are ahead of whoever takes them, so that memory stays bounded.
+    Only a few results are computed ahead, so memory stays bounded.
     """
     spans = [(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
     if threads == 1 or len(spans) < 2:

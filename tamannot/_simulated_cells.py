@@ -1,4 +1,4 @@
-"""Who the cells of `simulate` are: samples, conditions, shares, usages."""
+"""The cells of `simulate`: samples, conditions, shares, usages."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Design:
     n_unknown_cells: int
 
     def check(self) -> None:
-        """Refuse what cannot be simulated."""
+        """Raise for parameters that cannot be simulated."""
         self._check_numbers()
         self._check_ids()
         if self.shift and len(self.conditions) < 2:
-            msg = "shift is a difference of the second condition: give two conditions."
+            msg = "shift changes the second condition: give two conditions."
             raise ParameterError(msg)
         has_both = {MACROPHAGE, MALIGNANT} <= set(self.composition)
         if self.crosstalk and not (has_both and LAM in self.states and self.overdispersion > 0):
@@ -64,7 +64,7 @@ class Design:
             raise ParameterError(msg)
 
     def means(self, axis: str, condition: str) -> dict[str, float]:
-        """Return the expected shares of a condition; what they leave belongs to none of the ids."""
+        """Return the expected shares of a condition; the remainder belongs to none of the ids."""
         share = dict(getattr(self, axis))
         if axis == "composition":
             share = {k: v / sum(share.values()) for k, v in share.items()}
@@ -73,7 +73,7 @@ class Design:
             return share
         before, after = sum(share[k] for k in shifted), sum(shifted.values())
         if after >= 1:
-            msg = f"shift makes {', '.join(shifted)} {after:.2f} of all: shares are below 1."
+            msg = f"shift raises {', '.join(shifted)} to {after:.2f} of all cells: shares must be below 1."
             raise ParameterError(msg)
         room = (1 - after) / (1 - before)
         return {k: shifted.get(k, v * room) for k, v in share.items()}
@@ -95,7 +95,7 @@ class Design:
                 msg = f"{name} is {value}{wanted}."
                 raise ParameterError(msg)
         if len(set(self.conditions)) != len(self.conditions) or not self.conditions:
-            msg = "conditions are one or more names, each once."
+            msg = "conditions must be one or more unique names."
             raise ParameterError(msg)
 
     def _check_ids(self) -> None:
@@ -108,17 +108,17 @@ class Design:
         for name, ids in known.items():
             given: Mapping[str, float] = getattr(self, name)
             if unknown := sorted(set(given) - ids):
-                msg = f"{name} has {', '.join(unknown)}: give {', '.join(sorted(ids))}."
+                msg = f"{name} has unknown entries {', '.join(unknown)}: use {', '.join(sorted(ids))}."
                 raise ParameterError(msg)
             if not all(np.isfinite(v) and v >= 0 for v in given.values()):
-                msg = f"{name} has a value that is no number of 0 or more."
+                msg = f"{name} has a value that is not a number of at least 0."
                 raise ParameterError(msg)
         if sum(self.composition.values()) <= 0:
             msg = "composition has no compartment with a share above 0."
             raise ParameterError(msg)
         for name in ("origins", "states"):
             if (total := sum(getattr(self, name).values())) > 1 + _NOTHING:
-                msg = f"{name} are shares of macrophages and sum to {total:.2f}: give 1 at most."
+                msg = f"{name} are shares of macrophages and sum to {total:.2f}: the sum must be at most 1."
                 raise ParameterError(msg)
 
 
@@ -191,7 +191,7 @@ def _draw_compartments(table: pd.DataFrame, design: Design, rng: np.random.Gener
 
 
 def _draw_usages(share: Array, rng: np.random.Generator) -> Array:
-    """Return usages of macrophages: a program that dominates, or none, beside little of the others.
+    """Return usages of macrophages: one dominating program or none, and low usage of the others.
 
     ``share`` is the chance of each program to dominate, cells × programs.
     """

@@ -1,4 +1,4 @@
-"""What the cells of `simulate` express: genes, levels of each cell type, fold changes of each program, counts."""
+"""Expression of the cells of `simulate`: genes, levels of each cell type, fold changes of each program, counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tam.datasets``: the example data, and simulated cohorts."""
+"""``tam.datasets``: example data and simulated cohorts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def oligodendroglioma() -> ad.AnnData:
 
     Returns
     -------
-    184 cells × 9,450 genes, TPM-like linear values. ``obs["author_label"]`` holds the authors' cell classes: malignant
+    184 cells × 9,450 genes, TPM-like linear values. ``obs["author_label"]`` has the authors' cell classes: malignant
     cells of four tumours, oligodendrocytes, and 19 microglia or macrophages; ``obs["patient"]`` the tumour. Source:
     Tirosh et al. 2016, doi:10.1038/nature20123, GSE70630; the subset is that of the infercnvpy package (BSD-3-Clause).
     """
@@ -76,73 +76,73 @@ def simulate(
     n_unknown_cells: int = 0,
     rng: int | np.random.Generator = 0,
 ) -> ad.AnnData:
-    """Simulate a cohort of tumours whose cells, programs and effects are known.
+    """Simulate a cohort of tumours with known cells, programs and effects.
 
     Counts are gamma-Poisson around a cell's expected expression: that of its cell type, with its programs added in
     proportion to their usages, times effects of the sample on each gene, mixed with the ambient RNA of the sample. Each
     cell type and each program raises the genes of its bundled signature, and as many or more genes that are in no
-    signature, drawn anew by every seed. A cell of a composite signature raises one of its modules.
+    signature, drawn with the seed. A cell of a composite signature upregulates one of its modules.
 
-    It is for tests of methods and for worked examples, no substitute for data. Programs add up linearly, state is
-    independent of origin, and the signatures are right by construction, so that whoever looks for them finds them more
-    easily than in a tumour. There are no doublets, no overlays such as hypoxia, no batches of chemistry, and usages
-    that are clearly there or clearly not.
+    Use it to test methods and for examples; it does not replace real data. Programs are additive, state is
+    independent of origin, and the signatures are correct by construction, so they are easier to find than in a tumour.
+    There are no doublets, no overlays such as hypoxia and no batches of chemistry, and programs are either clearly
+    present or clearly absent.
 
     Parameters
     ----------
     n_cells
-        Cells in each sample.
+        Number of cells per sample.
     n_samples
-        Samples.
+    Number of samples.
     conditions
         Names of conditions; samples are assigned to them in turn.
     composition
         Share of each compartment, scaled to sum to 1: ids of compartments, and ``malignant``, which has the genes of
-        ``glial_like`` and effects of its own in each sample. None: macrophages 0.4, malignant 0.3, T and NK cells 0.12,
+        ``glial_like`` and its own effects in each sample. None: macrophages 0.4, malignant 0.3, T and NK cells 0.12,
         oligodendrocytes 0.1, endothelial cells 0.08.
     origins
         Share of macrophages of each origin; the rest is unclear. None: microglia and monocyte-derived, 0.45 each.
     states
-        Share of macrophages in which each state dominates; the rest has little or nothing of any. None:
+        Share of macrophages in which each state dominates; the rest has little or no state. None:
         lipid-associated 0.2, interferon-primed 0.1, inflammatory and immunoregulatory 0.15 each.
     shift
-        Factors by which shares differ in the second condition: ``{"lipid_associated": 2.0}``. Takes ids of
-        compartments, origins and states; all others of the same kind make room in proportion.
+        Factors by which shares differ in the second condition, such as ``{"lipid_associated": 2.0}``, by ids of
+        compartments, origins and states; all others of the same kind are rescaled in proportion.
     crosstalk
         Correlation across samples, -1 to 1, between the share of lipid-associated macrophages (normal scores of its
-        ranks) and the level of a ferroptosis-defence program in malignant cells. At 0 the program varies over samples
-        just as much, independent of the macrophages.
+        ranks) and the level of a ferroptosis-defence program in malignant cells. At 0 the program varies as much over
+        samples, but independently of the macrophages.
     overdispersion
         Variation of shares between samples, 0 to 0.5: the intra-class correlation ρ of the beta-binomial. At 0 cells
         would be independent replicates.
     depth
         Median counts of a cell.
     n_genes
-        Genes: those of the signatures, and others of the human genome.
+        Number of genes: those of the signatures, and others of the human genome.
     ambient
         Mean share of a cell's counts that comes from the other cells of its sample, 0 to 0.5.
     n_noise_cells
-        Cells added to each sample whose expression belongs to genes picked at random, anew for each cell.
+        Number of noise cells added to each sample; each expresses genes picked at random.
     n_unknown_cells
-        Cells added to each sample of a type that no signature knows.
+        Number of cells added to each sample that are of a type without a signature.
     rng
-        Seed or generator; everything random comes from it. The same seed is the same cohort, whatever the number of
-        threads, as long as numpy is the same.
+        Seed or generator. The same seed gives the same cohort with any number of threads, for the same version of
+        numpy.
 
     Returns
     -------
     Cells × genes. ``X`` has counts (float32, CSR); ``obs`` has ``sample``, ``condition``, ``truth_compartment`` (with
     ``noise`` and ``unknown``), ``truth_origin`` and ``truth_state`` (the one with a usage above 0.35, else ``unclear``;
     ``not_macrophage``) and ``truth_ambient``, the share of ambient RNA; ``obsm["truth_usage"]`` the usage of each
-    program in [0, 1], 0 in cells that cannot have it; origins sum to 1 at most, and so do states. ``uns["truth"]`` has
-    what was planted: ``samples``, a table with the condition, the expected share of each compartment, origin and state,
-    and the level of the defence program (standard normal); ``shift``, ``crosstalk`` and ``overdispersion`` as given;
-    ``own_genes``, the genes of no signature that a cell type or a program raises.
+    program in [0, 1], 0 in cells that cannot have it; origins sum to at most 1, and so do states. ``uns["truth"]`` has
+    the simulated effects: ``samples``, a table with the condition, the expected share of each compartment, origin and
+    state, and the level of the defence program (standard normal); ``shift``, ``crosstalk`` and ``overdispersion`` as
+    given; ``own_genes``, the genes outside signatures that a cell type or a program upregulates.
 
     Raises
     ------
     ParameterError
-        An unknown id, or a number out of range.
+        An id is unknown, or a number is out of range.
 
     Examples
     --------

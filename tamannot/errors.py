@@ -1,8 +1,8 @@
-"""Every exception and warning that tamannot raises.
+"""All exceptions and warnings of tamannot.
 
-Each error refines a builtin, so that ``except LookupError`` works as Python users expect, and each
-message says what was seen, where, and what to do next. Words of a user's file in it are shown without harm: a name may
-hold what moves a cursor, hides text or forges a line.
+Each error also derives from a builtin, so ``except LookupError`` works as Python users expect, and each
+message says what is wrong, where, and what to do next. Text from a user's file is escaped: a name may contain
+characters that move the cursor, hide text or forge a line.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ __all__ = [
 
 
 class TamannotError(Exception):
-    """Something about the user's input or call that tamannot cannot work with."""
+    """Base of all errors of tamannot: an input or a call that it cannot handle."""
 
     def __init__(self, *args: object) -> None:
-        """Take a message, which may hold names from a file: whatever does not print is escaped."""
+        """Store a message, which may contain names from a file: unprintable characters are escaped."""
         super().__init__(*(printable(a) if isinstance(a, str) else a for a in args))
 
 
 class SignatureNotFoundError(TamannotError, LookupError):
-    """No signature of that id or version."""
+    """There is no signature with this id or version."""
 
 
 class SignatureFormatError(TamannotError, ValueError):
@@ -45,27 +45,27 @@ class SignatureFormatError(TamannotError, ValueError):
 
 
 class GeneIdError(TamannotError, ValueError):
-    """Gene ids that cannot be matched: none known, or one that stands for two columns."""
+    """Gene ids that cannot be matched: none is known, or one matches two columns."""
 
 
 class SpeciesError(TamannotError, ValueError):
-    """Data of another species than the signatures."""
+    """The species of the data differs from that of the signatures."""
 
 
 class MatrixError(TamannotError, ValueError):
-    """No usable expression matrix: absent, empty, negative, not finite."""
+    """There is no usable expression matrix: it is missing, empty, negative or not finite."""
 
 
 class ModelFormatError(TamannotError, ValueError):
-    """A file that is no model, is damaged, or was made by a newer release."""
+    """A file that is not a model, is damaged, or was made by a newer release."""
 
 
 class ParameterError(TamannotError, ValueError):
-    """A parameter outside its range, or a column that is not there."""
+    """A parameter that is out of range, or a column that does not exist."""
 
 
 class ResultNotFoundError(TamannotError, KeyError):
-    """A result was asked for that has not been computed."""
+    """A requested result that was not computed."""
 
     def __str__(self) -> str:
         """Return the message itself: KeyError would show its repr."""
@@ -73,18 +73,18 @@ class ResultNotFoundError(TamannotError, KeyError):
 
 
 class InputFileError(TamannotError, OSError):
-    """A file that is absent, damaged, or of a kind that tamannot does not read."""
+    """A file that is missing, damaged, or of a format that tamannot does not read."""
 
 
 class OutputError(TamannotError, OSError):
-    """A result that cannot be written where it was asked for."""
+    """A result that cannot be written to the requested place."""
 
 
 class TamannotWarning(UserWarning):
     """Base of all warnings of tamannot."""
 
     def __init__(self, *args: object) -> None:
-        """Take a message, as `TamannotError` does."""
+        """Store a message, as `TamannotError` does."""
         super().__init__(*(printable(a) if isinstance(a, str) else a for a in args))
 
 
@@ -93,7 +93,7 @@ class CoverageWarning(TamannotWarning):
 
 
 class TamannotDeprecationWarning(TamannotWarning, FutureWarning):
-    """A name or an argument that a later release will not have."""
+    """A name or an argument that a later release will remove."""
 
 
 _NEAR, _SHOWN, _SHORT = 3, 20, 3
@@ -114,7 +114,7 @@ def printable(text: object) -> str:
 
 
 def nearest(word: str, known: Iterable[object]) -> str:
-    """Return the question whether one of up to three known names is meant, with a space before it; or nothing.
+    """Return a suggestion of up to three known names, with a space before it; or an empty string.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def nearest(word: str, known: Iterable[object]) -> str:
 
 
 def among(word: str, known: Iterable[object]) -> str:
-    """Return what to say after a name that is none of the known ones: the nearest, and what there is."""
+    """Return the text after an unknown name: the nearest names, and the available ones."""
     names = list(map(str, known))
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{nearest(word, names)} There are: {', '.join(names[:_SHOWN]) or 'none'}{more}."
+    return f"{nearest(word, names)} Available: {', '.join(names[:_SHOWN]) or 'none'}{more}."

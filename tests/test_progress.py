@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tamannot._progress import Progress, no_tick, silent
+from tamannot._progress import Progress, compiling, no_tick, silent
 
 
 class Stream(io.StringIO):
@@ -188,3 +188,18 @@ def test_ticks_of_many_threads_are_all_counted():
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: [run.progress.tick(1) for _ in range(1000)], range(80)))
     assert "scoring, 100%, 8,000 cells/s" in run.after(10)
+
+
+def test_compiling_is_said_and_left_out_of_the_rate():
+    run = Run()
+    run.progress("scores", 184)
+    run.now += 6
+    compiling(begins=True)
+    assert run.text == "tamannot: scores, compiling (first run)\n"
+    run.now += 20
+    compiling(begins=False)
+    run.now += 29
+    assert run.after(17, 92) == "tamannot: scores, 50%, 2 cells/s, 0:46 left\n"
+    run.progress.close()
+    compiling(begins=True)
+    assert run.text.count("compiling") == 1

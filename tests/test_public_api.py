@@ -259,7 +259,7 @@ def test_what_is_no_anndata_gets_a_sentence(given, tmp_path):
     thing, said = _GIVEN[given]
     for name, function in _functions().items():
         choices = _needed_by(name, function, tmp_path)
-        with pytest.raises(ParameterError, match=f"An AnnData is needed here, not .*{said}|{said}"):
+        with pytest.raises(ParameterError, match=f"This function needs an AnnData, not .*{said}|{said}"):
             pytest.fail(f"{name} gave {function(thing, **choices)!r}")
     assert not list(tmp_path.iterdir())
 
@@ -279,7 +279,7 @@ def _needed_by(name: str, function: Callable[..., object], tmp_path: Path) -> di
         (lambda a: tam.load_signature("lipid_asociated"), "Did you mean 'lipid_associated', '.*' or '.*'"),
         (lambda a: tam.load_signature("M1"), "Did you mean 'm1'"),
         (lambda a: tam.load_signature("m3"), "Did you mean 'm.'"),
-        (lambda a: tam.load_signature("m1@9.9.9"), r"No version '9\.9\.9' of signature 'm1'\..* There are: 1\.0\.0"),
+        (lambda a: tam.load_signature("m1@9.9.9"), r"No version '9\.9\.9' of signature 'm1'\..* Available: 1\.0\.0"),
         (lambda a: tam.load_signatures("states"), "Did you mean 'state'"),
         (lambda a: tam.tl.score(a, tam.load_signatures("state"), method="ucel"), "Did you mean 'ucell'"),
         (lambda a: tam.tl.score(a, tam.load_signatures("state"), layer="Counts"), "Did you mean 'counts'"),

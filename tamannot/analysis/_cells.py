@@ -1,4 +1,4 @@
-"""What the cells of a run express: single genes, and signatures scored among some of the cells alone."""
+"""Expression in the cells of a run: single genes, and signatures scored within a subset of the cells."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from tamannot.signature import GeneIndex, Signature, Signatures, as_signatures
 Array = NDArray[Any]
 
 FEW_GENES = 3
-"""With fewer genes of a program detected its z says next to nothing of a cell."""
+"""With fewer detected genes of a program, its z is uninformative in a single cell."""
 
 
 def library_species(record: RunRecord) -> Literal["human", "mouse"]:
-    """Return the species whose signatures a run is read with."""
+    """Return the species of the signatures of a run."""
     return "mouse" if record.matrix.species == "mouse" else "human"
 
 
 @dataclass(frozen=True)
 class SomeGenes:
-    """What some genes are in some cells."""
+    """Expression of some genes in some cells."""
 
     rows: Array
     """Numbers of these cells in the data."""
@@ -58,7 +58,7 @@ class SomeGenes:
 
 
 def some_genes(matrix: RunMatrix, columns: Array, cells: Array) -> Iterator[SomeGenes]:
-    """Give out some genes of the cells of a mask, block by block."""
+    """Yield some genes of the cells of a mask, block by block."""
     place = np.full(matrix.n_vars, -1)
     place[columns] = np.arange(columns.size)
     for block, rows in matrix.blocks(cells):
@@ -69,7 +69,7 @@ def genes_of_signatures(record: RunRecord) -> pd.DataFrame:
     """Return which genes of the matrix a run matched to each signature: ``signature``, ``gene``, ``column``."""
     if not record.has("evidence"):
         msg = (
-            "The run kept nothing of which genes its signatures have: it is of tamannot.tl.score, or of an older "
+            "The run has no record of the genes of its signatures: it was written by tamannot.tl.score, or by an older "
             "release. Run tamannot.tl.annotate(adata)."
         )
         raise ResultNotFoundError(msg)
@@ -81,7 +81,7 @@ def genes_of_signatures(record: RunRecord) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Detection:
-    """What was asked of some cells, one row a cell of all cells of the object; 0 and False in the others."""
+    """Values of some cells, with one row per cell of the object; 0 and False in the other cells."""
 
     genes: pd.DataFrame
     """Genes: ``log1p`` of 10,000 per cell."""
@@ -95,7 +95,7 @@ def detection_of(matrix: RunMatrix, sets: Mapping[str, Signature], genes: Sequen
     members = {name: [index.find(g.symbol, g.ensembl) for g in s.all_genes] for name, s in sets.items()}
     alone = {gene: index.find(gene) for gene in genes}
     if absent := [gene for gene, column in alone.items() if column < 0]:
-        msg = f"The data have no gene '{absent[0]}'. Give a gene of the data, or the id of a program or context set."
+        msg = f"The data have no gene '{absent[0]}'. Use a gene of the data, or the id of a program or context set."
         raise ParameterError(msg)
     every = members | {gene: [column] for gene, column in alone.items()}
     columns = np.unique(np.array([c for found in every.values() for c in found if c >= 0], np.int64))
@@ -127,7 +127,7 @@ def _detected(block: RowBlock) -> Array:
 
 @dataclass(frozen=True)
 class CellsOfRun:
-    """Some cells of a run, with the matrix and the genes that it saw, to be scored without the others."""
+    """Some cells of a run with its matrix and genes, to be scored without the other cells."""
 
     chosen: Array
     """Which of all cells these are, bool."""
@@ -180,7 +180,7 @@ class CellsOfRun:
         return pd.DataFrame(found.score, columns=list(plan.ids)), n_present
 
     def placed(self, values: Array) -> Array:
-        """Return values of these cells as one value a cell of all cells, 0 in the others."""
+        """Return the values of these cells with one value per cell of the object, 0 in the other cells."""
         out = np.zeros(self.chosen.size)
         out[self.chosen] = values
         return out

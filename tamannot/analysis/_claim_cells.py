@@ -1,4 +1,4 @@
-"""A claim, the cells that it speaks of, and what is measured in them."""
+"""A claim, the cells that it is about, and the measurements in them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ DETECTION, SHARE, GROUPS = "detection", "share", "groups"
 LABEL, SHARE_OF = "label:", "share:"
 # Cells that are neither microglia nor anything but myeloid.
 _MYELOID = ("macrophage", "monocyte", "dendritic")
-# A gene in a smaller share of the cells says nothing of them.
+# A gene detected in a smaller share of the cells is uninformative.
 RARE = 0.01
-# So many times the genes of a claim are swapped: the fewest of which one in twenty can be told.
+# Number of times that the genes of a claim are swapped: the minimum for a p value of 0.05.
 N_SWAPS = 20
 
 
@@ -58,18 +58,18 @@ class Claim:
 
     @property
     def measures(self) -> list[str]:
-        """What is measured in cells."""
+        """The measure in the cells."""
         return [m for m in (self.a, self.b if self.kind in (WITHIN, ACROSS) else "") if m]
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Of a share the expected lowest and highest."""
+        """Expected range of a share."""
         low, _, high = self.expected.partition("-")
         return float(low), float(high)
 
 
 class NotMeasurableError(Exception):
-    """What a claim needs is not in the data; the message is the reason."""
+    """The data lack something that a claim needs; the message is the reason."""
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Cells:
     _masks: dict[str, Array] = field(default_factory=dict)
 
     def swapped(self, claim: Claim) -> Iterator[Cells]:
-        """Give out the cells with other genes in the place of those of a claim."""
+        """Yield the cells with other genes in place of those of a claim."""
         return (replace(self, genes=genes) for genes in self.swaps.get(claim.claim_id, []))
 
     def of(self, name: str) -> Array:
@@ -110,7 +110,7 @@ class Cells:
             return np.ones(len(self.samples.codes), bool)
         if name == "malignant":
             if self.malignant is None:
-                msg = "needs malignant cells; say which they are by malignant="
+                msg = "needs malignant cells; mark them with malignant="
                 raise NotMeasurableError(msg)
             return self.malignant
         if name == "called_origin":
@@ -129,16 +129,16 @@ class Cells:
         if not measure.startswith("@"):
             return measure.split("+")
         if measure[1:] not in self.signatures:
-            msg = f"there is no signature {measure[1:]} for this species"
+            msg = f"no signature {measure[1:]} for this species"
             raise NotMeasurableError(msg)
         return self.signatures[measure[1:]].genes_up
 
     def genes_in(self, claim: Claim) -> list[str]:
-        """Return the genes by which a claim is tested; of a share of labels there are none."""
+        """Return the genes that test a claim; a share of labels has none."""
         return [gene for measure in claim.measures for gene in self.genes_of(measure)]
 
     def usable(self, measure: str, where: Array, without: Sequence[str] = ()) -> list[str]:
-        """Return those of its genes that are detected in enough of some cells."""
+        """Return the genes of the measure that are detected in enough of some cells."""
         genes = [g for g in self.genes_of(measure) if g not in without]
         there = [g for g in genes if g in self.genes]
         found = [g for g in there if self.share_detected(g, where) >= RARE]
@@ -151,13 +151,13 @@ class Cells:
         return found
 
     def share_detected(self, gene: str, where: Array) -> float:
-        """Return in which share of some cells a gene is detected."""
+        """Return the share of some cells in which a gene is detected."""
         at = self.genes[gene]
         rows = self.values.indices[self.values.indptr[at] : self.values.indptr[at + 1]]
         return float(where[rows].sum() / where.sum())
 
     def hits(self, genes: Sequence[str]) -> Array:
-        """Return of each cell whether any of these genes is detected in it."""
+        """Return for each cell whether any of these genes is detected."""
         return np.logical_or.reduce([self._column(g) > 0 for g in genes])
 
     def measure(self, measure: str, where: Array, without: Sequence[str] = ()) -> Array:
@@ -256,7 +256,7 @@ def _swaps(
 
 
 def _measured_in(cells: Cells, claim: Claim, named: Mapping[str, int]) -> dict[str, str]:
-    """Return of each gene of a claim the cells in which it is measured, two kinds of them as ``a|b``."""
+    """Return for each gene of a claim the cells in which it is measured, two kinds of cells as ``a|b``."""
     if claim.kind in (NONE, DETECTION):
         return {}
     here = f"{claim.cells}|{claim.against}" if claim.kind == DIFFERENCE else claim.cells

@@ -1,4 +1,4 @@
-"""One test of a claim: what was computed, what was found over samples, and what that says."""
+"""One test of a claim: the statistic, its values over samples, and the verdict."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ INCONCLUSIVE, NOT_MEASURABLE = "inconclusive", "not measurable"
 # Least samples of a correlation across samples: of four no order is rarer than 1 in 12.
 _MIN_ACROSS = 5
 _DEPTH_CLASSES = 10
-# A claim is beyond its swaps if so few of them, itself counted, go as far.
+# A claim exceeds its swaps if at most this share of them, the claim included, is as extreme.
 _RARELY = 0.05
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a test gave, and why it says nothing if it does not."""
+    """The result of a test, or the reason why there is none."""
 
     test: str
     observed: float = np.nan
@@ -53,12 +53,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Chance:
-    """What a test gives with other genes of equal expression in the place of those of the claim."""
+    """The results of a test with other genes of equal expression in place of those of the claim."""
 
     n_swaps: int = 0
     """Swaps that gave an interval."""
     observed: float = np.nan
-    """Mean of what they gave."""
+    """Mean of their results."""
     p: float = np.nan
     """Share that goes as far as the claim in its direction, the claim counted among them."""
     same: float = np.nan
@@ -69,7 +69,7 @@ class Chance:
 
 @dataclass(frozen=True)
 class Data:
-    """The cells, how many of them a sample must have, and what the user says of samples."""
+    """The cells, the number that a sample must have, and the annotations of the samples."""
 
     cells: Cells
     min_cells: int
@@ -84,7 +84,7 @@ class Data:
 
 
 def check_claim(claim: Claim, data: Data) -> tuple[str, Found, Chance]:
-    """Return the verdict on a claim, what it rests on, and what swapped genes give."""
+    """Return the verdict on a claim, its evidence, and the results with swapped genes."""
     if claim.kind == NONE:
         return NOT_MEASURABLE, Found("none", reason=claim.note), Chance()
     try:
@@ -103,7 +103,7 @@ def check_claim(claim: Claim, data: Data) -> tuple[str, Found, Chance]:
 
 
 def _beyond(claim: Claim, verdict: str, found: Found, swaps: Sequence[Found]) -> tuple[str, Found, Chance]:
-    """Return the verdict held against the swaps, each of which is held against the others in the same way."""
+    """Return the verdict after comparison with the swaps, each of which is compared with the others likewise."""
     sign = 1 if claim.expected == "positive" else -1
     every = [found, *swaps]
     values = sign * np.array([f.observed for f in every])
@@ -113,7 +113,10 @@ def _beyond(claim: Claim, verdict: str, found: Found, swaps: Sequence[Found]) ->
     held = np.array([w if w not in p or p[w][i] <= _RARELY else INCONCLUSIVE for i, w in enumerate(words)], object)
     if held[0] != verdict:
         n_as_far = int(as_far[verdict][0].sum()) - 1
-        why = f"{verdict} by its interval, but {n_as_far} of {len(swaps)} swaps for genes of equal expression go as far"
+        why = (
+            f"{verdict} by its interval, but {n_as_far} of {len(swaps)} swaps for genes of equal expression are as "
+            "extreme"
+        )
         if len(every) * _RARELY < 1:
             why = f"{len(swaps)} swaps for genes of equal expression, too few to tell"
         found = replace(found, reason="; ".join(r for r in (why, found.reason) if r))
@@ -125,7 +128,7 @@ def _beyond(claim: Claim, verdict: str, found: Found, swaps: Sequence[Found]) ->
 
 
 def _describe(claim: Claim) -> str:
-    """Return in words what is computed."""
+    """Return a description of the statistic."""
     a, b = (m.replace("@", "").replace("_", " ").replace(":", " ") for m in (claim.a, claim.b))
     cells, against = (c.replace("_", " ") for c in (claim.cells, claim.against))
     return {
@@ -200,7 +203,7 @@ def _groups(claim: Claim, data: Data) -> Found:
     name, _, values = claim.b.partition("=")
     one, _, two = values.partition("/")
     if name not in data.about:
-        msg = f"needs to know {name} of samples; give {name}="
+        msg = f"needs the {name} of each sample; pass {name}="
         raise NotMeasurableError(msg)
     cells, here = data.cells, data.cells.of(claim.cells)
     if claim.a.startswith(SHARE_OF):
@@ -216,7 +219,7 @@ def _groups(claim: Claim, data: Data) -> Found:
     second = np.array([two in w for w in words], bool) & ~first if two else known & ~first
     for of, group in ((one, first), (two or f"other {name}", second)):
         if rows and not group.any():
-            msg = f"no sample with {data.min_cells} such cells is of {of}"
+            msg = f"no sample of {of} has {data.min_cells} such cells"
             raise NotMeasurableError(msg)
     found = between_groups(means[first], means[second])
     out = _as_found(claim, found, sum(r.size for (r,) in rows))
@@ -244,7 +247,7 @@ def _few(n: int, least: int) -> str:
 
 
 def _verdict(claim: Claim, found: Found) -> str:
-    """Return what the interval says, whatever other genes would give."""
+    """Return the verdict by the interval alone."""
     if not np.isfinite([found.low, found.high]).all():
         return INCONCLUSIVE
     if claim.kind == DETECTION:

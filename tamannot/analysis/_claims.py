@@ -1,4 +1,4 @@
-"""``tl.claims``: what two reviews claim of macrophages, tested on the data with the sample as the unit."""
+"""``tl.claims``: tests the claims of two reviews about macrophages, with the sample as the unit."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ Array = NDArray[Any]
 RECORD = "claims"
 _PANEL = "checkpoint_ligands"
 _ANY = "all"
-# A small panel of genes has no depth to hold cells against.
+# With a small panel of genes, depth is not a useful covariate.
 _FEW_GENES = 1000
 _SIGNED = ("positive", "negative")
-# What can be expected of a kind; of a share it is a range. And which fields a kind needs.
+# The values of `expected` for each kind (a range for shares), and the fields that each kind needs.
 _EXPECTED = {NONE: ("",), DETECTION: ("detected",), **dict.fromkeys((WITHIN, ACROSS, DIFFERENCE, GROUPS), _SIGNED)}
 _NEEDED = {
     NONE: ("note",),
@@ -69,33 +69,33 @@ def claims(
     key: str = "tam",
     copy: bool = False,
 ) -> AnnData | None:
-    """Hold the claims of two reviews against the data: supported, not supported, detected, or undecided.
+    """Test the claims of two reviews on the data: supported, not supported, detected, or inconclusive.
 
-    Each claim is a row of a table that says which genes or programs of which cells are compared and which direction is
-    expected. Whatever is computed is computed for each sample, and the interval is over samples: fewer than three
-    (five for a correlation across samples) are inconclusive, however many cells they have. A claim that is decided
-    also goes beyond what other genes give: each of its genes is swapped for one of equal mean expression in the same
-    cells, twenty times, and it is inconclusive unless it goes further than all of them.
+    Each claim is a row of a table that names the genes or programs, the cells to compare, and the expected direction.
+    The statistic is computed for each sample, and the interval is over samples: fewer than three samples (five for a
+    correlation across samples) are inconclusive, however many cells they have. Each claim is also compared with
+    random genes: twenty times, each of its genes is replaced by one of equal mean expression in the same cells, and
+    the claim is inconclusive unless its result is more extreme than all twenty.
 
     Parameters
     ----------
     adata
         An annotated object with the matrix that was annotated.
     sample_key
-        Column of ``obs`` with the sample: the patient, where several samples are of one.
+        Column of ``obs`` with the sample. Use the patient if a patient has several samples.
     malignant
-        Which cells are malignant, by your own judgement: a column of yes and no, or ``(column, values)``. None: what
-        is claimed of malignant cells is not measurable; it is never inferred.
+        Which cells are malignant, from your own annotation: a boolean column, or ``(column, values)``. If None, claims
+        about malignant cells are not measurable; malignancy is never inferred.
     primary
-        Column with the primary tumour of each sample, words that hold ``breast``, ``lung`` or ``melanoma``, or
+        Column with the primary tumour of each sample, as text that contains ``breast``, ``lung`` or ``melanoma``, or
         ``(column, {your word: ours})``.
     site
-        Column with the site of each sample, words that hold ``margin``, ``core`` or ``leptomeningeal``. It is never
-        inferred from expression.
+        Column with the site of each sample, as text that contains ``margin``, ``core`` or ``leptomeningeal``. It is
+        never inferred from expression.
     table
-        A table of claims of your own, with the columns of the bundled one; None is the bundled one.
+        Your own table of claims, with the columns of the bundled one; None uses the bundled table.
     min_cells
-        A sample counts for a claim if it has so many of the cells concerned.
+        Number of the relevant cells that a sample needs to count for a claim.
     key
         The ``key_added`` of the run.
     copy
@@ -103,30 +103,28 @@ def claims(
 
     Returns
     -------
-    None, or the copy. Written is ``uns["tamannot"]["{key}"]["claims"]``, which `get.claims` reads: ``claims``,
-    ``detection``, ``cautions`` and the parameters.
+    None, or the copy. The results are in ``uns["tamannot"]["{key}"]["claims"]`` (read them with `get.claims`):
+    ``claims``, ``detection``, ``cautions`` and the parameters.
 
     Raises
     ------
     ParameterError
-        No such column, one that is no property of samples, a table that cannot be read as one, or ``min_cells``
-        below 4.
+        A column is missing or varies within samples, the table is not valid, or ``min_cells`` is below 4.
     InputFileError
-        There is no such table.
+        The table does not exist.
     ResultNotFoundError
-        The object is not annotated, or the matrix is gone.
+        The object is not annotated, or its matrix is missing.
     MatrixError
-        The matrix is not the one that the run saw.
+        The matrix is not the one that was annotated.
 
     Notes
     -----
-    What a verdict does not mean. *Supported* says that transcripts of these samples go in the direction claimed, not
-    that the mechanism is right: neither secretion nor killing is in RNA. *Not supported* says the same of the other
-    direction. *Detected* says only that the genes are seen, which is all that such a claim asks for; that can be
-    ambient RNA. Labels were called by genes, too; genes that two measures share are counted on one side only, yet
-    genes that go with them are not taken out. The intervals are not corrected for the number of claims: the cautions
-    say how many would be supported with swapped genes. A claim on shares of called cells has no genes to swap and
-    rests on its interval alone.
+    Limits of the verdicts. *Supported* means that transcripts of these samples change in the claimed direction, not
+    that the mechanism is right: RNA shows neither secretion nor killing. *Not supported* means the same for the other
+    direction. *Detected* only means that the genes are detected, which may be ambient RNA. Labels are also called
+    from genes; genes that two measures share are counted on one side only, but correlated genes are not removed. The
+    intervals are not corrected for the number of claims: the cautions state how many would be supported with swapped
+    genes. A claim about shares of called cells has no genes to swap and relies on its interval alone.
 
     Examples
     --------
@@ -139,7 +137,7 @@ def claims(
     ['not measurable', 'exosomes are not in the RNA of cells']
     """
     if min_cells < 4:
-        msg = f"min_cells is at least 4, the fewest that have a correlation, not {min_cells}."
+        msg = f"min_cells must be at least 4, the minimum for a correlation, not {min_cells}."
         raise ParameterError(msg)
     rows = read_claims(table)
     samples = samples_of(adata, sample_key)
@@ -191,7 +189,7 @@ def claims(
 
 
 def read_claims(path: str | os.PathLike[str] | None = None) -> list[Claim]:
-    """Read a table of claims, tab-separated; None is the bundled one."""
+    """Read a tab-separated table of claims; None reads the bundled one."""
     path = Path(path) if path is not None else resource_path("signatures") / "claims.tsv"
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -201,12 +199,12 @@ def read_claims(path: str | os.PathLike[str] | None = None) -> list[Claim]:
         raise InputFileError(msg) from error
     names = [f.name for f in fields(Claim)]
     if not rows or rows[0] != names:
-        msg = f"'{path}' is no table of claims: its header is not {', '.join(names)}, separated by tabs."
+        msg = f"'{path}' is not a table of claims: its header must be {', '.join(names)}, separated by tabs."
         raise ParameterError(msg)
     claims = [_claim(row, names, f"'{path}', line {i}") for i, row in enumerate(rows[1:], 2)]
     twice = {c.claim_id for c in claims if sum(c.claim_id == other.claim_id for other in claims) > 1}
     if twice:
-        msg = f"'{path}' has the claim {', '.join(sorted(twice))} more than once; a claim_id is for one row."
+        msg = f"'{path}' has the claim {', '.join(sorted(twice))} more than once; each claim_id must be unique."
         raise ParameterError(msg)
     return claims
 
@@ -217,14 +215,16 @@ def _claim(row: list[str], names: list[str], where: str) -> Claim:
         raise ParameterError(msg)
     claim = Claim(*(field.strip() for field in row))
     if claim.kind not in _NEEDED:
-        msg = f"{where}: kind is one of {', '.join(_NEEDED)}, not {claim.kind!r}."
+        msg = f"{where}: kind must be one of {', '.join(_NEEDED)}, not {claim.kind!r}."
         raise ParameterError(msg)
     empty = [n for n in ("claim_id", "claim", "source", *_NEEDED[claim.kind]) if not getattr(claim, n)]
     if empty:
         msg = f"{where}: a claim of kind {claim.kind} needs {', '.join(empty)}."
         raise ParameterError(msg)
     if not _is_expected(claim):
-        msg = f"{where}: expected is {claim.expected!r}; it is {' or '.join(_EXPECTED.get(claim.kind, ('0.3-0.5',)))}."
+        msg = (
+            f"{where}: expected must be {' or '.join(_EXPECTED.get(claim.kind, ('0.3-0.5',)))}, not {claim.expected!r}."
+        )
         raise ParameterError(msg)
     return claim
 
@@ -243,7 +243,7 @@ _DETECTION = ["gene", "origin", "state", "n_cells", "n_detected", "share_detecte
 
 
 def _detection(cells: Cells, min_cells: int) -> Iterator[tuple[Any, ...]]:
-    """Give out of each gene of the panel in how many macrophages it is detected, by origin and state."""
+    """Yield the number of macrophages that express each gene of the panel, by origin and state."""
     macrophage = cells.labels["compartment"] == "macrophage"
     if cells.malignant is not None:
         macrophage = macrophage & ~cells.malignant
@@ -297,20 +297,22 @@ def _name(given: OfSamples | None) -> str:
 def _cautions(cells: Cells, samples: Samples, result: pd.DataFrame) -> list[str]:
     said = []
     if (n := len(samples.names)) < MIN_SAMPLES:
-        said.append(f"{n} sample{'s' * (n > 1)}: no claim can be decided; at least {MIN_SAMPLES} are needed.")
+        said.append(f"{n} sample{'s' * (n > 1)}: no claim can be tested; at least {MIN_SAMPLES} samples are needed.")
     against = result[result["n_swaps"] > 0]
     if len(against):
         n_supported = int((against["verdict"] == SUPPORTED).sum())
         said.append(
-            f"{n_supported} of {len(against)} claims with genes to swap are supported; with every gene swapped for one "
-            f"of equal expression {against['swapped_supported'].sum():.1f} would be."
+            f"{n_supported} of {len(against)} claims with genes to swap are supported; with every gene replaced by one "
+            f"of equal expression, {against['swapped_supported'].sum():.1f} would be."
         )
     if (unknown := int((cells.labels["origin"] == "unassigned").sum())) > 0:
         macrophages = int((cells.labels["compartment"] == "macrophage").sum())
         said.append(
-            f"{unknown} of {macrophages} macrophages have no called origin and are in no comparison of origins."
+            f"{unknown} of {macrophages} macrophages have no called origin and are left out of comparisons of origins."
         )
     if cells.n_detected.size and np.median(cells.n_detected) < _FEW_GENES:
-        said.append("Few genes are detected in a cell: genes that are not detected may be expressed.")
-    said.append("CST3, CD74 and LGALS1 are constitutive in myeloid cells: that macrophages express them says nothing.")
+        said.append("Few genes are detected per cell: a gene that is not detected may still be expressed.")
+    said.append(
+        "CST3, CD74 and LGALS1 are constitutive in myeloid cells: their expression in macrophages is not informative."
+    )
     return said

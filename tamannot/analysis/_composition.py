@@ -1,4 +1,4 @@
-"""``tl.composition``: shares of labels in samples, and whether they differ between conditions."""
+"""``tl.composition``: shares of labels in samples, and their differences between conditions."""
 
 from __future__ import annotations
 
@@ -49,32 +49,33 @@ def composition(
     key: str = "tam",
     copy: bool = False,
 ) -> AnnData | None:
-    """Compute the share of each label in each sample, and compare it between conditions, sample against sample.
+    """Compute the share of each label in each sample, and compare conditions with samples as replicates.
 
     Parameters
     ----------
     adata
         An annotated object.
     sample_key
-        Column of ``obs`` that names the sample of each cell: the tumour or donor, the unit of the comparison. Several
-        samples of one donor are no independent ones: name the donor.
+        Column of ``obs`` with the sample of each cell: the tumour or donor, the unit of the comparison. Several samples
+        of one donor are not independent: use the donor.
     condition
-        Column of ``obs`` with one value a sample; each but the reference is compared with it. None: shares only.
+        Column of ``obs`` with one value per sample. Each value is compared with the reference. None: shares only.
     axis
         ``"state"`` or ``"origin"``, shares of macrophages, or ``"compartment"``, shares of all cells.
     covariates
-        Columns of ``obs`` with one value a sample, such as batch or dexamethasone: numbers (centred and scaled), or
-        anything else as categories.
+        Columns of ``obs`` with one value per sample, such as batch or dexamethasone. Numbers are centred and scaled;
+        anything else is treated as categories.
     reference
-        The condition to compare with; None: the first category.
+        The condition to compare with; None uses the first category.
     min_cells
-        Macrophages (of ``"compartment"``: cells) that a sample needs; those with fewer are shown, not compared.
+        Number of macrophages (for ``"compartment"``: cells) that a sample needs. Samples with fewer are shown, but not
+        compared.
     counts
-        What the tests, and the pictures, are of. ``"called"``: cells by their label. ``"expected"``: sums of
-        probabilities, to which cells without a label add, too; of states and origins.
+        What tests and figures use. ``"called"``: cells counted by label. ``"expected"``: sums of probabilities, which
+        include unassigned cells; available for states and origins.
     depth
-        Whether the mean log depth of a sample's cells is a covariate: counts, or genes detected where the matrix holds
-        no counts.
+        Use the mean log depth of a sample's cells as a covariate: counts, or detected genes if the matrix has no
+        counts.
     key
         The ``key_added`` of the annotation.
     copy
@@ -82,33 +83,34 @@ def composition(
 
     Returns
     -------
-    None, or the copy. Written is ``uns["tamannot"]["{key}"]["composition"]``, to be read with `get.composition`: the
-    tables ``shares`` (of cells as called), ``expected`` (expected shares, where there are probabilities), ``samples``
-    (condition, cells, log depth, whether compared and why not) and, with a condition, ``tests``; ``parameters``;
-    ``cautions``. Annotating again removes it.
+    None, or the copy. The results are in ``uns["tamannot"]["{key}"]["composition"]`` (read them with
+    `get.composition`): the tables ``shares`` (of cells as called), ``expected`` (expected shares, if there are
+    probabilities), ``samples`` (condition, cells, log depth, whether compared and why not) and, with a condition,
+    ``tests``; ``parameters``; ``cautions``. Annotating again removes them.
 
     Raises
     ------
     ParameterError
-        Cells as samples; a condition or covariate that varies within a sample; fewer than two samples with enough
-        cells in a condition; too few samples for the covariates, or covariates that say what the condition says.
+        The sample column identifies cells; a condition or covariate varies within a sample; a condition has fewer than
+        two samples with enough cells; there are too few samples for the covariates; or a covariate is confounded with
+        the condition.
     ResultNotFoundError
         The object is not annotated.
 
     Notes
     -----
-    Each label is tested against all else by a quasi-binomial regression: logit link, variance
+    Each label is tested against all others by a quasi-binomial regression: logit link, variance
     ``p (1 - p) / n (1 + ρ (n - 1))`` with ρ estimated from the samples (Williams 1982, doi:10.2307/2347977), scaled by
     Pearson's X², t with the residual degrees of freedom. ``q`` is by Benjamini and Hochberg over the labels and
-    contrasts, without ``unassigned``, whose test only says whether abstention differs. Shares are closed: where one
-    rises, others fall. ``p_logratio`` is least squares of the centred log-ratio of the same counts, in which a label
-    is compared with the geometric mean of all; look twice at what one of the two finds alone.
+    contrasts, without ``unassigned``, whose test only shows whether abstention differs. Shares are compositional: if
+    one rises, others fall. ``p_logratio`` is from least squares on the centred log-ratio of the same counts, which
+    compares a label with the geometric mean of all. Be careful with results that only one of the two finds.
 
-    What it does not mean. A difference of shares is none of numbers of cells, and no cause; dissection, dissociation
-    and depth make such, too. The interval of a sample's share (Wilson) is within this sample: how sure its share is
-    given its cells, not how samples vary. Called shares depend on depth, as abstention does. Expected shares of states
-    need not sum to 1, since a cell may run two programs; they inherit the errors of the probabilities, most of all a
-    background in cells of other states that draws every odds ratio towards 1.
+    Limits. A difference in shares is not a difference in numbers of cells, and not a cause; dissection, dissociation
+    and depth also produce differences. The interval of a sample's share (Wilson) reflects the number of its cells,
+    not the variation between samples. Called shares depend on depth, as abstention does. Expected shares of states
+    need not sum to 1, because a cell may have two programs; they inherit the errors of the probabilities, above all a
+    background in cells of other states that shrinks every odds ratio towards 1.
 
     Examples
     --------
@@ -120,14 +122,14 @@ def composition(
     [{'label': 'microglia', 'contrast': 'treated vs control', 'df': 3, 'n_samples': 6}]
     """
     if counts not in ("called", "expected") or min_cells < 1:
-        msg = f"counts is 'called' or 'expected' and min_cells at least 1, not {counts!r} and {min_cells}."
+        msg = f"counts must be 'called' or 'expected', and min_cells at least 1, not {counts!r} and {min_cells}."
         raise ParameterError(msg)
     samples = samples_of(adata, sample_key)
     counted = count_labels(adata, key, axis, samples, depth=depth and condition is not None)
     _refuse_cells(samples, sample_key)
     cohort = _cohort_of(adata, samples, counted, condition, covariates, min_cells)
     if counts == "expected" and counted.expected is None:
-        msg = f"There are no probabilities of {axis} labels to expect counts by: give counts='called'."
+        msg = f"The {axis} labels have no probabilities, which expected counts need. Use counts='called'."
         raise ParameterError(msg)
     record: dict[str, Any] = {"shares": _shares(counted, cohort), "samples": cohort.table.reset_index()}
     if counted.expected is not None:
@@ -140,7 +142,9 @@ def composition(
         record["tests"] = tests
         cautions += notes
         if counts == "expected" and axis not in slots.read_record(adata, key).calibration_source:
-            cautions.append(f"Probabilities of {axis} labels are not calibrated: expected counts are no cells.")
+            cautions.append(
+                f"Probabilities of {axis} labels are not calibrated: expected counts are not numbers of cells."
+            )
     record["parameters"] = {
         "sample_key": sample_key,
         "condition": condition or "",
@@ -159,10 +163,10 @@ def composition(
 
 @dataclass(frozen=True)
 class Cohort:
-    """Samples and what is known of them."""
+    """The samples and their annotations."""
 
     table: pd.DataFrame
-    """One row a sample: ``condition`` (text, empty where it is not known), ``n_cells``, ``n_macrophages``,
+    """One row per sample: ``condition`` (text, empty where it is not known), ``n_cells``, ``n_macrophages``,
     ``log_depth`` if it is known, ``used``, ``left_out`` (why)."""
     covariates: pd.DataFrame
     """Samples × covariates."""
@@ -208,8 +212,8 @@ def _refuse_cells(samples: Samples, sample_key: str) -> None:
     cells = np.bincount(samples.codes[samples.codes >= 0], minlength=len(samples.names))
     if (single := int((cells == 1).sum())) * 2 >= len(cells):
         msg = (
-            f"obs['{sample_key}'] tells cells apart, not samples: {single:,} of {len(cells):,} values have one cell. "
-            "Cells of one tumour are no replicates: name the column with the tumour or donor of each cell."
+            f"obs['{sample_key}'] identifies cells, not samples: {single:,} of {len(cells):,} values have one cell. "
+            "Cells of one tumour are not replicates: use the column with the tumour or donor of each cell."
         )
         raise ParameterError(msg)
 
@@ -220,11 +224,11 @@ def _order(column: pd.Series) -> tuple[str, ...]:
 
 
 def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int) -> None:
-    """Refuse a comparison for which too few samples have enough cells, before anything else is blamed."""
+    """Raise if too few samples have enough cells for a comparison."""
     table = cohort.table
     known = table[table["condition"] != ""]
     if known.empty:
-        msg = f"obs['{condition}'] has no value in any sample: there is nothing to compare."
+        msg = f"obs['{condition}'] has no value in any sample, so there is nothing to compare."
         raise ParameterError(msg)
     enough = pd.Series(counted.total >= min_cells, index=table.index)[known.index]
     by = pd.DataFrame({"all": known.groupby("condition").size(), "enough": enough.groupby(known["condition"]).sum()})
@@ -236,8 +240,8 @@ def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int
     more = f" and {n - _SHOWN} more" if (n := int((cells < min_cells).sum())) > _SHOWN else ""
     of_each = ", ".join(f"{name} {int(row['enough'])} of {int(row['all'])}" for name, row in by.iterrows())
     msg = (
-        f"{int(enough.sum())} of {len(known)} samples have {min_cells} {counted.unit} (min_cells), and each condition "
-        f"needs two such samples: {of_each}. Too few {counted.unit} are in {least}{more}. Lower min_cells, or add "
+        f"{int(enough.sum())} of {len(known)} samples have {min_cells} {counted.unit} (min_cells), but each condition "
+        f"needs two such samples: {of_each}. Too few {counted.unit} in {least}{more}. Lower min_cells, or add "
         "samples."
     )
     raise ParameterError(msg)
@@ -256,13 +260,13 @@ def _cautions_on_samples(cohort: Cohort, samples: Samples, sample_key: str) -> l
 
 
 def _tests(counted: Counted, cohort: Cohort, reference: str | None, counts: str) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return the tests, the reference, and what to be careful about."""
+    """Return the tests, the reference, and the cautions."""
     terms, notes = cohort.covariates, []
     if counted.log_depth is not None:
         adds = np.ptp(counted.log_depth[cohort.used]) > 0 if cohort.used.any() else False
         terms = terms.assign(**{_DEPTH: counted.log_depth}) if adds else terms
     elif counted.depth.startswith("not known"):
-        notes.append(f"Depth was no covariate. It is {counted.depth}")
+        notes.append(f"Depth was not used as a covariate: it is {counted.depth}")
     design = make_design(
         cohort.table.loc[cohort.used, "condition"], terms[cohort.used], order=cohort.order, reference=reference
     )

@@ -1,4 +1,4 @@
-"""Cells counted by sample and label, and the shares that they make held against conditions."""
+"""Counts of cells by sample and label, and tests of their shares between conditions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AXES = ("state", "origin", "compartment")
 
 _MACROPHAGE, _NO_CODE = "macrophage", -2
 _PROBABILITIES = {"state": "state_proba", "origin": "origin_proba"}
-# A condition with one sample says nothing of how much samples differ; a covariate of one value nothing at all.
+# One sample per condition does not show the variation between samples; a constant covariate is useless.
 _LEAST = 2
 # Cells of a label, in all samples, below which it is not tested.
 _TOO_FEW = 10
@@ -46,15 +46,15 @@ class Counted:
     """Cells by sample and label."""
 
     called: pd.DataFrame
-    """Samples × labels, ``unassigned`` the last: cells called so."""
+    """Samples × labels, ``unassigned`` last: numbers of called cells."""
     expected: pd.DataFrame | None
-    """Samples × labels that have a probability: the sum of it over cells."""
+    """Samples × labels with a probability: its sum over cells."""
     rest: Array
-    """Expected cells of none of these labels: what is left of the greatest probability of each cell."""
+    """Expected number of cells with none of these labels: one minus the highest probability, summed over cells."""
     total: Array
-    """The cells that these are of: macrophages, or all cells where the axis is the compartment."""
+    """Number of counted cells: macrophages, or all cells if the axis is the compartment."""
     unit: str
-    """What these cells are: ``macrophages`` or ``cells``."""
+    """Kind of these cells: ``macrophages`` or ``cells``."""
     n_macrophages: Array
     """Of each sample."""
     log_depth: Array | None
@@ -66,7 +66,7 @@ class Counted:
 def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, depth: bool) -> Counted:
     """Count the labels of an axis in each sample."""
     if axis not in AXES:
-        msg = f"axis is one of {', '.join(AXES)}, not {axis!r}."
+        msg = f"axis must be one of {', '.join(AXES)}, not {axis!r}."
         raise ParameterError(msg)
     label = slots.read_obs(adata, key, (axis,)).iloc[:, 0]
     of = (label.notna() & (label != NOT_MACROPHAGE)).to_numpy()
@@ -86,7 +86,7 @@ def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, dept
 
 
 def _called(label: pd.Categorical, samples: Samples, of: Array, *, offered: Sequence[str]) -> pd.DataFrame:
-    """Count cells as called: labels that have a probability, others that occur, those without a label."""
+    """Count called cells: labels that have a probability, other labels that occur, and unassigned cells."""
     # A part of an object has lost the categories without cells, so that these cannot say what was offered.
     code = {str(name): i for i, name in enumerate(label.categories)}
     occur = [name for name, i in code.items() if (label.codes == i).any()]
@@ -162,21 +162,21 @@ def make_design(
 def _check_replicates(condition: pd.Series, conditions: Sequence[str]) -> None:
     if len(conditions) < _LEAST:
         said = f"are of one condition, {conditions[0]}" if conditions else "lack a condition or a covariate"
-        msg = f"All samples that could be compared {said}: there is nothing to compare."
+        msg = f"All samples that could be compared {said}, so there is nothing to compare."
         raise ParameterError(msg)
     for name in conditions:
         if (n := int((condition == name).sum())) < _LEAST:
             msg = (
-                f"The condition '{name}' has {n} sample that can be compared: without a second one, nothing is known "
-                "of how much samples differ. Add samples, or leave the condition out; a number such as age belongs "
-                "into covariates."
+                f"Only {n} sample of the condition '{name}' can be compared: estimating the variation between samples "
+                "takes at least two. Add samples, or leave the condition out. Pass a number such as age as one of the "
+                "covariates."
             )
             raise ParameterError(msg)
 
 
 def _columns_of(values: pd.Series, name: str) -> list[Array]:
     if values.nunique() < _LEAST:
-        msg = f"The covariate '{name}' is the same in all samples that are compared: leave it out."
+        msg = f"The covariate '{name}' has the same value in all compared samples. Leave it out."
         raise ParameterError(msg)
     if pd.api.types.is_numeric_dtype(values):
         numbers = values.to_numpy(np.float64)
@@ -236,26 +236,27 @@ def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) ->
 def _note(few: bool, half: bool) -> str:
     if few:
         return f"fewer than {_TOO_FEW} cells in all: not tested"
-    return "a condition has none or nothing else: half a cell added to either side of each sample" if half else ""
+    said = "a condition has no such cells, or only such cells: half a cell was added to both counts of each sample"
+    return said if half else ""
 
 
 def cautions_on_design(design: Design) -> list[str]:
-    """Say where samples are few."""
+    """Return cautions about small numbers of samples."""
     sizes = np.bincount(design.codes)
     few = [f"{name} ({n})" for name, n in zip(design.conditions, sizes, strict=True) if n < _FEW_SAMPLES]
     notes = []
     if few:
         notes.append(
-            f"Fewer than {_FEW_SAMPLES} samples in {', '.join(few)}: only large differences can be found, and a single "
-            "odd sample can make one."
+            f"Fewer than {_FEW_SAMPLES} samples in {', '.join(few)}: only large differences can be detected, and a "
+            "single outlier can produce one."
         )
     if design.df < _FEW_FREE:
-        notes.append(f"{design.df} residual degrees of freedom: the variation between samples is hardly known.")
+        notes.append(f"{design.df} residual degrees of freedom: the variation between samples is poorly estimated.")
     return notes
 
 
 def cautions_on_depth(log_depth: Array, design: Design) -> list[str]:
-    """Say where depth goes with the condition."""
+    """Return cautions about depth confounded with the condition."""
     fitted = np.zeros(len(log_depth))
     for i in range(len(design.conditions)):
         fitted[design.codes == i] = log_depth[design.codes == i].mean()
@@ -264,29 +265,32 @@ def cautions_on_depth(log_depth: Array, design: Design) -> list[str]:
         return []
     msg = (
         f"The condition explains {explained:.0%} of the variance of log depth between samples: an effect of the "
-        "condition cannot be told from one of depth."
+        "condition cannot be separated from an effect of depth."
     )
     return [msg]
 
 
 def cautions_on_tests(tests: pd.DataFrame, total: Array) -> list[str]:
-    """Say where abstention differs, where steroids may be the reason, and which labels are rare."""
+    """Return cautions about differing abstention, possible effects of steroids, and rare labels."""
     differs = (tests["p"] < _P) | ((tests["share"] - tests["share_reference"]).abs() > _BLANK_DIFFERS)
     blank = tests[(tests["label"] == UNASSIGNED) & differs]
     columns = (blank["condition"], blank["reference"], blank["share"], blank["share_reference"])
     notes = [
-        f"The unassigned share differs, {share:.2f} in {condition} and {before:.2f} in {reference}. Unassigned are "
-        "cells of no label and cells that cannot be told: look at whether depth or quality differs, too."
+        f"The unassigned share differs: {share:.2f} in {condition}, {before:.2f} in {reference}. Cells are "
+        "unassigned if they have none of the labels or too little signal: check whether depth or quality differs as "
+        "well."
         for condition, reference, share, before in zip(*columns, strict=True)
     ]
     steroids = tests[(tests["label"] == _STEROIDS) & (tests["p"] < _P)]
     if len(steroids):
         notes.append(
-            "Dexamethasone raises immunoregulatory programs: if exposure differs between the conditions, give it as a "
-            "covariate before believing the difference."
+            "Dexamethasone raises immunoregulatory programs: if exposure differs between the conditions, add it as a "
+            "covariate before interpreting the difference."
         )
     usual = np.maximum(tests["share"], tests["share_reference"]) * np.median(total)
     rare = tests[(usual < _FEW_CELLS) & tests["p"].notna() & (tests["label"] != UNASSIGNED)]["label"].unique()
     if len(rare):
-        notes.append(f"Fewer than {_FEW_CELLS} cells in the usual sample: {', '.join(rare)}. Their p is rough.")
+        notes.append(
+            f"Fewer than {_FEW_CELLS} cells in a typical sample: {', '.join(rare)}. Their p values are approximate."
+        )
     return notes

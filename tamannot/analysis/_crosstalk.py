@@ -45,7 +45,7 @@ from tamannot.stats._means import benjamini_hochberg
 Array = NDArray[Any]
 
 _MIN_CELLS = 30
-# Shares of macrophages without a label that differ by more than this between samples bias shares of labels.
+# If the unassigned share of macrophages differs by more than this between samples, shares of labels are biased.
 _UNEVEN = 0.2
 # Degrees of freedom that must be left for all covariates at once; below, they are taken one at a time.
 _FREE = 5
@@ -69,12 +69,13 @@ def crosstalk(
     key: str = "tam",
     copy: bool = False,
 ) -> AnnData | None:
-    """Hold macrophages, or T cells, against the ferroptosis programs of the malignant cells of the same samples.
+    """Correlate macrophages, or T cells, with the ferroptosis programs of malignant cells over samples.
 
     The sample is the unit: each gives one share of a state, or one mean z of a program, over its macrophages, and one
-    mean z over its malignant cells, and Spearman's ρ runs over samples. p looks at all orders of up to eight samples,
-    else at 9,999 drawn ones. An association is no cause and has no direction, the programs are the handling of iron
-    and lipid peroxides and not death, and macrophage RNA leaks into malignant cells: read ρ beside the adjusted one.
+    mean z over its malignant cells. Spearman's ρ is computed over samples. p uses all permutations of up to eight
+    samples, otherwise 9,999 random ones. An association is not a cause and has no direction; the programs describe the
+    handling of iron and lipid peroxides, not death; and macrophage RNA contaminates malignant cells, so read ρ together
+    with the adjusted ρ.
 
     Parameters
     ----------
@@ -83,39 +84,39 @@ def crosstalk(
     sample_key
         Column of ``obs`` with the sample. Cells without one are left out.
     malignant
-        Which cells are malignant: a column of ``obs`` of True and False, or ``(column, value)`` or
-        ``(column, [values])``. Never inferred: markers do not tell malignant glia from healthy glia.
+        Which cells are malignant: a boolean column of ``obs``, ``(column, value)`` or ``(column, [values])``. It is
+        never inferred, because markers do not separate malignant from healthy glia.
     shares
-        ``"called"``: the share of macrophages with that label, those without one in the denominator. ``"expected"``:
-        the mean over macrophages of P(program present), to which a cell without a label adds, too; states can overlap
-        and need not sum to 1. ρ of a share is that of its log-odds.
+        ``"called"``: the share of macrophages with that label; unassigned macrophages count in the denominator.
+        ``"expected"``: the mean over macrophages of P(program present), which includes unassigned cells; states can
+        overlap and need not sum to 1. ρ of a share is that of its log-odds.
     programs
         Programs of macrophages in ``hypotheses="all"``: ids of ``obsm["tam_z"]``, or context sets of the library, such
         as ``"ferroptosis_secretome"``; None takes the sixteen of ferroptosis.
     hypotheses
-        None takes three that were written down before any data were seen: the share of lipid-associated macrophages
+        None tests three hypotheses that were fixed before any data were seen: the share of lipid-associated macrophages
         with the defence of malignant cells, macrophages' iron export with the drive of malignant cells, and the share
-        of interferon-primed macrophages with their balance. ``"mediators"``: what macrophages give off (context sets of
+        of interferon-primed macrophages with their balance. ``"mediators"``: products of macrophages (context sets of
         the secretome, of prostaglandins and of lipid metabolism) with the response or the defence of malignant cells.
         ``"t_cells"``: interferon gamma of T and NK cells with the cystine importer (SLC7A11, SLC3A2) of malignant
         cells, which it lowers. Or pairs such as ``[("share_lipid_associated", "gpx4_axis"), ("program_iron_export",
-        "ferroptosis_drive")]``. Of macrophages there are ``share_…`` of a state, ``program_…`` of any id of
-        ``obsm["tam_z"]`` or context set, ``gene_…``; of T and NK cells ``t_cell_…`` of a gene or context set; of
+        "ferroptosis_drive")]``. Macrophages have ``share_…`` of a state, ``program_…`` of any id of
+        ``obsm["tam_z"]`` or context set, and ``gene_…``; T and NK cells ``t_cell_…`` of a gene or context set;
         malignant cells ferroptosis programs, context sets (``"ferroptosis_response"``) and genes. Or ``"all"``: every
-        state and program against every ferroptosis program.
+        state and program with every ferroptosis program.
     covariates
         What ρ is adjusted for: ``"ambient"`` (C1QA, C1QB, C1QC and TYROBP in malignant cells), ``"hypoxia"`` and
-        ``"depth"`` of malignant cells, and columns of ``obs`` with one number, or one of two words, a sample. Where
-        fewer than five degrees of freedom would be left, each is adjusted for alone and the weakest ρ is reported.
+        ``"depth"`` of malignant cells, and columns of ``obs`` with one number, or one of two categories, per sample. If
+        fewer than five degrees of freedom would remain, each is adjusted for alone and the weakest ρ is reported.
     n_bootstrap
-        Draws of samples for the intervals.
+        Number of bootstrap samples for the intervals.
     min_cells
         Samples with fewer macrophages or fewer malignant cells are left out; those with fewer T and NK cells have no
         value of these.
     ligand_receptor
         Also run `ligand_receptor` against the defence of malignant cells; it needs liana.
     rng
-        Seed of permutations and draws.
+        Seed of permutations and bootstrap samples.
     key
         The ``key_added`` of the run.
     copy
@@ -123,9 +124,9 @@ def crosstalk(
 
     Returns
     -------
-    None, or the copy. Written is ``uns["tamannot"][key]["crosstalk"]``: ``tests``, one row a hypothesis with ``rho``,
-    ``p``, its 95 % interval ``low`` and ``high``, ``loo_low`` and ``loo_high`` (the range with one sample left out),
-    the same adjusted (``rho_adjusted``, …, ``adjusted_for``, and ``rho_given_…`` for each covariate alone),
+    None, or the copy. The results are in ``uns["tamannot"][key]["crosstalk"]``: ``tests``, one row per hypothesis with
+    ``rho``, ``p``, its 95 % interval ``low`` and ``high``, ``loo_low`` and ``loo_high`` (the range with one sample
+    left out), the same adjusted (``rho_adjusted``, …, ``adjusted_for``, and ``rho_given_…`` for each covariate alone),
     ``n_samples``, and ``q`` over the tests of this call, NaN where the samples are too few for any to be below 0.05;
     ``low_signal_tam`` and ``low_signal_malignant``: the share of cells that show fewer than three genes of the program,
     or not the gene (mean over samples; NaN for the share of a state);
@@ -134,25 +135,25 @@ def crosstalk(
     Raises
     ------
     ParameterError
-        ``malignant`` says nothing or too little, no such column, a name that is no program and no gene of the data,
-        fewer than four samples with enough cells.
+        ``malignant`` is missing or incomplete, a column is missing, a name is neither a program nor a gene of the data,
+        or fewer than four samples have enough cells.
     ResultNotFoundError
-        The object is not annotated, or its matrix is gone.
+        The object is not annotated, or its matrix is missing.
     MatrixError
         The matrix is not the one that was annotated.
 
     Notes
     -----
-    Malignant cells are scored anew against expression bins of their own: the z of ``obsm["tam_z"]`` stand against
-    macrophages. Partial ρ: residuals of ranks on ranks of the covariates, p by permutation of residuals (Freedman and
+    Malignant cells are scored again with their own expression bins, because ``obsm["tam_z"]`` uses macrophages as
+    reference. Partial ρ: residuals of ranks on ranks of the covariates, p by permutation of residuals (Freedman and
     Lane). q by Benjamini and Hochberg, refused where n! < 2m / 0.05 for m tests of n samples.
     """
     adata = slots.to_work_on(adata, copy=copy)
     if shares not in ("expected", "called"):
-        msg = f"shares is 'expected' or 'called', not {shares!r}."
+        msg = f"shares must be 'expected' or 'called', not {shares!r}."
         raise ParameterError(msg)
     if n_bootstrap < 0 or min_cells < 1:
-        msg = f"n_bootstrap is 0 or more and min_cells 1 or more, not {n_bootstrap} and {min_cells}."
+        msg = f"n_bootstrap must be at least 0 and min_cells at least 1, not {n_bootstrap} and {min_cells}."
         raise ParameterError(msg)
     if ligand_receptor:
         load_liana()  # before the work, not after
@@ -206,7 +207,7 @@ def _refuse_few(enough: pd.Series, min_cells: int, whom: str) -> None:
     if (n := int(enough.sum())) < FEWEST:
         msg = (
             f"{n} of {len(enough)} samples have {min_cells} {whom} and {min_cells} malignant cells; an association"
-            f" across samples takes {FEWEST} at least. Cells are no replicates: more of them do not help. Add samples, "
+            f" across samples needs at least {FEWEST}. Cells are not replicates: more cells do not help. Add samples, "
             "or lower min_cells."
         )
         raise ParameterError(msg)
@@ -215,7 +216,7 @@ def _refuse_few(enough: pd.Series, min_cells: int, whom: str) -> None:
 def run_tests(
     table: pd.DataFrame, hypotheses: Sequence[Hypothesis], covariates: Sequence[str], *, n_bootstrap: int, seed: int
 ) -> pd.DataFrame:
-    """Return one row a hypothesis; but for its q, a row does not depend on the others: each starts from the seed."""
+    """Return one row per hypothesis; except for q, rows are independent of each other: each starts from the seed."""
     rows = [_test(table, h, covariates, n_bootstrap, seed) for h in hypotheses]
     tests = pd.DataFrame(rows, index=pd.Index([h.name for h in hypotheses], name="test"))
     for q, p in (("q", "p"), ("q_adjusted", "p_adjusted")):
@@ -224,7 +225,7 @@ def run_tests(
 
 
 def _supports_q(tests: pd.DataFrame) -> bool:
-    """Say whether the samples could give any of so many tests a q below 0.05."""
+    """Return whether any of this many tests could reach a q below 0.05 with these samples."""
     return supports_q(int(tests["n_samples"].min()), len(tests), _LEVEL)
 
 
@@ -275,7 +276,7 @@ def _complete(here: pd.DataFrame, covariates: Sequence[str]) -> Array:
 
 
 def _table_of(values: Values, asked: Sequence[Hypothesis], shares: Shares) -> pd.DataFrame:
-    """Return the values without the programs of macrophages that nobody asked for, and shares of one kind."""
+    """Return the values without the macrophage programs that were not requested, and shares of one kind."""
     wanted = {h.column for h in asked}
     other = () if shares == "called" else (f"share_{UNASSIGNED}",)  # cells as called beside expected shares
     columns = [c for c in values.table if (not str(c).startswith("program_") and c not in other) or c in wanted]
@@ -283,44 +284,46 @@ def _table_of(values: Values, asked: Sequence[Hypothesis], shares: Shares) -> pd
 
 
 def _cautions_on_tests(tests: pd.DataFrame, table: pd.DataFrame, covariates: Sequence[str]) -> Iterator[str]:
-    """Say what a reader of the tests must know."""
+    """Yield the cautions for readers of the tests."""
     n, m = int(tests["n_samples"].min()), len(tests)
     yield (
-        f"Associations across {n} samples: nothing here says which side acts on the other, or that either does. What "
-        "samples have in common (site, treatment, purity, handling) moves both."
+        f"Associations across {n} samples do not show which side acts on the other, or that either does. Shared "
+        "properties of samples (site, treatment, purity, handling) can affect both."
     )
     if n < _FEW_SAMPLES:
-        yield f"{n} samples: no two-sided p is below {smallest_p(n):.2g}, and bootstrap intervals are too narrow."
+        yield (
+            f"With {n} samples no two-sided p can be below {smallest_p(n):.2g}, and bootstrap intervals are too narrow."
+        )
     if not _supports_q(tests):
         yield (
-            f"No q: {n} samples allow no two-sided p below {smallest_p(n):.2g}, so that of {m} tests none could have a "
-            f"q below {_LEVEL:g}; that takes {fewest_samples(m, _LEVEL)} samples. Ask for fewer hypotheses."
+            f"No q: with {n} samples no two-sided p can be below {smallest_p(n):.2g}, so none of {m} tests could "
+            f"reach a q below {_LEVEL:g}; that takes {fewest_samples(m, _LEVEL)} samples. Test fewer hypotheses."
         )
     yield from _cautions_on_covariates(tests, table, covariates)
     fragile = tests.index[np.sign(tests["loo_low"]) * np.sign(tests["loo_high"]) < 0]
     if len(fragile):
-        yield f"The sign turns when a single sample is left out: {_some(fragile)}."
+        yield f"The sign changes when a single sample is left out: {_some(fragile)}."
 
 
 def _cautions_on_covariates(tests: pd.DataFrame, table: pd.DataFrame, covariates: Sequence[str]) -> Iterator[str]:
     if not covariates:
-        yield "Nothing is adjusted for: ambient RNA, hypoxia and depth can make an association alone."
+        yield "No covariates were adjusted for: ambient RNA, hypoxia or depth alone can produce an association."
         return
     idle = [c for c in covariates if table[c].dropna().nunique() < 2]
     if idle:
-        yield f"The same in all samples, so not adjusted for: {', '.join(idle)}."
+        yield f"Not adjusted for, because they are the same in all samples: {', '.join(idle)}."
     gaps = [c for c in covariates if table[c].isna().any() and c not in idle]
     if gaps:
-        yield f"Samples without a value are left out of what is adjusted: {', '.join(gaps)}."
+        yield f"Samples without a value are left out of the adjusted tests: {', '.join(gaps)}."
     if len(covariates) > 1 and not tests["adjusted_for"].str.contains("+", regex=False).all():
         yield (
-            "Too few samples to adjust for all covariates at once: each is adjusted for alone, and rho_adjusted is the "
-            "weakest of them, adjusted_for says for which."
+            "Too few samples to adjust for all covariates at once: each is adjusted for on its own, rho_adjusted is "
+            "the weakest result, and adjusted_for names its covariate."
         )
     gone = (tests["rho"].abs() >= 0.3) & ~(tests["rho_adjusted"] * np.sign(tests["rho"]) >= tests["rho"].abs() / 2)
     gone &= tests["rho_adjusted"].notna()
     if gone.any():
-        yield f"Less than half of the association is left when adjusted: {_some(tests.index[gone])}."
+        yield f"Less than half of the association remains after adjustment: {_some(tests.index[gone])}."
 
 
 def _some(names: pd.Index, most: int = 5) -> str:
@@ -344,8 +347,8 @@ def _cautions_on_shares(
     if shares == "called" and without.max() - without.min() > _UNEVEN:
         yield (
             f"{without.min():.0%} to {without.max():.0%} of the macrophages of a sample have no state: shares of labels"
-            " follow that, and thus depth."
+            " depend on that, and so on depth."
         )
     source = slots.read_record(adata, key).calibration_source
     if shares == "expected" and "state" not in source:
-        yield "The probabilities of states are not calibrated here: expected shares are monotone readings of evidence."
+        yield "The probabilities of states are not calibrated here: use expected shares to rank samples only."

@@ -1,4 +1,4 @@
-"""What crosstalk holds against each other: hypotheses, and the values of each sample that they speak of."""
+"""The hypotheses of crosstalk, and the values of each sample that they use."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ MALIGNANT = "malignant_"
 OWN_COVARIATES = ("ambient", "hypoxia", "depth")
 _HYPOXIC = "hypoxic"
 _LOW_COVERAGE = 0.5
-# T and NK cells: markers of a droplet hardly part them, and both make interferon.
+# T and NK cells: single-cell markers hardly separate them, and both produce interferon.
 _T_CELLS = "t_nk"
-# Of macrophages, and high in them: what malignant cells have of these was taken up, or floated in.
+# Highly expressed in macrophages: in malignant cells these transcripts are ambient or were taken up.
 _AMBIENT = {"human": ("C1QA", "C1QB", "C1QC", "TYROBP"), "mouse": ("C1qa", "C1qb", "C1qc", "Tyrobp")}
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One value of macrophages, or of T cells, against one of malignant cells."""
+    """One value of macrophages, or of T cells, to correlate with one of malignant cells."""
 
     measure: Side
     """Of macrophages the share of a state, the mean z of a program, the mean expression of a gene; or of T and NK cells
@@ -48,7 +48,7 @@ class Hypothesis:
     malignant: str
     """Id of a ferroptosis program, of a summary or of a context set; or a gene."""
     expected: Literal["positive", "negative", ""] = ""
-    """Sign that was expected before the data were seen; empty: either."""
+    """Sign expected before the data were seen; empty: either."""
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class Hypothesis:
         return f"{self.measure}_{self.tam}"
 
 
-# Written down before any data are seen, one for each way that the ferroptosis review gives macrophages to act on tumour
+# Fixed before any data were seen, one for each way in which, by the ferroptosis review, macrophages act on tumour
 # cells: lipids and redox, iron, cytokines. Of the last the direction is open: interferon primes for ferroptosis, and
 # the same cells make metabolites that protect their neighbours.
 PRE_SPECIFIED = (
@@ -69,7 +69,7 @@ PRE_SPECIFIED = (
     Hypothesis("program", "iron_export", "ferroptosis_drive", "positive"),
     Hypothesis("share", "interferon_primed", "ferroptosis_balance"),
 )
-# What macrophages give off. The genes of each set act both ways, so that no sign is expected.
+# Products of macrophages. The genes of each set act in both directions, so no sign is expected.
 MEDIATORS = (
     Hypothesis("program", "ferroptosis_secretome", "ferroptosis_response"),
     Hypothesis("program", "prostaglandin_s1p", "ferroptosis_response"),
@@ -101,7 +101,7 @@ def names_of_run(adata: AnnData, key: str) -> Names:
 
 
 def hypotheses_of(asked: Pairs | None, programs: Sequence[str], known: Names) -> list[Hypothesis]:
-    """Return the hypotheses that a user asked for; ``programs`` are those of macrophages in ``"all"``."""
+    """Return the requested hypotheses; ``programs`` are those of macrophages in ``"all"``."""
     if asked is None:
         return list(PRE_SPECIFIED)
     for name in programs:
@@ -110,19 +110,22 @@ def hypotheses_of(asked: Pairs | None, programs: Sequence[str], known: Names) ->
         return [_in_species(h, known) for h in _WRITTEN[asked]]
     if isinstance(asked, str):
         if asked != "all":
-            msg = f"hypotheses is None, 'mediators', 't_cells', 'all' or pairs of names, not {asked!r}."
+            msg = f"hypotheses must be None, 'mediators', 't_cells', 'all' or pairs of names, not {asked!r}."
             raise ParameterError(msg)
         left = [*((SHARE, state) for state in STATES), *((PROGRAM, name) for name in programs)]
         return [_pair(measure, name, other) for (measure, name), other in product(left, known.malignant)]
     found = [_named(pair, known) for pair in asked]
     if not found:
-        msg = "hypotheses names no pair: give (macrophage value, program of malignant cells), or None for three."
+        msg = (
+            "hypotheses is empty. Give pairs (macrophage value, program of malignant cells), or None for the default "
+            "three."
+        )
         raise ParameterError(msg)
     return list(dict.fromkeys(found))
 
 
 def _is_gene(name: str) -> bool:
-    """Say whether a name can be that of a gene; ids of signatures are in small letters."""
+    """Return whether a name can be a gene name; ids of signatures are in lower case."""
     return name != name.lower()
 
 
@@ -135,7 +138,7 @@ def _in_species(h: Hypothesis, known: Names) -> Hypothesis:
 
 def _named(pair: tuple[str, str], known: Names) -> Hypothesis:
     if isinstance(pair, str) or len(pair) != 2:
-        msg = f"A hypothesis is a pair like ('share_lipid_associated', 'ferroptosis_defence'), not {pair!r}."
+        msg = f"A hypothesis must be a pair like ('share_lipid_associated', 'ferroptosis_defence'), not {pair!r}."
         raise ParameterError(msg)
     left, right = pair
     if not _is_gene(right):
@@ -167,21 +170,21 @@ def _check_name(name: str, known: Sequence[str], where: str) -> None:
 
 @dataclass(frozen=True)
 class Values:
-    """One row a sample."""
+    """One row per sample."""
 
     table: pd.DataFrame
     """Numbers of cells, shares and programs of macrophages, of T cells what was asked for, programs of malignant cells,
     covariates."""
     low_signal: pd.DataFrame
-    """Of programs and genes that were asked for the share of cells with too little, by the names of `table`."""
+    """Share of cells with too little signal for each requested program and gene, by the names of `table`."""
     covariates: tuple[str, ...]
-    """Those asked for that there are."""
+    """The requested covariates that are available."""
     cautions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Sides:
-    """The cells that a hypothesis may speak of, by sample."""
+    """The cells that a hypothesis can use, by sample."""
 
     samples: Samples
     macrophages: Array
@@ -202,7 +205,7 @@ def sides_of(adata: AnnData, key: str, samples: Samples, malignant: Array) -> Si
 def values_of_samples(
     adata: AnnData, key: str, sides: Sides, asked: Sequence[Hypothesis], shares: Shares, covariates: Sequence[str]
 ) -> Values:
-    """Return what each sample has: means over its macrophages, its T cells and its malignant cells."""
+    """Return the values of each sample: means over its macrophages, its T cells and its malignant cells."""
     samples, macrophages, malignant = sides.samples, sides.macrophages, sides.malignant
     library = load_signatures(species=library_species(slots.read_record(adata, key)))
     own = read_malignant(adata, key, malignant, [h.malignant for h in asked if h.malignant in library])
@@ -237,7 +240,7 @@ def _read_asked(
     library: SignatureSet,
     columns: dict[str, Array],
 ) -> dict[str, Array]:
-    """Add means of the sets and genes that were asked for; return in which share of the cells each shows too little."""
+    """Add means of the requested sets and genes; return the share of cells with too little signal for each."""
     low: dict[str, Array] = {}
     mean = sides.samples.mean
     matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
@@ -271,7 +274,7 @@ def _shares(adata: AnnData, samples: Samples, of: Array, shares: Shares, key: st
 
 
 def _z_of_sets(adata: AnnData, key: str, chosen: Array, sets: Mapping[str, Signature]) -> pd.DataFrame:
-    """Return z of sets in some cells, against bins of these cells; one row a cell of the object, 0 in the others."""
+    """Return z of sets in some cells, using bins of these cells; one row per cell of the object, 0 in the others."""
     if not sets or not chosen.any():
         return pd.DataFrame(0.0, index=range(chosen.size), columns=list(sets))
     cells = CellsOfRun.read(adata, key, chosen)
@@ -281,7 +284,7 @@ def _z_of_sets(adata: AnnData, key: str, chosen: Array, sets: Mapping[str, Signa
 
 @dataclass(frozen=True)
 class MalignantCells:
-    """What was read in malignant cells, one value a cell of all cells of the object; 0 in the others."""
+    """Values of malignant cells, with one value per cell of the object; 0 in the other cells."""
 
     programs: pd.DataFrame
     """z of the ferroptosis programs, their summaries and hypoxia, against bins of the malignant cells alone."""
@@ -296,8 +299,9 @@ class MalignantCells:
 def read_malignant(adata: AnnData, key: str, chosen: Array, also: Sequence[str] = ()) -> MalignantCells:
     """Score the malignant cells against bins of their own, and read their depth and the ambient index.
 
-    The z that annotating wrote stand against the macrophages' bins: a gene that macrophages hardly express would
-    look raised in every malignant cell. ``also`` are ids of the library to score beside the ferroptosis programs.
+    The z values of the annotation use the bins of macrophages: a gene that macrophages hardly express would
+    appear upregulated in every malignant cell. ``also`` are ids of the library to score beside the ferroptosis
+    programs.
     """
     cells = CellsOfRun.read(adata, key, chosen)
     species = library_species(cells.record)
@@ -324,11 +328,11 @@ def _cautions(doubtful: Array, own: MalignantCells, covariates: Sequence[str], i
     said = []
     if doubtful.any():
         said.append(
-            f"{int(doubtful.sum()):,} cells are macrophages by their transcripts and malignant by your column: they "
-            "count as malignant here. Doublets and eaten RNA look like this."
+            f"{int(doubtful.sum()):,} cells are macrophages by their transcripts but malignant by your column: they "
+            "count as malignant here. They may be doublets, or have phagocytosed a tumour cell."
         )
     if own.ambient is None and "ambient" in covariates:
-        said.append("No ambient index: the data have none of C1QA, C1QB, C1QC, TYROBP. Nothing is adjusted for it.")
+        said.append("No ambient index: the data have none of C1QA, C1QB, C1QC, TYROBP. It is not adjusted for.")
     if low := [name for name in ids if own.coverage[name] < _LOW_COVERAGE]:
-        said.append(f"Less than half of the genes are in the data, in malignant cells: {', '.join(low)}.")
+        said.append(f"In malignant cells, less than half of the genes are in the data for {', '.join(low)}.")
     return said

@@ -1,4 +1,4 @@
-"""``tl.enrich``: which signatures stand out in each group of cells."""
+"""``tl.enrich``: signatures that are enriched in each group of cells."""
 
 from __future__ import annotations
 
@@ -69,49 +69,49 @@ def enrich(
     key: str = "tam",
     copy: bool = False,
 ) -> AnnData | None:
-    """Find the signatures that stand out in each group of cells, by enrichment in a ranking of all genes.
+    """Find the signatures that are enriched in each group of cells, in a ranking of all genes.
 
     Each group is compared with all other cells that have a group. With ``sample_key`` the counts of each sample
-    are added up within the group and within the rest, and genes are ranked by the moderated t of the difference in
-    log2 counts per million, taken within samples. Without samples they are ranked by a t over cells. Then gseapy's
-    ``prerank`` asks where the genes of each signature stand in the ranking.
+    are summed within the group and within the rest, and genes are ranked by the moderated t of the within-sample
+    difference in log2 counts per million. Without samples they are ranked by a t over cells. gseapy's ``prerank`` then
+    tests where the genes of each signature fall in the ranking.
 
     Parameters
     ----------
     adata
         An annotated object with the matrix: counts, or log-normalised values.
     groupby
-        Column of ``obs``: clusters, ``"tam_state"``, ``"tam_origin"``, any other. Cells without a value and
-        ``not_macrophage`` are left out; ``unassigned`` is part of the rest and has no result of its own.
+        Column of ``obs``: clusters, ``"tam_state"``, ``"tam_origin"`` or any other. Cells without a value and
+        ``not_macrophage`` are left out; ``unassigned`` cells are part of the rest and have no result of their own.
     signatures
-        None takes those of the axes compartment, origin, state, overlay, polarization and published. Or the name of
-        an axis, signatures, a file (GMT, TOML, JSON, a table), or ``{id: [genes]}``; see `read_signatures`.
+        None uses the axes compartment, origin, state, overlay, polarization and published. Or the name of an axis,
+        signatures, a file (GMT, TOML, JSON, a table), or ``{id: [genes]}``; see `read_signatures`.
     sample_key
         Column of ``obs`` with the sample. A sample counts for a group if it has at least 10 cells in it and 10 in
         the rest. A group with fewer than two such samples is ranked by cells; ``unit`` says which.
     compartment
-        Only cells called so are compared with one another, as ``"macrophage"``; None takes all. What sets one
-        macrophage apart from another is found among macrophages: beside other cells all of them stand out by
-        what they have in common, such as C1Q.
+        Compare only cells of this compartment, such as ``"macrophage"``; None compares all cells. To find differences
+        between macrophages, compare macrophages: relative to other cells, all of them are enriched for common genes
+        such as C1Q.
     method
-        Of gseapy: ``"multilevel"`` (fgsea's) is fast and gives small p as well, to 1e-10; ``"permutation"`` draws
-        ``n_permutations`` random sets, takes some ten times as long, and its p may be 0.
+        Method of gseapy: ``"multilevel"`` (that of fgsea) is fast and resolves p down to 1e-10; ``"permutation"``
+        draws ``n_permutations`` random sets, takes about ten times as long, and its p may be 0.
     min_size
         Signatures with fewer genes in the ranking are left out.
     max_size
-        So are those with more.
+        Signatures with more genes in the ranking are left out.
     n_permutations
-        Random sets that the score is normalised by.
+        Number of random sets for normalising the score.
     layer
-        ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most genes of the signatures, of equals
+        ``"X"``, ``"raw"`` or a layer; None uses the usable matrix with most genes of the signatures and prefers
         counts.
     gene_symbols
-        Column of ``var`` with symbols or Ensembl ids; None looks for it.
+        Column of ``var`` with symbols or Ensembl ids; None detects it.
     species
         Species of the data; ``"auto"`` recognises it from the ids.
     rng
-        Seed or generator. The same seed gives the same result, whatever the number of threads; a number is handed
-        to gseapy as it is.
+        Seed or generator. The same seed gives the same result with any number of threads; an integer is passed to
+        gseapy unchanged.
     key
         The ``key_added`` of the run.
     copy
@@ -119,15 +119,15 @@ def enrich(
 
     Returns
     -------
-    None, or the copy. ``uns["tamannot"]["{key}"]["enrichment"]`` has what `get.enrichment` reads: ``table``, one row
-    a group and signature, and ``clusters``, one row a group with the compartment, origin and state of the greatest
-    NES, if its q is at most 0.05 and it holds in the samples, beside the labels of its cells. Origin and state are
-    named only where macrophages were compared with macrophages.
+    None, or the copy. The results are in ``uns["tamannot"]["{key}"]["enrichment"]`` (read them with `get.enrichment`):
+    ``table``, one row per group and signature, and ``clusters``, one row per group with the compartment, origin and
+    state of the highest NES (if its q is at most 0.05 and the samples agree) and the labels of its cells. Origin and
+    state are named only if macrophages were compared with macrophages.
 
     Raises
     ------
     ParameterError
-        No such column, fewer than two groups, or a number out of range.
+        The column is missing, has fewer than two groups, or a number is out of range.
     GeneIdError
         No signature has ``min_size`` genes in the ranking.
     ResultNotFoundError
@@ -137,14 +137,14 @@ def enrich(
 
     Notes
     -----
-    What it does not mean. p and q are against random sets of genes, not random samples: they say that the genes of
-    a signature stand high together, and ignore that genes go together, so they are too small: groups of cells drawn
-    at random reach small q. ``p_samples``, with the sample as the unit, does not do so, and is blunt with few samples.
-    Use them to choose names for groups; a comparison of conditions needs shares of samples. q is within a group.
-    Enrichment is relative to the other cells in the object: among macrophages alone none is enriched for being one.
-    Groups that were made of signatures, such as ``tam_state``, are enriched for them by construction. Gene sets share
-    genes, so that several stand high for one reason: compare ``leading_edge``. Up genes only are used, also of signed
-    signatures; of a composite those of all its modules.
+    Limits. p and q compare with random sets of genes, not random samples. They ignore the correlation between genes
+    and are too small: even random groups of cells reach small q. ``p_samples`` uses the sample as the unit and avoids
+    this, but has little power with few samples. Use enrichment to name groups; to compare conditions, compare shares
+    of samples. q is computed within a group. Enrichment is relative to the other cells in the object: among
+    macrophages alone, no group is enriched for macrophage genes. Groups that were called from signatures, such as
+    ``tam_state``, are enriched for them by construction. Gene sets share genes, so several may be enriched for the
+    same reason: compare ``leading_edge``. Only up genes are used, also of signed signatures; a composite uses those of
+    all its modules.
 
     Sources: Subramanian et al. 2005, doi:10.1073/pnas.0506580102; Korotkevich et al. 2021, doi:10.1101/060012;
     gseapy, Fang et al. 2023, doi:10.1093/bioinformatics/btac757; moderated t: Smyth 2004,
@@ -206,11 +206,11 @@ def _settings(
     method: str, min_size: int, max_size: int, n_permutations: int, rng: int | np.random.Generator
 ) -> Settings:
     if method not in get_args(Method):
-        msg = f"method is one of {', '.join(get_args(Method))}, not {method!r}."
+        msg = f"method must be one of {', '.join(get_args(Method))}, not {method!r}."
         raise ParameterError(msg)
     if not 1 <= min_size <= max_size or n_permutations < 1:
         msg = (
-            "min_size is at least 1 and at most max_size, and n_permutations at least 1, not "
+            "min_size must be between 1 and max_size, and n_permutations at least 1, not "
             f"{min_size}, {max_size} and {n_permutations}."
         )
         raise ParameterError(msg)
@@ -236,8 +236,8 @@ def _groups(adata: AnnData, groupby: str, among: Array) -> Groups:
     if len(names) < 2:
         have = f"only the group {names[0]}" if len(names) else "no group"
         msg = (
-            f"obs['{groupby}'] has {have} among the {int(among.sum()):,} cells that are compared, and enrichment "
-            "compares a group with the others. Name a column with two groups of them."
+            f"obs['{groupby}'] has {have} among the {int(among.sum()):,} compared cells, but enrichment "
+            "compares each group with the others. Use a column with at least two groups."
         )
         raise ParameterError(msg)
     return Groups(tuple(map(str, names)), codes, tuple(str(n) for n in names if n != UNASSIGNED))
@@ -245,7 +245,7 @@ def _groups(adata: AnnData, groupby: str, among: Array) -> Groups:
 
 def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settings, threads: int) -> pd.DataFrame:
     if not rankings:
-        msg = f"No group has {MIN_CELLS} cells, and {MIN_CELLS} others beside it: there is nothing to compare."
+        msg = f"No group has {MIN_CELLS} cells and {MIN_CELLS} cells outside it, so there is nothing to compare."
         raise ParameterError(msg)
     parts = []
     for name, ranking in rankings.items():
@@ -256,7 +256,7 @@ def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settin
     if table.empty:
         most = max(s.ranked_in(r) for s in sets for r in rankings.values())
         msg = (
-            f"No signature has between {how.min_size} and {how.max_size} genes among those ranked (the most: {most}). "
+            f"No signature has between {how.min_size} and {how.max_size} ranked genes (the largest has {most}). "
             "Lower min_size, or use a matrix with more genes."
         )
         raise GeneIdError(msg)
@@ -264,7 +264,7 @@ def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settin
 
 
 def compared_with_macrophages(groups: Groups, calls: Mapping[str, pd.Series]) -> bool:
-    """Say whether most cells compared were called macrophages; True where nobody called them."""
+    """Return whether most cells compared were called macrophages; True where nobody called them."""
     if "compartment" not in calls:
         return True
     compared = calls["compartment"][groups.codes >= 0]
@@ -281,7 +281,7 @@ def name_clusters(
 ) -> pd.DataFrame:
     """Return a name on each axis for each group of an enrichment, and what most of its cells were called.
 
-    One row a group: ``group``, ``n_cells``, and for each axis of which there are signatures ``{axis}``, ``{axis}_nes``,
+    One row per group: ``group``, ``n_cells``, and for each axis with signatures ``{axis}``, ``{axis}_nes``,
     ``{axis}_q``, ``{axis}_cells``, ``{axis}_share``, ``{axis}_agree``. Without states, origin and state are
     ``unassigned``.
     """
@@ -335,39 +335,41 @@ def _about_sets(sets: Sequence[GeneSet], ranking: Ranking) -> pd.DataFrame:
 
 
 def _cautions_on_rankings(groups: Groups, rankings: Mapping[str, Ranking], *, sampled: bool) -> list[str]:
-    """Return what a reader must know of the rankings; ``sampled`` says whether samples were given."""
-    said = ["p and q are against random sets of genes, not random samples; genes go together, so they are too small."]
+    """Return the cautions on the rankings; ``sampled`` tells whether samples were given."""
+    said = ["p and q compare with random gene sets, not random samples; genes are correlated, so they are too small."]
     if by_cells := [name for name, r in rankings.items() if r.unit == "cell"]:
         why = "fewer than two samples have enough cells" if sampled else "no sample_key was given"
         said.append(
-            f"Ranked over cells, since {why}: {_some(by_cells)}. One sample of many cells can decide alone, and names "
-            "rest on q, which is too small."
+            f"Ranked over cells, because {why}: {_some(by_cells)}. A single large sample can decide the result, and "
+            "names rely on q, which is too small."
         )
     if few := [name for name, r in rankings.items() if 0 < r.n_samples < _FEW_SAMPLES]:
         said.append(f"Fewer than {_FEW_SAMPLES} samples: {_some(few)}.")
     if absent := [name for name in groups.tested if name not in rankings]:
-        said.append(f"Fewer than {MIN_CELLS} cells in the group or the rest, no result: {_some(absent)}.")
+        said.append(f"No result, because the group or the rest has fewer than {MIN_CELLS} cells: {_some(absent)}.")
     return said
 
 
 def _cautions_on_names(sets: Sequence[GeneSet], made_of: str, *, with_states: bool, logged: bool) -> list[str]:
-    """Return what a reader must know of the signatures that stand out.
+    """Return the cautions on the enriched signatures.
 
     ``made_of`` is the column of the groups if annotating made it, ``with_states`` says whether macrophages were
     compared with macrophages, and ``logged`` whether samples were compared by logarithms.
     """
     said = []
     if made_of:
-        said.append(f"The groups of '{made_of}' were made of signatures: they are enriched for them by construction.")
+        said.append(
+            f"The groups of '{made_of}' were called from signatures, so they are enriched for them by construction."
+        )
     if not with_states:
         said.append(
-            "Most cells compared are no macrophages, beside which every macrophage stands out by what all of them "
-            f"have: no group is named by origin or state. Compare macrophages with compartment='{MACROPHAGE}'."
+            "Most compared cells are not macrophages, and macrophages differ from them mainly in genes of all "
+            f"macrophages: no group is named by origin or state. Compare macrophages with compartment='{MACROPHAGE}'."
         )
     if signed := [s.id for s in sets if s.n_down]:
         said.append(f"Down genes are not used: {_some(signed)}.")
     if logged:
-        said.append("There are no counts: samples were compared by the means of log-normalised values.")
+        said.append("The data have no counts: samples were compared by means of log-normalised values.")
     return said
 
 

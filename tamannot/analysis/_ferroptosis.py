@@ -41,7 +41,7 @@ THEMES: Mapping[str, Mapping[str, int]] = {
     "lipid_peroxide": {"lipid_peroxidation_enzymes": 1, "lipid_peroxide_detox": -1},
 }
 """The mean z of some programs, those with -1 counted against. Each program is in one theme at most."""
-# What a high value means for the cell itself and for its neighbours.
+# The effect of a high value on the cell itself and on its neighbours.
 _EFFECTS = {
     "iron": ("context", "context"),
     "glutathione": ("restrains", "context"),
@@ -62,8 +62,8 @@ def ferroptosis_summary(
 ) -> AnnData | None:
     """Summarise the ferroptosis programs by sample and label, and compare labels within samples.
 
-    Most programs rest on few detected genes, so that they are read over the cells of a sample and a label, not cell
-    by cell. What differs between labels is the mean z within each sample, and the samples are what is counted.
+    Most programs rely on few detected genes, so they are summarised over the cells of a sample and a label, not read
+    cell by cell. Labels are compared by their mean z within each sample, and the sample is the unit.
 
     Parameters
     ----------
@@ -73,12 +73,12 @@ def ferroptosis_summary(
         Column of ``obs`` with the sample.
     groupby
         ``"state"``, ``"origin"``, ``"compartment"``, or any column of ``obs``; several are crossed. Only macrophages
-        are grouped, unless ``"compartment"`` is among them: then all cells are.
+        are grouped, unless ``"compartment"`` is included: then all cells are.
     malignant
-        Which cells are malignant, by your own judgement: a column of yes and no, or ``(column, values)``. They become
-        a label of their own beside the others. None: there is no such label; it is never inferred.
+        Which cells are malignant, from your own annotation: a boolean column, or ``(column, values)``. They get their
+        own label. None: there is no such label; malignancy is never inferred.
     min_cells
-        A sample is in the comparison of a label if so many of its cells have it, and so many others have not.
+        Number of cells with the label, and of cells without it, that a sample needs for the comparison.
     key
         The ``key_added`` of the run.
     copy
@@ -86,28 +86,28 @@ def ferroptosis_summary(
 
     Returns
     -------
-    None, or the copy. Written is ``uns["tamannot"]["{key}"]["ferroptosis_summary"]``, which `get.ferroptosis` reads:
+    None, or the copy. The results are in ``uns["tamannot"]["{key}"]["ferroptosis_summary"]`` (see `get.ferroptosis`):
     ``samples``, ``effects``, ``genes``, ``cautions`` and the parameters.
 
     Raises
     ------
     ParameterError
-        No such column, no sample, no macrophage, or ``min_cells`` below 1.
+        A column is missing, there are no samples or no macrophages, or ``min_cells`` is below 1.
     ResultNotFoundError
-        The programs were not scored, or the matrix is gone.
+        The programs were not scored, or the matrix is missing.
     MatrixError
-        The matrix is not the one that the run saw.
+        The matrix is not the one that was annotated.
 
     Notes
     -----
-    Drive, defence and balance are capacity: where cells did undergo ferroptosis, balance mostly fell. `ferroptosis` has
-    the figures.
+    Drive, defence and balance describe capacity: in cells that did undergo ferroptosis, balance mostly fell (see
+    `ferroptosis` for numbers).
 
-    What it does not mean. No value is a score of death, of lipid peroxides, or of labile iron: transcripts are read,
-    and those of FTH1, FTL and TFRC are controlled in translation and decay, GPX4 by selenium. An effect on the cell
-    itself can be the opposite of that on its neighbours. z of cells that are no macrophages is against genes that are
-    matched in macrophages: compare compartments between samples rather than with each other. A difference between
-    labels that were called by genes of the same program is circular: ``shared_genes`` names these.
+    Limits. No value measures death, lipid peroxides or labile iron: only transcripts are measured, and FTH1, FTL and
+    TFRC are controlled by translation and decay, GPX4 by selenium. An effect on the cell itself can be the opposite of
+    that on its neighbours. z of cells other than macrophages uses genes matched in macrophages: compare a compartment
+    between samples rather than with other compartments. A difference between labels that were called from genes of the
+    same program is circular: ``shared_genes`` names these genes.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def ferroptosis_summary(
     19
     """
     if min_cells < 1:
-        msg = f"min_cells is at least 1, not {min_cells}."
+        msg = f"min_cells must be at least 1, not {min_cells}."
         raise ParameterError(msg)
     record = slots.read_record(adata, key)
     programs, samples = programs_of(record), samples_of(adata, sample_key)
@@ -164,7 +164,7 @@ class Programs:
 
     @staticmethod
     def parts(name: str) -> list[str]:
-        """Return the signatures that a name stands for: itself, of a theme its programs."""
+        """Return the signatures of a name: itself, or the programs of a theme."""
         return list(THEMES.get(name, (name,)))
 
     def columns(self) -> Array:
@@ -172,7 +172,7 @@ class Programs:
         return np.unique(self.genes["column"].to_numpy(np.int64))
 
     def members(self) -> Array:
-        """Return which gene is of which program: genes as in `columns` by programs, 0 or 1."""
+        """Return membership of genes in programs: genes as in `columns` by programs, 0 or 1."""
         columns, names = self.columns(), self.names
         out = np.zeros((columns.size, len(names)), np.float32)
         for at, name in enumerate(names):
@@ -203,7 +203,7 @@ def programs_of(record: RunRecord) -> Programs:
 def _detection(
     adata: AnnData, record: RunRecord, programs: Programs, groups: Groups
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return by sample and label how many genes of each program are detected, and by label in which share each gene."""
+    """Return the number of detected genes per program by sample and label, and the share per gene by label."""
     columns, members = programs.columns(), programs.members()
     cell = groups.cell
     kept = cell >= 0
@@ -235,7 +235,7 @@ def _gene_table(programs: Programs, groups: Groups, columns: Array, hits: Array)
 
 
 def _samples_table(groups: Groups, means: Array, detected: pd.DataFrame, programs: Programs) -> pd.DataFrame:
-    """Return one row a sample, label and program, where there are cells."""
+    """Return one row per sample, label and program with cells."""
     sample, label = np.divmod(detected.index.to_numpy(int), len(groups.labels))
     n_programs = len(programs.names)
     rows = pd.concat([programs.table.rename_axis("program").reset_index()] * len(sample), ignore_index=True)
@@ -287,7 +287,7 @@ def _effects(groups: Groups, means: Array, programs: Programs, min_cells: int) -
 
 
 def _shared(effects: pd.DataFrame, record: RunRecord, programs: Programs) -> list[str]:
-    """Return of each row the genes of the program that its label was called by, comma-separated."""
+    """Return for each row the genes of the program that its label was called from, comma-separated."""
     genes = genes_of_signatures(record)
     of = {str(i): set(g) for i, g in genes.groupby("signature")["gene"]}
     by_program = {n: set().union(*(of.get(i, set()) for i in programs.parts(n))) for n in programs.names}
@@ -301,7 +301,9 @@ def _cautions(groups: Groups, effects: pd.DataFrame, genes: pd.DataFrame) -> lis
     said = []
     few = sorted(set(effects.loc[effects["n_samples"] < MIN_SAMPLES, "label"]))
     if few:
-        said.append(f"Fewer than {MIN_SAMPLES} samples have enough cells of {', '.join(few)}: these have no interval.")
+        said.append(
+            f"Fewer than {MIN_SAMPLES} samples have enough cells of {', '.join(few)}, so these have no interval."
+        )
     hardly = genes.groupby("gene")["share_detected"].max()
     if (silent := int((hardly < _HARDLY).sum())) > 0:
         said.append(
@@ -309,8 +311,8 @@ def _cautions(groups: Groups, effects: pd.DataFrame, genes: pd.DataFrame) -> lis
             "label; see the table of genes."
         )
     if groups.malignant or "compartment" in groups.by:
-        said.append("z of cells that are no macrophages is against genes matched in macrophages.")
+        said.append("z of cells other than macrophages is computed against genes matched in macrophages.")
     shared = sorted(set(effects.loc[effects["shared_genes"] != "", "label"]))
     if shared:
-        said.append(f"Genes by which {', '.join(shared)} were called are in some programs: see shared_genes.")
+        said.append(f"Some programs share genes with the calls of {', '.join(shared)}: see shared_genes.")
     return said

@@ -1,6 +1,6 @@
-"""Genes ranked in each group of cells, and gene-set enrichment of a ranking by gseapy; nothing asks the network.
+"""Genes ranked in each group of cells, and gene-set enrichment of a ranking by gseapy, without network access.
 
-Over samples where there are some, else over cells.
+Rankings are over samples if there are any, otherwise over cells.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Groups:
-    """Which cell is of which group, and which groups are compared with all others."""
+    """The group of each cell, and the groups that are compared with all others."""
 
     names: tuple[str, ...]
     codes: Array
@@ -206,7 +206,7 @@ def prerank(ranking: Ranking, sets: Sequence[GeneSet], settings: Settings, *, th
 
 
 def _over_samples(ranking: Ranking, sets: Sequence[GeneSet]) -> dict[str, Array]:
-    """Return how far the genes of each set stand above all genes in the mean of the samples, and its p."""
+    """Return the mean excess of the genes of each set over all genes, averaged over samples, and its p."""
     if not ranking.n_samples:
         return {"difference": np.full(len(sets), np.nan), "p_samples": np.full(len(sets), np.nan)}
     above = ranking.differences - ranking.differences.mean(axis=1, keepdims=True)
@@ -239,7 +239,7 @@ def _gseapy(ranking: Ranking, sets: Mapping[str, list[str]], settings: Settings,
 
 
 def _without_ties(values: Array) -> Array:
-    """Return falling values that fall strictly, by next to nothing: gseapy orders ties by chance.
+    """Return strictly decreasing values with minimal steps, because gseapy orders ties randomly.
 
     The least step at the greatest value, not at the tie: beside zero that would be a number so small that gseapy
     never ends.

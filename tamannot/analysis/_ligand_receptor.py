@@ -59,12 +59,12 @@ def ligand_receptor(
     key: str = "tam",
     copy: bool = False,
 ) -> AnnData | None:
-    """Look at the ligand–receptor pairs of the reviews between macrophages and others, in each sample alone.
+    """Score the ligand–receptor pairs of the reviews between macrophages and other cells, within each sample.
 
-    liana's CellPhoneDB score, the mean of the ligand's and the receptor's mean log expression (of a complex the
-    scarcest part), for pairs and directions that two reviews of macrophages in brain tumours name. No p within a
-    sample: permuting cells would take them for replicates. With ``against`` the scores of samples are correlated
-    with a property of samples, and p permutes samples.
+    Uses liana's CellPhoneDB score, the mean of the ligand's and the receptor's mean log expression (for a complex, its
+    least expressed part), for the pairs and directions in two reviews of macrophages in brain tumours. There is no p
+    within a sample, because permuting cells would treat them as replicates. With ``against``, the scores of samples are
+    correlated with a property of samples, and p is from permutations of samples.
 
     Parameters
     ----------
@@ -73,12 +73,12 @@ def ligand_receptor(
     sample_key
         Column of ``obs`` with the sample.
     malignant
-        Which cells are malignant, as in `crosstalk`. All others are what ``obs["tam_compartment"]`` says.
+        Which cells are malignant, as in `crosstalk`. All others use ``obs["tam_compartment"]``.
     against
-        A column of ``obs`` with one number, or one of two words, a sample; or a column of
+        A column of ``obs`` with one number, or one of two categories, per sample; or a column of
         ``get.crosstalk(adata, kind="samples")``, such as ``"malignant_ferroptosis_defence"``.
     min_cells
-        Fewest cells of the source and of the target in a sample.
+        Minimum number of cells of the source and of the target in a sample.
     rng
         Seed of the permutations.
     key
@@ -88,21 +88,21 @@ def ligand_receptor(
 
     Returns
     -------
-    None, or the copy. Written is ``uns["tamannot"][key]["ligand_receptor"]``: ``samples``, one row a pair and sample
-    with ``score``, ``ligand_mean``, ``receptor_mean``, ``ligand_share`` and ``receptor_share`` (of cells with it);
-    ``pairs``, one row a pair with its claim and reference, ``named`` (which partners the reference names), ``median``
-    over samples, ``n_samples``, ``n_detected`` (samples where both are in a tenth of the cells), and with ``against``
-    ``rho``, ``p``, ``q``; ``cautions``; ``parameters``. Transcripts of a ligand and of a receptor are no contact and no
-    signal; a ligand found in both cell types may be ambient.
+    None, or the copy. The results are in ``uns["tamannot"][key]["ligand_receptor"]``: ``samples``, one row per pair
+    and sample with ``score``, ``ligand_mean``, ``receptor_mean``, ``ligand_share`` and ``receptor_share`` (of cells
+    with it); ``pairs``, one row per pair with its claim and reference, ``named`` (which partners the reference names),
+    ``median`` over samples, ``n_samples``, ``n_detected`` (samples where both are in a tenth of the cells), and with
+    ``against`` ``rho``, ``p``, ``q``; ``cautions``; ``parameters``. Transcripts of a ligand and of a receptor do not
+    show contact or signalling; a ligand found in both cell types may be ambient.
 
     Raises
     ------
     TamannotError
         liana is not installed, or the data are not human.
     ParameterError
-        ``malignant`` says nothing or too little, no such column, or no sample has enough cells.
+        ``malignant`` is missing or incomplete, a column is missing, or no sample has enough cells.
     ResultNotFoundError
-        The object is not annotated, or its matrix is gone.
+        The object is not annotated, or its matrix is missing.
     """
     adata = slots.to_work_on(adata, copy=copy)
     liana, resource = load_liana(), pairs_of_reviews()
@@ -156,7 +156,7 @@ def _property(adata: AnnData, samples: Samples, against: str | None, key: str) -
     if against in values:
         return values[against].astype(float)
     if against.startswith("malignant_") and against not in adata.obs:
-        msg = f"'{against}' is a value of tl.crosstalk, which has not run or has no such value. Run it first."
+        msg = f"'{against}' must be a value of tl.crosstalk, which was not run or has no such value. Run it first."
         raise ParameterError(msg)
     return numbers_of(table_of_samples(adata, samples, [against])[against], f"obs['{against}']", fewest_words=2)
 
@@ -165,7 +165,7 @@ def _expression(cells: CellsOfRun, resource: pd.DataFrame) -> AnnData:
     """Return cells by genes of the pairs: log1p of counts per 10,000."""
     species = cells.record.matrix.species
     if species == "mouse":
-        msg = "The pairs are human genes; mouse data cannot be looked at with them."
+        msg = "The pairs are human genes and cannot be used with mouse data."
         raise TamannotError(msg)
     genes = sorted({part for name in (*resource["ligand"], *resource["receptor"]) for part in name.split("_")})
     # The mean of one gene is the gene, whatever the ids and whatever the matrix holds.
@@ -218,7 +218,7 @@ def _scores(liana: Any, here: AnnData, asked: pd.DataFrame, min_cells: int) -> p
 
 
 def _pairs(resource: pd.DataFrame, found: pd.DataFrame, property_of: pd.Series | None, seed: int) -> pd.DataFrame:
-    """Return one row a pair: what samples have of it, and how that goes with a property of samples."""
+    """Return one row per pair: its values in the samples, and their correlation with a property of samples."""
     rows = []
     for ends in resource[_ENDS].itertuples(index=False):
         mine = found[(found[_ENDS] == list(ends)).all(axis=1)]
@@ -246,16 +246,17 @@ def _association(mine: pd.DataFrame, property_of: pd.Series, seed: int) -> dict[
 
 def _cautions(pairs: pd.DataFrame, against: str | None) -> list[str]:
     always = (
-        "Transcripts of a ligand and of its receptor in cells of a sample are no contact and no signal; ambient RNA of "
+        "Transcripts of a ligand and of its receptor in one sample do not show contact or signalling; ambient RNA of "
         "an abundant cell type is found in all others."
     )
     said = [always]
     if (pairs["named"] != "both").any():
         said.append(
-            "Where 'named' is not 'both', the reference names no receptor or no pair; it stands for common use."
+            "Where 'named' is not 'both', the reference does not name the receptor or the pair and documents common "
+            "use only."
         )
     if (n := int((pairs["n_samples"] == 0).sum())) > 0:
-        said.append(f"{n} of {len(pairs)} pairs could be looked at in no sample: a gene or a cell type is missing.")
+        said.append(f"{n} of {len(pairs)} pairs could not be measured in any sample: a gene or a cell type is missing.")
     if against is not None and pairs["q"].isna().all():
-        said.append("No q: the samples are too few for so many pairs.")
+        said.append("No q: there are too few samples for so many pairs.")
     return said

@@ -1,4 +1,4 @@
-"""Samples, the unit of every comparison; cells by sample and label; cells that the user says are malignant."""
+"""Samples, the unit of every comparison; cells by sample and label; malignant cells by the user's column."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Malignant = str | tuple[str, str | bool | Sequence[str | bool]]
 MALIGNANT = "malignant"
 _AXES = ("compartment", "origin", "state")
 _NEVER = (
-    "Which cells are malignant is never inferred here: give the column of obs that says so, for example from copy "
+    "Malignant cells are never inferred here: name the column of obs that marks them, for example from copy "
     "numbers, as malignant='is_malignant' (True and False) or malignant=('cell_type', 'Malignant')."
 )
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Which cell is of which sample."""
+    """The sample of each cell."""
 
     names: tuple[str, ...]
     """Sorted."""
@@ -57,13 +57,13 @@ def samples_of(adata: AnnData, sample_key: str) -> Samples:
     known = column.notna().to_numpy()
     codes, names = pd.factorize(pd.Series(slots.texts_of(column), dtype=object).where(known), sort=True)
     if not len(names):
-        msg = f"obs['{sample_key}'] names no sample."
+        msg = f"obs['{sample_key}'] has no values."
         raise ParameterError(msg)
     return Samples(tuple(map(str, names)), codes)
 
 
 def table_of_samples(adata: AnnData, samples: Samples, columns: Sequence[str]) -> pd.DataFrame:
-    """Return what is known of each sample: columns of ``obs`` with one value a sample."""
+    """Return the properties of each sample: columns of ``obs`` with one value per sample."""
     table = pd.DataFrame(index=pd.Index(samples.names, name="sample"))
     for name in columns:
         # As objects: whatever the column was, a missing value counts as one.
@@ -73,7 +73,7 @@ def table_of_samples(adata: AnnData, samples: Samples, columns: Sequence[str]) -
         if varied:
             msg = (
                 f"obs['{name}'] has more than one value in sample '{varied[0]}'. The sample is the unit of comparison: "
-                "give a column with one value a sample, or a sample_key that tells these cells apart."
+                "use a column with one value per sample, or a sample_key that separates these cells."
             )
             raise ParameterError(msg)
         table[name] = found.first().infer_objects().to_numpy()
@@ -81,19 +81,19 @@ def table_of_samples(adata: AnnData, samples: Samples, columns: Sequence[str]) -
 
 
 def numbers_of(values: pd.Series, what: str, *, fewest_words: int = 0) -> pd.Series:
-    """Return one value a sample as a number; of two words the first is 0 and the second 1."""
+    """Return one value per sample as a number; of two categories the first is 0 and the second 1."""
     if pd.api.types.is_numeric_dtype(values):
         return values.astype(float)
     codes, words = pd.factorize(values, sort=True)
     if not fewest_words <= len(words) <= 2:
-        msg = f"{what} has {len(words)} words, which have no order. Give numbers, or a column of two words."
+        msg = f"{what} has {len(words)} categories, which have no order. Use numbers, or a column with two categories."
         raise ParameterError(msg)
     return pd.Series(np.where(codes < 0, np.nan, codes), index=values.index)
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Which cell is of which sample and label."""
+    """The sample and the label of each cell."""
 
     by: list[str]
     malignant: bool
@@ -120,7 +120,7 @@ class Groups:
 def groups_of(
     adata: AnnData, key: str, groupby: str | Sequence[str], malignant: Array | None, samples: Samples
 ) -> Groups:
-    """Return the groups by one column or more, crossed; macrophages only, unless compartments are asked for."""
+    """Return the groups by one or more crossed columns; macrophages only, unless compartments are included."""
     by = [groupby] if isinstance(groupby, str) else list(groupby)
     names = [slots.slot(key, b) if b in _AXES else b for b in by]
     if not by:
@@ -138,9 +138,9 @@ def groups_of(
         words, known = words.mask(malignant, MALIGNANT), known | malignant
     if not known.any():
         if "compartment" in by or (compartment == "macrophage").any():
-            msg = f"No cell to summarise has a value of {' and '.join(map(repr, names))} in obs."
+            msg = f"No cell has a value of {' and '.join(map(repr, names))} in obs, so there is nothing to summarise."
         else:
-            msg = "There is no macrophage to summarise. With groupby='compartment' all cells are."
+            msg = "There are no macrophages to summarise. Use groupby='compartment' to summarise all cells."
         raise ParameterError(msg)
     codes, labels = pd.factorize(words.where(known), sort=True)
     return Groups(by, malignant is not None, samples, [str(w) for w in labels], codes)
@@ -159,20 +159,20 @@ def mean_of(groups: Groups, values: Array) -> Array:
 
 
 def malignant_cells(adata: AnnData, malignant: Malignant) -> Array:
-    """Return which cells the user says are malignant."""
+    """Return the malignant cells by the user's column."""
     if not malignant:
         raise ParameterError(_NEVER)
     name, values = (malignant, None) if isinstance(malignant, str) else malignant
     column = slots.obs_column(adata, name)
     chosen = _true_cells(column, name) if values is None else _cells_with(column, name, values)
     if not chosen.any():
-        msg = f"obs['{name}'] says of no cell that it is malignant. {_NEVER}"
+        msg = f"obs['{name}'] marks no cell as malignant. {_NEVER}"
         raise ParameterError(msg)
     return chosen
 
 
 def malignant_as_text(malignant: Malignant) -> str:
-    """Return what the user said as text: the column, and its values if there were any."""
+    """Return the user's choice as text: the column, and its values if there were any."""
     if isinstance(malignant, str):
         return malignant
     name, values = malignant
@@ -184,8 +184,8 @@ def _true_cells(column: pd.Series, name: str) -> Array:
     if not all(isinstance(k, bool | np.bool_) for k in kinds):
         shown = ", ".join(sorted(map(str, kinds))[:5])
         msg = (
-            f"obs['{name}'] is not True and False: it has {shown}. "
-            f"Say which of its values are malignant: malignant=('{name}', 'Malignant')."
+            f"obs['{name}'] is not boolean: it has {shown}. "
+            "Specify which of its values are malignant: malignant=('{name}', 'Malignant')."
         )
         raise ParameterError(msg)
     return column.astype("boolean").fillna(value=False).to_numpy(bool)

@@ -30,10 +30,10 @@ Kind = Literal["score", "z", "smooth"]
 RECORD = "regions"
 SPATIAL = "spatial"
 _MIXTURE = (
-    "Where a spot holds several cells a score is that of their mixture: it follows how many macrophages there are as "
-    "well as what they do, and how many genes are detected."
+    "The score of a spot with several cells is that of their mixture: it depends on the number of macrophages as "
+    "well as on their state, and on the number of detected genes."
 )
-# A sample, or a region of one, with fewer spots says nothing.
+# A sample, or a region of one, with fewer spots is uninformative.
 _MIN_SPOTS = 10
 _FEW_SAMPLES = 4
 
@@ -51,9 +51,9 @@ def regions(
 ) -> AnnData | None:
     """Compare scores between regions of a tissue, or along a distance, with the sample as the unit.
 
-    Where a spot is comes from you: a column with regions (such as core and margin), or with a distance (to the
-    margin, to a vessel). Neither is ever inferred. For a distance there is a rank correlation in each sample, for
-    regions a difference of means in each sample; these are averaged over samples and tested by t, the correlations as
+    You provide the position of each spot: a column with regions (such as core and margin), or with a distance (to the
+    margin, to a vessel). Neither is ever inferred. A rank correlation with the distance, or a difference of means
+    between regions, is computed in each sample; these are averaged over samples and tested by t, the correlations as
     Fisher z.
 
     Parameters
@@ -65,12 +65,12 @@ def regions(
     distance
         Column of ``obs`` with numbers, instead of ``region``. Spots without one are left out.
     sample_key
-        Column of ``obs`` with the sample; None takes all for one sample, of which there is a value but no p.
+        Column of ``obs`` with the sample; None treats all spots as one sample, which has a value but no p.
     signatures
-        Ids to compare; None takes all that were scored.
+        Ids to compare; None uses all scored signatures.
     kind
-        ``"score"``, ``"z"`` or ``"smooth"`` (of spots averaged over neighbours a difference is blurred, and a
-        correlation greater).
+        ``"score"``, ``"z"`` or ``"smooth"`` (smoothing over neighbours blurs differences and increases
+        correlations).
     key
         The ``key_added`` of the run.
     copy
@@ -78,23 +78,23 @@ def regions(
 
     Returns
     -------
-    None, or the copy. ``uns["tamannot"]["{key}"]["regions"]`` has what `get.regions` reads.
+    None, or the copy. The results are in ``uns["tamannot"]["{key}"]["regions"]`` (read them with `get.regions`).
 
     Raises
     ------
     ParameterError
-        There are no coordinates, both or neither of ``region`` and ``distance`` were given, there is no such column,
-        fewer than two regions, a distance that is no number, or a signature that was not scored.
+        There are no coordinates, both or neither of ``region`` and ``distance`` are given, a column is missing, there
+        are fewer than two regions, the distance is not numeric, or a signature was not scored.
     ResultNotFoundError
         Nothing was scored under ``key``.
 
     Notes
     -----
-    What it does not mean. Where a spot holds several cells a score is that of their mixture: a gradient of a state's
-    score may be one of the number of macrophages, or of the share of tumour. Compare it with that of ``macrophage``.
-    Scores follow how many genes are detected, so that a gradient of depth makes gradients of scores. Neighbouring
-    spots are alike, so that spots are no replicates, and a p over them is far too small; one sample says nothing of
-    others. A distance that you measured on the expression itself is not independent of it.
+    Limits. The score of a spot with several cells is that of their mixture: a gradient of a state's score may reflect
+    the number of macrophages, or the share of tumour. Compare it with that of ``macrophage``. Scores depend on the
+    number of detected genes, so a gradient of depth produces gradients of scores. Neighbouring spots are similar, so
+    spots are not replicates, and a p over spots is far too small; one sample does not represent others. A distance that
+    was derived from the expression is not independent of it.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def regions(
     ['signature', 'correlation', 'low', 'high', 'p', 'q', 'n_samples', 'n_spots']
     """
     if (region is None) == (distance is None):
-        msg = "Give either region= or distance=, a column of obs: where a spot is in the tissue is never inferred."
+        msg = "Give either region= or distance=, a column of obs: positions in the tissue are never inferred."
         raise ParameterError(msg)
     coordinates_of(adata)
     adata = slots.to_work_on(adata, copy=copy)
@@ -133,18 +133,18 @@ def regions(
 
 
 def coordinates_of(adata: AnnData) -> Array:
-    """Return where each spot is, shape ``(n_obs, 2)``."""
+    """Return the coordinates of each spot, shape ``(n_obs, 2)``."""
     slots.check_adata(adata)
     if SPATIAL not in adata.obsm:
         have = ", ".join(map(str, adata.obsm)) or "nothing"
         msg = (
-            f"No '{SPATIAL}' in obsm (there is: {have}). Nothing can be said about places in a tissue without "
-            "coordinates; put them into obsm['spatial'], one row a spot."
+            f"No '{SPATIAL}' in obsm (available: {have}). Spatial analyses need "
+            "coordinates; add them as obsm['spatial'], one row per spot."
         )
         raise ParameterError(msg)
     where = np.asarray(adata.obsm[SPATIAL], dtype=float)
     if where.ndim != 2 or where.shape[1] not in (2, 3) or not np.isfinite(where).all():
-        msg = f"obsm['{SPATIAL}'] has shape {where.shape}; it must have two or three finite numbers a spot."
+        msg = f"obsm['{SPATIAL}'] has shape {where.shape}; it must have two or three finite numbers per spot."
         raise ParameterError(msg)
     return where[:, :2]
 
@@ -163,7 +163,7 @@ def _scores(adata: AnnData, key: str, kind: str, signatures: Sequence[str] | Non
 def _distance(adata: AnnData, name: str) -> Array:
     column = slots.obs_column(adata, name)
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        msg = f"obs['{name}'] holds no numbers. Give regions as region='{name}'."
+        msg = f"obs['{name}'] is not numeric. Pass regions as region='{name}'."
         raise ParameterError(msg)
     return column.to_numpy(dtype=float, na_value=np.nan)
 
@@ -182,7 +182,7 @@ def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple
     region = pd.Categorical(column.astype(object).where(column.notna()), _names_of(column))
     names = [str(n) for n in region.categories]
     if len(names) < 2:
-        msg = f"obs['{column.name}'] has {len(names)} regions; it takes two to compare."
+        msg = f"obs['{column.name}'] has {len(names)} regions; a comparison needs two."
         raise ParameterError(msg)
     values = scores.to_numpy(float)
     means, n = means_by_region(values, region.codes.astype(int), samples.codes, len(names), len(samples.names))
@@ -243,13 +243,15 @@ def _cautions(tests: pd.DataFrame, of_samples: pd.DataFrame, samples: Samples, s
     said = [_MIXTURE]
     most = int(tests["n_samples"].max()) if len(tests) else 0
     if sample_key is None:
-        said.append("All spots were taken for one sample, since no sample_key was given: there is no p.")
+        said.append("No sample_key was given, so all spots count as one sample and there is no p.")
     elif most < _FEW_SAMPLES:
         said.append(f"Only {most} samples could be compared.")
     if absent := sorted(set(samples.names) - set(of_samples["sample"])):
-        said.append(f"No value, for too few spots (of a region, fewer than {_MIN_SPOTS}): {', '.join(absent)}.")
+        said.append(
+            f"No value, because there are too few spots (fewer than {_MIN_SPOTS} in a region): {', '.join(absent)}."
+        )
     if unknown := tests.loc[tests["n_samples"] == 0, "signature"].unique().tolist():
-        said.append(f"No value of: {', '.join(unknown)}.")
+        said.append(f"No value: {', '.join(unknown)}.")
     return said
 
 
@@ -263,16 +265,16 @@ def smooth(
     up_only: bool = False,
     copy: bool = False,
 ) -> AnnData | None:
-    """Average scores over the nearest neighbours of each cell, as UCell's ``SmoothKNN``.
+    """Average scores over the nearest neighbours of each cell, like UCell's ``SmoothKNN``.
 
-    A cell weighs 1, its nearest neighbour ``1 - decay``, the next ``(1 - decay)²``, and so on. Drop-outs are
-    evened out, and so are rare cells: a smoothed score says what a cell's surroundings are like, and its
-    cells are no longer independent. No graph is ever computed here.
+    The cell has weight 1, its nearest neighbour ``1 - decay``, the next ``(1 - decay)²``, and so on. Smoothing removes
+    drop-outs, but also rare cells: a smoothed score describes the neighbourhood of a cell, and cells are no longer
+    independent. The graph must exist; it is not computed here.
 
     Parameters
     ----------
     adata
-        A scored object with a neighbour graph, such as ``scanpy.pp.neighbors`` makes.
+        A scored object with a neighbour graph, such as that of ``scanpy.pp.neighbors``.
     key
         The ``key_added`` of the scores.
     kind
@@ -280,7 +282,7 @@ def smooth(
     neighbors_key
         Entry of ``uns`` that names the graph.
     decay
-        Between 0 (all neighbours weigh the same) and 1 (the cell alone). Neighbours at the same distance
+        Between 0 (all neighbours have equal weight) and 1 (only the cell itself). Neighbours at the same distance
         share their weights.
     up_only
         Keep a cell's own score where the smoothed one is lower.
@@ -289,15 +291,15 @@ def smooth(
 
     Returns
     -------
-    None, or the copy. Written is ``obsm["{key}_smooth"]``, cells × signatures, float32; read it with
+    None, or the copy. The result is ``obsm["{key}_smooth"]``, cells × signatures, float32; read it with
     ``get.scores(adata, kind="smooth")``.
 
     Raises
     ------
     ParameterError
-        ``decay`` is out of range, or there is no such ``kind``.
+        ``decay`` is out of range, or ``kind`` is unknown.
     ResultNotFoundError
-        There are no scores, or there is no graph.
+        There are no scores, or no neighbour graph.
 
     Notes
     -----
@@ -305,10 +307,10 @@ def smooth(
     """
     adata = slots.to_work_on(adata, copy=copy)
     if not 0 <= decay <= 1:
-        msg = f"decay is between 0 and 1, not {decay}."
+        msg = f"decay must be between 0 and 1, not {decay}."
         raise ParameterError(msg)
     if kind not in ("score", "z"):
-        msg = f"kind is 'score' or 'z', not {kind!r}."
+        msg = f"kind must be 'score' or 'z', not {kind!r}."
         raise ParameterError(msg)
     table = slots.read_table(adata, key, kind)
     values = table.to_numpy(np.float64)
@@ -322,9 +324,9 @@ def smooth(
 
 
 def neighbour_weights(distances: sp.csr_matrix, decay: float) -> sp.csr_array:
-    """Return the matrix, rows summing to 1, that averages over each cell and its neighbours; see `smooth`.
+    """Return the averaging matrix over each cell and its neighbours, with rows that sum to 1; see `smooth`.
 
-    What is not stored among the distances is no neighbour.
+    Only cells with a stored distance are neighbours.
     """
     n = distances.shape[0]
     row = np.repeat(np.arange(n), np.diff(distances.indptr))
@@ -350,8 +352,8 @@ def neighbour_distances(adata: AnnData, neighbors_key: str) -> sp.csr_matrix:
     name = known.get("distances_key", usual) if hasattr(known, "get") else usual
     if name not in adata.obsp:
         msg = (
-            f"No neighbour graph under '{neighbors_key}' (obsp['{name}'] is not there), and none is computed unasked. "
-            "Run scanpy.pp.neighbors(adata) first, or name yours with neighbors_key=."
+            f"No neighbour graph under '{neighbors_key}' (obsp['{name}'] is missing). "
+            "Run scanpy.pp.neighbors(adata) first, or name another graph with neighbors_key=."
         )
         raise ResultNotFoundError(msg)
     return sp.csr_matrix(adata.obsp[name])

@@ -1,8 +1,7 @@
-"""From values and scores to labels with a reason: arrays in, arrays out.
+"""From values and scores to labels with a status: arrays in, arrays out.
 
-A cohort's macrophages are found (`Gate`), told apart by origin and state (`fit`), and any block of cells is called by
-what was fitted (`Prepared.blocks`). Beside it: a classifier on the user's own labels (`fit_labels`, `predict_labels`),
-model files.
+`Gate` finds the macrophages of a cohort, `fit` fits their origins and states, and `Prepared.blocks` calls any block
+of cells. `fit_labels` and `predict_labels` are a classifier of the user's own labels.
 """
 
 from tamannot.classify._anchored import AnchoredModel, anchored_of, keep_cohort, lend

@@ -1,10 +1,10 @@
-"""Whether a program is active in a macrophage, beyond what the macrophages of the data have in common.
+"""Whether a program is active in a macrophage, relative to the background of the macrophages in the data.
 
-A signature is scored by halves of its genes. What the halves do not share is noise, so its size is known, and what is
-left when noise is taken off is the distribution of activities (nonparametric maximum likelihood; Kiefer & Wolfowitz
-1956, Koenker & Mizera 2014). Its low end is the baseline. A program is active in a cell where its activity probably
-lies well above both the baseline and the reference: this is empirical Bayes, so a program that does not vary beyond
-noise is active nowhere, however far the noise reaches.
+A signature is scored by halves of its genes. The difference between the halves gives the noise, and deconvolution
+gives the distribution of activities (nonparametric maximum likelihood; Kiefer & Wolfowitz 1956, Koenker & Mizera
+2014). Its low end is the baseline. A program is active in a cell if its activity probably exceeds both the baseline
+and the reference clearly. This is empirical Bayes: a program that does not vary beyond noise is active nowhere,
+however large the noise.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from tamannot.classify._call import Array
 
 # The low end of the activities: the baseline is their 5 % quantile.
 _LOW_END = 0.05
-# So far above the baseline, and so high against the reference, is active; in z.
+# Distance above the baseline, and z against the reference, from which a program is active.
 ABOVE_BASELINE, ABOVE_REFERENCE = 2.5, 2.0
-# This far above the baseline the reference has no say: a matrix of selected genes may put all z low.
+# This far above the baseline the reference is ignored: a matrix of selected genes may lower all z.
 FAR_ABOVE = 4.0
-# A signature of 25 genes or more has that distance; that of a smaller one shrinks as its z does.
+# The distance of a signature of 25 genes or more; it is smaller for smaller signatures, like their z.
 _FEWEST_GENES, _GENES = 17, 25
 # z of the same activity falls with depth: by a quarter where a third of the genes is detected.
 _SHRINKAGE, _LEAST_SCALE = 0.27, 0.4
-# Baselines are drawn towards that of the reference as if it had been seen in this many cells.
+# Baselines are shrunk towards that of the reference as if it had been observed in this many cells.
 _PRIOR_CELLS = 5
-# A baseline so near to the highest that is likely may be either background or a program that is active everywhere.
+# A baseline this close to the highest plausible one may be background or a program that is active everywhere.
 _NEAR = 0.2
 _LEAST_NOISE, _MOST_NOISE = 0.7, 1.5
 GRID = np.arange(-5, 16.01, 0.25)
@@ -47,7 +47,7 @@ class Activity:
     share: Array
     """How frequent each activity of `GRID` is."""
     distance: float
-    """Active is what lies this far above the baseline."""
+    """A program is active this far above the baseline."""
 
     def probability(self, z: Array, scale: Array) -> Array:
         """Return the probability that the program is active, by its z and the scale of z in each cell."""
@@ -63,7 +63,7 @@ def whole_z(halves: Array) -> Array:
 
 
 def z_scale(n_detected: Array, n_expected: int) -> Array:
-    """Return how large z is where so many genes are detected, relative to where all are that are expected."""
+    """Return the scale of z for this many detected genes, relative to that with all expected genes."""
     return np.asarray((n_detected / max(n_expected, 1)) ** _SHRINKAGE).clip(_LEAST_SCALE, 1.0)
 
 
@@ -91,10 +91,10 @@ def fit_activities(
     reference
         Baseline of each signature in the reference.
     highest
-        Where the low end is higher than this, the program is likely active in all cells, and the baseline is drawn
-        back to that of the reference.
+        If the low end is higher than this, the program is likely active in all cells, and the baseline is shrunk
+        to that of the reference.
     last
-        Signatures that are weak evidence, to be judged after the others.
+        Signatures with weak evidence, fitted after the others.
     """
     z, total = whole_z(halves), float(weight.sum())
     away = halves - np.average(halves, axis=0, weights=weight)
@@ -119,7 +119,7 @@ def fit_activities(
 
 
 def reference_activities(n_genes: Array, reference: Array, spread: Array) -> list[Activity]:
-    """Return the activities where there are no cells to fit them to: as in the reference."""
+    """Return the activities of the reference, for lack of cells to fit to."""
     found = []
     for n, b, width in zip(n_genes, reference, spread, strict=True):
         share = np.exp(-0.5 * ((GRID - b) / width) ** 2) + 0.02

@@ -1,4 +1,4 @@
-"""A fitted cohort by gene instead of by column: for other data, and as a file."""
+"""A cohort model by gene instead of by column: for other data, and as a file."""
 
 from __future__ import annotations
 
@@ -47,26 +47,26 @@ class _Fields(ModelFields):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AnchoredModel(Kept):
-    """What `tl.train` without labels learned; `tl.annotate` takes it as ``model``.
+    """A cohort model from `tl.train` without labels, for use as ``model`` in `tl.annotate`.
 
-    None of it can be changed, and none of it can run code.
+    It is read-only and cannot contain code.
 
     Parameters
     ----------
     symbols, ensembl
         Genes of its classifier of states; an Ensembl id is ``""`` where none is known.
     cohort
-        What was fitted; its columns are places in ``symbols``.
+        The fitted cohort; its columns are positions in ``symbols``.
     species
         ``human`` or ``mouse``.
     scale
-        Of the values that the classifier is on.
+        Scale of the values that the classifier uses.
     signatures
         Version and content digest of each signature of the library, by id.
     target_accuracy, rng
-        As given.
+        Arguments of `tl.train`.
     training, metrics
-        What it was fitted to; plain values only.
+        Description of the training data; plain values only.
     """
 
     kind: ClassVar[str] = "cohort"
@@ -83,7 +83,7 @@ class AnchoredModel(Kept):
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """What it has a classifier for; other axes are called by z."""
+        """The axes with a classifier; other axes are called by z."""
         return ("state",) if self.cohort.states.regression is not None else ()
 
     @property
@@ -93,16 +93,16 @@ class AnchoredModel(Kept):
 
     @property
     def n_cells(self) -> int:
-        """Cells fitted to."""
+        """Number of training cells."""
         return self.cohort.n_cells
 
     @property
     def n_macrophages(self) -> int:
-        """Macrophages fitted to."""
+        """Number of macrophages among the training cells."""
         return self.cohort.n_macrophages
 
     def _content(self) -> tuple[Meta, Arrays]:
-        """Return all that the model holds: what JSON can hold, and arrays of float64."""
+        """Return the content of the model: JSON values, and arrays of float64."""
         states, novelty = self.cohort.states, self.cohort.novelty
         fit = states.regression
         meta = {f.name: getattr(self, f.name) for f in fields(AnchoredModel) if f.name != "cohort"}
@@ -122,12 +122,12 @@ class AnchoredModel(Kept):
 
 
 def anchored_of(meta: Meta, arrays: Arrays) -> AnchoredModel:
-    """Return the model that a file holds.
+    """Return the model of a file.
 
     Raises
     ------
     ModelFormatError
-        Something in it is wrong.
+        The content is not valid.
     """
     known = checked(_Fields, meta)
     n, limit, lead = len(known.symbols), known.novelty, known.least_lead
@@ -157,7 +157,7 @@ def anchored_of(meta: Meta, arrays: Arrays) -> AnchoredModel:
 
 
 def keep_cohort(cohort: Cohort, index: GeneIndex, **about: Any) -> AnchoredModel:
-    """Return a fitted cohort by the genes with a name; ``about`` are the other fields of the model."""
+    """Return a cohort model by named genes; ``about`` are the other fields of the model."""
     symbols, ensembl = names_of(index)
     fit = cohort.states.regression
     columns = np.zeros(0, np.int64) if fit is None else fit.columns
@@ -176,7 +176,7 @@ def keep_cohort(cohort: Cohort, index: GeneIndex, **about: Any) -> AnchoredModel
 
 
 def lend(model: AnchoredModel, index: GeneIndex, tissue: Tissue) -> Cohort:
-    """Lay a model over the columns of some data, to which nothing is fitted.
+    """Match a model to the columns of some data, without fitting.
 
     Raises
     ------
@@ -192,8 +192,9 @@ def lend(model: AnchoredModel, index: GeneIndex, tissue: Tissue) -> Cohort:
         share = float(size[here].sum() / size.sum()) if size.any() else 0.0
         if here.mean() < _FEWEST_KNOWN:
             msg = (
-                f"Only {here.mean():.0%} of the model's {len(here):,} genes are in the data, and at least "
-                f"{_FEWEST_KNOWN:.0%} are needed. Take a model trained on data with these genes, or annotate without."
+                f"Only {here.mean():.0%} of the model's {len(here):,} genes are in the data; at least "
+                f"{_FEWEST_KNOWN:.0%} are needed. Use a model trained on data with these genes, or annotate without "
+                "a model."
             )
             raise GeneIdError(msg)
         states = replace(states, regression=replace(fit, columns=column[here], coef=fit.coef[:, here]))

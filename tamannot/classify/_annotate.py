@@ -1,4 +1,4 @@
-"""The whole line: learn from a sample of the cells, then call all of them, block by block."""
+"""The pipeline: fit to a sample of the cells, then call all cells block by block."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEFAULTS = AnnotateSettings()
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A data set as the pipeline reads it."""
+    """A data set as read by the pipeline."""
 
     rows: RowSource
     """Cells by genes, non-negative."""
@@ -47,7 +47,7 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A data set with what was learned for it: ready to be called."""
+    """A data set with its fitted cohort, ready for calls."""
 
     source: Source
     panels: Panels
@@ -58,7 +58,7 @@ class Prepared:
     def blocks(
         self, *, threads: int, report: Progress | None = None, block: int | None = None
     ) -> Iterator[tuple[range, Calls]]:
-        """Give out rows and their calls, block by block, in their order; only a few blocks are held at a time.
+        """Yield rows and their calls, block by block, in their order; only a few blocks are held at a time.
 
         ``block`` cells are called together; it changes memory and speed, and no result.
         """
@@ -72,7 +72,7 @@ class Prepared:
             yield mine, calls
 
     def _about(self, mine: range) -> tuple[Cells, Scored | None]:
-        """Return what is known of some rows beside their values."""
+        """Return the annotations of some rows."""
         scored = None if self.scored is None else self.scored.rows(slice(mine.start, mine.stop))
         return self.source.cells.take(mine), scored
 
@@ -86,7 +86,7 @@ def prepare(
     threads: int = 1,
     report: Progress | None = None,
 ) -> Prepared:
-    """Fit what it takes to annotate a data set.
+    """Fit a cohort to a data set.
 
     Parameters
     ----------
@@ -95,13 +95,13 @@ def prepare(
     library
         Signatures of all axes of the tables, with the modules of composites.
     settings
-        How to annotate; of species ``auto`` human signatures are taken.
+        Settings of the annotation; species ``auto`` uses human signatures.
     cohort
-        From elsewhere; then nothing is fitted to these cells.
+        An existing cohort; then nothing is fitted to these cells.
     threads
-        Changes no result.
+        Number of threads; it does not change results.
     report
-        Told the name of each stage as it begins.
+        Called with the name of each stage when it begins.
     """
     report = report or silent()
     panels = Panels(library, source.index, source.rows.shape[1], "mouse" if settings.species == "mouse" else "human")

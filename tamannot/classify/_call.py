@@ -1,4 +1,4 @@
-"""A label for every cell, with its probability and the reason where there is none."""
+"""A label for every cell, with its probability and status."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FEW_GENES = 0.5
 
 @dataclass(frozen=True)
 class Call:
-    """Labels of one question, one a cell."""
+    """Labels of one axis, one per cell."""
 
     label: Array
     """Ids, ``unassigned`` or ``not_macrophage``; object array of str."""
@@ -38,7 +38,7 @@ class Call:
     """Cells × classes, in [0, 1], finite for every cell."""
     classes: tuple[str, ...]
     prob: Array
-    """Row maximum of ``proba``; NaN where the question does not arise."""
+    """Row maximum of ``proba``; NaN if the axis does not apply."""
 
 
 def blank(n_cells: int, value: str) -> Array:
@@ -47,7 +47,7 @@ def blank(n_cells: int, value: str) -> Array:
 
 
 def below(p: Array, level: float) -> Array:
-    """Say where p is known and below a level."""
+    """Return where p is known and below a level."""
     return np.asarray(np.nan_to_num(p, nan=1.0) < level)
 
 

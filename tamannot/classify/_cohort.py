@@ -1,4 +1,4 @@
-"""What was fitted to the macrophages of a cohort, and suffices to call any block of cells, of other data, too."""
+"""The fit to the macrophages of a cohort, which is enough to call any block of cells, also of other data."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ _UNKNOWN_AMBIENT = 0.1  # of a sample that was not fitted to, as with a model
 
 @dataclass(frozen=True)
 class Lender:
-    """The model that a cohort is from, and how it fits the data at hand."""
+    """The model of a cohort, and how it fits the present data."""
 
     digest: str
     cells: str
-    """What it was learned from, in words."""
+    """Description of the training cells."""
     trained_with: str
     """Version of the package."""
     target_accuracy: float
     n_genes: int
-    """Genes that it knows."""
+    """Number of genes of the model."""
     n_known: int
-    """Of them in the data."""
+    """Number of these genes in the data."""
     coverage: Mapping[str, float]
     """Share of the genes of each axis that are in the data, by the size of their weights."""
     digests: Mapping[str, str]
     """Of the signatures it was learned with, by id."""
     low_coverage: frozenset[str]
-    """Axes that have too few of their genes here: they are not called."""
+    """Axes with too few genes in the data, which are not called."""
 
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """What the macrophages fitted to look like: groups by origin and state, in the features of `familiar_features`."""
+    """The training macrophages: groups by origin and state, in the features of `familiar_features`."""
 
     centers: Array
     """Groups × features."""
@@ -63,12 +63,12 @@ class Novelty:
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """Tissue, origins and states of a cohort: with these a cell's call depends on no other cell."""
+    """Tissue, origins and states of a cohort: with these, the call of a cell does not depend on other cells."""
 
     brain: bool
     tissue_reason: str
     middle: float
-    """Difference of z at which microglia and monocyte-derived part."""
+    """Difference of z at which microglia and monocyte-derived are separated."""
     states: StateClassifier
     doublet: Mapping[str, Array] = field(default_factory=dict)
     """By sample, the probability of each rival lineage above which a cell is a doublet."""
@@ -76,9 +76,9 @@ class Cohort:
     n_macrophages: int = 0
     """Fitted to."""
     novelty: Novelty | None = None
-    """None: fitted to the cells at hand, which are all familiar."""
+    """None: fitted to the present cells, which are all familiar."""
     lender: Lender | None = field(default=None)
-    """None: fitted to the cells at hand."""
+    """None: fitted to the present cells."""
 
     @property
     def tissue(self) -> str:
@@ -86,14 +86,14 @@ class Cohort:
         return "brain" if self.brain else "other"
 
     def is_doublet(self, rival: Array, panel_z: Array, sample: Sequence[str] | None) -> Array:
-        """Say which macrophages are doublets, by `rival_probability` and `rival_z`."""
+        """Return which macrophages are doublets, by `rival_probability` and `rival_z`."""
         names = ["all"] * len(rival) if sample is None else sample
         unknown = np.full(rival.shape[1], _UNKNOWN_AMBIENT)
         level = np.array([self.doublet.get(name, unknown) for name in names]).reshape(rival.shape)
         return np.asarray(((rival > level) & (panel_z > _PANEL_Z)).any(axis=1))
 
     def is_unfamiliar(self, features: Array) -> Array:
-        """Say which cells are unlike those fitted to, by their `familiar_features`."""
+        """Return which cells are unlike the training cells, by their `familiar_features`."""
         if self.novelty is None or self.lender is None:
             return np.zeros(len(features), bool)
         known = self.novelty
@@ -103,8 +103,8 @@ class Cohort:
 def doublet_thresholds(rival: Array, sample: Sequence[str] | None) -> dict[str, Array]:
     """Return by sample the probability of each rival lineage above which a macrophage is a doublet.
 
-    Ambient RNA of other lineages is in all macrophages of a sample, so a doublet stands out from them. ``rival`` is
-    what `rival_probability` says of the macrophages.
+    Ambient RNA of other lineages is in all macrophages of a sample, so a doublet exceeds this background. ``rival`` is
+    the `rival_probability` of the macrophages.
     """
     names = np.asarray(["all"] * len(rival) if sample is None else list(sample), str)
     found = {}
@@ -117,12 +117,12 @@ def doublet_thresholds(rival: Array, sample: Sequence[str] | None) -> dict[str, 
 
 
 def familiar_features(state_z: Array, origin: Array, lead: Array) -> Array:
-    """Return what tells whether a macrophage is like those fitted to: z of states and origins, and the gate's lead."""
+    """Return the features for novelty of a macrophage: z of states and origins, and the lead of the gate."""
     return np.column_stack([state_z, origin, lead])
 
 
 def fit_novelty(features: Array, group: Array) -> Novelty | None:
-    """Return how far from the groups of the cells fitted to a familiar cell may be; None if the cells are few."""
+    """Return the largest distance of a familiar cell from the training groups; None if there are few cells."""
     names, size = np.unique(group, return_counts=True)
     names = names[size >= _FEWEST_OF_GROUP]
     if not names.size:

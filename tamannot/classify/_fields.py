@@ -1,4 +1,4 @@
-"""What the files of both kinds of models say of genes and scale, looked at when it is read."""
+"""The fields of genes and scale in both kinds of model files, checked when read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tamannot.scoring._features import Scale
 
 def _printable(text: str) -> str:
     if not text.isprintable() or text != text.strip():
-        msg = "should be printable, without blanks at its ends"
+        msg = "should be printable, without spaces at either end"
         raise ValueError(msg)
     return text
 
 
 def _once(values: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(values)) < len(values):
-        msg = "has an entry twice"
+        msg = "has a duplicate entry"
         raise ValueError(msg)
     return values
 
@@ -43,6 +43,6 @@ class ModelFields(BaseModel):
     def _genes_have_names(self) -> ModelFields:
         known = [e for e in self.ensembl if e]
         if not all(self.symbols) or len(self.ensembl) != len(self.symbols) or len(set(known)) < len(known):
-            msg = "each gene has a symbol and one entry in 'ensembl', no id stands twice"
+            msg = "each gene needs a symbol and one entry in 'ensembl', and ids must be unique"
             raise ValueError(msg)
         return self

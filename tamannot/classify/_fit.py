@@ -63,7 +63,7 @@ def fit(
     threads
         Changes no result.
     report
-        Told the name of each stage as it begins.
+        Called with the name of each stage when it begins.
     """
     report("scores", rows.shape[0])
     scored, compartment, hashes, rival, lead = _looked_at(

@@ -1,4 +1,4 @@
-"""Fitting a classifier to the user's labels, and judging it on cells that it has not seen."""
+"""Fits a classifier to the user's labels, and evaluates it on held-out cells."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _THINNED, _CELLS_TO_THIN = (0.5, 0.25, 0.125), 2000
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Cells with their probabilities by fits that did not see them."""
+    """Held-out cells with their probabilities."""
 
     proba: Array
     """Cells × classes."""
@@ -64,11 +64,11 @@ def check_classes(labels: Sequence[str | None]) -> tuple[tuple[str, ...], Array]
     """
     classes = tuple(sorted({c for c in labels if c is not None}))
     if len({c.replace("/", "|") for c in classes}) < len(classes):
-        msg = "Two labels differ by '/' and '|' only, which cannot be told apart in a file. Rename one."
+        msg = "Two labels differ only by '/' and '|', which a file cannot distinguish. Rename one."
         raise ParameterError(msg)
     if len(classes) < 2:
-        seen = f"only '{classes[0]}'" if classes else "no label at all"
-        msg = f"Training needs cells of at least two classes, and there is {seen}."
+        seen = f"the data have only '{classes[0]}'" if classes else "the data have no labels"
+        msg = f"Training needs cells of at least two classes, but {seen}."
         raise ParameterError(msg)
     number = {c: i for i, c in enumerate(classes)}
     return classes, np.array([-1 if c is None else number[c] for c in labels], np.int64)
@@ -124,7 +124,7 @@ def fit_labels(
     expression = take_rows(ScaledRows(rows, scale, base), cells)[:, by_symbol]
     chosen = variable_genes(expression, n_genes, among=np.array(symbols)[by_symbol] != "")
     if not chosen.size:
-        msg = "No gene varies between the labelled cells, so there is nothing to learn from."
+        msg = "No gene varies between the labelled cells, so no classifier can be trained."
         raise ParameterError(msg)
     x, genes = _narrow(expression, chosen), by_symbol[chosen]
     counts = take_rows(rows, cells[:_CELLS_TO_THIN])[:, by_symbol] if kind == "counts" else None
@@ -132,7 +132,7 @@ def fit_labels(
     margins, alike, n_folds = _held_out(x, y, group, shallow)
     known = ~np.isnan(margins[np.arange(y.size), y])
     if not known.any():
-        msg = "Each class is in one sample only, so the two cannot be told apart. Train without sample_key=."
+        msg = "Each class is in a single sample, so class and sample cannot be separated. Train without sample_key=."
         raise ParameterError(msg)
     held = margins[known], y[known], weight[known]
     slope, offset = calibrate(*held)
@@ -185,8 +185,8 @@ def _training_cells(
 def _check_sizes(classes: Sequence[str], size: Array) -> None:
     if tiny := [f"'{c}' ({n})" for c, n in zip(classes, size, strict=True) if n < _TOO_FEW_CELLS]:
         msg = (
-            f"Fewer than {_TOO_FEW_CELLS} cells of {', '.join(tiny)}: too few to learn from; copies of a cell count "
-            "once. Merge such a class with another, or set its labels to NaN."
+            f"Fewer than {_TOO_FEW_CELLS} cells of {', '.join(tiny)}: too few to train on (duplicates of a cell "
+            "count once). Merge the class with another, or set its labels to NaN."
         )
         raise ParameterError(msg)
 
@@ -200,7 +200,7 @@ def _narrow(expression: sp.csr_array, chosen: Array) -> sp.csr_matrix:
 
 
 def _thinned(counts: sp.csr_array, rng: int) -> Iterator[sp.csr_array]:
-    """Give out the features of copies of cells of which only a share of the counts was seen."""
+    """Yield the features of copies of cells with a reduced share of the counts."""
     counts.sort_indices()
     random, whole = np.random.default_rng(abs(rng)), np.rint(counts.data).astype(np.int64)
     for share in _THINNED:
@@ -211,7 +211,7 @@ def _thinned(counts: sp.csr_array, rng: int) -> Iterator[sp.csr_array]:
 def _held_out(
     x: sp.csr_matrix, y: Array, group: Array, shallow: Sequence[sp.csr_matrix]
 ) -> tuple[Array, list[tuple[Array, Array]], int]:
-    """Return margins by fits that did not see the cells, what `similarity_of` says of them, and the number of folds.
+    """Return margins by fits without the cells, their `similarity_of`, and the number of folds.
 
     Margins are NaN where the other folds had no cell of the class.
     """

@@ -1,4 +1,4 @@
-"""Which compartment a cell belongs to: all of them compete, in a classifier trained on the reference."""
+"""The compartment of a cell, by a classifier of all compartments trained on the reference."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _FEWEST_DETECTED, _LEAST_PROB = 10, 0.3
 class Gate:
     """The classifier of compartments for the genes of a data set.
 
-    It is a multinomial logistic regression on the reference's profiles, trained on the genes that the data have, so
-    that a panel of 300 genes gets a classifier of its own. It has seen no cell of the data.
+    It is a multinomial logistic regression on reference profiles, trained on the genes that the data have, so
+    a panel of 300 genes gets its own classifier. It is not trained on cells of the data.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Gate:
         return x @ self._weights / np.sqrt(np.maximum(squares, 1e-12))[:, None] + self._intercept, detected
 
     def lead(self, x: sp.csr_array) -> Array:
-        """Return how far the margin of macrophages lies above that of all others, for each cell."""
+        """Return the margin of macrophages minus the highest other margin, for each cell."""
         margin = self.log_odds(x)[0]
         others = np.delete(margin, self._macrophage, axis=1)
         return np.asarray(margin[:, self._macrophage] - others.max(axis=1))
@@ -122,7 +122,7 @@ def _training_cells(profiles: Array, compartment: Array) -> tuple[sp.csr_matrix,
 
 
 def call_compartment(margin: Array, detected: Array, scores: NullScores, ids: Sequence[str], *, enough: bool) -> Call:
-    """Call the compartment with the best evidence: the classifier's margin, and z of the compartment's panel.
+    """Call the compartment with the strongest evidence: the margin of the classifier, and z of the panel.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def call_compartment(margin: Array, detected: Array, scores: NullScores, ids: Se
     ids
         The compartments.
     enough
-        Whether the data have enough genes to tell compartments apart.
+        Whether the data have enough genes to separate compartments.
     """
     z = np.nan_to_num(scores.z[:, [scores.ids.index(i) for i in ids]].astype(float))
     odds = margin + _PER_Z * np.clip(z, _LEAST_Z, _MOST_Z)
@@ -156,16 +156,16 @@ def given_compartment(labels: Sequence[str], ids: Sequence[str], mapping: Mappin
     Parameters
     ----------
     labels
-        One a cell.
+        One per cell.
     ids
         The compartments.
     mapping
-        From the user's names to ours; None if they are ours. Names that it leaves out are unassigned.
+        From the user's names to ids; None if the labels are ids. Other names are unassigned.
 
     Raises
     ------
     ParameterError
-        A name of a compartment that there is not.
+        A compartment is unknown.
     """
     values = [str(v) for v in labels]
     known = {i: i for i in (*ids, UNASSIGNED)} if mapping is None else dict(mapping)
@@ -174,8 +174,8 @@ def given_compartment(labels: Sequence[str], ids: Sequence[str], mapping: Mappin
     )
     if unknown:
         msg = (
-            f"Not a compartment: {', '.join(unknown[:5])}. Give compartment_key=(column, {{your name: id}}) "
-            f"with ids of {', '.join(ids)}."
+            f"Unknown compartments: {', '.join(unknown[:5])}. Use compartment_key=(column, {{your name: id}}) "
+            f"with the ids {', '.join(ids)}."
         )
         raise ParameterError(msg)
     label = np.array([known.get(v, UNASSIGNED) for v in values], dtype=object)
@@ -185,7 +185,7 @@ def given_compartment(labels: Sequence[str], ids: Sequence[str], mapping: Mappin
 
 
 def rival_probability(call: Call) -> Array:
-    """Return the probability of each lineage that is no kin of macrophages, cells × lineages."""
+    """Return the probability of each lineage unrelated to macrophages, cells × lineages."""
     return call.proba[:, [k for k, i in enumerate(call.classes) if i not in _KIN]]
 
 
@@ -199,6 +199,6 @@ def rival_z(scores: NullScores, ids: Sequence[str]) -> Array:
 def mixed_lineage(rival: Array, is_macrophage: Array) -> Array:
     """Return the greatest of `rival_z`, 0 at least; NaN for other cells.
 
-    High where a doublet, ambient RNA or an eaten cell adds another lineage's genes.
+    High in doublets, and where ambient RNA or a phagocytosed cell adds genes of another lineage.
     """
     return np.where(is_macrophage, rival.max(axis=1, initial=0.0), np.nan).astype(np.float32)

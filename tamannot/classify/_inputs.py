@@ -1,4 +1,4 @@
-"""What an annotation is made of."""
+"""The inputs of an annotation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MACROPHAGE = "macrophage"
 
 @dataclass(frozen=True)
 class Cells:
-    """What is known of the cells beside their genes."""
+    """Annotations of the cells."""
 
     names: Sequence[str]
     """Unique or not; they change no call."""
@@ -27,7 +27,7 @@ class Cells:
     """What each of them means."""
 
     def take(self, rows: Sequence[int] | range) -> Cells:
-        """Return what is known of some of the cells."""
+        """Return the annotations of some cells."""
         names, sample, given = (
             None if column is None else [column[i] for i in rows] for column in (self.names, self.sample, self.given)
         )

@@ -1,4 +1,4 @@
-"""A classifier on the user's labels: plain arrays, applied to rows of any matrix."""
+"""A classifier of the user's labels: plain arrays, applied to rows of any matrix."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Fields(ModelFields):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Classifier(Kept):
-    """What was learned from labelled cells; nothing in it can run code.
+    """A classifier trained on labelled cells; it cannot contain code.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Classifier(Kept):
         Cells less similar than this to every class are unfamiliar: `similarity_of` for a cell of so many features
         detected, log2, rising. Shape ``(n_depths,)``.
     threshold
-        Probability from which on a label is given; None: never, no threshold reached the accuracy asked for.
+        Minimum probability of an assigned label; None: no threshold reached the target accuracy.
     scale
         Of the features.
     species
@@ -60,7 +60,7 @@ class Classifier(Kept):
     labels
         Name of the labels, such as their column of ``obs``.
     training, metrics
-        What it was trained on, and how well it did on held-out cells; plain values only.
+        Description of the training data, and metrics on held-out cells; plain values only.
     """
 
     kind: ClassVar[str] = "labels"
@@ -87,19 +87,19 @@ class Classifier(Kept):
         return float(size[columns >= 0].sum() / size.sum()) if size.any() else 0.0
 
     def _content(self) -> tuple[Meta, Arrays]:
-        """Return all that the model holds: what JSON can hold, and arrays of float64."""
+        """Return the content of the model: JSON values, and arrays of float64."""
         whole = {f.name: getattr(self, f.name) for f in fields(Classifier)}
         arrays = {name: value for name, value in whole.items() if isinstance(value, np.ndarray)}
         return {name: value for name, value in whole.items() if name not in arrays}, arrays
 
 
 def classifier_of(meta: Meta, arrays: Arrays) -> Classifier:
-    """Return the classifier that a file holds.
+    """Return the classifier of a file.
 
     Raises
     ------
     ModelFormatError
-        Something in it is wrong.
+        The content is not valid.
     """
     known = checked(_Fields, meta)
     k, n, n_depths = len(known.classes), len(known.symbols), np.size(arrays.get("depth", 0))
@@ -114,7 +114,7 @@ def classifier_of(meta: Meta, arrays: Arrays) -> Classifier:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a classifier says of every cell."""
+    """The predictions of a classifier."""
 
     label: Array
     """A class or ``unassigned``; object array of str."""
@@ -144,7 +144,7 @@ def predict_labels(
     Parameters
     ----------
     classifier
-        What was learned.
+        The classifier.
     rows
         The matrix.
     columns
@@ -154,7 +154,7 @@ def predict_labels(
     threads
         Rows are worked on in parallel; a cell's result does not depend on it.
     tick
-        Told the rows done.
+        Called with the number of finished rows.
     """
     n_cells, n_classes = rows.shape[0], len(classifier.classes)
     features, here = ScaledRows(rows, classifier.scale, base), columns >= 0

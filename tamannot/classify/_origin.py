@@ -1,4 +1,4 @@
-"""The origin of macrophages: where z of microglia and of monocyte-derived macrophages part."""
+"""The origin of macrophages, by the difference between z of microglia and of monocyte-derived macrophages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tamannot.scoring import NullScores
 ORIGINS = MICROGLIA, MONOCYTE_DERIVED, BORDER = ("microglia", "monocyte_derived", "border_associated")
 SCAVENGER = "immunoregulatory_scavenger"
 _BRAIN_LINEAGES = ("glial_like", "oligodendrocyte", "opc", "neuron", "ependymal")
-# Where microglia and other macrophages part in the reference, and how far the cells at hand may move it.
+# The threshold between microglia and other macrophages in the reference, and how far the data may move it.
 _MIDDLE, _FARTHEST = 1.5, 3.0
 _PRIOR_CELLS = 10
 _LEAD = 1.0
@@ -39,7 +39,7 @@ def origin_z(scores: NullScores) -> Array:
 
 
 def find_middle(z: Array, weight: Array) -> float:
-    """Return where microglia and monocyte-derived part: halfway between two groups, drawn to the reference's middle.
+    """Return the threshold between microglia and monocyte-derived, shrunk towards that of the reference.
 
     ``z`` is what `origin_z` returns for macrophages of a brain sample, ``weight`` that of each cell.
     """
@@ -66,8 +66,8 @@ def call_origin(scores: NullScores, is_macrophage: Array, n_genes: Array, *, bra
     """Call the origin of macrophages.
 
     Microglia and monocyte-derived are called by the side of the middle on which the difference of their z lies, with a
-    lead of one; border-associated by z above 3.09 that is ahead of both and of the scavenger program. Outside the brain
-    only monocyte-derived is offered, where its z is above 1.64 and ahead.
+    lead of one; border-associated by z above 3.09 that exceeds both and the scavenger program. Outside the brain
+    only monocyte-derived is called, if its z is above 1.64 and the highest.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def call_origin(scores: NullScores, is_macrophage: Array, n_genes: Array, *, bra
 
 
 def looks_like_brain(compartment: Array, scores: NullScores, is_macrophage: Array) -> tuple[bool, str]:
-    """Say whether the sample is of the brain, and why: neural or glial cells, or convincing microglia."""
+    """Return whether the sample is from the brain, and why: neural or glial cells, or convincing microglia."""
     neural = int(np.isin(compartment, _BRAIN_LINEAGES).sum())
     if neural >= max(_MIN_CELLS, _MIN_SHARE * compartment.size):
         return True, f"{neural:,} neural or glial cells"

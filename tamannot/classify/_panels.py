@@ -1,4 +1,4 @@
-"""The signatures of an annotation, matched to the data, and the two nulls they are scored against."""
+"""The signatures of an annotation, matched to the data, and their two nulls."""
 
 from __future__ import annotations
 

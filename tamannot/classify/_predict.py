@@ -1,4 +1,4 @@
-"""From a block of cells, and what was fitted, to their labels."""
+"""From a block of cells and a fitted cohort to labels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Calls:
-    """Everything that is said of some cells."""
+    """All calls of some cells."""
 
     scores: NullScores
     """Of the signatures of the tables."""
@@ -46,7 +46,7 @@ class Calls:
 
 
 def expressed(block: RowBlock, kind: str) -> Array:
-    """Return the values of a block as classifiers want them: ``log1p`` of 10,000 per cell, logarithms as they are."""
+    """Return the values of a block for classifiers: ``log1p`` of 10,000 per cell; log values are unchanged."""
     values = block.values.astype(np.float64)
     if kind != "log":
         to_log(values, block.indptr, TARGET)
@@ -75,9 +75,9 @@ class Caller:
     panels
         The signatures.
     kind
-        What the matrix holds.
+        Kind of the matrix.
     cohort
-        What was fitted.
+        The fitted cohort.
     """
 
     def __init__(self, panels: Panels, kind: str, cohort: Cohort) -> None:
@@ -88,7 +88,7 @@ class Caller:
         self._coverage = [panels.coverage[s] for s in STATES]
 
     def call(self, block: RowBlock, cells: Cells, scored: Scored | None = None) -> Calls:
-        """Return the calls of a block; ``scored`` are its scores, if they are known already."""
+        """Return the calls of a block; ``scored`` are its scores, if already computed."""
         scored = scored or self._scorer.score(block)
         cohort, ids = self._cohort, self._panels.ids("compartment")
         x = expression_of(block, self._kind, self._panels.n_vars)

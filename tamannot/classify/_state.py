@@ -1,4 +1,4 @@
-"""Which programs are active in a macrophage, and the state that follows."""
+"""The active programs of a macrophage, and its state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tamannot.scoring import NullScores
 from tamannot.signature import Signature, SignatureSet
 from tamannot.stats._classifiers import fit_multinomial
 
-# The list of this state is experimental: it is called where it is sure and no other state is.
+# The signature of this state is experimental: it is called only if it is certain and no other state is.
 EXPERIMENTAL = ("pro_angiogenic",)
 TRANSITIONAL = "transitional"
 STATES = ("lipid_associated", "interferon_primed", "pro_angiogenic", "inflammatory", "immunoregulatory")
@@ -72,7 +72,7 @@ class Regression:
 
 @dataclass(frozen=True, eq=False)
 class StateClassifier:
-    """What tells states apart: the activities of each signature by origin, and a regression on expression."""
+    """The classifier of states: the activities of each signature by origin, and a regression on expression."""
 
     activities: Sequence[Sequence[Activity]]
     """By origin (microglia, monocyte-derived) and state."""
@@ -85,7 +85,7 @@ class StateClassifier:
 
 
 def rule_signatures(library: Mapping[str, Signature]) -> SignatureSet:
-    """Return the small sets that the rules count on, made of genes of the library."""
+    """Return the small gene sets of the rules, made of genes of the library."""
     # Mouse symbols are the human ones in title case, for these genes without exception.
     genes = {g.symbol.upper(): g for s in (M1, M2) for g in library[s].all_genes}
     species = library[M1].species
@@ -112,7 +112,7 @@ def lifts_of(
 
 
 def usual_lifts(probability: Array, lift: Array, weight: Array) -> Array:
-    """Return the mean lift of each program where it is active, drawn to 5 as if seen in 20 cells."""
+    """Return the mean lift of each program where it is active, shrunk towards 5 as if observed in 20 cells."""
     active = np.where(probability > 0.5, probability, 0.0) * weight[:, None]
     return np.asarray(((active * lift).sum(axis=0) + _USUAL * _USUAL_CELLS) / (active.sum(axis=0) + _USUAL_CELLS))
 
@@ -195,15 +195,15 @@ def call_state(
 ) -> Call:
     """Call the state of macrophages.
 
-    A program's probability is that of the classifier where it knows the state, else that of its activity. The state is
-    the program with the greatest amount, relative to what is usual where it is active, among those that the cell's own
-    signature supports; with two of like amount the cell is ambiguous. Transitional is a cell with both polarization
-    arms and no active program.
+    The probability of a program is that of the classifier if it includes the state, otherwise that of its activity.
+    The state is the program with the largest amount, relative to the usual amount where it is active, among those that
+    the cell's own signature supports; if two amounts are similar, the cell is ambiguous. A cell with both polarization
+    arms and no active program is transitional.
 
     Parameters
     ----------
     classifier
-        What was fitted.
+        The classifier of states.
     halves
         z of the halves of the states' signatures, cells × states × 2.
     scale
@@ -252,7 +252,7 @@ def call_state(
 
 
 def dual_program(scores: NullScores) -> Array:
-    """Return how far both polarization arms stand above their null: the smaller z, for every cell."""
+    """Return the smaller z of the two polarization arms for every cell."""
     return np.asarray(np.minimum(scores.column("z", M1), scores.column("z", M2)), np.float32)
 
 

@@ -20,7 +20,7 @@ _BY_SIGNAL = 128
 
 
 def main() -> None:
-    """Run the command line as a process of its own.
+    """Run the command line as a separate process.
 
     After Ctrl-C, SIGTERM or SIGHUP nothing is half-done, and the exit code is 130, 143 or 129.
     """

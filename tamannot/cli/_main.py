@@ -1,4 +1,4 @@
-"""``tamannot``: the commands and what they take.
+"""``tamannot``: the commands and their parameters.
 
 Exit codes: 0 done; 1 a bug, with its traceback; 2 something about the input, in one message; 130, 143 and 129 ended by
 Ctrl-C, SIGTERM and SIGHUP.
@@ -270,7 +270,7 @@ def report(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write an HTML report of an annotated file: what was found, what not to believe, evidence, methods.
+    """Write an HTML report of an annotated file: findings, caveats, evidence, methods.
 
     It is one file that needs no network. OUT is written completely or not at all.
     """
@@ -337,14 +337,14 @@ def root(
 
 
 def _tell_refusal(refusal: Any) -> None:
-    """Say which words are not understood, and how they are meant; they are the user's, with whatever is in them."""
+    """Describe the arguments that are not valid; they are user input and are escaped."""
     said = io.StringIO()
     refusal.show(file=said)
     print("\n".join(map(printable, said.getvalue().rstrip("\n").split("\n"))), file=sys.stderr)
 
 
 def main() -> None:
-    """Run the command line; what is wrong with the input is told in one message, with exit code 2."""
+    """Run the command line; errors of the input end it with one message and exit code 2."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name may have letters that the terminal has not
         sys.stdout.reconfigure(errors="backslashreplace")
     # zarr reads side by side; what is wrong with the others when one has been told comes as tracebacks
@@ -360,6 +360,6 @@ def main() -> None:
         print(f"tamannot: {options.as_options(str(error))}", file=sys.stderr)
         sys.exit(2)
     except MemoryError as error:
-        why = printable(error) or "no more to be had"
+        why = printable(error) or "allocation failed"
         print(f"tamannot: out of memory ({why}). Use a machine with more, or fewer cells at a time.", file=sys.stderr)
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""What the command line prints: results to stdout, progress to stderr."""
+"""The output of the command line: results to stdout, progress to stderr."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _lines_of_cohort(path: str, about: Mapping[str, Any]) -> list[tuple[str, str
     _print(f"{path}: {about['n_macrophages']:,} macrophages of {about['n_cells']:,} cells")
     return [
         ("tissue", f"{about['tissue']}: {about['tissue_reason']}"),
-        ("state", f"classifier of {', '.join(about['states'])}, on {about['n_genes']:,} genes"),
+        ("state", f"classifier of {', '.join(about['states'])}, {about['n_genes']:,} genes"),
     ]
 
 
@@ -221,14 +221,14 @@ def _effect(value: Any, low: Any, high: Any) -> tuple[str, str]:
 
 
 def _figure(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.3f}"
+    return "unknown" if value is None else f"{value:.3f}"
 
 
 def _threshold(found: Mapping[str, Any]) -> str:
     if found["threshold"] is None:
         return f"none reaches {found['target_accuracy']:g}: no labels will be assigned"
     called, right = found["called"], found["accuracy_called"]
-    return f"{found['threshold']:g}, which labels {called:.0%} of cells, {right:.1%} of them correctly"
+    return f"{found['threshold']:g}: assigns labels to {called:.0%} of cells, {right:.1%} of them correctly"
 
 
 def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
@@ -240,7 +240,7 @@ def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
         return
     if quiet:
         return
-    end = "; see what will be missing:" if found.notes else ""
+    end = ", with limitations:" if found.notes else ""
     _print(f"{found.path}: {found.n_obs:,} cells; can be annotated{end}")
     _print_lines([("note", as_options(note)) for note in found.notes], width=8)
     for line in found.candidates:

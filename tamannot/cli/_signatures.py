@@ -73,7 +73,7 @@ def show(
     species: SpeciesOption = Species.HUMAN,
     as_json: AsJson = False,
 ) -> None:
-    """Show a signature: what it means, its genes, and where each comes from."""
+    """Show a signature: its meaning, its genes, and their sources."""
     from tamannot.cli._show import print_signature  # noqa: PLC0415
     from tamannot.signature import load_signature  # noqa: PLC0415
     from tamannot.signature._exchange import to_json  # noqa: PLC0415

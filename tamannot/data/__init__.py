@@ -1,4 +1,4 @@
-"""The only place that knows AnnData: which matrix, which genes, which slots and keys."""
+"""The only package that accesses AnnData: its matrices, genes, slots and keys."""
 
 from tamannot.data._kind import KINDS, Kind
 from tamannot.data._matrix import MatrixInspection

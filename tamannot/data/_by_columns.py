@@ -130,7 +130,7 @@ def _check_room(need: int, name: str) -> None:
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     if need > free:
-        what = f"needs a temporary file of {need / 1e9:,.1f} GB, and {folder} has room for {free / 1e9:,.1f} GB"
+        what = f"needs a temporary file of {need / 1e9:,.1f} GB, and {folder} has only {free / 1e9:,.1f} GB free"
         raise OutputError(_no_room(name, what))
 
 
@@ -146,6 +146,6 @@ def _out_of_room(name: str) -> Iterator[None]:
 
 def _no_room(name: str, what: str) -> str:
     return (
-        f"{name} is stored by columns (CSC), and reading it by rows {what}. Name a folder with more room by the "
-        "environment variable TMPDIR, or write the file anew with the matrix as CSR."
+        f"{name} is stored by columns (CSC), and reading it by rows {what}. Set the environment variable TMPDIR "
+        "to a folder with more space, or rewrite the file with a CSR matrix."
     )

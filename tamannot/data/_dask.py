@@ -32,7 +32,7 @@ _AHEAD, _RECOUNT, _FEWEST = 2, 16, 4
 
 
 def splits_genes(matrix: DaskArray) -> bool:
-    """Say whether a row of a matrix lies in several chunks."""
+    """Return whether a row of a matrix lies in several chunks."""
     return len(matrix.chunks[1]) > 1
 
 
@@ -74,7 +74,7 @@ class DaskRows:
         return [block for (block,) in dask.compute(*tasks)]
 
     def mapped(self, work: Callable[..., T], about: About = no_arguments, *, step: int) -> Iterator[tuple[range, T]]:
-        """Give out rows and ``work(block, *about(rows))``, in their order; ``work`` is sent out once."""
+        """Yield rows and ``work(block, *about(rows))``, in their order; ``work`` is sent out once."""
         at_once = min(step, _AT_ONCE)
         chunks = (p for p in self._within_chunks(range(self.shape[0])))
         tasks = (_Task(mine, [about(m) for m in mine], self._check) for mine in (_cut(c, at_once) for c in chunks))
@@ -115,8 +115,8 @@ class _Task:
     def __call__(self, work: Callable[..., T], chunk: Any) -> list[T]:
         if self.version != package_version():
             msg = (
-                f"A dask worker has tamannot {package_version()}, this session {self.version}. "
-                "Install the same on both."
+                f"A dask worker has tamannot {package_version()}, but this session has {self.version}. "
+                "Install the same version on both."
             )
             raise ParameterError(msg)
         rows, first = rows_in_memory(chunk), self.spans[0].start

@@ -1,4 +1,4 @@
-"""Which features of a matrix are genes, by which ids they are found, and of which species these are."""
+"""The genes among the features of a matrix, their ids, and their species."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ VAR_NAMES = "var_names"
 
 @dataclass(frozen=True)
 class SpeciesOfIds:
-    """Whose genes a matrix has."""
+    """The species of the genes of a matrix."""
 
     seen: Sighting
     ids_from: str
-    """The ids that say so: ``var_names`` or a column of ``var``."""
+    """The ids that show it: ``var_names`` or a column of ``var``."""
     two_genomes: str
     """Pattern of the mouse ids where prefixes name the genomes of two species; else empty."""
 
 
 @dataclass(frozen=True)
 class GeneMatch:
-    """The genes of a matrix, by the ids that find most of those asked for."""
+    """The genes of a matrix, by the ids that match most signature genes."""
 
     index: GeneIndex
     ids_from: str
@@ -60,18 +60,18 @@ class GeneMatch:
 def gene_index(
     var: pd.DataFrame, signatures: Mapping[str, Signature], gene_symbols: str | None, species: str = "auto"
 ) -> GeneMatch:
-    """Return the genes of a matrix by the ids that find most signature genes.
+    """Return the genes of a matrix by the ids that match most signature genes.
 
     Parameters
     ----------
     var
         Genes of the matrix.
     signatures
-        What is to be found.
+        The signatures whose genes are matched.
     gene_symbols
         Column to use; None tries the index and the columns of known names.
     species
-        Of the data, as the user says; ``"auto"`` recognises it.
+        Species of the data; ``"auto"`` detects it.
     """
     sources = _sources(var, gene_symbols)
     seen = {name: _sighting(own) for name, own in sources.items()}
@@ -99,7 +99,7 @@ def ids_by(var: pd.DataFrame, name: str) -> list[str]:
 
 
 def species_of_ids(var: pd.DataFrame, gene_symbols: str | None) -> SpeciesOfIds:
-    """Return whose genes they are."""
+    """Return the species of the genes."""
     sources = _sources(var, gene_symbols)
     return _species_of(sources, {name: _sighting(own) for name, own in sources.items()}, next(iter(sources)))
 
@@ -143,7 +143,7 @@ def _columns(var: pd.DataFrame, gene_symbols: str | None) -> list[str]:
 def _column(var: pd.DataFrame, name: str) -> pd.Series:
     column = var[name]
     if isinstance(column, pd.DataFrame):
-        msg = f"var has more than one column '{name}'. Give each a name of its own."
+        msg = f"var has more than one column '{name}'. Rename all but one."
         raise ParameterError(msg)
     return column
 
@@ -229,11 +229,11 @@ class Features:
         return sum(n for _, n in self.left_out)
 
     def describe(self) -> str:
-        """Say what was left out, and why; empty if nothing was."""
+        """Describe the ignored features; empty if there are none."""
         if not self.left_out:
             return ""
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in self.left_out)
-        return f"{self.n_left_out:,} features are not genes by {self.by} and are left out ({kinds})"
+        return f"{self.n_left_out:,} features are not genes according to {self.by} and are ignored ({kinds})"
 
 
 def features_of(var: pd.DataFrame) -> Features:

@@ -1,4 +1,4 @@
-"""What the values of a matrix can be, and what rows of it say of how they were made."""
+"""The kinds of values of a matrix, and checks of rows for how they were processed."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _CELLS_OF_A_SAMPLE = 4
 # Values that must be the same to call cells binary.
 _ENOUGH = 50
 
-_NO_ORDER = "which leaves no order of genes within a cell"
+_NO_ORDER = "so genes cannot be ranked within a cell"
 
 
 def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> tuple[str, str]:
-    """Return why rows from all over a non-negative matrix cannot be ranked, and else what a user should know of them.
+    """Return why rows of a non-negative matrix cannot be ranked, or else a caveat for the user.
 
-    Scores compare genes within a cell. Where each gene was brought to the same scale, nothing is left to compare:
-    then all genes have the same spread, the same mean, or those that few cells have are the largest.
+    Scores compare genes within a cell. If each gene was scaled, genes are not comparable: all genes have the same
+    spread or the same mean, or genes detected in few cells have the largest values.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> tuple[str, str]:
 
 
 def nan_problem(block: RowBlock, n_vars: int) -> str:
-    """Say where NaN are: in the same genes of many cells, as an outer join leaves them, or elsewhere.
+    """Describe the NaN values: in the same genes of many cells, as after an outer join, or elsewhere.
 
     Parameters
     ----------
@@ -82,18 +82,18 @@ def nan_problem(block: RowBlock, n_vars: int) -> str:
     different = {where[start:stop].tobytes() for start, stop in pairwise(ends.tolist())} if nan.any() else set()
     genes = np.unique(where).size
     if len(different) == 1:
-        return f"it has NaN values: {genes:,} of {n_vars:,} genes have no other value. Leave these out"
+        return f"it has NaN values: {genes:,} of {n_vars:,} genes are NaN in all cells. Remove these genes"
     if different and len(different) <= max(n / _CELLS_OF_A_SAMPLE, 2):
         return (
-            f"it has NaN values, in {genes:,} of {n_vars:,} genes and always in the same ones together, as "
-            "anndata.concat(join='outer') leaves genes that a sample does not have. Join the samples with "
-            "join='inner', or leave out the genes with NaN"
+            f"it has NaN values, in {genes:,} of {n_vars:,} genes always in the same cells, as after "
+            "anndata.concat(join='outer') for genes that some samples do not have. Concatenate the samples with "
+            "join='inner', or remove the genes with NaN"
         )
     return "it has NaN values"
 
 
 def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
-    """Say why not if each gene was brought to the same scale."""
+    """Return why the rows cannot be ranked if each gene was scaled."""
     n, values, columns = block.indptr.size - 1, block.values.astype(np.float64), block.indices
     filled = np.bincount(columns, values > 0, minlength=n_vars)
     genes = filled >= max(_ROWS_WITH_GENE, _SHARE_WITH_GENE * n)
@@ -102,7 +102,7 @@ def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
     filled, total = filled[genes], np.bincount(columns, values, minlength=n_vars)[genes]
     variance = np.bincount(columns, values**2, minlength=n_vars)[genes] / n - (total / n) ** 2
     if zeros < _NO_ZEROS and _spread(total) < _SAME_MEAN:
-        return f"all genes have the same mean, as z-scores or ranks by gene that were made positive, {_NO_ORDER}"
+        return f"all genes have the same mean, like z-scores or ranks by gene shifted to be positive, {_NO_ORDER}"
     if _spread(variance) < _SAME_SPREAD and _ties(block) < _MANY_TIES:
         return (
             "all genes have the same variance, as after scaling by gene (sc.pp.scale, also with zero_center=False), "
@@ -111,8 +111,8 @@ def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
     rising = _rank_correlation(filled, total / filled)
     if rising < _RARE_IS_LARGE and zeros >= _NO_ZEROS:
         return (
-            f"genes of few cells are the largest where they are detected (rank correlation {rising:.2f}), as after "
-            f"scaling by gene (sc.pp.scale), TF-IDF, or residuals cut at 0, {_NO_ORDER}"
+            f"genes detected in few cells have the largest values (rank correlation {rising:.2f}), as after "
+            f"scaling by gene (sc.pp.scale), TF-IDF, or residuals clipped at 0, {_NO_ORDER}"
         )
     return ""
 
@@ -120,24 +120,24 @@ def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
 def _caveat(block: RowBlock, zeros: float, n_vars: int, *, whole: bool) -> str:
     if _is_binary(block):
         return (
-            "all values of a cell that are not 0 are the same (binary): a score counts the genes that are detected, "
-            "and says nothing of how much"
+            "all non-zero values of a cell are equal (binary): a score counts the detected genes "
+            "and ignores how strongly they are expressed"
         )
     if n_vars < _FEWEST_GENES or zeros >= (_FEW_ZEROS if n_vars >= _PANEL else _FEW_ZEROS_IN_PANEL):
         return ""
     if whole:
         return (
-            f"few values are 0 ({zeros:.0%}), as in bulk samples: each is annotated as if it were one cell, "
-            "a mixture of cell types too"
+            f"few values are 0 ({zeros:.0%}), as in bulk samples: each sample is annotated as if it were one cell, "
+            "even if it is a mixture of cell types"
         )
     return (
-        f"few values are 0 ({zeros:.0%}), as in bulk samples, averages of cells, or imputed (smoothed) values: genes "
-        "are ranked as they are, but z and p of smoothed cells say little. If these are imputed, use their counts"
+        f"few values are 0 ({zeros:.0%}), as in bulk samples, averaged cells or imputed (smoothed) values: genes are "
+        "ranked as usual, but z and p are unreliable for smoothed cells. If the values are imputed, use the counts"
     )
 
 
 def _cells(block: RowBlock) -> Iterator[Array]:
-    """Give out the values of each row that are not 0."""
+    """Yield the values of each row that are not 0."""
     for start, stop in pairwise(block.indptr.tolist()):
         values = block.values[start:stop]
         yield values[values > 0]
@@ -150,7 +150,7 @@ def _ties(block: RowBlock) -> float:
 
 
 def _is_binary(block: RowBlock) -> bool:
-    """Say whether every row has but one value that is not 0, and enough rows have it twice."""
+    """Return whether every row has but one value that is not 0, and enough rows have it twice."""
     n = 0
     for values in _cells(block):
         if (values[1:] != values[:1]).any():

@@ -1,4 +1,4 @@
-"""The matrices of an AnnData that could be used, and what each holds."""
+"""The candidate matrices of an AnnData, and the kind of their values."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _RUNS, _ROWS_JUDGED, _ROWS_LOOKED, _ROWS_OF_RANGE = 16, 512, 2048, 1 << 14
 # The share of genes that do, and how many may in each cell where every cell was divided by its largest value.
 _MANY_GENES, _TIES_AT_TOP = 0.05, 5
 _MIN_MAX = (
-    "its largest value is 1, and {:.0%} of the genes reach it, as after scaling each gene to between 0 and 1, which "
-    "leaves no order of genes within a cell"
+    "its largest value is 1, and {:.0%} of the genes reach it, as after scaling each gene to between 0 and 1, so "
+    "genes cannot be ranked within a cell"
 )
 # Columns of a file are loaded below so many bytes, and turned by a temporary file above.
 _SMALL = 256 << 20
@@ -41,7 +41,7 @@ _SMALL = 256 << 20
 
 @dataclass(frozen=True, eq=False)
 class MatrixInspection:
-    """A matrix of an AnnData that could be used, and what is known of it: the more, the longer it was looked at."""
+    """A candidate matrix of an AnnData, with the results of its inspection so far."""
 
     name: str
     """``X``, ``raw``, or the name of a layer."""
@@ -49,11 +49,11 @@ class MatrixInspection:
     features: Features = field(default_factory=lambda: Features(pd.DataFrame()))
     """Which of its columns are genes."""
     kind: Kind | None = None
-    """What its values are; None where it cannot be used, or nobody has looked."""
+    """The kind of its values; None if it cannot be used or was not inspected."""
     problem: str = ""
-    """Why it cannot be used; empty if it can."""
+    """The reason why it cannot be used; empty if it can."""
     caveat: str = ""
-    """What a user should know of it though it can be used; empty if nothing."""
+    """A caveat for the user, although the matrix can be used; empty if there is none."""
     constant: float | None = None
     """The one value that it has everywhere."""
     high: float = np.nan
@@ -76,7 +76,7 @@ class MatrixInspection:
         return 0 if self.genes is None else self.genes.n_found
 
     def describe(self) -> str:
-        """Say in one line what the matrix holds."""
+        """Describe the matrix in one line."""
         if self.kind is None:
             return f"{self.name}: not usable, {self.problem}"
         by = "" if self.genes is None else f", {self.n_found} signature genes by {self.genes.ids_from}"
@@ -87,7 +87,7 @@ class MatrixInspection:
 def candidates(adata: AnnData, layer: str | None) -> list[MatrixInspection]:
     """Return the matrices to consider: the one that ``layer`` names, or ``counts``, ``raw`` and ``X``."""
     if adata.n_obs == 0:
-        msg = "The data have no cells (n_obs is 0): check the filter that came before."
+        msg = "The data have no cells (n_obs is 0). Check the filtering steps before this one."
         raise MatrixError(msg)
     of_var = cache(lambda: features_of(loaded(adata.var)))
     found = [c for name in ("counts", "raw", "X") if (c := _candidate(adata, name, of_var))]
@@ -98,7 +98,7 @@ def candidates(adata: AnnData, layer: str | None) -> list[MatrixInspection]:
             raise ParameterError(msg)
         return [named]
     if not found:
-        msg = "The data have no expression matrix: X is empty, and there is no raw and no layer 'counts'."
+        msg = "The data have no expression matrix: X is empty, and neither raw nor a layer 'counts' exists."
         raise MatrixError(msg)
     return found
 
@@ -128,10 +128,10 @@ def _readable(matrix: Any) -> Any:
 
 
 def inspect_values(one: MatrixInspection, *, signed: bool = False) -> MatrixInspection:
-    """Look at the values of a matrix, block by block, and add what it holds.
+    """Inspect the values of a matrix block by block, and add their kind.
 
-    Of a large matrix on disk some of the values are looked at, from all over it and always the same ones:
-    `checked_rows` looks at the others as they are read. Some rows say more, see `judge_rows`.
+    For a large matrix on disk, only a fixed sample of the values is inspected; `checked_rows` checks the others when
+    they are read. Some rows are inspected further, see `judge_rows`.
 
     Parameters
     ----------
@@ -219,11 +219,11 @@ def _look_at_dask(
 
 @dataclass(frozen=True)
 class _Glance:
-    """What is seen in some values: it is small, and may come from another process."""
+    """Summary of some values; it is small and may come from another process."""
 
     dtype: str
     seen: Seen | None
-    """None if they are no numbers."""
+    """None if they are not numbers."""
     size: int
 
 
@@ -246,7 +246,7 @@ def _summed_up(
     seen, n_seen = NOTHING_SEEN, 0
     for glance in glances:
         if glance.seen is None:
-            return replace(one, problem=f"it holds {glance.dtype}, not numbers")
+            return replace(one, problem=f"it contains {glance.dtype}, not numbers")
         seen, n_seen = seen | glance.seen, n_seen + glance.size
         if seen.has_nan:
             return replace(one, problem="it has NaN values", has_nan=True)
@@ -258,7 +258,7 @@ def _summed_up(
     if np.isinf(high) or np.isinf(low):
         return replace(one, problem="it has infinite values")
     if max(high, -low) > LARGEST_VALUE:
-        return replace(one, problem=f"it has values as large as {max(high, -low):.3g}, which no expression is")
+        return replace(one, problem=f"it has values as large as {max(high, -low):.3g}, too large for expression")
     if low == high:
         return replace(one, problem=f"all its values are {low:g}", constant=low)
     if low < 0:

@@ -23,7 +23,7 @@ _SAMPLED, _PIECES, _VALUES_A_PIECE = 1 << 21, 16, 1 << 17
 
 
 def is_on_disk(matrix: Any) -> bool:
-    """Say whether a matrix is a part of an HDF5 file or a zarr store."""
+    """Return whether a matrix is a part of an HDF5 file or a zarr store."""
     return isinstance(matrix, CSRDataset | CSCDataset | h5py.Dataset | zarr.Array)
 
 

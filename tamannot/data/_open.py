@@ -50,7 +50,7 @@ def _is_of_runs(name: str) -> bool:
 
 
 def _is_there(root: h5py.File | zarr.Group, name: str) -> bool:
-    """Say whether there is such an element; zarr stores that there is none."""
+    """Return whether there is such an element; zarr stores that there is none."""
     return name in root and root[name].attrs.get("encoding-type") != "null"
 
 
@@ -65,7 +65,9 @@ def _sparse(stored: Any) -> Any:
         found = stored.get(part)
         is_list = isinstance(found, _ARRAYS) and len(found.shape) == 1
         if not is_list or (kinds and getattr(found.dtype, "kind", "") not in kinds):
-            msg = f"'{part}' of the sparse matrix {stored.name} is not there, or no list of numbers of its kind"
+            msg = (
+                f"'{part}' of the sparse matrix {stored.name} is missing, or is not a list of numbers of the right type"
+            )
             raise ValueError(msg)
     return sparse_dataset(stored)
 

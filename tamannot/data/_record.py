@@ -1,4 +1,4 @@
-"""The record of the run under a key in ``uns``: a section is checked when it is read."""
+"""The record of the run under a key in ``uns``; each section is checked when it is read."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ class RunRecord:
     null: NullRecord = _section("null", NullRecord, NullRecord)
     """Which cells the matched null is of, and how many ranks count in it."""
     calibration_source: str = _section("calibration_source", str, str)
-    """What the probabilities were calibrated on; empty where that is not known."""
+    """The calibration of the probabilities; empty if unknown."""
     origin_middle: float = _section("origin_middle", float, lambda: float("nan"))
-    """By how much z of microglia exceeds that of monocyte-derived where the two part; NaN if it was not kept."""
+    """Difference of z at which microglia and monocyte-derived are separated; NaN if it was not kept."""
     learned_from: dict[str, int] = _section("learned_from", dict[str, int], dict)
     """How many cells, and macrophages, were learned from."""
     ferroptosis: pd.DataFrame = _section("ferroptosis", FerroptosisTable)
@@ -83,7 +83,7 @@ class RunRecord:
         self.key, self.stored, self._lost = key, stored, lost
 
     def has(self, section: str) -> bool:
-        """Say whether the run has a section."""
+        """Return whether the run has a section."""
         return section in self.stored
 
     @cached_property
@@ -97,7 +97,7 @@ class RunRecord:
             return self
         runs = self._check(JOINED, JoinedRecord, self.stored[JOINED]).runs
         if variant_of(sample) not in runs:
-            why = f"obs['{self.joined_by}'] has '{sample}', and the runs that were joined are of {', '.join(runs)}."
+            why = f"obs['{self.joined_by}'] has '{sample}', but the joined runs are {', '.join(runs)}."
             return RunRecord(self.key, {}, why)
         return RunRecord(self.key, runs[variant_of(sample)])
 
@@ -108,7 +108,7 @@ class RunRecord:
 
     @property
     def scored_ids(self) -> list[str]:
-        """Signatures that `tl.score` added beside the annotation, and that it does not rest on."""
+        """Signatures that `tl.score` added to the annotation, and that it does not use."""
         if SCORED not in self.stored:
             return []
         added: ScoredRecord = self.read(SCORED, ScoredRecord)
@@ -198,7 +198,7 @@ class RunRecord:
 
     @cached_property
     def warnings(self) -> list[str]:
-        """What the user was told."""
+        """The warnings of the run."""
         return list(self.read("warnings", Texts, list))
 
     @property
@@ -263,22 +263,22 @@ class RunRecord:
     def _missing(self, section: str) -> NoReturn:
         if self.joined_by is not None:
             msg = (
-                f"'{section}' differs between the runs under the key '{self.key}' that were joined here; each sample "
-                f"of obs['{self.joined_by}'] has its own. Ask for it in the object of that sample."
+                f"'{section}' differs between the runs joined under the key '{self.key}': each sample of "
+                f"obs['{self.joined_by}'] has its own. Use the object of that sample."
             )
         else:
             why = self._lost or f"uns['{UNS}']['{self.key}'] has no '{section}'."
             msg = (
-                f"The record of the run under the key '{self.key}' is not there, or not whole: {why} Objects that were "
-                "annotated apart are joined with tamannot.concat, which keeps their records; or run "
-                "tamannot.tl.annotate(adata) on the whole."
+                f"The record of the run under the key '{self.key}' is missing or incomplete: {why} Join objects that "
+                "were annotated separately with tamannot.concat, which keeps their records, or run "
+                "tamannot.tl.annotate(adata) on the joined object."
             )
         raise ResultNotFoundError(msg)
 
     def _damaged(self, section: str, how: str) -> NoReturn:
         msg = (
             f"The record of the run, uns['{UNS}']['{self.key}']['{section}'], is damaged or was edited: {how}. "
-            "Run tamannot.tl.annotate(adata), or whatever made it, again."
+            "Run tamannot.tl.annotate(adata), or the function that wrote it, again."
         )
         raise ResultNotFoundError(msg)
 

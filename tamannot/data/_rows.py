@@ -1,4 +1,4 @@
-"""The rows of a matrix in any container, for the kernels; checked as they are read where nobody has looked before."""
+"""The rows of a matrix in any container, for the kernels; rows that were not inspected are checked when read."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def row_source(matrix: Any, genes: Array | None = None) -> RowSource:
 def checked_rows(
     matrix: Any, name: str, kind: Kind, genes: Array | None = None, *, rows: RowSource | None = None
 ) -> RowSource:
-    """Return the rows of a matrix that was found to be of a kind; what no look has seen is checked as it is read."""
+    """Return the rows of a matrix of a known kind; rows that were not inspected are checked when read."""
     check = Check(name, kind)
     if is_dask(matrix):
         return _dask_rows(genes_of(matrix, genes), check)
@@ -71,18 +71,18 @@ def genes_of(matrix: Any, genes: Array | None) -> Any:
 
 
 def is_dask(matrix: Any) -> bool:
-    """Say whether a matrix is a dask array; dask is not imported if nobody has."""
+    """Return whether a matrix is a dask array, without importing dask."""
     dask = sys.modules.get("dask.array")
     return dask is not None and isinstance(matrix, dask.Array)
 
 
 def slow_chunks(name: str, matrix: Any) -> str:
-    """Say how the rows of a matrix would be read faster; empty if that is how it is."""
+    """Return how the rows of a matrix could be read faster; empty if they already are."""
     if not is_dask(matrix) or (n := len(matrix.chunks[1])) == 1:
         return ""
     return (
-        f"Each row of {name} lies in {n:,} chunks, which are read again for every block of cells: chunks of whole rows "
-        "are faster, as a file stored by rows has them, or matrix.rechunk((2000, -1)).persist()."
+        f"Each row of {name} is split over {n:,} chunks, which are read again for every block of cells. Chunks of "
+        "whole rows are faster: store the file by rows, or use matrix.rechunk((2000, -1)).persist()."
     )
 
 
@@ -106,8 +106,8 @@ class Check:
         problem = _problem(seen_in(block.values), self.kind) if block.values.size else ""
         if problem:
             msg = (
-                f"Rows {start:,} to {stop:,} of {self.name} {problem}, while values sampled from all over it are "
-                f"{self.kind}. Mend those rows, or use another matrix with layer=."
+                f"Rows {start:,} to {stop:,} of {self.name} {problem}, but values sampled from the whole matrix are "
+                f"{self.kind}. Fix these rows, or use another matrix with layer=."
             )
             raise MatrixError(msg)
 
@@ -135,17 +135,17 @@ class CheckedRows:
 
 
 def _problem(seen: Seen, kind: Kind) -> str:
-    """Say what a matrix of this kind cannot have; empty if there is nothing."""
+    """Describe values that a matrix of this kind cannot have; empty if there are none."""
     if seen.has_nan:
         return "have NaN values"
     if np.isinf(seen.low) or np.isinf(seen.high):
         return "have infinite values"
     if max(seen.high, -seen.low) > LARGEST_VALUE:
-        return f"have values as large as {max(seen.high, -seen.low):.3g}, which no expression is"
+        return f"have values as large as {max(seen.high, -seen.low):.3g}, too large for expression"
     if seen.low < 0 and kind != "signed":
         return f"have negative values (smallest {seen.low:.3g})"
     if kind == "counts" and not seen.whole:
-        return "have values that are not whole"
+        return "have values that are not integers"
     if kind == "log" and seen.high > LARGEST_LOG:
-        return f"have values of {seen.high:.3g}, beyond any logarithm"
+        return f"have values of {seen.high:.3g}, too large for log values"
     return ""

@@ -1,4 +1,4 @@
-"""The runs of an AnnData: the record of each in ``uns``, what belongs to it elsewhere, and what was made of it."""
+"""The runs of an AnnData: the record of each in ``uns``, its columns and tables, and the results of analyses."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def runs_of(adata: AnnData) -> Mapping[str, Any]:
     runs = adata.uns.get(UNS, {})
     if not isinstance(runs, Mapping):
         msg = (
-            f"uns['{UNS}'] holds a {type(runs).__name__} that is not of tamannot, which keeps its records there. Give "
-            f"it another name first: adata.uns['mine'] = adata.uns.pop('{UNS}')."
+            f"uns['{UNS}'] holds a {type(runs).__name__} that tamannot did not write, and tamannot keeps its records "
+            f"there. Rename it first: adata.uns['mine'] = adata.uns.pop('{UNS}')."
         )
         raise ResultNotFoundError(msg)
     return runs
@@ -73,13 +73,13 @@ def read_record(adata: AnnData, key: str) -> RunRecord:
     stored = runs.get(key)
     if stored is None:
         if any(slot(key, name) in adata.obs for name in LABELS):
-            return RunRecord(key, {}, f"obs has its labels, and uns['{UNS}'] does not.")
-        have = f" There is: {', '.join(map(str, runs))}." if runs else ""
+            return RunRecord(key, {}, f"obs has its labels, but uns['{UNS}'] has no record of it.")
+        have = f" Available keys: {', '.join(map(str, runs))}." if runs else ""
         msg = f"No results under the key '{key}'.{have} Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
     if not isinstance(stored, Mapping):
         msg = (
-            f"uns['{UNS}']['{key}'] should hold the record of a run and holds a {type(stored).__name__}. "
+            f"uns['{UNS}']['{key}'] should be the record of a run, but is a {type(stored).__name__}. "
             "Run tamannot.tl.annotate(adata) again."
         )
         raise ResultNotFoundError(msg)
@@ -111,7 +111,7 @@ def add_to_record(adata: AnnData, key: str, section: str, value: Mapping[str, An
 
 
 def is_annotated(adata: AnnData, key: str) -> bool:
-    """Say whether there are labels under a key, in the record of a run or in obs alone."""
+    """Return whether there are labels under a key, in the record of a run or in obs alone."""
     labelled = any(slot(key, name) in adata.obs for name in LABELS)
     return labelled or (key in runs_of(adata) and read_record(adata, key).has_calls)
 
@@ -156,7 +156,7 @@ def add_scores(
 def write_analysis(
     adata: AnnData, key: str, name: str, record: Mapping[str, Any], *, of: str | list[str] | None = None
 ) -> None:
-    """Write the result of an analysis beside the run it was made from; annotating again removes it.
+    """Write the result of an analysis to the record of its run; annotating again removes it.
 
     Lists of texts, as its cautions, become arrays: files know no lists.
 
@@ -193,15 +193,18 @@ def _storable(record: Mapping[str, Any]) -> dict[str, Any]:
 def read_analysis(
     adata: AnnData, key: str, name: str, *, of: str | list[str] | None = None, call: str
 ) -> dict[str, Any]:
-    """Return the result of an analysis: the one asked for, or the latest."""
+    """Return the result of an analysis: the requested one, or the latest."""
     run = read_record(adata, key)
     if not run.has(name):
-        msg = f"No '{name}' among the results under the key '{key}'. Run tamannot.{call} first."
+        msg = f"There are no results '{name}' under the key '{key}'. Run tamannot.{call} first."
         raise ResultNotFoundError(msg)
     found = run.analyses(name)
     chosen = next(reversed(found), "") if of is None else variant_of(of)
     if chosen not in found:
-        msg = f"No '{name}' of '{chosen}' under the key '{key}'. There is: {', '.join(found) or 'none'}."
+        msg = (
+            f"There are no results '{name}' of '{chosen}' under the key '{key}'. Available: "
+            f"{', '.join(found) or 'none'}."
+        )
         raise ResultNotFoundError(msg)
     return found[chosen]
 
@@ -287,7 +290,7 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
 
 
 def describe_matrix(data: Unpacked) -> dict[str, Any]:
-    """Return which matrix was used, what it was found to be, and which of its features are not genes."""
+    """Return the matrix that was used, its kind, and its features that are not genes."""
     kinds, counts = zip(*data.features.left_out, strict=True) if data.features.left_out else ((), ())
     return {
         "name": data.matrix,
@@ -305,14 +308,14 @@ def describe_matrix(data: Unpacked) -> dict[str, Any]:
 
 
 def coverage_table(plan: Plan) -> pd.DataFrame:
-    """Return how many genes of each signature are in the data, and which are not."""
+    """Return the number of genes of each signature in the data, and the missing genes."""
     rows = [(c.n_genes, c.n_present, c.share, ",".join(c.missing)) for c in plan.coverage]
     columns = ["n_genes", "n_present", "coverage", "missing"]
     return pd.DataFrame(rows, columns=columns, index=pd.Index(plan.ids, name="signature"))
 
 
 def missing_genes(plan: Plan, index: GeneIndex, only: Collection[str] | None = None) -> str:
-    """Say in one line which genes of which signatures are not in the data, and what may be meant; often nothing."""
+    """Return one line on missing genes of signatures, with suggestions; empty if few are missing."""
     found = zip(plan.outputs, plan.coverage, strict=True)
     low = [(s, c) for s, c in found if c.share < _WELL_COVERED and (only is None or s.id in only)]
     if not low:

@@ -1,4 +1,4 @@
-"""The sections of the record of a run in ``uns``: what each must hold."""
+"""The sections of the record of a run in ``uns``, and their required content."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _texts(value: object) -> NDArray[Any]:
     """Return texts as an array; files keep a list of one as a text."""
     found = np.atleast_1d(np.asarray(value, dtype=object))
     if found.ndim != 1 or not all(isinstance(v, str) for v in found.tolist()):
-        msg = "should be an array of texts"
+        msg = "should be an array of strings"
         raise ValueError(msg)
     return found
 
@@ -29,7 +29,7 @@ def _texts(value: object) -> NDArray[Any]:
 def _integers(value: object) -> NDArray[Any]:
     found = np.asarray(value)
     if found.ndim != 1 or (found.dtype.kind not in "iu" and found.size):
-        msg = "should be an array of whole numbers"
+        msg = "should be an array of integers"
         raise ValueError(msg)
     return found.astype(np.int64)
 
@@ -64,11 +64,11 @@ class Columns:
             raise ValueError(msg)
         for name in self.numbers:
             if len(value) and not pd.api.types.is_numeric_dtype(value[name]):
-                msg = f"column '{name}' should have numbers"
+                msg = f"column '{name}' should be numeric"
                 raise ValueError(msg)
         for name in self.texts:
             if pd.api.types.is_numeric_dtype(value[name]) and value[name].notna().any():
-                msg = f"column '{name}' should have texts"
+                msg = f"column '{name}' should contain strings"
                 raise ValueError(msg)
         return value
 
@@ -79,7 +79,7 @@ def table(texts: str = "", numbers: str = "") -> Any:
 
 
 class MatrixOfRun(BaseModel):
-    """The matrix that a run read, and what it was found to hold."""
+    """The matrix that a run read, and its kind."""
 
     model_config = _ARBITRARY
     name: str
@@ -157,7 +157,7 @@ class Parameters(BaseModel):
 
 
 class TissueRecord(BaseModel):
-    """The tissue that was assumed, and why."""
+    """The assumed tissue, and the reason."""
 
     used: str
     reason: str = ""

@@ -28,33 +28,35 @@ def slot(key: str, name: str) -> str:
 def check_key(key: str) -> str:
     """Return the key if results can be stored under it."""
     if not key or "/" in key:
-        msg = f"key_added must be a name without '/', not {key!r}."
+        msg = f"key_added must be a string without '/', not {key!r}."
         raise ParameterError(msg)
     return key
 
 
 def check_adata(adata: object) -> None:
-    """Refuse what is no AnnData."""
+    """Raise if the object is not an AnnData."""
     if not isinstance(adata, AnnData):
-        msg = f"An AnnData is needed here, not {_what_it_is(adata)}"
+        msg = f"This function needs an AnnData, not {_what_it_is(adata)}"
         raise ParameterError(msg)
 
 
 def _what_it_is(given: object) -> str:
-    """Say what was given instead of an AnnData, and how to come by one."""
+    """Describe the object passed instead of an AnnData, and how to get one."""
     if isinstance(given, str | os.PathLike):
         read = "read_zarr" if str(given).rstrip("/").endswith(".zarr") else "read_h5ad"
         line = f"anndata.{read}({os.fspath(given)!r})"
-        return f"the path of a file. Read it first, {line}, or annotate the file itself with tamannot.annotate_file."
+        return (
+            f"the path of a file. Read it first with {line}, or annotate the file itself with tamannot.annotate_file."
+        )
     name = type(given).__name__
     for parts, call in (("mod", "mdata.mod"), ("tables", "sdata.tables")):  # MuData, SpatialData
         inside = getattr(given, parts, None)
         if isinstance(inside, Mapping):
-            return f"a {name}. Give one of its objects: {', '.join(f'{call}[{key!r}]' for key in inside) or 'none'}."
+            return f"a {name}. Pass one of its objects: {', '.join(f'{call}[{key!r}]' for key in inside) or 'none'}."
     if hasattr(given, "shape"):
-        return f"a {name}. Make one of cells × genes first: anndata.AnnData(table), with the gene names in var_names."
+        return f"a {name}. Create one (cells × genes) first: anndata.AnnData(table), with the gene names in var_names."
     if isinstance(given, list | tuple | dict):
-        return f"a {name}. Give one object at a time, or join them first: anndata.concat(…)."
+        return f"a {name}. Pass one object at a time, or join them first: anndata.concat(…)."
     return f"{'None' if given is None else f'an object of type {name}'}."
 
 
@@ -121,7 +123,7 @@ def read_obsm(adata: AnnData, name: str) -> pd.DataFrame:
 def read_table(adata: AnnData, key: str, kind: str) -> pd.DataFrame:
     """Return a table of scores, z or p."""
     if kind not in KINDS:
-        msg = f"kind is one of score, z, p, q, smooth, not {kind!r}."
+        msg = f"kind must be one of score, z, p, q, smooth, not {kind!r}."
         raise ParameterError(msg)
     return read_obsm(adata, table_slot(key, kind))
 
@@ -139,13 +141,13 @@ def obs_column(adata: AnnData, name: str) -> pd.Series:
         raise ParameterError(msg)
     column = adata.obs[name]
     if isinstance(column, pd.DataFrame):
-        msg = f"obs has more than one column '{name}'. Give each a name of its own."
+        msg = f"obs has more than one column '{name}'. Rename all but one."
         raise ParameterError(msg)
     return pd.Series(column)
 
 
 def texts_of(column: pd.Series | pd.Index) -> list[str]:
-    """Return names as texts; bytes that are no UTF-8, which other languages store, with escapes for those that are not.
+    """Return names as strings; bytes that are not UTF-8, as other languages store them, are escaped.
 
     Missing values are the texts that pandas makes of them, as ``nan``.
     """

@@ -1,4 +1,4 @@
-"""Of two species in one matrix: which of them its cells express."""
+"""Two species in one matrix: the species that its cells express."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _STRAY, _BETWEEN = 0.001, 0.1
 
 
 def species_word(species: str) -> SpeciesChoice:
-    """Return the user's word for a species."""
+    """Return the species given by the user."""
     if species not in ("auto", "human", "mouse"):
-        msg = f"species is 'auto', 'human' or 'mouse', not {species!r}."
+        msg = f"species must be 'auto', 'human' or 'mouse', not {species!r}."
         raise ParameterError(msg)
     return cast("SpeciesChoice", species)
 
 
 def settled_species(inspected: MatrixInspection, whose: SpeciesOfIds, species: SpeciesChoice) -> tuple[str, str]:
-    """Return the species of a matrix and what there is to say of it: the user's word, else what the ids say.
+    """Return the species of a matrix and a note on it: the user's choice, otherwise by the gene ids.
 
     Where many ids are of each of two species, the cells decide, if all express one of them: those were aligned to
     both genomes.
@@ -51,8 +51,8 @@ def settled_species(inspected: MatrixInspection, whose: SpeciesOfIds, species: S
     cells = None if whose.two_genomes else _cells(inspected, whose.ids_from, pattern)
     if cells is not None and (best := cells.only(one, two)):
         note = (
-            f"The gene ids are of {one} and {two}, the cells of {best}, so {best} signatures are used. The other genes "
-            f"are ranked, too; without them: {to_begin}{genes}; "
+            f"The gene ids are {one} and {two}, but the cells are {best}, so {best} signatures are used. The other "
+            f"genes are ranked as well; to remove them: {to_begin}{genes}; "
             f"adata = adata[:, {'genes' if best == one else '~genes'}].copy()"
         )
         return best, note
@@ -61,7 +61,7 @@ def settled_species(inspected: MatrixInspection, whose: SpeciesOfIds, species: S
         found += f", and so are the cells ({cells.one:,} {one}, {cells.two:,} {two}, {cells.both:,} both)"
     first, second = (s if s in OURS else "others" for s in (one, two))
     msg = (
-        f"The genes are of two species {found}. Part them, and annotate the cells of each with its own "
+        f"The genes are of two species {found}. Split the data, and annotate the cells of each species with its own "
         f"genes: {to_begin}{genes}; "
         f"cells = np.ravel({matrix}[:, genes].sum(axis=1) > {matrix}[:, ~genes].sum(axis=1)); "
         f"{first} = adata[cells, genes].copy(); {second} = adata[~cells, ~genes].copy()"
@@ -71,11 +71,11 @@ def settled_species(inspected: MatrixInspection, whose: SpeciesOfIds, species: S
 
 _LETTERS = {
     ("capitals", "mouse"): (
-        "The gene names are those of mouse in capitals, so mouse signatures are used, whatever the case of a name; "
-        'species="human" if that is wrong.'
+        "The gene names are mouse symbols in capitals, so mouse signatures are used and the case of names is ignored. "
+        'Set species="human" if that is wrong.'
     ),
     ("small", "unknown"): (
-        "The gene names are in small letters and do not tell the species: they are taken as human; "
+        "The gene names are in lower case, which does not show the species: human is assumed. Set "
         'species="mouse" if that is wrong.'
     ),
 }

@@ -47,7 +47,7 @@ class Slices:
         with _reading(self.name, f"{self._what} {start:,} to {stop:,}"):
             # HDF5 gives zeros for what was cut off after the file was opened.
             if self._file is not None and self._file.stat().st_size < self._file_size:
-                msg = "the file ends before"
+                msg = "the file ends too early"
                 raise EOFError(msg)
             return np.asarray(self._stored[start:stop])
 
@@ -131,11 +131,11 @@ def checked_indices(stored: Array, n: int, name: str) -> Array:
         One is not in ``[0, n)``, or no whole number.
     """
     if stored.dtype.kind not in "iu":
-        raise _damaged(name, f"its indices are {stored.dtype}, not whole numbers")
+        raise _damaged(name, f"its indices are {stored.dtype}, not integers")
     indices = stored.astype(np.int32 if stored.dtype.itemsize <= _NARROW else np.int64, copy=False)
     low, high = extremes(indices) if indices.size else (0, 0)
     if low < 0 or high >= max(n, 1):
-        raise _damaged(name, f"it has an index {low if low < 0 else high:,}, where there are {n:,}")
+        raise _damaged(name, f"it has the index {low if low < 0 else high:,}, but the size is {n:,}")
     return indices if n > _LARGEST_INT32 else indices.astype(np.int32, copy=False)
 
 
@@ -148,14 +148,14 @@ def checked_pointers(stored: Array, n: int, n_entries: int, name: str) -> NDArra
         They cannot be pointers of ``n`` rows into ``n_entries`` entries.
     """
     if stored.dtype.kind not in "iu":
-        raise _damaged(name, f"its pointers are {stored.dtype}, not whole numbers")
+        raise _damaged(name, f"its pointers are {stored.dtype}, not integers")
     indptr = np.ascontiguousarray(stored, np.int64)
     if indptr.shape != (n + 1,):
-        raise _damaged(name, f"it needs {n + 1:,} pointers, and has {indptr.size:,}")
+        raise _damaged(name, f"it needs {n + 1:,} pointers, but has {indptr.size:,}")
     if indptr[0] != 0 or (np.diff(indptr) < 0).any():
         raise _damaged(name, "its pointers do not rise from 0")
     if indptr[-1] > n_entries:
-        raise _damaged(name, f"its pointers go to {indptr[-1]:,}, but it has {n_entries:,} entries")
+        raise _damaged(name, f"its pointers end at {indptr[-1]:,}, but it has {n_entries:,} entries")
     return indptr
 
 
@@ -167,13 +167,13 @@ def name_of(stored: Any) -> str:
 
 
 def _damaged(name: str, what: str) -> InputFileError:
-    msg = f"{name} is damaged: {what}. Copy or download the file again, or write it anew from its source."
+    msg = f"{name} is damaged: {what}. Copy or download the file again, or rewrite it from its source."
     return InputFileError(msg)
 
 
 @contextmanager
 def _reading(name: str, what: str) -> Iterator[None]:
-    """Say of whatever goes wrong inside which part of which file could not be read.
+    """Raise any error of the block with the part of the file that could not be read.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From an AnnData to what the engine needs: the matrix to use, or that of an earlier run, and its genes."""
+"""From an AnnData to the input of the engine: the matrix to use, or that of an earlier run, and its genes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tamannot.signature import OURS, UNKNOWN, GeneIndex, Signature
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What the engine takes from an AnnData."""
+    """The input of the engine from an AnnData."""
 
     rows: RowSource
     inspection: MatrixInspection
@@ -38,9 +38,9 @@ class Unpacked:
     species: str
     """``human``, ``mouse``, another, or ``unknown``."""
     looks: tuple[str, ...] = ()
-    """One line a candidate matrix: what it was found to be."""
+    """One line per candidate matrix with the result of its inspection."""
     on_species: str = ""
-    """What there is to say of the species of its genes."""
+    """Note on the species of its genes."""
 
     @property
     def matrix(self) -> str:
@@ -59,7 +59,7 @@ class Unpacked:
 
     @property
     def note(self) -> str:
-        """Say what a user should know: which matrix is used, unless X or asked for, what it holds, and what is slow."""
+        """Return notes on the matrix: which one is used (unless X or requested), its kind, and slow storage."""
         plain = len(self.looks) == 1 or self.matrix == "X"
         which = "" if plain else f"Using {self.matrix} ({self.kind}). Candidates: {'; '.join(self.looks)}."
         said = [f"In {self.matrix} {s}." for s in (self.features.describe(), self.inspection.caveat) if s]
@@ -185,31 +185,31 @@ def columns_of(found: Sequence[pd.DataFrame], gene_symbols: str | None) -> list[
 
 
 def check_species(seen: str, signatures: Mapping[str, Signature]) -> None:
-    """Refuse signatures of another species than the data."""
+    """Raise if the species of the signatures differs from that of the data."""
     others = sorted({s.species for s in signatures.values()} - {"any", seen})
     if seen == UNKNOWN or not others:
         return
     if seen not in OURS:
         raise SpeciesError(not_ours(seen))
     msg = (
-        f"The gene ids of the data are {seen}, the signatures {others[0]}. "
-        f'Use load_signatures(species="{seen}"), or say species="{others[0]}" if the ids are misread.'
+        f"The gene ids of the data are {seen}, but the signatures are {others[0]}. "
+        f'Use load_signatures(species="{seen}"), or set species="{others[0]}" if the ids were misread.'
     )
     raise SpeciesError(msg)
 
 
 def not_ours(seen: str) -> str:
-    """Say what can be done with data of a species that there are no signatures of."""
+    """Return what to do with data of a species without signatures."""
     return (
-        f"The gene ids are of {seen}, and the signatures are of human and mouse. Put the mouse or human orthologue of "
-        'each gene into a column of var, name it with gene_symbols=, and say species="mouse" or species="human".'
+        f"The gene ids are {seen}, but the signatures are human and mouse. Add the mouse or human orthologue of each "
+        'gene as a column of var, pass its name as gene_symbols=, and set species="mouse" or species="human".'
     )
 
 
 def _no_matrix(looks: list[MatrixInspection], adata: AnnData, *, forced: bool) -> str:
     what = "; ".join(look.describe() for look in looks)
     others = [name for name in layer_names(adata) if name not in {look.name for look in looks}]
-    hint = f" Other layers: {', '.join(others)}; name one with layer=." if others else ""
+    hint = f" Other layers: {', '.join(others)}; choose one with layer=." if others else ""
     todo = "Use another layer." if forced else "Put counts or log-normalised values into layers['counts'], raw or X."
     return f"No usable expression matrix. {what}. {todo}{hint}"
 
@@ -220,18 +220,18 @@ def _no_gene(look: MatrixInspection, genes: GeneMatch) -> str:
     where = f"{slot}_names" if genes.ids_from == VAR_NAMES else f"{slot}['{genes.ids_from}']"
     columns = ", ".join(map(str, look.var.columns)) or "none"
     return (
-        f"No known gene: none of the {len(genes.index.ids):,} ids of {look.name} by {where} (first: {first}) "
-        f"is a gene of the signatures. If another column of {slot} has symbols or Ensembl ids, name it with "
+        f"No known gene: none of the {len(genes.index.ids):,} ids of {look.name} in {where} (first: {first}) "
+        f"is a gene of the signatures. If another column of {slot} has symbols or Ensembl ids, pass its name as "
         f"gene_symbols=. Columns: {columns}."
     )
 
 
-_NEXT = "Put the matrix of that run back, or run tamannot.tl.annotate(adata) again."
+_NEXT = "Restore the matrix of that run, or run tamannot.tl.annotate(adata) again."
 
 
 @dataclass(frozen=True)
 class RunMatrix:
-    """A matrix with the genes that a run saw."""
+    """A matrix with the genes of a run."""
 
     name: str
     kind: str
@@ -252,7 +252,7 @@ class RunMatrix:
         return self._checked(one_row(self.matrix, row, self.genes))
 
     def blocks(self, chosen: NDArray[Any]) -> Iterator[tuple[RowBlock, NDArray[Any]]]:
-        """Give out the cells of a mask and their row numbers, block by block."""
+        """Yield the cells of a mask and their row numbers, block by block."""
         rows = row_source(self.matrix, self.genes)
         for start in range(0, rows.shape[0], rows.step):
             mine = chosen[start : start + rows.step]
@@ -261,16 +261,16 @@ class RunMatrix:
                 yield self._checked(block), start + np.flatnonzero(mine)
 
     def changed(self, how: str) -> MatrixError:
-        """Return the error that says how the matrix is not the one that the run saw."""
+        """Return the error that describes how the matrix differs from that of the run."""
         return MatrixError(_changed(self.name, how))
 
     def _checked(self, block: RowBlock) -> RowBlock:
         values = block.values
         if not (np.isfinite(values) & (values >= 0)).all():
-            msg = "it has negative or infinite values or NaN now"
+            msg = "it now has negative, infinite or NaN values"
             raise self.changed(msg)
         if self.kind == "counts" and not (values == np.rint(values)).all():
-            msg = "it held counts and no longer does"
+            msg = "it no longer contains counts"
             raise self.changed(msg)
         return block
 
@@ -281,10 +281,10 @@ def matrix_of_run(adata: AnnData, record: RunRecord) -> RunMatrix:
     name = of_run.name
     found = _candidate(adata, name)
     if len(found.var) != seen.size:
-        how = f"it has {len(found.var):,} genes, the run saw {seen.size:,}"
+        how = f"it has {len(found.var):,} genes, but the run used {seen.size:,}"
         raise MatrixError(_changed(name, how))
     if not np.array_equal(np.array(ids_by(found.var, of_run.gene_ids), dtype=object), seen):
-        raise MatrixError(_changed(name, f"its gene ids by {of_run.gene_ids} are others, or in another order"))
+        raise MatrixError(_changed(name, f"its gene ids in {of_run.gene_ids} are different or in another order"))
     return RunMatrix(name, of_run.kind, found.matrix, seen, found.features.columns)
 
 
@@ -292,7 +292,7 @@ def gene_ids_of(adata: AnnData, matrix: MatrixOfRun) -> NDArray[Any]:
     """Return the gene ids that a matrix of a run has now, by the column that the run took them from."""
     found = ids_by(_candidate(adata, matrix.name).var, matrix.gene_ids)
     if not found:
-        msg = f"var has no column '{matrix.gene_ids}' any more, from which the run took its gene ids."
+        msg = f"var no longer has the column '{matrix.gene_ids}' with the gene ids of the run."
         raise ResultNotFoundError(msg)
     return np.array(found, dtype=object)
 
@@ -301,7 +301,7 @@ def _candidate(adata: AnnData, name: str) -> MatrixInspection:
     try:
         return candidates(adata, name)[0]
     except (ParameterError, MatrixError):
-        msg = f"The run used the matrix '{name}', which is not in the data any more. {_NEXT}"
+        msg = f"The run used the matrix '{name}', which is no longer in the data. {_NEXT}"
         raise ResultNotFoundError(msg) from None
 
 

@@ -1,4 +1,4 @@
-"""``tam.get``: results as tables. Nothing here writes."""
+"""``tam.get``: functions that return results as tables and never change the object."""
 
 from tamannot._resources import attach_stub
 

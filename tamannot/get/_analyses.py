@@ -1,4 +1,4 @@
-"""What the analyses found, as tables."""
+"""Results of the analyses as tables."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _ANALYSES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "regions": ("tl.regions(adata, …)", {"tests": "table", "samples": "samples"}),
 }
-# Tables that only some runs of `tl.composition` make, and what to do to have them.
+# Tables that only some runs of `tl.composition` write, and how to get them.
 _ABSENT = {
-    "expected": "There are no probabilities of these labels, or the shares are of an older release. Run "
+    "expected": "These labels have no probabilities, or the shares were computed by an older release. Run "
     "tamannot.tl.composition again.",
-    "tests": "No conditions were compared. Run tamannot.tl.composition(adata, sample_key, condition=…), or read the "
+    "tests": "No conditions were compared. Run tamannot.tl.composition(adata, sample_key, condition=…), or get the "
     "shares with table='shares'.",
 }
 
 
 def claims(adata: AnnData, key: str = "tam", *, kind: Literal["claims", "detection"] = "claims") -> pd.DataFrame:
-    """Return what `tl.claims` found.
+    """Return the results of `tl.claims`.
 
     Parameters
     ----------
     adata
-        An object whose claims were tested.
+        An object after `tl.claims`.
     key
         The ``key_added`` of the run.
     kind
@@ -50,19 +50,19 @@ def claims(adata: AnnData, key: str = "tam", *, kind: Literal["claims", "detecti
 
     Returns
     -------
-    ``claims``: one row a claim and test: ``claim_id`` (the number in the list of claims, and a letter where a claim is
+    ``claims``: one row per claim and test: ``claim_id`` (the number in the list of claims, with a letter if a claim is
     tested in several ways), ``claim``, ``source``, ``kind``, ``expected`` (positive, negative, detected, or a range),
     ``test`` (what was computed), ``observed`` with its interval ``low``, ``high`` (95 %, over samples), ``n_samples``,
     ``n_cells``, ``verdict`` (supported, not supported, detected, inconclusive, not measurable), ``reason`` and
-    ``note``. Of the claim with other genes of equal mean expression in the same cells: ``n_swaps`` (those that gave an
-    interval; 0: there is nothing to swap), ``swapped`` (mean of what was observed), ``p_swapped`` (share that goes as
-    far in the expected direction, the claim counted among them, so 1/21 at least), ``swapped_same`` (share with the
-    same verdict) and ``swapped_supported`` (share that is supported: its sum is what chance would support).
+    ``note``. Results with other genes of equal mean expression in the same cells: ``n_swaps`` (swaps that gave an
+    interval; 0 if there are no genes to swap), ``swapped`` (mean observed value), ``p_swapped`` (share that is as
+    extreme in the expected direction, including the claim itself, so at least 1/21), ``swapped_same`` (share with the
+    same verdict) and ``swapped_supported`` (share that is supported; its sum is the number expected by chance).
     ``observed`` is a rank correlation for ``within`` and ``across``, a share of cells for ``detection`` and ``share``,
     and a difference of shares for ``difference`` and ``groups``.
 
     ``detection``: the checkpoint panel by called origin and state of macrophages: ``gene``, ``origin``, ``state``
-    (``all``: whichever), ``n_cells`` (the denominator), ``n_detected``, ``share_detected`` over all cells, and
+    (``all``: any), ``n_cells`` (the denominator), ``n_detected``, ``share_detected`` over all cells, and
     ``mean``, ``low``, ``high`` over the ``n_samples`` with enough cells. A gene that is not in the data has no row.
 
     ``attrs`` has the parameters and ``cautions``, sentences that a reader should see.
@@ -84,19 +84,19 @@ def composition(
     table: Literal["tests", "shares", "expected", "samples"] = "tests",
     axis: Literal["state", "origin", "compartment"] | None = None,
 ) -> pd.DataFrame:
-    """Return what `tl.composition` found.
+    """Return the results of `tl.composition`.
 
     Parameters
     ----------
     adata
-        An object of which `tl.composition` was run.
+        An object after `tl.composition`.
     key
         The ``key_added`` of the annotation.
     table
         ``"tests"``: a row for each label and contrast; ``"shares"`` of cells as called, and ``"expected"`` shares: a
         row for each sample and label; ``"samples"``: for each sample.
     axis
-        Of which labels; None takes the comparison that was made last.
+        Axis of the labels; None uses the most recent comparison.
 
     Returns
     -------
@@ -117,41 +117,41 @@ def composition(
     Raises
     ------
     ParameterError
-        There is no such table.
+        The table does not exist.
     ResultNotFoundError
-        `tl.composition` was not run, or without a condition, so that nothing was tested.
+        `tl.composition` was not run, or was run without a condition, so that nothing was tested.
     """
     found = _table(adata, key, "composition", table, of=axis, argument="table")
     return found.reset_index(drop=True)
 
 
 def crosstalk(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "samples"] = "tests") -> pd.DataFrame:
-    """Return the associations between macrophages and malignant cells across samples, or the values behind them.
+    """Return the associations between macrophages and malignant cells over samples, or the values behind them.
 
     Parameters
     ----------
     adata
-        An object on which `tl.crosstalk` ran.
+        An object after `tl.crosstalk`.
     key
         The ``key_added`` of the annotation.
     kind
-        ``"tests"``, one row a hypothesis, or ``"samples"``, one row a sample.
+        ``"tests"``, one row per hypothesis, or ``"samples"``, one row per sample.
 
     Returns
     -------
     A copy. Of tests: ``measure`` (``share``, ``program`` or ``gene`` of macrophages; ``t_cell``, of T and NK cells),
-    ``tam`` (which), ``malignant``, ``expected`` (the sign written down before the data were seen), ``rho``, ``p``,
+    ``tam`` (which), ``malignant``, ``expected`` (the sign fixed before the data were seen), ``rho``, ``p``,
     ``low``, ``high``, ``loo_low``, ``loo_high``, the same adjusted with ``adjusted_for``, each covariate alone,
     ``n_samples``, ``q``, ``q_adjusted``, ``low_signal_tam``, ``low_signal_malignant`` (share of cells with too little
     signal). Of samples: numbers of cells, shares, programs, covariates, and ``used``. ``attrs`` has ``cautions``, a
-    list of sentences, and ``parameters``. An association is no cause and has no direction.
+    list of sentences, and ``parameters``. An association is not a cause and has no direction.
 
     Raises
     ------
     ParameterError
         There is no such kind.
     ResultNotFoundError
-        `tl.crosstalk` has not run.
+        `tl.crosstalk` was not run.
     """
     return _table(adata, key, "crosstalk", kind)
 
@@ -163,7 +163,7 @@ def enrichment(
     kind: Literal["signatures", "clusters"] = "signatures",
     groupby: str | None = None,
 ) -> pd.DataFrame:
-    """Return what `tl.enrich` found.
+    """Return the results of `tl.enrich`.
 
     Parameters
     ----------
@@ -172,16 +172,16 @@ def enrichment(
     key
         The ``key_added`` of the run.
     kind
-        ``"signatures"``: one row a group and signature. ``"clusters"``: one row a group, with its names.
+        ``"signatures"``: one row per group and signature. ``"clusters"``: one row per group, with its names.
     groupby
-        The column that was compared; None takes the one that was compared last.
+        The compared column; None uses the most recent comparison.
 
     Returns
     -------
     A copy; parameters and cautions are in ``attrs``. Of signatures: ``group``, ``signature``, ``es`` (enrichment
     score, -1 to 1), ``nes`` (over that of random sets of the same size; above 0: higher in the group), ``p``, ``q``
-    (within the group), ``difference`` (how far the genes of the signature stand above all genes in the group, log2 or
-    the unit of log-normalised data, mean over samples), ``p_samples`` (of that by t over samples; NaN by cells),
+    (within the group), ``difference`` (mean excess of the genes of the signature over all genes in the group, log2 or
+    the unit of log-normalised data, mean over samples), ``p_samples`` (t test of it over samples; NaN by cells),
     ``n_genes`` (genes in the ranking), ``leading_edge`` (those before the peak, joined by ``;``), ``rank`` (1: the
     greatest NES of the group), ``unit`` (what genes were ranked over, ``sample`` or ``cell``), ``n_samples`` (0 by
     cells), ``n_cells`` of the group.
@@ -189,16 +189,16 @@ def enrichment(
     Of clusters: ``group``, ``n_cells``, and for each of ``compartment``, ``origin`` and ``state`` the signature with
     the greatest NES if its q is at most 0.05, over samples its ``difference`` at least 0.4, and of four samples or
     more its ``p_samples`` at most 0.05, else ``unassigned``; ``…_nes`` and ``…_q`` of that signature, also where it
-    does not suffice; ``…_cells``, the label of most of the group's cells that were called; ``…_share``, its share of
-    those; ``…_agree``, whether the two are the same. Origin and state are ``not_macrophage`` where most called cells
-    of the group are none, and ``unassigned`` where macrophages were not compared with macrophages.
+    is below these limits; ``…_cells``, the most frequent label of the called cells of the group; ``…_share``, its share
+    of these cells; ``…_agree``, whether the two agree. Origin and state are ``not_macrophage`` if most called cells of
+    the group are not macrophages, and ``unassigned`` if macrophages were not compared with macrophages.
 
     Raises
     ------
     ParameterError
         There is no such kind.
     ResultNotFoundError
-        `tl.enrich` has not been run.
+        `tl.enrich` was not run.
     """
     return _table(adata, key, "enrichment", kind, of=groupby)
 
@@ -210,32 +210,32 @@ def ferroptosis(
     kind: Literal["samples", "effects", "genes"] = "samples",
     groupby: str | Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Return what `tl.ferroptosis_summary` found.
+    """Return the results of `tl.ferroptosis_summary`.
 
     Parameters
     ----------
     adata
-        A summarised object.
+        An object after `tl.ferroptosis_summary`.
     key
         The ``key_added`` of the run.
     kind
         ``"samples"``, ``"effects"`` or ``"genes"``, as below.
     groupby
-        The labels that were summarised; None takes those that were summarised last.
+        The summarised labels; None uses the most recent summary.
 
     Returns
     -------
-    ``samples``: one row a sample, label and program: ``z`` (mean over the cells, against the matched null),
+    ``samples``: one row per sample, label and program: ``z`` (mean over the cells, against the matched null),
     ``n_cells``, ``n_genes_detected`` (of the program's genes, median over the cells), ``low_signal`` (share of the
     cells with fewer than three of them), ``effect_self`` and ``effect_neighbour`` (drives, restrains, context, none:
-    what the program does to ferroptosis of the cell itself and of its neighbours).
+    the effect of the program on ferroptosis of the cell itself and of its neighbours).
 
-    ``effects``: one row a label and program: ``difference`` of the mean z within samples between the label's cells and
-    those of ``against``, its interval ``low``, ``high`` (95 %, Student's t over samples), ``hedges_g``, ``p``, ``q``
-    (Benjamini and Hochberg over all rows), ``n_samples``, ``n_same_direction``, and ``shared_genes``, by which both
-    the label was called and the program is scored. Fewer than three samples have no interval.
+    ``effects``: one row per label and program: ``difference`` of the mean z within samples between the label's cells
+    and those of ``against``, its interval ``low``, ``high`` (95 %, Student's t over samples), ``hedges_g``, ``p``,
+    ``q`` (Benjamini and Hochberg over all rows), ``n_samples``, ``n_same_direction``, and ``shared_genes``, which are
+    used both to call the label and to score the program. Fewer than three samples have no interval.
 
-    ``genes``: one row a label, program and gene: ``share_detected`` of the label's cells, ``hardly_detected`` below
+    ``genes``: one row per label, program and gene: ``share_detected`` of the label's cells, ``hardly_detected`` below
     1 %. Genes of a program that are not in the data have no row.
 
     ``kind`` of a row is ``program`` (the sixteen), ``summary`` (drive, defence, balance: the signed, de-duplicated
@@ -256,7 +256,7 @@ def ferroptosis(
 def regions(
     adata: AnnData, key: str = "tam", *, kind: Literal["tests", "samples"] = "tests", column: str | None = None
 ) -> pd.DataFrame:
-    """Return what `tl.regions` found.
+    """Return the results of `tl.regions`.
 
     Parameters
     ----------
@@ -265,17 +265,17 @@ def regions(
     key
         The ``key_added`` of the run.
     kind
-        ``"tests"``: over samples. ``"samples"``: what was found in each of them.
+        ``"tests"``: tests over samples. ``"samples"``: the results of each sample.
     column
-        The column of regions or distances that was tested; None takes the one that was tested last.
+        The tested column of regions or distances; None uses the most recent test.
 
     Returns
     -------
-    A copy; parameters and cautions are in ``attrs``. Along a distance one row a signature: ``correlation`` (Spearman,
+    A copy; parameters and cautions are in ``attrs``. For a distance, one row per signature: ``correlation`` (Spearman,
     mean over samples as Fisher z), ``low`` and ``high`` (95 %), ``p`` (t over samples, two-sided), ``q`` (Benjamini
-    and Hochberg over the rows), ``n_samples``, ``n_spots``. Between regions one row a signature and pair, with
-    ``region``, ``reference`` and ``difference`` (mean score of the region less that of the reference, mean over
-    samples). Of one sample interval, p and q are NaN. Of samples: ``sample``, ``signature``, ``correlation`` or
+    and Hochberg over the rows), ``n_samples``, ``n_spots``. For regions, one row per signature and pair, with
+    ``region``, ``reference`` and ``difference`` (mean score of the region minus that of the reference, mean over
+    samples). With one sample, interval, p and q are NaN. Of samples: ``sample``, ``signature``, ``correlation`` or
     ``difference``, ``n_spots``, and the pair.
 
     Raises
@@ -283,7 +283,7 @@ def regions(
     ParameterError
         There is no such kind.
     ResultNotFoundError
-        `tl.regions` has not been run.
+        `tl.regions` was not run.
     """
     return _table(adata, key, "regions", kind, of=column)
 
@@ -291,13 +291,13 @@ def regions(
 def _table(
     adata: AnnData, key: str, name: str, chosen: str, of: str | list[str] | None = None, argument: str = "kind"
 ) -> pd.DataFrame:
-    """Return a copy of a table of an analysis; ``attrs`` has all of its record that is no table.
+    """Return a copy of a table of an analysis; ``attrs`` has everything in its record except tables.
 
-    ``chosen`` is the table by the caller's ``argument``, ``of`` what was analysed: None takes the latest.
+    ``chosen`` is the table by the caller's ``argument``, ``of`` the analysed column: None uses the latest.
     """
     call, tables = _ANALYSES[name]
     if chosen not in tables:
-        msg = f"{argument} is one of {', '.join(tables)}, not {chosen!r}."
+        msg = f"{argument} must be one of {', '.join(tables)}, not {chosen!r}."
         raise ParameterError(msg)
     record = slots.read_analysis(adata, key, name, of=of, call=call)
     recorded = tables[chosen]

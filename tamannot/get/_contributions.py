@@ -1,4 +1,4 @@
-"""Which genes made a call."""
+"""Contributions of genes to a call."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ def contributions(
     key: str = "tam",
     n: int | None = None,
 ) -> pd.DataFrame:
-    """Return which genes speak for and against a label, and by how much, in one cell or in all cells called so.
+    """Return the contributions of genes for and against a label, in one cell or in all cells with that label.
 
-    Where the classifier of states knows a label, a gene contributes its weight times its expression: the contributions
-    of a cell and the intercept sum to the amount of the program, on the scale on which training cells without a state
-    are 0 and those of this state are 1. The intercept is the mean of those of the two origins, so that the amount by
-    which a cell is called is near this sum, not equal to it. For all other labels a gene contributes how far it ranks
-    from what genes of the same expression do in the reference, and the contributions sum to the cell's z in the table,
-    sign and all; genes that are not detected take away. A compartment is called by its panel's z and by a classifier
-    trained on reference profiles; the contributions are those to z alone.
+    If the state classifier includes a label, the contribution of a gene is its weight times its expression. The
+    contributions of a cell and the intercept sum to the amount of the program, on a scale where training cells without
+    a state are 0 and those of this state are 1. The intercept is the mean over the two origins, so the amount behind a
+    call is close, but not equal, to this sum. For all other labels, the contribution of a gene is the difference of its
+    rank from genes of the same expression in the reference, and the contributions sum to the cell's z in the table,
+    including its sign; genes that are not detected contribute negatively. A compartment is called from the z of its
+    panel and by a classifier trained on reference profiles; the contributions are to z only.
 
-    **A contribution is no causal importance and no effect size of biology.** Genes that go together share the weight,
-    so that a marker may have little while its companions carry it; which of them does depends on the training cells.
-    A gene that is no marker can contribute because it goes with one in these data. Between cells of
-    different depth amounts of single genes are not comparable, and a z is not comparable with an amount.
+    **A contribution is neither causal importance nor a biological effect size.** Correlated genes share weight, so a
+    marker may have little weight while correlated genes have more; which of them do depends on the training cells. A
+    gene that is not a marker can contribute because it correlates with one in these data. Amounts of single genes are
+    not comparable between cells of different depth, and a z is not comparable with an amount.
 
     Parameters
     ----------
     adata
         An annotated object, in memory or backed.
     cell
-        Name of the cell, or its number. None: of all cells called ``label`` the mean, minus the mean of the other
+        Name of the cell, or its number. None: the mean of all cells called ``label`` minus the mean of the other
         macrophages (on the compartment axis: of all other cells).
     label
         Id of a signature, such as ``"lipid_associated"``; None, with a cell: all labels of the axis.
@@ -63,27 +63,27 @@ def contributions(
     key
         The ``key_added`` of the run.
     n
-        At most so many genes of each label; None: all. Only all of them sum to the amount or z.
+        Maximal number of genes per label; None returns all. Only all genes sum to the amount or z.
 
     Returns
     -------
-    One row a gene and label, the cell's own label first, then the strongest, each by falling size of contribution:
+    One row per gene and label, the cell's own label first, then the strongest, each by decreasing contribution:
     ``label``, ``of`` (``"amount"`` or ``"z"``), ``gene``, ``expression`` (``log1p`` of 10,000 per cell, also of
     logarithms whose base is recognised; of others the rank within the cell, or without a classifier the value),
     ``weight``, ``contribution``, ``in_signature``. Without a cell ``expression`` is the mean of
-    the cells called so and ``expression_others`` that of the others. Genes that contribute nothing are left out. A
-    signature with modules counts with the module that is greatest in the cell. ``attrs["intercept"]`` has the intercept
+    the cells called so and ``expression_others`` that of the others. Genes without a contribution are left out. A
+    signature with modules uses the module with the highest z in the cell. ``attrs["intercept"]`` has the intercept
     of each amount by label; z needs none, and in a difference it cancels. For a cell ``attrs["cell"]`` and
     ``attrs["called"]`` are its name and its label on the axis.
 
     Raises
     ------
     ParameterError
-        Neither cell nor label, no such cell, label or axis, or ``n`` below 1.
+        Neither cell nor label is given, the cell, label or axis does not exist, or ``n`` is below 1.
     ResultNotFoundError
-        The object was not annotated, its matrix is gone, or no cell, or every one, is called so.
+        The object is not annotated, its matrix is missing, or no cell, or every cell, has the label.
     MatrixError
-        The matrix is not the one that the run saw: other genes or other values.
+        The matrix is not the one of the run: its genes or values differ.
 
     Examples
     --------
@@ -94,10 +94,10 @@ def contributions(
     ['SIGLEC8', 'P2RY12', 'GPR56']
     """
     if cell is None and label is None:
-        msg = "Give a cell, a label, or both."
+        msg = "Pass a cell, a label, or both."
         raise ParameterError(msg)
     if n is not None and n < 1:
-        msg = f"n is at least 1, not {n}."
+        msg = f"n must be at least 1, not {n}."
         raise ParameterError(msg)
     row = None if cell is None else row_of(adata, cell)
     kept = RunEvidence(adata, key, row)
@@ -119,7 +119,7 @@ def contributions(
 
 @dataclass(frozen=True)
 class _Mean:
-    """Of some cells, the means over them."""
+    """Means over some cells."""
 
     expression: Array
     """Of every gene of the data."""
@@ -129,7 +129,7 @@ class _Mean:
 
 @dataclass(frozen=True)
 class _Table:
-    """The genes of one label, by falling size of contribution."""
+    """The genes of one label, by decreasing contribution."""
 
     label: str
     of: str
@@ -143,8 +143,8 @@ class _Table:
 
 def _axis(kept: RunEvidence, label: str | None, axis: str | None) -> str:
     if label in (TRANSITIONAL, UNASSIGNED, NOT_MACROPHAGE):
-        msg = f"'{label}' is no program with genes of its own" + (
-            ": it is called where m1 and m2 both stand out. Ask for these, with a cell."
+        msg = f"'{label}' is not a program with its own genes" + (
+            ": it is called where m1 and m2 are both active. Use these labels, with a cell."
             if label == TRANSITIONAL
             else ". Leave out label= to see all labels of a cell."
         )
@@ -156,7 +156,7 @@ def _axis(kept: RunEvidence, label: str | None, axis: str | None) -> str:
     if axis is None:
         return of_label
     if axis not in kept.axis_of.values():
-        msg = f"axis is one of {', '.join(dict.fromkeys(kept.axis_of.values()))}, not {axis!r}."
+        msg = f"axis must be one of {', '.join(dict.fromkeys(kept.axis_of.values()))}, not {axis!r}."
         raise ParameterError(msg)
     if label is not None and axis != of_label:
         msg = f"'{label}' is on the axis {of_label}, not {axis}. Leave out axis=."
@@ -174,7 +174,7 @@ def _means_of_called(
 ) -> tuple[_Mean, _Mean]:
     label = labels[0]
     if axis not in _CALLED_AXES:
-        msg = f"No cell is called by '{label}': its axis, {axis}, has no labels. Give a cell as well."
+        msg = f"No cell is called '{label}', because the axis {axis} has no labels. Pass a cell as well."
         raise ParameterError(msg)
     column = slots.read_obs(adata, key, (axis,)).iloc[:, 0].astype(str).to_numpy()
     here = column == label

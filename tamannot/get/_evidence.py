@@ -1,4 +1,4 @@
-"""The evidence behind the labels of one cell, and why they are not always those of the greatest z."""
+"""The evidence behind the labels of one cell, and why they may differ from the highest z."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tamannot.get._tables import row_of
 Array = NDArray[Any]
 
 REASONS = {
-    "low_signal": "nothing stands out",
-    "ambiguous": "two answers too close",
+    "low_signal": "no active program",
+    "ambiguous": "the two best labels are too close",
     "low_coverage": "too few genes in the data",
-    "not_applicable": "like a resident, not offered outside the brain",
-    "unfamiliar": "unlike the cells of the model",
-    "mixed_lineage": "genes of another lineage, as a doublet has",
+    "not_applicable": "microglia-like, which is not called outside the brain",
+    "unfamiliar": "unlike the training cells of the model",
+    "mixed_lineage": "genes of another lineage, as in a doublet",
 }
-"""What the statuses of cells without a label mean."""
+"""Meaning of the status of cells without a label."""
 
 _AXES = ("compartment", "origin", "state")
 _MICROGLIA, _MONOCYTE_DERIVED, _BORDER = ORIGINS
@@ -36,7 +36,7 @@ _SHOWN = 8
 
 
 def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
-    """Return what speaks for and against the labels of one cell.
+    """Return the evidence for and against the labels of one cell.
 
     Parameters
     ----------
@@ -49,27 +49,28 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
 
     Returns
     -------
-    One row a signature; of each axis the label first, then by ``above_baseline``, or by ``z`` where there is no
+    One row per signature; on each axis the label first, then by ``above_baseline``, or by ``z`` without a
     baseline:
 
-    - ``axis``, ``score`` (0 to 1), ``z`` and ``p`` against the matched null (p is NaN where nothing can be said);
-    - ``baseline``: z of macrophages of this origin in which the state is not active; of microglia, by how much their z
-      exceeds that of monocyte-derived macrophages where the two part. ``above_baseline`` is z less the baseline, and
-      decides rather than z;
+    - ``axis``, ``score`` (0 to 1), ``z`` and ``p`` against the matched null (p is NaN if it cannot be computed);
+    - ``baseline``: z of macrophages of this origin without the state; for microglia, the difference between their z and
+    that of monocyte-derived macrophages at which the two are separated. ``above_baseline`` is z minus the baseline;
+    calls use it rather than z;
     - ``probability``: of each state and origin, given that the cell is a macrophage, and of its compartment;
     - ``coverage`` (share of its genes in the data) and ``called``: whether it is the cell's label on that axis;
-    - ``n_detected``: how many of its genes the cell has, and ``genes``: the eight highest expressed of them, genes that
-      speak against it with a minus. Both are missing values where the matrix is no longer that of the run
-      (`contributions` says why), or the run was only scored.
+    - ``n_detected``: number of its genes detected in the cell, and ``genes``: the eight with the highest expression,
+      with
+    a minus for genes that count against it. Both are missing if the matrix is no longer that of the run
+    (`contributions` gives the reason), or if the object was only scored.
 
-    ``attrs["why"]`` says by axis, in a sentence, why a label is not that of the greatest z, and why there is none.
+    ``attrs["why"]`` explains for each axis in one sentence why the label does not have the highest z, or is missing.
 
     Raises
     ------
     ParameterError
-        No such cell.
+        The cell does not exist.
     ResultNotFoundError
-        The object was not annotated, or was scored without a null.
+        The object is not annotated, or was scored without a null.
 
     Examples
     --------
@@ -136,7 +137,7 @@ def _probabilities(adata: AnnData, row: int, key: str, labels: Mapping[str, str]
 
 
 def _why(table: pd.DataFrame, labels: Mapping[str, str], status: Mapping[str, str], *, given: bool) -> dict[str, str]:
-    """Say by axis why a label is not that of the greatest z, or why there is none."""
+    """Explain for each axis why the label does not have the highest z, or is missing."""
     said = {}
     for axis, label in labels.items():
         of_axis = table[table["axis"] == axis]
@@ -144,7 +145,7 @@ def _why(table: pd.DataFrame, labels: Mapping[str, str], status: Mapping[str, st
             text = _why_called(of_axis, axis, label, given=given)
         elif label == TRANSITIONAL:
             z1, z2 = (table["z"].get(arm, np.nan) for arm in ("m1", "m2"))
-            text = f"transitional is called where both polarization arms stand out (z of m1 {z1:.2f}, of m2 {z2:.2f})."
+            text = f"transitional is called where both polarization arms are active (z of m1 {z1:.2f}, of m2 {z2:.2f})."
         elif label == UNASSIGNED and status.get(axis) in REASONS:
             text = _why_not(of_axis, axis, status[axis])
         else:
@@ -155,39 +156,42 @@ def _why(table: pd.DataFrame, labels: Mapping[str, str], status: Mapping[str, st
 
 
 def _why_called(table: pd.DataFrame, axis: str, label: str, *, given: bool) -> str:
-    """Say why a label is called though another signature of its axis has more z, or more above its baseline."""
+    """Explain a label if another signature of its axis has a higher z, or is further above its baseline."""
     z, above, probability = table["z"], table["above_baseline"], table["probability"]
     rival = str(above.idxmax()) if above.notna().any() else str(z.idxmax())
     if rival == label:
         rival = str(z.idxmax())
     if rival == label:
         return ""
-    larger = f"{rival} has the larger z, {z[rival]:.2f} against {z[label]:.2f}"
+    larger = f"{rival} has the larger z, {z[rival]:.2f} versus {z[label]:.2f}"
     if axis == "compartment":
         if given:
-            return f"{label} is the cell type that you gave; {larger}."
+            return f"{label} is the cell type from your own column; {larger}."
         sure = f"probability {probability[label]:.2f}"
-        return f"{label} is called by a classifier of many genes, to which z of panels only adds ({sure}): {larger}."
+        return (
+            f"{label} is called by a classifier of many genes, to which the z of panels only contributes ({sure}): "
+            f"{larger}."
+        )
     if above[label] > above[rival]:
         base = table["baseline"]
         return (
-            f"{larger}. Less the baselines, {base[rival]:.2f} and {base[label]:.2f}, {label} is ahead, "
-            f"{above[label]:.2f} against {above[rival]:.2f}."
+            f"{larger}. After subtracting the baselines ({base[rival]:.2f} and {base[label]:.2f}), {label} ranks "
+            f"first, {above[label]:.2f} versus {above[rival]:.2f}."
         )
     if rival == _BORDER:
         return (
-            f"{larger}, which is not enough: it shares most genes with the scavenger program and needs a higher z and "
-            "a clear lead."
+            f"{larger}, which is not enough: it shares most genes with the scavenger program, so it needs a higher z "
+            "and a clear lead."
         )
     return (
-        f"{rival} is further above its baseline, {above[rival]:.2f} against {above[label]:.2f}. The classifier of many "
-        f"genes decided: probability {probability[label]:.2f} of {label}, "
+        f"{rival} is further above its baseline, {above[rival]:.2f} versus {above[label]:.2f}. The classifier of many "
+        "genes decided: probability {probability[label]:.2f} of {label}, "
         f"{probability[rival]:.2f} of {rival}."
     )
 
 
 def _why_not(table: pd.DataFrame, axis: str, status: str) -> str:
-    """Say why there is no label, and how near the nearest was."""
+    """Explain a missing label, and report the closest one."""
     above, probability = table["above_baseline"], table["probability"]
     if axis == "compartment" or not above.notna().any():
         return f"unassigned: {REASONS[status]}."

@@ -1,4 +1,4 @@
-"""What a run kept as evidence, beside the matrix that it used: genes, nulls, weights, and the expression by label."""
+"""The evidence that a run kept, with its matrix: genes, nulls, weights, and the expression by label."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ENSEMBL = ("ENSG0", "ENSMUSG0")
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the genes of one label. Those learned are on the scale on which none is 0 and training cells are 1."""
+    """Weights of the genes of one label. Trained weights are scaled: cells without it are 0, training cells 1."""
 
     columns: Array
     weights: Array
@@ -39,14 +39,14 @@ class Weights:
 
 
 class RunEvidence:
-    """What is kept of a run under a key; of objects that were joined, of the run of one cell."""
+    """The record of a run under a key; for joined objects, that of the run of one cell."""
 
     def __init__(self, adata: AnnData, key: str, row: int | None = None) -> None:
         record = of_one_run(adata, slots.read_record(adata, key), row)
         if record.joined_by is None and not record.has("evidence") and record.has("matrix"):
             msg = (
-                f"The run '{key}' kept nothing of which genes made its calls: it is of tamannot.tl.score, or of an "
-                "older release. Run tamannot.tl.annotate(adata)."
+                f"The run '{key}' has no record of the genes behind its calls: it was written by tamannot.tl.score, "
+                "or by an older release. Run tamannot.tl.annotate(adata)."
             )
             raise ResultNotFoundError(msg)
         self.of_one_run = record.joined_by is None
@@ -66,7 +66,7 @@ class RunEvidence:
         return [i for i, a in self.axis_of.items() if a == axis]
 
     def learned(self, axis: str) -> dict[str, Weights]:
-        """Return the weights of the labels of an axis that a classifier knows."""
+        """Return the weights of the labels of an axis that a classifier includes."""
         if axis not in self._record.learned:
             return {}
         learned = self._record.learned[axis]
@@ -110,12 +110,12 @@ class RunEvidence:
             was = z[labels].to_numpy(float)
             if not np.allclose(now, was, rtol=_SAME_Z, atol=_SAME_Z):
                 worst = labels[int(np.argmax(np.abs(now - was)))]
-                how = f"of cell '{self._adata.obs_names[row]}' it gives other z now, as of {worst}"
+                how = f"it now gives different z for cell '{self._adata.obs_names[row]}', for example of {worst}"
                 raise self.matrix.changed(how)
         return block
 
     def added_to_z(self, block: RowBlock, axis: str, signatures: Sequence[str]) -> list[Array]:
-        """Return what each gene adds to z, per signature, cells by its genes as in `columns`.
+        """Return the contribution of each gene to z, per signature, cells by its genes as in `columns`.
 
         Of a signature with modules, it is the genes of the module with the greatest z in the cell; others add nothing.
         """
@@ -167,14 +167,14 @@ def of_one_run(adata: AnnData, record: RunRecord, row: int | None) -> RunRecord:
 
 
 def _of_its_sample(adata: AnnData, key: str, row: int | None, error: MatrixError) -> MatrixError:
-    """Return the error; of joined objects one that names the sample in whose own object the answer is."""
+    """Return the error; for joined objects, one that names the sample whose own object has the answer."""
     column = slots.read_record(adata, key).joined_by
     if column is None or row is None:
         return error
     sample = slots.obs_column(adata, column).iloc[row]
     return MatrixError(
-        f"Cell '{adata.obs_names[row]}' is of sample '{sample}', whose run saw other genes than the joined object has. "
-        "Ask for its evidence in the object of that sample."
+        f"Cell '{adata.obs_names[row]}' is of sample '{sample}', whose run used other genes than the joined object "
+        "has. Get its evidence from the object of that sample."
     )
 
 
@@ -257,6 +257,6 @@ def columns_of(matrix: RunMatrix, genes: Sequence[str]) -> list[int]:
     columns = [index.find(gene) for gene in genes]
     if absent := [gene for gene, column in zip(genes, columns, strict=True) if column < 0]:
         names = ", ".join(absent[:5])
-        msg = f"No gene {names} in the matrix '{matrix.name}' of the run, whose genes are named as {matrix.ids[0]}."
+        msg = f"The matrix '{matrix.name}' of the run has no gene {names}; its genes are named like {matrix.ids[0]}."
         raise ParameterError(msg)
     return columns

@@ -1,4 +1,4 @@
-"""Results of scoring and annotation as tables, or as an object of their own; the row of a cell."""
+"""Results of scoring and annotation as tables, or as a separate object; the row of a cell."""
 
 from copy import deepcopy
 from typing import Literal
@@ -38,7 +38,7 @@ ANNOTATIONS = (
     "model_prob",
     "model_status",
 )
-# The reviews call lipid-associated macrophages immunoregulatory, too; this is their coarser naming.
+# The reviews also call lipid-associated macrophages immunoregulatory; this is their coarser naming.
 _STATE_PARENT = {"lipid_associated": "immunoregulatory", "immunoregulatory": "immunoregulatory"}
 
 
@@ -55,13 +55,13 @@ def scores(adata: AnnData, key: str = "tam", *, kind: Kind = "score") -> pd.Data
     key
         The ``key_added`` of the run.
     kind
-        ``"score"``; ``"z"`` and ``"p"`` against the matched null, if it was asked for; ``"q"``: p adjusted
-        over the cells of each signature by Benjamini and Hochberg; ``"smooth"``: what `tl.smooth` wrote.
-        Cells that share genes and neighbours are no independent tests, so q is for choosing cells.
+        ``"score"``; ``"z"`` and ``"p"`` against the matched null, if requested; ``"q"``: p adjusted
+        over the cells of each signature by Benjamini and Hochberg; ``"smooth"``: the scores of `tl.smooth`.
+        Cells are not independent tests, so use q only to select cells.
 
     Returns
     -------
-    Cells × signatures, float32; a copy. NaN where nothing can be said: a signature under ``min_coverage``,
+    Cells × signatures, float32; a copy. NaN if a value cannot be computed: a signature below ``min_coverage``,
     a p of too few genes.
 
     Raises
@@ -88,18 +88,18 @@ def coverage(adata: AnnData, key: str = "tam") -> pd.DataFrame:
 
     Returns
     -------
-    One row a signature: ``n_genes``, ``n_present``, ``coverage`` (0 to 1), ``missing`` (symbols).
+    One row per signature: ``n_genes``, ``n_present``, ``coverage`` (0 to 1), ``missing`` (symbols).
 
     Raises
     ------
     ResultNotFoundError
-        Nothing has been computed under the key.
+        There are no results under the key.
     """
     return slots.read_record(adata, key).coverage.copy()
 
 
 def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:
-    """Return the annotation of every cell as one table.
+    """Return the annotation of every cell as a table.
 
     Parameters
     ----------
@@ -110,8 +110,8 @@ def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:
 
     Returns
     -------
-    One row a cell: the columns that `tl.annotate` wrote into ``obs``, those of `tl.vote` where it ran,
-    those of a model of labels under ``{key}_model``, and
+    One row per cell: the columns that `tl.annotate` wrote into ``obs``, those of `tl.vote` if it was run,
+    those of a label model under ``{key}_model``, and
     ``{key}_state_parent``, the coarser naming of the reviews, in which lipid-associated macrophages are
     immunoregulatory as well.
 
@@ -146,8 +146,8 @@ def score_adata(adata: ad.AnnData, key: str = "tam", *, kind: Kind = "score") ->
     Returns
     -------
     A new object: X is the table (float32), ``obs``, embeddings, graphs and colours are those of ``adata``,
-    ``var`` has version, axis, digest and coverage of each signature. Scores are no counts: do not normalise
-    them, and remember that tests between cells take cells for replicates.
+    ``var`` has version, axis, digest and coverage of each signature. Scores are not counts: do not normalise
+    them, and remember that tests between cells treat cells as replicates.
 
     Raises
     ------
@@ -183,16 +183,16 @@ def row_of(adata: AnnData, cell: str | int) -> int:
     Raises
     ------
     ParameterError
-        There is no such cell, or several have the name.
+        The cell does not exist, or several cells have the name.
     """
     slots.check_adata(adata)
     if isinstance(cell, (int, np.integer)):
         if not -adata.n_obs <= cell < adata.n_obs:
-            msg = f"No cell number {cell}: the data have {adata.n_obs} cells."
+            msg = f"There is no cell number {cell}: the data have {adata.n_obs} cells."
             raise ParameterError(msg)
         return int(cell) % adata.n_obs
     places = np.flatnonzero(np.asarray(adata.obs_names == cell))
     if places.size != 1:
-        msg = f"{places.size} cells are named '{cell}'. Give the number of the cell, 0 to {adata.n_obs - 1}."
+        msg = f"{places.size} cells are named '{cell}'. Use the number of the cell, 0 to {adata.n_obs - 1}."
         raise ParameterError(msg)
     return int(places[0])

@@ -1,4 +1,4 @@
-"""From file to file: reading, annotating, and output that appears whole or not at all."""
+"""From file to file: reading, annotating, and output that is written completely or not at all."""
 
 from tamannot._resources import attach_stub
 

@@ -1,4 +1,4 @@
-"""Annotating a file into a new one."""
+"""Annotates a file into a new one."""
 
 from __future__ import annotations
 
@@ -56,43 +56,43 @@ def annotate_file(
 ) -> FileSummary:
     """Annotate an h5ad file or zarr folder into a new one, in bounded memory.
 
-    States are fitted to up to 40,000 cells, in runs spread over the file; all cells are then called block by block. The
-    results are those of `tl.annotate` on the same cells.
+    States are fitted to up to 40,000 cells, in runs spread over the file; then all cells are called block by block. The
+    results equal those of `tl.annotate` on the same cells.
 
     Parameters
     ----------
     path
-        The input: ``.h5ad``, ``.zarr``, or an h5ad by another name such as ``.h5``. Changed only by ``in_place``.
+        The input: ``.h5ad``, ``.zarr``, or an h5ad with another suffix such as ``.h5``. Only ``in_place`` changes it.
     out
-        The same with annotations, ``.h5ad`` or ``.zarr``; None if only a table is wanted.
+        The annotated copy, ``.h5ad`` or ``.zarr``; None to write only a table.
     table
-        The annotations alone, one row a cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``). In CSV a name
-        that a spreadsheet would run as a formula has an apostrophe before it.
+        A table of the annotations, one row per cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``). In CSV,
+        names that a spreadsheet would run as a formula get an apostrophe in front.
     html
-        A report to read, ``.html``: what `write_report` makes. It needs ``out``.
+        A report, ``.html``, as from `write_report`. It needs ``out``.
     signatures
-        Added to the bundled library; those of a bundled id replace it.
+        Your own signatures, in addition to the bundled library. A bundled id replaces the bundled signature.
     overwrite
-        Replace outputs that exist; never ``path`` itself.
+        Replace existing outputs; never ``path`` itself.
     in_place
-        Write the annotations into ``path``, which is replaced by the whole new file; leave out ``out``, or give the
+        Write the annotations into ``path``, which the complete new file replaces; leave out ``out``, or pass the
         same file.
     key_added
-        Prefix of what is written.
+        Prefix of the results.
     chunk_size
-        Cells that are called together; None chooses. It changes memory and speed, and no result.
+        Number of cells per block; None chooses. It changes memory and speed, but not the results.
     log
-        A log of the run, ``.json``, also of one that fails: versions, options, seconds of each stage, cells per second,
-        the most memory that the process held up to then (bytes), notes, error. The log of a run before is replaced.
+        A log of the run, ``.json``, also of a failed run: versions, options, seconds of each stage, cells per second,
+        peak memory of the process (bytes), notes, error. The log of an earlier run is replaced.
     report
-        Told the name of each stage as it begins.
+        Called with the name of each stage when it begins.
     **choices
         ``layer``, ``gene_symbols``, ``species``, ``tissue``, ``compartment_key``, ``sample_key``,
         ``target_accuracy``, ``rng``, ``model`` of `tl.annotate`.
 
     Returns
     -------
-    What was found. Every output appears whole or not at all.
+    A summary. Every output is written completely or not at all.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def annotate_recorded(
     chunk_size: int | None,
     asked: AnnotateSettings,
 ) -> FileSummary:
-    """Do what `annotate_file` does, and keep in the record what happens.
+    """Annotate a file as `annotate_file` does, and log the run.
 
     Raises
     ------
@@ -179,14 +179,14 @@ def _page_writer(key: str, name: str) -> Callable[[Path, Path], None]:
 def fit_files(
     sources: Sequence[Path], signatures: Signatures | None, given: AnnotateSettings, report: Progress
 ) -> tuple[AnchoredModel | None, str]:
-    """Fit a cohort to cells of all files, forty thousand at most; return it, and what the user should hear.
+    """Fit a cohort to cells of all files, at most 40,000; return it with a note for the user.
 
-    Files that cannot be read are left out: they fail when it is their turn. None: the files have too little in common,
-    or too few macrophages, and each is annotated on its own.
+    Files that cannot be read are left out here and fail later. None: the files differ too much, or have too few
+    macrophages, and each is annotated on its own.
     """
     parts = []
     for source in sources:
-        report(f"learning from {source.name}")
+        report(f"fitting to {source.name}")
         try:
             parts.append(_part(source, signatures, given, MOST_CELLS // len(sources)))
         except TamannotError:
@@ -194,7 +194,9 @@ def fit_files(
     kinds = {part.uns["kind"] for part in parts}
     if len(parts) < 2 or len(kinds) > 1 or len({part.uns["species"] for part in parts}) > 1:
         why = (
-            "fewer than two can be read" if len(parts) < 2 else "they differ in species or in what their matrices hold"
+            "fewer than two can be read"
+            if len(parts) < 2
+            else "they differ in species or in the kind of their matrices"
         )
         return None, f"Each file is annotated on its own: {why}."
     together = ad.concat(parts, join="inner", index_unique="-", keys=[str(i) for i in range(len(parts))])
@@ -213,18 +215,18 @@ def fit_files(
             warnings.simplefilter("ignore")
             model, _ = learn_model(together, signatures, asked, report)
     except ParameterError:
-        return None, "Each file is annotated on its own: together they have too few macrophages to learn from."
+        return None, "Each file is annotated on its own: together they have too few macrophages to fit to."
     # All cells are of the cohort, so none is unfamiliar.
     model = replace(model, cohort=replace(model.cohort, novelty=None))
     n_cells = together.n_obs
     return (
         model,
-        f"{len(parts)} files are one cohort: learned from {n_cells:,} cells of all. --each-alone learns for each.",
+        f"{len(parts)} files are one cohort: fitted to {n_cells:,} cells from all files. --each-alone fits each file.",
     )
 
 
 def _part(source: Path, signatures: Signatures | None, asked: AnnotateSettings, most: int) -> ad.AnnData:
-    """Read some cells of a file from all over it, with the genes that have a name of their own."""
+    """Read some cells spread over a file, with the genes that have a unique name."""
     with open_file(source) as adata:
         data, _, source_rows, resolved = read_input(adata, signatures, asked)
         runs = learning_rows(adata.n_obs, most)
@@ -244,7 +246,7 @@ def _part(source: Path, signatures: Signatures | None, asked: AnnotateSettings, 
 
 @dataclass(frozen=True)
 class FileSummary:
-    """What was found in a file."""
+    """Summary of an annotated file."""
 
     path: str
     n_obs: int
@@ -258,13 +260,13 @@ class FileSummary:
     origins: dict[str, int]
     states: dict[str, int]
     origin_status: dict[str, int]
-    """Reasons of the macrophages without an origin."""
+    """Number of macrophages by the status of their origin."""
     state_status: dict[str, int]
-    """Reasons of the macrophages without a state."""
+    """Number of macrophages by the status of their state."""
     low_coverage: dict[str, float]
     substitutions: dict[str, str]
     confidence: str
-    """How origin and state were called, and what the probabilities are calibrated on."""
+    """How origin and state were called, and the calibration of the probabilities."""
     notes: tuple[str, ...]
     outputs: tuple[str, ...] = ()
     labels: dict[str, int] = field(default_factory=dict)
@@ -272,12 +274,12 @@ class FileSummary:
 
     @property
     def n_macrophages(self) -> int:
-        """Cells called macrophage."""
+        """Number of cells called macrophage."""
         return self.compartments.get("macrophage", 0)
 
 
 def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, ...] = ()) -> FileSummary:
-    """Return what an annotated object holds, in numbers."""
+    """Return the counts of an annotated object."""
     record = read_record(adata, key)
     coverage, matrix = record.coverage["coverage"], record.matrix
     return FileSummary(

@@ -1,4 +1,4 @@
-"""Annotating many files, each on its own: what happens to one is nothing to the others."""
+"""Annotates many files independently: a failure of one does not affect the others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Said = tuple[FileSummary | None, dict[str, Any], str | None]
 
 @dataclass(frozen=True)
 class Task:
-    """A file to annotate, and where to."""
+    """A file to annotate, and its output."""
 
     source: Path
     out: Path
@@ -51,7 +51,7 @@ class Task:
 
 @dataclass(frozen=True)
 class FileResult:
-    """What became of a file."""
+    """The result of a file."""
 
     path: str
     summary: FileSummary | None
@@ -63,7 +63,7 @@ class FileResult:
 
     @property
     def error(self) -> str | None:
-        """Why it failed, in one line."""
+        """The reason of a failure, in one line."""
         if self.summary is not None:
             return None
         kind, message = self.entry["error"]["type"], " ".join(self.entry["error"]["message"].split())
@@ -74,16 +74,16 @@ class FileResult:
 def tasks_of(
     sources: Sequence[Path], folder: Path | None, tables: str | None = None, *, in_place: bool = False
 ) -> list[Task]:
-    """Return what to write for each input: in ``folder``, under its own name; without a folder, the input itself.
+    """Return the output for each input: in ``folder``, under its own name; without a folder, the input itself.
 
     Raises
     ------
     ParameterError
-        Two inputs would have one output, an output is an input without ``in_place`` or is none with it, there are no
-        such tables, or a package is missing for them.
+        Two inputs would have the same output, an output is an input without ``in_place`` or differs from it with
+        ``in_place``, the kind of table is unknown, or a package for it is missing.
     """
     if tables is not None and tables not in _TABLES:
-        msg = f"Tables are {' or '.join(_TABLES)}, not '{tables}'."
+        msg = f"tables must be {' or '.join(_TABLES)}, not '{tables}'."
         raise ParameterError(msg)
     tasks = [_task(source, folder, tables) for source in sources]
     seen: dict[Path, Path] = {}
@@ -91,7 +91,9 @@ def tasks_of(
     for task in tasks:
         other = seen.setdefault(place_of(task.out).with_suffix(""), task.source)
         if other is not task.source:
-            msg = f"{other} and {task.source} would have one output, {task.out}. Rename one, or run it apart."
+            msg = (
+                f"{other} and {task.source} would have the same output, {task.out}. Rename one, or run them separately."
+            )
             raise ParameterError(msg)
         own = is_same(task.out, task.source)
         if (own or place_of(task.out) in inputs) and not (own and in_place):
@@ -99,7 +101,7 @@ def tasks_of(
             msg = f"{task.out} is an input. Give another folder{',' if own else ''}{hint}"
             raise ParameterError(msg)
         if in_place and not own:
-            msg = f"in_place=True writes into the inputs, and {task.out} is not {task.source}. Leave out the folder."
+            msg = f"in_place=True writes into the inputs, but {task.out} is not {task.source}. Leave out the folder."
             raise ParameterError(msg)
     return tasks
 
@@ -123,15 +125,15 @@ def annotate_tasks(
     report: Progress | None = None,
     asked: AnnotateSettings | None = None,
 ) -> Iterator[FileResult]:
-    """Annotate files in processes of their own; give out what became of each as it ends.
+    """Annotate files in separate processes; yield the result of each when it ends.
 
-    A process that dies fails the file it was at; another one takes its place. If the caller stops early, the processes
-    are ended, and leave nothing half written.
+    If a process dies, its current file fails and a new process replaces it. If the caller stops early, the processes
+    are ended and leave nothing half written.
 
     Raises
     ------
     OutputError
-        The folder of the outputs cannot be made.
+        The output folder cannot be created.
     """
     report = report or silent()
     make_folders(tasks)
@@ -154,12 +156,12 @@ def make_folders(tasks: Sequence[Task]) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            msg = f"{folder}: this folder cannot be made: {os.strerror(error.errno or 0)}."
+            msg = f"{folder}: cannot create this folder: {os.strerror(error.errno or 0)}."
             raise OutputError(msg) from error
 
 
 def _cells_of(path: Path) -> int:
-    """Return the cells of a file by its header; 0 where that is not to be had."""
+    """Return the number of cells from the header of a file; 0 if it cannot be read."""
     with suppress(Exception), opened(path) as root:
         obs = root["obs"]
         return int((obs if hasattr(obs, "shape") else obs[obs.attrs["_index"]]).shape[0])
@@ -178,7 +180,7 @@ class _Workers:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """End all; clear away what those at work leave if they have to be killed."""
+        """End all processes; remove the partial outputs of those that had to be killed."""
         for worker in (*self._idle, *(worker for worker, _ in self._busy.values())):
             worker.ask_to_end()
         for worker in self._idle:
@@ -188,7 +190,7 @@ class _Workers:
             _clear_away(task)
 
     def results(self, tasks: Sequence[Task], report: Progress) -> Iterator[FileResult]:
-        """Give out results as they come."""
+        """Yield results as they arrive."""
         waiting = deque(tasks)
         while waiting or self._busy:
             while waiting and len(self._busy) < self._size:
@@ -223,8 +225,8 @@ class _Workers:
 
 
 def _result_of_dead(task: Task, code: int | None) -> FileResult:
-    how = f"ended by signal {-code}" if code is not None and code < 0 else f"gone with exit code {code}"
-    hint = " The system does this when memory runs out: fewer --jobs or a smaller --chunk-size need less."
+    how = f"ended by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+    hint = " The system does this when memory runs out: use fewer --jobs or a smaller --chunk-size."
     record = RunLog(task.source, silent())
     message = f"its process was {how}.{hint if code == -9 else ''}"
     lost = record.entry() | {"peak_memory_bytes": None, "error": error_entry(ChildProcessError(message))}
@@ -283,7 +285,7 @@ def _ignoring_ctrl_c() -> Iterator[None]:
 
 
 def _work(pipe: Connection, threads: int) -> None:
-    """Annotate what comes through the pipe until told to end."""
+    """Annotate the files that arrive through the pipe until the end signal."""
     interruption = Interruption(ENDING)
     interruption.listen()
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # as in the command line: of one file, one message

@@ -1,4 +1,4 @@
-"""What a file holds, what an annotation of it would use, and what would come of it."""
+"""Check of a file: its content, what an annotation would use, and its limitations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ROWS, _PLACES = 500, 10
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What a file holds, what an annotation of it would use, and what would come of it."""
+    """Check of a file: its content, what an annotation would use, and its limitations."""
 
     path: str
     n_obs: int
@@ -45,7 +45,7 @@ class FileCheck:
     substitutions: dict[str, str]
     coverage: pd.DataFrame
     notes: tuple[str, ...] = ()
-    """What an annotation would not call, and why; empty if nothing stands in its way."""
+    """Limitations of an annotation; empty if there are none."""
 
 
 def check_file(
@@ -56,17 +56,17 @@ def check_file(
     species: SpeciesChoice = "auto",
     report: Progress | None = None,
 ) -> FileCheck:
-    """Say what a file holds, what an annotation would use and what would come of it, without annotating.
+    """Report the content of a file, what an annotation would use, and its limitations, without annotating.
 
     Raises
     ------
     TamannotError
-        The file cannot be used, or has too few genes to tell a macrophage by; the message says what to do.
+        The file cannot be used, or has too few genes to call macrophages; the message says what to do.
     """
     report = report or silent()
     report("reading file")
     with open_file(Path(path)) as adata:
-        report("looking")
+        report("checking")
         seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
         library = load_signatures(PROGRAM_AXES, species=seen)
         data = unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
@@ -88,20 +88,20 @@ def check_file(
 
 
 def _refuse_few_genes(path: str, data: Unpacked) -> None:
-    """Refuse data in which no cell can be called a macrophage, whatever it expresses.
+    """Raise if no cell could be called a macrophage, whatever its expression.
 
     Raises
     ------
     GeneIdError
-        Too few genes of the reference are in the data.
+        The data have too few genes of the reference.
     """
     n = n_reference_genes(data.index, "mouse" if data.species == "mouse" else "human")
     if n >= FEWEST_REFERENCE_GENES:
         return
     msg = (
-        f"{path}: no macrophage could be found: of the genes that tell compartments {n} are among the "
-        f"{data.rows.shape[1]:,} of {data.matrix}, and a call takes {FEWEST_REFERENCE_GENES}. Use the matrix with all "
-        "genes, from before genes were selected; if it is there under another name, give layer= or gene_symbols=."
+        f"{path}: macrophages cannot be called: the {data.rows.shape[1]:,} genes of {data.matrix} include {n} of the "
+        f"genes that separate compartments, and a call needs {FEWEST_REFERENCE_GENES}. Use the matrix with all genes, "
+        "from before gene selection; if it is stored under another name, pass layer= or gene_symbols=."
     )
     raise GeneIdError(msg)
 
@@ -109,13 +109,13 @@ def _refuse_few_genes(path: str, data: Unpacked) -> None:
 def _notes(
     coverage: pd.DataFrame, axes: Mapping[str, SignatureSet], data: Unpacked, library: SignatureSet
 ) -> Iterator[str]:
-    """Say what of an annotation would be missing or weak."""
+    """Yield the limitations of an annotation."""
     share = coverage["coverage"]
     panel = coverage.loc[MACROPHAGE].to_dict()
     if (n := int(panel["n_present"])) < _MIN_DETECTED:
         yield (
-            f"{n} of the {int(panel['n_genes'])} genes of the macrophage panel are in the data: macrophages are told "
-            "by other genes alone, and some will be missed. If you know the cell types, name their column with "
+            f"{n} of the {int(panel['n_genes'])} genes of the macrophage panel are in the data: macrophages are "
+            "called from other genes only, and some will be missed. If you know the cell types, pass their column as "
             "compartment_key=."
         )
     for axis, signatures in axes.items():
@@ -124,20 +124,20 @@ def _notes(
     n_obs = data.rows.shape[0]
     if n_obs < _FEW_CELLS:
         yield (
-            f"{n_obs:,} cells are few to fit baselines of programs to: states will be judged by those of the reference "
-            "to a large part."
+            f"{n_obs:,} cells are few for fitting the baselines of states: they will stay close to those of the "
+            "reference."
         )
     columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[MACROPHAGE].all_genes])
     n_seen, n_with = _cells_with(data, columns[columns >= 0])
     if n_with == 0 and n >= _MIN_DETECTED:
         yield (
-            f"Of {n_seen:,} cells looked at, none expresses {_MIN_DETECTED} genes that tell a macrophage: there are "
-            "few macrophages, or none."
+            f"None of {n_seen:,} inspected cells expresses {_MIN_DETECTED} macrophage genes: the data have few or no "
+            "macrophages."
         )
 
 
 def _cells_with(data: Unpacked, columns: Array) -> tuple[int, int]:
-    """Return how many cells from all over the matrix were looked at, and how many express three genes of a panel."""
+    """Return the number of inspected cells, and the number that express three genes of a panel."""
     n_obs, n_vars = data.rows.shape
     of_panel = np.zeros(n_vars, bool)
     of_panel[columns] = True

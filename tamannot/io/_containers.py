@@ -1,4 +1,4 @@
-"""HDF5 files and zarr folders as outputs: copied, opened to be changed, and given up cleanly when that fails."""
+"""HDF5 files and zarr folders as outputs: copied, opened for changes, and abandoned cleanly after errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Node = Any
 
 
 def is_zarr_name(path: Path) -> bool:
-    """Say whether a path is, or is to be, a zarr folder and not an HDF5 file."""
+    """Return whether a path is, or will be, a zarr folder rather than an HDF5 file."""
     return path.suffix.lower() == ".zarr" or path.is_dir()
 
 
@@ -35,7 +35,7 @@ def opened(path: Path) -> Iterator[Node]:
     Raises
     ------
     InputFileError
-        It is open for writing somewhere.
+        Another process has it open for writing.
     """
     if is_zarr_name(path):
         yield open_zarr(path)
@@ -45,7 +45,7 @@ def opened(path: Path) -> Iterator[Node]:
     except OSError as error:
         if "lock" not in str(error):
             raise
-        msg = f"{path}: is open for writing somewhere. Close it there, then run again."
+        msg = f"{path}: another process has it open for writing. Close it there, then run again."
         raise InputFileError(msg) from error
     with file:
         yield file["/"]
@@ -66,14 +66,14 @@ def copy_container(source: Path, path: Path) -> None:
 
 @contextmanager
 def changing(path: Path, *, new: bool) -> Iterator[Node]:
-    """Open an output to write into it; what it cannot take is told as the error of the system.
+    """Open an output for writing; failures are raised as errors of the system.
 
     Parameters
     ----------
     path
         An HDF5 file or a zarr folder.
     new
-        Whether it is made anew, empty.
+        Whether to create it empty.
     """
     with _changing_zarr(path, new=new) if is_zarr_name(path) else _changing_hdf5(path, new=new) as root:
         yield root
@@ -111,10 +111,10 @@ def _changing_zarr(path: Path, *, new: bool) -> Iterator[Node]:
 
 
 class OutputFile(io.FileIO):
-    """A file for h5py that fails once.
+    """A file object for h5py that fails only once.
 
-    HDF5 tries again at closing, and at the end of the process, what it could not write, and crashes. After the first
-    error this file takes everything and keeps nothing; the error is kept for the caller.
+    HDF5 repeats a failed write at closing and at the end of the process, and crashes. After the first error this
+    file accepts everything and discards it; the error is kept for the caller.
     """
 
     error: OSError | None = None
@@ -145,9 +145,9 @@ class OutputFile(io.FileIO):
 
 
 class OutputFolder(LocalStore):
-    """A folder for zarr that can be told to take nothing more.
+    """A zarr store that can be closed for writing.
 
-    zarr writes chunks in threads of its own. They go on after Ctrl-C, and would make the folder again that was removed.
+    zarr writes chunks in its own threads. They continue after Ctrl-C, and would create the removed folder again.
     """
 
     def __init__(self, root: Path | str, *, read_only: bool = False) -> None:
@@ -165,7 +165,7 @@ class OutputFolder(LocalStore):
             super().set_sync(key, value)
 
     def end(self) -> None:
-        """Take nothing more, and wait for what is being written."""
+        """Refuse further writes, and wait for pending ones."""
         with self._idle:
             self._has_ended = True
             self._idle.wait_for(lambda: not self._n_writing)
@@ -174,7 +174,7 @@ class OutputFolder(LocalStore):
     def _writing(self) -> Iterator[None]:
         with self._idle:
             if self._has_ended:
-                msg = "the folder takes nothing more"
+                msg = "the folder is full or read-only"
                 raise OSError(msg)
             self._n_writing += 1
         try:

@@ -1,4 +1,4 @@
-"""Elements of AnnData files: those of older versions and of the other container written as anndata does today."""
+"""Elements of AnnData files: converts old encodings and the other container to those of the current anndata."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _VALUES_A_READ, _VALUES_A_CHUNK = 1 << 22, 1 << 18
 
 
 class UnwritableError(ValueError):
-    """A part of the input that has no place in an output."""
+    """A part of the input that cannot be written to an output."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ def write_value(parent: Node, name: str, value: Any) -> None:
     Raises
     ------
     UnwritableError
-        anndata reads such a value, and does not write it.
+        anndata reads such a value, but cannot write it.
     """
     options = _COMPRESSED if isinstance(parent, h5py.Group) else {}
     try:
@@ -54,7 +54,7 @@ def write_value(parent: Node, name: str, value: Any) -> None:
 
 
 def bring_up_to_date(root: Node) -> None:
-    """Give all of a file of an older anndata the encoding of today, but ``obs`` and ``var``."""
+    """Convert a file of an older anndata to the current encoding, except ``obs`` and ``var``."""
     for name in (n for n in _PARTS_OF_RAW if f"raw.{n}" in root):
         raw = root.require_group("raw")
         _move(root, f"raw.{name}", raw, name)
@@ -68,7 +68,7 @@ def bring_up_to_date(root: Node) -> None:
 
 
 def _encode(parent: Node, name: str) -> None:
-    """Give an element the encoding of today, and all that is in it."""
+    """Convert an element and its content to the current encoding."""
     node = parent[name]
     if (is_array(node) and node.shape is None) or (is_of_today(node) and _encoding(node) != "raw"):
         return
@@ -103,7 +103,7 @@ def _move(parent: Node, name: str, to: Node, new_name: str) -> None:
 
 
 def convert_all(old: Node, new: Node, skip: Collection[str]) -> None:
-    """Write what a container holds into an empty one of the other kind, but the elements at some paths."""
+    """Write the content of a container into an empty one of the other kind, except the elements at some paths."""
     copy_attributes(old, new)
     for name in sorted(n for n in old if not n.startswith("raw.") and n not in skip):
         convert(old[name], new, name, skip)
@@ -124,10 +124,10 @@ def convert(old: Node, parent: Node, name: str, skip: Collection[str] = ()) -> N
     Raises
     ------
     UnwritableError
-        There is no place for it.
+        It cannot be written.
     """
     if is_array(old) and old.shape is None:  # HDF5's null: of no values
-        msg = f"'{name}' holds nothing. Remove it."
+        msg = f"'{name}' is empty. Remove it."
         raise UnwritableError(name, msg)
     if form := _sparse_format(old):
         new = parent.create_group(name)
@@ -186,7 +186,7 @@ def _encoding(node: Node) -> str:
 
 
 def is_of_today(node: Node) -> bool:
-    """Whether an element has the encoding of today; older data frames refer to objects of their own file."""
+    """Whether an element has the current encoding; older data frames refer to objects of their own file."""
     kind, version = _encoding(node), text(node.attrs.get("encoding-version", ""))
     return kind != "" and (kind, version) != ("dataframe", "0.1.0")
 

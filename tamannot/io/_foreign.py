@@ -1,4 +1,4 @@
-"""What a file is that is no AnnData, and the line that makes one of it."""
+"""Recognises files that are not AnnData, and gives the line that converts them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _SHOWN = 5
 
 
 def problem_of(path: Path) -> str | None:
-    """Say what a path is and what to do, if it is no h5ad and no zarr folder with an AnnData.
+    """Describe a path that is neither h5ad nor a zarr folder with an AnnData, and say how to convert it.
 
     Returns
     -------
-    What to tell the user, or None. What is damaged passes: who reads it tells of it.
+    The text for the user, or None. Damaged files pass, because reading them gives the error.
     """
     if path.is_dir():
         return _in_zarr(path) if is_zarr(path) else _in_folder(path)
@@ -43,7 +43,7 @@ def problem_of(path: Path) -> str | None:
 
 
 def is_zarr(path: Path) -> bool:
-    """Say whether a folder is a zarr group or array."""
+    """Return whether a folder is a zarr group or array."""
     return any((path / name).is_file() for name in _ZARR_MARKS)
 
 
@@ -56,7 +56,9 @@ def _in_hdf5(path: Path, file: h5py.File) -> str | None:
     matrix = file.get("matrix")
     if isinstance(matrix, h5py.Dataset) and "row_attrs" in names:
         line = _converted(path, f"import anndata; anndata.io.read_loom({str(path)!r})")
-        return f"a loom file, which is not read. It takes one more package, pip install loompy. {line}"
+        return (
+            f"a loom file, which cannot be read directly. Conversion needs one more package: pip install loompy. {line}"
+        )
     if isinstance(matrix, h5py.Group) and "features" in matrix:
         return _ten_x(path, matrix["features"])
     genomes = [
@@ -65,32 +67,35 @@ def _in_hdf5(path: Path, file: h5py.File) -> str | None:
     if genomes:
         return _old_ten_x(path, genomes, alone=len(names) == 1)
     if names >= {"barcode_idx", "features"}:
-        return "the molecules of a 10x run, not its cells. Take filtered_feature_bc_matrix.h5 of the same folder."
+        return "the molecules of a 10x run, not its cells. Use filtered_feature_bc_matrix.h5 from the same folder."
     if {"assays", "cell.names"} & names:
         line = f"SeuratDisk::Convert({_r(path)}, dest = 'h5ad')"
-        return f"an h5Seurat file, which is not read. Convert it once, in R:  {line}"
-    return f"cannot be read as h5ad: an HDF5 file, but no AnnData. It holds {_few(sorted(names))}, and no obs and var."
+        return f"an h5Seurat file, which cannot be read directly. Convert it once, in R:  {line}"
+    return (
+        f"cannot be read as h5ad: an HDF5 file, but not an AnnData. It contains {_few(sorted(names))}, but no obs "
+        "and var."
+    )
 
 
 def _ten_x(path: Path, features: h5py.Group) -> str:
-    """Say how to convert a matrix of Cell Ranger 3 or later, of CellBender, or of a spatial run of 10x."""
+    """Return how to convert a matrix of Cell Ranger 3 or later, of CellBender, or of a spatial run of 10x."""
     types, genomes = _distinct(features, "feature_type"), _distinct(features, "genome")
     if types and set(types) <= _NOT_GENES:
-        return f"a 10x matrix without gene expression: its features are {_few(types)}. Take the file of the genes."
+        return f"a 10x matrix without gene expression: its features are {_few(types)}. Use the file with the genes."
     options = "" if not types or "Gene Expression" in types else ", gex_only=False"
     return _ten_x_line(path, genomes, options, named=len(genomes) > 1)
 
 
 def _old_ten_x(path: Path, genomes: Sequence[str], *, alone: bool) -> str:
-    """Say how to convert a matrix of Cell Ranger 2, which has a group for each genome."""
+    """Return how to convert a matrix of Cell Ranger 2, which has a group for each genome."""
     return _ten_x_line(path, genomes, "", named=not alone)
 
 
 def _ten_x_line(path: Path, genomes: Sequence[str], options: str, *, named: bool) -> str:
     choice = f", genome={genomes[0]!r}" if named else ""
-    several = f" It has several genomes ({_few(genomes)}): name the one of your cells." if len(genomes) > 1 else ""
+    several = f" It has several genomes ({_few(genomes)}): choose the one of your cells." if len(genomes) > 1 else ""
     line = _converted(path, f"import scanpy; scanpy.read_10x_h5({str(path)!r}{choice}{options})")
-    return f"a 10x matrix, which is not read.{several} {line}"
+    return f"a 10x matrix, which cannot be read directly.{several} {line}"
 
 
 def _distinct(features: h5py.Group, name: str) -> list[str]:
@@ -108,9 +113,9 @@ def _distinct(features: h5py.Group, name: str) -> list[str]:
 
 def _mudata(names: Sequence[str], line: Callable[[str], str]) -> str:
     if not names:
-        return "a MuData without a modality: there is nothing to annotate."
+        return "a MuData without modalities: there is nothing to annotate."
     name = next((n for n in names if n.lower() in ("rna", "gex", "gene expression")), names[0])
-    return f"a MuData of {_few(names)}, which is not read as a whole. {line(name)}"
+    return f"a MuData of {_few(names)}, which cannot be read as a whole. {line(name)}"
 
 
 def _from_mudata(path: Path, name: str) -> str:
@@ -120,13 +125,15 @@ def _from_mudata(path: Path, name: str) -> str:
 def _in_zarr(path: Path) -> str | None:
     names = {entry.name for entry in path.iterdir() if entry.is_dir()}
     if "mod" in names:
-        return _mudata(_folders_in(path / "mod"), lambda name: f"Give the folder of one:  {path / 'mod' / name}")
+        return _mudata(
+            _folders_in(path / "mod"), lambda name: f"Pass the folder of one modality:  {path / 'mod' / name}"
+        )
     if names & {"obs", "var"}:
         return None
     inner = next((n for n in ("tables", "table") if n in names), None)
     if inner is not None and (tables := _folders_in(path / inner)):
-        return f"a SpatialData folder. Give one of its tables:  {path / inner / tables[0]}"
-    return f"cannot be read as zarr: no AnnData. It holds {_few(sorted(names))}, and no obs and var."
+        return f"a SpatialData folder. Pass one of its tables:  {path / inner / tables[0]}"
+    return f"cannot be read as zarr: not an AnnData. It contains {_few(sorted(names))}, but no obs and var."
 
 
 def _folders_in(path: Path) -> list[str]:
@@ -139,21 +146,21 @@ def _in_folder(path: Path) -> str:
     if matrix is not None:
         return _ten_x_folder(path, matrix, names)
     inside = [n for n in sorted(names) if n.endswith((".h5ad", ".zarr", ".h5"))]
-    hint = f" Give one of the files in it: {_few(inside)}." if inside else ""
+    hint = f" Pass one of the files in it: {_few(inside)}." if inside else ""
     return (
-        "cannot be read as zarr: a folder without zarr.json and .zgroup, so no zarr store, and without the matrix.mtx "
-        f"of a 10x folder.{hint}"
+        "cannot be read as zarr: the folder has no zarr.json or .zgroup, so it is not a zarr store, and no matrix.mtx, "
+        f"so it is not a 10x folder.{hint}"
     )
 
 
 def _ten_x_folder(folder: Path, matrix: str, names: set[str]) -> str:
-    """Say how to convert a folder of 10x: scanpy wants all three files packed, or with genes.tsv none."""
+    """Return how to convert a 10x folder: scanpy needs all three files compressed, or, with genes.tsv, none."""
     prefix = matrix.removesuffix(".gz").removesuffix("matrix.mtx")
     plain = {n.removesuffix(".gz") for n in names}
     genes = next((n for n in ("features.tsv", "genes.tsv") if f"{prefix}{n}" in plain), None)
     lacking = [f"{prefix}{n}" for n in (genes or "features.tsv", "barcodes.tsv") if f"{prefix}{n}" not in plain]
     if lacking:
-        return f"a matrix without its names: {' and '.join(lacking)} must be beside {matrix}. Add them, and ask again."
+        return f"a matrix without its names: {' and '.join(lacking)} must be next to {matrix}. Add them, and try again."
     first = ""
     end = "" if genes == "genes.tsv" else ".gz"
     change = [f"{prefix}{n}{'' if end else '.gz'}" for n in ("matrix.mtx", genes, "barcodes.tsv")]
@@ -164,34 +171,36 @@ def _ten_x_folder(folder: Path, matrix: str, names: set[str]) -> str:
     option = f", prefix={prefix!r}" if prefix else ""
     name = folder.resolve() / (prefix.strip("_.-") or folder.resolve().name)
     line = _converted(name, f"import scanpy; scanpy.read_10x_mtx({str(folder)!r}{option})")
-    return f"a 10x matrix of three files, which is not read. {first}{line}"
+    return f"a 10x matrix of three files, which cannot be read directly. {first}{line}"
 
 
 def _in_file(path: Path) -> str:
-    """Say what a file is that is not HDF5: by how it begins, then by its name."""
+    """Describe a file that is not HDF5 by its first bytes, then by its name."""
     name = path.name.lower()
     if not path.is_file():
-        return "not an HDF5 file, so no h5ad: it is no file at all, but a device or a pipe. Write it to a file first."
+        return "not an HDF5 file, so not h5ad: it is a device or a pipe, not a regular file. Write it to a file first."
     if name.endswith(".rds"):
         return _of_r(path)
     if name.endswith((".rda", ".rdata")):
-        return "objects of an R session, which are not read. In R: load it, and saveRDS() the one with the cells."
+        return (
+            "objects of an R session, which cannot be read. In R, load() it, and saveRDS() the object with the cells."
+        )
     with suppress(*_DAMAGED):
         if zipfile.is_zipfile(path):
             return _in_zip(path)
     if name.endswith(_ARCHIVES):
-        return f"an archive. Unpack it, and give a file of it:  tar -xf {shlex.quote(str(path))}"
+        return f"an archive. Unpack it, and pass one of its files:  tar -xf {shlex.quote(str(path))}"
     packed = next((end for end in _PACKED if name.endswith(end)), "")
     bare = path.with_name(path.name[: len(path.name) - len(packed)])
     if bare.suffix.lower() in _TABLES:
         return _of_table(path, bare)
     if bare.suffix.lower() == ".mtx":
         if not bare.name.endswith("matrix.mtx"):
-            return f"a matrix without names. Call it matrix.mtx{packed}, beside features.tsv and barcodes.tsv."
+            return f"a matrix without names. Rename it to matrix.mtx{packed}, next to features.tsv and barcodes.tsv."
         return _ten_x_folder(path.parent, path.name, {entry.name for entry in path.parent.iterdir()})
     if packed:
-        return f"packed. Unpack it once, and give {bare}:  {_PACKED[packed]} {shlex.quote(str(path))}"
-    return f"not an HDF5 file, so no h5ad; {_beginning(path)}"
+        return f"compressed. Unpack it once, and pass {bare}:  {_PACKED[packed]} {shlex.quote(str(path))}"
+    return f"not an HDF5 file, so not h5ad; {_beginning(path)}"
 
 
 def _beginning(path: Path) -> str:
@@ -203,26 +212,26 @@ def _beginning(path: Path) -> str:
     if not start:
         return "it is empty. Download or copy it again."
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "it is a web page: the download went wrong. Download it again, and look at its first lines."
+        return "it is a web page: the download went wrong. Download it again, and check its first lines."
     if start.startswith(b"version https://git-lfs"):
-        return f"it only points to the file. Get it:  git lfs pull --include {shlex.quote(path.name)}"
+        return f"it is only a Git LFS pointer. Fetch the file:  git lfs pull --include {shlex.quote(path.name)}"
     return "it may be text, compressed, or an incomplete download."
 
 
 def _of_r(path: Path) -> str:
     target = _r(Path(path.with_suffix(".h5ad").name))
     return (
-        "an R object, which is not read. Convert it once, in R, with BiocManager::install('zellkonverter'):  "
-        f"zellkonverter::writeH5AD(Seurat::as.SingleCellExperiment(readRDS({_r(path)})), {target})  "
-        f"if it is a Seurat object, or, if it is a SingleCellExperiment:  "
-        f"zellkonverter::writeH5AD(readRDS({_r(path)}), {target})"
+        "an R object, which cannot be read directly. Convert it once, in R, with "
+        "BiocManager::install('zellkonverter'):  "
+        f"zellkonverter::writeH5AD(Seurat::as.SingleCellExperiment(readRDS({_r(path)})), {target})  if it is a "
+        f"Seurat object, or, if it is a SingleCellExperiment:  zellkonverter::writeH5AD(readRDS({_r(path)}), {target})"
     )
 
 
 def _of_table(path: Path, bare: Path) -> str:
     table = f"pandas.read_csv({str(path)!r}, index_col=0{_TABLES[bare.suffix.lower()]})"
     line = _converted(bare, f"import anndata, pandas; anndata.AnnData({table}.T)")
-    return f"a table, which is not read. {line}  (without .T if its rows are cells, not genes)"
+    return f"a table, which cannot be read directly. {line}  (without .T if its rows are cells, not genes)"
 
 
 def _in_zip(path: Path) -> str:
@@ -235,11 +244,11 @@ def _in_zip(path: Path) -> str:
     to = bare if bare.suffix == ".zarr" else bare.with_suffix(".zarr")
     folder, given = (to, to) if inner[0] == "" else (Path(), Path(inner[0]))
     unpacking = f"import shutil; shutil.unpack_archive({str(path)!r}, {str(folder)!r}, 'zip')"
-    return f"zipped, which is not read. Unpack it once, in Python, and give {given}:  {unpacking}"
+    return f"zipped, which cannot be read directly. Unpack it once, in Python, and pass {given}:  {unpacking}"
 
 
 def _inside(names: Sequence[str]) -> Iterator[str]:
-    """Give out the zarr folders and h5ad files of an archive; the empty name is the archive itself."""
+    """Yield the zarr folders and h5ad files of an archive; the empty name is the archive itself."""
     for name in names:
         if name.endswith(".h5ad"):
             yield name
@@ -249,7 +258,7 @@ def _inside(names: Sequence[str]) -> Iterator[str]:
 
 
 def _converted(path: Path, read: str) -> str:
-    """Return the line of Python that writes what was read as h5ad, into the folder where one is."""
+    """Return the Python line that writes the object as h5ad into the current folder."""
     return f"Convert it once, in Python:  {read}.write_h5ad({path.with_suffix('.h5ad').name!r})"
 
 

@@ -1,4 +1,4 @@
-"""The log of a run: what it was made of, how long each stage took, how much memory it needed."""
+"""The log of a run: inputs, options, time of each stage, and memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PACKAGES = ("anndata", "h5py", "numba", "numpy", "pandas", "scikit-learn", "sci
 
 
 class RunLog:
-    """What happens in the run over one file, kept while it runs."""
+    """The events of a run over one file."""
 
     def __init__(self, source: Path, report: Progress) -> None:
         self.source, self.report = source, report
@@ -40,7 +40,7 @@ class RunLog:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Time what runs inside; keep the error that ends it."""
+        """Time the block; keep the error that ends it."""
         begun, before = time.monotonic(), dict(self.report.seconds)
         try:
             yield
@@ -54,7 +54,7 @@ class RunLog:
             self._stages = {stage: round(s, 3) for stage, s in spent.items() if s > 0}
 
     def entry(self) -> dict[str, Any]:
-        """Return what a log says about the file."""
+        """Return the entry of the file in the log."""
         return {
             "input": str(self.source),
             "outputs": list(self.outputs),
@@ -75,23 +75,23 @@ def logged(
     *,
     overwrite: bool = False,
 ) -> Iterator[None]:
-    """Write a log when what runs inside ends, however it ends.
+    """Write a log when the block ends, with or without an error.
 
     Parameters
     ----------
     log
-        Where to, ``.json``; None writes none. The log of a run before is replaced, another file is not.
+        Path of the log, ``.json``; None writes none. The log of an earlier run is replaced, another file is not.
     options
-        What the run was asked for.
+        Options of the run.
     entry
-        Gives what happened.
+        Returns the entry of the run.
     overwrite
-        Replace whatever is there.
+        Replace any existing file.
 
     Raises
     ------
     OutputError
-        The log cannot be written. An error of the run itself goes first.
+        The log cannot be written. An error of the run itself takes precedence.
     """
     if log is None:
         yield
@@ -110,7 +110,7 @@ def logged(
 
 
 def speed(n_obs: int | None, seconds: float) -> dict[str, float | None]:
-    """Return seconds, and cells per second if the cells are known."""
+    """Return seconds, and cells per second if the number of cells is known."""
     rate = round(n_obs / seconds, 1) if n_obs is not None and seconds > 0 else None
     return {"seconds": round(seconds, 3), "cells_per_second": rate}
 
@@ -126,7 +126,7 @@ def signature_digests(signatures: Signatures | None) -> dict[str, str]:
 
 
 def peak_memory() -> int | None:
-    """Return the most memory in bytes that this process has held so far; None where the system does not say."""
+    """Return the peak memory of this process in bytes; None if the system does not report it."""
     # Linux hands the maximum of rusage on to a new program; that of the memory map is the program's own.
     with suppress(OSError):
         found = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)

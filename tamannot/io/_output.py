@@ -1,4 +1,4 @@
-"""Output that appears whole or not at all, one run at a time, and errors that say whose fault they are."""
+"""Output that is written completely or not at all, by one run at a time, with errors of input and output apart."""
 
 from __future__ import annotations
 
@@ -33,56 +33,56 @@ _AT_FDCWD, _EXCHANGE = -100, 2
 
 
 def check_target(target: Path, *, overwrite: bool, source: Path | None = None, in_place: bool = False) -> None:
-    """Refuse a target that cannot or must not be written, before any work is done.
+    """Raise early if a target cannot or must not be written.
 
     Raises
     ------
     OutputError
-        It exists and ``overwrite`` is not set, it is the source and ``in_place`` is not set, it lies in the source or
-        the source in it, it or its folder is read-only, its folder is absent, or it is a folder.
+        It exists and ``overwrite`` is not set, it is the source and ``in_place`` is not set, it is inside the source or
+        contains it, it or its folder is read-only, its folder does not exist, or it is a folder.
     """
     place = place_of(target)
     if not place.parent.is_dir():
-        msg = f"{target}: there is no folder {place.parent if target.is_symlink() else target.parent}. Make it first."
+        msg = f"{target}: no folder {place.parent if target.is_symlink() else target.parent}. Create it first."
         raise OutputError(msg)
     is_source = source is not None and is_same(target, source)
     if is_source and not in_place:
-        msg = f"{target} is the input. Give another name, or in_place=True to write the results into it."
+        msg = f"{target} is the input. Choose another name, or use in_place=True to write the results into it."
         raise OutputError(msg)
     if source is not None and not is_source:
         _check_apart(target, place, place_of(source))
     if place.exists():
         if not overwrite and not is_source:
-            msg = f"{target} exists. Give another name, or overwrite=True to replace it."
+            msg = f"{target} already exists. Choose another name, or use overwrite=True to replace it."
             raise OutputError(msg)
         if place.is_dir() and target.suffix != ".zarr":
-            msg = f"{target} is a folder. Give the name of a file."
+            msg = f"{target} is a folder. Pass the name of a file."
             raise OutputError(msg)
         if not os.access(place, os.W_OK):
-            msg = f"{target} is read-only. Give another name, or make it writable."
+            msg = f"{target} is read-only. Choose another name, or make it writable."
             raise OutputError(msg)
     if not os.access(place.parent, os.W_OK):
-        msg = f"{target}: the folder {place.parent} cannot be written to."
+        msg = f"{target}: the folder {place.parent} is not writable. Choose another folder."
         raise OutputError(msg)
 
 
 def _check_apart(target: Path, place: Path, source: Path) -> None:
-    """Refuse an output inside a folder that is the input, and an output folder that holds the input."""
+    """Raise for an output inside an input folder, and for an output folder that contains the input."""
     if source in place.parents:
-        msg = f"{target} lies inside the input, which would change it. Give a name elsewhere."
+        msg = f"{target} is inside the input, which would change it. Choose a name elsewhere."
         raise OutputError(msg)
     if place in source.parents and target.suffix == ".zarr":
-        msg = f"{target} holds the input, and would replace it. Give another name."
+        msg = f"{target} contains the input, and would replace it. Choose another name."
         raise OutputError(msg)
 
 
 def check_space(target: Path, *, source: Path) -> None:
-    """Refuse a target on a disk that has no room for what the source takes.
+    """Raise if the disk of the target has too little space.
 
     Raises
     ------
     OutputError
-        Too little space is free; the message says how much there is and is needed.
+        Too little space is free; the message states the free and the needed space.
     """
     try:
         need, free = size_of(source), shutil.disk_usage(place_of(target).parent).free
@@ -91,13 +91,13 @@ def check_space(target: Path, *, source: Path) -> None:
     if need > free:
         msg = (
             f"{target}: cannot be written: No space left on device: {free / 1e6:,.0f} MB are free, about "
-            f"{need / 1e6:,.0f} MB are needed. Free some, or write to another disk."
+            f"{need / 1e6:,.0f} MB are needed. Free some space, or write to another disk."
         )
         raise OutputError(msg)
 
 
 def is_same(target: Path, source: Path) -> bool:
-    """Say whether two names are of one file or folder, also through links."""
+    """Return whether two names are the same file or folder, also through links."""
     try:
         return target.samefile(source)
     except (OSError, ValueError):  # one is not there
@@ -110,29 +110,29 @@ def size_of(path: Path) -> int:
 
 
 def place_of(target: Path) -> Path:
-    """Return where a target really is: a link stays, what it points to is replaced.
+    """Return the real path of a target: a link is kept, and the file that it points to is replaced.
 
     Raises
     ------
     OutputError
-        It is a link that leads to itself.
+        It is a link to itself.
     """
     try:
         place = target.resolve()
     except (OSError, RuntimeError):
         place = target
     if place.is_symlink():
-        msg = f"{target}: is a link that leads to itself."
+        msg = f"{target}: is a link to itself."
         raise OutputError(msg)
     return place
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Give out a name beside ``target``; move what was written there into place if all went well.
+    """Yield a temporary name next to ``target``; move the file into place if there was no error.
 
-    A reader sees the old target or the whole new one, never a part. On any error what was written is
-    removed and the target stays as it was; what a killed run leaves is removed by the next.
+    A reader sees the old target or the complete new one, never a part. On any error the temporary file is
+    removed and the target is unchanged; leftovers of a killed run are removed by the next.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def _sync_all(path: Path) -> None:
-    """Have the disk take everything before the name changes: a power cut must not leave an empty file there."""
+    """Flush everything to disk before renaming: a power cut must not leave an empty file."""
     for folder, _, names in os.walk(path):
         for name in names:
             _sync(Path(folder, name))
@@ -174,7 +174,7 @@ def _sync(path: Path) -> None:
 
 
 def _move(new: Path, place: Path) -> None:
-    """Put a file or folder into place; a folder cannot be replaced by renaming, so the two are exchanged."""
+    """Move a file or folder into place; a folder cannot be replaced by renaming, so the two are exchanged."""
     if place.is_dir() or (new.is_dir() and place.exists()):
         if not _exchange(new, place):
             _replace_in_two_steps(new, place)
@@ -183,7 +183,7 @@ def _move(new: Path, place: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names in one step; False where the system cannot."""
+    """Exchange two names atomically; False if the system cannot."""
     if sys.platform != "linux":
         return False
     try:
@@ -206,15 +206,15 @@ def _replace_in_two_steps(new: Path, place: Path) -> None:
 
 @contextmanager
 def locked(target: Path) -> Iterator[Path]:
-    """Keep other runs from an output, clear away what dead ones left, and give out where it really is.
+    """Lock an output, remove leftovers of dead runs, and yield its real path.
 
-    The lock is one of the system's on a file beside the output: it ends with its process, however that ends. To lock
-    what this run has locked already does nothing.
+    The lock is a system lock on a file next to the output and ends with its process. Locking again in the same run
+    does nothing.
 
     Raises
     ------
     OutputError
-        Another run is writing there, or the folder cannot be written to.
+        Another run is writing there, or the folder is not writable.
     """
     place = place_of(target)
     if place in _HELD.get():
@@ -234,7 +234,7 @@ def locked(target: Path) -> Iterator[Path]:
 
 
 def _clear(place: Path) -> None:
-    """Clear away what a dead run left; it may have died between moving the old away and the new in."""
+    """Remove the leftovers of a dead run, which may have died between moving the old file away and the new one in."""
     old = old_of(place)
     if old.exists() and not place.exists():
         old.replace(place)
@@ -243,7 +243,7 @@ def _clear(place: Path) -> None:
 
 
 def release_locks() -> None:
-    """Let go of what is still locked: an interruption may come just where a lock ends."""
+    """Release the remaining locks: an interruption may arrive just as a lock ends."""
     for place in _HELD.get():
         with suppress(OSError):
             if _lock_of(place).read_bytes() == _ours():
@@ -295,13 +295,13 @@ def _take(handle: int, lock: Path, target: Path, *, is_new: bool) -> None:
             return
     except BlockingIOError as error:
         who = os.pread(handle, 200, 0).decode(errors="replace") or "another process"
-        msg = f"{target}: another run is writing it ({who}). Wait for it, or give another name."
+        msg = f"{target}: another run is writing it ({who}). Wait for it, or choose another name."
         raise OutputError(msg) from error
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
     if not is_new:  # without locks nobody can tell whether its run is alive
-        msg = f"{target}: another run is writing it, or was ended. If none is running, remove {lock}."
+        msg = f"{target}: another run is writing it, or was interrupted. If none is running, remove {lock}."
         raise OutputError(msg)
 
 
@@ -333,7 +333,7 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def writing_to(target: Path) -> Iterator[None]:
-    """Tell what goes wrong with the output as `OutputError`.
+    """Raise errors of the output as `OutputError`.
 
     Raises
     ------
@@ -349,14 +349,14 @@ def writing_to(target: Path) -> Iterator[None]:
         if code is None and not isinstance(error, OSError):
             raise
         reason = os.strerror(code) if code else _first_line(error)
-        hint = " Free some, or write to another disk." if code in _FULL else ""
+        hint = " Free some space, or write to another disk." if code in _FULL else ""
         msg = f"{target}: cannot be written: {reason}. Nothing was changed.{hint}"
         raise OutputError(msg) from error
 
 
 @contextmanager
 def reading_from(source: Path, writing: Path) -> Iterator[None]:
-    """Tell what goes wrong with the source as `InputFileError`; what goes wrong with the output passes.
+    """Raise errors of the source as `InputFileError`; errors of the output pass.
 
     Raises
     ------
@@ -370,7 +370,7 @@ def reading_from(source: Path, writing: Path) -> Iterator[None]:
     except _DAMAGED as error:
         if _is_of_output(error, writing):
             raise
-        msg = f"{source}: cannot be copied; it is damaged, or changed meanwhile: {_first_line(error)}"
+        msg = f"{source}: cannot be copied; it is damaged, or changed during the run: {_first_line(error)}"
         raise InputFileError(msg) from error
 
 

@@ -1,4 +1,4 @@
-"""Reading h5ad and zarr, whole or without the matrices, with a plain word about what cannot be read."""
+"""Reads h5ad and zarr, completely or without the matrices, with clear errors for files that cannot be read."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def open_file(path: Path, *, key: str | None = None) -> Iterator[ad.AnnData]:
     Parameters
     ----------
     path
-        The file; it is open, and its matrices can be read, inside the ``with``.
+        The file; it is open, and its matrices are readable, inside the ``with`` block.
     key
         Also read the tables of ``obsm`` that a run under this key wrote.
 
     Yields
     ------
-    An AnnData with ``obs``, ``var`` and what runs wrote to ``uns`` in memory. ``X``, layers and the matrix of
-    ``raw`` are datasets of the file, as are arrays of ``obsm`` and ``varm``, and sparse matrices anywhere; what is
-    stored by pairs (``obsp``, ``varp``) and the rest of ``uns`` are left out.
+    An AnnData with ``obs``, ``var`` and the records of runs in ``uns`` in memory. ``X``, layers and the matrix of
+    ``raw`` are datasets of the file, as are arrays of ``obsm`` and ``varm``, and sparse matrices anywhere; pairwise
+    matrices (``obsp``, ``varp``) and the rest of ``uns`` are left out.
 
     Raises
     ------
     InputFileError
-        It is absent, of another kind (the message has the line that converts it), or damaged.
+        The file is missing, of another format (the message has the line that converts it), or damaged.
     """
     with open_root(path) as root:
         with reading(path):
@@ -65,7 +65,7 @@ def open_file(path: Path, *, key: str | None = None) -> Iterator[ad.AnnData]:
 
 @contextmanager
 def open_root(path: Path) -> Iterator[h5py.File | zarr.Group]:
-    """Open an h5ad file or a zarr folder, and read nothing.
+    """Open an h5ad file or a zarr folder without reading it.
 
     Raises
     ------
@@ -90,12 +90,12 @@ def read_file(path: Path) -> ad.AnnData:
 
 
 def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
-    """Return what a file is; whatever it is, nothing outside of it is read, and it does not fill the memory.
+    """Return the kind of a file, without reading anything outside it or exhausting memory.
 
     Raises
     ------
     InputFileError
-        It is absent, of another kind, has parts in other files, or unpacks to far more than it should.
+        The file is missing, of another format, has parts in other files, or unpacks to an implausible size.
     """
     if not _exists(path):
         msg = f"{path}: no such file."
@@ -131,12 +131,12 @@ def _exists(path: Path) -> bool:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Tell what goes wrong with a file as `InputFileError`.
+    """Raise errors of a file as `InputFileError`.
 
     Raises
     ------
     InputFileError
-        It is damaged.
+        The file is damaged.
     """
     try:
         with warnings.catch_warnings():
@@ -145,23 +145,23 @@ def reading(path: Path) -> Iterator[None]:
     except TamannotError:
         raise
     except MemoryError as error:
-        msg = f"{path}: does not fit into memory ({_reason(error)}). Use a machine with more, or a file of fewer cells."
+        msg = f"{path}: does not fit into memory ({_reason(error)}). Use a machine with more memory, or fewer cells."
         raise InputFileError(msg) from error
     except Exception as error:  # whatever h5py, zarr and anndata raise on a damaged file
         kind = "zarr" if path.is_dir() else "h5ad"
-        what = _newer(error) or f"it is damaged, or no AnnData: {_reason(error)}"
+        what = _newer(error) or f"it is damaged, or not an AnnData: {_reason(error)}"
         msg = f"{path}: cannot be read as {kind}; {what}"
         raise InputFileError(msg) from error
 
 
 def _newer(error: BaseException) -> str:
-    """Say that a newer anndata or zarr may have written what cannot be read; empty if nothing speaks for it."""
+    """Return that a newer anndata or zarr may have written the file; empty if there is no sign of it."""
     if not _NEWER.search(str(error)):
         return ""
     here = " and ".join(f"{name} {version(name)}" for name in ("anndata", "zarr"))
     return (
-        f"it seems to be written by a newer version than is installed here ({here}): {_reason(error)} "
-        "Update them:  pip install -U anndata zarr"
+        f"it seems to be written by a newer version than the installed one ({here}): {_reason(error)} "
+        "Update with:  pip install -U anndata zarr"
     )
 
 

@@ -1,4 +1,4 @@
-"""A report into a file, from an object in memory or from an annotated file."""
+"""Writes a report, from an object in memory or from an annotated file."""
 
 from __future__ import annotations
 
@@ -38,42 +38,41 @@ def write_report(
     title: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write one HTML file about annotated cells that opens without a network.
+    """Write a report on annotated cells as a single HTML file that opens without a network.
 
-    Four numbers, the cells on their embedding, what was found and what not to believe stand first; then input and
-    quality, calls, states and origins by sample, ferroptosis programs, the analyses that were made (`tl.composition`
-    and others), the evidence for typical cells, signatures with their sources, a paragraph for the methods of a paper,
-    warnings and versions. Nothing is computed that `tl` has not computed, but counts and shares, and a UMAP of at most
-    20,000 cells where ``obsm`` has no embedding. Up to 200,000 cells can be looked at one by one; pictures are drawn
-    from at most 50,000, the same ones every time.
+    The report starts with four numbers, the cells on their embedding, findings and caveats. Then follow input and
+    quality, calls, states and origins by sample, ferroptosis programs, the analyses that were run (`tl.composition`
+    and others), the evidence for typical cells, signatures with their sources, a methods paragraph, warnings and
+    versions. The report computes only counts and shares, and a UMAP of at most 20,000 cells if ``obsm`` has no
+    embedding. Up to 200,000 cells can be inspected one by one; figures show at most 50,000, the same ones every time.
 
     Parameters
     ----------
     adata
-        An annotated object; not changed.
+        An annotated object; it is not changed.
     path
         The report, ``.html``.
     key
         The ``key_added`` of the run.
     sample_key
-        Column of ``obs`` with the sample. None takes that of the annotation, if it had one.
+        Column of ``obs`` with the sample. None uses that of the annotation, if there was one.
     condition
-        Column of ``obs`` with the condition, one value a sample, shown beside it. It needs the sample.
+        Column of ``obs`` with the condition, one value per sample. It needs the sample.
     title
-        Heading; None says how many cells it is about.
+        Heading; None states the number of cells.
     overwrite
-        Replace a report that exists.
+        Replace an existing report.
 
     Returns
     -------
-    None. The file appears whole or not at all. Everything from ``adata`` is escaped: a name cannot become a script.
+    None. The file is written completely or not at all. All text from ``adata`` is escaped, so names cannot run scripts.
 
     Raises
     ------
     ResultNotFoundError
         The object is not annotated.
     ParameterError
-        There is no such column, or the condition differs within a sample.
+        A column is missing, or the condition varies within a sample.
     OutputError
         The file exists, cannot be written, or its name does not end in ``.html``.
 
@@ -101,7 +100,7 @@ def report_file(
     overwrite: bool = False,
     report: Progress | None = None,
 ) -> None:
-    """Write a report about an annotated file: what `write_report` does, without loading its matrices and tables.
+    """Write a report on an annotated file as `write_report` does, without loading its matrices and tables.
 
     Parameters
     ----------
@@ -110,27 +109,27 @@ def report_file(
     out
         The report, ``.html``.
     key, sample_key, condition, title, overwrite
-        As in `write_report`; ``title`` None names the file.
+        As in `write_report`; with ``title`` None the heading names the file.
     report
-        Told the name of each stage as it begins.
+        Called with the name of each stage when it begins.
 
     Raises
     ------
     InputFileError
-        The file is absent, of another kind, or damaged.
+        The file is missing, of another format, or damaged.
     TamannotError
         As `write_report`.
     """
     source, report = Path(path), report or silent()
     target = _checked(Path(out), source=source, overwrite=overwrite)
-    report("reading and drawing")
+    report("reading and plotting")
     with open_root(source) as root:
         cells = CellsOnDisk(root, source, key, (sample_key, condition))
         _write(cells, target, name=source.name, key=key, sample_key=sample_key, condition=condition, title=title)
 
 
 def write_page(annotated: Path, page: Path, *, key: str, name: str) -> None:
-    """Write the report about an annotated file whose place is not its own yet; ``name`` is what it is called.
+    """Write the report on an annotated file at a temporary path; ``name`` is its final name.
 
     Raises
     ------
@@ -171,19 +170,19 @@ Array = NDArray[Any]
 
 # Rows that lie closer are read with what is between them.
 _NEAR = 64
-# Of a plane or of space: more columns are no embedding to draw.
+# Two or three dimensions: other tables are not plotted as embeddings.
 _MOST_DIMENSIONS = 3
 
 
 class CellsOnDisk:
-    """Cells of an open file: labels of all, tables and matrix of those that are taken.
+    """Cells of an open file: labels of all cells, tables and matrix of selected cells.
 
     Raises
     ------
     ResultNotFoundError
-        The file has neither the record of such a run nor its labels.
+        The file has neither the record of this run nor its labels.
     ParameterError
-        A column is not there.
+        A column is missing.
     """
 
     def __init__(self, root: Node, path: Path, key: str, columns: Iterable[str | None] = ()) -> None:
@@ -215,7 +214,7 @@ class CellsOnDisk:
             return ad.AnnData(obs=cells.obs.iloc[rows], var=self._var, uns=cells.uns, obsm=self._obsm(rows), **values)
 
     def _matrix(self, rows: Array) -> dict[str, Any]:
-        """Return rows of the matrix that the run used; nothing where it is gone."""
+        """Return rows of the matrix that the run used; nothing if it is missing."""
         if self._run is None or "matrix" not in self._run:
             return {}
         name = RunRecord(self._key, self._run).matrix.name
@@ -247,7 +246,7 @@ class CellsOnDisk:
         return pd.DataFrame(columns, index=self.cells.obs_names[rows])
 
     def _rows(self, where: str, rows: Array) -> sp.csr_matrix:
-        """Return rows of a matrix; those that lie near one another are read together."""
+        """Return rows of a matrix; nearby rows are read together."""
         source = row_source(left_on_disk(self._root[where]))
         blocks = []
         for chosen in _stretches(rows):
@@ -261,16 +260,18 @@ class CellsOnDisk:
 
 
 def _run_of(root: Node, path: Path, key: str) -> Mapping[str, Any] | None:
-    """Return the record of a run as the file holds it; None where it was lost and the labels are there."""
+    """Return the record of a run in the file; None if it was lost and only the labels exist."""
     runs = root["uns"].get(UNS) if "uns" in root and not is_array(root["uns"]) else None
     if runs is not None and not is_array(runs) and key in runs:
         if is_array(runs[key]):
-            msg = f"{path}: uns['{UNS}']['{key}'] is no record of a run. Run tamannot annotate {path} -o OUT again."
+            msg = (
+                f"{path}: uns['{UNS}']['{key}'] is not the record of a run. Run tamannot annotate {path} -o OUT again."
+            )
             raise ResultNotFoundError(msg)
         return dict(read_elem(runs[key]))
     if any(slot(key, name) in _columns(root["obs"]) for name in LABELS):
         return None
-    have = f" There is: {', '.join(runs)}." if runs is not None and not is_array(runs) and len(runs) else ""
+    have = f" Available keys: {', '.join(runs)}." if runs is not None and not is_array(runs) and len(runs) else ""
     msg = f"{path}: no results under the key '{key}'.{have} Run tamannot annotate {path} -o OUT first."
     raise ResultNotFoundError(msg)
 
@@ -288,6 +289,6 @@ def _index(frame: Node) -> str:
 
 
 def _stretches(rows: Array) -> Iterator[Array]:
-    """Give out rows in groups of near neighbours."""
+    """Yield rows in groups of close neighbours."""
     ends = np.flatnonzero(np.diff(rows) > _NEAR) + 1
     yield from (part for part in np.split(rows, ends) if part.size)

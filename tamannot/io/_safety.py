@@ -1,4 +1,4 @@
-"""What a file from strangers may try: lead to other files or in circles, fill the memory, run what it holds."""
+"""Checks of untrusted files: links to other files or in circles, memory exhaustion, code execution."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ZSTD, _GZIP, _ZLIB, _BZ2, _XZ = b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"\x78", b"BZ
 
 
 def check_links(source: Path) -> None:
-    """Refuse a source of which a part is in another file, or that has no end.
+    """Raise if a part of the source is in another file, or if its links are circular.
 
     What is in another file was not given to be read, and an output would lack it. Links within an HDF5 file are
     followed. A file that is absent or damaged passes: who reads it tells so.
@@ -60,7 +60,7 @@ def check_links(source: Path) -> None:
     with suppress(*_DAMAGED):
         found = next(_in_folder(source) if source.is_dir() else _in_file(source), None)
     if found is not None:
-        msg = f"{source}: {found}. Make one whole file first, for example with anndata: read and write it."
+        msg = f"{source}: {found}. Write it as a single file first, for example by reading and writing it with anndata."
         raise InputFileError(msg)
 
 
@@ -68,7 +68,7 @@ def _in_folder(folder: Path) -> Iterator[str]:
     for inside, folders, files in os.walk(folder):
         for path in (Path(inside, name) for name in (*folders, *files)):
             if path.is_symlink():
-                yield f"{path.relative_to(folder)} is a symbolic link to {path.readlink()}, which is not in it"
+                yield f"{path.relative_to(folder)} is a symbolic link to {path.readlink()}, outside the folder"
 
 
 def _in_file(source: Path) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _in_file(source: Path) -> Iterator[str]:
 
 
 class _Walk:
-    """Goes through an HDF5 file as a reader does, but each group once; a group that it cannot open it leaves out.
+    """Walks through an HDF5 file like a reader, but visits each group once and skips groups that cannot be opened.
 
     It opens groups only, and asks HDF5 for the rest: a file may have many thousands of elements.
     """
@@ -103,12 +103,12 @@ class _Walk:
         self._open.discard(group)
         self._sizes[group] = size
         if size > _MOST_OBJECTS:
-            yield f"{path} leads to more than {_MOST_OBJECTS:,} objects: links go to the same ones over and over"
+            yield f"{path} leads to more than {_MOST_OBJECTS:,} objects: its links repeat the same ones"
 
     def _below(self, group: Any, where: str) -> Generator[str, None, int]:
-        """Give out what is wrong with a group; return how many objects a reader finds in it."""
+        """Yield what is wrong with a group; return how many objects a reader finds in it."""
         if group in self._open or len(self._open) > _DEEPEST:
-            yield f"{where[:100]} lies too deep: links of the file lead in a circle"
+            yield f"{where[:100]} is nested too deeply: the links of the file are circular"
             return 1
         if group not in self._sizes:
             yield from self.problems(group, where)
@@ -122,14 +122,14 @@ def _names(group: Any) -> list[bytes]:
 
 
 def _outside(group: Any, name: bytes, where: str) -> str | None:
-    """Say where a link leads that does not stay in the file."""
+    """Describe a link that leaves the file."""
     with suppress(*_DAMAGED):
         kind = group.links.get_info(name).type
         if kind in _LINKS:
             return None
         if kind == h5py.h5l.TYPE_EXTERNAL:
-            return f"{where} is a link to {os.fsdecode(group.links.get_val(name)[0])}, which is not in it"
-    return f"{where} is a link of a kind that is not known"
+            return f"{where} is a link to {os.fsdecode(group.links.get_val(name)[0])}, outside the file"
+    return f"{where} is a link of an unknown type"
 
 
 # Whatever a library says of damaged metadata; who reads it tells of it.
@@ -141,7 +141,7 @@ _MOST_BY_DEFLATE = 1032
 
 
 def check_sizes(source: Path) -> None:
-    """Refuse a file that would fill the memory with what is not in it: shapes without values, chunks of zeros.
+    """Raise for a file that would exhaust memory: shapes without values, chunks of zeros.
 
     Raises
     ------
@@ -154,8 +154,8 @@ def check_sizes(source: Path) -> None:
         total += n_bytes
         if total > _FREE + _RATIO * packed:
             msg = (
-                f"{source}: unpacks to more than {total / 1e9:,.0f} GB, of {packed / 1e6:,.1f} MB; the last of it is "
-                f"{where}. No data are as empty: the file is damaged, or made to fill the memory."
+                f"{source}: unpacks to more than {total / 1e9:,.0f} GB, from {packed / 1e6:,.1f} MB; the last part is at "
+                f"{where}. Real data are not that sparse: the file is damaged, or was made to exhaust memory."
             )
             raise InputFileError(msg)
 
@@ -184,14 +184,14 @@ def _datasets(source: Path) -> Iterator[tuple[str, int]]:
 
 
 def _problem_of_dataset(dataset: Any, plan: Any) -> str:
-    """Say what is wrong with a data set; nothing if it can be read."""
+    """Describe the fault of a data set; empty if it can be read."""
     if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
         return (
-            "has its values in another file, which is not in it. Make one whole file first, for example with anndata: "
-            "read and write it."
+            "has its values in another file. Write it as a single file first, for example by reading and writing "
+            "it with anndata."
         )
     if _is_bomb(dataset, plan):
-        return "is damaged: a chunk of it unpacks to more than a chunk. The file may be made to fill the memory."
+        return "is damaged: one of its chunks unpacks to more than a chunk. The file may be made to exhaust memory."
     return ""
 
 
@@ -204,7 +204,7 @@ def _values_of_chunk(plan: Any) -> int:
 
 
 def _is_bomb(dataset: Any, plan: Any) -> bool:
-    """Say whether a chunk inflates to more than a chunk; HDF5 would unpack it all the same."""
+    """Return whether a chunk inflates to more than a chunk; HDF5 would unpack it anyway."""
     codes = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
     if h5py.h5z.FILTER_DEFLATE not in codes or not dataset.get_num_chunks():
         return False
@@ -286,7 +286,7 @@ class GuardedStore(LocalStore):
     async def get_ranges(
         self, key: str, byte_ranges: Sequence[Any], *, prototype: Any, **_: Any
     ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
-        """Give out several parts of a file, each read for itself: together they would be no chunk to look at."""
+        """Yield several parts of a file, each read for itself: together they would be no chunk to look at."""
         for i, byte_range in enumerate(byte_ranges):
             yield [(i, await self.get(key, prototype, byte_range))]
 
@@ -315,14 +315,14 @@ def _check_codecs(content: bytes, where: str) -> None:
     for name in _codecs_in(metadata):
         if name.removeprefix("numcodecs.") not in _CODECS:
             msg = (
-                f"{where} asks for the codec {name[:50]!r}, which is not used: it may run what it reads. "
-                "Write the folder anew with a codec of zarr's own."
+                f"{where} uses the codec {name[:50]!r}, which is refused because it may execute what it reads. "
+                "Rewrite the folder with one of zarr's own codecs."
             )
             raise InputFileError(msg)
 
 
 def _codecs_in(node: object) -> Iterator[str]:
-    """Give out the codecs that metadata name, however deep."""
+    """Yield the codecs that metadata name, however deep."""
     stack = [node]
     while stack:
         node = stack.pop()
@@ -338,7 +338,10 @@ def _codecs_in(node: object) -> Iterator[str]:
 def _check_chunk(packed: memoryview, where: str) -> None:
     limit = _most_unpacked(len(packed))
     if _claimed_size(packed) > limit or (_may_unpack_to(packed) > limit and _unpacks_to_more(packed, limit)):
-        msg = f"{where}: unpacks to more than {limit / 1e6:,.0f} MB, of {len(packed):,} bytes: no data are as empty."
+        msg = (
+            f"{where}: unpacks to more than {limit / 1e6:,.0f} MB, from {len(packed):,} bytes; real data are not that "
+            "sparse."
+        )
         raise InputFileError(msg)
 
 

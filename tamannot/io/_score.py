@@ -1,4 +1,4 @@
-"""Scoring a file into a new one, and training a model on one."""
+"""Scores a file into a new one, and trains a model on a file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tamannot.tl._train import train_and_tell
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What was scored."""
+    """Summary of a scored file."""
 
     path: str
     n_obs: int
@@ -39,7 +39,7 @@ class ScoreSummary:
     kind: str
     method: str
     signatures: pd.DataFrame
-    """One row a signature: ``n_genes``, ``n_present``, ``coverage``, ``mean``, ``max``."""
+    """One row per signature: ``n_genes``, ``n_present``, ``coverage``, ``mean``, ``max``."""
     notes: tuple[str, ...]
     outputs: tuple[str, ...]
 
@@ -66,26 +66,26 @@ def score_file(
     Parameters
     ----------
     path
-        The input; changed only by ``in_place``.
+        The input; only ``in_place`` changes it.
     out
-        The same with scores, ``.h5ad`` or ``.zarr``; None if only a table is wanted.
+        The copy with scores, ``.h5ad`` or ``.zarr``; None to write only a table.
     signatures
-        Signatures, or words: files and folders of your own, axes of the library (``"state"``), or ids.
+        Signatures, or names: your own files and folders, axes of the library (``"state"``), or ids.
     table
-        The scores alone, one row a cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``). With a null
+        A table of the scores, one row per cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``). With a null
         also ``{id}_z`` and ``{id}_p``.
     method, null, min_coverage, layer, gene_symbols, species, key_added
         As in `tl.score`.
     overwrite
-        Replace outputs that exist; never ``path`` itself.
+        Replace existing outputs; never ``path`` itself.
     in_place
-        Write the scores into ``path``; leave out ``out``, or give the same file.
+        Write the scores into ``path``; leave out ``out``, or pass the same file.
     report
-        Told the name of each stage as it begins.
+        Called with the name of each stage when it begins.
 
     Returns
     -------
-    What was scored. Every output appears whole or not at all.
+    A summary. Every output is written completely or not at all.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def score_file(
 
 
 def _table(adata: AnnData, key: str, *, with_null: bool) -> pd.DataFrame:
-    """Return the scores, and with a null the z and p of each beside it: ``macrophage``, ``macrophage_z`` and so on."""
+    """Return the scores, with a null followed by z and p: ``macrophage``, ``macrophage_z`` and so on."""
     plain = scores(adata, key)
     if not with_null:
         return plain
@@ -146,7 +146,7 @@ def _summary(source: Path, adata: AnnData, key: str, notes: Iterable[str], outpu
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """What was learned."""
+    """Summary of a trained model."""
 
     path: str
     about: Mapping[str, Any]
@@ -169,21 +169,21 @@ def train_file(
     Parameters
     ----------
     path
-        The input; never changed.
+        The input; it is never changed.
     out
         The model, ``.npz``.
     labels
-        A column of ``obs``; None keeps what an annotation fits.
+        A column of ``obs``; None trains a cohort model.
     overwrite
-        Replace a model that exists.
+        Replace an existing model.
     report
-        Told the name of each stage as it begins.
+        Called with the name of each stage when it begins.
     **choices
         Other parameters of `tl.train`.
 
     Returns
     -------
-    What was learned. The model appears whole or not at all.
+    A summary. The model is written completely or not at all.
 
     Raises
     ------

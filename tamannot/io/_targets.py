@@ -1,4 +1,4 @@
-"""Where results go: the annotated object, a table, or both."""
+"""The outputs: the annotated object, a table, or both."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def targets_of(
     Raises
     ------
     OutputError
-        A name has another ending.
+        A name has the wrong suffix.
     ParameterError
-        There is nowhere to write to, or a package is missing for it.
+        No output is given, or a package for it is missing.
     """
     targets: dict[str, Path] = {}
     for given, suffixes in ((out, _OUT_SUFFIXES), (table, tables), (html, (_PAGE_SUFFIX,))):
@@ -46,10 +46,10 @@ def targets_of(
             raise OutputError(msg)
         targets[target.suffix] = target
     if html is not None and out is None:
-        msg = "A report is made from the annotated file: give out= as well."
+        msg = "A report is made from the annotated file: pass out= as well."
         raise ParameterError(msg)
     if not targets:
-        msg = "Nowhere to write to: give out= or table=."
+        msg = "No output: pass out= or table=."
         raise ParameterError(msg)
     if ".parquet" in targets and find_spec("pyarrow") is None:
         msg = "Parquet tables need pyarrow:  pip install 'tamannot[parquet]'  (or write a .csv)."
@@ -58,29 +58,29 @@ def targets_of(
 
 
 def out_for(source: Path, out: str | os.PathLike[str] | None, *, in_place: bool) -> str | os.PathLike[str] | None:
-    """Return the whole output: the source itself if the results are to be written in place.
+    """Return the main output: the source itself if the results are written in place.
 
     Raises
     ------
     ParameterError
-        Another output is named as well.
+        Another output is given as well.
     """
     if not in_place or (out is not None and is_same(Path(out), source)):
         return out
     if out is not None:
-        msg = f"in_place=True writes into the input, {source}, and {out} is another file. Leave out one of the two."
+        msg = f"in_place=True writes into the input, {source}, but {out} is another file. Leave out one of the two."
         raise ParameterError(msg)
     return source
 
 
 @contextmanager
 def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool, in_place: bool = False) -> Iterator[None]:
-    """Refuse targets that cannot be written, before any work is done; keep other runs from them until the end.
+    """Raise early for targets that cannot be written; lock them until the end.
 
     Raises
     ------
     OutputError
-        A target exists or is the source, cannot be written, has no room, or another run is writing it.
+        A target exists or is the source, cannot be written, lacks disk space, or another run is writing it.
     """
 
     def check(kind: str) -> None:
@@ -108,7 +108,7 @@ def write_targets(
     page: Callable[[Path, Path], object] | None = None,
     also: tuple[str, ...] = (),
 ) -> None:
-    """Write every target, each whole or not at all; none is moved into place before all are written.
+    """Write every target completely or not at all; none is moved into place before all are written.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def write_targets(
             writers[kind](part)
 
 
-# What a spreadsheet runs begins so; a number may as well.
+# First characters of spreadsheet formulas, and of numbers.
 _STARTS = ("=", "+", "-", "@")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -140,9 +140,9 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 def write_csv(table: pd.DataFrame, path: Path, *, index_label: str = "cell", sep: str = ",") -> None:
     """Write a table, with its index (the ids of the cells) as the first column.
 
-    Texts that a spreadsheet would take for a formula (they begin with ``=``, ``+``, ``-`` or ``@``, and are no
-    numbers) get an apostrophe before them, the ids of cells and the names of columns included; in those that do not
-    print (tabs, line breaks, escapes) that is written as an escape. All others stay as they are.
+    Text that a spreadsheet would run as a formula (it begins with ``=``, ``+``, ``-`` or ``@`` and is not a number)
+    gets an apostrophe in front, including cell ids and column names; unprintable characters in it (tabs, line breaks,
+    escapes) are escaped. All other text is unchanged.
     """
     safe = table.set_axis(pd.Index(_harmless(table.index)), axis=0).set_axis(_harmless(table.columns), axis=1)
     for place, kind in enumerate(table.dtypes):

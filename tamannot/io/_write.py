@@ -1,4 +1,4 @@
-"""An annotated file: the input copied as it is, and what a run wrote put into the copy with anndata's writer."""
+"""Writes an annotated file: a copy of the input, with the results of a run added by anndata's writer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _LONG_ATTRIBUTE = 60_000
 
 
 class SpooledTables:
-    """Tables of float32 that grow by blocks of cells, in files without names that are gone with their process."""
+    """Tables of float32 that grow by blocks of cells, in unnamed temporary files that end with their process."""
 
     def __init__(self, columns: Mapping[str, Sequence[str]], folder: Path) -> None:
         self.columns = {name: list(names) for name, names in columns.items()}
@@ -87,13 +87,13 @@ def write_annotated(
 ) -> None:
     """Write the source with the annotations of a run.
 
-    The source is copied, or, where the output is a container of the other kind, its matrices go through memory in small
-    parts. Of ``adata`` no matrix is read: they may be on disk, or not there.
+    The source is copied or, if the output has the other format, its matrices are converted in small parts. No matrix
+    of ``adata`` is read: they may be on disk, or missing.
 
     Raises
     ------
     InputFileError
-        The source is damaged, or another than was read.
+        The source is damaged, or changed since it was read.
     OSError
         ``path`` cannot be written.
     """
@@ -121,14 +121,14 @@ def write_annotated(
 
 
 class _Results:
-    """What a run wrote into an object, to be put into a file in place of what an earlier run under its key wrote."""
+    """The results of a run, which replace those of an earlier run under the same key in a file."""
 
     def __init__(self, adata: ad.AnnData, keys: tuple[str, ...]) -> None:
         self.keys, self._adata = keys, adata
         self._names = names_of_run(adata, keys[0], keys[1:])
 
     def replaced(self, old: Node) -> set[str]:
-        """Return the paths in a file of what is written anew, or gone since."""
+        """Return the paths in a file that are rewritten or removed."""
         obsm, uns = (list(old[s]) if s in old and not is_array(old[s]) else [] for s in ("obsm", "uns"))
         runs = {f"uns/{UNS}/{key}" for key in self.keys}
         gone = {f"obsm/{name}" for name in self._names.dropped(obsm, list(self._adata.obsm))}
@@ -141,7 +141,7 @@ class _Results:
         return of_old if is_array(old["obs"]) else set()
 
     def write(self, root: Node, apart: set[str]) -> None:
-        """Write everything into a file of today's encodings, with or without ``obs`` and ``var``."""
+        """Write everything into a file with current encodings, with or without ``obs`` and ``var``."""
         mark(root, "anndata", "0.1.0")
         for name in SECTIONS:
             if name not in root:
@@ -220,12 +220,12 @@ def _check_same(source: Path, old: Node, adata: ad.AnnData) -> None:
     index = obs if is_array(obs) else obs[text(obs.attrs[_INDEX])]
     n_obs = (index if is_array(index) else index["values"]).shape[0]
     if n_obs != adata.n_obs:
-        msg = f"{source}: changed since it was read: {adata.n_obs:,} cells then, {n_obs:,} now."
+        msg = f"{source}: changed while it was read: it had {adata.n_obs:,} cells and now has {n_obs:,}. Run again."
         raise InputFileError(msg)
 
 
 def _check_chunks(root: Node) -> None:
-    """Have HDF5 go through the index of the chunks of every data set: a copy of a broken one is of no use."""
+    """Let HDF5 read the chunk index of every data set: a copy of a broken one would be useless."""
     if isinstance(root, h5py.Group):
         root.visititems(lambda _, node: _count_chunks(node) if isinstance(node, h5py.Dataset) else None)
 
@@ -236,7 +236,7 @@ def _count_chunks(dataset: h5py.Dataset) -> None:
 
 
 def _with_room_for_attributes(parent: Node, name: str) -> Node:
-    """Make a group of HDF5 anew, of the same members, in a format whose attributes may have any size."""
+    """Recreate an HDF5 group with the same members in a format whose attributes can have any size."""
     old, new = parent[name], parent.create_group(f"{name}.tamannot")
     for child in old:
         new[child] = old[child]

@@ -28,9 +28,9 @@ from tamannot.report._blocks import (
 from tamannot.report._material import Material
 from tamannot.report._pictures import drawn, pictures_of
 
-# In the order in which they are read: how many, what they do, beside whom, what follows.
+# In reading order: abundance, programs, neighbours, consequences.
 TITLES = {
-    "composition": "Composition: what differs between conditions",
+    "composition": "Composition: differences between conditions",
     "regions": "Regions",
     "ferroptosis_summary": "Ferroptosis by sample and label",
     "enrichment": "Enrichment",
@@ -40,7 +40,7 @@ TITLES = {
 _TITLES_OF_TABLES = {"table": "Results", "shares": "Shares of cells as called", "expected": "Expected shares"}
 _CAUTIONS = "cautions"
 _FIRST, _LAST = ("claims", "tests", "table"), ("signatures", "samples")
-# Long, and read when the rest has been.
+# Long tables, which come last.
 _FAR_RIGHT = ("measure", "tam", "malignant", "kind", "source", "note", "leading_edge", "digest")
 _FEW_ROWS = 3
 _MOST_LETTERS = 300
@@ -64,12 +64,12 @@ _HOW = (
     "Bars "
     "to the right support a label, bars to the left oppose it; the strongest alternative is hatched. The baseline is "
     "the z "
-    "of macrophages of these data that are not in the state; what counts is z above it."
+    "of macrophages of these data that are not in the state; the call depends on how far z exceeds it."
 )
 
 
 def analyses(material: Material) -> Iterator[Section]:
-    """Give out a section for each analysis that was made."""
+    """Yield a section for each analysis that was run."""
     for name, title in TITLES.items():
         found = material.run.variants(name) if material.run.has(name) else {}
         for i, (of, record) in enumerate(found.items()):
@@ -83,7 +83,7 @@ def analyses(material: Material) -> Iterator[Section]:
 
 
 def _of_one_kind(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a comparison with the shares that it is of: as called, or expected."""
+    """Return a comparison with its shares: as called, or expected."""
     parameters = record.get("parameters")
     counts = parameters.get("counts") if isinstance(parameters, Mapping) else None
     other = "shares" if counts == "expected" else "expected"
@@ -105,7 +105,7 @@ def _tables(record: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def _table(frame: pd.DataFrame, title: str) -> Table:
-    """Return a table whose first columns are read first; what is the same in every row is said once, below it."""
+    """Return a table with the important columns first; values that are equal in all rows are stated once below it."""
     places = sorted(range(frame.shape[1]), key=lambda i: frame.columns[i] in _FAR_RIGHT)
     many = len(frame) >= _FEW_ROWS
     same = [i for i in places if many and frame.iloc[:, i].astype(str).nunique() == 1]
@@ -135,7 +135,7 @@ def _leaves(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
 
 
 def _fact(value: Any) -> str | None:
-    """Return a parameter in words; None for what is none: tables, long arrays."""
+    """Return a parameter as text; None for other values: tables, long arrays."""
     if isinstance(value, pd.DataFrame):
         return None
     if isinstance(value, (bool, np.bool_)):
@@ -147,7 +147,7 @@ def _fact(value: Any) -> str | None:
 
 
 def ferroptosis(material: Material) -> Section | None:
-    """Return the summaries by state and the programs; None where they were not scored."""
+    """Return the summaries by state and the programs; None if they were not scored."""
     blocks: list[Block] = []
     if all(material.has(name) for name in _SUMMARIES) and material.macrophages.any():
         note = "Mean of the samples' means of z against matched genes; every sample has the same weight."
@@ -156,7 +156,10 @@ def ferroptosis(material: Material) -> Section | None:
     if material.run.has("ferroptosis"):
         programs = material.run.ferroptosis.copy()
         programs.index = pd.Index([pretty(str(i)) for i in programs.index], name="program")
-        note = "share low signal: cells in which fewer than three of its genes are expected to be detected."
+        note = (
+            "share low signal: share of cells in which fewer than three genes of the program are expected to be "
+            "detected."
+        )
         blocks.append(table_of(programs, "Programs", note=note))
     return Section("ferroptosis", "Ferroptosis programs", (Text(_MEANING), *blocks)) if blocks else None
 
@@ -178,7 +181,7 @@ def _by_state(material: Material) -> pd.DataFrame:
 
 
 def evidence(material: Material) -> Section | None:
-    """Return the cards of typical cells; None where the matrix is gone or the run kept nothing."""
+    """Return the cards of typical cells; None if the matrix is missing or the run kept no evidence."""
     typical = _typical(material)
     if not typical:
         return None
@@ -189,7 +192,7 @@ def evidence(material: Material) -> Section | None:
 
 
 def _typical(material: Material) -> dict[str, int]:
-    """Return the row of a typical macrophage of each state; of those without a state too."""
+    """Return the row of a typical macrophage of each state, and of those without a state."""
     state = material.labels("state").astype(str).to_numpy()
     prob = material.column("state_prob").to_numpy(dtype=float) if material.has("state_prob") else np.zeros(state.size)
     rows = {}
@@ -214,5 +217,9 @@ def _card(material: Material, cells: AnnData, row: int, state: str) -> Iterator[
         yield Picture(name, alt, png)
     shown = table.loc[table["axis"].isin(_AXES), _COLUMNS]
     why = [f"{axis.capitalize()}: {text}" for axis, text in table.attrs["why"].items() if axis in _AXES]
-    said = pretty(" ".join([*why, "genes: its genes with the highest expression; − counts against it."]))
+    said = pretty(
+        " ".join(
+            [*why, "genes: the genes with the highest expression; − marks genes that count against the signature."]
+        )
+    )
     yield table_of(shown, f"{name}, its signatures", note=said)

@@ -1,4 +1,4 @@
-"""What a report is made of: plain data that the template turns into HTML."""
+"""The blocks of a report: plain data that the template turns into HTML."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Point:
-    """An entry of a list: what it is about, and a sentence on it."""
+    """An entry of a list: a heading and a sentence."""
 
     head: str
     text: str
@@ -47,7 +47,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value of a table as it is read, and what it is sorted by; None if by its text."""
+    """A value of a table as shown, and its sort key; None sorts by the text."""
 
     text: str
     value: float | None = None
@@ -55,7 +55,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; ``numeric`` says of each column whether it holds numbers."""
+    """A table; ``numeric`` marks the columns with numbers."""
 
     title: str
     columns: tuple[str, ...]
@@ -67,18 +67,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, PNG."""
+    """A figure, PNG."""
 
     title: str
     alt: str
     png: bytes
     note: str = ""
-    kind: str = "picture"
+    kind: str = "figure"
 
 
 @dataclass(frozen=True)
 class Quote:
-    """A text to be copied."""
+    """A text to copy."""
 
     text: str
     kind: str = "quote"
@@ -86,7 +86,7 @@ class Quote:
 
 @dataclass(frozen=True)
 class Embedding:
-    """Cells on an embedding, as JSON for the browser to draw; the picture, PNG, is for those without a script."""
+    """Cells on an embedding, as JSON for the browser; the figure, PNG, is shown without a script."""
 
     title: str
     cells: str
@@ -109,16 +109,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report says."""
+    """The content of a report."""
 
     title: str
     source: str
-    """What it is about: a file, or an object in memory."""
+    """The source: a file, or an object in memory."""
     made: str
-    """When and by what."""
+    """Date and version."""
     sections: tuple[Section, ...]
     head: Section | None = None
-    """What is seen first."""
+    """The overview at the top."""
 
 
 MOST_ROWS, MOST_COLUMNS = 300, 40
@@ -134,9 +134,9 @@ _PERCENT = "\u00a0%"
 
 
 def table_of(frame: pd.DataFrame, title: str, *, note: str = "", most: int = MOST_ROWS) -> Table:
-    """Return a table; of a long one the first rows, those with the smallest q or p where it has such.
+    """Return a table; for a long table the first rows, or those with the smallest q or p.
 
-    The index is shown if it has a name or is no row number. The note, to which is added how much was left out, stands
+    The index is shown if it has a name or differs from row numbers. The note, with the number of omitted rows, stands
     below.
     """
     whole = _with_index(frame)
@@ -148,7 +148,7 @@ def table_of(frame: pd.DataFrame, title: str, *, note: str = "", most: int = MOS
 
 
 def number(value: float) -> str:
-    """Return a number in few digits."""
+    """Return a number with few digits."""
     if not np.isfinite(value):
         return NOTHING if np.isnan(value) else str(value)
     if float(value).is_integer() and abs(value) < 1e15:
@@ -159,7 +159,7 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in per cent; a small one that is not 0 does not look like 0."""
+    """Return a share in per cent; a small share is never shown as 0."""
     if np.isnan(share):
         return NOTHING
     if 0 < share < 0.001:

@@ -1,4 +1,4 @@
-"""What not to believe: where these data mislead, and what no such data can show."""
+"""Caveats: reasons for caution in these data, and the limits of all such data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tamannot.report._material import (
 _LOW_COVERAGE = 0.5
 _FEW_MACROPHAGES, _FEW_OF_SAMPLE, _FEW_SAMPLES = 50, 30, 3
 _MANY = 0.1
-# z of another lineage in a macrophage that chance does not give.
+# z of another lineage in a macrophage that is not due to chance.
 _MIXED = 3.0
 _CORRELATED = 0.2
 _DOMINATED = 0.5
@@ -43,13 +43,15 @@ _ALWAYS = (
 
 
 def cautions(material: Material) -> Section:
-    """Return what a reader must not take from this report, what these data give reason for before what always holds."""
+    """Return the limits of this report: first the doubts that these data raise, then those that always apply."""
     found = tuple(point for check in _CHECKS for point in check(material))
-    doubts: tuple[Block, ...] = (Text("No check of these data raised a warning; that does not prove the calls right."),)
+    doubts: tuple[Block, ...] = (
+        Text("No check of these data raised a warning. This does not prove that the calls are right."),
+    )
     if found:
-        doubts = (Text("Reasons for doubt in these data:"), Points(found))
-    blocks = (*doubts, Text("What data of this kind cannot show:"), Points(_ALWAYS))
-    return Section("cautions", "What not to believe", blocks)
+        doubts = (Text("Reasons for caution in these data:"), Points(found))
+    blocks = (*doubts, Text("Limits of all data of this kind:"), Points(_ALWAYS))
+    return Section("cautions", "Caveats", blocks)
 
 
 def _coverage(material: Material) -> Iterator[Point]:
@@ -64,11 +66,11 @@ def _coverage(material: Material) -> Iterator[Point]:
     names = ", ".join(f"{pretty(str(i))} {percent(v)}" for i, v in low.iloc[:_LISTED].items())
     more = f" and {len(low) - _LISTED} more" if len(low) > _LISTED else ""
     said = (
-        f"Fewer than half of the genes are in the data for {names}{more}. Not finding one of these programs means "
-        f"little."
+        f"Fewer than half of the genes are in the data for {names}{more}. If one of these programs is not found, it "
+        "may still be present."
     )
     if len(calling):
-        said += f" Among them are origins or states: {', '.join(pretty(str(i)) for i in calling.index)}."
+        said += f" This affects the origins or states {', '.join(pretty(str(i)) for i in calling.index)}."
     yield Point("Low coverage.", said)
 
 
@@ -77,9 +79,8 @@ def _few_cells(material: Material) -> Iterator[Point]:
     if n < _FEW_MACROPHAGES:
         yield Point(
             "Few macrophages.",
-            f"There are only {n:,}. With so few, the baselines of the states stay close to those of the reference, "
-            f"even "
-            "where these data differ from it, and shares are uncertain.",
+            f"There are only {n:,}. With so few cells, the baselines of the states stay close to those of the "
+            "reference, even where these data differ from it, and shares are uncertain.",
         )
 
 
@@ -87,15 +88,15 @@ def _samples(material: Material) -> Iterator[Point]:
     samples = material.samples
     if samples is None:
         yield Point(
-            "Samples are not known.",
-            "No sample column was given (sample_key, --sample-key), so nothing here shows what differs between "
+            "Samples are unknown.",
+            "No sample column was given (sample_key, --sample-key), so this report cannot show differences between "
             "patients.",
         )
         return
     per_sample = samples.total(material.macrophages.astype(float))
     if len(samples.names) < _FEW_SAMPLES:
         some = "One sample" if len(samples.names) == 1 else f"{len(samples.names)} samples"
-        yield Point(f"{some}.", "What is seen here may be specific to this tumour; nothing can be tested.")
+        yield Point(f"{some}.", "These results may be specific to this tumour; nothing can be tested.")
     if few := [n for n, k in zip(samples.names, per_sample, strict=True) if k < _FEW_OF_SAMPLE]:
         shown = ", ".join(few[:_LISTED]) + (" …" if len(few) > _LISTED else "")
         yield Point(
@@ -108,12 +109,12 @@ def _samples(material: Material) -> Iterator[Point]:
         share = percent(per_sample.max() / per_sample.sum())
         yield Point(
             "One sample dominates.",
-            f"{share} of the macrophages come from {who}: shares over all cells mostly reflect it.",
+            f"{share} of the macrophages come from {who}: shares over all cells mostly reflect this sample.",
         )
 
 
 def _batch(material: Material) -> Iterator[Point]:
-    """Say which state is that of few samples: a program of a tumour, or of a batch."""
+    """Return the states that come mostly from one sample: a program of one tumour, or a batch effect."""
     samples = material.samples
     if samples is None or len(samples.names) < _FEW_SAMPLES:
         return
@@ -140,7 +141,7 @@ def _depth(material: Material) -> Iterator[Point]:
         yield Point(
             "Labels depend on depth.",
             f"Macrophages with more counts have a state {more} often (Spearman's ρ {rho:.2f}, {depth.size:,} "
-            "macrophages). Where samples differ in depth, their shares of labelled cells differ, too.",
+            "macrophages). Where samples differ in depth, their shares of labelled cells differ as well.",
         )
 
 
@@ -152,8 +153,8 @@ def _dissociation(material: Material) -> Iterator[Point]:
         also = f", and in {percent(within)} of the inflammatory ones" if not np.isnan(within) else ""
         yield Point(
             "Dissociation stress.",
-            f"Its program stands out in {percent(share)} of the macrophages{also}. Warm digestion induces FOS, JUN, "
-            "IL1B and CCL3: an inflammatory state may have been induced on the bench.",
+            f"Its program is active in {percent(share)} of the macrophages{also}. Warm digestion induces FOS, JUN, "
+            "IL1B and CCL3: an inflammatory state may have been induced during sample preparation.",
         )
 
 
@@ -164,9 +165,9 @@ def _steroid(material: Material) -> Iterator[Point]:
     if share > _MANY or n_both > _FEW_OF_SAMPLE:
         yield Point(
             "Steroids.",
-            f"A glucocorticoid response stands out in {percent(share)} of the macrophages. Dexamethasone drives "
-            "scavenger and complement programs: shares of immunoregulatory cells differ by exposure; use it as a "
-            "covariate.",
+            f"A glucocorticoid response is active in {percent(share)} of the macrophages. Dexamethasone induces "
+            "scavenger and complement programs, so shares of immunoregulatory cells depend on exposure: use exposure "
+            "as a covariate.",
         )
 
 
@@ -178,8 +179,8 @@ def _ambient(material: Material) -> Iterator[Point]:
     if share > _MANY:
         yield Point(
             "Ambient RNA, doublets or phagocytosed cells.",
-            f"In {percent(share)} of the macrophages, genes of another lineage stand out (z > {_MIXED:g}). "
-            f"Transcripts of that lineage (GFAP, PLP1, TF, APOE) are then not a macrophage program.",
+            f"In {percent(share)} of the macrophages, genes of another lineage are enriched (z > {_MIXED:g}). "
+            "Transcripts of that lineage (such as GFAP or PLP1) are then not a macrophage program.",
         )
 
 
@@ -189,8 +190,8 @@ def _experimental(material: Material) -> Iterator[Point]:
         if n:
             yield Point(
                 "Experimental.",
-                f"The call {pretty(name)}, made for {n:,} cell{'s' * (n > 1)} here, has not been tested on labelled "
-                f"data.",
+                f"The label {pretty(name)}, called for {n:,} cell{'s' * (n > 1)} here, has not been tested on labelled "
+                "data.",
             )
 
 
@@ -201,7 +202,8 @@ def _abstention(material: Material) -> Iterator[Point]:
     if share > _DOMINATED:
         yield Point(
             "Most macrophages have no state.",
-            f"{percent(share)} of the macrophages are unassigned: shares among the labelled say little about all.",
+            f"{percent(share)} of the macrophages are unassigned: shares among the labelled cells may not represent "
+            "all macrophages.",
         )
 
 
@@ -210,7 +212,7 @@ def _no_compartment(material: Material) -> Iterator[Point]:
     if share > _DOMINATED:
         yield Point(
             "Most cells have no compartment.",
-            f"{percent(share)} of all cells match no panel clearly: macrophages may be among them.",
+            f"{percent(share)} of all cells match no panel clearly: some of them may be macrophages.",
         )
 
 

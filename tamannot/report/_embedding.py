@@ -1,4 +1,4 @@
-"""The head of a report: four numbers, and the cells on an embedding, packed for a browser to draw."""
+"""The top of a report: four numbers, and the cells on an embedding, packed for the browser."""
 
 from __future__ import annotations
 
@@ -70,15 +70,15 @@ def _placed(material: Material) -> tuple[AnnData, str, str] | None:
         places = computed(taken, material.run)
         if places is None:
             return None
-        name, how = "X_umap", "The data have no embedding: this one was computed for the report. "
+        name, how = "X_umap", "The data have no embedding, so this one was computed for the report. "
         cells = AnnData(obs=taken.obs, uns=taken.uns, obsm={**taken.obsm, name: places})
     cells = cells[np.isfinite(np.asarray(cells.obsm[name], float)[:, :2]).all(axis=1)]
-    some = "" if cells.n_obs == n else f"Drawn are {cells.n_obs:,} of {n:,} cells, the same ones every time. "
+    some = "" if cells.n_obs == n else f"Showing {cells.n_obs:,} of {n:,} cells, the same ones every time. "
     return (cells, name, f"{how}{some}Cells without a state or an origin are grey.") if cells.n_obs else None
 
 
 def _plane(cells: AnnData) -> str | None:
-    """Return the embedding to draw on: one that is known, else any other of two dimensions that is no tissue."""
+    """Return the embedding to plot: a known one, otherwise any with two dimensions that is not spatial."""
     shapes = {n: np.shape(cells.obsm[n]) for n in cells.obsm}
     known = (n for n in EMBEDDINGS if len(shapes.get(n, ())) == 2 and shapes[n][1] > 1)
     others = (n for n in sorted(shapes) if n.startswith("X_") and "spatial" not in n and shapes[n][1:] == (2,))
@@ -116,7 +116,7 @@ def computed(cells: AnnData, run: slots.RunRecord) -> Array | None:
 
 
 def _packed_cells(material: Material, cells: AnnData, name: str) -> dict[str, Any]:
-    """Return all that the browser draws and says of the cells."""
+    """Return the data of the cells for the browser."""
     key = material.key
     places = np.asarray(cells.obsm[name], float)[:, :2]
     low, span = places.min(axis=0), np.ptp(places, axis=0)
@@ -184,7 +184,7 @@ def _levels(name: str, title: str, group: str, column: pd.Series, step: float) -
 
 
 def _strongest(axis: str, kind: str, table: pd.DataFrame, step: float) -> dict[str, Any]:
-    """Return of each cell which signature of an axis has the greatest value, and the value."""
+    """Return for each cell the signature of an axis with the highest value, and the value."""
     values = table.to_numpy(dtype=float)
     which = np.where(np.isnan(values), -np.inf, values).argmax(axis=1)
     most = pd.Series(values[np.arange(len(values)), which])

@@ -1,4 +1,4 @@
-"""What was found in five sentences, the input, the calls, and the calls by sample."""
+"""Sections on the findings (five sentences), the input, the calls, and the calls by sample."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tamannot.stats._shares import wilson
 
 _NO_LABEL = ("unassigned", "not_macrophage")
 _FEW = 5
-_KINDS = {"counts": "counts", "log": "log-normalised values", "linear": "linear values, no counts"}
+_KINDS = {"counts": "counts", "log": "log-normalised values", "linear": "linear values, not counts"}
 _TITLES = {
     "compartment": "Compartments of all cells",
     "origin": "Origins of macrophages",
@@ -47,15 +47,15 @@ _OF_SAMPLES = (
 
 
 def found(material: Material) -> Section:
-    """Return the first section: cells, origins, states, who has no label, and how sure that is."""
+    """Return the first section: cells, origins, states, unassigned cells, and how reliable the calls are."""
     sentences = (
         _cells(material),
-        _calls(material, "origin", "By origin, which is similarity and not lineage,"),
+        _calls(material, "origin", "By origin (similarity, not lineage),"),
         _calls(material, "state", "By state,"),
         _programs(material),
         _confidence(material),
     )
-    return Section("found", "What was found", tuple(map(Text, sentences)))
+    return Section("found", "Findings", tuple(map(Text, sentences)))
 
 
 def _cells(material: Material) -> str:
@@ -72,12 +72,12 @@ def _calls(material: Material, axis: str, begin: str) -> str:
     counts = counts_of(material, axis)
     n = sum(counts.values())
     if not n:
-        return f"{begin} there is nothing to say: there are no macrophages."
+        return f"{begin} nothing is reported, because there are no macrophages."
     named = {k: v for k, v in counts.items() if k not in _NO_LABEL}
     said = f"{_listed(named, n, _FEW)} of the macrophages" if named else "no macrophage has a label"
     left = counts.get("unassigned", 0)
     if not left:
-        return f"{begin} there are {said}; none is left unassigned."
+        return f"{begin} there are {said}; none are unassigned."
     why = reasons_of(material, axis)
     because = "; ".join(f"{percent(v / n)} {reason}" for reason, v in why.items())
     return f"{begin} there are {said}; {percent(left / n)} are unassigned ({because})."
@@ -95,24 +95,23 @@ def _programs(material: Material) -> str:
     most = sorted((item for item in overlays.items() if item[1] > 0), key=lambda item: -item[1])
     if not most:
         return (
-            "None of the programs that can accompany any state (hypoxia, proliferation, dissociation stress) "
-            "stands out."
+            "None of the programs that can accompany any state (hypoxia, proliferation, dissociation stress) is active."
         )
     said = ", ".join(f"{pretty(name)} in {percent(share)}" for name, share in most)
-    return f"Of the programs that can accompany any state, these stand out in macrophages (p < 0.01): {said}."
+    return f"Programs that can accompany any state and are active in macrophages (p < 0.01): {said}."
 
 
 def _confidence(material: Material) -> str:
     run = material.run
     if not run.has("model"):
-        return "The record of how origin and state were called is missing from these data."
+        return "These data do not record how origin and state were called."
     said = []
     if "origin" in run.model:
-        said.append("origin is called by comparing z of the origins")
+        said.append("origins are called by comparing their z scores")
     if "state" in run.model:
-        whose = "a model's cells" if "kind" in run.model else "these cells"
+        whose = "the model's training cells" if "kind" in run.model else "these cells"
         by = f" and by a classifier trained on {whose}" if "state" in run.learned else ""
-        said.append(f"state is called by the activity of signatures{by}")
+        said.append(f"states are called by the activity of signatures{by}")
     if not said:
         return "Origin and state were not called."
     return (
@@ -130,7 +129,7 @@ def _many(n: int, thing: str) -> str:
 
 
 def input_and_quality(material: Material) -> Section:
-    """Return which matrix, gene ids, species and tissue were used, and how deep the cells are."""
+    """Return the matrix, gene ids, species and tissue of the run, and the depth of the cells."""
     blocks: list[Block] = [Facts((*_facts(material), *_quality(material)))]
     if material.run.has("substitutions") and len(material.run.substitutions):
         blocks.append(table_of(material.run.substitutions, "Former gene symbols mapped to current ones"))
@@ -143,17 +142,17 @@ def _facts(material: Material) -> tuple[tuple[str, str], ...]:
     run, samples, matrix = material.run, material.samples, material.run.matrix if material.run.has("matrix") else None
     rows = [("data", material.name), ("cells", f"{material.cells.n_obs:,}")]
     if matrix is None:
-        rows.append(("record of the run", "not in these data"))
+        rows.append(("record of the run", "missing from these data"))
     else:
         rows += [
             ("genes", f"{matrix.n_vars:,}, ids by {matrix.gene_ids}"),
             ("matrix used", f"{matrix.name}: {_KINDS.get(matrix.kind, matrix.kind)}"),
             ("matrices considered", "; ".join(matrix.candidates)),
-            ("species", f"{matrix.species} (asked for: {run.parameters.get('species', 'auto')})"),
+            ("species", f"{matrix.species} (requested: {run.parameters.get('species', 'auto')})"),
         ]
     rows += [
         ("tissue", f"{run.tissue.used}: {run.tissue.reason}" if run.tissue else ""),
-        ("samples", "not known" if samples is None else f"{len(samples.names):,}, by column {material.sample_key}"),
+        ("samples", "unknown" if samples is None else f"{len(samples.names):,}, by column {material.sample_key}"),
         ("condition", f"column {material.condition}" if material.condition else "none given"),
     ]
     own = run.parameters.get("compartment_key")
@@ -188,7 +187,7 @@ def _samples(material: Material, samples: Samples) -> Table:
 
 
 def calls(material: Material) -> Section:
-    """Return how many cells have which label, by which rule, and why others have none."""
+    """Return the number of cells per label, the rules of the calls, and the reasons of unassigned cells."""
     blocks: list[Block] = []
     for axis in _TITLES:
         blocks += [_labels(material, axis), _statuses(material, axis)]

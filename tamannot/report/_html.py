@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else."""
+"""Renders a report as a self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _policy(style: str, script: str) -> str:
-    """Return a policy under which a browser runs our script, and neither another one nor anything from outside."""
+    """Return a content security policy that allows only our script and nothing from outside."""
     return (
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -71,12 +71,12 @@ def _data_uri(picture: Picture | Embedding) -> str:
 
 
 def _safe_link(link: str) -> str:
-    """Return a link to the web, and nothing for any other."""
+    """Return a web link, and an empty string for any other link."""
     return link if link.startswith(("https://", "http://")) else ""
 
 
 def summarise(material: Material, *, title: str | None = None) -> Report:
-    """Return all that a report says of some material; ``title`` None names the data."""
+    """Return the report on some material; with ``title`` None the heading names the data."""
     sections = (
         found(material),
         cautions(material),

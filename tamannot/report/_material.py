@@ -1,4 +1,4 @@
-"""What a report is made from: labels of all cells, and values of few."""
+"""The input of a report: labels of all cells, and values of some cells."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FEWEST = 30
 
 
 class Source(Protocol):
-    """Annotated cells that are in memory or in a file."""
+    """Annotated cells in memory or in a file."""
 
     @property
     def cells(self) -> AnnData:
@@ -42,7 +42,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Material:
-    """An annotated data set under the name by which the report shows it; columns of ``obs`` are None if not known."""
+    """An annotated data set with its name in the report; columns of ``obs`` are None if unknown."""
 
     source: Source
     name: str
@@ -77,7 +77,7 @@ class Material:
 
     @cached_property
     def embedding(self) -> str | None:
-        """The name of an embedding to draw on; None if there is none."""
+        """The name of the embedding to plot; None if there is none."""
         obsm = self.points.obsm
         return next((n for n in EMBEDDINGS if n in obsm and np.ndim(obsm[n]) > 1 and obsm[n].shape[1] > 1), None)
 
@@ -97,7 +97,7 @@ class Material:
 
     @cached_property
     def samples(self) -> Samples | None:
-        """Which cell is of which sample; None if that is not known."""
+        """The sample of each cell; None if unknown."""
         return None if self.sample_key is None else samples_of(self.cells, self.sample_key)
 
     def labels(self, name: str) -> pd.Series:
@@ -110,18 +110,18 @@ class Material:
         return slots.read_obs(self.cells, self.key, (name,)).iloc[:, 0]
 
     def has(self, name: str) -> bool:
-        """Say whether the run wrote a column."""
+        """Return whether the run wrote a column."""
         return slots.slot(self.key, name) in self.cells.obs
 
 
 def material_of(
     source: Source, *, name: str, key: str = "tam", sample_key: str | None = None, condition: str | None = None
 ) -> Material:
-    """Return what a report is made from, after checking that the cells are annotated and the columns are there."""
+    """Return the input of a report, after checking that the cells are annotated and the columns exist."""
     run = slots.read_record(source.cells, key)
     absent = [slots.slot(key, axis) for axis in _AXES if slots.slot(key, axis) not in source.cells.obs]
     if absent:
-        msg = f"A report is of annotated cells, and obs has no '{absent[0]}'. Run tamannot.tl.annotate(adata) first."
+        msg = f"A report needs annotated cells, but obs has no '{absent[0]}'. Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
     if sample_key is None and run.sample_key in source.cells.obs:
         sample_key = run.sample_key
@@ -129,7 +129,7 @@ def material_of(
         if column is not None:
             slots.obs_column(source.cells, column)
     if condition is not None and sample_key is None:
-        msg = "A condition is a property of samples: give sample_key= as well."
+        msg = "A condition is a property of samples: pass sample_key= as well."
         raise ParameterError(msg)
     return Material(source, name, key, sample_key, condition)
 
@@ -141,7 +141,7 @@ class InMemory:
     cells: AnnData
 
     def take(self, rows: Array, *, matrix: bool) -> AnnData:  # noqa: ARG002 - it is there anyway
-        """Return some cells; the object itself if they are all of it."""
+        """Return some cells; the object itself if all cells are chosen."""
         return self.cells if rows.size == self.cells.n_obs else self.cells[rows]
 
 
@@ -156,14 +156,14 @@ def spread(rows: Array, most: int, run: int) -> Array:
 
 
 def counts_of(material: Material, axis: str) -> dict[str, int]:
-    """Return how many macrophages (of compartments: cells) have each label that occurs, in the order of the labels."""
+    """Return the number of macrophages (for compartments: cells) per label, in the order of the labels."""
     labels = material.labels(axis)
     counts = (labels if axis == "compartment" else labels[material.macrophages]).value_counts(sort=False)
     return {str(k): int(v) for k, v in counts.items() if v}
 
 
 def reasons_of(material: Material, axis: str) -> dict[str, int]:
-    """Return how many macrophages have no label of an axis for which reason, the most frequent first."""
+    """Return the number of unassigned macrophages per reason, the most frequent first."""
     if not material.has(f"{axis}_status"):
         return {}
     status = material.labels(f"{axis}_status")[material.macrophages].value_counts()
@@ -182,7 +182,7 @@ def counts_by_sample(material: Material) -> pd.DataFrame:
 
 
 def cells_with(material: Material, program: str) -> NDArray[np.bool_]:
-    """Return which cells have a program (p < 0.01); none where that was not looked for."""
+    """Return which cells have a program (p < 0.01); none if it was not scored."""
     if not material.has("programs"):
         return np.zeros(material.cells.n_obs, dtype=bool)
     column = material.labels("programs")
@@ -191,15 +191,15 @@ def cells_with(material: Material, program: str) -> NDArray[np.bool_]:
 
 
 def share_with(material: Material, program: str, among: NDArray[np.bool_] | None = None) -> float:
-    """Return the share of macrophages with a program, of all or of some; NaN where there is none of them."""
+    """Return the share of macrophages with a program, of all or of some; NaN if there are none."""
     chosen = material.macrophages if among is None else material.macrophages & among
     return float(cells_with(material, program)[chosen].mean()) if chosen.any() else float("nan")
 
 
 def depth_of_macrophages(material: Material) -> tuple[Array, Array] | None:
-    """Return the depth of the measured macrophages, and whether each has a state; None if that cannot be told.
+    """Return the depth of the measured macrophages, and whether each has a state; None if unknown.
 
-    Depth is the sum of counts, or, where the matrix holds none, the number of detected genes.
+    Depth is the sum of counts or, without counts, the number of detected genes.
     """
     cells = material.measured
     labels = slots.read_obs(cells, material.key, ("compartment", "state")).astype(str).to_numpy()

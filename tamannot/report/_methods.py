@@ -1,4 +1,4 @@
-"""What was used: a paragraph for the methods of a paper, the signatures with their sources, and versions."""
+"""The methods paragraph, the signatures with their sources, and versions."""
 
 from __future__ import annotations
 
@@ -40,14 +40,16 @@ _PACKAGES = ("anndata", "matplotlib", "numpy", "pandas", "scikit-learn", "scipy"
 
 
 def methods(material: Material) -> Section | None:
-    """Return the paragraph, and what it cites; None where the record of the run is not there."""
+    """Return the paragraph and its references; None if the record of the run is missing."""
     run = material.run
     if not (run.has("matrix") and run.has("method")):
         return None
     how = (_scores(run), _null(run), _compartment(run), _origin_and_state(run))
     paragraph = " ".join(s for s in (_data(material), *how, _left_out(material), _analyses(run)) if s)
     cited = (Text("Cited:"), Points((_UCELL,))) if _is_ucell(run) else ()
-    said = "For your manuscript: it describes what was run here and nothing else. Sources of the signatures are above."
+    said = (
+        "This paragraph for your manuscript describes only what was run here. The signature sources are listed above."
+    )
     return Section("methods", "Methods", (Text(said), Quote(paragraph), *cited))
 
 
@@ -88,8 +90,8 @@ def _null(run: RunRecord) -> str:
         del of["origin"]
     expression = ", ".join(f"of {cells} for {axes}" for axes, cells in of.items())
     return (
-        "Scores were compared, within each cell and in closed form, with random signatures matched in expression (z, "
-        f"and p of a Pearson III distribution); the expression was that {expression}."
+        "Within each cell, scores were compared in closed form with random signatures matched in expression (z, "
+        f"and p of a Pearson type III distribution); the reference expression was that {expression}."
     )
 
 
@@ -97,7 +99,7 @@ def _compartment(run: RunRecord) -> str:
     own = run.parameters.get("compartment_key")
     if own is not None:
         column = own["column"] if isinstance(own, Mapping) else own
-        return f"Compartments were taken from the user's column '{column}'."
+        return f"Compartments were taken from the existing annotation in column '{column}'."
     how = str(run.model.get("compartment", "")) if run.has("model") else ""
     return f"Compartments were called by the {how}." if how else ""
 
@@ -109,7 +111,8 @@ def _origin_and_state(run: RunRecord) -> str:
     if run.learned_from:
         n, of = run.learned_from["n_macrophages"], run.learned_from["n_cells"]
         said.append(
-            f"Nothing was fitted to these cells, but to {run.model['cells']} (model {str(run.model['digest'])[:12]})."
+            f"Classifiers and baselines came from a model trained on {run.model['cells']} (model "
+            f"{str(run.model['digest'])[:12]})."
             if "kind" in run.model
             else f"Baselines of the states were fitted to {n:,} macrophages of {of:,} cells."
         )
@@ -135,7 +138,7 @@ def _left_out(material: Material) -> str:
 
 def _analyses(run: RunRecord) -> str:
     made = [name for key, name in _ANALYSES.items() if run.has(key)]
-    return f"Analysed with the sample as the unit: {', '.join(made)}." if made else ""
+    return f"Analyses with the sample as the unit: {', '.join(made)}." if made else ""
 
 
 def signatures(material: Material) -> Section | None:
@@ -165,7 +168,7 @@ def signatures(material: Material) -> Section | None:
 
 @cache
 def _loaded(name: str, species: str) -> Signature | None:
-    """Return a signature of the library; None if this release has no such."""
+    """Return a signature of the library; None if this release does not have it."""
     try:
         return load_signature(name, species=species)
     except SignatureNotFoundError:
@@ -180,7 +183,7 @@ def _cited(reference: Reference) -> Point:
 
 
 def warnings_and_versions(material: Material) -> Section:
-    """Return what the run warned of, its parameters, and versions."""
+    """Return the warnings of the run, its parameters, and versions."""
     run = material.run
     noted = Points(tuple(Point("", text) for text in run.warnings)) if run.warnings else None
     parameters = [("key", material.key)]

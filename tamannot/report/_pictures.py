@@ -1,4 +1,4 @@
-"""Pictures of a report: those of ``tamannot.pl`` for which there is something to draw."""
+"""Figures of a report: those of ``tamannot.pl`` for which there are data."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _MOST_SAMPLES = 60
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture that a report may have, and the section in which it stands.
+    """A figure that a report may have, and its section.
 
-    ``alt`` says what it shows, for those who cannot see it. ``draw`` is given the material and, where an analysis has
-    several results, the name of one. It draws labels of all ``cells``, tables and embeddings of at most 50,000
-    ``points``, or the matrix of few ``measured`` cells.
+    ``alt`` is the text for screen readers. ``draw`` gets the material and, if an analysis has several results, the
+    name of one. It plots labels of all ``cells``, tables and embeddings of at most 50,000 ``points``, or the matrix
+    of few ``measured`` cells.
     """
 
     section: str
@@ -76,15 +76,15 @@ DRAWINGS = (
     Drawing(
         "calls",
         "Calls against marker genes",
-        "Dots: in how many macrophages of each state genes outside the signatures are detected, and how strongly.",
+        "Dots: share of macrophages of each state that express genes outside the signatures, and how strongly.",
         lambda m, _: pl.markers(m.measured, key=m.key),
         "measured",
         lambda m: m.has_matrix,
     ),
     Drawing(
         "calls",
-        "States against their null",
-        "Distributions of z of each state over macrophages, with baselines and the share called.",
+        "States compared with their null",
+        "Distribution of z of each state over macrophages, with baselines and the share of called cells.",
         lambda m, _: pl.scores(m.points, key=m.key),
         "points",
     ),
@@ -112,7 +112,7 @@ DRAWINGS = (
     Drawing(
         "samples",
         "State × origin",
-        "Shades: share of each state among the macrophages of each origin, where samples are known their mean.",
+        "Shades: share of each state among the macrophages of each origin; the mean over samples if they are known.",
         lambda m, _: pl.state_by_origin(m.cells, sample_key=m.sample_key, key=m.key),
     ),
     Drawing(
@@ -130,7 +130,7 @@ DRAWINGS = (
     Drawing(
         "ferroptosis_summary",
         "Programs by label",
-        "Shades: mean z over samples of each ferroptosis program in each label; figures: share of the cells with too "
+        "Shades: mean z over samples of each ferroptosis program in each label; numbers: share of the cells with too "
         "little signal.",
         lambda m, of: pl.ferroptosis(m.cells, groupby=of, key=m.key),
     ),
@@ -156,19 +156,19 @@ DRAWINGS = (
 
 
 def pictures_of(material: Material, section: str, *, of: str | None = None) -> tuple[Picture, ...]:
-    """Return the pictures of a section for which there is something to draw; ``of`` chooses among results."""
+    """Return the figures of a section for which there are data; ``of`` chooses among results."""
     found = []
     for drawing in DRAWINGS:
         if drawing.section == section and drawing.is_possible(material):
             png = drawn(lambda draw=drawing.draw: draw(material, of))  # type: ignore[misc]
             n, n_obs = getattr(material, drawing.cells).n_obs, material.cells.n_obs
-            note = "" if n == n_obs else f"Drawn from {n:,} of {n_obs:,} cells, the same ones every time."
+            note = "" if n == n_obs else f"Showing {n:,} of {n_obs:,} cells, the same ones every time."
             found += [] if png is None else [Picture(drawing.title, drawing.alt, png, note)]
     return tuple(found)
 
 
 def drawn(draw: Callable[[], Axes]) -> bytes | None:
-    """Return what a function draws as PNG; None if the result that it shows is not there, or not whole."""
+    """Return a figure as PNG; None if its data are missing or incomplete."""
     before = set(plt.get_fignums())
     # Names of the user's are no formulas: a '$' stays one.
     with (

@@ -209,8 +209,8 @@ def _check_caps(how: Depths, runs: Sequence[Run]) -> None:
     for cap, run in zip(how.cap, runs, strict=True):
         if run.null and cap > LARGEST_NULL_CAP:
             msg = (
-                f"{run.method.name} with {cap:,.0f} ranks that count has no matched null: its moments would not fit "
-                f"into 64 bits. Use at most {LARGEST_NULL_CAP:,}, or leave out null=."
+                f"{run.method.name} with a maximal rank of {cap:,.0f} has no matched null: its moments would exceed "
+                f"64 bits. Use a maximal rank of at most {LARGEST_NULL_CAP:,}, or leave out null=."
             )
             raise ParameterError(msg)
 
@@ -318,7 +318,7 @@ def score_rows(
     """Score every row of a non-negative matrix for every output of a plan.
 
     ``null`` gives the expression bins for z and p; None leaves them out. Rows are worked on in parallel, and a cell's
-    result does not depend on it; ``tick`` is told the rows done.
+    result does not depend on it; ``tick`` is called with the number of finished rows.
     """
     return score_runs(rows, plan, [Run(method, null)], threads=threads, tick=tick)[0]
 

@@ -30,7 +30,7 @@ _STEP = 1024
 
 @dataclass(frozen=True)
 class GeneStatistics:
-    """Mean and standard deviation of each gene over the cells at hand."""
+    """Mean and standard deviation of each gene over the cells."""
 
     mean: Array
     sd: Array
@@ -58,7 +58,7 @@ class GeneStatistics:
 
 
 def check_scale(scale: str) -> None:
-    """Refuse a word that is no scale."""
+    """Raise if the scale is unknown."""
     check_choice("scale", scale, ("log", "as_is"))
 
 

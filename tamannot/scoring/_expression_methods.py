@@ -27,12 +27,12 @@ class WeightedMean(LinearMethod):
     form
         ``"mean"``: ``sum(w x) / sum(|w|)``, the weights of down genes being negative. ``"sum"``: the plain
         linear score ``sum(w x)``, as for published models with coefficients. ``"zmean"``: the mean of
-        genes standardised over the cells at hand, so that a cell's score depends on the others.
+        genes standardised over the cells of the data, so a cell's score depends on the other cells.
     weights
         ``"use"`` the weights of genes, or ``"ignore"`` them.
     scale
-        ``"log"``: counts and linear values are brought to ``log1p`` of 10,000 per cell, logarithms are taken
-        as they are. ``"as_is"``: whatever the matrix holds, negative values included.
+        ``"log"``: counts and linear values become ``log1p`` of 10,000 per cell, log values are used
+        unchanged. ``"as_is"``: the values of the matrix, including negative ones.
 
     Raises
     ------
@@ -85,27 +85,27 @@ class WeightedMean(LinearMethod):
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleScore(LinearMethod):
-    """Settings of the module score: mean expression less that of control genes of like expression.
+    """Settings of the module score: mean expression minus that of control genes of similar expression.
 
     Parameters
     ----------
     variant
         ``"scanpy"``: ``ctrl_size`` controls from every expression bin that has a gene of the signature; the
-        numbers of ``scanpy.tl.score_genes``. ``"seurat"``: ``ctrl_size`` controls for every gene, from its
-        bin, as ``AddModuleScore`` (whose random numbers are R's, so that its numbers differ).
+        results equal ``scanpy.tl.score_genes``. ``"seurat"``: ``ctrl_size`` controls for every gene, from its
+        bin, as ``AddModuleScore`` (the results differ, because R draws other random numbers).
     ctrl_size
-        Controls drawn; None takes all genes of a bin, so that nothing is drawn and no order of genes counts.
+        Number of control genes to draw; None uses all genes of a bin, without random draws.
     n_bins
-        Expression bins.
+        Number of expression bins.
     ctrl_as_ref
         As in scanpy: draw before the signature's own genes are removed (True), or after.
     weights
-        ``"use"`` the weights of genes (all 1: scanpy's number), or ``"ignore"`` them.
+        ``"use"`` the weights of genes (all 1: equal to scanpy), or ``"ignore"`` them.
     scale
-        ``"log"``: counts and linear values are brought to ``log1p`` of 10,000 per cell, logarithms are taken
-        as they are. ``"as_is"``: whatever the matrix holds.
+        ``"log"``: counts and linear values become ``log1p`` of 10,000 per cell, log values are used
+        unchanged. ``"as_is"``: the values of the matrix.
     rng
-        Seed of the draw; the same for every signature, as if each was scored alone.
+        Seed of the draw; the same for every signature, as if each were scored on its own.
 
     Raises
     ------
@@ -114,8 +114,8 @@ class ModuleScore(LinearMethod):
 
     Notes
     -----
-    Output: the unit of the values, any sign; down genes are a signature of their own, subtracted. A cell's
-    score depends on the other cells (through the bins), and the controls drawn on the order of genes.
+    Output: the unit of the values, any sign; down genes are a separate signature that is subtracted. A cell's
+    score depends on the other cells (through the bins), and the control genes on the order of genes.
     Source: Tirosh et al. 2016, doi:10.1126/science.aad0501; Satija et al. 2015, doi:10.1038/nbt.3192.
     """
 
@@ -131,13 +131,13 @@ class ModuleScore(LinearMethod):
         """Check the ranges."""
         check_choice("variant", self.variant, ("scanpy", "seurat"))
         if self.ctrl_size is not None and not (isinstance(self.ctrl_size, int) and self.ctrl_size >= 1):
-            msg = f"ctrl_size is a whole number of at least 1, or None, not {self.ctrl_size}."
+            msg = f"ctrl_size must be an integer of at least 1, or None, not {self.ctrl_size}."
             raise ParameterError(msg)
         if not (isinstance(self.n_bins, int) and self.n_bins >= 2):
-            msg = f"n_bins is a whole number of at least 2, not {self.n_bins}."
+            msg = f"n_bins must be an integer of at least 2, not {self.n_bins}."
             raise ParameterError(msg)
         if not (isinstance(self.rng, int) and 0 <= self.rng < 2**32):
-            msg = f"rng is a seed, a whole number from 0 to 2^32 - 1, not {self.rng!r}."
+            msg = f"rng must be a seed, an integer from 0 to 2^32 - 1, not {self.rng!r}."
             raise ParameterError(msg)
         check_weights(self.weights)
         check_scale(self.scale)
@@ -149,14 +149,14 @@ class ModuleScore(LinearMethod):
 
     @property
     def looks_at_cells(self) -> bool:
-        """The bins come from the cells at hand."""
+        """The bins depend on the other cells."""
         return True
 
     def check(self, part: Part, n_vars: int) -> None:
         """Refuse data with too few genes for the bins."""
         if round(n_vars / (self.n_bins - 1)) < 1:
             msg = (
-                f"{n_vars} genes cannot be cut into {self.n_bins} bins of controls for '{part.signature.id}'. "
+                f"{n_vars} genes cannot be divided into {self.n_bins} bins of control genes for '{part.signature.id}'. "
                 "Use fewer bins, by ModuleScore(n_bins=…)."
             )
             raise SignatureFormatError(msg)
@@ -176,7 +176,7 @@ class ModuleScore(LinearMethod):
         controls = self._controls(arm.columns, genes)
         if not controls.size:
             msg = (
-                f"No control genes for '{part.signature.id}': all of its bins' are its own. Use "
+                f"No control genes for '{part.signature.id}': it contains all genes of its bins. Use "
                 "ModuleScore(ctrl_as_ref=False), fewer bins, or a method without controls."
             )
             raise SignatureFormatError(msg)
@@ -264,10 +264,10 @@ class SSGSEA(GseapyMethod):
     norm
         How gseapy normalises a sample before ranking.
     weights
-        ssGSEA has no place for weights of genes: ``"use"`` refuses a signature that has them,
-        ``"ignore"`` scores it without.
+        ssGSEA cannot use weights of genes: ``"use"`` raises for a signature with weights,
+        ``"ignore"`` scores it without them.
     scale
-        ``"log"``: counts and linear values are brought to ``log1p`` of 10,000 per cell. ``"as_is"``: not.
+        ``"log"``: counts and linear values become ``log1p`` of 10,000 per cell. ``"as_is"``: unchanged.
 
     Raises
     ------
@@ -276,9 +276,9 @@ class SSGSEA(GseapyMethod):
 
     Notes
     -----
-    Meant for pseudobulk: it takes the whole column of a sample, zeros and all, and in single cells follows
+    Meant for pseudobulk: it ranks all genes of a sample, including zeros, and in single cells depends on
     the number of detected genes. Output: the enrichment score (gseapy's ``ES``), any sign; down genes are a
-    set of their own, subtracted. Source: Barbie et al. 2009, doi:10.1038/nature08460; gseapy, Fang et al.
+    separate set that is subtracted. Source: Barbie et al. 2009, doi:10.1038/nature08460; gseapy, Fang et al.
     2023, doi:10.1093/bioinformatics/btac757.
     """
 
@@ -308,7 +308,7 @@ class GSVA(GseapyMethod):
     kcdf
         Kernel of the distribution function of each gene over the samples.
     max_diff
-        Difference of the greatest deviations (True) or the greatest alone.
+        Difference of the largest deviations (True) or the largest deviation only.
     exponent
         Weight of ranks in the running sum.
     weights, scale
@@ -321,8 +321,8 @@ class GSVA(GseapyMethod):
 
     Notes
     -----
-    Meant for pseudobulk; a sample's score depends on all others. Output: [-1, 1]; down genes are a set of
-    their own, subtracted. Source: Hänzelmann et al. 2013, doi:10.1186/1471-2105-14-7; gseapy.
+    Meant for pseudobulk; a sample's score depends on all other samples. Output: [-1, 1]; down genes are a
+    separate set that is subtracted. Source: Hänzelmann et al. 2013, doi:10.1186/1471-2105-14-7; gseapy.
     """
 
     _title = "GSVA"

@@ -1,4 +1,4 @@
-"""What classifiers see of cells: on which scale, which cells by their content, and a sample to learn from."""
+"""Features of cells for classifiers: their scale, hashes of cells, and a sample of training cells."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _relative_ranks(values: Array, indptr: Array) -> Array:
 
 
 def learning_rows(n_obs: int, most: int = MOST_CELLS) -> list[range]:
-    """Return the rows to learn from, as runs spread evenly over the matrix, whatever its container and blocks."""
+    """Return the rows to fit to, as runs spread evenly over the matrix, for any container and block size."""
     if n_obs <= most:
         return [range(n_obs)]
     n_runs = max(2, most // _RUN)
@@ -153,7 +153,7 @@ def learning_rows(n_obs: int, most: int = MOST_CELLS) -> list[range]:
 
 
 def taken(rows: RowSource, runs: list[range], *, threads: int, tick: Tick) -> RowSource:
-    """Return the rows of some runs, in memory; the matrix itself if they are all of it and it is there."""
+    """Return the rows of some runs in memory; the matrix itself if it is in memory and all rows are chosen."""
     if rows.in_memory and runs == [range(rows.shape[0])]:
         return rows
     runs = [range(i, min(i + _RUN, run.stop)) for run in runs for i in range(run.start, run.stop, _RUN)]
@@ -207,7 +207,7 @@ def _narrow(values: Array) -> Array:
 
 
 def content_hash(rows: RowSource, gene_ids: Sequence[str], *, threads: int = 1) -> Array:
-    """Return a 64-bit hash of what each cell holds.
+    """Return a 64-bit hash of the content of each cell.
 
     Equal cells have equal hashes, whatever the order of genes and cells, the blocks and the type of the numbers;
     zeros do not count, so that dense and sparse rows agree. ``gene_ids`` names each column. uint64, shape ``(n_obs,)``.

@@ -64,7 +64,8 @@ def score_linear(
     """Score every row of a matrix for every output of a plan.
 
     Of ``kind`` ``"counts"`` and ``"linear"`` are brought to ``log1p`` of 10,000 per cell if the method's scale is
-    ``"log"``. Rows are worked on in parallel, and a cell's result does not depend on it; ``tick`` is told the rows.
+    ``"log"``. Rows are worked on in parallel, and a cell's result does not depend on it; ``tick`` is called with the
+    number of rows.
     """
     target = target_of(method.scale, kind)
     genes = gene_statistics(rows, target, threads, tick) if method.looks_at_cells else None

@@ -1,4 +1,4 @@
-"""Settings of methods on ranks, and all methods by name."""
+"""Settings of rank-based methods, and all methods by name."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY
 class UCell(RankMethod):
     """Settings of UCell.
 
-    The score of a signature in a cell is its Mann-Whitney U statistic, scaled to [0, 1]: 1 where the
-    signature's genes are the most expressed of the cell, near 0 where they are not. It depends on no
-    other cell, on no normalisation that keeps the order of a cell's genes, and on no order of genes.
+    The score of a signature in a cell is its Mann-Whitney U statistic, scaled to [0, 1]: 1 if the
+    signature's genes have the highest expression in the cell, close to 0 if they have low ranks. It does not depend
+    on other cells, on the order of genes, or on normalisation that preserves the ranks within a cell.
 
     Parameters
     ----------
     variant
-        ``"today"``: as R's package computes it since version 2.7.6. ``"legacy"``: as in the paper and
-        before, where rank K + 1 stands for all beyond K and a set without a gene inside K gets 0; it
-        takes no weights.
+        ``"today"``: as in the R package since version 2.7.6. ``"legacy"``: as in the paper and earlier versions,
+        where all ranks beyond K count as K + 1 and a set without a gene within K gets 0; it does not
+        support weights.
     max_rank
-        Ranks beyond this are one; at most the number of genes in the data.
+        Maximal rank: ranks beyond it are equal. At most the number of genes in the data.
     w_neg
         Weight of the down genes: ``max(0, u(up) - w_neg * u(down))``.
     missing
         ``"impute"`` counts genes that are not in the data as not expressed; ``"skip"`` leaves them out.
     weights
-        ``"use"`` the weights of genes, over the greatest sum they can reach (all 1: UCell to the bit);
+        ``"use"`` the weights of genes, relative to their largest possible sum (all 1: identical to UCell);
         or ``"ignore"`` them.
 
     Raises
@@ -58,9 +58,9 @@ class UCell(RankMethod):
 
     Notes
     -----
-    Input: non-negative values of any scale; only their order within a cell counts. Output: [0, 1].
-    Source: Andreatta & Carmona 2021, doi:10.1016/j.csbj.2021.06.043. Where zeros are among the K first
-    ranks (panels, variable genes only) they count with their mean rank, as in R; pyUCell leaves them out.
+    Input: non-negative values of any scale; only their order within a cell matters. Output: [0, 1].
+    Source: Andreatta & Carmona 2021, doi:10.1016/j.csbj.2021.06.043. If zeros are among the first K
+    ranks (panels, variable genes only), they count with their mean rank, as in R; pyUCell leaves them out.
     """
 
     variant: Literal["today", "legacy"] = "today"
@@ -72,13 +72,16 @@ class UCell(RankMethod):
     def __post_init__(self) -> None:
         """Check the ranges."""
         if not isinstance(self.max_rank, int) or self.max_rank < 1:
-            msg = f"max_rank must be a whole number of at least 1, not {self.max_rank!r}."
+            msg = f"max_rank must be an integer of at least 1, not {self.max_rank!r}."
             raise ParameterError(msg)
         if not 0 <= self.w_neg < np.inf:
             msg = f"w_neg must not be negative, not {self.w_neg}."
             raise ParameterError(msg)
         if self.missing not in ("impute", "skip") or self.variant not in ("today", "legacy"):
-            msg = f"missing is 'impute' or 'skip', variant 'today' or 'legacy', not {self.missing!r}, {self.variant!r}."
+            msg = (
+                f"missing must be 'impute' or 'skip', and variant 'today' or 'legacy', not {self.missing!r}, "
+                f"{self.variant!r}."
+            )
             raise ParameterError(msg)
         check_weights(self.weights)
 
@@ -120,7 +123,7 @@ class UCell(RankMethod):
         size, cap = self._size(part.up) + self._size(part.down), self.rank_cap(n_vars)
         if size > cap:
             msg = (
-                f"Signature '{part.signature.id}' has {size} genes, more than the {cap} ranks that count "
+                f"Signature '{part.signature.id}' has {size} genes, more than the {cap} ranks used "
                 f"(max_rank is {self.max_rank}; the data have {n_vars} genes). "
                 "Use UCell(max_rank=…), or UCell(missing='skip') if most of its genes are not in the data."
             )
@@ -134,18 +137,18 @@ class UCell(RankMethod):
 class AUCell(RankMethod):
     """Settings of AUCell.
 
-    The score is the area under the curve that counts how many genes of the signature are among the best
-    ``top`` share of a cell's genes. R, decoupler and pySCENIC break ties at random, or by the order of
-    genes; here a tie is worth its expectation over all orders, so that the score depends on no seed and
-    no order.
+    The score is the area under the recovery curve of the signature's genes among the ``top`` share of a
+    cell's genes. R, decoupler and pySCENIC break ties randomly or by the order of genes; here a tie
+    gets its expected value over all orders, so the score does not depend on a seed or on the order of
+    genes.
 
     Parameters
     ----------
     variant
-        ``"r"``: as the R package, over the area that as many genes can reach. ``"pyscenic"``: as ctxcore,
-        over the whole area, so that even the best possible set stays below 1.
+        ``"r"``: as the R package, relative to the largest possible area. ``"pyscenic"``: as ctxcore,
+        relative to the whole area, so even the best possible set stays below 1.
     top
-        Share of all genes that count, 0 to 1.
+        Share of top-ranked genes to use, 0 to 1.
     weights
         ``"use"`` the weights of genes (all 1: AUCell), or ``"ignore"`` them.
 
@@ -157,8 +160,8 @@ class AUCell(RankMethod):
     Notes
     -----
     Input: non-negative values of any scale. Output: [0, 1]. Genes that are not in the data are left out;
-    R drops a set with less than a fifth of its genes, ctxcore one with less than four fifths: here
-    ``min_coverage`` of `tl.score` says. Down genes: ``max(0, up - down)``.
+    R drops a set with less than a fifth of its genes, ctxcore one with less than four fifths; here use
+    ``min_coverage`` of `tl.score`. Down genes: ``max(0, up - down)``.
     Source: Aibar et al. 2017, doi:10.1038/nmeth.4463.
     """
 
@@ -169,7 +172,7 @@ class AUCell(RankMethod):
     def __post_init__(self) -> None:
         """Check the ranges."""
         if not 0 < self.top <= 1:
-            msg = f"top is a share of genes above 0, up to 1, not {self.top}."
+            msg = f"top must be a share of genes, above 0 and at most 1, not {self.top}."
             raise ParameterError(msg)
         check_choice("variant", self.variant, ("r", "pyscenic"))
         check_weights(self.weights)
@@ -207,8 +210,8 @@ class AUCell(RankMethod):
         """Refuse data of so few genes that none can score."""
         if self.rank_cap(n_vars) < 2:
             msg = (
-                f"AUCell looks at {self.rank_cap(n_vars)} of {n_vars} genes (top is {self.top:g}), too few to score "
-                f"'{part.signature.id}'. Use AUCell(top=…) with a larger share, or UCell."
+                f"AUCell uses the top {self.rank_cap(n_vars)} of {n_vars} genes (top is {self.top:g}), too few to "
+                f"score '{part.signature.id}'. Use AUCell(top=…) with a larger share, or UCell."
             )
             raise SignatureFormatError(msg)
 
@@ -232,7 +235,7 @@ def method_of(method: Method | str) -> Method:
     if isinstance(method, Method):
         return method
     if method not in METHODS:
-        msg = f"No method {method!r}.{among(str(method), METHODS)} Or give settings such as UCell(max_rank=500)."
+        msg = f"No method {method!r}.{among(str(method), METHODS)} Or pass settings such as UCell(max_rank=500)."
         raise ParameterError(msg)
     return METHODS[method]()
 

@@ -6,20 +6,36 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+from numba.core import event
+
+from tamannot._progress import compiling
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Compilations(event.Listener):
+    """Passes on when numba compiles: not when it loads a kernel from its cache."""
+
+    def on_start(self, event: event.Event) -> None:  # noqa: ARG002 - of the base class
+        compiling(begins=True)
+
+    def on_end(self, event: event.Event) -> None:  # noqa: ARG002 - of the base class
+        compiling(begins=False)
+
+
+event.register("numba:compile", _Compilations())
 
 
 def njit(function: F) -> F:
     """Compile lazily to machine code that holds no lock and is cached on disk.
 
-    Kernels are serial: threads are ours (`over_rows`), because numba's own pool may not be entered
-    from two threads at once. Without ``fastmath`` the bits are those of plain Python.
+    Kernels are serial: `over_rows` runs the threads, because numba's own pool must not be used from two threads at
+    once. Without ``fastmath`` results are bit-identical to plain Python.
     """
-    # No way in from C is needed, and to leave it out saves some of the time.
+    # No C entry point is needed; leaving it out saves some compile time.
     options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     try:
         compiled: F = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder to keep a cache in: compiled anew in every process
+    except RuntimeError:  # no writable cache folder: compile in every process
         compiled = numba.njit(**options)(function)
     return compiled

@@ -170,7 +170,7 @@ def refuse_weights(signature: Signature, method: str) -> None:
     if weighted:
         msg = (
             f"Signature '{signature.id}' has weights ({', '.join(weighted[:3])}{', …' if len(weighted) > 3 else ''}) "
-            f"and {method} has no place for them. Say weights='ignore' to score it without, or take another method."
+            f"which {method} cannot use. Set weights='ignore' to score it without them, or use another method."
         )
         raise SignatureFormatError(msg)
 
@@ -179,7 +179,7 @@ def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
     """Refuse a value that is none of the choices."""
     if value not in choices:
         *others, last = map(repr, choices)
-        msg = f"{name} is {', '.join(others)} or {last}, not {value!r}."
+        msg = f"{name} must be {', '.join(others)} or {last}, not {value!r}."
         raise ParameterError(msg)
 
 

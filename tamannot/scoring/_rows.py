@@ -178,7 +178,7 @@ def rows_in_memory(matrix: Any, *, threads: int = 1) -> RowSource:
 
 
 def _rises(matrix: Any, threads: int) -> bool:
-    """Say whether the indices rise in every row of a CSR matrix or column of a CSC one."""
+    """Return whether the indices rise in every row of a CSR matrix or column of a CSC one."""
 
     def look(start: int, stop: int) -> bool:
         return rises_strictly(matrix.indices, matrix.indptr[start : stop + 1])
@@ -204,7 +204,7 @@ def _check_indices(matrix: Any, n: int, *, rises: bool) -> None:
     full = ends[1:] > ends[:-1]
     low, high = extremes(indices) if not rises else (indices[ends[:-1][full]].min(), indices[ends[1:][full] - 1].max())
     if low < 0 or high >= n:
-        msg = f"The sparse matrix is damaged: it has an index {low if low < 0 else high:,}, where there are {n:,}."
+        msg = f"The sparse matrix is damaged: it has the index {low if low < 0 else high:,}, but the size is {n:,}."
         raise MatrixError(msg)
 
 
@@ -218,7 +218,7 @@ def joined(blocks: Sequence[RowBlock]) -> RowBlock:
 
 
 def is_sparse(matrix: object) -> bool:
-    """Say whether a matrix is one of scipy's sparse matrices or arrays."""
+    """Return whether a matrix is one of scipy's sparse matrices or arrays."""
     return bool(sp.issparse(matrix))
 
 
@@ -253,7 +253,7 @@ class DistributedRows(RowSource, Protocol):
         """Return the rows of several runs, fetched all at once, in their order; a run may come in pieces."""
 
     def mapped(self, work: Callable[..., T], about: About = no_arguments, *, step: int) -> Iterator[tuple[range, T]]:
-        """Give out rows and ``work(block, *about(rows))``, in their order; ``work`` is sent out once.
+        """Yield rows and ``work(block, *about(rows))``, in their order; ``work`` is sent out once.
 
         Blocks have ``step`` rows at most; only a few results are ahead of whoever takes them.
         """
@@ -262,7 +262,7 @@ class DistributedRows(RowSource, Protocol):
 def each_block(
     rows: RowSource, work: Callable[..., T], about: About = no_arguments, *, threads: int, step: int
 ) -> Iterator[tuple[range, T]]:
-    """Give out rows and ``work(block, *about(rows))``, block by block in their order, wherever the rows are.
+    """Yield rows and ``work(block, *about(rows))``, block by block in their order, wherever the rows are.
 
     ``work`` must hold nothing that another process could not be told. Blocks have ``step`` rows at most; rows at hand
     are worked on by ``threads``.

@@ -57,7 +57,7 @@ class CellSums(NamedTuple):
 
 @njit
 def add_gene_totals(ranked: RankedBlock, total: Array) -> None:
-    """Add to ``total[method, gene]`` how far the gene's depth stands above a zero's, over these cells."""
+    """Add to ``total[method, gene]`` the excess of the gene's depth over that of a zero in these cells."""
     indptr, ptr, depth = ranked.indptr, ranked.ptr, ranked.depth
     for i in range(indptr.size - 1):
         groups, genes = ranked.group[indptr[i] : indptr[i + 1]], ranked.indices[indptr[i] : indptr[i + 1]]

@@ -17,7 +17,7 @@ _FEW = 4096
 
 @njit
 def rises_strictly(indices: Array, indptr: Array) -> bool:
-    """Say whether the indices of every row rise, so that none stands twice."""
+    """Return whether the indices of every row rise, so that none stands twice."""
     for i in range(indptr.size - 1):
         later = indices[indptr[i] + 1 : indptr[i + 1]]
         earlier = indices[indptr[i] : indptr[i + 1]]
@@ -43,7 +43,7 @@ def extremes(bits: Array) -> tuple[int, int]:
 
 @njit
 def all_whole(values: Array) -> bool:
-    """Say whether all values are whole numbers."""
+    """Return whether all values are whole numbers."""
     broken = np.int64(0)
     for v in values:
         broken += np.int64(np.floor(v) != v)

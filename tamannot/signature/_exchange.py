@@ -5,11 +5,11 @@
 | ``json`` | everything | nothing |
 | ``network`` | genes, signs, weights, both ids (decoupler's long table) | texts, references, modules |
 | ``gmt`` | genes, direction as ``_UP`` and ``_DN`` | weights, second ids, references, modules |
-| ``ucell`` | genes, direction as ``GENE-``, one column a signature | weights, second ids, references, modules |
-| ``scgate`` | genes, direction as ``GENE-``, one row a signature | weights, second ids, references, modules |
+| ``ucell`` | genes, direction as ``GENE-``, one column per signature | weights, second ids, references, modules |
+| ``scgate`` | genes, direction as ``GENE-``, one row per signature | weights, second ids, references, modules |
 
-A composite has no place but in JSON; elsewhere it is written as the union of its modules' genes. What is wrong is said
-with its line, column or signature; the caller puts the name of the file before it.
+Only JSON can hold a composite; other formats get the union of its modules' genes. Errors name the line, column or
+signature; the caller adds the name of the file.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def to_ucell(signatures: Iterable[Signature], ids: GeneIds) -> str:
 
 
 def to_scgate(signatures: Iterable[Signature], ids: GeneIds) -> str:
-    """Return the table of a scGate model: one positive level, a row a signature, genes by ``;``."""
+    """Return the table of a scGate model: one positive level, one row per signature, genes by ``;``."""
     rows = [
         ["level1", "positive", s.id, ";".join(_name(g, ids) + ("-" * (g.direction == "down")) for g in s.all_genes)]
         for s in signatures
@@ -89,7 +89,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def losses(signatures: Iterable[Signature], name: str) -> list[str]:
-    """Say what of these signatures a format cannot hold."""
+    """Return the parts of these signatures that a format cannot store."""
     kind, members = FORMATS[name], list(signatures)
     lost = []
     weighted = [s.id for s in members if any(g.weight != 1 for g in s.all_genes)]
@@ -98,7 +98,7 @@ def losses(signatures: Iterable[Signature], name: str) -> list[str]:
         lost.append(f"gene weights of {', '.join(weighted)}")
     down_alone = [s.id for s in members if all(g.direction == "down" for g in s.all_genes)]
     if down_alone and not kind.holds_down_alone:
-        lost.append(f"the direction of {', '.join(down_alone)} (all genes are down, and nothing tells)")
+        lost.append(f"the direction of {', '.join(down_alone)} (all genes are down)")
     if composite and not kind.holds_modules:
         lost.append(f"modules of {', '.join(composite)} (written as the union of their genes)")
     return lost
@@ -169,12 +169,12 @@ def from_json(text: str) -> list[Signature]:
     """Read what `to_json` writes, or a plain object ``{id: [gene, …]}``."""
     content = _load_json(text)
     if not isinstance(content, dict):
-        msg = "a JSON object is expected: {id: [gene, …]}, or what tamannot exports."
+        msg = "expected a JSON object: {id: [gene, …]}, or a file exported by tamannot."
         raise SignatureFormatError(msg)
     if content.get("format") != "tamannot-signatures":
         return [from_symbols(name, genes) for name, genes in content.items()]
     if content.get("schema_version", 1) != 1 or not isinstance(content.get("signatures"), dict):
-        msg = "schema_version 1 and an object 'signatures' are expected beside the format."
+        msg = "expected schema_version 1 and an object 'signatures' next to the format."
         raise SignatureFormatError(msg)
     return [_from_fields(name, fields) for name, fields in content["signatures"].items()]
 
@@ -188,7 +188,7 @@ def from_table(text: str) -> list[Signature]:
         return [_at(f"line {n}", r["name"], r["signature"].split(";")) for n, r in _records(header, rows, _SCGATE)]
     if strange := [h for h in header if h in _OF_OTHER_TABLES]:
         msg = (
-            f"line 1: column '{strange[0]}', but no columns {' and '.join(_LONG)} (a long table) "
+            f"line 1: unknown column '{strange[0]}'. Expected the columns {' and '.join(_LONG)} (a long table) "
             f"or {' and '.join(_SCGATE)} (scGate's)."
         )
         raise SignatureFormatError(msg)
@@ -202,11 +202,11 @@ def from_table(text: str) -> list[Signature]:
 def from_symbols(name: str, symbols: Iterable[object]) -> Signature:
     """Return a signature of gene names; a trailing ``-`` marks a down gene, ``+`` is optional."""
     if isinstance(symbols, str | bytes | Mapping) or not isinstance(symbols, Iterable):
-        msg = f"Signature '{shown(name)}': give a list of genes, not {shown(repr(symbols)[:100])}."
+        msg = f"Signature '{shown(name)}': expected a list of genes, not {shown(repr(symbols)[:100])}."
         raise SignatureFormatError(msg)
     tokens = list(islice(symbols, MAX_GENES + 1))
     if len(tokens) > MAX_GENES:
-        msg = f"Signature '{shown(name)}': more than {MAX_GENES} genes; no genome has as many."
+        msg = f"Signature '{shown(name)}': more than {MAX_GENES} genes, which is more than any genome has."
         raise SignatureFormatError(msg)
     names = [_name_of(name, n, t) for n, t in enumerate(tokens, 1)]
     genes = dict.fromkeys(_directed(t) for t in names if t)
@@ -291,7 +291,10 @@ def _from_network(records: list[_Row]) -> list[Signature]:
         genes.setdefault(r["source"], []).append(_weighted(line, r))
         own = r.get("species") or "any"
         if species.setdefault(r["source"], own) != own:
-            msg = f"line {line}: '{shown(r['source'])}' is of {shown(own)}, and of {shown(species[r['source']])} above."
+            msg = (
+                f"line {line}: the species of '{shown(r['source'])}' is {shown(own)}, but "
+                f"{shown(species[r['source']])} above."
+            )
             raise SignatureFormatError(msg)
     return [_build(name, members, species=species[name]) for name, members in genes.items()]
 
@@ -347,7 +350,7 @@ def _gene(place: str, **fields: Any) -> Gene:
 def _name_of(signature: str, number: int, token: object) -> str:
     if isinstance(token, str) or (isinstance(token, Integral) and not isinstance(token, bool)):
         return str(token).strip()
-    msg = f"Signature '{shown(signature)}': gene {number}: {shown(repr(token)[:100])} is no name of a gene."
+    msg = f"Signature '{shown(signature)}': gene {number}: {shown(repr(token)[:100])} is not a gene name."
     raise SignatureFormatError(msg)
 
 

@@ -153,7 +153,7 @@ class Sighting:
 
 
 def strip_genome_prefix(ids: list[str]) -> tuple[list[str], str]:
-    """Return the ids without ``GRCh38_``, ``mm10___``, ``GRCm39-`` and the like.
+    """Return the ids without ``GRCh38_``, ``mm10___``, ``GRCm39-`` and similar.
 
     The second is a pattern of those of mouse if there are genomes of both; else an empty text.
     """

@@ -126,9 +126,9 @@ class GeneIndex:
 
     @property
     def note(self) -> str:
-        """Say which dates could stand for two of the genes that were looked for."""
+        """Report dates that could be two of the requested genes."""
         return " ".join(
-            f"The gene id '{i}', made by a spreadsheet, could be {' or '.join(genes)}: it is taken for neither."
+            f"A spreadsheet turned a gene id into '{i}', which could be {' or '.join(genes)}: it is ignored."
             for i, genes in self._unclear.items()
         )
 
@@ -172,8 +172,8 @@ class GeneIndex:
             if len(by_second) == 1:
                 return by_second[0]
         msg = (
-            f"Gene '{found_as}' stands for {len(columns)} columns (numbers {', '.join(map(str, columns[:5]))}). "
-            "Keep one of them, or add a var column 'gene_ids' with Ensembl ids that tells them apart."
+            f"Gene '{found_as}' matches {len(columns)} columns (numbers {', '.join(map(str, columns[:5]))}). "
+            "Keep one of them, or add a var column 'gene_ids' with Ensembl ids that distinguish them."
         )
         raise GeneIdError(msg)
 
@@ -231,7 +231,7 @@ class Spelling:
         self._species = species
 
     def of(self, name: str) -> Iterator[str]:
-        """Give out how else the ids may spell a name."""
+        """Yield how else the ids may spell a name."""
         words = [name, *(name.replace("-", s) for s in self._separators)] if "-" in name else [name]
         for word in words:
             if word != name:
@@ -310,7 +310,7 @@ class Lookalikes:
     def of(self, name: str, *, slips: bool) -> list[str]:
         """Return ids of the same letters, a copy of a repeated one among them, or one letter off.
 
-        One letter off is looked for where slips can be, and no gene has the name: CD63 is no slip of CD68.
+        Names with one different letter are suggested only if they are not genes: CD63 is not a typo of CD68.
         """
         same = self._by_letters.get(_letters(name), [])
         if slips and not same and not human_genes().names & {name, name.upper()}:

@@ -1,4 +1,4 @@
-"""The library: bundled signature files, found by ``id`` or ``id@version``."""
+"""The library of bundled signature files, by ``id`` or ``id@version``."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Library:
             file = parse_file(path)
             if f"{file.id}@{file.version}" != name:
                 field = "id" if not name.startswith(f"{file.id}@") else "version"
-                msg = f"{path}: {field}: says '{getattr(file, field)}'; its path says otherwise."
+                msg = f"{path}: {field}: '{getattr(file, field)}' does not match the path."
                 raise SignatureFormatError(msg)
             self._files[name] = file
         return self._files[name]
@@ -93,7 +93,7 @@ def bundled_species() -> tuple[str, ...]:
 def bundled(species: str) -> Library:
     """Return the library that ships with tamannot."""
     if species not in bundled_species():
-        msg = f"No signatures for species '{species}' in this release. There are: {', '.join(bundled_species())}."
+        msg = f"This release has no signatures for species '{species}'. Available: {', '.join(bundled_species())}."
         raise SignatureNotFoundError(msg)
     return Library(resource_path("signatures") / species)
 
@@ -110,13 +110,13 @@ def load_signature(name: str, *, species: str = "human") -> Signature:
 
     Returns
     -------
-    The signature; a composite holds its modules.
+    The signature; a composite includes its modules.
 
     Raises
     ------
     SignatureNotFoundError
-        No such id, version or species; the message names the nearest, and what the field's names and abbreviations
-        are here: ``"LAM"`` is ``lipid_associated``.
+        The id, version or species does not exist; the message suggests the nearest, also for abbreviations of the
+        field: ``"LAM"`` is ``lipid_associated``.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def load_signatures(axis: str | Iterable[str] | None = None, *, species: str = "
     Raises
     ------
     SignatureNotFoundError
-        No such axis or species.
+        The axis or species does not exist.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def files_of(root: Path) -> list[Path]:
 
 
 def is_outside(path: Path, folder: Path) -> bool:
-    """Say whether a path is a link to something that is not in the folder."""
+    """Return whether a path is a link to something that is not in the folder."""
     try:
         return not path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # a link to itself

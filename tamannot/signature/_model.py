@@ -1,4 +1,4 @@
-"""Signatures as immutable values: what a marker set is, wherever it was read from."""
+"""Signatures as immutable values."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ PATTERN_WORDS: Mapping[str, str] = {
     _PROSE: "has a control character",
     _ID: "an id has at least one character, and no / or control character",
 }
-"""What a text that does not match a pattern should be."""
+"""The expected form of a text that does not match a pattern."""
 
 MAX_ID = 100
 MAX_GENES = 100_000  # more than any genome has
@@ -90,7 +90,7 @@ class Reference(_Value):
     url: OneLine | None = None
     locator: Prose | None = None
     checked: StrictBool = True
-    """False where the source, or that it says so, is known from memory only."""
+    """False if the source, or its statement, was not checked."""
     note: Prose | None = None
 
     @model_validator(mode="after")
@@ -113,7 +113,7 @@ class Gene(_Value):
     """Number of independent sources that support the gene in this signature."""
     note: Prose | None = None
     mapped: StrictBool = True
-    """False for a name of a published list that belongs to no gene known today."""
+    """False for a name in a published list that is not a known gene today."""
 
     @property
     def key(self) -> str:
@@ -135,13 +135,13 @@ class _Fields(_Value):
     licence: OneLine = ""
     created: dt.date | None = None
     provisional: StrictBool = False
-    """Fewer than five referenced genes; usable, but not to be leant on."""
+    """Fewer than five referenced genes; usable, but unreliable."""
     per_cell: StrictBool = True
-    """False where the genes are too sparse or too ubiquitous to be read cell by cell."""
+    """False if the genes are too sparse or too ubiquitous to interpret in single cells."""
     effect_self: Effect | None = None
     effect_neighbour: Effect | None = None
     derived_from: Annotated[str, StringConstraints(pattern=MODULE_REF)] | None = None
-    """The signature of another species that this one was carried over from."""
+    """The signature of another species that this one was derived from."""
     missing_orthologues: tuple[OneLine, ...] = ()
     """Genes of that signature that have no orthologue here."""
     supersedes: Annotated[str, StringConstraints(pattern=MODULE_REF)] | None = None
@@ -159,7 +159,7 @@ class _Fields(_Value):
         return self
 
     def _faults(self) -> Iterator[str]:
-        """Give out what is wrong beyond single fields."""
+        """Yield faults beyond single fields."""
         for field in ("symbol", "ensembl"):
             if repeated := _repeated(v for g in self.genes if (v := getattr(g, field))):
                 yield f"gene {', '.join(repeated)} is listed more than once"
@@ -190,7 +190,7 @@ class SignatureFile(_Fields):
     def _faults(self) -> Iterator[str]:
         yield from super()._faults()
         if bool(self.genes) == bool(self.modules):
-            yield "a signature has either genes or modules"
+            yield "a signature has either genes or modules, not both or neither"
         if repeated := _repeated(self.modules):
             yield f"module {', '.join(repeated)} is listed more than once"
         if uncited := [g.symbol for g in self.genes if not g.references]:
@@ -204,14 +204,14 @@ class SignatureFile(_Fields):
         if self.deprecated and not self.replaced_by:
             yield "a deprecated signature needs replaced_by"
         if early := [b.symbol for a, b in pairwise(self.genes) if b.symbol < a.symbol]:
-            yield f"gene {early[0]} comes too late: genes are sorted by symbol, so that a change is a clean diff"
+            yield f"gene {early[0]} is out of order: genes must be sorted by symbol, so that changes give clean diffs"
 
 
 class Signature(_Fields):
     """A named, versioned set of genes, or a composite of such sets.
 
-    A composite has ``modules`` and no genes of its own; its score in a cell is the greatest of the
-    scores of its modules.
+    A composite has ``modules`` and no genes of its own; its score in a cell is the highest score of its
+    modules.
     """
 
     modules: tuple[Signature, ...] = ()
@@ -250,11 +250,11 @@ class Signature(_Fields):
 
     @property
     def parts(self) -> tuple[Signature, ...]:
-        """The signatures with genes that make this one up; of one that is no composite it is the only one."""
+        """The signatures with genes that make up this one: its modules, or itself if it has no modules."""
         return tuple(p for m in self.modules for p in m.parts) if self.modules else (self,)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy with other values; what was derived from the old ones does not go with it."""
+        """Return a copy with other values, without the values derived from the old ones."""
         copied = super().model_copy(update=update, deep=deep)
         for name in ("all_genes", "digest"):
             copied.__dict__.pop(name, None)

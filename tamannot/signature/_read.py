@@ -1,4 +1,4 @@
-"""Signatures from the user's files and dicts, and back to files."""
+"""Reads signatures from files and dicts, and writes them to files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def read_signatures(path: Source) -> SignatureSet:
         ``X_DN`` are the two directions of ``X``; JSON; a table: long with ``source,target[,weight]``
         (decoupler), scGate's, or one column a signature (UCell); or a dict
         ``{id: ["CD3E", "CD79A-", …]}``: a trailing ``-`` marks a gene whose expression lowers the score,
-        a trailing ``+`` is optional. Any kind of gene id will do, unknown ones included; a repeated gene
+        a trailing ``+`` is optional. Any kind of gene id is accepted, including unknown ones; a repeated gene
         counts once.
 
     Returns
@@ -67,7 +67,7 @@ def read_signatures(path: Source) -> SignatureSet:
     Raises
     ------
     SignatureFormatError
-        The source cannot be read or breaks a rule; the message names the place.
+        The source cannot be read or is not valid; the message names the place.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def read_signatures(path: Source) -> SignatureSet:
     if file.suffix in _READERS:
         return _from_text(file, _READERS[file.suffix])
     known = ", ".join([".toml", *_READERS])
-    msg = f"{file}: not a format of signatures. Give a file that ends in {known}, a folder of .toml files, or a dict."
+    msg = f"{file}: not a signature format. Give a {known} file, a folder of .toml files, or a dict."
     raise SignatureFormatError(msg)
 
 
@@ -103,7 +103,7 @@ def _from_text(path: Path, read: Callable[[str], list[Signature]]) -> SignatureS
     with located(path):
         found = SignatureSet(read(text))
     if not found:
-        msg = f"{path}: there is no signature in this file."
+        msg = f"{path}: this file contains no signatures."
         raise SignatureFormatError(msg)
     return found
 
@@ -111,10 +111,10 @@ def _from_text(path: Path, read: Callable[[str], list[Signature]]) -> SignatureS
 def _from_folder(folder: Path) -> SignatureSet:
     files = sorted(folder.rglob("*.toml"))
     if not files:
-        msg = f"{folder}: there is no .toml signature file in this folder."
+        msg = f"{folder}: this folder contains no .toml signature files."
         raise SignatureFormatError(msg)
     if outside := [f for f in files if is_outside(f, folder)]:
-        msg = f"{outside[0]}: is a link to a file outside of {folder}. Copy the file into the folder."
+        msg = f"{outside[0]}: links to a file outside {folder}. Copy the file into the folder."
         raise SignatureFormatError(msg)
     parsed = {path: parse_file(path) for path in files}
     beside = _by_name(parsed)
@@ -130,7 +130,7 @@ def _by_name(parsed: Mapping[Path, SignatureFile]) -> dict[str, SignatureFile]:
     for path, file in parsed.items():
         name = f"{file.id}@{file.version}"
         if (first := paths.setdefault(name, path)) != path:
-            msg = f"{path}: {name} occurs more than once; it is in {first} too."
+            msg = f"{path}: {name} occurs more than once; it is also in {first}."
             raise SignatureFormatError(msg)
     return {name: parsed[path] for name, path in paths.items()}
 
@@ -156,8 +156,8 @@ def as_signatures(given: Signatures) -> SignatureSet:
         return SignatureSet([from_symbols("genes", members)])
     if not all(isinstance(s, Signature) for s in members):
         msg = (
-            f"{shown(repr(given)[:100])} is no signature. Give a list of genes, {{'my_set': ['CD68', 'SPP1']}}, or "
-            "what load_signatures or read_signatures return."
+            f"{shown(repr(given)[:100])} is not a signature. Give a list of genes, {{'my_set': ['CD68', 'SPP1']}}, or "
+            "the result of load_signatures or read_signatures."
         )
         raise SignatureFormatError(msg)
     return SignatureSet(s for s in members if isinstance(s, Signature))
@@ -207,13 +207,13 @@ def _exists(path: Path) -> bool:
 
 
 def _unknown(word: str, species: str, error: SignatureNotFoundError) -> str:
-    """Say in one line what a word could have been; of a known id, which versions there are."""
+    """Return one line on the possible meaning of a name; for a known id, its versions."""
     signature_id, at, _ = word.partition("@")
     known = list(load_signatures(species=species))
     if at and signature_id in known:
         return str(error)
     return (
-        f"'{shown(word)}' is no file, no axis ({', '.join(AXES)}) and no {species} signature."
+        f"'{shown(word)}' is not a file, an axis ({', '.join(AXES)}) or a {species} signature."
         f"{meant(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
     )
 
@@ -225,29 +225,29 @@ def write_signatures(
     format: FormatName | None = None,  # noqa: A002 - the word users look for
     ids: GeneIds = "symbol",
 ) -> None:
-    """Write signatures for another tool, or as files of a library.
+    """Write signatures to the format of another tool, or as files of a library.
 
     Parameters
     ----------
     signatures
-        One or several.
+        One or more signatures.
     path
         File to write, replaced if it exists; for ``toml`` a folder, in which each signature gets
         ``<id>/<version>.toml``.
     format
-        ``gmt``, ``json``, ``network`` (decoupler's long table), ``ucell``, ``scgate`` or ``toml``; None goes by
-        the ending of the name.
+        ``gmt``, ``json``, ``network`` (decoupler's long table), ``ucell``, ``scgate`` or ``toml``; None uses
+        the suffix of the name.
     ids
-        ``"symbol"`` or ``"ensembl"``: which id stands for a gene (not in TOML and JSON, which hold both).
+        ``"symbol"`` or ``"ensembl"``: the gene ids to write (TOML and JSON always contain both).
 
     Returns
     -------
-    None. What the format cannot hold is said in a warning.
+    None. A warning names anything that the format cannot store.
 
     Raises
     ------
     SignatureFormatError
-        No such format.
+        The format is unknown.
     OutputError
         The file cannot be written.
 
@@ -260,7 +260,7 @@ def write_signatures(
     target = Path(path)
     name = format or _FORMAT_OF.get(target.suffix, "")
     if name != "toml" and name not in FORMATS:
-        msg = f"No format {name or target.suffix!r}. There are: toml, {', '.join(FORMATS)}."
+        msg = f"Unknown format {name or target.suffix!r}. Available: toml, {', '.join(FORMATS)}."
         raise SignatureFormatError(msg)
     if name == "toml":
         _write_library(target, members)
@@ -282,8 +282,9 @@ def _write_library(folder: Path, members: Iterable[Signature]) -> None:
             drafts.append(signature.id)
     if drafts:
         msg = (
-            f"{folder}: a library cites every gene, so {', '.join(drafts)} cannot be read before what is missing is "
-            f"filled in: tamannot signatures validate {folder} says what. GMT, JSON and tables need none of it."
+            f"{folder}: every gene in a library needs a reference, so {', '.join(drafts)} cannot be read until the "
+            f"missing fields are filled in. List them with: tamannot signatures validate {folder}. GMT, JSON and "
+            "tables need none."
         )
         warnings.warn(msg, TamannotWarning, stacklevel=3)
 

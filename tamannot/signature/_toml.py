@@ -73,8 +73,8 @@ def _read_bytes(path: Path, limit: int) -> bytes:
         reason = getattr(error, "strerror", None) or error
         msg = f"{path}: cannot be read: {reason}."
         raise SignatureFormatError(msg) from error
-    too_large = f"larger than {limit // 2**20} MB; a file of signatures is a list of genes."
-    msg = f"{path}: {too_large if path.is_file() else 'cannot be read: it is no file.'}"
+    too_large = f"larger than {limit // 2**20} MB, too large for a signature file."
+    msg = f"{path}: {too_large if path.is_file() else 'cannot be read: it is not a file.'}"
     raise SignatureFormatError(msg)
 
 
@@ -123,7 +123,7 @@ def to_signature(file: SignatureFile, resolve: Resolve) -> Signature:
     """Return the signature of a file, its modules, of the same species, looked up by ``resolve``."""
     modules = tuple(resolve(m) for m in file.modules)
     if other := [m for m in modules if m.species != file.species]:
-        msg = f"'{other[0].name}' is a signature of {other[0].species}, '{file.id}' of {file.species}."
+        msg = f"'{other[0].name}' is a {other[0].species} signature, but '{file.id}' is {file.species}."
         raise SignatureFormatError(msg)
     fields = {name: getattr(file, name) for name in SignatureFile.model_fields if name != "modules"}
     return Signature(**fields, modules=modules)
@@ -132,13 +132,13 @@ def to_signature(file: SignatureFile, resolve: Resolve) -> Signature:
 def to_module(file: SignatureFile) -> Signature:
     """Return the signature of a file as a part of a composite; a chain of composites could be a circle."""
     if file.modules:
-        msg = f"'{file.id}@{file.version}' is a composite itself; list its modules instead."
+        msg = f"'{file.id}@{file.version}' is itself a composite; list its modules instead."
         raise SignatureFormatError(msg)
     return Signature(**{name: getattr(file, name) for name in SignatureFile.model_fields})
 
 
 def to_toml(signature: Signature) -> str:
-    """Return the text of a signature file: genes sorted by symbol, one a line, for clean diffs."""
+    """Return the text of a signature file: genes sorted by symbol, one per line, for clean diffs."""
     fields = signature.model_dump(exclude={"genes", "references", "modules", "combine"}, exclude_defaults=True)
     # What a file must have stands there even where it is the default of a signature in memory.
     must = {name: getattr(signature, name) for name in ("schema_version", "id", "version", "title", "description")}
@@ -165,7 +165,7 @@ def _gene_line(gene: Gene) -> str:
 
 
 def explain(error: ValidationError) -> str:
-    """Say what is wrong with which field, for the first five faults."""
+    """Describe the first five faults with their fields."""
     return "; ".join(reason for _, reason in reasons(error))
 
 
@@ -232,7 +232,7 @@ def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) 
     check_library_id(name)
     path = folder / name / "1.0.0.toml"
     if path.exists():
-        msg = f"{path} exists. A new version is a file of its own, such as {path.with_name('1.1.0.toml')}."
+        msg = f"{path} already exists. Put a new version into its own file, such as {path.with_name('1.1.0.toml')}."
         raise OutputError(msg)
     write_whole(path, to_toml(_template(name, species)))
     return path
@@ -257,5 +257,5 @@ def _template(name: str, species: Literal["human", "mouse"]) -> Signature:
 def check_library_id(name: str) -> None:
     """Refuse an id that cannot be the name of a library's folder."""
     if not re.fullmatch(LIBRARY_ID, name) or len(name) > MAX_ID:
-        msg = f"'{shown(name)}' is no id of a library: use lower-case letters, digits and _, at most {MAX_ID}."
+        msg = f"'{shown(name)}' is not a valid library id: use at most {MAX_ID} lower-case letters, digits and _."
         raise SignatureFormatError(msg)

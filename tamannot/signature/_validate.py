@@ -79,7 +79,7 @@ def difference(before: Signature, after: Signature) -> Difference:
 def validate(path: Path) -> list[Fault]:
     """Return the faults of a library folder, of a folder of loose files, or of one file.
 
-    Checked are: every file follows the format and is no link to somewhere else; in a library its path agrees
+    The checks: every file follows the format and is not a link to another place; in a library its path agrees
     with its content, its modules exist, ids are unique, a PATCH version has the digest of the one before,
     and with a ``lock.json`` no released file has changed or gone; the newest version of each signature counts no
     unchecked source as evidence, and nothing of the template is left in it. A file in the format of another tool
@@ -89,7 +89,7 @@ def validate(path: Path) -> list[Fault]:
         if path.is_file():
             return _file_faults(path) or _source_faults(path) if path.suffix == ".toml" else _reading_faults(path)
         if not path.is_dir():
-            return [Fault(path, None, "there is no such file or folder.")]
+            return [Fault(path, None, "no such file or folder.")]
     except OSError as error:
         return [Fault(path, None, f"cannot be read: {error.strerror or error}.")]
     return _folder_faults(path)
@@ -100,14 +100,14 @@ def _folder_faults(folder: Path) -> list[Fault]:
     files = [f for root in species for f in files_of(root)]
     loose = sorted({*folder.rglob("*.toml")} - {*files})
     if not files and not loose:
-        reason = "there is no signature file: <id>/<version>.toml, or <species>/<id>/<version>.toml."
+        reason = "no signature files found: expected <id>/<version>.toml, or <species>/<id>/<version>.toml."
         return [Fault(folder, None, reason)]
     faults = _link_faults(folder, [*files, *loose]) or [f for file in (*files, *loose) for f in _file_faults(file)]
     # What depends on sound files is looked at once they are.
     if faults or not files:
         return faults or [f for file in loose for f in _source_faults(file)] or _reading_faults(folder)
     place = "<id>/<version>.toml" if species == [folder] else "<species>/<id>/<version>.toml"
-    faults = [Fault(file, None, f"is not where a library has its files: {place}.") for file in loose]
+    faults = [Fault(file, None, f"is in the wrong place for a library file; expected {place}.") for file in loose]
     faults += [f for file in _newest(files) for f in _source_faults(file)]
     faults += [f for root in species for f in _root_faults(root, of_species=root != folder)]
     return faults or _lock_faults(folder)
@@ -117,7 +117,7 @@ def _link_faults(folder: Path, files: Iterable[Path]) -> list[Fault]:
     # Installers may link the files of the package itself to a store of theirs.
     if folder.is_relative_to(resource_path("signatures")):
         return []
-    reason = f"is a link to a file outside of {folder}. Copy the file into the folder."
+    reason = f"links to a file outside {folder}. Copy the file into the folder."
     return [Fault(f, None, reason) for f in files if is_outside(f, folder)]
 
 
@@ -139,13 +139,15 @@ def _source_faults(path: Path) -> list[Fault]:
     file, text = parse_file(path), _text_of(path)
     faults = []
     if file.description.strip() == TO_FILL_IN:
-        faults.append(Fault(path, line_of(text, ("description",), ""), "description: is the one of the template."))
+        faults.append(
+            Fault(path, line_of(text, ("description",), ""), "description: replace the text of the template.")
+        )
     for i, reference in enumerate(file.references):
         line = line_of(text, ("references", i, "key"), "")
         if reference.key == EXAMPLE_KEY:
-            faults.append(Fault(path, line, f"references: '{EXAMPLE_KEY}' is the one of the template; give your own."))
+            faults.append(Fault(path, line, f"references: replace '{EXAMPLE_KEY}' of the template by your own."))
         if reference.checked and any(words in (reference.note or "") for words in _UNCHECKED):
-            reason = f"references: '{reference.key}' is unchecked by its note; say checked = false."
+            reason = f"references: the note of '{reference.key}' says that it is unchecked; set checked = false."
             faults.append(Fault(path, line, reason))
     checked = {r.key for r in file.references if r.checked}
     for i, gene in enumerate(file.genes):
@@ -175,7 +177,7 @@ def _root_faults(root: Path, *, of_species: bool) -> list[Fault]:
             faults.append(_fault(path, str(error)))
             continue
         if of_species and species != root.name:
-            faults.append(_fault(path, f"species: says '{species}'; its path says otherwise."))
+            faults.append(_fault(path, f"species: '{species}' does not match the path."))
     return faults or [f for name in library.ids() for f in _version_faults(root, library, name)]
 
 
@@ -186,7 +188,7 @@ def _version_faults(root: Path, library: Library, name: str) -> list[Fault]:
         same_minor = version_key(older)[:2] == version_key(newer)[:2]
         same = library.get(f"{name}@{older}").digest == library.get(f"{name}@{newer}").digest
         if same_minor and not same:
-            reason = f"genes changed since {older}; that is a MINOR version at least, not a PATCH."
+            reason = f"genes changed since {older}, which needs at least a MINOR version, not a PATCH."
             faults.append(_fault(root / name / f"{newer}.toml", f"version: {reason}"))
     return faults
 
@@ -200,8 +202,8 @@ def _lock_faults(folder: Path) -> list[Fault]:
     if not before:
         return []
     since = changes(before, lock_of(folder))
-    gone = "was released and is gone. Put it back; to retire a signature, add a version with deprecated = true."
-    changed = "was released and has changed. Put it back as it was, and make a new version of the change."
+    gone = "was released and is missing. Restore it; to retire a signature, add a version with deprecated = true."
+    changed = "was released and has changed. Restore it, and make a new version with the change."
     return [
         *(Fault(folder / name, None, gone) for name in since.gone),
         *(Fault(folder / name, None, changed) for name in since.changed),
@@ -301,14 +303,14 @@ def changes(before: Entries, now: Entries) -> Changes:
 def extended(folder: Path) -> tuple[str, Changes]:
     """Return the text of a library's lock with the files that are new, and which these are.
 
-    The library is taken to have no faults; `validate` says whether that is so.
+    The library is assumed to have no faults; see `validate`.
     """
     now = lock_of(folder)
     since = changes(released(folder), now)
     if not now:
-        msg = f"{folder}: there is no <id>/<version>.toml to lock in this folder."
+        msg = f"{folder}: this folder has no <id>/<version>.toml to lock."
         raise SignatureFormatError(msg)
     if lost := [*since.changed, *since.gone]:
-        msg = f"{folder / lost[0]}: was released, and has changed or is gone. Put it back as it was."
+        msg = f"{folder / lost[0]}: was released, and has changed or is missing. Restore it."
         raise SignatureFormatError(msg)
     return json.dumps({"schema_version": 1, "files": now}, indent=1) + "\n", since

@@ -1,4 +1,4 @@
-"""Classifiers fitted, calibrated, and judged on cells that they have not seen; whether probabilities come true."""
+"""Classifiers: fitting, calibration and evaluation on held-out cells; calibration curves."""
 
 from __future__ import annotations
 
@@ -154,19 +154,19 @@ def lower_bound(right: Array, weight: Array, sample: Array | None, called: Array
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Stated probabilities beside what came true, by bins of equal mass and as a whole."""
+    """Predicted probabilities and observed frequencies, by bins of equal mass and overall."""
 
     stated: Array
-    """Mean stated probability of each bin, rising."""
+    """Mean predicted probability of each bin, increasing."""
     observed: Array
-    """Share that came true in each bin."""
+    """Observed frequency in each bin."""
     low: Array
     high: Array
     """Wilson's 95 % interval of ``observed``."""
     count: Array
     """Cells of each bin."""
     ece: float
-    """Mean distance of stated and observed over the bins, weighted by their cells."""
+    """Mean difference of predicted and observed over the bins, weighted by their cells."""
     brier: float
     """Mean squared distance of probability and outcome."""
     slope: float

@@ -38,7 +38,7 @@ class Correlation:
     n: int
     """Samples."""
     exact: bool
-    """Whether all orders were looked at."""
+    """Whether all permutations were used."""
 
 
 def spearman(x: Array, y: Array, *, n_permutations: int = N_PERMUTATIONS, rng: int = 0) -> Correlation:
@@ -106,10 +106,10 @@ def bootstrap_interval(
     Raises
     ------
     ParameterError
-        ``level`` is no share.
+        ``level`` is not between 0 and 1.
     """
     if not 0 < level < 1:
-        msg = f"level is between 0 and 1, not {level}."
+        msg = f"level must be between 0 and 1, not {level}."
         raise ParameterError(msg)
     if n_bootstrap < 1:
         return math.nan, math.nan
@@ -138,7 +138,7 @@ def smallest_p(n: int) -> float:
 
 
 def supports_q(n: int, n_tests: int, level: float = 0.05) -> bool:
-    """Say whether so many samples can give a q below a level to the one best of so many tests."""
+    """Return whether the best of this many tests can reach a q below a level with this many samples."""
     return smallest_p(n) * n_tests <= level
 
 

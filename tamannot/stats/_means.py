@@ -44,7 +44,7 @@ class OverSamples:
 
 
 def over_samples(values: Array, *, fewest: int = MIN_SAMPLES) -> OverSamples:
-    """Return the mean of one value a sample, with its interval and p by t against 0.
+    """Return the mean of one value per sample, with its interval and p by t against 0.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def moderated_t(differences: Array) -> Moderated:
     Parameters
     ----------
     differences
-        One row a sample, one column a gene, shape ``(n_samples, n_genes)``, at least two samples; finite.
+        One row per sample, one column per gene, shape ``(n_samples, n_genes)``, at least two samples; finite.
 
     Returns
     -------

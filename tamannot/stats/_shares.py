@@ -35,7 +35,7 @@ def wilson(k: Array, n: Array, level: float = LEVEL) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison of shares found. Arrays are tests × contrasts, those of whole tests (tests,)."""
+    """Results of a comparison of shares. Arrays are tests × contrasts; those of whole tests are (tests,)."""
 
     log_odds: Array
     """Log odds ratio of each contrast."""
@@ -60,7 +60,7 @@ def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Compa
     """Compare shares by a quasi-binomial regression with the sample as unit.
 
     Logit link; the variance of a share is ``p (1 - p) / n × (1 + ρ (n - 1))``, ρ by moments (Williams 1982), so that a
-    sample with many cells does not outweigh the others beyond what it knows; scaled by Pearson's X² and held against
+    sample with many cells does not outweigh the others unduly; scaled by Pearson's X² and compared with
     t with the residual degrees of freedom. With samples of one size it is the quasi-binomial regression that weighs
     by cells; with unequal ones that regression finds too much where there is nothing.
 
@@ -126,12 +126,12 @@ def check_design(design: Array) -> int:
     n_samples, n_terms = design.shape[-2:]
     if n_samples - n_terms < 1:
         msg = (
-            f"{n_samples} samples for {n_terms} terms (intercept, conditions, covariates) leave nothing to estimate "
-            "the variation between samples from: give more samples or fewer covariates."
+            f"{n_samples} samples for {n_terms} terms (intercept, conditions, covariates) leave no degrees of "
+            "freedom to estimate the variation between samples. Add samples, or use fewer covariates."
         )
         raise ParameterError(msg)
     if (np.asarray(np.linalg.matrix_rank(design)) < n_terms).any():
-        msg = "A covariate follows from the condition or from other covariates: their effects cannot be told apart."
+        msg = "A covariate is determined by the condition or by other covariates, so their effects cannot be separated."
         raise ParameterError(msg)
     return int(n_samples - n_terms)
 

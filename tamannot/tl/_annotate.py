@@ -21,7 +21,7 @@ from tamannot.signature import Signatures
 from tamannot.tl._model import GivenModel
 from tamannot.tl._run import annotate_in_memory
 
-# What every step takes, and keeps in the record.
+# The parameters of every step, which the record keeps.
 _OF_DATA = ("layer", "gene_symbols", "species")
 
 
@@ -45,56 +45,56 @@ def annotate(
 ) -> AnnData | None:
     """Annotate tumour-associated macrophages: compartment, origin, state and ferroptosis programs.
 
-    Cells are judged by a reference of many tissues, so that a call depends little on the other cells. Compartments are
-    called by a classifier trained on the reference's profiles and by z of each panel, origins by how their z differ. A
-    state is called by how far its signature stands above the baseline of these macrophages. Where enough cells are
-    clear, a classifier trained on them calls by the whole expression, and a label still needs the support of the cell's
-    own signature; ``uns`` says what was fitted.
-    A label means that a program stands out in a cell's transcripts. Origin is resemblance, not lineage; the ferroptosis
-    programs are the handling of iron and lipid peroxides, not death.
+    Cells are compared with a reference of many tissues, so a call depends little on the other cells. Compartments are
+    called by a classifier trained on reference profiles together with the z of each panel, and origins by the
+    difference of their z. A state is called if its signature exceeds the baseline of these macrophages. If enough
+    cells are confidently assigned, a classifier is trained on them and uses the whole expression; a label still needs
+    the support of the cell's own signature. ``uns`` records what was fitted.
+    A label means that a program is active in a cell's transcripts. Origin is similarity, not lineage; the ferroptosis
+    programs describe the handling of iron and lipid peroxides, not death.
 
     Parameters
     ----------
     adata
-        Cells by genes, non-negative: counts or log-normalised values; all genes, not only variable ones. A dask array
-        is worked on by the dask scheduler that is active; lazy ``obs`` and ``var`` are loaded.
+        Cells by genes, non-negative: counts or log-normalised values of all genes, not only variable ones. A dask array
+        is processed by the active dask scheduler; lazy ``obs`` and ``var`` are loaded.
     signatures
-        Added to the bundled library; those of a bundled id replace it.
+        Your own signatures, in addition to the bundled library. A bundled id replaces the bundled signature.
     model
-        What `train` returned, or the path of its file; a list of one of either kind for both.
-        A model of a cohort, trained without labels: nothing is fitted here, and each cell's call depends on that cell
-        and the model alone. Macrophages unlike those of the model are ``unfamiliar``; baselines, classifier and, unless
-        given, tissue are the model's.
-        A model of your own labels: it changes no call of the annotation. What `Model.predict` writes is written
-        beside it, for all cells, under the key ``tam_model``.
+        A model from `train`, or the path of its file; a list to use one model of each kind.
+        A cohort model (trained without labels): nothing is fitted here, and each call depends only on the cell and the
+        model. Macrophages unlike the training cells are ``unfamiliar``. The model provides baselines, classifier and,
+        unless given, the tissue.
+        A model of your own labels does not change the annotation. The results of `Model.predict` are added for all
+        cells under the key ``tam_model``.
     layer
-        ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most genes of the signatures.
+        ``"X"``, ``"raw"`` or a layer; None uses the usable matrix with most genes of the signatures.
     gene_symbols
-        Column of ``var`` with symbols or Ensembl ids; None looks for it.
+        Column of ``var`` with symbols or Ensembl ids; None detects it.
     species
-        Species of the data, human or mouse; ``"auto"`` recognises it from the ids, and where they are of both, from
-        the cells.
+        Species of the data, human or mouse; ``"auto"`` detects it from the gene ids, and from the cells if the ids are
+        of both.
     tissue
         ``"brain"``, ``"other"``, or ``"auto"``: brain if there are neural or glial cells or convincing
-        microglia. Outside the brain microglia and border-associated macrophages are not offered.
+        microglia. Outside the brain, microglia and border-associated macrophages are not called.
     compartment_key
-        Your own cell types instead of the gate: a column of ``obs`` that holds our ids, or
-        ``(column, {your name: our id})``.
+        Your own cell types instead of the compartment classifier: a column of ``obs`` with the ids of tamannot, or
+        ``(column, {your name: id})``.
     sample_key
-        Column of ``obs`` with the sample. Doublets are told from the ambient RNA of their own sample.
+        Column of ``obs`` with the sample. Doublets are separated from the ambient RNA of their own sample.
     target_accuracy
-        Share of the states called that should be right. It changes no call: where you give one and the mean
-        probability of the called states is lower, a note says what to expect instead.
+        Share of called states that should be right. It does not change calls: if the mean probability of the called
+        states is lower, a note gives the expected share.
     rng
-        Seed: which macrophages the classifier is trained on, where there are more than 4,000.
+        Seed for choosing the training cells if there are more than 4,000 macrophages.
     key_added
-        Prefix of what is written.
+        Prefix of the results.
     copy
         Return a copy with the results instead of writing into ``adata``.
 
     Returns
     -------
-    None, or the copy. Written are, with ``tam`` as ``key_added``: ``obs`` columns ``tam_compartment``,
+    None, or the copy. With ``tam`` as ``key_added``, the results are: ``obs`` columns ``tam_compartment``,
     ``tam_origin``, ``tam_state``, each with ``…_prob`` in [0, 1] and ``…_status``, ``tam_programs``,
     ``tam_mixed_lineage``, ``tam_dual_m1_m2`` and ``tam_ferroptosis_drive``, ``…_defence``, ``…_balance``
     (z); ``obsm`` tables ``tam_scores`` in [0, 1], ``tam_z``, ``tam_p``, ``tam_origin_proba``,
@@ -105,8 +105,8 @@ def annotate(
     Raises
     ------
     TamannotError
-        No usable matrix, no known gene, another species or two, a parameter out of range, or a model that does not fit
-        the data.
+        There is no usable matrix or no known gene, the data are of another species or of two, a parameter is out of
+        range, or the model does not fit the data.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def gate(
 
     Returns
     -------
-    None, or the copy. Written are ``obs["{key}_compartment"]``, ``…_prob``, ``…_status``, the tables of
+    None, or the copy. The results are ``obs["{key}_compartment"]``, ``…_prob``, ``…_status``, the tables of
     scores, and provenance.
 
     Raises
@@ -174,7 +174,7 @@ def classify_origin(
 
     Returns
     -------
-    None, or the copy. Written are ``obs["{key}_origin"]``, ``…_prob``, ``…_status``,
+    None, or the copy. The results are ``obs["{key}_origin"]``, ``…_prob``, ``…_status``,
     ``obsm["{key}_origin_proba"]``, the tables of scores, and provenance.
 
     Raises
@@ -209,7 +209,7 @@ def classify_state(
 
     Returns
     -------
-    None, or the copy. Written are ``obs["{key}_state"]``, ``…_prob``, ``…_status``, ``{key}_programs``,
+    None, or the copy. The results are ``obs["{key}_state"]``, ``…_prob``, ``…_status``, ``{key}_programs``,
     ``{key}_mixed_lineage``, ``{key}_dual_m1_m2``, ``obsm["{key}_state_proba"]``, the tables of scores, and
     provenance.
 
@@ -241,17 +241,17 @@ def ferroptosis(
 ) -> AnnData | None:
     """Score the sixteen ferroptosis programs and their summaries: a step of `annotate`.
 
-    They measure how a cell handles iron, glutathione and lipid peroxides, not whether it dies. Most rest
-    on few detected genes: read them as summaries of samples and labels; ``uns["tamannot"]["{key}"]
-    ["ferroptosis"]`` says in which share of cells a program has too little signal.
+    They measure how a cell handles iron, glutathione and lipid peroxides, not whether it dies. Most rely
+    on few detected genes: interpret them as summaries of samples and labels; ``uns["tamannot"]["{key}"]
+    ["ferroptosis"]`` has the share of cells in which a program has too little signal.
 
-    What the sign of a summary means: drive, defence and balance are capacity. In 19 experiments where cells did
-    undergo ferroptosis drive rose in 13, defence rose in 15 and balance fell in 15, so that a negative balance may be a
-    cell that undergoes it. What rises there is the set ``ferroptosis_response``, for `score`.
+    The sign of a summary: drive, defence and balance describe capacity. In 19 experiments in which cells did undergo
+    ferroptosis, drive rose in 13, defence rose in 15 and balance fell in 15, so a negative balance may mark a cell
+    that undergoes ferroptosis. The set that rises in such cells is ``ferroptosis_response``; score it with `score`.
 
     Returns
     -------
-    None, or the copy. Written are ``obsm["{key}_ferroptosis"]`` (z), ``obs["{key}_ferroptosis_drive"]``,
+    None, or the copy. The results are ``obsm["{key}_ferroptosis"]`` (z), ``obs["{key}_ferroptosis_drive"]``,
     ``…_defence``, ``…_balance`` (z), the tables of scores, and provenance.
 
     Raises

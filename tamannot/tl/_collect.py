@@ -1,4 +1,4 @@
-"""What one annotation has: its data and models, and the calls of its cells as they come, block by block."""
+"""One annotation: its data and models, and the calls of its cells, filled in block by block."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STATUSES = (
 )
 ORIGIN_LABELS = (*ORIGINS, UNASSIGNED, NOT_MACROPHAGE)
 STATE_LABELS = (*STATES, TRANSITIONAL, UNASSIGNED, NOT_MACROPHAGE)
-# Fewer genes than this expected to be detected: a program says little of that cell.
+# If fewer genes than this are expected to be detected, a program is uninformative in that cell.
 _LOW_SIGNAL_EXPECTED = 3
 
 
@@ -54,10 +54,10 @@ def ferroptosis_programs(panels: Panels) -> list[str]:
 
 
 class TableSink(Protocol):
-    """Takes tables block by block, in the order of cells."""
+    """Collects tables block by block, in the order of the cells."""
 
     def add(self, rows: range, tables: Mapping[str, Array]) -> None:
-        """Take some rows of every table, cells by columns."""
+        """Add rows to every table, cells by columns."""
 
 
 class TablesInMemory:
@@ -68,20 +68,20 @@ class TablesInMemory:
         self.values = {name: np.empty((n_obs, len(names)), np.float32) for name, names in columns.items()}
 
     def add(self, rows: range, tables: Mapping[str, Array]) -> None:
-        """Take some rows of every table."""
+        """Add rows to every table."""
         for name, values in tables.items():
             self.values[name][rows.start : rows.stop] = values
 
 
 class CellCalls:
-    """What was called of each cell, filled in block by block.
+    """The calls of each cell, filled in block by block.
 
     Parameters
     ----------
     panels
         The signatures.
     n_obs
-        Cells to come.
+        Number of cells.
     """
 
     def __init__(self, panels: Panels, n_obs: int) -> None:
@@ -101,7 +101,7 @@ class CellCalls:
         """``mixed_lineage``, ``dual_m1_m2`` and the z of the ferroptosis summaries."""
 
     def add(self, rows: range, calls: Calls) -> dict[str, Array]:
-        """Take the calls of some rows; return their tables, cells by columns."""
+        """Store the calls of some rows; return their tables, cells by columns."""
         here, scores = slice(rows.start, rows.stop), calls.scores
         for axis in AXES:
             call: Call = getattr(calls, axis)
@@ -131,7 +131,7 @@ class CellCalls:
 
     @cached_property
     def statuses(self) -> dict[str, pd.Categorical]:
-        """Why each label was given, or none was, by axis."""
+        """The status of each label, by axis."""
         return {axis: _categorical(codes, STATUSES) for axis, codes in self._status.items()}
 
     @property
@@ -144,13 +144,13 @@ class CellCalls:
 
     @property
     def share_low_signal(self) -> dict[str, float]:
-        """In which share of cells next to none of the genes of a ferroptosis program can be expected."""
+        """Share of cells in which hardly any gene of a ferroptosis program is expected to be detected."""
         return {name: n / max(self._n_obs, 1) for name, n in self._n_low_signal.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class AnnotationRun:
-    """One annotation: what was asked, the data, what was learned of them, and the calls as they are made."""
+    """One annotation: the settings, the data, what was fitted to them, and the calls."""
 
     key: str
     """Prefix of what is written."""
@@ -163,12 +163,12 @@ class AnnotationRun:
 
     @property
     def also(self) -> tuple[str, ...]:
-        """The key of the user's own labels, if a model of such is applied."""
+        """The key of the user's own labels, if a label model is applied."""
         return () if self.labelling is None else (slots.slot(self.key, "model"),)
 
     @property
     def table_columns(self) -> dict[str, list[str]]:
-        """Columns of each table that the calls give."""
+        """Columns of each table of the calls."""
         ids = list(self.ready.panels.public.ids)
         programs = ferroptosis_programs(self.ready.panels)
         own = {"origin_proba": list(ORIGINS), "state_proba": list(STATES), "ferroptosis": programs}

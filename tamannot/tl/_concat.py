@@ -1,4 +1,4 @@
-"""``concat``: objects that were annotated apart, joined so that everything works on the whole."""
+"""``concat``: joins objects that were annotated separately, so that everything works on the joined object."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tamannot.tl._collect import AXES, ORIGIN_LABELS, STATE_LABELS, STATUSES
 from tamannot.tl._write import colors_for
 
 _ORDER = {"origin": ORIGIN_LABELS, "state": STATE_LABELS}
-# What is true of the whole where it is the same in every run.
+# Kept for the joined object if it is the same in every run.
 _SHARED = ("tamannot_version", "method", "model", "null", "tissue", "calibration_source")
-# What is of one run or of its cells, and what analyses wrote, is not.
+# Not kept: values of one run or of its cells, and results of analyses.
 _OF_CELLS = ("smooth", "vote", "latest", "composition", "enrichment", "ferroptosis_summary", "claims", "regions")
 _NOT_KEPT = (*_OF_CELLS, "crosstalk", "ligand_receptor")
 
@@ -34,20 +34,21 @@ def concat(
     key: str = "tam",
     **kwargs: Any,
 ) -> ad.AnnData:
-    """Join objects that were annotated apart, and keep what tamannot knows of each.
+    """Join objects that were annotated separately, and keep the records of their runs.
 
     ``anndata.concat`` drops ``uns``, or keeps that of one object, and sorts the categories of labels. After this
-    function pictures, reports, analyses and tables work as on one object, and evidence is that of each cell's own run.
+    function, figures, reports, analyses and tables work as on one object, and the evidence of a cell comes from its
+    own run.
 
     Parameters
     ----------
     adatas
         Annotated objects, or a mapping of sample names to them.
     label
-        Column of ``obs`` that will have the sample of each cell. Where all objects already have it, each with one
-        value of its own, its values are the names.
+        Column of ``obs`` for the sample of each cell. If all objects already have it, each with one unique value,
+        these values are the names.
     keys
-        Names of the samples, where ``adatas`` is no mapping.
+        Names of the samples, if ``adatas`` is not a mapping.
     key
         The ``key_added`` of the annotations.
     **kwargs
@@ -56,20 +57,20 @@ def concat(
 
     Returns
     -------
-    A new object. ``uns["tamannot"]["{key}"]`` has what all runs share, the lowest coverage of each signature, and
-    under ``joined`` the record of each run. Results of analyses are not kept: they are of single samples.
+    A new object. ``uns["tamannot"]["{key}"]`` has the values that all runs share, the lowest coverage of each
+    signature, and under ``joined`` the record of each run. Results of analyses are not kept, because they belong to
+    single samples.
 
     Raises
     ------
     ParameterError
-        Fewer than two objects, names that repeat, or an object that was joined before.
+        There are fewer than two objects, names repeat, or an object is itself the result of `concat`.
     ResultNotFoundError
         An object is not annotated under ``key``.
 
     Notes
     -----
-    Labels were called by each sample's own run: where samples were annotated apart, differences between samples are
-    also differences between runs.
+    Labels were called by each sample's own run, so differences between samples may also be differences between runs.
 
     Examples
     --------
@@ -109,17 +110,17 @@ def _named(
         parts = list(adatas)
         names = [str(k) for k in keys] if keys is not None else _names_in(parts, label)
         if len(names) != len(parts) or len(set(names)) < len(names):
-            msg = f"{len(parts)} objects need as many names, each once, not {', '.join(names) or 'none'}."
+            msg = f"{len(parts)} objects need {len(parts)} different names, not {', '.join(names) or 'none'}."
             raise ParameterError(msg)
         named = dict(zip(names, parts, strict=True))
     if len(named) < 2:
-        msg = f"There are {len(named)} objects to join. Give two or more."
+        msg = f"concat needs two or more objects, not {len(named)}."
         raise ParameterError(msg)
     return named
 
 
 def _names_in(parts: list[ad.AnnData], label: str) -> list[str]:
-    """Return the names that a column gives to the objects; numbers where it does not tell them apart."""
+    """Return the names of the objects by a column; numbers if the column does not distinguish them."""
     found = [set(part.obs[label].dropna().astype(str)) if label in part.obs else set() for part in parts]
     names = [next(iter(values)) for values in found if len(values) == 1]
     return names if len(set(names)) == len(parts) else [str(i) for i in range(len(parts))]
@@ -128,10 +129,10 @@ def _names_in(parts: list[ad.AnnData], label: str) -> list[str]:
 def _record_of(part: ad.AnnData, name: str, key: str) -> RunRecord:
     record = slots.read_record(part, key)
     if record.joined_by is not None:
-        msg = f"Object '{name}' was joined before. Join the objects of all samples at once."
+        msg = f"Object '{name}' is already the result of a concat. Concatenate the objects of all samples at once."
         raise ParameterError(msg)
     if not record.has_calls:
-        msg = f"Object '{name}' has no record of an annotation under the key '{key}'. Run tamannot.tl.annotate on it."
+        msg = f"Object '{name}' has no annotation under the key '{key}'. Run tamannot.tl.annotate on it first."
         raise ResultNotFoundError(msg)
     return record
 
@@ -156,7 +157,7 @@ def _own_colors(parts: Collection[ad.AnnData], key: str, axis: str) -> Iterator[
 
 
 def _joined(joined: ad.AnnData, records: Mapping[str, RunRecord], key: str, label: str) -> dict[str, Any]:
-    """Return the record of the whole: what is the same in all runs, and the runs themselves."""
+    """Return the record of the joined object: the values that all runs share, and the runs themselves."""
     runs = list(records.values())
     out: dict[str, Any] = {s: runs[0].stored[s] for s in _SHARED if _same([r.stored.get(s) for r in runs])}
     out["parameters"] = {
@@ -181,19 +182,22 @@ def _joined(joined: ad.AnnData, records: Mapping[str, RunRecord], key: str, labe
 
 
 def _matrix(joined: ad.AnnData, runs: Sequence[RunRecord]) -> dict[str, Any]:
-    """Return the matrix of the whole and where the genes of the signatures are in it; nothing if runs differ in it."""
+    """Return the shared matrix and the places of the signature genes in it; nothing if the runs differ."""
     matrices = [r.matrix for r in runs]
     first = matrices[0]
     for name in ("name", "kind", "gene_ids", "species"):
         values = list(dict.fromkeys(getattr(m, name) for m in matrices))
         if len(values) > 1:
-            said = f"The objects were annotated from different matrices ({name}: {', '.join(values)}): what needs one "
-            warnings.warn(f"{said}matrix for all cells is not available.", TamannotWarning, stacklevel=4)
+            said = (
+                f"The objects were annotated from different matrices ({name}: {', '.join(values)}). Functions that "
+                "need one "
+            )
+            warnings.warn(f"{said}matrix for all cells will not work.", TamannotWarning, stacklevel=4)
             return {}
     try:
         ids = slots.gene_ids_of(joined, first)
     except ResultNotFoundError as error:
-        warnings.warn(f"{error} What needs the matrix is not available.", TamannotWarning, stacklevel=4)
+        warnings.warn(f"{error} Functions that need the matrix will not work.", TamannotWarning, stacklevel=4)
         return {}
     matrix = {"name": first.name, "kind": first.kind, "gene_ids": first.gene_ids, "species": first.species}
     size = {"n_obs": joined.n_obs, "n_vars": ids.size}
@@ -212,7 +216,7 @@ def _matrix(joined: ad.AnnData, runs: Sequence[RunRecord]) -> dict[str, Any]:
 
 
 def _same_signatures(records: Mapping[str, RunRecord]) -> pd.DataFrame:
-    """Return the signatures that all runs used in the same version, and say which they did not."""
+    """Return the signatures that all runs used in the same version, and report the others."""
     tables = [r.signatures for r in records.values()]
     shared = [i for i in tables[0].index if all(i in t.index for t in tables)]
     same = [i for i in shared if len({str(t.loc[i, "digest"]) for t in tables}) == 1]
@@ -229,7 +233,7 @@ def _lowest_coverage(runs: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def _mean_ferroptosis(runs: Sequence[RunRecord]) -> pd.DataFrame:
-    """Return what the programs mean, and the share of all cells in which each has too little signal."""
+    """Return the programs, and the share of all cells in which each has too little signal."""
     n = np.array([r.matrix.n_obs for r in runs], float)
     shares = np.stack([r.ferroptosis["share_low_signal"].reindex(runs[0].ferroptosis.index) for r in runs])
     return runs[0].ferroptosis.assign(share_low_signal=n @ shares / n.sum())
@@ -241,7 +245,7 @@ def _counts(joined: ad.AnnData, key: str, axis: str) -> dict[str, int]:
 
 
 def _same(values: Sequence[Any]) -> bool:
-    """Say whether all values are there and equal, tables and arrays included."""
+    """Return whether all values exist and are equal, including tables and arrays."""
     first = values[0]
     return first is not None and all(_equal(first, other) for other in values[1:])
 

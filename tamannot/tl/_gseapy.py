@@ -19,14 +19,14 @@ from tamannot.scoring._expression import expression
 Array = NDArray[Any]
 
 MANY_CELLS = 2000
-# ssGSEA looks at each cell alone, so a dense table of a few at a time is enough.
+# ssGSEA scores each cell on its own, so a dense table of a few cells at a time is enough.
 _CELLS_AT_ONCE = 500
 
 
 def score_with_gseapy(data: Unpacked, plan: Plan, method: GseapyMethod, *, threads: int, tick: Tick) -> Scores:
     """Score every cell for every output of a plan by ssGSEA or GSVA.
 
-    Warns above 2,000 cells: these methods are meant for pseudobulk, and GSVA holds a dense table.
+    Warns above 2,000 cells: these methods are meant for pseudobulk, and GSVA needs a dense table.
     """
     n_obs = data.rows.shape[0]
     if n_obs > MANY_CELLS:

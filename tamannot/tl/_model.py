@@ -1,4 +1,4 @@
-"""``Model``: a classifier of the user's labels, to keep in a file and to apply to other data."""
+"""``Model``: a classifier of the user's labels that can be saved and applied to other data."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from tamannot.signature import Gene, GeneIndex, Signature
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Model(Classifier):
-    """A classifier trained on your labels by `tl.train`; see its fields for what it was trained on.
+    """A classifier trained on your labels by `tl.train`; its fields describe the training.
 
     ``classes``, ``symbols``, ``ensembl``, ``threshold``, ``scale``, ``species``, ``labels``, ``training`` and
-    ``metrics`` are there to be read; none of it can be changed, and none of it can run code.
+    ``metrics`` are read-only, and cannot contain code.
     """
 
     def predict(
@@ -58,41 +58,42 @@ class Model(Classifier):
     ) -> AnnData | None:
         """Label every cell.
 
-        A probability says how often cells like this one had the label among the held-out training cells, at
-        the frequencies of the training data; where classes are as frequent elsewhere as there, it carries
-        over. A label is given from the model's threshold on.
+        A probability is the frequency of the label among similar held-out training cells, at the class
+        frequencies of the training data; it holds for other data with the same frequencies. A label is assigned
+        if its probability reaches the threshold of the model.
 
         Parameters
         ----------
         adata
-            Cells by genes, in any container that AnnData holds: counts or logarithms as in training.
+            Cells by genes, in any container that AnnData supports: counts or log values as in training.
         layer
-            ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most genes of the model.
+            ``"X"``, ``"raw"`` or a layer; None uses the usable matrix with most genes of the model.
         gene_symbols
-            Column of ``var`` with symbols or Ensembl ids; None looks for it.
+            Column of ``var`` with symbols or Ensembl ids; None detects it.
         species
-            Species of the data; ``"auto"`` recognises it from the ids.
+            Species of the data; ``"auto"`` detects it from the gene ids.
         key_added
-            Prefix of what is written.
+            Prefix of the results.
         copy
             Return a copy with the results instead of writing into ``adata``.
 
         Returns
         -------
-        None, or the copy. Written are ``obs["{key}_label"]`` (the classes and ``unassigned``),
-        ``obs["{key}_prob"]`` (float32, greatest probability), ``obs["{key}_status"]`` (``assigned``,
+        None, or the copy. The results are ``obs["{key}_label"]`` (the classes and ``unassigned``),
+        ``obs["{key}_prob"]`` (float32, highest probability), ``obs["{key}_status"]`` (``assigned``,
         ``ambiguous``: below the threshold, ``unfamiliar``: unlike the training cells, ``low_coverage``: less
         than half of the model's genes by weight are in the data), ``obsm["{key}_proba"]`` (cells × classes,
-        rows sum to 1; ``/`` in a name is ``|`` there, since h5ad takes no slash) and ``uns["tamannot"]["{key}"]``.
+        rows sum to 1; ``/`` in a name becomes ``|``, because h5ad does not allow slashes) and
+        ``uns["tamannot"]["{key}"]``.
 
         Raises
         ------
         MatrixError
-            No usable matrix, or one of another scale than the model was trained on.
+            There is no usable matrix, or its scale differs from the training data.
         SpeciesError
-            Data of another species.
+            The data are of another species.
         GeneIdError
-            No gene of the model is in the data.
+            The data have none of the genes of the model.
         ParameterError
             No such layer or column.
         """
@@ -114,7 +115,7 @@ GivenModel = AnchoredModel | Model | str | os.PathLike[str]
 def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
     """Read a model that `Model.save` or `AnchoredModel.save` wrote.
 
-    Everything in the file is looked at before it is used, and nothing in it is run.
+    Everything in the file is checked before use, and nothing in it is executed.
 
     Parameters
     ----------
@@ -128,8 +129,8 @@ def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
     Raises
     ------
     ModelFormatError
-        The file is absent, no model, damaged, too large, holds Python objects, or was made by an older or a newer
-        release; the message says which.
+        The file is missing, not a model, damaged, too large, contains Python objects, or was made by an older or newer
+        release; the message gives the reason.
 
     Examples
     --------
@@ -146,32 +147,36 @@ def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
 
 
 def models_of(given: object) -> tuple[AnchoredModel | None, Model | None]:
-    """Return the models that the user gave `tl.annotate`, as themselves or as paths: of a cohort, and of labels."""
+    """Return the cohort model and the label model passed to `tl.annotate`, as objects or as paths."""
     several = given if isinstance(given, list | tuple) else [] if given is None else [given]
     models = [load_model(one) if isinstance(one, str | os.PathLike) else one for one in several]
     for one in models:
         if not isinstance(one, AnchoredModel | Model):
-            msg = f"model is what tl.train returned, or the path of its file, not {type(one).__name__}."
+            msg = f"model must be a model from tl.train or the path of its file, not {type(one).__name__}."
             raise ParameterError(msg)
     of_cohort = [one for one in models if isinstance(one, AnchoredModel)]
     of_labels = [one for one in models if isinstance(one, Model)]
     if len(of_cohort) > 1 or len(of_labels) > 1:
-        msg = "model takes one model of a cohort and one of labels. Leave out the others, or annotate once with each."
+        msg = (
+            "model takes at most one cohort model and one label model. Leave out the others, or annotate once with "
+            "each."
+        )
         raise ParameterError(msg)
     return next(iter(of_cohort), None), next(iter(of_labels), None)
 
 
-# A share of unfamiliar cells that asks for a word.
+# A share of unfamiliar cells that needs a note.
 _MOSTLY_STRANGE = 0.5
-_WORDS = {"log1p_cp10k": "counts, or values whose logarithm is known", "ranks": "logarithms of an unknown base"}
+_WORDS = {"log1p_cp10k": "counts, or log values with a known base", "ranks": "log values with an unknown base"}
 _ADVICE = {
-    "log1p_cp10k": "Name a layer of counts with layer=, or use scanpy.pp.normalize_total and log1p on the counts.",
-    "ranks": "Train a model on counts, or put values processed as those of the training into a layer.",
+    "log1p_cp10k": "Name a layer of counts with layer=, or run scanpy.pp.normalize_total and scanpy.pp.log1p on the "
+    "counts.",
+    "ranks": "Train a model on counts, or add a layer processed like the training data.",
 }
 
 
 class Labelling:
-    """A model of labels on its way over some data: laid over it, then applied, then written.
+    """A label model applied to some data: matched to their genes, applied, then written.
 
     Parameters
     ----------
@@ -196,7 +201,7 @@ class Labelling:
         )
 
     def write(self, adata: AnnData, key: str) -> dict[str, type[TamannotWarning]]:
-        """Write the labels; return what a user should hear, and as which warning."""
+        """Write the labels; return the notes for the user with their warning categories."""
         model, found, said = self._model, self._found, self._notes_of_labels()
         label = pd.Categorical(found.label, categories=[*model.classes, UNASSIGNED])
         status = pd.Categorical(found.status, categories=list(STATUSES))
@@ -226,19 +231,19 @@ class Labelling:
     def _notes_of_labels(self) -> dict[str, type[TamannotWarning]]:
         said: dict[str, type[TamannotWarning]] = {self._data.note: TamannotWarning} if self._data.note else {}
         if (share := self._found.coverage) < FEW_GENES:
-            few = f"Only {share:.0%} of the model's genes, by their weight, are in the data: no label is given "
+            few = f"Only {share:.0%} of the model's genes, by weight, are in the data, so no labels are assigned "
             said[f"{few}(at least {FEW_GENES:.0%} are needed)."] = CoverageWarning
         if (strange := float((self._found.status == UNFAMILIAR).mean())) > _MOSTLY_STRANGE:
             said[
-                f"{strange:.0%} of the cells are unlike those the model was trained on, so they get no label: another "
-                "tissue, other cells, another technology or other processing. Train with cells of this kind to label "
-                "them."
+                f"{strange:.0%} of the cells are unlike the training cells and stay unassigned: they may come from "
+                "another tissue, cell type or technology, or were processed differently. Add such cells to the "
+                "training data to label them."
             ] = TamannotWarning
         return said
 
 
 def model_columns(model: Classifier, index: GeneIndex) -> Array:
-    """Return the column of each gene of a model, -1 for one that the data lack or have twice."""
+    """Return the column of each gene of a model, -1 for genes that are missing or duplicated in the data."""
     columns = np.full(len(model.symbols), -1, np.int64)
     taken: set[int] = set()
     for i, (symbol, ensembl) in enumerate(zip(model.symbols, model.ensembl, strict=True)):
@@ -272,19 +277,23 @@ def _unpack_for_model(
 
 
 def check_model_species(model: Classifier | AnchoredModel, seen: str) -> None:
-    """Refuse data of another species than a model's."""
+    """Raise if the species of the data differs from that of the model."""
     if "unknown" not in (seen, model.species) and seen != model.species:
         msg = (
-            f"The gene ids of the data are {seen}, the model was trained on {model.species}. Train a model on {seen} "
-            f'data, or say species="{model.species}" if the ids are misread.'
+            f"The gene ids of the data are {seen}, but the model was trained on {model.species}. Train a model on "
+            f"{seen} "
+            f'data, or set species="{model.species}" if the ids were misread.'
         )
         raise SpeciesError(msg)
 
 
 def base_for(model: Classifier | AnchoredModel, data: Unpacked) -> float | None:
-    """Return the base of the data's logarithms, None for other data."""
+    """Return the base of the logarithm of the data, None for other data."""
     scale, base = find_scale(data.rows, data.kind, data.index.ids, threads=settings.n_threads())
     if scale == model.scale:
         return base
-    msg = f"The model was trained on {_WORDS[model.scale]}; {data.matrix} holds {_WORDS[scale]}. {_ADVICE[model.scale]}"
+    msg = (
+        f"The model was trained on {_WORDS[model.scale]}; {data.matrix} contains {_WORDS[scale]}. "
+        f"{_ADVICE[model.scale]}"
+    )
     raise MatrixError(msg)

@@ -1,4 +1,4 @@
-"""One run of the annotation: read, learn, call block by block, write, tell."""
+"""One run of the annotation: read, fit, call block by block, write, and warn."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from tamannot.tl._collect import AnnotationRun, CellCalls, TableSink, TablesInMe
 from tamannot.tl._model import Labelling, base_for, check_model_species, models_of
 from tamannot.tl._write import STEPS, write_annotation
 
-# A share of unfamiliar macrophages that asks for a word, and how many signatures are named.
+# A share of unfamiliar macrophages that needs a note, and the number of signatures to list.
 _MOSTLY_UNFAMILIAR = 0.5
 _SHOWN = 8
-# What of the library is the result of a step; the other compartments are rivals of the macrophages.
+# The signatures that are results of a step; the other compartments are alternatives to macrophages.
 _AXES_OF = {"origin": ("origin",), "state": ("state", "overlay", "polarization"), "ferroptosis": ("ferroptosis",)}
 
 
@@ -46,7 +46,7 @@ def annotate_in_memory(
     copy: bool,
     steps: tuple[str, ...] = STEPS,
 ) -> AnnData | None:
-    """Annotate an object, write the slots of the steps asked for, and warn of what a user should hear."""
+    """Annotate an object, write the slots of the requested steps, and issue warnings."""
     adata = slots.to_work_on(adata, copy=copy)
     report = Progress(show=settings.progress)
     run = start_run(adata, signatures, asked, key_added=key_added, report=report)
@@ -62,7 +62,7 @@ def annotate_in_memory(
 def start_run(
     adata: AnnData, signatures: Signatures | None, asked: AnnotateSettings, *, key_added: str, report: Progress
 ) -> AnnotationRun:
-    """Check what was asked, read the data, and learn from them or take what a model has learned."""
+    """Check the settings, read the data, and fit to them or use a model."""
     slots.check_key(key_added)
     asked.check()
     model, of_labels = models_of(asked.model)
@@ -82,7 +82,7 @@ def start_run(
 
 
 def call_cells(run: AnnotationRun, sink: TableSink | None, report: Progress, *, block: int | None = None) -> None:
-    """Call all cells, block by block; their tables go into the sink as they come."""
+    """Call all cells block by block; their tables go into the sink."""
     for rows, calls in run.ready.blocks(threads=settings.n_threads(), report=report, block=block):
         tables = run.calls.add(rows, calls)
         if sink is not None:
@@ -94,7 +94,7 @@ def call_cells(run: AnnotationRun, sink: TableSink | None, report: Progress, *, 
 def write_run(
     adata: AnnData, run: AnnotationRun, tables: TablesInMemory | None, steps: tuple[str, ...] = STEPS
 ) -> dict[str, type[TamannotWarning]]:
-    """Write the slots of some steps; return what a user should hear, one line each, and as which warning."""
+    """Write the slots of some steps; return the notes for the user with their warning categories."""
     notes: dict[str, type[TamannotWarning]] = dict.fromkeys(_notes(run), TamannotWarning)
     if missing := _missing(run, steps):
         notes[missing] = CoverageWarning
@@ -115,7 +115,7 @@ def read_input(
     species = slots.species_of(adata, gene_symbols=gene_symbols, species=asked.species, layer=layer)
     library = load_signatures(PROGRAM_AXES, species=species)
     own = as_signatures(signatures or {})
-    # A set of the user's that goes by a bundled id takes its place.
+    # A user's set with a bundled id replaces the bundled one.
     placed = (s.model_copy(update={"axis": library[i].axis}) if i in library else s for i, s in own.items())
     library |= SignatureSet(placed)
     data = slots.unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=asked.species)
@@ -138,19 +138,19 @@ def known_of_cells(adata: AnnData, asked: AnnotateSettings) -> Cells:
 
 
 def _notes(run: AnnotationRun) -> list[str]:
-    """Return what a user should hear once, in one line each; it is kept in ``uns``, too."""
+    """Return the notes for the user, one line each; ``uns`` keeps them as well."""
     data, cohort, found = run.data, run.ready.cohort, run.calls
     notes = [data.note] if data.note else []
     if run.settings.tissue == "auto" and (found.labels["compartment"] == MACROPHAGE).any():
-        notes.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
+        notes.append(f"Tissue set to {cohort.tissue}: {cohort.tissue_reason}. Override with tissue=.")
     if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
-        notes.append(f"Learned from {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spread over the data.")
+        notes.append(f"Fitted to {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spaced evenly over the data.")
     target = run.settings.target_accuracy
     if target != DEFAULT_ACCURACY and (said := _note_on_accuracy(found, target)):  # who gives one wants to hear
         notes.append(said)
     notes += _notes_on_model(run)
     if too_large := run.ready.panels.too_large:
-        notes.append(f"More genes than the data have ranks for, so without a score: {', '.join(too_large)}.")
+        notes.append(f"Not scored, because they have more genes than the data have ranks: {', '.join(too_large)}.")
     return notes
 
 
@@ -160,13 +160,13 @@ def _note_on_accuracy(found: CellCalls, target: float) -> str:
     if expected >= target:
         return ""
     return (
-        f"By their probabilities {expected:.0%} of the states called are right; target_accuracy is {target:g}. "
-        "Keep the cells with a high state probability to be stricter."
+        f"According to their probabilities, {expected:.0%} of the called states are right; target_accuracy is "
+        f"{target:g}. To be stricter, keep only cells with a high state probability."
     )
 
 
 def _notes_on_model(run: AnnotationRun) -> list[str]:
-    """Return what a user should hear of the model that annotated."""
+    """Return the notes on the model of the annotation."""
     lender, found = run.ready.cohort.lender, run.calls
     if lender is None:
         return []
@@ -175,10 +175,12 @@ def _notes_on_model(run: AnnotationRun) -> list[str]:
     installed = dict(zip(ids.ids, ids.digests, strict=True))
     if other := sorted(i for i, digest in lender.digests.items() if installed.get(i) != digest):
         shown = ", ".join(other[:_SHOWN]) + (f" and {len(other) - _SHOWN} more" if len(other) > _SHOWN else "")
-        notes.append(f"The model was learned with other versions of these signatures, or they are not here: {shown}.")
+        notes.append(
+            f"The model was trained with other versions of these signatures, or they are missing here: {shown}."
+        )
     notes += [
-        f"Only {lender.coverage[axis]:.0%} of the model's genes for {axis}, by their weight, are in the data, and "
-        f"{FEW_GENES:.0%} are needed: no label is given."
+        f"Only {lender.coverage[axis]:.0%} of the model's genes for {axis}, by weight, are in the data "
+        f"(at least {FEW_GENES:.0%} are needed), so no {axis} is called."
         for axis in sorted(lender.low_coverage)
     ]
     macrophages = np.asarray(found.labels["compartment"] == MACROPHAGE)
@@ -186,15 +188,15 @@ def _notes_on_model(run: AnnotationRun) -> list[str]:
     unfamiliar = float(np.mean(status == UNFAMILIAR)) if macrophages.any() else 0.0
     if unfamiliar > _MOSTLY_UNFAMILIAR:
         notes.append(
-            f"{unfamiliar:.0%} of the macrophages are unlike those the model was learned from, so they get no origin "
-            "and no state: other cells, another tissue, or very shallow ones. Annotate without a model to learn from "
-            "them."
+            f"{unfamiliar:.0%} of the macrophages are unlike the model's training cells, so their origin and state "
+            "stay unassigned: they may be other cells, from another tissue, or very shallow. Annotate without a model "
+            "to fit to these cells."
         )
     return notes
 
 
 def _missing(run: AnnotationRun, steps: tuple[str, ...]) -> str:
-    """Name the genes that the results want, and say if so many are missing that few cells are called."""
+    """Name the missing genes, and report if so many are missing that few cells are called."""
     panels = run.ready.panels
     states = panels.ids("state")
     offered = panels.ids("origin") if run.ready.cohort.brain else ["monocyte_derived"]
@@ -204,4 +206,4 @@ def _missing(run: AnnotationRun, steps: tuple[str, ...]) -> str:
     few = [i for i in states if panels.coverage[i] < FEW_GENES]
     if not named or 2 * len(few) <= len(states):
         return named
-    return f"{named} That is more than half of {', '.join(few)}, so few cells get a state."
+    return f"{named} That is more than half of the genes of {', '.join(few)}, so few cells will get these states."

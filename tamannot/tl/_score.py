@@ -1,4 +1,4 @@
-"""``tl.score``: any signatures on any AnnData, by any method."""
+"""``tl.score``: scores any signatures on any AnnData by any method."""
 
 from __future__ import annotations
 
@@ -62,60 +62,59 @@ def score(
 ) -> AnnData | None:
     """Score signatures in every cell.
 
-    A score says how high a signature's genes stand among the genes of a cell. It is no label, and scores
-    of different signatures cannot be compared with one another; their z can.
+    A score measures how high the genes of a signature rank within a cell. It is not a label. Scores of different
+    signatures are not comparable; their z are.
 
     Parameters
     ----------
     adata
-        Cells by genes: counts or log-normalised values, non-negative for methods on ranks. Any container
-        that AnnData holds; a dask array is worked on by the dask scheduler that is active.
+        Cells by genes: counts or log-normalised values, non-negative for rank-based methods. Any container
+        that AnnData supports; a dask array is processed by the active dask scheduler.
     signatures
-        One signature or several, as `load_signatures` and `read_signatures` give them; lists of genes:
-        ``{"my_set": ["CD68", "SPP1", "CD3E-"]}``, or one list alone, scored as ``genes``; or a name: an axis of the
+        One or more signatures, as returned by `load_signatures` and `read_signatures`; lists of genes:
+        ``{"my_set": ["CD68", "SPP1", "CD3E-"]}``, or a single list, scored as ``genes``; or names: an axis of the
         library (``"state"``), an id (``"m1"``), a file, or a list of these.
     method
         ``"ucell"``, ``"ucell_legacy"``, ``"aucell"``, ``"aucell_pyscenic"``, ``"module"``, ``"mean"``,
         ``"ssgsea"``, ``"gsva"``, or a settings object such as ``UCell(max_rank=500)``. Several at once as
-        ``{key: method}``: each writes under its own key, and those on ranks share one ranking of each cell.
+        ``{key: method}``: each writes under its own key, and rank-based methods share one ranking of each cell.
     null
-        ``"matched"`` also writes z and p against random signatures of the same expression in the same
-        cell, for methods on ranks. The p are one-sided (upper) and competitive: small where the genes stand
-        above matched genes. Correlation between genes is not in them, so they are for ranking cells, not
-        for tests between samples.
+        ``"matched"`` also writes z and p against random signatures of equal expression in the same
+        cell, for rank-based methods. The p values are one-sided (upper) and competitive: they are small if the genes
+        rank above matched genes. They ignore the correlation between genes, so use them to rank cells, not
+        to test differences between samples.
     null_reference
-        An object scored earlier with ``null="matched"`` by the same method: its expression bins are used, so
-        that a cell has the z that it would have there. None takes the bins from the cells at hand.
+        An object scored earlier with ``null="matched"`` by the same method. Its expression bins are used, so
+        a cell gets the z that it would have there. None computes the bins from the present cells.
     layer
-        ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most genes of the signatures, of
-        equals counts for methods on ranks and logarithms for the others.
+        ``"X"``, ``"raw"`` or a layer; None uses the usable matrix with most genes of the signatures, and
+        prefers counts for rank-based methods and log values for the others.
     gene_symbols
-        Column of ``var`` with symbols or Ensembl ids; None looks for it.
+        Column of ``var`` with symbols or Ensembl ids; None detects it.
     species
-        Species of the data; ``"auto"`` recognises it from the ids.
+        Species of the data; ``"auto"`` detects it from the gene ids.
     min_coverage
-        Share of genes, 0 to 1, below which a signature is not scored: its column is NaN. 0 scores
-        whatever is there; a signature without any gene in the data gets 0. A `CoverageWarning` names the genes
-        that are missing where their share is above a fifth, with what may be meant.
+        Minimum share of the genes, 0 to 1: a signature with a smaller share is not scored and its column is NaN. 0
+        scores all; a signature without any gene in the data gets 0. A `CoverageWarning` names the missing genes
+        if they are more than a fifth, with suggestions for misspelled names.
     key_added
-        Prefix of what is written; not used with several methods, which bring their own.
+        Prefix of the results; not used with several methods, which have their own keys.
     copy
         Return a copy with the results instead of writing into ``adata``.
 
     Returns
     -------
-    None, or the copy. Written are ``obsm["{key}_scores"]`` (cells × signatures, float32; in [0, 1] for methods
-    on ranks, for others see the settings object), with a null ``obsm["{key}_z"]`` and ``obsm["{key}_p"]``,
-    and ``uns["tamannot"]["{key}"]``. They replace earlier scores under the key. Where the key holds an annotation,
-    that stays, and its tables gain these columns, or have them replaced; z and p that its labels rest on are never
-    replaced.
+    None, or the copy. The results are ``obsm["{key}_scores"]`` (cells × signatures, float32; in [0, 1] for rank-based
+    methods, for others see the settings object), with a null ``obsm["{key}_z"]`` and ``obsm["{key}_p"]``,
+    and ``uns["tamannot"]["{key}"]``. They replace earlier scores under the key. An annotation under the same key is
+    kept: these columns are added to its tables or replaced, except the z and p that its labels were called from.
 
     Raises
     ------
     TamannotError
-        No usable matrix, no known gene, another species, a parameter out of range, a signature that the
-        method cannot score (too many genes; weights where there is no place for them), or a null for signatures
-        whose z and p an annotation under the same key rests on.
+        There is no usable matrix or no known gene, the species differs, a parameter is out of range, the method
+        cannot score a signature (too many genes, or weights that it cannot use), or the null would replace the z and p
+        behind the labels of an annotation under the same key.
 
     Examples
     --------
@@ -147,7 +146,7 @@ def score(
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreSettings:
-    """What a call asks for; see `score`."""
+    """The arguments of a call; see `score`."""
 
     signatures: SignatureSet
     methods: Mapping[str, Method]
@@ -159,26 +158,26 @@ class ScoreSettings:
     min_coverage: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse what does not go together."""
+        """Raise if the arguments do not fit together."""
         if not 0 <= self.min_coverage <= 1:
-            msg = f"min_coverage is a share between 0 and 1, not {self.min_coverage}."
+            msg = f"min_coverage must be between 0 and 1, not {self.min_coverage}."
             raise ParameterError(msg)
         if self.null not in (None, "matched"):
-            msg = f"null is None or 'matched', not {self.null!r}."
+            msg = f"null must be None or 'matched', not {self.null!r}."
             raise ParameterError(msg)
         if self.null_reference is not None and self.null is None:
-            msg = "null_reference is for null='matched'; without a null it would be ignored."
+            msg = "null_reference has no effect without null='matched'. Add it, or leave out null_reference."
             raise ParameterError(msg)
         without = [m.name for m in self.methods.values() if not isinstance(m, RankMethod)]
         if self.null is not None and without:
             names = ", ".join(without)
-            msg = f"The matched null is for methods on ranks (ucell, aucell), not for {names}: leave it out."
+            msg = f"null='matched' works with rank-based methods (ucell, aucell) only, not with {names}. Leave it out."
             raise ParameterError(msg)
 
 
 @dataclass(frozen=True)
 class _GroupScores:
-    """What a group of methods found, before anything is written."""
+    """The results of a group of methods before they are written."""
 
     data: Unpacked
     plan: Plan
@@ -187,7 +186,7 @@ class _GroupScores:
 
 
 def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> None:
-    """Score by every method, then write: of several either all are there or, after an error, none."""
+    """Score by every method, then write all results, or none after an error."""
     _refuse_other_evidence(adata, asked)
     groups = []
     for methods in _groups(asked.methods):
@@ -202,7 +201,10 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> None:
         if found.data.note:
             said[found.data.note] = TamannotWarning
         if low:
-            few = f"Fewer than {asked.min_coverage:.0%} of the genes are in the data; not scored: {', '.join(low)}."
+            few = (
+                f"Not scored, because fewer than {asked.min_coverage:.0%} of their genes are in the data: "
+                f"{', '.join(low)}."
+            )
             missing = f"{few} {missing}".strip()
         if missing:
             said[missing] = CoverageWarning
@@ -247,7 +249,7 @@ def _score_group(
 def _methods(method: Method | str | Mapping[str, Method | str], key_added: str) -> dict[str, Method]:
     named = method if isinstance(method, Mapping) else {key_added: method}
     if not named:
-        msg = "method names no method: give one, or {key: method}."
+        msg = "method is empty. Give one method, or {key: method}."
         raise ParameterError(msg)
     return {slots.check_key(key): method_of(m) for key, m in named.items()}
 
@@ -279,7 +281,7 @@ def _scores(
 
 
 def _blank_low_coverage(found: _GroupScores, min_coverage: float) -> list[str]:
-    """Put NaN where too few genes of a signature are in the data; return the signatures."""
+    """Set NaN for signatures with too few genes in the data; return these signatures."""
     low = [o for o, c in enumerate(found.plan.coverage) if c.share < min_coverage]
     for result in found.results.values():
         for table in (result.score, result.z, result.p) if isinstance(result, NullScores) else (result.score,):
@@ -300,13 +302,14 @@ def _write(adata: AnnData, key: str, result: Scores, record: dict[str, Any], low
 
 
 def _refuse_other_evidence(adata: AnnData, asked: ScoreSettings) -> None:
-    """Refuse z and p beside an annotation whose labels rest on others of the same signatures."""
+    """Raise if z and p would replace those behind the labels of an annotation."""
     for key in asked.methods if asked.null is not None else ():
         if shared := [i for i in slots.evidence_of(adata, key) if i in asked.signatures]:
             more = f" and {len(shared) - 3} more" if len(shared) > 3 else ""
             msg = (
-                f"The labels under the key '{key}' rest on the z and p of {', '.join(shared[:3])}{more}, which this "
-                'would replace. Give these scores a key of their own, such as key_added="null".'
+                f"The labels under the key '{key}' were called from the z and p of {', '.join(shared[:3])}{more}, "
+                "which "
+                'this would replace. Use another key for these scores, such as key_added="null".'
             )
             raise ParameterError(msg)
 
@@ -318,7 +321,7 @@ def bins_of(
     ranked: RankedRows,
     progress: Progress,
 ) -> dict[str, NullBins | None]:
-    """Return the expression bins of each method: those of a reference, or of the cells at hand."""
+    """Return the expression bins of each method: those of a reference, or of the present cells."""
     if reference is not None:
         return {key: _bins_of_reference(reference, key, data.index.ids, how) for key, how in methods.items()}
     progress("expression bins", data.rows.shape[0])
@@ -331,25 +334,25 @@ def bins_of(
 def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: RankMethod) -> NullBins:
     record = slots.read_record(reference, key)
     if not record.has("null_reference"):
-        msg = f"null_reference has scores under '{key}', but without a null. Score it with null='matched' first."
+        msg = f"null_reference has scores under '{key}', but no z or p. Score it with null='matched' first."
         raise ParameterError(msg)
     # Of `tl.annotate` more ranks may count in the null than in the scores.
     their_ranks = {} if record.null.max_rank is None else {"max_rank": record.null.max_rank}
     of_both = ({"name": method.name, **asdict(method)}, record.method | their_ranks)
     ours, theirs = map(_depth_settings, of_both)
     if ours != theirs:
-        msg = f"null_reference was scored with {theirs}, not {ours}. Use that method, or score it by yours."
+        msg = f"null_reference was scored with {theirs}, not {ours}. Use the same method for both."
         raise ParameterError(msg)
     bins = pd.Series(record.bins, index=record.gene_ids.astype(str))
     bins = bins[~bins.index.duplicated()].reindex(ids)
     if bins.isna().mean() > 0.5:
-        msg = "null_reference shares fewer than half of the genes of the data. Use cells with the same gene ids."
+        msg = "null_reference has fewer than half of the genes of the data. Use a reference with the same gene ids."
         raise ParameterError(msg)
-    # A gene the reference never saw is taken as one that it hardly expresses.
+    # A gene that the reference lacks counts as hardly expressed.
     return NullBins(bins.fillna(record.bins.max()).to_numpy(np.int32))
 
 
 def _depth_settings(method: Mapping[str, Any]) -> str:
-    """Say what of a method decides how deep a gene ranks, and thus its bin."""
+    """Return the settings of a method that determine the rank of a gene, and so its bin."""
     told = {name: method[name] for name in ("variant", "max_rank", "top") if name in method}
     return f"{method['name']}({', '.join(f'{name}={value}' for name, value in told.items())})"

@@ -1,4 +1,4 @@
-"""``tl.train``: a classifier from the user's own labels, or a fitted cohort without."""
+"""``tl.train``: trains a classifier on the user's labels or, without labels, a cohort model."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from tamannot.tl._run import read_input
 
 N_GENES, _FEW_CELLS = 3000, 20
 NOT_LABELS = ("", "nan", "none", "unassigned", "unclear", "unknown")
-"""Words, in any case, that stand for a cell without a label."""
-# With fewer, what is familiar to a model would be a matter of chance.
+"""Labels, in any case, that mark an unlabelled cell."""
+# With fewer cells, the novelty limit of a model would be arbitrary.
 _FEWEST_MACROPHAGES = 30
 RANKED = (
-    "The base of the logarithms is not recognised, so the model is on ranks within the cell and takes only such "
-    "data. Train on counts (layer=) if there are any."
+    "The base of the logarithm is not recognised, so the model uses ranks within the cell and works only on such "
+    "data. If you have counts, train on them (layer=)."
 )
 
 
@@ -92,58 +92,60 @@ def train(
     rng: int = 0,
     **_words: Unpack[ScanpyWords],
 ) -> Model | AnchoredModel:
-    """Train a classifier on your own labels, or without labels keep what an annotation fits to these cells.
+    """Train a classifier on your own labels or, without labels, a cohort model on these cells.
 
-    With labels: multinomial logistic regression on the variable genes, calibrated and measured on cells that were
-    held out, whole samples at a time where ``sample_key`` names them. Without: a fitted cohort, the tissue,
-    baselines and classifier of states that `annotate` would fit to these cells, for ``tl.annotate(other, model=…)``.
-    Nothing is written into ``adata``.
+    With labels: multinomial logistic regression on variable genes, calibrated and evaluated on held-out cells (whole
+    samples at a time with ``sample_key``). Without labels: a cohort model with the tissue, baselines and state
+    classifier that `annotate` would fit to these cells, for use in ``tl.annotate(other, model=…)``. ``adata`` is not
+    changed.
 
     Parameters
     ----------
     adata
-        Cells by genes, non-negative: counts, linear values or logarithms. Counts and linear values become
-        ``log1p`` of 10,000 per cell; so do logarithms whose base is recognised; others become ranks within
-        the cell. Of labelled cells at most 20,000 are used, rare classes in full; of others 40,000.
+        Cells by genes, non-negative: counts, linear values or log values. Counts, linear values and log values
+        with a recognised base become ``log1p`` of 10,000 per cell; other log values become ranks within
+        the cell. At most 20,000 labelled cells are used, including all cells of rare classes; without labels 40,000.
     labels
-        A column of ``obs``, or one label a cell. Any words; NaN, None, empty, ``unassigned``, ``unclear`` and
-        ``unknown`` stand for cells without a label, which are not used. None: a fitted cohort.
+        A column of ``obs``, or one label per cell. Cells with NaN, None, an empty label, ``unassigned``, ``unclear``
+        or ``unknown`` are not used. None trains a cohort model.
     signatures
-        Added to the bundled library, as in `annotate`. Without labels only.
+        Your own signatures, in addition to the bundled library, as in `annotate`. Only without labels.
     sample_key
-        Column of ``obs`` with the sample, such as the donor. Without it cells of one sample are on both sides
-        of the test, and every figure looks better than it is.
+        Column of ``obs`` with the sample, such as the donor. Without it, training and held-out cells share samples,
+        and all metrics are too optimistic.
     layer
-        ``"X"``, ``"raw"`` or a layer; None takes the usable matrix with most known genes.
+        ``"X"``, ``"raw"`` or a layer; None uses the usable matrix with most known genes.
     gene_symbols
-        Column of ``var`` with symbols or Ensembl ids; None looks for it.
+        Column of ``var`` with symbols or Ensembl ids; None detects it.
     species
-        Species of the data; ``"auto"`` recognises it from the ids.
+        Species of the data; ``"auto"`` detects it from the gene ids.
     tissue
-        ``"brain"``, ``"other"`` or ``"auto"``, as in `annotate`. Without labels only.
+        ``"brain"``, ``"other"`` or ``"auto"``, as in `annotate`. Only without labels.
     compartment_key
-        Your own cell types instead of the gate, as in `annotate`; they are not part of the model. Without labels
-        only.
+        Your own cell types instead of the compartment classifier, as in `annotate`; they are not part of the model.
+        Only without labels.
     target_accuracy
-        Accuracy, between 0 and 1, that the labels given should reach. With labels: the lower 95 % bound on
-        held-out cells, with the sample as the unit. If no threshold reaches it, the model gives no label at all, only
-        probabilities, and a warning says so. Without labels it is not used.
+        Accuracy, between 0 and 1, that assigned labels should reach: the lower 95 % bound on held-out cells, with the
+        sample as the unit. If no threshold reaches it, the model gives probabilities, but assigns no labels, and a
+        warning is issued. Only with labels.
     n_genes
-        Number of genes to use, the most variable ones. With labels only.
+        Number of most variable genes to use. Only with labels.
     rng
         Seed.
 
     Returns
     -------
-    With labels a `Model`; its ``metrics`` are of held-out cells. Without an `AnchoredModel`, which has none.
+    With labels, a `Model` whose ``metrics`` are from held-out cells. Without labels, an `AnchoredModel`, which has no
+    metrics.
 
     Raises
     ------
     ParameterError
-        No such column, labels of another length, fewer than two classes, a class of fewer than five cells, too few
-        clear macrophages for a classifier of states, or a parameter out of range or of the other kind of model.
+        A column is missing, the number of labels is wrong, there are fewer than two classes, a class has fewer than
+        five cells, there are too few confidently assigned macrophages for a state classifier, or a parameter is out of
+        range or belongs to the other kind of model.
     TamannotError
-        No usable matrix or genes.
+        There is no usable matrix, or there are no known genes.
 
     Examples
     --------
@@ -186,16 +188,19 @@ def train_and_tell(
     signatures: Signatures | None = None,
     n_genes: int = N_GENES,
 ) -> tuple[Model | AnchoredModel, list[str]]:
-    """Train a model of either kind; return it with what the user should hear."""
+    """Train a model of either kind; return it with the notes for the user."""
     if labels is None:
         if n_genes != N_GENES:
-            msg = "n_genes= is for models of your own labels: give labels=, or leave it out."
+            msg = "n_genes= applies to models of your own labels only. Give labels=, or leave it out."
             raise ParameterError(msg)
         model, notes = learn_model(adata, signatures, asked, report)
-        # The ambient RNA of these samples is of no use to others.
+        # The ambient RNA of these samples is not useful for other samples.
         return replace(model, cohort=replace(model.cohort, doublet={})), notes
     if asked.tissue != "auto" or asked.compartment_key is not None or signatures is not None:
-        msg = "tissue=, compartment_key= and signatures= are for models without labels: leave out labels=, or these."
+        msg = (
+            "tissue=, compartment_key= and signatures= apply to models without labels only. Leave out these, or "
+            "labels=."
+        )
         raise ParameterError(msg)
     return train_model(adata, labels, asked, report, n_genes=n_genes)
 
@@ -206,7 +211,7 @@ def learn_model(
     asked: AnnotateSettings,
     report: Progress,
 ) -> tuple[AnchoredModel, list[str]]:
-    """Learn what an annotation of these cells would, and keep it; return it with what the user should hear."""
+    """Train a cohort model; return it with the notes for the user."""
     asked.check()
     report("reading")
     data, library, source, resolved = read_input(adata, signatures, replace(asked, portable=True))
@@ -232,8 +237,8 @@ def _check_learned(cohort: Cohort) -> None:
     if cohort.states.regression is not None and cohort.n_macrophages >= _FEWEST_MACROPHAGES:
         return
     msg = (
-        f"Nothing can be learned of states: there are {cohort.n_macrophages:,} macrophages, and too few of them have "
-        "one program clearly active, or none. Train on more cells; tl.annotate calls these without a model."
+        f"No state classifier can be trained: of {cohort.n_macrophages:,} macrophages, too few are confidently "
+        "assigned. Train on more cells, or run tl.annotate on these without a model."
     )
     raise ParameterError(msg)
 
@@ -263,7 +268,7 @@ def _notes_of_cohort(data: Unpacked, scale: str, asked: AnnotateSettings, cohort
         notes.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
     if cohort.novelty is None:
         notes.append(
-            "There are too few macrophages to say what is unlike them: the model takes no cell for unfamiliar."
+            "Too few macrophages to learn which cells are unlike them: the model will treat no cell as unfamiliar."
         )
     if scale == "ranks":
         notes.append(RANKED)
@@ -278,7 +283,7 @@ def train_model(
     *,
     n_genes: int,
 ) -> tuple[Model, list[str]]:
-    """Train a model on labels; return it with what the user should hear. See `train`."""
+    """Train a label model; return it with the notes for the user. See `train`."""
     target_accuracy, rng, sample_key = asked.target_accuracy, asked.rng, asked.sample_key
     _check(target_accuracy, n_genes)
     words = _labels(adata, labels)
@@ -321,27 +326,29 @@ def train_model(
     notes = [data.note] if data.note else []
     notes += _notes_of_labels(model, held, sum(found.values()))
     if n_samples == 1:
-        notes.append(f"'{sample_key}' has one value only: cells of the same sample were held out.")
+        notes.append(f"'{sample_key}' has only one value, so the held-out cells are of the same sample.")
     return model, [*notes, RANKED] if model.scale == "ranks" else notes
 
 
 def _notes_of_labels(model: Model, held: HeldOut, n_labelled: int) -> list[str]:
-    """Return what the user should hear of the cells, and of the threshold."""
+    """Return the notes on the cells and on the threshold."""
     notes = []
     if n_copies := n_labelled - int(held.size.sum()):
-        notes.append(f"{n_copies:,} of the labelled cells are copies of others; each cell is learned from once.")
+        notes.append(f"{n_copies:,} labelled cells are duplicates of others; each cell was used once.")
     if small := [f"'{c}' ({n})" for c, n in zip(model.classes, held.size, strict=True) if n < _FEW_CELLS]:
-        notes.append(f"Fewer than {_FEW_CELLS} cells of {', '.join(small)}: what is learned of them is weak.")
+        notes.append(
+            f"Fewer than {_FEW_CELLS} cells of {', '.join(small)}: the classifier will be weak for these labels."
+        )
     notes += [
-        f"Cells of '{c}' are in one sample only, so none could be held out: its accuracy is not known."
+        f"All cells of '{c}' are in one sample, so none could be held out: its accuracy is not known."
         for c, found in model.metrics["per_class"].items()
         if not found["n"]
     ]
     if model.threshold is None:
         notes.append(
             f"No threshold reaches an accuracy of {model.metrics['target_accuracy']:g} on held-out cells (the best "
-            f"lower bound is {model.metrics['best_lower']:.2f}): the model gives probabilities, but no label. Train "
-            "with a lower target_accuracy, or on more samples."
+            f"lower bound is {model.metrics['best_lower']:.2f}), so the model gives probabilities, but assigns no "
+            "labels. Train with a lower target_accuracy, or on more samples."
         )
     return notes
 
@@ -351,7 +358,7 @@ def _check(target_accuracy: float, n_genes: int) -> None:
         msg = f"target_accuracy={target_accuracy} is not between 0 and 1."
         raise ParameterError(msg)
     if n_genes < 1:
-        msg = f"n_genes is at least 1, not {n_genes}."
+        msg = f"n_genes must be at least 1, not {n_genes}."
         raise ParameterError(msg)
 
 
@@ -366,13 +373,16 @@ def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[
     else:
         given = pd.Series(list(labels), dtype=object)
     if len(given) != adata.n_obs:
-        msg = f"There are {len(given):,} labels for {adata.n_obs:,} cells. Give one a cell, or the name of a column."
+        msg = (
+            f"There are {len(given):,} labels for {adata.n_obs:,} cells. Give one label per cell, or the name of a "
+            "column."
+        )
         raise ParameterError(msg)
     missing = given.isna().to_numpy()
     words = [str(v).strip() for v in given.tolist()]
     found = [None if m or w.lower() in NOT_LABELS else w for w, m in zip(words, missing, strict=True)]
     if odd := next((w for w in found if w and not (w.isprintable() and len(w) <= 200)), None):
-        msg = f"The label {odd[:50]!r} is no name: labels are one line of at most 200 characters."
+        msg = f"The label {odd[:50]!r} is not valid: a label is one line of at most 200 characters."
         raise ParameterError(msg)
     return found
 

@@ -1,4 +1,4 @@
-"""``tl.vote``: calls by the majority of a group or a neighbourhood, beside the cell's own."""
+"""``tl.vote``: majority labels of a group or a neighbourhood, next to the cell's own label."""
 
 from __future__ import annotations
 
@@ -33,59 +33,57 @@ def vote(
     min_share: float = 0.5,
     copy: bool = False,
 ) -> AnnData | None:
-    """Give each cell the label that most cells of its group, or of its neighbourhood, were called.
+    """Give each cell the most frequent label of its group or of its neighbourhood.
 
-    The cell's own call is never changed; the vote stands beside it, with its share. Groups are yours, such as
-    clusters, and so is the graph: neither is ever computed here.
+    The cell's own label is never changed; the vote and its share are added. Groups, such as clusters, and the graph
+    must exist: neither is computed here.
 
     Parameters
     ----------
     adata
         An annotated object.
     groupby
-        Column of ``obs``: in each group one cell has one vote. A cell without a value is in no group and gets
-        ``unassigned``. None: the cell and its neighbours vote, with the weights of `smooth` by UCell's default,
-        1 for the cell, 0.9 for the nearest, 0.81 for the next, and so on, so that smoothed scores and votes are
-        about the same neighbourhood. (Connectivities give a cell no weight of its own.)
+        Column of ``obs``: each cell of a group has one vote. A cell without a value gets ``unassigned``. None: the
+        cell and its neighbours vote, with the weights of `smooth` (UCell's default): 1 for the cell, 0.9 for the
+        nearest neighbour, 0.81 for the next, and so on, so that smoothed scores and votes use the same neighbourhood.
+        (Connectivities give the cell itself no weight.)
     key
         The ``key_added`` of the annotation.
     neighbors_key
         Entry of ``uns`` that names the graph.
     min_share
-        Share of the voters that a label needs, between 0 and 1. Cells that are ``unassigned`` are voters without
-        a vote: they count in the denominator and nowhere else. Where two labels tie for the lead, and where the
-        leading one has too small a share, the vote is ``unassigned``.
+        Minimum share of a label, between 0 and 1. ``unassigned`` cells do not vote: they count only in the denominator.
+        If two labels tie, or the share of the leading label is too small, the vote is ``unassigned``.
     copy
         Return a copy with the results instead of writing into ``adata``.
 
     Returns
     -------
-    None, or the copy. Written are, for those of compartment, origin and state that were called,
+    None, or the copy. For each of compartment, origin and state that was called, the results are
     ``obs["{key}_state_vote"]``, categorical with the order and colours of the call, and
-    ``obs["{key}_state_vote_share"]``, float32: the share of the leading label, also where it does not suffice;
-    NaN where no one voted. In ``uns["tamannot"]["{key}"]["vote"]`` is how. Of origin and state only
-    macrophages vote and only they receive: ``not_macrophage`` stays, with a share of NaN. Annotating again
+    ``obs["{key}_state_vote_share"]``, float32: the share of the leading label, even if it is below ``min_share``;
+    NaN if no cell voted. The settings are in ``uns["tamannot"]["{key}"]["vote"]``. For origin and state only
+    macrophages vote and get a vote: ``not_macrophage`` stays, with a share of NaN. Annotating again
     removes the votes.
 
     Raises
     ------
     ParameterError
-        ``min_share`` is out of range, or there is no such column.
+        ``min_share`` is out of range, or the column is missing.
     ResultNotFoundError
-        The object is not annotated, or there is no graph.
+        The object is not annotated, or has no neighbour graph.
 
     Notes
     -----
-    What a vote does not mean. Cells of a cluster are not independent evidence: they were put together because
-    their transcripts are alike, so a share of 0.9 of 500 cells is no probability and no test, and the sample
-    stays the unit of statistics. A state of few cells vanishes in whatever they lie among: compare
-    proportions by the cells' own calls. A vote depends on which other cells are in the object and on the
-    clustering, and neighbours may be of another sample where the graph was made of several. It is no evidence
-    pooled over cells either: weak programs that all cells share elect nobody, and ``transitional`` wins only
-    where most cells were called so one by one.
+    Limits of a vote. Cells of a cluster are not independent evidence: they were grouped because their transcripts
+    are similar. A share of 0.9 of 500 cells is neither a probability nor a test, and the sample remains the unit of
+    statistics. A state of few cells disappears among its neighbours: compare proportions by the cells' own labels. A
+    vote depends on the other cells in the object and on the clustering, and neighbours may come from another sample.
+    A vote does not pool evidence over cells either: ``unassigned`` cells do not vote, so a weak program shared by all
+    cells does not win, and ``transitional`` wins only if most cells were called so individually.
 
-    As celltypist's majority voting (Domínguez Conde et al. 2022, doi:10.1126/science.abl5197), which computes a
-    graph and clusters where none are given and by default demands no share.
+    Similar to celltypist's majority voting (Domínguez Conde et al. 2022, doi:10.1126/science.abl5197), which computes a
+    graph and clusters if none are given and by default requires no minimum share.
 
     Examples
     --------
@@ -98,7 +96,7 @@ def vote(
     ['macrophage']
     """
     if not 0 <= min_share <= 1:
-        msg = f"min_share is between 0 and 1, not {min_share}."
+        msg = f"min_share must be between 0 and 1, not {min_share}."
         raise ParameterError(msg)
     calls = slots.read_obs(adata, key, AXES)
     poll, how = _in_groups(adata, groupby, min_share) if groupby else _among_neighbours(adata, neighbors_key, min_share)
@@ -134,7 +132,7 @@ def _write_vote(adata: AnnData, key: str, axis: str, own: pd.Categorical, poll: 
 
 
 def _ballots(own: pd.Categorical) -> Array:
-    """Return the votes of the cells; one without a call, or to whom the question is not put, is absent."""
+    """Return the votes of the cells; cells without a call, or outside the axis, are absent."""
     codes = own.codes.astype(np.int64)
     codes[codes < 0] = ABSENT
     for name, code in ((UNASSIGNED, NO_LABEL), (NOT_MACROPHAGE, ABSENT)):

@@ -1,4 +1,4 @@
-"""An annotation into the slots of an AnnData."""
+"""Writes an annotation into the slots of an AnnData."""
 
 from __future__ import annotations
 
@@ -101,9 +101,9 @@ def write_annotation(
     steps: Sequence[str],
     notes: Sequence[str],
 ) -> None:
-    """Write the slots of the steps asked for, the tables of scores, and the record of the run.
+    """Write the slots of the requested steps, the tables of scores, and the record of the run.
 
-    Tables that are not in memory are written by whoever has them.
+    Tables that are not in memory are written by the caller that has them.
     """
     key, found = run.key, run.calls
     record = _record(run, notes)
@@ -145,10 +145,10 @@ def _terms(adata: AnnData, key: str, run: AnnotationRun) -> pd.Categorical:
 def _merged_with_earlier(
     adata: AnnData, key: str, new: dict[str, Any], found: CellCalls, steps: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the record of a run of some steps beside an earlier one of others.
+    """Return the record of a run of some steps, merged with an earlier one of other steps.
 
-    Labels of other steps stay where they are of the same matrix, signatures and macrophages, and are removed
-    otherwise: they would contradict the new ones.
+    Labels of other steps are kept if they used the same matrix, signatures and macrophages, and are removed
+    otherwise, because they would contradict the new ones.
     """
     new["counts"] = {axis: counts for axis, counts in new["counts"].items() if axis in steps}
     try:
@@ -173,7 +173,7 @@ def _merged_with_earlier(
 
 
 def _same_source(old: slots.RunRecord, new: Mapping[str, Any]) -> bool:
-    """Say whether an earlier run read the same matrix with the same signatures and null."""
+    """Return whether an earlier run read the same matrix with the same signatures and null."""
     then, now = old.matrix, new["matrix"]
     return (
         all(getattr(then, name) == now[name] for name in ("name", "kind", "gene_ids", "species", "n_obs", "n_vars"))
@@ -183,7 +183,7 @@ def _same_source(old: slots.RunRecord, new: Mapping[str, Any]) -> bool:
 
 
 def _same_macrophages(adata: AnnData, key: str, found: CellCalls) -> bool:
-    """Say whether the labels that are there call the same cells macrophages."""
+    """Return whether the existing labels call the same cells macrophages."""
     now = np.asarray(found.labels["compartment"] == MACROPHAGE)
     for axis in (a for a in AXES if slots.slot(key, a) in adata.obs):
         label = slots.read_obs(adata, key, (axis,)).iloc[:, 0].astype(str).to_numpy()
@@ -193,7 +193,7 @@ def _same_macrophages(adata: AnnData, key: str, found: CellCalls) -> bool:
 
 
 def _same_labels(adata: AnnData, key: str, steps: Sequence[str], found: CellCalls) -> bool:
-    """Say whether the steps change no label, so that analyses of the labels stay true."""
+    """Return whether the steps change no label, so that analyses of the labels remain valid."""
     there = [a for a in AXES if a in steps and slots.slot(key, a) in adata.obs]
     before = [slots.read_obs(adata, key, (axis,)).iloc[:, 0] for axis in there]
     return all(b.astype(str).tolist() == list(map(str, found.labels[a])) for a, b in zip(there, before, strict=True))
@@ -207,7 +207,7 @@ def _write_tables(adata: AnnData, key: str, tables: TablesInMemory, steps: Seque
 
 
 def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
-    """Return the record of a run, as it stands in ``uns``."""
+    """Return the record of a run as stored in ``uns``."""
     data, ready, found = run.data, run.ready, run.calls
     cohort, fit = ready.cohort, ready.cohort.states.regression
     record = describe_run(data, ready.panels.public, METHOD, ready.panels.macrophages)

@@ -101,13 +101,13 @@ SPOILED = {
     "newer": (lambda c: with_meta(c, schema_version=4), "newer release"),
     "older": (lambda c: with_meta(c, schema_version=2), "older release"),
     "another kind": (lambda c: with_meta(c, kind="labels"), "of the kind 'labels', not cohort"),
-    "an array less": (lambda c: {k: v for k, v in c.items() if k != "usual"}, "it should hold"),
-    "an array more": (lambda c: c | {"x": np.ones(3)}, "it should hold"),
+    "an array less": (lambda c: {k: v for k, v in c.items() if k != "usual"}, "it must contain"),
+    "an array more": (lambda c: c | {"x": np.ones(3)}, "it must contain"),
     "pickle": (lambda c: c | {"usual": np.array([{"a": 1}], dtype=object)}, "Python objects"),
-    "not finite": (lambda c: c | {"coef": np.full((6, GENES), np.inf)}, "'coef' holds finite"),
-    "other states": (lambda c: c | {"coef": np.ones((4, GENES))}, "'coef' has the shape"),
-    "flat weights": (lambda c: c | {"coef": np.ones(36)}, "'coef' has the shape"),
-    "one origin": (lambda c: c | {"baseline": np.ones((1, 5))}, "'baseline' has the shape"),
+    "not finite": (lambda c: c | {"coef": np.full((6, GENES), np.inf)}, "'coef' must be finite"),
+    "other states": (lambda c: c | {"coef": np.ones((4, GENES))}, "'coef' must have the shape"),
+    "flat weights": (lambda c: c | {"coef": np.ones(36)}, "'coef' must have the shape"),
+    "one origin": (lambda c: c | {"baseline": np.ones((1, 5))}, "'baseline' must have the shape"),
     "no noise": (lambda c: c | {"noise": np.zeros((2, 5))}, "noise and shares are positive"),
     "centers": (lambda c: c | {"spread": np.zeros(2)}, "spread"),
     "half a novelty": (lambda c: with_meta(c, least_lead=None), "both there, or neither"),
@@ -117,7 +117,7 @@ SPOILED = {
     "brain": (lambda c: with_meta(c, brain="yes"), "'brain'"),
     "digest": (lambda c: with_meta(c, signatures={"a": ["1.0.0", "x"]}), "'signatures'"),
     "signatures": (lambda c: with_meta(c, signatures={"a": "1.0.0"}), "'signatures'"),
-    "genes twice": (lambda c: with_meta(c, symbols=["A"] * GENES), "'symbols': has an entry twice"),
+    "genes twice": (lambda c: with_meta(c, symbols=["A"] * GENES), "'symbols': has a duplicate entry"),
 }
 
 

@@ -279,9 +279,9 @@ def test_lower_bound_of_two_samples_is_that_of_korn_and_graubard():
 
 
 def test_fewer_than_two_classes_are_refused():
-    with pytest.raises(ParameterError, match="at least two classes, and there is only 'a'"):
+    with pytest.raises(ParameterError, match="at least two classes, but the data have only 'a'"):
         check_classes(["a"] * 10 + [None])
-    with pytest.raises(ParameterError, match="no label at all"):
+    with pytest.raises(ParameterError, match="have no labels"):
         check_classes([None])
     classes, truth = check_classes(["b"] * 6 + [None] + ["a"] * 30)
     assert classes == ("a", "b")
@@ -310,7 +310,7 @@ def test_existing_files_stay(classifier, tmp_path):
     assert path.read_text() == "mine"
     classifier.save(path, overwrite=True)
     assert read_model(path).classes == ("a", "b")
-    for bad, said in (("m.pkl", "must end in .npz"), ("absent/m.npz", "there is no folder")):
+    for bad, said in (("m.pkl", "must end in .npz"), ("absent/m.npz", "no folder")):
         with pytest.raises(OutputError, match=said):
             classifier.save(tmp_path / bad, overwrite=True)
 
@@ -333,13 +333,13 @@ SPOILED = {
     "older": (lambda c: with_meta(c, schema_version=2), r"made by an older release of tamannot.*train the model again"),
     "first": (lambda c: with_meta(c, schema_version=1), r"made by an older release of tamannot.*train the model again"),
     "no version": (lambda c: with_meta(c, schema_version="1"), "schema version"),
-    "another npz": (lambda c: {"x": np.ones(3)}, "not a model: it should hold"),
+    "another npz": (lambda c: {"x": np.ones(3)}, "not a model: it must contain"),
     "another format": (lambda c: with_meta(c, format="other"), "does not say tamannot-model"),
     "pickle": (lambda c: c | {"coef": np.array([{"a": 1}], dtype=object)}, "Python objects"),
-    "not finite": (lambda c: c | {"coef": np.full((2, 3), np.nan)}, "'coef' holds finite"),
-    "shape": (lambda c: c | {"coef": np.ones((2, 4))}, "'coef' has the shape"),
+    "not finite": (lambda c: c | {"coef": np.full((2, 3), np.nan)}, "'coef' must be finite"),
+    "shape": (lambda c: c | {"coef": np.ones((2, 4))}, "'coef' must have the shape"),
     "type": (lambda c: c | {"coef": np.ones((2, 3), np.float32)}, "'coef' holds float32"),
-    "genes twice": (lambda c: with_meta(c, symbols=["A", "A", "B"]), "'symbols': has an entry twice"),
+    "genes twice": (lambda c: with_meta(c, symbols=["A", "A", "B"]), "'symbols': has a duplicate entry"),
     "one class": (lambda c: with_meta(c, classes=["a"]), "'classes'.*at least 2"),
     "classes no list": (lambda c: with_meta(c, classes="ab"), "'classes'.*tuple"),
     "ensembl": (lambda c: with_meta(c, ensembl=["x", "", ""]), "'ensembl'"),

@@ -102,9 +102,9 @@ def _twice(adata: ad.AnnData) -> None:
     ("spoil", "message"),
     [
         (_scaled, "No usable expression matrix. X: not usable, it has negative values"),
-        (_no_known_gene, "No known gene: none of the 9,450 ids of X by var_names (first: gene0, gene1, gene2)"),
+        (_no_known_gene, "No known gene: none of the 9,450 ids of X in var_names (first: gene0, gene1, gene2)"),
         (_nan, "it has NaN values"),
-        (_twice, "Gene 'CD68' stands for 2 columns"),
+        (_twice, "Gene 'CD68' matches 2 columns"),
     ],
 )
 @pytest.mark.parametrize("command", ["annotate", "check"])

@@ -77,9 +77,9 @@ def test_each_file_is_annotated_on_its_own(run, files):
         (["a.h5ad", "--tables", "csv"], "need --out-dir"),
         (["a.h5ad", "b.h5ad", "--out-dir", "D", "-o", "o.h5ad"], "--out names one file"),
         (["a.h5ad", "--out-dir", "D", "--table", "t.csv"], "--tables csv or --tables parquet"),
-        (["x/a.h5ad", "y/a.h5ad", "--out-dir", "D"], "x/a.h5ad and y/a.h5ad would have one output"),
-        (["a.h5ad", "a.zarr", "--out-dir", "D"], "a.h5ad and a.zarr would have one output"),
-        (["a.h5ad", "b.h5ad", "--out-dir", "a.h5ad/D"], "this folder cannot be made: Not a directory"),
+        (["x/a.h5ad", "y/a.h5ad", "--out-dir", "D"], "x/a.h5ad and y/a.h5ad would have the same output"),
+        (["a.h5ad", "a.zarr", "--out-dir", "D"], "a.h5ad and a.zarr would have the same output"),
+        (["a.h5ad", "b.h5ad", "--out-dir", "a.h5ad/D"], "cannot create this folder: Not a directory"),
     ],
 )
 def test_options_that_do_not_go_together(run, files, monkeypatch, args, message):
@@ -148,7 +148,7 @@ def test_a_process_that_is_killed_fails_its_file_only(run, acting, tmp_path, job
     assert [Path(entry["path"]).stem for entry in found if entry["error"]] == ["killed"]
     assert len(found) == 4
     assert found[0]["n_macrophages"] == 4
-    assert "ended by signal 9. The system does this when memory runs out: fewer --jobs" in err
+    assert "ended by signal 9. The system does this when memory runs out: use fewer --jobs" in err
     assert {p.name for p in tmp_path.iterdir()} == {"one.h5ad", "two.h5ad", "three.h5ad", "l.json"}
     errors = [entry["error"] for entry in json.loads((tmp_path / "l.json").read_text())["files"]]
     assert [e["type"] for e in errors if e] == ["ChildProcessError"]

@@ -51,45 +51,48 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 _REFUSED = [
-    (("annotate", "in.h5ad"), "Nowhere to write to: give --out or --table."),
-    (("annotate", "in.h5ad", "-o", "there.h5ad"), "or --overwrite to replace it"),
-    (("annotate", "in.h5ad", "-o", "in.h5ad", "--overwrite"), "in.h5ad is the input. Give another name, or --in-place"),
+    (("annotate", "in.h5ad"), "No output: pass --out or --table."),
+    (("annotate", "in.h5ad", "-o", "there.h5ad"), "or use --overwrite to replace it"),
+    (
+        ("annotate", "in.h5ad", "-o", "in.h5ad", "--overwrite"),
+        "in.h5ad is the input. Choose another name, or use --in-place",
+    ),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--in-place"), "--in-place writes into the input"),
-    (("annotate", "in.h5ad", "--table", "t.csv", "--report", "r.html"), "give --out as well"),
+    (("annotate", "in.h5ad", "--table", "t.csv", "--report", "r.html"), "pass --out as well"),
     (("annotate", "in.h5ad", "none.h5ad"), "need --out-dir"),
     (("annotate", "in.h5ad", "none.h5ad", "--out-dir", "."), "is an input. Give another folder, or --in-place"),
     (("annotate", "in.h5ad", "none.h5ad", "--out-dir", "D", "--in-place"), "--in-place writes into the inputs"),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--sample-key", "patien"), "Did you mean 'patient'?"),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--compartment-key", "typ"), "Did you mean 'type'?"),
-    (("annotate", "in.h5ad", "-o", "o.h5ad", "--compartment-key", "type"), "Give a column with ids of b, dendritic"),
+    (("annotate", "in.h5ad", "-o", "o.h5ad", "--compartment-key", "type"), "Use a column with the ids b, dendritic"),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--target-accuracy", "2"), "--target-accuracy 2.0 is not between 0 and 1"),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--layer", "cuonts"), "No layer 'cuonts'"),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--species", "mouse"), ""),
-    (("annotate", "scaled.h5ad", "-o", "o.h5ad"), "Other layers: mine; name one with --layer."),
-    (("check", "unknown.h5ad"), "name it with --gene-symbols."),
-    (("check", "none.h5ad"), "no macrophage could be found: of the genes that tell compartments"),
+    (("annotate", "scaled.h5ad", "-o", "o.h5ad"), "Other layers: mine; choose one with --layer."),
+    (("check", "unknown.h5ad"), "pass its name as --gene-symbols."),
+    (("check", "none.h5ad"), "macrophages cannot be called: the"),
     (("check", "in.h5ad", "--gene-symbols", "no"), "No column 'no' in var"),
-    (("score", "in.h5ad", "-o", "there.h5ad"), "or --overwrite to replace it"),
-    (("score", "in.h5ad", "-o", "in.h5ad"), "or --in-place to write the results into it"),
+    (("score", "in.h5ad", "-o", "there.h5ad"), "or use --overwrite to replace it"),
+    (("score", "in.h5ad", "-o", "in.h5ad"), "or use --in-place to write the results into it"),
     (("score", "in.h5ad", "-o", "o.h5ad", "--signatures", "lipid_asociated"), "All ids: tamannot signatures list"),
     (("score", "in.h5ad", "-o", "o.h5ad", "--signatures", "large.gmt"), "Use UCell with another max_rank (in Python)"),
     (
         ("score", "in.h5ad", "-o", "o.h5ad", "--signatures", "weighted.csv", "--method", "ucell_legacy"),
-        "ucell_legacy has no place for them. Say --ignore-weights to score",
+        "ucell_legacy cannot use. Set --ignore-weights to score",
     ),
     (("score", "narrow.h5ad", "-o", "o.h5ad", "--signatures", "narrow.gmt", "--method", "aucell"), ""),
     (("score", "narrow.h5ad", "-o", "o.h5ad", "--signatures", "narrow.gmt", "--method", "module"), ""),
-    (("score", "in.h5ad", "-o", "o.h5ad", "--method", "mean", "--null"), "leave it out"),
-    (("train", "in.h5ad", "-o", "m.npz"), "tamannot annotate calls these"),
+    (("score", "in.h5ad", "-o", "o.h5ad", "--method", "mean", "--null"), "Leave it out"),
+    (("train", "in.h5ad", "-o", "m.npz"), "run tamannot annotate"),
     (("train", "in.h5ad", "-o", "m.npz", "--labels", "hal"), "Did you mean 'half'?"),
     (("train", "in.h5ad", "-o", "m.npz", "--labels", "half", "--tissue", "brain"), "--tissue, --compartment-key"),
     (("train", "in.h5ad", "-o", "m.npz", "--labels", "half", "--sample-key", "half"), "Train without --sample-key."),
     (("report", "in.h5ad", "-o", "r.html"), "Run tamannot annotate in.h5ad -o OUT first"),
     (("report", "scored.h5ad", "-o", "r.html"), "Run tamannot annotate"),
-    (("report", "scored.h5ad", "-o", "there.html"), "or --overwrite to replace it"),
+    (("report", "scored.h5ad", "-o", "there.html"), "or use --overwrite to replace it"),
     (("report", "scored.h5ad", "-o", "r.html", "--sample-key", "patien"), "Did you mean 'patient'?"),
     (("signatures", "show", "m3"), "All ids: tamannot signatures list"),
-    (("signatures", "show", "m1@7.0.0"), "There are: 1.0.0"),
+    (("signatures", "show", "m1@7.0.0"), "Available: 1.0.0"),
     (("signatures", "list", "--axis", "states"), "Did you mean 'state'?"),
 ]
 
@@ -116,7 +119,7 @@ def test_notes_name_options(run, folder, tmp_path, as_json):
     code, out, err = run("annotate", folder / "in.h5ad", "-o", tmp_path / "o.h5ad", *(["--json"] if as_json else []))
     assert (code, err) == (0, "")
     notes = " ".join(json.loads(out)["notes"]) if as_json else out
-    assert "--tissue overrides" in notes
+    assert "Override with --tissue" in notes
     assert not _OF_PYTHON.search(notes), notes
 
 
@@ -124,7 +127,7 @@ def test_failures_of_many_files_name_options(run, folder, tmp_path):
     code, out, err = run("annotate", folder / "scaled.h5ad", "--out-dir", tmp_path / "D", "--json")
     assert code == 2
     for said in (err, json.loads(out)[0]["error"]):
-        assert "name one with --layer." in said
+        assert "choose one with --layer." in said
         assert not _OF_PYTHON.search(said), said
 
 
@@ -197,10 +200,12 @@ class TestCheck:
         adata[:30, ~adata.var_names.isin(panel[2:])].copy().write_h5ad(tmp_path / "x.h5ad")
         code, out, _ = run("check", tmp_path / "x.h5ad")
         assert code == 0
-        assert out.startswith(f"{tmp_path / 'x.h5ad'}: 30 cells; can be annotated; see what will be missing:\n")
-        assert "2 of the 20 genes of the macrophage panel are in the data: macrophages are told by other genes" in out
-        assert "name their column with --compartment-key." in out
-        assert "30 cells are few to fit baselines of programs to" in out
+        assert out.startswith(f"{tmp_path / 'x.h5ad'}: 30 cells; can be annotated, with limitations:\n")
+        assert (
+            "2 of the 20 genes of the macrophage panel are in the data: macrophages are called from other genes" in out
+        )
+        assert "pass their column as --compartment-key." in out
+        assert "30 cells are few for fitting the baselines" in out
 
     def test_genes_that_no_cell_expresses(self, run, folder, tmp_path):
         adata = ad.read_h5ad(folder / "in.h5ad")
@@ -209,4 +214,4 @@ class TestCheck:
         adata.write_h5ad(tmp_path / "x.h5ad")
         code, out, _ = run("check", tmp_path / "x.h5ad")
         assert code == 0
-        assert "Of 184 cells looked at, none expresses 3 genes that tell a macrophage" in out
+        assert "None of 184 inspected cells expresses 3 macrophage genes" in out

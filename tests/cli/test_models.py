@@ -54,9 +54,9 @@ def test_json_and_quiet(run_training, example_file, tmp_path):
         ((*LABELS, "-o", "m.npz", "--layer", "nothing"), "No layer 'nothing'"),
         ((*LABELS, "-o", "m.npz", "--target-accuracy", "2"), "between 0 and 1"),
         ((*LABELS, "-o", "m.pkl"), "must end in .npz"),
-        ((*LABELS, "-o", "there.npz"), "exists. Give another name, or --overwrite"),
-        (("-o", "m.npz"), "Nothing can be learned of states: there are"),
-        (("-o", "m.npz", *LABELS, "--tissue", "brain"), "leave out --labels, or these"),
+        ((*LABELS, "-o", "there.npz"), "already exists. Choose another name, or use --overwrite"),
+        (("-o", "m.npz"), "No state classifier can be trained: of"),
+        (("-o", "m.npz", *LABELS, "--tissue", "brain"), "Leave out these, or --labels"),
     ],
 )
 def test_bad_input_gets_one_message_and_exit_2(run_training, example_file, tmp_path, monkeypatch, args, said):

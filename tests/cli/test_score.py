@@ -80,7 +80,7 @@ def test_min_coverage_leaves_signatures_out_and_says_so(run, example_file, tmp_p
     args = ("--table", tmp_path / "t.csv", "--signatures", "hypoxic", "--signatures", "interferon_primed")
     code, out, err = run(example_file, *args)
     assert (code, err) == (0, "")
-    assert "note     Fewer than 50% of the genes are in the data; not scored: interferon_primed." in out
+    assert "note     Not scored, because fewer than 50% of their genes are in the data: interferon_primed." in out
     assert pd.read_csv(tmp_path / "t.csv")["interferon_primed"].isna().all()
     assert run(example_file, *args, "--overwrite", "--min-coverage", 0.2)[0] == 0
     assert pd.read_csv(tmp_path / "t.csv")["interferon_primed"].notna().all()
@@ -114,7 +114,7 @@ def test_weights_have_to_be_ignored_by_name_where_there_is_no_place_for_them(
     code, out, err = run(*args)
     assert (code, out) == (2, "")
     assert "Signature 'mine' has weights (CD68, AIF1)" in err
-    assert "Say --ignore-weights to score" in err
+    assert "Set --ignore-weights to score" in err
     assert err.count("\n") == 1
     assert not table.exists()
     assert run(*args, "--ignore-weights")[0] == 0
@@ -128,11 +128,11 @@ def test_weights_have_to_be_ignored_by_name_where_there_is_no_place_for_them(
     [
         ("lipid_asociated", "Did you mean 'lipid_associated', '"),
         ("stat", "Did you mean 'state'?"),
-        ("nothing_like_it", "no human signature. All ids: tamannot signatures list"),
-        ("absent.gmt", "'absent.gmt' is no file, no axis (compartment, origin, state"),
-        ("m1@9.9.9", "No version '9.9.9' of signature 'm1'. There are: 1.0.0, 2.0.0."),
-        ("x" * 5000, "is no file, no axis"),
-        ("a\x1b[31m", "'a\\x1b[31m' is no file"),
+        ("nothing_like_it", "or a human signature. All ids: tamannot signatures list"),
+        ("absent.gmt", "'absent.gmt' is not a file, an axis (compartment, origin, state"),
+        ("m1@9.9.9", "No version '9.9.9' of signature 'm1'. Available: 1.0.0, 2.0.0."),
+        ("x" * 5000, "is not a file, an axis"),
+        ("a\x1b[31m", "'a\\x1b[31m' is not a file"),
     ],
 )
 def test_a_word_that_names_nothing_gets_a_short_answer(run, example_file, tmp_path, word, said):
@@ -156,10 +156,10 @@ def _no_known_gene(adata: ad.AnnData) -> None:
     ("spoil", "args", "message"),
     [
         (_scaled, [], "No usable expression matrix. X: not usable, it has negative values"),
-        (_no_known_gene, [], "No known gene: none of the 9,450 ids of X by var_names"),
-        (None, ["--layer", "nothing"], "No layer 'nothing' in the data. There are: X."),
+        (_no_known_gene, [], "No known gene: none of the 9,450 ids of X in var_names"),
+        (None, ["--layer", "nothing"], "No layer 'nothing' in the data. Available: X."),
         (None, ["--gene-symbols", "nothing"], "No column 'nothing' in var"),
-        (None, ["--method", "mean", "--null"], "The matched null is for methods on ranks"),
+        (None, ["--method", "mean", "--null"], "works with rank-based methods"),
         (None, ["--signatures", "BAD"], "bad.toml: cannot be read as a signature file"),
     ],
 )
@@ -184,8 +184,8 @@ def test_bad_input_gets_one_message_and_exit_2(run, example, tmp_path, spoil, ar
     [
         (["-o", "o.txt"], "must end in .h5ad or .zarr"),
         (["--table", "o.xlsx"], "must end in .csv or .parquet"),
-        ([], "Nowhere to write to"),
-        (["-o", "there.h5ad"], "exists. Give another name, or --overwrite"),
+        ([], "No output: pass"),
+        (["-o", "there.h5ad"], "already exists. Choose another name, or use --overwrite"),
     ],
 )
 def test_bad_targets_are_refused_before_any_work(run, example_file, tmp_path, monkeypatch, args, message):

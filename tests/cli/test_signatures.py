@@ -73,7 +73,7 @@ def test_diff_and_new(run, tmp_path):
     path = tmp_path / "my_set" / "1.0.0.toml"
     code, out, err = run("validate", tmp_path)
     assert (code, err) == (2, f"tamannot: 2 faults in {tmp_path}.\n")
-    assert out.splitlines()[0].endswith("description: is the one of the template.")
+    assert out.splitlines()[0].endswith("description: replace the text of the template.")
     fill_in(path)
     assert run("validate", tmp_path)[0] == 0
     assert run("diff", path, path)[1] == "same genes, directions and weights\n"
@@ -150,7 +150,7 @@ def test_lock_refuses_released_files_that_changed_or_went(run, own, change):
     code, out, err = run("lock", own)
     assert code == 2
     assert out.startswith(f"{path}: was released and ")
-    assert "Put it back" in out
+    assert "Restore it" in out
     assert err == f"tamannot: 1 fault in {own}.\n"
     assert (own / "lock.json").read_bytes() == before
     path.write_text(text)
@@ -159,12 +159,12 @@ def test_lock_refuses_released_files_that_changed_or_went(run, own, change):
 
 def test_lock_refuses_what_is_no_library(run, own):
     (own / "loose.toml").write_text((own / "one" / "1.0.0.toml").read_text().replace('"one"', '"loose"'))
-    assert "is not where a library has its files" in run("lock", own)[1]
+    assert "is in the wrong place for a library file" in run("lock", own)[1]
     loose = own.parent / "loose"
     loose.mkdir()
     (own / "loose.toml").rename(loose / "loose.toml")
     for path, says in (
-        (loose, "there is no <id>/<version>.toml to lock"),
+        (loose, "this folder has no <id>/<version>.toml to lock"),
         (loose / "loose.toml", "is a file. Give the folder"),
         (loose / "absent", "1 fault in"),
     ):

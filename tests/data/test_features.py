@@ -124,7 +124,9 @@ def test_what_was_left_out_is_said_once(cells):
     more = extended(cells, CONTROLS, "Negative Control Probe")
     with pytest.warns(TamannotWarning) as said:
         score(more)
-    line = "In X 60 features are not genes by var['feature_types'] and are left out (60 Negative Control Probe)."
+    line = (
+        "In X 60 features are not genes according to var['feature_types'] and are ignored (60 Negative Control Probe)."
+    )
     assert [str(w.message) for w in said].count(line) == 1
 
 

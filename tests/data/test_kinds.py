@@ -62,11 +62,14 @@ REFUSED = {
     "scaled and clipped at 10": (lambda x: np.minimum(x / spread_of(x), 10), "all genes have the same variance"),
     "z-scores shifted": (lambda x: z_of(x) - z_of(x).min(), "all genes have the same mean"),
     "z-scores clipped and shifted": (lambda x: np.clip(z_of(x), -10, 10) + 10, "all genes have the same mean"),
-    "z-scores, positive only": (lambda x: np.maximum(z_of(x), 0), "genes of few cells are the largest"),
+    "z-scores, positive only": (lambda x: np.maximum(z_of(x), 0), "genes detected in few cells have the largest"),
     "ranks by gene": (lambda x: x.argsort(axis=0).argsort(axis=0) / len(x), "all genes have the same mean"),
-    "min-max by gene": (min_max, "largest value is 1, and .* of the genes reach it|genes of few cells"),
-    "TF-IDF": (tf_idf, "genes of few cells are the largest"),
-    "share of each gene's total": (lambda x: x / np.maximum(x.sum(axis=0), 1e-9), "genes of few cells are the largest"),
+    "min-max by gene": (min_max, "largest value is 1, and .* of the genes reach it|genes detected in few cells"),
+    "TF-IDF": (tf_idf, "genes detected in few cells have the largest"),
+    "share of each gene's total": (
+        lambda x: x / np.maximum(x.sum(axis=0), 1e-9),
+        "genes detected in few cells have the largest",
+    ),
 }
 
 
@@ -84,7 +87,7 @@ def test_what_was_scaled_by_gene_is_refused(cohort, step, container):
     change, said = REFUSED[step]
     adata = cohort.copy()
     adata.X = CONTAINERS[container](change(log_of(cohort.X)).astype(np.float32))
-    with pytest.raises(MatrixError, match=rf"X: not usable, .*({said}).*no order of genes.*Put counts"):
+    with pytest.raises(MatrixError, match=rf"X: not usable, .*({said}).*cannot be ranked.*Put counts"):
         unpack(adata, tam.load_signatures(axis="state"))
 
 
@@ -136,7 +139,7 @@ CAVEATS = {
     "binary": (lambda x: (x > 0).astype(np.float32), "counts", "binary"),
     "binary, to 10,000 a cell": (lambda x: log_of(x > 0), "log", "binary"),
     "smoothed": (lambda x: smoothed(log_of(x)), "log", r"imputed \(smoothed\)"),
-    "averages": (lambda x: log_of(x).reshape(30, -1, x.shape[1]).mean(axis=1), "log", "averages of cells"),
+    "averages": (lambda x: log_of(x).reshape(30, -1, x.shape[1]).mean(axis=1), "log", "averaged cells"),
 }
 
 
@@ -224,7 +227,7 @@ def test_an_outer_join_is_named(cohort):
 def test_nan_of_other_causes_are_not_called_a_join(cohort):
     x = log_of(cohort.X)
     x[:, 5] = np.nan
-    assert "1 of 3,000 genes have no other value" in look_at(x).problem
+    assert "1 of 3,000 genes are NaN in all cells" in look_at(x).problem
     x = log_of(cohort.X)
     x[np.random.default_rng(0).random(x.shape) < 0.01] = np.nan
     assert look_at(x).problem == "it has NaN values"
@@ -274,10 +277,10 @@ def on_disk(request, tmp_path):
     ("kind", "make", "odd", "message"),
     [
         ("counts", lambda x: x, -1.0, "have negative values .smallest -1"),
-        ("counts", lambda x: x, 0.5, "have values that are not whole"),
+        ("counts", lambda x: x, 0.5, "have values that are not integers"),
         ("counts", lambda x: x, np.nan, "have NaN values"),
         ("log", np.log1p, np.inf, "have infinite values"),
-        ("log", np.log1p, 31.0, "have values of 31, beyond any logarithm"),
+        ("log", np.log1p, 31.0, "have values of 31, too large for log values"),
         ("linear", lambda x: x * 70.3, -2.0, "have negative values"),
     ],
 )

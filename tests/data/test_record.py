@@ -136,6 +136,6 @@ def test_what_is_not_tamannots_is_refused_before_anything_is_written(example, va
     assert not [c for c in (*example.obs, *example.obsm) if str(c).startswith("tam_")]
     if not isinstance(value, list):
         example.write_h5ad(tmp_path / "a.h5ad")
-        with pytest.raises(TamannotError, match="Give it another name"):
+        with pytest.raises(TamannotError, match="Rename it"):
             tam.annotate_file(tmp_path / "a.h5ad", tmp_path / "b.h5ad")
         assert not (tmp_path / "b.h5ad").exists()

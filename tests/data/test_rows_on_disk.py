@@ -206,7 +206,7 @@ class TestColumns:
         turned = sp.csc_matrix(dense)
         turned.indices[77] = N_CELLS
         matrix = store_hdf5(tmp_path / "x.h5ad", turned)
-        with pytest.raises(InputFileError, match="damaged: it has an index 300, where there are 300"):
+        with pytest.raises(InputFileError, match="damaged: it has the index 300, but the size is 300"):
             row_source(matrix)
 
 
@@ -289,7 +289,7 @@ def test_a_file_cut_after_it_was_opened(matrix, tmp_path):
         rows = row_source(ad.io.sparse_dataset(file["X"]))
         with path.open("r+b") as raw:
             raw.truncate(4096)
-        with pytest.raises(InputFileError, match=r"cannot be read.*the file ends before"):
+        with pytest.raises(InputFileError, match=r"cannot be read.*the file ends too early"):
             rows.block(0, N_ROWS)
 
 
@@ -298,9 +298,9 @@ def test_a_file_cut_after_it_was_opened(matrix, tmp_path):
     [
         (lambda m: m.indptr.__setitem__(5, 10**6), "pointers do not rise"),
         (lambda m: m.indptr.__setitem__(0, 1), "pointers do not rise from 0"),
-        (lambda m: m.indptr.__setitem__(-1, 10**6), "pointers go to 1,000,000, but it has"),
-        (lambda m: m.indices.__setitem__(9, N_COLUMNS), "has an index 50, where there are 50"),
-        (lambda m: m.indices.__setitem__(9, -1), "has an index -1"),
+        (lambda m: m.indptr.__setitem__(-1, 10**6), "pointers end at 1,000,000, but it has"),
+        (lambda m: m.indices.__setitem__(9, N_COLUMNS), "has the index 50, but the size is 50"),
+        (lambda m: m.indices.__setitem__(9, -1), "has the index -1"),
     ],
 )
 def test_pointers_and_indices_that_lead_nowhere(matrix, tmp_path, change, message):
@@ -313,7 +313,7 @@ def test_too_few_pointers(matrix, tmp_path):
     path = store(tmp_path / "x.h5ad", matrix)
     with h5py.File(path, "r+") as file:
         file["X"].attrs["shape"] = (N_ROWS + 1, N_COLUMNS)
-    with pytest.raises(InputFileError, match="needs 202 pointers, and has 201"):
+    with pytest.raises(InputFileError, match="needs 202 pointers, but has 201"):
         read_all(path)
 
 

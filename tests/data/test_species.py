@@ -158,8 +158,8 @@ def test_cells_of_one_species_aligned_to_both_genomes(human, species):
     found, wanted = compartments(adata) == "macrophage", compartments(clean) == "macrophage"
     assert (found == wanted).mean() > 0.97
     assert adata.uns["tamannot"]["tam"]["matrix"]["species"] == species
-    note = next(w for w in adata.uns["tamannot"]["tam"]["warnings"] if "The gene ids are of mouse and human" in w)
-    rest = after(note.partition("without them: ")[2], adata)["adata"]
+    note = next(w for w in adata.uns["tamannot"]["tam"]["warnings"] if "The gene ids are mouse and human" in w)
+    rest = after(note.partition("to remove them: ")[2], adata)["adata"]
     assert rest.n_vars == pytest.approx(human.n_vars, rel=0.02)
     assert unpack(rest, ANY).on_species == ""
 
@@ -200,9 +200,9 @@ def test_other_species_are_named_and_never_taken_for_ours(human, species, where)
     else:
         some = [i if n % 4 else s for n, (i, s) in enumerate(zip(ids, symbols, strict=True))]
         adata = named(human, ids if where == "all ids" else some)
-    with pytest.raises(SpeciesError, match=f"The gene ids are of {species}"):
+    with pytest.raises(SpeciesError, match=f"The gene ids are {species}"):
         tam.tl.annotate(adata)
-    with pytest.raises(SpeciesError, match=f"of {species}"):
+    with pytest.raises(SpeciesError, match=f"are {species}, but"):
         tam.tl.score(adata, tam.load_signatures(axis="state"))
     assert unpack(adata, tam.read_signatures({"s": [ids[0], ids[1], symbols[0], symbols[1]]})).species == species
 
@@ -240,7 +240,7 @@ def test_mouse_in_capitals_is_annotated_as_mouse(human):
     plain = named(human, as_mouse(human.var_names))
     capitals = named(plain, [g.upper() for g in plain.var_names])
     tam.tl.annotate(plain, tissue="brain")
-    with pytest.warns(tam.errors.TamannotWarning, match="mouse in capitals, so mouse signatures are used"):
+    with pytest.warns(tam.errors.TamannotWarning, match="mouse symbols in capitals, so mouse signatures are used"):
         tam.tl.annotate(capitals, tissue="brain")
     assert capitals.uns["tamannot"]["tam"]["matrix"]["species"] == "mouse"
     pd.testing.assert_frame_equal(tam.get.annotations(capitals), tam.get.annotations(plain))
@@ -251,7 +251,7 @@ def test_mouse_in_capitals_is_annotated_as_mouse(human):
 def test_small_letters_that_tell_no_species_are_said(tiny):
     tiny.var_names = tiny.var_names.str.lower()
     assert species_of(tiny, gene_symbols=None, species="auto") == "human"
-    with pytest.warns(tam.errors.TamannotWarning, match="in small letters and do not tell the species"):
+    with pytest.warns(tam.errors.TamannotWarning, match="in lower case, which does not show the species"):
         tam.tl.score(tiny, tam.load_signatures(axis="state"), min_coverage=0)
 
 

@@ -118,7 +118,7 @@ def test_no_gene_is_said_of_the_matrix_that_was_looked_at(tiny, states):
     tiny.raw = ad.AnnData(tiny.X, var=pd.DataFrame({"mine": list(tiny.var_names)}, index=list(map(str, range(40)))))
     tiny.X = tiny.X.toarray() - 1
     with pytest.raises(
-        GeneIdError, match=r"40 ids of raw by raw\.var_names \(first: 0, 1, 2\).*Columns: mine\."
+        GeneIdError, match=r"40 ids of raw in raw\.var_names \(first: 0, 1, 2\).*Columns: mine\."
     ) as error:
         unpack(tiny, states)
     assert "gene_symbols=" in str(error.value)
@@ -249,7 +249,7 @@ class TestRepeatedGenes:
     def test_a_used_one_is_refused(self, tiny, states):
         gene = tiny.var_names[0]
         adata = self.repeated(tiny, gene)
-        with pytest.raises(GeneIdError, match=rf"Gene '{gene}' stands for 2 columns"):
+        with pytest.raises(GeneIdError, match=rf"Gene '{gene}' matches 2 columns"):
             tam.tl.score(adata, states, min_coverage=0)
 
     def test_an_unused_one_is_no_matter(self, tiny):

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CHECKED = ("README.md", "docs")
-TO_COME = ("tamannot",)  # docstrings, messages, help and the report: to be added to CHECKED when rewritten
+CHECKED = ("README.md", "docs", "tamannot")  # of the package docstrings, messages, help and the report
+TO_COME = ("tamannot/pl",)  # to be removed when rewritten
 GENERATED = {"generated", "catalogue", "_build", "style.md"}  # style.md shows such words
 
 # a pattern: what to write instead
@@ -54,7 +54,8 @@ WORDS = {
 }
 PATTERN = re.compile("|".join(rf"(?P<w{i}>\b(?:{word})\b)" for i, word in enumerate(WORDS)), re.IGNORECASE)
 CODE = re.compile(r"^```.*?^```$|^<!-- run before:.*?^-->|^---\njupytext.*?^---$", re.MULTILINE | re.DOTALL)
-QUIET = re.compile(r"`[^`\n]*`|\]\([^)\s]*\)|<!--.*?-->|!\[[^\]]*\]")  # code, links, markers and what images show
+# code, links, markers, what images show, and expressions of templates
+QUIET = re.compile(r"`[^`\n]*`|\]\([^)\s]*\)|<!--.*?-->|!\[[^\]]*\]|\{[{%].*?[%}]\}")
 
 
 def blanked(text: str, what: re.Pattern[str]) -> str:
@@ -96,7 +97,9 @@ def faults(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("place", CHECKED)
 def test_no_private_words(place: str) -> None:
-    pages = [p for p in files(place) if p.suffix != ".py"]
+    scripts = {".py"} if place == "docs" else set()  # its scripts are not read
+    later = [p for other in TO_COME for p in files(other)]
+    pages = [p for p in files(place) if p.suffix not in scripts and p not in later]
     assert pages
     found = [fault for page in pages for fault in faults(page)]
     assert not found, "\n".join(found)

@@ -219,16 +219,16 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("choices", "message"),
         [
-            ({}, "Give a cell, a label, or both"),
-            ({"cell": 0, "n": 0}, "n is at least 1, not 0"),
-            ({"cell": 0, "label": "nothing"}, "No label 'nothing'. There are: b, dendritic"),
-            ({"cell": 0, "label": "transitional"}, "m1 and m2 both stand out"),
-            ({"label": "unassigned"}, "'unassigned' is no program"),
-            ({"cell": 0, "axis": "fate"}, "axis is one of compartment, origin, state, .*, not 'fate'"),
+            ({}, "Pass a cell, a label, or both"),
+            ({"cell": 0, "n": 0}, "n must be at least 1, not 0"),
+            ({"cell": 0, "label": "nothing"}, "No label 'nothing'. Available: b, dendritic"),
+            ({"cell": 0, "label": "transitional"}, "m1 and m2 are both active"),
+            ({"label": "unassigned"}, "'unassigned' is not a program"),
+            ({"cell": 0, "axis": "fate"}, "axis must be one of compartment, origin, state, .*, not 'fate'"),
             ({"cell": 0, "axis": "origin", "label": "inflammatory"}, "'inflammatory' is on the axis state, not origin"),
-            ({"cell": 999}, "No cell number 999"),
+            ({"cell": 999}, "no cell number 999"),
             ({"cell": "nobody"}, "0 cells are named 'nobody'"),
-            ({"label": "hypoxic"}, "its axis, overlay, has no labels. Give a cell"),
+            ({"label": "hypoxic"}, "because the axis overlay has no labels. Pass a cell"),
         ],
     )
     def test_what_cannot_be_answered(self, annotated, choices, message):
@@ -246,7 +246,7 @@ class TestRefused:
         with pytest.raises(ResultNotFoundError, match=r"No results under the key 'tam'.*tl\.annotate"):
             tam.get.contributions(example, 0)
         tam.tl.score(example, tam.load_signatures(axis="state"), null="matched", min_coverage=0)
-        with pytest.raises(ResultNotFoundError, match=r"it is of tamannot\.tl\.score"):
+        with pytest.raises(ResultNotFoundError, match=r"it was written by tamannot\.tl\.score"):
             tam.get.contributions(example, 0)
 
     def test_the_matrix_is_gone(self, example):
@@ -254,31 +254,31 @@ class TestRefused:
         tam.tl.annotate(example, layer="mine", tissue="brain")
         del example.layers["mine"]
         with pytest.raises(
-            ResultNotFoundError, match=r"used the matrix 'mine', which is not in the data any more\. Put"
+            ResultNotFoundError, match=r"used the matrix 'mine', which is no longer in the data\. Restore"
         ):
             tam.get.contributions(example, 0)
 
     def test_other_genes(self, annotated):
         with pytest.raises(
-            MatrixError, match=r"The matrix 'X' has changed since the run: it has 500 genes, the run saw"
+            MatrixError, match=r"The matrix 'X' has changed since the run: it has 500 genes, but the run used"
         ):
             tam.get.contributions(annotated[:, :500].copy(), 0)
         turned = annotated[:, ::-1].copy()
-        with pytest.raises(MatrixError, match="its gene ids by var_names are others, or in another order"):
+        with pytest.raises(MatrixError, match="its gene ids in var_names are different or in another order"):
             tam.get.contributions(turned, 0)
 
     def test_other_values(self, learned):
         counts = learned.X.copy()
         learned.X = counts.log1p()
-        with pytest.raises(MatrixError, match="it held counts and no longer does"):
+        with pytest.raises(MatrixError, match="it no longer contains counts"):
             tam.get.contributions(learned, 3)
         learned.X = -counts
         with pytest.raises(MatrixError, match="negative"):
             tam.get.contributions(learned, 3)
         learned.X = counts[::-1]
-        with pytest.raises(MatrixError, match=r"of cell '.*' it gives other z now"):
+        with pytest.raises(MatrixError, match=r"it now gives different z for cell '.*'"):
             tam.get.contributions(learned, 3)
-        with pytest.raises(MatrixError, match=r"it gives other z now"):
+        with pytest.raises(MatrixError, match=r"it now gives different z"):
             tam.get.contributions(learned, label="lipid_associated")
 
 
@@ -327,10 +327,10 @@ def test_logarithms_are_taken_as_they_are(counts):
 
 
 def test_refused(counts):
-    with pytest.raises(MatrixError, match="it held counts and no longer does"):
+    with pytest.raises(MatrixError, match="it no longer contains counts"):
         by_label(run_matrix(counts + 0.5), CODES, 2)
     assert columns_of(run_matrix(counts), ["G5", "G0"]) == [5, 0]
     with pytest.raises(
-        ParameterError, match="No gene G6, G7 in the matrix 'X' of the run, whose genes are named as G0"
+        ParameterError, match="The matrix 'X' of the run has no gene G6, G7; its genes are named like G0"
     ):
         columns_of(run_matrix(counts), ["G5", "G6", "G7"])

@@ -33,7 +33,7 @@ def test_absent_results_say_what_to_run(example, call):
 
 
 def test_unknown_kind(annotated):
-    with pytest.raises(ParameterError, match="kind is one of score, z, p, q, smooth, not 'r'"):
+    with pytest.raises(ParameterError, match="kind must be one of score, z, p, q, smooth, not 'r'"):
         tam.get.scores(annotated, kind="r")
 
 
@@ -121,7 +121,7 @@ class TestEvidence:
             why, label = table.attrs["why"]["state"], state.iloc[cell]
             assert label in why
             above = table["above_baseline"].idxmax() == label
-            assert ("Less the baselines" in why) == above
+            assert ("After subtracting the baselines" in why) == above
             assert above or table["probability"].idxmax() == label
         for cell in np.flatnonzero(called & ~other)[:20]:
             table = tam.get.evidence(learned, int(cell))
@@ -133,7 +133,7 @@ class TestEvidence:
         table = tam.get.evidence(learned, int(np.flatnonzero(unassigned)[0]))
         best = table[table["axis"] == "state"]["above_baseline"].idxmax()
         assert table.attrs["why"]["state"].startswith(
-            f"unassigned: nothing stands out. Furthest above its baseline is {best}"
+            f"unassigned: no active program. Furthest above its baseline is {best}"
         )
 
     def test_without_baselines_z_stands_alone(self, annotated):
@@ -146,7 +146,7 @@ class TestEvidence:
     def test_unknown_cell(self, annotated):
         with pytest.raises(ParameterError, match="0 cells are named 'nobody'"):
             tam.get.evidence(annotated, "nobody")
-        with pytest.raises(ParameterError, match="No cell number 999"):
+        with pytest.raises(ParameterError, match="no cell number 999"):
             tam.get.evidence(annotated, 999)
 
     def test_repeated_name(self, annotated):

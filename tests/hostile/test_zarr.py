@@ -86,7 +86,7 @@ def test_no_pickle_is_run(folder, tmp_path, read, monkeypatch):
         change(array, lambda m: m.update(wrong))
     else:
         change(array, lambda m: m.update(codecs=[{"name": "numcodecs.pickle", "configuration": {}}]))
-    with pytest.raises(InputFileError, match=r"pickle.*may run what it reads"):
+    with pytest.raises(InputFileError, match=r"pickle.*may execute what it reads"):
         read(folder)
     assert not (tmp_path / "ran").exists()
 
@@ -114,7 +114,7 @@ def test_gathered_metadata_lead_nowhere(folder, tmp_path, read, name):
 def test_a_link_to_another_folder_is_refused(folder, tmp_path, read):
     (tmp_path / "elsewhere").mkdir()
     (folder / "layers/far").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InputFileError, match=r"layers/far is a symbolic link to .*elsewhere, which is not in it"):
+    with pytest.raises(InputFileError, match=r"layers/far is a symbolic link to .*elsewhere, outside the folder"):
         read(folder)
 
 
@@ -160,7 +160,7 @@ def test_a_chunk_of_zeros_is_not_unpacked(folder, kind):
     pack, codec = BOMBS[kind]
     change(folder / "obs/depth", lambda m: m.update(compressor=codec, filters=None))
     chunk_of(folder / "obs/depth").write_bytes(pack())
-    with pytest.raises(InputFileError, match=r"obs/depth/0: unpacks to more than .* no data are as empty"):
+    with pytest.raises(InputFileError, match=r"obs/depth/0: unpacks to more than .* real data are not that sparse"):
         read_file(folder)
 
 
@@ -261,5 +261,5 @@ def test_every_way_that_zarr_reads_by_is_guarded():
 def test_codecs_whose_chunks_say_how_large_an_array_is_made_are_not_used(texts):
     array = texts / "obs/depth"
     set_compressor(array, {"id": "json2"})
-    with pytest.raises(InputFileError, match="asks for the codec 'json2'"):
+    with pytest.raises(InputFileError, match="uses the codec 'json2'"):
         read_file(texts)

@@ -185,7 +185,7 @@ class TestRunAgain:
 @ANNOTATED
 def test_a_source_that_changed_meanwhile_is_refused(rich, put, tmp_path):
     rich.write_h5ad(tmp_path / "in.h5ad")
-    with pytest.raises(InputFileError, match="changed since it was read: 20 cells then, 40 now"):
+    with pytest.raises(InputFileError, match="changed while it was read: it had 20 cells and now has 40"):
         put(tmp_path / "in.h5ad", tmp_path / "out.h5ad", rich[:20].copy())
     assert [p.name for p in tmp_path.iterdir()] == ["in.h5ad"]
 

@@ -94,7 +94,7 @@ def test_existing_out_needs_overwrite(example_file, tmp_path):
 @FILE
 @pytest.mark.parametrize(
     ("out", "message"),
-    [("x.txt", r"must end in \.h5ad or \.zarr"), ("nowhere/x.h5ad", "no folder"), (None, "Nowhere to write")],
+    [("x.txt", r"must end in \.h5ad or \.zarr"), ("nowhere/x.h5ad", "no folder"), (None, "No output")],
 )
 def test_bad_targets_are_refused(example_file, tmp_path, out, message):
     with pytest.raises((OutputError, ParameterError), match=message):
@@ -241,7 +241,7 @@ def test_a_table_never_takes_the_place_of_the_input(example, tmp_path, bytes_of)
 def test_nothing_is_written_inside_the_input(example, tmp_path, bytes_of):
     example.write_zarr(tmp_path / "in.zarr")
     before = bytes_of(tmp_path / "in.zarr")
-    with pytest.raises(OutputError, match="lies inside the input"):
+    with pytest.raises(OutputError, match="is inside the input"):
         tam.annotate_file(tmp_path / "in.zarr", tmp_path / "in.zarr" / "out.h5ad")
     assert bytes_of(tmp_path / "in.zarr") == before
 
@@ -251,7 +251,7 @@ def test_an_output_does_not_replace_what_the_input_lies_in(example, tmp_path, by
     inner = tmp_path / "all.zarr" / "tables" / "table"
     example.write_zarr(inner)
     before = bytes_of(tmp_path)
-    with pytest.raises(OutputError, match="holds the input"):
+    with pytest.raises(OutputError, match="contains the input"):
         tam.annotate_file(inner, tmp_path / "all.zarr", overwrite=True)
     assert bytes_of(tmp_path) == before
 
@@ -308,7 +308,7 @@ def test_the_summary_has_what_was_found(example_file, example, tmp_path):
     assert np.isnan(summary.signatures.loc["interferon_primed", "mean"])
     (note,) = summary.notes
     few = "immunoregulatory, interferon_primed, pro_angiogenic"
-    assert note.startswith(f"Fewer than 50% of the genes are in the data; not scored: {few}. Missing in")
+    assert note.startswith(f"Not scored, because fewer than 50% of their genes are in the data: {few}. Missing in")
 
 
 @SCORE_FILE

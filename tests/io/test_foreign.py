@@ -48,7 +48,7 @@ def said_of(path: Path) -> str:
 
 def line_of(message: str) -> str:
     """The line of Python that a message shows."""
-    found = re.search(r"in Python(?:, and give \S+)?:  (import .+?\))(?:  \(without|$)", message)
+    found = re.search(r"in Python(?:, and pass \S+)?:  (import .+?\))(?:  \(without|$)", message)
     assert found, message
     return found[1]
 
@@ -160,7 +160,7 @@ class TestH5:
     def test_something_else_is_said_with_what_it_holds(self, tmp_path):
         with h5py.File(tmp_path / "x.h5", "w") as file:
             file.create_group("model_weights")
-        assert "no AnnData. It holds model_weights, and no obs and var" in said_of(tmp_path / "x.h5")
+        assert "not an AnnData. It contains model_weights, but no obs and var" in said_of(tmp_path / "x.h5")
 
     def test_h5seurat(self, tmp_path):
         with h5py.File(tmp_path / "x.h5", "w") as file:
@@ -193,7 +193,7 @@ class TestZarr:
         monkeypatch.chdir(path.parent)
         message = said_of(Path(path.name))
         exec(line_of(message), {})  # noqa: S102
-        return read_file(Path(re.search(r"and give (\S+):", message)[1]))
+        return read_file(Path(re.search(r"and pass (\S+):", message)[1]))
 
     def test_zipped_inside(self, cells, tmp_path, monkeypatch):
         cells.write_zarr(tmp_path / "in" / "x.zarr")
@@ -225,7 +225,7 @@ class TestZarr:
 
     def test_a_folder_that_is_none(self, tmp_path):
         (tmp_path / "x.zarr").mkdir()
-        assert "without zarr.json and .zgroup" in said_of(tmp_path / "x.zarr")
+        assert "has no zarr.json or .zgroup" in said_of(tmp_path / "x.zarr")
 
     @pytest.mark.parametrize("container", ["x.h5ad", "x.zarr"])
     def test_what_a_newer_version_wrote_is_not_called_damaged(self, cells, tmp_path, container):
@@ -238,7 +238,7 @@ class TestZarr:
             with h5py.File(path, "r+") as file:
                 file["obs"].attrs["encoding-version"] = "9.0.0"
         message = said_of(path)
-        assert "newer version than is installed here (anndata " in message
+        assert "newer version than the installed one (anndata " in message
         assert "pip install -U anndata zarr" in message
         assert "damaged" not in message
 
@@ -298,7 +298,7 @@ class TestTables:
     def test_what_is_missing_is_named(self, cells, tmp_path):
         self.folder(tmp_path / "in", cells)
         (tmp_path / "in" / "barcodes.tsv.gz").unlink()
-        assert "barcodes.tsv must be beside matrix.mtx.gz" in said_of(tmp_path / "in")
+        assert "barcodes.tsv must be next to matrix.mtx.gz" in said_of(tmp_path / "in")
 
 
 def test_a_packed_h5ad(cells, tmp_path, monkeypatch):
@@ -307,7 +307,7 @@ def test_a_packed_h5ad(cells, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     message = said_of(Path("x.h5ad.gz"))
     subprocess.run(message.rpartition("  ")[2], shell=True, check=True)  # noqa: S602
-    assert "give x.h5ad:" in message
+    assert "pass x.h5ad:" in message
     assert same(read_file(Path("x.h5ad")), cells)
 
 
@@ -332,7 +332,7 @@ def test_a_10x_file_with_a_part_elsewhere_is_not_followed(cells, tmp_path):
     cell_ranger_3(tmp_path / "other.h5", cells, ["Gene Expression"] * 5, ["GRCh38"] * 5)
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["matrix"] = h5py.ExternalLink(tmp_path / "other.h5", "/matrix")
-    assert "which is not in it" in said_of(tmp_path / "x.h5")
+    assert "outside the file" in said_of(tmp_path / "x.h5")
 
 
 def test_names_that_would_fill_the_memory_are_not_read(cells, tmp_path):

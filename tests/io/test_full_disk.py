@@ -131,7 +131,10 @@ def test_a_folder_that_may_only_be_read(tmp_path, example_file):
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs") as folder:
         done = cli("annotate", example_file, "-o", folder / "out.h5ad", "-q")
         assert done.returncode == 2
-        assert done.stderr == f"tamannot: {folder / 'out.h5ad'}: the folder {folder} cannot be written to.\n"
+        assert (
+            done.stderr
+            == f"tamannot: {folder / 'out.h5ad'}: the folder {folder} is not writable. Choose another folder.\n"
+        )
         assert list(folder.iterdir()) == []
 
 

@@ -357,7 +357,7 @@ def test_other_files_are_refused_before_any_work(source, tmp_path, way, monkeypa
     with h5py.File(source, "a") as file:
         WAYS[way](file, tmp_path / "other.h5ad")
     monkeypatch.setattr("tamannot.io._read.without_matrices", never)
-    with pytest.raises(InputFileError, match=r"/layers/far .*, which is not in it.*Make one whole file first"):
+    with pytest.raises(InputFileError, match=r"/layers/far .*, outside the file.*Write it as a single file first"):
         tam.annotate_file(source, tmp_path / "out.h5ad")
     assert not (tmp_path / "out.h5ad").exists()
 

@@ -160,9 +160,9 @@ class TestPlace:
         (tmp_path / "a").symlink_to(tmp_path / "b")
         (tmp_path / "b").symlink_to(tmp_path / "a")
         (tmp_path / "c").symlink_to(tmp_path / "nowhere/c")
-        with pytest.raises(OutputError, match="leads to itself"):
+        with pytest.raises(OutputError, match="is a link to itself"):
             check_target(tmp_path / "a", source=tmp_path / "in", overwrite=False)
-        with pytest.raises(OutputError, match=r"there is no folder .*nowhere"):
+        with pytest.raises(OutputError, match=r"no folder .*nowhere"):
             check_target(tmp_path / "c", source=tmp_path / "in", overwrite=False)
 
     def test_rights_of_a_replaced_file_stay(self, tmp_path):

@@ -97,7 +97,7 @@ def test_annotating_writes_it_beside_the_file(example_file, tmp_path):
 
 
 def test_a_report_needs_the_annotated_file(example_file, tmp_path):
-    with pytest.raises(ParameterError, match="give out= as well"):
+    with pytest.raises(ParameterError, match="pass out= as well"):
         tam.annotate_file(example_file, None, table=tmp_path / "t.csv", html=tmp_path / "r.html")
     assert not list(tmp_path.iterdir())
 

@@ -268,7 +268,7 @@ TABLE = pd.DataFrame({"a": [0.5, 0.6]})
         ([0.5, 0.5], ["a", "b"], {}, "yes or no"),
         ([[0.5, 0.5]], [True], {}, "2 dimensions"),
         ([0.5], [True], {"n_bins": 0}, "n_bins is 0"),
-        (TABLE, ["a", "z"], {}, "proba has not: z. There are: a"),
+        (TABLE, ["a", "z"], {}, "proba has not: z. Available: a"),
         (TABLE, ["a"], {}, "2 cells and truth 1"),
     ],
 )

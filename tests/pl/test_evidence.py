@@ -98,7 +98,7 @@ def test_a_cell_without_genes_says_so(example):
 
 
 def test_refused(annotated, example):
-    with pytest.raises(ParameterError, match=r"axis is one of compartment, origin, state .* not 'overlay'"):
+    with pytest.raises(ParameterError, match=r"axis must be one of compartment, origin, state .* not 'overlay'"):
         tam.pl.evidence(annotated, 0, axis="overlay")
     with pytest.raises(ParameterError, match="n at least 1"):
         tam.pl.evidence(annotated, 0, n=0)
@@ -220,7 +220,7 @@ def test_small_groups_have_a_row_and_no_genes(learned):
 
 
 def test_what_markers_refuse(learned, annotated, example):
-    with pytest.raises(ParameterError, match="n is at least 1"):
+    with pytest.raises(ParameterError, match="n must be at least 1"):
         tam.pl.markers(learned, n=0)
     with pytest.raises(ParameterError, match="No gene XYZ1 in the matrix 'X'"):
         tam.pl.markers(learned, genes=["SPP1", "XYZ1"])

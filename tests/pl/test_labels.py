@@ -155,7 +155,7 @@ def test_with_samples_each_counts_once(made):
 def test_what_state_by_origin_refuses(made, example):
     with pytest.raises(ParameterError, match="No column 'nothing'"):
         tam.pl.state_by_origin(made, sample_key="nothing")
-    with pytest.raises(ParameterError, match="min_cells is at least 1"):
+    with pytest.raises(ParameterError, match="min_cells must be at least 1"):
         tam.pl.state_by_origin(made, min_cells=0)
     with pytest.raises(ResultNotFoundError, match="No sample has 5000 macrophages"):
         tam.pl.state_by_origin(made, sample_key="sample", min_cells=5000)
@@ -261,7 +261,7 @@ def test_given_axes_are_used_and_nothing_is_written(made):
 
 
 def test_what_embeddings_refuse(made):
-    with pytest.raises(ParameterError, match=r"No embedding 'tsne' in obsm\. There are: X_umap, tam_z, tam_p"):
+    with pytest.raises(ParameterError, match=r"No embedding 'tsne' in obsm\. Available: X_umap, tam_z, tam_p"):
         tam.pl.states(made, basis="tsne")
     with pytest.raises(ParameterError, match="Give one of them"):
         tam.pl.origins(made, basis="umap", groupby="sample")

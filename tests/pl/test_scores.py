@@ -141,7 +141,7 @@ def test_few_are_marked_without_colours_as_well(annotated):
 
 
 def test_what_coverage_refuses(annotated, example):
-    with pytest.raises(ParameterError, match=r"No axis 'nothing' in the run 'tam'\. There are: compartment"):
+    with pytest.raises(ParameterError, match=r"No axis 'nothing' in the run 'tam'\. Available: compartment"):
         tam.pl.coverage(annotated, axis=["state", "nothing"])
     with pytest.raises(ParameterError, match="threshold is a share"):
         tam.pl.coverage(annotated, threshold=50)

@@ -57,7 +57,7 @@ def test_what_is_not_there_is_refused(tissue):
     with pytest.raises(ParameterError, match="'lam' was not scored"):
         tam.pl.spatial(tissue, "lam")
     del tissue.obsm["spatial"]
-    with pytest.raises(ParameterError, match="without coordinates"):
+    with pytest.raises(ParameterError, match="need coordinates"):
         tam.pl.spatial(tissue, "microglia")
 
 

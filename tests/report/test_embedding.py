@@ -94,14 +94,14 @@ def test_cells_without_a_place_are_not_drawn(placed, of):
     placed.obsm["X_umap"][7] = np.nan
     block = block_of(overview(of(placed)))
     assert json.loads(block.cells)["n"] == 299
-    assert "Drawn are 299 of 300 cells" in block.note
+    assert "Showing 299 of 300 cells" in block.note
 
 
 def test_of_many_cells_some_are_drawn(placed, of, monkeypatch):
     monkeypatch.setattr("tamannot.report._embedding.MOST_DRAWN", 100)
     monkeypatch.setattr("tamannot.report._material.MOST_POINTS", 50)
     block = block_of(overview(of(placed)))
-    assert "Drawn are 100 of 300 cells" in block.note
+    assert "Showing 100 of 300 cells" in block.note
 
 
 def test_where_there_is_none_one_is_computed(cohort, of, monkeypatch):
@@ -113,7 +113,7 @@ def test_where_there_is_none_one_is_computed(cohort, of, monkeypatch):
     assert np.linalg.norm(one[apart].mean(axis=0) - one[~apart].mean(axis=0)) > 2
     monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: one)
     block = block_of(overview(of(cohort)))
-    assert block.note.startswith("The data have no embedding: this one was computed")
+    assert block.note.startswith("The data have no embedding, so this one was computed")
     assert list(cohort.obsm) == list(before.obsm)
 
 

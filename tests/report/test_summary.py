@@ -65,9 +65,9 @@ def test_five_sentences_have_the_counts(cohort, material):
     for name in ("lipid_associated", "inflammatory"):
         assert f"{pretty(name)} {(state == name).sum()} (" in said[2]
     low = (cohort.obs["tam_state_status"] == "low_signal")[macrophages].mean()
-    assert f"{100 * low:.{1 if low < 0.1 else 0}f} % nothing stands out" in said[2]
-    assert "state is called by the activity of signatures and by a classifier trained on these cells" in said[4]
-    assert "origin is called by comparing z of the origins" in said[4]
+    assert f"{100 * low:.{1 if low < 0.1 else 0}f} % no active program" in said[2]
+    assert "states are called by the activity of signatures and by a classifier trained on these cells" in said[4]
+    assert "origins are called by comparing their z scores" in said[4]
 
 
 def test_without_macrophages_there_is_nothing_to_say(cohort, of):
@@ -169,7 +169,7 @@ def test_a_comparison_has_the_shares_that_it_is_of_and_no_others(cohort, of, cou
 def test_cards_are_of_ordinary_cells(cohort, material, monkeypatch):
     monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 7)
     section = evidence(material)
-    pictures = [b for b in section.blocks if b.kind == "picture"]
+    pictures = [b for b in section.blocks if b.kind == "figure"]
     assert {p.title.partition(":")[0].lower() for p in pictures} == {
         pretty(s) for s in cohort.obs.loc[material.macrophages, "tam_state"].unique()
     }
@@ -183,7 +183,7 @@ def test_without_the_matrix_the_labels_stand(cohort, of):
     cohort.X = None
     sections = {s.name: s for s in summarise(of(cohort)).sections}
     assert {b.kind for b in sections["evidence"].blocks} == {"text", "table"}
-    assert "Calls against marker genes" not in [b.title for b in sections["calls"].blocks if b.kind == "picture"]
+    assert "Calls against marker genes" not in [b.title for b in sections["calls"].blocks if b.kind == "figure"]
 
 
 def test_signatures_have_sources_unless_they_are_your_own(cohort, of):
@@ -218,7 +218,7 @@ def test_methods_name_the_model_that_annotated(request, of):
     cells, model = request.getfixturevalue("_tumours")[1], request.getfixturevalue("_anchored")
     annotated = tam.tl.annotate(cells, model=model, copy=True)
     quote = next(b.text for b in methods(of(annotated)).blocks if b.kind == "quote")
-    assert f"Nothing was fitted to these cells, but to {model.n_macrophages} macrophages of" in quote
+    assert f"Classifiers and baselines came from a model trained on {model.n_macrophages} macrophages of" in quote
     assert f"(model {model.digest[:12]})" in quote
 
 
@@ -228,19 +228,19 @@ def test_doublets_are_among_the_reasons(cohort, of):
     status[macrophages] = "mixed_lineage"
     cohort.obs["tam_state_status"] = pd.Categorical(status)
     cohort.obs["tam_state"] = pd.Categorical(np.where(status == "mixed_lineage", "unassigned", "not_macrophage"))
-    assert "100 % genes of another lineage, as a doublet has" in words(found(of(cohort)).blocks[2].text)
+    assert "100 % genes of another lineage, as in a doublet" in words(found(of(cohort)).blocks[2].text)
 
 
 def test_doubts_of_few_cells_and_low_coverage(annotated, of):
     said = doubts(of(annotated))
     assert said["Few macrophages."].startswith("There are only 19.")
     assert "interferon-primed" in said["Low coverage."]
-    assert {"Samples are not known.", "Dissociation stress."} <= set(said)
+    assert {"Samples are unknown.", "Dissociation stress."} <= set(said)
 
 
 def test_no_doubt_where_there_is_no_reason(material):
     said = doubts(material)
-    assert not {"Few macrophages.", "Samples are not known.", "Low coverage.", "One sample dominates."} & set(said)
+    assert not {"Few macrophages.", "Samples are unknown.", "Low coverage.", "One sample dominates."} & set(said)
 
 
 def test_doubts_of_samples(cohort, of):
@@ -279,7 +279,7 @@ def test_what_is_not_annotated_is_refused(cohort, of):
 def test_columns_that_are_not_there_are_refused(cohort, of):
     with pytest.raises(ParameterError, match="No column 'nix'"):
         of(cohort, sample_key="nix")
-    with pytest.raises(ParameterError, match="give sample_key"):
+    with pytest.raises(ParameterError, match="pass sample_key"):
         of(cohort, condition="arm")
     cohort.obs["mixed"] = pd.Categorical(np.arange(cohort.n_obs) % 3)
     with pytest.raises(ParameterError, match="more than one value in sample"):

@@ -379,7 +379,9 @@ def test_null_of_more_ranks_than_its_moments_hold_is_refused_with_what_to_do(mak
         SignatureSet([Signature(id="x", genes=(Gene(symbol="g1"),))]), GeneIndex(["g0", "g1"]).locate, 47_000
     )
     bins = null_bins(np.arange(47_000.0))
-    with pytest.raises(ParameterError, match=r"47,000 ranks that count has no matched null.* Use at most 46,000"):
+    with pytest.raises(
+        ParameterError, match=r"a maximal rank of 47,000 has no matched null.* Use a maximal rank of at most 46,000"
+    ):
         score_rows(rows, plan, make(47_000), null=bins, threads=1)
     assert score_rows(rows, plan, make(46_000), null=bins, threads=1).z.shape == (1, 1)
     assert score_rows(rows, plan, make(47_000), null=None, threads=1).score.shape == (1, 1)

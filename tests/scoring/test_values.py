@@ -286,7 +286,9 @@ def test_weights_count_in_the_mean_of_the_genes_not_of_the_controls(logs):
 
 def test_too_many_bins_for_the_genes_are_refused_with_what_to_do():
     plan = make_plan(read_signatures({"x": ["g1"]}), GeneIndex(IDS[:10]).locate, 10)
-    with pytest.raises(SignatureFormatError, match=r"10 genes cannot be cut into 25 bins of controls for 'x'\. Use"):
+    with pytest.raises(
+        SignatureFormatError, match=r"10 genes cannot be divided into 25 bins of control genes for 'x'\. Use"
+    ):
         ModuleScore().check(plan.parts[0], 10)
     ModuleScore(n_bins=5).check(plan.parts[0], 10)
 

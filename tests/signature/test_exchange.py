@@ -79,7 +79,7 @@ def test_what_is_lost_is_said(tmp_path, name):
 
 def test_an_uncited_list_in_toml_is_a_draft_and_said_to_be_one(tmp_path):
     """The library's own format has a source for every gene; nothing is made up to fill the gaps."""
-    with pytest.warns(TamannotWarning, match="mine cannot be read before"):
+    with pytest.warns(TamannotWarning, match="mine cannot be read until"):
         tam.write_signatures(tam.read_signatures({"mine": ["CD68", "SPP1"]}), tmp_path, format="toml")
     with pytest.raises(SignatureFormatError, match="licence: Field required"):
         tam.read_signatures(tmp_path)
@@ -136,16 +136,16 @@ def test_plain_json_object_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("x.json", "[1, 2]", "a JSON object is expected"),
+        ("x.json", "[1, 2]", "expected a JSON object"),
         ("x.json", "{", "cannot be read as signatures"),
-        ("x.json", '{"a": 3}', "give a list of genes, not 3"),
+        ("x.json", '{"a": 3}', "expected a list of genes, not 3"),
         ("x.json", '{"format": "tamannot-signatures"}', "an object 'signatures'"),
         ("x.json", '{"format": "tamannot-signatures", "signatures": {"a": {"id": "a"}}}', "has no genes"),
         ("x.csv", "", "the table is empty"),
         ("x.csv", "source,target,weight\na,CD68,heavy\n", "line 2: weight 'heavy' is not a number"),
         ("x.csv", "source,target,weight\na,CD68,nan\n", "genes|weight"),
         ("x.tsv", "name\tsignature\na\n", "line 2: column 'signature' is empty"),
-        ("x.doc", "", "not a format of signatures"),
+        ("x.doc", "", "not a signature format"),
     ],
 )
 def test_malformed_files_are_refused_by_name(tmp_path, name, text, message):
@@ -156,7 +156,7 @@ def test_malformed_files_are_refused_by_name(tmp_path, name, text, message):
 
 
 def test_unknown_format_and_unwritable_target(tmp_path):
-    with pytest.raises(SignatureFormatError, match="No format"):
+    with pytest.raises(SignatureFormatError, match="Unknown format"):
         tam.write_signatures(SIGNED, tmp_path / "x.doc")
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):

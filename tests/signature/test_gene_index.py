@@ -125,7 +125,7 @@ def test_find_of_an_absent_gene_is_minus_one():
 
 
 def test_needed_duplicate_is_refused_with_its_columns():
-    with pytest.raises(GeneIdError, match=r"'VSIR' stands for 2 columns \(numbers 0, 2\).*gene_ids"):
+    with pytest.raises(GeneIdError, match=r"'VSIR' matches 2 columns \(numbers 0, 2\).*gene_ids"):
         GeneIndex(["VSIR", "CD68", "VSIR"]).locate("VSIR")
 
 

@@ -119,7 +119,7 @@ def test_dates_of_mouse():
 def test_a_date_that_can_be_two_genes_is_said_and_not_guessed(ids):
     index = index_of(ids)
     assert index.locate("MARCHF1") == index.locate("MTARC1") == -1
-    assert f"'{ids[0]}', made by a spreadsheet, could be MARCHF1 or MTARC1" in index.note
+    assert f"'{ids[0]}', which could be MARCHF1 or MTARC1" in index.note
     assert index.nearest("MARCHF1")[0] == ids[0]
 
 

@@ -53,7 +53,7 @@ def test_a_changed_released_file_is_a_fault(library):
 
 def test_a_file_that_went_is_a_fault(library):
     shutil.rmtree(library / "human/m2")
-    assert "was released and is gone" in str(validate(library)[0])
+    assert "was released and is missing" in str(validate(library)[0])
 
 
 def test_a_new_version_is_none(library):
@@ -67,7 +67,7 @@ def test_a_patch_must_keep_the_genes(library):
     edit(old, 'version = "1.0.0"', 'version = "1.0.1"', to=new)
     assert validate(library) == []
     edit(new, 'direction = "up"', 'direction = "down"')
-    assert "MINOR version at least" in str(validate(library)[0])
+    assert "at least a MINOR version" in str(validate(library)[0])
 
 
 def test_unchecked_sources_are_no_evidence(library):
@@ -86,13 +86,13 @@ def test_what_a_note_says_is_said_in_the_field(tmp_path):
     path = tmp_path / "x.toml"
     edit(FOLDER / "human/m2/2.0.0.toml", "checked = false\n", "", to=path)
     (fault,) = validate(path)
-    assert fault.reason == "references: 'azizi2018' is unchecked by its note; say checked = false."
+    assert fault.reason == "references: the note of 'azizi2018' says that it is unchecked; set checked = false."
     assert path.read_text().splitlines()[fault.line - 1] == 'key = "azizi2018"'
 
 
 def test_path_must_agree_with_content(library):
     shutil.move(library / "human/m1", library / "human/other")
-    assert any("its path says otherwise" in str(f) for f in validate(library))
+    assert any("does not match the path" in str(f) for f in validate(library))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_template_reads_but_validates_only_when_it_is_filled_in(tmp_path, specie
 
 @pytest.mark.parametrize("name", ["My Set", "../escape", "a/b", ""])
 def test_template_refuses_ids_that_are_none(tmp_path, name):
-    with pytest.raises(SignatureFormatError, match="is no id"):
+    with pytest.raises(SignatureFormatError, match="is not a valid library id"):
         write_template(name, tmp_path, "human")
 
 

@@ -143,7 +143,7 @@ FIELDS = [
     pytest.param(HEAD + 'genes = ["CD68"]\n', "genes.0", 10, id="genes a list of texts"),
     *replaced('"GPNMB"', "genes.1.symbol", 12, symbol_a_number="7"),
     *replaced('"GPNMB"', "gene CD68 is listed more than once", 12, symbol_twice='"CD68"'),
-    *replaced('"GPNMB"', "gene ACTB comes too late", 12, not_sorted='"ACTB"'),
+    *replaced('"GPNMB"', "gene ACTB is out of order", 12, not_sorted='"ACTB"'),
     *replaced(
         '"GPNMB"',
         "genes.1.symbol: has a line break",
@@ -298,20 +298,20 @@ def test_nul_in_a_name_is_refused():
 @pytest.mark.parametrize(
     ("place", "field", "line"),
     [
-        ("demo/1.1.0.toml", "version: says '1.0.0'", 3),
-        ("other/1.0.0.toml", "id: says 'demo'", 2),
-        ("mouse/demo/1.0.0.toml", "species: says 'human'", 7),
-        ("human/demo/latest.toml", "version: says '1.0.0'", 3),
+        ("demo/1.1.0.toml", "version: '1.0.0'", 3),
+        ("other/1.0.0.toml", "id: 'demo'", 2),
+        ("mouse/demo/1.0.0.toml", "species: 'human'", 7),
+        ("human/demo/latest.toml", "version: '1.0.0'", 3),
     ],
 )
 def test_path_that_disagrees_is_a_fault(write, tmp_path, validate, place, field, line):
     path = write(VALID, place)
-    assert f"{path}:{line}: {field}; its path says otherwise." in validate(tmp_path)
+    assert f"{path}:{line}: {field} does not match the path." in validate(tmp_path)
 
 
 def test_library_refuses_a_path_that_disagrees(write, tmp_path):
     path = write(VALID, "other/1.0.0.toml")
-    with pytest.raises(SignatureFormatError, match="its path says otherwise") as caught:
+    with pytest.raises(SignatureFormatError, match="does not match the path") as caught:
         Library(tmp_path).get("other")
     assert str(caught.value).startswith(f"{path}: id: ")
 
@@ -320,7 +320,7 @@ def test_library_refuses_a_path_that_disagrees(write, tmp_path):
 def test_file_in_a_place_that_a_library_does_not_have_is_a_fault(write, tmp_path, validate, place):
     write(VALID, "demo/1.0.0.toml")
     path = write(edited('"demo"', '"loose"'), place)
-    assert f"{path}: is not where a library has its files: <id>/<version>.toml." in validate(tmp_path)
+    assert f"{path}: is in the wrong place for a library file; expected <id>/<version>.toml." in validate(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../x", "../human/m1", "demo@../../x", "/etc/passwd", "demo/../demo", "..", "."])
@@ -339,9 +339,9 @@ def test_link_out_of_the_folder_is_refused(write, tmp_path, validate, link):
     path.parent.mkdir(exist_ok=True)
     path.symlink_to(outside if path.suffix else outside.parent)
     assert f"{path}" in validate(tmp_path / "lib")
-    assert "is a link to a file outside" in validate(tmp_path / "lib")
+    assert "links to a file outside" in validate(tmp_path / "lib")
     if path.suffix:  # folders that are links are not gone into
-        assert "is a link to a file outside" in refusal(tmp_path / "lib")
+        assert "links to a file outside" in refusal(tmp_path / "lib")
 
 
 def test_link_to_itself_is_refused(write, tmp_path, validate):
@@ -369,19 +369,19 @@ def test_circles_and_chains_of_modules_are_refused(write, tmp_path, validate, ci
     for name, modules in circle.items():
         write(composite(name, *modules), f"{name}/1.0.0.toml")
     first = tmp_path / min(circle) / "1.0.0.toml"
-    assert "is a composite itself; list its modules instead" in validate(tmp_path)
+    assert "is itself a composite; list its modules instead" in validate(tmp_path)
     assert validate(tmp_path).startswith(f"{first}:10: modules: ")
     message = refusal(tmp_path)
     assert message.startswith(f"{first}: modules: ")
-    with pytest.raises(SignatureFormatError, match="is a composite itself"):
+    with pytest.raises(SignatureFormatError, match="is itself a composite"):
         Library(tmp_path).get(min(circle))
 
 
 def test_module_of_another_species_is_refused(write, tmp_path, validate):
     write(VALID.replace('"human"', '"mouse"').replace("ENSG", "ENSMUSG"), "demo/1.0.0.toml")
     path = write(composite("both", "demo"), "both/1.0.0.toml")
-    assert f"{path}:10: modules: 'demo@1.0.0' is a signature of mouse, 'both' of human." in validate(tmp_path)
-    assert refusal(tmp_path).startswith(f"{path}: modules: 'demo@1.0.0' is a signature of mouse")
+    assert f"{path}:10: modules: 'demo@1.0.0' is a mouse signature, but 'both' is human." in validate(tmp_path)
+    assert refusal(tmp_path).startswith(f"{path}: modules: 'demo@1.0.0' is a mouse signature")
 
 
 def test_module_that_is_not_there_is_refused(write, tmp_path, validate):
@@ -401,7 +401,7 @@ def test_loose_files_are_checked_as_they_are_read(write, tmp_path, validate):
 # Formats of other tools: file, text, the place and the reason.
 NETWORK = "source,target,weight\n"
 OTHERS = [
-    pytest.param("x.gmt", "", "no signature in this file", id="gmt empty"),
+    pytest.param("x.gmt", "", "this file contains no signatures", id="gmt empty"),
     pytest.param("x.gmt", "a\t\tA\nb\tB\n", "line 2: a GMT line is", id="gmt of two columns"),
     pytest.param("x.gmt", "a\t\tA\nb/c\t\tB\n", "line 2: Signature 'b/c': id: an id has", id="gmt id"),
     pytest.param(
@@ -416,7 +416,7 @@ OTHERS = [
         id="gmt of a million genes",
     ),
     pytest.param("x.json", "", "line 1 column 1", id="json empty"),
-    pytest.param("x.json", "{}", "no signature in this file", id="json of nothing"),
+    pytest.param("x.json", "{}", "this file contains no signatures", id="json of nothing"),
     pytest.param("x.json", "[" * 100_000, "nested too deeply", id="json of 100,000 arrays"),
     pytest.param("x.json", '{"a":' * 100_000, "nested too deeply", id="json of 100,000 objects"),
     pytest.param("x.json", '{"a":\n[1 2]}', "line 2 column 4", id="json syntax"),
@@ -424,7 +424,7 @@ OTHERS = [
     pytest.param("x.json", '{"a": ["B", null]}', "Signature 'a': gene 2: None", id="json null gene"),
     pytest.param("x.json", '{"a": ["B", NaN]}', "Signature 'a': gene 2: nan", id="json NaN gene"),
     pytest.param("x.json", '{"a": [["B"]]}', "Signature 'a': gene 1: ['B']", id="json nested list"),
-    pytest.param("x.json", '{"a": {"B": 0.5}}', "Signature 'a': give a list", id="json weights"),
+    pytest.param("x.json", '{"a": {"B": 0.5}}', "Signature 'a': expected a list", id="json weights"),
     pytest.param("x.json", '{"a": ["B\\u0000"]}', "Signature 'a': gene 'B\\x00': symbol", id="json NUL"),
     pytest.param("x.json", '{"a": ["B"], "a": ["C"]}', "'a' occurs more than once", id="json key twice"),
     pytest.param("x.json", '{"a": ' + "9" * 5000 + "}", "Exceeds the limit", id="json number without end"),
@@ -432,11 +432,14 @@ OTHERS = [
     pytest.param(
         "x.csv",
         "source,weight\na,1\n",
-        "line 1: column 'source', but no columns source and target",
+        "line 1: unknown column 'source'. Expected the columns source and target",
         id="long table without target",
     ),
     pytest.param(
-        "x.csv", "src,tgt,weight\na,CD68,1\n", "line 1: column 'weight', but no", id="long table of other names"
+        "x.csv",
+        "src,tgt,weight\na,CD68,1\n",
+        "line 1: unknown column 'weight'. Expected",
+        id="long table of other names",
     ),
     pytest.param("x.csv", "src,tgt,mor\na,CD68,0.5\n", "column 3: numbers such as '0.5'", id="numbers for genes"),
     pytest.param("x.csv", "source;target\na;CD68\n", "line 1: the columns are separated by ';'", id="semicolons"),
@@ -461,7 +464,7 @@ OTHERS = [
     pytest.param(
         "x.csv",
         "source,target,species\na,CD68,human\na,FTL,mouse\n",
-        "line 3: 'a' is of mouse",
+        "line 3: the species of 'a' is mouse",
         id="long table, two species",
     ),
     pytest.param("x.csv", NETWORK.encode() + b"a,\xe9,1\n", "line 2: cannot be read: byte 0xe9", id="table not UTF-8"),
@@ -477,7 +480,7 @@ OTHERS = [
     pytest.param(
         "x.tsv",
         "levels\tuse_as\tname\nlevel1\tpositive\ta\n",
-        "line 1: column 'levels', but no",
+        "line 1: unknown column 'levels'. Expected",
         id="scGate, no signature",
     ),
     pytest.param(
@@ -548,7 +551,7 @@ def test_line_separator_in_a_description_of_gmt_is_no_line(write):
 @pytest.mark.parametrize("name", ["..", "My set", "a.b", "a" * 200])
 def test_toml_is_not_written_under_a_name_that_is_no_id(tmp_path, name):
     own = tam.read_signatures({name: ["CD68"]})
-    with pytest.raises(SignatureFormatError, match="is no id of a library"):
+    with pytest.raises(SignatureFormatError, match="is not a valid library id"):
         tam.write_signatures(own, tmp_path / "lib", format="toml")
     assert list(tmp_path.iterdir()) == []
 
@@ -570,13 +573,13 @@ def locked(tmp_path, monkeypatch):
 def test_edited_released_file_is_a_fault(locked, validate):
     path = locked / "human/m1/1.0.0.toml"
     path.write_text(path.read_text() + "# a word\n")
-    assert validate(locked).startswith(f"{path}: was released and has changed. Put it back")
+    assert validate(locked).startswith(f"{path}: was released and has changed. Restore it")
 
 
 def test_removed_released_file_is_a_fault(locked, validate):
     path = locked / "human/m1/1.0.0.toml"
     path.unlink()
-    assert validate(locked).startswith(f"{path}: was released and is gone. Put it back")
+    assert validate(locked).startswith(f"{path}: was released and is missing. Restore it")
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_dict_given_is_not_changed():
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ({"x": "CD3E"}, "'x': give a list of genes"),
+        ({"x": "CD3E"}, "'x': expected a list of genes"),
         ({"x": []}, "no genes"),
         ({"x": ["", " "]}, "no genes"),
         ({"x": ["-"]}, "symbol"),

@@ -134,8 +134,8 @@ def test_three_conditions_and_the_test_of_all():
 @pytest.mark.parametrize(
     ("design", "message"),
     [
-        (np.column_stack([DESIGN[::6], [0, 1]]), "leave nothing to estimate"),
-        (np.column_stack([DESIGN, 2 * TWO]), "follows from the condition"),
+        (np.column_stack([DESIGN[::6], [0, 1]]), "leave no degrees of freedom"),
+        (np.column_stack([DESIGN, 2 * TWO]), "is determined by the condition"),
     ],
 )
 def test_designs_that_say_nothing_are_refused(design, message):

@@ -128,7 +128,7 @@ def test_bootstrap_is_the_quantiles_of_resamples():
     partial = [partial_spearman(x[r], y[r], z[r], n_permutations=1).rho for r in rows]
     assert bootstrap_interval(x, y, z, n_bootstrap=200, rng=4) == pytest.approx(np.quantile(partial, [0.025, 0.975]))
     assert bootstrap_interval(x, y, n_bootstrap=200, rng=4) != bootstrap_interval(x, y, n_bootstrap=200, rng=5)
-    with pytest.raises(ParameterError, match="level is between"):
+    with pytest.raises(ParameterError, match="level must be between"):
         bootstrap_interval(x, y, level=95)
 
 

@@ -168,12 +168,12 @@ def odd_logarithms(adata: ad.AnnData) -> ad.AnnData:
 
 
 def test_another_scale_is_refused_with_advice(model, learned_from, other):
-    with pytest.raises(MatrixError, match=r"trained on counts.*X holds logarithms of an unknown base.*layer="):
+    with pytest.raises(MatrixError, match=r"trained on counts.*X contains log values with an unknown base.*layer="):
         annotated(odd_logarithms(other), model)
     with pytest.warns(TamannotWarning, match="ranks within the cell"):
         ranked = tam.tl.train(odd_logarithms(learned_from), tissue="brain")
     assert ranked.scale == "ranks"
-    with pytest.raises(MatrixError, match="trained on logarithms of an unknown base"):
+    with pytest.raises(MatrixError, match="trained on log values with an unknown base"):
         annotated(other, ranked)
     got = annotated(odd_logarithms(other), ranked).obs
     called = got["tam_state"].isin(STATES) & got["truth_state"].isin(STATES)
@@ -183,7 +183,7 @@ def test_another_scale_is_refused_with_advice(model, learned_from, other):
 
 def test_another_species_is_refused(model, other):
     other.var_names = [s.title() for s in other.var_names]
-    with pytest.raises(SpeciesError, match="data are mouse, the model was trained on human"):
+    with pytest.raises(SpeciesError, match="data are mouse, but the model was trained on human"):
         annotated(other, model)
 
 
@@ -223,7 +223,7 @@ def test_genes_that_the_model_does_not_know_do_not_count(model, other, wanted):
 
 def test_too_few_genes_of_the_model_are_refused(model, other):
     other.var_names = [f"unheard_{i}" if i % 5 else s for i, s in enumerate(other.var_names)]
-    with pytest.raises(GeneIdError, match=r"Only \d+% of the model's [\d,]+ genes are in the data, and at least 50%"):
+    with pytest.raises(GeneIdError, match=r"Only \d+% of the model's [\d,]+ genes are in the data; at least 50%"):
         annotated(other, model)
 
 
@@ -250,7 +250,7 @@ def test_without_a_model_no_cell_is_unfamiliar(learned_from):
 def test_strangers_are_told_of(model, other):
     t_cells = other[other.obs["truth_compartment"] == "t_nk"].copy()
     t_cells.obs["forced"] = "macrophage"
-    with pytest.warns(TamannotWarning, match="of the macrophages are unlike those the model was learned from"):
+    with pytest.warns(TamannotWarning, match="of the macrophages are unlike the model's training cells"):
         annotated(t_cells, model, compartment_key="forced")
 
 
@@ -263,26 +263,28 @@ def test_tissue_can_be_overridden(model, other):
 def test_other_signatures_than_the_models_are_named(model, other):
     genes = tuple(tam.Gene(symbol=g.symbol) for g in tam.load_signature("inflammatory").all_genes[:20])
     mine = tam.Signature(id="inflammatory", genes=genes)
-    with pytest.warns(TamannotWarning, match="other versions of these signatures, or they are not here: inflammatory"):
+    with pytest.warns(
+        TamannotWarning, match="other versions of these signatures, or they are missing here: inflammatory"
+    ):
         annotated(other, model, signatures={"inflammatory": mine})
 
 
 def test_who_asks_for_an_accuracy_hears_what_to_expect(model, other):
-    with pytest.warns(TamannotWarning, match=r"% of the states called are right; target_accuracy is 0.99"):
+    with pytest.warns(TamannotWarning, match=r"% of the called states are right; target_accuracy is 0.99"):
         annotated(other, model, target_accuracy=0.99)
 
 
 def test_too_few_macrophages_make_no_model(example):
-    with pytest.raises(ParameterError, match="Nothing can be learned of states: there are 19 macrophages"):
+    with pytest.raises(ParameterError, match="No state classifier can be trained: of 19 macrophages"):
         tam.tl.train(example)
 
 
 @pytest.mark.parametrize(
     ("labels", "choices", "said"),
     [
-        (None, {"n_genes": 100}, "n_genes= is for models of your own labels"),
-        ("sample", {"tissue": "brain"}, "leave out labels=, or these"),
-        (None, {"tissue": "moon"}, "tissue is 'auto', 'brain' or 'other'"),
+        (None, {"n_genes": 100}, "n_genes= applies to models of your own labels"),
+        ("sample", {"tissue": "brain"}, "Leave out these, or labels="),
+        (None, {"tissue": "moon"}, "tissue must be 'auto', 'brain' or 'other'"),
         (None, {"sample_key": "nothing"}, "No column 'nothing' in obs"),
         (None, {"target_accuracy": 1.0}, "between 0 and 1"),
     ],

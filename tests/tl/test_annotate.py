@@ -232,7 +232,7 @@ def test_outside_the_brain_there_are_no_microglia(example):
 
 
 def test_tissue_is_said_in_one_line(example):
-    with pytest.warns(TamannotWarning, match=r"^Tissue taken as brain: .* neural or glial cells"):
+    with pytest.warns(TamannotWarning, match=r"^Tissue set to brain: .* neural or glial cells"):
         tam.tl.annotate(example)
 
 
@@ -245,7 +245,7 @@ def test_compartment_key_replaces_the_gate(example):
 
 
 def test_compartment_key_with_unknown_names_is_refused(example):
-    with pytest.raises(ParameterError, match=r"Not a compartment: Microglia/Macrophage.*macrophage, mast"):
+    with pytest.raises(ParameterError, match=r"Unknown compartments: Microglia/Macrophage.*macrophage, mast"):
         tam.tl.annotate(example, compartment_key="author_label")
 
 
@@ -277,12 +277,12 @@ def test_key_added_names_everything(example):
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ({"tissue": "lung"}, "tissue is 'auto'"),
+        ({"tissue": "lung"}, "tissue must be 'auto'"),
         ({"target_accuracy": 1.5}, "between 0 and 1"),
         ({"sample_key": "nothing"}, "No column 'nothing' in obs.*author_label"),
         ({"compartment_key": "nothing"}, "No column 'nothing' in obs"),
         ({"key_added": "a/b"}, "without '/'"),
-        ({"species": "rat"}, "species is 'auto'"),
+        ({"species": "rat"}, "species must be 'auto'"),
     ],
 )
 def test_parameters_out_of_range_are_refused_before_anything_is_written(example, choices, message):
@@ -292,7 +292,7 @@ def test_parameters_out_of_range_are_refused_before_anything_is_written(example,
 
 
 def test_another_target_accuracy_is_not_silently_ignored(example):
-    with pytest.warns(TamannotWarning, match=r"% of the states called are right; target_accuracy is 0.99"):
+    with pytest.warns(TamannotWarning, match=r"% of the called states are right; target_accuracy is 0.99"):
         tam.tl.annotate(example, target_accuracy=0.99)
 
 

@@ -87,7 +87,7 @@ def test_both_kinds_at_once(other, labels, cohort, expected):
     assert (other.obs["tam_state"].astype(str) == by_cohort.obs["tam_state"].astype(str)).all()
     pd.testing.assert_frame_equal(other.obs[OWN], expected.obs[OWN])
     assert other.uns["tamannot"]["tam"]["model"]["digest"] == cohort.digest
-    with pytest.raises(ParameterError, match="one model of a cohort and one of labels"):
+    with pytest.raises(ParameterError, match="one cohort model and one label model"):
         tam.tl.annotate(other, model=[labels, labels])
 
 
@@ -105,9 +105,9 @@ def test_what_is_told_of_the_labels_is_told_once(other, labels):
     heaviest = np.argsort(-np.abs(labels.coef).sum(axis=0))[:400]
     gone = {labels.symbols[i] for i in heaviest} - panels
     few = other[:, ~other.var_names.isin(gone)].copy()
-    with pytest.warns(TamannotWarning, match="of the model's genes, by their weight, are in the data") as told:
+    with pytest.warns(TamannotWarning, match="of the model's genes, by weight, are in the data") as told:
         tam.tl.annotate(few, model=labels, tissue="brain")
-    assert len([w for w in told if "of the model's genes, by their weight" in str(w.message)]) == 1
+    assert len([w for w in told if "of the model's genes, by weight" in str(w.message)]) == 1
     assert set(few.obs["tam_model_status"]) == {"low_coverage"}
     assert (few.obs["tam_compartment"] == "macrophage").sum() > 50
 

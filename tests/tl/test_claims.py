@@ -130,7 +130,7 @@ def test_every_claim_has_a_row_and_a_reason_where_it_cannot_be_measured(table):
     assert table.loc["33", "reason"] == "exosomes are not in the RNA of cells"
     assert table.loc["28", "reason"] == "ARG1 not in the data"
     assert table.loc["34a", "reason"] == "IL10 detected in fewer than 1% of the cells"
-    assert table.loc["9", "reason"] == "needs to know site of samples; give site="
+    assert table.loc["9", "reason"] == "needs the site of each sample; pass site="
     assert table.loc["26", "verdict"] == "not measurable"
 
 
@@ -163,7 +163,7 @@ def test_what_any_gene_does_is_not_supported(tmp_path):
     assert (found["low"] > 0).all()
     assert found["verdict"].to_dict() == {"any": "inconclusive", "own": "supported"}
     assert found.loc["any", "reason"].startswith("supported by its interval, but ")
-    assert found.loc["any", "reason"].endswith(" of 20 swaps for genes of equal expression go as far")
+    assert found.loc["any", "reason"].endswith(" of 20 swaps for genes of equal expression are as extreme")
 
 
 def test_swapped_genes_are_rarely_supported_and_the_table_says_how_often(tested, table):
@@ -173,10 +173,10 @@ def test_swapped_genes_are_rarely_supported_and_the_table_says_how_often(tested,
     expected = against["swapped_supported"].sum()
     n_supported = (against["verdict"] == "supported").sum()
     assert n_supported > expected
-    said = next(c for c in tam.get.claims(tested).attrs["cautions"] if "swapped" in c)
+    said = next(c for c in tam.get.claims(tested).attrs["cautions"] if "genes to swap" in c)
     assert said == (
-        f"{n_supported} of {len(against)} claims with genes to swap are supported; with every gene swapped for one of "
-        f"equal expression {expected:.1f} would be."
+        f"{n_supported} of {len(against)} claims with genes to swap are supported; with every gene replaced by one of "
+        f"equal expression, {expected:.1f} would be."
     )
     row = table.loc["79c"]
     assert row["p_swapped"] == pytest.approx(1 / 21)
@@ -209,7 +209,7 @@ def test_few_samples_decide_nothing():
     found = tam.get.claims(adata)
     assert set(found["verdict"]) == {"inconclusive", "not measurable"}
     assert found.set_index("claim_id").loc["79c", "reason"] == "2 samples, at least 3 are needed"
-    assert "2 samples: no claim can be decided" in found.attrs["cautions"][0]
+    assert "2 samples: no claim can be tested" in found.attrs["cautions"][0]
 
 
 def test_detection_has_denominators(tested):
@@ -279,10 +279,10 @@ def test_bundled_table_follows_the_list_of_claims():
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("a|x|y|guess|CD274|macrophage||||", "kind is one of"),
+        ("a|x|y|guess|CD274|macrophage||||", "kind must be one of"),
         ("a|x|y|within|CD274|macrophage|||positive|", "needs b"),
-        ("a|x|y|within|CD274|macrophage|VSIR||up|", "expected is 'up'"),
-        ("a|x|y|share|share:microglia|macrophage|||0.5-0.3|", "expected is"),
+        ("a|x|y|within|CD274|macrophage|VSIR||up|", "expected must be .* not 'up'"),
+        ("a|x|y|share|share:microglia|macrophage|||0.5-0.3|", "expected must be"),
         ("a|x|y|within", "4 fields instead of 10"),
         ("a|x|y|none||||||", "needs note"),
     ],
@@ -296,7 +296,7 @@ def test_refusals(tmp_path, example):
     adata = make(2, 20)
     with pytest.raises(ResultNotFoundError):
         tam.tl.claims(example, "patient")
-    with pytest.raises(ParameterError, match="min_cells is at least 4"):
+    with pytest.raises(ParameterError, match="min_cells must be at least 4"):
         tam.tl.claims(adata, "sample", min_cells=1)
     with pytest.raises(ParameterError, match="more than one value in sample"):
         tam.tl.claims(adata, "sample", primary="tam_origin")
@@ -312,5 +312,5 @@ def test_refusals(tmp_path, example):
     with pytest.raises(ResultNotFoundError, match=r"tl\.claims"):
         tam.get.claims(adata)
     assert len(tam.get.claims(tam.tl.claims(adata, "sample", copy=True)))
-    with pytest.raises(ParameterError, match="kind is one of"):
+    with pytest.raises(ParameterError, match="kind must be one of"):
         tam.get.claims(tam.tl.claims(adata, "sample", copy=True), kind="all")

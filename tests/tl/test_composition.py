@@ -82,7 +82,7 @@ def test_expected_shares_are_mean_probabilities_in_a_table_of_their_own():
     assert first["expected_cells"] == pytest.approx(0.9 * n + 0.02 * (60 - n))
     assert first["expected_share"] == pytest.approx(first["expected_cells"] / 60)
     tam.tl.composition(adata, "sample", axis="compartment")
-    with pytest.raises(ResultNotFoundError, match="no probabilities of these labels"):
+    with pytest.raises(ResultNotFoundError, match="These labels have no probabilities"):
         tam.get.composition(adata, table="expected")
 
 
@@ -168,7 +168,7 @@ def test_a_shift_that_was_simulated_is_found_after_annotating():
 
 def test_unknown_depth_and_uncalibrated_probabilities_are_said():
     cautions = compared(cohort(calibrated=False), counts="expected").attrs["cautions"]
-    assert any("Depth was no covariate" in c for c in cautions)
+    assert any("Depth was not used as a covariate" in c for c in cautions)
     assert any("not calibrated" in c for c in cautions)
 
 
@@ -196,7 +196,7 @@ def test_few_samples_and_a_differing_unassigned_share_are_cautions():
     adata.obs.loc[treated, "tam_state"] = "unassigned"
     cautions = compared(adata, counts="called").attrs["cautions"]
     assert any("Fewer than 4 samples in control (2), treated (2)" in c for c in cautions)
-    assert any("unassigned share differs, 1.00 in treated" in c for c in cautions)
+    assert any("unassigned share differs: 1.00 in treated" in c for c in cautions)
 
 
 def test_rare_labels_are_not_tested():
@@ -229,20 +229,20 @@ def test_three_conditions_are_compared_with_the_first():
 @pytest.mark.parametrize(
     ("column", "choices", "message"),
     [
-        ("cell", {}, "tells cells apart, not samples"),
+        ("cell", {}, "identifies cells, not samples"),
         ("sample", {"condition": "tam_state"}, "more than one value in sample"),
-        ("sample", {"condition": "sample"}, "has 1 sample that can be compared"),
+        ("sample", {"condition": "sample"}, "Only 1 sample of the condition"),
         (
             "sample",
             {"condition": "condition", "min_cells": 61},
             r"0 of 8 samples have 61 macrophages \(min_cells\).*control 0 of 4, treated 0 of 4.*Lower min_cells",
         ),
-        ("sample", {"condition": "condition", "reference": "other"}, "There are: control, treated"),
-        ("sample", {"condition": "condition", "covariates": ("twin",)}, "cannot be told apart"),
-        ("sample", {"condition": "condition", "covariates": ("same",)}, "the same in all samples"),
+        ("sample", {"condition": "condition", "reference": "other"}, "Available: control, treated"),
+        ("sample", {"condition": "condition", "covariates": ("twin",)}, "cannot be separated"),
+        ("sample", {"condition": "condition", "covariates": ("same",)}, "the same value in all compared samples"),
         ("sample", {"condition": "nothing"}, "No column 'nothing'"),
-        ("sample", {"axis": "overlay"}, "axis is one of"),
-        ("sample", {"counts": "some"}, "counts is 'called'"),
+        ("sample", {"axis": "overlay"}, "axis must be one of"),
+        ("sample", {"counts": "some"}, "counts must be 'called'"),
         ("sample", {"min_cells": 0}, "min_cells at least 1"),
     ],
 )
@@ -256,7 +256,7 @@ def test_what_says_nothing_is_refused(column, choices, message):
 
 
 def test_more_terms_than_samples_are_refused():
-    with pytest.raises(ParameterError, match="leave nothing to estimate"):
+    with pytest.raises(ParameterError, match="leave no degrees of freedom"):
         compared(cohort(sizes=(60,) * 4), covariates=("batch", "age"))
 
 
@@ -284,7 +284,7 @@ def test_order_of_cells_does_not_matter():
 def test_without_a_run_there_is_nothing_to_read(annotated):
     with pytest.raises(ResultNotFoundError, match=r"tl\.composition"):
         tam.get.composition(annotated)
-    with pytest.raises(ParameterError, match="table is one of"):
+    with pytest.raises(ParameterError, match="table must be one of"):
         tam.get.composition(annotated, table="other")
 
 
@@ -329,8 +329,8 @@ def test_a_condition_of_samples_with_few_macrophages_is_not_called_one_condition
     with pytest.raises(ParameterError) as refused:
         tam.tl.composition(adata[~few].copy(), "sample", condition="condition")
     said = str(refused.value)
-    assert said.startswith("4 of 8 samples have 30 macrophages (min_cells), and each condition needs two such samples")
-    assert "control 4 of 4, treated 0 of 4. Too few macrophages are in s02 7, " in said
+    assert said.startswith("4 of 8 samples have 30 macrophages (min_cells), but each condition needs two such samples")
+    assert "control 4 of 4, treated 0 of 4. Too few macrophages in s02 7, " in said
     assert "one condition" not in said
 
 

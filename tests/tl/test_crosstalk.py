@@ -52,7 +52,7 @@ def test_three_hypotheses_with_the_values_behind_them(cohort, tmp_path):
     assert tests["rho"].iloc[0] == pytest.approx(scipy.stats.spearmanr(*of_first.to_numpy().T).statistic)
     assert tests["q"].to_numpy() == pytest.approx(scipy.stats.false_discovery_control(tests["p"]))
     assert (tests["loo_low"] <= tests["rho"]).all()
-    assert "nothing here says which side acts" in tests.attrs["cautions"][0]
+    assert "do not show which side acts" in tests.attrs["cautions"][0]
     assert tests.attrs["parameters"]["shares"] == "called"
     cohort.write_h5ad(tmp_path / "a.h5ad")
     back = ad.read_h5ad(tmp_path / "a.h5ad")
@@ -103,7 +103,7 @@ def test_covariates_are_those_of_malignant_cells(cohort):
     # six samples leave too little for four at once
     alone = tests[[f"rho_given_{c}" for c in ("ambient", "depth", "age", "steroid")]]
     assert tests["rho_adjusted"].abs().to_numpy() == pytest.approx(alone.abs().min(axis=1).to_numpy())
-    assert any("adjusted for alone" in c for c in tests.attrs["cautions"])
+    assert any("adjusted for on its own" in c for c in tests.attrs["cautions"])
 
 
 def test_q_is_refused_where_samples_cannot_support_the_tests(cohort):
@@ -113,7 +113,7 @@ def test_q_is_refused_where_samples_cannot_support_the_tests(cohort):
     assert tests["q"].isna().all()
     assert tests["p"].notna().mean() > 0.5
     assert (tests["p"].isna() == tests["rho"].isna()).all()  # a state that no sample has
-    assert any("No q: 6 samples allow no two-sided p below 0.0028" in c for c in tests.attrs["cautions"])
+    assert any("No q: with 6 samples no two-sided p can be below 0.0028" in c for c in tests.attrs["cautions"])
 
 
 def test_a_row_does_not_depend_on_the_others(cohort):
@@ -135,14 +135,14 @@ def test_which_cells_are_malignant_is_the_users_word(cohort):
     assert found[1:] == found[:-1]
     for wrong, message in (
         (None, "never inferred"),
-        ("truth_compartment", "is not True and False: it has macrophage, malignant"),
+        ("truth_compartment", "is not boolean: it has macrophage, malignant"),
         (("truth_compartment", "tumour"), "has no value tumour"),
         ("nothing", "No column 'nothing'"),
     ):
         with pytest.raises(ParameterError, match=message):
             tam.tl.crosstalk(cohort, "sample", **QUICK | {"malignant": wrong})
     cohort.obs["mine"] = False
-    with pytest.raises(ParameterError, match="of no cell that it is malignant"):
+    with pytest.raises(ParameterError, match="no cell as malignant"):
         tam.tl.crosstalk(cohort, "sample", **QUICK | {"malignant": "mine"})
 
 
@@ -153,7 +153,7 @@ def test_a_cell_that_is_both_counts_as_malignant(cohort):
     tests = tam.get.crosstalk(cohort)
     both = int(((cohort.obs["tam_compartment"] == "macrophage") & cohort.obs["mine"]).sum())
     assert both >= 3
-    assert any(f"{both} cells are macrophages by their transcripts and malignant" in c for c in tests.attrs["cautions"])
+    assert any(f"{both} cells are macrophages by their transcripts but malignant" in c for c in tests.attrs["cautions"])
     assert tam.get.crosstalk(cohort, kind="samples")["n_malignant"].sum() == cohort.obs["mine"].sum()
 
 
@@ -169,11 +169,11 @@ def test_samples_with_few_cells_are_left_out_and_too_few_samples_refused(cohort)
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"shares": "all"}, "shares is 'expected' or 'called'"),
-        ({"min_cells": 0}, "min_cells 1 or more"),
+        ({"shares": "all"}, "shares must be 'expected' or 'called'"),
+        ({"min_cells": 0}, "min_cells at least 1"),
         ({"hypotheses": "some"}, "'all' or pairs"),
-        ({"hypotheses": []}, "names no pair"),
-        ({"hypotheses": ["lipid_associated"]}, "A hypothesis is a pair"),
+        ({"hypotheses": []}, "hypotheses is empty"),
+        ({"hypotheses": ["lipid_associated"]}, "A hypothesis must be a pair"),
         ({"hypotheses": [("lam", "gpx4_axis")]}, "Of macrophages there is no 'lam'"),
         ({"hypotheses": [("t_cell_IFNG", "gpx4_axs")]}, "Of malignant cells there is no 'gpx4_axs'"),
         ({"hypotheses": [("gene_NOGENE", "gpx4_axis")]}, "The data have no gene 'NOGENE'"),
@@ -183,7 +183,7 @@ def test_samples_with_few_cells_are_left_out_and_too_few_samples_refused(cohort)
         ({"hypotheses": [("lipid_associated", "death")]}, "Of malignant cells there is no 'death'"),
         ({"programs": ["death"], "hypotheses": "all"}, "programs has no 'death'"),
         ({"covariates": ["tam_state"]}, "more than one value in sample"),
-        ({"covariates": ["sample"]}, "6 words"),
+        ({"covariates": ["sample"]}, "6 categories"),
     ],
 )
 def test_what_cannot_be_tested_is_refused(cohort, wrong, message):
@@ -260,7 +260,7 @@ def test_results_that_are_not_there(cohort, tiny):
     with pytest.raises(MatrixError):
         tam.tl.crosstalk(cohort[:, :2000].copy(), "sample", malignant="mine")
     tam.tl.crosstalk(cohort, "sample", **QUICK)
-    with pytest.raises(ParameterError, match="kind is"):
+    with pytest.raises(ParameterError, match="kind must be"):
         tam.get.crosstalk(cohort, kind="cells")
 
 
@@ -385,7 +385,7 @@ def test_crosstalk_asks_for_it(pairs_cohort):
 def test_what_is_refused(pairs_cohort):
     for wrong, message in (
         ({"against": "sample"}, "5 words"),
-        ({"against": "malignant_ferroptosis_defence"}, "which has not run"),
+        ({"against": "malignant_ferroptosis_defence"}, "which was not run"),
         ({"min_cells": 5000}, "No sample has 5000 cells"),
         ({"malignant": None}, "never inferred"),
     ):

@@ -223,7 +223,7 @@ def test_chunks_that_split_genes_are_put_together_and_it_is_said(example, to):
     lazy = chunked(example)
     x = da.from_array(example.X.toarray(), chunks=(64, 4000))
     lazy.X = x.map_blocks(to, dtype=x.dtype, meta=to(np.empty((0, 0), x.dtype)))
-    with pytest.warns(TamannotWarning, match=r"Each row of X lies in 3 chunks.*rechunk"):
+    with pytest.warns(TamannotWarning, match=r"Each row of X is split over 3 chunks.*rechunk"):
         tam.tl.score(lazy, sets, min_coverage=0)
     tam.tl.score(example, sets, min_coverage=0)
     pd.testing.assert_frame_equal(tam.get.scores(lazy), tam.get.scores(example))
@@ -245,7 +245,7 @@ def test_values_that_no_look_has_seen_are_checked_where_they_are_read(tiny, monk
 def test_a_worker_of_another_version_is_refused(tiny):
     from tamannot.data._dask import _Task
 
-    with pytest.raises(ParameterError, match=r"worker has tamannot .* this session 0\.0\.0"):
+    with pytest.raises(ParameterError, match=r"worker has tamannot .* this session has 0\.0\.0"):
         _Task([range(12)], [()], None, "0.0.0")(lambda block: block, tiny.X)
 
 

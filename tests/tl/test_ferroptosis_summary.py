@@ -154,10 +154,10 @@ def test_refusals(cohort, example):
         tam.tl.ferroptosis_summary(cohort, "sample", groupby=())
     with pytest.raises(ParameterError, match="has no value tumour"):
         tam.tl.ferroptosis_summary(cohort, "sample", malignant=("truth_compartment", "tumour"))
-    with pytest.raises(ParameterError, match="is not True and False"):
+    with pytest.raises(ParameterError, match="is not boolean"):
         tam.tl.ferroptosis_summary(cohort, "sample", malignant="sample")
     with pytest.raises(MatrixError, match="genes"):
         tam.tl.ferroptosis_summary(cohort[:, :100].copy(), "sample")
     tam.tl.ferroptosis_summary(cohort, "sample")
-    with pytest.raises(ParameterError, match="kind is one of"):
+    with pytest.raises(ParameterError, match="kind must be one of"):
         tam.get.ferroptosis(cohort, kind="cells")

@@ -120,7 +120,7 @@ def test_samples_and_signatures_without_a_value_are_said():
     assert table.loc["rising", "n_samples"] == 2
     said = " ".join(table.attrs["cautions"])
     assert "p2" in said
-    assert "No value of: flat" in said
+    assert "No value: flat" in said
     assert "Only 2 samples" in said
 
 
@@ -140,7 +140,7 @@ def test_results_are_written_and_read(tmp_path):
 def test_nothing_is_said_without_coordinates():
     adata = _tissue()
     where = adata.obsm.pop("spatial")
-    with pytest.raises(ParameterError, match="without coordinates"):
+    with pytest.raises(ParameterError, match="need coordinates"):
         tam.tl.regions(adata, region="region", sample_key="sample")
     adata.obsm["spatial"] = where[:, :1]
     with pytest.raises(ParameterError, match="two or three finite numbers"):
@@ -155,7 +155,7 @@ def test_what_cannot_be_done_is_refused():
         ({"region": "region", "distance": "distance"}, "never inferred"),
         ({"region": "core"}, "No column 'core'"),
         ({"region": "one"}, "1 regions"),
-        ({"distance": "region"}, r"holds no numbers. Give regions as region='region'"),
+        ({"distance": "region"}, r"is not numeric. Pass regions as region='region'"),
         ({"distance": "distance", "signatures": ["lam"]}, "'lam' was not scored"),
     ]:
         with pytest.raises(ParameterError, match=match):
@@ -165,5 +165,5 @@ def test_what_cannot_be_done_is_refused():
     with pytest.raises(ResultNotFoundError):
         tam.tl.regions(adata, distance="distance", key="other")
     tam.tl.regions(adata, distance="distance")
-    with pytest.raises(ParameterError, match="kind is one of"):
+    with pytest.raises(ParameterError, match="kind must be one of"):
         tam.get.regions(adata, kind="region")

@@ -35,7 +35,7 @@ ON_VALUES = NAMES[4:]
 
 def test_a_signature_below_the_coverage_is_nan_and_named(tiny):
     signatures = tam.read_signatures({"here": list(tiny.var_names[:5]), "away": [tiny.var_names[0], "X1", "X2"]})
-    with pytest.warns(CoverageWarning, match="not scored: away"):
+    with pytest.warns(CoverageWarning, match="Not scored.*: away"):
         tam.tl.score(tiny, signatures)
     scores = tam.get.scores(tiny)
     assert scores["away"].isna().all()
@@ -55,7 +55,7 @@ def test_missing_genes_are_named_once_with_what_may_be_meant(tiny):
         tam.tl.score(tiny, sets, method={"u": "ucell", "m": "mean"})
     (line,) = (str(w.message) for w in caught)
     assert line == (
-        "Fewer than 50% of the genes are in the data; not scored: one. "
+        "Not scored, because fewer than 50% of their genes are in the data: one. "
         f"Missing in the data: 3 of 5 genes of one: {second}X (did you mean {second}?), FOOBAR, "
         f"{first.lower()} (did you mean {first}?)."
     )
@@ -113,7 +113,7 @@ def test_lists_of_genes_and_of_signatures_are_signatures(tiny):
 
 @pytest.mark.parametrize("signatures", [["CD68", 3], {"mine": "CD68"}, {"mine": 5}, 7])
 def test_what_is_no_signature_is_refused_with_what_would_be_one(tiny, signatures):
-    with pytest.raises(SignatureFormatError, match=r"[Gg]ive "):
+    with pytest.raises(SignatureFormatError, match=r"[Gg]ive |expected a list"):
         tam.tl.score(tiny, signatures)
 
 
@@ -169,7 +169,7 @@ def test_own_symbols_of_any_species_are_taken_as_they_are(tiny):
 
 
 def test_no_known_gene(tiny):
-    with pytest.raises(GeneIdError, match=r"No known gene: none of the 40 ids of X by var_names \(first: "):
+    with pytest.raises(GeneIdError, match=r"No known gene: none of the 40 ids of X in var_names \(first: "):
         tam.tl.score(tiny, tam.read_signatures({"mine": ["X1", "X2"]}))
 
 
@@ -183,7 +183,7 @@ def test_more_genes_than_ranks_is_refused(tiny):
     [
         ({"method": "magic"}, "No method 'magic'"),
         ({"min_coverage": 2}, "between 0 and 1"),
-        ({"null": "random"}, "null is None or 'matched'"),
+        ({"null": "random"}, "null must be None or 'matched'"),
         ({"layer": "nothing"}, "No layer 'nothing'.*X"),
         ({"gene_symbols": "nothing"}, "No column 'nothing' in var"),
     ],
@@ -196,11 +196,11 @@ def test_parameters_out_of_range_are_refused(tiny, choices, message):
 
 def test_null_reference_without_a_null_is_refused(example):
     lam = tam.load_signature("lipid_associated")
-    with pytest.raises(ParameterError, match="null_reference is for null='matched'"):
+    with pytest.raises(ParameterError, match="null_reference has no effect without null='matched'"):
         tam.tl.score(example, lam, null_reference=example)
     other = example.copy()
     tam.tl.score(other, lam)
-    with pytest.raises(ParameterError, match="without a null"):
+    with pytest.raises(ParameterError, match="no z or p"):
         tam.tl.score(example, lam, null="matched", null_reference=other)
 
 
@@ -325,13 +325,13 @@ class TestSeveralMethods:
         assert all(tam.get.scores(tiny, key)["away"].isna().all() for key in "ums")
 
     def test_no_method_at_all_is_refused(self, tiny, plain):
-        with pytest.raises(ParameterError, match="names no method"):
+        with pytest.raises(ParameterError, match="method is empty"):
             tam.tl.score(tiny, plain, method={})
 
 
 @pytest.mark.parametrize("name", ON_VALUES)
 def test_a_null_is_for_ranks_only(example, plain, name):
-    with pytest.raises(ParameterError, match=rf"methods on ranks \(ucell, aucell\), not for {name}"):
+    with pytest.raises(ParameterError, match=rf"rank-based methods \(ucell, aucell\) only, not with {name}"):
         tam.tl.score(example, plain, method={"u": "ucell", "v": name}, null="matched")
     assert not example.obsm
 
@@ -455,7 +455,7 @@ CONTAINERS = {
 
 @pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
 @pytest.mark.filterwarnings("ignore:Writing zarr v2")
-@pytest.mark.filterwarnings("ignore:Each row of X lies in 5 chunks")
+@pytest.mark.filterwarnings("ignore:Each row of X is split over 5 chunks")
 @pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning")
 def test_every_container_gives_the_same_bits(example, plain, make, tmp_path):
     expected = {kind: table(example, plain, null="matched", kind=kind) for kind in ("score", "z", "p")}
@@ -468,7 +468,7 @@ def test_every_container_gives_the_same_bits(example, plain, make, tmp_path):
 @pytest.mark.parametrize("name", ["module", "mean"])
 @pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
 @pytest.mark.filterwarnings("ignore:Writing zarr v2")
-@pytest.mark.filterwarnings("ignore:Each row of X lies in 5 chunks")
+@pytest.mark.filterwarnings("ignore:Each row of X is split over 5 chunks")
 @pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning")
 def test_every_container_gives_the_same_values(example, plain, make, name, tmp_path):
     expected = table(example, plain, method=name)

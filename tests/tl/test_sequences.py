@@ -213,7 +213,7 @@ def test_scores_are_added_to_an_annotation():
 def test_evidence_of_labels_is_not_replaced():
     adata = made()
     tam.tl.annotate(adata, tissue="brain")
-    with pytest.raises(TamannotError, match=r"rest on the z and p of .* key_added="):
+    with pytest.raises(TamannotError, match=r"were called from the z and p of .* key_added="):
         tam.tl.score(adata, _STATES, null="matched")
 
 
@@ -253,7 +253,7 @@ def test_analyses_of_several_axes_stand_side_by_side(tmp_path, monkeypatch):
         latest = tam.get.composition(object_, table="shares")
         assert set(latest["label"]) >= {"microglia"}
         pd.testing.assert_frame_equal(tam.get.composition(object_, table="shares", axis="state"), states)
-        with pytest.raises(TamannotError, match=r"No 'composition' of 'compartment'.*origin"):
+        with pytest.raises(TamannotError, match=r"no results 'composition' of 'compartment'.*origin"):
             tam.get.composition(object_, axis="compartment")
     titles = [s.title for s in summarise(material_of(InMemory(adata), name="cells")).sections]
     assert sum(t.startswith("Composition") for t in titles) == 2

@@ -149,7 +149,7 @@ def test_a_copy_of_a_cell_is_learned_from_once(other, sample_key):
     once = tam.tl.train(adata, "kind", sample_key=sample_key)
     copies = adata[np.r_[:300, :300, :20, :20]].copy()
     copies.obs_names_make_unique()
-    with pytest.warns(TamannotWarning, match="340 of the labelled cells are copies of others"):
+    with pytest.warns(TamannotWarning, match="340 labelled cells are duplicates of others"):
         twice = tam.tl.train(copies, "kind", sample_key=sample_key)
     assert twice.training["n_used"] == once.training["n_used"]
     assert twice.metrics == once.metrics
@@ -164,7 +164,7 @@ def test_a_class_of_copies_is_too_small():
     rare = adata[[0] * 10 + list(range(1, 300))].copy()
     rare.obs_names_make_unique()
     labels = ["rare"] * 10 + ["x", "y"] * 149 + ["x"]
-    with pytest.raises(ParameterError, match=r"Fewer than 5 cells of 'rare' \(1\).*copies of a cell count once"):
+    with pytest.raises(ParameterError, match=r"Fewer than 5 cells of 'rare' \(1\).*duplicates of a cell count once"):
         tam.tl.train(rare, labels)
 
 
@@ -213,12 +213,12 @@ def odd_logarithms(adata: ad.AnnData) -> ad.AnnData:
 
 
 def test_another_scale_is_refused_with_advice(model, other):
-    with pytest.raises(MatrixError, match=r"trained on counts.*X holds logarithms of an unknown base.*layer="):
+    with pytest.raises(MatrixError, match=r"trained on counts.*X contains log values with an unknown base.*layer="):
         model.predict(odd_logarithms(other))
     with pytest.warns(TamannotWarning, match="ranks within the cell"):
         ranked = tam.tl.train(odd_logarithms(simulated()), "kind", sample_key="donor")
     assert ranked.scale == "ranks"
-    with pytest.raises(MatrixError, match="trained on logarithms of an unknown base"):
+    with pytest.raises(MatrixError, match="trained on log values with an unknown base"):
         ranked.predict(other)
     label, _, status = results(ranked, odd_logarithms(other))
     called = status == "assigned"
@@ -231,7 +231,7 @@ def test_noise_and_empty_cells_are_unfamiliar(model, other):
     shuffled = rng.permuted(other.X.toarray(), axis=1)
     shuffled[0] = 0
     other.X = sp.csr_matrix(shuffled)
-    with pytest.warns(TamannotWarning, match="of the cells are unlike those the model was trained on"):
+    with pytest.warns(TamannotWarning, match="of the cells are unlike the training cells"):
         label, _, status = results(model, other)
     assert (label != "unassigned").mean() <= 0.01
     assert (status == "unfamiliar").mean() > 0.95
@@ -250,7 +250,7 @@ def test_missing_genes_lower_confidence_then_forbid_labels(model, other):
     size = pd.Series(np.abs(model.coef).sum(axis=0), index=model.symbols).sort_values()
     few = other[:, ~other.var_names.isin(size.index[-20:])].copy()
     assert results(model, few)[1].max(axis=1).mean() < full.mean()
-    with pytest.warns(CoverageWarning, match="no label is given"):
+    with pytest.warns(CoverageWarning, match="no labels are assigned"):
         label, _, status = results(model, other[:, other.var_names.isin(size.index[:40])].copy())
     assert set(label) == {"unassigned"}
     assert set(status) == {"low_coverage"}
@@ -265,7 +265,7 @@ def test_ensembl_ids_find_the_genes(model, other):
 def test_another_species_and_foreign_genes_are_refused(model, other):
     mouse = other.copy()
     mouse.var_names = [s.title() for s in other.var_names]
-    with pytest.raises(SpeciesError, match="data are mouse, the model was trained on human"):
+    with pytest.raises(SpeciesError, match="data are mouse, but the model was trained on human"):
         model.predict(mouse)
     other.var_names = [f"gene{i}" for i in range(other.n_vars)]
     with pytest.raises(GeneIdError, match="of the model"):
@@ -329,14 +329,14 @@ def test_a_class_of_one_sample_cannot_be_held_out():
     labels[adata.obs["donor"] == "d0"] = labels[adata.obs["donor"] == "d0"].replace("y", "own")
     with pytest.warns(TamannotWarning) as caught:
         model = tam.tl.train(adata, labels, sample_key="donor")
-    assert any("'own' are in one sample only" in str(w.message) for w in caught)
+    assert any("'own' are in one sample" in str(w.message) for w in caught)
     assert model.metrics["per_class"]["own"]["recall"] is None
 
 
 @pytest.mark.parametrize(
     ("labels", "choices", "said"),
     [
-        ("nothing", {}, "No column 'nothing' in obs. There are: kind, donor"),
+        ("nothing", {}, "No column 'nothing' in obs. Available: kind, donor"),
         ("kind", {"sample_key": "nothing"}, "No column 'nothing'"),
         (["x", "y"], {}, "2 labels for 300 cells"),
         ("kind", {"target_accuracy": 1.0}, "between 0 and 1"),

@@ -229,7 +229,7 @@ def test_without_a_graph_none_is_computed(called, neighbors_key):
 
 
 def test_what_is_not_there_is_named(called):
-    with pytest.raises(ParameterError, match=r"No column 'leiden' in obs\. There are: tam_state"):
+    with pytest.raises(ParameterError, match=r"No column 'leiden' in obs\. Available: tam_state"):
         tam.tl.vote(called, "leiden")
     with pytest.raises(ResultNotFoundError, match="No 'other_compartment' in obs"):
         tam.tl.vote(called, "cluster", key="other")
