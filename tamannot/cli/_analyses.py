@@ -6,13 +6,13 @@ import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tamannot.cli import _options as options
+from tamannot.cli._options import Axis, Counts, Figure, Hypotheses
 from tamannot.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -24,46 +24,6 @@ if TYPE_CHECKING:
 Tables = Mapping[str, "DataFrame"]
 
 app = typer.Typer()
-
-
-class Axis(StrEnum):
-    """Labels whose shares are compared."""
-
-    STATE = "state"
-    ORIGIN = "origin"
-    COMPARTMENT = "compartment"
-
-
-class Counts(StrEnum):
-    """How cells count in a share."""
-
-    CALLED = "called"
-    EXPECTED = "expected"
-
-
-class Hypotheses(StrEnum):
-    """Sets of associations."""
-
-    ALL = "all"
-    MEDIATORS = "mediators"
-    T_CELLS = "t_cells"
-
-
-class Figure(StrEnum):
-    """Figures of one annotated file."""
-
-    STATES = "states"
-    ORIGINS = "origins"
-    STATE_BY_ORIGIN = "state_by_origin"
-    COMPOSITION = "composition"
-    COMPOSITION_TESTS = "composition_tests"
-    SCORES = "scores"
-    MARKERS = "markers"
-    COVERAGE = "coverage"
-    POLARIZATION = "polarization"
-    FERROPTOSIS = "ferroptosis"
-    ENRICHMENT = "enrichment"
-    CROSSTALK = "crosstalk"
 
 
 @app.command()

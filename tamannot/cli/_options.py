@@ -47,6 +47,46 @@ class Tables(StrEnum):
     PARQUET = "parquet"
 
 
+class Axis(StrEnum):
+    """Labels whose shares are compared."""
+
+    STATE = "state"
+    ORIGIN = "origin"
+    COMPARTMENT = "compartment"
+
+
+class Counts(StrEnum):
+    """How cells count in a share."""
+
+    CALLED = "called"
+    EXPECTED = "expected"
+
+
+class Hypotheses(StrEnum):
+    """Sets of associations."""
+
+    ALL = "all"
+    MEDIATORS = "mediators"
+    T_CELLS = "t_cells"
+
+
+class Figure(StrEnum):
+    """Figures of one annotated file."""
+
+    STATES = "states"
+    ORIGINS = "origins"
+    STATE_BY_ORIGIN = "state_by_origin"
+    COMPOSITION = "composition"
+    COMPOSITION_TESTS = "composition_tests"
+    SCORES = "scores"
+    MARKERS = "markers"
+    COVERAGE = "coverage"
+    POLARIZATION = "polarization"
+    FERROPTOSIS = "ferroptosis"
+    ENRICHMENT = "enrichment"
+    CROSSTALK = "crosstalk"
+
+
 def out_option(what: str) -> Any:
     """Return the option of a whole output."""
     return typer.Option("--out", "-o", metavar="OUT", help=f"Output: a copy of IN with {what} added, .h5ad or .zarr.")

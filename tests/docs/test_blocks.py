@@ -55,7 +55,7 @@ PAGES = [
 
 
 # Many commands, each a process of its own, or painted reports; what they show is tested in tests/cli and tests/tl.
-HEAVY = ("report.md", "pipelines.md", "howto/walkthroughs.md")
+HEAVY = ("report.md", "pipelines.md", "howto/command_line.md", "howto/walkthroughs.md")
 
 
 def name_of(page: Path) -> str:
