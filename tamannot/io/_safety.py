@@ -154,8 +154,8 @@ def check_sizes(source: Path) -> None:
         total += n_bytes
         if total > _FREE + _RATIO * packed:
             msg = (
-                f"{source}: unpacks to more than {total / 1e9:,.0f} GB, from {packed / 1e6:,.1f} MB; the last part is at "
-                f"{where}. Real data are not that sparse: the file is damaged, or was made to exhaust memory."
+                f"{source}: unpacks to more than {total / 1e9:,.0f} GB, from {packed / 1e6:,.1f} MB; the last part is "
+                f"at {where}. Real data are not that sparse: the file is damaged, or was made to exhaust memory."
             )
             raise InputFileError(msg)
 
