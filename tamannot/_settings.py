@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar, cast
 
 from tamannot.errors import ParameterError
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 Tissue = Literal["auto", "brain", "other"]
 SpeciesChoice = Literal["auto", "human", "mouse"]
@@ -100,6 +103,74 @@ class AnnotateSettings:
         names = _PARAMETERS if self.recorded is None else [n for n in _PARAMETERS if n in self.recorded]
         given = {name: getattr(self, name) for name in (*names, "sample")}
         return {name: value for name, value in given.items() if value is not None}
+
+
+class UseRaw(TypedDict, total=False):
+    """What scanpy calls the choice of a matrix."""
+
+    use_raw: bool | None
+
+
+class ScanpyWords(UseRaw, total=False):
+    """What scanpy calls the choice of a matrix and the seed."""
+
+    random_state: int | None
+
+
+_WORDS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
+    "use_raw": ("layer", lambda raw: "raw" if raw else "X", 'As in scanpy: True is ``layer="raw"``, False ``"X"``.'),
+    "random_state": ("rng", lambda seed: seed, "As in scanpy: another name of ``rng``."),
+}
+
+
+def takes_scanpy_words(words: type) -> Callable[[F], F]:
+    """Return a decorator: the function also takes scanpy's names of ``rng`` and ``layer``, not both at once."""
+    names = [name for name in _WORDS if name in words.__annotations__]
+
+    def decorate(function: F) -> F:
+        signature, doc = with_options(
+            function, words, dict.fromkeys(names), "".join(f"{name}\n    {_WORDS[name][2]}\n" for name in names)
+        )
+
+        @wraps(function)
+        def taking(*args: Any, **kwargs: Any) -> Any:
+            signature.bind(*args, **kwargs)  # refuses what is no parameter
+            for name in names:
+                ours, meant, _ = _WORDS[name]
+                if (value := kwargs.pop(name, None)) is None:
+                    continue
+                if kwargs.get(ours) is not None:
+                    msg = f"{name}={value!r} and {ours}={kwargs[ours]!r} say the same thing. Give one of them."
+                    raise ParameterError(msg)
+                kwargs[ours] = meant(value)
+            return function(*args, **kwargs)
+
+        taking.__signature__ = signature  # type: ignore[attr-defined]
+        taking.__doc__ = doc
+        return cast("F", taking)
+
+    return decorate
+
+
+def with_options(
+    function: Callable[..., Any], options: type, defaults: Mapping[str, Any], doc: str
+) -> tuple[inspect.Signature, str]:
+    """Return signature and help of a function with the keyword parameters of a TypedDict in place of ``**``."""
+    kinds = options.__annotations__
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=getattr(kinds[name], "__forward_arg__", str(kinds[name])),
+        )
+        for name, default in defaults.items()
+    ]
+    whole = inspect.signature(function)
+    own = [p for p in whole.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    before, heading, after = inspect.cleandoc(function.__doc__ or "").partition("\nReturns\n-------")
+    doc = doc if "\nParameters\n" in before else ""
+    return whole.replace(parameters=[*own, *added]), f"{before}{doc}{heading}{after}"
 
 
 _PARAMETERS = (

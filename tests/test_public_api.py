@@ -131,6 +131,43 @@ def test_names_unheard_of_are_no_attributes(module):
         _ = module.other
 
 
+# Words of scanpy.
+
+
+def test_random_state_and_use_raw_are_other_names(tiny):
+    tiny.raw = tiny
+    for name, words in (
+        ("a", {"layer": "raw"}),
+        ("b", {"use_raw": True}),
+        ("c", {"layer": "X"}),
+        ("d", {"use_raw": False}),
+    ):
+        tam.tl.score(tiny, list(tiny.var_names[:3]), key_added=name, min_coverage=0, **words)
+    told = {name: tiny.uns["tamannot"][name]["matrix"]["name"] for name in "abcd"}
+    assert told == {"a": "raw", "b": "raw", "c": "X", "d": "X"}
+
+
+@pytest.mark.parametrize("function", [tam.tl.annotate, tam.tl.train])
+def test_a_seed_may_have_either_name(example, function, monkeypatch):
+    with pytest.raises(ParameterError, match=r"random_state=1 and rng=2 say the same thing. Give one of them."):
+        function(example, rng=2, random_state=1)
+    with pytest.raises(ParameterError, match=r"use_raw=True and layer='X' say the same thing"):
+        function(example, layer="X", use_raw=True)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'random_sate'"):
+        function(example, random_sate=1)
+
+
+def test_the_seed_of_the_record_is_that_given(example):
+    tam.tl.annotate(example, tissue="brain", random_state=7)
+    assert example.uns["tamannot"]["tam"]["parameters"]["rng"] == 7
+
+
+def test_a_warning_names_the_line_of_the_caller(example):
+    with pytest.warns(tam.errors.TamannotWarning) as caught:
+        tam.tl.annotate(example)
+    assert {w.filename for w in caught if issubclass(w.category, tam.errors.TamannotWarning)} == {__file__}
+
+
 def test_an_old_argument_is_passed_on_and_the_caller_is_told():
     with pytest.warns(TamannotDeprecationWarning, match=r"old= of double\(\) is now new=") as caught:
         assert double(2, old=1) == 5
@@ -181,6 +218,7 @@ def test_all_has_all_of_them():
 
 # What a call needs besides, if it is to come as far as the object.
 _MORE: dict[str, Any] = {
+    "basis": "umap",
     "sample_key": "sample",
     "groupby": "state",
     "labels": "label",

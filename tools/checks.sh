@@ -11,7 +11,7 @@ check() { echo "-- $*"; "$@" || failed=1; }
 check "$bin/ruff" check .
 check "$bin/ruff" format --check .
 check "$bin/mypy"
-check "$bin/lint-imports" --no-logo
+check "$python" tools/check_shape.py
 check "$bin/tamannot" signatures validate
 check "$python" tools/release_signatures.py --check
 check "$python" tools/check_release.py

@@ -115,6 +115,8 @@ PICTURES: Mapping[str, Callable[[], Axes]] = {
     "states": lambda: tam.pl.states(cohort()),
     "states_by_sample": lambda: tam.pl.states(cohort(), groupby="sample"),
     "origins": lambda: tam.pl.origins(cohort()),
+    "umap": lambda: tam.pl.umap(cohort(), color="compartment"),
+    "embedding": lambda: tam.pl.embedding(cohort(), "umap", color="lipid_associated"),
     "state_by_origin": lambda: tam.pl.state_by_origin(cohort()),
     "state_by_origin_samples": lambda: tam.pl.state_by_origin(cohort(), sample_key="sample"),
     "markers": lambda: tam.pl.markers(cohort()),

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from tamannot.cli import _options as options
+from tamannot.cli._analyses import app as analyses_app
 from tamannot.cli._signatures import app as signatures_app
 from tamannot.errors import TamannotError, printable
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 
 
 app.add_typer(signatures_app, name="signatures")
+app.add_typer(analyses_app)
 
 # What typer refuses words with: of its kinds only a special one has a public name.
 _REFUSAL: Any = typer.BadParameter.__mro__[2]
@@ -49,6 +51,10 @@ def annotate(
     ] = None,
     tables: Annotated[
         options.Tables | None, typer.Option(help="With --out-dir: also write a table for each file.")
+    ] = None,
+    cohort_table: Annotated[
+        Path | None,
+        typer.Option(help="With --out-dir: also write a table with one row per sample: .csv, .tsv or .parquet."),
     ] = None,
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=1, help="With --out-dir: number of files processed at a time.")
@@ -113,12 +119,11 @@ def annotate(
         "model": model,
         "target_accuracy": target_accuracy,
     }
-    if len(sources) > 1 or out_dir is not None or tables is not None:
+    if len(sources) > 1 or out_dir is not None or tables is not None or cohort_table is not None:
         from tamannot.cli._many import ManyFiles, annotate_many  # noqa: PLC0415
 
-        asked = ManyFiles(
-            out_dir, tables, jobs, overwrite, in_place, chunk_size, each_alone, log=log, quiet=quiet, as_json=as_json
-        )
+        run = ManyFiles(out_dir, tables, jobs, overwrite, in_place, chunk_size, each_alone)
+        asked = replace(run, cohort_table=cohort_table, log=log, quiet=quiet, as_json=as_json)
         annotate_many(sources, asked, {"--out": out, "--table": table, "--report": report}, own, choices)
         return
     with stages(quiet=quiet) as progress:

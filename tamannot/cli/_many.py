@@ -17,9 +17,11 @@ from tamannot._settings import AnnotateSettings
 from tamannot.cli._options import as_options
 from tamannot.cli._show import counted, in_options, print_table, stages
 from tamannot.errors import ParameterError, printable
+from tamannot.io._analyse import check_table, cohort_table, write_table
 from tamannot.io._annotate import FileSummary, fit_files
-from tamannot.io._batch import FileResult, annotate_tasks, make_folders, tasks_of
+from tamannot.io._batch import FileResult, Task, annotate_tasks, make_folders, tasks_of
 from tamannot.io._log import logged, signature_digests, speed
+from tamannot.io._output import place_of, replacing
 from tamannot.signature import Signatures
 from tamannot.tl._model import models_of
 
@@ -35,9 +37,10 @@ class ManyFiles:
     in_place: bool
     chunk_size: int | None
     each_alone: bool
-    log: Path | None
-    quiet: bool
-    as_json: bool
+    cohort_table: Path | None = None
+    log: Path | None = None
+    quiet: bool = False
+    as_json: bool = False
 
 
 def annotate_many(
@@ -58,12 +61,14 @@ def annotate_many(
     """
     if asked.out_dir is None and not asked.in_place:
         msg = (
-            "Several inputs, and --tables, need --out-dir: each output has the name of its input in that folder. "
-            "Or --in-place, to write into the inputs."
+            "Several inputs, --tables and --cohort-table need --out-dir: each output has the name of its input in that "
+            "folder. Or --in-place, to write into the inputs."
         )
         raise ParameterError(msg)
     _refuse_single_outputs(single)
     tasks = tasks_of(sources, asked.out_dir, asked.tables, in_place=asked.in_place)
+    if asked.cohort_table is not None:
+        _check_cohort_table(asked.cohort_table, tasks, overwrite=asked.overwrite)
     options = {name: value for name, value in asdict(asked).items() if name not in ("log", "quiet", "as_json")}
     options |= {"signatures": signature_digests(signatures), **choices}
     found, begun = dict[str, FileResult](), time.monotonic()
@@ -90,11 +95,29 @@ def annotate_many(
         for result in running:
             found[result.path] = result
     results = [found[str(task.source)] for task in tasks]
+    if asked.cohort_table is not None:
+        done = {str(task.source): task.out for task in tasks if found[str(task.source)].summary is not None}
+        _write_cohort_table(asked.cohort_table, done, choices["sample_key"])
     if asked.as_json:
         print(json.dumps([_as_json(result) for result in results], indent=2))
     elif not asked.quiet:
         _print_results(results, time.monotonic() - begun)
     _print_failures(results)
+
+
+def _check_cohort_table(target: Path, tasks: Sequence[Task], *, overwrite: bool) -> None:
+    if place_of(target) in {place_of(t.table) for t in tasks if t.table is not None}:
+        msg = f"{target} is the table of one input, written by --tables. Give another name to --cohort-table."
+        raise ParameterError(msg)
+    make_folders(tasks)  # the table may stand among the outputs
+    check_table(target, [task.source for task in tasks], overwrite=overwrite)
+
+
+def _write_cohort_table(target: Path, done: Mapping[str, Path], sample_key: str | None) -> None:
+    if done:
+        table = cohort_table(done, sample_key=sample_key)
+        with replacing(target) as beside:
+            write_table(table, beside)
 
 
 def _refuse_single_outputs(outputs: Mapping[str, Path | None]) -> None:

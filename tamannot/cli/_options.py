@@ -61,6 +61,13 @@ Input = Annotated[Path, typer.Argument(metavar="IN", help="An h5ad file or a zar
 Source = Annotated[
     Path, typer.Argument(metavar="IN", help="An h5ad file or a zarr folder. Changed only by --in-place.")
 ]
+Annotated_ = Annotated[
+    Path, typer.Argument(metavar="IN", help="An annotated h5ad file or zarr folder. Changed only by --in-place.")
+]
+ResultTable = Annotated[Path | None, typer.Option(help="Write the table to a file: .csv, .tsv or .parquet.")]
+SampleKey = Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs with the sample: the tumour or donor.")]
+Groupby = Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs with the groups, such as clusters.")]
+Key = Annotated[str, typer.Option(help="The key_added of the annotation.")]
 Layer = Annotated[str | None, typer.Option(help="Matrix to use: X, raw, or a layer. Default: the best usable one.")]
 GeneSymbols = Annotated[str | None, typer.Option(help="Column of var with symbols or Ensembl ids.")]
 SpeciesOption = Annotated[Species, typer.Option(help="Species of the data.")]
@@ -86,6 +93,13 @@ _CALLS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?:tamannot\.)?tl\.(annotate|score)\([^)]*\)", r"tamannot \1 IN -o OUT"),
     (r"(?:tamannot\.)?tl\.train\([^)]*\)", "tamannot train IN -o MODEL"),
     (r"(?:tamannot\.)?tl\.(annotate|score|train)\b", r"tamannot \1"),
+    (r"(?:tamannot\.)?tl\.composition\b(?:\([^)]*\))?", "tamannot compare IN --sample-key S --condition C -o OUT"),
+    (r"(?:tamannot\.)?tl\.enrich\b(?:\([^)]*\))?", "tamannot enrich IN --groupby G -o OUT"),
+    (r"(?:tamannot\.)?tl\.crosstalk\b(?:\([^)]*\))?", "tamannot crosstalk IN --sample-key S --malignant M -o OUT"),
+    (r"Run (?:tamannot\.)?tl\.ferroptosis_summary\([^)]*\) first", "Give --sample-key"),
+    (r", or read the shares with table='shares'", ""),
+    (r"malignant=\('([^']*)', '([^']*)'\)", r"--malignant \1=\2"),
+    (r"(?<!['\"\w/-])(min_cells|sample_key)(?![\w'\"=/-]|\.\w)", lambda found: f"--{found[1].replace('_', '-')}"),
     (r"list\(load_signatures\(\)\)", "tamannot signatures list"),
     (r"load_signatures\(species=\W(\w+)\W\)", r"\1 signatures"),
     (r"compartment_key=\(column, [^)]*\)", "a column"),
@@ -96,9 +110,22 @@ _CALLS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bnull='matched'", "--null"),
 )
 _PARAMETERS = (
-    *("chunk_size", "compartment_key", "condition", "gene_symbols", "in_place", "key", "labels", "layer", "method"),
-    *("min_coverage", "model", "null", "out", "overwrite", "sample_key", "signatures", "species", "table"),
-    *("target_accuracy", "threads", "tissue", "title"),
+    *("axis", "chunk_size", "compartment", "compartment_key", "condition", "counts", "gene_symbols", "groupby"),
+    *(
+        "hypotheses",
+        "in_place",
+        "key",
+        "labels",
+        "layer",
+        "malignant",
+        "method",
+        "min_coverage",
+        "model",
+        "null",
+        "out",
+    ),
+    *("overwrite", "reference", "sample_key", "shares", "signatures", "species", "table", "target_accuracy"),
+    *("threads", "tissue", "title"),
 )
 # A folder may be named species=human: what goes on with / is a path.
 _PARAMETER = re.compile(

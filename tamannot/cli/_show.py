@@ -20,12 +20,15 @@ from tamannot.errors import TamannotWarning, printable
 from tamannot.signature import Signature
 
 if TYPE_CHECKING:
-    from tamannot.io import FileCheck, FileSummary, ScoreSummary, TrainSummary
+    from pandas import DataFrame
+
+    from tamannot.io import Analysis, FileCheck, FileSummary, ScoreSummary, TrainSummary
 
 Summary = TypeVar("Summary", "FileSummary", "ScoreSummary", "TrainSummary")
 
 _FEW = 8
 _NAMES = 10
+_TOP = 3
 # Where the output is no terminal it is read by programs or later: a row is one line.
 _WIDE = 240
 
@@ -134,6 +137,89 @@ def _lines_of_cohort(path: str, about: Mapping[str, Any]) -> list[tuple[str, str
     ]
 
 
+def print_analysis(found: Analysis, shown: Sequence[Sequence[object]], *, as_json: bool, quiet: bool) -> None:
+    """Print the table of an analysis, and on stderr what a reader should see beside it.
+
+    The first row of ``shown`` has the names of the columns.
+    """
+    if as_json:
+        said = {name: list(map(as_options, getattr(found, name))) for name in ("cautions", "notes")}
+        # One row per cell is for files.
+        tables = {n: json.loads(t.to_json(orient="records")) for n, t in found.tables.items() if t.index.name != "cell"}
+        about = {"path": found.path, "n_obs": found.n_obs, "parameters": dict(found.parameters)}
+        print(json.dumps({**about, **tables, **said, "outputs": found.outputs}, indent=2))
+    elif not quiet:
+        columns, *rows = shown
+        print_table(tuple(map(str, columns)), rows)
+        _print_lines([("written", path) for path in found.outputs], width=9)
+        _print_aside("note", found.notes)
+        _print_aside("caution", found.cautions)
+
+
+def shown_tests(tests: DataFrame) -> list[tuple[object, ...]]:
+    """Return the tests of a comparison, as rows to print."""
+    columns = ("label", "contrast", "share", "reference", "odds ratio", "95 % interval", "p", "q", "samples")
+    rows = []
+    for t in tests.itertuples():
+        shares, effect = map(_share, (t.share, t.share_reference)), _effect(t.odds_ratio, t.low, t.high)
+        rows.append((t.label, t.contrast, *shares, *effect, _small(t.p), _small(t.q), t.n_samples))
+    return [columns, *rows]
+
+
+def shown_shares(shares: DataFrame) -> list[tuple[object, ...]]:
+    """Return the shares of samples, one row each, as rows to print."""
+    value = "share" if "share" in shares else "expected_share"
+    labels, totals = shares["label"].unique(), shares.drop_duplicates("sample").set_index("sample")["n_total"]
+    wide = shares.pivot_table(index="sample", columns="label", values=value, observed=True)
+    wide = wide.reindex(totals.index)
+    rows = [(str(s), f"{totals[s]:,}", *(_share(wide.loc[s].get(c)) for c in labels)) for s in totals.index]
+    return [("sample", "cells", *labels), *rows]
+
+
+def shown_enrichment(signatures: DataFrame, clusters: DataFrame) -> list[tuple[object, ...]]:
+    """Return the names and the most enriched signatures of groups, as rows to print."""
+    axes = [axis for axis in ("compartment", "origin", "state") if axis in clusters]
+    rows = []
+    for _, group in clusters.iterrows():
+        best = signatures[(signatures["group"] == group["group"]) & (signatures["nes"] > 0)].nsmallest(_TOP, "rank")
+        top = ", ".join(f"{name} {nes:.2f}" for name, nes in zip(best["signature"], best["nes"], strict=True))
+        rows.append((group["group"], f"{group['n_cells']:,}", *(group[axis] for axis in axes), top))
+    return [("group", "cells", *axes, "most enriched (NES)"), *rows]
+
+
+def shown_associations(tests: DataFrame) -> list[tuple[object, ...]]:
+    """Return associations across samples, as rows to print."""
+    columns = ("macrophages", "malignant cells", "rho", "95 % interval", "p", "q", "adjusted rho", "p", "samples")
+    rows = []
+    for t in tests.itertuples():
+        adjusted = (_number(t.rho_adjusted), _small(t.p_adjusted))
+        names = (f"{t.measure} {t.tam}", t.malignant)
+        rows.append((*names, *_effect(t.rho, t.low, t.high), _small(t.p), _small(t.q), *adjusted, t.n_samples))
+    return [columns, *rows]
+
+
+def shown_labels(labels: DataFrame) -> list[tuple[object, ...]]:
+    """Return how many cells have each label, as rows to print."""
+    return [("label", "cells", "share"), *((t.label, f"{t.n_cells:,}", _share(t.share)) for t in labels.itertuples())]
+
+
+def _number(value: Any, how: str = ".2f") -> str:
+    return "–" if value is None or value != value else f"{value:{how}}"
+
+
+def _small(p: Any) -> str:
+    return _number(p, ".2g")
+
+
+def _share(value: Any) -> str:
+    return _number(value, ".1%")
+
+
+def _effect(value: Any, low: Any, high: Any) -> tuple[str, str]:
+    interval = _number(low) if low != low else f"{_number(low)} to {_number(high)}"
+    return _number(value), interval
+
+
 def _figure(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
 
@@ -169,16 +255,19 @@ def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
 
 
 @contextmanager
-def print_notes() -> Iterator[None]:
+def print_notes(*, quiet: bool = False) -> Iterator[None]:
     """Print our own warnings as one line each on stderr."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TamannotWarning)
         yield
-    for warning in caught:
-        if issubclass(warning.category, TamannotWarning):
-            Console(stderr=True, highlight=False, soft_wrap=True).print(
-                _text(f"note: {as_options(str(warning.message))}")
-            )
+    if not quiet:
+        _print_aside("note", [str(w.message) for w in caught if issubclass(w.category, TamannotWarning)])
+
+
+def _print_aside(what: str, sentences: Iterable[str]) -> None:
+    """Print sentences on stderr, where they do not mix with a table."""
+    for sentence in sentences:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(_text(f"{what}: {as_options(sentence)}"))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -34,8 +34,8 @@ def _of_call(name: str) -> tuple[str, ...]:
 
 # What each step of an annotation writes into obs and obsm.
 SLOTS_OF_STEP: dict[str, tuple[str, ...]] = {
-    "compartment": _of_call("compartment"),
-    "origin": (*_of_call("origin"), "origin_proba"),
+    "compartment": (*_of_call("compartment"), "cell_ontology_term_id"),
+    "origin": (*_of_call("origin"), "origin_proba", "cell_ontology_term_id"),
     "state": (*_of_call("state"), "programs", "mixed_lineage", "dual_m1_m2", "state_proba"),
     "ferroptosis": ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance", "ferroptosis"),
 }

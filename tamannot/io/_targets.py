@@ -25,8 +25,9 @@ def targets_of(
     out: str | os.PathLike[str] | None,
     table: str | os.PathLike[str] | None,
     html: str | os.PathLike[str] | None = None,
+    tables: tuple[str, ...] = _TABLE_SUFFIXES,
 ) -> dict[str, Path]:
-    """Return the files to write by suffix.
+    """Return the files to write by suffix; ``tables`` are those that a table may have.
 
     Raises
     ------
@@ -36,7 +37,7 @@ def targets_of(
         No output is given, or a package for it is missing.
     """
     targets: dict[str, Path] = {}
-    for given, suffixes in ((out, _OUT_SUFFIXES), (table, _TABLE_SUFFIXES), (html, (_PAGE_SUFFIX,))):
+    for given, suffixes in ((out, _OUT_SUFFIXES), (table, tables), (html, (_PAGE_SUFFIX,))):
         if given is None:
             continue
         target = Path(given)
@@ -136,8 +137,8 @@ _STARTS = ("=", "+", "-", "@")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table of cells, one row per cell, with the cell ids as the column ``cell``.
+def write_csv(table: pd.DataFrame, path: Path, *, index_label: str = "cell", sep: str = ",") -> None:
+    """Write a table, with its index (the cell ids) as the first column.
 
     Text that a spreadsheet would run as a formula (it begins with ``=``, ``+``, ``-`` or ``@`` and is not a number)
     gets an apostrophe in front, including cell ids and column names; unprintable characters in it (tabs, line breaks,
@@ -151,7 +152,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
                 safe.isetitem(place, _harmless(values))
         elif not (pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind)):
             safe.isetitem(place, _harmless(values))
-    safe.to_csv(path, index_label="cell")
+    safe.to_csv(path, index_label=index_label, sep=sep)
 
 
 def _harmless(names: Iterable[object]) -> list[object]:

@@ -1,6 +1,8 @@
 from ._composition import composition as composition
 from ._composition import composition_tests as composition_tests
 from ._crosstalk import crosstalk as crosstalk
+from ._embedding import embedding as embedding
+from ._embedding import umap as umap
 from ._genes import evidence as evidence
 from ._genes import markers as markers
 from ._pairs import polarization as polarization

@@ -80,6 +80,7 @@ def count_pairs(rows: Labels, columns: Labels, cells: Array) -> pd.DataFrame:
 
 def embedding_of(adata: AnnData, basis: str | None) -> str | None:
     """Return the key of ``obsm`` that has the embedding; None where none is asked for and none is found."""
+    slots.check_adata(adata)
     names = EMBEDDINGS if basis is None else (basis, f"X_{basis}")
     found = next((name for name in names if name in adata.obsm), None)
     is_plane = found is not None and adata.obsm[found].ndim == 2 and adata.obsm[found].shape[1] > 1

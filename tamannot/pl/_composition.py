@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,18 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from tamannot.analysis._composition_tests import Axis
 from tamannot.get import composition as table_of
-from tamannot.pl._style import LEGEND_ABOVE, LEGEND_BESIDE, colors_of, new_axes, open_corner, pretty
+from tamannot.pl._style import (
+    LEGEND_ABOVE,
+    LEGEND_BESIDE,
+    FigureOptions,
+    Palette,
+    colors_of,
+    figure,
+    new_axes,
+    open_corner,
+    plain,
+    pretty,
+)
 
 # Between two conditions, in bars; taller figures than this (inches) get thinner bars without names.
 _GAP, _TALLEST = 1.1, 24.0
@@ -29,7 +40,16 @@ _SPREAD = 0.5
 _COUNTS = {"called": "shares as called", "expected": "expected shares"}
 
 
-def composition(adata: AnnData, *, axis: Axis | None = None, key: str = "tam", ax: Axes | None = None) -> Axes:
+@figure
+def composition(
+    adata: AnnData,
+    *,
+    axis: Axis | None = None,
+    key: str = "tam",
+    palette: Palette | None = None,
+    ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
+) -> Axes:
     """Draw the share of each label in each sample, samples of a condition together.
 
     Parameters
@@ -40,6 +60,8 @@ def composition(adata: AnnData, *, axis: Axis | None = None, key: str = "tam", a
         Of which labels, ``"state"``, ``"origin"`` or ``"compartment"``; None takes the comparison that was made last.
     key
         The ``key_added`` of the annotation.
+    palette
+        Colours in place of ours: ``{label: colour}``, a list in the order of the labels, or a colormap of matplotlib.
     ax
         Where to draw; None makes a figure.
 
@@ -62,7 +84,7 @@ def composition(adata: AnnData, *, axis: Axis | None = None, key: str = "tam", a
     ax = ax or new_axes(8, min(1.4 + 0.32 * (place.max() + 1), _TALLEST))
     wide = shares.pivot_table(index="sample", columns="label", values=_COLUMN[counts], sort=False)
     wide = wide.reindex(samples["sample"]).fillna(0.0)
-    _bars(ax, wide, place, colors_of(adata, key, labels))
+    _bars(ax, wide, place, colors_of(adata, key, labels, palette))
     totals = shares.drop_duplicates("sample").set_index("sample")["n_total"].reindex(samples["sample"])
     _names(ax, samples, totals, place)
     of = "cells" if labels == "compartment" else "macrophages"
@@ -112,12 +134,20 @@ def _names(ax: Axes, samples: pd.DataFrame, totals: pd.Series, place: np.ndarray
     if "condition" in samples:
         for name, group in pd.Series(place).groupby(samples["condition"].to_numpy(), sort=False):
             of = group.shape[0]
-            title = f"{pretty(str(name)) or 'no condition'} ({of} sample{'s' if of > 1 else ''})"
+            title = f"{plain(str(name)) or 'no condition'} ({of} sample{'s' if of > 1 else ''})"
             ax.text(0.005, group.min() - 0.55, title, va="bottom", fontsize="small", fontweight="bold")
     ax.set_ylim(place.max() + 0.6, -0.6 if "condition" not in samples else -0.4)
 
 
-def composition_tests(adata: AnnData, *, axis: Axis | None = None, key: str = "tam", ax: Axes | None = None) -> Axes:
+@figure
+def composition_tests(
+    adata: AnnData,
+    *,
+    axis: Axis | None = None,
+    key: str = "tam",
+    ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
+) -> Axes:
     """Draw the odds ratio of each label between conditions, with its 95 % interval.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from tamannot.errors import ParameterError
 from tamannot.get import crosstalk as table_of
-from tamannot.pl._style import BLUE, LEGEND_ABOVE, VERMILION, new_axes, open_corner, pretty
+from tamannot.pl._style import BLUE, LEGEND_ABOVE, VERMILION, FigureOptions, figure, new_axes, open_corner, pretty
 
 # Circles and filled, squares and open: told apart without colours, too.
 _RAW, _ADJUSTED = BLUE, VERMILION
@@ -22,8 +22,15 @@ _MOST_NAMES = 30
 _NEAR = 0.1
 
 
+@figure
 def crosstalk(
-    adata: AnnData, *, pair: tuple[str, str] | None = None, n: int = 20, key: str = "tam", ax: Axes | None = None
+    adata: AnnData,
+    *,
+    pair: tuple[str, str] | None = None,
+    n: int = 20,
+    key: str = "tam",
+    ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw what `tl.crosstalk` found: a forest plot of ρ, raw and adjusted, or the samples of one test.
 

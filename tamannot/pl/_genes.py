@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,11 @@ from tamannot.pl._style import (
     LEGEND_ABOVE,
     LEGEND_BESIDE,
     VERMILION,
+    FigureOptions,
     check_positive,
     colors_of,
+    figure,
+    naming,
     new_axes,
     open_corner,
     pretty,
@@ -47,6 +50,7 @@ _UNITS = {
 _HEIGHT = 0.38
 
 
+@figure
 def markers(
     adata: AnnData,
     *,
@@ -56,6 +60,7 @@ def markers(
     n: int = 4,
     key: str = "tam",
     ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw marker genes by label as dots: by default genes that are in none of the signatures of the labels.
 
@@ -116,7 +121,7 @@ def markers(
             f"{'of its signature ' if in_signature else ''}above the other cells. Give genes=."
         )
         raise ResultNotFoundError(msg)
-    return _draw(ax, kept, found, labels, columns)
+    return _draw(ax, kept, found, labels, columns, naming(groupby, key))
 
 
 def _labels(adata: AnnData, key: str, groupby: str) -> Labels:
@@ -156,7 +161,14 @@ def _chosen(
     return out
 
 
-def _draw(ax: Axes | None, kept: RunEvidence, found: ByLabel, labels: Labels, columns: list[tuple[str, int]]) -> Axes:
+def _draw(
+    ax: Axes | None,
+    kept: RunEvidence,
+    found: ByLabel,
+    labels: Labels,
+    columns: list[tuple[str, int]],
+    written: Callable[[str], str],
+) -> Axes:
     n_rows, n_columns = len(labels.names), len(columns)
     ax = ax or new_axes(3.6 + 0.26 * n_columns, 1.9 + 0.34 * max(n_rows, 4))
     places = [place for _, place in columns]
@@ -167,10 +179,10 @@ def _draw(ax: Axes | None, kept: RunEvidence, found: ByLabel, labels: Labels, co
     style: dict[str, Any] = {"cmap": "cividis_r", "vmin": 0, "vmax": 1, "edgecolors": "0.3", "linewidths": 0.4}
     dots = ax.scatter(x.ravel(), y.ravel(), s=_LARGEST_DOT * share.ravel(), c=scaled.ravel(), **style)
     ax.set_xticks(range(n_columns), kept.names(np.array(places)), rotation=90, fontsize="small", style="italic")
-    ax.set_yticks(range(n_rows), [f"{pretty(s)} ({k:,})" for s, k in zip(labels.names, found.n, strict=True)])
+    ax.set_yticks(range(n_rows), [f"{written(s)} ({k:,})" for s, k in zip(labels.names, found.n, strict=True)])
     ax.set(xlim=(-0.7, n_columns - 0.3), ylim=(n_rows - 0.4, -0.6))
     open_corner(ax)
-    _write_groups(ax, columns)
+    _write_groups(ax, [(written(label), place) for label, place in columns])
     _write_keys(ax, dots)
     return ax
 
@@ -183,7 +195,7 @@ def _write_groups(ax: Axes, columns: list[tuple[str, int]]) -> None:
         if start:
             ax.axvline(start - 0.5, color="0.8", linewidth=0.8, zorder=0)
         ax.annotate(
-            pretty(labels[start]),
+            labels[start],
             ((start + stop - 1) / 2, 1.0),
             xytext=(0, 4),
             textcoords="offset points",
@@ -206,8 +218,16 @@ def _write_keys(ax: Axes, dots: Any) -> None:
     bar.ax.tick_params(labelsize="small")
 
 
+@figure
 def evidence(
-    adata: AnnData, cell: str | int, *, key: str = "tam", axis: str = "state", n: int = 12, ax: Axes | None = None
+    adata: AnnData,
+    cell: str | int,
+    *,
+    key: str = "tam",
+    axis: str = "state",
+    n: int = 12,
+    ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw what the genes of one cell contribute to its label and to the strongest rival.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from anndata import AnnData
@@ -19,7 +19,7 @@ from tamannot.classify import TRANSITIONAL
 from tamannot.errors import ParameterError, among
 from tamannot.get._run_evidence import columns_of, of_cells
 from tamannot.pl._cells import MAX_POINTS, as_labels, check_some, labels_of, point_size, some_of
-from tamannot.pl._style import BLUE, DIVERGING, colors_of, new_axes, open_corner, pretty
+from tamannot.pl._style import BLUE, DIVERGING, FigureOptions, colors_of, figure, new_axes, open_corner, pretty
 
 Array = NDArray[Any]
 
@@ -53,6 +53,7 @@ class _Pair:
     """What it is to stand out."""
 
 
+@figure
 def polarization(
     adata: AnnData,
     *,
@@ -60,7 +61,9 @@ def polarization(
     sample_key: str | None = None,
     key: str = "tam",
     rng: int | np.random.Generator = 0,
+    size: float | None = None,
     ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw two poles of the macrophages against each other: M1 and M2, or CXCL9 and SPP1.
 
@@ -80,6 +83,8 @@ def polarization(
     rng
         Seed or generator of the order of points, and of the choice of ``transitional`` cells where there are more than
         1,000.
+    size
+        Area of a point in square points; None goes by their number. Hexagons have none.
     ax
         Where to draw; None makes a figure.
 
@@ -115,10 +120,10 @@ def polarization(
     ax = ax or new_axes(5.6, 4.8)
     if sample_key is not None:
         samples = as_labels(slots.obs_column(adata, sample_key))
-        _draw_samples(ax, pair, samples.names, samples.codes[here])
+        _draw_samples(ax, pair, samples.names, samples.codes[here], size or 36)
     else:
         both = np.array([name == TRANSITIONAL for name in state.names])[state.codes[here]]
-        _draw_cells(ax, pair, both, colors_of(adata, key, "state")[TRANSITIONAL], rng)
+        _draw_cells(ax, pair, both, colors_of(adata, key, "state")[TRANSITIONAL], rng, size)
     what = "mean " if sample_key is not None else ""
     ax.set(xlabel=f"{what}{_axis_name(by[0], pair.of)}", ylabel=f"{what}{_axis_name(by[1], pair.of)}")
     ax.set_title(_said(pair, (by[0], by[1])), loc="left", fontsize="small")
@@ -152,13 +157,15 @@ def _said(pair: _Pair, by: tuple[str, str]) -> str:
         return f"{pair.x.size:,} macrophages; too few genes of one are in the data for a p"
     one, other = pair.out[known].T.astype(bool)
     shares = [(one & ~other).mean(), (other & ~one).mean(), (one & other).mean(), (~one & ~other).mean()]
-    names = [f"only {by[0]}", f"only {by[1]}", "both", "neither"]
+    names = [f"only {pretty(by[0])}", f"only {pretty(by[1])}", "both", "neither"]
     said = ", ".join(f"{name} {share:.1%}" for name, share in zip(names, shares, strict=True))
     of = "" if known.all() else f", {one.size:,} of them with a p for both"
     return f"{pair.x.size:,} macrophages{of}; {pair.how}:\n{said}"
 
 
-def _draw_cells(ax: Axes, pair: _Pair, both: Array, color: str, rng: int | np.random.Generator) -> None:
+def _draw_cells(
+    ax: Axes, pair: _Pair, both: Array, color: str, rng: int | np.random.Generator, size: float | None
+) -> None:
     rng = np.random.default_rng(rng)
     if pair.x.size > _POINTS:
         shades: dict[str, Any] = {"bins": "log", "mincnt": 1, "cmap": "Blues", "linewidths": 0.1, "rasterized": True}
@@ -166,24 +173,26 @@ def _draw_cells(ax: Axes, pair: _Pair, both: Array, color: str, rng: int | np.ra
         ax.figure.colorbar(hexagons, ax=ax, shrink=0.6).set_label("macrophages", fontsize="small")
     else:
         rest = some_of(np.where(both, -1, 0), 1, MAX_POINTS, rng)
-        ax.scatter(pair.x[rest], pair.y[rest], s=point_size(rest.size), color="0.45", alpha=0.6, linewidths=0)
+        ax.scatter(pair.x[rest], pair.y[rest], s=size or point_size(rest.size), color="0.45", alpha=0.6, linewidths=0)
     if pair.of == "z":
         for line in (ax.axhline, ax.axvline):
             line(0, color="0.3", linewidth=0.6, linestyle=":")
     if both.any():
         some = some_of(np.where(both, 0, -1), 1, _TRANSITIONAL, rng)
         drawn = f"{some.size:,} of " if some.size < both.sum() else ""
-        style: dict[str, Any] = {"s": 12, "color": color, "edgecolors": "black", "linewidths": 0.5, "rasterized": True}
-        ax.scatter(pair.x[some], pair.y[some], label=f"transitional ({drawn}{both.sum():,})", zorder=3, **style)
+        style: dict[str, Any] = {"color": color, "edgecolors": "black", "linewidths": 0.5, "rasterized": True}
+        ax.scatter(
+            pair.x[some], pair.y[some], s=size or 12, label=f"transitional ({drawn}{both.sum():,})", zorder=3, **style
+        )
         ax.legend(loc="best", framealpha=0.9, edgecolor="none", fontsize="small")
 
 
-def _draw_samples(ax: Axes, pair: _Pair, names: tuple[str, ...], codes: Array) -> None:
+def _draw_samples(ax: Axes, pair: _Pair, names: tuple[str, ...], codes: Array, size: float) -> None:
     n = np.bincount(codes, minlength=len(names))
     some = np.flatnonzero(n)
     x, y = (np.bincount(codes, weights=v, minlength=n.size)[some] / n[some] for v in (pair.x, pair.y))
     fill = np.where((n[some] >= _ENOUGH)[:, None], to_rgba(BLUE), to_rgba("white"))
-    ax.scatter(x, y, s=36, facecolors=fill, edgecolors=BLUE)
+    ax.scatter(x, y, s=size, facecolors=fill, edgecolors=BLUE)
     if some.size <= _NAMED:
         for place, a, b in zip(some, x, y, strict=True):
             ax.annotate(names[place], (a, b), xytext=(5, 3), textcoords="offset points", fontsize="x-small")
@@ -193,6 +202,7 @@ def _draw_samples(ax: Axes, pair: _Pair, names: tuple[str, ...], codes: Array) -
         ax.legend([hollow], [f"fewer than {_ENOUGH} macrophages"], loc="best", fontsize="small")
 
 
+@figure
 def spatial(
     adata: AnnData,
     signature: str,
@@ -201,6 +211,7 @@ def spatial(
     kind: Kind = "score",
     size: float | None = None,
     ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw the scores of a signature where the spots or cells are.
 

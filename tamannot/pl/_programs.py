@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from tamannot.errors import ParameterError
 from tamannot.get import enrichment as enrichment_of
 from tamannot.get import ferroptosis as ferroptosis_of
-from tamannot.pl._style import DIVERGING, LEGEND_ABOVE, check_positive, new_axes, pretty
+from tamannot.pl._style import DIVERGING, LEGEND_ABOVE, FigureOptions, check_positive, figure, new_axes, plain, pretty
 
 # A q of 0 by permutations is no smaller than this on the picture.
 _SMALLEST_Q, _LARGEST_DOT = 1e-6, 160.0
@@ -34,8 +34,15 @@ _LEAST = 0.5
 _HATCH = "#8c8c8c"
 
 
+@figure
 def enrichment(
-    adata: AnnData, *, n: int = 4, groupby: str | None = None, key: str = "tam", ax: Axes | None = None
+    adata: AnnData,
+    *,
+    n: int = 4,
+    groupby: str | None = None,
+    key: str = "tam",
+    ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw the signatures that lead in each group as dots: colour is NES, area is -log10 q.
 
@@ -77,7 +84,7 @@ def enrichment(
     area = _area(table["q"].to_numpy())
     dots = ax.scatter(x, y, s=area, c=table["nes"], cmap=DIVERGING, vmin=-span, vmax=span, **rings)
     upright = max(map(len, groups)) <= _SHORT
-    ax.set_xticks(range(len(groups)), [pretty(g) for g in groups], rotation=0 if upright else 90)
+    ax.set_xticks(range(len(groups)), [plain(g) for g in groups], rotation=0 if upright else 90)
     ax.set_yticks(range(len(shown)), [pretty(s) for s in shown])
     ax.set(xlim=(-0.6, len(groups) - 0.4), ylim=(len(shown) - 0.4, -0.6))
     ax.spines[:].set_visible(False)
@@ -105,6 +112,7 @@ def _legend(ax: Axes) -> None:
     ax.legend(dots, names, ncols=3, columnspacing=1, borderpad=0, **centred)
 
 
+@figure
 def ferroptosis(
     adata: AnnData,
     *,
@@ -112,6 +120,7 @@ def ferroptosis(
     groupby: str | Sequence[str] | None = None,
     key: str = "tam",
     ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw the ferroptosis programs of each label: the mean z over samples.
 

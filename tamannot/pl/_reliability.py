@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError
-from tamannot.pl._style import new_axes, open_corner
+from tamannot.pl._style import FigureOptions, figure, new_axes, open_corner
 from tamannot.stats import _classifiers
 
 Array = NDArray[Any]
@@ -21,6 +21,7 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
+@figure
 def reliability(
     proba: pd.DataFrame | Sequence[float] | Array,
     truth: Sequence[object] | pd.Series | Array,
@@ -28,6 +29,7 @@ def reliability(
     n_bins: int = 15,
     label: str | None = None,
     ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw how often stated probabilities come true.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,19 @@ from tamannot.classify import NOT_MACROPHAGE
 from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.get import coverage as coverage_of
 from tamannot.pl._cells import as_labels, labels_of
-from tamannot.pl._style import BLUE, LEGEND_ABOVE, VERMILION, colors_of, new_axes, open_corner, pretty
-from tamannot.tl._write import ORIGIN_COLORS
+from tamannot.pl._style import (
+    BLUE,
+    LEGEND_ABOVE,
+    VERMILION,
+    FigureOptions,
+    colors_of,
+    figure,
+    naming,
+    new_axes,
+    open_corner,
+    pretty,
+)
+from tamannot.tl._write import COLORS
 
 Array = NDArray[Any]
 
@@ -49,6 +60,7 @@ class _Row:
     """By origin, z of macrophages in which the state is not active."""
 
 
+@figure
 def scores(
     adata: AnnData,
     signatures: str | Sequence[str] | None = None,
@@ -57,6 +69,7 @@ def scores(
     only_macrophages: bool | None = None,
     key: str = "tam",
     ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw the distribution of z of signatures over cells against the null.
 
@@ -110,7 +123,7 @@ def scores(
         is_called = slots.read_obs(adata, key, (axis,)).iloc[:, 0].to_numpy() == i if is_label else None
         baselines = dict(record.baselines.loc[record.baselines.index == i, ["origin", "baseline"]].to_numpy())
         for group, cells in groups:
-            name = _name(i, group, several=len(ids) > 1)
+            name = _name(i, group and naming(groupby, key)(group), several=len(ids) > 1)
             text = _text_of(p[i].to_numpy()[cells], None if is_called is None else is_called[cells])
             rows.append(
                 _Row(name, z[i].to_numpy()[cells], text, colors.get(group or i, colors.get(i, BLUE)), baselines)
@@ -152,7 +165,7 @@ def _groups(adata: AnnData, groupby: str | None, here: Array) -> list[tuple[str 
 def _name(signature: str, group: str | None, *, several: bool) -> str:
     if group is None:
         return pretty(signature)
-    return f"{pretty(signature)}, {pretty(group)}" if several else pretty(group)
+    return f"{pretty(signature)}, {group}" if several else group
 
 
 def _draw(ax: Axes, rows: list[_Row]) -> None:
@@ -172,7 +185,7 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
         for origin, baseline in row.baselines.items():
             label = f"baseline, {pretty(origin)}" if origin not in named else None
             named.add(origin)
-            color = ORIGIN_COLORS[origin]
+            color = COLORS["origin"][origin]
             ax.plot(baseline, place, "^", color=color, markeredgecolor="black", zorder=4, label=label)
     ax.set_yticks(range(len(rows)), [row.name for row in rows])
     ax.set(xlim=(edges[0], edges[-1]), ylim=(len(rows) - 0.9, -1.05), xlabel="z against matched genes of the same cell")
@@ -208,6 +221,7 @@ def _text_of(p: Array, called: Array | None) -> str:
     return share if known.all() else f"{share}\n({1 - known.mean():.0%}: too few genes)"
 
 
+@figure
 def coverage(
     adata: AnnData,
     *,
@@ -215,6 +229,7 @@ def coverage(
     threshold: float = 0.5,
     key: str = "tam",
     ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw which share of the genes of each signature is in the data.
 

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba_array
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import ParameterError, ResultNotFoundError
-from tamannot.pl._cells import (
-    MAX_POINTS,
-    Labels,
-    as_labels,
-    check_some,
-    count_pairs,
-    embedding_of,
-    labels_of,
-    places_in,
-    point_size,
-    some_of,
+from tamannot.pl._cells import MAX_POINTS, Labels, as_labels, check_some, count_pairs, embedding_of, labels_of
+from tamannot.pl._embedding import draw_labels, points_of
+from tamannot.pl._style import (
+    LEGEND_BESIDE,
+    FigureOptions,
+    Palette,
+    check_positive,
+    colors_of,
+    figure,
+    naming,
+    new_axes,
+    open_corner,
+    pretty,
 )
-from tamannot.pl._style import LEGEND_BESIDE, check_positive, colors_of, new_axes, open_corner, pretty
 
 Array = NDArray[Any]
 
@@ -40,6 +39,7 @@ _POOLED = "state, and share of the origin, as called"
 _OVER_SAMPLES = "state as called, mean share of the origin over samples\nand least and greatest"
 
 
+@figure
 def states(
     adata: AnnData,
     *,
@@ -48,7 +48,10 @@ def states(
     key: str = "tam",
     max_points: int = MAX_POINTS,
     rng: int | np.random.Generator = 0,
+    palette: Palette | None = None,
+    size: float | None = None,
     ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw the states of macrophages on an embedding, or their shares as one bar a group.
 
@@ -69,6 +72,10 @@ def states(
         in the legend are of all cells.
     rng
         Seed or generator of that choice, and of the order in which cells lie upon each other.
+    palette
+        Colours in place of ours: ``{label: colour}``, a list in the order of the labels, or a colormap of matplotlib.
+    size
+        Area of a point in square points; None goes by their number.
     ax
         Where to draw; None makes a figure.
 
@@ -86,13 +93,15 @@ def states(
     ResultNotFoundError
         The object is not annotated.
     """
-    labels, colors = labels_of(adata, key, "state"), colors_of(adata, key, "state")
-    points = _points(adata, labels, basis, groupby, max_points, rng)
-    if points is not None:
-        return _draw_points(ax, "state", labels, colors, points)
-    return _draw_bars(ax, _counts(adata, labels, groupby or slots.slot(key, "origin")), colors)
+    labels, colors = labels_of(adata, key, "state"), colors_of(adata, key, "state", palette)
+    found = _basis(adata, basis, groupby)
+    if found is not None:
+        points = points_of(adata, found, labels, max_points, rng)
+        return draw_labels(ax, "state of macrophages", labels, colors, points, size)
+    return _draw_bars(ax, _counts(adata, labels, groupby or slots.slot(key, "origin"), key), colors)
 
 
+@figure
 def origins(
     adata: AnnData,
     *,
@@ -101,7 +110,10 @@ def origins(
     key: str = "tam",
     max_points: int = MAX_POINTS,
     rng: int | np.random.Generator = 0,
+    palette: Palette | None = None,
+    size: float | None = None,
     ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw the origins of macrophages on an embedding, or their shares as one bar a sample.
 
@@ -120,6 +132,10 @@ def origins(
         Most cells to draw, chosen as in `states`.
     rng
         Seed or generator of that choice, and of the order in which cells lie upon each other.
+    palette
+        Colours in place of ours: ``{label: colour}``, a list in the order of the labels, or a colormap of matplotlib.
+    size
+        Area of a point in square points; None goes by their number.
     ax
         Where to draw; None makes a figure.
 
@@ -134,16 +150,25 @@ def origins(
     ResultNotFoundError
         The object is not annotated.
     """
-    labels, colors = labels_of(adata, key, "origin"), colors_of(adata, key, "origin")
-    points = _points(adata, labels, basis, groupby, max_points, rng)
-    if points is not None:
-        return _draw_points(ax, "origin", labels, colors, points)
+    labels, colors = labels_of(adata, key, "origin"), colors_of(adata, key, "origin", palette)
+    found = _basis(adata, basis, groupby)
+    if found is not None:
+        points = points_of(adata, found, labels, max_points, rng)
+        return draw_labels(ax, "origin of macrophages", labels, colors, points, size)
     sample_key = slots.read_record(adata, key).sample_key  # may be gone by now
-    return _draw_bars(ax, _counts(adata, labels, groupby or (sample_key if sample_key in adata.obs else None)), colors)
+    column = groupby or (sample_key if sample_key in adata.obs else None)
+    return _draw_bars(ax, _counts(adata, labels, column, key), colors)
 
 
+@figure
 def state_by_origin(
-    adata: AnnData, *, sample_key: str | None = None, min_cells: int = 10, key: str = "tam", ax: Axes | None = None
+    adata: AnnData,
+    *,
+    sample_key: str | None = None,
+    min_cells: int = 10,
+    key: str = "tam",
+    ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
 ) -> Axes:
     """Draw how the macrophages of each origin are shared out among the states, as a table with shades.
 
@@ -195,63 +220,22 @@ def state_by_origin(
     return _draw_table(ax, mean, texts, names, _OVER_SAMPLES)
 
 
-class _Points(NamedTuple):
-    """Coordinates of all cells, the rows of those to draw, and the key of the embedding."""
-
-    places: Array
-    drawn: Array
-    name: str
-
-
-def _points(
-    adata: AnnData,
-    labels: Labels,
-    basis: str | None,
-    groupby: str | None,
-    max_points: int,
-    rng: int | np.random.Generator,
-) -> _Points | None:
-    """Return what to draw on an embedding; None for bars."""
+def _basis(adata: AnnData, basis: str | None, groupby: str | None) -> str | None:
+    """Return the key of the embedding to draw on; None for bars."""
     if basis is not None and groupby is not None:
         msg = f"basis='{basis}' draws cells and groupby='{groupby}' bars. Give one of them."
         raise ParameterError(msg)
-    name = embedding_of(adata, basis) if groupby is None else None
-    if name is None:
-        return None
-    places = places_in(adata, name)
-    codes = np.where(np.isfinite(places).all(axis=1), labels.codes, -1)
-    return _Points(places, some_of(codes, len(labels.names), max_points, rng), name)
+    return embedding_of(adata, basis) if groupby is None else None
 
 
-def _draw_points(ax: Axes | None, axis: str, labels: Labels, colors: dict[str, str], points: _Points) -> Axes:
-    ax, drawn = ax or new_axes(6.4, 4.2), points.drawn
-    rgba = to_rgba_array([colors.get(name, colors[UNASSIGNED]) for name in labels.names])
-    inside = labels.is_macrophage[drawn]
-    style: dict[str, Any] = {"s": point_size(drawn.size), "linewidths": 0, "rasterized": True}
-    for cells, above in ((drawn[~inside], 1), (drawn[inside], 2)):  # macrophages above all others
-        x, y = points.places[cells].T
-        ax.scatter(x, y, c=rgba[labels.codes[cells]], zorder=above, **style)
-    name = points.name.removeprefix("X_").replace("_", " ").upper()
-    ax.set(xticks=[], yticks=[], xlabel=f"{name} 1", ylabel=f"{name} 2")
-    open_corner(ax)
-    n_macrophages = max(int(labels.is_macrophage.sum()), 1)
-    dots = []
-    for label, n in sorted(labels.counts.items(), key=lambda item: item[0] == NOT_MACROPHAGE):  # other cells last
-        text = f"{pretty(label)}  {n:,}" + ("" if label == NOT_MACROPHAGE else f" ({n / n_macrophages:.1%})")
-        color = colors.get(label, colors[UNASSIGNED])
-        dots.append(Line2D([], [], linestyle="", marker="o", markersize=6, color=color, label=text))
-    some = f"\n{drawn.size:,} of {labels.codes.size:,} cells drawn" if drawn.size < labels.codes.size else ""
-    ax.legend(handles=dots, title=f"{axis} of macrophages{some}", alignment="left", **LEGEND_BESIDE)
-    return ax
-
-
-def _counts(adata: AnnData, labels: Labels, column: str | None) -> pd.DataFrame:
+def _counts(adata: AnnData, labels: Labels, column: str | None, key: str) -> pd.DataFrame:
     """Return the macrophages of each group, groups × labels."""
     everyone = pd.Series("macrophages", index=adata.obs_names)
     groups = as_labels(everyone if column is None else slots.obs_column(adata, column))
     if not labels.is_macrophage.any():
         return pd.DataFrame({UNASSIGNED: [0]}, index=["no macrophages"])
     table = count_pairs(groups, labels, labels.is_macrophage)
+    table.index = pd.Index(map(naming(column, key), groups.names))
     return table.loc[table.sum(axis=1) > 0, table.sum(axis=0) > 0]
 
 
@@ -267,7 +251,7 @@ def _draw_bars(ax: Axes | None, counts: pd.DataFrame, colors: dict[str, str]) ->
         left += width
     for place, total in enumerate(counts.sum(axis=1)):
         ax.text(1.01, place, f"n = {total:,}", va="center", fontsize="small")
-    ax.set_yticks(places, [pretty(str(g)) for g in shares.index], fontsize="medium" if are_few else "small")
+    ax.set_yticks(places, list(shares.index), fontsize="medium" if are_few else "small")
     ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of macrophages, as called")
     open_corner(ax)
     ax.legend(**LEGEND_BESIDE | {"bbox_to_anchor": (1.14, 1.02)})

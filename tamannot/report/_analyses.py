@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from tamannot import get, pl
 from tamannot.errors import MatrixError, ResultNotFoundError
+from tamannot.pl._style import pretty
 from tamannot.report._blocks import (
     NOTHING,
     Block,
@@ -22,7 +23,6 @@ from tamannot.report._blocks import (
     Table,
     Text,
     number,
-    pretty,
     table_of,
 )
 from tamannot.report._material import Material

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tamannot.pl._style import pretty
+
 
 @dataclass(frozen=True)
 class Text:
@@ -127,13 +129,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DIGITS = 12
 _BEST_FIRST = ("q", "p")
 NOTHING = "–"
-_NAMES = {
-    "b": "B cell",
-    "epithelial_like": "epithelial-like",
-    "glial_like": "glial-like",
-    "opc": "OPC",
-    "t_nk": "T and NK cell",
-}
 # No line is broken before a unit.
 _PERCENT = "\u00a0%"
 
@@ -150,11 +145,6 @@ def table_of(frame: pd.DataFrame, title: str, *, note: str = "", most: int = MOS
     numeric = tuple(_is_numeric(shown.iloc[:, i]) for i in range(shown.shape[1]))
     cells = [_cells(shown.iloc[:, i], is_number) for i, is_number in enumerate(numeric)]
     return Table(title, columns, numeric, tuple(zip(*cells, strict=True)), " ".join(filter(None, (note, cut))))
-
-
-def pretty(name: str) -> str:
-    """Return a readable name: without underscores, and spelled out if the id is a letter."""
-    return _NAMES.get(name) or name.replace("_", " ")
 
 
 def number(value: float) -> str:

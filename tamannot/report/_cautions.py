@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tamannot.report._blocks import Block, Point, Points, Section, Text, percent, pretty
+from tamannot.pl._style import pretty
+from tamannot.report._blocks import Block, Point, Points, Section, Text, percent
 from tamannot.report._material import (
     Material,
     cells_with,

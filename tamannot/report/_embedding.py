@@ -20,8 +20,8 @@ import tamannot.data as slots
 from tamannot import pl
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import MatrixError, ResultNotFoundError
-from tamannot.pl._style import colors_of
-from tamannot.report._blocks import Embedding, Facts, Section, Text, percent, pretty, table_of
+from tamannot.pl._style import colors_of, pretty
+from tamannot.report._blocks import Embedding, Facts, Section, Text, percent, table_of
 from tamannot.report._material import EMBEDDINGS, Material, spread
 from tamannot.report._pictures import drawn
 from tamannot.signature import load_signatures

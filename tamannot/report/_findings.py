@@ -10,7 +10,8 @@ import scipy.stats
 
 from tamannot.analysis._samples import Samples, table_of_samples
 from tamannot.get._evidence import REASONS
-from tamannot.report._blocks import Block, Facts, Section, Table, Text, percent, pretty, table_of
+from tamannot.pl._style import pretty
+from tamannot.report._blocks import Block, Facts, Section, Table, Text, percent, table_of
 from tamannot.report._material import (
     Material,
     counts_by_sample,

@@ -11,7 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from tamannot._resources import package_version
 from tamannot.data import RunRecord
 from tamannot.errors import SignatureNotFoundError
-from tamannot.report._blocks import Facts, Point, Points, Quote, Section, Text, percent, pretty, table_of
+from tamannot.pl._style import pretty
+from tamannot.report._blocks import Facts, Point, Points, Quote, Section, Text, percent, table_of
 from tamannot.report._material import Material, counts_of
 from tamannot.report._pictures import pictures_of
 from tamannot.signature import Reference, Signature, load_signature
@@ -122,7 +123,7 @@ def _origin_and_state(run: RunRecord) -> str:
 
 
 def _how_called(axis: str, how: str) -> str:
-    rule = how.replace("_", " ")
+    rule = pretty(how)
     return f"{axis.capitalize()} was {rule if rule.startswith('not called') else f'called by the {rule}'}."
 
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 import tamannot.data as slots
 from tamannot import pl
 from tamannot.errors import MatrixError, ResultNotFoundError
+from tamannot.pl._style import without_windows
 from tamannot.report._blocks import Picture
 from tamannot.report._material import Material
 
@@ -170,7 +171,11 @@ def drawn(draw: Callable[[], Axes]) -> bytes | None:
     """Return a figure as PNG; None if its data are missing or incomplete."""
     before = set(plt.get_fignums())
     # Names of the user's are no formulas: a '$' stays one.
-    with mpl.rc_context({"text.parse_math": False, "savefig.facecolor": "white"}), warnings.catch_warnings():
+    with (
+        mpl.rc_context({"text.parse_math": False, "savefig.facecolor": "white"}),
+        warnings.catch_warnings(),
+        without_windows(),
+    ):
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         try:
             return _png(cast("Figure", draw().figure))  # get_figure(root=) is not in matplotlib 3.9

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from anndata import AnnData
 
-from tamannot._settings import DEFAULT_ACCURACY, AnnotateSettings, CompartmentKey, SpeciesChoice, Tissue
+from tamannot._settings import (
+    DEFAULT_ACCURACY,
+    AnnotateSettings,
+    CompartmentKey,
+    ScanpyWords,
+    SpeciesChoice,
+    Tissue,
+    UseRaw,
+    takes_scanpy_words,
+)
 from tamannot.signature import Signatures
 from tamannot.tl._model import GivenModel
 from tamannot.tl._run import annotate_in_memory
@@ -15,6 +25,7 @@ from tamannot.tl._run import annotate_in_memory
 _OF_DATA = ("layer", "gene_symbols", "species")
 
 
+@takes_scanpy_words(ScanpyWords)
 def annotate(
     adata: AnnData,
     *,
@@ -30,6 +41,7 @@ def annotate(
     rng: int = 0,
     key_added: str = "tam",
     copy: bool = False,
+    **_words: Unpack[ScanpyWords],
 ) -> AnnData | None:
     """Annotate tumour-associated macrophages: compartment, origin, state and ferroptosis programs.
 
@@ -118,6 +130,7 @@ def annotate(
     return annotate_in_memory(adata, signatures, asked, key_added=key_added, copy=copy)
 
 
+@takes_scanpy_words(UseRaw)
 def gate(
     adata: AnnData,
     *,
@@ -126,6 +139,7 @@ def gate(
     species: SpeciesChoice = "auto",
     key_added: str = "tam",
     copy: bool = False,
+    **_words: Unpack[UseRaw],
 ) -> AnnData | None:
     """Call the compartment of every cell: the first step of `annotate`, with its parameters.
 
@@ -143,6 +157,7 @@ def gate(
     return annotate_in_memory(adata, None, asked, steps=("compartment",), key_added=key_added, copy=copy)
 
 
+@takes_scanpy_words(UseRaw)
 def classify_origin(
     adata: AnnData,
     *,
@@ -153,6 +168,7 @@ def classify_origin(
     compartment_key: CompartmentKey | None = None,
     key_added: str = "tam",
     copy: bool = False,
+    **_words: Unpack[UseRaw],
 ) -> AnnData | None:
     """Call the origin of macrophages: a step of `annotate`, with its parameters.
 
@@ -177,6 +193,7 @@ def classify_origin(
     return annotate_in_memory(adata, None, asked, steps=("origin",), key_added=key_added, copy=copy)
 
 
+@takes_scanpy_words(UseRaw)
 def classify_state(
     adata: AnnData,
     *,
@@ -186,6 +203,7 @@ def classify_state(
     compartment_key: CompartmentKey | None = None,
     key_added: str = "tam",
     copy: bool = False,
+    **_words: Unpack[UseRaw],
 ) -> AnnData | None:
     """Call the state of macrophages: a step of `annotate`, with its parameters.
 
@@ -210,6 +228,7 @@ def classify_state(
     return annotate_in_memory(adata, None, asked, steps=("state",), key_added=key_added, copy=copy)
 
 
+@takes_scanpy_words(UseRaw)
 def ferroptosis(
     adata: AnnData,
     *,
@@ -218,6 +237,7 @@ def ferroptosis(
     species: SpeciesChoice = "auto",
     key_added: str = "tam",
     copy: bool = False,
+    **_words: Unpack[UseRaw],
 ) -> AnnData | None:
     """Score the sixteen ferroptosis programs and their summaries: a step of `annotate`.
 

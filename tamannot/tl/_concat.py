@@ -16,10 +16,9 @@ from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.data import RunRecord
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning
 from tamannot.tl._collect import AXES, ORIGIN_LABELS, STATE_LABELS, STATUSES
-from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS
+from tamannot.tl._write import colors_for
 
 _ORDER = {"origin": ORIGIN_LABELS, "state": STATE_LABELS}
-_COLORS = {"origin": ORIGIN_COLORS, "state": STATE_COLORS}
 # Kept for the joined object if it is the same in every run.
 _SHARED = ("tamannot_version", "method", "model", "null", "tissue", "calibration_source")
 # Not kept: values of one run or of its cells, and results of analyses.
@@ -93,10 +92,10 @@ def concat(
     for column in list(joined.obs):
         if (order := _order_of(column, key)) and isinstance(joined.obs[column].dtype, pd.CategoricalDtype):
             joined.obs[column] = joined.obs[column].cat.set_categories(_ordered(joined.obs[column], order))
-    for axis, colors in _COLORS.items():
+    for axis in AXES:
         if (column := slots.slot(key, axis)) in joined.obs:
-            chosen = colors | dict(_own_colors(named.values(), key, axis))
-            slots.write_colors(joined, key, {axis: [chosen[c] for c in joined.obs[column].cat.categories]})
+            own = dict(_own_colors(named.values(), key, axis))
+            slots.write_colors(joined, key, {axis: colors_for(axis, joined.obs[column].cat.categories, own)})
     others = {k: v for k, v in joined.uns.get(slots.UNS, {}).items() if k != key}
     joined.uns[slots.UNS] = {**others, key: _joined(joined, records, key, label)}
     return joined

@@ -34,7 +34,7 @@ def score_with_gseapy(data: Unpacked, plan: Plan, method: GseapyMethod, *, threa
             f"{method.name} is meant for pseudobulk; {n_obs:,} cells will take long, and its score follows the "
             "number of detected genes. Sum the counts of each sample and label first, or use ucell."
         )
-        warnings.warn(msg, TamannotWarning, stacklevel=6)
+        warnings.warn(msg, TamannotWarning, stacklevel=7)
     at_once = _CELLS_AT_ONCE if isinstance(method, SSGSEA) else max(n_obs, 1)
     parts = np.zeros((n_obs, len(plan.parts)), np.float32)
     for start in range(0, n_obs, at_once):

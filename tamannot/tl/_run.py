@@ -55,7 +55,7 @@ def annotate_in_memory(
     notes = write_run(adata, run, tables, steps)
     report.close()
     for line, kind in notes.items():
-        warnings.warn(line, kind, stacklevel=3)
+        warnings.warn(line, kind, stacklevel=4)
     return adata if copy else None
 
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from anndata import AnnData
 
 import tamannot.data as slots
 from tamannot._progress import Progress
-from tamannot._settings import SpeciesChoice, settings
+from tamannot._settings import SpeciesChoice, UseRaw, settings, takes_scanpy_words
 from tamannot.data import Unpacked
 from tamannot.data._runs import describe_run, missing_genes
 from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
@@ -37,13 +37,14 @@ from tamannot.scoring import (
     score_linear,
     score_runs,
 )
-from tamannot.signature import Signatures, SignatureSet, as_signatures, chosen_signatures
+from tamannot.signature import Signatures, SignatureSet, chosen_signatures
 from tamannot.tl._gseapy import score_with_gseapy
 
 # Methods on values are asked for on logarithms: that is what their papers and scanpy score.
 _LOG_FIRST: tuple[slots.Kind, ...] = ("log", "counts", "linear")
 
 
+@takes_scanpy_words(UseRaw)
 def score(
     adata: AnnData,
     signatures: Signatures | str | os.PathLike[str],
@@ -57,6 +58,7 @@ def score(
     min_coverage: float = 0.5,
     key_added: str = "tam",
     copy: bool = False,
+    **_words: Unpack[UseRaw],
 ) -> AnnData | None:
     """Score signatures in every cell.
 
@@ -154,8 +156,6 @@ class ScoreSettings:
     gene_symbols: str | None = None
     species: SpeciesChoice = "auto"
     min_coverage: float = 0.5
-    names_missing: bool = True
-    """Whether a warning names the genes that are not in the data."""
 
     def __post_init__(self) -> None:
         """Raise if the arguments do not fit together."""
@@ -194,7 +194,7 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> None:
     said: dict[str, type[TamannotWarning]] = {}
     for methods, found in groups:
         low = _blank_low_coverage(found, asked.min_coverage)
-        missing = missing_genes(found.plan, found.data.index) if asked.names_missing else ""
+        missing = missing_genes(found.plan, found.data.index)
         for key, how in methods.items():
             record = describe_run(found.data, found.plan, how, found.bins[key])
             _write(adata, key, found.results[key], record, low)
@@ -209,26 +209,7 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> None:
         if missing:
             said[missing] = CoverageWarning
     for line, kind in said.items():
-        warnings.warn(line, kind, stacklevel=3)
-
-
-def score_cells_of_run(
-    cells: AnnData, signatures: Signatures, method: Method | str, *, species: str, key: str, null: bool = False
-) -> None:
-    """Score cells by the gene ids of the run in ``var["id"]``; the run has already reported missing genes."""
-    known: SpeciesChoice = "human" if species == "human" else "mouse" if species == "mouse" else "auto"
-    asked = ScoreSettings(
-        signatures=as_signatures(signatures),
-        methods=_methods(method, key),
-        null="matched" if null else None,
-        layer="X",
-        gene_symbols="id",
-        species=known,
-        min_coverage=0,
-        names_missing=False,
-    )
-    with closing(Progress(show=settings.progress)) as progress:
-        score_all(cells, asked, progress)
+        warnings.warn(line, kind, stacklevel=4)
 
 
 def _groups(methods: Mapping[str, Method]) -> list[dict[str, Method]]:

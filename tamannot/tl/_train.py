@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 import pandas as pd
 from anndata import AnnData
@@ -16,7 +16,15 @@ from anndata import AnnData
 import tamannot.data as slots
 from tamannot._progress import Progress
 from tamannot._resources import package_version
-from tamannot._settings import AnnotateSettings, CompartmentKey, SpeciesChoice, Tissue, settings
+from tamannot._settings import (
+    AnnotateSettings,
+    CompartmentKey,
+    ScanpyWords,
+    SpeciesChoice,
+    Tissue,
+    settings,
+    takes_scanpy_words,
+)
 from tamannot.classify import AnchoredModel, Cohort, HeldOut, Prepared, check_classes, fit_labels, keep_cohort, prepare
 from tamannot.data import Unpacked
 from tamannot.errors import GeneIdError, ParameterError, SpeciesError, TamannotWarning
@@ -49,6 +57,7 @@ def train(
     target_accuracy: float = 0.95,
     n_genes: int = N_GENES,
     rng: int = 0,
+    **_words: Unpack[ScanpyWords],
 ) -> Model: ...
 @overload
 def train(
@@ -64,7 +73,9 @@ def train(
     compartment_key: CompartmentKey | None = None,
     target_accuracy: float = 0.95,
     rng: int = 0,
+    **_words: Unpack[ScanpyWords],
 ) -> AnchoredModel: ...
+@takes_scanpy_words(ScanpyWords)
 def train(
     adata: AnnData,
     labels: str | Sequence[object] | pd.Series | None = None,
@@ -79,6 +90,7 @@ def train(
     target_accuracy: float = 0.95,
     n_genes: int = N_GENES,
     rng: int = 0,
+    **_words: Unpack[ScanpyWords],
 ) -> Model | AnchoredModel:
     """Train a classifier on your own labels or, without labels, a cohort model on these cells.
 
@@ -163,7 +175,7 @@ def train(
             ),
         )
     for line in notes:
-        warnings.warn(line, TamannotWarning, stacklevel=2)
+        warnings.warn(line, TamannotWarning, stacklevel=3)
     return model
 
 

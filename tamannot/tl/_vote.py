@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,12 @@ from tamannot.analysis._spatial import neighbour_distances, neighbour_weights
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED, Array
 from tamannot.errors import ParameterError
 from tamannot.stats._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours, vote_in_groups
-from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS
+from tamannot.tl._write import colors_for
 
 AXES = ("compartment", "origin", "state")
 
 # UCell's default, and that of `smooth`.
 _DECAY = 0.1
-_COLORS = {"compartment": {UNASSIGNED: STATE_COLORS[UNASSIGNED]}, "origin": ORIGIN_COLORS, "state": STATE_COLORS}
 
 Poll = Callable[[Array], Votes]
 
@@ -128,9 +127,8 @@ def _write_vote(adata: AnnData, key: str, axis: str, own: pd.Categorical, poll: 
     codes = np.where(votes.winner == ABSENT, own.codes, codes)
     label = pd.Categorical.from_codes(codes, pd.Index(categories)).remove_unused_categories()
     slots.write_obs(adata, key, {f"{axis}_vote": label, f"{axis}_vote_share": votes.share})
-    colors = _colors_of(adata, key, axis, own)
-    if colors.keys() >= set(label.categories):
-        slots.write_colors(adata, key, {f"{axis}_vote": [colors[c] for c in label.categories]})
+    given = dict(zip(own.categories, slots.read_colors(adata, key, axis), strict=False))
+    slots.write_colors(adata, key, {f"{axis}_vote": colors_for(axis, label.categories, given)})
 
 
 def _ballots(own: pd.Categorical) -> Array:
@@ -141,7 +139,3 @@ def _ballots(own: pd.Categorical) -> Array:
         if name in own.categories:
             codes[codes == own.categories.get_loc(name)] = code
     return codes
-
-
-def _colors_of(adata: AnnData, key: str, axis: str, own: pd.Categorical) -> Mapping[str, str]:
-    return _COLORS[axis] | dict(zip(own.categories, slots.read_colors(adata, key, axis), strict=False))

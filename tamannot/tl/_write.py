@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,16 +34,44 @@ from tamannot.errors import ResultNotFoundError
 from tamannot.scoring._null import REFERENCE
 from tamannot.tl._collect import AXES, AnnotationRun, CellCalls, TablesInMemory
 
+NO_TERM = "unknown"
+"""What the schema of CELLxGENE asks for where there is no term."""
 STEPS = ("compartment", "origin", "state", "ferroptosis")
 _TABLE_OF_STEP = {"origin": "origin_proba", "state": "state_proba", "ferroptosis": "ferroptosis"}
 
-# Okabe & Ito's palette, colour-blind safe; greys for cells without a label.
+# No two labels of any axis share a colour, and the colours of one axis are colour-blind safe; greys for cells without
+# a label. tests/pl/test_colors.py measures it.
 _GREY, _LIGHT = "#999999", "#dddddd"
+COMPARTMENT_COLORS = {
+    "macrophage": "#4055ea",
+    "monocyte": "#00bfd4",
+    "dendritic": "#0095d4",
+    "neutrophil": "#ffbf00",
+    "mast": "#552a6a",
+    "plasmacytoid": "#1500bf",
+    "t_nk": "#00402a",
+    "b": "#152a95",
+    "plasma": "#6a80aa",
+    "endothelial": "#bfea6a",
+    "mural": "#406a2a",
+    "fibroblast": "#6aaa55",
+    "epithelial_like": "#80eaff",
+    "melanocyte": "#0000ff",
+    "erythroid": "#552a00",
+    "platelet": "#aaeabf",
+    "glial_like": "#409500",
+    "neuron": "#6a95ff",
+    "oligodendrocyte": "#005555",
+    "opc": "#00bf80",
+    "ependymal": "#556a55",
+    "schwann": "#006abf",
+    UNASSIGNED: _GREY,
+}
 STATE_COLORS = {
     "lipid_associated": "#e69f00",
     "interferon_primed": "#56b4e9",
     "pro_angiogenic": "#d55e00",
-    "inflammatory": "#cc79a7",
+    "inflammatory": "#882255",
     "immunoregulatory": "#009e73",
     TRANSITIONAL: "#f0e442",
     UNASSIGNED: _GREY,
@@ -51,11 +79,18 @@ STATE_COLORS = {
 }
 ORIGIN_COLORS = {
     "microglia": "#0072b2",
-    "monocyte_derived": "#d55e00",
-    "border_associated": "#009e73",
+    "monocyte_derived": "#8c2d04",
+    "border_associated": "#b2df8a",
     UNASSIGNED: _GREY,
     NOT_MACROPHAGE: _LIGHT,
 }
+COLORS = {"compartment": COMPARTMENT_COLORS, "origin": ORIGIN_COLORS, "state": STATE_COLORS}
+
+
+def colors_for(axis: str, labels: Iterable[object], own: Mapping[str, str] | None = None) -> list[str]:
+    """Return the colours of labels, those given first; grey for a compartment of the user's own."""
+    known = COLORS[axis] | dict(own or {})
+    return [known.get(str(label), _GREY) for label in labels]
 
 
 def write_annotation(
@@ -82,15 +117,29 @@ def write_annotation(
     for axis in (a for a in AXES if a in steps):
         named = {axis: found.labels[axis], f"{axis}_prob": found.probs[axis], f"{axis}_status": found.statuses[axis]}
         slots.write_obs(adata, key, named)
+    if {"compartment", "origin"} & set(steps):
+        slots.write_obs(adata, key, {"cell_ontology_term_id": _terms(adata, key, run)})
     if "state" in steps:
         about_state = {name: found.numbers[name] for name in ("mixed_lineage", "dual_m1_m2")}
         slots.write_obs(adata, key, {"programs": found.programs} | about_state)
     if "ferroptosis" in steps:
         slots.write_obs(adata, key, {name: found.numbers[name] for name in SUMMARIES})
-    for axis, colors in (("origin", ORIGIN_COLORS), ("state", STATE_COLORS)):
-        if axis in steps:
-            slots.write_colors(adata, key, {axis: [colors[str(c)] for c in found.labels[axis].categories]})
+    slots.write_colors(adata, key, {a: colors_for(a, found.labels[a].categories) for a in AXES if a in steps})
     slots.write_record(adata, key, record)
+
+
+def _terms(adata: AnnData, key: str, run: AnnotationRun) -> pd.Categorical:
+    """Return the Cell Ontology term of each cell that the signature of its origin, else of its compartment, cites."""
+    library = run.ready.panels.library
+    found = pd.Series(NO_TERM, index=adata.obs_names, dtype=object)
+    labels: dict[str, pd.Series] = {"compartment": pd.Series(run.calls.labels["compartment"])}
+    if slots.slot(key, "origin") in adata.obs:
+        labels["origin"] = slots.read_obs(adata, key, ("origin",)).iloc[:, 0]
+    for axis, column in labels.items():
+        cited = {s.id: s.cell_ontology[0] for s in library.select(axis=axis).values() if len(s.cell_ontology) == 1}
+        terms = column.astype(str).map(cited).to_numpy(dtype=object)
+        found[:] = np.where(pd.isna(terms), found.to_numpy(), terms)
+    return pd.Categorical(found.to_numpy())
 
 
 def _merged_with_earlier(

@@ -10,6 +10,7 @@ import tamannot.data as slots
 from tamannot.analysis._crosstalk import run_tests
 from tamannot.analysis._crosstalk_values import PRE_SPECIFIED
 from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.pl._style import pretty
 from tamannot.stats import _classifiers
 
 
@@ -37,7 +38,7 @@ def test_a_row_a_test_raw_and_adjusted(tested):
     raw, given = ax.get_lines()[:2]
     assert raw.get_xdata() == pytest.approx(tests["rho"])
     assert given.get_xdata() == pytest.approx(tests["rho_adjusted"])
-    assert next(t.get_text() for t in ax.get_yticklabels()).startswith("share of lipid associated")
+    assert next(t.get_text() for t in ax.get_yticklabels()).startswith("share of lipid-associated")
     assert sum("given depth" in t.get_text() for t in ax.texts) == 3
 
 
@@ -129,15 +130,16 @@ def summarised(annotated):
     return annotated
 
 
-def _names(ax):
-    labels = [t.get_text().split("\n")[0].replace(" ", "_") for t in ax.get_xticklabels()]
-    return labels, [t.get_text().rsplit(" ", 1)[0].replace(" ", "_") for t in ax.get_yticklabels()]
+def _names(ax, shown):
+    ids = {pretty(name): name for name in [*shown["program"], *shown["label"]]}
+    labels = [ids[t.get_text().split("\n")[0]] for t in ax.get_xticklabels()]
+    return labels, [ids[t.get_text().rsplit(" ", 1)[0]] for t in ax.get_yticklabels()]
 
 
 def test_colours_are_means_over_samples(summarised):
     ax = tam.pl.ferroptosis(summarised)
     rows = tam.get.ferroptosis(summarised)
-    labels, programs = _names(ax)
+    labels, programs = _names(ax, tam.get.ferroptosis(summarised))
     assert programs == list(rows["program"].unique())
     want = rows.pivot_table(index="program", columns="label", values="z", observed=True).loc[programs, labels]
     np.testing.assert_allclose(ax.images[0].get_array().filled(np.nan), want, rtol=1e-6)
@@ -152,7 +154,7 @@ def test_hatched_is_low_signal(summarised):
 def test_every_colour_says_in_which_share_of_cells_there_is_too_little_signal(summarised):
     ax = tam.pl.ferroptosis(summarised)
     low = tam.get.ferroptosis(summarised).pivot_table(index="program", columns="label", values="low_signal")
-    labels, programs = _names(ax)
+    labels, programs = _names(ax, tam.get.ferroptosis(summarised))
     want = [f"{low.loc[p, w]:.0%}" for p in programs for w in labels]
     assert [t.get_text() for t in ax.texts if t.get_text() != "★"] == want
 
@@ -173,7 +175,7 @@ def test_a_star_where_the_label_was_called_by_genes_of_the_program(learned):
 
 def test_one_kind_and_the_mark_of_its_effect(summarised):
     ax = tam.pl.ferroptosis(summarised, kind="theme")
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["iron ◆", "glutathione ▼", "pufa ▲", "lipid peroxide ▲"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["iron ◆", "glutathione ▼", "PUFA ▲", "lipid peroxide ▲"]
 
 
 def test_labels_in_too_small_samples_are_left_empty(annotated):

@@ -7,6 +7,7 @@ import pytest
 import tamannot as tam
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.pl._genes import _LARGEST_DOT
+from tamannot.pl._style import pretty
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def test_bars_are_the_contributions_of_the_label_and_its_rival(learned):
     assert wide.loc[genes(ax), [called, rival]].abs().max(axis=1).is_monotonic_decreasing
     first, second = (t.get_text() for t in ax.get_legend().get_texts())
     total = table.loc[table["label"] == called, "contribution"].sum() + table.attrs["intercept"][called]
-    assert first == f"lipid associated (called): amount {total:.2f}"
+    assert first == f"lipid-associated (called): amount {total:.2f}"
     assert "called" not in second
 
 
@@ -73,12 +74,13 @@ def test_a_sentence_says_why_the_label_is_not_that_of_the_greatest_z(learned):
     cell = int(np.flatnonzero(state.isin(z.columns) & (z.idxmax(axis=1) != state))[0])
     why = tam.get.evidence(learned, cell).attrs["why"]["state"]
     said = tam.pl.evidence(learned, cell).get_xlabel()
-    assert why.replace("_", " ") in " ".join(said.split())
+    assert pretty(why) in " ".join(said.split())
 
 
 def test_the_colours_are_those_of_the_state(learned):
     ax = tam.pl.evidence(learned, int(np.flatnonzero(learned.obs["tam_state"] == "inflammatory")[0]))
-    assert ax.containers[0][0].get_facecolor() == plt.matplotlib.colors.to_rgba("#cc79a7")
+    colors = dict(zip(learned.obs["tam_state"].cat.categories, learned.uns["tam_state_colors"], strict=True))
+    assert ax.containers[0][0].get_facecolor() == plt.matplotlib.colors.to_rgba(colors["inflammatory"])
 
 
 def test_given_axes_are_used(annotated):
@@ -111,6 +113,10 @@ def names(ax) -> list[str]:
     return [t.get_text() for t in ax.get_xticklabels()]
 
 
+def id_of(shown: str) -> str:
+    return next((i for i in tam.load_signatures() if pretty(i) == shown), shown.replace(" ", "_"))
+
+
 def rows(ax) -> list[str]:
     return [t.get_text() for t in ax.get_yticklabels()]
 
@@ -128,7 +134,7 @@ def test_dots_are_detection_and_scaled_means(learned):
     ax = tam.pl.markers(learned)
     state = learned.obs["tam_state"].astype(str).to_numpy()
     x = expression(learned)
-    labels = [r.rsplit(" (", 1)[0].replace(" ", "_") for r in rows(ax)]
+    labels = [id_of(r.rsplit(" (", 1)[0]) for r in rows(ax)]
     columns = [list(learned.var_names).index(g) for g in names(ax)]
     means = np.array([x[state == s][:, columns].mean(axis=0) for s in labels])
     shares = np.array([(x[state == s][:, columns] > 0).mean(axis=0) for s in labels])
@@ -158,14 +164,14 @@ def test_no_label_with_enough_cells_has_more_of_a_gene_than_the_one_above_it(lea
     starts = [round(t.xy[0] - 1) for t in ax.texts]  # three genes each, the text in the middle
     for start, head in zip(starts, heads(ax), strict=True):
         for c in range(start, start + 3):
-            assert max(means, key=lambda s: means[s][c]) == head.replace(" ", "_")
+            assert max(means, key=lambda s: means[s][c]) == id_of(head)
 
 
 def test_they_are_the_genes_that_the_simulation_raised(learned):
     ax = tam.pl.markers(learned, n=3)
     for i, head in enumerate(heads(ax)):
-        raised = set(learned.uns["truth"]["own_genes"].get(head.replace(" ", "_"), ()))
-        if (learned.obs["tam_state"] == head.replace(" ", "_")).sum() < 10:  # led by noise
+        raised = set(learned.uns["truth"]["own_genes"].get(id_of(head), ()))
+        if (learned.obs["tam_state"] == id_of(head)).sum() < 10:  # led by noise
             continue
         assert not raised or len(raised & set(names(ax)[3 * i : 3 * i + 3])) >= 2
     assert len(heads(ax)) >= 3
@@ -173,7 +179,7 @@ def test_they_are_the_genes_that_the_simulation_raised(learned):
 
 def test_genes_are_those_that_are_most_deviations_above_the_others(learned):
     ax = tam.pl.markers(learned, genes=None, n=2)
-    label = heads(ax)[0].replace(" ", "_")
+    label = id_of(heads(ax)[0])
     inside = (learned.obs["tam_state"] != "not_macrophage").to_numpy()
     here = (learned.obs["tam_state"] == label).to_numpy()[inside]
     x = expression(learned)[inside]
@@ -186,7 +192,7 @@ def test_genes_are_those_that_are_most_deviations_above_the_others(learned):
 def test_of_the_signature_only_its_own_genes(learned):
     ax = tam.pl.markers(learned, in_signature=True, n=2)
     for i, head in enumerate(heads(ax)):
-        own = {g.symbol for g in tam.load_signature(head.replace(" ", "_")).all_genes}
+        own = {g.symbol for g in tam.load_signature(id_of(head)).all_genes}
         assert set(names(ax)[2 * i : 2 * i + 2]) <= own
 
 
@@ -200,7 +206,7 @@ def test_given_genes_are_drawn_as_given(learned):
 
 def test_compartments_are_all_cells_and_columns_the_macrophages(learned):
     n = {r.rsplit(" (", 1)[0]: r for r in rows(tam.pl.markers(learned, groupby="compartment", n=1))}
-    assert "t nk" in n
+    assert "T/NK" in n
     ax = tam.pl.markers(learned, groupby="sample", genes=["SPP1"])
     assert rows(ax) == [f"s01 ({(learned.obs['tam_compartment'] == 'macrophage').sum()})"]
 

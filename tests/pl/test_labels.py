@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 import tamannot as tam
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.pl._cells import EMBEDDINGS, some_of
-from tamannot.pl._style import colors_of
+from tamannot.pl._style import colors_of, pretty
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def _close():
 def test_one_bar_an_origin_that_fills_the_axis(annotated):
     ax = tam.pl.states(annotated)
     names = [t.get_text() for t in ax.get_yticklabels()]
-    assert names == ["microglia", "monocyte derived", "unassigned"]
+    assert names == ["microglia", "monocyte-derived", "unassigned"]
     assert sum(p.get_width() for p in ax.patches) == pytest.approx(len(names))
 
 
@@ -33,7 +33,7 @@ def test_legend_has_the_states_that_occur(annotated):
     ax = tam.pl.states(annotated)
     shown = {t.get_text() for t in ax.get_legend().get_texts()}
     here = annotated.obs.loc[annotated.obs["tam_compartment"] == "macrophage", "tam_state"]
-    assert shown == {s.replace("_", " ") for s in here.unique()}
+    assert shown == {pretty(s) for s in here.unique()}
 
 
 def test_groupby_a_sample(annotated):
@@ -80,7 +80,7 @@ def test_without_an_embedding_bars_are_by_the_sample_of_the_run(made):
 def test_without_a_sample_it_is_one_bar(annotated):
     ax = tam.pl.origins(annotated)
     assert rows(ax) == ["macrophages"]
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["microglia", "monocyte derived", "unassigned"]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["microglia", "monocyte-derived", "unassigned"]
     assert sum(p.get_width() for p in ax.patches) == pytest.approx(1)
 
 
@@ -148,7 +148,7 @@ def test_with_samples_each_counts_once(made):
     assert fields(ax)[0, 0] == f"{share.mean():.0%}\n{share.min():.0%}–{share.max():.0%}"
     assert ax.get_yticklabels()[0].get_text() == "microglia\n2 of 2 samples"
     ax = tam.pl.state_by_origin(made, sample_key="sample", min_cells=20)
-    border = [t.get_text() for t in ax.get_yticklabels()].index("border associated\n0 of 2 samples")
+    border = [t.get_text() for t in ax.get_yticklabels()].index("border-associated\n0 of 2 samples")
     assert (fields(ax)[border] == "–").all()
 
 

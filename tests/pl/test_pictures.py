@@ -34,6 +34,7 @@ PICTURES = {
     "composition_tests": ("compared", tam.pl.composition_tests),
     "coverage": ("annotated", lambda adata: tam.pl.coverage(adata, axis=["origin", "state"])),
     "crosstalk": ("held_against", tam.pl.crosstalk),
+    "embedding": ("made", lambda adata: tam.pl.embedding(adata, "umap", color="m1")),
     "enrichment": ("enriched", tam.pl.enrichment),
     "evidence": ("annotated", lambda adata: tam.pl.evidence(adata, 0)),
     "ferroptosis": ("summarised", tam.pl.ferroptosis),
@@ -45,6 +46,7 @@ PICTURES = {
     "spatial": ("tissue", lambda adata: tam.pl.spatial(adata, "inflammatory", kind="z")),
     "state_by_origin": ("made", tam.pl.state_by_origin),
     "states": ("made", tam.pl.states),
+    "umap": ("made", lambda adata: tam.pl.umap(adata, color="compartment")),
 }
 
 

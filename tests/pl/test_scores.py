@@ -8,6 +8,7 @@ from matplotlib.patches import StepPatch
 
 import tamannot as tam
 from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.pl._style import pretty
 
 
 def names(ax) -> list[str]:
@@ -26,7 +27,7 @@ def test_the_states_of_the_macrophages_with_the_share_called_so(made):
     ax = tam.pl.scores(made)
     state = made.obs["tam_state"][made.obs["tam_state"] != "not_macrophage"]
     ids = list(made.obsm["tam_z"].columns[:5])
-    assert names(ax) == [c.replace("_", " ") for c in ids]
+    assert names(ax) == [pretty(c) for c in ids]
     assert shares(ax) == [f"called {(state == c).mean():.1%} of {state.size:,}" for c in ids]
 
 
@@ -39,7 +40,7 @@ def test_baselines_of_the_run_are_marked(annotated):
     ax = tam.pl.scores(annotated, ["inflammatory", "hypoxic"])
     table = annotated.uns["tamannot"]["tam"]["baselines"].loc["inflammatory"].set_index("origin")["baseline"]
     marked = {line.get_label(): line.get_xdata()[0] for line in ax.lines if line.get_marker() == "^"}
-    assert marked == {f"baseline, {o.replace('_', ' ')}": pytest.approx(b) for o, b in table.items()}
+    assert marked == {f"baseline, {pretty(o)}": pytest.approx(b) for o, b in table.items()}
 
 
 def test_areas_are_the_cells_and_the_line_is_the_standard_normal(made):
@@ -56,15 +57,15 @@ def test_areas_are_the_cells_and_the_line_is_the_standard_normal(made):
 
 def test_groups_are_rows_in_their_colours(made):
     ax = tam.pl.scores(made, "lipid_associated", groupby="tam_state")
-    assert names(ax)[0] == "lipid associated"
+    assert names(ax)[0] == "lipid-associated"
     assert "not macrophage" not in names(ax)
     assert [float(s.split()[1].rstrip("%")) for s in shares(ax)] == [100.0] + [0.0] * (len(names(ax)) - 1)
     assert len({p.get_facecolor() for p in steps(ax)}) == len(names(ax))
-    assert ax.get_ylabel() == "lipid associated, by tam state"
+    assert ax.get_ylabel() == "lipid-associated, by tam state"
 
 
 def test_several_signatures_by_groups_name_both(made):
-    assert names(tam.pl.scores(made, ["m1", "m2"], groupby="sample"))[5] == "m2, s0"
+    assert names(tam.pl.scores(made, ["m1", "m2"], groupby="sample"))[5] == "M2, s0"
 
 
 def test_few_cells_have_wide_bins(made):
@@ -115,7 +116,7 @@ def texts_of(ax) -> list[str]:
 def test_bars_are_the_shares_in_the_order_of_the_run(annotated):
     ax = tam.pl.coverage(annotated)
     table = tam.get.coverage(annotated)
-    assert names(ax) == [i.replace("_", " ") for i in table.index]
+    assert names(ax) == [pretty(i) for i in table.index]
     width = {round(p.get_y() + p.get_height() / 2, 6): p.get_width() for c in ax.containers[1:] for p in c}
     assert [width[round(y, 6)] for y in ax.get_yticks()] == pytest.approx(table["coverage"].tolist())
     assert [t.split(",")[0] for t in texts_of(ax)] == [
@@ -171,7 +172,7 @@ def test_points_are_the_z_of_macrophages_and_transitional_stand_out(made):
 def test_shares_are_of_the_macrophages(made):
     inside = (made.obs["tam_state"] != "not_macrophage").to_numpy()
     one, other = (made.obsm["tam_p"][["m1", "m2"]].to_numpy()[inside] < 0.01).T
-    assert f"only m1 {(one & ~other).mean():.1%}, only m2 {(other & ~one).mean():.1%}" in sayings(
+    assert f"only M1 {(one & ~other).mean():.1%}, only M2 {(other & ~one).mean():.1%}" in sayings(
         tam.pl.polarization(made)
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tamannot.pl._style import pretty
 from tamannot.report import summarise
 from tamannot.report._embedding import computed, overview
 
@@ -58,7 +59,7 @@ def test_what_the_browser_gets_is_what_the_object_has(placed, of):
     for label in cells["labels"]:
         found = np.array(label["names"])[unpacked(label["data"])]
         column = "patient" if label["id"] == "sample" else f"tam_{label['id']}"
-        assert list(found) == [str(v).replace("_", " ").replace("t nk", "T and NK cell") for v in placed.obs[column]]
+        assert list(found) == [pretty(str(v)) for v in placed.obs[column]]
     state = next(label for label in cells["labels"] if label["id"] == "state")
     assert state["colors"][:-1] == list(placed.uns["tam_state_colors"])
     values = {v["id"]: v for v in cells["values"]}

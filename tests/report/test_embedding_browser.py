@@ -24,6 +24,8 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from tamannot.pl._style import pretty
+
 pytestmark = pytest.mark.slow
 
 _COLUMNS, _ROWS, _MARGIN = 20, 15, 16
@@ -124,7 +126,7 @@ def page(browser, path) -> Page:
 
 def counted(adata, cells, axis) -> dict[str, int]:
     counts = adata.obs[f"tam_{axis}"].iloc[cells].value_counts()
-    return {str(k).replace("_", " "): int(v) for k, v in counts.items() if v}
+    return {pretty(str(k)): int(v) for k, v in counts.items() if v}
 
 
 def test_colours_are_those_of_the_pictures_and_change(page, placed):
@@ -135,7 +137,7 @@ def test_colours_are_those_of_the_pictures_and_change(page, placed):
         assert len(cells) > 2
         for cell, label in cells.items():
             assert page.color(cell) == colors[label]
-    page.color_by("lipid associated")
+    page.color_by("lipid-associated")
     z = placed.obsm["tam_z"]["lipid_associated"].to_numpy()
     assert page.color(int(np.nanargmax(z))) == "#fde725"
     assert page.color(int(np.nanargmin(z))) == "#440154"
@@ -152,14 +154,14 @@ def test_the_evidence_of_a_cell_is_shown_where_the_mouse_is(page, placed):
         assert card["sample"] == obs["patient"]
         for axis in ("compartment", "origin", "state"):
             label, *rest = card[axis].split(", ")
-            assert label == obs[f"tam_{axis}"].replace("_", " ").replace("t nk", "T and NK cell")
+            assert label == pretty(obs[f"tam_{axis}"])
             if not np.isnan(obs[f"tam_{axis}_prob"]):
                 assert float(rest[0].removeprefix("probability ")) == pytest.approx(obs[f"tam_{axis}_prob"], abs=0.008)
-            if (status := obs[f"tam_{axis}_status"].replace("_", " ")) != label:
+            if (status := pretty(obs[f"tam_{axis}_status"])) != label:
                 assert rest[-1] == status
         z = placed.obsm["tam_z"][states].iloc[cell]
         name, _, value = card["strongest z, state"].rpartition(" ")
-        assert name == z.idxmax().replace("_", " ")
+        assert name == pretty(z.idxmax())
         assert float(value.replace("−", "-")) == pytest.approx(z.max(), abs=0.11)
     page.to(*page.place(4.5, 7.5)).perform()
     assert not page.browser.find_element(By.CSS_SELECTOR, ".card").is_displayed()

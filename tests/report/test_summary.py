@@ -7,6 +7,7 @@ import pytest
 import tamannot as tam
 from tamannot.data import write_analysis
 from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.pl._style import pretty
 from tamannot.report import InMemory, material_of, summarise
 from tamannot.report._analyses import evidence
 from tamannot.report._cautions import cautions
@@ -62,7 +63,7 @@ def test_five_sentences_have_the_counts(cohort, material):
         f"Of 300 cells of 4 samples, {macrophages.sum()} ({macrophages.mean():.0%}".replace("%", " %")
     )
     for name in ("lipid_associated", "inflammatory"):
-        assert f"{name.replace('_', ' ')} {(state == name).sum()} (" in said[2]
+        assert f"{pretty(name)} {(state == name).sum()} (" in said[2]
     low = (cohort.obs["tam_state_status"] == "low_signal")[macrophages].mean()
     assert f"{100 * low:.{1 if low < 0.1 else 0}f} % no active program" in said[2]
     assert "states are called by the activity of signatures and by a classifier trained on these cells" in said[4]
@@ -90,7 +91,7 @@ def test_shares_by_sample_have_intervals(cohort, material):
     shares = pd.crosstab(cohort.obs["patient"], cohort.obs["tam_state"]).drop(columns="not_macrophage", errors="ignore")
     mean = shares.div(shares.sum(axis=1), axis=0).mean()
     for row in of_states.rows:
-        assert row[2].value == pytest.approx(mean[row[0].text.replace(" ", "_")])
+        assert row[2].value == pytest.approx(mean.rename(pretty)[row[0].text])
         assert row[3].value <= row[2].value <= row[4].value
 
 
@@ -118,7 +119,7 @@ def test_reasons_of_those_without_a_label(cohort, material):
     found_ = dict(zip(column(table, "status"), column(table, "n cells"), strict=True))
     here = cohort.obs["tam_compartment"] == "macrophage"
     counts = cohort.obs.loc[here, "tam_state_status"].value_counts()
-    assert found_ == {str(k).replace("_", " "): f"{v:,}" for k, v in counts.items() if v}
+    assert found_ == {pretty(str(k)): f"{v:,}" for k, v in counts.items() if v}
 
 
 def test_the_sample_is_that_of_the_run(cohort):
@@ -170,7 +171,7 @@ def test_cards_are_of_ordinary_cells(cohort, material, monkeypatch):
     section = evidence(material)
     pictures = [b for b in section.blocks if b.kind == "figure"]
     assert {p.title.partition(":")[0].lower() for p in pictures} == {
-        s.replace("_", " ") for s in cohort.obs.loc[material.macrophages, "tam_state"].unique()
+        pretty(s) for s in cohort.obs.loc[material.macrophages, "tam_state"].unique()
     }
     lam = next(p.title.partition("cell ")[2] for p in pictures if p.title.startswith("Lipid"))
     prob = cohort.obs.loc[cohort.obs["tam_state"] == "lipid_associated", "tam_state_prob"]
@@ -203,7 +204,7 @@ def test_methods_say_what_was_run(material, annotated, of):
     assert "of macrophages of 18 human tissues, Cell Profile Library for all else" in quote
     assert "Compartments were called by the classifier trained on reference profiles" in quote
     assert "Origin was called by the difference of z" in quote
-    assert "State was called by the activity of signatures, and a classifier of lipid associated" in quote
+    assert "State was called by the activity of signatures, and a classifier of lipid-associated" in quote
     n = int((material.cells.obs["tam_compartment"] == "macrophage").sum())
     assert f"Baselines of the states were fitted to {n} macrophages of 300 cells." in quote
     assert "Probabilities of states: empirical Bayes" in quote
@@ -233,7 +234,7 @@ def test_doublets_are_among_the_reasons(cohort, of):
 def test_doubts_of_few_cells_and_low_coverage(annotated, of):
     said = doubts(of(annotated))
     assert said["Few macrophages."].startswith("There are only 19.")
-    assert "interferon primed" in said["Low coverage."]
+    assert "interferon-primed" in said["Low coverage."]
     assert {"Samples are unknown.", "Dissociation stress."} <= set(said)
 
 

@@ -106,13 +106,36 @@ def test_programs_are_those_with_small_p_in_fixed_order(annotated):
     assert annotated.obs["tam_programs"].astype(str).tolist() == expected
 
 
+def test_cell_ontology_terms_are_those_that_signatures_cite(annotated):
+    obs = annotated.obs
+    term = obs["tam_cell_ontology_term_id"].astype(str)
+    compartment, origin = obs["tam_compartment"].astype(str), obs["tam_origin"].astype(str)
+    expected = np.select(
+        [origin == "microglia", compartment == "macrophage", compartment == "monocyte"],
+        ["CL:0000129", "CL:0000235", "CL:0000576"],
+        "unknown",
+    )
+    assert term.tolist() == expected.tolist()
+    assert {"CL:0000129", "unknown"} <= set(term)
+
+
+def test_the_steps_write_the_same_terms(example):
+    tam.tl.gate(example)
+    assert set(example.obs["tam_cell_ontology_term_id"]) <= {"CL:0000235", "CL:0000576", "unknown"}
+    tam.tl.classify_origin(example, tissue="brain")
+    assert "CL:0000129" in set(example.obs["tam_cell_ontology_term_id"])
+
+
 def test_nothing_else_changes(example):
     before = example.copy()
     tam.tl.annotate(example)
     assert (example.X != before.X).nnz == 0
     pd.testing.assert_frame_equal(example.var, before.var)
     pd.testing.assert_frame_equal(example.obs[before.obs.columns], before.obs)
-    assert set(example.uns) - set(before.uns) == {"tamannot", "tam_state_colors", "tam_origin_colors"}
+    assert set(example.uns) - set(before.uns) == {
+        "tamannot",
+        *(f"tam_{a}_colors" for a in ("compartment", "origin", "state")),
+    }
     assert not example.obsp
     assert not example.layers
     assert all(k.startswith("tam_") for k in set(example.obs) - set(before.obs))

@@ -11,6 +11,7 @@ import pytest
 import tamannot as tam
 import tamannot.data as slots
 from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.pl._style import pretty
 
 STATES = ("lipid_associated", "interferon_primed", "pro_angiogenic", "inflammatory", "immunoregulatory")
 CATEGORIES = [*STATES, "transitional", "unassigned", "not_macrophage"]
@@ -314,7 +315,7 @@ def test_odds_ratios_are_drawn_with_their_intervals():
     tests = tests[tests["p"].notna()]
     ax = tam.pl.composition_tests(adata)
     np.testing.assert_allclose(ax.lines[0].get_xdata(), tests["odds_ratio"])
-    assert [t.get_text() for t in ax.get_yticklabels()] == [s.replace("_", " ") for s in tests["label"]]
+    assert [t.get_text() for t in ax.get_yticklabels()] == [pretty(s) for s in tests["label"]]
     assert sum("q = " in t.get_text() for t in ax.texts) == tests["q"].notna().sum()
     low, high = ax.get_xlim()
     assert low < tests["low"].min()

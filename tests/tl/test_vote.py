@@ -91,7 +91,7 @@ def test_the_own_calls_and_all_else_stay(annotated):
     assert set(annotated.obs) - set(before.obs) == new
     pd.testing.assert_frame_equal(annotated.obs[before.obs.columns], before.obs)
     assert set(annotated.obsm) == set(before.obsm)
-    assert set(annotated.uns) - set(before.uns) == {"tam_state_vote_colors", "tam_origin_vote_colors"}
+    assert set(annotated.uns) - set(before.uns) == {f"tam_{axis}_vote_colors" for axis in AXES}
     record, old = annotated.uns["tamannot"]["tam"], before.uns["tamannot"]["tam"]
     assert set(record) - set(old) == {"vote"}
 

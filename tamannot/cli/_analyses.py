@@ -1,0 +1,419 @@
+"""``tamannot compare``, ``enrich``, ``crosstalk``, ``plot``, ``predict``: analyses of annotated files."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tamannot.cli import _options as options
+from tamannot.errors import ParameterError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from pandas import DataFrame
+
+    from tamannot._progress import Progress
+
+Tables = Mapping[str, "DataFrame"]
+
+app = typer.Typer()
+
+
+class Axis(StrEnum):
+    """Labels whose shares are compared."""
+
+    STATE = "state"
+    ORIGIN = "origin"
+    COMPARTMENT = "compartment"
+
+
+class Counts(StrEnum):
+    """How cells count in a share."""
+
+    CALLED = "called"
+    EXPECTED = "expected"
+
+
+class Hypotheses(StrEnum):
+    """Sets of associations."""
+
+    ALL = "all"
+    MEDIATORS = "mediators"
+    T_CELLS = "t_cells"
+
+
+class Figure(StrEnum):
+    """Figures of one annotated file."""
+
+    STATES = "states"
+    ORIGINS = "origins"
+    STATE_BY_ORIGIN = "state_by_origin"
+    COMPOSITION = "composition"
+    COMPOSITION_TESTS = "composition_tests"
+    SCORES = "scores"
+    MARKERS = "markers"
+    COVERAGE = "coverage"
+    POLARIZATION = "polarization"
+    FERROPTOSIS = "ferroptosis"
+    ENRICHMENT = "enrichment"
+    CROSSTALK = "crosstalk"
+
+
+@app.command()
+def compare(
+    source: options.Annotated_,
+    sample_key: options.SampleKey,
+    condition: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of obs with one value per sample. Default: shares, no tests."),
+    ] = None,
+    axis: Annotated[
+        Axis, typer.Option(help="States or origins, as shares of macrophages, or compartments, as shares of all cells.")
+    ] = Axis.STATE,
+    covariate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Column of obs with one value per sample; may be repeated."),
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="The condition to compare with. Default: the first category.")
+    ] = None,
+    counts: Annotated[
+        Counts, typer.Option(help="Compare cells by their label, or by sums of probabilities.")
+    ] = Counts.CALLED,
+    no_depth: Annotated[
+        bool, typer.Option("--no-depth", help="Do not adjust for depth, which is read from the matrix.")
+    ] = False,
+    min_cells: Annotated[
+        int, typer.Option(min=1, help="Macrophages (or cells) that a sample needs to be compared.")
+    ] = 30,
+    key: options.Key = "tam",
+    out: Annotated[Path | None, options.out_option("the comparison")] = None,
+    table: options.ResultTable = None,
+    overwrite: options.Overwrite = False,
+    in_place: options.InPlace = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Compare shares of labels between conditions, over samples.
+
+    The table has one row per label and contrast; without --condition, one row per sample and label.
+    Cautions go to stderr.
+    """
+    from tamannot.get import composition as found  # noqa: PLC0415 - commands import what they need
+    from tamannot.tl import composition  # noqa: PLC0415
+
+    def run(adata: AnnData) -> Tables:
+        composition(
+            adata,
+            sample_key,
+            condition=condition,
+            axis=axis.value,
+            covariates=covariate or (),
+            reference=reference,
+            min_cells=min_cells,
+            counts=counts.value,
+            depth=not no_depth,
+            key=key,
+        )
+        shares = "expected" if counts is Counts.EXPECTED else "shares"
+        names = (shares,) if condition is None else ("tests", shares)
+        return {name: found(adata, key, table=name, axis=axis.value) for name in names}  # type: ignore[arg-type]
+
+    with _running(quiet=quiet) as progress:
+        result = _analyse(source, run, (out, table, overwrite, in_place), key, progress)
+    from tamannot.cli._show import print_analysis, shown_shares, shown_tests  # noqa: PLC0415
+
+    shown = shown_shares if condition is None else shown_tests
+    print_analysis(result, shown(next(iter(result.tables.values()))), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def enrich(
+    source: options.Annotated_,
+    groupby: options.Groupby,
+    sample_key: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of obs with the sample. Default: genes are ranked over cells."),
+    ] = None,
+    signatures: Annotated[
+        list[str] | None,
+        typer.Option(help="Your own file or folder, an axis of the library (state), or an id; may be repeated."),
+    ] = None,
+    compartment: Annotated[
+        str | None, typer.Option(help="Compare only cells of this compartment with one another: macrophage.")
+    ] = None,
+    layer: options.Layer = None,
+    gene_symbols: options.GeneSymbols = None,
+    species: options.SpeciesOption = options.Species.AUTO,
+    threads: options.Threads = None,
+    key: options.Key = "tam",
+    out: Annotated[Path | None, options.out_option("the enrichment")] = None,
+    table: options.ResultTable = None,
+    overwrite: options.Overwrite = False,
+    in_place: options.InPlace = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Find the signatures that are enriched in each group of cells.
+
+    The table has one row per group and signature. Shown are the names that the signatures give to each group, and
+    its most enriched signatures. Cautions go to stderr.
+    """
+    from tamannot._settings import settings  # noqa: PLC0415
+    from tamannot.data import species_of  # noqa: PLC0415
+    from tamannot.get import enrichment  # noqa: PLC0415
+    from tamannot.signature import signatures_named  # noqa: PLC0415
+    from tamannot.tl import enrich as enrich_groups  # noqa: PLC0415
+
+    settings.threads = threads
+    how: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols, "species": species.value}
+
+    def run(adata: AnnData) -> Tables:
+        own = signatures_named(signatures, species_of(adata, **how)) if signatures else None
+        enrich_groups(adata, groupby, signatures=own, sample_key=sample_key, compartment=compartment, key=key, **how)
+        return {
+            "signatures": enrichment(adata, key, groupby=groupby),
+            "clusters": enrichment(adata, key, kind="clusters", groupby=groupby),
+        }
+
+    with _running(quiet=quiet) as progress:
+        result = _analyse(source, run, (out, table, overwrite, in_place), key, progress)
+    from tamannot.cli._show import print_analysis, shown_enrichment  # noqa: PLC0415
+
+    print_analysis(result, shown_enrichment(**result.tables), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def crosstalk(
+    source: options.Annotated_,
+    sample_key: options.SampleKey,
+    malignant: Annotated[
+        list[str],
+        typer.Option(
+            metavar="COLUMN=VALUE",
+            help="Column of obs and its value for malignant cells (repeat for more values), or a column of True and "
+            "False. Malignant cells are never inferred.",
+        ),
+    ],
+    hypotheses: Annotated[
+        Hypotheses | None, typer.Option(help="Associations to test. Default: three prespecified ones.")
+    ] = None,
+    shares: Annotated[
+        Counts, typer.Option(help="Shares of cells by their label, or mean probabilities.")
+    ] = Counts.CALLED,
+    covariate: Annotated[
+        list[str] | None,
+        typer.Option(help="ambient, hypoxia, depth or a column of obs; may be repeated. Default: these three."),
+    ] = None,
+    min_cells: Annotated[int, typer.Option(min=1, help="Macrophages and malignant cells that a sample needs.")] = 30,
+    threads: options.Threads = None,
+    key: options.Key = "tam",
+    out: Annotated[Path | None, options.out_option("the associations")] = None,
+    table: options.ResultTable = None,
+    overwrite: options.Overwrite = False,
+    in_place: options.InPlace = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Correlate macrophages with the ferroptosis programs of malignant cells, across samples.
+
+    The table has one row per association. An association has no direction and is not a cause. Cautions go to stderr.
+    """
+    from tamannot._settings import settings  # noqa: PLC0415
+    from tamannot.get import crosstalk as found  # noqa: PLC0415
+    from tamannot.tl import crosstalk as associate  # noqa: PLC0415
+
+    settings.threads = threads
+    adjusted: dict[str, Any] = {"covariates": covariate} if covariate else {}
+
+    def run(adata: AnnData) -> Tables:
+        associate(
+            adata,
+            sample_key,
+            malignant=malignant_of(malignant, adata.obs.columns),
+            hypotheses=None if hypotheses is None else hypotheses.value,
+            shares=shares.value,
+            min_cells=min_cells,
+            key=key,
+            **adjusted,
+        )
+        return {"tests": found(adata, key), "samples": found(adata, key, kind="samples")}
+
+    with _running(quiet=quiet) as progress:
+        result = _analyse(source, run, (out, table, overwrite, in_place), key, progress)
+    from tamannot.cli._show import print_analysis, shown_associations  # noqa: PLC0415
+
+    print_analysis(result, shown_associations(result.tables["tests"]), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def predict(
+    source: options.Source,
+    model: Annotated[Path, typer.Option(help="A model made by `tamannot train --labels`.")],
+    out: Annotated[Path | None, options.out_option("labels")] = None,
+    table: options.ResultTable = None,
+    layer: options.Layer = None,
+    gene_symbols: options.GeneSymbols = None,
+    species: options.SpeciesOption = options.Species.AUTO,
+    threads: options.Threads = None,
+    overwrite: options.Overwrite = False,
+    in_place: options.InPlace = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Label every cell with a model trained on your own labels.
+
+    Adds tam_model_label, tam_model_prob and tam_model_status. IN need not be annotated. The table has one row per cell.
+    """
+    from tamannot._settings import settings  # noqa: PLC0415
+    from tamannot.tl._model import Model, load_model  # noqa: PLC0415
+
+    settings.threads = threads
+    trained = load_model(model)
+    if not isinstance(trained, Model):
+        msg = f"{model} has no labels: it was trained without --labels. Give it to tamannot annotate --model."
+        raise ParameterError(msg)
+
+    def run(adata: AnnData) -> Tables:
+        trained.predict(adata, layer=layer, gene_symbols=gene_symbols, species=species.value, key_added=_MODEL)
+        columns = [f"{_MODEL}_{name}" for name in ("label", "prob", "status")]
+        of_cells = adata.obs[columns].join(adata.obsm[f"{_MODEL}_proba"].add_prefix("proba_"))
+        counts = adata.obs[columns[0]].value_counts(sort=False).rename_axis("label").reset_index(name="n_cells")
+        return {"cells": of_cells.rename_axis("cell"), "labels": counts.assign(share=counts["n_cells"] / adata.n_obs)}
+
+    if out is None and table is None and not in_place:
+        msg = "Nowhere to write to: give --out or --table."
+        raise ParameterError(msg)
+    with _running(quiet=quiet) as progress:
+        result = _analyse(source, run, (out, table, overwrite, in_place), _MODEL, progress)
+    from tamannot.cli._show import print_analysis, shown_labels  # noqa: PLC0415
+
+    print_analysis(result, shown_labels(result.tables["labels"]), as_json=as_json, quiet=quiet)
+
+
+_MODEL = "tam_model"
+
+
+@app.command()
+def plot(
+    source: options.Annotated_,
+    kind: Annotated[Figure, typer.Argument(metavar="KIND", help=f"One of {', '.join(Figure)}.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Figure to write: .png, .pdf or .svg.")],
+    groupby: Annotated[str | None, typer.Option(metavar="COLUMN", help="Groups: a column of obs, or an axis.")] = None,
+    sample_key: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of obs with the sample.")] = None,
+    condition: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of obs with the condition of each sample.")
+    ] = None,
+    axis: Annotated[Axis | None, typer.Option(help="Labels or signatures of this axis.")] = None,
+    signatures: Annotated[list[str] | None, typer.Option(help="Id of a signature; may be repeated.")] = None,
+    basis: Annotated[str | None, typer.Option(help="Embedding in obsm: umap, pca. Default: the first found.")] = None,
+    dpi: Annotated[int, typer.Option(min=20, max=1200, help="Resolution of a .png.")] = 150,
+    key: options.Key = "tam",
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Draw a figure of an annotated file.
+
+    composition, composition_tests and ferroptosis summarise samples: give --sample-key (and --condition), or
+    a file written by tamannot compare. enrichment and crosstalk draw what these commands wrote with -o.
+    """
+    from tamannot import pl  # noqa: PLC0415
+    from tamannot.cli._show import print_notes  # noqa: PLC0415
+    from tamannot.io import plot_file  # noqa: PLC0415
+
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    given = {"groupby": groupby, "axis": axis and axis.value, "signatures": signatures, "basis": basis}
+    given |= {"sample_key": sample_key, "condition": condition}
+    function = getattr(pl, kind.value)
+    for_figure, for_summary = split_choices(kind, function, {k: v for k, v in given.items() if v is not None})
+
+    def draw(adata: AnnData) -> Any:
+        if for_summary:
+            _summarise(adata, kind, for_summary, key)
+        return function(adata, key=key, **for_figure)
+
+    with _running(quiet=quiet) as progress, print_notes(quiet=quiet):
+        plot_file(source, out, draw, key=key, dpi=dpi, overwrite=overwrite, report=progress)
+    if not quiet:
+        typer.echo(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
+
+
+# The figures that show a summary of samples, and what of the options goes to it.
+_SUMMARIES = {
+    Figure.COMPOSITION: ("sample_key", "condition", "axis"),
+    Figure.COMPOSITION_TESTS: ("sample_key", "condition", "axis"),
+    Figure.FERROPTOSIS: ("sample_key", "groupby"),
+}
+
+
+def split_choices(kind: Figure, function: Any, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return which options are for a figure, and which for the summary that it shows.
+
+    Raises
+    ------
+    ParameterError
+        An option has no meaning for this figure.
+    """
+    known = inspect.signature(function).parameters
+    of_summary = _SUMMARIES.get(kind, ()) if "sample_key" in given else ()
+    if unknown := [name for name in given if name not in known and name not in of_summary]:
+        option = f"--{unknown[0].replace('_', '-')}"
+        more = " without --sample-key" if unknown[0] in _SUMMARIES.get(kind, ()) else ""
+        msg = f"The figure {kind.value} does not use {option}{more}. Leave it out."
+        raise ParameterError(msg)
+    for_figure = {name: value for name, value in given.items() if name in known}
+    return for_figure, {name: value for name, value in given.items() if name in of_summary}
+
+
+def _summarise(adata: AnnData, kind: Figure, choices: Mapping[str, Any], key: str) -> None:
+    """Make what a figure shows of samples; nothing of it is written to the file."""
+    from tamannot import tl  # noqa: PLC0415
+
+    rest = {name: value for name, value in choices.items() if name != "sample_key"}
+    make = tl.ferroptosis_summary if kind is Figure.FERROPTOSIS else tl.composition
+    make(adata, choices["sample_key"], key=key, **rest)
+
+
+def malignant_of(words: Sequence[str], columns: Sequence[str]) -> str | tuple[str, list[str]]:
+    """Return which cells are malignant: a column, or a column and its values.
+
+    Raises
+    ------
+    ParameterError
+        The words are of more than one column.
+    """
+    if len(words) == 1 and (words[0] in columns or "=" not in words[0]):
+        return words[0]
+    pairs = [word.partition("=")[::2] for word in words]
+    if len({column for column, _ in pairs}) > 1 or not all(value for _, value in pairs):
+        msg = f"--malignant takes values of one column, such as cell_type=Malignant, not {' and '.join(words)}."
+        raise ParameterError(msg)
+    return pairs[0][0], [value for _, value in pairs]
+
+
+@contextmanager
+def _running(*, quiet: bool) -> Iterator[Progress]:
+    """Show stages; what is computed shows its own, unless it shall be quiet."""
+    from tamannot._settings import settings  # noqa: PLC0415
+    from tamannot.cli._show import stages  # noqa: PLC0415
+
+    before = settings.progress
+    try:
+        settings.progress = False if quiet else before
+        with stages(quiet=quiet) as progress:
+            yield progress
+    finally:
+        settings.progress = before
+
+
+def _analyse(source: Path, run: Any, outputs: tuple[Any, ...], key: str, progress: Progress) -> Any:
+    from tamannot.io import Outputs, analyse_file  # noqa: PLC0415
+
+    return analyse_file(source, run, Outputs(*outputs), key=key, report=progress)
