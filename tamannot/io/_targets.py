@@ -138,7 +138,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def write_csv(table: pd.DataFrame, path: Path, *, index_label: str = "cell", sep: str = ",") -> None:
-    """Write a table, with its index (the ids of the cells) as the first column.
+    """Write a table, with its index (the cell ids) as the first column.
 
     Text that a spreadsheet would run as a formula (it begins with ``=``, ``+``, ``-`` or ``@`` and is not a number)
     gets an apostrophe in front, including cell ids and column names; unprintable characters in it (tabs, line breaks,

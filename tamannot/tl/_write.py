@@ -39,8 +39,8 @@ NO_TERM = "unknown"
 STEPS = ("compartment", "origin", "state", "ferroptosis")
 _TABLE_OF_STEP = {"origin": "origin_proba", "state": "state_proba", "ferroptosis": "ferroptosis"}
 
-# No two labels of any axis share a colour, and those of one axis are told apart with any colour vision; greys for what
-# is no label. tests/pl/test_colors.py measures it.
+# No two labels of any axis share a colour, and the colours of one axis are colour-blind safe; greys for cells without
+# a label. tests/pl/test_colors.py measures it.
 _GREY, _LIGHT = "#999999", "#dddddd"
 COMPARTMENT_COLORS = {
     "macrophage": "#4055ea",
