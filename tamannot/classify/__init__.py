@@ -11,15 +11,17 @@ from tamannot.classify._call import (
     FEW_GENES,
     NOT_APPLICABLE,
     NOT_MACROPHAGE,
+    PROGRAM_AXES,
+    SUMMARIES,
     UNASSIGNED,
     UNFAMILIAR,
     Array,
     Call,
+    Cells,
 )
 from tamannot.classify._cohort import Cohort, Lender
 from tamannot.classify._fit_labels import HeldOut, check_classes, fit_labels
 from tamannot.classify._gate import FEWEST_REFERENCE_GENES, MACROPHAGE, n_reference_genes
-from tamannot.classify._inputs import PROGRAM_AXES, SUMMARIES, Cells
 from tamannot.classify._labels import STATUSES, Classifier, Prediction, classifier_of, predict_labels
 from tamannot.classify._origin import ORIGINS
 from tamannot.classify._panels import METHOD, Panels, ranking_of

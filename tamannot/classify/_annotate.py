@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings
+from tamannot.classify._call import Cells
 from tamannot.classify._cohort import Cohort
 from tamannot.classify._fit import fit
-from tamannot.classify._inputs import Cells
 from tamannot.classify._panels import Panels, Scored
 from tamannot.classify._predict import Caller, Calls
 from tamannot.scoring._features import Scale, ScaledRows, find_scale, learning_rows, taken

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from tamannot._progress import Progress
 from tamannot._settings import AnnotateSettings, in_order
 from tamannot.classify._activity import fit_activities, reference_activities, whole_z
-from tamannot.classify._call import FEW_GENES
+from tamannot.classify._call import FEW_GENES, Cells
 from tamannot.classify._cohort import Cohort, doublet_thresholds, familiar_features, fit_novelty
 from tamannot.classify._gate import MACROPHAGE, rival_probability
-from tamannot.classify._inputs import Cells
 from tamannot.classify._origin import find_middle, looks_like_brain, nearest_origin, origin_z
 from tamannot.classify._panels import Panels, Scored, joined
 from tamannot.classify._predict import compartments_of, expression_of

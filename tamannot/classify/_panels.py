@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.classify._activity import z_scale
+from tamannot.classify._call import TABLE_AXES
 from tamannot.classify._gate import Gate
-from tamannot.classify._inputs import TABLE_AXES
 from tamannot.classify._origin import ORIGINS
 from tamannot.classify._reference import Species, finder, least_expressed, macrophage_depth
 from tamannot.classify._state import STATES, rule_signatures

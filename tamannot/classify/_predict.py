@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from tamannot.classify._activity import whole_z
-from tamannot.classify._call import LOW_COVERAGE, UNFAMILIAR, Call, set_aside
+from tamannot.classify._call import LOW_COVERAGE, UNFAMILIAR, Call, Cells, set_aside
 from tamannot.classify._cohort import Cohort, familiar_features
 from tamannot.classify._gate import (
     MACROPHAGE,
@@ -20,7 +20,6 @@ from tamannot.classify._gate import (
     rival_probability,
     rival_z,
 )
-from tamannot.classify._inputs import Cells
 from tamannot.classify._origin import call_origin, nearest_origin, origin_z
 from tamannot.classify._panels import Panels, Scored
 from tamannot.classify._state import MIXED_LINEAGE, STATES, call_state, dual_program, programs

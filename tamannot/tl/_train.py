@@ -96,8 +96,7 @@ def train(
 
     With labels: multinomial logistic regression on variable genes, calibrated and evaluated on held-out cells (whole
     samples at a time with ``sample_key``). Without labels: a cohort model with the tissue, baselines and state
-    classifier that `annotate` would fit to these cells, for use in ``tl.annotate(other, model=…)``. ``adata`` is not
-    changed.
+    classifier that `annotate` would fit, for ``tl.annotate(other, model=…)``. ``adata`` is not changed.
 
     Parameters
     ----------
@@ -109,10 +108,9 @@ def train(
         A column of ``obs``, or one label per cell. Cells with NaN, None, an empty label, ``unassigned``, ``unclear``
         or ``unknown`` are not used. None trains a cohort model.
     signatures
-        Your own signatures, in addition to the bundled library, as in `annotate`. Only without labels.
+        Added to the bundled library, as in `annotate`. Only without labels.
     sample_key
-        Column of ``obs`` with the sample, such as the donor. Without it, training and held-out cells share samples,
-        and all metrics are too optimistic.
+        Column of ``obs`` with the sample. Without it, metrics are too optimistic: held-out cells share samples.
     layer
         ``"X"``, ``"raw"`` or a layer; None uses the usable matrix with most known genes.
     gene_symbols
@@ -153,8 +151,7 @@ def train(
     >>> adata = tam.datasets.oligodendroglioma()
     >>> model = tam.tl.train(adata, "author_label")  # doctest: +SKIP
     >>> model.metrics["balanced_accuracy"]  # doctest: +SKIP
-    >>> fitted = tam.tl.train(tumour, sample_key="donor")  # doctest: +SKIP
-    >>> tam.tl.annotate(other, model=fitted)  # doctest: +SKIP
+    >>> tam.tl.annotate(other, model=tam.tl.train(tumour, sample_key="donor"))  # doctest: +SKIP
     """
     with closing(Progress(show=settings.progress)) as progress:
         model, notes = train_and_tell(
