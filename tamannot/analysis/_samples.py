@@ -185,7 +185,7 @@ def _true_cells(column: pd.Series, name: str) -> Array:
         shown = ", ".join(sorted(map(str, kinds))[:5])
         msg = (
             f"obs['{name}'] is not boolean: it has {shown}. "
-            "Specify which of its values are malignant: malignant=('{name}', 'Malignant')."
+            f"Specify which of its values are malignant: malignant=('{name}', 'Malignant')."
         )
         raise ParameterError(msg)
     return column.astype("boolean").fillna(value=False).to_numpy(bool)
