@@ -15,13 +15,14 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Annotated, Any, ClassVar, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tamannot.errors import ModelFormatError, OutputError
+from tamannot.scoring._features import Scale
 from tamannot.signature._toml import write_whole
 
 Array = NDArray[Any]
@@ -221,3 +222,42 @@ def _meta(content: Array) -> dict[str, Any]:
             "train the model again."
         )
     return meta
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        msg = "should be printable, without spaces at either end"
+        raise ValueError(msg)
+    return text
+
+
+def _once(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        msg = "has a duplicate entry"
+        raise ValueError(msg)
+    return values
+
+
+Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
+Names = Annotated[tuple[Text, ...], Field(max_length=100_000, strict=False), AfterValidator(_once)]
+Share = Annotated[float, Field(ge=0, le=1)]
+EnsemblId = Annotated[str, Field(pattern="^(ENS(MUS)?G[0-9]{11})?$")]
+
+
+class ModelFields(BaseModel):
+    """The fields that both kinds of models have."""
+
+    model_config = ConfigDict(strict=True)
+    symbols: Names
+    ensembl: Annotated[tuple[EnsemblId, ...], Field(strict=False)]
+    scale: Scale
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _genes_have_names(self) -> ModelFields:
+        known = [e for e in self.ensembl if e]
+        if not all(self.symbols) or len(self.ensembl) != len(self.symbols) or len(set(known)) < len(known):
+            msg = "each gene needs a symbol and one entry in 'ensembl', and ids must be unique"
+            raise ValueError(msg)
+        return self

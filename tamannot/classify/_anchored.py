@@ -9,12 +9,11 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from tamannot._model_file import Arrays, Kept, Meta, check, check_arrays, checked
+from tamannot._model_file import Arrays, Kept, Meta, ModelFields, Share, Text, check, check_arrays, checked
 from tamannot._settings import Tissue
 from tamannot.classify._activity import GRID, Activity
 from tamannot.classify._call import FEW_GENES
 from tamannot.classify._cohort import Cohort, Lender, Novelty
-from tamannot.classify._fields import ModelFields, Share, Text
 from tamannot.classify._state import STATES, Regression, StateClassifier
 from tamannot.errors import GeneIdError
 from tamannot.scoring._features import Scale

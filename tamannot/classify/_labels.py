@@ -11,11 +11,10 @@ import scipy.sparse as sp
 from pydantic import Field
 from sklearn.utils.extmath import row_norms
 
-from tamannot._model_file import Arrays, Kept, Meta, check, check_arrays, checked
+from tamannot._model_file import Arrays, Kept, Meta, ModelFields, Names, Share, check, check_arrays, checked
 from tamannot._progress import Tick, no_tick
 from tamannot._settings import over_rows
 from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR, Array, blank
-from tamannot.classify._fields import ModelFields, Names, Share
 from tamannot.scoring._features import Scale, ScaledRows
 from tamannot.scoring._rows import RowSource
 from tamannot.stats._classifiers import probabilities

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from tamannot._settings import in_order, settings
 from tamannot.data._genes import Features, GeneMatch, features_of
 from tamannot.data._kind import LARGEST_LOG, LARGEST_VALUE, Kind, judge_rows, nan_problem
+from tamannot.data._on_disk import bytes_in_memory, is_on_disk, sample_of
 from tamannot.data._rows import genes_of, is_dask, row_source
 from tamannot.data._slots import loaded
-from tamannot.data._stored import bytes_in_memory, is_on_disk, sample_of
 from tamannot.errors import MatrixError, ParameterError, TamannotError, among
 from tamannot.scoring._rows import RowBlock, RowSource, is_sparse, joined, rows_in_memory
 from tamannot.scoring._survey import NOTHING_SEEN, ZERO_SEEN, Seen, seen_in

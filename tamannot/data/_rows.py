@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tamannot._settings import settings
 from tamannot.data._kind import LARGEST_LOG, LARGEST_VALUE, Kind
-from tamannot.data._stored import is_on_disk, rows_on_disk
+from tamannot.data._on_disk import is_on_disk, rows_on_disk
 from tamannot.errors import MatrixError
 from tamannot.scoring._rows import DenseRows, RowBlock, RowSource, SomeColumns, is_sparse, places, rows_in_memory
 from tamannot.scoring._survey import Seen, seen_in
