@@ -77,7 +77,7 @@ def test_models_of_the_first_release_are_refused_by_one_sentence(name):
     path = COMPAT / "0.1.0" / name
     with pytest.raises(ModelFormatError) as raised:
         tam.load_model(path)
-    told = "made by an older release of tamannot, which this one cannot use; train the model again with tl.train(...)."
+    told = "made by an older release of tamannot and no longer readable; train the model again with tl.train(...)."
     assert str(raised.value) == f"{path}: {told}"
 
 

@@ -150,7 +150,7 @@ _CALLS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bnull='matched'", "--null"),
 )
 _PARAMETERS = (
-    *("axis", "chunk_size", "compartment", "compartment_key", "condition", "counts", "gene_symbols", "groupby"),
+    *("chunk_size", "compartment", "compartment_key", "condition", "counts", "gene_symbols", "groupby"),
     *(
         "hypotheses",
         "in_place",

@@ -257,6 +257,6 @@ def columns_of(matrix: RunMatrix, genes: Sequence[str]) -> list[int]:
     columns = [index.find(gene) for gene in genes]
     if absent := [gene for gene, column in zip(genes, columns, strict=True) if column < 0]:
         names = ", ".join(absent[:5])
-        msg = f"The matrix '{matrix.name}' of the run has no gene {names}; its genes are named like {matrix.ids[0]}."
+        msg = f"No gene {names} in the matrix '{matrix.name}' of the run; its genes are named like {matrix.ids[0]}."
         raise ParameterError(msg)
     return columns

@@ -147,7 +147,7 @@ def _row_of(tests: pd.DataFrame, pair: tuple[str, str]) -> pd.Series:
     names = tests["measure"].astype(str) + "_" + tests["tam"].astype(str)
     found = tests[(names.eq(left) | tests["tam"].eq(left)) & tests["malignant"].eq(right)]
     if len(found) == 0:
-        msg = f"{pair} was not tested. There are: {'; '.join(tests.index[:5])}{' …' if len(tests) > 5 else ''}."
+        msg = f"{pair} was not tested. Available: {'; '.join(tests.index[:5])}{' …' if len(tests) > 5 else ''}."
         raise ParameterError(msg)
     return found.iloc[0]
 

@@ -264,7 +264,7 @@ def evidence(
         The matrix is not the one that the run saw.
     """
     if axis not in _AXES or n < 1:
-        msg = f"axis is one of {', '.join(_AXES)} and n at least 1, not {axis!r} and {n}."
+        msg = f"axis must be one of {', '.join(_AXES)} and n at least 1, not {axis!r} and {n}."
         raise ParameterError(msg)
     table = contributions(adata, cell, axis=axis, key=key)
     of = str(table["of"].iloc[0]) if len(table) else "z"

@@ -98,7 +98,7 @@ def _winner(proba: pd.DataFrame, truth: Sequence[object] | pd.Series | Array) ->
     unknown = sorted(set(labels) - set(classes))
     if unknown:
         msg = (
-            f"truth has classes that proba has not: {', '.join(unknown[:5])}. There are: {', '.join(classes)}. "
+            f"truth has classes that proba has not: {', '.join(unknown[:5])}. Available: {', '.join(classes)}. "
             "Leave cells of other classes out of both."
         )
         raise ParameterError(msg)

@@ -126,7 +126,7 @@ def _save(whole: Figure, path: Path) -> None:
     name = path.suffix.removeprefix(".").lower() or str(plt.rcParams["savefig.format"])
     known = whole.canvas.get_supported_filetypes()
     if name not in known:
-        msg = f"save='{path}' has a suffix that is no format of figures. There are: {', '.join(sorted(known))}."
+        msg = f"save='{path}' has no suffix of a figure format. Available: {', '.join(sorted(known))}."
         raise ParameterError(msg)
     out = io.BytesIO()
     whole.savefig(out, format=name, bbox_inches="tight")
@@ -240,5 +240,5 @@ def _of_colormap(name: str, n: int) -> list[str]:
 def check_positive(name: str, value: int) -> None:
     """Refuse a number below 1 where things are counted."""
     if value < 1:
-        msg = f"{name} is at least 1, not {value}."
+        msg = f"{name} must be at least 1, not {value}."
         raise ParameterError(msg)

@@ -100,7 +100,7 @@ def with_meta(content, **changes):
 SPOILED = {
     "newer": (lambda c: with_meta(c, schema_version=4), "newer release"),
     "older": (lambda c: with_meta(c, schema_version=2), "older release"),
-    "another kind": (lambda c: with_meta(c, kind="labels"), "of the kind 'labels', not cohort"),
+    "another kind": (lambda c: with_meta(c, kind="labels"), "a 'labels' model, not cohort"),
     "an array less": (lambda c: {k: v for k, v in c.items() if k != "usual"}, "it must contain"),
     "an array more": (lambda c: c | {"x": np.ones(3)}, "it must contain"),
     "pickle": (lambda c: c | {"usual": np.array([{"a": 1}], dtype=object)}, "Python objects"),

@@ -334,11 +334,11 @@ SPOILED = {
     "first": (lambda c: with_meta(c, schema_version=1), r"made by an older release of tamannot.*train the model again"),
     "no version": (lambda c: with_meta(c, schema_version="1"), "schema version"),
     "another npz": (lambda c: {"x": np.ones(3)}, "not a model: it must contain"),
-    "another format": (lambda c: with_meta(c, format="other"), "does not say tamannot-model"),
+    "another format": (lambda c: with_meta(c, format="other"), "does not name the format tamannot-model"),
     "pickle": (lambda c: c | {"coef": np.array([{"a": 1}], dtype=object)}, "Python objects"),
     "not finite": (lambda c: c | {"coef": np.full((2, 3), np.nan)}, "'coef' must be finite"),
     "shape": (lambda c: c | {"coef": np.ones((2, 4))}, "'coef' must have the shape"),
-    "type": (lambda c: c | {"coef": np.ones((2, 3), np.float32)}, "'coef' holds float32"),
+    "type": (lambda c: c | {"coef": np.ones((2, 3), np.float32)}, "'coef' contains float32"),
     "genes twice": (lambda c: with_meta(c, symbols=["A", "A", "B"]), "'symbols': has a duplicate entry"),
     "one class": (lambda c: with_meta(c, classes=["a"]), "'classes'.*at least 2"),
     "classes no list": (lambda c: with_meta(c, classes="ab"), "'classes'.*tuple"),
@@ -346,7 +346,7 @@ SPOILED = {
     "scale": (lambda c: with_meta(c, scale="raw"), "'scale'"),
     "species": (lambda c: with_meta(c, species="cat"), "'species'"),
     "threshold": (lambda c: with_meta(c, threshold=2), "'threshold'"),
-    "slope": (lambda c: with_meta(c, slope=float("nan")), "holds NaN"),
+    "slope": (lambda c: with_meta(c, slope=float("nan")), "contains NaN"),
     "no json": (lambda c: c | {"meta": np.frombuffer(b"{", np.uint8)}, "damaged"),
     "deep json": (lambda c: c | {"meta": np.frombuffer(b"[" * 200_000, np.uint8)}, "damaged"),
     "knots": (lambda c: c | {k: np.zeros(2) for k in ("depth", "similarity")}, "'depth' rises"),
@@ -378,7 +378,7 @@ def test_a_pickle_is_never_run(tmp_path, content):
 
 def test_a_model_of_another_kind_is_named(content, tmp_path):
     np.savez_compressed(tmp_path / "m.npz", **with_meta(content, kind="anchored"))
-    with pytest.raises(ModelFormatError, match="a model of the kind 'anchored', not labels"):
+    with pytest.raises(ModelFormatError, match="a 'anchored' model, not labels"):
         read_model(tmp_path / "m.npz")
 
 

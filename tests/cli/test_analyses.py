@@ -119,7 +119,7 @@ def test_enrich_is_enrich(run, folder, cells, tmp_path):
     back, kind = ad.read_h5ad(tmp_path / "o.h5ad"), "clusters"
     same(tam.get.enrichment(back, kind=kind), tam.get.enrichment(cells, kind=kind))
     assert "most enriched (NES)" in out
-    assert "caution: The groups of 'tam_state' were made of signatures" in err
+    assert "caution: The groups of 'tam_state' were called from signatures" in err
 
 
 @pytest.mark.slow

@@ -298,7 +298,7 @@ def snakefile() -> str:
 def test_the_options_of_the_docs_are_those_of_the_command(run):
     text = (ROOT / "docs" / "pipelines.md").read_text()
     code, usage, _ = run("annotate", "--help")
-    known = set(re.findall(r"--[a-z-]+", usage)) | {"--cores"}
+    known = set(re.findall(r"--[a-z-]+", usage)) | {"--cores", "--install-completion", "--show-completion"}
     assert code == 0
     assert set(re.findall(r"--[a-z][a-z-]+", text)) <= known
 

@@ -374,7 +374,7 @@ def test_a_dataset_of_no_values_is_copied_or_named(source, tmp_path):
     taken_over(source, tmp_path / "out.h5ad")
     with h5py.File(tmp_path / "out.h5ad") as file:
         assert file["uns/odd"].shape is None
-        with pytest.raises(UnwritableError, match="'odd' holds nothing"):
+        with pytest.raises(UnwritableError, match="'odd' is empty"):
             convert(file["uns/odd"], zarr.open_group(tmp_path / "x.zarr", mode="w"), "odd")
 
 

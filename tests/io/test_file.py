@@ -84,7 +84,7 @@ def test_parquet_without_pyarrow_says_what_to_install(example_file, tmp_path, mo
 def test_existing_out_needs_overwrite(example_file, tmp_path):
     out = tmp_path / "out.h5ad"
     out.write_text("mine")
-    with pytest.raises(OutputError, match=r"out\.h5ad exists.*overwrite=True"):
+    with pytest.raises(OutputError, match=r"out\.h5ad already exists.*overwrite=True"):
         tam.annotate_file(example_file, out)
     assert out.read_text() == "mine"
     tam.annotate_file(example_file, out, overwrite=True)
@@ -321,7 +321,7 @@ def test_words_may_name_the_same_signature_twice(tmp_path):
 @SCORE_FILE
 def test_words_are_those_of_the_species():
     assert {s.species for s in signatures_named(["state"], "mouse").values()} == {"mouse"}
-    with pytest.raises(SignatureNotFoundError, match="no mouse signature"):
+    with pytest.raises(SignatureNotFoundError, match="or a mouse signature"):
         signatures_named(["no_such_id"], "mouse")
 
 

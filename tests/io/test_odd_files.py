@@ -326,7 +326,7 @@ def test_links_within_the_file_become_what_they_lead_to(rich, source, put, tmp_p
 def test_a_circle_of_links_ends_with_an_error(source, tmp_path, end):
     with h5py.File(source, "a") as file:
         file["uns/log1p/back"] = file["uns"]
-    with pytest.raises(InputFileError, match="in a circle"):
+    with pytest.raises(InputFileError, match="circular"):
         tam.annotate_file(source, tmp_path / f"out.{end}")
     assert [p.name for p in tmp_path.iterdir()] == ["in.h5ad"]
 
@@ -357,7 +357,7 @@ def test_other_files_are_refused_before_any_work(source, tmp_path, way, monkeypa
     with h5py.File(source, "a") as file:
         WAYS[way](file, tmp_path / "other.h5ad")
     monkeypatch.setattr("tamannot.io._read.without_matrices", never)
-    with pytest.raises(InputFileError, match=r"/layers/far .*, outside the file.*Write it as a single file first"):
+    with pytest.raises(InputFileError, match=r"/layers/far .*(outside the|another) file.*Write it as a single file"):
         tam.annotate_file(source, tmp_path / "out.h5ad")
     assert not (tmp_path / "out.h5ad").exists()
 

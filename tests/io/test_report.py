@@ -112,7 +112,7 @@ def test_nothing_is_written_if_the_report_fails(example_file, tmp_path, monkeypa
 def test_an_existing_report_stays_unless_it_may_go(annotated, tmp_path, monkeypatch):
     path = tmp_path / "r.html"
     path.write_text("mine")
-    with pytest.raises(OutputError, match=r"r\.html exists.*overwrite=True"):
+    with pytest.raises(OutputError, match=r"r\.html already exists.*overwrite=True"):
         tam.write_report(annotated, path)
     with monkeypatch.context() as broken, pytest.raises(ZeroDivisionError):
         broken.setattr("tamannot.io._report.render", lambda _: 1 / 0)

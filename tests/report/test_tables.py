@@ -32,7 +32,7 @@ def test_row_numbers_are_not_shown(index):
 def test_named_rows_are_shown():
     named = pd.DataFrame({"a": [1]}, index=pd.Index(["s"], name="sample"))
     assert table_of(named, "t").columns == ("sample", "a")
-    assert table_of(named.rename_axis("a"), "t").columns == ("a ", "a")
+    assert table_of(named.rename_axis("a"), "t").columns == ("a_", "a")
     assert texts(table_of(pd.DataFrame({"a": [1]}, index=["s"]), "t")) == [["s", "1"]]
 
 

@@ -158,7 +158,7 @@ def test_setting_out_of_range_is_refused(settings, says):
 def test_data_of_too_few_genes_are_refused_with_what_to_do(variant):
     plan = make_plan(SignatureSet([signature({0: 1})]), GeneIndex(["g0", "g1"]).locate, 20)
     with pytest.raises(
-        SignatureFormatError, match=r"looks at 1 of 20 genes \(top is .*too few to score 'x'\. Use AUCell\(top=…\)"
+        SignatureFormatError, match=r"uses the top 1 of 20 genes \(top is .*too few to score 'x'\. Use AUCell\(top=…\)"
     ):
         AUCell(variant=variant).check(plan.parts[0], 20)
     AUCell(variant=variant, top=0.2).check(plan.parts[0], 20)
