@@ -93,7 +93,7 @@ def simulate(
     n_cells
         Number of cells per sample.
     n_samples
-    Number of samples.
+        Number of samples.
     conditions
         Names of conditions; samples are assigned to them in turn.
     composition

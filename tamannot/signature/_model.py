@@ -250,7 +250,7 @@ class Signature(_Fields):
 
     @property
     def parts(self) -> tuple[Signature, ...]:
-        """The signatures with genes that make up this one: its modules, or itself if it has no modules."""
+        """The modules of the signature, or the signature itself if it has no modules."""
         return tuple(p for m in self.modules for p in m.parts) if self.modules else (self,)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
