@@ -331,6 +331,6 @@ def test_refused(counts):
         by_label(run_matrix(counts + 0.5), CODES, 2)
     assert columns_of(run_matrix(counts), ["G5", "G0"]) == [5, 0]
     with pytest.raises(
-        ParameterError, match="The matrix 'X' of the run has no gene G6, G7; its genes are named like G0"
+        ParameterError, match="No gene G6, G7 in the matrix 'X' of the run; its genes are named like G0"
     ):
         columns_of(run_matrix(counts), ["G5", "G6", "G7"])

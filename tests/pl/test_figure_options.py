@@ -61,7 +61,7 @@ def test_saved(made, tmp_path, suffix):
 
 
 def test_what_cannot_be_saved(made, tmp_path):
-    with pytest.raises(ParameterError, match=r"suffix that is no format of figures"):
+    with pytest.raises(ParameterError, match=r"no suffix of a figure format"):
         tam.pl.states(made, save=tmp_path / "a.xyz")
     with pytest.raises(ParameterError, match="cannot be written"):
         tam.pl.states(made, save=tmp_path / "none" / "a.png")
