@@ -46,11 +46,8 @@ nitpick_ignore_regex = [
     ("py:.*", r"(anndata|matplotlib|numpy|pandas|pydantic|pydantic_core|scipy)(\..*)?"),
     ("py:.*", r"(collections|os|pathlib|typing|Field|StrictBool)(\..*)?"),
     ("py:.*", r"tamannot\.(.*\.)?_\w+(\..*)?"),
-    # Functions whose signature a decorator extends show their types as they are written.
-    (
-        "py:class",
-        r"AnnData|Axes|Axis|Array|Kind|Palette|ScanpyWords|Signatures|np\.random\.Generator|pd\.(Series|DataFrame)",
-    ),
+    # The overloads of a decorated function are evaluated with the names of the decorator's module.
+    ("py:class", r"AnnData|ScanpyWords|Signatures|pd\.Series"),
 ]
 
 # Blocks are run by the tests; notebooks here, so that what they show is what this version gives.

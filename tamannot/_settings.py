@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar, cast
+from typing import Any, Literal, TypedDict, TypeVar, cast, get_type_hints
 
 from tamannot.errors import ParameterError
 
@@ -146,6 +146,7 @@ def takes_scanpy_words(words: type) -> Callable[[F], F]:
             return function(*args, **kwargs)
 
         taking.__signature__ = signature  # type: ignore[attr-defined]
+        taking.__annotations__ = annotations_with(function, words)
         taking.__doc__ = doc
         return cast("F", taking)
 
@@ -171,6 +172,15 @@ def with_options(
     before, heading, after = inspect.cleandoc(function.__doc__ or "").partition("\nReturns\n-------")
     doc = doc if "\nParameters\n" in before else ""
     return whole.replace(parameters=[*own, *added]), f"{before}{doc}{heading}{after}"
+
+
+def annotations_with(function: Callable[..., Any], options: type) -> dict[str, Any]:
+    """Return the annotations of a function and of its options.
+
+    Those of the options are types and not their names, which the module of the function need not know.
+    """
+    own = {name: kind for name, kind in function.__annotations__.items() if "Unpack[" not in str(kind)}
+    return own | get_type_hints(options)
 
 
 _PARAMETERS = (

@@ -20,7 +20,7 @@ from matplotlib.colors import is_color_like, to_hex
 from matplotlib.figure import Figure
 
 import tamannot.data as slots
-from tamannot._settings import with_options
+from tamannot._settings import annotations_with, with_options
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import ParameterError
 from tamannot.tl._write import COLORS
@@ -103,7 +103,7 @@ def figure(draw: F) -> F:
         return _finish(ax, asked, is_new=given is None)
 
     drawn.__signature__ = signature  # type: ignore[attr-defined]
-    drawn.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()} | {"return": "Axes"}
+    drawn.__annotations__ = annotations_with(draw, FigureOptions)
     drawn.__doc__ = doc
     return cast("F", drawn)
 
