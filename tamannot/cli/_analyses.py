@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from tamannot._progress import Progress
+    from tamannot.io import Analysis
 
 Tables = Mapping[str, "DataFrame"]
 
@@ -86,8 +86,7 @@ def compare(
         names = (shares,) if condition is None else ("tests", shares)
         return {name: found(adata, key, table=name, axis=axis.value) for name in names}  # type: ignore[arg-type]
 
-    with _running(quiet=quiet) as progress:
-        result = _analyse(source, run, (out, table, overwrite, in_place), key, progress)
+    result = _analyse(source, run, (out, table, overwrite, in_place), key, quiet=quiet)
     from tamannot.cli._show import print_analysis, shown_shares, shown_tests  # noqa: PLC0415
 
     shown = shown_shares if condition is None else shown_tests
@@ -102,10 +101,7 @@ def enrich(
         str | None,
         typer.Option(metavar="COLUMN", help="Column of obs with the sample. Default: genes are ranked over cells."),
     ] = None,
-    signatures: Annotated[
-        list[str] | None,
-        typer.Option(help="Your own file or folder, an axis of the library (state), or an id; may be repeated."),
-    ] = None,
+    signatures: options.SignatureNames = None,
     compartment: Annotated[
         str | None, typer.Option(help="Compare only cells of this compartment with one another: macrophage.")
     ] = None,
@@ -143,8 +139,7 @@ def enrich(
             "clusters": enrichment(adata, key, kind="clusters", groupby=groupby),
         }
 
-    with _running(quiet=quiet) as progress:
-        result = _analyse(source, run, (out, table, overwrite, in_place), key, progress)
+    result = _analyse(source, run, (out, table, overwrite, in_place), key, quiet=quiet)
     from tamannot.cli._show import print_analysis, shown_enrichment  # noqa: PLC0415
 
     print_analysis(result, shown_enrichment(**result.tables), as_json=as_json, quiet=quiet)
@@ -206,8 +201,7 @@ def crosstalk(
         )
         return {"tests": found(adata, key), "samples": found(adata, key, kind="samples")}
 
-    with _running(quiet=quiet) as progress:
-        result = _analyse(source, run, (out, table, overwrite, in_place), key, progress)
+    result = _analyse(source, run, (out, table, overwrite, in_place), key, quiet=quiet)
     from tamannot.cli._show import print_analysis, shown_associations  # noqa: PLC0415
 
     print_analysis(result, shown_associations(result.tables["tests"]), as_json=as_json, quiet=quiet)
@@ -251,8 +245,7 @@ def predict(
     if out is None and table is None and not in_place:
         msg = "Nowhere to write to: give --out or --table."
         raise ParameterError(msg)
-    with _running(quiet=quiet) as progress:
-        result = _analyse(source, run, (out, table, overwrite, in_place), _MODEL, progress)
+    result = _analyse(source, run, (out, table, overwrite, in_place), _MODEL, quiet=quiet)
     from tamannot.cli._show import print_analysis, shown_labels  # noqa: PLC0415
 
     print_analysis(result, shown_labels(result.tables["labels"]), as_json=as_json, quiet=quiet)
@@ -285,10 +278,10 @@ def plot(
     a file written by tamannot compare. enrichment and crosstalk draw what these commands wrote with -o.
     """
     from tamannot import pl  # noqa: PLC0415
-    from tamannot.cli._show import print_notes  # noqa: PLC0415
+    from tamannot.cli._show import draw_without_screen, print_notes  # noqa: PLC0415
     from tamannot.io import plot_file  # noqa: PLC0415
 
-    os.environ.setdefault("MPLBACKEND", "Agg")
+    draw_without_screen()
     given = {"groupby": groupby, "axis": axis and axis.value, "signatures": signatures, "basis": basis}
     given |= {"sample_key": sample_key, "condition": condition}
     function = getattr(pl, kind.value)
@@ -373,7 +366,16 @@ def _running(*, quiet: bool) -> Iterator[Progress]:
         settings.progress = before
 
 
-def _analyse(source: Path, run: Any, outputs: tuple[Any, ...], key: str, progress: Progress) -> Any:
+def _analyse(
+    source: Path,
+    run: Callable[[AnnData], Tables],
+    outputs: tuple[Path | None, Path | None, bool, bool],
+    key: str,
+    *,
+    quiet: bool,
+) -> Analysis:
+    """Run an analysis on a file; ``outputs`` are --out, --table, --overwrite and --in-place."""
     from tamannot.io import Outputs, analyse_file  # noqa: PLC0415
 
-    return analyse_file(source, run, Outputs(*outputs), key=key, report=progress)
+    with _running(quiet=quiet) as progress:
+        return analyse_file(source, run, Outputs(*outputs), key=key, report=progress)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -102,11 +101,11 @@ def annotate(
     still written, and the exit code is 2.
     """
     from tamannot._settings import settings  # noqa: PLC0415 - commands import what they need
-    from tamannot.cli._show import print_summary, stages  # noqa: PLC0415
+    from tamannot.cli._show import draw_without_screen, print_summary, stages  # noqa: PLC0415
     from tamannot.io import annotate_file  # noqa: PLC0415
     from tamannot.signature import read_signatures  # noqa: PLC0415
 
-    _draw_without_screen()
+    draw_without_screen()
     settings.threads = threads
     own = read_signatures(signatures) if signatures else None
     choices: dict[str, Any] = {
@@ -148,10 +147,7 @@ def score(
     source: options.Source,
     out: Annotated[Path | None, options.out_option("scores")] = None,
     table: Annotated[Path | None, options.table_option("scores")] = None,
-    signatures: Annotated[
-        list[str] | None,
-        typer.Option(help="Your own file or folder, an axis of the library (state), or an id; may be repeated."),
-    ] = None,
+    signatures: options.SignatureNames = None,
     method: Annotated[options.MethodName, typer.Option(help="Scoring method.")] = options.MethodName.UCELL,
     ignore_weights: Annotated[bool, typer.Option("--ignore-weights", help="Ignore the weights of genes.")] = False,
     null: Annotated[
@@ -274,10 +270,10 @@ def report(
 
     It is one file that needs no network. OUT is written completely or not at all.
     """
-    from tamannot.cli._show import stages  # noqa: PLC0415
+    from tamannot.cli._show import draw_without_screen, stages  # noqa: PLC0415
     from tamannot.io import report_file  # noqa: PLC0415
 
-    _draw_without_screen()
+    draw_without_screen()
     with stages(quiet=quiet) as progress:
         report_file(
             source,
@@ -291,11 +287,6 @@ def report(
         )
     if not quiet:
         typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
-
-
-def _draw_without_screen() -> None:
-    """Have matplotlib draw into memory; it looks at the environment when it is imported."""
-    os.environ.setdefault("MPLBACKEND", "Agg")
 
 
 @app.command()

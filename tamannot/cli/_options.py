@@ -120,6 +120,10 @@ CompartmentOption = Annotated[
 OwnSignatures = Annotated[
     Path | None, typer.Option(help="Your own signatures (.toml, folder, .gmt), in addition to the library.")
 ]
+SignatureNames = Annotated[
+    list[str] | None,
+    typer.Option(help="Your own file or folder, an axis of the library (state), or an id; may be repeated."),
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="Number of threads. Default: as many as the machine allows.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 InPlace = Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,6 +56,11 @@ def _print_lines(lines: Iterable[tuple[str, str]], *, width: int) -> None:
 
 def _notes_and_outputs(summary: ScoreSummary | TrainSummary) -> list[tuple[str, str]]:
     return [("note", note) for note in summary.notes] + [("written", path) for path in summary.outputs]
+
+
+def draw_without_screen() -> None:
+    """Have matplotlib draw into memory; it looks at the environment when it is imported."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
 
 
 @contextmanager
