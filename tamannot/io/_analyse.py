@@ -155,28 +155,19 @@ def plot_file(
     TamannotError
         The input cannot be read or has no such result, or the output cannot be written.
     """
-    import matplotlib as mpl  # noqa: PLC0415 - only figures need it
-    import matplotlib.pyplot as plt  # noqa: PLC0415
+    from tamannot.pl._style import figures_for_a_file  # noqa: PLC0415 - brings matplotlib
 
     source, target, report = Path(path), Path(out), report or silent()
     if target.suffix not in _METADATA:
         msg = f"{target}: the name must end in {' or '.join(_METADATA)}."
         raise OutputError(msg)
     check_target(target, source=source, overwrite=overwrite)
-    # Names of the user's are not formulas: a '$' stays one.
-    style: dict[Any, Any] = {"text.parse_math": False, "savefig.facecolor": "white", "svg.hashsalt": "tamannot"}
-    with locked(target), open_file(source, key=key) as adata, mpl.rc_context(style), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+    with locked(target), open_file(source, key=key) as adata, figures_for_a_file():
         report("drawing")
-        before = set(plt.get_fignums())
-        try:
-            drawn = draw(adata)
-            with replacing(target) as beside:
-                figure = getattr(drawn, "figure", drawn)
-                figure.savefig(beside, dpi=dpi, bbox_inches="tight", metadata=_METADATA[target.suffix])
-        finally:
-            for number in set(plt.get_fignums()) - before:
-                plt.close(number)
+        drawn = draw(adata)
+        with replacing(target) as beside:
+            figure = getattr(drawn, "figure", drawn)
+            figure.savefig(beside, dpi=dpi, bbox_inches="tight", metadata=_METADATA[target.suffix])
 
 
 def cohort_table(files: Mapping[str, Path], *, sample_key: str | None = None, key: str = "tam") -> pd.DataFrame:

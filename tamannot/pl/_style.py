@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -69,13 +70,19 @@ _MAY_SHOW: ContextVar[bool] = ContextVar("_MAY_SHOW", default=True)
 
 
 @contextmanager
-def without_windows() -> Iterator[None]:
-    """Within it no figure is shown that was not asked for: a report draws many."""
-    token = _MAY_SHOW.set(False)
+def figures_for_a_file() -> Iterator[None]:
+    """Within it figures are drawn to be written: none is shown unless asked for, and all are closed at the end."""
+    before, token = set(plt.get_fignums()), _MAY_SHOW.set(False)
+    # Names of the user's are not formulas: a '$' stays one. Salted, the same figure is the same file.
+    style: dict[Any, Any] = {"text.parse_math": False, "savefig.facecolor": "white", "svg.hashsalt": "tamannot"}
     try:
-        yield
+        with mpl.rc_context(style), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            yield
     finally:
         _MAY_SHOW.reset(token)
+        for number in set(plt.get_fignums()) - before:
+            plt.close(number)
 
 
 def figure(draw: F) -> F:

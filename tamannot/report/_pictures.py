@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import tamannot.data as slots
 from tamannot import pl
 from tamannot.errors import MatrixError, ResultNotFoundError
-from tamannot.pl._style import without_windows
+from tamannot.pl._style import figures_for_a_file
 from tamannot.report._blocks import Picture
 from tamannot.report._material import Material
 
@@ -169,21 +166,11 @@ def pictures_of(material: Material, section: str, *, of: str | None = None) -> t
 
 def drawn(draw: Callable[[], Axes]) -> bytes | None:
     """Return a figure as PNG; None if its data are missing or incomplete."""
-    before = set(plt.get_fignums())
-    # Names of the user's are no formulas: a '$' stays one.
-    with (
-        mpl.rc_context({"text.parse_math": False, "savefig.facecolor": "white"}),
-        warnings.catch_warnings(),
-        without_windows(),
-    ):
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+    with figures_for_a_file():
         try:
             return _png(cast("Figure", draw().figure))  # get_figure(root=) is not in matplotlib 3.9
         except (ResultNotFoundError, MatrixError, KeyError):  # a key: a record of another release, shown as tables
             return None
-        finally:
-            for number in set(plt.get_fignums()) - before:
-                plt.close(number)
 
 
 def _png(figure: Figure) -> bytes:
