@@ -2,10 +2,12 @@
 
 Blocks of a page, or cells where it is a notebook, run one after the other in one session, which begins with ``import
 tamannot as tam``. A comment ``<!-- run before: … -->`` holds Python that readers need not see, such as the making of a
-file; ``<!-- not run: reason -->`` before a block leaves it out."""
+file; ``<!-- not run: reason -->`` before a block leaves it out. Notebooks import all that they use, and hold no output,
+which the site computes."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -86,10 +88,15 @@ def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         if language == "bash":
             run_in_shell(code, tmp_path)
             continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            exec(compile(code, str(page), "exec"), names)  # noqa: S102 - the blocks are ours
+        run_in_session(code, page, names)
     plt.close("all")
+
+
+def run_in_session(code: str, page: Path, names: dict[str, object]) -> None:
+    """Run Python after what ran before it on the page."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(code, str(page), "exec"), names)  # noqa: S102 - the blocks are ours
 
 
 def run_in_shell(code: str, folder: Path) -> None:
@@ -130,6 +137,31 @@ def test_no_block_is_left_out_without_a_reason() -> None:
     for page in PAGES:
         left_out = re.findall(r"<!-- not run: ([^>]+) -->", page.read_text())
         assert all(len(reason) > 10 for reason in left_out), page
+
+
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+
+
+def code_cells(notebook: Path) -> list[dict[str, object]]:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_as_before")
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "__main__"}
+    for cell in code_cells(notebook):
+        run_in_session("".join(cell["source"]), notebook, names)
+    plt.close("all")
+
+
+def test_there_are_three_notebooks_without_outputs() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["cohort", "signatures_and_models", "states_and_origins"]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for n in NOTEBOOKS for cell in code_cells(n))
 
 
 # The threat model names tests that there are.
