@@ -36,6 +36,14 @@ def _unsynced() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _figures_closed() -> Iterator[None]:
+    """Close what a test drew: a worker runs tests of all folders, and some assert that no figure is open."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 @pytest.fixture(scope="session")
 def _example() -> ad.AnnData:
     return tam.datasets.oligodendroglioma()

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import anndata as ad
-import matplotlib.pyplot as plt
 import pytest
 import scanpy as sc
 
@@ -56,7 +55,6 @@ def test_steps_by_every_label(objects, where, label):
     adata = objects[where]
     for step in STEPS.values():
         step(adata, label)
-        plt.close("all")
 
 
 @pytest.mark.parametrize("where", ["memory", "file"])

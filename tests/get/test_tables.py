@@ -269,14 +269,12 @@ def test_without_results_it_says_what_to_run(example):
 @pytest.mark.filterwarnings("ignore")
 class TestScanpy:
     def test_plots_it(self, full):
-        import matplotlib.pyplot as plt
         import scanpy as sc
 
         out = tam.get.score_adata(full, kind="z")
         names = list(out.var_names)
         sc.pl.matrixplot(out, names, groupby="author_label", show=False)
         sc.pl.umap(out, color=[names[0], "author_label"], show=False)
-        plt.close("all")
 
     def test_ranks_signatures_between_groups(self, full):
         import scanpy as sc

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import anndata as ad
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,12 +15,6 @@ from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS
 
 SHARE_OF_STATE = (0.2, 0.1, 0.0005, 0.15, 0.1, 0.0495, 0.4)
 SHARE_OF_ORIGIN = (0.5, 0.3, 0.01, 0.19)
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="session")

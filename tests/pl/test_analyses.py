@@ -14,12 +14,6 @@ from tamannot.pl._style import pretty
 from tamannot.stats import _classifiers
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def tested(annotated):
     rng = np.random.default_rng(0)

@@ -10,12 +10,6 @@ from tamannot.pl._genes import _LARGEST_DOT
 from tamannot.pl._style import pretty
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 def genes(ax) -> list[str]:
     return [t.get_text().removesuffix(" *") for t in ax.get_yticklabels()]
 

@@ -16,12 +16,6 @@ from tamannot.pl._cells import EMBEDDINGS, some_of
 from tamannot.pl._style import colors_of, pretty
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 def test_one_bar_an_origin_that_fills_the_axis(annotated):
     ax = tam.pl.states(annotated)
     names = [t.get_text() for t in ax.get_yticklabels()]

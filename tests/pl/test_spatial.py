@@ -14,12 +14,6 @@ from tamannot.errors import ParameterError
 from tamannot.pl._cells import MAX_POINTS
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def tissue(tiny):
     tiny.obsm["spatial"] = np.random.default_rng(0).uniform(0, 100, (tiny.n_obs, 2))

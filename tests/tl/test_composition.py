@@ -103,7 +103,6 @@ def test_the_tests_and_the_bars_are_of_the_shares_of_one_table(counts, table, co
     named = "expected share" if counts else "as called"
     assert named in ax.get_xlabel()
     assert named in tam.pl.composition_tests(adata).get_xlabel()
-    plt.close("all")
 
 
 def test_tests_are_of_expected_counts_and_of_called_ones():
@@ -297,7 +296,6 @@ def test_bars_of_all_samples_with_their_numbers():
     assert len(ax.get_yticklabels()) == 9
     assert sum(p.get_width() for p in ax.patches) == pytest.approx(9)
     assert "unassigned" in {t.get_text() for t in ax.get_legend().get_texts()}
-    plt.close("all")
 
 
 def test_bars_without_a_condition_and_of_very_many_samples():
@@ -306,7 +304,6 @@ def test_bars_without_a_condition_and_of_very_many_samples():
     _, ax = plt.subplots()
     assert tam.pl.composition(adata, ax=ax) is ax
     assert ax.get_yticks().size == 0  # no room for names
-    plt.close("all")
 
 
 def test_odds_ratios_are_drawn_with_their_intervals():
@@ -320,7 +317,6 @@ def test_odds_ratios_are_drawn_with_their_intervals():
     low, high = ax.get_xlim()
     assert low < tests["low"].min()
     assert high > tests["high"].max()
-    plt.close("all")
 
 
 def test_a_condition_of_samples_with_few_macrophages_is_not_called_one_condition():
