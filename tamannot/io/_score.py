@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from tamannot.errors import TamannotWarning
 from tamannot.get import coverage, scores
 from tamannot.io._read import open_file
 from tamannot.io._targets import out_for, reserved, targets_of, write_targets
+from tamannot.io._write import write_annotated
 from tamannot.scoring import Method, method_of
 from tamannot.signature import Signature, SignatureSet, signatures_named
 from tamannot.tl._model import Model
@@ -114,7 +116,8 @@ def score_file(
             warnings.simplefilter("always", TamannotWarning)
             score_all(adata, asked, report)
         report("writing")
-        write_targets(targets, source, adata, key_added, lambda: _table(adata, key_added, with_null=null is not None))
+        write = partial(write_annotated, source, adata=adata, key=key_added)
+        write_targets(targets, write, lambda: _table(adata, key_added, with_null=null is not None))
         notes = [str(w.message) for w in caught if issubclass(w.category, TamannotWarning)]
         return _summary(source, adata, key_added, notes, targets.values())
 

@@ -25,7 +25,17 @@ from tamannot._settings import (
     settings,
     takes_scanpy_words,
 )
-from tamannot.classify import AnchoredModel, Cohort, HeldOut, Prepared, check_classes, fit_labels, keep_cohort, prepare
+from tamannot.classify import (
+    AnchoredModel,
+    Cohort,
+    HeldOut,
+    LabelledCells,
+    Prepared,
+    check_classes,
+    fit_labels,
+    keep_cohort,
+    prepare,
+)
 from tamannot.data import Unpacked
 from tamannot.errors import GeneIdError, ParameterError, SpeciesError, TamannotWarning
 from tamannot.signature import OURS, GeneIndex, Signatures, load_signatures, read_ids
@@ -203,10 +213,7 @@ def train_and_tell(
 
 
 def learn_model(
-    adata: AnnData,
-    signatures: Signatures | None,
-    asked: AnnotateSettings,
-    report: Progress,
+    adata: AnnData, signatures: Signatures | None, asked: AnnotateSettings, report: Progress
 ) -> tuple[AnchoredModel, list[str]]:
     """Train a cohort model; return it with the notes for the user."""
     asked.check()
@@ -293,14 +300,8 @@ def train_model(
     report("training")
     found = Counter(w for w in words if w is not None)
     classifier, held = fit_labels(
-        data.rows,
-        data.kind,
-        symbols=symbols,
-        ensembl=ensembl,
+        LabelledCells(data.rows, data.kind, symbols, ensembl, classes, truth, sample),
         species=next((s for s in OURS if s == data.species), "unknown"),
-        classes=classes,
-        truth=truth,
-        sample=sample,
         labels=labels if isinstance(labels, str) else str(getattr(labels, "name", None) or "labels"),
         n_genes=n_genes,
         rng=rng,
@@ -370,10 +371,7 @@ def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[
     else:
         given = pd.Series(list(labels), dtype=object)
     if len(given) != adata.n_obs:
-        msg = (
-            f"There are {len(given):,} labels for {adata.n_obs:,} cells. Give one label per cell, or the name of a "
-            "column."
-        )
+        msg = f"There are {len(given):,} labels for {adata.n_obs:,} cells. Give one label per cell, or a column name."
         raise ParameterError(msg)
     missing = given.isna().to_numpy()
     words = [str(v).strip() for v in given.tolist()]
