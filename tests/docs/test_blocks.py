@@ -117,7 +117,6 @@ def test_the_pages_that_new_users_need_have_blocks() -> None:
     names = set(map(name_of, PAGES))
     needed = {
         "start.md",
-        "tutorial.md",
         "howto/walkthroughs.md",
         "howto/own_signatures.md",
         "models.md",

@@ -290,7 +290,7 @@ def test_who_stops_early_leaves_no_task_behind():
     assert len(client.cancelled) == 10
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_script_of_the_docs_runs(annotated, example, tmp_path):
     pytest.importorskip("distributed", reason="distributed is not installed: pip install 'tamannot[dask]'")
     root = Path(tam.__file__).parents[1]
