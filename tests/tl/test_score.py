@@ -126,6 +126,13 @@ def test_tables_are_replaced_as_a_group(example):
     assert "tam_p" not in example.obsm
 
 
+def test_tables_of_a_run_whose_record_is_lost_do_not_stay(example):
+    tam.tl.score(example, "lipid_associated", null="matched")
+    del example.uns["tamannot"]
+    tam.tl.score(example, "lipid_associated")
+    assert [name for name in example.obsm if name.startswith("tam_")] == ["tam_scores"]
+
+
 def test_null_reference_gives_a_cell_alone_the_z_of_its_atlas(example):
     states = tam.load_signatures(axis="state")
     tam.tl.score(example, states, null="matched", min_coverage=0)
