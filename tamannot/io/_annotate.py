@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings, settings
 from tamannot.classify import AnchoredModel
 from tamannot.data import RunRecord, read_obs, read_record, runs_of, slot
-from tamannot.errors import ParameterError, TamannotError, TamannotWarning
+from tamannot.errors import ParameterError, TamannotError
 from tamannot.get import annotations as annotation_table
 from tamannot.io._log import RunLog, logged, signature_digests
 from tamannot.io._output import place_of
@@ -152,8 +151,6 @@ def annotate_recorded(
         adata = stack.enter_context(open_file(source))
         record.n_obs = adata.n_obs
         runs_of(adata)  # what is not ours is refused before the work
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore", TamannotWarning)  # the summary has them as notes
         run = start_run(adata, signatures, asked, key_added=key_added, report=report)
         tables = None
         if out is not None:
@@ -211,9 +208,7 @@ def fit_files(
         compartment_key=cell_types,
     )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model, _ = learn_model(together, signatures, asked, report)
+        model, _ = learn_model(together, signatures, asked, report)
     except ParameterError:
         return None, "Each file is annotated on its own: together they have too few macrophages to fit to."
     # All cells are of the cohort, so none is unfamiliar.

@@ -135,6 +135,12 @@ class CellCalls:
         return {axis: _categorical(codes, STATUSES) for axis, codes in self._status.items()}
 
     @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """The number of cells with each label, most frequent first, by axis."""
+        counts = {axis: pd.Series(labels).value_counts() for axis, labels in self.labels.items()}
+        return {axis: {str(label): int(n) for label, n in of.items()} for axis, of in counts.items()}
+
+    @property
     def programs(self) -> pd.Categorical:
         """The programs that are active, joined by ``+``."""
         order = sorted(self._program_codes)
