@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -34,6 +35,7 @@ def test_annotate_says_what_it_found_in_one_line(example, caplog):
         "Results in obs['tam_*']."
     )
     assert [(r.name, r.levelname, r.message) for r in caplog.records] == [("tamannot", "INFO", line)]
+    assert f"\ntamannot: {line}\n" in (Path(__file__).parents[1] / "docs/howto/scanpy.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

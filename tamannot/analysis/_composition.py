@@ -240,8 +240,7 @@ def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int
     of_each = ", ".join(f"{name} {int(row['enough'])} of {int(row['all'])}" for name, row in by.iterrows())
     msg = (
         f"{int(enough.sum())} of {len(known)} samples have {min_cells} {counted.unit} (min_cells), but each condition "
-        f"needs two such samples: {of_each}. Too few {counted.unit} in {least}. Lower min_cells, or add "
-        "samples."
+        f"needs two such samples: {of_each}. Too few {counted.unit} in {least}. Lower min_cells, or add samples."
     )
     raise ParameterError(msg)
 

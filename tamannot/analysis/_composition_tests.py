@@ -276,9 +276,8 @@ def cautions_on_tests(tests: pd.DataFrame, total: Array) -> list[str]:
     blank = tests[(tests["label"] == UNASSIGNED) & differs]
     columns = (blank["condition"], blank["reference"], blank["share"], blank["share_reference"])
     notes = [
-        f"The unassigned share differs: {share:.2f} in {condition}, {before:.2f} in {reference}. Cells are "
-        "unassigned if they have none of the labels or too little signal: check whether depth or quality differs as "
-        "well."
+        f"The unassigned share differs: {share:.2f} in {condition}, {before:.2f} in {reference}. Cells are unassigned "
+        "if they have none of the labels or too little signal: check whether depth or quality differs as well."
         for condition, reference, share, before in zip(*columns, strict=True)
     ]
     steroids = tests[(tests["label"] == _STEROIDS) & (tests["p"] < _P)]

@@ -328,8 +328,7 @@ def _cautions_on_covariates(tests: pd.DataFrame, table: pd.DataFrame, covariates
 
 def _cautions_on_samples(table: pd.DataFrame, enough: pd.Series, min_cells: int) -> Iterator[str]:
     if not enough.all():
-        left_out = some_of(table.index[~enough])
-        yield f"Left out for fewer than {min_cells} macrophages or malignant cells: {left_out}."
+        yield f"Left out for fewer than {min_cells} macrophages or malignant cells: {some_of(table.index[~enough])}."
 
 
 def _cautions_on_shares(

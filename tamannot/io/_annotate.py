@@ -213,11 +213,8 @@ def fit_files(
         return None, "Each file is annotated on its own: together they have too few macrophages to fit to."
     # All cells are of the cohort, so none is unfamiliar.
     model = replace(model, cohort=replace(model.cohort, novelty=None))
-    n_cells = together.n_obs
-    return (
-        model,
-        f"{len(parts)} files are one cohort: fitted to {n_cells:,} cells from all files. --each-alone fits each file.",
-    )
+    fitted = f"fitted to {together.n_obs:,} cells from all files"
+    return model, f"{len(parts)} files are one cohort: {fitted}. --each-alone fits each file."
 
 
 def _part(source: Path, signatures: Signatures | None, asked: AnnotateSettings, most: int) -> ad.AnnData:

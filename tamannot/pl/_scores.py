@@ -109,10 +109,8 @@ def scores(
     ------
     ParameterError
         No such column, or ``signatures`` is empty.
-    SignatureNotFoundError
-        No such signature.
-    GeneIdError
-        None of the genes is in the data.
+    TamannotError
+        No such signature, or none of the genes is in the data.
     ResultNotFoundError
         There is no z: the object was scored without a null, or not at all. Or there is no cell to draw.
     """

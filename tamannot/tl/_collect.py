@@ -137,8 +137,7 @@ class CellCalls:
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """The number of cells with each label, most frequent first, by axis."""
-        counts = {axis: pd.Series(labels).value_counts() for axis, labels in self.labels.items()}
-        return {axis: {str(label): int(n) for label, n in of.items()} for axis, of in counts.items()}
+        return {a: {str(k): int(n) for k, n in pd.Series(c).value_counts().items()} for a, c in self.labels.items()}
 
     @property
     def programs(self) -> pd.Categorical:

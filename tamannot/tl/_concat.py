@@ -217,9 +217,8 @@ def _same_signatures(records: Mapping[str, RunRecord]) -> pd.DataFrame:
     shared = [i for i in tables[0].index if all(i in t.index for t in tables)]
     same = [i for i in shared if len({str(t.loc[i, "digest"]) for t in tables}) == 1]
     if differ := [str(i) for i in shared if i not in same]:
-        shown = some_of(differ)
-        msg = f"The objects were annotated with different versions of {shown}: their scores are not comparable."
-        tell({msg: TamannotWarning})
+        which = f"The objects were annotated with different versions of {some_of(differ)}"
+        tell({f"{which}: their scores are not comparable.": TamannotWarning})
     return tables[0].loc[same, ["version", "axis", "digest"]]
 
 

@@ -201,11 +201,8 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple
             done[key] = f"{n} signature{'s' * (n != 1)} by {how.name} in obsm['{slots.slot(key, 'scores')}']"
         said |= found.data.notes
         if low:
-            few = (
-                f"Not scored, because fewer than {asked.min_coverage:.0%} of their genes are in the data: "
-                f"{', '.join(low)}."
-            )
-            missing = f"{few} {missing}".strip()
+            few = f"Not scored, because fewer than {asked.min_coverage:.0%} of their genes are in the data"
+            missing = f"{few}: {', '.join(low)}. {missing}".strip()
         if missing:
             said[missing] = CoverageWarning
     return said, f"Scored {adata.n_obs:,} cells: {', '.join(done[key] for key in asked.methods)}."
