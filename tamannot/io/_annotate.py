@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings, settings
 from tamannot.classify import AnchoredModel
 from tamannot.data import RunRecord, read_obs, read_record, runs_of, slot
-from tamannot.errors import ParameterError, TamannotError, TamannotWarning
+from tamannot.errors import ParameterError, TamannotError
 from tamannot.get import annotations as annotation_table
 from tamannot.io._log import RunLog, logged, signature_digests
 from tamannot.io._output import place_of
@@ -154,8 +153,6 @@ def annotate_recorded(
         adata = stack.enter_context(open_file(source))
         record.n_obs = adata.n_obs
         runs_of(adata)  # what is not ours is refused before the work
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore", TamannotWarning)  # the summary has them as notes
         run = start_run(adata, options.signatures, options.settings, key_added=key, report=report)
         tables = None
         if out is not None:
@@ -212,18 +209,13 @@ def fit_files(
         compartment_key=cell_types,
     )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model, _ = learn_model(together, signatures, asked, report)
+        model, _ = learn_model(together, signatures, asked, report)
     except ParameterError:
         return None, "Each file is annotated on its own: together they have too few macrophages to fit to."
     # All cells are of the cohort, so none is unfamiliar.
     model = replace(model, cohort=replace(model.cohort, novelty=None))
-    n_cells = together.n_obs
-    return (
-        model,
-        f"{len(parts)} files are one cohort: fitted to {n_cells:,} cells from all files. --each-alone fits each file.",
-    )
+    fitted = f"fitted to {together.n_obs:,} cells from all files"
+    return model, f"{len(parts)} files are one cohort: {fitted}. --each-alone fits each file."
 
 
 def _part(source: Path, signatures: Signatures | None, asked: AnnotateSettings, most: int) -> ad.AnnData:

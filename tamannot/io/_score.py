@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings, SpeciesChoice
 from tamannot.classify import STATES, AnchoredModel
 from tamannot.data import check_key, read_record, species_of
-from tamannot.errors import TamannotWarning
+from tamannot.errors import collected_notes, tell
 from tamannot.get import coverage, scores
 from tamannot.io._read import open_file
 from tamannot.io._targets import out_for, reserved, targets_of, write_targets
@@ -112,13 +111,11 @@ def score_file(
             species=species,
             min_coverage=min_coverage,
         )
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", TamannotWarning)
-            score_all(adata, asked, report)
+        with collected_notes() as notes:
+            tell(score_all(adata, asked, report)[0])
         report("writing")
         write = partial(write_annotated, source, adata=adata, key=key_added)
         write_targets(targets, write, lambda: _table(adata, key_added, with_null=null is not None))
-        notes = [str(w.message) for w in caught if issubclass(w.category, TamannotWarning)]
         return _summary(source, adata, key_added, notes, targets.values())
 
 

@@ -17,6 +17,7 @@ from tamannot.io._output import check_space, check_target, is_same, locked, repl
 _OUT_SUFFIXES = (".h5ad", ".zarr")
 _TABLE_SUFFIXES = (".csv", ".parquet")
 _PAGE_SUFFIX = ".html"
+NO_OUTPUT = "No output: pass out= or table=."
 
 
 def targets_of(
@@ -47,8 +48,7 @@ def targets_of(
         msg = "A report is made from the annotated file: pass out= as well."
         raise ParameterError(msg)
     if not targets:
-        msg = "No output: pass out= or table=."
-        raise ParameterError(msg)
+        raise ParameterError(NO_OUTPUT)
     if ".parquet" in targets and find_spec("pyarrow") is None:
         msg = "Parquet tables need pyarrow:  pip install 'tamannot[parquet]'  (or write a .csv)."
         raise ParameterError(msg)

@@ -47,8 +47,7 @@ _MOST_LETTERS = 300
 _SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
 _MEANING = (
     "Transcript programs of iron, glutathione and lipid peroxide handling. They do not measure death, of these cells "
-    "or of "
-    "cells nearby. Most rest on one to four detected genes per cell, so read means of samples and labels."
+    "or of cells nearby. Most rest on one to four detected genes per cell, so read means of samples and labels."
 )
 _SIGN = (
     "What the sign means: drive, defence and balance describe capacity. In 19 experiments in which cells did undergo "
@@ -61,10 +60,8 @@ _COLUMNS = ["axis", "z", "baseline", "above_baseline", "p", "probability", "call
 _AXES = ("origin", "state", "overlay")
 _HOW = (
     "For each state, the cell with the median probability of all cells with that call: a typical cell, not the best. "
-    "Bars "
-    "to the right support a label, bars to the left oppose it; the strongest alternative is hatched. The baseline is "
-    "the z "
-    "of macrophages of these data that are not in the state; the call depends on how far z exceeds it."
+    "Bars to the right support a label, bars to the left oppose it; the strongest alternative is hatched. The baseline "
+    "is the z of macrophages of these data that are not in the state; the call depends on how far z exceeds it."
 )
 
 

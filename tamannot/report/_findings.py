@@ -36,13 +36,11 @@ _LEVEL = 0.95
 _FEWEST_SAMPLES = 3
 _OF_COUNTING = (
     "Shares are of cells as called, among all macrophages of a sample, including those without a label. low and high "
-    "are "
-    "the limits of Wilson's 95 % interval: it covers the error of counting cells, not the variation between samples."
+    "are the limits of Wilson's 95 % interval: it covers the error of counting cells, not variation between samples."
 )
 _OF_SAMPLES = (
-    "Shares are of cells as called; every sample has the same weight. low and high are the limits of the 95 % "
-    "interval of "
-    "Student's t over samples."
+    "Shares are of cells as called; every sample has the same weight. low and high are the limits of the 95 % interval "
+    "of Student's t over samples."
 )
 
 

@@ -231,7 +231,7 @@ REFUSED = [
     (("crosstalk", IN, *CROSSTALK[:3], "truth_compartment=glial"), "has no value glial. Did you mean 'glial_like'"),
     (("crosstalk", IN, *CROSSTALK, "--malignant", "sample=s01"), "--malignant takes values of one column"),
     (("crosstalk", IN, *CROSSTALK[:4], "--min-cells", 500), "Add samples, or lower --min-cells."),
-    (("predict", PLAIN, "--model", "labels.npz"), "Nowhere to write to: give --out or --table."),
+    (("predict", PLAIN, "--model", "labels.npz"), "No output: pass --out or --table."),
     (("predict", PLAIN, "--model", "cohort.npz", "-o", "o.h5ad"), "Give it to tamannot annotate --model."),
     (("predict", PLAIN, "--model", "there.csv", "-o", "o.h5ad"), "not an .npz file"),
     (("predict", PLAIN, "--model", "labels.npz", "-o", "o.h5ad", "--layer", "no"), "No layer 'no'"),

@@ -68,7 +68,8 @@ def name_of(page: Path) -> str:
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what pages set for all that follows."""
     monkeypatch.setenv("PATH", os.environ["PATH"])
-    monkeypatch.setattr(tam.settings, "progress", tam.settings.progress)
+    for name in ("progress", "verbosity"):
+        monkeypatch.setattr(tam.settings, name, getattr(tam.settings, name))
     kept = ("display.float_format", "display.max_colwidth")
     with pd.option_context(*(word for name in kept for word in (name, pd.get_option(name)))):
         yield
