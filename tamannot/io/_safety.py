@@ -132,14 +132,6 @@ def _outside(group: Any, name: bytes, where: str) -> str | None:
     return f"{where} is a link of an unknown type"
 
 
-# Whatever a library says of damaged metadata; who reads it tells of it.
-_DAMAGED_SHAPE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
-# Expression matrices pack to a tenth. Zeros alone pack by deflate to a thousandth, and no file is of zeros.
-_FREE, _RATIO = 1 << 30, 200
-_FREE_OF_CHUNK = 1 << 28
-_MOST_BY_DEFLATE = 1032
-
-
 def check_sizes(source: Path) -> None:
     """Raise for a file that would exhaust memory: shapes without values, chunks of zeros.
 
@@ -386,9 +378,3 @@ def _unpacks_to_more(packed: memoryview, limit: int) -> bool:
     except (OSError, zlib.error, lzma.LZMAError):
         return False  # damaged: zarr says so
     return True
-
-
-# Whatever damaged metadata, or a codec that they do not fit, raise; who reads the array tells of it.
-_DAMAGED_METADATA = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)
-_TEXTS = "vlen-"
-_NO_CHUNK = np.uint64(2**64 - 1)
