@@ -83,14 +83,14 @@ def prepare(
     panels = Panels(library, source.index, source.rows.shape[1], "mouse" if settings.species == "mouse" else "human")
     if cohort is not None:
         return Prepared(source, panels, cohort)
-    source = source.on_scale(*find_scale(source.rows, source.kind, source.index.ids, threads=threads))
     rows = source.rows
     runs = learning_rows(rows.shape[0])
     whole = runs == [range(rows.shape[0])]
     report("reading", sum(map(len, runs)))
     sample = taken(rows, runs, threads=threads, tick=report.tick)
-    if whole:
-        source = replace(source, rows=sample)
+    scale = find_scale(sample, source.kind, source.index.ids, threads=threads)
     cells = source.cells if whole else source.cells.take([i for run in runs for i in run])
-    fitted, scored = fit(replace(source, rows=sample, cells=cells), panels, settings, threads=threads, report=report)
+    learning = replace(source, rows=sample, cells=cells).on_scale(*scale)
+    fitted, scored = fit(learning, panels, settings, threads=threads, report=report)
+    source = learning if whole else source.on_scale(*scale)
     return Prepared(source, panels, fitted, scored if whole else None)

@@ -13,7 +13,7 @@ import scipy.stats
 from numpy.typing import NDArray
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from tamannot._progress import Tick
+from tamannot._progress import Tick, no_tick
 from tamannot._settings import in_order, over_rows
 from tamannot.scoring._expression import TARGET, to_log
 from tamannot.scoring._rows import DistributedRows, RowBlock, RowSource, joined
@@ -27,6 +27,8 @@ _BASES = (np.e, 2.0, 10.0)
 _CELLS = 200
 # Totals of cells that are so close are the same target; values are often stored with four digits.
 _SAME = 2e-3
+# Logarithms of cells whose total is so close to the target are left as they are.
+_EXACT = 1e-4
 # One target for fewer cells may be chance, unless it is a power of ten.
 _FEW_CELLS = 5
 # Ratios to the smallest value beyond this are not exact enough to be seen as whole numbers.
@@ -44,10 +46,12 @@ def find_scale(rows: RowSource, kind: str, gene_ids: Sequence[str], *, threads: 
     """Return the scale that features of a matrix have, and the base of its logarithms if it holds such.
 
     ``kind`` is ``counts``, ``linear`` or ``log``. Of logarithms some cells are looked at, chosen by content, for which
-    ``gene_ids`` names each column.
+    ``gene_ids`` names each column; in a large matrix, of those in `learning_rows`.
     """
     if kind != "log":
         return "log1p_cp10k", None
+    if rows.shape[0] > MOST_CELLS:
+        rows = taken(rows, learning_rows(rows.shape[0]), threads=threads, tick=no_tick)
     different = np.unique(content_hash(rows, gene_ids, threads=threads), return_index=True)[1]
     base = recognise_base(take_rows(rows, different[:_CELLS]))
     return ("ranks", None) if base is None else ("log1p_cp10k", base)
@@ -75,9 +79,32 @@ def to_features(values: Array, indptr: Array, scale: Scale, base: float | None) 
     """
     if scale == "ranks":
         return _relative_ranks(values, indptr)
+    if base == np.e:
+        ready = _has_target(values, indptr)
+        if ready.all():
+            return values
+        rest = ~np.repeat(ready, np.diff(indptr))
+        out = values.astype(np.float64)
+        out[rest] = _scaled(out[rest], np.append(0, np.cumsum(np.diff(indptr)[~ready])), base)
+        return out
+    return _scaled(values, indptr, base)
+
+
+def _scaled(values: Array, indptr: Array, base: float | None) -> Array:
     linear = values.astype(np.float64) if base is None else np.expm1(values.astype(np.float64) * np.log(base))
     to_log(linear, np.asarray(indptr, np.int64), TARGET)
     return linear
+
+
+def _has_target(values: Array, indptr: Array) -> Array:
+    """Return which rows hold natural logarithms of one plus what sums to the target; rows without a value do."""
+    size = np.diff(indptr)
+    total = np.full(size.size, TARGET)
+    with np.errstate(over="ignore"):  # of values that are no such logarithms
+        exponentials = np.exp(values.astype(np.float32, copy=False)).astype(np.float64)
+    if values.size:
+        total[size > 0] = np.add.reduceat(exponentials, indptr[:-1][size > 0]) - size[size > 0]
+    return np.asarray(np.abs(total / TARGET - 1) <= _EXACT)
 
 
 class ScaledRows:
