@@ -34,6 +34,8 @@ from tamannot.scoring._rows import CsrRows
 Array = NDArray[Any]
 
 _N_GENES = 2000
+# Of more macrophages of an origin, so many are taken: baselines move by less than 0.2 if all are.
+_MOST_MACROPHAGES = 10_000
 _EXPERIMENTAL = tuple(STATES.index(s) for s in EXPERIMENTAL)
 
 
@@ -163,9 +165,10 @@ def _first_pass(source: Source, panels: Panels, *, threads: int, report: Progres
 
 def _activities_of(macrophages: _Macrophages, weight: Array, origin: int, n_genes: Array) -> list[Activity]:
     """Return the activities of the states in macrophages of one origin; those of the reference if there are none."""
-    here, baselines = macrophages.nearest == origin, BASELINES[origin]
-    if not here.any():
+    here, baselines = np.flatnonzero(macrophages.nearest == origin), BASELINES[origin]
+    if not here.size:
         return reference_activities(n_genes, baselines)
+    here = np.sort(here[np.argsort(macrophages.order[here], kind="stable")[:_MOST_MACROPHAGES]])
     halves, scale = macrophages.halves[here], macrophages.scale[here]
     return fit_activities(halves, scale, weight[here], n_genes, baselines, _EXPERIMENTAL)
 
