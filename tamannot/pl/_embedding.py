@@ -1,4 +1,4 @@
-"""Cells on an embedding, coloured by what tamannot wrote or by a column."""
+"""Cells on an embedding, coloured by label, signature or column."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from tamannot.errors import ParameterError, among
 from tamannot.pl._cells import MAX_POINTS, Labels, as_labels, embedding_of, labels_of, places_in, point_size, some_of
 from tamannot.pl._style import (
     DIVERGING,
-    LEGEND_BESIDE,
     FigureOptions,
     Palette,
     colors_of,
     figure,
+    legend_beside,
+    legend_columns,
     naming,
     new_axes,
     of_palette,
@@ -38,7 +39,7 @@ Array = NDArray[Any]
 _AXES = ("compartment", "origin", "state")
 _UNITS = {"z": "z against matched genes", "score": "score"}
 _UNKNOWN = "#dddddd"
-# Colours end where this share of the cells does: a few extreme values would take all of them.
+# Colours end at this quantile: a few extreme values would use most of them.
 _MOST = 0.99
 
 
@@ -61,30 +62,20 @@ def embedding(
     Parameters
     ----------
     adata
-        An annotated or scored object; for a column of ``obs`` any object.
+        An annotated or scored object; any object if ``color`` is a column of ``obs``.
     basis
         Embedding in ``obsm``, as in scanpy: ``"umap"`` or ``"X_umap"``.
     color
-        ``"state"``, ``"origin"`` or ``"compartment"``; the id of a signature, drawn by z, or by score where no z was
+        ``"state"``, ``"origin"`` or ``"compartment"``; the id of a signature, drawn by z, or by score if no z was
         computed; or a column of ``obs``.
-    key
-        The ``key_added`` of the run.
-    max_points
-        Most cells to draw. Above it, cells are chosen at random and rare labels keep more of theirs. Counts in the
-        legend are of all cells.
-    rng
-        Seed or generator of that choice and of the drawing order.
     palette
-        Of labels, colours as in `states`; of numbers, a colormap of matplotlib.
-    size
-        Area of a point in square points; None goes by their number.
-    ax
-        Where to draw; None makes a figure.
+        For labels: ``{label: colour}``, a list in the order of the labels, or the name of a colormap of matplotlib. For
+        numbers: the name of a colormap.
 
     Returns
     -------
-    The axes. The legend has the number of cells of each label. Numbers are cut at the 99th percentile, and cells
-    without a value are grey.
+    The axes. The legend has the number of cells with each label. Colours of numbers end at the 1st and 99th
+    percentiles; cells without a value are grey.
 
     Raises
     ------
@@ -97,9 +88,8 @@ def embedding(
     assert name is not None  # noqa: S101 - a basis was given
     if color in _AXES:
         labels = labels_of(adata, key, color)
-        title = color if color == "compartment" else f"{color} of macrophages"
         points = points_of(adata, name, labels, max_points, rng)
-        return draw_labels(ax, title, labels, colors_of(adata, key, color, palette), points, size)
+        return draw_labels(ax, color, labels, colors_of(adata, key, color, palette), points, size)
     values, unit = _values(adata, key, color)
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         one = Labels(("",), np.zeros(adata.n_obs, np.int64))
@@ -108,7 +98,7 @@ def embedding(
     labels = as_labels(values)
     points = points_of(adata, name, labels, max_points, rng)
     colors = of_palette(palette or _own(adata, color, labels) or _many(len(labels.names)), labels.names)
-    return draw_labels(ax, plain(color), labels, colors, points, size, naming(color, key))
+    return draw_labels(ax, color, labels, colors, points, size, naming(color, key))
 
 
 @figure
@@ -124,26 +114,14 @@ def umap(
     ax: Axes | None = None,
     **_options: Unpack[FigureOptions],
 ) -> Axes:
-    """Draw cells on the UMAP in ``obsm["X_umap"]``; see `embedding` for the parameters.
+    """Draw cells on the UMAP in ``obsm["X_umap"]``, as `embedding` does.
 
     Parameters
     ----------
     adata
-        An annotated or scored object; for a column of ``obs`` any object.
+        An annotated or scored object; any object if ``color`` is a column of ``obs``.
     color
         ``"state"``, ``"origin"``, ``"compartment"``, the id of a signature, or a column of ``obs``.
-    key
-        The ``key_added`` of the run.
-    max_points
-        Most cells to draw, chosen as in `embedding`.
-    rng
-        Seed or generator of that choice and of the drawing order.
-    palette
-        Of labels, colours as in `states`; of numbers, a colormap of matplotlib.
-    size
-        Area of a point in square points; None goes by their number.
-    ax
-        Where to draw; None makes a figure.
 
     Returns
     -------
@@ -161,7 +139,7 @@ def umap(
 
 
 class Points(NamedTuple):
-    """Coordinates of all cells, the rows of those to draw, and the key of the embedding."""
+    """Coordinates of all cells, the rows to draw, and the key of the embedding."""
 
     places: Array
     drawn: Array
@@ -169,7 +147,7 @@ class Points(NamedTuple):
 
 
 def points_of(adata: AnnData, name: str, labels: Labels, max_points: int, rng: int | np.random.Generator) -> Points:
-    """Return what to draw on an embedding: cells that have a place in it."""
+    """Return the cells to draw on an embedding: those with finite coordinates."""
     places = places_in(adata, name)
     codes = np.where(np.isfinite(places).all(axis=1), labels.codes, -1)
     return Points(places, some_of(codes, len(labels.names), max_points, rng), name)
@@ -177,15 +155,15 @@ def points_of(adata: AnnData, name: str, labels: Labels, max_points: int, rng: i
 
 def draw_labels(
     ax: Axes | None,
-    title: str,
+    column: str,
     labels: Labels,
     colors: dict[str, str],
     points: Points,
     size: float | None,
     written: Callable[[str], str] = pretty,
 ) -> Axes:
-    """Draw labels; other cells beneath the macrophages."""
-    ax, drawn = ax or new_axes(6.4, 4.2), points.drawn
+    """Draw labels of an axis or a column, with other cells beneath the macrophages."""
+    ax, drawn = ax or new_axes(4.2 + 2.2 * legend_columns(len(labels.names)), 4.2), points.drawn
     rgba = to_rgba_array([colors.get(name, colors.get(UNASSIGNED, _UNKNOWN)) for name in labels.names])
     inside = labels.is_macrophage[drawn]
     style: dict[str, Any] = {"s": size or point_size(drawn.size), "linewidths": 0, "rasterized": True}
@@ -193,24 +171,26 @@ def draw_labels(
         x, y = points.places[cells].T
         ax.scatter(x, y, c=rgba[labels.codes[cells]], zorder=above, **style)
     _name_places(ax, points)
-    total = max(int(labels.is_macrophage.sum()), 1)
+    total = int(labels.is_macrophage.sum())
     dots = []
     order = sorted(zip(labels.names, rgba, strict=True), key=lambda item: item[0] == NOT_MACROPHAGE)  # other cells last
     for label, color in order:
         n = labels.counts[label]
         text = f"{written(label)}  {n:,}" + ("" if label == NOT_MACROPHAGE else f" ({n / total:.1%})")
         dots.append(Line2D([], [], linestyle="", marker="o", markersize=6, color=color, label=text))
-    columns = {"ncols": 1 + len(dots) // 16}
-    ax.legend(handles=dots, title=f"{title}{_some(points)}", alignment="left", **LEGEND_BESIDE, **columns)
+    legend_beside(ax, len(dots), handles=dots)
+    of = "macrophages" if column in ("state", "origin") else "cells"
+    what = f"{column.capitalize()}s" if column in _AXES else plain(column)
+    ax.set_title(f"{what} of {total:,} {of}{_some(points)}")
     return ax
 
 
 def _draw_values(
-    ax: Axes | None, title: str, unit: str, values: Array, points: Points, palette: Palette | None, size: float | None
+    ax: Axes | None, name: str, unit: str, values: Array, points: Points, palette: Palette | None, size: float | None
 ) -> Axes:
     ax = ax or new_axes(6.0, 4.2)
     if palette is not None and not isinstance(palette, str):
-        msg = "palette of numbers is the name of a colormap of matplotlib, such as 'viridis'."
+        msg = "For numbers, palette= is the name of a colormap of matplotlib, such as 'viridis'."
         raise ParameterError(msg)
     is_z = unit == _UNITS["z"]
     known = values[np.isfinite(values)]
@@ -226,8 +206,8 @@ def _draw_values(
     ax.scatter(x[missing], y[missing], color=_UNKNOWN, **style)
     colors: dict[str, Any] = {"cmap": palette or (DIVERGING if is_z else "viridis"), "vmin": low, "vmax": high}
     dots = ax.scatter(x[~missing], y[~missing], c=values[drawn][~missing], **colors, **style)
-    ax.figure.colorbar(dots, ax=ax, shrink=0.7, extend="both").set_label(unit or title, fontsize="small")
-    ax.set_title(f"{title}, {known.size:,} cells{_some(points)}", loc="left", fontsize="medium")
+    ax.figure.colorbar(dots, ax=ax, shrink=0.7, extend="both").set_label(unit or name, fontsize="small")
+    ax.set_title(f"{name} in {known.size:,} cells{_some(points)}")
     _name_places(ax, points)
     return ax
 
@@ -251,13 +231,13 @@ def _values(adata: AnnData, key: str, color: str) -> tuple[pd.Series, str]:
             return table[color], unit
     if color not in adata.obs:
         known = [*_AXES, *(slots.read_table(adata, key, "score") if f"{key}_scores" in adata.obsm else ()), *adata.obs]
-        msg = f"color='{color}' is no label, no signature under the key '{key}' and no column of obs."
+        msg = f"color='{color}' is not a label, a signature under the key '{key}' or a column of obs."
         raise ParameterError(msg + among(color, known))
     return slots.obs_column(adata, color), ""
 
 
 def _own(adata: AnnData, column: str, labels: Labels) -> dict[str, str] | None:
-    """Return the colours in ``uns`` that scanpy uses for a column."""
+    """Return the colours of a column in ``uns``, as scanpy keeps them."""
     kept = adata.uns.get(f"{column}_colors")
     if kept is None or not isinstance(adata.obs[column].dtype, pd.CategoricalDtype):
         return None

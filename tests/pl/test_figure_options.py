@@ -106,7 +106,7 @@ def test_palettes(made):
     assert list(listed.values())[:3] == ["#ff0000", "#00ff00", "#0000ff"]
     assert listed["unassigned"] == handles(tam.pl.origins(made))["unassigned"]
     assert handles(tam.pl.origins(made, palette="tab10"))["microglia"] == "#1f77b4"
-    refused = ((["red"], "1 colours for 3 labels"), ("nope", "no colormap"), ({"microglia": "x"}, "no colour"))
+    refused = ((["red"], "1 colours for 3 labels"), ("nope", "not a colormap"), ({"microglia": "x"}, "not a colour"))
     for palette, says in refused:
         with pytest.raises(ParameterError, match=says):
             tam.pl.origins(made, palette=palette)
@@ -149,11 +149,11 @@ def test_colours_of_a_column_are_those_of_scanpy(made):
 
 
 def test_what_cannot_be_coloured(made):
-    with pytest.raises(ParameterError, match=r"color='stat' is no label.*'state'"):
+    with pytest.raises(ParameterError, match=r"color='stat' is not a label.*'state'"):
         tam.pl.umap(made, color="stat")
     with pytest.raises(ParameterError, match="No embedding 'tsne'"):
         tam.pl.embedding(made, "tsne")
-    with pytest.raises(ParameterError, match="palette of numbers"):
+    with pytest.raises(ParameterError, match="For numbers, palette="):
         tam.pl.umap(made, color="m1", palette=["red"])
 
 
