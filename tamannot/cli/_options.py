@@ -155,20 +155,8 @@ _CALLS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 )
 _PARAMETERS = (
     *("chunk_size", "compartment", "compartment_key", "condition", "counts", "gene_symbols", "groupby"),
-    *(
-        "hypotheses",
-        "in_place",
-        "key",
-        "labels",
-        "layer",
-        "malignant",
-        "method",
-        "min_coverage",
-        "model",
-        "null",
-        "out",
-    ),
-    *("overwrite", "reference", "sample_key", "shares", "signatures", "species", "table", "target_accuracy"),
+    *("hypotheses", "in_place", "key", "labels", "layer", "malignant", "method", "min_coverage", "model", "null"),
+    *("out", "overwrite", "reference", "sample_key", "shares", "signatures", "species", "table", "target_accuracy"),
     *("threads", "tissue", "title"),
 )
 # A folder may be named species=human: what goes on with / is a path.

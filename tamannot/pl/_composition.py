@@ -12,24 +12,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from tamannot.analysis._composition_tests import Axis
 from tamannot.get import composition as table_of
-from tamannot.pl._style import (
-    CURVES,
-    MARKERS,
-    FigureOptions,
-    Palette,
-    colors_of,
-    figure,
-    legend_above,
-    legend_beside,
-    legend_columns,
-    name_ticks,
-    new_axes,
-    of_palette,
-    open_corner,
-    plain,
-    pretty,
-    write_beside,
-)
+from tamannot.pl import _style as common
+from tamannot.pl._style import FigureOptions, Palette, figure, plain, pretty
 
 # Between two conditions, in bars.
 _GAP = 1.1
@@ -80,15 +64,15 @@ def composition(
     place = _places(samples)
     wide = shares.pivot_table(index="sample", columns="label", values=_COLUMN[counts], sort=False)
     wide = wide.reindex(samples["sample"]).fillna(0.0)
-    ax = ax or new_axes(6 + 2 * legend_columns(wide.shape[1]), 1.8 + 0.32 * (place.max() + 1))
-    _bars(ax, wide, place, colors_of(adata, key, labels, palette))
+    ax = ax or common.new_axes(6 + 2 * common.legend_columns(wide.shape[1]), 1.8 + 0.32 * (place.max() + 1))
+    _bars(ax, wide, place, common.colors_of(adata, key, labels, palette))
     totals = shares.drop_duplicates("sample").set_index("sample")["n_total"].reindex(samples["sample"])
     of = "cells" if labels == "compartment" else "macrophages"
     ax.set(xlim=(0, max(1.0, float(wide.sum(axis=1).max()))), xlabel=_UNITS[counts].format(of))
     ax.set_title(f"{labels.capitalize()}s of {int(totals.sum()):,} {of} in {len(samples)} samples")
     taken = _names(ax, samples, totals, place)
-    open_corner(ax)
-    legend_beside(ax, wide.shape[1], after=taken)
+    common.open_corner(ax)
+    common.legend_beside(ax, wide.shape[1], after=taken)
     return ax
 
 
@@ -123,14 +107,14 @@ def _names(ax: Axes, samples: pd.DataFrame, totals: pd.Series, place: np.ndarray
     """Write the names of samples and conditions, and numbers of cells; return the points taken at the right."""
     ax.set_ylim(place.max() + 0.6, -0.6 if "condition" not in samples else -0.4)
     down = np.argsort(place)
-    size = name_ticks(ax, "y", place[down], samples["sample"].astype(str).to_numpy()[down])
+    size = common.name_ticks(ax, "y", place[down], samples["sample"].astype(str).to_numpy()[down])
     texts = [f"n = {int(n):,}{'' if used else ' *'}" for n, used in zip(totals, samples["used"], strict=True)]
     if "condition" in samples:
         for name, group in pd.Series(place).groupby(samples["condition"].to_numpy(), sort=False):
             of = group.shape[0]
             title = f"{plain(str(name)) or 'no condition'} ({of} sample{'s' if of > 1 else ''})"
             ax.text(0.005, group.min() - 0.55, title, va="bottom", fontsize=0.9 * size, fontweight="bold")
-    return write_beside(ax, place[down], np.array(texts)[down], size)
+    return common.write_beside(ax, place[down], np.array(texts)[down], size)
 
 
 @figure
@@ -168,23 +152,23 @@ def composition_tests(
     tests = table_of(adata, key, axis=axis)
     tests = tests[tests["log_odds"].notna()]
     labels, contrasts = (list(dict.fromkeys(tests[c])) for c in ("label", "contrast"))
-    ax = ax or new_axes(7.5, 1.9 + (0.25 + 0.22 * len(contrasts)) * max(len(labels), 2))
+    ax = ax or common.new_axes(7.5, 1.9 + (0.25 + 0.22 * len(contrasts)) * max(len(labels), 2))
     ax.set_ylim(max(len(labels), 1) - 0.5, -0.5)
-    size = name_ticks(ax, "y", range(len(labels)), [pretty(label) for label in labels])
-    own = of_palette(palette, contrasts) if palette else {}
+    size = common.name_ticks(ax, "y", range(len(labels)), [pretty(label) for label in labels])
+    own = common.of_palette(palette, contrasts) if palette else {}
     for i, contrast in enumerate(contrasts):
         rows = tests[tests["contrast"] == contrast]
         offset = (i - (len(contrasts) - 1) / 2) * _SPREAD / len(contrasts)
         place = np.array([labels.index(label) for label in rows["label"]]) + offset
         odds, low, high = (rows[c].to_numpy(float).clip(*_ODDS) for c in ("odds_ratio", "low", "high"))
         style: dict[str, Any] = {
-            "color": own.get(contrast, CURVES[i % len(CURVES)]),
-            "marker": MARKERS[i // len(CURVES) % len(MARKERS)],
+            "color": own.get(contrast, common.CURVES[i % len(common.CURVES)]),
+            "marker": common.MARKERS[i // len(common.CURVES) % len(common.MARKERS)],
         }
         reach = [odds - low, high - odds]
         ax.errorbar(odds, place, xerr=reach, linestyle="none", capsize=2, label=contrast, **style)
         texts = [f"q = {q:.2g}" if np.isfinite(q) else f"p = {p:.2g}, not adjusted" for q, p in rows[["q", "p"]].values]
-        write_beside(ax, place, texts, size)
+        common.write_beside(ax, place, texts, size)
     ax.axvline(1, color="black", linewidth=0.8)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
@@ -192,9 +176,9 @@ def composition_tests(
     what, of = (str(tests.attrs["parameters"][name]) for name in ("counts", "axis"))
     ax.set(xlabel=f"odds ratio of {_COUNTS[what]} (log scale; 95 % interval over samples)")
     _ticks(ax, tests)
-    open_corner(ax)
+    common.open_corner(ax)
     if len(contrasts) > 1:
-        legend_above(ax)
+        common.legend_above(ax)
     compared = {0: "nothing could be tested", 1: "".join(contrasts)}.get(len(contrasts), "between conditions")
     samples = f" ({int(tests['n_samples'].max())} samples)" if contrasts else ""
     ax.set_title(f"{of.capitalize()}s, {compared}{samples}")

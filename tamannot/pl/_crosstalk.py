@@ -11,22 +11,11 @@ from matplotlib.axes import Axes
 
 from tamannot.errors import ParameterError
 from tamannot.get import crosstalk as table_of
-from tamannot.pl._style import (
-    BLUE,
-    VERMILION,
-    FigureOptions,
-    check_positive,
-    figure,
-    legend_above,
-    name_ticks,
-    new_axes,
-    open_corner,
-    pretty,
-    write_beside,
-)
+from tamannot.pl import _style as common
+from tamannot.pl._style import FigureOptions, figure, pretty
 
 # Filled circles and open squares differ without colours, too.
-_RAW, _ADJUSTED = BLUE, VERMILION
+_RAW, _ADJUSTED = common.BLUE, common.VERMILION
 _SHIFT = 0.17
 # Names of samples are legible up to here.
 _MOST_NAMES = 30
@@ -73,7 +62,7 @@ def crosstalk(
     ResultNotFoundError
         `tl.crosstalk` has not been run.
     """
-    check_positive("n", n)
+    common.check_positive("n", n)
     tests = table_of(adata, key)
     if pair is not None:
         return _samples(_row_of(tests, pair), table_of(adata, key, kind="samples"), size or 42, ax)
@@ -82,10 +71,10 @@ def crosstalk(
 
 
 def _forest(tests: pd.DataFrame, n_all: int, ax: Axes | None) -> Axes:
-    ax = ax or new_axes(11.5, 1.9 + 0.62 * len(tests))
+    ax = ax or common.new_axes(11.5, 1.9 + 0.62 * len(tests))
     place = np.arange(len(tests))
     ax.set(xlim=(-1.05, 1.05), ylim=(len(tests) - 0.4, -0.6))
-    size = name_ticks(ax, "y", place, [f"{_left(row)}\nwith {_right(row)}" for _, row in tests.iterrows()])
+    size = common.name_ticks(ax, "y", place, [f"{_left(row)}\nwith {_right(row)}" for _, row in tests.iterrows()])
     _draw_intervals(ax, tests, "", place - _SHIFT)
     ax.hlines(place - _SHIFT, tests["loo_low"], tests["loo_high"], color=_RAW, linewidth=4.5, alpha=0.35)
     if tests["rho_adjusted"].notna().any():
@@ -96,8 +85,8 @@ def _forest(tests: pd.DataFrame, n_all: int, ax: Axes | None) -> Axes:
     which = f"the {len(tests)} of {n_all} tests with the smallest p, " if n_all > len(tests) else ""
     ax.set_xlabel(f"Spearman's ρ across samples ({which}95 % bootstrap interval)")
     ax.set_title(f"Macrophages and malignant cells in {samples} samples")
-    open_corner(ax)
-    legend_above(ax, bbox_to_anchor=(-0.02, 1.0))
+    common.open_corner(ax)
+    common.legend_above(ax, bbox_to_anchor=(-0.02, 1.0))
     return ax
 
 
@@ -124,8 +113,8 @@ def _write_p(ax: Axes, tests: pd.DataFrame, size: float) -> None:
         q = f", q = {row['q']:.2g}" if np.isfinite(row["q"]) else ""
         raw.append(f"p = {row['p']:.2g}{q}" if np.isfinite(row["p"]) else "no ρ")
         adjusted.append(_adjusted(row) if np.isfinite(row["p_adjusted"]) else "")
-    write_beside(ax, place - _SHIFT, raw, size, color=_RAW)
-    write_beside(ax, place + _SHIFT, adjusted, size, color=_ADJUSTED)
+    common.write_beside(ax, place - _SHIFT, raw, size, color=_RAW)
+    common.write_beside(ax, place + _SHIFT, adjusted, size, color=_ADJUSTED)
 
 
 def _adjusted(row: pd.Series) -> str:
@@ -166,11 +155,11 @@ def _row_of(tests: pd.DataFrame, pair: tuple[str, str]) -> pd.Series:
 
 
 def _samples(row: pd.Series, table: pd.DataFrame, size: float, ax: Axes | None) -> Axes:
-    ax = ax or new_axes(5.6, 4.6)
+    ax = ax or common.new_axes(5.6, 4.6)
     table = table[table["used"].astype(bool)]
     x = table[f"{row['measure']}_{row['tam']}"].to_numpy(float)
     y = table[f"malignant_{row['malignant']}"].to_numpy(float)
-    ax.scatter(x, y, s=size, color=BLUE, edgecolor="black", linewidth=0.5, zorder=3)
+    ax.scatter(x, y, s=size, color=common.BLUE, edgecolor="black", linewidth=0.5, zorder=3)
     if len(table) <= _MOST_NAMES:
         _write_names(ax, table.index, np.column_stack([x, y]))
     ax.set_xlabel(_left(row, " of macrophages", "\n"))
@@ -179,7 +168,7 @@ def _samples(row: pd.Series, table: pd.DataFrame, size: float, ax: Axes | None) 
     if np.isfinite(row["rho_adjusted"]):
         lines.append(f"ρ = {row['rho_adjusted']:.2f}, {_adjusted(row)}")
     ax.set_title("\n".join(["Macrophages and malignant cells of each sample", *lines]))
-    open_corner(ax)
+    common.open_corner(ax)
     ax.margins(0.1)
     return ax
 

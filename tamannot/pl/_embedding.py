@@ -17,22 +17,9 @@ import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.data._slots import table_slot
 from tamannot.errors import ParameterError, among
+from tamannot.pl import _style as common
 from tamannot.pl._cells import MAX_POINTS, Labels, as_labels, embedding_of, labels_of, places_in, point_size, some_of
-from tamannot.pl._style import (
-    DIVERGING,
-    FigureOptions,
-    Palette,
-    colors_of,
-    figure,
-    legend_beside,
-    legend_columns,
-    naming,
-    new_axes,
-    of_palette,
-    open_corner,
-    plain,
-    pretty,
-)
+from tamannot.pl._style import FigureOptions, Palette, figure, naming, plain, pretty
 
 Array = NDArray[Any]
 
@@ -89,7 +76,7 @@ def embedding(
     if color in _AXES:
         labels = labels_of(adata, key, color)
         points = points_of(adata, name, labels, max_points, rng)
-        return draw_labels(ax, color, labels, colors_of(adata, key, color, palette), points, size)
+        return draw_labels(ax, color, labels, common.colors_of(adata, key, color, palette), points, size)
     values, unit = _values(adata, key, color)
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         one = Labels(("",), np.zeros(adata.n_obs, np.int64))
@@ -97,7 +84,7 @@ def embedding(
         return _draw_values(ax, pretty(color), unit, values.to_numpy(float, na_value=np.nan), points, palette, size)
     labels = as_labels(values)
     points = points_of(adata, name, labels, max_points, rng)
-    colors = of_palette(palette or _own(adata, color, labels) or _many(len(labels.names)), labels.names)
+    colors = common.of_palette(palette or _own(adata, color, labels) or _many(len(labels.names)), labels.names)
     return draw_labels(ax, color, labels, colors, points, size, naming(color, key))
 
 
@@ -163,7 +150,7 @@ def draw_labels(
     written: Callable[[str], str] = pretty,
 ) -> Axes:
     """Draw labels of an axis or a column, with other cells beneath the macrophages."""
-    ax, drawn = ax or new_axes(4.2 + 2.2 * legend_columns(len(labels.names)), 4.2), points.drawn
+    ax, drawn = ax or common.new_axes(4.2 + 2.2 * common.legend_columns(len(labels.names)), 4.2), points.drawn
     rgba = to_rgba_array([colors.get(name, colors.get(UNASSIGNED, _UNKNOWN)) for name in labels.names])
     inside = labels.is_macrophage[drawn]
     style: dict[str, Any] = {"s": size or point_size(drawn.size), "linewidths": 0, "rasterized": True}
@@ -178,7 +165,7 @@ def draw_labels(
         n = labels.counts[label]
         text = f"{written(label)}  {n:,}" + ("" if label == NOT_MACROPHAGE else f" ({n / total:.1%})")
         dots.append(Line2D([], [], linestyle="", marker="o", markersize=6, color=color, label=text))
-    legend_beside(ax, len(dots), handles=dots)
+    common.legend_beside(ax, len(dots), handles=dots)
     of = "macrophages" if column in ("state", "origin") else "cells"
     what = f"{column.capitalize()}s" if column in _AXES else plain(column)
     ax.set_title(f"{what} of {total:,} {of}{_some(points)}")
@@ -188,7 +175,7 @@ def draw_labels(
 def _draw_values(
     ax: Axes | None, name: str, unit: str, values: Array, points: Points, palette: Palette | None, size: float | None
 ) -> Axes:
-    ax = ax or new_axes(6.0, 4.2)
+    ax = ax or common.new_axes(6.0, 4.2)
     if palette is not None and not isinstance(palette, str):
         msg = "For numbers, palette= is the name of a colormap of matplotlib, such as 'viridis'."
         raise ParameterError(msg)
@@ -204,7 +191,7 @@ def _draw_values(
     style: dict[str, Any] = {"s": size or point_size(drawn.size), "linewidths": 0, "rasterized": True}
     missing = ~np.isfinite(values[drawn])
     ax.scatter(x[missing], y[missing], color=_UNKNOWN, **style)
-    colors: dict[str, Any] = {"cmap": palette or (DIVERGING if is_z else "viridis"), "vmin": low, "vmax": high}
+    colors: dict[str, Any] = {"cmap": palette or (common.DIVERGING if is_z else "viridis"), "vmin": low, "vmax": high}
     dots = ax.scatter(x[~missing], y[~missing], c=values[drawn][~missing], **colors, **style)
     ax.figure.colorbar(dots, ax=ax, shrink=0.7, extend="both").set_label(unit or name, fontsize="small")
     ax.set_title(f"{name} in {known.size:,} cells{_some(points)}")
@@ -220,7 +207,7 @@ def _some(points: Points) -> str:
 def _name_places(ax: Axes, points: Points) -> None:
     name = points.name.removeprefix("X_").replace("_", " ").upper()
     ax.set(xticks=[], yticks=[], xlabel=f"{name} 1", ylabel=f"{name} 2")
-    open_corner(ax)
+    common.open_corner(ax)
 
 
 def _values(adata: AnnData, key: str, color: str) -> tuple[pd.Series, str]:

@@ -19,24 +19,9 @@ from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.get import contributions
 from tamannot.get import evidence as evidence_of
 from tamannot.get._run_evidence import ByLabel, RunEvidence, by_label, columns_of
+from tamannot.pl import _style as common
 from tamannot.pl._cells import Labels, as_labels, check_some, labels_of
-from tamannot.pl._style import (
-    BLUE,
-    VERMILION,
-    FigureOptions,
-    Palette,
-    check_positive,
-    colors_of,
-    figure,
-    legend_above,
-    legend_beside,
-    name_ticks,
-    naming,
-    new_axes,
-    open_corner,
-    plain,
-    pretty,
-)
+from tamannot.pl._style import FigureOptions, Palette, figure, naming, plain, pretty
 
 Array = NDArray[Any]
 
@@ -45,7 +30,7 @@ _AXES = ("compartment", "origin", "state")
 _MIN_CELLS = 5
 _LARGEST_DOT = 190.0
 # For labels without a default colour.
-_PLAIN = (BLUE, VERMILION)
+_PLAIN = (common.BLUE, common.VERMILION)
 _UNITS = {
     "amount": "contribution to the amount (0: background, 1: training cells)\n* gene of one of the two signatures",
     "z": "contribution to z against matched genes",
@@ -102,7 +87,7 @@ def markers(
     MatrixError
         The matrix is not the one that the run saw.
     """
-    check_positive("n", n)
+    common.check_positive("n", n)
     kept = RunEvidence(adata, key)
     labels = _labels(adata, key, groupby)
     check_some(labels.codes >= 0)
@@ -172,7 +157,7 @@ def _draw(
 ) -> Axes:
     labels, written = rows
     n_rows, n_columns = len(labels.names), len(columns)
-    ax = ax or new_axes(3.6 + 0.26 * n_columns, 2.2 + 0.34 * max(n_rows, 4))
+    ax = ax or common.new_axes(3.6 + 0.26 * n_columns, 2.2 + 0.34 * max(n_rows, 4))
     ax.set(xlim=(-0.7, n_columns - 0.3), ylim=(n_rows - 0.4, -0.6), title=title)
     largest = min(_LARGEST_DOT, (72 * ax.bbox.width / ax.figure.dpi / (n_columns + 0.4)) ** 2)
     places = [place for _, place in columns]
@@ -182,9 +167,11 @@ def _draw(
     x, y = np.meshgrid(np.arange(n_columns), np.arange(n_rows))
     style: dict[str, Any] = {"cmap": "cividis_r", "vmin": 0, "vmax": 1, "edgecolors": "0.3", "linewidths": 0.4}
     dots = ax.scatter(x.ravel(), y.ravel(), s=largest * share.ravel(), c=scaled.ravel(), **style)
-    name_ticks(ax, "x", range(n_columns), list(kept.names(np.array(places))), rotation=90, style="italic")
-    name_ticks(ax, "y", range(n_rows), [f"{written(s)} ({k:,})" for s, k in zip(labels.names, found.n, strict=True)])
-    open_corner(ax)
+    common.name_ticks(ax, "x", range(n_columns), list(kept.names(np.array(places))), rotation=90, style="italic")
+    common.name_ticks(
+        ax, "y", range(n_rows), [f"{written(s)} ({k:,})" for s, k in zip(labels.names, found.n, strict=True)]
+    )
+    common.open_corner(ax)
     _write_groups(ax, [(written(label), place) for label, place in columns])
     _write_keys(ax, dots, largest)
     return ax
@@ -216,7 +203,7 @@ def _write_keys(ax: Axes, dots: Any, largest: float) -> None:
         Line2D([], [], linestyle="", marker="o", markersize=(largest * s) ** 0.5, color="0.6", label=f"{s:.0%}")
         for s in (0.25, 0.5, 1.0)
     ]
-    legend_beside(ax, len(keys), handles=keys, title="cells with\nthe gene", labelspacing=0.9)
+    common.legend_beside(ax, len(keys), handles=keys, title="cells with\nthe gene", labelspacing=0.9)
     place: dict[str, Any] = {"location": "bottom", "shrink": 0.35, "aspect": 20}
     place["pad"] = 0.25 if ax.figure.get_layout_engine() is None else 0.04
     bar = ax.figure.colorbar(dots, ax=ax, **place)
@@ -278,8 +265,8 @@ def evidence(
     called, intercept = table.attrs["called"], pd.Series(table.attrs["intercept"], dtype=float, name="intercept")
     offset = (intercept if of == "amount" else -behind["baseline"]).reindex(labels).fillna(0.0)
     bars = _bars(table, labels, n, offset)
-    ax = ax or new_axes(6, 2.6 + 0.32 * max(len(bars), 2))
-    colors = colors_of(adata, key, axis, palette)
+    ax = ax or common.new_axes(6, 2.6 + 0.32 * max(len(bars), 2))
+    colors = common.colors_of(adata, key, axis, palette)
     for i, label in enumerate(labels):
         total = float(bars[label].sum())
         name = f"{pretty(label)}{' (called)' if label == called else ''}: {of} {total:.2f}"
@@ -317,9 +304,9 @@ def _bars(table: pd.DataFrame, labels: list[str], n: int, offset: pd.Series) -> 
 def _label_genes(ax: Axes, genes: pd.Index, starred: set[str]) -> None:
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set_ylim(len(genes) - 0.4, -0.6)
-    name_ticks(ax, "y", range(len(genes)), [f"{gene} *" if gene in starred else gene for gene in genes])
-    open_corner(ax)
+    common.name_ticks(ax, "y", range(len(genes)), [f"{gene} *" if gene in starred else gene for gene in genes])
+    common.open_corner(ax)
     if len(genes):
-        legend_above(ax, ncols=1, bbox_to_anchor=(-0.02, 1.0), borderaxespad=0.2)
+        common.legend_above(ax, ncols=1, bbox_to_anchor=(-0.02, 1.0), borderaxespad=0.2)
     else:
         ax.text(0.5, 0.5, "no gene contributes to a label", transform=ax.transAxes, ha="center")

@@ -18,18 +18,9 @@ from tamannot.analysis._spatial import Kind, coordinates_of
 from tamannot.classify import TRANSITIONAL
 from tamannot.errors import ParameterError, among
 from tamannot.get._run_evidence import columns_of, of_cells
+from tamannot.pl import _style as common
 from tamannot.pl._cells import MAX_POINTS, as_labels, check_some, labels_of, point_size, some_of
-from tamannot.pl._style import (
-    BLUE,
-    DIVERGING,
-    FigureOptions,
-    Palette,
-    colors_of,
-    figure,
-    new_axes,
-    open_corner,
-    pretty,
-)
+from tamannot.pl._style import FigureOptions, Palette, figure, pretty
 
 Array = NDArray[Any]
 
@@ -47,7 +38,7 @@ _TILES = 800
 # Total area of the points in square points, and the smallest and largest area of one.
 _AREA, _SMALLEST, _LARGEST = 40_000.0, 0.2, 60.0
 # Distinct with any colour vision; z is diverging.
-_MAPS = {"score": "viridis", "smooth": "viridis", "z": DIVERGING}
+_MAPS = {"score": "viridis", "smooth": "viridis", "z": common.DIVERGING}
 _UNITS = {"score": "score", "smooth": "score, smoothed over neighbours", "z": "z against matched genes"}
 
 
@@ -122,17 +113,17 @@ def polarization(
     here = state.is_macrophage
     check_some(here)
     pair = _pair(adata, key, (by[0], by[1]), here)
-    ax = ax or new_axes(6.4, 5.2)
+    ax = ax or common.new_axes(6.4, 5.2)
     if sample_key is not None:
         samples = as_labels(slots.obs_column(adata, sample_key))
         _draw_samples(ax, pair, samples.names, samples.codes[here], size or 36)
     else:
         both = np.array([name == TRANSITIONAL for name in state.names])[state.codes[here]]
-        _draw_cells(ax, pair, both, colors_of(adata, key, "state", palette)[TRANSITIONAL], rng, size)
+        _draw_cells(ax, pair, both, common.colors_of(adata, key, "state", palette)[TRANSITIONAL], rng, size)
     what = "mean " if sample_key is not None else ""
     ax.set(xlabel=f"{what}{_axis_name(by[0], pair.of)}", ylabel=f"{what}{_axis_name(by[1], pair.of)}")
     ax.set_title(_title(pair, (by[0], by[1])))
-    open_corner(ax)
+    common.open_corner(ax)
     return ax
 
 
@@ -197,14 +188,14 @@ def _draw_samples(ax: Axes, pair: _Pair, names: tuple[str, ...], codes: Array, s
     n = np.bincount(codes, minlength=len(names))
     some = np.flatnonzero(n)
     x, y = (np.bincount(codes, weights=v, minlength=n.size)[some] / n[some] for v in (pair.x, pair.y))
-    fill = np.where((n[some] >= _ENOUGH)[:, None], to_rgba(BLUE), to_rgba("white"))
-    ax.scatter(x, y, s=size, facecolors=fill, edgecolors=BLUE)
+    fill = np.where((n[some] >= _ENOUGH)[:, None], to_rgba(common.BLUE), to_rgba("white"))
+    ax.scatter(x, y, s=size, facecolors=fill, edgecolors=common.BLUE)
     if some.size <= _NAMED:
         for place, a, b in zip(some, x, y, strict=True):
             ax.annotate(names[place], (a, b), xytext=(5, 3), textcoords="offset points", fontsize="x-small")
     ax.margins(0.12)
     if (n[some] < _ENOUGH).any():
-        hollow = Line2D([], [], linestyle="", marker="o", color=BLUE, markerfacecolor="white")
+        hollow = Line2D([], [], linestyle="", marker="o", color=common.BLUE, markerfacecolor="white")
         ax.legend([hollow], [f"fewer than {_ENOUGH} macrophages"], loc="best", fontsize="small")
 
 
@@ -251,7 +242,7 @@ def spatial(
         msg = f"'{signature}' was not scored under the key '{key}'.{among(signature, table.columns)}"
         raise ParameterError(msg)
     values = table[signature].to_numpy(float)
-    ax = ax or new_axes(6, 5)
+    ax = ax or common.new_axes(6, 5)
     if size is None and len(values) > MAX_POINTS:
         drawn = _draw_tiles(ax, where, values, _MAPS[kind])
     else:

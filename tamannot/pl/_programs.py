@@ -16,17 +16,8 @@ from matplotlib.patheffects import withStroke
 from tamannot.errors import ParameterError
 from tamannot.get import enrichment as enrichment_of
 from tamannot.get import ferroptosis as ferroptosis_of
-from tamannot.pl._style import (
-    DIVERGING,
-    FigureOptions,
-    check_positive,
-    figure,
-    legend_above,
-    name_ticks,
-    new_axes,
-    plain,
-    pretty,
-)
+from tamannot.pl import _style as common
+from tamannot.pl._style import FigureOptions, figure, plain, pretty
 
 # Smaller q, also a q of 0 by permutations, are drawn as this.
 _SMALLEST_Q, _LARGEST_DOT = 1e-6, 160.0
@@ -79,12 +70,12 @@ def enrichment(
     ResultNotFoundError
         `tl.enrich` has not been run.
     """
-    check_positive("n", n)
+    common.check_positive("n", n)
     table = enrichment_of(adata, key, groupby=groupby)
     groups = [str(g) for g in pd.unique(table["group"])]
     shown = list(dict.fromkeys(table.loc[table["rank"] <= n, "signature"].astype(str)))
     table = table[table["signature"].isin(shown)]
-    ax = ax or new_axes(*_size(groups, shown))
+    ax = ax or common.new_axes(*_size(groups, shown))
     x, y = (table[name].astype(str).map(order.index) for name, order in (("group", groups), ("signature", shown)))
     sure = table["q"].to_numpy() <= _SHOWN_Q[0]
     span = float(table["nes"].abs().max())
@@ -92,7 +83,7 @@ def enrichment(
     room = 72 * ax.bbox.width / ax.figure.dpi / (len(groups) + 0.2)
     largest = min(_LARGEST_DOT, room**2)
     area = _area(table["q"].to_numpy(), largest)
-    dots = ax.scatter(x, y, s=area, c=table["nes"], cmap=DIVERGING, vmin=-span, vmax=span, **rings)
+    dots = ax.scatter(x, y, s=area, c=table["nes"], cmap=common.DIVERGING, vmin=-span, vmax=span, **rings)
     ax.figure.colorbar(dots, ax=ax, label="NES (normalised enrichment score)", shrink=0.8, aspect=14)
     ax.set(
         xlim=(-0.6, len(groups) - 0.4),
@@ -100,8 +91,8 @@ def enrichment(
         xlabel=plain(str(table.attrs.get("groupby", "group"))),
     )
     turned = {} if max(map(len, groups)) <= _SHORT else {"rotation": 90}
-    name_ticks(ax, "x", range(len(groups)), [plain(g) for g in groups], **turned)
-    name_ticks(ax, "y", range(len(shown)), [pretty(s) for s in shown])
+    common.name_ticks(ax, "x", range(len(groups)), [plain(g) for g in groups], **turned)
+    common.name_ticks(ax, "y", range(len(shown)), [pretty(s) for s in shown])
     ax.set_title(f"Enrichment of signatures in {len(groups)} groups")
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
@@ -123,7 +114,9 @@ def _legend(ax: Axes, largest: float) -> None:
     sizes = _area(np.array(_SHOWN_Q), largest)
     dots = [ax.scatter([], [], s=s, color="white", edgecolors="black", linewidths=0.9) for s in sizes]
     names = [f"q {'≤ ' if q == _SMALLEST_Q else ''}{q:g}" for q in _SHOWN_Q]
-    legend_above(ax, dots, names, ncols=3, columnspacing=1, borderpad=0, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    common.legend_above(
+        ax, dots, names, ncols=3, columnspacing=1, borderpad=0, loc="lower center", bbox_to_anchor=(0.5, 1.0)
+    )
 
 
 @figure
@@ -159,10 +152,9 @@ def ferroptosis(
 
     Notes
     -----
-    Drive, defence and balance describe capacity, not death. In 19 experiments in which cells undergo ferroptosis, drive
-    rose in 13, defence rose in 15 and balance fell in 15: cells under attack raise their defence most, so a negative
-    balance may mark a cell that undergoes ferroptosis. The set that rises in these experiments is
-    ``ferroptosis_response``: ``tl.score(adata, [tam.load_signature("ferroptosis_response")])``.
+    Drive, defence and balance describe capacity, not death: in experiments in which cells undergo ferroptosis, balance
+    mostly fell (see `tl.annotate`). The set that rises in such cells is ``ferroptosis_response``; score it with
+    ``tl.score(adata, [tam.load_signature("ferroptosis_response")])``.
 
     Raises
     ------
@@ -184,11 +176,11 @@ def ferroptosis(
         for v in ("z", "low_signal")
     )
     samples = enough.groupby("label")["sample"].nunique().reindex(labels, fill_value=0)
-    ax = ax or new_axes(4.6 + (0.62 if len(labels) <= _FEW else 0.42) * len(labels), 3.4 + 0.27 * len(names))
+    ax = ax or common.new_axes(4.6 + (0.62 if len(labels) <= _FEW else 0.42) * len(labels), 3.4 + 0.27 * len(names))
     _draw(ax, z.to_numpy(float), low.to_numpy(float), samples.to_numpy(), int(rows.attrs["min_cells"]))
-    name_ticks(ax, "x", range(len(labels)), [f"{pretty(w)}\nn = {samples[w]}" for w in labels], rotation=90)
+    common.name_ticks(ax, "x", range(len(labels)), [f"{pretty(w)}\nn = {samples[w]}" for w in labels], rotation=90)
     marks = rows.drop_duplicates("program").set_index("program")["effect_self"]
-    name_ticks(ax, "y", range(len(names)), [f"{pretty(n)} {_MARK.get(str(marks[n]), '·')}" for n in names])
+    common.name_ticks(ax, "y", range(len(names)), [f"{pretty(n)} {_MARK.get(str(marks[n]), '·')}" for n in names])
     ax.set_title(f"Ferroptosis programs by label, in {rows['sample'].nunique()} samples")
     shared = effects[effects["shared_genes"] != ""]
     for label, name in zip(shared["label"], shared["program"], strict=True):
@@ -202,7 +194,7 @@ def ferroptosis(
 
 def _draw(ax: Axes, z: np.ndarray, low: np.ndarray, samples: np.ndarray, min_cells: int) -> None:
     top = max(1.0, float(np.nanmax(np.abs(z)))) if np.isfinite(z).any() else 1.0
-    image = ax.imshow(z, cmap=DIVERGING, vmin=-top, vmax=top, aspect="auto")
+    image = ax.imshow(z, cmap=common.DIVERGING, vmin=-top, vmax=top, aspect="auto")
     none = ~np.isfinite(z)
     hatches = ((~none & (low > _LEAST), _HATCH, "////"), (none, _PALE, "xxxx"))
     for chosen, color, hatch in hatches:
@@ -232,7 +224,7 @@ def _draw(ax: Axes, z: np.ndarray, low: np.ndarray, samples: np.ndarray, min_cel
     ]
     shown = {"*": "label called by genes of the program"} | _MEANING
     marks = [Line2D([], [], linestyle="", color="black", marker=m, markersize=5, label=t) for m, t in shown.items()]
-    legend_above(ax, handles=[*fields, *marks], loc="lower right", bbox_to_anchor=(1.0, 1.0))
+    common.legend_above(ax, handles=[*fields, *marks], loc="lower right", bbox_to_anchor=(1.0, 1.0))
 
 
 def _separate(ax: Axes, rows: pd.DataFrame, names: list[str]) -> None:

@@ -17,23 +17,9 @@ import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE
 from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.get import coverage as coverage_of
+from tamannot.pl import _style as common
 from tamannot.pl._cells import as_labels, labels_of
-from tamannot.pl._style import (
-    BLUE,
-    VERMILION,
-    FigureOptions,
-    Palette,
-    colors_of,
-    figure,
-    legend_above,
-    name_ticks,
-    naming,
-    new_axes,
-    of_palette,
-    open_corner,
-    pretty,
-    write_beside,
-)
+from tamannot.pl._style import FigureOptions, Palette, figure, naming, pretty
 from tamannot.tl._write import COLORS
 
 Array = NDArray[Any]
@@ -47,7 +33,7 @@ _STEPS = ((200, 1), (50, 2), (0, 4))
 _TAIL = 0.001
 _HEIGHT = 0.85
 # Distinct with any colour vision; low coverage is hatched as well.
-_ENOUGH, _FEW, _MISSING = BLUE, VERMILION, "#e6e6e6"
+_ENOUGH, _FEW, _MISSING = common.BLUE, common.VERMILION, "#e6e6e6"
 
 
 @dataclass(frozen=True)
@@ -118,10 +104,10 @@ def scores(
     if not here.any():
         msg = "There are no cells to draw. only_macrophages=False draws all cells."
         raise ResultNotFoundError(msg)
-    colors = colors_of(adata, key, "state") if slots.slot(key, "state") in adata.obs else {}
+    colors = common.colors_of(adata, key, "state") if slots.slot(key, "state") in adata.obs else {}
     groups, rows = _groups(adata, groupby, here), list[_Row]()
     if palette is not None:
-        colors = colors | of_palette(palette, [group for group, _ in groups if group] or ids)
+        colors = colors | common.of_palette(palette, [group for group, _ in groups if group] or ids)
     for i in ids:
         axis = axis_of.get(i, "")
         is_label = axis in _CALLED_AXES and slots.slot(key, axis) in adata.obs
@@ -130,9 +116,9 @@ def scores(
         for group, cells in groups:
             name = _name(i, group and naming(groupby, key)(group), several=len(ids) > 1)
             text = _text_of(p[i].to_numpy()[cells], None if is_called is None else is_called[cells])
-            color = colors.get(group or i, colors.get(i, BLUE))
+            color = colors.get(group or i, colors.get(i, common.BLUE))
             rows.append(_Row(name, z[i].to_numpy()[cells], text, color, baselines))
-    ax = ax or new_axes(7.2, 1.4 + 0.42 * max(len(rows), 3))
+    ax = ax or common.new_axes(7.2, 1.4 + 0.42 * max(len(rows), 3))
     _draw(ax, rows)
     what = "z of signatures" if len(ids) > 1 else f"z of {pretty(ids[0])}"
     of = "macrophages" if only_macrophages or here.sum() < adata.n_obs else "cells"
@@ -179,8 +165,8 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
     null, cut = stats.norm.pdf(grid), float(stats.norm.isf(_CUT))
     ax.axvspan(-cut, cut, color="0.93", zorder=0, linewidth=0)
     ax.set(xlim=(edges[0], edges[-1]), ylim=(len(rows) - 0.9, -1.05), xlabel="z against matched genes of the same cell")
-    size = name_ticks(ax, "y", range(len(rows)), [row.name for row in rows])
-    write_beside(ax, range(len(rows)), [row.text for row in rows], size, va="bottom")
+    size = common.name_ticks(ax, "y", range(len(rows)), [row.name for row in rows])
+    common.write_beside(ax, range(len(rows)), [row.text for row in rows], size, va="bottom")
     named = set[str]()
     triangle: dict[str, Any] = {"marker": "^", "markeredgecolor": "black", "markersize": 0.6 * size, "zorder": 4}
     for place, row in enumerate(rows):
@@ -197,7 +183,7 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
             ax.plot(baseline, place, linestyle="", color=color, label=label, **triangle)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    legend_above(ax, ncols=3, borderaxespad=0.1)
+    common.legend_above(ax, ncols=3, borderaxespad=0.1)
 
 
 def _edges(values: list[Array]) -> Array:
@@ -270,7 +256,7 @@ def coverage(
     # a gap between axes
     place = np.arange(len(table)) + 0.8 * table["axis"].map(axes.index).to_numpy()
     each = 0.3 if len(table) <= 12 else 0.2
-    ax = ax or new_axes(7.2, 1.5 + each * (place[-1] + 1))
+    ax = ax or common.new_axes(7.2, 1.5 + each * (place[-1] + 1))
     share = table["coverage"].to_numpy(float)
     few = share < threshold
     ax.barh(place, 1.0, 0.75, color=_MISSING, label="missing")
@@ -282,8 +268,8 @@ def coverage(
     ax.set(xlim=(0, 1), ylim=(place[-1] + 0.6, -0.6 - 0.8 * (len(axes) > 1)), xlabel="share of the genes in the data")
     _write_coverage(ax, table, place)
     ax.set_title(f"Coverage of {len(table)} signatures")
-    open_corner(ax)
-    legend_above(ax, ncols=3, borderaxespad=0.2)
+    common.open_corner(ax)
+    common.legend_above(ax, ncols=3, borderaxespad=0.2)
     return ax
 
 
@@ -299,13 +285,13 @@ def _coverage_by_axis(adata: AnnData, axis: str | Sequence[str] | None, key: str
 
 
 def _write_coverage(ax: Axes, table: pd.DataFrame, place: Array) -> None:
-    size = name_ticks(ax, "y", place, [pretty(str(i)) for i in table.index])
+    size = common.name_ticks(ax, "y", place, [pretty(str(i)) for i in table.index])
     texts = []
     for row in table.itertuples():
         names = [s for s in str(row.missing).split(",") if s]
         without = f", without {', '.join(names)}" if 0 < len(names) <= 4 else ""
         texts.append(f"{row.n_present} of {row.n_genes}{without}")
-    write_beside(ax, place, texts, 0.8 * size)
+    common.write_beside(ax, place, texts, 0.8 * size)
     first = pd.Series(place, table["axis"].to_numpy()).groupby(level=0).min()
     for name, y in first.items() if len(first) > 1 else ():
         ax.text(0.008, y - 0.62, str(name), fontsize=0.75 * size, style="italic", va="bottom", color="0.3")

@@ -14,22 +14,10 @@ from numpy.typing import NDArray
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.pl import _style as common
 from tamannot.pl._cells import MAX_POINTS, Labels, as_labels, check_some, count_pairs, embedding_of, labels_of
 from tamannot.pl._embedding import draw_labels, points_of
-from tamannot.pl._style import (
-    FigureOptions,
-    Palette,
-    check_positive,
-    colors_of,
-    figure,
-    legend_beside,
-    name_ticks,
-    naming,
-    new_axes,
-    open_corner,
-    pretty,
-    write_beside,
-)
+from tamannot.pl._style import FigureOptions, Palette, figure, naming, pretty
 
 Array = NDArray[Any]
 
@@ -84,7 +72,7 @@ def states(
     ResultNotFoundError
         The object is not annotated.
     """
-    labels, colors = labels_of(adata, key, "state"), colors_of(adata, key, "state", palette)
+    labels, colors = labels_of(adata, key, "state"), common.colors_of(adata, key, "state", palette)
     found = _basis(adata, basis, groupby)
     if found is not None:
         points = points_of(adata, found, labels, max_points, rng)
@@ -129,7 +117,7 @@ def origins(
     ResultNotFoundError
         The object is not annotated.
     """
-    labels, colors = labels_of(adata, key, "origin"), colors_of(adata, key, "origin", palette)
+    labels, colors = labels_of(adata, key, "origin"), common.colors_of(adata, key, "origin", palette)
     found = _basis(adata, basis, groupby)
     if found is not None:
         points = points_of(adata, found, labels, max_points, rng)
@@ -176,7 +164,7 @@ def state_by_origin(
     ResultNotFoundError
         The object is not annotated, it has no macrophages, or no sample has ``min_cells`` macrophages of one origin.
     """
-    check_positive("min_cells", min_cells)
+    common.check_positive("min_cells", min_cells)
     origin, state = labels_of(adata, key, "origin"), labels_of(adata, key, "state")
     here = origin.is_macrophage & state.is_macrophage
     check_some(here)
@@ -218,7 +206,7 @@ def _counts(adata: AnnData, labels: Labels, column: str | None, key: str) -> pd.
 
 def _draw_bars(ax: Axes | None, what: str, counts: pd.DataFrame, colors: dict[str, str]) -> Axes:
     each = _BAR if len(counts) <= _MANY_BARS else _THIN_BAR
-    ax = ax or new_axes(8, max(1.5 + each * len(counts), 0.9 + 0.22 * counts.shape[1]))
+    ax = ax or common.new_axes(8, max(1.5 + each * len(counts), 0.9 + 0.22 * counts.shape[1]))
     shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
     left, places = np.zeros(len(shares)), np.arange(len(shares))
     for label in shares.columns:
@@ -226,11 +214,11 @@ def _draw_bars(ax: Axes | None, what: str, counts: pd.DataFrame, colors: dict[st
         ax.barh(places, width, left=left, color=color, label=pretty(label), edgecolor="white", height=0.7)
         left += width
     ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of macrophages, as called")
-    size = name_ticks(ax, "y", places, list(shares.index))
-    taken = write_beside(ax, places, [f"n = {total:,}" for total in counts.sum(axis=1)], size)
+    size = common.name_ticks(ax, "y", places, list(shares.index))
+    taken = common.write_beside(ax, places, [f"n = {total:,}" for total in counts.sum(axis=1)], size)
     ax.set_title(f"{what} of {counts.to_numpy().sum():,} macrophages")
-    open_corner(ax)
-    legend_beside(ax, counts.shape[1], after=taken)
+    common.open_corner(ax)
+    common.legend_beside(ax, counts.shape[1], after=taken)
     return ax
 
 
@@ -278,12 +266,12 @@ def _draw_table(
     ax: Axes | None, shares: pd.DataFrame, texts: list[list[str]], names: list[str], said: tuple[str, str]
 ) -> Axes:
     n_rows, n_columns = shares.shape
-    ax = ax or new_axes(2.2 + 0.95 * n_columns, 1.8 + 0.6 * n_rows)
+    ax = ax or common.new_axes(2.2 + 0.95 * n_columns, 1.8 + 0.6 * n_rows)
     values = np.ma.masked_invalid(shares.to_numpy(float))
     ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     ax.set_facecolor("0.92")
     columns = [pretty(s).replace(" ", "\n").replace("-", "-\n") for s in shares.columns]
-    size = min(name_ticks(ax, "x", range(n_columns), columns), 0.85 * mpl.rcParams["font.size"])
+    size = min(common.name_ticks(ax, "x", range(n_columns), columns), 0.85 * mpl.rcParams["font.size"])
     for i, row in enumerate(texts):
         for j, text in enumerate(row):
             color = "white" if values[i, j] >= _DARK else "black"

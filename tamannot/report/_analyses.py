@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,7 @@ _MOST_LETTERS = 300
 _SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
 _MEANING = (
     "Transcript programs of iron, glutathione and lipid peroxide handling. They do not measure death, of these cells "
-    "or of "
-    "cells nearby. Most rest on one to four detected genes per cell, so read means of samples and labels."
+    "or of cells nearby. Most rest on one to four detected genes per cell, so read means of samples and labels."
 )
 _SIGN = (
     "What the sign means: drive, defence and balance describe capacity. In 19 experiments in which cells did undergo "
@@ -61,10 +61,8 @@ _COLUMNS = ["axis", "z", "baseline", "above_baseline", "p", "probability", "call
 _AXES = ("origin", "state", "overlay")
 _HOW = (
     "For each state, the cell with the median probability of all cells with that call: a typical cell, not the best. "
-    "Bars "
-    "to the right support a label, bars to the left oppose it; the strongest alternative is hatched. The baseline is "
-    "the z "
-    "of macrophages of these data that are not in the state; the call depends on how far z exceeds it."
+    "Bars to the right support a label, bars to the left oppose it; the strongest alternative is hatched. The baseline "
+    "is the z of macrophages of these data that are not in the state; the call depends on how far z exceeds it."
 )
 
 
@@ -109,12 +107,13 @@ def _table(frame: pd.DataFrame, title: str) -> Table:
     places = sorted(range(frame.shape[1]), key=lambda i: frame.columns[i] in _FAR_RIGHT)
     many = len(frame) >= _FEW_ROWS
     same = [i for i in places if many and frame.iloc[:, i].astype(str).nunique() == 1]
+    whole = table_of(frame.iloc[:, places], title)
     if not same or len(same) == len(places):
-        return table_of(frame.iloc[:, places], title)
+        return whole
     once = table_of(frame.iloc[:1, same].reset_index(drop=True), title)
     said = "; ".join(f"{name} {cell.text or NOTHING}" for name, cell in zip(once.columns, once.rows[0], strict=True))
     varied = frame.iloc[:, [i for i in places if i not in same]]
-    return table_of(varied, title, note=f"In every row: {said}.")
+    return replace(table_of(varied, title, note=f"In every row: {said}."), frame=whole.frame)
 
 
 def _facts(record: Mapping[str, Any]) -> Iterator[Block]:
@@ -156,10 +155,7 @@ def ferroptosis(material: Material) -> Section | None:
     if material.run.has("ferroptosis"):
         programs = material.run.ferroptosis.copy()
         programs.index = pd.Index([pretty(str(i)) for i in programs.index], name="program")
-        note = (
-            "share low signal: share of cells in which fewer than three genes of the program are expected to be "
-            "detected."
-        )
+        note = "share low signal: share of cells with fewer than three genes of the program expected to be detected."
         blocks.append(table_of(programs, "Programs", note=note))
     return Section("ferroptosis", "Ferroptosis programs", (Text(_MEANING), *blocks)) if blocks else None
 
@@ -205,21 +201,15 @@ def _typical(material: Material) -> dict[str, int]:
 def _card(material: Material, cells: AnnData, row: int, state: str) -> Iterator[Block]:
     name = f"{pretty(state).capitalize()}: cell {cells.obs_names[row]}"
     try:
-        png = drawn(lambda: pl.evidence(cells, row, key=material.key))
+        files = drawn(lambda: pl.evidence(cells, row, key=material.key), svg=material.svg)
         table = get.evidence(cells, row, key=material.key)
     except (MatrixError, ResultNotFoundError):  # the matrix is another by now, or the run kept nothing of this
         return
-    if png is not None:
-        alt = (
-            f"Bars: what single genes contribute to the state of cell {cells.obs_names[row]} and to its strongest "
-            f"rival."
-        )
-        yield Picture(name, alt, png)
+    if files is not None:
+        alt = f"Bars: contributions of genes to the state of cell {cells.obs_names[row]} and to its strongest rival."
+        yield Picture(name, alt, *files)
     shown = table.loc[table["axis"].isin(_AXES), _COLUMNS]
     why = [f"{axis.capitalize()}: {text}" for axis, text in table.attrs["why"].items() if axis in _AXES]
-    said = pretty(
-        " ".join(
-            [*why, "genes: the genes with the highest expression; − marks genes that count against the signature."]
-        )
-    )
+    why.append("genes: the genes with the highest expression; − marks genes that count against the signature.")
+    said = pretty(" ".join(why))
     yield table_of(shown, f"{name}, its signatures", note=said)

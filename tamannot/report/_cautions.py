@@ -63,7 +63,7 @@ def _coverage(material: Material) -> Iterator[Point]:
     if low.empty:
         return
     calling = low[axis.reindex(low.index).isin(["origin", "state"])]
-    names = ", ".join(f"{pretty(str(i))} {percent(v)}" for i, v in low.iloc[:_LISTED].items())
+    names = ", ".join(f"{pretty(str(i))} ({percent(v)})" for i, v in low.iloc[:_LISTED].items())
     more = f" and {len(low) - _LISTED} more" if len(low) > _LISTED else ""
     said = (
         f"Fewer than half of the genes are in the data for {names}{more}. If one of these programs is not found, it "
