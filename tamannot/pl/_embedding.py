@@ -112,14 +112,7 @@ def umap(
 
     Returns
     -------
-    The axes, as of `embedding`.
-
-    Raises
-    ------
-    ParameterError
-        No UMAP, signature or column, or a palette that does not fit.
-    ResultNotFoundError
-        The object is not annotated.
+    The axes, as of `embedding`, which also lists the errors.
     """
     given: dict[str, Any] = {"color": color, "key": key, "max_points": max_points, "rng": rng, "show": False}
     return embedding(adata, "umap", palette=palette, size=size, ax=ax, **given)

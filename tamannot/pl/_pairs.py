@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from anndata import AnnData
@@ -42,17 +41,14 @@ _MAPS = {"score": "viridis", "smooth": "viridis", "z": common.DIVERGING}
 _UNITS = {"score": "score", "smooth": "score, smoothed over neighbours", "z": "z against matched genes"}
 
 
-@dataclass(frozen=True)
-class _Pair:
+class _Pair(NamedTuple):
     """Both values of each macrophage, and which of them is significant or detected."""
 
     x: Array
     y: Array
-    active: Array
-    """Macrophages × 2: 1 or 0, NaN without a p."""
+    active: Array  # macrophages × 2: 1 or 0, NaN without a p
     of: str
-    how: str
-    """The criterion of ``active``."""
+    how: str  # the criterion of ``active``
 
 
 @figure

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import pandas as pd
@@ -36,17 +35,14 @@ _HEIGHT = 0.85
 _ENOUGH, _FEW, _MISSING = common.BLUE, common.VERMILION, "#e6e6e6"
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     """One distribution."""
 
     name: str
     z: Array
-    text: str
-    """Shown at the right."""
+    text: str  # at the right
     color: str
-    baselines: Mapping[str, float]
-    """By origin, z of macrophages in which the state is not active."""
+    baselines: Mapping[str, float]  # by origin, z of macrophages in which the state is not active
 
 
 @figure

@@ -14,7 +14,7 @@ from tamannot.pl._style import pretty
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph."""
+    """A paragraph, or with the kind ``quote`` a text to copy."""
 
     text: str
     kind: str = "text"
@@ -79,14 +79,6 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Quote:
-    """A text to copy."""
-
-    text: str
-    kind: str = "quote"
-
-
-@dataclass(frozen=True)
 class Embedding:
     """Cells on an embedding, as JSON for the browser; the figure, PNG, is shown without a script."""
 
@@ -98,7 +90,7 @@ class Embedding:
     kind: str = "embedding"
 
 
-Block = Text | Points | Facts | Table | Picture | Quote | Embedding
+Block = Text | Points | Facts | Table | Picture | Embedding
 
 
 @dataclass(frozen=True)
