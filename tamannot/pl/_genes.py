@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 
@@ -270,17 +269,16 @@ def evidence(
     for i, label in enumerate(labels):
         total = float(bars[label].sum())
         name = f"{pretty(label)}{' (called)' if label == called else ''}: {of} {total:.2f}"
-        if "baseline" in bars.index:
-            z = total - float(bars[label].loc["baseline"])
-            name = f"{name.rpartition(' ')[0]} {z:.2f}, {total:.2f} above the baseline"
+        if of == "z" and offset[label]:
+            name = f"{name.rpartition(' ')[0]} {total - offset[label]:.2f}, {total:.2f} above the baseline"
         place = np.arange(len(bars)) + (i - 0.5) * _HEIGHT
         color = colors.get(label, _PLAIN[i])
         hatch = "////" if i else None  # distinguishes the two without colours
         ax.barh(place, bars[label], _HEIGHT, color=color, label=name, hatch=hatch, edgecolor="black", linewidth=0.4)
-    why = textwrap.fill(pretty(behind.attrs["why"].get(axis, "")), 72)
+    why = pretty(behind.attrs["why"].get(axis, ""))
     _label_genes(ax, bars.index, set(table.loc[table["in_signature"], "gene"]) if of == "amount" else set())
     rival = " and ".join(pretty(label) for label in labels if label != called) or "no rival"
-    said = f"{pretty(called)}, against {rival}" if called in labels else f"not called; the strongest are {rival}"
+    said = f"{pretty(called)}, against {rival}" if called in labels else f"not called; strongest: {rival}"
     ax.set(xlabel=f"{_UNITS[of]}\n\n{why}".rstrip(), title=f"{axis.capitalize()} of {table.attrs['cell']}: {said}")
     return ax
 

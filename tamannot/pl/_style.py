@@ -183,9 +183,12 @@ def _arrange(axes: list[Axes], room: BboxBase, title: str | None) -> None:
     text = title if title is not None else next(filter(None, (ax.get_title(loc=place) for place in places)), "")
     for place in places:
         ax.set_title("", loc=place)
+    below = ax.get_xlabel()
+    ax.xaxis.label.set_text("")  # wrapped to what is left for it
     arrange()
     inner, whole = ax.get_window_extent(), ax.get_tightbbox() or ax.get_window_extent()
     above = max((whole.y1 - inner.y1) * 72 / ax.figure.dpi, 0) + 6
+    ax.xaxis.label.set_text(below)
     said = ax.set_title(text, loc="left", pad=above, fontsize=mpl.rcParams["font.size"])
     for words in (said, ax.xaxis.label):
         excess = words.get_window_extent().width / max(room.x1 - inner.x0 - 4, 40)

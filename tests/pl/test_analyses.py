@@ -60,6 +60,8 @@ def test_samples_of_a_pair(tested):
     used = tam.get.crosstalk(tested, kind="samples").iloc[1:]
     assert shown[:, 0] == pytest.approx(used["share_lipid_associated"].to_numpy())
     assert shown[:, 1] == pytest.approx(used["malignant_ferroptosis_defence"].to_numpy())
+    ax = tam.pl.crosstalk(tested, pair=("lipid_associated", "ferroptosis_defence"), size=7)
+    assert ax.collections[0].get_sizes().tolist() == [7]
 
 
 def test_what_cannot_be_drawn(tested, example):
