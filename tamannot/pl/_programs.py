@@ -176,7 +176,9 @@ def ferroptosis(
         for v in ("z", "low_signal")
     )
     samples = enough.groupby("label")["sample"].nunique().reindex(labels, fill_value=0)
-    ax = ax or common.new_axes(4.6 + (0.62 if len(labels) <= _FEW else 0.42) * max(len(labels), 4), 3.4 + 0.27 * len(names))
+    ax = ax or common.new_axes(
+        4.6 + (0.62 if len(labels) <= _FEW else 0.42) * max(len(labels), 4), 3.4 + 0.27 * len(names)
+    )
     _draw(ax, z.to_numpy(float), low.to_numpy(float), samples.to_numpy(), int(rows.attrs["min_cells"]))
     common.name_ticks(ax, "x", range(len(labels)), [f"{pretty(w)}\nn = {samples[w]}" for w in labels], rotation=90)
     marks = rows.drop_duplicates("program").set_index("program")["effect_self"]
