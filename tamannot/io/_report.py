@@ -66,7 +66,8 @@ def write_report(
         Heading; None states the number of cells.
     export
         Folder for the figures (``.svg``), the tables (``.tsv``, all rows and columns), ``contents.tsv``, which lists
-        them with their titles and notes, and ``tables.xlsx`` with all tables (extra ``tamannot[excel]``).
+        them with their titles and notes, and ``tables.xlsx`` with all tables. Without openpyxl (extra
+        ``tamannot[excel]``) a warning says that the workbook was not written.
     overwrite
         Replace an existing report and export. A folder with other files is never replaced.
 
@@ -83,11 +84,6 @@ def write_report(
         A column is missing, or the condition varies within a sample.
     OutputError
         File or folder exists, cannot be written, or the name of the report does not end in ``.html``.
-
-    Warns
-    -----
-    TamannotWarning
-        ``tables.xlsx`` was not written, because openpyxl is not installed.
 
     Examples
     --------

@@ -135,8 +135,6 @@ def composition_tests(
         An object with results of `tl.composition` with a condition.
     axis
         ``"state"``, ``"origin"`` or ``"compartment"``; None draws the most recent comparison.
-    palette
-        Colours of the comparisons, such as ``{"treated vs control": "black"}``, a list, or the name of a colormap.
 
     Returns
     -------
@@ -161,8 +159,9 @@ def composition_tests(
         offset = (i - (len(contrasts) - 1) / 2) * _SPREAD / len(contrasts)
         place = np.array([labels.index(label) for label in rows["label"]]) + offset
         odds, low, high = (rows[c].to_numpy(float).clip(*_ODDS) for c in ("odds_ratio", "low", "high"))
+        color = own.get(contrast, common.CURVES[i % len(common.CURVES)])
         style: dict[str, Any] = {
-            "color": own.get(contrast, common.CURVES[i % len(common.CURVES)]),
+            "color": color,
             "marker": common.MARKERS[i // len(common.CURVES) % len(common.MARKERS)],
         }
         reach = [odds - low, high - odds]

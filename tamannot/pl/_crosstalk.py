@@ -97,13 +97,8 @@ def _draw_intervals(ax: Axes, tests: pd.DataFrame, suffix: str, place: np.ndarra
     marker, color, face = ("s", _ADJUSTED, "white") if suffix else ("o", _RAW, _RAW)
     # A bootstrap interval need not contain the ρ of the samples.
     ax.hlines(place, ends[:, 0], ends[:, 1], color=color, linewidth=1.3)
-    style: dict[str, Any] = {
-        "color": color,
-        "markerfacecolor": face,
-        "linestyle": "",
-        "label": suffix.removeprefix("_") or "raw",
-    }
-    ax.plot(rho, place, marker, markersize=6, zorder=3, **style)
+    style: dict[str, Any] = {"color": color, "markerfacecolor": face, "markersize": 6, "linestyle": "", "zorder": 3}
+    ax.plot(rho, place, marker, label=suffix.removeprefix("_") or "raw", **style)
 
 
 def _write_p(ax: Axes, tests: pd.DataFrame, size: float) -> None:

@@ -22,6 +22,7 @@ from tamannot.pl._cells import MAX_POINTS, Labels, as_labels, embedding_of, labe
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, plain, pretty
 
 Array = NDArray[Any]
+Written = Callable[[str], str]
 
 _AXES = ("compartment", "origin", "state")
 _UNITS = {"z": "z against matched genes", "score": "score"}
@@ -55,9 +56,6 @@ def embedding(
     color
         ``"state"``, ``"origin"`` or ``"compartment"``; the id of a signature, drawn by z, or by score if no z was
         computed; or a column of ``obs``.
-    palette
-        For labels: ``{label: colour}``, a list in the order of the labels, or the name of a colormap of matplotlib. For
-        numbers: the name of a colormap.
 
     Returns
     -------
@@ -75,17 +73,17 @@ def embedding(
     assert name is not None  # noqa: S101 - a basis was given
     if color in _AXES:
         labels = labels_of(adata, key, color)
-        points = points_of(adata, name, labels, max_points, rng)
-        return draw_labels(ax, color, labels, common.colors_of(adata, key, color, palette), points, size)
+        points = points_of(adata, name, labels, max_points, rng, size)
+        return draw_labels(ax, color, labels, common.colors_of(adata, key, color, palette), points)
     values, unit = _values(adata, key, color)
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         one = Labels(("",), np.zeros(adata.n_obs, np.int64))
-        points = points_of(adata, name, one, max_points, rng)
-        return _draw_values(ax, pretty(color), unit, values.to_numpy(float, na_value=np.nan), points, palette, size)
+        points = points_of(adata, name, one, max_points, rng, size)
+        return _draw_values(ax, pretty(color), unit, values.to_numpy(float, na_value=np.nan), points, palette)
     labels = as_labels(values)
-    points = points_of(adata, name, labels, max_points, rng)
+    points = points_of(adata, name, labels, max_points, rng, size)
     colors = common.of_palette(palette or _own(adata, color, labels) or _many(len(labels.names)), labels.names)
-    return draw_labels(ax, color, labels, colors, points, size, naming(color, key))
+    return draw_labels(ax, color, labels, colors, points, naming(color, key))
 
 
 @figure
@@ -112,44 +110,46 @@ def umap(
 
     Returns
     -------
-    The axes, as of `embedding`, which also lists the errors.
+    The axes, as of `embedding`.
+
+    Raises
+    ------
+    TamannotError
+        As `embedding`.
     """
     given: dict[str, Any] = {"color": color, "key": key, "max_points": max_points, "rng": rng, "show": False}
     return embedding(adata, "umap", palette=palette, size=size, ax=ax, **given)
 
 
 class Points(NamedTuple):
-    """Coordinates of all cells, the rows to draw, and the key of the embedding."""
+    """Coordinates of all cells, the rows to draw, the key of the embedding, and the style of points."""
 
     places: Array
     drawn: Array
     name: str
+    style: dict[str, Any]
 
 
-def points_of(adata: AnnData, name: str, labels: Labels, max_points: int, rng: int | np.random.Generator) -> Points:
+def points_of(
+    adata: AnnData, name: str, labels: Labels, max_points: int, rng: int | np.random.Generator, size: float | None
+) -> Points:
     """Return the cells to draw on an embedding: those with finite coordinates."""
     places = places_in(adata, name)
     codes = np.where(np.isfinite(places).all(axis=1), labels.codes, -1)
-    return Points(places, some_of(codes, len(labels.names), max_points, rng), name)
+    drawn = some_of(codes, len(labels.names), max_points, rng)
+    return Points(places, drawn, name, {"s": size or point_size(drawn.size), "linewidths": 0, "rasterized": True})
 
 
 def draw_labels(
-    ax: Axes | None,
-    column: str,
-    labels: Labels,
-    colors: dict[str, str],
-    points: Points,
-    size: float | None,
-    written: Callable[[str], str] = pretty,
+    ax: Axes | None, column: str, labels: Labels, colors: dict[str, str], points: Points, written: Written = pretty
 ) -> Axes:
     """Draw labels of an axis or a column, with other cells beneath the macrophages."""
     ax, drawn = ax or common.new_axes(4.2 + 2.2 * common.legend_columns(len(labels.names)), 4.2), points.drawn
     rgba = to_rgba_array([colors.get(name, colors.get(UNASSIGNED, _UNKNOWN)) for name in labels.names])
     inside = labels.is_macrophage[drawn]
-    style: dict[str, Any] = {"s": size or point_size(drawn.size), "linewidths": 0, "rasterized": True}
     for cells, above in ((drawn[~inside], 1), (drawn[inside], 2)):
         x, y = points.places[cells].T
-        ax.scatter(x, y, c=rgba[labels.codes[cells]], zorder=above, **style)
+        ax.scatter(x, y, c=rgba[labels.codes[cells]], zorder=above, **points.style)
     _name_places(ax, points)
     total = int(labels.is_macrophage.sum())
     dots = []
@@ -165,9 +165,7 @@ def draw_labels(
     return ax
 
 
-def _draw_values(
-    ax: Axes | None, name: str, unit: str, values: Array, points: Points, palette: Palette | None, size: float | None
-) -> Axes:
+def _draw_values(ax: Axes | None, name: str, unit: str, values: Array, points: Points, palette: Palette | None) -> Axes:
     ax = ax or common.new_axes(6.0, 4.2)
     if palette is not None and not isinstance(palette, str):
         msg = "For numbers, palette= is the name of a colormap of matplotlib, such as 'viridis'."
@@ -181,11 +179,10 @@ def _draw_values(
     drawn = points.drawn
     drawn = drawn[np.argsort(np.nan_to_num(np.abs(values[drawn]), nan=-1.0), kind="stable")]  # extremes above
     x, y = points.places[drawn].T
-    style: dict[str, Any] = {"s": size or point_size(drawn.size), "linewidths": 0, "rasterized": True}
     missing = ~np.isfinite(values[drawn])
-    ax.scatter(x[missing], y[missing], color=_UNKNOWN, **style)
+    ax.scatter(x[missing], y[missing], color=_UNKNOWN, **points.style)
     colors: dict[str, Any] = {"cmap": palette or (common.DIVERGING if is_z else "viridis"), "vmin": low, "vmax": high}
-    dots = ax.scatter(x[~missing], y[~missing], c=values[drawn][~missing], **colors, **style)
+    dots = ax.scatter(x[~missing], y[~missing], c=values[drawn][~missing], **colors, **points.style)
     ax.figure.colorbar(dots, ax=ax, shrink=0.7, extend="both").set_label(unit or name, fontsize="small")
     ax.set_title(f"{name} in {known.size:,} cells{_some(points)}")
     _name_places(ax, points)

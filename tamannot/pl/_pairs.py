@@ -77,9 +77,6 @@ def polarization(
     sample_key
         Column of ``obs`` with the sample. Each sample is one point, the mean of its macrophages; means of fewer than 30
         macrophages are hollow.
-    palette
-        Colours of states, of which ``transitional`` is shown: ``{label: colour}``, a list in the order of the labels,
-        or the name of a colormap of matplotlib.
 
     Returns
     -------

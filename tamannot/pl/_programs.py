@@ -75,7 +75,9 @@ def enrichment(
     groups = [str(g) for g in pd.unique(table["group"])]
     shown = list(dict.fromkeys(table.loc[table["rank"] <= n, "signature"].astype(str)))
     table = table[table["signature"].isin(shown)]
-    ax = ax or common.new_axes(*_size(groups, shown))
+    tall, wide = (max(map(len, names)) for names in (groups, shown))
+    size = 1.9 + 0.085 * wide + 0.36 * max(len(groups), 4), 1.6 + 0.1 * tall + 0.3 * max(len(shown), 5)
+    ax = ax or common.new_axes(*size)
     x, y = (table[name].astype(str).map(order.index) for name, order in (("group", groups), ("signature", shown)))
     sure = table["q"].to_numpy() <= _SHOWN_Q[0]
     span = float(table["nes"].abs().max())
@@ -98,12 +100,6 @@ def enrichment(
     ax.tick_params(length=0)
     _legend(ax, largest)
     return ax
-
-
-def _size(groups: list[str], shown: list[str]) -> tuple[float, float]:
-    """Return the width and height, in inches, of names and dots."""
-    longest = [max(map(len, names)) for names in (shown, groups)]
-    return 1.9 + 0.085 * longest[0] + 0.36 * max(len(groups), 4), 1.6 + 0.1 * longest[1] + 0.3 * max(len(shown), 5)
 
 
 def _area(q: np.ndarray, largest: float) -> np.ndarray:
@@ -176,9 +172,8 @@ def ferroptosis(
         for v in ("z", "low_signal")
     )
     samples = enough.groupby("label")["sample"].nunique().reindex(labels, fill_value=0)
-    ax = ax or common.new_axes(
-        4.6 + (0.62 if len(labels) <= _FEW else 0.42) * max(len(labels), 4), 3.4 + 0.27 * len(names)
-    )
+    each = 0.62 if len(labels) <= _FEW else 0.42
+    ax = ax or common.new_axes(4.6 + each * max(len(labels), 4), 3.4 + 0.27 * len(names))
     _draw(ax, z.to_numpy(float), low.to_numpy(float), samples.to_numpy(), int(rows.attrs["min_cells"]))
     common.name_ticks(ax, "x", range(len(labels)), [f"{pretty(w)}\nn = {samples[w]}" for w in labels], rotation=90)
     marks = rows.drop_duplicates("program").set_index("program")["effect_self"]
@@ -190,7 +185,9 @@ def ferroptosis(
             ax.text(labels.index(label) + 0.44, names.index(name), "★", ha="right", va="center", fontsize="small")
     if "summary" in kinds:
         ax.set_xlabel(_SIGN, fontsize="small", loc="left")
-    _separate(ax, rows, names)
+    of = rows.drop_duplicates("program").set_index("program")["kind"][names].to_numpy()
+    for place in np.flatnonzero(of[1:] != of[:-1]):  # between programs, summaries and themes
+        ax.axhline(place + 0.5, color="black", linewidth=0.8)
     return ax
 
 
@@ -227,10 +224,3 @@ def _draw(ax: Axes, z: np.ndarray, low: np.ndarray, samples: np.ndarray, min_cel
     shown = {"*": "label called by genes of the program"} | _MEANING
     marks = [Line2D([], [], linestyle="", color="black", marker=m, markersize=5, label=t) for m, t in shown.items()]
     common.legend_above(ax, handles=[*fields, *marks], loc="lower right", bbox_to_anchor=(1.0, 1.0))
-
-
-def _separate(ax: Axes, rows: pd.DataFrame, names: list[str]) -> None:
-    """Draw lines between programs, summaries and themes."""
-    of = rows.drop_duplicates("program").set_index("program")["kind"][names].to_numpy()
-    for place in np.flatnonzero(of[1:] != of[:-1]):
-        ax.axhline(place + 0.5, color="black", linewidth=0.8)

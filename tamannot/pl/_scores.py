@@ -69,9 +69,6 @@ def scores(
         Column of ``obs``, such as the sample or the called state: one distribution per group.
     only_macrophages
         Leave out other cells. None does so for an annotated object, unless a compartment is among the signatures.
-    palette
-        Colours of signatures or groups: ``{name: colour}``, a list in the order of the rows, or the name of a colormap
-        of matplotlib.
 
     Returns
     -------

@@ -75,8 +75,8 @@ def states(
     labels, colors = labels_of(adata, key, "state"), common.colors_of(adata, key, "state", palette)
     found = _basis(adata, basis, groupby)
     if found is not None:
-        points = points_of(adata, found, labels, max_points, rng)
-        return draw_labels(ax, "state", labels, colors, points, size)
+        points = points_of(adata, found, labels, max_points, rng, size)
+        return draw_labels(ax, "state", labels, colors, points)
     return _draw_bars(ax, "States", _counts(adata, labels, groupby or slots.slot(key, "origin"), key), colors)
 
 
@@ -120,8 +120,8 @@ def origins(
     labels, colors = labels_of(adata, key, "origin"), common.colors_of(adata, key, "origin", palette)
     found = _basis(adata, basis, groupby)
     if found is not None:
-        points = points_of(adata, found, labels, max_points, rng)
-        return draw_labels(ax, "origin", labels, colors, points, size)
+        points = points_of(adata, found, labels, max_points, rng, size)
+        return draw_labels(ax, "origin", labels, colors, points)
     sample_key = slots.read_record(adata, key).sample_key  # may be gone by now
     column = groupby or (sample_key if sample_key in adata.obs else None)
     return _draw_bars(ax, "Origins", _counts(adata, labels, column, key), colors)

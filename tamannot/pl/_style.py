@@ -63,13 +63,9 @@ class FigureOptions(TypedDict, total=False):
 
 # The help of parameters that several functions have.
 _HELP = {
-    "max_points": """\
-Most cells to draw, at least 100. Of more cells a random subset is drawn, in which rare labels keep more of their
-cells. Counts are of all cells.""",
+    "max_points": "Most cells to draw, at least 100: of more, a random subset that favours rare labels.",
     "rng": "Seed or generator of random subsets and of the drawing order.",
-    "palette": """\
-Colours to replace the default ones: ``{label: colour}``, a list in the order of the labels, or the name of a
-colormap of matplotlib.""",
+    "palette": "Colours: ``{label: colour}``, a list in the order of the labels, or a colormap, which numbers need.",
     "size": "Area of a point in square points; None depends on the number of points.",
     "key": "The ``key_added`` of the run.",
     "ax": "Axes to draw on; None makes a figure. Labels and legends stay within the subplot.",
