@@ -65,7 +65,7 @@ def reliability(
     check_positive("n_bins", n_bins)
     stated, happened = _winner(proba, truth) if isinstance(proba, pd.DataFrame) else _event(proba, truth)
     found = _classifiers.reliability(stated, happened, n_bins)
-    ax = ax or new_axes(4.8, 4.8)
+    ax = ax or new_axes(4.8, 5.1)
     _draw(ax, found, label)
     ax.legend(loc="best", frameon=False, fontsize="small")
     ax.set_title(f"Reliability of probabilities in {len(stated):,} cells")

@@ -192,7 +192,8 @@ def _arrange(axes: list[Axes], room: BboxBase, title: str | None) -> None:
             lines = words.get_text().splitlines()
             letters = max(int(max(map(len, lines)) / excess), 12)
             words.set_text("\n".join(textwrap.fill(line, letters, break_on_hyphens=False) for line in lines))
-    arrange()
+    if engine is None or ax.get_aspect() != "auto":  # else the engine arranges in time when the figure is drawn
+        arrange()
 
 
 def _shrink(axes: list[Axes], room: BboxBase) -> None:
