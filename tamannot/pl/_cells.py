@@ -20,7 +20,7 @@ MAX_POINTS = 200_000
 # In this order: first those that show groups best.
 EMBEDDINGS = ("X_umap", "X_tsne", "X_phate", "X_draw_graph_fa", "X_draw_graph_fr", "X_mde", "X_diffmap", "X_pca")
 _MIN_POINTS = 100
-# This share of the points is divided evenly among labels, so that rare ones are seen; the rest in proportion.
+# This share of the points is divided evenly among labels, to show rare ones; the rest is proportional.
 _EVENLY = 0.1
 # Total area of all points, in square points, and the smallest and largest area of one.
 _TOTAL_AREA, _SMALLEST, _LARGEST = 60_000.0, 0.4, 26.0

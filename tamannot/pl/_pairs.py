@@ -95,7 +95,7 @@ def polarization(
     ParameterError
         ``by`` is not a pair of signatures or a pair of genes in the data, or there is no such column.
     ResultNotFoundError
-        The object is not annotated, its matrix is gone, or there are no macrophages.
+        The object is not annotated, its matrix is missing, or there are no macrophages.
     MatrixError
         The matrix is not the one that the run saw.
     """

@@ -40,7 +40,7 @@ from tamannot.tl._write import COLORS
 F = TypeVar("F", bound=Callable[..., Axes])
 Palette = str | Sequence[str] | Mapping[str, str]
 
-# Of Okabe & Ito's palette, which is told apart with any colour vision.
+# From the palette of Okabe & Ito, distinct with any colour vision.
 BLUE, VERMILION = "#0072b2", "#d55e00"
 # Okabe & Ito's colours without the faint ones; more curves or conditions repeat them with another marker.
 CURVES = (BLUE, VERMILION, "#009e73", "#cc79a7", "#000000", "#56b4e9")
@@ -180,7 +180,7 @@ def _arrange(axes: list[Axes], room: BboxBase, title: str | None) -> None:
     for place in places:
         ax.set_title("", loc=place)
     below = ax.get_xlabel()
-    ax.xaxis.label.set_text("")  # wrapped to what is left for it
+    ax.xaxis.label.set_text("")  # it is wrapped to the width that is left
     arrange()
     inner, whole = ax.get_window_extent(), ax.get_tightbbox() or ax.get_window_extent()
     above = max((whole.y1 - inner.y1) * 72 / ax.figure.dpi, 0) + 6
@@ -197,7 +197,7 @@ def _arrange(axes: list[Axes], room: BboxBase, title: str | None) -> None:
 
 
 def _shrink(axes: list[Axes], room: BboxBase) -> None:
-    """Move axes of a figure without a layout engine so that everything of them is within their room."""
+    """Move axes of a figure without a layout engine so that they are within their room with all their parts."""
     to_pixels = axes[0].figure.transSubfigure
     for _ in range(3):  # legends and colour bars move with the axes
         inner = Bbox.union([a.get_window_extent() for a in axes])
