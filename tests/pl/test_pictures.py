@@ -36,7 +36,7 @@ PICTURES = {
     "crosstalk": ("held_against", tam.pl.crosstalk),
     "embedding": ("made", lambda adata, **options: tam.pl.embedding(adata, "umap", color="m1", **options)),
     "enrichment": ("enriched", tam.pl.enrichment),
-    "evidence": ("annotated", lambda adata, **options: tam.pl.evidence(adata, 0, **options)),
+    "evidence": ("annotated", lambda adata, **options: tam.pl.evidence(adata, 0, axis="origin", **options)),
     "ferroptosis": ("summarised", tam.pl.ferroptosis),
     "markers": ("annotated", tam.pl.markers),
     "origins": ("made", lambda adata, **options: tam.pl.origins(adata, groupby="sample", **options)),
@@ -102,7 +102,7 @@ def tissue(made):
 
 def shrunk(ax) -> np.ndarray:
     """Return the colours of a picture as means over blocks."""
-    ax.figure.set_dpi(72)
+    ax.figure.set_dpi(100)
     ax.figure.canvas.draw()
     pixels = np.asarray(ax.figure.canvas.buffer_rgba())[:, :, :3].astype(float)
     rows, columns = (np.array_split(np.arange(n), SIDE) for n in pixels.shape[:2])
