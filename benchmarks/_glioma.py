@@ -94,11 +94,11 @@ class Glioma:
             f"share of labelled cells called | {share:.3f}",
             f"right where called | {right:.3f}",
             f"macro-F1 where called | {f1_score(self.truth[here], call[here], labels=STATES, average='macro'):.3f}",
-            f"program-free macrophages given one of the four | {np.isin(call[self.free], STATES).mean():.3f}",
+            f"macrophages without a program given one of the four | {np.isin(call[self.free], STATES).mean():.3f}",
             f"Spearman of probability with usage, mean | {np.mean(rho):.3f}",
-            f"ECE of the winner, 15 bins | {stated.ece:.3f}",
-            f"Brier of the winner | {stated.brier:.3f}",
-            f"calibration slope of the winner | {stated.slope:.2f}",
+            f"expected calibration error, 15 bins | {stated.ece:.3f}",
+            f"Brier score | {stated.brier:.3f}",
+            f"calibration slope | {stated.slope:.2f}",
             *(f"right where called, {s} | {(call == s)[here & (self.truth == s)].mean():.3f}" for s in STATES),
         ]
 

@@ -36,10 +36,10 @@ def main() -> None:
         f"tamannot without {LEFT_OUT}'s genes": less.obsm["tam_state_proba"][STATES].to_numpy(),
     }
     best = {name: truth.balanced(s) for name, s in scores.items()}
-    print("\n| best of four states | balanced accuracy (95 % over donors) |\n|---|---|")
+    print("\n| most probable of four states | balanced accuracy (95 % over donors) |\n|---|---|")
     for name, (value, low, high) in best.items():
         print(f"| {name} | {value:.3f} ({low:.3f} to {high:.3f}) |")
-    print("\n| figure | all signatures | without the source |\n|---|---|---|")
+    print("\n| figure | all signatures | without miller2025's genes |\n|---|---|---|")
     for one, other in zip(truth.calls(done), truth.calls(less), strict=True):
         print(f"| {one} | {other.split('|')[1].strip()} |")
     for overlay in ("hypoxic", "proliferating"):

@@ -54,11 +54,21 @@ GATES = {
     "human_atlas_avg_CellProfileLibrary": "averages used to build the reference",
     "mouse_brain_sc_TabulaMuris2018_landmarks": "mouse brain (Tabula Muris)",
 }
-HEADER = "| set: question | cells |{0} | z:{0} | UCell:{0} | error of shares | of z |".format(" found | right | given")
+FIGURES = ("found", "right", "given")
+HEADER = " | ".join(
+    [
+        "| set: label",
+        "cells",
+        *FIGURES,
+        *(f"{rule}: {f}" for rule in ("z", "UCell") for f in FIGURES),
+        "shares",
+        "z: shares |",
+    ]
+)
 
 
 class Figures(NamedTuple):
-    """What calls are worth; NaN where there are no such cells."""
+    """The figures of calls; NaN where there are no such cells."""
 
     found: float
     right: float
@@ -67,7 +77,7 @@ class Figures(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One question to one set."""
+    """One label of one set."""
 
     name: str
     n: int
@@ -192,7 +202,7 @@ def gates(folder: Path) -> Iterator[Row]:
         a = annotated(ad.read_h5ad(folder / f"{file}.h5ad"))
         yield row(name, "compartment", a, of_gate(a))
     truth = a.obs["truth_origin"].astype(str).replace("not_macrophage", UNKNOWN)
-    yield row(f"{name}, of 20 labelled border-associated 5 or 6 are", "origin", a, truth, ids="all origins")
+    yield row(f"{name}, 5 or 6 of 20 labelled border-associated are", "origin", a, truth, ids="all origins")
 
 
 def myeloid(folder: Path) -> Iterator[Row]:

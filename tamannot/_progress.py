@@ -12,7 +12,7 @@ from threading import Lock
 from types import FrameType
 from typing import Any, TextIO
 
-from tamannot.errors import printable
+from tamannot.errors import logger, printable
 
 Tick = Callable[[int], None]
 
@@ -109,6 +109,7 @@ class Progress:
         if self._stage:
             spent = self._clock() - self._stage_begun
             self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + spent
+            logger.debug("%s: %.1f s", printable(self._stage), spent)
 
     def _tell(self) -> None:
         now = self._clock()

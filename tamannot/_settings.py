@@ -1,4 +1,4 @@
-"""The two global settings, the settings of one annotation, and the number of threads."""
+"""The global settings, the settings of one annotation, and the number of threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, cast, get_type_hints
 
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, logger
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,6 +21,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 Tissue = Literal["auto", "brain", "other"]
 SpeciesChoice = Literal["auto", "human", "mouse"]
 CompartmentKey = str | tuple[str, Mapping[str, str]]
+Verbosity = Literal["error", "warning", "info", "hint", "debug"]
+
+# Those of scanpy. Nothing is logged as a hint.
+_LEVELS: dict[Verbosity, int] = {"error": 40, "warning": 30, "info": 20, "hint": 15, "debug": 10}
 
 _LIMITS = ("TAMANNOT_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -41,6 +45,23 @@ class Settings:
 
     threads: int | None = None
     progress: bool | None = None
+
+    @property
+    def verbosity(self) -> Verbosity:
+        """The level of the logger ``tamannot``: a name, or 0 to 4 as in scanpy; the default is ``"info"``.
+
+        Results and choices are logged at info, and the seconds of each stage at debug. The lines go to the handlers of
+        the application, or to stderr if it has none. Warnings do not depend on the level.
+        """
+        return min(_LEVELS, key=lambda name: abs(_LEVELS[name] - logger.level))
+
+    @verbosity.setter
+    def verbosity(self, verbosity: Verbosity | int) -> None:
+        levels: dict[Any, int] = {**_LEVELS, **dict(enumerate(_LEVELS.values()))}
+        if verbosity not in levels:
+            msg = f"settings.verbosity must be one of {', '.join(_LEVELS)}, or 0 to 4, not {verbosity!r}."
+            raise ParameterError(msg)
+        logger.setLevel(levels[verbosity])
 
     def n_threads(self) -> int:
         """Return the number of threads to use.

@@ -1,14 +1,23 @@
-"""All exceptions and warnings of tamannot.
+"""All exceptions and warnings of tamannot, and its log.
 
 Each error also derives from a builtin, so ``except LookupError`` works as Python users expect, and each
 message says what is wrong, where, and what to do next. Text from a user's file is escaped: a name may contain
 characters that move the cursor, hide text or forge a line.
+
+A warning is for what can make a result wrong or leave it out. What was chosen and found is logged at level info by the
+logger ``tamannot``.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import inspect
+import logging
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 
 __all__ = [
     "CoverageWarning",
@@ -130,5 +139,61 @@ def nearest(word: str, known: Iterable[object]) -> str:
 def among(word: str, known: Iterable[object]) -> str:
     """Return the text after an unknown name: the nearest names, and the available ones."""
     names = list(map(str, known))
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{nearest(word, names)} Available: {', '.join(names[:_SHOWN]) or 'none'}{more}."
+    return f"{nearest(word, names)} Available: {some_of(names, _SHOWN) or 'none'}."
+
+
+def some_of(names: Iterable[object], most: int = 5) -> str:
+    """Return the first names, and the number of the others."""
+    every = list(map(str, names))
+    return ", ".join(every[:most]) + (f" and {len(every) - most:,} more" if len(every) > most else "")
+
+
+Notes = dict[str, type[TamannotWarning] | None]
+"""Sentences for the user, each with the category of its warning; None: it is logged at level info."""
+
+
+class _LastResort(logging.Handler):
+    """Prints on stderr what no handler of the application receives, as Python does for warnings and errors."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if logging.root.handlers or logger.handlers != [self]:
+            return
+        with suppress(AttributeError, OSError, ValueError):  # there is no stderr, or it is closed
+            sys.stderr.write(f"tamannot: {self.format(record)}\n")
+
+
+logger = logging.getLogger("tamannot")
+logger.addHandler(_LastResort())
+if logger.level == logging.NOTSET:
+    logger.setLevel(logging.INFO)
+_COLLECTED: ContextVar[list[str] | None] = ContextVar("_COLLECTED", default=None)
+
+
+def tell(notes: Notes) -> None:
+    """Issue the warnings at the line that called the library, and log the other notes."""
+    collected = _COLLECTED.get()
+    for line, kind in notes.items():
+        if collected is not None:
+            collected.append(printable(line))
+        elif kind is None:
+            logger.info(printable(line))
+        else:
+            warnings.warn(line, kind, stacklevel=_n_own_frames())
+
+
+@contextmanager
+def collected_notes() -> Iterator[list[str]]:
+    """Collect the notes of a block instead of showing them."""
+    notes: list[str] = []
+    token = _COLLECTED.set(notes)
+    try:
+        yield notes
+    finally:
+        _COLLECTED.reset(token)
+
+
+def _n_own_frames() -> int:
+    frame, n = inspect.currentframe(), 0
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "tamannot":
+        frame, n = frame.f_back, n + 1
+    return n

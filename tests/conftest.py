@@ -58,8 +58,7 @@ def example(_example: ad.AnnData) -> ad.AnnData:
 @pytest.fixture(scope="session")
 def _annotated(_example: ad.AnnData) -> ad.AnnData:
     adata = _example.copy()
-    with pytest.warns(tam.errors.TamannotWarning, match="Tissue set to brain"):
-        tam.tl.annotate(adata)
+    tam.tl.annotate(adata)
     return adata
 
 

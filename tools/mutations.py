@@ -44,7 +44,7 @@ FAULTS = [
     ("finish_any", "-w_neg * u", "-u", "scoring/test_sums.py scoring/test_ucell.py"),
     ("finish_any", "best = max(best, score)", "best = score", "scoring/test_sums.py scoring/test_ucell.py"),
     ("_coverage", "sorted({symbol for arm in arms", "sorted({symbol for arm in arms[:1]", "scoring/test_plan.py"),
-    ("_blank", "c.share < min_coverage", "c.share <= min_coverage", "tl/test_score.py"),
+    ("_blank_low_coverage", "c.share < min_coverage", "c.share <= min_coverage", "tl/test_score.py"),
     # the matched null
     ("_central_moments", "m2 - m1 * m1", "m2", "scoring/test_null.py"),
     ("_central_moments", "2.0 * m1 * m1 * m1", "m1 * m1 * m1", "scoring/test_null.py"),
@@ -61,12 +61,12 @@ FAULTS = [
         'false_discovery_control(p[known], method="by")',
         "stats",
     ),
-    ("partial_spearman", "(1 + as_much.sum()) / (1 + len(orders))", "as_much.mean()", "stats"),
+    ("partial_spearman", "(1 + as_much.sum()) / (1 + len(shuffled))", "as_much.mean()", "stats"),
     ("smallest_p", "2 / math.factorial(n)", "1 / math.factorial(n)", "stats"),
     ("wilson", "(k + z2 / 2) / (n + z2)", "(k + z2) / (n + z2)", "stats"),
     ("compare_shares", "fit.inverse * (fit.x2 / df)", "fit.inverse + 0 * (fit.x2 / df)", "stats"),
     ("_without_empty_sides", "np.where(empty[:, None], n + 1, n)", "np.where(empty[:, None], n + 0.5, n)", "stats"),
-    ("over_samples", "known.std(ddof=1)", "known.std(ddof=0)", "stats"),
+    ("over_samples", "np.sqrt(squares / df)", "np.sqrt(squares / n)", "stats"),
     ("_count", "first - second > _SAME * voters", "first - second >= 0 * voters", "stats"),
     # calibration and labels of the user
     ("reliability", "@ count / p.size", "@ np.ones(count.size) / count.size", "stats"),
@@ -124,12 +124,7 @@ FAULTS = [
     ("write_analysis", "if k != variant", "if False", "tl/test_sequences.py"),
     ("_receive", "np.where(absent, ABSENT, outcome.winner)", "outcome.winner", "stats tl/test_vote.py"),
     # analyses
-    (
-        "values_of_samples",
-        "macrophages, t_cells = called & ~malignant,",
-        "macrophages, t_cells = called,",
-        "tl/test_crosstalk.py",
-    ),
+    ("sides_of", "Sides(samples, called & ~malignant,", "Sides(samples, called,", "tl/test_crosstalk.py"),
     ("mean", "np.where(of, self.codes, -1)", "self.codes", "tl/test_crosstalk.py"),
     ("_by_sample_and_label", "share = k / total", "share = k / total.max()", "tl/test_composition.py"),
     ("_effects", "(n[:, i] >= min_cells)", "(n[:, i] > min_cells)", "tl/test_ferroptosis_summary.py"),

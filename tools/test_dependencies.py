@@ -31,8 +31,6 @@ QUICK = ["-m", "not slow", "tests", "--ignore=tests/signature/test_malformed_fil
 SHORT = [
     "-m",
     "not slow",
-    "tests/data/test_record.py",
-    "tests/hostile/test_zarr.py",
     "tests/test_compat.py",
     "tests/test_scanpy.py",
     "tests/classify/test_labels.py",

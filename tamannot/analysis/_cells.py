@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from tamannot._progress import Progress
 from tamannot._settings import SpeciesChoice, settings
 from tamannot.classify import expressed, ranking_of
 from tamannot.data import RunMatrix, RunRecord, Unpacked
-from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning
+from tamannot.errors import ParameterError, ResultNotFoundError, tell
 from tamannot.scoring import (
     Plan,
     Run,
@@ -146,8 +145,8 @@ class CellsOfRun:
             chosen, AnnData(rows, obs=pd.DataFrame(index=pd.RangeIndex(rows.shape[0]).astype(str)), var=var), record
         )
 
-    def z(self, sets: Mapping[str, Signature]) -> tuple[pd.DataFrame, pd.Series]:
-        """Return z against expression bins of these cells alone, and the share of each set's genes in the data.
+    def scores(self, sets: Mapping[str, Signature]) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
+        """Return z and p against expression bins of these cells alone, and the share of each set's genes in the data.
 
         Ranked as the macrophages were. Sets without a gene in the data have NaN.
         """
@@ -163,9 +162,9 @@ class CellsOfRun:
             runs = [Run(method, null_bins(depth))]
             [found] = score_runs(data.rows, plan, runs, threads=threads, tick=progress.tick, ranked=ranked)
         coverage = pd.Series([c.share for c in plan.coverage], index=list(plan.ids))
-        z = pd.DataFrame(found.z.astype(float), columns=list(plan.ids))  # type: ignore[attr-defined]
-        z.loc[:, (coverage == 0).to_numpy()] = np.nan
-        return z, coverage
+        values = (np.where(coverage > 0, v, np.nan) for v in (found.z, found.p))  # type: ignore[attr-defined]
+        z, p = (pd.DataFrame(v.astype(float), columns=list(plan.ids)) for v in values)
+        return z, p, coverage
 
     def means(self, sets: Signatures, species: SpeciesChoice) -> tuple[pd.DataFrame, pd.Series]:
         """Return the mean expression of the genes of each set, and how many of them the data have."""
@@ -188,6 +187,5 @@ class CellsOfRun:
     def _matched(self, sets: Signatures, species: SpeciesChoice) -> tuple[Unpacked, Plan]:
         signatures = as_signatures(sets)
         data = slots.unpack(self.cells, signatures, layer="X", gene_symbols="id", species=species)
-        if data.note:
-            warnings.warn(data.note, TamannotWarning, stacklevel=4)
+        tell(data.notes)
         return data, make_plan(signatures, data.index.locate, data.rows.shape[1])

@@ -23,7 +23,7 @@ from tamannot.analysis._composition_tests import (
     make_design,
 )
 from tamannot.analysis._samples import Samples, samples_of, table_of_samples
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, some_of
 from tamannot.stats._shares import wilson
 
 Array = NDArray[Any]
@@ -153,7 +153,7 @@ def composition(
         "reference": used_reference,
         "min_cells": int(min_cells),
         "counts": counts,
-        "depth": counted.depth,
+        "depth": counted.depth or "not asked for",
     }
     record["cautions"] = cautions
     adata = slots.to_work_on(adata, copy=copy)
@@ -236,13 +236,11 @@ def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int
     if not alone.any() and ((by["enough"] > 0).sum() > 1 or len(by) == 1):
         return  # whatever else is wrong, it is not for cells
     cells = pd.Series(counted.total, index=table.index).sort_values(kind="stable")
-    least = ", ".join(f"{name} {int(n):,}" for name, n in cells[cells < min_cells].head(_SHOWN).items())
-    more = f" and {n - _SHOWN} more" if (n := int((cells < min_cells).sum())) > _SHOWN else ""
+    least = some_of([f"{name} {int(n):,}" for name, n in cells[cells < min_cells].items()], _SHOWN)
     of_each = ", ".join(f"{name} {int(row['enough'])} of {int(row['all'])}" for name, row in by.iterrows())
     msg = (
         f"{int(enough.sum())} of {len(known)} samples have {min_cells} {counted.unit} (min_cells), but each condition "
-        f"needs two such samples: {of_each}. Too few {counted.unit} in {least}{more}. Lower min_cells, or add "
-        "samples."
+        f"needs two such samples: {of_each}. Too few {counted.unit} in {least}. Lower min_cells, or add samples."
     )
     raise ParameterError(msg)
 
@@ -265,7 +263,7 @@ def _tests(counted: Counted, cohort: Cohort, reference: str | None, counts: str)
     if counted.log_depth is not None:
         adds = np.ptp(counted.log_depth[cohort.used]) > 0 if cohort.used.any() else False
         terms = terms.assign(**{_DEPTH: counted.log_depth}) if adds else terms
-    elif counted.depth.startswith("not known"):
+    elif counted.depth is not None:
         notes.append(f"Depth was not used as a covariate: it is {counted.depth}")
     design = make_design(
         cohort.table.loc[cohort.used, "condition"], terms[cohort.used], order=cohort.order, reference=reference

@@ -59,8 +59,8 @@ class Counted:
     """Of each sample."""
     log_depth: Array | None
     """Mean logarithm of the depth of these cells; NaN without a cell, None where it is not known."""
-    depth: str
-    """What depth is."""
+    depth: str | None
+    """What depth is, or why it is not known; None if it was not asked for."""
 
 
 def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, depth: bool) -> Counted:
@@ -72,7 +72,7 @@ def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, dept
     of = (label.notna() & (label != NOT_MACROPHAGE)).to_numpy()
     macrophage = (label == _MACROPHAGE).to_numpy() if axis == "compartment" else of
     expected, rest = _expected(adata, key, axis, samples, of)
-    log_depth, what = _log_depth(adata, key, samples, of) if depth else (None, "not asked for")
+    log_depth, what = _log_depth(adata, key, samples, of) if depth else (None, None)
     return Counted(
         called=_called(pd.Categorical(label), samples, of, offered=[] if expected is None else list(expected.columns)),
         expected=expected,
@@ -276,9 +276,8 @@ def cautions_on_tests(tests: pd.DataFrame, total: Array) -> list[str]:
     blank = tests[(tests["label"] == UNASSIGNED) & differs]
     columns = (blank["condition"], blank["reference"], blank["share"], blank["share_reference"])
     notes = [
-        f"The unassigned share differs: {share:.2f} in {condition}, {before:.2f} in {reference}. Cells are "
-        "unassigned if they have none of the labels or too little signal: check whether depth or quality differs as "
-        "well."
+        f"The unassigned share differs: {share:.2f} in {condition}, {before:.2f} in {reference}. Cells are unassigned "
+        "if they have none of the labels or too little signal: check whether depth or quality differs as well."
         for condition, reference, share, before in zip(*columns, strict=True)
     ]
     steroids = tests[(tests["label"] == _STEROIDS) & (tests["p"] < _P)]

@@ -29,7 +29,7 @@ from tamannot.analysis._ligand_receptor import ligand_receptor as look_at_pairs
 from tamannot.analysis._ligand_receptor import load_liana
 from tamannot.analysis._samples import Malignant, malignant_as_text, malignant_cells, samples_of
 from tamannot.classify import SUMMARIES, UNASSIGNED
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, some_of
 from tamannot.stats._correlation import (
     FEWEST,
     Correlation,
@@ -302,7 +302,7 @@ def _cautions_on_tests(tests: pd.DataFrame, table: pd.DataFrame, covariates: Seq
     yield from _cautions_on_covariates(tests, table, covariates)
     fragile = tests.index[np.sign(tests["loo_low"]) * np.sign(tests["loo_high"]) < 0]
     if len(fragile):
-        yield f"The sign changes when a single sample is left out: {_some(fragile)}."
+        yield f"The sign changes when a single sample is left out: {some_of(fragile)}."
 
 
 def _cautions_on_covariates(tests: pd.DataFrame, table: pd.DataFrame, covariates: Sequence[str]) -> Iterator[str]:
@@ -323,19 +323,12 @@ def _cautions_on_covariates(tests: pd.DataFrame, table: pd.DataFrame, covariates
     gone = (tests["rho"].abs() >= 0.3) & ~(tests["rho_adjusted"] * np.sign(tests["rho"]) >= tests["rho"].abs() / 2)
     gone &= tests["rho_adjusted"].notna()
     if gone.any():
-        yield f"Less than half of the association remains after adjustment: {_some(tests.index[gone])}."
-
-
-def _some(names: pd.Index, most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(str, names[:most])) + more
+        yield f"Less than half of the association remains after adjustment: {some_of(tests.index[gone])}."
 
 
 def _cautions_on_samples(table: pd.DataFrame, enough: pd.Series, min_cells: int) -> Iterator[str]:
     if not enough.all():
-        names = [str(n) for n in table.index[~enough]]
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        yield f"Left out for fewer than {min_cells} macrophages or malignant cells: {shown}."
+        yield f"Left out for fewer than {min_cells} macrophages or malignant cells: {some_of(table.index[~enough])}."
 
 
 def _cautions_on_shares(

@@ -278,7 +278,7 @@ def _z_of_sets(adata: AnnData, key: str, chosen: Array, sets: Mapping[str, Signa
     if not sets or not chosen.any():
         return pd.DataFrame(0.0, index=range(chosen.size), columns=list(sets))
     cells = CellsOfRun.read(adata, key, chosen)
-    z, _ = cells.z(sets)
+    z, _, _ = cells.scores(sets)
     return pd.DataFrame({name: cells.placed(z[name].to_numpy()) for name in sets})
 
 
@@ -307,7 +307,7 @@ def read_malignant(adata: AnnData, key: str, chosen: Array, also: Sequence[str] 
     species = library_species(cells.record)
     library = load_signatures(species=species)
     programs = {i: s for i, s in library.items() if s.axis == "ferroptosis"}
-    z, coverage = cells.z({**programs, **{i: library[i] for i in (*also, _HYPOXIC)}})
+    z, _, coverage = cells.scores({**programs, **{i: library[i] for i in (*also, _HYPOXIC)}})
     rows = cells.cells.X
     counts = cells.record.matrix.kind == "counts"
     depth = np.asarray(rows.sum(axis=1)).ravel() if counts else np.diff(rows.indptr)

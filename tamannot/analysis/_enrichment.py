@@ -27,7 +27,7 @@ from tamannot.analysis._gene_rankings import (
 )
 from tamannot.analysis._samples import samples_of
 from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE, UNASSIGNED
-from tamannot.errors import GeneIdError, ParameterError, among
+from tamannot.errors import GeneIdError, ParameterError, among, some_of
 from tamannot.signature import Signatures, chosen_signatures, load_signatures
 
 Array = NDArray[Any]
@@ -48,7 +48,6 @@ _MOSTLY = 0.5
 
 # With fewer samples than this the ranking rests on very little.
 _FEW_SAMPLES = 4
-_MANY_SHOWN = 5
 
 
 def enrich(
@@ -340,13 +339,13 @@ def _cautions_on_rankings(groups: Groups, rankings: Mapping[str, Ranking], *, sa
     if by_cells := [name for name, r in rankings.items() if r.unit == "cell"]:
         why = "fewer than two samples have enough cells" if sampled else "no sample_key was given"
         said.append(
-            f"Ranked over cells, because {why}: {_some(by_cells)}. A single large sample can decide the result, and "
+            f"Ranked over cells, because {why}: {some_of(by_cells)}. A single large sample can decide the result, and "
             "names rely on q, which is too small."
         )
     if few := [name for name, r in rankings.items() if 0 < r.n_samples < _FEW_SAMPLES]:
-        said.append(f"Fewer than {_FEW_SAMPLES} samples: {_some(few)}.")
+        said.append(f"Fewer than {_FEW_SAMPLES} samples: {some_of(few)}.")
     if absent := [name for name in groups.tested if name not in rankings]:
-        said.append(f"No result, because the group or the rest has fewer than {MIN_CELLS} cells: {_some(absent)}.")
+        said.append(f"No result, because the group or the rest has fewer than {MIN_CELLS} cells: {some_of(absent)}.")
     return said
 
 
@@ -367,12 +366,7 @@ def _cautions_on_names(sets: Sequence[GeneSet], made_of: str, *, with_states: bo
             f"macrophages: no group is named by origin or state. Compare macrophages with compartment='{MACROPHAGE}'."
         )
     if signed := [s.id for s in sets if s.n_down]:
-        said.append(f"Down genes are not used: {_some(signed)}.")
+        said.append(f"Down genes are not used: {some_of(signed)}.")
     if logged:
         said.append("The data have no counts: samples were compared by means of log-normalised values.")
     return said
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _MANY_SHOWN
-    return ", ".join(names[:_MANY_SHOWN]) + (f" and {more} more" if more > 0 else "")

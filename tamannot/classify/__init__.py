@@ -5,7 +5,7 @@ of cells. `fit_labels` and `predict_labels` are a classifier of the user's own l
 """
 
 from tamannot.classify._anchored import AnchoredModel, anchored_of, keep_cohort, lend
-from tamannot.classify._annotate import Prepared, Source, prepare
+from tamannot.classify._annotate import Prepared, prepare
 from tamannot.classify._call import (
     ASSIGNED,
     FEW_GENES,
@@ -18,9 +18,10 @@ from tamannot.classify._call import (
     Array,
     Call,
     Cells,
+    Source,
 )
 from tamannot.classify._cohort import Cohort, Lender
-from tamannot.classify._fit_labels import HeldOut, check_classes, fit_labels
+from tamannot.classify._fit_labels import HeldOut, LabelledCells, check_classes, fit_labels
 from tamannot.classify._gate import FEWEST_REFERENCE_GENES, MACROPHAGE, n_reference_genes
 from tamannot.classify._labels import STATUSES, Classifier, Prediction, classifier_of, predict_labels
 from tamannot.classify._origin import ORIGINS
@@ -55,6 +56,7 @@ __all__ = [
     "Classifier",
     "Cohort",
     "HeldOut",
+    "LabelledCells",
     "Lender",
     "Panels",
     "Prediction",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tamannot.classify._call import Array
+from tamannot.classify._reference import Baselines
 
 # The low end of the activities: the baseline is their 5 % quantile.
 _LOW_END = 0.05
@@ -72,8 +73,7 @@ def fit_activities(
     scale: Array,
     weight: Array,
     n_genes: Array,
-    reference: Array,
-    highest: Array,
+    reference: Baselines,
     last: Sequence[int] = (),
 ) -> list[Activity]:
     """Fit the activities of all signatures in macrophages of one origin.
@@ -89,10 +89,8 @@ def fit_activities(
     n_genes
         Genes of each signature in the data; of a composite, of its largest module.
     reference
-        Baseline of each signature in the reference.
-    highest
-        If the low end is higher than this, the program is likely active in all cells, and the baseline is shrunk
-        to that of the reference.
+        The baselines of the reference. If the low end is higher than the highest that is likely, the program is
+        probably active in all cells, and the baseline is shrunk to the typical one.
     last
         Signatures with weak evidence, fitted after the others.
     """
@@ -107,21 +105,21 @@ def fit_activities(
     for s in sorted(range(z.shape[1]), key=lambda s: (s in last, -common[s])):
         likelihood = _likelihood(z[:, s], scale, noise[s]) + 1e-12
         share = _deconvolved(likelihood, weight)
-        of_all = _shrunk(_quantile(share), total, reference[s])
+        of_all = _shrunk(_quantile(share), total, reference.typical[s])
         among = weight * np.maximum(free, 1e-3)
         low = _shrunk(_quantile(_deconvolved(likelihood, among)), float(among.sum()), of_all)
         distance = _distance(n_genes[s])
-        rules = 1 / (1 + np.exp(-(low - highest[s]) / _NEAR))
-        baseline = float((1 - rules) * low + rules * reference[s])
-        found[s] = Activity(baseline, float(reference[s]), float(noise[s]), share, distance)
+        rules = 1 / (1 + np.exp(-(low - reference.highest[s]) / _NEAR))
+        baseline = float((1 - rules) * low + rules * reference.typical[s])
+        found[s] = Activity(baseline, float(reference.typical[s]), float(noise[s]), share, distance)
         free *= found[s].probability(z[:, s], scale) < 0.5
     return [found[s] for s in range(z.shape[1])]
 
 
-def reference_activities(n_genes: Array, reference: Array, spread: Array) -> list[Activity]:
+def reference_activities(n_genes: Array, reference: Baselines) -> list[Activity]:
     """Return the activities of the reference, for lack of cells to fit to."""
     found = []
-    for n, b, width in zip(n_genes, reference, spread, strict=True):
+    for n, b, width in zip(n_genes, reference.typical, reference.spread, strict=True):
         share = np.exp(-0.5 * ((GRID - b) / width) ** 2) + 0.02
         found.append(Activity(float(b), float(b), 1.0, share, _distance(n)))
     return found

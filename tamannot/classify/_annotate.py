@@ -7,42 +7,18 @@ from dataclasses import dataclass, replace
 
 from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings
-from tamannot.classify._call import Cells
+from tamannot.classify._call import Cells, Scored, Source
 from tamannot.classify._cohort import Cohort
 from tamannot.classify._fit import fit
-from tamannot.classify._panels import Panels, Scored
+from tamannot.classify._panels import Panels
 from tamannot.classify._predict import Caller, Calls
-from tamannot.scoring._features import Scale, ScaledRows, find_scale, learning_rows, taken
-from tamannot.scoring._rows import RowSource, each_block
-from tamannot.signature import GeneIndex, SignatureSet
+from tamannot.scoring._features import find_scale, learning_rows, taken
+from tamannot.scoring._rows import each_block
+from tamannot.signature import SignatureSet
 
 # Cells that are called together.
 _BLOCK = 2048
 _DEFAULTS = AnnotateSettings()
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """A data set as read by the pipeline."""
-
-    rows: RowSource
-    """Cells by genes, non-negative."""
-    kind: str
-    """``counts``, ``linear`` or ``log``."""
-    index: GeneIndex
-    """Which column is which gene."""
-    cells: Cells
-    """Names, samples, given cell types."""
-    scale: Scale = "log1p_cp10k"
-    """Of the values that classifiers see."""
-    base: float | None = None
-    """Of the logarithms that the matrix holds; None for other values, and where it is not recognised."""
-
-    def on_scale(self, scale: Scale, base: float | None) -> Source:
-        """Return the data with their logarithms on the scale of classifiers; other values stay as they are."""
-        if self.kind != "log":
-            return self
-        return replace(self, rows=ScaledRows(self.rows, scale, base), scale=scale, base=base)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,5 +92,5 @@ def prepare(
     if whole:
         source = replace(source, rows=sample)
     cells = source.cells if whole else source.cells.take([i for run in runs for i in run])
-    fitted, scored = fit(sample, source.kind, panels, cells, settings, threads=threads, report=report)
+    fitted, scored = fit(replace(source, rows=sample, cells=cells), panels, settings, threads=threads, report=report)
     return Prepared(source, panels, fitted, scored if whole else None)

@@ -1,4 +1,4 @@
-"""What is known of the cells before calling, and calls: a label for every cell, with its probability and status."""
+"""The cells, their scores, and their calls: a label for every cell, with its probability and status."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tamannot.scoring import NullScores
+from tamannot.scoring._features import Scale, ScaledRows
+from tamannot.scoring._rows import RowSource
+from tamannot.signature import GeneIndex
 
 Array = NDArray[Any]
 
@@ -95,3 +100,53 @@ class Cells:
             None if column is None else [column[i] for i in rows] for column in (self.names, self.sample, self.given)
         )
         return Cells(names or [], sample, given, self.mapping)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A data set as read by the pipeline."""
+
+    rows: RowSource
+    """Cells by genes, non-negative."""
+    kind: str
+    """``counts``, ``linear`` or ``log``."""
+    index: GeneIndex
+    """Which column is which gene."""
+    cells: Cells
+    """Names, samples, given cell types."""
+    scale: Scale = "log1p_cp10k"
+    """Of the values that classifiers see."""
+    base: float | None = None
+    """Of the logarithms that the matrix holds; None for other values, and where it is not recognised."""
+
+    def on_scale(self, scale: Scale, base: float | None) -> Source:
+        """Return the data with their logarithms on the scale of classifiers; other values stay as they are."""
+        if self.kind != "log":
+            return self
+        return replace(self, rows=ScaledRows(self.rows, scale, base), scale=scale, base=base)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of some cells against both references."""
+
+    by_cells: NullScores
+    """Compartments, against cells of many kinds."""
+    by_macrophages: NullScores
+    """All else, against macrophages of many tissues."""
+    halves: Array
+    """z of the halves of the states' signatures, cells × states × 2."""
+    scale: Array
+    """Of z in each cell, which falls with depth."""
+
+    def rows(self, rows: slice) -> Scored:
+        """Return the scores of some of the cells."""
+        return Scored(self.by_cells.rows(rows), self.by_macrophages.rows(rows), self.halves[rows], self.scale[rows])
+
+    @staticmethod
+    def joined(parts: Sequence[Scored]) -> Scored:
+        """Return the scores of several blocks as one."""
+        by_cells = NullScores.joined([p.by_cells for p in parts])
+        by_macrophages = NullScores.joined([p.by_macrophages for p in parts])
+        halves, scale = np.concatenate([p.halves for p in parts]), np.concatenate([p.scale for p in parts])
+        return Scored(by_cells, by_macrophages, halves, scale)

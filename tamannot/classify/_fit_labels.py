@@ -39,6 +39,23 @@ _THINNED, _CELLS_TO_THIN = (0.5, 0.25, 0.125), 2000
 
 
 @dataclass(frozen=True, eq=False)
+class LabelledCells:
+    """The cells that a classifier is trained on."""
+
+    rows: RowSource
+    kind: str
+    """What the matrix holds: ``counts``, ``linear`` values or logarithms (``log``)."""
+    symbols: Sequence[str]
+    """Of the columns; a column with an empty symbol is not used."""
+    ensembl: Sequence[str]
+    classes: tuple[str, ...]
+    truth: Array
+    """Class number of each cell, -1 for a cell without a label, as `check_classes` returns it."""
+    sample: Sequence[str] | None
+    """Cells of a sample are held out together; None: cells are held out one by one."""
+
+
+@dataclass(frozen=True, eq=False)
 class HeldOut:
     """Held-out cells with their probabilities."""
 
@@ -75,36 +92,20 @@ def check_classes(labels: Sequence[str | None]) -> tuple[tuple[str, ...], Array]
 
 
 def fit_labels(
-    rows: RowSource,
-    kind: str,
-    *,
-    symbols: Sequence[str],
-    ensembl: Sequence[str],
-    classes: tuple[str, ...],
-    truth: Array,
-    sample: Sequence[str] | None,
-    n_genes: int,
-    rng: int,
-    threads: int,
-    training: Mapping[str, Any],
-    **about: Any,
+    labelled: LabelledCells, *, n_genes: int, rng: int, threads: int, training: Mapping[str, Any], **about: Any
 ) -> tuple[Classifier, HeldOut]:
     """Fit and calibrate a classifier; return it, without a threshold and metrics, with what these are judged by.
 
     Parameters
     ----------
-    rows, kind
-        The matrix, and whether it holds ``counts``, ``linear`` values or logarithms (``log``).
-    symbols, ensembl
-        Of the columns; a column with an empty symbol is not used.
-    classes, truth
-        What `check_classes` returns.
-    sample
-        Cells of a sample are held out together. None: cells are held out one by one.
-    rng
-        Seed; with the content of cells it decides which are used if there are more than 20,000.
+    labelled
+        The cells and their labels.
     n_genes
         Number of features.
+    rng
+        Seed; with the content of cells it decides which are used if there are more than 20,000.
+    threads
+        Changes no result.
     training
         Kept in the classifier, with what is found out here.
     **about
@@ -115,10 +116,11 @@ def fit_labels(
     ParameterError
         A class of fewer than five cells, no class with held-out cells, or no gene that varies.
     """
-    scale, base = find_scale(rows, kind, symbols, threads=threads)
-    cells, group, size = _training_cells(rows, symbols, truth, sample, rng, threads)
+    rows, symbols, classes = labelled.rows, labelled.symbols, labelled.classes
+    scale, base = find_scale(rows, labelled.kind, symbols, threads=threads)
+    cells, group, size = _training_cells(labelled, rng, threads)
     _check_sizes(classes, size)
-    y = truth[cells]
+    y = labelled.truth[cells]
     weight = (size / np.bincount(y) * y.size / size.sum())[y]  # classes are as frequent as in the data
     by_symbol = np.argsort(symbols, kind="stable")  # so that the order of genes is nothing to the sums over them
     expression = take_rows(ScaledRows(rows, scale, base), cells)[:, by_symbol]
@@ -127,7 +129,7 @@ def fit_labels(
         msg = "No gene varies between the labelled cells, so no classifier can be trained."
         raise ParameterError(msg)
     x, genes = _narrow(expression, chosen), by_symbol[chosen]
-    counts = take_rows(rows, cells[:_CELLS_TO_THIN])[:, by_symbol] if kind == "counts" else None
+    counts = take_rows(rows, cells[:_CELLS_TO_THIN])[:, by_symbol] if labelled.kind == "counts" else None
     shallow = [] if counts is None else [_narrow(thin, chosen) for thin in _thinned(counts, rng)]
     margins, alike, n_folds = _held_out(x, y, group, shallow)
     known = ~np.isnan(margins[np.arange(y.size), y])
@@ -142,7 +144,7 @@ def fit_labels(
     classifier = Classifier(
         classes=classes,
         symbols=tuple(symbols[c] for c in genes),
-        ensembl=tuple(ensembl[c] for c in genes),
+        ensembl=tuple(labelled.ensembl[c] for c in genes),
         coef=coef,
         intercept=intercept,
         slope=slope,
@@ -160,17 +162,16 @@ def fit_labels(
     return classifier, HeldOut(probabilities(held[0], slope, offset), *held[1:], samples, size)
 
 
-def _training_cells(
-    rows: RowSource, symbols: Sequence[str], truth: Array, sample: Sequence[str] | None, rng: int, threads: int
-) -> tuple[Array, Array, Array]:
+def _training_cells(labelled: LabelledCells, rng: int, threads: int) -> tuple[Array, Array, Array]:
     """Return the training cells in random order, their sample numbers, and the size of each class.
 
     Of cells with equal values and label one is taken. Where there are more than `MOST_CELLS`, large classes give way.
     Samples are numbered as they come in that order, so that their names have no part in anything.
     """
-    cells = np.flatnonzero(truth >= 0)
-    order, y = random_order(content_hash(rows, symbols, threads=threads), rng)[cells], truth[cells]
-    names = np.zeros(cells.size, str) if sample is None else np.asarray(sample, str)[cells]
+    cells = np.flatnonzero(labelled.truth >= 0)
+    hashes = content_hash(labelled.rows, labelled.symbols, threads=threads)
+    order, y = random_order(hashes, rng)[cells], labelled.truth[cells]
+    names = np.zeros(cells.size, str) if labelled.sample is None else np.asarray(labelled.sample, str)[cells]
     by = np.lexsort((names, y, order))
     first = np.ones(by.size, bool)
     first[1:] = (order[by[1:]] != order[by[:-1]]) | (y[by[1:]] != y[by[:-1]])

@@ -90,7 +90,7 @@ def _in_reference(index: GeneIndex, species: Species) -> tuple[Array, Array]:
     return column, np.sort(first[column[first] >= 0])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)
 def _trained(species: Species, genes: bytes) -> tuple[Array, list[str], Array, Array]:
     """Train on the profiles with some of their genes; return those used, classes, coefficients and intercepts."""
     profiles, here = load_profiles(species), np.frombuffer(genes, np.int64)

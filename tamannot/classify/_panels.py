@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamannot.classify._activity import z_scale
-from tamannot.classify._call import TABLE_AXES
+from tamannot.classify._call import TABLE_AXES, Scored
 from tamannot.classify._gate import Gate
 from tamannot.classify._origin import ORIGINS
 from tamannot.classify._reference import Species, finder, least_expressed, macrophage_depth
@@ -37,24 +37,6 @@ Array = NDArray[Any]
 METHOD = UCell()
 """Of all scores, with their null; the reference cells were ranked so."""
 _HALF = "half:"
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Scores of some cells against both references."""
-
-    by_cells: NullScores
-    """Compartments, against cells of many kinds."""
-    by_macrophages: NullScores
-    """All else, against macrophages of many tissues."""
-    halves: Array
-    """z of the halves of the states' signatures, cells × states × 2."""
-    scale: Array
-    """Of z in each cell, which falls with depth."""
-
-    def rows(self, rows: slice) -> Scored:
-        """Return the scores of some of the cells."""
-        return Scored(self.by_cells.rows(rows), self.by_macrophages.rows(rows), self.halves[rows], self.scale[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,14 +203,6 @@ class BlockScorer:
 def ranking_of(max_rank: int | None) -> UCell:
     """Return the method of a run's null of programs; that of 0.1.0 counted more ranks than its scores."""
     return METHOD if max_rank is None else replace(METHOD, max_rank=max_rank)
-
-
-def joined(parts: Sequence[Scored]) -> Scored:
-    """Return the scores of several blocks as one."""
-    by_cells = NullScores.joined([p.by_cells for p in parts])
-    by_macrophages = NullScores.joined([p.by_macrophages for p in parts])
-    halves, scale = np.concatenate([p.halves for p in parts]), np.concatenate([p.scale for p in parts])
-    return Scored(by_cells, by_macrophages, halves, scale)
 
 
 def _parts_of(plan: Plan, signature: str) -> list[Part]:

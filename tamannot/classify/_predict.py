@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from tamannot.classify._activity import whole_z
-from tamannot.classify._call import LOW_COVERAGE, UNFAMILIAR, Call, Cells, set_aside
+from tamannot.classify._call import LOW_COVERAGE, UNFAMILIAR, Call, Cells, Scored, only_macrophages, set_aside
 from tamannot.classify._cohort import Cohort, familiar_features
 from tamannot.classify._gate import (
     MACROPHAGE,
@@ -21,7 +21,7 @@ from tamannot.classify._gate import (
     rival_z,
 )
 from tamannot.classify._origin import call_origin, nearest_origin, origin_z
-from tamannot.classify._panels import Panels, Scored
+from tamannot.classify._panels import Panels
 from tamannot.classify._state import MIXED_LINEAGE, STATES, call_state, dual_program, programs
 from tamannot.scoring import NullScores
 from tamannot.scoring._expression import TARGET, to_log
@@ -100,9 +100,8 @@ class Caller:
         origin = call_origin(scores, is_macrophage, self._panels.origin_genes, brain=cohort.brain, middle=cohort.middle)
         nearest = nearest_origin(z, cohort.middle) if cohort.brain else np.ones(len(mixed), np.int64)
         products = None if self._coef is None else x @ self._coef
-        state = call_state(
-            cohort.states, scored.halves, scored.scale, products, nearest, scores, self._coverage, is_macrophage, mixed
-        )
+        state = call_state(cohort.states, scored, products, nearest, self._coverage, mixed)
+        state = only_macrophages(state, is_macrophage)
         if cells.given is None:
             doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), other, cells.sample)
             state = set_aside(state, doublet, MIXED_LINEAGE)

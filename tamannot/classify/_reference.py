@@ -20,11 +20,23 @@ from tamannot.signature import GeneIndex
 
 NAME = "macrophages of 18 human tissues, Cell Profile Library"
 Species = Literal["human", "mouse"]
-# z of the states in macrophages without them, of microglia and of others, in the order of the states: what is typical
-# in labelled data of gliomas, head and neck cancer, aorta and blood, and the highest that is likely, two spreads above.
-BASELINES = np.array([[1.4, 0.2, 0.8, 1.3, 0.5], [1.2, 1.0, 1.0, 0.5, 1.7]])
-HIGHEST = np.array([[3.4, 4.2, 5.0, 4.0, 3.0], [3.4, 3.4, 5.0, 4.0, 6.0]])
-SPREADS = np.full((2, 5), 1.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Baselines:
+    """z of the states in macrophages without them, in the order of the states."""
+
+    typical: Array
+    highest: Array
+    """That is likely, two spreads above the typical."""
+    spread: Array
+
+
+# Of microglia and of other macrophages, from labelled data of gliomas, head and neck cancer, aorta and blood.
+BASELINES = (
+    Baselines(np.array([1.4, 0.2, 0.8, 1.3, 0.5]), np.array([3.4, 4.2, 5.0, 4.0, 3.0]), np.full(5, 1.5)),
+    Baselines(np.array([1.2, 1.0, 1.0, 0.5, 1.7]), np.array([3.4, 3.4, 5.0, 4.0, 6.0]), np.full(5, 1.5)),
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,9 +19,9 @@ from tamannot.classify._call import (
     UNASSIGNED,
     Array,
     Call,
+    Scored,
     below,
     blank,
-    only_macrophages,
 )
 from tamannot.scoring import NullScores
 from tamannot.signature import Signature, SignatureSet
@@ -184,16 +184,13 @@ def _most(part: Array, weight: Array) -> Array:
 
 def call_state(
     classifier: StateClassifier,
-    halves: Array,
-    scale: Array,
+    scored: Scored,
     products: Array | None,
     origin: Array,
-    scores: NullScores,
     coverage: Sequence[float],
-    is_macrophage: Array,
     mixed: Array,
 ) -> Call:
-    """Call the state of macrophages.
+    """Call the state of cells as if all were macrophages.
 
     The probability of a program is that of the classifier if it includes the state, otherwise that of its activity.
     The state is the program with the largest amount, relative to the usual amount where it is active, among those that
@@ -204,24 +201,19 @@ def call_state(
     ----------
     classifier
         The classifier of states.
-    halves
-        z of the halves of the states' signatures, cells × states × 2.
-    scale
-        Of z in each cell.
+    scored
+        Scores of states, polarization arms and `rule_signatures`.
     products
         Products of expression and the classifier's coefficients; None if it has none.
     origin
         Number of the nearest origin of each cell.
-    scores
-        Of states, polarization arms and `rule_signatures`.
     coverage
         Of the states.
-    is_macrophage
-        Which cells to call.
     mixed
         Score of the strongest other lineage.
     """
-    probability, lift = lifts_of(classifier.activities, halves, scale, origin)
+    scores = scored.by_macrophages
+    probability, lift = lifts_of(classifier.activities, scored.halves, scored.scale, origin)
     covered = np.asarray(coverage) >= FEW_GENES
     amount, possible = lift / classifier.usual, probability > 0.5
     if products is not None and (known := classifier.regression) is not None:
@@ -234,7 +226,7 @@ def call_state(
         possible[:, t] = (some > _LEAST_PROB)[:, None] & (amount[:, t] > 0)
         probability[:, t] = 1 / (1 + np.exp(-np.clip(over[:, t], -30, 30)))
     own = np.stack([scores.column("z", s) for s in STATES], axis=1)
-    supported = possible & covered & (lift * scale[:, None] > _SUPPORT_Z)
+    supported = possible & covered & (lift * scored.scale[:, None] > _SUPPORT_Z)
     supported &= (own > _SUPPORT_Z) | (lift > FAR_ABOVE)
     weak = np.isin(STATES, EXPERIMENTAL)
     supported &= ~weak | ((probability > _SURE) & ~supported[:, ~weak].any(axis=1, keepdims=True))
@@ -248,7 +240,7 @@ def call_state(
     dual = ~found & _both_arms(scores) & (np.nan_to_num(mixed, nan=np.inf) < _LITTLE_OF_ANOTHER)
     label[dual], status[dual] = TRANSITIONAL, ASSIGNED
     proba = np.clip(probability, 0, 1).astype(np.float32)
-    return only_macrophages(Call(label, status, proba, STATES, proba.max(axis=1)), is_macrophage)
+    return Call(label, status, proba, STATES, proba.max(axis=1))
 
 
 def dual_program(scores: NullScores) -> Array:

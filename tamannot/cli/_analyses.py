@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tamannot._settings import settings
 from tamannot.cli import _options as options
 from tamannot.cli._options import Axis, Counts, Figure, Hypotheses
 from tamannot.errors import ParameterError
@@ -122,7 +123,6 @@ def enrich(
     The table has one row per group and signature. Shown are the names that the signatures give to each group, and
     its most enriched signatures. Cautions go to stderr.
     """
-    from tamannot._settings import settings  # noqa: PLC0415
     from tamannot.data import species_of  # noqa: PLC0415
     from tamannot.get import enrichment  # noqa: PLC0415
     from tamannot.signature import signatures_named  # noqa: PLC0415
@@ -181,7 +181,6 @@ def crosstalk(
 
     The table has one row per association. An association has no direction and is not a cause. Cautions go to stderr.
     """
-    from tamannot._settings import settings  # noqa: PLC0415
     from tamannot.get import crosstalk as found  # noqa: PLC0415
     from tamannot.tl import crosstalk as associate  # noqa: PLC0415
 
@@ -226,7 +225,7 @@ def predict(
 
     Adds tam_model_label, tam_model_prob and tam_model_status. IN need not be annotated. The table has one row per cell.
     """
-    from tamannot._settings import settings  # noqa: PLC0415
+    from tamannot.io._targets import NO_OUTPUT  # noqa: PLC0415
     from tamannot.tl._model import Model, load_model  # noqa: PLC0415
 
     settings.threads = threads
@@ -243,8 +242,7 @@ def predict(
         return {"cells": of_cells.rename_axis("cell"), "labels": counts.assign(share=counts["n_cells"] / adata.n_obs)}
 
     if out is None and table is None and not in_place:
-        msg = "Nowhere to write to: give --out or --table."
-        raise ParameterError(msg)
+        raise ParameterError(NO_OUTPUT)
     result = _analyse(source, run, (out, table, overwrite, in_place), _MODEL, quiet=quiet)
     from tamannot.cli._show import print_analysis, shown_labels  # noqa: PLC0415
 
@@ -354,7 +352,6 @@ def malignant_of(words: Sequence[str], columns: Sequence[str]) -> str | tuple[st
 @contextmanager
 def _running(*, quiet: bool) -> Iterator[Progress]:
     """Show stages; what is computed shows its own, unless it shall be quiet."""
-    from tamannot._settings import settings  # noqa: PLC0415
     from tamannot.cli._show import stages  # noqa: PLC0415
 
     before = settings.progress

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tamannot._settings import settings
 from tamannot.cli import _options as options
 from tamannot.cli._analyses import app as analyses_app
 from tamannot.cli._signatures import app as signatures_app
@@ -100,7 +101,6 @@ def annotate(
     as one cohort: models are fitted once to cells of all files and applied to each. If some files fail, the others are
     still written, and the exit code is 2.
     """
-    from tamannot._settings import settings  # noqa: PLC0415 - commands import what they need
     from tamannot.cli._show import draw_without_screen, print_summary, stages  # noqa: PLC0415
     from tamannot.io import annotate_file  # noqa: PLC0415
     from tamannot.signature import read_signatures  # noqa: PLC0415
@@ -170,7 +170,6 @@ def score(
 
     Without --signatures, the states are scored. OUT is written completely or not at all.
     """
-    from tamannot._settings import settings  # noqa: PLC0415
     from tamannot.cli._show import print_scores, stages  # noqa: PLC0415
     from tamannot.io import score_file  # noqa: PLC0415
     from tamannot.scoring import method_of  # noqa: PLC0415
@@ -228,7 +227,6 @@ def train(
     With --labels: a classifier of these labels. Without: the baselines and the classifier of states
     fitted to these cells. Both are for tamannot annotate --model MODEL. MODEL is written completely or not at all.
     """
-    from tamannot._settings import settings  # noqa: PLC0415
     from tamannot.cli._show import print_training, stages  # noqa: PLC0415
     from tamannot.io import train_file  # noqa: PLC0415
     from tamannot.signature import read_signatures  # noqa: PLC0415

@@ -18,7 +18,7 @@ from tamannot.cli._options import as_options
 from tamannot.cli._show import counted, in_options, print_table, stages
 from tamannot.errors import ParameterError, printable
 from tamannot.io._analyse import check_table, cohort_table, write_table
-from tamannot.io._annotate import FileSummary, fit_files
+from tamannot.io._annotate import FileOptions, FileSummary, fit_files
 from tamannot.io._batch import FileResult, Task, annotate_tasks, make_folders, tasks_of
 from tamannot.io._log import logged, signature_digests, speed
 from tamannot.io._output import place_of, replacing
@@ -82,17 +82,14 @@ def annotate_many(
             if not asked.quiet:
                 print(f"tamannot: {note}", file=sys.stderr)
         how = replace(how, model=[m for m in (of_cohort, of_labels) if m is not None])
-        running = annotate_tasks(
-            tasks,
-            jobs=asked.jobs,
+        file_options = FileOptions(
+            settings=how,
             signatures=signatures,
             overwrite=asked.overwrite,
             in_place=asked.in_place,
             chunk_size=asked.chunk_size,
-            report=report,
-            asked=how,
         )
-        for result in running:
+        for result in annotate_tasks(tasks, file_options, jobs=asked.jobs, report=report):
             found[result.path] = result
     results = [found[str(task.source)] for task in tasks]
     if asked.cohort_table is not None:

@@ -129,15 +129,12 @@ _CALLS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bnull='matched'", "--null"),
 )
 _PARAMETERS = (
-    *("chunk_size", "compartment", "compartment_key", "condition", "counts", "gene_symbols", "groupby"),
-    *("hypotheses", "in_place", "key", "labels", "layer", "malignant", "method", "min_coverage", "model", "null"),
-    *("out", "overwrite", "reference", "sample_key", "shares", "signatures", "species", "table", "target_accuracy"),
-    *("threads", "tissue", "title"),
+    "chunk_size|compartment|compartment_key|condition|counts|gene_symbols|groupby|hypotheses|in_place|key|labels|layer|"
+    "malignant|method|min_coverage|model|null|out|overwrite|reference|sample_key|shares|signatures|species|table|"
+    "target_accuracy|threads|tissue|title"
 )
 # A folder may be named species=human: what goes on with / is a path.
-_PARAMETER = re.compile(
-    rf"(?<![\w/='\"])({'|'.join(_PARAMETERS)})=(?:'([^']*)'|\"([^\"]*)\"|(\w++(?:\.\w++)*+))?(?![\w/])"
-)
+_PARAMETER = re.compile(rf"(?<![\w/='\"])({_PARAMETERS})=(?:'([^']*)'|\"([^\"]*)\"|(\w++(?:\.\w++)*+))?(?![\w/])")
 
 
 def as_options(message: str) -> str:

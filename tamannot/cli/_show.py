@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +16,7 @@ from rich.text import Text
 
 from tamannot._progress import Progress
 from tamannot.cli._options import as_options
-from tamannot.errors import TamannotWarning, printable
+from tamannot.errors import collected_notes, printable, some_of
 from tamannot.signature import Signature
 
 if TYPE_CHECKING:
@@ -262,12 +261,11 @@ def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
 
 @contextmanager
 def print_notes(*, quiet: bool = False) -> Iterator[None]:
-    """Print our own warnings as one line each on stderr."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", TamannotWarning)
+    """Print warnings and other notes of the library as one line each on stderr."""
+    with collected_notes() as notes:
         yield
     if not quiet:
-        _print_aside("note", [str(w.message) for w in caught if issubclass(w.category, TamannotWarning)])
+        _print_aside("note", notes)
 
 
 def _print_aside(what: str, sentences: Iterable[str]) -> None:
@@ -326,9 +324,8 @@ def _summary_lines(summary: FileSummary) -> list[tuple[str, str]]:
         lines.append(("labels", counted(summary.labels)))
     if summary.low_coverage:
         worst = sorted(summary.low_coverage.items(), key=lambda item: item[1])
-        shown = ", ".join(f"{name} {share:.0%}" for name, share in worst[:_FEW])
-        more = f" and {len(worst) - _FEW} more" if len(worst) > _FEW else ""
-        lines.append(("low coverage", f"{shown}{more}: fewer than half of the genes are in the data"))
+        shown = some_of([f"{name} {share:.0%}" for name, share in worst], _FEW)
+        lines.append(("low coverage", f"{shown}: fewer than half of the genes are in the data"))
     if summary.substitutions:
         lines.append(("other names", _mapping(summary.substitutions)))
     lines += [("note", note) for note in summary.notes]
@@ -352,5 +349,4 @@ def counted(counts: Mapping[str, int]) -> str:
 
 
 def _mapping(names: dict[str, str]) -> str:
-    shown = ", ".join(f"{symbol} found as {found}" for symbol, found in list(names.items())[:_NAMES])
-    return f"{shown} and {len(names) - _NAMES:,} more" if len(names) > _NAMES else shown
+    return some_of([f"{symbol} found as {found}" for symbol, found in names.items()], _NAMES)

@@ -23,7 +23,7 @@ from tamannot.data._slots import (
     write_obsm,
 )
 from tamannot.data._unpack import Unpacked
-from tamannot.errors import ResultNotFoundError
+from tamannot.errors import ResultNotFoundError, some_of
 from tamannot.scoring import Method, NullBins, Plan
 from tamannot.signature import GeneIndex
 
@@ -325,8 +325,8 @@ def missing_genes(plan: Plan, index: GeneIndex, only: Collection[str] | None = N
         # The names of the library were checked; those of a user may be slips.
         near = {g: " or ".join(index.nearest(g, slips=signature.species == "any")) for g in c.missing[:_GENES]}
         words = [f"{gene} (did you mean {meant}?)" if meant else gene for gene, meant in near.items()]
-        more = f" and {len(c.missing) - _GENES} more" if len(c.missing) > _GENES else ""
-        parts.append(f"{len(c.missing)} of {c.n_genes} genes of {signature.id}: {', '.join(words)}{more}")
+        words += c.missing[_GENES:]
+        parts.append(f"{len(c.missing)} of {c.n_genes} genes of {signature.id}: {some_of(words, _GENES)}")
     if len(low) > _SIGNATURES:
         parts.append(f"and genes of {len(low) - _SIGNATURES} more signatures")
     return f"Missing in the data: {'; '.join(parts)}."

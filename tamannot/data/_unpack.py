@@ -20,7 +20,7 @@ from tamannot.data._rows import checked_rows, one_row, row_source, slow_chunks
 from tamannot.data._sections import MatrixOfRun
 from tamannot.data._slots import check_adata, loaded
 from tamannot.data._species import settled_species, species_word
-from tamannot.errors import GeneIdError, MatrixError, ParameterError, ResultNotFoundError, SpeciesError
+from tamannot.errors import GeneIdError, MatrixError, ParameterError, ResultNotFoundError, SpeciesError, TamannotWarning
 from tamannot.scoring._rows import RowBlock, RowSource
 from tamannot.signature import OURS, UNKNOWN, GeneIndex, Signature
 
@@ -58,13 +58,18 @@ class Unpacked:
         return self.inspection.features
 
     @property
-    def note(self) -> str:
-        """Return notes on the matrix: which one is used (unless X or requested), its kind, and slow storage."""
+    def notes(self) -> dict[str, type[TamannotWarning] | None]:
+        """Return notes on the matrix: which one is used (unless X or requested), its kind, and slow storage.
+
+        They are a warning if values, gene ids or an assumed species may make results wrong.
+        """
         plain = len(self.looks) == 1 or self.matrix == "X"
         which = "" if plain else f"Using {self.matrix} ({self.kind}). Candidates: {'; '.join(self.looks)}."
         said = [f"In {self.matrix} {s}." for s in (self.features.describe(), self.inspection.caveat) if s]
         slow = slow_chunks(self.matrix, self.inspection.matrix)
-        return " ".join(filter(None, (which, *said, slow, self.on_species, self.index.note)))
+        line = " ".join(filter(None, (which, *said, slow, self.on_species, self.index.note)))
+        is_warning = self.inspection.caveat or self.index.note or (self.on_species and self.species == UNKNOWN)
+        return {line: TamannotWarning if is_warning else None} if line else {}
 
 
 def unpack(

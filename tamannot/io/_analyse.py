@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from tamannot._progress import Progress, silent
 from tamannot.analysis._samples import Samples, samples_of
 from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE
 from tamannot.data import LABELS, slot
-from tamannot.errors import OutputError, TamannotWarning
+from tamannot.errors import OutputError, collected_notes
 from tamannot.io._output import check_target, locked, replacing
 from tamannot.io._read import open_file, open_root
 from tamannot.io._report import CellsOnDisk
@@ -103,8 +102,7 @@ def analyse_file(
         report("reading file")
         adata = stack.enter_context(open_file(source, key=key))
         report.close()  # what follows may have a progress line of its own
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", TamannotWarning)
+        with collected_notes() as notes:
             tables = run(adata)
         first = next(iter(tables.values()))
         report("writing")
@@ -116,9 +114,8 @@ def analyse_file(
                 write_annotated(source, part, adata, key)
     about = dict(first.attrs)
     cautions = tuple(map(str, about.pop("cautions", ())))
-    notes = tuple(str(w.message) for w in caught if issubclass(w.category, TamannotWarning))
-    parameters = about.get("parameters", about)
-    return Analysis(str(source), adata.n_obs, tables, parameters, cautions, notes, tuple(map(str, targets.values())))
+    parameters, outputs = about.get("parameters", about), tuple(map(str, targets.values()))
+    return Analysis(str(source), adata.n_obs, tables, parameters, cautions, tuple(notes), outputs)
 
 
 def plot_file(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -21,13 +20,13 @@ from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings, settings
 from tamannot.classify import AnchoredModel
 from tamannot.data import RunRecord, read_obs, read_record, runs_of, slot
-from tamannot.errors import ParameterError, TamannotError, TamannotWarning
+from tamannot.errors import ParameterError, TamannotError
 from tamannot.get import annotations as annotation_table
 from tamannot.io._log import RunLog, logged, signature_digests
 from tamannot.io._output import place_of
 from tamannot.io._read import open_file
 from tamannot.io._targets import out_for, reserved, targets_of, write_targets
-from tamannot.io._write import SpooledTables
+from tamannot.io._write import SpooledTables, write_annotated
 from tamannot.scoring._features import MOST_CELLS, learning_rows, taken
 from tamannot.signature import Signatures
 from tamannot.signature._gene_index import names_of
@@ -37,6 +36,18 @@ from tamannot.tl._train import learn_model
 _LOW_COVERAGE = 0.5
 
 _FILE, _GIVEN = "file", "given"
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How files are annotated; the same for all files of a command."""
+
+    settings: AnnotateSettings
+    signatures: Signatures | None = None
+    overwrite: bool = False
+    in_place: bool = False
+    key_added: str = "tam"
+    chunk_size: int | None = None
 
 
 def annotate_file(
@@ -104,37 +115,27 @@ def annotate_file(
     >>> import tamannot as tam
     >>> tam.annotate_file("sample.h5ad", "annotated.h5ad", tissue="brain")  # doctest: +SKIP
     """
-    asked: dict[str, Any] = {"out": out, "table": table, "html": html, "overwrite": overwrite, "in_place": in_place}
-    asked |= {"key_added": key_added, "chunk_size": chunk_size}
-    options = asked | {"signatures": signature_digests(signatures), **choices}
+    options: dict[str, Any] = {"out": out, "table": table, "html": html, "overwrite": overwrite, "in_place": in_place}
+    options |= {"key_added": key_added, "chunk_size": chunk_size, "signatures": signature_digests(signatures)}
+    how = FileOptions(
+        settings=AnnotateSettings(**choices, recorded=tuple(choices)),
+        signatures=signatures,
+        overwrite=overwrite,
+        in_place=in_place,
+        key_added=key_added,
+        chunk_size=chunk_size,
+    )
     record = RunLog(Path(path), report or silent())
-    with logged(log, options, record.entry, overwrite=overwrite):
-        return annotate_recorded(
-            record,
-            out,
-            table=table,
-            html=html,
-            signatures=signatures,
-            overwrite=overwrite,
-            in_place=in_place,
-            key_added=key_added,
-            chunk_size=chunk_size,
-            asked=AnnotateSettings(**choices, recorded=tuple(choices)),
-        )
+    with logged(log, options | choices, record.entry, overwrite=overwrite):
+        return annotate_recorded(record, out, table, html, how)
 
 
 def annotate_recorded(
     record: RunLog,
     out: str | os.PathLike[str] | None,
-    *,
     table: str | os.PathLike[str] | None,
-    html: str | os.PathLike[str] | None = None,
-    signatures: Signatures | None,
-    overwrite: bool,
-    in_place: bool = False,
-    key_added: str = "tam",
-    chunk_size: int | None,
-    asked: AnnotateSettings,
+    html: str | os.PathLike[str] | None,
+    options: FileOptions,
 ) -> FileSummary:
     """Annotate a file as `annotate_file` does, and log the run.
 
@@ -143,29 +144,26 @@ def annotate_recorded(
     TamannotError
         As `annotate_file`.
     """
-    source, report = record.source, record.report
+    source, report, key, in_place = record.source, record.report, options.key_added, options.in_place
     with record.running(), ExitStack() as stack:
         out = out_for(source, out, in_place=in_place)
         targets = targets_of(out, table, html)
-        stack.enter_context(reserved(targets, source=source, overwrite=overwrite, in_place=in_place))
+        stack.enter_context(reserved(targets, source=source, overwrite=options.overwrite, in_place=in_place))
         report("reading file")
         adata = stack.enter_context(open_file(source))
         record.n_obs = adata.n_obs
         runs_of(adata)  # what is not ours is refused before the work
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore", TamannotWarning)  # the summary has them as notes
-        run = start_run(adata, signatures, asked, key_added=key_added, report=report)
+        run = start_run(adata, options.signatures, options.settings, key_added=key, report=report)
         tables = None
         if out is not None:
             tables = stack.enter_context(SpooledTables(run.table_columns, place_of(Path(out)).parent))
-        call_cells(run, tables, report, block=chunk_size)
+        call_cells(run, tables, report, block=options.chunk_size)
         write_run(adata, run, None)
         report("writing")
-        page = None if html is None else _page_writer(key_added, source.name)
-        write_targets(
-            targets, source, adata, key_added, lambda: annotation_table(adata, key_added), tables, page, run.also
-        )
-        summary = summarise(adata, source, key_added, tuple(map(str, targets.values())))
+        page = None if html is None else _page_writer(key, source.name)
+        write = partial(write_annotated, source, adata=adata, key=key, tables=tables, also=run.also)
+        write_targets(targets, write, lambda: annotation_table(adata, key), page)
+        summary = summarise(adata, source, key, tuple(map(str, targets.values())))
         record.outputs, record.notes = summary.outputs, summary.notes
         return summary
 
@@ -211,18 +209,13 @@ def fit_files(
         compartment_key=cell_types,
     )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model, _ = learn_model(together, signatures, asked, report)
+        model, _ = learn_model(together, signatures, asked, report)
     except ParameterError:
         return None, "Each file is annotated on its own: together they have too few macrophages to fit to."
     # All cells are of the cohort, so none is unfamiliar.
     model = replace(model, cohort=replace(model.cohort, novelty=None))
-    n_cells = together.n_obs
-    return (
-        model,
-        f"{len(parts)} files are one cohort: fitted to {n_cells:,} cells from all files. --each-alone fits each file.",
-    )
+    fitted = f"fitted to {together.n_obs:,} cells from all files"
+    return model, f"{len(parts)} files are one cohort: {fitted}. --each-alone fits each file."
 
 
 def _part(source: Path, signatures: Signatures | None, asked: AnnotateSettings, most: int) -> ad.AnnData:

@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
@@ -18,14 +18,14 @@ from threading import Lock, Thread
 from typing import Any
 
 from tamannot._progress import ENDING, Interruption, Progress, silent
-from tamannot._settings import AnnotateSettings, settings
+from tamannot._settings import settings
 from tamannot.errors import OutputError, ParameterError, TamannotError
-from tamannot.io._annotate import FileSummary, annotate_recorded
+from tamannot.io._annotate import FileOptions, FileSummary, annotate_recorded
 from tamannot.io._containers import opened
 from tamannot.io._log import RunLog, error_entry
 from tamannot.io._output import is_same, locked, place_of
 from tamannot.io._targets import targets_of
-from tamannot.signature import Signatures, as_signatures
+from tamannot.signature import as_signatures
 
 _SUFFIXES = (".h5ad", ".zarr")
 _TABLES = ("csv", "parquet")
@@ -115,15 +115,7 @@ def _task(source: Path, folder: Path | None, tables: str | None) -> Task:
 
 
 def annotate_tasks(
-    tasks: Sequence[Task],
-    *,
-    jobs: int = 1,
-    signatures: Signatures | None = None,
-    overwrite: bool = False,
-    in_place: bool = False,
-    chunk_size: int | None = None,
-    report: Progress | None = None,
-    asked: AnnotateSettings | None = None,
+    tasks: Sequence[Task], options: FileOptions, *, jobs: int = 1, report: Progress | None = None
 ) -> Iterator[FileResult]:
     """Annotate files in separate processes; yield the result of each when it ends.
 
@@ -138,13 +130,7 @@ def annotate_tasks(
     report = report or silent()
     make_folders(tasks)
     jobs = max(1, min(jobs, len(tasks)))
-    options = {
-        "signatures": dict(as_signatures(signatures or {})),
-        "overwrite": overwrite,
-        "in_place": in_place,
-        "chunk_size": chunk_size,
-        "asked": asked or AnnotateSettings(),
-    }
+    options = replace(options, signatures=dict(as_signatures(options.signatures or {})))
     report(f"annotating {len(tasks)} files", sum(_cells_of(task.source) for task in tasks))
     with _Workers(jobs, max(1, settings.n_threads() // jobs), options) as workers:
         yield from workers.results(tasks, report)
@@ -171,7 +157,7 @@ def _cells_of(path: Path) -> int:
 class _Workers:
     """Processes that work through a list of files."""
 
-    def __init__(self, size: int, threads: int, options: Mapping[str, Any]) -> None:
+    def __init__(self, size: int, threads: int, options: FileOptions) -> None:
         self._size, self._threads, self._options = size, threads, options
         self._busy: dict[Any, tuple[Worker, Task]] = {}
         self._idle: list[Worker] = []
@@ -244,14 +230,14 @@ def _clear_away(task: Task) -> None:
 class Worker:
     """The side of a worker process that gives it tasks."""
 
-    def __init__(self, threads: int, options: Mapping[str, Any]) -> None:
+    def __init__(self, threads: int, options: FileOptions) -> None:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, threads), daemon=True)
         with _ignoring_ctrl_c():
             self._process.start()
         theirs.close()  # so that its death is the end of the pipe
-        self.pipe.send(dict(options))  # a model is too large to be an argument: a signal would cut it off
+        self.pipe.send(options)  # a model is too large to be an argument: a signal would cut it off
 
     @property
     def exit_code(self) -> int | None:
@@ -302,10 +288,10 @@ def _work(pipe: Connection, threads: int) -> None:
         sys.exit(128 + interruption.received)
 
 
-def _annotate(task: Task, record: RunLog, options: Mapping[str, Any]) -> Said:
+def _annotate(task: Task, record: RunLog, options: FileOptions) -> Said:
     try:
-        own = {**options, "asked": replace(options["asked"], sample=str(task.source))}
-        summary = annotate_recorded(record, task.out, table=task.table, **own)
+        own = replace(options, settings=replace(options.settings, sample=str(task.source)))
+        summary = annotate_recorded(record, task.out, task.table, None, own)
     except TamannotError:
         return None, record.entry(), None
     except Exception:  # noqa: BLE001 - a bug in one file is told at the end, with its traceback

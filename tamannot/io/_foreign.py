@@ -8,9 +8,10 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import h5py
+
+from tamannot.errors import some_of
 
 # Whatever a library says of damaged content; who reads it tells of it.
 _DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile)
@@ -23,7 +24,6 @@ _MOST_NAMES = 1 << 28
 _PACKED = {".gz": "gunzip -k", ".bz2": "bunzip2 -k", ".xz": "unxz -k", ".zst": "unzstd"}
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 _TABLES = {".csv": "", ".tsv": ", sep='\\t'", ".tab": ", sep='\\t'", ".txt": ", sep=r'\\s+'"}
-_SHOWN = 5
 
 
 def problem_of(path: Path) -> str | None:
@@ -71,17 +71,15 @@ def _in_hdf5(path: Path, file: h5py.File) -> str | None:
     if {"assays", "cell.names"} & names:
         line = f"SeuratDisk::Convert({_r(path)}, dest = 'h5ad')"
         return f"an h5Seurat file, which cannot be read directly. Convert it once, in R:  {line}"
-    return (
-        f"cannot be read as h5ad: an HDF5 file, but not an AnnData. It contains {_few(sorted(names))}, but no obs "
-        "and var."
-    )
+    held = some_of(sorted(names)) or "nothing"
+    return f"cannot be read as h5ad: an HDF5 file, but not an AnnData. It contains {held}, but no obs and var."
 
 
 def _ten_x(path: Path, features: h5py.Group) -> str:
     """Return how to convert a matrix of Cell Ranger 3 or later, of CellBender, or of a spatial run of 10x."""
     types, genomes = _distinct(features, "feature_type"), _distinct(features, "genome")
     if types and set(types) <= _NOT_GENES:
-        return f"a 10x matrix without gene expression: its features are {_few(types)}. Use the file with the genes."
+        return f"a 10x matrix without gene expression: its features are {some_of(types)}. Use the file with the genes."
     options = "" if not types or "Gene Expression" in types else ", gex_only=False"
     return _ten_x_line(path, genomes, options, named=len(genomes) > 1)
 
@@ -93,7 +91,7 @@ def _old_ten_x(path: Path, genomes: Sequence[str], *, alone: bool) -> str:
 
 def _ten_x_line(path: Path, genomes: Sequence[str], options: str, *, named: bool) -> str:
     choice = f", genome={genomes[0]!r}" if named else ""
-    several = f" It has several genomes ({_few(genomes)}): choose the one of your cells." if len(genomes) > 1 else ""
+    several = f" It has several genomes ({some_of(genomes)}): choose the one of your cells." if len(genomes) > 1 else ""
     line = _converted(path, f"import scanpy; scanpy.read_10x_h5({str(path)!r}{choice}{options})")
     return f"a 10x matrix, which cannot be read directly.{several} {line}"
 
@@ -115,7 +113,7 @@ def _mudata(names: Sequence[str], line: Callable[[str], str]) -> str:
     if not names:
         return "a MuData without modalities: there is nothing to annotate."
     name = next((n for n in names if n.lower() in ("rna", "gex", "gene expression")), names[0])
-    return f"a MuData of {_few(names)}, which cannot be read as a whole. {line(name)}"
+    return f"a MuData of {some_of(names)}, which cannot be read as a whole. {line(name)}"
 
 
 def _from_mudata(path: Path, name: str) -> str:
@@ -133,7 +131,8 @@ def _in_zarr(path: Path) -> str | None:
     inner = next((n for n in ("tables", "table") if n in names), None)
     if inner is not None and (tables := _folders_in(path / inner)):
         return f"a SpatialData folder. Pass one of its tables:  {path / inner / tables[0]}"
-    return f"cannot be read as zarr: not an AnnData. It contains {_few(sorted(names))}, but no obs and var."
+    held = some_of(sorted(names)) or "nothing"
+    return f"cannot be read as zarr: not an AnnData. It contains {held}, but no obs and var."
 
 
 def _folders_in(path: Path) -> list[str]:
@@ -146,7 +145,7 @@ def _in_folder(path: Path) -> str:
     if matrix is not None:
         return _ten_x_folder(path, matrix, names)
     inside = [n for n in sorted(names) if n.endswith((".h5ad", ".zarr", ".h5"))]
-    hint = f" Pass one of the files in it: {_few(inside)}." if inside else ""
+    hint = f" Pass one of the files in it: {some_of(inside)}." if inside else ""
     return (
         "cannot be read as zarr: the folder has no zarr.json or .zgroup, so it is not a zarr store, and no matrix.mtx, "
         f"so it is not a 10x folder.{hint}"
@@ -260,12 +259,6 @@ def _inside(names: Sequence[str]) -> Iterator[str]:
 def _converted(path: Path, read: str) -> str:
     """Return the Python line that writes the object as h5ad into the current folder."""
     return f"Convert it once, in Python:  {read}.write_h5ad({path.with_suffix('.h5ad').name!r})"
-
-
-def _few(names: Sequence[Any]) -> str:
-    if not names:
-        return "nothing"
-    return ", ".join(map(str, names[:_SHOWN])) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _r(path: Path) -> str:

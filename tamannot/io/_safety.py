@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import bz2
 import json
-import lzma
 import math
 import os
 import zlib
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from typing import Any
 import h5py
 import numpy as np
 import zarr
-from zarr.storage import LocalStore
 
 from tamannot.errors import InputFileError
 from tamannot.io._output import size_of
@@ -28,11 +25,9 @@ _LINKS = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
 _MOST_OBJECTS, _DEEPEST = 1_000_000, 50
 # Expression matrices pack to a tenth. Zeros alone pack by deflate to a thousandth, and no file is of zeros.
 _FREE, _RATIO = 1 << 30, 200
-_FREE_OF_CHUNK = 1 << 28
-_MOST_BY_DEFLATE = 1032
-_METADATA = (".zarray", ".zmetadata", "zarr.json")
-# All but those that make objects of what they read, as pickle does, and those whose chunks say themselves how large
-# an array is to be made. Both formats, all from zarr and numcodecs.
+_FREE_OF_CHUNK, _MOST_BY_DEFLATE = 1 << 28, 1032
+# The codecs of zarr and numcodecs, without those that make objects of what they read, as pickle does, and those whose
+# chunks set the size of the array.
 _CODECS = frozenset(
     (
         *("adler32", "astype", "bitround", "blosc", "bytes", "bz2", "cast_value", "crc32", "crc32c", "delta", "endian"),
@@ -41,7 +36,6 @@ _CODECS = frozenset(
         *("zstd",),
     )
 )
-_ZSTD, _GZIP, _ZLIB, _BZ2, _XZ = b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"\x78", b"BZh", b"\xfd7zXZ"
 
 
 def check_links(source: Path) -> None:
@@ -132,21 +126,14 @@ def _outside(group: Any, name: bytes, where: str) -> str | None:
     return f"{where} is a link of an unknown type"
 
 
-# Whatever a library says of damaged metadata; who reads it tells of it.
-_DAMAGED_SHAPE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
-# Expression matrices pack to a tenth. Zeros alone pack by deflate to a thousandth, and no file is of zeros.
-_FREE, _RATIO = 1 << 30, 200
-_FREE_OF_CHUNK = 1 << 28
-_MOST_BY_DEFLATE = 1032
-
-
 def check_sizes(source: Path) -> None:
-    """Raise for a file that would exhaust memory: shapes without values, chunks of zeros.
+    """Raise for a file that would exhaust memory, or whose codecs may run code.
 
     Raises
     ------
     InputFileError
-        What it unpacks to is more than 1 GiB and 200 times its size, or a chunk of it holds more than it says.
+        What it unpacks to is more than 1 GiB and 200 times its size, a chunk of an HDF5 file holds more than a chunk,
+        or an array of a zarr folder has a codec that is not known to be harmless.
     """
     packed = size_of(source)
     total = 0
@@ -233,13 +220,16 @@ def _fits(packed: bytes, size: int) -> bool:
 
 def _zarr_arrays(folder: Path) -> Iterator[tuple[str, int]]:
     for path in (*folder.rglob(".zarray"), *folder.rglob("zarr.json")):
+        where, meta = path.parent.relative_to(folder), {}
         with suppress(*_DAMAGED):
             meta = json.loads(path.read_bytes())
+        _check_codecs(meta, f"{folder}: {where}")
+        with suppress(*_DAMAGED):
             if "shape" not in meta:
                 continue
             grid = meta.get("chunk_grid", {}).get("configuration", {}).get("chunk_shape") or meta.get("chunks") or []
             values = max(math.prod(map(int, meta["shape"])), math.prod(map(int, grid)))
-            yield f"{path.parent.relative_to(folder)} of shape {meta['shape']}", values * _width(meta)
+            yield f"{where} of shape {meta['shape']}", values * _width(meta)
 
 
 def _width(meta: dict[str, Any]) -> int:
@@ -250,68 +240,7 @@ def _width(meta: dict[str, Any]) -> int:
     return 8
 
 
-def open_zarr(path: Path) -> zarr.Group:
-    """Open a zarr folder for reading. Its metadata are those beside each array, whatever is gathered at its root."""
-    return zarr.open_group(GuardedStore(path), mode="r", use_consolidated=False)
-
-
-class GuardedStore(LocalStore):
-    """A folder whose metadata and chunks are looked at before zarr decodes them, whichever way it reads them."""
-
-    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
-        """Return the bytes of a file of the folder, or some of them.
-
-        Raises
-        ------
-        InputFileError
-            They are packed in a way that is not known, or to be unpacked to far more.
-        """
-        return self._looked_at(key, await super().get(key, prototype, byte_range), whole=byte_range is None)
-
-    def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
-        """Return what `get` returns, without waiting; zarr before 3.2 does not ask for it.
-
-        Raises
-        ------
-        InputFileError
-            As `get`.
-        """
-        found = super().get_sync(key, prototype=prototype, byte_range=byte_range)
-        return self._looked_at(key, found, whole=byte_range is None)
-
-    async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> list[Any]:
-        """Return some bytes of several files."""
-        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
-
-    async def get_ranges(
-        self, key: str, byte_ranges: Sequence[Any], *, prototype: Any, **_: Any
-    ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
-        """Yield several parts of a file, each read for itself: together they would be no chunk to look at."""
-        for i, byte_range in enumerate(byte_ranges):
-            yield [(i, await self.get(key, prototype, byte_range))]
-
-    def get_ranges_sync(
-        self, key: str, byte_ranges: Sequence[Any], *, prototype: Any, **_: Any
-    ) -> Sequence[tuple[int, Any]]:
-        """Return what `get_ranges` gives out."""
-        return [(i, self.get_sync(key, prototype=prototype, byte_range=r)) for i, r in enumerate(byte_ranges)]
-
-    def _looked_at(self, key: str, found: Any, *, whole: bool) -> Any:
-        if found is None:
-            return None
-        name, where = key.rpartition("/")[2], f"{self.root}: {key}"
-        if name in _METADATA:
-            _check_codecs(found.to_bytes(), where)
-        elif whole and not name.startswith("."):
-            _check_chunk(memoryview(found.as_numpy_array()).cast("B"), where)
-        return found
-
-
-def _check_codecs(content: bytes, where: str) -> None:
-    try:
-        metadata = json.loads(content)
-    except ValueError:
-        return  # zarr says so
+def _check_codecs(metadata: object, where: str) -> None:
     for name in _codecs_in(metadata):
         if name.removeprefix("numcodecs.") not in _CODECS:
             msg = (
@@ -330,65 +259,12 @@ def _codecs_in(node: object) -> Iterator[str]:
             stack += node
         elif isinstance(node, dict):
             for key in ("compressor", "filters", "codecs", "index_codecs"):
-                some = node.get(key) or []
-                yield from (str(c.get("id") or c.get("name")) for c in [some, *some] if isinstance(c, dict))
+                some = node.get(key)
+                listed = some if isinstance(some, list) else [some]
+                yield from (str(c.get("id") or c.get("name")) for c in listed if isinstance(c, dict))
             stack += node.values()
 
 
-def _check_chunk(packed: memoryview, where: str) -> None:
-    limit = _most_unpacked(len(packed))
-    if _claimed_size(packed) > limit or (_may_unpack_to(packed) > limit and _unpacks_to_more(packed, limit)):
-        msg = (
-            f"{where}: unpacks to more than {limit / 1e6:,.0f} MB, from {len(packed):,} bytes; real data are not that "
-            "sparse."
-        )
-        raise InputFileError(msg)
-
-
-def _claimed_size(packed: memoryview) -> int:
-    """Return how many bytes a chunk of blosc or zstd says to hold, 0 if it does not say."""
-    head = bytes(packed[:16])
-    if len(head) == 16 and int.from_bytes(head[12:16], "little") == len(packed):
-        return int.from_bytes(head[4:8], "little")
-    if not head.startswith(_ZSTD) or len(head) < 5:
-        return 0
-    single, width = head[4] >> 5 & 1, (0, 2, 4, 8)[head[4] >> 6]  # RFC 8878
-    start = 5 + (1 - single) + (0, 1, 2, 4)[head[4] & 3]
-    size = int.from_bytes(packed[start : start + (width or single)], "little")
-    return size + 256 if width == 2 else size
-
-
-def _most_unpacked(n_bytes: int) -> int:
-    """Return how many bytes may come of so many packed ones of a chunk."""
-    return _FREE_OF_CHUNK + _RATIO * n_bytes
-
-
-def _may_unpack_to(packed: memoryview) -> int:
-    head = bytes(packed[:5])
-    if head.startswith((_BZ2, _XZ)):
-        return 1 << 62
-    return len(packed) * _MOST_BY_DEFLATE if head.startswith((_GZIP, _ZLIB)) else 0
-
-
-def _unpacks_to_more(packed: memoryview, limit: int) -> bool:
-    head = bytes(packed[:5])
-    kinds: dict[bytes, Callable[[], Any]] = {_BZ2: bz2.BZ2Decompressor, _XZ: lzma.LZMADecompressor}
-    kinds |= {_GZIP: lambda: zlib.decompressobj(31), _ZLIB: zlib.decompressobj}
-    make = next(make for magic, make in kinds.items() if head.startswith(magic))
-    unpacking, size, piece, rest = make(), 0, 1 << 24, bytes(packed)
-    try:
-        while size <= limit:
-            out = unpacking.decompress(rest, piece)
-            size += len(out)
-            rest = getattr(unpacking, "unconsumed_tail", b"")
-            if unpacking.eof or not out:
-                return False
-    except (OSError, zlib.error, lzma.LZMAError):
-        return False  # damaged: zarr says so
-    return True
-
-
-# Whatever damaged metadata, or a codec that they do not fit, raise; who reads the array tells of it.
-_DAMAGED_METADATA = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)
-_TEXTS = "vlen-"
-_NO_CHUNK = np.uint64(2**64 - 1)
+def open_zarr(path: Path) -> zarr.Group:
+    """Open a zarr folder for reading. Its metadata are those beside each array, whatever is gathered at its root."""
+    return zarr.open_group(path, mode="r", use_consolidated=False)

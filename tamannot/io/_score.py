@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +18,11 @@ from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings, SpeciesChoice
 from tamannot.classify import STATES, AnchoredModel
 from tamannot.data import check_key, read_record, species_of
-from tamannot.errors import TamannotWarning
+from tamannot.errors import collected_notes, tell
 from tamannot.get import coverage, scores
 from tamannot.io._read import open_file
 from tamannot.io._targets import out_for, reserved, targets_of, write_targets
+from tamannot.io._write import write_annotated
 from tamannot.scoring import Method, method_of
 from tamannot.signature import Signature, SignatureSet, signatures_named
 from tamannot.tl._model import Model
@@ -110,12 +111,11 @@ def score_file(
             species=species,
             min_coverage=min_coverage,
         )
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", TamannotWarning)
-            score_all(adata, asked, report)
+        with collected_notes() as notes:
+            tell(score_all(adata, asked, report)[0])
         report("writing")
-        write_targets(targets, source, adata, key_added, lambda: _table(adata, key_added, with_null=null is not None))
-        notes = [str(w.message) for w in caught if issubclass(w.category, TamannotWarning)]
+        write = partial(write_annotated, source, adata=adata, key=key_added)
+        write_targets(targets, write, lambda: _table(adata, key_added, with_null=null is not None))
         return _summary(source, adata, key_added, notes, targets.values())
 
 

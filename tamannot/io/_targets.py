@@ -9,16 +9,15 @@ from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-import anndata as ad
 import pandas as pd
 
 from tamannot.errors import OutputError, ParameterError, printable
 from tamannot.io._output import check_space, check_target, is_same, locked, replacing
-from tamannot.io._write import SpooledTables, write_annotated
 
 _OUT_SUFFIXES = (".h5ad", ".zarr")
 _TABLE_SUFFIXES = (".csv", ".parquet")
 _PAGE_SUFFIX = ".html"
+NO_OUTPUT = "No output: pass out= or table=."
 
 
 def targets_of(
@@ -49,8 +48,7 @@ def targets_of(
         msg = "A report is made from the annotated file: pass out= as well."
         raise ParameterError(msg)
     if not targets:
-        msg = "No output: pass out= or table=."
-        raise ParameterError(msg)
+        raise ParameterError(NO_OUTPUT)
     if ".parquet" in targets and find_spec("pyarrow") is None:
         msg = "Parquet tables need pyarrow:  pip install 'tamannot[parquet]'  (or write a .csv)."
         raise ParameterError(msg)
@@ -100,15 +98,22 @@ def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool, in_p
 
 def write_targets(
     targets: Mapping[str, Path],
-    source: Path,
-    adata: ad.AnnData,
-    key_added: str,
+    write: Callable[[Path], object],
     table: Callable[[], pd.DataFrame],
-    tables: SpooledTables | None = None,
     page: Callable[[Path, Path], object] | None = None,
-    also: tuple[str, ...] = (),
 ) -> None:
     """Write every target completely or not at all; none is moved into place before all are written.
+
+    Parameters
+    ----------
+    targets
+        By suffix, as `targets_of` returns them.
+    write
+        Writes the cells, to an h5ad file or a zarr folder.
+    table
+        Makes the table.
+    page
+        Writes the report, from the path of the written cells.
 
     Raises
     ------
@@ -118,8 +123,7 @@ def write_targets(
         The source is damaged.
     """
     writers: dict[str, Callable[[Path], object]] = {
-        ".h5ad": lambda path: write_annotated(source, path, adata, key_added, tables, also),
-        ".zarr": lambda path: write_annotated(source, path, adata, key_added, tables, also),
+        **dict.fromkeys(_OUT_SUFFIXES, write),
         ".csv": lambda path: write_csv(table(), path),
         ".parquet": lambda path: table().rename_axis("cell").to_parquet(path),
     }

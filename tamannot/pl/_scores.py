@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Unpack
 
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import tamannot.data as slots
+from tamannot.analysis._cells import CellsOfRun, library_species
 from tamannot.classify import NOT_MACROPHAGE
 from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.get import coverage as coverage_of
 from tamannot.pl import _style as common
 from tamannot.pl._cells import as_labels, labels_of
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, pretty
+from tamannot.signature import Signature, Signatures, chosen_signatures, signatures_named
 from tamannot.tl._write import COLORS
 
 Array = NDArray[Any]
@@ -48,7 +51,7 @@ class _Row(NamedTuple):
 @figure
 def scores(
     adata: AnnData,
-    signatures: str | Sequence[str] | None = None,
+    signatures: Signatures | str | os.PathLike[str] | None = None,
     *,
     groupby: str | None = None,
     only_macrophages: bool | None = None,
@@ -64,7 +67,9 @@ def scores(
     adata
         An annotated object, or one scored with ``null="matched"``.
     signatures
-        Ids of signatures in the tables; None draws the states, or all signatures if there are no states.
+        What to draw, as in `tl.score`: an axis (``"state"``), an id (``"m1"``), its label (``"lipid-associated"``), a
+        list of these, genes, or signatures. What the run did not score is scored in the drawn cells, against genes of
+        equal expression in them. None draws the states, or all signatures if there are no states.
     groupby
         Column of ``obs``, such as the sample or the called state: one distribution per group.
     only_macrophages
@@ -85,51 +90,67 @@ def scores(
     Raises
     ------
     ParameterError
-        No such signature or column.
+        No such column, or ``signatures`` is empty.
+    TamannotError
+        No such signature, or none of the genes is in the data.
     ResultNotFoundError
         There is no z, because the object was not scored or scored without a null; or there are no cells to draw.
     """
     z, p = (slots.read_table(adata, key, kind) for kind in ("z", "p"))
     record = slots.read_record(adata, key)
     axis_of = {str(i): str(axis) for i, axis in record.signatures["axis"].items()}
-    ids = _ids(list(map(str, z.columns)), axis_of, signatures)
-    here = _cells(adata, key, only_macrophages, any(axis_of.get(i) == "compartment" for i in ids))
+    wanted = _chosen(list(map(str, z.columns)), record, signatures)
+    here = _cells(adata, key, only_macrophages, any(axis_of.get(i) == "compartment" for i in wanted))
     if not here.any():
         msg = "There are no cells to draw. only_macrophages=False draws all cells."
         raise ResultNotFoundError(msg)
+    if new := {i: s for i, s in wanted.items() if s is not None}:
+        drawn = CellsOfRun.read(adata, key, here)
+        new_z, new_p, _ = drawn.scores(new)
+        z = z.assign(**{i: drawn.placed(new_z[i].to_numpy()) for i in new})
+        p = p.assign(**{i: drawn.placed(new_p[i].to_numpy()) for i in new})
     colors = common.colors_of(adata, key, "state") if slots.slot(key, "state") in adata.obs else {}
     groups, rows = _groups(adata, groupby, here), list[_Row]()
     if palette is not None:
-        colors = colors | common.of_palette(palette, [group for group, _ in groups if group] or ids)
-    for i in ids:
-        axis = axis_of.get(i, "")
+        colors = colors | common.of_palette(palette, [group for group, _ in groups if group] or list(wanted))
+    for i in wanted:
+        axis = "" if i in new else axis_of.get(i, "")
         is_label = axis in _CALLED_AXES and slots.slot(key, axis) in adata.obs
         is_called = slots.read_obs(adata, key, (axis,)).iloc[:, 0].to_numpy() == i if is_label else None
-        baselines = dict(record.baselines.loc[record.baselines.index == i, ["origin", "baseline"]].to_numpy())
+        has_baselines = (record.baselines.index == i) & (i not in new)
+        baselines = dict(record.baselines.loc[has_baselines, ["origin", "baseline"]].to_numpy())
         for group, cells in groups:
-            name = _name(i, group and naming(groupby, key)(group), several=len(ids) > 1)
+            name = _name(i, group and naming(groupby, key)(group), several=len(wanted) > 1)
             text = _text_of(p[i].to_numpy()[cells], None if is_called is None else is_called[cells])
             color = colors.get(group or i, colors.get(i, common.BLUE))
             rows.append(_Row(name, z[i].to_numpy()[cells], text, color, baselines))
     ax = ax or common.new_axes(7.2, 1.4 + 0.42 * max(len(rows), 3))
     _draw(ax, rows)
-    what = "z of signatures" if len(ids) > 1 else f"z of {pretty(ids[0])}"
+    what = "z of signatures" if len(wanted) > 1 else f"z of {pretty(next(iter(wanted)))}"
     of = "macrophages" if only_macrophages or here.sum() < adata.n_obs else "cells"
     ax.set_title(f"{what} in {here.sum():,} {of}" + (f", by {pretty(groupby)}" if groupby else ""))
     return ax
 
 
-def _ids(have: list[str], axis_of: dict[str, str], signatures: str | Sequence[str] | None) -> list[str]:
-    if signatures is None:
-        return [i for i in have if axis_of.get(i) == "state"] or have
-    ids = [signatures] if isinstance(signatures, str) else list(signatures)
-    if unknown := [i for i in ids if i not in have]:
-        msg = f"No signature {', '.join(map(repr, unknown))} in the table of z.{among(unknown[0], have)}"
-        raise ParameterError(msg)
-    if not ids:
+def _chosen(
+    have: list[str], record: slots.RunRecord, given: Signatures | str | os.PathLike[str] | None
+) -> dict[str, Signature | None]:
+    """Return the ids to draw, with None for those that the run has scored, or else the signature."""
+    axis_of, digests = (record.signatures[name].astype(str).to_dict() for name in ("axis", "digest"))
+    if given is None:
+        return dict.fromkeys([i for i in have if axis_of.get(i) == "state"] or have)
+    words = [given] if isinstance(given, str) else list(given) if isinstance(given, Sequence | pd.Index) else []
+    of_run = {w: [i for i in have if w in (i, axis_of.get(i), pretty(i))] for w in words if isinstance(w, str)}
+    out: dict[str, Signature | None] = {}
+    if any(of_run.values()):
+        for word in map(str, words):
+            out |= dict.fromkeys(of_run.get(word, ())) or signatures_named([word], library_species(record))
+    else:
+        out |= chosen_signatures(given, lambda: library_species(record))
+    if not out:
         msg = "signatures is empty; give at least one id, or None for the states."
         raise ParameterError(msg)
-    return ids
+    return {i: None if s and i in have and digests.get(i) == s.digest else s for i, s in out.items()}
 
 
 def _cells(adata: AnnData, key: str, only_macrophages: bool | None, about_all: bool) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from tamannot.errors import some_of
 from tamannot.pl._style import pretty
 from tamannot.report._blocks import Block, Point, Points, Section, Text, percent
 from tamannot.report._material import (
@@ -63,10 +64,9 @@ def _coverage(material: Material) -> Iterator[Point]:
     if low.empty:
         return
     calling = low[axis.reindex(low.index).isin(["origin", "state"])]
-    names = ", ".join(f"{pretty(str(i))} ({percent(v)})" for i, v in low.iloc[:_LISTED].items())
-    more = f" and {len(low) - _LISTED} more" if len(low) > _LISTED else ""
+    names = some_of([f"{pretty(str(i))} ({percent(v)})" for i, v in low.items()], _LISTED)
     said = (
-        f"Fewer than half of the genes are in the data for {names}{more}. If one of these programs is not found, it "
+        f"Fewer than half of the genes are in the data for {names}. If one of these programs is not found, it "
         "may still be present."
     )
     if len(calling):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import warnings
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +15,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from tamannot._resources import package_version
-from tamannot.errors import TamannotWarning
+from tamannot.errors import TamannotWarning, tell
 from tamannot.report._analyses import analyses, evidence, ferroptosis
 from tamannot.report._blocks import Embedding, Picture, Report, Table
 from tamannot.report._cautions import cautions
@@ -133,7 +132,7 @@ def export(report: Report, folder: Path) -> None:
         _write_workbook(folder / _WORKBOOK, {"contents": contents} | tables)
     else:
         msg = f"{_WORKBOOK} was not written, because it needs openpyxl:  pip install 'tamannot[excel]'"
-        warnings.warn(TamannotWarning(msg), stacklevel=2)
+        tell({msg: TamannotWarning})
 
 
 def is_export(folder: Path) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from tamannot.errors import SignatureFormatError, SignatureNotFoundError, TamannotWarning
+from tamannot.errors import SignatureFormatError, SignatureNotFoundError, TamannotWarning, tell
 from tamannot.signature._exchange import FORMATS, GeneIds, from_gmt, from_json, from_symbols, from_table, losses
 from tamannot.signature._library import (
     bundled,
@@ -219,7 +218,7 @@ def _unknown(word: str, species: str, error: SignatureNotFoundError) -> str:
 
 
 def write_signatures(
-    signatures: Mapping[str, Signature] | Signature,
+    signatures: Signatures,
     path: str | os.PathLike[str],
     *,
     format: FormatName | None = None,  # noqa: A002 - the word users look for
@@ -230,7 +229,7 @@ def write_signatures(
     Parameters
     ----------
     signatures
-        One or more signatures.
+        One signature, several in a list or a set, or lists of genes, as `score` takes them.
     path
         File to write, replaced if it exists; for ``toml`` a folder, in which each signature gets
         ``<id>/<version>.toml``.
@@ -247,7 +246,7 @@ def write_signatures(
     Raises
     ------
     SignatureFormatError
-        The format is unknown.
+        The format is unknown, or what is given is not a signature.
     OutputError
         The file cannot be written.
 
@@ -256,7 +255,7 @@ def write_signatures(
     >>> import tamannot as tam
     >>> tam.write_signatures(tam.load_signatures(axis="origin"), "origins.gmt")  # doctest: +SKIP
     """
-    members = [signatures] if isinstance(signatures, Signature) else list(signatures.values())
+    members = list(as_signatures(signatures).values())
     target = Path(path)
     name = format or _FORMAT_OF.get(target.suffix, "")
     if name != "toml" and name not in FORMATS:
@@ -267,7 +266,7 @@ def write_signatures(
         return
     write_whole(target, FORMATS[name].write(members, ids))
     if lost := losses(members, name):
-        warnings.warn(f"{target}: {name} cannot hold {'; '.join(lost)}.", TamannotWarning, stacklevel=2)
+        tell({f"{target}: {name} cannot hold {'; '.join(lost)}.": TamannotWarning})
 
 
 def _write_library(folder: Path, members: Iterable[Signature]) -> None:
@@ -286,7 +285,7 @@ def _write_library(folder: Path, members: Iterable[Signature]) -> None:
             f"missing fields are filled in. List them with: tamannot signatures validate {folder}. GMT, JSON and "
             "tables need none."
         )
-        warnings.warn(msg, TamannotWarning, stacklevel=3)
+        tell({msg: TamannotWarning})
 
 
 def _is_complete(file: Path) -> bool:

@@ -135,6 +135,11 @@ class CellCalls:
         return {axis: _categorical(codes, STATUSES) for axis, codes in self._status.items()}
 
     @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """The number of cells with each label, most frequent first, by axis."""
+        return {a: {str(k): int(n) for k, n in pd.Series(c).value_counts().items()} for a, c in self.labels.items()}
+
+    @property
     def programs(self) -> pd.Categorical:
         """The programs that are active, joined by ``+``."""
         order = sorted(self._program_codes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,7 +13,7 @@ import pandas as pd
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.data import RunRecord
-from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning
+from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning, some_of, tell
 from tamannot.tl._collect import AXES, ORIGIN_LABELS, STATE_LABELS, STATUSES
 from tamannot.tl._write import colors_for
 
@@ -188,16 +187,13 @@ def _matrix(joined: ad.AnnData, runs: Sequence[RunRecord]) -> dict[str, Any]:
     for name in ("name", "kind", "gene_ids", "species"):
         values = list(dict.fromkeys(getattr(m, name) for m in matrices))
         if len(values) > 1:
-            said = (
-                f"The objects were annotated from different matrices ({name}: {', '.join(values)}). Functions that "
-                "need one "
-            )
-            warnings.warn(f"{said}matrix for all cells will not work.", TamannotWarning, stacklevel=4)
+            said = f"The objects were annotated from different matrices ({name}: {', '.join(values)})."
+            tell({f"{said} Functions that need one matrix for all cells will not work.": TamannotWarning})
             return {}
     try:
         ids = slots.gene_ids_of(joined, first)
     except ResultNotFoundError as error:
-        warnings.warn(f"{error} Functions that need the matrix will not work.", TamannotWarning, stacklevel=4)
+        tell({f"{error} Functions that need the matrix will not work.": TamannotWarning})
         return {}
     matrix = {"name": first.name, "kind": first.kind, "gene_ids": first.gene_ids, "species": first.species}
     size = {"n_obs": joined.n_obs, "n_vars": ids.size}
@@ -221,9 +217,8 @@ def _same_signatures(records: Mapping[str, RunRecord]) -> pd.DataFrame:
     shared = [i for i in tables[0].index if all(i in t.index for t in tables)]
     same = [i for i in shared if len({str(t.loc[i, "digest"]) for t in tables}) == 1]
     if differ := [str(i) for i in shared if i not in same]:
-        shown = ", ".join(differ[:5]) + (f" and {len(differ) - 5} more" if len(differ) > 5 else "")
-        msg = f"The objects were annotated with different versions of {shown}: their scores are not comparable."
-        warnings.warn(msg, TamannotWarning, stacklevel=5)
+        which = f"The objects were annotated with different versions of {some_of(differ)}"
+        tell({f"{which}: their scores are not comparable.": TamannotWarning})
     return tables[0].loc[same, ["version", "axis", "digest"]]
 
 

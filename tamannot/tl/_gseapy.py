@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from tamannot._progress import Tick
 from tamannot.data import Unpacked
-from tamannot.errors import TamannotWarning
+from tamannot.errors import TamannotWarning, tell
 from tamannot.scoring import GSVA, SSGSEA, GseapyMethod, Plan, Scores
 from tamannot.scoring._expression import expression
 
@@ -34,7 +33,7 @@ def score_with_gseapy(data: Unpacked, plan: Plan, method: GseapyMethod, *, threa
             f"{method.name} is meant for pseudobulk; {n_obs:,} cells will take long, and its score follows the "
             "number of detected genes. Sum the counts of each sample and label first, or use ucell."
         )
-        warnings.warn(msg, TamannotWarning, stacklevel=7)
+        tell({msg: TamannotWarning})
     at_once = _CELLS_AT_ONCE if isinstance(method, SSGSEA) else max(n_obs, 1)
     parts = np.zeros((n_obs, len(plan.parts)), np.float32)
     for start in range(0, n_obs, at_once):

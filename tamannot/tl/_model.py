@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -33,7 +32,16 @@ from tamannot.classify import (
 )
 from tamannot.data import Unpacked
 from tamannot.data._runs import describe_matrix
-from tamannot.errors import CoverageWarning, GeneIdError, MatrixError, ParameterError, SpeciesError, TamannotWarning
+from tamannot.errors import (
+    CoverageWarning,
+    GeneIdError,
+    MatrixError,
+    Notes,
+    ParameterError,
+    SpeciesError,
+    TamannotWarning,
+    tell,
+)
 from tamannot.scoring._features import find_scale
 from tamannot.signature import Gene, GeneIndex, Signature
 
@@ -103,8 +111,7 @@ class Model(Classifier):
             progress("reading")
             labelling = Labelling(self, adata, layer=layer, gene_symbols=gene_symbols, species=species)
             labelling.predict(progress)
-        for line, kind in labelling.write(adata, key).items():
-            warnings.warn(line, kind, stacklevel=2)
+        tell(labelling.write(adata, key))
         return adata if copy else None
 
 
@@ -200,8 +207,8 @@ class Labelling:
             self._model, self._data.rows, self._columns, base=self._base, threads=settings.n_threads(), tick=report.tick
         )
 
-    def write(self, adata: AnnData, key: str) -> dict[str, type[TamannotWarning]]:
-        """Write the labels; return the notes for the user with their warning categories."""
+    def write(self, adata: AnnData, key: str) -> Notes:
+        """Write the labels; return the notes for the user."""
         model, found, said = self._model, self._found, self._notes_of_labels()
         label = pd.Categorical(found.label, categories=[*model.classes, UNASSIGNED])
         status = pd.Categorical(found.status, categories=list(STATUSES))
@@ -228,8 +235,8 @@ class Labelling:
         slots.write_record(adata, key, record)
         return said
 
-    def _notes_of_labels(self) -> dict[str, type[TamannotWarning]]:
-        said: dict[str, type[TamannotWarning]] = {self._data.note: TamannotWarning} if self._data.note else {}
+    def _notes_of_labels(self) -> Notes:
+        said = self._data.notes
         if (share := self._found.coverage) < FEW_GENES:
             few = f"Only {share:.0%} of the model's genes, by weight, are in the data, so no labels are assigned "
             said[f"{few}(at least {FEW_GENES:.0%} are needed)."] = CoverageWarning
@@ -281,8 +288,7 @@ def check_model_species(model: Classifier | AnchoredModel, seen: str) -> None:
     if "unknown" not in (seen, model.species) and seen != model.species:
         msg = (
             f"The gene ids of the data are {seen}, but the model was trained on {model.species}. Train a model on "
-            f"{seen} "
-            f'data, or set species="{model.species}" if the ids were misread.'
+            f'{seen} data, or set species="{model.species}" if the ids were misread.'
         )
         raise SpeciesError(msg)
 

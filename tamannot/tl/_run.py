@@ -1,8 +1,8 @@
-"""One run of the annotation: read, fit, call block by block, write, and warn."""
+"""One run of the annotation: read, fit, call block by block, write, and tell the user."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,9 @@ from tamannot.classify import (
     ASSIGNED,
     FEW_GENES,
     MACROPHAGE,
+    NOT_MACROPHAGE,
     PROGRAM_AXES,
+    UNASSIGNED,
     UNFAMILIAR,
     Cells,
     Source,
@@ -24,7 +26,7 @@ from tamannot.classify import (
 )
 from tamannot.data import Unpacked
 from tamannot.data._runs import missing_genes
-from tamannot.errors import CoverageWarning, TamannotWarning
+from tamannot.errors import CoverageWarning, Notes, TamannotWarning, logger, some_of, tell
 from tamannot.signature import Signatures, SignatureSet, as_signatures, load_signatures
 from tamannot.tl._collect import AnnotationRun, CellCalls, TableSink, TablesInMemory
 from tamannot.tl._model import Labelling, base_for, check_model_species, models_of
@@ -46,7 +48,7 @@ def annotate_in_memory(
     copy: bool,
     steps: tuple[str, ...] = STEPS,
 ) -> AnnData | None:
-    """Annotate an object, write the slots of the requested steps, and issue warnings."""
+    """Annotate an object, write the slots of the requested steps, and say what was found."""
     adata = slots.to_work_on(adata, copy=copy)
     report = Progress(show=settings.progress)
     run = start_run(adata, signatures, asked, key_added=key_added, report=report)
@@ -54,8 +56,8 @@ def annotate_in_memory(
     call_cells(run, tables, report)
     notes = write_run(adata, run, tables, steps)
     report.close()
-    for line, kind in notes.items():
-        warnings.warn(line, kind, stacklevel=4)
+    tell(notes)
+    logger.info(_summary(run, steps))
     return adata if copy else None
 
 
@@ -93,14 +95,14 @@ def call_cells(run: AnnotationRun, sink: TableSink | None, report: Progress, *, 
 
 def write_run(
     adata: AnnData, run: AnnotationRun, tables: TablesInMemory | None, steps: tuple[str, ...] = STEPS
-) -> dict[str, type[TamannotWarning]]:
-    """Write the slots of some steps; return the notes for the user with their warning categories."""
-    notes: dict[str, type[TamannotWarning]] = dict.fromkeys(_notes(run), TamannotWarning)
+) -> Notes:
+    """Write the slots of some steps; return the notes for the user."""
+    notes = _notes(run)
     if missing := _missing(run, steps):
         notes[missing] = CoverageWarning
     if run.labelling is not None:
-        for line in run.labelling.write(adata, *run.also):
-            notes.setdefault(line, TamannotWarning)
+        for line, kind in run.labelling.write(adata, *run.also).items():
+            notes.setdefault(line, kind)
     write_annotation(adata, run, tables, steps=steps, notes=list(notes))
     return notes
 
@@ -137,20 +139,37 @@ def known_of_cells(adata: AnnData, asked: AnnotateSettings) -> Cells:
     return Cells(names=[str(n) for n in adata.obs_names], sample=sample, given=given, mapping=mapping)
 
 
-def _notes(run: AnnotationRun) -> list[str]:
+def _summary(run: AnnotationRun, steps: Sequence[str]) -> str:
+    """Return what the steps found in one line."""
+    n_cells, where = run.data.rows.shape[0], f"Results in obs['{slots.slot(run.key, '*')}']."
+    if tuple(steps) == ("ferroptosis",):
+        return f"Annotated {n_cells:,} cells: ferroptosis programs. {where}"
+    counts = run.calls.counts
+    n = counts["compartment"].get(MACROPHAGE, 0)
+    origins, states = (
+        ", ".join(f"{n:,} {name}" for name, n in counts[axis].items() if name != NOT_MACROPHAGE and axis in steps)
+        for axis in ("origin", "state")
+    )
+    origins = f" ({origins.replace(UNASSIGNED, 'of unassigned origin')})" if origins else ""
+    states = f"; states: {states}" if states else ""
+    return f"Annotated {n_cells:,} cells: {n:,} macrophage{'s' * (n != 1)}{origins}{states}. {where}"
+
+
+def _notes(run: AnnotationRun) -> Notes:
     """Return the notes for the user, one line each; ``uns`` keeps them as well."""
     data, cohort, found = run.data, run.ready.cohort, run.calls
-    notes = [data.note] if data.note else []
+    notes = data.notes
     if run.settings.tissue == "auto" and (found.labels["compartment"] == MACROPHAGE).any():
-        notes.append(f"Tissue set to {cohort.tissue}: {cohort.tissue_reason}. Override with tissue=.")
+        notes[f"Tissue set to {cohort.tissue}: {cohort.tissue_reason}. Override with tissue=."] = None
     if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
-        notes.append(f"Fitted to {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spaced evenly over the data.")
+        notes[f"Fitted to {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spaced evenly over the data."] = None
     target = run.settings.target_accuracy
     if target != DEFAULT_ACCURACY and (said := _note_on_accuracy(found, target)):  # who gives one wants to hear
-        notes.append(said)
-    notes += _notes_on_model(run)
+        notes[said] = TamannotWarning
+    notes |= dict.fromkeys(_notes_on_model(run), TamannotWarning)
     if too_large := run.ready.panels.too_large:
-        notes.append(f"Not scored, because they have more genes than the data have ranks: {', '.join(too_large)}.")
+        line = f"Not scored, because they have more genes than the data have ranks: {', '.join(too_large)}."
+        notes[line] = TamannotWarning
     return notes
 
 
@@ -174,10 +193,8 @@ def _notes_on_model(run: AnnotationRun) -> list[str]:
     ids = run.ready.panels.everything
     installed = dict(zip(ids.ids, ids.digests, strict=True))
     if other := sorted(i for i, digest in lender.digests.items() if installed.get(i) != digest):
-        shown = ", ".join(other[:_SHOWN]) + (f" and {len(other) - _SHOWN} more" if len(other) > _SHOWN else "")
-        notes.append(
-            f"The model was trained with other versions of these signatures, or they are missing here: {shown}."
-        )
+        said = "The model was trained with other versions of these signatures, or they are missing here"
+        notes.append(f"{said}: {some_of(other, _SHOWN)}.")
     notes += [
         f"Only {lender.coverage[axis]:.0%} of the model's genes for {axis}, by weight, are in the data "
         f"(at least {FEW_GENES:.0%} are needed), so no {axis} is called."

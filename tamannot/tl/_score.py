@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from tamannot._progress import Progress
 from tamannot._settings import SpeciesChoice, UseRaw, settings, takes_scanpy_words
 from tamannot.data import Unpacked
 from tamannot.data._runs import describe_run, missing_genes
-from tamannot.errors import CoverageWarning, ParameterError, TamannotWarning
+from tamannot.errors import CoverageWarning, Notes, ParameterError, logger, some_of, tell
 from tamannot.scoring import (
     GseapyMethod,
     Method,
@@ -140,7 +139,9 @@ def score(
         min_coverage=min_coverage,
     )
     with closing(Progress(show=settings.progress)) as progress:
-        score_all(adata, asked, progress)
+        notes, summary = score_all(adata, asked, progress)
+    tell(notes)
+    logger.info(summary)
     return adata if copy else None
 
 
@@ -185,31 +186,26 @@ class _GroupScores:
     results: Mapping[str, Scores]
 
 
-def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> None:
-    """Score by every method, then write all results, or none after an error."""
+def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple[Notes, str]:
+    """Score by every method, then write all results, or none after an error; return notes and a summary."""
     _refuse_other_evidence(adata, asked)
-    groups = []
-    for methods in _groups(asked.methods):
-        groups.append((methods, _score_group(adata, methods, asked, progress)))  # noqa: PERF401 - a frame less in warnings
-    said: dict[str, type[TamannotWarning]] = {}
+    groups = [(methods, _score_group(adata, methods, asked, progress)) for methods in _groups(asked.methods)]
+    said, done = Notes(), dict[str, str]()
     for methods, found in groups:
         low = _blank_low_coverage(found, asked.min_coverage)
         missing = missing_genes(found.plan, found.data.index)
         for key, how in methods.items():
             record = describe_run(found.data, found.plan, how, found.bins[key])
             _write(adata, key, found.results[key], record, low)
-        if found.data.note:
-            said[found.data.note] = TamannotWarning
+            n = len(found.plan.ids) - len(low)
+            done[key] = f"{n} signature{'s' * (n != 1)} by {how.name} in obsm['{slots.slot(key, 'scores')}']"
+        said |= found.data.notes
         if low:
-            few = (
-                f"Not scored, because fewer than {asked.min_coverage:.0%} of their genes are in the data: "
-                f"{', '.join(low)}."
-            )
-            missing = f"{few} {missing}".strip()
+            few = f"Not scored, because fewer than {asked.min_coverage:.0%} of their genes are in the data"
+            missing = f"{few}: {', '.join(low)}. {missing}".strip()
         if missing:
             said[missing] = CoverageWarning
-    for line, kind in said.items():
-        warnings.warn(line, kind, stacklevel=4)
+    return said, f"Scored {adata.n_obs:,} cells: {', '.join(done[key] for key in asked.methods)}."
 
 
 def _groups(methods: Mapping[str, Method]) -> list[dict[str, Method]]:
@@ -305,11 +301,9 @@ def _refuse_other_evidence(adata: AnnData, asked: ScoreSettings) -> None:
     """Raise if z and p would replace those behind the labels of an annotation."""
     for key in asked.methods if asked.null is not None else ():
         if shared := [i for i in slots.evidence_of(adata, key) if i in asked.signatures]:
-            more = f" and {len(shared) - 3} more" if len(shared) > 3 else ""
             msg = (
-                f"The labels under the key '{key}' were called from the z and p of {', '.join(shared[:3])}{more}, "
-                "which "
-                'this would replace. Use another key for these scores, such as key_added="null".'
+                f"The labels under the key '{key}' were called from the z and p of {some_of(shared, 3)}, which this "
+                'would replace. Use another key for these scores, such as key_added="null".'
             )
             raise ParameterError(msg)
 

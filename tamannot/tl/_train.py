@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -25,9 +24,19 @@ from tamannot._settings import (
     settings,
     takes_scanpy_words,
 )
-from tamannot.classify import AnchoredModel, Cohort, HeldOut, Prepared, check_classes, fit_labels, keep_cohort, prepare
+from tamannot.classify import (
+    AnchoredModel,
+    Cohort,
+    HeldOut,
+    LabelledCells,
+    Prepared,
+    check_classes,
+    fit_labels,
+    keep_cohort,
+    prepare,
+)
 from tamannot.data import Unpacked
-from tamannot.errors import GeneIdError, ParameterError, SpeciesError, TamannotWarning
+from tamannot.errors import GeneIdError, Notes, ParameterError, SpeciesError, TamannotWarning, tell
 from tamannot.signature import OURS, GeneIndex, Signatures, load_signatures, read_ids
 from tamannot.signature._gene_index import names_of
 from tamannot.stats._classifiers import judge
@@ -171,8 +180,7 @@ def train(
                 rng=rng,
             ),
         )
-    for line in notes:
-        warnings.warn(line, TamannotWarning, stacklevel=3)
+    tell(notes)
     return model
 
 
@@ -184,7 +192,7 @@ def train_and_tell(
     asked: AnnotateSettings,
     signatures: Signatures | None = None,
     n_genes: int = N_GENES,
-) -> tuple[Model | AnchoredModel, list[str]]:
+) -> tuple[Model | AnchoredModel, Notes]:
     """Train a model of either kind; return it with the notes for the user."""
     if labels is None:
         if n_genes != N_GENES:
@@ -203,11 +211,8 @@ def train_and_tell(
 
 
 def learn_model(
-    adata: AnnData,
-    signatures: Signatures | None,
-    asked: AnnotateSettings,
-    report: Progress,
-) -> tuple[AnchoredModel, list[str]]:
+    adata: AnnData, signatures: Signatures | None, asked: AnnotateSettings, report: Progress
+) -> tuple[AnchoredModel, Notes]:
     """Train a cohort model; return it with the notes for the user."""
     asked.check()
     report("reading")
@@ -259,16 +264,15 @@ def made_with() -> dict[str, str]:
     return {"tamannot": package_version()} | {name: version(name) for name in ("numpy", "scikit-learn")}
 
 
-def _notes_of_cohort(data: Unpacked, scale: str, asked: AnnotateSettings, cohort: Cohort) -> list[str]:
-    notes = [data.note] if data.note else []
+def _notes_of_cohort(data: Unpacked, scale: str, asked: AnnotateSettings, cohort: Cohort) -> Notes:
+    notes = data.notes
     if asked.tissue == "auto":
-        notes.append(f"Tissue taken as {cohort.tissue}: {cohort.tissue_reason}. tissue= overrides.")
+        notes[f"Tissue set to {cohort.tissue}: {cohort.tissue_reason}. Override with tissue=."] = None
     if cohort.novelty is None:
-        notes.append(
-            "Too few macrophages to learn which cells are unlike them: the model will treat no cell as unfamiliar."
-        )
+        few = "Too few macrophages to learn which cells are unlike them"
+        notes[f"{few}: the model will treat no cell as unfamiliar."] = TamannotWarning
     if scale == "ranks":
-        notes.append(RANKED)
+        notes[RANKED] = TamannotWarning
     return notes
 
 
@@ -279,10 +283,13 @@ def train_model(
     report: Progress,
     *,
     n_genes: int,
-) -> tuple[Model, list[str]]:
+) -> tuple[Model, Notes]:
     """Train a label model; return it with the notes for the user. See `train`."""
     target_accuracy, rng, sample_key = asked.target_accuracy, asked.rng, asked.sample_key
-    _check(target_accuracy, n_genes)
+    asked.check()
+    if n_genes < 1:
+        msg = f"n_genes must be at least 1, not {n_genes}."
+        raise ParameterError(msg)
     words = _labels(adata, labels)
     classes, truth = check_classes(words)
     sample = None if sample_key is None else slots.texts_of(slots.obs_column(adata, sample_key))
@@ -293,14 +300,8 @@ def train_model(
     report("training")
     found = Counter(w for w in words if w is not None)
     classifier, held = fit_labels(
-        data.rows,
-        data.kind,
-        symbols=symbols,
-        ensembl=ensembl,
+        LabelledCells(data.rows, data.kind, symbols, ensembl, classes, truth, sample),
         species=next((s for s in OURS if s == data.species), "unknown"),
-        classes=classes,
-        truth=truth,
-        sample=sample,
         labels=labels if isinstance(labels, str) else str(getattr(labels, "name", None) or "labels"),
         n_genes=n_genes,
         rng=rng,
@@ -320,18 +321,20 @@ def train_model(
     metrics = judge(held.proba, held.truth, held.weight, held.sample, classes, target_accuracy)
     metrics = {"held_out": held_out, **metrics, **classifier.metrics}
     model = Model(**{**vars(classifier), "threshold": metrics["threshold"], "metrics": metrics})
-    notes = [data.note] if data.note else []
-    notes += _notes_of_labels(model, held, sum(found.values()))
+    notes = data.notes
+    if n_copies := sum(found.values()) - int(held.size.sum()):
+        notes[f"{n_copies:,} labelled cells are duplicates of others; each cell was used once."] = None
+    lines = _limits_of_labels(model, held)
     if n_samples == 1:
-        notes.append(f"'{sample_key}' has only one value, so the held-out cells are of the same sample.")
-    return model, [*notes, RANKED] if model.scale == "ranks" else notes
+        lines.append(f"'{sample_key}' has only one value, so the held-out cells are of the same sample.")
+    if model.scale == "ranks":
+        lines.append(RANKED)
+    return model, notes | dict.fromkeys(lines, TamannotWarning)
 
 
-def _notes_of_labels(model: Model, held: HeldOut, n_labelled: int) -> list[str]:
-    """Return the notes on the cells and on the threshold."""
+def _limits_of_labels(model: Model, held: HeldOut) -> list[str]:
+    """Return what limits the labels: few cells, what could not be held out, no threshold."""
     notes = []
-    if n_copies := n_labelled - int(held.size.sum()):
-        notes.append(f"{n_copies:,} labelled cells are duplicates of others; each cell was used once.")
     if small := [f"'{c}' ({n})" for c, n in zip(model.classes, held.size, strict=True) if n < _FEW_CELLS]:
         notes.append(
             f"Fewer than {_FEW_CELLS} cells of {', '.join(small)}: the classifier will be weak for these labels."
@@ -350,15 +353,6 @@ def _notes_of_labels(model: Model, held: HeldOut, n_labelled: int) -> list[str]:
     return notes
 
 
-def _check(target_accuracy: float, n_genes: int) -> None:
-    if not 0 < target_accuracy < 1:
-        msg = f"target_accuracy={target_accuracy} is not between 0 and 1."
-        raise ParameterError(msg)
-    if n_genes < 1:
-        msg = f"n_genes must be at least 1, not {n_genes}."
-        raise ParameterError(msg)
-
-
 def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[str | None]:
     """Return the label of each cell, None for those without."""
     if isinstance(labels, str):
@@ -370,10 +364,7 @@ def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[
     else:
         given = pd.Series(list(labels), dtype=object)
     if len(given) != adata.n_obs:
-        msg = (
-            f"There are {len(given):,} labels for {adata.n_obs:,} cells. Give one label per cell, or the name of a "
-            "column."
-        )
+        msg = f"There are {len(given):,} labels for {adata.n_obs:,} cells. Give one label per cell, or a column name."
         raise ParameterError(msg)
     missing = given.isna().to_numpy()
     words = [str(v).strip() for v in given.tolist()]

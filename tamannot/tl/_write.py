@@ -229,10 +229,7 @@ def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
         "parameters": {name: _storable(value) for name, value in run.settings.parameters().items()},
         "tissue": reason,
         "warnings": np.array(list(notes), dtype=object),
-        "counts": {
-            axis: {str(k): int(v) for k, v in pd.Series(labels).value_counts().items() if v}
-            for axis, labels in found.labels.items()
-        },
+        "counts": found.counts,
         "ferroptosis": _ferroptosis_table(ready.panels, found),
     }
 

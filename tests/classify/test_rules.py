@@ -7,9 +7,11 @@ import pytest
 
 from tamannot.classify import ORIGINS, STATES, Cohort
 from tamannot.classify._activity import reference_activities
+from tamannot.classify._call import Scored, only_macrophages
 from tamannot.classify._cohort import doublet_thresholds
 from tamannot.classify._gate import call_compartment, mixed_lineage, rival_z
 from tamannot.classify._origin import SCAVENGER, call_origin, find_middle
+from tamannot.classify._reference import Baselines
 from tamannot.classify._state import StateClassifier, call_state
 from tamannot.scoring import NullScores
 
@@ -147,7 +149,7 @@ class TestOrigin:
 
 def _classifier() -> StateClassifier:
     """As the reference: a baseline of 0 for all programs, usually 5 where one is active."""
-    activities = [reference_activities(np.full(5, 25), np.zeros(5), np.ones(5))] * 2
+    activities = [reference_activities(np.full(5, 25), Baselines(np.zeros(5), np.zeros(5), np.ones(5)))] * 2
     return StateClassifier(activities, np.full(5, 5.0), np.zeros(5, bool))
 
 
@@ -157,17 +159,9 @@ def state(lifts=None, *, own=None, m1=0.0, m2=0.0, anchors=1, mixed=0.0, coverag
     of = {s: [z[i] if own is None else own] for i, s in enumerate(STATES)}
     of |= {"m1": [m1], "m2": [m2], "rule:cd86": [0.0], "rule:mrc1": [0.0]}
     scores = scores_of(of, detected={"rule:cd86": [anchors], "rule:mrc1": [0]})
-    return call_state(
-        _classifier(),
-        halves,
-        np.ones(1),
-        None,
-        np.zeros(1, np.int64),
-        scores,
-        [coverage] * 5,
-        np.array([macrophage]),
-        np.array([mixed]),
-    )
+    scored = Scored(scores, scores, halves, np.ones(1))
+    call = call_state(_classifier(), scored, None, np.zeros(1, np.int64), [coverage] * 5, np.array([mixed]))
+    return only_macrophages(call, np.array([macrophage]))
 
 
 class TestState:

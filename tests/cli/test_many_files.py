@@ -111,7 +111,7 @@ def acting(monkeypatch):
         *({}, {}, {}, {}, {}, "", ()),
     )
 
-    def act(record, out, **options):
+    def act(record, out, *_):
         with record.running():
             out.with_name(f".{out.name}.tamannot-part.h5ad").write_text("half")
             record.n_obs = 10

@@ -132,7 +132,7 @@ def test_another_matrix_wins_over_one_that_was_scaled(cohort, step, name):
     adata.X = REFUSED[step][0](log_of(cohort.X))
     data = unpack(adata, tam.load_signatures(axis="state"))
     assert data.matrix == name
-    assert "X: not usable" in data.note
+    assert "X: not usable" in next(iter(data.notes))
 
 
 CAVEATS = {

@@ -22,7 +22,7 @@ def test_counts_win_over_a_log_matrix(tiny, states):
     tiny.X = tiny.X.log1p()
     data = unpack(tiny, states)
     assert (data.matrix, data.kind) == ("counts", "counts")
-    assert "X: log" in data.note
+    assert [("X: log" in line, kind) for line, kind in data.notes.items()] == [(True, None)]
 
 
 def test_raw_wins_if_it_has_more_genes(tiny, states):
@@ -38,13 +38,13 @@ def test_scaled_x_is_passed_over_if_there_is_raw(tiny, states):
     tiny.X = tiny.X.toarray() - 1
     data = unpack(tiny, states)
     assert data.matrix == "raw"
-    assert "X: not usable, it has negative values (smallest -1)" in data.note
+    assert "X: not usable, it has negative values (smallest -1)" in next(iter(data.notes))
 
 
 def test_no_note_where_x_is_used_or_a_layer_was_asked_for(tiny, states):
     tiny.layers["log"] = tiny.X.log1p()
-    assert unpack(tiny, states).note == ""
-    assert unpack(tiny, states, layer="log").note == ""
+    assert not unpack(tiny, states).notes
+    assert not unpack(tiny, states, layer="log").notes
 
 
 def test_layer_forces_a_matrix(tiny, states):

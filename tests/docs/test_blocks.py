@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(
     r"^<!-- run before:\n(?P<before>.*?)^-->"
     r"|(?P<skip>^<!-- not run: [^>]+ -->\n\n?)?"
-    r"^```(?P<language>python|bash|\{code-cell\} ipython3)\n(?P<options>(?::[^\n]*\n)*)(?P<code>.*?)^```$",
+    r"^```(?P<language>python|bash)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -40,7 +40,7 @@ def blocks(page: Path) -> list[tuple[str, str]]:
         if match["before"] is not None:
             found.append(("python", match["before"]))
         elif match["skip"] is None:
-            found.append(("bash", match["code"]) if match["language"] == "bash" else as_script(match["code"]))
+            found.append((match["language"], match["code"]))
     return found
 
 
@@ -68,7 +68,8 @@ def name_of(page: Path) -> str:
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what pages set for all that follows."""
     monkeypatch.setenv("PATH", os.environ["PATH"])
-    monkeypatch.setattr(tam.settings, "progress", tam.settings.progress)
+    for name in ("progress", "verbosity"):
+        monkeypatch.setattr(tam.settings, name, getattr(tam.settings, name))
     kept = ("display.float_format", "display.max_colwidth")
     with pd.option_context(*(word for name in kept for word in (name, pd.get_option(name)))):
         yield
@@ -117,7 +118,6 @@ def test_the_pages_that_new_users_need_have_blocks() -> None:
     names = set(map(name_of, PAGES))
     needed = {
         "start.md",
-        "tutorial.md",
         "howto/walkthroughs.md",
         "howto/own_signatures.md",
         "models.md",
@@ -129,7 +129,7 @@ def test_the_pages_that_new_users_need_have_blocks() -> None:
 def test_every_block_is_found() -> None:
     for page in PAGES:
         text = page.read_text()
-        fences = re.findall(r"^```(?:python|bash|\{code-cell\}.*)$|^<!-- run before:$", text, re.MULTILINE)
+        fences = re.findall(r"^```(?:python|bash)$|^<!-- run before:$", text, re.MULTILINE)
         assert len(blocks(page)) + text.count("<!-- not run:") == len(fences), page
 
 

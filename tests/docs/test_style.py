@@ -53,7 +53,7 @@ WORDS = {
     r"what (it|that|they) (is|are) worth": "accuracy",
 }
 PATTERN = re.compile("|".join(rf"(?P<w{i}>\b(?:{word})\b)" for i, word in enumerate(WORDS)), re.IGNORECASE)
-CODE = re.compile(r"^```.*?^```$|^<!-- run before:.*?^-->|^---\njupytext.*?^---$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```.*?^```$|^<!-- run before:.*?^-->", re.MULTILINE | re.DOTALL)
 # code, links, markers, what images show, and expressions of templates
 QUIET = re.compile(r"`[^`\n]*`|\]\([^)\s]*\)|<!--.*?-->|!\[[^\]]*\]|\{[{%].*?[%}]\}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import scipy.sparse as sp
 
 from tamannot.io._targets import write_targets
+from tamannot.io._write import write_annotated
 
 
 def _bytes_of(path: Path) -> dict[str, str]:
@@ -115,6 +117,6 @@ def put() -> Callable[..., None]:
     """Write an output as the commands do."""
 
     def write(source: Path, out: Path, adata: ad.AnnData, key: str = "tam") -> None:
-        write_targets({out.suffix: out}, source, adata, key, lambda: adata.obs)
+        write_targets({out.suffix: out}, partial(write_annotated, source, adata=adata, key=key), lambda: adata.obs)
 
     return write

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +63,7 @@ def write_filtered(adata: ad.AnnData, path: Path, how: dict[str, object]) -> Non
 
 
 @ODD_FILES
+@pytest.mark.nightly
 def test_chunks_of_all_filters_are_copied_while_they_are_read(tiny, tmp_path):
     counts = tiny.X.toarray().astype(np.int32)
     tiny.X, tiny.layers["dense"] = sp.csr_matrix(counts), counts
@@ -101,7 +101,7 @@ def add_columns(path: Path, slot: str, n: int) -> list[str]:
 
 
 @ODD_FILES
-@pytest.mark.parametrize("slot", ["obs", *(pytest.param(s, marks=pytest.mark.slow) for s in ("var", "obsm/wide"))])
+@pytest.mark.parametrize("slot", ["obs", *(pytest.param(s, marks=pytest.mark.nightly) for s in ("var", "obsm/wide"))])
 def test_thousands_of_columns_are_taken_over(tiny, tmp_path, slot):
     tiny.obsm["wide"] = pd.DataFrame(index=tiny.obs_names)
     tiny.write_h5ad(tmp_path / "few.h5ad")
@@ -113,18 +113,15 @@ def test_thousands_of_columns_are_taken_over(tiny, tmp_path, slot):
 
 
 @ODD_FILES
-@pytest.mark.slow
-def test_twenty_thousand_keys_are_taken_over_in_seconds(tiny, tmp_path):
+def test_thousands_of_keys_are_taken_over(tiny, tmp_path):
     tiny.write_h5ad(tmp_path / "in.h5ad")
     with h5py.File(tmp_path / "in.h5ad", "a") as file:
-        for i in range(20_000):
+        for i in range(2000):
             ad.io.write_elem(file["uns"], f"k{i}é", i) if i < 2 else file.copy("uns/k1é", file["uns"], f"k{i}é")
-    began = time.process_time()
     score_file(tmp_path / "in.h5ad", tmp_path / "out.h5ad", signatures=["state"], min_coverage=0)
-    assert time.process_time() - began < 30  # a minute and more, when each was opened several times
     with h5py.File(tmp_path / "out.h5ad") as file:
-        assert set(file["uns"]) == {f"k{i}é" for i in range(20_000)} | {"tamannot"}
-        assert file["uns/k19999é"][()] == 1
+        assert set(file["uns"]) == {f"k{i}é" for i in range(2000)} | {"tamannot"}
+        assert file["uns/k1999é"][()] == 1
 
 
 @ODD_FILES

@@ -221,10 +221,10 @@ class TestSpace:
         def never(*_: object) -> None:
             raise AssertionError
 
-        free = _output.shutil.disk_usage(tmp_path)._replace(free=1_000_000)
+        free = _output.shutil.disk_usage(tmp_path)._replace(free=3_000_000)
         monkeypatch.setattr(_output.shutil, "disk_usage", lambda _: free)
         monkeypatch.setattr("tamannot.io._annotate.open_file", never)
-        with pytest.raises(OutputError, match=r"No space left on device: 1 MB are free, about 4 MB are needed"):
+        with pytest.raises(OutputError, match=r"No space left on device: 3 MB are free, about 4 MB are needed"):
             tam.annotate_file(example_file, tmp_path / "out.h5ad")
         assert names(tmp_path) == []
 

@@ -7,7 +7,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.patches import StepPatch
 
 import tamannot as tam
-from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.errors import GeneIdError, ParameterError, ResultNotFoundError, SignatureNotFoundError
 from tamannot.pl._style import pretty
 
 
@@ -88,14 +88,39 @@ def test_a_signature_without_p_says_so(made):
     ]
 
 
+def test_an_axis_and_a_label_are_those_of_the_run(made, annotated):
+    assert names(tam.pl.scores(made, "state")) == names(tam.pl.scores(made))
+    assert names(tam.pl.scores(made, ["lipid-associated", "m1"])) == ["lipid-associated", "M1"]
+    assert shares(tam.pl.scores(annotated, tam.load_signatures("state"))) == shares(tam.pl.scores(annotated))
+
+
+def test_genes_are_scored_in_the_drawn_cells(annotated):
+    genes = [g.symbol for g in tam.load_signature("microglia").genes]
+    for given, name in ((genes, "genes"), ({"mine": genes}, "mine")):
+        ax = tam.pl.scores(annotated, given)
+        macrophages = annotated[annotated.obs["tam_compartment"] == "macrophage"].copy()
+        tam.tl.score(macrophages, {name: genes}, null="matched", key_added="own")
+        p = tam.get.scores(macrophages, "own", kind="p")[name]
+        assert names(ax) == [name]
+        assert shares(ax) == [f"p < 0.01 in {(p < 0.01).mean():.1%} of {p.notna().sum()}"]
+    assert list(annotated.obsm["tam_z"].columns).count("genes") == 0
+
+
+def test_a_signature_of_the_same_id_is_not_drawn_as_the_label(annotated):
+    genes = [g.symbol for g in tam.load_signature("microglia").genes]
+    assert shares(tam.pl.scores(annotated, {"inflammatory": genes}))[0].startswith("p < 0.01 in")
+
+
 def test_scored_only(tiny):
     tam.tl.score(tiny, tam.read_signatures({"own": list(tiny.var_names[:6])}), null="matched")
     assert names(tam.pl.scores(tiny)) == ["own"]
 
 
-def test_refused(made, tiny):
-    with pytest.raises(ParameterError, match="No signature 'm3'"):
-        tam.pl.scores(made, ["m1", "m3"])
+def test_refused(made, tiny, annotated):
+    with pytest.raises(SignatureNotFoundError, match="'m3' is not a file, an axis"):
+        tam.pl.scores(annotated, ["m1", "m3"])
+    with pytest.raises(GeneIdError, match="No known gene"):
+        tam.pl.scores(annotated, ["XYZ1", "XYZ2"])
     with pytest.raises(ParameterError, match="empty"):
         tam.pl.scores(made, [])
     with pytest.raises(ParameterError, match="No column 'nothing'"):

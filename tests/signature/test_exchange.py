@@ -85,6 +85,27 @@ def test_an_uncited_list_in_toml_is_a_draft_and_said_to_be_one(tmp_path):
         tam.read_signatures(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [[SIGNED], SignatureSet([SIGNED]), SIGNED, {"signed": ["CD68", "CD14", "CD3E-"]}],
+    ids=lambda g: type(g).__name__,
+)
+def test_one_or_several_signatures_or_genes_are_written(tmp_path, given):
+    tam.write_signatures(given, tmp_path / "x.json")
+    (read,) = tam.read_signatures(tmp_path / "x.json").values()
+    assert (read.id, [(g.symbol, g.direction) for g in read.genes]) == (
+        "signed",
+        [("CD68", "up"), ("CD14", "up"), ("CD3E", "down")],
+    )
+
+
+def test_what_is_no_signature_is_not_written(tmp_path):
+    with pytest.raises(SignatureFormatError, match="is not a signature"):
+        tam.write_signatures([3], tmp_path / "x.json")
+    with pytest.raises(SignatureFormatError, match="occurs more than once"):
+        tam.write_signatures([SIGNED, SIGNED], tmp_path / "x.json")
+
+
 def test_gmt_splits_directions(tmp_path):
     tam.write_signatures(SIGNED, tmp_path / "x.gmt")
     lines = (tmp_path / "x.gmt").read_text().splitlines()

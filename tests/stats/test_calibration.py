@@ -88,3 +88,10 @@ def test_perfect_and_worst():
     sure, right = np.array([1.0, 1.0, 0.0]), np.array([True, True, False])
     assert (reliability(sure, right).ece, reliability(sure, right).brier) == (0, 0)
     assert (reliability(sure, ~right).ece, reliability(sure, ~right).brier) == (1, 1)
+
+
+def test_calibration_error_weighs_bins_by_their_cells():
+    p, truth = np.array([0.2] * 8 + [0.9] * 2), np.array([True] * 2 + [False] * 6 + [True] * 2)
+    found = reliability(p, truth, 2)
+    assert found.count.tolist() == [8, 2]
+    assert found.ece == pytest.approx(0.8 * 0.05 + 0.2 * 0.1)

@@ -100,7 +100,9 @@ def test_a_common_cause_is_taken_out():
     assert abs(partial_spearman(x, y, z).rho) < 0.3
 
 
-@pytest.mark.parametrize(("n", "k"), [(7, 0), (8, 1), (12, 3)])
+@pytest.mark.parametrize(
+    ("n", "k"), [(7, 0), pytest.param(8, 1, marks=pytest.mark.nightly), pytest.param(12, 3, marks=pytest.mark.nightly)]
+)
 def test_few_small_p_where_nothing_is_there(n, k):
     rng = np.random.default_rng(0)
     p = [

@@ -112,7 +112,7 @@ def test_what_is_told_of_the_labels_is_told_once(other, labels):
     assert (few.obs["tam_compartment"] == "macrophage").sum() > 50
 
 
-@pytest.mark.parametrize("kind", ["h5ad", "zarr"])
+@pytest.mark.parametrize("kind", ["h5ad", pytest.param("zarr", marks=pytest.mark.nightly)])
 def test_a_file_gives_what_memory_gives(other, expected, model_file, tmp_path, kind, run):
     old = other.copy()
     old.obs["tam_model_label"], old.obs["tam_model_note"] = "stale", "mine"

@@ -20,6 +20,7 @@ def signatures(folder: Path) -> tam.SignatureSet:
     """Read, choose and write signatures."""
     mine = tam.read_signatures({"mine": ["CD68", "SPP1", "CD3E-"]})
     tam.write_signatures(mine, folder / "mine.gmt", format="gmt")
+    tam.write_signatures([tam.load_signature("m1")], folder / "m1.gmt")
     one = assert_type(tam.load_signature("lipid_associated@1.0.0"), tam.Signature)
     assert_type(one.genes[0], tam.Gene)
     assert_type(one.genes[0].symbol, str)
@@ -81,6 +82,7 @@ def pictures(adata: AnnData, ax: Axes) -> list[Axes]:
         tam.pl.composition(adata),
         tam.pl.state_by_origin(adata),
         tam.pl.scores(adata, ["m1", "m2"]),
+        tam.pl.scores(adata, {"mine": ["CD68", "SPP1"]}),
         tam.pl.evidence(adata, 0),
     ]
     return assert_type(drawn, list[Axes])
@@ -94,5 +96,7 @@ def files(folder: Path) -> None:
         assert_type(str(error), str)
     tam.write_report(tam.datasets.oligodendroglioma(), folder / "report.html")
     tam.settings.threads = 2
+    tam.settings.verbosity = 2
+    tam.settings.verbosity = "warning"
     assert_type(tam.__version__, str)
     assert_type(issubclass(CoverageWarning, UserWarning), bool)
