@@ -167,5 +167,5 @@ PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQV
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures of reports are made and not painted, which takes most of the time of a report."""
     monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 1)
-    monkeypatch.setattr("tamannot.report._pictures._png", lambda _: PIXEL)
+    monkeypatch.setattr("tamannot.report._pictures._painted", lambda _, kind: PIXEL if kind == "png" else b"<svg/>")
     monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)

@@ -213,7 +213,7 @@ def test_lines_that_install_name_extras_that_exist_and_none_is_forgotten():
 
 
 def test_all_has_all_of_them():
-    assert extras()["all"] == ["tamannot[crosstalk,dask,parquet,spatial]"]
+    assert extras()["all"] == ["tamannot[crosstalk,dask,excel,parquet,spatial]"]
 
 
 # Whatever is given instead of an AnnData, every public function says what to give.

@@ -49,8 +49,7 @@ def main(out: str) -> None:
     left.spines[["top", "right"]].set_visible(False)
     left.set_title(f"Compartment, {adata.n_obs} cells", fontsize="medium", loc="left")
     left.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    tam.pl.states(adata, ax=right)
-    right.set_title(f"State, {(called == 'macrophage').sum()} macrophages", fontsize="medium", loc="left")
+    tam.pl.states(adata, ax=right, title=f"State, {(called == 'macrophage').sum()} macrophages")
     figure.savefig(out, dpi=150)
 
 

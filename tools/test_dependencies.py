@@ -114,7 +114,7 @@ def lower_bounds() -> list[str]:
     """Return pyproject's direct dependencies, each held at its lower bound."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    everything = [*project["dependencies"], *(d for e in ("dask", "parquet", "test") for d in extras[e])]
+    everything = [*project["dependencies"], *(d for e in ("dask", "excel", "parquet", "test") for d in extras[e])]
     parts = [re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?>=([0-9.]+).*", each) for each in everything]
     return sorted(f"{p[1]}=={p[2]}" for p in parts if p)
 

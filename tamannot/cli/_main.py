@@ -261,18 +261,22 @@ def report(
     ] = None,
     condition: Annotated[str | None, typer.Option(help="Column of obs with the condition of each sample.")] = None,
     title: Annotated[str | None, typer.Option(help="Title of the report. Default: the name of the file.")] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for figures (.svg) and tables (.tsv, .xlsx with tamannot[excel])."),
+    ] = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Write an HTML report of an annotated file: findings, caveats, evidence, methods.
 
-    It is one file that needs no network. OUT is written completely or not at all.
+    It is one file that needs no network. OUT and DIR are written completely or not at all.
     """
-    from tamannot.cli._show import draw_without_screen, stages  # noqa: PLC0415
+    from tamannot.cli._show import draw_without_screen, print_notes, stages  # noqa: PLC0415
     from tamannot.io import report_file  # noqa: PLC0415
 
     draw_without_screen()
-    with stages(quiet=quiet) as progress:
+    with print_notes(quiet=quiet), stages(quiet=quiet) as progress:
         report_file(
             source,
             out,
@@ -280,11 +284,14 @@ def report(
             sample_key=sample_key,
             condition=condition,
             title=title,
+            export=export,
             overwrite=overwrite,
             report=progress,
         )
     if not quiet:
         typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+        if export is not None:
+            typer.echo(f"{export}: {sum(1 for _ in export.iterdir())} files")
 
 
 @app.command()

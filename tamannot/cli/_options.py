@@ -27,26 +27,6 @@ class Tissue(StrEnum):
     OTHER = "other"
 
 
-class MethodName(StrEnum):
-    """How to score."""
-
-    UCELL = "ucell"
-    UCELL_LEGACY = "ucell_legacy"
-    AUCELL = "aucell"
-    AUCELL_PYSCENIC = "aucell_pyscenic"
-    MODULE = "module"
-    MEAN = "mean"
-    SSGSEA = "ssgsea"
-    GSVA = "gsva"
-
-
-class Tables(StrEnum):
-    """Kinds of tables."""
-
-    CSV = "csv"
-    PARQUET = "parquet"
-
-
 class Axis(StrEnum):
     """Labels whose shares are compared."""
 
@@ -70,21 +50,16 @@ class Hypotheses(StrEnum):
     T_CELLS = "t_cells"
 
 
-class Figure(StrEnum):
-    """Figures of one annotated file."""
-
-    STATES = "states"
-    ORIGINS = "origins"
-    STATE_BY_ORIGIN = "state_by_origin"
-    COMPOSITION = "composition"
-    COMPOSITION_TESTS = "composition_tests"
-    SCORES = "scores"
-    MARKERS = "markers"
-    COVERAGE = "coverage"
-    POLARIZATION = "polarization"
-    FERROPTOSIS = "ferroptosis"
-    ENRICHMENT = "enrichment"
-    CROSSTALK = "crosstalk"
+# How to score.
+MethodName = StrEnum("MethodName", "UCELL UCELL_LEGACY AUCELL AUCELL_PYSCENIC MODULE MEAN SSGSEA GSVA")
+# Kinds of tables.
+Tables = StrEnum("Tables", "CSV PARQUET")
+# Figures of one annotated file.
+Figure = StrEnum(
+    "Figure",
+    "STATES ORIGINS STATE_BY_ORIGIN COMPOSITION COMPOSITION_TESTS SCORES MARKERS COVERAGE POLARIZATION FERROPTOSIS "
+    "ENRICHMENT CROSSTALK",
+)
 
 
 def out_option(what: str) -> Any:

@@ -32,14 +32,17 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _AT_FDCWD, _EXCHANGE = -100, 2
 
 
-def check_target(target: Path, *, overwrite: bool, source: Path | None = None, in_place: bool = False) -> None:
+def check_target(
+    target: Path, *, overwrite: bool, source: Path | None = None, in_place: bool = False, folder: bool = False
+) -> None:
     """Raise early if a target cannot or must not be written.
 
     Raises
     ------
     OutputError
         It exists and ``overwrite`` is not set, it is the source and ``in_place`` is not set, it is inside the source or
-        contains it, it or its folder is read-only, its folder does not exist, or it is a folder.
+        contains it, it or its folder is read-only, its folder does not exist, or it is a folder instead of a file, or a
+        file instead of a ``folder``.
     """
     place = place_of(target)
     if not place.parent.is_dir():
@@ -55,8 +58,9 @@ def check_target(target: Path, *, overwrite: bool, source: Path | None = None, i
         if not overwrite and not is_source:
             msg = f"{target} already exists. Choose another name, or use overwrite=True to replace it."
             raise OutputError(msg)
-        if place.is_dir() and target.suffix != ".zarr":
-            msg = f"{target} is a folder. Pass the name of a file."
+        if place.is_dir() != folder and target.suffix != ".zarr":
+            wrong, right = ("file", "folder") if folder else ("folder", "file")
+            msg = f"{target} is a {wrong}. Pass the name of a {right}."
             raise OutputError(msg)
         if not os.access(place, os.W_OK):
             msg = f"{target} is read-only. Choose another name, or make it writable."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,10 @@ from tamannot.data import LABELS, UNS, RunNames, RunRecord, check_adata, left_on
 from tamannot.errors import OutputError, ParameterError, ResultNotFoundError, among
 from tamannot.io._containers import Node
 from tamannot.io._encodings import is_array, text
-from tamannot.io._output import check_target, locked, replacing
+from tamannot.io._output import check_target, locked, place_of, replacing
 from tamannot.io._read import open_root, reading
-from tamannot.report import InMemory, Source, material_of, render, summarise
+from tamannot.report import InMemory, Material, is_export, material_of, render, summarise
+from tamannot.report import export as export_to
 
 _SUFFIX = ".html"
 
@@ -36,6 +39,7 @@ def write_report(
     sample_key: str | None = None,
     condition: str | None = None,
     title: str | None = None,
+    export: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a report on annotated cells as a single HTML file that opens without a network.
@@ -60,12 +64,17 @@ def write_report(
         Column of ``obs`` with the condition, one value per sample. It needs the sample.
     title
         Heading; None states the number of cells.
+    export
+        Folder for the figures (``.svg``), the tables (``.tsv``, all rows and columns), ``contents.tsv``, which lists
+        them with their titles and notes, and ``tables.xlsx`` with all tables. Without openpyxl (extra
+        ``tamannot[excel]``) a warning says that the workbook was not written.
     overwrite
-        Replace an existing report.
+        Replace an existing report and export. A folder with other files is never replaced.
 
     Returns
     -------
-    None. The file is written completely or not at all. All text from ``adata`` is escaped, so names cannot run scripts.
+    None. File and folder are written completely or not at all. All text from ``adata`` is escaped, so names cannot run
+    scripts.
 
     Raises
     ------
@@ -74,7 +83,7 @@ def write_report(
     ParameterError
         A column is missing, or the condition varies within a sample.
     OutputError
-        The file exists, cannot be written, or its name does not end in ``.html``.
+        File or folder exists, cannot be written, or the name of the report does not end in ``.html``.
 
     Examples
     --------
@@ -83,10 +92,11 @@ def write_report(
     >>> tam.tl.annotate(adata, tissue="brain")
     >>> tam.write_report(adata, "report.html")  # doctest: +SKIP
     """
-    target = _checked(Path(path), overwrite=overwrite)
+    targets = _checked(Path(path), export, overwrite=overwrite)
     check_adata(adata)
     name = f"{adata.n_obs:,} cells"
-    _write(InMemory(adata), target, name=name, key=key, sample_key=sample_key, condition=condition, title=title)
+    material = material_of(InMemory(adata), name=name, key=key, sample_key=sample_key, condition=condition)
+    _write(material, title, *targets)
 
 
 def report_file(
@@ -97,6 +107,7 @@ def report_file(
     sample_key: str | None = None,
     condition: str | None = None,
     title: str | None = None,
+    export: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     report: Progress | None = None,
 ) -> None:
@@ -108,7 +119,7 @@ def report_file(
         An annotated h5ad file or zarr folder; never changed.
     out
         The report, ``.html``.
-    key, sample_key, condition, title, overwrite
+    key, sample_key, condition, title, export, overwrite
         As in `write_report`; with ``title`` None the heading names the file.
     report
         Called with the name of each stage when it begins.
@@ -121,11 +132,12 @@ def report_file(
         As `write_report`.
     """
     source, report = Path(path), report or silent()
-    target = _checked(Path(out), source=source, overwrite=overwrite)
+    targets = _checked(Path(out), export, source=source, overwrite=overwrite)
     report("reading and plotting")
     with open_root(source) as root:
         cells = CellsOnDisk(root, source, key, (sample_key, condition))
-        _write(cells, target, name=source.name, key=key, sample_key=sample_key, condition=condition, title=title)
+        material = material_of(cells, name=source.name, key=key, sample_key=sample_key, condition=condition)
+        _write(material, title, *targets)
 
 
 def write_page(annotated: Path, page: Path, *, key: str, name: str) -> None:
@@ -141,29 +153,37 @@ def write_page(annotated: Path, page: Path, *, key: str, name: str) -> None:
         page.write_text(render(summarise(material)), encoding="utf-8")
 
 
-def _write(
-    source: Source,
-    target: Path,
-    *,
-    name: str,
-    key: str,
-    sample_key: str | None,
-    condition: str | None,
-    title: str | None,
-) -> None:
-    material = material_of(source, name=name, key=key, sample_key=sample_key, condition=condition)
-    with locked(target):
-        text = render(summarise(material, title=title))
-        with replacing(target) as beside:
-            beside.write_text(text, encoding="utf-8")
+def _write(material: Material, title: str | None, target: Path, folder: Path | None) -> None:
+    with locked(target), nullcontext() if folder is None else locked(folder):
+        content = summarise(replace(material, svg=folder is not None), title=title)
+        text = render(content)
+        with replacing(target) as page:
+            page.write_text(text, encoding="utf-8")
+            if folder is not None:
+                with replacing(folder) as beside:
+                    beside.mkdir()
+                    export_to(content, beside)
 
 
-def _checked(target: Path, *, overwrite: bool, source: Path | None = None) -> Path:
+def _checked(
+    target: Path, export: str | os.PathLike[str] | None, *, overwrite: bool, source: Path | None = None
+) -> tuple[Path, Path | None]:
+    """Return the paths of report and export if they can be written."""
     if target.suffix != _SUFFIX:
         msg = f"{target}: the name of a report must end in {_SUFFIX}."
         raise OutputError(msg)
     check_target(target, source=source, overwrite=overwrite)
-    return target
+    if export is None:
+        return target, None
+    folder = Path(export)
+    check_target(folder, source=source, overwrite=overwrite, folder=True)
+    if place_of(folder) in (place_of(target), *place_of(target).parents):
+        msg = f"{folder} contains the report {target}. Choose a folder beside it."
+        raise OutputError(msg)
+    if folder.is_dir() and not is_export(folder):
+        msg = f"{folder} has files that no export wrote, so it is not replaced. Choose another folder."
+        raise OutputError(msg)
+    return target, folder
 
 
 Array = NDArray[Any]

@@ -1,4 +1,4 @@
-"""``tam.pl``: pictures of results. Nothing here writes into the data, and to disk only with ``save=``."""
+"""``tam.pl``: figures of results. Nothing here writes into the data, and to disk only with ``save=``."""
 
 from tamannot._resources import attach_stub
 

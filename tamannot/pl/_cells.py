@@ -1,4 +1,4 @@
-"""Cells as they are drawn: their labels, their places in an embedding, and which of many are shown."""
+"""The cells of a figure: their labels, their coordinates, and which of many are drawn."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tamannot.errors import ParameterError, ResultNotFoundError, among
 Array = NDArray[Any]
 
 MAX_POINTS = 200_000
-# Looked for in this order: first those that show groups best.
+# In this order: first those that show groups best.
 EMBEDDINGS = ("X_umap", "X_tsne", "X_phate", "X_draw_graph_fa", "X_draw_graph_fr", "X_mde", "X_diffmap", "X_pca")
 _MIN_POINTS = 100
-# This part of the points is shared out evenly among labels, so that rare ones are seen; the rest in proportion.
+# This share of the points is divided evenly among labels, to show rare ones; the rest is proportional.
 _EVENLY = 0.1
-# Points of this area together, in square points of a figure, and the least and greatest area of one.
+# Total area of all points, in square points, and the smallest and largest area of one.
 _TOTAL_AREA, _SMALLEST, _LARGEST = 60_000.0, 0.4, 26.0
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels that occur, in the order of the run, and for each cell its place among them."""
+    """The labels that occur, in the order of the run, and the index of each cell's label."""
 
     names: tuple[str, ...]
     codes: Array
@@ -42,7 +42,7 @@ class Labels:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Cells of each label."""
+        """Number of cells of each label."""
         return dict(zip(self.names, np.bincount(self.codes, minlength=len(self.names)).tolist(), strict=True))
 
 
@@ -57,21 +57,21 @@ def as_labels(column: pd.Series, *, missing: str = "missing") -> Labels:
     known = [*map(str, found.categories), missing]
     codes = np.where(found.codes == -1, len(known) - 1, found.codes).astype(np.int64)
     occurs = np.bincount(codes, minlength=len(known)) > 0
-    # two names may be one: a category that is called as the missing are
+    # a category may have the name of the missing
     names = tuple(dict.fromkeys(n for n, here in zip(known, occurs, strict=True) if here))
     place = np.array([names.index(n) if n in names else -1 for n in known])
     return Labels(names, place[codes])
 
 
 def check_some(cells: Array) -> None:
-    """Refuse to draw macrophages where there are none; ``cells`` says which cells would be drawn."""
+    """Raise an error if no cell would be drawn."""
     if not cells.any():
         msg = "There are no macrophages to draw."
         raise ResultNotFoundError(msg)
 
 
 def count_pairs(rows: Labels, columns: Labels, cells: Array) -> pd.DataFrame:
-    """Return how many of some cells, given as a mask, have each pair of labels."""
+    """Return the number of cells with each pair of labels, among those of a mask."""
     shape = len(rows.names), len(columns.names)
     both = rows.codes[cells] * shape[1] + columns.codes[cells]
     counts = np.bincount(both, minlength=shape[0] * shape[1]).reshape(shape)
@@ -79,7 +79,7 @@ def count_pairs(rows: Labels, columns: Labels, cells: Array) -> pd.DataFrame:
 
 
 def embedding_of(adata: AnnData, basis: str | None) -> str | None:
-    """Return the key of ``obsm`` that has the embedding; None where none is asked for and none is found."""
+    """Return the key of the embedding in ``obsm``; None if none was requested and none is found."""
     slots.check_adata(adata)
     names = EMBEDDINGS if basis is None else (basis, f"X_{basis}")
     found = next((name for name in names if name in adata.obsm), None)
@@ -90,7 +90,7 @@ def embedding_of(adata: AnnData, basis: str | None) -> str | None:
         msg = f"No embedding '{basis}' in obsm.{among(basis, adata.obsm)}"
         raise ParameterError(msg)
     if not is_plane:
-        msg = f"obsm['{found}'] has fewer than two columns; it is no embedding to draw."
+        msg = f"obsm['{found}'] has fewer than two columns, so it cannot be drawn as an embedding."
         raise ParameterError(msg)
     return found
 
@@ -103,9 +103,9 @@ def places_in(adata: AnnData, name: str) -> Array:
 
 
 def some_of(codes: Array, n_labels: int, max_points: int, rng: int | np.random.Generator) -> Array:
-    """Return the rows of cells to draw, in random order: all, or at most ``max_points``.
+    """Return the rows of the cells to draw, in random order: all, or at most ``max_points``.
 
-    ``codes`` has the label of each cell, 0 to ``n_labels - 1``, or -1 for cells that are not drawn.
+    ``codes`` are labels from 0 to ``n_labels - 1``, or -1 for cells that are not drawn.
     """
     if max_points < _MIN_POINTS:
         msg = f"max_points is {max_points}; draw at least {_MIN_POINTS}."
@@ -123,5 +123,5 @@ def some_of(codes: Array, n_labels: int, max_points: int, rng: int | np.random.G
 
 
 def point_size(n: int) -> float:
-    """Return the area of a point, in square points, where there are so many."""
+    """Return the area of each of ``n`` points, in square points."""
     return float(np.clip(_TOTAL_AREA / max(n, 1), _SMALLEST, _LARGEST))

@@ -12,29 +12,16 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from tamannot.analysis._composition_tests import Axis
 from tamannot.get import composition as table_of
-from tamannot.pl._style import (
-    LEGEND_ABOVE,
-    LEGEND_BESIDE,
-    FigureOptions,
-    Palette,
-    colors_of,
-    figure,
-    new_axes,
-    open_corner,
-    plain,
-    pretty,
-)
+from tamannot.pl import _style as common
+from tamannot.pl._style import FigureOptions, Palette, figure, plain, pretty
 
-# Between two conditions, in bars; taller figures than this (inches) get thinner bars without names.
-_GAP, _TALLEST = 1.1, 24.0
+# Between two conditions, in bars.
+_GAP = 1.1
 _COLUMN = {"called": "share", "expected": "expected_share"}
 _UNITS = {"called": "share of {}, as called", "expected": "expected share of {} (mean probability)"}
-# Tol's muted palette for labels without colours of their own, told apart with any colour vision; then hatched.
+# Tol's muted palette for labels without a default colour, distinct with any colour vision; then hatched.
 _MUTED = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499")
 _HATCHES = ("", "////", "....")
-# Okabe & Ito's; conditions beyond these repeat them with another marker.
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_MARKERS = ("o", "s", "D", "^", "v")
 _ODDS = 1 / 64, 64.0
 _SPREAD = 0.5
 _COUNTS = {"called": "shares as called", "expected": "expected shares"}
@@ -50,52 +37,47 @@ def composition(
     ax: Axes | None = None,
     **_options: Unpack[FigureOptions],
 ) -> Axes:
-    """Draw the share of each label in each sample, samples of a condition together.
+    """Draw the share of each label in each sample, grouped by condition.
 
     Parameters
     ----------
     adata
-        An object of which `tl.composition` was run.
+        An object with results of `tl.composition`.
     axis
-        Of which labels, ``"state"``, ``"origin"`` or ``"compartment"``; None takes the comparison that was made last.
-    key
-        The ``key_added`` of the annotation.
-    palette
-        Colours in place of ours: ``{label: colour}``, a list in the order of the labels, or a colormap of matplotlib.
-    ax
-        Where to draw; None makes a figure.
+        ``"state"``, ``"origin"`` or ``"compartment"``; None draws the most recent result.
 
     Returns
     -------
-    The axes. Shares are what `tl.composition` was asked to count, and what `pl.composition_tests` compares: of cells as
-    called, ``unassigned`` the last, or expected ones, whose bars need not end at 1, since a cell may run two programs.
-    The number of macrophages (of compartments: of cells) stands beside each bar. Stars mark samples with too few to be
+    The axes. Bars are the shares that `tl.composition` counted and `pl.composition_tests` compares: of cells as called,
+    ``unassigned`` last, or expected shares, which may sum to more than 1 because a cell may run two programs. The
+    number of macrophages (for compartments: of cells) is beside each bar. Stars mark samples with too few cells to be
     compared.
 
     Raises
     ------
     ResultNotFoundError
-        `tl.composition` was not run.
+        `tl.composition` has not been run.
     """
     samples = table_of(adata, key, table="samples", axis=axis)
     labels, counts = (str(samples.attrs["parameters"][name]) for name in ("axis", "counts"))
     shares = table_of(adata, key, table="expected" if counts == "expected" else "shares", axis=axis)
     place = _places(samples)
-    ax = ax or new_axes(8, min(1.4 + 0.32 * (place.max() + 1), _TALLEST))
     wide = shares.pivot_table(index="sample", columns="label", values=_COLUMN[counts], sort=False)
     wide = wide.reindex(samples["sample"]).fillna(0.0)
-    _bars(ax, wide, place, colors_of(adata, key, labels, palette))
+    ax = ax or common.new_axes(6 + 2 * common.legend_columns(wide.shape[1]), 1.8 + 0.32 * (place.max() + 1))
+    _bars(ax, wide, place, common.colors_of(adata, key, labels, palette))
     totals = shares.drop_duplicates("sample").set_index("sample")["n_total"].reindex(samples["sample"])
-    _names(ax, samples, totals, place)
     of = "cells" if labels == "compartment" else "macrophages"
     ax.set(xlim=(0, max(1.0, float(wide.sum(axis=1).max()))), xlabel=_UNITS[counts].format(of))
-    open_corner(ax)
-    ax.legend(**LEGEND_BESIDE | {"bbox_to_anchor": (1.16, 1.02)})
+    ax.set_title(f"{labels.capitalize()}s of {int(totals.sum()):,} {of} in {len(samples)} samples")
+    taken = _names(ax, samples, totals, place)
+    common.open_corner(ax)
+    common.legend_beside(ax, wide.shape[1], after=taken)
     return ax
 
 
 def _places(samples: pd.DataFrame) -> np.ndarray:
-    """Return where the bars are, from the top: the reference first, gaps between conditions."""
+    """Return the positions of the bars from the top: the reference first, with gaps between conditions."""
     if "condition" not in samples:
         return np.arange(len(samples), dtype=float)
     reference = str(samples.attrs["parameters"]["reference"])
@@ -121,22 +103,18 @@ def _bars(ax: Axes, wide: pd.DataFrame, place: np.ndarray, colors: dict[str, str
         left += share
 
 
-def _names(ax: Axes, samples: pd.DataFrame, totals: pd.Series, place: np.ndarray) -> None:
-    """Write names of samples and conditions and numbers of cells, as far as there is room."""
-    height = ax.get_figure().get_size_inches()[1] * ax.get_position().height * 72  # type: ignore[union-attr]
-    size = min(height / (place.max() + 1.5) * 0.75, 9.0)
-    legible = size >= 4
-    ax.set_yticks(place if legible else [], samples["sample"] if legible else [], fontsize=size)
-    if legible:
-        for y, n, used in zip(place, totals, samples["used"], strict=True):
-            text = f"n = {int(n):,}{'' if used else ' *'}"
-            ax.text(1.01, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize=size)
+def _names(ax: Axes, samples: pd.DataFrame, totals: pd.Series, place: np.ndarray) -> float:
+    """Write the names of samples and conditions, and numbers of cells; return the points taken at the right."""
+    ax.set_ylim(place.max() + 0.6, -0.6 if "condition" not in samples else -0.4)
+    down = np.argsort(place)
+    size = common.name_ticks(ax, "y", place[down], samples["sample"].astype(str).to_numpy()[down])
+    texts = [f"n = {int(n):,}{'' if used else ' *'}" for n, used in zip(totals, samples["used"], strict=True)]
     if "condition" in samples:
         for name, group in pd.Series(place).groupby(samples["condition"].to_numpy(), sort=False):
             of = group.shape[0]
             title = f"{plain(str(name)) or 'no condition'} ({of} sample{'s' if of > 1 else ''})"
-            ax.text(0.005, group.min() - 0.55, title, va="bottom", fontsize="small", fontweight="bold")
-    ax.set_ylim(place.max() + 0.6, -0.6 if "condition" not in samples else -0.4)
+            ax.text(0.005, group.min() - 0.55, title, va="bottom", fontsize=0.9 * size, fontweight="bold")
+    return common.write_beside(ax, place[down], np.array(texts)[down], size)
 
 
 @figure
@@ -145,6 +123,7 @@ def composition_tests(
     *,
     axis: Axis | None = None,
     key: str = "tam",
+    palette: Palette | None = None,
     ax: Axes | None = None,
     **_options: Unpack[FigureOptions],
 ) -> Axes:
@@ -153,56 +132,55 @@ def composition_tests(
     Parameters
     ----------
     adata
-        An object of which `tl.composition` was run with a condition.
+        An object with results of `tl.composition` with a condition.
     axis
-        Of which labels, ``"state"``, ``"origin"`` or ``"compartment"``; None takes the comparison that was made last.
-    key
-        The ``key_added`` of the annotation.
-    ax
-        Where to draw; None makes a figure.
+        ``"state"``, ``"origin"`` or ``"compartment"``; None draws the most recent comparison.
 
     Returns
     -------
-    The axes. Right of 1 the label is more frequent than in the reference; the axis says by which shares. Intervals are
-    over samples, and for each label alone; q, adjusted over the labels, stands beside. Intervals that leave the range
-    of 1/64 to 64 are cut.
+    The axes, with odds ratios on a logarithmic scale. Right of 1 the label is more frequent than in the reference.
+    Intervals are over samples, separately for each label; q beside them is adjusted over the labels. Intervals are cut
+    at 1/64 and 64.
 
     Raises
     ------
     ResultNotFoundError
-        `tl.composition` was not run, or without a condition.
+        `tl.composition` has not been run, or was run without a condition.
     """
     tests = table_of(adata, key, axis=axis)
     tests = tests[tests["log_odds"].notna()]
     labels, contrasts = (list(dict.fromkeys(tests[c])) for c in ("label", "contrast"))
-    ax = ax or new_axes(7.5, 1.6 + (0.25 + 0.22 * len(contrasts)) * max(len(labels), 2))
+    ax = ax or common.new_axes(7.5, 1.9 + (0.25 + 0.22 * len(contrasts)) * max(len(labels), 2))
+    ax.set_ylim(max(len(labels), 1) - 0.5, -0.5)
+    size = common.name_ticks(ax, "y", range(len(labels)), [pretty(label) for label in labels])
+    own = common.of_palette(palette, contrasts) if palette else {}
     for i, contrast in enumerate(contrasts):
         rows = tests[tests["contrast"] == contrast]
         offset = (i - (len(contrasts) - 1) / 2) * _SPREAD / len(contrasts)
         place = np.array([labels.index(label) for label in rows["label"]]) + offset
         odds, low, high = (rows[c].to_numpy(float).clip(*_ODDS) for c in ("odds_ratio", "low", "high"))
+        color = own.get(contrast, common.CURVES[i % len(common.CURVES)])
         style: dict[str, Any] = {
-            "color": _COLORS[i % len(_COLORS)],
-            "marker": _MARKERS[i // len(_COLORS) % len(_MARKERS)],
+            "color": color,
+            "marker": common.MARKERS[i // len(common.CURVES) % len(common.MARKERS)],
         }
         reach = [odds - low, high - odds]
         ax.errorbar(odds, place, xerr=reach, linestyle="none", capsize=2, label=contrast, **style)
-        for y, row in zip(place, rows.itertuples(), strict=True):
-            text = f"q = {row.q:.2g}" if np.isfinite(row.q) else f"p = {row.p:.2g}, not adjusted"
-            ax.text(1.02, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize="small")
+        texts = [f"q = {q:.2g}" if np.isfinite(q) else f"p = {p:.2g}, not adjusted" for q, p in rows[["q", "p"]].values]
+        common.write_beside(ax, place, texts, size)
     ax.axvline(1, color="black", linewidth=0.8)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_yticks(range(len(labels)), [pretty(label) for label in labels])
-    what = _COUNTS[str(tests.attrs["parameters"]["counts"])]
-    ax.set(xlabel=f"odds ratio of {what}\n(95 % interval over samples)", ylim=(max(len(labels), 1) - 0.5, -0.5))
+    what, of = (str(tests.attrs["parameters"][name]) for name in ("counts", "axis"))
+    ax.set(xlabel=f"odds ratio of {_COUNTS[what]} (log scale; 95 % interval over samples)")
     _ticks(ax, tests)
-    open_corner(ax)
+    common.open_corner(ax)
     if len(contrasts) > 1:
-        ax.legend(**LEGEND_ABOVE, ncols=2)
-    else:
-        ax.set_title(contrasts[0] if contrasts else "nothing could be tested", loc="left", fontsize="medium")
+        common.legend_above(ax)
+    compared = {0: "nothing could be tested", 1: "".join(contrasts)}.get(len(contrasts), "between conditions")
+    samples = f" ({int(tests['n_samples'].max())} samples)" if contrasts else ""
+    ax.set_title(f"{of.capitalize()}s, {compared}{samples}")
     return ax
 
 

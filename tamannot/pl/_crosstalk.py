@@ -1,4 +1,4 @@
-"""Macrophages and malignant cells of the same samples: all tests, or the samples of one."""
+"""Associations of macrophages and malignant cells over samples: all tests, or the samples of one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from matplotlib.axes import Axes
 
 from tamannot.errors import ParameterError
 from tamannot.get import crosstalk as table_of
-from tamannot.pl._style import BLUE, LEGEND_ABOVE, VERMILION, FigureOptions, figure, new_axes, open_corner, pretty
+from tamannot.pl import _style as common
+from tamannot.pl._style import FigureOptions, figure, pretty
 
-# Circles and filled, squares and open: told apart without colours, too.
-_RAW, _ADJUSTED = BLUE, VERMILION
+# Filled circles and open squares differ without colours, too.
+_RAW, _ADJUSTED = common.BLUE, common.VERMILION
 _SHIFT = 0.17
 # Names of samples are legible up to here.
 _MOST_NAMES = 30
-# Of the range of the samples: a point so near would lie under a name.
+# Share of the range of the samples: a closer point would be under a name.
 _NEAR = 0.1
 
 
@@ -29,98 +30,94 @@ def crosstalk(
     pair: tuple[str, str] | None = None,
     n: int = 20,
     key: str = "tam",
+    size: float | None = None,
     ax: Axes | None = None,
     **_options: Unpack[FigureOptions],
 ) -> Axes:
-    """Draw what `tl.crosstalk` found: a forest plot of ρ, raw and adjusted, or the samples of one test.
+    """Draw the associations of `tl.crosstalk`: a forest plot of ρ, raw and adjusted, or the samples of one test.
 
     Parameters
     ----------
     adata
-        An object on which `tl.crosstalk` ran.
+        An object with results of `tl.crosstalk`.
     pair
-        None draws all tests. A pair that was tested, such as ``("share_lipid_associated", "ferroptosis_defence")``,
-        draws its samples.
+        None draws all tests. A tested pair, such as ``("share_lipid_associated", "ferroptosis_defence")``, draws its
+        samples.
     n
-        At most so many tests, those of the smallest p.
-    key
-        The ``key_added`` of the annotation.
-    ax
-        Where to draw; None makes a figure.
+        Maximal number of tests, those with the smallest p; at least 1.
+    size
+        Area of a sample in square points, for a pair; None is 42.
 
     Returns
     -------
-    The axes. Forest plot: ρ across samples with its 95 % bootstrap interval, and the thick bar the range with one
-    sample left out; below it ρ adjusted for what is named beside. In brackets stands in which share of the cells a
-    program has too little signal: fewer than three of its genes detected, or not the gene. Samples: one point each. An
-    association is not a causal effect and has no direction.
+    The axes. Forest plot: Spearman's ρ, from -1 to 1, across samples with its 95 % bootstrap interval; the thick bar is
+    the range with one sample left out. Below it is ρ adjusted for the named variables. The percentage is the share of
+    cells with too little signal: fewer than three genes of the program, or not the gene, are detected. Samples of a
+    pair: one point per sample. An association is not a causal effect and has no direction.
 
     Raises
     ------
     ParameterError
         A pair that was not tested, or ``n`` below 1.
     ResultNotFoundError
-        `tl.crosstalk` has not run.
+        `tl.crosstalk` has not been run.
     """
-    if n < 1:
-        msg = f"n is {n}: give 1 or more."
-        raise ParameterError(msg)
+    common.check_positive("n", n)
     tests = table_of(adata, key)
     if pair is not None:
-        return _samples(_row_of(tests, pair), table_of(adata, key, kind="samples"), ax)
+        return _samples(_row_of(tests, pair), table_of(adata, key, kind="samples"), size or 42, ax)
     shown = tests.loc[tests["p"].sort_values(kind="stable").index[:n]] if len(tests) > n else tests
     return _forest(shown, len(tests), ax)
 
 
 def _forest(tests: pd.DataFrame, n_all: int, ax: Axes | None) -> Axes:
-    ax = ax or new_axes(11.5, 1.6 + 0.62 * len(tests))
+    ax = ax or common.new_axes(11.5, 1.9 + 0.62 * len(tests))
     place = np.arange(len(tests))
+    ax.set(xlim=(-1.05, 1.05), ylim=(len(tests) - 0.4, -0.6))
+    size = common.name_ticks(ax, "y", place, [f"{_left(row)}\nwith {_right(row)}" for _, row in tests.iterrows()])
     _draw_intervals(ax, tests, "", place - _SHIFT)
     ax.hlines(place - _SHIFT, tests["loo_low"], tests["loo_high"], color=_RAW, linewidth=4.5, alpha=0.35)
     if tests["rho_adjusted"].notna().any():
         _draw_intervals(ax, tests, "_adjusted", place + _SHIFT)
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
-    ax.set_yticks(place, [f"{_left(row)}\nwith {_right(row)}" for _, row in tests.iterrows()])
-    ax.set(xlim=(-1.05, 1.05), ylim=(len(tests) - 0.4, -0.6))
-    _figures(ax, tests)
+    _write_p(ax, tests, size)
     samples = int(tests["n_samples"].min())
     which = f"the {len(tests)} of {n_all} tests with the smallest p, " if n_all > len(tests) else ""
-    ax.set_xlabel(f"Spearman's ρ across samples ({which}{samples} samples, 95 % bootstrap interval)", fontsize="small")
-    open_corner(ax)
-    ax.legend(**LEGEND_ABOVE | {"bbox_to_anchor": (-0.02, 1.0)}, ncols=2)
+    ax.set_xlabel(f"Spearman's ρ across samples ({which}95 % bootstrap interval)")
+    ax.set_title(f"Macrophages and malignant cells in {samples} samples")
+    common.open_corner(ax)
+    common.legend_above(ax, bbox_to_anchor=(-0.02, 1.0))
     return ax
 
 
 def _draw_intervals(ax: Axes, tests: pd.DataFrame, suffix: str, place: np.ndarray) -> None:
-    """Draw raw ρ (no suffix) as filled circles, adjusted ones as open squares."""
+    """Draw raw ρ (no suffix) as filled circles, adjusted ρ as open squares."""
     rho = tests[f"rho{suffix}"].to_numpy(float)
     ends = tests[[f"low{suffix}", f"high{suffix}"]].to_numpy(float)
     marker, color, face = ("s", _ADJUSTED, "white") if suffix else ("o", _RAW, _RAW)
-    # An interval of draws need not hold ρ of the samples themselves.
+    # A bootstrap interval need not contain the ρ of the samples.
     ax.hlines(place, ends[:, 0], ends[:, 1], color=color, linewidth=1.3)
-    style: dict[str, Any] = {
-        "color": color,
-        "markerfacecolor": face,
-        "linestyle": "",
-        "label": suffix.removeprefix("_") or "raw",
-    }
-    ax.plot(rho, place, marker, markersize=6, zorder=3, **style)
+    style: dict[str, Any] = {"color": color, "markerfacecolor": face, "markersize": 6, "linestyle": "", "zorder": 3}
+    ax.plot(rho, place, marker, label=suffix.removeprefix("_") or "raw", **style)
 
 
-def _figures(ax: Axes, tests: pd.DataFrame) -> None:
-    """Write p, and what was adjusted for, beside the rows."""
-    for i, (_, row) in enumerate(tests.iterrows()):
+def _write_p(ax: Axes, tests: pd.DataFrame, size: float) -> None:
+    """Write p, and the variables of the adjustment, beside the rows."""
+    place, raw, adjusted = np.arange(len(tests)), [], []
+    for _, row in tests.iterrows():
         q = f", q = {row['q']:.2g}" if np.isfinite(row["q"]) else ""
-        raw = f"p = {row['p']:.2g}{q}" if np.isfinite(row["p"]) else "no ρ"
-        ax.text(1.09, i - _SHIFT, raw, va="center", fontsize="small", color=_RAW)
-        if np.isfinite(row["p_adjusted"]):
-            given = str(row["adjusted_for"]).replace("+", ", ")
-            text = f"p = {row['p_adjusted']:.2g} given {given}"
-            ax.text(1.09, i + _SHIFT, text, va="center", fontsize="small", color=_ADJUSTED)
+        raw.append(f"p = {row['p']:.2g}{q}" if np.isfinite(row["p"]) else "no ρ")
+        adjusted.append(_adjusted(row) if np.isfinite(row["p_adjusted"]) else "")
+    common.write_beside(ax, place - _SHIFT, raw, size, color=_RAW)
+    common.write_beside(ax, place + _SHIFT, adjusted, size, color=_ADJUSTED)
+
+
+def _adjusted(row: pd.Series) -> str:
+    return f"p = {row['p_adjusted']:.2g} given {str(row['adjusted_for']).replace('+', ', ')}"
 
 
 def _left(row: pd.Series, whom: str = "", gap: str = " ") -> str:
-    """Say what the value of macrophages or T cells is, and in which share of them there is too little of it."""
+    """Name the value of macrophages or T cells, with the share of cells with too little signal."""
     measure, name = str(row["measure"]), str(row["tam"])
     if measure == "share":
         return f"share of {pretty(name)}{whom}"
@@ -133,7 +130,7 @@ def _right(row: pd.Series, gap: str = " ") -> str:
 
 
 def _mean_of(name: str) -> str:
-    """Ids are in small letters, genes are not."""
+    """Name a mean; ids are in lower case, genes are not."""
     return f"mean z of {pretty(name)}" if name == name.lower() else f"mean {name}"
 
 
@@ -152,28 +149,27 @@ def _row_of(tests: pd.DataFrame, pair: tuple[str, str]) -> pd.Series:
     return found.iloc[0]
 
 
-def _samples(row: pd.Series, table: pd.DataFrame, ax: Axes | None) -> Axes:
-    ax = ax or new_axes(5.6, 4.6)
+def _samples(row: pd.Series, table: pd.DataFrame, size: float, ax: Axes | None) -> Axes:
+    ax = ax or common.new_axes(5.6, 4.6)
     table = table[table["used"].astype(bool)]
     x = table[f"{row['measure']}_{row['tam']}"].to_numpy(float)
     y = table[f"malignant_{row['malignant']}"].to_numpy(float)
-    ax.scatter(x, y, s=42, color=BLUE, edgecolor="black", linewidth=0.5, zorder=3)
+    ax.scatter(x, y, s=size, color=common.BLUE, edgecolor="black", linewidth=0.5, zorder=3)
     if len(table) <= _MOST_NAMES:
         _write_names(ax, table.index, np.column_stack([x, y]))
     ax.set_xlabel(_left(row, " of macrophages", "\n"))
     ax.set_ylabel(_right(row, "\n"))
     lines = [f"ρ = {row['rho']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p = {row['p']:.2g}, {len(table)} samples"]
     if np.isfinite(row["rho_adjusted"]):
-        given = str(row["adjusted_for"]).replace("+", ", ")
-        lines.append(f"ρ = {row['rho_adjusted']:.2f}, p = {row['p_adjusted']:.2g} given {given}")
-    ax.set_title("\n".join(lines), loc="left", fontsize="small")
-    open_corner(ax)
+        lines.append(f"ρ = {row['rho_adjusted']:.2f}, {_adjusted(row)}")
+    ax.set_title("\n".join(["Macrophages and malignant cells of each sample", *lines]))
+    common.open_corner(ax)
     ax.margins(0.1)
     return ax
 
 
 def _write_names(ax: Axes, names: pd.Index, where: np.ndarray) -> None:
-    """Write each name right of its point, or left where another point follows on the right."""
+    """Write each name right of its point, or left if another point is close on the right."""
     away = (where[None] - where[:, None]) / np.maximum(np.ptp(where, axis=0), 1e-9)
     blocked = ((away[..., 0] > 0) & (away[..., 0] < _NEAR) & (np.abs(away[..., 1]) < _NEAR)).any(axis=1)
     for name, place, left in zip(names, where, blocked, strict=True):

@@ -1,9 +1,8 @@
-"""Values of cells: two poles against each other, and scores in place on the tissue."""
+"""Values of cells: two signatures or genes against each other, and scores at their place in the tissue."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from anndata import AnnData
@@ -18,39 +17,38 @@ from tamannot.analysis._spatial import Kind, coordinates_of
 from tamannot.classify import TRANSITIONAL
 from tamannot.errors import ParameterError, among
 from tamannot.get._run_evidence import columns_of, of_cells
+from tamannot.pl import _style as common
 from tamannot.pl._cells import MAX_POINTS, as_labels, check_some, labels_of, point_size, some_of
-from tamannot.pl._style import BLUE, DIVERGING, FigureOptions, colors_of, figure, new_axes, open_corner, pretty
+from tamannot.pl._style import FigureOptions, Palette, figure, pretty
 
 Array = NDArray[Any]
 
 # More cells than these are drawn as hexagons: points would hide each other.
 _POINTS = 5_000
 _HEXAGONS = 50
-# Of more transitional cells some are drawn: all would hide the others.
+# Most transitional cells to draw: more would hide the others.
 _TRANSITIONAL = 1_000
 _CUT = 0.01
-# Fewer macrophages do not give a sample a mean to rely on.
+# The mean of fewer macrophages of a sample is uncertain.
 _ENOUGH, _NAMED = 30, 15
 _UNKNOWN = "#b0b0b0"
-# Tiles along the longer side of the tissue, where points are too many to be told apart: about a pixel each.
+# Tiles along the longer side of the tissue, for points too many to be distinguished: about a pixel each.
 _TILES = 800
-# Square points that together cover about this many square points of a figure.
+# Total area of the points in square points, and the smallest and largest area of one.
 _AREA, _SMALLEST, _LARGEST = 40_000.0, 0.2, 60.0
-# Colour-blind safe; z has a middle.
-_MAPS = {"score": "viridis", "smooth": "viridis", "z": DIVERGING}
+# Distinct with any colour vision; z is diverging.
+_MAPS = {"score": "viridis", "smooth": "viridis", "z": common.DIVERGING}
+_UNITS = {"score": "score", "smooth": "score, smoothed over neighbours", "z": "z against matched genes"}
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """Both values of each macrophage, and in which of them each stands out."""
+class _Pair(NamedTuple):
+    """Both values of each macrophage, and which of them is significant or detected."""
 
     x: Array
     y: Array
-    out: Array
-    """Macrophages × 2: 1 or 0, NaN where nothing can be said."""
+    active: Array  # macrophages × 2: 1 or 0, NaN without a p
     of: str
-    how: str
-    """What it is to stand out."""
+    how: str  # the criterion of ``active``
 
 
 @figure
@@ -61,11 +59,12 @@ def polarization(
     sample_key: str | None = None,
     key: str = "tam",
     rng: int | np.random.Generator = 0,
+    palette: Palette | None = None,
     size: float | None = None,
     ax: Axes | None = None,
     **_options: Unpack[FigureOptions],
 ) -> Axes:
-    """Draw two poles of the macrophages against each other: M1 and M2, or CXCL9 and SPP1.
+    """Draw two signatures or genes of the macrophages against each other: M1 and M2, or CXCL9 and SPP1.
 
     Parameters
     ----------
@@ -73,40 +72,30 @@ def polarization(
         An annotated object; for genes with the matrix that was annotated.
     by
         Two signatures of the tables, drawn by z: ``("m1", "m2")``; or two genes, drawn by their expression (``log1p``
-        of 10,000 per cell): ``("CXCL9", "SPP1")``, the polarity of Bill et al. 2023 (doi:10.1126/science.ade2292, by
-        its abstract).
+        of 10,000 per cell): ``("CXCL9", "SPP1")``, the polarity of Bill et al. 2023 (doi:10.1126/science.ade2292,
+        abstract).
     sample_key
-        Column of ``obs`` with the sample: one point a sample, the mean of its macrophages, instead of cells. Means of
-        fewer than 30 macrophages are hollow.
-    key
-        The ``key_added`` of the run.
-    rng
-        Seed or generator of the order of points, and of the choice of ``transitional`` cells where there are more than
-        1,000.
-    size
-        Area of a point in square points; None goes by their number. Hexagons have none.
-    ax
-        Where to draw; None makes a figure.
+        Column of ``obs`` with the sample. Each sample is one point, the mean of its macrophages; means of fewer than 30
+        macrophages are hollow.
 
     Returns
     -------
-    The axes. Up to 5,000 macrophages are points, more are counted in hexagons, on a logarithmic scale; cells called
-    ``transitional`` stand out above them. The line of text says in which share of the macrophages only one of the two,
-    both or neither stands out: p < 0.01, or the gene is detected.
+    The axes. Up to 5,000 macrophages are points; more are counted in hexagons, on a logarithmic scale. Cells called
+    ``transitional``, at most 1,000 of them, are drawn above. The title has the share of macrophages in which only one
+    of the two, both or neither is active (p < 0.01) or, for genes, detected.
 
-    What it does not mean: M1 and M2 are poles of cells in culture; in tumours most macrophages are neither, or some of
-    both, and the two are not ends of one axis. ``transitional`` means both arms in one cell, not a transition in time;
-    a doublet looks the same. z of two signatures are not on one scale, so that a cell above the diagonal is not more of
-    one than of the other. Of single genes the zeros are for the most part what was not captured, so that "only one" in
-    a cell says little about two genes: compare means of samples. A ratio of CXCL9 to SPP1 that stands for outcome in
-    one kind of tumour need not in another.
+    Limits: M1 and M2 are extremes of cultured cells; in tumours most macrophages are neither, or a mixture, and the two
+    are not ends of one axis. ``transitional`` means both arms in one cell, not a transition in time; doublets have the
+    same pattern. z of two signatures are not on one scale, so a cell above the diagonal does not have more of one than
+    of the other. Zeros of single genes are mostly dropouts, so "only one" in a cell says little about two genes:
+    compare means of samples. A ratio of CXCL9 to SPP1 that predicts outcome in one tumour type may not in another.
 
     Raises
     ------
     ParameterError
-        ``by`` is neither a pair of signatures nor a pair of genes in the data, or there is no such column.
+        ``by`` is not a pair of signatures or a pair of genes in the data, or there is no such column.
     ResultNotFoundError
-        The object is not annotated, its matrix is gone, or there are no macrophages.
+        The object is not annotated, its matrix is missing, or there are no macrophages.
     MatrixError
         The matrix is not the one that the run saw.
     """
@@ -117,17 +106,17 @@ def polarization(
     here = state.is_macrophage
     check_some(here)
     pair = _pair(adata, key, (by[0], by[1]), here)
-    ax = ax or new_axes(5.6, 4.8)
+    ax = ax or common.new_axes(6.4, 5.2)
     if sample_key is not None:
         samples = as_labels(slots.obs_column(adata, sample_key))
         _draw_samples(ax, pair, samples.names, samples.codes[here], size or 36)
     else:
         both = np.array([name == TRANSITIONAL for name in state.names])[state.codes[here]]
-        _draw_cells(ax, pair, both, colors_of(adata, key, "state")[TRANSITIONAL], rng, size)
+        _draw_cells(ax, pair, both, common.colors_of(adata, key, "state", palette)[TRANSITIONAL], rng, size)
     what = "mean " if sample_key is not None else ""
     ax.set(xlabel=f"{what}{_axis_name(by[0], pair.of)}", ylabel=f"{what}{_axis_name(by[1], pair.of)}")
-    ax.set_title(_said(pair, (by[0], by[1])), loc="left", fontsize="small")
-    open_corner(ax)
+    ax.set_title(_title(pair, (by[0], by[1])))
+    common.open_corner(ax)
     return ax
 
 
@@ -137,8 +126,8 @@ def _pair(adata: AnnData, key: str, by: tuple[str, str], here: Array) -> _Pair:
     if all(of_z):
         p = slots.read_table(adata, key, "p")
         values, p_here = z[list(by)].to_numpy(float)[here], p[list(by)].to_numpy(float)[here]
-        out = np.where(np.isfinite(p_here), p_here < _CUT, np.nan)
-        return _Pair(values[:, 0], values[:, 1], out, "z", f"p < {_CUT}")
+        active = np.where(np.isfinite(p_here), p_here < _CUT, np.nan)
+        return _Pair(values[:, 0], values[:, 1], active, "z", f"p < {_CUT}")
     if any(of_z):
         msg = f"by={by!r} mixes a signature and a gene, or names a signature that was not scored. Give two of a kind."
         raise ParameterError(msg)
@@ -148,19 +137,20 @@ def _pair(adata: AnnData, key: str, by: tuple[str, str], here: Array) -> _Pair:
 
 
 def _axis_name(name: str, of: str) -> str:
-    return f"{pretty(name)}: z against matched genes" if of == "z" else f"{name}: log expression"
+    return f"{pretty(name)}: z against matched genes" if of == "z" else f"{name}: log1p expression"
 
 
-def _said(pair: _Pair, by: tuple[str, str]) -> str:
-    known = np.isfinite(pair.out).all(axis=1)
+def _title(pair: _Pair, by: tuple[str, str]) -> str:
+    known = np.isfinite(pair.active).all(axis=1)
+    what = f"{pretty(by[0])} and {pretty(by[1])} of {pair.x.size:,} macrophages"
     if not known.any():
-        return f"{pair.x.size:,} macrophages; too few genes of one are in the data for a p"
-    one, other = pair.out[known].T.astype(bool)
+        return f"{what}\nToo few genes of one are in the data for a p."
+    one, other = pair.active[known].T.astype(bool)
     shares = [(one & ~other).mean(), (other & ~one).mean(), (one & other).mean(), (~one & ~other).mean()]
     names = [f"only {pretty(by[0])}", f"only {pretty(by[1])}", "both", "neither"]
     said = ", ".join(f"{name} {share:.1%}" for name, share in zip(names, shares, strict=True))
-    of = "" if known.all() else f", {one.size:,} of them with a p for both"
-    return f"{pair.x.size:,} macrophages{of}; {pair.how}:\n{said}"
+    of = "" if known.all() else f" in {one.size:,} with a p for both"
+    return f"{what}\n{pair.how}{of}: {said}"
 
 
 def _draw_cells(
@@ -191,14 +181,14 @@ def _draw_samples(ax: Axes, pair: _Pair, names: tuple[str, ...], codes: Array, s
     n = np.bincount(codes, minlength=len(names))
     some = np.flatnonzero(n)
     x, y = (np.bincount(codes, weights=v, minlength=n.size)[some] / n[some] for v in (pair.x, pair.y))
-    fill = np.where((n[some] >= _ENOUGH)[:, None], to_rgba(BLUE), to_rgba("white"))
-    ax.scatter(x, y, s=size, facecolors=fill, edgecolors=BLUE)
+    fill = np.where((n[some] >= _ENOUGH)[:, None], to_rgba(common.BLUE), to_rgba("white"))
+    ax.scatter(x, y, s=size, facecolors=fill, edgecolors=common.BLUE)
     if some.size <= _NAMED:
         for place, a, b in zip(some, x, y, strict=True):
             ax.annotate(names[place], (a, b), xytext=(5, 3), textcoords="offset points", fontsize="x-small")
     ax.margins(0.12)
     if (n[some] < _ENOUGH).any():
-        hollow = Line2D([], [], linestyle="", marker="o", color=BLUE, markerfacecolor="white")
+        hollow = Line2D([], [], linestyle="", marker="o", color=common.BLUE, markerfacecolor="white")
         ax.legend([hollow], [f"fewer than {_ENOUGH} macrophages"], loc="best", fontsize="small")
 
 
@@ -213,43 +203,39 @@ def spatial(
     ax: Axes | None = None,
     **_options: Unpack[FigureOptions],
 ) -> Axes:
-    """Draw the scores of a signature where the spots or cells are.
+    """Draw the scores of a signature at the coordinates of the spots or cells.
 
     Parameters
     ----------
     adata
-        A scored object with coordinates in ``obsm["spatial"]``. Samples lie over one another if their coordinates do:
-        take one, ``adata[adata.obs["sample"] == "a"]``.
+        A scored object with coordinates in ``obsm["spatial"]``. Select one sample if the coordinates of several
+        overlap: ``adata[adata.obs["sample"] == "a"]``.
     signature
         Id of the signature.
-    key
-        The ``key_added`` of the run.
     kind
         ``"score"``, ``"z"`` or ``"smooth"``.
     size
-        Area of a point in square points; None goes by their number, and above 200,000 of them draws tiles of about a
-        pixel in the colour of their mean.
-    ax
-        Where to draw; None makes a figure.
+        Area of a point in square points; None depends on the number of points, and draws more than 200,000 as tiles of
+        about a pixel with the mean of their cells.
 
     Returns
     -------
-    The axes: x and y on one scale, y downwards as in images, points as pixels in PDF and SVG, too. Grey has no value.
-    Where a spot holds several cells the score is that of their mixture.
+    The axes: x and y on one scale, y downwards as in images; points are rasterised in PDF and SVG. Cells without a
+    value are grey. The score of a spot with several cells is that of their mixture.
 
     Raises
     ------
     ParameterError
         There are no coordinates, or the signature was not scored.
     ResultNotFoundError
-        Nothing was scored under ``key``.
+        There are no scores under ``key``.
     """
     where, table = coordinates_of(adata), slots.read_table(adata, key, kind)
     if signature not in table:
         msg = f"'{signature}' was not scored under the key '{key}'.{among(signature, table.columns)}"
         raise ParameterError(msg)
     values = table[signature].to_numpy(float)
-    ax = ax or new_axes(6, 5)
+    ax = ax or common.new_axes(6, 5)
     if size is None and len(values) > MAX_POINTS:
         drawn = _draw_tiles(ax, where, values, _MAPS[kind])
     else:
@@ -259,8 +245,8 @@ def spatial(
         shown: Array = np.ma.masked_invalid(np.ma.asarray(drawn.get_array())).compressed()
         span = float(np.abs(shown).max(initial=1e-9))
         drawn.set_clim(-span, span)
-    ax.figure.colorbar(drawn, ax=ax, label=kind, shrink=0.7)
-    ax.set(title=pretty(signature), xticks=[], yticks=[], aspect="equal")
+    ax.figure.colorbar(drawn, ax=ax, label=_UNITS[kind], shrink=0.7)
+    ax.set(title=f"{pretty(signature)} in {len(values):,} spots or cells", xticks=[], yticks=[], aspect="equal")
     ax.invert_yaxis()
     ax.spines[:].set_visible(False)
     return ax
@@ -274,7 +260,7 @@ def _draw_points(ax: Axes, where: Array, values: Array, colours: str, area: floa
 
 
 def _draw_tiles(ax: Axes, where: Array, values: Array, colours: str) -> ScalarMappable:
-    """Draw the mean of the cells of each tile; grey where none has a value, nothing where there is none."""
+    """Draw the mean of each tile; tiles of cells without a value are grey, tiles without cells are empty."""
     placed = np.isfinite(where).all(axis=1)
     where, values = where[placed], values[placed]
     low, high = where.min(axis=0), where.max(axis=0)

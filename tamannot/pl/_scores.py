@@ -1,11 +1,10 @@
-"""Signatures in the data: how z is distributed against its null, and which genes there are."""
+"""Signatures in the data: the distribution of z against its null, and the coverage of genes."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import pandas as pd
@@ -19,19 +18,9 @@ from tamannot.analysis._cells import CellsOfRun, library_species
 from tamannot.classify import NOT_MACROPHAGE
 from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.get import coverage as coverage_of
+from tamannot.pl import _style as common
 from tamannot.pl._cells import as_labels, labels_of
-from tamannot.pl._style import (
-    BLUE,
-    LEGEND_ABOVE,
-    VERMILION,
-    FigureOptions,
-    colors_of,
-    figure,
-    naming,
-    new_axes,
-    open_corner,
-    pretty,
-)
+from tamannot.pl._style import FigureOptions, Palette, figure, naming, pretty
 from tamannot.signature import Signature, Signatures, chosen_signatures, signatures_named
 from tamannot.tl._write import COLORS
 
@@ -39,28 +28,24 @@ Array = NDArray[Any]
 
 _CALLED_AXES = ("compartment", "origin", "state")
 _CUT = 0.01
-_AT_LEAST = 4.0  # the picture shows z from -4 to 4 in any case
+_AT_LEAST = 4.0  # the figure always shows z from -4 to 4
 _WIDTH = 0.25
-# Cells from which on every bin, every second, every fourth edge is used; the ends are whole numbers.
+# From this many cells, every edge of a bin, every second or every fourth is used; the ends are whole numbers.
 _STEPS = ((200, 1), (50, 2), (0, 4))
 _TAIL = 0.001
 _HEIGHT = 0.85
-# Dark enough for white figures, and apart with any colour vision; few are hatched as well.
-_ENOUGH, _FEW, _MISSING = BLUE, VERMILION, "#e6e6e6"
-_FEW_TEXT = "#a04000"
+# Distinct with any colour vision; low coverage is hatched as well.
+_ENOUGH, _FEW, _MISSING = common.BLUE, common.VERMILION, "#e6e6e6"
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     """One distribution."""
 
     name: str
     z: Array
-    text: str
-    """Stands at the right."""
+    text: str  # at the right
     color: str
-    baselines: Mapping[str, float]
-    """By origin, z of macrophages in which the state is not active."""
+    baselines: Mapping[str, float]  # by origin, z of macrophages in which the state is not active
 
 
 @figure
@@ -71,10 +56,11 @@ def scores(
     groupby: str | None = None,
     only_macrophages: bool | None = None,
     key: str = "tam",
+    palette: Palette | None = None,
     ax: Axes | None = None,
     **_options: Unpack[FigureOptions],
 ) -> Axes:
-    """Draw the distribution of z of signatures over cells against the null.
+    """Draw the distribution of z of signatures over cells, compared with the null.
 
     Parameters
     ----------
@@ -83,26 +69,22 @@ def scores(
     signatures
         What to draw, as in `tl.score`: an axis (``"state"``), an id (``"m1"``), its label (``"lipid-associated"``), a
         list of these, genes, or signatures. What the run did not score is scored in the drawn cells, against genes of
-        equal expression in them. None draws the states, or all of a table without states.
+        equal expression in them. None draws the states, or all signatures if there are no states.
     groupby
-        Column of ``obs``, such as the sample or the called state: one distribution a group.
+        Column of ``obs``, such as the sample or the called state: one distribution per group.
     only_macrophages
         Leave out other cells. None does so for an annotated object, unless a compartment is among the signatures.
-    key
-        The ``key_added`` of the run.
-    ax
-        Where to draw; None makes a figure.
 
     Returns
     -------
-    The axes: one row a signature or group with the density of z, in bins of a quarter, wider for fewer than 200 cells.
-    The line in each row is the standard normal distribution, which z follows, but for its skew, where a signature is no
-    more than genes of the same expression; the grey band is its central 98 %. A signature may stand apart from its null
-    as a whole: the null is competitive and takes genes for independent, so that those that go together spread wider
-    than the line. Triangles are the baselines of a state, above which it is called (`get.evidence`).
+    The axes: one row per signature or group with the density of z, in bins of 0.25, wider for fewer than 200 cells. The
+    line in each row is the standard normal distribution, which z follows, except for its skew, if the genes of a
+    signature behave like other genes of the same expression; the grey band is its central 98 %. The null is competitive
+    and assumes independent genes, so correlated genes make the distribution wider or shift it. Triangles are the
+    baselines of a state, above which it is called (`get.evidence`).
 
-    At the right stands the share of the cells that are called so. For signatures that are not labels it is the share in
-    which p is below 0.01 (by chance in 1 %), of those that have a p, and the share of the cells that have none: too few
+    The text at the right is the share of cells with that label. For signatures that are not labels it is the share of
+    cells with p below 0.01 (1 % by chance), among cells with a p, and the share of cells without one, in which too few
     genes are detected. Cells are not replicates, and a share above 1 % alone does not show a program.
 
     Raises
@@ -112,7 +94,7 @@ def scores(
     TamannotError
         No such signature, or none of the genes is in the data.
     ResultNotFoundError
-        There is no z: the object was scored without a null, or not at all. Or there is no cell to draw.
+        There is no z, because the object was not scored or scored without a null; or there are no cells to draw.
     """
     z, p = (slots.read_table(adata, key, kind) for kind in ("z", "p"))
     record = slots.read_record(adata, key)
@@ -120,15 +102,17 @@ def scores(
     wanted = _chosen(list(map(str, z.columns)), record, signatures)
     here = _cells(adata, key, only_macrophages, any(axis_of.get(i) == "compartment" for i in wanted))
     if not here.any():
-        msg = "There are no cells to draw. only_macrophages=False takes all."
+        msg = "There are no cells to draw. only_macrophages=False draws all cells."
         raise ResultNotFoundError(msg)
     if new := {i: s for i, s in wanted.items() if s is not None}:
         drawn = CellsOfRun.read(adata, key, here)
         new_z, new_p, _ = drawn.scores(new)
         z = z.assign(**{i: drawn.placed(new_z[i].to_numpy()) for i in new})
         p = p.assign(**{i: drawn.placed(new_p[i].to_numpy()) for i in new})
-    colors = colors_of(adata, key, "state") if slots.slot(key, "state") in adata.obs else {}
+    colors = common.colors_of(adata, key, "state") if slots.slot(key, "state") in adata.obs else {}
     groups, rows = _groups(adata, groupby, here), list[_Row]()
+    if palette is not None:
+        colors = colors | common.of_palette(palette, [group for group, _ in groups if group] or list(wanted))
     for i in wanted:
         axis = "" if i in new else axis_of.get(i, "")
         is_label = axis in _CALLED_AXES and slots.slot(key, axis) in adata.obs
@@ -138,13 +122,13 @@ def scores(
         for group, cells in groups:
             name = _name(i, group and naming(groupby, key)(group), several=len(wanted) > 1)
             text = _text_of(p[i].to_numpy()[cells], None if is_called is None else is_called[cells])
-            rows.append(
-                _Row(name, z[i].to_numpy()[cells], text, colors.get(group or i, colors.get(i, BLUE)), baselines)
-            )
-    ax = ax or new_axes(7.2, 1.1 + 0.42 * max(len(rows), 3))
+            color = colors.get(group or i, colors.get(i, common.BLUE))
+            rows.append(_Row(name, z[i].to_numpy()[cells], text, color, baselines))
+    ax = ax or common.new_axes(7.2, 1.4 + 0.42 * max(len(rows), 3))
     _draw(ax, rows)
-    if groupby is not None and len(wanted) == 1:
-        ax.set_ylabel(f"{pretty(next(iter(wanted)))}, by {pretty(groupby)}")
+    what = "z of signatures" if len(wanted) > 1 else f"z of {pretty(next(iter(wanted)))}"
+    of = "macrophages" if only_macrophages or here.sum() < adata.n_obs else "cells"
+    ax.set_title(f"{what} in {here.sum():,} {of}" + (f", by {pretty(groupby)}" if groupby else ""))
     return ax
 
 
@@ -164,7 +148,7 @@ def _chosen(
     else:
         out |= chosen_signatures(given, lambda: library_species(record))
     if not out:
-        msg = "signatures is empty; give one id at least, or None for the states."
+        msg = "signatures is empty; give at least one id, or None for the states."
         raise ParameterError(msg)
     return {i: None if s and i in have and digests.get(i) == s.digest else s for i, s in out.items()}
 
@@ -194,7 +178,11 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
     grid = np.linspace(-_AT_LEAST, _AT_LEAST, 161)
     null, cut = stats.norm.pdf(grid), float(stats.norm.isf(_CUT))
     ax.axvspan(-cut, cut, color="0.93", zorder=0, linewidth=0)
+    ax.set(xlim=(edges[0], edges[-1]), ylim=(len(rows) - 0.9, -1.05), xlabel="z against matched genes of the same cell")
+    size = common.name_ticks(ax, "y", range(len(rows)), [row.name for row in rows])
+    common.write_beside(ax, range(len(rows)), [row.text for row in rows], size, va="bottom")
     named = set[str]()
+    triangle: dict[str, Any] = {"marker": "^", "markeredgecolor": "black", "markersize": 0.6 * size, "zorder": 4}
     for place, row in enumerate(rows):
         bins, density = _histogram(row.z, edges)
         unit = _HEIGHT / max(float(density.max()), float(null.max()))
@@ -202,21 +190,18 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
         label = "null: standard normal" if place == 0 else None
         ax.plot(grid, place - unit * null, color="black", linewidth=0.9, zorder=3, label=label)
         ax.axhline(place, color="0.6", linewidth=0.5, zorder=1)
-        ax.text(1.01, place, row.text, transform=ax.get_yaxis_transform(), va="bottom", fontsize="small")
         for origin, baseline in row.baselines.items():
             label = f"baseline, {pretty(origin)}" if origin not in named else None
             named.add(origin)
             color = COLORS["origin"][origin]
-            ax.plot(baseline, place, "^", color=color, markeredgecolor="black", zorder=4, label=label)
-    ax.set_yticks(range(len(rows)), [row.name for row in rows])
-    ax.set(xlim=(edges[0], edges[-1]), ylim=(len(rows) - 0.9, -1.05), xlabel="z against matched genes of the same cell")
+            ax.plot(baseline, place, linestyle="", color=color, label=label, **triangle)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    ax.legend(**LEGEND_ABOVE, ncols=3, borderaxespad=0.1)
+    common.legend_above(ax, ncols=3, borderaxespad=0.1)
 
 
 def _edges(values: list[Array]) -> Array:
-    """Return bins that hold all rows but the last thousandth of either end, and the null."""
+    """Return bins that contain the null and all rows except 0.1 % at either end."""
     low, high = -_AT_LEAST, _AT_LEAST
     for z in values:
         if z.size:
@@ -226,7 +211,7 @@ def _edges(values: list[Array]) -> Array:
 
 
 def _histogram(z: Array, edges: Array) -> tuple[Array, Array]:
-    """Return bins, wider for fewer cells (of twenty a fine histogram is a comb), and the density in them."""
+    """Return bins, wider for fewer cells, and the density in them."""
     bins = edges[:: next(step for fewest, step in _STEPS if z.size >= fewest)]
     known = z[np.isfinite(z)]
     return bins, np.asarray(np.histogram(known, bins)[0] / (max(known.size, 1) * (bins[1] - bins[0])))
@@ -252,7 +237,7 @@ def coverage(
     ax: Axes | None = None,
     **_options: Unpack[FigureOptions],
 ) -> Axes:
-    """Draw which share of the genes of each signature is in the data.
+    """Draw the share of the genes of each signature that are in the data.
 
     Parameters
     ----------
@@ -261,35 +246,31 @@ def coverage(
     axis
         Axis or axes of the signatures to draw, such as ``"state"``; None draws all.
     threshold
-        Share below which a signature is marked. `tl.annotate` says ``low_coverage`` instead of ``low_signal`` below the
-        half that is the default.
-    key
-        The ``key_added`` of the run.
-    ax
-        Where to draw; None makes a figure.
+        Share, from 0 to 1, below which a signature is marked. Below the default, `tl.annotate` writes the status
+        ``low_coverage`` instead of ``low_signal``.
 
     Returns
     -------
-    The axes: one bar a signature, by axis in the order of the run, with its genes in the data of all its genes, and
-    those that are missing named where they are four or fewer. Present means that the gene is a column of the matrix,
-    not that any cell expresses it.
+    The axes: one bar per signature, by axis in the order of the run, with the number of its genes in the data and, if
+    at most four are missing, their names. A gene is in the data if it is a column of the matrix, even if no cell
+    expresses it.
 
     Raises
     ------
     ParameterError
         No such axis, or ``threshold`` outside 0 to 1.
     ResultNotFoundError
-        Nothing has been computed under the key.
+        Nothing was computed under the key.
     """
     if not 0 <= threshold <= 1:
-        msg = f"threshold is a share, 0 to 1, not {threshold}."
+        msg = f"threshold is a share from 0 to 1, not {threshold}."
         raise ParameterError(msg)
     table = _coverage_by_axis(adata, axis, key)
     axes = list(dict.fromkeys(table["axis"]))
     # a gap between axes
     place = np.arange(len(table)) + 0.8 * table["axis"].map(axes.index).to_numpy()
     each = 0.3 if len(table) <= 12 else 0.2
-    ax = ax or new_axes(7.2, 1.2 + each * (place[-1] + 1))
+    ax = ax or common.new_axes(7.2, 1.5 + each * (place[-1] + 1))
     share = table["coverage"].to_numpy(float)
     few = share < threshold
     ax.barh(place, 1.0, 0.75, color=_MISSING, label="missing")
@@ -298,10 +279,11 @@ def coverage(
         name = f"in the data, below {threshold:.0%}"
         ax.barh(place[few], share[few], 0.75, color=_FEW, hatch="////", edgecolor="white", linewidth=0, label=name)
     ax.axvline(threshold, color="black", linestyle="--", linewidth=1)
-    _write_coverage(ax, table, place, few)
     ax.set(xlim=(0, 1), ylim=(place[-1] + 0.6, -0.6 - 0.8 * (len(axes) > 1)), xlabel="share of the genes in the data")
-    open_corner(ax)
-    ax.legend(**LEGEND_ABOVE, ncols=3, borderaxespad=0.2)
+    _write_coverage(ax, table, place)
+    ax.set_title(f"Coverage of {len(table)} signatures")
+    common.open_corner(ax)
+    common.legend_above(ax, ncols=3, borderaxespad=0.2)
     return ax
 
 
@@ -316,14 +298,14 @@ def _coverage_by_axis(adata: AnnData, axis: str | Sequence[str] | None, key: str
     return table[table["axis"].isin(wanted)].sort_values("axis", key=lambda a: a.map(have.index), kind="stable")
 
 
-def _write_coverage(ax: Axes, table: pd.DataFrame, place: Array, few: Array) -> None:
-    size = "medium" if len(table) <= 12 else "x-small"
-    ax.set_yticks(place, [pretty(str(i)) for i in table.index], fontsize=size)
-    for y, row, is_low in zip(place, table.itertuples(), few, strict=True):
+def _write_coverage(ax: Axes, table: pd.DataFrame, place: Array) -> None:
+    size = common.name_ticks(ax, "y", place, [pretty(str(i)) for i in table.index])
+    texts = []
+    for row in table.itertuples():
         names = [s for s in str(row.missing).split(",") if s]
         without = f", without {', '.join(names)}" if 0 < len(names) <= 4 else ""
-        color = _FEW_TEXT if is_low else "black"
-        ax.text(1.01, y, f"{row.n_present} of {row.n_genes}{without}", va="center", fontsize="x-small", color=color)
+        texts.append(f"{row.n_present} of {row.n_genes}{without}")
+    common.write_beside(ax, place, texts, 0.8 * size)
     first = pd.Series(place, table["axis"].to_numpy()).groupby(level=0).min()
     for name, y in first.items() if len(first) > 1 else ():
-        ax.text(0.008, y - 0.62, str(name), fontsize="x-small", style="italic", va="bottom", color="0.3")
+        ax.text(0.008, y - 0.62, str(name), fontsize=0.75 * size, style="italic", va="bottom", color="0.3")

@@ -1,24 +1,35 @@
-"""What all plots share: the options of a figure, names, colours, axes, legends, checks of numbers."""
+"""What all plots share: options, names, colours, axes, titles, legends, checks of numbers."""
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import re
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, Literal, TypedDict, TypeVar, cast
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like, to_hex
 from matplotlib.figure import Figure
+from matplotlib.transforms import (
+    Bbox,
+    BboxBase,
+    BboxTransformFrom,
+    BboxTransformTo,
+    ScaledTranslation,
+    TransformedBbox,
+)
 
 import tamannot.data as slots
 from tamannot._settings import annotations_with, with_options
@@ -29,22 +40,19 @@ from tamannot.tl._write import COLORS
 F = TypeVar("F", bound=Callable[..., Axes])
 Palette = str | Sequence[str] | Mapping[str, str]
 
-# Of Okabe & Ito's palette, which is told apart with any colour vision.
+# From the palette of Okabe & Ito, distinct with any colour vision.
 BLUE, VERMILION = "#0072b2", "#d55e00"
+# Okabe & Ito's colours without the faint ones; more curves or conditions repeat them with another marker.
+CURVES = (BLUE, VERMILION, "#009e73", "#cc79a7", "#000000", "#56b4e9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
 # Differences from a middle, white.
 DIVERGING = "PuOr_r"
-LEGEND_ABOVE: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "frameon": False, "fontsize": "small"}
-LEGEND_BESIDE: dict[str, Any] = {
-    "loc": "upper left",
-    "bbox_to_anchor": (1.01, 1.02),
-    "frameon": False,
-    "fontsize": "small",
-    "title_fontsize": "small",
-}
+# Inches; points below which a label cannot be read; rows of a legend.
+_WIDEST, _TALLEST, _LEGIBLE, _MOST_ROWS = 30.0, 24.0, 5.0, 16
 
 
 class FigureOptions(TypedDict, total=False):
-    """What every function of ``tamannot.pl`` takes beside its own parameters, as those of scanpy do."""
+    """Options that every function of ``tamannot.pl`` has, as in scanpy."""
 
     show: bool | None
     save: str | os.PathLike[str] | None
@@ -53,27 +61,29 @@ class FigureOptions(TypedDict, total=False):
     title: str | None
 
 
-_OPTIONS_DOC = """\
-show
-    Show the figure and return None. None shows it where the backend has windows, unless ``ax`` is given.
-save
-    File to write, such as ``"figure.png"`` or ``"figure.svg"``; the suffix is the format.
-return_fig
-    Return the `matplotlib.figure.Figure` instead of the axes, and do not show it.
-figsize
-    Width and height of a new figure, in inches; None fits the content.
-title
-    Title above the axes. It replaces the default title.
-"""
+# The help of parameters that several functions have.
+_HELP = {
+    "max_points": "Most cells to draw, at least 100: of more, a random subset that favours rare labels.",
+    "rng": "Seed or generator of random subsets and of the drawing order.",
+    "palette": "Colours: ``{label: colour}``, a list in the order of the labels, or a colormap, which numbers need.",
+    "size": "Area of a point in square points; None depends on the number of points.",
+    "key": "The ``key_added`` of the run.",
+    "ax": "Axes to draw on; None makes a figure. Labels and legends stay within the subplot.",
+    "show": "Show the figure and return None. None shows it if the backend has windows and ``ax`` is not given.",
+    "save": 'File to write, such as ``"figure.png"`` or ``"figure.svg"``; the suffix is the format.',
+    "return_fig": "Return the `matplotlib.figure.Figure` instead of the axes, and do not show it.",
+    "figsize": "Width and height of a new figure, in inches; None fits the content.",
+    "title": "Title above the axes. It replaces the default title.",
+}
 _DEFAULTS: dict[str, Any] = {"show": None, "save": None, "return_fig": False, "figsize": None, "title": None}
 _MAY_SHOW: ContextVar[bool] = ContextVar("_MAY_SHOW", default=True)
 
 
 @contextmanager
 def figures_for_a_file() -> Iterator[None]:
-    """Within it figures are drawn to be written: none is shown unless asked for, and all are closed at the end."""
+    """Draw figures for files: they are shown only if the user asks, and are closed at the end."""
     before, token = set(plt.get_fignums()), _MAY_SHOW.set(False)
-    # Names of the user's are not formulas: a '$' stays one. Salted, the same figure is the same file.
+    # The user's names are not formulas: a '$' stays one. With a salt, the same figure gives the same file.
     style: dict[Any, Any] = {"text.parse_math": False, "savefig.facecolor": "white", "svg.hashsalt": "tamannot"}
     try:
         with mpl.rc_context(style), warnings.catch_warnings():
@@ -86,14 +96,18 @@ def figures_for_a_file() -> Iterator[None]:
 
 
 def figure(draw: F) -> F:
-    """Give a function that draws on ``ax`` the options of `FigureOptions`, in its signature and help, too."""
-    signature, doc = with_options(draw, FigureOptions, _DEFAULTS, _OPTIONS_DOC)
+    """Give a function that draws on ``ax`` the options of `FigureOptions`, and help for its usual parameters."""
+    names, own = (*inspect.signature(draw).parameters, *_DEFAULTS), inspect.cleandoc(draw.__doc__ or "")
+    common = [n for n in names if n in _HELP and f"\n{n}\n" not in own]
+    added = "".join(f"{name}\n{textwrap.indent(_HELP[name], '    ')}\n" for name in common)
+    signature, doc = with_options(draw, FigureOptions, _DEFAULTS, added)
 
     @wraps(draw)
     def drawn(*args: Any, **kwargs: Any) -> Any:
-        signature.bind(*args, **kwargs)  # refuses what is no parameter
+        signature.bind(*args, **kwargs)  # refuses unknown parameters
         asked = _DEFAULTS | {name: kwargs.pop(name) for name in _DEFAULTS if name in kwargs}
         given = kwargs.get("ax")
+        room, others = (None, []) if given is None else (_room(given), given.figure.axes)
         if asked["figsize"] is not None:
             if given is not None:
                 msg = "figsize sets the size of a new figure, but ax= belongs to one already. Give one of them."
@@ -105,8 +119,8 @@ def figure(draw: F) -> F:
             if given is None and "ax" in kwargs and kwargs["ax"] is not None:
                 plt.close(kwargs["ax"].figure)
             raise
-        if asked["title"] is not None:
-            _set_title(ax, asked["title"])
+        whole = [ax, *(a for a in ax.figure.axes if a is not ax and a not in others)]  # with its colour bars
+        _arrange(whole, room or ax.figure.bbox, asked["title"])
         return _finish(ax, asked, is_new=given is None)
 
     drawn.__signature__ = signature  # type: ignore[attr-defined]
@@ -129,7 +143,7 @@ def _finish(ax: Axes, asked: dict[str, Any], *, is_new: bool) -> Axes | Figure |
 
 
 def _save(whole: Figure, path: Path) -> None:
-    """Write a file whole, or not at all."""
+    """Write a file completely or not at all."""
     name = path.suffix.removeprefix(".").lower() or str(plt.rcParams["savefig.format"])
     known = whole.canvas.get_supported_filetypes()
     if name not in known:
@@ -144,14 +158,57 @@ def _save(whole: Figure, path: Path) -> None:
         raise ParameterError(msg) from error
 
 
-def _set_title(ax: Axes, title: str) -> None:
-    """Put a title above the axes and all that stands above them, in place of the default one."""
-    for place in ("left", "center", "right"):
+def _room(ax: Axes) -> BboxBase:
+    """Return the part of the figure that belongs to axes: up to the middle of the gaps to other subplots."""
+    spec = ax.get_subplotspec()
+    if spec is None:
+        return ax.figure.bbox
+    below, above, left, right = map(list, spec.get_gridspec().get_grid_positions(ax.figure))  # type: ignore[arg-type]
+    rows, columns = spec.rowspan, spec.colspan
+    x, y = ([1.0, *right], [*left, 1.0]), ([1.0, *below], [*above, 1.0])  # the ends of the gaps
+    x0, x1 = ((x[0][i] + x[1][i]) / 2 if 0 < i < len(left) else float(i > 0) for i in (columns.start, columns.stop))
+    y1, y0 = ((y[0][i] + y[1][i]) / 2 if 0 < i < len(below) else float(i == 0) for i in (rows.start, rows.stop))
+    return TransformedBbox(Bbox.from_extents(x0, y0, x1, y1), ax.figure.transSubfigure)
+
+
+def _arrange(axes: list[Axes], room: BboxBase, title: str | None) -> None:
+    """Set the title, and fit axes with their legend and colour bars into their room of the figure."""
+    ax, engine = axes[0], axes[0].figure.get_layout_engine()
+    arrange = partial(_shrink, axes, room) if engine is None else partial(engine.execute, ax.figure.figure)
+    places: tuple[Literal["left", "center", "right"], ...] = ("left", "center", "right")
+    text = title if title is not None else next(filter(None, (ax.get_title(loc=place) for place in places)), "")
+    for place in places:
         ax.set_title("", loc=place)
-    dpi = ax.figure.get_dpi()
-    whole = ax.get_tightbbox()
-    above = 0.0 if whole is None else (whole.y1 - ax.get_window_extent().y1) * 72 / dpi
-    ax.set_title(title, loc="left", pad=max(above, 0.0) + 6)
+    below = ax.get_xlabel()
+    ax.xaxis.label.set_text("")  # it is wrapped to the width that is left
+    arrange()
+    inner, whole = ax.get_window_extent(), ax.get_tightbbox() or ax.get_window_extent()
+    above = max((whole.y1 - inner.y1) * 72 / ax.figure.dpi, 0) + 6
+    ax.xaxis.label.set_text(below)
+    said = ax.set_title(text, loc="left", pad=above, fontsize=mpl.rcParams["font.size"])
+    for words in (said, ax.xaxis.label):
+        excess = words.get_window_extent().width / max(room.x1 - inner.x0 - 4, 40)
+        if excess > 1:
+            lines = words.get_text().splitlines()
+            letters = max(int(max(map(len, lines)) / excess), 12)
+            words.set_text("\n".join(textwrap.fill(line, letters, break_on_hyphens=False) for line in lines))
+    if engine is None or ax.get_aspect() != "auto":  # else the engine arranges in time when the figure is drawn
+        arrange()
+
+
+def _shrink(axes: list[Axes], room: BboxBase) -> None:
+    """Move axes of a figure without a layout engine so that they are within their room with all their parts."""
+    to_pixels = axes[0].figure.transSubfigure
+    for _ in range(3):  # legends and colour bars move with the axes
+        inner = Bbox.union([a.get_window_extent() for a in axes])
+        outer = Bbox.union([box for a in axes if (box := a.get_tightbbox()) is not None])
+        x0, y0 = np.maximum(np.subtract(room.min, outer.min), 0) + inner.min
+        x1, y1 = np.minimum(np.subtract(room.max, outer.max), 0) + inner.max
+        fitted = Bbox.from_extents(x0, y0, max(x1, x0 + inner.width / 5), max(y1, y0 + inner.height / 5))
+        move = to_pixels + BboxTransformFrom(inner) + BboxTransformTo(fitted) + to_pixels.inverted()
+        for a in axes:
+            a.set_position(a.get_position(original=True).transformed(move))
+            a.set_in_layout(True)  # a later tight_layout() includes it
 
 
 # Ids as people write them; others lose their underscores.
@@ -185,33 +242,86 @@ _ID_IN_TEXT = re.compile(r"\w+_\w+")
 
 
 def plain(name: str) -> str:
-    """Return a name of the user's, which means what it says: a cluster 'b' is no B cell."""
+    """Return a name of the user's without underscores; a cluster 'b' is not a B cell."""
     return name.replace("_", " ")
 
 
 def naming(column: str | None, key: str) -> Callable[[str], str]:
-    """Return how the values of a column are written: ours as labels, the user's as they are."""
+    """Return the function that writes the values of a column: ours as labels, the user's unchanged."""
     return pretty if column in COLORS or str(column).startswith(slots.slot(key, "")) else plain
 
 
 def pretty(name: str) -> str:
-    """Return an id of ours, or a sentence with such, as people write it."""
+    """Return an id of ours, or a sentence that contains ids, as people write it."""
     return _NAMES.get(name) or _ID_IN_TEXT.sub(lambda m: _NAMES.get(m[0]) or m[0].replace("_", " "), name)
 
 
 def new_axes(width: float, height: float) -> Axes:
     """Return the axes of a new figure, in inches."""
-    _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    _, ax = plt.subplots(figsize=(min(width, _WIDEST), min(height, _TALLEST)), layout="constrained")
     return ax
 
 
+def name_ticks(ax: Axes, which: Literal["x", "y"], places: Any, names: Any, **style: Any) -> float:
+    """Write names at places of an axis, after its limits are set, as large as they fit; return the font size.
+
+    Below 5 points only every second or a later name is written.
+    """
+    low, high = getattr(ax, f"get_{which}lim")()
+    room = (ax.bbox.height if which == "y" else ax.bbox.width) * 72 / ax.figure.dpi / max(abs(high - low), 1)
+    parts = [name.split("\n") for name in names] or [[""]]
+    flat = which == "x" and "rotation" not in style
+    size = room / (0.6 * max(len(line) for part in parts for line in part) if flat else 1.25 * max(map(len, parts)))
+    step = int(np.ceil(_LEGIBLE / size))
+    size = float(np.clip(size, _LEGIBLE, mpl.rcParams["font.size"]))
+    getattr(ax, f"set_{which}ticks")(places[::step], names[::step], fontsize=size, **style)
+    return size
+
+
+def write_beside(ax: Axes, places: Any, texts: Any, size: float, **style: Any) -> float:
+    """Write texts right of rows whose names have a font size; return their width in points."""
+    step = int(np.ceil(len(texts) / max(len(ax.get_yticks()), 1)))
+    where: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "xytext": (4, 0)}
+    where |= {"va": "center", "fontsize": min(size, 0.85 * mpl.rcParams["font.size"])} | style
+    rows = zip(places[::step], texts[::step], strict=True)
+    drawn = [ax.annotate(text, (1, place), **where) for place, text in rows]
+    return 4 + max((t.get_window_extent().width for t in drawn), default=0.0) * 72 / ax.figure.dpi
+
+
+def legend_above(ax: Axes, *handles: Any, ncols: int = 2, **options: Any) -> None:
+    """Draw a legend above axes, in as many columns as there is room for."""
+    style: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "frameon": False, "fontsize": "small"}
+    for columns in range(ncols, 0, -1):
+        legend = ax.legend(*handles, ncols=columns, **style | options)
+        if legend.get_window_extent().width <= _room(ax).x1 - ax.bbox.x0:
+            return
+
+
+def legend_beside(ax: Axes, n: int, *handles: Any, after: float = 0.0, **options: Any) -> None:
+    """Draw a legend of ``n`` entries right of axes, as many points from them as other texts take."""
+    moved = ax.transAxes + ScaledTranslation((after + 6) / 72, 0, ax.figure.dpi_scale_trans)
+    style: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "bbox_transform": moved}
+    style |= {"frameon": False, "title_fontsize": "small", "borderpad": 0, "borderaxespad": 0, "alignment": "left"}
+    for columns in range(legend_columns(n), 0, -1):
+        room = ax.bbox.height * 72 / ax.figure.dpi / np.ceil(n / columns)
+        size = np.clip(0.58 * room, _LEGIBLE, 0.85 * mpl.rcParams["font.size"])
+        legend = ax.legend(*handles, ncols=columns, **style | {"fontsize": size} | options)
+        if legend.get_window_extent().width <= 0.6 * _room(ax).width:
+            return
+
+
+def legend_columns(n: int) -> int:
+    """Return how many columns a legend of so many entries has."""
+    return 1 + (n - 1) // _MOST_ROWS
+
+
 def open_corner(ax: Axes) -> None:
-    """Take away the lines above and at the right."""
+    """Remove the top and right lines."""
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def colors_of(adata: AnnData, key: str, axis: str, palette: Palette | None = None) -> dict[str, str]:
-    """Return the colour of each label of an axis: of the palette given, else the user's in ``uns``, else ours."""
+    """Return the colour of each label of an axis: from the palette, else the user's in ``uns``, else ours."""
     own = slots.read_colors(adata, key, axis)
     names = slots.read_obs(adata, key, (axis,)).iloc[:, 0].cat.categories if own or palette else ()
     greys = {name: COLORS["state"][name] for name in (UNASSIGNED, NOT_MACROPHAGE)}
@@ -220,7 +330,7 @@ def colors_of(adata: AnnData, key: str, axis: str, palette: Palette | None = Non
 
 
 def of_palette(palette: Palette, names: Sequence[str]) -> dict[str, str]:
-    """Return the colours of names by a palette: by name, in their order, or of a colormap; greys stay, unless named."""
+    """Return the colours of names by a palette; labels of absence stay grey unless the palette names them."""
     if isinstance(palette, Mapping):
         found = dict(palette)
     else:
@@ -231,21 +341,23 @@ def of_palette(palette: Palette, names: Sequence[str]) -> dict[str, str]:
             raise ParameterError(msg)
         found = dict(zip(labels, colors, strict=False))
     if wrong := [color for color in found.values() if not is_color_like(color)]:
-        msg = f"palette: {wrong[0]!r} is no colour. Give names or hex codes that matplotlib knows, such as '#e69f00'."
+        msg = f"palette: {wrong[0]!r} is not a colour. Give names or hex codes of matplotlib, such as '#e69f00'."
         raise ParameterError(msg)
     return {name: to_hex(color) for name, color in found.items()}
 
 
 def _of_colormap(name: str, n: int) -> list[str]:
     if name not in mpl.colormaps:
-        msg = f"palette='{name}' is no colormap of matplotlib. Give one such as 'tab10', a list, or {{label: colour}}."
+        msg = (
+            f"palette='{name}' is not a colormap. Give one of matplotlib such as 'tab10', a list, or {{label: colour}}."
+        )
         raise ParameterError(msg)
     chosen = mpl.colormaps[name]
     return [to_hex(chosen(i if chosen.N <= 20 else i / max(n - 1, 1))) for i in range(n)]
 
 
 def check_positive(name: str, value: int) -> None:
-    """Refuse a number below 1 where things are counted."""
+    """Raise an error if a count is below 1."""
     if value < 1:
         msg = f"{name} must be at least 1, not {value}."
         raise ParameterError(msg)

@@ -1,7 +1,7 @@
-"""The report: one HTML file from an annotated object."""
+"""The report of an annotated object: HTML, and its figures and tables as files."""
 
 from tamannot.report._blocks import Report
-from tamannot.report._html import render, summarise
 from tamannot.report._material import InMemory, Material, Source, material_of
+from tamannot.report._output import export, is_export, render, summarise
 
-__all__ = ["InMemory", "Material", "Report", "Source", "material_of", "render", "summarise"]
+__all__ = ["InMemory", "Material", "Report", "Source", "export", "is_export", "material_of", "render", "summarise"]

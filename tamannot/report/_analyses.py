@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -106,12 +107,13 @@ def _table(frame: pd.DataFrame, title: str) -> Table:
     places = sorted(range(frame.shape[1]), key=lambda i: frame.columns[i] in _FAR_RIGHT)
     many = len(frame) >= _FEW_ROWS
     same = [i for i in places if many and frame.iloc[:, i].astype(str).nunique() == 1]
+    whole = table_of(frame.iloc[:, places], title)
     if not same or len(same) == len(places):
-        return table_of(frame.iloc[:, places], title)
+        return whole
     once = table_of(frame.iloc[:1, same].reset_index(drop=True), title)
     said = "; ".join(f"{name} {cell.text or NOTHING}" for name, cell in zip(once.columns, once.rows[0], strict=True))
     varied = frame.iloc[:, [i for i in places if i not in same]]
-    return table_of(varied, title, note=f"In every row: {said}.")
+    return replace(table_of(varied, title, note=f"In every row: {said}."), frame=whole.frame)
 
 
 def _facts(record: Mapping[str, Any]) -> Iterator[Block]:
@@ -153,10 +155,7 @@ def ferroptosis(material: Material) -> Section | None:
     if material.run.has("ferroptosis"):
         programs = material.run.ferroptosis.copy()
         programs.index = pd.Index([pretty(str(i)) for i in programs.index], name="program")
-        note = (
-            "share low signal: share of cells in which fewer than three genes of the program are expected to be "
-            "detected."
-        )
+        note = "share low signal: share of cells with fewer than three genes of the program expected to be detected."
         blocks.append(table_of(programs, "Programs", note=note))
     return Section("ferroptosis", "Ferroptosis programs", (Text(_MEANING), *blocks)) if blocks else None
 
@@ -202,21 +201,15 @@ def _typical(material: Material) -> dict[str, int]:
 def _card(material: Material, cells: AnnData, row: int, state: str) -> Iterator[Block]:
     name = f"{pretty(state).capitalize()}: cell {cells.obs_names[row]}"
     try:
-        png = drawn(lambda: pl.evidence(cells, row, key=material.key))
+        files = drawn(lambda: pl.evidence(cells, row, key=material.key), svg=material.svg)
         table = get.evidence(cells, row, key=material.key)
     except (MatrixError, ResultNotFoundError):  # the matrix is another by now, or the run kept nothing of this
         return
-    if png is not None:
-        alt = (
-            f"Bars: what single genes contribute to the state of cell {cells.obs_names[row]} and to its strongest "
-            f"rival."
-        )
-        yield Picture(name, alt, png)
+    if files is not None:
+        alt = f"Bars: contributions of genes to the state of cell {cells.obs_names[row]} and to its strongest rival."
+        yield Picture(name, alt, *files)
     shown = table.loc[table["axis"].isin(_AXES), _COLUMNS]
     why = [f"{axis.capitalize()}: {text}" for axis, text in table.attrs["why"].items() if axis in _AXES]
-    said = pretty(
-        " ".join(
-            [*why, "genes: the genes with the highest expression; − marks genes that count against the signature."]
-        )
-    )
+    why.append("genes: the genes with the highest expression; − marks genes that count against the signature.")
+    said = pretty(" ".join(why))
     yield table_of(shown, f"{name}, its signatures", note=said)

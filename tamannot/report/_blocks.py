@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from tamannot.pl._style import pretty
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph."""
+    """A paragraph, or with the kind ``quote`` a text to copy."""
 
     text: str
     kind: str = "text"
@@ -55,7 +55,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; ``numeric`` marks the columns with numbers."""
+    """A table; ``numeric`` marks the columns with numbers, ``frame`` has all rows and columns."""
 
     title: str
     columns: tuple[str, ...]
@@ -63,25 +63,19 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
     kind: str = "table"
+    frame: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, PNG."""
+    """A figure, PNG, and SVG if it will be exported."""
 
     title: str
     alt: str
     png: bytes
+    svg: bytes = b""
     note: str = ""
     kind: str = "figure"
-
-
-@dataclass(frozen=True)
-class Quote:
-    """A text to copy."""
-
-    text: str
-    kind: str = "quote"
 
 
 @dataclass(frozen=True)
@@ -91,11 +85,12 @@ class Embedding:
     title: str
     cells: str
     png: bytes | None
+    svg: bytes = b""
     note: str = ""
     kind: str = "embedding"
 
 
-Block = Text | Points | Facts | Table | Picture | Quote | Embedding
+Block = Text | Points | Facts | Table | Picture | Embedding
 
 
 @dataclass(frozen=True)
@@ -144,7 +139,8 @@ def table_of(frame: pd.DataFrame, title: str, *, note: str = "", most: int = MOS
     columns = tuple(pretty(str(c)) for c in shown.columns)
     numeric = tuple(_is_numeric(shown.iloc[:, i]) for i in range(shown.shape[1]))
     cells = [_cells(shown.iloc[:, i], is_number) for i, is_number in enumerate(numeric)]
-    return Table(title, columns, numeric, tuple(zip(*cells, strict=True)), " ".join(filter(None, (note, cut))))
+    rows, said = tuple(zip(*cells, strict=True)), " ".join(filter(None, (note, cut)))
+    return Table(title, columns, numeric, rows, said, frame=whole.rename(columns=lambda c: pretty(str(c))))
 
 
 def number(value: float) -> str:

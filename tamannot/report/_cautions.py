@@ -64,7 +64,7 @@ def _coverage(material: Material) -> Iterator[Point]:
     if low.empty:
         return
     calling = low[axis.reindex(low.index).isin(["origin", "state"])]
-    names = some_of([f"{pretty(str(i))} {percent(v)}" for i, v in low.items()], _LISTED)
+    names = some_of([f"{pretty(str(i))} ({percent(v)})" for i, v in low.items()], _LISTED)
     said = (
         f"Fewer than half of the genes are in the data for {names}. If one of these programs is not found, it "
         "may still be present."

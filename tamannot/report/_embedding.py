@@ -49,8 +49,9 @@ def overview(material: Material) -> Section:
         return Section("overview", "At a glance", (numbers, Text(_NONE)))
     cells, name, note = found
     title = f"{pretty(name.removeprefix('X_')).upper()} of {cells.n_obs:,} cells"
-    png = drawn(lambda: pl.states(cells, basis=name, key=material.key))
-    block = Embedding(title, json.dumps(_packed_cells(material, cells, name), ensure_ascii=False), png, note)
+    png, svg = drawn(lambda: pl.states(cells, basis=name, key=material.key), svg=material.svg) or (None, b"")
+    packed = json.dumps(_packed_cells(material, cells, name), ensure_ascii=False)
+    block = Embedding(title, packed, png, svg, note)
     both = slots.read_obs(cells, material.key, ("state", "origin")).astype(str).map(pretty)
     crossed = pd.crosstab(both.iloc[:, 0].rename("state"), both.iloc[:, 1]).rename_axis(columns=None)
     return Section("overview", "At a glance", (numbers, block, table_of(crossed, "These cells by state and origin")))

@@ -36,11 +36,11 @@ _LEVEL = 0.95
 _FEWEST_SAMPLES = 3
 _OF_COUNTING = (
     "Shares are of cells as called, among all macrophages of a sample, including those without a label. low and high "
-    "are the limits of Wilson's 95 % interval: it covers the error of counting cells, not variation between samples."
+    "are the limits of Wilson's 95 % interval: it covers errors of counting, not the variation between samples."
 )
 _OF_SAMPLES = (
-    "Shares are of cells as called; every sample has the same weight. low and high are the limits of the 95 % interval "
-    "of Student's t over samples."
+    "Shares are of cells as called; every sample has the same weight. low and high are the limits of the 95 % "
+    "interval of Student's t over samples."
 )
 
 
@@ -48,8 +48,8 @@ def found(material: Material) -> Section:
     """Return the first section: cells, origins, states, unassigned cells, and how reliable the calls are."""
     sentences = (
         _cells(material),
-        _calls(material, "origin", "By origin (similarity, not lineage),"),
-        _calls(material, "state", "By state,"),
+        _calls(material, "origin", "By origin (similarity, not lineage)"),
+        _calls(material, "state", "By state"),
         _programs(material),
         _confidence(material),
     )
@@ -62,23 +62,23 @@ def _cells(material: Material) -> str:
     where = "" if samples is None else f" of {_many(len(samples.names), 'sample')}"
     others = counts_of(material, "compartment")
     named = {k: v for k, v in others.items() if k not in ("macrophage", *_NO_LABEL)}
-    rest = f"; the most frequent others are {_listed(named, n_obs, 3)}" if named else ""
-    return f"Of {_many(n_obs, 'cell')}{where}, {n:,} ({percent(n / max(n_obs, 1))}) are macrophages{rest}."
+    rest = f" Other cells: mostly {_joined(_listed(named, n_obs, 3))}." if named else ""
+    verb = "is a macrophage" if n == 1 else "are macrophages"
+    return f"Of {_many(n_obs, 'cell')}{where}, {n:,} ({percent(n / max(n_obs, 1))}) {verb}.{rest}"
 
 
 def _calls(material: Material, axis: str, begin: str) -> str:
     counts = counts_of(material, axis)
     n = sum(counts.values())
     if not n:
-        return f"{begin} nothing is reported, because there are no macrophages."
-    named = {k: v for k, v in counts.items() if k not in _NO_LABEL}
-    said = f"{_listed(named, n, _FEW)} of the macrophages" if named else "no macrophage has a label"
-    left = counts.get("unassigned", 0)
-    if not left:
-        return f"{begin} there are {said}; none are unassigned."
-    why = reasons_of(material, axis)
-    because = "; ".join(f"{percent(v / n)} {reason}" for reason, v in why.items())
-    return f"{begin} there are {said}; {percent(left / n)} are unassigned ({because})."
+        return f"{begin}, nothing is reported, because there are no macrophages."
+    named, left = {k: v for k, v in counts.items() if k not in _NO_LABEL}, counts.get("unassigned", 0)
+    first, *others = _listed(named, n, _FEW) if named else ["0 labelled (0\u00a0%)"]
+    count, _, label = first.partition(" ")
+    said = _joined([f"{count} of {n:,} macrophages {'is' if count == '1' else 'are'} {label}", *others])
+    why = "; ".join(f"{reason} ({percent(v / n)})" for reason, v in reasons_of(material, axis).items())
+    rest = f"{left:,} {'is' if left == 1 else 'are'} unassigned ({percent(left / n)})" + (f": {why}." if why else ".")
+    return f"{begin}, {said}. {rest if left else 'None is unassigned.'}"
 
 
 def _programs(material: Material) -> str:
@@ -92,11 +92,9 @@ def _programs(material: Material) -> str:
     overlays = {name: share_with(material, name) for name in names}
     most = sorted((item for item in overlays.items() if item[1] > 0), key=lambda item: -item[1])
     if not most:
-        return (
-            "None of the programs that can accompany any state (hypoxia, proliferation, dissociation stress) is active."
-        )
+        return "No program that can accompany any state (hypoxia, proliferation, dissociation stress) is active."
     said = ", ".join(f"{pretty(name)} in {percent(share)}" for name, share in most)
-    return f"Programs that can accompany any state and are active in macrophages (p < 0.01): {said}."
+    return f"Programs that can accompany any state, active in macrophages (p < 0.01): {said}."
 
 
 def _confidence(material: Material) -> str:
@@ -112,14 +110,17 @@ def _confidence(material: Material) -> str:
         said.append(f"states are called by the activity of signatures{by}")
     if not said:
         return "Origin and state were not called."
-    return (
-        f"Confidence: {'; '.join(said)}; their probabilities were not validated on tissue with known cell identities."
-    )
+    limit = "Their probabilities were not validated on tissue with known cell identities."
+    return f"Confidence: {'; '.join(said)}. {limit}"
 
 
-def _listed(counts: Mapping[str, int], n: int, most: int) -> str:
+def _listed(counts: Mapping[str, int], n: int, most: int) -> list[str]:
     ranked = sorted(counts.items(), key=lambda item: -item[1])[:most]
-    return ", ".join(f"{pretty(name)} {count:,} ({percent(count / max(n, 1))})" for name, count in ranked)
+    return [f"{count:,} {pretty(name)} ({percent(count / max(n, 1))})" for name, count in ranked]
+
+
+def _joined(parts: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def _many(n: int, thing: str) -> str:

@@ -49,6 +49,8 @@ class Material:
     key: str = "tam"
     sample_key: str | None = None
     condition: str | None = None
+    svg: bool = False
+    """Whether figures are exported, too."""
 
     @property
     def cells(self) -> AnnData:

@@ -12,7 +12,7 @@ from tamannot._resources import package_version
 from tamannot.data import RunRecord
 from tamannot.errors import SignatureNotFoundError
 from tamannot.pl._style import pretty
-from tamannot.report._blocks import Facts, Point, Points, Quote, Section, Text, percent, table_of
+from tamannot.report._blocks import Facts, Point, Points, Section, Text, percent, table_of
 from tamannot.report._material import Material, counts_of
 from tamannot.report._pictures import pictures_of
 from tamannot.signature import Reference, Signature, load_signature
@@ -50,7 +50,7 @@ def methods(material: Material) -> Section | None:
     said = (
         "This paragraph for your manuscript describes only what was run here. The signature sources are listed above."
     )
-    return Section("methods", "Methods", (Text(said), Quote(paragraph), *cited))
+    return Section("methods", "Methods", (Text(said), Text(paragraph, "quote"), *cited))
 
 
 def _is_ucell(run: RunRecord) -> bool:

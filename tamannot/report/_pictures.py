@@ -157,23 +157,25 @@ def pictures_of(material: Material, section: str, *, of: str | None = None) -> t
     found = []
     for drawing in DRAWINGS:
         if drawing.section == section and drawing.is_possible(material):
-            png = drawn(lambda draw=drawing.draw: draw(material, of))  # type: ignore[misc]
+            files = drawn(lambda draw=drawing.draw: draw(material, of), svg=material.svg)  # type: ignore[misc]
             n, n_obs = getattr(material, drawing.cells).n_obs, material.cells.n_obs
             note = "" if n == n_obs else f"Showing {n:,} of {n_obs:,} cells, the same ones every time."
-            found += [] if png is None else [Picture(drawing.title, drawing.alt, png, note)]
+            found += [Picture(drawing.title, drawing.alt, *files, note)] if files else []
     return tuple(found)
 
 
-def drawn(draw: Callable[[], Axes]) -> bytes | None:
-    """Return a figure as PNG; None if its data are missing or incomplete."""
+def drawn(draw: Callable[[], Axes], *, svg: bool = False) -> tuple[bytes, bytes] | None:
+    """Return a figure as PNG, and as SVG or empty; None if its data are missing or incomplete."""
     with figures_for_a_file():
         try:
-            return _png(cast("Figure", draw().figure))  # get_figure(root=) is not in matplotlib 3.9
+            figure = cast("Figure", draw().figure)  # get_figure(root=) is not in matplotlib 3.9
         except (ResultNotFoundError, MatrixError, KeyError):  # a key: a record of another release, shown as tables
             return None
+        return _painted(figure, "png"), _painted(figure, "svg") if svg else b""
 
 
-def _png(figure: Figure) -> bytes:
+def _painted(figure: Figure, kind: str) -> bytes:
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
+    unstated = {"Software": None} if kind == "png" else {"Date": None}
+    figure.savefig(out, format=kind, dpi=_DPI, bbox_inches="tight", metadata=unstated)
     return out.getvalue()

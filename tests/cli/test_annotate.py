@@ -258,6 +258,24 @@ def test_report_of_an_annotated_file(run, annotated, tmp_path):
 
 
 @REPORT
+def test_export_of_a_report(run, annotated, tmp_path, monkeypatch):
+    monkeypatch.setattr("tamannot.report._output.find_spec", lambda _: None)
+    source, out, folder = tmp_path / "in.h5ad", tmp_path / "r.html", tmp_path / "files"
+    annotated.write_h5ad(source)
+    code, said, err = run("report", source, "-o", out, "--export", folder)
+    assert code == 0
+    assert f"{folder}: {len(list(folder.iterdir()))} files" in said
+    assert err == "note: tables.xlsx was not written, because it needs openpyxl:  pip install 'tamannot[excel]'\n"
+    code, said, err = run("report", source, "-o", tmp_path / "other.html", "--export", folder)
+    assert (code, said) == (2, "")
+    assert "files already exists" in err
+    assert "--overwrite" in err
+    assert run("report", source, "-o", out, "--export", folder, "--overwrite", "--quiet") == (0, "", "")
+    assert run("report", source, "-o", out, "--export", tmp_path, "--overwrite")[0] == 2
+    assert {p.name for p in tmp_path.iterdir()} == {"in.h5ad", "r.html", "files"}
+
+
+@REPORT
 def test_what_is_not_annotated_is_told_in_one_line(run, example_file, tmp_path):
     code, out, err = run("report", example_file, "-o", tmp_path / "r.html")
     assert (code, out) == (2, "")

@@ -14,7 +14,7 @@ import pytest
 
 import tamannot as tam
 from tamannot.errors import TamannotError
-from tamannot.report._html import summarise
+from tamannot.report import summarise
 from tamannot.report._material import InMemory, material_of
 
 pytestmark = [pytest.mark.filterwarnings("ignore")]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import anndata as ad
 import numpy as np
@@ -154,3 +155,110 @@ def test_damaged_files_and_absent_columns_are_told(annotated, tmp_path):
     (tmp_path / "cut.h5ad").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputFileError, match="damaged"):
         report_file(tmp_path / "cut.h5ad", tmp_path / "r.html")
+
+
+# Export: figures and tables as files.
+
+
+NOTE = "ignore:tables.xlsx was not written:tamannot.errors.TamannotWarning"
+
+
+def blocks_of(adata):
+    report = summarise(replace(material_of(InMemory(adata), name="data"), svg=True))
+    return [b for s in (report.head, *report.sections) for b in s.blocks]
+
+
+@pytest.mark.filterwarnings(NOTE)
+def test_every_figure_and_table_of_the_report_is_a_file(learned, tmp_path):
+    learned.obs["patient"] = pd.Categorical([f"p{i % 4}" for i in range(learned.n_obs)])
+    tam.tl.ferroptosis_summary(learned, "patient")
+    tam.write_report(learned, tmp_path / "r.html", export=tmp_path / "files")
+    contents = pd.read_csv(tmp_path / "files" / "contents.tsv", sep="\t", keep_default_na=False)
+    blocks = [b for b in blocks_of(learned) if b.kind == "table" or getattr(b, "svg", b"")]
+    assert list(zip(contents["title"], contents["note"], strict=True)) == [(b.title, b.note) for b in blocks]
+    names = {p.name for p in (tmp_path / "files").iterdir()} - {"contents.tsv", "tables.xlsx"}
+    assert names == set(contents["file"])
+    assert len(contents) == len(names)
+    assert {"calls_states-of-macrophages.tsv", "calls_m1-and-m2.svg"} <= names
+    for name, block in zip(contents["file"], blocks, strict=True):
+        path = tmp_path / "files" / name
+        if block.kind == "table":
+            table = pd.read_csv(path, sep="\t")
+            assert set(block.columns) <= set(table.columns)
+            shown = [[c.value for c in row] for row in block.rows]
+            for i, column in enumerate(block.columns):
+                if block.numeric[i] and len(table) == len(shown):
+                    values = np.array([row[i] for row in shown], float)
+                    np.testing.assert_allclose(table[column].to_numpy(float), values, rtol=1e-6)
+        else:
+            assert path.read_bytes() == b"<svg/>"
+
+
+@pytest.mark.filterwarnings(NOTE)
+def test_tables_of_an_export_have_all_rows(annotated, tmp_path, monkeypatch):
+    monkeypatch.setattr("tamannot.report._blocks.table_of.__kwdefaults__", {"note": "", "most": 2})
+    tam.write_report(annotated, tmp_path / "r.html", export=tmp_path / "files")
+    table = pd.read_csv(tmp_path / "files" / "calls_compartments-of-all-cells.tsv", sep="\t")
+    assert table["n cells"].sum() == annotated.n_obs
+    assert "Shown are 2 of" in (tmp_path / "files" / "contents.tsv").read_text()
+
+
+def test_a_workbook_has_all_tables_and_no_formulas(annotated, tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    annotated.obs["patient"] = pd.Categorical(["=1+1" if i % 2 else "b\x07" for i in range(annotated.n_obs)])
+    tam.write_report(annotated, tmp_path / "r.html", export=tmp_path / "files", sample_key="patient")
+    book = openpyxl.load_workbook(tmp_path / "files" / "tables.xlsx")
+    contents = pd.read_csv(tmp_path / "files" / "contents.tsv", sep="\t", keep_default_na=False)
+    tables = contents["file"][contents["file"].str.endswith(".tsv")]
+    assert len(book.sheetnames) == 1 + len(tables)
+    assert [c.value for c in book.worksheets[0][1]] == ["file", "section", "title", "note"]
+    sheet = next(book[n] for n in book.sheetnames if "input_samples" in n)
+    assert {(c.value, c.data_type) for c in sheet["A"][1:]} == {("=1+1", "s"), ("b", "s")}
+    whole = pd.read_csv(tmp_path / "files" / "input_samples.tsv", sep="\t")
+    assert [c.value for c in sheet["B"][1:]] == whole["n cells"].tolist()
+
+
+def test_without_openpyxl_one_sentence_says_how_to_get_the_workbook(annotated, tmp_path, monkeypatch):
+    monkeypatch.setattr("tamannot.report._output.find_spec", lambda _: None)
+    with pytest.warns(tam.errors.TamannotWarning, match=r"needs openpyxl:  pip install 'tamannot\[excel\]'"):
+        tam.write_report(annotated, tmp_path / "r.html", export=tmp_path / "files")
+    names = {p.name for p in (tmp_path / "files").iterdir()}
+    assert "tables.xlsx" not in names
+    assert "contents.tsv" in names
+
+
+@pytest.mark.filterwarnings(NOTE)
+def test_an_export_replaces_another_export_and_nothing_else(annotated, tmp_path):
+    page, folder = tmp_path / "r.html", tmp_path / "files"
+    tam.write_report(annotated, page, export=folder)
+    with pytest.raises(OutputError, match=r"files already exists.*overwrite=True"):
+        tam.write_report(annotated, tmp_path / "other.html", export=folder)
+    tam.write_report(annotated, page, export=folder, overwrite=True)
+    (folder / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match="has files that no export wrote"):
+        tam.write_report(annotated, page, export=folder, overwrite=True)
+    assert (folder / "mine.txt").read_text() == "mine"
+    assert {p.name for p in tmp_path.iterdir()} == {"r.html", "files"}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere/files", "no folder"),
+        ("r.html", "contains the report"),
+        (".", "already exists"),
+        ("there.txt", "is a file. Pass the name of a folder"),
+    ],
+)
+def test_bad_folders_are_refused(annotated, tmp_path, name, message):
+    (tmp_path / "there.txt").write_text("mine")
+    with pytest.raises(OutputError, match=message):
+        tam.write_report(annotated, tmp_path / "r.html", export=tmp_path / name, overwrite=name == "there.txt")
+    assert [p.name for p in tmp_path.iterdir()] == ["there.txt"]
+
+
+def test_an_export_that_fails_leaves_neither_folder_nor_report(annotated, tmp_path, monkeypatch):
+    monkeypatch.setattr("tamannot.report._output.find_spec", lambda _: 1 / 0)  # after the tables were written
+    with pytest.raises(ZeroDivisionError):
+        tam.write_report(annotated, tmp_path / "r.html", export=tmp_path / "files")
+    assert not list(tmp_path.iterdir())

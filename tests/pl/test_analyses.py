@@ -60,12 +60,14 @@ def test_samples_of_a_pair(tested):
     used = tam.get.crosstalk(tested, kind="samples").iloc[1:]
     assert shown[:, 0] == pytest.approx(used["share_lipid_associated"].to_numpy())
     assert shown[:, 1] == pytest.approx(used["malignant_ferroptosis_defence"].to_numpy())
+    ax = tam.pl.crosstalk(tested, pair=("lipid_associated", "ferroptosis_defence"), size=7)
+    assert ax.collections[0].get_sizes().tolist() == [7]
 
 
 def test_what_cannot_be_drawn(tested, example):
     with pytest.raises(ParameterError, match="was not tested"):
         tam.pl.crosstalk(tested, pair=("m1", "gpx4_axis"))
-    with pytest.raises(ParameterError, match="n is 0"):
+    with pytest.raises(ParameterError, match="n must be at least 1"):
         tam.pl.crosstalk(tested, n=0)
     with pytest.raises(ResultNotFoundError):
         tam.pl.crosstalk(example)
@@ -175,14 +177,26 @@ def test_one_kind_and_the_mark_of_its_effect(summarised):
 def test_labels_in_too_small_samples_are_left_empty(annotated):
     tam.tl.ferroptosis_summary(annotated, "patient", min_cells=1000)
     ax = tam.pl.ferroptosis(annotated)
-    assert np.isnan(ax.images[0].get_array().filled(np.nan)).all()
+    z = ax.images[0].get_array().filled(np.nan)
+    assert np.isnan(z).all()
     assert all("n = 0" in t.get_text() for t in ax.get_xticklabels())
+    assert [p.get_hatch() for p in ax.patches] == ["xxxx"] * z.size  # crossed, and not grey
+    assert ax.get_facecolor() == (1, 1, 1, 1)
+    assert {t.get_text() for t in ax.texts} == {"fewer than 1000 cells in each sample"}
+
+
+def test_a_label_without_any_value_says_that_there_is_too_little_signal(summarised):
+    rows = summarised.uns["tamannot"]["tam"]["ferroptosis_summary"]["state"]["samples"]
+    rows.loc[rows["label"] == "inflammatory", ["z", "low_signal"]] = np.nan, 1.0
+    ax = tam.pl.ferroptosis(summarised)
+    assert "too little signal" in [t.get_text() for t in ax.texts]
+    assert "no value: too little signal or too few cells" in [t.get_text() for t in ax.get_legend().get_texts()]
 
 
 def test_given_axes_and_refusals(summarised, example):
     _, ax = plt.subplots()
     assert tam.pl.ferroptosis(summarised, ax=ax) is ax
-    with pytest.raises(ParameterError, match="kind is of"):
+    with pytest.raises(ParameterError, match="kind must be of"):
         tam.pl.ferroptosis(summarised, kind="gene")
     with pytest.raises(ResultNotFoundError):
         tam.pl.ferroptosis(example)
@@ -233,7 +247,7 @@ def test_a_second_curve_differs_in_colour_and_marker_and_shares_the_diagonal():
     assert first.get_color() != second.get_color()
     assert first.get_marker() != second.get_marker()
     assert len(ax.lines) == 1 + 2 * 3
-    assert [t.split("\n")[0] for t in legend(ax)] == ["as stated", "one", "two"]
+    assert [t.split("\n")[0] for t in legend(ax)] == ["calibrated", "one", "two"]
 
 
 def test_no_slope_is_said():
@@ -256,13 +270,13 @@ TABLE = pd.DataFrame({"a": [0.5, 0.6]})
     [
         ([], [], {}, "empty"),
         ([0.5], [True, False], {}, "1 cells and truth 2"),
-        ([1.5], [True], {}, "no probabilities"),
-        ([np.nan], [True], {}, "no probabilities"),
+        ([1.5], [True], {}, "not probabilities"),
+        ([np.nan], [True], {}, "not probabilities"),
         (["much"], [True], {}, "must be numbers"),
         ([0.5, 0.5], ["a", "b"], {}, "yes or no"),
         ([[0.5, 0.5]], [True], {}, "2 dimensions"),
-        ([0.5], [True], {"n_bins": 0}, "n_bins is 0"),
-        (TABLE, ["a", "z"], {}, "proba has not: z. Available: a"),
+        ([0.5], [True], {"n_bins": 0}, "n_bins must be at least 1"),
+        (TABLE, ["a", "z"], {}, "proba does not have: z. Available: a"),
         (TABLE, ["a"], {}, "2 cells and truth 1"),
     ],
 )

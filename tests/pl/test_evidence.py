@@ -19,14 +19,22 @@ def test_bars_are_the_contributions_of_the_label_and_its_rival(learned):
     ax = tam.pl.evidence(learned, cell, n=6)
     table = tam.get.contributions(learned, cell)
     called, rival = table["label"].unique()[:2]
+    table = table[table["label"].isin([called, rival])]
     wide = table.pivot_table(index="gene", columns="label", values="contribution", fill_value=0)
-    assert len(genes(ax)) == 6
+    *named, others, intercept = genes(ax)
+    assert len(named) == 6
+    assert (others, intercept) == (f"{len(wide) - 6:,} other genes", "intercept")
     for bars, label in zip(ax.containers, (called, rival), strict=True):
-        np.testing.assert_allclose([b.get_width() for b in bars], wide.loc[genes(ax), label])
-    assert wide.loc[genes(ax), [called, rival]].abs().max(axis=1).is_monotonic_decreasing
+        widths = [b.get_width() for b in bars]
+        np.testing.assert_allclose(widths[:6], wide.loc[named, label])
+        assert widths[7] == pytest.approx(table.attrs["intercept"][label])
+        assert sum(widths) == pytest.approx(wide[label].sum() + table.attrs["intercept"][label])
+    assert wide.loc[named, [called, rival]].abs().max(axis=1).is_monotonic_decreasing
     first, second = (t.get_text() for t in ax.get_legend().get_texts())
     total = table.loc[table["label"] == called, "contribution"].sum() + table.attrs["intercept"][called]
     assert first == f"lipid-associated (called): amount {total:.2f}"
+    name = learned.obs_names[cell]
+    assert ax.get_title(loc="left") == f"State of {name}: lipid-associated, against {pretty(rival)}"
     assert "called" not in second
 
 
@@ -87,7 +95,7 @@ def test_a_cell_without_genes_says_so(example):
     example.X.eliminate_zeros()
     tam.tl.annotate(example)
     ax = tam.pl.evidence(example, 0)
-    assert [t.get_text() for t in ax.texts] == ["no gene speaks for or against a label"]
+    assert [t.get_text() for t in ax.texts] == ["no gene contributes to a label"]
 
 
 def test_refused(annotated, example):

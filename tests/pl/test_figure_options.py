@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -106,10 +107,71 @@ def test_palettes(made):
     assert list(listed.values())[:3] == ["#ff0000", "#00ff00", "#0000ff"]
     assert listed["unassigned"] == handles(tam.pl.origins(made))["unassigned"]
     assert handles(tam.pl.origins(made, palette="tab10"))["microglia"] == "#1f77b4"
-    refused = ((["red"], "1 colours for 3 labels"), ("nope", "no colormap"), ({"microglia": "x"}, "no colour"))
+    refused = ((["red"], "1 colours for 3 labels"), ("nope", "not a colormap"), ({"microglia": "x"}, "not a colour"))
     for palette, says in refused:
         with pytest.raises(ParameterError, match=says):
             tam.pl.origins(made, palette=palette)
+
+
+def test_palettes_of_bars_and_curves(made, learned):
+    """Every function that colours categories takes a palette."""
+    bars = tam.pl.scores(made, "m1", groupby="sample", palette={"s1": "black"}).patches
+    assert [to_hex(p.get_facecolor()) for p in bars if hasattr(p, "get_data")].count("#000000") == 1
+    both = tam.pl.polarization(made, palette={"transitional": "lime"}).collections[1]
+    assert to_hex(both.get_facecolors()[0]) == "#00ff00"
+    made.obs["arm"] = np.where(made.obs["sample"].cat.codes % 2, "treated", "control")
+    tam.tl.composition(made, "sample", condition="arm", counts="called", depth=False)
+    (points,) = tam.pl.composition_tests(made, palette=["lime"]).containers
+    assert to_hex(points[0].get_color()) == "#00ff00"
+    cell = int(np.flatnonzero(learned.obs["tam_state"] == "inflammatory")[0])
+    ax = tam.pl.evidence(learned, cell, palette={"inflammatory": "black"})
+    assert to_hex(ax.containers[0][0].get_facecolor()) == "#000000"
+    with pytest.raises(ParameterError, match="not a colormap"):
+        tam.pl.composition_tests(made, palette="nope")
+
+
+def test_help_of_common_parameters_is_there_once():
+    for name in tam.pl.__all__:
+        function = getattr(tam.pl, name)
+        for parameter in inspect.signature(function).parameters:
+            listed = re.findall(rf"^(?:\w+, )*{parameter}(?:, \w+)*$", function.__doc__, re.MULTILINE)
+            assert len(listed) == 1, (name, parameter)
+
+
+# Fifty groups, in a figure of their own and in a small subplot.
+
+
+FIFTY = {
+    "states": lambda a, **o: tam.pl.states(a, groupby="many", **o),
+    "umap": lambda a, **o: tam.pl.umap(a, color="many", **o),
+    "scores": lambda a, **o: tam.pl.scores(a, "m1", groupby="many", **o),
+    "composition": tam.pl.composition,
+}
+
+
+@pytest.fixture
+def fifty(made):
+    made.obs["many"] = pd.Categorical([f"sample_{i % 50:02d}" for i in range(made.n_obs)])
+    tam.tl.composition(made, "many", counts="called", depth=False, min_cells=1)
+    return made
+
+
+def overlaps(texts) -> int:
+    boxes = [t.get_window_extent() for t in texts if t.get_text()]
+    return sum(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
+
+
+@pytest.mark.parametrize("name", FIFTY)
+@pytest.mark.parametrize("size", [None, (6, 5)])
+def test_fifty_groups_stay_readable(fifty, name, size):
+    ax = FIFTY[name](fifty, ax=None if size is None else plt.subplots(figsize=size)[1])
+    ax.figure.canvas.draw()
+    labels = ax.get_legend().get_texts() if name == "umap" else ax.get_yticklabels()
+    assert all(t.get_fontsize() >= 5 for t in labels)
+    assert overlaps(labels) == 0
+    assert len(labels) == 50 if size is None else len(labels) >= 20
+    whole = ax.get_tightbbox()
+    assert (whole.x0 >= 0, whole.x1 <= ax.figure.bbox.x1 + 1) == (True, True)
 
 
 def test_size(made):
@@ -149,11 +211,11 @@ def test_colours_of_a_column_are_those_of_scanpy(made):
 
 
 def test_what_cannot_be_coloured(made):
-    with pytest.raises(ParameterError, match=r"color='stat' is no label.*'state'"):
+    with pytest.raises(ParameterError, match=r"color='stat' is not a label.*'state'"):
         tam.pl.umap(made, color="stat")
     with pytest.raises(ParameterError, match="No embedding 'tsne'"):
         tam.pl.embedding(made, "tsne")
-    with pytest.raises(ParameterError, match="palette of numbers"):
+    with pytest.raises(ParameterError, match="For numbers, palette="):
         tam.pl.umap(made, color="m1", palette=["red"])
 
 

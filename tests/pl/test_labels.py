@@ -223,7 +223,7 @@ def test_cells_without_a_place_are_counted_and_not_drawn(made):
     made.obsm["X_umap"][:50] = np.nan
     ax = tam.pl.states(made)
     assert sum(len(c.get_offsets()) for c in ax.collections) == made.n_obs - 50
-    assert "1,950 of 2,000 cells drawn" in ax.get_legend().get_title().get_text()
+    assert "1,950 of 2,000 cells drawn" in ax.get_title(loc="left")
     assert f"{(made.obs['tam_state'] == 'not_macrophage').sum():,}" in legend(ax)[-1]
 
 

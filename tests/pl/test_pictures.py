@@ -1,4 +1,4 @@
-"""Whole pictures, as they look: shrunk to a few blocks, so that fonts may differ and layouts may not.
+"""Whole figures, shrunk to a few blocks, so that fonts may differ and layouts may not.
 
 ``TAMANNOT_NEW_PICTURES=1 python -m pytest tests/pl/test_pictures.py`` writes them anew: look at them."""
 
@@ -32,21 +32,21 @@ MEAN, MEAN_OF_INK, OF_DARKEST = 3.0, 0.25, 0.4
 PICTURES = {
     "composition": ("compared", tam.pl.composition),
     "composition_tests": ("compared", tam.pl.composition_tests),
-    "coverage": ("annotated", lambda adata: tam.pl.coverage(adata, axis=["origin", "state"])),
+    "coverage": ("annotated", lambda adata, **options: tam.pl.coverage(adata, axis=["origin", "state"], **options)),
     "crosstalk": ("held_against", tam.pl.crosstalk),
-    "embedding": ("made", lambda adata: tam.pl.embedding(adata, "umap", color="m1")),
+    "embedding": ("made", lambda adata, **options: tam.pl.embedding(adata, "umap", color="m1", **options)),
     "enrichment": ("enriched", tam.pl.enrichment),
-    "evidence": ("annotated", lambda adata: tam.pl.evidence(adata, 0)),
+    "evidence": ("annotated", lambda adata, **options: tam.pl.evidence(adata, 0, axis="origin", **options)),
     "ferroptosis": ("summarised", tam.pl.ferroptosis),
     "markers": ("annotated", tam.pl.markers),
-    "origins": ("made", lambda adata: tam.pl.origins(adata, groupby="sample")),
+    "origins": ("made", lambda adata, **options: tam.pl.origins(adata, groupby="sample", **options)),
     "polarization": ("made", tam.pl.polarization),
-    "reliability": ("stated", lambda pair: tam.pl.reliability(*pair)),
+    "reliability": ("stated", lambda pair, **options: tam.pl.reliability(*pair, **options)),
     "scores": ("made", tam.pl.scores),
-    "spatial": ("tissue", lambda adata: tam.pl.spatial(adata, "inflammatory", kind="z")),
+    "spatial": ("tissue", lambda adata, **options: tam.pl.spatial(adata, "inflammatory", kind="z", **options)),
     "state_by_origin": ("made", tam.pl.state_by_origin),
     "states": ("made", tam.pl.states),
-    "umap": ("made", lambda adata: tam.pl.umap(adata, color="compartment")),
+    "umap": ("made", lambda adata, **options: tam.pl.umap(adata, color="compartment", **options)),
 }
 
 
@@ -102,7 +102,7 @@ def tissue(made):
 
 def shrunk(ax) -> np.ndarray:
     """Return the colours of a picture as means over blocks."""
-    ax.figure.set_dpi(72)
+    ax.figure.set_dpi(100)
     ax.figure.canvas.draw()
     pixels = np.asarray(ax.figure.canvas.buffer_rgba())[:, :, :3].astype(float)
     rows, columns = (np.array_split(np.arange(n), SIDE) for n in pixels.shape[:2])
@@ -123,6 +123,27 @@ def test_looks_as_it_did(request, name):
     if os.environ.get("TAMANNOT_NEW_PICTURES"):
         plt.imsave(path, np.rint(found).astype(np.uint8))
     assert not differ(found, plt.imread(path)[:, :, :3] * 255.0)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_titles_labels_and_legends_stay_in_the_subplot(request, name):
+    data, draw = PICTURES[name]
+    figure, axes = plt.subplots(2, 2, figsize=(13, 12))
+    ax = draw(request.getfixturevalue(data), ax=axes[0, 0])
+    figure.canvas.draw()
+    drawn = [ax, *(a for a in figure.axes if a not in axes)]  # and colour bars
+    assert ax.get_title(loc="left")
+    right, bottom = (axes[0, 1].get_tightbbox().x0, axes[1, 0].get_tightbbox().y1)
+    for box in (a.get_tightbbox() for a in drawn):
+        assert (box.x0 >= 0, box.x1 <= right) == (True, True)
+        assert (box.y0 >= bottom, box.y1 <= figure.bbox.y1) == (True, True)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_title_of_the_user_replaces_the_default_one(request, name):
+    data, draw = PICTURES[name]
+    ax = draw(request.getfixturevalue(data), title="Mine")
+    assert [ax.get_title(loc=place) for place in ("left", "center", "right")] == ["Mine", "", ""]
 
 
 def test_every_function_has_a_picture():

@@ -61,7 +61,8 @@ def test_groups_are_rows_in_their_colours(made):
     assert "not macrophage" not in names(ax)
     assert [float(s.split()[1].rstrip("%")) for s in shares(ax)] == [100.0] + [0.0] * (len(names(ax)) - 1)
     assert len({p.get_facecolor() for p in steps(ax)}) == len(names(ax))
-    assert ax.get_ylabel() == "lipid-associated, by tam state"
+    assert ax.get_title(loc="left").startswith("z of lipid-associated in ")
+    assert ax.get_title(loc="left").endswith(" macrophages, by tam state")
 
 
 def test_several_signatures_by_groups_name_both(made):
@@ -217,7 +218,7 @@ def test_genes_are_drawn_by_their_expression(annotated):
     np.testing.assert_allclose(np.sort(ax.collections[0].get_offsets(), axis=0), np.sort(x, axis=0), rtol=1e-4)
     neither = (x == 0).all(axis=1).mean()
     assert f"neither {neither:.1%}" in sayings(ax)
-    assert ax.get_ylabel() == "CD74: log expression"
+    assert ax.get_ylabel() == "CD74: log1p expression"
 
 
 def test_samples_are_means_of_their_macrophages(made):
@@ -233,7 +234,7 @@ def test_samples_are_means_of_their_macrophages(made):
 
 
 def test_without_a_p_no_shares_are_said(annotated):
-    assert "too few genes" in sayings(tam.pl.polarization(annotated))  # 3 of 10 genes of m1
+    assert "Too few genes" in sayings(tam.pl.polarization(annotated))  # 3 of 10 genes of m1
 
 
 def test_what_polarization_refuses(made, annotated, example):

@@ -121,5 +121,5 @@ def test_all_cells_are_counted_though_some_are_drawn(many):
     counts = many.obs["tam_state"].value_counts()
     said = [t.get_text() for t in ax.get_legend().get_texts()]
     assert said[-1] == f"not macrophage  {counts['not_macrophage']:,}"
-    assert f"of {N:,} cells drawn" in ax.get_legend().get_title().get_text()
+    assert f"of {N:,} cells drawn" in ax.get_title(loc="left")
     assert sum(c.get_rasterized() for c in ax.collections) == 2

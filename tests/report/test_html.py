@@ -135,7 +135,7 @@ def test_only_a_missing_result_is_passed_over():
 
 def test_figures_are_closed_and_those_of_others_stay():
     mine = plt.figure()
-    assert drawn(lambda: plt.subplots()[1]).startswith(PNG)
+    assert drawn(lambda: plt.subplots()[1])[0].startswith(PNG)
     assert plt.get_fignums() == [mine.number]
     plt.close(mine)
 
@@ -146,7 +146,7 @@ def test_names_are_no_formulas():
         ax.set_title(r"$\frac{$")
         return ax
 
-    assert drawn(draw).startswith(PNG)
+    assert drawn(draw)[0].startswith(PNG)
     assert plt.rcParams["text.parse_math"]
 
 

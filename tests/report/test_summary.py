@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,11 +65,22 @@ def test_five_sentences_have_the_counts(cohort, material):
         f"Of 300 cells of 4 samples, {macrophages.sum()} ({macrophages.mean():.0%}".replace("%", " %")
     )
     for name in ("lipid_associated", "inflammatory"):
-        assert f"{pretty(name)} {(state == name).sum()} (" in said[2]
+        assert re.search(
+            rf"{(state == name).sum()}( of {macrophages.sum()} macrophages are)? {pretty(name)} \(", said[2]
+        )
     low = (cohort.obs["tam_state_status"] == "low_signal")[macrophages].mean()
-    assert f"{100 * low:.{1 if low < 0.1 else 0}f} % no active program" in said[2]
+    assert f"no active program ({100 * low:.{1 if low < 0.1 else 0}f} %)" in said[2]
     assert "states are called by the activity of signatures and by a classifier trained on these cells" in said[4]
     assert "origins are called by comparing their z scores" in said[4]
+
+
+def test_counts_stand_before_their_labels(annotated, of):
+    cells, origins, *_ = (words(b.text) for b in found(of(annotated)).blocks)
+    assert cells.startswith(
+        "Of 184 cells, 19 (10 %) are macrophages. Other cells: mostly 59 OPC (32 %), 25 neuron (14 %)"
+    )
+    assert origins.startswith("By origin (similarity, not lineage), 16 of 19 macrophages are microglia (84 %) and 1 ")
+    assert "monocyte-derived (5.3 %). 2 are unassigned (11 %): " in origins
 
 
 def test_without_macrophages_there_is_nothing_to_say(cohort, of):
@@ -228,7 +241,7 @@ def test_doublets_are_among_the_reasons(cohort, of):
     status[macrophages] = "mixed_lineage"
     cohort.obs["tam_state_status"] = pd.Categorical(status)
     cohort.obs["tam_state"] = pd.Categorical(np.where(status == "mixed_lineage", "unassigned", "not_macrophage"))
-    assert "100 % genes of another lineage, as in a doublet" in words(found(of(cohort)).blocks[2].text)
+    assert "genes of another lineage, as in a doublet (100 %)" in words(found(of(cohort)).blocks[2].text)
 
 
 def test_doubts_of_few_cells_and_low_coverage(annotated, of):

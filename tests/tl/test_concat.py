@@ -10,7 +10,7 @@ import pytest
 
 import tamannot as tam
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotError
-from tamannot.report._html import summarise
+from tamannot.report import summarise
 from tamannot.report._material import InMemory, material_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")

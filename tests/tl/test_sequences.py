@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 import tamannot as tam
 from tamannot.errors import TamannotError
-from tamannot.report._html import summarise
+from tamannot.report import summarise
 from tamannot.report._material import InMemory, material_of
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
