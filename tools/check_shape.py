@@ -17,9 +17,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "tamannot"
 MOST_FOLDERS, MOST_FILES = 12, 150
 LONGEST, SHORTEST = 400, 20
-# Limits of today, and the aims: a limit is lowered whenever the package gets below it, and never raised.
-MOST_LINES, LINES_AIM = 32_250, 25_000
-MOST_PARAMETERS, PARAMETERS_AIM = 11, 6  # of a function that users do not call
+# The limit of today, and the aim: the limit is lowered whenever the package gets below it, and never raised.
+MOST_LINES, LINES_AIM = 32_200, 25_000
+MOST_PARAMETERS = 6  # of a function that users do not call
 NAMELESS = {"__init__.py", "__main__.py"}
 
 
@@ -45,7 +45,6 @@ def main(arguments: list[str]) -> int:
             own = [n for p, n in lines.items() if p.parent == folder]
             print(f"  {_name(folder)}: {len(own)} files, {sum(own):,} lines")
         print(f"over the aim of {LINES_AIM:,} lines: {max(0, sum(lines.values()) - LINES_AIM):,}")
-        print(*(f for p in files for f in _too_many_parameters(p, public, PARAMETERS_AIM)), sep="\n")
     print(*faults, sep="\n", end="\n" if faults else "")
     lint = Path(sys.executable).parent / "lint-imports"
     upwards = subprocess.run([lint, "--no-logo"], cwd=PACKAGE.parent, check=False).returncode
