@@ -40,34 +40,35 @@ class Gate:
 
     Parameters
     ----------
-    index, n_vars
-        Which column is which gene, and their number.
+    index
+        Which column is which gene.
     species
         Names of genes in the reference.
     ids
         The compartments that are to be called.
     """
 
-    def __init__(self, index: GeneIndex, n_vars: int, species: Species, ids: Sequence[str]) -> None:
+    def __init__(self, index: GeneIndex, species: Species, ids: Sequence[str]) -> None:
         column, here = _in_reference(index, species)
         self.enough = here.size >= FEWEST_REFERENCE_GENES
         self._macrophage = list(ids).index(MACROPHAGE)
-        self._weights, self._intercept = np.zeros((n_vars, len(ids))), np.zeros(len(ids))
-        self._is_feature = np.zeros(n_vars)
+        self._columns, self._intercept = np.zeros(0, np.int64), np.zeros(len(ids))
+        self._weights = np.zeros((0, len(ids)))
         if not self.enough:
             return
         genes, classes, coef, intercept = _trained(species, here.tobytes())
         known = [classes.index(i) for i in ids if i in classes]
-        self._at = np.array([k for k, i in enumerate(ids) if i in classes])
-        self._weights[np.ix_(column[genes], self._at)] = coef[known].T
+        at = np.array([k for k, i in enumerate(ids) if i in classes])
+        self._columns, self._weights = column[genes], np.zeros((genes.size, len(ids)))
+        self._weights[:, at] = coef[known].T
         self._intercept[:] = -50.0
-        self._intercept[self._at] = intercept[known]
-        self._is_feature[column[genes]] = 1.0
+        self._intercept[at] = intercept[known]
 
     def log_odds(self, x: sp.csr_array) -> tuple[Array, Array]:
         """Return the margin of each compartment, cells × compartments, and the features detected in each cell."""
-        squares = sp.csr_array((x.data**2, x.indices, x.indptr), shape=x.shape) @ self._is_feature
-        detected = sp.csr_array((np.sign(x.data), x.indices, x.indptr), shape=x.shape) @ self._is_feature
+        x, each = x[:, self._columns], np.ones(self._columns.size)
+        squares = sp.csr_array((x.data**2, x.indices, x.indptr), shape=x.shape) @ each
+        detected = sp.csr_array((np.sign(x.data), x.indices, x.indptr), shape=x.shape) @ each
         return x @ self._weights / np.sqrt(np.maximum(squares, 1e-12))[:, None] + self._intercept, detected
 
     def lead(self, x: sp.csr_array) -> Array:

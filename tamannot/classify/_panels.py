@@ -139,7 +139,7 @@ class Panels:
     @cached_property
     def gate(self) -> Gate:
         """The classifier of compartments for these genes."""
-        return Gate(self.index, self.n_vars, self.species, self.ids("compartment"))
+        return Gate(self.index, self.species, self.ids("compartment"))
 
     def scorer(self) -> BlockScorer:
         """Return what scores blocks of rows."""

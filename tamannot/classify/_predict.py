@@ -82,8 +82,6 @@ class Caller:
     def __init__(self, panels: Panels, kind: str, cohort: Cohort) -> None:
         self._panels, self._kind, self._cohort = panels, kind, cohort
         self._scorer = panels.scorer()
-        fit = cohort.states.regression
-        self._coef = None if fit is None else fit.dense_coef(panels.n_vars)
         self._coverage = [panels.coverage[s] for s in STATES]
 
     def call(self, block: RowBlock, cells: Cells, scored: Scored | None = None) -> Calls:
@@ -99,7 +97,8 @@ class Caller:
         z = origin_z(scores)
         origin = call_origin(scores, is_macrophage, self._panels.origin_genes, brain=cohort.brain, middle=cohort.middle)
         nearest = nearest_origin(z, cohort.middle) if cohort.brain else np.ones(len(mixed), np.int64)
-        products = None if self._coef is None else x @ self._coef
+        fit = cohort.states.regression
+        products = None if fit is None else x[:, fit.columns] @ np.ascontiguousarray(fit.coef.T)
         state = call_state(cohort.states, scored, products, nearest, self._coverage, mixed)
         state = only_macrophages(state, is_macrophage)
         if cells.given is None:

@@ -63,12 +63,6 @@ class Regression:
     one: Array
     """Margin over none of training cells of the state."""
 
-    def dense_coef(self, n_vars: int) -> Array:
-        """Return the coefficients for all columns, genes × classes."""
-        out = np.zeros((n_vars, len(self.coef)))
-        out[self.columns] = self.coef.T
-        return out
-
 
 @dataclass(frozen=True, eq=False)
 class StateClassifier:
