@@ -151,8 +151,8 @@ def check_agreement(adata: ad.AnnData) -> None:
 def without_pictures(monkeypatch):
     """A report is made without its pictures, which are drawn one by one before it."""
     for module in ("_pictures", "_analyses"):
-        monkeypatch.setattr(f"tamannot.report.{module}.drawn", lambda _: None)
-    monkeypatch.setattr("tamannot.report._embedding.drawn", lambda _: None)
+        monkeypatch.setattr(f"tamannot.report.{module}.drawn", lambda _, **__: None)
+    monkeypatch.setattr("tamannot.report._embedding.drawn", lambda _, **__: None)
     monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)
 
 
