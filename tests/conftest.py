@@ -29,6 +29,14 @@ mpl.use("Agg")
 QUIET = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count nightly tests as slow: ``-m "not slow"`` replaces the default, which leaves them out."""
+    for item in items:
+        if item.get_closest_marker("nightly"):
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _unsynced() -> Iterator[None]:
     """Do not wait for the disk: a zarr folder is a thousand files, and each would be waited for."""

@@ -26,11 +26,11 @@ OLDEST, NEWEST = "3.11", ("3.14", "3.13", "3.12")
 NO_PYTHON = 3
 # What others may be writing at the same time.
 OTHERS = shutil.ignore_patterns("__pycache__", "generated", "_build")
-QUICK = ["-m", "not slow and not nightly", "tests", "--ignore=tests/signature/test_malformed_files.py"]
+QUICK = ["-m", "not slow", "tests", "--ignore=tests/signature/test_malformed_files.py"]
 # One of each dependency, and of what was wrong with one before.
 SHORT = [
     "-m",
-    "not slow and not nightly",
+    "not slow",
     "tests/test_compat.py",
     "tests/get/test_tables.py::TestScanpy",
     "tests/classify/test_labels.py",
