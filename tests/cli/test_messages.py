@@ -160,7 +160,8 @@ class TestInPlace:
         assert run("score", path, "-o", path, "--in-place", "-q") == (0, "", "")
         assert "tam_scores" in ad.read_h5ad(path).obsm
 
-    @pytest.mark.parametrize("with_folder", [False, pytest.param(True, marks=pytest.mark.nightly)])
+    @pytest.mark.nightly  # one file in place is tested here, many files in test_many_files
+    @pytest.mark.parametrize("with_folder", [False, True])
     def test_many_files(self, run, folder, tmp_path, with_folder):
         paths = [Path(shutil.copy(folder / "in.h5ad", tmp_path / f"{name}.h5ad")) for name in "ab"]
         where = ["--out-dir", tmp_path] if with_folder else []

@@ -104,8 +104,8 @@ NIGHTLY = pytest.mark.nightly  # matrices of every container are read from zarr 
 @pytest.mark.parametrize(
     ("backend", "container"),
     [
-        *(("h5ad", "csr"), ("h5ad", "csc"), ("h5ad", "dense"), ("zarr", "csr")),
-        *(pytest.param("zarr", "csc", marks=NIGHTLY), pytest.param("zarr", "dense", marks=NIGHTLY)),
+        *(("h5ad", "csr"), ("h5ad", "csc"), ("h5ad", "dense")),
+        *(pytest.param("zarr", container, marks=NIGHTLY) for container in ("csr", "csc", "dense")),
     ],
 )
 def test_in_every_file(cells, plain, container, backend, tmp_path):

@@ -196,7 +196,7 @@ def test_the_input_is_no_output(source, way: Callable[[Path], Path], overwrite, 
 
 
 @IN_PLACE
-@pytest.mark.parametrize("way", [same_name, symbolic])
+@pytest.mark.parametrize("way", [same_name, pytest.param(symbolic, marks=pytest.mark.nightly)])
 def test_in_place(source, way: Callable[[Path], Path]):
     out = way(source)
     tam.annotate_file(source, out, in_place=True)
