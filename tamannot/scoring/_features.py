@@ -73,21 +73,19 @@ def recognise_base(sample: sp.csr_array) -> float | None:
 
 
 def to_features(values: Array, indptr: Array, scale: Scale, base: float | None) -> Array:
-    """Return the features of all genes, in the places of the non-negative values of rows in CSR form.
+    """Return the features of all genes, float64, in the places of the non-negative values of rows in CSR form.
 
     ``base`` is that of the logarithms, if the values are such; None for counts and linear values.
     """
     if scale == "ranks":
         return _relative_ranks(values, indptr)
-    if base == np.e:
-        ready = _has_target(values, indptr)
-        if ready.all():
-            return values
+    if base != np.e:
+        return _scaled(values, indptr, base)
+    ready, out = _has_target(values, indptr), values.astype(np.float64)
+    if not ready.all():
         rest = ~np.repeat(ready, np.diff(indptr))
-        out = values.astype(np.float64)
         out[rest] = _scaled(out[rest], np.append(0, np.cumsum(np.diff(indptr)[~ready])), base)
-        return out
-    return _scaled(values, indptr, base)
+    return out
 
 
 def _scaled(values: Array, indptr: Array, base: float | None) -> Array:

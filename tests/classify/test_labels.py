@@ -142,6 +142,20 @@ def test_logarithms_undone_give_the_features_of_counts(counts):
     np.testing.assert_allclose(to_features(counts.data, counts.indptr, "log1p_cp10k", None), wanted)
 
 
+def test_features_of_a_cell_do_not_depend_on_the_cells_beside_it(counts):
+    logged = sp.csr_array(sp.diags_array(TARGET / counts.sum(axis=1)) @ counts).log1p()
+    values, indptr = logged.data.astype(np.float32), logged.indptr
+    values[indptr[3] : indptr[4]] *= np.float32(0.5)  # of another total
+    whole = to_features(values, indptr, "log1p_cp10k", np.e)
+    assert whole.dtype == np.float64
+    np.testing.assert_allclose(np.expm1(whole[indptr[3] : indptr[4]]).sum(), TARGET)
+    for i in range(6):
+        row = values[indptr[i] : indptr[i + 1]]
+        alone = to_features(row, np.array([0, row.size]), "log1p_cp10k", np.e)
+        assert alone.dtype == np.float64
+        np.testing.assert_array_equal(alone, whole[indptr[i] : indptr[i + 1]])
+
+
 def test_ranks_are_those_of_the_detected_genes():
     values, indptr = np.array([3.0, 1.0, 3.0, 0.0, 2.0, 5.0]), np.array([0, 4, 4, 6])
     got = to_features(values, indptr, "ranks", None)
