@@ -61,18 +61,12 @@ class _Macrophages:
     """Their rows, ascending."""
     order: Array
     """Random, by their content; copies of a cell share one."""
+    weight: Array
+    """Of each cell; copies of a cell share one."""
     nearest: Array
     """Number of the nearest origin."""
     halves: Array
     scale: Array
-
-    @property
-    def weight(self) -> Array:
-        """The weight of each cell: copies of a cell share one."""
-        if not self.order.size:
-            return np.zeros(0)
-        _, of, count = np.unique(self.order, return_inverse=True, return_counts=True)
-        return np.asarray(1.0 / count[of])
 
 
 def fit(
@@ -101,21 +95,19 @@ def fit(
     if settings.tissue == "auto":
         brain, reason = looks_like_brain(first.compartment, scores, is_macrophage)
     found = np.flatnonzero(is_macrophage)
-    z = origin_z(scores)[found]
-    # The origins are not known yet; they need the weights.
+    order = random_order(first.hashes[found], settings.rng)
+    z, weight = origin_z(scores)[found], _weights(order)
+    middle = find_middle(z, weight) if brain else 0.0
     macrophages = _Macrophages(
         cells=found,
-        order=random_order(first.hashes[found], settings.rng),
-        nearest=np.ones(found.size, np.int64),
+        order=order,
+        weight=weight,
+        nearest=nearest_origin(z, middle) if brain else np.ones(found.size, np.int64),
         halves=first.scored.halves[found],
         scale=first.scored.scale[found],
     )
-    weight = macrophages.weight
-    middle = find_middle(z, weight) if brain else 0.0
-    if brain:
-        macrophages = replace(macrophages, nearest=nearest_origin(z, middle))
     report("states", found.size)
-    activities = [_activities_of(macrophages, weight, o, panels.state_genes) for o in (0, 1)]
+    activities = [_activities_of(macrophages, o, panels.state_genes) for o in (0, 1)]
     probability, lift = lifts_of(activities, macrophages.halves, macrophages.scale, macrophages.nearest)
     usual = usual_lifts(probability, lift, weight)
     states = StateClassifier(activities, usual, np.zeros(len(STATES), bool))
@@ -163,14 +155,22 @@ def _first_pass(source: Source, panels: Panels, *, threads: int, report: Progres
     return _FirstPass(Scored.joined([p.scored for p in parts]), *columns)
 
 
-def _activities_of(macrophages: _Macrophages, weight: Array, origin: int, n_genes: Array) -> list[Activity]:
+def _weights(order: Array) -> Array:
+    """Return the weight of each cell: copies of a cell share one."""
+    if not order.size:
+        return np.zeros(0)
+    _, of, count = np.unique(order, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / count[of])
+
+
+def _activities_of(macrophages: _Macrophages, origin: int, n_genes: Array) -> list[Activity]:
     """Return the activities of the states in macrophages of one origin; those of the reference if there are none."""
     here, baselines = np.flatnonzero(macrophages.nearest == origin), BASELINES[origin]
     if not here.size:
         return reference_activities(n_genes, baselines)
     here = np.sort(here[np.argsort(macrophages.order[here], kind="stable")[:_MOST_MACROPHAGES]])
-    halves, scale = macrophages.halves[here], macrophages.scale[here]
-    return fit_activities(halves, scale, weight[here], n_genes, baselines, _EXPERIMENTAL)
+    halves, scale, weight = (part[here] for part in (macrophages.halves, macrophages.scale, macrophages.weight))
+    return fit_activities(halves, scale, weight, n_genes, baselines, _EXPERIMENTAL)
 
 
 def _trained(

@@ -98,7 +98,7 @@ class Caller:
         origin = call_origin(scores, is_macrophage, self._panels.origin_genes, brain=cohort.brain, middle=cohort.middle)
         nearest = nearest_origin(z, cohort.middle) if cohort.brain else np.ones(len(mixed), np.int64)
         fit = cohort.states.regression
-        products = None if fit is None else x[:, fit.columns] @ np.ascontiguousarray(fit.coef.T)
+        products = None if fit is None else x[:, fit.columns] @ fit.coef.T
         state = call_state(cohort.states, scored, products, nearest, self._coverage, mixed)
         state = only_macrophages(state, is_macrophage)
         if cells.given is None:
