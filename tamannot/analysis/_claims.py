@@ -134,7 +134,7 @@ def claims(
     >>> tam.tl.claims(adata, "patient", min_cells=4)
     >>> found = tam.get.claims(adata).set_index("claim_id")
     >>> found.loc["33", ["verdict", "reason"]].tolist()
-    ['not measurable', 'exosomes are not in the RNA of cells']
+    ['not measurable', 'the RNA of cells does not show exosomes']
     """
     if min_cells < 4:
         msg = f"min_cells must be at least 4, the minimum for a correlation, not {min_cells}."

@@ -177,9 +177,10 @@ def crosstalk(
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Correlate macrophages with the ferroptosis programs of malignant cells, across samples.
+    """Correlate macrophages with malignant cells, across samples.
 
-    The table has one row per association. An association has no direction and is not a cause. Cautions go to stderr.
+    The ferroptosis programs of malignant cells are tested. The table has one row per association. An association has
+    no direction and is not a cause. Cautions go to stderr.
     """
     from tamannot.get import crosstalk as found  # noqa: PLC0415
     from tamannot.tl import crosstalk as associate  # noqa: PLC0415
@@ -254,7 +255,7 @@ _MODEL = "tam_model"
 
 @app.command()
 def plot(
-    source: options.Annotated_,
+    source: Annotated[Path, typer.Argument(metavar="IN", help="An annotated h5ad file or zarr folder.")],
     kind: Annotated[Figure, typer.Argument(metavar="KIND", help=f"One of {', '.join(Figure)}.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Figure to write: .png, .pdf or .svg.")],
     groupby: Annotated[str | None, typer.Option(metavar="COLUMN", help="Groups: a column of obs, or an axis.")] = None,

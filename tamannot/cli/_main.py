@@ -95,11 +95,11 @@ def annotate(
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Call compartment, origin, state and ferroptosis programs of every cell.
+    """Call compartment, origin, state and ferroptosis programs.
 
     OUT is written completely or not at all. A summary goes to stdout, progress to stderr. Several files are treated
-    as one cohort: models are fitted once to cells of all files and applied to each. If some files fail, the others are
-    still written, and the exit code is 2.
+    as one cohort: baselines and the classifier of states are fitted once to cells of all files. If some files fail,
+    the others are still written, and the exit code is 2.
     """
     from tamannot.cli._show import draw_without_screen, print_summary, stages  # noqa: PLC0415
     from tamannot.io import annotate_file  # noqa: PLC0415
@@ -222,10 +222,11 @@ def train(
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train a model on your own labels and evaluate it on held-out cells, or save what an annotation fits.
+    """Train a model of your own labels, or of a cohort.
 
-    With --labels: a classifier of these labels. Without: the baselines and the classifier of states
-    fitted to these cells. Both are for tamannot annotate --model MODEL. MODEL is written completely or not at all.
+    With --labels: a classifier of these labels, evaluated on held-out cells. Without: the baselines and the
+    classifier of states that an annotation would fit to these cells. Use both with tamannot annotate --model MODEL.
+    MODEL is written completely or not at all.
     """
     from tamannot.cli._show import print_training, stages  # noqa: PLC0415
     from tamannot.io import train_file  # noqa: PLC0415
@@ -268,9 +269,10 @@ def report(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write an HTML report of an annotated file: findings, caveats, evidence, methods.
+    """Write an HTML report of an annotated file.
 
-    It is one file that needs no network. OUT and DIR are written completely or not at all.
+    One file with findings, caveats, figures, evidence and methods, which needs no network. OUT and DIR are written
+    completely or not at all.
     """
     from tamannot.cli._show import draw_without_screen, print_notes, stages  # noqa: PLC0415
     from tamannot.io import report_file  # noqa: PLC0415
@@ -303,9 +305,10 @@ def check(
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show what a file contains, what an annotation would use (matrix, gene ids, coverage), and what to expect.
+    """Show what a file contains and whether it can be annotated.
 
-    Exits with 0 if the file can be annotated; with 2 and advice if not, or if no macrophages could be found.
+    Shows the matrix, the gene ids and the coverage of signatures that an annotation would use. Exits with 0 if the
+    file can be annotated; with 2 and advice if not, or if no macrophages could be found.
     """
     from tamannot.cli._show import print_check, stages  # noqa: PLC0415
     from tamannot.io import check_file  # noqa: PLC0415

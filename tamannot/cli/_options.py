@@ -90,7 +90,7 @@ TissueOption = Annotated[
     Tissue, typer.Option(help="Tissue of the sample. Outside the brain no cell is called microglia.")
 ]
 CompartmentOption = Annotated[
-    str | None, typer.Option(help="Column of obs with your own compartments, instead of the gate.")
+    str | None, typer.Option(help="Column of obs with your own compartments, instead of the compartment classifier.")
 ]
 OwnSignatures = Annotated[
     Path | None, typer.Option(help="Your own signatures (.toml, folder, .gmt), in addition to the library.")

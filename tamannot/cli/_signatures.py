@@ -91,7 +91,10 @@ def validate(
         Path | None, typer.Argument(help="A file or a library folder. Default: the bundled library.")
     ] = None,
 ) -> None:
-    """Check signature files; print each fault with its file, line and reason, and exit with 2 if there are any."""
+    """Check signature files.
+
+    Prints each error with its file, line and reason, and exits with 2 if there are any.
+    """
     from tamannot._resources import resource_path  # noqa: PLC0415
 
     folder = path or resource_path("signatures")
@@ -103,10 +106,10 @@ def validate(
 def lock(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Your library folder.")],
 ) -> None:
-    """Release the files of your library: write them to its lock.json, so that a change is noticed.
+    """Add the files of your library to its lock.json.
 
-    From then on `validate` refuses a released file that changed or is gone. Files that are new are added
-    each time; with faults in the library nothing is written.
+    From then on, `validate` reports a listed file that changed or is missing. Run it again to add new files. If the
+    library has errors, nothing is written.
     """
     from tamannot.signature._toml import write_whole  # noqa: PLC0415
     from tamannot.signature._validate import LOCK, extended  # noqa: PLC0415
@@ -132,7 +135,7 @@ def export(
     gene_ids: Annotated[GeneIds, typer.Option("--ids", help="Symbols or Ensembl ids.")] = GeneIds.SYMBOL,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
-    """Write signatures for another tool: Seurat, UCell, GSEA, decoupler, scGate."""
+    """Write signatures for Seurat, UCell, GSEA, decoupler or scGate."""
     from tamannot.cli._show import print_notes  # noqa: PLC0415
     from tamannot.io._output import check_target  # noqa: PLC0415
     from tamannot.signature import SignatureSet, load_signature, write_signatures  # noqa: PLC0415
@@ -155,7 +158,10 @@ def diff(
     after: Annotated[str, typer.Argument(metavar="B", help="ID@VERSION, or a file.")],
     species: SpeciesOption = Species.HUMAN,
 ) -> None:
-    """Show what changed from A to B: genes in, out, and with another direction or weight."""
+    """Show the differences between two signatures.
+
+    Lists the genes that B adds and removes, and those with another direction or weight.
+    """
     from tamannot.signature._validate import difference  # noqa: PLC0415
 
     found = difference(_one(before, species), _one(after, species))
@@ -176,7 +182,10 @@ def new(
     folder: Annotated[Path, typer.Option("--signatures", help="Your library folder.")] = Path("signatures"),
     species: SpeciesOption = Species.HUMAN,
 ) -> None:
-    """Start a signature file from a template; it validates once your genes, sources and description are in it."""
+    """Write a template of a signature file.
+
+    `tamannot signatures validate` accepts it when your genes, sources and description are filled in.
+    """
     from tamannot.signature._toml import write_template  # noqa: PLC0415
 
     typer.echo(printable(f"{write_template(name, folder, species.value)}: fill in genes, description and references"))

@@ -54,14 +54,13 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
 
     - ``axis``, ``score`` (0 to 1), ``z`` and ``p`` against the matched null (p is NaN if it cannot be computed);
     - ``baseline``: z of macrophages of this origin without the state; for microglia, the difference between their z and
-    that of monocyte-derived macrophages at which the two are separated. ``above_baseline`` is z minus the baseline;
-    calls use it rather than z;
+      that of monocyte-derived macrophages at which the two are separated. ``above_baseline`` is z minus the baseline;
+      calls use it rather than z;
     - ``probability``: of each state and origin, given that the cell is a macrophage, and of its compartment;
     - ``coverage`` (share of its genes in the data) and ``called``: whether it is the cell's label on that axis;
     - ``n_detected``: number of its genes detected in the cell, and ``genes``: the eight with the highest expression,
-      with
-    a minus for genes that count against it. Both are missing if the matrix is no longer that of the run
-    (`contributions` gives the reason), or if the object was only scored.
+      with a minus for genes that count against it. Both are missing if the matrix is no longer that of the run
+      (`contributions` gives the reason), or if the object was only scored.
 
     ``attrs["why"]`` explains for each axis in one sentence why the label does not have the highest z, or is missing.
 

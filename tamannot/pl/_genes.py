@@ -84,7 +84,7 @@ def markers(
     ResultNotFoundError
         The object was not annotated, its matrix is missing, or there are no macrophages or no genes to draw.
     MatrixError
-        The matrix is not the one that the run saw.
+        The matrix is not the one that was annotated.
     """
     common.check_positive("n", n)
     kept = RunEvidence(adata, key)
@@ -250,7 +250,7 @@ def evidence(
     ResultNotFoundError
         The object was not annotated, or its matrix is missing.
     MatrixError
-        The matrix is not the one that the run saw.
+        The matrix is not the one that was annotated.
     """
     if axis not in _AXES or n < 1:
         msg = f"axis must be one of {', '.join(_AXES)} and n at least 1, not {axis!r} and {n}."

@@ -97,7 +97,7 @@ def polarization(
     ResultNotFoundError
         The object is not annotated, its matrix is missing, or there are no macrophages.
     MatrixError
-        The matrix is not the one that the run saw.
+        The matrix is not the one that was annotated.
     """
     if isinstance(by, str) or len(by) != 2 or by[0] == by[1]:
         msg = f"by is a pair of signatures or genes, such as ('m1', 'm2'), not {by!r}."

@@ -149,7 +149,7 @@ def ferroptosis(
     Notes
     -----
     Drive, defence and balance describe capacity, not death: in experiments in which cells undergo ferroptosis, balance
-    mostly fell (see `tl.annotate`). The set that rises in such cells is ``ferroptosis_response``; score it with
+    mostly fell (see `tl.ferroptosis`). The set that rises in such cells is ``ferroptosis_response``; score it with
     ``tl.score(adata, [tam.load_signature("ferroptosis_response")])``.
 
     Raises

@@ -62,7 +62,7 @@ def score(
     """Score signatures in every cell.
 
     A score measures how high the genes of a signature rank within a cell. It is not a label. Scores of different
-    signatures are not comparable; their z are.
+    signatures are not comparable; z compares each with random genes of equal expression.
 
     Parameters
     ----------

@@ -127,7 +127,7 @@ def test_every_claim_has_a_row_and_a_reason_where_it_cannot_be_measured(table):
     assert {int("".join(c for c in i if c.isdigit())) for i in table.index if i != "bill2023"} == set(range(1, 105))
     silent = table[table["verdict"].isin(["not measurable", "inconclusive"]) & table["low"].isna()]
     assert (silent["reason"] != "").all()
-    assert table.loc["33", "reason"] == "exosomes are not in the RNA of cells"
+    assert table.loc["33", "reason"] == "the RNA of cells does not show exosomes"
     assert table.loc["28", "reason"] == "ARG1 not in the data"
     assert table.loc["34a", "reason"] == "IL10 detected in fewer than 1% of the cells"
     assert table.loc["9", "reason"] == "needs the site of each sample; pass site="
