@@ -251,10 +251,10 @@ def _read_asked(
         if not names:
             continue
         sets = {n: library[n] for n in names if n in library}
-        found = detection_of(matrix, sets, [n for n in names if n not in sets], of)
+        genes, few = detection_of(matrix, sets, [n for n in names if n not in sets], of)
         z = _z_of_sets(adata, key, of, {n: s for n, s in sets.items() if f"{side}_{n}" not in columns})
-        columns |= {f"{side}_{n}": mean(t[n].to_numpy(float), of) for t in (z, found.genes) for n in t}
-        low |= {f"{side}_{n}": mean(found.few[n].to_numpy(float), of) for n in found.few}
+        columns |= {f"{side}_{n}": mean(t[n].to_numpy(float), of) for t in (z, genes) for n in t}
+        low |= {f"{side}_{n}": mean(few[n].to_numpy(float), of) for n in few}
     return low
 
 

@@ -210,10 +210,10 @@ def _detection(
     counts = np.zeros((cell.size, members.shape[1]), np.uint8)
     every = np.arange(len(groups.labels))
     hits = np.zeros((every.size, columns.size))
-    for some in some_genes(slots.matrix_of_run(adata, record), columns, kept):
-        there = (some.values > 0).astype(np.float32)
-        counts[some.rows] = np.minimum(there @ members, 255)
-        hits += (groups.codes[some.rows] == every[:, None]).astype(np.float32) @ there
+    for rows, values, _ in some_genes(slots.matrix_of_run(adata, record), columns, kept):
+        there = (values > 0).astype(np.float32)
+        counts[rows] = np.minimum(there @ members, 255)
+        hits += (groups.codes[rows] == every[:, None]).astype(np.float32) @ there
     by_cell = pd.DataFrame(counts[kept], columns=programs.names).groupby(cell[kept])
     few = pd.DataFrame(counts[kept] < FEW_GENES, columns=programs.names).groupby(cell[kept])
     found = pd.concat({"n_genes_detected": by_cell.median(), "low_signal": few.mean()}, axis=1)
