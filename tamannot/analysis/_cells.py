@@ -118,7 +118,8 @@ class CellsOfRun:
     def scores(self, sets: Mapping[str, Signature]) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
         """Return z and p against expression bins of these cells alone, and the share of each set's genes in the data.
 
-        Ranked as the macrophages were. Sets without a gene in the data have NaN.
+        Ranked as the macrophages were. There is one row per cell of the object, 0 in the other cells; sets without a
+        gene in the data have NaN.
         """
         data, plan = self._matched(sets, library_species(self.record))
         method = ranking_of(self.record.null.max_rank)
@@ -133,7 +134,7 @@ class CellsOfRun:
             [found] = score_runs(data.rows, plan, runs, threads=threads, tick=progress.tick, ranked=ranked)
         coverage = pd.Series([c.share for c in plan.coverage], index=list(plan.ids))
         values = (np.where(coverage > 0, v, np.nan) for v in (found.z, found.p))  # type: ignore[attr-defined]
-        z, p = (pd.DataFrame(v.astype(float), columns=list(plan.ids)) for v in values)
+        z, p = (pd.DataFrame(self.placed(v), columns=list(plan.ids)) for v in values)
         return z, p, coverage
 
     def means(self, sets: Signatures, species: SpeciesChoice) -> tuple[pd.DataFrame, pd.Series]:
@@ -150,7 +151,7 @@ class CellsOfRun:
 
     def placed(self, values: Array) -> Array:
         """Return the values of these cells with one value per cell of the object, 0 in the other cells."""
-        out = np.zeros(self.chosen.size)
+        out = np.zeros((self.chosen.size, *values.shape[1:]))
         out[self.chosen] = values
         return out
 
