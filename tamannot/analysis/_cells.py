@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import tamannot.data as slots
 from tamannot._progress import Progress
 from tamannot._settings import SpeciesChoice, settings
-from tamannot.classify import expressed, ranking_of
+from tamannot.classify import expression_of, ranking_of
 from tamannot.data import RunMatrix, RunRecord, Unpacked
 from tamannot.errors import ParameterError, ResultNotFoundError, tell
 from tamannot.scoring import (
@@ -30,7 +30,7 @@ from tamannot.scoring import (
     score_linear,
     score_runs,
 )
-from tamannot.scoring._rows import RowBlock, joined
+from tamannot.scoring._rows import joined
 from tamannot.signature import GeneIndex, Signature, Signatures, as_signatures
 
 Array = NDArray[Any]
@@ -44,24 +44,14 @@ def library_species(record: RunRecord) -> Literal["human", "mouse"]:
     return "mouse" if record.matrix.species == "mouse" else "human"
 
 
-@dataclass(frozen=True)
-class SomeGenes:
-    """Expression of some genes in some cells."""
+def some_genes(matrix: RunMatrix, columns: Array, cells: Array) -> Iterator[tuple[Array, Array, Array]]:
+    """Yield the cells of a mask by blocks: their rows, their values of some genes, and how many genes each shows.
 
-    rows: Array
-    """Numbers of these cells in the data."""
-    values: Array
-    """Cells by genes, float32: ``log1p`` of 10,000 per cell, logarithms as they are in the data."""
-    n_detected: Array
-    """Of each cell the number of all genes that are detected in it."""
-
-
-def some_genes(matrix: RunMatrix, columns: Array, cells: Array) -> Iterator[SomeGenes]:
-    """Yield some genes of the cells of a mask, block by block."""
-    place = np.full(matrix.n_vars, -1)
-    place[columns] = np.arange(columns.size)
+    The values are cells by genes, float32: ``log1p`` of 10,000 per cell, logarithms as they are in the data.
+    """
     for block, rows in matrix.blocks(cells):
-        yield SomeGenes(rows, _dense(block, expressed(block, matrix.kind), place, columns.size), _detected(block))
+        values = expression_of(block, matrix.kind, matrix.n_vars)[:, columns].astype(np.float32).toarray()
+        yield rows, values, block.totals(block.values > 0).astype(np.int64)
 
 
 def genes_of_signatures(record: RunRecord) -> pd.DataFrame:
@@ -78,18 +68,13 @@ def genes_of_signatures(record: RunRecord) -> pd.DataFrame:
     return table.astype({"signature": str, "gene": str}).drop_duplicates(["signature", "column"], ignore_index=True)
 
 
-@dataclass(frozen=True)
-class Detection:
-    """Values of some cells, with one row per cell of the object; 0 and False in the other cells."""
+def detection_of(
+    matrix: RunMatrix, sets: Mapping[str, Signature], genes: Sequence[str], cells: Array
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the expression of some genes, and which cells of a mask show too little of the genes and of some sets.
 
-    genes: pd.DataFrame
-    """Genes: ``log1p`` of 10,000 per cell."""
-    few: pd.DataFrame
-    """Sets and genes: fewer than three genes of the set are detected, or the gene is not."""
-
-
-def detection_of(matrix: RunMatrix, sets: Mapping[str, Signature], genes: Sequence[str], cells: Array) -> Detection:
-    """Read some genes, and which cells show too little of some sets, in the cells of a mask."""
+    Both have one row per cell of the object. Too little are fewer than `FEW_GENES` genes of a set.
+    """
     index = GeneIndex([str(i) for i in matrix.ids])
     members = {name: [index.find(g.symbol, g.ensembl) for g in s.all_genes] for name, s in sets.items()}
     alone = {gene: index.find(gene) for gene in genes}
@@ -101,27 +86,12 @@ def detection_of(matrix: RunMatrix, sets: Mapping[str, Signature], genes: Sequen
     belongs = np.array([np.isin(columns, found) for found in every.values()], np.float32).reshape(len(every), -1)
     least = np.array([FEW_GENES] * len(members) + [1] * len(alone))
     few = np.zeros((cells.size, len(every)), bool)
-    values = np.zeros((cells.size, len(alone)), np.float32)
+    expression = np.zeros((cells.size, len(alone)), np.float32)
     at = np.searchsorted(columns, np.array(list(alone.values()), np.int64))
-    for some in some_genes(matrix, columns, cells):
-        few[some.rows] = (some.values > 0).astype(np.float32) @ belongs.T < least
-        values[some.rows] = some.values[:, at]
-    return Detection(pd.DataFrame(values, columns=list(alone)), pd.DataFrame(few, columns=list(every)))
-
-
-def _dense(block: RowBlock, values: Array, place: Array, n_genes: int) -> Array:
-    n_cells = block.indptr.size - 1
-    out = np.zeros((n_cells, n_genes), np.float32)
-    at = place[block.indices]
-    kept = np.flatnonzero(at >= 0)
-    row = np.searchsorted(block.indptr, kept, side="right") - 1
-    out[row, at[kept]] = values[kept]
-    return out
-
-
-def _detected(block: RowBlock) -> Array:
-    filled = np.concatenate([[0], np.cumsum(block.values > 0)])
-    return np.diff(filled[block.indptr])
+    for rows, values, _ in some_genes(matrix, columns, cells):
+        few[rows] = (values > 0).astype(np.float32) @ belongs.T < least
+        expression[rows] = values[:, at]
+    return pd.DataFrame(expression, columns=list(alone)), pd.DataFrame(few, columns=list(every))
 
 
 @dataclass(frozen=True)
@@ -148,7 +118,8 @@ class CellsOfRun:
     def scores(self, sets: Mapping[str, Signature]) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
         """Return z and p against expression bins of these cells alone, and the share of each set's genes in the data.
 
-        Ranked as the macrophages were. Sets without a gene in the data have NaN.
+        Ranked as the macrophages were. There is one row per cell of the object, 0 in the other cells; sets without a
+        gene in the data have NaN.
         """
         data, plan = self._matched(sets, library_species(self.record))
         method = ranking_of(self.record.null.max_rank)
@@ -163,7 +134,7 @@ class CellsOfRun:
             [found] = score_runs(data.rows, plan, runs, threads=threads, tick=progress.tick, ranked=ranked)
         coverage = pd.Series([c.share for c in plan.coverage], index=list(plan.ids))
         values = (np.where(coverage > 0, v, np.nan) for v in (found.z, found.p))  # type: ignore[attr-defined]
-        z, p = (pd.DataFrame(v.astype(float), columns=list(plan.ids)) for v in values)
+        z, p = (pd.DataFrame(self.placed(v), columns=list(plan.ids)) for v in values)
         return z, p, coverage
 
     def means(self, sets: Signatures, species: SpeciesChoice) -> tuple[pd.DataFrame, pd.Series]:
@@ -180,7 +151,7 @@ class CellsOfRun:
 
     def placed(self, values: Array) -> Array:
         """Return the values of these cells with one value per cell of the object, 0 in the other cells."""
-        out = np.zeros(self.chosen.size)
+        out = np.zeros((self.chosen.size, *values.shape[1:]))
         out[self.chosen] = values
         return out
 

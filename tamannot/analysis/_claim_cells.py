@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ Array = NDArray[Any]
 NONE, WITHIN, ACROSS, DIFFERENCE = "none", "within", "across", "difference"
 DETECTION, SHARE, GROUPS = "detection", "share", "groups"
 LABEL, SHARE_OF = "label:", "share:"
+PANEL = "@checkpoint_ligands"
 # Cells that are neither microglia nor anything but myeloid.
 _MYELOID = ("macrophage", "monocyte", "dendritic")
 # A gene detected in a smaller share of the cells is uninformative.
@@ -72,7 +74,7 @@ class NotMeasurableError(Exception):
     """The data lack something that a claim needs; the message is the reason."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cells:
     """The cells of an annotated object, and some of their genes."""
 
@@ -80,20 +82,30 @@ class Cells:
     labels: Mapping[str, Array]
     """By axis (compartment, origin, state) the label of each cell."""
     malignant: Array | None
-    genes: Mapping[str, int]
-    """Of the genes that are in the data the column of ``values``."""
     signatures: Mapping[str, Signature]
-    values: sp.csc_matrix
-    """Cells by genes, ``log1p`` of 10,000 per cell."""
-    n_detected: Array
-    """Genes that are detected in each cell, of all."""
-    swaps: dict[str, list[dict[str, int]]] = field(default_factory=dict)
+    genes: Mapping[str, int] = field(default_factory=dict)
+    """Of the genes that are in the data the column of ``values``."""
+    swaps: Mapping[str, list[dict[str, int]]] = field(default_factory=dict)
     """Of each claim its genes with the columns of others of equal expression in the same cells, `N_SWAPS` times."""
+    values: sp.csc_matrix = field(default_factory=lambda: sp.csc_matrix((0, 0)))
+    """Cells by genes, ``log1p`` of 10,000 per cell."""
+    n_detected: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Genes that are detected in each cell, of all."""
+    min_cells: int = 1
+    """Cells of a kind that a sample needs to count."""
+    about: Mapping[str, pd.Series] = field(default_factory=dict)
+    """By ``primary`` and ``site`` the word of each sample; without those that were not given."""
     _masks: dict[str, Array] = field(default_factory=dict)
 
     def swapped(self, claim: Claim) -> Iterator[Cells]:
         """Yield the cells with other genes in place of those of a claim."""
         return (replace(self, genes=genes) for genes in self.swaps.get(claim.claim_id, []))
+
+    def per_sample(self, *masks: Array) -> list[list[Array]]:
+        """Return, for the samples with enough cells of every mask, the numbers of these cells."""
+        codes = self.samples.codes
+        found = [[np.flatnonzero(m & (codes == s)) for m in masks] for s in range(len(self.samples.names))]
+        return [rows for rows in found if all(r.size >= self.min_cells for r in rows)]
 
     def of(self, name: str) -> Array:
         """Return a mask of the cells by this name."""
@@ -137,11 +149,11 @@ class Cells:
         """Return the genes that test a claim; a share of labels has none."""
         return [gene for measure in claim.measures for gene in self.genes_of(measure)]
 
-    def usable(self, measure: str, where: Array, without: Sequence[str] = ()) -> list[str]:
+    def _usable(self, measure: str, where: Array, without: Sequence[str] = ()) -> list[str]:
         """Return the genes of the measure that are detected in enough of some cells."""
         genes = [g for g in self.genes_of(measure) if g not in without]
         there = [g for g in genes if g in self.genes]
-        found = [g for g in there if self.share_detected(g, where) >= RARE]
+        found = [g for g in there if where[self._entries(g)[0]].sum() / where.sum() >= RARE]
         if measure.startswith("@") and len(found) < 3:
             msg = f"fewer than 3 genes of {measure[1:]} are detected in {RARE:.0%} of the cells"
             raise NotMeasurableError(msg)
@@ -150,71 +162,66 @@ class Cells:
             raise NotMeasurableError(rare if there else f"{', '.join(genes)} not in the data")
         return found
 
-    def share_detected(self, gene: str, where: Array) -> float:
-        """Return the share of some cells in which a gene is detected."""
-        at = self.genes[gene]
-        rows = self.values.indices[self.values.indptr[at] : self.values.indptr[at + 1]]
-        return float(where[rows].sum() / where.sum())
-
-    def hits(self, genes: Sequence[str]) -> Array:
-        """Return for each cell whether any of these genes is detected."""
-        return np.logical_or.reduce([self._column(g) > 0 for g in genes])
+    def hits(self, measure: str, where: Array) -> Array:
+        """Return for each cell whether it has the label, or any of the genes that are detected in some cells."""
+        if measure.startswith((LABEL, SHARE_OF)):
+            return self.of(measure.partition(":")[2])
+        return np.logical_or.reduce([self.column(g) > 0 for g in self._usable(measure, where)])
 
     def measure(self, measure: str, where: Array, without: Sequence[str] = ()) -> Array:
         """Return a measure of each cell: the mean of its genes, each in units of its spread over some cells."""
         if measure.startswith((LABEL, SHARE_OF)):
             return self.of(measure.partition(":")[2]).astype(float)
         out = np.zeros(len(self.samples.codes))
-        for gene in self.usable(measure, where, without):
-            values = self._column(gene)
+        for gene in self._usable(measure, where, without):
+            values = self.column(gene)
             out += values / max(float(values[where].std()), 1e-6)
         return out
 
-    def _column(self, gene: str) -> Array:
-        at = self.genes[gene]
-        entries = slice(self.values.indptr[at], self.values.indptr[at + 1])
-        out = np.zeros(self.values.shape[0], np.float32)
-        out[self.values.indices[entries]] = self.values.data[entries]
+    def column(self, gene: str) -> Array:
+        """Return the expression of a gene in all cells."""
+        rows, values = self._entries(gene)
+        out = np.zeros(len(self.samples.codes), np.float32)
+        out[rows] = values
         return out
 
+    def _entries(self, gene: str) -> tuple[Array, Array]:
+        """Return the cells in which a gene is detected, and its expression there."""
+        at = self.genes[gene]
+        entries = slice(self.values.indptr[at], self.values.indptr[at + 1])
+        return self.values.indices[entries], self.values.data[entries]
 
-def read_cells(
-    adata: AnnData, key: str, claims: Sequence[Claim], panel: Sequence[str], samples: Samples, malignant: Array | None
-) -> Cells:
-    """Return the cells with the genes that the claims need, and those of the signatures in ``panel``."""
+
+def read_cells(adata: AnnData, key: str, claims: Sequence[Claim], samples: Samples, malignant: Array | None) -> Cells:
+    """Return the cells with the genes that the claims need, and those of the panel."""
     record = slots.read_record(adata, key)
     axes = ("compartment", "origin", "state")
     called = slots.read_obs(adata, key, axes)
     if len(called.columns) < len(axes):
         msg = f"The run '{key}' did not call compartment, origin and state. Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
-    matrix = slots.matrix_of_run(adata, record)
-    species = library_species(record)
-    cells = Cells(
-        samples,
-        {axis: called[slots.slot(key, axis)].astype(str).to_numpy(object) for axis in axes},
-        malignant,
-        {},
-        load_signatures(species=species),
-        sp.csc_matrix((0, 0)),
-        np.zeros(adata.n_obs, np.int64),
-    )
+    matrix, species = slots.matrix_of_run(adata, record), library_species(record)
+    labels = {axis: called[slots.slot(key, axis)].astype(str).to_numpy(object) for axis in axes}
+    cells = Cells(samples, labels, malignant, load_signatures(species=species))
     wanted: set[str] = set()
-    for measure in (*(m for c in claims for m in c.measures), *(f"@{p}" for p in panel)):
+    for measure in (*(m for c in claims for m in c.measures), PANEL):
         with suppress(NotMeasurableError):  # said where the claim is tested
             wanted.update(cells.genes_of(measure))
     named = _columns(cells.signatures, wanted, GeneIndex([str(i) for i in matrix.ids], species=species), species)
     swaps = _swaps(cells, claims, named, matrix)
     columns = np.unique([*named.values(), *(c for draws in swaps.values() for draw in draws for c in draw.values())])
     place = {int(c): i for i, c in enumerate(columns)}
-    cells.genes = {gene: place[c] for gene, c in named.items()}
-    cells.swaps = {i: [{g: place[c] for g, c in draw.items()} for draw in draws] for i, draws in swaps.items()}
-    blocks = []
-    for some in some_genes(matrix, columns, np.ones(adata.n_obs, bool)):
-        blocks.append(sp.csr_matrix(some.values))
-        cells.n_detected[some.rows] = some.n_detected
-    cells.values = sp.csc_matrix(sp.vstack(blocks)) if blocks else sp.csc_matrix((0, columns.size))
-    return cells
+    blocks, n_detected = [sp.csr_matrix(np.zeros((0, columns.size), np.float32))], np.zeros(adata.n_obs, np.int64)
+    for rows, values, detected in some_genes(matrix, columns, np.ones(adata.n_obs, bool)):
+        blocks.append(sp.csr_matrix(values))
+        n_detected[rows] = detected
+    return replace(
+        cells,
+        genes={gene: place[c] for gene, c in named.items()},
+        swaps={i: [{g: place[c] for g, c in draw.items()} for draw in draws] for i, draws in swaps.items()},
+        values=sp.csc_matrix(sp.vstack(blocks)),
+        n_detected=n_detected,
+    )
 
 
 def _columns(signatures: Mapping[str, Signature], wanted: set[str], index: GeneIndex, species: str) -> dict[str, int]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from tamannot.analysis._claim_cells import (
@@ -19,7 +18,6 @@ from tamannot.analysis._claim_cells import (
     NONE,
     RARE,
     SHARE,
-    SHARE_OF,
     WITHIN,
     Cells,
     Claim,
@@ -40,70 +38,51 @@ _RARELY = 0.05
 
 @dataclass(frozen=True)
 class Found:
-    """The result of a test, or the reason why there is none."""
+    """The result of a test, or the reason why there is none; its fields are columns of the table of claims."""
 
-    test: str
+    test: str = ""
     observed: float = np.nan
     low: float = np.nan
     high: float = np.nan
     n_samples: int = 0
     n_cells: int = 0
+    verdict: str = NOT_MEASURABLE
+    n_swaps: int = 0
+    """Swaps of the genes for others of equal expression that gave an interval."""
+    swapped: float = np.nan
+    """Mean of their results."""
+    p_swapped: float = np.nan
+    """Share that goes as far as the claim in its direction, the claim counted among them."""
+    swapped_same: float = np.nan
+    """Share that gets the verdict of the claim."""
+    swapped_supported: float = np.nan
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Chance:
-    """The results of a test with other genes of equal expression in place of those of the claim."""
-
-    n_swaps: int = 0
-    """Swaps that gave an interval."""
-    observed: float = np.nan
-    """Mean of their results."""
-    p: float = np.nan
-    """Share that goes as far as the claim in its direction, the claim counted among them."""
-    same: float = np.nan
-    """Share that gets the verdict of the claim."""
-    supported: float = np.nan
-    """Share that is supported."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """The cells, the number that a sample must have, and the annotations of the samples."""
-
-    cells: Cells
-    min_cells: int
-    about: Mapping[str, pd.Series]
-    """By ``primary`` and ``site`` the word of each sample; without those that were not given."""
-
-    def per_sample(self, *masks: Array) -> list[list[Array]]:
-        """Return, for the samples with enough cells of every mask, the numbers of these cells."""
-        codes = self.cells.samples.codes
-        found = [[np.flatnonzero(m & (codes == s)) for m in masks] for s in range(len(self.cells.samples.names))]
-        return [rows for rows in found if all(r.size >= self.min_cells for r in rows)]
-
-
-def check_claim(claim: Claim, data: Data) -> tuple[str, Found, Chance]:
-    """Return the verdict on a claim, its evidence, and the results with swapped genes."""
+def check_claim(claim: Claim, cells: Cells) -> Found:
+    """Return the verdict on a claim with its evidence, and the results with swapped genes."""
     if claim.kind == NONE:
-        return NOT_MEASURABLE, Found("none", reason=claim.note), Chance()
+        return Found("none", reason=claim.note)
+    test, description = _TESTS[claim.kind]
+    a, b = (m.replace("@", "").replace("_", " ").replace(":", " ") for m in (claim.a, claim.b))
+    here, there = (c.replace("_", " ") for c in (claim.cells, claim.against))
+    said = description.format(a=a, b=b, cells=here, against=there)
     try:
-        found = _TESTS[claim.kind](claim, data)
+        found = replace(test(claim, cells), test=said)
     except NotMeasurableError as why:
-        return NOT_MEASURABLE, Found(_describe(claim), reason=str(why)), Chance()
-    verdict = _verdict(claim, found)
-    if claim.kind == DETECTION or not np.isfinite(found.low) or not data.cells.genes_in(claim):
-        return verdict, found, Chance()
+        return Found(said, reason=str(why))
+    found = replace(found, verdict=_verdict(claim, found))
+    if claim.kind == DETECTION or not np.isfinite(found.low) or not cells.genes_in(claim):
+        return found
     swaps = []
-    for cells in data.cells.swapped(claim):
+    for swapped in cells.swapped(claim):
         with suppress(NotMeasurableError):  # the genes that stand in are seen in too few of the cells
-            swaps.append(_TESTS[claim.kind](claim, replace(data, cells=cells)))
-    known = [s for s in swaps if np.isfinite([s.observed, s.low, s.high]).all()]
-    return _beyond(claim, verdict, found, known)
+            swaps.append(test(claim, swapped))
+    return _beyond(claim, found, [s for s in swaps if np.isfinite([s.observed, s.low, s.high]).all()])
 
 
-def _beyond(claim: Claim, verdict: str, found: Found, swaps: Sequence[Found]) -> tuple[str, Found, Chance]:
-    """Return the verdict after comparison with the swaps, each of which is compared with the others likewise."""
+def _beyond(claim: Claim, found: Found, swaps: Sequence[Found]) -> Found:
+    """Return the result after comparison with the swaps, each of which is compared with the others likewise."""
     sign = 1 if claim.expected == "positive" else -1
     every = [found, *swaps]
     values = sign * np.array([f.observed for f in every])
@@ -111,133 +90,102 @@ def _beyond(claim: Claim, verdict: str, found: Found, swaps: Sequence[Found]) ->
     p = {word: far.mean(axis=1) for word, far in as_far.items()}
     words = [_verdict(claim, f) for f in every]
     held = np.array([w if w not in p or p[w][i] <= _RARELY else INCONCLUSIVE for i, w in enumerate(words)], object)
-    if held[0] != verdict:
-        n_as_far = int(as_far[verdict][0].sum()) - 1
+    if held[0] != found.verdict:
+        n_as_far = int(as_far[found.verdict][0].sum()) - 1
         why = (
-            f"{verdict} by its interval, but {n_as_far} of {len(swaps)} swaps for genes of equal expression are as "
-            "extreme"
+            f"{found.verdict} by its interval, but {n_as_far} of {len(swaps)} swaps for genes of equal expression are "
+            "as extreme"
         )
         if len(every) * _RARELY < 1:
             why = f"{len(swaps)} swaps for genes of equal expression, too few to tell"
-        found = replace(found, reason="; ".join(r for r in (why, found.reason) if r))
+        found = replace(found, verdict=held[0], reason="; ".join(r for r in (why, found.reason) if r))
     if not swaps:
-        return held[0], found, Chance()
-    same, supported = ((held[1:] == word).mean() for word in (held[0], SUPPORTED))
-    chance = Chance(len(swaps), sign * values[1:].mean(), p[SUPPORTED][0], same, supported)
-    return held[0], found, chance
+        return found
+    return replace(
+        found,
+        n_swaps=len(swaps),
+        swapped=sign * values[1:].mean(),
+        p_swapped=p[SUPPORTED][0],
+        swapped_same=(held[1:] == held[0]).mean(),
+        swapped_supported=(held[1:] == SUPPORTED).mean(),
+    )
 
 
-def _describe(claim: Claim) -> str:
-    """Return a description of the statistic."""
-    a, b = (m.replace("@", "").replace("_", " ").replace(":", " ") for m in (claim.a, claim.b))
-    cells, against = (c.replace("_", " ") for c in (claim.cells, claim.against))
-    return {
-        WITHIN: f"rank correlation of {a} with {b} within samples, given genes detected, {cells} cells",
-        ACROSS: f"rank correlation across samples of {a} in {cells} with {b} in {against} cells",
-        DIFFERENCE: f"share of cells with {a}, {cells} minus {against}, at equal depth within samples",
-        DETECTION: f"share of {cells} cells with {a}",
-        SHARE: f"{a} among {cells} cells",
-        GROUPS: f"{a} in {cells} cells, samples of {b} minus others",
-    }[claim.kind]
-
-
-def _within(claim: Claim, data: Data) -> Found:
-    cells, here = data.cells, data.cells.of(claim.cells)
+def _within(claim: Claim, cells: Cells) -> Found:
+    here = cells.of(claim.cells)
     genes = cells.genes_of(claim.a), cells.genes_of(claim.b)
-    shared = set(genes[0]) & set(genes[1])
+    shared = sorted(set(genes[0]) & set(genes[1]))
     longer = len(genes[0]) > len(genes[1])
-    one = cells.measure(claim.a, here, sorted(shared) if longer else ())
-    two = cells.measure(claim.b, here, () if longer else sorted(shared))
-    samples = data.per_sample(here)
+    one = cells.measure(claim.a, here, shared if longer else ())
+    two = cells.measure(claim.b, here, () if longer else shared)
+    samples = cells.per_sample(here)
     rho = [partial_rho(one[r], two[r], cells.n_detected[r][:, None]) for (r,) in samples]
     found = over_samples(np.array([fisher(v) for v in rho]))
-    once = f"counted once: {', '.join(sorted(shared))}" if shared else ""
-    return _as_found(claim, found, sum(r.size for (r,) in samples), np.tanh, once)
+    once = f"counted once: {', '.join(shared)}" if shared else ""
+    return _as_found(found, sum(r.size for (r,) in samples), np.tanh, once)
 
 
-def _across(claim: Claim, data: Data) -> Found:
-    cells = data.cells
+def _across(claim: Claim, cells: Cells) -> Found:
     here, there = cells.of(claim.cells), cells.of(claim.against)
     one, two = cells.measure(claim.a, here), cells.measure(claim.b, there)
-    samples = data.per_sample(here, there)
+    samples = cells.per_sample(here, there)
     means = np.array([[one[r].mean(), two[s].mean()] for r, s in samples]).reshape(-1, 2)
     rho, low, high = spearman_interval(means[:, 0], means[:, 1])
     n_cells = sum(np.union1d(r, s).size for r, s in samples)
     why = _few(len(samples), _MIN_ACROSS) or ("" if np.isfinite(rho) else "does not vary between samples")
-    return Found(_describe(claim), rho, low, high, len(samples), n_cells, why)
+    return Found("", rho, low, high, len(samples), n_cells, reason=why)
 
 
-def _difference(claim: Claim, data: Data) -> Found:
-    cells = data.cells
+def _difference(claim: Claim, cells: Cells) -> Found:
     here, there = cells.of(claim.cells), cells.of(claim.against)
-    hits = cells.hits(cells.usable(claim.a, here | there))
-    samples = data.per_sample(here, there)
+    hits = cells.hits(claim.a, here | there)
     values, n_cells = [], 0
-    for both in samples:
+    for both in cells.per_sample(here, there):
         rows = np.union1d(*both)
         strata = classes_of(cells.n_detected[rows].astype(float), _DEPTH_CLASSES)
         values.append(matched_difference(hits[rows], here[rows], strata))
         n_cells += rows.size
-    return _as_found(claim, over_samples(np.array(values)), n_cells)
+    return _as_found(over_samples(np.array(values)), n_cells)
 
 
-def _detection(claim: Claim, data: Data) -> Found:
-    cells, here = data.cells, data.cells.of(claim.cells)
-    hits = cells.hits(cells.usable(claim.a, here))
-    samples = data.per_sample(here)
+def _share(claim: Claim, cells: Cells) -> Found:
+    here = cells.of(claim.cells)
+    hits = cells.hits(claim.a, here)
+    samples = cells.per_sample(here)
     found = over_samples(np.array([hits[r].mean() for (r,) in samples]))
     others = ~here & (cells.samples.codes >= 0)
-    beside = f"{hits[others].mean():.0%} of all other cells" if others.any() else ""
-    return _as_found(claim, found, sum(r.size for (r,) in samples), _between_0_and_1, beside)
+    beside = f"{hits[others].mean():.0%} of all other cells" if claim.kind == DETECTION and others.any() else ""
+    return _as_found(found, sum(r.size for (r,) in samples), lambda share: np.clip(share, 0, 1), beside)
 
 
-def _share(claim: Claim, data: Data) -> Found:
-    here = data.cells.of(claim.cells)
-    member = data.cells.measure(claim.a, here)
-    samples = data.per_sample(here)
-    found = over_samples(np.array([member[r].mean() for (r,) in samples]))
-    return _as_found(claim, found, sum(r.size for (r,) in samples), _between_0_and_1)
-
-
-def _groups(claim: Claim, data: Data) -> Found:
+def _groups(claim: Claim, cells: Cells) -> Found:
     name, _, values = claim.b.partition("=")
     one, _, two = values.partition("/")
-    if name not in data.about:
+    if name not in cells.about:
         msg = f"needs the {name} of each sample; pass {name}="
         raise NotMeasurableError(msg)
-    cells, here = data.cells, data.cells.of(claim.cells)
-    if claim.a.startswith(SHARE_OF):
-        value = cells.measure(claim.a, here)
-    else:
-        value = cells.hits(cells.usable(claim.a, here)).astype(float)
-    word, codes = data.about[name], cells.samples.codes
-    rows = data.per_sample(here)
-    means = np.array([value[r].mean() for (r,) in rows])
-    words = np.array([str(word.iloc[codes[r[0]]]).lower() for (r,) in rows], dtype=object)
+    here = cells.of(claim.cells)
+    hits = cells.hits(claim.a, here)
+    rows = cells.per_sample(here)
+    means = np.array([hits[r].mean() for (r,) in rows])
+    word, codes = cells.about[name], cells.samples.codes
+    words = [str(word.iloc[codes[r[0]]]).lower() for (r,) in rows]
     first = np.array([one in w for w in words], bool)
-    known = np.array([w not in ("nan", "none", "") for w in words], bool)
-    second = np.array([two in w for w in words], bool) & ~first if two else known & ~first
+    known = [two in w if two else w not in ("nan", "none", "") for w in words]
+    second = np.array(known, bool) & ~first
     for of, group in ((one, first), (two or f"other {name}", second)):
         if rows and not group.any():
-            msg = f"no sample of {of} has {data.min_cells} such cells"
+            msg = f"no sample of {of} has {cells.min_cells} such cells"
             raise NotMeasurableError(msg)
-    found = between_groups(means[first], means[second])
-    out = _as_found(claim, found, sum(r.size for (r,) in rows))
     few = f"fewer than {MIN_SAMPLES} samples in a group" if min(first.sum(), second.sum()) < MIN_SAMPLES else ""
-    return replace(out, reason=few)
+    found = _as_found(between_groups(means[first], means[second]), sum(r.size for (r,) in rows))
+    return replace(found, reason=few)
 
 
-def _as_found(
-    claim: Claim, found: OverSamples, n_cells: int, back: Callable[[float], Any] = float, also: str = ""
-) -> Found:
+def _as_found(found: OverSamples, n_cells: int, back: Callable[[float], Any] = float, also: str = "") -> Found:
     n = int(found.n)
-    few = _few(n, MIN_SAMPLES)
     value, low, high = (float(back(v)) for v in (found.mean, found.low, found.high))
-    return Found(_describe(claim), value, low, high, n, n_cells, "; ".join(w for w in (few, also) if w))
-
-
-def _between_0_and_1(value: float) -> float:
-    return float(np.clip(value, 0, 1))
+    return Found("", value, low, high, n, n_cells, reason="; ".join(w for w in (_few(n, MIN_SAMPLES), also) if w))
 
 
 def _few(n: int, least: int) -> str:
@@ -263,11 +211,12 @@ def _verdict(claim: Claim, found: Found) -> str:
     return NOT_SUPPORTED if sign * found.low < 0 and sign * found.high < 0 else INCONCLUSIVE
 
 
-_TESTS: Mapping[str, Callable[[Claim, Data], Found]] = {
-    WITHIN: _within,
-    ACROSS: _across,
-    DIFFERENCE: _difference,
-    DETECTION: _detection,
-    SHARE: _share,
-    GROUPS: _groups,
+# Of each kind the test, and its description.
+_TESTS: Mapping[str, tuple[Callable[[Claim, Cells], Found], str]] = {
+    WITHIN: (_within, "rank correlation of {a} with {b} within samples, given genes detected, {cells} cells"),
+    ACROSS: (_across, "rank correlation across samples of {a} in {cells} with {b} in {against} cells"),
+    DIFFERENCE: (_difference, "share of cells with {a}, {cells} minus {against}, at equal depth within samples"),
+    DETECTION: (_share, "share of {cells} cells with {a}"),
+    SHARE: (_share, "{a} among {cells} cells"),
+    GROUPS: (_groups, "{a} in {cells} cells, samples of {b} minus others"),
 }

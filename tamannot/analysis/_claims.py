@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,13 +23,14 @@ from tamannot.analysis._claim_cells import (
     DIFFERENCE,
     GROUPS,
     NONE,
+    PANEL,
     SHARE,
     WITHIN,
     Cells,
     Claim,
     read_cells,
 )
-from tamannot.analysis._claim_tests import SUPPORTED, Data, check_claim
+from tamannot.analysis._claim_tests import SUPPORTED, check_claim
 from tamannot.analysis._samples import Malignant, Samples, malignant_cells, samples_of, table_of_samples
 from tamannot.errors import InputFileError, ParameterError, among
 from tamannot.stats._means import MIN_SAMPLES, over_samples
@@ -36,7 +38,6 @@ from tamannot.stats._means import MIN_SAMPLES, over_samples
 Array = NDArray[Any]
 
 RECORD = "claims"
-_PANEL = "checkpoint_ligands"
 _ANY = "all"
 # With a small panel of genes, depth is not a useful covariate.
 _FEW_GENES = 1000
@@ -143,44 +144,24 @@ def claims(
     samples = samples_of(adata, sample_key)
     about = {n: _words(adata, samples, given) for n, given in (("primary", primary), ("site", site)) if given}
     chosen = None if malignant is None else malignant_cells(adata, malignant)
-    cells = read_cells(adata, key, rows, [_PANEL], samples, chosen)
-    found = []
-    for claim in rows:
-        verdict, what, chance = check_claim(claim, Data(cells, min_cells, about))
-        found.append(
-            {
-                "claim_id": claim.claim_id,
-                "claim": claim.claim,
-                "source": claim.source,
-                "kind": claim.kind,
-                "expected": claim.expected,
-                "test": what.test,
-                "observed": what.observed,
-                "low": what.low,
-                "high": what.high,
-                "n_samples": what.n_samples,
-                "n_cells": what.n_cells,
-                "verdict": verdict,
-                "n_swaps": chance.n_swaps,
-                "swapped": chance.observed,
-                "p_swapped": chance.p,
-                "swapped_same": chance.same,
-                "swapped_supported": chance.supported,
-                "reason": what.reason,
-                "note": claim.note if claim.kind != NONE else "",
-            }
-        )
+    cells = replace(read_cells(adata, key, rows, samples, chosen), min_cells=min_cells, about=about)
+    found = [
+        {name: getattr(claim, name) for name in ("claim_id", "claim", "source", "kind", "expected")}
+        | asdict(check_claim(claim, cells))
+        | {"note": claim.note if claim.kind != NONE else ""}
+        for claim in rows
+    ]
     result = pd.DataFrame(found)
     record = {
         "sample_key": sample_key,
         "malignant": malignant is not None,
-        "primary": _name(primary),
-        "site": _name(site),
+        "primary": "" if primary is None else _column_and_words(primary)[0],
+        "site": "" if site is None else _column_and_words(site)[0],
         "table": "bundled" if table is None else str(table),
         "min_cells": min_cells,
         "n_samples": len(samples.names),
         "claims": result,
-        "detection": pd.DataFrame(_detection(cells, min_cells), columns=_DETECTION),
+        "detection": pd.DataFrame(_detection(cells), columns=_DETECTION),
         "cautions": _cautions(cells, samples, result),
     }
     target = slots.to_work_on(adata, copy=copy)
@@ -242,56 +223,41 @@ def _is_expected(claim: Claim) -> bool:
 _DETECTION = ["gene", "origin", "state", "n_cells", "n_detected", "share_detected", "mean", "low", "high", "n_samples"]
 
 
-def _detection(cells: Cells, min_cells: int) -> Iterator[tuple[Any, ...]]:
+def _detection(cells: Cells) -> Iterator[tuple[Any, ...]]:
     """Yield the number of macrophages that express each gene of the panel, by origin and state."""
     macrophage = cells.labels["compartment"] == "macrophage"
     if cells.malignant is not None:
         macrophage = macrophage & ~cells.malignant
-    genes = [g for g in cells.genes_of(f"@{_PANEL}") if g in cells.genes]
-    hits = {g: cells.hits([g]) for g in genes}
+    hits = {g: cells.column(g) > 0 for g in cells.genes_of(PANEL) if g in cells.genes}
     codes, n_samples = cells.samples.codes, len(cells.samples.names)
-    for origin in _labels(cells.labels["origin"], macrophage):
-        for state in _labels(cells.labels["state"], macrophage):
-            here = macrophage & (codes >= 0)
-            for axis, label in (("origin", origin), ("state", state)):
-                here = here & (True if label == _ANY else cells.labels[axis] == label)
-            n = np.bincount(codes[here], minlength=n_samples)
-            if not n.any():
-                continue
-            for gene in genes:
-                k = np.bincount(codes[here & hits[gene]], minlength=n_samples)
-                enough = n >= min_cells
-                over = over_samples(k[enough] / n[enough])
-                total = int(n.sum()), int(k.sum())
-                yield (
-                    gene,
-                    origin,
-                    state,
-                    *total,
-                    total[1] / total[0],
-                    over.mean,
-                    max(over.low, 0.0),
-                    min(over.high, 1.0),
-                    over.n,
-                )
+    origins, states = ([_ANY, *sorted(set(cells.labels[axis][macrophage]))] for axis in ("origin", "state"))
+    for origin, state in product(origins, states):
+        here = macrophage & (codes >= 0)
+        for axis, label in (("origin", origin), ("state", state)):
+            here = here & (True if label == _ANY else cells.labels[axis] == label)
+        n = np.bincount(codes[here], minlength=n_samples)
+        if not n.any():
+            continue
+        enough = n >= cells.min_cells
+        for gene, hit in hits.items():
+            k = np.bincount(codes[here & hit], minlength=n_samples)
+            over = over_samples(k[enough] / n[enough])
+            share, low, high = k.sum() / n.sum(), max(over.low, 0.0), min(over.high, 1.0)
+            yield (gene, origin, state, int(n.sum()), int(k.sum()), share, over.mean, low, high, over.n)
 
 
-def _labels(labels: Array, macrophage: Array) -> list[str]:
-    return [_ANY, *sorted(set(labels[macrophage].tolist()))]
+def _column_and_words(given: OfSamples) -> tuple[str, Mapping[str, str]]:
+    return given if isinstance(given, tuple) else (given, {})
 
 
 def _words(adata: AnnData, samples: Samples, given: OfSamples) -> pd.Series:
-    name, ours = given if isinstance(given, tuple) else (given, {})
+    name, ours = _column_and_words(given)
     words = table_of_samples(adata, samples, [name])[name].astype(str)
     unknown = sorted(set(ours) - set(words))
     if unknown:
         msg = f"obs['{name}'] has no value {', '.join(unknown)}.{among(unknown[0], sorted(set(words)))}"
         raise ParameterError(msg)
     return words.replace(dict(ours))
-
-
-def _name(given: OfSamples | None) -> str:
-    return "" if given is None else given[0] if isinstance(given, tuple) else given
 
 
 def _cautions(cells: Cells, samples: Samples, result: pd.DataFrame) -> list[str]:

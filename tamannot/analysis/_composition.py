@@ -131,9 +131,12 @@ def composition(
     if counts == "expected" and counted.expected is None:
         msg = f"The {axis} labels have no probabilities, which expected counts need. Use counts='called'."
         raise ParameterError(msg)
-    record: dict[str, Any] = {"shares": _shares(counted, cohort), "samples": cohort.table.reset_index()}
+    shares = _by_sample_and_label(counted.called, counted, cohort).astype({"n_cells": int})
+    low, high = wilson(shares["n_cells"].to_numpy(), shares["n_total"].to_numpy())
+    record: dict[str, Any] = {"shares": shares.assign(low=low, high=high), "samples": cohort.table.reset_index()}
     if counted.expected is not None:
-        record["expected"] = _expected(counted.expected, counted, cohort)
+        expected = _by_sample_and_label(counted.expected, counted, cohort)
+        record["expected"] = expected.rename(columns={"n_cells": "expected_cells", "share": "expected_share"})
     cautions = _cautions_on_samples(cohort, samples, sample_key)
     used_reference = ""
     if condition is not None:
@@ -198,7 +201,9 @@ def _cohort_of(
     order: tuple[str, ...] = ()
     if condition is not None:
         table["condition"] = known[condition].astype(str).where(known[condition].notna(), "").astype(object)
-        order = _order(slots.obs_column(adata, condition))
+        column = slots.obs_column(adata, condition)
+        is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
+        order = tuple(map(str, column.cat.categories if is_categorical else sorted(set(column.dropna()))))
     table["n_cells"] = samples.total(np.ones(len(samples.codes))).astype(int)
     table["n_macrophages"] = counted.n_macrophages.astype(int)
     if counted.log_depth is not None:
@@ -216,11 +221,6 @@ def _refuse_cells(samples: Samples, sample_key: str) -> None:
             "Cells of one tumour are not replicates: use the column with the tumour or donor of each cell."
         )
         raise ParameterError(msg)
-
-
-def _order(column: pd.Series) -> tuple[str, ...]:
-    values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else sorted(set(column.dropna()))
-    return tuple(map(str, values))
 
 
 def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int) -> None:
@@ -274,20 +274,6 @@ def _tests(counted: Counted, cohort: Cohort, reference: str | None, counts: str)
     notes += cautions_on_design(design)
     notes += cautions_on_tests(tests, counted.total[cohort.used])
     return tests, design.conditions[0], notes
-
-
-def _shares(counted: Counted, cohort: Cohort) -> pd.DataFrame:
-    """Return the share of each label in each sample as called, one row each."""
-    table = _by_sample_and_label(counted.called, counted, cohort)
-    table["n_cells"] = table["n_cells"].astype(int)
-    low, high = wilson(table["n_cells"].to_numpy(), table["n_total"].to_numpy())
-    return table.assign(low=low, high=high)
-
-
-def _expected(expected: pd.DataFrame, counted: Counted, cohort: Cohort) -> pd.DataFrame:
-    """Return the expected share of each label in each sample, one row each."""
-    table = _by_sample_and_label(expected, counted, cohort)
-    return table.rename(columns={"n_cells": "expected_cells", "share": "expected_share"})
 
 
 def _by_sample_and_label(counts: pd.DataFrame, counted: Counted, cohort: Cohort) -> pd.DataFrame:

@@ -32,8 +32,8 @@ _FEW_SAMPLES, _FEW_FREE, _CONFOUNDED, _FEW_CELLS = 4, 4, 0.8, 5
 _BLANK_DIFFERS, _P = 0.1, 0.05
 _STEROIDS = "immunoregulatory"
 
-_BY_CONTRAST = ("log_odds", "low", "high", "t", "p")
-_BY_LABEL = ("p_overall", "dispersion", "rho")
+_FEW = f"fewer than {_TOO_FEW} cells in all: not tested"
+_HALF = "a condition has no such cells, or only such cells: half a cell was added to both counts of each sample"
 _COLUMNS = (
     *("label", "contrast", "condition", "reference", "share", "share_reference"),
     *("log_odds", "odds_ratio", "low", "high", "t", "df", "p", "q", "p_logratio", "p_overall"),
@@ -213,31 +213,19 @@ def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) ->
                 "share": means[c + 1, i],
                 "share_reference": means[0, i],
             }
-            figures = {name: getattr(found, name)[i, c] for name in _BY_CONTRAST}
-            figures |= {name: getattr(found, name)[i] for name in _BY_LABEL}
-            figures |= {"odds_ratio": np.exp(figures["log_odds"]), "p_logratio": by_ratio[i, c]}
-            figures |= {
-                name: np.exp(figures[name]) for name in ("low", "high")
-            }  # of the odds ratio, beside which they stand
+            figures = {name: getattr(found, name)[i, c] for name in ("log_odds", "t", "p")}
+            figures |= {name: getattr(found, name)[i] for name in ("p_overall", "dispersion", "rho")}
+            # The interval is of the odds ratio, beside which it stands.
+            by_odds = {"odds_ratio": found.log_odds, "low": found.low, "high": found.high}
+            figures |= {name: np.exp(log[i, c]) for name, log in by_odds.items()} | {"p_logratio": by_ratio[i, c]}
             row |= {name: np.nan if few[i] else value for name, value in figures.items()}
-            row |= {
-                "df": found.df,
-                "n_samples": len(total),
-                "counts": counts,
-                "note": _note(bool(few[i]), bool(found.half_added[i])),
-            }
+            half = _HALF if found.half_added[i] else ""
+            row |= {"df": found.df, "n_samples": len(total), "counts": counts, "note": _FEW if few[i] else half}
             rows.append(row)
     tests = pd.DataFrame(rows)
     # Whether abstention differs is to be known, but is no finding among the others.
     tests["q"] = benjamini_hochberg(tests["p"].where(tests["label"] != UNASSIGNED).to_numpy(float))
     return tests[list(_COLUMNS)]
-
-
-def _note(few: bool, half: bool) -> str:
-    if few:
-        return f"fewer than {_TOO_FEW} cells in all: not tested"
-    said = "a condition has no such cells, or only such cells: half a cell was added to both counts of each sample"
-    return said if half else ""
 
 
 def cautions_on_design(design: Design) -> list[str]:

@@ -173,10 +173,11 @@ def crosstalk(
     tests = run_tests(table, asked, values.covariates, n_bootstrap=n_bootstrap, seed=rng)
     for end, names in (("tam", [h.column for h in asked]), ("malignant", [MALIGNANT + h.malignant for h in asked])):
         tests[f"low_signal_{end}"] = values.low_signal[enough].mean().reindex(names).to_numpy()
+    few = f"Left out for fewer than {min_cells} macrophages or malignant cells"
     cautions = [
         *_cautions_on_tests(tests, table, values.covariates),
         *values.cautions,
-        *_cautions_on_samples(values.table, enough, min_cells),
+        *([] if enough.all() else [f"{few}: {some_of(values.table.index[~enough])}."]),
         *_cautions_on_shares(adata, table, asked, shares, key),
     ]
     parameters = {
@@ -324,11 +325,6 @@ def _cautions_on_covariates(tests: pd.DataFrame, table: pd.DataFrame, covariates
     gone &= tests["rho_adjusted"].notna()
     if gone.any():
         yield f"Less than half of the association remains after adjustment: {some_of(tests.index[gone])}."
-
-
-def _cautions_on_samples(table: pd.DataFrame, enough: pd.Series, min_cells: int) -> Iterator[str]:
-    if not enough.all():
-        yield f"Left out for fewer than {min_cells} macrophages or malignant cells: {some_of(table.index[~enough])}."
 
 
 def _cautions_on_shares(

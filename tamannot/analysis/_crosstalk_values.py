@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._cells import CellsOfRun, detection_of, library_species
-from tamannot.analysis._samples import Samples, numbers_of, table_of_samples
+from tamannot.analysis._samples import Samples, called_as, numbers_of, table_of_samples
 from tamannot.classify import MACROPHAGE, STATES, UNASSIGNED
 from tamannot.errors import GeneIdError, ParameterError, among
 from tamannot.signature import Signature, SignatureSet, load_signatures, read_signatures
@@ -196,7 +196,7 @@ class Sides:
 
 def sides_of(adata: AnnData, key: str, samples: Samples, malignant: Array) -> Sides:
     """Return which cells are macrophages, T and NK cells, and malignant cells, each on one side only."""
-    compartment = slots.read_obs(adata, key, ("compartment",)).iloc[:, 0].astype(str).to_numpy()
+    compartment = called_as(adata, key, "compartment")
     called = compartment == MACROPHAGE
     t_cells = (compartment == _T_CELLS) & ~malignant
     return Sides(samples, called & ~malignant, t_cells, malignant, called & malignant)
@@ -251,10 +251,10 @@ def _read_asked(
         if not names:
             continue
         sets = {n: library[n] for n in names if n in library}
-        found = detection_of(matrix, sets, [n for n in names if n not in sets], of)
+        genes, few = detection_of(matrix, sets, [n for n in names if n not in sets], of)
         z = _z_of_sets(adata, key, of, {n: s for n, s in sets.items() if f"{side}_{n}" not in columns})
-        columns |= {f"{side}_{n}": mean(t[n].to_numpy(float), of) for t in (z, found.genes) for n in t}
-        low |= {f"{side}_{n}": mean(found.few[n].to_numpy(float), of) for n in found.few}
+        columns |= {f"{side}_{n}": mean(t[n].to_numpy(float), of) for t in (z, genes) for n in t}
+        low |= {f"{side}_{n}": mean(few[n].to_numpy(float), of) for n in few}
     return low
 
 
@@ -264,22 +264,19 @@ def _count(samples: Samples, of: Array) -> Array:
 
 def _shares(adata: AnnData, samples: Samples, of: Array, shares: Shares, key: str) -> dict[str, Array]:
     """Return the share of each state among the macrophages of each sample, and of those without a label."""
-    state = slots.read_obs(adata, key, ("state",)).iloc[:, 0].astype(str).to_numpy()
-    called = {name: samples.mean((state == name).astype(float), of) for name in (*STATES, UNASSIGNED)}
-    rest = {f"share_{UNASSIGNED}": called[UNASSIGNED]}
-    if shares == "called":
-        return {f"share_{name}": called[name] for name in STATES} | rest
-    proba = slots.read_obsm(adata, slots.slot(key, "state_proba"))
-    return {f"share_{name}": samples.mean(proba[name].to_numpy(float), of) for name in STATES} | rest
+    state = called_as(adata, key, "state")
+    member = {name: (state == name).astype(float) for name in (*STATES, UNASSIGNED)}
+    if shares == "expected":
+        proba = slots.read_obsm(adata, slots.slot(key, "state_proba"))
+        member |= {name: proba[name].to_numpy(float) for name in STATES}
+    return {f"share_{name}": samples.mean(values, of) for name, values in member.items()}
 
 
 def _z_of_sets(adata: AnnData, key: str, chosen: Array, sets: Mapping[str, Signature]) -> pd.DataFrame:
     """Return z of sets in some cells, using bins of these cells; one row per cell of the object, 0 in the others."""
     if not sets or not chosen.any():
         return pd.DataFrame(0.0, index=range(chosen.size), columns=list(sets))
-    cells = CellsOfRun.read(adata, key, chosen)
-    z, _, _ = cells.scores(sets)
-    return pd.DataFrame({name: cells.placed(z[name].to_numpy()) for name in sets})
+    return CellsOfRun.read(adata, key, chosen).scores(sets)[0]
 
 
 @dataclass(frozen=True)
@@ -317,7 +314,7 @@ def read_malignant(adata: AnnData, key: str, chosen: Array, also: Sequence[str] 
     except GeneIdError:
         ambient = None
     return MalignantCells(
-        programs=pd.DataFrame({name: cells.placed(z[name].to_numpy()) for name in z}),
+        programs=z,
         ambient=ambient,
         depth=cells.placed(np.log10(np.maximum(depth, 1))),
         coverage=coverage,

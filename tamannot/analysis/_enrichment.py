@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -25,7 +26,7 @@ from tamannot.analysis._gene_rankings import (
     prerank,
     rank_genes,
 )
-from tamannot.analysis._samples import samples_of
+from tamannot.analysis._samples import called_as, samples_of
 from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import GeneIdError, ParameterError, among, some_of
 from tamannot.signature import Signatures, chosen_signatures, load_signatures
@@ -190,11 +191,7 @@ def enrich(
         "sample_key": sample_key or "",
         "compartment": compartment or "",
         "matrix": data.matrix,
-        "method": how.method,
-        "min_size": how.min_size,
-        "max_size": how.max_size,
-        "n_permutations": how.n_permutations,
-        "seed": how.seed,
+        **asdict(how),
         "cautions": said,
     }
     slots.write_analysis(adata, key, RECORD, record, of=groupby)
@@ -221,11 +218,11 @@ def _among(adata: AnnData, key: str, compartment: str | None) -> Array:
     """Return which cells are compared."""
     if compartment is None:
         return np.ones(adata.n_obs, bool)
-    called = slots.read_obs(adata, key, ("compartment",)).iloc[:, 0].astype(str)
+    called = called_as(adata, key, "compartment")
     if not (called == compartment).any():
-        msg = f"No cell was called '{compartment}'.{among(compartment, sorted(called.unique()))}"
+        msg = f"No cell was called '{compartment}'.{among(compartment, sorted(set(called)))}"
         raise ParameterError(msg)
-    return (called == compartment).to_numpy()
+    return np.asarray(called == compartment)
 
 
 def _groups(adata: AnnData, groupby: str, among: Array) -> Groups:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._cells import FEW_GENES, genes_of_signatures, some_genes
-from tamannot.analysis._samples import MALIGNANT, Groups, Malignant, groups_of, malignant_cells, mean_of, samples_of
+from tamannot.analysis._samples import MALIGNANT, Groups, Malignant, groups_of, malignant_cells, samples_of
 from tamannot.classify import SUMMARIES, UNASSIGNED
 from tamannot.data import RunRecord
 from tamannot.errors import ParameterError
@@ -127,7 +127,7 @@ def ferroptosis_summary(
     chosen = None if malignant is None else malignant_cells(adata, malignant)
     groups = groups_of(adata, key, groupby, chosen, samples)
     z = slots.read_table(adata, key, "z")[list(programs.signs.index)].to_numpy(np.float32)
-    means = mean_of(groups, z @ programs.signs.to_numpy(np.float32))
+    means, _ = groups.means(z @ programs.signs.to_numpy(np.float32))
     detected, genes = _detection(adata, record, programs, groups)
     effects = _effects(groups, means, programs, min_cells)
     effects["shared_genes"] = _shared(effects, record, programs)
@@ -167,19 +167,6 @@ class Programs:
         """Return the signatures of a name: itself, or the programs of a theme."""
         return list(THEMES.get(name, (name,)))
 
-    def columns(self) -> Array:
-        """Return the columns of all their genes in the matrix, each once."""
-        return np.unique(self.genes["column"].to_numpy(np.int64))
-
-    def members(self) -> Array:
-        """Return membership of genes in programs: genes as in `columns` by programs, 0 or 1."""
-        columns, names = self.columns(), self.names
-        out = np.zeros((columns.size, len(names)), np.float32)
-        for at, name in enumerate(names):
-            own = self.genes.loc[self.genes["signature"].isin(self.parts(name)), "column"]
-            out[np.searchsorted(columns, own.to_numpy(np.int64)), at] = 1
-        return out
-
 
 def programs_of(record: RunRecord) -> Programs:
     """Return the programs of a run."""
@@ -190,12 +177,9 @@ def programs_of(record: RunRecord) -> Programs:
     themes = pd.DataFrame([(*_EFFECTS[t], "theme") for t in whole], index=list(whole), columns=programs.columns)
     table = pd.concat([programs, summaries, themes])
     with_z = [*programs.index, *summaries.index]
-    signs = pd.DataFrame(0.0, index=with_z, columns=table.index)
-    for name in with_z:
-        signs.loc[name, name] = 1.0
+    signs = pd.DataFrame(np.eye(len(with_z), len(table)), index=with_z, columns=table.index)
     for theme, parts in whole.items():
-        for name, sign in parts.items():
-            signs.loc[name, theme] = sign / len(parts)
+        signs.loc[list(parts), theme] = np.array(list(parts.values())) / len(parts)
     genes = genes_of_signatures(record)
     return Programs(table, signs, genes[genes["signature"].isin(with_z)])
 
@@ -204,16 +188,20 @@ def _detection(
     adata: AnnData, record: RunRecord, programs: Programs, groups: Groups
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the number of detected genes per program by sample and label, and the share per gene by label."""
-    columns, members = programs.columns(), programs.members()
+    columns = np.unique(programs.genes["column"].to_numpy(np.int64))
+    members = np.zeros((columns.size, len(programs.names)), np.float32)
+    for at, name in enumerate(programs.names):
+        own = programs.genes.loc[programs.genes["signature"].isin(programs.parts(name)), "column"]
+        members[np.searchsorted(columns, own.to_numpy(np.int64)), at] = 1
     cell = groups.cell
     kept = cell >= 0
     counts = np.zeros((cell.size, members.shape[1]), np.uint8)
     every = np.arange(len(groups.labels))
     hits = np.zeros((every.size, columns.size))
-    for some in some_genes(slots.matrix_of_run(adata, record), columns, kept):
-        there = (some.values > 0).astype(np.float32)
-        counts[some.rows] = np.minimum(there @ members, 255)
-        hits += (groups.codes[some.rows] == every[:, None]).astype(np.float32) @ there
+    for rows, values, _ in some_genes(slots.matrix_of_run(adata, record), columns, kept):
+        there = (values > 0).astype(np.float32)
+        counts[rows] = np.minimum(there @ members, 255)
+        hits += (groups.codes[rows] == every[:, None]).astype(np.float32) @ there
     by_cell = pd.DataFrame(counts[kept], columns=programs.names).groupby(cell[kept])
     few = pd.DataFrame(counts[kept] < FEW_GENES, columns=programs.names).groupby(cell[kept])
     found = pd.concat({"n_genes_detected": by_cell.median(), "low_signal": few.mean()}, axis=1)

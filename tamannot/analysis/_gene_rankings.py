@@ -24,6 +24,7 @@ Method = Literal["multilevel", "permutation"]
 
 # A gene seen in fewer cells has no place in a ranking; a pseudobulk of fewer is none.
 MIN_CELLS = 10
+_NOT_LOGGED = ("counts", "linear")
 
 # Below this a p against random sets says nothing more, and takes several times as long to find.
 SMALLEST_P = 1e-10
@@ -75,52 +76,35 @@ def rank_genes(data: Unpacked, groups: Groups, samples: Samples | None, *, threa
     return {name: found[name] for name in groups.tested if name in found}
 
 
-@dataclass(frozen=True)
-class _Bulks:
-    """Sums of each group in each sample, ``(samples, groups, …)``."""
-
-    n_cells: Array
-    sums: Array
-    detected: Array
-    counts: bool
-
-    def differences(self, group: int) -> Array:
-        """Return log2 differences between a group and the rest, samples with both by genes."""
-        rest_cells = self.n_cells.sum(axis=1) - self.n_cells[:, group]
-        here = (self.n_cells[:, group] >= MIN_CELLS) & (rest_cells >= MIN_CELLS)
-        own = self.sums[here, group]
-        rest = self.sums[here].sum(axis=1) - own
-        if self.counts:
-            logs = log_cpm(np.concatenate([own, rest])) if here.any() else own
-            return logs[: len(own)] - logs[len(own) :]
-        return own / self.n_cells[here, group][:, None] - rest / rest_cells[here][:, None]
-
-
 def _by_samples(data: Unpacked, groups: Groups, samples: Samples, threads: int) -> dict[str, Ranking]:
-    bulks = _bulks(data, groups, samples, threads)
-    seen = np.flatnonzero(bulks.detected >= MIN_CELLS)
-    found = {}
-    for name in groups.tested:
-        group = groups.names.index(name)
-        differences = bulks.differences(group)[:, seen]
-        if len(differences) >= 2:
-            n_cells = int(groups.n_cells[group])
-            found[name] = _ranked(seen, moderated_t(differences).t, n_cells, differences)
-    return found
-
-
-def _bulks(data: Unpacked, groups: Groups, samples: Samples, threads: int) -> _Bulks:
-    n_samples, n_groups = len(samples.names), len(groups.names)
+    shape = n_samples, n_groups = len(samples.names), len(groups.names)
     known = (samples.codes >= 0) & (groups.codes >= 0)
     codes = np.where(known, samples.codes * n_groups + groups.codes, -1)
-    sums = group_sums(data.rows, codes, n_samples * n_groups, threads=threads)
-    shape = (n_samples, n_groups)
-    counts = data.kind in ("counts", "linear")
-    return _Bulks(sums.n_cells.reshape(shape), sums.sums.reshape(*shape, -1), sums.detected, counts)
+    found = group_sums(data.rows, codes, n_samples * n_groups, threads=threads)
+    n_cells, sums = found.n_cells.reshape(shape), found.sums.reshape(*shape, -1)
+    seen = np.flatnonzero(found.detected >= MIN_CELLS)
+    rankings = {}
+    for name in groups.tested:
+        group = groups.names.index(name)
+        n = n_cells[:, group]
+        n_rest = n_cells.sum(axis=1) - n
+        here = (n >= MIN_CELLS) & (n_rest >= MIN_CELLS)
+        if here.sum() < 2:
+            continue
+        own = sums[here, group]
+        rest = sums[here].sum(axis=1) - own
+        if data.kind in _NOT_LOGGED:
+            logs = log_cpm(np.concatenate([own, rest]))
+            differences = logs[: len(own)] - logs[len(own) :]
+        else:
+            differences = own / n[here][:, None] - rest / n_rest[here][:, None]
+        differences = differences[:, seen]
+        rankings[name] = _ranked(seen, moderated_t(differences).t, int(groups.n_cells[group]), differences)
+    return rankings
 
 
 def _by_cells(data: Unpacked, groups: Groups, names: Sequence[str], threads: int) -> Mapping[str, Ranking]:
-    target = TARGET if data.kind in ("counts", "linear") else 0.0
+    target = TARGET if data.kind in _NOT_LOGGED else 0.0
     sums = group_sums(data.rows, groups.codes, len(groups.names), target=target, squares=True, threads=threads)
     seen = np.flatnonzero(sums.detected >= MIN_CELLS)
     total, total_squares = sums.sums.sum(axis=0), sums.squares.sum(axis=0)
@@ -197,7 +181,7 @@ def prerank(ranking: Ranking, sets: Sequence[GeneSet], settings: Settings, *, th
             **{ours: found[theirs].to_numpy(float) for ours, theirs in _FIGURES.items()},
             **_over_samples(ranking, fitting),
             "n_genes": [s.ranked_in(ranking) for s in fitting],
-            "leading_edge": [_symbols(s, str(found.loc[s.id, "Lead_genes"])) for s in fitting],
+            "leading_edge": [_symbols(s, str(genes)) for s, genes in zip(fitting, found["Lead_genes"], strict=True)],
         }
     )
     table = table.sort_values(["nes", "signature"], ascending=[False, True], ignore_index=True)

@@ -21,6 +21,7 @@ from tamannot.analysis._samples import (
     MALIGNANT,
     Malignant,
     Samples,
+    called_as,
     malignant_as_text,
     malignant_cells,
     numbers_of,
@@ -108,8 +109,7 @@ def ligand_receptor(
     liana, resource = load_liana(), pairs_of_reviews()
     samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
     property_of = _property(adata, samples, against, key)
-    groups = slots.read_obs(adata, key, ("compartment",)).iloc[:, 0].astype(str).to_numpy(dtype=object)
-    groups = np.where(chosen, MALIGNANT, groups)
+    groups = np.where(chosen, MALIGNANT, called_as(adata, key, "compartment"))
     wanted = np.isin(groups, list({*resource["source"], *resource["target"]})) & (samples.codes >= 0)
     cells = _expression(CellsOfRun.read(adata, key, wanted), resource)
     cells.obs["group"] = pd.Categorical(groups[wanted])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.errors import ParameterError, among
+from tamannot.stats._means import means_by_region
 
 Array = NDArray[Any]
 Malignant = str | tuple[str, str | bool | Sequence[str | bool]]
@@ -91,6 +92,11 @@ def numbers_of(values: pd.Series, what: str, *, fewest_words: int = 0) -> pd.Ser
     return pd.Series(np.where(codes < 0, np.nan, codes), index=values.index)
 
 
+def called_as(adata: AnnData, key: str, axis: str) -> Array:
+    """Return the label of each cell on an axis, as text."""
+    return slots.read_obs(adata, key, (axis,)).iloc[:, 0].astype(str).to_numpy(dtype=object)
+
+
 @dataclass(frozen=True)
 class Groups:
     """The sample and the label of each cell."""
@@ -112,9 +118,11 @@ class Groups:
     @property
     def n(self) -> Array:
         """Cells, samples by labels."""
-        cell = self.cell
-        shape = (len(self.samples.names), len(self.labels))
-        return np.bincount(cell[cell >= 0], minlength=shape[0] * shape[1]).reshape(shape)
+        return self.means(np.zeros((self.codes.size, 0)))[1]
+
+    def means(self, values: Array) -> tuple[Array, Array]:
+        """Return the mean of each column, samples by labels by columns, NaN where there is no cell, and `n`."""
+        return means_by_region(values, self.codes, self.samples.codes, len(self.labels), len(self.samples.names))
 
 
 def groups_of(
@@ -126,7 +134,7 @@ def groups_of(
     if not by:
         msg = "groupby is empty. Give 'state', 'origin', 'compartment' or a column of obs."
         raise ParameterError(msg)
-    compartment = slots.read_obs(adata, key, ("compartment",)).iloc[:, 0].astype(str).to_numpy()
+    compartment = called_as(adata, key, "compartment")
     columns = [slots.obs_column(adata, n) for n in names]
     words = columns[0].astype(str)
     for column in columns[1:]:
@@ -146,25 +154,29 @@ def groups_of(
     return Groups(by, malignant is not None, samples, [str(w) for w in labels], codes)
 
 
-def mean_of(groups: Groups, values: Array) -> Array:
-    """Return the mean of each column by sample and label, (samples, labels, columns); NaN where there is no cell."""
-    cell, n = groups.cell, groups.n
-    kept = cell >= 0
-    out = np.zeros((n.size, values.shape[1]))
-    for at in range(values.shape[1]):
-        out[:, at] = np.bincount(cell[kept], weights=values[kept, at], minlength=n.size)
-    with np.errstate(invalid="ignore"):
-        out /= n.reshape(-1, 1)
-    return out.reshape(*n.shape, -1)
-
-
 def malignant_cells(adata: AnnData, malignant: Malignant) -> Array:
     """Return the malignant cells by the user's column."""
     if not malignant:
         raise ParameterError(_NEVER)
     name, values = (malignant, None) if isinstance(malignant, str) else malignant
     column = slots.obs_column(adata, name)
-    chosen = _true_cells(column, name) if values is None else _cells_with(column, name, values)
+    if values is None:
+        kinds = set(column.dropna().unique())
+        if not all(isinstance(k, bool | np.bool_) for k in kinds):
+            shown = ", ".join(sorted(map(str, kinds))[:5])
+            msg = (
+                f"obs['{name}'] is not boolean: it has {shown}. "
+                f"Specify which of its values are malignant: malignant=('{name}', 'Malignant')."
+            )
+            raise ParameterError(msg)
+        chosen = column.astype("boolean").fillna(value=False).to_numpy(bool)
+    else:
+        asked = [values] if isinstance(values, str | bool) else list(values)
+        wanted, have = {str(v) for v in asked}, set(column.dropna().astype(str))
+        if unknown := sorted(wanted - have):
+            msg = f"obs['{name}'] has no value {', '.join(unknown)}.{among(unknown[0], sorted(have))}"
+            raise ParameterError(msg)
+        chosen = np.asarray(column.astype(str).isin(wanted) & column.notna(), bool)
     if not chosen.any():
         msg = f"obs['{name}'] marks no cell as malignant. {_NEVER}"
         raise ParameterError(msg)
@@ -177,24 +189,3 @@ def malignant_as_text(malignant: Malignant) -> str:
         return malignant
     name, values = malignant
     return f"{name}: {', '.join(map(str, [values] if isinstance(values, str | bool) else values))}"
-
-
-def _true_cells(column: pd.Series, name: str) -> Array:
-    kinds = set(column.dropna().unique())
-    if not all(isinstance(k, bool | np.bool_) for k in kinds):
-        shown = ", ".join(sorted(map(str, kinds))[:5])
-        msg = (
-            f"obs['{name}'] is not boolean: it has {shown}. "
-            f"Specify which of its values are malignant: malignant=('{name}', 'Malignant')."
-        )
-        raise ParameterError(msg)
-    return column.astype("boolean").fillna(value=False).to_numpy(bool)
-
-
-def _cells_with(column: pd.Series, name: str, values: str | bool | Sequence[str | bool]) -> Array:
-    asked = [values] if isinstance(values, str | bool) else list(values)
-    wanted, have = {str(v) for v in asked}, set(column.dropna().astype(str))
-    if unknown := sorted(wanted - have):
-        msg = f"obs['{name}'] has no value {', '.join(unknown)}.{among(unknown[0], sorted(have))}"
-        raise ParameterError(msg)
-    return np.asarray(column.astype(str).isin(wanted) & column.notna(), bool)

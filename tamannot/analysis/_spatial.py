@@ -119,6 +119,7 @@ def regions(
         tests, of_samples = _along(scores, _distance(adata, distance), samples)
     else:
         tests, of_samples = _between(scores, slots.obs_column(adata, str(region)), samples)
+    tests.insert(list(tests.columns).index("p") + 1, "q", benjamini_hochberg(tests["p"].to_numpy(float)))
     record = {
         "table": tests,
         "samples": of_samples,
@@ -174,7 +175,7 @@ def _along(scores: pd.DataFrame, distance: Array, samples: Samples) -> tuple[pd.
     own = spearman_by_sample(scores.to_numpy(float), distance, samples.codes, n_samples, at_least=_MIN_SPOTS)
     n_spots = samples.total(np.isfinite(distance).astype(float)).astype(int)
     tests = _over_samples(scores.columns, "correlation", correlation_over_samples(own, fewest=2), own, n_spots, {})
-    return _with_q(tests), _of_samples(samples, scores.columns, own, n_spots, "correlation")
+    return tests, _of_samples(samples, scores.columns, own, n_spots, "correlation")
 
 
 def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -194,7 +195,7 @@ def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple
         pair = {"region": names[second], "reference": names[first]}
         tests.append(_over_samples(scores.columns, "difference", over_samples(own, fewest=2), own, spots, pair))
         of_samples.append(_of_samples(samples, scores.columns, own, spots, "difference").assign(**pair))
-    return _with_q(pd.concat(tests, ignore_index=True)), pd.concat(of_samples, ignore_index=True)
+    return pd.concat(tests, ignore_index=True), pd.concat(of_samples, ignore_index=True)
 
 
 def _names_of(column: pd.Series) -> list[Any]:
@@ -220,11 +221,6 @@ def _over_samples(
             "n_spots": (np.isfinite(own) * n_spots[:, None]).sum(axis=0),
         }
     )
-
-
-def _with_q(tests: pd.DataFrame) -> pd.DataFrame:
-    tests.insert(list(tests.columns).index("p") + 1, "q", benjamini_hochberg(tests["p"].to_numpy(float)))
-    return tests
 
 
 def _of_samples(samples: Samples, names: pd.Index, own: Array, spots: Array, value: str) -> pd.DataFrame:

@@ -12,21 +12,17 @@ from anndata import AnnData
 import tamannot.data as slots
 from tamannot.errors import ParameterError, ResultNotFoundError
 
-# Of each analysis the call that makes it, and its tables by the names of the reader and of the record.
-_ANALYSES: dict[str, tuple[str, dict[str, str]]] = {
-    "claims": ("tl.claims(adata, sample_key)", {"claims": "claims", "detection": "detection"}),
-    "composition": (
-        "tl.composition(adata, sample_key)",
-        {"tests": "tests", "shares": "shares", "expected": "expected", "samples": "samples"},
-    ),
-    "crosstalk": ("tl.crosstalk(adata, sample_key, malignant=…)", {"tests": "tests", "samples": "samples"}),
-    "enrichment": ("tl.enrich(adata, groupby)", {"signatures": "table", "clusters": "clusters"}),
-    "ferroptosis_summary": (
-        "tl.ferroptosis_summary(adata, sample_key)",
-        {"samples": "samples", "effects": "effects", "genes": "genes"},
-    ),
-    "regions": ("tl.regions(adata, …)", {"tests": "table", "samples": "samples"}),
+# Of each analysis the call that makes it, and its tables.
+_ANALYSES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "claims": ("tl.claims(adata, sample_key)", ("claims", "detection")),
+    "composition": ("tl.composition(adata, sample_key)", ("tests", "shares", "expected", "samples")),
+    "crosstalk": ("tl.crosstalk(adata, sample_key, malignant=…)", ("tests", "samples")),
+    "enrichment": ("tl.enrich(adata, groupby)", ("signatures", "clusters")),
+    "ferroptosis_summary": ("tl.ferroptosis_summary(adata, sample_key)", ("samples", "effects", "genes")),
+    "regions": ("tl.regions(adata, …)", ("tests", "samples")),
 }
+# Tables that have another name in the record.
+_RECORDED_AS = {("enrichment", "signatures"): "table", ("regions", "tests"): "table"}
 # Tables that only some runs of `tl.composition` write, and how to get them.
 _ABSENT = {
     "expected": "These labels have no probabilities, or the shares were computed by an older release. Run "
@@ -300,7 +296,7 @@ def _table(
         msg = f"{argument} must be one of {', '.join(tables)}, not {chosen!r}."
         raise ParameterError(msg)
     record = slots.read_analysis(adata, key, name, of=of, call=call)
-    recorded = tables[chosen]
+    recorded = _RECORDED_AS.get((name, chosen), chosen)
     if recorded not in record:
         msg = f"The results of '{name}' under the key '{key}' have no table '{chosen}'. Run tamannot.{call} again."
         raise ResultNotFoundError(_ABSENT.get(chosen, msg) if name == "composition" else msg)

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL, UNASSIGNED
 from tamannot.errors import ParameterError, ResultNotFoundError, among
-from tamannot.get._run_evidence import RunEvidence, Weights
-from tamannot.get._tables import row_of
+from tamannot.get._run_evidence import RunEvidence
+from tamannot.get._tables import AXES, row_of
 from tamannot.scoring._rows import RowBlock
 
 Array = NDArray[Any]
 
 AMOUNT, Z = "amount", "z"
-_CALLED_AXES = ("compartment", "origin", "state")
 
 
 def contributions(
@@ -105,7 +104,8 @@ def contributions(
     labels = kept.labels(axis) if label is None else [label]
     if row is not None:
         here, others = _mean([kept.row(row)], kept, axis, labels), None
-        called = _called(adata, key, axis, row)
+        name = slots.slot(key, axis)
+        called = str(adata.obs[name].iloc[row]) if name in adata.obs else None
     else:
         here, others = _means_of_called(adata, kept, key, axis, labels)
         called = None
@@ -164,16 +164,11 @@ def _axis(kept: RunEvidence, label: str | None, axis: str | None) -> str:
     return axis
 
 
-def _called(adata: AnnData, key: str, axis: str, row: int) -> str | None:
-    name = slots.slot(key, axis)
-    return str(adata.obs[name].iloc[row]) if name in adata.obs else None
-
-
 def _means_of_called(
     adata: AnnData, kept: RunEvidence, key: str, axis: str, labels: Sequence[str]
 ) -> tuple[_Mean, _Mean]:
     label = labels[0]
-    if axis not in _CALLED_AXES:
+    if axis not in AXES:
         msg = f"No cell is called '{label}', because the axis {axis} has no labels. Pass a cell as well."
         raise ParameterError(msg)
     column = slots.read_obs(adata, key, (axis,)).iloc[:, 0].astype(str).to_numpy()
@@ -208,7 +203,7 @@ def _table_of(kept: RunEvidence, axis: str, label: str, here: _Mean, others: _Me
         added = genes.weights * (here.expression - (0.0 if others is None else others.expression))[genes.columns]
         intercept = genes.intercept if others is None else 0.0
     else:
-        genes, of = Weights(kept.columns(label), kept.weights(label), 0.0), Z
+        genes, of = kept.genes_of(label), Z
         added = here.added[label] - (0.0 if others is None else others.added[label])
     some = np.flatnonzero(added)
     columns = genes.columns[some]

@@ -15,7 +15,7 @@ from tamannot.classify import ORIGINS, TRANSITIONAL, UNASSIGNED
 from tamannot.data import RunRecord
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.get._run_evidence import RunEvidence, of_one_run
-from tamannot.get._tables import row_of
+from tamannot.get._tables import AXES, row_of
 
 Array = NDArray[Any]
 
@@ -29,7 +29,6 @@ REASONS = {
 }
 """Meaning of the status of cells without a label."""
 
-_AXES = ("compartment", "origin", "state")
 _MICROGLIA, _MONOCYTE_DERIVED, _BORDER = ORIGINS
 # Names in the text of genes.
 _SHOWN = 8
@@ -93,13 +92,8 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
     out["called"] = out.index.isin(list(labels.values()))
     out = out.join(_detected(adata, row, key, list(out.index)))
     axes = {axis: i for i, axis in enumerate(dict.fromkeys(out["axis"]))}
-    by = pd.DataFrame(
-        {
-            "axis": out["axis"].map(axes),
-            "called": ~out["called"],
-            "strength": -out["above_baseline"].fillna(out["z"]),
-        }
-    )
+    strength = out["above_baseline"].fillna(out["z"])
+    by = out.assign(axis=out["axis"].map(axes), called=~out["called"], strength=-strength)
     out = out.loc[by.sort_values(["axis", "called", "strength"], kind="stable").index].rename_axis("signature")
     given = "compartment_key" in record.parameters
     out.attrs["why"] = _why(out, labels, _obs(adata, row, key, "_status"), given=given)
@@ -109,10 +103,10 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
 def _obs(adata: AnnData, row: int, key: str, what: str) -> dict[str, str]:
     """Return the labels of a cell by axis, or the status of them."""
     try:
-        found = slots.read_obs(adata, key, [f"{axis}{what}" for axis in _AXES]).iloc[row]
+        found = slots.read_obs(adata, key, [f"{axis}{what}" for axis in AXES]).iloc[row]
     except ResultNotFoundError:
         return {}
-    return {axis: str(found[name]) for axis in _AXES if (name := slots.slot(key, f"{axis}{what}")) in found}
+    return {axis: str(found[name]) for axis in AXES if (name := slots.slot(key, f"{axis}{what}")) in found}
 
 
 def _baselines(run: RunRecord, z: pd.Series) -> pd.Series:
@@ -223,7 +217,7 @@ def _detected(adata: AnnData, row: int, key: str, signatures: list[str]) -> pd.D
 
 
 def _of_signature(kept: RunEvidence, values: Array, signature: str) -> tuple[object, object]:
-    columns = kept.columns(signature)
-    names = [f"{'−' if w < 0 else ''}{n}" for n, w in zip(kept.names(columns), kept.weights(signature), strict=True)]
-    here = sorted((-values[c], n) for c, n in zip(columns, names, strict=True) if values[c] > 0)
+    genes = kept.genes_of(signature)
+    names = [f"{'−' if w < 0 else ''}{n}" for n, w in zip(kept.names(genes.columns), genes.weights, strict=True)]
+    here = sorted((-values[c], n) for c, n in zip(genes.columns, names, strict=True) if values[c] > 0)
     return len(here), ", ".join(n for _, n in here[:_SHOWN])

@@ -13,7 +13,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot.classify import METHOD, expressed, ranking_of
+from tamannot.classify import METHOD, expressed, expression_of, ranking_of
 from tamannot.data import RunMatrix, RunRecord
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.scoring import NullBins, SignedGenes, null_contributions
@@ -42,24 +42,30 @@ class RunEvidence:
     """The record of a run under a key; for joined objects, that of the run of one cell."""
 
     def __init__(self, adata: AnnData, key: str, row: int | None = None) -> None:
-        record = of_one_run(adata, slots.read_record(adata, key), row)
+        whole = slots.read_record(adata, key)
+        record = of_one_run(adata, whole, row)
         if record.joined_by is None and not record.has("evidence") and record.has("matrix"):
             msg = (
                 f"The run '{key}' has no record of the genes behind its calls: it was written by tamannot.tl.score, "
                 "or by an older release. Run tamannot.tl.annotate(adata)."
             )
             raise ResultNotFoundError(msg)
-        self.of_one_run = record.joined_by is None
+        self.of_one_run: bool = record.joined_by is None
+        """False for objects that were joined, unless the record is that of the run of one cell."""
         try:
             self.matrix: RunMatrix = slots.matrix_of_run(adata, record)
-        except MatrixError as error:
-            raise _of_its_sample(adata, key, row, error) from None
+        except MatrixError:
+            if whole.joined_by is None or row is None:
+                raise
+            sample = slots.obs_column(adata, whole.joined_by).iloc[row]
+            msg = (
+                f"Cell '{adata.obs_names[row]}' is of sample '{sample}', whose run used other genes than the joined "
+                "object has. Get its evidence from the object of that sample."
+            )
+            raise MatrixError(msg) from None
         self._adata, self._key, self._record = adata, key, record
         self._genes = record.evidence.genes
         self.axis_of = {str(i): str(a) for i, a in record.own_signatures["axis"].items()}
-
-    of_one_run: bool
-    """False for objects that were joined, unless the record is that of the run of one cell."""
 
     def labels(self, axis: str) -> list[str]:
         """Return the signatures of an axis."""
@@ -84,16 +90,15 @@ class RunEvidence:
 
     def columns(self, signature: str) -> Array:
         """Return where the genes of a signature are, those of all its modules, in its order."""
-        parts = self._parts_of[signature]
-        return pd.unique(np.concatenate([self._all_parts[p].columns for p in parts]))
+        return self.genes_of(signature).columns
 
-    def weights(self, signature: str) -> Array:
-        """Return the weights of these genes in the signature."""
+    def genes_of(self, signature: str) -> Weights:
+        """Return the genes of a signature, those of all its modules, with their weights in it."""
         parts = [self._all_parts[p] for p in self._parts_of[signature]]
         both = pd.DataFrame(
             {"c": np.concatenate([p.columns for p in parts]), "w": np.concatenate([p.weights for p in parts])}
-        )
-        return both.drop_duplicates("c")["w"].to_numpy()
+        ).drop_duplicates("c")
+        return Weights(both["c"].to_numpy(), both["w"].to_numpy(), 0.0)
 
     def names(self, columns: Array) -> list[str]:
         """Return genes by their names in the data; of Ensembl ids the symbols, where they are known."""
@@ -166,38 +171,18 @@ def of_one_run(adata: AnnData, record: RunRecord, row: int | None) -> RunRecord:
     return record.of_sample(str(slots.obs_column(adata, record.joined_by).iloc[row]))
 
 
-def _of_its_sample(adata: AnnData, key: str, row: int | None, error: MatrixError) -> MatrixError:
-    """Return the error; for joined objects, one that names the sample whose own object has the answer."""
-    column = slots.read_record(adata, key).joined_by
-    if column is None or row is None:
-        return error
-    sample = slots.obs_column(adata, column).iloc[row]
-    return MatrixError(
-        f"Cell '{adata.obs_names[row]}' is of sample '{sample}', whose run used other genes than the joined object "
-        "has. Get its evidence from the object of that sample."
-    )
-
-
 @dataclass(frozen=True)
 class ByLabel:
-    """Expression of every gene in the cells of each label: ``log1p`` of 10,000 per cell, or logarithms as they are.
-
-    Parameters
-    ----------
-    n
-        Cells of each label.
-    detected
-        Labels × genes: share of cells with a value above 0.
-    mean
-        Labels × genes.
-    square
-        Labels × genes: mean of the squares.
-    """
+    """Expression of every gene in the cells of each label: ``log1p`` of 10,000 per cell, or logarithms as they are."""
 
     n: Array
+    """Cells of each label."""
     detected: Array
+    """Labels × genes: share of cells with a value above 0."""
     mean: Array
+    """Labels × genes."""
     square: Array
+    """Labels × genes: mean of the squares."""
 
     def apart(self, label: int) -> Array:
         """Return how far each gene's mean in a label is above that in all others, in standard deviations."""
@@ -209,17 +194,7 @@ class ByLabel:
 
 
 def by_label(matrix: RunMatrix, codes: Array, n_labels: int) -> ByLabel:
-    """Return the expression of every gene by label; one pass over the cells that have one.
-
-    Parameters
-    ----------
-    matrix
-        The matrix of the run.
-    codes
-        Of each cell its label, 0 to ``n_labels - 1``; -1 for cells to leave out.
-    n_labels
-        Labels.
-    """
+    """Return the expression of every gene by label, which ``codes`` give; cells with -1 are left out."""
     n = np.bincount(codes[codes >= 0], minlength=n_labels)
     sums = np.zeros((n_labels, matrix.n_vars, 3))
     for block, rows in matrix.blocks(codes >= 0):
@@ -229,26 +204,11 @@ def by_label(matrix: RunMatrix, codes: Array, n_labels: int) -> ByLabel:
 
 
 def of_cells(matrix: RunMatrix, chosen: Array, columns: Sequence[int]) -> Array:
-    """Return the expression of some genes in some cells, cells × genes.
-
-    Parameters
-    ----------
-    matrix
-        The matrix of the run.
-    chosen
-        Mask of the cells.
-    columns
-        Columns of the genes.
-    """
-    out, row = np.zeros((int(chosen.sum()), len(columns))), 0
-    for block, rows in matrix.blocks(chosen):
-        values = expressed(block, matrix.kind)
-        for i, column in enumerate(columns):
-            here = np.flatnonzero(block.indices == column)
-            cell = np.searchsorted(block.indptr, here, side="right") - 1
-            out[row + cell, i] = values[here]
-        row += rows.size
-    return out
+    """Return the expression of some genes in the cells of a mask, cells × genes."""
+    found = [np.zeros((0, len(columns)))]
+    for block, _ in matrix.blocks(chosen):
+        found.append(expression_of(block, matrix.kind, matrix.n_vars)[:, list(columns)].toarray())
+    return np.concatenate(found)
 
 
 def columns_of(matrix: RunMatrix, genes: Sequence[str]) -> list[int]:

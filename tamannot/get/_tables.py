@@ -9,38 +9,17 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
+from tamannot.classify import SUMMARIES
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.stats._means import benjamini_hochberg
 
+AXES = ("compartment", "origin", "state")
 ANNOTATIONS = (
-    "compartment",
-    "compartment_prob",
-    "compartment_status",
-    "compartment_vote",
-    "compartment_vote_share",
-    "origin",
-    "origin_prob",
-    "origin_status",
-    "origin_vote",
-    "origin_vote_share",
-    "state",
-    "state_prob",
-    "state_status",
-    "state_vote",
-    "state_vote_share",
-    "programs",
-    "mixed_lineage",
-    "dual_m1_m2",
-    "ferroptosis_drive",
-    "ferroptosis_defence",
-    "ferroptosis_balance",
-    "model_label",
-    "model_prob",
-    "model_status",
+    *(f"{axis}{what}" for axis in AXES for what in ("", "_prob", "_status", "_vote", "_vote_share")),
+    *("programs", "mixed_lineage", "dual_m1_m2", *SUMMARIES, "model_label", "model_prob", "model_status"),
 )
 # The reviews also call lipid-associated macrophages immunoregulatory; this is their coarser naming.
 _STATE_PARENT = {"lipid_associated": "immunoregulatory", "immunoregulatory": "immunoregulatory"}
-
 
 Kind = Literal["score", "z", "p", "q", "smooth"]
 

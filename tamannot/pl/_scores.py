@@ -105,10 +105,8 @@ def scores(
         msg = "There are no cells to draw. only_macrophages=False draws all cells."
         raise ResultNotFoundError(msg)
     if new := {i: s for i, s in wanted.items() if s is not None}:
-        drawn = CellsOfRun.read(adata, key, here)
-        new_z, new_p, _ = drawn.scores(new)
-        z = z.assign(**{i: drawn.placed(new_z[i].to_numpy()) for i in new})
-        p = p.assign(**{i: drawn.placed(new_p[i].to_numpy()) for i in new})
+        new_z, new_p, _ = CellsOfRun.read(adata, key, here).scores(new)
+        z, p = z.assign(**{i: new_z[i].to_numpy() for i in new}), p.assign(**{i: new_p[i].to_numpy() for i in new})
     colors = common.colors_of(adata, key, "state") if slots.slot(key, "state") in adata.obs else {}
     groups, rows = _groups(adata, groupby, here), list[_Row]()
     if palette is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 from anndata import AnnData
 
@@ -20,9 +20,6 @@ from tamannot._settings import (
 from tamannot.signature import Signatures
 from tamannot.tl._model import GivenModel
 from tamannot.tl._run import annotate_in_memory
-
-# The parameters of every step, which the record keeps.
-_OF_DATA = ("layer", "gene_symbols", "species")
 
 
 @takes_scanpy_words(ScanpyWords)
@@ -153,8 +150,7 @@ def gate(
     TamannotError
         As `annotate`.
     """
-    asked = AnnotateSettings(layer=layer, gene_symbols=gene_symbols, species=species, recorded=_OF_DATA)
-    return annotate_in_memory(adata, None, asked, steps=("compartment",), key_added=key_added, copy=copy)
+    return _step(adata, "compartment", key_added, copy, layer=layer, gene_symbols=gene_symbols, species=species)
 
 
 @takes_scanpy_words(UseRaw)
@@ -182,15 +178,17 @@ def classify_origin(
     TamannotError
         As `annotate`.
     """
-    asked = AnnotateSettings(
+    return _step(
+        adata,
+        "origin",
+        key_added,
+        copy,
         layer=layer,
         gene_symbols=gene_symbols,
         species=species,
         tissue=tissue,
         compartment_key=compartment_key,
-        recorded=(*_OF_DATA, "tissue", "compartment_key"),
     )
-    return annotate_in_memory(adata, None, asked, steps=("origin",), key_added=key_added, copy=copy)
 
 
 @takes_scanpy_words(UseRaw)
@@ -218,14 +216,16 @@ def classify_state(
     TamannotError
         As `annotate`.
     """
-    asked = AnnotateSettings(
+    return _step(
+        adata,
+        "state",
+        key_added,
+        copy,
         layer=layer,
         gene_symbols=gene_symbols,
         species=species,
         compartment_key=compartment_key,
-        recorded=(*_OF_DATA, "compartment_key"),
     )
-    return annotate_in_memory(adata, None, asked, steps=("state",), key_added=key_added, copy=copy)
 
 
 @takes_scanpy_words(UseRaw)
@@ -259,5 +259,10 @@ def ferroptosis(
     TamannotError
         As `annotate`.
     """
-    asked = AnnotateSettings(layer=layer, gene_symbols=gene_symbols, species=species, recorded=_OF_DATA)
-    return annotate_in_memory(adata, None, asked, steps=("ferroptosis",), key_added=key_added, copy=copy)
+    return _step(adata, "ferroptosis", key_added, copy, layer=layer, gene_symbols=gene_symbols, species=species)
+
+
+def _step(adata: AnnData, step: str, key_added: str, copy: bool, **given: Any) -> AnnData | None:
+    """Run one step of the annotation; the record keeps the parameters that it takes."""
+    asked = AnnotateSettings(**given, recorded=tuple(given))
+    return annotate_in_memory(adata, None, asked, steps=(step,), key_added=key_added, copy=copy)

@@ -48,11 +48,6 @@ STATE_LABELS = (*STATES, TRANSITIONAL, UNASSIGNED, NOT_MACROPHAGE)
 _LOW_SIGNAL_EXPECTED = 3
 
 
-def ferroptosis_programs(panels: Panels) -> list[str]:
-    """Return the ids of the ferroptosis programs, without the summaries."""
-    return [i for i in panels.ids("ferroptosis") if i not in SUMMARIES]
-
-
 class TableSink(Protocol):
     """Collects tables block by block, in the order of the cells."""
 
@@ -80,39 +75,30 @@ class CellCalls:
     ----------
     panels
         The signatures.
-    n_obs
-        Number of cells.
     """
 
-    def __init__(self, panels: Panels, n_obs: int) -> None:
-        self._n_obs = n_obs
-        self._programs_of_ferroptosis = ferroptosis_programs(panels)
+    def __init__(self, panels: Panels) -> None:
+        self.ferroptosis = [i for i in panels.ids("ferroptosis") if i not in SUMMARIES]
+        """The ids of the ferroptosis programs, without the summaries."""
         self._names = {
-            "compartment": (*panels.ids("compartment"), UNASSIGNED),
-            "origin": ORIGIN_LABELS,
-            "state": STATE_LABELS,
+            "compartment": [*panels.ids("compartment"), UNASSIGNED],
+            "origin": list(ORIGIN_LABELS),
+            "state": list(STATE_LABELS),
         }
-        self._codes, self._status = ({axis: np.empty(n_obs, np.int8) for axis in AXES} for _ in range(2))
-        self._programs, self._program_codes = np.empty(n_obs, np.int32), dict[str, int]()
-        self._n_low_signal = dict.fromkeys([*self._programs_of_ferroptosis, *SUMMARIES], 0)
-        self.probs = {axis: np.empty(n_obs, np.float32) for axis in AXES}
-        """Probability of the label of each axis."""
-        self.numbers = {n: np.empty(n_obs, np.float32) for n in ("mixed_lineage", "dual_m1_m2", *SUMMARIES)}
-        """``mixed_lineage``, ``dual_m1_m2`` and the z of the ferroptosis summaries."""
+        self._blocks: list[pd.DataFrame] = []
+        self._n_low_signal = dict.fromkeys([*self.ferroptosis, *SUMMARIES], 0)
 
-    def add(self, rows: range, calls: Calls) -> dict[str, Array]:
-        """Store the calls of some rows; return their tables, cells by columns."""
-        here, scores = slice(rows.start, rows.stop), calls.scores
+    def add(self, calls: Calls) -> dict[str, Array]:
+        """Store the calls of the next cells; return their tables, cells by columns."""
+        scores, block = calls.scores, dict[str, Any]()
         for axis in AXES:
             call: Call = getattr(calls, axis)
-            self._codes[axis][here] = pd.Categorical(call.label, categories=list(self._names[axis])).codes
-            self._status[axis][here] = pd.Categorical(call.status, categories=list(STATUSES)).codes
-            self.probs[axis][here] = call.prob
-        self._programs[here] = [self._program_codes.setdefault(p, len(self._program_codes)) for p in calls.programs]
-        self.numbers["mixed_lineage"][here] = calls.mixed_lineage
-        self.numbers["dual_m1_m2"][here] = calls.dual_m1_m2
-        for name in SUMMARIES:
-            self.numbers[name][here] = scores.column("z", name)
+            block[axis] = pd.Categorical(call.label, categories=self._names[axis])
+            block[f"{axis}_prob"] = call.prob.astype(np.float32)
+            block[f"{axis}_status"] = pd.Categorical(call.status, categories=list(STATUSES))
+        block |= {"programs": pd.Categorical(calls.programs), "mixed_lineage": calls.mixed_lineage.astype(np.float32)}
+        block |= {"dual_m1_m2": calls.dual_m1_m2} | {name: scores.column("z", name) for name in SUMMARIES}
+        self._blocks.append(pd.DataFrame(block))
         for name in self._n_low_signal:
             self._n_low_signal[name] += int((scores.column("expected", name) < _LOW_SIGNAL_EXPECTED).sum())
         return {
@@ -121,36 +107,28 @@ class CellCalls:
             "p": scores.p,
             "origin_proba": calls.origin.proba,
             "state_proba": calls.state.proba,
-            "ferroptosis": scores.z[:, [scores.ids.index(i) for i in self._programs_of_ferroptosis]],
+            "ferroptosis": scores.z[:, [scores.ids.index(i) for i in self.ferroptosis]],
         }
 
     @cached_property
-    def labels(self) -> dict[str, pd.Categorical]:
-        """The labels of each axis."""
-        return {axis: _categorical(codes, self._names[axis]) for axis, codes in self._codes.items()}
-
-    @cached_property
-    def statuses(self) -> dict[str, pd.Categorical]:
-        """The status of each label, by axis."""
-        return {axis: _categorical(codes, STATUSES) for axis, codes in self._status.items()}
+    def table(self) -> pd.DataFrame:
+        """The columns of ``obs`` by their names without the key; only categories that occur: scanpy fails on others."""
+        table = pd.concat(self._blocks, ignore_index=True)
+        programs = table["programs"].astype(object)
+        table["programs"] = pd.Categorical(programs, categories=pd.Index(sorted(set(programs))))
+        for name in table.select_dtypes("category"):
+            table[name] = table[name].cat.remove_unused_categories()
+        return table
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """The number of cells with each label, most frequent first, by axis."""
-        return {a: {str(k): int(n) for k, n in pd.Series(c).value_counts().items()} for a, c in self.labels.items()}
-
-    @property
-    def programs(self) -> pd.Categorical:
-        """The programs that are active, joined by ``+``."""
-        order = sorted(self._program_codes)
-        rank = np.empty(len(order), np.int64)
-        rank[[self._program_codes[name] for name in order]] = np.arange(len(order))
-        return _categorical(rank[self._programs], order)
+        return {axis: {str(k): int(n) for k, n in self.table[axis].value_counts().items()} for axis in AXES}
 
     @property
     def share_low_signal(self) -> dict[str, float]:
         """Share of cells in which hardly any gene of a ferroptosis program is expected to be detected."""
-        return {name: n / max(self._n_obs, 1) for name, n in self._n_low_signal.items()}
+        return {name: n / len(self.table) for name, n in self._n_low_signal.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,12 +153,5 @@ class AnnotationRun:
     def table_columns(self) -> dict[str, list[str]]:
         """Columns of each table of the calls."""
         ids = list(self.ready.panels.public.ids)
-        programs = ferroptosis_programs(self.ready.panels)
-        own = {"origin_proba": list(ORIGINS), "state_proba": list(STATES), "ferroptosis": programs}
+        own = {"origin_proba": list(ORIGINS), "state_proba": list(STATES), "ferroptosis": self.calls.ferroptosis}
         return {"scores": ids, "z": ids, "p": ids} | own
-
-
-def _categorical(codes: Array, names: Sequence[str]) -> pd.Categorical:
-    """Return labels whose categories are in the order of ``names``; only those that occur: scanpy fails on others."""
-    text: Any = pd.Index(list(names))  # of whatever type pandas has for text
-    return pd.Categorical.from_codes(codes, categories=text).remove_unused_categories()

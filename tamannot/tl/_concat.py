@@ -138,7 +138,8 @@ def _record_of(part: ad.AnnData, name: str, key: str) -> RunRecord:
 
 def _order_of(column: object, key: str) -> Sequence[str]:
     """Return the order of the categories of a column of ours; empty for others."""
-    name = str(column).removeprefix(slots.slot(key, "")) if str(column).startswith(slots.slot(key, "")) else ""
+    prefix = slots.slot(key, "")
+    name = str(column).removeprefix(prefix) if str(column).startswith(prefix) else ""
     axis = name.removesuffix("_vote").removesuffix("_status")
     if axis not in AXES:
         return ()
@@ -167,7 +168,8 @@ def _joined(joined: ad.AnnData, records: Mapping[str, RunRecord], key: str, labe
     out["substitutions"] = pd.concat([r.substitutions for r in runs]).pipe(lambda t: t[~t.index.duplicated()])
     if all(r.has("ferroptosis") for r in runs):
         out["ferroptosis"] = _mean_ferroptosis(runs)
-    out["counts"] = {axis: _counts(joined, key, axis) for axis in AXES if slots.slot(key, axis) in joined.obs}
+    labels = {axis: joined.obs[slots.slot(key, axis)] for axis in AXES if slots.slot(key, axis) in joined.obs}
+    out["counts"] = {axis: {str(w): int(n) for w, n in c.value_counts().items() if n} for axis, c in labels.items()}
     said = Counter(w for r in runs for w in r.warnings)
     one_of = {w: name for name, r in reversed(list(records.items())) for w in r.warnings}
     lines = [
@@ -232,11 +234,6 @@ def _mean_ferroptosis(runs: Sequence[RunRecord]) -> pd.DataFrame:
     n = np.array([r.matrix.n_obs for r in runs], float)
     shares = np.stack([r.ferroptosis["share_low_signal"].reindex(runs[0].ferroptosis.index) for r in runs])
     return runs[0].ferroptosis.assign(share_low_signal=n @ shares / n.sum())
-
-
-def _counts(joined: ad.AnnData, key: str, axis: str) -> dict[str, int]:
-    found = slots.read_obs(joined, key, (axis,)).iloc[:, 0].value_counts()
-    return {str(label): int(n) for label, n in found.items() if n}
 
 
 def _same(values: Sequence[Any]) -> bool:

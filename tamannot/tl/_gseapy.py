@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,8 +56,10 @@ def _enrichment(table: pd.DataFrame, plan: Plan, method: GseapyMethod, threads: 
     }
     if not sets:
         return np.zeros((table.shape[1], len(plan.parts)))
-    call = _function(method)
-    found = call(
+    import gseapy  # noqa: PLC0415 - slow to import, rarely used
+
+    score = gseapy.gsva if isinstance(method, GSVA) else gseapy.ssgsea
+    found = score(
         data=table,
         gene_sets=sets,
         outdir=None,
@@ -73,9 +74,3 @@ def _enrichment(table: pd.DataFrame, plan: Plan, method: GseapyMethod, threads: 
     zero = pd.Series(0.0, index=wide.index)
     columns = [wide.get(f"{p}u", zero) - wide.get(f"{p}d", zero) for p in range(len(plan.parts))]
     return np.stack([c.fillna(0.0).to_numpy() for c in columns], axis=1)
-
-
-def _function(method: GseapyMethod) -> Callable[..., Any]:
-    import gseapy  # noqa: PLC0415 - slow to import, rarely used
-
-    return gseapy.gsva if isinstance(method, GSVA) else gseapy.ssgsea

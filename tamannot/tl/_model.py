@@ -196,7 +196,14 @@ class Labelling:
     def __init__(
         self, model: Classifier, adata: AnnData, *, layer: str | None, gene_symbols: str | None, species: SpeciesChoice
     ) -> None:
-        self._model, self._data = model, _unpack_for_model(model, adata, layer, gene_symbols, species)
+        where: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols, "species": species}
+        wanted = {"model": genes_as_signature(model.symbols, model.ensembl)}
+        try:
+            self._model, self._data = model, slots.unpack(adata, wanted, **where)
+        except GeneIdError as error:
+            check_model_species(model, slots.data_species(adata, **where))
+            raise GeneIdError(str(error).replace("of the signatures", "of the model")) from error
+        check_model_species(model, self._data.species)
         self._base = base_for(model, self._data)
         self._columns = model_columns(model, self._data.index)
 
@@ -268,19 +275,6 @@ def genes_as_signature(symbols: Sequence[str], ensembl: Sequence[str]) -> Signat
     """Return genes as a signature, for the choice of matrix and gene ids."""
     genes = [Gene(symbol=s, ensembl=e or None) for s, e in zip(symbols, ensembl, strict=True)]
     return Signature(id="model", genes=tuple(genes))
-
-
-def _unpack_for_model(
-    model: Classifier, adata: AnnData, layer: str | None, gene_symbols: str | None, species: SpeciesChoice
-) -> Unpacked:
-    wanted = {"model": genes_as_signature(model.symbols, model.ensembl)}
-    try:
-        data = slots.unpack(adata, wanted, layer=layer, gene_symbols=gene_symbols, species=species)
-    except GeneIdError as error:
-        check_model_species(model, slots.data_species(adata, gene_symbols=gene_symbols, species=species, layer=layer))
-        raise GeneIdError(str(error).replace("of the signatures", "of the model")) from error
-    check_model_species(model, data.species)
-    return data
 
 
 def check_model_species(model: Classifier | AnchoredModel, seen: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
@@ -20,6 +21,8 @@ from tamannot.classify import (
     UNASSIGNED,
     UNFAMILIAR,
     Cells,
+    Lender,
+    Panels,
     Source,
     lend,
     prepare,
@@ -79,14 +82,13 @@ def start_run(
         source = source.on_scale(model.scale, base_for(model, data))
         cohort = lend(model, source.index, asked.tissue)
     ready = prepare(source, library, resolved, cohort, threads=settings.n_threads(), report=report)
-    calls = CellCalls(ready.panels, ready.source.rows.shape[0])
-    return AnnotationRun(key_added, asked, data, ready, calls, labelling)
+    return AnnotationRun(key_added, asked, data, ready, CellCalls(ready.panels), labelling)
 
 
 def call_cells(run: AnnotationRun, sink: TableSink | None, report: Progress, *, block: int | None = None) -> None:
     """Call all cells block by block; their tables go into the sink."""
     for rows, calls in run.ready.blocks(threads=settings.n_threads(), report=report, block=block):
-        tables = run.calls.add(rows, calls)
+        tables = run.calls.add(calls)
         if sink is not None:
             sink.add(rows, tables)
     if run.labelling is not None:
@@ -97,9 +99,7 @@ def write_run(
     adata: AnnData, run: AnnotationRun, tables: TablesInMemory | None, steps: tuple[str, ...] = STEPS
 ) -> Notes:
     """Write the slots of some steps; return the notes for the user."""
-    notes = _notes(run)
-    if missing := _missing(run, steps):
-        notes[missing] = CoverageWarning
+    notes = _notes(run, steps)
     if run.labelling is not None:
         for line, kind in run.labelling.write(adata, *run.also).items():
             notes.setdefault(line, kind)
@@ -155,27 +155,38 @@ def _summary(run: AnnotationRun, steps: Sequence[str]) -> str:
     return f"Annotated {n_cells:,} cells: {n:,} macrophage{'s' * (n != 1)}{origins}{states}. {where}"
 
 
-def _notes(run: AnnotationRun) -> Notes:
+def _notes(run: AnnotationRun, steps: tuple[str, ...]) -> Notes:
     """Return the notes for the user, one line each; ``uns`` keeps them as well."""
-    data, cohort, found = run.data, run.ready.cohort, run.calls
+    data, cohort, panels, found = run.data, run.ready.cohort, run.ready.panels, run.calls.table
     notes = data.notes
-    if run.settings.tissue == "auto" and (found.labels["compartment"] == MACROPHAGE).any():
+    if run.settings.tissue == "auto" and (found["compartment"] == MACROPHAGE).any():
         notes[f"Tissue set to {cohort.tissue}: {cohort.tissue_reason}. Override with tissue=."] = None
     if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
         notes[f"Fitted to {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spaced evenly over the data."] = None
     target = run.settings.target_accuracy
     if target != DEFAULT_ACCURACY and (said := _note_on_accuracy(found, target)):  # who gives one wants to hear
         notes[said] = TamannotWarning
-    notes |= dict.fromkeys(_notes_on_model(run), TamannotWarning)
-    if too_large := run.ready.panels.too_large:
-        line = f"Not scored, because they have more genes than the data have ranks: {', '.join(too_large)}."
+    if cohort.lender is not None:
+        notes |= dict.fromkeys(_notes_on_model(cohort.lender, panels, found), TamannotWarning)
+    if panels.too_large:
+        line = f"Not scored, because they have more genes than the data have ranks: {', '.join(panels.too_large)}."
         notes[line] = TamannotWarning
+    states = panels.ids("state")
+    offered = panels.ids("origin") if cohort.brain else ["monocyte_derived"]
+    ids = [i for step in steps for axis in _AXES_OF.get(step, ()) for i in panels.ids(axis)]
+    asked = {i for i in ids if i in offered or i not in panels.ids("origin")} | set(panels.ids("custom"))
+    named = missing_genes(panels.public, data.index, asked if steps == ("ferroptosis",) else asked | {MACROPHAGE})
+    few = [i for i in states if panels.coverage[i] < FEW_GENES]
+    if named and 2 * len(few) > len(states):
+        named += f" That is more than half of the genes of {', '.join(few)}, so few cells will get these states."
+    if named:
+        notes[named] = CoverageWarning
     return notes
 
 
-def _note_on_accuracy(found: CellCalls, target: float) -> str:
-    called = np.asarray(found.statuses["state"] == ASSIGNED)
-    expected = float(np.mean(found.probs["state"][called])) if called.any() else 1.0
+def _note_on_accuracy(found: pd.DataFrame, target: float) -> str:
+    called = found["state_status"] == ASSIGNED
+    expected = float(np.mean(found.loc[called, "state_prob"].to_numpy())) if called.any() else 1.0
     if expected >= target:
         return ""
     return (
@@ -184,14 +195,10 @@ def _note_on_accuracy(found: CellCalls, target: float) -> str:
     )
 
 
-def _notes_on_model(run: AnnotationRun) -> list[str]:
-    """Return the notes on the model of the annotation."""
-    lender, found = run.ready.cohort.lender, run.calls
-    if lender is None:
-        return []
+def _notes_on_model(lender: Lender, panels: Panels, found: pd.DataFrame) -> list[str]:
+    """Return the notes on the cohort model of the annotation."""
     notes = []
-    ids = run.ready.panels.everything
-    installed = dict(zip(ids.ids, ids.digests, strict=True))
+    installed = dict(zip(panels.everything.ids, panels.everything.digests, strict=True))
     if other := sorted(i for i, digest in lender.digests.items() if installed.get(i) != digest):
         said = "The model was trained with other versions of these signatures, or they are missing here"
         notes.append(f"{said}: {some_of(other, _SHOWN)}.")
@@ -200,9 +207,8 @@ def _notes_on_model(run: AnnotationRun) -> list[str]:
         f"(at least {FEW_GENES:.0%} are needed), so no {axis} is called."
         for axis in sorted(lender.low_coverage)
     ]
-    macrophages = np.asarray(found.labels["compartment"] == MACROPHAGE)
-    status = np.asarray(found.statuses["state"])[macrophages]
-    unfamiliar = float(np.mean(status == UNFAMILIAR)) if macrophages.any() else 0.0
+    status = found.loc[found["compartment"] == MACROPHAGE, "state_status"]
+    unfamiliar = float((status == UNFAMILIAR).mean()) if len(status) else 0.0
     if unfamiliar > _MOSTLY_UNFAMILIAR:
         notes.append(
             f"{unfamiliar:.0%} of the macrophages are unlike the model's training cells, so their origin and state "
@@ -210,17 +216,3 @@ def _notes_on_model(run: AnnotationRun) -> list[str]:
             "to fit to these cells."
         )
     return notes
-
-
-def _missing(run: AnnotationRun, steps: tuple[str, ...]) -> str:
-    """Name the missing genes, and report if so many are missing that few cells are called."""
-    panels = run.ready.panels
-    states = panels.ids("state")
-    offered = panels.ids("origin") if run.ready.cohort.brain else ["monocyte_derived"]
-    ids = [i for step in steps for axis in _AXES_OF.get(step, ()) for i in panels.ids(axis)]
-    asked = {i for i in ids if i in offered or i not in panels.ids("origin")} | set(panels.ids("custom"))
-    named = missing_genes(panels.public, run.data.index, asked if steps == ("ferroptosis",) else asked | {MACROPHAGE})
-    few = [i for i in states if panels.coverage[i] < FEW_GENES]
-    if not named or 2 * len(few) <= len(states):
-        return named
-    return f"{named} That is more than half of the genes of {', '.join(few)}, so few cells will get these states."

@@ -210,13 +210,9 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple
 
 def _groups(methods: Mapping[str, Method]) -> list[dict[str, Method]]:
     """Return the methods that are computed together: all on ranks, and each of the others alone."""
-    ranked = _on_ranks(methods)
+    ranked: dict[str, Method] = {key: m for key, m in methods.items() if isinstance(m, RankMethod)}
     others = [{key: m} for key, m in methods.items() if key not in ranked]
-    return [dict(ranked), *others] if ranked else others
-
-
-def _on_ranks(methods: Mapping[str, Method]) -> dict[str, RankMethod]:
-    return {key: m for key, m in methods.items() if isinstance(m, RankMethod)}
+    return [ranked, *others] if ranked else others
 
 
 def _score_group(
@@ -236,7 +232,7 @@ def _score_group(
     if asked.null is None:
         ranked, bins = None, dict[str, NullBins | None].fromkeys(methods)
     else:
-        ranking = _on_ranks(methods)
+        ranking = {key: m for key, m in methods.items() if isinstance(m, RankMethod)}
         ranked = ranked_rows(data.rows, list(ranking.values()))
         bins = bins_of(data, ranking, asked.null_reference, ranked, progress)
     return _GroupScores(data, plan, bins, _scores(data, plan, methods, bins, ranked, progress))

@@ -218,11 +218,17 @@ def learn_model(
     report("reading")
     data, library, source, resolved = read_input(adata, signatures, replace(asked, portable=True))
     ready = prepare(source, library, resolved, threads=settings.n_threads(), report=report)
-    _check_learned(ready.cohort)
+    cohort = ready.cohort
+    if cohort.states.regression is None or cohort.n_macrophages < _FEWEST_MACROPHAGES:
+        msg = (
+            f"No state classifier can be trained: of {cohort.n_macrophages:,} macrophages, too few are confidently "
+            "assigned. Train on more cells, or run tl.annotate on these without a model."
+        )
+        raise ParameterError(msg)
     plan = ready.panels.everything
     kept = zip(plan.outputs, plan.digests, strict=True)
     model = keep_cohort(
-        ready.cohort,
+        cohort,
         data.index,
         scale=ready.source.scale,
         species=ready.panels.species,
@@ -232,17 +238,7 @@ def learn_model(
         training=_training(data, ready, asked),
         metrics={},
     )
-    return model, _notes_of_cohort(data, model.scale, asked, ready.cohort)
-
-
-def _check_learned(cohort: Cohort) -> None:
-    if cohort.states.regression is not None and cohort.n_macrophages >= _FEWEST_MACROPHAGES:
-        return
-    msg = (
-        f"No state classifier can be trained: of {cohort.n_macrophages:,} macrophages, too few are confidently "
-        "assigned. Train on more cells, or run tl.annotate on these without a model."
-    )
-    raise ParameterError(msg)
+    return model, _notes_of_cohort(data, model.scale, asked, cohort)
 
 
 def _training(data: Unpacked, ready: Prepared, asked: AnnotateSettings) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,6 @@ AXES = ("compartment", "origin", "state")
 
 # UCell's default, and that of `smooth`.
 _DECAY = 0.1
-
-Poll = Callable[[Array], Votes]
 
 
 def vote(
@@ -99,7 +98,14 @@ def vote(
         msg = f"min_share must be between 0 and 1, not {min_share}."
         raise ParameterError(msg)
     calls = slots.read_obs(adata, key, AXES)
-    poll, how = _in_groups(adata, groupby, min_share) if groupby else _among_neighbours(adata, neighbors_key, min_share)
+    how: dict[str, Any]
+    if groupby:
+        group, _ = pd.factorize(slots.obs_column(adata, groupby))
+        poll, how = partial(vote_in_groups, group=group, min_share=min_share), {"groupby": groupby}
+    else:
+        weights = neighbour_weights(neighbour_distances(adata, neighbors_key), _DECAY)
+        poll = partial(vote_among_neighbours, weights=weights, min_share=min_share)
+        how = {"neighbors_key": neighbors_key, "decay": _DECAY}
     adata = slots.to_work_on(adata, copy=copy)
     for axis in AXES:
         if slots.slot(key, axis) in calls:
@@ -108,18 +114,7 @@ def vote(
     return adata if copy else None
 
 
-def _in_groups(adata: AnnData, groupby: str, min_share: float) -> tuple[Poll, dict[str, Any]]:
-    group, _ = pd.factorize(slots.obs_column(adata, groupby))
-    return lambda codes: vote_in_groups(codes, group, min_share=min_share), {"groupby": groupby}
-
-
-def _among_neighbours(adata: AnnData, neighbors_key: str, min_share: float) -> tuple[Poll, dict[str, Any]]:
-    weights = neighbour_weights(neighbour_distances(adata, neighbors_key), _DECAY)
-    how = {"neighbors_key": neighbors_key, "decay": _DECAY}
-    return lambda codes: vote_among_neighbours(codes, weights, min_share=min_share), how
-
-
-def _write_vote(adata: AnnData, key: str, axis: str, own: pd.Categorical, poll: Poll) -> None:
+def _write_vote(adata: AnnData, key: str, axis: str, own: pd.Categorical, poll: Callable[[Array], Votes]) -> None:
     votes = poll(_ballots(own))
     # Taking a part of an object drops categories without cells.
     categories = [*own.categories, *([] if UNASSIGNED in own.categories else [UNASSIGNED])]

@@ -22,7 +22,6 @@ from tamannot.classify import (
     AnchoredModel,
     Array,
     Cohort,
-    Lender,
     Panels,
     Prepared,
     Regression,
@@ -113,18 +112,19 @@ def write_annotation(
     else:
         record = _merged_with_earlier(adata, key, record, found, steps)
     if tables is not None:
-        _write_tables(adata, key, tables, steps)
-    for axis in (a for a in AXES if a in steps):
-        named = {axis: found.labels[axis], f"{axis}_prob": found.probs[axis], f"{axis}_status": found.statuses[axis]}
-        slots.write_obs(adata, key, named)
+        scores = {kind: tables.values[name] for kind, name in (("score", "scores"), ("z", "z"), ("p", "p"))}
+        slots.write_tables(adata, key, tables.columns["scores"], scores)
+        for name in (_TABLE_OF_STEP[s] for s in steps if s in _TABLE_OF_STEP):
+            slots.write_obsm(adata, slots.slot(key, name), tables.columns[name], tables.values[name])
+    axes = [a for a in AXES if a in steps]
+    columns = [f"{axis}{what}" for axis in axes for what in ("", "_prob", "_status")]
+    slots.write_obs(adata, key, {name: found.table[name].array for name in columns})
     if {"compartment", "origin"} & set(steps):
         slots.write_obs(adata, key, {"cell_ontology_term_id": _terms(adata, key, run)})
-    if "state" in steps:
-        about_state = {name: found.numbers[name] for name in ("mixed_lineage", "dual_m1_m2")}
-        slots.write_obs(adata, key, {"programs": found.programs} | about_state)
-    if "ferroptosis" in steps:
-        slots.write_obs(adata, key, {name: found.numbers[name] for name in SUMMARIES})
-    slots.write_colors(adata, key, {a: colors_for(a, found.labels[a].categories) for a in AXES if a in steps})
+    about_state = ("programs", "mixed_lineage", "dual_m1_m2") if "state" in steps else ()
+    columns = [*about_state, *(SUMMARIES if "ferroptosis" in steps else ())]
+    slots.write_obs(adata, key, {name: found.table[name].array for name in columns})
+    slots.write_colors(adata, key, {a: colors_for(a, found.table[a].cat.categories) for a in axes})
     slots.write_record(adata, key, record)
 
 
@@ -132,7 +132,7 @@ def _terms(adata: AnnData, key: str, run: AnnotationRun) -> pd.Categorical:
     """Return the Cell Ontology term of each cell that the signature of its origin, else of its compartment, cites."""
     library = run.ready.panels.library
     found = pd.Series(NO_TERM, index=adata.obs_names, dtype=object)
-    labels: dict[str, pd.Series] = {"compartment": pd.Series(run.calls.labels["compartment"])}
+    labels: dict[str, pd.Series] = {"compartment": run.calls.table["compartment"]}
     if slots.slot(key, "origin") in adata.obs:
         labels["origin"] = slots.read_obs(adata, key, ("origin",)).iloc[:, 0]
     for axis, column in labels.items():
@@ -184,7 +184,7 @@ def _same_source(old: slots.RunRecord, new: Mapping[str, Any]) -> bool:
 
 def _same_macrophages(adata: AnnData, key: str, found: CellCalls) -> bool:
     """Return whether the existing labels call the same cells macrophages."""
-    now = np.asarray(found.labels["compartment"] == MACROPHAGE)
+    now = (found.table["compartment"] == MACROPHAGE).to_numpy()
     for axis in (a for a in AXES if slots.slot(key, a) in adata.obs):
         label = slots.read_obs(adata, key, (axis,)).iloc[:, 0].astype(str).to_numpy()
         if not np.array_equal(label == MACROPHAGE if axis == "compartment" else label != NOT_MACROPHAGE, now):
@@ -196,29 +196,23 @@ def _same_labels(adata: AnnData, key: str, steps: Sequence[str], found: CellCall
     """Return whether the steps change no label, so that analyses of the labels remain valid."""
     there = [a for a in AXES if a in steps and slots.slot(key, a) in adata.obs]
     before = [slots.read_obs(adata, key, (axis,)).iloc[:, 0] for axis in there]
-    return all(b.astype(str).tolist() == list(map(str, found.labels[a])) for a, b in zip(there, before, strict=True))
-
-
-def _write_tables(adata: AnnData, key: str, tables: TablesInMemory, steps: Sequence[str]) -> None:
-    scores = {kind: tables.values[name] for kind, name in (("score", "scores"), ("z", "z"), ("p", "p"))}
-    slots.write_tables(adata, key, tables.columns["scores"], scores)
-    for name in (_TABLE_OF_STEP[s] for s in steps if s in _TABLE_OF_STEP):
-        slots.write_obsm(adata, slots.slot(key, name), tables.columns[name], tables.values[name])
+    return all(b.astype(str).tolist() == list(found.table[a].astype(str)) for a, b in zip(there, before, strict=True))
 
 
 def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
     """Return the record of a run as stored in ``uns``."""
     data, ready, found = run.data, run.ready, run.calls
     cohort, fit = ready.cohort, ready.cohort.states.regression
-    record = describe_run(data, ready.panels.public, METHOD, ready.panels.macrophages)
-    record["model"] = {axis: _how_called(cohort, axis) for axis in AXES}
-    if cohort.lender is not None:
-        record["model"] |= _of_model(cohort.lender)
+    model = _how_called(cohort)
     if run.also:
-        record["model"]["labels"] = f"by a model of the user's, under the key '{run.also[0]}'"
+        model["labels"] = f"by a model of the user's, under the key '{run.also[0]}'"
     where = "these macrophages" if cohort.lender is None else f"a model's: {cohort.lender.cells}"
-    reason = {"used": cohort.tissue, "reason": cohort.tissue_reason}
-    return record | {
+    parameters = run.settings.parameters()
+    if isinstance(given := parameters.get("compartment_key"), tuple):
+        names = np.array([f"{k}={v}" for k, v in given[1].items()], dtype=object)
+        parameters["compartment_key"] = {"column": given[0], "names": names}
+    return describe_run(data, ready.panels.public, METHOD, ready.panels.macrophages) | {
+        "model": model,
         "learned": {} if fit is None else {"state": weights_record(cohort.states.trained, fit, data, ready.source)},
         "evidence": evidence_record(ready),
         "baselines": _baselines(cohort),
@@ -226,37 +220,28 @@ def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
         "learned_from": {"n_cells": cohort.n_cells, "n_macrophages": cohort.n_macrophages},
         "calibration_source": f"states: empirical Bayes on the split halves of signatures in {where}",
         "null": {"compartment": REFERENCE, "origin": MACROPHAGE_REFERENCE, "other_axes": MACROPHAGE_REFERENCE},
-        "parameters": {name: _storable(value) for name, value in run.settings.parameters().items()},
-        "tissue": reason,
+        "parameters": parameters,
+        "tissue": {"used": cohort.tissue, "reason": cohort.tissue_reason},
         "warnings": np.array(list(notes), dtype=object),
         "counts": found.counts,
         "ferroptosis": _ferroptosis_table(ready.panels, found),
     }
 
 
-def _how_called(cohort: Cohort, axis: str) -> str:
-    if axis == "compartment":
-        return "classifier trained on reference profiles, and z of panels"
-    if axis == "origin":
-        return "difference of z against macrophages of the reference"
-    if cohort.lender is not None and axis in cohort.lender.low_coverage:
-        return "not called: too few of the model's genes are in the data"
+def _how_called(cohort: Cohort) -> dict[str, Any]:
+    """Return by axis what called it, and the cohort model if one was used."""
     trained = [s for s, known in zip(STATES, cohort.states.trained, strict=True) if known]
-    return "activity of signatures" + (f", and a classifier of {', '.join(trained)}" if trained else "")
-
-
-def _baselines(cohort: Cohort) -> pd.DataFrame:
-    """Return the baseline of each state in these macrophages and in the reference, by origin."""
-    rows = [
-        (origin, state, a.baseline, a.reference, a.noise)
-        for origin, of_origin in zip(("microglia", "monocyte_derived"), cohort.states.activities, strict=True)
-        for state, a in zip(STATES, of_origin, strict=True)
-    ]
-    return pd.DataFrame(rows, columns=["origin", "state", "baseline", "reference", "noise"]).set_index("state")
-
-
-def _of_model(lender: Lender) -> dict[str, Any]:
-    return {
+    how: dict[str, Any] = {
+        "compartment": "classifier trained on reference profiles, and z of panels",
+        "origin": "difference of z against macrophages of the reference",
+        "state": "activity of signatures" + (f", and a classifier of {', '.join(trained)}" if trained else ""),
+    }
+    lender = cohort.lender
+    if lender is None:
+        return how
+    if "state" in lender.low_coverage:
+        how["state"] = "not called: too few of the model's genes are in the data"
+    return how | {
         "kind": AnchoredModel.kind,
         "digest": lender.digest,
         "cells": lender.cells,
@@ -268,10 +253,14 @@ def _of_model(lender: Lender) -> dict[str, Any]:
     }
 
 
-def _storable(value: Any) -> Any:
-    if isinstance(value, tuple):  # compartment_key with its mapping
-        return {"column": value[0], "names": np.array([f"{k}={v}" for k, v in value[1].items()], dtype=object)}
-    return value
+def _baselines(cohort: Cohort) -> pd.DataFrame:
+    """Return the baseline of each state in these macrophages and in the reference, by origin."""
+    rows = [
+        (origin, state, a.baseline, a.reference, a.noise)
+        for origin, of_origin in zip(("microglia", "monocyte_derived"), cohort.states.activities, strict=True)
+        for state, a in zip(STATES, of_origin, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["origin", "state", "baseline", "reference", "noise"]).set_index("state")
 
 
 def _ferroptosis_table(panels: Panels, found: CellCalls) -> pd.DataFrame:
@@ -308,35 +297,28 @@ def weights_record(trained: Array, fit: Regression, data: Unpacked, source: Sour
 def evidence_record(ready: Prepared) -> dict[str, Any]:
     """Return the parts of each signature, their genes in the data, and the expression bins of the nulls.
 
-    Those of the macrophages of the reference are in the record already, in ``null_reference``.
+    Genes have their columns and signed weights, and are in the words of the library. The bins of the macrophages of
+    the reference are in the record already, in ``null_reference``.
     """
-    plan = ready.panels.public
-    outputs = [
-        (i, p, plan.parts[p].signature.id) for i, parts in zip(plan.ids, plan.parts_of, strict=True) for p in parts
-    ]
+    panels = ready.panels
+    plan, parts = panels.public, panels.public.parts
+    outputs = [(i, p) for i, of_output in zip(plan.ids, plan.parts_of, strict=True) for p in of_output]
+    symbol = {panels.index.find(g.symbol, g.ensembl): g.symbol for p in parts for g in p.signature.genes}
+    columns = np.concatenate([c for p in parts for c in (p.up.columns, p.down.columns)])
+    arms = [(METHOD.arm_weights(p.up), -METHOD.down_weight * METHOD.arm_weights(p.down)) for p in parts]
+    names = pd.Categorical([parts[p].signature.id for _, p in outputs])
     return {
         "parts": pd.DataFrame(
-            {"part": np.array([p for _, p, _ in outputs], np.int32), "name": pd.Categorical([n for *_, n in outputs])},
-            index=pd.Index([i for i, *_ in outputs], name="signature", dtype=object),
+            {"part": np.array([p for _, p in outputs], np.int32), "name": names},
+            index=pd.Index([i for i, _ in outputs], name="signature", dtype=object),
         ),
-        "genes": _gene_table(ready.panels),
-        "bins": {"compartment": ready.panels.reference.bin_of.astype(np.uint8)},  # there are 25 bins
+        "genes": pd.DataFrame(
+            {
+                "part": np.repeat(np.arange(len(parts), dtype=np.int32), [up.size + down.size for up, down in arms]),
+                "column": columns.astype(np.int32),
+                "weight": np.concatenate([arm for both in arms for arm in both]),
+            },
+            index=pd.Index([symbol.get(c, panels.index.ids[c]) for c in columns.tolist()], name="gene", dtype=object),
+        ),
+        "bins": {"compartment": panels.reference.bin_of.astype(np.uint8)},  # there are 25 bins
     }
-
-
-def _gene_table(panels: Panels) -> pd.DataFrame:
-    """Return the genes of each part, by number, with their columns and signed weights; in the words of the library."""
-    parts = panels.public.parts
-    symbol = {panels.index.find(g.symbol, g.ensembl): g.symbol for p in parts for g in p.signature.genes}
-    up = [METHOD.arm_weights(p.up) for p in parts]
-    down = [-METHOD.down_weight * METHOD.arm_weights(p.down) for p in parts]
-    signed = [np.concatenate(arms) for arms in zip(up, down, strict=True)]
-    columns = np.concatenate([c for p in parts for c in (p.up.columns, p.down.columns)])
-    return pd.DataFrame(
-        {
-            "part": np.repeat(np.arange(len(parts), dtype=np.int32), [w.size for w in signed]),
-            "column": columns.astype(np.int32),
-            "weight": np.concatenate(signed),
-        },
-        index=pd.Index([symbol.get(c, panels.index.ids[c]) for c in columns.tolist()], name="gene", dtype=object),
-    )
