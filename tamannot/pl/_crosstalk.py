@@ -85,7 +85,6 @@ def _forest(tests: pd.DataFrame, n_all: int, ax: Axes | None) -> Axes:
     which = f"the {len(tests)} of {n_all} tests with the smallest p, " if n_all > len(tests) else ""
     ax.set_xlabel(f"Spearman's ρ across samples ({which}95 % bootstrap interval)")
     ax.set_title(f"Macrophages and malignant cells in {samples} samples")
-    common.open_corner(ax)
     common.legend_above(ax, bbox_to_anchor=(-0.02, 1.0))
     return ax
 
@@ -117,26 +116,21 @@ def _adjusted(row: pd.Series) -> str:
 
 
 def _left(row: pd.Series, whom: str = "", gap: str = " ") -> str:
-    """Name the value of macrophages or T cells, with the share of cells with too little signal."""
-    measure, name = str(row["measure"]), str(row["tam"])
-    if measure == "share":
-        return f"share of {pretty(name)}{whom}"
-    whom = " of T and NK cells" if measure == "t_cell" else whom
-    return f"{_mean_of(name)}{whom}{_low(row, 'tam', gap)}"
+    """Name the value of macrophages or T cells."""
+    if row["measure"] == "share":
+        return f"share of {pretty(str(row['tam']))}{whom}"
+    return _mean_of(row, "tam", " of T and NK cells" if row["measure"] == "t_cell" else whom, gap)
 
 
 def _right(row: pd.Series, gap: str = " ") -> str:
-    return f"{_mean_of(str(row['malignant']))} of malignant cells{_low(row, 'malignant', gap)}"
+    return _mean_of(row, "malignant", " of malignant cells", gap)
 
 
-def _mean_of(name: str) -> str:
-    """Name a mean; ids are in lower case, genes are not."""
-    return f"mean z of {pretty(name)}" if name == name.lower() else f"mean {name}"
-
-
-def _low(row: pd.Series, end: str, gap: str) -> str:
-    share = float(row.get(f"low_signal_{end}", np.nan))
-    return f"{gap}({share:.0%} too little signal)" if np.isfinite(share) else ""
+def _mean_of(row: pd.Series, end: str, whom: str, gap: str) -> str:
+    """Name a mean, with the share of cells with too little signal; ids are in lower case, genes are not."""
+    name, low = str(row[end]), float(row.get(f"low_signal_{end}", np.nan))
+    mean = f"mean z of {pretty(name)}" if name == name.lower() else f"mean {name}"
+    return mean + whom + (f"{gap}({low:.0%} too little signal)" if np.isfinite(low) else "")
 
 
 def _row_of(tests: pd.DataFrame, pair: tuple[str, str]) -> pd.Series:
@@ -163,7 +157,6 @@ def _samples(row: pd.Series, table: pd.DataFrame, size: float, ax: Axes | None) 
     if np.isfinite(row["rho_adjusted"]):
         lines.append(f"ρ = {row['rho_adjusted']:.2f}, {_adjusted(row)}")
     ax.set_title("\n".join(["Macrophages and malignant cells of each sample", *lines]))
-    common.open_corner(ax)
     ax.margins(0.1)
     return ax
 
