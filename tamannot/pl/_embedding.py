@@ -19,8 +19,8 @@ from tamannot.errors import ParameterError, among
 from tamannot.pl import _style as common
 from tamannot.pl._cells import MAX_POINTS, Array, Labels, as_labels, embedding_of, labels_of, point_size, rows_to_draw
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, plain, pretty
+from tamannot.tl._collect import AXES
 
-_AXES = ("compartment", "origin", "state")
 _UNITS = {"z": "z against matched genes", "score": "score"}
 _UNKNOWN = "#dddddd"
 # Colours end at this quantile: a few extreme values would use most of them.
@@ -117,7 +117,7 @@ class Dots(NamedTuple):
 def draw_embedding(adata: AnnData, name: str, color: str, key: str, dots: Dots) -> Axes:
     """Draw cells with finite coordinates on an embedding in ``obsm``, coloured by an axis, a signature or a column."""
     palette, numbers, unit = dots.palette, None, ""
-    if color in _AXES:
+    if color in AXES:
         labels, colors = labels_of(adata, key, color), common.colors_of(adata, key, color, palette)
     else:
         values, unit = _values(adata, key, color)
@@ -137,7 +137,7 @@ def draw_embedding(adata: AnnData, name: str, color: str, key: str, dots: Dots) 
         ax = dots.ax or common.new_axes(4.2 + 2.2 * common.legend_columns(len(labels.categories)), 4.2)
         _draw_labels(ax, labels, colors, points, naming(color, key))
         of = "macrophages" if color in ("state", "origin") else "cells"
-        what = f"{color.capitalize()}s" if color in _AXES else plain(color)
+        what = f"{color.capitalize()}s" if color in AXES else plain(color)
         said = f"{what} of {(labels != NOT_MACROPHAGE).sum():,} {of}"
     else:
         if palette is not None and not isinstance(palette, str):
@@ -203,7 +203,7 @@ def _values(adata: AnnData, key: str, color: str) -> tuple[pd.Series, str]:
         if slot in adata.obsm and color in (table := slots.read_table(adata, key, kind)):
             return table[color], unit
     if color not in adata.obs:
-        known = [*_AXES, *(slots.read_table(adata, key, "score") if f"{key}_scores" in adata.obsm else ()), *adata.obs]
+        known = [*AXES, *(slots.read_table(adata, key, "score") if f"{key}_scores" in adata.obsm else ()), *adata.obs]
         msg = f"color='{color}' is not a label, a signature under the key '{key}' or a column of obs."
         raise ParameterError(msg + among(color, known))
     return slots.obs_column(adata, color), ""

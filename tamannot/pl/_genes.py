@@ -20,8 +20,8 @@ from tamannot.get._run_evidence import ByLabel, RunEvidence, by_label, columns_o
 from tamannot.pl import _style as common
 from tamannot.pl._cells import Array, Labels, as_labels, check_some, labels_of
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, plain, pretty
+from tamannot.tl._collect import AXES
 
-_AXES = ("compartment", "origin", "state")
 # Labels with fewer cells have no reliable mean, so no genes are selected for them.
 _MIN_CELLS = 5
 _LARGEST_DOT = 190.0
@@ -119,7 +119,7 @@ def _labels(adata: AnnData, key: str, groupby: str) -> Labels:
     state = labels_of(adata, key, "state")
     if groupby == "compartment":
         return labels_of(adata, key, groupby)
-    labels = labels_of(adata, key, groupby) if groupby in _AXES else as_labels(slots.obs_column(adata, groupby))
+    labels = labels_of(adata, key, groupby) if groupby in AXES else as_labels(slots.obs_column(adata, groupby))
     drawn = (state != NOT_MACROPHAGE) & (labels != NOT_MACROPHAGE)
     codes = np.where(drawn, labels.codes, -1)
     return pd.Categorical.from_codes(codes, labels.categories).remove_unused_categories()
@@ -129,7 +129,7 @@ def _chosen(
     kept: RunEvidence, found: ByLabel, labels: Labels, groupby: str, n: int, *, in_signature: bool
 ) -> list[tuple[str, int]]:
     """Return the genes that differ most between a label and other cells, each for the label with its highest mean."""
-    on_axis = kept.labels(groupby) if groupby in _AXES else []
+    on_axis = kept.labels(groupby) if groupby in AXES else []
     signatures = on_axis or [s for s in labels.categories if s in kept.axis_of]
     if in_signature and not signatures:
         msg = f"The labels of '{groupby}' have no signatures. Leave out in_signature=, or give genes=."
@@ -219,8 +219,8 @@ def evidence(
     MatrixError
         The matrix is not the one that the run saw.
     """
-    if axis not in _AXES or n < 1:
-        msg = f"axis must be one of {', '.join(_AXES)} and n at least 1, not {axis!r} and {n}."
+    if axis not in AXES or n < 1:
+        msg = f"axis must be one of {', '.join(AXES)} and n at least 1, not {axis!r} and {n}."
         raise ParameterError(msg)
     table = contributions(adata, cell, axis=axis, key=key)
     of = str(table["of"].iloc[0]) if len(table) else "z"

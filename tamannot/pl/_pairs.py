@@ -44,7 +44,7 @@ class _Pair(NamedTuple):
     x: Array
     y: Array
     active: Array  # macrophages × 2: 1 or 0, NaN without a p
-    of: str
+    labels: list[str]  # of the axes
     how: str  # the criterion of ``active``
 
 
@@ -110,8 +110,8 @@ def polarization(
     else:
         both = np.asarray(state == TRANSITIONAL)[here]
         _draw_cells(ax, pair, both, common.colors_of(adata, key, "state", palette)[TRANSITIONAL], rng, size)
-    what = "mean " if sample_key is not None else ""
-    ax.set(xlabel=f"{what}{_axis_name(by[0], pair.of)}", ylabel=f"{what}{_axis_name(by[1], pair.of)}")
+    mean = "mean " if sample_key is not None else ""
+    ax.set(xlabel=mean + pair.labels[0], ylabel=mean + pair.labels[1])
     ax.set_title(_title(pair, (by[0], by[1])))
     return ax
 
@@ -123,17 +123,15 @@ def _pair(adata: AnnData, key: str, by: tuple[str, str], here: Array) -> _Pair:
         p = slots.read_table(adata, key, "p")
         values, p_here = z[list(by)].to_numpy(float)[here], p[list(by)].to_numpy(float)[here]
         active = np.where(np.isfinite(p_here), p_here < _CUT, np.nan)
-        return _Pair(values[:, 0], values[:, 1], active, "z", f"p < {_CUT}")
+        labels = [f"{pretty(name)}: {_UNITS['z']}" for name in by]
+        return _Pair(values[:, 0], values[:, 1], active, labels, f"p < {_CUT}")
     if any(of_z):
         msg = f"by={by!r} mixes a signature and a gene, or names a signature that was not scored. Give two of a kind."
         raise ParameterError(msg)
     matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
     values = of_cells(matrix, here, columns_of(matrix, by))
-    return _Pair(values[:, 0], values[:, 1], np.where(values > 0, 1.0, 0.0), "expression", "detected")
-
-
-def _axis_name(name: str, of: str) -> str:
-    return f"{pretty(name)}: z against matched genes" if of == "z" else f"{name}: log1p expression"
+    labels = [f"{name}: log1p expression" for name in by]
+    return _Pair(values[:, 0], values[:, 1], np.where(values > 0, 1.0, 0.0), labels, "detected")
 
 
 def _title(pair: _Pair, by: tuple[str, str]) -> str:
@@ -160,7 +158,7 @@ def _draw_cells(
     else:
         rest = rows_to_draw(np.where(both, -1, 0), 1, MAX_POINTS, rng)
         ax.scatter(pair.x[rest], pair.y[rest], s=size or point_size(rest.size), color="0.45", alpha=0.6, linewidths=0)
-    if pair.of == "z":
+    if pair.how != "detected":  # z has a middle
         for line in (ax.axhline, ax.axvline):
             line(0, color="0.3", linewidth=0.6, linestyle=":")
     if both.any():

@@ -21,9 +21,9 @@ from tamannot.pl import _style as common
 from tamannot.pl._cells import Array, as_labels, labels_of
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, pretty
 from tamannot.signature import Signature, Signatures, chosen_signatures, signatures_named
+from tamannot.tl._collect import AXES
 from tamannot.tl._write import COLORS
 
-_CALLED_AXES = ("compartment", "origin", "state")
 _CUT = 0.01
 _AT_LEAST = 4.0  # the figure always shows z from -4 to 4
 _WIDTH = 0.25
@@ -112,7 +112,7 @@ def scores(
         colors = colors | common.of_palette(palette, [group for group, _ in groups if group] or list(wanted))
     for i in wanted:
         axis = "" if i in new else axis_of.get(i, "")
-        is_label = axis in _CALLED_AXES and slots.slot(key, axis) in adata.obs
+        is_label = axis in AXES and slots.slot(key, axis) in adata.obs
         is_called = slots.read_obs(adata, key, (axis,)).iloc[:, 0].to_numpy() == i if is_label else None
         has_baselines = (record.baselines.index == i) & (i not in new)
         baselines = dict(record.baselines.loc[has_baselines, ["origin", "baseline"]].to_numpy())

@@ -16,6 +16,7 @@ from tamannot.analysis._samples import Samples, samples_of
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.get._evidence import REASONS
 from tamannot.pl._cells import PLANES, plane_in
+from tamannot.tl._collect import AXES
 
 Array = NDArray[Any]
 MOST_POINTS = 50_000
@@ -24,7 +25,6 @@ _MOST_OTHERS = 1_000
 # Neighbours are read together from a file.
 _RUN = 50
 _SEED = 0
-_AXES = ("compartment", "origin", "state")
 _FEWEST = 30
 
 
@@ -129,7 +129,7 @@ def material_of(
 ) -> Material:
     """Return the input of a report, after checking that the cells are annotated and the columns exist."""
     run = slots.read_record(source.cells, key)
-    absent = [slots.slot(key, axis) for axis in _AXES if slots.slot(key, axis) not in source.cells.obs]
+    absent = [slots.slot(key, axis) for axis in AXES if slots.slot(key, axis) not in source.cells.obs]
     if absent:
         msg = f"A report needs annotated cells, but obs has no '{absent[0]}'. Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
