@@ -162,7 +162,7 @@ def _named(axis: str, column: pd.Series, colors: dict[str, str]) -> dict[str, An
 
 def _colors(cells: AnnData, key: str, axis: str) -> dict[str, str]:
     known = {n: to_hex(c) for n, c in colors_of(cells, key, "state" if axis == "sample" else axis).items()}
-    return {"missing": known[NOT_MACROPHAGE]} if axis == "sample" else {"missing": known[NOT_MACROPHAGE]} | known
+    return {"missing": known[NOT_MACROPHAGE]} | (known if axis != "sample" else {})
 
 
 def _levels(name: str, title: str, group: str, column: pd.Series, step: float) -> dict[str, Any]:
