@@ -19,19 +19,7 @@ R = TypeVar("R")
 
 
 def deprecated_names(module: str, gone: Mapping[str, tuple[str, str]]) -> Callable[[str], Any]:
-    """Return a ``__getattr__`` for a module with renamed names.
-
-    Parameters
-    ----------
-    module
-        Its ``__name__``.
-    gone
-        The new name and the release that removes the old one, by old name.
-
-    Returns
-    -------
-    A function that returns the renamed object with a warning, and raises AttributeError for unknown names.
-    """
+    """Return a ``__getattr__`` that finds renamed objects: old names with the new one and the release of their end."""
 
     def find(name: str) -> Any:
         if name not in gone:
@@ -45,19 +33,7 @@ def deprecated_names(module: str, gone: Mapping[str, tuple[str, str]]) -> Callab
 
 
 def deprecated_argument(old: str, *, new: str, removed_in: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator that passes an argument under its new name.
-
-    Parameters
-    ----------
-    old, new
-        Names of the argument, given by keyword.
-    removed_in
-        The release that removes the old name.
-
-    Returns
-    -------
-    The decorator. The decorated function warns of the old name, and raises `ParameterError` if both names are given.
-    """
+    """Return a decorator that passes a keyword argument under its new name, and refuses both names at once."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)

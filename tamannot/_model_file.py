@@ -88,32 +88,24 @@ class Kept:
 
 def check_model_target(path: Path, *, overwrite: bool) -> None:
     """Raise an OutputError early if the model cannot be written to this name."""
-    reasons = {
-        f"{path}: the name of a model must end in .npz.": path.suffix != ".npz",
-        f"{path}: no folder {path.parent}. Create it first.": not path.parent.is_dir(),
-        f"{path} is a folder. Pass the name of a file.": path.is_dir(),
-        f"{path} already exists. Choose another name, or use overwrite=True to replace it.": path.exists()
-        and not overwrite,
-    }
-    if msg := next((reason for reason, holds in reasons.items() if holds), None):
-        raise OutputError(msg)
+    if path.suffix != ".npz":
+        msg = f"{path}: the name of a model must end in .npz."
+    elif not path.parent.is_dir():
+        msg = f"{path}: no folder {path.parent}. Create it first."
+    elif path.is_dir():
+        msg = f"{path} is a folder. Pass the name of a file."
+    elif path.exists() and not overwrite:
+        msg = f"{path} already exists. Choose another name, or use overwrite=True to replace it."
+    else:
+        return
+    raise OutputError(msg)
 
 
 def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]]) -> Model:
-    """Read a model file and check all of its content.
+    """Read a model file; ``builders`` have for each kind of model the function that checks its content and returns it.
 
-    Parameters
-    ----------
-    path
-        The file.
-    builders
-        For each kind of model, the function that checks its content and returns it.
-
-    Raises
-    ------
-    ModelFormatError
-        The file is missing, not a model, damaged, too large, contains Python objects, is another kind of model, or
-        was made by an older or newer release; the message names the file and the reason.
+    Raises a ModelFormatError, with the name of the file and the reason, if the file is missing, not a model, damaged,
+    too large, contains Python objects, is another kind of model, or was made by an older or newer release.
     """
     try:
         meta, arrays = _opened(path)

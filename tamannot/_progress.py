@@ -20,7 +20,6 @@ Tick = Callable[[int], None]
 _RENEW_EVERY = 0.2
 _NEXT_LINE_EVERY = 30.0
 
-
 _RUNNING: set[Progress] = set()
 
 
@@ -40,18 +39,9 @@ def compiling(*, begins: bool) -> None:
 
 
 class Progress:
-    """Show the stage of a long run on stderr, with cells per second and the time left.
+    """Show the stage of a long run on stderr, with cells per second and the time left, ``after`` so many seconds.
 
-    Parameters
-    ----------
-    show
-        False shows nothing; None, the default of the settings, and True show the line.
-    after
-        Number of seconds before the first line.
-    stream
-        Where to write; None is stderr.
-    clock
-        Monotonic clock in seconds.
+    ``show`` is a setting: None is True. ``stream`` None is stderr; ``clock`` is monotonic, in seconds.
     """
 
     def __init__(
@@ -115,7 +105,7 @@ class Progress:
         now = self._clock()
         if not self._show or now - self._begun < self._after:
             return
-        live = self._out().isatty()
+        live = (self._stream or sys.stderr).isatty()
         if now - self._last < (_RENEW_EVERY if live else _NEXT_LINE_EVERY):
             return
         self._last = now
@@ -137,11 +127,8 @@ class Progress:
         share = min(self._done / self._total, 1.0)
         return f"tamannot: {self._stage}, {share:.0%}, {speed:,.0f} cells/s, {_clock_time(left)} left"
 
-    def _out(self) -> TextIO:
-        return self._stream or sys.stderr
-
     def _write(self, text: str) -> None:
-        out = self._out()
+        out = self._stream or sys.stderr
         out.write(text)
         out.flush()
 
@@ -160,13 +147,7 @@ _RETRY_AFTER = 0.01
 
 
 class Interruption:
-    """Raise `KeyboardInterrupt` in the main thread when a signal arrives, and make sure that it is not lost.
-
-    Parameters
-    ----------
-    numbers
-        The signals.
-    """
+    """Raise `KeyboardInterrupt` in the main thread when one of some signals arrives, so that it is not lost."""
 
     def __init__(self, numbers: Iterable[signal.Signals]) -> None:
         self._numbers = tuple(numbers)
@@ -197,17 +178,13 @@ class Interruption:
         if now < self._deaf_until:
             return
         self.received = signal.Signals(number)
-        if self._is_hook(frame):
-            self._later()
-            return
+        while frame is not None:
+            if frame.f_code is Interruption._raise_again.__code__:  # an exception would be lost there
+                self._later()
+                return
+            frame = frame.f_back
         self._deaf_until = now + _PATIENCE
         raise KeyboardInterrupt
-
-    def _is_hook(self, frame: FrameType | None) -> bool:
-        """Return whether Python was inside `_raise_again`, where an exception is lost."""
-        while frame is not None and frame.f_code is not Interruption._raise_again.__code__:
-            frame = frame.f_back
-        return frame is not None
 
     def _raise_again(self, lost: Any) -> None:
         """Handle exceptions from places that cannot raise: destructors, and code between Python and C."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import wraps
+from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, cast, get_type_hints
 
@@ -105,13 +105,7 @@ class AnnotateSettings:
     """The settings that the caller could pass, for the record of the run; None: all."""
 
     def check(self) -> None:
-        """Raise for values out of range; column names are checked with the data.
-
-        Raises
-        ------
-        ParameterError
-            A value is out of range.
-        """
+        """Raise a ParameterError for values out of range; column names are checked with the data."""
         if self.tissue not in ("auto", "brain", "other"):
             msg = f"tissue must be 'auto', 'brain' or 'other', not {self.tissue!r}."
             raise ParameterError(msg)
@@ -121,8 +115,18 @@ class AnnotateSettings:
 
     def parameters(self) -> dict[str, Any]:
         """Return the settings for the record of a run; models are recorded elsewhere."""
-        names = _PARAMETERS if self.recorded is None else [n for n in _PARAMETERS if n in self.recorded]
-        given = {name: getattr(self, name) for name in (*names, "sample")}
+        names = (
+            "layer",
+            "gene_symbols",
+            "species",
+            "tissue",
+            "compartment_key",
+            "sample_key",
+            "target_accuracy",
+            "rng",
+        )
+        kept = [name for name in names if self.recorded is None or name in self.recorded]
+        given = {name: getattr(self, name) for name in (*kept, "sample")}
         return {name: value for name, value in given.items() if value is not None}
 
 
@@ -148,12 +152,9 @@ def takes_scanpy_words(words: type) -> Callable[[F], F]:
     """Return a decorator: the function also takes scanpy's names of ``rng`` and ``layer``, not both at once."""
     names = [name for name in _WORDS if name in words.__annotations__]
 
-    def decorate(function: F) -> F:
-        signature, doc = with_options(
-            function, words, dict.fromkeys(names), "".join(f"{name}\n    {_WORDS[name][2]}\n" for name in names)
-        )
+    doc = "".join(f"{name}\n    {_WORDS[name][2]}\n" for name in names)
 
-        @wraps(function)
+    def decorate(function: F) -> F:
         def taking(*args: Any, **kwargs: Any) -> Any:
             signature.bind(*args, **kwargs)  # refuses what is no parameter
             for name in names:
@@ -166,47 +167,34 @@ def takes_scanpy_words(words: type) -> Callable[[F], F]:
                 kwargs[ours] = meant(value)
             return function(*args, **kwargs)
 
-        taking.__signature__ = signature  # type: ignore[attr-defined]
-        taking.__annotations__ = annotations_with(function, words)
-        taking.__doc__ = doc
+        signature = with_options(taking, function, words, dict.fromkeys(names), doc)
         return cast("F", taking)
 
     return decorate
 
 
 def with_options(
-    function: Callable[..., Any], options: type, defaults: Mapping[str, Any], doc: str
-) -> tuple[inspect.Signature, str]:
-    """Return signature and help of a function with the keyword parameters of a TypedDict in place of ``**``."""
-    kinds = options.__annotations__
-    added = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=default,
-            annotation=getattr(kinds[name], "__forward_arg__", str(kinds[name])),
-        )
-        for name, default in defaults.items()
-    ]
-    whole = inspect.signature(function)
-    own = [p for p in whole.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    before, heading, after = inspect.cleandoc(function.__doc__ or "").partition("\nReturns\n-------")
-    doc = doc if "\nParameters\n" in before else ""
-    return whole.replace(parameters=[*own, *added]), f"{before}{doc}{heading}{after}"
+    wrapper: Callable[..., Any], function: Callable[..., Any], options: type, defaults: Mapping[str, Any], doc: str
+) -> inspect.Signature:
+    """Give a wrapper the signature and help of its function, with the fields of a TypedDict in place of ``**``.
 
-
-def annotations_with(function: Callable[..., Any], options: type) -> dict[str, Any]:
-    """Return the annotations of a function and of its options.
-
-    Those of the options are types and not their names, which the module of the function need not know.
+    Annotations of the options are types and not their names, which the module of the function need not know.
     """
-    own = {name: kind for name, kind in function.__annotations__.items() if "Unpack[" not in str(kind)}
-    return own | get_type_hints(options)
+    kinds, whole = options.__annotations__, inspect.signature(function)
+    types = {name: getattr(kinds[name], "__forward_arg__", str(kinds[name])) for name in defaults}
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    added = [inspect.Parameter(n, keyword, default=defaults[n], annotation=kind) for n, kind in types.items()]
+    own = [p for p in whole.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    signature = whole.replace(parameters=[*own, *added])
+    before, heading, after = inspect.cleandoc(function.__doc__ or "").partition("\nReturns\n-------")
+    annotations = {name: kind for name, kind in function.__annotations__.items() if "Unpack[" not in str(kind)}
+    update_wrapper(wrapper, function)
+    wrapper.__signature__ = signature  # type: ignore[attr-defined]
+    wrapper.__annotations__ = annotations | get_type_hints(options)
+    wrapper.__doc__ = before + (doc if "\nParameters\n" in before else "") + heading + after
+    return signature
 
 
-_PARAMETERS = (
-    *("layer", "gene_symbols", "species", "tissue", "compartment_key", "sample_key", "target_accuracy", "rng"),
-)
 DEFAULT_ACCURACY = AnnotateSettings().target_accuracy
 
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
-from tamannot._simulated_cells import DEFENCE, MACROPHAGE, MALIGNANT, NOISE, UNKNOWN, Cohort, Design
+from tamannot._simulated_cells import DEFENCE, MACROPHAGE, MALIGNANT, NOISE, UNKNOWN, Array, Cohort, Design
 from tamannot.errors import ParameterError
 from tamannot.scoring._null import _depths as reference_depths
 from tamannot.signature import Gene, Signature, SignatureSet, human_genes, load_signatures
-
-Array = NDArray[Any]
-
 
 _AXES = ("compartment", "origin", "state", "overlay", "polarization", "ferroptosis", "module")
 # Where a cell type's genes are those of another id, or of one arm of a composite.

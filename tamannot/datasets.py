@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 # numpy, scipy and anndata set filters of their own; an import leaves those of the user as they were.
 with warnings.catch_warnings():
@@ -12,36 +11,23 @@ with warnings.catch_warnings():
     import numpy as np
     import pandas as pd
     import scipy.sparse as sp
-    from numpy.typing import NDArray
 
+    from tamannot import _simulated_cells as cells
     from tamannot._resources import resource_path
-    from tamannot._simulated_cells import (
-        DOMINANT,
-        LAM,
-        MACROPHAGE,
-        MALIGNANT,
-        NOISE,
-        UNKNOWN,
-        Cohort,
-        Design,
-        draw_cohort,
-    )
     from tamannot._simulated_expression import World, draw_counts, make_world
-
-Array = NDArray[Any]
 
 __all__ = ["oligodendroglioma", "simulate"]
 
 _FILE = "oligodendroglioma_tirosh2016.h5ad"
 COMPOSITION: Mapping[str, float] = {
-    MACROPHAGE: 0.4,
-    MALIGNANT: 0.3,
+    cells.MACROPHAGE: 0.4,
+    cells.MALIGNANT: 0.3,
     "t_nk": 0.12,
     "oligodendrocyte": 0.1,
     "endothelial": 0.08,
 }
 ORIGINS: Mapping[str, float] = {"microglia": 0.45, "monocyte_derived": 0.45}
-STATES: Mapping[str, float] = {LAM: 0.2, "interferon_primed": 0.1, "inflammatory": 0.15, "immunoregulatory": 0.15}
+STATES: Mapping[str, float] = {cells.LAM: 0.2, "interferon_primed": 0.1, "inflammatory": 0.15, "immunoregulatory": 0.15}
 
 NOT_MACROPHAGE, UNCLEAR = "not_macrophage", "unclear"
 
@@ -153,7 +139,7 @@ def simulate(
     >>> adata.uns["truth"]["samples"]["condition"].tolist()
     ['control', 'treated']
     """
-    design = Design(
+    design = cells.Design(
         n_cells=n_cells,
         n_samples=n_samples,
         conditions=tuple(conditions),
@@ -170,17 +156,19 @@ def simulate(
     )
     design.check()
     rng = np.random.default_rng(rng)
-    cohort = draw_cohort(design, rng)
-    kinds = [*design.composition, *([UNKNOWN] if n_unknown_cells else [])]
+    cohort = cells.draw_cohort(design, rng)
+    kinds = [*design.composition, *([cells.UNKNOWN] if n_unknown_cells else [])]
     world = make_world(kinds, list(cohort.usage.columns), n_genes, rng)
     counts, share = draw_counts(cohort, world, design, rng)
     return _as_adata(cohort, world, design, counts, share)
 
 
-def _as_adata(cohort: Cohort, world: World, design: Design, counts: sp.csr_matrix, share: Array) -> ad.AnnData:
+def _as_adata(
+    cohort: cells.Cohort, world: World, design: cells.Design, counts: sp.csr_matrix, share: cells.Array
+) -> ad.AnnData:
     names = list(cohort.table.index)
-    within = cohort.compartment == MACROPHAGE
-    known = [*design.composition, NOISE, UNKNOWN]
+    within = cohort.compartment == cells.MACROPHAGE
+    known = [*design.composition, cells.NOISE, cells.UNKNOWN]
     columns = {
         "sample": pd.Categorical(np.array(names, dtype=object)[cohort.sample], names),
         "condition": pd.Categorical(cohort.table["condition"].to_numpy()[cohort.sample], list(design.conditions)),
@@ -207,9 +195,9 @@ def _as_adata(cohort: Cohort, world: World, design: Design, counts: sp.csr_matri
     )
 
 
-def _dominant(usage: pd.DataFrame, within: Array) -> pd.Categorical:
+def _dominant(usage: pd.DataFrame, within: cells.Array) -> pd.Categorical:
     """Name the program that dominates each macrophage."""
     names = np.array([*usage.columns, UNCLEAR], dtype=object)
-    table = np.column_stack([usage.to_numpy(), np.full(len(usage), DOMINANT, np.float32)])
+    table = np.column_stack([usage.to_numpy(), np.full(len(usage), cells.DOMINANT, np.float32)])
     label = np.where(within, names[table.argmax(axis=1)], NOT_MACROPHAGE)
     return pd.Categorical(label, [*names, NOT_MACROPHAGE])

@@ -178,7 +178,10 @@ def tell(notes: Notes) -> None:
         elif kind is None:
             logger.info(printable(line))
         else:
-            warnings.warn(line, kind, stacklevel=_n_own_frames())
+            frame, level = inspect.currentframe(), 1
+            while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "tamannot":
+                frame, level = frame.f_back, level + 1
+            warnings.warn(line, kind, stacklevel=level)
 
 
 @contextmanager
@@ -190,10 +193,3 @@ def collected_notes() -> Iterator[list[str]]:
         yield notes
     finally:
         _COLLECTED.reset(token)
-
-
-def _n_own_frames() -> int:
-    frame, n = inspect.currentframe(), 0
-    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "tamannot":
-        frame, n = frame.f_back, n + 1
-    return n

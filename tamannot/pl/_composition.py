@@ -65,13 +65,19 @@ def composition(
     wide = shares.pivot_table(index="sample", columns="label", values=_COLUMN[counts], sort=False)
     wide = wide.reindex(samples["sample"]).fillna(0.0)
     ax = ax or common.new_axes(6 + 2 * common.legend_columns(wide.shape[1]), 1.8 + 0.32 * (place.max() + 1))
-    _bars(ax, wide, place, common.colors_of(adata, key, labels, palette))
+    colors, left = common.colors_of(adata, key, labels, palette), np.zeros(len(wide))
+    uncoloured = [label for label in wide.columns if label not in colors]
+    for label in wide.columns[wide.any()]:
+        i = uncoloured.index(label) if label in uncoloured else 0
+        color, hatch = colors.get(label, _MUTED[i % len(_MUTED)]), _HATCHES[i // len(_MUTED) % len(_HATCHES)]
+        style: dict[str, Any] = {"color": color, "hatch": hatch, "edgecolor": "white", "linewidth": 0.6}
+        ax.barh(place, wide[label], 0.78, left, label=pretty(label), **style)
+        left += wide[label].to_numpy()
     totals = shares.drop_duplicates("sample").set_index("sample")["n_total"].reindex(samples["sample"])
     of = "cells" if labels == "compartment" else "macrophages"
     ax.set(xlim=(0, max(1.0, float(wide.sum(axis=1).max()))), xlabel=_UNITS[counts].format(of))
     ax.set_title(f"{labels.capitalize()}s of {int(totals.sum()):,} {of} in {len(samples)} samples")
     taken = _names(ax, samples, totals, place)
-    common.open_corner(ax)
     common.legend_beside(ax, wide.shape[1], after=taken)
     return ax
 
@@ -87,20 +93,6 @@ def _places(samples: pd.DataFrame) -> np.ndarray:
     place = np.empty(len(samples))
     place[down] = np.arange(len(samples)) + _GAP * (codes[down] + 1) - 0.3
     return place
-
-
-def _bars(ax: Axes, wide: pd.DataFrame, place: np.ndarray, colors: dict[str, str]) -> None:
-    left = np.zeros(len(wide))
-    plain = [label for label in wide.columns if label not in colors]
-    for label in wide.columns:
-        share = wide[label].to_numpy()
-        if share.any():
-            i = plain.index(label) if label in plain else 0
-            color = colors.get(label, _MUTED[i % len(_MUTED)])
-            hatch = _HATCHES[i // len(_MUTED) % len(_HATCHES)]
-            name = pretty(label)
-            ax.barh(place, share, 0.78, left, color=color, hatch=hatch, label=name, edgecolor="white", linewidth=0.6)
-        left += share
 
 
 def _names(ax: Axes, samples: pd.DataFrame, totals: pd.Series, place: np.ndarray) -> float:
@@ -160,12 +152,9 @@ def composition_tests(
         place = np.array([labels.index(label) for label in rows["label"]]) + offset
         odds, low, high = (rows[c].to_numpy(float).clip(*_ODDS) for c in ("odds_ratio", "low", "high"))
         color = own.get(contrast, common.CURVES[i % len(common.CURVES)])
-        style: dict[str, Any] = {
-            "color": color,
-            "marker": common.MARKERS[i // len(common.CURVES) % len(common.MARKERS)],
-        }
-        reach = [odds - low, high - odds]
-        ax.errorbar(odds, place, xerr=reach, linestyle="none", capsize=2, label=contrast, **style)
+        marker = common.MARKERS[i // len(common.CURVES) % len(common.MARKERS)]
+        style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": "none", "capsize": 2}
+        ax.errorbar(odds, place, xerr=[odds - low, high - odds], label=contrast, **style)
         texts = [f"q = {q:.2g}" if np.isfinite(q) else f"p = {p:.2g}, not adjusted" for q, p in rows[["q", "p"]].values]
         common.write_beside(ax, place, texts, size)
     ax.axvline(1, color="black", linewidth=0.8)
@@ -174,21 +163,15 @@ def composition_tests(
     ax.xaxis.set_minor_locator(NullLocator())
     what, of = (str(tests.attrs["parameters"][name]) for name in ("counts", "axis"))
     ax.set(xlabel=f"odds ratio of {_COUNTS[what]} (log scale; 95 % interval over samples)")
-    _ticks(ax, tests)
-    common.open_corner(ax)
+    # Ticks are powers of two around 1, as far as the intervals reach.
+    far = float(np.nanmax(np.abs(np.log(tests[["low", "high"]].to_numpy(float))), initial=np.log(2)))
+    reach = min(int(np.ceil(far / np.log(2))), 6)
+    step = 1 if reach <= 3 else 2
+    ax.set_xticks([2.0**i for i in range(-(reach // step) * step, reach + 1, step)])
+    ax.set_xlim(2.0 ** -(reach + 0.15), 2.0 ** (reach + 0.15))
     if len(contrasts) > 1:
         common.legend_above(ax)
     compared = {0: "nothing could be tested", 1: "".join(contrasts)}.get(len(contrasts), "between conditions")
     samples = f" ({int(tests['n_samples'].max())} samples)" if contrasts else ""
     ax.set_title(f"{of.capitalize()}s, {compared}{samples}")
     return ax
-
-
-def _ticks(ax: Axes, tests: pd.DataFrame) -> None:
-    """Set ticks at powers of two around 1, as far as the intervals reach."""
-    far = float(np.nanmax(np.abs(np.log(tests[["low", "high"]].to_numpy(float))), initial=np.log(2)))
-    reach = min(int(np.ceil(far / np.log(2))), 6)
-    step = 1 if reach <= 3 else 2
-    ticks = [2.0**i for i in range(-(reach // step) * step, reach + 1, step)]
-    ax.set_xticks(ticks)
-    ax.set_xlim(2.0 ** -(reach + 0.15), 2.0 ** (reach + 0.15))

@@ -65,7 +65,13 @@ def crosstalk(
     common.check_positive("n", n)
     tests = table_of(adata, key)
     if pair is not None:
-        return _samples(_row_of(tests, pair), table_of(adata, key, kind="samples"), size or 42, ax)
+        left, right = pair
+        names = tests["measure"].astype(str) + "_" + tests["tam"].astype(str)
+        found = tests[(names.eq(left) | tests["tam"].eq(left)) & tests["malignant"].eq(right)]
+        if len(found) == 0:
+            msg = f"{pair} was not tested. Available: {'; '.join(tests.index[:5])}{' …' if len(tests) > 5 else ''}."
+            raise ParameterError(msg)
+        return _samples(found.iloc[0], table_of(adata, key, kind="samples"), size or 42, ax)
     shown = tests.loc[tests["p"].sort_values(kind="stable").index[:n]] if len(tests) > n else tests
     return _forest(shown, len(tests), ax)
 
@@ -80,12 +86,17 @@ def _forest(tests: pd.DataFrame, n_all: int, ax: Axes | None) -> Axes:
     if tests["rho_adjusted"].notna().any():
         _draw_intervals(ax, tests, "_adjusted", place + _SHIFT)
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
-    _write_p(ax, tests, size)
+    raw, adjusted = [], []
+    for _, row in tests.iterrows():
+        q = f", q = {row['q']:.2g}" if np.isfinite(row["q"]) else ""
+        raw.append(f"p = {row['p']:.2g}{q}" if np.isfinite(row["p"]) else "no ρ")
+        adjusted.append(_adjusted(row) if np.isfinite(row["p_adjusted"]) else "")
+    common.write_beside(ax, place - _SHIFT, raw, size, color=_RAW)
+    common.write_beside(ax, place + _SHIFT, adjusted, size, color=_ADJUSTED)
     samples = int(tests["n_samples"].min())
     which = f"the {len(tests)} of {n_all} tests with the smallest p, " if n_all > len(tests) else ""
     ax.set_xlabel(f"Spearman's ρ across samples ({which}95 % bootstrap interval)")
     ax.set_title(f"Macrophages and malignant cells in {samples} samples")
-    common.open_corner(ax)
     common.legend_above(ax, bbox_to_anchor=(-0.02, 1.0))
     return ax
 
@@ -101,52 +112,26 @@ def _draw_intervals(ax: Axes, tests: pd.DataFrame, suffix: str, place: np.ndarra
     ax.plot(rho, place, marker, label=suffix.removeprefix("_") or "raw", **style)
 
 
-def _write_p(ax: Axes, tests: pd.DataFrame, size: float) -> None:
-    """Write p, and the variables of the adjustment, beside the rows."""
-    place, raw, adjusted = np.arange(len(tests)), [], []
-    for _, row in tests.iterrows():
-        q = f", q = {row['q']:.2g}" if np.isfinite(row["q"]) else ""
-        raw.append(f"p = {row['p']:.2g}{q}" if np.isfinite(row["p"]) else "no ρ")
-        adjusted.append(_adjusted(row) if np.isfinite(row["p_adjusted"]) else "")
-    common.write_beside(ax, place - _SHIFT, raw, size, color=_RAW)
-    common.write_beside(ax, place + _SHIFT, adjusted, size, color=_ADJUSTED)
-
-
 def _adjusted(row: pd.Series) -> str:
     return f"p = {row['p_adjusted']:.2g} given {str(row['adjusted_for']).replace('+', ', ')}"
 
 
 def _left(row: pd.Series, whom: str = "", gap: str = " ") -> str:
-    """Name the value of macrophages or T cells, with the share of cells with too little signal."""
-    measure, name = str(row["measure"]), str(row["tam"])
-    if measure == "share":
-        return f"share of {pretty(name)}{whom}"
-    whom = " of T and NK cells" if measure == "t_cell" else whom
-    return f"{_mean_of(name)}{whom}{_low(row, 'tam', gap)}"
+    """Name the value of macrophages or T cells."""
+    if row["measure"] == "share":
+        return f"share of {pretty(str(row['tam']))}{whom}"
+    return _mean_of(row, "tam", " of T and NK cells" if row["measure"] == "t_cell" else whom, gap)
 
 
 def _right(row: pd.Series, gap: str = " ") -> str:
-    return f"{_mean_of(str(row['malignant']))} of malignant cells{_low(row, 'malignant', gap)}"
+    return _mean_of(row, "malignant", " of malignant cells", gap)
 
 
-def _mean_of(name: str) -> str:
-    """Name a mean; ids are in lower case, genes are not."""
-    return f"mean z of {pretty(name)}" if name == name.lower() else f"mean {name}"
-
-
-def _low(row: pd.Series, end: str, gap: str) -> str:
-    share = float(row.get(f"low_signal_{end}", np.nan))
-    return f"{gap}({share:.0%} too little signal)" if np.isfinite(share) else ""
-
-
-def _row_of(tests: pd.DataFrame, pair: tuple[str, str]) -> pd.Series:
-    left, right = pair
-    names = tests["measure"].astype(str) + "_" + tests["tam"].astype(str)
-    found = tests[(names.eq(left) | tests["tam"].eq(left)) & tests["malignant"].eq(right)]
-    if len(found) == 0:
-        msg = f"{pair} was not tested. Available: {'; '.join(tests.index[:5])}{' …' if len(tests) > 5 else ''}."
-        raise ParameterError(msg)
-    return found.iloc[0]
+def _mean_of(row: pd.Series, end: str, whom: str, gap: str) -> str:
+    """Name a mean, with the share of cells with too little signal; ids are in lower case, genes are not."""
+    name, low = str(row[end]), float(row.get(f"low_signal_{end}", np.nan))
+    mean = f"mean z of {pretty(name)}" if name == name.lower() else f"mean {name}"
+    return mean + whom + (f"{gap}({low:.0%} too little signal)" if np.isfinite(low) else "")
 
 
 def _samples(row: pd.Series, table: pd.DataFrame, size: float, ax: Axes | None) -> Axes:
@@ -163,7 +148,6 @@ def _samples(row: pd.Series, table: pd.DataFrame, size: float, ax: Axes | None) 
     if np.isfinite(row["rho_adjusted"]):
         lines.append(f"ρ = {row['rho_adjusted']:.2f}, {_adjusted(row)}")
     ax.set_title("\n".join(["Macrophages and malignant cells of each sample", *lines]))
-    common.open_corner(ax)
     ax.margins(0.1)
     return ax
 

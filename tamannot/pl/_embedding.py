@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
@@ -11,20 +11,16 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba_array
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.data._slots import table_slot
 from tamannot.errors import ParameterError, among
 from tamannot.pl import _style as common
-from tamannot.pl._cells import MAX_POINTS, Labels, as_labels, embedding_of, labels_of, places_in, point_size, some_of
+from tamannot.pl._cells import MAX_POINTS, Array, Labels, as_labels, embedding_of, labels_of, point_size, rows_to_draw
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, plain, pretty
+from tamannot.tl._collect import AXES
 
-Array = NDArray[Any]
-Written = Callable[[str], str]
-
-_AXES = ("compartment", "origin", "state")
 _UNITS = {"z": "z against matched genes", "score": "score"}
 _UNKNOWN = "#dddddd"
 # Colours end at this quantile: a few extreme values would use most of them.
@@ -70,20 +66,7 @@ def embedding(
         The object is not annotated.
     """
     name = embedding_of(adata, basis)
-    assert name is not None  # noqa: S101 - a basis was given
-    if color in _AXES:
-        labels = labels_of(adata, key, color)
-        points = points_of(adata, name, labels, max_points, rng, size)
-        return draw_labels(ax, color, labels, common.colors_of(adata, key, color, palette), points)
-    values, unit = _values(adata, key, color)
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        one = Labels(("",), np.zeros(adata.n_obs, np.int64))
-        points = points_of(adata, name, one, max_points, rng, size)
-        return _draw_values(ax, pretty(color), unit, values.to_numpy(float, na_value=np.nan), points, palette)
-    labels = as_labels(values)
-    points = points_of(adata, name, labels, max_points, rng, size)
-    colors = common.of_palette(palette or _own(adata, color, labels) or _many(len(labels.names)), labels.names)
-    return draw_labels(ax, color, labels, colors, points, naming(color, key))
+    return draw_embedding(adata, name, color, key, Dots(max_points, rng, palette, size, ax))
 
 
 @figure
@@ -117,87 +100,100 @@ def umap(
     TamannotError
         As `embedding`.
     """
-    given: dict[str, Any] = {"color": color, "key": key, "max_points": max_points, "rng": rng, "show": False}
-    return embedding(adata, "umap", palette=palette, size=size, ax=ax, **given)
+    name = embedding_of(adata, "umap")
+    return draw_embedding(adata, name, color, key, Dots(max_points, rng, palette, size, ax))
 
 
-class Points(NamedTuple):
-    """Coordinates of all cells, the rows to draw, the key of the embedding, and the style of points."""
+class Dots(NamedTuple):
+    """How cells are drawn on an embedding, as the user asked."""
 
-    places: Array
-    drawn: Array
-    name: str
-    style: dict[str, Any]
+    max_points: int
+    rng: int | np.random.Generator
+    palette: Palette | None
+    size: float | None
+    ax: Axes | None
 
 
-def points_of(
-    adata: AnnData, name: str, labels: Labels, max_points: int, rng: int | np.random.Generator, size: float | None
-) -> Points:
-    """Return the cells to draw on an embedding: those with finite coordinates."""
-    places = places_in(adata, name)
+def draw_embedding(adata: AnnData, name: str, color: str, key: str, dots: Dots) -> Axes:
+    """Draw cells with finite coordinates on an embedding in ``obsm``, coloured by an axis, a signature or a column."""
+    palette, numbers, unit = dots.palette, None, ""
+    if color in AXES:
+        labels, colors = labels_of(adata, key, color), common.colors_of(adata, key, color, palette)
+    else:
+        values, unit = _values(adata, key, color)
+        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+            numbers, colors = values, {}
+            labels = pd.Categorical.from_codes(np.zeros(adata.n_obs, int), pd.Index([""]))  # all alike
+        else:
+            labels = as_labels(values)
+            palette = palette or _own(adata, color, labels) or _many(len(labels.categories))
+            colors = common.of_palette(palette, list(labels.categories))
+    table = adata.obsm[name]
+    places = np.asarray(table.iloc[:, :2] if hasattr(table, "iloc") else table[:, :2], float)
     codes = np.where(np.isfinite(places).all(axis=1), labels.codes, -1)
-    drawn = some_of(codes, len(labels.names), max_points, rng)
-    return Points(places, drawn, name, {"s": size or point_size(drawn.size), "linewidths": 0, "rasterized": True})
-
-
-def draw_labels(
-    ax: Axes | None, column: str, labels: Labels, colors: dict[str, str], points: Points, written: Written = pretty
-) -> Axes:
-    """Draw labels of an axis or a column, with other cells beneath the macrophages."""
-    ax, drawn = ax or common.new_axes(4.2 + 2.2 * common.legend_columns(len(labels.names)), 4.2), points.drawn
-    rgba = to_rgba_array([colors.get(name, colors.get(UNASSIGNED, _UNKNOWN)) for name in labels.names])
-    inside = labels.is_macrophage[drawn]
-    for cells, above in ((drawn[~inside], 1), (drawn[inside], 2)):
-        x, y = points.places[cells].T
-        ax.scatter(x, y, c=rgba[labels.codes[cells]], zorder=above, **points.style)
-    _name_places(ax, points)
-    total = int(labels.is_macrophage.sum())
-    dots = []
-    order = sorted(zip(labels.names, rgba, strict=True), key=lambda item: item[0] == NOT_MACROPHAGE)  # other cells last
-    for label, color in order:
-        n = labels.counts[label]
-        text = f"{written(label)}  {n:,}" + ("" if label == NOT_MACROPHAGE else f" ({n / total:.1%})")
-        dots.append(Line2D([], [], linestyle="", marker="o", markersize=6, color=color, label=text))
-    common.legend_beside(ax, len(dots), handles=dots)
-    of = "macrophages" if column in ("state", "origin") else "cells"
-    what = f"{column.capitalize()}s" if column in _AXES else plain(column)
-    ax.set_title(f"{what} of {total:,} {of}{_some(points)}")
+    drawn = rows_to_draw(codes, len(labels.categories), dots.max_points, dots.rng)
+    points = Points(places, drawn, {"s": dots.size or point_size(drawn.size), "linewidths": 0, "rasterized": True})
+    if numbers is None:
+        ax = dots.ax or common.new_axes(4.2 + 2.2 * common.legend_columns(len(labels.categories)), 4.2)
+        _draw_labels(ax, labels, colors, points, naming(color, key))
+        of = "macrophages" if color in ("state", "origin") else "cells"
+        what = f"{color.capitalize()}s" if color in AXES else plain(color)
+        said = f"{what} of {(labels != NOT_MACROPHAGE).sum():,} {of}"
+    else:
+        if palette is not None and not isinstance(palette, str):
+            msg = "For numbers, palette= is the name of a colormap of matplotlib, such as 'viridis'."
+            raise ParameterError(msg)
+        ax = dots.ax or common.new_axes(6.0, 4.2)
+        known = _draw_values(ax, numbers.to_numpy(float, na_value=np.nan), points, unit or pretty(color), palette)
+        said = f"{pretty(color)} in {known:,} cells"
+    some = f"\n{drawn.size:,} of {adata.n_obs:,} cells drawn" if drawn.size < adata.n_obs else ""
+    plane = name.removeprefix("X_").replace("_", " ").upper()
+    ax.set(xticks=[], yticks=[], xlabel=f"{plane} 1", ylabel=f"{plane} 2", title=said + some)
     return ax
 
 
-def _draw_values(ax: Axes | None, name: str, unit: str, values: Array, points: Points, palette: Palette | None) -> Axes:
-    ax = ax or common.new_axes(6.0, 4.2)
-    if palette is not None and not isinstance(palette, str):
-        msg = "For numbers, palette= is the name of a colormap of matplotlib, such as 'viridis'."
-        raise ParameterError(msg)
-    is_z = unit == _UNITS["z"]
+class Points(NamedTuple):
+    """Coordinates of all cells, the rows to draw, and the style of points."""
+
+    places: Array
+    drawn: Array
+    style: dict[str, Any]
+
+
+def _draw_labels(
+    ax: Axes, labels: Labels, colors: Mapping[str, str], points: Points, written: Callable[[str], str]
+) -> None:
+    """Draw labels with their numbers of cells, other cells beneath the macrophages."""
+    rgba = to_rgba_array([colors.get(name, colors.get(UNASSIGNED, _UNKNOWN)) for name in labels.categories])
+    is_macrophage = labels != NOT_MACROPHAGE
+    inside = is_macrophage[points.drawn]
+    for cells, above in ((points.drawn[~inside], 1), (points.drawn[inside], 2)):
+        x, y = points.places[cells].T
+        ax.scatter(x, y, c=rgba[labels.codes[cells]], zorder=above, **points.style)
+    dots, total = [], int(is_macrophage.sum())
+    each = zip(labels.categories, rgba, np.bincount(labels.codes).tolist(), strict=True)
+    for label, color, n in sorted(each, key=lambda item: item[0] == NOT_MACROPHAGE):  # other cells last
+        text = f"{written(label)}  {n:,}" + ("" if label == NOT_MACROPHAGE else f" ({n / total:.1%})")
+        dots.append(Line2D([], [], linestyle="", marker="o", markersize=6, color=color, label=text))
+    common.legend_beside(ax, len(dots), handles=dots)
+
+
+def _draw_values(ax: Axes, values: Array, points: Points, name: str, colormap: str | None) -> int:
+    """Draw numbers, of which the extremes are above, with a colour bar; return how many cells have one."""
+    is_z = name == _UNITS["z"]
     known = values[np.isfinite(values)]
     low, high = np.quantile(known, [1 - _MOST, _MOST]) if known.size else (0.0, 1.0)
     if is_z:
         high = max(abs(low), abs(high))
         low = -high
-    drawn = points.drawn
-    drawn = drawn[np.argsort(np.nan_to_num(np.abs(values[drawn]), nan=-1.0), kind="stable")]  # extremes above
+    drawn = points.drawn[np.argsort(np.nan_to_num(np.abs(values[points.drawn]), nan=-1.0), kind="stable")]
     x, y = points.places[drawn].T
     missing = ~np.isfinite(values[drawn])
     ax.scatter(x[missing], y[missing], color=_UNKNOWN, **points.style)
-    colors: dict[str, Any] = {"cmap": palette or (common.DIVERGING if is_z else "viridis"), "vmin": low, "vmax": high}
+    colors: dict[str, Any] = {"cmap": colormap or (common.DIVERGING if is_z else "viridis"), "vmin": low, "vmax": high}
     dots = ax.scatter(x[~missing], y[~missing], c=values[drawn][~missing], **colors, **points.style)
-    ax.figure.colorbar(dots, ax=ax, shrink=0.7, extend="both").set_label(unit or name, fontsize="small")
-    ax.set_title(f"{name} in {known.size:,} cells{_some(points)}")
-    _name_places(ax, points)
-    return ax
-
-
-def _some(points: Points) -> str:
-    n, n_drawn = len(points.places), points.drawn.size
-    return f"\n{n_drawn:,} of {n:,} cells drawn" if n_drawn < n else ""
-
-
-def _name_places(ax: Axes, points: Points) -> None:
-    name = points.name.removeprefix("X_").replace("_", " ").upper()
-    ax.set(xticks=[], yticks=[], xlabel=f"{name} 1", ylabel=f"{name} 2")
-    common.open_corner(ax)
+    ax.figure.colorbar(dots, ax=ax, shrink=0.7, extend="both").set_label(name, fontsize="small")
+    return int(known.size)
 
 
 def _values(adata: AnnData, key: str, color: str) -> tuple[pd.Series, str]:
@@ -207,7 +203,7 @@ def _values(adata: AnnData, key: str, color: str) -> tuple[pd.Series, str]:
         if slot in adata.obsm and color in (table := slots.read_table(adata, key, kind)):
             return table[color], unit
     if color not in adata.obs:
-        known = [*_AXES, *(slots.read_table(adata, key, "score") if f"{key}_scores" in adata.obsm else ()), *adata.obs]
+        known = [*AXES, *(slots.read_table(adata, key, "score") if f"{key}_scores" in adata.obsm else ()), *adata.obs]
         msg = f"color='{color}' is not a label, a signature under the key '{key}' or a column of obs."
         raise ParameterError(msg + among(color, known))
     return slots.obs_column(adata, color), ""
@@ -219,7 +215,7 @@ def _own(adata: AnnData, column: str, labels: Labels) -> dict[str, str] | None:
     if kept is None or not isinstance(adata.obs[column].dtype, pd.CategoricalDtype):
         return None
     found = dict(zip(map(str, adata.obs[column].cat.categories), map(str, kept), strict=False))
-    return {"missing": _UNKNOWN} | found if set(labels.names) <= {*found, "missing"} else None
+    return {"missing": _UNKNOWN} | found if set(labels.categories) <= {*found, "missing"} else None
 
 
 def _many(n: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -10,7 +10,6 @@ import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE
@@ -19,12 +18,10 @@ from tamannot.get import contributions
 from tamannot.get import evidence as evidence_of
 from tamannot.get._run_evidence import ByLabel, RunEvidence, by_label, columns_of
 from tamannot.pl import _style as common
-from tamannot.pl._cells import Labels, as_labels, check_some, labels_of
+from tamannot.pl._cells import Array, Labels, as_labels, check_some, labels_of
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, plain, pretty
+from tamannot.tl._collect import AXES
 
-Array = NDArray[Any]
-
-_AXES = ("compartment", "origin", "state")
 # Labels with fewer cells have no reliable mean, so no genes are selected for them.
 _MIN_CELLS = 5
 _LARGEST_DOT = 190.0
@@ -92,7 +89,7 @@ def markers(
     check_some(labels.codes >= 0)
     if kept.of_one_run:
         kept.row(int(np.argmax(labels.codes >= 0)))  # the matrix is the one that the run saw
-    found = by_label(kept.matrix, labels.codes, len(labels.names))
+    found = by_label(kept.matrix, labels.codes.astype(np.int64), len(labels.categories))
     if genes is None:
         columns = _chosen(kept, found, labels, groupby, n, in_signature=in_signature)
     else:
@@ -104,30 +101,36 @@ def markers(
             f"{'of its signature ' if in_signature else ''}with a higher mean than other cells. Give genes=."
         )
         raise ResultNotFoundError(msg)
+    written, places = naming(groupby, key), [place for _, place in columns]
+    mean, enough = found.mean[:, places], found.n >= _MIN_CELLS
+    scaled = mean / np.maximum((mean[enough] if enough.any() else mean).max(axis=0), 1e-12)
+    rows = [f"{written(s)} ({k:,})" for s, k in zip(labels.categories, found.n, strict=True)]
+    ax = ax or common.new_axes(3.6 + 0.26 * len(columns), 2.2 + 0.34 * max(len(rows), 4))
+    ax.set(xlim=(-0.7, len(columns) - 0.3), ylim=(len(rows) - 0.4, -0.6))
+    names = kept.names(np.array(places))
+    _draw_dots(ax, scaled, found.detected[:, places], rows, list(names), [written(label) for label, _ in columns])
     of = "cells" if groupby == "compartment" else "macrophages"
-    title = f"Marker genes by {plain(groupby)} in {found.n.sum():,} {of}"
-    return _draw(ax, kept, found, (labels, naming(groupby, key)), columns, title)
+    ax.set_title(f"Marker genes by {plain(groupby)} in {found.n.sum():,} {of}")
+    return ax
 
 
 def _labels(adata: AnnData, key: str, groupby: str) -> Labels:
-    """Return the labels to compare; -1 for cells that are not drawn."""
+    """Return the labels to compare; none for cells that are not drawn."""
     state = labels_of(adata, key, "state")
     if groupby == "compartment":
         return labels_of(adata, key, groupby)
-    labels = labels_of(adata, key, groupby) if groupby in _AXES else as_labels(slots.obs_column(adata, groupby))
-    inside = state.is_macrophage & labels.is_macrophage
-    occurs = np.bincount(labels.codes[inside], minlength=len(labels.names)) > 0
-    place = np.where(occurs, np.cumsum(occurs) - 1, -1)
-    names = tuple(name for name, here in zip(labels.names, occurs, strict=True) if here)
-    return Labels(names, np.where(inside, place[labels.codes], -1))
+    labels = labels_of(adata, key, groupby) if groupby in AXES else as_labels(slots.obs_column(adata, groupby))
+    drawn = (state != NOT_MACROPHAGE) & (labels != NOT_MACROPHAGE)
+    codes = np.where(drawn, labels.codes, -1)
+    return pd.Categorical.from_codes(codes, labels.categories).remove_unused_categories()
 
 
 def _chosen(
     kept: RunEvidence, found: ByLabel, labels: Labels, groupby: str, n: int, *, in_signature: bool
 ) -> list[tuple[str, int]]:
     """Return the genes that differ most between a label and other cells, each for the label with its highest mean."""
-    on_axis = kept.labels(groupby) if groupby in _AXES else []
-    signatures = on_axis or [s for s in labels.names if s in kept.axis_of]
+    on_axis = kept.labels(groupby) if groupby in AXES else []
+    signatures = on_axis or [s for s in labels.categories if s in kept.axis_of]
     if in_signature and not signatures:
         msg = f"The labels of '{groupby}' have no signatures. Leave out in_signature=, or give genes=."
         raise ParameterError(msg)
@@ -135,7 +138,7 @@ def _chosen(
     outside = every[~np.isin(every, np.concatenate([kept.columns(s) for s in signatures]))] if signatures else every
     names, out = np.array(kept.names(every), dtype=str), list[tuple[str, int]]()
     most = np.where(found.n[:, None] >= _MIN_CELLS, found.mean, -1.0).argmax(axis=0)
-    for i, label in enumerate(labels.names):
+    for i, label in enumerate(labels.categories):
         is_asked_for = label in signatures if on_axis or in_signature else label != NOT_MACROPHAGE
         if is_asked_for and _MIN_CELLS <= found.n[i] < found.n.sum():
             among = kept.columns(label) if in_signature else outside
@@ -146,66 +149,30 @@ def _chosen(
     return out
 
 
-def _draw(
-    ax: Axes | None,
-    kept: RunEvidence,
-    found: ByLabel,
-    rows: tuple[Labels, Callable[[str], str]],
-    columns: list[tuple[str, int]],
-    title: str,
-) -> Axes:
-    labels, written = rows
-    n_rows, n_columns = len(labels.names), len(columns)
-    ax = ax or common.new_axes(3.6 + 0.26 * n_columns, 2.2 + 0.34 * max(n_rows, 4))
-    ax.set(xlim=(-0.7, n_columns - 0.3), ylim=(n_rows - 0.4, -0.6), title=title)
-    largest = min(_LARGEST_DOT, (72 * ax.bbox.width / ax.figure.dpi / (n_columns + 0.4)) ** 2)
-    places = [place for _, place in columns]
-    mean, share = found.mean[:, places], found.detected[:, places]
-    enough = found.n >= _MIN_CELLS
-    scaled = mean / np.maximum((mean[enough] if enough.any() else mean).max(axis=0), 1e-12)
-    x, y = np.meshgrid(np.arange(n_columns), np.arange(n_rows))
+def _draw_dots(ax: Axes, scaled: Array, share: Array, rows: list[str], names: list[str], groups: list[str]) -> None:
+    """Draw rows × genes: the mean by colour, the share by area; groups of genes are named above them."""
+    room = 72 * ax.bbox.width / ax.figure.dpi
+    largest = min(_LARGEST_DOT, (room / (len(names) + 0.4)) ** 2)
+    x, y = np.meshgrid(np.arange(len(names)), np.arange(len(rows)))
     style: dict[str, Any] = {"cmap": "cividis_r", "vmin": 0, "vmax": 1, "edgecolors": "0.3", "linewidths": 0.4}
     dots = ax.scatter(x.ravel(), y.ravel(), s=largest * share.ravel(), c=scaled.ravel(), **style)
-    common.name_ticks(ax, "x", range(n_columns), list(kept.names(np.array(places))), rotation=90, style="italic")
-    common.name_ticks(
-        ax, "y", range(n_rows), [f"{written(s)} ({k:,})" for s, k in zip(labels.names, found.n, strict=True)]
-    )
-    common.open_corner(ax)
-    _write_groups(ax, [(written(label), place) for label, place in columns])
-    _write_keys(ax, dots, largest)
-    return ax
-
-
-def _write_groups(ax: Axes, columns: list[tuple[str, int]]) -> None:
-    """Write the label of each group of genes above them, with a line between groups."""
-    labels = [label for label, _ in columns]
-    starts = [i for i, label in enumerate(labels) if i == 0 or label != labels[i - 1]]
-    step = int(np.ceil(10 * len(starts) * ax.figure.dpi / 72 / ax.bbox.width))  # 10 points for each
-    for i, (start, stop) in enumerate(zip(starts, [*starts[1:], len(labels)], strict=True)):
+    common.name_ticks(ax, "x", range(len(names)), names, rotation=90, style="italic")
+    common.name_ticks(ax, "y", range(len(rows)), rows)
+    starts = [i for i, group in enumerate(groups) if i == 0 or group != groups[i - 1]]
+    step = int(np.ceil(10 * len(starts) / room))  # 10 points for each
+    above: dict[str, Any] = {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points", "xytext": (0, 4)}
+    above |= {"rotation": 30, "rotation_mode": "anchor", "fontsize": "small"}
+    for i, (start, stop) in enumerate(zip(starts, [*starts[1:], len(groups)], strict=True)):
         if start:
             ax.axvline(start - 0.5, color="0.8", linewidth=0.8, zorder=0)
-        ax.annotate(
-            labels[start] if i % step == 0 else "",
-            ((start + stop - 1) / 2, 1.0),
-            xytext=(0, 4),
-            textcoords="offset points",
-            xycoords=ax.get_xaxis_transform(),
-            rotation=30,
-            rotation_mode="anchor",
-            fontsize="small",
-        )
-
-
-def _write_keys(ax: Axes, dots: Any, largest: float) -> None:
-    """Explain size and colour beside the dots."""
+        ax.annotate(groups[start] if i % step == 0 else "", ((start + stop - 1) / 2, 1.0), **above)
     keys = [
         Line2D([], [], linestyle="", marker="o", markersize=(largest * s) ** 0.5, color="0.6", label=f"{s:.0%}")
         for s in (0.25, 0.5, 1.0)
     ]
     common.legend_beside(ax, len(keys), handles=keys, title="cells with\nthe gene", labelspacing=0.9)
-    place: dict[str, Any] = {"location": "bottom", "shrink": 0.35, "aspect": 20}
-    place["pad"] = 0.25 if ax.figure.get_layout_engine() is None else 0.04
-    bar = ax.figure.colorbar(dots, ax=ax, **place)
+    pad = 0.25 if ax.figure.get_layout_engine() is None else 0.04
+    bar = ax.figure.colorbar(dots, ax=ax, location="bottom", shrink=0.35, aspect=20, pad=pad)
     bar.set_label("mean log1p expression, relative to the gene's highest", fontsize="small")
     bar.ax.tick_params(labelsize="small")
 
@@ -252,8 +219,8 @@ def evidence(
     MatrixError
         The matrix is not the one that was annotated.
     """
-    if axis not in _AXES or n < 1:
-        msg = f"axis must be one of {', '.join(_AXES)} and n at least 1, not {axis!r} and {n}."
+    if axis not in AXES or n < 1:
+        msg = f"axis must be one of {', '.join(AXES)} and n at least 1, not {axis!r} and {n}."
         raise ParameterError(msg)
     table = contributions(adata, cell, axis=axis, key=key)
     of = str(table["of"].iloc[0]) if len(table) else "z"
@@ -303,7 +270,6 @@ def _label_genes(ax: Axes, genes: pd.Index, starred: set[str]) -> None:
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set_ylim(len(genes) - 0.4, -0.6)
     common.name_ticks(ax, "y", range(len(genes)), [f"{gene} *" if gene in starred else gene for gene in genes])
-    common.open_corner(ax)
     if len(genes):
         common.legend_above(ax, ncols=1, bbox_to_anchor=(-0.02, 1.0), borderaxespad=0.2)
     else:

@@ -10,18 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, to_rgba
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._spatial import Kind, coordinates_of
-from tamannot.classify import TRANSITIONAL
+from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL
 from tamannot.errors import ParameterError, among
 from tamannot.get._run_evidence import columns_of, of_cells
 from tamannot.pl import _style as common
-from tamannot.pl._cells import MAX_POINTS, as_labels, check_some, labels_of, point_size, some_of
+from tamannot.pl._cells import MAX_POINTS, Array, as_labels, check_some, labels_of, point_size, rows_to_draw
 from tamannot.pl._style import FigureOptions, Palette, figure, pretty
-
-Array = NDArray[Any]
 
 # More cells than these are drawn as hexagons: points would hide each other.
 _POINTS = 5_000
@@ -47,7 +44,7 @@ class _Pair(NamedTuple):
     x: Array
     y: Array
     active: Array  # macrophages × 2: 1 or 0, NaN without a p
-    of: str
+    labels: list[str]  # of the axes
     how: str  # the criterion of ``active``
 
 
@@ -103,20 +100,19 @@ def polarization(
         msg = f"by is a pair of signatures or genes, such as ('m1', 'm2'), not {by!r}."
         raise ParameterError(msg)
     state = labels_of(adata, key, "state")
-    here = state.is_macrophage
+    here = np.asarray(state != NOT_MACROPHAGE)
     check_some(here)
     pair = _pair(adata, key, (by[0], by[1]), here)
     ax = ax or common.new_axes(6.4, 5.2)
     if sample_key is not None:
         samples = as_labels(slots.obs_column(adata, sample_key))
-        _draw_samples(ax, pair, samples.names, samples.codes[here], size or 36)
+        _draw_samples(ax, pair, list(samples.categories), samples.codes[here], size or 36)
     else:
-        both = np.array([name == TRANSITIONAL for name in state.names])[state.codes[here]]
+        both = np.asarray(state == TRANSITIONAL)[here]
         _draw_cells(ax, pair, both, common.colors_of(adata, key, "state", palette)[TRANSITIONAL], rng, size)
-    what = "mean " if sample_key is not None else ""
-    ax.set(xlabel=f"{what}{_axis_name(by[0], pair.of)}", ylabel=f"{what}{_axis_name(by[1], pair.of)}")
+    mean = "mean " if sample_key is not None else ""
+    ax.set(xlabel=mean + pair.labels[0], ylabel=mean + pair.labels[1])
     ax.set_title(_title(pair, (by[0], by[1])))
-    common.open_corner(ax)
     return ax
 
 
@@ -127,17 +123,15 @@ def _pair(adata: AnnData, key: str, by: tuple[str, str], here: Array) -> _Pair:
         p = slots.read_table(adata, key, "p")
         values, p_here = z[list(by)].to_numpy(float)[here], p[list(by)].to_numpy(float)[here]
         active = np.where(np.isfinite(p_here), p_here < _CUT, np.nan)
-        return _Pair(values[:, 0], values[:, 1], active, "z", f"p < {_CUT}")
+        labels = [f"{pretty(name)}: {_UNITS['z']}" for name in by]
+        return _Pair(values[:, 0], values[:, 1], active, labels, f"p < {_CUT}")
     if any(of_z):
         msg = f"by={by!r} mixes a signature and a gene, or names a signature that was not scored. Give two of a kind."
         raise ParameterError(msg)
     matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
     values = of_cells(matrix, here, columns_of(matrix, by))
-    return _Pair(values[:, 0], values[:, 1], np.where(values > 0, 1.0, 0.0), "expression", "detected")
-
-
-def _axis_name(name: str, of: str) -> str:
-    return f"{pretty(name)}: z against matched genes" if of == "z" else f"{name}: log1p expression"
+    labels = [f"{name}: log1p expression" for name in by]
+    return _Pair(values[:, 0], values[:, 1], np.where(values > 0, 1.0, 0.0), labels, "detected")
 
 
 def _title(pair: _Pair, by: tuple[str, str]) -> str:
@@ -162,13 +156,13 @@ def _draw_cells(
         hexagons = ax.hexbin(pair.x, pair.y, gridsize=_HEXAGONS, **shades)
         ax.figure.colorbar(hexagons, ax=ax, shrink=0.6).set_label("macrophages", fontsize="small")
     else:
-        rest = some_of(np.where(both, -1, 0), 1, MAX_POINTS, rng)
+        rest = rows_to_draw(np.where(both, -1, 0), 1, MAX_POINTS, rng)
         ax.scatter(pair.x[rest], pair.y[rest], s=size or point_size(rest.size), color="0.45", alpha=0.6, linewidths=0)
-    if pair.of == "z":
+    if pair.how != "detected":  # z has a middle
         for line in (ax.axhline, ax.axvline):
             line(0, color="0.3", linewidth=0.6, linestyle=":")
     if both.any():
-        some = some_of(np.where(both, 0, -1), 1, _TRANSITIONAL, rng)
+        some = rows_to_draw(np.where(both, 0, -1), 1, _TRANSITIONAL, rng)
         drawn = f"{some.size:,} of " if some.size < both.sum() else ""
         style: dict[str, Any] = {"color": color, "edgecolors": "black", "linewidths": 0.5, "rasterized": True}
         ax.scatter(
@@ -177,7 +171,7 @@ def _draw_cells(
         ax.legend(loc="best", framealpha=0.9, edgecolor="none", fontsize="small")
 
 
-def _draw_samples(ax: Axes, pair: _Pair, names: tuple[str, ...], codes: Array, size: float) -> None:
+def _draw_samples(ax: Axes, pair: _Pair, names: list[str], codes: Array, size: float) -> None:
     n = np.bincount(codes, minlength=len(names))
     some = np.flatnonzero(n)
     x, y = (np.bincount(codes, weights=v, minlength=n.size)[some] / n[some] for v in (pair.x, pair.y))
@@ -240,7 +234,11 @@ def spatial(
         drawn = _draw_tiles(ax, where, values, _MAPS[kind])
     else:
         area = size if size is not None else float(np.clip(_AREA / max(len(values), 1), _SMALLEST, _LARGEST))
-        drawn = _draw_points(ax, where, values, _MAPS[kind], area)
+        style: dict[str, Any] = {"s": area, "linewidths": 0, "rasterized": True}
+        known = np.isfinite(values)
+        x, y = where.T
+        ax.scatter(x[~known], y[~known], color=_UNKNOWN, **style)
+        drawn = ax.scatter(x[known], y[known], c=values[known], cmap=_MAPS[kind], **style)
     if kind == "z":
         shown: Array = np.ma.masked_invalid(np.ma.asarray(drawn.get_array())).compressed()
         span = float(np.abs(shown).max(initial=1e-9))
@@ -250,13 +248,6 @@ def spatial(
     ax.invert_yaxis()
     ax.spines[:].set_visible(False)
     return ax
-
-
-def _draw_points(ax: Axes, where: Array, values: Array, colours: str, area: float) -> ScalarMappable:
-    known = np.isfinite(values)
-    ax.scatter(where[~known, 0], where[~known, 1], s=area, color=_UNKNOWN, linewidths=0, rasterized=True)
-    x, y = where[known].T
-    return ax.scatter(x, y, s=area, c=values[known], cmap=colours, linewidths=0, rasterized=True)
 
 
 def _draw_tiles(ax: Axes, where: Array, values: Array, colours: str) -> ScalarMappable:

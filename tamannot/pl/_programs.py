@@ -82,37 +82,28 @@ def enrichment(
     sure = table["q"].to_numpy() <= _SHOWN_Q[0]
     span = float(table["nes"].abs().max())
     rings: dict[str, Any] = {"edgecolors": np.where(sure, "black", "#bbbbbb"), "linewidths": np.where(sure, 0.9, 0.4)}
-    room = 72 * ax.bbox.width / ax.figure.dpi / (len(groups) + 0.2)
-    largest = min(_LARGEST_DOT, room**2)
+    largest = min(_LARGEST_DOT, (72 * ax.bbox.width / ax.figure.dpi / (len(groups) + 0.2)) ** 2)
     area = _area(table["q"].to_numpy(), largest)
     dots = ax.scatter(x, y, s=area, c=table["nes"], cmap=common.DIVERGING, vmin=-span, vmax=span, **rings)
     ax.figure.colorbar(dots, ax=ax, label="NES (normalised enrichment score)", shrink=0.8, aspect=14)
-    ax.set(
-        xlim=(-0.6, len(groups) - 0.4),
-        ylim=(len(shown) - 0.4, -0.6),
-        xlabel=plain(str(table.attrs.get("groupby", "group"))),
-    )
+    ax.set(xlim=(-0.6, len(groups) - 0.4), ylim=(len(shown) - 0.4, -0.6))
+    ax.set_xlabel(plain(str(table.attrs.get("groupby", "group"))))
     turned = {} if max(map(len, groups)) <= _SHORT else {"rotation": 90}
     common.name_ticks(ax, "x", range(len(groups)), [plain(g) for g in groups], **turned)
     common.name_ticks(ax, "y", range(len(shown)), [pretty(s) for s in shown])
     ax.set_title(f"Enrichment of signatures in {len(groups)} groups")
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    _legend(ax, largest)
+    rings = {"color": "white", "edgecolors": "black", "linewidths": 0.9}
+    keys = [ax.scatter([], [], s=s, **rings) for s in _area(np.array(_SHOWN_Q), largest)]
+    names = [f"q {'≤ ' if q == _SMALLEST_Q else ''}{q:g}" for q in _SHOWN_Q]
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    common.legend_above(ax, keys, names, ncols=3, columnspacing=1, borderpad=0, **place)
     return ax
 
 
 def _area(q: np.ndarray, largest: float) -> np.ndarray:
     return np.asarray(largest / 40 + largest * np.log10(np.maximum(q, _SMALLEST_Q)) / np.log10(_SMALLEST_Q))
-
-
-def _legend(ax: Axes, largest: float) -> None:
-    sizes = _area(np.array(_SHOWN_Q), largest)
-    dots = [ax.scatter([], [], s=s, color="white", edgecolors="black", linewidths=0.9) for s in sizes]
-    names = [f"q {'≤ ' if q == _SMALLEST_Q else ''}{q:g}" for q in _SHOWN_Q]
-    common.legend_above(
-        ax, dots, names, ncols=3, columnspacing=1, borderpad=0, loc="lower center", bbox_to_anchor=(0.5, 1.0)
-    )
 
 
 @figure
@@ -199,11 +190,8 @@ def _draw(ax: Axes, z: np.ndarray, low: np.ndarray, samples: np.ndarray, min_cel
     for chosen, color, hatch in hatches:
         for y, x in np.argwhere(chosen):
             ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, linewidth=0, edgecolor=color, hatch=hatch))
-    style: dict[str, Any] = {
-        "ha": "center",
-        "va": "center",
-        "path_effects": [withStroke(linewidth=2, foreground="white")],
-    }
+    style: dict[str, Any] = {"ha": "center", "va": "center"}
+    style["path_effects"] = [withStroke(linewidth=2, foreground="white")]
     is_wide = ax.bbox.width * 72 / ax.figure.dpi / len(samples) > _WIDE
     for (y, x), share in np.ndenumerate(low):
         if is_wide and np.isfinite(share) and samples[x]:

@@ -8,13 +8,11 @@ from typing import Any, Unpack
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError
-from tamannot.pl._style import CURVES, MARKERS, FigureOptions, check_positive, figure, new_axes, open_corner
+from tamannot.pl._cells import Array
+from tamannot.pl._style import CURVES, MARKERS, FigureOptions, check_positive, figure, new_axes
 from tamannot.stats import _classifiers
-
-Array = NDArray[Any]
 
 
 @figure
@@ -63,78 +61,55 @@ def reliability(
     'predicted probability'
     """
     check_positive("n_bins", n_bins)
-    stated, happened = _winner(proba, truth) if isinstance(proba, pd.DataFrame) else _event(proba, truth)
+    stated, happened = _checked(proba, truth)
     found = _classifiers.reliability(stated, happened, n_bins)
+    slope = f"slope {found.slope:.2f}" if np.isfinite(found.slope) else "no slope"
+    figures = f"ECE {found.ece:.3f}, Brier {found.brier:.3f}, {slope}"
     ax = ax or new_axes(4.8, 5.1)
-    _draw(ax, found, label)
+    n_before = len(ax.containers)
+    if not n_before:
+        ax.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color="0.45", label="calibrated", zorder=1)
+        ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="predicted probability", ylabel="share of right calls")
+        ax.set_aspect("equal")
+    # A share is within its interval, up to rounding.
+    reach = np.maximum([found.observed - found.low, found.high - found.observed], 0.0)
+    i = n_before % len(CURVES)
+    style: dict[str, Any] = {"color": CURVES[i], "marker": MARKERS[i], "markersize": 5, "linewidth": 1.2}
+    style |= {"elinewidth": 0.9, "capsize": 2, "label": f"{label}\n{figures}" if label else figures}
+    ax.errorbar(found.stated, found.observed, yerr=reach, **style)
     ax.legend(loc="best", frameon=False, fontsize="small")
     ax.set_title(f"Reliability of probabilities in {len(stated):,} cells")
     return ax
 
 
-def _event(proba: Sequence[float] | Array, truth: Sequence[object] | pd.Series | Array) -> tuple[Array, Array]:
-    stated, happened = _probabilities(proba), np.asarray(truth)
-    if stated.ndim != 1:
-        msg = f"proba has {stated.ndim} dimensions; give one probability per cell, or a DataFrame of cells × classes."
-        raise ParameterError(msg)
-    _check_lengths(len(stated), len(happened))
-    if not np.isin(happened, [0, 1]).all():
-        msg = "truth must be yes or no (True, False, 1, 0); for classes give proba as a DataFrame."
-        raise ParameterError(msg)
-    return stated, happened.astype(bool)
-
-
-def _winner(proba: pd.DataFrame, truth: Sequence[object] | pd.Series | Array) -> tuple[Array, Array]:
-    values, labels = _probabilities(proba), np.asarray(truth).astype(str)
-    _check_lengths(len(values), len(labels))
-    classes = proba.columns.astype(str).to_numpy()
-    unknown = sorted(set(labels) - set(classes))
-    if unknown:
-        msg = (
-            f"truth has classes that proba does not have: {', '.join(unknown[:5])}. Available: {', '.join(classes)}. "
-            "Leave cells of other classes out of both."
-        )
-        raise ParameterError(msg)
-    return values.max(axis=1), classes[values.argmax(axis=1)] == labels
-
-
-def _probabilities(proba: pd.DataFrame | Sequence[float] | Array) -> Array:
+def _checked(
+    proba: pd.DataFrame | Sequence[float] | Array, truth: Sequence[object] | pd.Series | Array
+) -> tuple[Array, Array]:
+    """Return the probability of each cell's event, or of its most probable class, and whether it was right."""
     try:
         values = np.asarray(proba, float)
     except (TypeError, ValueError) as error:
         msg = "proba must be numbers in [0, 1], one per cell, or a DataFrame of cells × classes."
         raise ParameterError(msg) from error
+    happened = np.asarray(truth)
     if not values.size:
         msg = "proba is empty; there is nothing to draw."
-        raise ParameterError(msg)
-    if not ((values >= 0) & (values <= 1)).all():
+    elif not ((values >= 0) & (values <= 1)).all():
         msg = "proba has values that are not probabilities: below 0, above 1, or NaN. Leave such cells out."
-        raise ParameterError(msg)
-    return values
-
-
-def _check_lengths(n_proba: int, n_truth: int) -> None:
-    if n_proba != n_truth:
-        msg = f"proba has {n_proba:,} cells and truth {n_truth:,}; both must have the same cells."
-        raise ParameterError(msg)
-
-
-def _draw(ax: Axes, found: _classifiers.Reliability, label: str | None) -> None:
-    before = len(ax.containers)
-    if not before:
-        ax.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color="0.45", label="calibrated", zorder=1)
-        ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="predicted probability", ylabel="share of right calls")
-        ax.set_aspect("equal")
-        open_corner(ax)
-    # A share is within its interval, up to rounding.
-    reach = np.maximum([found.observed - found.low, found.high - found.observed], 0.0)
-    i = before % len(CURVES)
-    style: dict[str, Any] = {"color": CURVES[i], "marker": MARKERS[i], "markersize": 5, "linewidth": 1.2}
-    style |= {"elinewidth": 0.9, "capsize": 2, "label": _summary(found, label)}
-    ax.errorbar(found.stated, found.observed, yerr=reach, **style)
-
-
-def _summary(found: _classifiers.Reliability, label: str | None) -> str:
-    slope = f"slope {found.slope:.2f}" if np.isfinite(found.slope) else "no slope"
-    figures = f"ECE {found.ece:.3f}, Brier {found.brier:.3f}, {slope}"
-    return f"{label}\n{figures}" if label else figures
+    elif values.ndim != 1 and not isinstance(proba, pd.DataFrame):
+        msg = f"proba has {values.ndim} dimensions; give one probability per cell, or a DataFrame of cells × classes."
+    elif len(values) != len(happened):
+        msg = f"proba has {len(values):,} cells and truth {len(happened):,}; both must have the same cells."
+    elif isinstance(proba, pd.DataFrame):
+        labels, classes = happened.astype(str), proba.columns.astype(str).to_numpy()
+        if not (unknown := sorted(set(labels) - set(classes))):
+            return values.max(axis=1), classes[values.argmax(axis=1)] == labels
+        msg = (
+            f"truth has classes that proba does not have: {', '.join(unknown[:5])}. Available: {', '.join(classes)}. "
+            "Leave cells of other classes out of both."
+        )
+    elif not np.isin(happened, [0, 1]).all():
+        msg = "truth must be yes or no (True, False, 1, 0); for classes give proba as a DataFrame."
+    else:
+        return values, happened.astype(bool)
+    raise ParameterError(msg)

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 from scipy import stats
 
 import tamannot.data as slots
@@ -19,14 +18,12 @@ from tamannot.classify import NOT_MACROPHAGE
 from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.get import coverage as coverage_of
 from tamannot.pl import _style as common
-from tamannot.pl._cells import as_labels, labels_of
+from tamannot.pl._cells import Array, as_labels, labels_of
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, pretty
 from tamannot.signature import Signature, Signatures, chosen_signatures, signatures_named
+from tamannot.tl._collect import AXES
 from tamannot.tl._write import COLORS
 
-Array = NDArray[Any]
-
-_CALLED_AXES = ("compartment", "origin", "state")
 _CUT = 0.01
 _AT_LEAST = 4.0  # the figure always shows z from -4 to 4
 _WIDTH = 0.25
@@ -113,7 +110,7 @@ def scores(
         colors = colors | common.of_palette(palette, [group for group, _ in groups if group] or list(wanted))
     for i in wanted:
         axis = "" if i in new else axis_of.get(i, "")
-        is_label = axis in _CALLED_AXES and slots.slot(key, axis) in adata.obs
+        is_label = axis in AXES and slots.slot(key, axis) in adata.obs
         is_called = slots.read_obs(adata, key, (axis,)).iloc[:, 0].to_numpy() == i if is_label else None
         has_baselines = (record.baselines.index == i) & (i not in new)
         baselines = dict(record.baselines.loc[has_baselines, ["origin", "baseline"]].to_numpy())
@@ -154,14 +151,14 @@ def _chosen(
 def _cells(adata: AnnData, key: str, only_macrophages: bool | None, about_all: bool) -> Array:
     annotated = slots.slot(key, "state") in adata.obs
     wanted = (annotated and not about_all) if only_macrophages is None else only_macrophages
-    return labels_of(adata, key, "state").is_macrophage if wanted else np.ones(adata.n_obs, bool)
+    return np.asarray(labels_of(adata, key, "state") != NOT_MACROPHAGE) if wanted else np.ones(adata.n_obs, bool)
 
 
 def _groups(adata: AnnData, groupby: str | None, here: Array) -> list[tuple[str | None, Array]]:
     if groupby is None:
         return [(None, here)]
     groups = as_labels(slots.obs_column(adata, groupby))
-    cells = [(name, here & (groups.codes == i)) for i, name in enumerate(groups.names) if name != NOT_MACROPHAGE]
+    cells = [(name, here & (groups.codes == i)) for i, name in enumerate(groups.categories) if name != NOT_MACROPHAGE]
     return [(name, some) for name, some in cells if some.any()]
 
 
@@ -182,7 +179,9 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
     named = set[str]()
     triangle: dict[str, Any] = {"marker": "^", "markeredgecolor": "black", "markersize": 0.6 * size, "zorder": 4}
     for place, row in enumerate(rows):
-        bins, density = _histogram(row.z, edges)
+        known, step = row.z[np.isfinite(row.z)], next(step for fewest, step in _STEPS if row.z.size >= fewest)
+        bins = edges[::step]
+        density = np.histogram(known, bins)[0] / (max(known.size, 1) * (bins[1] - bins[0]))
         unit = _HEIGHT / max(float(density.max()), float(null.max()))
         ax.stairs(place - unit * density, bins, baseline=place, fill=True, color=row.color, alpha=0.85, zorder=2)
         label = "null: standard normal" if place == 0 else None
@@ -200,19 +199,10 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
 
 def _edges(values: list[Array]) -> Array:
     """Return bins that contain the null and all rows except 0.1 % at either end."""
-    low, high = -_AT_LEAST, _AT_LEAST
-    for z in values:
-        if z.size:
-            ends = np.quantile(z, [_TAIL, 1 - _TAIL])
-            low, high = min(low, float(np.floor(ends[0]))), max(high, float(np.ceil(ends[1])))
+    ends = [np.quantile(z, [_TAIL, 1 - _TAIL]) for z in values if z.size]
+    low = min([-_AT_LEAST, *(float(np.floor(low)) for low, _ in ends)])
+    high = max([_AT_LEAST, *(float(np.ceil(high)) for _, high in ends)])
     return np.arange(low, high + _WIDTH / 2, _WIDTH)
-
-
-def _histogram(z: Array, edges: Array) -> tuple[Array, Array]:
-    """Return bins, wider for fewer cells, and the density in them."""
-    bins = edges[:: next(step for fewest, step in _STEPS if z.size >= fewest)]
-    known = z[np.isfinite(z)]
-    return bins, np.asarray(np.histogram(known, bins)[0] / (max(known.size, 1) * (bins[1] - bins[0])))
 
 
 def _text_of(p: Array, called: Array | None) -> str:
@@ -280,7 +270,6 @@ def coverage(
     ax.set(xlim=(0, 1), ylim=(place[-1] + 0.6, -0.6 - 0.8 * (len(axes) > 1)), xlabel="share of the genes in the data")
     _write_coverage(ax, table, place)
     ax.set_title(f"Coverage of {len(table)} signatures")
-    common.open_corner(ax)
     common.legend_above(ax, ncols=3, borderaxespad=0.2)
     return ax
 

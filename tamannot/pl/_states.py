@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.pl import _style as common
-from tamannot.pl._cells import MAX_POINTS, Labels, as_labels, check_some, count_pairs, embedding_of, labels_of
-from tamannot.pl._embedding import draw_labels, points_of
+from tamannot.pl._cells import (
+    EMBEDDINGS,
+    MAX_POINTS,
+    Array,
+    Labels,
+    as_labels,
+    check_some,
+    count_pairs,
+    embedding_of,
+    labels_of,
+    plane_in,
+)
+from tamannot.pl._embedding import Dots, draw_embedding
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, pretty
-
-Array = NDArray[Any]
 
 # Inches per bar; a hundred samples still fit a page.
 _BAR, _THIN_BAR, _MANY_BARS = 0.5, 0.22, 20
@@ -72,12 +80,11 @@ def states(
     ResultNotFoundError
         The object is not annotated.
     """
-    labels, colors = labels_of(adata, key, "state"), common.colors_of(adata, key, "state", palette)
     found = _basis(adata, basis, groupby)
     if found is not None:
-        points = points_of(adata, found, labels, max_points, rng, size)
-        return draw_labels(ax, "state", labels, colors, points)
-    return _draw_bars(ax, "States", _counts(adata, labels, groupby or slots.slot(key, "origin"), key), colors)
+        return draw_embedding(adata, found, "state", key, Dots(max_points, rng, palette, size, ax))
+    colors = common.colors_of(adata, key, "state", palette)
+    return _draw_bars(ax, adata, key, "state", groupby or slots.slot(key, "origin"), colors)
 
 
 @figure
@@ -117,14 +124,12 @@ def origins(
     ResultNotFoundError
         The object is not annotated.
     """
-    labels, colors = labels_of(adata, key, "origin"), common.colors_of(adata, key, "origin", palette)
     found = _basis(adata, basis, groupby)
     if found is not None:
-        points = points_of(adata, found, labels, max_points, rng, size)
-        return draw_labels(ax, "origin", labels, colors, points)
+        return draw_embedding(adata, found, "origin", key, Dots(max_points, rng, palette, size, ax))
     sample_key = slots.read_record(adata, key).sample_key  # may be gone by now
     column = groupby or (sample_key if sample_key in adata.obs else None)
-    return _draw_bars(ax, "Origins", _counts(adata, labels, column, key), colors)
+    return _draw_bars(ax, adata, key, "origin", column, common.colors_of(adata, key, "origin", palette))
 
 
 @figure
@@ -166,45 +171,47 @@ def state_by_origin(
     """
     common.check_positive("min_cells", min_cells)
     origin, state = labels_of(adata, key, "origin"), labels_of(adata, key, "state")
-    here = origin.is_macrophage & state.is_macrophage
+    here = (origin != NOT_MACROPHAGE) & (state != NOT_MACROPHAGE)
     check_some(here)
     if sample_key is None:
         counts = _unassigned_last(count_pairs(origin, state, here))
-        shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-        texts = [[f"{n:,}\n{_percent(s)}" for n, s in zip(*row, strict=True)] for row in _rows(counts, shares)]
-        names = [f"{pretty(str(o))}\nn = {n:,}" for o, n in counts.sum(axis=1).items()]
-        shares = shares[counts.sum(axis=1) >= min_cells].reindex(shares.index)
-        return _draw_table(ax, shares, texts, names, (f"{here.sum():,} macrophages", _POOLED))
+        total = counts.sum(axis=1)
+        shares = counts.div(total.clip(lower=1), axis=0)
+        texts = counts.map("{:,}".format) + "\n" + shares.map(_percent)
+        names = [f"{pretty(str(o))}\nn = {n:,}" for o, n in total.items()]
+        shaded = shares[total >= min_cells].reindex(shares.index)
+        return _draw_table(ax, shaded, texts, names, (f"{here.sum():,} macrophages", _POOLED))
     samples = as_labels(slots.obs_column(adata, sample_key))
     mean, low, high, n = _over_samples(origin, state, here, samples, min_cells)
-    texts = [
-        [f"{_percent(m)}\n{_percent(a)}–{_percent(b)}" if np.isfinite(m) else "–" for m, a, b in zip(*row, strict=True)]
-        for row in _rows(mean, low, high)
-    ]
-    names = [f"{pretty(str(o))}\n{k} of {len(samples.names)} samples" for o, k in n.items()]
-    return _draw_table(ax, mean, texts, names, (f"macrophages in {len(samples.names)} samples", _OVER_SAMPLES))
+    texts = mean.map(_percent) + "\n" + low.map(_percent) + "–" + high.map(_percent)
+    names = [f"{pretty(str(o))}\n{k} of {len(samples.categories)} samples" for o, k in n.items()]
+    said = f"macrophages in {len(samples.categories)} samples", _OVER_SAMPLES
+    return _draw_table(ax, mean, texts.where(mean.notna(), "–"), names, said)
 
 
 def _basis(adata: AnnData, basis: str | None, groupby: str | None) -> str | None:
     """Return the key of the embedding to draw on; None for bars."""
-    if basis is not None and groupby is not None:
+    if basis is None:
+        return plane_in(adata, EMBEDDINGS) if groupby is None else None
+    if groupby is not None:
         msg = f"basis='{basis}' draws cells, and groupby='{groupby}' draws bars. Give one of them."
         raise ParameterError(msg)
-    return embedding_of(adata, basis) if groupby is None else None
+    return embedding_of(adata, basis)
 
 
-def _counts(adata: AnnData, labels: Labels, column: str | None, key: str) -> pd.DataFrame:
-    """Return the macrophages of each group, groups × labels."""
+def _draw_bars(
+    ax: Axes | None, adata: AnnData, key: str, axis: str, column: str | None, colors: dict[str, str]
+) -> Axes:
+    """Draw the labels of the macrophages of each group of a column, or of all of them."""
+    labels = labels_of(adata, key, axis)
+    is_macrophage = labels != NOT_MACROPHAGE
     everyone = pd.Series("macrophages", index=adata.obs_names)
     groups = as_labels(everyone if column is None else slots.obs_column(adata, column))
-    if not labels.is_macrophage.any():
-        return pd.DataFrame({UNASSIGNED: [0]}, index=["no macrophages"])
-    table = count_pairs(groups, labels, labels.is_macrophage)
-    table.index = pd.Index(map(naming(column, key), groups.names))
-    return table.loc[table.sum(axis=1) > 0, table.sum(axis=0) > 0]
-
-
-def _draw_bars(ax: Axes | None, what: str, counts: pd.DataFrame, colors: dict[str, str]) -> Axes:
+    counts = pd.DataFrame({UNASSIGNED: [0]}, index=["no macrophages"])
+    if is_macrophage.any():
+        counts = count_pairs(groups, labels, is_macrophage)
+        counts.index = pd.Index(map(naming(column, key), groups.categories))
+        counts = counts.loc[counts.sum(axis=1) > 0, counts.sum(axis=0) > 0]
     each = _BAR if len(counts) <= _MANY_BARS else _THIN_BAR
     ax = ax or common.new_axes(8, max(1.5 + each * len(counts), 0.9 + 0.22 * counts.shape[1]))
     shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
@@ -216,8 +223,7 @@ def _draw_bars(ax: Axes | None, what: str, counts: pd.DataFrame, colors: dict[st
     ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of macrophages, as called")
     size = common.name_ticks(ax, "y", places, list(shares.index))
     taken = common.write_beside(ax, places, [f"n = {total:,}" for total in counts.sum(axis=1)], size)
-    ax.set_title(f"{what} of {counts.to_numpy().sum():,} macrophages")
-    common.open_corner(ax)
+    ax.set_title(f"{axis.capitalize()}s of {counts.to_numpy().sum():,} macrophages")
     common.legend_beside(ax, counts.shape[1], after=taken)
     return ax
 
@@ -226,18 +232,13 @@ def _percent(share: float) -> str:
     return "<1%" if 0 < share < _SMALL_SHARE else f"{share:.0%}"
 
 
-def _rows(*tables: pd.DataFrame) -> list[tuple[Array, ...]]:
-    return list(zip(*(t.to_numpy() for t in tables), strict=True))
-
-
 def _unassigned_last(counts: pd.DataFrame) -> pd.DataFrame:
     """Return counts of macrophages, with ``unassigned`` last in rows and columns."""
 
-    def kept(names: pd.Index, total: pd.Series) -> list[str]:
-        return [*(s for s in names if total[s] and s not in (NOT_MACROPHAGE, UNASSIGNED)), UNASSIGNED]
+    def order(total: pd.Series) -> list[str]:
+        return [*(s for s in total.index[total > 0] if s not in (NOT_MACROPHAGE, UNASSIGNED)), UNASSIGNED]
 
-    rows, columns = kept(counts.index, counts.sum(axis=1)), kept(counts.columns, counts.sum(axis=0))
-    return counts.reindex(index=rows, columns=columns, fill_value=0)
+    return counts.reindex(index=order(counts.sum(axis=1)), columns=order(counts.sum(axis=0)), fill_value=0)
 
 
 def _over_samples(
@@ -245,25 +246,23 @@ def _over_samples(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.Series]:
     """Return mean, minimal and maximal share over samples, and the number of samples of each row."""
     whole = _unassigned_last(count_pairs(origin, state, here))
-    shares = np.full((len(samples.names), *whole.shape), np.nan)
-    for i in range(len(samples.names)):
-        counts = count_pairs(origin, state, here & (samples.codes == i)).reindex_like(whole).fillna(0).to_numpy(float)
-        total = counts.sum(axis=1)
-        enough = total >= min_cells
-        shares[i, enough] = counts[enough] / total[enough, None]
-    n = np.isfinite(shares[:, :, 0]).sum(axis=0)
+    of_each = [count_pairs(origin, state, here & (samples.codes == i)) for i in range(len(samples.categories))]
+    counts = np.array([table.reindex_like(whole).fillna(0) for table in of_each], float)
+    total = counts.sum(axis=2, keepdims=True)
+    shares = np.ma.masked_where(np.broadcast_to(total < min_cells, counts.shape), counts / np.maximum(total, 1))
+    n = shares.count(axis=0)[:, 0]
     if not n.any():
         msg = f"No sample has {min_cells} macrophages of one origin. Leave out sample_key=, or lower min_cells."
         raise ResultNotFoundError(msg)
-    none = n == 0
-    filled = np.where(none[:, None], 0.0, shares)  # rows without samples would raise a warning
-    tables = [np.where(none[:, None], np.nan, f(filled, axis=0)) for f in (np.nanmean, np.nanmin, np.nanmax)]
-    mean, low, high = (pd.DataFrame(t, index=whole.index, columns=whole.columns) for t in tables)
+    mean, low, high = (
+        pd.DataFrame(over(axis=0).filled(np.nan), index=whole.index, columns=whole.columns)
+        for over in (shares.mean, shares.min, shares.max)
+    )
     return mean, low, high, pd.Series(n, index=whole.index)
 
 
 def _draw_table(
-    ax: Axes | None, shares: pd.DataFrame, texts: list[list[str]], names: list[str], said: tuple[str, str]
+    ax: Axes | None, shares: pd.DataFrame, texts: pd.DataFrame, names: list[str], said: tuple[str, str]
 ) -> Axes:
     n_rows, n_columns = shares.shape
     ax = ax or common.new_axes(2.2 + 0.95 * n_columns, 1.8 + 0.6 * n_rows)
@@ -272,10 +271,9 @@ def _draw_table(
     ax.set_facecolor("0.92")
     columns = [pretty(s).replace(" ", "\n").replace("-", "-\n") for s in shares.columns]
     size = min(common.name_ticks(ax, "x", range(n_columns), columns), 0.85 * mpl.rcParams["font.size"])
-    for i, row in enumerate(texts):
-        for j, text in enumerate(row):
-            color = "white" if values[i, j] >= _DARK else "black"
-            ax.text(j, i, text, ha="center", va="center", fontsize=size, color=color)
+    for (i, j), text in np.ndenumerate(texts.to_numpy()):
+        color = "white" if values[i, j] >= _DARK else "black"
+        ax.text(j, i, text, ha="center", va="center", fontsize=size, color=color)
     ax.set_yticks(range(n_rows), names, fontsize="small")
     ax.set_xticks(np.arange(0.5, n_columns - 1), minor=True)
     ax.set_yticks(np.arange(0.5, n_rows - 1), minor=True)

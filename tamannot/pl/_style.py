@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, cast
 
@@ -32,7 +32,7 @@ from matplotlib.transforms import (
 )
 
 import tamannot.data as slots
-from tamannot._settings import annotations_with, with_options
+from tamannot._settings import with_options
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import ParameterError
 from tamannot.tl._write import COLORS
@@ -100,10 +100,8 @@ def figure(draw: F) -> F:
     names, own = (*inspect.signature(draw).parameters, *_DEFAULTS), inspect.cleandoc(draw.__doc__ or "")
     common = [n for n in names if n in _HELP and f"\n{n}\n" not in own]
     added = "".join(f"{name}\n{textwrap.indent(_HELP[name], '    ')}\n" for name in common)
-    signature, doc = with_options(draw, FigureOptions, _DEFAULTS, added)
 
-    @wraps(draw)
-    def drawn(*args: Any, **kwargs: Any) -> Any:
+    def drawn(*args: Any, **kwargs: Any) -> Axes | Figure | None:
         signature.bind(*args, **kwargs)  # refuses unknown parameters
         asked = _DEFAULTS | {name: kwargs.pop(name) for name in _DEFAULTS if name in kwargs}
         given = kwargs.get("ax")
@@ -116,30 +114,24 @@ def figure(draw: F) -> F:
         try:
             ax = draw(*args, **kwargs)
         except BaseException:
-            if given is None and "ax" in kwargs and kwargs["ax"] is not None:
+            if given is None and kwargs.get("ax") is not None:
                 plt.close(kwargs["ax"].figure)
             raise
-        whole = [ax, *(a for a in ax.figure.axes if a is not ax and a not in others)]  # with its colour bars
-        _arrange(whole, room or ax.figure.bbox, asked["title"])
-        return _finish(ax, asked, is_new=given is None)
+        ax.spines[["top", "right"]].set_visible(False)
+        parts = [ax, *(a for a in ax.figure.axes if a is not ax and a not in others)]  # with its colour bars
+        _arrange(parts, room or ax.figure.bbox, asked["title"])
+        whole = ax.figure.figure  # of a part of a figure, the whole
+        if asked["save"] is not None:
+            _save(whole, Path(asked["save"]))
+        if asked["return_fig"]:
+            return whole
+        has_windows = getattr(whole.canvas, "required_interactive_framework", None) is not None
+        if asked["show"] or (asked["show"] is None and given is None and has_windows and _MAY_SHOW.get()):
+            plt.show()
+        return None if asked["show"] else ax
 
-    drawn.__signature__ = signature  # type: ignore[attr-defined]
-    drawn.__annotations__ = annotations_with(draw, FigureOptions)
-    drawn.__doc__ = doc
+    signature = with_options(drawn, draw, FigureOptions, _DEFAULTS, added)
     return cast("F", drawn)
-
-
-def _finish(ax: Axes, asked: dict[str, Any], *, is_new: bool) -> Axes | Figure | None:
-    """Write, show and return a figure as scanpy does."""
-    whole = ax.figure.figure  # of a part of a figure, the whole
-    if asked["save"] is not None:
-        _save(whole, Path(asked["save"]))
-    if asked["return_fig"]:
-        return whole
-    has_windows = getattr(whole.canvas, "required_interactive_framework", None) is not None
-    if asked["show"] or (asked["show"] is None and is_new and has_windows and _MAY_SHOW.get()):
-        plt.show()
-    return None if asked["show"] else ax
 
 
 def _save(whole: Figure, path: Path) -> None:
@@ -315,11 +307,6 @@ def legend_columns(n: int) -> int:
     return 1 + (n - 1) // _MOST_ROWS
 
 
-def open_corner(ax: Axes) -> None:
-    """Remove the top and right lines."""
-    ax.spines[["top", "right"]].set_visible(False)
-
-
 def colors_of(adata: AnnData, key: str, axis: str, palette: Palette | None = None) -> dict[str, str]:
     """Return the colour of each label of an axis: from the palette, else the user's in ``uns``, else ours."""
     own = slots.read_colors(adata, key, axis)
@@ -331,29 +318,24 @@ def colors_of(adata: AnnData, key: str, axis: str, palette: Palette | None = Non
 
 def of_palette(palette: Palette, names: Sequence[str]) -> dict[str, str]:
     """Return the colours of names by a palette; labels of absence stay grey unless the palette names them."""
+    labels = [name for name in names if name not in (UNASSIGNED, NOT_MACROPHAGE)]
     if isinstance(palette, Mapping):
-        found = dict(palette)
+        found: dict[str, Any] = dict(palette)
+    elif isinstance(palette, str):
+        if palette not in mpl.colormaps:
+            msg = f"palette='{palette}' is not a colormap. Give one of matplotlib such as 'tab10', a list, or "
+            raise ParameterError(msg + "{label: colour}.")
+        steps, last = mpl.colormaps[palette], max(len(labels) - 1, 1)
+        found = {name: steps(i if steps.N <= 20 else i / last) for i, name in enumerate(labels)}
+    elif len(palette) < len(labels):
+        msg = f"palette has {len(palette)} colours for {len(labels)} labels: {', '.join(labels)}. Give as many."
+        raise ParameterError(msg)
     else:
-        labels = [name for name in names if name not in (UNASSIGNED, NOT_MACROPHAGE)]
-        colors = _of_colormap(palette, len(labels)) if isinstance(palette, str) else list(palette)
-        if len(colors) < len(labels):
-            msg = f"palette has {len(colors)} colours for {len(labels)} labels: {', '.join(labels)}. Give as many."
-            raise ParameterError(msg)
-        found = dict(zip(labels, colors, strict=False))
+        found = dict(zip(labels, palette, strict=False))
     if wrong := [color for color in found.values() if not is_color_like(color)]:
         msg = f"palette: {wrong[0]!r} is not a colour. Give names or hex codes of matplotlib, such as '#e69f00'."
         raise ParameterError(msg)
     return {name: to_hex(color) for name, color in found.items()}
-
-
-def _of_colormap(name: str, n: int) -> list[str]:
-    if name not in mpl.colormaps:
-        msg = (
-            f"palette='{name}' is not a colormap. Give one of matplotlib such as 'tab10', a list, or {{label: colour}}."
-        )
-        raise ParameterError(msg)
-    chosen = mpl.colormaps[name]
-    return [to_hex(chosen(i if chosen.N <= 20 else i / max(n - 1, 1))) for i in range(n)]
 
 
 def check_positive(name: str, value: int) -> None:

@@ -73,11 +73,12 @@ def analyses(material: Material) -> Iterator[Section]:
         for i, (of, record) in enumerate(found.items()):
             place = name.replace("_", "-") + (f"-{i + 1}" if i else "")
             heading = f"{title} ({pretty(of)})" if len(found) > 1 else title
-            shown = _of_one_kind(record) if name == "composition" else record
             # cautions first; what was tested before what it was tested on
+            said = tuple(Point("Caution.", str(text)) for text in np.ravel(record.get(_CAUTIONS, [])))
+            cautions = (Points(said),) if said else ()
             pictures = pictures_of(material, name, of=of)
-            blocks = (*_cautions(shown), *pictures, *_tables(shown), *_facts(shown))
-            yield Section(place, heading, blocks)
+            shown = _of_one_kind(record) if name == "composition" else record
+            yield Section(place, heading, (*cautions, *pictures, *_tables(shown), *_facts(shown)))
 
 
 def _of_one_kind(record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -86,12 +87,6 @@ def _of_one_kind(record: Mapping[str, Any]) -> Mapping[str, Any]:
     counts = parameters.get("counts") if isinstance(parameters, Mapping) else None
     other = "shares" if counts == "expected" else "expected"
     return {name: value for name, value in record.items() if name != other}
-
-
-def _cautions(record: Mapping[str, Any]) -> Iterator[Block]:
-    said = [str(c) for c in np.ravel(record.get(_CAUTIONS, []))]
-    if said:
-        yield Points(tuple(Point("Caution.", text) for text in said))
 
 
 def _tables(record: Mapping[str, Any]) -> Iterator[Block]:

@@ -79,18 +79,14 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Embedding:
-    """Cells on an embedding, as JSON for the browser; the figure, PNG, is shown without a script."""
+class Embedding(Picture):
+    """Cells on an embedding, as JSON for the browser; the figure, if there is one, is shown without a script."""
 
-    title: str
-    cells: str
-    png: bytes | None
-    svg: bytes = b""
-    note: str = ""
+    cells: str = ""
     kind: str = "embedding"
 
 
-Block = Text | Points | Facts | Table | Picture | Embedding
+Block = Text | Points | Facts | Table | Picture
 
 
 @dataclass(frozen=True)
@@ -136,11 +132,18 @@ def table_of(frame: pd.DataFrame, title: str, *, note: str = "", most: int = MOS
     """
     whole = _with_index(frame)
     shown, cut = _first(whole, most)
-    columns = tuple(pretty(str(c)) for c in shown.columns)
-    numeric = tuple(_is_numeric(shown.iloc[:, i]) for i in range(shown.shape[1]))
-    cells = [_cells(shown.iloc[:, i], is_number) for i, is_number in enumerate(numeric)]
-    rows, said = tuple(zip(*cells, strict=True)), " ".join(filter(None, (note, cut)))
-    return Table(title, columns, numeric, rows, said, frame=whole.rename(columns=lambda c: pretty(str(c))))
+    numeric, cells = [], list[list[Cell]]()
+    for i in range(shown.shape[1]):
+        column = shown.iloc[:, i]
+        numeric.append(pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column))
+        if numeric[-1]:
+            values = column.to_numpy(dtype=float, na_value=np.nan)
+            cells.append([Cell(number(v), None if np.isnan(v) else float(v)) for v in values])
+        else:
+            cells.append([Cell(_text(v)) for v in column.astype(object)])
+    columns, rows = tuple(pretty(str(c)) for c in shown.columns), tuple(zip(*cells, strict=True))
+    said = " ".join(filter(None, (note, cut)))
+    return Table(title, columns, tuple(numeric), rows, said, frame=whole.rename(columns=lambda c: pretty(str(c))))
 
 
 def number(value: float) -> str:
@@ -168,9 +171,8 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
     counted = pd.api.types.is_integer_dtype(frame.index) or set(frame.index) == set(map(str, range(len(frame))))
     if counted and frame.index.name is None:
         return frame.reset_index(drop=True)
-    names = {str(c) for c in frame.columns}
-    index = frame.index.to_frame(index=False)
-    index.columns = [_free(str(n) if isinstance(n, str) else "name", names) for n in index.columns]
+    taken, index = set(map(str, frame.columns)), frame.index.to_frame(index=False)
+    index.columns = [_free(n if isinstance(n, str) else "name", taken) for n in index.columns]
     return pd.concat([index, frame.reset_index(drop=True)], axis=1)
 
 
@@ -191,17 +193,6 @@ def _first(frame: pd.DataFrame, most: int) -> tuple[pd.DataFrame, str]:
         which = "first" if by is None else f"smallest {by}"
         said.append(f"Shown are {most:,} of {n:,} rows: the {which}.")
     return frame.iloc[:, :MOST_COLUMNS], " ".join(said)
-
-
-def _is_numeric(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-
-
-def _cells(column: pd.Series, is_number: bool) -> list[Cell]:
-    if is_number:
-        values = column.to_numpy(dtype=float, na_value=np.nan)
-        return [Cell(number(v), None if np.isnan(v) else float(v)) for v in values]
-    return [Cell(_text(v)) for v in column.astype(object)]
 
 
 def _text(value: Any) -> str:

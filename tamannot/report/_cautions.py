@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
+import scipy.stats
 
 from tamannot.errors import some_of
 from tamannot.pl._style import pretty
-from tamannot.report._blocks import Block, Point, Points, Section, Text, percent
-from tamannot.report._material import (
-    Material,
-    cells_with,
-    counts_of,
-    depth_of_macrophages,
-    rank_correlation,
-    share_with,
-)
+from tamannot.report._blocks import Point, Points, Section, Text, percent
+from tamannot.report._material import Material, cells_with, counts_of, share_with
 
 _LOW_COVERAGE = 0.5
 _FEW_MACROPHAGES, _FEW_OF_SAMPLE, _FEW_SAMPLES = 50, 30, 3
@@ -46,13 +40,10 @@ _ALWAYS = (
 def cautions(material: Material) -> Section:
     """Return the limits of this report: first the doubts that these data raise, then those that always apply."""
     found = tuple(point for check in _CHECKS for point in check(material))
-    doubts: tuple[Block, ...] = (
-        Text("No check of these data raised a warning. This does not prove that the calls are right."),
-    )
-    if found:
-        doubts = (Text("Reasons for caution in these data:"), Points(found))
-    blocks = (*doubts, Text("Limits of all data of this kind:"), Points(_ALWAYS))
-    return Section("cautions", "Caveats", blocks)
+    doubts = (Text("Reasons for caution in these data:"), Points(found))
+    none = Text("No check of these data raised a warning. This does not prove that the calls are right.")
+    always = (Text("Limits of all data of this kind:"), Points(_ALWAYS))
+    return Section("cautions", "Caveats", (*(doubts if found else (none,)), *always))
 
 
 def _coverage(material: Material) -> Iterator[Point]:
@@ -63,15 +54,13 @@ def _coverage(material: Material) -> Iterator[Point]:
     low = table.loc[table["coverage"] < _LOW_COVERAGE, "coverage"].sort_values(kind="stable")
     if low.empty:
         return
-    calling = low[axis.reindex(low.index).isin(["origin", "state"])]
     names = some_of([f"{pretty(str(i))} ({percent(v)})" for i, v in low.items()], _LISTED)
-    said = (
-        f"Fewer than half of the genes are in the data for {names}. If one of these programs is not found, it "
-        "may still be present."
+    calling = ", ".join(pretty(str(i)) for i in low.index[axis[low.index].isin(["origin", "state"])])
+    yield Point(
+        "Low coverage.",
+        f"Fewer than half of the genes are in the data for {names}. If one of these programs is not found, it may "
+        "still be present." + (f" This affects the origins or states {calling}." if calling else ""),
     )
-    if len(calling):
-        said += f" This affects the origins or states {', '.join(pretty(str(i)) for i in calling.index)}."
-    yield Point("Low coverage.", said)
 
 
 def _few_cells(material: Material) -> Iterator[Point]:
@@ -130,12 +119,30 @@ def _batch(material: Material) -> Iterator[Point]:
             )
 
 
+def _unassigned(material: Material) -> Iterator[Point]:
+    compartments = material.labels("compartment")
+    share = float((compartments == "unassigned").mean()) if len(compartments) else 0.0
+    if share > _DOMINATED:
+        yield Point(
+            "Most cells have no compartment.",
+            f"{percent(share)} of all cells match no panel clearly: some of them may be macrophages.",
+        )
+    states = counts_of(material, "state")
+    share = states.get("unassigned", 0) / max(sum(states.values()), 1)
+    if share > _DOMINATED:
+        yield Point(
+            "Most macrophages have no state.",
+            f"{percent(share)} of the macrophages are unassigned: shares among the labelled cells may not represent "
+            "all macrophages.",
+        )
+
+
 def _depth(material: Material) -> Iterator[Point]:
-    found = depth_of_macrophages(material)
-    if found is None:
+    if material.depth is None:
         return
-    depth, labelled = found
-    rho = rank_correlation(depth, labelled.astype(float))
+    depth, labelled = (values.astype(float) for values in material.depth)
+    varies = np.ptp(depth) > 0 and np.ptp(labelled) > 0
+    rho = float(scipy.stats.spearmanr(depth, labelled).statistic) if varies else 0.0
     if abs(rho) > _CORRELATED:
         more = "more" if rho > 0 else "less"
         yield Point(
@@ -145,10 +152,10 @@ def _depth(material: Material) -> Iterator[Point]:
         )
 
 
-def _dissociation(material: Material) -> Iterator[Point]:
+def _programs(material: Material) -> Iterator[Point]:
+    state = material.labels("state").astype(str).to_numpy()
     share = share_with(material, "dissociation_stress")
-    inflamed = material.labels("state").astype(str).to_numpy() == "inflammatory"
-    within = share_with(material, "dissociation_stress", inflamed)
+    within = share_with(material, "dissociation_stress", state == "inflammatory")
     if share > _MANY or within > _MANY:
         also = f", and in {percent(within)} of the inflammatory ones" if not np.isnan(within) else ""
         yield Point(
@@ -156,13 +163,9 @@ def _dissociation(material: Material) -> Iterator[Point]:
             f"Its program is active in {percent(share)} of the macrophages{also}. Warm digestion induces FOS, JUN, "
             "IL1B and CCL3: an inflammatory state may have been induced during sample preparation.",
         )
-
-
-def _steroid(material: Material) -> Iterator[Point]:
     share = share_with(material, "glucocorticoid_response")
-    immune = material.labels("state").astype(str).to_numpy() == "immunoregulatory"
-    n_both = (material.macrophages & immune & cells_with(material, "glucocorticoid_response")).sum()
-    if share > _MANY or n_both > _FEW_OF_SAMPLE:
+    immune = material.macrophages & (state == "immunoregulatory")
+    if share > _MANY or (immune & cells_with(material, "glucocorticoid_response")).sum() > _FEW_OF_SAMPLE:
         yield Point(
             "Steroids.",
             f"A glucocorticoid response is active in {percent(share)} of the macrophages. Dexamethasone induces "
@@ -195,37 +198,4 @@ def _experimental(material: Material) -> Iterator[Point]:
             )
 
 
-def _abstention(material: Material) -> Iterator[Point]:
-    counts = counts_of(material, "state")
-    n = sum(counts.values())
-    share = counts.get("unassigned", 0) / n if n else 0.0
-    if share > _DOMINATED:
-        yield Point(
-            "Most macrophages have no state.",
-            f"{percent(share)} of the macrophages are unassigned: shares among the labelled cells may not represent "
-            "all macrophages.",
-        )
-
-
-def _no_compartment(material: Material) -> Iterator[Point]:
-    share = float((material.labels("compartment") == "unassigned").mean()) if material.cells.n_obs else 0.0
-    if share > _DOMINATED:
-        yield Point(
-            "Most cells have no compartment.",
-            f"{percent(share)} of all cells match no panel clearly: some of them may be macrophages.",
-        )
-
-
-_CHECKS: tuple[Callable[[Material], Iterator[Point]], ...] = (
-    _few_cells,
-    _samples,
-    _coverage,
-    _no_compartment,
-    _abstention,
-    _depth,
-    _batch,
-    _dissociation,
-    _steroid,
-    _ambient,
-    _experimental,
-)
+_CHECKS = (_few_cells, _samples, _coverage, _unassigned, _depth, _batch, _programs, _ambient, _experimental)

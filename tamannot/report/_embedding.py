@@ -14,19 +14,17 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 from matplotlib.colors import to_hex
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot import pl
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import MatrixError, ResultNotFoundError
+from tamannot.pl._cells import PLANES, plane_in
 from tamannot.pl._style import colors_of, pretty
 from tamannot.report._blocks import Embedding, Facts, Section, Text, percent, table_of
-from tamannot.report._material import EMBEDDINGS, Material, spread
+from tamannot.report._material import Array, Material, spread
 from tamannot.report._pictures import drawn
 from tamannot.signature import load_signatures
-
-Array = NDArray[Any]
 
 MOST_DRAWN, MOST_COMPUTED, FEWEST_COMPUTED = 200_000, 20_000, 50
 _GENES, _COMPONENTS, _NEIGHBORS = 2_000, 30, 15
@@ -49,9 +47,9 @@ def overview(material: Material) -> Section:
         return Section("overview", "At a glance", (numbers, Text(_NONE)))
     cells, name, note = found
     title = f"{pretty(name.removeprefix('X_')).upper()} of {cells.n_obs:,} cells"
-    png, svg = drawn(lambda: pl.states(cells, basis=name, key=material.key), svg=material.svg) or (None, b"")
+    png, svg = drawn(lambda: pl.states(cells, basis=name, key=material.key), svg=material.svg) or (b"", b"")
     packed = json.dumps(_packed_cells(material, cells, name), ensure_ascii=False)
-    block = Embedding(title, packed, png, svg, note)
+    block = Embedding(title, "Cells on an embedding, coloured by state.", png, svg, note, cells=packed)
     both = slots.read_obs(cells, material.key, ("state", "origin")).astype(str).map(pretty)
     crossed = pd.crosstab(both.iloc[:, 0].rename("state"), both.iloc[:, 1]).rename_axis(columns=None)
     return Section("overview", "At a glance", (numbers, block, table_of(crossed, "These cells by state and origin")))
@@ -62,7 +60,9 @@ def _placed(material: Material) -> tuple[AnnData, str, str] | None:
     n = material.cells.n_obs
     rows = spread(np.arange(n), MOST_DRAWN, 1)
     cells = material.points if material.points.n_obs == n else material.source.take(rows, matrix=False)
-    name, how = _plane(cells), ""
+    others = (n for n in sorted(cells.obsm) if n.startswith("X_") and "spatial" not in n)
+    flat = (n for n in others if np.shape(cells.obsm[n])[1:] == (2,))
+    name, how = plane_in(cells, (*PLANES, *flat)), ""
     if name is None:
         here = material.macrophages
         mine = spread(np.flatnonzero(here), MOST_COMPUTED * 3 // 4, _RUN)
@@ -76,14 +76,6 @@ def _placed(material: Material) -> tuple[AnnData, str, str] | None:
     cells = cells[np.isfinite(np.asarray(cells.obsm[name], float)[:, :2]).all(axis=1)]
     some = "" if cells.n_obs == n else f"Showing {cells.n_obs:,} of {n:,} cells, the same ones every time. "
     return (cells, name, f"{how}{some}Cells without a state or an origin are grey.") if cells.n_obs else None
-
-
-def _plane(cells: AnnData) -> str | None:
-    """Return the embedding to plot: a known one, otherwise any with two dimensions that is not spatial."""
-    shapes = {n: np.shape(cells.obsm[n]) for n in cells.obsm}
-    known = (n for n in EMBEDDINGS if len(shapes.get(n, ())) == 2 and shapes[n][1] > 1)
-    others = (n for n in sorted(shapes) if n.startswith("X_") and "spatial" not in n and shapes[n][1:] == (2,))
-    return next(known, None) or next(others, None)
 
 
 def computed(cells: AnnData, run: slots.RunRecord) -> Array | None:
@@ -170,7 +162,7 @@ def _named(axis: str, column: pd.Series, colors: dict[str, str]) -> dict[str, An
 
 def _colors(cells: AnnData, key: str, axis: str) -> dict[str, str]:
     known = {n: to_hex(c) for n, c in colors_of(cells, key, "state" if axis == "sample" else axis).items()}
-    return {"missing": known[NOT_MACROPHAGE]} if axis == "sample" else {"missing": known[NOT_MACROPHAGE]} | known
+    return {"missing": known[NOT_MACROPHAGE]} | (known if axis != "sample" else {})
 
 
 def _levels(name: str, title: str, group: str, column: pd.Series, step: float) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from tamannot.report._material import (
     Material,
     counts_by_sample,
     counts_of,
-    depth_of_macrophages,
     reasons_of,
     share_with,
 )
@@ -84,16 +83,15 @@ def _calls(material: Material, axis: str, begin: str) -> str:
 def _programs(material: Material) -> str:
     if not material.has("programs") or not material.macrophages.any():
         return "No programs other than states were scored."
-    if material.run.has("signatures"):
+    names = list(load_signatures(axis="overlay"))
+    if material.run.has("signatures"):  # else they were lost in joining
         axis = material.run.signatures["axis"].astype(str)
-        names = [str(i) for i in axis.index[axis == "overlay"]]
-    else:  # lost in joining: those of the library
-        names = list(load_signatures(axis="overlay"))
-    overlays = {name: share_with(material, name) for name in names}
-    most = sorted((item for item in overlays.items() if item[1] > 0), key=lambda item: -item[1])
-    if not most:
+        names = list(map(str, axis.index[axis == "overlay"]))
+    shares = pd.Series({name: share_with(material, name) for name in names}, dtype=float)
+    active = shares[shares > 0].sort_values(ascending=False, kind="stable")
+    if active.empty:
         return "No program that can accompany any state (hypoxia, proliferation, dissociation stress) is active."
-    said = ", ".join(f"{pretty(name)} in {percent(share)}" for name, share in most)
+    said = ", ".join(f"{pretty(str(name))} in {percent(share)}" for name, share in active.items())
     return f"Programs that can accompany any state, active in macrophages (p < 0.01): {said}."
 
 
@@ -101,9 +99,7 @@ def _confidence(material: Material) -> str:
     run = material.run
     if not run.has("model"):
         return "These data do not record how origin and state were called."
-    said = []
-    if "origin" in run.model:
-        said.append("origins are called by comparing their z scores")
+    said = ["origins are called by comparing their z scores"] if "origin" in run.model else []
     if "state" in run.model:
         whose = "the model's training cells" if "kind" in run.model else "these cells"
         by = f" and by a classifier trained on {whose}" if "state" in run.learned else ""
@@ -138,35 +134,35 @@ def input_and_quality(material: Material) -> Section:
 
 
 def _facts(material: Material) -> tuple[tuple[str, str], ...]:
-    run, samples, matrix = material.run, material.samples, material.run.matrix if material.run.has("matrix") else None
-    rows = [("data", material.name), ("cells", f"{material.cells.n_obs:,}")]
-    if matrix is None:
-        rows.append(("record of the run", "missing from these data"))
+    run, samples, own = material.run, material.samples, material.run.parameters.get("compartment_key")
+    facts = {"data": material.name, "cells": f"{material.cells.n_obs:,}"}
+    if run.has("matrix"):
+        matrix = run.matrix
+        facts |= {
+            "genes": f"{matrix.n_vars:,}, ids by {matrix.gene_ids}",
+            "matrix used": f"{matrix.name}: {_KINDS.get(matrix.kind, matrix.kind)}",
+            "matrices considered": "; ".join(matrix.candidates),
+            "species": f"{matrix.species} (requested: {run.parameters.get('species', 'auto')})",
+        }
     else:
-        rows += [
-            ("genes", f"{matrix.n_vars:,}, ids by {matrix.gene_ids}"),
-            ("matrix used", f"{matrix.name}: {_KINDS.get(matrix.kind, matrix.kind)}"),
-            ("matrices considered", "; ".join(matrix.candidates)),
-            ("species", f"{matrix.species} (requested: {run.parameters.get('species', 'auto')})"),
-        ]
-    rows += [
-        ("tissue", f"{run.tissue.used}: {run.tissue.reason}" if run.tissue else ""),
-        ("samples", "unknown" if samples is None else f"{len(samples.names):,}, by column {material.sample_key}"),
-        ("condition", f"column {material.condition}" if material.condition else "none given"),
-    ]
-    own = run.parameters.get("compartment_key")
+        facts["record of the run"] = "missing from these data"
+    facts |= {
+        "tissue": f"{run.tissue.used}: {run.tissue.reason}" if run.tissue else "",
+        "samples": "unknown" if samples is None else f"{len(samples.names):,}, by column {material.sample_key}",
+        "condition": f"column {material.condition}" if material.condition else "none given",
+    }
     if own is not None:
-        rows.append(("compartments", f"your own, from column {own['column'] if isinstance(own, dict) else own}"))
-    return tuple((name, value) for name, value in rows if value)
+        facts["compartments"] = f"your own, from column {own['column'] if isinstance(own, dict) else own}"
+    return tuple((name, value) for name, value in facts.items() if value)
 
 
 def _quality(material: Material) -> list[tuple[str, str]]:
     rows = []
-    found = depth_of_macrophages(material)
-    if found is not None:
-        low, middle, high = np.percentile(found[0], [25, 50, 75])
+    if material.depth is not None:
+        depth, _ = material.depth
+        low, middle, high = np.percentile(depth, [25, 50, 75])
         what = "counts" if material.run.matrix.kind == "counts" else "detected genes"
-        said = f"median {middle:,.0f} (quartiles {low:,.0f} to {high:,.0f}; {found[0].size:,} cells measured)"
+        said = f"median {middle:,.0f} (quartiles {low:,.0f} to {high:,.0f}; {depth.size:,} cells measured)"
         rows.append((f"{what} of macrophages", said))
     if material.has("compartment"):
         left = (material.labels("compartment") == "unassigned").mean()

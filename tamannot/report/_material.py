@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 from anndata import AnnData
 from numpy.typing import NDArray
 
@@ -16,6 +15,8 @@ import tamannot.data as slots
 from tamannot.analysis._samples import Samples, samples_of
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.get._evidence import REASONS
+from tamannot.pl._cells import PLANES, plane_in
+from tamannot.tl._collect import AXES
 
 Array = NDArray[Any]
 MOST_POINTS = 50_000
@@ -24,8 +25,6 @@ _MOST_OTHERS = 1_000
 # Neighbours are read together from a file.
 _RUN = 50
 _SEED = 0
-EMBEDDINGS = ("X_umap", "X_tsne", "X_phate", "X_draw_graph_fa", "X_draw_graph_fr", "X_mde")
-_AXES = ("compartment", "origin", "state")
 _FEWEST = 30
 
 
@@ -80,17 +79,7 @@ class Material:
     @cached_property
     def embedding(self) -> str | None:
         """The name of the embedding to plot; None if there is none."""
-        obsm = self.points.obsm
-        return next((n for n in EMBEDDINGS if n in obsm and np.ndim(obsm[n]) > 1 and obsm[n].shape[1] > 1), None)
-
-    @cached_property
-    def has_matrix(self) -> bool:
-        """Whether the matrix of the run is still there, with the same genes."""
-        try:
-            slots.matrix_of_run(self.measured, self.run)
-        except (MatrixError, ResultNotFoundError):
-            return False
-        return True
+        return plane_in(self.points, PLANES)
 
     @cached_property
     def macrophages(self) -> Array:
@@ -102,10 +91,29 @@ class Material:
         """The sample of each cell; None if unknown."""
         return None if self.sample_key is None else samples_of(self.cells, self.sample_key)
 
+    @cached_property
+    def depth(self) -> tuple[Array, Array] | None:
+        """The depth of the measured macrophages, and whether each has a state; None if unknown.
+
+        Depth is the sum of counts or, without counts, the number of detected genes.
+        """
+        labels = slots.read_obs(self.measured, self.key, ("compartment", "state")).astype(str).to_numpy()
+        chosen = labels[:, 0] == "macrophage"
+        if chosen.sum() < _FEWEST:
+            return None
+        try:
+            matrix = slots.matrix_of_run(self.measured, self.run)
+            depth = np.zeros(chosen.size)
+            for block, rows in matrix.blocks(chosen):
+                values = block.values if matrix.kind == "counts" else (block.values > 0)
+                depth[rows] = np.add.reduceat(np.append(values, 0), block.indptr[:-1]) * (np.diff(block.indptr) > 0)
+        except (MatrixError, ResultNotFoundError):  # the matrix is gone or another: the labels stand without it
+            return None
+        return depth[chosen], labels[chosen, 1] != "unassigned"
+
     def labels(self, name: str) -> pd.Series:
         """Return a categorical column of the run."""
-        column = self.column(name)
-        return column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype("category")
+        return self.column(name).astype("category")
 
     def column(self, name: str) -> pd.Series:
         """Return a column of the run."""
@@ -121,7 +129,7 @@ def material_of(
 ) -> Material:
     """Return the input of a report, after checking that the cells are annotated and the columns exist."""
     run = slots.read_record(source.cells, key)
-    absent = [slots.slot(key, axis) for axis in _AXES if slots.slot(key, axis) not in source.cells.obs]
+    absent = [slots.slot(key, axis) for axis in AXES if slots.slot(key, axis) not in source.cells.obs]
     if absent:
         msg = f"A report needs annotated cells, but obs has no '{absent[0]}'. Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
@@ -196,31 +204,3 @@ def share_with(material: Material, program: str, among: NDArray[np.bool_] | None
     """Return the share of macrophages with a program, of all or of some; NaN if there are none."""
     chosen = material.macrophages if among is None else material.macrophages & among
     return float(cells_with(material, program)[chosen].mean()) if chosen.any() else float("nan")
-
-
-def depth_of_macrophages(material: Material) -> tuple[Array, Array] | None:
-    """Return the depth of the measured macrophages, and whether each has a state; None if unknown.
-
-    Depth is the sum of counts or, without counts, the number of detected genes.
-    """
-    cells = material.measured
-    labels = slots.read_obs(cells, material.key, ("compartment", "state")).astype(str).to_numpy()
-    chosen = labels[:, 0] == "macrophage"
-    if chosen.sum() < _FEWEST:
-        return None
-    try:
-        matrix = slots.matrix_of_run(cells, material.run)
-        depth = np.zeros(chosen.size)
-        for block, rows in matrix.blocks(chosen):
-            values = block.values if matrix.kind == "counts" else (block.values > 0)
-            depth[rows] = np.add.reduceat(np.append(values, 0), block.indptr[:-1]) * (np.diff(block.indptr) > 0)
-    except (MatrixError, ResultNotFoundError):  # the matrix is gone or another: the labels stand without it
-        return None
-    return depth[chosen], labels[chosen, 1] != "unassigned"
-
-
-def rank_correlation(a: Array, b: Array) -> float:
-    """Return Spearman's correlation; 0 where one does not vary."""
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(scipy.stats.spearmanr(a, b).statistic)

@@ -36,6 +36,9 @@ _NOTE = (
     "digest: the first characters of the SHA-256 of genes, directions and weights. "
     "own: not in the library of this release."
 )
+_HOW_TO_USE = (
+    "This paragraph for your manuscript describes only what was run here. The signature sources are listed above."
+)
 _PACKAGES = ("anndata", "matplotlib", "numpy", "pandas", "scikit-learn", "scipy")
 
 
@@ -44,17 +47,13 @@ def methods(material: Material) -> Section | None:
     run = material.run
     if not (run.has("matrix") and run.has("method")):
         return None
-    how = (_scores(run), _null(run), _compartment(run), _origin_and_state(run))
-    paragraph = " ".join(s for s in (_data(material), *how, _left_out(material), _analyses(run)) if s)
-    cited = (Text("Cited:"), Points((_UCELL,))) if _is_ucell(run) else ()
-    said = (
-        "This paragraph for your manuscript describes only what was run here. The signature sources are listed above."
-    )
-    return Section("methods", "Methods", (Text(said), Text(paragraph, "quote"), *cited))
-
-
-def _is_ucell(run: RunRecord) -> bool:
-    return str(run.method["name"]) == "ucell"
+    is_ucell = str(run.method["name"]) == "ucell"
+    said = (_data(material), _scores(run, is_ucell=is_ucell), _null(run), _compartment(run), _origin_and_state(run))
+    made = [name for key, name in _ANALYSES.items() if run.has(key)]
+    analyses = f"Analyses with the sample as the unit: {', '.join(made)}." if made else ""
+    paragraph = " ".join(filter(None, (*said, _left_out(material), analyses)))
+    cited = (Text("Cited:"), Points((_UCELL,))) if is_ucell else ()
+    return Section("methods", "Methods", (Text(_HOW_TO_USE), Text(paragraph, "quote"), *cited))
 
 
 def _data(material: Material) -> str:
@@ -69,9 +68,9 @@ def _data(material: Material) -> str:
     )
 
 
-def _scores(run: RunRecord) -> str:
+def _scores(run: RunRecord, *, is_ucell: bool) -> str:
     n, method = len(run.signatures), run.method
-    if not _is_ucell(run):
+    if not is_ucell:
         return f"Each cell was scored for {n} versioned gene signatures by {method.get('name', 'the method recorded')}."
     weights = "gene weights used" if str(method.get("weights")) == "use" else "gene weights ignored"
     return (
@@ -107,7 +106,9 @@ def _compartment(run: RunRecord) -> str:
 def _origin_and_state(run: RunRecord) -> str:
     if not run.has("model"):  # samples that were joined, each with a classifier of its own
         return ""
-    said = [_how_called(axis, str(run.model[axis])) for axis in ("origin", "state") if axis in run.model]
+    called = {axis: pretty(str(run.model[axis])) for axis in ("origin", "state") if axis in run.model}
+    by = {axis: how if how.startswith("not called") else f"called by the {how}" for axis, how in called.items()}
+    said = [f"{axis.capitalize()} was {how}." for axis, how in by.items()]
     if run.learned_from:
         n, of = run.learned_from["n_macrophages"], run.learned_from["n_cells"]
         said.append(
@@ -122,23 +123,11 @@ def _origin_and_state(run: RunRecord) -> str:
     return " ".join(said)
 
 
-def _how_called(axis: str, how: str) -> str:
-    rule = pretty(how)
-    return f"{axis.capitalize()} was {rule if rule.startswith('not called') else f'called by the {rule}'}."
-
-
 def _left_out(material: Material) -> str:
-    parts = []
-    for axis in ("origin", "state"):
-        counts = counts_of(material, axis)
-        if counts:
-            parts.append(f"{percent(counts.get('unassigned', 0) / sum(counts.values()))} were left without {axis}")
-    return f"Of {int(material.macrophages.sum()):,} macrophages, {' and '.join(parts)}." if parts else ""
-
-
-def _analyses(run: RunRecord) -> str:
-    made = [name for key, name in _ANALYSES.items() if run.has(key)]
-    return f"Analyses with the sample as the unit: {', '.join(made)}." if made else ""
+    counts = {axis: counts_of(material, axis) for axis in ("origin", "state")}
+    left = {axis: n.get("unassigned", 0) / sum(n.values()) for axis, n in counts.items() if n}
+    said = " and ".join(f"{percent(share)} were left without {axis}" for axis, share in left.items())
+    return f"Of {int(material.macrophages.sum()):,} macrophages, {said}." if said else ""
 
 
 def signatures(material: Material) -> Section | None:
@@ -147,22 +136,21 @@ def signatures(material: Material) -> Section | None:
         return None
     used = material.run.signatures
     species = material.run.matrix.species if material.run.matrix.species in ("human", "mouse") else "human"
-    references: dict[str, list[Reference] | None] = {}
+    references: dict[str, Reference] = {}
+    sources = []
     for name, row in used.iterrows():
         found = _loaded(f"{name}@{row['version']}", species)
         if found is None or found.digest != str(row["digest"]):
-            references[str(name)] = None
+            sources.append("own")
         else:
-            references[str(name)] = [r for part in (found, *found.parts) for r in part.references]
-    table = used.join(material.run.coverage)
-    table["sources"] = [
-        "own" if of is None else ", ".join(dict.fromkeys(r.key for r in of)) for of in references.values()
-    ]
+            cited = {r.key: r for part in (found, *found.parts) for r in part.references}
+            sources.append(", ".join(cited))
+            references |= cited
+    table = used.join(material.run.coverage).assign(sources=sources)
     order = ["axis", "version", "n_genes", "n_present", "coverage", "missing", "sources", "digest"]
     block = table_of(table[[c for c in order if c in table]].rename_axis("signature"), "Signatures", note=_NOTE)
-    cited = {r.key: r for of in references.values() for r in of or ()}
-    sources = Points(tuple(_cited(cited[key]) for key in sorted(cited)))
-    said = (Text("Sources of these signatures; cite those of the labels that you use."), sources) if cited else ()
+    listed = Points(tuple(_cited(references[key]) for key in sorted(references)))
+    said = (Text("Sources of these signatures; cite those of the labels that you use."), listed) if references else ()
     return Section("signatures", "Signatures", (block, *pictures_of(material, "signatures"), *said))
 
 
@@ -186,9 +174,8 @@ def warnings_and_versions(material: Material) -> Section:
     """Return the warnings of the run, its parameters, and versions."""
     run = material.run
     noted = Points(tuple(Point("", text) for text in run.warnings)) if run.warnings else None
-    parameters = [("key", material.key)]
-    for name, value in sorted(run.parameters.items()):
-        parameters.append((pretty(name), str(value["column"] if isinstance(value, dict) else value)))
+    given = {name: value["column"] if isinstance(value, dict) else value for name, value in run.parameters.items()}
+    parameters = [("key", material.key), *((pretty(name), str(value)) for name, value in sorted(given.items()))]
     versions = [("annotated with", f"tamannot {run.tamannot_version}")] if run.has("tamannot_version") else []
     versions += [("report by", f"tamannot {package_version()}"), ("python", platform.python_version())]
     for package in _PACKAGES:

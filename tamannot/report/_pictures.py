@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast
 
 from matplotlib.axes import Axes
@@ -21,134 +22,89 @@ _DPI = 130
 # More bars than this are read in the table.
 _MOST_SAMPLES = 60
 
+Options = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Drawing:
     """A figure that a report may have, and its section.
 
-    ``alt`` is the text for screen readers. ``draw`` gets the material and, if an analysis has several results, the
-    name of one. It plots labels of all ``cells``, tables and embeddings of at most 50,000 ``points``, or the matrix
-    of few ``measured`` cells.
+    ``alt`` is the text for screen readers. ``plot`` draws labels of all ``cells``, tables and embeddings of at most
+    50,000 ``points``, or the matrix of few ``measured`` cells. ``options`` gets the material and, if an analysis has
+    several results, the name of one; it returns None if there is nothing to draw.
     """
 
     section: str
     title: str
     alt: str
-    draw: Callable[[Material, Any], Axes]
+    plot: Callable[..., Axes]
     cells: Literal["cells", "points", "measured"] = "cells"
-    is_possible: Callable[[Material], bool] = lambda _: True
+    options: Callable[[Material, str | None], Options | None] = lambda *_: {}
 
 
-def _has_embedding(material: Material) -> bool:
-    return material.embedding is not None
+def _on_embedding(material: Material, _of: str | None) -> Options | None:
+    return None if material.embedding is None else {"basis": material.embedding}
 
 
-def _has_few_samples(material: Material) -> bool:
-    return material.samples is not None and len(material.samples.names) <= _MOST_SAMPLES
+def _by_sample(material: Material, _of: str | None) -> Options | None:
+    few = material.samples is not None and len(material.samples.names) <= _MOST_SAMPLES
+    return {"groupby": material.sample_key} if few else None
 
+
+def _of_axis(_: Material, of: str | None) -> Options:
+    return {"axis": of}
+
+
+def _of_groups(_: Material, of: str | None) -> Options:
+    return {"groupby": of}
+
+
+# Texts for screen readers.
+_BY_ORIGIN = "Bars: share of each state among the macrophages of each origin."
+_MARKERS = "Dots: share of macrophages of each state that express genes outside the signatures, and how strongly."
+_NULL = "Distribution of z of each state over macrophages, with baselines and the share of called cells."
+_OF_SAMPLE = "Bars: share of each {} among the macrophages of each sample; the table has the numbers by {}."
+_CROSSED = "Shades: share of each state among the macrophages of each origin; the mean over samples if they are known."
+_ODDS = "Points with intervals: odds ratio of each label between conditions; the table has the numbers."
+_PROGRAMS = (
+    "Shades: mean z over samples of each ferroptosis program in each label; numbers: share of the cells with too "
+    "little signal."
+)
+_ENRICHED = "Dots: enrichment of the leading signatures in each group; the table has the numbers."
+_RHO = "Points with intervals: correlation over samples of each test, raw and adjusted; the table has the numbers."
 
 DRAWINGS = (
-    Drawing(
-        "calls",
-        "Origins",
-        "Cells on an embedding, coloured by origin.",
-        lambda m, _: pl.origins(m.points, basis=m.embedding, key=m.key),
-        "points",
-        _has_embedding,
-    ),
-    Drawing(
-        "calls",
-        "States",
-        "Cells on an embedding, coloured by state.",
-        lambda m, _: pl.states(m.points, basis=m.embedding, key=m.key),
-        "points",
-        _has_embedding,
-    ),
+    Drawing("calls", "Origins", "Cells on an embedding, coloured by origin.", pl.origins, "points", _on_embedding),
+    Drawing("calls", "States", "Cells on an embedding, coloured by state.", pl.states, "points", _on_embedding),
     Drawing(
         "calls",
         "States by origin",
-        "Bars: share of each state among the macrophages of each origin.",
-        lambda m, _: pl.states(m.cells, groupby=slots.slot(m.key, "origin"), key=m.key),
+        _BY_ORIGIN,
+        pl.states,
+        "cells",
+        lambda m, _: {"groupby": slots.slot(m.key, "origin")},
     ),
+    Drawing("calls", "Calls against marker genes", _MARKERS, pl.markers, "measured"),
+    Drawing("calls", "States compared with their null", _NULL, pl.scores, "points"),
+    Drawing("calls", "M1 and M2", "Macrophages by the z of their M1 and M2 arms.", pl.polarization, "points"),
+    Drawing("samples", "States by sample", _OF_SAMPLE.format("state", "origin"), pl.states, "cells", _by_sample),
+    Drawing("samples", "Origins by sample", _OF_SAMPLE.format("origin", "state"), pl.origins, "cells", _by_sample),
     Drawing(
-        "calls",
-        "Calls against marker genes",
-        "Dots: share of macrophages of each state that express genes outside the signatures, and how strongly.",
-        lambda m, _: pl.markers(m.measured, key=m.key),
-        "measured",
-        lambda m: m.has_matrix,
-    ),
-    Drawing(
-        "calls",
-        "States compared with their null",
-        "Distribution of z of each state over macrophages, with baselines and the share of called cells.",
-        lambda m, _: pl.scores(m.points, key=m.key),
-        "points",
-    ),
-    Drawing(
-        "calls",
-        "M1 and M2",
-        "Macrophages by the z of their M1 and M2 arms.",
-        lambda m, _: pl.polarization(m.points, key=m.key),
-        "points",
-    ),
-    Drawing(
-        "samples",
-        "States by sample",
-        "Bars: share of each state among the macrophages of each sample; the table has the numbers by origin.",
-        lambda m, _: pl.states(m.cells, groupby=m.sample_key, key=m.key),
-        is_possible=_has_few_samples,
-    ),
-    Drawing(
-        "samples",
-        "Origins by sample",
-        "Bars: share of each origin among the macrophages of each sample; the table has the numbers by state.",
-        lambda m, _: pl.origins(m.cells, groupby=m.sample_key, key=m.key),
-        is_possible=_has_few_samples,
-    ),
-    Drawing(
-        "samples",
-        "State × origin",
-        "Shades: share of each state among the macrophages of each origin; the mean over samples if they are known.",
-        lambda m, _: pl.state_by_origin(m.cells, sample_key=m.sample_key, key=m.key),
+        "samples", "State × origin", _CROSSED, pl.state_by_origin, "cells", lambda m, _: {"sample_key": m.sample_key}
     ),
     Drawing(
         "composition",
         "Shares by sample",
         "Bars: share of each label in each sample, by condition.",
-        lambda m, of: pl.composition(m.cells, axis=of, key=m.key),
+        pl.composition,
+        "cells",
+        _of_axis,
     ),
-    Drawing(
-        "composition",
-        "Differences between conditions",
-        "Points with intervals: odds ratio of each label between conditions; the table has the numbers.",
-        lambda m, of: pl.composition_tests(m.cells, axis=of, key=m.key),
-    ),
-    Drawing(
-        "ferroptosis_summary",
-        "Programs by label",
-        "Shades: mean z over samples of each ferroptosis program in each label; numbers: share of the cells with too "
-        "little signal.",
-        lambda m, of: pl.ferroptosis(m.cells, groupby=of, key=m.key),
-    ),
-    Drawing(
-        "enrichment",
-        "Signatures of groups",
-        "Dots: enrichment of the leading signatures in each group; the table has the numbers.",
-        lambda m, of: pl.enrichment(m.cells, groupby=of, key=m.key),
-    ),
-    Drawing(
-        "crosstalk",
-        "Associations over samples",
-        "Points with intervals: correlation over samples of each test, raw and adjusted; the table has the numbers.",
-        lambda m, _: pl.crosstalk(m.cells, key=m.key),
-    ),
-    Drawing(
-        "signatures",
-        "Coverage",
-        "Bars: share of the genes of each signature that are in the data.",
-        lambda m, _: pl.coverage(m.cells, key=m.key),
-    ),
+    Drawing("composition", "Differences between conditions", _ODDS, pl.composition_tests, "cells", _of_axis),
+    Drawing("ferroptosis_summary", "Programs by label", _PROGRAMS, pl.ferroptosis, "cells", _of_groups),
+    Drawing("enrichment", "Signatures of groups", _ENRICHED, pl.enrichment, "cells", _of_groups),
+    Drawing("crosstalk", "Associations over samples", _RHO, pl.crosstalk),
+    Drawing("signatures", "Coverage", "Bars: share of the genes of each signature that are in the data.", pl.coverage),
 )
 
 
@@ -156,9 +112,11 @@ def pictures_of(material: Material, section: str, *, of: str | None = None) -> t
     """Return the figures of a section for which there are data; ``of`` chooses among results."""
     found = []
     for drawing in DRAWINGS:
-        if drawing.section == section and drawing.is_possible(material):
-            files = drawn(lambda draw=drawing.draw: draw(material, of), svg=material.svg)  # type: ignore[misc]
-            n, n_obs = getattr(material, drawing.cells).n_obs, material.cells.n_obs
+        options = drawing.options(material, of) if drawing.section == section else None
+        if options is not None:
+            cells = getattr(material, drawing.cells)
+            files = drawn(partial(drawing.plot, cells, key=material.key, **options), svg=material.svg)
+            n, n_obs = cells.n_obs, material.cells.n_obs
             note = "" if n == n_obs else f"Showing {n:,} of {n_obs:,} cells, the same ones every time."
             found += [Picture(drawing.title, drawing.alt, *files, note)] if files else []
     return tuple(found)

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 
 import tamannot as tam
 from tamannot.errors import ParameterError, ResultNotFoundError
-from tamannot.pl._cells import EMBEDDINGS, some_of
+from tamannot.pl._cells import EMBEDDINGS, rows_to_draw
 from tamannot.pl._style import colors_of, pretty
 
 
@@ -241,7 +241,7 @@ def test_of_many_cells_some_are_drawn_the_same_ones_and_rare_labels_keep_theirs(
     np.testing.assert_array_equal(draw(), draw(rng=0))
     assert not np.array_equal(draw(), draw(rng=1))
     codes = np.repeat([0, 1], [100_000, 20])
-    kept = codes[some_of(codes, 2, 1000, 0)]
+    kept = codes[rows_to_draw(codes, 2, 1000, 0)]
     assert (kept == 1).sum() == 20
     assert 900 <= kept.size <= 1000
 
