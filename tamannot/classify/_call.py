@@ -85,8 +85,6 @@ MACROPHAGE = "macrophage"
 class Cells:
     """Annotations of the cells."""
 
-    names: Sequence[str]
-    """Unique or not; they change no call."""
     sample: Sequence[str] | None = None
     """Sample of each cell: ambient RNA is judged by it."""
     given: Sequence[str] | None = None
@@ -96,10 +94,8 @@ class Cells:
 
     def take(self, rows: Sequence[int] | range) -> Cells:
         """Return the annotations of some cells."""
-        names, sample, given = (
-            None if column is None else [column[i] for i in rows] for column in (self.names, self.sample, self.given)
-        )
-        return Cells(names or [], sample, given, self.mapping)
+        sample, given = (None if c is None else [c[i] for i in rows] for c in (self.sample, self.given))
+        return Cells(sample, given, self.mapping)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +109,7 @@ class Source:
     index: GeneIndex
     """Which column is which gene."""
     cells: Cells
-    """Names, samples, given cell types."""
+    """Samples and given cell types."""
     scale: Scale = "log1p_cp10k"
     """Of the values that classifiers see."""
     base: float | None = None

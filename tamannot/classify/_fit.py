@@ -135,12 +135,12 @@ def fit(
 
 
 def _first_pass(source: Source, panels: Panels, *, threads: int, report: Progress, with_lead: bool) -> _FirstPass:
-    rows, scorer, keys = source.rows, panels.scorer(), gene_keys(panels.index.ids)
+    rows, keys = source.rows, gene_keys(panels.index.ids)
     _ = panels.gate  # made once, not by each thread
 
     def work(start: int, stop: int) -> _FirstPass:
         block, cells = rows.block(start, stop), source.cells.take(range(start, stop))
-        scored = scorer.score(block)
+        scored = panels.score(block)
         x = expression_of(block, source.kind, panels.n_vars)
         call = compartments_of(x, scored, panels, cells)
         lead = panels.gate.lead(x) if with_lead else np.zeros(stop - start)

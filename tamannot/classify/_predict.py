@@ -81,12 +81,11 @@ class Caller:
 
     def __init__(self, panels: Panels, kind: str, cohort: Cohort) -> None:
         self._panels, self._kind, self._cohort = panels, kind, cohort
-        self._scorer = panels.scorer()
         self._coverage = [panels.coverage[s] for s in STATES]
 
     def call(self, block: RowBlock, cells: Cells, scored: Scored | None = None) -> Calls:
         """Return the calls of a block; ``scored`` are its scores, if already computed."""
-        scored = scored or self._scorer.score(block)
+        scored = scored or self._panels.score(block)
         cohort, ids = self._cohort, self._panels.ids("compartment")
         x = expression_of(block, self._kind, self._panels.n_vars)
         compartment = compartments_of(x, scored, self._panels, cells)

@@ -81,14 +81,14 @@ class StateClassifier:
 def rule_signatures(library: Mapping[str, Signature]) -> SignatureSet:
     """Return the small gene sets of the rules, made of genes of the library."""
     # Mouse symbols are the human ones in title case, for these genes without exception.
-    genes = {g.symbol.upper(): g for s in (M1, M2) for g in library[s].all_genes}
+    genes = {g.symbol.upper(): g.model_copy(update={"references": ()}) for s in (M1, M2) for g in library[s].all_genes}
+    wanted = {_CD86: "CD86", _MRC1: "MRC1"}
     species = library[M1].species
-
-    def part(name: str, symbols: Sequence[str]) -> list[Signature]:
-        members = tuple(genes[s].model_copy(update={"references": ()}) for s in symbols if s in genes)
-        return [Signature(id=name, species=species, genes=members)] if members else []
-
-    return SignatureSet(part(_CD86, ["CD86"]) + part(_MRC1, ["MRC1"]))
+    return SignatureSet(
+        Signature(id=name, species=species, genes=(genes[symbol],))
+        for name, symbol in wanted.items()
+        if symbol in genes
+    )
 
 
 def lifts_of(
@@ -165,15 +165,12 @@ def train(
     over = margin[:, 1:] - margin[:, :1]
     trained, zero, one = np.isin(np.arange(1, n_states + 1), classes), np.zeros(n_states), np.ones(n_states)
     for s in np.flatnonzero(trained):
-        zero[s], one[s] = (np.average(over[k, s], weights=weight[k]) for k in (y == 0, _most(y == s + 1, weight)))
+        mine = y == s + 1
+        likely = mine & (weight > 0.5)
+        cells_of = (y == 0, likely if likely.any() else mine)
+        zero[s], one[s] = (np.average(over[k, s], weights=weight[k]) for k in cells_of)
     regression = Regression(columns, coef, intercept, zero, np.maximum(one, zero + 1e-6))
     return replace(classifier, trained=trained, regression=regression)
-
-
-def _most(part: Array, weight: Array) -> Array:
-    """Return those that are more likely than not, if there are any."""
-    likely = part & (weight > 0.5)
-    return likely if likely.any() else part
 
 
 def call_state(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from tamannot._progress import Tick, no_tick
 from tamannot.scoring._engine import Scores
 from tamannot.scoring._expression import GeneStatistics, Scale, gene_statistics, scaled, target_of
 from tamannot.scoring._njit import njit
-from tamannot.scoring._pack import FOUR, in_fours, pack_arms
+from tamannot.scoring._pack import FOUR, Fours, in_fours, pack_arms
 from tamannot.scoring._plan import Part, Plan
 from tamannot.scoring._ranks import longest_row
 from tamannot.scoring._rows import RowBlock, RowSource, each_block
@@ -70,9 +70,7 @@ def score_linear(
     target = target_of(method.scale, kind)
     genes = gene_statistics(rows, target, threads, tick) if method.looks_at_cells else None
     made = [method.combination(part, genes) for part in plan.parts]
-    packed = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)
-    fours = in_fours(packed)
-    sets = GeneSets(packed.used, fours.ptr, fours.arm_of, fours.weight_of)
+    sets = in_fours(pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars))
     sums = _Sums(sets, np.array([c.constant for c in made], float), target)
     parts = np.empty((rows.shape[0], len(made)), np.float32)
     for mine, found in each_block(rows, sums, threads=threads, step=rows.step):
@@ -85,7 +83,7 @@ def score_linear(
 class _Sums:
     """Adds up the weighted values of each part in the cells of a block."""
 
-    sets: GeneSets
+    sets: Fours
     constant: Array
     target: float
 
@@ -105,18 +103,8 @@ def _outputs(plan: Plan, parts: Array) -> Array:
     return out
 
 
-class GeneSets(NamedTuple):
-    """The sets of each gene, in rows of four, as in `Fours`."""
-
-    used: Array
-    """Whether a gene is in any set, uint8."""
-    ptr: Array
-    set_of: Array
-    weight_of: Array
-
-
 @njit
-def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: GeneSets, constant: Array, out: Array) -> None:
+def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: Fours, constant: Array, out: Array) -> None:
     """Write ``constant + sum of weight * value`` of each set in each cell, to ``out`` of ``(n_cells, n_sets)``.
 
     ``rows`` are values, indices and pointers. Counts are brought to ``log1p(target * count / sum of the cell)``;
@@ -140,7 +128,7 @@ def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: GeneSet
 
 
 @njit
-def _weigh_row(row: Array, genes: Array, sets: GeneSets, member: Array, sums: Array) -> None:
+def _weigh_row(row: Array, genes: Array, sets: Fours, member: Array, sums: Array) -> None:
     used, ptr, set_of, weight_of = sets
     n = 0  # few genes are in a set; to find them first needs no branch
     for j in range(row.size):

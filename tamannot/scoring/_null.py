@@ -8,7 +8,7 @@ and third moment of the weighted sum follow from the moments of the bin in this 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -23,7 +23,7 @@ from tamannot.scoring._pack import pack_arms
 from tamannot.scoring._plan import RankMethod
 from tamannot.scoring._ranks import depths_of, rank_block
 from tamannot.scoring._rows import RowBlock
-from tamannot.scoring._sums import CellSums, GeneBins, gene_arms, null_sums
+from tamannot.scoring._sums import CellSums, GeneBins, null_sums
 
 Array = NDArray[Any]
 N_BINS = 25
@@ -306,7 +306,7 @@ def _ranked(block: RowBlock, n_vars: int, method: RankMethod, genes: Array, null
     sums, detected = np.empty((1, n_cells, genes.size), np.int64), np.empty((n_cells, genes.size), np.int16)
     moments = np.empty((1, n_cells, null.sizes.size, 4), np.int64)
     bins = GeneBins(null.bin_of.astype(np.int32)[None], null.sizes.astype(np.int64)[None])
-    null_sums(rank_block(block, n_vars, how), gene_arms(arms), bins, CellSums(sums, detected, moments))
+    null_sums(rank_block(block, n_vars, how), arms, bins, CellSums(sums, detected, moments))
     step = float(how.step[0])
     return sums[0] / step, moments[0, :, :, :2] / np.array([step, step**2])
 
@@ -317,23 +317,19 @@ def _depths(species: str) -> Mapping[str, float]:
     return {symbol: float(depth) for symbol, depth in (line.split("\t") for line in text.splitlines()[1:])}
 
 
-def reference_bins(find: Callable[[str], int], n_vars: int, *, species: Literal["human", "mouse"]) -> NullBins:
-    """Return expression bins for the genes of a data set from cells that are not in it.
-
-    Whether a cell is a macrophage must not depend on how many other macrophages there are: among
-    macrophages alone, their genes would be nothing special. See `reference_depth`.
-    """
-    return null_bins(reference_depth(find, n_vars, species=species))
-
-
 def reference_depth(find: Callable[[str], int], n_vars: int, *, species: Literal["human", "mouse"]) -> Array:
     """Return the mean rank depth of the genes of a data set in the reference cells, in ranks of 1,500 at most.
 
     ``find`` gives the column of a gene by its symbol, -1 where there is none; genes never seen there have 0.
     The reference cells are human; for mouse their genes are carried over to the orthologues.
     """
+    return by_column(_depths(species).items(), find, n_vars)
+
+
+def by_column(depths: Iterable[tuple[str, float]], find: Callable[[str], int], n_vars: int) -> Array:
+    """Return the depth of each column from depths by symbol; 0 for a column without one."""
     depth = np.zeros(n_vars)
-    for symbol, value in _depths(species).items():
+    for symbol, value in depths:
         if (column := find(symbol)) >= 0:
             depth[column] = value
     return depth

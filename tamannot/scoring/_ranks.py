@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tamannot._settings import in_order
 from tamannot.scoring._njit import njit
 from tamannot.scoring._plan import RankMethod
-from tamannot.scoring._rows import CscRows, RowBlock, RowSource
+from tamannot.scoring._rows import CscRows, DistributedRows, RowBlock, RowSource
 
 Array = NDArray[Any]
+T = TypeVar("T")
 # What a tie is worth: the depth of its mean rank, the mean of the depths it could have, or the depth of
 # UCell before 2.7.6, which counts rank K as one.
 AVERAGE, EXPECTED, LEGACY = 0, 1, 2
@@ -308,3 +311,18 @@ class RankedRows:
                 self._kept[start, stop] = made
                 self._room -= made.nbytes
         return made
+
+    def each(self, work: Callable[[RankedBlock], T], *, threads: int) -> Iterator[tuple[range, T]]:
+        """Yield rows and ``work`` of their ranks, block by block in their order; see `each_block`."""
+        rows = self._rows
+        if isinstance(rows, DistributedRows):
+            return rows.mapped(partial(_ranked_work, work, rows.shape[1], self._how), step=rows.step)
+
+        def here(start: int, stop: int) -> tuple[range, T]:
+            return range(start, stop), work(self.block(start, stop))
+
+        return in_order(here, rows.shape[0], threads=threads, step=rows.step)
+
+
+def _ranked_work(work: Callable[[RankedBlock], T], n_genes: int, how: Depths, block: RowBlock) -> T:
+    return work(rank_block(block, n_genes, how))

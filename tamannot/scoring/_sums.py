@@ -17,26 +17,6 @@ Array = NDArray[Any]
 _FEW_GROUPS = 128
 
 
-class GeneArms(NamedTuple):
-    """For every gene, the arms that it belongs to; weights in whole steps."""
-
-    used: Array
-    """Whether a gene is in any arm, uint8, shape ``(n_genes,)``."""
-    gene_ptr: Array
-    """The arms of gene ``g`` are entries ``gene_ptr[g]`` to ``gene_ptr[g + 1]`` of ``arm_of``."""
-    arm_of: Array
-    weight_of: Array
-    """Weights of the entries, shape ``(n_methods, n_entries)``."""
-    arm_weight: Array
-    """Sum of the weights of an arm's genes that are in the data, shape ``(n_methods, n_arms)``."""
-
-
-def gene_arms(arms: Arms) -> GeneArms:
-    """Return packed arms as the kernels take them."""
-    weights = (arms.weight_of.astype(np.int64, copy=False), arms.arm_weight.astype(np.int64, copy=False))
-    return GeneArms(arms.used, arms.gene_ptr, arms.arm_of, *weights)
-
-
 class GeneBins(NamedTuple):
     """Expression bin of each gene, shape ``(n_methods, n_genes)``, and genes of each bin."""
 
@@ -66,6 +46,13 @@ def add_gene_totals(ranked: RankedBlock, total: Array) -> None:
             zero = of_group[0]
             for j in range(genes.size):
                 of_gene[np.uint32(genes[j])] += of_group[np.uint32(groups[j])] - zero
+
+
+def gene_totals(ranked: RankedBlock, n_genes: int) -> Array:
+    """Return how deep each gene ranks in these cells, in steps of each method, less what it would be as a zero."""
+    total = np.zeros((ranked.depth.shape[0], n_genes), np.int64)
+    add_gene_totals(ranked, total)
+    return total
 
 
 @njit
@@ -136,7 +123,7 @@ def add_zeros(depth: int, bin_size: Array, moments: Array) -> None:
 
 
 @njit
-def add_up(cell: tuple[Array, Array], hits: Array, depth: Array, arms: GeneArms, m: int, sums: Array) -> None:
+def add_up(cell: tuple[Array, Array], hits: Array, depth: Array, arms: Arms, m: int, sums: Array) -> None:
     """Write the weighted sum of depths of each arm in one cell, from the entries whose genes are in some arm."""
     group, genes = cell
     gene_ptr, arm_of, weight_of, arm_weight = arms.gene_ptr, arms.arm_of, arms.weight_of[m], arms.arm_weight[m]
@@ -151,7 +138,7 @@ def add_up(cell: tuple[Array, Array], hits: Array, depth: Array, arms: GeneArms,
 
 
 @njit
-def count_detected(cell: tuple[Array, Array], hits: Array, high: Array, arms: GeneArms, detected: Array) -> None:
+def count_detected(cell: tuple[Array, Array], hits: Array, high: Array, arms: Arms, detected: Array) -> None:
     """Count the genes of each arm that are not zero in one cell."""
     group, genes = cell
     gene_ptr, arm_of = arms.gene_ptr, arms.arm_of
@@ -173,7 +160,7 @@ def find_hits(genes: Array, used: Array, hits: Array) -> int:
 
 
 @njit
-def arm_sums(ranked: RankedBlock, arms: GeneArms, sums: Array) -> None:
+def arm_sums(ranked: RankedBlock, arms: Arms, sums: Array) -> None:
     """Write, from one ranking of each cell, what the scores are made of: `CellSums.sums`."""
     indptr, ptr, depth = ranked.indptr, ranked.ptr, ranked.depth
     hits = np.empty(longest_row(indptr) + 1, np.int64)
@@ -185,7 +172,7 @@ def arm_sums(ranked: RankedBlock, arms: GeneArms, sums: Array) -> None:
 
 
 @njit
-def null_sums(ranked: RankedBlock, arms: GeneArms, bins: GeneBins, out: CellSums) -> None:
+def null_sums(ranked: RankedBlock, arms: Arms, bins: GeneBins, out: CellSums) -> None:
     """Write, from one ranking of each cell, all that the scores and their null are made of."""
     indptr, ptr, depth = ranked.indptr, ranked.ptr, ranked.depth
     sums, detected, moments = out
