@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tamannot.scoring import NullScores
 from tamannot.scoring._features import Scale, ScaledRows
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowSource
 from tamannot.signature import GeneIndex
 
-Array = NDArray[Any]
-
 UNASSIGNED = "unassigned"
 NOT_MACROPHAGE = "not_macrophage"
+MACROPHAGE = "macrophage"
 
 ASSIGNED = "assigned"
 LOW_SIGNAL = "low_signal"
@@ -78,7 +76,6 @@ TABLE_AXES = ("compartment", "origin", "state", "overlay", "polarization", "ferr
 # What of the library an annotation takes; the rest is for `tl.score`.
 PROGRAM_AXES = (*TABLE_AXES[:-1], "module")
 SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
-MACROPHAGE = "macrophage"
 
 
 @dataclass(frozen=True)

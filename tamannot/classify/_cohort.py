@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tamannot.classify._call import Array
 from tamannot.classify._state import StateClassifier
+from tamannot.scoring._njit import Array
 
 # Of the cells fitted to, this share is farther away, and this share has a smaller lead; a distance that one normal cell
 # in a hundred has is familiar.

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from tamannot._progress import Progress
 from tamannot._settings import AnnotateSettings, in_order
 from tamannot.classify._activity import Activity, fit_activities, reference_activities, whole_z
-from tamannot.classify._call import FEW_GENES, Scored, Source
+from tamannot.classify._call import FEW_GENES, MACROPHAGE, Scored, Source
 from tamannot.classify._cohort import Cohort, doublet_thresholds, familiar_features, fit_novelty
-from tamannot.classify._gate import MACROPHAGE, rival_probability
+from tamannot.classify._gate import rival_probability
 from tamannot.classify._origin import find_middle, looks_like_brain, nearest_origin, origin_z
 from tamannot.classify._panels import Panels
 from tamannot.classify._predict import compartments_of, expression_of
@@ -29,9 +27,8 @@ from tamannot.classify._state import (
     usual_lifts,
 )
 from tamannot.scoring._features import block_hash, gene_keys, random_order, take_rows, variable_genes
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import CsrRows
-
-Array = NDArray[Any]
 
 _N_GENES = 2000
 # Of more macrophages of an origin, so many are taken: baselines move by less than 0.2 if all are.
@@ -72,21 +69,7 @@ class _Macrophages:
 def fit(
     source: Source, panels: Panels, settings: AnnotateSettings, *, threads: int, report: Progress
 ) -> tuple[Cohort, Scored]:
-    """Fit a cohort to cells; return it with their scores.
-
-    Parameters
-    ----------
-    source
-        The cells.
-    panels
-        The signatures, matched to the columns.
-    settings
-        How to annotate.
-    threads
-        Changes no result.
-    report
-        Called with the name of each stage when it begins.
-    """
+    """Fit a cohort to cells; return it with their scores. The number of threads changes no result."""
     report("scores", source.rows.shape[0])
     first = _first_pass(source, panels, threads=threads, report=report, with_lead=settings.portable)
     scores = first.scored.by_macrophages

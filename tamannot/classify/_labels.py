@@ -14,8 +14,9 @@ from sklearn.utils.extmath import row_norms
 from tamannot._model_file import Arrays, Kept, Meta, ModelFields, Names, Share, check, check_arrays, checked
 from tamannot._progress import Tick, no_tick
 from tamannot._settings import over_rows
-from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR, Array, blank
+from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR, blank
 from tamannot.scoring._features import Scale, ScaledRows
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowSource
 from tamannot.stats._classifiers import probabilities
 
@@ -140,20 +141,9 @@ def predict_labels(
 ) -> Prediction:
     """Label every row of a matrix.
 
-    Parameters
-    ----------
-    classifier
-        The classifier.
-    rows
-        The matrix.
-    columns
-        Column of each gene of the classifier, -1 for one that is not in the data and counts as zero.
-    base
-        Of the logarithms, if the values are such; None for counts and linear values. See `find_scale`.
-    threads
-        Rows are worked on in parallel; a cell's result does not depend on it.
-    tick
-        Called with the number of finished rows.
+    ``columns`` has the column of each gene of the classifier, -1 for one that is not in the data and counts as zero;
+    ``base`` is that of the logarithms, None for counts and linear values, as `find_scale` says. Rows are worked on in
+    parallel, and a cell's result does not depend on it; ``tick`` is called with the number of finished rows.
     """
     n_cells, n_classes = rows.shape[0], len(classifier.classes)
     features, here = ScaledRows(rows, classifier.scale, base), columns >= 0

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tamannot.classify._activity import z_scale
 from tamannot.classify._call import TABLE_AXES, Scored
@@ -28,10 +27,9 @@ from tamannot.scoring import (
     null_bins,
     reference_depth,
 )
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowBlock
 from tamannot.signature import GeneIndex, Signature, SignatureSet
-
-Array = NDArray[Any]
 
 METHOD = UCell()
 """Of all scores, with their null; the reference cells were ranked so."""

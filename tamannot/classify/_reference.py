@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from tamannot.classify._call import Array
+from tamannot.scoring._njit import Array
 from tamannot.scoring._null import by_column
 from tamannot.signature import GeneIndex
 

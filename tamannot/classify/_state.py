@@ -17,13 +17,13 @@ from tamannot.classify._call import (
     LOW_SIGNAL,
     PRESENT_P,
     UNASSIGNED,
-    Array,
     Call,
     Scored,
     below,
     blank,
 )
 from tamannot.scoring import NullScores
+from tamannot.scoring._njit import Array
 from tamannot.signature import Signature, SignatureSet
 from tamannot.stats._classifiers import fit_multinomial
 
@@ -139,12 +139,8 @@ def train(
     feature of its own, so that no state is told by the origin's genes. There is no regression where no state has
     training cells.
 
-    Parameters
-    ----------
-    x, state, weight, origin
-        Training cells × genes, log1p of ten thousand per cell; what `choose_training` returned; their origins.
-    columns
-        Of the genes.
+    ``x`` are training cells × genes, log1p of ten thousand per cell, ``columns`` the columns of these genes; ``state``
+    and ``weight`` are what `choose_training` returned.
     """
     y = np.concatenate([np.zeros(len(state), np.int64), state + 1])
     weight = np.concatenate([1 - weight, weight])
@@ -188,20 +184,9 @@ def call_state(
     the cell's own signature supports; if two amounts are similar, the cell is ambiguous. A cell with both polarization
     arms and no active program is transitional.
 
-    Parameters
-    ----------
-    classifier
-        The classifier of states.
-    scored
-        Scores of states, polarization arms and `rule_signatures`.
-    products
-        Products of expression and the classifier's coefficients; None if it has none.
-    origin
-        Number of the nearest origin of each cell.
-    coverage
-        Of the states.
-    mixed
-        Score of the strongest other lineage.
+    ``products`` are those of expression and the classifier's coefficients, None if it has none; ``origin`` is the
+    number of the nearest origin of each cell, ``coverage`` that of the states, and ``mixed`` the score of the
+    strongest other lineage.
     """
     scores = scored.by_macrophages
     probability, lift = lifts_of(classifier.activities, scored.halves, scored.scale, origin)

@@ -10,7 +10,7 @@ from tamannot.scoring._engine import (
     score_runs,
 )
 from tamannot.scoring._expression_methods import GSVA, SSGSEA, GseapyMethod, ModuleScore, WeightedMean
-from tamannot.scoring._linear import LinearMethod, score_linear
+from tamannot.scoring._linear import score_linear
 from tamannot.scoring._methods import AUCell, Method, UCell, method_of
 from tamannot.scoring._null import NullBins, SignedGenes, null_bins, null_contributions, reference_depth
 from tamannot.scoring._plan import Part, Plan, RankMethod, make_plan
@@ -21,7 +21,6 @@ __all__ = [
     "SSGSEA",
     "AUCell",
     "GseapyMethod",
-    "LinearMethod",
     "Method",
     "ModuleScore",
     "NullBins",

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tamannot._progress import Tick, no_tick
 from tamannot.errors import ParameterError
+from tamannot.scoring._njit import Array
 from tamannot.scoring._null import NullBins, NullZ, merge_bins, null_z, upper_p
 from tamannot.scoring._pack import WEIGHT_STEP, in_steps, pack_arms
 from tamannot.scoring._plan import Plan, RankMethod
@@ -19,7 +19,6 @@ from tamannot.scoring._ranks import LARGEST_NULL_CAP, RankedBlock, RankedRows, d
 from tamannot.scoring._rows import RowBlock, RowSource
 from tamannot.scoring._sums import CellSums, GeneBins, OutputParts, arm_sums, finish_scores, gene_totals, null_sums
 
-Array = NDArray[Any]
 S = TypeVar("S", bound="Scores")
 
 

@@ -6,20 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import repeat
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from tamannot._progress import Tick
-from tamannot.scoring._njit import njit
+from tamannot.scoring._njit import Array, njit
 from tamannot.scoring._plan import check_choice
 from tamannot.scoring._ranks import longest_row
 from tamannot.scoring._rows import RowBlock, RowSource, each_block
 from tamannot.scoring._survey import first_from
 
-Array = NDArray[Any]
 Scale = Literal["log", "as_is"]
 TARGET = 1e4
 # Counts below this have a table of their logarithms.
@@ -40,21 +38,9 @@ class GeneStatistics:
         """Rank of each gene's mean, from 1; equal means share the lowest."""
         return np.searchsorted(np.sort(self.mean), self.mean).astype(np.int64) + 1
 
-    @cached_property
-    def _by_rank(self) -> tuple[Array, Array]:
-        order = np.argsort(self.rank, kind="stable")
-        return order, self.rank[order]
-
-    @cached_property
-    def _known(self) -> dict[tuple[int, int], Array]:
-        return {}
-
     def ranked(self, first: int, last: int) -> Array:
         """Return the genes of rank ``first`` to ``last - 1``, in the order of columns."""
-        if (first, last) not in self._known:
-            order, rank = self._by_rank
-            self._known[first, last] = np.sort(order[np.searchsorted(rank, first) : np.searchsorted(rank, last)])
-        return self._known[first, last]
+        return np.flatnonzero((self.rank >= first) & (self.rank < last))
 
 
 def check_scale(scale: str) -> None:
@@ -182,24 +168,16 @@ def add_label_sums(values: Array, indices: Array, indptr: Array, label_of: Array
 
 @dataclass(frozen=True)
 class GroupSums:
-    """What is known of the genes in each group of cells.
-
-    Parameters
-    ----------
-    n_cells
-        Cells of each group, shape ``(n_groups,)``.
-    sums
-        Sum of each gene over the cells of a group, shape ``(n_groups, n_genes)``.
-    squares
-        Sum of its squares, of the same shape; no rows if it was not asked for.
-    detected
-        Cells of any group in which a gene is not zero, shape ``(n_genes,)``.
-    """
+    """What is known of the genes in each group of cells."""
 
     n_cells: Array
+    """Cells of each group, shape ``(n_groups,)``."""
     sums: Array
+    """Sum of each gene over the cells of a group, shape ``(n_groups, n_genes)``."""
     squares: Array
+    """Sum of its squares, of the same shape; no rows if it was not asked for."""
     detected: Array
+    """Cells of any group in which a gene is not zero, shape ``(n_genes,)``."""
 
 
 def group_sums(

@@ -8,14 +8,12 @@ from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError, SignatureFormatError
 from tamannot.scoring._expression import GeneStatistics, Scale, check_scale
 from tamannot.scoring._linear import Combination, LinearMethod
+from tamannot.scoring._njit import Array
 from tamannot.scoring._plan import Arm, Part, Weights, check_choice, check_weights, refuse_weights, weights_in_use
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)

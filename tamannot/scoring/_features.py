@@ -5,21 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
 import scipy.stats
-from numpy.typing import NDArray
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from tamannot._progress import Tick, no_tick
 from tamannot._settings import in_order, over_rows
 from tamannot.scoring._expression import TARGET, to_log
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import DistributedRows, RowBlock, RowSource, joined
 from tamannot.scoring._survey import seen_in
 
-Array = NDArray[Any]
 Scale = Literal["log1p_cp10k", "ranks"]
 SCALES: tuple[Scale, ...] = ("log1p_cp10k", "ranks")
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tamannot._progress import Tick, no_tick
 from tamannot.scoring._engine import Scores
 from tamannot.scoring._expression import GeneStatistics, Scale, gene_statistics, scaled, target_of
-from tamannot.scoring._njit import njit
-from tamannot.scoring._pack import FOUR, Fours, in_fours, pack_arms
+from tamannot.scoring._njit import Array, njit
+from tamannot.scoring._pack import Arms, pack_arms
 from tamannot.scoring._plan import Part, Plan
 from tamannot.scoring._ranks import longest_row
 from tamannot.scoring._rows import RowBlock, RowSource, each_block
-
-Array = NDArray[Any]
+from tamannot.scoring._sums import find_hits
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ def score_linear(
     target = target_of(method.scale, kind)
     genes = gene_statistics(rows, target, threads, tick) if method.looks_at_cells else None
     made = [method.combination(part, genes) for part in plan.parts]
-    sets = in_fours(pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars))
+    sets = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)
     sums = _Sums(sets, np.array([c.constant for c in made], float), target)
     parts = np.empty((rows.shape[0], len(made)), np.float32)
     for mine, found in each_block(rows, sums, threads=threads, step=rows.step):
@@ -83,7 +80,7 @@ def score_linear(
 class _Sums:
     """Adds up the weighted values of each part in the cells of a block."""
 
-    sets: Fours
+    sets: Arms
     constant: Array
     target: float
 
@@ -104,7 +101,7 @@ def _outputs(plan: Plan, parts: Array) -> Array:
 
 
 @njit
-def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: Fours, constant: Array, out: Array) -> None:
+def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: Arms, constant: Array, out: Array) -> None:
     """Write ``constant + sum of weight * value`` of each set in each cell, to ``out`` of ``(n_cells, n_sets)``.
 
     ``rows`` are values, indices and pointers. Counts are brought to ``log1p(target * count / sum of the cell)``;
@@ -112,11 +109,9 @@ def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: Fours, 
     """
     values, indices, indptr = rows
     longest = longest_row(indptr)
-    work, member = np.empty(longest), np.empty(longest + 1, np.int64)
-    sums = np.zeros(constant.size + FOUR)  # what fills up a four of sets is added to the last ones
+    work, member, sums = np.empty(longest), np.empty(longest + 1, np.int64), np.empty(constant.size)
     for i in range(indptr.size - 1):
-        for s in range(constant.size):
-            sums[s] = constant[s]
+        sums[:] = constant
         row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
         if target > 0.0:
             scaled(row, target, work)
@@ -128,14 +123,9 @@ def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: Fours, 
 
 
 @njit
-def _weigh_row(row: Array, genes: Array, sets: Fours, member: Array, sums: Array) -> None:
-    used, ptr, set_of, weight_of = sets
-    n = 0  # few genes are in a set; to find them first needs no branch
-    for j in range(row.size):
-        member[n] = j
-        n += used[np.uint32(genes[j])]
-    for j in member[:n]:
+def _weigh_row(row: Array, genes: Array, sets: Arms, member: Array, sums: Array) -> None:
+    gene_ptr, set_of, weight_of = sets.gene_ptr, sets.arm_of, sets.weight_of[0]
+    for j in member[: find_hits(genes, sets.used, member)]:
         gene, value = np.uint32(genes[j]), np.float64(row[j])
-        for k in range(np.uint32(ptr[gene]), np.uint32(ptr[gene + np.uint32(1)])):
-            for one in range(FOUR):
-                sums[np.uint32(set_of[k, one])] += weight_of[k, one] * value
+        for k in range(np.uint32(gene_ptr[gene]), np.uint32(gene_ptr[gene + np.uint32(1)])):
+            sums[np.uint32(set_of[k])] += weight_of[k] * value

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError, SignatureFormatError, among
 from tamannot.scoring._expression_methods import GSVA, SSGSEA, GseapyMethod, ModuleScore, WeightedMean
 from tamannot.scoring._linear import LinearMethod
+from tamannot.scoring._njit import Array
 from tamannot.scoring._plan import (
     Arm,
     Part,
@@ -238,6 +238,3 @@ def method_of(method: Method | str) -> Method:
         msg = f"No method {method!r}.{among(str(method), METHODS)} Or pass settings such as UCell(max_rank=500)."
         raise ParameterError(msg)
     return METHODS[method]()
-
-
-Array = NDArray[Any]

@@ -12,20 +12,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy.special
-from numpy.typing import NDArray
 
-from tamannot.scoring._njit import njit
+from tamannot.scoring._njit import Array, njit
 from tamannot.scoring._pack import pack_arms
 from tamannot.scoring._plan import RankMethod
 from tamannot.scoring._ranks import depths_of, rank_block
 from tamannot.scoring._rows import RowBlock
 from tamannot.scoring._sums import CellSums, GeneBins, null_sums
 
-Array = NDArray[Any]
 N_BINS = 25
 FIRST_BIN = 50
 # Below these nothing can be said of a signature in a cell.
@@ -78,14 +76,10 @@ class Groups(NamedTuple):
 
 
 def null_bins(depth: Array) -> NullBins:
-    """Cut genes into expression bins by their depth over the reference cells."""
-    return NullBins(expression_bins(depth))
+    """Cut genes into expression bins by their depth over the reference cells, highest expression first.
 
-
-def expression_bins(depth: Array) -> Array:
-    """Return the bin of each gene: log-spaced in the rank of depth, highest expression first.
-
-    Genes of equal summed depth share a bin, so that the order of genes does not matter; above all those never seen.
+    Bins are log-spaced in the rank of depth. Genes of equal summed depth share a bin, so that the order of genes does
+    not matter; above all those never seen.
     """
     n = depth.size
     first = min(FIRST_BIN, n)
@@ -94,7 +88,7 @@ def expression_bins(depth: Array) -> Array:
     ends = np.sort(depth)[n - edges]
     bins = edges.size - np.searchsorted(ends[::-1], depth, side="right")
     filled = np.bincount(bins, minlength=1) > 0
-    return np.asarray((np.cumsum(filled) - 1)[bins], np.int32)
+    return NullBins(np.asarray((np.cumsum(filled) - 1)[bins], np.int32))
 
 
 def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_of: Array) -> Groups:
@@ -168,16 +162,8 @@ class NullZ(NamedTuple):
 def null_z(sums: Array, moments: Array, units: Array, groups: Groups, out: NullZ) -> None:
     """Write z of each signature, and the skewness and detected genes that its null expects.
 
-    Parameters
-    ----------
-    sums
-        Weighted sums of depths, shape ``(n_cells, n_signatures)``.
-    moments
-        Those of one method in `CellSums`, shape ``(n_cells, n_bins, 4)``, in whole steps.
-    units
-        What `Groups.units` returns.
-    groups, out
-        The null's bins; output.
+    ``sums`` are weighted sums of depths, shape ``(n_cells, n_signatures)``; ``moments`` those of one method in
+    `CellSums`, shape ``(n_cells, n_bins, 4)``, in whole steps; ``units`` are what `Groups.units` returns.
     """
     z, skew, expected = out
     start, w1, w2, w3, members, span, span_first, span_last, span_size = groups

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
-# Memberships of a gene are added in packs of so many: a loop of fixed length has no branch to be guessed wrong.
-FOUR = 4
+from tamannot.scoring._njit import Array
+
 # Weights of ranks are whole multiples of 2^-16. Depths are whole steps, too, so that sums of their
 # products are exact in 64 bits: no order of genes can show in a bit.
 WEIGHT_STEP = 2.0**-16
@@ -28,31 +26,6 @@ class Arms(NamedTuple):
     """Weights of the entries, shape ``(n_methods, n_entries)``."""
     arm_weight: Array
     """Sums of the weights of an arm's genes that are in the data, shape ``(n_methods, n_arms)``."""
-
-
-class Fours(NamedTuple):
-    """The arms of each gene in rows of four; gene ``g`` has rows ``ptr[g]`` to ``ptr[g + 1]``."""
-
-    used: Array
-    """Whether a gene is in any arm, uint8."""
-    ptr: Array
-    arm_of: Array
-    """Shape ``(n_rows, 4)``; rows are filled up with arms that are not there, the numbers after the last."""
-    weight_of: Array
-    """Shape ``(n_rows, 4)``, of the first method; 0 where there is no arm."""
-
-
-def in_fours(arms: Arms) -> Fours:
-    """Return the arms of each gene in rows of four, in their order."""
-    counts, n_arms = np.diff(arms.gene_ptr), arms.arm_weight.shape[1]
-    ptr = np.concatenate([[0], np.cumsum(-(-counts // FOUR))]).astype(np.int64)
-    gene = np.repeat(np.arange(counts.size), counts)
-    nth = np.arange(gene.size) - arms.gene_ptr[gene]
-    arm_of = np.tile(np.arange(n_arms, n_arms + FOUR, dtype=np.int32), (int(ptr[-1]), 1))
-    weight_of = np.zeros((int(ptr[-1]), FOUR))
-    place = ptr[gene] + nth // FOUR, nth % FOUR
-    arm_of[place], weight_of[place] = arms.arm_of, arms.weight_of[0]
-    return Fours(arms.used, ptr, arm_of, weight_of)
 
 
 def exact_weights(weights: Sequence[float] | Array) -> Array:

@@ -8,14 +8,12 @@ from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tamannot._settings import in_order
-from tamannot.scoring._njit import njit
+from tamannot.scoring._njit import Array, njit
 from tamannot.scoring._plan import RankMethod
 from tamannot.scoring._rows import CscRows, DistributedRows, RowBlock, RowSource
 
-Array = NDArray[Any]
 T = TypeVar("T")
 # What a tie is worth: the depth of its mean rank, the mean of the depths it could have, or the depth of
 # UCell before 2.7.6, which counts rank K as one.
@@ -192,22 +190,9 @@ def rank_rows(
     Rank 1 is the highest value; the zeros, stored or not, are one tie below all others. Only the distinct
     values are put in order. Groups of a cell are numbered from 1; 0 are the zeros that are not stored.
 
-    Parameters
-    ----------
-    bits, indptr
-        The cells' stored values as order bits, and where each cell begins.
-    n_genes
-        Genes of the matrix, zeros included.
-    how
-        How ranks become depths.
-    most
-        The greatest number that groups can have.
-    out
-        Output: ``group``, ``ptr``, ``depth`` and ``high`` as in `RankedBlock`; ``ptr`` of the first cell is given.
-
-    Returns
-    -------
-    How many cells are done: those before the first that has more than ``most`` groups.
+    ``bits`` are the cells' stored values as order bits. Output are ``group``, ``ptr``, ``depth`` and ``high`` as in
+    `RankedBlock`, ``ptr`` of the first cell being given. Returns how many cells are done: those before the first that
+    has more than ``most`` groups.
     """
     cap, ties, step = how
     group, ptr, depth, high = out

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tamannot.scoring._njit import njit
+from tamannot.scoring._njit import Array, njit
 from tamannot.scoring._pack import Arms
 from tamannot.scoring._ranks import RankedBlock, longest_row
-
-Array = NDArray[Any]
 
 # With fewer distinct values in a cell it is faster to count them by bin first.
 _FEW_GROUPS = 128
@@ -209,23 +206,12 @@ class OutputParts(NamedTuple):
     out_part: Array
 
 
+@njit
 def finish_scores(sums: Array, parts: OutputParts, out: Array) -> None:
     """Write ``max(u(up) - down_weight u(down), 0)`` of each part, and of each output the greatest of its parts.
 
     ``sums`` are those of one method, whole steps, shape ``(n_cells, n_arms)``; ``out`` is ``(n_cells, n_outputs)``.
     """
-    arm, most, order = parts.arm, parts.most, parts.out_part
-    # Most sets are one part with up genes alone, and take a shorter way.
-    one_each = np.array_equal(parts.out_ptr, np.arange(arm.shape[0] + 1))
-    if one_each and (arm[:, 0] >= 0).all() and (arm[:, 1] < 0).all() and (most[:, 0] > 0).all():
-        finish_plain(sums, arm[order, 0], parts.offset[order, 0], most[order, 0], out)
-    else:
-        finish_any(sums, parts, out)
-
-
-@njit
-def finish_any(sums: Array, parts: OutputParts, out: Array) -> None:
-    """Write scores of parts with up and down genes, and of outputs of several parts."""
     arm, offset, most, w_neg, out_ptr, out_part = parts
     for i in range(sums.shape[0]):
         for o in range(out_ptr.size - 1):
@@ -240,12 +226,3 @@ def finish_any(sums: Array, parts: OutputParts, out: Array) -> None:
                         score += u if side == 0 else -w_neg * u
                 best = max(best, score)
             out[i, o] = best
-
-
-@njit
-def finish_plain(sums: Array, arm: Array, offset: Array, most: Array, out: Array) -> None:
-    """Write scores of outputs that are one part with up genes each."""
-    for i in range(sums.shape[0]):
-        for o in range(arm.size):
-            found = sums[i, np.uint64(arm[o])]
-            out[i, o] = max((found + offset[o]) / most[o], 0.0) if found > 0 else 0.0

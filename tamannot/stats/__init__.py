@@ -1,1 +1,7 @@
 """Statistics on arrays of samples: the sample is the unit, never the cell."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]

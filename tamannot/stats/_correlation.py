@@ -6,15 +6,12 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 import scipy.stats
-from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError
-
-Array = NDArray[Any]
+from tamannot.stats import Array
 
 # Samples of which all orders are looked at: 40,320 of eight.
 _EXACT_UP_TO = 8

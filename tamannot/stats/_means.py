@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import scipy.special
 import scipy.stats
-from numpy.typing import NDArray
 from scipy.special import digamma, polygamma
 
-Array = NDArray[Any]
+from tamannot.stats import Array
 
 # Fewer samples than these cannot speak for others.
 MIN_SAMPLES = 3

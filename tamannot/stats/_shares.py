@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.stats
-from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from tamannot.errors import ParameterError
-
-Array = NDArray[Any]
+from tamannot.stats import Array
 
 LEVEL = 0.95
 _STEPS, _ROUNDS, _CLOSE = 30, 40, 1e-8

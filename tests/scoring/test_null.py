@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tamannot.errors import ParameterError
 from tamannot.scoring import AUCell, Run, UCell, depths_by_method, make_plan, null_bins, reference_depth, score_runs
-from tamannot.scoring._null import Groups, NullZ, expression_bins, merge_bins, null_z, upper_p
+from tamannot.scoring._null import Groups, NullZ, merge_bins, null_z, upper_p
 from tamannot.scoring._rows import CsrRows
 from tamannot.signature import Gene, GeneIndex, Signature, SignatureSet
 
@@ -170,37 +170,37 @@ def test_groups_of_signatures_are_kept_apart():
 
 
 def test_first_bin_holds_the_fifty_deepest_genes():
-    bins = expression_bins(np.arange(2000, 0, -1.0))
+    bins = null_bins(np.arange(2000, 0, -1.0)).bin_of
     assert (bins == 0).sum() == 50
     assert (bins[:50] == 0).all()
 
 
 def test_bins_follow_depth_downwards():
     depth = np.random.default_rng(0).permutation(3000).astype(float)
-    assert (np.diff(expression_bins(depth)[np.argsort(-depth)]) >= 0).all()
+    assert (np.diff(null_bins(depth).bin_of[np.argsort(-depth)]) >= 0).all()
 
 
 def test_there_are_at_most_26_bins_numbered_without_gaps():
-    bins = expression_bins(np.random.default_rng(0).random(20000))
+    bins = null_bins(np.random.default_rng(0).random(20000)).bin_of
     assert np.unique(bins).tolist() == list(range(bins.max() + 1))
     assert bins.max() < 26
 
 
 def test_genes_of_equal_depth_share_a_bin():
     depth = np.random.default_rng(0).integers(0, 30, 3000).astype(float)
-    bins = expression_bins(depth)
+    bins = null_bins(depth).bin_of
     assert all(np.unique(bins[depth == d]).size == 1 for d in range(30))
 
 
 @pytest.mark.parametrize("n", [1, 2, 49, 50])
 def test_few_genes_are_one_bin(n):
-    assert expression_bins(np.arange(n, dtype=float)).tolist() == [0] * n
+    assert null_bins(np.arange(n, dtype=float)).bin_of.tolist() == [0] * n
 
 
 def test_bins_do_not_depend_on_the_order_of_genes():
     rng = np.random.default_rng(0)
     depth, order = rng.poisson(3.0, 2000).astype(float), rng.permutation(2000)
-    np.testing.assert_array_equal(expression_bins(depth)[order], expression_bins(depth[order]))
+    np.testing.assert_array_equal(null_bins(depth).bin_of[order], null_bins(depth[order]).bin_of)
 
 
 SUMS = [-6.0, -1.5, 0.0, 0.3, 1.64, 3.0, 6.0, 12.0]
