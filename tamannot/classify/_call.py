@@ -45,16 +45,6 @@ class Call:
     """Row maximum of ``proba``; NaN if the axis does not apply."""
 
 
-def blank(n_cells: int, value: str) -> Array:
-    """Return an array of one text for every cell."""
-    return np.full(n_cells, value, dtype=object)
-
-
-def below(p: Array, level: float) -> Array:
-    """Return where p is known and below a level."""
-    return np.asarray(np.nan_to_num(p, nan=1.0) < level)
-
-
 def set_aside(call: Call, cells: Array, status: str) -> Call:
     """Return the call with no label for some cells, and the reason; probabilities are kept."""
     label, reason = call.label.copy(), call.status.copy()

@@ -79,7 +79,8 @@ def fit(
         brain, reason = looks_like_brain(first.compartment, scores, is_macrophage)
     found = np.flatnonzero(is_macrophage)
     order = random_order(first.hashes[found], settings.rng)
-    z, weight = origin_z(scores)[found], _weights(order)
+    _, copy_of, n_copies = np.unique(order, return_inverse=True, return_counts=True)
+    z, weight = origin_z(scores)[found], 1.0 / n_copies[copy_of]
     middle = find_middle(z, weight) if brain else 0.0
     macrophages = _Macrophages(
         cells=found,
@@ -128,22 +129,13 @@ def _first_pass(source: Source, panels: Panels, *, threads: int, report: Progres
         call = compartments_of(x, scored, panels, cells)
         lead = panels.gate.lead(x) if with_lead else np.zeros(stop - start)
         hashes, is_macrophage = np.zeros(stop - start, np.uint64), call.label == MACROPHAGE
-        if is_macrophage.any():
-            hashes[is_macrophage] = block_hash(block.only(is_macrophage), keys)
+        hashes[is_macrophage] = block_hash(block.only(is_macrophage), keys)
         report.tick(stop - start)
         return _FirstPass(scored, call.label, hashes, rival_probability(call), lead)
 
     parts = [*in_order(work, rows.shape[0], threads=threads, step=rows.step)]
     columns = (np.concatenate([getattr(p, c) for p in parts]) for c in ("compartment", "hashes", "rival", "lead"))
     return _FirstPass(Scored.joined([p.scored for p in parts]), *columns)
-
-
-def _weights(order: Array) -> Array:
-    """Return the weight of each cell: copies of a cell share one."""
-    if not order.size:
-        return np.zeros(0)
-    _, of, count = np.unique(order, return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / count[of])
 
 
 def _activities_of(macrophages: _Macrophages, origin: int, n_genes: Array) -> list[Activity]:
@@ -161,7 +153,7 @@ def _trained(
 ) -> StateClassifier:
     """Return the classifier of states, trained on the cells of `choose_training`."""
     chosen, state, sure = training
-    cells = np.sort(macrophages.cells[chosen])  # both ascend
+    cells = macrophages.cells[chosen]
     block = CsrRows(take_rows(source.rows, cells)).block(0, cells.size)
     x = expression_of(block, source.kind, source.rows.shape[1])
     genes = variable_genes(x, _N_GENES)

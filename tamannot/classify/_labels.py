@@ -14,7 +14,7 @@ from sklearn.utils.extmath import row_norms
 from tamannot._model_file import Arrays, Kept, Meta, ModelFields, Names, Share, check, check_arrays, checked
 from tamannot._progress import Tick, no_tick
 from tamannot._settings import over_rows
-from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR, blank
+from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR
 from tamannot.scoring._features import Scale, ScaledRows
 from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowSource
@@ -164,7 +164,7 @@ def predict_labels(
     share = classifier.coverage(columns)
     # With fewer of the genes margins say less, and probabilities move to the frequencies of the classes.
     proba = probabilities(share * margins, classifier.slope, classifier.offset)
-    status = blank(n_cells, AMBIGUOUS)
+    status = np.full(n_cells, AMBIGUOUS, dtype=object)
     if classifier.threshold is not None:
         status[proba.max(axis=1) >= classifier.threshold] = ASSIGNED
     least = np.interp(np.log2(detected + 1), classifier.depth, classifier.similarity)

@@ -12,7 +12,6 @@ from tamannot.classify._call import (
     NOT_APPLICABLE,
     UNASSIGNED,
     Call,
-    blank,
     only_macrophages,
 )
 from tamannot.scoring import NullScores
@@ -78,7 +77,7 @@ def call_origin(scores: NullScores, is_macrophage: Array, n_genes: Array, *, bra
     border &= z[:, 2] > scores.column("z", SCAVENGER)
     resident = border | (lead >= _LEAD) if brain else border | ((z[:, 0] > _BORDER_Z) & (lead >= _LEAD))
     monocyte = ~border & (lead <= -_LEAD)
-    label, status = blank(len(z), UNASSIGNED), blank(len(z), AMBIGUOUS)
+    label, status = (np.full(len(z), word, dtype=object) for word in (UNASSIGNED, AMBIGUOUS))
     if brain:
         label[lead >= _LEAD], label[monocyte], label[border] = MICROGLIA, MONOCYTE_DERIVED, BORDER
         status[label != UNASSIGNED] = ASSIGNED

@@ -86,9 +86,9 @@ def call_block(
     if cells.given is None:
         doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), other, cells.sample)
         state = set_aside(state, doublet, MIXED_LINEAGE)
-    if cohort.novelty is not None:
+    if cohort.novelty is not None and cohort.lender is not None:
         features = familiar_features(whole_z(scored.halves), z, panels.gate.lead(x))
-        strange = is_macrophage & cohort.is_unfamiliar(features)
+        strange = is_macrophage & cohort.novelty.is_unfamiliar(features)
         origin, state = (set_aside(call, strange, UNFAMILIAR) for call in (origin, state))
     if cohort.lender is not None and cohort.lender.low_coverage:
         state = set_aside(state, is_macrophage, LOW_COVERAGE)

@@ -19,8 +19,6 @@ from tamannot.classify._call import (
     UNASSIGNED,
     Call,
     Scored,
-    below,
-    blank,
 )
 from tamannot.scoring import NullScores
 from tamannot.scoring._njit import Array
@@ -210,7 +208,8 @@ def call_state(
     best, ordered = ranked.argmax(axis=1), np.sort(ranked, axis=1)
     found = supported.any(axis=1)
     clear = found & (ordered[:, -1] - ordered[:, -2] > _LEAST_LEAD)
-    label, status = blank(len(best), UNASSIGNED), blank(len(best), LOW_SIGNAL if covered.all() else LOW_COVERAGE)
+    words = UNASSIGNED, LOW_SIGNAL if covered.all() else LOW_COVERAGE
+    label, status = (np.full(len(best), word, dtype=object) for word in words)
     status[found] = AMBIGUOUS
     label[clear], status[clear] = np.array(STATES, dtype=object)[best[clear]], ASSIGNED
     dual = ~found & _both_arms(scores) & (np.nan_to_num(mixed, nan=np.inf) < _LITTLE_OF_ANOTHER)
@@ -226,7 +225,7 @@ def dual_program(scores: NullScores) -> Array:
 
 def programs(scores: NullScores, ids: Sequence[str]) -> Array:
     """Return the programs with p < 0.01 in each cell, joined by ``+`` in the order of ``ids``; else ``""``."""
-    present = np.stack([below(scores.column("p", i), PRESENT_P) for i in ids], axis=1)
+    present = np.stack([np.nan_to_num(scores.column("p", i), nan=1.0) < PRESENT_P for i in ids], axis=1)
     return np.array(["+".join(i for i, here in zip(ids, row, strict=True) if here) for row in present], dtype=object)
 
 

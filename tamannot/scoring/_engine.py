@@ -165,13 +165,8 @@ class _Reading:
     def _by_part(self, of_arms: Array, down_weight: float) -> Array:
         """Return the up arm's value less ``down_weight`` of the down arm's, cells by parts."""
         signed = self._arm[:, 1] >= 0
-        if not signed.any() and np.array_equal(self._arm[:, 0], np.arange(of_arms.shape[1])):
-            return of_arms
         padded = np.concatenate([of_arms, np.zeros((of_arms.shape[0], 1), of_arms.dtype)], axis=1)
-        up = padded[:, self._arm[:, 0]]
-        if not signed.any():
-            return up
-        out = up.astype(float)
+        out = padded[:, self._arm[:, 0]].astype(float)
         out[:, signed] -= down_weight * padded[:, self._arm[signed, 1]]
         return out
 
@@ -179,8 +174,6 @@ class _Reading:
 def _combine(plan: Plan, z: Array, p: Array, found: Array, expected: Array) -> tuple[Array, ...]:
     """Return the tables of the outputs: of a composite, the part with the greatest z."""
     first = [members[0] for members in plan.parts_of]
-    if all(len(members) == 1 for members in plan.parts_of) and first == list(range(z.shape[1])):
-        return z, p, found, expected
     out = tuple(table[:, first] for table in (z, p, found, expected))
     for o, members in enumerate(plan.parts_of):
         if len(members) > 1:

@@ -188,13 +188,18 @@ class RankMethod(ABC):
     def down_weight(self) -> float:
         """Weight of the down genes."""
 
+    @property
+    @abstractmethod
+    def weights(self) -> Weights:
+        """Whether weights of genes are used or ignored."""
+
     @abstractmethod
     def rank_cap(self, n_vars: int) -> int:
         """Return K: the rank from which on all ranks are one."""
 
-    @abstractmethod
     def arm_weights(self, arm: Arm) -> Array:
         """Return the weights of an arm's present genes as this method uses them."""
+        return weights_in_use(arm, self.weights)
 
     @abstractmethod
     def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
