@@ -44,7 +44,7 @@ class Prepared:
         report("calling", rows.shape[0])
 
         def about(mine: range) -> tuple[Cells, Scored | None]:
-            scored = None if self.scored is None else self.scored.rows(slice(mine.start, mine.stop))
+            scored = None if self.scored is None else self.scored[mine.start : mine.stop]
             return self.source.cells.take(mine), scored
 
         call = partial(call_block, self.panels, self.source.kind, self.cohort)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tamannot.scoring import NullScores
+from tamannot.scoring import NullScores, OfCells
 from tamannot.scoring._features import Scale, ScaledRows
 from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowSource
@@ -110,7 +110,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Scored:
+class Scored(OfCells):
     """Scores of some cells against both references."""
 
     by_cells: NullScores
@@ -121,15 +121,3 @@ class Scored:
     """z of the halves of the states' signatures, cells × states × 2."""
     scale: Array
     """Of z in each cell, which falls with depth."""
-
-    def rows(self, rows: slice) -> Scored:
-        """Return the scores of some of the cells."""
-        return Scored(self.by_cells.rows(rows), self.by_macrophages.rows(rows), self.halves[rows], self.scale[rows])
-
-    @staticmethod
-    def joined(parts: Sequence[Scored]) -> Scored:
-        """Return the scores of several blocks as one."""
-        by_cells = NullScores.joined([p.by_cells for p in parts])
-        by_macrophages = NullScores.joined([p.by_macrophages for p in parts])
-        halves, scale = np.concatenate([p.halves for p in parts]), np.concatenate([p.scale for p in parts])
-        return Scored(by_cells, by_macrophages, halves, scale)

@@ -26,6 +26,7 @@ from tamannot.classify._state import (
     train,
     usual_lifts,
 )
+from tamannot.scoring import OfCells
 from tamannot.scoring._features import block_hash, gene_keys, random_order, take_rows, variable_genes
 from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import CsrRows
@@ -36,8 +37,8 @@ _MOST_MACROPHAGES = 10_000
 _EXPERIMENTAL = tuple(STATES.index(s) for s in EXPERIMENTAL)
 
 
-@dataclass(frozen=True, eq=False)
-class _FirstPass:
+@dataclass(frozen=True)
+class _FirstPass(OfCells):
     """What the first pass finds out about each cell."""
 
     scored: Scored
@@ -50,8 +51,8 @@ class _FirstPass:
     """Of the gate; 0 if it was not asked for."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Macrophages:
+@dataclass(frozen=True)
+class _Macrophages(OfCells):
     """The macrophages that the origins and states are fitted to."""
 
     cells: Array
@@ -72,23 +73,23 @@ def fit(
     """Fit a cohort to cells; return it with their scores. The number of threads changes no result."""
     report("scores", source.rows.shape[0])
     first = _first_pass(source, panels, threads=threads, report=report, with_lead=settings.portable)
-    scores = first.scored.by_macrophages
     is_macrophage = first.compartment == MACROPHAGE
     brain, reason = settings.tissue == "brain", "as given"
     if settings.tissue == "auto":
-        brain, reason = looks_like_brain(first.compartment, scores, is_macrophage)
+        brain, reason = looks_like_brain(first.compartment, first.scored.by_macrophages, is_macrophage)
     found = np.flatnonzero(is_macrophage)
-    order = random_order(first.hashes[found], settings.rng)
+    mine = first[found]
+    order = random_order(mine.hashes, settings.rng)
     _, copy_of, n_copies = np.unique(order, return_inverse=True, return_counts=True)
-    z, weight = origin_z(scores)[found], 1.0 / n_copies[copy_of]
+    z, weight = origin_z(mine.scored.by_macrophages), 1.0 / n_copies[copy_of]
     middle = find_middle(z, weight) if brain else 0.0
     macrophages = _Macrophages(
         cells=found,
         order=order,
         weight=weight,
         nearest=nearest_origin(z, middle) if brain else np.ones(found.size, np.int64),
-        halves=first.scored.halves[found],
-        scale=first.scored.scale[found],
+        halves=mine.scored.halves,
+        scale=mine.scored.scale,
     )
     report("states", found.size)
     activities = [_activities_of(macrophages, o, panels.state_genes) for o in (0, 1)]
@@ -101,12 +102,12 @@ def fit(
         tissue_reason=reason,
         middle=middle,
         states=states,
-        doublet={} if source.cells.given is not None else doublet_thresholds(first.rival[found], sample),
+        doublet={} if source.cells.given is not None else doublet_thresholds(mine.rival, sample),
         n_cells=source.rows.shape[0],
         n_macrophages=found.size,
     )
     if settings.portable:
-        features = familiar_features(whole_z(macrophages.halves), z, first.lead[found])
+        features = familiar_features(whole_z(macrophages.halves), z, mine.lead)
         active = np.where(probability > 0.5, lift, -np.inf)
         state = np.where(np.isfinite(active).any(axis=1), active.argmax(axis=1) + 1, 0)
         cohort = replace(cohort, novelty=fit_novelty(features, 2 * state + macrophages.nearest))
@@ -133,9 +134,7 @@ def _first_pass(source: Source, panels: Panels, *, threads: int, report: Progres
         report.tick(stop - start)
         return _FirstPass(scored, call.label, hashes, rival_probability(call), lead)
 
-    parts = [*in_order(work, rows.shape[0], threads=threads, step=rows.step)]
-    columns = (np.concatenate([getattr(p, c) for p in parts]) for c in ("compartment", "hashes", "rival", "lead"))
-    return _FirstPass(Scored.joined([p.scored for p in parts]), *columns)
+    return _FirstPass.joined([*in_order(work, rows.shape[0], threads=threads, step=rows.step)])
 
 
 def _activities_of(macrophages: _Macrophages, origin: int, n_genes: Array) -> list[Activity]:
@@ -144,8 +143,8 @@ def _activities_of(macrophages: _Macrophages, origin: int, n_genes: Array) -> li
     if not here.size:
         return reference_activities(n_genes, baselines)
     here = np.sort(here[np.argsort(macrophages.order[here], kind="stable")[:_MOST_MACROPHAGES]])
-    halves, scale, weight = (part[here] for part in (macrophages.halves, macrophages.scale, macrophages.weight))
-    return fit_activities(halves, scale, weight, n_genes, baselines, _EXPERIMENTAL)
+    some = macrophages[here]
+    return fit_activities(some.halves, some.scale, some.weight, n_genes, baselines, _EXPERIMENTAL)
 
 
 def _trained(

@@ -74,10 +74,7 @@ class HeldOut:
 def check_classes(labels: Sequence[str | None]) -> tuple[tuple[str, ...], Array]:
     """Return the classes, sorted, and the class number of each cell, -1 for None.
 
-    Raises
-    ------
-    ParameterError
-        Fewer than two classes, or two that a file could not tell apart.
+    Fewer than two classes, or two that a file could not tell apart, are refused.
     """
     classes = tuple(sorted({c for c in labels if c is not None}))
     if len({c.replace("/", "|") for c in classes}) < len(classes):
@@ -98,12 +95,8 @@ def fit_labels(
 
     ``n_genes`` are the features. If there are more than 20,000 cells, the seed and the content of cells decide which
     are used. ``training`` is kept in the classifier, with what is found out here; ``about`` are its other fields,
-    ``species`` and ``labels``. The number of threads changes no result.
-
-    Raises
-    ------
-    ParameterError
-        A class of fewer than five cells, no class with held-out cells, or no gene that varies.
+    ``species`` and ``labels``. The number of threads changes no result. A class of fewer than five cells, data without
+    held-out cells of any class, and data in which no gene varies are refused.
     """
     rows, symbols, classes = labelled.rows, labelled.symbols, labelled.classes
     scale, base = find_scale(rows, labelled.kind, symbols, threads=threads)

@@ -138,12 +138,8 @@ def call_compartment(margin: Array, detected: Array, scores: NullScores, ids: Se
 def given_compartment(labels: Sequence[str], ids: Sequence[str], mapping: Mapping[str, str] | None) -> Call:
     """Take the compartments from the user's own cell types.
 
-    ``mapping`` is from the user's names to ids; None if the labels are ids. Other names are unassigned.
-
-    Raises
-    ------
-    ParameterError
-        A compartment is unknown.
+    ``mapping`` is from the user's names to ids; None if the labels are ids. Other names are unassigned, and unknown
+    ids are refused.
     """
     values = [str(v) for v in labels]
     known = {i: i for i in (*ids, UNASSIGNED)} if mapping is None else dict(mapping)

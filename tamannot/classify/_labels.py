@@ -94,13 +94,7 @@ class Classifier(Kept):
 
 
 def classifier_of(meta: Meta, arrays: Arrays) -> Classifier:
-    """Return the classifier of a file.
-
-    Raises
-    ------
-    ModelFormatError
-        The content is not valid.
-    """
+    """Return the classifier of a file; invalid content is a ModelFormatError."""
     known = checked(_Fields, meta)
     k, n, n_depths = len(known.classes), len(known.symbols), np.size(arrays.get("depth", 0))
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("coef", "centroids"), (k, n))

@@ -2,6 +2,7 @@
 
 from tamannot.scoring._engine import (
     NullScores,
+    OfCells,
     Run,
     Scorer,
     Scores,
@@ -25,6 +26,7 @@ __all__ = [
     "ModuleScore",
     "NullBins",
     "NullScores",
+    "OfCells",
     "Part",
     "Plan",
     "RankMethod",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,36 +19,42 @@ from tamannot.scoring._ranks import LARGEST_NULL_CAP, RankedBlock, RankedRows, d
 from tamannot.scoring._rows import RowBlock, RowSource
 from tamannot.scoring._sums import CellSums, GeneBins, OutputParts, arm_sums, finish_scores, gene_totals, null_sums
 
-S = TypeVar("S", bound="Scores")
+
+@dataclass(frozen=True)
+class OfCells:
+    """A dataclass of arrays with one row per cell, some of them in another such; other fields are of all cells."""
+
+    def by_cell(self) -> dict[str, Any]:
+        """Return the fields with one row per cell."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray | OfCells)}
+
+    def __getitem__(self, rows: Any) -> Self:
+        """Return some of the cells."""
+        return replace(self, **{name: value[rows] for name, value in self.by_cell().items()})
+
+    def __setitem__(self, rows: slice, found: Self) -> None:
+        """Take over some cells."""
+        for name, value in self.by_cell().items():
+            value[rows] = getattr(found, name)
+
+    @classmethod
+    def joined(cls, blocks: Sequence[Self]) -> Self:
+        """Return blocks of cells as one."""
+        tables = {}
+        for name, first in blocks[0].by_cell().items():
+            parts = [getattr(block, name) for block in blocks]
+            tables[name] = first.joined(parts) if isinstance(first, OfCells) else np.concatenate(parts)
+        return replace(blocks[0], **tables)
 
 
 @dataclass(frozen=True)
-class Scores:
+class Scores(OfCells):
     """Results, cells by outputs of the plan."""
 
     ids: tuple[str, ...]
     score: Array
     """float32."""
-
-    def tables(self) -> dict[str, Any]:
-        """Return all tables by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "ids"}
-
-    def put(self, rows: slice, found: Scores) -> None:
-        """Take over the results of some cells."""
-        for name, table in self.tables().items():
-            table[rows] = getattr(found, name)
-
-    def rows(self, rows: slice) -> Self:
-        """Return the results of some cells."""
-        return replace(self, **{name: table[rows] for name, table in self.tables().items()})
-
-    @staticmethod
-    def joined(parts: Sequence[S]) -> S:
-        """Return the results of blocks of cells as one."""
-        names = parts[0].tables()
-        tables: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
-        return replace(parts[0], **tables)
 
     def column(self, table: str, signature_id: str) -> Array:
         """Return one column of a table, such as ``score``."""
@@ -248,6 +254,6 @@ def score_runs(
     ranks = ranked or RankedRows(rows, scorer.depths, keep=False)
     for mine, found in ranks.each(scorer.score_ranked, threads=threads):
         for result, part in zip(results, found, strict=True):
-            result.put(slice(mine.start, mine.stop), part)
+            result[mine.start : mine.stop] = part
         tick(len(mine))
     return results

@@ -192,40 +192,27 @@ def group_sums(
     total = np.zeros((n_groups, n_vars))
     total_squares = np.zeros((n_groups if squares else 0, n_vars))
     detected = np.zeros(n_vars, np.int64)
-    work = _BlockSums(n_groups, n_vars, target, squares)
+    work = partial(_block_sums, n_groups, n_vars, target, squares)
     for _, found in each_block(rows, work, lambda mine: (codes[mine.start : mine.stop],), threads=threads, step=_STEP):
-        _add(total, found[0])
-        if squares:
-            _add(total_squares, found[1])
-        detected += found[2]
+        for table, mine in zip((total, total_squares), found[0], strict=False):
+            places = mine.tocoo()
+            table[places.row, places.col] += places.data  # each place is in it once
+        detected += found[1]
     return GroupSums(np.bincount(codes[codes >= 0], minlength=n_groups), total, total_squares, detected)
 
 
-@dataclass(frozen=True)
-class _BlockSums:
-    """Adds up the cells of a block; holds nothing that another process could not be told."""
-
-    n_groups: int
-    n_vars: int
-    target: float
-    squares: bool
-
-    def __call__(self, block: RowBlock, codes: Array) -> tuple[sp.csr_array, sp.csr_array | None, Array]:
-        values = block.numbers.astype(np.float64)
-        if self.target:
-            to_log(values, block.indptr, self.target)
-        shape = (codes.size, self.n_vars)
-        matrix = sp.csr_array((values, block.indices, block.indptr), shape=shape)
-        known = np.flatnonzero(codes >= 0)
-        member = sp.csr_array((np.ones(known.size), (codes[known], known)), shape=(self.n_groups, codes.size))
-        squared = sp.csr_array((values**2, block.indices, block.indptr), shape=shape) if self.squares else None
-        of_member = np.repeat(codes >= 0, np.diff(block.indptr)) & (values != 0)
-        detected = np.bincount(block.indices[of_member], minlength=self.n_vars)
-        return member @ matrix, None if squared is None else member @ squared, detected
-
-
-def _add(total: Array, found: sp.csr_array | None) -> None:
-    """Add a sparse table to a dense one; each place is in it once."""
-    if found is not None:
-        places = found.tocoo()
-        total[places.row, places.col] += places.data
+def _block_sums(
+    n_groups: int, n_vars: int, target: float, squares: bool, block: RowBlock, codes: Array
+) -> tuple[list[sp.csr_array], Array]:
+    """Return the sums of a block, those of its squares if asked for, and the cells in which each gene is detected."""
+    values = block.numbers.astype(np.float64)
+    if target:
+        to_log(values, block.indptr, target)
+    known = np.flatnonzero(codes >= 0)
+    member = sp.csr_array((np.ones(known.size), (codes[known], known)), shape=(n_groups, codes.size))
+    tables = [
+        member @ sp.csr_array((numbers, block.indices, block.indptr), shape=(codes.size, n_vars))
+        for numbers in ((values, values**2) if squares else (values,))
+    ]
+    of_member = np.repeat(codes >= 0, np.diff(block.indptr)) & (values != 0)
+    return tables, np.bincount(block.indices[of_member], minlength=n_vars)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -68,36 +69,23 @@ def score_linear(
     genes = gene_statistics(rows, target, threads, tick) if method.looks_at_cells else None
     made = [method.combination(part, genes) for part in plan.parts]
     sets = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)
-    sums = _Sums(sets, np.array([c.constant for c in made], float), target)
+    sums = partial(_part_sums, sets, np.array([c.constant for c in made], float), target)
     parts = np.empty((rows.shape[0], len(made)), np.float32)
     for mine, found in each_block(rows, sums, threads=threads, step=rows.step):
         parts[mine.start : mine.stop] = found
         tick(len(mine))
-    return Scores(tuple(plan.ids), _outputs(plan, parts))
-
-
-@dataclass(frozen=True)
-class _Sums:
-    """Adds up the weighted values of each part in the cells of a block."""
-
-    sets: Arms
-    constant: Array
-    target: float
-
-    def __call__(self, block: RowBlock) -> Array:
-        parts = np.empty((block.indptr.size - 1, self.constant.size), np.float32)
-        rows = (block.numbers, block.indices, block.indptr)
-        weighted_sums(rows, self.target, self.sets, self.constant, parts)
-        return parts
-
-
-def _outputs(plan: Plan, parts: Array) -> Array:
-    """Return the outputs: of a composite the greatest of its parts."""
-    out = np.ascontiguousarray(parts[:, [members[0] for members in plan.parts_of]])
+    score = np.ascontiguousarray(parts[:, [members[0] for members in plan.parts_of]])
     for o, members in enumerate(plan.parts_of):
-        if len(members) > 1:
-            out[:, o] = parts[:, list(members)].max(axis=1)
-    return out
+        if len(members) > 1:  # of a composite the greatest of its parts
+            score[:, o] = parts[:, list(members)].max(axis=1)
+    return Scores(tuple(plan.ids), score)
+
+
+def _part_sums(sets: Arms, constant: Array, target: float, block: RowBlock) -> Array:
+    """Return the weighted sum of the values of each part in the cells of a block."""
+    parts = np.empty((block.indptr.size - 1, constant.size), np.float32)
+    weighted_sums((block.numbers, block.indices, block.indptr), target, sets, constant, parts)
+    return parts
 
 
 @njit

@@ -179,18 +179,14 @@ def _root_faults(root: Path, *, of_species: bool) -> list[Fault]:
             continue
         if of_species and species != root.name:
             faults.append(_fault(path, f"species: '{species}' does not match the path."))
-    return faults or [f for name in library.ids() for f in _version_faults(root, library, name)]
-
-
-def _version_faults(root: Path, library: Library, name: str) -> list[Fault]:
-    versions = library.versions(name)
-    faults = []
-    for older, newer in pairwise(versions):
-        same_minor = version_key(older)[:2] == version_key(newer)[:2]
-        same = library.get(f"{name}@{older}").digest == library.get(f"{name}@{newer}").digest
-        if same_minor and not same:
-            reason = f"genes changed since {older}, which needs at least a MINOR version, not a PATCH."
-            faults.append(_fault(root / name / f"{newer}.toml", f"version: {reason}"))
+    if faults:
+        return faults
+    for name in library.ids():
+        for older, newer in pairwise(library.versions(name)):
+            same_minor = version_key(older)[:2] == version_key(newer)[:2]
+            if same_minor and library.get(f"{name}@{older}").digest != library.get(f"{name}@{newer}").digest:
+                reason = f"genes changed since {older}, which needs at least a MINOR version, not a PATCH."
+                faults.append(_fault(root / name / f"{newer}.toml", f"version: {reason}"))
     return faults
 
 

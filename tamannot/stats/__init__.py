@@ -5,3 +5,5 @@ from typing import Any
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+LEVEL = 0.95
+"""Of all intervals."""
