@@ -69,12 +69,7 @@ def z_scale(n_detected: Array, n_expected: int) -> Array:
 
 
 def fit_activities(
-    halves: Array,
-    scale: Array,
-    weight: Array,
-    n_genes: Array,
-    reference: Baselines,
-    last: Sequence[int] = (),
+    halves: Array, scale: Array, weight: Array, n_genes: Array, reference: Baselines, last: Sequence[int] = ()
 ) -> list[Activity]:
     """Fit the activities of all signatures in macrophages of one origin.
 

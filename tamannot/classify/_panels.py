@@ -16,17 +16,7 @@ from tamannot.classify._origin import ORIGINS
 from tamannot.classify._reference import Species, finder, least_expressed, macrophage_depth
 from tamannot.classify._state import STATES, rule_signatures
 from tamannot.errors import SignatureFormatError
-from tamannot.scoring import (
-    NullScores,
-    Part,
-    Plan,
-    Run,
-    Scorer,
-    UCell,
-    make_plan,
-    null_bins,
-    reference_depth,
-)
+from tamannot.scoring import NullScores, Part, Plan, Run, Scorer, UCell, make_plan, null_bins, reference_depth
 from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowBlock
 from tamannot.signature import GeneIndex, Signature, SignatureSet

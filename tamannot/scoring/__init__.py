@@ -1,15 +1,6 @@
 """Scoring methods: frozen settings that know their kernel; arrays in, arrays out."""
 
-from tamannot.scoring._engine import (
-    NullScores,
-    OfCells,
-    Run,
-    Scorer,
-    Scores,
-    depths_by_method,
-    ranked_rows,
-    score_runs,
-)
+from tamannot.scoring._engine import NullScores, OfCells, Run, Scorer, Scores, depths_by_method, ranked_rows, score_runs
 from tamannot.scoring._expression_methods import GSVA, SSGSEA, GseapyMethod, ModuleScore, WeightedMean
 from tamannot.scoring._linear import score_linear
 from tamannot.scoring._methods import AUCell, Method, UCell, method_of

@@ -206,11 +206,7 @@ def recognise_species(ids: Sequence[str]) -> Sighting:
 
 
 def _judge(
-    ensembl: Counter[str],
-    symbols: Counter[str],
-    own: Counter[str],
-    lower: int,
-    example: Mapping[str, str],
+    ensembl: Counter[str], symbols: Counter[str], own: Counter[str], lower: int, example: Mapping[str, str]
 ) -> Sighting:
     counts = symbols + ensembl
     many = _many(counts)

@@ -9,14 +9,7 @@ from typing import Literal
 
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError, TamannotWarning, tell
 from tamannot.signature._exchange import FORMATS, GeneIds, from_gmt, from_json, from_symbols, from_table, losses
-from tamannot.signature._library import (
-    bundled,
-    bundled_species,
-    is_outside,
-    load_signature,
-    load_signatures,
-    meant,
-)
+from tamannot.signature._library import bundled, bundled_species, is_outside, load_signature, load_signatures, meant
 from tamannot.signature._model import AXES, Signature, SignatureFile, SignatureSet, version_key
 from tamannot.signature._toml import (
     MAX_BYTES,

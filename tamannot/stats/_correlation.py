@@ -86,12 +86,7 @@ def _correlated(x: Array, y: Array, covariates: Array) -> tuple[float, Array, Ar
 
 
 def bootstrap_interval(
-    x: Array,
-    y: Array,
-    covariates: Array | None = None,
-    *,
-    n_bootstrap: int = 1000,
-    rng: int = 0,
+    x: Array, y: Array, covariates: Array | None = None, *, n_bootstrap: int = 1000, rng: int = 0
 ) -> tuple[float, float]:
     """Return the 95 % percentile interval of a (partial) ρ over samples drawn with replacement.
 
