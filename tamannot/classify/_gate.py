@@ -7,8 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
 from tamannot.classify._call import AMBIGUOUS, ASSIGNED, LOW_COVERAGE, LOW_SIGNAL, MACROPHAGE, UNASSIGNED, Call
 from tamannot.classify._reference import Species, finder, load_profiles
@@ -16,6 +14,7 @@ from tamannot.errors import ParameterError
 from tamannot.scoring import NullScores
 from tamannot.scoring._njit import Array
 from tamannot.signature import GeneIndex
+from tamannot.stats._classifiers import fit_multinomial
 
 # Monocytes and dendritic cells share most of a macrophage's genes; their score beside it is no admixture.
 _KIN = (MACROPHAGE, "monocyte", "dendritic", "plasmacytoid")
@@ -94,9 +93,9 @@ def _trained(species: Species, genes: bytes) -> tuple[Array, list[str], Array, A
     apart = means.max(axis=0) - np.median(means, axis=0)
     used = np.sort(np.argsort(-apart, kind="stable")[:_MOST_GENES])
     x, y = _training_cells(np.expm1(logs[:, used]), compartment)
-    with threadpool_limits(1):  # the same sums whatever the machine
-        fit = LogisticRegression(C=_C, class_weight="balanced", max_iter=2000).fit(x, y)
-    return here[used], fit.classes_.tolist(), fit.coef_, fit.intercept_
+    number = np.searchsorted(classes, y)
+    fit = fit_multinomial(x, number, len(classes), C=_C, class_weight="balanced", max_iter=2000)
+    return here[used], classes, *fit
 
 
 def _training_cells(profiles: Array, compartment: Array) -> tuple[sp.csr_matrix, Array]:

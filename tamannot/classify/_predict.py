@@ -24,7 +24,7 @@ from tamannot.classify._origin import call_origin, nearest_origin, origin_z
 from tamannot.classify._panels import Panels
 from tamannot.classify._state import MIXED_LINEAGE, STATES, call_state, dual_program, programs
 from tamannot.scoring import NullScores
-from tamannot.scoring._expression import TARGET, to_log
+from tamannot.scoring._expression import TARGET, on_scale
 from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowBlock
 
@@ -45,10 +45,7 @@ class Calls:
 
 def expressed(block: RowBlock, kind: str) -> Array:
     """Return the values of a block for classifiers: ``log1p`` of 10,000 per cell; log values are unchanged."""
-    values = block.values.astype(np.float64)
-    if kind != "log":
-        to_log(values, block.indptr, TARGET)
-    return values
+    return on_scale(block, 0.0 if kind == "log" else TARGET)
 
 
 def expression_of(block: RowBlock, kind: str, n_vars: int) -> sp.csr_array:

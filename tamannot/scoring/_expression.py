@@ -50,16 +50,23 @@ def check_scale(scale: str) -> None:
 
 def expression(rows: RowSource, scale: Scale, kind: str, start: int, stop: int) -> Array:
     """Return some rows as a dense table, cells by genes, on the scale that a method wants."""
-    block, target = rows.block(start, stop), target_of(scale, kind)
-    values = block.numbers.astype(np.float64)
-    if target:
-        to_log(values, block.indptr, target)
+    block = rows.block(start, stop)
+    values = on_scale(block, target_of(scale, kind))
     dense = np.zeros((stop - start, rows.shape[1]))
     dense[np.repeat(np.arange(stop - start), np.diff(block.indptr)), block.indices] = values
     return dense
 
 
+def on_scale(block: RowBlock, target: float) -> Array:
+    """Return the values of rows, float64, as ``log1p(target * count / sum of the cell)`` if there is a target."""
+    values = block.numbers.astype(np.float64)
+    if target:
+        to_log(values, block.indptr, target)
+    return values
+
+
 def target_of(scale: Scale, kind: str) -> float:
+    """Return the target that counts and linear values are scaled to; 0 for values that stay as they are."""
     return TARGET if scale == "log" and kind in ("counts", "linear") else 0.0
 
 
@@ -124,32 +131,23 @@ def to_log(values: Array, indptr: Array, target: float) -> None:
 def add_gene_sums(rows: tuple[Array, Array, Array], target: float, first: int, last: int, sums: Array) -> None:
     """Add the values of genes ``first`` to ``last``, and their squares, to ``sums[gene]``, in the order of rows."""
     values, indices, indptr = rows
-    work = np.empty(longest_row(indptr) if target > 0.0 else 0)
+    row = np.empty(longest_row(indptr))
     for i in range(indptr.size - 1):
-        row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
-        if target > 0.0:
-            scaled(row, target, work)
-            _add_row(work[: row.size], genes, first, last, sums)
-        else:
-            _add_row(row, genes, first, last, sums)
-
-
-@njit
-def _add_row(row: Array, genes: Array, first: int, last: int, sums: Array) -> None:
-    in_order = True
-    for j in range(1, genes.size):
-        in_order &= genes[j - 1] <= genes[j]
-    # Genes in order: those asked for lie together, and none has to be looked at twice.
-    start, stop = 0, genes.size
-    if in_order:
-        start = first_from(genes, 0, genes.size, first)
-        stop = first_from(genes, start, genes.size, last)
-    for j in range(start, stop):
-        gene = np.int64(genes[j])
-        if first <= gene < last:
-            value = np.float64(row[j])
-            sums[gene, 0] += value
-            sums[gene, 1] += value * value
+        genes = indices[indptr[i] : indptr[i + 1]]
+        scaled(values[indptr[i] : indptr[i + 1]], target, row)
+        in_order = True
+        for j in range(1, genes.size):
+            in_order &= genes[j - 1] <= genes[j]
+        # Genes in order: those asked for lie together, and none has to be looked at twice.
+        start, stop = 0, genes.size
+        if in_order:
+            start = first_from(genes, 0, genes.size, first)
+            stop = first_from(genes, start, genes.size, last)
+        for j in range(start, stop):
+            gene = np.int64(genes[j])
+            if first <= gene < last:
+                sums[gene, 0] += row[j]
+                sums[gene, 1] += row[j] * row[j]
 
 
 @njit
@@ -205,9 +203,7 @@ def _block_sums(
     n_groups: int, n_vars: int, target: float, squares: bool, block: RowBlock, codes: Array
 ) -> tuple[list[sp.csr_array], Array]:
     """Return the sums of a block, those of its squares if asked for, and the cells in which each gene is detected."""
-    values = block.numbers.astype(np.float64)
-    if target:
-        to_log(values, block.indptr, target)
+    values = on_scale(block, target)
     known = np.flatnonzero(codes >= 0)
     member = sp.csr_array((np.ones(known.size), (codes[known], known)), shape=(n_groups, codes.size))
     tables = [

@@ -96,24 +96,16 @@ def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: Arms, c
     a target of 0 leaves values as they are.
     """
     values, indices, indptr = rows
+    gene_ptr, set_of, weight_of = sets.gene_ptr, sets.arm_of, sets.weight_of[0]
     longest = longest_row(indptr)
-    work, member, sums = np.empty(longest), np.empty(longest + 1, np.int64), np.empty(constant.size)
+    row, member, sums = np.empty(longest), np.empty(longest + 1, np.int64), np.empty(constant.size)
     for i in range(indptr.size - 1):
         sums[:] = constant
-        row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
-        if target > 0.0:
-            scaled(row, target, work)
-            _weigh_row(work[: row.size], genes, sets, member, sums)
-        else:
-            _weigh_row(row, genes, sets, member, sums)
+        genes = indices[indptr[i] : indptr[i + 1]]
+        scaled(values[indptr[i] : indptr[i + 1]], target, row)
+        for j in member[: find_hits(genes, sets.used, member)]:
+            gene = np.uint32(genes[j])
+            for k in range(np.uint32(gene_ptr[gene]), np.uint32(gene_ptr[gene + np.uint32(1)])):
+                sums[np.uint32(set_of[k])] += weight_of[k] * row[j]
         for s in range(constant.size):
             out[i, s] = sums[s]
-
-
-@njit
-def _weigh_row(row: Array, genes: Array, sets: Arms, member: Array, sums: Array) -> None:
-    gene_ptr, set_of, weight_of = sets.gene_ptr, sets.arm_of, sets.weight_of[0]
-    for j in member[: find_hits(genes, sets.used, member)]:
-        gene, value = np.uint32(genes[j]), np.float64(row[j])
-        for k in range(np.uint32(gene_ptr[gene]), np.uint32(gene_ptr[gene + np.uint32(1)])):
-            sums[np.uint32(set_of[k])] += weight_of[k] * value

@@ -218,11 +218,10 @@ def rank_rows(
             high[at + order[k]] = 1
             zeros -= sizes[k]
         for m in range(cap.size):
-            zero = (
-                np.int64(np.rint(depth_of(ties[m], cap[m], float(n_genes - zeros), float(zeros)) * step[m]))
-                if zeros
-                else 0
-            )
+            zero = np.int64(0)
+            if zeros:
+                found = depth_of(ties[m], cap[m], float(n_genes - zeros), float(zeros)) * step[m]
+                zero = np.int64(np.rint(found))
             depth[m, at : at + n_groups + 1] = zero
             for k in range(n_high):
                 found = depth_of(ties[m], cap[m], float(above[k]), float(sizes[k])) * step[m]

@@ -50,8 +50,11 @@ class RowBlock:
 
     @property
     def bits(self) -> NDArray[np.unsignedinteger[Any]]:
-        """The values, if non-negative, as unsigned integers of the same order."""
-        return order_bits(self.values)
+        """The values, if non-negative, as unsigned integers of the same order, without a copy if possible."""
+        values = self.values
+        if values.dtype.kind != "i" or values.dtype.itemsize not in _WIDTHS or not values.dtype.isnative:
+            values = as_floats(values)
+        return np.ascontiguousarray(values).view(_WIDTHS[values.dtype.itemsize])
 
     @property
     def numbers(self) -> NDArray[np.floating[Any]]:
@@ -204,13 +207,6 @@ def packable(values: Array) -> Array:
     if values.dtype.kind == "f" and values.dtype.itemsize not in _WIDTHS:
         return values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
-
-
-def order_bits(values: Array) -> NDArray[np.unsignedinteger[Any]]:
-    """Return non-negative numbers as unsigned integers of the same order, without a copy if possible."""
-    if values.dtype.kind != "i" or values.dtype.itemsize not in _WIDTHS or not values.dtype.isnative:
-        values = as_floats(values)
-    return np.ascontiguousarray(values).view(_WIDTHS[values.dtype.itemsize])
 
 
 T = TypeVar("T")

@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tamannot.scoring._features import MOST_CELLS, learning_rows, taken
-from tamannot.scoring._rows import CscRows, CsrRows, DenseRows, order_bits
+from tamannot.scoring._rows import CscRows, CsrRows, DenseRows, RowBlock
 from tamannot.scoring._survey import all_whole, csc_block, seen_in
+
+
+def order_bits(values):
+    return RowBlock(values, np.empty(0, np.int32), np.zeros(1, np.int64)).bits
 
 
 @pytest.fixture
