@@ -78,18 +78,17 @@ def fit(
     if settings.tissue == "auto":
         brain, reason = looks_like_brain(first.compartment, first.scored.by_macrophages, is_macrophage)
     found = np.flatnonzero(is_macrophage)
-    mine = first[found]
-    order = random_order(mine.hashes, settings.rng)
+    order = random_order(first.hashes[found], settings.rng)
     _, copy_of, n_copies = np.unique(order, return_inverse=True, return_counts=True)
-    z, weight = origin_z(mine.scored.by_macrophages), 1.0 / n_copies[copy_of]
+    z, weight = origin_z(first.scored.by_macrophages)[found], 1.0 / n_copies[copy_of]
     middle = find_middle(z, weight) if brain else 0.0
     macrophages = _Macrophages(
         cells=found,
         order=order,
         weight=weight,
         nearest=nearest_origin(z, middle) if brain else np.ones(found.size, np.int64),
-        halves=mine.scored.halves,
-        scale=mine.scored.scale,
+        halves=first.scored.halves[found],
+        scale=first.scored.scale[found],
     )
     report("states", found.size)
     activities = [_activities_of(macrophages, o, panels.state_genes) for o in (0, 1)]
@@ -102,12 +101,12 @@ def fit(
         tissue_reason=reason,
         middle=middle,
         states=states,
-        doublet={} if source.cells.given is not None else doublet_thresholds(mine.rival, sample),
+        doublet={} if source.cells.given is not None else doublet_thresholds(first.rival[found], sample),
         n_cells=source.rows.shape[0],
         n_macrophages=found.size,
     )
     if settings.portable:
-        features = familiar_features(whole_z(macrophages.halves), z, mine.lead)
+        features = familiar_features(whole_z(macrophages.halves), z, first.lead[found])
         active = np.where(probability > 0.5, lift, -np.inf)
         state = np.where(np.isfinite(active).any(axis=1), active.argmax(axis=1) + 1, 0)
         cohort = replace(cohort, novelty=fit_novelty(features, 2 * state + macrophages.nearest))

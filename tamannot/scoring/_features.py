@@ -62,7 +62,8 @@ def recognise_base(sample: sp.csr_array) -> float | None:
     The base is the one by which cells sum to one target, or, where genes were left out, by which the values
     of each cell are whole multiples of its smallest.
     """
-    undone = {base: _undone(sample, base) for base in _BASES}
+    logs, where = sample.data.astype(np.float64), (sample.indices, sample.indptr)
+    undone = {b: sp.csr_array((np.expm1(logs * np.log(b)), *where), shape=sample.shape) for b in _BASES}
     for base, values in undone.items():
         if _one_target(np.asarray(values.sum(axis=1)).ravel()):
             return base
@@ -128,11 +129,6 @@ def variable_genes(expression: sp.csr_array, n: int, among: Array | None = None)
     varies = (detected >= _MIN_DETECTED * expression.shape[0]) & (variance > _ROUNDING)
     usable = np.flatnonzero(varies if among is None else varies & among)
     return np.sort(usable[np.argsort(-variance[usable], kind="stable")[:n]])
-
-
-def _undone(sample: sp.csr_array, base: float) -> sp.csr_array:
-    data = np.expm1(sample.data.astype(np.float64) * np.log(base))
-    return sp.csr_array((data, sample.indices, sample.indptr), shape=sample.shape)
 
 
 def _one_target(total: Array) -> bool:

@@ -76,12 +76,8 @@ class UCell(RankMethod):
         if not 0 <= self.w_neg < np.inf:
             msg = f"w_neg must not be negative, not {self.w_neg}."
             raise ParameterError(msg)
-        if self.missing not in ("impute", "skip") or self.variant not in ("today", "legacy"):
-            msg = (
-                f"missing must be 'impute' or 'skip', and variant 'today' or 'legacy', not {self.missing!r}, "
-                f"{self.variant!r}."
-            )
-            raise ParameterError(msg)
+        check_choice("missing", self.missing, ("impute", "skip"))
+        check_choice("variant", self.variant, ("today", "legacy"))
         check_weights(self.weights)
 
     @property

@@ -44,7 +44,14 @@ class Format:
 
 def to_gmt(signatures: Iterable[Signature], ids: GeneIds) -> str:
     """Return GMT: name, description and genes by tabs; a set with down genes is two, ``_UP`` and ``_DN``."""
-    return "".join(f"{line}\n" for s in signatures for line in _gmt_lines(s, ids))
+    lines = []
+    for s in signatures:
+        # Some readers, decoupler's among them, split at blanks: a word of the description would become a gene.
+        description = "_".join((s.title or s.id).split()) or "na"
+        up, down = ([_name(g, ids) for g in s.all_genes if g.direction == d] for d in ("up", "down"))
+        sets = [(f"{s.id}_UP", up), (f"{s.id}_DN", down)] if down else [(s.id, up)]
+        lines += ["\t".join([name, description, *genes]) + "\n" for name, genes in sets if genes]
+    return "".join(lines)
 
 
 def to_json(signatures: Iterable[Signature], _ids: GeneIds) -> str:
@@ -102,16 +109,6 @@ def losses(signatures: Iterable[Signature], name: str) -> list[str]:
     if composite and not kind.holds_modules:
         lost.append(f"modules of {', '.join(composite)} (written as the union of their genes)")
     return lost
-
-
-def _gmt_lines(signature: Signature, ids: GeneIds) -> list[str]:
-    # Some readers, decoupler's among them, split at blanks: a word of the description would become a gene.
-    description = "_".join((signature.title or signature.id).split()) or "na"
-    named = {d: [_name(g, ids) for g in signature.all_genes if g.direction == d] for d in ("up", "down")}
-    if not named["down"]:
-        return ["\t".join([signature.id, description, *named["up"]])]
-    parts = [(f"{signature.id}_UP", named["up"]), (f"{signature.id}_DN", named["down"])]
-    return ["\t".join([name, description, *genes]) for name, genes in parts if genes]
 
 
 def _name(gene: Gene, ids: GeneIds) -> str:

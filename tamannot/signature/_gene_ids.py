@@ -58,7 +58,7 @@ def human_genes() -> GeneTable:
 
 
 def without_versions(gene_ids: Sequence[str]) -> list[str]:
-    """Return Ensembl ids without their version suffix; anything else as it is."""
+    """Return ids as `without_version` does."""
     return [without_version(i) if "." in i and "ENS" in i else i for i in gene_ids]
 
 
