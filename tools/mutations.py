@@ -41,9 +41,9 @@ FAULTS = [
     ("depth_of", "0.5 * inside * (inside + 1.0) / size", "0.5 * inside * inside / size", "scoring/test_ranks.py"),
     ("count_above", "if values[other] > mine", "if values[other] >= mine", "scoring/test_ranks.py"),
     ("rank_rows", "zeros -= sizes[k]", "zeros -= 1", "scoring/test_ranks.py"),
-    ("finish_any", "-w_neg * u", "-u", "scoring/test_sums.py scoring/test_ucell.py"),
-    ("finish_any", "best = max(best, score)", "best = score", "scoring/test_sums.py scoring/test_ucell.py"),
-    ("_coverage", "sorted({symbol for arm in arms", "sorted({symbol for arm in arms[:1]", "scoring/test_plan.py"),
+    ("finish_scores", "-w_neg * u", "-u", "scoring/test_sums.py scoring/test_ucell.py"),
+    ("finish_scores", "best = max(best, score)", "best = score", "scoring/test_sums.py scoring/test_ucell.py"),
+    ("coverage", "sorted({symbol for arm in arms", "sorted({symbol for arm in arms[:1]", "scoring/test_plan.py"),
     ("_blank_low_coverage", "c.share < min_coverage", "c.share <= min_coverage", "tl/test_score.py"),
     # the matched null
     ("_central_moments", "m2 - m1 * m1", "m2", "scoring/test_null.py"),
@@ -51,7 +51,7 @@ FAULTS = [
     ("_group_weights", "n / np.maximum(n - 1, 1)", "n / np.maximum(n, 1)", "scoring/test_null.py"),
     ("_spans", "if size >= 2 * genes + 10", "if size >= 2 * genes + 9", "scoring/test_null.py"),
     ("_tails", "n_present[s] < MIN_GENES", "n_present[s] <= MIN_GENES", "scoring/test_null.py"),
-    ("expression_bins", 'side="right"', 'side="left"', "scoring/test_null.py"),
+    ("null_bins", 'side="right"', 'side="left"', "scoring/test_null.py"),
     ("add_zeros", "zeros * depth * depth * depth", "zeros * depth * depth", "scoring/test_sums.py"),
     ("_least_of", "np.maximum(known, 1) * np.log1p", "np.log1p", "scoring/test_ucell.py"),
     # p-values, intervals, correlations

@@ -9,26 +9,26 @@ from tamannot.classify._annotate import Prepared, prepare
 from tamannot.classify._call import (
     ASSIGNED,
     FEW_GENES,
-    NOT_APPLICABLE,
+    MACROPHAGE,
     NOT_MACROPHAGE,
     PROGRAM_AXES,
     SUMMARIES,
     UNASSIGNED,
     UNFAMILIAR,
-    Array,
     Call,
     Cells,
     Source,
 )
 from tamannot.classify._cohort import Cohort, Lender
 from tamannot.classify._fit_labels import HeldOut, LabelledCells, check_classes, fit_labels
-from tamannot.classify._gate import FEWEST_REFERENCE_GENES, MACROPHAGE, n_reference_genes
-from tamannot.classify._labels import STATUSES, Classifier, Prediction, classifier_of, predict_labels
+from tamannot.classify._gate import FEWEST_REFERENCE_GENES, n_reference_genes
+from tamannot.classify._labels import STATUSES, Classifier, classifier_of, predict_labels
 from tamannot.classify._origin import ORIGINS
 from tamannot.classify._panels import METHOD, Panels, ranking_of
 from tamannot.classify._predict import Calls, expressed, expression_of
 from tamannot.classify._reference import NAME as MACROPHAGE_REFERENCE
 from tamannot.classify._state import MIXED_LINEAGE, STATES, TRANSITIONAL, Regression
+from tamannot.scoring._njit import Array
 
 __all__ = [
     "ASSIGNED",
@@ -38,7 +38,6 @@ __all__ = [
     "MACROPHAGE_REFERENCE",
     "METHOD",
     "MIXED_LINEAGE",
-    "NOT_APPLICABLE",
     "NOT_MACROPHAGE",
     "ORIGINS",
     "PROGRAM_AXES",
@@ -59,7 +58,6 @@ __all__ = [
     "LabelledCells",
     "Lender",
     "Panels",
-    "Prediction",
     "Prepared",
     "Regression",
     "Source",

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tamannot.classify._call import Array
 from tamannot.classify._reference import Baselines
+from tamannot.scoring._njit import Array
 
 # The low end of the activities: the baseline is their 5 % quantile.
 _LOW_END = 0.05
@@ -69,30 +69,15 @@ def z_scale(n_detected: Array, n_expected: int) -> Array:
 
 
 def fit_activities(
-    halves: Array,
-    scale: Array,
-    weight: Array,
-    n_genes: Array,
-    reference: Baselines,
-    last: Sequence[int] = (),
+    halves: Array, scale: Array, weight: Array, n_genes: Array, reference: Baselines, last: Sequence[int] = ()
 ) -> list[Activity]:
     """Fit the activities of all signatures in macrophages of one origin.
 
-    Parameters
-    ----------
-    halves
-        z of the halves, cells × signatures × 2.
-    scale
-        Of z in each cell, as `z_scale` gives it.
-    weight
-        Of each cell; copies of a cell share one.
-    n_genes
-        Genes of each signature in the data; of a composite, of its largest module.
-    reference
-        The baselines of the reference. If the low end is higher than the highest that is likely, the program is
-        probably active in all cells, and the baseline is shrunk to the typical one.
-    last
-        Signatures with weak evidence, fitted after the others.
+    ``halves`` are z of the halves, cells × signatures × 2; ``scale`` is that of z in each cell, as `z_scale` gives it,
+    and ``weight`` that of the cell. ``n_genes`` are the genes of each signature in the data; of a composite, of its
+    largest module. If the low end is higher than the highest baseline that is likely by the ``reference``, the program
+    is probably active in all cells, and the baseline is shrunk to the typical one. ``last`` are the signatures with
+    weak evidence, fitted after the others.
     """
     z, total = whole_z(halves), float(weight.sum())
     away = halves - np.average(halves, axis=0, weights=weight)

@@ -121,13 +121,7 @@ class AnchoredModel(Kept):
 
 
 def anchored_of(meta: Meta, arrays: Arrays) -> AnchoredModel:
-    """Return the model of a file.
-
-    Raises
-    ------
-    ModelFormatError
-        The content is not valid.
-    """
+    """Return the model of a file; invalid content is a ModelFormatError."""
     known = checked(_Fields, meta)
     n, limit, lead = len(known.symbols), known.novelty, known.least_lead
     check((limit is None) == (lead is None), "'novelty' and 'least_lead' are both there, or neither")
@@ -175,13 +169,7 @@ def keep_cohort(cohort: Cohort, index: GeneIndex, **about: Any) -> AnchoredModel
 
 
 def lend(model: AnchoredModel, index: GeneIndex, tissue: Tissue) -> Cohort:
-    """Match a model to the columns of some data, without fitting.
-
-    Raises
-    ------
-    GeneIdError
-        Less than half of the model's genes are in the data.
-    """
+    """Match a model to the columns of some data, without fitting; at least half of its genes must be there."""
     column = np.array([index.find(s, e or None) for s, e in zip(model.symbols, model.ensembl, strict=True)], np.int64)
     here = column >= 0
     states = model.cohort.states

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings
@@ -11,7 +12,7 @@ from tamannot.classify._call import Cells, Scored, Source
 from tamannot.classify._cohort import Cohort
 from tamannot.classify._fit import fit
 from tamannot.classify._panels import Panels
-from tamannot.classify._predict import Caller, Calls
+from tamannot.classify._predict import Calls, call_block
 from tamannot.scoring._features import find_scale, learning_rows, taken
 from tamannot.scoring._rows import each_block
 from tamannot.signature import SignatureSet
@@ -39,18 +40,17 @@ class Prepared:
         ``block`` cells are called together; it changes memory and speed, and no result.
         """
         report, rows = report or silent(), self.source.rows
-        caller = Caller(self.panels, self.source.kind, self.cohort)
         step = block or rows.step * max(1, _BLOCK // rows.step)
         report("calling", rows.shape[0])
 
-        for mine, calls in each_block(rows, caller.call, self._about, threads=threads, step=step):
+        def about(mine: range) -> tuple[Cells, Scored | None]:
+            scored = None if self.scored is None else self.scored[mine.start : mine.stop]
+            return self.source.cells.take(mine), scored
+
+        call = partial(call_block, self.panels, self.source.kind, self.cohort)
+        for mine, calls in each_block(rows, call, about, threads=threads, step=step):
             report.tick(len(mine))
             yield mine, calls
-
-    def _about(self, mine: range) -> tuple[Cells, Scored | None]:
-        """Return the annotations of some rows."""
-        scored = None if self.scored is None else self.scored.rows(slice(mine.start, mine.stop))
-        return self.source.cells.take(mine), scored
 
 
 def prepare(
@@ -62,22 +62,10 @@ def prepare(
     threads: int = 1,
     report: Progress | None = None,
 ) -> Prepared:
-    """Fit a cohort to a data set.
+    """Fit a cohort to a data set; with a ``cohort`` that exists nothing is fitted to these cells.
 
-    Parameters
-    ----------
-    source
-        The data.
-    library
-        Signatures of all axes of the tables, with the modules of composites.
-    settings
-        Settings of the annotation; species ``auto`` uses human signatures.
-    cohort
-        An existing cohort; then nothing is fitted to these cells.
-    threads
-        Number of threads; it does not change results.
-    report
-        Called with the name of each stage when it begins.
+    ``library`` has the signatures of all axes of the tables, with the modules of composites; species ``auto`` uses
+    those of human. The number of ``threads`` does not change results; ``report`` is called at the begin of each stage.
     """
     report = report or silent()
     panels = Panels(library, source.index, source.rows.shape[1], "mouse" if settings.species == "mouse" else "human")

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tamannot.scoring import NullScores
+from tamannot.scoring import NullScores, OfCells
 from tamannot.scoring._features import Scale, ScaledRows
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowSource
 from tamannot.signature import GeneIndex
 
-Array = NDArray[Any]
-
 UNASSIGNED = "unassigned"
 NOT_MACROPHAGE = "not_macrophage"
+MACROPHAGE = "macrophage"
 
 ASSIGNED = "assigned"
 LOW_SIGNAL = "low_signal"
@@ -47,16 +45,6 @@ class Call:
     """Row maximum of ``proba``; NaN if the axis does not apply."""
 
 
-def blank(n_cells: int, value: str) -> Array:
-    """Return an array of one text for every cell."""
-    return np.full(n_cells, value, dtype=object)
-
-
-def below(p: Array, level: float) -> Array:
-    """Return where p is known and below a level."""
-    return np.asarray(np.nan_to_num(p, nan=1.0) < level)
-
-
 def set_aside(call: Call, cells: Array, status: str) -> Call:
     """Return the call with no label for some cells, and the reason; probabilities are kept."""
     label, reason = call.label.copy(), call.status.copy()
@@ -78,15 +66,12 @@ TABLE_AXES = ("compartment", "origin", "state", "overlay", "polarization", "ferr
 # What of the library an annotation takes; the rest is for `tl.score`.
 PROGRAM_AXES = (*TABLE_AXES[:-1], "module")
 SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
-MACROPHAGE = "macrophage"
 
 
 @dataclass(frozen=True)
 class Cells:
     """Annotations of the cells."""
 
-    names: Sequence[str]
-    """Unique or not; they change no call."""
     sample: Sequence[str] | None = None
     """Sample of each cell: ambient RNA is judged by it."""
     given: Sequence[str] | None = None
@@ -96,10 +81,8 @@ class Cells:
 
     def take(self, rows: Sequence[int] | range) -> Cells:
         """Return the annotations of some cells."""
-        names, sample, given = (
-            None if column is None else [column[i] for i in rows] for column in (self.names, self.sample, self.given)
-        )
-        return Cells(names or [], sample, given, self.mapping)
+        sample, given = (None if c is None else [c[i] for i in rows] for c in (self.sample, self.given))
+        return Cells(sample, given, self.mapping)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +96,7 @@ class Source:
     index: GeneIndex
     """Which column is which gene."""
     cells: Cells
-    """Names, samples, given cell types."""
+    """Samples and given cell types."""
     scale: Scale = "log1p_cp10k"
     """Of the values that classifiers see."""
     base: float | None = None
@@ -127,7 +110,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Scored:
+class Scored(OfCells):
     """Scores of some cells against both references."""
 
     by_cells: NullScores
@@ -138,15 +121,3 @@ class Scored:
     """z of the halves of the states' signatures, cells × states × 2."""
     scale: Array
     """Of z in each cell, which falls with depth."""
-
-    def rows(self, rows: slice) -> Scored:
-        """Return the scores of some of the cells."""
-        return Scored(self.by_cells.rows(rows), self.by_macrophages.rows(rows), self.halves[rows], self.scale[rows])
-
-    @staticmethod
-    def joined(parts: Sequence[Scored]) -> Scored:
-        """Return the scores of several blocks as one."""
-        by_cells = NullScores.joined([p.by_cells for p in parts])
-        by_macrophages = NullScores.joined([p.by_macrophages for p in parts])
-        halves, scale = np.concatenate([p.halves for p in parts]), np.concatenate([p.scale for p in parts])
-        return Scored(by_cells, by_macrophages, halves, scale)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tamannot.classify._call import Array
 from tamannot.classify._state import StateClassifier
+from tamannot.scoring._njit import Array
 
 # Of the cells fitted to, this share is farther away, and this share has a smaller lead; a distance that one normal cell
 # in a hundred has is familiar.
@@ -60,6 +60,10 @@ class Novelty:
         away = (features[:, None, :] - self.centers) / self.spread
         return np.asarray((away**2).sum(axis=2).min(axis=1))
 
+    def is_unfamiliar(self, features: Array) -> Array:
+        """Return which cells are unlike the training cells, by their `familiar_features`."""
+        return (self.distance(features) > self.limit) | (features[:, -1] < self.least_lead)
+
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
@@ -91,13 +95,6 @@ class Cohort:
         unknown = np.full(rival.shape[1], _UNKNOWN_AMBIENT)
         level = np.array([self.doublet.get(name, unknown) for name in names]).reshape(rival.shape)
         return np.asarray(((rival > level) & (panel_z > _PANEL_Z)).any(axis=1))
-
-    def is_unfamiliar(self, features: Array) -> Array:
-        """Return which cells are unlike the training cells, by their `familiar_features`."""
-        if self.novelty is None or self.lender is None:
-            return np.zeros(len(features), bool)
-        known = self.novelty
-        return (known.distance(features) > known.limit) | (features[:, -1] < known.least_lead)
 
 
 def doublet_thresholds(rival: Array, sample: Sequence[str] | None) -> dict[str, Array]:

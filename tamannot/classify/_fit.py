@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from tamannot._progress import Progress
 from tamannot._settings import AnnotateSettings, in_order
 from tamannot.classify._activity import Activity, fit_activities, reference_activities, whole_z
-from tamannot.classify._call import FEW_GENES, Scored, Source
+from tamannot.classify._call import FEW_GENES, MACROPHAGE, Scored, Source
 from tamannot.classify._cohort import Cohort, doublet_thresholds, familiar_features, fit_novelty
-from tamannot.classify._gate import MACROPHAGE, rival_probability
+from tamannot.classify._gate import rival_probability
 from tamannot.classify._origin import find_middle, looks_like_brain, nearest_origin, origin_z
 from tamannot.classify._panels import Panels
 from tamannot.classify._predict import compartments_of, expression_of
@@ -28,10 +26,10 @@ from tamannot.classify._state import (
     train,
     usual_lifts,
 )
+from tamannot.scoring import OfCells
 from tamannot.scoring._features import block_hash, gene_keys, random_order, take_rows, variable_genes
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import CsrRows
-
-Array = NDArray[Any]
 
 _N_GENES = 2000
 # Of more macrophages of an origin, so many are taken: baselines move by less than 0.2 if all are.
@@ -39,8 +37,8 @@ _MOST_MACROPHAGES = 10_000
 _EXPERIMENTAL = tuple(STATES.index(s) for s in EXPERIMENTAL)
 
 
-@dataclass(frozen=True, eq=False)
-class _FirstPass:
+@dataclass(frozen=True)
+class _FirstPass(OfCells):
     """What the first pass finds out about each cell."""
 
     scored: Scored
@@ -53,8 +51,8 @@ class _FirstPass:
     """Of the gate; 0 if it was not asked for."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Macrophages:
+@dataclass(frozen=True)
+class _Macrophages(OfCells):
     """The macrophages that the origins and states are fitted to."""
 
     cells: Array
@@ -72,31 +70,17 @@ class _Macrophages:
 def fit(
     source: Source, panels: Panels, settings: AnnotateSettings, *, threads: int, report: Progress
 ) -> tuple[Cohort, Scored]:
-    """Fit a cohort to cells; return it with their scores.
-
-    Parameters
-    ----------
-    source
-        The cells.
-    panels
-        The signatures, matched to the columns.
-    settings
-        How to annotate.
-    threads
-        Changes no result.
-    report
-        Called with the name of each stage when it begins.
-    """
+    """Fit a cohort to cells; return it with their scores. The number of threads changes no result."""
     report("scores", source.rows.shape[0])
     first = _first_pass(source, panels, threads=threads, report=report, with_lead=settings.portable)
-    scores = first.scored.by_macrophages
     is_macrophage = first.compartment == MACROPHAGE
     brain, reason = settings.tissue == "brain", "as given"
     if settings.tissue == "auto":
-        brain, reason = looks_like_brain(first.compartment, scores, is_macrophage)
+        brain, reason = looks_like_brain(first.compartment, first.scored.by_macrophages, is_macrophage)
     found = np.flatnonzero(is_macrophage)
     order = random_order(first.hashes[found], settings.rng)
-    z, weight = origin_z(scores)[found], _weights(order)
+    _, copy_of, n_copies = np.unique(order, return_inverse=True, return_counts=True)
+    z, weight = origin_z(first.scored.by_macrophages)[found], 1.0 / n_copies[copy_of]
     middle = find_middle(z, weight) if brain else 0.0
     macrophages = _Macrophages(
         cells=found,
@@ -135,32 +119,21 @@ def fit(
 
 
 def _first_pass(source: Source, panels: Panels, *, threads: int, report: Progress, with_lead: bool) -> _FirstPass:
-    rows, scorer, keys = source.rows, panels.scorer(), gene_keys(panels.index.ids)
+    rows, keys = source.rows, gene_keys(panels.index.ids)
     _ = panels.gate  # made once, not by each thread
 
     def work(start: int, stop: int) -> _FirstPass:
         block, cells = rows.block(start, stop), source.cells.take(range(start, stop))
-        scored = scorer.score(block)
+        scored = panels.score(block)
         x = expression_of(block, source.kind, panels.n_vars)
         call = compartments_of(x, scored, panels, cells)
         lead = panels.gate.lead(x) if with_lead else np.zeros(stop - start)
         hashes, is_macrophage = np.zeros(stop - start, np.uint64), call.label == MACROPHAGE
-        if is_macrophage.any():
-            hashes[is_macrophage] = block_hash(block.only(is_macrophage), keys)
+        hashes[is_macrophage] = block_hash(block.only(is_macrophage), keys)
         report.tick(stop - start)
         return _FirstPass(scored, call.label, hashes, rival_probability(call), lead)
 
-    parts = [*in_order(work, rows.shape[0], threads=threads, step=rows.step)]
-    columns = (np.concatenate([getattr(p, c) for p in parts]) for c in ("compartment", "hashes", "rival", "lead"))
-    return _FirstPass(Scored.joined([p.scored for p in parts]), *columns)
-
-
-def _weights(order: Array) -> Array:
-    """Return the weight of each cell: copies of a cell share one."""
-    if not order.size:
-        return np.zeros(0)
-    _, of, count = np.unique(order, return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / count[of])
+    return _FirstPass.joined([*in_order(work, rows.shape[0], threads=threads, step=rows.step)])
 
 
 def _activities_of(macrophages: _Macrophages, origin: int, n_genes: Array) -> list[Activity]:
@@ -169,8 +142,8 @@ def _activities_of(macrophages: _Macrophages, origin: int, n_genes: Array) -> li
     if not here.size:
         return reference_activities(n_genes, baselines)
     here = np.sort(here[np.argsort(macrophages.order[here], kind="stable")[:_MOST_MACROPHAGES]])
-    halves, scale, weight = (part[here] for part in (macrophages.halves, macrophages.scale, macrophages.weight))
-    return fit_activities(halves, scale, weight, n_genes, baselines, _EXPERIMENTAL)
+    some = macrophages[here]
+    return fit_activities(some.halves, some.scale, some.weight, n_genes, baselines, _EXPERIMENTAL)
 
 
 def _trained(
@@ -178,7 +151,7 @@ def _trained(
 ) -> StateClassifier:
     """Return the classifier of states, trained on the cells of `choose_training`."""
     chosen, state, sure = training
-    cells = np.sort(macrophages.cells[chosen])  # both ascend
+    cells = macrophages.cells[chosen]
     block = CsrRows(take_rows(source.rows, cells)).block(0, cells.size)
     x = expression_of(block, source.kind, source.rows.shape[1])
     genes = variable_genes(x, _N_GENES)

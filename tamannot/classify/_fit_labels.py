@@ -11,7 +11,6 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from tamannot.classify._call import Array
 from tamannot.classify._labels import Classifier, similarity_of
 from tamannot.errors import ParameterError
 from tamannot.scoring._features import (
@@ -23,6 +22,7 @@ from tamannot.scoring._features import (
     to_features,
     variable_genes,
 )
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowSource
 from tamannot.stats._classifiers import calibrate, fit_multinomial, probabilities
 
@@ -74,10 +74,7 @@ class HeldOut:
 def check_classes(labels: Sequence[str | None]) -> tuple[tuple[str, ...], Array]:
     """Return the classes, sorted, and the class number of each cell, -1 for None.
 
-    Raises
-    ------
-    ParameterError
-        Fewer than two classes, or two that a file could not tell apart.
+    Fewer than two classes, or two that a file could not tell apart, are refused.
     """
     classes = tuple(sorted({c for c in labels if c is not None}))
     if len({c.replace("/", "|") for c in classes}) < len(classes):
@@ -96,30 +93,20 @@ def fit_labels(
 ) -> tuple[Classifier, HeldOut]:
     """Fit and calibrate a classifier; return it, without a threshold and metrics, with what these are judged by.
 
-    Parameters
-    ----------
-    labelled
-        The cells and their labels.
-    n_genes
-        Number of features.
-    rng
-        Seed; with the content of cells it decides which are used if there are more than 20,000.
-    threads
-        Changes no result.
-    training
-        Kept in the classifier, with what is found out here.
-    **about
-        Other fields of the classifier: ``species``, ``labels``.
-
-    Raises
-    ------
-    ParameterError
-        A class of fewer than five cells, no class with held-out cells, or no gene that varies.
+    ``n_genes`` are the features. If there are more than 20,000 cells, the seed and the content of cells decide which
+    are used. ``training`` is kept in the classifier, with what is found out here; ``about`` are its other fields,
+    ``species`` and ``labels``. The number of threads changes no result. A class of fewer than five cells, data without
+    held-out cells of any class, and data in which no gene varies are refused.
     """
     rows, symbols, classes = labelled.rows, labelled.symbols, labelled.classes
     scale, base = find_scale(rows, labelled.kind, symbols, threads=threads)
     cells, group, size = _training_cells(labelled, rng, threads)
-    _check_sizes(classes, size)
+    if tiny := [f"'{c}' ({n})" for c, n in zip(classes, size, strict=True) if n < _TOO_FEW_CELLS]:
+        msg = (
+            f"Fewer than {_TOO_FEW_CELLS} cells of {', '.join(tiny)}: too few to train on (duplicates of a cell "
+            "count once). Merge the class with another, or set its labels to NaN."
+        )
+        raise ParameterError(msg)
     y = labelled.truth[cells]
     weight = (size / np.bincount(y) * y.size / size.sum())[y]  # classes are as frequent as in the data
     by_symbol = np.argsort(symbols, kind="stable")  # so that the order of genes is nothing to the sums over them
@@ -181,15 +168,6 @@ def _training_cells(labelled: LabelledCells, rng: int, threads: int) -> tuple[Ar
     chosen = once[np.sort(np.concatenate([np.flatnonzero(y[once] == c)[:most] for c in range(size.size)]))]
     _, seen, number = np.unique(names[chosen], return_index=True, return_inverse=True)
     return cells[chosen], np.argsort(np.argsort(seen))[number], size
-
-
-def _check_sizes(classes: Sequence[str], size: Array) -> None:
-    if tiny := [f"'{c}' ({n})" for c, n in zip(classes, size, strict=True) if n < _TOO_FEW_CELLS]:
-        msg = (
-            f"Fewer than {_TOO_FEW_CELLS} cells of {', '.join(tiny)}: too few to train on (duplicates of a cell "
-            "count once). Merge the class with another, or set its labels to NaN."
-        )
-        raise ParameterError(msg)
 
 
 def _narrow(expression: sp.csr_array, chosen: Array) -> sp.csr_matrix:

@@ -7,16 +7,15 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
-from tamannot.classify._call import AMBIGUOUS, ASSIGNED, LOW_COVERAGE, LOW_SIGNAL, UNASSIGNED, Array, Call
+from tamannot.classify._call import AMBIGUOUS, ASSIGNED, LOW_COVERAGE, LOW_SIGNAL, MACROPHAGE, UNASSIGNED, Call
 from tamannot.classify._reference import Species, finder, load_profiles
 from tamannot.errors import ParameterError
 from tamannot.scoring import NullScores
+from tamannot.scoring._njit import Array
 from tamannot.signature import GeneIndex
+from tamannot.stats._classifiers import fit_multinomial
 
-MACROPHAGE = "macrophage"
 # Monocytes and dendritic cells share most of a macrophage's genes; their score beside it is no admixture.
 _KIN = (MACROPHAGE, "monocyte", "dendritic", "plasmacytoid")
 # Of each profile so many training cells are drawn: of 500 to 20,000 counts, half of them with ambient RNA of their
@@ -36,16 +35,8 @@ class Gate:
     """The classifier of compartments for the genes of a data set.
 
     It is a multinomial logistic regression on reference profiles, trained on the genes that the data have, so
-    a panel of 300 genes gets its own classifier. It is not trained on cells of the data.
-
-    Parameters
-    ----------
-    index
-        Which column is which gene.
-    species
-        Names of genes in the reference.
-    ids
-        The compartments that are to be called.
+    a panel of 300 genes gets its own classifier. It is not trained on cells of the data. ``ids`` are the compartments
+    that are to be called.
     """
 
     def __init__(self, index: GeneIndex, species: Species, ids: Sequence[str]) -> None:
@@ -102,9 +93,9 @@ def _trained(species: Species, genes: bytes) -> tuple[Array, list[str], Array, A
     apart = means.max(axis=0) - np.median(means, axis=0)
     used = np.sort(np.argsort(-apart, kind="stable")[:_MOST_GENES])
     x, y = _training_cells(np.expm1(logs[:, used]), compartment)
-    with threadpool_limits(1):  # the same sums whatever the machine
-        fit = LogisticRegression(C=_C, class_weight="balanced", max_iter=2000).fit(x, y)
-    return here[used], fit.classes_.tolist(), fit.coef_, fit.intercept_
+    number = np.searchsorted(classes, y)
+    fit = fit_multinomial(x, number, len(classes), C=_C, class_weight="balanced", max_iter=2000)
+    return here[used], classes, *fit
 
 
 def _training_cells(profiles: Array, compartment: Array) -> tuple[sp.csr_matrix, Array]:
@@ -125,16 +116,8 @@ def _training_cells(profiles: Array, compartment: Array) -> tuple[sp.csr_matrix,
 def call_compartment(margin: Array, detected: Array, scores: NullScores, ids: Sequence[str], *, enough: bool) -> Call:
     """Call the compartment with the strongest evidence: the margin of the classifier, and z of the panel.
 
-    Parameters
-    ----------
-    margin, detected
-        What `Gate.log_odds` returned.
-    scores
-        Of the compartments' panels.
-    ids
-        The compartments.
-    enough
-        Whether the data have enough genes to separate compartments.
+    ``margin`` and ``detected`` are what `Gate.log_odds` returned; where the data do not have ``enough`` genes to
+    separate compartments, none is called.
     """
     z = np.nan_to_num(scores.z[:, [scores.ids.index(i) for i in ids]].astype(float))
     odds = margin + _PER_Z * np.clip(z, _LEAST_Z, _MOST_Z)
@@ -154,19 +137,8 @@ def call_compartment(margin: Array, detected: Array, scores: NullScores, ids: Se
 def given_compartment(labels: Sequence[str], ids: Sequence[str], mapping: Mapping[str, str] | None) -> Call:
     """Take the compartments from the user's own cell types.
 
-    Parameters
-    ----------
-    labels
-        One per cell.
-    ids
-        The compartments.
-    mapping
-        From the user's names to ids; None if the labels are ids. Other names are unassigned.
-
-    Raises
-    ------
-    ParameterError
-        A compartment is unknown.
+    ``mapping`` is from the user's names to ids; None if the labels are ids. Other names are unassigned, and unknown
+    ids are refused.
     """
     values = [str(v) for v in labels]
     known = {i: i for i in (*ids, UNASSIGNED)} if mapping is None else dict(mapping)

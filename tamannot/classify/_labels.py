@@ -14,8 +14,9 @@ from sklearn.utils.extmath import row_norms
 from tamannot._model_file import Arrays, Kept, Meta, ModelFields, Names, Share, check, check_arrays, checked
 from tamannot._progress import Tick, no_tick
 from tamannot._settings import over_rows
-from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR, Array, blank
+from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR
 from tamannot.scoring._features import Scale, ScaledRows
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowSource
 from tamannot.stats._classifiers import probabilities
 
@@ -93,13 +94,7 @@ class Classifier(Kept):
 
 
 def classifier_of(meta: Meta, arrays: Arrays) -> Classifier:
-    """Return the classifier of a file.
-
-    Raises
-    ------
-    ModelFormatError
-        The content is not valid.
-    """
+    """Return the classifier of a file; invalid content is a ModelFormatError."""
     known = checked(_Fields, meta)
     k, n, n_depths = len(known.classes), len(known.symbols), np.size(arrays.get("depth", 0))
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("coef", "centroids"), (k, n))
@@ -140,20 +135,9 @@ def predict_labels(
 ) -> Prediction:
     """Label every row of a matrix.
 
-    Parameters
-    ----------
-    classifier
-        The classifier.
-    rows
-        The matrix.
-    columns
-        Column of each gene of the classifier, -1 for one that is not in the data and counts as zero.
-    base
-        Of the logarithms, if the values are such; None for counts and linear values. See `find_scale`.
-    threads
-        Rows are worked on in parallel; a cell's result does not depend on it.
-    tick
-        Called with the number of finished rows.
+    ``columns`` has the column of each gene of the classifier, -1 for one that is not in the data and counts as zero;
+    ``base`` is that of the logarithms, None for counts and linear values, as `find_scale` says. Rows are worked on in
+    parallel, and a cell's result does not depend on it; ``tick`` is called with the number of finished rows.
     """
     n_cells, n_classes = rows.shape[0], len(classifier.classes)
     features, here = ScaledRows(rows, classifier.scale, base), columns >= 0
@@ -174,7 +158,7 @@ def predict_labels(
     share = classifier.coverage(columns)
     # With fewer of the genes margins say less, and probabilities move to the frequencies of the classes.
     proba = probabilities(share * margins, classifier.slope, classifier.offset)
-    status = blank(n_cells, AMBIGUOUS)
+    status = np.full(n_cells, AMBIGUOUS, dtype=object)
     if classifier.threshold is not None:
         status[proba.max(axis=1) >= classifier.threshold] = ASSIGNED
     least = np.interp(np.log2(detected + 1), classifier.depth, classifier.similarity)

@@ -11,12 +11,11 @@ from tamannot.classify._call import (
     LOW_SIGNAL,
     NOT_APPLICABLE,
     UNASSIGNED,
-    Array,
     Call,
-    blank,
     only_macrophages,
 )
 from tamannot.scoring import NullScores
+from tamannot.scoring._njit import Array
 
 ORIGINS = MICROGLIA, MONOCYTE_DERIVED, BORDER = ("microglia", "monocyte_derived", "border_associated")
 SCAVENGER = "immunoregulatory_scavenger"
@@ -69,18 +68,8 @@ def call_origin(scores: NullScores, is_macrophage: Array, n_genes: Array, *, bra
     lead of one; border-associated by z above 3.09 that exceeds both and the scavenger program. Outside the brain
     only monocyte-derived is called, if its z is above 1.64 and the highest.
 
-    Parameters
-    ----------
-    scores
-        Of the origins and the scavenger program, with z against the macrophages of the reference.
-    is_macrophage
-        Which cells to call.
-    n_genes
-        Genes of each origin's signature in the data; an origin with fewer than three is never called.
-    brain
-        Whether the sample is of the brain.
-    middle
-        What `find_middle` returned.
+    ``scores`` have z against the macrophages of the reference; ``n_genes`` are the genes of each origin's signature in
+    the data: an origin with fewer than three is never called. ``middle`` is what `find_middle` returned.
     """
     z = origin_z(scores)
     lead = z[:, 0] - z[:, 1] - middle
@@ -88,7 +77,7 @@ def call_origin(scores: NullScores, is_macrophage: Array, n_genes: Array, *, bra
     border &= z[:, 2] > scores.column("z", SCAVENGER)
     resident = border | (lead >= _LEAD) if brain else border | ((z[:, 0] > _BORDER_Z) & (lead >= _LEAD))
     monocyte = ~border & (lead <= -_LEAD)
-    label, status = blank(len(z), UNASSIGNED), blank(len(z), AMBIGUOUS)
+    label, status = (np.full(len(z), word, dtype=object) for word in (UNASSIGNED, AMBIGUOUS))
     if brain:
         label[lead >= _LEAD], label[monocyte], label[border] = MICROGLIA, MONOCYTE_DERIVED, BORDER
         status[label != UNASSIGNED] = ASSIGNED

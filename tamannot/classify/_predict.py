@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from tamannot.classify._activity import whole_z
-from tamannot.classify._call import LOW_COVERAGE, UNFAMILIAR, Call, Cells, Scored, only_macrophages, set_aside
-from tamannot.classify._cohort import Cohort, familiar_features
-from tamannot.classify._gate import (
+from tamannot.classify._call import (
+    LOW_COVERAGE,
     MACROPHAGE,
-    call_compartment,
-    given_compartment,
-    mixed_lineage,
-    rival_probability,
-    rival_z,
+    UNFAMILIAR,
+    Call,
+    Cells,
+    Scored,
+    only_macrophages,
+    set_aside,
 )
+from tamannot.classify._cohort import Cohort, familiar_features
+from tamannot.classify._gate import call_compartment, given_compartment, mixed_lineage, rival_probability, rival_z
 from tamannot.classify._origin import call_origin, nearest_origin, origin_z
 from tamannot.classify._panels import Panels
 from tamannot.classify._state import MIXED_LINEAGE, STATES, call_state, dual_program, programs
 from tamannot.scoring import NullScores
-from tamannot.scoring._expression import TARGET, to_log
+from tamannot.scoring._expression import TARGET, on_scale
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowBlock
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +45,7 @@ class Calls:
 
 def expressed(block: RowBlock, kind: str) -> Array:
     """Return the values of a block for classifiers: ``log1p`` of 10,000 per cell; log values are unchanged."""
-    values = block.values.astype(np.float64)
-    if kind != "log":
-        to_log(values, block.indptr, TARGET)
-    return values
+    return on_scale(block, 0.0 if kind == "log" else TARGET)
 
 
 def expression_of(block: RowBlock, kind: str, n_vars: int) -> sp.csr_array:
@@ -66,56 +62,39 @@ def compartments_of(x: sp.csr_array, scored: Scored, panels: Panels, cells: Cell
     return call_compartment(margin, detected, scored.by_cells, ids, enough=panels.gate.enough)
 
 
-class Caller:
-    """Calls blocks of cells; what depends on the data set alone is made once.
-
-    Parameters
-    ----------
-    panels
-        The signatures.
-    kind
-        Kind of the matrix.
-    cohort
-        The fitted cohort.
-    """
-
-    def __init__(self, panels: Panels, kind: str, cohort: Cohort) -> None:
-        self._panels, self._kind, self._cohort = panels, kind, cohort
-        self._scorer = panels.scorer()
-        self._coverage = [panels.coverage[s] for s in STATES]
-
-    def call(self, block: RowBlock, cells: Cells, scored: Scored | None = None) -> Calls:
-        """Return the calls of a block; ``scored`` are its scores, if already computed."""
-        scored = scored or self._scorer.score(block)
-        cohort, ids = self._cohort, self._panels.ids("compartment")
-        x = expression_of(block, self._kind, self._panels.n_vars)
-        compartment = compartments_of(x, scored, self._panels, cells)
-        is_macrophage = compartment.label == MACROPHAGE
-        other = rival_z(scored.by_cells, ids)
-        mixed = mixed_lineage(other, is_macrophage)
-        scores = scored.by_macrophages
-        z = origin_z(scores)
-        origin = call_origin(scores, is_macrophage, self._panels.origin_genes, brain=cohort.brain, middle=cohort.middle)
-        nearest = nearest_origin(z, cohort.middle) if cohort.brain else np.ones(len(mixed), np.int64)
-        fit = cohort.states.regression
-        products = None if fit is None else x[:, fit.columns] @ fit.coef.T
-        state = call_state(cohort.states, scored, products, nearest, self._coverage, mixed)
-        state = only_macrophages(state, is_macrophage)
-        if cells.given is None:
-            doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), other, cells.sample)
-            state = set_aside(state, doublet, MIXED_LINEAGE)
-        if cohort.novelty is not None:
-            features = familiar_features(whole_z(scored.halves), z, self._panels.gate.lead(x))
-            strange = is_macrophage & cohort.is_unfamiliar(features)
-            origin, state = (set_aside(call, strange, UNFAMILIAR) for call in (origin, state))
-        if cohort.lender is not None and cohort.lender.low_coverage:
-            state = set_aside(state, is_macrophage, LOW_COVERAGE)
-        return Calls(
-            scores=self._panels.tables(scored),
-            compartment=compartment,
-            origin=origin,
-            state=state,
-            mixed_lineage=mixed,
-            dual_m1_m2=dual_program(scores),
-            programs=programs(scores, [*STATES, *self._panels.ids("overlay")]),
-        )
+def call_block(
+    panels: Panels, kind: str, cohort: Cohort, block: RowBlock, cells: Cells, scored: Scored | None = None
+) -> Calls:
+    """Return the calls of a block of a matrix of some kind; ``scored`` are its scores, if already computed."""
+    scored = scored or panels.score(block)
+    scores = scored.by_macrophages
+    x = expression_of(block, kind, panels.n_vars)
+    compartment = compartments_of(x, scored, panels, cells)
+    is_macrophage = compartment.label == MACROPHAGE
+    other = rival_z(scored.by_cells, panels.ids("compartment"))
+    mixed = mixed_lineage(other, is_macrophage)
+    z = origin_z(scores)
+    origin = call_origin(scores, is_macrophage, panels.origin_genes, brain=cohort.brain, middle=cohort.middle)
+    nearest = nearest_origin(z, cohort.middle) if cohort.brain else np.ones(len(mixed), np.int64)
+    fit = cohort.states.regression
+    products = None if fit is None else x[:, fit.columns] @ fit.coef.T
+    coverage = [panels.coverage[s] for s in STATES]
+    state = only_macrophages(call_state(cohort.states, scored, products, nearest, coverage, mixed), is_macrophage)
+    if cells.given is None:
+        doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), other, cells.sample)
+        state = set_aside(state, doublet, MIXED_LINEAGE)
+    if cohort.novelty is not None and cohort.lender is not None:
+        features = familiar_features(whole_z(scored.halves), z, panels.gate.lead(x))
+        strange = is_macrophage & cohort.novelty.is_unfamiliar(features)
+        origin, state = (set_aside(call, strange, UNFAMILIAR) for call in (origin, state))
+    if cohort.lender is not None and cohort.lender.low_coverage:
+        state = set_aside(state, is_macrophage, LOW_COVERAGE)
+    return Calls(
+        scores=panels.tables(scored),
+        compartment=compartment,
+        origin=origin,
+        state=state,
+        mixed_lineage=mixed,
+        dual_m1_m2=dual_program(scores),
+        programs=programs(scores, [*STATES, *panels.ids("overlay")]),
+    )

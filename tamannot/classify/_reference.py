@@ -15,7 +15,8 @@ from typing import Literal
 
 import numpy as np
 
-from tamannot.classify._call import Array
+from tamannot.scoring._njit import Array
+from tamannot.scoring._null import by_column
 from tamannot.signature import GeneIndex
 
 NAME = "macrophages of 18 human tissues, Cell Profile Library"
@@ -59,33 +60,28 @@ def load_profiles(species: Species) -> Profiles:
         return Profiles(tuple(names.tolist()), kept["compartment"], kept["steps"] * 0.04)
 
 
-@lru_cache(maxsize=1)
-def _genes() -> list[tuple[str, str, str, float]]:
-    """Return symbol, mouse symbol, Ensembl id of the mouse gene and depth in macrophages of each gene."""
+@lru_cache(maxsize=2)
+def _genes(species: Species) -> list[tuple[str, str, float]]:
+    """Return symbol, Ensembl id if it is of a mouse gene, and depth in macrophages of each gene of the species."""
     text = gzip.decompress(files("tamannot.classify").joinpath("macrophages.tsv.gz").read_bytes()).decode()
     rows = (line.split("\t") for line in text.splitlines()[1:])
-    return [(human, mouse, ensembl, float(depth)) for human, mouse, ensembl, depth in rows]
+    named = ((human, "", depth) if species == "human" else (mouse, e, depth) for human, mouse, e, depth in rows)
+    return [(symbol, ensembl, float(depth)) for symbol, ensembl, depth in named if symbol]
 
 
 def finder(index: GeneIndex, species: Species) -> Callable[[str], int]:
     """Return what gives the column of a gene by its symbol, -1 where there is none; of mouse by its Ensembl id, too."""
     if species == "human":  # the index knows the ids of human genes
         return index.find
-    ensembl = {mouse: e for _, mouse, e, _ in _genes() if mouse and e}
+    ensembl = {symbol: e for symbol, e, _ in _genes("mouse") if e}
     return lambda symbol: index.find(symbol, ensembl.get(symbol))
 
 
 def least_expressed(species: Species) -> float:
     """Return the depth of the last of the 1,500 most expressed genes of macrophages."""
-    named = ((human if species == "human" else mouse, depth) for human, mouse, _, depth in _genes())
-    return sorted(depth for name, depth in named if name)[-1500:][0]
+    return sorted(depth for _, _, depth in _genes(species))[-1500:][0]
 
 
 def macrophage_depth(find: Callable[[str], int], n_vars: int, *, species: Species) -> Array:
     """Return how deep the genes of a data set rank in macrophages, 0 where that is not known; in ranks of 1,500."""
-    depth = np.zeros(n_vars)
-    for human, mouse, _, value in _genes():
-        symbol = human if species == "human" else mouse
-        if symbol and (column := find(symbol)) >= 0:
-            depth[column] = value
-    return depth
+    return by_column(((symbol, depth) for symbol, _, depth in _genes(species)), find, n_vars)

@@ -17,13 +17,11 @@ from tamannot.classify._call import (
     LOW_SIGNAL,
     PRESENT_P,
     UNASSIGNED,
-    Array,
     Call,
     Scored,
-    below,
-    blank,
 )
 from tamannot.scoring import NullScores
+from tamannot.scoring._njit import Array
 from tamannot.signature import Signature, SignatureSet
 from tamannot.stats._classifiers import fit_multinomial
 
@@ -81,14 +79,14 @@ class StateClassifier:
 def rule_signatures(library: Mapping[str, Signature]) -> SignatureSet:
     """Return the small gene sets of the rules, made of genes of the library."""
     # Mouse symbols are the human ones in title case, for these genes without exception.
-    genes = {g.symbol.upper(): g for s in (M1, M2) for g in library[s].all_genes}
+    genes = {g.symbol.upper(): g.model_copy(update={"references": ()}) for s in (M1, M2) for g in library[s].all_genes}
+    wanted = {_CD86: "CD86", _MRC1: "MRC1"}
     species = library[M1].species
-
-    def part(name: str, symbols: Sequence[str]) -> list[Signature]:
-        members = tuple(genes[s].model_copy(update={"references": ()}) for s in symbols if s in genes)
-        return [Signature(id=name, species=species, genes=members)] if members else []
-
-    return SignatureSet(part(_CD86, ["CD86"]) + part(_MRC1, ["MRC1"]))
+    return SignatureSet(
+        Signature(id=name, species=species, genes=(genes[symbol],))
+        for name, symbol in wanted.items()
+        if symbol in genes
+    )
 
 
 def lifts_of(
@@ -139,12 +137,8 @@ def train(
     feature of its own, so that no state is told by the origin's genes. There is no regression where no state has
     training cells.
 
-    Parameters
-    ----------
-    x, state, weight, origin
-        Training cells × genes, log1p of ten thousand per cell; what `choose_training` returned; their origins.
-    columns
-        Of the genes.
+    ``x`` are training cells × genes, log1p of ten thousand per cell, ``columns`` the columns of these genes; ``state``
+    and ``weight`` are what `choose_training` returned.
     """
     y = np.concatenate([np.zeros(len(state), np.int64), state + 1])
     weight = np.concatenate([1 - weight, weight])
@@ -165,15 +159,12 @@ def train(
     over = margin[:, 1:] - margin[:, :1]
     trained, zero, one = np.isin(np.arange(1, n_states + 1), classes), np.zeros(n_states), np.ones(n_states)
     for s in np.flatnonzero(trained):
-        zero[s], one[s] = (np.average(over[k, s], weights=weight[k]) for k in (y == 0, _most(y == s + 1, weight)))
+        mine = y == s + 1
+        likely = mine & (weight > 0.5)
+        cells_of = (y == 0, likely if likely.any() else mine)
+        zero[s], one[s] = (np.average(over[k, s], weights=weight[k]) for k in cells_of)
     regression = Regression(columns, coef, intercept, zero, np.maximum(one, zero + 1e-6))
     return replace(classifier, trained=trained, regression=regression)
-
-
-def _most(part: Array, weight: Array) -> Array:
-    """Return those that are more likely than not, if there are any."""
-    likely = part & (weight > 0.5)
-    return likely if likely.any() else part
 
 
 def call_state(
@@ -191,20 +182,9 @@ def call_state(
     the cell's own signature supports; if two amounts are similar, the cell is ambiguous. A cell with both polarization
     arms and no active program is transitional.
 
-    Parameters
-    ----------
-    classifier
-        The classifier of states.
-    scored
-        Scores of states, polarization arms and `rule_signatures`.
-    products
-        Products of expression and the classifier's coefficients; None if it has none.
-    origin
-        Number of the nearest origin of each cell.
-    coverage
-        Of the states.
-    mixed
-        Score of the strongest other lineage.
+    ``products`` are those of expression and the classifier's coefficients, None if it has none; ``origin`` is the
+    number of the nearest origin of each cell, ``coverage`` that of the states, and ``mixed`` the score of the
+    strongest other lineage.
     """
     scores = scored.by_macrophages
     probability, lift = lifts_of(classifier.activities, scored.halves, scored.scale, origin)
@@ -228,7 +208,8 @@ def call_state(
     best, ordered = ranked.argmax(axis=1), np.sort(ranked, axis=1)
     found = supported.any(axis=1)
     clear = found & (ordered[:, -1] - ordered[:, -2] > _LEAST_LEAD)
-    label, status = blank(len(best), UNASSIGNED), blank(len(best), LOW_SIGNAL if covered.all() else LOW_COVERAGE)
+    words = UNASSIGNED, LOW_SIGNAL if covered.all() else LOW_COVERAGE
+    label, status = (np.full(len(best), word, dtype=object) for word in words)
     status[found] = AMBIGUOUS
     label[clear], status[clear] = np.array(STATES, dtype=object)[best[clear]], ASSIGNED
     dual = ~found & _both_arms(scores) & (np.nan_to_num(mixed, nan=np.inf) < _LITTLE_OF_ANOTHER)
@@ -244,7 +225,7 @@ def dual_program(scores: NullScores) -> Array:
 
 def programs(scores: NullScores, ids: Sequence[str]) -> Array:
     """Return the programs with p < 0.01 in each cell, joined by ``+`` in the order of ``ids``; else ``""``."""
-    present = np.stack([below(scores.column("p", i), PRESENT_P) for i in ids], axis=1)
+    present = np.stack([np.nan_to_num(scores.column("p", i), nan=1.0) < PRESENT_P for i in ids], axis=1)
     return np.array(["+".join(i for i, here in zip(ids, row, strict=True) if here) for row in present], dtype=object)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamannot._settings import settings
 from tamannot.data._kind import LARGEST_LOG, LARGEST_VALUE, Kind
 from tamannot.data._on_disk import is_on_disk, rows_on_disk
 from tamannot.errors import MatrixError
@@ -38,7 +37,7 @@ def row_source(matrix: Any, genes: Array | None = None) -> RowSource:
     if is_on_disk(matrix):
         rows = rows_on_disk(matrix)
     elif is_sparse(matrix) or isinstance(matrix, np.ndarray):
-        rows = rows_in_memory(matrix, threads=settings.n_threads())
+        rows = rows_in_memory(matrix)
     else:
         rows = DenseRows(matrix, step=_ROWS_A_READ)
     return rows if genes is None else SomeColumns(rows, genes)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tamannot.errors import InputFileError, TamannotError
 from tamannot.scoring._rows import CsrRows, RowBlock, joined, packable
-from tamannot.scoring._survey import extremes, pack_rows, rises_strictly
+from tamannot.scoring._survey import pack_rows
 
 Array = NDArray[Any]
 
@@ -116,10 +116,10 @@ def rows_a_block(n_entries: int, n_obs: int, chunk: int) -> int:
 
 def tidy_block(values: Array, indices: Array, indptr: Array, n_vars: int) -> RowBlock:
     """Return rows whose columns rise, those that stand twice summed."""
-    if rises_strictly(indices, indptr):
+    rows = sp.csr_array((values, indices, indptr), shape=(indptr.size - 1, n_vars))
+    if rows.has_canonical_format:
         return RowBlock(values, indices, indptr)
-    untidy = sp.csr_array((values, indices, indptr), shape=(indptr.size - 1, n_vars))
-    return CsrRows(untidy).block(0, indptr.size - 1)
+    return CsrRows(rows).block(0, indptr.size - 1)
 
 
 def checked_indices(stored: Array, n: int, name: str) -> Array:
@@ -133,7 +133,7 @@ def checked_indices(stored: Array, n: int, name: str) -> Array:
     if stored.dtype.kind not in "iu":
         raise _damaged(name, f"its indices are {stored.dtype}, not integers")
     indices = stored.astype(np.int32 if stored.dtype.itemsize <= _NARROW else np.int64, copy=False)
-    low, high = extremes(indices) if indices.size else (0, 0)
+    low, high = (indices.min(), indices.max()) if indices.size else (0, 0)
     if low < 0 or high >= max(n, 1):
         raise _damaged(name, f"it has the index {low if low < 0 else high:,}, but the size is {n:,}")
     return indices if n > _LARGEST_INT32 else indices.astype(np.int32, copy=False)

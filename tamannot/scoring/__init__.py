@@ -1,19 +1,10 @@
 """Scoring methods: frozen settings that know their kernel; arrays in, arrays out."""
 
-from tamannot.scoring._engine import (
-    NullScores,
-    Run,
-    Scorer,
-    Scores,
-    depths_by_method,
-    ranked_rows,
-    score_rows,
-    score_runs,
-)
+from tamannot.scoring._engine import NullScores, OfCells, Run, Scorer, Scores, depths_by_method, ranked_rows, score_runs
 from tamannot.scoring._expression_methods import GSVA, SSGSEA, GseapyMethod, ModuleScore, WeightedMean
-from tamannot.scoring._linear import LinearMethod, score_linear
+from tamannot.scoring._linear import score_linear
 from tamannot.scoring._methods import AUCell, Method, UCell, method_of
-from tamannot.scoring._null import NullBins, SignedGenes, null_bins, null_contributions, reference_bins, reference_depth
+from tamannot.scoring._null import NullBins, SignedGenes, null_bins, null_contributions, reference_depth
 from tamannot.scoring._plan import Part, Plan, RankMethod, make_plan
 from tamannot.scoring._ranks import RankedRows
 
@@ -22,11 +13,11 @@ __all__ = [
     "SSGSEA",
     "AUCell",
     "GseapyMethod",
-    "LinearMethod",
     "Method",
     "ModuleScore",
     "NullBins",
     "NullScores",
+    "OfCells",
     "Part",
     "Plan",
     "RankMethod",
@@ -43,9 +34,7 @@ __all__ = [
     "null_bins",
     "null_contributions",
     "ranked_rows",
-    "reference_bins",
     "reference_depth",
     "score_linear",
-    "score_rows",
     "score_runs",
 ]

@@ -6,20 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import repeat
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from tamannot._progress import Tick
-from tamannot.scoring._njit import njit
+from tamannot.scoring._njit import Array, njit
 from tamannot.scoring._plan import check_choice
 from tamannot.scoring._ranks import longest_row
 from tamannot.scoring._rows import RowBlock, RowSource, each_block
 from tamannot.scoring._survey import first_from
 
-Array = NDArray[Any]
 Scale = Literal["log", "as_is"]
 TARGET = 1e4
 # Counts below this have a table of their logarithms.
@@ -40,21 +38,9 @@ class GeneStatistics:
         """Rank of each gene's mean, from 1; equal means share the lowest."""
         return np.searchsorted(np.sort(self.mean), self.mean).astype(np.int64) + 1
 
-    @cached_property
-    def _by_rank(self) -> tuple[Array, Array]:
-        order = np.argsort(self.rank, kind="stable")
-        return order, self.rank[order]
-
-    @cached_property
-    def _known(self) -> dict[tuple[int, int], Array]:
-        return {}
-
     def ranked(self, first: int, last: int) -> Array:
         """Return the genes of rank ``first`` to ``last - 1``, in the order of columns."""
-        if (first, last) not in self._known:
-            order, rank = self._by_rank
-            self._known[first, last] = np.sort(order[np.searchsorted(rank, first) : np.searchsorted(rank, last)])
-        return self._known[first, last]
+        return np.flatnonzero((self.rank >= first) & (self.rank < last))
 
 
 def check_scale(scale: str) -> None:
@@ -64,16 +50,23 @@ def check_scale(scale: str) -> None:
 
 def expression(rows: RowSource, scale: Scale, kind: str, start: int, stop: int) -> Array:
     """Return some rows as a dense table, cells by genes, on the scale that a method wants."""
-    block, target = rows.block(start, stop), target_of(scale, kind)
-    values = block.numbers.astype(np.float64)
-    if target:
-        to_log(values, block.indptr, target)
+    block = rows.block(start, stop)
+    values = on_scale(block, target_of(scale, kind))
     dense = np.zeros((stop - start, rows.shape[1]))
     dense[np.repeat(np.arange(stop - start), np.diff(block.indptr)), block.indices] = values
     return dense
 
 
+def on_scale(block: RowBlock, target: float) -> Array:
+    """Return the values of rows, float64, as ``log1p(target * count / sum of the cell)`` if there is a target."""
+    values = block.numbers.astype(np.float64)
+    if target:
+        to_log(values, block.indptr, target)
+    return values
+
+
 def target_of(scale: Scale, kind: str) -> float:
+    """Return the target that counts and linear values are scaled to; 0 for values that stay as they are."""
     return TARGET if scale == "log" and kind in ("counts", "linear") else 0.0
 
 
@@ -138,32 +131,23 @@ def to_log(values: Array, indptr: Array, target: float) -> None:
 def add_gene_sums(rows: tuple[Array, Array, Array], target: float, first: int, last: int, sums: Array) -> None:
     """Add the values of genes ``first`` to ``last``, and their squares, to ``sums[gene]``, in the order of rows."""
     values, indices, indptr = rows
-    work = np.empty(longest_row(indptr) if target > 0.0 else 0)
+    row = np.empty(longest_row(indptr))
     for i in range(indptr.size - 1):
-        row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
-        if target > 0.0:
-            scaled(row, target, work)
-            _add_row(work[: row.size], genes, first, last, sums)
-        else:
-            _add_row(row, genes, first, last, sums)
-
-
-@njit
-def _add_row(row: Array, genes: Array, first: int, last: int, sums: Array) -> None:
-    in_order = True
-    for j in range(1, genes.size):
-        in_order &= genes[j - 1] <= genes[j]
-    # Genes in order: those asked for lie together, and none has to be looked at twice.
-    start, stop = 0, genes.size
-    if in_order:
-        start = first_from(genes, 0, genes.size, first)
-        stop = first_from(genes, start, genes.size, last)
-    for j in range(start, stop):
-        gene = np.int64(genes[j])
-        if first <= gene < last:
-            value = np.float64(row[j])
-            sums[gene, 0] += value
-            sums[gene, 1] += value * value
+        genes = indices[indptr[i] : indptr[i + 1]]
+        scaled(values[indptr[i] : indptr[i + 1]], target, row)
+        in_order = True
+        for j in range(1, genes.size):
+            in_order &= genes[j - 1] <= genes[j]
+        # Genes in order: those asked for lie together, and none has to be looked at twice.
+        start, stop = 0, genes.size
+        if in_order:
+            start = first_from(genes, 0, genes.size, first)
+            stop = first_from(genes, start, genes.size, last)
+        for j in range(start, stop):
+            gene = np.int64(genes[j])
+            if first <= gene < last:
+                sums[gene, 0] += row[j]
+                sums[gene, 1] += row[j] * row[j]
 
 
 @njit
@@ -182,24 +166,16 @@ def add_label_sums(values: Array, indices: Array, indptr: Array, label_of: Array
 
 @dataclass(frozen=True)
 class GroupSums:
-    """What is known of the genes in each group of cells.
-
-    Parameters
-    ----------
-    n_cells
-        Cells of each group, shape ``(n_groups,)``.
-    sums
-        Sum of each gene over the cells of a group, shape ``(n_groups, n_genes)``.
-    squares
-        Sum of its squares, of the same shape; no rows if it was not asked for.
-    detected
-        Cells of any group in which a gene is not zero, shape ``(n_genes,)``.
-    """
+    """What is known of the genes in each group of cells."""
 
     n_cells: Array
+    """Cells of each group, shape ``(n_groups,)``."""
     sums: Array
+    """Sum of each gene over the cells of a group, shape ``(n_groups, n_genes)``."""
     squares: Array
+    """Sum of its squares, of the same shape; no rows if it was not asked for."""
     detected: Array
+    """Cells of any group in which a gene is not zero, shape ``(n_genes,)``."""
 
 
 def group_sums(
@@ -214,40 +190,25 @@ def group_sums(
     total = np.zeros((n_groups, n_vars))
     total_squares = np.zeros((n_groups if squares else 0, n_vars))
     detected = np.zeros(n_vars, np.int64)
-    work = _BlockSums(n_groups, n_vars, target, squares)
+    work = partial(_block_sums, n_groups, n_vars, target, squares)
     for _, found in each_block(rows, work, lambda mine: (codes[mine.start : mine.stop],), threads=threads, step=_STEP):
-        _add(total, found[0])
-        if squares:
-            _add(total_squares, found[1])
-        detected += found[2]
+        for table, mine in zip((total, total_squares), found[0], strict=False):
+            places = mine.tocoo()
+            table[places.row, places.col] += places.data  # each place is in it once
+        detected += found[1]
     return GroupSums(np.bincount(codes[codes >= 0], minlength=n_groups), total, total_squares, detected)
 
 
-@dataclass(frozen=True)
-class _BlockSums:
-    """Adds up the cells of a block; holds nothing that another process could not be told."""
-
-    n_groups: int
-    n_vars: int
-    target: float
-    squares: bool
-
-    def __call__(self, block: RowBlock, codes: Array) -> tuple[sp.csr_array, sp.csr_array | None, Array]:
-        values = block.numbers.astype(np.float64)
-        if self.target:
-            to_log(values, block.indptr, self.target)
-        shape = (codes.size, self.n_vars)
-        matrix = sp.csr_array((values, block.indices, block.indptr), shape=shape)
-        known = np.flatnonzero(codes >= 0)
-        member = sp.csr_array((np.ones(known.size), (codes[known], known)), shape=(self.n_groups, codes.size))
-        squared = sp.csr_array((values**2, block.indices, block.indptr), shape=shape) if self.squares else None
-        of_member = np.repeat(codes >= 0, np.diff(block.indptr)) & (values != 0)
-        detected = np.bincount(block.indices[of_member], minlength=self.n_vars)
-        return member @ matrix, None if squared is None else member @ squared, detected
-
-
-def _add(total: Array, found: sp.csr_array | None) -> None:
-    """Add a sparse table to a dense one; each place is in it once."""
-    if found is not None:
-        places = found.tocoo()
-        total[places.row, places.col] += places.data
+def _block_sums(
+    n_groups: int, n_vars: int, target: float, squares: bool, block: RowBlock, codes: Array
+) -> tuple[list[sp.csr_array], Array]:
+    """Return the sums of a block, those of its squares if asked for, and the cells in which each gene is detected."""
+    values = on_scale(block, target)
+    known = np.flatnonzero(codes >= 0)
+    member = sp.csr_array((np.ones(known.size), (codes[known], known)), shape=(n_groups, codes.size))
+    tables = [
+        member @ sp.csr_array((numbers, block.indices, block.indptr), shape=(codes.size, n_vars))
+        for numbers in ((values, values**2) if squares else (values,))
+    ]
+    of_member = np.repeat(codes >= 0, np.diff(block.indptr)) & (values != 0)
+    return tables, np.bincount(block.indices[of_member], minlength=n_vars)

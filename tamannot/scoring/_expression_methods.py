@@ -8,14 +8,12 @@ from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError, SignatureFormatError
 from tamannot.scoring._expression import GeneStatistics, Scale, check_scale
 from tamannot.scoring._linear import Combination, LinearMethod
-from tamannot.scoring._plan import Arm, Part, Weights, check_choice, check_weights, refuse_weights, weights_in_use
-
-Array = NDArray[Any]
+from tamannot.scoring._njit import Array
+from tamannot.scoring._plan import Part, Weights, check_choice, check_weights, refuse_weights, weights_in_use
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +124,8 @@ class ModuleScore(LinearMethod):
     weights: Weights = "use"
     scale: Scale = "log"
     rng: int = 0
+    name = "module"
+    looks_at_cells = True  # the bins depend on the other cells
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -142,16 +142,6 @@ class ModuleScore(LinearMethod):
         check_weights(self.weights)
         check_scale(self.scale)
 
-    @property
-    def name(self) -> str:
-        """Name of the method in provenance."""
-        return "module"
-
-    @property
-    def looks_at_cells(self) -> bool:
-        """The bins depend on the other cells."""
-        return True
-
     def check(self, part: Part, n_vars: int) -> None:
         """Refuse data with too few genes for the bins."""
         if round(n_vars / (self.n_bins - 1)) < 1:
@@ -163,24 +153,20 @@ class ModuleScore(LinearMethod):
 
     def combination(self, part: Part, genes: GeneStatistics | None) -> Combination:
         """Return what to add up for a signature."""
-        sides = [self._side(part, arm, genes) for arm in (part.up, part.down) if genes and arm.columns.size]
-        signs = [s for s, arm in ((1.0, part.up), (-1.0, part.down)) if arm.columns.size]
-        columns = [c for side in sides for c in (side[0], side[2])]
-        weights = [w for sign, side in zip(signs, sides, strict=True) for w in (sign * side[1], -sign * side[3])]
-        return Combination(
-            np.concatenate([np.empty(0, np.int64), *columns]).astype(np.int64), np.concatenate([np.empty(0), *weights])
-        )
-
-    def _side(self, part: Part, arm: Arm, genes: GeneStatistics) -> tuple[Array, Array, Array, Array]:
-        weights = weights_in_use(arm, self.weights)
-        controls = self._controls(arm.columns, genes)
-        if not controls.size:
-            msg = (
-                f"No control genes for '{part.signature.id}': it contains all genes of its bins. Use "
-                "ModuleScore(ctrl_as_ref=False), fewer bins, or a method without controls."
-            )
-            raise SignatureFormatError(msg)
-        return arm.columns, weights / weights.sum(), controls, np.full(controls.size, 1.0 / controls.size)
+        columns, weights = [np.empty(0, np.int64)], [np.empty(0)]
+        for sign, arm in ((1.0, part.up), (-1.0, part.down)):
+            if genes is None or not arm.columns.size:
+                continue
+            own, controls = weights_in_use(arm, self.weights), self._controls(arm.columns, genes)
+            if not controls.size:
+                msg = (
+                    f"No control genes for '{part.signature.id}': it contains all genes of its bins. Use "
+                    "ModuleScore(ctrl_as_ref=False), fewer bins, or a method without controls."
+                )
+                raise SignatureFormatError(msg)
+            columns += [arm.columns, controls]
+            weights += [sign * (own / own.sum()), np.full(controls.size, -sign / controls.size)]
+        return Combination(np.concatenate(columns), np.concatenate(weights))
 
     def _controls(self, columns: Array, genes: GeneStatistics) -> Array:
         # Bins are scanpy's: the rank of a gene's mean, cut into parts of equal length.

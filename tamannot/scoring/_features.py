@@ -5,21 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
 import scipy.stats
-from numpy.typing import NDArray
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from tamannot._progress import Tick, no_tick
 from tamannot._settings import in_order, over_rows
 from tamannot.scoring._expression import TARGET, to_log
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import DistributedRows, RowBlock, RowSource, joined
 from tamannot.scoring._survey import seen_in
 
-Array = NDArray[Any]
 Scale = Literal["log1p_cp10k", "ranks"]
 SCALES: tuple[Scale, ...] = ("log1p_cp10k", "ranks")
 
@@ -63,7 +62,8 @@ def recognise_base(sample: sp.csr_array) -> float | None:
     The base is the one by which cells sum to one target, or, where genes were left out, by which the values
     of each cell are whole multiples of its smallest.
     """
-    undone = {base: _undone(sample, base) for base in _BASES}
+    logs, where = sample.data.astype(np.float64), (sample.indices, sample.indptr)
+    undone = {b: sp.csr_array((np.expm1(logs * np.log(b)), *where), shape=sample.shape) for b in _BASES}
     for base, values in undone.items():
         if _one_target(np.asarray(values.sum(axis=1)).ravel()):
             return base
@@ -129,11 +129,6 @@ def variable_genes(expression: sp.csr_array, n: int, among: Array | None = None)
     varies = (detected >= _MIN_DETECTED * expression.shape[0]) & (variance > _ROUNDING)
     usable = np.flatnonzero(varies if among is None else varies & among)
     return np.sort(usable[np.argsort(-variance[usable], kind="stable")[:n]])
-
-
-def _undone(sample: sp.csr_array, base: float) -> sp.csr_array:
-    data = np.expm1(sample.data.astype(np.float64) * np.log(base))
-    return sp.csr_array((data, sample.indices, sample.indptr), shape=sample.shape)
 
 
 def _one_target(total: Array) -> bool:

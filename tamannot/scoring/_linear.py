@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tamannot._progress import Tick, no_tick
 from tamannot.scoring._engine import Scores
 from tamannot.scoring._expression import GeneStatistics, Scale, gene_statistics, scaled, target_of
-from tamannot.scoring._njit import njit
-from tamannot.scoring._pack import FOUR, in_fours, pack_arms
+from tamannot.scoring._njit import Array, njit
+from tamannot.scoring._pack import Arms, pack_arms
 from tamannot.scoring._plan import Part, Plan
 from tamannot.scoring._ranks import longest_row
 from tamannot.scoring._rows import RowBlock, RowSource, each_block
-
-Array = NDArray[Any]
+from tamannot.scoring._sums import find_hits
 
 
 @dataclass(frozen=True)
@@ -70,84 +68,44 @@ def score_linear(
     target = target_of(method.scale, kind)
     genes = gene_statistics(rows, target, threads, tick) if method.looks_at_cells else None
     made = [method.combination(part, genes) for part in plan.parts]
-    packed = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)
-    fours = in_fours(packed)
-    sets = GeneSets(packed.used, fours.ptr, fours.arm_of, fours.weight_of)
-    sums = _Sums(sets, np.array([c.constant for c in made], float), target)
+    sets = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)
+    sums = partial(_part_sums, sets, np.array([c.constant for c in made], float), target)
     parts = np.empty((rows.shape[0], len(made)), np.float32)
     for mine, found in each_block(rows, sums, threads=threads, step=rows.step):
         parts[mine.start : mine.stop] = found
         tick(len(mine))
-    return Scores(tuple(plan.ids), _outputs(plan, parts))
-
-
-@dataclass(frozen=True)
-class _Sums:
-    """Adds up the weighted values of each part in the cells of a block."""
-
-    sets: GeneSets
-    constant: Array
-    target: float
-
-    def __call__(self, block: RowBlock) -> Array:
-        parts = np.empty((block.indptr.size - 1, self.constant.size), np.float32)
-        rows = (block.numbers, block.indices, block.indptr)
-        weighted_sums(rows, self.target, self.sets, self.constant, parts)
-        return parts
-
-
-def _outputs(plan: Plan, parts: Array) -> Array:
-    """Return the outputs: of a composite the greatest of its parts."""
-    out = np.ascontiguousarray(parts[:, [members[0] for members in plan.parts_of]])
+    score = np.ascontiguousarray(parts[:, [members[0] for members in plan.parts_of]])
     for o, members in enumerate(plan.parts_of):
-        if len(members) > 1:
-            out[:, o] = parts[:, list(members)].max(axis=1)
-    return out
+        if len(members) > 1:  # of a composite the greatest of its parts
+            score[:, o] = parts[:, list(members)].max(axis=1)
+    return Scores(tuple(plan.ids), score)
 
 
-class GeneSets(NamedTuple):
-    """The sets of each gene, in rows of four, as in `Fours`."""
-
-    used: Array
-    """Whether a gene is in any set, uint8."""
-    ptr: Array
-    set_of: Array
-    weight_of: Array
+def _part_sums(sets: Arms, constant: Array, target: float, block: RowBlock) -> Array:
+    """Return the weighted sum of the values of each part in the cells of a block."""
+    parts = np.empty((block.indptr.size - 1, constant.size), np.float32)
+    weighted_sums((block.numbers, block.indices, block.indptr), target, sets, constant, parts)
+    return parts
 
 
 @njit
-def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: GeneSets, constant: Array, out: Array) -> None:
+def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: Arms, constant: Array, out: Array) -> None:
     """Write ``constant + sum of weight * value`` of each set in each cell, to ``out`` of ``(n_cells, n_sets)``.
 
     ``rows`` are values, indices and pointers. Counts are brought to ``log1p(target * count / sum of the cell)``;
     a target of 0 leaves values as they are.
     """
     values, indices, indptr = rows
+    gene_ptr, set_of, weight_of = sets.gene_ptr, sets.arm_of, sets.weight_of[0]
     longest = longest_row(indptr)
-    work, member = np.empty(longest), np.empty(longest + 1, np.int64)
-    sums = np.zeros(constant.size + FOUR)  # what fills up a four of sets is added to the last ones
+    row, member, sums = np.empty(longest), np.empty(longest + 1, np.int64), np.empty(constant.size)
     for i in range(indptr.size - 1):
-        for s in range(constant.size):
-            sums[s] = constant[s]
-        row, genes = values[indptr[i] : indptr[i + 1]], indices[indptr[i] : indptr[i + 1]]
-        if target > 0.0:
-            scaled(row, target, work)
-            _weigh_row(work[: row.size], genes, sets, member, sums)
-        else:
-            _weigh_row(row, genes, sets, member, sums)
+        sums[:] = constant
+        genes = indices[indptr[i] : indptr[i + 1]]
+        scaled(values[indptr[i] : indptr[i + 1]], target, row)
+        for j in member[: find_hits(genes, sets.used, member)]:
+            gene = np.uint32(genes[j])
+            for k in range(np.uint32(gene_ptr[gene]), np.uint32(gene_ptr[gene + np.uint32(1)])):
+                sums[np.uint32(set_of[k])] += weight_of[k] * row[j]
         for s in range(constant.size):
             out[i, s] = sums[s]
-
-
-@njit
-def _weigh_row(row: Array, genes: Array, sets: GeneSets, member: Array, sums: Array) -> None:
-    used, ptr, set_of, weight_of = sets
-    n = 0  # few genes are in a set; to find them first needs no branch
-    for j in range(row.size):
-        member[n] = j
-        n += used[np.uint32(genes[j])]
-    for j in member[:n]:
-        gene, value = np.uint32(genes[j]), np.float64(row[j])
-        for k in range(np.uint32(ptr[gene]), np.uint32(ptr[gene + np.uint32(1)])):
-            for one in range(FOUR):
-                sums[np.uint32(set_of[k, one])] += weight_of[k, one] * value

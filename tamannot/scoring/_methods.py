@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError, SignatureFormatError, among
 from tamannot.scoring._expression_methods import GSVA, SSGSEA, GseapyMethod, ModuleScore, WeightedMean
 from tamannot.scoring._linear import LinearMethod
+from tamannot.scoring._njit import Array
 from tamannot.scoring._plan import (
     Arm,
     Part,
@@ -22,7 +22,6 @@ from tamannot.scoring._plan import (
     check_weights,
     reachable,
     refuse_weights,
-    weights_in_use,
 )
 from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY
 
@@ -77,12 +76,8 @@ class UCell(RankMethod):
         if not 0 <= self.w_neg < np.inf:
             msg = f"w_neg must not be negative, not {self.w_neg}."
             raise ParameterError(msg)
-        if self.missing not in ("impute", "skip") or self.variant not in ("today", "legacy"):
-            msg = (
-                f"missing must be 'impute' or 'skip', and variant 'today' or 'legacy', not {self.missing!r}, "
-                f"{self.variant!r}."
-            )
-            raise ParameterError(msg)
+        check_choice("missing", self.missing, ("impute", "skip"))
+        check_choice("variant", self.variant, ("today", "legacy"))
         check_weights(self.weights)
 
     @property
@@ -104,13 +99,9 @@ class UCell(RankMethod):
         """Return K: the rank from which on all ranks are one."""
         return min(self.max_rank, n_vars)
 
-    def arm_weights(self, arm: Arm) -> Array:
-        """Return the weights of an arm's present genes as this method uses them."""
-        return weights_in_use(arm, self.weights)
-
     def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
         """Return what is added to an arm's sum where it is not zero, and what the result is divided by."""
-        weights = arm.all_weights if self.missing == "impute" else arm.weights
+        weights = self._counted(arm)
         n = weights.size
         if self.variant == "legacy":
             return n * (n - 1) / 2, float(n * cap)
@@ -120,7 +111,7 @@ class UCell(RankMethod):
         """Refuse a signature that does not fit under the rank cap, as UCell does."""
         if self.variant == "legacy" and self.weights == "use":
             refuse_weights(part.signature, "UCell(variant='legacy')")
-        size, cap = self._size(part.up) + self._size(part.down), self.rank_cap(n_vars)
+        size, cap = self._counted(part.up).size + self._counted(part.down).size, self.rank_cap(n_vars)
         if size > cap:
             msg = (
                 f"Signature '{part.signature.id}' has {size} genes, more than the {cap} ranks used "
@@ -129,8 +120,8 @@ class UCell(RankMethod):
             )
             raise SignatureFormatError(msg)
 
-    def _size(self, arm: Arm) -> int:
-        return int(arm.all_weights.size if self.missing == "impute" else arm.weights.size)
+    def _counted(self, arm: Arm) -> Array:
+        return arm.all_weights if self.missing == "impute" else arm.weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +159,8 @@ class AUCell(RankMethod):
     variant: Literal["r", "pyscenic"] = "r"
     top: float = 0.05
     weights: Weights = "use"
+    ties = EXPECTED
+    down_weight = 1.0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -182,24 +175,10 @@ class AUCell(RankMethod):
         """Name of the method in provenance."""
         return "aucell" if self.variant == "r" else "aucell_pyscenic"
 
-    @property
-    def ties(self) -> int:
-        """A tie is worth its expectation."""
-        return EXPECTED
-
-    @property
-    def down_weight(self) -> float:
-        """Down genes count in full."""
-        return 1.0
-
     def rank_cap(self, n_vars: int) -> int:
         """Return K: the rank from which on genes do not count."""
         exact = self.top * n_vars
         return max(math.ceil(round(exact, 9)) if self.variant == "r" else round(exact), 1)
-
-    def arm_weights(self, arm: Arm) -> Array:
-        """Return the weights of an arm's present genes as this method uses them."""
-        return weights_in_use(arm, self.weights)
 
     def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
         """Return what is added to an arm's sum where it is not zero, and what the result is divided by."""
@@ -238,6 +217,3 @@ def method_of(method: Method | str) -> Method:
         msg = f"No method {method!r}.{among(str(method), METHODS)} Or pass settings such as UCell(max_rank=500)."
         raise ParameterError(msg)
     return METHODS[method]()
-
-
-Array = NDArray[Any]

@@ -1,4 +1,4 @@
-"""The only entry to numba: how every kernel is compiled."""
+"""The only entry to numba: how every kernel is compiled, and the type of what kernels take."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core import event
+from numpy.typing import NDArray
 
 from tamannot._progress import compiling
 
 F = TypeVar("F", bound=Callable[..., Any])
+Array = NDArray[Any]
 
 
 class _Compilations(event.Listener):

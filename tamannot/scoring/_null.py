@@ -8,24 +8,22 @@ and third moment of the weighted sum follow from the moments of the bin in this 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy.special
-from numpy.typing import NDArray
 
-from tamannot.scoring._njit import njit
+from tamannot.scoring._njit import Array, njit
 from tamannot.scoring._pack import pack_arms
 from tamannot.scoring._plan import RankMethod
 from tamannot.scoring._ranks import depths_of, rank_block
 from tamannot.scoring._rows import RowBlock
-from tamannot.scoring._sums import CellSums, GeneBins, gene_arms, null_sums
+from tamannot.scoring._sums import CellSums, GeneBins, null_sums
 
-Array = NDArray[Any]
 N_BINS = 25
 FIRST_BIN = 50
 # Below these nothing can be said of a signature in a cell.
@@ -78,14 +76,10 @@ class Groups(NamedTuple):
 
 
 def null_bins(depth: Array) -> NullBins:
-    """Cut genes into expression bins by their depth over the reference cells."""
-    return NullBins(expression_bins(depth))
+    """Cut genes into expression bins by their depth over the reference cells, highest expression first.
 
-
-def expression_bins(depth: Array) -> Array:
-    """Return the bin of each gene: log-spaced in the rank of depth, highest expression first.
-
-    Genes of equal summed depth share a bin, so that the order of genes does not matter; above all those never seen.
+    Bins are log-spaced in the rank of depth. Genes of equal summed depth share a bin, so that the order of genes does
+    not matter; above all those never seen.
     """
     n = depth.size
     first = min(FIRST_BIN, n)
@@ -94,7 +88,7 @@ def expression_bins(depth: Array) -> Array:
     ends = np.sort(depth)[n - edges]
     bins = edges.size - np.searchsorted(ends[::-1], depth, side="right")
     filled = np.bincount(bins, minlength=1) > 0
-    return np.asarray((np.cumsum(filled) - 1)[bins], np.int32)
+    return NullBins(np.asarray((np.cumsum(filled) - 1)[bins], np.int32))
 
 
 def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_of: Array) -> Groups:
@@ -168,16 +162,8 @@ class NullZ(NamedTuple):
 def null_z(sums: Array, moments: Array, units: Array, groups: Groups, out: NullZ) -> None:
     """Write z of each signature, and the skewness and detected genes that its null expects.
 
-    Parameters
-    ----------
-    sums
-        Weighted sums of depths, shape ``(n_cells, n_signatures)``.
-    moments
-        Those of one method in `CellSums`, shape ``(n_cells, n_bins, 4)``, in whole steps.
-    units
-        What `Groups.units` returns.
-    groups, out
-        The null's bins; output.
+    ``sums`` are weighted sums of depths, shape ``(n_cells, n_signatures)``; ``moments`` those of one method in
+    `CellSums`, shape ``(n_cells, n_bins, 4)``, in whole steps; ``units`` are what `Groups.units` returns.
     """
     z, skew, expected = out
     start, w1, w2, w3, members, span, span_first, span_last, span_size = groups
@@ -306,7 +292,7 @@ def _ranked(block: RowBlock, n_vars: int, method: RankMethod, genes: Array, null
     sums, detected = np.empty((1, n_cells, genes.size), np.int64), np.empty((n_cells, genes.size), np.int16)
     moments = np.empty((1, n_cells, null.sizes.size, 4), np.int64)
     bins = GeneBins(null.bin_of.astype(np.int32)[None], null.sizes.astype(np.int64)[None])
-    null_sums(rank_block(block, n_vars, how), gene_arms(arms), bins, CellSums(sums, detected, moments))
+    null_sums(rank_block(block, n_vars, how), arms, bins, CellSums(sums, detected, moments))
     step = float(how.step[0])
     return sums[0] / step, moments[0, :, :, :2] / np.array([step, step**2])
 
@@ -317,23 +303,19 @@ def _depths(species: str) -> Mapping[str, float]:
     return {symbol: float(depth) for symbol, depth in (line.split("\t") for line in text.splitlines()[1:])}
 
 
-def reference_bins(find: Callable[[str], int], n_vars: int, *, species: Literal["human", "mouse"]) -> NullBins:
-    """Return expression bins for the genes of a data set from cells that are not in it.
-
-    Whether a cell is a macrophage must not depend on how many other macrophages there are: among
-    macrophages alone, their genes would be nothing special. See `reference_depth`.
-    """
-    return null_bins(reference_depth(find, n_vars, species=species))
-
-
 def reference_depth(find: Callable[[str], int], n_vars: int, *, species: Literal["human", "mouse"]) -> Array:
     """Return the mean rank depth of the genes of a data set in the reference cells, in ranks of 1,500 at most.
 
     ``find`` gives the column of a gene by its symbol, -1 where there is none; genes never seen there have 0.
     The reference cells are human; for mouse their genes are carried over to the orthologues.
     """
+    return by_column(_depths(species).items(), find, n_vars)
+
+
+def by_column(depths: Iterable[tuple[str, float]], find: Callable[[str], int], n_vars: int) -> Array:
+    """Return the depth of each column from depths by symbol; 0 for a column without one."""
     depth = np.zeros(n_vars)
-    for symbol, value in _depths(species).items():
+    for symbol, value in depths:
         if (column := find(symbol)) >= 0:
             depth[column] = value
     return depth

@@ -3,59 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
-# Memberships of a gene are added in packs of so many: a loop of fixed length has no branch to be guessed wrong.
-FOUR = 4
+from tamannot.scoring._njit import Array
+
 # Weights of ranks are whole multiples of 2^-16. Depths are whole steps, too, so that sums of their
 # products are exact in 64 bits: no order of genes can show in a bit.
 WEIGHT_STEP = 2.0**-16
 
 
-@dataclass(frozen=True)
-class Arms:
+class Arms(NamedTuple):
     """Gene-major lists of arms; arm ``a`` is one direction of one signature."""
 
+    used: Array
+    """Whether a gene is in any arm, uint8, shape ``(n_genes,)``."""
     gene_ptr: Array
+    """The arms of gene ``g`` are entries ``gene_ptr[g]`` to ``gene_ptr[g + 1]`` of ``arm_of``."""
     arm_of: Array
     weight_of: Array
     """Weights of the entries, shape ``(n_methods, n_entries)``."""
     arm_weight: Array
-    """Sums of an arm's weights, shape ``(n_methods, n_arms)``."""
-
-    @property
-    def used(self) -> Array:
-        """Whether a gene is in any arm, uint8."""
-        return (np.diff(self.gene_ptr) > 0).astype(np.uint8)
-
-
-@dataclass(frozen=True)
-class Fours:
-    """The arms of each gene in rows of four; gene ``g`` has rows ``ptr[g]`` to ``ptr[g + 1]``."""
-
-    ptr: Array
-    arm_of: Array
-    """Shape ``(n_rows, 4)``; rows are filled up with arms that are not there, the numbers after the last."""
-    weight_of: Array
-    """Shape ``(n_rows, 4)``, of the first method; 0 where there is no arm."""
-
-
-def in_fours(arms: Arms) -> Fours:
-    """Return the arms of each gene in rows of four, in their order."""
-    counts, n_arms = np.diff(arms.gene_ptr), arms.arm_weight.shape[1]
-    ptr = np.concatenate([[0], np.cumsum(-(-counts // FOUR))]).astype(np.int64)
-    gene = np.repeat(np.arange(counts.size), counts)
-    nth = np.arange(gene.size) - arms.gene_ptr[gene]
-    arm_of = np.tile(np.arange(n_arms, n_arms + FOUR, dtype=np.int32), (int(ptr[-1]), 1))
-    weight_of = np.zeros((int(ptr[-1]), FOUR))
-    place = ptr[gene] + nth // FOUR, nth % FOUR
-    arm_of[place], weight_of[place] = arms.arm_of, arms.weight_of[0]
-    return Fours(ptr, arm_of, weight_of)
+    """Sums of the weights of an arm's genes that are in the data, shape ``(n_methods, n_arms)``."""
 
 
 def exact_weights(weights: Sequence[float] | Array) -> Array:
@@ -69,25 +39,20 @@ def in_steps(weights: Array) -> Array:
 
 
 def pack_arms(columns: Sequence[Array], weights: Sequence[Sequence[Array]], n_genes: int) -> Arms:
-    """Pack arms given as columns of the data and, for each method, their weights, of any number type.
+    """Pack arms given as columns of the data and, for each method, their weights.
 
-    Parameters
-    ----------
-    columns
-        The columns of the data of each arm.
-    weights
-        For each method the weights of each arm, as ``columns``.
-    n_genes
-        Columns of the data.
+    Weights stay whole numbers if all are.
     """
-    gene = np.concatenate([np.asarray(c, np.int64) for c in columns]) if columns else np.empty(0, np.int64)
+    gene = np.concatenate([np.empty(0, np.int64), *columns])
     arm = np.repeat(np.arange(len(columns)), [len(c) for c in columns])
     order = np.lexsort((arm, gene))
-    rows = [np.concatenate(w)[order] if columns else np.empty(0) for w in weights]
+    kind = np.result_type(np.int64, *(w.dtype for of_method in weights for w in of_method))
+    rows = [np.concatenate([np.empty(0, kind), *of_method])[order] for of_method in weights]
     sums = [[w.sum() for w in of_method] for of_method in weights]
-    kind = np.result_type(*(w.dtype for of_method in weights for w in of_method)) if columns else np.float64
+    n_arms = np.bincount(gene, minlength=n_genes)
     return Arms(
-        gene_ptr=np.concatenate([[0], np.cumsum(np.bincount(gene, minlength=n_genes))]).astype(np.int64),
+        used=(n_arms > 0).astype(np.uint8),
+        gene_ptr=np.concatenate([[0], np.cumsum(n_arms)]).astype(np.int64),
         arm_of=arm[order].astype(np.int32),
         weight_of=np.array(rows, kind).reshape(len(weights), gene.size),
         arm_weight=np.array(sums, kind).reshape(len(weights), len(columns)),

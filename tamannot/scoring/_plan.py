@@ -6,16 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError, SignatureFormatError
+from tamannot.scoring._njit import Array
 from tamannot.scoring._pack import exact_weights
 from tamannot.signature import Gene, Signature
 
-Array = NDArray[Any]
 Locate = Callable[[str, str | None], int]
 
 
@@ -41,11 +40,6 @@ class Part:
     def n_present(self) -> int:
         """Genes that are in the data."""
         return self.up.columns.size + self.down.columns.size
-
-    @property
-    def n_genes(self) -> int:
-        """Genes of the signature."""
-        return len(self.signature.genes)
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,13 @@ class Plan:
     @cached_property
     def coverage(self) -> tuple[Coverage, ...]:
         """How much of each output is in the data."""
-        return tuple(self._coverage(o) for o in range(len(self.outputs)))
+        found = []
+        for members in self.parts_of:
+            arms = [arm for p in members for arm in (self.parts[p].up, self.parts[p].down)]
+            present = {c for arm in arms for c in arm.columns.tolist()}
+            missing = sorted({symbol for arm in arms for symbol in arm.missing})
+            found.append(Coverage(len(present) + len(missing), len(present), tuple(missing)))
+        return tuple(found)
 
     def only(self, ids: Sequence[str]) -> tuple[Plan, list[int]]:
         """Return the plan of some outputs, and which of the parts are its parts."""
@@ -98,39 +98,28 @@ class Plan:
         )
         return some, kept
 
-    def _coverage(self, output: int) -> Coverage:
-        arms = [arm for p in self.parts_of[output] for arm in (self.parts[p].up, self.parts[p].down)]
-        present = {c for arm in arms for c in arm.columns.tolist()}
-        missing = sorted({symbol for arm in arms for symbol in arm.missing})
-        return Coverage(len(present) + len(missing), len(present), tuple(missing))
-
 
 def make_plan(signatures: Mapping[str, Signature], locate: Locate, n_vars: int) -> Plan:
     """Match signatures, in the order of the outputs, to columns; parts that several share are computed once.
 
     ``locate`` gives the column of a gene from its symbol and Ensembl id, -1 where there is none.
     """
-    number: dict[tuple[str, str], int] = {}
-    parts: list[Part] = []
-    parts_of, digests = [], []
+    parts: dict[tuple[str, str], Part] = {}
+    parts_of = []
     for signature in signatures.values():
-        digest = signature.digest
-        digests.append(digest)
-        members = []
-        for part in signature.parts:
-            key = (part.id, digest if part is signature else part.digest)
-            if key not in number:
-                number[key] = len(parts)
-                parts.append(_match(part, locate))
-            members.append(number[key])
-        parts_of.append(tuple(members))
-    return Plan(tuple(parts), tuple(signatures.values()), tuple(parts_of), tuple(digests), n_vars)
-
-
-def _match(signature: Signature, locate: Locate) -> Part:
-    up = [g for g in signature.genes if g.direction == "up"]
-    down = [g for g in signature.genes if g.direction == "down"]
-    return Part(signature, up=_match_arm(up, locate), down=_match_arm(down, locate) if down else _NO_ARM)
+        keys = [(part.id, part.digest) for part in signature.parts]
+        for key, part in zip(keys, signature.parts, strict=True):
+            if key not in parts:
+                parts[key] = Part(part, up=_match_arm(part.up, locate), down=_match_arm(part.down, locate))
+        parts_of.append(keys)
+    number = {key: p for p, key in enumerate(parts)}
+    return Plan(
+        parts=tuple(parts.values()),
+        outputs=tuple(signatures.values()),
+        parts_of=tuple(tuple(number[key] for key in keys) for keys in parts_of),
+        digests=tuple(s.digest for s in signatures.values()),
+        n_vars=n_vars,
+    )
 
 
 def _match_arm(genes: Sequence[Gene], locate: Locate) -> Arm:
@@ -146,9 +135,6 @@ def _match_arm(genes: Sequence[Gene], locate: Locate) -> Arm:
         present &= np.isin(np.arange(columns.size), first)
     missing = tuple(g.symbol for g, is_absent in zip(genes, absent, strict=True) if is_absent)
     return Arm(columns[present], weights[present], weights[present | absent], missing)
-
-
-_NO_ARM = Arm(np.empty(0, np.int64), np.empty(0), np.empty(0))
 
 
 Weights = Literal["use", "ignore"]
@@ -202,13 +188,18 @@ class RankMethod(ABC):
     def down_weight(self) -> float:
         """Weight of the down genes."""
 
+    @property
+    @abstractmethod
+    def weights(self) -> Weights:
+        """Whether weights of genes are used or ignored."""
+
     @abstractmethod
     def rank_cap(self, n_vars: int) -> int:
         """Return K: the rank from which on all ranks are one."""
 
-    @abstractmethod
     def arm_weights(self, arm: Arm) -> Array:
         """Return the weights of an arm's present genes as this method uses them."""
+        return weights_in_use(arm, self.weights)
 
     @abstractmethod
     def limits(self, arm: Arm, cap: int) -> tuple[float, float]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tamannot.scoring._njit import njit
+from tamannot._settings import in_order
+from tamannot.scoring._njit import Array, njit
 from tamannot.scoring._plan import RankMethod
-from tamannot.scoring._rows import CscRows, RowBlock, RowSource
+from tamannot.scoring._rows import CscRows, DistributedRows, RowBlock, RowSource
 
-Array = NDArray[Any]
+T = TypeVar("T")
 # What a tie is worth: the depth of its mean rank, the mean of the depths it could have, or the depth of
 # UCell before 2.7.6, which counts rank K as one.
 AVERAGE, EXPECTED, LEGACY = 0, 1, 2
@@ -189,22 +190,9 @@ def rank_rows(
     Rank 1 is the highest value; the zeros, stored or not, are one tie below all others. Only the distinct
     values are put in order. Groups of a cell are numbered from 1; 0 are the zeros that are not stored.
 
-    Parameters
-    ----------
-    bits, indptr
-        The cells' stored values as order bits, and where each cell begins.
-    n_genes
-        Genes of the matrix, zeros included.
-    how
-        How ranks become depths.
-    most
-        The greatest number that groups can have.
-    out
-        Output: ``group``, ``ptr``, ``depth`` and ``high`` as in `RankedBlock`; ``ptr`` of the first cell is given.
-
-    Returns
-    -------
-    How many cells are done: those before the first that has more than ``most`` groups.
+    ``bits`` are the cells' stored values as order bits. Output are ``group``, ``ptr``, ``depth`` and ``high`` as in
+    `RankedBlock`, ``ptr`` of the first cell being given. Returns how many cells are done: those before the first that
+    has more than ``most`` groups.
     """
     cap, ties, step = how
     group, ptr, depth, high = out
@@ -230,11 +218,10 @@ def rank_rows(
             high[at + order[k]] = 1
             zeros -= sizes[k]
         for m in range(cap.size):
-            zero = (
-                np.int64(np.rint(depth_of(ties[m], cap[m], float(n_genes - zeros), float(zeros)) * step[m]))
-                if zeros
-                else 0
-            )
+            zero = np.int64(0)
+            if zeros:
+                found = depth_of(ties[m], cap[m], float(n_genes - zeros), float(zeros)) * step[m]
+                zero = np.int64(np.rint(found))
             depth[m, at : at + n_groups + 1] = zero
             for k in range(n_high):
                 found = depth_of(ties[m], cap[m], float(above[k]), float(sizes[k])) * step[m]
@@ -308,3 +295,18 @@ class RankedRows:
                 self._kept[start, stop] = made
                 self._room -= made.nbytes
         return made
+
+    def each(self, work: Callable[[RankedBlock], T], *, threads: int) -> Iterator[tuple[range, T]]:
+        """Yield rows and ``work`` of their ranks, block by block in their order; see `each_block`."""
+        rows = self._rows
+        if isinstance(rows, DistributedRows):
+            return rows.mapped(partial(_ranked_work, work, rows.shape[1], self._how), step=rows.step)
+
+        def here(start: int, stop: int) -> tuple[range, T]:
+            return range(start, stop), work(self.block(start, stop))
+
+        return in_order(here, rows.shape[0], threads=threads, step=rows.step)
+
+
+def _ranked_work(work: Callable[[RankedBlock], T], n_genes: int, how: Depths, block: RowBlock) -> T:
+    return work(rank_block(block, n_genes, how))

@@ -16,13 +16,10 @@ from numpy.typing import NDArray
 
 from tamannot._settings import in_order
 from tamannot.errors import MatrixError
-from tamannot.scoring._survey import csc_block, extremes, rises_strictly
-
-Array = NDArray[Any]
+from tamannot.scoring._njit import Array
+from tamannot.scoring._survey import as_floats, csc_block
 
 _WIDTHS = {4: np.uint32, 8: np.uint64}
-# Indices are looked at in so many parts, none of fewer rows than this.
-_LOOKS, _FEWEST_A_LOOK = 16, 512
 
 
 @dataclass(frozen=True)
@@ -53,14 +50,16 @@ class RowBlock:
 
     @property
     def bits(self) -> NDArray[np.unsignedinteger[Any]]:
-        """The values, if non-negative, as unsigned integers of the same order."""
-        return order_bits(self.values)
+        """The values, if non-negative, as unsigned integers of the same order, without a copy if possible."""
+        values = self.values
+        if values.dtype.kind != "i" or values.dtype.itemsize not in _WIDTHS or not values.dtype.isnative:
+            values = as_floats(values)
+        return np.ascontiguousarray(values).view(_WIDTHS[values.dtype.itemsize])
 
     @property
     def numbers(self) -> NDArray[np.floating[Any]]:
         """The values as floats of 32 or 64 bits, without a copy if they are such."""
-        plain = self.values.dtype.kind == "f" and self.values.dtype.itemsize in _WIDTHS and self.values.dtype.isnative
-        return self.values if plain else self.values.astype(np.float64)
+        return as_floats(self.values)
 
 
 class RowSource(Protocol):
@@ -88,17 +87,9 @@ class CsrRows:
     step = 512
     in_memory = True
 
-    def __init__(self, matrix: sp.csr_matrix | sp.csr_array, *, threads: int = 1) -> None:
-        _check_pointers(matrix, matrix.shape[0])
-        # A second header over the same arrays: scipy notes what it finds out on the header.
-        view = sp.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
-        rises = _rises(view, threads)
-        _check_indices(view, matrix.shape[1], rises=rises)
-        if not rises and not view.has_canonical_format:
-            view = view.copy()
-            view.sum_duplicates()
-        self._data, self._indices, self._indptr = view.data, view.indices, view.indptr
-        self.shape: tuple[int, int] = view.shape
+    def __init__(self, matrix: sp.csr_matrix | sp.csr_array) -> None:
+        self._data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csr_array, *matrix.shape)
+        self.shape: tuple[int, int] = matrix.shape
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
@@ -113,16 +104,10 @@ class CscRows:
     step = 2048
     in_memory = True
 
-    def __init__(self, matrix: sp.csc_matrix | sp.csc_array, *, threads: int = 1) -> None:
-        _check_pointers(matrix, matrix.shape[1])
-        view = sp.csc_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
-        rises = _rises(view, threads)
-        _check_indices(view, matrix.shape[0], rises=rises)
-        if not rises:
-            view = view.copy()
-            view.sum_duplicates()
-        self._data, self._indices, self._indptr = packable(view.data), view.indices, view.indptr
-        self.shape: tuple[int, int] = view.shape
+    def __init__(self, matrix: sp.csc_matrix | sp.csc_array) -> None:
+        data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csc_array, *reversed(matrix.shape))
+        self._data = packable(data)
+        self.shape: tuple[int, int] = matrix.shape
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
@@ -170,42 +155,37 @@ def places(columns: Array, n_vars: int) -> Array:
     return place
 
 
-def rows_in_memory(matrix: Any, *, threads: int = 1) -> RowSource:
+def rows_in_memory(matrix: Any) -> RowSource:
     """Return the rows of a dense or sparse matrix in memory, or of anything that gives rows when sliced."""
     if is_sparse(matrix):
-        return CscRows(matrix, threads=threads) if matrix.format == "csc" else CsrRows(matrix.tocsr(), threads=threads)
+        return CscRows(matrix) if matrix.format == "csc" else CsrRows(matrix.tocsr())
     return DenseRows(matrix)
 
 
-def _rises(matrix: Any, threads: int) -> bool:
-    """Return whether the indices rise in every row of a CSR matrix or column of a CSC one."""
+def _tidy_arrays(matrix: Any, container: type, n_major: int, n_minor: int) -> tuple[Array, Array, Array]:
+    """Return values, indices and pointers of a sparse matrix, copied if the indices of a row or column do not rise.
 
-    def look(start: int, stop: int) -> bool:
-        return rises_strictly(matrix.indices, matrix.indptr[start : stop + 1])
-
-    n = matrix.indptr.size - 1
-    return all(in_order(look, n, threads=threads, step=max(n // _LOOKS, _FEWEST_A_LOOK)))
-
-
-def _check_pointers(matrix: Any, n: int) -> None:
-    """Refuse pointers that lead out of the arrays: a file may have them, and neither scipy nor a kernel looks."""
+    A file may have pointers that lead out of the arrays, or indices out of the matrix:
+    neither scipy nor a kernel looks.
+    """
     ends, n_entries = matrix.indptr, min(matrix.indices.size, matrix.data.size)
-    good = ends.dtype.kind in "iu" and ends.shape == (n + 1,) and matrix.indices.dtype.kind in "iu"
+    good = ends.dtype.kind in "iu" and ends.shape == (n_major + 1,) and matrix.indices.dtype.kind in "iu"
     if not good or ends[0] != 0 or ends[-1] > n_entries or (ends[1:] < ends[:-1]).any():
         msg = "The sparse matrix is damaged: its pointers do not rise from 0 to the number of its entries."
         raise MatrixError(msg)
-
-
-def _check_indices(matrix: Any, n: int, *, rises: bool) -> None:
-    """Refuse indices that are not in ``[0, n)``; where they rise in every row its ends are enough."""
-    indices, ends = matrix.indices[: matrix.indptr[-1]], matrix.indptr
-    if not indices.size:
-        return
-    full = ends[1:] > ends[:-1]
-    low, high = extremes(indices) if not rises else (indices[ends[:-1][full]].min(), indices[ends[1:][full] - 1].max())
-    if low < 0 or high >= n:
-        msg = f"The sparse matrix is damaged: it has the index {low if low < 0 else high:,}, but the size is {n:,}."
-        raise MatrixError(msg)
+    if ends[-1]:
+        indices = matrix.indices[: ends[-1]]
+        low, high = indices.min(), indices.max()
+        if low < 0 or high >= n_minor:
+            index = low if low < 0 else high
+            msg = f"The sparse matrix is damaged: it has the index {index:,}, but the size is {n_minor:,}."
+            raise MatrixError(msg)
+    # A second header over the same arrays: scipy notes what it finds out on the header.
+    view = container((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
+    if not view.has_canonical_format:
+        view = view.copy()
+        view.sum_duplicates()
+    return view.data, view.indices, view.indptr
 
 
 def joined(blocks: Sequence[RowBlock]) -> RowBlock:
@@ -227,13 +207,6 @@ def packable(values: Array) -> Array:
     if values.dtype.kind == "f" and values.dtype.itemsize not in _WIDTHS:
         return values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
-
-
-def order_bits(values: Array) -> NDArray[np.unsignedinteger[Any]]:
-    """Return non-negative numbers as unsigned integers of the same order, without a copy if possible."""
-    if values.dtype.kind not in "fi" or values.dtype.itemsize not in _WIDTHS or not values.dtype.isnative:
-        values = values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
-    return np.ascontiguousarray(values).view(_WIDTHS[values.dtype.itemsize])
 
 
 T = TypeVar("T")

@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tamannot.scoring._njit import njit
+from tamannot.scoring._njit import Array, njit
 from tamannot.scoring._pack import Arms
 from tamannot.scoring._ranks import RankedBlock, longest_row
 
-Array = NDArray[Any]
-
 # With fewer distinct values in a cell it is faster to count them by bin first.
 _FEW_GROUPS = 128
-
-
-class GeneArms(NamedTuple):
-    """For every gene, the arms that it belongs to; weights in whole steps."""
-
-    used: Array
-    """Whether a gene is in any arm, uint8, shape ``(n_genes,)``."""
-    gene_ptr: Array
-    """The arms of gene ``g`` are entries ``gene_ptr[g]`` to ``gene_ptr[g + 1]`` of ``arm_of``."""
-    arm_of: Array
-    weight_of: Array
-    """Weights of the entries, shape ``(n_methods, n_entries)``."""
-    arm_weight: Array
-    """Sum of the weights of an arm's genes that are in the data, shape ``(n_methods, n_arms)``."""
-
-
-def gene_arms(arms: Arms) -> GeneArms:
-    """Return packed arms as the kernels take them."""
-    weights = (arms.weight_of.astype(np.int64, copy=False), arms.arm_weight.astype(np.int64, copy=False))
-    return GeneArms(arms.used, arms.gene_ptr, arms.arm_of, *weights)
 
 
 class GeneBins(NamedTuple):
@@ -66,6 +43,13 @@ def add_gene_totals(ranked: RankedBlock, total: Array) -> None:
             zero = of_group[0]
             for j in range(genes.size):
                 of_gene[np.uint32(genes[j])] += of_group[np.uint32(groups[j])] - zero
+
+
+def gene_totals(ranked: RankedBlock, n_genes: int) -> Array:
+    """Return how deep each gene ranks in these cells, in steps of each method, less what it would be as a zero."""
+    total = np.zeros((ranked.depth.shape[0], n_genes), np.int64)
+    add_gene_totals(ranked, total)
+    return total
 
 
 @njit
@@ -136,7 +120,7 @@ def add_zeros(depth: int, bin_size: Array, moments: Array) -> None:
 
 
 @njit
-def add_up(cell: tuple[Array, Array], hits: Array, depth: Array, arms: GeneArms, m: int, sums: Array) -> None:
+def add_up(cell: tuple[Array, Array], hits: Array, depth: Array, arms: Arms, m: int, sums: Array) -> None:
     """Write the weighted sum of depths of each arm in one cell, from the entries whose genes are in some arm."""
     group, genes = cell
     gene_ptr, arm_of, weight_of, arm_weight = arms.gene_ptr, arms.arm_of, arms.weight_of[m], arms.arm_weight[m]
@@ -151,7 +135,7 @@ def add_up(cell: tuple[Array, Array], hits: Array, depth: Array, arms: GeneArms,
 
 
 @njit
-def count_detected(cell: tuple[Array, Array], hits: Array, high: Array, arms: GeneArms, detected: Array) -> None:
+def count_detected(cell: tuple[Array, Array], hits: Array, high: Array, arms: Arms, detected: Array) -> None:
     """Count the genes of each arm that are not zero in one cell."""
     group, genes = cell
     gene_ptr, arm_of = arms.gene_ptr, arms.arm_of
@@ -173,7 +157,7 @@ def find_hits(genes: Array, used: Array, hits: Array) -> int:
 
 
 @njit
-def arm_sums(ranked: RankedBlock, arms: GeneArms, sums: Array) -> None:
+def arm_sums(ranked: RankedBlock, arms: Arms, sums: Array) -> None:
     """Write, from one ranking of each cell, what the scores are made of: `CellSums.sums`."""
     indptr, ptr, depth = ranked.indptr, ranked.ptr, ranked.depth
     hits = np.empty(longest_row(indptr) + 1, np.int64)
@@ -185,7 +169,7 @@ def arm_sums(ranked: RankedBlock, arms: GeneArms, sums: Array) -> None:
 
 
 @njit
-def null_sums(ranked: RankedBlock, arms: GeneArms, bins: GeneBins, out: CellSums) -> None:
+def null_sums(ranked: RankedBlock, arms: Arms, bins: GeneBins, out: CellSums) -> None:
     """Write, from one ranking of each cell, all that the scores and their null are made of."""
     indptr, ptr, depth = ranked.indptr, ranked.ptr, ranked.depth
     sums, detected, moments = out
@@ -222,23 +206,12 @@ class OutputParts(NamedTuple):
     out_part: Array
 
 
+@njit
 def finish_scores(sums: Array, parts: OutputParts, out: Array) -> None:
     """Write ``max(u(up) - down_weight u(down), 0)`` of each part, and of each output the greatest of its parts.
 
     ``sums`` are those of one method, whole steps, shape ``(n_cells, n_arms)``; ``out`` is ``(n_cells, n_outputs)``.
     """
-    arm, most, order = parts.arm, parts.most, parts.out_part
-    # Most sets are one part with up genes alone, and take a shorter way.
-    one_each = np.array_equal(parts.out_ptr, np.arange(arm.shape[0] + 1))
-    if one_each and (arm[:, 0] >= 0).all() and (arm[:, 1] < 0).all() and (most[:, 0] > 0).all():
-        finish_plain(sums, arm[order, 0], parts.offset[order, 0], most[order, 0], out)
-    else:
-        finish_any(sums, parts, out)
-
-
-@njit
-def finish_any(sums: Array, parts: OutputParts, out: Array) -> None:
-    """Write scores of parts with up and down genes, and of outputs of several parts."""
     arm, offset, most, w_neg, out_ptr, out_part = parts
     for i in range(sums.shape[0]):
         for o in range(out_ptr.size - 1):
@@ -253,12 +226,3 @@ def finish_any(sums: Array, parts: OutputParts, out: Array) -> None:
                         score += u if side == 0 else -w_neg * u
                 best = max(best, score)
             out[i, o] = best
-
-
-@njit
-def finish_plain(sums: Array, arm: Array, offset: Array, most: Array, out: Array) -> None:
-    """Write scores of outputs that are one part with up genes each."""
-    for i in range(sums.shape[0]):
-        for o in range(arm.size):
-            found = sums[i, np.uint64(arm[o])]
-            out[i, o] = max((found + offset[o]) / most[o], 0.0) if found > 0 else 0.0

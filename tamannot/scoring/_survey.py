@@ -1,44 +1,14 @@
-"""One pass over the arrays of a sparse matrix: what its values are, whether its rows are in order."""
+"""What the values of a matrix are, and its entries in another order: by rows, by groups, without zeros."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tamannot.scoring._njit import njit
-
-Array = NDArray[Any]
+from tamannot.scoring._njit import Array, njit
 
 _FEW = 4096
-
-
-@njit
-def rises_strictly(indices: Array, indptr: Array) -> bool:
-    """Return whether the indices of every row rise, so that none stands twice."""
-    for i in range(indptr.size - 1):
-        later = indices[indptr[i] + 1 : indptr[i + 1]]
-        earlier = indices[indptr[i] : indptr[i + 1]]
-        falls = np.int64(0)
-        for j in range(later.size):
-            falls += np.int64(later[j] <= earlier[j])
-        if falls:
-            return False
-    return True
-
-
-@njit
-def extremes(bits: Array) -> tuple[int, int]:
-    """Return the smallest and the largest of integers."""
-    low, high = bits[0], bits[0]
-    for j in range(bits.size):
-        b = bits[j]
-        # min and max are not compiled to comparisons of many at a time
-        low = b if b < low else low  # noqa: FURB136
-        high = b if b > high else high  # noqa: FURB136
-    return low, high
 
 
 @njit
@@ -48,16 +18,6 @@ def all_whole(values: Array) -> bool:
     for v in values:
         broken += np.int64(np.floor(v) != v)
     return broken == 0
-
-
-def survey(values: Array) -> tuple[float, float]:
-    """Return the smallest and the largest of floats; NaN if there is one."""
-    # Of non-negative floats the bits are in their order, and integers are compared many at a time.
-    low, high = extremes(values.view(f"i{values.itemsize}"))
-    if low < 0:
-        return float(values.min()), float(values.max())
-    ends = np.array([low, high], f"i{values.itemsize}").view(values.dtype)
-    return (float(ends[0]), float(ends[1])) if ends[1] == ends[1] else (np.nan, np.nan)
 
 
 @dataclass(frozen=True)
@@ -91,18 +51,17 @@ def seen_in(values: Array) -> Seen:
     """Look once at numbers of any type and shape."""
     if not values.size:
         return NOTHING_SEEN
-    flat = _as_surveyed(values)
+    flat = as_floats(values.reshape(-1))
     # The first few mostly tell that not all are whole.
     whole = values.dtype.kind in "iub" or (all_whole(flat[:_FEW]) and all_whole(flat))
-    return Seen(*survey(flat), whole=whole)
+    return Seen(float(flat.min()), float(flat.max()), whole=whole)
 
 
-def _as_surveyed(values: Array) -> Array:
-    """Return values flat, in one of the few number types that are compiled for."""
-    flat = values.reshape(-1)
-    if flat.dtype.kind == "f" and flat.dtype.itemsize in (4, 8) and flat.dtype.isnative:
-        return flat
-    return flat.astype(np.float32 if flat.dtype.itemsize < 4 else np.float64)
+def as_floats(values: Array) -> Array:
+    """Return numbers as native floats of 32 or 64 bits, without a copy if they are such."""
+    if values.dtype.kind == "f" and values.dtype.itemsize in (4, 8) and values.dtype.isnative:
+        return values
+    return values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
 
 
 @njit

@@ -1,19 +1,9 @@
 """Signatures: values, files, the bundled library; and genes: which column of the data is which gene."""
 
-from tamannot.signature._gene_ids import (
-    OURS,
-    UNKNOWN,
-    GeneTable,
-    Ids,
-    Sighting,
-    human_genes,
-    read_ids,
-    recognise_species,
-    without_versions,
-)
+from tamannot.signature._gene_ids import OURS, UNKNOWN, Ids, Sighting, human_genes, read_ids, recognise_species
 from tamannot.signature._gene_index import GeneIndex, Substitution
 from tamannot.signature._library import bundled_species, load_signature, load_signatures
-from tamannot.signature._model import AXES, Gene, Reference, Signature, SignatureFile, SignatureSet
+from tamannot.signature._model import AXES, Gene, Reference, Signature, SignatureSet
 from tamannot.signature._read import (
     Signatures,
     as_signatures,
@@ -29,12 +19,10 @@ __all__ = [
     "UNKNOWN",
     "Gene",
     "GeneIndex",
-    "GeneTable",
     "Ids",
     "Reference",
     "Sighting",
     "Signature",
-    "SignatureFile",
     "SignatureSet",
     "Signatures",
     "Substitution",
@@ -48,6 +36,5 @@ __all__ = [
     "read_signatures",
     "recognise_species",
     "signatures_named",
-    "without_versions",
     "write_signatures",
 ]

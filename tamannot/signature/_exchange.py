@@ -44,7 +44,14 @@ class Format:
 
 def to_gmt(signatures: Iterable[Signature], ids: GeneIds) -> str:
     """Return GMT: name, description and genes by tabs; a set with down genes is two, ``_UP`` and ``_DN``."""
-    return "".join(f"{line}\n" for s in signatures for line in _gmt_lines(s, ids))
+    lines = []
+    for s in signatures:
+        # Some readers, decoupler's among them, split at blanks: a word of the description would become a gene.
+        description = "_".join((s.title or s.id).split()) or "na"
+        up, down = ([_name(g, ids) for g in s.all_genes if g.direction == d] for d in ("up", "down"))
+        sets = [(f"{s.id}_UP", up), (f"{s.id}_DN", down)] if down else [(s.id, up)]
+        lines += ["\t".join([name, description, *genes]) + "\n" for name, genes in sets if genes]
+    return "".join(lines)
 
 
 def to_json(signatures: Iterable[Signature], _ids: GeneIds) -> str:
@@ -104,16 +111,6 @@ def losses(signatures: Iterable[Signature], name: str) -> list[str]:
     return lost
 
 
-def _gmt_lines(signature: Signature, ids: GeneIds) -> list[str]:
-    # Some readers, decoupler's among them, split at blanks: a word of the description would become a gene.
-    description = "_".join((signature.title or signature.id).split()) or "na"
-    named = {d: [_name(g, ids) for g in signature.all_genes if g.direction == d] for d in ("up", "down")}
-    if not named["down"]:
-        return ["\t".join([signature.id, description, *named["up"]])]
-    parts = [(f"{signature.id}_UP", named["up"]), (f"{signature.id}_DN", named["down"])]
-    return ["\t".join([name, description, *genes]) for name, genes in parts if genes]
-
-
 def _name(gene: Gene, ids: GeneIds) -> str:
     return gene.symbol if ids == "symbol" else gene.ensembl or gene.symbol
 
@@ -143,26 +140,26 @@ class _Row(NamedTuple):
 
 def from_gmt(text: str) -> list[Signature]:
     """Read GMT; ``X_UP`` and ``X_DN``, where both are there, are the two directions of ``X``."""
-    sets: dict[str, list[str]] = {}
-    lines: dict[str, int] = {}
+    sets: dict[str, tuple[int, list[str]]] = {}
     for number, line in enumerate(text.split("\n"), 1):
-        fields = line.split("\t")
+        name, *rest = line.split("\t")
         if not line.strip():
             continue
-        if len(fields) < 3:
+        if len(rest) < 2:
             msg = f"line {number}: a GMT line is a name, a description and genes, separated by tabs."
             raise SignatureFormatError(msg)
-        if fields[0] in sets:
-            msg = f"line {number}: '{shown(fields[0])}' occurs more than once."
+        if name in sets:
+            msg = f"line {number}: '{shown(name)}' occurs more than once."
             raise SignatureFormatError(msg)
-        sets[fields[0]], lines[fields[0]] = fields[2:], number
-    homes = _homes(sets)
-    paired: dict[str, list[str]] = {}
-    for name, genes in sets.items():
-        mark = "-" if homes[name] != name and name.endswith("_DN") else ""
-        paired.setdefault(homes[name], []).extend(f"{g}{mark}" for g in genes if g.strip())
-    first = {homes[name]: lines[name] for name in reversed(sets)}
-    return [_at(f"line {first[name]}", name, genes) for name, genes in paired.items()]
+        sets[name] = number, rest[1:]
+    base = {name: name[:-3] for name in sets if name.endswith(("_UP", "_DN"))}
+    paired = {b for b in base.values() if b not in sets and {f"{b}_UP", f"{b}_DN"} <= set(sets)}
+    found: dict[str, tuple[int, list[str]]] = {}
+    for name, (number, genes) in sets.items():
+        home = base[name] if base.get(name) in paired else name
+        mark = "-" if home != name and name.endswith("_DN") else ""
+        found.setdefault(home, (number, []))[1].extend(f"{g}{mark}" for g in genes if g.strip())
+    return [_at(f"line {number}", name, genes) for name, (number, genes) in found.items()]
 
 
 def from_json(text: str) -> list[Signature]:
@@ -176,7 +173,15 @@ def from_json(text: str) -> list[Signature]:
     if content.get("schema_version", 1) != 1 or not isinstance(content.get("signatures"), dict):
         msg = "expected schema_version 1 and an object 'signatures' next to the format."
         raise SignatureFormatError(msg)
-    return [_from_fields(name, fields) for name, fields in content["signatures"].items()]
+    found = []
+    for name, fields in content["signatures"].items():
+        place = f"Signature '{shown(name)}'"
+        with located(place):
+            found.append(Signature.model_validate(fields))
+        if found[-1].id != name:
+            msg = f"{place}: its id is '{found[-1].id}'."
+            raise SignatureFormatError(msg)
+    return found
 
 
 def from_table(text: str) -> list[Signature]:
@@ -208,17 +213,15 @@ def from_symbols(name: str, symbols: Iterable[object]) -> Signature:
     if len(tokens) > MAX_GENES:
         msg = f"Signature '{shown(name)}': more than {MAX_GENES} genes, which is more than any genome has."
         raise SignatureFormatError(msg)
-    names = [_name_of(name, n, t) for n, t in enumerate(tokens, 1)]
-    genes = dict.fromkeys(_directed(t) for t in names if t)
-    return _build(name, [_gene(f"Signature '{shown(name)}'", symbol=s, direction=d) for s, d in genes])
-
-
-def _homes(sets: Iterable[str]) -> dict[str, str]:
-    """Return the signature that each set of a GMT file belongs to."""
-    names = set(sets)
-    base = {name: name[:-3] for name in names if name.endswith(("_UP", "_DN"))}
-    both = {b for b in base.values() if b not in names and {f"{b}_UP", f"{b}_DN"} <= names}
-    return {name: base[name] if base.get(name) in both else name for name in names}
+    genes = {}
+    for number, token in enumerate(tokens, 1):
+        if not isinstance(token, str | Integral) or isinstance(token, bool):
+            msg = f"Signature '{shown(name)}': gene {number}: {shown(repr(token)[:100])} is not a gene name."
+            raise SignatureFormatError(msg)
+        if gene := str(token).strip():
+            symbol, direction = gene.removesuffix("-").removesuffix("+").strip(), "down" if gene.endswith("-") else "up"
+            genes[symbol, direction] = _gene(f"Signature '{shown(name)}'", symbol=symbol, direction=direction)
+    return _build(name, list(genes.values()))
 
 
 def _load_json(text: str) -> Any:
@@ -241,15 +244,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         msg = f"'{shown(next(n for n in names if names.count(n) > 1))}' occurs more than once in an object."
         raise SignatureFormatError(msg)
     return content
-
-
-def _from_fields(name: str, fields: object) -> Signature:
-    with located(f"Signature '{shown(name)}'"):
-        signature = Signature.model_validate(fields)
-    if signature.id != name:
-        msg = f"Signature '{shown(name)}': its id is '{signature.id}'."
-        raise SignatureFormatError(msg)
-    return signature
 
 
 def _table(text: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -287,32 +281,25 @@ def _records(header: list[str], rows: list[tuple[int, list[str]]], needed: Seque
 def _from_network(records: list[_Row]) -> list[Signature]:
     genes: dict[str, list[Gene]] = {}
     species: dict[str, str] = {}
-    for line, r in records:
-        genes.setdefault(r["source"], []).append(_weighted(line, r))
-        own = r.get("species") or "any"
-        if species.setdefault(r["source"], own) != own:
-            msg = (
-                f"line {line}: the species of '{shown(r['source'])}' is {shown(own)}, but "
-                f"{shown(species[r['source']])} above."
-            )
+    for line, cells in records:
+        source, said, own = cells["source"], cells.get("weight") or "1", cells.get("species") or "any"
+        try:
+            weight = float(said)
+        except ValueError:
+            msg = f"line {line}: weight '{shown(said)}' is not a number."
+            raise SignatureFormatError(msg) from None
+        gene = _gene(
+            f"line {line}",
+            symbol=cells["target"],
+            ensembl=cells.get("ensembl") or None,
+            weight=abs(weight),
+            direction="down" if weight < 0 else "up",
+        )
+        genes.setdefault(source, []).append(gene)
+        if species.setdefault(source, own) != own:
+            msg = f"line {line}: the species of '{shown(source)}' is {shown(own)}, but {shown(species[source])} above."
             raise SignatureFormatError(msg)
     return [_build(name, members, species=species[name]) for name, members in genes.items()]
-
-
-def _weighted(line: int, cells: Mapping[str, str]) -> Gene:
-    said = cells.get("weight") or "1"
-    try:
-        weight = float(said)
-    except ValueError:
-        msg = f"line {line}: weight '{shown(said)}' is not a number."
-        raise SignatureFormatError(msg) from None
-    return _gene(
-        f"line {line}",
-        symbol=cells["target"],
-        ensembl=cells.get("ensembl") or None,
-        weight=abs(weight),
-        direction="down" if weight < 0 else "up",
-    )
 
 
 def _genes_of(number: int, column: Sequence[str]) -> Sequence[str]:
@@ -345,14 +332,3 @@ def _build(name: str, genes: Sequence[Gene], **fields: Any) -> Signature:
 def _gene(place: str, **fields: Any) -> Gene:
     with located(f"{place}: gene '{shown(fields['symbol'])}'"):
         return Gene(**fields)
-
-
-def _name_of(signature: str, number: int, token: object) -> str:
-    if isinstance(token, str) or (isinstance(token, Integral) and not isinstance(token, bool)):
-        return str(token).strip()
-    msg = f"Signature '{shown(signature)}': gene {number}: {shown(repr(token)[:100])} is not a gene name."
-    raise SignatureFormatError(msg)
-
-
-def _directed(token: str) -> tuple[str, str]:
-    return token.removesuffix("-").removesuffix("+").strip(), "down" if token.endswith("-") else "up"

@@ -58,7 +58,7 @@ def human_genes() -> GeneTable:
 
 
 def without_versions(gene_ids: Sequence[str]) -> list[str]:
-    """Return Ensembl ids without their version suffix; anything else as it is."""
+    """Return ids as `without_version` does."""
     return [without_version(i) if "." in i and "ENS" in i else i for i in gene_ids]
 
 
@@ -152,19 +152,6 @@ class Sighting:
         return next((s for s in (self.species, self.second) if s not in OURS), "mouse")
 
 
-def strip_genome_prefix(ids: list[str]) -> tuple[list[str], str]:
-    """Return the ids without ``GRCh38_``, ``mm10___``, ``GRCm39-`` and similar.
-
-    The second is a pattern of those of mouse if there are genomes of both; else an empty text.
-    """
-    genomes = {m[1] for m in _PREFIX.finditer("\n".join(ids))}
-    if not genomes:
-        return ids, ""
-    mouse = sorted(g for g in genomes if _GENOME[g.lower()] == "mouse")
-    both = 0 < len(mouse) < len(genomes)
-    return [_PREFIX.sub("", i) for i in ids], "|".join(f"^{g}[_.-]" for g in mouse) if both else ""
-
-
 def recognise_species(ids: Sequence[str]) -> Sighting:
     """Return the species that gene ids belong to.
 
@@ -206,11 +193,7 @@ def recognise_species(ids: Sequence[str]) -> Sighting:
 
 
 def _judge(
-    ensembl: Counter[str],
-    symbols: Counter[str],
-    own: Counter[str],
-    lower: int,
-    example: Mapping[str, str],
+    ensembl: Counter[str], symbols: Counter[str], own: Counter[str], lower: int, example: Mapping[str, str]
 ) -> Sighting:
     counts = symbols + ensembl
     many = _many(counts)
@@ -276,7 +259,12 @@ def read_ids(texts: Sequence[str]) -> Ids:
     if any(mark in text for mark in _MARKS):
         ids = [_unwrapped(i) or i for i in texts]
         written = {c: t for c, (t, i) in enumerate(zip(texts, ids, strict=True)) if t != i}
-    ids, two_genomes = strip_genome_prefix(ids)
+    two_genomes = ""
+    if genomes := {m[1] for m in _PREFIX.finditer("\n".join(ids))}:
+        ids = [_PREFIX.sub("", i) for i in ids]
+        mouse = sorted(g for g in genomes if _GENOME[g.lower()] == "mouse")
+        if 0 < len(mouse) < len(genomes):
+            two_genomes = "|".join(f"^{g}[_.-]" for g in mouse)
     two, ensembl = dict[int, tuple[str, str]](), None
     if _IN_ENSEMBL_IDS in text and any(glue in text for glue in _GLUES):
         two = {c: m for c, i in enumerate(ids) if _IN_ENSEMBL_IDS in i and (m := _two_in_one(i))}

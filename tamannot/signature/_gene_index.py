@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tamannot.errors import GeneIdError
-from tamannot.signature._gene_ids import GeneTable, human_genes, recognise_species, without_version, without_versions
+from tamannot.signature._gene_ids import human_genes, recognise_species, without_version, without_versions
 
 _MONTHS = {"mar": 3, "mrz": 3, "mär": 3, "sep": 9, "sept": 9, "dec": 12, "dez": 12}
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
@@ -69,12 +69,13 @@ class GeneIndex:
         species: str | None = None,
     ) -> None:
         self.ids = without_versions(ids)
+        self.second_ids = without_versions(second_ids or [""] * len(ids))
+        """The further ids of the columns; ``""`` where there is none."""
         # From the last to the first, so that of equal ids the first column stays.
         self._column = dict(zip(reversed(self.ids), range(len(self.ids) - 1, -1, -1), strict=True))
         self._repeated = {i for i, n in Counter(self.ids).items() if n > 1} if len(self._column) < len(ids) else set()
-        self._second = without_versions(second_ids) if second_ids is not None else None
         self._written = written or {}
-        self._spelling = Spelling(self.ids, species)
+        self._given_species = species
         self._used: dict[str, str] = {}
         self._unclear: dict[str, tuple[str, ...]] = {}
 
@@ -89,15 +90,18 @@ class GeneIndex:
         return self._column.keys()
 
     @property
-    def second_ids(self) -> list[str]:
-        """The further ids of the columns; empty if there are none."""
-        return self._second or []
+    def note(self) -> str:
+        """Report dates that could be two of the requested genes."""
+        return " ".join(
+            f"A spreadsheet turned a gene id into '{i}', which could be {' or '.join(genes)}: it is ignored."
+            for i, genes in self._unclear.items()
+        )
 
     def locate(self, symbol: str, ensembl: str | None = None) -> int:
         """Return the column of a gene, or -1 if it is not in the data."""
         if symbol in self._column and symbol not in self._repeated and not self._written:
             return self._column[symbol]
-        names = _names(symbol, ensembl, human_genes())
+        names = _names(symbol, ensembl)
         found_as = self._first_of(names)
         if found_as is None:
             if names[0].upper().startswith(DATED):
@@ -112,78 +116,141 @@ class GeneIndex:
         """Return the first column of a gene, or -1; unlike `locate`, records and refuses nothing."""
         if symbol in self._column:
             return self._column[symbol]
-        found_as = self._first_of(_names(symbol, ensembl, human_genes()))
+        found_as = self._first_of(_names(symbol, ensembl))
         return -1 if found_as is None else self._column[found_as]
 
     def nearest(self, symbol: str, *, slips: bool = True) -> list[str]:
-        """Return ids of the data, at most two, that may be meant by a name that is not among them."""
+        """Return ids of the data, at most two, that may be meant by a name that is not among them.
+
+        These are dates of that name, ids of the same letters, copies of a repeated one among them, and with ``slips``
+        ids one letter off. The last are suggested only for names that are not genes: CD63 is not a typo of CD68.
+        """
         dates = [i for i, genes in self._dates[1].items() if symbol.upper() in genes]
-        return (dates + self._lookalikes.of(symbol, slips=slips))[:2]
-
-    @cached_property
-    def _lookalikes(self) -> Lookalikes:
-        return Lookalikes(self.ids)
-
-    @property
-    def note(self) -> str:
-        """Report dates that could be two of the requested genes."""
-        return " ".join(
-            f"A spreadsheet turned a gene id into '{i}', which could be {' or '.join(genes)}: it is ignored."
-            for i, genes in self._unclear.items()
-        )
+        same = self._by_letters.get(_letters(symbol), [])
+        if slips and not same and not human_genes().names & {symbol, symbol.upper()}:
+            same = [i for i in self.ids if abs(len(i) - len(symbol)) <= 1 and _one_off(i.upper(), symbol.upper())]
+        return (dates + list(dict.fromkeys(same)))[:2]
 
     def standard_name(self, column: int) -> str:
-        """Return the name that the gene of a column has, of how the data spell it."""
-        gene_id = self.ids[column]
-        dated = next((gene for gene, i in self._dates[0].items() if i == gene_id), "")
-        return dated or self._spelling.standard(gene_id)
+        """Return the name that the gene of a column has, of how the data spell it; the same where that is unknown."""
+        gene_id, known = self.ids[column], human_genes().names
+        if dated := next((gene for gene, i in self._dates[0].items() if i == gene_id), ""):
+            return dated
+        if self._is_mouse_in_capitals or (self._is_lower and self._species == "mouse"):
+            if gene_id[:3].upper() == "MT-":
+                return "mt-" + gene_id[3:].capitalize()
+            return "-".join(part.capitalize() for part in gene_id.split("-"))
+        if gene_id in known:
+            return gene_id
+        word = _ORF.sub(r"\1orf", gene_id.upper() if self._is_lower else gene_id)
+        return next((w for s in ("-", *self._separators) if (w := word.replace(s, "-")) in known), gene_id)
 
     def _first_of(self, names: list[str]) -> str | None:
-        there = next((n for n in names if n and n in self._column), None)
-        return there or self._respelled(names)
-
-    def _respelled(self, names: list[str]) -> str | None:
+        """Return the first name that is an id, else the date or the other spelling that stands for one."""
+        if there := next((n for n in names if n and n in self._column), None):
+            return there
         known = human_genes().names
         dated = next((self._dates[0].get(n.upper()) for n in names if n.upper().startswith(DATED)), None)
-        words = (w for n in names if n for w in self._spelling.of(n) if w in self._column)
-        return dated or next((w for w in words if w not in known or self._spelling.species == "mouse"), None)
+        words = (w for n in names if n for w in self._spellings(n) if w in self._column)
+        return dated or next((w for w in words if w not in known or self._species == "mouse"), None)
 
-    @cached_property
-    def _dates(self) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-        """Ids that are dates by the one gene that each can be, and those that can be several."""
-        table, lost = human_genes(), dict[str, tuple[str, ...]]()
-        for gene_id, genes in self._spelling.dates.items():
-            own = {g: [g, table.ensembl[g] or g, *table.former.get(g, ())] for g in genes}
-            # A gene that is there under a name of its own is not the one that became a date.
-            lost[gene_id] = tuple(
-                g for g in genes if not any(n in self._column or n.capitalize() in self._column for n in own[g])
-            )
-        ids_of = Counter(g for genes in lost.values() for g in genes)
-        clear = {i: g[0] for i, g in lost.items() if len(g) == 1 and ids_of[g[0]] == 1 and i not in self._repeated}
-        return {g: i for i, g in clear.items()}, {i: g for i, g in lost.items() if g and i not in clear}
+    def _spellings(self, name: str) -> Iterator[str]:
+        """Yield how else the ids may spell a name."""
+        words = [name, *(name.replace("-", s) for s in self._separators)] if "-" in name else [name]
+        for word in words:
+            if word != name:
+                yield word
+            if self._is_lower:
+                yield word.lower()
+            # C1ORF112 is C1orf112; CD68 is Cd68 only where all names of a mouse are in capitals.
+            elif word != word.upper() and (name in human_genes().names or self._is_mouse_in_capitals):
+                yield word.upper()
 
     def _only_column(self, found_as: str, names: list[str]) -> int:
         if found_as not in self._repeated:
             return self._column[found_as]
         columns = [c for c, i in enumerate(self.ids) if i == found_as]
-        if self._second is not None:
-            second = self._second
-            by_second = [c for c in columns if second[c] and second[c] in names]
-            if len(by_second) == 1:
-                return by_second[0]
+        by_second = [c for c in columns if self.second_ids[c] and self.second_ids[c] in names]
+        if len(by_second) == 1:
+            return by_second[0]
         msg = (
             f"Gene '{found_as}' matches {len(columns)} columns (numbers {', '.join(map(str, columns[:5]))}). "
             "Keep one of them, or add a var column 'gene_ids' with Ensembl ids that distinguish them."
         )
         raise GeneIdError(msg)
 
+    @cached_property
+    def _dates(self) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+        """Ids that are dates by the one gene that each can be, and those that can be several."""
+        table, lost = human_genes(), dict[str, tuple[str, ...]]()
+        found = {i: m for i in self.ids if i[:1] in _BEGIN and len(i) <= _LONGEST and (m := _DATE.fullmatch(i))}
+        for gene_id, match in found.items():
+            own = {g: [g, table.ensembl[g] or g, *table.former.get(g, ())] for g in _dated_genes(match)}
+            # A gene that is there under a name of its own is not the one that became a date.
+            lost[gene_id] = tuple(
+                g for g in own if not any(n in self._column or n.capitalize() in self._column for n in own[g])
+            )
+        ids_of = Counter(g for genes in lost.values() for g in genes)
+        clear = {i: g[0] for i, g in lost.items() if len(g) == 1 and ids_of[g[0]] == 1 and i not in self._repeated}
+        return {g: i for i, g in clear.items()}, {i: g for i, g in lost.items() if g and i not in clear}
 
-def _names(symbol: str, ensembl: str | None, table: GeneTable) -> list[str]:
+    @cached_property
+    def _by_letters(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for i in self.ids:
+            found.setdefault(_letters(i), []).append(i)
+            if copy := _COPY.match(i):
+                found.setdefault(_letters(copy[1]), []).append(i)
+        return found
+
+    @cached_property
+    def _species(self) -> str:
+        return recognise_species(self.ids).species if self._given_species is None else self._given_species
+
+    @cached_property
+    def _is_lower(self) -> bool:
+        lower = sum(map(str.islower, self.ids))
+        return lower > len(self.ids) // 2 and lower > sum(i in human_genes().names for i in self.ids)
+
+    @cached_property
+    def _is_mouse_in_capitals(self) -> bool:
+        return 2 * sum(map(str.isupper, self.ids)) >= len(self.ids) and self._species == "mouse"
+
+    @cached_property
+    def _separators(self) -> tuple[str, ...]:
+        """What stands for hyphens: R allows none in a name. Copies of a repeated name end in one and a number."""
+        if any("-" in i and not i.rpartition("-")[2].isdigit() for i in self.ids):
+            return ()
+        return tuple(s for s in "._" if any(s in i for i in self.ids))
+
+
+def _names(symbol: str, ensembl: str | None) -> list[str]:
     """Return the names a gene may have in the data, best first; empty where there is none."""
-    own = without_version(symbol)
+    own, table = without_version(symbol), human_genes()
     approved = table.symbol_of.get(own) or table.approved_of.get(own, own)
     ensembl = ensembl or table.ensembl.get(approved, "")
     return [own, ensembl, table.symbol_of.get(own, ""), approved, *table.former.get(approved, ())]
+
+
+def _dated_genes(match: re.Match[str]) -> tuple[str, ...]:
+    """Return the genes, by their approved symbols, whose former name a spreadsheet may have made this date."""
+    month = match["month"] or match["month2"] or match["month3"]
+    day = int(match["day"] or match["day2"] or match["day3"])
+    number = int(month) if month.isdigit() else _MONTHS[month.lower()]
+    former = (f"{stem}{day}" for stem in _DATED[number])
+    table = human_genes()
+    return tuple(table.approved_of[f] for f in former if f in table.approved_of) + _FIFTEENTH.get((number, day), ())
+
+
+def _letters(name: str) -> str:
+    return name.upper().replace("-", "").replace(".", "").replace("_", "")
+
+
+def _one_off(one: str, two: str) -> bool:
+    start = next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    a, b = one[start:], two[start:]
+    swapped = a[:1] == b[1:2] and a[1:2] == b[:1] and a[2:] == b[2:]
+    return len(two) > 2 and (a[1:] == b[1:] or a[1:] == b or a == b[1:] or swapped)
 
 
 def names_of(index: GeneIndex) -> tuple[list[str], list[str]]:
@@ -192,9 +259,8 @@ def names_of(index: GeneIndex) -> tuple[list[str], list[str]]:
     The symbol is the id itself where that is all there is. A column that no name tells from another, or whose
     name could not be written into a file, has neither: both are ``""``.
     """
-    second = index.second_ids or [""] * len(index.ids)
     own = [index.standard_name(c) for c in range(len(index.ids))]
-    pairs = [_pair(one, two) for one, two in zip(own, second, strict=True)]
+    pairs = [_pair(one, two) for one, two in zip(own, index.second_ids, strict=True)]
     shared = {s for s, n in Counter(s for s, _ in pairs).items() if n > 1}
     # Of columns that share a symbol the Ensembl id is the name, if there is one.
     symbols = [e if s in shared else s for s, e in pairs]
@@ -218,112 +284,3 @@ def _pair(one: str, two: str) -> tuple[str, str]:
 
 def _is_name(text: str) -> bool:
     return text.isprintable() and text == text.strip() and len(text) <= 1000
-
-
-class Spelling:
-    """How the names of a list of ids are spelled, where that is not how genes are named.
-
-    ``species`` is that of the data; None recognises it from the ids.
-    """
-
-    def __init__(self, ids: Sequence[str], species: str | None = None) -> None:
-        self._ids = ids
-        self._species = species
-
-    def of(self, name: str) -> Iterator[str]:
-        """Yield how else the ids may spell a name."""
-        words = [name, *(name.replace("-", s) for s in self._separators)] if "-" in name else [name]
-        for word in words:
-            if word != name:
-                yield word
-            if self._is_lower:
-                yield word.lower()
-            # C1ORF112 is C1orf112; CD68 is Cd68 only where all names of a mouse are in capitals.
-            elif word != word.upper() and (name in human_genes().names or self._is_mouse_in_capitals):
-                yield word.upper()
-
-    def standard(self, gene_id: str) -> str:
-        """Return the name that a gene has, of how the ids spell it; the same where that is unknown."""
-        names = human_genes().names
-        if self._is_mouse_in_capitals or (self._is_lower and self.species == "mouse"):
-            return "mt-" + gene_id[3:].capitalize() if gene_id[:3].upper() == "MT-" else _titled(gene_id)
-        if gene_id in names:
-            return gene_id
-        word = _ORF.sub(r"\1orf", gene_id.upper() if self._is_lower else gene_id)
-        return next((w for s in ("-", *self._separators) if (w := word.replace(s, "-")) in names), gene_id)
-
-    @cached_property
-    def species(self) -> str:
-        """The species of the ids."""
-        return recognise_species(self._ids).species if self._species is None else self._species
-
-    @cached_property
-    def dates(self) -> dict[str, tuple[str, ...]]:
-        """Ids that are dates, and the genes, by their approved symbols, whose former name may have been made one."""
-        found = {i: m for i in self._ids if i[:1] in _BEGIN and len(i) <= _LONGEST and (m := _DATE.fullmatch(i))}
-        named = {i: _genes_of(m) for i, m in found.items()}
-        return {i: genes for i, genes in named.items() if genes}
-
-    @cached_property
-    def _is_lower(self) -> bool:
-        lower = sum(map(str.islower, self._ids))
-        return lower > len(self._ids) // 2 and lower > sum(i in human_genes().names for i in self._ids)
-
-    @cached_property
-    def _is_mouse_in_capitals(self) -> bool:
-        if 2 * sum(map(str.isupper, self._ids)) < len(self._ids):
-            return False
-        return self.species == "mouse"
-
-    @cached_property
-    def _separators(self) -> tuple[str, ...]:
-        """What stands for hyphens: R allows none in a name. Copies of a repeated name end in one and a number."""
-        if any("-" in i and not i.rpartition("-")[2].isdigit() for i in self._ids):
-            return ()
-        return tuple(s for s in "._" if any(s in i for i in self._ids))
-
-
-def _titled(name: str) -> str:
-    return "-".join(part.capitalize() for part in name.split("-"))
-
-
-def _genes_of(match: re.Match[str]) -> tuple[str, ...]:
-    month = match["month"] or match["month2"] or match["month3"]
-    day = int(match["day"] or match["day2"] or match["day3"])
-    number = int(month) if month.isdigit() else _MONTHS[month.lower()]
-    former = (f"{stem}{day}" for stem in _DATED[number])
-    table = human_genes()
-    return tuple(table.approved_of[f] for f in former if f in table.approved_of) + _FIFTEENTH.get((number, day), ())
-
-
-class Lookalikes:
-    """Ids of the data that may be meant by a name that no id has."""
-
-    def __init__(self, ids: Sequence[str]) -> None:
-        self._ids = ids
-        self._by_letters: dict[str, list[str]] = {}
-        for i in ids:
-            self._by_letters.setdefault(_letters(i), []).append(i)
-            if copy := _COPY.match(i):
-                self._by_letters.setdefault(_letters(copy[1]), []).append(i)
-
-    def of(self, name: str, *, slips: bool) -> list[str]:
-        """Return ids of the same letters, a copy of a repeated one among them, or one letter off.
-
-        Names with one different letter are suggested only if they are not genes: CD63 is not a typo of CD68.
-        """
-        same = self._by_letters.get(_letters(name), [])
-        if slips and not same and not human_genes().names & {name, name.upper()}:
-            same = [i for i in self._ids if abs(len(i) - len(name)) <= 1 and _one_off(i.upper(), name.upper())]
-        return sorted(set(same), key=same.index)
-
-
-def _letters(name: str) -> str:
-    return name.upper().replace("-", "").replace(".", "").replace("_", "")
-
-
-def _one_off(one: str, two: str) -> bool:
-    start = next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
-    a, b = one[start:], two[start:]
-    swapped = a[:1] == b[1:2] and a[1:2] == b[:1] and a[2:] == b[2:]
-    return len(two) > 2 and (a[1:] == b[1:] or a[1:] == b or a == b[1:] or swapped)

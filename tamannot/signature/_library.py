@@ -38,24 +38,22 @@ class Library:
         return dict.fromkeys(sorted(p.name for p in self._folder.iterdir() if p.is_dir()))
 
     def get(self, name: str) -> Signature:
-        """Return the signature ``id@version``, or the newest version of ``id``."""
-        signature_id, _, version = name.partition("@")
-        versions = self._versions_of(name)
-        return self._load(f"{signature_id}@{version}") if version else self._newest(signature_id, versions)
+        """Return the signature ``id@version``, or the newest version of ``id``, if possible not deprecated."""
+        loaded = [self._load(n) for n in self._names(name)]
+        return next((s for s in loaded if not s.deprecated), loaded[0])
 
-    def _versions_of(self, name: str) -> list[str]:
+    def _names(self, name: str) -> list[str]:
+        """Return the ``id@version`` that a name may mean, the newest first."""
         signature_id, _, version = name.partition("@")
         versions = self.versions(signature_id) if signature_id in self._ids else []
         if not versions:
-            raise SignatureNotFoundError(_unknown_id(signature_id, self.ids()))
+            suggestion = meant(signature_id, self.ids())
+            msg = f"No signature '{shown(signature_id)}'.{suggestion} All ids: list(load_signatures())"
+            raise SignatureNotFoundError(msg)
         if version and version not in versions:
             msg = f"No version '{shown(version)}' of signature '{signature_id}'.{among(version, versions)}"
             raise SignatureNotFoundError(msg)
-        return versions
-
-    def _newest(self, signature_id: str, versions: list[str]) -> Signature:
-        loaded = [self._load(f"{signature_id}@{v}") for v in reversed(versions)]
-        return next((s for s in loaded if not s.deprecated), loaded[0])
+        return [f"{signature_id}@{v}" for v in ([version] if version else reversed(versions))]
 
     def _load(self, name: str) -> Signature:
         if name not in self._loaded:
@@ -65,7 +63,7 @@ class Library:
         return self._loaded[name]
 
     def _module(self, name: str) -> Signature:
-        self._versions_of(name)
+        self._names(name)  # refuses what does not exist
         return to_module(self._file(name))
 
     def _file(self, name: str) -> SignatureFile:
@@ -179,10 +177,6 @@ def meant(word: str, known: Iterable[str]) -> str:
     elsewhere = [r["id"] for r in rows if wanted in (r["name_there"].casefold(), *r["name_there"].casefold().split())]
     found = [i for i in dict.fromkeys([*initials, *elsewhere]) if i in ids][:3]
     return f" Did you mean {' or '.join(map(repr, found))}?" if found else nearest(word, ids)
-
-
-def _unknown_id(signature_id: str, known: list[str]) -> str:
-    return f"No signature '{shown(signature_id)}'.{meant(signature_id, known)} All ids: list(load_signatures())"
 
 
 def roots(folder: Path) -> list[Path]:

@@ -9,14 +9,7 @@ from typing import Literal
 
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError, TamannotWarning, tell
 from tamannot.signature._exchange import FORMATS, GeneIds, from_gmt, from_json, from_symbols, from_table, losses
-from tamannot.signature._library import (
-    bundled,
-    bundled_species,
-    is_outside,
-    load_signature,
-    load_signatures,
-    meant,
-)
+from tamannot.signature._library import bundled, bundled_species, is_outside, load_signature, load_signatures, meant
 from tamannot.signature._model import AXES, Signature, SignatureFile, SignatureSet, version_key
 from tamannot.signature._toml import (
     MAX_BYTES,
@@ -116,22 +109,17 @@ def _from_folder(folder: Path) -> SignatureSet:
         msg = f"{outside[0]}: links to a file outside {folder}. Copy the file into the folder."
         raise SignatureFormatError(msg)
     parsed = {path: parse_file(path) for path in files}
-    beside = _by_name(parsed)
-    newest: dict[str, Path] = {}
-    for path, file in sorted(parsed.items(), key=lambda item: (not item[1].deprecated, version_key(item[1].version))):
-        newest[file.id] = path
-    return SignatureSet(_resolved(path, parsed[path], beside) for path in files if path in newest.values())
-
-
-def _by_name(parsed: Mapping[Path, SignatureFile]) -> dict[str, SignatureFile]:
-    """Return the files by ``id@version``: composites may be made of modules that stand beside them."""
     paths: dict[str, Path] = {}
     for path, file in parsed.items():
         name = f"{file.id}@{file.version}"
         if (first := paths.setdefault(name, path)) != path:
             msg = f"{path}: {name} occurs more than once; it is also in {first}."
             raise SignatureFormatError(msg)
-    return {name: parsed[path] for name, path in paths.items()}
+    # Composites may be made of modules that stand beside them.
+    beside = {name: parsed[path] for name, path in paths.items()}
+    by_age = sorted(parsed.items(), key=lambda item: (not item[1].deprecated, version_key(item[1].version)))
+    newest = {file.id: path for path, file in by_age}
+    return SignatureSet(_resolved(path, parsed[path], beside) for path in files if path in newest.values())
 
 
 def _resolved(path: Path, file: SignatureFile, beside: Mapping[str, SignatureFile]) -> Signature:
@@ -183,19 +171,28 @@ def signatures_named(words: Sequence[str | os.PathLike[str]], species: str) -> S
     """Return the signatures that words name: files and folders, axes of the library, or ids."""
     found = SignatureSet()
     for word in words:
-        found |= _named(word, species)
+        if str(word) in AXES:
+            found |= load_signatures(str(word), species=species)
+        elif _exists(Path(word)):
+            found |= read_signatures(word)
+        else:
+            found |= SignatureSet([_of_library(str(word), species)])
     return found
 
 
-def _named(word: str | os.PathLike[str], species: str) -> SignatureSet:
-    if str(word) in AXES:
-        return load_signatures(str(word), species=species)
-    if _exists(Path(word)):
-        return read_signatures(word)
+def _of_library(word: str, species: str) -> Signature:
     try:
-        return SignatureSet([load_signature(str(word), species=species)])
+        return load_signature(word, species=species)
     except SignatureNotFoundError as error:
-        raise SignatureNotFoundError(_unknown(str(word), species, error)) from error
+        signature_id, at, _ = word.partition("@")
+        known = list(load_signatures(species=species))
+        if at and signature_id in known:  # the error names its versions
+            raise
+        msg = (
+            f"'{shown(word)}' is not a file, an axis ({', '.join(AXES)}) or a {species} signature."
+            f"{meant(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
+        )
+        raise SignatureNotFoundError(msg) from error
 
 
 def _exists(path: Path) -> bool:
@@ -203,18 +200,6 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except OSError:  # too long for a name, or in a folder that may not be read
         return False
-
-
-def _unknown(word: str, species: str, error: SignatureNotFoundError) -> str:
-    """Return one line on the possible meaning of a name; for a known id, its versions."""
-    signature_id, at, _ = word.partition("@")
-    known = list(load_signatures(species=species))
-    if at and signature_id in known:
-        return str(error)
-    return (
-        f"'{shown(word)}' is not a file, an axis ({', '.join(AXES)}) or a {species} signature."
-        f"{meant(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
-    )
 
 
 def write_signatures(
@@ -277,7 +262,9 @@ def _write_library(folder: Path, members: Iterable[Signature]) -> None:
     for signature in parts:
         file = folder / signature.id / f"{signature.version}.toml"
         write_whole(file, to_toml(signature))
-        if not _is_complete(file):
+        try:
+            parse_file(file)
+        except SignatureFormatError:
             drafts.append(signature.id)
     if drafts:
         msg = (
@@ -286,11 +273,3 @@ def _write_library(folder: Path, members: Iterable[Signature]) -> None:
             "tables need none."
         )
         tell({msg: TamannotWarning})
-
-
-def _is_complete(file: Path) -> bool:
-    try:
-        parse_file(file)
-    except SignatureFormatError:
-        return False
-    return True

@@ -42,7 +42,7 @@ def located(place: object) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        msg = f"{place}: {explain(error)}"
+        msg = f"{place}: {'; '.join(reason for _, reason in reasons(error))}"
         raise SignatureFormatError(msg) from error
     except (SignatureFormatError, SignatureNotFoundError) as error:
         msg = f"{place}: {error}"
@@ -164,11 +164,6 @@ def _gene_line(gene: Gene) -> str:
     return "{ " + ", ".join(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in fields.items()) + " }"
 
 
-def explain(error: ValidationError) -> str:
-    """Describe the first five faults with their fields."""
-    return "; ".join(reason for _, reason in reasons(error))
-
-
 def reasons(error: ValidationError) -> list[tuple[Location, str]]:
     """Return the first five faults: where each is, and what it is."""
     found: list[tuple[Location, str]] = []
@@ -187,14 +182,10 @@ def line_of(text: str, location: Location, reason: str) -> int | None:
     """
     lines = text.split("\n")
     if not location:
-        return _line_said(reason) or _line_named(lines, reason)
+        said = re.search(r"\bline (\d{1,9})\b", reason)
+        return int(said[1]) if said else _line_named(lines, reason)
     name, index, *rest = [*location, None, None][:3]
     return _line_of_item(lines, str(name), index, rest[0]) if isinstance(index, int) else _line_of_key(lines, str(name))
-
-
-def _line_said(reason: str) -> int | None:
-    said = re.search(r"\bline (\d{1,9})\b", reason)
-    return int(said[1]) if said else None
 
 
 def _line_named(lines: list[str], reason: str) -> int | None:
@@ -234,13 +225,8 @@ def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) 
     if path.exists():
         msg = f"{path} already exists. Put a new version into its own file, such as {path.with_name('1.1.0.toml')}."
         raise OutputError(msg)
-    write_whole(path, to_toml(_template(name, species)))
-    return path
-
-
-def _template(name: str, species: Literal["human", "mouse"]) -> Signature:
     symbol, ensembl = _EXAMPLE[species]
-    return Signature(
+    template = Signature(
         id=name,
         version="1.0.0",
         title=name.replace("_", " ").capitalize(),
@@ -252,6 +238,8 @@ def _template(name: str, species: Literal["human", "mouse"]) -> Signature:
         genes=(Gene(symbol=symbol, ensembl=ensembl, references=(EXAMPLE_KEY,)),),
         references=(Reference(key=EXAMPLE_KEY, citation="Author 2026, Journal", checked=False),),
     )
+    write_whole(path, to_toml(template))
+    return path
 
 
 def check_library_id(name: str) -> None:

@@ -108,7 +108,9 @@ def _folder_faults(folder: Path) -> list[Fault]:
         return faults or [f for file in loose for f in _source_faults(file)] or _reading_faults(folder)
     place = "<id>/<version>.toml" if species == [folder] else "<species>/<id>/<version>.toml"
     faults = [Fault(file, None, f"is in the wrong place for a library file; expected {place}.") for file in loose]
-    faults += [f for file in _newest(files) for f in _source_faults(file)]
+    # A released version stays as it is, so its faults would stay, too: the newest of each signature is looked at.
+    newest = {file.parent: file for file in sorted(files, key=lambda f: version_key(f.stem))}
+    faults += [f for file in newest.values() for f in _source_faults(file)]
     faults += [f for root in species for f in _root_faults(root, of_species=root != folder)]
     return faults or _lock_faults(folder)
 
@@ -122,16 +124,15 @@ def _link_faults(folder: Path, files: Iterable[Path]) -> list[Fault]:
 
 
 def _file_faults(path: Path) -> list[Fault]:
+    """Return what keeps a file from being parsed, each fault with its line."""
     try:
         parse_file(path)
     except SignatureFormatError as error:
-        return _placed(path, error)
+        if not isinstance(error.__cause__, ValidationError):
+            return [_fault(path, str(error))]
+        text = _text_of(path)
+        return [Fault(path, line_of(text, place, reason), reason) for place, reason in reasons(error.__cause__)]
     return []
-
-
-def _newest(files: Iterable[Path]) -> Iterable[Path]:
-    """Return the newest version of each signature; a released one stays as it is, so its faults would stay, too."""
-    return {file.parent: file for file in sorted(files, key=lambda f: version_key(f.stem))}.values()
 
 
 def _source_faults(path: Path) -> list[Fault]:
@@ -178,18 +179,14 @@ def _root_faults(root: Path, *, of_species: bool) -> list[Fault]:
             continue
         if of_species and species != root.name:
             faults.append(_fault(path, f"species: '{species}' does not match the path."))
-    return faults or [f for name in library.ids() for f in _version_faults(root, library, name)]
-
-
-def _version_faults(root: Path, library: Library, name: str) -> list[Fault]:
-    versions = library.versions(name)
-    faults = []
-    for older, newer in pairwise(versions):
-        same_minor = version_key(older)[:2] == version_key(newer)[:2]
-        same = library.get(f"{name}@{older}").digest == library.get(f"{name}@{newer}").digest
-        if same_minor and not same:
-            reason = f"genes changed since {older}, which needs at least a MINOR version, not a PATCH."
-            faults.append(_fault(root / name / f"{newer}.toml", f"version: {reason}"))
+    if faults:
+        return faults
+    for name in library.ids():
+        for older, newer in pairwise(library.versions(name)):
+            same_minor = version_key(older)[:2] == version_key(newer)[:2]
+            if same_minor and library.get(f"{name}@{older}").digest != library.get(f"{name}@{newer}").digest:
+                reason = f"genes changed since {older}, which needs at least a MINOR version, not a PATCH."
+                faults.append(_fault(root / name / f"{newer}.toml", f"version: {reason}"))
     return faults
 
 
@@ -208,14 +205,6 @@ def _lock_faults(folder: Path) -> list[Fault]:
         *(Fault(folder / name, None, gone) for name in since.gone),
         *(Fault(folder / name, None, changed) for name in since.changed),
     ]
-
-
-def _placed(path: Path, error: SignatureFormatError) -> list[Fault]:
-    """Return the faults of a file that could not be parsed, each with its line."""
-    if not isinstance(error.__cause__, ValidationError):
-        return [_fault(path, str(error))]
-    text = _text_of(path)
-    return [Fault(path, line_of(text, place, reason), reason) for place, reason in reasons(error.__cause__)]
 
 
 def _fault(path: Path, message: str) -> Fault:

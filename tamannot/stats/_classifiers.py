@@ -11,14 +11,12 @@ import scipy.optimize
 import scipy.sparse as sp
 import scipy.special
 import scipy.stats
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, precision_recall_fscore_support
 from threadpoolctl import threadpool_limits
 
+from tamannot.stats import Array
 from tamannot.stats._shares import wilson
-
-Array = NDArray[Any]
 
 # In place of the margin of a class that a fit has never seen: its probability is zero.
 _NEVER = -1e6
@@ -88,16 +86,8 @@ def judge(
     The threshold is the smallest probability, at least 0.5, above which the lower 95 % bound of the accuracy reaches
     the target; None if there is none.
 
-    Parameters
-    ----------
-    proba, truth
-        Probabilities, cells × classes, and the class number of each cell.
-    weight
-        Of each cell.
-    sample
-        Sample number of each cell; None: cells are independent.
-    classes, target
-        Names of the classes, and the accuracy that is asked for.
+    ``proba`` are probabilities, cells × classes, ``truth`` the class number of each cell; ``sample`` is its sample
+    number, or None if cells are independent. ``target`` is the accuracy that is asked for.
     """
     call, confidence = proba.argmax(axis=1), proba.max(axis=1)
     right = call == truth

@@ -6,15 +6,11 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 import scipy.stats
-from numpy.typing import NDArray
 
-from tamannot.errors import ParameterError
-
-Array = NDArray[Any]
+from tamannot.stats import LEVEL, Array
 
 # Samples of which all orders are looked at: 40,320 of eight.
 _EXACT_UP_TO = 8
@@ -90,27 +86,13 @@ def _correlated(x: Array, y: Array, covariates: Array) -> tuple[float, Array, Ar
 
 
 def bootstrap_interval(
-    x: Array,
-    y: Array,
-    covariates: Array | None = None,
-    *,
-    n_bootstrap: int = 1000,
-    level: float = 0.95,
-    rng: int = 0,
+    x: Array, y: Array, covariates: Array | None = None, *, n_bootstrap: int = 1000, rng: int = 0
 ) -> tuple[float, float]:
-    """Return the percentile interval of a (partial) ρ over samples drawn with replacement.
+    """Return the 95 % percentile interval of a (partial) ρ over samples drawn with replacement.
 
     Draws in which one side has but one value say nothing and are left out. With few samples such an interval is
     too narrow or, at a ρ near ±1, does not reach the truth: read it as a range of what these samples support.
-
-    Raises
-    ------
-    ParameterError
-        ``level`` is not between 0 and 1.
     """
-    if not 0 < level < 1:
-        msg = f"level must be between 0 and 1, not {level}."
-        raise ParameterError(msg)
     if n_bootstrap < 1:
         return math.nan, math.nan
     n = len(x)
@@ -119,7 +101,7 @@ def bootstrap_interval(
     found = found[np.isfinite(found)]
     if not found.size:
         return math.nan, math.nan
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
@@ -150,8 +132,8 @@ def fewest_samples(n_tests: int, level: float = 0.05) -> int:
     return n
 
 
-def spearman_interval(one: Array, two: Array, *, level: float = 0.95) -> tuple[float, float, float]:
-    """Return the rank correlation over samples and its interval by Bonett and Wright (2000, Psychometrika).
+def spearman_interval(one: Array, two: Array) -> tuple[float, float, float]:
+    """Return the rank correlation over samples and its 95 % interval by Bonett and Wright (2000, Psychometrika).
 
     The interval is NaN with fewer than five samples: with four no order of them is rarer than 1 in 12.
     """
@@ -162,7 +144,7 @@ def spearman_interval(one: Array, two: Array, *, level: float = 0.95) -> tuple[f
     if n < 5:
         return rho, np.nan, np.nan
     z = fisher(rho)
-    reach = float(scipy.stats.norm.ppf((1 + level) / 2)) * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    reach = float(scipy.stats.norm.ppf((1 + LEVEL) / 2)) * np.sqrt((1 + rho**2 / 2) / (n - 3))
     return rho, float(np.tanh(z - reach)), float(np.tanh(z + reach))
 
 

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import scipy.special
 import scipy.stats
-from numpy.typing import NDArray
 from scipy.special import digamma, polygamma
 
-Array = NDArray[Any]
+from tamannot.stats import LEVEL, Array
 
 # Fewer samples than these cannot speak for others.
 MIN_SAMPLES = 3
-_LEVEL = 0.95
 # A correlation of 1 has no Fisher z; of so few spots it is 1 by chance.
 _LARGEST = 1 - 1e-6
 # edgeR's: what is added to a count, in a library of the mean size.
@@ -46,12 +44,8 @@ class OverSamples:
 def over_samples(values: Array, *, fewest: int = MIN_SAMPLES) -> OverSamples:
     """Return the mean of one value per sample, with its interval and p by t against 0.
 
-    Parameters
-    ----------
-    values
-        Shape ``(n_samples,)``, or ``(n_samples, n_tests)``; NaN where a sample has no value.
-    fewest
-        Samples without which there is a mean, but neither interval nor p.
+    ``values`` are ``(n_samples,)`` or ``(n_samples, n_tests)``, NaN where a sample has no value. With less than
+    ``fewest`` samples there is a mean, but neither interval nor p.
     """
     by_test = np.ascontiguousarray(np.asarray(values, float).T)
     known = np.isfinite(by_test)
@@ -128,7 +122,7 @@ def benjamini_hochberg(p: Array) -> Array:
 
 
 def _quantile(df: Any) -> Any:
-    return scipy.stats.t.ppf((1 + _LEVEL) / 2, df)
+    return scipy.stats.t.ppf((1 + LEVEL) / 2, df)
 
 
 def _two_sided(t: Any, df: Any) -> Any:
@@ -154,25 +148,17 @@ class Moderated:
 
 
 def moderated_t(differences: Array) -> Moderated:
-    """Return the moderated t of differences that are taken within samples.
+    """Return the moderated t of finite differences within samples, ``(n_samples, n_genes)``, of at least two samples.
 
-    Parameters
-    ----------
-    differences
-        One row per sample, one column per gene, shape ``(n_samples, n_genes)``, at least two samples; finite.
-
-    Returns
-    -------
-    Moderated
-
-    Notes
-    -----
     Source: Smyth 2004, doi:10.2202/1544-6115.1027, as limma's ``eBayes`` of a design with the intercept alone.
     """
     n, mean = differences.shape[0], differences.mean(axis=0)
     variance = differences.var(axis=0, ddof=1)
-    df_prior, prior = fit_prior(variance, n - 1)
-    shared = _shrunk(variance, n - 1, df_prior, prior)
+    df, (df_prior, prior) = n - 1, fit_prior(variance, n - 1)
+    if np.isinf(df_prior):
+        shared = np.full_like(variance, prior)
+    else:
+        shared = (df_prior * prior + df * variance) / (df_prior + df)
     t = np.divide(mean, np.sqrt(shared / n), out=np.zeros_like(mean), where=shared > 0)
     return Moderated(mean, t, df_prior, prior)
 
@@ -218,12 +204,6 @@ def fit_prior(variance: Array, df: int) -> tuple[float, float]:
         return np.inf, float(variance.mean())
     df_prior = 2 * _trigamma_inverse(spread)
     return df_prior, float(np.exp(logs.mean() + digamma(df_prior / 2) - np.log(df_prior / 2)))
-
-
-def _shrunk(variance: Array, df: int, df_prior: float, prior: float) -> Array:
-    if np.isinf(df_prior):
-        return np.full_like(variance, prior)
-    return (df_prior * prior + df * variance) / (df_prior + df)
 
 
 def _trigamma_inverse(x: float) -> float:

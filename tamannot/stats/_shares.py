@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.stats
-from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from tamannot.errors import ParameterError
+from tamannot.stats import LEVEL, Array
 
-Array = NDArray[Any]
-
-LEVEL = 0.95
 _STEPS, _ROUNDS, _CLOSE = 30, 40, 1e-8
 # A logit beyond this is a share that is fitted as 0 or 1: there is no estimate.
 _FAR, _FARTHEST = 14.0, 30.0
 
 
-def wilson(k: Array, n: Array, level: float = LEVEL) -> tuple[Array, Array]:
-    """Return Wilson's interval of the share ``k`` of ``n``, cells taken for independent draws; NaN where n is 0."""
+def wilson(k: Array, n: Array) -> tuple[Array, Array]:
+    """Return Wilson's 95 % interval of the share ``k`` of ``n``, cells as independent draws; NaN where n is 0."""
     k, n = np.broadcast_arrays(np.asarray(k, np.float64), np.asarray(n, np.float64))
-    z2 = scipy.stats.norm.ppf((1 + level) / 2) ** 2
+    z2 = scipy.stats.norm.ppf((1 + LEVEL) / 2) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
         middle = (k + z2 / 2) / (n + z2)
         half = np.sqrt(z2) / (n + z2) * np.sqrt(np.maximum(k * (n - k) / n, 0) + z2 / 4)
@@ -64,25 +60,10 @@ def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Compa
     t with the residual degrees of freedom. With samples of one size it is the quasi-binomial regression that weighs
     by cells; with unequal ones that regression finds too much where there is nothing.
 
-    Parameters
-    ----------
-    k
-        Tests × samples: cells of the label; numbers that are not whole, as expected counts, are taken.
-    n
-        Samples, or tests × samples: cells in all, 1 or more.
-    design
-        Samples × terms, or tests × samples × terms; the first term the intercept, then the contrasts.
-    n_contrasts
-        How many terms after the intercept are contrasts.
-
-    Returns
-    -------
-    The comparison. All is NaN of tests without a cell of the label, and of those with no other.
-
-    Raises
-    ------
-    ParameterError
-        There are no residual degrees of freedom, or a term of the design follows from the others.
+    ``k`` are the cells of the label, tests × samples, whole numbers or expected counts; ``n`` all cells, 1 or more,
+    samples or tests × samples. ``design`` is samples × terms, or tests × samples × terms: the intercept, then the
+    contrasts, then covariates. All results are NaN of tests without a cell of the label, and of those with no other. A
+    design that `check_design` refuses is an error.
     """
     k = np.atleast_2d(np.asarray(k, np.float64))
     n = np.broadcast_to(np.asarray(n, np.float64), k.shape)
@@ -136,12 +117,12 @@ def check_design(design: Array) -> int:
     return int(n_samples - n_terms)
 
 
-def centred_log_ratios(counts: Array, cells: float = 0.5) -> Array:
+def centred_log_ratios(counts: Array) -> Array:
     """Return counts, samples × parts, as logarithms against the mean logarithm of their sample.
 
-    ``cells`` are added to each count. Parts that occur in no sample have no say in the mean.
+    Half a cell is added to each count. Parts that occur in no sample have no say in the mean.
     """
-    logs = np.log(np.asarray(counts, np.float64) + cells)
+    logs = np.log(np.asarray(counts, np.float64) + 0.5)
     seen = np.asarray(counts).sum(axis=0) > 0
     return logs - logs[:, seen].mean(axis=1, keepdims=True) if seen.any() else np.zeros_like(logs)
 

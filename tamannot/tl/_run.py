@@ -126,7 +126,7 @@ def read_input(
 
 
 def known_of_cells(adata: AnnData, asked: AnnotateSettings) -> Cells:
-    """Return names, samples and given cell types of the cells."""
+    """Return samples and given cell types of the cells."""
     sample = None
     if asked.sample_key is not None:
         sample = slots.texts_of(slots.obs_column(adata, asked.sample_key))
@@ -136,7 +136,7 @@ def known_of_cells(adata: AnnData, asked: AnnotateSettings) -> Cells:
     column, mapping = (key, None) if isinstance(key, str | None) else key
     if column is not None:
         given = slots.texts_of(slots.obs_column(adata, column))
-    return Cells(names=[str(n) for n in adata.obs_names], sample=sample, given=given, mapping=mapping)
+    return Cells(sample=sample, given=given, mapping=mapping)
 
 
 def _summary(run: AnnotationRun, steps: Sequence[str]) -> str:

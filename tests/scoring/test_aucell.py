@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 from tamannot.errors import ParameterError, SignatureFormatError
-from tamannot.scoring import AUCell, make_plan, score_rows
+from tamannot.scoring import AUCell, Run, make_plan, score_runs
 from tamannot.scoring._rows import CsrRows
 from tamannot.signature import Gene, GeneIndex, Signature, SignatureSet
 
@@ -26,7 +26,7 @@ def score(cells, *signatures, **settings):
     plan = make_plan(
         SignatureSet(signatures), GeneIndex([f"g{i}" for i in range(cells.shape[1])]).locate, cells.shape[1]
     )
-    return score_rows(CsrRows(sp.csr_matrix(cells)), plan, AUCell(**settings), null=None, threads=1).score
+    return score_runs(CsrRows(sp.csr_matrix(cells)), plan, [Run(AUCell(**settings))], threads=1)[0].score
 
 
 def of_r(rank, columns, top):

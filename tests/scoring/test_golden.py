@@ -15,7 +15,7 @@ import pytest
 import scipy.io
 import scipy.sparse as sp
 
-from tamannot.scoring import AUCell, UCell, make_plan, score_rows
+from tamannot.scoring import AUCell, Run, UCell, make_plan, score_runs
 from tamannot.scoring._rows import CsrRows
 from tamannot.signature import GeneIndex, read_signatures, write_signatures
 
@@ -41,7 +41,7 @@ def scored(counts, genes, signatures, method):
     plan = make_plan(read_signatures(json.loads((GOLDEN / signatures).read_text())), index.locate, len(genes))
     for part in plan.parts:
         method.check(part, len(genes))
-    scores = score_rows(CsrRows(counts), plan, method, null=None, threads=1)
+    scores = score_runs(CsrRows(counts), plan, [Run(method)], threads=1)[0]
     assert index.substitutions == ()
     return pd.DataFrame(scores.score, index=lines("pbmc80_cells.txt"), columns=scores.ids)
 
@@ -102,7 +102,7 @@ def test_aucell_without_ties_is_that_of_decoupler():
     sets = {name: [f"g{g}" for g in picks[name]][:n] for name, n in zip(picks, (5, 20, 21, 60), strict=True)}
     assert list(sets) == list(expected.columns)
     plan = make_plan(read_signatures(sets), GeneIndex([f"g{g}" for g in genes]).locate, 400)
-    got = score_rows(CsrRows(sp.csr_matrix(values)), plan, AUCell(), null=None, threads=1).score
+    got = score_runs(CsrRows(sp.csr_matrix(values)), plan, [Run(AUCell())], threads=1)[0].score
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
 
 
@@ -144,6 +144,6 @@ def test_sets_that_went_through_a_file_score_the_same(counts, tmp_path, name):
     genes = lines("pbmc80_genes.txt")
     read = read_signatures(path)
     plan = make_plan(read, GeneIndex(genes).locate, len(genes))
-    scores = score_rows(CsrRows(counts), plan, UCell(), null=None, threads=1)
+    scores = score_runs(CsrRows(counts), plan, [Run(UCell())], threads=1)[0]
     got = pd.DataFrame(scores.score, index=lines("pbmc80_cells.txt"), columns=scores.ids)
     assert_same(got, golden("ucell_maxrank1500")[list(sets)])

@@ -22,7 +22,6 @@ from tamannot.scoring import (
     make_plan,
     null_bins,
     ranked_rows,
-    score_rows,
     score_runs,
 )
 from tamannot.scoring._rows import CscRows, CsrRows, DenseRows
@@ -84,7 +83,7 @@ def scored(case, rows, *, ids=None, signatures=None, bins=None, threads=1):
     ids = ids or case.ids
     plan = make_plan(signatures or case.signatures, GeneIndex(ids).locate, len(ids))
     bins = bins or null_bins(depths_by_method(rows, [case.method], threads=threads)[0])
-    return score_rows(rows, plan, case.method, null=bins, threads=threads)
+    return score_runs(rows, plan, [Run(case.method, bins)], threads=threads)[0]
 
 
 def csr(counts, dtype=np.float32):
@@ -206,7 +205,7 @@ def test_several_methods_in_one_run(case, others, with_null):
     bins = [null_bins(depth) for depth in depths_by_method(rows, methods, threads=1)]
     runs = [Run(m, b if n else None) for m, b, n in zip(methods, bins, [True, *with_null], strict=False)]
     for run, together in zip(runs, score_runs(rows, plan, runs, threads=2), strict=True):
-        alone = score_rows(rows, plan, run.method, null=run.null, threads=1)
+        alone = score_runs(rows, plan, [Run(run.method, run.null)], threads=1)[0]
         tables = TABLES if run.null else ("score",)
         assert [getattr(together, x).tobytes() for x in tables] == [getattr(alone, x).tobytes() for x in tables]
 
@@ -228,7 +227,7 @@ def test_ranks_kept_from_the_first_pass(case, step, threads, kind):
 @given(cases())
 def test_null_changes_no_score(case):
     plan = make_plan(case.signatures, GeneIndex(case.ids).locate, len(case.ids))
-    without = score_rows(csr(case.counts), plan, case.method, null=None, threads=1)
+    without = score_runs(csr(case.counts), plan, [Run(case.method)], threads=1)[0]
     assert without.score.tobytes() == scored(case, csr(case.counts)).score.tobytes()
 
 

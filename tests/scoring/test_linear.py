@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tamannot.scoring import ModuleScore, WeightedMean, make_plan, score_linear
 from tamannot.scoring._expression import add_gene_sums, add_label_sums, to_log
-from tamannot.scoring._linear import GeneSets, weighted_sums
-from tamannot.scoring._pack import in_fours, pack_arms
+from tamannot.scoring._linear import weighted_sums
+from tamannot.scoring._pack import pack_arms
 from tamannot.scoring._rows import CscRows, CsrRows, DenseRows
 from tamannot.signature import Gene, GeneIndex, Signature, SignatureSet
 
@@ -34,14 +34,9 @@ def log_of(matrix, function=to_log):
     return values
 
 
-def lists_of(packed):
-    fours = in_fours(packed)
-    return GeneSets(packed.used, fours.ptr, fours.arm_of, fours.weight_of)
-
-
 def sums_of(matrix, function=weighted_sums):
     packed, out = pack_arms(COLUMNS, [WEIGHTS], 12), np.full((9, 3), np.nan, np.float32)
-    function((matrix.data, matrix.indices, matrix.indptr), 0.0, lists_of(packed), np.array([0.0, 2.5, -1.0]), out)
+    function((matrix.data, matrix.indices, matrix.indptr), 0.0, packed, np.array([0.0, 2.5, -1.0]), out)
     return out
 
 
@@ -101,7 +96,7 @@ def test_a_gene_of_many_sets_counts_once_in_each(matrix, n_sets):
     columns = [np.array([3, 7 + s % 5]) for s in range(n_sets)]
     weights = [np.array([1.0 + s, -0.5]) for s in range(n_sets)]
     packed, out = pack_arms(columns, [weights], 12), np.full((9, n_sets), np.nan)
-    weighted_sums((matrix.data, matrix.indices, matrix.indptr), 0.0, lists_of(packed), np.zeros(n_sets), out)
+    weighted_sums((matrix.data, matrix.indices, matrix.indptr), 0.0, packed, np.zeros(n_sets), out)
     dense = matrix.toarray()
     np.testing.assert_allclose(out.T, [dense[:, c] @ w for c, w in zip(columns, weights, strict=True)])
 
@@ -112,7 +107,7 @@ def test_sums_of_counts_are_those_of_their_logarithms(matrix, number):
     counts = sp.csr_matrix(matrix * number)
     logs = sp.csr_matrix((log_of(counts), counts.indices, counts.indptr), shape=counts.shape)
     packed, out = pack_arms(COLUMNS, [WEIGHTS], 12), np.full((9, 3), np.nan)
-    weighted_sums((counts.data, counts.indices, counts.indptr), 1e4, lists_of(packed), np.zeros(3), out)
+    weighted_sums((counts.data, counts.indices, counts.indptr), 1e4, packed, np.zeros(3), out)
     np.testing.assert_allclose(out, np.stack([logs[:, c] @ w for c, w in zip(COLUMNS, WEIGHTS, strict=True)], axis=1))
     sums = np.zeros((12, 2))
     add_gene_sums((counts.data, counts.indices, counts.indptr), 1e4, 0, 12, sums)

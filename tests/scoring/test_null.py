@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamannot.errors import ParameterError
-from tamannot.scoring import AUCell, UCell, depths_by_method, make_plan, null_bins, reference_bins, score_rows
-from tamannot.scoring._null import Groups, NullZ, expression_bins, merge_bins, null_z, upper_p
+from tamannot.scoring import AUCell, Run, UCell, depths_by_method, make_plan, null_bins, reference_depth, score_runs
+from tamannot.scoring._null import Groups, NullZ, merge_bins, null_z, upper_p
 from tamannot.scoring._rows import CsrRows
 from tamannot.signature import Gene, GeneIndex, Signature, SignatureSet
 
@@ -170,37 +170,37 @@ def test_groups_of_signatures_are_kept_apart():
 
 
 def test_first_bin_holds_the_fifty_deepest_genes():
-    bins = expression_bins(np.arange(2000, 0, -1.0))
+    bins = null_bins(np.arange(2000, 0, -1.0)).bin_of
     assert (bins == 0).sum() == 50
     assert (bins[:50] == 0).all()
 
 
 def test_bins_follow_depth_downwards():
     depth = np.random.default_rng(0).permutation(3000).astype(float)
-    assert (np.diff(expression_bins(depth)[np.argsort(-depth)]) >= 0).all()
+    assert (np.diff(null_bins(depth).bin_of[np.argsort(-depth)]) >= 0).all()
 
 
 def test_there_are_at_most_26_bins_numbered_without_gaps():
-    bins = expression_bins(np.random.default_rng(0).random(20000))
+    bins = null_bins(np.random.default_rng(0).random(20000)).bin_of
     assert np.unique(bins).tolist() == list(range(bins.max() + 1))
     assert bins.max() < 26
 
 
 def test_genes_of_equal_depth_share_a_bin():
     depth = np.random.default_rng(0).integers(0, 30, 3000).astype(float)
-    bins = expression_bins(depth)
+    bins = null_bins(depth).bin_of
     assert all(np.unique(bins[depth == d]).size == 1 for d in range(30))
 
 
 @pytest.mark.parametrize("n", [1, 2, 49, 50])
 def test_few_genes_are_one_bin(n):
-    assert expression_bins(np.arange(n, dtype=float)).tolist() == [0] * n
+    assert null_bins(np.arange(n, dtype=float)).bin_of.tolist() == [0] * n
 
 
 def test_bins_do_not_depend_on_the_order_of_genes():
     rng = np.random.default_rng(0)
     depth, order = rng.poisson(3.0, 2000).astype(float), rng.permutation(2000)
-    np.testing.assert_array_equal(expression_bins(depth)[order], expression_bins(depth[order]))
+    np.testing.assert_array_equal(null_bins(depth).bin_of[order], null_bins(depth[order]).bin_of)
 
 
 SUMS = [-6.0, -1.5, 0.0, 0.3, 1.64, 3.0, 6.0, 12.0]
@@ -295,7 +295,7 @@ def random_signatures(bins, weights, seed, *, n_high=9, n_low=9):
 def random_scores(request, simulated, bins):
     index = GeneIndex([f"g{i}" for i in range(N_GENES)])
     plan = make_plan(SignatureSet(random_signatures(bins, request.param, 3)), index.locate, N_GENES)
-    return score_rows(simulated, plan, UCell(), null=bins, threads=2)
+    return score_runs(simulated, plan, [Run(UCell(), bins)], threads=2)[0]
 
 
 def test_five_percent_of_random_signatures_have_p_below_five_percent(random_scores):
@@ -332,7 +332,7 @@ def test_expressed_signature_stands_out(simulated, bins):
     matrix[:10, columns] += 4
     signature = Signature(id="x", genes=tuple(Gene(symbol=f"g{c}") for c in columns))
     plan = make_plan(SignatureSet([signature]), GeneIndex([f"g{i}" for i in range(N_GENES)]).locate, N_GENES)
-    got = score_rows(CsrRows(sp.csr_matrix(matrix)), plan, UCell(), null=bins, threads=1)
+    got = score_runs(CsrRows(sp.csr_matrix(matrix)), plan, [Run(UCell(), bins)], threads=1)[0]
     assert (got.p[:10] < 1e-3).all()
     assert np.median(got.p[10:]) > 0.2
 
@@ -346,7 +346,7 @@ def test_p_needs_five_genes_in_the_data(simulated, bins, size):
         GeneIndex([f"g{i}" for i in range(N_GENES)]).locate,
         N_GENES,
     )
-    got = score_rows(simulated, plan, UCell(), null=bins, threads=1)
+    got = score_runs(simulated, plan, [Run(UCell(), bins)], threads=1)[0]
     assert np.isfinite(got.p).all() == (size >= 5)
     assert np.isfinite(got.z).all()
 
@@ -358,14 +358,14 @@ def test_sizes_are_the_genes_of_each_bin(bins):
 
 def test_reference_bins_do_not_depend_on_the_order_of_genes():
     symbols = ["CD68", "MALAT1", "ACTB", "P2RY12", "my_gene", "TMSB4X", "CD3E", "GAPDH"] + [f"u{i}" for i in range(60)]
-    forward = reference_bins(GeneIndex(symbols).find, len(symbols), species="human").bin_of
-    backward = reference_bins(GeneIndex(symbols[::-1]).find, len(symbols), species="human").bin_of
+    forward = null_bins(reference_depth(GeneIndex(symbols).find, len(symbols), species="human")).bin_of
+    backward = null_bins(reference_depth(GeneIndex(symbols[::-1]).find, len(symbols), species="human")).bin_of
     np.testing.assert_array_equal(forward, backward[::-1])
 
 
 def test_genes_the_reference_never_saw_share_the_lowest_bin():
     symbols = [f"u{i}" for i in range(80)] + ["ACTB", "TMSB4X", "GAPDH"]
-    bin_of = reference_bins(GeneIndex(symbols).find, len(symbols), species="human").bin_of
+    bin_of = null_bins(reference_depth(GeneIndex(symbols).find, len(symbols), species="human")).bin_of
     assert set(bin_of[:80]) == {bin_of.max()}
 
 
@@ -382,6 +382,6 @@ def test_null_of_more_ranks_than_its_moments_hold_is_refused_with_what_to_do(mak
     with pytest.raises(
         ParameterError, match=r"a maximal rank of 47,000 has no matched null.* Use a maximal rank of at most 46,000"
     ):
-        score_rows(rows, plan, make(47_000), null=bins, threads=1)
-    assert score_rows(rows, plan, make(46_000), null=bins, threads=1).z.shape == (1, 1)
-    assert score_rows(rows, plan, make(47_000), null=None, threads=1).score.shape == (1, 1)
+        score_runs(rows, plan, [Run(make(47_000), bins)], threads=1)[0]
+    assert score_runs(rows, plan, [Run(make(46_000), bins)], threads=1)[0].z.shape == (1, 1)
+    assert score_runs(rows, plan, [Run(make(47_000))], threads=1)[0].score.shape == (1, 1)

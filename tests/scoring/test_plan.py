@@ -12,12 +12,13 @@ from tamannot.scoring import (
     SSGSEA,
     AUCell,
     ModuleScore,
+    Run,
     UCell,
     WeightedMean,
     make_plan,
     method_of,
     score_linear,
-    score_rows,
+    score_runs,
 )
 from tamannot.scoring._pack import exact_weights, in_steps, pack_arms
 from tamannot.scoring._plan import Coverage
@@ -192,7 +193,7 @@ def score(method, weights):
     method.check(plan.parts[0], plan.n_vars)
     if isinstance(method, ModuleScore | WeightedMean):
         return score_linear(rows, plan, method, kind="log", threads=1).score
-    return score_rows(rows, plan, method, null=None, threads=1).score
+    return score_runs(rows, plan, [Run(method)], threads=1)[0].score
 
 
 @pytest.mark.parametrize("make", USING, ids=NAMES)

@@ -21,7 +21,11 @@ from tamannot.scoring._ranks import (
     rank_block,
     rank_rows,
 )
-from tamannot.scoring._rows import CscRows, CsrRows, DenseRows, order_bits
+from tamannot.scoring._rows import CscRows, CsrRows, DenseRows, RowBlock
+
+
+def order_bits(values):
+    return RowBlock(values, np.empty(0, np.int32), np.zeros(1, np.int64)).bits
 
 
 def ranked(values, n_genes, methods, function=rank_rows):

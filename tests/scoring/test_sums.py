@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from tamannot.scoring import (
+    Run,
     SignedGenes,
     UCell,
     _sums,
@@ -18,7 +19,7 @@ from tamannot.scoring import (
     make_plan,
     null_bins,
     null_contributions,
-    score_rows,
+    score_runs,
 )
 from tamannot.scoring._expression import group_sums
 from tamannot.scoring._pack import exact_weights, in_steps, pack_arms
@@ -30,10 +31,7 @@ from tamannot.scoring._sums import (
     OutputParts,
     add_gene_totals,
     arm_sums,
-    finish_any,
-    finish_plain,
     finish_scores,
-    gene_arms,
     null_sums,
 )
 from tamannot.signature import Gene, Signature, SignatureSet
@@ -84,10 +82,10 @@ def all_of(dense, methods, columns=(), weights=(), bin_of=None, compiled=lambda 
     detected = np.full((n_cells if bin_of is not None else 0, n_arms), -1, np.int16)
     moments = np.full((n_methods, n_cells, sizes.shape[1], 4), -1, np.int64)
     if bin_of is None:
-        compiled(arm_sums)(ranked, gene_arms(arms), sums)
+        compiled(arm_sums)(ranked, arms, sums)
     else:
         out = CellSums(sums, detected, moments)
-        compiled(null_sums)(ranked, gene_arms(arms), GeneBins(bins, sizes), out)
+        compiled(null_sums)(ranked, arms, GeneBins(bins, sizes), out)
     unit = step[:, None, None, None] ** np.array([1, 2, 3, 0])
     return sums * 2.0**-16 / step[:, None, None], detected, moments / unit
 
@@ -253,12 +251,7 @@ def test_an_output_is_the_greatest_of_its_parts():
 def test_compiled_equals_plain_python():
     sums = np.random.default_rng(0).integers(0, 20, (30, 2))
     settings = {"w_neg": 0.3, "offset": 0.7, "parts_of": ((0, 1), (1,), (2, 3, 0))}
-    assert finished(sums, **settings).tobytes() == finished(sums, **settings, function=finish_any.py_func).tobytes()
-    up = (sums, ARM[1::-1, 0].copy(), np.array([1.0, -8.0]), np.array([10.0, 20.0]))
-    out = np.full((2, 30, 2), np.nan, np.float32)
-    finish_plain(*up, out[0])
-    finish_plain.py_func(*up, out[1])
-    assert out[0].tobytes() == out[1].tobytes()
+    assert finished(sums, **settings).tobytes() == finished(sums, **settings, function=finish_scores.py_func).tobytes()
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 6))
@@ -350,7 +343,7 @@ def test_contributions_sum_to_z(rows, null, signed):
         for c, w in zip(signed.columns, signed.weights, strict=True)
     )
     plan = make_plan(SignatureSet([Signature(id="s", genes=genes)]), lambda symbol, _: int(symbol[1:]), N_GENES)
-    z = score_rows(rows, plan, UCell(), null=null, threads=1).column("z", "s")
+    z = score_runs(rows, plan, [Run(UCell(), null)], threads=1)[0].column("z", "s")
     found = null_contributions(rows.block(0, 30), N_GENES, UCell(), [signed], null)[0]
     np.testing.assert_allclose(found.sum(axis=1), z, rtol=1e-5, atol=1e-6)
     assert not found[0].any()

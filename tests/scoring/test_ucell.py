@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import scipy.stats
 
 from tamannot.errors import ParameterError, SignatureFormatError
-from tamannot.scoring import UCell, depths_by_method, make_plan, null_bins, score_rows
+from tamannot.scoring import Run, UCell, depths_by_method, make_plan, null_bins, score_runs
 from tamannot.scoring._rows import CsrRows
 from tamannot.signature import Gene, GeneIndex, Signature, SignatureSet, read_signatures
 
@@ -32,9 +32,7 @@ def plan_of(*signatures, ids=IDS):
 
 
 def score(*signatures, cells=CELL, **settings):
-    return score_rows(
-        CsrRows(sp.csr_matrix(cells)), plan_of(*signatures), UCell(**settings), null=None, threads=1
-    ).score
+    return score_runs(CsrRows(sp.csr_matrix(cells)), plan_of(*signatures), [Run(UCell(**settings))], threads=1)[0].score
 
 
 def one_score(genes, **settings):
@@ -167,7 +165,7 @@ def test_cell_of_ties_scores_the_same_for_every_gene(value):
 def test_two_names_of_one_gene_score_as_one():
     ids = ["CXCL8", *IDS[1:]]
     plan = make_plan(read_signatures({"one": ["CXCL8"], "two": ["CXCL8", "IL8"]}), GeneIndex(ids).locate, 10)
-    got = score_rows(CsrRows(sp.csr_matrix(CELL)), plan, UCell(), null=None, threads=1).score
+    got = score_runs(CsrRows(sp.csr_matrix(CELL)), plan, [Run(UCell())], threads=1)[0].score
     assert got[0, 0] == got[0, 1]
 
 
@@ -181,7 +179,7 @@ def full(cells, *signatures, **settings):
     ids = [f"g{i}" for i in range(cells.shape[1])]
     method, rows = UCell(**settings), CsrRows(sp.csr_matrix(cells))
     bins = null_bins(depths_by_method(rows, [method], threads=1)[0])
-    return score_rows(rows, plan_of(*signatures, ids=ids), method, null=bins, threads=1)
+    return score_runs(rows, plan_of(*signatures, ids=ids), [Run(method, bins)], threads=1)[0]
 
 
 def same_bits(a, b):
@@ -264,7 +262,7 @@ def test_tables_are_float32_and_int16(cells):
 
 
 def test_no_null_leaves_z_and_p_out():
-    got = score_rows(CsrRows(sp.csr_matrix(CELL)), plan_of(signature({"g0": 1})), UCell(), null=None, threads=1)
+    got = score_runs(CsrRows(sp.csr_matrix(CELL)), plan_of(signature({"g0": 1})), [Run(UCell())], threads=1)[0]
     assert not hasattr(got, "z")
     assert not hasattr(got, "p")
 
@@ -272,12 +270,12 @@ def test_no_null_leaves_z_and_p_out():
 def test_no_cells_give_empty_tables(cells):
     bins = null_bins(np.arange(10.0))
     plan = plan_of(signature({"g0": 1}))
-    got = score_rows(CsrRows(sp.csr_matrix((0, 10), dtype=np.float32)), plan, UCell(), null=bins, threads=2)
+    got = score_runs(CsrRows(sp.csr_matrix((0, 10), dtype=np.float32)), plan, [Run(UCell(), bins)], threads=2)[0]
     assert got.score.shape == got.z.shape == got.p.shape == (0, 1)
 
 
 def test_no_signatures_give_no_columns():
-    got = score_rows(CsrRows(sp.csr_matrix(CELL)), plan_of(), UCell(), null=null_bins(np.arange(10.0)), threads=1)
+    got = score_runs(CsrRows(sp.csr_matrix(CELL)), plan_of(), [Run(UCell(), null_bins(np.arange(10.0)))], threads=1)[0]
     assert got.score.shape == got.z.shape == (1, 0)
 
 
@@ -292,7 +290,7 @@ def legacy(some, sets, **settings):
     ids = [f"g{i}" for i in range(some.shape[1])]
     plan = make_plan(read_signatures(sets), GeneIndex(ids).locate, len(ids))
     method = UCell(variant="legacy", **settings)
-    return score_rows(CsrRows(sp.csr_matrix(some)), plan, method, null=None, threads=1).score
+    return score_runs(CsrRows(sp.csr_matrix(some)), plan, [Run(method)], threads=1)[0].score
 
 
 def written_out(rank, genes, max_rank, *, impute=True):
