@@ -103,7 +103,7 @@ def unpack(
     signed = "signed" in kinds
     looks = _inspect_candidates(adata, signatures, layer, gene_symbols, species, signed=signed)
     best = _best(looks, kinds)
-    while best is not None and not best.rows_judged and not signed:
+    while best is not None and best.rows is None and not signed:
         looks = [inspect_rows(look) if look is best else look for look in looks]
         best = _best(looks, kinds)
     if best is None or best.genes is None:
