@@ -47,9 +47,9 @@ def rows_of_columns(
     columns = checked_pointers(indptr, shape[1], min(values.size, indices.size), name)
     n_entries, kind = int(columns[-1]), packable(np.empty(0, values.dtype)).dtype
     starts = range(0, n_entries, _ENTRIES_A_PART)
-    _check_room(n_entries * (kind.itemsize + _INDEX.itemsize) + len(starts) * (shape[0] + 1) * _INDEX.itemsize, name)
+    n_bytes = n_entries * (kind.itemsize + _INDEX.itemsize) + len(starts) * (shape[0] + 1) * _INDEX.itemsize
     file, parts = _ArrayFile(), []
-    with _out_of_room(name):
+    with _room_for(n_bytes, name):
         for start in starts:
             stop = min(start + _ENTRIES_A_PART, n_entries)
             first, last = int(np.searchsorted(columns, start, "right")) - 1, int(np.searchsorted(columns, stop))
@@ -126,26 +126,25 @@ class _ArrayFile:
         return out
 
 
-def _check_room(need: int, name: str) -> None:
+@contextmanager
+def _room_for(n_bytes: int, name: str) -> Iterator[None]:
+    """Raise if the temporary file does not fit, before or while it is written."""
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
-    if need > free:
-        what = f"needs a temporary file of {need / 1e9:,.1f} GB, and {folder} has only {free / 1e9:,.1f} GB free"
-        raise OutputError(_no_room(name, what))
-
-
-@contextmanager
-def _out_of_room(name: str) -> Iterator[None]:
+    if n_bytes > free:
+        has = f"needs a temporary file of {n_bytes / 1e9:,.1f} GB, and {folder} has only {free / 1e9:,.1f} GB free"
+        raise _no_room(name, has)
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise OutputError(_no_room(name, f"needs a temporary file, and {tempfile.gettempdir()} is full")) from error
+        raise _no_room(name, f"needs a temporary file, and {folder} is full") from error
 
 
-def _no_room(name: str, what: str) -> str:
-    return (
+def _no_room(name: str, what: str) -> OutputError:
+    msg = (
         f"{name} is stored by columns (CSC), and reading it by rows {what}. Set the environment variable TMPDIR "
         "to a folder with more space, or rewrite the file with a CSR matrix."
     )
+    return OutputError(msg)

@@ -67,13 +67,7 @@ class CsrRowsOnDisk:
         self.step = rows_a_block(int(self._indptr[-1]), shape[0], max(values.chunk, indices.chunk))
 
     def block(self, start: int, stop: int) -> RowBlock:
-        """Return rows ``start`` to ``stop``.
-
-        Raises
-        ------
-        InputFileError
-            The file is damaged there.
-        """
+        """Return rows ``start`` to ``stop``."""
         ends = self._indptr[start : stop + 1]
         first, last = int(ends[0]), int(ends[-1])
         indices = checked_indices(self._indices.read(first, last), self.shape[1], self._indices.name)
@@ -93,13 +87,7 @@ class DenseRowsOnDisk:
         self.step = most - most % chunk if chunk <= most else most  # whole chunks, unless one is too much
 
     def block(self, start: int, stop: int) -> RowBlock:
-        """Return rows ``start`` to ``stop``.
-
-        Raises
-        ------
-        InputFileError
-            The file is damaged there.
-        """
+        """Return rows ``start`` to ``stop``."""
         # A few rows at a time: what is asked for at once may be as many as a user wants.
         firsts = range(start, stop, self.step) or [start]
         return joined([self._packed(first, min(first + self.step, stop)) for first in firsts])
@@ -173,13 +161,7 @@ def _damaged(name: str, what: str) -> InputFileError:
 
 @contextmanager
 def _reading(name: str, what: str) -> Iterator[None]:
-    """Raise any error of the block with the part of the file that could not be read.
-
-    Raises
-    ------
-    InputFileError
-        Anything but a lack of memory went wrong.
-    """
+    """Raise any error but a lack of memory as one that says which part of the file cannot be read."""
     try:
         yield
     except (MemoryError, TamannotError):
