@@ -158,7 +158,7 @@ def inspect_values(one: MatrixInspection, *, signed: bool = False) -> MatrixInsp
 
 
 def _judged(one: MatrixInspection, seen: Seen | str, *, signed: bool) -> MatrixInspection:
-    """Add what all values that were looked at say; a text is their type if they are no numbers."""
+    """Add what all values that were looked at say; a text is their type if they are not numbers."""
     if isinstance(seen, str):
         return replace(one, problem=f"it contains {seen}, not numbers")
     if fault := fault_of(seen, signed=signed):
@@ -197,7 +197,7 @@ class _Look:
     """Some rows, if they came along."""
 
     def total(self) -> Seen | str:
-        """Return what all values together are; if they are no numbers, their type."""
+        """Return what all values together are; if they are not numbers, their type."""
         seen, n_seen = NOTHING_SEEN, 0
         for glance in self.glances:
             if glance.seen is None:

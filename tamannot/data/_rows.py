@@ -13,7 +13,7 @@ from anndata.abc import CSCDataset, CSRDataset
 from numpy.typing import NDArray
 
 from tamannot._settings import settings
-from tamannot.data._by_columns import rows_of_columns
+from tamannot.data._by_columns import RowsFromColumns
 from tamannot.data._kind import LARGEST_LOG, Kind, fault_of
 from tamannot.data._stored import CsrRowsOnDisk, DenseRowsOnDisk, Slices, name_of
 from tamannot.errors import MatrixError
@@ -27,23 +27,15 @@ _ROWS_A_READ = 4096
 
 
 def row_source(matrix: Any, genes: Array | None = None) -> RowSource:
-    """Return the rows of a matrix in any container, of some columns or all; no second matrix is made in memory.
-
-    Raises
-    ------
-    InputFileError
-        The matrix is in a file that is damaged.
-    OutputError
-        It is in a file by columns, and there is no room for a temporary file of its rows.
-    """
+    """Return the rows of a matrix in any container, of some columns or all; no second matrix is made in memory."""
     if is_dask(matrix):
         return _dask_rows(genes_of(matrix, genes))
     rows: RowSource
     if isinstance(matrix, CSRDataset | CSCDataset):
         group = matrix.group
         values, indices, indptr = Slices(group["data"]), Slices(group["indices"]), Slices(group["indptr"]).all()
-        on_disk = CsrRowsOnDisk if isinstance(matrix, CSRDataset) else rows_of_columns
-        rows = on_disk(values, indices, indptr, matrix.shape, name_of(group))
+        by_rows = isinstance(matrix, CSRDataset)
+        rows = (CsrRowsOnDisk if by_rows else RowsFromColumns)(values, indices, indptr, matrix.shape, name_of(group))
     elif is_on_disk(matrix):
         rows = DenseRowsOnDisk(matrix)
     elif is_sparse(matrix) or isinstance(matrix, np.ndarray):

@@ -148,18 +148,8 @@ def write_analysis(
 ) -> None:
     """Write the result of an analysis to the record of its run; annotating again removes it.
 
-    Lists of texts, as its cautions, become arrays: files know no lists.
-
-    Parameters
-    ----------
-    adata
-        Changed in place.
-    key, name
-        The ``key_added`` of the run, and the analysis.
-    record
-        Its tables and parameters.
-    of
-        What it is of, such as the axis: results of several stand side by side. None: there is one result.
+    Lists of texts, as its cautions, become arrays: files know no lists. Results ``of`` several things, such as axes,
+    stand side by side.
     """
     run = read_record(adata, key)
     new = _storable(record)

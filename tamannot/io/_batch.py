@@ -73,14 +73,7 @@ class FileResult:
 def tasks_of(
     sources: Sequence[Path], folder: Path | None, tables: str | None, *, overwrite: bool, in_place: bool
 ) -> list[Task]:
-    """Return the outputs of each input: in ``folder``, under its own name; without a folder, the input itself.
-
-    Raises
-    ------
-    ParameterError
-        Two inputs would have the same output, an output is an input without ``in_place`` or differs from it with
-        ``in_place``, or a package for a table is missing.
-    """
+    """Return the outputs of each input: in ``folder``, under its own name; without a folder, the input itself."""
     tasks = []
     for source in sources:
         suffix = source.suffix if source.suffix in _SUFFIXES else _SUFFIXES[0]

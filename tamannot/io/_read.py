@@ -36,11 +36,7 @@ def open_file(path: Path, *, key: str | None = None) -> Iterator[ad.AnnData]:
     """Open an h5ad file or a zarr folder, and leave its matrices on disk, readable inside the ``with`` block.
 
     With a ``key``, the tables of ``obsm`` that a run under it wrote are read, too; see `without_matrices` for the rest.
-
-    Raises
-    ------
-    InputFileError
-        The file is missing, of another format (the message has the line that converts it), or damaged.
+    Whatever is wrong with the file is an `InputFileError`; for another format it has the line that converts it.
     """
     with open_root(path) as root:
         with reading(path):

@@ -64,15 +64,7 @@ class Outputs:
 def reserved(
     source: Path, asked: Outputs, tables: tuple[str, ...] = _TABLE_SUFFIXES, *, needed: bool = True
 ) -> Iterator[dict[str, Path]]:
-    """Yield the files to write by suffix, locked until the end; raise early if one cannot be written.
-
-    Raises
-    ------
-    OutputError
-        A target exists or is the source, cannot be written, lacks disk space, or another run is writing it.
-    ParameterError
-        No output is given though one is ``needed``, or a package for it is missing.
-    """
+    """Yield the files to write by suffix, locked until the end; raise early if one cannot be written."""
     targets = asked.targets(source, tables)
     if needed and not targets:
         raise ParameterError(NO_OUTPUT)
