@@ -306,13 +306,7 @@ _SUMMARIES = {
 
 
 def split_choices(kind: Figure, function: Any, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return which options are for a figure, and which for the summary that it shows.
-
-    Raises
-    ------
-    ParameterError
-        An option has no meaning for this figure.
-    """
+    """Return which options are for a figure, and which for the summary that it shows."""
     known = inspect.signature(function).parameters
     of_summary = _SUMMARIES.get(kind, ()) if "sample_key" in given else ()
     if unknown := [name for name in given if name not in known and name not in of_summary]:
@@ -334,13 +328,7 @@ def _summarise(adata: AnnData, kind: Figure, choices: Mapping[str, Any], key: st
 
 
 def malignant_of(words: Sequence[str], columns: Sequence[str]) -> str | tuple[str, list[str]]:
-    """Return which cells are malignant: a column, or a column and its values.
-
-    Raises
-    ------
-    ParameterError
-        The words are of more than one column.
-    """
+    """Return which cells are malignant: a column, or a column and its values."""
     if len(words) == 1 and (words[0] in columns or "=" not in words[0]):
         return words[0]
     pairs = [word.partition("=")[::2] for word in words]
@@ -375,5 +363,7 @@ def _analyse(
     """Run an analysis on a file; ``outputs`` are --out, --table, --overwrite and --in-place."""
     from tamannot.io import Outputs, analyse_file  # noqa: PLC0415
 
+    out, table, overwrite, in_place = outputs
+    asked = Outputs(out, table, overwrite=overwrite, in_place=in_place)
     with _running(quiet=quiet) as progress:
-        return analyse_file(source, run, Outputs(*outputs), key=key, report=progress)
+        return analyse_file(source, run, asked, key=key, report=progress)

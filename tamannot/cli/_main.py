@@ -335,13 +335,6 @@ def root(
     """Annotate tumour-associated macrophages in single-cell data."""
 
 
-def _tell_refusal(refusal: Any) -> None:
-    """Describe the arguments that are not valid; they are user input and are escaped."""
-    said = io.StringIO()
-    refusal.show(file=said)
-    print("\n".join(map(printable, said.getvalue().rstrip("\n").split("\n"))), file=sys.stderr)
-
-
 def main() -> None:
     """Run the command line; errors of the input end it with one message and exit code 2."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name may have letters that the terminal has not
@@ -351,7 +344,10 @@ def main() -> None:
     try:
         sys.exit(app(prog_name="tamannot", standalone_mode=False))
     except _REFUSAL as refusal:
-        _tell_refusal(refusal)
+        said = io.StringIO()
+        refusal.show(file=said)
+        for line in said.getvalue().rstrip("\n").split("\n"):  # has what the user gave
+            print(printable(line), file=sys.stderr)
         sys.exit(refusal.exit_code)
     except typer.Abort:
         sys.exit(1)

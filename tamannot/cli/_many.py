@@ -17,11 +17,12 @@ from tamannot._settings import AnnotateSettings
 from tamannot.cli._options import as_options
 from tamannot.cli._show import counted, in_options, print_table, stages
 from tamannot.errors import ParameterError, printable
-from tamannot.io._analyse import check_table, cohort_table, write_table
+from tamannot.io._analyse import check_table, cohort_table
 from tamannot.io._annotate import FileOptions, FileSummary, fit_files
 from tamannot.io._batch import FileResult, Task, annotate_tasks, make_folders, tasks_of
 from tamannot.io._log import logged, signature_digests, speed
 from tamannot.io._output import place_of, replacing
+from tamannot.io._targets import write_table
 from tamannot.signature import Signatures
 from tamannot.tl._model import models_of
 
@@ -50,23 +51,22 @@ def annotate_many(
     signatures: Signatures | None,
     choices: Mapping[str, Any],
 ) -> None:
-    """Annotate files into a folder, print a table over them, then what failed.
-
-    Raises
-    ------
-    TamannotError
-        The options do not go together, or the folder or the log cannot be written.
-    typer.Exit
-        A file failed: 2, or 1 if through a bug.
-    """
+    """Annotate files into a folder, print a table over them, then what failed: exit with 2, or 1 if through a bug."""
     if asked.out_dir is None and not asked.in_place:
         msg = (
             "Several inputs, --tables and --cohort-table need --out-dir: each output has the name of its input in that "
             "folder. Or --in-place, to write into the inputs."
         )
         raise ParameterError(msg)
-    _refuse_single_outputs(single)
-    tasks = tasks_of(sources, asked.out_dir, asked.tables, in_place=asked.in_place)
+    instead = {
+        "--out": "Leave it out.",
+        "--table": "Give --tables csv or --tables parquet.",
+        "--report": "Run tamannot report on each output.",
+    }
+    if given := next((name for name, value in single.items() if value is not None), None):
+        msg = f"{given} names one file and cannot go with --out-dir, or several inputs. {instead[given]}"
+        raise ParameterError(msg)
+    tasks = tasks_of(sources, asked.out_dir, asked.tables, overwrite=asked.overwrite, in_place=asked.in_place)
     if asked.cohort_table is not None:
         _check_cohort_table(asked.cohort_table, tasks, overwrite=asked.overwrite)
     options = {name: value for name, value in asdict(asked).items() if name not in ("log", "quiet", "as_json")}
@@ -82,19 +82,15 @@ def annotate_many(
             if not asked.quiet:
                 print(f"tamannot: {note}", file=sys.stderr)
         how = replace(how, model=[m for m in (of_cohort, of_labels) if m is not None])
-        file_options = FileOptions(
-            settings=how,
-            signatures=signatures,
-            overwrite=asked.overwrite,
-            in_place=asked.in_place,
-            chunk_size=asked.chunk_size,
-        )
+        file_options = FileOptions(how, signatures, chunk_size=asked.chunk_size)
         for result in annotate_tasks(tasks, file_options, jobs=asked.jobs, report=report):
             found[result.path] = result
     results = [found[str(task.source)] for task in tasks]
-    if asked.cohort_table is not None:
-        done = {str(task.source): task.out for task in tasks if found[str(task.source)].summary is not None}
-        _write_cohort_table(asked.cohort_table, done, choices["sample_key"])
+    done = {str(task.source): task.out for task in tasks if found[str(task.source)].summary is not None}
+    if asked.cohort_table is not None and done:
+        table = cohort_table(done, sample_key=choices["sample_key"])
+        with replacing(asked.cohort_table) as beside:
+            write_table(table, beside)
     if asked.as_json:
         print(json.dumps([_as_json(result) for result in results], indent=2))
     elif not asked.quiet:
@@ -103,31 +99,11 @@ def annotate_many(
 
 
 def _check_cohort_table(target: Path, tasks: Sequence[Task], *, overwrite: bool) -> None:
-    if place_of(target) in {place_of(t.table) for t in tasks if t.table is not None}:
+    if place_of(target) in {place_of(Path(t.outputs.table)) for t in tasks if t.outputs.table is not None}:
         msg = f"{target} is the table of one input, written by --tables. Give another name to --cohort-table."
         raise ParameterError(msg)
     make_folders(tasks)  # the table may stand among the outputs
     check_table(target, [task.source for task in tasks], overwrite=overwrite)
-
-
-def _write_cohort_table(target: Path, done: Mapping[str, Path], sample_key: str | None) -> None:
-    if done:
-        table = cohort_table(done, sample_key=sample_key)
-        with replacing(target) as beside:
-            write_table(table, beside)
-
-
-def _refuse_single_outputs(outputs: Mapping[str, Path | None]) -> None:
-    """Refuse options that name one output where there are many."""
-    instead = {
-        "--out": "Leave it out.",
-        "--table": "Give --tables csv or --tables parquet.",
-        "--report": "Run tamannot report on each output.",
-    }
-    for name, value in outputs.items():
-        if value is not None:
-            msg = f"{name} names one file and cannot go with --out-dir, or several inputs. {instead[name]}"
-            raise ParameterError(msg)
 
 
 def _log_entry(found: Mapping[str, FileResult], begun: float) -> dict[str, Any]:

@@ -32,41 +32,6 @@ _ENTRIES_A_PART = 1 << 23
 _INDEX = np.dtype(np.int32)
 
 
-def rows_of_columns(
-    values: Slices, indices: Slices, indptr: Array, shape: tuple[int, int], name: str
-) -> RowsFromColumns:
-    """Return the rows of a CSC matrix.
-
-    Raises
-    ------
-    OutputError
-        There is no room for the temporary file.
-    InputFileError
-        The matrix is damaged.
-    """
-    columns = checked_pointers(indptr, shape[1], min(values.size, indices.size), name)
-    n_entries, kind = int(columns[-1]), packable(np.empty(0, values.dtype)).dtype
-    starts = range(0, n_entries, _ENTRIES_A_PART)
-    _check_room(n_entries * (kind.itemsize + _INDEX.itemsize) + len(starts) * (shape[0] + 1) * _INDEX.itemsize, name)
-    file, parts = _ArrayFile(), []
-    with _out_of_room(name):
-        for start in starts:
-            stop = min(start + _ENTRIES_A_PART, n_entries)
-            first, last = int(np.searchsorted(columns, start, "right")) - 1, int(np.searchsorted(columns, stop))
-            rows = checked_indices(indices.read(start, stop), shape[0], name)
-            ends = columns[first : last + 1].clip(start, stop) - start
-            entries = packable(values.read(start, stop))
-            part = sp.csc_array((entries, rows, ends), shape=(shape[0], last - first)).tocsr()
-            parts.append(
-                _Part(
-                    file.append(part.indptr.astype(_INDEX, copy=False)),
-                    file.append((part.indices + first).astype(_INDEX, copy=False)),
-                    file.append(part.data),
-                )
-            )
-    return RowsFromColumns(file, parts, kind, shape, rows_a_block(n_entries, shape[0], 1))
-
-
 @dataclass(frozen=True)
 class _Part:
     """Bytes at which the arrays of some columns begin, turned into rows."""
@@ -77,14 +42,34 @@ class _Part:
 
 
 class RowsFromColumns:
-    """Rows of a matrix whose columns were turned part by part."""
+    """Rows of a CSC matrix on disk, whose columns are turned part by part into a temporary file."""
 
     in_memory = False
 
-    def __init__(
-        self, file: _ArrayFile, parts: list[_Part], kind: np.dtype[Any], shape: tuple[int, int], step: int
-    ) -> None:
-        self._file, self._parts, self._kind, self.shape, self.step = file, parts, kind, shape, step
+    def __init__(self, values: Slices, indices: Slices, indptr: Array, shape: tuple[int, int], name: str) -> None:
+        columns = checked_pointers(indptr, shape[1], min(values.size, indices.size), name)
+        n_entries = int(columns[-1])
+        self.shape, self.step = shape, rows_a_block(n_entries, shape[0], 1)
+        self._kind = packable(np.empty(0, values.dtype)).dtype
+        starts = range(0, n_entries, _ENTRIES_A_PART)
+        n_bytes = n_entries * (self._kind.itemsize + _INDEX.itemsize) + len(starts) * (shape[0] + 1) * _INDEX.itemsize
+        self._file = _ArrayFile()
+        self._parts: list[_Part] = []
+        with _room_for(n_bytes, name):
+            for start in starts:
+                stop = min(start + _ENTRIES_A_PART, n_entries)
+                first, last = int(np.searchsorted(columns, start, "right")) - 1, int(np.searchsorted(columns, stop))
+                rows = checked_indices(indices.read(start, stop), shape[0], name)
+                ends = columns[first : last + 1].clip(start, stop) - start
+                entries = packable(values.read(start, stop))
+                part = sp.csc_array((entries, rows, ends), shape=(shape[0], last - first)).tocsr()
+                self._parts.append(
+                    _Part(
+                        self._file.append(part.indptr.astype(_INDEX, copy=False)),
+                        self._file.append((part.indices + first).astype(_INDEX, copy=False)),
+                        self._file.append(part.data),
+                    )
+                )
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
@@ -126,26 +111,25 @@ class _ArrayFile:
         return out
 
 
-def _check_room(need: int, name: str) -> None:
+@contextmanager
+def _room_for(n_bytes: int, name: str) -> Iterator[None]:
+    """Raise if the temporary file does not fit, before or while it is written."""
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
-    if need > free:
-        what = f"needs a temporary file of {need / 1e9:,.1f} GB, and {folder} has only {free / 1e9:,.1f} GB free"
-        raise OutputError(_no_room(name, what))
-
-
-@contextmanager
-def _out_of_room(name: str) -> Iterator[None]:
+    if n_bytes > free:
+        has = f"needs a temporary file of {n_bytes / 1e9:,.1f} GB, and {folder} has only {free / 1e9:,.1f} GB free"
+        raise _no_room(name, has)
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise OutputError(_no_room(name, f"needs a temporary file, and {tempfile.gettempdir()} is full")) from error
+        raise _no_room(name, f"needs a temporary file, and {folder} is full") from error
 
 
-def _no_room(name: str, what: str) -> str:
-    return (
+def _no_room(name: str, what: str) -> OutputError:
+    msg = (
         f"{name} is stored by columns (CSC), and reading it by rows {what}. Set the environment variable TMPDIR "
         "to a folder with more space, or rewrite the file with a CSR matrix."
     )
+    return OutputError(msg)

@@ -31,27 +31,17 @@ _LOOKS, _ROWS_A_LOOK = 32, 4096
 _AHEAD, _RECOUNT, _FEWEST = 2, 16, 4
 
 
-def splits_genes(matrix: DaskArray) -> bool:
-    """Return whether a row of a matrix lies in several chunks."""
-    return len(matrix.chunks[1]) > 1
-
-
 def by_rows(matrix: DaskArray) -> DaskArray:
     """Return a matrix in chunks of whole rows; the same if it is."""
-    if not splits_genes(matrix):
+    if len(matrix.chunks[1]) == 1:
         return matrix
     return matrix.rechunk({0: min(max(matrix.chunks[0]), _PUT_TOGETHER), 1: -1})
 
 
 class DaskRows:
-    """Rows of a dask array, of dense or sparse chunks.
+    """Rows of a dask array, of dense or sparse chunks; those that split genes are put together.
 
-    Parameters
-    ----------
-    matrix
-        Cells by genes; chunks that split genes are put together.
-    check
-        Of every block that is read, by whoever reads it; None where all values were looked at.
+    Whoever reads a block checks it, unless all values were looked at.
     """
 
     in_memory = False
@@ -129,17 +119,10 @@ class _Task:
         return results
 
 
-def looks(matrix: DaskArray, look: Callable[[Any, int], T], *, whole: bool) -> tuple[list[T], int, bool]:
-    """Return what a function says of chunks from all over a matrix, of how many rows, and whether those were all.
+def looks(matrix: DaskArray, look: Callable[[Any, int], T], *, whole: bool) -> tuple[list[T], int]:
+    """Return what ``look(chunk, n_chunks)`` says of chunks from all over a matrix, or of all, and of how many rows.
 
-    Parameters
-    ----------
-    matrix
-        Cells by genes.
-    look
-        Is called where the chunk is, with it and the number of chunks that are looked at.
-    whole
-        Look at all rows.
+    It is called where the chunk is, with the number of chunks that are looked at.
     """
     matrix = by_rows(matrix)
     ends = [0, *np.cumsum(matrix.chunks[0]).tolist()]
@@ -149,8 +132,7 @@ def looks(matrix: DaskArray, look: Callable[[Any, int], T], *, whole: bool) -> t
     spans = [range(ends[i], ends[i + 1])[:most] for i in some if ends[i + 1] > ends[i]]
     said = dask.delayed(look, traverse=False, pure=False)
     found = dask.compute(*[said(_part(matrix, span.start, span.stop), len(spans)) for span in spans])
-    n_rows = sum(map(len, spans))
-    return list(found), n_rows, n_rows == matrix.shape[0]
+    return list(found), sum(map(len, spans))
 
 
 def _part(matrix: DaskArray, start: int, stop: int) -> Any:

@@ -11,12 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamannot.data._slots import texts_of
-from tamannot.errors import ParameterError, among
+from tamannot.data._slots import column_of, texts_of
 from tamannot.signature import (
     OURS,
     UNKNOWN,
-    Gene,
     GeneIndex,
     Ids,
     Sighting,
@@ -62,30 +60,18 @@ def gene_index(
 ) -> GeneMatch:
     """Return the genes of a matrix by the ids that match most signature genes.
 
-    Parameters
-    ----------
-    var
-        Genes of the matrix.
-    signatures
-        The signatures whose genes are matched.
-    gene_symbols
-        Column to use; None tries the index and the columns of known names.
-    species
-        Species of the data; ``"auto"`` detects it.
+    ``gene_symbols`` is the column to use; None tries the index and the columns of known names.
     """
-    sources = _sources(var, gene_symbols)
-    seen = {name: _sighting(own) for name, own in sources.items()}
+    sources, seen = _sources(var, gene_symbols)
     genes = list({g.key: g for s in signatures.values() for g in s.all_genes}.values())
-    indices = {
-        name: GeneIndex(
-            own.ids,
-            _other_ids(sources, name),
-            written=own.written,
-            species=seen[name].species if species == "auto" else species,
-        )
-        for name, own in sources.items()
-    }
-    found = {name: _count(index, genes) for name, index in indices.items()}
+    indices, found = {}, {}
+    for name, own in sources.items():
+        whose = seen[name].species if species == "auto" else species
+        index = GeneIndex(own.ids, _other_ids(sources, name), written=own.written, species=whose)
+        known = index.known
+        renamed = [g for g in genes if g.symbol not in known]
+        n_renamed = sum(index.find(g.symbol, g.ensembl) >= 0 for g in renamed)
+        indices[name], found[name] = index, len(genes) - len(renamed) + n_renamed
     # The first of equals: var_names before columns.
     best = gene_symbols or max(found, key=lambda name: found[name])
     return GeneMatch(indices[best], best, found[best], _species_of(sources, seen, best))
@@ -95,24 +81,33 @@ def ids_by(var: pd.DataFrame, name: str) -> list[str]:
     """Return the gene ids that an index by this name has: ``var_names`` or a column; empty if there is none."""
     if name != VAR_NAMES and name not in var.columns:
         return []
-    return read_ids(texts_of(var.index if name == VAR_NAMES else _column(var, name))).ids
+    return read_ids(texts_of(var.index if name == VAR_NAMES else column_of(var, name, "var"))).ids
 
 
 def species_of_ids(var: pd.DataFrame, gene_symbols: str | None) -> SpeciesOfIds:
     """Return the species of the genes."""
-    sources = _sources(var, gene_symbols)
-    return _species_of(sources, {name: _sighting(own) for name, own in sources.items()}, next(iter(sources)))
+    sources, seen = _sources(var, gene_symbols)
+    return _species_of(sources, seen, next(iter(sources)))
 
 
-def _sources(var: pd.DataFrame, gene_symbols: str | None) -> dict[str, Ids]:
-    """Return the gene ids that ``var`` has, by where; what the user names comes first."""
-    if gene_symbols is not None and gene_symbols not in var.columns:
-        msg = f"No column '{gene_symbols}' in var.{among(gene_symbols, var.columns)}"
-        raise ParameterError(msg)
-    sources = {name: read_ids(texts_of(_column(var, name))) for name in _columns(var, gene_symbols)}
+def _sources(var: pd.DataFrame, gene_symbols: str | None) -> tuple[dict[str, Ids], dict[str, Sighting]]:
+    """Return the gene ids that ``var`` has, by where, with their species; what the user names comes first."""
+    if gene_symbols is not None:
+        columns = {gene_symbols: column_of(var, gene_symbols, "var")}
+    else:
+        lower = {str(c).lower().replace(" ", "_"): c for c in reversed(var.columns) if isinstance(c, str)}
+        columns = {c: column_of(var, c, "var") for c in (lower[name] for name in _KNOWN_COLUMNS if name in lower)}
+        # Numbers are no names, as those of Entrez.
+        columns = {name: c for name, c in columns.items() if not pd.api.types.is_numeric_dtype(c.dtype)}
+    sources = {name: read_ids(texts_of(column)) for name, column in columns.items()}
     index = {VAR_NAMES: read_ids(texts_of(var.index))}
     # The index stays at hand for ids that stand twice in the named column.
-    return sources | index if gene_symbols else index | sources
+    sources = sources | index if gene_symbols else index | sources
+    seen = {}
+    for name, own in sources.items():
+        ids = own.ids if not own.ensembl else [e or i for i, e in zip(own.ids, own.ensembl, strict=True)]
+        seen[name] = recognise_species(ids)
+    return sources, seen
 
 
 def _species_of(sources: Mapping[str, Ids], seen: Mapping[str, Sighting], first: str) -> SpeciesOfIds:
@@ -127,40 +122,14 @@ def _species_of(sources: Mapping[str, Ids], seen: Mapping[str, Sighting], first:
     return SpeciesOfIds(seen[by], by, "")
 
 
-def _sighting(own: Ids) -> Sighting:
-    return recognise_species([e or i for i, e in zip(own.ids, own.ensembl, strict=True)] if own.ensembl else own.ids)
-
-
-def _columns(var: pd.DataFrame, gene_symbols: str | None) -> list[str]:
-    if gene_symbols:
-        return [gene_symbols]
-    lower = {str(c).lower().replace(" ", "_"): c for c in reversed(var.columns) if isinstance(c, str)}
-    known = [lower[name] for name in _KNOWN_COLUMNS if name in lower]
-    # Numbers are no names, as those of Entrez.
-    return [c for c in known if not pd.api.types.is_numeric_dtype(_column(var, c).dtype)]
-
-
-def _column(var: pd.DataFrame, name: str) -> pd.Series:
-    column = var[name]
-    if isinstance(column, pd.DataFrame):
-        msg = f"var has more than one column '{name}'. Rename all but one."
-        raise ParameterError(msg)
-    return column
-
-
 def _other_ids(sources: Mapping[str, Ids], name: str) -> list[str] | None:
+    """Return the ids beside those by a name: of Ensembl in the same texts, else of the best other place."""
     others = [own.ids for other, own in sources.items() if other != name]
     best = next((ids for ids in others if len(set(ids)) == len(ids)), others[0] if others else None)
     in_one = sources[name].ensembl
     if in_one is None or best is None:
         return in_one or best
     return [e or other for e, other in zip(in_one, best, strict=True)]
-
-
-def _count(index: GeneIndex, genes: list[Gene]) -> int:
-    known = index.known
-    others = [g for g in genes if g.symbol not in known]
-    return len(genes) - len(others) + sum(index.find(g.symbol, g.ensembl) >= 0 for g in others)
 
 
 # Columns in which Cell Ranger, Xenium, muon, CosMx and CELLxGENE say what a feature is.
@@ -204,36 +173,24 @@ _MADE_UNIQUE = re.compile(r"(.+)[-.]\d+")
 
 @dataclass(frozen=True)
 class Features:
-    """The genes among the features of a matrix, and what the others are.
-
-    Parameters
-    ----------
-    var
-        The genes; the same table if all are.
-    columns
-        Where they are in the matrix; None if all features are genes.
-    left_out
-        How many features of each kind are not genes.
-    by
-        What says so: a column of ``var``, or their names.
-    """
+    """The genes among the features of a matrix, and what the others are."""
 
     var: pd.DataFrame
+    """The genes; the same table if all are."""
     columns: NDArray[np.intp] | None = None
+    """Where they are in the matrix; None if all features are genes."""
     left_out: tuple[tuple[str, int], ...] = ()
+    """How many features of each kind are not genes."""
     by: str = ""
-
-    @property
-    def n_left_out(self) -> int:
-        """Features that are not genes."""
-        return sum(n for _, n in self.left_out)
+    """What says so: a column of ``var``, or their names."""
 
     def describe(self) -> str:
         """Describe the ignored features; empty if there are none."""
         if not self.left_out:
             return ""
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in self.left_out)
-        return f"{self.n_left_out:,} features are not genes according to {self.by} and are ignored ({kinds})"
+        n_left_out = sum(n for _, n in self.left_out)
+        return f"{n_left_out:,} features are not genes according to {self.by} and are ignored ({kinds})"
 
 
 def features_of(var: pd.DataFrame) -> Features:
@@ -241,11 +198,6 @@ def features_of(var: pd.DataFrame) -> Features:
 
     A column that Cell Ranger, Xenium, CosMx or muon writes decides. A feature of which it says nothing is judged by
     its name, and only names that no gene has count.
-
-    Parameters
-    ----------
-    var
-        Features of the matrix.
     """
     kinds, by = _kinds_by_column(var)
     if _judge_by_name(var, kinds):

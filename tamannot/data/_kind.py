@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from tamannot.scoring._rows import RowBlock
+from tamannot.scoring._survey import Seen
 
 Array = NDArray[Any]
 
@@ -44,38 +44,35 @@ _ENOUGH = 50
 _NO_ORDER = "so genes cannot be ranked within a cell"
 
 
+def fault_of(seen: Seen, *, signed: bool) -> str:
+    """Return which of some values expression cannot have; empty if there are none."""
+    if seen.has_nan:
+        return "NaN values"
+    if seen.low < 0 and not signed:
+        return f"negative values (smallest {seen.low:.3g})"
+    largest = max(seen.high, -seen.low)
+    if np.isinf(largest):
+        return "infinite values"
+    return f"values as large as {largest:.3g}, too large for expression" if largest > LARGEST_VALUE else ""
+
+
 def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> tuple[str, str]:
     """Return why rows of a non-negative matrix cannot be ranked, or else a caveat for the user.
 
     Scores compare genes within a cell. If each gene was scaled, genes are not comparable: all genes have the same
-    spread or the same mean, or genes detected in few cells have the largest values.
-
-    Parameters
-    ----------
-    block
-        The rows.
-    n_vars
-        Columns.
-    whole
-        Whether all values are whole numbers.
+    spread or the same mean, or genes detected in few cells have the largest values. ``whole`` says that all values are
+    whole numbers.
     """
     n = block.indptr.size - 1
+    cells = [values[values > 0] for values in np.split(block.values, block.indptr[1:-1])]
     zeros = 1 - np.count_nonzero(block.values > 0) / max(n * n_vars, 1)
     # What was scaled by gene has no whole numbers.
-    problem = "" if whole or n < _FEWEST_ROWS else _by_gene(block, n_vars, zeros)
-    return problem, "" if problem else _caveat(block, zeros, n_vars, whole=whole)
+    problem = "" if whole or n < _FEWEST_ROWS else _by_gene(block, n_vars, zeros, cells)
+    return problem, "" if problem else _caveat(cells, zeros, n_vars, whole=whole)
 
 
 def nan_problem(block: RowBlock, n_vars: int) -> str:
-    """Describe the NaN values: in the same genes of many cells, as after an outer join, or elsewhere.
-
-    Parameters
-    ----------
-    block
-        Rows from all over a matrix that has NaN.
-    n_vars
-        Columns.
-    """
+    """Describe the NaN values: in the same genes of many cells, as after an outer join, or elsewhere."""
     nan = np.isnan(block.values.astype(np.float64))
     where, n = block.indices[nan], block.indptr.size - 1
     ends = np.concatenate([[0], np.cumsum(nan)])[block.indptr]
@@ -92,8 +89,8 @@ def nan_problem(block: RowBlock, n_vars: int) -> str:
     return "it has NaN values"
 
 
-def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
-    """Return why the rows cannot be ranked if each gene was scaled."""
+def _by_gene(block: RowBlock, n_vars: int, zeros: float, cells: list[Array]) -> str:
+    """Return why the rows cannot be ranked if each gene was scaled; ``cells`` are their values above 0."""
     n, values, columns = block.indptr.size - 1, block.values.astype(np.float64), block.indices
     filled = np.bincount(columns, values > 0, minlength=n_vars)
     genes = filled >= max(_ROWS_WITH_GENE, _SHARE_WITH_GENE * n)
@@ -103,12 +100,16 @@ def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
     variance = np.bincount(columns, values**2, minlength=n_vars)[genes] / n - (total / n) ** 2
     if zeros < _NO_ZEROS and _spread(total) < _SAME_MEAN:
         return f"all genes have the same mean, like z-scores or ranks by gene shifted to be positive, {_NO_ORDER}"
-    if _spread(variance) < _SAME_SPREAD and _ties(block) < _MANY_TIES:
+    some = cells[:_ROWS_OF_TIES]
+    ties = 1 - sum(np.unique(v).size for v in some) / max(sum(v.size for v in some), 1)
+    if _spread(variance) < _SAME_SPREAD and ties < _MANY_TIES:
         return (
             "all genes have the same variance, as after scaling by gene (sc.pp.scale, also with zero_center=False), "
             f"{_NO_ORDER}"
         )
-    rising = _rank_correlation(filled, total / filled)
+    ranks = rankdata(filled), rankdata(total / filled)
+    varies = all(r.std() > 0 for r in ranks)
+    rising = np.corrcoef(*ranks)[0, 1] if varies else 0.0
     if rising < _RARE_IS_LARGE and zeros >= _NO_ZEROS:
         return (
             f"genes detected in few cells have the largest values (rank correlation {rising:.2f}), as after "
@@ -117,8 +118,9 @@ def _by_gene(block: RowBlock, n_vars: int, zeros: float) -> str:
     return ""
 
 
-def _caveat(block: RowBlock, zeros: float, n_vars: int, *, whole: bool) -> str:
-    if _is_binary(block):
+def _caveat(cells: list[Array], zeros: float, n_vars: int, *, whole: bool) -> str:
+    n_equal = sum(values.size for values in cells if values.size > 1)
+    if n_equal >= _ENOUGH and all((values == values[:1]).all() for values in cells):
         return (
             "all non-zero values of a cell are equal (binary): a score counts the detected genes "
             "and ignores how strongly they are expressed"
@@ -136,36 +138,7 @@ def _caveat(block: RowBlock, zeros: float, n_vars: int, *, whole: bool) -> str:
     )
 
 
-def _cells(block: RowBlock) -> Iterator[Array]:
-    """Yield the values of each row that are not 0."""
-    for start, stop in pairwise(block.indptr.tolist()):
-        values = block.values[start:stop]
-        yield values[values > 0]
-
-
-def _ties(block: RowBlock) -> float:
-    """Return which share of values stands in its row before; in the first rows."""
-    rows = list(islice(_cells(block), _ROWS_OF_TIES))
-    return 1 - sum(np.unique(v).size for v in rows) / max(sum(v.size for v in rows), 1)
-
-
-def _is_binary(block: RowBlock) -> bool:
-    """Return whether every row has but one value that is not 0, and enough rows have it twice."""
-    n = 0
-    for values in _cells(block):
-        if (values[1:] != values[:1]).any():
-            return False
-        n += values.size if values.size > 1 else 0
-    return n >= _ENOUGH
-
-
 def _spread(positive: Array) -> float:
     """Return the logarithm of the ratio of two percentiles, the 90th to the 10th."""
     low, high = np.percentile(positive, [10, 90])
     return float(np.log(high / low)) if low > 0 else np.inf
-
-
-def _rank_correlation(a: Array, b: Array) -> float:
-    """Return Spearman's correlation; 0 where one does not vary."""
-    a, b = rankdata(a), rankdata(b)
-    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else 0.0

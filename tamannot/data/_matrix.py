@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from anndata.abc import CSCDataset, CSRDataset
 from numpy.typing import NDArray
 
 from tamannot._settings import in_order, settings
 from tamannot.data._genes import Features, GeneMatch, features_of
-from tamannot.data._kind import LARGEST_LOG, LARGEST_VALUE, Kind, judge_rows, nan_problem
-from tamannot.data._on_disk import bytes_in_memory, is_on_disk, sample_of
-from tamannot.data._rows import genes_of, is_dask, row_source
+from tamannot.data._kind import LARGEST_LOG, Kind, fault_of, judge_rows, nan_problem
+from tamannot.data._rows import genes_of, is_dask, is_on_disk, row_source
 from tamannot.data._slots import loaded
+from tamannot.data._stored import Slices
 from tamannot.errors import MatrixError, ParameterError, TamannotError, among
 from tamannot.scoring._rows import RowBlock, RowSource, is_sparse, joined, rows_in_memory
 from tamannot.scoring._survey import NOTHING_SEEN, ZERO_SEEN, Seen, seen_in
@@ -26,6 +27,8 @@ Array = NDArray[Any]
 
 _VALUES_A_LOOK = 1 << 21
 _ROWS_A_LOOK = 4096
+# Stored values that are looked at in a file: enough to tell counts from logarithms, and read in a second.
+_SAMPLED, _PIECES, _VALUES_A_PIECE = 1 << 21, 16, 1 << 17
 # Rows that say how a matrix was made, and rows whose values are looked at where a file has more than genes: in so many
 # runs. More rows are read to see which genes reach the largest value, where it is 1.
 _RUNS, _ROWS_JUDGED, _ROWS_LOOKED, _ROWS_OF_RANGE = 16, 512, 2048, 1 << 14
@@ -54,14 +57,11 @@ class MatrixInspection:
     """The reason why it cannot be used; empty if it can."""
     caveat: str = ""
     """A caveat for the user, although the matrix can be used; empty if there is none."""
-    constant: float | None = None
-    """The one value that it has everywhere."""
     high: float = np.nan
     """The largest value."""
     has_nan: bool = False
     rows: RowSource | None = None
     """Its rows, once they were judged."""
-    rows_judged: bool = False
     genes: GeneMatch | None = None
     """Its genes by the ids that find most of those asked for, once they were matched."""
 
@@ -89,17 +89,23 @@ def candidates(adata: AnnData, layer: str | None) -> list[MatrixInspection]:
     if adata.n_obs == 0:
         msg = "The data have no cells (n_obs is 0). Check the filtering steps before this one."
         raise MatrixError(msg)
-    of_var = cache(lambda: features_of(loaded(adata.var)))
-    found = [c for name in ("counts", "raw", "X") if (c := _candidate(adata, name, of_var))]
-    if layer is not None:
-        if (named := _candidate(adata, layer, of_var)) is None:
-            have = dict.fromkeys([c.name for c in found] + layer_names(adata))
-            msg = f"No layer '{layer}' in the data.{among(layer, have)}"
-            raise ParameterError(msg)
-        return [named]
-    if not found:
+    layers = layer_names(adata)
+    is_there = {"counts": "counts" in layers, "raw": adata.raw is not None, "X": adata.X is not None}
+    usual = [name for name, there in is_there.items() if there or name in layers]
+    if layer is not None and layer not in (*usual, *layers):
+        msg = f"No layer '{layer}' in the data.{among(layer, dict.fromkeys(usual + layers))}"
+        raise ParameterError(msg)
+    if layer is None and not usual:
         msg = "The data have no expression matrix: X is empty, and neither raw nor a layer 'counts' exists."
         raise MatrixError(msg)
+    of_var = cache(lambda: features_of(loaded(adata.var)))
+    found = []
+    for name in usual if layer is None else [layer]:
+        if name == "raw" and name not in layers:
+            found.append(MatrixInspection(name, _readable(adata.raw.X), features_of(loaded(adata.raw.var))))
+        else:
+            matrix = adata.layers[name] if name in layers else adata.X
+            found.append(MatrixInspection(name, _readable(matrix), of_var()))
     return found
 
 
@@ -108,21 +114,14 @@ def layer_names(adata: AnnData) -> list[str]:
     return [name for name in adata.layers if name is not None]
 
 
-def _candidate(adata: AnnData, name: str, of_var: Callable[[], Features]) -> MatrixInspection | None:
-    if name in layer_names(adata):
-        return MatrixInspection(name, _readable(adata.layers[name]), of_var())
-    if name == "raw" and adata.raw is not None:
-        return MatrixInspection("raw", _readable(adata.raw.X), features_of(loaded(adata.raw.var)))
-    if name == "X" and adata.X is not None:
-        return MatrixInspection("X", _readable(adata.X), of_var())
-    return None
-
-
 def _readable(matrix: Any) -> Any:
     """Return a matrix whose rows can be read; a few columns of a file are loaded, since each row crosses them all."""
-    small = getattr(matrix, "format", "") == "csc" and is_on_disk(matrix) and bytes_in_memory(matrix) < _SMALL
+    if not isinstance(matrix, CSCDataset):
+        return matrix
+    parts = [matrix.group[key] for key in ("data", "indices", "indptr")]
+    n_bytes = sum(int(part.size) * int(part.dtype.itemsize) for part in parts)
     try:
-        return matrix.to_memory() if small else matrix
+        return matrix.to_memory() if n_bytes < _SMALL else matrix
     except ValueError:  # numbers that scipy does not take, as those of another byte order: read as large ones are
         return matrix
 
@@ -131,35 +130,46 @@ def inspect_values(one: MatrixInspection, *, signed: bool = False) -> MatrixInsp
     """Inspect the values of a matrix block by block, and add their kind.
 
     For a large matrix on disk, only a fixed sample of the values is inspected; `checked_rows` checks the others when
-    they are read. Some rows are inspected further, see `judge_rows`.
-
-    Parameters
-    ----------
-    one
-        The matrix, in any container.
-    signed
-        Whether negative values can be used, so that what was scaled by gene can, too.
+    they are read. Some rows are inspected further, see `judge_rows`. With ``signed``, negative values can be used, so
+    that what was scaled by gene can, too.
     """
-    matrix, genes = one.matrix, one.features.columns
+    shape = one.matrix.shape
     if one.features.left_out and not len(one.var):
         return replace(one, problem=f"it has no genes: {one.features.describe()}")
-    if len(matrix.shape) != 2:
-        return replace(one, problem=f"it has {len(matrix.shape)} dimensions, not 2")
-    if 0 in matrix.shape:
+    if len(shape) != 2:
+        return replace(one, problem=f"it has {len(shape)} dimensions, not 2")
+    if 0 in shape:
         return replace(one, problem="it is empty")
-    if is_dask(matrix):
-        found, some = _look_at_dask(one, genes_of(matrix, genes), signed=signed)
-    else:
-        found, some = _look_at_values(one, signed=signed), None
-    if (signed or found.kind is None) and not found.has_nan:
-        return found
+    look = _look_at(one, whole=False)
+    seen = look.total()
+    # Nothing but one value in a sample says little: the others may be anywhere else.
+    if isinstance(seen, Seen) and seen.low == seen.high and not look.is_all:
+        look = _look_at(one, whole=True)
+        seen = look.total()
+    found = _judged(one, seen, signed=signed)
+    needs_rows = found.has_nan or (found.kind is not None and not signed)
     # To read a row of columns on disk is to turn them all: that is done only for the matrix that is used.
-    if is_on_disk(matrix) and getattr(matrix, "format", "") == "csc":
+    if not needs_rows or isinstance(one.matrix, CSCDataset):
         return found
     try:
-        return inspect_rows(found, some)
+        return inspect_rows(found, look.rows)
     except TamannotError:  # damaged: said if it is this matrix that is used
         return found
+
+
+def _judged(one: MatrixInspection, seen: Seen | str, *, signed: bool) -> MatrixInspection:
+    """Add what all values that were looked at say; a text is their type if they are not numbers."""
+    if isinstance(seen, str):
+        return replace(one, problem=f"it contains {seen}, not numbers")
+    if fault := fault_of(seen, signed=signed):
+        looks = ", so it looks scaled" if seen.low < 0 and not signed else ""
+        return replace(one, problem=f"it has {fault}{looks}", has_nan=seen.has_nan)
+    if seen.low == seen.high:
+        return replace(one, problem=f"all its values are {seen.low:g}")
+    if seen.low < 0:
+        return replace(one, kind="signed")
+    kind: Kind = "counts" if seen.whole else "log" if seen.high <= LARGEST_LOG else "linear"
+    return replace(one, kind=kind, high=seen.high)
 
 
 def inspect_rows(one: MatrixInspection, some: RowBlock | None = None) -> MatrixInspection:
@@ -168,53 +178,72 @@ def inspect_rows(one: MatrixInspection, some: RowBlock | None = None) -> MatrixI
     if some is None:
         some = joined([rows.block(run.start, run.stop) for run in _runs(rows.shape[0], _ROWS_JUDGED)])
     if one.has_nan:
-        return replace(one, problem=nan_problem(some, rows.shape[1]), rows_judged=True)
+        return replace(one, problem=nan_problem(some, rows.shape[1]), rows=rows)
     problem, caveat = judge_rows(some, rows.shape[1], whole=one.kind == "counts")
     if not problem and one.high == 1 and one.kind != "counts":
         problem = _fills_range(rows)
-    kind = None if problem else one.kind
-    return replace(one, kind=kind, problem=problem, caveat=caveat, rows_judged=True, rows=rows)
+    return replace(one, kind=None if problem else one.kind, problem=problem, caveat=caveat, rows=rows)
 
 
-def _look_at_values(one: MatrixInspection, *, signed: bool) -> MatrixInspection:
+@dataclass(frozen=True)
+class _Look:
+    """Values from all over a matrix, a few at a time."""
+
+    glances: Iterable[_Glance]
+    n_values: int
+    """How many values were looked at, with zeros that are not stored."""
+    is_all: bool
+    rows: RowBlock | None = None
+    """Some rows, if they came along."""
+
+    def total(self) -> Seen | str:
+        """Return what all values together are; if they are not numbers, their type."""
+        seen, n_seen = NOTHING_SEEN, 0
+        for glance in self.glances:
+            if glance.seen is None:
+                return glance.dtype
+            seen, n_seen = seen | glance.seen, n_seen + glance.size
+            if seen.has_nan:
+                return seen
+        return seen | ZERO_SEEN if n_seen < self.n_values else seen
+
+
+def _look_at(one: MatrixInspection, *, whole: bool) -> _Look:
+    """Look at the values of a matrix, of a file only at a sample unless ``whole``."""
     matrix, genes = one.matrix, one.features.columns
+    n_obs, n_vars, threads = int(matrix.shape[0]), int(matrix.shape[1]), settings.n_threads()
+    if is_dask(matrix):
+        from tamannot.data._dask import looks  # noqa: PLC0415 - brings dask
+
+        matrix = genes_of(matrix, genes)
+        seen, n_rows = looks(matrix, _glance_and_rows, whole=whole)
+        some = joined([rows for _, rows in seen])
+        return _Look([glance for glance, _ in seen], n_rows * matrix.shape[1], n_rows == n_obs, some)
     if genes is not None:
-        return _look_at_rows(one, row_source(matrix, genes), signed=signed, whole=not is_on_disk(matrix))
-    if not is_on_disk(matrix):
-        values, step = (matrix.data, _VALUES_A_LOOK) if is_sparse(matrix) else (matrix, _ROWS_A_LOOK)
-        threads = settings.n_threads()
-        glances = in_order(lambda i, j: _glance(values[i:j]), values.shape[0], threads=threads, step=step)
-        return _summed_up(one, glances, matrix.shape, signed=signed)
-    sample = sample_of(matrix)
-    found = _summed_up(one, map(_glance, sample.pieces), matrix.shape, signed=signed, n_stored=sample.n_stored)
-    if sample.is_all or found.constant is None:
-        return found
-    # Nothing but one value in a sample says little: the others may be anywhere else.
-    return _summed_up(one, map(_glance, sample_of(matrix, whole=True).pieces), matrix.shape, signed=signed)
+        rows = row_source(matrix, genes)
+        runs = _runs(n_obs, _ROWS_LOOKED if is_on_disk(matrix) and not whole else n_obs)
+        spans = [range(i, min(i + rows.step, run.stop)) for run in runs for i in range(run.start, run.stop, rows.step)]
+        blocks = in_order(lambda i, _: rows.block(spans[i].start, spans[i].stop), len(spans), threads=threads, step=1)
+        n_rows = sum(map(len, runs))
+        return _Look((_glance(block.values) for block in blocks), n_rows * genes.size, n_rows == n_obs)
+    if is_on_disk(matrix):
+        pieces, n_left_out = _sample_of(matrix, whole=whole)
+        return _Look(map(_glance, pieces), n_obs * n_vars - n_left_out, not n_left_out)
+    values, step = (matrix.data, _VALUES_A_LOOK) if is_sparse(matrix) else (matrix, _ROWS_A_LOOK)
+    glances = in_order(lambda i, j: _glance(values[i:j]), values.shape[0], threads=threads, step=step)
+    return _Look(glances, n_obs * n_vars, is_all=True)
 
 
-def _look_at_rows(one: MatrixInspection, rows: RowSource, *, signed: bool, whole: bool) -> MatrixInspection:
-    runs = _runs(rows.shape[0], rows.shape[0] if whole else _ROWS_LOOKED)
-    spans = [range(i, min(i + rows.step, run.stop)) for run in runs for i in range(run.start, run.stop, rows.step)]
-
-    def look(first: int, _: int) -> _Glance:
-        return _glance(rows.block(spans[first].start, spans[first].stop).values)
-
-    glances = in_order(look, len(spans), threads=settings.n_threads(), step=1)
-    found = _summed_up(one, glances, (sum(map(len, runs)), rows.shape[1]), signed=signed)
-    return found if whole or found.constant is None else _look_at_rows(one, rows, signed=signed, whole=True)
-
-
-def _look_at_dask(
-    one: MatrixInspection, matrix: Any, *, signed: bool, whole: bool = False
-) -> tuple[MatrixInspection, RowBlock]:
-    from tamannot.data._dask import looks  # noqa: PLC0415 - brings dask
-
-    seen, n_rows, is_all = looks(matrix, _glance_and_rows, whole=whole)
-    found = _summed_up(one, (glance for glance, _ in seen), (n_rows, matrix.shape[1]), signed=signed)
-    if not is_all and found.constant is not None:
-        return _look_at_dask(one, matrix, signed=signed, whole=True)
-    return found, joined([rows for _, rows in seen])
+def _sample_of(matrix: Any, *, whole: bool) -> tuple[Iterator[Array], int]:
+    """Take stored values from all over a matrix on disk, always the same; return how many are left out, too."""
+    sparse = isinstance(matrix, CSRDataset | CSCDataset)
+    stored = Slices(matrix.group["data"]) if sparse else Slices(matrix, "rows")
+    n, width = stored.size, 1 if sparse else int(matrix.shape[1])
+    step = max(1, _VALUES_A_PIECE // width)
+    if whole or n * width <= _SAMPLED or n <= _PIECES * step:
+        return (stored.read(start, min(start + step, n)) for start in range(0, n, step)), 0
+    starts = np.linspace(0, n - step, _PIECES).astype(int).tolist()
+    return (stored.read(start, start + step) for start in starts), (n - _PIECES * step) * width
 
 
 @dataclass(frozen=True)
@@ -232,38 +261,6 @@ def _glance(values: Any) -> _Glance:
     values = values.data if is_sparse(values) else np.asarray(values)
     is_number = values.dtype.kind in "fiub"
     return _Glance(str(values.dtype), seen_in(values) if is_number else None, values.size)
-
-
-def _summed_up(
-    one: MatrixInspection,
-    glances: Iterable[_Glance],
-    shape: tuple[int, int],
-    *,
-    signed: bool,
-    n_stored: int | None = None,
-) -> MatrixInspection:
-    """Add what all glances together say."""
-    seen, n_seen = NOTHING_SEEN, 0
-    for glance in glances:
-        if glance.seen is None:
-            return replace(one, problem=f"it contains {glance.dtype}, not numbers")
-        seen, n_seen = seen | glance.seen, n_seen + glance.size
-        if seen.has_nan:
-            return replace(one, problem="it has NaN values", has_nan=True)
-    if (n_stored or n_seen) < int(shape[0]) * int(shape[1]):  # the rest are zeros that are not stored
-        seen |= ZERO_SEEN
-    low, high = seen.low, seen.high
-    if low < 0 and not signed:
-        return replace(one, problem=f"it has negative values (smallest {low:.3g}), so it looks scaled")
-    if np.isinf(high) or np.isinf(low):
-        return replace(one, problem="it has infinite values")
-    if max(high, -low) > LARGEST_VALUE:
-        return replace(one, problem=f"it has values as large as {max(high, -low):.3g}, too large for expression")
-    if low == high:
-        return replace(one, problem=f"all its values are {low:g}", constant=low)
-    if low < 0:
-        return replace(one, kind="signed")
-    return replace(one, kind="counts" if seen.whole else "log" if high <= LARGEST_LOG else "linear", high=high)
 
 
 def _glance_and_rows(chunk: Any, n_chunks: int) -> tuple[_Glance, RowBlock]:

@@ -20,33 +20,23 @@ _NUMBERS = "fiub"
 
 
 def without_matrices(root: h5py.File | zarr.Group) -> AnnData:
-    """Return what a file holds, and leave its matrices on disk.
+    """Return what an open file holds, and leave its matrices on disk, to be read while it is open.
 
     Tables of ``obsm`` and ``varm`` are there without their columns. What is stored by pairs is left out, and all of
     ``uns`` but what runs write: files with thousands of entries exist.
-
-    Parameters
-    ----------
-    root
-        An h5ad file or a zarr store, open; it must stay open as long as matrices are read.
     """
     if isinstance(root["obs"], h5py.Dataset):
         return _of_before_0_7(root)
     parts = {key: read_elem(root[key]) for key in ("obs", "var") if key in root}
     parts |= {key: read_dispatched(root[key], _matrices_on_disk) for key in ("layers", "obsm", "varm") if key in root}
     if "uns" in root:
-        parts["uns"] = {name: read_elem(root["uns"][name]) for name in root["uns"] if _is_of_runs(name)}
+        of_runs = [name for name in root["uns"] if name == UNS or name.endswith("_colors")]
+        parts["uns"] = {name: read_elem(root["uns"][name]) for name in of_runs}
     if _is_there(root, "X"):
         parts["X"] = left_on_disk(root["X"])
-    if _is_there(root, "raw"):
-        parts["raw"] = {"X": left_on_disk(root["raw/X"]), "var": read_elem(root["raw/var"])}
-    elif "raw.X" in root:
-        parts["raw"] = {"X": left_on_disk(root["raw.X"]), "var": read_elem(root["raw.var"])}
+    if raw := "raw/" if _is_there(root, "raw") else "raw." if "raw.X" in root else "":
+        parts["raw"] = {"X": left_on_disk(root[f"{raw}X"]), "var": read_elem(root[f"{raw}var"])}
     return AnnData(**parts)
-
-
-def _is_of_runs(name: str) -> bool:
-    return name == UNS or name.endswith("_colors")
 
 
 def _is_there(root: h5py.File | zarr.Group, name: str) -> bool:
@@ -56,11 +46,8 @@ def _is_there(root: h5py.File | zarr.Group, name: str) -> bool:
 
 def left_on_disk(stored: Any) -> Any:
     """Return a matrix of a file, whose values stay there."""
-    return stored if isinstance(stored, _ARRAYS) else _sparse(stored)
-
-
-def _sparse(stored: Any) -> Any:
-    """Return a sparse matrix on disk."""
+    if isinstance(stored, _ARRAYS):
+        return stored
     for part, kinds in (("data", ""), ("indices", "iu"), ("indptr", "iu")):
         found = stored.get(part)
         is_list = isinstance(found, _ARRAYS) and len(found.shape) == 1
@@ -72,23 +59,15 @@ def _sparse(stored: Any) -> Any:
     return sparse_dataset(stored)
 
 
-def _sparse_on_disk(read: Callable[[Any], Any], _: str, stored: Any, iospec: Any) -> Any:
-    sparse = iospec.encoding_type in ("csr_matrix", "csc_matrix") or "h5sparse_format" in stored.attrs
-    return _sparse(stored) if sparse else read(stored)
-
-
-def _matrices_on_disk(read: Callable[[Any], Any], name: str, stored: Any, iospec: Any) -> Any:
+def _matrices_on_disk(read: Callable[[Any], Any], _: str, stored: Any, iospec: Any) -> Any:
     if iospec.encoding_type == "dataframe":
-        return _stand_in(stored)
+        # What keeps its place: no run reads a table, and those of an annotated file are 2 KB a cell.
+        index = stored[stored.attrs["_index"]]
+        n_rows = (index if isinstance(index, _ARRAYS) else index["values"]).shape[0]
+        return np.empty((n_rows, 0), np.float32)
     dense = isinstance(stored, _ARRAYS) and getattr(stored.dtype, "kind", "") in _NUMBERS
-    return stored if dense else _sparse_on_disk(read, name, stored, iospec)
-
-
-def _stand_in(frame: Any) -> Any:
-    """Return what keeps the place of a table: no run reads one, and those of an annotated file are 2 KB a cell."""
-    index = frame[frame.attrs["_index"]]
-    n_rows = (index if isinstance(index, _ARRAYS) else index["values"]).shape[0]
-    return np.empty((n_rows, 0), np.float32)
+    sparse = iospec.encoding_type in ("csr_matrix", "csc_matrix") or "h5sparse_format" in stored.attrs
+    return left_on_disk(stored) if dense or sparse else read(stored)
 
 
 def _of_before_0_7(root: h5py.File) -> AnnData:

@@ -25,7 +25,7 @@ from tamannot.data._sections import (
     Parameters,
     ScoredRecord,
     SignatureTable,
-    Texts,
+    TextList,
     TissueRecord,
     table,
     validated,
@@ -48,14 +48,8 @@ def _section(name: str, kind: Any, default: Callable[[], Any] | None = None) -> 
 class RunRecord:
     """The record of the run under a key; a section is checked when it is read.
 
-    Parameters
-    ----------
-    key
-        The ``key_added`` of the run.
-    stored
-        What ``uns`` holds: of `tl.score` or `tl.annotate`, of `Model.predict`, and of analyses.
-    lost
-        Why the record of the run itself is not there, for messages; empty if that is not known.
+    ``stored`` is what ``uns`` holds: of `tl.score` or `tl.annotate`, of `Model.predict`, and of analyses. ``lost`` says
+    why the record of the run itself is not there, for messages; it is empty if that is not known.
     """
 
     tamannot_version: str = _section("tamannot_version", str)
@@ -78,6 +72,16 @@ class RunRecord:
     """How many cells, and macrophages, were learned from."""
     ferroptosis: pd.DataFrame = _section("ferroptosis", FerroptosisTable)
     """What each ferroptosis program means, and in which share of cells it has too little signal."""
+    baselines: pd.DataFrame = _section(
+        "baselines",
+        table(texts="origin", numbers="baseline"),
+        lambda: pd.DataFrame({"origin": [], "baseline": []}),
+    )
+    """By state and origin, z of macrophages in which the state is not active; empty where none was kept."""
+    tissue: TissueRecord | None = _section("tissue", TissueRecord, lambda: None)
+    """The tissue; None if the run had none."""
+    warnings: list[str] = _section("warnings", TextList, list)
+    """The warnings of the run."""
 
     def __init__(self, key: str, stored: Mapping[str, Any], lost: str = "") -> None:
         self.key, self.stored, self._lost = key, stored, lost
@@ -89,13 +93,13 @@ class RunRecord:
     @cached_property
     def joined_by(self) -> str | None:
         """The column of obs that tells which of the joined runs a cell is of; None for a single run."""
-        return self._check(JOINED, JoinedRecord, self.stored[JOINED]).label if self.has(JOINED) else None
+        return self.read(JOINED, JoinedRecord).label if self.has(JOINED) else None
 
     def of_sample(self, sample: str) -> RunRecord:
         """Return the record of the run of a sample; of a single run itself."""
         if self.joined_by is None:
             return self
-        runs = self._check(JOINED, JoinedRecord, self.stored[JOINED]).runs
+        runs = self.read(JOINED, JoinedRecord).runs
         if variant_of(sample) not in runs:
             why = f"obs['{self.joined_by}'] has '{sample}', but the joined runs are {', '.join(runs)}."
             return RunRecord(self.key, {}, why)
@@ -134,17 +138,17 @@ class RunRecord:
     @cached_property
     def gene_ids(self) -> NDArray[Any]:
         """The ids of the genes of the matrix."""
-        if not self.has("null_reference"):
-            self._missing("null_reference")
-        found = self._check("null_reference", {"gene_ids": Texts}, self.stored["null_reference"])["gene_ids"]
-        return self._of_matrix("null_reference", found)
+        return self._of_matrix("null_reference", self.read("null_reference", NullReference).gene_ids)
 
     @cached_property
     def bins(self) -> NDArray[Any]:
         """The expression bin of each gene of the matrix."""
         if self.joined_by is not None:
             self._missing("null_reference")
-        return self._of_matrix("null_reference", self.read("null_reference", NullReference).bin)
+        bins = self.read("null_reference", NullReference).bin
+        if bins is None:
+            self._damaged("null_reference", "bin: Field required")
+        return self._of_matrix("null_reference", bins)
 
     @cached_property
     def evidence(self) -> EvidenceRecord:
@@ -180,26 +184,10 @@ class RunRecord:
         found: Parameters = self.read("parameters", Parameters, Parameters)
         return found.model_dump(exclude_none=True)
 
-    @cached_property
-    def baselines(self) -> pd.DataFrame:
-        """By state and origin, z of macrophages in which the state is not active; empty where none was kept."""
-        kind = table(texts="origin", numbers="baseline")
-        return self.read("baselines", kind, lambda: pd.DataFrame({"origin": [], "baseline": []}))
-
     @property
     def sample_key(self) -> str | None:
         """The column of samples that the run was given."""
         return self.parameters.get("sample_key")
-
-    @cached_property
-    def tissue(self) -> TissueRecord | None:
-        """The tissue; None if the run had none."""
-        return self.read("tissue", TissueRecord) if self.has("tissue") else None
-
-    @cached_property
-    def warnings(self) -> list[str]:
-        """The warnings of the run."""
-        return list(self.read("warnings", Texts, list))
 
     @property
     def latest(self) -> dict[str, str]:
@@ -250,9 +238,6 @@ class RunRecord:
 
     def _check(self, section: str, kind: Any, value: object) -> Any:
         try:
-            if isinstance(kind, dict):
-                parts = self._check(section, dict[str, Any], value)
-                return {name: validated(k, parts.get(name)) for name, k in kind.items()}
             return validated(kind, value)
         except ValidationError as error:
             first = error.errors()[0]

@@ -6,14 +6,18 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+import h5py
 import numpy as np
+import zarr
+from anndata.abc import CSCDataset, CSRDataset
 from numpy.typing import NDArray
 
-from tamannot.data._kind import LARGEST_LOG, LARGEST_VALUE, Kind
-from tamannot.data._on_disk import is_on_disk, rows_on_disk
+from tamannot.data._by_columns import RowsFromColumns
+from tamannot.data._kind import LARGEST_LOG, Kind, fault_of
+from tamannot.data._stored import CsrRowsOnDisk, DenseRowsOnDisk, Slices, name_of
 from tamannot.errors import MatrixError
 from tamannot.scoring._rows import DenseRows, RowBlock, RowSource, SomeColumns, is_sparse, places, rows_in_memory
-from tamannot.scoring._survey import Seen, seen_in
+from tamannot.scoring._survey import seen_in
 
 Array = NDArray[Any]
 
@@ -22,20 +26,17 @@ _ROWS_A_READ = 4096
 
 
 def row_source(matrix: Any, genes: Array | None = None) -> RowSource:
-    """Return the rows of a matrix in any container for the kernels; no second matrix is ever made.
-
-    Parameters
-    ----------
-    matrix
-        In any container.
-    genes
-        The columns to read; None for all.
-    """
+    """Return the rows of a matrix in any container, of some columns or all; no second matrix is made in memory."""
     if is_dask(matrix):
         return _dask_rows(genes_of(matrix, genes))
     rows: RowSource
-    if is_on_disk(matrix):
-        rows = rows_on_disk(matrix)
+    if isinstance(matrix, CSRDataset | CSCDataset):
+        group = matrix.group
+        values, indices, indptr = Slices(group["data"]), Slices(group["indices"]), Slices(group["indptr"]).all()
+        by_rows = isinstance(matrix, CSRDataset)
+        rows = (CsrRowsOnDisk if by_rows else RowsFromColumns)(values, indices, indptr, matrix.shape, name_of(group))
+    elif is_on_disk(matrix):
+        rows = DenseRowsOnDisk(matrix)
     elif is_sparse(matrix) or isinstance(matrix, np.ndarray):
         rows = rows_in_memory(matrix)
     else:
@@ -67,6 +68,11 @@ def genes_of(matrix: Any, genes: Array | None) -> Any:
         return matrix
     neighbours = genes[-1] - genes[0] == genes.size - 1
     return matrix[:, genes[0] : genes[-1] + 1] if neighbours else matrix[:, genes]
+
+
+def is_on_disk(matrix: Any) -> bool:
+    """Return whether a matrix is a part of an HDF5 file or a zarr store."""
+    return isinstance(matrix, CSRDataset | CSCDataset | h5py.Dataset | zarr.Array)
 
 
 def is_dask(matrix: Any) -> bool:
@@ -102,25 +108,26 @@ class Check:
 
     def __call__(self, block: RowBlock, start: int, stop: int) -> None:
         """Refuse rows ``start`` to ``stop`` if they have a value that a matrix of this kind has not."""
-        problem = _problem(seen_in(block.values), self.kind) if block.values.size else ""
-        if problem:
+        if block.values.size and (problem := self._problem(block.values)):
             msg = (
                 f"Rows {start:,} to {stop:,} of {self.name} {problem}, but values sampled from the whole matrix are "
                 f"{self.kind}. Fix these rows, or use another matrix with layer=."
             )
             raise MatrixError(msg)
 
+    def _problem(self, values: Array) -> str:
+        seen = seen_in(values)
+        if fault := fault_of(seen, signed=self.kind == "signed"):
+            return f"have {fault}"
+        if self.kind == "counts" and not seen.whole:
+            return "have values that are not integers"
+        if self.kind == "log" and seen.high > LARGEST_LOG:
+            return f"have values of {seen.high:.3g}, too large for log values"
+        return ""
+
 
 class CheckedRows:
-    """Rows of a matrix that are checked as they are read.
-
-    Parameters
-    ----------
-    rows
-        The rows.
-    check
-        What they must pass.
-    """
+    """Rows of a matrix that are checked as they are read."""
 
     def __init__(self, rows: RowSource, check: Check) -> None:
         self._rows, self._check = rows, check
@@ -131,20 +138,3 @@ class CheckedRows:
         block = self._rows.block(start, stop)
         self._check(block, start, stop)
         return block
-
-
-def _problem(seen: Seen, kind: Kind) -> str:
-    """Describe values that a matrix of this kind cannot have; empty if there are none."""
-    if seen.has_nan:
-        return "have NaN values"
-    if np.isinf(seen.low) or np.isinf(seen.high):
-        return "have infinite values"
-    if max(seen.high, -seen.low) > LARGEST_VALUE:
-        return f"have values as large as {max(seen.high, -seen.low):.3g}, too large for expression"
-    if seen.low < 0 and kind != "signed":
-        return f"have negative values (smallest {seen.low:.3g})"
-    if kind == "counts" and not seen.whole:
-        return "have values that are not integers"
-    if kind == "log" and seen.high > LARGEST_LOG:
-        return f"have values of {seen.high:.3g}, too large for log values"
-    return ""

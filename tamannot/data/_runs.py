@@ -12,16 +12,7 @@ from anndata import AnnData
 
 from tamannot._resources import package_version
 from tamannot.data._record import LATEST, SCORED, UNS, RunRecord, variant_of
-from tamannot.data._slots import (
-    LABELS,
-    Array,
-    check_adata,
-    loaded,
-    read_table,
-    slot,
-    table_slot,
-    write_obsm,
-)
+from tamannot.data._slots import LABELS, TABLES, Array, check_adata, loaded, read_table, slot, table_slot, write_obsm
 from tamannot.data._unpack import Unpacked
 from tamannot.errors import ResultNotFoundError, some_of
 from tamannot.scoring import Method, NullBins, Plan
@@ -39,9 +30,8 @@ SLOTS_OF_STEP: dict[str, tuple[str, ...]] = {
     "state": (*_of_call("state"), "programs", "mixed_lineage", "dual_m1_m2", "state_proba"),
     "ferroptosis": ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance", "ferroptosis"),
 }
-_OF_SCORES = ("scores", "z", "p", "smooth")
 _OF_MODEL = ("label", "prob", "status", "proba")
-_SLOTS = frozenset((*_OF_SCORES, *_OF_MODEL, *(name for names in SLOTS_OF_STEP.values() for name in names)))
+_SLOTS = frozenset((*TABLES.values(), *_OF_MODEL, *(name for names in SLOTS_OF_STEP.values() for name in names)))
 
 
 def to_work_on(adata: AnnData, *, copy: bool) -> AnnData:
@@ -158,18 +148,8 @@ def write_analysis(
 ) -> None:
     """Write the result of an analysis to the record of its run; annotating again removes it.
 
-    Lists of texts, as its cautions, become arrays: files know no lists.
-
-    Parameters
-    ----------
-    adata
-        Changed in place.
-    key, name
-        The ``key_added`` of the run, and the analysis.
-    record
-        Its tables and parameters.
-    of
-        What it is of, such as the axis: results of several stand side by side. None: there is one result.
+    Lists of texts, as its cautions, become arrays: files know no lists. Results ``of`` several things, such as axes,
+    stand side by side.
     """
     run = read_record(adata, key)
     new = _storable(record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, NonNegativeInt, TypeAdapter
 
 from tamannot.data._kind import Kind
-
-_ARBITRARY = ConfigDict(arbitrary_types_allowed=True)
 
 
 def _texts(value: object) -> NDArray[Any]:
@@ -26,25 +24,18 @@ def _texts(value: object) -> NDArray[Any]:
     return found
 
 
-def _integers(value: object) -> NDArray[Any]:
+def _numbers(value: object, what: str, kinds: str, dtype: type) -> NDArray[Any]:
     found = np.asarray(value)
-    if found.ndim != 1 or (found.dtype.kind not in "iu" and found.size):
-        msg = "should be an array of integers"
+    if found.ndim != 1 or (found.dtype.kind not in kinds and found.size):
+        msg = f"should be an array of {what}"
         raise ValueError(msg)
-    return found.astype(np.int64)
-
-
-def _numbers(value: object) -> NDArray[Any]:
-    found = np.asarray(value)
-    if found.ndim != 1 or (found.dtype.kind not in "fiu" and found.size):
-        msg = "should be an array of numbers"
-        raise ValueError(msg)
-    return found.astype(float)
+    return found.astype(dtype)
 
 
 Texts = Annotated[np.ndarray, BeforeValidator(_texts)]
-Integers = Annotated[np.ndarray, BeforeValidator(_integers)]
-Numbers = Annotated[np.ndarray, BeforeValidator(_numbers)]
+TextList = Annotated[list[str], BeforeValidator(lambda value: _texts(value).tolist())]
+Integers = Annotated[np.ndarray, BeforeValidator(partial(_numbers, what="integers", kinds="iu", dtype=np.int64))]
+Numbers = Annotated[np.ndarray, BeforeValidator(partial(_numbers, what="numbers", kinds="fiu", dtype=float))]
 
 
 @dataclass(frozen=True)
@@ -78,10 +69,13 @@ def table(texts: str = "", numbers: str = "") -> Any:
     return Annotated[pd.DataFrame, BeforeValidator(Columns(tuple(texts.split()), tuple(numbers.split())))]
 
 
-class MatrixOfRun(BaseModel):
+class _Section(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
+class MatrixOfRun(_Section):
     """The matrix that a run read, and its kind."""
 
-    model_config = _ARBITRARY
     name: str
     kind: Kind
     gene_ids: str
@@ -96,27 +90,24 @@ class MatrixOfRun(BaseModel):
     left_out_by: str = ""
 
 
-class NullReference(BaseModel):
-    """The genes that a run saw, and their expression bins."""
+class NullReference(_Section):
+    """The genes that a run saw, and their expression bins; joined runs have the genes alone."""
 
-    model_config = _ARBITRARY
     gene_ids: Texts
-    bin: Integers
+    bin: Integers | None = None
 
 
-class EvidenceRecord(BaseModel):
+class EvidenceRecord(_Section):
     """Which genes of the matrix stand for each signature, and the bins of the nulls beside that of the macrophages."""
 
-    model_config = _ARBITRARY
     parts: Annotated[pd.DataFrame, BeforeValidator(Columns(("name",), ("part",)))]
     genes: Annotated[pd.DataFrame, BeforeValidator(Columns((), ("part", "column", "weight")))]
     bins: dict[str, Integers]
 
 
-class LearnedRecord(BaseModel):
+class LearnedRecord(_Section):
     """The weights of the classes of an axis."""
 
-    model_config = _ARBITRARY
     weights: Annotated[pd.DataFrame, BeforeValidator(Columns())]
     column: Integers
     intercept: Numbers
@@ -126,10 +117,10 @@ class LearnedRecord(BaseModel):
     """Of the logarithms of the matrix."""
 
 
-class ModelOfRun(BaseModel):
+class ModelOfRun(_Section):
     """How each axis was called, and by which model."""
 
-    model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="allow")
     compartment: str | None = None
     origin: str | None = None
     state: str | None = None
@@ -168,10 +159,9 @@ SignatureTable = Annotated[pd.DataFrame, BeforeValidator(Columns(("version", "ax
 CoverageTable = Annotated[pd.DataFrame, BeforeValidator(Columns(("missing",), ("n_genes", "n_present", "coverage")))]
 
 
-class ScoredRecord(BaseModel):
+class ScoredRecord(_Section):
     """What `tl.score` added beside an annotation."""
 
-    model_config = _ARBITRARY
     signatures: SignatureTable
     coverage: CoverageTable
 
@@ -242,4 +232,5 @@ def _python(value: Any) -> Any:
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind, config=None if isinstance(kind, type) and issubclass(kind, BaseModel) else _ARBITRARY)
+    is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+    return TypeAdapter(kind, config=None if is_model else _Section.model_config)

@@ -15,9 +15,8 @@ from tamannot.errors import ParameterError, ResultNotFoundError, among
 
 Array = NDArray[Any]
 
-KINDS = ("score", "z", "p", "smooth")
 LABELS = ("compartment", "origin", "state", "label")
-_TABLES = {"score": "scores", "z": "z", "p": "p", "smooth": "smooth"}
+TABLES = {"score": "scores", "z": "z", "p": "p", "smooth": "smooth"}
 
 
 def slot(key: str, name: str) -> str:
@@ -34,14 +33,13 @@ def check_key(key: str) -> str:
 
 
 def check_adata(adata: object) -> None:
-    """Raise if the object is not an AnnData."""
+    """Raise if the object is not an AnnData; the message says what it is, and how to get one."""
     if not isinstance(adata, AnnData):
         msg = f"This function needs an AnnData, not {_what_it_is(adata)}"
         raise ParameterError(msg)
 
 
 def _what_it_is(given: object) -> str:
-    """Describe the object passed instead of an AnnData, and how to get one."""
     if isinstance(given, str | os.PathLike):
         read = "read_zarr" if str(given).rstrip("/").endswith(".zarr") else "read_h5ad"
         line = f"anndata.{read}({os.fspath(given)!r})"
@@ -82,7 +80,7 @@ def write_obsm(adata: AnnData, name: str, columns: Sequence[str], values: Array)
 
 def write_tables(adata: AnnData, key: str, ids: Sequence[str], tables: Mapping[str, Array | None]) -> None:
     """Write ``obsm["{key}_scores"]``, ``_z`` and ``_p``; those not given are removed: a group is one run."""
-    for kind in KINDS:
+    for kind in TABLES:
         name, values = table_slot(key, kind), tables.get(kind)
         if values is None:
             adata.obsm.pop(name, None)
@@ -92,7 +90,7 @@ def write_tables(adata: AnnData, key: str, ids: Sequence[str], tables: Mapping[s
 
 def table_slot(key: str, kind: str) -> str:
     """Return the name of a table of scores, z or p in obsm."""
-    return slot(key, _TABLES[kind])
+    return slot(key, TABLES[kind])
 
 
 def write_colors(adata: AnnData, key: str, colors: Mapping[str, Sequence[str]]) -> None:
@@ -122,7 +120,7 @@ def read_obsm(adata: AnnData, name: str) -> pd.DataFrame:
 
 def read_table(adata: AnnData, key: str, kind: str) -> pd.DataFrame:
     """Return a table of scores, z or p."""
-    if kind not in KINDS:
+    if kind not in TABLES:
         msg = f"kind must be one of score, z, p, q, smooth, not {kind!r}."
         raise ParameterError(msg)
     return read_obsm(adata, table_slot(key, kind))
@@ -136,14 +134,19 @@ def read_colors(adata: AnnData, key: str, name: str) -> list[str]:
 def obs_column(adata: AnnData, name: str) -> pd.Series:
     """Return a column of ``obs``."""
     check_adata(adata)
-    if name not in adata.obs:
-        msg = f"No column '{name}' in obs.{among(str(name), adata.obs.columns)}"
+    return pd.Series(column_of(adata.obs, name, "obs"))
+
+
+def column_of(table: pd.DataFrame, name: str, where: str) -> pd.Series:
+    """Return a column of ``obs`` or ``var``; ``where`` names the table in errors."""
+    if name not in table.columns:
+        msg = f"No column '{name}' in {where}.{among(str(name), table.columns)}"
         raise ParameterError(msg)
-    column = adata.obs[name]
+    column = table[name]
     if isinstance(column, pd.DataFrame):
-        msg = f"obs has more than one column '{name}'. Rename all but one."
+        msg = f"{where} has more than one column '{name}'. Rename all but one."
         raise ParameterError(msg)
-    return pd.Series(column)
+    return column
 
 
 def texts_of(column: pd.Series | pd.Index) -> list[str]:

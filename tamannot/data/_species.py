@@ -98,13 +98,12 @@ class _Cells:
 
 def _cells(matrix: MatrixInspection, ids_from: str, pattern: str) -> _Cells | None:
     """Count the cells by the share of their detected genes that match; None if the values do not say."""
-    columns = matrix.features.columns
     if inspect_values(matrix).kind is None:
         return None
     column = matrix.var.index if ids_from == VAR_NAMES else matrix.var[ids_from]
     search = re.compile(pattern).search
     is_one = np.array([bool(search(i)) for i in texts_of(column)])
-    rows = row_source(matrix.matrix, columns)
+    rows = row_source(matrix.matrix, matrix.features.columns)
     one = two = n = 0
     for start in range(0, rows.shape[0], rows.step):
         block = rows.block(start, min(start + rows.step, rows.shape[0]))

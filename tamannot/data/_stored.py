@@ -37,13 +37,7 @@ class Slices:
         self._file_size = self._file.stat().st_size if self._file is not None else 0
 
     def read(self, start: int, stop: int) -> Array:
-        """Return a range as an array of its own.
-
-        Raises
-        ------
-        InputFileError
-            The file is damaged there.
-        """
+        """Return a range as an array of its own."""
         with _reading(self.name, f"{self._what} {start:,} to {stop:,}"):
             # HDF5 gives zeros for what was cut off after the file was opened.
             if self._file is not None and self._file.stat().st_size < self._file_size:
@@ -67,13 +61,7 @@ class CsrRowsOnDisk:
         self.step = rows_a_block(int(self._indptr[-1]), shape[0], max(values.chunk, indices.chunk))
 
     def block(self, start: int, stop: int) -> RowBlock:
-        """Return rows ``start`` to ``stop``.
-
-        Raises
-        ------
-        InputFileError
-            The file is damaged there.
-        """
+        """Return rows ``start`` to ``stop``."""
         ends = self._indptr[start : stop + 1]
         first, last = int(ends[0]), int(ends[-1])
         indices = checked_indices(self._indices.read(first, last), self.shape[1], self._indices.name)
@@ -93,13 +81,7 @@ class DenseRowsOnDisk:
         self.step = most - most % chunk if chunk <= most else most  # whole chunks, unless one is too much
 
     def block(self, start: int, stop: int) -> RowBlock:
-        """Return rows ``start`` to ``stop``.
-
-        Raises
-        ------
-        InputFileError
-            The file is damaged there.
-        """
+        """Return rows ``start`` to ``stop``."""
         # A few rows at a time: what is asked for at once may be as many as a user wants.
         firsts = range(start, stop, self.step) or [start]
         return joined([self._packed(first, min(first + self.step, stop)) for first in firsts])
@@ -123,13 +105,7 @@ def tidy_block(values: Array, indices: Array, indptr: Array, n_vars: int) -> Row
 
 
 def checked_indices(stored: Array, n: int, name: str) -> Array:
-    """Return column or row indices in a type that kernels are compiled for.
-
-    Raises
-    ------
-    InputFileError
-        One is not in ``[0, n)``, or no whole number.
-    """
+    """Return column or row indices, all in ``[0, n)``, in a type that kernels are compiled for."""
     if stored.dtype.kind not in "iu":
         raise _damaged(name, f"its indices are {stored.dtype}, not integers")
     indices = stored.astype(np.int32 if stored.dtype.itemsize <= _NARROW else np.int64, copy=False)
@@ -140,13 +116,7 @@ def checked_indices(stored: Array, n: int, name: str) -> Array:
 
 
 def checked_pointers(stored: Array, n: int, n_entries: int, name: str) -> NDArray[np.int64]:
-    """Return row or column pointers as 64-bit integers.
-
-    Raises
-    ------
-    InputFileError
-        They cannot be pointers of ``n`` rows into ``n_entries`` entries.
-    """
+    """Return the pointers of ``n`` rows or columns into ``n_entries`` entries as 64-bit integers."""
     if stored.dtype.kind not in "iu":
         raise _damaged(name, f"its pointers are {stored.dtype}, not integers")
     indptr = np.ascontiguousarray(stored, np.int64)
@@ -173,13 +143,7 @@ def _damaged(name: str, what: str) -> InputFileError:
 
 @contextmanager
 def _reading(name: str, what: str) -> Iterator[None]:
-    """Raise any error of the block with the part of the file that could not be read.
-
-    Raises
-    ------
-    InputFileError
-        Anything but a lack of memory went wrong.
-    """
+    """Raise any error but a lack of memory as one that says which part of the file cannot be read."""
     try:
         yield
     except (MemoryError, TamannotError):

@@ -83,27 +83,19 @@ def unpack(
 ) -> Unpacked:
     """Choose the matrix and the gene ids of an AnnData.
 
-    Parameters
-    ----------
-    adata
-        Not changed.
-    signatures
-        The matrix that has most of their genes is taken; of equals counts before logarithms before
-        linear values.
-    layer
-        ``"X"``, ``"raw"`` or a layer forces it.
-    gene_symbols
-        Column of ``var`` with gene ids.
-    species
-        Species of the data; ``"auto"`` recognises it from the ids.
-    kinds
-        What its values may be; of matrices that have as many genes the kind that comes first is taken.
+    The matrix that has most genes of the signatures is taken; of equals one without a caveat, then the kind that comes
+    first in ``kinds``, which its values may be. ``layer`` forces it: ``"X"``, ``"raw"`` or a layer.
     """
     species_word(species)
-    signed = "signed" in kinds
-    looks = _inspect_candidates(adata, signatures, layer, gene_symbols, species, signed=signed)
+    signed, by_var = "signed" in kinds, dict[tuple[int, str | None], GeneMatch]()
+    looks, found = [], candidates(adata, layer)
+    for candidate, column in zip(found, columns_of([c.var for c in found], gene_symbols), strict=True):
+        same = (id(candidate.var), column)
+        if same not in by_var:
+            by_var[same] = gene_index(candidate.var, signatures, column, species)
+        looks.append(replace(inspect_values(candidate, signed=signed), genes=by_var[same]))
     best = _best(looks, kinds)
-    while best is not None and not best.rows_judged and not signed:
+    while best is not None and best.rows is None and not signed:
         looks = [inspect_rows(look) if look is best else look for look in looks]
         best = _best(looks, kinds)
     if best is None or best.genes is None:
@@ -112,9 +104,8 @@ def unpack(
     check_species(seen, signatures)
     if best.n_found == 0:
         raise GeneIdError(_no_gene(best, best.genes))
-    kind: Kind = best.kind or "linear"
     return Unpacked(
-        rows=checked_rows(best.matrix, best.name, kind, best.features.columns, rows=best.rows),
+        rows=checked_rows(best.matrix, best.name, best.kind or "linear", best.features.columns, rows=best.rows),
         inspection=best,
         index=best.genes.index,
         ids_from=best.genes.ids_from,
@@ -126,11 +117,8 @@ def unpack(
 
 def _best(looks: list[MatrixInspection], kinds: Sequence[Kind]) -> MatrixInspection | None:
     """Return the usable matrix with most signature genes; of equals one without a caveat, then the preferred kind."""
-
-    def worth(look: MatrixInspection) -> tuple[int, bool, int]:
-        return look.n_found, not look.caveat, -kinds.index(look.kind or "linear")
-
-    return max((look for look in looks if look.kind), key=worth, default=None)
+    worth = {look: (look.n_found, not look.caveat, -kinds.index(look.kind)) for look in looks if look.kind}
+    return max(worth, key=lambda look: worth[look], default=None)
 
 
 def data_species(adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoice, layer: str | None = None) -> str:
@@ -160,27 +148,6 @@ def species_of(
     if seen not in (*OURS, UNKNOWN):
         raise SpeciesError(not_ours(seen))
     return "mouse" if seen == "mouse" else "human"
-
-
-def _inspect_candidates(
-    adata: AnnData,
-    signatures: Mapping[str, Signature],
-    layer: str | None,
-    gene_symbols: str | None,
-    species: SpeciesChoice,
-    *,
-    signed: bool,
-) -> list[MatrixInspection]:
-    """Look at the values and the gene ids of every candidate matrix."""
-    looks = []
-    by_var: dict[tuple[int, str | None], GeneMatch] = {}
-    found = candidates(adata, layer)
-    for candidate, column in zip(found, columns_of([c.var for c in found], gene_symbols), strict=True):
-        same = (id(candidate.var), column)
-        if same not in by_var:
-            by_var[same] = gene_index(candidate.var, signatures, column, species)
-        looks.append(replace(inspect_values(candidate, signed=signed), genes=by_var[same]))
-    return looks
 
 
 def columns_of(found: Sequence[pd.DataFrame], gene_symbols: str | None) -> list[str | None]:
@@ -267,7 +234,7 @@ class RunMatrix:
 
     def changed(self, how: str) -> MatrixError:
         """Return the error that describes how the matrix differs from that of the run."""
-        return MatrixError(_changed(self.name, how))
+        return MatrixError(f"The matrix '{self.name}' has changed since the run: {how}. {_NEXT}")
 
     def _checked(self, block: RowBlock) -> RowBlock:
         values = block.values
@@ -283,32 +250,29 @@ class RunMatrix:
 def matrix_of_run(adata: AnnData, record: RunRecord) -> RunMatrix:
     """Return the matrix that a run used, if it is still there with the same genes in the same order."""
     of_run, seen = record.matrix, record.gene_ids
-    name = of_run.name
-    found = _candidate(adata, name)
+    found = _still_there(adata, of_run.name)
+    matrix = RunMatrix(of_run.name, of_run.kind, found.matrix, seen, found.features.columns)
     if len(found.var) != seen.size:
-        how = f"it has {len(found.var):,} genes, but the run used {seen.size:,}"
-        raise MatrixError(_changed(name, how))
-    if not np.array_equal(np.array(ids_by(found.var, of_run.gene_ids), dtype=object), seen):
-        raise MatrixError(_changed(name, f"its gene ids in {of_run.gene_ids} are different or in another order"))
-    return RunMatrix(name, of_run.kind, found.matrix, seen, found.features.columns)
+        msg = f"it has {len(found.var):,} genes, but the run used {seen.size:,}"
+        raise matrix.changed(msg)
+    if ids_by(found.var, of_run.gene_ids) != seen.tolist():
+        msg = f"its gene ids in {of_run.gene_ids} are different or in another order"
+        raise matrix.changed(msg)
+    return matrix
 
 
 def gene_ids_of(adata: AnnData, matrix: MatrixOfRun) -> NDArray[Any]:
     """Return the gene ids that a matrix of a run has now, by the column that the run took them from."""
-    found = ids_by(_candidate(adata, matrix.name).var, matrix.gene_ids)
+    found = ids_by(_still_there(adata, matrix.name).var, matrix.gene_ids)
     if not found:
         msg = f"var no longer has the column '{matrix.gene_ids}' with the gene ids of the run."
         raise ResultNotFoundError(msg)
     return np.array(found, dtype=object)
 
 
-def _candidate(adata: AnnData, name: str) -> MatrixInspection:
+def _still_there(adata: AnnData, name: str) -> MatrixInspection:
     try:
         return candidates(adata, name)[0]
     except (ParameterError, MatrixError):
         msg = f"The run used the matrix '{name}', which is no longer in the data. {_NEXT}"
         raise ResultNotFoundError(msg) from None
-
-
-def _changed(name: str, how: str) -> str:
-    return f"The matrix '{name}' has changed since the run: {how}. {_NEXT}"

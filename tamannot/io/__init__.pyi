@@ -1,10 +1,7 @@
 from ._analyse import Analysis as Analysis
-from ._analyse import Outputs as Outputs
 from ._analyse import analyse_file as analyse_file
-from ._analyse import check_table as check_table
 from ._analyse import cohort_table as cohort_table
 from ._analyse import plot_file as plot_file
-from ._analyse import write_table as write_table
 from ._annotate import FileSummary as FileSummary
 from ._annotate import annotate_file as annotate_file
 from ._annotate import summarise as summarise
@@ -16,3 +13,4 @@ from ._score import ScoreSummary as ScoreSummary
 from ._score import TrainSummary as TrainSummary
 from ._score import score_file as score_file
 from ._score import train_file as train_file
+from ._targets import Outputs as Outputs

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tamannot.errors import OutputError, collected_notes
 from tamannot.io._output import check_target, locked, replacing
 from tamannot.io._read import open_file, open_root
 from tamannot.io._report import CellsOnDisk
-from tamannot.io._targets import out_for, reserved, targets_of, write_csv
+from tamannot.io._targets import Outputs, reserved, write_targets
 from tamannot.io._write import write_annotated
 from tamannot.tl._collect import ORIGIN_LABELS, STATE_LABELS
 
@@ -32,18 +32,6 @@ _METADATA: dict[str, dict[str, Any]] = {
     ".pdf": {"CreationDate": None},
     ".svg": {"Date": None},
 }
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where an analysis is written to, and whether it may replace what is there."""
-
-    out: Path | None = None
-    """The annotated file with the result in it."""
-    table: Path | None = None
-    """The first table of the result: ``.csv``, ``.tsv`` or ``.parquet``."""
-    overwrite: bool = False
-    in_place: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,49 +57,21 @@ def analyse_file(
     key: str = "tam",
     report: Progress | None = None,
 ) -> Analysis:
-    """Run an analysis on an annotated file.
+    """Run an analysis on an annotated file; without outputs its tables are only returned.
 
-    Parameters
-    ----------
-    path
-        The input; changed only by ``in_place``.
-    run
-        Writes its result under the key into the object that it is given, and returns tables by name. ``attrs`` of
-        the first has parameters and cautions.
-    asked
-        Where to write; without a file the tables are only returned.
-    key
-        Under which ``run`` writes; the tables of this run are in memory.
-    report
-        Told the name of each stage as it begins.
-
-    Returns
-    -------
-    The tables. Every output appears completely or not at all.
-
-    Raises
-    ------
-    TamannotError
-        The input cannot be read or used, or an output cannot be written.
+    ``run`` writes its result under the key into the object that it is given, and returns tables by name. The first is
+    written to a file, and its ``attrs`` have parameters and cautions.
     """
     source, report = Path(path), report or silent()
-    out = out_for(source, asked.out, in_place=asked.in_place)
-    targets = {} if out is None and asked.table is None else targets_of(out, asked.table, tables=_TABLE_SUFFIXES)
-    with ExitStack() as stack:
-        stack.enter_context(reserved(targets, source=source, overwrite=asked.overwrite, in_place=asked.in_place))
+    with reserved(source, asked, _TABLE_SUFFIXES, needed=False) as targets:
         report("reading file")
-        adata = stack.enter_context(open_file(source, key=key))
-        report.close()  # what follows may have a progress line of its own
-        with collected_notes() as notes:
-            tables = run(adata)
-        first = next(iter(tables.values()))
-        report("writing")
-        parts = {kind: stack.enter_context(replacing(target)) for kind, target in targets.items()}
-        for kind, part in parts.items():
-            if kind in _TABLE_SUFFIXES:
-                write_table(first, part)
-            else:
-                write_annotated(source, part, adata, key)
+        with open_file(source, key=key) as adata:
+            report.close()  # what follows may have a progress line of its own
+            with collected_notes() as notes:
+                tables = run(adata)
+            first = next(iter(tables.values()))
+            report("writing")
+            write_targets(targets, partial(write_annotated, source, adata=adata, key=key), lambda: first)
     about = dict(first.attrs)
     cautions = tuple(map(str, about.pop("cautions", ())))
     parameters, outputs = about.get("parameters", about), tuple(map(str, targets.values()))
@@ -128,30 +88,7 @@ def plot_file(
     overwrite: bool = False,
     report: Progress | None = None,
 ) -> None:
-    """Draw a figure of an annotated file.
-
-    Parameters
-    ----------
-    path
-        The input; never changed.
-    out
-        The figure: ``.png``, ``.pdf`` or ``.svg``. It appears completely or not at all.
-    draw
-        Returns axes or a figure of the object that it is given.
-    key
-        The ``key_added`` of the run.
-    dpi
-        Resolution.
-    overwrite
-        Replace a figure that exists.
-    report
-        Told the name of each stage as it begins.
-
-    Raises
-    ------
-    TamannotError
-        The input cannot be read or has no such result, or the output cannot be written.
-    """
+    """Write what ``draw`` makes of an annotated file, axes or a figure, as ``.png``, ``.pdf`` or ``.svg``."""
     from tamannot.pl._style import figures_for_a_file  # noqa: PLC0415 - brings matplotlib
 
     source, target, report = Path(path), Path(out), report or silent()
@@ -168,28 +105,11 @@ def plot_file(
 
 
 def cohort_table(files: Mapping[str, Path], *, sample_key: str | None = None, key: str = "tam") -> pd.DataFrame:
-    """Return one row per sample of annotated files.
+    """Return one row per sample of annotated files, given by the name of their inputs.
 
-    Parameters
-    ----------
-    files
-        The annotated file of each input, by the name of the input.
-    sample_key
-        Column of ``obs`` with the sample; None takes each file as one sample.
-    key
-        The ``key_added`` of the annotation.
-
-    Returns
-    -------
-    ``sample``, ``file``, ``n_cells``, ``n_macrophages``, ``share_macrophages``, and the share of macrophages with
-    each origin and state (``origin_microglia``, ``state_unassigned``). Cells without a sample are not counted.
-
-    Raises
-    ------
-    InputFileError
-        A file cannot be read.
-    ParameterError
-        There is no such column.
+    Without ``sample_key`` each file is one sample. Columns: ``sample``, ``file``, ``n_cells``, ``n_macrophages``,
+    ``share_macrophages``, and the share of macrophages with each origin and state (``origin_microglia``,
+    ``state_unassigned``). Cells without a sample are not counted.
     """
     rows = []
     for name, path in files.items():
@@ -216,27 +136,7 @@ def _rows_of_file(cells: AnnData, samples: Samples, file: str, key: str) -> pd.D
 
 
 def check_table(target: Path, sources: Iterable[Path], *, overwrite: bool) -> None:
-    """Refuse a table that cannot be written, or would replace an input, before any work is done.
-
-    Raises
-    ------
-    OutputError
-        As `check_target`, or its name has another ending.
-    ParameterError
-        A package is missing for it.
-    """
-    targets_of(None, target, tables=_TABLE_SUFFIXES)
+    """Refuse a table that cannot be written, or would replace an input, before any work is done."""
     for source in sources:
+        Outputs(table=target).targets(source, _TABLE_SUFFIXES)
         check_target(target, source=source, overwrite=overwrite)
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table by the ending of its name; an index is written where it has a name."""
-    named = table.index.name is not None
-    if path.suffix == ".parquet":
-        plain = table.copy()
-        plain.attrs = {}  # Parquet stores them as JSON, which not all are
-        plain.to_parquet(path, index=named)
-        return
-    rows = table if named else table.set_index(table.columns[0])
-    write_csv(rows, path, index_label=str(rows.index.name), sep="\t" if path.suffix == ".tsv" else ",")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,13 @@ from anndata import AnnData
 from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings, settings
 from tamannot.classify import AnchoredModel
-from tamannot.data import RunRecord, read_obs, read_record, runs_of, slot
+from tamannot.data import read_obs, read_record, runs_of, slot
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.get import annotations as annotation_table
 from tamannot.io._log import RunLog, logged, signature_digests
 from tamannot.io._output import place_of
 from tamannot.io._read import open_file
-from tamannot.io._targets import out_for, reserved, targets_of, write_targets
+from tamannot.io._targets import Outputs, annotated_of, reserved, write_targets
 from tamannot.io._write import SpooledTables, write_annotated
 from tamannot.scoring._features import MOST_CELLS, learning_rows, taken
 from tamannot.signature import Signatures
@@ -44,8 +44,6 @@ class FileOptions:
 
     settings: AnnotateSettings
     signatures: Signatures | None = None
-    overwrite: bool = False
-    in_place: bool = False
     key_added: str = "tam"
     chunk_size: int | None = None
 
@@ -115,63 +113,41 @@ def annotate_file(
     >>> import tamannot as tam
     >>> tam.annotate_file("sample.h5ad", "annotated.h5ad", tissue="brain")  # doctest: +SKIP
     """
-    options: dict[str, Any] = {"out": out, "table": table, "html": html, "overwrite": overwrite, "in_place": in_place}
-    options |= {"key_added": key_added, "chunk_size": chunk_size, "signatures": signature_digests(signatures)}
-    how = FileOptions(
-        settings=AnnotateSettings(**choices, recorded=tuple(choices)),
-        signatures=signatures,
-        overwrite=overwrite,
-        in_place=in_place,
-        key_added=key_added,
-        chunk_size=chunk_size,
-    )
+    outputs = Outputs(out, table, html, overwrite, in_place)
+    how = FileOptions(AnnotateSettings(**choices, recorded=tuple(choices)), signatures, key_added, chunk_size)
+    options = vars(outputs) | {"key_added": key_added, "chunk_size": chunk_size}
+    options |= {"signatures": signature_digests(signatures)} | choices
     record = RunLog(Path(path), report or silent())
-    with logged(log, options | choices, record.entry, overwrite=overwrite):
-        return annotate_recorded(record, out, table, html, how)
+    with logged(log, options, record.entry, overwrite=overwrite):
+        return annotate_recorded(record, outputs, how)
 
 
-def annotate_recorded(
-    record: RunLog,
-    out: str | os.PathLike[str] | None,
-    table: str | os.PathLike[str] | None,
-    html: str | os.PathLike[str] | None,
-    options: FileOptions,
-) -> FileSummary:
-    """Annotate a file as `annotate_file` does, and log the run.
-
-    Raises
-    ------
-    TamannotError
-        As `annotate_file`.
-    """
-    source, report, key, in_place = record.source, record.report, options.key_added, options.in_place
+def annotate_recorded(record: RunLog, outputs: Outputs, options: FileOptions) -> FileSummary:
+    """Annotate a file as `annotate_file` does, and log the run."""
+    source, report, key = record.source, record.report, options.key_added
     with record.running(), ExitStack() as stack:
-        out = out_for(source, out, in_place=in_place)
-        targets = targets_of(out, table, html)
-        stack.enter_context(reserved(targets, source=source, overwrite=options.overwrite, in_place=in_place))
+        targets = stack.enter_context(reserved(source, outputs))
         report("reading file")
         adata = stack.enter_context(open_file(source))
         record.n_obs = adata.n_obs
         runs_of(adata)  # what is not ours is refused before the work
         run = start_run(adata, options.signatures, options.settings, key_added=key, report=report)
         tables = None
-        if out is not None:
-            tables = stack.enter_context(SpooledTables(run.table_columns, place_of(Path(out)).parent))
+        if (annotated := annotated_of(targets)) is not None:
+            tables = stack.enter_context(closing(SpooledTables(run.table_columns, place_of(annotated).parent)))
         call_cells(run, tables, report, block=options.chunk_size)
         write_run(adata, run, None)
         report("writing")
-        page = None if html is None else _page_writer(key, source.name)
+        page = None
+        if outputs.html is not None:
+            from tamannot.io._report import write_page  # noqa: PLC0415 - brings matplotlib
+
+            page = partial(write_page, key=key, name=source.name)
         write = partial(write_annotated, source, adata=adata, key=key, tables=tables, also=run.also)
-        write_targets(targets, write, lambda: annotation_table(adata, key), page)
+        write_targets(targets, write, lambda: annotation_table(adata, key).rename_axis("cell"), page)
         summary = summarise(adata, source, key, tuple(map(str, targets.values())))
         record.outputs, record.notes = summary.outputs, summary.notes
         return summary
-
-
-def _page_writer(key: str, name: str) -> Callable[[Path, Path], None]:
-    from tamannot.io._report import write_page  # noqa: PLC0415 - brings matplotlib
-
-    return partial(write_page, key=key, name=name)
 
 
 def fit_files(
@@ -189,14 +165,10 @@ def fit_files(
             parts.append(_part(source, signatures, given, MOST_CELLS // len(sources)))
         except TamannotError:
             continue
-    kinds = {part.uns["kind"] for part in parts}
-    if len(parts) < 2 or len(kinds) > 1 or len({part.uns["species"] for part in parts}) > 1:
-        why = (
-            "fewer than two can be read"
-            if len(parts) < 2
-            else "they differ in species or in the kind of their matrices"
-        )
-        return None, f"Each file is annotated on its own: {why}."
+    if len(parts) < 2:
+        return None, "Each file is annotated on its own: fewer than two can be read."
+    if len({(part.uns["kind"], part.uns["species"]) for part in parts}) > 1:
+        return None, "Each file is annotated on its own: they differ in species or in the kind of their matrices."
     together = ad.concat(parts, join="inner", index_unique="-", keys=[str(i) for i in range(len(parts))])
     cell_types = given.compartment_key
     if cell_types is not None:
@@ -275,6 +247,9 @@ def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, 
     """Return the counts of an annotated object."""
     record = read_record(adata, key)
     coverage, matrix = record.coverage["coverage"], record.matrix
+    confidence = [f"{axis}: {record.model[axis]}" for axis in ("origin", "state") if axis in record.model]
+    if record.calibration_source:
+        confidence.append(f"probabilities of states: {record.calibration_source.removeprefix('states: ')}")
     return FileSummary(
         path=str(path),
         n_obs=adata.n_obs,
@@ -291,18 +266,11 @@ def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, 
         state_status=_label_counts(adata, key, "state_status"),
         low_coverage={str(k): round(float(v), 2) for k, v in coverage[coverage < _LOW_COVERAGE].items()},
         substitutions={str(k): str(v) for k, v in record.substitutions["found_as"].items()},
-        confidence=_confidence(record),
+        confidence="; ".join(confidence),
         notes=tuple(record.warnings),
         outputs=outputs,
         labels=_label_counts(adata, key, "model_label") if "labels" in record.model else {},
     )
-
-
-def _confidence(record: RunRecord) -> str:
-    said = [f"{axis}: {record.model[axis]}" for axis in ("origin", "state") if axis in record.model]
-    if record.calibration_source:
-        said.append(f"probabilities of states: {record.calibration_source.removeprefix('states: ')}")
-    return "; ".join(said)
 
 
 def _label_counts(adata: AnnData, key: str, name: str) -> dict[str, int]:

@@ -24,11 +24,10 @@ from tamannot.io._annotate import FileOptions, FileSummary, annotate_recorded
 from tamannot.io._containers import opened
 from tamannot.io._log import RunLog, error_entry
 from tamannot.io._output import is_same, locked, place_of
-from tamannot.io._targets import targets_of
+from tamannot.io._targets import Outputs
 from tamannot.signature import as_signatures
 
 _SUFFIXES = (".h5ad", ".zarr")
-_TABLES = ("csv", "parquet")
 # How often the line of a terminal is renewed while no file says anything.
 _RENEW = 0.5
 
@@ -42,11 +41,11 @@ Said = tuple[FileSummary | None, dict[str, Any], str | None]
 
 @dataclass(frozen=True)
 class Task:
-    """A file to annotate, and its output."""
+    """A file to annotate, and its outputs."""
 
     source: Path
     out: Path
-    table: Path | None = None
+    outputs: Outputs
 
 
 @dataclass(frozen=True)
@@ -72,20 +71,17 @@ class FileResult:
 
 
 def tasks_of(
-    sources: Sequence[Path], folder: Path | None, tables: str | None = None, *, in_place: bool = False
+    sources: Sequence[Path], folder: Path | None, tables: str | None, *, overwrite: bool, in_place: bool
 ) -> list[Task]:
-    """Return the output for each input: in ``folder``, under its own name; without a folder, the input itself.
-
-    Raises
-    ------
-    ParameterError
-        Two inputs would have the same output, an output is an input without ``in_place`` or differs from it with
-        ``in_place``, the kind of table is unknown, or a package for it is missing.
-    """
-    if tables is not None and tables not in _TABLES:
-        msg = f"tables must be {' or '.join(_TABLES)}, not '{tables}'."
-        raise ParameterError(msg)
-    tasks = [_task(source, folder, tables) for source in sources]
+    """Return the outputs of each input: in ``folder``, under its own name; without a folder, the input itself."""
+    tasks = []
+    for source in sources:
+        suffix = source.suffix if source.suffix in _SUFFIXES else _SUFFIXES[0]
+        out = source if folder is None else folder / f"{source.stem}{suffix}"
+        table = out.with_suffix(f".{tables}") if tables else None
+        outputs = Outputs(out, table, overwrite=overwrite, in_place=in_place and is_same(out, source))
+        outputs.targets(source)
+        tasks.append(Task(source, out, outputs))
     seen: dict[Path, Path] = {}
     inputs = {place_of(source) for source in sources if is_same(source, source)}  # those that are there
     for task in tasks:
@@ -106,14 +102,6 @@ def tasks_of(
     return tasks
 
 
-def _task(source: Path, folder: Path | None, tables: str | None) -> Task:
-    suffix = source.suffix if source.suffix in _SUFFIXES else _SUFFIXES[0]
-    out = source if folder is None else folder / f"{source.stem}{suffix}"
-    table = out.with_suffix(f".{tables}") if tables else None
-    targets_of(out, table)
-    return Task(source, out, table)
-
-
 def annotate_tasks(
     tasks: Sequence[Task], options: FileOptions, *, jobs: int = 1, report: Progress | None = None
 ) -> Iterator[FileResult]:
@@ -121,11 +109,6 @@ def annotate_tasks(
 
     If a process dies, its current file fails and a new process replaces it. If the caller stops early, the processes
     are ended and leave nothing half written.
-
-    Raises
-    ------
-    OutputError
-        The output folder cannot be created.
     """
     report = report or silent()
     make_folders(tasks)
@@ -180,18 +163,16 @@ class _Workers:
         waiting = deque(tasks)
         while waiting or self._busy:
             while waiting and len(self._busy) < self._size:
-                self._begin(waiting.popleft())
+                task = waiting.popleft()
+                worker = self._idle.pop() if self._idle else Worker(self._threads, self._options)
+                self._busy[worker.pipe] = worker, task
+                with suppress(OSError):  # it died meanwhile: its pipe tells when it is listened to
+                    worker.pipe.send(task)
             for pipe in wait(list(self._busy), timeout=_RENEW):
                 result = self._receive(pipe, report)
                 if result is not None:
                     yield result
             report.tick(0)
-
-    def _begin(self, task: Task) -> None:
-        worker = self._idle.pop() if self._idle else Worker(self._threads, self._options)
-        self._busy[worker.pipe] = worker, task
-        with suppress(OSError):  # it died meanwhile: its pipe tells when it is listened to
-            worker.pipe.send(task)
 
     def _receive(self, pipe: Any, report: Progress) -> FileResult | None:
         worker, task = self._busy[pipe]
@@ -221,10 +202,9 @@ def _result_of_dead(task: Task, code: int | None) -> FileResult:
 
 def _clear_away(task: Task) -> None:
     """Remove what a run that was killed had begun to write."""
-    for target in (task.out, task.table):
-        if target is not None:
-            with suppress(OutputError), locked(target):
-                pass
+    for target in task.outputs.targets(task.source).values():
+        with suppress(OutputError), locked(target):
+            pass
 
 
 class Worker:
@@ -291,7 +271,7 @@ def _work(pipe: Connection, threads: int) -> None:
 def _annotate(task: Task, record: RunLog, options: FileOptions) -> Said:
     try:
         own = replace(options, settings=replace(options.settings, sample=str(task.source)))
-        summary = annotate_recorded(record, task.out, task.table, None, own)
+        summary = annotate_recorded(record, task.outputs, own)
     except TamannotError:
         return None, record.entry(), None
     except Exception:  # noqa: BLE001 - a bug in one file is told at the end, with its traceback

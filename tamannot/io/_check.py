@@ -56,13 +56,7 @@ def check_file(
     species: SpeciesChoice = "auto",
     report: Progress | None = None,
 ) -> FileCheck:
-    """Report the content of a file, what an annotation would use, and its limitations, without annotating.
-
-    Raises
-    ------
-    TamannotError
-        The file cannot be used, or has too few genes to call macrophages; the message says what to do.
-    """
+    """Report the content of a file, what an annotation would use, and its limitations, without annotating."""
     report = report or silent()
     report("reading file")
     with open_file(Path(path)) as adata:
@@ -71,7 +65,15 @@ def check_file(
         library = load_signatures(PROGRAM_AXES, species=seen)
         data = unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
         coverage = coverage_table(make_plan(library, data.index.locate, data.rows.shape[1]))
-        _refuse_few_genes(str(path), data)
+        n = n_reference_genes(data.index, "mouse" if data.species == "mouse" else "human")
+        if n < FEWEST_REFERENCE_GENES:  # no cell could be called a macrophage, whatever its expression
+            msg = (
+                f"{path}: macrophages cannot be called: the {data.rows.shape[1]:,} genes of {data.matrix} include {n} "
+                f"of the genes that separate compartments, and a call needs {FEWEST_REFERENCE_GENES}. Use the matrix "
+                "with all genes, from before gene selection; if it is stored under another name, pass layer= or "
+                "gene_symbols=."
+            )
+            raise GeneIdError(msg)
         axes = {axis: library.select(axis=axis) for axis in ("state", "origin")}
         return FileCheck(
             path=str(path),
@@ -85,25 +87,6 @@ def check_file(
             coverage=coverage,
             notes=tuple(_notes(coverage, axes, data, library)),
         )
-
-
-def _refuse_few_genes(path: str, data: Unpacked) -> None:
-    """Raise if no cell could be called a macrophage, whatever its expression.
-
-    Raises
-    ------
-    GeneIdError
-        The data have too few genes of the reference.
-    """
-    n = n_reference_genes(data.index, "mouse" if data.species == "mouse" else "human")
-    if n >= FEWEST_REFERENCE_GENES:
-        return
-    msg = (
-        f"{path}: macrophages cannot be called: the {data.rows.shape[1]:,} genes of {data.matrix} include {n} of the "
-        f"genes that separate compartments, and a call needs {FEWEST_REFERENCE_GENES}. Use the matrix with all genes, "
-        "from before gene selection; if it is stored under another name, pass layer= or gene_symbols=."
-    )
-    raise GeneIdError(msg)
 
 
 def _notes(

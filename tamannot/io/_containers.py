@@ -30,13 +30,7 @@ def is_zarr_name(path: Path) -> bool:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Node]:
-    """Open an HDF5 file or a zarr folder for reading.
-
-    Raises
-    ------
-    InputFileError
-        Another process has it open for writing.
-    """
+    """Open an HDF5 file or a zarr folder for reading."""
     if is_zarr_name(path):
         yield open_zarr(path)
         return
@@ -56,8 +50,12 @@ def copy_container(source: Path, path: Path) -> None:
     if not source.is_dir():
         shutil.copyfile(source, path)
         return
+
+    def fail(error: OSError) -> None:
+        raise error
+
     # Not by `shutil.copytree`, which goes on after an error and tells it as a text.
-    for inside, _, names in os.walk(source, onerror=_raise):
+    for inside, _, names in os.walk(source, onerror=fail):
         folder = path / Path(inside).relative_to(source)
         folder.mkdir()
         for name in names:
@@ -66,16 +64,8 @@ def copy_container(source: Path, path: Path) -> None:
 
 @contextmanager
 def changing(path: Path, *, new: bool) -> Iterator[Node]:
-    """Open an output for writing; failures are raised as errors of the system.
-
-    Parameters
-    ----------
-    path
-        An HDF5 file or a zarr folder.
-    new
-        Whether to create it empty.
-    """
-    with _changing_zarr(path, new=new) if is_zarr_name(path) else _changing_hdf5(path, new=new) as root:
+    """Open an HDF5 file or a zarr folder for writing, empty if ``new``; failures are errors of the system."""
+    with (_changing_zarr if is_zarr_name(path) else _changing_hdf5)(path, new=new) as root:
         yield root
 
 
@@ -183,7 +173,3 @@ class OutputFolder(LocalStore):
             with self._idle:
                 self._n_writing -= 1
                 self._idle.notify_all()
-
-
-def _raise(error: OSError) -> None:
-    raise error

@@ -34,13 +34,7 @@ class UnwritableError(ValueError):
 
 
 def write_value(parent: Node, name: str, value: Any) -> None:
-    """Write a value from memory with anndata's writer.
-
-    Raises
-    ------
-    UnwritableError
-        anndata reads such a value, but cannot write it.
-    """
+    """Write a value from memory with anndata's writer; raise `UnwritableError` for one that it only reads."""
     options = _COMPRESSED if isinstance(parent, h5py.Group) else {}
     try:
         with ad.settings.override(allow_write_nullable_strings=True):
@@ -119,21 +113,13 @@ def convert_all(old: Node, new: Node, skip: Collection[str]) -> None:
 
 
 def convert(old: Node, parent: Node, name: str, skip: Collection[str] = ()) -> None:
-    """Write an element of one container into a group of the other kind; matrices go through memory in parts.
-
-    Raises
-    ------
-    UnwritableError
-        It cannot be written.
-    """
+    """Write an element of one container into a group of the other kind; matrices go through memory in parts."""
     if is_array(old) and old.shape is None:  # HDF5's null: of no values
         msg = f"'{name}' is empty. Remove it."
         raise UnwritableError(name, msg)
     if form := _sparse_format(old):
         new = parent.create_group(name)
-        new.attrs["shape"] = [
-            int(n) for n in (old.attrs["shape"] if "shape" in old.attrs else old.attrs["h5sparse_shape"])
-        ]
+        new.attrs["shape"] = _shape_of(old)
         mark(new, f"{form}_matrix", "0.1.0")
         for part in ("data", "indices", "indptr"):
             _convert_array(old[part], new, part)

@@ -29,22 +29,16 @@ _TABLES = {".csv": "", ".tsv": ", sep='\\t'", ".tab": ", sep='\\t'", ".txt": ", 
 def problem_of(path: Path) -> str | None:
     """Describe a path that is neither h5ad nor a zarr folder with an AnnData, and say how to convert it.
 
-    Returns
-    -------
-    The text for the user, or None. Damaged files pass, because reading them gives the error.
+    Damaged files pass, because reading them gives the error.
     """
     if path.is_dir():
-        return _in_zarr(path) if is_zarr(path) else _in_folder(path)
+        is_zarr = any((path / name).is_file() for name in _ZARR_MARKS)
+        return _in_zarr(path) if is_zarr else _in_folder(path)
     if path.is_file() and h5py.is_hdf5(path):
         with suppress(*_DAMAGED), h5py.File(path, "r") as file:
             return _in_hdf5(path, file)
         return None
     return _in_file(path)
-
-
-def is_zarr(path: Path) -> bool:
-    """Return whether a folder is a zarr group or array."""
-    return any((path / name).is_file() for name in _ZARR_MARKS)
 
 
 def _in_hdf5(path: Path, file: h5py.File) -> str | None:
@@ -64,8 +58,8 @@ def _in_hdf5(path: Path, file: h5py.File) -> str | None:
     genomes = [
         name for name in sorted(names) if isinstance(file[name], h5py.Group) and set(file[name]) >= _TEN_X_MATRIX
     ]
-    if genomes:
-        return _old_ten_x(path, genomes, alone=len(names) == 1)
+    if genomes:  # of Cell Ranger 2, which has a group for each genome
+        return _ten_x_line(path, genomes, "", named=len(names) > 1)
     if names >= {"barcode_idx", "features"}:
         return "the molecules of a 10x run, not its cells. Use filtered_feature_bc_matrix.h5 from the same folder."
     if {"assays", "cell.names"} & names:
@@ -82,11 +76,6 @@ def _ten_x(path: Path, features: h5py.Group) -> str:
         return f"a 10x matrix without gene expression: its features are {some_of(types)}. Use the file with the genes."
     options = "" if not types or "Gene Expression" in types else ", gex_only=False"
     return _ten_x_line(path, genomes, options, named=len(genomes) > 1)
-
-
-def _old_ten_x(path: Path, genomes: Sequence[str], *, alone: bool) -> str:
-    """Return how to convert a matrix of Cell Ranger 2, which has a group for each genome."""
-    return _ten_x_line(path, genomes, "", named=not alone)
 
 
 def _ten_x_line(path: Path, genomes: Sequence[str], options: str, *, named: bool) -> str:
@@ -160,13 +149,10 @@ def _ten_x_folder(folder: Path, matrix: str, names: set[str]) -> str:
     lacking = [f"{prefix}{n}" for n in (genes or "features.tsv", "barcodes.tsv") if f"{prefix}{n}" not in plain]
     if lacking:
         return f"a matrix without its names: {' and '.join(lacking)} must be next to {matrix}. Add them, and try again."
-    first = ""
-    end = "" if genes == "genes.tsv" else ".gz"
-    change = [f"{prefix}{n}{'' if end else '.gz'}" for n in ("matrix.mtx", genes, "barcodes.tsv")]
-    if change := [n for n in change if n in names]:
-        first = (
-            f"First:  {'gzip' if end else 'gunzip'} -k {' '.join(shlex.quote(str(folder / n)) for n in change)}  Then: "
-        )
+    tool, wrong = ("gunzip", ".gz") if genes == "genes.tsv" else ("gzip", "")
+    files = [f"{prefix}{n}{wrong}" for n in ("matrix.mtx", genes, "barcodes.tsv")]
+    change = [shlex.quote(str(folder / name)) for name in files if name in names]
+    first = f"First:  {tool} -k {' '.join(change)}  Then: " if change else ""
     option = f", prefix={prefix!r}" if prefix else ""
     name = folder.resolve() / (prefix.strip("_.-") or folder.resolve().name)
     line = _converted(name, f"import scanpy; scanpy.read_10x_mtx({str(folder)!r}{option})")

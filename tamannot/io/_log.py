@@ -75,30 +75,26 @@ def logged(
     *,
     overwrite: bool = False,
 ) -> Iterator[None]:
-    """Write a log when the block ends, with or without an error.
+    """Write a log, ``.json``, when the block ends, with or without an error.
 
-    Parameters
-    ----------
-    log
-        Path of the log, ``.json``; None writes none. The log of an earlier run is replaced, another file is not.
-    options
-        Options of the run.
-    entry
-        Returns the entry of the run.
-    overwrite
-        Replace any existing file.
-
-    Raises
-    ------
-    OutputError
-        The log cannot be written. An error of the run itself takes precedence.
+    The log of an earlier run is replaced, another file only with ``overwrite``. An error of the run itself takes
+    precedence over one of writing.
     """
     if log is None:
         yield
         return
     target = Path(log)
-    _check(target, overwrite=overwrite)
-    head = _head(options)
+    if target.suffix != ".json":
+        msg = f"{target}: the name of a log must end in .json."
+        raise OutputError(msg)
+    check_target(target, overwrite=overwrite or _is_log(target))
+    head = {
+        "tamannot_log": _FORMAT,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "threads": settings.n_threads(),
+        "options": dict(options),
+    }
     with locked(target):
         try:
             yield
@@ -140,28 +136,11 @@ def peak_memory() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _check(target: Path, *, overwrite: bool) -> None:
-    if target.suffix != ".json":
-        msg = f"{target}: the name of a log must end in .json."
-        raise OutputError(msg)
-    check_target(target, overwrite=overwrite or _is_log(target))
-
-
 def _is_log(path: Path) -> bool:
     with suppress(OSError, ValueError):
         found = json.loads(path.read_text())
         return isinstance(found, dict) and "tamannot_log" in found
     return False
-
-
-def _head(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "tamannot_log": _FORMAT,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": _versions(),
-        "threads": settings.n_threads(),
-        "options": dict(options),
-    }
 
 
 def _versions() -> dict[str, str]:

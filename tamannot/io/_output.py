@@ -37,12 +37,7 @@ def check_target(
 ) -> None:
     """Raise early if a target cannot or must not be written.
 
-    Raises
-    ------
-    OutputError
-        It exists and ``overwrite`` is not set, it is the source and ``in_place`` is not set, it is inside the source or
-        contains it, it or its folder is read-only, its folder does not exist, or it is a folder instead of a file, or a
-        file instead of a ``folder``.
+    A source may be its own target only ``in_place``; a ``folder`` is wanted for an export.
     """
     place = place_of(target)
     if not place.parent.is_dir():
@@ -81,13 +76,7 @@ def _check_apart(target: Path, place: Path, source: Path) -> None:
 
 
 def check_space(target: Path, *, source: Path) -> None:
-    """Raise if the disk of the target has too little space.
-
-    Raises
-    ------
-    OutputError
-        Too little space is free; the message states the free and the needed space.
-    """
+    """Raise if the disk of the target has too little space for a copy of the source."""
     try:
         need, free = size_of(source), shutil.disk_usage(place_of(target).parent).free
     except OSError:  # what cannot be told now is found in writing
@@ -114,13 +103,7 @@ def size_of(path: Path) -> int:
 
 
 def place_of(target: Path) -> Path:
-    """Return the real path of a target: a link is kept, and the file that it points to is replaced.
-
-    Raises
-    ------
-    OutputError
-        It is a link to itself.
-    """
+    """Return the real path of a target: a link is kept, and the file that it points to is replaced."""
     try:
         place = target.resolve()
     except (OSError, RuntimeError):
@@ -137,11 +120,6 @@ def replacing(target: Path) -> Iterator[Path]:
 
     A reader sees the old target or the complete new one, never a part. On any error the temporary file is
     removed and the target is unchanged; leftovers of a killed run are removed by the next.
-
-    Raises
-    ------
-    OutputError
-        The disk is full, another run is writing there, or writing failed otherwise.
     """
     with locked(target) as place:
         beside = part_of(place)
@@ -214,11 +192,6 @@ def locked(target: Path) -> Iterator[Path]:
 
     The lock is a system lock on a file next to the output and ends with its process. Locking again in the same run
     does nothing.
-
-    Raises
-    ------
-    OutputError
-        Another run is writing there, or the folder is not writable.
     """
     place = place_of(target)
     if place in _HELD.get():
@@ -337,13 +310,7 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def writing_to(target: Path) -> Iterator[None]:
-    """Raise errors of the output as `OutputError`.
-
-    Raises
-    ------
-    OutputError
-        The disk is full, or writing failed otherwise.
-    """
+    """Raise errors of the output as `OutputError`."""
     try:
         yield
     except TamannotError:
@@ -360,13 +327,7 @@ def writing_to(target: Path) -> Iterator[None]:
 
 @contextmanager
 def reading_from(source: Path, writing: Path) -> Iterator[None]:
-    """Raise errors of the source as `InputFileError`; errors of the output pass.
-
-    Raises
-    ------
-    InputFileError
-        The source is damaged or cannot be read.
-    """
+    """Raise errors of the source as `InputFileError`; errors of the output pass."""
     try:
         yield
     except TamannotError:

@@ -33,25 +33,10 @@ _NEWER = re.compile(
 
 @contextmanager
 def open_file(path: Path, *, key: str | None = None) -> Iterator[ad.AnnData]:
-    """Open an h5ad file or a zarr folder, and leave its matrices on disk.
+    """Open an h5ad file or a zarr folder, and leave its matrices on disk, readable inside the ``with`` block.
 
-    Parameters
-    ----------
-    path
-        The file; it is open, and its matrices are readable, inside the ``with`` block.
-    key
-        Also read the tables of ``obsm`` that a run under this key wrote.
-
-    Yields
-    ------
-    An AnnData with ``obs``, ``var`` and the records of runs in ``uns`` in memory. ``X``, layers and the matrix of
-    ``raw`` are datasets of the file, as are arrays of ``obsm`` and ``varm``, and sparse matrices anywhere; pairwise
-    matrices (``obsp``, ``varp``) and the rest of ``uns`` are left out.
-
-    Raises
-    ------
-    InputFileError
-        The file is missing, of another format (the message has the line that converts it), or damaged.
+    With a ``key``, the tables of ``obsm`` that a run under it wrote are read, too; see `without_matrices` for the rest.
+    Whatever is wrong with the file is an `InputFileError`; for another format it has the line that converts it.
     """
     with open_root(path) as root:
         with reading(path):
@@ -65,21 +50,14 @@ def open_file(path: Path, *, key: str | None = None) -> Iterator[ad.AnnData]:
 
 @contextmanager
 def open_root(path: Path) -> Iterator[h5py.File | zarr.Group]:
-    """Open an h5ad file or a zarr folder without reading it.
-
-    Raises
-    ------
-    InputFileError
-        As `open_file`.
-    """
+    """Open an h5ad file or a zarr folder without reading it; it raises as `open_file`."""
     kind = _kind_of(path)
     with ExitStack() as stack:
         with reading(path):
-            root = (
-                stack.enter_context(h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE))
-                if kind == "h5ad"
-                else open_zarr(path)
-            )
+            if kind == "zarr":
+                root = open_zarr(path)
+            else:
+                root = stack.enter_context(h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE))
         yield root
 
 
@@ -90,13 +68,7 @@ def read_file(path: Path) -> ad.AnnData:
 
 
 def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
-    """Return the kind of a file, without reading anything outside it or exhausting memory.
-
-    Raises
-    ------
-    InputFileError
-        The file is missing, of another format, has parts in other files, or unpacks to an implausible size.
-    """
+    """Return the kind of a file, without reading anything outside it or exhausting memory."""
     if not _exists(path):
         msg = f"{path}: no such file."
         raise InputFileError(msg)
@@ -131,13 +103,7 @@ def _exists(path: Path) -> bool:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raise errors of a file as `InputFileError`.
-
-    Raises
-    ------
-    InputFileError
-        The file is damaged.
-    """
+    """Raise errors of a file as `InputFileError`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old encodings and repeated names: ours say what matters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -113,23 +113,7 @@ def report_file(
 ) -> None:
     """Write a report on an annotated file as `write_report` does, without loading its matrices and tables.
 
-    Parameters
-    ----------
-    path
-        An annotated h5ad file or zarr folder; never changed.
-    out
-        The report, ``.html``.
-    key, sample_key, condition, title, export, overwrite
-        As in `write_report`; with ``title`` None the heading names the file.
-    report
-        Called with the name of each stage when it begins.
-
-    Raises
-    ------
-    InputFileError
-        The file is missing, of another format, or damaged.
-    TamannotError
-        As `write_report`.
+    With ``title`` None the heading names the file.
     """
     source, report = Path(path), report or silent()
     targets = _checked(Path(out), export, source=source, overwrite=overwrite)
@@ -141,13 +125,7 @@ def report_file(
 
 
 def write_page(annotated: Path, page: Path, *, key: str, name: str) -> None:
-    """Write the report on an annotated file at a temporary path; ``name`` is its final name.
-
-    Raises
-    ------
-    TamannotError
-        As `report_file`.
-    """
+    """Write the report on an annotated file at a temporary path; ``name`` is its final name."""
     with open_root(annotated) as root:
         material = material_of(CellsOnDisk(root, annotated, key), name=name, key=key)
         page.write_text(render(summarise(material)), encoding="utf-8")
@@ -195,15 +173,7 @@ _MOST_DIMENSIONS = 3
 
 
 class CellsOnDisk:
-    """Cells of an open file: labels of all cells, tables and matrix of selected cells.
-
-    Raises
-    ------
-    ResultNotFoundError
-        The file has neither the record of this run nor its labels.
-    ParameterError
-        A column is missing.
-    """
+    """Cells of an open file: labels of all cells, tables and matrix of selected cells."""
 
     def __init__(self, root: Node, path: Path, key: str, columns: Iterable[str | None] = ()) -> None:
         self._root, self._path, self._key = root, path, key
@@ -223,8 +193,12 @@ class CellsOnDisk:
         with reading(self._path):
             obs, names = self._root["obs"], RunNames(self._key)
             wanted = [c for c in _columns(obs) if names.wrote(c) or c in self._columns]
-            table = pd.DataFrame({c: read_elem(obs[c]) for c in wanted}, index=read_elem(obs[_index(obs)]))
-            return ad.AnnData(obs=table, var=self._var, uns=self._uns())
+            index = read_elem(obs[text(obs.attrs["_index"])])
+            table = pd.DataFrame({c: read_elem(obs[c]) for c in wanted}, index=index)
+            stored = self._root.get("uns", {})
+            uns = {n: read_elem(stored[n]) for n in stored if names.owns(n) and n.endswith("_colors")}
+            uns[UNS] = {} if self._run is None else {self._key: self._run}
+            return ad.AnnData(obs=table, var=self._var, uns=uns)
 
     def take(self, rows: Array, *, matrix: bool) -> ad.AnnData:
         """Return some cells, in order, with tables and embeddings, and the matrix of the run if asked."""
@@ -250,26 +224,24 @@ class CellsOnDisk:
     def _var(self) -> pd.DataFrame:
         return pd.DataFrame(read_elem(self._root["var"]))
 
-    def _uns(self) -> dict[str, Any]:
-        uns, names = self._root.get("uns", {}), RunNames(self._key)
-        colors = {n: read_elem(uns[n]) for n in uns if names.owns(n) and n.endswith("_colors")}
-        return {**colors, UNS: {} if self._run is None else {self._key: self._run}}
-
     def _obsm(self, rows: Array) -> dict[str, Any]:
-        obsm, names = self._root.get("obsm", {}), RunNames(self._key)
-        tables = {n: self._table(obsm[n], rows) for n in obsm if names.wrote(n) and not is_array(obsm[n])}
-        return tables | {n: obsm[n][...][rows] for n in obsm if _is_embedding(obsm[n])}
-
-    def _table(self, stored: Node, rows: Array) -> pd.DataFrame:
-        """Return rows of a table column by column: no more than one column is in memory."""
-        columns = {c: stored[c][...][rows] for c in _columns(stored)}
-        return pd.DataFrame(columns, index=self.cells.obs_names[rows])
+        """Return rows of the tables of the run, no more than one column in memory, and of embeddings."""
+        found: dict[str, Any] = {}
+        obsm, index, names = self._root.get("obsm", {}), self.cells.obs_names[rows], RunNames(self._key)
+        for name in obsm:
+            stored = obsm[name]
+            if is_array(stored):
+                if len(stored.shape) > 1 and int(stored.shape[1]) <= _MOST_DIMENSIONS:
+                    found[name] = stored[...][rows]
+            elif names.wrote(name):
+                found[name] = pd.DataFrame({c: stored[c][...][rows] for c in _columns(stored)}, index=index)
+        return found
 
     def _rows(self, where: str, rows: Array) -> sp.csr_matrix:
         """Return rows of a matrix; nearby rows are read together."""
         source = row_source(left_on_disk(self._root[where]))
         blocks = []
-        for chosen in _stretches(rows):
+        for chosen in np.split(rows, np.flatnonzero(np.diff(rows) > _NEAR) + 1) if rows.size else ():
             start, stop = int(chosen[0]), int(chosen[-1]) + 1
             mask = np.zeros(stop - start, dtype=bool)
             mask[chosen - start] = True
@@ -296,19 +268,5 @@ def _run_of(root: Node, path: Path, key: str) -> Mapping[str, Any] | None:
     raise ResultNotFoundError(msg)
 
 
-def _is_embedding(stored: Node) -> bool:
-    return is_array(stored) and len(stored.shape) > 1 and int(stored.shape[1]) <= _MOST_DIMENSIONS
-
-
 def _columns(frame: Node) -> list[str]:
     return [text(c) for c in frame.attrs["column-order"]]
-
-
-def _index(frame: Node) -> str:
-    return str(text(frame.attrs["_index"]))
-
-
-def _stretches(rows: Array) -> Iterator[Array]:
-    """Yield rows in groups of close neighbours."""
-    ends = np.flatnonzero(np.diff(rows) > _NEAR) + 1
-    yield from (part for part in np.split(rows, ends) if part.size)

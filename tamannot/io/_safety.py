@@ -42,13 +42,8 @@ def check_links(source: Path) -> None:
     """Raise if a part of the source is in another file, or if its links are circular.
 
     What is in another file was not given to be read, and an output would lack it. Links within an HDF5 file are
-    followed. A file that is absent or damaged passes: who reads it tells so.
-
-    Raises
-    ------
-    InputFileError
-        It has external links, or, as a folder, symbolic links; or its links lead in a circle, or to the same groups
-        over and over. Data sets with values in another file are refused by `check_sizes`.
+    followed. A file that is absent or damaged passes: who reads it tells so. Data sets with values in another file are
+    refused by `check_sizes`.
     """
     found: str | None = None
     with suppress(*_DAMAGED):
@@ -129,14 +124,10 @@ def _outside(group: Any, name: bytes, where: str) -> str | None:
 def check_sizes(source: Path) -> None:
     """Raise for a file that would exhaust memory, or whose codecs may run code.
 
-    Raises
-    ------
-    InputFileError
-        What it unpacks to is more than 1 GiB and 200 times its size, a chunk of an HDF5 file holds more than a chunk,
-        or an array of a zarr folder has a codec that is not known to be harmless.
+    Refused is what unpacks to more than 1 GiB and 200 times its size, a chunk of an HDF5 file that holds more than a
+    chunk, and a codec of zarr that is not known to be harmless.
     """
-    packed = size_of(source)
-    total = 0
+    packed, total = size_of(source), 0
     for where, n_bytes in _zarr_arrays(source) if source.is_dir() else _datasets(source):
         total += n_bytes
         if total > _FREE + _RATIO * packed:
@@ -171,7 +162,6 @@ def _datasets(source: Path) -> Iterator[tuple[str, int]]:
 
 
 def _problem_of_dataset(dataset: Any, plan: Any) -> str:
-    """Describe the fault of a data set; empty if it can be read."""
     if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
         return (
             "has its values in another file. Write it as a single file first, for example by reading and writing "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from tamannot.data import check_key, read_record, species_of
 from tamannot.errors import collected_notes, tell
 from tamannot.get import coverage, scores
 from tamannot.io._read import open_file
-from tamannot.io._targets import out_for, reserved, targets_of, write_targets
+from tamannot.io._targets import Outputs, reserved, write_targets
 from tamannot.io._write import write_annotated
 from tamannot.scoring import Method, method_of
 from tamannot.signature import Signature, SignatureSet, signatures_named
@@ -62,42 +62,15 @@ def score_file(
     in_place: bool = False,
     report: Progress | None = None,
 ) -> ScoreSummary:
-    """Score an h5ad file or zarr folder into a new one.
+    """Score a file as `tl.score` does, and write a copy with the scores, or a table with one row per cell, or both.
 
-    Parameters
-    ----------
-    path
-        The input; only ``in_place`` changes it.
-    out
-        The copy with scores, ``.h5ad`` or ``.zarr``; None to write only a table.
-    signatures
-        Signatures, or names: your own files and folders, axes of the library (``"state"``), or ids.
-    table
-        A table of the scores, one row per cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``). With a null
-        also ``{id}_z`` and ``{id}_p``.
-    method, null, min_coverage, layer, gene_symbols, species, key_added
-        As in `tl.score`.
-    overwrite
-        Replace existing outputs; never ``path`` itself.
-    in_place
-        Write the scores into ``path``; leave out ``out``, or pass the same file.
-    report
-        Called with the name of each stage when it begins.
-
-    Returns
-    -------
-    A summary. Every output is written completely or not at all.
-
-    Raises
-    ------
-    TamannotError
-        The input cannot be read or used, or an output cannot be written.
+    ``signatures`` may be names: of files and folders, of axes of the library (``"state"``), or ids. With a null the
+    table also has ``{id}_z`` and ``{id}_p``.
     """
-    source = Path(path)
-    targets = targets_of(out_for(source, out, in_place=in_place), table)
-    report = report or silent()
+    source, report = Path(path), report or silent()
     with ExitStack() as stack:
-        stack.enter_context(reserved(targets, source=source, overwrite=overwrite, in_place=in_place))
+        outputs = Outputs(out, table, overwrite=overwrite, in_place=in_place)
+        targets = stack.enter_context(reserved(source, outputs))
         report("reading file")
         adata = stack.enter_context(open_file(source, key=check_key(key_added)))
         seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
@@ -115,8 +88,19 @@ def score_file(
             tell(score_all(adata, asked, report)[0])
         report("writing")
         write = partial(write_annotated, source, adata=adata, key=key_added)
-        write_targets(targets, write, lambda: _table(adata, key_added, with_null=null is not None))
-        return _summary(source, adata, key_added, notes, targets.values())
+        write_targets(targets, write, lambda: _table(adata, key_added, with_null=null is not None).rename_axis("cell"))
+        record, values = read_record(adata, key_added), scores(adata, key_added)
+        about = coverage(adata, key_added)[["n_genes", "n_present", "coverage"]]
+        return ScoreSummary(
+            path=str(source),
+            n_obs=adata.n_obs,
+            matrix=record.matrix.name,
+            kind=record.matrix.kind,
+            method=record.method["name"],
+            signatures=about.assign(mean=values.mean(), max=values.max()),
+            notes=tuple(notes),
+            outputs=tuple(map(str, targets.values())),
+        )
 
 
 def _table(adata: AnnData, key: str, *, with_null: bool) -> pd.DataFrame:
@@ -127,21 +111,6 @@ def _table(adata: AnnData, key: str, *, with_null: bool) -> pd.DataFrame:
     z, p = (scores(adata, key, kind=kind).add_suffix(f"_{kind}") for kind in ("z", "p"))
     together = pd.concat([plain, z, p], axis=1)
     return together[[c for name in plain for end in ("", "_z", "_p") if (c := f"{name}{end}") in together]]
-
-
-def _summary(source: Path, adata: AnnData, key: str, notes: Iterable[str], outputs: Iterable[Path]) -> ScoreSummary:
-    record, values = read_record(adata, key), scores(adata, key)
-    about = coverage(adata, key)[["n_genes", "n_present", "coverage"]]
-    return ScoreSummary(
-        path=str(source),
-        n_obs=adata.n_obs,
-        matrix=record.matrix.name,
-        kind=record.matrix.kind,
-        method=record.method["name"],
-        signatures=about.assign(mean=values.mean(), max=values.max()),
-        notes=tuple(notes),
-        outputs=tuple(map(str, outputs)),
-    )
 
 
 @dataclass(frozen=True)
@@ -164,31 +133,9 @@ def train_file(
     report: Progress | None = None,
     **choices: Any,
 ) -> TrainSummary:
-    """Train a model on an h5ad file or zarr folder and save it.
+    """Train a model on a file as `tl.train` does, and save it as ``.npz``.
 
-    Parameters
-    ----------
-    path
-        The input; it is never changed.
-    out
-        The model, ``.npz``.
-    labels
-        A column of ``obs``; None trains a cohort model.
-    overwrite
-        Replace an existing model.
-    report
-        Called with the name of each stage when it begins.
-    **choices
-        Other parameters of `tl.train`.
-
-    Returns
-    -------
-    A summary. The model is written completely or not at all.
-
-    Raises
-    ------
-    TamannotError
-        The input cannot be read or used, or the model cannot be written.
+    ``labels`` is a column of ``obs``; None trains a cohort model. ``choices`` are the other parameters of `tl.train`.
     """
     target = Path(out)
     check_model_target(target, overwrite=overwrite)

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,70 +21,57 @@ _PAGE_SUFFIX = ".html"
 NO_OUTPUT = "No output: pass out= or table=."
 
 
-def targets_of(
-    out: str | os.PathLike[str] | None,
-    table: str | os.PathLike[str] | None,
-    html: str | os.PathLike[str] | None = None,
-    tables: tuple[str, ...] = _TABLE_SUFFIXES,
-) -> dict[str, Path]:
-    """Return the files to write by suffix; ``tables`` are those that a table may have.
+@dataclass(frozen=True)
+class Outputs:
+    """What a run writes, and whether it may replace what is there."""
 
-    Raises
-    ------
-    OutputError
-        A name has the wrong suffix.
-    ParameterError
-        No output is given, or a package for it is missing.
-    """
-    targets: dict[str, Path] = {}
-    for given, suffixes in ((out, _OUT_SUFFIXES), (table, tables), (html, (_PAGE_SUFFIX,))):
-        if given is None:
-            continue
-        target = Path(given)
-        if target.suffix not in suffixes:
-            msg = f"{target}: the name must end in {' or '.join(suffixes)}."
-            raise OutputError(msg)
-        targets[target.suffix] = target
-    if html is not None and out is None:
-        msg = "A report is made from the annotated file: pass out= as well."
-        raise ParameterError(msg)
-    if not targets:
-        raise ParameterError(NO_OUTPUT)
-    if ".parquet" in targets and find_spec("pyarrow") is None:
-        msg = "Parquet tables need pyarrow:  pip install 'tamannot[parquet]'  (or write a .csv)."
-        raise ParameterError(msg)
-    return targets
+    out: str | os.PathLike[str] | None = None
+    """The input with the results in it."""
+    table: str | os.PathLike[str] | None = None
+    html: str | os.PathLike[str] | None = None
+    overwrite: bool = False
+    in_place: bool = False
+    """Write the results into the input itself."""
 
-
-def out_for(source: Path, out: str | os.PathLike[str] | None, *, in_place: bool) -> str | os.PathLike[str] | None:
-    """Return the main output: the source itself if the results are written in place.
-
-    Raises
-    ------
-    ParameterError
-        Another output is given as well.
-    """
-    if not in_place or (out is not None and is_same(Path(out), source)):
-        return out
-    if out is not None:
-        msg = f"in_place=True writes into the input, {source}, but {out} is another file. Leave out one of the two."
-        raise ParameterError(msg)
-    return source
+    def targets(self, source: Path, tables: tuple[str, ...] = _TABLE_SUFFIXES) -> dict[str, Path]:
+        """Return the files to write by suffix; ``tables`` are those that a table may have."""
+        out = self.out
+        if self.in_place:
+            if out is not None and not is_same(Path(out), source):
+                other = f"{source}, but {out} is another file"
+                msg = f"in_place=True writes into the input, {other}. Leave out one of the two."
+                raise ParameterError(msg)
+            out = out or source
+        targets: dict[str, Path] = {}
+        for given, suffixes in ((out, _OUT_SUFFIXES), (self.table, tables), (self.html, (_PAGE_SUFFIX,))):
+            if given is None:
+                continue
+            target = Path(given)
+            if target.suffix not in suffixes:
+                msg = f"{target}: the name must end in {' or '.join(suffixes)}."
+                raise OutputError(msg)
+            targets[target.suffix] = target
+        if self.html is not None and out is None:
+            msg = "A report is made from the annotated file: pass out= as well."
+            raise ParameterError(msg)
+        if ".parquet" in targets and find_spec("pyarrow") is None:
+            msg = "Parquet tables need pyarrow:  pip install 'tamannot[parquet]'  (or write a .csv)."
+            raise ParameterError(msg)
+        return targets
 
 
 @contextmanager
-def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool, in_place: bool = False) -> Iterator[None]:
-    """Raise early for targets that cannot be written; lock them until the end.
-
-    Raises
-    ------
-    OutputError
-        A target exists or is the source, cannot be written, lacks disk space, or another run is writing it.
-    """
+def reserved(
+    source: Path, asked: Outputs, tables: tuple[str, ...] = _TABLE_SUFFIXES, *, needed: bool = True
+) -> Iterator[dict[str, Path]]:
+    """Yield the files to write by suffix, locked until the end; raise early if one cannot be written."""
+    targets = asked.targets(source, tables)
+    if needed and not targets:
+        raise ParameterError(NO_OUTPUT)
 
     def check(kind: str) -> None:
-        whole = in_place and kind in _OUT_SUFFIXES  # a table never takes the place of the input
-        check_target(targets[kind], source=source, overwrite=overwrite, in_place=whole)
+        whole = asked.in_place and kind in _OUT_SUFFIXES  # a table never takes the place of the input
+        check_target(targets[kind], source=source, overwrite=asked.overwrite, in_place=whole)
 
     for kind, target in targets.items():
         check(kind)
@@ -93,7 +81,12 @@ def reserved(targets: Mapping[str, Path], *, source: Path, overwrite: bool, in_p
         for kind, target in targets.items():
             stack.enter_context(locked(target))
             check(kind)  # a run may just have ended
-        yield
+        yield targets
+
+
+def annotated_of(targets: Mapping[str, Path]) -> Path | None:
+    """Return the target that has the cells."""
+    return next((target for kind, target in targets.items() if kind in _OUT_SUFFIXES), None)
 
 
 def write_targets(
@@ -104,36 +97,30 @@ def write_targets(
 ) -> None:
     """Write every target completely or not at all; none is moved into place before all are written.
 
-    Parameters
-    ----------
-    targets
-        By suffix, as `targets_of` returns them.
-    write
-        Writes the cells, to an h5ad file or a zarr folder.
-    table
-        Makes the table.
-    page
-        Writes the report, from the path of the written cells.
-
-    Raises
-    ------
-    OutputError
-        A target cannot be written.
-    InputFileError
-        The source is damaged.
+    ``write`` writes the cells, ``table`` makes the table, and ``page`` writes the report from the path of the written
+    cells.
     """
-    writers: dict[str, Callable[[Path], object]] = {
-        **dict.fromkeys(_OUT_SUFFIXES, write),
-        ".csv": lambda path: write_csv(table(), path),
-        ".parquet": lambda path: table().rename_axis("cell").to_parquet(path),
-    }
     with ExitStack() as stack:
         parts = {kind: stack.enter_context(replacing(target)) for kind, target in targets.items()}
-        if page is not None:
-            annotated = next(part for kind, part in parts.items() if kind in _OUT_SUFFIXES)
-            writers[_PAGE_SUFFIX] = lambda path: page(annotated, path)
         for kind, part in parts.items():
-            writers[kind](part)
+            if kind in _OUT_SUFFIXES:
+                write(part)
+            elif kind != _PAGE_SUFFIX:
+                write_table(table(), part)
+            elif page is not None and (annotated := annotated_of(parts)) is not None:
+                page(annotated, part)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table by the ending of its name; an index is written where it has a name."""
+    named = table.index.name is not None
+    if path.suffix == ".parquet":
+        plain = table.copy()
+        plain.attrs = {}  # Parquet stores them as JSON, which not all are
+        plain.to_parquet(path, index=named)
+        return
+    rows = table if named else table.set_index(table.columns[0])
+    write_csv(rows, path, index_label=str(rows.index.name), sep="\t" if path.suffix == ".tsv" else ",")
 
 
 # First characters of spreadsheet formulas, and of numbers.

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import anndata as ad
@@ -47,15 +46,11 @@ class SpooledTables:
         self.columns = {name: list(names) for name, names in columns.items()}
         self.n_obs = 0
         self._files = {
-            name: tempfile.TemporaryFile(dir=folder, prefix=".tamannot-")  # noqa: SIM115 - closed by `__exit__`
+            name: tempfile.TemporaryFile(dir=folder, prefix=".tamannot-")  # noqa: SIM115 - closed by `close`
             for name in columns
         }
 
-    def __enter__(self) -> SpooledTables:
-        """Return itself."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
         """Give the room back."""
         for file in self._files.values():
             file.close()
@@ -88,14 +83,7 @@ def write_annotated(
     """Write the source with the annotations of a run.
 
     The source is copied or, if the output has the other format, its matrices are converted in small parts. No matrix
-    of ``adata`` is read: they may be on disk, or missing.
-
-    Raises
-    ------
-    InputFileError
-        The source is damaged, or changed since it was read.
-    OSError
-        ``path`` cannot be written.
+    of ``adata`` is read: they may be on disk, or missing. Errors of ``path`` are `OSError`.
     """
     results, is_copy = _Results(adata, (key, *also)), is_zarr_name(source) == is_zarr_name(path)
     with ExitStack() as stack:
@@ -226,13 +214,13 @@ def _check_same(source: Path, old: Node, adata: ad.AnnData) -> None:
 
 def _check_chunks(root: Node) -> None:
     """Let HDF5 read the chunk index of every data set: a copy of a broken one would be useless."""
+
+    def count(_: str, node: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(node, h5py.Dataset) and node.chunks:
+            node.id.get_num_chunks()
+
     if isinstance(root, h5py.Group):
-        root.visititems(lambda _, node: _count_chunks(node) if isinstance(node, h5py.Dataset) else None)
-
-
-def _count_chunks(dataset: h5py.Dataset) -> None:
-    if dataset.chunks:
-        dataset.id.get_num_chunks()
+        root.visititems(count)
 
 
 def _with_room_for_attributes(parent: Node, name: str) -> Node:

@@ -14,12 +14,14 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from tamannot._settings import in_order
+from tamannot._settings import in_order, settings
 from tamannot.errors import MatrixError
 from tamannot.scoring._njit import Array
-from tamannot.scoring._survey import as_floats, csc_block
+from tamannot.scoring._survey import as_floats, csc_block, look_at_indices
 
 _WIDTHS = {4: np.uint32, 8: np.uint64}
+# Indices are looked at in so many parts, none of fewer rows than this.
+_LOOKS, _FEWEST_A_LOOK = 16, 512
 
 
 @dataclass(frozen=True)
@@ -173,16 +175,19 @@ def _tidy_arrays(matrix: Any, container: type, n_major: int, n_minor: int) -> tu
     if not good or ends[0] != 0 or ends[-1] > n_entries or (ends[1:] < ends[:-1]).any():
         msg = "The sparse matrix is damaged: its pointers do not rise from 0 to the number of its entries."
         raise MatrixError(msg)
-    if ends[-1]:
-        indices = matrix.indices[: ends[-1]]
-        low, high = indices.min(), indices.max()
-        if low < 0 or high >= n_minor:
-            index = low if low < 0 else high
-            msg = f"The sparse matrix is damaged: it has the index {index:,}, but the size is {n_minor:,}."
-            raise MatrixError(msg)
+    looks = in_order(
+        lambda start, stop: look_at_indices(matrix.indices, ends[start : stop + 1]),
+        n_major,
+        threads=settings.n_threads(),
+        step=max(n_major // _LOOKS, _FEWEST_A_LOOK),
+    )
+    lows, highs, rising = zip((0, -1, True), *looks, strict=True)
+    if (index := min(lows)) < 0 or (index := max(highs)) >= n_minor:
+        msg = f"The sparse matrix is damaged: it has the index {index:,}, but the size is {n_minor:,}."
+        raise MatrixError(msg)
     # A second header over the same arrays: scipy notes what it finds out on the header.
     view = container((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
-    if not view.has_canonical_format:
+    if not all(rising):
         view = view.copy()
         view.sum_duplicates()
     return view.data, view.indices, view.indptr

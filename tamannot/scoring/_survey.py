@@ -12,6 +12,24 @@ _FEW = 4096
 
 
 @njit
+def look_at_indices(indices: Array, indptr: Array) -> tuple[int, int, bool]:
+    """Return the smallest and largest index of some rows, and whether the indices of each row rise.
+
+    Without entries they are 0 and -1.
+    """
+    low, high, falls = np.int64(0), np.int64(-1), np.int64(0)
+    for i in range(indptr.size - 1):
+        row = indices[indptr[i] : indptr[i + 1]]
+        for j in range(1, row.size):
+            falls += np.int64(row[j] <= row[j - 1])
+        for j in range(row.size):
+            # min and max are not compiled to comparisons of many at a time
+            low = row[j] if row[j] < low else low  # noqa: FURB136
+            high = row[j] if row[j] > high else high  # noqa: FURB136
+    return low, high, falls == 0
+
+
+@njit
 def all_whole(values: Array) -> bool:
     """Return whether all values are whole numbers."""
     broken = np.int64(0)

@@ -111,7 +111,8 @@ def acting(monkeypatch):
         *({}, {}, {}, {}, {}, "", ()),
     )
 
-    def act(record, out, *_):
+    def act(record, outputs, _):
+        out = outputs.out
         with record.running():
             out.with_name(f".{out.name}.tamannot-part.h5ad").write_text("half")
             record.n_obs = 10

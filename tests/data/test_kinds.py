@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 import tamannot as tam
-from tamannot.data import MatrixInspection, _on_disk, unpack
+from tamannot.data import MatrixInspection, _matrix, unpack
 from tamannot.data._matrix import inspect_values
 from tamannot.data._rows import checked_rows
 from tamannot.errors import MatrixError, TamannotWarning
@@ -251,9 +251,9 @@ ODD_ROW = 107  # of which no sample is taken
 
 @pytest.fixture(autouse=True)
 def small_sample(monkeypatch):
-    monkeypatch.setattr(_on_disk, "_SAMPLED", 1000)
-    monkeypatch.setattr(_on_disk, "_PIECES", 4)
-    monkeypatch.setattr(_on_disk, "_VALUES_A_PIECE", 250)
+    monkeypatch.setattr(_matrix, "_SAMPLED", 1000)
+    monkeypatch.setattr(_matrix, "_PIECES", 4)
+    monkeypatch.setattr(_matrix, "_VALUES_A_PIECE", 250)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import tamannot as tam
 from tamannot.errors import InputFileError, OutputError
 from tamannot.io import _output
 from tamannot.io._output import check_space, check_target, locked, replacing
-from tamannot.io._targets import reserved
+from tamannot.io._targets import Outputs, reserved
 
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:zarr v3", "ignore:Consolidated metadata")
 
@@ -29,10 +29,10 @@ def _hold(out: Path, pipe: Connection) -> None:
 
 @pytest.fixture
 def holder(tmp_path):
-    """Another process that is writing ``out.txt``, and the pipe that lets it go on."""
+    """Another process that is writing ``out.csv``, and the pipe that lets it go on."""
     fork = multiprocessing.get_context("fork")
     here, there = fork.Pipe()
-    process = fork.Process(target=_hold, args=(tmp_path / "out.txt", there))
+    process = fork.Process(target=_hold, args=(tmp_path / "out.csv", there))
     process.start()
     assert here.recv() == "held"
     yield process, here
@@ -46,25 +46,25 @@ def names(folder: Path) -> list[str]:
 
 class TestTwoRuns:
     def test_the_second_is_told_at_once_and_the_first_goes_on(self, holder, tmp_path):
-        out, (process, pipe) = tmp_path / "out.txt", holder
+        out, (process, pipe) = tmp_path / "out.csv", holder
         told = pytest.raises(OutputError, match=rf"another run is writing it \(process {process.pid} on ")
-        with told, reserved({".txt": out}, source=tmp_path / "in", overwrite=True):
+        with told, reserved(tmp_path / "in", Outputs(table=out, overwrite=True)):
             pytest.fail("it was let in")
         pipe.send("go on")
         process.join()
         assert process.exitcode == 0
         assert out.read_text() == "half"
-        assert names(tmp_path) == ["out.txt"]
+        assert names(tmp_path) == ["out.csv"]
 
     def test_what_a_killed_run_left_is_removed_by_the_next(self, holder, tmp_path):
         process, _ = holder
         process.kill()
         process.join()
-        assert names(tmp_path) == [".out.txt.tamannot-lock", ".out.txt.tamannot-part.txt"]
-        with replacing(tmp_path / "out.txt") as part:
+        assert names(tmp_path) == [".out.csv.tamannot-lock", ".out.csv.tamannot-part.csv"]
+        with replacing(tmp_path / "out.csv") as part:
             assert not part.exists()
             part.write_text("whole")
-        assert names(tmp_path) == ["out.txt"]
+        assert names(tmp_path) == ["out.csv"]
 
     def test_threads_exclude_each_other(self, tmp_path):
         seen: list[str] = []
