@@ -41,7 +41,8 @@ _ARM_Z, _LESSER_ARM, _LITTLE_OF_ANOTHER = 4.0, 1 / 3, 4.0
 _LEAST_WEIGHT, _MIN_TRAINING, _SURE = 0.05, 8, 0.9
 _USUAL, _USUAL_CELLS = 5.0, 20
 _MOST_TRAINING, _C = 4000, 0.003
-# A label needs a probability of some program, and a lift of p = 0.05 in the cell's own signature.
+# A label needs a probability of some program, and a lift of p = 0.05 in the cell's own signature. Where one signature
+# leads the others by as much, it is the label.
 _LEAST_PROB, _SUPPORT_Z, _LEAST_LEAD = 0.5, 1.64, 0.15
 _ORIGIN_WEIGHT, _NEVER = 5.0, -1e9
 
@@ -178,9 +179,9 @@ def call_state(
     """Call the state of cells as if all were macrophages.
 
     The probability of a program is that of the classifier if it includes the state, otherwise that of its activity.
-    The state is the program with the largest amount, relative to the usual amount where it is active, among those that
-    the cell's own signature supports; if two amounts are similar, the cell is ambiguous. A cell with both polarization
-    arms and no active program is transitional.
+    Among the programs that the cell's own signatures support, the state is the one whose z leads clearly; if none does,
+    the one with the largest amount, relative to the usual amount where it is active. If two amounts are similar, the
+    cell is ambiguous. A cell with both polarization arms and no active program is transitional.
 
     ``products`` are those of expression and the classifier's coefficients, None if it has none; ``origin`` is the
     number of the nearest origin of each cell, ``coverage`` that of the states, and ``mixed`` the score of the
@@ -204,10 +205,11 @@ def call_state(
     supported &= (own > _SUPPORT_Z) | (lift > FAR_ABOVE)
     weak = np.isin(STATES, EXPERIMENTAL)
     supported &= ~weak | ((probability > _SURE) & ~supported[:, ~weak].any(axis=1, keepdims=True))
-    ranked = np.where(supported, amount, -9.0)
-    best, ordered = ranked.argmax(axis=1), np.sort(ranked, axis=1)
     found = supported.any(axis=1)
-    clear = found & (ordered[:, -1] - ordered[:, -2] > _LEAST_LEAD)
+    best, lead = _largest(np.where(supported, amount, -9.0))
+    highest, lead_z = _largest(np.where(supported, lift * scored.scale[:, None], -9.0))
+    leads = lead_z > _SUPPORT_Z
+    best, clear = np.where(leads, highest, best), found & (leads | (lead > _LEAST_LEAD))
     words = UNASSIGNED, LOW_SIGNAL if covered.all() else LOW_COVERAGE
     label, status = (np.full(len(best), word, dtype=object) for word in words)
     status[found] = AMBIGUOUS
@@ -216,6 +218,12 @@ def call_state(
     label[dual], status[dual] = TRANSITIONAL, ASSIGNED
     proba = np.clip(probability, 0, 1).astype(np.float32)
     return Call(label, status, proba, STATES, proba.max(axis=1))
+
+
+def _largest(values: Array) -> tuple[Array, Array]:
+    """Return the column of the largest value in each row, and by how much it leads."""
+    ordered = np.sort(values, axis=1)
+    return values.argmax(axis=1), ordered[:, -1] - ordered[:, -2]
 
 
 def dual_program(scores: NullScores) -> Array:
