@@ -367,6 +367,19 @@ def test_a_program_that_is_taken_out_is_not_called(labelled):
     assert (called == "lipid_associated").mean() <= 0.015
 
 
+@pytest.mark.parametrize("state", ["lipid_associated", "interferon_primed", "inflammatory"])
+def test_a_state_of_nearly_all_macrophages_is_found(labelled, state):
+    adata = labelled("glioma_myeloid_semisynthetic_dev")
+    truth = adata.obs["truth_state"].astype(str).where(adata.obs["truth_compartment"] == "macrophage", "")
+    ours = np.flatnonzero(truth == state)
+    others = np.random.default_rng(0).choice(
+        np.flatnonzero(~truth.isin([state, "unclear", ""])), ours.size // 19, replace=False
+    )
+    few = adata[np.sort(np.concatenate([ours, others]))].copy()
+    tam.tl.annotate(few, tissue="brain")
+    assert (few.obs["tam_state"] == state)[few.obs["truth_state"] == state].mean() >= 0.8
+
+
 @pytest.fixture(scope="module")
 def genes_alone(labelled) -> ad.AnnData:
     """An eighth of the tissue, annotated."""
