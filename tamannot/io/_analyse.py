@@ -71,7 +71,7 @@ def analyse_file(
                 tables = run(adata)
             first = next(iter(tables.values()))
             report("writing")
-            write_targets(targets, partial(write_annotated, source, adata=adata, key=key), lambda: first)
+            write_targets(targets, partial(write_annotated, source, adata=adata, keys=(key,)), lambda: first)
     about = dict(first.attrs)
     cautions = tuple(map(str, about.pop("cautions", ())))
     parameters, outputs = about.get("parameters", about), tuple(map(str, targets.values()))

@@ -22,8 +22,9 @@ from tamannot.classify import AnchoredModel
 from tamannot.data import read_obs, read_record, runs_of, slot
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.get import annotations as annotation_table
+from tamannot.io._containers import copied_meanwhile, is_zarr_name
 from tamannot.io._log import RunLog, logged, signature_digests
-from tamannot.io._output import place_of
+from tamannot.io._output import part_of, place_of
 from tamannot.io._read import open_file
 from tamannot.io._targets import Outputs, annotated_of, reserved, write_targets
 from tamannot.io._write import SpooledTables, write_annotated
@@ -132,9 +133,11 @@ def annotate_recorded(record: RunLog, outputs: Outputs, options: FileOptions) ->
         record.n_obs = adata.n_obs
         runs_of(adata)  # what is not ours is refused before the work
         run = start_run(adata, options.signatures, options.settings, key_added=key, report=report)
-        tables = None
+        tables = copied = None
         if (annotated := annotated_of(targets)) is not None:
-            tables = stack.enter_context(closing(SpooledTables(run.table_columns, place_of(annotated).parent)))
+            tables = stack.enter_context(closing(SpooledTables(run.table_columns, annotated)))
+            if not is_zarr_name(source) and not is_zarr_name(annotated):
+                copied = stack.enter_context(copied_meanwhile(source, part_of(place_of(annotated))))
         call_cells(run, tables, report, block=options.chunk_size)
         write_run(adata, run, None)
         report("writing")
@@ -143,7 +146,8 @@ def annotate_recorded(record: RunLog, outputs: Outputs, options: FileOptions) ->
             from tamannot.io._report import write_page  # noqa: PLC0415 - brings matplotlib
 
             page = partial(write_page, key=key, name=source.name)
-        write = partial(write_annotated, source, adata=adata, key=key, tables=tables, also=run.also)
+        keys = (key, *run.also)
+        write = partial(write_annotated, source, adata=adata, keys=keys, tables=tables, copied=copied)
         write_targets(targets, write, lambda: annotation_table(adata, key).rename_axis("cell"), page)
         summary = summarise(adata, source, key, tuple(map(str, targets.values())))
         record.outputs, record.notes = summary.outputs, summary.notes

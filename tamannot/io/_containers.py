@@ -6,10 +6,11 @@ import io
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Condition
+from threading import Condition, Event
 from typing import Any
 
 import h5py
@@ -21,6 +22,8 @@ from tamannot.io._safety import open_zarr
 
 # h5py and zarr have no types; groups and arrays of both are used alike.
 Node = Any
+
+_PART = 16 * 2**20
 
 
 def is_zarr_name(path: Path) -> bool:
@@ -60,6 +63,24 @@ def copy_container(source: Path, path: Path) -> None:
         folder.mkdir()
         for name in names:
             shutil.copyfile(Path(inside, name), folder / name)
+
+
+@contextmanager
+def copied_meanwhile(source: Path, path: Path) -> Iterator[Callable[[], None]]:
+    """Copy a file in a thread of its own; yield what waits for its end. A copy that nobody waits for is given up."""
+    is_given_up = Event()
+
+    def copy() -> None:
+        with source.open("rb") as old, path.open("wb") as new:
+            while not is_given_up.is_set() and (part := old.read(_PART)):
+                new.write(part)
+
+    with ThreadPoolExecutor(1) as pool:
+        copying = pool.submit(copy)
+        try:
+            yield copying.result
+        finally:
+            is_given_up.set()
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def score_file(
         with collected_notes() as notes:
             tell(score_all(adata, asked, report)[0])
         report("writing")
-        write = partial(write_annotated, source, adata=adata, key=key_added)
+        write = partial(write_annotated, source, adata=adata, keys=(key_added,))
         write_targets(targets, write, lambda: _table(adata, key_added, with_null=null is not None).rename_axis("cell"))
         record, values = read_record(adata, key_added), scores(adata, key_added)
         about = coverage(adata, key_added)[["n_genes", "n_present", "coverage"]]

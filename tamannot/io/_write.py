@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from tamannot.io._encodings import (
     text,
     write_value,
 )
-from tamannot.io._output import reading_from
+from tamannot.io._output import place_of, reading_from, writing_to
 
 Array = NDArray[Any]
 
@@ -40,9 +40,10 @@ _LONG_ATTRIBUTE = 60_000
 
 
 class SpooledTables:
-    """Tables of float32 that grow by blocks of cells, in unnamed temporary files that end with their process."""
+    """Tables of float32 that grow by blocks of cells, in unnamed temporary files beside the target of a run."""
 
-    def __init__(self, columns: Mapping[str, Sequence[str]], folder: Path) -> None:
+    def __init__(self, columns: Mapping[str, Sequence[str]], target: Path) -> None:
+        self._target, folder = target, place_of(target).parent
         self.columns = {name: list(names) for name, names in columns.items()}
         self.n_obs = 0
         self._files = {
@@ -53,22 +54,25 @@ class SpooledTables:
     def close(self) -> None:
         """Give the room back."""
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):  # what could not be written to a full disk
+                file.close()
 
     def add(self, rows: range, tables: Mapping[str, Array]) -> None:
         """Take some rows of every table; they must follow those before."""
         if rows.start != self.n_obs:
             msg = f"rows {rows.start} to {rows.stop} after {self.n_obs} rows"
             raise ValueError(msg)
-        for name, file in self._files.items():
-            file.write(np.ascontiguousarray(tables[name], np.float32).data)
+        with writing_to(self._target):
+            for name, file in self._files.items():
+                file.write(np.ascontiguousarray(tables[name], np.float32).data)
         self.n_obs = rows.stop
 
     def table(self, name: str) -> Array:
         """Return a table, cells by columns."""
         values = np.empty((self.n_obs, len(self.columns[name])), np.float32)
-        self._files[name].seek(0)
-        self._files[name].readinto(values.data)
+        with writing_to(self._target):
+            self._files[name].seek(0)
+            self._files[name].readinto(values.data)
         return values
 
 
@@ -76,16 +80,17 @@ def write_annotated(
     source: Path,
     path: Path,
     adata: ad.AnnData,
-    key: str,
+    keys: tuple[str, ...],
     tables: SpooledTables | None = None,
-    also: tuple[str, ...] = (),
+    copied: Callable[[], None] | None = None,
 ) -> None:
-    """Write the source with the annotations of a run.
+    """Write the source with the annotations of a run, of which ``tables`` have the first key.
 
-    The source is copied or, if the output has the other format, its matrices are converted in small parts. No matrix
-    of ``adata`` is read: they may be on disk, or missing. Errors of ``path`` are `OSError`.
+    The source is copied or, if the output has the other format, its matrices are converted in small parts. A copy that
+    has begun already is only waited for: ``copied`` returns when it is complete. No matrix of ``adata`` is read: they
+    may be on disk, or missing. Errors of ``path`` are `OSError`.
     """
-    results, is_copy = _Results(adata, (key, *also)), is_zarr_name(source) == is_zarr_name(path)
+    results, is_copy = _Results(adata, keys), is_zarr_name(source) == is_zarr_name(path)
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # about old encodings, and formats that anndata is to leave
@@ -93,7 +98,9 @@ def write_annotated(
             old = stack.enter_context(opened(source))
             _check_same(source, old, adata)
             apart = results.categories_apart(old)
-            if is_copy:
+            if copied is not None:
+                copied()
+            elif is_copy:
                 copy_container(source, path)
         new = stack.enter_context(changing(path, new=not is_copy))
         with reading_from(source, path), _naming_what_cannot_be_written(source, results.keys):
@@ -105,7 +112,7 @@ def write_annotated(
         with _naming_what_cannot_be_written(source, results.keys):
             results.write(new, apart)
         if tables is not None:
-            _write_tables(tables, new, key)
+            _write_tables(tables, new, keys[0])
 
 
 class _Results:

@@ -26,7 +26,7 @@ def look_at_indices(indices: Array, indptr: Array) -> tuple[int, int, bool]:
             # min and max are not compiled to comparisons of many at a time
             low = row[j] if row[j] < low else low  # noqa: FURB136
             high = row[j] if row[j] > high else high  # noqa: FURB136
-    return low, high, falls == 0
+    return int(low), int(high), bool(falls == 0)
 
 
 @njit

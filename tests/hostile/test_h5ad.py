@@ -358,7 +358,7 @@ def test_a_name_that_is_none_is_refused(read, name):
 def taken_over(source: Path, out: Path) -> None:
     adata = read_file(source)
     write_record(adata, "tam", {"method": "none"})
-    write_annotated(source, out, adata, "tam")
+    write_annotated(source, out, adata, ("tam",))
 
 
 @pytest.mark.parametrize("value", [b"bytes", object(), {"inner": b"bytes"}])

@@ -117,6 +117,6 @@ def put() -> Callable[..., None]:
     """Write an output as the commands do."""
 
     def write(source: Path, out: Path, adata: ad.AnnData, key: str = "tam") -> None:
-        write_targets({out.suffix: out}, partial(write_annotated, source, adata=adata, key=key), lambda: adata.obs)
+        write_targets({out.suffix: out}, partial(write_annotated, source, adata=adata, keys=(key,)), lambda: adata.obs)
 
     return write
