@@ -4,6 +4,7 @@ import errno
 import multiprocessing
 import os
 import threading
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import h5py
 import pytest
 
 import tamannot as tam
+from tamannot._progress import Progress
 from tamannot.errors import InputFileError, OutputError
 from tamannot.io import _output
-from tamannot.io._output import check_space, check_target, locked, replacing
+from tamannot.io._output import check_space, check_target, locked, part_of, replacing
 from tamannot.io._targets import Outputs, reserved
 
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:zarr v3", "ignore:Consolidated metadata")
@@ -290,6 +292,21 @@ class TestDamage:
         monkeypatch.setattr("tamannot.io._containers.shutil.copyfile", refuse)
         with pytest.raises(InputFileError, match=r"cannot be copied.*Permission denied"):
             put(tmp_path / "in.zarr", tmp_path / "out.zarr", annotate_by_hand(rich))
+
+
+def test_a_copy_that_has_begun_is_gone_when_a_run_fails(example_file, tmp_path):
+    part = part_of(tmp_path / "out.h5ad")
+
+    class Interrupted(Progress):
+        def __call__(self, stage: str, total: int = 0) -> None:
+            if stage == "calling":
+                while not part.exists():  # the copy begins in a thread of its own
+                    time.sleep(0.01)
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tam.annotate_file(example_file, tmp_path / "out.h5ad", report=Interrupted())
+    assert names(tmp_path) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files are read from /proc")
