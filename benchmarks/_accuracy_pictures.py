@@ -29,7 +29,7 @@ def modes(rows: dict[str, tuple[float, float, float]], to: Path) -> None:
         )
         ax.text(1.012, place, f"{value:.3f}", va="center", fontsize="small", transform=ax.get_yaxis_transform())
     ax.set_yticks(np.arange(len(rows)), list(rows))
-    ax.set(xlim=(0.68, 1.0), xlabel="balanced accuracy, best of four states\n(bars: 95 % over six donors)")
+    ax.set(xlim=(0.65, 1.0), xlabel="balanced accuracy, best of four states\n(bars: 95 % over six donors)")
     ax.grid(axis="x", color="0.9")
     ax.set_axisbelow(True)
     ax.invert_yaxis()
@@ -39,15 +39,15 @@ def modes(rows: dict[str, tuple[float, float, float]], to: Path) -> None:
 
 def reliability(truth: Glioma, done: ad.AnnData, less: ad.AnnData, to: Path) -> None:
     """Draw whether the probability of the winning state comes true."""
-    figure, ax = plt.subplots(figsize=(5, 5), layout="constrained")
+    figure, ax = plt.subplots(figsize=(5, 5.2), layout="constrained")
     for label, adata in (("all signatures", done), (f"without {LEFT_OUT}'s genes", less)):
         tam.pl.reliability(*truth.winner(adata), label=label, ax=ax)
     ax.set(xlim=(0.35, 1.02), ylim=(0.35, 1.02), xlabel="stated probability of the winning state", ylabel="share right")
-    ax.legend(loc="lower right", frameon=False, fontsize="small")
+    ax.legend(loc="upper left", frameon=False, fontsize="small")
     _save(figure, to / "accuracy_reliability.png")
 
 
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, pil_kwargs={"optimize": True})
+    figure.savefig(path, dpi=110, bbox_inches="tight", pil_kwargs={"optimize": True})
     plt.close(figure)
