@@ -213,7 +213,7 @@ def read_cells(adata: AnnData, key: str, claims: Sequence[Claim], samples: Sampl
     place = {int(c): i for i, c in enumerate(columns)}
     blocks, n_detected = [sp.csr_matrix(np.zeros((0, columns.size), np.float32))], np.zeros(adata.n_obs, np.int64)
     for rows, values, detected in some_genes(matrix, columns, np.ones(adata.n_obs, bool)):
-        blocks.append(sp.csr_matrix(values))
+        blocks.append(sp.csr_matrix(values.astype(np.float32)))
         n_detected[rows] = detected
     return replace(
         cells,
