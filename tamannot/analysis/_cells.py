@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot._progress import Progress
 from tamannot._settings import settings
 from tamannot.classify import expression_of, ranking_of
-from tamannot.data import RunMatrix, RunRecord
+from tamannot.data import Array, RunMatrix, RunRecord
 from tamannot.data._unpack import check_species
 from tamannot.errors import GeneIdError, ParameterError, ResultNotFoundError, TamannotWarning, some_of, tell
 from tamannot.scoring import Run, depths_by_method, make_plan, null_bins, ranked_rows, score_runs
 from tamannot.scoring._rows import joined
 from tamannot.signature import GeneIndex, Signature, as_signatures
-
-Array = NDArray[Any]
 
 FEW_GENES = 3
 """With fewer detected genes of a program, its z is uninformative in a single cell."""

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._cells import depth_of
 from tamannot.analysis._samples import Samples
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.data import Array
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError, among
 from tamannot.stats._means import benjamini_hochberg
 from tamannot.stats._shares import centred_log_ratios, check_design, compare_means, compare_shares
 
-Array = NDArray[Any]
 Axis = Literal["state", "origin", "compartment"]
 AXES = ("state", "origin", "compartment")
 

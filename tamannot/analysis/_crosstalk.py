@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._crosstalk_values import (
     OWN_COVARIATES,
-    T_CELL,
     Hypothesis,
     Pairs,
     Shares,
@@ -26,6 +24,7 @@ from tamannot.analysis._ligand_receptor import ligand_receptor as look_at_pairs
 from tamannot.analysis._ligand_receptor import load_liana
 from tamannot.analysis._samples import MALIGNANT, Malignant, malignant_as_text, malignant_cells, samples_of
 from tamannot.classify import UNASSIGNED
+from tamannot.data import Array
 from tamannot.errors import ParameterError, some_of
 from tamannot.stats._correlation import (
     FEWEST,
@@ -38,8 +37,6 @@ from tamannot.stats._correlation import (
     supports_q,
 )
 from tamannot.stats._means import benjamini_hochberg
-
-Array = NDArray[Any]
 
 _MIN_CELLS = 30
 _NO_STATE = f"share_{UNASSIGNED}"
@@ -162,7 +159,7 @@ def crosstalk(
     enough = (values[["n_macrophages", "n_malignant"]] >= min_cells).all(axis=1)
     _refuse_few(enough, min_cells, "macrophages")
     if "n_t_cells" in values:
-        of_t_cells = [c for c in values if str(c).startswith(f"{T_CELL}_")]
+        of_t_cells = [c for c in values if str(c).startswith("t_cell_")]
         with_t_cells = values["n_t_cells"] >= min_cells
         values.loc[~with_t_cells, of_t_cells] = np.nan
         _refuse_few(enough & with_t_cells, min_cells, "T or NK cells")

@@ -5,28 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._cells import depth_of, detection_of, library_species, scores_in, some_genes
-from tamannot.analysis._samples import MALIGNANT, Samples, called_as, numbers_of, table_of_samples
+from tamannot.analysis._samples import MALIGNANT, Samples, numbers_of, table_of_samples
 from tamannot.classify import MACROPHAGE, STATES, SUMMARIES, UNASSIGNED
+from tamannot.data import Array
 from tamannot.errors import ParameterError, among
 from tamannot.signature import GeneIndex, load_signatures
 
-Array = NDArray[Any]
 Shares = Literal["expected", "called"]
 Side = Literal["share", "program", "gene", "t_cell"]
 Pairs = Literal["all", "mediators", "t_cells"] | Sequence[tuple[str, str]]
-SHARE: Side = "share"
-PROGRAM: Side = "program"
-GENE: Side = "gene"
-T_CELL: Side = "t_cell"
 OWN_COVARIATES = ("ambient", "hypoxia", "depth")
 _HYPOXIC = "hypoxic"
 _LOW_COVERAGE = 0.5
@@ -114,8 +109,8 @@ def hypotheses_of(adata: AnnData, key: str, asked: Pairs | None, programs: Seque
         if asked != "all":
             msg = f"hypotheses must be None, 'mediators', 't_cells', 'all' or pairs of names, not {asked!r}."
             raise ParameterError(msg)
-        left = [*((SHARE, state) for state in STATES), *((PROGRAM, name) for name in programs)]
-        return [_pair(measure, name, other) for (measure, name), other in product(left, known.malignant)]
+        of_states = [_pair("share", state, other) for state, other in product(STATES, ferroptosis)]
+        return of_states + [_pair("program", name, other) for name, other in product(programs, ferroptosis)]
     found = [_named(pair, known) for pair in asked]
     if not found:
         msg = (
@@ -145,10 +140,12 @@ def _named(pair: tuple[str, str], known: Names) -> Hypothesis:
     left, right = pair
     if not _is_gene(right):
         _check_name(right, (*known.malignant, *known.context), "Of malignant cells there is")
-    for measure, names in ((SHARE, STATES), (PROGRAM, known.macrophages)):
+    programs_or_states: dict[Side, Sequence[str]] = {"share": STATES, "program": known.macrophages}
+    for measure, names in programs_or_states.items():
         if left.removeprefix(f"{measure}_") in names and (left.startswith(f"{measure}_") or left in names):
             return _pair(measure, left.removeprefix(f"{measure}_"), right)
-    for measure, sets in ((GENE, ()), (T_CELL, known.context)):
+    genes_or_sets: dict[Side, Sequence[str]] = {"gene": (), "t_cell": known.context}
+    for measure, sets in genes_or_sets.items():
         name = left.removeprefix(f"{measure}_")
         if name != left and (_is_gene(name) or name in sets):
             return _pair(measure, name, right)
@@ -187,7 +184,7 @@ class Sides:
 
 def sides_of(adata: AnnData, key: str, samples: Samples, malignant: Array) -> Sides:
     """Return which cells are macrophages, T and NK cells, and malignant cells."""
-    compartment = called_as(adata, key, "compartment")
+    compartment = slots.labels_of(adata, key, "compartment")
     called = compartment == MACROPHAGE
     t_cells = (compartment == _T_CELLS) & ~malignant
     return Sides(samples, called & ~malignant, t_cells, malignant, called & malignant)
@@ -215,7 +212,7 @@ def values_of_samples(
         "n_macrophages": sides.count(macrophages),
         "n_malignant": sides.count(malignant),
         **_shares(adata, key, sides, shares),
-        **{f"{PROGRAM}_{name}": samples.mean(z[name].to_numpy(float), macrophages) for name in z},
+        **{f"program_{name}": samples.mean(z[name].to_numpy(float), macrophages) for name in z},
         **{f"{MALIGNANT}_{name}": samples.mean(own[name].to_numpy(), malignant) for name in ids},
     }
     index = GeneIndex([str(i) for i in matrix.ids])
@@ -231,7 +228,7 @@ def values_of_samples(
     columns["depth"] = samples.mean(depth, malignant)
     low = _read_asked(adata, key, sides, asked, columns)
     table = pd.DataFrame(columns, index=pd.Index(samples.names, name="sample"))
-    if any(h.measure == T_CELL for h in asked):
+    if any(h.measure == "t_cell" for h in asked):
         table["n_t_cells"] = sides.count(sides.t_cells)
     given = table_of_samples(adata, samples, [c for c in covariates if c not in OWN_COVARIATES])
     for name in given:
@@ -256,7 +253,12 @@ def _read_asked(
     record = slots.read_record(adata, key)
     matrix, library = slots.matrix_of_run(adata, record), load_signatures(species=library_species(record))
     low: dict[str, Array] = {}
-    cells = {PROGRAM: sides.macrophages, GENE: sides.macrophages, T_CELL: sides.t_cells, MALIGNANT: sides.malignant}
+    cells = {
+        "program": sides.macrophages,
+        "gene": sides.macrophages,
+        "t_cell": sides.t_cells,
+        MALIGNANT: sides.malignant,
+    }
     for side, of in cells.items():
         right = side == MALIGNANT
         names = list(dict.fromkeys(h.malignant if right else h.tam for h in asked if right or h.measure == side))
@@ -275,7 +277,7 @@ def _read_asked(
 
 def _shares(adata: AnnData, key: str, sides: Sides, shares: Shares) -> dict[str, Array]:
     """Return the share of each state among the macrophages of each sample, and of those without a label."""
-    state = called_as(adata, key, "state")
+    state = slots.labels_of(adata, key, "state")
     member = {name: (state == name).astype(float) for name in (*STATES, UNASSIGNED)}
     if shares == "expected":
         proba = slots.read_obsm(adata, slots.slot(key, "state_proba"))

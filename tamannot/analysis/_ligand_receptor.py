@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._cells import some_genes
@@ -20,7 +19,6 @@ from tamannot.analysis._samples import (
     MALIGNANT,
     Malignant,
     Samples,
-    called_as,
     malignant_as_text,
     malignant_cells,
     numbers_of,
@@ -28,12 +26,11 @@ from tamannot.analysis._samples import (
     table_of_samples,
 )
 from tamannot.classify import MACROPHAGE
+from tamannot.data import Array
 from tamannot.errors import GeneIdError, ParameterError, TamannotError
 from tamannot.signature import GeneIndex
 from tamannot.stats._correlation import FEWEST, spearman, supports_q
 from tamannot.stats._means import benjamini_hochberg
-
-Array = NDArray[Any]
 
 _ENDS = ["ligand", "receptor", "source", "target"]
 _DETECTED = 0.1
@@ -108,7 +105,7 @@ def ligand_receptor(
     liana, resource = load_liana(), pairs_of_reviews()
     samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
     property_of = _property(adata, samples, against, key)
-    groups = np.where(chosen, MALIGNANT, called_as(adata, key, "compartment"))
+    groups = np.where(chosen, MALIGNANT, slots.labels_of(adata, key, "compartment"))
     wanted = np.isin(groups, list({*resource["source"], *resource["target"]})) & (samples.codes >= 0)
     cells = _expression(adata, key, wanted, resource)
     cells.obs["group"] = pd.Categorical(groups[wanted])

@@ -23,9 +23,12 @@ from tamannot.data._runs import (
 )
 from tamannot.data._sections import MatrixOfRun
 from tamannot.data._slots import (
+    AXES,
     LABELS,
+    Array,
     check_adata,
     check_key,
+    labels_of,
     obs_column,
     read_colors,
     read_obs,
@@ -41,10 +44,12 @@ from tamannot.data._slots import (
 from tamannot.data._unpack import RunMatrix, Unpacked, data_species, gene_ids_of, matrix_of_run, species_of, unpack
 
 __all__ = [
+    "AXES",
     "JOINED",
     "KINDS",
     "LABELS",
     "UNS",
+    "Array",
     "Kind",
     "MatrixInspection",
     "MatrixOfRun",
@@ -62,6 +67,7 @@ __all__ = [
     "forget_steps",
     "gene_ids_of",
     "is_annotated",
+    "labels_of",
     "left_on_disk",
     "matrix_of_run",
     "names_of_run",

@@ -15,13 +15,13 @@ from scipy import stats
 import tamannot.data as slots
 from tamannot.analysis._cells import library_species, scores_in
 from tamannot.classify import NOT_MACROPHAGE
+from tamannot.data import AXES
 from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.get import coverage as coverage_of
 from tamannot.pl import _style as common
 from tamannot.pl._cells import Array, as_labels, labels_of
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, pretty
 from tamannot.signature import Signature, Signatures, chosen_signatures, signatures_named
-from tamannot.tl._collect import AXES
 from tamannot.tl._write import COLORS
 
 _CUT = 0.01
