@@ -1,39 +1,26 @@
-"""Expression in the cells of a run: single genes, and signatures scored within a subset of the cells."""
+"""Expression in some cells of a run: single genes, depth, and signatures scored within these cells alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot._progress import Progress
-from tamannot._settings import SpeciesChoice, settings
+from tamannot._settings import settings
 from tamannot.classify import expression_of, ranking_of
-from tamannot.data import RunMatrix, RunRecord, Unpacked
-from tamannot.errors import ParameterError, ResultNotFoundError, tell
-from tamannot.scoring import (
-    Plan,
-    Run,
-    WeightedMean,
-    depths_by_method,
-    make_plan,
-    null_bins,
-    ranked_rows,
-    score_linear,
-    score_runs,
-)
+from tamannot.data import Array, RunMatrix, RunRecord
+from tamannot.data._unpack import check_species
+from tamannot.errors import GeneIdError, ParameterError, ResultNotFoundError, TamannotWarning, some_of, tell
+from tamannot.scoring import Run, depths_by_method, make_plan, null_bins, ranked_rows, score_runs
 from tamannot.scoring._rows import joined
-from tamannot.signature import GeneIndex, Signature, Signatures, as_signatures
-
-Array = NDArray[Any]
+from tamannot.signature import GeneIndex, Signature, as_signatures
 
 FEW_GENES = 3
 """With fewer detected genes of a program, its z is uninformative in a single cell."""
@@ -44,13 +31,13 @@ def library_species(record: RunRecord) -> Literal["human", "mouse"]:
     return "mouse" if record.matrix.species == "mouse" else "human"
 
 
-def some_genes(matrix: RunMatrix, columns: Array, cells: Array) -> Iterator[tuple[Array, Array, Array]]:
+def some_genes(matrix: RunMatrix, columns: Array | list[int], cells: Array) -> Iterator[tuple[Array, Array, Array]]:
     """Yield the cells of a mask by blocks: their rows, their values of some genes, and how many genes each shows.
 
-    The values are cells by genes, float32: ``log1p`` of 10,000 per cell, logarithms as they are in the data.
+    The values are cells by genes: ``log1p`` of 10,000 per cell, logarithms as they are in the data.
     """
     for block, rows in matrix.blocks(cells):
-        values = expression_of(block, matrix.kind, matrix.n_vars)[:, columns].astype(np.float32).toarray()
+        values = expression_of(block, matrix.kind, matrix.n_vars)[:, columns].toarray()
         yield rows, values, block.totals(block.values > 0).astype(np.int64)
 
 
@@ -94,69 +81,48 @@ def detection_of(
     return pd.DataFrame(expression, columns=list(alone)), pd.DataFrame(few, columns=list(every))
 
 
-@dataclass(frozen=True)
-class CellsOfRun:
-    """Some cells of a run with its matrix and genes, to be scored without the other cells."""
+def depth_of(matrix: RunMatrix, cells: Array) -> Array:
+    """Return the counts of each cell of a mask, or its detected genes if the matrix has no counts; 0 in the others."""
+    depth = np.zeros(cells.size)
+    for block, rows in matrix.blocks(cells):
+        depth[rows] = block.totals(block.numbers if matrix.kind == "counts" else block.values > 0)
+    return depth
 
-    chosen: Array
-    """Which of all cells these are, bool."""
-    cells: AnnData
-    record: RunRecord
 
-    @classmethod
-    def read(cls, adata: AnnData, key: str, chosen: Array) -> CellsOfRun:
-        """Return the chosen cells."""
-        record = slots.read_record(adata, key)
-        matrix = slots.matrix_of_run(adata, record)
-        block = joined([block for block, _ in matrix.blocks(chosen)])
-        rows = sp.csr_matrix((block.values, block.indices, block.indptr), shape=(int(chosen.sum()), matrix.n_vars))
-        var = pd.DataFrame({"id": matrix.ids.astype(str)}, index=pd.RangeIndex(matrix.n_vars).astype(str))
-        return cls(
-            chosen, AnnData(rows, obs=pd.DataFrame(index=pd.RangeIndex(rows.shape[0]).astype(str)), var=var), record
-        )
+def scores_in(
+    adata: AnnData, key: str, cells: Array, sets: Mapping[str, Signature]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
+    """Return z and p against expression bins of some cells alone, and the share of each set's genes in the data.
 
-    def scores(self, sets: Mapping[str, Signature]) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
-        """Return z and p against expression bins of these cells alone, and the share of each set's genes in the data.
-
-        Ranked as the macrophages were. There is one row per cell of the object, 0 in the other cells; sets without a
-        gene in the data have NaN.
-        """
-        data, plan = self._matched(sets, library_species(self.record))
-        method = ranking_of(self.record.null.max_rank)
-        for part in plan.parts:
-            method.check(part, plan.n_vars)
-        ranked, threads = ranked_rows(data.rows, [method]), settings.n_threads()
-        with closing(Progress(show=settings.progress)) as progress:
-            progress("expression bins", data.rows.shape[0])
-            [depth] = depths_by_method(data.rows, [method], threads=threads, tick=progress.tick, ranked=ranked)
-            progress("scoring", data.rows.shape[0])
-            runs = [Run(method, null_bins(depth))]
-            [found] = score_runs(data.rows, plan, runs, threads=threads, tick=progress.tick, ranked=ranked)
-        coverage = pd.Series([c.share for c in plan.coverage], index=list(plan.ids))
-        values = (np.where(coverage > 0, v, np.nan) for v in (found.z, found.p))  # type: ignore[attr-defined]
-        z, p = (pd.DataFrame(self.placed(v), columns=list(plan.ids)) for v in values)
-        return z, p, coverage
-
-    def means(self, sets: Signatures, species: SpeciesChoice) -> tuple[pd.DataFrame, pd.Series]:
-        """Return the mean expression of the genes of each set, and how many of them the data have."""
-        data, plan = self._matched(sets, species)
-        method, threads = WeightedMean(), settings.n_threads()
-        for part in plan.parts:
-            method.check(part, plan.n_vars)
-        with closing(Progress(show=settings.progress)) as progress:
-            progress("scoring", data.rows.shape[0])
-            found = score_linear(data.rows, plan, method, kind=data.kind, threads=threads, tick=progress.tick)
-        n_present = pd.Series([c.n_present for c in plan.coverage], index=list(plan.ids))
-        return pd.DataFrame(found.score, columns=list(plan.ids)), n_present
-
-    def placed(self, values: Array) -> Array:
-        """Return the values of these cells with one value per cell of the object, 0 in the other cells."""
-        out = np.zeros((self.chosen.size, *values.shape[1:]))
-        out[self.chosen] = values
-        return out
-
-    def _matched(self, sets: Signatures, species: SpeciesChoice) -> tuple[Unpacked, Plan]:
-        signatures = as_signatures(sets)
-        data = slots.unpack(self.cells, signatures, layer="X", gene_symbols="id", species=species)
-        tell(data.notes)
-        return data, make_plan(signatures, data.index.locate, data.rows.shape[1])
+    Ranked as the macrophages were. There is one row per cell of the object, 0 in the other cells; sets without a gene
+    in the data have NaN.
+    """
+    record = slots.read_record(adata, key)
+    matrix, species = slots.matrix_of_run(adata, record), library_species(record)
+    signatures, index = as_signatures(sets), GeneIndex([str(i) for i in matrix.ids], species=species)
+    check_species(species, signatures)
+    plan = make_plan(signatures, index.locate, matrix.n_vars)
+    coverage = pd.Series([c.share for c in plan.coverage], index=list(plan.ids))
+    if not coverage.any():
+        msg = f"None of the genes of {some_of(sets)} is in the matrix '{matrix.name}' of the run."
+        raise GeneIdError(msg)
+    tell({index.note: TamannotWarning} if index.note else {})
+    method, threads = ranking_of(record.null.max_rank), settings.n_threads()
+    for part in plan.parts:
+        method.check(part, plan.n_vars)
+    block = joined([block for block, _ in matrix.blocks(cells)])
+    shape = int(cells.sum()), matrix.n_vars
+    rows = slots.row_source(sp.csr_matrix((block.values, block.indices, block.indptr), shape=shape))
+    ranked = ranked_rows(rows, [method])
+    with closing(Progress(show=settings.progress)) as progress:
+        progress("expression bins", shape[0])
+        [depth] = depths_by_method(rows, [method], threads=threads, tick=progress.tick, ranked=ranked)
+        progress("scoring", shape[0])
+        runs = [Run(method, null_bins(depth))]
+        [found] = score_runs(rows, plan, runs, threads=threads, tick=progress.tick, ranked=ranked)
+    tables = []
+    for values in (found.z, found.p):  # type: ignore[attr-defined]
+        table = np.zeros((cells.size, len(plan.ids)))
+        table[cells] = np.where(coverage > 0, values, np.nan)
+        tables.append(pd.DataFrame(table, columns=list(plan.ids)))
+    return tables[0], tables[1], coverage

@@ -6,25 +6,20 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._cells import library_species, some_genes
 from tamannot.analysis._samples import Samples
 from tamannot.classify import expression_of
+from tamannot.data import Array
 from tamannot.errors import ResultNotFoundError
 from tamannot.signature import GeneIndex, Signature, load_signatures
 
-Array = NDArray[Any]
-
-NONE, WITHIN, ACROSS, DIFFERENCE = "none", "within", "across", "difference"
-DETECTION, SHARE, GROUPS = "detection", "share", "groups"
 LABEL, SHARE_OF = "label:", "share:"
 PANEL = "@checkpoint_ligands"
 # Cells that are neither microglia nor anything but myeloid.
@@ -61,7 +56,7 @@ class Claim:
     @property
     def measures(self) -> list[str]:
         """The measure in the cells."""
-        return [m for m in (self.a, self.b if self.kind in (WITHIN, ACROSS) else "") if m]
+        return [m for m in (self.a, self.b if self.kind in ("within", "across") else "") if m]
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -195,13 +190,11 @@ class Cells:
 def read_cells(adata: AnnData, key: str, claims: Sequence[Claim], samples: Samples, malignant: Array | None) -> Cells:
     """Return the cells with the genes that the claims need, and those of the panel."""
     record = slots.read_record(adata, key)
-    axes = ("compartment", "origin", "state")
-    called = slots.read_obs(adata, key, axes)
-    if len(called.columns) < len(axes):
+    if len(slots.read_obs(adata, key, slots.AXES).columns) < len(slots.AXES):
         msg = f"The run '{key}' did not call compartment, origin and state. Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
     matrix, species = slots.matrix_of_run(adata, record), library_species(record)
-    labels = {axis: called[slots.slot(key, axis)].astype(str).to_numpy(object) for axis in axes}
+    labels = {axis: slots.labels_of(adata, key, axis) for axis in slots.AXES}
     cells = Cells(samples, labels, malignant, load_signatures(species=species))
     wanted: set[str] = set()
     for measure in (*(m for c in claims for m in c.measures), PANEL):
@@ -213,7 +206,7 @@ def read_cells(adata: AnnData, key: str, claims: Sequence[Claim], samples: Sampl
     place = {int(c): i for i, c in enumerate(columns)}
     blocks, n_detected = [sp.csr_matrix(np.zeros((0, columns.size), np.float32))], np.zeros(adata.n_obs, np.int64)
     for rows, values, detected in some_genes(matrix, columns, np.ones(adata.n_obs, bool)):
-        blocks.append(sp.csr_matrix(values))
+        blocks.append(sp.csr_matrix(values.astype(np.float32)))
         n_detected[rows] = detected
     return replace(
         cells,
@@ -264,10 +257,10 @@ def _swaps(
 
 def _measured_in(cells: Cells, claim: Claim, named: Mapping[str, int]) -> dict[str, str]:
     """Return for each gene of a claim the cells in which it is measured, two kinds of cells as ``a|b``."""
-    if claim.kind in (NONE, DETECTION):
+    if claim.kind in ("none", "detection"):
         return {}
-    here = f"{claim.cells}|{claim.against}" if claim.kind == DIFFERENCE else claim.cells
-    sides = [*zip(claim.measures, (here, claim.against if claim.kind == ACROSS else here), strict=False)]
+    here = f"{claim.cells}|{claim.against}" if claim.kind == "difference" else claim.cells
+    sides = [*zip(claim.measures, (here, claim.against if claim.kind == "across" else here), strict=False)]
     return {gene: name for measure, name in reversed(sides) for gene in cells.genes_of(measure) if gene in named}
 
 

@@ -8,25 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tamannot.analysis._claim_cells import (
-    ACROSS,
-    DETECTION,
-    DIFFERENCE,
-    GROUPS,
-    NONE,
-    RARE,
-    SHARE,
-    WITHIN,
-    Cells,
-    Claim,
-    NotMeasurableError,
-)
+from tamannot.analysis._claim_cells import RARE, Cells, Claim, NotMeasurableError
 from tamannot.stats._correlation import classes_of, fisher, matched_difference, partial_rho, spearman_interval
 from tamannot.stats._means import MIN_SAMPLES, OverSamples, between_groups, over_samples
 
-Array = NDArray[Any]
 SUPPORTED, NOT_SUPPORTED, DETECTED = "supported", "not supported", "detected"
 INCONCLUSIVE, NOT_MEASURABLE = "inconclusive", "not measurable"
 # Least samples of a correlation across samples: of four no order is rarer than 1 in 12.
@@ -61,7 +47,7 @@ class Found:
 
 def check_claim(claim: Claim, cells: Cells) -> Found:
     """Return the verdict on a claim with its evidence, and the results with swapped genes."""
-    if claim.kind == NONE:
+    if claim.kind == "none":
         return Found("none", reason=claim.note)
     test, description = _TESTS[claim.kind]
     a, b = (m.replace("@", "").replace("_", " ").replace(":", " ") for m in (claim.a, claim.b))
@@ -72,7 +58,7 @@ def check_claim(claim: Claim, cells: Cells) -> Found:
     except NotMeasurableError as why:
         return Found(said, reason=str(why))
     found = replace(found, verdict=_verdict(claim, found))
-    if claim.kind == DETECTION or not np.isfinite(found.low) or not cells.genes_in(claim):
+    if claim.kind == "detection" or not np.isfinite(found.low) or not cells.genes_in(claim):
         return found
     swaps = []
     for swapped in cells.swapped(claim):
@@ -154,7 +140,7 @@ def _share(claim: Claim, cells: Cells) -> Found:
     samples = cells.per_sample(here)
     found = over_samples(np.array([hits[r].mean() for (r,) in samples]))
     others = ~here & (cells.samples.codes >= 0)
-    beside = f"{hits[others].mean():.0%} of all other cells" if claim.kind == DETECTION and others.any() else ""
+    beside = f"{hits[others].mean():.0%} of all other cells" if claim.kind == "detection" and others.any() else ""
     return _as_found(found, sum(r.size for (r,) in samples), lambda share: np.clip(share, 0, 1), beside)
 
 
@@ -198,9 +184,9 @@ def _verdict(claim: Claim, found: Found) -> str:
     """Return the verdict by the interval alone."""
     if not np.isfinite([found.low, found.high]).all():
         return INCONCLUSIVE
-    if claim.kind == DETECTION:
+    if claim.kind == "detection":
         return DETECTED if found.low > RARE else INCONCLUSIVE
-    if claim.kind == SHARE:
+    if claim.kind == "share":
         low, high = claim.limits
         if low <= found.low and found.high <= high:
             return SUPPORTED
@@ -213,10 +199,10 @@ def _verdict(claim: Claim, found: Found) -> str:
 
 # Of each kind the test, and its description.
 _TESTS: Mapping[str, tuple[Callable[[Claim, Cells], Found], str]] = {
-    WITHIN: (_within, "rank correlation of {a} with {b} within samples, given genes detected, {cells} cells"),
-    ACROSS: (_across, "rank correlation across samples of {a} in {cells} with {b} in {against} cells"),
-    DIFFERENCE: (_difference, "share of cells with {a}, {cells} minus {against}, at equal depth within samples"),
-    DETECTION: (_share, "share of {cells} cells with {a}"),
-    SHARE: (_share, "{a} among {cells} cells"),
-    GROUPS: (_groups, "{a} in {cells} cells, samples of {b} minus others"),
+    "within": (_within, "rank correlation of {a} with {b} within samples, given genes detected, {cells} cells"),
+    "across": (_across, "rank correlation across samples of {a} in {cells} with {b} in {against} cells"),
+    "difference": (_difference, "share of cells with {a}, {cells} minus {against}, at equal depth within samples"),
+    "detection": (_share, "share of {cells} cells with {a}"),
+    "share": (_share, "{a} among {cells} cells"),
+    "groups": (_groups, "{a} in {cells} cells, samples of {b} minus others"),
 }

@@ -13,45 +13,29 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot._resources import resource_path
-from tamannot.analysis._claim_cells import (
-    ACROSS,
-    DETECTION,
-    DIFFERENCE,
-    GROUPS,
-    NONE,
-    PANEL,
-    SHARE,
-    WITHIN,
-    Cells,
-    Claim,
-    read_cells,
-)
+from tamannot.analysis._claim_cells import PANEL, Cells, Claim, read_cells
 from tamannot.analysis._claim_tests import SUPPORTED, check_claim
 from tamannot.analysis._samples import Malignant, Samples, malignant_cells, samples_of, table_of_samples
 from tamannot.errors import InputFileError, ParameterError, among
 from tamannot.stats._means import MIN_SAMPLES, over_samples
-
-Array = NDArray[Any]
 
 RECORD = "claims"
 _ANY = "all"
 # With a small panel of genes, depth is not a useful covariate.
 _FEW_GENES = 1000
 _SIGNED = ("positive", "negative")
-# The values of `expected` for each kind (a range for shares), and the fields that each kind needs.
-_EXPECTED = {NONE: ("",), DETECTION: ("detected",), **dict.fromkeys((WITHIN, ACROSS, DIFFERENCE, GROUPS), _SIGNED)}
-_NEEDED = {
-    NONE: ("note",),
-    WITHIN: ("a", "cells", "b"),
-    ACROSS: ("a", "cells", "b", "against"),
-    DIFFERENCE: ("a", "cells", "against"),
-    DETECTION: ("a", "cells"),
-    SHARE: ("a", "cells"),
-    GROUPS: ("a", "cells", "b"),
+# Of each kind the fields that it needs, and the values of `expected`; of a share a range.
+_KINDS = {
+    "none": (("note",), ("",)),
+    "within": (("a", "cells", "b"), _SIGNED),
+    "across": (("a", "cells", "b", "against"), _SIGNED),
+    "difference": (("a", "cells", "against"), _SIGNED),
+    "detection": (("a", "cells"), ("detected",)),
+    "share": (("a", "cells"), ("0.3-0.5",)),
+    "groups": (("a", "cells", "b"), _SIGNED),
 }
 
 OfSamples: TypeAlias = str | tuple[str, Mapping[str, str]]
@@ -148,7 +132,7 @@ def claims(
     found = [
         {name: getattr(claim, name) for name in ("claim_id", "claim", "source", "kind", "expected")}
         | asdict(check_claim(claim, cells))
-        | {"note": claim.note if claim.kind != NONE else ""}
+        | {"note": claim.note if claim.kind != "none" else ""}
         for claim in rows
     ]
     result = pd.DataFrame(found)
@@ -195,29 +179,24 @@ def _claim(row: list[str], names: list[str], where: str) -> Claim:
         msg = f"{where}: {len(row)} fields instead of {len(names)}."
         raise ParameterError(msg)
     claim = Claim(*(field.strip() for field in row))
-    if claim.kind not in _NEEDED:
-        msg = f"{where}: kind must be one of {', '.join(_NEEDED)}, not {claim.kind!r}."
+    if claim.kind not in _KINDS:
+        msg = f"{where}: kind must be one of {', '.join(_KINDS)}, not {claim.kind!r}."
         raise ParameterError(msg)
-    empty = [n for n in ("claim_id", "claim", "source", *_NEEDED[claim.kind]) if not getattr(claim, n)]
-    if empty:
+    needed, expected = _KINDS[claim.kind]
+    if empty := [n for n in ("claim_id", "claim", "source", *needed) if not getattr(claim, n)]:
         msg = f"{where}: a claim of kind {claim.kind} needs {', '.join(empty)}."
         raise ParameterError(msg)
-    if not _is_expected(claim):
-        msg = (
-            f"{where}: expected must be {' or '.join(_EXPECTED.get(claim.kind, ('0.3-0.5',)))}, not {claim.expected!r}."
-        )
+    fits = claim.expected in expected
+    if claim.kind == "share":
+        try:
+            low, high = claim.limits
+            fits = 0 <= low < high <= 1
+        except ValueError:
+            fits = False
+    if not fits:
+        msg = f"{where}: expected must be {' or '.join(expected)}, not {claim.expected!r}."
         raise ParameterError(msg)
     return claim
-
-
-def _is_expected(claim: Claim) -> bool:
-    if claim.kind != SHARE:
-        return claim.expected in _EXPECTED[claim.kind]
-    try:
-        low, high = claim.limits
-    except ValueError:
-        return False
-    return 0 <= low < high <= 1
 
 
 _DETECTION = ["gene", "origin", "state", "n_cells", "n_detected", "share_detected", "mean", "low", "high", "n_samples"]

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._composition_tests import (
@@ -23,10 +22,10 @@ from tamannot.analysis._composition_tests import (
     make_design,
 )
 from tamannot.analysis._samples import Samples, samples_of, table_of_samples
+from tamannot.data import Array
 from tamannot.errors import ParameterError, some_of
 from tamannot.stats._shares import wilson
 
-Array = NDArray[Any]
 Counts = Literal["expected", "called"]
 
 RECORD = "composition"

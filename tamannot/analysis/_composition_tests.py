@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
+from tamannot.analysis._cells import depth_of
 from tamannot.analysis._samples import Samples
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.data import Array
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError, among
 from tamannot.stats._means import benjamini_hochberg
 from tamannot.stats._shares import centred_log_ratios, check_design, compare_means, compare_shares
 
-Array = NDArray[Any]
 Axis = Literal["state", "origin", "compartment"]
 AXES = ("state", "origin", "compartment")
 
@@ -108,9 +108,7 @@ def _expected(adata: AnnData, key: str, axis: Axis, samples: Samples, of: Array)
 def _log_depth(adata: AnnData, key: str, samples: Samples, of: Array) -> tuple[Array | None, str]:
     try:
         matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
-        depth = np.zeros(len(of))
-        for block, rows in matrix.blocks(of):
-            depth[rows] = block.totals(block.numbers if matrix.kind == "counts" else block.values > 0)
+        depth = depth_of(matrix, of)
     except (ResultNotFoundError, MatrixError) as error:
         return None, f"not known: {error}"
     # A normalised matrix has the same total in every cell, but not the same genes.

@@ -9,26 +9,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._crosstalk_values import (
-    MALIGNANT,
     OWN_COVARIATES,
-    T_CELL,
     Hypothesis,
     Pairs,
     Shares,
-    Values,
     hypotheses_of,
-    names_of_run,
     sides_of,
     values_of_samples,
 )
 from tamannot.analysis._ligand_receptor import ligand_receptor as look_at_pairs
 from tamannot.analysis._ligand_receptor import load_liana
-from tamannot.analysis._samples import Malignant, malignant_as_text, malignant_cells, samples_of
-from tamannot.classify import SUMMARIES, UNASSIGNED
+from tamannot.analysis._samples import MALIGNANT, Malignant, malignant_as_text, malignant_cells, samples_of
+from tamannot.classify import UNASSIGNED
+from tamannot.data import Array
 from tamannot.errors import ParameterError, some_of
 from tamannot.stats._correlation import (
     FEWEST,
@@ -42,9 +38,8 @@ from tamannot.stats._correlation import (
 )
 from tamannot.stats._means import benjamini_hochberg
 
-Array = NDArray[Any]
-
 _MIN_CELLS = 30
+_NO_STATE = f"share_{UNASSIGNED}"
 # If the unassigned share of macrophages differs by more than this between samples, shares of labels are biased.
 _UNEVEN = 0.2
 # Degrees of freedom that must be left for all covariates at once; below, they are taken one at a time.
@@ -158,49 +153,50 @@ def crosstalk(
     if ligand_receptor:
         load_liana()  # before the work, not after
     sides = sides_of(adata, key, samples_of(adata, sample_key), malignant_cells(adata, malignant))
-    known = names_of_run(adata, key)
-    ours = [p for p in known.malignant if p not in SUMMARIES] if programs is None else list(programs)
-    asked = hypotheses_of(hypotheses, ours, known)
-    values = values_of_samples(adata, key, sides, asked, shares, covariates)
-    if "n_t_cells" in values.table:
-        of_t_cells = [c for c in values.table if str(c).startswith(f"{T_CELL}_")]
-        values.table.loc[values.table["n_t_cells"] < min_cells, of_t_cells] = np.nan
-    enough = (values.table[["n_macrophages", "n_malignant"]] >= min_cells).all(axis=1)
+    asked = hypotheses_of(adata, key, hypotheses, programs)
+    values, low_signal, cautions = values_of_samples(adata, key, sides, asked, shares, covariates)
+    covariates = [c for c in dict.fromkeys(covariates) if c in values]
+    enough = (values[["n_macrophages", "n_malignant"]] >= min_cells).all(axis=1)
     _refuse_few(enough, min_cells, "macrophages")
-    table = values.table[enough]
-    if "n_t_cells" in table:
-        _refuse_few(enough & (values.table["n_t_cells"] >= min_cells), min_cells, "T or NK cells")
-    tests = run_tests(table, asked, values.covariates, n_bootstrap=n_bootstrap, seed=rng)
-    for end, names in (("tam", [h.column for h in asked]), ("malignant", [MALIGNANT + h.malignant for h in asked])):
-        tests[f"low_signal_{end}"] = values.low_signal[enough].mean().reindex(names).to_numpy()
+    if "n_t_cells" in values:
+        of_t_cells = [c for c in values if str(c).startswith("t_cell_")]
+        with_t_cells = values["n_t_cells"] >= min_cells
+        values.loc[~with_t_cells, of_t_cells] = np.nan
+        _refuse_few(enough & with_t_cells, min_cells, "T or NK cells")
+    table = values[enough]
+    tests = run_tests(table, asked, covariates, n_bootstrap=n_bootstrap, seed=rng)
+    for end, names in (("tam", [h.column for h in asked]), ("malignant", [h.other for h in asked])):
+        tests[f"low_signal_{end}"] = low_signal[enough].mean().reindex(names).to_numpy()
     few = f"Left out for fewer than {min_cells} macrophages or malignant cells"
     cautions = [
-        *_cautions_on_tests(tests, table, values.covariates),
-        *values.cautions,
-        *([] if enough.all() else [f"{few}: {some_of(values.table.index[~enough])}."]),
+        *_cautions_on_tests(tests, table, covariates),
+        *cautions,
+        *([] if enough.all() else [f"{few}: {some_of(values.index[~enough])}."]),
         *_cautions_on_shares(adata, table, asked, shares, key),
     ]
+    # Of the programs of macrophages only those asked for; cells as called are not shown beside expected shares.
+    wanted = {h.column for h in asked}
+    hidden = [c for c in values if str(c).startswith("program_") or (c == _NO_STATE and shares == "expected")]
     parameters = {
         "sample_key": sample_key,
         "malignant": malignant_as_text(malignant),
         "shares": shares,
         "hypotheses": "pre-specified" if hypotheses is None else hypotheses if isinstance(hypotheses, str) else "named",
-        "covariates": "+".join(values.covariates),
+        "covariates": "+".join(covariates),
         "n_bootstrap": n_bootstrap,
         "min_cells": min_cells,
         "rng": rng,
     }
     record = {
         "tests": tests,
-        "samples": _table_of(values, asked, shares).assign(used=enough),
+        "samples": values.drop(columns=[c for c in hidden if c not in wanted]).assign(used=enough),
         "cautions": cautions,
         "parameters": parameters,
     }
     slots.write_analysis(adata, key, "crosstalk", record)
     if ligand_receptor:
-        look_at_pairs(
-            adata, sample_key, malignant=malignant, against=f"{MALIGNANT}ferroptosis_defence", rng=rng, key=key
-        )
+        against = f"{MALIGNANT}_ferroptosis_defence"
+        look_at_pairs(adata, sample_key, malignant=malignant, against=against, rng=rng, key=key)
     return adata if copy else None
 
 
@@ -231,7 +227,7 @@ def _supports_q(tests: pd.DataFrame) -> bool:
 
 
 def _test(table: pd.DataFrame, h: Hypothesis, covariates: Sequence[str], n_bootstrap: int, seed: int) -> dict[str, Any]:
-    here = table[[h.column, MALIGNANT + h.malignant, *covariates]].astype(float)
+    here = table[[h.column, h.other, *covariates]].astype(float)
     here = here[here.iloc[:, :2].notna().all(axis=1)]
     x, y = here.iloc[:, 0].to_numpy(), here.iloc[:, 1].to_numpy()
     found = _correlation(here, [], seed)
@@ -274,14 +270,6 @@ def _correlation(here: pd.DataFrame, covariates: Sequence[str], seed: int) -> Co
 def _complete(here: pd.DataFrame, covariates: Sequence[str]) -> Array:
     """Return both sides and some covariates of the samples that have a value of each."""
     return here[[*here.columns[:2], *covariates]].dropna().to_numpy()
-
-
-def _table_of(values: Values, asked: Sequence[Hypothesis], shares: Shares) -> pd.DataFrame:
-    """Return the values without the macrophage programs that were not requested, and shares of one kind."""
-    wanted = {h.column for h in asked}
-    other = () if shares == "called" else (f"share_{UNASSIGNED}",)  # cells as called beside expected shares
-    columns = [c for c in values.table if (not str(c).startswith("program_") and c not in other) or c in wanted]
-    return values.table[columns]
 
 
 def _cautions_on_tests(tests: pd.DataFrame, table: pd.DataFrame, covariates: Sequence[str]) -> Iterator[str]:
@@ -332,7 +320,7 @@ def _cautions_on_shares(
 ) -> Iterator[str]:
     if not any(h.measure == "share" for h in asked):
         return
-    without = table[f"share_{UNASSIGNED}"]
+    without = table[_NO_STATE]
     if shares == "called" and without.max() - without.min() > _UNEVEN:
         yield (
             f"{without.min():.0%} to {without.max():.0%} of the macrophages of a sample have no state: shares of labels"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot._settings import SpeciesChoice, settings
@@ -26,17 +25,14 @@ from tamannot.analysis._gene_rankings import (
     prerank,
     rank_genes,
 )
-from tamannot.analysis._samples import called_as, samples_of
+from tamannot.analysis._samples import samples_of
 from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import GeneIdError, ParameterError, among, some_of
 from tamannot.signature import Signatures, chosen_signatures, load_signatures
 
-Array = NDArray[Any]
-
 RECORD = "enrichment"
 _DEFAULT_AXES = ("compartment", "origin", "state", "overlay", "polarization", "published")
 
-_AXES = ("compartment", "origin", "state")
 # A name by enrichment needs a q of at most this,
 _MAX_Q = 0.05
 # of samples a difference (log2) of at least this: a third more than in the other cells,
@@ -160,11 +156,12 @@ def enrich(
     >>> names.loc["Microglia/Macrophage", "compartment"]
     'macrophage'
     """
-    how = _settings(method, min_size, max_size, n_permutations, rng)
+    seed = int(rng.integers(2**31)) if isinstance(rng, np.random.Generator) else int(rng)
+    how = Settings(method, int(min_size), int(max_size), int(n_permutations), seed)
     adata = slots.to_work_on(adata, copy=copy)
     slots.read_record(adata, key)
-    calls = {a: adata.obs[slots.slot(key, a)].astype(str) for a in _AXES if slots.slot(key, a) in adata.obs}
-    groups = _groups(adata, groupby, _among(adata, key, compartment))
+    calls = {a: adata.obs[slots.slot(key, a)].astype(str) for a in slots.AXES if slots.slot(key, a) in adata.obs}
+    groups = _groups(adata, key, groupby, compartment)
 
     def species_seen() -> str:
         return slots.species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
@@ -198,41 +195,21 @@ def enrich(
     return adata if copy else None
 
 
-def _settings(
-    method: str, min_size: int, max_size: int, n_permutations: int, rng: int | np.random.Generator
-) -> Settings:
-    if method not in get_args(Method):
-        msg = f"method must be one of {', '.join(get_args(Method))}, not {method!r}."
-        raise ParameterError(msg)
-    if not 1 <= min_size <= max_size or n_permutations < 1:
-        msg = (
-            "min_size must be between 1 and max_size, and n_permutations at least 1, not "
-            f"{min_size}, {max_size} and {n_permutations}."
-        )
-        raise ParameterError(msg)
-    seed = int(rng.integers(2**31)) if isinstance(rng, np.random.Generator) else int(rng)
-    return Settings(cast("Method", method), int(min_size), int(max_size), int(n_permutations), seed)
-
-
-def _among(adata: AnnData, key: str, compartment: str | None) -> Array:
-    """Return which cells are compared."""
-    if compartment is None:
-        return np.ones(adata.n_obs, bool)
-    called = called_as(adata, key, "compartment")
-    if not (called == compartment).any():
-        msg = f"No cell was called '{compartment}'.{among(compartment, sorted(set(called)))}"
-        raise ParameterError(msg)
-    return np.asarray(called == compartment)
-
-
-def _groups(adata: AnnData, groupby: str, among: Array) -> Groups:
+def _groups(adata: AnnData, key: str, groupby: str, compartment: str | None) -> Groups:
+    compared = np.ones(adata.n_obs, bool)
+    if compartment is not None:
+        called = slots.labels_of(adata, key, "compartment")
+        compared = called == compartment
+        if not compared.any():
+            msg = f"No cell was called '{compartment}'.{among(compartment, sorted(set(called)))}"
+            raise ParameterError(msg)
     column = slots.obs_column(adata, groupby)
-    known = column.notna() & (column.astype(str) != NOT_MACROPHAGE) & among
+    known = column.notna() & (column.astype(str) != NOT_MACROPHAGE) & compared
     codes, names = pd.factorize(column.astype(str).where(known), sort=True)
     if len(names) < 2:
         have = f"only the group {names[0]}" if len(names) else "no group"
         msg = (
-            f"obs['{groupby}'] has {have} among the {int(among.sum()):,} compared cells, but enrichment "
+            f"obs['{groupby}'] has {have} among the {int(compared.sum()):,} compared cells, but enrichment "
             "compares each group with the others. Use a column with at least two groups."
         )
         raise ParameterError(msg)
@@ -281,7 +258,7 @@ def name_clusters(
     ``{axis}_q``, ``{axis}_cells``, ``{axis}_share``, ``{axis}_agree``. Without states, origin and state are
     ``unassigned``.
     """
-    axes = [a for a in _AXES if a in axis_of.values()]
+    axes = [a for a in slots.AXES if a in axis_of.values()]
     rows = []
     for name in pd.unique(table["group"]):
         mine = groups.codes == groups.names.index(str(name))

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._cells import FEW_GENES, genes_of_signatures, some_genes
 from tamannot.analysis._samples import MALIGNANT, Groups, Malignant, groups_of, malignant_cells, samples_of
 from tamannot.classify import SUMMARIES, UNASSIGNED
-from tamannot.data import RunRecord
+from tamannot.data import Array, RunRecord
 from tamannot.errors import ParameterError
 from tamannot.stats._means import MIN_SAMPLES, benjamini_hochberg, over_samples
-
-Array = NDArray[Any]
 
 RECORD = "ferroptosis_summary"
 _HARDLY = 0.01

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from tamannot.analysis._samples import Samples
-from tamannot.data import Unpacked
+from tamannot.data import Array, Unpacked
+from tamannot.errors import ParameterError
 from tamannot.scoring._expression import TARGET, group_sums
 from tamannot.signature import GeneIndex, Signature
 from tamannot.stats._means import log_cpm, moderated_t, over_samples, welch_t
 
-Array = NDArray[Any]
 Method = Literal["multilevel", "permutation"]
 
 # A gene seen in fewer cells has no place in a ranking; a pseudobulk of fewer is none.
@@ -154,6 +153,18 @@ class Settings:
     max_size: int
     n_permutations: int
     seed: int
+
+    def __post_init__(self) -> None:
+        """Raise if a setting is out of range."""
+        if self.method not in get_args(Method):
+            msg = f"method must be one of {', '.join(get_args(Method))}, not {self.method!r}."
+            raise ParameterError(msg)
+        if not 1 <= self.min_size <= self.max_size or self.n_permutations < 1:
+            msg = (
+                "min_size must be between 1 and max_size, and n_permutations at least 1, not "
+                f"{self.min_size}, {self.max_size} and {self.n_permutations}."
+            )
+            raise ParameterError(msg)
 
 
 def gene_sets(signatures: Mapping[str, Signature], index: GeneIndex) -> list[GeneSet]:

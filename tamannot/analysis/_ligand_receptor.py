@@ -7,21 +7,18 @@ import warnings
 from functools import cache
 from importlib.resources import files
 from io import StringIO
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot._settings import SpeciesChoice
-from tamannot.analysis._cells import CellsOfRun
+from tamannot.analysis._cells import some_genes
 from tamannot.analysis._samples import (
     MALIGNANT,
     Malignant,
     Samples,
-    called_as,
     malignant_as_text,
     malignant_cells,
     numbers_of,
@@ -29,12 +26,11 @@ from tamannot.analysis._samples import (
     table_of_samples,
 )
 from tamannot.classify import MACROPHAGE
-from tamannot.errors import ParameterError, TamannotError
-from tamannot.signature import read_signatures
+from tamannot.data import Array
+from tamannot.errors import GeneIdError, ParameterError, TamannotError
+from tamannot.signature import GeneIndex
 from tamannot.stats._correlation import FEWEST, spearman, supports_q
 from tamannot.stats._means import benjamini_hochberg
-
-Array = NDArray[Any]
 
 _ENDS = ["ligand", "receptor", "source", "target"]
 _DETECTED = 0.1
@@ -109,9 +105,9 @@ def ligand_receptor(
     liana, resource = load_liana(), pairs_of_reviews()
     samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
     property_of = _property(adata, samples, against, key)
-    groups = np.where(chosen, MALIGNANT, called_as(adata, key, "compartment"))
+    groups = np.where(chosen, MALIGNANT, slots.labels_of(adata, key, "compartment"))
     wanted = np.isin(groups, list({*resource["source"], *resource["target"]})) & (samples.codes >= 0)
-    cells = _expression(CellsOfRun.read(adata, key, wanted), resource)
+    cells = _expression(adata, key, wanted, resource)
     cells.obs["group"] = pd.Categorical(groups[wanted])
     found = _by_sample(liana, cells, samples.codes[wanted], samples, resource, min_cells)
     pairs = _pairs(resource, found, property_of, rng)
@@ -161,18 +157,22 @@ def _property(adata: AnnData, samples: Samples, against: str | None, key: str) -
     return numbers_of(table_of_samples(adata, samples, [against])[against], f"obs['{against}']", fewest_words=2)
 
 
-def _expression(cells: CellsOfRun, resource: pd.DataFrame) -> AnnData:
+def _expression(adata: AnnData, key: str, cells: Array, resource: pd.DataFrame) -> AnnData:
     """Return cells by genes of the pairs: log1p of counts per 10,000."""
-    species = cells.record.matrix.species
-    if species == "mouse":
+    record = slots.read_record(adata, key)
+    if record.matrix.species == "mouse":
         msg = "The pairs are human genes and cannot be used with mouse data."
         raise TamannotError(msg)
+    matrix = slots.matrix_of_run(adata, record)
+    index = GeneIndex([str(i) for i in matrix.ids], species="human")
     genes = sorted({part for name in (*resource["ligand"], *resource["receptor"]) for part in name.split("_")})
-    # The mean of one gene is the gene, whatever the ids and whatever the matrix holds.
-    known = cast("SpeciesChoice", species if species == "human" else "auto")
-    table, n_present = cells.means(read_signatures({gene: [gene] for gene in genes}), known)
-    table = table[[g for g in genes if n_present[g]]].set_axis(cells.cells.obs_names)
-    return AnnData(table.to_numpy(np.float32), obs=pd.DataFrame(index=table.index), var=table.columns.to_frame())
+    columns = {gene: column for gene in genes if (column := index.locate(gene)) >= 0}
+    if not columns:
+        msg = f"None of the genes of the pairs is in the matrix '{matrix.name}' of the run."
+        raise GeneIdError(msg)
+    values = [values for _, values, _ in some_genes(matrix, list(columns.values()), cells)]
+    obs = pd.DataFrame(index=pd.RangeIndex(int(cells.sum())).astype(str))
+    return AnnData(np.concatenate(values).astype(np.float32), obs=obs, var=pd.DataFrame(index=list(columns)))
 
 
 def _by_sample(

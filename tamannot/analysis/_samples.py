@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
+from tamannot.data import Array
 from tamannot.errors import ParameterError, among
 from tamannot.stats._means import means_by_region
 
-Array = NDArray[Any]
 Malignant = str | tuple[str, str | bool | Sequence[str | bool]]
 """A column of yes and no, or a column and those of its values that are malignant."""
 
 MALIGNANT = "malignant"
-_AXES = ("compartment", "origin", "state")
 _NEVER = (
     "Malignant cells are never inferred here: name the column of obs that marks them, for example from copy "
     "numbers, as malignant='is_malignant' (True and False) or malignant=('cell_type', 'Malignant')."
@@ -92,11 +89,6 @@ def numbers_of(values: pd.Series, what: str, *, fewest_words: int = 0) -> pd.Ser
     return pd.Series(np.where(codes < 0, np.nan, codes), index=values.index)
 
 
-def called_as(adata: AnnData, key: str, axis: str) -> Array:
-    """Return the label of each cell on an axis, as text."""
-    return slots.read_obs(adata, key, (axis,)).iloc[:, 0].astype(str).to_numpy(dtype=object)
-
-
 @dataclass(frozen=True)
 class Groups:
     """The sample and the label of each cell."""
@@ -130,11 +122,11 @@ def groups_of(
 ) -> Groups:
     """Return the groups by one or more crossed columns; macrophages only, unless compartments are included."""
     by = [groupby] if isinstance(groupby, str) else list(groupby)
-    names = [slots.slot(key, b) if b in _AXES else b for b in by]
+    names = [slots.slot(key, b) if b in slots.AXES else b for b in by]
     if not by:
         msg = "groupby is empty. Give 'state', 'origin', 'compartment' or a column of obs."
         raise ParameterError(msg)
-    compartment = called_as(adata, key, "compartment")
+    compartment = slots.labels_of(adata, key, "compartment")
     columns = [slots.obs_column(adata, n) for n in names]
     words = columns[0].astype(str)
     for column in columns[1:]:

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._samples import Samples, samples_of
+from tamannot.data import Array
 from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.stats._correlation import spearman_by_sample
 from tamannot.stats._means import (
@@ -24,7 +24,6 @@ from tamannot.stats._means import (
     over_samples,
 )
 
-Array = NDArray[Any]
 Kind = Literal["score", "z", "smooth"]
 
 RECORD = "regions"

@@ -23,9 +23,12 @@ from tamannot.data._runs import (
 )
 from tamannot.data._sections import MatrixOfRun
 from tamannot.data._slots import (
+    AXES,
     LABELS,
+    Array,
     check_adata,
     check_key,
+    labels_of,
     obs_column,
     read_colors,
     read_obs,

@@ -15,7 +15,9 @@ from tamannot.errors import ParameterError, ResultNotFoundError, among
 
 Array = NDArray[Any]
 
-LABELS = ("compartment", "origin", "state", "label")
+AXES = ("compartment", "origin", "state")
+"""What `tl.annotate` calls for each cell."""
+LABELS = (*AXES, "label")
 TABLES = {"score": "scores", "z": "z", "p": "p", "smooth": "smooth"}
 
 
@@ -107,6 +109,11 @@ def read_obs(adata: AnnData, key: str, names: Sequence[str]) -> pd.DataFrame:
         msg = f"No '{slot(key, names[0])}' in obs. Run tamannot.tl.annotate(adata) first."
         raise ResultNotFoundError(msg)
     return pd.DataFrame(adata.obs[have])
+
+
+def labels_of(adata: AnnData, key: str, axis: str) -> Array:
+    """Return the label of each cell on an axis, as text."""
+    return read_obs(adata, key, (axis,)).iloc[:, 0].astype(str).to_numpy(dtype=object)
 
 
 def read_obsm(adata: AnnData, name: str) -> pd.DataFrame:

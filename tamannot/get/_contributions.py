@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL, UNASSIGNED
+from tamannot.data import Array
 from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.get._run_evidence import RunEvidence
-from tamannot.get._tables import AXES, row_of
+from tamannot.get._tables import row_of
 from tamannot.scoring._rows import RowBlock
-
-Array = NDArray[Any]
 
 AMOUNT, Z = "amount", "z"
 
@@ -168,10 +165,10 @@ def _means_of_called(
     adata: AnnData, kept: RunEvidence, key: str, axis: str, labels: Sequence[str]
 ) -> tuple[_Mean, _Mean]:
     label = labels[0]
-    if axis not in AXES:
+    if axis not in slots.AXES:
         msg = f"No cell is called '{label}', because the axis {axis} has no labels. Pass a cell as well."
         raise ParameterError(msg)
-    column = slots.read_obs(adata, key, (axis,)).iloc[:, 0].astype(str).to_numpy()
+    column = slots.labels_of(adata, key, axis)
     here = column == label
     others = ~here & (column != NOT_MACROPHAGE)
     if not (here.any() and others.any()):

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.classify import ORIGINS, TRANSITIONAL, UNASSIGNED
-from tamannot.data import RunRecord
+from tamannot.data import Array, RunRecord
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.get._run_evidence import RunEvidence, of_one_run
-from tamannot.get._tables import AXES, row_of
-
-Array = NDArray[Any]
+from tamannot.get._tables import row_of
 
 REASONS = {
     "low_signal": "no active program",
@@ -103,10 +99,10 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
 def _obs(adata: AnnData, row: int, key: str, what: str) -> dict[str, str]:
     """Return the labels of a cell by axis, or the status of them."""
     try:
-        found = slots.read_obs(adata, key, [f"{axis}{what}" for axis in AXES]).iloc[row]
+        found = slots.read_obs(adata, key, [f"{axis}{what}" for axis in slots.AXES]).iloc[row]
     except ResultNotFoundError:
         return {}
-    return {axis: str(found[name]) for axis in AXES if (name := slots.slot(key, f"{axis}{what}")) in found}
+    return {axis: str(found[name]) for axis in slots.AXES if (name := slots.slot(key, f"{axis}{what}")) in found}
 
 
 def _baselines(run: RunRecord, z: pd.Series) -> pd.Series:

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
-from tamannot.classify import METHOD, expressed, expression_of, ranking_of
-from tamannot.data import RunMatrix, RunRecord
+from tamannot.classify import METHOD, expressed, ranking_of
+from tamannot.data import Array, RunMatrix, RunRecord
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.scoring import NullBins, SignedGenes, null_contributions
 from tamannot.scoring._expression import add_label_sums
 from tamannot.scoring._features import SCALES, to_features
 from tamannot.scoring._rows import RowBlock
 from tamannot.signature import GeneIndex, human_genes
-
-Array = NDArray[Any]
 
 # The tables are float32, and of the same matrix they are the same.
 _SAME_Z = 1e-3
@@ -201,14 +197,6 @@ def by_label(matrix: RunMatrix, codes: Array, n_labels: int) -> ByLabel:
         add_label_sums(expressed(block, matrix.kind), block.indices, block.indptr, codes[rows], sums)
     sums /= np.maximum(n, 1)[:, None, None]
     return ByLabel(n, *np.moveaxis(sums, 2, 0))
-
-
-def of_cells(matrix: RunMatrix, chosen: Array, columns: Sequence[int]) -> Array:
-    """Return the expression of some genes in the cells of a mask, cells × genes."""
-    found = [np.zeros((0, len(columns)))]
-    for block, _ in matrix.blocks(chosen):
-        found.append(expression_of(block, matrix.kind, matrix.n_vars)[:, list(columns)].toarray())
-    return np.concatenate(found)
 
 
 def columns_of(matrix: RunMatrix, genes: Sequence[str]) -> list[int]:

@@ -13,9 +13,8 @@ from tamannot.classify import SUMMARIES
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.stats._means import benjamini_hochberg
 
-AXES = ("compartment", "origin", "state")
 ANNOTATIONS = (
-    *(f"{axis}{what}" for axis in AXES for what in ("", "_prob", "_status", "_vote", "_vote_share")),
+    *(f"{axis}{what}" for axis in slots.AXES for what in ("", "_prob", "_status", "_vote", "_vote_share")),
     *("programs", "mixed_lineage", "dual_m1_m2", *SUMMARIES, "model_label", "model_prob", "model_status"),
 )
 # The reviews also call lipid-associated macrophages immunoregulatory; this is their coarser naming.

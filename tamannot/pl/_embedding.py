@@ -14,12 +14,12 @@ from matplotlib.lines import Line2D
 
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.data import AXES
 from tamannot.data._slots import table_slot
 from tamannot.errors import ParameterError, among
 from tamannot.pl import _style as common
 from tamannot.pl._cells import MAX_POINTS, Array, Labels, as_labels, embedding_of, labels_of, point_size, rows_to_draw
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, plain, pretty
-from tamannot.tl._collect import AXES
 
 _UNITS = {"z": "z against matched genes", "score": "score"}
 _UNKNOWN = "#dddddd"

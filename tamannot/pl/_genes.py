@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE
+from tamannot.data import AXES
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.get import contributions
 from tamannot.get import evidence as evidence_of
@@ -20,7 +21,6 @@ from tamannot.get._run_evidence import ByLabel, RunEvidence, by_label, columns_o
 from tamannot.pl import _style as common
 from tamannot.pl._cells import Array, Labels, as_labels, check_some, labels_of
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, plain, pretty
-from tamannot.tl._collect import AXES
 
 # Labels with fewer cells have no reliable mean, so no genes are selected for them.
 _MIN_CELLS = 5

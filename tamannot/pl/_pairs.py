@@ -12,10 +12,11 @@ from matplotlib.colors import ListedColormap, to_rgba
 from matplotlib.lines import Line2D
 
 import tamannot.data as slots
+from tamannot.analysis._cells import some_genes
 from tamannot.analysis._spatial import Kind, coordinates_of
 from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL
 from tamannot.errors import ParameterError, among
-from tamannot.get._run_evidence import columns_of, of_cells
+from tamannot.get._run_evidence import columns_of
 from tamannot.pl import _style as common
 from tamannot.pl._cells import MAX_POINTS, Array, as_labels, check_some, labels_of, point_size, rows_to_draw
 from tamannot.pl._style import FigureOptions, Palette, figure, pretty
@@ -129,7 +130,7 @@ def _pair(adata: AnnData, key: str, by: tuple[str, str], here: Array) -> _Pair:
         msg = f"by={by!r} mixes a signature and a gene, or names a signature that was not scored. Give two of a kind."
         raise ParameterError(msg)
     matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
-    values = of_cells(matrix, here, columns_of(matrix, by))
+    values = np.concatenate([values for _, values, _ in some_genes(matrix, columns_of(matrix, by), here)])
     labels = [f"{name}: log1p expression" for name in by]
     return _Pair(values[:, 0], values[:, 1], np.where(values > 0, 1.0, 0.0), labels, "detected")
 

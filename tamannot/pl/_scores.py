@@ -13,15 +13,15 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 import tamannot.data as slots
-from tamannot.analysis._cells import CellsOfRun, library_species
+from tamannot.analysis._cells import library_species, scores_in
 from tamannot.classify import NOT_MACROPHAGE
+from tamannot.data import AXES
 from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.get import coverage as coverage_of
 from tamannot.pl import _style as common
 from tamannot.pl._cells import Array, as_labels, labels_of
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, pretty
 from tamannot.signature import Signature, Signatures, chosen_signatures, signatures_named
-from tamannot.tl._collect import AXES
 from tamannot.tl._write import COLORS
 
 _CUT = 0.01
@@ -102,7 +102,7 @@ def scores(
         msg = "There are no cells to draw. only_macrophages=False draws all cells."
         raise ResultNotFoundError(msg)
     if new := {i: s for i, s in wanted.items() if s is not None}:
-        new_z, new_p, _ = CellsOfRun.read(adata, key, here).scores(new)
+        new_z, new_p, _ = scores_in(adata, key, here, new)
         z, p = z.assign(**{i: new_z[i].to_numpy() for i in new}), p.assign(**{i: new_p[i].to_numpy() for i in new})
     colors = common.colors_of(adata, key, "state") if slots.slot(key, "state") in adata.obs else {}
     groups, rows = _groups(adata, groupby, here), list[_Row]()

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._samples import Samples, samples_of
+from tamannot.data import AXES
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.get._evidence import REASONS
 from tamannot.pl._cells import PLANES, plane_in
-from tamannot.tl._collect import AXES
 
 Array = NDArray[Any]
 MOST_POINTS = 50_000

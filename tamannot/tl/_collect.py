@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot._settings import AnnotateSettings
@@ -26,12 +25,9 @@ from tamannot.classify import (
     Panels,
     Prepared,
 )
-from tamannot.data import Unpacked
+from tamannot.data import Array, Unpacked
 from tamannot.tl._model import Labelling
 
-Array = NDArray[Any]
-
-AXES = ("compartment", "origin", "state")
 STATUSES = (
     "assigned",
     "low_signal",
@@ -91,7 +87,7 @@ class CellCalls:
     def add(self, calls: Calls) -> dict[str, Array]:
         """Store the calls of the next cells; return their tables, cells by columns."""
         scores, block = calls.scores, dict[str, Any]()
-        for axis in AXES:
+        for axis in slots.AXES:
             call: Call = getattr(calls, axis)
             block[axis] = pd.Categorical(call.label, categories=self._names[axis])
             block[f"{axis}_prob"] = call.prob.astype(np.float32)
@@ -123,7 +119,7 @@ class CellCalls:
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """The number of cells with each label, most frequent first, by axis."""
-        return {axis: {str(k): int(n) for k, n in self.table[axis].value_counts().items()} for axis in AXES}
+        return {axis: {str(k): int(n) for k, n in self.table[axis].value_counts().items()} for axis in slots.AXES}
 
     @property
     def share_low_signal(self) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import anndata as ad
@@ -14,7 +14,7 @@ import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.data import RunRecord
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning, some_of, tell
-from tamannot.tl._collect import AXES, ORIGIN_LABELS, STATE_LABELS, STATUSES
+from tamannot.tl._collect import ORIGIN_LABELS, STATE_LABELS, STATUSES
 from tamannot.tl._write import colors_for
 
 _ORDER = {"origin": ORIGIN_LABELS, "state": STATE_LABELS}
@@ -90,13 +90,18 @@ def concat(
     joined = ad.concat(named, label=label, **given)
     for column in list(joined.obs):
         if (order := _order_of(column, key)) and isinstance(joined.obs[column].dtype, pd.CategoricalDtype):
-            joined.obs[column] = joined.obs[column].cat.set_categories(_ordered(joined.obs[column], order))
-    for axis in AXES:
+            labels = joined.obs[column].cat.remove_unused_categories()
+            found = [str(c) for c in labels.cat.categories]
+            others = sorted(set(found) - set(order))
+            joined.obs[column] = labels.cat.set_categories([*others, *(c for c in order if c in found)])
+    for axis in slots.AXES:
         if (column := slots.slot(key, axis)) in joined.obs:
-            own = dict(_own_colors(named.values(), key, axis))
+            own: dict[str, str] = {}
+            for part in reversed(list(named.values())):  # of several the first counts
+                own |= dict(zip(part.obs[column].cat.categories, slots.read_colors(part, key, axis), strict=False))
             slots.write_colors(joined, key, {axis: colors_for(axis, joined.obs[column].cat.categories, own)})
-    others = {k: v for k, v in joined.uns.get(slots.UNS, {}).items() if k != key}
-    joined.uns[slots.UNS] = {**others, key: _joined(joined, records, key, label)}
+    kept = {k: v for k, v in joined.uns.get(slots.UNS, {}).items() if k != key}
+    joined.uns[slots.UNS] = {**kept, key: _joined(joined, records, key, label)}
     return joined
 
 
@@ -141,19 +146,9 @@ def _order_of(column: object, key: str) -> Sequence[str]:
     prefix = slots.slot(key, "")
     name = str(column).removeprefix(prefix) if str(column).startswith(prefix) else ""
     axis = name.removesuffix("_vote").removesuffix("_status")
-    if axis not in AXES:
+    if axis not in slots.AXES:
         return ()
     return STATUSES if name.endswith("_status") else _ORDER.get(axis, (UNASSIGNED, NOT_MACROPHAGE))
-
-
-def _ordered(column: pd.Series, order: Sequence[str]) -> list[str]:
-    found = [str(c) for c in column.cat.remove_unused_categories().cat.categories]
-    return [*sorted(c for c in found if c not in order), *(c for c in order if c in found)]
-
-
-def _own_colors(parts: Collection[ad.AnnData], key: str, axis: str) -> Iterator[tuple[str, str]]:
-    for part in reversed(list(parts)):  # of several the first counts
-        yield from zip(part.obs[slots.slot(key, axis)].cat.categories, slots.read_colors(part, key, axis), strict=False)
 
 
 def _joined(joined: ad.AnnData, records: Mapping[str, RunRecord], key: str, label: str) -> dict[str, Any]:
@@ -164,11 +159,15 @@ def _joined(joined: ad.AnnData, records: Mapping[str, RunRecord], key: str, labe
         name: value for name, value in runs[0].parameters.items() if _same([r.parameters.get(name) for r in runs])
     } | {"sample_key": label}
     out["signatures"] = _same_signatures(records)
-    out["coverage"] = _lowest_coverage(runs).loc[out["signatures"].index]
+    coverage = pd.concat([r.coverage for r in runs]).reset_index(names="signature")
+    lowest = coverage.sort_values("coverage", kind="stable")
+    out["coverage"] = lowest.groupby("signature", sort=False).first().loc[out["signatures"].index]
     out["substitutions"] = pd.concat([r.substitutions for r in runs]).pipe(lambda t: t[~t.index.duplicated()])
     if all(r.has("ferroptosis") for r in runs):
-        out["ferroptosis"] = _mean_ferroptosis(runs)
-    labels = {axis: joined.obs[slots.slot(key, axis)] for axis in AXES if slots.slot(key, axis) in joined.obs}
+        programs, n_cells = runs[0].ferroptosis, np.array([r.matrix.n_obs for r in runs], float)
+        shares = np.stack([r.ferroptosis["share_low_signal"].reindex(programs.index) for r in runs])
+        out["ferroptosis"] = programs.assign(share_low_signal=n_cells @ shares / n_cells.sum())
+    labels = {axis: joined.obs[slots.slot(key, axis)] for axis in slots.AXES if slots.slot(key, axis) in joined.obs}
     out["counts"] = {axis: {str(w): int(n) for w, n in c.value_counts().items() if n} for axis, c in labels.items()}
     said = Counter(w for r in runs for w in r.warnings)
     one_of = {w: name for name, r in reversed(list(records.items())) for w in r.warnings}
@@ -222,18 +221,6 @@ def _same_signatures(records: Mapping[str, RunRecord]) -> pd.DataFrame:
         which = f"The objects were annotated with different versions of {some_of(differ)}"
         tell({f"{which}: their scores are not comparable.": TamannotWarning})
     return tables[0].loc[same, ["version", "axis", "digest"]]
-
-
-def _lowest_coverage(runs: Sequence[RunRecord]) -> pd.DataFrame:
-    tables = pd.concat([r.coverage for r in runs]).reset_index(names="signature")
-    return tables.sort_values("coverage", kind="stable").groupby("signature", sort=False).first()
-
-
-def _mean_ferroptosis(runs: Sequence[RunRecord]) -> pd.DataFrame:
-    """Return the programs, and the share of all cells in which each has too little signal."""
-    n = np.array([r.matrix.n_obs for r in runs], float)
-    shares = np.stack([r.ferroptosis["share_low_signal"].reindex(runs[0].ferroptosis.index) for r in runs])
-    return runs[0].ferroptosis.assign(share_low_signal=n @ shares / n.sum())
 
 
 def _same(values: Sequence[Any]) -> bool:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from tamannot._progress import Tick
-from tamannot.data import Unpacked
+from tamannot.data import Array, Unpacked
 from tamannot.errors import TamannotWarning, tell
 from tamannot.scoring import GSVA, SSGSEA, GseapyMethod, Plan, Scores
 from tamannot.scoring._expression import expression
-
-Array = NDArray[Any]
 
 MANY_CELLS = 2000
 # ssGSEA scores each cell on its own, so a dense table of a few cells at a time is enough.

@@ -111,8 +111,15 @@ def read_input(
     adata: AnnData, signatures: Signatures | None, asked: AnnotateSettings
 ) -> tuple[Unpacked, SignatureSet, Source, AnnotateSettings]:
     """Return the data, the signatures, the data as the classifiers read them, and the settings with the species."""
+    sample = given = None
     if asked.sample_key is not None:
-        slots.obs_column(adata, asked.sample_key)
+        sample = slots.texts_of(slots.obs_column(adata, asked.sample_key))
+    elif asked.sample is not None:
+        sample = [asked.sample] * adata.n_obs
+    key = asked.compartment_key
+    column, mapping = (key, None) if isinstance(key, str | None) else key
+    if column is not None:
+        given = slots.texts_of(slots.obs_column(adata, column))
     layer, gene_symbols = asked.layer, asked.gene_symbols
     species = slots.species_of(adata, gene_symbols=gene_symbols, species=asked.species, layer=layer)
     library = load_signatures(PROGRAM_AXES, species=species)
@@ -121,22 +128,8 @@ def read_input(
     placed = (s.model_copy(update={"axis": library[i].axis}) if i in library else s for i, s in own.items())
     library |= SignatureSet(placed)
     data = slots.unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=asked.species)
-    source = Source(data.rows, data.kind, data.index, known_of_cells(adata, asked))
-    return data, library, source, replace(asked, species=species)
-
-
-def known_of_cells(adata: AnnData, asked: AnnotateSettings) -> Cells:
-    """Return samples and given cell types of the cells."""
-    sample = None
-    if asked.sample_key is not None:
-        sample = slots.texts_of(slots.obs_column(adata, asked.sample_key))
-    elif asked.sample is not None:
-        sample = [asked.sample] * adata.n_obs
-    key, given = asked.compartment_key, None
-    column, mapping = (key, None) if isinstance(key, str | None) else key
-    if column is not None:
-        given = slots.texts_of(slots.obs_column(adata, column))
-    return Cells(sample=sample, given=given, mapping=mapping)
+    cells = Cells(sample=sample, given=given, mapping=mapping)
+    return data, library, Source(data.rows, data.kind, data.index, cells), replace(asked, species=species)
 
 
 def _summary(run: AnnotationRun, steps: Sequence[str]) -> str:
@@ -164,8 +157,14 @@ def _notes(run: AnnotationRun, steps: tuple[str, ...]) -> Notes:
     if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
         notes[f"Fitted to {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spaced evenly over the data."] = None
     target = run.settings.target_accuracy
-    if target != DEFAULT_ACCURACY and (said := _note_on_accuracy(found, target)):  # who gives one wants to hear
-        notes[said] = TamannotWarning
+    called = found["state_status"] == ASSIGNED
+    if target != DEFAULT_ACCURACY and called.any():  # who gives one wants to hear
+        expected = float(np.mean(found.loc[called, "state_prob"].to_numpy()))
+        if expected < target:
+            notes[
+                f"According to their probabilities, {expected:.0%} of the called states are right; target_accuracy is "
+                f"{target:g}. To be stricter, keep only cells with a high state probability."
+            ] = TamannotWarning
     if cohort.lender is not None:
         notes |= dict.fromkeys(_notes_on_model(cohort.lender, panels, found), TamannotWarning)
     if panels.too_large:
@@ -182,17 +181,6 @@ def _notes(run: AnnotationRun, steps: tuple[str, ...]) -> Notes:
     if named:
         notes[named] = CoverageWarning
     return notes
-
-
-def _note_on_accuracy(found: pd.DataFrame, target: float) -> str:
-    called = found["state_status"] == ASSIGNED
-    expected = float(np.mean(found.loc[called, "state_prob"].to_numpy())) if called.any() else 1.0
-    if expected >= target:
-        return ""
-    return (
-        f"According to their probabilities, {expected:.0%} of the called states are right; target_accuracy is "
-        f"{target:g}. To be stricter, keep only cells with a high state probability."
-    )
 
 
 def _notes_on_model(lender: Lender, panels: Panels, found: pd.DataFrame) -> list[str]:

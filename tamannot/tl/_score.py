@@ -24,7 +24,6 @@ from tamannot.scoring import (
     NullBins,
     NullScores,
     Plan,
-    RankedRows,
     RankMethod,
     Run,
     Scores,
@@ -128,9 +127,14 @@ def score(
     def species_seen() -> str:
         return slots.species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
 
+    chosen = chosen_signatures(signatures, species_seen)
+    methods = method if isinstance(method, Mapping) else {key_added: method}
+    if not methods:
+        msg = "method is empty. Give one method, or {key: method}."
+        raise ParameterError(msg)
     asked = ScoreSettings(
-        signatures=chosen_signatures(signatures, species_seen),
-        methods=_methods(method, key_added),
+        signatures=chosen,
+        methods={slots.check_key(key): method_of(m) for key, m in methods.items()},
         null=null,
         null_reference=null_reference,
         layer=layer,
@@ -218,58 +222,38 @@ def _groups(methods: Mapping[str, Method]) -> list[dict[str, Method]]:
 def _score_group(
     adata: AnnData, methods: Mapping[str, Method], asked: ScoreSettings, progress: Progress
 ) -> _GroupScores:
-    """Score by methods that share a matrix."""
+    """Score by the methods of a group, which share a matrix."""
     progress("reading")
-    kinds = slots.KINDS if all(isinstance(m, RankMethod) for m in methods.values()) else _LOG_FIRST
-    if any(getattr(m, "scale", "log") == "as_is" for m in methods.values()):
+    ranking = {key: m for key, m in methods.items() if isinstance(m, RankMethod)}
+    first = next(iter(methods.values()))  # of methods that are not on ranks the only one
+    kinds = slots.KINDS if ranking else _LOG_FIRST
+    if getattr(first, "scale", "log") == "as_is":
         kinds = (*kinds, "signed")
     where: dict[str, Any] = {"layer": asked.layer, "gene_symbols": asked.gene_symbols, "species": asked.species}
     data = slots.unpack(adata, asked.signatures, kinds=kinds, **where)
-    plan = make_plan(asked.signatures, data.index.locate, data.rows.shape[1])
+    rows, threads, tick = data.rows, settings.n_threads(), progress.tick
+    plan = make_plan(asked.signatures, data.index.locate, rows.shape[1])
     for how in methods.values():
         for part in plan.parts:
             how.check(part, plan.n_vars)
-    if asked.null is None:
-        ranked, bins = None, dict[str, NullBins | None].fromkeys(methods)
-    else:
-        ranking = {key: m for key, m in methods.items() if isinstance(m, RankMethod)}
-        ranked = ranked_rows(data.rows, list(ranking.values()))
-        bins = bins_of(data, ranking, asked.null_reference, ranked, progress)
-    return _GroupScores(data, plan, bins, _scores(data, plan, methods, bins, ranked, progress))
-
-
-def _methods(method: Method | str | Mapping[str, Method | str], key_added: str) -> dict[str, Method]:
-    named = method if isinstance(method, Mapping) else {key_added: method}
-    if not named:
-        msg = "method is empty. Give one method, or {key: method}."
-        raise ParameterError(msg)
-    return {slots.check_key(key): method_of(m) for key, m in named.items()}
-
-
-def _scores(
-    data: Unpacked,
-    plan: Plan,
-    methods: Mapping[str, Method],
-    bins: Mapping[str, NullBins | None],
-    ranked: RankedRows | None,
-    progress: Progress,
-) -> dict[str, Scores]:
-    threads = settings.n_threads()
-    looks_twice = any(getattr(m, "looks_at_cells", False) for m in methods.values())
-    progress("scoring", data.rows.shape[0] * (2 if looks_twice else 1))
-    results: dict[str, Scores] = {}
-    runs: dict[str, Run] = {}
-    for key, how in methods.items():
-        if isinstance(how, RankMethod):
-            runs[key] = Run(how, bins[key])
-        elif isinstance(how, GseapyMethod):
-            results[key] = score_with_gseapy(data, plan, how, threads=threads, tick=progress.tick)
+    ranked, bins = None, dict[str, NullBins | None].fromkeys(methods)
+    if asked.null is not None:
+        ranked = ranked_rows(rows, list(ranking.values()))
+        if asked.null_reference is None:
+            progress("expression bins", rows.shape[0])
+            depths = depths_by_method(rows, list(ranking.values()), threads=threads, tick=tick, ranked=ranked)
+            bins |= dict(zip(ranking, map(null_bins, depths), strict=True))
         else:
-            results[key] = score_linear(data.rows, plan, how, kind=data.kind, threads=threads, tick=progress.tick)
-    if runs:
-        found = score_runs(data.rows, plan, list(runs.values()), threads=threads, tick=progress.tick, ranked=ranked)
-        results |= dict(zip(runs, found, strict=True))
-    return results
+            bins |= {k: _bins_of_reference(asked.null_reference, k, data.index.ids, m) for k, m in ranking.items()}
+    progress("scoring", rows.shape[0] * (2 if getattr(first, "looks_at_cells", False) else 1))
+    if isinstance(first, RankMethod):
+        runs = [Run(how, bins[key]) for key, how in ranking.items()]
+        results = score_runs(rows, plan, runs, threads=threads, tick=tick, ranked=ranked)
+    elif isinstance(first, GseapyMethod):
+        results = [score_with_gseapy(data, plan, first, threads=threads, tick=tick)]
+    else:
+        results = [score_linear(rows, plan, first, kind=data.kind, threads=threads, tick=tick)]
+    return _GroupScores(data, plan, bins, dict(zip(methods, results, strict=True)))
 
 
 def _blank_low_coverage(found: _GroupScores, min_coverage: float) -> list[str]:
@@ -302,23 +286,6 @@ def _refuse_other_evidence(adata: AnnData, asked: ScoreSettings) -> None:
                 'would replace. Use another key for these scores, such as key_added="null".'
             )
             raise ParameterError(msg)
-
-
-def bins_of(
-    data: Unpacked,
-    methods: Mapping[str, RankMethod],
-    reference: AnnData | None,
-    ranked: RankedRows,
-    progress: Progress,
-) -> dict[str, NullBins | None]:
-    """Return the expression bins of each method: those of a reference, or of the present cells."""
-    if reference is not None:
-        return {key: _bins_of_reference(reference, key, data.index.ids, how) for key, how in methods.items()}
-    progress("expression bins", data.rows.shape[0])
-    found = depths_by_method(
-        data.rows, list(methods.values()), threads=settings.n_threads(), tick=progress.tick, ranked=ranked
-    )
-    return {key: null_bins(depth) for key, depth in zip(methods, found, strict=True)}
 
 
 def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: RankMethod) -> NullBins:

@@ -29,7 +29,6 @@ from tamannot.classify import (
     Cohort,
     HeldOut,
     LabelledCells,
-    Prepared,
     check_classes,
     fit_labels,
     keep_cohort,
@@ -227,6 +226,7 @@ def learn_model(
         raise ParameterError(msg)
     plan = ready.panels.everything
     kept = zip(plan.outputs, plan.digests, strict=True)
+    sample, given = source.cells.sample, asked.compartment_key
     model = keep_cohort(
         cohort,
         data.index,
@@ -235,24 +235,19 @@ def learn_model(
         signatures={s.id: (s.version, digest) for s, digest in kept if ":" not in s.id},
         target_accuracy=asked.target_accuracy,
         rng=asked.rng,
-        training=_training(data, ready, asked),
+        training={
+            "matrix": data.matrix,
+            "kind": data.kind,
+            "n_obs": data.rows.shape[0],
+            "n_vars": data.rows.shape[1],
+            "sample_key": asked.sample_key,
+            "n_samples": None if sample is None else len(set(sample)),
+            "compartment_key": given if isinstance(given, str | None) else given[0],
+            **made_with(),
+        },
         metrics={},
     )
     return model, _notes_of_cohort(data, model.scale, asked, cohort)
-
-
-def _training(data: Unpacked, ready: Prepared, asked: AnnotateSettings) -> dict[str, Any]:
-    sample, given = ready.source.cells.sample, asked.compartment_key
-    return {
-        "matrix": data.matrix,
-        "kind": data.kind,
-        "n_obs": data.rows.shape[0],
-        "n_vars": data.rows.shape[1],
-        "sample_key": asked.sample_key,
-        "n_samples": None if sample is None else len(set(sample)),
-        "compartment_key": given if isinstance(given, str | None) else given[0],
-        **made_with(),
-    }
 
 
 def made_with() -> dict[str, str]:

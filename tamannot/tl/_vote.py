@@ -17,8 +17,6 @@ from tamannot.errors import ParameterError
 from tamannot.stats._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours, vote_in_groups
 from tamannot.tl._write import colors_for
 
-AXES = ("compartment", "origin", "state")
-
 # UCell's default, and that of `smooth`.
 _DECAY = 0.1
 
@@ -97,7 +95,7 @@ def vote(
     if not 0 <= min_share <= 1:
         msg = f"min_share must be between 0 and 1, not {min_share}."
         raise ParameterError(msg)
-    calls = slots.read_obs(adata, key, AXES)
+    calls = slots.read_obs(adata, key, slots.AXES)
     how: dict[str, Any]
     if groupby:
         group, _ = pd.factorize(slots.obs_column(adata, groupby))
@@ -107,7 +105,7 @@ def vote(
         poll = partial(vote_among_neighbours, weights=weights, min_share=min_share)
         how = {"neighbors_key": neighbors_key, "decay": _DECAY}
     adata = slots.to_work_on(adata, copy=copy)
-    for axis in AXES:
+    for axis in slots.AXES:
         if slots.slot(key, axis) in calls:
             _write_vote(adata, key, axis, pd.Categorical(calls[slots.slot(key, axis)]), poll)
     slots.add_to_record(adata, key, "vote", {**how, "min_share": float(min_share)})

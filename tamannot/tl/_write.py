@@ -31,7 +31,7 @@ from tamannot.data import Unpacked
 from tamannot.data._runs import describe_run
 from tamannot.errors import ResultNotFoundError
 from tamannot.scoring._null import REFERENCE
-from tamannot.tl._collect import AXES, AnnotationRun, CellCalls, TablesInMemory
+from tamannot.tl._collect import AnnotationRun, CellCalls, TablesInMemory
 
 NO_TERM = "unknown"
 """What the schema of CELLxGENE asks for where there is no term."""
@@ -116,7 +116,7 @@ def write_annotation(
         slots.write_tables(adata, key, tables.columns["scores"], scores)
         for name in (_TABLE_OF_STEP[s] for s in steps if s in _TABLE_OF_STEP):
             slots.write_obsm(adata, slots.slot(key, name), tables.columns[name], tables.values[name])
-    axes = [a for a in AXES if a in steps]
+    axes = [a for a in slots.AXES if a in steps]
     columns = [f"{axis}{what}" for axis in axes for what in ("", "_prob", "_status")]
     slots.write_obs(adata, key, {name: found.table[name].array for name in columns})
     if {"compartment", "origin"} & set(steps):
@@ -128,18 +128,17 @@ def write_annotation(
     slots.write_record(adata, key, record)
 
 
-def _terms(adata: AnnData, key: str, run: AnnotationRun) -> pd.Categorical:
+def _terms(adata: AnnData, key: str, run: AnnotationRun) -> pd.Categorical[str]:
     """Return the Cell Ontology term of each cell that the signature of its origin, else of its compartment, cites."""
-    library = run.ready.panels.library
-    found = pd.Series(NO_TERM, index=adata.obs_names, dtype=object)
-    labels: dict[str, pd.Series] = {"compartment": run.calls.table["compartment"]}
+    labels: dict[str, Array] = {"compartment": run.calls.table["compartment"].to_numpy(dtype=object)}
     if slots.slot(key, "origin") in adata.obs:
-        labels["origin"] = slots.read_obs(adata, key, ("origin",)).iloc[:, 0]
+        labels["origin"] = slots.labels_of(adata, key, "origin")
+    found: Array = np.full(adata.n_obs, NO_TERM, dtype=object)
     for axis, column in labels.items():
-        cited = {s.id: s.cell_ontology[0] for s in library.select(axis=axis).values() if len(s.cell_ontology) == 1}
-        terms = column.astype(str).map(cited).to_numpy(dtype=object)
-        found[:] = np.where(pd.isna(terms), found.to_numpy(), terms)
-    return pd.Categorical(found.to_numpy())
+        for signature in run.ready.panels.library.select(axis=axis).values():
+            if len(signature.cell_ontology) == 1:
+                found[column == signature.id] = signature.cell_ontology[0]
+    return pd.Categorical(found)
 
 
 def _merged_with_earlier(
@@ -185,8 +184,8 @@ def _same_source(old: slots.RunRecord, new: Mapping[str, Any]) -> bool:
 def _same_macrophages(adata: AnnData, key: str, found: CellCalls) -> bool:
     """Return whether the existing labels call the same cells macrophages."""
     now = (found.table["compartment"] == MACROPHAGE).to_numpy()
-    for axis in (a for a in AXES if slots.slot(key, a) in adata.obs):
-        label = slots.read_obs(adata, key, (axis,)).iloc[:, 0].astype(str).to_numpy()
+    for axis in (a for a in slots.AXES if slots.slot(key, a) in adata.obs):
+        label = slots.labels_of(adata, key, axis)
         if not np.array_equal(label == MACROPHAGE if axis == "compartment" else label != NOT_MACROPHAGE, now):
             return False
     return True
@@ -194,9 +193,8 @@ def _same_macrophages(adata: AnnData, key: str, found: CellCalls) -> bool:
 
 def _same_labels(adata: AnnData, key: str, steps: Sequence[str], found: CellCalls) -> bool:
     """Return whether the steps change no label, so that analyses of the labels remain valid."""
-    there = [a for a in AXES if a in steps and slots.slot(key, a) in adata.obs]
-    before = [slots.read_obs(adata, key, (axis,)).iloc[:, 0] for axis in there]
-    return all(b.astype(str).tolist() == list(found.table[a].astype(str)) for a, b in zip(there, before, strict=True))
+    there = [a for a in slots.AXES if a in steps and slots.slot(key, a) in adata.obs]
+    return all(np.array_equal(slots.labels_of(adata, key, a), found.table[a].astype(str)) for a in there)
 
 
 def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
@@ -211,11 +209,18 @@ def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
     if isinstance(given := parameters.get("compartment_key"), tuple):
         names = np.array([f"{k}={v}" for k, v in given[1].items()], dtype=object)
         parameters["compartment_key"] = {"column": given[0], "names": names}
+    baselines = pd.DataFrame(
+        (origin, state, a.baseline, a.reference, a.noise)
+        for origin, of_origin in zip(("microglia", "monocyte_derived"), cohort.states.activities, strict=True)
+        for state, a in zip(STATES, of_origin, strict=True)
+    ).set_axis(["origin", "state", "baseline", "reference", "noise"], axis=1)
     return describe_run(data, ready.panels.public, METHOD, ready.panels.macrophages) | {
         "model": model,
         "learned": {} if fit is None else {"state": weights_record(cohort.states.trained, fit, data, ready.source)},
         "evidence": evidence_record(ready),
-        "baselines": _baselines(cohort),
+        "baselines": pd.DataFrame(baselines, columns=["origin", "state", "baseline", "reference", "noise"]).set_index(
+            "state"
+        ),
         "origin_middle": float(cohort.middle),
         "learned_from": {"n_cells": cohort.n_cells, "n_macrophages": cohort.n_macrophages},
         "calibration_source": f"states: empirical Bayes on the split halves of signatures in {where}",
@@ -251,16 +256,6 @@ def _how_called(cohort: Cohort) -> dict[str, Any]:
         "n_genes_known": lender.n_known,
         "coverage": dict(lender.coverage),
     }
-
-
-def _baselines(cohort: Cohort) -> pd.DataFrame:
-    """Return the baseline of each state in these macrophages and in the reference, by origin."""
-    rows = [
-        (origin, state, a.baseline, a.reference, a.noise)
-        for origin, of_origin in zip(("microglia", "monocyte_derived"), cohort.states.activities, strict=True)
-        for state, a in zip(STATES, of_origin, strict=True)
-    ]
-    return pd.DataFrame(rows, columns=["origin", "state", "baseline", "reference", "noise"]).set_index("state")
 
 
 def _ferroptosis_table(panels: Panels, found: CellCalls) -> pd.DataFrame:

@@ -7,10 +7,11 @@ import pytest
 import scipy.sparse as sp
 
 import tamannot as tam
+from tamannot.analysis._cells import some_genes
 from tamannot.classify import STATES, Cohort
 from tamannot.data import RunMatrix
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
-from tamannot.get._run_evidence import by_label, columns_of, of_cells
+from tamannot.get._run_evidence import by_label, columns_of
 
 COLUMNS = ["label", "of", "gene", "expression", "weight", "contribution", "in_signature"]
 
@@ -321,9 +322,10 @@ def test_apart_is_in_standard_deviations_of_both_sides(counts):
 
 def test_logarithms_are_taken_as_they_are(counts):
     chosen = CODES >= 0
-    as_logs = of_cells(run_matrix(sp.csr_matrix(logs(counts)), "log"), chosen, [4, 1])
+    [(_, as_logs, _)] = some_genes(run_matrix(sp.csr_matrix(logs(counts)), "log"), [4, 1], chosen)
+    [(_, as_counts, _)] = some_genes(run_matrix(counts), [4, 1], chosen)
     np.testing.assert_allclose(as_logs, logs(counts)[chosen][:, [4, 1]])
-    np.testing.assert_allclose(of_cells(run_matrix(counts), chosen, [4, 1]), as_logs, rtol=1e-5)
+    np.testing.assert_allclose(as_counts, as_logs, rtol=1e-5)
 
 
 def test_refused(counts):

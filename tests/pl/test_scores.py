@@ -119,7 +119,7 @@ def test_scored_only(tiny):
 def test_refused(made, tiny, annotated):
     with pytest.raises(SignatureNotFoundError, match="'m3' is not a file, an axis"):
         tam.pl.scores(annotated, ["m1", "m3"])
-    with pytest.raises(GeneIdError, match="No known gene"):
+    with pytest.raises(GeneIdError, match="None of the genes of"):
         tam.pl.scores(annotated, ["XYZ1", "XYZ2"])
     with pytest.raises(ParameterError, match="empty"):
         tam.pl.scores(made, [])

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import tamannot as tam
-from tamannot.analysis._crosstalk_values import read_malignant
+from tamannot.analysis._cells import scores_in
 from tamannot.errors import ParameterError, TamannotWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
@@ -415,9 +415,10 @@ def test_an_annotated_reference_gives_its_z(annotated, example):
 def test_malignant_cells_are_scored_as_the_macrophages_they_are_held_against(learned):
     chosen = (learned.obs["truth_compartment"] == "t_nk").to_numpy()
     alone = learned[chosen].copy()
-    tam.tl.score(alone, tam.load_signatures(axis="ferroptosis"), null="matched", min_coverage=0, key_added="own")
+    programs = tam.load_signatures(axis="ferroptosis")
+    tam.tl.score(alone, programs, null="matched", min_coverage=0, key_added="own")
     z = tam.get.scores(alone, "own", kind="z")
-    found = read_malignant(learned, "tam", chosen).programs[chosen]
+    found = scores_in(learned, "tam", chosen, programs)[0][chosen]
     np.testing.assert_array_equal(found[list(z)], z)
 
 
