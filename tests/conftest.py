@@ -37,10 +37,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
+async def _at_once(function: Callable[..., object], /, *args: object, **choices: object) -> object:
+    return function(*args, **choices)
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _unsynced() -> Iterator[None]:
-    """Do not wait for the disk: a zarr folder is a thousand files, and each would be waited for."""
-    with mock.patch("os.fsync"):
+def _files_at_once() -> Iterator[None]:
+    """Do not wait for the disk, nor for a thread: a zarr folder is a thousand files, and each would be waited for."""
+    with mock.patch("os.fsync"), mock.patch("asyncio.to_thread", _at_once):
         yield
 
 
