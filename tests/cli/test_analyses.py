@@ -334,6 +334,7 @@ def test_malignant_words(words, found):
     assert malignant_of(words, ["odd=name", "type"]) == found
 
 
+@pytest.mark.usefixtures("workers_at_once")
 class TestCohortTable:
     @pytest.fixture
     def halves(self, folder, tmp_path) -> list[Path]:
