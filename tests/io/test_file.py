@@ -195,7 +195,14 @@ def test_the_input_is_no_output(source, way: Callable[[Path], Path], overwrite, 
     assert bytes_of(source) == before
 
 
+# Scores are written in place into both kinds by day, and calls into a zarr folder that is new.
+EACH_KIND = pytest.mark.parametrize(
+    "source", ["in.h5ad", pytest.param("in.zarr", marks=pytest.mark.nightly)], indirect=True
+)
+
+
 @IN_PLACE
+@EACH_KIND
 @pytest.mark.parametrize("way", [same_name, pytest.param(symbolic, marks=pytest.mark.nightly)])
 def test_in_place(source, way: Callable[[Path], Path]):
     out = way(source)
@@ -206,6 +213,7 @@ def test_in_place(source, way: Callable[[Path], Path]):
 
 
 @IN_PLACE
+@EACH_KIND
 def test_in_place_needs_no_other_name(source, tmp_path):
     summary = tam.annotate_file(source, in_place=True, table=tmp_path / "t.csv")
     assert summary.outputs == (str(source), str(tmp_path / "t.csv"))
