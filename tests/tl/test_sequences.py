@@ -147,15 +147,6 @@ def check_agreement(adata: ad.AnnData) -> None:
         np.testing.assert_array_equal(masks[axis], masks[here[0]], err_msg=f"{here[0]} and {axis}")
 
 
-@pytest.fixture
-def without_pictures(monkeypatch):
-    """A report is made without its pictures, which are drawn one by one before it."""
-    for module in ("_pictures", "_analyses"):
-        monkeypatch.setattr(f"tamannot.report.{module}.drawn", lambda _, **__: None)
-    monkeypatch.setattr("tamannot.report._embedding.drawn", lambda _, **__: None)
-    monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)
-
-
 @pytest.mark.parametrize(
     ("seed", "n"), [(0, 4), *(pytest.param(seed, 10, marks=pytest.mark.nightly) for seed in range(200))]
 )
