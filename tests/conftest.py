@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from unittest import mock
 
@@ -37,10 +38,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
+async def _at_once(function: Callable[..., object], /, *args: object, **choices: object) -> object:
+    return function(*args, **choices)
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _unsynced() -> Iterator[None]:
-    """Do not wait for the disk: a zarr folder is a thousand files, and each would be waited for."""
-    with mock.patch("os.fsync"):
+def _files_at_once() -> Iterator[None]:
+    """Do not wait for the disk, nor for a thread: a zarr folder is a thousand files, and each would be waited for."""
+    with mock.patch("os.fsync"), mock.patch("asyncio.to_thread", _at_once):
         yield
 
 
@@ -168,6 +173,16 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     tam.settings.threads = None
 
 
+@pytest.fixture
+def workers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the processes of many files where there is fork: to start them anew is to import all again.
+
+    What the package itself does is tested in ``cli/test_many_files.py``.
+    """
+    if sys.platform == "linux":
+        monkeypatch.setattr("tamannot.io._batch.get_context", lambda _: get_context("fork"))
+
+
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=")
 
 
@@ -176,4 +191,12 @@ def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures of reports are made and not painted, which takes most of the time of a report."""
     monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 1)
     monkeypatch.setattr("tamannot.report._pictures._painted", lambda _, kind: PIXEL if kind == "png" else b"<svg/>")
+    monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have no pictures, which take seconds to make."""
+    for module in ("_pictures", "_analyses", "_embedding"):
+        monkeypatch.setattr(f"tamannot.report.{module}.drawn", lambda _, **__: None)
     monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)

@@ -40,9 +40,14 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def cells(folder) -> ad.AnnData:
+@pytest.fixture(scope="module")
+def _cells(folder) -> ad.AnnData:
     return ad.read_h5ad(folder / "in.h5ad")
+
+
+@pytest.fixture
+def cells(_cells) -> ad.AnnData:
+    return _cells.copy()
 
 
 def digest(path: Path) -> str:
@@ -334,6 +339,7 @@ def test_malignant_words(words, found):
     assert malignant_of(words, ["odd=name", "type"]) == found
 
 
+@pytest.mark.usefixtures("workers_at_once")
 class TestCohortTable:
     @pytest.fixture
     def halves(self, folder, tmp_path) -> list[Path]:

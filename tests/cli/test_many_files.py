@@ -275,6 +275,7 @@ def samples(tumours, tmp_path):
 
 
 @QUIET
+@pytest.mark.usefixtures("workers_at_once")
 def test_files_get_the_labels_of_one_object(tumours, samples, tmp_path, run):
     out = tmp_path / "out"
     code, _, err = run("annotate", *samples, "--out-dir", out, "--tissue", "brain")
@@ -289,6 +290,7 @@ def test_files_get_the_labels_of_one_object(tumours, samples, tmp_path, run):
 
 
 @QUIET
+@pytest.mark.usefixtures("workers_at_once")
 def test_each_alone_learns_for_each(tumours, samples, tmp_path, run):
     out = tmp_path / "out"
     code, _, err = run("annotate", *samples, "--out-dir", out, "--tissue", "brain", "--each-alone")

@@ -123,6 +123,7 @@ def test_notes_name_options(run, folder, tmp_path, as_json):
     assert not _OF_PYTHON.search(notes), notes
 
 
+@pytest.mark.usefixtures("workers_at_once")
 def test_failures_of_many_files_name_options(run, folder, tmp_path):
     code, out, err = run("annotate", folder / "scaled.h5ad", "--out-dir", tmp_path / "D", "--json")
     assert code == 2
@@ -161,6 +162,7 @@ class TestInPlace:
         assert "tam_scores" in ad.read_h5ad(path).obsm
 
     @pytest.mark.nightly  # one file in place is tested here, many files in test_many_files
+    @pytest.mark.usefixtures("workers_at_once")
     @pytest.mark.parametrize("with_folder", [False, True])
     def test_many_files(self, run, folder, tmp_path, with_folder):
         paths = [Path(shutil.copy(folder / "in.h5ad", tmp_path / f"{name}.h5ad")) for name in "ab"]

@@ -1,15 +1,19 @@
 """Every block of the docs runs as it stands: Python and shell, page by page, in a folder of its own.
 
 Blocks of a page, or cells where it is a notebook, run one after the other in one session, which begins with ``import
-tamannot as tam``. A comment ``<!-- run before: … -->`` holds Python that readers need not see, such as the making of a
-file; ``<!-- not run: reason -->`` before a block leaves it out. Notebooks import all that they use, and hold no output,
-which the site computes."""
+tamannot as tam``; commands run in the same process, unless they need a shell. A comment ``<!-- run before: … -->``
+holds Python that readers need not see, such as the making of a file; ``<!-- not run: reason -->`` before a block leaves
+it out. Notebooks import all that they use, and hold no output, which the site computes."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+import operator
 import os
 import re
+import shlex
 import subprocess
 import sys
 import warnings
@@ -21,6 +25,7 @@ import pandas as pd
 import pytest
 
 import tamannot as tam
+from tamannot.cli import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,7 +61,7 @@ PAGES = [
 ]
 
 
-# Many commands, each a process of its own, or painted reports; what they show is tested in tests/cli and tests/tl.
+# Many commands and reports; what they show is tested in tests/cli, tests/tl and tests/report.
 HEAVY = ("report.md", "pipelines.md", "howto/command_line.md", "howto/walkthroughs.md")
 
 
@@ -68,7 +73,7 @@ def name_of(page: Path) -> str:
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what pages set for all that follows."""
     monkeypatch.setenv("PATH", os.environ["PATH"])
-    for name in ("progress", "verbosity"):
+    for name in ("progress", "threads", "verbosity"):
         monkeypatch.setattr(tam.settings, name, getattr(tam.settings, name))
     kept = ("display.float_format", "display.max_colwidth")
     with pd.option_context(*(word for name in kept for word in (name, pd.get_option(name)))):
@@ -86,10 +91,13 @@ def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__", "tam": tam}
     for language, code in blocks(page):
-        if language == "bash":
+        if language == "python":
+            run_in_session(code, page, names)
+        elif (lines := plain(code)) is None:
             run_in_shell(code, tmp_path)
-            continue
-        run_in_session(code, page, names)
+        else:
+            for words in lines:
+                run_here(words, page, monkeypatch)
     plt.close("all")
 
 
@@ -98,6 +106,36 @@ def run_in_session(code: str, page: Path, names: dict[str, object]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exec(compile(code, str(page), "exec"), names)  # noqa: S102 - the blocks are ours
+
+
+def plain(code: str) -> list[list[str]] | None:
+    """Split a block into the words of its commands; None if one of them needs a shell."""
+    found, text = [], ""
+    for line in code.replace("\\\n", " ").splitlines(keepends=True):
+        text += line
+        try:
+            words = shlex.split(text, comments=True)
+        except ValueError:  # a quotation goes on in the next line
+            continue
+        text = ""
+        ours = words[:1] == ["tamannot"] and not re.search(r"[*?|<>&;$`~]", " ".join(words))
+        if ours or (words[:2] == ["python", "-c"] and len(words) == 3):
+            found.append(words)
+        elif words:
+            return None
+    return found
+
+
+def run_here(words: list[str], page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a command as a process of its own would, and expect its exit code to be 0."""
+    if words[0] == "python":
+        run_in_session(words[2], page, {"__name__": "__main__"})
+        return
+    with monkeypatch.context() as patch, warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
+        warnings.simplefilter("ignore")
+        patch.setattr(sys, "argv", words)
+        main()
+    assert not stop.value.code, words
 
 
 def run_in_shell(code: str, folder: Path) -> None:
@@ -112,6 +150,15 @@ def run_in_shell(code: str, folder: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_only_a_shell_runs_what_is_not_one_plain_command_a_line() -> None:
+    assert plain("tamannot check 'a b' \\\n    --json  # a comment\n\npython -c '\nx = 1 | 2\n'\n") == [
+        ["tamannot", "check", "a b", "--json"],
+        ["python", "-c", "\nx = 1 | 2\n"],
+    ]
+    for code in ("tamannot check *.h5ad", "tamannot check a > b", "ls\n", "python a.py", "tamannot a\ntamannot b | wc"):
+        assert plain(code) is None, code
 
 
 def test_the_pages_that_new_users_need_have_blocks() -> None:
@@ -147,16 +194,58 @@ def code_cells(notebook: Path) -> list[dict[str, object]]:
     return [cell for cell in cells if cell["cell_type"] == "code"]
 
 
+# What these call is called by day on the pages that explain it, such as comparing.md, crosstalk.md and models.md.
+REPEATING = ("cohort", "signatures_and_models")
+
+
 @pytest.mark.slow
-@pytest.mark.usefixtures("_as_before")
+@pytest.mark.usefixtures("_as_before", "quick_pictures")
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "notebook",
+    [pytest.param(n, marks=[pytest.mark.nightly] * (n.stem in REPEATING), id=n.stem) for n in NOTEBOOKS],
+)
 def test_notebook_runs(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
     for cell in code_cells(notebook):
         run_in_session("".join(cell["source"]), notebook, names)
     plt.close("all")
+
+
+def calls_in(code: str) -> Iterator[tuple[str, ast.Call]]:
+    """Give out the calls of public functions with their names, less ``tam.``."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Call) and re.fullmatch(r"tam(\.\w+)+", ast.unparse(node.func)):
+            yield ast.unparse(node.func).removeprefix("tam."), node
+
+
+def bind(name: str, call: ast.Call) -> None:
+    """Raise an error if there is no such function, or if it does not take these arguments."""
+    unpacked = any(isinstance(arg, ast.Starred) for arg in call.args) or any(k.arg is None for k in call.keywords)
+    signature = inspect.signature(operator.attrgetter(name)(tam))
+    args = [arg for arg in call.args if not isinstance(arg, ast.Starred)]
+    keywords = {word.arg: word.value for word in call.keywords if word.arg}
+    (signature.bind_partial if unpacked else signature.bind)(*args, **keywords)
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *PAGES], ids=lambda path: path.stem)
+def test_functions_that_are_called_take_what_they_are_given(path: Path) -> None:
+    if path.suffix == ".ipynb":
+        codes = ["".join(cell["source"]) for cell in code_cells(path)]
+    else:
+        codes = [code for language, code in blocks(path) if language == "python"]
+    found = [call for code in codes for call in calls_in(code)]
+    assert found or path not in NOTEBOOKS
+    for name, call in found:
+        bind(name, call)
+
+
+@pytest.mark.parametrize("code", ["tam.tl.anotate(a)", "tam.tl.annotate(a, tisue='brain')", "tam.tl.crosstalk()"])
+def test_a_call_that_would_fail_is_seen(code: str) -> None:
+    with pytest.raises((AttributeError, TypeError)):
+        for name, call in calls_in(code):
+            bind(name, call)
 
 
 def test_there_are_three_notebooks_without_outputs() -> None:

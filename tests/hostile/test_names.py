@@ -79,6 +79,7 @@ def test_errors_that_list_names_show_no_control_characters(run, evil, tmp_path, 
     shows(out, err)
 
 
+@pytest.mark.usefixtures("workers_at_once")
 def test_many_files_and_progress_show_no_control_characters(run, evil, tmp_path, capsys):
     (tmp_path / "bad\x1b[31m.h5ad").write_bytes(b"x")
     code, out, err = run("annotate", evil, tmp_path / "bad\x1b[31m.h5ad", "--out-dir", tmp_path / "d")

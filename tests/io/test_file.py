@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -169,12 +170,20 @@ def through_a_folder(source: Path) -> Path:
 WAYS = [same_name, relative, symbolic, hard, through_a_folder]
 
 
+@pytest.fixture(scope="module")
+def sources(_example, tmp_path_factory) -> Path:
+    """Sixty cells in each kind of file."""
+    folder = tmp_path_factory.mktemp("sources")
+    _example[:60].copy().write_h5ad(folder / "in.h5ad")
+    _example[:60].copy().write_zarr(folder / "in.zarr")
+    return folder
+
+
 @pytest.fixture(params=["in.h5ad", "in.zarr"])
-def source(request, example, tmp_path) -> Path:
+def source(request, sources, tmp_path) -> Path:
     (tmp_path / "folder").mkdir()
-    path = tmp_path / "folder" / request.param
-    example[:60].copy().write_h5ad(path) if path.suffix == ".h5ad" else example[:60].copy().write_zarr(path)
-    return path
+    copy = shutil.copy if request.param == "in.h5ad" else shutil.copytree
+    return copy(sources / request.param, tmp_path / "folder" / request.param)
 
 
 def columns(path: Path) -> list[str]:
@@ -195,7 +204,14 @@ def test_the_input_is_no_output(source, way: Callable[[Path], Path], overwrite, 
     assert bytes_of(source) == before
 
 
+# Scores are written in place into both kinds by day, and calls into a zarr folder that is new.
+EACH_KIND = pytest.mark.parametrize(
+    "source", ["in.h5ad", pytest.param("in.zarr", marks=pytest.mark.nightly)], indirect=True
+)
+
+
 @IN_PLACE
+@EACH_KIND
 @pytest.mark.parametrize("way", [same_name, pytest.param(symbolic, marks=pytest.mark.nightly)])
 def test_in_place(source, way: Callable[[Path], Path]):
     out = way(source)
@@ -206,6 +222,7 @@ def test_in_place(source, way: Callable[[Path], Path]):
 
 
 @IN_PLACE
+@EACH_KIND
 def test_in_place_needs_no_other_name(source, tmp_path):
     summary = tam.annotate_file(source, in_place=True, table=tmp_path / "t.csv")
     assert summary.outputs == (str(source), str(tmp_path / "t.csv"))

@@ -126,15 +126,11 @@ def test_the_command_says_it_once_with_exit_code_2(small_disk, example_file, che
     assert bytes_of(example_file) == before
 
 
-@pytest.mark.slow
-def test_a_folder_that_may_only_be_read(tmp_path, example_file):
+def test_a_folder_that_may_only_be_read(tmp_path, example_file, run):
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs") as folder:
-        done = cli("annotate", example_file, "-o", folder / "out.h5ad", "-q")
-        assert done.returncode == 2
-        assert (
-            done.stderr
-            == f"tamannot: {folder / 'out.h5ad'}: the folder {folder} is not writable. Choose another folder.\n"
-        )
+        out = folder / "out.h5ad"
+        said = f"tamannot: {out}: the folder {folder} is not writable. Choose another folder.\n"
+        assert run("annotate", example_file, "-o", out, "-q") == (2, "", said)
         assert list(folder.iterdir()) == []
 
 

@@ -76,18 +76,23 @@ def seconds(tmp_path_factory: pytest.TempPathFactory) -> float:
     return time.monotonic() - began
 
 
-# One moment by day: tests of signals, full disks and failed steps are beside this one.
+# One moment by day, in which the output is written: tests of signals, full disks and failed steps are beside this one.
+BY_DAY = len(WAYS)
+
+
 @pytest.mark.parametrize(
     ("case", "moment"),
-    [pytest.param(i, i, marks=[pytest.mark.nightly] * (i > 0)) for i in range(MOMENTS)],
+    [(BY_DAY, BY_DAY), *(pytest.param(i, i, marks=pytest.mark.nightly) for i in range(MOMENTS) if i != BY_DAY)],
     indirect=["case"],
 )
-def test_a_killed_run_leaves_the_input_and_no_part_of_an_output(case, moment, seconds, tmp_path, bytes_of):
+def test_a_killed_run_leaves_the_input_and_no_part_of_an_output(case, moment, request, tmp_path, bytes_of):
     rng = np.random.default_rng(moment)
     before = bytes_of(case.source)
     part = case.out.with_name(f".{case.out.name}.tamannot-part{case.out.suffix}")
+    writing = moment // len(WAYS) % 2
+    seconds = 0.0 if writing else request.getfixturevalue("seconds")
     process = start(case)
-    if moment // len(WAYS) % 2:
+    if writing:
         while process.poll() is None and not part.exists():
             time.sleep(0.001)
         time.sleep(rng.uniform(0, WRITING_TAKES))

@@ -17,6 +17,7 @@ from tamannot.io._report import CellsOnDisk
 from tamannot.report import InMemory, material_of, render, summarise
 
 pytestmark = pytest.mark.usefixtures("quick_pictures")
+WITHOUT_PICTURES = pytest.mark.usefixtures("without_pictures")
 
 
 def text_of(path) -> str:
@@ -74,6 +75,7 @@ def test_of_a_file_only_what_is_needed_is_read(learned, tmp_path):
     np.testing.assert_array_equal(taken.obsm["X_umap"], [[0, 1], [10, 11]])
 
 
+@WITHOUT_PICTURES
 def test_the_object_stays_as_it_was(annotated, tmp_path):
     before = annotated.copy()
     tam.write_report(annotated, tmp_path / "r.html")
@@ -82,6 +84,7 @@ def test_the_object_stays_as_it_was(annotated, tmp_path):
     assert set(annotated.uns["tamannot"]["tam"]) == set(before.uns["tamannot"]["tam"])
 
 
+@WITHOUT_PICTURES
 def test_a_view_and_another_key(example, tmp_path):
     tam.tl.annotate(example, tissue="brain", key_added="mine")
     tam.write_report(example[:100], tmp_path / "r.html", key="mine", title="Half")
@@ -89,6 +92,7 @@ def test_a_view_and_another_key(example, tmp_path):
     assert "Of 100 cells" in text_of(tmp_path / "r.html")
 
 
+@WITHOUT_PICTURES
 def test_annotating_writes_it_beside_the_file(example_file, tmp_path):
     tam.annotate_file(example_file, tmp_path / "out.h5ad", html=tmp_path / "r.html", tissue="brain")
     assert {p.name for p in tmp_path.iterdir()} == {"out.h5ad", "r.html"}
@@ -103,6 +107,7 @@ def test_a_report_needs_the_annotated_file(example_file, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@WITHOUT_PICTURES
 def test_nothing_is_written_if_the_report_fails(example_file, tmp_path, monkeypatch):
     monkeypatch.setattr("tamannot.io._report.render", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -110,6 +115,7 @@ def test_nothing_is_written_if_the_report_fails(example_file, tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
+@WITHOUT_PICTURES
 def test_an_existing_report_stays_unless_it_may_go(annotated, tmp_path, monkeypatch):
     path = tmp_path / "r.html"
     path.write_text("mine")
@@ -145,6 +151,7 @@ def test_scores_alone_are_no_annotation(example, tmp_path):
         report_file(tmp_path / "in.h5ad", tmp_path / "r.html")
 
 
+@WITHOUT_PICTURES
 def test_damaged_files_and_absent_columns_are_told(annotated, tmp_path):
     annotated.write_h5ad(tmp_path / "in.h5ad")
     with pytest.raises(ParameterError, match="no column 'nix' in obs"):
@@ -195,6 +202,7 @@ def test_every_figure_and_table_of_the_report_is_a_file(learned, tmp_path):
 
 
 @pytest.mark.filterwarnings(NOTE)
+@WITHOUT_PICTURES
 def test_tables_of_an_export_have_all_rows(annotated, tmp_path, monkeypatch):
     monkeypatch.setattr("tamannot.report._blocks.table_of.__kwdefaults__", {"note": "", "most": 2})
     tam.write_report(annotated, tmp_path / "r.html", export=tmp_path / "files")
@@ -203,6 +211,7 @@ def test_tables_of_an_export_have_all_rows(annotated, tmp_path, monkeypatch):
     assert "Shown are 2 of" in (tmp_path / "files" / "contents.tsv").read_text()
 
 
+@WITHOUT_PICTURES
 def test_a_workbook_has_all_tables_and_no_formulas(annotated, tmp_path):
     openpyxl = pytest.importorskip("openpyxl")
     annotated.obs["patient"] = pd.Categorical(["=1+1" if i % 2 else "b\x07" for i in range(annotated.n_obs)])
@@ -218,6 +227,7 @@ def test_a_workbook_has_all_tables_and_no_formulas(annotated, tmp_path):
     assert [c.value for c in sheet["B"][1:]] == whole["n cells"].tolist()
 
 
+@WITHOUT_PICTURES
 def test_without_openpyxl_one_sentence_says_how_to_get_the_workbook(annotated, tmp_path, monkeypatch):
     monkeypatch.setattr("tamannot.report._output.find_spec", lambda _: None)
     with pytest.warns(tam.errors.TamannotWarning, match=r"needs openpyxl:  pip install 'tamannot\[excel\]'"):
@@ -257,6 +267,7 @@ def test_bad_folders_are_refused(annotated, tmp_path, name, message):
     assert [p.name for p in tmp_path.iterdir()] == ["there.txt"]
 
 
+@WITHOUT_PICTURES
 def test_an_export_that_fails_leaves_neither_folder_nor_report(annotated, tmp_path, monkeypatch):
     monkeypatch.setattr("tamannot.report._output.find_spec", lambda _: 1 / 0)  # after the tables were written
     with pytest.raises(ZeroDivisionError):

@@ -140,6 +140,7 @@ def test_in_place_twice(other, expected, model_file, tmp_path, run):
     assert sum(json.loads(said)["labels"].values()) == other.n_obs
 
 
+@pytest.mark.usefixtures("workers_at_once")
 def test_many_files_are_one_cohort_and_get_labels(other, labels, model_file, tmp_path, run):
     paths = []
     for name in other.obs["sample"].unique():

@@ -39,7 +39,10 @@ def joined(parts) -> ad.AnnData:
     return tam.concat(parts)
 
 
-@pytest.mark.parametrize("merge", [None, "same", "unique", "first", "only"])
+# What a run needs of its record, which is where the ways differ, is tested below for each.
+@pytest.mark.parametrize(
+    "merge", [None, "same", "first", *(pytest.param(m, marks=pytest.mark.nightly) for m in ("unique", "only"))]
+)
 def test_what_anndata_joined_is_compared_drawn_and_reported(parts, merge, tmp_path, quick_pictures):
     both = ad.concat(parts, uns_merge=merge, index_unique="-")
     tam.tl.composition(both, "sample")
@@ -104,7 +107,7 @@ def test_categories_keep_their_order_and_colours(joined):
     assert len(joined.uns["tam_state_colors"]) == len(joined.obs["tam_state"].cat.categories)
 
 
-def test_analyses_and_pictures_work_on_the_whole(joined, tmp_path):
+def test_analyses_and_pictures_work_on_the_whole(joined, tmp_path, quick_pictures):
     tam.tl.ferroptosis_summary(joined, "sample", min_cells=2)
     tam.tl.claims(joined, "sample", min_cells=4)
     assert {"sample", "z"} <= set(tam.get.ferroptosis(joined).columns)
