@@ -7,10 +7,7 @@ it out. Notebooks import all that they use, and hold no output, which the site c
 
 from __future__ import annotations
 
-import ast
-import inspect
 import json
-import operator
 import os
 import re
 import shlex
@@ -194,58 +191,16 @@ def code_cells(notebook: Path) -> list[dict[str, object]]:
     return [cell for cell in cells if cell["cell_type"] == "code"]
 
 
-# What these call is called by day on the pages that explain it, such as comparing.md, crosstalk.md and models.md.
-REPEATING = ("cohort", "signatures_and_models")
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("_as_before", "quick_pictures")
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize(
-    "notebook",
-    [pytest.param(n, marks=[pytest.mark.nightly] * (n.stem in REPEATING), id=n.stem) for n in NOTEBOOKS],
-)
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
     for cell in code_cells(notebook):
         run_in_session("".join(cell["source"]), notebook, names)
     plt.close("all")
-
-
-def calls_in(code: str) -> Iterator[tuple[str, ast.Call]]:
-    """Give out the calls of public functions with their names, less ``tam.``."""
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Call) and re.fullmatch(r"tam(\.\w+)+", ast.unparse(node.func)):
-            yield ast.unparse(node.func).removeprefix("tam."), node
-
-
-def bind(name: str, call: ast.Call) -> None:
-    """Raise an error if there is no such function, or if it does not take these arguments."""
-    unpacked = any(isinstance(arg, ast.Starred) for arg in call.args) or any(k.arg is None for k in call.keywords)
-    signature = inspect.signature(operator.attrgetter(name)(tam))
-    args = [arg for arg in call.args if not isinstance(arg, ast.Starred)]
-    keywords = {word.arg: word.value for word in call.keywords if word.arg}
-    (signature.bind_partial if unpacked else signature.bind)(*args, **keywords)
-
-
-@pytest.mark.parametrize("path", [*NOTEBOOKS, *PAGES], ids=lambda path: path.stem)
-def test_functions_that_are_called_take_what_they_are_given(path: Path) -> None:
-    if path.suffix == ".ipynb":
-        codes = ["".join(cell["source"]) for cell in code_cells(path)]
-    else:
-        codes = [code for language, code in blocks(path) if language == "python"]
-    found = [call for code in codes for call in calls_in(code)]
-    assert found or path not in NOTEBOOKS
-    for name, call in found:
-        bind(name, call)
-
-
-@pytest.mark.parametrize("code", ["tam.tl.anotate(a)", "tam.tl.annotate(a, tisue='brain')", "tam.tl.crosstalk()"])
-def test_a_call_that_would_fail_is_seen(code: str) -> None:
-    with pytest.raises((AttributeError, TypeError)):
-        for name, call in calls_in(code):
-            bind(name, call)
 
 
 def test_there_are_three_notebooks_without_outputs() -> None:
