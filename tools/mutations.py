@@ -108,7 +108,7 @@ FAULTS = [
     ("call_origin", "monocyte &= z[:, 1] > _SUPPORT_Z", "monocyte &= z[:, 1] > -9", "classify/test_rules.py"),
     ("call_origin", "(z[:, 2] > _BORDER_Z) &", "(z[:, 2] > 0) &", "classify/test_rules.py"),
     ("find_middle", "(n * between + _PRIOR_CELLS * _MIDDLE)", "(n * between)", "classify/test_rules.py"),
-    ("call_state", "ordered[:, -2] > _LEAST_LEAD", "ordered[:, -2] > 0", "classify/test_rules.py"),
+    ("call_state", "lead > _LEAST_LEAD", "lead > 0", "classify/test_rules.py"),
     ("call_state", "dual = ~found & _both_arms(scores)", "dual = _both_arms(scores)", "classify/test_rules.py"),
     ("call_state", "np.asarray(coverage) >= FEW_GENES", "np.asarray(coverage) > FEW_GENES", "classify/test_rules.py"),
     ("_both_arms", "(lesser > _LESSER_ARM * greater)", "(lesser > 0 * greater)", "classify/test_rules.py"),
