@@ -63,6 +63,11 @@ class Panels:
         rest = tuple(s.id for s in self.everything.outputs if s.id not in compartments)
         runs = [Run(METHOD, self.reference, tuple(compartments)), Run(METHOD, self.macrophages, rest)]
         self._scorer = Scorer(self.everything, runs)
+        named = [[part.signature.id for part in _parts_of(self.everything, s)] for s in STATES]
+        # By state and half the columns of its parts among the scores.
+        self._halves = [
+            [[rest.index(i) for n in names if (i := _half(n, h)) in rest] for h in (0, 1)] for names in named
+        ]
         # Genes of the data that are among the 1,500 most expressed of macrophages.
         self._n_expected = int((depth >= least_expressed(species)).sum())
 
@@ -79,10 +84,8 @@ class Panels:
         """Return the scores of a block against both references, from one ranking."""
         by_cells, by_macrophages = (cast("NullScores", s) for s in self._scorer.score(block))
         halves = np.zeros((len(by_cells.z), len(STATES), 2))
-        for s, state in enumerate(STATES):
-            names = [part.signature.id for part in _parts_of(self.everything, state)]
-            for h in (0, 1):
-                columns = [by_macrophages.ids.index(i) for n in names if (i := _half(n, h)) in by_macrophages.ids]
+        for s, of_state in enumerate(self._halves):
+            for h, columns in enumerate(of_state):
                 if columns:
                     halves[:, s, h] = by_macrophages.z[:, columns].max(axis=1)
         return Scored(by_cells, by_macrophages, halves, z_scale(block.totals(block.values > 0), self._n_expected))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tamannot.errors import InputFileError, TamannotError
 from tamannot.scoring._rows import CsrRows, RowBlock, joined, packable
-from tamannot.scoring._survey import pack_rows
+from tamannot.scoring._survey import look_at_indices, pack_rows
 
 Array = NDArray[Any]
 
@@ -98,10 +98,10 @@ def rows_a_block(n_entries: int, n_obs: int, chunk: int) -> int:
 
 def tidy_block(values: Array, indices: Array, indptr: Array, n_vars: int) -> RowBlock:
     """Return rows whose columns rise, those that stand twice summed."""
-    rows = sp.csr_array((values, indices, indptr), shape=(indptr.size - 1, n_vars))
-    if rows.has_canonical_format:
+    _, _, rise = look_at_indices(indices, indptr)
+    if rise:
         return RowBlock(values, indices, indptr)
-    return CsrRows(rows).block(0, indptr.size - 1)
+    return CsrRows(sp.csr_array((values, indices, indptr), shape=(indptr.size - 1, n_vars))).block(0, indptr.size - 1)
 
 
 def checked_indices(stored: Array, n: int, name: str) -> Array:

@@ -89,8 +89,8 @@ class CsrRows:
     step = 512
     in_memory = True
 
-    def __init__(self, matrix: sp.csr_matrix | sp.csr_array) -> None:
-        self._data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csr_array, *matrix.shape)
+    def __init__(self, matrix: sp.csr_matrix | sp.csr_array, *, threads: int = 1) -> None:
+        self._data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csr_array, matrix.shape, threads)
         self.shape: tuple[int, int] = matrix.shape
 
     def block(self, start: int, stop: int) -> RowBlock:
@@ -106,8 +106,8 @@ class CscRows:
     step = 2048
     in_memory = True
 
-    def __init__(self, matrix: sp.csc_matrix | sp.csc_array) -> None:
-        data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csc_array, *reversed(matrix.shape))
+    def __init__(self, matrix: sp.csc_matrix | sp.csc_array, *, threads: int = 1) -> None:
+        data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csc_array, matrix.shape[::-1], threads)
         self._data = packable(data)
         self.shape: tuple[int, int] = matrix.shape
 
@@ -160,16 +160,18 @@ def places(columns: Array, n_vars: int) -> Array:
 def rows_in_memory(matrix: Any) -> RowSource:
     """Return the rows of a dense or sparse matrix in memory, or of anything that gives rows when sliced."""
     if is_sparse(matrix):
-        return CscRows(matrix) if matrix.format == "csc" else CsrRows(matrix.tocsr())
+        threads = settings.n_threads()
+        return CscRows(matrix, threads=threads) if matrix.format == "csc" else CsrRows(matrix.tocsr(), threads=threads)
     return DenseRows(matrix)
 
 
-def _tidy_arrays(matrix: Any, container: type, n_major: int, n_minor: int) -> tuple[Array, Array, Array]:
+def _tidy_arrays(matrix: Any, container: type, shape: tuple[int, int], threads: int) -> tuple[Array, Array, Array]:
     """Return values, indices and pointers of a sparse matrix, copied if the indices of a row or column do not rise.
 
     A file may have pointers that lead out of the arrays, or indices out of the matrix:
     neither scipy nor a kernel looks.
     """
+    n_major, n_minor = shape
     ends, n_entries = matrix.indptr, min(matrix.indices.size, matrix.data.size)
     good = ends.dtype.kind in "iu" and ends.shape == (n_major + 1,) and matrix.indices.dtype.kind in "iu"
     if not good or ends[0] != 0 or ends[-1] > n_entries or (ends[1:] < ends[:-1]).any():
@@ -178,7 +180,7 @@ def _tidy_arrays(matrix: Any, container: type, n_major: int, n_minor: int) -> tu
     looks = in_order(
         lambda start, stop: look_at_indices(matrix.indices, ends[start : stop + 1]),
         n_major,
-        threads=settings.n_threads(),
+        threads=threads,
         step=max(n_major // _LOOKS, _FEWEST_A_LOOK),
     )
     lows, highs, rising = zip((0, -1, True), *looks, strict=True)
