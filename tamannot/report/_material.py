@@ -12,6 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 import tamannot.data as slots
+from tamannot.analysis._cells import depth_of
 from tamannot.analysis._samples import Samples, samples_of
 from tamannot.data import AXES
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
@@ -102,11 +103,7 @@ class Material:
         if chosen.sum() < _FEWEST:
             return None
         try:
-            matrix = slots.matrix_of_run(self.measured, self.run)
-            depth = np.zeros(chosen.size)
-            for block, rows in matrix.blocks(chosen):
-                values = block.values if matrix.kind == "counts" else (block.values > 0)
-                depth[rows] = np.add.reduceat(np.append(values, 0), block.indptr[:-1]) * (np.diff(block.indptr) > 0)
+            depth = depth_of(slots.matrix_of_run(self.measured, self.run), chosen)
         except (MatrixError, ResultNotFoundError):  # the matrix is gone or another: the labels stand without it
             return None
         return depth[chosen], labels[chosen, 1] != "unassigned"

@@ -209,11 +209,11 @@ def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
     if isinstance(given := parameters.get("compartment_key"), tuple):
         names = np.array([f"{k}={v}" for k, v in given[1].items()], dtype=object)
         parameters["compartment_key"] = {"column": given[0], "names": names}
-    baselines = pd.DataFrame(
+    baselines = [
         (origin, state, a.baseline, a.reference, a.noise)
         for origin, of_origin in zip(("microglia", "monocyte_derived"), cohort.states.activities, strict=True)
         for state, a in zip(STATES, of_origin, strict=True)
-    ).set_axis(["origin", "state", "baseline", "reference", "noise"], axis=1)
+    ]
     return describe_run(data, ready.panels.public, METHOD, ready.panels.macrophages) | {
         "model": model,
         "learned": {} if fit is None else {"state": weights_record(cohort.states.trained, fit, data, ready.source)},
