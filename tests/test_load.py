@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::Warning")]
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 # More files, and more moments of a signal, are asked for by these.
-FILES = int(os.environ.get("TAMANNOT_TEST_FILES", "5"))
+FILES = int(os.environ.get("TAMANNOT_TEST_FILES", "4"))
 MOMENTS = int(os.environ.get("TAMANNOT_TEST_INTERRUPTS", "1"))
 # What the allocator may keep; without a leak a run of this file keeps nothing, and a copy of the input is 2 MB.
 SLACK = 60 << 20

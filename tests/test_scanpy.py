@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from unittest import mock
 
 import anndata as ad
 import pytest
 import scanpy as sc
 
 import tamannot as tam
+from tamannot.cli import main
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -30,8 +30,10 @@ def objects(tmp_path_factory) -> dict[str, ad.AnnData]:
     folder = tmp_path_factory.mktemp("scanpy")
     example = tam.datasets.oligodendroglioma()
     example.write_h5ad(folder / "in.h5ad")
-    command = [sys.executable, "-m", "tamannot", "annotate", "in.h5ad", "-o", "out.h5ad", "--quiet"]
-    subprocess.run(command, cwd=folder, check=True)
+    words = ["tamannot", "annotate", str(folder / "in.h5ad"), "-o", str(folder / "out.h5ad"), "--quiet"]
+    with mock.patch("sys.argv", words), pytest.raises(SystemExit) as stop:
+        main()
+    assert not stop.value.code
     tam.tl.annotate(example)
     objects = {"memory": example, "file": ad.read_h5ad(folder / "out.h5ad")}
     for adata in objects.values():

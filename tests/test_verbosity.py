@@ -129,35 +129,38 @@ def test_nothing_goes_to_stdout(example, capfd):
 
 USE = "import tamannot as tam; a = tam.datasets.oligodendroglioma(); tam.tl.score(a, 'm1', min_coverage=0)"
 SAID = "Scored 184 cells: 1 signature by ucell in obsm['tam_scores'].\n"
+# What an application does before it imports the package, and what it then finds on stdout and stderr.
+APPLICATIONS = {
+    "without handlers, lines go to stderr": ("", "", f"tamannot: {SAID}"),
+    "with handlers, lines go to them alone": ("logging.getLogger().addHandler(handler)", SAID, ""),
+    "with handlers of ours, too": ("logging.getLogger('tamannot').addHandler(handler)", SAID, ""),
+    "a level that was chosen is kept": ("logging.getLogger('tamannot').setLevel(logging.ERROR)", "", ""),
+}
+# One process imports what takes long; each application is a fork of it, which imports the package itself.
+FORKS = """
+import logging, os, sys
+import anndata, numba, pandas, pydantic, scipy.sparse, sklearn.linear_model
+handler = logging.StreamHandler(sys.stdout)
+for name, code in eval(sys.argv[1]).items():
+    if (child := os.fork()) == 0:
+        for number, end in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{name}.{end}", os.O_WRONLY | os.O_CREAT), number)
+        exec(code)
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, name
+"""
 
 
-def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+def run(code: str, *words: str, cwd: Path | None = None) -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, *words], check=True, cwd=cwd)
 
 
-def test_without_handlers_lines_go_to_stderr():
-    done = run(USE)
-    assert (done.stdout, done.stderr) == (
-        "",
-        "tamannot: Scored 184 cells: 1 signature by ucell in obsm['tam_scores'].\n",
-    )
-
-
-@pytest.mark.parametrize(
-    ("logger", "name"), [("", "an application that logs"), ("'tamannot'", "one that logs what tamannot says")]
-)
-def test_with_handlers_lines_go_to_them_alone(logger, name):
-    own = (
-        f"import logging, sys; handler = logging.StreamHandler(sys.stdout); logger = logging.getLogger({logger}); "
-        "logger.addHandler(handler); "
-    )
-    done = run(own + USE)
-    assert (done.stdout, done.stderr) == (SAID, ""), name
-
-
-def test_a_level_that_the_application_chose_before_is_kept():
-    done = run("import logging; logging.getLogger('tamannot').setLevel(logging.ERROR); " + USE)
-    assert (done.stdout, done.stderr) == ("", "")
+@pytest.mark.skipif(sys.platform == "win32", reason="os.fork")
+def test_where_lines_go_is_the_choice_of_the_application(tmp_path):
+    run(FORKS, repr({name: f"{before}\n{USE}" for name, (before, *_) in APPLICATIONS.items()}), cwd=tmp_path)
+    for name, (_, *expected) in APPLICATIONS.items():
+        assert [(tmp_path / f"{name}.{end}").read_text() for end in ("out", "err")] == expected, name
 
 
 def test_importing_changes_neither_the_root_logger_nor_the_filters_of_warnings():
