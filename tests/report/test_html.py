@@ -3,8 +3,10 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
+from unittest import mock
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -47,7 +49,9 @@ class Page(HTMLParser):
 def page(_learned) -> Page:
     cohort = _learned[0].copy()
     cohort.obs["patient"] = pd.Categorical([f"p{i % 4}" for i in range(cohort.n_obs)])
-    return Page(render(summarise(material_of(InMemory(cohort), name="the cohort", sample_key="patient"))))
+    cohort.obsm["X_umap"] = np.random.default_rng(0).normal(size=(cohort.n_obs, 2))
+    with mock.patch("tamannot.report._analyses._MOST_CARDS", 2):
+        return Page(render(summarise(material_of(InMemory(cohort), name="the cohort", sample_key="patient"))))
 
 
 def test_nothing_is_fetched(page):
