@@ -17,14 +17,9 @@ from tamannot.pl import _style as common
 from tamannot.pl._style import FigureOptions, Palette, figure, plain, pretty
 
 _GAP = 1.1  # between two conditions, in bars
-_COLUMN = {"called": "share", "expected": "expected_share"}
-_UNITS = {"called": "share of {}, as called", "expected": "expected share of {} (mean probability)"}
 # Tol's muted palette for labels without a default colour, distinct with any colour vision; then hatched.
 _MUTED = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499")
 _HATCHES = ("", "////", "....")
-_ODDS = 1 / 64, 64.0
-_SPREAD = 0.5
-# Of ρ.
 _RAW, _ADJUSTED = common.BLUE, common.VERMILION
 _SHIFT = 0.17
 _MOST_NAMES = 30  # of samples, that are legible
@@ -64,9 +59,15 @@ def composition(
     """
     samples = get.composition(adata, key, table="samples", axis=axis)
     labels, counts = (str(samples.attrs["parameters"][name]) for name in ("axis", "counts"))
-    shares = get.composition(adata, key, table="expected" if counts == "expected" else "shares", axis=axis)
+    of = "cells" if labels == "compartment" else "macrophages"
+    if counts == "expected":
+        shares = get.composition(adata, key, table="expected", axis=axis)
+        column, unit = "expected_share", f"expected share of {of} (mean probability)"
+    else:
+        shares = get.composition(adata, key, table="shares", axis=axis)
+        column, unit = "share", f"share of {of}, as called"
     place = _places(samples)
-    wide = shares.pivot_table(index="sample", columns="label", values=_COLUMN[counts], sort=False)
+    wide = shares.pivot_table(index="sample", columns="label", values=column, sort=False)
     wide = wide.reindex(samples["sample"]).fillna(0.0)
     ax = ax or common.new_axes(6 + 2 * common.legend_columns(wide.shape[1]), 1.8 + 0.32 * (place.max() + 1))
     colors, left = common.colors_of(adata, key, labels, palette), np.zeros(len(wide))
@@ -78,8 +79,7 @@ def composition(
         ax.barh(place, wide[label], 0.78, left, label=pretty(label), **style)
         left += wide[label].to_numpy()
     totals = shares.drop_duplicates("sample").set_index("sample")["n_total"].reindex(samples["sample"])
-    of = "cells" if labels == "compartment" else "macrophages"
-    ax.set(xlim=(0, max(1.0, float(wide.sum(axis=1).max()))), xlabel=_UNITS[counts].format(of))
+    ax.set(xlim=(0, max(1.0, float(wide.sum(axis=1).max()))), xlabel=unit)
     ax.set_title(f"{labels.capitalize()}s of {int(totals.sum()):,} {of} in {len(samples)} samples")
     has_conditions = "condition" in samples
     ax.set_ylim(place.max() + 0.6, -0.4 if has_conditions else -0.6)
@@ -146,9 +146,9 @@ def composition_tests(
     own = common.of_palette(palette, contrasts) if palette else {}
     for i, contrast in enumerate(contrasts):
         rows = tests[tests["contrast"] == contrast]
-        offset = (i - (len(contrasts) - 1) / 2) * _SPREAD / len(contrasts)
+        offset = (i - (len(contrasts) - 1) / 2) * 0.5 / len(contrasts)
         place = np.array([labels.index(label) for label in rows["label"]]) + offset
-        odds, low, high = (rows[c].to_numpy(float).clip(*_ODDS) for c in ("odds_ratio", "low", "high"))
+        odds, low, high = (rows[c].to_numpy(float).clip(1 / 64, 64) for c in ("odds_ratio", "low", "high"))
         color = own.get(contrast, common.CURVES[i % len(common.CURVES)])
         marker = common.MARKERS[i // len(common.CURVES) % len(common.MARKERS)]
         style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": "none", "capsize": 2}
