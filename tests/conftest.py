@@ -190,13 +190,13 @@ PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQV
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures of reports are made and not painted, which takes most of the time of a report."""
     monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 1)
-    monkeypatch.setattr("tamannot.report._pictures._painted", lambda _, kind: PIXEL if kind == "png" else b"<svg/>")
+    monkeypatch.setattr("tamannot.report._blocks._painted", lambda _, kind: PIXEL if kind == "png" else b"<svg/>")
     monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)
 
 
 @pytest.fixture
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have no pictures, which take seconds to make."""
-    for module in ("_pictures", "_analyses", "_embedding"):
+    for module in ("_blocks", "_analyses", "_embedding"):
         monkeypatch.setattr(f"tamannot.report.{module}.drawn", lambda _, **__: None)
     monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)

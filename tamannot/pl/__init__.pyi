@@ -1,8 +1,5 @@
-from ._composition import composition as composition
-from ._composition import composition_tests as composition_tests
-from ._crosstalk import crosstalk as crosstalk
-from ._embedding import embedding as embedding
-from ._embedding import umap as umap
+from ._cells import embedding as embedding
+from ._cells import umap as umap
 from ._genes import evidence as evidence
 from ._genes import markers as markers
 from ._pairs import polarization as polarization
@@ -10,6 +7,9 @@ from ._pairs import spatial as spatial
 from ._programs import enrichment as enrichment
 from ._programs import ferroptosis as ferroptosis
 from ._reliability import reliability as reliability
+from ._samples import composition as composition
+from ._samples import composition_tests as composition_tests
+from ._samples import crosstalk as crosstalk
 from ._scores import coverage as coverage
 from ._scores import scores as scores
 from ._states import origins as origins

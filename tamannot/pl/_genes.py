@@ -13,25 +13,22 @@ from matplotlib.lines import Line2D
 
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE
-from tamannot.data import AXES
+from tamannot.data import AXES, Array
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.get import contributions
 from tamannot.get import evidence as evidence_of
 from tamannot.get._run_evidence import ByLabel, RunEvidence, by_label, columns_of
 from tamannot.pl import _style as common
-from tamannot.pl._cells import Array, Labels, as_labels, check_some, labels_of
+from tamannot.pl._cells import Labels, as_labels, check_some, labels_of
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, plain, pretty
 
-# Labels with fewer cells have no reliable mean, so no genes are selected for them.
-_MIN_CELLS = 5
+_MIN_CELLS = 5  # labels with fewer have no reliable mean, so no genes are selected for them
 _LARGEST_DOT = 190.0
-# For labels without a default colour.
-_PLAIN = (common.BLUE, common.VERMILION)
+_PLAIN = (common.BLUE, common.VERMILION)  # for labels without a default colour
 _UNITS = {
     "amount": "contribution to the amount (0: background, 1: training cells)\n* gene of one of the two signatures",
     "z": "contribution to z against matched genes",
 }
-_HEIGHT = 0.38
 
 
 @figure
@@ -84,12 +81,17 @@ def markers(
         The matrix is not the one that was annotated.
     """
     common.check_positive("n", n)
-    kept = RunEvidence(adata, key)
-    labels = _labels(adata, key, groupby)
-    check_some(labels.codes >= 0)
+    kept, state = RunEvidence(adata, key), labels_of(adata, key, "state")
+    labels = labels_of(adata, key, groupby) if groupby in AXES else as_labels(slots.obs_column(adata, groupby))
+    codes = labels.codes.astype(np.int64)
+    if groupby != "compartment":
+        codes = np.where((state != NOT_MACROPHAGE) & (labels != NOT_MACROPHAGE), codes, -1)
+        labels = pd.Categorical.from_codes(codes, labels.categories).remove_unused_categories()
+        codes = labels.codes.astype(np.int64)
+    check_some(codes >= 0)
     if kept.of_one_run:
-        kept.row(int(np.argmax(labels.codes >= 0)))  # the matrix is the one that the run saw
-    found = by_label(kept.matrix, labels.codes.astype(np.int64), len(labels.categories))
+        kept.row(int(np.argmax(codes >= 0)))  # the matrix is the one that the run saw
+    found = by_label(kept.matrix, codes, len(labels.categories))
     if genes is None:
         columns = _chosen(kept, found, labels, groupby, n, in_signature=in_signature)
     else:
@@ -112,17 +114,6 @@ def markers(
     of = "cells" if groupby == "compartment" else "macrophages"
     ax.set_title(f"Marker genes by {plain(groupby)} in {found.n.sum():,} {of}")
     return ax
-
-
-def _labels(adata: AnnData, key: str, groupby: str) -> Labels:
-    """Return the labels to compare; none for cells that are not drawn."""
-    state = labels_of(adata, key, "state")
-    if groupby == "compartment":
-        return labels_of(adata, key, groupby)
-    labels = labels_of(adata, key, groupby) if groupby in AXES else as_labels(slots.obs_column(adata, groupby))
-    drawn = (state != NOT_MACROPHAGE) & (labels != NOT_MACROPHAGE)
-    codes = np.where(drawn, labels.codes, -1)
-    return pd.Categorical.from_codes(codes, labels.categories).remove_unused_categories()
 
 
 def _chosen(
@@ -150,7 +141,7 @@ def _chosen(
 
 
 def _draw_dots(ax: Axes, scaled: Array, share: Array, rows: list[str], names: list[str], groups: list[str]) -> None:
-    """Draw rows × genes: the mean by colour, the share by area; groups of genes are named above them."""
+    """Draw rows × genes: the mean as colour, the share as area; groups of genes are named above them."""
     room = 72 * ax.bbox.width / ax.figure.dpi
     largest = min(_LARGEST_DOT, (room / (len(names) + 0.4)) ** 2)
     x, y = np.meshgrid(np.arange(len(names)), np.arange(len(rows)))
@@ -232,21 +223,28 @@ def evidence(
     offset = (intercept if of == "amount" else -behind["baseline"]).reindex(labels).fillna(0.0)
     bars = _bars(table, labels, n, offset)
     ax = ax or common.new_axes(6, 2.6 + 0.32 * max(len(bars), 2))
-    colors = common.colors_of(adata, key, axis, palette)
+    colors, height = common.colors_of(adata, key, axis, palette), 0.38
     for i, label in enumerate(labels):
         total = float(bars[label].sum())
-        name = f"{pretty(label)}{' (called)' if label == called else ''}: {of} {total:.2f}"
+        name = f"{pretty(label)}{' (called)' if label == called else ''}: {of}"
+        said = f"{total:.2f}"
         if of == "z" and offset[label]:
-            name = f"{name.rpartition(' ')[0]} {total - offset[label]:.2f}, {total:.2f} above the baseline"
-        place = np.arange(len(bars)) + (i - 0.5) * _HEIGHT
-        color = colors.get(label, _PLAIN[i])
-        hatch = "////" if i else None  # distinguishes the two without colours
-        ax.barh(place, bars[label], _HEIGHT, color=color, label=name, hatch=hatch, edgecolor="black", linewidth=0.4)
+            said = f"{total - offset[label]:.2f}, {total:.2f} above the baseline"
+        style: dict[str, Any] = {"color": colors.get(label, _PLAIN[i]), "edgecolor": "black", "linewidth": 0.4}
+        style["hatch"] = "////" if i else None  # distinguishes the two without colours
+        ax.barh(np.arange(len(bars)) + (i - 0.5) * height, bars[label], height, label=f"{name} {said}", **style)
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.set_ylim(len(bars) - 0.4, -0.6)
+    starred = set(table.loc[table["in_signature"], "gene"]) if of == "amount" else set()
+    common.name_ticks(ax, "y", range(len(bars)), [f"{gene} *" if gene in starred else gene for gene in bars.index])
+    if len(bars):
+        common.legend_above(ax, ncols=1, bbox_to_anchor=(-0.02, 1.0), borderaxespad=0.2)
+    else:
+        ax.text(0.5, 0.5, "no gene contributes to a label", transform=ax.transAxes, ha="center")
     why = pretty(behind.attrs["why"].get(axis, ""))
-    _label_genes(ax, bars.index, set(table.loc[table["in_signature"], "gene"]) if of == "amount" else set())
     rival = " and ".join(pretty(label) for label in labels if label != called) or "no rival"
-    said = f"{pretty(called)}, against {rival}" if called in labels else f"not called; strongest: {rival}"
-    ax.set(xlabel=f"{_UNITS[of]}\n\n{why}".rstrip(), title=f"{axis.capitalize()} of {table.attrs['cell']}: {said}")
+    title = f"{pretty(called)}, against {rival}" if called in labels else f"not called; strongest: {rival}"
+    ax.set(xlabel=f"{_UNITS[of]}\n\n{why}".rstrip(), title=f"{axis.capitalize()} of {table.attrs['cell']}: {title}")
     return ax
 
 
@@ -264,13 +262,3 @@ def _bars(table: pd.DataFrame, labels: list[str], n: int, offset: pd.Series) -> 
     if offset.any():
         parts.append(offset.to_frame().T)
     return pd.concat(parts)
-
-
-def _label_genes(ax: Axes, genes: pd.Index, starred: set[str]) -> None:
-    ax.axvline(0, color="black", linewidth=0.8)
-    ax.set_ylim(len(genes) - 0.4, -0.6)
-    common.name_ticks(ax, "y", range(len(genes)), [f"{gene} *" if gene in starred else gene for gene in genes])
-    if len(genes):
-        common.legend_above(ax, ncols=1, bbox_to_anchor=(-0.02, 1.0), borderaxespad=0.2)
-    else:
-        ax.text(0.5, 0.5, "no gene contributes to a label", transform=ax.transAxes, ha="center")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from anndata import AnnData
@@ -15,38 +15,22 @@ import tamannot.data as slots
 from tamannot.analysis._cells import some_genes
 from tamannot.analysis._spatial import Kind, coordinates_of
 from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL
+from tamannot.data import Array
 from tamannot.errors import ParameterError, among
 from tamannot.get._run_evidence import columns_of
 from tamannot.pl import _style as common
-from tamannot.pl._cells import MAX_POINTS, Array, as_labels, check_some, labels_of, point_size, rows_to_draw
+from tamannot.pl._cells import MAX_POINTS, as_labels, check_some, labels_of, point_size, rows_to_draw
 from tamannot.pl._style import FigureOptions, Palette, figure, pretty
 
-# More cells than these are drawn as hexagons: points would hide each other.
-_POINTS = 5_000
-_HEXAGONS = 50
-# Most transitional cells to draw: more would hide the others.
-_TRANSITIONAL = 1_000
+_POINTS = 5_000  # more cells are drawn as hexagons: points would hide each other
+_TRANSITIONAL = 1_000  # most such cells to draw: more would hide the others
 _CUT = 0.01
-# The mean of fewer macrophages of a sample is uncertain.
-_ENOUGH, _NAMED = 30, 15
+_ENOUGH, _NAMED = 30, 15  # the mean of fewer macrophages is uncertain; the names of more samples are not legible
 _UNKNOWN = "#b0b0b0"
 # Tiles along the longer side of the tissue, for points too many to be distinguished: about a pixel each.
 _TILES = 800
-# Total area of the points in square points, and the smallest and largest area of one.
-_AREA, _SMALLEST, _LARGEST = 40_000.0, 0.2, 60.0
-# Distinct with any colour vision; z is diverging.
 _MAPS = {"score": "viridis", "smooth": "viridis", "z": common.DIVERGING}
 _UNITS = {"score": "score", "smooth": "score, smoothed over neighbours", "z": "z against matched genes"}
-
-
-class _Pair(NamedTuple):
-    """Both values of each macrophage, and which of them is significant or detected."""
-
-    x: Array
-    y: Array
-    active: Array  # macrophages × 2: 1 or 0, NaN without a p
-    labels: list[str]  # of the axes
-    how: str  # the criterion of ``active``
 
 
 @figure
@@ -103,79 +87,72 @@ def polarization(
     state = labels_of(adata, key, "state")
     here = np.asarray(state != NOT_MACROPHAGE)
     check_some(here)
-    pair = _pair(adata, key, (by[0], by[1]), here)
+    values, active, units, how = _both_values(adata, key, (by[0], by[1]), here)
     ax = ax or common.new_axes(6.4, 5.2)
     if sample_key is not None:
         samples = as_labels(slots.obs_column(adata, sample_key))
-        _draw_samples(ax, pair, list(samples.categories), samples.codes[here], size or 36)
+        _draw_samples(ax, values, list(samples.categories), samples.codes[here], size or 36)
+        units = [f"mean {unit}" for unit in units]
     else:
         both = np.asarray(state == TRANSITIONAL)[here]
-        _draw_cells(ax, pair, both, common.colors_of(adata, key, "state", palette)[TRANSITIONAL], rng, size)
-    mean = "mean " if sample_key is not None else ""
-    ax.set(xlabel=mean + pair.labels[0], ylabel=mean + pair.labels[1])
-    ax.set_title(_title(pair, (by[0], by[1])))
+        _draw_cells(ax, values, both, common.colors_of(adata, key, "state", palette)[TRANSITIONAL], rng, size)
+        for line in (ax.axhline, ax.axvline) if how != "detected" else ():  # z has a middle
+            line(0, color="0.3", linewidth=0.6, linestyle=":")
+    ax.set(xlabel=units[0], ylabel=units[1])
+    known = np.isfinite(active).all(axis=1)
+    said = "Too few genes of one are in the data for a p."
+    if known.any():
+        one, other = active[known].T.astype(bool)
+        shares = [(one & ~other).mean(), (other & ~one).mean(), (one & other).mean(), (~one & ~other).mean()]
+        names = [f"only {pretty(by[0])}", f"only {pretty(by[1])}", "both", "neither"]
+        of = "" if known.all() else f" in {one.size:,} with a p for both"
+        said = f"{how}{of}: " + ", ".join(f"{name} {share:.1%}" for name, share in zip(names, shares, strict=True))
+    ax.set_title(f"{pretty(by[0])} and {pretty(by[1])} of {here.sum():,} macrophages\n{said}")
     return ax
 
 
-def _pair(adata: AnnData, key: str, by: tuple[str, str], here: Array) -> _Pair:
+def _both_values(adata: AnnData, key: str, by: tuple[str, str], here: Array) -> tuple[Array, Array, list[str], str]:
+    """Return both values of each macrophage, which are active (1, 0, or NaN without a p), units, and the criterion."""
     z = slots.read_table(adata, key, "z")
     of_z = [name in z.columns for name in by]
     if all(of_z):
-        p = slots.read_table(adata, key, "p")
-        values, p_here = z[list(by)].to_numpy(float)[here], p[list(by)].to_numpy(float)[here]
-        active = np.where(np.isfinite(p_here), p_here < _CUT, np.nan)
-        labels = [f"{pretty(name)}: {_UNITS['z']}" for name in by]
-        return _Pair(values[:, 0], values[:, 1], active, labels, f"p < {_CUT}")
+        values, p = (table[list(by)].to_numpy(float)[here] for table in (z, slots.read_table(adata, key, "p")))
+        active = np.where(np.isfinite(p), p < _CUT, np.nan)
+        return values, active, [f"{pretty(name)}: {_UNITS['z']}" for name in by], f"p < {_CUT}"
     if any(of_z):
         msg = f"by={by!r} mixes a signature and a gene, or names a signature that was not scored. Give two of a kind."
         raise ParameterError(msg)
     matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
     values = np.concatenate([values for _, values, _ in some_genes(matrix, columns_of(matrix, by), here)])
-    labels = [f"{name}: log1p expression" for name in by]
-    return _Pair(values[:, 0], values[:, 1], np.where(values > 0, 1.0, 0.0), labels, "detected")
-
-
-def _title(pair: _Pair, by: tuple[str, str]) -> str:
-    known = np.isfinite(pair.active).all(axis=1)
-    what = f"{pretty(by[0])} and {pretty(by[1])} of {pair.x.size:,} macrophages"
-    if not known.any():
-        return f"{what}\nToo few genes of one are in the data for a p."
-    one, other = pair.active[known].T.astype(bool)
-    shares = [(one & ~other).mean(), (other & ~one).mean(), (one & other).mean(), (~one & ~other).mean()]
-    names = [f"only {pretty(by[0])}", f"only {pretty(by[1])}", "both", "neither"]
-    said = ", ".join(f"{name} {share:.1%}" for name, share in zip(names, shares, strict=True))
-    of = "" if known.all() else f" in {one.size:,} with a p for both"
-    return f"{what}\n{pair.how}{of}: {said}"
+    return values, np.where(values > 0, 1.0, 0.0), [f"{name}: log1p expression" for name in by], "detected"
 
 
 def _draw_cells(
-    ax: Axes, pair: _Pair, both: Array, color: str, rng: int | np.random.Generator, size: float | None
+    ax: Axes, values: Array, both: Array, color: str, rng: int | np.random.Generator, size: float | None
 ) -> None:
-    rng = np.random.default_rng(rng)
-    if pair.x.size > _POINTS:
+    """Draw cells as points or hexagons, and above them some of the transitional ones, in which both are active."""
+    (x, y), rng = values.T, np.random.default_rng(rng)
+    if x.size > _POINTS:
         shades: dict[str, Any] = {"bins": "log", "mincnt": 1, "cmap": "Blues", "linewidths": 0.1, "rasterized": True}
-        hexagons = ax.hexbin(pair.x, pair.y, gridsize=_HEXAGONS, **shades)
+        hexagons = ax.hexbin(x, y, gridsize=50, **shades)
         ax.figure.colorbar(hexagons, ax=ax, shrink=0.6).set_label("macrophages", fontsize="small")
     else:
         rest = rows_to_draw(np.where(both, -1, 0), 1, MAX_POINTS, rng)
-        ax.scatter(pair.x[rest], pair.y[rest], s=size or point_size(rest.size), color="0.45", alpha=0.6, linewidths=0)
-    if pair.how != "detected":  # z has a middle
-        for line in (ax.axhline, ax.axvline):
-            line(0, color="0.3", linewidth=0.6, linestyle=":")
+        ax.scatter(x[rest], y[rest], s=size or point_size(rest.size), color="0.45", alpha=0.6, linewidths=0)
     if both.any():
         some = rows_to_draw(np.where(both, 0, -1), 1, _TRANSITIONAL, rng)
         drawn = f"{some.size:,} of " if some.size < both.sum() else ""
-        style: dict[str, Any] = {"color": color, "edgecolors": "black", "linewidths": 0.5, "rasterized": True}
-        ax.scatter(
-            pair.x[some], pair.y[some], s=size or 12, label=f"transitional ({drawn}{both.sum():,})", zorder=3, **style
-        )
+        style: dict[str, Any] = {"edgecolors": "black", "linewidths": 0.5, "rasterized": True, "zorder": 3}
+        style["label"] = f"transitional ({drawn}{both.sum():,})"
+        ax.scatter(x[some], y[some], s=size or 12, color=color, **style)
         ax.legend(loc="best", framealpha=0.9, edgecolor="none", fontsize="small")
 
 
-def _draw_samples(ax: Axes, pair: _Pair, names: list[str], codes: Array, size: float) -> None:
+def _draw_samples(ax: Axes, values: Array, names: list[str], codes: Array, size: float) -> None:
+    """Draw the mean of each sample, hollow if it is of few macrophages."""
     n = np.bincount(codes, minlength=len(names))
     some = np.flatnonzero(n)
-    x, y = (np.bincount(codes, weights=v, minlength=n.size)[some] / n[some] for v in (pair.x, pair.y))
+    x, y = (np.bincount(codes, weights=v, minlength=n.size)[some] / n[some] for v in values.T)
     fill = np.where((n[some] >= _ENOUGH)[:, None], to_rgba(common.BLUE), to_rgba("white"))
     ax.scatter(x, y, s=size, facecolors=fill, edgecolors=common.BLUE)
     if some.size <= _NAMED:
@@ -234,7 +211,7 @@ def spatial(
     if size is None and len(values) > MAX_POINTS:
         drawn = _draw_tiles(ax, where, values, _MAPS[kind])
     else:
-        area = size if size is not None else float(np.clip(_AREA / max(len(values), 1), _SMALLEST, _LARGEST))
+        area = size if size is not None else float(np.clip(40_000 / max(len(values), 1), 0.2, 60))  # square points
         style: dict[str, Any] = {"s": area, "linewidths": 0, "rasterized": True}
         known = np.isfinite(values)
         x, y = where.T

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from tamannot.data import Array
 from tamannot.errors import ParameterError
-from tamannot.pl._cells import Array
 from tamannot.pl._style import CURVES, MARKERS, FigureOptions, check_positive, figure, new_axes
 from tamannot.stats import _classifiers
 

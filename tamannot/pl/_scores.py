@@ -15,11 +15,11 @@ from scipy import stats
 import tamannot.data as slots
 from tamannot.analysis._cells import library_species, scores_in
 from tamannot.classify import NOT_MACROPHAGE
-from tamannot.data import AXES
+from tamannot.data import AXES, Array
 from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.get import coverage as coverage_of
 from tamannot.pl import _style as common
-from tamannot.pl._cells import Array, as_labels, labels_of
+from tamannot.pl._cells import as_labels, labels_of
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, pretty
 from tamannot.signature import Signature, Signatures, chosen_signatures, signatures_named
 from tamannot.tl._write import COLORS
@@ -31,8 +31,6 @@ _WIDTH = 0.25
 _STEPS = ((200, 1), (50, 2), (0, 4))
 _TAIL = 0.001
 _HEIGHT = 0.85
-# Distinct with any colour vision; low coverage is hatched as well.
-_ENOUGH, _FEW, _MISSING = common.BLUE, common.VERMILION, "#e6e6e6"
 
 
 class _Row(NamedTuple):
@@ -66,7 +64,7 @@ def scores(
     signatures
         What to draw, as in `tl.score`: an axis (``"state"``), an id (``"m1"``), its label (``"lipid-associated"``), a
         list of these, genes, or signatures. What the run did not score is scored in the drawn cells, against genes of
-        equal expression in them. None draws the states, or all signatures if there are no states.
+        equal expression in them. None draws the states, or else all signatures.
     groupby
         Column of ``obs``, such as the sample or the called state: one distribution per group.
     only_macrophages
@@ -80,9 +78,9 @@ def scores(
     and assumes independent genes, so correlated genes make the distribution wider or shift it. Triangles are the
     baselines of a state, above which it is called (`get.evidence`).
 
-    The text at the right is the share of cells with that label. For signatures that are not labels it is the share of
-    cells with p below 0.01 (1 % by chance), among cells with a p, and the share of cells without one, in which too few
-    genes are detected. Cells are not replicates, and a share above 1 % alone does not show a program.
+    The text at the right is the share of cells with that label. For other signatures it is the share with p below 0.01
+    (1 % by chance), among cells with a p, and the share of cells without one, in which too few genes are detected.
+    Cells are not replicates, and a share above 1 % alone does not show a program.
 
     Raises
     ------
@@ -94,31 +92,42 @@ def scores(
         There is no z, because the object was not scored or scored without a null; or there are no cells to draw.
     """
     z, p = (slots.read_table(adata, key, kind) for kind in ("z", "p"))
-    record = slots.read_record(adata, key)
+    record, is_annotated = slots.read_record(adata, key), slots.slot(key, "state") in adata.obs
     axis_of = {str(i): str(axis) for i, axis in record.signatures["axis"].items()}
     wanted = _chosen(list(map(str, z.columns)), record, signatures)
-    here = _cells(adata, key, only_macrophages, any(axis_of.get(i) == "compartment" for i in wanted))
+    here: Array = np.ones(adata.n_obs, bool)
+    about_all = any(axis_of.get(i) == "compartment" for i in wanted)
+    if (is_annotated and not about_all) if only_macrophages is None else only_macrophages:
+        here = np.asarray(labels_of(adata, key, "state") != NOT_MACROPHAGE)
     if not here.any():
         msg = "There are no cells to draw. only_macrophages=False draws all cells."
         raise ResultNotFoundError(msg)
     if new := {i: s for i, s in wanted.items() if s is not None}:
         new_z, new_p, _ = scores_in(adata, key, here, new)
         z, p = z.assign(**{i: new_z[i].to_numpy() for i in new}), p.assign(**{i: new_p[i].to_numpy() for i in new})
-    colors = common.colors_of(adata, key, "state") if slots.slot(key, "state") in adata.obs else {}
-    groups, rows = _groups(adata, groupby, here), list[_Row]()
+
+    groups: dict[str | None, Array] = {None: here}
+    if groupby is not None:
+        column = as_labels(slots.obs_column(adata, groupby))
+        within = {name: here & (column == name) for name in column.categories if name != NOT_MACROPHAGE}
+        groups = {name: cells for name, cells in within.items() if cells.any()}
+    colors = common.colors_of(adata, key, "state") if is_annotated else {}
     if palette is not None:
-        colors = colors | common.of_palette(palette, [group for group, _ in groups if group] or list(wanted))
+        colors = colors | common.of_palette(palette, [group for group in groups if group] or list(wanted))
+    rows, written = list[_Row](), naming(groupby, key)
     for i in wanted:
         axis = "" if i in new else axis_of.get(i, "")
         is_label = axis in AXES and slots.slot(key, axis) in adata.obs
-        is_called = slots.read_obs(adata, key, (axis,)).iloc[:, 0].to_numpy() == i if is_label else None
+        is_called = slots.labels_of(adata, key, axis) == i if is_label else None
         has_baselines = (record.baselines.index == i) & (i not in new)
         baselines = dict(record.baselines.loc[has_baselines, ["origin", "baseline"]].to_numpy())
-        for group, cells in groups:
-            name = _name(i, group and naming(groupby, key)(group), several=len(wanted) > 1)
+        for group, cells in groups.items():
+            name = [pretty(i)] if group is None or len(wanted) > 1 else []
+            name += [] if group is None else [written(group)]
             text = _text_of(p[i].to_numpy()[cells], None if is_called is None else is_called[cells])
             color = colors.get(group or i, colors.get(i, common.BLUE))
-            rows.append(_Row(name, z[i].to_numpy()[cells], text, color, baselines))
+            rows.append(_Row(", ".join(name), z[i].to_numpy()[cells], text, color, baselines))
+
     ax = ax or common.new_axes(7.2, 1.4 + 0.42 * max(len(rows), 3))
     _draw(ax, rows)
     what = "z of signatures" if len(wanted) > 1 else f"z of {pretty(next(iter(wanted)))}"
@@ -148,28 +157,12 @@ def _chosen(
     return {i: None if s and i in have and digests.get(i) == s.digest else s for i, s in out.items()}
 
 
-def _cells(adata: AnnData, key: str, only_macrophages: bool | None, about_all: bool) -> Array:
-    annotated = slots.slot(key, "state") in adata.obs
-    wanted = (annotated and not about_all) if only_macrophages is None else only_macrophages
-    return np.asarray(labels_of(adata, key, "state") != NOT_MACROPHAGE) if wanted else np.ones(adata.n_obs, bool)
-
-
-def _groups(adata: AnnData, groupby: str | None, here: Array) -> list[tuple[str | None, Array]]:
-    if groupby is None:
-        return [(None, here)]
-    groups = as_labels(slots.obs_column(adata, groupby))
-    cells = [(name, here & (groups.codes == i)) for i, name in enumerate(groups.categories) if name != NOT_MACROPHAGE]
-    return [(name, some) for name, some in cells if some.any()]
-
-
-def _name(signature: str, group: str | None, *, several: bool) -> str:
-    if group is None:
-        return pretty(signature)
-    return f"{pretty(signature)}, {group}" if several else group
-
-
 def _draw(ax: Axes, rows: list[_Row]) -> None:
-    edges = _edges([row.z[np.isfinite(row.z)] for row in rows])
+    # The bins contain the null and all rows except 0.1 % at either end.
+    ends = [np.quantile(z, [_TAIL, 1 - _TAIL]) for row in rows if (z := row.z[np.isfinite(row.z)]).size]
+    lowest = min([-_AT_LEAST, *(float(np.floor(low)) for low, _ in ends)])
+    highest = max([_AT_LEAST, *(float(np.ceil(high)) for _, high in ends)])
+    edges = np.arange(lowest, highest + _WIDTH / 2, _WIDTH)
     grid = np.linspace(-_AT_LEAST, _AT_LEAST, 161)
     null, cut = stats.norm.pdf(grid), float(stats.norm.isf(_CUT))
     ax.axvspan(-cut, cut, color="0.93", zorder=0, linewidth=0)
@@ -195,14 +188,6 @@ def _draw(ax: Axes, rows: list[_Row]) -> None:
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     common.legend_above(ax, ncols=3, borderaxespad=0.1)
-
-
-def _edges(values: list[Array]) -> Array:
-    """Return bins that contain the null and all rows except 0.1 % at either end."""
-    ends = [np.quantile(z, [_TAIL, 1 - _TAIL]) for z in values if z.size]
-    low = min([-_AT_LEAST, *(float(np.floor(low)) for low, _ in ends)])
-    high = max([_AT_LEAST, *(float(np.ceil(high)) for _, high in ends)])
-    return np.arange(low, high + _WIDTH / 2, _WIDTH)
 
 
 def _text_of(p: Array, called: Array | None) -> str:
@@ -253,39 +238,28 @@ def coverage(
     if not 0 <= threshold <= 1:
         msg = f"threshold is a share from 0 to 1, not {threshold}."
         raise ParameterError(msg)
-    table = _coverage_by_axis(adata, axis, key)
+    table = coverage_of(adata, key)
+    table["axis"] = slots.read_record(adata, key).signatures["axis"].reindex(table.index).astype(str)
+    have = list(dict.fromkeys(table["axis"]))
+    wanted = [axis] if isinstance(axis, str) else list(have if axis is None else axis)
+    if unknown := [a for a in wanted if a not in have]:
+        msg = f"No axis {', '.join(map(repr, unknown))} in the run '{key}'.{among(unknown[0], have)}"
+        raise ParameterError(msg)
+    table = table[table["axis"].isin(wanted)].sort_values("axis", key=lambda a: a.map(have.index), kind="stable")
+
     axes = list(dict.fromkeys(table["axis"]))
-    # a gap between axes
-    place = np.arange(len(table)) + 0.8 * table["axis"].map(axes.index).to_numpy()
+    place = np.arange(len(table)) + 0.8 * table["axis"].map(axes.index).to_numpy()  # with a gap between axes
     each = 0.3 if len(table) <= 12 else 0.2
     ax = ax or common.new_axes(7.2, 1.5 + each * (place[-1] + 1))
     share = table["coverage"].to_numpy(float)
     few = share < threshold
-    ax.barh(place, 1.0, 0.75, color=_MISSING, label="missing")
-    ax.barh(place[~few], share[~few], 0.75, color=_ENOUGH, label="in the data")
+    ax.barh(place, 1.0, 0.75, color="#e6e6e6", label="missing")
+    ax.barh(place[~few], share[~few], 0.75, color=common.BLUE, label="in the data")
     if few.any():
-        name = f"in the data, below {threshold:.0%}"
-        ax.barh(place[few], share[few], 0.75, color=_FEW, hatch="////", edgecolor="white", linewidth=0, label=name)
+        style: dict[str, Any] = {"color": common.VERMILION, "hatch": "////", "edgecolor": "white", "linewidth": 0}
+        ax.barh(place[few], share[few], 0.75, label=f"in the data, below {threshold:.0%}", **style)
     ax.axvline(threshold, color="black", linestyle="--", linewidth=1)
     ax.set(xlim=(0, 1), ylim=(place[-1] + 0.6, -0.6 - 0.8 * (len(axes) > 1)), xlabel="share of the genes in the data")
-    _write_coverage(ax, table, place)
-    ax.set_title(f"Coverage of {len(table)} signatures")
-    common.legend_above(ax, ncols=3, borderaxespad=0.2)
-    return ax
-
-
-def _coverage_by_axis(adata: AnnData, axis: str | Sequence[str] | None, key: str) -> pd.DataFrame:
-    table = coverage_of(adata, key)
-    table["axis"] = slots.read_record(adata, key).signatures["axis"].reindex(table.index).astype(str)
-    have = list(dict.fromkeys(table["axis"]))
-    wanted = have if axis is None else [axis] if isinstance(axis, str) else list(axis)
-    if unknown := [a for a in wanted if a not in have]:
-        msg = f"No axis {', '.join(map(repr, unknown))} in the run '{key}'.{among(unknown[0], have)}"
-        raise ParameterError(msg)
-    return table[table["axis"].isin(wanted)].sort_values("axis", key=lambda a: a.map(have.index), kind="stable")
-
-
-def _write_coverage(ax: Axes, table: pd.DataFrame, place: Array) -> None:
     size = common.name_ticks(ax, "y", place, [pretty(str(i)) for i in table.index])
     texts = []
     for row in table.itertuples():
@@ -296,3 +270,6 @@ def _write_coverage(ax: Axes, table: pd.DataFrame, place: Array) -> None:
     first = pd.Series(place, table["axis"].to_numpy()).groupby(level=0).min()
     for name, y in first.items() if len(first) > 1 else ():
         ax.text(0.008, y - 0.62, str(name), fontsize=0.75 * size, style="italic", va="bottom", color="0.3")
+    ax.set_title(f"Coverage of {len(table)} signatures")
+    common.legend_above(ax, ncols=3, borderaxespad=0.2)
+    return ax

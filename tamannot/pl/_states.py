@@ -13,26 +13,11 @@ from matplotlib.axes import Axes
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.pl import _cells as cells
 from tamannot.pl import _style as common
-from tamannot.pl._cells import (
-    EMBEDDINGS,
-    MAX_POINTS,
-    Array,
-    Labels,
-    as_labels,
-    check_some,
-    count_pairs,
-    embedding_of,
-    labels_of,
-    plane_in,
-)
-from tamannot.pl._embedding import Dots, draw_embedding
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, pretty
 
-# Inches per bar; a hundred samples still fit a page.
-_BAR, _THIN_BAR, _MANY_BARS = 0.5, 0.22, 20
-# On darker shades white text is easier to read than black.
-_DARK = 0.55
+_DARK = 0.55  # on darker shades white text is easier to read than black
 _SMALL_SHARE = 0.005
 _POOLED = "state: cells as called, and their share of the origin"
 _OVER_SAMPLES = "state: mean share of the origin over samples, as called\n(minimum–maximum)"
@@ -45,7 +30,7 @@ def states(
     basis: str | None = None,
     groupby: str | None = None,
     key: str = "tam",
-    max_points: int = MAX_POINTS,
+    max_points: int = cells.MAX_POINTS,
     rng: int | np.random.Generator = 0,
     palette: Palette | None = None,
     size: float | None = None,
@@ -68,10 +53,9 @@ def states(
     Returns
     -------
     The axes. On an embedding, other cells are light grey beneath the macrophages, and the legend has the number of
-    cells of each state and their share of the macrophages. Bars are shares, from 0 to 1, of the macrophages of a group;
-    their number is beside the bar. Both include ``unassigned``. Cells are not replicates: compare conditions by
-    samples. Cells of a state lie together in an embedding because both are computed from the same genes; this does not
-    confirm the state.
+    cells of each state and their share of the macrophages. Bars are shares, from 0 to 1, of the macrophages of a group,
+    whose number is beside the bar. Both include ``unassigned``. Cells are not replicates: compare samples. Cells of a
+    state lie together in an embedding because both are computed from the same genes; this does not confirm the state.
 
     Raises
     ------
@@ -80,11 +64,7 @@ def states(
     ResultNotFoundError
         The object is not annotated.
     """
-    found = _basis(adata, basis, groupby)
-    if found is not None:
-        return draw_embedding(adata, found, "state", key, Dots(max_points, rng, palette, size, ax))
-    colors = common.colors_of(adata, key, "state", palette)
-    return _draw_bars(ax, adata, key, "state", groupby or slots.slot(key, "origin"), colors)
+    return _draw(adata, "state", key, basis, groupby, cells.Dots(max_points, rng, palette, size, ax))
 
 
 @figure
@@ -94,7 +74,7 @@ def origins(
     basis: str | None = None,
     groupby: str | None = None,
     key: str = "tam",
-    max_points: int = MAX_POINTS,
+    max_points: int = cells.MAX_POINTS,
     rng: int | np.random.Generator = 0,
     palette: Palette | None = None,
     size: float | None = None,
@@ -110,8 +90,7 @@ def origins(
     basis
         Embedding in ``obsm`` to draw on, found as in `states`; bars if none exists.
     groupby
-        Column of ``obs`` to group bars by. Bars without it are by the ``sample_key`` of the run; one bar if it had
-        none.
+        Column of ``obs`` to group bars by. Bars without it are by the ``sample_key`` of the run, if it had one.
 
     Returns
     -------
@@ -124,12 +103,47 @@ def origins(
     ResultNotFoundError
         The object is not annotated.
     """
-    found = _basis(adata, basis, groupby)
-    if found is not None:
-        return draw_embedding(adata, found, "origin", key, Dots(max_points, rng, palette, size, ax))
-    sample_key = slots.read_record(adata, key).sample_key  # may be gone by now
-    column = groupby or (sample_key if sample_key in adata.obs else None)
-    return _draw_bars(ax, adata, key, "origin", column, common.colors_of(adata, key, "origin", palette))
+    return _draw(adata, "origin", key, basis, groupby, cells.Dots(max_points, rng, palette, size, ax))
+
+
+def _draw(adata: AnnData, axis: str, key: str, basis: str | None, groupby: str | None, dots: cells.Dots) -> Axes:
+    """Draw macrophages on an embedding, or the shares of their labels as a bar per group, or one bar for all."""
+    if basis is not None and groupby is not None:
+        msg = f"basis='{basis}' draws cells, and groupby='{groupby}' draws bars. Give one of them."
+        raise ParameterError(msg)
+    if basis is None and groupby is None:
+        basis = cells.plane_in(adata, cells.EMBEDDINGS)
+    if basis is not None:
+        return cells.draw_embedding(adata, basis, axis, key, dots)
+    colors, column = common.colors_of(adata, key, axis, dots.palette), groupby
+    if column is None and axis == "state":
+        column = slots.slot(key, "origin")
+    elif column is None:
+        sample_key = slots.read_record(adata, key).sample_key  # may be gone by now
+        column = sample_key if sample_key in adata.obs else None
+    labels = cells.labels_of(adata, key, axis)
+    everyone = pd.Series("macrophages", index=adata.obs_names)
+    groups = cells.as_labels(everyone if column is None else slots.obs_column(adata, column))
+    counts = pd.DataFrame({UNASSIGNED: [0]}, index=["no macrophages"])
+    if (is_macrophage := labels != NOT_MACROPHAGE).any():
+        counts = cells.count_pairs(groups, labels, is_macrophage)
+        counts.index = pd.Index(map(naming(column, key), groups.categories))
+        counts = counts.loc[counts.sum(axis=1) > 0, counts.sum(axis=0) > 0]
+
+    each = 0.5 if len(counts) <= 20 else 0.22  # inches; a hundred samples still fit a page
+    ax = dots.ax or common.new_axes(8, max(1.5 + each * len(counts), 0.9 + 0.22 * counts.shape[1]))
+    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    left, places = np.zeros(len(shares)), np.arange(len(shares))
+    for label in shares.columns:
+        width, color = shares[label].to_numpy(), colors.get(label, colors[UNASSIGNED])
+        ax.barh(places, width, left=left, color=color, label=pretty(label), edgecolor="white", height=0.7)
+        left += width
+    ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of macrophages, as called")
+    size = common.name_ticks(ax, "y", places, list(shares.index))
+    taken = common.write_beside(ax, places, [f"n = {total:,}" for total in counts.sum(axis=1)], size)
+    ax.set_title(f"{axis.capitalize()}s of {counts.to_numpy().sum():,} macrophages")
+    common.legend_beside(ax, counts.shape[1], after=taken)
+    return ax
 
 
 @figure
@@ -149,11 +163,9 @@ def state_by_origin(
     adata
         An annotated object.
     sample_key
-        Column of ``obs`` with the sample; each sample has the same weight. None pools all cells, so large samples have
-        more weight.
+        Column of ``obs`` with the sample; each has the same weight. None pools all cells: large samples weigh more.
     min_cells
-        Minimal number of macrophages, at least 1: of a row to be shaded, or with ``sample_key`` of a sample to be
-        included in a row.
+        Fewest macrophages, at least 1, of a row that is shaded, or with ``sample_key`` of a sample in a row.
 
     Returns
     -------
@@ -170,61 +182,40 @@ def state_by_origin(
         The object is not annotated, it has no macrophages, or no sample has ``min_cells`` macrophages of one origin.
     """
     common.check_positive("min_cells", min_cells)
-    origin, state = labels_of(adata, key, "origin"), labels_of(adata, key, "state")
+    origin, state = cells.labels_of(adata, key, "origin"), cells.labels_of(adata, key, "state")
     here = (origin != NOT_MACROPHAGE) & (state != NOT_MACROPHAGE)
-    check_some(here)
+    cells.check_some(here)
+    counts = cells.count_pairs(origin, state, here)
+    found = counts.index[counts.sum(axis=1) > 0], counts.columns[counts.sum(axis=0) > 0]
+    rows, columns = ([*(name for name in names if name != UNASSIGNED), UNASSIGNED] for names in found)
+    counts = counts.reindex(index=rows, columns=columns, fill_value=0)
     if sample_key is None:
-        counts = _unassigned_last(count_pairs(origin, state, here))
         total = counts.sum(axis=1)
         shares = counts.div(total.clip(lower=1), axis=0)
         texts = counts.map("{:,}".format) + "\n" + shares.map(_percent)
-        names = [f"{pretty(str(o))}\nn = {n:,}" for o, n in total.items()]
-        shaded = shares[total >= min_cells].reindex(shares.index)
-        return _draw_table(ax, shaded, texts, names, (f"{here.sum():,} macrophages", _POOLED))
-    samples = as_labels(slots.obs_column(adata, sample_key))
-    mean, low, high, n = _over_samples(origin, state, here, samples, min_cells)
+        said = [f"n = {n:,}" for n in total]
+        ax = _draw_table(ax, shares[total >= min_cells].reindex(rows), texts, said)
+        ax.set(title=f"States by origin, {here.sum():,} macrophages", xlabel=_POOLED)
+        return ax
+
+    samples = cells.as_labels(slots.obs_column(adata, sample_key))
+    in_each = (cells.count_pairs(origin, state, here & (samples.codes == i)) for i in range(len(samples.categories)))
+    by_sample = np.array([n.reindex(index=rows, columns=columns, fill_value=0) for n in in_each], float)
+    n_cells = by_sample.sum(axis=2, keepdims=True)
+    too_few = np.broadcast_to(n_cells < min_cells, by_sample.shape)
+    shares_in = np.ma.masked_where(too_few, by_sample / np.maximum(n_cells, 1))
+    n_samples = shares_in.count(axis=0)[:, 0]
+    if not n_samples.any():
+        msg = f"No sample has {min_cells} macrophages of one origin. Leave out sample_key=, or lower min_cells."
+        raise ResultNotFoundError(msg)
+    mean, low, high = (
+        pd.DataFrame(over(axis=0).filled(np.nan), index=rows, columns=columns)
+        for over in (shares_in.mean, shares_in.min, shares_in.max)
+    )
     texts = mean.map(_percent) + "\n" + low.map(_percent) + "–" + high.map(_percent)
-    names = [f"{pretty(str(o))}\n{k} of {len(samples.categories)} samples" for o, k in n.items()]
-    said = f"macrophages in {len(samples.categories)} samples", _OVER_SAMPLES
-    return _draw_table(ax, mean, texts.where(mean.notna(), "–"), names, said)
-
-
-def _basis(adata: AnnData, basis: str | None, groupby: str | None) -> str | None:
-    """Return the key of the embedding to draw on; None for bars."""
-    if basis is None:
-        return plane_in(adata, EMBEDDINGS) if groupby is None else None
-    if groupby is not None:
-        msg = f"basis='{basis}' draws cells, and groupby='{groupby}' draws bars. Give one of them."
-        raise ParameterError(msg)
-    return embedding_of(adata, basis)
-
-
-def _draw_bars(
-    ax: Axes | None, adata: AnnData, key: str, axis: str, column: str | None, colors: dict[str, str]
-) -> Axes:
-    """Draw the labels of the macrophages of each group of a column, or of all of them."""
-    labels = labels_of(adata, key, axis)
-    is_macrophage = labels != NOT_MACROPHAGE
-    everyone = pd.Series("macrophages", index=adata.obs_names)
-    groups = as_labels(everyone if column is None else slots.obs_column(adata, column))
-    counts = pd.DataFrame({UNASSIGNED: [0]}, index=["no macrophages"])
-    if is_macrophage.any():
-        counts = count_pairs(groups, labels, is_macrophage)
-        counts.index = pd.Index(map(naming(column, key), groups.categories))
-        counts = counts.loc[counts.sum(axis=1) > 0, counts.sum(axis=0) > 0]
-    each = _BAR if len(counts) <= _MANY_BARS else _THIN_BAR
-    ax = ax or common.new_axes(8, max(1.5 + each * len(counts), 0.9 + 0.22 * counts.shape[1]))
-    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-    left, places = np.zeros(len(shares)), np.arange(len(shares))
-    for label in shares.columns:
-        width, color = shares[label].to_numpy(), colors.get(label, colors[UNASSIGNED])
-        ax.barh(places, width, left=left, color=color, label=pretty(label), edgecolor="white", height=0.7)
-        left += width
-    ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of macrophages, as called")
-    size = common.name_ticks(ax, "y", places, list(shares.index))
-    taken = common.write_beside(ax, places, [f"n = {total:,}" for total in counts.sum(axis=1)], size)
-    ax.set_title(f"{axis.capitalize()}s of {counts.to_numpy().sum():,} macrophages")
-    common.legend_beside(ax, counts.shape[1], after=taken)
+    said = [f"{n} of {len(samples.categories)} samples" for n in n_samples]
+    ax = _draw_table(ax, mean, texts.where(mean.notna(), "–"), said)
+    ax.set(title=f"States by origin, macrophages in {len(samples.categories)} samples", xlabel=_OVER_SAMPLES)
     return ax
 
 
@@ -232,38 +223,8 @@ def _percent(share: float) -> str:
     return "<1%" if 0 < share < _SMALL_SHARE else f"{share:.0%}"
 
 
-def _unassigned_last(counts: pd.DataFrame) -> pd.DataFrame:
-    """Return counts of macrophages, with ``unassigned`` last in rows and columns."""
-
-    def order(total: pd.Series) -> list[str]:
-        return [*(s for s in total.index[total > 0] if s not in (NOT_MACROPHAGE, UNASSIGNED)), UNASSIGNED]
-
-    return counts.reindex(index=order(counts.sum(axis=1)), columns=order(counts.sum(axis=0)), fill_value=0)
-
-
-def _over_samples(
-    origin: Labels, state: Labels, here: Array, samples: Labels, min_cells: int
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.Series]:
-    """Return mean, minimal and maximal share over samples, and the number of samples of each row."""
-    whole = _unassigned_last(count_pairs(origin, state, here))
-    of_each = [count_pairs(origin, state, here & (samples.codes == i)) for i in range(len(samples.categories))]
-    counts = np.array([table.reindex_like(whole).fillna(0) for table in of_each], float)
-    total = counts.sum(axis=2, keepdims=True)
-    shares = np.ma.masked_where(np.broadcast_to(total < min_cells, counts.shape), counts / np.maximum(total, 1))
-    n = shares.count(axis=0)[:, 0]
-    if not n.any():
-        msg = f"No sample has {min_cells} macrophages of one origin. Leave out sample_key=, or lower min_cells."
-        raise ResultNotFoundError(msg)
-    mean, low, high = (
-        pd.DataFrame(over(axis=0).filled(np.nan), index=whole.index, columns=whole.columns)
-        for over in (shares.mean, shares.min, shares.max)
-    )
-    return mean, low, high, pd.Series(n, index=whole.index)
-
-
-def _draw_table(
-    ax: Axes | None, shares: pd.DataFrame, texts: pd.DataFrame, names: list[str], said: tuple[str, str]
-) -> Axes:
+def _draw_table(ax: Axes | None, shares: pd.DataFrame, texts: pd.DataFrame, said: list[str]) -> Axes:
+    """Draw shares as shades under their texts; a line below the name of each row says of how many they are."""
     n_rows, n_columns = shares.shape
     ax = ax or common.new_axes(2.2 + 0.95 * n_columns, 1.8 + 0.6 * n_rows)
     values = np.ma.masked_invalid(shares.to_numpy(float))
@@ -274,11 +235,11 @@ def _draw_table(
     for (i, j), text in np.ndenumerate(texts.to_numpy()):
         color = "white" if values[i, j] >= _DARK else "black"
         ax.text(j, i, text, ha="center", va="center", fontsize=size, color=color)
+    names = [f"{pretty(row)}\n{of}" for row, of in zip(shares.index, said, strict=True)]
     ax.set_yticks(range(n_rows), names, fontsize="small")
     ax.set_xticks(np.arange(0.5, n_columns - 1), minor=True)
     ax.set_yticks(np.arange(0.5, n_rows - 1), minor=True)
     ax.grid(which="minor", color="white", linewidth=2)
     ax.tick_params(which="both", length=0)
     ax.spines[:].set_visible(False)
-    ax.set(title=f"States by origin, {said[0]}", xlabel=said[1])
     return ax

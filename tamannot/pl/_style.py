@@ -19,17 +19,11 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from anndata import AnnData
+from matplotlib import transforms
 from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like, to_hex
 from matplotlib.figure import Figure
-from matplotlib.transforms import (
-    Bbox,
-    BboxBase,
-    BboxTransformFrom,
-    BboxTransformTo,
-    ScaledTranslation,
-    TransformedBbox,
-)
+from matplotlib.transforms import Bbox, BboxBase, ScaledTranslation, TransformedBbox
 
 import tamannot.data as slots
 from tamannot._settings import with_options
@@ -40,13 +34,12 @@ from tamannot.tl._write import COLORS
 F = TypeVar("F", bound=Callable[..., Axes])
 Palette = str | Sequence[str] | Mapping[str, str]
 
-# From the palette of Okabe & Ito, distinct with any colour vision.
+# Okabe & Ito's colours without the faint ones, distinct with any colour vision; more curves or conditions repeat them
+# with another marker.
 BLUE, VERMILION = "#0072b2", "#d55e00"
-# Okabe & Ito's colours without the faint ones; more curves or conditions repeat them with another marker.
 CURVES = (BLUE, VERMILION, "#009e73", "#cc79a7", "#000000", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-# Differences from a middle, white.
-DIVERGING = "PuOr_r"
+DIVERGING = "PuOr_r"  # from a middle, white
 # Inches; points below which a label cannot be read; rows of a legend.
 _WIDEST, _TALLEST, _LEGIBLE, _MOST_ROWS = 30.0, 24.0, 5.0, 16
 
@@ -98,19 +91,18 @@ def figures_for_a_file() -> Iterator[None]:
 def figure(draw: F) -> F:
     """Give a function that draws on ``ax`` the options of `FigureOptions`, and help for its usual parameters."""
     names, own = (*inspect.signature(draw).parameters, *_DEFAULTS), inspect.cleandoc(draw.__doc__ or "")
-    common = [n for n in names if n in _HELP and f"\n{n}\n" not in own]
-    added = "".join(f"{name}\n{textwrap.indent(_HELP[name], '    ')}\n" for name in common)
+    added = "".join(f"{name}\n    {_HELP[name]}\n" for name in names if name in _HELP and f"\n{name}\n" not in own)
 
     def drawn(*args: Any, **kwargs: Any) -> Axes | Figure | None:
         signature.bind(*args, **kwargs)  # refuses unknown parameters
-        asked = _DEFAULTS | {name: kwargs.pop(name) for name in _DEFAULTS if name in kwargs}
+        show, save, return_fig, figsize, title = (kwargs.pop(name, default) for name, default in _DEFAULTS.items())
         given = kwargs.get("ax")
         room, others = (None, []) if given is None else (_room(given), given.figure.axes)
-        if asked["figsize"] is not None:
+        if figsize is not None:
             if given is not None:
                 msg = "figsize sets the size of a new figure, but ax= belongs to one already. Give one of them."
                 raise ParameterError(msg)
-            kwargs["ax"] = new_axes(*asked["figsize"])
+            kwargs["ax"] = new_axes(*figsize)
         try:
             ax = draw(*args, **kwargs)
         except BaseException:
@@ -119,16 +111,16 @@ def figure(draw: F) -> F:
             raise
         ax.spines[["top", "right"]].set_visible(False)
         parts = [ax, *(a for a in ax.figure.axes if a is not ax and a not in others)]  # with its colour bars
-        _arrange(parts, room or ax.figure.bbox, asked["title"])
+        _arrange(parts, room or ax.figure.bbox, title)
         whole = ax.figure.figure  # of a part of a figure, the whole
-        if asked["save"] is not None:
-            _save(whole, Path(asked["save"]))
-        if asked["return_fig"]:
+        if save is not None:
+            _save(whole, Path(save))
+        if return_fig:
             return whole
         has_windows = getattr(whole.canvas, "required_interactive_framework", None) is not None
-        if asked["show"] or (asked["show"] is None and given is None and has_windows and _MAY_SHOW.get()):
+        if show or (show is None and given is None and has_windows and _MAY_SHOW.get()):
             plt.show()
-        return None if asked["show"] else ax
+        return None if show else ax
 
     signature = with_options(drawn, draw, FigureOptions, _DEFAULTS, added)
     return cast("F", drawn)
@@ -197,7 +189,8 @@ def _shrink(axes: list[Axes], room: BboxBase) -> None:
         x0, y0 = np.maximum(np.subtract(room.min, outer.min), 0) + inner.min
         x1, y1 = np.minimum(np.subtract(room.max, outer.max), 0) + inner.max
         fitted = Bbox.from_extents(x0, y0, max(x1, x0 + inner.width / 5), max(y1, y0 + inner.height / 5))
-        move = to_pixels + BboxTransformFrom(inner) + BboxTransformTo(fitted) + to_pixels.inverted()
+        into = transforms.BboxTransformFrom(inner) + transforms.BboxTransformTo(fitted)
+        move = to_pixels + into + to_pixels.inverted()
         for a in axes:
             a.set_position(a.get_position(original=True).transformed(move))
             a.set_in_layout(True)  # a later tight_layout() includes it

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from tamannot import get, pl
 from tamannot.errors import MatrixError, ResultNotFoundError
@@ -23,11 +23,12 @@ from tamannot.report._blocks import (
     Section,
     Table,
     Text,
+    drawn,
     number,
+    pictures_of,
     table_of,
 )
 from tamannot.report._material import Material
-from tamannot.report._pictures import drawn, pictures_of
 
 # In reading order: abundance, programs, neighbours, consequences.
 TITLES = {
@@ -40,8 +41,8 @@ TITLES = {
 }
 _TITLES_OF_TABLES = {"table": "Results", "shares": "Shares of cells as called", "expected": "Expected shares"}
 _CAUTIONS = "cautions"
-_FIRST, _LAST = ("claims", "tests", "table"), ("signatures", "samples")
-# Long tables, which come last.
+_FIRST, _LAST = ("claims", "tests", "table"), ("signatures", "samples")  # what was tested before what it was tested on
+# Long columns, which come last.
 _FAR_RIGHT = ("measure", "tam", "malignant", "kind", "source", "note", "leading_edge", "digest")
 _FEW_ROWS = 3
 _MOST_LETTERS = 300
@@ -67,34 +68,27 @@ _HOW = (
 
 
 def analyses(material: Material) -> Iterator[Section]:
-    """Yield a section for each analysis that was run."""
+    """Yield a section for each analysis that was run: cautions, figures, tables, and other results."""
     for name, title in TITLES.items():
         found = material.run.variants(name) if material.run.has(name) else {}
         for i, (of, record) in enumerate(found.items()):
-            place = name.replace("_", "-") + (f"-{i + 1}" if i else "")
-            heading = f"{title} ({pretty(of)})" if len(found) > 1 else title
-            # cautions first; what was tested before what it was tested on
             said = tuple(Point("Caution.", str(text)) for text in np.ravel(record.get(_CAUTIONS, [])))
-            cautions = (Points(said),) if said else ()
-            pictures = pictures_of(material, name, of=of)
-            shown = _of_one_kind(record) if name == "composition" else record
-            yield Section(place, heading, (*cautions, *pictures, *_tables(shown), *_facts(shown)))
-
-
-def _of_one_kind(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a comparison with its shares: as called, or expected."""
-    parameters = record.get("parameters")
-    counts = parameters.get("counts") if isinstance(parameters, Mapping) else None
-    other = "shares" if counts == "expected" else "expected"
-    return {name: value for name, value in record.items() if name != other}
-
-
-def _tables(record: Mapping[str, Any]) -> Iterator[Block]:
-    frames = [(name, value) for name, value in _leaves(record) if isinstance(value, pd.DataFrame)]
-    order = {name: i for i, name in enumerate(_FIRST)} | dict.fromkeys(_LAST, len(_FIRST) + 1)
-    for name, frame in sorted(frames, key=lambda item: order.get(item[0], len(_FIRST))):
-        title = _TITLES_OF_TABLES.get(name) or pretty(name).capitalize()
-        yield _table(frame, title) if len(frame) else Text(f"{title}: no rows.")
+            blocks: list[Block] = [Points(said)] if said else []
+            blocks += pictures_of(material, name, of=of)
+            values = list(_leaves(record))
+            if name == "composition":  # with its shares: as called, or expected
+                counts = dict(values).get("parameters counts")
+                values = [v for v in values if v[0] != ("shares" if counts == "expected" else "expected")]
+            order = {first: i for i, first in enumerate(_FIRST)} | dict.fromkeys(_LAST, len(_FIRST) + 1)
+            for path, value in sorted(values, key=lambda item: order.get(item[0], len(_FIRST))):
+                if isinstance(value, pd.DataFrame):
+                    heading = _TITLES_OF_TABLES.get(path) or pretty(path).capitalize()
+                    blocks.append(_table(value, heading) if len(value) else Text(f"{heading}: no rows."))
+            texts = {path.removeprefix("parameters "): _fact(value) for path, value in values}
+            facts = tuple((pretty(path), text) for path, text in texts.items() if text is not None)
+            blocks += [Facts(facts)] if facts else []
+            place = name.replace("_", "-") + (f"-{i + 1}" if i else "")
+            yield Section(place, f"{title} ({pretty(of)})" if len(found) > 1 else title, tuple(blocks))
 
 
 def _table(frame: pd.DataFrame, title: str) -> Table:
@@ -111,13 +105,8 @@ def _table(frame: pd.DataFrame, title: str) -> Table:
     return replace(table_of(varied, title, note=f"In every row: {said}."), frame=whole.frame)
 
 
-def _facts(record: Mapping[str, Any]) -> Iterator[Block]:
-    found = [(name.removeprefix("parameters "), _fact(value)) for name, value in _leaves(record)]
-    if facts := tuple((pretty(name), text) for name, text in found if text is not None):
-        yield Facts(facts)
-
-
 def _leaves(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of a record with their names, those of nested records after the names above them."""
     for name, value in sorted(record.items()):  # as a file keeps them
         if name == _CAUTIONS and not above:
             continue
@@ -143,10 +132,19 @@ def _fact(value: Any) -> str | None:
 def ferroptosis(material: Material) -> Section | None:
     """Return the summaries by state and the programs; None if they were not scored."""
     blocks: list[Block] = []
-    if all(material.has(name) for name in _SUMMARIES) and material.macrophages.any():
+    here, samples = material.macrophages, material.samples
+    if all(material.has(name) for name in _SUMMARIES) and here.any():
+        table = pd.DataFrame({name: material.column(name).to_numpy(dtype=float) for name in _SUMMARIES})[here]
+        table["state"] = material.labels("state").astype(str).to_numpy()[here]
+        table["sample"] = 0 if samples is None else samples.codes[here]
+        grouped = table[table["sample"] >= 0].groupby(["state", "sample"])
+        means = grouped[list(_SUMMARIES)].mean().groupby("state").mean()
+        sizes = grouped.size().groupby("state").agg(["size", "sum"]).to_numpy().reshape(-1, 2)
+        means.insert(0, "n_cells", sizes[:, 1])
+        means.insert(0, "n_samples", sizes[:, 0] if samples is not None else np.ones(len(means), int))
+        means.index = pd.Index([pretty(str(i)) for i in means.index], name="state")
         note = "Mean of the samples' means of z against matched genes; every sample has the same weight."
-        blocks.append(table_of(_by_state(material), "Summaries of macrophages by state", note=note))
-        blocks.append(Text(_SIGN))
+        blocks += [table_of(means, "Summaries of macrophages by state", note=note), Text(_SIGN)]
     if material.run.has("ferroptosis"):
         programs = material.run.ferroptosis.copy()
         programs.index = pd.Index([pretty(str(i)) for i in programs.index], name="program")
@@ -155,56 +153,32 @@ def ferroptosis(material: Material) -> Section | None:
     return Section("ferroptosis", "Ferroptosis programs", (Text(_MEANING), *blocks)) if blocks else None
 
 
-def _by_state(material: Material) -> pd.DataFrame:
-    here = material.macrophages
-    samples = material.samples
-    table = pd.DataFrame({name: material.column(name).to_numpy(dtype=float) for name in _SUMMARIES})[here]
-    table["state"] = material.labels("state").astype(str).to_numpy()[here]
-    table["sample"] = 0 if samples is None else samples.codes[here]
-    table = table[table["sample"] >= 0]
-    grouped = table.groupby(["state", "sample"])
-    means = grouped[list(_SUMMARIES)].mean().groupby("state").mean()
-    sizes = grouped.size().groupby("state").agg(["size", "sum"]).to_numpy().reshape(-1, 2)
-    means.insert(0, "n_cells", sizes[:, 1])
-    means.insert(0, "n_samples", sizes[:, 0] if samples is not None else np.ones(len(means), int))
-    means.index = pd.Index([pretty(str(i)) for i in means.index], name="state")
-    return means
-
-
 def evidence(material: Material) -> Section | None:
     """Return the cards of typical cells; None if the matrix is missing or the run kept no evidence."""
-    typical = _typical(material)
-    if not typical:
-        return None
-    cells = material.source.take(np.sort(np.fromiter(typical.values(), int)), matrix=True)
-    places = dict(zip(sorted(typical.values()), range(cells.n_obs), strict=True))
-    blocks = [b for state, row in typical.items() for b in _card(material, cells, places[row], state)]
-    return Section("evidence", "Evidence of typical cells", (Text(_HOW), *blocks)) if blocks else None
-
-
-def _typical(material: Material) -> dict[str, int]:
-    """Return the row of a typical macrophage of each state, and of those without a state."""
     state = material.labels("state").astype(str).to_numpy()
     prob = material.column("state_prob").to_numpy(dtype=float) if material.has("state_prob") else np.zeros(state.size)
-    rows = {}
-    for name, n in pd.Series(state[material.macrophages]).value_counts().items():
+    typical: dict[str, int] = {}  # the row of a macrophage of each state, and of one without a state
+    for name, n in pd.Series(state[material.macrophages]).value_counts().head(_MOST_CARDS).items():
         mine = np.flatnonzero(material.macrophages & (state == name))
-        rows[str(name)] = int(mine[np.argsort(prob[mine], kind="stable")[n // 2]])
-    return dict(list(rows.items())[:_MOST_CARDS])
-
-
-def _card(material: Material, cells: AnnData, row: int, state: str) -> Iterator[Block]:
-    name = f"{pretty(state).capitalize()}: cell {cells.obs_names[row]}"
-    try:
-        files = drawn(lambda: pl.evidence(cells, row, key=material.key), svg=material.svg)
-        table = get.evidence(cells, row, key=material.key)
-    except (MatrixError, ResultNotFoundError):  # the matrix is another by now, or the run kept nothing of this
-        return
-    if files is not None:
-        alt = f"Bars: contributions of genes to the state of cell {cells.obs_names[row]} and to its strongest rival."
-        yield Picture(name, alt, *files)
-    shown = table.loc[table["axis"].isin(_AXES), _COLUMNS]
-    why = [f"{axis.capitalize()}: {text}" for axis, text in table.attrs["why"].items() if axis in _AXES]
-    why.append("genes: the genes with the highest expression; − marks genes that count against the signature.")
-    said = pretty(" ".join(why))
-    yield table_of(shown, f"{name}, its signatures", note=said)
+        typical[str(name)] = int(mine[np.argsort(prob[mine], kind="stable")[n // 2]])
+    if not typical:
+        return None
+    rows = sorted(typical.values())
+    cells, blocks = material.source.take(np.array(rows), matrix=True), list[Block]()
+    for name, row in typical.items():
+        cell = str(cells.obs_names[rows.index(row)])
+        title = f"{pretty(name).capitalize()}: cell {cell}"
+        draw = partial(pl.evidence, cells, rows.index(row), key=material.key)
+        try:
+            files = drawn(draw, svg=material.svg)
+            table = get.evidence(cells, rows.index(row), key=material.key)
+        except (MatrixError, ResultNotFoundError):  # the matrix is another by now, or the run kept nothing of this
+            continue
+        if files is not None:
+            alt = f"Bars: contributions of genes to the state of cell {cell} and to its strongest rival."
+            blocks.append(Picture(title, alt, *files))
+        why = [f"{axis.capitalize()}: {text}" for axis, text in table.attrs["why"].items() if axis in _AXES]
+        why.append("genes: the genes with the highest expression; − marks genes that count against the signature.")
+        shown = table.loc[table["axis"].isin(_AXES), _COLUMNS]
+        blocks.append(table_of(shown, f"{title}, its signatures", note=pretty(" ".join(why))))
+    return Section("evidence", "Evidence of typical cells", (Text(_HOW), *blocks)) if blocks else None

@@ -12,13 +12,9 @@ from tamannot.pl._style import pretty
 from tamannot.report._blocks import Point, Points, Section, Text, percent
 from tamannot.report._material import Material, cells_with, counts_of, share_with
 
-_LOW_COVERAGE = 0.5
-_FEW_MACROPHAGES, _FEW_OF_SAMPLE, _FEW_SAMPLES = 50, 30, 3
-_MANY = 0.1
-# z of another lineage in a macrophage that is not due to chance.
-_MIXED = 3.0
-_CORRELATED = 0.2
-_DOMINATED = 0.5
+_FEW_OF_SAMPLE, _FEW_SAMPLES = 30, 3
+_MANY, _DOMINATED = 0.1, 0.5
+_MIXED = 3.0  # z of another lineage in a macrophage that is not due to chance
 _LISTED = 8
 
 _ALWAYS = (
@@ -46,35 +42,15 @@ def cautions(material: Material) -> Section:
     return Section("cautions", "Caveats", (*(doubts if found else (none,)), *always))
 
 
-def _coverage(material: Material) -> Iterator[Point]:
-    if not (material.run.has("coverage") and material.run.has("signatures")):
-        return
-    table = material.run.coverage
-    axis = material.run.signatures["axis"].astype(str).reindex(table.index)
-    low = table.loc[table["coverage"] < _LOW_COVERAGE, "coverage"].sort_values(kind="stable")
-    if low.empty:
-        return
-    names = some_of([f"{pretty(str(i))} ({percent(v)})" for i, v in low.items()], _LISTED)
-    calling = ", ".join(pretty(str(i)) for i in low.index[axis[low.index].isin(["origin", "state"])])
-    yield Point(
-        "Low coverage.",
-        f"Fewer than half of the genes are in the data for {names}. If one of these programs is not found, it may "
-        "still be present." + (f" This affects the origins or states {calling}." if calling else ""),
-    )
-
-
-def _few_cells(material: Material) -> Iterator[Point]:
-    n = int(material.macrophages.sum())
-    if n < _FEW_MACROPHAGES:
+def _few(material: Material) -> Iterator[Point]:
+    """Yield doubts about the numbers of macrophages and samples."""
+    n, samples = int(material.macrophages.sum()), material.samples
+    if n < 50:
         yield Point(
             "Few macrophages.",
             f"There are only {n:,}. With so few cells, the baselines of the states stay close to those of the "
             "reference, even where these data differ from it, and shares are uncertain.",
         )
-
-
-def _samples(material: Material) -> Iterator[Point]:
-    samples = material.samples
     if samples is None:
         yield Point(
             "Samples are unknown.",
@@ -102,6 +78,54 @@ def _samples(material: Material) -> Iterator[Point]:
         )
 
 
+def _coverage(material: Material) -> Iterator[Point]:
+    if not (material.run.has("coverage") and material.run.has("signatures")):
+        return
+    table = material.run.coverage
+    axis = material.run.signatures["axis"].astype(str).reindex(table.index)
+    low = table.loc[table["coverage"] < 0.5, "coverage"].sort_values(kind="stable")
+    if low.empty:
+        return
+    names = some_of([f"{pretty(str(i))} ({percent(v)})" for i, v in low.items()], _LISTED)
+    calling = ", ".join(pretty(str(i)) for i in low.index[axis[low.index].isin(["origin", "state"])])
+    yield Point(
+        "Low coverage.",
+        f"Fewer than half of the genes are in the data for {names}. If one of these programs is not found, it may "
+        "still be present." + (f" This affects the origins or states {calling}." if calling else ""),
+    )
+
+
+def _unassigned(material: Material) -> Iterator[Point]:
+    """Yield doubts about cells without a label, and about the labels that depend on depth."""
+    compartments = material.labels("compartment")
+    share = float((compartments == "unassigned").mean()) if len(compartments) else 0.0
+    if share > _DOMINATED:
+        yield Point(
+            "Most cells have no compartment.",
+            f"{percent(share)} of all cells match no panel clearly: some of them may be macrophages.",
+        )
+    states = counts_of(material, "state")
+    share = states.get("unassigned", 0) / max(sum(states.values()), 1)
+    if share > _DOMINATED:
+        yield Point(
+            "Most macrophages have no state.",
+            f"{percent(share)} of the macrophages are unassigned: shares among the labelled cells may not represent "
+            "all macrophages.",
+        )
+    if material.depth is None:
+        return
+    depth, labelled = (values.astype(float) for values in material.depth)
+    varies = np.ptp(depth) > 0 and np.ptp(labelled) > 0
+    rho = float(scipy.stats.spearmanr(depth, labelled).statistic) if varies else 0.0
+    if abs(rho) > 0.2:
+        more = "more" if rho > 0 else "less"
+        yield Point(
+            "Labels depend on depth.",
+            f"Macrophages with more counts have a state {more} often (Spearman's ρ {rho:.2f}, {depth.size:,} "
+            "macrophages). Where samples differ in depth, their shares of labelled cells differ as well.",
+        )
+
+
 def _batch(material: Material) -> Iterator[Point]:
     """Return the states that come mostly from one sample: a program of one tumour, or a batch effect."""
     samples = material.samples
@@ -119,40 +143,8 @@ def _batch(material: Material) -> Iterator[Point]:
             )
 
 
-def _unassigned(material: Material) -> Iterator[Point]:
-    compartments = material.labels("compartment")
-    share = float((compartments == "unassigned").mean()) if len(compartments) else 0.0
-    if share > _DOMINATED:
-        yield Point(
-            "Most cells have no compartment.",
-            f"{percent(share)} of all cells match no panel clearly: some of them may be macrophages.",
-        )
-    states = counts_of(material, "state")
-    share = states.get("unassigned", 0) / max(sum(states.values()), 1)
-    if share > _DOMINATED:
-        yield Point(
-            "Most macrophages have no state.",
-            f"{percent(share)} of the macrophages are unassigned: shares among the labelled cells may not represent "
-            "all macrophages.",
-        )
-
-
-def _depth(material: Material) -> Iterator[Point]:
-    if material.depth is None:
-        return
-    depth, labelled = (values.astype(float) for values in material.depth)
-    varies = np.ptp(depth) > 0 and np.ptp(labelled) > 0
-    rho = float(scipy.stats.spearmanr(depth, labelled).statistic) if varies else 0.0
-    if abs(rho) > _CORRELATED:
-        more = "more" if rho > 0 else "less"
-        yield Point(
-            "Labels depend on depth.",
-            f"Macrophages with more counts have a state {more} often (Spearman's ρ {rho:.2f}, {depth.size:,} "
-            "macrophages). Where samples differ in depth, their shares of labelled cells differ as well.",
-        )
-
-
 def _programs(material: Material) -> Iterator[Point]:
+    """Yield doubts about programs of treatment and preparation, genes of other lineages, and untested labels."""
     state = material.labels("state").astype(str).to_numpy()
     share = share_with(material, "dissociation_stress")
     within = share_with(material, "dissociation_stress", state == "inflammatory")
@@ -172,22 +164,15 @@ def _programs(material: Material) -> Iterator[Point]:
             "scavenger and complement programs, so shares of immunoregulatory cells depend on exposure: use exposure "
             "as a covariate.",
         )
-
-
-def _ambient(material: Material) -> Iterator[Point]:
-    if not material.has("mixed_lineage") or not material.macrophages.any():
-        return
-    z = material.column("mixed_lineage").to_numpy(dtype=float)[material.macrophages]
-    share = float(np.mean(z > _MIXED))
+    known = material.has("mixed_lineage")
+    z = material.column("mixed_lineage").to_numpy(dtype=float) if known else np.zeros(state.size)
+    share = float((z[material.macrophages] > _MIXED).sum() / max(material.macrophages.sum(), 1))
     if share > _MANY:
         yield Point(
             "Ambient RNA, doublets or phagocytosed cells.",
             f"In {percent(share)} of the macrophages, genes of another lineage are enriched (z > {_MIXED:g}). "
             "Transcripts of that lineage (such as GFAP or PLP1) are then not a macrophage program.",
         )
-
-
-def _experimental(material: Material) -> Iterator[Point]:
     for axis, name in (("state", "pro_angiogenic"), ("origin", "border_associated")):
         n = counts_of(material, axis).get(name, 0)
         if n:
@@ -198,4 +183,4 @@ def _experimental(material: Material) -> Iterator[Point]:
             )
 
 
-_CHECKS = (_few_cells, _samples, _coverage, _unassigned, _depth, _batch, _programs, _ambient, _experimental)
+_CHECKS = (_few, _coverage, _unassigned, _batch, _programs)

@@ -18,22 +18,20 @@ from matplotlib.colors import to_hex
 import tamannot.data as slots
 from tamannot import pl
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.data import Array
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.pl._cells import PLANES, plane_in
 from tamannot.pl._style import colors_of, pretty
-from tamannot.report._blocks import Embedding, Facts, Section, Text, percent, table_of
-from tamannot.report._material import Array, Material, spread
-from tamannot.report._pictures import drawn
+from tamannot.report._blocks import Embedding, Facts, Section, Text, drawn, percent, table_of
+from tamannot.report._material import RUN, Material, spread
+from tamannot.scoring._rows import joined
 from tamannot.signature import load_signatures
 
 MOST_DRAWN, MOST_COMPUTED, FEWEST_COMPUTED = 200_000, 20_000, 50
-_GENES, _COMPONENTS, _NEIGHBORS = 2_000, 30, 15
 _LABELS = ("state", "origin", "compartment")
 _ORDER = ("state", "origin", "overlay", "polarization", "ferroptosis", "compartment")
 # Of a byte: 255 is a missing value. Colours need fewer steps than what is read.
 _MISSING, _STEPS, _STEP_OF_COLOR, _STEP_OF_Z, _FINEST = 255, 254, 0.25, 0.1, 0.004
-_RUN = 50
-_NONE = "No embedding is shown: obsm has none, and none could be computed from the matrix of the run."
 
 
 def overview(material: Material) -> Section:
@@ -42,10 +40,29 @@ def overview(material: Material) -> Section:
     state, origin = (percent(float((~material.labels(a)[here].isin(none)).mean())) for a in ("state", "origin"))
     counts = (("cells", f"{here.size:,}"), ("macrophages", f"{here.sum():,}"))
     numbers = Facts((*counts, ("of macrophages have a state", state), ("of macrophages have an origin", origin)))
-    found = _placed(material)
-    if found is None:
-        return Section("overview", "At a glance", (numbers, Text(_NONE)))
-    cells, name, note = found
+
+    rows = spread(np.arange(here.size), MOST_DRAWN, 1)
+    cells = material.points if material.points.n_obs == here.size else material.source.take(rows, matrix=False)
+    others = (n for n in sorted(cells.obsm) if n.startswith("X_") and "spatial" not in n)
+    flat = (n for n in others if np.shape(cells.obsm[n])[1:] == (2,))
+    name, note = plane_in(cells, (*PLANES, *flat)), ""
+    if name is None:
+        mine = spread(np.flatnonzero(here), MOST_COMPUTED * 3 // 4, RUN)
+        rest = spread(np.flatnonzero(~here), MOST_COMPUTED - mine.size, RUN)
+        taken = material.source.take(np.sort(np.concatenate([mine, rest])), matrix=True)
+        places = computed(taken, material.run)
+        if places is not None:
+            name, note = "X_umap", "The data have no embedding, so this one was computed for the report. "
+            cells = AnnData(obs=taken.obs, uns=taken.uns, obsm={**taken.obsm, name: places})
+    if name is not None:
+        cells = cells[np.isfinite(np.asarray(cells.obsm[name], float)[:, :2]).all(axis=1)]
+    if name is None or not cells.n_obs:
+        said = Text("No embedding is shown: obsm has none, and none could be computed from the matrix of the run.")
+        return Section("overview", "At a glance", (numbers, said))
+
+    if cells.n_obs < here.size:
+        note += f"Showing {cells.n_obs:,} of {here.size:,} cells, the same ones every time. "
+    note += "Cells without a state or an origin are grey."
     title = f"{pretty(name.removeprefix('X_')).upper()} of {cells.n_obs:,} cells"
     png, svg = drawn(lambda: pl.states(cells, basis=name, key=material.key), svg=material.svg) or (b"", b"")
     packed = json.dumps(_packed_cells(material, cells, name), ensure_ascii=False)
@@ -55,53 +72,30 @@ def overview(material: Material) -> Section:
     return Section("overview", "At a glance", (numbers, block, table_of(crossed, "These cells by state and origin")))
 
 
-def _placed(material: Material) -> tuple[AnnData, str, str] | None:
-    """Return cells with an embedding, its name in ``obsm``, and what is to be said of both."""
-    n = material.cells.n_obs
-    rows = spread(np.arange(n), MOST_DRAWN, 1)
-    cells = material.points if material.points.n_obs == n else material.source.take(rows, matrix=False)
-    others = (n for n in sorted(cells.obsm) if n.startswith("X_") and "spatial" not in n)
-    flat = (n for n in others if np.shape(cells.obsm[n])[1:] == (2,))
-    name, how = plane_in(cells, (*PLANES, *flat)), ""
-    if name is None:
-        here = material.macrophages
-        mine = spread(np.flatnonzero(here), MOST_COMPUTED * 3 // 4, _RUN)
-        rest = spread(np.flatnonzero(~here), MOST_COMPUTED - mine.size, _RUN)
-        taken = material.source.take(np.sort(np.concatenate([mine, rest])), matrix=True)
-        places = computed(taken, material.run)
-        if places is None:
-            return None
-        name, how = "X_umap", "The data have no embedding, so this one was computed for the report. "
-        cells = AnnData(obs=taken.obs, uns=taken.uns, obsm={**taken.obsm, name: places})
-    cells = cells[np.isfinite(np.asarray(cells.obsm[name], float)[:, :2]).all(axis=1)]
-    some = "" if cells.n_obs == n else f"Showing {cells.n_obs:,} of {n:,} cells, the same ones every time. "
-    return (cells, name, f"{how}{some}Cells without a state or an origin are grey.") if cells.n_obs else None
-
-
 def computed(cells: AnnData, run: slots.RunRecord) -> Array | None:
     """Return a quick UMAP of the matrix of the run, the same every time; None where it is gone, or of few cells."""
     if min(cells.n_obs, cells.n_vars) < FEWEST_COMPUTED:
         return None
     try:
         matrix = slots.matrix_of_run(cells, run)
-        blocks = [block for block, _ in matrix.blocks(np.ones(cells.n_obs, bool))]
+        block = joined([block for block, _ in matrix.blocks(np.ones(cells.n_obs, bool))])
     except (MatrixError, ResultNotFoundError):
         return None
     import scanpy as sc  # noqa: PLC0415 - takes seconds, and most data have an embedding
 
-    parts = [sp.csr_matrix((b.values, b.indices, b.indptr), (b.indptr.size - 1, matrix.n_vars)) for b in blocks]
-    values = sp.csr_matrix(sp.vstack(parts), dtype=np.float32)
+    parts, shape = (block.values, block.indices, block.indptr), (cells.n_obs, matrix.n_vars)
+    values = sp.csr_matrix(parts, shape, dtype=np.float32)
     if matrix.kind != "log":
         totals = np.asarray(values.sum(axis=1)).ravel()
         values.data = np.log1p(values.data * np.repeat(1e4 / np.where(totals > 0, totals, 1), np.diff(values.indptr)))
     mean, square = (np.asarray(v.mean(axis=0)).ravel() for v in (values, values.power(2)))
-    genes = np.sort(np.argsort(mean**2 - square, kind="stable")[:_GENES])
+    genes = np.sort(np.argsort(mean**2 - square, kind="stable")[:2_000])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         quick = AnnData(values[:, genes])
         try:
-            sc.pp.pca(quick, n_comps=_COMPONENTS, random_state=0)
-            sc.pp.neighbors(quick, n_neighbors=_NEIGHBORS, transformer="sklearn", random_state=0)
+            sc.pp.pca(quick, n_comps=30, random_state=0)
+            sc.pp.neighbors(quick, n_neighbors=15, transformer="sklearn", random_state=0)
             sc.tl.umap(quick, random_state=0)
         except (AttributeError, ImportError, TypeError, ValueError):  # releases that do not fit together
             return None
@@ -120,11 +114,23 @@ def _packed_cells(material: Material, cells: AnnData, name: str) -> dict[str, An
     labels = of[""] | ({"sample": slots.obs_column(cells, material.sample_key)} if material.sample_key else {})
     kind = next((k for k in ("z", "scores") if slot(key, k) in cells.obsm), "")
     table = slots.read_obsm(cells, slot(key, kind)) if kind else pd.DataFrame(index=cells.obs_names)
-    axes = _axes(material, table)
+    # Signatures by axis, in the order in which they are offered.
+    own = material.run.signatures["axis"].astype(str).to_dict() if material.run.has("signatures") else {}
+    known = {name: str(s.axis) for name, s in load_signatures().items()} | own
+    axes = {str(i): known.get(str(i), "other") for i in table}
+    axes = dict(sorted(axes.items(), key=lambda item: [*_ORDER, item[1]].index(item[1])))
     told = [a for a in ("state", "compartment") if a in axes.values()] or list(axes.values())[:1]
     fine, coarse = (_STEP_OF_Z, _STEP_OF_COLOR) if kind == "z" else (_FINEST, _FINEST)
     prob = [_levels(f"{a}_prob", f"probability of the {a}", "Probability", v, _FINEST) for a, v in of["_prob"].items()]
     values = [_levels(i, pretty(i), f"{kind}: {a}", table[i], coarse) for i, a in axes.items()]
+    strongest = []  # of each cell the signature of an axis with the highest value, and the value
+    for axis in told:
+        of_axis = table[[i for i in axes if axes[i] == axis]]
+        numbers = of_axis.to_numpy(dtype=float)
+        which = np.where(np.isnan(numbers), -np.inf, numbers).argmax(axis=1)
+        most = pd.Series(numbers[np.arange(len(numbers)), which])
+        names = {"names": [pretty(str(i)) for i in of_axis], "which": _packed(which.astype("<u2"))}
+        strongest.append(_levels(axis, f"strongest {kind}, {axis}", "", most, fine) | names)
     return {
         "n": cells.n_obs,
         "x": _packed(x),
@@ -133,16 +139,8 @@ def _packed_cells(material: Material, cells: AnnData, name: str) -> dict[str, An
         "labels": [_named(a, column, _colors(cells, key, a)) for a, column in labels.items()],
         "status": [_named(a, column, {}) for a, column in of["_status"].items()],
         "values": prob + values,
-        "strongest": [_strongest(a, kind, table[[i for i in axes if axes[i] == a]], fine) for a in told],
+        "strongest": strongest,
     }
-
-
-def _axes(material: Material, table: pd.DataFrame) -> dict[str, str]:
-    """Return the axis of each signature, in the order in which they are offered."""
-    own = material.run.signatures["axis"].astype(str).to_dict() if material.run.has("signatures") else {}
-    known = {name: str(s.axis) for name, s in load_signatures().items()} | own
-    axes = {str(i): known.get(str(i), "other") for i in table}
-    return dict(sorted(axes.items(), key=lambda item: [*_ORDER, item[1]].index(item[1])))
 
 
 def _named(axis: str, column: pd.Series, colors: dict[str, str]) -> dict[str, Any]:
@@ -174,17 +172,6 @@ def _levels(name: str, title: str, group: str, column: pd.Series, step: float) -
     codes = np.full(values.size, _MISSING, np.uint8)
     codes[known] = np.clip(np.rint((values[known] - low) / step), 0, _STEPS)
     return {"id": name, "title": title, "group": group, "low": round(low, 4), "step": step, "data": _packed(codes)}
-
-
-def _strongest(axis: str, kind: str, table: pd.DataFrame, step: float) -> dict[str, Any]:
-    """Return for each cell the signature of an axis with the highest value, and the value."""
-    values = table.to_numpy(dtype=float)
-    which = np.where(np.isnan(values), -np.inf, values).argmax(axis=1)
-    most = pd.Series(values[np.arange(len(values)), which])
-    return _levels(axis, f"strongest {kind}, {axis}", "", most, step) | {
-        "names": [pretty(str(i)) for i in table],
-        "which": _packed(which.astype("<u2")),
-    }
 
 
 def _packed(values: Array | str) -> str:

@@ -8,30 +8,21 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from tamannot.analysis._samples import Samples, table_of_samples
+from tamannot.analysis._samples import table_of_samples
 from tamannot.get._evidence import REASONS
 from tamannot.pl._style import pretty
-from tamannot.report._blocks import Block, Facts, Section, Table, Text, percent, table_of
-from tamannot.report._material import (
-    Material,
-    counts_by_sample,
-    counts_of,
-    reasons_of,
-    share_with,
-)
-from tamannot.report._pictures import pictures_of
+from tamannot.report._blocks import Block, Facts, Section, Text, percent, pictures_of, table_of
+from tamannot.report._material import Material, counts_of, share_with
 from tamannot.signature import load_signatures
 from tamannot.stats._shares import wilson
 
 _NO_LABEL = ("unassigned", "not_macrophage")
-_FEW = 5
 _KINDS = {"counts": "counts", "log": "log-normalised values", "linear": "linear values, not counts"}
 _TITLES = {
     "compartment": "Compartments of all cells",
     "origin": "Origins of macrophages",
     "state": "States of macrophages",
 }
-_LEVEL = 0.95
 _FEWEST_SAMPLES = 3
 _OF_COUNTING = (
     "Shares are of cells as called, among all macrophages of a sample, including those without a label. low and high "
@@ -56,14 +47,15 @@ def found(material: Material) -> Section:
 
 
 def _cells(material: Material) -> str:
-    n, n_obs = int(material.macrophages.sum()), material.cells.n_obs
-    samples = material.samples
-    where = "" if samples is None else f" of {_many(len(samples.names), 'sample')}"
+    n, n_obs, where = int(material.macrophages.sum()), material.cells.n_obs, ""
+    if material.samples is not None:
+        n_samples = len(material.samples.names)
+        where = f" of {n_samples:,} sample{'' if n_samples == 1 else 's'}"
     others = counts_of(material, "compartment")
     named = {k: v for k, v in others.items() if k not in ("macrophage", *_NO_LABEL)}
     rest = f" Other cells: mostly {_joined(_listed(named, n_obs, 3))}." if named else ""
-    verb = "is a macrophage" if n == 1 else "are macrophages"
-    return f"Of {_many(n_obs, 'cell')}{where}, {n:,} ({percent(n / max(n_obs, 1))}) {verb}.{rest}"
+    are = f"{n:,} ({percent(n / max(n_obs, 1))}) {'is a macrophage' if n == 1 else 'are macrophages'}"
+    return f"Of {n_obs:,} cell{'' if n_obs == 1 else 's'}{where}, {are}.{rest}"
 
 
 def _calls(material: Material, axis: str, begin: str) -> str:
@@ -72,12 +64,18 @@ def _calls(material: Material, axis: str, begin: str) -> str:
     if not n:
         return f"{begin}, nothing is reported, because there are no macrophages."
     named, left = {k: v for k, v in counts.items() if k not in _NO_LABEL}, counts.get("unassigned", 0)
-    first, *others = _listed(named, n, _FEW) if named else ["0 labelled (0\u00a0%)"]
+    first, *others = _listed(named, n, 5) if named else ["0 labelled (0\u00a0%)"]
     count, _, label = first.partition(" ")
     said = _joined([f"{count} of {n:,} macrophages {'is' if count == '1' else 'are'} {label}", *others])
-    why = "; ".join(f"{reason} ({percent(v / n)})" for reason, v in reasons_of(material, axis).items())
-    rest = f"{left:,} {'is' if left == 1 else 'are'} unassigned ({percent(left / n)})" + (f": {why}." if why else ".")
-    return f"{begin}, {said}. {rest if left else 'None is unassigned.'}"
+    if not left:
+        return f"{begin}, {said}. None is unassigned."
+    rest = f"{left:,} {'is' if left == 1 else 'are'} unassigned ({percent(left / n)})"
+    if material.has(f"{axis}_status"):
+        status = material.labels(f"{axis}_status")[material.macrophages].value_counts()
+        reasons = {REASONS[str(k)]: v for k, v in status.items() if v and str(k) in REASONS}  # the most frequent first
+        if reasons:
+            rest += ": " + "; ".join(f"{why} ({percent(v / n)})" for why, v in reasons.items())
+    return f"{begin}, {said}. {rest}."
 
 
 def _programs(material: Material) -> str:
@@ -119,17 +117,20 @@ def _joined(parts: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
-def _many(n: int, thing: str) -> str:
-    return f"{n:,} {thing}{'' if n == 1 else 's'}"
-
-
 def input_and_quality(material: Material) -> Section:
     """Return the matrix, gene ids, species and tissue of the run, and the depth of the cells."""
-    blocks: list[Block] = [Facts((*_facts(material), *_quality(material)))]
+    blocks: list[Block] = [Facts(_facts(material))]
     if material.run.has("substitutions") and len(material.run.substitutions):
         blocks.append(table_of(material.run.substitutions, "Former gene symbols mapped to current ones"))
-    if material.samples is not None:
-        blocks.append(_samples(material, material.samples))
+    if (samples := material.samples) is not None:
+        table = pd.DataFrame({"sample": samples.names})
+        if material.condition is not None:
+            known = table_of_samples(material.cells, samples, [material.condition])
+            table[material.condition] = known[material.condition].astype(object).to_numpy()
+        table["n_cells"] = samples.total(np.ones(material.cells.n_obs)).astype(int)
+        table["n_macrophages"] = samples.total(material.macrophages.astype(float)).astype(int)
+        table["share_macrophages"] = table["n_macrophages"] / table["n_cells"]
+        blocks.append(table_of(table, "Samples"))
     return Section("input", "Input and quality", tuple(blocks))
 
 
@@ -153,69 +154,51 @@ def _facts(material: Material) -> tuple[tuple[str, str], ...]:
     }
     if own is not None:
         facts["compartments"] = f"your own, from column {own['column'] if isinstance(own, dict) else own}"
-    return tuple((name, value) for name, value in facts.items() if value)
-
-
-def _quality(material: Material) -> list[tuple[str, str]]:
-    rows = []
     if material.depth is not None:
         depth, _ = material.depth
         low, middle, high = np.percentile(depth, [25, 50, 75])
-        what = "counts" if material.run.matrix.kind == "counts" else "detected genes"
-        said = f"median {middle:,.0f} (quartiles {low:,.0f} to {high:,.0f}; {depth.size:,} cells measured)"
-        rows.append((f"{what} of macrophages", said))
-    if material.has("compartment"):
-        left = (material.labels("compartment") == "unassigned").mean()
-        rows.append(("cells without a compartment", percent(float(left))))
-    return rows
-
-
-def _samples(material: Material, samples: Samples) -> Table:
-    table = pd.DataFrame({"sample": samples.names})
-    if material.condition is not None:
-        known = table_of_samples(material.cells, samples, [material.condition])
-        table[material.condition] = known[material.condition].astype(object).to_numpy()
-    table["n_cells"] = samples.total(np.ones(material.cells.n_obs)).astype(int)
-    table["n_macrophages"] = samples.total(material.macrophages.astype(float)).astype(int)
-    table["share_macrophages"] = table["n_macrophages"] / table["n_cells"]
-    return table_of(table, "Samples")
+        what = "counts" if run.matrix.kind == "counts" else "detected genes"
+        measured = f"quartiles {low:,.0f} to {high:,.0f}; {depth.size:,} cells measured"
+        facts[f"{what} of macrophages"] = f"median {middle:,.0f} ({measured})"
+    left = (material.labels("compartment") == "unassigned").mean()
+    facts["cells without a compartment"] = percent(float(left))
+    return tuple((name, value) for name, value in facts.items() if value)
 
 
 def calls(material: Material) -> Section:
     """Return the number of cells per label, the rules of the calls, and the reasons of unassigned cells."""
     blocks: list[Block] = []
-    for axis in _TITLES:
-        blocks += [_labels(material, axis), _statuses(material, axis)]
+    for axis, title in _TITLES.items():
+        counts = counts_of(material, axis)
+        table = pd.DataFrame({axis: map(pretty, counts), "n_cells": counts.values()})
+        table["share"] = table["n_cells"] / max(table["n_cells"].sum(), 1)
+        how = material.run.model.get(axis) if material.run.has("model") else None
+        note = "Shares are of cells as called." + (f" Called by: {how}." if how else "")
+        blocks.append(table_of(table.sort_values("n_cells", ascending=False, kind="stable"), title, note=note))
+        if not material.has(f"{axis}_status"):
+            blocks.append(Text(f"Why cells have no {axis} was not recorded."))
+            continue
+        status = material.labels(f"{axis}_status")
+        of_axis = status if axis == "compartment" else status[material.macrophages]
+        counts = {str(k): int(v) for k, v in of_axis.value_counts().items() if v}
+        meaning = [REASONS.get(k, "has a label" if k == "assigned" else "") for k in counts]
+        table = pd.DataFrame({"status": map(pretty, counts), "meaning": meaning, "n_cells": counts.values()})
+        blocks.append(table_of(table, f"Why a cell has {'an' if axis == 'origin' else 'a'} {axis} or none"))
     return Section("calls", "Calls", (*blocks, *pictures_of(material, "calls")))
-
-
-def _labels(material: Material, axis: str) -> Table:
-    counts = counts_of(material, axis)
-    table = pd.DataFrame({axis: map(pretty, counts), "n_cells": counts.values()})
-    table["share"] = table["n_cells"] / max(table["n_cells"].sum(), 1)
-    how = material.run.model.get(axis) if material.run.has("model") else None
-    note = "Shares are of cells as called." + (f" Called by: {how}." if how else "")
-    return table_of(table.sort_values("n_cells", ascending=False, kind="stable"), _TITLES[axis], note=note)
-
-
-def _statuses(material: Material, axis: str) -> Table | Text:
-    if not material.has(f"{axis}_status"):
-        return Text(f"Why cells have no {axis} was not recorded.")
-    status = material.labels(f"{axis}_status")
-    chosen = status if axis == "compartment" else status[material.macrophages]
-    counts = {str(k): int(v) for k, v in chosen.value_counts().items() if v}
-    meaning = [REASONS.get(k, "has a label" if k == "assigned" else "") for k in counts]
-    table = pd.DataFrame({"status": map(pretty, counts), "meaning": meaning, "n_cells": counts.values()})
-    return table_of(table, f"Why a cell has {'an' if axis == 'origin' else 'a'} {axis} or none")
 
 
 def by_sample(material: Material) -> Section:
     """Return the share of each state and origin among the macrophages of each sample, and their mean over samples."""
-    counts = counts_by_sample(material)
-    pictures = pictures_of(material, "samples")
+    samples, pictures = material.samples, pictures_of(material, "samples")
+    codes = np.zeros(material.cells.n_obs, dtype=int) if samples is None else samples.codes
+    kept = material.macrophages & (codes >= 0)
+    names = pd.Index(("all cells",) if samples is None else samples.names)
+    labels = {axis: material.labels(axis).to_numpy()[kept].astype(str) for axis in ("origin", "state")}
+    cells = pd.DataFrame({"sample": pd.Categorical.from_codes(codes[kept], names), **labels})
+    counts = cells.groupby(["sample", "origin", "state"], observed=True).size().rename("n").reset_index()
     if counts.empty:
         return Section("samples", "States and origins by sample", (Text("There are no macrophages."), *pictures))
-    axes = ("state", "origin") if material.samples is not None else ()
+    axes = ("state", "origin") if samples is not None else ()
     over = [table_of(_over_samples(counts, a), f"{a.capitalize()}s over samples", note=_OF_SAMPLES) for a in axes]
     total = counts.groupby("sample", observed=True)["n"].transform("sum").to_numpy()
     low, high = wilson(counts["n"].to_numpy(), total)
@@ -230,7 +213,7 @@ def _over_samples(counts: pd.DataFrame, axis: str) -> pd.DataFrame:
     shares = wide.div(wide.sum(axis=1), axis=0)
     n = len(shares)
     mean, spread = shares.mean(), shares.std(ddof=1)
-    reach = scipy.stats.t.ppf((1 + _LEVEL) / 2, n - 1) * spread / np.sqrt(n) if n >= _FEWEST_SAMPLES else mean * np.nan
+    reach = scipy.stats.t.ppf(0.975, n - 1) * spread / np.sqrt(n) if n >= _FEWEST_SAMPLES else mean * np.nan
     table = pd.DataFrame(
         {"n_samples": n, "mean_share": mean, "low": (mean - reach).clip(0), "high": (mean + reach).clip(upper=1)}
     )

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 import tamannot.data as slots
 from tamannot.analysis._cells import depth_of
 from tamannot.analysis._samples import Samples, samples_of
-from tamannot.data import AXES
+from tamannot.data import AXES, Array
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
-from tamannot.get._evidence import REASONS
-from tamannot.pl._cells import PLANES, plane_in
 
-Array = NDArray[Any]
-MOST_POINTS = 50_000
-MOST_MEASURED = 5_000
-_MOST_OTHERS = 1_000
-# Neighbours are read together from a file.
-_RUN = 50
-_SEED = 0
-_FEWEST = 30
+MOST_POINTS, MOST_MEASURED, _MOST_OTHERS = 50_000, 5_000, 1_000
+RUN = 50  # neighbours are read together from a file
 
 
 class Source(Protocol):
@@ -73,14 +64,9 @@ class Material:
         macrophages = self.macrophages
         if macrophages.size <= MOST_MEASURED:
             return self.source.take(np.arange(macrophages.size), matrix=True)
-        mine = spread(np.flatnonzero(macrophages), MOST_MEASURED, _RUN)
-        others = spread(np.flatnonzero(~macrophages), _MOST_OTHERS, _RUN)
+        mine = spread(np.flatnonzero(macrophages), MOST_MEASURED, RUN)
+        others = spread(np.flatnonzero(~macrophages), _MOST_OTHERS, RUN)
         return self.source.take(np.sort(np.concatenate([mine, others])), matrix=True)
-
-    @cached_property
-    def embedding(self) -> str | None:
-        """The name of the embedding to plot; None if there is none."""
-        return plane_in(self.points, PLANES)
 
     @cached_property
     def macrophages(self) -> Array:
@@ -100,7 +86,7 @@ class Material:
         """
         labels = slots.read_obs(self.measured, self.key, ("compartment", "state")).astype(str).to_numpy()
         chosen = labels[:, 0] == "macrophage"
-        if chosen.sum() < _FEWEST:
+        if chosen.sum() < 30:
             return None
         try:
             depth = depth_of(slots.matrix_of_run(self.measured, self.run), chosen)
@@ -157,7 +143,7 @@ def spread(rows: Array, most: int, run: int) -> Array:
     if rows.size <= most:
         return rows
     starts = np.arange(0, rows.size, run)
-    chosen = np.sort(np.random.default_rng(_SEED).choice(starts, most // run, replace=False))
+    chosen = np.sort(np.random.default_rng(0).choice(starts, most // run, replace=False))
     places = (chosen[:, None] + np.arange(run)).ravel()
     return rows[places[places < rows.size]]
 
@@ -169,26 +155,7 @@ def counts_of(material: Material, axis: str) -> dict[str, int]:
     return {str(k): int(v) for k, v in counts.items() if v}
 
 
-def reasons_of(material: Material, axis: str) -> dict[str, int]:
-    """Return the number of unassigned macrophages per reason, the most frequent first."""
-    if not material.has(f"{axis}_status"):
-        return {}
-    status = material.labels(f"{axis}_status")[material.macrophages].value_counts()
-    return {REASONS[str(k)]: int(v) for k, v in status.items() if v and str(k) in REASONS}
-
-
-def counts_by_sample(material: Material) -> pd.DataFrame:
-    """Return ``n`` macrophages by ``sample``, ``origin`` and ``state``; one sample where none is known."""
-    here, samples = material.macrophages, material.samples
-    codes = np.zeros(here.size, dtype=int) if samples is None else samples.codes
-    names = ("all cells",) if samples is None else samples.names
-    kept = here & (codes >= 0)
-    labels = {axis: material.labels(axis).to_numpy()[kept].astype(str) for axis in ("origin", "state")}
-    table = pd.DataFrame({"sample": pd.Categorical.from_codes(codes[kept], pd.Index(names)), **labels})
-    return table.groupby(["sample", "origin", "state"], observed=True).size().rename("n").reset_index()
-
-
-def cells_with(material: Material, program: str) -> NDArray[np.bool_]:
+def cells_with(material: Material, program: str) -> Array:
     """Return which cells have a program (p < 0.01); none if it was not scored."""
     if not material.has("programs"):
         return np.zeros(material.cells.n_obs, dtype=bool)
@@ -197,7 +164,7 @@ def cells_with(material: Material, program: str) -> NDArray[np.bool_]:
     return having[column.cat.codes.to_numpy()]
 
 
-def share_with(material: Material, program: str, among: NDArray[np.bool_] | None = None) -> float:
+def share_with(material: Material, program: str, among: Array | None = None) -> float:
     """Return the share of macrophages with a program, of all or of some; NaN if there are none."""
     chosen = material.macrophages if among is None else material.macrophages & among
     return float(cells_with(material, program)[chosen].mean()) if chosen.any() else float("nan")

@@ -12,9 +12,8 @@ from tamannot._resources import package_version
 from tamannot.data import RunRecord
 from tamannot.errors import SignatureNotFoundError
 from tamannot.pl._style import pretty
-from tamannot.report._blocks import Facts, Point, Points, Section, Text, percent, table_of
+from tamannot.report._blocks import Facts, Point, Points, Section, Text, percent, pictures_of, table_of
 from tamannot.report._material import Material, counts_of
-from tamannot.report._pictures import pictures_of
 from tamannot.signature import Reference, Signature, load_signature
 
 _KINDS = {"counts": "counts", "log": "log-normalised values", "linear": "linear values"}
@@ -47,31 +46,32 @@ def methods(material: Material) -> Section | None:
     run = material.run
     if not (run.has("matrix") and run.has("method")):
         return None
-    is_ucell = str(run.method["name"]) == "ucell"
-    said = (_data(material), _scores(run, is_ucell=is_ucell), _null(run), _compartment(run), _origin_and_state(run))
+    of_axes = {axis: counts_of(material, axis) for axis in ("origin", "state")}
+    left = {axis: n.get("unassigned", 0) / sum(n.values()) for axis, n in of_axes.items() if n}
+    without = " and ".join(f"{percent(share)} were left without {axis}" for axis, share in left.items())
+    left_out = f"Of {int(material.macrophages.sum()):,} macrophages, {without}." if without else ""
     made = [name for key, name in _ANALYSES.items() if run.has(key)]
     analyses = f"Analyses with the sample as the unit: {', '.join(made)}." if made else ""
-    paragraph = " ".join(filter(None, (*said, _left_out(material), analyses)))
-    cited = (Text("Cited:"), Points((_UCELL,))) if is_ucell else ()
-    return Section("methods", "Methods", (Text(_HOW_TO_USE), Text(paragraph, "quote"), *cited))
+    said = (_data(material), _scores(run), _null(run), _labels(run), left_out, analyses)
+    cited = (Text("Cited:"), Points((_UCELL,))) if str(run.method["name"]) == "ucell" else ()
+    return Section("methods", "Methods", (Text(_HOW_TO_USE), Text(" ".join(filter(None, said)), "quote"), *cited))
 
 
 def _data(material: Material) -> str:
-    run, n_obs = material.run, material.cells.n_obs
-    matrix, tissue = run.matrix, run.tissue
-    samples = material.samples
-    of = f" of {len(samples.names):,} samples" if samples is not None else ""
+    run, matrix, tissue = material.run, material.run.matrix, material.run.tissue
+    of = f" of {len(material.samples.names):,} samples" if material.samples is not None else ""
     where = f" Tissue was taken as {tissue.used} ({tissue.reason})." if tissue else ""
     return (
-        f"Tumour-associated macrophages were annotated in {n_obs:,} cells{of} with tamannot {run.tamannot_version} "
-        f"({matrix.species}, {matrix.n_vars:,} genes, {_KINDS.get(matrix.kind, matrix.kind)} of {matrix.name}).{where}"
+        f"Tumour-associated macrophages were annotated in {material.cells.n_obs:,} cells{of} with tamannot "
+        f"{run.tamannot_version} ({matrix.species}, {matrix.n_vars:,} genes, "
+        f"{_KINDS.get(matrix.kind, matrix.kind)} of {matrix.name}).{where}"
     )
 
 
-def _scores(run: RunRecord, *, is_ucell: bool) -> str:
+def _scores(run: RunRecord) -> str:
     n, method = len(run.signatures), run.method
-    if not is_ucell:
-        return f"Each cell was scored for {n} versioned gene signatures by {method.get('name', 'the method recorded')}."
+    if str(method["name"]) != "ucell":
+        return f"Each cell was scored for {n} versioned gene signatures by {method['name']}."
     weights = "gene weights used" if str(method.get("weights")) == "use" else "gene weights ignored"
     return (
         f"Each cell was scored for {n} versioned gene signatures by UCell (Andreatta & Carmona 2021; variant "
@@ -94,40 +94,31 @@ def _null(run: RunRecord) -> str:
     )
 
 
-def _compartment(run: RunRecord) -> str:
+def _labels(run: RunRecord) -> str:
+    """Say how compartments, origins and states were called, by what was trained where, and with which probabilities."""
+    said, model = [], run.model if run.has("model") else {}  # missing in joined samples, each with its own classifier
     own = run.parameters.get("compartment_key")
     if own is not None:
         column = own["column"] if isinstance(own, Mapping) else own
-        return f"Compartments were taken from the existing annotation in column '{column}'."
-    how = str(run.model.get("compartment", "")) if run.has("model") else ""
-    return f"Compartments were called by the {how}." if how else ""
-
-
-def _origin_and_state(run: RunRecord) -> str:
-    if not run.has("model"):  # samples that were joined, each with a classifier of its own
-        return ""
-    called = {axis: pretty(str(run.model[axis])) for axis in ("origin", "state") if axis in run.model}
-    by = {axis: how if how.startswith("not called") else f"called by the {how}" for axis, how in called.items()}
-    said = [f"{axis.capitalize()} was {how}." for axis, how in by.items()]
-    if run.learned_from:
+        said.append(f"Compartments were taken from the existing annotation in column '{column}'.")
+    elif how := str(model.get("compartment", "")):
+        said.append(f"Compartments were called by the {how}.")
+    if not run.has("model"):
+        return " ".join(said)
+    for axis in ("origin", "state"):
+        if axis in model:
+            how = pretty(str(model[axis]))
+            said.append(f"{axis.capitalize()} was {how if how.startswith('not called') else f'called by the {how}'}.")
+    if run.learned_from and "kind" in model:
+        trained = f"trained on {model['cells']} (model {str(model['digest'])[:12]})"
+        said.append(f"Classifiers and baselines came from a model {trained}.")
+    elif run.learned_from:
         n, of = run.learned_from["n_macrophages"], run.learned_from["n_cells"]
-        said.append(
-            f"Classifiers and baselines came from a model trained on {run.model['cells']} (model "
-            f"{str(run.model['digest'])[:12]})."
-            if "kind" in run.model
-            else f"Baselines of the states were fitted to {n:,} macrophages of {of:,} cells."
-        )
+        said.append(f"Baselines of the states were fitted to {n:,} macrophages of {of:,} cells.")
     seed = f" (seed {int(run.parameters['rng'])})" if "rng" in run.parameters else ""
     if run.calibration_source:
         said.append(f"Probabilities of states: {run.calibration_source.removeprefix('states: ')}{seed}.")
     return " ".join(said)
-
-
-def _left_out(material: Material) -> str:
-    counts = {axis: counts_of(material, axis) for axis in ("origin", "state")}
-    left = {axis: n.get("unassigned", 0) / sum(n.values()) for axis, n in counts.items() if n}
-    said = " and ".join(f"{percent(share)} were left without {axis}" for axis, share in left.items())
-    return f"Of {int(material.macrophages.sum()):,} macrophages, {said}." if said else ""
 
 
 def signatures(material: Material) -> Section | None:
@@ -149,8 +140,14 @@ def signatures(material: Material) -> Section | None:
     table = used.join(material.run.coverage).assign(sources=sources)
     order = ["axis", "version", "n_genes", "n_present", "coverage", "missing", "sources", "digest"]
     block = table_of(table[[c for c in order if c in table]].rename_axis("signature"), "Signatures", note=_NOTE)
-    listed = Points(tuple(_cited(references[key]) for key in sorted(references)))
-    said = (Text("Sources of these signatures; cite those of the labels that you use."), listed) if references else ()
+    listed = []
+    for key, reference in sorted(references.items()):
+        unchecked = "" if reference.checked else " [not checked against the source]"
+        where = f" PMID {reference.pmid}" if reference.pmid and not reference.doi else ""
+        link = f"https://doi.org/{reference.doi}" if reference.doi else str(reference.url or "")
+        listed.append(Point(f"{key}:", f"{reference.citation}{where}{unchecked}", link))
+    cite = Text("Sources of these signatures; cite those of the labels that you use.")
+    said = (cite, Points(tuple(listed))) if listed else ()
     return Section("signatures", "Signatures", (block, *pictures_of(material, "signatures"), *said))
 
 
@@ -161,13 +158,6 @@ def _loaded(name: str, species: str) -> Signature | None:
         return load_signature(name, species=species)
     except SignatureNotFoundError:
         return None
-
-
-def _cited(reference: Reference) -> Point:
-    unchecked = "" if reference.checked else " [not checked against the source]"
-    where = f" PMID {reference.pmid}" if reference.pmid and not reference.doi else ""
-    link = f"https://doi.org/{reference.doi}" if reference.doi else str(reference.url or "")
-    return Point(f"{reference.key}:", f"{reference.citation}{where}{unchecked}", link)
 
 
 def warnings_and_versions(material: Material) -> Section:

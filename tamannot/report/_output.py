@@ -50,26 +50,34 @@ def render(report: Report) -> str:
     # Of links those of the web.
     environment.filters["safe_link"] = lambda link: link if link.startswith(("https://", "http://")) else ""
     # Only our script runs, and nothing is loaded from outside.
+    hashes = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
     policy = (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "default-src 'none'; img-src data:; style-src 'sha256-{}'; script-src 'sha256-{}'; "
         "base-uri 'none'; form-action 'none'"
-    )
+    ).format(*hashes)
     parts = {"style": Markup(style), "script": Markup(script)}  # noqa: S704 - our own files
     return environment.get_template("report.html.j2").render(report=report, policy=policy, **parts)
 
 
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
 def summarise(material: Material, *, title: str | None = None) -> Report:
     """Return the report on some material; with ``title`` None the heading names the data."""
-    first = (found(material), cautions(material), input_and_quality(material), calls(material), by_sample(material))
-    analysed = (ferroptosis(material), *analyses(material), evidence(material))
-    sections = (*first, *analysed, signatures(material), methods(material), warnings_and_versions(material))
+    sections = (
+        overview(material),
+        found(material),
+        cautions(material),
+        input_and_quality(material),
+        calls(material),
+        by_sample(material),
+        ferroptosis(material),
+        *analyses(material),
+        evidence(material),
+        signatures(material),
+        methods(material),
+        warnings_and_versions(material),
+    )
     made = f"{datetime.now(UTC):%Y-%m-%d}, tamannot {package_version()}"
     heading = title or f"Macrophages of {material.name}"
-    return Report(heading, material.name, made, tuple(s for s in sections if s is not None), overview(material))
+    return Report(heading, material.name, made, tuple(s for s in sections if s is not None))
 
 
 def export(report: Report, folder: Path) -> None:
@@ -79,7 +87,7 @@ def export(report: Report, folder: Path) -> None:
     """
     files: dict[str, tuple[str, str, str]] = {}
     tables: dict[str, pd.DataFrame] = {}
-    for section in ((report.head,) if report.head else ()) + report.sections:
+    for section in report.sections:
         for block in section.blocks:
             if not (isinstance(block, Table) or (isinstance(block, Picture) and block.svg)):
                 continue
@@ -95,11 +103,18 @@ def export(report: Report, folder: Path) -> None:
                 (folder / f"{name}.svg").write_bytes(block.svg)
     contents = pd.DataFrame([(n, *said) for n, said in files.items()], columns=["file", "section", "title", "note"])
     contents.to_csv(folder / _CONTENTS, **_TSV)
-    if find_spec("openpyxl") is not None:
-        _write_workbook(folder / _WORKBOOK, {"contents": contents} | tables)
-    else:
+    if find_spec("openpyxl") is None:
         msg = f"{_WORKBOOK} was not written, because it needs openpyxl:  pip install 'tamannot[excel]'"
         tell({msg: TamannotWarning})
+        return
+    with pd.ExcelWriter(folder / _WORKBOOK, engine="openpyxl") as book:
+        for i, (name, table) in enumerate([("contents", contents), *tables.items()]):
+            sheet = f"{i} {name}"[:_LONGEST]
+            safe = table.head(_MOST_ROWS).map(lambda v: _NOT_IN_EXCEL.sub("", v) if isinstance(v, str) else v)
+            safe.rename(columns=lambda c: _NOT_IN_EXCEL.sub("", c)).to_excel(book, sheet_name=sheet, index=False)
+            for row in book.sheets[sheet].iter_rows():
+                for cell in row:  # text that begins with '=' stays text
+                    cell.data_type = "s" if cell.data_type == "f" else cell.data_type
 
 
 def is_export(folder: Path) -> bool:
@@ -109,15 +124,3 @@ def is_export(folder: Path) -> bool:
     except OSError:
         listed = []
     return {path.name for path in folder.iterdir()} <= {_CONTENTS, _WORKBOOK, *(n.split("\t")[0] for n in listed)}
-
-
-def _write_workbook(path: Path, tables: dict[str, pd.DataFrame]) -> None:
-    """Write tables as numbered sheets; text that begins with '=' stays text."""
-    with pd.ExcelWriter(path, engine="openpyxl") as book:
-        for i, (name, table) in enumerate(tables.items()):
-            sheet = f"{i} {name}"[:_LONGEST]
-            safe = table.head(_MOST_ROWS).map(lambda v: _NOT_IN_EXCEL.sub("", v) if isinstance(v, str) else v)
-            safe.rename(columns=lambda c: _NOT_IN_EXCEL.sub("", c)).to_excel(book, sheet_name=sheet, index=False)
-            for row in book.sheets[sheet].iter_rows():
-                for cell in row:
-                    cell.data_type = "s" if cell.data_type == "f" else cell.data_type

@@ -6,6 +6,7 @@
   const REACH = 12;
   const MOST_LABELS = 41;
   const FARTHEST = 400;
+  const WHOLE = { x: 0.5, y: 0.5, zoom: 1 }; // the unit in the middle of the image
   const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
   const KEYS = "Arrow keys move, plus and minus zoom, 0 shows all, S counts the cells in view, Escape clears.";
 
@@ -19,16 +20,6 @@
 
   const words = async (text) => new TextDecoder().decode(await bytes(text));
   const shorts = async (text) => new Uint16Array(await bytes(text));
-
-  function make(tag, attributes, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      if (typeof value === "function") element.addEventListener(name, value);
-      else element.setAttribute(name, value);
-    }
-    element.append(...children);
-    return element;
-  }
 
   const count = (n) => n.toLocaleString("en");
   const valueOf = (of, code) => (of.low + of.step * code).toFixed(of.step < 0.1 ? 2 : 1).replace("-", "−");
@@ -126,7 +117,9 @@
     cells.values.forEach((value, i) => offer(value.group, "values-" + i, value.title));
 
     const button = (text, click, more) => make("button", { type: "button", click, ...more }, text);
-    const choose = button("Select cells", () => selecting(choose.getAttribute("aria-pressed") !== "true"), { "aria-pressed": "false" });
+    const choose = button("Select cells", () => {
+      choose.setAttribute("aria-pressed", String(canvas.classList.toggle("selecting")));
+    }, { "aria-pressed": "false" });
     const hint = box.querySelector("h3").id + "-keys";
     const canvas = make("canvas", { tabindex: "0", role: "application", "aria-label": box.querySelector("h3").textContent, "aria-describedby": hint });
     const card = make("dl", { class: "card" });
@@ -147,7 +140,7 @@
 
     const context = canvas.getContext("2d", { alpha: false });
     const inks = new Uint32Array(n);
-    const view = { x: 0.5, y: 0.5, zoom: 1 };
+    const view = { ...WHOLE };
     let shade = cells.labels[0];
     let order = base;
     let image = null;
@@ -158,10 +151,11 @@
     let shown = -1; // the cell whose evidence is told
     let waits = false;
 
-    const scaleOf = (length) => (view.zoom * (length - 2 * MARGIN * ratio)) / 65535;
-    const shiftOf = (length, middle) => length / 2 - middle * view.zoom * (length - 2 * MARGIN * ratio);
-    const unitAt = (place, length, middle) => (place * ratio - shiftOf(length, middle)) / (scaleOf(length) * 65535);
-    const placeAt = (unit, length, middle) => unit * scaleOf(length) * 65535 + shiftOf(length, middle);
+    // All places are in pixels of the image; units are from 0 to 1 over the cells.
+    const spanOf = (length) => view.zoom * (length - 2 * MARGIN * ratio);
+    const placesAt = ([ux, uy]) => [canvas.width / 2 + (ux - view.x) * spanOf(canvas.width), canvas.height / 2 + (uy - view.y) * spanOf(canvas.height)];
+    const unitsAt = ([px, py]) => [view.x + (px - canvas.width / 2) / spanOf(canvas.width), view.y + (py - canvas.height / 2) / spanOf(canvas.height)];
+    const scales = () => [spanOf(canvas.width) / 65535, spanOf(canvas.height) / 65535, ...placesAt([0, 0])];
     const radius = () => {
       const area = (canvas.width * canvas.height * 0.12) / Math.max(n, 1) / Math.PI;
       return Math.min(Math.max(Math.sqrt(area), 0.8 * ratio), 3.5 * ratio) * Math.min(view.zoom ** 0.4, 3);
@@ -189,7 +183,7 @@
           rank[i] = shade.hidden.has(i) ? MISSING + 2 : Number(!shade.quiet[i]);
         }
       } else {
-        const [low, high] = spanOf(shade);
+        const [low, high] = rangeOf(shade);
         for (let i = 0; i < MISSING; i++) {
           lut[i] = colors[Math.round(254 * Math.min(Math.max((i - low) / Math.max(high - low, 1), 0), 1))];
           rank[i] = i + 1;
@@ -211,7 +205,7 @@
     }
 
     // Colours span all but the outermost values.
-    function spanOf(value) {
+    function rangeOf(value) {
       const counts = new Uint32Array(256);
       for (const code of value.codes) counts[code]++;
       const all = n - counts[MISSING];
@@ -235,13 +229,13 @@
     function draw() {
       const { width, height } = canvas;
       const { reach, places, covers } = stamp(radius(), width);
-      const [ax, ay, bx, by_] = [scaleOf(width), scaleOf(height), shiftOf(width, view.x) + 0.5, shiftOf(height, view.y) + 0.5];
+      const [ax, ay, bx, by_] = scales();
       const [right, bottom, size] = [width - reach, height - reach, places.length];
       pixels.fill(paper());
       for (let k = 0; k < order.length; k++) {
         const i = order[k];
-        const px = Math.floor(x[i] * ax + bx);
-        const py = Math.floor(y[i] * ay + by_);
+        const px = Math.round(x[i] * ax + bx);
+        const py = Math.round(y[i] * ay + by_);
         if (px < reach || py < reach || px >= right || py >= bottom) continue;
         const color = inks[i];
         const middle = py * width + px;
@@ -254,7 +248,7 @@
       context.strokeStyle = getComputedStyle(canvas).color;
       context.lineWidth = 2 * ratio;
       if (frame) {
-        const [left, top, far, low] = frame.map((unit, i) => (i % 2 ? placeAt(unit, height, view.y) : placeAt(unit, width, view.x)));
+        const [left, top, far, low] = [...placesAt(frame), ...placesAt(frame.slice(2))];
         context.setLineDash([6 * ratio, 4 * ratio]);
         context.strokeRect(left, top, far - left, low - top);
         context.setLineDash([]);
@@ -304,7 +298,7 @@
         });
         legend.append(...greys);
       } else {
-        const [low, high, missing] = spanOf(shade);
+        const [low, high, missing] = rangeOf(shade);
         const bar = make("span", { class: "bar", "aria-hidden": "true" });
         bar.style.background = "linear-gradient(to right, " + VIRIDIS.join(", ") + ")";
         const values = make("p", {}, shade.title + (shade.group.startsWith("z:") ? " (z)" : ""), bar, valueOf(shade, low) + " to " + valueOf(shade, high));
@@ -316,17 +310,17 @@
     function toggle(entry, i) {
       if (!shade.hidden.delete(i)) shade.hidden.add(i);
       entry.setAttribute("aria-pressed", String(!shade.hidden.has(i)));
-      say(shade.names[i] + (shade.hidden.has(i) ? " hidden." : " shown.") + " " + count(n - hiddenCells()) + " of " + count(n) + " cells are drawn.");
+      const hidden = [...shade.hidden].reduce((sum, j) => sum + shade.counts[j], 0);
+      say(shade.names[i] + (shade.hidden.has(i) ? " hidden." : " shown.") + " " + count(n - hidden) + " of " + count(n) + " cells are drawn.");
       arrange();
     }
 
-    const hiddenCells = () => [...shade.hidden].reduce((sum, i) => sum + shade.counts[i], 0);
     const say = (text) => { status.textContent = text; };
 
-    // The cell drawn nearest to a place of the image, the uppermost of those that lie as near.
-    function nearest(px, py, reach) {
-      const [ax, ay, bx, by_] = [scaleOf(canvas.width), scaleOf(canvas.height), shiftOf(canvas.width, view.x), shiftOf(canvas.height, view.y)];
-      let best = reach * reach;
+    // The cell drawn nearest to a place, the uppermost of those that lie as near; -1 if none is within reach.
+    function nearest([px, py], reach) {
+      const [ax, ay, bx, by_] = scales();
+      let best = (reach * ratio) ** 2;
       let found = -1;
       for (let k = 0; k < order.length; k++) {
         const i = order[k];
@@ -361,7 +355,7 @@
       return rows;
     }
 
-    function show(i, px, py, aloud) {
+    function show(i, [px, py] = [0, 0], aloud = false) {
       if (i !== shown) {
         shown = i;
         paint();
@@ -371,42 +365,43 @@
       const rows = evidenceOf(i);
       card.replaceChildren(...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
       if (aloud) say(rows.map(([name, value]) => name + " " + value).join("; "));
-      const right = px / ratio > stage.clientWidth / 2;
-      const below = py / ratio > stage.clientHeight / 2;
-      card.style.left = right ? "auto" : px / ratio + 14 + "px";
-      card.style.right = right ? stage.clientWidth - px / ratio + 14 + "px" : "auto";
-      card.style.top = below ? "auto" : py / ratio + 14 + "px";
-      card.style.bottom = below ? stage.clientHeight - py / ratio + 14 + "px" : "auto";
+      const [left, top, right, bottom] = [px / ratio, py / ratio, stage.clientWidth - px / ratio, stage.clientHeight - py / ratio];
+      card.style.left = left > right ? "auto" : left + 14 + "px";
+      card.style.right = left > right ? right + 14 + "px" : "auto";
+      card.style.top = top > bottom ? "auto" : top + 14 + "px";
+      card.style.bottom = top > bottom ? bottom + 14 + "px" : "auto";
     }
 
-    const hide = () => show(-1, 0, 0, false);
+    const hide = () => show(-1);
 
     let tellsMiddle = 0;
     function showMiddle() {
-      const i = nearest(canvas.width / 2, canvas.height / 2, FARTHEST * ratio);
+      const i = nearest(middle(), FARTHEST);
       if (i < 0) return hide();
-      const place = [x[i] * scaleOf(canvas.width) + shiftOf(canvas.width, view.x), y[i] * scaleOf(canvas.height) + shiftOf(canvas.height, view.y)];
-      show(i, ...place, false);
+      const place = placesAt([x[i] / 65535, y[i] / 65535]);
+      show(i, place);
       clearTimeout(tellsMiddle);
-      tellsMiddle = setTimeout(() => { if (shown === i) show(i, ...place, true); }, 300);
+      tellsMiddle = setTimeout(() => { if (shown === i) show(i, place, true); }, 300);
     }
 
-    function zoom(by, px = canvas.width / 2 / ratio, py = canvas.height / 2 / ratio) {
-      const before = [unitAt(px, canvas.width, view.x), unitAt(py, canvas.height, view.y)];
+    const middle = () => [canvas.width / 2, canvas.height / 2];
+    function zoom(by, place = middle()) {
+      const [ux, uy] = unitsAt(place);
       view.zoom = Math.min(Math.max(view.zoom * by, 0.5), 200);
-      view.x += before[0] - unitAt(px, canvas.width, view.x);
-      view.y += before[1] - unitAt(py, canvas.height, view.y);
+      const [vx, vy] = unitsAt(place);
+      view.x += ux - vx;
+      view.y += uy - vy;
       paint();
     }
 
     function move(dx, dy) {
-      view.x = Math.min(Math.max(view.x - (dx * ratio) / (scaleOf(canvas.width) * 65535), 0), 1);
-      view.y = Math.min(Math.max(view.y - (dy * ratio) / (scaleOf(canvas.height) * 65535), 0), 1);
+      view.x = Math.min(Math.max(view.x - dx / spanOf(canvas.width), 0), 1);
+      view.y = Math.min(Math.max(view.y - dy / spanOf(canvas.height), 0), 1);
       paint();
     }
 
     function reset() {
-      Object.assign(view, { x: 0.5, y: 0.5, zoom: 1 });
+      Object.assign(view, WHOLE);
       for (const label of cells.labels) label.hidden.clear();
       hide();
       clear();
@@ -420,14 +415,9 @@
       arrange();
     }
 
-    function selecting(on) {
-      choose.setAttribute("aria-pressed", String(on));
-      canvas.classList.toggle("selecting", on);
-    }
-
-    function select(left, top, right, bottom) {
+    function select(from, to) {
       clearTimeout(tellsMiddle);
-      frame = [left, top, right, bottom];
+      const [left, top, right, bottom] = (frame = unitsBetween(from, to));
       picked = new Uint8Array(n);
       let total = 0;
       for (const i of order) {
@@ -452,14 +442,14 @@
       arrange();
     }
 
-    function selectBetween(a, b) {
-      const xs = [a[0], b[0]].map((place) => unitAt(place, canvas.width, view.x)).sort((p, q) => p - q);
-      const ys = [a[1], b[1]].map((place) => unitAt(place, canvas.height, view.y)).sort((p, q) => p - q);
-      return [xs[0], ys[0], xs[1], ys[1]];
+    // The units of a rectangle, given by two opposite corners: left, top, right, bottom.
+    function unitsBetween(a, b) {
+      const [one, other] = [unitsAt(a), unitsAt(b)];
+      return [...one.map((unit, i) => Math.min(unit, other[i])), ...one.map((unit, i) => Math.max(unit, other[i]))];
     }
 
     let drag = null; // of a pointer that is down: where it began and was last, and whether it selects
-    const placeOf = (event) => [event.offsetX, event.offsetY];
+    const placeOf = (event) => [event.offsetX * ratio, event.offsetY * ratio];
     canvas.addEventListener("pointerdown", (event) => {
       if (event.button) return;
       drag = { from: placeOf(event), last: placeOf(event), selects: event.shiftKey || canvas.classList.contains("selecting"), far: false };
@@ -467,15 +457,12 @@
     });
     canvas.addEventListener("pointermove", (event) => {
       const place = placeOf(event);
-      if (!drag) {
-        const i = nearest(place[0] * ratio, place[1] * ratio, REACH * ratio);
-        return show(i, place[0] * ratio, place[1] * ratio, false);
-      }
-      drag.far = drag.far || Math.hypot(place[0] - drag.from[0], place[1] - drag.from[1]) > 3;
+      if (!drag) return show(nearest(place, REACH), place);
+      drag.far = drag.far || Math.hypot(place[0] - drag.from[0], place[1] - drag.from[1]) > 3 * ratio;
       if (!drag.far) return;
       hide();
       if (drag.selects) {
-        frame = selectBetween(drag.from, place);
+        frame = unitsBetween(drag.from, place);
         paint();
       } else {
         move(place[0] - drag.last[0], place[1] - drag.last[1]);
@@ -484,8 +471,8 @@
     });
     canvas.addEventListener("pointerup", (event) => {
       const place = placeOf(event);
-      if (drag && drag.far && drag.selects) select(...selectBetween(drag.from, place));
-      else if (drag && !drag.far) show(nearest(place[0] * ratio, place[1] * ratio, REACH * ratio), place[0] * ratio, place[1] * ratio, true);
+      if (drag && drag.far && drag.selects) select(drag.from, place);
+      else if (drag && !drag.far) show(nearest(place, REACH), place, true);
       drag = null;
     });
     canvas.addEventListener("pointercancel", () => { drag = null; });
@@ -493,23 +480,23 @@
     canvas.addEventListener("pointerleave", (event) => { if (!drag && event.pointerType !== "touch") hide(); });
     canvas.addEventListener("blur", hide);
     canvas.addEventListener("focus", () => { if (canvas.matches(":focus-visible")) showMiddle(); });
-    canvas.addEventListener("dblclick", (event) => zoom(2, ...placeOf(event)));
+    canvas.addEventListener("dblclick", (event) => zoom(2, placeOf(event)));
     // The wheel scrolls the page until the picture has been clicked.
     canvas.addEventListener("wheel", (event) => {
       if (!event.ctrlKey && document.activeElement !== canvas) return;
       event.preventDefault();
-      zoom(Math.exp(-event.deltaY / 400), ...placeOf(event));
+      zoom(Math.exp(-event.deltaY / 400), placeOf(event));
     }, { passive: false });
 
     const steps = { ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40] };
     canvas.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const { key } = event;
-      if (steps[key]) move(...steps[key]);
+      if (steps[key]) move(...steps[key].map((step) => step * ratio));
       else if (key === "+" || key === "=") zoom(1.5);
       else if (key === "-") zoom(1 / 1.5);
-      else if (key === "0") Object.assign(view, { x: 0.5, y: 0.5, zoom: 1 });
-      else if (key === "s" || key === "S") return select(...selectBetween([0, 0], [canvas.width / ratio, canvas.height / ratio]));
+      else if (key === "0") Object.assign(view, WHOLE);
+      else if (key === "s" || key === "S") return select([0, 0], [canvas.width, canvas.height]);
       else if (key === "Escape") {
         hide();
         return clear();

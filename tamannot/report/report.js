@@ -1,4 +1,15 @@
 "use strict";
+// Make an element; of its attributes, functions listen to the event of that name. The embedding uses it, too.
+function make(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
 (function () {
   const text = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
@@ -9,19 +20,15 @@
     return value === "" ? null : Number(value);
   }
 
-  function compare(a, b) {
-    return typeof a === "number" ? a - b : text.compare(a, b);
-  }
-
   function sort(table, header) {
     const down = header.getAttribute("aria-sort") === "ascending";
-    const column = header.cellIndex;
     const body = table.tBodies[0];
-    const rows = Array.from(body.rows).map((row) => [valueOf(row, column), row]);
-    // What has no value stays last, whichever the direction.
+    const rows = Array.from(body.rows).map((row) => [valueOf(row, header.cellIndex), row]);
     rows.sort(([a], [b]) => {
+      // What has no value stays last, whichever the direction.
       if (a === null || b === null) return (a === null) - (b === null);
-      return down ? compare(b, a) : compare(a, b);
+      const order = typeof a === "number" ? a - b : text.compare(a, b);
+      return down ? -order : order;
     });
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     header.setAttribute("aria-sort", down ? "descending" : "ascending");
@@ -30,11 +37,7 @@
 
   function makeSortable(table) {
     for (const header of table.tHead.rows[0].cells) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.append(...header.childNodes);
-      button.addEventListener("click", () => sort(table, header));
-      header.append(button);
+      header.append(make("button", { type: "button", click: () => sort(table, header) }, ...header.childNodes));
     }
   }
 
@@ -43,32 +46,23 @@
     // Ids stand with underscores in some tables and with blanks in others.
     const plain = (words) => words.toLowerCase().replaceAll("_", " ");
     const found = rows.map((row) => plain(row.textContent));
-    const tools = document.createElement("div");
-    tools.className = "tools";
-    const field = document.createElement("input");
-    field.type = "search";
-    field.placeholder = "Filter rows";
-    field.setAttribute("aria-label", "Filter rows: " + title);
-    const count = document.createElement("span");
-    count.setAttribute("role", "status");
-    field.addEventListener("input", () => {
+    const count = make("span", { role: "status" });
+    const field = make("input", { type: "search", placeholder: "Filter rows", "aria-label": "Filter rows: " + title, input: filter });
+    before.before(make("div", { class: "tools" }, field, count));
+
+    function filter() {
       const wanted = plain(field.value.trim());
-      let shown = 0;
-      rows.forEach((row, i) => {
-        row.hidden = !found[i].includes(wanted);
-        shown += row.hidden ? 0 : 1;
-      });
+      rows.forEach((row, i) => { row.hidden = !found[i].includes(wanted); });
+      const shown = rows.filter((row) => !row.hidden).length;
       count.textContent = wanted ? shown + " of " + rows.length + " rows" : "";
-    });
-    tools.append(field, count);
-    before.before(tools);
+    }
   }
 
   for (const box of document.querySelectorAll(".tabled")) {
     const table = box.querySelector("table");
-    const few = table.tBodies[0].rows.length < 2;
-    if (!few) makeSortable(table);
-    if (table.tBodies[0].rows.length > 8) makeFilterable(table, box.querySelector("h3").textContent, box.querySelector(".scroll"));
+    const n = table.tBodies[0].rows.length;
+    if (n > 1) makeSortable(table);
+    if (n > 8) makeFilterable(table, box.querySelector("h3").textContent, box.querySelector(".scroll"));
   }
 
   const dialog = document.getElementById("large");

@@ -28,7 +28,7 @@ def _few_and_small_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.
     monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)
     if request.module.__name__.rpartition(".")[2] in ("test_pictures", "test_browser", "test_embedding_browser"):
         monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 1)
-        monkeypatch.setattr("tamannot.report._pictures._DPI", 40)
+        monkeypatch.setattr("tamannot.report._blocks._DPI", 40)
     else:
         request.getfixturevalue("quick_pictures")
 

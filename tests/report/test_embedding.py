@@ -31,7 +31,7 @@ def placed(cohort) -> ad.AnnData:
 
 
 def test_four_numbers_stand_first(cohort, material):
-    head = summarise(material).head
+    head = summarise(material).sections[0]
     here = cohort.obs["tam_compartment"] == "macrophage"
     said = dict(head.blocks[0].rows)
     assert said["cells"] == "300"

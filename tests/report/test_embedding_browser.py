@@ -110,7 +110,7 @@ def placed(cohort) -> ad.AnnData:
 def path(placed, tmp_path):
     head = overview(material_of(InMemory(placed), name="the cohort", sample_key="patient"))
     page = tmp_path / "report.html"
-    page.write_text(render(Report("The cohort", "the cohort", "now", (), head)), encoding="utf-8")
+    page.write_text(render(Report("The cohort", "the cohort", "now", (head,))), encoding="utf-8")
     return page
 
 
@@ -300,7 +300,7 @@ def test_200_000_cells(browser, cohort, tmp_path, capsys):
     many = ad.AnnData(obs=obs, obsm=obsm, uns=cohort.uns)
     head = overview(material_of(InMemory(many), name="many"))
     path = tmp_path / "many.html"
-    path.write_text(render(Report("Many", "many", "now", (), head)), encoding="utf-8")
+    path.write_text(render(Report("Many", "many", "now", (head,))), encoding="utf-8")
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})

@@ -12,8 +12,7 @@ import pytest
 
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.report import InMemory, material_of, render, summarise
-from tamannot.report._blocks import Picture, Point, Points, Report, Section, Text
-from tamannot.report._pictures import DRAWINGS, drawn, pictures_of
+from tamannot.report._blocks import DRAWINGS, Picture, Point, Points, Report, Section, Text, drawn, pictures_of
 
 _VOID = {"meta", "link", "img", "input", "br", "hr"}
 
@@ -155,7 +154,7 @@ def test_names_are_no_formulas():
 
 
 def test_many_samples_are_left_to_the_table(cohort, of, monkeypatch):
-    monkeypatch.setattr("tamannot.report._pictures._MOST_SAMPLES", 3)
+    monkeypatch.setattr("tamannot.report._blocks._MOST_SAMPLES", 3)
     assert "States by sample" not in [p.title for p in pictures_of(of(cohort, sample_key="patient"), "samples")]
 
 

@@ -41,6 +41,7 @@ def test_first_what_was_found_then_what_not_to_believe(material):
     names = [s.name for s in report.sections]
     assert names == [
         *(
+            "overview",
             "found",
             "cautions",
             "input",
@@ -54,7 +55,7 @@ def test_first_what_was_found_then_what_not_to_believe(material):
         )
     ]
     assert report.title == "Macrophages of the cohort"
-    assert len(report.sections[0].blocks) == 5
+    assert len(report.sections[1].blocks) == 5
 
 
 def test_five_sentences_have_the_counts(cohort, material):
@@ -88,7 +89,7 @@ def test_without_macrophages_there_is_nothing_to_say(cohort, of):
         cohort.obs[f"tam_{axis}"] = pd.Categorical(["not_macrophage"] * cohort.n_obs)
     cohort.obs["tam_compartment"] = pd.Categorical(["t_nk"] * cohort.n_obs)
     report = summarise(of(cohort, sample_key="patient"))
-    assert "there are no macrophages" in report.sections[0].blocks[1].text
+    assert "there are no macrophages" in report.sections[1].blocks[1].text
     assert "evidence" not in [s.name for s in report.sections]
 
 
