@@ -46,13 +46,13 @@ FAULTS = [
     ("coverage", "sorted({symbol for arm in arms", "sorted({symbol for arm in arms[:1]", "scoring/test_plan.py"),
     ("_blank_low_coverage", "c.share < min_coverage", "c.share <= min_coverage", "tl/test_score.py"),
     # the matched null
-    ("_central_moments", "m2 - m1 * m1", "m2", "scoring/test_null.py"),
-    ("_central_moments", "2.0 * m1 * m1 * m1", "m1 * m1 * m1", "scoring/test_null.py"),
-    ("_group_weights", "n / np.maximum(n - 1, 1)", "n / np.maximum(n, 1)", "scoring/test_null.py"),
+    ("null_z", "m2 - m1 * m1", "m2", "scoring/test_null.py"),
+    ("null_z", "2.0 * m1 * m1 * m1", "m1 * m1 * m1", "scoring/test_null.py"),
+    ("merge_bins", "n / np.maximum(n - 1, 1)", "n / np.maximum(n, 1)", "scoring/test_null.py"),
     ("_spans", "if size >= 2 * genes + 10", "if size >= 2 * genes + 9", "scoring/test_null.py"),
     ("_tails", "n_present[s] < MIN_GENES", "n_present[s] <= MIN_GENES", "scoring/test_null.py"),
     ("null_bins", 'side="right"', 'side="left"', "scoring/test_null.py"),
-    ("add_zeros", "zeros * depth * depth * depth", "zeros * depth * depth", "scoring/test_sums.py"),
+    ("null_sums", "zeros * zero * zero * zero", "zeros * zero * zero", "scoring/test_sums.py"),
     ("_least_of", "np.maximum(known, 1) * np.log1p", "np.log1p", "scoring/test_ucell.py"),
     # p-values, intervals, correlations
     (

@@ -12,11 +12,10 @@ import zarr
 from anndata.abc import CSCDataset, CSRDataset
 from numpy.typing import NDArray
 
-from tamannot.data._by_columns import RowsFromColumns
 from tamannot.data._kind import LARGEST_LOG, Kind, fault_of
-from tamannot.data._stored import CsrRowsOnDisk, DenseRowsOnDisk, Slices, name_of
+from tamannot.data._stored import CsrRowsOnDisk, RowsFromColumns, Slices, dense_rows, name_of
 from tamannot.errors import MatrixError
-from tamannot.scoring._rows import DenseRows, RowBlock, RowSource, SomeColumns, is_sparse, places, rows_in_memory
+from tamannot.scoring._rows import DenseRows, RowBlock, RowSource, SomeColumns, is_sparse, rows_in_memory
 from tamannot.scoring._survey import seen_in
 
 Array = NDArray[Any]
@@ -25,41 +24,31 @@ Array = NDArray[Any]
 _ROWS_A_READ = 4096
 
 
-def row_source(matrix: Any, genes: Array | None = None) -> RowSource:
-    """Return the rows of a matrix in any container, of some columns or all; no second matrix is made in memory."""
-    if is_dask(matrix):
-        return _dask_rows(genes_of(matrix, genes))
-    rows: RowSource
-    if isinstance(matrix, CSRDataset | CSCDataset):
-        group = matrix.group
-        values, indices, indptr = Slices(group["data"]), Slices(group["indices"]), Slices(group["indptr"]).all()
-        by_rows = isinstance(matrix, CSRDataset)
-        rows = (CsrRowsOnDisk if by_rows else RowsFromColumns)(values, indices, indptr, matrix.shape, name_of(group))
-    elif is_on_disk(matrix):
-        rows = DenseRowsOnDisk(matrix)
-    elif is_sparse(matrix) or isinstance(matrix, np.ndarray):
-        rows = rows_in_memory(matrix)
-    else:
-        rows = DenseRows(matrix, step=_ROWS_A_READ)
-    return rows if genes is None else SomeColumns(rows, genes)
-
-
-def checked_rows(
-    matrix: Any, name: str, kind: Kind, genes: Array | None = None, *, rows: RowSource | None = None
+def row_source(
+    matrix: Any, genes: Array | None = None, *, check: Check | None = None, rows: RowSource | None = None
 ) -> RowSource:
-    """Return the rows of a matrix of a known kind; rows that were not inspected are checked when read."""
-    check = Check(name, kind)
+    """Return the rows of a matrix in any container, of some columns or all; no second matrix is made in memory.
+
+    Those of a file or of dask are checked when read, if there is a ``check``; ``rows`` are the same unchecked, if they
+    are at hand.
+    """
     if is_dask(matrix):
-        return _dask_rows(genes_of(matrix, genes), check)
-    rows = rows or row_source(matrix, genes)
-    return CheckedRows(rows, check) if is_on_disk(matrix) else rows
+        from tamannot.data._dask import DaskRows  # noqa: PLC0415 - brings dask
 
-
-def one_row(matrix: Any, row: int, genes: Array | None = None) -> RowBlock:
-    """Return one row of a matrix in any container; no other is read."""
-    rows = _dask_rows(genes_of(matrix, genes)) if is_dask(matrix) else DenseRows(matrix)
-    block = rows.block(row, row + 1)
-    return block if genes is None or is_dask(matrix) else block.at(places(genes, matrix.shape[1]))
+        return DaskRows(genes_of(matrix, genes), check)
+    if rows is None:
+        if isinstance(matrix, CSRDataset | CSCDataset):
+            group, kind = matrix.group, CsrRowsOnDisk if isinstance(matrix, CSRDataset) else RowsFromColumns
+            values, indices, indptr = Slices(group["data"]), Slices(group["indices"]), Slices(group["indptr"])[:]
+            rows = kind(values, indices, indptr, matrix.shape, name_of(group))
+        elif is_on_disk(matrix):
+            rows = dense_rows(matrix)
+        elif is_sparse(matrix) or isinstance(matrix, np.ndarray):
+            rows = rows_in_memory(matrix)
+        else:
+            rows = DenseRows(matrix, step=_ROWS_A_READ)
+        rows = rows if genes is None else SomeColumns(rows, genes)
+    return CheckedRows(rows, check) if check is not None and is_on_disk(matrix) else rows
 
 
 def genes_of(matrix: Any, genes: Array | None) -> Any:
@@ -81,22 +70,6 @@ def is_dask(matrix: Any) -> bool:
     return dask is not None and isinstance(matrix, dask.Array)
 
 
-def slow_chunks(name: str, matrix: Any) -> str:
-    """Return how the rows of a matrix could be read faster; empty if they already are."""
-    if not is_dask(matrix) or (n := len(matrix.chunks[1])) == 1:
-        return ""
-    return (
-        f"Each row of {name} is split over {n:,} chunks, which are read again for every block of cells. Chunks of "
-        "whole rows are faster: store the file by rows, or use matrix.rechunk((2000, -1)).persist()."
-    )
-
-
-def _dask_rows(matrix: Any, check: Check | None = None) -> RowSource:
-    from tamannot.data._dask import DaskRows  # noqa: PLC0415 - brings dask
-
-    return DaskRows(matrix, check)
-
-
 @dataclass(frozen=True)
 class Check:
     """Whether rows are of the kind that a sample of the matrix was found to be of."""
@@ -108,22 +81,21 @@ class Check:
 
     def __call__(self, block: RowBlock, start: int, stop: int) -> None:
         """Refuse rows ``start`` to ``stop`` if they have a value that a matrix of this kind has not."""
-        if block.values.size and (problem := self._problem(block.values)):
+        if not block.values.size:
+            return
+        seen, problem = seen_in(block.values), ""
+        if fault := fault_of(seen, signed=self.kind == "signed"):
+            problem = f"have {fault}"
+        elif self.kind == "counts" and not seen.whole:
+            problem = "have values that are not integers"
+        elif self.kind == "log" and seen.high > LARGEST_LOG:
+            problem = f"have values of {seen.high:.3g}, too large for log values"
+        if problem:
             msg = (
                 f"Rows {start:,} to {stop:,} of {self.name} {problem}, but values sampled from the whole matrix are "
                 f"{self.kind}. Fix these rows, or use another matrix with layer=."
             )
             raise MatrixError(msg)
-
-    def _problem(self, values: Array) -> str:
-        seen = seen_in(values)
-        if fault := fault_of(seen, signed=self.kind == "signed"):
-            return f"have {fault}"
-        if self.kind == "counts" and not seen.whole:
-            return "have values that are not integers"
-        if self.kind == "log" and seen.high > LARGEST_LOG:
-            return f"have values of {seen.high:.3g}, too large for log values"
-        return ""
 
 
 class CheckedRows:

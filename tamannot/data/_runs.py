@@ -271,7 +271,8 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
 
 def describe_matrix(data: Unpacked) -> dict[str, Any]:
     """Return the matrix that was used, its kind, and its features that are not genes."""
-    kinds, counts = zip(*data.features.left_out, strict=True) if data.features.left_out else ((), ())
+    features = data.inspection.features
+    kinds, counts = zip(*features.left_out, strict=True) if features.left_out else ((), ())
     return {
         "name": data.matrix,
         "kind": data.kind,
@@ -283,7 +284,7 @@ def describe_matrix(data: Unpacked) -> dict[str, Any]:
         "left_out": pd.DataFrame(
             {"n": np.array(counts, np.int64)}, index=pd.Index(kinds, name="feature_type", dtype=object)
         ),
-        "left_out_by": data.features.by,
+        "left_out_by": features.by,
     }
 
 

@@ -1,10 +1,17 @@
-"""Arrays and matrices of HDF5 and zarr, read a range or a block of rows at a time by slices of the libraries."""
+"""Arrays and matrices of HDF5 and zarr, read a range or a block of rows at a time by slices of the libraries.
+
+Each row of a matrix by columns (CSC) crosses all columns, so these are read once, some million entries at a time. Each
+such part is turned into rows in memory and put into a temporary file; a block of rows is then read from every part.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import errno
+import shutil
+import tempfile
+import weakref
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import h5py
@@ -12,9 +19,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from tamannot.errors import InputFileError, TamannotError
-from tamannot.scoring._rows import CsrRows, RowBlock, joined, packable
-from tamannot.scoring._survey import look_at_indices, pack_rows
+from tamannot.errors import InputFileError, OutputError
+from tamannot.scoring._rows import CsrRows, DenseRows, RowBlock, packable
+from tamannot.scoring._survey import group_places, look_at_indices
 
 Array = NDArray[Any]
 
@@ -23,6 +30,9 @@ Array = NDArray[Any]
 _FEWEST_ENTRIES, _MOST_ENTRIES, _MOST_VALUES = 1 << 19, 1 << 21, 1 << 23
 _MOST_ROWS = 4096
 _LARGEST_INT32, _NARROW = 2**31 - 1, 4
+# Entries of a matrix by columns that are in memory at a time.
+_ENTRIES_A_PART = 1 << 23
+_INDEX = np.dtype(np.int32)
 
 
 class Slices:
@@ -30,24 +40,35 @@ class Slices:
 
     def __init__(self, stored: Any, what: str = "entries") -> None:
         self._stored, self._what = stored, what
-        self.name, self.dtype, self.size = name_of(stored), stored.dtype, int(stored.shape[0])
-        self.chunk = int(stored.chunks[0]) if stored.chunks else 1
+        self.name, self.dtype, self.shape = name_of(stored), stored.dtype, tuple(map(int, stored.shape))
+        self.size, self.chunk = self.shape[0], int(stored.chunks[0]) if stored.chunks else 1
         file = Path(stored.file.filename) if isinstance(stored, h5py.Dataset) else None
         self._file = file if file is not None and file.is_file() else None
         self._file_size = self._file.stat().st_size if self._file is not None else 0
 
-    def read(self, start: int, stop: int) -> Array:
+    def __getitem__(self, span: slice) -> Array:
         """Return a range as an array of its own."""
-        with _reading(self.name, f"{self._what} {start:,} to {stop:,}"):
+        start, stop, _ = span.indices(self.size)
+        what = f"{self._what} {start:,} to {stop:,} cannot be read"
+        try:
+            found = np.asarray(self._stored[start:stop])
             # HDF5 gives zeros for what was cut off after the file was opened.
-            if self._file is not None and self._file.stat().st_size < self._file_size:
-                msg = "the file ends too early"
-                raise EOFError(msg)
-            return np.asarray(self._stored[start:stop])
+            is_whole = self._file is None or self._file.stat().st_size >= self._file_size
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever h5py, zarr and their codecs raise on bytes that are none of theirs
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise _damaged(self.name, f"{what} ({reason})") from error
+        if not is_whole:
+            raise _damaged(self.name, f"{what} (the file ends too early)")
+        return found
 
-    def all(self) -> Array:
-        """Return the whole array."""
-        return self.read(0, self.size)
+
+def dense_rows(dataset: Any) -> DenseRows:
+    """Return the rows of a two-dimensional dataset: whole chunks at a time, unless one is too much."""
+    stored = Slices(dataset, "rows")
+    most = min(max(_MOST_VALUES // max(stored.shape[1], 1), 1), _MOST_ROWS)
+    return DenseRows(stored, step=most - most % stored.chunk if stored.chunk <= most else most)
 
 
 class CsrRowsOnDisk:
@@ -57,46 +78,102 @@ class CsrRowsOnDisk:
 
     def __init__(self, values: Slices, indices: Slices, indptr: Array, shape: tuple[int, int], name: str) -> None:
         self._values, self._indices, self.shape = values, indices, shape
-        self._indptr = checked_pointers(indptr, shape[0], min(values.size, indices.size), name)
-        self.step = rows_a_block(int(self._indptr[-1]), shape[0], max(values.chunk, indices.chunk))
+        self._indptr = _checked_pointers(indptr, shape[0], min(values.size, indices.size), name)
+        self.step = _rows_a_block(int(self._indptr[-1]), shape[0], max(values.chunk, indices.chunk))
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
         ends = self._indptr[start : stop + 1]
         first, last = int(ends[0]), int(ends[-1])
-        indices = checked_indices(self._indices.read(first, last), self.shape[1], self._indices.name)
-        return tidy_block(packable(self._values.read(first, last)), indices, ends - first, self.shape[1])
+        indices = _checked_indices(self._indices[first:last], self.shape[1], self._indices.name)
+        return _tidy_block(packable(self._values[first:last]), indices, ends - first, self.shape[1])
 
 
-class DenseRowsOnDisk:
-    """Rows of a two-dimensional dataset of HDF5 or zarr, packed a block at a time."""
+class RowsFromColumns:
+    """Rows of a CSC matrix on disk, whose columns are turned part by part into a temporary file."""
 
     in_memory = False
 
-    def __init__(self, dataset: Any) -> None:
-        self._stored = Slices(dataset, "rows")
-        n_obs, n_vars = map(int, dataset.shape)
-        self.shape = (n_obs, n_vars)
-        most, chunk = min(max(_MOST_VALUES // max(n_vars, 1), 1), _MOST_ROWS), self._stored.chunk
-        self.step = most - most % chunk if chunk <= most else most  # whole chunks, unless one is too much
+    def __init__(self, values: Slices, indices: Slices, indptr: Array, shape: tuple[int, int], name: str) -> None:
+        columns = _checked_pointers(indptr, shape[1], min(values.size, indices.size), name)
+        n_entries = int(columns[-1])
+        self.shape, self.step = shape, _rows_a_block(n_entries, shape[0], 1)
+        self._kind = packable(np.empty(0, values.dtype)).dtype
+        starts = range(0, n_entries, _ENTRIES_A_PART)
+        n_bytes = n_entries * (self._kind.itemsize + _INDEX.itemsize) + len(starts) * (shape[0] + 1) * _INDEX.itemsize
+        folder = tempfile.gettempdir()
+        free = shutil.disk_usage(folder).free
+        if n_bytes > free:
+            has = f"{folder} has only {free / 1e9:,.1f} GB free"
+            raise _no_room(name, f"needs a temporary file of {n_bytes / 1e9:,.1f} GB, and {has}")
+        # A file without a name, which is gone with the object.
+        self._file, self._lock = tempfile.TemporaryFile(prefix="tamannot-"), Lock()  # noqa: SIM115 - closed below
+        weakref.finalize(self, self._file.close)
+        # Bytes at which row pointers, columns and values of each part begin.
+        self._parts: list[tuple[int, int, int]] = []
+        for start in starts:
+            stop = min(start + _ENTRIES_A_PART, n_entries)
+            first, last = int(np.searchsorted(columns, start, "right")) - 1, int(np.searchsorted(columns, stop))
+            rows = _checked_indices(indices[start:stop], shape[0], name)
+            ends = columns[first : last + 1].clip(start, stop) - start
+            entries = packable(values[start:stop])
+            part = sp.csc_array((entries, rows, ends), shape=(shape[0], last - first)).tocsr()
+            arrays = (part.indptr.astype(_INDEX, copy=False), (part.indices + first).astype(_INDEX), part.data)
+            try:
+                at_ends, at_columns, at_values = map(self._append, arrays)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise _no_room(name, f"needs a temporary file, and {folder} is full") from error
+            self._parts.append((at_ends, at_columns, at_values))
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
-        # A few rows at a time: what is asked for at once may be as many as a user wants.
-        firsts = range(start, stop, self.step) or [start]
-        return joined([self._packed(first, min(first + self.step, stop)) for first in firsts])
+        n = stop - start
+        rows, columns, values = [np.empty(0, np.int64)], [np.empty(0, _INDEX)], [np.empty(0, self._kind)]
+        for at_ends, at_columns, at_values in self._parts:
+            ends = self._read(at_ends, start, n + 1, _INDEX)
+            first, size = int(ends[0]), int(ends[-1] - ends[0])
+            rows.append(np.repeat(np.arange(n), np.diff(ends)))
+            columns.append(self._read(at_columns, first, size, _INDEX))
+            values.append(self._read(at_values, first, size, self._kind))
+        row = np.concatenate(rows)
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))]).astype(np.int64)
+        places = group_places(row, indptr[:-1])
+        indices, entries = np.empty(row.size, _INDEX), np.empty(row.size, self._kind)
+        indices[places], entries[places] = np.concatenate(columns), np.concatenate(values)
+        return _tidy_block(entries, indices, indptr, self.shape[1])
 
-    def _packed(self, start: int, stop: int) -> RowBlock:
-        return RowBlock(*pack_rows(packable(np.ascontiguousarray(self._stored.read(start, stop)))))
+    def _append(self, values: Array) -> int:
+        """Write an array at the end of the file; return at which byte it begins."""
+        start = self._file.tell()
+        self._file.write(values.data)
+        return start
+
+    def _read(self, at: int, first: int, size: int, dtype: np.dtype[Any]) -> Array:
+        """Return ``size`` numbers from number ``first`` on of the array that begins at a byte."""
+        out = np.empty(size, dtype)
+        with self._lock:
+            self._file.seek(at + first * dtype.itemsize)
+            self._file.readinto(out.data)
+        return out
 
 
-def rows_a_block(n_entries: int, n_obs: int, chunk: int) -> int:
+def _no_room(name: str, what: str) -> OutputError:
+    msg = (
+        f"{name} is stored by columns (CSC), and reading it by rows {what}. Set the environment variable TMPDIR "
+        "to a folder with more space, or rewrite the file with a CSR matrix."
+    )
+    return OutputError(msg)
+
+
+def _rows_a_block(n_entries: int, n_obs: int, chunk: int) -> int:
     """Return how many rows of a sparse matrix are best read together."""
     entries = int(np.clip(chunk, _FEWEST_ENTRIES, _MOST_ENTRIES))
     return int(np.clip(entries // max(1, n_entries // max(1, n_obs)), 1, _MOST_ROWS))
 
 
-def tidy_block(values: Array, indices: Array, indptr: Array, n_vars: int) -> RowBlock:
+def _tidy_block(values: Array, indices: Array, indptr: Array, n_vars: int) -> RowBlock:
     """Return rows whose columns rise, those that stand twice summed."""
     _, _, rise = look_at_indices(indices, indptr)
     if rise:
@@ -104,7 +181,7 @@ def tidy_block(values: Array, indices: Array, indptr: Array, n_vars: int) -> Row
     return CsrRows(sp.csr_array((values, indices, indptr), shape=(indptr.size - 1, n_vars))).block(0, indptr.size - 1)
 
 
-def checked_indices(stored: Array, n: int, name: str) -> Array:
+def _checked_indices(stored: Array, n: int, name: str) -> Array:
     """Return column or row indices, all in ``[0, n)``, in a type that kernels are compiled for."""
     if stored.dtype.kind not in "iu":
         raise _damaged(name, f"its indices are {stored.dtype}, not integers")
@@ -115,7 +192,7 @@ def checked_indices(stored: Array, n: int, name: str) -> Array:
     return indices if n > _LARGEST_INT32 else indices.astype(np.int32, copy=False)
 
 
-def checked_pointers(stored: Array, n: int, n_entries: int, name: str) -> NDArray[np.int64]:
+def _checked_pointers(stored: Array, n: int, n_entries: int, name: str) -> NDArray[np.int64]:
     """Return the pointers of ``n`` rows or columns into ``n_entries`` entries as 64-bit integers."""
     if stored.dtype.kind not in "iu":
         raise _damaged(name, f"its pointers are {stored.dtype}, not integers")
@@ -139,15 +216,3 @@ def name_of(stored: Any) -> str:
 def _damaged(name: str, what: str) -> InputFileError:
     msg = f"{name} is damaged: {what}. Copy or download the file again, or rewrite it from its source."
     return InputFileError(msg)
-
-
-@contextmanager
-def _reading(name: str, what: str) -> Iterator[None]:
-    """Raise any error but a lack of memory as one that says which part of the file cannot be read."""
-    try:
-        yield
-    except (MemoryError, TamannotError):
-        raise
-    except Exception as error:  # whatever h5py, zarr and their codecs raise on bytes that are none of theirs
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise _damaged(name, f"{what} cannot be read ({reason})") from error

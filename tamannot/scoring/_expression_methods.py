@@ -10,10 +10,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tamannot.errors import ParameterError, SignatureFormatError
-from tamannot.scoring._expression import GeneStatistics, Scale, check_scale
-from tamannot.scoring._linear import Combination, LinearMethod
+from tamannot.scoring._expression import Combination, GeneStatistics, LinearMethod, Scale
 from tamannot.scoring._njit import Array
-from tamannot.scoring._plan import Part, Weights, check_choice, check_weights, refuse_weights, weights_in_use
+from tamannot.scoring._plan import Part, Weights, check_choice, refuse_weights, signed_genes, weights_in_use
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +51,8 @@ class WeightedMean(LinearMethod):
     def __post_init__(self) -> None:
         """Check the words."""
         check_choice("form", self.form, ("mean", "sum", "zmean"))
-        check_weights(self.weights)
-        check_scale(self.scale)
+        check_choice("weights", self.weights, ("use", "ignore"))
+        check_choice("scale", self.scale, ("log", "as_is"))
 
     @property
     def name(self) -> str:
@@ -70,8 +69,7 @@ class WeightedMean(LinearMethod):
 
     def combination(self, part: Part, genes: GeneStatistics | None) -> Combination:
         """Return what to add up for a signature."""
-        columns = np.concatenate([part.up.columns, part.down.columns])
-        weights = np.concatenate([weights_in_use(part.up, self.weights), -weights_in_use(part.down, self.weights)])
+        columns, weights = signed_genes(part, self.weights)
         if self.form != "sum":
             weights = weights / max(float(np.abs(weights).sum()), np.finfo(float).tiny)
         if genes is None:
@@ -139,8 +137,8 @@ class ModuleScore(LinearMethod):
         if not (isinstance(self.rng, int) and 0 <= self.rng < 2**32):
             msg = f"rng must be a seed, an integer from 0 to 2^32 - 1, not {self.rng!r}."
             raise ParameterError(msg)
-        check_weights(self.weights)
-        check_scale(self.scale)
+        check_choice("weights", self.weights, ("use", "ignore"))
+        check_choice("scale", self.scale, ("log", "as_is"))
 
     def check(self, part: Part, n_vars: int) -> None:
         """Refuse data with too few genes for the bins."""
@@ -235,8 +233,8 @@ class GseapyMethod(ABC):
         if not exponent >= 0:
             msg = f"exponent must not be negative, not {exponent}."
             raise ParameterError(msg)
-        check_weights(self.weights)
-        check_scale(self.scale)
+        check_choice("weights", self.weights, ("use", "ignore"))
+        check_choice("scale", self.scale, ("log", "as_is"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from tamannot.errors import ParameterError, SignatureFormatError, among
+from tamannot.scoring._expression import LinearMethod
 from tamannot.scoring._expression_methods import GSVA, SSGSEA, GseapyMethod, ModuleScore, WeightedMean
-from tamannot.scoring._linear import LinearMethod
 from tamannot.scoring._njit import Array
 from tamannot.scoring._plan import (
     Arm,
@@ -19,7 +19,6 @@ from tamannot.scoring._plan import (
     RankMethod,
     Weights,
     check_choice,
-    check_weights,
     reachable,
     refuse_weights,
 )
@@ -78,7 +77,7 @@ class UCell(RankMethod):
             raise ParameterError(msg)
         check_choice("missing", self.missing, ("impute", "skip"))
         check_choice("variant", self.variant, ("today", "legacy"))
-        check_weights(self.weights)
+        check_choice("weights", self.weights, ("use", "ignore"))
 
     @property
     def name(self) -> str:
@@ -168,7 +167,7 @@ class AUCell(RankMethod):
             msg = f"top must be a share of genes, above 0 and at most 1, not {self.top}."
             raise ParameterError(msg)
         check_choice("variant", self.variant, ("r", "pyscenic"))
-        check_weights(self.weights)
+        check_choice("weights", self.weights, ("use", "ignore"))
 
     @property
     def name(self) -> str:

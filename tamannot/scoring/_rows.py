@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tamannot._settings import in_order, settings
 from tamannot.errors import MatrixError
 from tamannot.scoring._njit import Array
-from tamannot.scoring._survey import as_floats, csc_block, look_at_indices
+from tamannot.scoring._survey import as_floats, csc_block, look_at_indices, pack_rows
 
 _WIDTHS = {4: np.uint32, 8: np.uint64}
 # Indices are looked at in so many parts, none of fewer rows than this.
@@ -89,8 +89,8 @@ class CsrRows:
     step = 512
     in_memory = True
 
-    def __init__(self, matrix: sp.csr_matrix | sp.csr_array, *, threads: int = 1) -> None:
-        self._data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csr_array, matrix.shape, threads)
+    def __init__(self, matrix: sp.csr_matrix | sp.csr_array) -> None:
+        self._data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csr_array, matrix.shape)
         self.shape: tuple[int, int] = matrix.shape
 
     def block(self, start: int, stop: int) -> RowBlock:
@@ -106,8 +106,8 @@ class CscRows:
     step = 2048
     in_memory = True
 
-    def __init__(self, matrix: sp.csc_matrix | sp.csc_array, *, threads: int = 1) -> None:
-        data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csc_array, matrix.shape[::-1], threads)
+    def __init__(self, matrix: sp.csc_matrix | sp.csc_array) -> None:
+        data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csc_array, matrix.shape[::-1])
         self._data = packable(data)
         self.shape: tuple[int, int] = matrix.shape
 
@@ -119,20 +119,23 @@ class CscRows:
 class DenseRows:
     """Rows of a dense array, or of anything that gives an array or a sparse matrix for ``matrix[start:stop]``.
 
-    They are packed a block at a time; ``step`` are the rows that are best read together.
+    ``step`` are the rows that are best read together, and the most that are read at once.
     """
 
     def __init__(self, matrix: Any, step: int = 512) -> None:
-        self._matrix = matrix
-        self.step = step
-        self.in_memory = isinstance(matrix, np.ndarray)
+        self._matrix, self.step, self.in_memory = matrix, step, isinstance(matrix, np.ndarray)
         self.shape: tuple[int, int] = tuple(matrix.shape)
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
-        rows: Any = self._matrix[start:stop]
-        packed: sp.csr_array = sp.csr_array(rows if is_sparse(rows) else packable(np.asarray(rows)))
-        return CsrRows(packed).block(0, stop - start)
+        parts = []
+        for first in range(start, stop, self.step) or [start]:
+            rows = self._matrix[first : min(first + self.step, stop)]
+            if is_sparse(rows):
+                parts.append(CsrRows(rows.tocsr()).block(0, rows.shape[0]))
+            else:
+                parts.append(RowBlock(*pack_rows(np.ascontiguousarray(packable(np.asarray(rows))))))
+        return joined(parts)
 
 
 class SomeColumns:
@@ -160,12 +163,11 @@ def places(columns: Array, n_vars: int) -> Array:
 def rows_in_memory(matrix: Any) -> RowSource:
     """Return the rows of a dense or sparse matrix in memory, or of anything that gives rows when sliced."""
     if is_sparse(matrix):
-        threads = settings.n_threads()
-        return CscRows(matrix, threads=threads) if matrix.format == "csc" else CsrRows(matrix.tocsr(), threads=threads)
+        return CscRows(matrix) if matrix.format == "csc" else CsrRows(matrix.tocsr())
     return DenseRows(matrix)
 
 
-def _tidy_arrays(matrix: Any, container: type, shape: tuple[int, int], threads: int) -> tuple[Array, Array, Array]:
+def _tidy_arrays(matrix: Any, container: type, shape: tuple[int, int]) -> tuple[Array, Array, Array]:
     """Return values, indices and pointers of a sparse matrix, copied if the indices of a row or column do not rise.
 
     A file may have pointers that lead out of the arrays, or indices out of the matrix:
@@ -180,7 +182,7 @@ def _tidy_arrays(matrix: Any, container: type, shape: tuple[int, int], threads: 
     looks = in_order(
         lambda start, stop: look_at_indices(matrix.indices, ends[start : stop + 1]),
         n_major,
-        threads=threads,
+        threads=settings.n_threads(),
         step=max(n_major // _LOOKS, _FEWEST_A_LOOK),
     )
     lows, highs, rising = zip((0, -1, True), *looks, strict=True)
@@ -220,11 +222,6 @@ T = TypeVar("T")
 About = Callable[[range], tuple[Any, ...]]
 
 
-def no_arguments(_rows: range) -> tuple[Any, ...]:
-    """Take nothing beside the rows."""
-    return ()
-
-
 @runtime_checkable
 class DistributedRows(RowSource, Protocol):
     """A row source that works on its rows itself, perhaps by other processes."""
@@ -232,7 +229,7 @@ class DistributedRows(RowSource, Protocol):
     def blocks(self, runs: Sequence[range]) -> list[RowBlock]:
         """Return the rows of several runs, fetched all at once, in their order; a run may come in pieces."""
 
-    def mapped(self, work: Callable[..., T], about: About = no_arguments, *, step: int) -> Iterator[tuple[range, T]]:
+    def mapped(self, work: Callable[..., T], about: About | None = None, *, step: int) -> Iterator[tuple[range, T]]:
         """Yield rows and ``work(block, *about(rows))``, in their order; ``work`` is sent out once.
 
         Blocks have ``step`` rows at most; only a few results are ahead of whoever takes them.
@@ -240,7 +237,7 @@ class DistributedRows(RowSource, Protocol):
 
 
 def each_block(
-    rows: RowSource, work: Callable[..., T], about: About = no_arguments, *, threads: int, step: int
+    rows: RowSource, work: Callable[..., T], about: About | None = None, *, threads: int, step: int
 ) -> Iterator[tuple[range, T]]:
     """Yield rows and ``work(block, *about(rows))``, block by block in their order, wherever the rows are.
 
@@ -252,6 +249,6 @@ def each_block(
 
     def here(start: int, stop: int) -> tuple[range, T]:
         mine = range(start, stop)
-        return mine, work(rows.block(start, stop), *about(mine))
+        return mine, work(rows.block(start, stop), *(about(mine) if about else ()))
 
     return in_order(here, rows.shape[0], threads=threads, step=step)

@@ -48,6 +48,8 @@ class Seen:
     """The largest; NaN if there may be one."""
     whole: bool
     """Whether all are whole numbers."""
+    size: int
+    """How many they are."""
 
     @property
     def has_nan(self) -> bool:
@@ -58,11 +60,11 @@ class Seen:
         """Return what both are together."""
         # numpy's minimum keeps a NaN, Python's may drop it
         low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
-        return Seen(float(low), float(high), self.whole and other.whole)
+        return Seen(float(low), float(high), self.whole and other.whole, self.size + other.size)
 
 
-NOTHING_SEEN = Seen(np.inf, -np.inf, whole=True)
-ZERO_SEEN = Seen(0.0, 0.0, whole=True)
+NOTHING_SEEN = Seen(np.inf, -np.inf, whole=True, size=0)
+ZERO_SEEN = Seen(0.0, 0.0, whole=True, size=1)
 
 
 def seen_in(values: Array) -> Seen:
@@ -72,7 +74,7 @@ def seen_in(values: Array) -> Seen:
     flat = as_floats(values.reshape(-1))
     # The first few mostly tell that not all are whole.
     whole = values.dtype.kind in "iub" or (all_whole(flat[:_FEW]) and all_whole(flat))
-    return Seen(float(flat.min()), float(flat.max()), whole=whole)
+    return Seen(float(flat.min()), float(flat.max()), whole, values.size)
 
 
 def as_floats(values: Array) -> Array:
