@@ -20,6 +20,7 @@ from tamannot.data._unpack import check_species
 from tamannot.errors import GeneIdError, ParameterError, ResultNotFoundError, TamannotWarning, some_of, tell
 from tamannot.scoring import RankedRows, Run, depths_by_method, make_plan, null_bins, score_runs
 from tamannot.scoring._rows import joined
+from tamannot.scoring._survey import as_floats
 from tamannot.signature import GeneIndex, Signature, as_signatures
 
 FEW_GENES = 3
@@ -85,7 +86,7 @@ def depth_of(matrix: RunMatrix, cells: Array) -> Array:
     """Return the counts of each cell of a mask, or its detected genes if the matrix has no counts; 0 in the others."""
     depth = np.zeros(cells.size)
     for block, rows in matrix.blocks(cells):
-        depth[rows] = block.totals(block.numbers if matrix.kind == "counts" else block.values > 0)
+        depth[rows] = block.totals(as_floats(block.values) if matrix.kind == "counts" else block.values > 0)
     return depth
 
 

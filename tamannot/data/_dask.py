@@ -39,10 +39,7 @@ def by_rows(matrix: DaskArray) -> DaskArray:
 
 
 class DaskRows:
-    """Rows of a dask array, of dense or sparse chunks; those that split genes are put together.
-
-    Whoever reads a block checks it, unless all values were looked at.
-    """
+    """Rows of a dask array, checked where they are read; dense or sparse chunks that split genes are put together."""
 
     in_memory = False
 
@@ -121,10 +118,7 @@ class _Task:
 
 
 def looks(matrix: DaskArray, look: Callable[[Any, int], T], *, whole: bool) -> tuple[list[T], int]:
-    """Return what ``look(chunk, n_chunks)`` says of chunks from all over a matrix, or of all, and of how many rows.
-
-    It is called where the chunk is, with the number of chunks that are looked at.
-    """
+    """Return what ``look(chunk, n_chunks)`` says at the place of some or all chunks, and how many rows they have."""
     matrix = by_rows(matrix)
     ends = [0, *np.cumsum(matrix.chunks[0]).tolist()]
     n = len(ends) - 1

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowBlock
 from tamannot.scoring._survey import Seen
-
-Array = NDArray[Any]
 
 Kind = Literal["counts", "log", "linear", "signed"]
 # The order of preference; signed values (scaled, or residuals) are for methods that can use them, and come last.
@@ -59,9 +57,8 @@ def fault_of(seen: Seen, *, signed: bool) -> str:
 def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> tuple[str, str]:
     """Return why rows of a non-negative matrix cannot be ranked, or else a caveat for the user.
 
-    Scores compare genes within a cell. If each gene was scaled, genes are not comparable: all genes have the same
-    spread or the same mean, or genes detected in few cells have the largest values. ``whole`` says that all values are
-    whole numbers.
+    Scores compare genes within a cell, which those that were scaled one by one do not allow. ``whole`` says that all
+    values are whole numbers.
     """
     n = block.indptr.size - 1
     cells = [values[values > 0] for values in np.split(block.values, block.indptr[1:-1])]

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
-from numpy.typing import NDArray
 
 from tamannot._settings import in_order, settings
 from tamannot.data._genes import Features, GeneMatch, features_of
@@ -22,8 +21,6 @@ from tamannot.data._stored import Slices
 from tamannot.errors import MatrixError, ParameterError, TamannotError, among
 from tamannot.scoring._rows import RowBlock, RowSource, is_sparse, joined, rows_in_memory
 from tamannot.scoring._survey import NOTHING_SEEN, ZERO_SEEN, Seen, seen_in
-
-Array = NDArray[Any]
 
 _VALUES_A_LOOK = 1 << 21
 _ROWS_A_LOOK = 4096
@@ -46,41 +43,23 @@ _SMALL = 256 << 20
 class MatrixInspection:
     """A candidate matrix of an AnnData, with the results of its inspection so far."""
 
-    name: str
-    """``X``, ``raw``, or the name of a layer."""
+    name: str  # X, raw, or the name of a layer
     matrix: Any
-    features: Features = field(default_factory=lambda: Features(pd.DataFrame()))
-    """Which of its columns are genes."""
-    kind: Kind | None = None
-    """The kind of its values; None if it cannot be used or was not inspected."""
-    problem: str = ""
-    """The reason why it cannot be used; empty if it can."""
-    caveat: str = ""
-    """A caveat for the user, although the matrix can be used; empty if there is none."""
-    high: float = np.nan
-    """The largest value."""
+    features: Features = field(default_factory=lambda: Features(pd.DataFrame()))  # which of its columns are genes
+    kind: Kind | None = None  # the kind of its values; None if it cannot be used or was not inspected
+    problem: str = ""  # the reason why it cannot be used; empty if it can
+    caveat: str = ""  # a caveat for the user, although the matrix can be used; empty if there is none
+    high: float = np.nan  # the largest value
     has_nan: bool = False
-    rows: RowSource | None = None
-    """Its rows, once they were judged."""
-    genes: GeneMatch | None = None
-    """Its genes by the ids that find most of those asked for, once they were matched."""
-
-    @property
-    def var(self) -> pd.DataFrame:
-        """The genes."""
-        return self.features.var
-
-    @property
-    def n_found(self) -> int:
-        """Genes of the signatures that it has."""
-        return 0 if self.genes is None else self.genes.n_found
+    rows: RowSource | None = None  # its rows, once they were judged
+    genes: GeneMatch | None = None  # its genes by the ids that find most of those asked for, once they were matched
 
     def describe(self) -> str:
         """Describe the matrix in one line."""
         if self.kind is None:
             return f"{self.name}: not usable, {self.problem}"
-        by = "" if self.genes is None else f", {self.n_found} signature genes by {self.genes.ids_from}"
-        line = f"{self.name}: {self.kind}, {len(self.var):,} genes{by}"
+        by = "" if self.genes is None else f", {self.genes.n_found} signature genes by {self.genes.ids_from}"
+        line = f"{self.name}: {self.kind}, {len(self.features.var):,} genes{by}"
         return ", ".join([line, *filter(None, (self.features.describe(), self.caveat))])
 
 
@@ -129,7 +108,7 @@ def inspect_values(one: MatrixInspection, *, signed: bool = False) -> MatrixInsp
     that what was scaled by gene can, too.
     """
     shape = one.matrix.shape
-    if one.features.left_out and not len(one.var):
+    if one.features.left_out and not len(one.features.var):
         return replace(one, problem=f"it has no genes: {one.features.describe()}")
     if len(shape) != 2:
         return replace(one, problem=f"it has {len(shape)} dimensions, not 2")
@@ -178,12 +157,9 @@ def inspect_rows(one: MatrixInspection, some: RowBlock | None = None) -> MatrixI
 class _Look(NamedTuple):
     """What values from all over a matrix are."""
 
-    seen: Seen | str
-    """A text is their type if they are not numbers."""
-    is_all: bool
-    """Whether all values were looked at."""
-    rows: RowBlock | None = None
-    """Some rows, if they came along."""
+    seen: Seen | str  # a text is their type if they are not numbers
+    is_all: bool  # whether all values were looked at
+    rows: RowBlock | None = None  # some rows, if they came along
 
 
 def _look_at(one: MatrixInspection, *, whole: bool) -> _Look:

@@ -10,15 +10,13 @@ import h5py
 import numpy as np
 import zarr
 from anndata.abc import CSCDataset, CSRDataset
-from numpy.typing import NDArray
 
 from tamannot.data._kind import LARGEST_LOG, Kind, fault_of
 from tamannot.data._stored import CsrRowsOnDisk, RowsFromColumns, Slices, dense_rows, name_of
 from tamannot.errors import MatrixError
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import DenseRows, RowBlock, RowSource, SomeColumns, is_sparse, rows_in_memory
 from tamannot.scoring._survey import seen_in
-
-Array = NDArray[Any]
 
 # Rows read at once from what is sliced, where every read has its price.
 _ROWS_A_READ = 4096
@@ -74,10 +72,8 @@ def is_dask(matrix: Any) -> bool:
 class Check:
     """Whether rows are of the kind that a sample of the matrix was found to be of."""
 
-    name: str
-    """``X``, ``raw``, or the name of a layer."""
-    kind: Kind
-    """What every value must agree with."""
+    name: str  # X, raw, or the name of a layer
+    kind: Kind  # what every value must agree with
 
     def __call__(self, block: RowBlock, start: int, stop: int) -> None:
         """Refuse rows ``start`` to ``stop`` if they have a value that a matrix of this kind has not."""

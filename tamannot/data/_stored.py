@@ -20,10 +20,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from tamannot.errors import InputFileError, OutputError
+from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import CsrRows, DenseRows, RowBlock, packable
 from tamannot.scoring._survey import group_places, look_at_indices
-
-Array = NDArray[Any]
 
 # Entries of a block of a sparse matrix: of the size of a chunk, but neither so few that a read costs more than what it
 # brings, nor so many that they fill the memory. Values of a block of a dense one: 32 MB of 32-bit floats.

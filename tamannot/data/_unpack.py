@@ -21,6 +21,7 @@ from tamannot.data._rows import Check, is_dask, row_source
 from tamannot.data._sections import MatrixOfRun
 from tamannot.data._slots import check_adata, loaded, texts_of
 from tamannot.errors import GeneIdError, MatrixError, ParameterError, ResultNotFoundError, SpeciesError, TamannotWarning
+from tamannot.scoring._plan import check_choice
 from tamannot.scoring._rows import DenseRows, RowBlock, RowSource, places
 from tamannot.signature import OURS, UNKNOWN, GeneIndex, Signature
 
@@ -35,17 +36,12 @@ class Unpacked:
     """The input of the engine from an AnnData."""
 
     rows: RowSource
-    inspection: MatrixInspection
-    """The matrix that is used."""
+    inspection: MatrixInspection  # the matrix that is used
     index: GeneIndex
-    ids_from: str
-    """``var_names``, or the column of ``var`` that the ids are from."""
-    species: str
-    """``human``, ``mouse``, another, or ``unknown``."""
-    looks: tuple[str, ...] = ()
-    """One line per candidate matrix with the result of its inspection."""
-    on_species: str = ""
-    """Note on the species of its genes."""
+    ids_from: str  # var_names, or the column of var that the ids are from
+    species: str  # human, mouse, another, or unknown
+    looks: tuple[str, ...] = ()  # one line per candidate matrix with the result of its inspection
+    on_species: str = ""  # note on the species of its genes
 
     @property
     def matrix(self) -> str:
@@ -59,10 +55,7 @@ class Unpacked:
 
     @property
     def notes(self) -> dict[str, type[TamannotWarning] | None]:
-        """Return notes on the matrix: which one is used (unless X or requested), its kind, and slow storage.
-
-        They are a warning if values, gene ids or an assumed species may make results wrong.
-        """
+        """Notes on matrix, kind and storage; a warning if values, ids or an assumed species may make results wrong."""
         plain, matrix = len(self.looks) == 1 or self.matrix == "X", self.inspection.matrix
         which = "" if plain else f"Using {self.matrix} ({self.kind}). Candidates: {'; '.join(self.looks)}."
         said = [f"In {self.matrix} {s}." for s in (self.inspection.features.describe(), self.inspection.caveat) if s]
@@ -91,13 +84,13 @@ def unpack(
     The matrix that has most genes of the signatures is taken; of equals one without a caveat, then the kind that comes
     first in ``kinds``, which its values may be. ``layer`` forces it: ``"X"``, ``"raw"`` or a layer.
     """
-    _check_choice(species)
+    check_choice("species", species, ("auto", "human", "mouse"))
     signed, by_var = "signed" in kinds, dict[tuple[int, str | None], GeneMatch]()
     looks, found = [], candidates(adata, layer)
-    for candidate, column in zip(found, columns_of([c.var for c in found], gene_symbols), strict=True):
-        same = (id(candidate.var), column)
+    for candidate, column in zip(found, columns_of([c.features.var for c in found], gene_symbols), strict=True):
+        same = (id(candidate.features.var), column)
         if same not in by_var:
-            by_var[same] = gene_index(candidate.var, signatures, column, species)
+            by_var[same] = gene_index(candidate.features.var, signatures, column, species)
         looks.append(replace(inspect_values(candidate, signed=signed), genes=by_var[same]))
     best = _best(looks, kinds)
     while best is not None and best.rows is None and not signed:
@@ -114,7 +107,7 @@ def unpack(
         raise MatrixError(msg)
     seen, on_species = _settled_species(best, best.genes.species, species)
     check_species(seen, signatures)
-    if best.n_found == 0:
+    if best.genes.n_found == 0:
         raise GeneIdError(_no_gene(best, best.genes))
     return Unpacked(
         rows=row_source(
@@ -131,7 +124,11 @@ def unpack(
 
 def _best(looks: list[MatrixInspection], kinds: Sequence[Kind]) -> MatrixInspection | None:
     """Return the usable matrix with most signature genes; of equals one without a caveat, then the preferred kind."""
-    worth = {look: (look.n_found, not look.caveat, -kinds.index(look.kind)) for look in looks if look.kind}
+    worth = {
+        look: (look.genes.n_found, not look.caveat, -kinds.index(look.kind))
+        for look in looks
+        if look.kind and look.genes is not None
+    }
     return max(worth, key=lambda look: worth[look], default=None)
 
 
@@ -162,7 +159,7 @@ def _settled_species(inspected: MatrixInspection, whose: SpeciesOfIds, species: 
     pattern = whose.two_genomes or seen.pattern
     genes = f"genes = np.asarray({ids}.astype(str).str.contains('{pattern}'))"
     to_begin = "import numpy as np; " + ("adata = adata.raw.to_adata(); " if inspected.name == "raw" else "")
-    to_begin += "" if inspected.var.index.is_unique else "adata.var_names_make_unique(); "
+    to_begin += "" if inspected.features.var.index.is_unique else "adata.var_names_make_unique(); "
     matrix = "adata.X" if inspected.name in ("X", "raw") else f'adata.layers["{inspected.name}"]'
     one, two = seen.first, next(s for s in (seen.species, seen.second) if s != seen.first)
     found = f"({seen.counts[one]:,} {one}, {seen.counts[two]:,} {two})" if seen.counts else "by their prefix"
@@ -192,7 +189,7 @@ def _cells_by_species(inspected: MatrixInspection, ids_from: str, pattern: str) 
     """Count the cells whose detected genes match, do not match, or are mixed; None if the values do not say."""
     if inspect_values(inspected).kind is None:
         return None
-    column = inspected.var.index if ids_from == VAR_NAMES else inspected.var[ids_from]
+    column = inspected.features.var.index if ids_from == VAR_NAMES else inspected.features.var[ids_from]
     search = re.compile(pattern).search
     is_one = np.array([bool(search(i)) for i in texts_of(column)])
     rows = row_source(inspected.matrix, inspected.features.columns)
@@ -208,7 +205,7 @@ def _cells_by_species(inspected: MatrixInspection, ids_from: str, pattern: str) 
 
 def data_species(adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoice, layer: str | None = None) -> str:
     """Return the species of the data: the user's word, or what their ids say, which may be ``unknown``."""
-    _check_choice(species)
+    check_choice("species", species, ("auto", "human", "mouse"))
     if species != "auto":
         return str(species)
     # The matrices themselves, which may be on disk, are looked at only where the ids are of two species.
@@ -234,12 +231,6 @@ def species_of(
     if seen not in (*OURS, UNKNOWN):
         raise SpeciesError(not_ours(seen))
     return "mouse" if seen == "mouse" else "human"
-
-
-def _check_choice(species: str) -> None:
-    if species not in ("auto", "human", "mouse"):
-        msg = f"species must be 'auto', 'human' or 'mouse', not {species!r}."
-        raise ParameterError(msg)
 
 
 def columns_of(found: Sequence[pd.DataFrame], gene_symbols: str | None) -> list[str | None]:
@@ -274,7 +265,7 @@ def _no_gene(look: MatrixInspection, genes: GeneMatch) -> str:
     slot = "raw.var" if look.name == "raw" else "var"
     first = ", ".join(genes.index.ids[:3])
     where = f"{slot}_names" if genes.ids_from == VAR_NAMES else f"{slot}['{genes.ids_from}']"
-    columns = ", ".join(map(str, look.var.columns)) or "none"
+    columns = ", ".join(map(str, look.features.var.columns)) or "none"
     return (
         f"No known gene: none of the {len(genes.index.ids):,} ids of {look.name} in {where} (first: {first}) "
         f"is a gene of the signatures. If another column of {slot} has symbols or Ensembl ids, pass its name as "
@@ -290,13 +281,10 @@ class RunMatrix:
     """A matrix with the genes of a run."""
 
     name: str
-    kind: str
-    """``counts``, ``linear`` or ``log``."""
+    kind: str  # counts, linear or log
     matrix: Any
-    ids: NDArray[Any]
-    """Gene ids of the columns."""
-    genes: NDArray[Any] | None = None
-    """The columns of the matrix that are genes; None if all are."""
+    ids: NDArray[Any]  # gene ids of the columns
+    genes: NDArray[Any] | None = None  # the columns of the matrix that are genes; None if all are
 
     @property
     def n_vars(self) -> int:
@@ -341,10 +329,10 @@ def matrix_of_run(adata: AnnData, record: RunRecord) -> RunMatrix:
     of_run, seen = record.matrix, record.gene_ids
     found = _still_there(adata, of_run.name)
     matrix = RunMatrix(of_run.name, of_run.kind, found.matrix, seen, found.features.columns)
-    if len(found.var) != seen.size:
-        msg = f"it has {len(found.var):,} genes, but the run used {seen.size:,}"
+    if len(found.features.var) != seen.size:
+        msg = f"it has {len(found.features.var):,} genes, but the run used {seen.size:,}"
         raise matrix.changed(msg)
-    if ids_by(found.var, of_run.gene_ids) != seen.tolist():
+    if ids_by(found.features.var, of_run.gene_ids) != seen.tolist():
         msg = f"its gene ids in {of_run.gene_ids} are different or in another order"
         raise matrix.changed(msg)
     return matrix
@@ -352,7 +340,7 @@ def matrix_of_run(adata: AnnData, record: RunRecord) -> RunMatrix:
 
 def gene_ids_of(adata: AnnData, matrix: MatrixOfRun) -> NDArray[Any]:
     """Return the gene ids that a matrix of a run has now, by the column that the run took them from."""
-    found = ids_by(_still_there(adata, matrix.name).var, matrix.gene_ids)
+    found = ids_by(_still_there(adata, matrix.name).features.var, matrix.gene_ids)
     if not found:
         msg = f"var no longer has the column '{matrix.gene_ids}' with the gene ids of the run."
         raise ResultNotFoundError(msg)

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.data import AXES
-from tamannot.data._slots import table_slot
+from tamannot.data._slots import TABLES
 from tamannot.errors import ParameterError, among
 from tamannot.pl import _style as common
 from tamannot.pl._cells import MAX_POINTS, Array, Labels, as_labels, embedding_of, labels_of, point_size, rows_to_draw
@@ -199,7 +199,7 @@ def _draw_values(ax: Axes, values: Array, points: Points, name: str, colormap: s
 def _values(adata: AnnData, key: str, color: str) -> tuple[pd.Series, str]:
     """Return the values of a signature or a column, and their unit."""
     for kind, unit in _UNITS.items():
-        slot = table_slot(key, kind)
+        slot = f"{key}_{TABLES[kind]}"
         if slot in adata.obsm and color in (table := slots.read_table(adata, key, kind)):
             return table[color], unit
     if color not in adata.obs:

@@ -7,34 +7,3 @@ from tamannot.scoring._methods import AUCell, Method, UCell, method_of
 from tamannot.scoring._null import NullBins, null_bins, null_contributions, reference_depth
 from tamannot.scoring._plan import Part, Plan, RankMethod, SignedGenes, make_plan, signed_genes
 from tamannot.scoring._ranks import RankedRows
-
-__all__ = [
-    "GSVA",
-    "SSGSEA",
-    "AUCell",
-    "GseapyMethod",
-    "Method",
-    "ModuleScore",
-    "NullBins",
-    "NullScores",
-    "OfCells",
-    "Part",
-    "Plan",
-    "RankMethod",
-    "RankedRows",
-    "Run",
-    "Scorer",
-    "Scores",
-    "SignedGenes",
-    "UCell",
-    "WeightedMean",
-    "depths_by_method",
-    "make_plan",
-    "method_of",
-    "null_bins",
-    "null_contributions",
-    "reference_depth",
-    "score_linear",
-    "score_runs",
-    "signed_genes",
-]

@@ -52,8 +52,7 @@ class Scores(OfCells):
     """Results, cells by outputs of the plan."""
 
     ids: tuple[str, ...]
-    score: Array
-    """float32."""
+    score: Array  # float32
 
     def column(self, table: str, signature_id: str) -> Array:
         """Return one column of a table, such as ``score``."""
@@ -64,12 +63,10 @@ class Scores(OfCells):
 class NullScores(Scores):
     """Results with their matched null; tables are float32 but for ``detected``."""
 
-    detected: Array
-    """Genes with a value above zero, int16; of a composite, those of the part with the greatest z."""
+    detected: Array  # genes with a value above zero, int16; of a composite, those of the part with the greatest z
     z: Array
     p: Array
-    expected: Array
-    """How many genes of a matched random signature would be above zero in the cell."""
+    expected: Array  # how many genes of a matched random signature would be above zero in the cell
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,7 @@ class Run:
 
     method: RankMethod
     null: NullBins | None = None
-    only: tuple[str, ...] | None = None
-    """Ids of the outputs wanted; None: all of the plan."""
+    only: tuple[str, ...] | None = None  # ids of the outputs wanted; None: all of the plan
 
 
 class Scorer:
@@ -136,25 +132,28 @@ class _Reading:
     """What one run makes of the sums of a block."""
 
     def __init__(self, plan: Plan, run: Run, arm_of_part: Array, step: float) -> None:
-        self._plan, kept = (plan, slice(None)) if run.only is None else plan.only(run.only)
-        self._arm, self._step, self._unit = arm_of_part[kept], step, step / WEIGHT_STEP
-        parts, members, method = self._plan.parts, self._plan.parts_of, run.method
-        self._n_present = np.array([p.n_present for p in parts], np.int64)
+        method, self._step, self._unit = run.method, step, step / WEIGHT_STEP
+        self._ids = tuple(plan.ids) if run.only is None else run.only
+        in_plan = [plan.parts_of[plan.ids.index(i)] for i in self._ids]
+        kept = sorted({p for members in in_plan for p in members})
+        parts, self._parts_of = [plan.parts[p] for p in kept], [[kept.index(p) for p in members] for members in in_plan]
+        self._arm, self._n_present = arm_of_part[kept], np.array([p.n_present for p in parts], np.int64)
         cap = method.rank_cap(plan.n_vars)
         limits = [[method.limits(arm, cap) for arm in (part.up, part.down)] for part in parts]
         offset, most = np.ascontiguousarray(np.moveaxis(np.array(limits, float).reshape(-1, 2, 2), 2, 0)) * self._unit
-        ends, order = np.cumsum([0, *(len(m) for m in members)]), np.array([p for m in members for p in m], np.int64)
+        ends = np.cumsum([0, *map(len, self._parts_of)])
+        order = np.array([p for members in self._parts_of for p in members], np.int64)
         self._parts = OutputParts(self._arm, offset, most, method.down_weight, ends, order)
         genes = [signed_genes(part, method.weights, method.down_weight) for part in parts]
         self._groups = merge_bins(run.null, genes) if run.null is not None else None
 
     def empty(self, n_obs: int) -> Scores:
         """Return tables to be filled."""
-        ids, shape = tuple(self._plan.ids), (n_obs, len(self._plan.outputs))
+        shape = (n_obs, len(self._ids))
         if self._groups is None:
-            return Scores(ids, np.empty(shape, np.float32))
+            return Scores(self._ids, np.empty(shape, np.float32))
         score, z, p, expected = (np.empty(shape, np.float32) for _ in range(4))
-        return NullScores(ids, score, np.empty(shape, np.int16), z, p, expected)
+        return NullScores(self._ids, score, np.empty(shape, np.int16), z, p, expected)
 
     def scores(self, sums: Array, moments: Array, detected: Array) -> Scores:
         """Return the scores of some cells; of a composite, z and p are those of the part with the greatest z."""
@@ -167,10 +166,10 @@ class _Reading:
         null_z(both, moments, self._step, self._groups, null)
         p, found = upper_p(null, self._n_present), self._by_part(detected, -1.0)
         filled = ((result.z, null.z), (result.p, p), (result.detected, found), (result.expected, null.expected))
-        first = [members[0] for members in self._plan.parts_of]
+        first = [members[0] for members in self._parts_of]
         for out, table in filled:
             out[:] = table[:, first]
-        for o, members in enumerate(self._plan.parts_of):
+        for o, members in enumerate(self._parts_of):
             if len(members) > 1:
                 best = np.array(members)[np.argmax(null.z[:, members], axis=1)]
                 for out, table in filled:

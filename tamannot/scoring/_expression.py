@@ -19,7 +19,7 @@ from tamannot.scoring._plan import Arms, Part, Plan, pack_arms
 from tamannot.scoring._ranks import longest_row
 from tamannot.scoring._rows import RowBlock, RowSource, each_block
 from tamannot.scoring._sums import find_hits
-from tamannot.scoring._survey import first_from
+from tamannot.scoring._survey import as_floats, first_from
 
 Scale = Literal["log", "as_is"]
 TARGET = 1e4
@@ -41,10 +41,6 @@ class GeneStatistics:
         """Rank of each gene's mean, from 1; equal means share the lowest."""
         return np.searchsorted(np.sort(self.mean), self.mean).astype(np.int64) + 1
 
-    def ranked(self, first: int, last: int) -> Array:
-        """Return the genes of rank ``first`` to ``last - 1``, in the order of columns."""
-        return np.flatnonzero((self.rank >= first) & (self.rank < last))
-
 
 def expression(rows: RowSource, scale: Scale, kind: str, start: int, stop: int) -> Array:
     """Return some rows as a dense table, cells by genes, on the scale that a method wants."""
@@ -57,7 +53,7 @@ def expression(rows: RowSource, scale: Scale, kind: str, start: int, stop: int) 
 
 def on_scale(block: RowBlock, target: float) -> Array:
     """Return the values of rows, float64, as ``log1p(target * count / sum of the cell)`` if there is a target."""
-    values = block.numbers.astype(np.float64)
+    values = as_floats(block.values).astype(np.float64)
     if target:
         to_log(values, block.indptr, target)
     return values
@@ -71,8 +67,7 @@ def target_of(scale: Scale, kind: str) -> float:
 def gene_statistics(rows: RowSource, target: float, threads: int, tick: Tick) -> GeneStatistics:
     """Return mean and standard deviation of each gene, added up row by row in their order.
 
-    Threads share the genes, not the rows, so that the sums are those that scanpy makes, to the last bit:
-    its bins of control genes hang on the order of means.
+    Threads share the genes, not the rows: sums are those of scanpy, on whose last bit its bins of control genes hang.
     """
     n_obs, n_vars = rows.shape
     sums = np.zeros((n_vars, 2))
@@ -80,7 +75,7 @@ def gene_statistics(rows: RowSource, target: float, threads: int, tick: Tick) ->
     with ThreadPoolExecutor(threads) as pool:
         # read one after the other unless they are elsewhere: their order is that of the sums
         for mine, block in each_block(rows, lambda block: block, threads=1, step=rows.step):
-            add = partial(add_gene_sums, (block.numbers, block.indices, block.indptr), target)
+            add = partial(add_gene_sums, (as_floats(block.values), block.indices, block.indptr), target)
             list(pool.map(add, ends[:-1], ends[1:], repeat(sums)))
             tick(len(mine))
     mean, squares = sums[:, 0] / max(n_obs, 1), sums[:, 1] / max(n_obs, 1)
@@ -89,10 +84,7 @@ def gene_statistics(rows: RowSource, target: float, threads: int, tick: Tick) ->
 
 @njit
 def scaled(row: Array, target: float, out: Array) -> None:
-    """Write a row's values, as ``log1p(target * count / sum)`` if there is a target.
-
-    Counts are few different numbers: the logarithm of each is taken once a row.
-    """
+    """Write a row's values, as ``log1p(target * count / sum)`` if there is a target; of each small count taken once."""
     total = 0.0
     if target > 0.0:
         for v in row:
@@ -162,14 +154,10 @@ def add_label_sums(values: Array, indices: Array, indptr: Array, label_of: Array
 class GroupSums:
     """What is known of the genes in each group of cells."""
 
-    n_cells: Array
-    """Cells of each group, shape ``(n_groups,)``."""
-    sums: Array
-    """Sum of each gene over the cells of a group, shape ``(n_groups, n_genes)``."""
-    squares: Array
-    """Sum of its squares, of the same shape; no rows if it was not asked for."""
-    detected: Array
-    """Cells of any group in which a gene is not zero, shape ``(n_genes,)``."""
+    n_cells: Array  # cells of each group, shape (n_groups,)
+    sums: Array  # sum of each gene over the cells of a group, shape (n_groups, n_genes)
+    squares: Array  # sum of its squares, of the same shape; no rows if it was not asked for
+    detected: Array  # cells of any group in which a gene is not zero, shape (n_genes,)
 
 
 def group_sums(
@@ -268,7 +256,7 @@ def score_linear(
 def _part_sums(sets: Arms, constant: Array, target: float, block: RowBlock) -> Array:
     """Return the weighted sum of the values of each part in the cells of a block."""
     parts = np.empty((block.indptr.size - 1, constant.size), np.float32)
-    weighted_sums((block.numbers, block.indices, block.indptr), target, sets, constant, parts)
+    weighted_sums((as_floats(block.values), block.indices, block.indptr), target, sets, constant, parts)
     return parts
 
 
@@ -276,8 +264,7 @@ def _part_sums(sets: Arms, constant: Array, target: float, block: RowBlock) -> A
 def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: Arms, constant: Array, out: Array) -> None:
     """Write ``constant + sum of weight * value`` of each set in each cell, to ``out`` of ``(n_cells, n_sets)``.
 
-    ``rows`` are values, indices and pointers. Counts are brought to ``log1p(target * count / sum of the cell)``;
-    a target of 0 leaves values as they are.
+    ``rows`` are values, indices and pointers; values are used as `scaled` makes them.
     """
     values, indices, indptr = rows
     gene_ptr, set_of, weight_of = sets.gene_ptr, sets.arm_of, sets.weight_of[0]

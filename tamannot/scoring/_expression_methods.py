@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -169,33 +168,18 @@ class ModuleScore(LinearMethod):
     def _controls(self, columns: Array, genes: GeneStatistics) -> Array:
         # Bins are scanpy's: the rank of a gene's mean, cut into parts of equal length.
         n_items = int(np.round(genes.mean.size / (self.n_bins - 1)))
-        own = np.zeros(genes.mean.size, bool)
+        own, bin_of = np.zeros(genes.mean.size, bool), genes.rank // n_items
         own[columns] = True
-        bins = genes.rank[np.sort(columns)] // n_items
+        bins = bin_of[np.sort(columns)]
         drawn: list[Array] = []
-        sizes: tuple[int, ...] = ()  # of the pools that were drawn from: they decide what the generator gives next
+        random = np.random.RandomState(self.rng)  # scanpy's generator, but our own: the global one is left alone
         for cut in np.unique(bins) if self.variant == "scanpy" else bins:
-            pool = genes.ranked(int(cut) * n_items, (int(cut) + 1) * n_items)
+            pool = np.flatnonzero(bin_of == cut)
             pool = pool if self.ctrl_as_ref else pool[~own[pool]]
             if self.ctrl_size is not None and self.ctrl_size < pool.size:
-                sizes = (*sizes, pool.size)
-                pool = pool[_draw(self.rng, self.ctrl_size, sizes)[0]]
+                pool = pool[random.choice(pool.size, size=self.ctrl_size, replace=False)]
             drawn.append(pool[~own[pool]])
         return np.unique(np.concatenate(drawn)) if drawn else np.empty(0, np.int64)
-
-
-@lru_cache(maxsize=1024)
-def _draw(seed: int, n: int, sizes: tuple[int, ...]) -> tuple[Array, Any]:
-    """Return the places that are drawn from the last of some pools, after those before it, and the generator's state.
-
-    Every signature starts from the seed, and most pools are of one size: the same draws come again and again.
-    """
-    random = np.random.RandomState(seed)  # scanpy's generator, but our own: the global one is left alone
-    if len(sizes) > 1:
-        random.set_state(_draw(seed, n, sizes[:-1])[1])
-    places = random.choice(sizes[-1], size=n, replace=False)
-    places.flags.writeable = False
-    return places, random.get_state()
 
 
 @dataclass(frozen=True)

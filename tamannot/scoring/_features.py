@@ -128,10 +128,7 @@ class ScaledRows:
 
 
 def variable_genes(expression: sp.csr_array, n: int, among: Array | None = None) -> Array:
-    """Return the columns of the ``n`` most variable genes among those seen in one cell of fifty, rising.
-
-    ``among`` is a mask of the genes that may be taken; None: all.
-    """
+    """Return the columns, rising, of the ``n`` most variable genes of a mask that are seen in one cell of fifty."""
     variance = mean_variance_axis(expression, axis=0)[1]
     detected = np.bincount(expression.indices[expression.data > 0], minlength=expression.shape[1])
     varies = (detected >= _MIN_DETECTED * expression.shape[0]) & (variance > _ROUNDING)

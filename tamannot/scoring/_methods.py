@@ -13,15 +13,7 @@ from tamannot.errors import ParameterError, SignatureFormatError, among
 from tamannot.scoring._expression import LinearMethod
 from tamannot.scoring._expression_methods import GSVA, SSGSEA, GseapyMethod, ModuleScore, WeightedMean
 from tamannot.scoring._njit import Array
-from tamannot.scoring._plan import (
-    Arm,
-    Part,
-    RankMethod,
-    Weights,
-    check_choice,
-    reachable,
-    refuse_weights,
-)
+from tamannot.scoring._plan import Arm, Part, RankMethod, Weights, check_choice, reachable, refuse_weights
 from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY
 
 
@@ -36,9 +28,8 @@ class UCell(RankMethod):
     Parameters
     ----------
     variant
-        ``"today"``: as in the R package since version 2.7.6. ``"legacy"``: as in the paper and earlier versions,
-        where all ranks beyond K count as K + 1 and a set without a gene within K gets 0; it does not
-        support weights.
+        ``"today"``: as in the R package since version 2.7.6. ``"legacy"``: as in the paper and earlier versions, where
+        all ranks beyond K count as K + 1 and a set without a gene within K gets 0; it does not support weights.
     max_rank
         Maximal rank: ranks beyond it are equal. At most the number of genes in the data.
     w_neg
@@ -127,10 +118,9 @@ class UCell(RankMethod):
 class AUCell(RankMethod):
     """Settings of AUCell.
 
-    The score is the area under the recovery curve of the signature's genes among the ``top`` share of a
-    cell's genes. R, decoupler and pySCENIC break ties randomly or by the order of genes; here a tie
-    gets its expected value over all orders, so the score does not depend on a seed or on the order of
-    genes.
+    The score is the area under the recovery curve of the signature's genes among the ``top`` share of a cell's genes.
+    R, decoupler and pySCENIC break ties randomly or by the order of genes; here a tie gets its expected value over all
+    orders, so the score does not depend on a seed or on the order of genes.
 
     Parameters
     ----------

@@ -46,28 +46,18 @@ class NullBins:
 
 
 class Groups(NamedTuple):
-    """Per signature, the bins merged until each holds enough genes, with the weights that fall in them.
-
-    All arrays run over groups; those of signature ``s`` are ``start[s]`` to ``start[s + 1]``.
-    """
+    """Bins merged until each holds enough genes: groups ``start[s]`` to ``start[s + 1]`` are those of signature ``s``."""
 
     start: Array
-    w1: Array
-    """Sum of weights: multiplies the mean of the bin."""
-    w2: Array
-    """Multiplies the population variance of the bin."""
-    w3: Array
-    """Multiplies the third central moment of the bin."""
-    members: Array
-    """Genes of the signature in the group."""
+    w1: Array  # sum of weights: multiplies the mean of the bin
+    w2: Array  # multiplies the population variance of the bin
+    w3: Array  # multiplies the third central moment of the bin
+    members: Array  # genes of the signature in the group
     span: Array
     """Which of the distinct spans of bins a group has: what follows from the bins alone is worked out once a span."""
-    span_first: Array
-    """The first bin of each distinct span."""
-    span_last: Array
-    """The last bin of each distinct span."""
-    span_size: Array
-    """Genes of each distinct span."""
+    span_first: Array  # the first bin of each distinct span
+    span_last: Array  # the last bin of each distinct span
+    span_size: Array  # genes of each distinct span
 
 
 def null_bins(depth: Array) -> NullBins:
@@ -140,10 +130,8 @@ class NullZ(NamedTuple):
     """Scores against their null, each of shape ``(n_cells, n_signatures)``."""
 
     z: Array
-    skew: Array
-    """Skewness of the null; NaN where it has no variance: nothing can be said for or against, and z is 0."""
-    expected: Array
-    """How many genes are expected to be detected."""
+    skew: Array  # skewness of the null; NaN where it has no variance: nothing can be said for or against, and z is 0
+    expected: Array  # how many genes are expected to be detected
 
 
 @njit

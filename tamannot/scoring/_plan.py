@@ -47,8 +47,7 @@ class Coverage:
 
     n_genes: int
     n_present: int
-    missing: tuple[str, ...]
-    """Symbols, sorted."""
+    missing: tuple[str, ...]  # symbols, sorted
 
     @property
     def share(self) -> float:
@@ -62,10 +61,7 @@ class Plan:
 
     parts: tuple[Part, ...]
     outputs: tuple[Signature, ...]
-    parts_of: tuple[tuple[int, ...], ...]
-    """For each output, which parts its value is the greatest of."""
-    digests: tuple[str, ...]
-    """Content digest of each output."""
+    parts_of: tuple[tuple[int, ...], ...]  # for each output, which parts its value is the greatest of
     n_vars: int
 
     @property
@@ -84,25 +80,9 @@ class Plan:
             found.append(Coverage(len(present) + len(missing), len(present), tuple(missing)))
         return tuple(found)
 
-    def only(self, ids: Sequence[str]) -> tuple[Plan, list[int]]:
-        """Return the plan of some outputs, and which of the parts are its parts."""
-        outputs = [self.ids.index(i) for i in ids]
-        kept = sorted({p for o in outputs for p in self.parts_of[o]})
-        some = Plan(
-            parts=tuple(self.parts[p] for p in kept),
-            outputs=tuple(self.outputs[o] for o in outputs),
-            parts_of=tuple(tuple(kept.index(p) for p in self.parts_of[o]) for o in outputs),
-            digests=tuple(self.digests[o] for o in outputs),
-            n_vars=self.n_vars,
-        )
-        return some, kept
-
 
 def make_plan(signatures: Mapping[str, Signature], locate: Locate, n_vars: int) -> Plan:
-    """Match signatures, in the order of the outputs, to columns; parts that several share are computed once.
-
-    ``locate`` gives the column of a gene from its symbol and Ensembl id, -1 where there is none.
-    """
+    """Match signatures to columns, which ``locate`` gives by symbol and Ensembl id, -1 for none; shared parts once."""
     parts: dict[tuple[str, str], Part] = {}
     parts_of = []
     for signature in signatures.values():
@@ -116,7 +96,6 @@ def make_plan(signatures: Mapping[str, Signature], locate: Locate, n_vars: int) 
         parts=tuple(parts.values()),
         outputs=tuple(signatures.values()),
         parts_of=tuple(tuple(number[key] for key in keys) for keys in parts_of),
-        digests=tuple(s.digest for s in signatures.values()),
         n_vars=n_vars,
     )
 
@@ -140,15 +119,11 @@ WEIGHT_STEP = 2.0**-16
 class Arms(NamedTuple):
     """Gene-major lists of arms; arm ``a`` is one direction of one signature."""
 
-    used: Array
-    """Whether a gene is in any arm, uint8, shape ``(n_genes,)``."""
-    gene_ptr: Array
-    """The arms of gene ``g`` are entries ``gene_ptr[g]`` to ``gene_ptr[g + 1]`` of ``arm_of``."""
+    used: Array  # whether a gene is in any arm, uint8, shape (n_genes,)
+    gene_ptr: Array  # the arms of gene g are entries gene_ptr[g] to gene_ptr[g + 1] of arm_of
     arm_of: Array
-    weight_of: Array
-    """Weights of the entries, shape ``(n_methods, n_entries)``."""
-    arm_weight: Array
-    """Sums of the weights of an arm's genes that are in the data, shape ``(n_methods, n_arms)``."""
+    weight_of: Array  # weights of the entries, shape (n_methods, n_entries)
+    arm_weight: Array  # sums of the weights of an arm's genes that are in the data, shape (n_methods, n_arms)
 
 
 def exact_weights(weights: Sequence[float] | Array) -> Array:
@@ -162,10 +137,7 @@ def in_steps(weights: Array) -> Array:
 
 
 def pack_arms(columns: Sequence[Array], weights: Sequence[Sequence[Array]], n_genes: int) -> Arms:
-    """Pack arms given as columns of the data and, for each method, their weights.
-
-    Weights stay whole numbers if all are.
-    """
+    """Pack arms given as columns of the data and, for each method, weights, which stay whole numbers if all are."""
     gene = np.concatenate([np.empty(0, np.int64), *columns])
     arm = np.repeat(np.arange(len(columns)), [len(c) for c in columns])
     order = np.lexsort((arm, gene))
@@ -194,8 +166,7 @@ class SignedGenes(NamedTuple):
     """The genes of a signature in the data."""
 
     columns: Array
-    weights: Array
-    """As the method uses them; negative for genes that lower the score."""
+    weights: Array  # as the method uses them; negative for genes that lower the score
 
 
 def signed_genes(part: Part, weights: Weights, down_weight: float = 1.0) -> SignedGenes:

@@ -30,10 +30,7 @@ _MOST_KEPT = 1 << 29
 
 
 class Depths(NamedTuple):
-    """How ranks become depths, one entry a method: ``max(cap - rank, 0)`` in steps of ``1 / step``.
-
-    Depths are whole numbers of steps, so that their sums are exact and no order can show in a bit.
-    """
+    """By method ``max(cap - rank, 0)`` in whole steps of ``1 / step``: sums are exact, no order can show in a bit."""
 
     cap: Array
     ties: Array
@@ -220,13 +217,10 @@ class RankedBlock(NamedTuple):
 
     indices: Array
     indptr: Array
-    group: Array
-    """Number of the group within its row, from 1, shape ``(n_entries,)``."""
+    group: Array  # number of the group within its row, from 1, shape (n_entries,)
     ptr: Array
-    depth: Array
-    """Depth by each method in whole steps, shape ``(n_methods, n_groups)``."""
-    high: Array
-    """Whether a group is above zero, shape ``(n_groups,)``."""
+    depth: Array  # depth by each method in whole steps, shape (n_methods, n_groups)
+    high: Array  # whether a group is above zero, shape (n_groups,)
 
 
 def rank_block(block: RowBlock, n_genes: int, how: Depths) -> RankedBlock:

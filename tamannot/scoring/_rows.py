@@ -58,11 +58,6 @@ class RowBlock:
             values = as_floats(values)
         return np.ascontiguousarray(values).view(_WIDTHS[values.dtype.itemsize])
 
-    @property
-    def numbers(self) -> NDArray[np.floating[Any]]:
-        """The values as floats of 32 or 64 bits, without a copy if they are such."""
-        return as_floats(self.values)
-
 
 class RowSource(Protocol):
     """A matrix of ``n_obs`` cells by ``n_vars`` genes that gives out blocks of rows, to several threads at once."""
@@ -117,10 +112,7 @@ class CscRows:
 
 
 class DenseRows:
-    """Rows of a dense array, or of anything that gives an array or a sparse matrix for ``matrix[start:stop]``.
-
-    ``step`` are the rows that are best read together, and the most that are read at once.
-    """
+    """Rows of anything that gives an array or a sparse matrix for ``matrix[start:stop]``, at most ``step`` at once."""
 
     def __init__(self, matrix: Any, step: int = 512) -> None:
         self._matrix, self.step, self.in_memory = matrix, step, isinstance(matrix, np.ndarray)
@@ -170,8 +162,7 @@ def rows_in_memory(matrix: Any) -> RowSource:
 def _tidy_arrays(matrix: Any, container: type, shape: tuple[int, int]) -> tuple[Array, Array, Array]:
     """Return values, indices and pointers of a sparse matrix, copied if the indices of a row or column do not rise.
 
-    A file may have pointers that lead out of the arrays, or indices out of the matrix:
-    neither scipy nor a kernel looks.
+    Pointers may lead out of the arrays of a file, or indices out of the matrix: neither scipy nor a kernel looks.
     """
     n_major, n_minor = shape
     ends, n_entries = matrix.indptr, min(matrix.indices.size, matrix.data.size)

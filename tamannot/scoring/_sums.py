@@ -24,12 +24,9 @@ class GeneBins(NamedTuple):
 class CellSums(NamedTuple):
     """What scores and their null are made of."""
 
-    sums: Array
-    """Weighted sums of depths, shape ``(n_methods, n_cells, n_arms)``."""
-    detected: Array
-    """Genes of the arm that are not zero, shape ``(n_cells, n_arms)``."""
-    moments: Array
-    """Sums of depth, depth² and depth³ and genes detected of each bin, ``(n_methods, n_cells, n_bins, 4)``."""
+    sums: Array  # weighted sums of depths, shape (n_methods, n_cells, n_arms)
+    detected: Array  # genes of the arm that are not zero, shape (n_cells, n_arms)
+    moments: Array  # sums of depth, depth² and depth³ and genes detected of each bin, (n_methods, n_cells, n_bins, 4)
 
 
 @njit
@@ -165,14 +162,11 @@ def null_sums(ranked: RankedBlock, arms: Arms, bins: GeneBins, out: CellSums) ->
 class OutputParts(NamedTuple):
     """How sums of one method become scores of parts, and parts outputs."""
 
-    arm: Array
-    """Arms of each part, up and down, shape ``(n_parts, 2)``; -1 where there is none."""
-    offset: Array
-    """``u = (sum + offset) / most`` where the sum is not zero, else 0; shape ``(n_parts, 2)``, in steps."""
+    arm: Array  # arms of each part, up and down, shape (n_parts, 2); -1 where there is none
+    offset: Array  # u = (sum + offset) / most where the sum is not zero, else 0; shape (n_parts, 2), in steps
     most: Array
     down_weight: float
-    out_ptr: Array
-    """The parts of output ``o`` are entries ``out_ptr[o]`` to ``out_ptr[o + 1]`` of ``out_part``."""
+    out_ptr: Array  # the parts of output o are entries out_ptr[o] to out_ptr[o + 1] of out_part
     out_part: Array
 
 

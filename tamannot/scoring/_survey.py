@@ -13,10 +13,7 @@ _FEW = 4096
 
 @njit
 def look_at_indices(indices: Array, indptr: Array) -> tuple[int, int, bool]:
-    """Return the smallest and largest index of some rows, and whether the indices of each row rise.
-
-    Without entries they are 0 and -1.
-    """
+    """Return the smallest and largest index of some rows (of none 0 and -1), and whether those of each row rise."""
     low, high, falls = np.int64(0), np.int64(-1), np.int64(0)
     for i in range(indptr.size - 1):
         row = indices[indptr[i] : indptr[i + 1]]
@@ -42,14 +39,10 @@ def all_whole(values: Array) -> bool:
 class Seen:
     """What some numbers are."""
 
-    low: float
-    """The smallest; NaN if there may be one."""
-    high: float
-    """The largest; NaN if there may be one."""
-    whole: bool
-    """Whether all are whole numbers."""
-    size: int
-    """How many they are."""
+    low: float  # the smallest; NaN if there may be one
+    high: float  # the largest; NaN if there may be one
+    whole: bool  # whether all are whole numbers
+    size: int  # how many they are
 
     @property
     def has_nan(self) -> bool:
@@ -125,10 +118,7 @@ def csc_block(data: Array, indices: Array, indptr: Array, start: int, stop: int)
 
 @njit
 def group_places(group: Array, starts: Array) -> Array:
-    """Return the place of each entry where entries stand group by group and keep their order within each.
-
-    ``starts`` has the place of the first entry of each group.
-    """
+    """Return the places of entries put group by group, each from its place in ``starts`` on, in their order."""
     free = starts.copy()
     places = np.empty(group.size, np.int64)
     for j in range(group.size):

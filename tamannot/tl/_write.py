@@ -109,7 +109,7 @@ def write_annotation(
     record = _record(run, notes)
     if set(steps) == set(STEPS):
         slots.forget_run(adata, key)
-        slots.forget_steps(adata, key, STEPS)  # of a run whose record was lost
+        slots.forget_run(adata, key, STEPS)  # of a run whose record was lost
     else:
         record = _merged_with_earlier(adata, key, record, found, steps)
     if tables is not None:
@@ -165,10 +165,10 @@ def _merged_with_earlier(
     except ResultNotFoundError:  # there is none, or it is damaged
         agree = False
     if agree:
-        slots.forget_steps(adata, key, steps)
+        slots.forget_run(adata, key, steps)
         return merged
     slots.forget_run(adata, key)
-    slots.forget_steps(adata, key, STEPS)
+    slots.forget_run(adata, key, STEPS)
     return new
 
 
