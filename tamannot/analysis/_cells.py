@@ -19,8 +19,7 @@ from tamannot.data import Array, RunMatrix, RunRecord
 from tamannot.data._unpack import check_species
 from tamannot.errors import GeneIdError, ParameterError, ResultNotFoundError, TamannotWarning, some_of, tell
 from tamannot.scoring import RankedRows, Run, depths_by_method, make_plan, null_bins, score_runs
-from tamannot.scoring._rows import joined
-from tamannot.scoring._survey import as_floats
+from tamannot.scoring._rows import as_floats, joined
 from tamannot.signature import GeneIndex, Signature, as_signatures
 
 FEW_GENES = 3

@@ -55,7 +55,7 @@ class GeneMatch:
 def gene_index(
     var: pd.DataFrame, signatures: Mapping[str, Signature], gene_symbols: str | None, species: str = "auto"
 ) -> GeneMatch:
-    """Return the genes by the ids of ``gene_symbols``, or of the index or known column that find most signature genes."""
+    """Return the genes by the ids of ``gene_symbols``, or of the index or column that find most signature genes."""
     sources, seen = _sources(var, gene_symbols)
     genes = list({g.key: g for s in signatures.values() for g in s.all_genes}.values())
     indices, found = {}, {}

@@ -9,8 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from tamannot.scoring._njit import Array
-from tamannot.scoring._rows import RowBlock
-from tamannot.scoring._survey import Seen
+from tamannot.scoring._rows import RowBlock, Seen
 
 Kind = Literal["counts", "log", "linear", "signed"]
 # The order of preference; signed values (scaled, or residuals) are for methods that can use them, and come last.

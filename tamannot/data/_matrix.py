@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -15,12 +16,20 @@ from anndata.abc import CSCDataset, CSRDataset
 from tamannot._settings import in_order, settings
 from tamannot.data._genes import Features, GeneMatch, features_of
 from tamannot.data._kind import LARGEST_LOG, Kind, fault_of, judge_rows, nan_problem
-from tamannot.data._rows import genes_of, is_dask, is_on_disk, row_source
+from tamannot.data._rows import Slices, genes_of, is_dask, is_on_disk, row_source
 from tamannot.data._slots import loaded
-from tamannot.data._stored import Slices
 from tamannot.errors import MatrixError, ParameterError, TamannotError, among
-from tamannot.scoring._rows import RowBlock, RowSource, is_sparse, joined, rows_in_memory
-from tamannot.scoring._survey import NOTHING_SEEN, ZERO_SEEN, Seen, seen_in
+from tamannot.scoring._rows import (
+    NOTHING_SEEN,
+    ZERO_SEEN,
+    RowBlock,
+    RowSource,
+    Seen,
+    is_sparse,
+    joined,
+    rows_in_memory,
+    seen_in,
+)
 
 _VALUES_A_LOOK = 1 << 21
 _ROWS_A_LOOK = 4096
@@ -80,24 +89,19 @@ def candidates(adata: AnnData, layer: str | None) -> list[MatrixInspection]:
     of_var = cache(lambda: features_of(loaded(adata.var)))
     found = []
     for name in usual if layer is None else [layer]:
-        if name == "raw" and name not in layers:
-            found.append(MatrixInspection(name, _readable(adata.raw.X), features_of(loaded(adata.raw.var))))
+        if name in layers:
+            matrix, features = adata.layers[name], of_var()
+        elif name == "raw":
+            matrix, features = adata.raw.X, features_of(loaded(adata.raw.var))
         else:
-            matrix = adata.layers[name] if name in layers else adata.X
-            found.append(MatrixInspection(name, _readable(matrix), of_var()))
+            matrix, features = adata.X, of_var()
+        if isinstance(matrix, CSCDataset):  # each row crosses all columns: a few of a file are loaded
+            parts = [matrix.group[key] for key in ("data", "indices", "indptr")]
+            if sum(int(part.size) * int(part.dtype.itemsize) for part in parts) < _SMALL:
+                with suppress(ValueError):  # numbers that scipy does not take, as those of another byte order
+                    matrix = matrix.to_memory()
+        found.append(MatrixInspection(name, matrix, features))
     return found
-
-
-def _readable(matrix: Any) -> Any:
-    """Return a matrix whose rows can be read; a few columns of a file are loaded, since each row crosses them all."""
-    if not isinstance(matrix, CSCDataset):
-        return matrix
-    parts = [matrix.group[key] for key in ("data", "indices", "indptr")]
-    n_bytes = sum(int(part.size) * int(part.dtype.itemsize) for part in parts)
-    try:
-        return matrix.to_memory() if n_bytes < _SMALL else matrix
-    except ValueError:  # numbers that scipy does not take, as those of another byte order: read as large ones are
-        return matrix
 
 
 def inspect_values(one: MatrixInspection, *, signed: bool = False) -> MatrixInspection:
@@ -150,7 +154,19 @@ def inspect_rows(one: MatrixInspection, some: RowBlock | None = None) -> MatrixI
         return replace(one, problem=nan_problem(some, rows.shape[1]), rows=rows)
     problem, caveat = judge_rows(some, rows.shape[1], whole=one.kind == "counts")
     if not problem and one.high == 1 and one.kind != "counts":
-        problem = _fills_range(rows)
+        # Many genes reach 1, the largest value, and not since each cell was divided by its largest?
+        genes, short, n_cells, n_top = np.zeros(rows.shape[1], bool), 0, 0, 0
+        for run in _runs(rows.shape[0], _ROWS_OF_RANGE):
+            for start in range(run.start, run.stop, rows.step):
+                block = rows.block(start, min(start + rows.step, run.stop))
+                top = block.values == 1
+                genes[block.indices[top]] = True
+                of_cell = block.totals(top)
+                short += int(((of_cell == 0) & (np.diff(block.indptr) > 0)).sum())
+                n_cells, n_top = n_cells + of_cell.size, n_top + int(top.sum())
+        share = float(genes.mean())
+        by_cell = short == 0 and n_top < _TIES_AT_TOP * n_cells
+        problem = _MIN_MAX.format(share) if share > _MANY_GENES and not by_cell else ""
     return replace(one, kind=None if problem else one.kind, problem=problem, caveat=caveat, rows=rows)
 
 
@@ -228,19 +244,3 @@ def _runs(n_obs: int, most: int) -> list[range]:
         return [range(n_obs)]
     run = most // _RUNS
     return [range(start, start + run) for start in np.linspace(0, n_obs - run, _RUNS).astype(int).tolist()]
-
-
-def _fills_range(rows: RowSource) -> str:
-    """Say why not if many genes reach 1, the largest value, and not since each cell was divided by its largest."""
-    genes, short, n_cells, n_top = np.zeros(rows.shape[1], bool), 0, 0, 0
-    for run in _runs(rows.shape[0], _ROWS_OF_RANGE):
-        for start in range(run.start, run.stop, rows.step):
-            block = rows.block(start, min(start + rows.step, run.stop))
-            top = block.values == 1
-            genes[block.indices[top]] = True
-            of_cell = block.totals(top)
-            short += int(((of_cell == 0) & (np.diff(block.indptr) > 0)).sum())
-            n_cells, n_top = n_cells + of_cell.size, n_top + int(top.sum())
-    share = float(genes.mean())
-    by_cell = short == 0 and n_top < _TIES_AT_TOP * n_cells
-    return _MIN_MAX.format(share) if share > _MANY_GENES and not by_cell else ""

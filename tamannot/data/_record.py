@@ -56,14 +56,10 @@ class RunRecord:
     matrix: MatrixOfRun = _section("matrix", MatrixOfRun)  # the matrix that was read
     own_signatures: pd.DataFrame = _section("signatures", SignatureTable)  # without what tl.score added
     substitutions: pd.DataFrame = _section("substitutions", table(texts="found_as"))  # genes found under another name
-    counts: dict[str, dict[str, int]] = _section(
-        "counts", dict[str, dict[str, int]], dict
-    )  # cells by axis and label
+    counts: dict[str, dict[str, int]] = _section("counts", dict[str, dict[str, int]], dict)  # cells by axis and label
     null: NullRecord = _section("null", NullRecord, NullRecord)  # which cells the matched null is of
     calibration_source: str = _section("calibration_source", str, str)  # of the probabilities; empty if unknown
-    origin_middle: float = _section(
-        "origin_middle", float, lambda: float("nan")
-    )  # z between origins; or NaN
+    origin_middle: float = _section("origin_middle", float, lambda: float("nan"))  # z between origins; or NaN
     learned_from: dict[str, int] = _section("learned_from", dict[str, int], dict)  # how many cells, and macrophages
     ferroptosis: pd.DataFrame = _section("ferroptosis", FerroptosisTable)  # what each program means, and its signal
     baselines: pd.DataFrame = _section(

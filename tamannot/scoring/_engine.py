@@ -144,8 +144,9 @@ class _Reading:
         ends = np.cumsum([0, *map(len, self._parts_of)])
         order = np.array([p for members in self._parts_of for p in members], np.int64)
         self._parts = OutputParts(self._arm, offset, most, method.down_weight, ends, order)
-        genes = [signed_genes(part, method.weights, method.down_weight) for part in parts]
-        self._groups = merge_bins(run.null, genes) if run.null is not None else None
+        self._groups = None
+        if run.null is not None:
+            self._groups = merge_bins(run.null, [signed_genes(p, method.weights, method.down_weight) for p in parts])
 
     def empty(self, n_obs: int) -> Scores:
         """Return tables to be filled."""

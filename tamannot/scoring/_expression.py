@@ -17,9 +17,8 @@ from tamannot.scoring._engine import Scores
 from tamannot.scoring._njit import Array, njit
 from tamannot.scoring._plan import Arms, Part, Plan, pack_arms
 from tamannot.scoring._ranks import longest_row
-from tamannot.scoring._rows import RowBlock, RowSource, each_block
+from tamannot.scoring._rows import RowBlock, RowSource, as_floats, each_block, first_from
 from tamannot.scoring._sums import find_hits
-from tamannot.scoring._survey import as_floats, first_from
 
 Scale = Literal["log", "as_is"]
 TARGET = 1e4
@@ -45,7 +44,7 @@ class GeneStatistics:
 def expression(rows: RowSource, scale: Scale, kind: str, start: int, stop: int) -> Array:
     """Return some rows as a dense table, cells by genes, on the scale that a method wants."""
     block = rows.block(start, stop)
-    values = on_scale(block, target_of(scale, kind))
+    values = on_scale(block, TARGET if scale == "log" and kind in ("counts", "linear") else 0.0)
     dense = np.zeros((stop - start, rows.shape[1]))
     dense[np.repeat(np.arange(stop - start), np.diff(block.indptr)), block.indices] = values
     return dense
@@ -57,11 +56,6 @@ def on_scale(block: RowBlock, target: float) -> Array:
     if target:
         to_log(values, block.indptr, target)
     return values
-
-
-def target_of(scale: Scale, kind: str) -> float:
-    """Return the target that counts and linear values are scaled to; 0 for values that stay as they are."""
-    return TARGET if scale == "log" and kind in ("counts", "linear") else 0.0
 
 
 def gene_statistics(rows: RowSource, target: float, threads: int, tick: Tick) -> GeneStatistics:
@@ -237,7 +231,7 @@ def score_linear(
     ``"log"``. Rows are worked on in parallel, and a cell's result does not depend on it; ``tick`` is called with the
     number of rows.
     """
-    target = target_of(method.scale, kind)
+    target = TARGET if method.scale == "log" and kind in ("counts", "linear") else 0.0
     genes = gene_statistics(rows, target, threads, tick) if method.looks_at_cells else None
     made = [method.combination(part, genes) for part in plan.parts]
     sets = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)

@@ -16,8 +16,7 @@ from tamannot._progress import Tick, no_tick
 from tamannot._settings import in_order
 from tamannot.scoring._expression import TARGET, to_log
 from tamannot.scoring._njit import Array
-from tamannot.scoring._rows import DistributedRows, RowBlock, RowSource, joined
-from tamannot.scoring._survey import seen_in
+from tamannot.scoring._rows import DistributedRows, RowBlock, RowSource, joined, seen_in
 
 Scale = Literal["log1p_cp10k", "ranks"]
 SCALES: tuple[Scale, ...] = ("log1p_cp10k", "ranks")

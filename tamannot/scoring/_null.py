@@ -46,7 +46,7 @@ class NullBins:
 
 
 class Groups(NamedTuple):
-    """Bins merged until each holds enough genes: groups ``start[s]`` to ``start[s + 1]`` are those of signature ``s``."""
+    """Bins merged until each holds enough genes: groups ``start[s]`` to ``start[s + 1]`` are of signature ``s``."""
 
     start: Array
     w1: Array  # sum of weights: multiplies the mean of the bin

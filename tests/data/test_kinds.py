@@ -316,7 +316,7 @@ def test_a_sample_is_a_small_part(counts, on_disk, monkeypatch):
 
 
 def _seen(values):
-    from tamannot.scoring._survey import seen_in
+    from tamannot.scoring._rows import seen_in
 
     return seen_in(values)
 
