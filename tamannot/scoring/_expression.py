@@ -45,9 +45,7 @@ def expression(rows: RowSource, scale: Scale, kind: str, start: int, stop: int) 
     """Return some rows as a dense table, cells by genes, on the scale that a method wants."""
     block = rows.block(start, stop)
     values = on_scale(block, TARGET if scale == "log" and kind in ("counts", "linear") else 0.0)
-    dense = np.zeros((stop - start, rows.shape[1]))
-    dense[np.repeat(np.arange(stop - start), np.diff(block.indptr)), block.indices] = values
-    return dense
+    return sp.csr_array((values, block.indices, block.indptr), shape=(stop - start, rows.shape[1])).toarray()
 
 
 def on_scale(block: RowBlock, target: float) -> Array:
