@@ -115,7 +115,7 @@ FAULTS = [
     ("only_macrophages", "prob[~is_macrophage] = np.nan", "prob[~is_macrophage] = 0", "classify/test_rules.py"),
     # which matrix, which genes, which species
     ("_only_column", "if found_as not in self._repeated", "if found_as", "signature/test_gene_index.py"),
-    ("only", "rest <= _STRAY * n", "rest <= 0.5 * n", "data/test_species.py"),
+    ("_settled_species", "rest <= _STRAY * sum(cells)", "rest <= 0.5 * sum(cells)", "data/test_species.py"),
     ("_by_gene", "rising < _RARE_IS_LARGE", "rising < -2", "data/test_kinds.py"),
     ("judge_rows", '"" if whole or n < _FEWEST_ROWS', '"" if True', "data/test_kinds.py"),
     # slots
