@@ -20,7 +20,7 @@ from _measure import Peak, machine
 from tamannot._settings import over_rows
 from tamannot.data import MatrixInspection
 from tamannot.data._matrix import inspect_values
-from tamannot.data._rows import checked_rows, row_source
+from tamannot.data._rows import Check, row_source
 from tamannot.io._read import open_file
 from tamannot.scoring._rows import RowSource
 
@@ -43,7 +43,7 @@ def main(path: str, layer: str = "X") -> None:
         one_way(f"anndata, slices of {rows.step} rows", lambda: slices(matrix, rows.step), n_values)
         one_way("anndata, slices of 6,000 rows", lambda: slices(matrix, 6000), n_values)
         for threads in (1, 2):
-            fresh = checked_rows(matrix, layer, found.kind or "linear")
+            fresh = row_source(matrix, check=Check(layer, found.kind or "linear"))
             one_way(f"row source, {threads} thread(s)", lambda r=fresh, t=threads: sum_of_blocks(r, t), n_values)
 
 

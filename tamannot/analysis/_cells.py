@@ -18,8 +18,8 @@ from tamannot.classify import expression_of, ranking_of
 from tamannot.data import Array, RunMatrix, RunRecord
 from tamannot.data._unpack import check_species
 from tamannot.errors import GeneIdError, ParameterError, ResultNotFoundError, TamannotWarning, some_of, tell
-from tamannot.scoring import Run, depths_by_method, make_plan, null_bins, ranked_rows, score_runs
-from tamannot.scoring._rows import joined
+from tamannot.scoring import RankedRows, Run, depths_by_method, make_plan, null_bins, score_runs
+from tamannot.scoring._rows import as_floats, joined
 from tamannot.signature import GeneIndex, Signature, as_signatures
 
 FEW_GENES = 3
@@ -85,7 +85,7 @@ def depth_of(matrix: RunMatrix, cells: Array) -> Array:
     """Return the counts of each cell of a mask, or its detected genes if the matrix has no counts; 0 in the others."""
     depth = np.zeros(cells.size)
     for block, rows in matrix.blocks(cells):
-        depth[rows] = block.totals(block.numbers if matrix.kind == "counts" else block.values > 0)
+        depth[rows] = block.totals(as_floats(block.values) if matrix.kind == "counts" else block.values > 0)
     return depth
 
 
@@ -113,7 +113,7 @@ def scores_in(
     block = joined([block for block, _ in matrix.blocks(cells)])
     shape = int(cells.sum()), matrix.n_vars
     rows = slots.row_source(sp.csr_matrix((block.values, block.indices, block.indptr), shape=shape))
-    ranked = ranked_rows(rows, [method])
+    ranked = RankedRows(rows, [method], keep=True)
     with closing(Progress(show=settings.progress)) as progress:
         progress("expression bins", shape[0])
         [depth] = depths_by_method(rows, [method], threads=threads, tick=progress.tick, ranked=ranked)

@@ -11,7 +11,6 @@ from tamannot.data._runs import (
     add_to_record,
     evidence_of,
     forget_run,
-    forget_steps,
     is_annotated,
     names_of_run,
     read_analysis,
@@ -25,7 +24,6 @@ from tamannot.data._sections import MatrixOfRun
 from tamannot.data._slots import (
     AXES,
     LABELS,
-    Array,
     check_adata,
     check_key,
     labels_of,
@@ -42,3 +40,4 @@ from tamannot.data._slots import (
     write_tables,
 )
 from tamannot.data._unpack import RunMatrix, Unpacked, data_species, gene_ids_of, matrix_of_run, species_of, unpack
+from tamannot.scoring._njit import Array

@@ -17,7 +17,7 @@ from dask.system import CPU_COUNT
 from tamannot._resources import package_version
 from tamannot.data._rows import Check
 from tamannot.errors import ParameterError
-from tamannot.scoring._rows import About, RowBlock, joined, no_arguments, rows_in_memory
+from tamannot.scoring._rows import About, RowBlock, joined, rows_in_memory
 
 T = TypeVar("T")
 
@@ -39,10 +39,7 @@ def by_rows(matrix: DaskArray) -> DaskArray:
 
 
 class DaskRows:
-    """Rows of a dask array, of dense or sparse chunks; those that split genes are put together.
-
-    Whoever reads a block checks it, unless all values were looked at.
-    """
+    """Rows of a dask array, checked where they are read; dense or sparse chunks that split genes are put together."""
 
     in_memory = False
 
@@ -59,23 +56,24 @@ class DaskRows:
     def blocks(self, runs: Sequence[range]) -> list[RowBlock]:
         """Return the rows of several runs, computed all at once, in their order; a run may come in pieces."""
         pieces = [piece for run in runs for piece in self._within_chunks(run)]
-        read = (_Task([piece], [()], self._check) for piece in pieces)
-        tasks = [self._delayed(task, _as_it_is) for task in read]
+        tasks = [self._delayed(_Task([piece], [()], self._check), lambda block: block) for piece in pieces]
         return [block for (block,) in dask.compute(*tasks)]
 
-    def mapped(self, work: Callable[..., T], about: About = no_arguments, *, step: int) -> Iterator[tuple[range, T]]:
+    def mapped(self, work: Callable[..., T], about: About | None = None, *, step: int) -> Iterator[tuple[range, T]]:
         """Yield rows and ``work(block, *about(rows))``, in their order; ``work`` is sent out once."""
         at_once = min(step, _AT_ONCE)
-        chunks = (p for p in self._within_chunks(range(self.shape[0])))
-        tasks = (_Task(mine, [about(m) for m in mine], self._check) for mine in (_cut(c, at_once) for c in chunks))
-        client = _client_for(self._matrix)
-        if client is None:
+        chunks = self._within_chunks(range(self.shape[0]))
+        cut = ([rows[i : i + at_once] for i in range(0, len(rows), at_once)] for rows in chunks)
+        tasks = (_Task(mine, [about(m) if about else () for m in mine], self._check) for mine in cut)
+        # The client of `dask.distributed`, if it is what would compute the matrix.
+        client: Any = getattr(get_scheduler(collections=[self._matrix]), "__self__", None)
+        if hasattr(client, "submit") and hasattr(client, "nthreads"):
+            # A task like any other, not scattered data: a scheduler makes anew what is lost with a worker.
+            sent = client.submit(lambda work: work, work, pure=False)
+            found = _in_flight(client, ((task.spans, self._delayed(task, sent)) for task in tasks))
+        else:
             sent = dask.delayed(work, traverse=False, pure=False)
             found = _in_batches((task.spans, self._delayed(task, sent)) for task in tasks)
-        else:
-            # A task like any other, not scattered data: a scheduler makes anew what is lost with a worker.
-            sent = client.submit(_as_it_is, work, pure=False)
-            found = _in_flight(client, ((task.spans, self._delayed(task, sent)) for task in tasks))
         for spans, results in found:
             yield from zip(spans, results, strict=True)
 
@@ -120,10 +118,7 @@ class _Task:
 
 
 def looks(matrix: DaskArray, look: Callable[[Any, int], T], *, whole: bool) -> tuple[list[T], int]:
-    """Return what ``look(chunk, n_chunks)`` says of chunks from all over a matrix, or of all, and of how many rows.
-
-    It is called where the chunk is, with the number of chunks that are looked at.
-    """
+    """Return what ``look(chunk, n_chunks)`` says at the place of some or all chunks, and how many rows they have."""
     matrix = by_rows(matrix)
     ends = [0, *np.cumsum(matrix.chunks[0]).tolist()]
     n = len(ends) - 1
@@ -138,20 +133,6 @@ def looks(matrix: DaskArray, look: Callable[[Any, int], T], *, whole: bool) -> t
 def _part(matrix: DaskArray, start: int, stop: int) -> Any:
     """Return rows of one chunk as a delayed value; of a slice, since `to_delayed` walks over all chunks it is given."""
     return matrix[start:stop].to_delayed(optimize_graph=False).item()
-
-
-def _as_it_is(value: T) -> T:
-    return value
-
-
-def _cut(rows: range, step: int) -> list[range]:
-    return [rows[i : i + step] for i in range(0, len(rows), step)]
-
-
-def _client_for(matrix: DaskArray) -> Any | None:
-    """Return the client of `dask.distributed` if it is what would compute a matrix."""
-    client = getattr(get_scheduler(collections=[matrix]), "__self__", None)
-    return client if hasattr(client, "submit") and hasattr(client, "nthreads") else None
 
 
 def _in_batches(tasks: Iterable[tuple[list[range], Any]]) -> Iterator[tuple[list[range], list[Any]]]:

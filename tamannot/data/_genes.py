@@ -38,10 +38,8 @@ class SpeciesOfIds:
     """The species of the genes of a matrix."""
 
     seen: Sighting
-    ids_from: str
-    """The ids that show it: ``var_names`` or a column of ``var``."""
-    two_genomes: str
-    """Pattern of the mouse ids where prefixes name the genomes of two species; else empty."""
+    ids_from: str  # the ids that show it: var_names or a column of var
+    two_genomes: str  # pattern of the mouse ids where prefixes name the genomes of two species; else empty
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,7 @@ class GeneMatch:
     """The genes of a matrix, by the ids that match most signature genes."""
 
     index: GeneIndex
-    ids_from: str
-    """``var_names`` or a column of ``var``."""
+    ids_from: str  # var_names or a column of var
     n_found: int
     species: SpeciesOfIds
 
@@ -58,10 +55,7 @@ class GeneMatch:
 def gene_index(
     var: pd.DataFrame, signatures: Mapping[str, Signature], gene_symbols: str | None, species: str = "auto"
 ) -> GeneMatch:
-    """Return the genes of a matrix by the ids that match most signature genes.
-
-    ``gene_symbols`` is the column to use; None tries the index and the columns of known names.
-    """
+    """Return the genes by the ids of ``gene_symbols``, or of the index or column that find most signature genes."""
     sources, seen = _sources(var, gene_symbols)
     genes = list({g.key: g for s in signatures.values() for g in s.all_genes}.values())
     indices, found = {}, {}
@@ -175,14 +169,10 @@ _MADE_UNIQUE = re.compile(r"(.+)[-.]\d+")
 class Features:
     """The genes among the features of a matrix, and what the others are."""
 
-    var: pd.DataFrame
-    """The genes; the same table if all are."""
-    columns: NDArray[np.intp] | None = None
-    """Where they are in the matrix; None if all features are genes."""
-    left_out: tuple[tuple[str, int], ...] = ()
-    """How many features of each kind are not genes."""
-    by: str = ""
-    """What says so: a column of ``var``, or their names."""
+    var: pd.DataFrame  # the genes; the same table if all are
+    columns: NDArray[np.intp] | None = None  # where they are in the matrix; None if all features are genes
+    left_out: tuple[tuple[str, int], ...] = ()  # how many features of each kind are not genes
+    by: str = ""  # what says so: a column of var, or their names
 
     def describe(self) -> str:
         """Describe the ignored features; empty if there are none."""
@@ -206,7 +196,18 @@ def features_of(var: pd.DataFrame) -> Features:
     if not other.any():
         return Features(var)
     left_out = Counter(kind for kind in kinds if kind).most_common()
-    return Features(_named_as_read(var, other), np.flatnonzero(~other), tuple(left_out), by)
+    # anndata's var_names_make_unique makes "CD14-1" of the second CD14: the gene, where antibodies stand first. A gene
+    # that was numbered because an antibody has its name gets that back.
+    genes, taken = var[~other], set(texts_of(var.index[other]))
+    names, approved = texts_of(var.index[~other]), human_genes().ensembl
+    own, read = set(names), []
+    for name in names:
+        found = _MADE_UNIQUE.fullmatch(name)
+        was_renamed = found and found[1] in taken and found[1] not in own and name not in approved
+        read.append(found[1] if found and was_renamed else name)
+    if read != names:
+        genes = genes.set_axis(pd.Index(read, name=genes.index.name), axis=0)
+    return Features(genes, np.flatnonzero(~other), tuple(left_out), by)
 
 
 def _kinds_by_column(var: pd.DataFrame) -> tuple[list[str | None], str]:
@@ -220,20 +221,15 @@ def _kinds_by_column(var: pd.DataFrame) -> tuple[list[str | None], str]:
         codes, words = pd.factorize(np.array(texts_of(column), dtype=object))
         plain = [re.sub(r"[_\s]+", " ", word).strip().lower() for word in words]
         strict = _GENE_EXPRESSION in plain
-        said = [_kind_of(word, p, strict=strict) for word, p in zip(words, plain, strict=True)]
+        said: list[str | None] = []
+        for word, p in zip(words, plain, strict=True):
+            is_other = p not in _MISSING and (strict or _OTHER_WORDS.fullmatch(p))
+            said.append("" if p in _GENE_WORDS else word if is_other else None)
         if any(kind is not None for kind in said):
             kinds = [said[code] if kind is None else kind for kind, code in zip(kinds, codes.tolist(), strict=True)]
         if not by and any(said):
             by = f"var['{name}']"
     return kinds, by
-
-
-def _kind_of(word: str, plain: str, *, strict: bool) -> str | None:
-    if plain in _MISSING:
-        return None
-    if plain in _GENE_WORDS:
-        return ""
-    return word if strict or _OTHER_WORDS.fullmatch(plain) else None
 
 
 def _judge_by_name(var: pd.DataFrame, kinds: list[str | None]) -> bool:
@@ -254,19 +250,3 @@ def _judge_by_name(var: pd.DataFrame, kinds: list[str | None]) -> bool:
             if texts[i] in found:
                 kinds[i], found_any = found[texts[i]], True
     return found_any
-
-
-def _named_as_read(var: pd.DataFrame, other: NDArray[np.bool_]) -> pd.DataFrame:
-    """Return the genes of ``var``; one that was numbered because an antibody has its name gets that back.
-
-    anndata's ``var_names_make_unique`` makes "CD14-1" of the second CD14: the gene, where antibodies stand first.
-    """
-    genes, taken = var[~other], set(texts_of(var.index[other]))
-    names = texts_of(genes.index)
-    own, approved = set(names), human_genes().ensembl
-    numbered = ((name, _MADE_UNIQUE.fullmatch(name)) for name in names)
-    read = [
-        found[1] if found and found[1] in taken and found[1] not in own and name not in approved else name
-        for name, found in numbered
-    ]
-    return genes if read == names else genes.set_axis(pd.Index(read, name=genes.index.name), axis=0)

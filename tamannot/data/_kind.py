@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from tamannot.scoring._rows import RowBlock
-from tamannot.scoring._survey import Seen
-
-Array = NDArray[Any]
+from tamannot.scoring._njit import Array
+from tamannot.scoring._rows import RowBlock, Seen
 
 Kind = Literal["counts", "log", "linear", "signed"]
 # The order of preference; signed values (scaled, or residuals) are for methods that can use them, and come last.
@@ -59,16 +56,30 @@ def fault_of(seen: Seen, *, signed: bool) -> str:
 def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> tuple[str, str]:
     """Return why rows of a non-negative matrix cannot be ranked, or else a caveat for the user.
 
-    Scores compare genes within a cell. If each gene was scaled, genes are not comparable: all genes have the same
-    spread or the same mean, or genes detected in few cells have the largest values. ``whole`` says that all values are
-    whole numbers.
+    Scores compare genes within a cell, which those that were scaled one by one do not allow. ``whole`` says that all
+    values are whole numbers.
     """
     n = block.indptr.size - 1
     cells = [values[values > 0] for values in np.split(block.values, block.indptr[1:-1])]
     zeros = 1 - np.count_nonzero(block.values > 0) / max(n * n_vars, 1)
     # What was scaled by gene has no whole numbers.
-    problem = "" if whole or n < _FEWEST_ROWS else _by_gene(block, n_vars, zeros, cells)
-    return problem, "" if problem else _caveat(cells, zeros, n_vars, whole=whole)
+    if problem := "" if whole or n < _FEWEST_ROWS else _by_gene(block, n_vars, zeros, cells):
+        return problem, ""
+    n_equal, caveat = sum(values.size for values in cells if values.size > 1), ""
+    if n_equal >= _ENOUGH and all((values == values[:1]).all() for values in cells):
+        caveat = (
+            "all non-zero values of a cell are equal (binary): a score counts the detected genes "
+            "and ignores how strongly they are expressed"
+        )
+    elif n_vars >= _FEWEST_GENES and zeros < (_FEW_ZEROS if n_vars >= _PANEL else _FEW_ZEROS_IN_PANEL):
+        caveat = f"few values are 0 ({zeros:.0%}), as in bulk samples"
+        caveat += (
+            ": each sample is annotated as if it were one cell, even if it is a mixture of cell types"
+            if whole
+            else ", averaged cells or imputed (smoothed) values: genes are ranked as usual, but z and p are unreliable "
+            "for smoothed cells. If the values are imputed, use the counts"
+        )
+    return "", caveat
 
 
 def nan_problem(block: RowBlock, n_vars: int) -> str:
@@ -116,26 +127,6 @@ def _by_gene(block: RowBlock, n_vars: int, zeros: float, cells: list[Array]) -> 
             f"scaling by gene (sc.pp.scale), TF-IDF, or residuals clipped at 0, {_NO_ORDER}"
         )
     return ""
-
-
-def _caveat(cells: list[Array], zeros: float, n_vars: int, *, whole: bool) -> str:
-    n_equal = sum(values.size for values in cells if values.size > 1)
-    if n_equal >= _ENOUGH and all((values == values[:1]).all() for values in cells):
-        return (
-            "all non-zero values of a cell are equal (binary): a score counts the detected genes "
-            "and ignores how strongly they are expressed"
-        )
-    if n_vars < _FEWEST_GENES or zeros >= (_FEW_ZEROS if n_vars >= _PANEL else _FEW_ZEROS_IN_PANEL):
-        return ""
-    if whole:
-        return (
-            f"few values are 0 ({zeros:.0%}), as in bulk samples: each sample is annotated as if it were one cell, "
-            "even if it is a mixture of cell types"
-        )
-    return (
-        f"few values are 0 ({zeros:.0%}), as in bulk samples, averaged cells or imputed (smoothed) values: genes are "
-        "ranked as usual, but z and p are unreliable for smoothed cells. If the values are imputed, use the counts"
-    )
 
 
 def _spread(positive: Array) -> float:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
-from numpy.typing import NDArray
 
 from tamannot._settings import in_order, settings
 from tamannot.data._genes import Features, GeneMatch, features_of
 from tamannot.data._kind import LARGEST_LOG, Kind, fault_of, judge_rows, nan_problem
-from tamannot.data._rows import genes_of, is_dask, is_on_disk, row_source
+from tamannot.data._rows import Slices, genes_of, is_dask, is_on_disk, row_source
 from tamannot.data._slots import loaded
-from tamannot.data._stored import Slices
 from tamannot.errors import MatrixError, ParameterError, TamannotError, among
-from tamannot.scoring._rows import RowBlock, RowSource, is_sparse, joined, rows_in_memory
-from tamannot.scoring._survey import NOTHING_SEEN, ZERO_SEEN, Seen, seen_in
-
-Array = NDArray[Any]
+from tamannot.scoring._rows import (
+    NOTHING_SEEN,
+    ZERO_SEEN,
+    RowBlock,
+    RowSource,
+    Seen,
+    is_sparse,
+    joined,
+    rows_in_memory,
+    seen_in,
+)
 
 _VALUES_A_LOOK = 1 << 21
 _ROWS_A_LOOK = 4096
@@ -46,41 +52,23 @@ _SMALL = 256 << 20
 class MatrixInspection:
     """A candidate matrix of an AnnData, with the results of its inspection so far."""
 
-    name: str
-    """``X``, ``raw``, or the name of a layer."""
+    name: str  # X, raw, or the name of a layer
     matrix: Any
-    features: Features = field(default_factory=lambda: Features(pd.DataFrame()))
-    """Which of its columns are genes."""
-    kind: Kind | None = None
-    """The kind of its values; None if it cannot be used or was not inspected."""
-    problem: str = ""
-    """The reason why it cannot be used; empty if it can."""
-    caveat: str = ""
-    """A caveat for the user, although the matrix can be used; empty if there is none."""
-    high: float = np.nan
-    """The largest value."""
+    features: Features = field(default_factory=lambda: Features(pd.DataFrame()))  # which of its columns are genes
+    kind: Kind | None = None  # the kind of its values; None if it cannot be used or was not inspected
+    problem: str = ""  # the reason why it cannot be used; empty if it can
+    caveat: str = ""  # a caveat for the user, although the matrix can be used; empty if there is none
+    high: float = np.nan  # the largest value
     has_nan: bool = False
-    rows: RowSource | None = None
-    """Its rows, once they were judged."""
-    genes: GeneMatch | None = None
-    """Its genes by the ids that find most of those asked for, once they were matched."""
-
-    @property
-    def var(self) -> pd.DataFrame:
-        """The genes."""
-        return self.features.var
-
-    @property
-    def n_found(self) -> int:
-        """Genes of the signatures that it has."""
-        return 0 if self.genes is None else self.genes.n_found
+    rows: RowSource | None = None  # its rows, once they were judged
+    genes: GeneMatch | None = None  # its genes by the ids that find most of those asked for, once they were matched
 
     def describe(self) -> str:
         """Describe the matrix in one line."""
         if self.kind is None:
             return f"{self.name}: not usable, {self.problem}"
-        by = "" if self.genes is None else f", {self.n_found} signature genes by {self.genes.ids_from}"
-        line = f"{self.name}: {self.kind}, {len(self.var):,} genes{by}"
+        by = "" if self.genes is None else f", {self.genes.n_found} signature genes by {self.genes.ids_from}"
+        line = f"{self.name}: {self.kind}, {len(self.features.var):,} genes{by}"
         return ", ".join([line, *filter(None, (self.features.describe(), self.caveat))])
 
 
@@ -89,7 +77,7 @@ def candidates(adata: AnnData, layer: str | None) -> list[MatrixInspection]:
     if adata.n_obs == 0:
         msg = "The data have no cells (n_obs is 0). Check the filtering steps before this one."
         raise MatrixError(msg)
-    layers = layer_names(adata)
+    layers = [name for name in adata.layers if name is not None]  # newer anndata lists X there, under no name
     is_there = {"counts": "counts" in layers, "raw": adata.raw is not None, "X": adata.X is not None}
     usual = [name for name, there in is_there.items() if there or name in layers]
     if layer is not None and layer not in (*usual, *layers):
@@ -101,52 +89,52 @@ def candidates(adata: AnnData, layer: str | None) -> list[MatrixInspection]:
     of_var = cache(lambda: features_of(loaded(adata.var)))
     found = []
     for name in usual if layer is None else [layer]:
-        if name == "raw" and name not in layers:
-            found.append(MatrixInspection(name, _readable(adata.raw.X), features_of(loaded(adata.raw.var))))
+        if name in layers:
+            matrix, features = adata.layers[name], of_var()
+        elif name == "raw":
+            matrix, features = adata.raw.X, features_of(loaded(adata.raw.var))
         else:
-            matrix = adata.layers[name] if name in layers else adata.X
-            found.append(MatrixInspection(name, _readable(matrix), of_var()))
+            matrix, features = adata.X, of_var()
+        if isinstance(matrix, CSCDataset):  # each row crosses all columns: a few of a file are loaded
+            parts = [matrix.group[key] for key in ("data", "indices", "indptr")]
+            if sum(int(part.size) * int(part.dtype.itemsize) for part in parts) < _SMALL:
+                with suppress(ValueError):  # numbers that scipy does not take, as those of another byte order
+                    matrix = matrix.to_memory()
+        found.append(MatrixInspection(name, matrix, features))
     return found
-
-
-def layer_names(adata: AnnData) -> list[str]:
-    """Return the names of the layers; newer anndata also lists X there, under no name."""
-    return [name for name in adata.layers if name is not None]
-
-
-def _readable(matrix: Any) -> Any:
-    """Return a matrix whose rows can be read; a few columns of a file are loaded, since each row crosses them all."""
-    if not isinstance(matrix, CSCDataset):
-        return matrix
-    parts = [matrix.group[key] for key in ("data", "indices", "indptr")]
-    n_bytes = sum(int(part.size) * int(part.dtype.itemsize) for part in parts)
-    try:
-        return matrix.to_memory() if n_bytes < _SMALL else matrix
-    except ValueError:  # numbers that scipy does not take, as those of another byte order: read as large ones are
-        return matrix
 
 
 def inspect_values(one: MatrixInspection, *, signed: bool = False) -> MatrixInspection:
     """Inspect the values of a matrix block by block, and add their kind.
 
-    For a large matrix on disk, only a fixed sample of the values is inspected; `checked_rows` checks the others when
+    For a large matrix on disk, only a fixed sample of the values is inspected; `Check` sees the others when
     they are read. Some rows are inspected further, see `judge_rows`. With ``signed``, negative values can be used, so
     that what was scaled by gene can, too.
     """
     shape = one.matrix.shape
-    if one.features.left_out and not len(one.var):
+    if one.features.left_out and not len(one.features.var):
         return replace(one, problem=f"it has no genes: {one.features.describe()}")
     if len(shape) != 2:
         return replace(one, problem=f"it has {len(shape)} dimensions, not 2")
     if 0 in shape:
         return replace(one, problem="it is empty")
     look = _look_at(one, whole=False)
-    seen = look.total()
     # Nothing but one value in a sample says little: the others may be anywhere else.
-    if isinstance(seen, Seen) and seen.low == seen.high and not look.is_all:
+    if isinstance(look.seen, Seen) and look.seen.low == look.seen.high and not look.is_all:
         look = _look_at(one, whole=True)
-        seen = look.total()
-    found = _judged(one, seen, signed=signed)
+    seen = look.seen
+    if isinstance(seen, str):
+        return replace(one, problem=f"it contains {seen}, not numbers")
+    if fault := fault_of(seen, signed=signed):
+        looks = ", so it looks scaled" if seen.low < 0 and not signed else ""
+        found = replace(one, problem=f"it has {fault}{looks}", has_nan=seen.has_nan)
+    elif seen.low == seen.high:
+        found = replace(one, problem=f"all its values are {seen.low:g}")
+    elif seen.low < 0:
+        found = replace(one, kind="signed")
+    else:
+        kind: Kind = "counts" if seen.whole else "log" if seen.high <= LARGEST_LOG else "linear"
+        found = replace(one, kind=kind, high=seen.high)
     needs_rows = found.has_nan or (found.kind is not None and not signed)
     # To read a row of columns on disk is to turn them all: that is done only for the matrix that is used.
     if not needs_rows or isinstance(one.matrix, CSCDataset):
@@ -155,21 +143,6 @@ def inspect_values(one: MatrixInspection, *, signed: bool = False) -> MatrixInsp
         return inspect_rows(found, look.rows)
     except TamannotError:  # damaged: said if it is this matrix that is used
         return found
-
-
-def _judged(one: MatrixInspection, seen: Seen | str, *, signed: bool) -> MatrixInspection:
-    """Add what all values that were looked at say; a text is their type if they are not numbers."""
-    if isinstance(seen, str):
-        return replace(one, problem=f"it contains {seen}, not numbers")
-    if fault := fault_of(seen, signed=signed):
-        looks = ", so it looks scaled" if seen.low < 0 and not signed else ""
-        return replace(one, problem=f"it has {fault}{looks}", has_nan=seen.has_nan)
-    if seen.low == seen.high:
-        return replace(one, problem=f"all its values are {seen.low:g}")
-    if seen.low < 0:
-        return replace(one, kind="signed")
-    kind: Kind = "counts" if seen.whole else "log" if seen.high <= LARGEST_LOG else "linear"
-    return replace(one, kind=kind, high=seen.high)
 
 
 def inspect_rows(one: MatrixInspection, some: RowBlock | None = None) -> MatrixInspection:
@@ -181,95 +154,88 @@ def inspect_rows(one: MatrixInspection, some: RowBlock | None = None) -> MatrixI
         return replace(one, problem=nan_problem(some, rows.shape[1]), rows=rows)
     problem, caveat = judge_rows(some, rows.shape[1], whole=one.kind == "counts")
     if not problem and one.high == 1 and one.kind != "counts":
-        problem = _fills_range(rows)
+        # Many genes reach 1, the largest value, and not since each cell was divided by its largest?
+        genes, short, n_cells, n_top = np.zeros(rows.shape[1], bool), 0, 0, 0
+        for run in _runs(rows.shape[0], _ROWS_OF_RANGE):
+            for start in range(run.start, run.stop, rows.step):
+                block = rows.block(start, min(start + rows.step, run.stop))
+                top = block.values == 1
+                genes[block.indices[top]] = True
+                of_cell = block.totals(top)
+                short += int(((of_cell == 0) & (np.diff(block.indptr) > 0)).sum())
+                n_cells, n_top = n_cells + of_cell.size, n_top + int(top.sum())
+        share = float(genes.mean())
+        by_cell = short == 0 and n_top < _TIES_AT_TOP * n_cells
+        problem = _MIN_MAX.format(share) if share > _MANY_GENES and not by_cell else ""
     return replace(one, kind=None if problem else one.kind, problem=problem, caveat=caveat, rows=rows)
 
 
-@dataclass(frozen=True)
-class _Look:
-    """Values from all over a matrix, a few at a time."""
+class _Look(NamedTuple):
+    """What values from all over a matrix are."""
 
-    glances: Iterable[_Glance]
-    n_values: int
-    """How many values were looked at, with zeros that are not stored."""
-    is_all: bool
-    rows: RowBlock | None = None
-    """Some rows, if they came along."""
-
-    def total(self) -> Seen | str:
-        """Return what all values together are; if they are not numbers, their type."""
-        seen, n_seen = NOTHING_SEEN, 0
-        for glance in self.glances:
-            if glance.seen is None:
-                return glance.dtype
-            seen, n_seen = seen | glance.seen, n_seen + glance.size
-            if seen.has_nan:
-                return seen
-        return seen | ZERO_SEEN if n_seen < self.n_values else seen
+    seen: Seen | str  # a text is their type if they are not numbers
+    is_all: bool  # whether all values were looked at
+    rows: RowBlock | None = None  # some rows, if they came along
 
 
 def _look_at(one: MatrixInspection, *, whole: bool) -> _Look:
-    """Look at the values of a matrix, of a file only at a sample unless ``whole``."""
+    """Look at the values of a matrix, a few at a time; of a file only at a sample unless ``whole``."""
     matrix, genes = one.matrix, one.features.columns
     n_obs, n_vars, threads = int(matrix.shape[0]), int(matrix.shape[1]), settings.n_threads()
     if is_dask(matrix):
         from tamannot.data._dask import looks  # noqa: PLC0415 - brings dask
 
         matrix = genes_of(matrix, genes)
-        seen, n_rows = looks(matrix, _glance_and_rows, whole=whole)
-        some = joined([rows for _, rows in seen])
-        return _Look([glance for glance, _ in seen], n_rows * matrix.shape[1], n_rows == n_obs, some)
+        found, n_rows = looks(matrix, _glance_and_rows, whole=whole)
+        seen = _total((seen for seen, _ in found), n_rows * matrix.shape[1])
+        return _Look(seen, n_rows == n_obs, joined([rows for _, rows in found]))
     if genes is not None:
         rows = row_source(matrix, genes)
         runs = _runs(n_obs, _ROWS_LOOKED if is_on_disk(matrix) and not whole else n_obs)
         spans = [range(i, min(i + rows.step, run.stop)) for run in runs for i in range(run.start, run.stop, rows.step)]
         blocks = in_order(lambda i, _: rows.block(spans[i].start, spans[i].stop), len(spans), threads=threads, step=1)
         n_rows = sum(map(len, runs))
-        return _Look((_glance(block.values) for block in blocks), n_rows * genes.size, n_rows == n_obs)
+        return _Look(_total((_glance(block.values) for block in blocks), n_rows * genes.size), n_rows == n_obs)
     if is_on_disk(matrix):
-        pieces, n_left_out = _sample_of(matrix, whole=whole)
-        return _Look(map(_glance, pieces), n_obs * n_vars - n_left_out, not n_left_out)
+        sparse = isinstance(matrix, CSRDataset | CSCDataset)
+        stored, width = (Slices(matrix.group["data"]), 1) if sparse else (Slices(matrix, "rows"), n_vars)
+        n, step = stored.size, max(1, _VALUES_A_PIECE // width)
+        is_all = whole or n * width <= _SAMPLED or n <= _PIECES * step
+        # Always the same places, so that a file is always judged alike.
+        starts = range(0, n, step) if is_all else np.linspace(0, n - step, _PIECES).astype(int).tolist()
+        n_left_out = 0 if is_all else (n - _PIECES * step) * width
+        seen = _total((_glance(stored[start : start + step]) for start in starts), n_obs * n_vars - n_left_out)
+        return _Look(seen, is_all)
     values, step = (matrix.data, _VALUES_A_LOOK) if is_sparse(matrix) else (matrix, _ROWS_A_LOOK)
     glances = in_order(lambda i, j: _glance(values[i:j]), values.shape[0], threads=threads, step=step)
-    return _Look(glances, n_obs * n_vars, is_all=True)
+    return _Look(_total(glances, n_obs * n_vars), is_all=True)
 
 
-def _sample_of(matrix: Any, *, whole: bool) -> tuple[Iterator[Array], int]:
-    """Take stored values from all over a matrix on disk, always the same; return how many are left out, too."""
-    sparse = isinstance(matrix, CSRDataset | CSCDataset)
-    stored = Slices(matrix.group["data"]) if sparse else Slices(matrix, "rows")
-    n, width = stored.size, 1 if sparse else int(matrix.shape[1])
-    step = max(1, _VALUES_A_PIECE // width)
-    if whole or n * width <= _SAMPLED or n <= _PIECES * step:
-        return (stored.read(start, min(start + step, n)) for start in range(0, n, step)), 0
-    starts = np.linspace(0, n - step, _PIECES).astype(int).tolist()
-    return (stored.read(start, start + step) for start in starts), (n - _PIECES * step) * width
+def _total(glances: Iterable[Seen | str], n_values: int) -> Seen | str:
+    """Return what so many values are together; of those that no glance saw, all are zeros that are not stored."""
+    total = NOTHING_SEEN
+    for seen in glances:
+        if isinstance(seen, str):
+            return seen
+        total |= seen
+        if total.has_nan:
+            return total
+    return total | ZERO_SEEN if total.size < n_values else total
 
 
-@dataclass(frozen=True)
-class _Glance:
-    """Summary of some values; it is small and may come from another process."""
-
-    dtype: str
-    seen: Seen | None
-    """None if they are not numbers."""
-    size: int
-
-
-def _glance(values: Any) -> _Glance:
-    """Look at values, or at those that a matrix stores."""
+def _glance(values: Any) -> Seen | str:
+    """Look at values, or at those that a matrix stores; return their type if they are not numbers."""
     values = values.data if is_sparse(values) else np.asarray(values)
-    is_number = values.dtype.kind in "fiub"
-    return _Glance(str(values.dtype), seen_in(values) if is_number else None, values.size)
+    return seen_in(values) if values.dtype.kind in "fiub" else str(values.dtype)
 
 
-def _glance_and_rows(chunk: Any, n_chunks: int) -> tuple[_Glance, RowBlock]:
+def _glance_and_rows(chunk: Any, n_chunks: int) -> tuple[Seen | str, RowBlock]:
     """Return a glance at a chunk and some of its rows, so many that all chunks together give enough."""
     n = chunk.shape[0]
     some = chunk[np.unique(np.linspace(0, n - 1, min(n, -(-_ROWS_JUDGED // n_chunks))).astype(int))]
-    glance = _glance(chunk)
-    some = some if glance.seen is not None else np.zeros((1, 1))
-    return glance, rows_in_memory(some).block(0, some.shape[0])
+    seen = _glance(chunk)
+    some = some if isinstance(seen, Seen) else np.zeros((1, 1))
+    return seen, rows_in_memory(some).block(0, some.shape[0])
 
 
 def _runs(n_obs: int, most: int) -> list[range]:
@@ -278,19 +244,3 @@ def _runs(n_obs: int, most: int) -> list[range]:
         return [range(n_obs)]
     run = most // _RUNS
     return [range(start, start + run) for start in np.linspace(0, n_obs - run, _RUNS).astype(int).tolist()]
-
-
-def _fills_range(rows: RowSource) -> str:
-    """Say why not if many genes reach 1, the largest value, and not since each cell was divided by its largest."""
-    genes, short, n_cells, n_top = np.zeros(rows.shape[1], bool), 0, 0, 0
-    for run in _runs(rows.shape[0], _ROWS_OF_RANGE):
-        for start in range(run.start, run.stop, rows.step):
-            block = rows.block(start, min(start + rows.step, run.stop))
-            top = block.values == 1
-            genes[block.indices[top]] = True
-            of_cell = block.totals(top)
-            short += int(((of_cell == 0) & (np.diff(block.indptr) > 0)).sum())
-            n_cells, n_top = n_cells + of_cell.size, n_top + int(top.sum())
-    share = float(genes.mean())
-    by_cell = short == 0 and n_top < _TIES_AT_TOP * n_cells
-    return _MIN_MAX.format(share) if share > _MANY_GENES and not by_cell else ""

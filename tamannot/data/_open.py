@@ -32,16 +32,13 @@ def without_matrices(root: h5py.File | zarr.Group) -> AnnData:
     if "uns" in root:
         of_runs = [name for name in root["uns"] if name == UNS or name.endswith("_colors")]
         parts["uns"] = {name: read_elem(root["uns"][name]) for name in of_runs}
-    if _is_there(root, "X"):
+    # A file may store that there is none.
+    there = {name for name in ("X", "raw") if name in root and root[name].attrs.get("encoding-type") != "null"}
+    if "X" in there:
         parts["X"] = left_on_disk(root["X"])
-    if raw := "raw/" if _is_there(root, "raw") else "raw." if "raw.X" in root else "":
+    if raw := "raw/" if "raw" in there else "raw." if "raw.X" in root else "":
         parts["raw"] = {"X": left_on_disk(root[f"{raw}X"]), "var": read_elem(root[f"{raw}var"])}
     return AnnData(**parts)
-
-
-def _is_there(root: h5py.File | zarr.Group, name: str) -> bool:
-    """Return whether there is such an element; zarr stores that there is none."""
-    return name in root and root[name].attrs.get("encoding-type") != "null"
 
 
 def left_on_disk(stored: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -52,36 +52,24 @@ class RunRecord:
     why the record of the run itself is not there, for messages; it is empty if that is not known.
     """
 
-    tamannot_version: str = _section("tamannot_version", str)
-    """The release that wrote it."""
-    matrix: MatrixOfRun = _section("matrix", MatrixOfRun)
-    """The matrix that was read."""
-    own_signatures: pd.DataFrame = _section("signatures", SignatureTable)
-    """Version, axis and digest of each signature of the run, without what `tl.score` added to an annotation."""
-    substitutions: pd.DataFrame = _section("substitutions", table(texts="found_as"))
-    """Genes found under another name."""
-    counts: dict[str, dict[str, int]] = _section("counts", dict[str, dict[str, int]], dict)
-    """By axis, how many cells have each label."""
-    null: NullRecord = _section("null", NullRecord, NullRecord)
-    """Which cells the matched null is of, and how many ranks count in it."""
-    calibration_source: str = _section("calibration_source", str, str)
-    """The calibration of the probabilities; empty if unknown."""
-    origin_middle: float = _section("origin_middle", float, lambda: float("nan"))
-    """Difference of z at which microglia and monocyte-derived are separated; NaN if it was not kept."""
-    learned_from: dict[str, int] = _section("learned_from", dict[str, int], dict)
-    """How many cells, and macrophages, were learned from."""
-    ferroptosis: pd.DataFrame = _section("ferroptosis", FerroptosisTable)
-    """What each ferroptosis program means, and in which share of cells it has too little signal."""
+    tamannot_version: str = _section("tamannot_version", str)  # the release that wrote it
+    matrix: MatrixOfRun = _section("matrix", MatrixOfRun)  # the matrix that was read
+    own_signatures: pd.DataFrame = _section("signatures", SignatureTable)  # without what tl.score added
+    substitutions: pd.DataFrame = _section("substitutions", table(texts="found_as"))  # genes found under another name
+    counts: dict[str, dict[str, int]] = _section("counts", dict[str, dict[str, int]], dict)  # cells by axis and label
+    null: NullRecord = _section("null", NullRecord, NullRecord)  # which cells the matched null is of
+    calibration_source: str = _section("calibration_source", str, str)  # of the probabilities; empty if unknown
+    origin_middle: float = _section("origin_middle", float, lambda: float("nan"))  # z between origins; or NaN
+    learned_from: dict[str, int] = _section("learned_from", dict[str, int], dict)  # how many cells, and macrophages
+    ferroptosis: pd.DataFrame = _section("ferroptosis", FerroptosisTable)  # what each program means, and its signal
     baselines: pd.DataFrame = _section(
-        "baselines",
-        table(texts="origin", numbers="baseline"),
-        lambda: pd.DataFrame({"origin": [], "baseline": []}),
+        "baselines", table(texts="origin", numbers="baseline"), lambda: pd.DataFrame({"origin": [], "baseline": []})
     )
     """By state and origin, z of macrophages in which the state is not active; empty where none was kept."""
-    tissue: TissueRecord | None = _section("tissue", TissueRecord, lambda: None)
-    """The tissue; None if the run had none."""
-    warnings: list[str] = _section("warnings", TextList, list)
-    """The warnings of the run."""
+    tissue: TissueRecord | None = _section("tissue", TissueRecord, lambda: None)  # the tissue; None if the run had none
+    model: dict[str, Any] = _section("model", ModelOfRun)  # how each axis was called, and by which model
+    parameters: dict[str, Any] = _section("parameters", Parameters, dict)  # of the call
+    warnings: list[str] = _section("warnings", TextList, list)  # the warnings of the run
 
     def __init__(self, key: str, stored: Mapping[str, Any], lost: str = "") -> None:
         self.key, self.stored, self._lost = key, stored, lost
@@ -109,15 +97,6 @@ class RunRecord:
     def has_calls(self) -> bool:
         """Whether the run called labels, by signatures or by a model."""
         return any(name in self.stored for name in _CALLED)
-
-    @property
-    def scored_ids(self) -> list[str]:
-        """Signatures that `tl.score` added to the annotation, and that it does not use."""
-        if SCORED not in self.stored:
-            return []
-        added: ScoredRecord = self.read(SCORED, ScoredRecord)
-        own: Collection[str] = self.own_signatures.index if self.has("signatures") else []
-        return [str(i) for i in added.signatures.index if i not in own]
 
     @cached_property
     def method(self) -> dict[str, Any]:
@@ -172,18 +151,6 @@ class RunRecord:
                 self._damaged("learned", "its weights are not of the genes of the matrix")
         return found
 
-    @cached_property
-    def model(self) -> dict[str, Any]:
-        """How each axis was called, and by which model."""
-        found: ModelOfRun = self.read("model", ModelOfRun)
-        return found.model_dump(exclude_none=True)
-
-    @cached_property
-    def parameters(self) -> dict[str, Any]:
-        """The parameters of the call."""
-        found: Parameters = self.read("parameters", Parameters, Parameters)
-        return found.model_dump(exclude_none=True)
-
     @property
     def sample_key(self) -> str | None:
         """The column of samples that the run was given."""
@@ -201,20 +168,22 @@ class RunRecord:
         if not isinstance(found, Mapping):
             self._damaged(name, f"it is a {type(found).__name__}")
         if any(not isinstance(one, Mapping) for one in found.values()):  # one alone, or of release 0.1.0
-            found = {_of_what(found): found}
+            # It is of what its own parameters say.
+            known = {**found, **(p if isinstance(p := found.get("parameters"), Mapping) else {})}
+            of = [known[by] for by in ("axis", "groupby", "region", "distance") if str(known.get(by, ""))]
+            found = {variant_of(list(map(str, np.atleast_1d(of[0])))) if of else "all": found}
         return {str(of): found[of] for of in sorted(found, key=lambda of: of == self.latest.get(name))}
 
     def analyses(self, name: str) -> dict[str, dict[str, Any]]:
         """Return the results of an analysis by what they are of; the latest is the last."""
-        return {of: self._analysis(name, of, stored) for of, stored in self.variants(name).items()}
-
-    def _analysis(self, name: str, of: str, stored: object) -> dict[str, Any]:
-        where = f"{name}']['{of}"
-        found = self._check(where, dict[str, Any], stored)
-        for part, kind in ANALYSES.get(name, {}).items():
-            if part in found:
-                found[part] = self._check(f"{where}']['{part}", kind, found[part])
-        return found
+        results = {}
+        for of, stored in self.variants(name).items():
+            found = self._check(f"{name}']['{of}", dict[str, Any], stored)
+            for part, kind in ANALYSES.get(name, {}).items():
+                if part in found:
+                    found[part] = self._check(f"{name}']['{of}']['{part}", kind, found[part])
+            results[of] = found
+        return results
 
     def _with_scored(self, section: str, kind: Any) -> pd.DataFrame:
         if SCORED not in self.stored:
@@ -266,13 +235,6 @@ class RunRecord:
             "Run tamannot.tl.annotate(adata), or the function that wrote it, again."
         )
         raise ResultNotFoundError(msg)
-
-
-def _of_what(record: Mapping[str, Any]) -> str:
-    """Return what an analysis is of, by its own parameters."""
-    known = {**record, **(p if isinstance(p := record.get("parameters"), Mapping) else {})}
-    found = [known[name] for name in ("axis", "groupby", "region", "distance") if str(known.get(name, ""))]
-    return variant_of([str(f) for f in np.atleast_1d(found[0])]) if found else "all"
 
 
 def variant_of(of: str | list[str]) -> str:

@@ -12,10 +12,12 @@ from anndata import AnnData
 
 from tamannot._resources import package_version
 from tamannot.data._record import LATEST, SCORED, UNS, RunRecord, variant_of
-from tamannot.data._slots import LABELS, TABLES, Array, check_adata, loaded, read_table, slot, table_slot, write_obsm
+from tamannot.data._sections import ScoredRecord
+from tamannot.data._slots import LABELS, TABLES, check_adata, loaded, read_table, slot, write_obsm
 from tamannot.data._unpack import Unpacked
 from tamannot.errors import ResultNotFoundError, some_of
 from tamannot.scoring import Method, NullBins, Plan
+from tamannot.scoring._njit import Array
 from tamannot.signature import GeneIndex
 
 
@@ -73,20 +75,13 @@ def read_record(adata: AnnData, key: str) -> RunRecord:
             "Run tamannot.tl.annotate(adata) again."
         )
         raise ResultNotFoundError(msg)
-    if (n_obs := _n_obs_of_run(stored)) is not None and n_obs < adata.n_obs:
+    matrix = stored.get("matrix")
+    n_obs = matrix.get("n_obs", -1) if isinstance(matrix, Mapping) else None
+    if isinstance(n_obs, int | np.integer) and n_obs < adata.n_obs:
         # anndata.concat keeps the record of the first object, or what all have in common.
         of = f"of a run of {n_obs:,} cells" if n_obs >= 0 else "mixed of several runs"
         return RunRecord(key, {}, f"the record in uns is {of}, and the object has {adata.n_obs:,}.")
     return RunRecord(key, stored)
-
-
-def _n_obs_of_run(stored: Mapping[str, Any]) -> int | None:
-    """Return how many cells a record is of; -1 of a mixture of records, None where it names no matrix."""
-    matrix = stored.get("matrix")
-    if matrix is None:
-        return None
-    n_obs = matrix.get("n_obs", -1) if isinstance(matrix, Mapping) else None
-    return int(n_obs) if isinstance(n_obs, int | np.integer) else None
 
 
 def write_record(adata: AnnData, key: str, record: Mapping[str, Any]) -> None:
@@ -110,8 +105,12 @@ def evidence_of(adata: AnnData, key: str) -> list[str]:
     """Return the signatures whose z and p the labels under a key rest on; empty where there are no such labels."""
     if not is_annotated(adata, key) or slot(key, "z") not in adata.obsm:
         return []
-    added = read_record(adata, key).scored_ids
-    return [str(i) for i in read_table(adata, key, "z").columns if i not in added]
+    run, ids = read_record(adata, key), read_table(adata, key, "z").columns
+    if not run.has(SCORED):
+        return list(map(str, ids))
+    own: Collection[str] = run.own_signatures.index if run.has("signatures") else []
+    added = run.read(SCORED, ScoredRecord).signatures.index
+    return [str(i) for i in ids if i in own or i not in added]
 
 
 def add_scores(
@@ -119,7 +118,7 @@ def add_scores(
 ) -> None:
     """Add scores to those of an annotation, column by column, and what they were made of to its record."""
     for kind in ("score", "z", "p"):
-        name, values = table_slot(key, kind), tables.get(kind)
+        name, values = slot(key, TABLES[kind]), tables.get(kind)
         if values is None:
             continue
         new = pd.DataFrame(values, index=adata.obs_names, columns=list(ids))
@@ -127,20 +126,14 @@ def add_scores(
         both = pd.concat([old[[c for c in old if c not in new]], new], axis=1)
         order = [*old.columns, *(c for c in new if c not in old)]
         write_obsm(adata, name, order, both[order].to_numpy())
-    adata.obsm.pop(table_slot(key, "smooth"), None)  # of the scores before
-    stored = read_record(adata, key).stored
-    method, matrix = record["method"]["name"], record["matrix"]["name"]
-    new_rows = {
-        "signatures": record["signatures"].assign(method=method, matrix=matrix),
-        "coverage": record["coverage"],
-    }
-    earlier = stored.get(SCORED, {})
-    rows = {
-        name: pd.concat([t[~t.index.isin(ids)] for t in (earlier.get(name),) if t is not None] + [table])
-        for name, table in new_rows.items()
-    }
-    kept = {name: value for name, value in stored.items() if name != "smooth"}
-    write_record(adata, key, {**kept, SCORED: {**rows, "warnings": record["warnings"]}})
+    adata.obsm.pop(slot(key, TABLES["smooth"]), None)  # of the scores before
+    kept = {name: value for name, value in read_record(adata, key).stored.items() if name != "smooth"}
+    about = record["signatures"].assign(method=record["method"]["name"], matrix=record["matrix"]["name"])
+    added = {"signatures": about, "coverage": record["coverage"]}
+    for name, earlier in kept.get(SCORED, {}).items():
+        if name in added:
+            added[name] = pd.concat([earlier[~earlier.index.isin(ids)], added[name]])
+    write_record(adata, key, {**kept, SCORED: {**added, "warnings": record["warnings"]}})
 
 
 def write_analysis(
@@ -194,10 +187,8 @@ class RunNames:
     """The names of obs, obsm and uns that belong to a run."""
 
     key: str
-    others: tuple[str, ...] = ()
-    """Keys of other runs whose names begin in the same way: ``tam_v2`` beside ``tam``."""
-    also: tuple[str, ...] = ()
-    """Keys of runs that were made together with it: ``tam_model``, the labels of a model."""
+    others: tuple[str, ...] = ()  # keys of other runs whose names begin in the same way: tam_v2 beside tam
+    also: tuple[str, ...] = ()  # keys of runs that were made together with it: tam_model, the labels of a model
 
     def owns(self, name: str) -> bool:
         """Whether a name begins with the key, and not with that of another run."""
@@ -222,25 +213,23 @@ def names_of_run(adata: AnnData, key: str, also: tuple[str, ...] = ()) -> RunNam
     return RunNames(key, tuple(k for k in runs_of(adata) if k.startswith(slot(key, "")) and k not in also), also)
 
 
-def forget_run(adata: AnnData, key: str) -> None:
-    """Remove what an earlier run wrote under a key; columns of the user's stay, whatever their names."""
-    if key in runs_of(adata):
-        _remove(adata, names_of_run(adata, key), _SLOTS)
-        adata.uns[UNS] = {k: record for k, record in runs_of(adata).items() if k != key}
+def forget_run(adata: AnnData, key: str, steps: Iterable[str] | None = None) -> None:
+    """Remove what an earlier run wrote under a key; columns of the user's stay, whatever their names.
 
-
-def forget_steps(adata: AnnData, key: str, steps: Iterable[str]) -> None:
-    """Remove the labels of some steps of an annotation, with their probabilities, votes and colours."""
-    _remove(adata, names_of_run(adata, key), {name for step in steps for name in SLOTS_OF_STEP[step]})
-
-
-def _remove(adata: AnnData, names: RunNames, slots: Collection[str]) -> None:
+    With ``steps`` only the labels of these steps of an annotation go, with their probabilities, votes and colours.
+    """
+    if steps is None and key not in runs_of(adata):
+        return
+    slots = _SLOTS if steps is None else {name for step in steps for name in SLOTS_OF_STEP[step]}
+    names = names_of_run(adata, key)
     gone = [c for c in adata.obs if names.wrote(str(c), slots)]
     if gone:
         adata.obs = adata.obs.drop(columns=gone)
     for mapping in (adata.obsm, adata.uns):
         for name in [n for n in mapping if names.wrote(n, slots)]:
             del mapping[name]
+    if steps is None:
+        adata.uns[UNS] = {k: record for k, record in runs_of(adata).items() if k != key}
 
 
 # A signature with a smaller share of its genes is named; so many signatures, and so many genes of each.
@@ -250,7 +239,7 @@ _SIGNATURES, _GENES = 3, 5
 
 def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | None) -> dict[str, Any]:
     """Return the record of a scoring run: signatures with digests, matrix, ids, coverage, method."""
-    about = [(s.version, s.axis, digest) for s, digest in zip(plan.outputs, plan.digests, strict=True)]
+    about = [(s.version, s.axis, s.digest) for s in plan.outputs]
     ids = pd.Index(plan.ids, name="signature")
     record: dict[str, Any] = {
         "tamannot_version": package_version(),
@@ -271,7 +260,8 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
 
 def describe_matrix(data: Unpacked) -> dict[str, Any]:
     """Return the matrix that was used, its kind, and its features that are not genes."""
-    kinds, counts = zip(*data.features.left_out, strict=True) if data.features.left_out else ((), ())
+    features = data.inspection.features
+    kinds, counts = zip(*features.left_out, strict=True) if features.left_out else ((), ())
     return {
         "name": data.matrix,
         "kind": data.kind,
@@ -283,7 +273,7 @@ def describe_matrix(data: Unpacked) -> dict[str, Any]:
         "left_out": pd.DataFrame(
             {"n": np.array(counts, np.int64)}, index=pd.Index(kinds, name="feature_type", dtype=object)
         ),
-        "left_out_by": data.features.by,
+        "left_out_by": features.by,
     }
 
 

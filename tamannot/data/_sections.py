@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, NonNegativeInt, TypeAdapter
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, NonNegativeInt, TypeAdapter
 
 from tamannot.data._kind import Kind
 
@@ -38,35 +37,33 @@ Integers = Annotated[np.ndarray, BeforeValidator(partial(_numbers, what="integer
 Numbers = Annotated[np.ndarray, BeforeValidator(partial(_numbers, what="numbers", kinds="fiu", dtype=float))]
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The columns that a table must have; others may stand beside them."""
+def columns(texts: str = "", numbers: str = "") -> BeforeValidator:
+    """Return the check of a table that must have such columns, their names parted by spaces; others may be there."""
+    of_texts, of_numbers = texts.split(), numbers.split()
 
-    texts: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
-
-    def __call__(self, value: object) -> pd.DataFrame:
-        """Return the table."""
+    def checked(value: object) -> pd.DataFrame:
         if not isinstance(value, pd.DataFrame):
             msg = "should be a table"
             raise ValueError(msg)  # noqa: TRY004 - pydantic reports no other
-        if absent := [c for c in (*self.texts, *self.numbers) if c not in value.columns]:
+        if absent := [c for c in (*of_texts, *of_numbers) if c not in value.columns]:
             msg = f"has no column '{absent[0]}'"
             raise ValueError(msg)
-        for name in self.numbers:
+        for name in of_numbers:
             if len(value) and not pd.api.types.is_numeric_dtype(value[name]):
                 msg = f"column '{name}' should be numeric"
                 raise ValueError(msg)
-        for name in self.texts:
+        for name in of_texts:
             if pd.api.types.is_numeric_dtype(value[name]) and value[name].notna().any():
                 msg = f"column '{name}' should contain strings"
                 raise ValueError(msg)
         return value
 
+    return BeforeValidator(checked)
+
 
 def table(texts: str = "", numbers: str = "") -> Any:
-    """Return the type of a table with such columns, their names parted by spaces."""
-    return Annotated[pd.DataFrame, BeforeValidator(Columns(tuple(texts.split()), tuple(numbers.split())))]
+    """Return the type of such a table."""
+    return Annotated[pd.DataFrame, columns(texts, numbers)]
 
 
 class _Section(BaseModel):
@@ -78,14 +75,12 @@ class MatrixOfRun(_Section):
 
     name: str
     kind: Kind
-    gene_ids: str
-    """``var_names`` or the column of ``var`` that the ids are from."""
-    species: str
-    """``human``, ``mouse``, another, or ``unknown``."""
+    gene_ids: str  # var_names or the column of var that the ids are from
+    species: str  # human, mouse, another, or unknown
     n_obs: NonNegativeInt
     n_vars: NonNegativeInt
     candidates: Texts = np.empty(0, object)
-    left_out: Annotated[pd.DataFrame, BeforeValidator(Columns((), ("n",)))] = pd.DataFrame({"n": []})
+    left_out: Annotated[pd.DataFrame, columns(numbers="n")] = pd.DataFrame({"n": []})
     """How many features of each type are not genes."""
     left_out_by: str = ""
 
@@ -100,24 +95,22 @@ class NullReference(_Section):
 class EvidenceRecord(_Section):
     """Which genes of the matrix stand for each signature, and the bins of the nulls beside that of the macrophages."""
 
-    parts: Annotated[pd.DataFrame, BeforeValidator(Columns(("name",), ("part",)))]
-    genes: Annotated[pd.DataFrame, BeforeValidator(Columns((), ("part", "column", "weight")))]
+    parts: Annotated[pd.DataFrame, columns("name", "part")]
+    genes: Annotated[pd.DataFrame, columns(numbers="part column weight")]
     bins: dict[str, Integers]
 
 
 class LearnedRecord(_Section):
     """The weights of the classes of an axis."""
 
-    weights: Annotated[pd.DataFrame, BeforeValidator(Columns())]
+    weights: Annotated[pd.DataFrame, columns()]
     column: Integers
     intercept: Numbers
-    expression: str = ""
-    """``log1p_cp10k`` or ``ranks``; other words before 0.2."""
-    base: float | None = None
-    """Of the logarithms of the matrix."""
+    expression: str = ""  # log1p_cp10k or ranks; other words before 0.2
+    base: float | None = None  # of the logarithms of the matrix
 
 
-class ModelOfRun(_Section):
+class _Model(_Section):
     """How each axis was called, and by which model."""
 
     model_config = ConfigDict(extra="allow")
@@ -138,7 +131,7 @@ class NullRecord(BaseModel):
     max_rank: NonNegativeInt | None = None
 
 
-class Parameters(BaseModel):
+class _Parameters(BaseModel):
     """The parameters of the call; those that are not named here are as they were given."""
 
     model_config = ConfigDict(extra="allow")
@@ -154,9 +147,13 @@ class TissueRecord(BaseModel):
     reason: str = ""
 
 
+# As dictionaries of what is there.
+_plain = AfterValidator(lambda found: found.model_dump(exclude_none=True))
+ModelOfRun = Annotated[_Model, _plain]
+Parameters = Annotated[_Parameters, _plain]
 FerroptosisTable = table(texts="effect_self effect_neighbour", numbers="share_low_signal")
-SignatureTable = Annotated[pd.DataFrame, BeforeValidator(Columns(("version", "axis", "digest")))]
-CoverageTable = Annotated[pd.DataFrame, BeforeValidator(Columns(("missing",), ("n_genes", "n_present", "coverage")))]
+SignatureTable = Annotated[pd.DataFrame, columns("version axis digest")]
+CoverageTable = Annotated[pd.DataFrame, columns("missing", "n_genes n_present coverage")]
 
 
 class ScoredRecord(_Section):
@@ -232,5 +229,6 @@ def _python(value: Any) -> Any:
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+    of = getattr(kind, "__origin__", kind)
+    is_model = isinstance(of, type) and issubclass(of, BaseModel)
     return TypeAdapter(kind, config=None if is_model else _Section.model_config)

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError, ResultNotFoundError, among
-
-Array = NDArray[Any]
+from tamannot.scoring._njit import Array
 
 AXES = ("compartment", "origin", "state")
 """What `tl.annotate` calls for each cell."""
@@ -36,28 +34,27 @@ def check_key(key: str) -> str:
 
 def check_adata(adata: object) -> None:
     """Raise if the object is not an AnnData; the message says what it is, and how to get one."""
-    if not isinstance(adata, AnnData):
-        msg = f"This function needs an AnnData, not {_what_it_is(adata)}"
-        raise ParameterError(msg)
-
-
-def _what_it_is(given: object) -> str:
-    if isinstance(given, str | os.PathLike):
-        read = "read_zarr" if str(given).rstrip("/").endswith(".zarr") else "read_h5ad"
-        line = f"anndata.{read}({os.fspath(given)!r})"
-        return (
+    if isinstance(adata, AnnData):
+        return
+    name = type(adata).__name__
+    what = "None." if adata is None else f"an object of type {name}."
+    if isinstance(adata, str | os.PathLike):
+        read = "read_zarr" if str(adata).rstrip("/").endswith(".zarr") else "read_h5ad"
+        line = f"anndata.{read}({os.fspath(adata)!r})"
+        what = (
             f"the path of a file. Read it first with {line}, or annotate the file itself with tamannot.annotate_file."
         )
-    name = type(given).__name__
+    elif hasattr(adata, "shape"):
+        what = f"a {name}. Create one (cells × genes) first: anndata.AnnData(table), with the gene names in var_names."
+    elif isinstance(adata, list | tuple | dict):
+        what = f"a {name}. Pass one object at a time, or join them first: anndata.concat(…)."
     for parts, call in (("mod", "mdata.mod"), ("tables", "sdata.tables")):  # MuData, SpatialData
-        inside = getattr(given, parts, None)
+        inside = getattr(adata, parts, None)
         if isinstance(inside, Mapping):
-            return f"a {name}. Pass one of its objects: {', '.join(f'{call}[{key!r}]' for key in inside) or 'none'}."
-    if hasattr(given, "shape"):
-        return f"a {name}. Create one (cells × genes) first: anndata.AnnData(table), with the gene names in var_names."
-    if isinstance(given, list | tuple | dict):
-        return f"a {name}. Pass one object at a time, or join them first: anndata.concat(…)."
-    return f"{'None' if given is None else f'an object of type {name}'}."
+            objects = ", ".join(f"{call}[{key!r}]" for key in inside) or "none"
+            what = f"a {name}. Pass one of its objects: {objects}."
+    msg = f"This function needs an AnnData, not {what}"
+    raise ParameterError(msg)
 
 
 def loaded(table: Any) -> pd.DataFrame:
@@ -76,23 +73,18 @@ def write_obs(adata: AnnData, key: str, columns: Mapping[str, Any]) -> None:
 
 def write_obsm(adata: AnnData, name: str, columns: Sequence[str], values: Array) -> None:
     """Write a table, cells by columns, float32."""
-    table = pd.DataFrame(values.astype(np.float32, copy=False), index=adata.obs_names, columns=list(columns))
-    adata.obsm[name] = table
+    narrow = values.astype(np.float32, copy=False)
+    adata.obsm[name] = pd.DataFrame(narrow, index=adata.obs_names, columns=list(columns))
 
 
 def write_tables(adata: AnnData, key: str, ids: Sequence[str], tables: Mapping[str, Array | None]) -> None:
     """Write ``obsm["{key}_scores"]``, ``_z`` and ``_p``; those not given are removed: a group is one run."""
-    for kind in TABLES:
-        name, values = table_slot(key, kind), tables.get(kind)
+    for kind, suffix in TABLES.items():
+        name, values = slot(key, suffix), tables.get(kind)
         if values is None:
             adata.obsm.pop(name, None)
         else:
             write_obsm(adata, name, ids, values)
-
-
-def table_slot(key: str, kind: str) -> str:
-    """Return the name of a table of scores, z or p in obsm."""
-    return slot(key, TABLES[kind])
 
 
 def write_colors(adata: AnnData, key: str, colors: Mapping[str, Sequence[str]]) -> None:
@@ -130,7 +122,7 @@ def read_table(adata: AnnData, key: str, kind: str) -> pd.DataFrame:
     if kind not in TABLES:
         msg = f"kind must be one of score, z, p, q, smooth, not {kind!r}."
         raise ParameterError(msg)
-    return read_obsm(adata, table_slot(key, kind))
+    return read_obsm(adata, slot(key, TABLES[kind]))
 
 
 def read_colors(adata: AnnData, key: str, name: str) -> list[str]:
@@ -157,10 +149,7 @@ def column_of(table: pd.DataFrame, name: str, where: str) -> pd.Series:
 
 
 def texts_of(column: pd.Series | pd.Index) -> list[str]:
-    """Return names as strings; bytes that are not UTF-8, as other languages store them, are escaped.
-
-    Missing values are the texts that pandas makes of them, as ``nan``.
-    """
+    """Return names as strings; bytes that are not UTF-8 are escaped, missing values are what pandas makes of them."""
     texts = column.tolist()
     if set(map(type, texts)) <= {str}:
         return texts

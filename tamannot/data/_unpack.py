@@ -1,7 +1,8 @@
-"""From an AnnData to the input of the engine: the matrix to use, or that of an earlier run, and its genes."""
+"""From an AnnData to the input of the engine: the matrix to use, or that of an earlier run, its genes and species."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -12,17 +13,22 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from tamannot._settings import SpeciesChoice
-from tamannot.data._genes import VAR_NAMES, Features, GeneMatch, features_of, gene_index, ids_by, species_of_ids
+from tamannot.data._genes import VAR_NAMES, GeneMatch, SpeciesOfIds, features_of, gene_index, ids_by, species_of_ids
 from tamannot.data._kind import KINDS, Kind
-from tamannot.data._matrix import MatrixInspection, candidates, inspect_rows, inspect_values, layer_names
+from tamannot.data._matrix import MatrixInspection, candidates, inspect_rows, inspect_values
 from tamannot.data._record import RunRecord
-from tamannot.data._rows import checked_rows, one_row, row_source, slow_chunks
+from tamannot.data._rows import Check, is_dask, row_source
 from tamannot.data._sections import MatrixOfRun
-from tamannot.data._slots import check_adata, loaded
-from tamannot.data._species import settled_species, species_word
+from tamannot.data._slots import check_adata, loaded, texts_of
 from tamannot.errors import GeneIdError, MatrixError, ParameterError, ResultNotFoundError, SpeciesError, TamannotWarning
-from tamannot.scoring._rows import RowBlock, RowSource
+from tamannot.scoring._plan import check_choice
+from tamannot.scoring._rows import DenseRows, RowBlock, RowSource, places
 from tamannot.signature import OURS, UNKNOWN, GeneIndex, Signature
+
+# A cell is of one species where so large a share of its detected genes is; between is a doublet.
+_CLEAR = 2 / 3
+# Shares of the cells: of the other species, as stray barcodes are, and in between, as poor cells are.
+_STRAY, _BETWEEN = 0.001, 0.1
 
 
 @dataclass(frozen=True)
@@ -30,17 +36,12 @@ class Unpacked:
     """The input of the engine from an AnnData."""
 
     rows: RowSource
-    inspection: MatrixInspection
-    """The matrix that is used."""
+    inspection: MatrixInspection  # the matrix that is used
     index: GeneIndex
-    ids_from: str
-    """``var_names``, or the column of ``var`` that the ids are from."""
-    species: str
-    """``human``, ``mouse``, another, or ``unknown``."""
-    looks: tuple[str, ...] = ()
-    """One line per candidate matrix with the result of its inspection."""
-    on_species: str = ""
-    """Note on the species of its genes."""
+    ids_from: str  # var_names, or the column of var that the ids are from
+    species: str  # human, mouse, another, or unknown
+    looks: tuple[str, ...] = ()  # one line per candidate matrix with the result of its inspection
+    on_species: str = ""  # note on the species of its genes
 
     @property
     def matrix(self) -> str:
@@ -53,20 +54,17 @@ class Unpacked:
         return self.inspection.kind or "linear"
 
     @property
-    def features(self) -> Features:
-        """Which features of the matrix are genes, and what the others are."""
-        return self.inspection.features
-
-    @property
     def notes(self) -> dict[str, type[TamannotWarning] | None]:
-        """Return notes on the matrix: which one is used (unless X or requested), its kind, and slow storage.
-
-        They are a warning if values, gene ids or an assumed species may make results wrong.
-        """
-        plain = len(self.looks) == 1 or self.matrix == "X"
+        """Notes on matrix, kind and storage; a warning if values, ids or an assumed species may make results wrong."""
+        plain, matrix = len(self.looks) == 1 or self.matrix == "X", self.inspection.matrix
         which = "" if plain else f"Using {self.matrix} ({self.kind}). Candidates: {'; '.join(self.looks)}."
-        said = [f"In {self.matrix} {s}." for s in (self.features.describe(), self.inspection.caveat) if s]
-        slow = slow_chunks(self.matrix, self.inspection.matrix)
+        said = [f"In {self.matrix} {s}." for s in (self.inspection.features.describe(), self.inspection.caveat) if s]
+        slow = ""
+        if is_dask(matrix) and (n := len(matrix.chunks[1])) > 1:
+            slow = (
+                f"Each row of {self.matrix} is split over {n:,} chunks, which are read again for every block of cells. "
+                "Chunks of whole rows are faster: store the file by rows, or use matrix.rechunk((2000, -1)).persist()."
+            )
         line = " ".join(filter(None, (which, *said, slow, self.on_species, self.index.note)))
         is_warning = self.inspection.caveat or self.index.note or (self.on_species and self.species == UNKNOWN)
         return {line: TamannotWarning if is_warning else None} if line else {}
@@ -86,26 +84,35 @@ def unpack(
     The matrix that has most genes of the signatures is taken; of equals one without a caveat, then the kind that comes
     first in ``kinds``, which its values may be. ``layer`` forces it: ``"X"``, ``"raw"`` or a layer.
     """
-    species_word(species)
+    check_choice("species", species, ("auto", "human", "mouse"))
     signed, by_var = "signed" in kinds, dict[tuple[int, str | None], GeneMatch]()
     looks, found = [], candidates(adata, layer)
-    for candidate, column in zip(found, columns_of([c.var for c in found], gene_symbols), strict=True):
-        same = (id(candidate.var), column)
+    for candidate, column in zip(found, columns_of([c.features.var for c in found], gene_symbols), strict=True):
+        same = (id(candidate.features.var), column)
         if same not in by_var:
-            by_var[same] = gene_index(candidate.var, signatures, column, species)
+            by_var[same] = gene_index(candidate.features.var, signatures, column, species)
         looks.append(replace(inspect_values(candidate, signed=signed), genes=by_var[same]))
     best = _best(looks, kinds)
     while best is not None and best.rows is None and not signed:
         looks = [inspect_rows(look) if look is best else look for look in looks]
         best = _best(looks, kinds)
     if best is None or best.genes is None:
-        raise MatrixError(_no_matrix(looks, adata, forced=layer is not None))
-    seen, on_species = settled_species(best, best.genes.species, species)
+        others = [name for name in adata.layers if name is not None and name not in {look.name for look in looks}]
+        hint = f" Other layers: {', '.join(others)}; choose one with layer=." if others else ""
+        todo = "Put counts or log-normalised values into layers['counts'], raw or X." if layer is None else ""
+        msg = (
+            f"No usable expression matrix. {'; '.join(look.describe() for look in looks)}. "
+            f"{todo or 'Use another layer.'}{hint}"
+        )
+        raise MatrixError(msg)
+    seen, on_species = _settled_species(best, best.genes.species, species)
     check_species(seen, signatures)
-    if best.n_found == 0:
+    if best.genes.n_found == 0:
         raise GeneIdError(_no_gene(best, best.genes))
     return Unpacked(
-        rows=checked_rows(best.matrix, best.name, best.kind or "linear", best.features.columns, rows=best.rows),
+        rows=row_source(
+            best.matrix, best.features.columns, check=Check(best.name, best.kind or "linear"), rows=best.rows
+        ),
         inspection=best,
         index=best.genes.index,
         ids_from=best.genes.ids_from,
@@ -117,13 +124,89 @@ def unpack(
 
 def _best(looks: list[MatrixInspection], kinds: Sequence[Kind]) -> MatrixInspection | None:
     """Return the usable matrix with most signature genes; of equals one without a caveat, then the preferred kind."""
-    worth = {look: (look.n_found, not look.caveat, -kinds.index(look.kind)) for look in looks if look.kind}
+    worth = {
+        look: (look.genes.n_found, not look.caveat, -kinds.index(look.kind))
+        for look in looks
+        if look.kind and look.genes is not None
+    }
     return max(worth, key=lambda look: worth[look], default=None)
+
+
+_LETTERS = {
+    ("capitals", "mouse"): (
+        "The gene names are mouse symbols in capitals, so mouse signatures are used and the case of names is ignored. "
+        'Set species="human" if that is wrong.'
+    ),
+    ("small", "unknown"): (
+        "The gene names are in lower case, which does not show the species: human is assumed. Set "
+        'species="mouse" if that is wrong.'
+    ),
+}
+
+
+def _settled_species(inspected: MatrixInspection, whose: SpeciesOfIds, species: SpeciesChoice) -> tuple[str, str]:
+    """Return the species of a matrix and a note on it: the user's choice, otherwise by the gene ids.
+
+    Where many ids are of each of two species, the cells decide, if all express one of them: those were aligned to
+    both genomes.
+    """
+    seen = whose.seen
+    if species != "auto":
+        return species, ""
+    if not seen.second:
+        return seen.species, _LETTERS.get((seen.letters, seen.species), "")
+    ids = f'adata.var["{whose.ids_from}"]' if whose.ids_from != VAR_NAMES else "adata.var_names"
+    pattern = whose.two_genomes or seen.pattern
+    genes = f"genes = np.asarray({ids}.astype(str).str.contains('{pattern}'))"
+    to_begin = "import numpy as np; " + ("adata = adata.raw.to_adata(); " if inspected.name == "raw" else "")
+    to_begin += "" if inspected.features.var.index.is_unique else "adata.var_names_make_unique(); "
+    matrix = "adata.X" if inspected.name in ("X", "raw") else f'adata.layers["{inspected.name}"]'
+    one, two = seen.first, next(s for s in (seen.species, seen.second) if s != seen.first)
+    found = f"({seen.counts[one]:,} {one}, {seen.counts[two]:,} {two})" if seen.counts else "by their prefix"
+    cells = None if whose.two_genomes else _cells_by_species(inspected, whose.ids_from, pattern)
+    if cells is not None:
+        of_one, of_two, of_both = cells
+        best, most, rest = (one, of_one, of_two) if of_one > of_two else (two, of_two, of_one)
+        if most and rest <= _STRAY * sum(cells) and of_both <= _BETWEEN * sum(cells):
+            note = (
+                f"The gene ids are {one} and {two}, but the cells are {best}, so {best} signatures are used. The other "
+                f"genes are ranked as well; to remove them: {to_begin}{genes}; "
+                f"adata = adata[:, {'genes' if best == one else '~genes'}].copy()"
+            )
+            return best, note
+        found += f", and so are the cells ({of_one:,} {one}, {of_two:,} {two}, {of_both:,} both)"
+    first, second = (s if s in OURS else "others" for s in (one, two))
+    msg = (
+        f"The genes are of two species {found}. Split the data, and annotate the cells of each species with its own "
+        f"genes: {to_begin}{genes}; "
+        f"cells = np.ravel({matrix}[:, genes].sum(axis=1) > {matrix}[:, ~genes].sum(axis=1)); "
+        f"{first} = adata[cells, genes].copy(); {second} = adata[~cells, ~genes].copy()"
+    )
+    raise SpeciesError(msg)
+
+
+def _cells_by_species(inspected: MatrixInspection, ids_from: str, pattern: str) -> tuple[int, int, int] | None:
+    """Count the cells whose detected genes match, do not match, or are mixed; None if the values do not say."""
+    if inspect_values(inspected).kind is None:
+        return None
+    column = inspected.features.var.index if ids_from == VAR_NAMES else inspected.features.var[ids_from]
+    search = re.compile(pattern).search
+    is_one = np.array([bool(search(i)) for i in texts_of(column)])
+    rows = row_source(inspected.matrix, inspected.features.columns)
+    one = two = n = 0
+    for start in range(0, rows.shape[0], rows.step):
+        block = rows.block(start, min(start + rows.step, rows.shape[0]))
+        detected = block.values > 0
+        total = block.totals(detected)
+        share = block.totals(detected & is_one[block.indices])[total > 0] / total[total > 0]
+        one, two, n = one + int((share >= _CLEAR).sum()), two + int((share <= 1 - _CLEAR).sum()), n + share.size
+    return one, two, n - one - two
 
 
 def data_species(adata: AnnData, *, gene_symbols: str | None, species: SpeciesChoice, layer: str | None = None) -> str:
     """Return the species of the data: the user's word, or what their ids say, which may be ``unknown``."""
-    if species_word(species) != "auto":
+    check_choice("species", species, ("auto", "human", "mouse"))
+    if species != "auto":
         return str(species)
     # The matrices themselves, which may be on disk, are looked at only where the ids are of two species.
     parts = {"X": adata, "raw": adata.raw} if layer is None else {"raw": adata.raw} if layer == "raw" else {"X": adata}
@@ -133,7 +216,7 @@ def data_species(adata: AnnData, *, gene_symbols: str | None, species: SpeciesCh
         seen = whose.seen.species
         if whose.seen.second:
             of_these = [c for c in candidates(adata, layer) if (c.name == "raw") == (name == "raw")]
-            seen = settled_species(of_these[0], whose, species)[0] if of_these else UNKNOWN
+            seen = _settled_species(of_these[0], whose, species)[0] if of_these else UNKNOWN
         if seen != UNKNOWN:
             return seen
     return UNKNOWN
@@ -178,19 +261,11 @@ def not_ours(seen: str) -> str:
     )
 
 
-def _no_matrix(looks: list[MatrixInspection], adata: AnnData, *, forced: bool) -> str:
-    what = "; ".join(look.describe() for look in looks)
-    others = [name for name in layer_names(adata) if name not in {look.name for look in looks}]
-    hint = f" Other layers: {', '.join(others)}; choose one with layer=." if others else ""
-    todo = "Use another layer." if forced else "Put counts or log-normalised values into layers['counts'], raw or X."
-    return f"No usable expression matrix. {what}. {todo}{hint}"
-
-
 def _no_gene(look: MatrixInspection, genes: GeneMatch) -> str:
     slot = "raw.var" if look.name == "raw" else "var"
     first = ", ".join(genes.index.ids[:3])
     where = f"{slot}_names" if genes.ids_from == VAR_NAMES else f"{slot}['{genes.ids_from}']"
-    columns = ", ".join(map(str, look.var.columns)) or "none"
+    columns = ", ".join(map(str, look.features.var.columns)) or "none"
     return (
         f"No known gene: none of the {len(genes.index.ids):,} ids of {look.name} in {where} (first: {first}) "
         f"is a gene of the signatures. If another column of {slot} has symbols or Ensembl ids, pass its name as "
@@ -206,13 +281,10 @@ class RunMatrix:
     """A matrix with the genes of a run."""
 
     name: str
-    kind: str
-    """``counts``, ``linear`` or ``log``."""
+    kind: str  # counts, linear or log
     matrix: Any
-    ids: NDArray[Any]
-    """Gene ids of the columns."""
-    genes: NDArray[Any] | None = None
-    """The columns of the matrix that are genes; None if all are."""
+    ids: NDArray[Any]  # gene ids of the columns
+    genes: NDArray[Any] | None = None  # the columns of the matrix that are genes; None if all are
 
     @property
     def n_vars(self) -> int:
@@ -221,7 +293,12 @@ class RunMatrix:
 
     def row(self, row: int) -> RowBlock:
         """Return the values of one cell; no other is read, unless a file holds the matrix by columns."""
-        return self._checked(one_row(self.matrix, row, self.genes))
+        # `row_source` would look at all rows of a matrix in memory.
+        rows = row_source(self.matrix, self.genes) if is_dask(self.matrix) else DenseRows(self.matrix)
+        block = rows.block(row, row + 1)
+        if self.genes is not None and not is_dask(self.matrix):
+            block = block.at(places(self.genes, self.matrix.shape[1]))
+        return self._checked(block)
 
     def blocks(self, chosen: NDArray[Any]) -> Iterator[tuple[RowBlock, NDArray[Any]]]:
         """Yield the cells of a mask and their row numbers, block by block."""
@@ -252,10 +329,10 @@ def matrix_of_run(adata: AnnData, record: RunRecord) -> RunMatrix:
     of_run, seen = record.matrix, record.gene_ids
     found = _still_there(adata, of_run.name)
     matrix = RunMatrix(of_run.name, of_run.kind, found.matrix, seen, found.features.columns)
-    if len(found.var) != seen.size:
-        msg = f"it has {len(found.var):,} genes, but the run used {seen.size:,}"
+    if len(found.features.var) != seen.size:
+        msg = f"it has {len(found.features.var):,} genes, but the run used {seen.size:,}"
         raise matrix.changed(msg)
-    if ids_by(found.var, of_run.gene_ids) != seen.tolist():
+    if ids_by(found.features.var, of_run.gene_ids) != seen.tolist():
         msg = f"its gene ids in {of_run.gene_ids} are different or in another order"
         raise matrix.changed(msg)
     return matrix
@@ -263,7 +340,7 @@ def matrix_of_run(adata: AnnData, record: RunRecord) -> RunMatrix:
 
 def gene_ids_of(adata: AnnData, matrix: MatrixOfRun) -> NDArray[Any]:
     """Return the gene ids that a matrix of a run has now, by the column that the run took them from."""
-    found = ids_by(_still_there(adata, matrix.name).var, matrix.gene_ids)
+    found = ids_by(_still_there(adata, matrix.name).features.var, matrix.gene_ids)
     if not found:
         msg = f"var no longer has the column '{matrix.gene_ids}' with the gene ids of the run."
         raise ResultNotFoundError(msg)

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.data import AXES, Array
-from tamannot.data._slots import table_slot
+from tamannot.data._slots import TABLES
 from tamannot.errors import ParameterError, ResultNotFoundError, among
 from tamannot.pl import _style as common
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, plain, pretty
@@ -241,7 +241,7 @@ def _embedding_named(adata: AnnData, basis: str) -> str:
 def _values(adata: AnnData, key: str, color: str) -> tuple[pd.Series, str]:
     """Return the values of a signature or a column, and their unit."""
     for kind, unit in _UNITS.items():
-        if table_slot(key, kind) in adata.obsm and color in (table := slots.read_table(adata, key, kind)):
+        if f"{key}_{TABLES[kind]}" in adata.obsm and color in (table := slots.read_table(adata, key, kind)):
             return table[color], unit
     if color not in adata.obs:
         known = [*AXES, *(slots.read_table(adata, key, "score") if f"{key}_scores" in adata.obsm else ()), *adata.obs]

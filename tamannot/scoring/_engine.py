@@ -13,8 +13,7 @@ from tamannot._progress import Tick, no_tick
 from tamannot.errors import ParameterError
 from tamannot.scoring._njit import Array
 from tamannot.scoring._null import NullBins, NullZ, merge_bins, null_z, upper_p
-from tamannot.scoring._pack import WEIGHT_STEP, in_steps, pack_arms
-from tamannot.scoring._plan import Plan, RankMethod
+from tamannot.scoring._plan import WEIGHT_STEP, Plan, RankMethod, in_steps, pack_arms, signed_genes
 from tamannot.scoring._ranks import LARGEST_NULL_CAP, RankedBlock, RankedRows, depths_of, rank_block
 from tamannot.scoring._rows import RowBlock, RowSource
 from tamannot.scoring._sums import CellSums, GeneBins, OutputParts, arm_sums, finish_scores, gene_totals, null_sums
@@ -53,8 +52,7 @@ class Scores(OfCells):
     """Results, cells by outputs of the plan."""
 
     ids: tuple[str, ...]
-    score: Array
-    """float32."""
+    score: Array  # float32
 
     def column(self, table: str, signature_id: str) -> Array:
         """Return one column of a table, such as ``score``."""
@@ -65,12 +63,10 @@ class Scores(OfCells):
 class NullScores(Scores):
     """Results with their matched null; tables are float32 but for ``detected``."""
 
-    detected: Array
-    """Genes with a value above zero, int16; of a composite, those of the part with the greatest z."""
+    detected: Array  # genes with a value above zero, int16; of a composite, those of the part with the greatest z
     z: Array
     p: Array
-    expected: Array
-    """How many genes of a matched random signature would be above zero in the cell."""
+    expected: Array  # how many genes of a matched random signature would be above zero in the cell
 
 
 @dataclass(frozen=True)
@@ -79,8 +75,7 @@ class Run:
 
     method: RankMethod
     null: NullBins | None = None
-    only: tuple[str, ...] | None = None
-    """Ids of the outputs wanted; None: all of the plan."""
+    only: tuple[str, ...] | None = None  # ids of the outputs wanted; None: all of the plan
 
 
 class Scorer:
@@ -101,7 +96,11 @@ class Scorer:
         arms = [arm for arm in both if arm.columns.size]
         weights = [[in_steps(run.method.arm_weights(arm)) for arm in arms] for run in runs]
         self._arms = pack_arms([arm.columns for arm in arms], weights, plan.n_vars)
-        self._bins = _bins(runs, plan.n_vars)
+        # Beside methods with a null, one without gets a single bin that nobody reads; without any null there are none.
+        bin_of = np.array([run.null.bin_of if run.null else np.zeros(plan.n_vars, int) for run in runs], np.int32)
+        n_bins = int(bin_of.max(initial=0)) + 1 if any(run.null for run in runs) else 0
+        sizes = [np.bincount(bins, minlength=n_bins)[:n_bins] for bins in bin_of]
+        self._bins = GeneBins(bin_of, np.array(sizes, np.int64).reshape(len(runs), n_bins))
         steps = zip(runs, self.depths.step, strict=True)
         self._readings = [_Reading(plan, run, arm_of_part, float(step)) for run, step in steps]
 
@@ -133,39 +132,50 @@ class _Reading:
     """What one run makes of the sums of a block."""
 
     def __init__(self, plan: Plan, run: Run, arm_of_part: Array, step: float) -> None:
-        self._plan, kept = (plan, slice(None)) if run.only is None else plan.only(run.only)
-        self._arm, self._step, self._unit = arm_of_part[kept], step, step / WEIGHT_STEP
-        parts, members, method = self._plan.parts, self._plan.parts_of, run.method
-        self._n_present = np.array([p.n_present for p in parts], np.int64)
+        method, self._step, self._unit = run.method, step, step / WEIGHT_STEP
+        self._ids = tuple(plan.ids) if run.only is None else run.only
+        in_plan = [plan.parts_of[plan.ids.index(i)] for i in self._ids]
+        kept = sorted({p for members in in_plan for p in members})
+        parts, self._parts_of = [plan.parts[p] for p in kept], [[kept.index(p) for p in members] for members in in_plan]
+        self._arm, self._n_present = arm_of_part[kept], np.array([p.n_present for p in parts], np.int64)
         cap = method.rank_cap(plan.n_vars)
         limits = [[method.limits(arm, cap) for arm in (part.up, part.down)] for part in parts]
         offset, most = np.ascontiguousarray(np.moveaxis(np.array(limits, float).reshape(-1, 2, 2), 2, 0)) * self._unit
-        ends, order = np.cumsum([0, *(len(m) for m in members)]), np.array([p for m in members for p in m], np.int64)
+        ends = np.cumsum([0, *map(len, self._parts_of)])
+        order = np.array([p for members in self._parts_of for p in members], np.int64)
         self._parts = OutputParts(self._arm, offset, most, method.down_weight, ends, order)
         self._groups = None
         if run.null is not None:
-            columns = [np.concatenate([p.up.columns, p.down.columns]) for p in parts]
-            signed = [(method.arm_weights(p.up), -method.down_weight * method.arm_weights(p.down)) for p in parts]
-            self._groups = merge_bins(run.null.sizes, columns, list(map(np.concatenate, signed)), run.null.bin_of)
+            self._groups = merge_bins(run.null, [signed_genes(p, method.weights, method.down_weight) for p in parts])
 
     def empty(self, n_obs: int) -> Scores:
-        ids, shape = tuple(self._plan.ids), (n_obs, len(self._plan.outputs))
+        """Return tables to be filled."""
+        shape = (n_obs, len(self._ids))
         if self._groups is None:
-            return Scores(ids, np.empty(shape, np.float32))
+            return Scores(self._ids, np.empty(shape, np.float32))
         score, z, p, expected = (np.empty(shape, np.float32) for _ in range(4))
-        return NullScores(ids, score, np.empty(shape, np.int16), z, p, expected)
+        return NullScores(self._ids, score, np.empty(shape, np.int16), z, p, expected)
 
     def scores(self, sums: Array, moments: Array, detected: Array) -> Scores:
+        """Return the scores of some cells; of a composite, z and p are those of the part with the greatest z."""
         result = self.empty(len(sums))
         finish_scores(sums, self._parts, result.score)
         if self._groups is None or not isinstance(result, NullScores):
             return result
         both = self._by_part(sums, self._parts.down_weight) / self._unit
         null = NullZ(*(np.empty(both.shape) for _ in range(3)))
-        null_z(both, moments, self._groups.units(self._step), self._groups, null)
-        p = upper_p(null, self._n_present)
-        tables = _combine(self._plan, null.z, p, self._by_part(detected, -1.0), null.expected)
-        result.z[:], result.p[:], result.detected[:], result.expected[:] = tables
+        null_z(both, moments, self._step, self._groups, null)
+        p, found = upper_p(null, self._n_present), self._by_part(detected, -1.0)
+        filled = ((result.z, null.z), (result.p, p), (result.detected, found), (result.expected, null.expected))
+        first = [members[0] for members in self._parts_of]
+        for out, table in filled:
+            out[:] = table[:, first]
+        for o, members in enumerate(self._parts_of):
+            if len(members) > 1:
+                best = np.array(members)[np.argmax(null.z[:, members], axis=1)]
+                for out, table in filled:
+                    out[:, o] = table[np.arange(best.size), best]
+                result.p[:, o] = _least_of(p[:, members])
         return result
 
     def _by_part(self, of_arms: Array, down_weight: float) -> Array:
@@ -177,40 +187,11 @@ class _Reading:
         return out
 
 
-def _combine(plan: Plan, z: Array, p: Array, found: Array, expected: Array) -> tuple[Array, ...]:
-    """Return the tables of the outputs: of a composite, the part with the greatest z."""
-    first = [members[0] for members in plan.parts_of]
-    out = tuple(table[:, first] for table in (z, p, found, expected))
-    for o, members in enumerate(plan.parts_of):
-        if len(members) > 1:
-            m = list(members)
-            best = np.argmax(z[:, m], axis=1)[:, None]
-            out[0][:, o] = z[:, m].max(axis=1)
-            out[1][:, o] = _least_of(p[:, m])
-            out[2][:, o] = np.take_along_axis(found[:, m], best, axis=1)[:, 0]
-            out[3][:, o] = np.take_along_axis(expected[:, m], best, axis=1)[:, 0]
-    return out
-
-
-def _bins(runs: Sequence[Run], n_vars: int) -> GeneBins:
-    """Return bins and their sizes by method; a method without a null gets one bin that nobody reads."""
-    if all(run.null is None for run in runs):
-        return GeneBins(np.empty((len(runs), 0), np.int32), np.empty((len(runs), 0), np.int64))
-    bins = [run.null.bin_of if run.null else np.zeros(n_vars, np.int32) for run in runs]
-    most = max((int(b.max(initial=0)) for b in bins), default=0) + 1
-    return GeneBins(np.array(bins, np.int32), np.array([np.bincount(b, minlength=most) for b in bins], np.int64))
-
-
 def _least_of(p: Array) -> Array:
     """Return the smallest p of several parts, corrected for having chosen it (Šidák); NaN if none has one."""
     known = np.isfinite(p).sum(axis=1)
     least = np.where(np.isfinite(p), p, 1.0).min(axis=1)
     return np.where(known > 0, -np.expm1(np.maximum(known, 1) * np.log1p(-np.minimum(least, 1 - 1e-16))), np.nan)
-
-
-def ranked_rows(rows: RowSource, methods: Sequence[RankMethod]) -> RankedRows:
-    """Return rows whose ranks by some methods are kept from one pass to the next."""
-    return RankedRows(rows, depths_of(methods, rows.shape[1]), keep=True)
 
 
 def depths_by_method(
@@ -225,14 +206,12 @@ def depths_by_method(
 
     ``ranked`` keeps the ranking for `score_runs`. Sums are exact, so that the number of threads changes nothing.
     """
-    n_vars = rows.shape[1]
-    how = depths_of(methods, n_vars)
+    ranks, n_vars = ranked or RankedRows(rows, methods, keep=False), rows.shape[1]
     total = np.zeros((len(methods), n_vars), np.int64)
-    ranks = ranked or RankedRows(rows, how, keep=False)
     for these, mine in ranks.each(partial(gene_totals, n_genes=n_vars), threads=threads):
         total += mine
         tick(len(these))
-    return list(total / how.step[:, None])
+    return list(total / ranks.depths.step[:, None])
 
 
 def score_runs(
@@ -251,7 +230,7 @@ def score_runs(
     """
     scorer = Scorer(plan, runs)
     results = scorer.empty(rows.shape[0])
-    ranks = ranked or RankedRows(rows, scorer.depths, keep=False)
+    ranks = ranked or RankedRows(rows, [run.method for run in runs], keep=False)
     for mine, found in ranks.each(scorer.score_ranked, threads=threads):
         for result, part in zip(results, found, strict=True):
             result[mine.start : mine.stop] = part

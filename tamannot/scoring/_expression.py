@@ -1,7 +1,8 @@
-"""Expression values: ``log1p`` of 10,000 per cell, statistics of genes, sums over groups of cells."""
+"""Expression values: ``log1p`` of 10,000 per cell, statistics of genes, sums over groups, linear scores."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,12 +12,13 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 
-from tamannot._progress import Tick
+from tamannot._progress import Tick, no_tick
+from tamannot.scoring._engine import Scores
 from tamannot.scoring._njit import Array, njit
-from tamannot.scoring._plan import check_choice
+from tamannot.scoring._plan import Arms, Part, Plan, pack_arms
 from tamannot.scoring._ranks import longest_row
-from tamannot.scoring._rows import RowBlock, RowSource, each_block
-from tamannot.scoring._survey import first_from
+from tamannot.scoring._rows import RowBlock, RowSource, as_floats, each_block, first_from
+from tamannot.scoring._sums import find_hits
 
 Scale = Literal["log", "as_is"]
 TARGET = 1e4
@@ -38,67 +40,43 @@ class GeneStatistics:
         """Rank of each gene's mean, from 1; equal means share the lowest."""
         return np.searchsorted(np.sort(self.mean), self.mean).astype(np.int64) + 1
 
-    def ranked(self, first: int, last: int) -> Array:
-        """Return the genes of rank ``first`` to ``last - 1``, in the order of columns."""
-        return np.flatnonzero((self.rank >= first) & (self.rank < last))
-
-
-def check_scale(scale: str) -> None:
-    """Raise if the scale is unknown."""
-    check_choice("scale", scale, ("log", "as_is"))
-
 
 def expression(rows: RowSource, scale: Scale, kind: str, start: int, stop: int) -> Array:
     """Return some rows as a dense table, cells by genes, on the scale that a method wants."""
     block = rows.block(start, stop)
-    values = on_scale(block, target_of(scale, kind))
-    dense = np.zeros((stop - start, rows.shape[1]))
-    dense[np.repeat(np.arange(stop - start), np.diff(block.indptr)), block.indices] = values
-    return dense
+    values = on_scale(block, TARGET if scale == "log" and kind in ("counts", "linear") else 0.0)
+    return sp.csr_array((values, block.indices, block.indptr), shape=(stop - start, rows.shape[1])).toarray()
 
 
 def on_scale(block: RowBlock, target: float) -> Array:
     """Return the values of rows, float64, as ``log1p(target * count / sum of the cell)`` if there is a target."""
-    values = block.numbers.astype(np.float64)
+    values = as_floats(block.values).astype(np.float64)
     if target:
         to_log(values, block.indptr, target)
     return values
 
 
-def target_of(scale: Scale, kind: str) -> float:
-    """Return the target that counts and linear values are scaled to; 0 for values that stay as they are."""
-    return TARGET if scale == "log" and kind in ("counts", "linear") else 0.0
-
-
 def gene_statistics(rows: RowSource, target: float, threads: int, tick: Tick) -> GeneStatistics:
     """Return mean and standard deviation of each gene, added up row by row in their order.
 
-    Threads share the genes, not the rows, so that the sums are those that scanpy makes, to the last bit:
-    its bins of control genes hang on the order of means.
+    Threads share the genes, not the rows: sums are those of scanpy, on whose last bit its bins of control genes hang.
     """
     n_obs, n_vars = rows.shape
     sums = np.zeros((n_vars, 2))
     ends = [n_vars * t // threads for t in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
         # read one after the other unless they are elsewhere: their order is that of the sums
-        for mine, block in each_block(rows, _itself, threads=1, step=rows.step):
-            add = partial(add_gene_sums, (block.numbers, block.indices, block.indptr), target)
+        for mine, block in each_block(rows, lambda block: block, threads=1, step=rows.step):
+            add = partial(add_gene_sums, (as_floats(block.values), block.indices, block.indptr), target)
             list(pool.map(add, ends[:-1], ends[1:], repeat(sums)))
             tick(len(mine))
     mean, squares = sums[:, 0] / max(n_obs, 1), sums[:, 1] / max(n_obs, 1)
     return GeneStatistics(mean, np.sqrt(np.maximum(squares - mean**2, 0.0)))
 
 
-def _itself(block: RowBlock) -> RowBlock:
-    return block
-
-
 @njit
 def scaled(row: Array, target: float, out: Array) -> None:
-    """Write a row's values, as ``log1p(target * count / sum)`` if there is a target.
-
-    Counts are few different numbers: the logarithm of each is taken once a row.
-    """
+    """Write a row's values, as ``log1p(target * count / sum)`` if there is a target; of each small count taken once."""
     total = 0.0
     if target > 0.0:
         for v in row:
@@ -168,14 +146,10 @@ def add_label_sums(values: Array, indices: Array, indptr: Array, label_of: Array
 class GroupSums:
     """What is known of the genes in each group of cells."""
 
-    n_cells: Array
-    """Cells of each group, shape ``(n_groups,)``."""
-    sums: Array
-    """Sum of each gene over the cells of a group, shape ``(n_groups, n_genes)``."""
-    squares: Array
-    """Sum of its squares, of the same shape; no rows if it was not asked for."""
-    detected: Array
-    """Cells of any group in which a gene is not zero, shape ``(n_genes,)``."""
+    n_cells: Array  # cells of each group, shape (n_groups,)
+    sums: Array  # sum of each gene over the cells of a group, shape (n_groups, n_genes)
+    squares: Array  # sum of its squares, of the same shape; no rows if it was not asked for
+    detected: Array  # cells of any group in which a gene is not zero, shape (n_genes,)
 
 
 def group_sums(
@@ -187,28 +161,114 @@ def group_sums(
     ``squares`` adds up squares as well. Blocks are added in their order, so that no sum depends on ``threads``.
     """
     n_vars = rows.shape[1]
-    total = np.zeros((n_groups, n_vars))
-    total_squares = np.zeros((n_groups if squares else 0, n_vars))
+
+    def sums_of(block: RowBlock, codes: Array) -> tuple[list[sp.csr_array], Array]:
+        values, known = on_scale(block, target), np.flatnonzero(codes >= 0)
+        member = sp.csr_array((np.ones(known.size), (codes[known], known)), shape=(n_groups, codes.size))
+        tables = [
+            member @ sp.csr_array((numbers, block.indices, block.indptr), shape=(codes.size, n_vars))
+            for numbers in ((values, values**2) if squares else (values,))
+        ]
+        of_member = np.repeat(codes >= 0, np.diff(block.indptr)) & (values != 0)
+        return tables, np.bincount(block.indices[of_member], minlength=n_vars)
+
+    total, total_squares = np.zeros((n_groups, n_vars)), np.zeros((n_groups if squares else 0, n_vars))
     detected = np.zeros(n_vars, np.int64)
-    work = partial(_block_sums, n_groups, n_vars, target, squares)
-    for _, found in each_block(rows, work, lambda mine: (codes[mine.start : mine.stop],), threads=threads, step=_STEP):
-        for table, mine in zip((total, total_squares), found[0], strict=False):
+    blocks = each_block(rows, sums_of, lambda mine: (codes[mine.start : mine.stop],), threads=threads, step=_STEP)
+    for _, (tables, found) in blocks:
+        for table, mine in zip((total, total_squares), tables, strict=False):
             places = mine.tocoo()
             table[places.row, places.col] += places.data  # each place is in it once
-        detected += found[1]
+        detected += found
     return GroupSums(np.bincount(codes[codes >= 0], minlength=n_groups), total, total_squares, detected)
 
 
-def _block_sums(
-    n_groups: int, n_vars: int, target: float, squares: bool, block: RowBlock, codes: Array
-) -> tuple[list[sp.csr_array], Array]:
-    """Return the sums of a block, those of its squares if asked for, and the cells in which each gene is detected."""
-    values = on_scale(block, target)
-    known = np.flatnonzero(codes >= 0)
-    member = sp.csr_array((np.ones(known.size), (codes[known], known)), shape=(n_groups, codes.size))
-    tables = [
-        member @ sp.csr_array((numbers, block.indices, block.indptr), shape=(codes.size, n_vars))
-        for numbers in ((values, values**2) if squares else (values,))
-    ]
-    of_member = np.repeat(codes >= 0, np.diff(block.indptr)) & (values != 0)
-    return tables, np.bincount(block.indices[of_member], minlength=n_vars)
+@dataclass(frozen=True)
+class Combination:
+    """A weighted sum of columns, and what is added to it."""
+
+    columns: Array
+    weights: Array
+    constant: float = 0.0
+
+
+@dataclass(frozen=True)
+class LinearMethod(ABC):
+    """Settings of a score that is a weighted sum of expression values."""
+
+    @property
+    @abstractmethod
+    def scale(self) -> Scale:
+        """Whether counts are brought to logarithms."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the method in provenance."""
+
+    @property
+    @abstractmethod
+    def looks_at_cells(self) -> bool:
+        """Whether a cell's score depends on the other cells, through the statistics of genes."""
+
+    @abstractmethod
+    def check(self, part: Part, n_vars: int) -> None:
+        """Refuse a signature that the method cannot score, or data that it cannot score in."""
+
+    @abstractmethod
+    def combination(self, part: Part, genes: GeneStatistics | None) -> Combination:
+        """Return what to add up for a signature."""
+
+
+def score_linear(
+    rows: RowSource, plan: Plan, method: LinearMethod, *, kind: str, threads: int, tick: Tick = no_tick
+) -> Scores:
+    """Score every row of a matrix for every output of a plan.
+
+    Of ``kind`` ``"counts"`` and ``"linear"`` are brought to ``log1p`` of 10,000 per cell if the method's scale is
+    ``"log"``. Rows are worked on in parallel, and a cell's result does not depend on it; ``tick`` is called with the
+    number of rows.
+    """
+    target = TARGET if method.scale == "log" and kind in ("counts", "linear") else 0.0
+    genes = gene_statistics(rows, target, threads, tick) if method.looks_at_cells else None
+    made = [method.combination(part, genes) for part in plan.parts]
+    sets = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)
+    sums = partial(_part_sums, sets, np.array([c.constant for c in made], float), target)
+    parts = np.empty((rows.shape[0], len(made)), np.float32)
+    for mine, found in each_block(rows, sums, threads=threads, step=rows.step):
+        parts[mine.start : mine.stop] = found
+        tick(len(mine))
+    score = np.ascontiguousarray(parts[:, [members[0] for members in plan.parts_of]])
+    for o, members in enumerate(plan.parts_of):
+        if len(members) > 1:  # of a composite the greatest of its parts
+            score[:, o] = parts[:, list(members)].max(axis=1)
+    return Scores(tuple(plan.ids), score)
+
+
+def _part_sums(sets: Arms, constant: Array, target: float, block: RowBlock) -> Array:
+    """Return the weighted sum of the values of each part in the cells of a block."""
+    parts = np.empty((block.indptr.size - 1, constant.size), np.float32)
+    weighted_sums((as_floats(block.values), block.indices, block.indptr), target, sets, constant, parts)
+    return parts
+
+
+@njit
+def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: Arms, constant: Array, out: Array) -> None:
+    """Write ``constant + sum of weight * value`` of each set in each cell, to ``out`` of ``(n_cells, n_sets)``.
+
+    ``rows`` are values, indices and pointers; values are used as `scaled` makes them.
+    """
+    values, indices, indptr = rows
+    gene_ptr, set_of, weight_of = sets.gene_ptr, sets.arm_of, sets.weight_of[0]
+    longest = longest_row(indptr)
+    row, member, sums = np.empty(longest), np.empty(longest + 1, np.int64), np.empty(constant.size)
+    for i in range(indptr.size - 1):
+        sums[:] = constant
+        genes = indices[indptr[i] : indptr[i + 1]]
+        scaled(values[indptr[i] : indptr[i + 1]], target, row)
+        for j in member[: find_hits(genes, sets.used, member)]:
+            gene = np.uint32(genes[j])
+            for k in range(np.uint32(gene_ptr[gene]), np.uint32(gene_ptr[gene + np.uint32(1)])):
+                sums[np.uint32(set_of[k])] += weight_of[k] * row[j]
+        for s in range(constant.size):
+            out[i, s] = sums[s]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from tamannot.errors import ParameterError, SignatureFormatError
-from tamannot.scoring._expression import GeneStatistics, Scale, check_scale
-from tamannot.scoring._linear import Combination, LinearMethod
+from tamannot.scoring._expression import Combination, GeneStatistics, LinearMethod, Scale
 from tamannot.scoring._njit import Array
-from tamannot.scoring._plan import Part, Weights, check_choice, check_weights, refuse_weights, weights_in_use
+from tamannot.scoring._plan import Part, Weights, check_choice, refuse_weights, signed_genes, weights_in_use
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +50,8 @@ class WeightedMean(LinearMethod):
     def __post_init__(self) -> None:
         """Check the words."""
         check_choice("form", self.form, ("mean", "sum", "zmean"))
-        check_weights(self.weights)
-        check_scale(self.scale)
+        check_choice("weights", self.weights, ("use", "ignore"))
+        check_choice("scale", self.scale, ("log", "as_is"))
 
     @property
     def name(self) -> str:
@@ -70,8 +68,7 @@ class WeightedMean(LinearMethod):
 
     def combination(self, part: Part, genes: GeneStatistics | None) -> Combination:
         """Return what to add up for a signature."""
-        columns = np.concatenate([part.up.columns, part.down.columns])
-        weights = np.concatenate([weights_in_use(part.up, self.weights), -weights_in_use(part.down, self.weights)])
+        columns, weights = signed_genes(part, self.weights)
         if self.form != "sum":
             weights = weights / max(float(np.abs(weights).sum()), np.finfo(float).tiny)
         if genes is None:
@@ -139,8 +136,8 @@ class ModuleScore(LinearMethod):
         if not (isinstance(self.rng, int) and 0 <= self.rng < 2**32):
             msg = f"rng must be a seed, an integer from 0 to 2^32 - 1, not {self.rng!r}."
             raise ParameterError(msg)
-        check_weights(self.weights)
-        check_scale(self.scale)
+        check_choice("weights", self.weights, ("use", "ignore"))
+        check_choice("scale", self.scale, ("log", "as_is"))
 
     def check(self, part: Part, n_vars: int) -> None:
         """Refuse data with too few genes for the bins."""
@@ -171,33 +168,18 @@ class ModuleScore(LinearMethod):
     def _controls(self, columns: Array, genes: GeneStatistics) -> Array:
         # Bins are scanpy's: the rank of a gene's mean, cut into parts of equal length.
         n_items = int(np.round(genes.mean.size / (self.n_bins - 1)))
-        own = np.zeros(genes.mean.size, bool)
+        own, bin_of = np.zeros(genes.mean.size, bool), genes.rank // n_items
         own[columns] = True
-        bins = genes.rank[np.sort(columns)] // n_items
+        bins = bin_of[np.sort(columns)]
         drawn: list[Array] = []
-        sizes: tuple[int, ...] = ()  # of the pools that were drawn from: they decide what the generator gives next
+        random = np.random.RandomState(self.rng)  # scanpy's generator, but our own: the global one is left alone
         for cut in np.unique(bins) if self.variant == "scanpy" else bins:
-            pool = genes.ranked(int(cut) * n_items, (int(cut) + 1) * n_items)
+            pool = np.flatnonzero(bin_of == cut)
             pool = pool if self.ctrl_as_ref else pool[~own[pool]]
             if self.ctrl_size is not None and self.ctrl_size < pool.size:
-                sizes = (*sizes, pool.size)
-                pool = pool[_draw(self.rng, self.ctrl_size, sizes)[0]]
+                pool = pool[random.choice(pool.size, size=self.ctrl_size, replace=False)]
             drawn.append(pool[~own[pool]])
         return np.unique(np.concatenate(drawn)) if drawn else np.empty(0, np.int64)
-
-
-@lru_cache(maxsize=1024)
-def _draw(seed: int, n: int, sizes: tuple[int, ...]) -> tuple[Array, Any]:
-    """Return the places that are drawn from the last of some pools, after those before it, and the generator's state.
-
-    Every signature starts from the seed, and most pools are of one size: the same draws come again and again.
-    """
-    random = np.random.RandomState(seed)  # scanpy's generator, but our own: the global one is left alone
-    if len(sizes) > 1:
-        random.set_state(_draw(seed, n, sizes[:-1])[1])
-    places = random.choice(sizes[-1], size=n, replace=False)
-    places.flags.writeable = False
-    return places, random.get_state()
 
 
 @dataclass(frozen=True)
@@ -235,8 +217,8 @@ class GseapyMethod(ABC):
         if not exponent >= 0:
             msg = f"exponent must not be negative, not {exponent}."
             raise ParameterError(msg)
-        check_weights(self.weights)
-        check_scale(self.scale)
+        check_choice("weights", self.weights, ("use", "ignore"))
+        check_choice("scale", self.scale, ("log", "as_is"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,10 @@ import scipy.stats
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from tamannot._progress import Tick, no_tick
-from tamannot._settings import in_order, over_rows
+from tamannot._settings import in_order
 from tamannot.scoring._expression import TARGET, to_log
 from tamannot.scoring._njit import Array
-from tamannot.scoring._rows import DistributedRows, RowBlock, RowSource, joined
-from tamannot.scoring._survey import seen_in
+from tamannot.scoring._rows import DistributedRows, RowBlock, RowSource, joined, seen_in
 
 Scale = Literal["log1p_cp10k", "ranks"]
 SCALES: tuple[Scale, ...] = ("log1p_cp10k", "ranks")
@@ -62,12 +61,24 @@ def recognise_base(sample: sp.csr_array) -> float | None:
     The base is the one by which cells sum to one target, or, where genes were left out, by which the values
     of each cell are whole multiples of its smallest.
     """
-    logs, where = sample.data.astype(np.float64), (sample.indices, sample.indptr)
-    undone = {b: sp.csr_array((np.expm1(logs * np.log(b)), *where), shape=sample.shape) for b in _BASES}
-    for base, values in undone.items():
-        if _one_target(np.asarray(values.sum(axis=1)).ravel()):
+    logs, row = sample.data.astype(np.float64), np.repeat(np.arange(sample.shape[0]), np.diff(sample.indptr))
+    whole = {}
+    for base in _BASES:
+        values = np.expm1(logs * np.log(base))
+        undone = sp.csr_array((values, sample.indices, sample.indptr), shape=sample.shape)
+        total = np.asarray(undone.sum(axis=1)).ravel()
+        total = total[total > 0]
+        middle = float(np.median(total)) if total.size else 0.0
+        power = 10.0 ** np.round(np.log10(middle or 1.0))
+        believable = total.size >= _FEW_CELLS or (power >= 1e3 and abs(middle / power - 1) <= _SAME)
+        if total.size and believable and float(np.mean(np.abs(total / middle - 1) <= _SAME)) >= _MOSTLY:
             return base
-    whole = {base: _whole_share(values) for base, values in undone.items()}
+        some = values > 0
+        smallest = np.full(sample.shape[0], np.inf)
+        np.minimum.at(smallest, row[some], values[some])
+        ratio = values[some] / smallest[row[some]]
+        ratio = ratio[(ratio > 1.01) & (ratio <= _LARGEST_RATIO)]
+        whole[base] = float(np.mean(np.abs(ratio - np.rint(ratio)) < _NEAR_WHOLE)) if ratio.size else 0.0
     best = max(whole, key=lambda base: whole[base])
     return best if whole[best] >= _MOSTLY else None
 
@@ -75,34 +86,30 @@ def recognise_base(sample: sp.csr_array) -> float | None:
 def to_features(values: Array, indptr: Array, scale: Scale, base: float | None) -> Array:
     """Return the features of all genes, float64, in the places of the non-negative values of rows in CSR form.
 
+    On the scale of ranks, the mean rank from below among the detected genes of each cell, in (0, 1); 0 for zeros.
     ``base`` is that of the logarithms, if the values are such; None for counts and linear values.
     """
     if scale == "ranks":
-        return _relative_ranks(values, indptr)
-    if base != np.e:
-        return _scaled(values, indptr, base)
-    ready, out = _has_target(values, indptr), values.astype(np.float64)
-    if not ready.all():
-        rest = ~np.repeat(ready, np.diff(indptr))
-        out[rest] = _scaled(out[rest], np.append(0, np.cumsum(np.diff(indptr)[~ready])), base)
+        ranks = np.zeros(values.size)
+        for start, stop in pairwise(indptr.tolist()):
+            detected = start + np.flatnonzero(values[start:stop] > 0)
+            if detected.size:
+                ranks[detected] = (scipy.stats.rankdata(values[detected]) - 0.5) / detected.size
+        return ranks
+    out, size = values.astype(np.float64), np.diff(indptr)
+    rest = np.ones(size.size, bool)
+    if base == np.e:
+        # Rows of natural logarithms of one plus what sums to the target stay as they are.
+        with np.errstate(over="ignore"):  # of values that are no such logarithms
+            exponentials = np.exp(values.astype(np.float32, copy=False)).astype(np.float64)
+        rest = size > 0
+        total = np.add.reduceat(exponentials, indptr[:-1][rest]) - size[rest] if values.size else np.empty(0)
+        rest[rest] = np.abs(total / TARGET - 1) > _EXACT
+    entries = slice(None) if rest.all() else np.repeat(rest, size)
+    linear = out[entries] if base is None else np.expm1(out[entries] * np.log(base))
+    to_log(linear, np.append(0, np.cumsum(size[rest])), TARGET)
+    out[entries] = linear
     return out
-
-
-def _scaled(values: Array, indptr: Array, base: float | None) -> Array:
-    linear = values.astype(np.float64) if base is None else np.expm1(values.astype(np.float64) * np.log(base))
-    to_log(linear, np.asarray(indptr, np.int64), TARGET)
-    return linear
-
-
-def _has_target(values: Array, indptr: Array) -> Array:
-    """Return which rows hold natural logarithms of one plus what sums to the target; rows without a value do."""
-    size = np.diff(indptr)
-    total = np.full(size.size, TARGET)
-    with np.errstate(over="ignore"):  # of values that are no such logarithms
-        exponentials = np.exp(values.astype(np.float32, copy=False)).astype(np.float64)
-    if values.size:
-        total[size > 0] = np.add.reduceat(exponentials, indptr[:-1][size > 0]) - size[size > 0]
-    return np.asarray(np.abs(total / TARGET - 1) <= _EXACT)
 
 
 class ScaledRows:
@@ -120,47 +127,12 @@ class ScaledRows:
 
 
 def variable_genes(expression: sp.csr_array, n: int, among: Array | None = None) -> Array:
-    """Return the columns of the ``n`` most variable genes among those seen in one cell of fifty, rising.
-
-    ``among`` is a mask of the genes that may be taken; None: all.
-    """
+    """Return the columns, rising, of the ``n`` most variable genes of a mask that are seen in one cell of fifty."""
     variance = mean_variance_axis(expression, axis=0)[1]
     detected = np.bincount(expression.indices[expression.data > 0], minlength=expression.shape[1])
     varies = (detected >= _MIN_DETECTED * expression.shape[0]) & (variance > _ROUNDING)
     usable = np.flatnonzero(varies if among is None else varies & among)
     return np.sort(usable[np.argsort(-variance[usable], kind="stable")[:n]])
-
-
-def _one_target(total: Array) -> bool:
-    total = total[total > 0]
-    if not total.size:
-        return False
-    middle = float(np.median(total))
-    power = 10.0 ** np.round(np.log10(middle))
-    if total.size < _FEW_CELLS and not (power >= 1e3 and abs(middle / power - 1) <= _SAME):
-        return False
-    return float(np.mean(np.abs(total / middle - 1) <= _SAME)) >= _MOSTLY
-
-
-def _whole_share(values: sp.csr_array) -> float:
-    """Return the share of values that are whole multiples of the smallest of their cell."""
-    data, row = values.data[values.data > 0], np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
-    row = row[values.data > 0]
-    smallest = np.full(values.shape[0], np.inf)
-    np.minimum.at(smallest, row, data)
-    ratio = data / smallest[row]
-    ratio = ratio[(ratio > 1.01) & (ratio <= _LARGEST_RATIO)]
-    return float(np.mean(np.abs(ratio - np.rint(ratio)) < _NEAR_WHOLE)) if ratio.size else 0.0
-
-
-def _relative_ranks(values: Array, indptr: Array) -> Array:
-    """Return the mean rank from below among the detected genes of each cell, in (0, 1); 0 for zeros."""
-    out = np.zeros(values.size)
-    for start, stop in pairwise(indptr.tolist()):
-        detected = start + np.flatnonzero(values[start:stop] > 0)
-        if detected.size:
-            out[detected] = (scipy.stats.rankdata(values[detected]) - 0.5) / detected.size
-    return out
 
 
 def learning_rows(n_obs: int, most: int = MOST_CELLS) -> list[range]:
@@ -201,9 +173,12 @@ class SampledRows:
 
     def __init__(self, parts: Iterable[RowBlock], n_vars: int) -> None:
         index_type = np.uint16 if n_vars <= np.iinfo(np.uint16).max else np.int32
-        self._parts = [
-            (b.values.dtype, RowBlock(_narrow(b.values), b.indices.astype(index_type), b.indptr)) for b in parts
-        ]
+        self._parts: list[tuple[np.dtype, RowBlock]] = []
+        for block in parts:
+            seen, kind = seen_in(block.values), block.values.dtype
+            fits = (k for k in (np.uint8, np.uint16) if seen.whole and seen.low >= 0 and seen.high <= np.iinfo(k).max)
+            values = block.values.astype(next(fits, kind))
+            self._parts.append((kind, RowBlock(values, block.indices.astype(index_type), block.indptr)))
         self._starts = np.cumsum([0, *(part.indptr.size - 1 for _, part in self._parts)])
         self.shape: tuple[int, int] = (int(self._starts[-1]), n_vars)
 
@@ -219,13 +194,6 @@ class SampledRows:
         return joined(found)
 
 
-def _narrow(values: Array) -> Array:
-    """Return whole numbers in bytes, or in two, if they fit; other values as they are; always a copy."""
-    seen = seen_in(values)
-    fits = (k for k in (np.uint8, np.uint16) if seen.whole and seen.low >= 0 and seen.high <= np.iinfo(k).max)
-    return values.astype(next(fits, values.dtype))
-
-
 def content_hash(rows: RowSource, gene_ids: Sequence[str], *, threads: int = 1) -> Array:
     """Return a 64-bit hash of the content of each cell.
 
@@ -233,13 +201,10 @@ def content_hash(rows: RowSource, gene_ids: Sequence[str], *, threads: int = 1) 
     zeros do not count, so that dense and sparse rows agree. ``gene_ids`` names each column. uint64, shape ``(n_obs,)``.
     """
     keys = gene_keys(gene_ids)
-    out = np.empty(rows.shape[0], np.uint64)
-
-    def work(start: int, stop: int) -> None:
-        out[start:stop] = block_hash(rows.block(start, stop), keys)
-
-    over_rows(work, rows.shape[0], threads=threads, step=rows.step)
-    return out
+    hashes = in_order(
+        lambda start, stop: block_hash(rows.block(start, stop), keys), rows.shape[0], threads=threads, step=rows.step
+    )
+    return np.concatenate([np.empty(0, np.uint64), *hashes])
 
 
 def gene_keys(gene_ids: Sequence[str]) -> Array:

@@ -10,19 +10,10 @@ from typing import Literal
 import numpy as np
 
 from tamannot.errors import ParameterError, SignatureFormatError, among
+from tamannot.scoring._expression import LinearMethod
 from tamannot.scoring._expression_methods import GSVA, SSGSEA, GseapyMethod, ModuleScore, WeightedMean
-from tamannot.scoring._linear import LinearMethod
 from tamannot.scoring._njit import Array
-from tamannot.scoring._plan import (
-    Arm,
-    Part,
-    RankMethod,
-    Weights,
-    check_choice,
-    check_weights,
-    reachable,
-    refuse_weights,
-)
+from tamannot.scoring._plan import Arm, Part, RankMethod, Weights, check_choice, reachable, refuse_weights
 from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY
 
 
@@ -37,9 +28,8 @@ class UCell(RankMethod):
     Parameters
     ----------
     variant
-        ``"today"``: as in the R package since version 2.7.6. ``"legacy"``: as in the paper and earlier versions,
-        where all ranks beyond K count as K + 1 and a set without a gene within K gets 0; it does not
-        support weights.
+        ``"today"``: as in the R package since version 2.7.6. ``"legacy"``: as in the paper and earlier versions, where
+        all ranks beyond K count as K + 1 and a set without a gene within K gets 0; it does not support weights.
     max_rank
         Maximal rank: ranks beyond it are equal. At most the number of genes in the data.
     w_neg
@@ -78,7 +68,7 @@ class UCell(RankMethod):
             raise ParameterError(msg)
         check_choice("missing", self.missing, ("impute", "skip"))
         check_choice("variant", self.variant, ("today", "legacy"))
-        check_weights(self.weights)
+        check_choice("weights", self.weights, ("use", "ignore"))
 
     @property
     def name(self) -> str:
@@ -128,10 +118,9 @@ class UCell(RankMethod):
 class AUCell(RankMethod):
     """Settings of AUCell.
 
-    The score is the area under the recovery curve of the signature's genes among the ``top`` share of a
-    cell's genes. R, decoupler and pySCENIC break ties randomly or by the order of genes; here a tie
-    gets its expected value over all orders, so the score does not depend on a seed or on the order of
-    genes.
+    The score is the area under the recovery curve of the signature's genes among the ``top`` share of a cell's genes.
+    R, decoupler and pySCENIC break ties randomly or by the order of genes; here a tie gets its expected value over all
+    orders, so the score does not depend on a seed or on the order of genes.
 
     Parameters
     ----------
@@ -168,7 +157,7 @@ class AUCell(RankMethod):
             msg = f"top must be a share of genes, above 0 and at most 1, not {self.top}."
             raise ParameterError(msg)
         check_choice("variant", self.variant, ("r", "pyscenic"))
-        check_weights(self.weights)
+        check_choice("weights", self.weights, ("use", "ignore"))
 
     @property
     def name(self) -> str:

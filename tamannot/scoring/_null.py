@@ -18,8 +18,7 @@ import numpy as np
 import scipy.special
 
 from tamannot.scoring._njit import Array, njit
-from tamannot.scoring._pack import pack_arms
-from tamannot.scoring._plan import RankMethod
+from tamannot.scoring._plan import RankMethod, SignedGenes, pack_arms
 from tamannot.scoring._ranks import depths_of, rank_block
 from tamannot.scoring._rows import RowBlock
 from tamannot.scoring._sums import CellSums, GeneBins, null_sums
@@ -47,32 +46,18 @@ class NullBins:
 
 
 class Groups(NamedTuple):
-    """Per signature, the bins merged until each holds enough genes, with the weights that fall in them.
-
-    All arrays run over groups; those of signature ``s`` are ``start[s]`` to ``start[s + 1]``.
-    """
+    """Bins merged until each holds enough genes: groups ``start[s]`` to ``start[s + 1]`` are of signature ``s``."""
 
     start: Array
-    w1: Array
-    """Sum of weights: multiplies the mean of the bin."""
-    w2: Array
-    """Multiplies the population variance of the bin."""
-    w3: Array
-    """Multiplies the third central moment of the bin."""
-    members: Array
-    """Genes of the signature in the group."""
+    w1: Array  # sum of weights: multiplies the mean of the bin
+    w2: Array  # multiplies the population variance of the bin
+    w3: Array  # multiplies the third central moment of the bin
+    members: Array  # genes of the signature in the group
     span: Array
     """Which of the distinct spans of bins a group has: what follows from the bins alone is worked out once a span."""
-    span_first: Array
-    """The first bin of each distinct span."""
-    span_last: Array
-    """The last bin of each distinct span."""
-    span_size: Array
-    """Genes of each distinct span."""
-
-    def units(self, step: float) -> Array:
-        """Return by what sums of depth, depth² and depth³ in whole steps are divided to be means, ``(3, n_spans)``."""
-        return np.array([self.span_size * step, self.span_size * step * step, self.span_size * step * step * step])
+    span_first: Array  # the first bin of each distinct span
+    span_last: Array  # the last bin of each distinct span
+    span_size: Array  # genes of each distinct span
 
 
 def null_bins(depth: Array) -> NullBins:
@@ -91,18 +76,16 @@ def null_bins(depth: Array) -> NullBins:
     return NullBins(np.asarray((np.cumsum(filled) - 1)[bins], np.int32))
 
 
-def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_of: Array) -> Groups:
-    """Merge, for each signature, neighbouring bins until each holds ``2 c + 10`` genes for its ``c``.
-
-    ``columns`` and ``weights`` are those of each signature's genes in the data, negative for down genes.
-    """
-    n_bins, of_signature = bin_size.size, [c.size for c in columns]
-    gene_bin = bin_of[np.concatenate(columns)] if columns else np.empty(0, np.int64)
-    place = np.repeat(np.arange(len(columns)), of_signature) * n_bins + gene_bin
-    counts = np.bincount(place, minlength=len(columns) * n_bins).reshape(-1, n_bins)
+def merge_bins(null: NullBins, parts: Sequence[SignedGenes]) -> Groups:
+    """Merge, for each signature, neighbouring bins until each holds ``2 c + 10`` genes for its ``c``."""
+    bin_size = null.sizes
+    n_bins, sizes = bin_size.size, bin_size.tolist()
+    gene = np.concatenate([np.empty(0, np.int64), *(p.columns for p in parts)])
+    w = np.concatenate([np.empty(0), *(p.weights for p in parts)])
+    place = np.repeat(np.arange(len(parts)), [p.columns.size for p in parts]) * n_bins + null.bin_of[gene]
+    counts = np.bincount(place, minlength=len(parts) * n_bins).reshape(-1, n_bins)
     start, group_of = [0], np.zeros(counts.shape, np.int64)
     ends: list[tuple[int, int]] = []
-    sizes = bin_size.tolist()
     for s, mine in enumerate(counts.tolist()):
         for first, last in _spans(sizes, mine):
             if any(mine[first : last + 1]):
@@ -111,12 +94,17 @@ def merge_bins(bin_size: Array, columns: list[Array], weights: list[Array], bin_
         start.append(len(ends))
     first_bin, last_bin = np.array(ends, np.int64).reshape(-1, 2).T
     before = np.concatenate([[0], np.cumsum(bin_size)])
-    size = (before[last_bin + 1] - before[first_bin]).astype(float)
-    w1, w2, w3, members = _group_weights(size, group_of.reshape(-1)[place], np.concatenate([*weights, np.empty(0)]))
+    n, group = (before[last_bin + 1] - before[first_bin]).astype(float), group_of.reshape(-1)[place]
+    s1, s2, s3 = (np.bincount(group, w**p, minlength=n.size) for p in (1, 2, 3))
+    # Of a group of one or two genes there is no variance, or no skewness, to multiply.
+    w2 = np.where(n > 1, n / np.maximum(n - 1, 1) * (s2 - s1**2 / n), 0.0)
+    third = s3 - 3 * s2 * s1 / n + 2 * s1**3 / n**2
+    w3 = np.where(n > 2, n**2 / np.maximum((n - 1) * (n - 2), 1) * third, 0.0)
+    members = np.bincount(group, minlength=n.size).astype(float)
     _, head, span = np.unique(first_bin * n_bins + last_bin, return_index=True, return_inverse=True)
     return Groups(
-        *(np.array(start), w1, w2, w3, members),
-        *(span.reshape(-1).astype(np.int64), first_bin[head], last_bin[head], size[head]),
+        *(np.array(start), s1, w2, w3, members),
+        *(span.reshape(-1).astype(np.int64), first_bin[head], last_bin[head], n[head]),
     )
 
 
@@ -138,38 +126,38 @@ def _spans(sizes: list[int], counts: list[int]) -> list[list[int]]:
     return spans
 
 
-def _group_weights(n: Array, group: Array, w: Array) -> tuple[Array, Array, Array, Array]:
-    """Return by what the mean, the variance and the third moment of each group are multiplied, and its genes."""
-    s1, s2, s3 = (np.bincount(group, w**p, minlength=n.size) for p in (1, 2, 3))
-    # Of a group of one or two genes there is no variance, or no skewness, to multiply.
-    variance = np.where(n > 1, n / np.maximum(n - 1, 1) * (s2 - s1**2 / n), 0.0)
-    third = s3 - 3 * s2 * s1 / n + 2 * s1**3 / n**2
-    third = np.where(n > 2, n**2 / np.maximum((n - 1) * (n - 2), 1) * third, 0.0)
-    return s1, variance, third, np.bincount(group, minlength=n.size).astype(float)
-
-
 class NullZ(NamedTuple):
     """Scores against their null, each of shape ``(n_cells, n_signatures)``."""
 
     z: Array
-    skew: Array
-    """Skewness of the null; NaN where it has no variance: nothing can be said for or against, and z is 0."""
-    expected: Array
-    """How many genes are expected to be detected."""
+    skew: Array  # skewness of the null; NaN where it has no variance: nothing can be said for or against, and z is 0
+    expected: Array  # how many genes are expected to be detected
 
 
 @njit
-def null_z(sums: Array, moments: Array, units: Array, groups: Groups, out: NullZ) -> None:
+def null_z(sums: Array, moments: Array, step: float, groups: Groups, out: NullZ) -> None:
     """Write z of each signature, and the skewness and detected genes that its null expects.
 
     ``sums`` are weighted sums of depths, shape ``(n_cells, n_signatures)``; ``moments`` those of one method in
-    `CellSums`, shape ``(n_cells, n_bins, 4)``, in whole steps; ``units`` are what `Groups.units` returns.
+    `CellSums`, shape ``(n_cells, n_bins, 4)``, in whole steps, of which a depth of one has ``step``.
     """
     z, skew, expected = out
     start, w1, w2, w3, members, span, span_first, span_last, span_size = groups
+    unit1, unit2, unit3 = span_size * step, span_size * step * step, span_size * step * step * step
     of_spans = np.empty((span_first.size, 4))
     for i in range(moments.shape[0]):
-        _central_moments(moments[i], span_first, span_last, units, of_spans)
+        # Mean, variance and third moment of the depths in each span of the cell, and how many genes are detected.
+        for h in range(span_first.size):
+            n1 = n2 = n3 = positive = np.int64(0)
+            for b in range(np.uint64(span_first[h]), np.uint64(span_last[h] + 1)):
+                n1 += moments[i, b, 0]
+                n2 += moments[i, b, 1]
+                n3 += moments[i, b, 2]
+                positive += moments[i, b, 3]
+            m1, m2, m3 = n1 / unit1[h], n2 / unit2[h], n3 / unit3[h]
+            of_spans[h, 0], of_spans[h, 1] = m1, m2 - m1 * m1
+            of_spans[h, 2] = m3 - 3.0 * m1 * m2 + 2.0 * m1 * m1 * m1
+            of_spans[h, 3] = positive
         for s in range(start.size - 1):
             mean, variance, third, found = 0.0, 0.0, 0.0, 0.0
             for g in range(start[s], start[s + 1]):
@@ -186,22 +174,6 @@ def null_z(sums: Array, moments: Array, units: Array, groups: Groups, out: NullZ
             else:
                 z[i, s] = 0.0
                 skew[i, s] = np.nan
-
-
-@njit
-def _central_moments(moments: Array, first: Array, last: Array, units: Array, out: Array) -> None:
-    """Write mean, variance and third moment of the depths in each span of a cell, and how many genes are detected."""
-    for h in range(first.size):
-        n1 = n2 = n3 = positive = np.int64(0)
-        for b in range(np.uint64(first[h]), np.uint64(last[h] + 1)):
-            n1 += moments[b, 0]
-            n2 += moments[b, 1]
-            n3 += moments[b, 2]
-            positive += moments[b, 3]
-        m1, m2, m3 = n1 / units[0, h], n2 / units[1, h], n3 / units[2, h]
-        out[h, 0], out[h, 1] = m1, m2 - m1 * m1
-        out[h, 2] = m3 - 3.0 * m1 * m2 + 2.0 * m1 * m1 * m1
-        out[h, 3] = positive
 
 
 def upper_p(null: NullZ, n_present: Array) -> Array:
@@ -221,10 +193,7 @@ def upper_p(null: NullZ, n_present: Array) -> Array:
 
 @njit
 def _tails(null: NullZ, n_present: Array, shape: Array, point: Array, place: Array) -> tuple[int, int]:
-    """Write what the tails follow from: from the front those of gamma distributions, at the end of normal ones.
-
-    Returns how many are at the front, and where the end begins.
-    """
+    """Write the tails of gamma distributions from the front, of normal ones at the end; return where both meet."""
     z, skew, expected = null
     front, end = 0, z.size
     for i in range(z.shape[0]):
@@ -243,15 +212,6 @@ def _tails(null: NullZ, n_present: Array, shape: Array, point: Array, place: Arr
     return front, end
 
 
-@dataclass(frozen=True)
-class SignedGenes:
-    """The genes of a signature in the data."""
-
-    columns: Array
-    weights: Array
-    """As the method uses them; negative for genes that lower the score."""
-
-
 def null_contributions(
     block: RowBlock, n_vars: int, method: RankMethod, parts: Sequence[SignedGenes], null: NullBins
 ) -> list[Array]:
@@ -261,40 +221,30 @@ def null_contributions(
     genes of a signature sum to its z in the cell; a gene that is not detected can take away. Returned are, for each of
     ``parts``, cells by genes; all zero in a cell where the null has no spread.
     """
-    genes = np.unique(np.concatenate([p.columns for p in parts])) if parts else np.empty(0, np.int64)
-    depth, moments = _ranked(block, n_vars, method, genes, null)
-    groups = merge_bins(null.sizes, [p.columns for p in parts], [p.weights for p in parts], null.bin_of)
-    return [
-        _of_one(part, depth[:, np.searchsorted(genes, part.columns)], moments, groups, s, null)
-        for s, part in enumerate(parts)
-    ]
-
-
-def _of_one(part: SignedGenes, depth: Array, moments: Array, groups: Groups, s: int, null: NullBins) -> Array:
-    expected, variance = np.zeros_like(depth), np.zeros(depth.shape[0])
-    bins = null.bin_of[part.columns]
-    for g in range(groups.start[s], groups.start[s + 1]):
-        span = groups.span[g]
-        first, last, size = groups.span_first[span], groups.span_last[span], groups.span_size[span]
-        mean, square = (moments[:, first : last + 1, i].sum(axis=1) / size for i in range(2))
-        expected[:, (bins >= first) & (bins <= last)] = mean[:, None]
-        variance += groups.w2[g] * (square - mean**2)
-    spread = np.sqrt(np.maximum(variance, 0.0))[:, None]
-    some = spread > NO_SPREAD
-    return np.asarray(np.where(some, part.weights * (depth - expected) / np.where(some, spread, 1.0), 0.0))
-
-
-def _ranked(block: RowBlock, n_vars: int, method: RankMethod, genes: Array, null: NullBins) -> tuple[Array, Array]:
-    """Return the depth of some genes, and sums of depth and depth² of each bin, in every cell."""
     how, n_cells = depths_of([method], n_vars), block.indptr.size - 1
+    genes = np.unique(np.concatenate([np.empty(0, np.int64), *(p.columns for p in parts)]))
     # Each gene is an arm of its own: the sum of an arm is then the gene's depth.
     arms = pack_arms([np.array([g]) for g in genes], [[np.ones(1, np.int64)] * genes.size], n_vars)
     sums, detected = np.empty((1, n_cells, genes.size), np.int64), np.empty((n_cells, genes.size), np.int16)
-    moments = np.empty((1, n_cells, null.sizes.size, 4), np.int64)
+    totals = np.empty((1, n_cells, null.sizes.size, 4), np.int64)
     bins = GeneBins(null.bin_of.astype(np.int32)[None], null.sizes.astype(np.int64)[None])
-    null_sums(rank_block(block, n_vars, how), arms, bins, CellSums(sums, detected, moments))
+    null_sums(rank_block(block, n_vars, how), arms, bins, CellSums(sums, detected, totals))
     step = float(how.step[0])
-    return sums[0] / step, moments[0, :, :, :2] / np.array([step, step**2])
+    depths, moments = sums[0] / step, totals[0, :, :, :2] / np.array([step, step**2])
+    groups, found = merge_bins(null, parts), []
+    for s, part in enumerate(parts):
+        depth, bin_of = depths[:, np.searchsorted(genes, part.columns)], null.bin_of[part.columns]
+        expected, variance = np.zeros_like(depth), np.zeros(n_cells)
+        for g in range(groups.start[s], groups.start[s + 1]):
+            span = groups.span[g]
+            first, last, size = groups.span_first[span], groups.span_last[span], groups.span_size[span]
+            mean, square = (moments[:, first : last + 1, i].sum(axis=1) / size for i in range(2))
+            expected[:, (bin_of >= first) & (bin_of <= last)] = mean[:, None]
+            variance += groups.w2[g] * (square - mean**2)
+        spread = np.sqrt(np.maximum(variance, 0.0))[:, None]
+        some = spread > NO_SPREAD
+        found.append(np.where(some, part.weights * (depth - expected) / np.where(some, spread, 1.0), 0.0))
+    return found
 
 
 @lru_cache(maxsize=2)

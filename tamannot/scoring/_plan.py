@@ -1,4 +1,4 @@
-"""Signatures matched to the columns of a data set, and what methods on ranks make of them."""
+"""Signatures matched to the columns of a data set, and packed for the kernels; the interface of methods on ranks."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from tamannot.errors import ParameterError, SignatureFormatError
 from tamannot.scoring._njit import Array
-from tamannot.scoring._pack import exact_weights
 from tamannot.signature import Gene, Signature
 
 Locate = Callable[[str, str | None], int]
@@ -48,8 +47,7 @@ class Coverage:
 
     n_genes: int
     n_present: int
-    missing: tuple[str, ...]
-    """Symbols, sorted."""
+    missing: tuple[str, ...]  # symbols, sorted
 
     @property
     def share(self) -> float:
@@ -63,10 +61,7 @@ class Plan:
 
     parts: tuple[Part, ...]
     outputs: tuple[Signature, ...]
-    parts_of: tuple[tuple[int, ...], ...]
-    """For each output, which parts its value is the greatest of."""
-    digests: tuple[str, ...]
-    """Content digest of each output."""
+    parts_of: tuple[tuple[int, ...], ...]  # for each output, which parts its value is the greatest of
     n_vars: int
 
     @property
@@ -85,25 +80,9 @@ class Plan:
             found.append(Coverage(len(present) + len(missing), len(present), tuple(missing)))
         return tuple(found)
 
-    def only(self, ids: Sequence[str]) -> tuple[Plan, list[int]]:
-        """Return the plan of some outputs, and which of the parts are its parts."""
-        outputs = [self.ids.index(i) for i in ids]
-        kept = sorted({p for o in outputs for p in self.parts_of[o]})
-        some = Plan(
-            parts=tuple(self.parts[p] for p in kept),
-            outputs=tuple(self.outputs[o] for o in outputs),
-            parts_of=tuple(tuple(kept.index(p) for p in self.parts_of[o]) for o in outputs),
-            digests=tuple(self.digests[o] for o in outputs),
-            n_vars=self.n_vars,
-        )
-        return some, kept
-
 
 def make_plan(signatures: Mapping[str, Signature], locate: Locate, n_vars: int) -> Plan:
-    """Match signatures, in the order of the outputs, to columns; parts that several share are computed once.
-
-    ``locate`` gives the column of a gene from its symbol and Ensembl id, -1 where there is none.
-    """
+    """Match signatures to columns, which ``locate`` gives by symbol and Ensembl id, -1 for none; shared parts once."""
     parts: dict[tuple[str, str], Part] = {}
     parts_of = []
     for signature in signatures.values():
@@ -117,37 +96,83 @@ def make_plan(signatures: Mapping[str, Signature], locate: Locate, n_vars: int) 
         parts=tuple(parts.values()),
         outputs=tuple(signatures.values()),
         parts_of=tuple(tuple(number[key] for key in keys) for keys in parts_of),
-        digests=tuple(s.digest for s in signatures.values()),
         n_vars=n_vars,
     )
 
 
 def _match_arm(genes: Sequence[Gene], locate: Locate) -> Arm:
-    found = [locate(g.symbol, g.ensembl) for g in genes]
-    columns, weights = np.array(found, np.int64), exact_weights([g.weight for g in genes])
-    if -1 not in found and len(set(found)) == len(found):  # as most arms are
-        return Arm(columns, weights, weights)
-    absent = columns < 0
-    present = ~absent
-    if len(set(columns[present].tolist())) < np.count_nonzero(present):
-        # Two names of one gene in a user's list are one column, and one column counts once.
-        _, first = np.unique(columns, return_index=True)
-        present &= np.isin(np.arange(columns.size), first)
+    columns = np.array([locate(g.symbol, g.ensembl) for g in genes], np.int64)
+    weights, absent = exact_weights([g.weight for g in genes]), columns < 0
+    # Two names of one gene in a user's list are one column, and one column counts once.
+    present = np.zeros(columns.size, bool)
+    present[np.unique(columns, return_index=True)[1]] = True
+    present &= ~absent
     missing = tuple(g.symbol for g, is_absent in zip(genes, absent, strict=True) if is_absent)
     return Arm(columns[present], weights[present], weights[present | absent], missing)
+
+
+# Weights of ranks are whole multiples of 2^-16. Depths are whole steps, too, so that sums of their
+# products are exact in 64 bits: no order of genes can show in a bit.
+WEIGHT_STEP = 2.0**-16
+
+
+class Arms(NamedTuple):
+    """Gene-major lists of arms; arm ``a`` is one direction of one signature."""
+
+    used: Array  # whether a gene is in any arm, uint8, shape (n_genes,)
+    gene_ptr: Array  # the arms of gene g are entries gene_ptr[g] to gene_ptr[g + 1] of arm_of
+    arm_of: Array
+    weight_of: Array  # weights of the entries, shape (n_methods, n_entries)
+    arm_weight: Array  # sums of the weights of an arm's genes that are in the data, shape (n_methods, n_arms)
+
+
+def exact_weights(weights: Sequence[float] | Array) -> Array:
+    """Return weights rounded to what sums exactly."""
+    return np.asarray(np.rint(np.asarray(weights, float) / WEIGHT_STEP) * WEIGHT_STEP)
+
+
+def in_steps(weights: Array) -> Array:
+    """Return exact weights as whole numbers of steps."""
+    return np.asarray(np.rint(weights / WEIGHT_STEP), np.int64)
+
+
+def pack_arms(columns: Sequence[Array], weights: Sequence[Sequence[Array]], n_genes: int) -> Arms:
+    """Pack arms given as columns of the data and, for each method, weights, which stay whole numbers if all are."""
+    gene = np.concatenate([np.empty(0, np.int64), *columns])
+    arm = np.repeat(np.arange(len(columns)), [len(c) for c in columns])
+    order = np.lexsort((arm, gene))
+    kind = np.result_type(np.int64, *(w.dtype for of_method in weights for w in of_method))
+    rows = [np.concatenate([np.empty(0, kind), *of_method])[order] for of_method in weights]
+    sums = [[w.sum() for w in of_method] for of_method in weights]
+    n_arms = np.bincount(gene, minlength=n_genes)
+    return Arms(
+        used=(n_arms > 0).astype(np.uint8),
+        gene_ptr=np.concatenate([[0], np.cumsum(n_arms)]).astype(np.int64),
+        arm_of=arm[order].astype(np.int32),
+        weight_of=np.array(rows, kind).reshape(len(weights), gene.size),
+        arm_weight=np.array(sums, kind).reshape(len(weights), len(columns)),
+    )
 
 
 Weights = Literal["use", "ignore"]
 
 
-def check_weights(weights: str) -> None:
-    """Refuse a word that is neither ``use`` nor ``ignore``."""
-    check_choice("weights", weights, ("use", "ignore"))
-
-
 def weights_in_use(arm: Arm, weights: Weights) -> Array:
     """Return the weights of an arm's genes in the data: their own, or all 1 where they are to be ignored."""
     return arm.weights if weights == "use" else np.ones_like(arm.weights)
+
+
+class SignedGenes(NamedTuple):
+    """The genes of a signature in the data."""
+
+    columns: Array
+    weights: Array  # as the method uses them; negative for genes that lower the score
+
+
+def signed_genes(part: Part, weights: Weights, down_weight: float = 1.0) -> SignedGenes:
+    """Return the genes of a signature in the data, those of the down arm with negative weights."""
+    up, down = weights_in_use(part.up, weights), weights_in_use(part.down, weights)
+    return SignedGenes(np.concatenate([part.up.columns, part.down.columns]), np.concatenate([up, -down_weight * down]))
 
 
 def refuse_weights(signature: Signature, method: str) -> None:

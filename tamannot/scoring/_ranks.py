@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,15 +24,13 @@ _COMPARED = 256
 # So many comparisons are one step of the machine, or a few.
 _AT_ONCE = 32
 _BYTE = 256
+_HASH = np.uint64(0x9E3779B97F4A7C15)
 # Bytes of ranked rows that are kept; what is beyond is ranked again.
 _MOST_KEPT = 1 << 29
 
 
 class Depths(NamedTuple):
-    """How ranks become depths, one entry a method: ``max(cap - rank, 0)`` in steps of ``1 / step``.
-
-    Depths are whole numbers of steps, so that their sums are exact and no order can show in a bit.
-    """
+    """By method ``max(cap - rank, 0)`` in whole steps of ``1 / step``: sums are exact, no order can show in a bit."""
 
     cap: Array
     ties: Array
@@ -57,38 +54,21 @@ def depths_of(methods: Sequence[RankMethod], n_vars: int) -> Depths:
 
 
 @njit
-def gather_groups(value: Array, count: Array, n: int, order: Array, top: Array, size: Array) -> int:
-    """Write the groups whose value is above zero side by side: number, value and size; return how many they are."""
-    sign = np.uint64(1) << np.uint64(8 * value.itemsize - 1)
-    k = 0
-    for g in range(1, n + 1):
-        if 0 < value[g] < sign:  # the rest are stored zeros, positive or negative
-            order[k], top[k], size[k] = g, value[g], count[2 * g] + count[2 * g + 1]
-            k += 1
-    return k
-
-
-@njit
-def place_of_byte(value: np.unsignedinteger[Any], shift: np.uint64) -> int:
-    """Return one byte of a value, so that the greatest byte comes first."""
-    return _BYTE - 1 - int((np.uint64(value) >> shift) & np.uint64(_BYTE - 1))
-
-
-@njit
 def descending(top: Array, n: int) -> Array:
     """Return the places of ``n`` different values, the greatest first: sorted byte by byte, the last first."""
     order, other, at = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(_BYTE + 1, np.int32)
     for k in range(n):
         order[k] = k
+    last = np.uint64(_BYTE - 1)
     for byte in range(top.itemsize):
         shift = np.uint64(8 * byte)
         at[:] = 0
         for k in range(n):
-            at[place_of_byte(top[k], shift) + 1] += 1
+            at[np.uint64(_BYTE) - ((np.uint64(top[k]) >> shift) & last)] += 1
         for b in range(_BYTE):
             at[b + 1] += at[b]
         for j in range(n):
-            place = place_of_byte(top[order[j]], shift)
+            place = last - ((np.uint64(top[order[j]]) >> shift) & last)
             other[at[place]] = order[j]
             at[place] += 1
         order, other = other, order
@@ -131,24 +111,19 @@ def depth_of(tie: int, k: float, above: float, size: float) -> float:
 
 
 @njit
-def slot_of(bits: np.unsignedinteger[Any], mask: np.uint64) -> np.uint64:
-    """Return where a value belongs in the hash table. Unsigned, so that no index is looked at for its sign."""
-    return (np.uint64(bits) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40)) & mask
-
-
-@njit
 def group_values(row: Array, table: Array, group: Array, value: Array, count: Array) -> int:
     """Write the group of each entry, the value and, in two halves, the size of each group; return their number.
 
     Groups are numbered from 1. A cell has few distinct values (log-normalised counts are a function of
     small integers), so a hash table finds them. ``table`` is all zeros on entry and on return.
     """
+    # Unsigned numbers: no index is then looked at for its sign.
     mask = np.uint64(table.size - 1)
     value[0] = ~value.dtype.type(0)  # of no group: all bits are set in no number that is not negative
     n = 0
     for j in range(row.size):
         b = row[j]
-        slot = slot_of(b, mask)
+        slot = (np.uint64(b) * _HASH >> np.uint64(40)) & mask
         g = np.uint32(table[slot])
         while value[g] != b:
             if g == 0:
@@ -164,7 +139,7 @@ def group_values(row: Array, table: Array, group: Array, value: Array, count: Ar
         count[2 * g + (j & 1)] += 1  # two counters: most entries are of one group, and would wait
         group[j] = g
     for k in range(1, n + 1):
-        slot = slot_of(value[k], mask)
+        slot = (np.uint64(value[k]) * _HASH >> np.uint64(40)) & mask
         while table[slot]:
             table[slot] = 0
             slot = (slot + np.uint64(1)) & mask
@@ -202,7 +177,7 @@ def rank_rows(
         size *= 2
     table, value = np.zeros(size, np.int32), np.empty(longest + 1, bits.dtype)
     count, order = np.empty(2 * longest + 2, np.int32), np.empty(longest + 1, np.int64)
-    room = longest + 1 + _AT_ONCE
+    room, sign = longest + 1 + _AT_ONCE, np.uint64(1) << np.uint64(8 * bits.itemsize - 1)
     top, sizes, above = np.empty(room, bits.dtype), np.empty(room, np.int32), np.empty(room, np.int32)
     for i in range(indptr.size - 1):
         start, stop, at = indptr[i], indptr[i + 1], ptr[i]
@@ -210,7 +185,11 @@ def rank_rows(
         if n_groups > most:
             return i
         ptr[i + 1] = at + n_groups + 1
-        n_high = gather_groups(value, count, n_groups, order, top, sizes)
+        n_high = 0  # the groups above zero, side by side; the rest are stored zeros, positive or negative
+        for g in range(1, n_groups + 1):
+            if 0 < value[g] < sign:
+                order[n_high], top[n_high], sizes[n_high] = g, value[g], count[2 * g] + count[2 * g + 1]
+                n_high += 1
         count_above(top, sizes, n_high, above)
         zeros = n_genes
         high[at : at + n_groups + 1] = 0
@@ -238,18 +217,10 @@ class RankedBlock(NamedTuple):
 
     indices: Array
     indptr: Array
-    group: Array
-    """Number of the group within its row, from 1, shape ``(n_entries,)``."""
+    group: Array  # number of the group within its row, from 1, shape (n_entries,)
     ptr: Array
-    depth: Array
-    """Depth by each method in whole steps, shape ``(n_methods, n_groups)``."""
-    high: Array
-    """Whether a group is above zero, shape ``(n_groups,)``."""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its arrays; indices may be those of the matrix itself."""
-        return sum(a.nbytes for a in self)
+    depth: Array  # depth by each method in whole steps, shape (n_methods, n_groups)
+    high: Array  # whether a group is above zero, shape (n_groups,)
 
 
 def rank_block(block: RowBlock, n_genes: int, how: Depths) -> RankedBlock:
@@ -279,8 +250,8 @@ class RankedRows:
     Of a matrix by columns they are not: with the indices of its rows they would take more than its values.
     """
 
-    def __init__(self, rows: RowSource, how: Depths, *, keep: bool) -> None:
-        self._rows, self._how = rows, how
+    def __init__(self, rows: RowSource, methods: Sequence[RankMethod], *, keep: bool) -> None:
+        self._rows, self.depths = rows, depths_of(methods, rows.shape[1])
         self._kept: dict[tuple[int, int], RankedBlock] = {}
         lasting = keep and rows.in_memory and not isinstance(rows, CscRows)
         self._room, self._lock = _MOST_KEPT if lasting else 0, Lock()
@@ -289,24 +260,22 @@ class RankedRows:
         """Return rows ``start`` to ``stop``; several threads may ask."""
         if (found := self._kept.get((start, stop))) is not None:
             return found
-        made = rank_block(self._rows.block(start, stop), self._rows.shape[1], self._how)
+        made = rank_block(self._rows.block(start, stop), self._rows.shape[1], self.depths)
+        n_bytes = sum(a.nbytes for a in made)  # of indices, too, which may be those of the matrix itself
         with self._lock:
-            if made.nbytes <= self._room:
+            if n_bytes <= self._room:
                 self._kept[start, stop] = made
-                self._room -= made.nbytes
+                self._room -= n_bytes
         return made
 
     def each(self, work: Callable[[RankedBlock], T], *, threads: int) -> Iterator[tuple[range, T]]:
         """Yield rows and ``work`` of their ranks, block by block in their order; see `each_block`."""
-        rows = self._rows
+        rows, n_genes, depths = self._rows, self._rows.shape[1], self.depths
         if isinstance(rows, DistributedRows):
-            return rows.mapped(partial(_ranked_work, work, rows.shape[1], self._how), step=rows.step)
-
-        def here(start: int, stop: int) -> tuple[range, T]:
-            return range(start, stop), work(self.block(start, stop))
-
-        return in_order(here, rows.shape[0], threads=threads, step=rows.step)
-
-
-def _ranked_work(work: Callable[[RankedBlock], T], n_genes: int, how: Depths, block: RowBlock) -> T:
-    return work(rank_block(block, n_genes, how))
+            return rows.mapped(lambda block: work(rank_block(block, n_genes, depths)), step=rows.step)
+        return in_order(
+            lambda start, stop: (range(start, stop), work(self.block(start, stop))),
+            rows.shape[0],
+            threads=threads,
+            step=rows.step,
+        )

@@ -16,12 +16,148 @@ from numpy.typing import NDArray
 
 from tamannot._settings import in_order, settings
 from tamannot.errors import MatrixError
-from tamannot.scoring._njit import Array
-from tamannot.scoring._survey import as_floats, csc_block, look_at_indices
+from tamannot.scoring._njit import Array, njit
 
+_FEW = 4096
 _WIDTHS = {4: np.uint32, 8: np.uint64}
 # Indices are looked at in so many parts, none of fewer rows than this.
 _LOOKS, _FEWEST_A_LOOK = 16, 512
+
+
+@njit
+def look_at_indices(indices: Array, indptr: Array) -> tuple[int, int, bool]:
+    """Return the smallest and largest index of some rows (of none 0 and -1), and whether those of each row rise."""
+    low, high, falls = np.int64(0), np.int64(-1), np.int64(0)
+    for i in range(indptr.size - 1):
+        row = indices[indptr[i] : indptr[i + 1]]
+        for j in range(1, row.size):
+            falls += np.int64(row[j] <= row[j - 1])
+        for j in range(row.size):
+            # min and max are not compiled to comparisons of many at a time
+            low = row[j] if row[j] < low else low  # noqa: FURB136
+            high = row[j] if row[j] > high else high  # noqa: FURB136
+    return int(low), int(high), bool(falls == 0)
+
+
+@njit
+def all_whole(values: Array) -> bool:
+    """Return whether all values are whole numbers."""
+    broken = np.int64(0)
+    for v in values:
+        broken += np.int64(np.floor(v) != v)
+    return broken == 0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What some numbers are."""
+
+    low: float  # the smallest; NaN if there may be one
+    high: float  # the largest; NaN if there may be one
+    whole: bool  # whether all are whole numbers
+    size: int  # how many they are
+
+    @property
+    def has_nan(self) -> bool:
+        """Whether one of them is none."""
+        return bool(np.isnan(self.low) or np.isnan(self.high))
+
+    def __or__(self, other: Seen) -> Seen:
+        """Return what both are together."""
+        # numpy's minimum keeps a NaN, Python's may drop it
+        low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+        return Seen(float(low), float(high), self.whole and other.whole, self.size + other.size)
+
+
+NOTHING_SEEN = Seen(np.inf, -np.inf, whole=True, size=0)
+ZERO_SEEN = Seen(0.0, 0.0, whole=True, size=1)
+
+
+def seen_in(values: Array) -> Seen:
+    """Look once at numbers of any type and shape."""
+    if not values.size:
+        return NOTHING_SEEN
+    flat = as_floats(values.reshape(-1))
+    # The first few mostly tell that not all are whole.
+    whole = values.dtype.kind in "iub" or (all_whole(flat[:_FEW]) and all_whole(flat))
+    return Seen(float(flat.min()), float(flat.max()), whole, values.size)
+
+
+def as_floats(values: Array) -> Array:
+    """Return numbers as native floats of 32 or 64 bits, without a copy if they are such."""
+    if values.dtype.kind == "f" and values.dtype.itemsize in (4, 8) and values.dtype.isnative:
+        return values
+    return values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
+
+
+@njit
+def first_from(indices: Array, lo: int, hi: int, least: int) -> int:
+    """Return the first place from ``lo`` on, where indices rise, of one that is at least so much; ``hi`` if none is."""
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if indices[middle] < least:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo
+
+
+@njit
+def csc_block(data: Array, indices: Array, indptr: Array, start: int, stop: int) -> tuple[Array, Array, Array]:
+    """Return rows ``start`` to ``stop`` of a CSC matrix as values, indices and row pointers of a CSR one."""
+    n_vars = indptr.size - 1
+    first = np.empty(n_vars, np.int64)
+    out_ptr = np.zeros(stop - start + 1, np.int64)
+    for g in range(n_vars):
+        first[g] = first_from(indices, indptr[g], indptr[g + 1], start)
+        j = first[g]
+        while j < indptr[g + 1] and indices[j] < stop:
+            out_ptr[indices[j] - start + 1] += 1
+            j += 1
+    for i in range(stop - start):
+        out_ptr[i + 1] += out_ptr[i]
+    at = out_ptr[:-1].copy()
+    values = np.empty(out_ptr[-1], data.dtype)
+    columns = np.empty(out_ptr[-1], np.int32)
+    for g in range(n_vars):
+        j = first[g]
+        while j < indptr[g + 1] and indices[j] < stop:
+            place = at[indices[j] - start]
+            values[place], columns[place] = data[j], g
+            at[indices[j] - start] += 1
+            j += 1
+    return values, columns, out_ptr
+
+
+@njit
+def group_places(group: Array, starts: Array) -> Array:
+    """Return the places of entries put group by group, each from its place in ``starts`` on, in their order."""
+    free = starts.copy()
+    places = np.empty(group.size, np.int64)
+    for j in range(group.size):
+        places[j] = free[group[j]]
+        free[group[j]] += 1
+    return places
+
+
+@njit
+def pack_rows(dense: Array) -> tuple[Array, Array, Array]:
+    """Return the values of a dense matrix that are not 0, their columns, and where each row begins."""
+    n_rows, n_columns = dense.shape
+    indptr = np.zeros(n_rows + 1, np.int64)
+    for i in range(n_rows):
+        n = np.int64(0)
+        for j in range(n_columns):
+            n += np.int64(dense[i, j] != 0)
+        indptr[i + 1] = indptr[i] + n
+    values, indices = np.empty(indptr[-1], dense.dtype), np.empty(indptr[-1], np.int32)
+    at = 0
+    for i in range(n_rows):
+        for j in range(n_columns):
+            if dense[i, j] != 0:
+                values[at], indices[at] = dense[i, j], j
+                at += 1
+    return values, indices, indptr
 
 
 @dataclass(frozen=True)
@@ -58,26 +194,13 @@ class RowBlock:
             values = as_floats(values)
         return np.ascontiguousarray(values).view(_WIDTHS[values.dtype.itemsize])
 
-    @property
-    def numbers(self) -> NDArray[np.floating[Any]]:
-        """The values as floats of 32 or 64 bits, without a copy if they are such."""
-        return as_floats(self.values)
-
 
 class RowSource(Protocol):
     """A matrix of ``n_obs`` cells by ``n_vars`` genes that gives out blocks of rows, to several threads at once."""
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """``(n_obs, n_vars)``."""
-
-    @property
-    def step(self) -> int:
-        """Rows that are best read together."""
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether reading rows again costs next to nothing."""
+    shape: tuple[int, int]  # (n_obs, n_vars)
+    step: int  # rows that are best read together
+    in_memory: bool  # whether reading rows again costs next to nothing
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
@@ -89,8 +212,8 @@ class CsrRows:
     step = 512
     in_memory = True
 
-    def __init__(self, matrix: sp.csr_matrix | sp.csr_array, *, threads: int = 1) -> None:
-        self._data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csr_array, matrix.shape, threads)
+    def __init__(self, matrix: sp.csr_matrix | sp.csr_array) -> None:
+        self._data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csr_array, matrix.shape)
         self.shape: tuple[int, int] = matrix.shape
 
     def block(self, start: int, stop: int) -> RowBlock:
@@ -106,8 +229,8 @@ class CscRows:
     step = 2048
     in_memory = True
 
-    def __init__(self, matrix: sp.csc_matrix | sp.csc_array, *, threads: int = 1) -> None:
-        data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csc_array, matrix.shape[::-1], threads)
+    def __init__(self, matrix: sp.csc_matrix | sp.csc_array) -> None:
+        data, self._indices, self._indptr = _tidy_arrays(matrix, sp.csc_array, matrix.shape[::-1])
         self._data = packable(data)
         self.shape: tuple[int, int] = matrix.shape
 
@@ -117,22 +240,22 @@ class CscRows:
 
 
 class DenseRows:
-    """Rows of a dense array, or of anything that gives an array or a sparse matrix for ``matrix[start:stop]``.
-
-    They are packed a block at a time; ``step`` are the rows that are best read together.
-    """
+    """Rows of anything that gives an array or a sparse matrix for ``matrix[start:stop]``, at most ``step`` at once."""
 
     def __init__(self, matrix: Any, step: int = 512) -> None:
-        self._matrix = matrix
-        self.step = step
-        self.in_memory = isinstance(matrix, np.ndarray)
+        self._matrix, self.step, self.in_memory = matrix, step, isinstance(matrix, np.ndarray)
         self.shape: tuple[int, int] = tuple(matrix.shape)
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
-        rows: Any = self._matrix[start:stop]
-        packed: sp.csr_array = sp.csr_array(rows if is_sparse(rows) else packable(np.asarray(rows)))
-        return CsrRows(packed).block(0, stop - start)
+        parts = []
+        for first in range(start, stop, self.step) or [start]:
+            rows = self._matrix[first : min(first + self.step, stop)]
+            if is_sparse(rows):
+                parts.append(CsrRows(rows.tocsr()).block(0, rows.shape[0]))
+            else:
+                parts.append(RowBlock(*pack_rows(np.ascontiguousarray(packable(np.asarray(rows))))))
+        return joined(parts)
 
 
 class SomeColumns:
@@ -160,16 +283,14 @@ def places(columns: Array, n_vars: int) -> Array:
 def rows_in_memory(matrix: Any) -> RowSource:
     """Return the rows of a dense or sparse matrix in memory, or of anything that gives rows when sliced."""
     if is_sparse(matrix):
-        threads = settings.n_threads()
-        return CscRows(matrix, threads=threads) if matrix.format == "csc" else CsrRows(matrix.tocsr(), threads=threads)
+        return CscRows(matrix) if matrix.format == "csc" else CsrRows(matrix.tocsr())
     return DenseRows(matrix)
 
 
-def _tidy_arrays(matrix: Any, container: type, shape: tuple[int, int], threads: int) -> tuple[Array, Array, Array]:
+def _tidy_arrays(matrix: Any, container: type, shape: tuple[int, int]) -> tuple[Array, Array, Array]:
     """Return values, indices and pointers of a sparse matrix, copied if the indices of a row or column do not rise.
 
-    A file may have pointers that lead out of the arrays, or indices out of the matrix:
-    neither scipy nor a kernel looks.
+    Pointers may lead out of the arrays of a file, or indices out of the matrix: neither scipy nor a kernel looks.
     """
     n_major, n_minor = shape
     ends, n_entries = matrix.indptr, min(matrix.indices.size, matrix.data.size)
@@ -180,7 +301,7 @@ def _tidy_arrays(matrix: Any, container: type, shape: tuple[int, int], threads: 
     looks = in_order(
         lambda start, stop: look_at_indices(matrix.indices, ends[start : stop + 1]),
         n_major,
-        threads=threads,
+        threads=settings.n_threads(),
         step=max(n_major // _LOOKS, _FEWEST_A_LOOK),
     )
     lows, highs, rising = zip((0, -1, True), *looks, strict=True)
@@ -220,11 +341,6 @@ T = TypeVar("T")
 About = Callable[[range], tuple[Any, ...]]
 
 
-def no_arguments(_rows: range) -> tuple[Any, ...]:
-    """Take nothing beside the rows."""
-    return ()
-
-
 @runtime_checkable
 class DistributedRows(RowSource, Protocol):
     """A row source that works on its rows itself, perhaps by other processes."""
@@ -232,7 +348,7 @@ class DistributedRows(RowSource, Protocol):
     def blocks(self, runs: Sequence[range]) -> list[RowBlock]:
         """Return the rows of several runs, fetched all at once, in their order; a run may come in pieces."""
 
-    def mapped(self, work: Callable[..., T], about: About = no_arguments, *, step: int) -> Iterator[tuple[range, T]]:
+    def mapped(self, work: Callable[..., T], about: About | None = None, *, step: int) -> Iterator[tuple[range, T]]:
         """Yield rows and ``work(block, *about(rows))``, in their order; ``work`` is sent out once.
 
         Blocks have ``step`` rows at most; only a few results are ahead of whoever takes them.
@@ -240,7 +356,7 @@ class DistributedRows(RowSource, Protocol):
 
 
 def each_block(
-    rows: RowSource, work: Callable[..., T], about: About = no_arguments, *, threads: int, step: int
+    rows: RowSource, work: Callable[..., T], about: About | None = None, *, threads: int, step: int
 ) -> Iterator[tuple[range, T]]:
     """Yield rows and ``work(block, *about(rows))``, block by block in their order, wherever the rows are.
 
@@ -252,6 +368,6 @@ def each_block(
 
     def here(start: int, stop: int) -> tuple[range, T]:
         mine = range(start, stop)
-        return mine, work(rows.block(start, stop), *about(mine))
+        return mine, work(rows.block(start, stop), *(about(mine) if about else ()))
 
     return in_order(here, rows.shape[0], threads=threads, step=step)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tamannot.scoring._njit import Array, njit
-from tamannot.scoring._pack import Arms
+from tamannot.scoring._plan import Arms
 from tamannot.scoring._ranks import RankedBlock, longest_row
 
 # With fewer distinct values in a cell it is faster to count them by bin first.
@@ -24,12 +24,9 @@ class GeneBins(NamedTuple):
 class CellSums(NamedTuple):
     """What scores and their null are made of."""
 
-    sums: Array
-    """Weighted sums of depths, shape ``(n_methods, n_cells, n_arms)``."""
-    detected: Array
-    """Genes of the arm that are not zero, shape ``(n_cells, n_arms)``."""
-    moments: Array
-    """Sums of depth, depth² and depth³ and genes detected of each bin, ``(n_methods, n_cells, n_bins, 4)``."""
+    sums: Array  # weighted sums of depths, shape (n_methods, n_cells, n_arms)
+    detected: Array  # genes of the arm that are not zero, shape (n_cells, n_arms)
+    moments: Array  # sums of depth, depth² and depth³ and genes detected of each bin, (n_methods, n_cells, n_bins, 4)
 
 
 @njit
@@ -50,16 +47,6 @@ def gene_totals(ranked: RankedBlock, n_genes: int) -> Array:
     total = np.zeros((ranked.depth.shape[0], n_genes), np.int64)
     add_gene_totals(ranked, total)
     return total
-
-
-@njit
-def places_of(bins: Array, used: Array) -> Array:
-    """Return for each gene twice the place where its bin begins in a flat tally, plus whether it is in any arm."""
-    places = np.empty(bins.shape, np.int32)
-    for m in range(bins.shape[0]):
-        for g in range(bins.shape[1]):
-            places[m, g] = 2 * _FEW_GROUPS * bins[m, g] + used[g]
-    return places
 
 
 @njit
@@ -94,29 +81,13 @@ def moments_of_tally(tally: Array, depth: Array, high: Array, moments: Array) ->
 
 
 @njit
-def moments_of_entries(group: Array, genes: Array, bins: Array, depth: Array, high: Array, moments: Array) -> None:
-    """Add up the same, entry by entry."""
-    moments[:, :] = 0
+def find_hits(genes: Array, used: Array, hits: Array) -> int:
+    """Write the places of the entries whose genes are in some arm; return how many there are."""
+    n_hits = 0
     for j in range(genes.size):
-        g = group[j]
-        if high[g]:
-            b, d = bins[genes[j]], depth[g]
-            moments[b, 0] += d
-            moments[b, 1] += d * d
-            moments[b, 2] += d * d * d
-            moments[b, 3] += 1
-
-
-@njit
-def add_zeros(depth: int, bin_size: Array, moments: Array) -> None:
-    """Add what the genes that are zero contribute."""
-    if depth == 0:
-        return
-    for b in range(bin_size.size):
-        zeros = bin_size[b] - moments[b, 3]
-        moments[b, 0] += zeros * depth
-        moments[b, 1] += zeros * depth * depth
-        moments[b, 2] += zeros * depth * depth * depth
+        hits[n_hits] = j
+        n_hits += used[np.uint32(genes[j])]
+    return n_hits
 
 
 @njit
@@ -135,28 +106,6 @@ def add_up(cell: tuple[Array, Array], hits: Array, depth: Array, arms: Arms, m: 
 
 
 @njit
-def count_detected(cell: tuple[Array, Array], hits: Array, high: Array, arms: Arms, detected: Array) -> None:
-    """Count the genes of each arm that are not zero in one cell."""
-    group, genes = cell
-    gene_ptr, arm_of = arms.gene_ptr, arms.arm_of
-    detected[:] = 0
-    for h in hits:
-        gene = genes[h]
-        for k in range(gene_ptr[gene], gene_ptr[gene + 1]):
-            detected[arm_of[k]] += high[group[h]]
-
-
-@njit
-def find_hits(genes: Array, used: Array, hits: Array) -> int:
-    """Write the places of the entries whose genes are in some arm; return how many there are."""
-    n_hits = 0
-    for j in range(genes.size):
-        hits[n_hits] = j
-        n_hits += used[np.uint32(genes[j])]
-    return n_hits
-
-
-@njit
 def arm_sums(ranked: RankedBlock, arms: Arms, sums: Array) -> None:
     """Write, from one ranking of each cell, what the scores are made of: `CellSums.sums`."""
     indptr, ptr, depth = ranked.indptr, ranked.ptr, ranked.depth
@@ -171,9 +120,11 @@ def arm_sums(ranked: RankedBlock, arms: Arms, sums: Array) -> None:
 @njit
 def null_sums(ranked: RankedBlock, arms: Arms, bins: GeneBins, out: CellSums) -> None:
     """Write, from one ranking of each cell, all that the scores and their null are made of."""
-    indptr, ptr, depth = ranked.indptr, ranked.ptr, ranked.depth
+    indptr, ptr, depth, gene_ptr, arm_of = ranked.indptr, ranked.ptr, ranked.depth, arms.gene_ptr, arms.arm_of
     sums, detected, moments = out
-    tally, places = np.zeros((bins.size.shape[1], _FEW_GROUPS), np.int32), places_of(bins.bin_of, arms.used)
+    tally = np.zeros((bins.size.shape[1], _FEW_GROUPS), np.int32)
+    # For each gene twice the place where its bin begins in the flat tally, plus whether it is in any arm.
+    places = (2 * _FEW_GROUPS * bins.bin_of + arms.used).astype(np.int32)
     hits = np.empty(longest_row(indptr) + 1, np.int64)
     for i in range(indptr.size - 1):
         groups, genes = ranked.group[indptr[i] : indptr[i + 1]], ranked.indices[indptr[i] : indptr[i + 1]]
@@ -181,28 +132,41 @@ def null_sums(ranked: RankedBlock, arms: Arms, bins: GeneBins, out: CellSums) ->
         is_tallied = above.size <= _FEW_GROUPS
         n_hits = 0 if is_tallied else find_hits(genes, arms.used, hits)
         for m in range(depth.shape[0]):
-            mine = depth[m, ptr[i] : ptr[i + 1]]
+            mine, of_bins = depth[m, ptr[i] : ptr[i + 1]], moments[m, i]
             if is_tallied:
                 n_hits = count_by_bin(groups, genes, places[m], tally.reshape(-1), hits)
-                moments_of_tally(tally, mine, above, moments[m, i])
+                moments_of_tally(tally, mine, above, of_bins)
             else:
-                moments_of_entries(groups, genes, bins.bin_of[m], mine, above, moments[m, i])
-            add_zeros(mine[0], bins.size[m], moments[m, i])
+                of_bins[:, :] = 0
+                for j in range(genes.size):
+                    if above[groups[j]]:
+                        b, d = bins.bin_of[m, genes[j]], mine[groups[j]]
+                        of_bins[b, 0] += d
+                        of_bins[b, 1] += d * d
+                        of_bins[b, 2] += d * d * d
+                        of_bins[b, 3] += 1
+            zero = mine[0]
+            if zero:  # what the genes that are zero add
+                for b in range(of_bins.shape[0]):
+                    zeros = bins.size[m, b] - of_bins[b, 3]
+                    of_bins[b, 0] += zeros * zero
+                    of_bins[b, 1] += zeros * zero * zero
+                    of_bins[b, 2] += zeros * zero * zero * zero
             add_up((groups, genes), hits[:n_hits], mine, arms, m, sums[m, i])
-        count_detected((groups, genes), hits[:n_hits], above, arms, detected[i])
+        detected[i] = 0
+        for h in hits[:n_hits]:
+            for k in range(gene_ptr[genes[h]], gene_ptr[genes[h] + 1]):
+                detected[i, arm_of[k]] += above[groups[h]]
 
 
 class OutputParts(NamedTuple):
     """How sums of one method become scores of parts, and parts outputs."""
 
-    arm: Array
-    """Arms of each part, up and down, shape ``(n_parts, 2)``; -1 where there is none."""
-    offset: Array
-    """``u = (sum + offset) / most`` where the sum is not zero, else 0; shape ``(n_parts, 2)``, in steps."""
+    arm: Array  # arms of each part, up and down, shape (n_parts, 2); -1 where there is none
+    offset: Array  # u = (sum + offset) / most where the sum is not zero, else 0; shape (n_parts, 2), in steps
     most: Array
     down_weight: float
-    out_ptr: Array
-    """The parts of output ``o`` are entries ``out_ptr[o]`` to ``out_ptr[o + 1]`` of ``out_part``."""
+    out_ptr: Array  # the parts of output o are entries out_ptr[o] to out_ptr[o + 1] of out_part
     out_part: Array
 
 

@@ -186,7 +186,7 @@ def _notes(run: AnnotationRun, steps: tuple[str, ...]) -> Notes:
 def _notes_on_model(lender: Lender, panels: Panels, found: pd.DataFrame) -> list[str]:
     """Return the notes on the cohort model of the annotation."""
     notes = []
-    installed = dict(zip(panels.everything.ids, panels.everything.digests, strict=True))
+    installed = {s.id: s.digest for s in panels.everything.outputs}
     if other := sorted(i for i, digest in lender.digests.items() if installed.get(i) != digest):
         said = "The model was trained with other versions of these signatures, or they are missing here"
         notes.append(f"{said}: {some_of(other, _SHOWN)}.")

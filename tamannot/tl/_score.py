@@ -24,6 +24,7 @@ from tamannot.scoring import (
     NullBins,
     NullScores,
     Plan,
+    RankedRows,
     RankMethod,
     Run,
     Scores,
@@ -31,7 +32,6 @@ from tamannot.scoring import (
     make_plan,
     method_of,
     null_bins,
-    ranked_rows,
     score_linear,
     score_runs,
 )
@@ -238,7 +238,7 @@ def _score_group(
             how.check(part, plan.n_vars)
     ranked, bins = None, dict[str, NullBins | None].fromkeys(methods)
     if asked.null is not None:
-        ranked = ranked_rows(rows, list(ranking.values()))
+        ranked = RankedRows(rows, list(ranking.values()), keep=True)
         if asked.null_reference is None:
             progress("expression bins", rows.shape[0])
             depths = depths_by_method(rows, list(ranking.values()), threads=threads, tick=tick, ranked=ranked)

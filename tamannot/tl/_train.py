@@ -225,7 +225,7 @@ def learn_model(
         )
         raise ParameterError(msg)
     plan = ready.panels.everything
-    kept = zip(plan.outputs, plan.digests, strict=True)
+    kept = [(signature, signature.digest) for signature in plan.outputs]
     sample, given = source.cells.sample, asked.compartment_key
     model = keep_cohort(
         cohort,

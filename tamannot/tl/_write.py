@@ -30,6 +30,7 @@ from tamannot.classify import (
 from tamannot.data import Unpacked
 from tamannot.data._runs import describe_run
 from tamannot.errors import ResultNotFoundError
+from tamannot.scoring import signed_genes
 from tamannot.scoring._null import REFERENCE
 from tamannot.tl._collect import AnnotationRun, CellCalls, TablesInMemory
 
@@ -108,7 +109,7 @@ def write_annotation(
     record = _record(run, notes)
     if set(steps) == set(STEPS):
         slots.forget_run(adata, key)
-        slots.forget_steps(adata, key, STEPS)  # of a run whose record was lost
+        slots.forget_run(adata, key, STEPS)  # of a run whose record was lost
     else:
         record = _merged_with_earlier(adata, key, record, found, steps)
     if tables is not None:
@@ -164,10 +165,10 @@ def _merged_with_earlier(
     except ResultNotFoundError:  # there is none, or it is damaged
         agree = False
     if agree:
-        slots.forget_steps(adata, key, steps)
+        slots.forget_run(adata, key, steps)
         return merged
     slots.forget_run(adata, key)
-    slots.forget_steps(adata, key, STEPS)
+    slots.forget_run(adata, key, STEPS)
     return new
 
 
@@ -299,8 +300,8 @@ def evidence_record(ready: Prepared) -> dict[str, Any]:
     plan, parts = panels.public, panels.public.parts
     outputs = [(i, p) for i, of_output in zip(plan.ids, plan.parts_of, strict=True) for p in of_output]
     symbol = {panels.index.find(g.symbol, g.ensembl): g.symbol for p in parts for g in p.signature.genes}
-    columns = np.concatenate([c for p in parts for c in (p.up.columns, p.down.columns)])
-    arms = [(METHOD.arm_weights(p.up), -METHOD.down_weight * METHOD.arm_weights(p.down)) for p in parts]
+    genes = [signed_genes(p, METHOD.weights, METHOD.down_weight) for p in parts]
+    columns = np.concatenate([g.columns for g in genes])
     names = pd.Categorical([parts[p].signature.id for _, p in outputs])
     return {
         "parts": pd.DataFrame(
@@ -309,9 +310,9 @@ def evidence_record(ready: Prepared) -> dict[str, Any]:
         ),
         "genes": pd.DataFrame(
             {
-                "part": np.repeat(np.arange(len(parts), dtype=np.int32), [up.size + down.size for up, down in arms]),
+                "part": np.repeat(np.arange(len(parts), dtype=np.int32), [g.columns.size for g in genes]),
                 "column": columns.astype(np.int32),
-                "weight": np.concatenate([arm for both in arms for arm in both]),
+                "weight": np.concatenate([g.weights for g in genes]),
             },
             index=pd.Index([symbol.get(c, panels.index.ids[c]) for c in columns.tolist()], name="gene", dtype=object),
         ),

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 import tamannot as tam
 from tamannot.data import MatrixInspection, _matrix, unpack
 from tamannot.data._matrix import inspect_values
-from tamannot.data._rows import checked_rows
+from tamannot.data._rows import Check, row_source
 from tamannot.errors import MatrixError, TamannotWarning
 
 
@@ -289,7 +289,7 @@ def test_what_a_sample_missed_is_found_in_its_rows(counts, on_disk, kind, make, 
     values[ODD_ROW, 7] = odd
     matrix = on_disk(values)
     assert look_at(matrix).kind == kind
-    rows = checked_rows(matrix, "X", kind)
+    rows = row_source(matrix, check=Check("X", kind))
     rows.block(0, 100)
     with pytest.raises(MatrixError, match=f"Rows 100 to 200 of X {message}"):
         rows.block(100, 200)
@@ -299,7 +299,7 @@ def test_what_a_sample_missed_is_found_in_its_rows(counts, on_disk, kind, make, 
 def test_signed_values_may_be_negative(counts, on_disk):
     matrix = on_disk(counts - 1)
     assert look_at(matrix, signed=True).kind == "signed"
-    assert checked_rows(matrix, "X", "signed").block(0, N_CELLS).values.min() == -1
+    assert row_source(matrix, check=Check("X", "signed")).block(0, N_CELLS).values.min() == -1
 
 
 @pytest.mark.parametrize("row", [0, N_CELLS - 1])
@@ -316,7 +316,7 @@ def test_a_sample_is_a_small_part(counts, on_disk, monkeypatch):
 
 
 def _seen(values):
-    from tamannot.scoring._survey import seen_in
+    from tamannot.scoring._rows import seen_in
 
     return seen_in(values)
 

@@ -13,9 +13,8 @@ import pytest
 import scipy.sparse as sp
 import zarr
 
-from tamannot.data import _by_columns, _matrix
-from tamannot.data._by_columns import RowsFromColumns
-from tamannot.data._rows import row_source
+from tamannot.data import _matrix, _rows
+from tamannot.data._rows import RowsFromColumns, row_source
 from tamannot.errors import InputFileError, OutputError
 from tamannot.scoring._rows import CsrRows, DenseRows
 
@@ -159,9 +158,9 @@ class TestColumns:
 
     @pytest.fixture(autouse=True)
     def small_steps(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(_by_columns, "_ENTRIES_A_PART", 500)
+        monkeypatch.setattr(_rows, "_ENTRIES_A_PART", 500)
         (tmp_path / "tmp").mkdir()
-        monkeypatch.setattr(_by_columns.tempfile, "tempdir", str(tmp_path / "tmp"))
+        monkeypatch.setattr(_rows.tempfile, "tempdir", str(tmp_path / "tmp"))
 
     @pytest.mark.parametrize("storage", STORAGE)
     @pytest.mark.parametrize("dtype", ["f4", "i8", "u1", "f2"])
@@ -188,7 +187,7 @@ class TestColumns:
 
     def test_no_room_is_said_before(self, dense, tmp_path, monkeypatch):
         matrix = store_hdf5(tmp_path / "x.h5ad", sp.csc_matrix(dense))
-        monkeypatch.setattr(_by_columns.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+        monkeypatch.setattr(_rows.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
         with pytest.raises(OutputError, match=r"x\.h5ad: X is stored by columns.*TMPDIR"):
             row_source(matrix)
 
@@ -197,7 +196,7 @@ class TestColumns:
             raise OSError(28, "No space left on device")
 
         matrix = store_hdf5(tmp_path / "x.h5ad", sp.csc_matrix(dense))
-        monkeypatch.setattr(_by_columns._ArrayFile, "append", fail)
+        monkeypatch.setattr(RowsFromColumns, "_append", fail)
         with pytest.raises(OutputError, match=r"is full.*TMPDIR"):
             row_source(matrix)
         assert not list((tmp_path / "tmp").iterdir())

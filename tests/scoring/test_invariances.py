@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from tamannot.scoring import (
     AUCell,
+    RankedRows,
     RankMethod,
     Run,
     UCell,
     depths_by_method,
     make_plan,
     null_bins,
-    ranked_rows,
     score_runs,
 )
 from tamannot.scoring._rows import CscRows, CsrRows, DenseRows
@@ -216,7 +216,7 @@ def test_ranks_kept_from_the_first_pass(case, step, threads, kind):
     rows = kind(sp.csr_matrix(case.counts) if kind is CsrRows else sp.csc_matrix(case.counts))
     rows.step = step
     plan, methods = make_plan(case.signatures, GeneIndex(case.ids).locate, len(case.ids)), [case.method, UCell()]
-    ranked = ranked_rows(rows, methods)
+    ranked = RankedRows(rows, methods, keep=True)
     bins = [null_bins(d) for d in depths_by_method(rows, methods, threads=threads, ranked=ranked)]
     runs = [Run(m, b) for m, b in zip(methods, bins, strict=True)]
     found = score_runs(rows, plan, runs, threads=threads, ranked=ranked)

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamannot.scoring import ModuleScore, WeightedMean, make_plan, score_linear
-from tamannot.scoring._expression import add_gene_sums, add_label_sums, to_log
-from tamannot.scoring._linear import weighted_sums
-from tamannot.scoring._pack import pack_arms
+from tamannot.scoring._expression import add_gene_sums, add_label_sums, to_log, weighted_sums
+from tamannot.scoring._plan import pack_arms
 from tamannot.scoring._rows import CscRows, CsrRows, DenseRows
 from tamannot.signature import Gene, GeneIndex, Signature, SignatureSet
 

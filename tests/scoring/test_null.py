@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tamannot.errors import ParameterError
 from tamannot.scoring import AUCell, Run, UCell, depths_by_method, make_plan, null_bins, reference_depth, score_runs
-from tamannot.scoring._null import Groups, NullZ, merge_bins, null_z, upper_p
+from tamannot.scoring._null import Groups, NullBins, NullZ, merge_bins, null_z, upper_p
+from tamannot.scoring._plan import SignedGenes
 from tamannot.scoring._rows import CsrRows
 from tamannot.signature import Gene, GeneIndex, Signature, SignatureSet
 
@@ -32,13 +33,17 @@ def moments_of(bins):
 def null_of(groups, moments, sums, function=null_z, step=STEP):
     """Return z, skewness and expected genes for ``sums``, cells by signatures."""
     out = NullZ(*(np.full((moments.shape[0], groups.start.size - 1), np.nan) for _ in range(3)))
-    function(np.asarray(sums, float), moments, groups.units(step), groups, out)
+    function(np.asarray(sums, float), moments, step, groups, out)
     return out
+
+
+def merged(columns, weights, bin_of):
+    return merge_bins(NullBins(bin_of), [SignedGenes(c, w) for c, w in zip(columns, weights, strict=True)])
 
 
 def one_bin(depths, weights):
     bin_of = np.zeros(len(depths), np.int32)
-    groups = merge_bins(np.array([len(depths)]), [np.arange(len(weights))], [np.array(weights, float)], bin_of)
+    groups = merged([np.arange(len(weights))], [np.array(weights, float)], bin_of)
     return groups, moments_of([depths])
 
 
@@ -80,7 +85,7 @@ def test_null_of_several_groups_is_that_of_independent_draws():
     rng = np.random.default_rng(0)
     high, low = rng.integers(0, 40, 12) / 2, rng.integers(0, 6, 14) / 2
     bin_of = np.repeat([0, 1], [12, 14]).astype(np.int32)
-    groups = merge_bins(np.array([12, 14]), [np.array([3, 12, 20])], [np.array([2.0, 1.0, -0.5])], bin_of)
+    groups = merged([np.array([3, 12, 20])], [np.array([2.0, 1.0, -0.5])], bin_of)
     assert groups.span_first[groups.span].tolist() == [0, 1]
     sums = np.array([a + b for a, b in product(enumerated(high, [2.0]), enumerated(low, [1.0, -0.5]))])
     assert_null_is_that_of(sums, groups, moments_of([high, low]))
@@ -89,8 +94,8 @@ def test_null_of_several_groups_is_that_of_independent_draws():
 def test_merged_bins_count_as_one_bin():
     depths = np.array(SIX * 5)
     bin_of = np.repeat([0, 1, 2], [4, 6, 20]).astype(np.int32)
-    split = merge_bins(np.array([4, 6, 20]), [np.array([0, 5])], [np.ones(2)], bin_of)
-    whole = merge_bins(np.array([30]), [np.array([0, 5])], [np.ones(2)], np.zeros(30, np.int32))
+    split = merged([np.array([0, 5])], [np.ones(2)], bin_of)
+    whole = merged([np.array([0, 5])], [np.ones(2)], np.zeros(30, np.int32))
     got = null_of(split, moments_of([depths[:4], depths[4:10], depths[10:]]), [[7.0]])
     np.testing.assert_allclose(got, null_of(whole, moments_of([depths]), [[7.0]]), rtol=1e-12)
 
@@ -107,7 +112,7 @@ def test_null_compiled_equals_plain_python():
     depths = rng.integers(0, 3000, (4, 200)) / 2
     moments = np.concatenate([moments_of([d[bin_of == b] for b in range(6)]) for d in depths])
     columns = [rng.choice(200, 12, replace=False) for _ in range(3)]
-    groups = merge_bins(np.bincount(bin_of), columns, [rng.normal(size=12) for _ in columns], bin_of)
+    groups = merged(columns, [rng.normal(size=12) for _ in columns], bin_of)
     sums = rng.normal(size=(4, 3)) * 1000
     compiled, plain = null_of(groups, moments, sums), null_of(groups, moments, sums, null_z.py_func)
     assert [a.tobytes() for a in compiled] == [a.tobytes() for a in plain]
@@ -131,7 +136,7 @@ def members_by_group(groups):
 @given(binned_signatures())
 def test_groups_are_large_enough_unless_all_bins_are_one(case):
     sizes, columns, bin_of = case
-    groups = merge_bins(sizes, [columns], [np.ones(columns.size)], bin_of)
+    groups = merged([columns], [np.ones(columns.size)], bin_of)
     for first, last, size, members in members_by_group(groups):
         assert size >= 2 * members + 10 or (first, last) == (0, sizes.size - 1)
 
@@ -139,8 +144,8 @@ def test_groups_are_large_enough_unless_all_bins_are_one(case):
 @FEW
 @given(binned_signatures())
 def test_every_gene_is_in_exactly_one_group(case):
-    sizes, columns, bin_of = case
-    groups = merge_bins(sizes, [columns], [np.ones(columns.size)], bin_of)
+    _, columns, bin_of = case
+    groups = merged([columns], [np.ones(columns.size)], bin_of)
     spans = members_by_group(groups)
     assert all(sum(f <= bin_of[c] <= last for f, last, _, _ in spans) == 1 for c in columns)
     assert groups.members.sum() == groups.w1.sum() == columns.size
@@ -150,7 +155,7 @@ def test_every_gene_is_in_exactly_one_group(case):
 @given(binned_signatures())
 def test_size_of_a_group_is_that_of_its_bins(case):
     sizes, columns, bin_of = case
-    groups = merge_bins(sizes, [columns], [np.ones(columns.size)], bin_of)
+    groups = merged([columns], [np.ones(columns.size)], bin_of)
     assert all(size == sizes[first : last + 1].sum() for first, last, size, _ in members_by_group(groups))
 
 
@@ -158,14 +163,14 @@ def test_left_over_bins_do_not_crowd_the_group_they_join():
     sizes = np.array([40, 10, 10])
     bin_of = np.repeat([0, 1, 2], sizes).astype(np.int32)
     columns = np.arange(50, 60)
-    groups = merge_bins(sizes, [columns], [np.ones(10)], bin_of)
+    groups = merged([columns], [np.ones(10)], bin_of)
     assert (groups.span_size[groups.span] >= 2 * groups.members + 10).all()
 
 
 def test_groups_of_signatures_are_kept_apart():
     bin_of = np.repeat([0, 1], 30).astype(np.int32)
     columns = [np.array([0, 40]), np.array([], np.int64), np.array([1])]
-    groups = merge_bins(np.array([30, 30]), columns, [np.ones(c.size) for c in columns], bin_of)
+    groups = merged(columns, [np.ones(c.size) for c in columns], bin_of)
     assert groups.start.tolist() == [0, 2, 2, 3]
 
 

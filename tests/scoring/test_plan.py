@@ -20,8 +20,7 @@ from tamannot.scoring import (
     score_linear,
     score_runs,
 )
-from tamannot.scoring._pack import exact_weights, in_steps, pack_arms
-from tamannot.scoring._plan import Coverage
+from tamannot.scoring._plan import Coverage, exact_weights, in_steps, pack_arms
 from tamannot.scoring._rows import CsrRows
 from tamannot.signature import Gene, GeneIndex, Signature, SignatureSet, read_signatures
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 import scipy.stats
 
-from tamannot.scoring import _ranks
+from tamannot.scoring import UCell, _ranks
 from tamannot.scoring._ranks import (
     AVERAGE,
     EXPECTED,
@@ -212,6 +212,9 @@ def test_values_are_put_in_order_as_numpy_does(kind, n):
 # Rows replaced by groups of equal values, and what is kept of them.
 
 
+METHODS = [UCell(max_rank=50), UCell(max_rank=90)]
+
+
 HOW = depths([50, 90], [AVERAGE, AVERAGE])
 
 
@@ -259,7 +262,7 @@ def test_no_cells_and_empty_cells():
 
 
 def test_what_is_kept_is_what_would_be_made_again(rows):
-    ranked = RankedRows(rows, HOW, keep=True)
+    ranked = RankedRows(rows, METHODS, keep=True)
     first, again = ranked.block(8, 24), ranked.block(8, 24)
     assert again is first
     assert fields(first) == fields(rank_block(rows.block(8, 24), 90, HOW))
@@ -267,9 +270,9 @@ def test_what_is_kept_is_what_would_be_made_again(rows):
 
 
 def test_no_more_is_kept_than_there_is_room(rows, monkeypatch):
-    size = rank_block(rows.block(0, 20), 90, HOW).nbytes
+    size = sum(a.nbytes for a in rank_block(rows.block(0, 20), 90, HOW))
     monkeypatch.setattr(_ranks, "_MOST_KEPT", int(1.5 * size))
-    ranked = RankedRows(rows, HOW, keep=True)
+    ranked = RankedRows(rows, METHODS, keep=True)
     first, second = ranked.block(0, 20), ranked.block(20, 40)
     assert ranked.block(0, 20) is first
     assert ranked.block(20, 40) is not second
@@ -280,10 +283,10 @@ def test_no_more_is_kept_than_there_is_room(rows, monkeypatch):
 def test_rows_that_are_not_in_memory_are_never_kept(keep, rows):
     elsewhere = DenseRows(np.ones((4, 90), np.float32))
     elsewhere.in_memory = False
-    ranked = RankedRows(elsewhere if keep else rows, HOW, keep=keep)
+    ranked = RankedRows(elsewhere if keep else rows, METHODS, keep=keep)
     assert ranked.block(0, 4) is not ranked.block(0, 4)
 
 
 def test_rows_of_a_matrix_by_columns_are_never_kept():
-    ranked = RankedRows(CscRows(sp.csc_matrix(np.ones((4, 90), np.float32))), HOW, keep=True)
+    ranked = RankedRows(CscRows(sp.csc_matrix(np.ones((4, 90), np.float32))), METHODS, keep=True)
     assert ranked.block(0, 4) is not ranked.block(0, 4)

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tamannot.scoring._features import MOST_CELLS, learning_rows, taken
-from tamannot.scoring._rows import CscRows, CsrRows, DenseRows, RowBlock
-from tamannot.scoring._survey import all_whole, csc_block, seen_in
+from tamannot.scoring._rows import CscRows, CsrRows, DenseRows, RowBlock, all_whole, csc_block, seen_in
 
 
 def order_bits(values):

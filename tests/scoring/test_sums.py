@@ -22,7 +22,7 @@ from tamannot.scoring import (
     score_runs,
 )
 from tamannot.scoring._expression import group_sums
-from tamannot.scoring._pack import exact_weights, in_steps, pack_arms
+from tamannot.scoring._plan import exact_weights, in_steps, pack_arms
 from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY, depths, longest_row, rank_block
 from tamannot.scoring._rows import CsrRows, rows_in_memory
 from tamannot.scoring._sums import (
