@@ -44,7 +44,7 @@ FAULTS = [
     ("finish_scores", "-w_neg * u", "-u", "scoring/test_sums.py scoring/test_ucell.py"),
     ("finish_scores", "best = max(best, score)", "best = score", "scoring/test_sums.py scoring/test_ucell.py"),
     ("coverage", "sorted({symbol for arm in arms", "sorted({symbol for arm in arms[:1]", "scoring/test_plan.py"),
-    ("_blank_low_coverage", "c.share < min_coverage", "c.share <= min_coverage", "tl/test_score.py"),
+    ("score_all", "c.share < asked.min_coverage", "c.share <= asked.min_coverage", "tl/test_score.py"),
     # the matched null
     ("_central_moments", "m2 - m1 * m1", "m2", "scoring/test_null.py"),
     ("_central_moments", "2.0 * m1 * m1 * m1", "m1 * m1 * m1", "scoring/test_null.py"),

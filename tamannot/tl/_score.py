@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Unpack
@@ -40,6 +40,8 @@ from tamannot.tl._gseapy import score_with_gseapy
 
 # Methods on values are asked for on logarithms: that is what their papers and scanpy score.
 _LOG_FIRST: tuple[slots.Kind, ...] = ("log", "counts", "linear")
+# The settings of a method that determine the rank of a gene, and so its bin.
+_OF_RANKS = ("variant", "max_rank", "top")
 
 
 @takes_scanpy_words(UseRaw)
@@ -180,49 +182,53 @@ class ScoreSettings:
             raise ParameterError(msg)
 
 
-@dataclass(frozen=True)
-class _GroupScores:
-    """The results of a group of methods before they are written."""
-
-    data: Unpacked
-    plan: Plan
-    bins: Mapping[str, NullBins | None]
-    results: Mapping[str, Scores]
-
-
 def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple[Notes, str]:
     """Score by every method, then write all results, or none after an error; return notes and a summary."""
-    _refuse_other_evidence(adata, asked)
-    groups = [(methods, _score_group(adata, methods, asked, progress)) for methods in _groups(asked.methods)]
+    for key in asked.methods if asked.null is not None else ():
+        if shared := [i for i in slots.evidence_of(adata, key) if i in asked.signatures]:
+            msg = (
+                f"The labels under the key '{key}' were called from the z and p of {some_of(shared, 3)}, which this "
+                'would replace. Use another key for these scores, such as key_added="null".'
+            )
+            raise ParameterError(msg)
+    # Methods on ranks are computed together, each of the others alone.
+    ranked: dict[str, Method] = {key: m for key, m in asked.methods.items() if isinstance(m, RankMethod)}
+    groups = [ranked] if ranked else []
+    groups += [{key: m} for key, m in asked.methods.items() if key not in ranked]
+    found = [(methods, *_score_group(adata, methods, asked, progress)) for methods in groups]
     said, done = Notes(), dict[str, str]()
-    for methods, found in groups:
-        low = _blank_low_coverage(found, asked.min_coverage)
-        missing = missing_genes(found.plan, found.data.index)
-        for key, how in methods.items():
-            record = describe_run(found.data, found.plan, how, found.bins[key])
-            _write(adata, key, found.results[key], record, low)
-            n = len(found.plan.ids) - len(low)
+    for methods, data, plan, bins, results in found:
+        low = [o for o, c in enumerate(plan.coverage) if c.share < asked.min_coverage]
+        names, missing = [plan.ids[o] for o in low], missing_genes(plan, data.index)
+        for (key, how), result in zip(methods.items(), results, strict=True):
+            tables = {"score": result.score}
+            if isinstance(result, NullScores):
+                tables |= {"z": result.z, "p": result.p}
+            for table in tables.values():
+                table[:, low] = np.nan
+            record = describe_run(data, plan, how, bins[key])
+            record["warnings"] = np.array([f"low coverage: {name}" for name in names], dtype=object)
+            if slots.is_annotated(adata, key):
+                slots.add_scores(adata, key, result.ids, tables, record)
+            else:
+                slots.forget_run(adata, key)
+                slots.write_tables(adata, key, result.ids, tables)
+                slots.write_record(adata, key, record)
+            n = len(plan.ids) - len(low)
             done[key] = f"{n} signature{'s' * (n != 1)} by {how.name} in obsm['{slots.slot(key, 'scores')}']"
-        said |= found.data.notes
+        said |= data.notes
         if low:
             few = f"Not scored, because fewer than {asked.min_coverage:.0%} of their genes are in the data"
-            missing = f"{few}: {', '.join(low)}. {missing}".strip()
+            missing = f"{few}: {', '.join(names)}. {missing}".strip()
         if missing:
             said[missing] = CoverageWarning
     return said, f"Scored {adata.n_obs:,} cells: {', '.join(done[key] for key in asked.methods)}."
 
 
-def _groups(methods: Mapping[str, Method]) -> list[dict[str, Method]]:
-    """Return the methods that are computed together: all on ranks, and each of the others alone."""
-    ranked: dict[str, Method] = {key: m for key, m in methods.items() if isinstance(m, RankMethod)}
-    others = [{key: m} for key, m in methods.items() if key not in ranked]
-    return [ranked, *others] if ranked else others
-
-
 def _score_group(
     adata: AnnData, methods: Mapping[str, Method], asked: ScoreSettings, progress: Progress
-) -> _GroupScores:
-    """Score by the methods of a group, which share a matrix."""
+) -> tuple[Unpacked, Plan, Mapping[str, NullBins | None], Sequence[Scores]]:
+    """Score by the methods of a group, which share a matrix; return it, the plan, and by method bins and scores."""
     progress("reading")
     ranking = {key: m for key, m in methods.items() if isinstance(m, RankMethod)}
     first = next(iter(methods.values()))  # of methods that are not on ranks the only one
@@ -253,39 +259,7 @@ def _score_group(
         results = [score_with_gseapy(data, plan, first, threads=threads, tick=tick)]
     else:
         results = [score_linear(rows, plan, first, kind=data.kind, threads=threads, tick=tick)]
-    return _GroupScores(data, plan, bins, dict(zip(methods, results, strict=True)))
-
-
-def _blank_low_coverage(found: _GroupScores, min_coverage: float) -> list[str]:
-    """Set NaN for signatures with too few genes in the data; return these signatures."""
-    low = [o for o, c in enumerate(found.plan.coverage) if c.share < min_coverage]
-    for result in found.results.values():
-        for table in (result.score, result.z, result.p) if isinstance(result, NullScores) else (result.score,):
-            table[:, low] = np.nan
-    return [found.plan.ids[o] for o in low]
-
-
-def _write(adata: AnnData, key: str, result: Scores, record: dict[str, Any], low: list[str]) -> None:
-    z, p = (result.z, result.p) if isinstance(result, NullScores) else (None, None)
-    tables = {"score": result.score, "z": z, "p": p}
-    record["warnings"] = np.array([f"low coverage: {name}" for name in low], dtype=object)
-    if slots.is_annotated(adata, key):
-        slots.add_scores(adata, key, result.ids, tables, record)
-    else:
-        slots.forget_run(adata, key)
-        slots.write_tables(adata, key, result.ids, tables)
-        slots.write_record(adata, key, record)
-
-
-def _refuse_other_evidence(adata: AnnData, asked: ScoreSettings) -> None:
-    """Raise if z and p would replace those behind the labels of an annotation."""
-    for key in asked.methods if asked.null is not None else ():
-        if shared := [i for i in slots.evidence_of(adata, key) if i in asked.signatures]:
-            msg = (
-                f"The labels under the key '{key}' were called from the z and p of {some_of(shared, 3)}, which this "
-                'would replace. Use another key for these scores, such as key_added="null".'
-            )
-            raise ParameterError(msg)
+    return data, plan, bins, results
 
 
 def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: RankMethod) -> NullBins:
@@ -296,7 +270,9 @@ def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: Ran
     # Of `tl.annotate` more ranks may count in the null than in the scores.
     their_ranks = {} if record.null.max_rank is None else {"max_rank": record.null.max_rank}
     of_both = ({"name": method.name, **asdict(method)}, record.method | their_ranks)
-    ours, theirs = map(_depth_settings, of_both)
+    ours, theirs = (
+        f"{m['name']}({', '.join(f'{name}={m[name]}' for name in _OF_RANKS if name in m)})" for m in of_both
+    )
     if ours != theirs:
         msg = f"null_reference was scored with {theirs}, not {ours}. Use the same method for both."
         raise ParameterError(msg)
@@ -307,9 +283,3 @@ def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: Ran
         raise ParameterError(msg)
     # A gene that the reference lacks counts as hardly expressed.
     return NullBins(bins.fillna(record.bins.max()).to_numpy(np.int32))
-
-
-def _depth_settings(method: Mapping[str, Any]) -> str:
-    """Return the settings of a method that determine the rank of a gene, and so its bin."""
-    told = {name: method[name] for name in ("variant", "max_rank", "top") if name in method}
-    return f"{method['name']}({', '.join(f'{name}={value}' for name, value in told.items())})"

@@ -26,7 +26,6 @@ from tamannot._settings import (
 )
 from tamannot.classify import (
     AnchoredModel,
-    Cohort,
     HeldOut,
     LabelledCells,
     check_classes,
@@ -247,24 +246,20 @@ def learn_model(
         },
         metrics={},
     )
-    return model, _notes_of_cohort(data, model.scale, asked, cohort)
-
-
-def made_with() -> dict[str, str]:
-    """Return the versions that a model was made with."""
-    return {"tamannot": package_version()} | {name: version(name) for name in ("numpy", "scikit-learn")}
-
-
-def _notes_of_cohort(data: Unpacked, scale: str, asked: AnnotateSettings, cohort: Cohort) -> Notes:
     notes = data.notes
     if asked.tissue == "auto":
         notes[f"Tissue set to {cohort.tissue}: {cohort.tissue_reason}. Override with tissue=."] = None
     if cohort.novelty is None:
         few = "Too few macrophages to learn which cells are unlike them"
         notes[f"{few}: the model will treat no cell as unfamiliar."] = TamannotWarning
-    if scale == "ranks":
+    if model.scale == "ranks":
         notes[RANKED] = TamannotWarning
-    return notes
+    return model, notes
+
+
+def made_with() -> dict[str, str]:
+    """Return the versions that a model was made with."""
+    return {"tamannot": package_version()} | {name: version(name) for name in ("numpy", "scikit-learn")}
 
 
 def train_model(

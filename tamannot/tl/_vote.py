@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,9 +11,9 @@ from anndata import AnnData
 
 import tamannot.data as slots
 from tamannot.analysis._spatial import neighbour_distances, neighbour_weights
-from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED, Array
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import ParameterError
-from tamannot.stats._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours, vote_in_groups
+from tamannot.stats._vote import ABSENT, NO_LABEL, vote_among_neighbours, vote_in_groups
 from tamannot.tl._write import colors_for
 
 # UCell's default, and that of `smooth`.
@@ -105,30 +104,21 @@ def vote(
         poll = partial(vote_among_neighbours, weights=weights, min_share=min_share)
         how = {"neighbors_key": neighbors_key, "decay": _DECAY}
     adata = slots.to_work_on(adata, copy=copy)
-    for axis in slots.AXES:
-        if slots.slot(key, axis) in calls:
-            _write_vote(adata, key, axis, pd.Categorical(calls[slots.slot(key, axis)]), poll)
+    for axis in (a for a in slots.AXES if slots.slot(key, a) in calls):
+        own = pd.Categorical(calls[slots.slot(key, axis)])
+        # Taking a part of an object drops categories without cells.
+        categories = [*own.categories, *([] if UNASSIGNED in own.categories else [UNASSIGNED])]
+        ballots = own.codes.astype(np.int64)
+        ballots[ballots < 0] = ABSENT
+        for name, code in ((UNASSIGNED, NO_LABEL), (NOT_MACROPHAGE, ABSENT)):
+            if name in own.categories:
+                ballots[ballots == categories.index(name)] = code
+        votes = poll(ballots)
+        codes = np.where(votes.winner == NO_LABEL, categories.index(UNASSIGNED), votes.winner)
+        codes = np.where(votes.winner == ABSENT, own.codes, codes)
+        label = pd.Categorical.from_codes(codes, pd.Index(categories)).remove_unused_categories()
+        slots.write_obs(adata, key, {f"{axis}_vote": label, f"{axis}_vote_share": votes.share})
+        given = dict(zip(own.categories, slots.read_colors(adata, key, axis), strict=False))
+        slots.write_colors(adata, key, {f"{axis}_vote": colors_for(axis, label.categories, given)})
     slots.add_to_record(adata, key, "vote", {**how, "min_share": float(min_share)})
     return adata if copy else None
-
-
-def _write_vote(adata: AnnData, key: str, axis: str, own: pd.Categorical, poll: Callable[[Array], Votes]) -> None:
-    votes = poll(_ballots(own))
-    # Taking a part of an object drops categories without cells.
-    categories = [*own.categories, *([] if UNASSIGNED in own.categories else [UNASSIGNED])]
-    codes = np.where(votes.winner == NO_LABEL, categories.index(UNASSIGNED), votes.winner)
-    codes = np.where(votes.winner == ABSENT, own.codes, codes)
-    label = pd.Categorical.from_codes(codes, pd.Index(categories)).remove_unused_categories()
-    slots.write_obs(adata, key, {f"{axis}_vote": label, f"{axis}_vote_share": votes.share})
-    given = dict(zip(own.categories, slots.read_colors(adata, key, axis), strict=False))
-    slots.write_colors(adata, key, {f"{axis}_vote": colors_for(axis, label.categories, given)})
-
-
-def _ballots(own: pd.Categorical) -> Array:
-    """Return the votes of the cells; cells without a call, or outside the axis, are absent."""
-    codes = own.codes.astype(np.int64)
-    codes[codes < 0] = ABSENT
-    for name, code in ((UNASSIGNED, NO_LABEL), (NOT_MACROPHAGE, ABSENT)):
-        if name in own.categories:
-            codes[codes == own.categories.get_loc(name)] = code
-    return codes
