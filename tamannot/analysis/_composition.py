@@ -14,8 +14,6 @@ import tamannot.data as slots
 from tamannot.analysis._composition_tests import (
     Axis,
     Counted,
-    cautions_on_depth,
-    cautions_on_design,
     cautions_on_tests,
     compare,
     count_labels,
@@ -125,7 +123,13 @@ def composition(
         raise ParameterError(msg)
     samples = samples_of(adata, sample_key)
     counted = count_labels(adata, key, axis, samples, depth=depth and condition is not None)
-    _refuse_cells(samples, sample_key)
+    cells = np.bincount(samples.codes[samples.codes >= 0], minlength=len(samples.names))
+    if (single := int((cells == 1).sum())) * 2 >= len(cells):
+        msg = (
+            f"obs['{sample_key}'] identifies cells, not samples: {single:,} of {len(cells):,} values have one cell. "
+            "Cells of one tumour are not replicates: use the column with the tumour or donor of each cell."
+        )
+        raise ParameterError(msg)
     cohort = _cohort_of(adata, samples, counted, condition, covariates, min_cells)
     if counts == "expected" and counted.expected is None:
         msg = f"The {axis} labels have no probabilities, which expected counts need. Use counts='called'."
@@ -136,8 +140,12 @@ def composition(
     if counted.expected is not None:
         expected = _by_sample_and_label(counted.expected, counted, cohort)
         record["expected"] = expected.rename(columns={"n_cells": "expected_cells", "share": "expected_share"})
-    cautions = _cautions_on_samples(cohort, samples, sample_key)
-    used_reference = ""
+    cautions, used_reference = [], ""
+    if nameless := int((samples.codes < 0).sum()):
+        cautions.append(f"{nameless:,} cells have no value of {sample_key} and are left out.")
+    if len(out := cohort.table[~cohort.used]):
+        named = "; ".join(f"{name} ({why})" for name, why in out["left_out"].items())
+        cautions.append(f"{len(out)} of {len(cohort.table)} samples are not compared: {named}.")
     if condition is not None:
         _refuse_few(cohort, counted, condition, min_cells)
         tests, used_reference, notes = _tests(counted, cohort, reference, counts)
@@ -174,11 +182,8 @@ class Cohort:
     """Samples × covariates."""
     order: tuple[str, ...]
     """The conditions in the order of their column."""
-
-    @property
-    def used(self) -> Array:
-        """Which samples are compared, bool."""
-        return self.table["used"].to_numpy()
+    used: Array
+    """Which samples are compared, bool."""
 
 
 def _cohort_of(
@@ -209,17 +214,7 @@ def _cohort_of(
         table["log_depth"] = counted.log_depth
     table["used"] = reason == ""
     table["left_out"] = reason
-    return Cohort(table, known[list(covariates)], order)
-
-
-def _refuse_cells(samples: Samples, sample_key: str) -> None:
-    cells = np.bincount(samples.codes[samples.codes >= 0], minlength=len(samples.names))
-    if (single := int((cells == 1).sum())) * 2 >= len(cells):
-        msg = (
-            f"obs['{sample_key}'] identifies cells, not samples: {single:,} of {len(cells):,} values have one cell. "
-            "Cells of one tumour are not replicates: use the column with the tumour or donor of each cell."
-        )
-        raise ParameterError(msg)
+    return Cohort(table, known[list(covariates)], order, reason == "")
 
 
 def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int) -> None:
@@ -244,34 +239,17 @@ def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int
     raise ParameterError(msg)
 
 
-def _cautions_on_samples(cohort: Cohort, samples: Samples, sample_key: str) -> list[str]:
-    """Name the cells and samples that are left out."""
-    notes = []
-    if nameless := int((samples.codes < 0).sum()):
-        notes.append(f"{nameless:,} cells have no value of {sample_key} and are left out.")
-    out = cohort.table[~cohort.used]
-    if len(out):
-        named = "; ".join(f"{name} ({why})" for name, why in out["left_out"].items())
-        notes.append(f"{len(out)} of {len(cohort.table)} samples are not compared: {named}.")
-    return notes
-
-
 def _tests(counted: Counted, cohort: Cohort, reference: str | None, counts: str) -> tuple[pd.DataFrame, str, list[str]]:
     """Return the tests, the reference, and the cautions."""
-    terms, notes = cohort.covariates, []
-    if counted.log_depth is not None:
-        adds = np.ptp(counted.log_depth[cohort.used]) > 0 if cohort.used.any() else False
-        terms = terms.assign(**{_DEPTH: counted.log_depth}) if adds else terms
-    elif counted.depth is not None:
+    terms, notes, used, log_depth = cohort.covariates, [], cohort.used, None
+    if counted.log_depth is None and counted.depth is not None:
         notes.append(f"Depth was not used as a covariate: it is {counted.depth}")
-    design = make_design(
-        cohort.table.loc[cohort.used, "condition"], terms[cohort.used], order=cohort.order, reference=reference
-    )
-    tests = compare(counted, cohort.used, design, expected=counts == "expected")
-    if _DEPTH in terms:
-        notes += cautions_on_depth(counted.log_depth[cohort.used], design)  # type: ignore[index]
-    notes += cautions_on_design(design)
-    notes += cautions_on_tests(tests, counted.total[cohort.used])
+    elif counted.log_depth is not None and used.any() and np.ptp(counted.log_depth[used]) > 0:
+        terms, log_depth = terms.assign(**{_DEPTH: counted.log_depth}), counted.log_depth[used]
+    condition = cohort.table.loc[used, "condition"]
+    design = make_design(condition, terms[used], order=cohort.order, reference=reference)
+    tests = compare(counted, used, design, expected=counts == "expected")
+    notes += cautions_on_tests(tests, design, counted.total[used], log_depth)
     return tests, design.conditions[0], notes
 
 

@@ -79,18 +79,6 @@ T_CELLS = (Hypothesis("t_cell", "IFNG", "SLC7A11", "negative"), Hypothesis("t_ce
 _WRITTEN = {"mediators": MEDIATORS, "t_cells": T_CELLS}
 
 
-@dataclass(frozen=True)
-class Names:
-    """Names that a hypothesis may use for each side, beside the genes of the data."""
-
-    macrophages: Sequence[str]
-    """Scored programs, and context sets."""
-    malignant: Sequence[str]
-    context: Sequence[str]
-    """Context sets of the library: of either side, and of T cells."""
-    mouse: bool
-
-
 def hypotheses_of(adata: AnnData, key: str, asked: Pairs | None, programs: Sequence[str] | None) -> list[Hypothesis]:
     """Return the requested hypotheses; of macrophages ``"all"`` has ``programs``, None those of ferroptosis."""
     if asked is None:
@@ -98,20 +86,22 @@ def hypotheses_of(adata: AnnData, key: str, asked: Pairs | None, programs: Seque
     record = slots.read_record(adata, key)
     library = load_signatures(species=library_species(record))
     ferroptosis, context = ([i for i, s in library.items() if s.axis == axis] for axis in ("ferroptosis", "context"))
-    scored = [str(name) for name in slots.read_table(adata, key, "z")]
-    known = Names([*scored, *context], ferroptosis, context, mouse=record.matrix.species == "mouse")
+    macrophages = [*map(str, slots.read_table(adata, key, "z")), *context]
     programs = [p for p in ferroptosis if p not in SUMMARIES] if programs is None else programs
     for name in programs:
-        _check_name(name, known.macrophages, "programs has")
+        _check_name(name, macrophages, "programs has")
     if isinstance(asked, str) and asked in _WRITTEN:
-        return [_in_species(h, known) for h in _WRITTEN[asked]]
+        if record.matrix.species != "mouse":
+            return list(_WRITTEN[asked])
+        names = [[n.capitalize() if _is_gene(n) else n for n in (h.tam, h.malignant)] for h in _WRITTEN[asked]]
+        return [replace(h, tam=t, malignant=m) for h, (t, m) in zip(_WRITTEN[asked], names, strict=True)]
     if isinstance(asked, str):
         if asked != "all":
             msg = f"hypotheses must be None, 'mediators', 't_cells', 'all' or pairs of names, not {asked!r}."
             raise ParameterError(msg)
         of_states = [_pair("share", state, other) for state, other in product(STATES, ferroptosis)]
         return of_states + [_pair("program", name, other) for name, other in product(programs, ferroptosis)]
-    found = [_named(pair, known) for pair in asked]
+    found = [_named(pair, macrophages, ferroptosis, context) for pair in asked]
     if not found:
         msg = (
             "hypotheses is empty. Give pairs (macrophage value, program of malignant cells), or None for the default "
@@ -126,32 +116,28 @@ def _is_gene(name: str) -> bool:
     return name != name.lower()
 
 
-def _in_species(h: Hypothesis, known: Names) -> Hypothesis:
-    if not known.mouse:
-        return h
-    tam, malignant = (n.capitalize() if _is_gene(n) else n for n in (h.tam, h.malignant))
-    return replace(h, tam=tam, malignant=malignant)
-
-
-def _named(pair: tuple[str, str], known: Names) -> Hypothesis:
+def _named(
+    pair: tuple[str, str], macrophages: Sequence[str], ferroptosis: Sequence[str], context: Sequence[str]
+) -> Hypothesis:
+    """Return the hypothesis of a pair of names; context sets are of either side, and of T cells."""
     if isinstance(pair, str) or len(pair) != 2:
         msg = f"A hypothesis must be a pair like ('share_lipid_associated', 'ferroptosis_defence'), not {pair!r}."
         raise ParameterError(msg)
     left, right = pair
     if not _is_gene(right):
-        _check_name(right, (*known.malignant, *known.context), "Of malignant cells there is")
-    programs_or_states: dict[Side, Sequence[str]] = {"share": STATES, "program": known.macrophages}
+        _check_name(right, (*ferroptosis, *context), "Of malignant cells there is")
+    programs_or_states: dict[Side, Sequence[str]] = {"share": STATES, "program": macrophages}
     for measure, names in programs_or_states.items():
         if left.removeprefix(f"{measure}_") in names and (left.startswith(f"{measure}_") or left in names):
             return _pair(measure, left.removeprefix(f"{measure}_"), right)
-    genes_or_sets: dict[Side, Sequence[str]] = {"gene": (), "t_cell": known.context}
+    genes_or_sets: dict[Side, Sequence[str]] = {"gene": (), "t_cell": context}
     for measure, sets in genes_or_sets.items():
         name = left.removeprefix(f"{measure}_")
         if name != left and (_is_gene(name) or name in sets):
             return _pair(measure, name, right)
-    everything = (*(f"share_{s}" for s in STATES), *(f"program_{n}" for n in known.macrophages))
-    _check_name(left, (*everything, *(f"t_cell_{n}" for n in known.context)), "Of macrophages there is")
-    raise AssertionError(left)
+    known = [*(f"share_{s}" for s in STATES), *(f"program_{n}" for n in macrophages), *(f"t_cell_{n}" for n in context)]
+    msg = f"Of macrophages there is no '{left}'.{among(left, known)}"
+    raise ParameterError(msg)
 
 
 def _pair(measure: Side, tam: str, malignant: str) -> Hypothesis:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -162,10 +163,7 @@ def enrich(
     slots.read_record(adata, key)
     calls = {a: adata.obs[slots.slot(key, a)].astype(str) for a in slots.AXES if slots.slot(key, a) in adata.obs}
     groups = _groups(adata, key, groupby, compartment)
-
-    def species_seen() -> str:
-        return slots.species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
-
+    species_seen = partial(slots.species_of, adata, gene_symbols=gene_symbols, species=species, layer=layer)
     if signatures is None:
         chosen = load_signatures(_DEFAULT_AXES, species=cast("Any", species_seen()))
     else:
@@ -180,10 +178,13 @@ def enrich(
     sampled, made_of = samples is not None, groupby if groupby.startswith(f"{key}_") else ""
     said = _cautions_on_rankings(groups, rankings, sampled=sampled)
     said += _cautions_on_names(sets, made_of, with_states=known, logged=sampled and data.kind == "log")
+    first = next(iter(rankings.values()))
+    about = [(s.id, s.axis, s.version, s.digest, s.n_genes, s.ranked_in(first), s.n_down) for s in sets]
+    columns = ["signature", "axis", "version", "digest", "n_genes", "n_ranked", "n_down"]
     record = {
         "table": table,
         "clusters": name_clusters(table, {s.id: s.axis for s in sets}, groups, calls, with_states=known),
-        "signatures": _about_sets(sets, next(iter(rankings.values()))),
+        "signatures": pd.DataFrame(about, columns=columns).set_index("signature"),
         "groupby": groupby,
         "sample_key": sample_key or "",
         "compartment": compartment or "",
@@ -272,7 +273,11 @@ def name_clusters(
             label, nes, q = _best(of_group[of_group["signature"].map(axis_of) == axis])
             if axis != "compartment":
                 label = NOT_MACROPHAGE if other else label if with_states else UNASSIGNED
-            majority, share = _majority(own[axis]) if axis in own else ("", np.nan)
+            majority, share = "", np.nan
+            if axis in own:  # the label of most cells that have one; of equals the first by name
+                counts = own[axis][own[axis] != UNASSIGNED].value_counts().sort_index(kind="stable")
+                majority = str(counts.idxmax()) if len(counts) else UNASSIGNED
+                share = float(counts.max() / counts.sum()) if len(counts) else np.nan
             row |= {axis: label, f"{axis}_nes": nes, f"{axis}_q": q}
             row |= {f"{axis}_cells": majority, f"{axis}_share": share, f"{axis}_agree": label == majority}
         rows.append(row)
@@ -292,19 +297,6 @@ def _best(table: pd.DataFrame) -> tuple[str, float, float]:
     holds = top["unit"] == "cell" or (agree and top["difference"] >= _MIN_DIFFERENCE)
     named = top["nes"] > 0 and top["q"] <= _MAX_Q and holds
     return str(top["signature"]) if named else UNASSIGNED, float(top["nes"]), float(top["q"])
-
-
-def _majority(own: pd.Series) -> tuple[str, float]:
-    """Return the label of most cells that have one, and its share of them; of equals the first by name."""
-    counts = own[own != UNASSIGNED].value_counts().sort_index(kind="stable")
-    return (str(counts.idxmax()), float(counts.max() / counts.sum())) if len(counts) else (UNASSIGNED, np.nan)
-
-
-def _about_sets(sets: Sequence[GeneSet], ranking: Ranking) -> pd.DataFrame:
-    """Return version, digest and sizes of the signatures, one row each."""
-    rows = [(s.axis, s.version, s.digest, s.n_genes, s.ranked_in(ranking), s.n_down) for s in sets]
-    columns = ["axis", "version", "digest", "n_genes", "n_ranked", "n_down"]
-    return pd.DataFrame(rows, columns=columns, index=pd.Index([s.id for s in sets], name="signature"))
 
 
 def _cautions_on_rankings(groups: Groups, rankings: Mapping[str, Ranking], *, sampled: bool) -> list[str]:

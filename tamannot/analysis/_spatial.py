@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -28,10 +28,6 @@ Kind = Literal["score", "z", "smooth"]
 
 RECORD = "regions"
 SPATIAL = "spatial"
-_MIXTURE = (
-    "The score of a spot with several cells is that of their mixture: it depends on the number of macrophages as "
-    "well as on their state, and on the number of detected genes."
-)
 # A sample, or a region of one, with fewer spots is uninformative.
 _MIN_SPOTS = 10
 _FEW_SAMPLES = 4
@@ -112,12 +108,15 @@ def regions(
         raise ParameterError(msg)
     coordinates_of(adata)
     adata = slots.to_work_on(adata, copy=copy)
-    scores = _scores(adata, key, kind, signatures)
+    slots.read_record(adata, key)
+    scores = slots.read_table(adata, key, kind)
+    if absent := [s for s in signatures or () if s not in scores]:
+        msg = f"'{absent[0]}' was not scored under the key '{key}'.{among(absent[0], scores.columns)}"
+        raise ParameterError(msg)
+    scores = scores if signatures is None else scores[list(signatures)]
     samples = samples_of(adata, sample_key) if sample_key is not None else Samples(("all",), np.zeros(adata.n_obs, int))
-    if distance is not None:
-        tests, of_samples = _along(scores, _distance(adata, distance), samples)
-    else:
-        tests, of_samples = _between(scores, slots.obs_column(adata, str(region)), samples)
+    compare = _between if distance is None else _along
+    tests, of_samples = compare(scores, slots.obs_column(adata, str(distance if region is None else region)), samples)
     tests.insert(list(tests.columns).index("p") + 1, "q", benjamini_hochberg(tests["p"].to_numpy(float)))
     record = {
         "table": tests,
@@ -149,28 +148,12 @@ def coordinates_of(adata: AnnData) -> Array:
     return where[:, :2]
 
 
-def _scores(adata: AnnData, key: str, kind: str, signatures: Sequence[str] | None) -> pd.DataFrame:
-    slots.read_record(adata, key)
-    table = slots.read_table(adata, key, kind)
-    if signatures is None:
-        return table
-    if absent := [s for s in signatures if s not in table]:
-        msg = f"'{absent[0]}' was not scored under the key '{key}'.{among(absent[0], table.columns)}"
-        raise ParameterError(msg)
-    return table[list(signatures)]
-
-
-def _distance(adata: AnnData, name: str) -> Array:
-    column = slots.obs_column(adata, name)
-    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        msg = f"obs['{name}'] is not numeric. Pass regions as region='{name}'."
-        raise ParameterError(msg)
-    return column.to_numpy(dtype=float, na_value=np.nan)
-
-
-def _along(scores: pd.DataFrame, distance: Array, samples: Samples) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _along(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the correlation of each score with a distance over samples, and in each sample."""
-    n_samples = len(samples.names)
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        msg = f"obs['{column.name}'] is not numeric. Pass regions as region='{column.name}'."
+        raise ParameterError(msg)
+    distance, n_samples = column.to_numpy(dtype=float, na_value=np.nan), len(samples.names)
     own = spearman_by_sample(scores.to_numpy(float), distance, samples.codes, n_samples, at_least=_MIN_SPOTS)
     n_spots = samples.total(np.isfinite(distance).astype(float)).astype(int)
     tests = _over_samples(scores.columns, "correlation", correlation_over_samples(own, fewest=2), own, n_spots, {})
@@ -179,7 +162,11 @@ def _along(scores: pd.DataFrame, distance: Array, samples: Samples) -> tuple[pd.
 
 def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the difference of each score between two regions, of each pair, over samples and in each sample."""
-    region = pd.Categorical(column.astype(object).where(column.notna()), _names_of(column))
+    # The regions that occur, in the order of a categorical, else sorted.
+    here = sorted(column.dropna().unique(), key=str)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        here = [c for c in column.cat.categories if c in here]
+    region = pd.Categorical(column.astype(object).where(column.notna()), here)
     names = [str(n) for n in region.categories]
     if len(names) < 2:
         msg = f"obs['{column.name}'] has {len(names)} regions; a comparison needs two."
@@ -195,14 +182,6 @@ def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple
         tests.append(_over_samples(scores.columns, "difference", over_samples(own, fewest=2), own, spots, pair))
         of_samples.append(_of_samples(samples, scores.columns, own, spots, "difference").assign(**pair))
     return pd.concat(tests, ignore_index=True), pd.concat(of_samples, ignore_index=True)
-
-
-def _names_of(column: pd.Series) -> list[Any]:
-    """Return the regions that occur: in the order of a categorical, else sorted."""
-    here = column.dropna().unique()
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return [c for c in column.cat.categories if c in here]
-    return sorted(here, key=str)
 
 
 def _over_samples(
@@ -235,7 +214,8 @@ def _of_samples(samples: Samples, names: pd.Index, own: Array, spots: Array, val
 
 
 def _cautions(tests: pd.DataFrame, of_samples: pd.DataFrame, samples: Samples, sample_key: str | None) -> list[str]:
-    said = [_MIXTURE]
+    mixture = "The score of a spot with several cells is that of their mixture: it depends on the number of macrophages"
+    said = [f"{mixture} as well as on their state, and on the number of detected genes."]
     most = int(tests["n_samples"].max()) if len(tests) else 0
     if sample_key is None:
         said.append("No sample_key was given, so all spots count as one sample and there is no p.")

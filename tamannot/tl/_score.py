@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal, Unpack
 
 import numpy as np
@@ -125,10 +126,7 @@ def score(
     ['border_associated', 'microglia', 'monocyte_derived']
     """
     adata = slots.to_work_on(adata, copy=copy)
-
-    def species_seen() -> str:
-        return slots.species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
-
+    species_seen = partial(slots.species_of, adata, gene_symbols=gene_symbols, species=species, layer=layer)
     chosen = chosen_signatures(signatures, species_seen)
     methods = method if isinstance(method, Mapping) else {key_added: method}
     if not methods:
