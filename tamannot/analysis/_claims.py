@@ -98,10 +98,8 @@ def claims(
         A column is missing or varies within samples, the table is not valid, or ``min_cells`` is below 4.
     InputFileError
         The table does not exist.
-    ResultNotFoundError
-        The object is not annotated, or its matrix is missing.
-    MatrixError
-        The matrix is not the one that was annotated.
+    ResultNotFoundError, MatrixError
+        The object is not annotated, or its matrix is missing or not the one that was annotated.
 
     Notes
     -----

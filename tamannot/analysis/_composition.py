@@ -11,14 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot.analysis._composition_tests import (
-    Axis,
-    Counted,
-    cautions_on_tests,
-    compare,
-    count_labels,
-    make_design,
-)
+from tamannot.analysis._composition_tests import Axis, Counted, cautions_on_tests, compare, count_labels, make_design
 from tamannot.analysis._samples import Samples, samples_of, table_of_samples
 from tamannot.data import Array
 from tamannot.errors import ParameterError, some_of
@@ -187,12 +180,7 @@ class Cohort:
 
 
 def _cohort_of(
-    adata: AnnData,
-    samples: Samples,
-    counted: Counted,
-    condition: str | None,
-    covariates: Sequence[str],
-    min_cells: int,
+    adata: AnnData, samples: Samples, counted: Counted, condition: str | None, covariates: Sequence[str], min_cells: int
 ) -> Cohort:
     """Return the samples with their condition and covariates."""
     known = table_of_samples(adata, samples, [*([condition] if condition else []), *covariates])

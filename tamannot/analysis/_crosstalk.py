@@ -119,23 +119,16 @@ def crosstalk(
 
     Returns
     -------
-    None, or the copy. The results are in ``uns["tamannot"][key]["crosstalk"]``: ``tests``, one row per hypothesis with
-    ``rho``, ``p``, its 95 % interval ``low`` and ``high``, ``loo_low`` and ``loo_high`` (the range with one sample
-    left out), the same adjusted (``rho_adjusted``, …, ``adjusted_for``, and ``rho_given_…`` for each covariate alone),
-    ``n_samples``, and ``q`` over the tests of this call, NaN where the samples are too few for any to be below 0.05;
-    ``low_signal_tam`` and ``low_signal_malignant``: the share of cells that show fewer than three genes of the program,
-    or not the gene (mean over samples; NaN for the share of a state);
-    ``samples``, the values behind them; ``cautions``; ``parameters``. Read it with ``get.crosstalk``.
+    None, or the copy. The results are in ``uns["tamannot"][key]["crosstalk"]`` (read them with `get.crosstalk`):
+    ``tests``, one row per hypothesis; ``samples``, the values behind them; ``cautions``; ``parameters``.
 
     Raises
     ------
     ParameterError
         ``malignant`` is missing or incomplete, a column is missing, a name is neither a program nor a gene of the data,
         or fewer than four samples have enough cells.
-    ResultNotFoundError
-        The object is not annotated, or its matrix is missing.
-    MatrixError
-        The matrix is not the one that was annotated.
+    ResultNotFoundError, MatrixError
+        The object is not annotated, or its matrix is missing or not the one that was annotated.
 
     Notes
     -----

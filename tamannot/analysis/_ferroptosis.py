@@ -25,13 +25,7 @@ _EFFECT_COLUMNS = (
 )
 
 THEMES: Mapping[str, Mapping[str, int]] = {
-    "iron": {
-        "iron_uptake": 1,
-        "iron_storage": 1,
-        "iron_export": 1,
-        "ferritinophagy": 1,
-        "heme_iron_recycling": 1,
-    },
+    "iron": {"iron_uptake": 1, "iron_storage": 1, "iron_export": 1, "ferritinophagy": 1, "heme_iron_recycling": 1},
     "glutathione": {"cystine_gsh": 1, "gpx4_axis": 1},
     "pufa": {"pufa_pl_synthesis": 1, "mufa_protection": -1},
     "lipid_peroxide": {"lipid_peroxidation_enzymes": 1, "lipid_peroxide_detox": -1},

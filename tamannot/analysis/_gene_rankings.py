@@ -183,10 +183,10 @@ def prerank(ranking: Ranking, sets: Sequence[GeneSet], settings: Settings, *, th
     import gseapy  # noqa: PLC0415 - slow to import, rarely used
 
     # Names of our own: gseapy changes the case of some, and takes numbers for positions.
-    names = pd.Index([_name(c) for c in ranking.columns.tolist()], dtype=object)
+    names = pd.Index([f"g{c}" for c in ranking.columns.tolist()], dtype=object)
     result = gseapy.prerank(
         rnk=pd.Series(_without_ties(ranking.values), index=names, name="value"),
-        gene_sets={s.id: [_name(c) for c in s.symbol_of] for s in fitting},
+        gene_sets={s.id: [f"g{c}" for c in s.symbol_of] for s in fitting},
         outdir=None,
         no_plot=True,
         min_size=settings.min_size,
@@ -238,7 +238,3 @@ def _without_ties(values: Array) -> Array:
             out[j] = out[j - 1] - step
             j += 1
     return out
-
-
-def _name(column: int) -> str:
-    return f"g{column}"

@@ -105,7 +105,17 @@ def ligand_receptor(
     adata = slots.to_work_on(adata, copy=copy)
     liana, resource = load_liana(), pairs_of_reviews()
     samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
-    property_of = _property(adata, samples, against, key)
+    property_of, run = None, slots.read_record(adata, key)
+    if against is not None:
+        values = run.analyses("crosstalk")["all"]["samples"] if run.has("crosstalk") else pd.DataFrame()
+        if against in values:
+            property_of = values[against].astype(float)
+        elif against.startswith("malignant_") and against not in adata.obs:
+            msg = f"'{against}' must be a value of tl.crosstalk, which was not run or has no such value. Run it first."
+            raise ParameterError(msg)
+        else:
+            column = table_of_samples(adata, samples, [against])[against]
+            property_of = numbers_of(column, f"obs['{against}']", fewest_words=2)
     groups = np.where(chosen, MALIGNANT, slots.labels_of(adata, key, "compartment"))
     wanted = np.isin(groups, list({*resource["source"], *resource["target"]})) & (samples.codes >= 0)
     cells = _expression(adata, key, wanted, resource)
@@ -144,19 +154,6 @@ def load_liana() -> Any:
     except ImportError as error:
         msg = "Ligand–receptor pairs need liana:  pip install 'tamannot[crosstalk]'"
         raise TamannotError(msg) from error
-
-
-def _property(adata: AnnData, samples: Samples, against: str | None, key: str) -> pd.Series | None:
-    if against is None:
-        return None
-    run = slots.read_record(adata, key)
-    values = run.analyses("crosstalk")["all"]["samples"] if run.has("crosstalk") else pd.DataFrame()
-    if against in values:
-        return values[against].astype(float)
-    if against.startswith("malignant_") and against not in adata.obs:
-        msg = f"'{against}' must be a value of tl.crosstalk, which was not run or has no such value. Run it first."
-        raise ParameterError(msg)
-    return numbers_of(table_of_samples(adata, samples, [against])[against], f"obs['{against}']", fewest_words=2)
 
 
 def _expression(adata: AnnData, key: str, cells: Array, resource: pd.DataFrame) -> AnnData:

@@ -64,8 +64,7 @@ def regions(
     signatures
         Ids to compare; None uses all scored signatures.
     kind
-        ``"score"``, ``"z"`` or ``"smooth"`` (smoothing over neighbours blurs differences and increases
-        correlations).
+        ``"score"``, ``"z"`` or ``"smooth"`` (smoothing over neighbours blurs differences and increases correlations).
     key
         The ``key_added`` of the run.
     copy

@@ -45,8 +45,7 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
 
     Returns
     -------
-    One row per signature; on each axis the label first, then by ``above_baseline``, or by ``z`` without a
-    baseline:
+    One row per signature; on each axis the label first, then by ``above_baseline``, or by ``z`` without a baseline:
 
     - ``axis``, ``score`` (0 to 1), ``z`` and ``p`` against the matched null (p is NaN if it cannot be computed);
     - ``baseline``: z of macrophages of this origin without the state; for microglia, the difference between their z and

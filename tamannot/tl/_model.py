@@ -65,9 +65,9 @@ class Model(Classifier):
     ) -> AnnData | None:
         """Label every cell.
 
-        A probability is the frequency of the label among similar held-out training cells, at the class
-        frequencies of the training data; it holds for other data with the same frequencies. A label is assigned
-        if its probability reaches the threshold of the model.
+        A probability is the frequency of the label among similar held-out training cells, at the class frequencies of
+        the training data; it holds for other data with the same frequencies. A label is assigned if its probability
+        reaches the threshold of the model.
 
         Parameters
         ----------
@@ -87,11 +87,10 @@ class Model(Classifier):
         Returns
         -------
         None, or the copy. The results are ``obs["{key}_label"]`` (the classes and ``unassigned``),
-        ``obs["{key}_prob"]`` (float32, highest probability), ``obs["{key}_status"]`` (``assigned``,
-        ``ambiguous``: below the threshold, ``unfamiliar``: unlike the training cells, ``low_coverage``: less
-        than half of the model's genes by weight are in the data), ``obsm["{key}_proba"]`` (cells × classes,
-        rows sum to 1; ``/`` in a name becomes ``|``, because h5ad does not allow slashes) and
-        ``uns["tamannot"]["{key}"]``.
+        ``obs["{key}_prob"]`` (float32, highest probability), ``obs["{key}_status"]`` (``assigned``, ``ambiguous``:
+        below the threshold, ``unfamiliar``: unlike the training cells, ``low_coverage``: less than half of the model's
+        genes by weight are in the data), ``obsm["{key}_proba"]`` (cells × classes, rows sum to 1; ``/`` in a name
+        becomes ``|``, because h5ad does not allow slashes) and ``uns["tamannot"]["{key}"]``.
 
         Raises
         ------

@@ -24,15 +24,7 @@ from tamannot._settings import (
     settings,
     takes_scanpy_words,
 )
-from tamannot.classify import (
-    AnchoredModel,
-    HeldOut,
-    LabelledCells,
-    check_classes,
-    fit_labels,
-    keep_cohort,
-    prepare,
-)
+from tamannot.classify import AnchoredModel, HeldOut, LabelledCells, check_classes, fit_labels, keep_cohort, prepare
 from tamannot.data import Unpacked
 from tamannot.errors import GeneIdError, Notes, ParameterError, SpeciesError, TamannotWarning, tell
 from tamannot.signature import OURS, GeneIndex, Signatures, load_signatures, read_ids

@@ -39,9 +39,9 @@ def vote(
     adata
         An annotated object.
     groupby
-        Column of ``obs``: each cell of a group has one vote. A cell without a value gets ``unassigned``. None: the
-        cell and its neighbours vote, with the weights of `smooth` (UCell's default): 1 for the cell, 0.9 for the
-        nearest neighbour, 0.81 for the next, and so on, so that smoothed scores and votes use the same neighbourhood.
+        Column of ``obs``: each cell of a group has one vote. A cell without a value gets ``unassigned``. None: the cell
+        and its neighbours vote, with the weights of `smooth` (UCell's default): 1 for the cell, 0.9 for the nearest
+        neighbour, 0.81 for the next, and so on, so that smoothed scores and votes use the same neighbourhood.
         (Connectivities give the cell itself no weight.)
     key
         The ``key_added`` of the annotation.
@@ -57,10 +57,9 @@ def vote(
     -------
     None, or the copy. For each of compartment, origin and state that was called, the results are
     ``obs["{key}_state_vote"]``, categorical with the order and colours of the call, and
-    ``obs["{key}_state_vote_share"]``, float32: the share of the leading label, even if it is below ``min_share``;
-    NaN if no cell voted. The settings are in ``uns["tamannot"]["{key}"]["vote"]``. For origin and state only
-    macrophages vote and get a vote: ``not_macrophage`` stays, with a share of NaN. Annotating again
-    removes the votes.
+    ``obs["{key}_state_vote_share"]``, float32: the share of the leading label, even if it is below ``min_share``; NaN
+    if no cell voted. The settings are in ``uns["tamannot"]["{key}"]["vote"]``. For origin and state only macrophages
+    vote and get a vote: ``not_macrophage`` stays, with a share of NaN. Annotating again removes the votes.
 
     Raises
     ------
@@ -71,11 +70,11 @@ def vote(
 
     Notes
     -----
-    Limits of a vote. Cells of a cluster are not independent evidence: they were grouped because their transcripts
-    are similar. A share of 0.9 of 500 cells is neither a probability nor a test, and the sample remains the unit of
+    Limits of a vote. Cells of a cluster are not independent evidence: they were grouped because their transcripts are
+    similar. A share of 0.9 of 500 cells is neither a probability nor a test, and the sample remains the unit of
     statistics. A state of few cells disappears among its neighbours: compare proportions by the cells' own labels. A
-    vote depends on the other cells in the object and on the clustering, and neighbours may come from another sample.
-    A vote does not pool evidence over cells either: ``unassigned`` cells do not vote, so a weak program shared by all
+    vote depends on the other cells in the object and on the clustering, and neighbours may come from another sample. A
+    vote does not pool evidence over cells either: ``unassigned`` cells do not vote, so a weak program shared by all
     cells does not win, and ``transitional`` wins only if most cells were called so individually.
 
     Similar to celltypist's majority voting (Domínguez Conde et al. 2022, doi:10.1126/science.abl5197), which computes a
