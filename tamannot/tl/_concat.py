@@ -14,8 +14,7 @@ import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.data import RunRecord
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning, some_of, tell
-from tamannot.tl._collect import ORIGIN_LABELS, STATE_LABELS, STATUSES
-from tamannot.tl._write import colors_for
+from tamannot.tl._write import ORIGIN_LABELS, STATE_LABELS, STATUSES, colors_for
 
 _ORDER = {"origin": ORIGIN_LABELS, "state": STATE_LABELS}
 # Kept for the joined object if it is the same in every run.

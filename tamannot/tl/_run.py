@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from tamannot.classify import (
     SUMMARIES,
     UNASSIGNED,
     UNFAMILIAR,
+    Call,
     Cells,
     Lender,
     Panels,
@@ -34,15 +36,16 @@ from tamannot.data import Array, Unpacked
 from tamannot.data._runs import missing_genes
 from tamannot.errors import CoverageWarning, Notes, TamannotWarning, logger, some_of, tell
 from tamannot.signature import Signatures, SignatureSet, as_signatures, load_signatures
-from tamannot.tl._collect import AnnotationRun, call_cells
 from tamannot.tl._model import Labelling, base_for, models_of
-from tamannot.tl._write import STEPS, write_annotation
+from tamannot.tl._write import ORIGIN_LABELS, STATE_LABELS, STATUSES, STEPS, AnnotationRun, write_annotation
 
 # A share of unfamiliar macrophages that needs a note, and the number of signatures to list.
 _MOSTLY_UNFAMILIAR = 0.5
 _SHOWN = 8
 # The signatures that are results of a step; the other compartments are alternatives to macrophages.
 _AXES_OF = {"origin": ("origin",), "state": ("state", "overlay", "polarization"), "ferroptosis": ("ferroptosis",)}
+# If fewer genes than this are expected to be detected, a program is uninformative in that cell.
+_LOW_SIGNAL_EXPECTED = 3
 
 
 def annotate_in_memory(
@@ -102,6 +105,50 @@ def start_run(
     columns = {"scores": ids, "z": ids, "p": ids, "ferroptosis": programs}
     columns |= {"origin_proba": list(ORIGINS), "state_proba": list(STATES)}
     return AnnotationRun(key_added, asked, data, ready, labelling, also, columns)
+
+
+def call_cells(
+    run: AnnotationRun, report: Progress, *, block: int | None = None
+) -> Iterator[tuple[range, dict[str, Array]]]:
+    """Call all cells: yield the tables of each block, cells by columns; after the last, the run has the calls."""
+    labels = {
+        "compartment": [*run.ready.panels.ids("compartment"), UNASSIGNED],
+        "origin": list(ORIGIN_LABELS),
+        "state": list(STATE_LABELS),
+    }
+    programs, blocks = run.columns["ferroptosis"], list[pd.DataFrame]()
+    n_low_signal = dict.fromkeys([*programs, *SUMMARIES], 0)
+    for rows, calls in run.ready.blocks(threads=settings.n_threads(), report=report, block=block):
+        scores, columns = calls.scores, dict[str, Any]()
+        for axis in slots.AXES:
+            call: Call = getattr(calls, axis)
+            columns[axis] = pd.Categorical(call.label, categories=labels[axis])
+            columns[f"{axis}_prob"] = call.prob.astype(np.float32)
+            columns[f"{axis}_status"] = pd.Categorical(call.status, categories=list(STATUSES))
+        columns |= {"programs": pd.Categorical(calls.programs), "mixed_lineage": calls.mixed_lineage.astype(np.float32)}
+        columns |= {"dual_m1_m2": calls.dual_m1_m2} | {name: scores.column("z", name) for name in SUMMARIES}
+        blocks.append(pd.DataFrame(columns))
+        for name in n_low_signal:
+            n_low_signal[name] += int((scores.column("expected", name) < _LOW_SIGNAL_EXPECTED).sum())
+        yield (
+            rows,
+            {
+                "scores": scores.score,
+                "z": scores.z,
+                "p": scores.p,
+                "origin_proba": calls.origin.proba,
+                "state_proba": calls.state.proba,
+                "ferroptosis": scores.z[:, [scores.ids.index(i) for i in programs]],
+            },
+        )
+    table = pd.concat(blocks, ignore_index=True)
+    table["programs"] = pd.Categorical(table["programs"].astype(object))
+    for column in table.select_dtypes("category"):  # scanpy fails on categories that do not occur
+        table[column] = table[column].cat.remove_unused_categories()
+    run.calls, run.low_signal = table, {name: n / len(table) for name, n in n_low_signal.items()}
+    run.counts = {axis: {str(k): int(n) for k, n in table[axis].value_counts().items()} for axis in slots.AXES}
+    if run.labelling is not None:
+        run.labelling.predict(report)
 
 
 def write_run(

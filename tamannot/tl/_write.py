@@ -1,8 +1,9 @@
-"""Writes an annotation into the slots of an AnnData."""
+"""One annotation, and how it is written into the slots of an AnnData."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
+from tamannot._settings import AnnotateSettings
 from tamannot.classify import (
     MACROPHAGE,
     MACROPHAGE_REFERENCE,
     METHOD,
+    MIXED_LINEAGE,
     NOT_MACROPHAGE,
+    ORIGINS,
     STATES,
     SUMMARIES,
     TRANSITIONAL,
@@ -30,10 +34,22 @@ from tamannot.data import Unpacked
 from tamannot.data._runs import describe_run
 from tamannot.errors import ResultNotFoundError
 from tamannot.scoring._null import REFERENCE
-from tamannot.tl._collect import AnnotationRun
+from tamannot.tl._model import Labelling
 
 NO_TERM = "unknown"
 """What the schema of CELLxGENE asks for where there is no term."""
+STATUSES = (
+    "assigned",
+    "low_signal",
+    "ambiguous",
+    "low_coverage",
+    "unfamiliar",
+    "not_applicable",
+    MIXED_LINEAGE,
+    NOT_MACROPHAGE,
+)
+ORIGIN_LABELS = (*ORIGINS, UNASSIGNED, NOT_MACROPHAGE)
+STATE_LABELS = (*STATES, TRANSITIONAL, UNASSIGNED, NOT_MACROPHAGE)
 STEPS = ("compartment", "origin", "state", "ferroptosis")
 _TABLE_OF_STEP = {"origin": "origin_proba", "state": "state_proba", "ferroptosis": "ferroptosis"}
 
@@ -83,6 +99,29 @@ ORIGIN_COLORS = {
     NOT_MACROPHAGE: _LIGHT,
 }
 COLORS = {"compartment": COMPARTMENT_COLORS, "origin": ORIGIN_COLORS, "state": STATE_COLORS}
+
+
+@dataclass(eq=False)
+class AnnotationRun:
+    """One annotation: the settings, the data, what was fitted to them, and the calls, which `call_cells` adds."""
+
+    key: str
+    """Prefix of what is written."""
+    settings: AnnotateSettings
+    data: Unpacked
+    ready: Prepared
+    labelling: Labelling | None
+    """The user's model of labels, laid over the data."""
+    also: tuple[str, ...]
+    """The key of the user's own labels, if a label model is applied."""
+    columns: Mapping[str, Sequence[str]]
+    """Columns of each table of ``obsm``."""
+    calls: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The columns of ``obs`` by their names without the key."""
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    """The number of cells with each label, most frequent first, by axis."""
+    low_signal: dict[str, float] = field(default_factory=dict)
+    """Share of cells in which hardly any gene of a ferroptosis program is expected to be detected."""
 
 
 def colors_for(axis: str, labels: Iterable[object], own: Mapping[str, str] | None = None) -> list[str]:
