@@ -155,8 +155,7 @@ def _along(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple[p
     distance, n_samples = column.to_numpy(dtype=float, na_value=np.nan), len(samples.names)
     own = spearman_by_sample(scores.to_numpy(float), distance, samples.codes, n_samples, at_least=_MIN_SPOTS)
     n_spots = samples.total(np.isfinite(distance).astype(float)).astype(int)
-    tests = _over_samples(scores.columns, "correlation", correlation_over_samples(own, fewest=2), own, n_spots, {})
-    return tests, _of_samples(samples, scores.columns, own, n_spots, "correlation")
+    return _tables(scores.columns, samples, correlation_over_samples(own, fewest=2), own, n_spots, {})
 
 
 def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -178,38 +177,29 @@ def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple
         own = np.where(enough[:, None], means[:, second] - means[:, first], np.nan)
         spots = np.where(enough, n[:, first] + n[:, second], 0)
         pair = {"region": names[second], "reference": names[first]}
-        tests.append(_over_samples(scores.columns, "difference", over_samples(own, fewest=2), own, spots, pair))
-        of_samples.append(_of_samples(samples, scores.columns, own, spots, "difference").assign(**pair))
+        of_pair = _tables(scores.columns, samples, over_samples(own, fewest=2), own, spots, pair)
+        tests.append(of_pair[0])
+        of_samples.append(of_pair[1])
     return pd.concat(tests, ignore_index=True), pd.concat(of_samples, ignore_index=True)
 
 
-def _over_samples(
-    names: pd.Index, value: str, over: OverSamples, own: Array, n_spots: Array, pair: dict[str, str]
-) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "signature": names.astype(str),
-            **pair,
-            value: over.mean,
-            "low": over.low,
-            "high": over.high,
-            "p": over.p,
-            "n_samples": over.n,
-            "n_spots": (np.isfinite(own) * n_spots[:, None]).sum(axis=0),
-        }
-    )
-
-
-def _of_samples(samples: Samples, names: pd.Index, own: Array, spots: Array, value: str) -> pd.DataFrame:
-    table = pd.DataFrame(
+def _tables(
+    names: pd.Index, samples: Samples, over: OverSamples, own: Array, n_spots: Array, pair: dict[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return tests over samples, and the values of each sample: differences of a pair of regions, or correlations."""
+    value = "difference" if pair else "correlation"
+    tests = {"signature": names.astype(str), **pair, value: over.mean, "low": over.low, "high": over.high, "p": over.p}
+    tests |= {"n_samples": over.n, "n_spots": (np.isfinite(own) * n_spots[:, None]).sum(axis=0)}
+    of_samples = pd.DataFrame(
         {
             "sample": np.repeat(samples.names, len(names)),
             "signature": np.tile(names.astype(str), len(samples.names)),
             value: own.ravel(),
-            "n_spots": np.repeat(spots, len(names)),
+            "n_spots": np.repeat(n_spots, len(names)),
         }
     )
-    return table[table[value].notna()].reset_index(drop=True)
+    of_samples = of_samples[of_samples[value].notna()].reset_index(drop=True)
+    return pd.DataFrame(tests), of_samples.assign(**pair)
 
 
 def _cautions(tests: pd.DataFrame, of_samples: pd.DataFrame, samples: Samples, sample_key: str | None) -> list[str]:

@@ -14,30 +14,12 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
+from tamannot import scoring
 from tamannot._progress import Progress, Tick
 from tamannot._settings import SpeciesChoice, UseRaw, settings, takes_scanpy_words
 from tamannot.data import Unpacked
 from tamannot.data._runs import describe_run, missing_genes
 from tamannot.errors import CoverageWarning, Notes, ParameterError, TamannotWarning, logger, some_of, tell
-from tamannot.scoring import (
-    GSVA,
-    SSGSEA,
-    GseapyMethod,
-    Method,
-    NullBins,
-    NullScores,
-    Plan,
-    RankMethod,
-    Run,
-    Scores,
-    depths_by_method,
-    make_plan,
-    method_of,
-    null_bins,
-    ranked_rows,
-    score_linear,
-    score_runs,
-)
 from tamannot.scoring._expression import expression
 from tamannot.signature import Signatures, SignatureSet, chosen_signatures
 
@@ -55,7 +37,7 @@ def score(
     adata: AnnData,
     signatures: Signatures | str | os.PathLike[str],
     *,
-    method: Method | str | Mapping[str, Method | str] = "ucell",
+    method: scoring.Method | str | Mapping[str, scoring.Method | str] = "ucell",
     null: Literal["matched"] | None = None,
     null_reference: AnnData | None = None,
     layer: str | None = None,
@@ -139,7 +121,7 @@ def score(
         raise ParameterError(msg)
     asked = ScoreSettings(
         signatures=chosen,
-        methods={slots.check_key(key): method_of(m) for key, m in methods.items()},
+        methods={slots.check_key(key): scoring.method_of(m) for key, m in methods.items()},
         null=null,
         null_reference=null_reference,
         layer=layer,
@@ -159,7 +141,7 @@ class ScoreSettings:
     """The arguments of a call; see `score`."""
 
     signatures: SignatureSet
-    methods: Mapping[str, Method]
+    methods: Mapping[str, scoring.Method]
     null: str | None = None
     null_reference: AnnData | None = None
     layer: str | None = None
@@ -178,7 +160,7 @@ class ScoreSettings:
         if self.null_reference is not None and self.null is None:
             msg = "null_reference has no effect without null='matched'. Add it, or leave out null_reference."
             raise ParameterError(msg)
-        without = [m.name for m in self.methods.values() if not isinstance(m, RankMethod)]
+        without = [m.name for m in self.methods.values() if not isinstance(m, scoring.RankMethod)]
         if self.null is not None and without:
             names = ", ".join(without)
             msg = f"null='matched' works with rank-based methods (ucell, aucell) only, not with {names}. Leave it out."
@@ -195,7 +177,9 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple
             )
             raise ParameterError(msg)
     # Methods on ranks are computed together, each of the others alone.
-    ranked: dict[str, Method] = {key: m for key, m in asked.methods.items() if isinstance(m, RankMethod)}
+    ranked: dict[str, scoring.Method] = {
+        key: m for key, m in asked.methods.items() if isinstance(m, scoring.RankMethod)
+    }
     groups = [ranked] if ranked else []
     groups += [{key: m} for key, m in asked.methods.items() if key not in ranked]
     found = [(methods, *_score_group(adata, methods, asked, progress)) for methods in groups]
@@ -205,7 +189,7 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple
         names, missing = [plan.ids[o] for o in low], missing_genes(plan, data.index)
         for (key, how), result in zip(methods.items(), results, strict=True):
             tables = {"score": result.score}
-            if isinstance(result, NullScores):
+            if isinstance(result, scoring.NullScores):
                 tables |= {"z": result.z, "p": result.p}
             for table in tables.values():
                 table[:, low] = np.nan
@@ -229,11 +213,11 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple
 
 
 def _score_group(
-    adata: AnnData, methods: Mapping[str, Method], asked: ScoreSettings, progress: Progress
-) -> tuple[Unpacked, Plan, Mapping[str, NullBins | None], Sequence[Scores]]:
+    adata: AnnData, methods: Mapping[str, scoring.Method], asked: ScoreSettings, progress: Progress
+) -> tuple[Unpacked, scoring.Plan, Mapping[str, scoring.NullBins | None], Sequence[scoring.Scores]]:
     """Score by the methods of a group, which share a matrix; return it, the plan, and by method bins and scores."""
     progress("reading")
-    ranking = {key: m for key, m in methods.items() if isinstance(m, RankMethod)}
+    ranking = {key: m for key, m in methods.items() if isinstance(m, scoring.RankMethod)}
     first = next(iter(methods.values()))  # of methods that are not on ranks the only one
     kinds = slots.KINDS if ranking else _LOG_FIRST
     if getattr(first, "scale", "log") == "as_is":
@@ -241,31 +225,31 @@ def _score_group(
     where: dict[str, Any] = {"layer": asked.layer, "gene_symbols": asked.gene_symbols, "species": asked.species}
     data = slots.unpack(adata, asked.signatures, kinds=kinds, **where)
     rows, threads, tick = data.rows, settings.n_threads(), progress.tick
-    plan = make_plan(asked.signatures, data.index.locate, rows.shape[1])
+    plan = scoring.make_plan(asked.signatures, data.index.locate, rows.shape[1])
     for how in methods.values():
         for part in plan.parts:
             how.check(part, plan.n_vars)
-    ranked, bins = None, dict[str, NullBins | None].fromkeys(methods)
+    ranked, bins = None, dict[str, scoring.NullBins | None].fromkeys(methods)
     if asked.null is not None:
-        ranked = ranked_rows(rows, list(ranking.values()))
+        ranked = scoring.ranked_rows(rows, list(ranking.values()))
         if asked.null_reference is None:
             progress("expression bins", rows.shape[0])
-            depths = depths_by_method(rows, list(ranking.values()), threads=threads, tick=tick, ranked=ranked)
-            bins |= dict(zip(ranking, map(null_bins, depths), strict=True))
+            depths = scoring.depths_by_method(rows, list(ranking.values()), threads=threads, tick=tick, ranked=ranked)
+            bins |= dict(zip(ranking, map(scoring.null_bins, depths), strict=True))
         else:
             bins |= {k: _bins_of_reference(asked.null_reference, k, data.index.ids, m) for k, m in ranking.items()}
     progress("scoring", rows.shape[0] * (2 if getattr(first, "looks_at_cells", False) else 1))
-    if isinstance(first, RankMethod):
-        runs = [Run(how, bins[key]) for key, how in ranking.items()]
-        results = score_runs(rows, plan, runs, threads=threads, tick=tick, ranked=ranked)
-    elif isinstance(first, GseapyMethod):
+    if isinstance(first, scoring.RankMethod):
+        runs = [scoring.Run(how, bins[key]) for key, how in ranking.items()]
+        results = scoring.score_runs(rows, plan, runs, threads=threads, tick=tick, ranked=ranked)
+    elif isinstance(first, scoring.GseapyMethod):
         results = [score_with_gseapy(data, plan, first, threads=threads, tick=tick)]
     else:
-        results = [score_linear(rows, plan, first, kind=data.kind, threads=threads, tick=tick)]
+        results = [scoring.score_linear(rows, plan, first, kind=data.kind, threads=threads, tick=tick)]
     return data, plan, bins, results
 
 
-def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: RankMethod) -> NullBins:
+def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: scoring.RankMethod) -> scoring.NullBins:
     record = slots.read_record(reference, key)
     if not record.has("null_reference"):
         msg = f"null_reference has scores under '{key}', but no z or p. Score it with null='matched' first."
@@ -285,10 +269,12 @@ def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: Ran
         msg = "null_reference has fewer than half of the genes of the data. Use a reference with the same gene ids."
         raise ParameterError(msg)
     # A gene that the reference lacks counts as hardly expressed.
-    return NullBins(bins.fillna(record.bins.max()).to_numpy(np.int32))
+    return scoring.NullBins(bins.fillna(record.bins.max()).to_numpy(np.int32))
 
 
-def score_with_gseapy(data: Unpacked, plan: Plan, method: GseapyMethod, *, threads: int, tick: Tick) -> Scores:
+def score_with_gseapy(
+    data: Unpacked, plan: scoring.Plan, method: scoring.GseapyMethod, *, threads: int, tick: Tick
+) -> scoring.Scores:
     """Score every cell for every output of a plan by ssGSEA or GSVA.
 
     Warns above 2,000 cells: these methods are meant for pseudobulk, and GSVA needs a dense table.
@@ -306,7 +292,7 @@ def score_with_gseapy(data: Unpacked, plan: Plan, method: GseapyMethod, *, threa
         for side, arm in (("u", part.up), ("d", part.down))
         if arm.columns.size
     }
-    at_once = _CELLS_AT_ONCE if isinstance(method, SSGSEA) else max(n_obs, 1)
+    at_once = _CELLS_AT_ONCE if isinstance(method, scoring.SSGSEA) else max(n_obs, 1)
     parts = np.zeros((n_obs, len(plan.parts)), np.float32)
     for start in range(0, n_obs if sets else 0, at_once):
         import gseapy  # noqa: PLC0415 - slow to import, rarely used
@@ -316,7 +302,7 @@ def score_with_gseapy(data: Unpacked, plan: Plan, method: GseapyMethod, *, threa
         table.index = [f"g{i}" for i in table.index]
         table.columns = [f"c{i}" for i in table.columns]
         how: dict[str, Any] = {"outdir": None, "min_size": 1, "max_size": len(table), "threads": threads}
-        score = gseapy.gsva if isinstance(method, GSVA) else gseapy.ssgsea
+        score = gseapy.gsva if isinstance(method, scoring.GSVA) else gseapy.ssgsea
         found = score(data=table, gene_sets=sets, verbose=False, **how, **method.options)
         wide = found.res2d.pivot_table(index="Name", columns="Term", values="ES", aggfunc="first").astype(float)
         wide = wide.reindex(index=table.columns)
@@ -325,4 +311,4 @@ def score_with_gseapy(data: Unpacked, plan: Plan, method: GseapyMethod, *, threa
             parts[start:stop, p] = (wide.get(f"{p}u", zero) - wide.get(f"{p}d", zero)).fillna(0.0)
         tick(stop - start)
     out = np.stack([parts[:, list(members)].max(axis=1) for members in plan.parts_of], axis=1)
-    return Scores(tuple(plan.ids), np.ascontiguousarray(out))
+    return scoring.Scores(tuple(plan.ids), np.ascontiguousarray(out))
