@@ -124,7 +124,7 @@ FAULTS = [
     ("write_analysis", "if k != variant", "if False", "tl/test_sequences.py"),
     ("_receive", "np.where(absent, ABSENT, outcome.winner)", "outcome.winner", "stats tl/test_vote.py"),
     # analyses
-    ("sides_of", "Sides(samples, called & ~malignant,", "Sides(samples, called,", "tl/test_crosstalk.py"),
+    ("sides_of", '"program": called & ~malignant', '"program": called', "tl/test_crosstalk.py"),
     ("mean", "np.where(of, self.codes, -1)", "self.codes", "tl/test_crosstalk.py"),
     ("_by_sample_and_label", "share = k / total", "share = k / total.max()", "tl/test_composition.py"),
     ("_effects", "(n[:, i] >= min_cells)", "(n[:, i] > min_cells)", "tl/test_ferroptosis_summary.py"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +12,6 @@ from anndata import AnnData
 import tamannot.data as slots
 from tamannot.analysis._composition_tests import Axis, Counted, cautions_on_tests, compare, count_labels, make_design
 from tamannot.analysis._samples import Samples, samples_of, table_of_samples
-from tamannot.data import Array
 from tamannot.errors import ParameterError, some_of
 from tamannot.stats._shares import wilson
 
@@ -123,27 +121,33 @@ def composition(
             "Cells of one tumour are not replicates: use the column with the tumour or donor of each cell."
         )
         raise ParameterError(msg)
-    cohort = _cohort_of(adata, samples, counted, condition, covariates, min_cells)
+    table, terms, order = _table_of(adata, samples, counted, condition, covariates, min_cells)
     if counts == "expected" and counted.expected is None:
         msg = f"The {axis} labels have no probabilities, which expected counts need. Use counts='called'."
         raise ParameterError(msg)
-    shares = _by_sample_and_label(counted.called, counted, cohort).astype({"n_cells": int})
+    shares = _by_sample_and_label(counted.called, counted, table).astype({"n_cells": int})
     low, high = wilson(shares["n_cells"].to_numpy(), shares["n_total"].to_numpy())
-    record: dict[str, Any] = {"shares": shares.assign(low=low, high=high), "samples": cohort.table.reset_index()}
+    record: dict[str, Any] = {"shares": shares.assign(low=low, high=high), "samples": table.reset_index()}
     if counted.expected is not None:
-        expected = _by_sample_and_label(counted.expected, counted, cohort)
+        expected = _by_sample_and_label(counted.expected, counted, table)
         record["expected"] = expected.rename(columns={"n_cells": "expected_cells", "share": "expected_share"})
     cautions, used_reference = [], ""
     if nameless := int((samples.codes < 0).sum()):
         cautions.append(f"{nameless:,} cells have no value of {sample_key} and are left out.")
-    if len(out := cohort.table[~cohort.used]):
+    if len(out := table[~table["used"]]):
         named = "; ".join(f"{name} ({why})" for name, why in out["left_out"].items())
-        cautions.append(f"{len(out)} of {len(cohort.table)} samples are not compared: {named}.")
+        cautions.append(f"{len(out)} of {len(table)} samples are not compared: {named}.")
     if condition is not None:
-        _refuse_few(cohort, counted, condition, min_cells)
-        tests, used_reference, notes = _tests(counted, cohort, reference, counts)
-        record["tests"] = tests
-        cautions += notes
+        _refuse_few(table, counted, condition, min_cells)
+        used, log_depth = table["used"].to_numpy(), None
+        if counted.log_depth is None and counted.depth is not None:
+            cautions.append(f"Depth was not used as a covariate: it is {counted.depth}")
+        elif counted.log_depth is not None and used.any() and np.ptp(counted.log_depth[used]) > 0:
+            terms, log_depth = terms.assign(**{_DEPTH: counted.log_depth}), counted.log_depth[used]
+        design = make_design(table.loc[used, "condition"], terms[used], order=order, reference=reference)
+        record["tests"] = tests = compare(counted, used, design, expected=counts == "expected")
+        used_reference = design.conditions[0]
+        cautions += cautions_on_tests(tests, design, counted.total[used], log_depth)
         if counts == "expected" and axis not in slots.read_record(adata, key).calibration_source:
             cautions.append(
                 f"Probabilities of {axis} labels are not calibrated: expected counts are not numbers of cells."
@@ -164,25 +168,14 @@ def composition(
     return adata if copy else None
 
 
-@dataclass(frozen=True)
-class Cohort:
-    """The samples and their annotations."""
-
-    table: pd.DataFrame
-    """One row per sample: ``condition`` (text, empty where it is not known), ``n_cells``, ``n_macrophages``,
-    ``log_depth`` if it is known, ``used``, ``left_out`` (why)."""
-    covariates: pd.DataFrame
-    """Samples × covariates."""
-    order: tuple[str, ...]
-    """The conditions in the order of their column."""
-    used: Array
-    """Which samples are compared, bool."""
-
-
-def _cohort_of(
+def _table_of(
     adata: AnnData, samples: Samples, counted: Counted, condition: str | None, covariates: Sequence[str], min_cells: int
-) -> Cohort:
-    """Return the samples with their condition and covariates."""
+) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
+    """Return the samples, their covariates, and the conditions in the order of their column.
+
+    There is one row per sample: ``condition`` (text, empty where it is not known), ``n_cells``, ``n_macrophages``,
+    ``log_depth`` if it is known, ``used`` (whether it is compared), ``left_out`` (why not).
+    """
     known = table_of_samples(adata, samples, [*([condition] if condition else []), *covariates])
     reason = np.full(len(known), "", dtype=object)
     for name in reversed(known.columns):
@@ -202,12 +195,11 @@ def _cohort_of(
         table["log_depth"] = counted.log_depth
     table["used"] = reason == ""
     table["left_out"] = reason
-    return Cohort(table, known[list(covariates)], order, reason == "")
+    return table, known[list(covariates)], order
 
 
-def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int) -> None:
+def _refuse_few(table: pd.DataFrame, counted: Counted, condition: str, min_cells: int) -> None:
     """Raise if too few samples have enough cells for a comparison."""
-    table = cohort.table
     known = table[table["condition"] != ""]
     if known.empty:
         msg = f"obs['{condition}'] has no value in any sample, so there is nothing to compare."
@@ -227,21 +219,7 @@ def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int
     raise ParameterError(msg)
 
 
-def _tests(counted: Counted, cohort: Cohort, reference: str | None, counts: str) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return the tests, the reference, and the cautions."""
-    terms, notes, used, log_depth = cohort.covariates, [], cohort.used, None
-    if counted.log_depth is None and counted.depth is not None:
-        notes.append(f"Depth was not used as a covariate: it is {counted.depth}")
-    elif counted.log_depth is not None and used.any() and np.ptp(counted.log_depth[used]) > 0:
-        terms, log_depth = terms.assign(**{_DEPTH: counted.log_depth}), counted.log_depth[used]
-    condition = cohort.table.loc[used, "condition"]
-    design = make_design(condition, terms[used], order=cohort.order, reference=reference)
-    tests = compare(counted, used, design, expected=counts == "expected")
-    notes += cautions_on_tests(tests, design, counted.total[used], log_depth)
-    return tests, design.conditions[0], notes
-
-
-def _by_sample_and_label(counts: pd.DataFrame, counted: Counted, cohort: Cohort) -> pd.DataFrame:
+def _by_sample_and_label(counts: pd.DataFrame, counted: Counted, samples: pd.DataFrame) -> pd.DataFrame:
     """Return counts, samples × labels, as one row each with their share of the cells of the sample."""
     n_samples, n_labels = counts.shape
     total, k = np.repeat(counted.total, n_labels), counts.to_numpy(float).ravel()
@@ -256,6 +234,6 @@ def _by_sample_and_label(counts: pd.DataFrame, counted: Counted, cohort: Cohort)
         "share": share,
     }
     table = pd.DataFrame(columns)
-    if "condition" in cohort.table:
-        table.insert(1, "condition", np.repeat(cohort.table["condition"].to_numpy(dtype=object), n_labels))
+    if "condition" in samples:
+        table.insert(1, "condition", np.repeat(samples["condition"].to_numpy(dtype=object), n_labels))
     return table

@@ -157,23 +157,19 @@ class Sides:
     """The cells that a hypothesis can use, by sample; each cell is on one side only."""
 
     samples: Samples
-    macrophages: Array
-    t_cells: Array
-    malignant: Array
+    cells: dict[str, Array]
+    """By the measure of a hypothesis the macrophages, or T and NK cells; and the malignant cells."""
     doubtful: Array
     """Macrophages by their transcripts and malignant by the user's column; they count as malignant."""
-
-    def count(self, of: Array) -> Array:
-        """Return how many of some cells each sample has."""
-        return self.samples.total(of.astype(float)).astype(np.int64)
 
 
 def sides_of(adata: AnnData, key: str, samples: Samples, malignant: Array) -> Sides:
     """Return which cells are macrophages, T and NK cells, and malignant cells."""
     compartment = slots.labels_of(adata, key, "compartment")
     called = compartment == MACROPHAGE
-    t_cells = (compartment == _T_CELLS) & ~malignant
-    return Sides(samples, called & ~malignant, t_cells, malignant, called & malignant)
+    cells = {"program": called & ~malignant, "gene": called & ~malignant}
+    cells |= {"t_cell": (compartment == _T_CELLS) & ~malignant, MALIGNANT: malignant}
+    return Sides(samples, cells, called & malignant)
 
 
 def values_of_samples(
@@ -185,7 +181,7 @@ def values_of_samples(
     cells, if a hypothesis has them), and the covariates that are available. z of malignant cells uses bins of their
     own: by those of macrophages, a gene that macrophages hardly express would be high in every malignant cell.
     """
-    samples, macrophages, malignant = sides.samples, sides.macrophages, sides.malignant
+    samples, macrophages, malignant = sides.samples, sides.cells["program"], sides.cells[MALIGNANT]
     record = slots.read_record(adata, key)
     matrix, species = slots.matrix_of_run(adata, record), library_species(record)
     library = load_signatures(species=species)
@@ -194,9 +190,10 @@ def values_of_samples(
     own, _, coverage = scores_in(adata, key, malignant, {i: library[i] for i in dict.fromkeys([*ids, _HYPOXIC])})
     ids = [i for i in ids if i != _HYPOXIC]
     z = slots.read_table(adata, key, "z")
+    n_cells = {side: samples.total(of.astype(float)).astype(np.int64) for side, of in sides.cells.items()}
     columns: dict[str, Array] = {
-        "n_macrophages": sides.count(macrophages),
-        "n_malignant": sides.count(malignant),
+        "n_macrophages": n_cells["program"],
+        "n_malignant": n_cells[MALIGNANT],
         **_shares(adata, key, sides, shares),
         **{f"program_{name}": samples.mean(z[name].to_numpy(float), macrophages) for name in z},
         **{f"{MALIGNANT}_{name}": samples.mean(own[name].to_numpy(), malignant) for name in ids},
@@ -215,7 +212,7 @@ def values_of_samples(
     low = _read_asked(adata, key, sides, asked, columns)
     table = pd.DataFrame(columns, index=pd.Index(samples.names, name="sample"))
     if any(h.measure == "t_cell" for h in asked):
-        table["n_t_cells"] = sides.count(sides.t_cells)
+        table["n_t_cells"] = n_cells["t_cell"]
     given = table_of_samples(adata, samples, [c for c in covariates if c not in OWN_COVARIATES])
     for name in given:
         table[name] = numbers_of(given[name], f"The covariate obs['{name}']")
@@ -239,13 +236,7 @@ def _read_asked(
     record = slots.read_record(adata, key)
     matrix, library = slots.matrix_of_run(adata, record), load_signatures(species=library_species(record))
     low: dict[str, Array] = {}
-    cells = {
-        "program": sides.macrophages,
-        "gene": sides.macrophages,
-        "t_cell": sides.t_cells,
-        MALIGNANT: sides.malignant,
-    }
-    for side, of in cells.items():
+    for side, of in sides.cells.items():
         right = side == MALIGNANT
         names = list(dict.fromkeys(h.malignant if right else h.tam for h in asked if right or h.measure == side))
         if not names:
@@ -268,4 +259,4 @@ def _shares(adata: AnnData, key: str, sides: Sides, shares: Shares) -> dict[str,
     if shares == "expected":
         proba = slots.read_obsm(adata, slots.slot(key, "state_proba"))
         member |= {name: proba[name].to_numpy(float) for name in STATES}
-    return {f"share_{name}": sides.samples.mean(values, sides.macrophages) for name, values in member.items()}
+    return {f"share_{name}": sides.samples.mean(values, sides.cells["program"]) for name, values in member.items()}
