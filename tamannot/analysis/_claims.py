@@ -23,7 +23,6 @@ from tamannot.analysis._samples import Malignant, Samples, malignant_cells, samp
 from tamannot.errors import InputFileError, ParameterError, among
 from tamannot.stats._means import MIN_SAMPLES, over_samples
 
-RECORD = "claims"
 _ANY = "all"
 # With a small panel of genes, depth is not a useful covariate.
 _FEW_GENES = 1000
@@ -156,7 +155,7 @@ def claims(
         "cautions": _cautions(cells, samples, result),
     }
     target = slots.to_work_on(adata, copy=copy)
-    slots.write_analysis(target, key, RECORD, record)
+    slots.write_analysis(target, key, "claims", record)
     return target if copy else None
 
 

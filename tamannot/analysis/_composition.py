@@ -17,7 +17,6 @@ from tamannot.stats._shares import wilson
 
 Counts = Literal["expected", "called"]
 
-RECORD = "composition"
 # No column of obs is likely to have this name.
 _DEPTH = "mean log depth of the sample"
 _SHOWN = 8
@@ -158,7 +157,7 @@ def composition(
     }
     record["cautions"] = cautions
     adata = slots.to_work_on(adata, copy=copy)
-    slots.write_analysis(adata, key, RECORD, record, of=axis)
+    slots.write_analysis(adata, key, "composition", record, of=axis)
     return adata if copy else None
 
 

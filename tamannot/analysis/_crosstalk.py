@@ -38,7 +38,6 @@ from tamannot.stats._correlation import (
 )
 from tamannot.stats._means import benjamini_hochberg
 
-_MIN_CELLS = 30
 _NO_STATE = f"share_{UNASSIGNED}"
 # If the unassigned share of macrophages differs by more than this between samples, shares of labels are biased.
 _UNEVEN = 0.2
@@ -58,7 +57,7 @@ def crosstalk(
     hypotheses: Pairs | None = None,
     covariates: Sequence[str] = OWN_COVARIATES,
     n_bootstrap: int = 1000,
-    min_cells: int = _MIN_CELLS,
+    min_cells: int = 30,
     ligand_receptor: bool = False,
     rng: int = 0,
     key: str = "tam",

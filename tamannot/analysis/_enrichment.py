@@ -31,7 +31,6 @@ from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import GeneIdError, ParameterError, among, some_of
 from tamannot.signature import Signatures, chosen_signatures, load_signatures
 
-RECORD = "enrichment"
 _DEFAULT_AXES = ("compartment", "origin", "state", "overlay", "polarization", "published")
 
 # A name by enrichment needs a q of at most this,
@@ -189,7 +188,7 @@ def enrich(
         **asdict(how),
         "cautions": said,
     }
-    slots.write_analysis(adata, key, RECORD, record, of=groupby)
+    slots.write_analysis(adata, key, "enrichment", record, of=groupby)
     return adata if copy else None
 
 

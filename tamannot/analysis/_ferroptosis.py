@@ -17,7 +17,6 @@ from tamannot.data import Array, RunMatrix, RunRecord
 from tamannot.errors import ParameterError
 from tamannot.stats._means import MIN_SAMPLES, benjamini_hochberg, means_by_region, over_samples
 
-RECORD = "ferroptosis_summary"
 _HARDLY = 0.01
 _EFFECT_COLUMNS = (
     *("label", "program", "kind", "against", "difference", "low", "high", "hedges_g", "p", "q"),
@@ -132,7 +131,7 @@ def ferroptosis_summary(
         "cautions": _cautions(groups, effects, genes),
     }
     target = slots.to_work_on(adata, copy=copy)
-    slots.write_analysis(target, key, RECORD, out, of=groups.by)
+    slots.write_analysis(target, key, "ferroptosis_summary", out, of=groups.by)
     return target if copy else None
 
 
@@ -235,10 +234,7 @@ def _effects(groups: Groups, means: Array, n: Array, programs: Programs, min_cel
                     "kind": programs.table["kind"].to_numpy(),
                     "against": whom if label == MALIGNANT else f"other {whom}",
                     "difference": found.mean,
-                    "low": found.low,
-                    "high": found.high,
-                    "hedges_g": found.hedges_g,
-                    "p": found.p,
+                    **{name: getattr(found, name) for name in ("low", "high", "hedges_g", "p")},
                     "q": np.nan,
                     "n_samples": found.n,
                     "n_same_direction": found.n_same,

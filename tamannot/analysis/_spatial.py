@@ -26,8 +26,6 @@ from tamannot.stats._means import (
 
 Kind = Literal["score", "z", "smooth"]
 
-RECORD = "regions"
-SPATIAL = "spatial"
 # A sample, or a region of one, with fewer spots is uninformative.
 _MIN_SPOTS = 10
 _FEW_SAMPLES = 4
@@ -126,23 +124,23 @@ def regions(
         "kind": kind,
         "cautions": _cautions(tests, of_samples, samples, sample_key),
     }
-    slots.write_analysis(adata, key, RECORD, record, of=str(region or distance))
+    slots.write_analysis(adata, key, "regions", record, of=str(region or distance))
     return adata if copy else None
 
 
 def coordinates_of(adata: AnnData) -> Array:
     """Return the coordinates of each spot, shape ``(n_obs, 2)``."""
     slots.check_adata(adata)
-    if SPATIAL not in adata.obsm:
+    if "spatial" not in adata.obsm:
         have = ", ".join(map(str, adata.obsm)) or "nothing"
         msg = (
-            f"No '{SPATIAL}' in obsm (available: {have}). Spatial analyses need "
+            f"No 'spatial' in obsm (available: {have}). Spatial analyses need "
             "coordinates; add them as obsm['spatial'], one row per spot."
         )
         raise ParameterError(msg)
-    where = np.asarray(adata.obsm[SPATIAL], dtype=float)
+    where = np.asarray(adata.obsm["spatial"], dtype=float)
     if where.ndim != 2 or where.shape[1] not in (2, 3) or not np.isfinite(where).all():
-        msg = f"obsm['{SPATIAL}'] has shape {where.shape}; it must have two or three finite numbers per spot."
+        msg = f"obsm['spatial'] has shape {where.shape}; it must have two or three finite numbers per spot."
         raise ParameterError(msg)
     return where[:, :2]
 

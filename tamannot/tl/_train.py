@@ -335,8 +335,6 @@ def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[
     """Return the label of each cell, None for those without."""
     if isinstance(labels, str):
         given = slots.obs_column(adata, labels)
-    elif isinstance(labels, pd.Series) and labels.index.equals(adata.obs_names):
-        given = labels
     elif isinstance(labels, pd.Series) and labels.index.is_unique and set(adata.obs_names) <= set(labels.index):
         given = labels.reindex(adata.obs_names)
     else:
