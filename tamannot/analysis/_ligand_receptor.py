@@ -36,8 +36,6 @@ _ENDS = ["ligand", "receptor", "source", "target"]
 _DETECTED = 0.1
 # What liana calls the columns that are kept.
 _MEASURED = {
-    "ligand_complex": "ligand",
-    "receptor_complex": "receptor",
     "lr_means": "score",
     "ligand_means": "ligand_mean",
     "receptor_means": "receptor_mean",
@@ -199,11 +197,9 @@ def _by_sample(
                 n_perms=None,  # permuting cells would take them for replicates
                 inplace=False,
             )
-        found = found.rename(columns=_MEASURED).assign(
-            ligand=found["ligand_complex"], receptor=found["receptor_complex"]
-        )
-        found = found.astype(dict.fromkeys(_ENDS, str))
-        found = asked[_ENDS].merge(found[list(dict.fromkeys([*_ENDS, *_MEASURED.values()]))], on=_ENDS)
+        found = found.assign(ligand=found["ligand_complex"], receptor=found["receptor_complex"])
+        found = found.rename(columns=_MEASURED).astype(dict.fromkeys(_ENDS, str))
+        found = asked[_ENDS].merge(found[[*_ENDS, *_MEASURED.values()]], on=_ENDS)
         tables.append(found.assign(sample=name))
     if not tables:
         msg = (
