@@ -208,7 +208,7 @@ def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) ->
 def cautions_on_tests(tests: pd.DataFrame, design: Design, total: Array, log_depth: Array | None) -> Iterator[str]:
     """Yield the cautions on tests: depth, few samples, differing abstention, steroids, and rare labels.
 
-    ``log_depth`` is None if it is no covariate.
+    ``log_depth`` is None if it is not a covariate.
     """
     sizes = np.bincount(design.codes)
     if log_depth is not None:

@@ -20,6 +20,7 @@ from tamannot._settings import SpeciesChoice, UseRaw, settings, takes_scanpy_wor
 from tamannot.data import Unpacked
 from tamannot.data._runs import describe_run, missing_genes
 from tamannot.errors import CoverageWarning, Notes, ParameterError, TamannotWarning, logger, some_of, tell
+from tamannot.scoring import Method
 from tamannot.scoring._expression import expression
 from tamannot.signature import Signatures, SignatureSet, chosen_signatures
 
@@ -37,7 +38,7 @@ def score(
     adata: AnnData,
     signatures: Signatures | str | os.PathLike[str],
     *,
-    method: scoring.Method | str | Mapping[str, scoring.Method | str] = "ucell",
+    method: Method | str | Mapping[str, Method | str] = "ucell",
     null: Literal["matched"] | None = None,
     null_reference: AnnData | None = None,
     layer: str | None = None,
@@ -141,7 +142,7 @@ class ScoreSettings:
     """The arguments of a call; see `score`."""
 
     signatures: SignatureSet
-    methods: Mapping[str, scoring.Method]
+    methods: Mapping[str, Method]
     null: str | None = None
     null_reference: AnnData | None = None
     layer: str | None = None
@@ -177,9 +178,7 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple
             )
             raise ParameterError(msg)
     # Methods on ranks are computed together, each of the others alone.
-    ranked: dict[str, scoring.Method] = {
-        key: m for key, m in asked.methods.items() if isinstance(m, scoring.RankMethod)
-    }
+    ranked: dict[str, Method] = {key: m for key, m in asked.methods.items() if isinstance(m, scoring.RankMethod)}
     groups = [ranked] if ranked else []
     groups += [{key: m} for key, m in asked.methods.items() if key not in ranked]
     found = [(methods, *_score_group(adata, methods, asked, progress)) for methods in groups]
@@ -213,7 +212,7 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple
 
 
 def _score_group(
-    adata: AnnData, methods: Mapping[str, scoring.Method], asked: ScoreSettings, progress: Progress
+    adata: AnnData, methods: Mapping[str, Method], asked: ScoreSettings, progress: Progress
 ) -> tuple[Unpacked, scoring.Plan, Mapping[str, scoring.NullBins | None], Sequence[scoring.Scores]]:
     """Score by the methods of a group, which share a matrix; return it, the plan, and by method bins and scores."""
     progress("reading")
