@@ -25,7 +25,7 @@ from anndata import AnnData
 
 import tamannot as tam
 from tamannot.cli._main import app
-from tamannot.tl._collect import ORIGIN_LABELS, STATE_LABELS, STATUSES
+from tamannot.tl._write import ORIGIN_LABELS, STATE_LABELS, STATUSES
 
 SNAPSHOT = Path(__file__).parent.parent / "tests" / "api_snapshot.json"
 

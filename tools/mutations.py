@@ -44,7 +44,7 @@ FAULTS = [
     ("finish_scores", "-w_neg * u", "-u", "scoring/test_sums.py scoring/test_ucell.py"),
     ("finish_scores", "best = max(best, score)", "best = score", "scoring/test_sums.py scoring/test_ucell.py"),
     ("coverage", "sorted({symbol for arm in arms", "sorted({symbol for arm in arms[:1]", "scoring/test_plan.py"),
-    ("_blank_low_coverage", "c.share < min_coverage", "c.share <= min_coverage", "tl/test_score.py"),
+    ("score_all", "c.share < asked.min_coverage", "c.share <= asked.min_coverage", "tl/test_score.py"),
     # the matched null
     ("null_z", "m2 - m1 * m1", "m2", "scoring/test_null.py"),
     ("null_z", "2.0 * m1 * m1 * m1", "m1 * m1 * m1", "scoring/test_null.py"),
@@ -124,7 +124,7 @@ FAULTS = [
     ("write_analysis", "if k != variant", "if False", "tl/test_sequences.py"),
     ("_receive", "np.where(absent, ABSENT, outcome.winner)", "outcome.winner", "stats tl/test_vote.py"),
     # analyses
-    ("sides_of", "Sides(samples, called & ~malignant,", "Sides(samples, called,", "tl/test_crosstalk.py"),
+    ("sides_of", '"program": called & ~malignant', '"program": called', "tl/test_crosstalk.py"),
     ("mean", "np.where(of, self.codes, -1)", "self.codes", "tl/test_crosstalk.py"),
     ("_by_sample_and_label", "share = k / total", "share = k / total.max()", "tl/test_composition.py"),
     ("_effects", "(n[:, i] >= min_cells)", "(n[:, i] > min_cells)", "tl/test_ferroptosis_summary.py"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -92,10 +92,6 @@ class Cells:
     """By ``primary`` and ``site`` the word of each sample; without those that were not given."""
     _masks: dict[str, Array] = field(default_factory=dict)
 
-    def swapped(self, claim: Claim) -> Iterator[Cells]:
-        """Yield the cells with other genes in place of those of a claim."""
-        return (replace(self, genes=genes) for genes in self.swaps.get(claim.claim_id, []))
-
     def per_sample(self, *masks: Array) -> list[list[Array]]:
         """Return, for the samples with enough cells of every mask, the numbers of these cells."""
         codes = self.samples.codes
@@ -103,31 +99,29 @@ class Cells:
         return [rows for rows in found if all(r.size >= self.min_cells for r in rows)]
 
     def of(self, name: str) -> Array:
-        """Return a mask of the cells by this name."""
+        """Return a mask of the cells by this name; malignant cells are of no other kind."""
         if name not in self._masks:
-            self._masks[name] = self._find(name)
-        mask = self._masks[name]
-        if not mask.any():
-            msg = f"no cell is {name.replace('_', ' ')}"
-            raise NotMeasurableError(msg)
-        return mask
-
-    def _find(self, name: str) -> Array:
-        if name == "all":
-            return np.ones(len(self.samples.codes), bool)
-        if name == "malignant":
-            if self.malignant is None:
+            if name == "malignant" and self.malignant is None:
                 msg = "needs malignant cells; mark them with malignant="
                 raise NotMeasurableError(msg)
-            return self.malignant
-        if name == "called_origin":
-            mask = np.isin(self.labels["origin"], ["microglia", "monocyte_derived", "border_associated"])
-        elif name == "other_myeloid":
-            mask = np.isin(self.labels["compartment"], _MYELOID) & (self.labels["origin"] != "microglia")
-        else:
-            masks = [labels == name for labels in self.labels.values()]
-            mask = next((m for m in masks if m.any()), masks[0])
-        return np.asarray(mask if self.malignant is None else mask & ~self.malignant, bool)
+            if name == "malignant":
+                mask = self.malignant
+            elif name == "all":
+                mask = np.ones(len(self.samples.codes), bool)
+            elif name == "called_origin":
+                mask = np.isin(self.labels["origin"], ["microglia", "monocyte_derived", "border_associated"])
+            elif name == "other_myeloid":
+                mask = np.isin(self.labels["compartment"], _MYELOID) & (self.labels["origin"] != "microglia")
+            else:
+                masks = [labels == name for labels in self.labels.values()]
+                mask = next((m for m in masks if m.any()), masks[0])
+            if self.malignant is not None and name not in ("all", "malignant"):
+                mask = mask & ~self.malignant
+            self._masks[name] = np.asarray(mask, bool)
+        if not self._masks[name].any():
+            msg = f"no cell is {name.replace('_', ' ')}"
+            raise NotMeasurableError(msg)
+        return self._masks[name]
 
     def genes_of(self, measure: str) -> list[str]:
         """Return the genes of a measure, whether in the data or not."""
@@ -140,15 +134,11 @@ class Cells:
             raise NotMeasurableError(msg)
         return self.signatures[measure[1:]].genes_up
 
-    def genes_in(self, claim: Claim) -> list[str]:
-        """Return the genes that test a claim; a share of labels has none."""
-        return [gene for measure in claim.measures for gene in self.genes_of(measure)]
-
     def _usable(self, measure: str, where: Array, without: Sequence[str] = ()) -> list[str]:
         """Return the genes of the measure that are detected in enough of some cells."""
         genes = [g for g in self.genes_of(measure) if g not in without]
         there = [g for g in genes if g in self.genes]
-        found = [g for g in there if where[self._entries(g)[0]].sum() / where.sum() >= RARE]
+        found = [g for g in there if (self.column(g)[where] > 0).mean() >= RARE]
         if measure.startswith("@") and len(found) < 3:
             msg = f"fewer than 3 genes of {measure[1:]} are detected in {RARE:.0%} of the cells"
             raise NotMeasurableError(msg)
@@ -175,16 +165,11 @@ class Cells:
 
     def column(self, gene: str) -> Array:
         """Return the expression of a gene in all cells."""
-        rows, values = self._entries(gene)
-        out = np.zeros(len(self.samples.codes), np.float32)
-        out[rows] = values
-        return out
-
-    def _entries(self, gene: str) -> tuple[Array, Array]:
-        """Return the cells in which a gene is detected, and its expression there."""
         at = self.genes[gene]
         entries = slice(self.values.indptr[at], self.values.indptr[at + 1])
-        return self.values.indices[entries], self.values.data[entries]
+        out = np.zeros(len(self.samples.codes), np.float32)
+        out[self.values.indices[entries]] = self.values.data[entries]
+        return out
 
 
 def read_cells(adata: AnnData, key: str, claims: Sequence[Claim], samples: Samples, malignant: Array | None) -> Cells:
@@ -200,7 +185,13 @@ def read_cells(adata: AnnData, key: str, claims: Sequence[Claim], samples: Sampl
     for measure in (*(m for c in claims for m in c.measures), PANEL):
         with suppress(NotMeasurableError):  # said where the claim is tested
             wanted.update(cells.genes_of(measure))
-    named = _columns(cells.signatures, wanted, GeneIndex([str(i) for i in matrix.ids], species=species), species)
+    # In mouse the names of the same letters, of the genes that the library knows.
+    index, named = GeneIndex([str(i) for i in matrix.ids], species=species), dict[str, int]()
+    known = {g.symbol: g.ensembl for s in cells.signatures.values() for g in s.all_genes}
+    for name in sorted(wanted):
+        symbol = name.capitalize() if species == "mouse" and name not in known else name
+        if (species == "human" or symbol in known) and (column := index.find(symbol, known.get(symbol))) >= 0:
+            named[name] = column
     swaps = _swaps(cells, claims, named, matrix)
     columns = np.unique([*named.values(), *(c for draws in swaps.values() for draw in draws for c in draw.values())])
     place = {int(c): i for i, c in enumerate(columns)}
@@ -217,63 +208,37 @@ def read_cells(adata: AnnData, key: str, claims: Sequence[Claim], samples: Sampl
     )
 
 
-def _columns(signatures: Mapping[str, Signature], wanted: set[str], index: GeneIndex, species: str) -> dict[str, int]:
-    """Return the columns of genes; in mouse by the name of the same letters, if the library knows that gene."""
-    known = {g.symbol: g for s in signatures.values() for g in s.all_genes}
-    found = {}
-    for name in sorted(wanted):
-        symbol = name.capitalize() if species == "mouse" and name not in known else name
-        if species == "mouse" and symbol not in known:
-            continue
-        column = index.find(symbol, known[symbol].ensembl if symbol in known else None)
-        if column >= 0:
-            found[name] = column
-    return found
-
-
 def _swaps(
     cells: Cells, claims: Sequence[Claim], named: Mapping[str, int], matrix: slots.RunMatrix
 ) -> dict[str, list[dict[str, int]]]:
     """Return, by claim, its genes with the columns that stand in for them, once for each swap."""
+    # By claim the cells in which each of its genes is measured, two kinds of cells as ``a|b``.
     where: dict[str, dict[str, str]] = {}
     masks: dict[str, Array] = {}
     for claim in claims:
-        try:
-            genes = _measured_in(cells, claim, named)
+        here = f"{claim.cells}|{claim.against}" if claim.kind == "difference" else claim.cells
+        there = claim.against if claim.kind == "across" else here
+        sides = [] if claim.kind in ("none", "detection") else [*zip(claim.measures, (here, there), strict=False)]
+        with suppress(NotMeasurableError):  # said where the claim is tested
+            genes = {g: name for measure, name in reversed(sides) for g in cells.genes_of(measure) if g in named}
             masks |= {name: np.logical_or.reduce([cells.of(n) for n in name.split("|")]) for name in genes.values()}
-        except NotMeasurableError:  # said where the claim is tested
-            continue
-        where[claim.claim_id] = genes
-    means = dict(zip(masks, _means(matrix, list(masks.values())), strict=True))
-    ranked = {name: np.argsort(mean, kind="stable") for name, mean in means.items()}
+            where[claim.claim_id] = genes
+    means = np.zeros((len(masks), matrix.n_vars))
+    if masks:
+        member = np.stack(list(masks.values())).astype(float)
+        for block, rows in matrix.blocks(np.logical_or.reduce([*masks.values()])):
+            means += member[:, rows] @ expression_of(block, matrix.kind, matrix.n_vars)
+        # Rounded, so that the order of the cells does not matter.
+        means = np.round(means / member.sum(axis=1, keepdims=True), 9)
+    mean_in = dict(zip(masks, means, strict=True))
+    ranked = {name: np.argsort(mean, kind="stable") for name, mean in mean_in.items()}
     out = {}
     for claim_id, genes in where.items():
         own = {named[g] for g in genes}
-        seen = {g: name for g, name in genes.items() if means[name][named[g]] > 0}
-        near = {g: _nearest(named[g], means[name], ranked[name], own, matrix.ids) for g, name in seen.items()}
+        seen = {g: name for g, name in genes.items() if mean_in[name][named[g]] > 0}
+        near = {g: _nearest(named[g], mean_in[name], ranked[name], own, matrix.ids) for g, name in seen.items()}
         out[claim_id] = [_draw(near, i) for i in range(N_SWAPS)] if near and all(near.values()) else []
     return out
-
-
-def _measured_in(cells: Cells, claim: Claim, named: Mapping[str, int]) -> dict[str, str]:
-    """Return for each gene of a claim the cells in which it is measured, two kinds of cells as ``a|b``."""
-    if claim.kind in ("none", "detection"):
-        return {}
-    here = f"{claim.cells}|{claim.against}" if claim.kind == "difference" else claim.cells
-    sides = [*zip(claim.measures, (here, claim.against if claim.kind == "across" else here), strict=False)]
-    return {gene: name for measure, name in reversed(sides) for gene in cells.genes_of(measure) if gene in named}
-
-
-def _means(matrix: slots.RunMatrix, masks: Sequence[Array]) -> Array:
-    """Return the mean of every gene in some sets of cells, sets by genes."""
-    if not masks:
-        return np.zeros((0, matrix.n_vars))
-    member = np.stack(masks).astype(float)
-    total = np.zeros((len(masks), matrix.n_vars))
-    for block, rows in matrix.blocks(np.logical_or.reduce(masks)):
-        total += member[:, rows] @ expression_of(block, matrix.kind, matrix.n_vars)
-    # Rounded, so that the order of the cells does not matter.
-    return np.round(total / member.sum(axis=1, keepdims=True), 9)
 
 
 def _nearest(column: int, mean: Array, ranked: Array, own: set[int], ids: Array) -> list[int]:

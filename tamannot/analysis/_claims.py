@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from itertools import product
 from pathlib import Path
@@ -22,7 +23,6 @@ from tamannot.analysis._samples import Malignant, Samples, malignant_cells, samp
 from tamannot.errors import InputFileError, ParameterError, among
 from tamannot.stats._means import MIN_SAMPLES, over_samples
 
-RECORD = "claims"
 _ANY = "all"
 # With a small panel of genes, depth is not a useful covariate.
 _FEW_GENES = 1000
@@ -97,10 +97,8 @@ def claims(
         A column is missing or varies within samples, the table is not valid, or ``min_cells`` is below 4.
     InputFileError
         The table does not exist.
-    ResultNotFoundError
-        The object is not annotated, or its matrix is missing.
-    MatrixError
-        The matrix is not the one that was annotated.
+    ResultNotFoundError, MatrixError
+        The object is not annotated, or its matrix is missing or not the one that was annotated.
 
     Notes
     -----
@@ -126,7 +124,16 @@ def claims(
         raise ParameterError(msg)
     rows = read_claims(table)
     samples = samples_of(adata, sample_key)
-    about = {n: _words(adata, samples, given) for n, given in (("primary", primary), ("site", site)) if given}
+    columns, about = {"primary": "", "site": ""}, dict[str, pd.Series]()
+    for name, given in (("primary", primary), ("site", site)):
+        if given:
+            columns[name], ours = given if isinstance(given, tuple) else (given, {})
+            words = table_of_samples(adata, samples, [columns[name]])[columns[name]].astype(str)
+            if unknown := sorted(set(ours) - set(words)):
+                known = among(unknown[0], sorted(set(words)))
+                msg = f"obs['{columns[name]}'] has no value {', '.join(unknown)}.{known}"
+                raise ParameterError(msg)
+            about[name] = words.replace(dict(ours))
     chosen = None if malignant is None else malignant_cells(adata, malignant)
     cells = replace(read_cells(adata, key, rows, samples, chosen), min_cells=min_cells, about=about)
     found = [
@@ -139,8 +146,7 @@ def claims(
     record = {
         "sample_key": sample_key,
         "malignant": malignant is not None,
-        "primary": "" if primary is None else _column_and_words(primary)[0],
-        "site": "" if site is None else _column_and_words(site)[0],
+        **columns,
         "table": "bundled" if table is None else str(table),
         "min_cells": min_cells,
         "n_samples": len(samples.names),
@@ -149,7 +155,7 @@ def claims(
         "cautions": _cautions(cells, samples, result),
     }
     target = slots.to_work_on(adata, copy=copy)
-    slots.write_analysis(target, key, RECORD, record)
+    slots.write_analysis(target, key, "claims", record)
     return target if copy else None
 
 
@@ -166,37 +172,34 @@ def read_claims(path: str | os.PathLike[str] | None = None) -> list[Claim]:
     if not rows or rows[0] != names:
         msg = f"'{path}' is not a table of claims: its header must be {', '.join(names)}, separated by tabs."
         raise ParameterError(msg)
-    claims = [_claim(row, names, f"'{path}', line {i}") for i, row in enumerate(rows[1:], 2)]
-    twice = {c.claim_id for c in claims if sum(c.claim_id == other.claim_id for other in claims) > 1}
-    if twice:
+    claims = list[Claim]()
+    for i, row in enumerate(rows[1:], 2):
+        where = f"'{path}', line {i}"
+        if len(row) != len(names):
+            msg = f"{where}: {len(row)} fields instead of {len(names)}."
+            raise ParameterError(msg)
+        claim = Claim(*(field.strip() for field in row))
+        if claim.kind not in _KINDS:
+            msg = f"{where}: kind must be one of {', '.join(_KINDS)}, not {claim.kind!r}."
+            raise ParameterError(msg)
+        needed, expected = _KINDS[claim.kind]
+        if empty := [n for n in ("claim_id", "claim", "source", *needed) if not getattr(claim, n)]:
+            msg = f"{where}: a claim of kind {claim.kind} needs {', '.join(empty)}."
+            raise ParameterError(msg)
+        fits = claim.expected in expected
+        if claim.kind == "share":
+            with suppress(ValueError):
+                low, high = claim.limits
+                fits = 0 <= low < high <= 1
+        if not fits:
+            msg = f"{where}: expected must be {' or '.join(expected)}, not {claim.expected!r}."
+            raise ParameterError(msg)
+        claims.append(claim)
+    ids = [claim.claim_id for claim in claims]
+    if twice := {i for i in ids if ids.count(i) > 1}:
         msg = f"'{path}' has the claim {', '.join(sorted(twice))} more than once; each claim_id must be unique."
         raise ParameterError(msg)
     return claims
-
-
-def _claim(row: list[str], names: list[str], where: str) -> Claim:
-    if len(row) != len(names):
-        msg = f"{where}: {len(row)} fields instead of {len(names)}."
-        raise ParameterError(msg)
-    claim = Claim(*(field.strip() for field in row))
-    if claim.kind not in _KINDS:
-        msg = f"{where}: kind must be one of {', '.join(_KINDS)}, not {claim.kind!r}."
-        raise ParameterError(msg)
-    needed, expected = _KINDS[claim.kind]
-    if empty := [n for n in ("claim_id", "claim", "source", *needed) if not getattr(claim, n)]:
-        msg = f"{where}: a claim of kind {claim.kind} needs {', '.join(empty)}."
-        raise ParameterError(msg)
-    fits = claim.expected in expected
-    if claim.kind == "share":
-        try:
-            low, high = claim.limits
-            fits = 0 <= low < high <= 1
-        except ValueError:
-            fits = False
-    if not fits:
-        msg = f"{where}: expected must be {' or '.join(expected)}, not {claim.expected!r}."
-        raise ParameterError(msg)
-    return claim
 
 
 _DETECTION = ["gene", "origin", "state", "n_cells", "n_detected", "share_detected", "mean", "low", "high", "n_samples"]
@@ -223,20 +226,6 @@ def _detection(cells: Cells) -> Iterator[tuple[Any, ...]]:
             over = over_samples(k[enough] / n[enough])
             share, low, high = k.sum() / n.sum(), max(over.low, 0.0), min(over.high, 1.0)
             yield (gene, origin, state, int(n.sum()), int(k.sum()), share, over.mean, low, high, over.n)
-
-
-def _column_and_words(given: OfSamples) -> tuple[str, Mapping[str, str]]:
-    return given if isinstance(given, tuple) else (given, {})
-
-
-def _words(adata: AnnData, samples: Samples, given: OfSamples) -> pd.Series:
-    name, ours = _column_and_words(given)
-    words = table_of_samples(adata, samples, [name])[name].astype(str)
-    unknown = sorted(set(ours) - set(words))
-    if unknown:
-        msg = f"obs['{name}'] has no value {', '.join(unknown)}.{among(unknown[0], sorted(set(words)))}"
-        raise ParameterError(msg)
-    return words.replace(dict(ours))
 
 
 def _cautions(cells: Cells, samples: Samples, result: pd.DataFrame) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -11,24 +10,13 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot.analysis._composition_tests import (
-    Axis,
-    Counted,
-    cautions_on_depth,
-    cautions_on_design,
-    cautions_on_tests,
-    compare,
-    count_labels,
-    make_design,
-)
+from tamannot.analysis._composition_tests import Axis, Counted, cautions_on_tests, compare, count_labels, make_design
 from tamannot.analysis._samples import Samples, samples_of, table_of_samples
-from tamannot.data import Array
 from tamannot.errors import ParameterError, some_of
 from tamannot.stats._shares import wilson
 
 Counts = Literal["expected", "called"]
 
-RECORD = "composition"
 # No column of obs is likely to have this name.
 _DEPTH = "mean log depth of the sample"
 _SHOWN = 8
@@ -126,23 +114,33 @@ def composition(
     samples = samples_of(adata, sample_key)
     counted = count_labels(adata, key, axis, samples, depth=depth and condition is not None)
     _refuse_cells(samples, sample_key)
-    cohort = _cohort_of(adata, samples, counted, condition, covariates, min_cells)
+    table, terms, order = _table_of(adata, samples, counted, condition, covariates, min_cells)
     if counts == "expected" and counted.expected is None:
         msg = f"The {axis} labels have no probabilities, which expected counts need. Use counts='called'."
         raise ParameterError(msg)
-    shares = _by_sample_and_label(counted.called, counted, cohort).astype({"n_cells": int})
+    shares = _by_sample_and_label(counted.called, counted, table).astype({"n_cells": int})
     low, high = wilson(shares["n_cells"].to_numpy(), shares["n_total"].to_numpy())
-    record: dict[str, Any] = {"shares": shares.assign(low=low, high=high), "samples": cohort.table.reset_index()}
+    record: dict[str, Any] = {"shares": shares.assign(low=low, high=high), "samples": table.reset_index()}
     if counted.expected is not None:
-        expected = _by_sample_and_label(counted.expected, counted, cohort)
+        expected = _by_sample_and_label(counted.expected, counted, table)
         record["expected"] = expected.rename(columns={"n_cells": "expected_cells", "share": "expected_share"})
-    cautions = _cautions_on_samples(cohort, samples, sample_key)
-    used_reference = ""
+    cautions, used_reference = [], ""
+    if nameless := int((samples.codes < 0).sum()):
+        cautions.append(f"{nameless:,} cells have no value of {sample_key} and are left out.")
+    if len(out := table[~table["used"]]):
+        named = "; ".join(f"{name} ({why})" for name, why in out["left_out"].items())
+        cautions.append(f"{len(out)} of {len(table)} samples are not compared: {named}.")
     if condition is not None:
-        _refuse_few(cohort, counted, condition, min_cells)
-        tests, used_reference, notes = _tests(counted, cohort, reference, counts)
-        record["tests"] = tests
-        cautions += notes
+        _refuse_few(table, counted, condition, min_cells)
+        used, log_depth = table["used"].to_numpy(), None
+        if counted.log_depth is None and counted.depth is not None:
+            cautions.append(f"Depth was not used as a covariate: it is {counted.depth}")
+        elif counted.log_depth is not None and used.any() and np.ptp(counted.log_depth[used]) > 0:
+            terms, log_depth = terms.assign(**{_DEPTH: counted.log_depth}), counted.log_depth[used]
+        design = make_design(table.loc[used, "condition"], terms[used], order=order, reference=reference)
+        record["tests"] = tests = compare(counted, used, design, expected=counts == "expected")
+        used_reference = design.conditions[0]
+        cautions += cautions_on_tests(tests, design, counted.total[used], log_depth)
         if counts == "expected" and axis not in slots.read_record(adata, key).calibration_source:
             cautions.append(
                 f"Probabilities of {axis} labels are not calibrated: expected counts are not numbers of cells."
@@ -159,37 +157,18 @@ def composition(
     }
     record["cautions"] = cautions
     adata = slots.to_work_on(adata, copy=copy)
-    slots.write_analysis(adata, key, RECORD, record, of=axis)
+    slots.write_analysis(adata, key, "composition", record, of=axis)
     return adata if copy else None
 
 
-@dataclass(frozen=True)
-class Cohort:
-    """The samples and their annotations."""
+def _table_of(
+    adata: AnnData, samples: Samples, counted: Counted, condition: str | None, covariates: Sequence[str], min_cells: int
+) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
+    """Return the samples, their covariates, and the conditions in the order of their column.
 
-    table: pd.DataFrame
-    """One row per sample: ``condition`` (text, empty where it is not known), ``n_cells``, ``n_macrophages``,
-    ``log_depth`` if it is known, ``used``, ``left_out`` (why)."""
-    covariates: pd.DataFrame
-    """Samples × covariates."""
-    order: tuple[str, ...]
-    """The conditions in the order of their column."""
-
-    @property
-    def used(self) -> Array:
-        """Which samples are compared, bool."""
-        return self.table["used"].to_numpy()
-
-
-def _cohort_of(
-    adata: AnnData,
-    samples: Samples,
-    counted: Counted,
-    condition: str | None,
-    covariates: Sequence[str],
-    min_cells: int,
-) -> Cohort:
-    """Return the samples with their condition and covariates."""
+    There is one row per sample: ``condition`` (text, empty where it is not known), ``n_cells``, ``n_macrophages``,
+    ``log_depth`` if it is known, ``used`` (whether it is compared), ``left_out`` (why not).
+    """
     known = table_of_samples(adata, samples, [*([condition] if condition else []), *covariates])
     reason = np.full(len(known), "", dtype=object)
     for name in reversed(known.columns):
@@ -209,7 +188,7 @@ def _cohort_of(
         table["log_depth"] = counted.log_depth
     table["used"] = reason == ""
     table["left_out"] = reason
-    return Cohort(table, known[list(covariates)], order)
+    return table, known[list(covariates)], order
 
 
 def _refuse_cells(samples: Samples, sample_key: str) -> None:
@@ -222,9 +201,8 @@ def _refuse_cells(samples: Samples, sample_key: str) -> None:
         raise ParameterError(msg)
 
 
-def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int) -> None:
+def _refuse_few(table: pd.DataFrame, counted: Counted, condition: str, min_cells: int) -> None:
     """Raise if too few samples have enough cells for a comparison."""
-    table = cohort.table
     known = table[table["condition"] != ""]
     if known.empty:
         msg = f"obs['{condition}'] has no value in any sample, so there is nothing to compare."
@@ -244,38 +222,7 @@ def _refuse_few(cohort: Cohort, counted: Counted, condition: str, min_cells: int
     raise ParameterError(msg)
 
 
-def _cautions_on_samples(cohort: Cohort, samples: Samples, sample_key: str) -> list[str]:
-    """Name the cells and samples that are left out."""
-    notes = []
-    if nameless := int((samples.codes < 0).sum()):
-        notes.append(f"{nameless:,} cells have no value of {sample_key} and are left out.")
-    out = cohort.table[~cohort.used]
-    if len(out):
-        named = "; ".join(f"{name} ({why})" for name, why in out["left_out"].items())
-        notes.append(f"{len(out)} of {len(cohort.table)} samples are not compared: {named}.")
-    return notes
-
-
-def _tests(counted: Counted, cohort: Cohort, reference: str | None, counts: str) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return the tests, the reference, and the cautions."""
-    terms, notes = cohort.covariates, []
-    if counted.log_depth is not None:
-        adds = np.ptp(counted.log_depth[cohort.used]) > 0 if cohort.used.any() else False
-        terms = terms.assign(**{_DEPTH: counted.log_depth}) if adds else terms
-    elif counted.depth is not None:
-        notes.append(f"Depth was not used as a covariate: it is {counted.depth}")
-    design = make_design(
-        cohort.table.loc[cohort.used, "condition"], terms[cohort.used], order=cohort.order, reference=reference
-    )
-    tests = compare(counted, cohort.used, design, expected=counts == "expected")
-    if _DEPTH in terms:
-        notes += cautions_on_depth(counted.log_depth[cohort.used], design)  # type: ignore[index]
-    notes += cautions_on_design(design)
-    notes += cautions_on_tests(tests, counted.total[cohort.used])
-    return tests, design.conditions[0], notes
-
-
-def _by_sample_and_label(counts: pd.DataFrame, counted: Counted, cohort: Cohort) -> pd.DataFrame:
+def _by_sample_and_label(counts: pd.DataFrame, counted: Counted, samples: pd.DataFrame) -> pd.DataFrame:
     """Return counts, samples × labels, as one row each with their share of the cells of the sample."""
     n_samples, n_labels = counts.shape
     total, k = np.repeat(counted.total, n_labels), counts.to_numpy(float).ravel()
@@ -290,6 +237,6 @@ def _by_sample_and_label(counts: pd.DataFrame, counted: Counted, cohort: Cohort)
         "share": share,
     }
     table = pd.DataFrame(columns)
-    if "condition" in cohort.table:
-        table.insert(1, "condition", np.repeat(cohort.table["condition"].to_numpy(dtype=object), n_labels))
+    if "condition" in samples:
+        table.insert(1, "condition", np.repeat(samples["condition"].to_numpy(dtype=object), n_labels))
     return table

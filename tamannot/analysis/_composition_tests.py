@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,10 +71,32 @@ def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, dept
     label = slots.read_obs(adata, key, (axis,)).iloc[:, 0]
     of = (label.notna() & (label != NOT_MACROPHAGE)).to_numpy()
     macrophage = (label == _MACROPHAGE).to_numpy() if axis == "compartment" else of
-    expected, rest = _expected(adata, key, axis, samples, of)
-    log_depth, what = _log_depth(adata, key, samples, of) if depth else (None, None)
+    index = pd.Index(samples.names, name="sample")
+    expected, rest = None, np.zeros(len(samples.names))
+    if axis in _PROBABILITIES and (name := slots.slot(key, _PROBABILITIES[axis])) in adata.obsm:
+        probabilities = slots.read_obsm(adata, name)
+        proba = np.where(of[:, None], probabilities.to_numpy(np.float64), 0.0)
+        rest = samples.total(np.where(of, 1 - proba.max(axis=1), 0.0))
+        expected = pd.DataFrame(samples.total(proba), index=index, columns=list(map(str, probabilities.columns)))
+    # Labels that have a probability, other labels that occur, and unassigned cells: a part of an object has lost the
+    # categories without cells, so that these cannot say what was offered.
+    called = pd.Categorical(label)
+    code = {str(name): i for i, name in enumerate(called.categories)}
+    occur = [name for name, i in code.items() if (called.codes == i).any() and name != NOT_MACROPHAGE]
+    names = [] if expected is None else list(expected.columns)
+    names = list(dict.fromkeys([*names, *(name for name in occur if name != UNASSIGNED), UNASSIGNED]))
+    counts = {n: samples.total((of & (called.codes == code.get(n, _NO_CODE))).astype(float)) for n in names}
+    log_depth = what = None
+    if depth:
+        try:
+            matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
+            log_depth = samples.mean(np.log(np.maximum(depth_of(matrix, of), 1)), of)
+            # A normalised matrix has the same total in every cell, but not the same genes.
+            what = "counts" if matrix.kind == "counts" else "genes detected"
+        except (ResultNotFoundError, MatrixError) as error:
+            what = f"not known: {error}"
     return Counted(
-        called=_called(pd.Categorical(label), samples, of, offered=[] if expected is None else list(expected.columns)),
+        called=pd.DataFrame(counts, index=index),
         expected=expected,
         rest=rest,
         unit="cells" if axis == "compartment" else "macrophages",
@@ -83,37 +105,6 @@ def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, dept
         log_depth=log_depth,
         depth=what,
     )
-
-
-def _called(label: pd.Categorical, samples: Samples, of: Array, *, offered: Sequence[str]) -> pd.DataFrame:
-    """Count called cells: labels that have a probability, other labels that occur, and unassigned cells."""
-    # A part of an object has lost the categories without cells, so that these cannot say what was offered.
-    code = {str(name): i for i, name in enumerate(label.categories)}
-    occur = [name for name, i in code.items() if (label.codes == i).any()]
-    names = dict.fromkeys([*offered, *(n for n in occur if n not in (NOT_MACROPHAGE, UNASSIGNED)), UNASSIGNED])
-    columns = {n: samples.total((of & (label.codes == code.get(n, _NO_CODE))).astype(float)) for n in names}
-    return pd.DataFrame(columns, index=pd.Index(samples.names, name="sample"))
-
-
-def _expected(adata: AnnData, key: str, axis: Axis, samples: Samples, of: Array) -> tuple[pd.DataFrame | None, Array]:
-    if axis not in _PROBABILITIES or slots.slot(key, _PROBABILITIES[axis]) not in adata.obsm:
-        return None, np.zeros(len(samples.names))
-    table = slots.read_obsm(adata, slots.slot(key, _PROBABILITIES[axis]))
-    proba = np.where(of[:, None], table.to_numpy(np.float64), 0.0)
-    rest = samples.total(np.where(of, 1 - proba.max(axis=1), 0.0))
-    columns = [str(c) for c in table.columns]
-    return pd.DataFrame(samples.total(proba), index=pd.Index(samples.names, name="sample"), columns=columns), rest
-
-
-def _log_depth(adata: AnnData, key: str, samples: Samples, of: Array) -> tuple[Array | None, str]:
-    try:
-        matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
-        depth = depth_of(matrix, of)
-    except (ResultNotFoundError, MatrixError) as error:
-        return None, f"not known: {error}"
-    # A normalised matrix has the same total in every cell, but not the same genes.
-    what = "counts" if matrix.kind == "counts" else "genes detected"
-    return samples.mean(np.log(np.maximum(depth, 1)), of), what
 
 
 @dataclass(frozen=True)
@@ -129,11 +120,6 @@ class Design:
     df: int
     """Residual degrees of freedom."""
 
-    @property
-    def n_contrasts(self) -> int:
-        """Conditions that are compared with the reference."""
-        return len(self.conditions) - 1
-
 
 def make_design(
     condition: pd.Series, covariates: pd.DataFrame, *, order: Sequence[str], reference: str | None
@@ -148,16 +134,6 @@ def make_design(
         msg = f"No sample has the condition '{reference}'.{among(reference, here)}"
         raise ParameterError(msg)
     conditions = here if reference is None else [reference, *(name for name in here if name != reference)]
-    _check_replicates(condition, conditions)
-    codes = pd.Categorical(condition, conditions).codes.astype(int)
-    columns = [np.ones(len(codes)), *((codes == i).astype(float) for i in range(1, len(conditions)))]
-    for name in covariates:
-        columns += _columns_of(covariates[name], str(name))
-    matrix = np.column_stack(columns)
-    return Design(matrix, tuple(conditions), codes, check_design(matrix))
-
-
-def _check_replicates(condition: pd.Series, conditions: Sequence[str]) -> None:
     if len(conditions) < _LEAST:
         said = f"are of one condition, {conditions[0]}" if conditions else "lack a condition or a covariate"
         msg = f"All samples that could be compared {said}, so there is nothing to compare."
@@ -170,17 +146,20 @@ def _check_replicates(condition: pd.Series, conditions: Sequence[str]) -> None:
                 "covariates."
             )
             raise ParameterError(msg)
-
-
-def _columns_of(values: pd.Series, name: str) -> list[Array]:
-    if values.nunique() < _LEAST:
-        msg = f"The covariate '{name}' has the same value in all compared samples. Leave it out."
-        raise ParameterError(msg)
-    if pd.api.types.is_numeric_dtype(values):
-        numbers = values.to_numpy(np.float64)
-        return [(numbers - numbers.mean()) / numbers.std()]
-    codes, names = pd.factorize(values.astype(str), sort=True)
-    return [(codes == i).astype(float) for i in range(1, len(names))]
+    codes = pd.Categorical(condition, conditions).codes.astype(int)
+    columns = [np.ones(len(codes)), *((codes == i).astype(float) for i in range(1, len(conditions)))]
+    for title, values in covariates.items():
+        if values.nunique() < _LEAST:
+            msg = f"The covariate '{title}' has the same value in all compared samples. Leave it out."
+            raise ParameterError(msg)
+        if pd.api.types.is_numeric_dtype(values):
+            numbers = values.to_numpy(np.float64)
+            columns.append((numbers - numbers.mean()) / numbers.std())
+        else:
+            of_sample, words = pd.factorize(values.astype(str), sort=True)
+            columns += [(of_sample == i).astype(float) for i in range(1, len(words))]
+    matrix = np.column_stack(columns)
+    return Design(matrix, tuple(conditions), codes, check_design(matrix))
 
 
 def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) -> pd.DataFrame:
@@ -188,15 +167,15 @@ def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) ->
 
     ``kept`` says which samples are compared, in the order of the design.
     """
-    total, counts = counted.total[kept], "called"
+    total, counts, n_contrasts = counted.total[kept], "called", len(design.conditions) - 1
     table, parts = counted.called[kept], counted.called[kept].to_numpy(float)
     if expected and counted.expected is not None:
         table, counts = counted.expected[kept], "expected"
         parts = np.column_stack([table.to_numpy(float), counted.rest[kept]])
     k = table.to_numpy(float)
-    found = compare_shares(k.T, np.maximum(total, k.T), design.matrix, design.n_contrasts)
+    found = compare_shares(k.T, np.maximum(total, k.T), design.matrix, n_contrasts)
     ratios = centred_log_ratios(parts)[:, : k.shape[1]]
-    by_ratio = compare_means(ratios, design.matrix, design.n_contrasts)
+    by_ratio = compare_means(ratios, design.matrix, n_contrasts)
     share = k / total[:, None]
     means = np.stack([share[design.codes == i].mean(axis=0) for i in range(len(design.conditions))])
     few = k.sum(axis=0) < _TOO_FEW
@@ -226,56 +205,41 @@ def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) ->
     return tests[list(_COLUMNS)]
 
 
-def cautions_on_design(design: Design) -> list[str]:
-    """Return cautions about small numbers of samples."""
+def cautions_on_tests(tests: pd.DataFrame, design: Design, total: Array, log_depth: Array | None) -> Iterator[str]:
+    """Yield the cautions on tests: depth, few samples, differing abstention, steroids, and rare labels.
+
+    ``log_depth`` is None if it is not a covariate.
+    """
     sizes = np.bincount(design.codes)
+    if log_depth is not None:
+        means = np.bincount(design.codes, log_depth) / sizes
+        explained = means[design.codes].var() / log_depth.var()
+        if explained >= _CONFOUNDED:
+            yield (
+                f"The condition explains {explained:.0%} of the variance of log depth between samples: an effect of "
+                "the condition cannot be separated from an effect of depth."
+            )
     few = [f"{name} ({n})" for name, n in zip(design.conditions, sizes, strict=True) if n < _FEW_SAMPLES]
-    notes = []
     if few:
-        notes.append(
+        yield (
             f"Fewer than {_FEW_SAMPLES} samples in {', '.join(few)}: only large differences can be detected, and a "
             "single outlier can produce one."
         )
     if design.df < _FEW_FREE:
-        notes.append(f"{design.df} residual degrees of freedom: the variation between samples is poorly estimated.")
-    return notes
-
-
-def cautions_on_depth(log_depth: Array, design: Design) -> list[str]:
-    """Return cautions about depth confounded with the condition."""
-    fitted = np.zeros(len(log_depth))
-    for i in range(len(design.conditions)):
-        fitted[design.codes == i] = log_depth[design.codes == i].mean()
-    explained = fitted.var() / log_depth.var()
-    if explained < _CONFOUNDED:
-        return []
-    msg = (
-        f"The condition explains {explained:.0%} of the variance of log depth between samples: an effect of the "
-        "condition cannot be separated from an effect of depth."
-    )
-    return [msg]
-
-
-def cautions_on_tests(tests: pd.DataFrame, total: Array) -> list[str]:
-    """Return cautions about differing abstention, possible effects of steroids, and rare labels."""
+        yield f"{design.df} residual degrees of freedom: the variation between samples is poorly estimated."
     differs = (tests["p"] < _P) | ((tests["share"] - tests["share_reference"]).abs() > _BLANK_DIFFERS)
-    blank = tests[(tests["label"] == UNASSIGNED) & differs]
-    columns = (blank["condition"], blank["reference"], blank["share"], blank["share_reference"])
-    notes = [
-        f"The unassigned share differs: {share:.2f} in {condition}, {before:.2f} in {reference}. Cells are unassigned "
-        "if they have none of the labels or too little signal: check whether depth or quality differs as well."
-        for condition, reference, share, before in zip(*columns, strict=True)
-    ]
-    steroids = tests[(tests["label"] == _STEROIDS) & (tests["p"] < _P)]
-    if len(steroids):
-        notes.append(
+    for row in tests[(tests["label"] == UNASSIGNED) & differs].itertuples():
+        yield (
+            f"The unassigned share differs: {row.share:.2f} in {row.condition}, {row.share_reference:.2f} in "
+            f"{row.reference}. Cells are unassigned if they have none of the labels or too little signal: check "
+            "whether depth or quality differs as well."
+        )
+    if ((tests["label"] == _STEROIDS) & (tests["p"] < _P)).any():
+        yield (
             "Dexamethasone raises immunoregulatory programs: if exposure differs between the conditions, add it as a "
             "covariate before interpreting the difference."
         )
     usual = np.maximum(tests["share"], tests["share_reference"]) * np.median(total)
     rare = tests[(usual < _FEW_CELLS) & tests["p"].notna() & (tests["label"] != UNASSIGNED)]["label"].unique()
     if len(rare):
-        notes.append(
-            f"Fewer than {_FEW_CELLS} cells in a typical sample: {', '.join(rare)}. Their p values are approximate."
-        )
-    return notes
+        yield f"Fewer than {_FEW_CELLS} cells in a typical sample: {', '.join(rare)}. Their p values are approximate."

@@ -38,7 +38,6 @@ from tamannot.stats._correlation import (
 )
 from tamannot.stats._means import benjamini_hochberg
 
-_MIN_CELLS = 30
 _NO_STATE = f"share_{UNASSIGNED}"
 # If the unassigned share of macrophages differs by more than this between samples, shares of labels are biased.
 _UNEVEN = 0.2
@@ -58,7 +57,7 @@ def crosstalk(
     hypotheses: Pairs | None = None,
     covariates: Sequence[str] = OWN_COVARIATES,
     n_bootstrap: int = 1000,
-    min_cells: int = _MIN_CELLS,
+    min_cells: int = 30,
     ligand_receptor: bool = False,
     rng: int = 0,
     key: str = "tam",
@@ -119,23 +118,16 @@ def crosstalk(
 
     Returns
     -------
-    None, or the copy. The results are in ``uns["tamannot"][key]["crosstalk"]``: ``tests``, one row per hypothesis with
-    ``rho``, ``p``, its 95 % interval ``low`` and ``high``, ``loo_low`` and ``loo_high`` (the range with one sample
-    left out), the same adjusted (``rho_adjusted``, …, ``adjusted_for``, and ``rho_given_…`` for each covariate alone),
-    ``n_samples``, and ``q`` over the tests of this call, NaN where the samples are too few for any to be below 0.05;
-    ``low_signal_tam`` and ``low_signal_malignant``: the share of cells that show fewer than three genes of the program,
-    or not the gene (mean over samples; NaN for the share of a state);
-    ``samples``, the values behind them; ``cautions``; ``parameters``. Read it with ``get.crosstalk``.
+    None, or the copy. The results are in ``uns["tamannot"][key]["crosstalk"]`` (read them with `get.crosstalk`):
+    ``tests``, one row per hypothesis; ``samples``, the values behind them; ``cautions``; ``parameters``.
 
     Raises
     ------
     ParameterError
         ``malignant`` is missing or incomplete, a column is missing, a name is neither a program nor a gene of the data,
         or fewer than four samples have enough cells.
-    ResultNotFoundError
-        The object is not annotated, or its matrix is missing.
-    MatrixError
-        The matrix is not the one that was annotated.
+    ResultNotFoundError, MatrixError
+        The object is not annotated, or its matrix is missing or not the one that was annotated.
 
     Notes
     -----
@@ -214,29 +206,24 @@ def run_tests(
     table: pd.DataFrame, hypotheses: Sequence[Hypothesis], covariates: Sequence[str], *, n_bootstrap: int, seed: int
 ) -> pd.DataFrame:
     """Return one row per hypothesis; except for q, rows are independent of each other: each starts from the seed."""
-    rows = [_test(table, h, covariates, n_bootstrap, seed) for h in hypotheses]
+    rows, nothing = [], (math.nan, math.nan)
+    for h in hypotheses:
+        here = table[[h.column, h.other, *covariates]].astype(float)
+        here = here[here.iloc[:, :2].notna().all(axis=1)]
+        x, y = here.iloc[:, 0].to_numpy(), here.iloc[:, 1].to_numpy()
+        found = _correlation(here, [], seed)
+        known = math.isfinite(found.rho)
+        low, high = bootstrap_interval(x, y, n_bootstrap=n_bootstrap, rng=seed) if known else nothing
+        loo_low, loo_high = leave_one_out(x, y) if known else nothing
+        row: dict[str, Any] = {"measure": h.measure, "tam": h.tam, "malignant": h.malignant, "expected": h.expected}
+        row |= {"rho": found.rho, "p": found.p, "low": low, "high": high, "loo_low": loo_low, "loo_high": loo_high}
+        rows.append(row | _adjusted(here, covariates, n_bootstrap, seed) | {"n_samples": len(x)})
     tests = pd.DataFrame(rows, index=pd.Index([h.name for h in hypotheses], name="test"))
+    # Whether any of this many tests could reach a q below 0.05 with these samples.
+    enough = supports_q(int(tests["n_samples"].min()), len(tests), _LEVEL)
     for q, p in (("q", "p"), ("q_adjusted", "p_adjusted")):
-        tests[q] = benjamini_hochberg(tests[p].to_numpy(float)) if _supports_q(tests) else np.nan
+        tests[q] = benjamini_hochberg(tests[p].to_numpy(float)) if enough else np.nan
     return tests
-
-
-def _supports_q(tests: pd.DataFrame) -> bool:
-    """Return whether any of this many tests could reach a q below 0.05 with these samples."""
-    return supports_q(int(tests["n_samples"].min()), len(tests), _LEVEL)
-
-
-def _test(table: pd.DataFrame, h: Hypothesis, covariates: Sequence[str], n_bootstrap: int, seed: int) -> dict[str, Any]:
-    here = table[[h.column, h.other, *covariates]].astype(float)
-    here = here[here.iloc[:, :2].notna().all(axis=1)]
-    x, y = here.iloc[:, 0].to_numpy(), here.iloc[:, 1].to_numpy()
-    found = _correlation(here, [], seed)
-    known, nothing = math.isfinite(found.rho), (math.nan, math.nan)
-    low, high = bootstrap_interval(x, y, n_bootstrap=n_bootstrap, rng=seed) if known else nothing
-    loo_low, loo_high = leave_one_out(x, y) if known else nothing
-    row: dict[str, Any] = {"measure": h.measure, "tam": h.tam, "malignant": h.malignant, "expected": h.expected}
-    row |= {"rho": found.rho, "p": found.p, "low": low, "high": high, "loo_low": loo_low, "loo_high": loo_high}
-    return row | _adjusted(here, covariates, n_bootstrap, seed) | {"n_samples": len(x)}
 
 
 def _adjusted(here: pd.DataFrame, covariates: Sequence[str], n_bootstrap: int, seed: int) -> dict[str, Any]:
@@ -283,25 +270,17 @@ def _cautions_on_tests(tests: pd.DataFrame, table: pd.DataFrame, covariates: Seq
         yield (
             f"With {n} samples no two-sided p can be below {smallest_p(n):.2g}, and bootstrap intervals are too narrow."
         )
-    if not _supports_q(tests):
+    if not supports_q(n, m, _LEVEL):
         yield (
             f"No q: with {n} samples no two-sided p can be below {smallest_p(n):.2g}, so none of {m} tests could "
             f"reach a q below {_LEVEL:g}; that takes {fewest_samples(m, _LEVEL)} samples. Test fewer hypotheses."
         )
-    yield from _cautions_on_covariates(tests, table, covariates)
-    fragile = tests.index[np.sign(tests["loo_low"]) * np.sign(tests["loo_high"]) < 0]
-    if len(fragile):
-        yield f"The sign changes when a single sample is left out: {some_of(fragile)}."
-
-
-def _cautions_on_covariates(tests: pd.DataFrame, table: pd.DataFrame, covariates: Sequence[str]) -> Iterator[str]:
+    idle = [c for c in covariates if table[c].dropna().nunique() < 2]
+    gaps = [c for c in covariates if table[c].isna().any() and c not in idle]
     if not covariates:
         yield "No covariates were adjusted for: ambient RNA, hypoxia or depth alone can produce an association."
-        return
-    idle = [c for c in covariates if table[c].dropna().nunique() < 2]
     if idle:
         yield f"Not adjusted for, because they are the same in all samples: {', '.join(idle)}."
-    gaps = [c for c in covariates if table[c].isna().any() and c not in idle]
     if gaps:
         yield f"Samples without a value are left out of the adjusted tests: {', '.join(gaps)}."
     if len(covariates) > 1 and not tests["adjusted_for"].str.contains("+", regex=False).all():
@@ -313,6 +292,9 @@ def _cautions_on_covariates(tests: pd.DataFrame, table: pd.DataFrame, covariates
     gone &= tests["rho_adjusted"].notna()
     if gone.any():
         yield f"Less than half of the association remains after adjustment: {some_of(tests.index[gone])}."
+    fragile = tests.index[np.sign(tests["loo_low"]) * np.sign(tests["loo_high"]) < 0]
+    if len(fragile):
+        yield f"The sign changes when a single sample is left out: {some_of(fragile)}."
 
 
 def _cautions_on_shares(

@@ -79,18 +79,6 @@ T_CELLS = (Hypothesis("t_cell", "IFNG", "SLC7A11", "negative"), Hypothesis("t_ce
 _WRITTEN = {"mediators": MEDIATORS, "t_cells": T_CELLS}
 
 
-@dataclass(frozen=True)
-class Names:
-    """Names that a hypothesis may use for each side, beside the genes of the data."""
-
-    macrophages: Sequence[str]
-    """Scored programs, and context sets."""
-    malignant: Sequence[str]
-    context: Sequence[str]
-    """Context sets of the library: of either side, and of T cells."""
-    mouse: bool
-
-
 def hypotheses_of(adata: AnnData, key: str, asked: Pairs | None, programs: Sequence[str] | None) -> list[Hypothesis]:
     """Return the requested hypotheses; of macrophages ``"all"`` has ``programs``, None those of ferroptosis."""
     if asked is None:
@@ -98,20 +86,22 @@ def hypotheses_of(adata: AnnData, key: str, asked: Pairs | None, programs: Seque
     record = slots.read_record(adata, key)
     library = load_signatures(species=library_species(record))
     ferroptosis, context = ([i for i, s in library.items() if s.axis == axis] for axis in ("ferroptosis", "context"))
-    scored = [str(name) for name in slots.read_table(adata, key, "z")]
-    known = Names([*scored, *context], ferroptosis, context, mouse=record.matrix.species == "mouse")
+    macrophages = [*map(str, slots.read_table(adata, key, "z")), *context]
     programs = [p for p in ferroptosis if p not in SUMMARIES] if programs is None else programs
     for name in programs:
-        _check_name(name, known.macrophages, "programs has")
+        _check_name(name, macrophages, "programs has")
     if isinstance(asked, str) and asked in _WRITTEN:
-        return [_in_species(h, known) for h in _WRITTEN[asked]]
+        if record.matrix.species != "mouse":
+            return list(_WRITTEN[asked])
+        names = [[n.capitalize() if _is_gene(n) else n for n in (h.tam, h.malignant)] for h in _WRITTEN[asked]]
+        return [replace(h, tam=t, malignant=m) for h, (t, m) in zip(_WRITTEN[asked], names, strict=True)]
     if isinstance(asked, str):
         if asked != "all":
             msg = f"hypotheses must be None, 'mediators', 't_cells', 'all' or pairs of names, not {asked!r}."
             raise ParameterError(msg)
         of_states = [_pair("share", state, other) for state, other in product(STATES, ferroptosis)]
         return of_states + [_pair("program", name, other) for name, other in product(programs, ferroptosis)]
-    found = [_named(pair, known) for pair in asked]
+    found = [_named(pair, macrophages, ferroptosis, context) for pair in asked]
     if not found:
         msg = (
             "hypotheses is empty. Give pairs (macrophage value, program of malignant cells), or None for the default "
@@ -126,32 +116,28 @@ def _is_gene(name: str) -> bool:
     return name != name.lower()
 
 
-def _in_species(h: Hypothesis, known: Names) -> Hypothesis:
-    if not known.mouse:
-        return h
-    tam, malignant = (n.capitalize() if _is_gene(n) else n for n in (h.tam, h.malignant))
-    return replace(h, tam=tam, malignant=malignant)
-
-
-def _named(pair: tuple[str, str], known: Names) -> Hypothesis:
+def _named(
+    pair: tuple[str, str], macrophages: Sequence[str], ferroptosis: Sequence[str], context: Sequence[str]
+) -> Hypothesis:
+    """Return the hypothesis of a pair of names; context sets are of either side, and of T cells."""
     if isinstance(pair, str) or len(pair) != 2:
         msg = f"A hypothesis must be a pair like ('share_lipid_associated', 'ferroptosis_defence'), not {pair!r}."
         raise ParameterError(msg)
     left, right = pair
     if not _is_gene(right):
-        _check_name(right, (*known.malignant, *known.context), "Of malignant cells there is")
-    programs_or_states: dict[Side, Sequence[str]] = {"share": STATES, "program": known.macrophages}
+        _check_name(right, (*ferroptosis, *context), "Of malignant cells there is")
+    programs_or_states: dict[Side, Sequence[str]] = {"share": STATES, "program": macrophages}
     for measure, names in programs_or_states.items():
         if left.removeprefix(f"{measure}_") in names and (left.startswith(f"{measure}_") or left in names):
             return _pair(measure, left.removeprefix(f"{measure}_"), right)
-    genes_or_sets: dict[Side, Sequence[str]] = {"gene": (), "t_cell": known.context}
+    genes_or_sets: dict[Side, Sequence[str]] = {"gene": (), "t_cell": context}
     for measure, sets in genes_or_sets.items():
         name = left.removeprefix(f"{measure}_")
         if name != left and (_is_gene(name) or name in sets):
             return _pair(measure, name, right)
-    everything = (*(f"share_{s}" for s in STATES), *(f"program_{n}" for n in known.macrophages))
-    _check_name(left, (*everything, *(f"t_cell_{n}" for n in known.context)), "Of macrophages there is")
-    raise AssertionError(left)
+    known = [*(f"share_{s}" for s in STATES), *(f"program_{n}" for n in macrophages), *(f"t_cell_{n}" for n in context)]
+    msg = f"Of macrophages there is no '{left}'.{among(left, known)}"
+    raise ParameterError(msg)
 
 
 def _pair(measure: Side, tam: str, malignant: str) -> Hypothesis:
@@ -171,23 +157,19 @@ class Sides:
     """The cells that a hypothesis can use, by sample; each cell is on one side only."""
 
     samples: Samples
-    macrophages: Array
-    t_cells: Array
-    malignant: Array
+    cells: dict[str, Array]
+    """By the measure of a hypothesis the macrophages, or T and NK cells; and the malignant cells."""
     doubtful: Array
     """Macrophages by their transcripts and malignant by the user's column; they count as malignant."""
-
-    def count(self, of: Array) -> Array:
-        """Return how many of some cells each sample has."""
-        return self.samples.total(of.astype(float)).astype(np.int64)
 
 
 def sides_of(adata: AnnData, key: str, samples: Samples, malignant: Array) -> Sides:
     """Return which cells are macrophages, T and NK cells, and malignant cells."""
     compartment = slots.labels_of(adata, key, "compartment")
     called = compartment == MACROPHAGE
-    t_cells = (compartment == _T_CELLS) & ~malignant
-    return Sides(samples, called & ~malignant, t_cells, malignant, called & malignant)
+    cells = {"program": called & ~malignant, "gene": called & ~malignant}
+    cells |= {"t_cell": (compartment == _T_CELLS) & ~malignant, MALIGNANT: malignant}
+    return Sides(samples, cells, called & malignant)
 
 
 def values_of_samples(
@@ -199,7 +181,7 @@ def values_of_samples(
     cells, if a hypothesis has them), and the covariates that are available. z of malignant cells uses bins of their
     own: by those of macrophages, a gene that macrophages hardly express would be high in every malignant cell.
     """
-    samples, macrophages, malignant = sides.samples, sides.macrophages, sides.malignant
+    samples, macrophages, malignant = sides.samples, sides.cells["program"], sides.cells[MALIGNANT]
     record = slots.read_record(adata, key)
     matrix, species = slots.matrix_of_run(adata, record), library_species(record)
     library = load_signatures(species=species)
@@ -208,9 +190,10 @@ def values_of_samples(
     own, _, coverage = scores_in(adata, key, malignant, {i: library[i] for i in dict.fromkeys([*ids, _HYPOXIC])})
     ids = [i for i in ids if i != _HYPOXIC]
     z = slots.read_table(adata, key, "z")
+    n_cells = {side: samples.total(of.astype(float)).astype(np.int64) for side, of in sides.cells.items()}
     columns: dict[str, Array] = {
-        "n_macrophages": sides.count(macrophages),
-        "n_malignant": sides.count(malignant),
+        "n_macrophages": n_cells["program"],
+        "n_malignant": n_cells[MALIGNANT],
         **_shares(adata, key, sides, shares),
         **{f"program_{name}": samples.mean(z[name].to_numpy(float), macrophages) for name in z},
         **{f"{MALIGNANT}_{name}": samples.mean(own[name].to_numpy(), malignant) for name in ids},
@@ -229,7 +212,7 @@ def values_of_samples(
     low = _read_asked(adata, key, sides, asked, columns)
     table = pd.DataFrame(columns, index=pd.Index(samples.names, name="sample"))
     if any(h.measure == "t_cell" for h in asked):
-        table["n_t_cells"] = sides.count(sides.t_cells)
+        table["n_t_cells"] = n_cells["t_cell"]
     given = table_of_samples(adata, samples, [c for c in covariates if c not in OWN_COVARIATES])
     for name in given:
         table[name] = numbers_of(given[name], f"The covariate obs['{name}']")
@@ -253,13 +236,7 @@ def _read_asked(
     record = slots.read_record(adata, key)
     matrix, library = slots.matrix_of_run(adata, record), load_signatures(species=library_species(record))
     low: dict[str, Array] = {}
-    cells = {
-        "program": sides.macrophages,
-        "gene": sides.macrophages,
-        "t_cell": sides.t_cells,
-        MALIGNANT: sides.malignant,
-    }
-    for side, of in cells.items():
+    for side, of in sides.cells.items():
         right = side == MALIGNANT
         names = list(dict.fromkeys(h.malignant if right else h.tam for h in asked if right or h.measure == side))
         if not names:
@@ -282,4 +259,4 @@ def _shares(adata: AnnData, key: str, sides: Sides, shares: Shares) -> dict[str,
     if shares == "expected":
         proba = slots.read_obsm(adata, slots.slot(key, "state_proba"))
         member |= {name: proba[name].to_numpy(float) for name in STATES}
-    return {f"share_{name}": sides.samples.mean(values, sides.macrophages) for name, values in member.items()}
+    return {f"share_{name}": sides.samples.mean(values, sides.cells["program"]) for name, values in member.items()}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -30,7 +31,6 @@ from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import GeneIdError, ParameterError, among, some_of
 from tamannot.signature import Signatures, chosen_signatures, load_signatures
 
-RECORD = "enrichment"
 _DEFAULT_AXES = ("compartment", "origin", "state", "overlay", "polarization", "published")
 
 # A name by enrichment needs a q of at most this,
@@ -67,10 +67,10 @@ def enrich(
 ) -> AnnData | None:
     """Find the signatures that are enriched in each group of cells, in a ranking of all genes.
 
-    Each group is compared with all other cells that have a group. With ``sample_key`` the counts of each sample
-    are summed within the group and within the rest, and genes are ranked by the moderated t of the within-sample
-    difference in log2 counts per million. Without samples they are ranked by a t over cells. gseapy's ``prerank`` then
-    tests where the genes of each signature fall in the ranking.
+    Each group is compared with all other cells that have a group. With ``sample_key`` the counts of each sample are
+    summed within the group and within the rest, and genes are ranked by the moderated t of the within-sample difference
+    in log2 counts per million. Without samples they are ranked by a t over cells. gseapy's ``prerank`` then tests where
+    the genes of each signature fall in the ranking.
 
     Parameters
     ----------
@@ -83,15 +83,15 @@ def enrich(
         None uses the axes compartment, origin, state, overlay, polarization and published. Or the name of an axis,
         signatures, a file (GMT, TOML, JSON, a table), or ``{id: [genes]}``; see `read_signatures`.
     sample_key
-        Column of ``obs`` with the sample. A sample counts for a group if it has at least 10 cells in it and 10 in
-        the rest. A group with fewer than two such samples is ranked by cells; ``unit`` says which.
+        Column of ``obs`` with the sample. A sample counts for a group if it has at least 10 cells in it and 10 in the
+        rest. A group with fewer than two such samples is ranked by cells; ``unit`` says which.
     compartment
         Compare only cells of this compartment, such as ``"macrophage"``; None compares all cells. To find differences
         between macrophages, compare macrophages: relative to other cells, all of them are enriched for common genes
         such as C1Q.
     method
-        Method of gseapy: ``"multilevel"`` (that of fgsea) is fast and resolves p down to 1e-10; ``"permutation"``
-        draws ``n_permutations`` random sets, takes about ten times as long, and its p may be 0.
+        Method of gseapy: ``"multilevel"`` (that of fgsea) is fast and resolves p down to 1e-10; ``"permutation"`` draws
+        ``n_permutations`` random sets, takes about ten times as long, and its p may be 0.
     min_size
         Signatures with fewer genes in the ranking are left out.
     max_size
@@ -99,8 +99,7 @@ def enrich(
     n_permutations
         Number of random sets for normalising the score.
     layer
-        ``"X"``, ``"raw"`` or a layer; None uses the usable matrix with most genes of the signatures and prefers
-        counts.
+        ``"X"``, ``"raw"`` or a layer; None uses the usable matrix with most genes of the signatures and prefers counts.
     gene_symbols
         Column of ``var`` with symbols or Ensembl ids; None detects it.
     species
@@ -116,9 +115,8 @@ def enrich(
     Returns
     -------
     None, or the copy. The results are in ``uns["tamannot"]["{key}"]["enrichment"]`` (read them with `get.enrichment`):
-    ``table``, one row per group and signature, and ``clusters``, one row per group with the compartment, origin and
-    state of the highest NES (if its q is at most 0.05 and the samples agree) and the labels of its cells. Origin and
-    state are named only if macrophages were compared with macrophages.
+    ``table``, one row per group and signature, and ``clusters``, one row per group with its names. Origin and state are
+    named only if macrophages were compared with macrophages.
 
     Raises
     ------
@@ -133,18 +131,17 @@ def enrich(
 
     Notes
     -----
-    Limits. p and q compare with random sets of genes, not random samples. They ignore the correlation between genes
-    and are too small: even random groups of cells reach small q. ``p_samples`` uses the sample as the unit and avoids
-    this, but has little power with few samples. Use enrichment to name groups; to compare conditions, compare shares
-    of samples. q is computed within a group. Enrichment is relative to the other cells in the object: among
-    macrophages alone, no group is enriched for macrophage genes. Groups that were called from signatures, such as
-    ``tam_state``, are enriched for them by construction. Gene sets share genes, so several may be enriched for the
-    same reason: compare ``leading_edge``. Only up genes are used, also of signed signatures; a composite uses those of
-    all its modules.
+    Limits. p and q compare with random sets of genes, not random samples. They ignore the correlation between genes and
+    are too small: even random groups of cells reach small q. ``p_samples`` uses the sample as the unit and avoids this,
+    but has little power with few samples. Use enrichment to name groups; to compare conditions, compare shares of
+    samples. q is computed within a group. Enrichment is relative to the other cells in the object: among macrophages
+    alone, no group is enriched for macrophage genes. Groups that were called from signatures, such as ``tam_state``,
+    are enriched for them by construction. Gene sets share genes, so several may be enriched for the same reason:
+    compare ``leading_edge``. Only up genes are used, also of signed signatures; a composite uses those of all its
+    modules.
 
-    Sources: Subramanian et al. 2005, doi:10.1073/pnas.0506580102; Korotkevich et al. 2021, doi:10.1101/060012;
-    gseapy, Fang et al. 2023, doi:10.1093/bioinformatics/btac757; moderated t: Smyth 2004,
-    doi:10.2202/1544-6115.1027.
+    Sources: Subramanian et al. 2005, doi:10.1073/pnas.0506580102; Korotkevich et al. 2021, doi:10.1101/060012; gseapy,
+    Fang et al. 2023, doi:10.1093/bioinformatics/btac757; moderated t: Smyth 2004, doi:10.2202/1544-6115.1027.
 
     Examples
     --------
@@ -162,10 +159,7 @@ def enrich(
     slots.read_record(adata, key)
     calls = {a: adata.obs[slots.slot(key, a)].astype(str) for a in slots.AXES if slots.slot(key, a) in adata.obs}
     groups = _groups(adata, key, groupby, compartment)
-
-    def species_seen() -> str:
-        return slots.species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
-
+    species_seen = partial(slots.species_of, adata, gene_symbols=gene_symbols, species=species, layer=layer)
     if signatures is None:
         chosen = load_signatures(_DEFAULT_AXES, species=cast("Any", species_seen()))
     else:
@@ -178,12 +172,15 @@ def enrich(
     table = _table(rankings, sets, how, threads)
     known = compared_with_macrophages(groups, calls)
     sampled, made_of = samples is not None, groupby if groupby.startswith(f"{key}_") else ""
-    said = _cautions_on_rankings(groups, rankings, sampled=sampled)
+    said = [*_cautions_on_rankings(groups, rankings, sampled=sampled)]
     said += _cautions_on_names(sets, made_of, with_states=known, logged=sampled and data.kind == "log")
+    first = next(iter(rankings.values()))
+    about = [(s.id, s.axis, s.version, s.digest, s.n_genes, s.ranked_in(first), s.n_down) for s in sets]
+    columns = ["signature", "axis", "version", "digest", "n_genes", "n_ranked", "n_down"]
     record = {
         "table": table,
         "clusters": name_clusters(table, {s.id: s.axis for s in sets}, groups, calls, with_states=known),
-        "signatures": _about_sets(sets, next(iter(rankings.values()))),
+        "signatures": pd.DataFrame(about, columns=columns).set_index("signature"),
         "groupby": groupby,
         "sample_key": sample_key or "",
         "compartment": compartment or "",
@@ -191,7 +188,7 @@ def enrich(
         **asdict(how),
         "cautions": said,
     }
-    slots.write_analysis(adata, key, RECORD, record, of=groupby)
+    slots.write_analysis(adata, key, "enrichment", record, of=groupby)
     return adata if copy else None
 
 
@@ -272,7 +269,11 @@ def name_clusters(
             label, nes, q = _best(of_group[of_group["signature"].map(axis_of) == axis])
             if axis != "compartment":
                 label = NOT_MACROPHAGE if other else label if with_states else UNASSIGNED
-            majority, share = _majority(own[axis]) if axis in own else ("", np.nan)
+            majority, share = "", np.nan
+            if axis in own:  # the label of most cells that have one; of equals the first by name
+                counts = own[axis][own[axis] != UNASSIGNED].value_counts().sort_index(kind="stable")
+                majority = str(counts.idxmax()) if len(counts) else UNASSIGNED
+                share = float(counts.max() / counts.sum()) if len(counts) else np.nan
             row |= {axis: label, f"{axis}_nes": nes, f"{axis}_q": q}
             row |= {f"{axis}_cells": majority, f"{axis}_share": share, f"{axis}_agree": label == majority}
         rows.append(row)
@@ -294,53 +295,35 @@ def _best(table: pd.DataFrame) -> tuple[str, float, float]:
     return str(top["signature"]) if named else UNASSIGNED, float(top["nes"]), float(top["q"])
 
 
-def _majority(own: pd.Series) -> tuple[str, float]:
-    """Return the label of most cells that have one, and its share of them; of equals the first by name."""
-    counts = own[own != UNASSIGNED].value_counts().sort_index(kind="stable")
-    return (str(counts.idxmax()), float(counts.max() / counts.sum())) if len(counts) else (UNASSIGNED, np.nan)
-
-
-def _about_sets(sets: Sequence[GeneSet], ranking: Ranking) -> pd.DataFrame:
-    """Return version, digest and sizes of the signatures, one row each."""
-    rows = [(s.axis, s.version, s.digest, s.n_genes, s.ranked_in(ranking), s.n_down) for s in sets]
-    columns = ["axis", "version", "digest", "n_genes", "n_ranked", "n_down"]
-    return pd.DataFrame(rows, columns=columns, index=pd.Index([s.id for s in sets], name="signature"))
-
-
-def _cautions_on_rankings(groups: Groups, rankings: Mapping[str, Ranking], *, sampled: bool) -> list[str]:
-    """Return the cautions on the rankings; ``sampled`` tells whether samples were given."""
-    said = ["p and q compare with random gene sets, not random samples; genes are correlated, so they are too small."]
+def _cautions_on_rankings(groups: Groups, rankings: Mapping[str, Ranking], *, sampled: bool) -> Iterator[str]:
+    """Yield the cautions on the rankings; ``sampled`` tells whether samples were given."""
+    yield "p and q compare with random gene sets, not random samples; genes are correlated, so they are too small."
     if by_cells := [name for name, r in rankings.items() if r.unit == "cell"]:
         why = "fewer than two samples have enough cells" if sampled else "no sample_key was given"
-        said.append(
+        yield (
             f"Ranked over cells, because {why}: {some_of(by_cells)}. A single large sample can decide the result, and "
             "names rely on q, which is too small."
         )
     if few := [name for name, r in rankings.items() if 0 < r.n_samples < _FEW_SAMPLES]:
-        said.append(f"Fewer than {_FEW_SAMPLES} samples: {some_of(few)}.")
+        yield f"Fewer than {_FEW_SAMPLES} samples: {some_of(few)}."
     if absent := [name for name in groups.tested if name not in rankings]:
-        said.append(f"No result, because the group or the rest has fewer than {MIN_CELLS} cells: {some_of(absent)}.")
-    return said
+        yield f"No result, because the group or the rest has fewer than {MIN_CELLS} cells: {some_of(absent)}."
 
 
-def _cautions_on_names(sets: Sequence[GeneSet], made_of: str, *, with_states: bool, logged: bool) -> list[str]:
-    """Return the cautions on the enriched signatures.
+def _cautions_on_names(sets: Sequence[GeneSet], made_of: str, *, with_states: bool, logged: bool) -> Iterator[str]:
+    """Yield the cautions on the enriched signatures.
 
     ``made_of`` is the column of the groups if annotating made it, ``with_states`` says whether macrophages were
     compared with macrophages, and ``logged`` whether samples were compared by logarithms.
     """
-    said = []
     if made_of:
-        said.append(
-            f"The groups of '{made_of}' were called from signatures, so they are enriched for them by construction."
-        )
+        yield f"The groups of '{made_of}' were called from signatures, so they are enriched for them by construction."
     if not with_states:
-        said.append(
+        yield (
             "Most compared cells are not macrophages, and macrophages differ from them mainly in genes of all "
             f"macrophages: no group is named by origin or state. Compare macrophages with compartment='{MACROPHAGE}'."
         )
     if signed := [s.id for s in sets if s.n_down]:
-        said.append(f"Down genes are not used: {some_of(signed)}.")
+        yield f"Down genes are not used: {some_of(signed)}."
     if logged:
-        said.append("The data have no counts: samples were compared by means of log-normalised values.")
-    return said
+        yield "The data have no counts: samples were compared by means of log-normalised values."

@@ -13,11 +13,10 @@ import tamannot.data as slots
 from tamannot.analysis._cells import FEW_GENES, genes_of_signatures, some_genes
 from tamannot.analysis._samples import MALIGNANT, Groups, Malignant, groups_of, malignant_cells, samples_of
 from tamannot.classify import SUMMARIES, UNASSIGNED
-from tamannot.data import Array, RunRecord
+from tamannot.data import Array, RunMatrix, RunRecord
 from tamannot.errors import ParameterError
-from tamannot.stats._means import MIN_SAMPLES, benjamini_hochberg, over_samples
+from tamannot.stats._means import MIN_SAMPLES, benjamini_hochberg, means_by_region, over_samples
 
-RECORD = "ferroptosis_summary"
 _HARDLY = 0.01
 _EFFECT_COLUMNS = (
     *("label", "program", "kind", "against", "difference", "low", "high", "hedges_g", "p", "q"),
@@ -25,13 +24,7 @@ _EFFECT_COLUMNS = (
 )
 
 THEMES: Mapping[str, Mapping[str, int]] = {
-    "iron": {
-        "iron_uptake": 1,
-        "iron_storage": 1,
-        "iron_export": 1,
-        "ferritinophagy": 1,
-        "heme_iron_recycling": 1,
-    },
+    "iron": {"iron_uptake": 1, "iron_storage": 1, "iron_export": 1, "ferritinophagy": 1, "heme_iron_recycling": 1},
     "glutathione": {"cystine_gsh": 1, "gpx4_axis": 1},
     "pufa": {"pufa_pl_synthesis": 1, "mufa_protection": -1},
     "lipid_peroxide": {"lipid_peroxidation_enzymes": 1, "lipid_peroxide_detox": -1},
@@ -119,26 +112,26 @@ def ferroptosis_summary(
         msg = f"min_cells must be at least 1, not {min_cells}."
         raise ParameterError(msg)
     record = slots.read_record(adata, key)
-    programs, samples = programs_of(record), samples_of(adata, sample_key)
+    programs, samples = _programs_of(record), samples_of(adata, sample_key)
     chosen = None if malignant is None else malignant_cells(adata, malignant)
     groups = groups_of(adata, key, groupby, chosen, samples)
     z = slots.read_table(adata, key, "z")[list(programs.signs.index)].to_numpy(np.float32)
-    means, _ = groups.means(z @ programs.signs.to_numpy(np.float32))
-    detected, genes = _detection(adata, record, programs, groups)
-    effects = _effects(groups, means, programs, min_cells)
-    effects["shared_genes"] = _shared(effects, record, programs)
+    z = z @ programs.signs.to_numpy(np.float32)
+    means, n = means_by_region(z, groups.codes, samples.codes, len(groups.labels), len(samples.names))
+    detected, genes = _detection(slots.matrix_of_run(adata, record), programs, groups)
+    effects = _effects(groups, means, n, programs, min_cells)
     out = {
         "sample_key": sample_key,
         "groupby": groups.by,
         "malignant": groups.malignant,
         "min_cells": min_cells,
-        "samples": _samples_table(groups, means, detected, programs),
+        "samples": _samples_table(groups, means, n, detected, programs),
         "effects": effects,
         "genes": genes,
         "cautions": _cautions(groups, effects, genes),
     }
     target = slots.to_work_on(adata, copy=copy)
-    slots.write_analysis(target, key, RECORD, out, of=groups.by)
+    slots.write_analysis(target, key, "ferroptosis_summary", out, of=groups.by)
     return target if copy else None
 
 
@@ -151,21 +144,10 @@ class Programs:
     signs: pd.DataFrame
     """Ids with a z by programs, their share in each mean: the identity, and for themes a mean with signs."""
     genes: pd.DataFrame
-    """``signature``, ``gene``, ``column`` of programs and summaries."""
-
-    @property
-    def names(self) -> list[str]:
-        """Their ids."""
-        return [str(i) for i in self.table.index]
-
-    @staticmethod
-    def parts(name: str) -> list[str]:
-        """Return the signatures of a name: itself, or the programs of a theme."""
-        return list(THEMES.get(name, (name,)))
+    """``signature``, ``gene``, ``column`` of all signatures of the run."""
 
 
-def programs_of(record: RunRecord) -> Programs:
-    """Return the programs of a run."""
+def _programs_of(record: RunRecord) -> Programs:
     known = record.ferroptosis[["effect_self", "effect_neighbour"]].astype(str)
     programs = known[~known.index.isin(SUMMARIES)].assign(kind="program")
     summaries = known[known.index.isin(SUMMARIES)].assign(kind="summary")
@@ -176,58 +158,54 @@ def programs_of(record: RunRecord) -> Programs:
     signs = pd.DataFrame(np.eye(len(with_z), len(table)), index=with_z, columns=table.index)
     for theme, parts in whole.items():
         signs.loc[list(parts), theme] = np.array(list(parts.values())) / len(parts)
-    genes = genes_of_signatures(record)
-    return Programs(table, signs, genes[genes["signature"].isin(with_z)])
+    return Programs(table, signs, genes_of_signatures(record))
 
 
-def _detection(
-    adata: AnnData, record: RunRecord, programs: Programs, groups: Groups
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _detection(matrix: RunMatrix, programs: Programs, groups: Groups) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the number of detected genes per program by sample and label, and the share per gene by label."""
-    columns = np.unique(programs.genes["column"].to_numpy(np.int64))
-    members = np.zeros((columns.size, len(programs.names)), np.float32)
-    for at, name in enumerate(programs.names):
-        own = programs.genes.loc[programs.genes["signature"].isin(programs.parts(name)), "column"]
+    names, genes = list(programs.table.index), programs.genes
+    genes = genes[genes["signature"].isin(programs.signs.index)]
+    columns = np.unique(genes["column"].to_numpy(np.int64))
+    members = np.zeros((columns.size, len(names)), np.float32)
+    for at, name in enumerate(names):
+        own = genes.loc[genes["signature"].isin(list(THEMES.get(name, (name,)))), "column"]
         members[np.searchsorted(columns, own.to_numpy(np.int64)), at] = 1
-    cell = groups.cell
-    kept = cell >= 0
-    counts = np.zeros((cell.size, members.shape[1]), np.uint8)
-    every = np.arange(len(groups.labels))
+    sample, every = groups.samples.codes, np.arange(len(groups.labels))
+    kept = (groups.codes >= 0) & (sample >= 0)
+    counts = np.zeros((kept.size, len(names)), np.uint8)
     hits = np.zeros((every.size, columns.size))
-    for rows, values, _ in some_genes(slots.matrix_of_run(adata, record), columns, kept):
+    for rows, values, _ in some_genes(matrix, columns, kept):
         there = (values > 0).astype(np.float32)
         counts[rows] = np.minimum(there @ members, 255)
         hits += (groups.codes[rows] == every[:, None]).astype(np.float32) @ there
-    by_cell = pd.DataFrame(counts[kept], columns=programs.names).groupby(cell[kept])
-    few = pd.DataFrame(counts[kept] < FEW_GENES, columns=programs.names).groupby(cell[kept])
+    cell = (sample * every.size + groups.codes)[kept]
+    by_cell = pd.DataFrame(counts[kept], columns=names).groupby(cell)
+    few = pd.DataFrame(counts[kept] < FEW_GENES, columns=names).groupby(cell)
     found = pd.concat({"n_genes_detected": by_cell.median(), "low_signal": few.mean()}, axis=1)
-    return found, _gene_table(programs, groups, columns, hits)
-
-
-def _gene_table(programs: Programs, groups: Groups, columns: Array, hits: Array) -> pd.DataFrame:
-    n = groups.n.sum(axis=0)
-    genes = programs.genes.rename(columns={"signature": "program"})
-    genes = genes[genes["program"].map(programs.table["kind"]) == "program"]
-    at = np.searchsorted(columns, genes["column"].to_numpy(np.int64))
+    genes = genes[genes["signature"].map(programs.table["kind"]) == "program"].rename(columns={"signature": "program"})
+    at_gene, n = (
+        np.searchsorted(columns, genes["column"].to_numpy(np.int64)),
+        np.bincount(groups.codes[kept], minlength=every.size),
+    )
     tables = [
-        genes[["program", "gene"]].assign(label=label, n_cells=n[i], share_detected=hits[i, at] / max(n[i], 1))
+        genes[["program", "gene"]].assign(label=label, n_cells=n[i], share_detected=hits[i, at_gene] / max(n[i], 1))
         for i, label in enumerate(groups.labels)
     ]
     table = pd.concat(tables, ignore_index=True)
     table["hardly_detected"] = table["share_detected"] < _HARDLY
-    return table[["label", "program", "gene", "n_cells", "share_detected", "hardly_detected"]]
+    return found, table[["label", "program", "gene", "n_cells", "share_detected", "hardly_detected"]]
 
 
-def _samples_table(groups: Groups, means: Array, detected: pd.DataFrame, programs: Programs) -> pd.DataFrame:
+def _samples_table(groups: Groups, means: Array, n: Array, detected: pd.DataFrame, programs: Programs) -> pd.DataFrame:
     """Return one row per sample, label and program with cells."""
     sample, label = np.divmod(detected.index.to_numpy(int), len(groups.labels))
-    n_programs = len(programs.names)
+    n_programs = len(programs.table)
     rows = pd.concat([programs.table.rename_axis("program").reset_index()] * len(sample), ignore_index=True)
     rows = rows.assign(
         sample=np.repeat(np.array(groups.samples.names, object)[sample], n_programs),
         label=np.repeat(np.array(groups.labels, object)[label], n_programs),
         z=means[sample, label].ravel(),
-        n_cells=np.repeat(groups.n[sample, label], n_programs),
+        n_cells=np.repeat(n[sample, label], n_programs),
         n_genes_detected=detected["n_genes_detected"].to_numpy(float).ravel(),
         low_signal=detected["low_signal"].to_numpy(float).ravel(),
     )
@@ -235,8 +213,9 @@ def _samples_table(groups: Groups, means: Array, detected: pd.DataFrame, program
     return rows[[*order, "effect_self", "effect_neighbour"]]
 
 
-def _effects(groups: Groups, means: Array, programs: Programs, min_cells: int) -> pd.DataFrame:
-    n, tables = groups.n.astype(float), []
+def _effects(groups: Groups, means: Array, n: Array, programs: Programs, min_cells: int) -> pd.DataFrame:
+    """Return the difference of each label from the others, and the genes that its calls and the program share."""
+    n, tables = n.astype(float), []
     whom = "cells" if "compartment" in groups.by else "macrophages"
     sums = np.nan_to_num(means) * n[:, :, None]
     for i, label in enumerate(groups.labels):
@@ -251,14 +230,11 @@ def _effects(groups: Groups, means: Array, programs: Programs, min_cells: int) -
             pd.DataFrame(
                 {
                     "label": label,
-                    "program": programs.names,
+                    "program": list(programs.table.index),
                     "kind": programs.table["kind"].to_numpy(),
                     "against": whom if label == MALIGNANT else f"other {whom}",
                     "difference": found.mean,
-                    "low": found.low,
-                    "high": found.high,
-                    "hedges_g": found.hedges_g,
-                    "p": found.p,
+                    **{name: getattr(found, name) for name in ("low", "high", "hedges_g", "p")},
                     "q": np.nan,
                     "n_samples": found.n,
                     "n_same_direction": found.n_same,
@@ -267,18 +243,16 @@ def _effects(groups: Groups, means: Array, programs: Programs, min_cells: int) -
         )
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(_EFFECT_COLUMNS))
     table["q"] = benjamini_hochberg(table["p"].to_numpy(float))
-    return table.merge(programs.table[["effect_self", "effect_neighbour"]], left_on="program", right_index=True)
-
-
-def _shared(effects: pd.DataFrame, record: RunRecord, programs: Programs) -> list[str]:
-    """Return for each row the genes of the program that its label was called from, comma-separated."""
-    genes = genes_of_signatures(record)
-    of = {str(i): set(g) for i, g in genes.groupby("signature")["gene"]}
-    by_program = {n: set().union(*(of.get(i, set()) for i in programs.parts(n))) for n in programs.names}
-    labels = {label: set().union(*(of.get(w, set()) for w in label.split(" | "))) for label in set(effects["label"])}
-    return [
-        ", ".join(sorted(by_program[p] & labels[w])) for p, w in zip(effects["program"], effects["label"], strict=True)
-    ]
+    of = {str(i): set(g) for i, g in programs.genes.groupby("signature")["gene"]}
+    shared = []
+    for program, label in zip(table["program"], table["label"], strict=True):
+        genes, called_from = (
+            set().union(*(of.get(name, set()) for name in names))
+            for names in (THEMES.get(program, (program,)), label.split(" | "))
+        )
+        shared.append(", ".join(sorted(genes & called_from)))
+    effects = programs.table[["effect_self", "effect_neighbour"]]
+    return table.merge(effects, left_on="program", right_index=True).assign(shared_genes=shared)
 
 
 def _cautions(groups: Groups, effects: pd.DataFrame, genes: pd.DataFrame) -> list[str]:

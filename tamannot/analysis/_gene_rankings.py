@@ -61,11 +61,6 @@ class Groups:
     codes: Array
     tested: tuple[str, ...]
 
-    @property
-    def n_cells(self) -> Array:
-        """Cells of each group."""
-        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.names))
-
 
 def rank_genes(data: Unpacked, groups: Groups, samples: Samples | None, *, threads: int) -> dict[str, Ranking]:
     """Return the ranking of each group that has one, over samples if they are given; threads change no result."""
@@ -98,7 +93,7 @@ def _by_samples(data: Unpacked, groups: Groups, samples: Samples, threads: int) 
         else:
             differences = own / n[here][:, None] - rest / n_rest[here][:, None]
         differences = differences[:, seen]
-        rankings[name] = _ranked(seen, moderated_t(differences).t, int(groups.n_cells[group]), differences)
+        rankings[name] = _ranked(seen, moderated_t(differences).t, int((groups.codes == group).sum()), differences)
     return rankings
 
 
@@ -185,14 +180,33 @@ def prerank(ranking: Ranking, sets: Sequence[GeneSet], settings: Settings, *, th
     fitting = [s for s in sets if settings.min_size <= s.ranked_in(ranking) <= settings.max_size]
     if not fitting:
         return pd.DataFrame({name: [] for name in COLUMNS})
-    found = _gseapy(ranking, {s.id: [_name(c) for c in s.symbol_of] for s in fitting}, settings, threads)
+    import gseapy  # noqa: PLC0415 - slow to import, rarely used
+
+    # Names of our own: gseapy changes the case of some, and takes numbers for positions.
+    names = pd.Index([f"g{c}" for c in ranking.columns.tolist()], dtype=object)
+    result = gseapy.prerank(
+        rnk=pd.Series(_without_ties(ranking.values), index=names, name="value"),
+        gene_sets={s.id: [f"g{c}" for c in s.symbol_of] for s in fitting},
+        outdir=None,
+        no_plot=True,
+        min_size=settings.min_size,
+        max_size=settings.max_size,
+        permutation_num=settings.n_permutations,
+        method=settings.method,
+        eps=SMALLEST_P,
+        seed=settings.seed,
+        threads=threads,
+        verbose=False,
+    )
+    found = pd.DataFrame(result.res2d).set_index("Term").loc[[s.id for s in fitting]]
+    leading = [[int(name[1:]) for name in str(genes).split(";") if name] for genes in found["Lead_genes"]]
     table = pd.DataFrame(
         {
             "signature": [s.id for s in fitting],
             **{ours: found[theirs].to_numpy(float) for ours, theirs in _FIGURES.items()},
             **_over_samples(ranking, fitting),
             "n_genes": [s.ranked_in(ranking) for s in fitting],
-            "leading_edge": [_symbols(s, str(genes)) for s, genes in zip(fitting, found["Lead_genes"], strict=True)],
+            "leading_edge": [";".join(s.symbol_of[c] for c in some) for s, some in zip(fitting, leading, strict=True)],
         }
     )
     table = table.sort_values(["nes", "signature"], ascending=[False, True], ignore_index=True)
@@ -210,29 +224,6 @@ def _over_samples(ranking: Ranking, sets: Sequence[GeneSet]) -> dict[str, Array]
     return {"difference": found.mean, "p_samples": found.p}
 
 
-def _gseapy(ranking: Ranking, sets: Mapping[str, list[str]], settings: Settings, threads: int) -> pd.DataFrame:
-    """Return gseapy's table, in the order of the sets."""
-    import gseapy  # noqa: PLC0415 - slow to import, rarely used
-
-    # Names of our own: gseapy changes the case of some, and takes numbers for positions.
-    names = pd.Index([_name(c) for c in ranking.columns.tolist()], dtype=object)
-    found = gseapy.prerank(
-        rnk=pd.Series(_without_ties(ranking.values), index=names, name="value"),
-        gene_sets=dict(sets),
-        outdir=None,
-        no_plot=True,
-        min_size=settings.min_size,
-        max_size=settings.max_size,
-        permutation_num=settings.n_permutations,
-        method=settings.method,
-        eps=SMALLEST_P,
-        seed=settings.seed,
-        threads=threads,
-        verbose=False,
-    )
-    return pd.DataFrame(found.res2d).set_index("Term").loc[list(sets)]
-
-
 def _without_ties(values: Array) -> Array:
     """Return strictly decreasing values with minimal steps, because gseapy orders ties randomly.
 
@@ -247,11 +238,3 @@ def _without_ties(values: Array) -> Array:
             out[j] = out[j - 1] - step
             j += 1
     return out
-
-
-def _name(column: int) -> str:
-    return f"g{column}"
-
-
-def _symbols(of: GeneSet, leading: str) -> str:
-    return ";".join(of.symbol_of[int(name[1:])] for name in leading.split(";") if name)

@@ -34,7 +34,6 @@ from tamannot.stats._means import benjamini_hochberg
 
 _ENDS = ["ligand", "receptor", "source", "target"]
 _DETECTED = 0.1
-_NO_LIANA = "Ligand–receptor pairs need liana:  pip install 'tamannot[crosstalk]'"
 # What liana calls the columns that are kept.
 _MEASURED = {
     "lr_means": "score",
@@ -104,7 +103,17 @@ def ligand_receptor(
     adata = slots.to_work_on(adata, copy=copy)
     liana, resource = load_liana(), pairs_of_reviews()
     samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
-    property_of = _property(adata, samples, against, key)
+    property_of, run = None, slots.read_record(adata, key)
+    if against is not None:
+        values = run.analyses("crosstalk")["all"]["samples"] if run.has("crosstalk") else pd.DataFrame()
+        if against in values:
+            property_of = values[against].astype(float)
+        elif against.startswith("malignant_") and against not in adata.obs:
+            msg = f"'{against}' must be a value of tl.crosstalk, which was not run or has no such value. Run it first."
+            raise ParameterError(msg)
+        else:
+            column = table_of_samples(adata, samples, [against])[against]
+            property_of = numbers_of(column, f"obs['{against}']", fewest_words=2)
     groups = np.where(chosen, MALIGNANT, slots.labels_of(adata, key, "compartment"))
     wanted = np.isin(groups, list({*resource["source"], *resource["target"]})) & (samples.codes >= 0)
     cells = _expression(adata, key, wanted, resource)
@@ -141,20 +150,8 @@ def load_liana() -> Any:
             warnings.simplefilter("ignore")  # of what liana imports
             return importlib.import_module("liana")
     except ImportError as error:
-        raise TamannotError(_NO_LIANA) from error
-
-
-def _property(adata: AnnData, samples: Samples, against: str | None, key: str) -> pd.Series | None:
-    if against is None:
-        return None
-    run = slots.read_record(adata, key)
-    values = run.analyses("crosstalk")["all"]["samples"] if run.has("crosstalk") else pd.DataFrame()
-    if against in values:
-        return values[against].astype(float)
-    if against.startswith("malignant_") and against not in adata.obs:
-        msg = f"'{against}' must be a value of tl.crosstalk, which was not run or has no such value. Run it first."
-        raise ParameterError(msg)
-    return numbers_of(table_of_samples(adata, samples, [against])[against], f"obs['{against}']", fewest_words=2)
+        msg = "Ligand–receptor pairs need liana:  pip install 'tamannot[crosstalk]'"
+        raise TamannotError(msg) from error
 
 
 def _expression(adata: AnnData, key: str, cells: Array, resource: pd.DataFrame) -> AnnData:
@@ -184,9 +181,26 @@ def _by_sample(
         here = cells[codes == i].copy()
         n = here.obs["group"].value_counts()
         enough = resource["source"].map(n).ge(min_cells) & resource["target"].map(n).ge(min_cells)
-        if enough.any():
-            found = _scores(liana, here, resource[enough], min_cells)
-            tables.append(found.assign(sample=name))
+        if not enough.any():
+            continue
+        asked = resource[enough]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # liana's, of genes that the data lack
+            found = liana.mt.cellphonedb(
+                here,
+                groupby="group",
+                resource=asked[["ligand", "receptor"]].drop_duplicates(),
+                groupby_pairs=asked[["source", "target"]].drop_duplicates(),
+                expr_prop=0,
+                min_cells=min_cells,
+                use_raw=False,
+                n_perms=None,  # permuting cells would take them for replicates
+                inplace=False,
+            )
+        found = found.assign(ligand=found["ligand_complex"], receptor=found["receptor_complex"])
+        found = found.rename(columns=_MEASURED).astype(dict.fromkeys(_ENDS, str))
+        found = asked[_ENDS].merge(found[[*_ENDS, *_MEASURED.values()]], on=_ENDS)
+        tables.append(found.assign(sample=name))
     if not tables:
         msg = (
             f"No sample has {min_cells} cells of both sides of any pair, of {MACROPHAGE} and {MALIGNANT} for example. "
@@ -196,27 +210,6 @@ def _by_sample(
     return pd.concat(tables, ignore_index=True)
 
 
-def _scores(liana: Any, here: AnnData, asked: pd.DataFrame, min_cells: int) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # liana's, of genes that the data lack
-        table = liana.mt.cellphonedb(
-            here,
-            groupby="group",
-            resource=asked[["ligand", "receptor"]].drop_duplicates(),
-            groupby_pairs=asked[["source", "target"]].drop_duplicates(),
-            expr_prop=0,
-            min_cells=min_cells,
-            use_raw=False,
-            n_perms=None,  # permuting cells would take them for replicates
-            inplace=False,
-        )
-    table = table.rename(columns=_MEASURED)
-    table["ligand"], table["receptor"] = table["ligand_complex"], table["receptor_complex"]
-    for name in _ENDS:
-        table[name] = table[name].astype(str)
-    return asked[_ENDS].merge(table[[*_ENDS, *_MEASURED.values()]], on=_ENDS)
-
-
 def _pairs(resource: pd.DataFrame, found: pd.DataFrame, property_of: pd.Series | None, seed: int) -> pd.DataFrame:
     """Return one row per pair: its values in the samples, and their correlation with a property of samples."""
     rows = []
@@ -224,7 +217,14 @@ def _pairs(resource: pd.DataFrame, found: pd.DataFrame, property_of: pd.Series |
         mine = found[(found[_ENDS] == list(ends)).all(axis=1)]
         both = (mine[["ligand_share", "receptor_share"]] >= _DETECTED).all(axis=1)
         row = {"median": float(mine["score"].median()), "n_samples": len(mine), "n_detected": int(both.sum())}
-        rows.append(row | ({} if property_of is None else _association(mine, property_of, seed)))
+        if property_of is not None:
+            x, y = mine["score"].to_numpy(float), property_of.reindex(mine["sample"]).to_numpy(float)
+            known = np.isfinite(x) & np.isfinite(y)
+            row |= {"rho": np.nan, "p": np.nan, "n_tested": int(known.sum())}
+            if row["n_tested"] >= FEWEST:
+                association = spearman(x[known], y[known], rng=seed)
+                row |= {"rho": association.rho, "p": association.p}
+        rows.append(row)
     pairs = resource.join(pd.DataFrame(rows))
     pairs.index = pd.Index([f"{r.ligand} {r.receptor} {r.source} {r.target}" for r in pairs.itertuples()], name="pair")
     if property_of is not None:
@@ -232,16 +232,6 @@ def _pairs(resource: pd.DataFrame, found: pd.DataFrame, property_of: pd.Series |
         n = int(pairs.loc[tested, "n_tested"].min()) if tested.any() else 0
         pairs["q"] = benjamini_hochberg(pairs["p"].to_numpy(float)) if supports_q(n, int(tested.sum())) else np.nan
     return pairs
-
-
-def _association(mine: pd.DataFrame, property_of: pd.Series, seed: int) -> dict[str, Any]:
-    x, y = mine["score"].to_numpy(float), property_of.reindex(mine["sample"]).to_numpy(float)
-    known = np.isfinite(x) & np.isfinite(y)
-    n = int(known.sum())
-    if n < FEWEST:
-        return {"rho": np.nan, "p": np.nan, "n_tested": n}
-    tested = spearman(x[known], y[known], rng=seed)
-    return {"rho": tested.rho, "p": tested.p, "n_tested": n}
 
 
 def _cautions(pairs: pd.DataFrame, against: str | None) -> list[str]:

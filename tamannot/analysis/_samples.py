@@ -12,7 +12,6 @@ from anndata import AnnData
 import tamannot.data as slots
 from tamannot.data import Array
 from tamannot.errors import ParameterError, among
-from tamannot.stats._means import means_by_region
 
 Malignant = str | tuple[str, str | bool | Sequence[str | bool]]
 """A column of yes and no, or a column and those of its values that are malignant."""
@@ -100,21 +99,6 @@ class Groups:
     labels: list[str]
     codes: Array
     """Of each cell the place of its label, -1 for those that are left out."""
-
-    @property
-    def cell(self) -> Array:
-        """Of each cell the number of its sample and label, -1 for those that are left out."""
-        known = (self.codes >= 0) & (self.samples.codes >= 0)
-        return np.where(known, self.samples.codes * len(self.labels) + self.codes, -1)
-
-    @property
-    def n(self) -> Array:
-        """Cells, samples by labels."""
-        return self.means(np.zeros((self.codes.size, 0)))[1]
-
-    def means(self, values: Array) -> tuple[Array, Array]:
-        """Return the mean of each column, samples by labels by columns, NaN where there is no cell, and `n`."""
-        return means_by_region(values, self.codes, self.samples.codes, len(self.labels), len(self.samples.names))
 
 
 def groups_of(

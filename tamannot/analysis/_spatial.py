@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -26,12 +26,6 @@ from tamannot.stats._means import (
 
 Kind = Literal["score", "z", "smooth"]
 
-RECORD = "regions"
-SPATIAL = "spatial"
-_MIXTURE = (
-    "The score of a spot with several cells is that of their mixture: it depends on the number of macrophages as "
-    "well as on their state, and on the number of detected genes."
-)
 # A sample, or a region of one, with fewer spots is uninformative.
 _MIN_SPOTS = 10
 _FEW_SAMPLES = 4
@@ -68,8 +62,7 @@ def regions(
     signatures
         Ids to compare; None uses all scored signatures.
     kind
-        ``"score"``, ``"z"`` or ``"smooth"`` (smoothing over neighbours blurs differences and increases
-        correlations).
+        ``"score"``, ``"z"`` or ``"smooth"`` (smoothing over neighbours blurs differences and increases correlations).
     key
         The ``key_added`` of the run.
     copy
@@ -112,12 +105,15 @@ def regions(
         raise ParameterError(msg)
     coordinates_of(adata)
     adata = slots.to_work_on(adata, copy=copy)
-    scores = _scores(adata, key, kind, signatures)
+    slots.read_record(adata, key)
+    scores = slots.read_table(adata, key, kind)
+    if absent := [s for s in signatures or () if s not in scores]:
+        msg = f"'{absent[0]}' was not scored under the key '{key}'.{among(absent[0], scores.columns)}"
+        raise ParameterError(msg)
+    scores = scores if signatures is None else scores[list(signatures)]
     samples = samples_of(adata, sample_key) if sample_key is not None else Samples(("all",), np.zeros(adata.n_obs, int))
-    if distance is not None:
-        tests, of_samples = _along(scores, _distance(adata, distance), samples)
-    else:
-        tests, of_samples = _between(scores, slots.obs_column(adata, str(region)), samples)
+    compare = _between if distance is None else _along
+    tests, of_samples = compare(scores, slots.obs_column(adata, str(distance if region is None else region)), samples)
     tests.insert(list(tests.columns).index("p") + 1, "q", benjamini_hochberg(tests["p"].to_numpy(float)))
     record = {
         "table": tests,
@@ -128,58 +124,45 @@ def regions(
         "kind": kind,
         "cautions": _cautions(tests, of_samples, samples, sample_key),
     }
-    slots.write_analysis(adata, key, RECORD, record, of=str(region or distance))
+    slots.write_analysis(adata, key, "regions", record, of=str(region or distance))
     return adata if copy else None
 
 
 def coordinates_of(adata: AnnData) -> Array:
     """Return the coordinates of each spot, shape ``(n_obs, 2)``."""
     slots.check_adata(adata)
-    if SPATIAL not in adata.obsm:
+    if "spatial" not in adata.obsm:
         have = ", ".join(map(str, adata.obsm)) or "nothing"
         msg = (
-            f"No '{SPATIAL}' in obsm (available: {have}). Spatial analyses need "
+            f"No 'spatial' in obsm (available: {have}). Spatial analyses need "
             "coordinates; add them as obsm['spatial'], one row per spot."
         )
         raise ParameterError(msg)
-    where = np.asarray(adata.obsm[SPATIAL], dtype=float)
+    where = np.asarray(adata.obsm["spatial"], dtype=float)
     if where.ndim != 2 or where.shape[1] not in (2, 3) or not np.isfinite(where).all():
-        msg = f"obsm['{SPATIAL}'] has shape {where.shape}; it must have two or three finite numbers per spot."
+        msg = f"obsm['spatial'] has shape {where.shape}; it must have two or three finite numbers per spot."
         raise ParameterError(msg)
     return where[:, :2]
 
 
-def _scores(adata: AnnData, key: str, kind: str, signatures: Sequence[str] | None) -> pd.DataFrame:
-    slots.read_record(adata, key)
-    table = slots.read_table(adata, key, kind)
-    if signatures is None:
-        return table
-    if absent := [s for s in signatures if s not in table]:
-        msg = f"'{absent[0]}' was not scored under the key '{key}'.{among(absent[0], table.columns)}"
-        raise ParameterError(msg)
-    return table[list(signatures)]
-
-
-def _distance(adata: AnnData, name: str) -> Array:
-    column = slots.obs_column(adata, name)
-    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        msg = f"obs['{name}'] is not numeric. Pass regions as region='{name}'."
-        raise ParameterError(msg)
-    return column.to_numpy(dtype=float, na_value=np.nan)
-
-
-def _along(scores: pd.DataFrame, distance: Array, samples: Samples) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _along(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the correlation of each score with a distance over samples, and in each sample."""
-    n_samples = len(samples.names)
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        msg = f"obs['{column.name}'] is not numeric. Pass regions as region='{column.name}'."
+        raise ParameterError(msg)
+    distance, n_samples = column.to_numpy(dtype=float, na_value=np.nan), len(samples.names)
     own = spearman_by_sample(scores.to_numpy(float), distance, samples.codes, n_samples, at_least=_MIN_SPOTS)
     n_spots = samples.total(np.isfinite(distance).astype(float)).astype(int)
-    tests = _over_samples(scores.columns, "correlation", correlation_over_samples(own, fewest=2), own, n_spots, {})
-    return tests, _of_samples(samples, scores.columns, own, n_spots, "correlation")
+    return _tables(scores.columns, samples, correlation_over_samples(own, fewest=2), own, n_spots, {})
 
 
 def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the difference of each score between two regions, of each pair, over samples and in each sample."""
-    region = pd.Categorical(column.astype(object).where(column.notna()), _names_of(column))
+    # The regions that occur, in the order of a categorical, else sorted.
+    here = sorted(column.dropna().unique(), key=str)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        here = [c for c in column.cat.categories if c in here]
+    region = pd.Categorical(column.astype(object).where(column.notna()), here)
     names = [str(n) for n in region.categories]
     if len(names) < 2:
         msg = f"obs['{column.name}'] has {len(names)} regions; a comparison needs two."
@@ -192,50 +175,34 @@ def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple
         own = np.where(enough[:, None], means[:, second] - means[:, first], np.nan)
         spots = np.where(enough, n[:, first] + n[:, second], 0)
         pair = {"region": names[second], "reference": names[first]}
-        tests.append(_over_samples(scores.columns, "difference", over_samples(own, fewest=2), own, spots, pair))
-        of_samples.append(_of_samples(samples, scores.columns, own, spots, "difference").assign(**pair))
+        of_pair = _tables(scores.columns, samples, over_samples(own, fewest=2), own, spots, pair)
+        tests.append(of_pair[0])
+        of_samples.append(of_pair[1])
     return pd.concat(tests, ignore_index=True), pd.concat(of_samples, ignore_index=True)
 
 
-def _names_of(column: pd.Series) -> list[Any]:
-    """Return the regions that occur: in the order of a categorical, else sorted."""
-    here = column.dropna().unique()
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return [c for c in column.cat.categories if c in here]
-    return sorted(here, key=str)
-
-
-def _over_samples(
-    names: pd.Index, value: str, over: OverSamples, own: Array, n_spots: Array, pair: dict[str, str]
-) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "signature": names.astype(str),
-            **pair,
-            value: over.mean,
-            "low": over.low,
-            "high": over.high,
-            "p": over.p,
-            "n_samples": over.n,
-            "n_spots": (np.isfinite(own) * n_spots[:, None]).sum(axis=0),
-        }
-    )
-
-
-def _of_samples(samples: Samples, names: pd.Index, own: Array, spots: Array, value: str) -> pd.DataFrame:
-    table = pd.DataFrame(
+def _tables(
+    names: pd.Index, samples: Samples, over: OverSamples, own: Array, n_spots: Array, pair: dict[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return tests over samples, and the values of each sample: differences of a pair of regions, or correlations."""
+    value = "difference" if pair else "correlation"
+    tests = {"signature": names.astype(str), **pair, value: over.mean, "low": over.low, "high": over.high, "p": over.p}
+    tests |= {"n_samples": over.n, "n_spots": (np.isfinite(own) * n_spots[:, None]).sum(axis=0)}
+    of_samples = pd.DataFrame(
         {
             "sample": np.repeat(samples.names, len(names)),
             "signature": np.tile(names.astype(str), len(samples.names)),
             value: own.ravel(),
-            "n_spots": np.repeat(spots, len(names)),
+            "n_spots": np.repeat(n_spots, len(names)),
         }
     )
-    return table[table[value].notna()].reset_index(drop=True)
+    of_samples = of_samples[of_samples[value].notna()].reset_index(drop=True)
+    return pd.DataFrame(tests), of_samples.assign(**pair)
 
 
 def _cautions(tests: pd.DataFrame, of_samples: pd.DataFrame, samples: Samples, sample_key: str | None) -> list[str]:
-    said = [_MIXTURE]
+    mixture = "The score of a spot with several cells is that of their mixture: it depends on the number of macrophages"
+    said = [f"{mixture} as well as on their state, and on the number of detected genes."]
     most = int(tests["n_samples"].max()) if len(tests) else 0
     if sample_key is None:
         said.append("No sample_key was given, so all spots count as one sample and there is no p.")

@@ -65,10 +65,8 @@ def claims(adata: AnnData, key: str = "tam", *, kind: Literal["claims", "detecti
 
     Raises
     ------
-    ParameterError
-        There is no such kind.
-    ResultNotFoundError
-        `tl.claims` was not run.
+    ParameterError, ResultNotFoundError
+        There is no such kind, or `tl.claims` was not run.
     """
     return _table(adata, key, "claims", kind)
 
@@ -136,18 +134,19 @@ def crosstalk(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "sampl
     Returns
     -------
     A copy. Of tests: ``measure`` (``share``, ``program`` or ``gene`` of macrophages; ``t_cell``, of T and NK cells),
-    ``tam`` (which), ``malignant``, ``expected`` (the sign fixed before the data were seen), ``rho``, ``p``,
-    ``low``, ``high``, ``loo_low``, ``loo_high``, the same adjusted with ``adjusted_for``, each covariate alone,
-    ``n_samples``, ``q``, ``q_adjusted``, ``low_signal_tam``, ``low_signal_malignant`` (share of cells with too little
-    signal). Of samples: numbers of cells, shares, programs, covariates, and ``used``. ``attrs`` has ``cautions``, a
-    list of sentences, and ``parameters``. An association is not a cause and has no direction.
+    ``tam`` (which), ``malignant``, ``expected`` (the sign fixed before the data were seen), ``rho``, ``p``, its 95 %
+    interval ``low`` and ``high``, ``loo_low`` and ``loo_high`` (the range with one sample left out), the same adjusted
+    (``rho_adjusted``, …, ``adjusted_for``, and ``rho_given_…`` for each covariate alone), ``n_samples``, ``q`` and
+    ``q_adjusted`` over the tests of the call (NaN where the samples are too few for any to be below 0.05),
+    ``low_signal_tam``, ``low_signal_malignant`` (share of cells that show fewer than three genes of the program, or not
+    the gene, mean over samples; NaN for the share of a state). Of samples: numbers of cells, shares, programs,
+    covariates, and ``used``. ``attrs`` has ``cautions``, a list of sentences, and ``parameters``. An association is not
+    a cause and has no direction.
 
     Raises
     ------
-    ParameterError
-        There is no such kind.
-    ResultNotFoundError
-        `tl.crosstalk` was not run.
+    ParameterError, ResultNotFoundError
+        There is no such kind, or `tl.crosstalk` was not run.
     """
     return _table(adata, key, "crosstalk", kind)
 
@@ -191,10 +190,8 @@ def enrichment(
 
     Raises
     ------
-    ParameterError
-        There is no such kind.
-    ResultNotFoundError
-        `tl.enrich` was not run.
+    ParameterError, ResultNotFoundError
+        There is no such kind, or `tl.enrich` was not run.
     """
     return _table(adata, key, "enrichment", kind, of=groupby)
 
@@ -240,10 +237,8 @@ def ferroptosis(
 
     Raises
     ------
-    ParameterError
-        There is no such kind.
-    ResultNotFoundError
-        `tl.ferroptosis_summary` was not run.
+    ParameterError, ResultNotFoundError
+        There is no such kind, or `tl.ferroptosis_summary` was not run.
     """
     of = groupby if groupby is None or isinstance(groupby, str) else list(groupby)
     return _table(adata, key, "ferroptosis_summary", kind, of=of)
@@ -276,10 +271,8 @@ def regions(
 
     Raises
     ------
-    ParameterError
-        There is no such kind.
-    ResultNotFoundError
-        `tl.regions` was not run.
+    ParameterError, ResultNotFoundError
+        There is no such kind, or `tl.regions` was not run.
     """
     return _table(adata, key, "regions", kind, of=column)
 

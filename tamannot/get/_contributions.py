@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,8 @@ from tamannot.get._tables import row_of
 from tamannot.scoring._rows import RowBlock
 
 AMOUNT, Z = "amount", "z"
+# Of some cells the mean expression of every gene of the data, and by label what its genes add to its z.
+_Mean = tuple[Array, dict[str, Array]]
 
 
 def contributions(
@@ -99,43 +100,25 @@ def contributions(
     kept = RunEvidence(adata, key, row)
     axis = _axis(kept, label, axis)
     labels = kept.labels(axis) if label is None else [label]
-    if row is not None:
-        here, others = _mean([kept.row(row)], kept, axis, labels), None
-        name = slots.slot(key, axis)
-        called = str(adata.obs[name].iloc[row]) if name in adata.obs else None
-    else:
+    called = others = None
+    if row is None:
         here, others = _means_of_called(adata, kept, key, axis, labels)
-        called = None
-    tables = sorted((_table_of(kept, axis, name, here, others) for name in labels), key=lambda t: t.rank(called))
-    out = pd.concat([t.rows.iloc[:n] for t in tables], ignore_index=True)
-    out.attrs["intercept"] = {t.label: t.intercept for t in tables if t.of == AMOUNT}
+    else:
+        here, name = _mean([kept.row(row)], kept, axis, labels), slots.slot(key, axis)
+        called = str(adata.obs[name].iloc[row]) if name in adata.obs else None
+    tables, intercepts, strength = dict[str, pd.DataFrame](), dict[str, float](), dict[str, float]()
+    for name in labels:
+        tables[name], intercept = _table_of(kept, axis, name, here, others)
+        strength[name] = tables[name]["contribution"].sum() + (intercept or 0.0)
+        if intercept is not None:
+            intercepts[name] = intercept
+    # The called label, then amounts before z, the strongest first.
+    order = sorted(labels, key=lambda name: (name != called, name not in intercepts, -strength[name]))
+    out = pd.concat([tables[name].iloc[:n] for name in order], ignore_index=True)
+    out.attrs["intercept"] = {name: intercepts[name] for name in order if name in intercepts}
     if row is not None:
         out.attrs |= {"cell": str(adata.obs_names[row]), "called": called}
     return out
-
-
-@dataclass(frozen=True)
-class _Mean:
-    """Means over some cells."""
-
-    expression: Array
-    """Of every gene of the data."""
-    added: dict[str, Array] = field(default_factory=dict)
-    """What the genes of each label add to its z."""
-
-
-@dataclass(frozen=True)
-class _Table:
-    """The genes of one label, by decreasing contribution."""
-
-    label: str
-    of: str
-    intercept: float
-    rows: pd.DataFrame
-
-    def rank(self, called: str | None) -> tuple[bool, bool, float]:
-        """Return what tables are sorted by: the called label, then amounts before z, the strongest first."""
-        return self.label != called, self.of != AMOUNT, -(self.rows["contribution"].sum() + self.intercept)
 
 
 def _axis(kept: RunEvidence, label: str | None, axis: str | None) -> str:
@@ -150,15 +133,13 @@ def _axis(kept: RunEvidence, label: str | None, axis: str | None) -> str:
         msg = f"No label '{label}'.{among(label, kept.axis_of)}"
         raise ParameterError(msg)
     of_label = kept.axis_of.get(label or "", "state")
-    if axis is None:
-        return of_label
-    if axis not in kept.axis_of.values():
+    if axis is not None and axis not in kept.axis_of.values():
         msg = f"axis must be one of {', '.join(dict.fromkeys(kept.axis_of.values()))}, not {axis!r}."
         raise ParameterError(msg)
-    if label is not None and axis != of_label:
+    if axis is not None and label is not None and axis != of_label:
         msg = f"'{label}' is on the axis {of_label}, not {axis}. Leave out axis=."
         raise ParameterError(msg)
-    return axis
+    return axis or of_label
 
 
 def _means_of_called(
@@ -182,26 +163,29 @@ def _means_of_called(
 
 
 def _mean(blocks: Iterable[RowBlock], kept: RunEvidence, axis: str, labels: Sequence[str]) -> _Mean:
-    n_cells, expression = 0, np.zeros(kept.matrix.n_vars)
-    on_z = [name for name in labels if name not in kept.learned(axis)]
-    added = {name: np.zeros(kept.columns(name).size) for name in on_z}
+    n_cells, expression, learned = 0, np.zeros(kept.matrix.n_vars), kept.learned(axis)
+    added = {name: np.zeros(kept.genes_of(name).columns.size) for name in labels if name not in learned}
     for block in blocks:
         n_cells += block.indptr.size - 1
         values = kept.expression(block)
         expression += np.bincount(block.indices, weights=values, minlength=expression.size)
-        for name, of_cells in zip(on_z, kept.added_to_z(block, axis, on_z), strict=True):
+        for name, of_cells in zip(added, kept.added_to_z(block, axis, list(added)), strict=True):
             added[name] += of_cells.sum(axis=0)
-    return _Mean(expression / n_cells, {name: total / n_cells for name, total in added.items()})
+    return expression / n_cells, {name: total / n_cells for name, total in added.items()}
 
 
-def _table_of(kept: RunEvidence, axis: str, label: str, here: _Mean, others: _Mean | None) -> _Table:
-    genes, of, intercept = kept.learned(axis).get(label), AMOUNT, 0.0
+def _table_of(
+    kept: RunEvidence, axis: str, label: str, here: _Mean, others: _Mean | None
+) -> tuple[pd.DataFrame, float | None]:
+    """Return the genes of a label by decreasing contribution, and the intercept of an amount; z has none."""
+    own, (expression, added_to_z) = kept.genes_of(label), here
+    genes, of = kept.learned(axis).get(label), AMOUNT
     if genes is not None:
-        added = genes.weights * (here.expression - (0.0 if others is None else others.expression))[genes.columns]
+        added = genes.weights * (expression - (0.0 if others is None else others[0]))[genes.columns]
         intercept = genes.intercept if others is None else 0.0
     else:
-        genes, of = kept.genes_of(label), Z
-        added = here.added[label] - (0.0 if others is None else others.added[label])
+        genes, of, intercept = own, Z, None
+        added = added_to_z[label] - (0.0 if others is None else others[1][label])
     some = np.flatnonzero(added)
     columns = genes.columns[some]
     table = pd.DataFrame(
@@ -209,14 +193,14 @@ def _table_of(kept: RunEvidence, axis: str, label: str, here: _Mean, others: _Me
             "label": label,
             "of": of,
             "gene": kept.names(columns),
-            "expression": here.expression[columns],
+            "expression": expression[columns],
             "weight": genes.weights[some],
             "contribution": added[some],
-            "in_signature": np.isin(columns, kept.columns(label)),
+            "in_signature": np.isin(columns, own.columns),
         }
     )
     if others is not None:
-        table.insert(4, "expression_others", others.expression[columns])
+        table.insert(4, "expression_others", others[0][columns])
     # ties by name, so that no order of genes shows
     order = np.lexsort((table["gene"].to_numpy(str), -np.abs(added[some])))
-    return _Table(label, of, intercept, table.iloc[order])
+    return table.iloc[order], intercept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from anndata import AnnData
 
 import tamannot.data as slots
 from tamannot.classify import ORIGINS, TRANSITIONAL, UNASSIGNED
-from tamannot.data import Array, RunRecord
+from tamannot.data import RunRecord
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.get._run_evidence import RunEvidence, of_one_run
 from tamannot.get._tables import row_of
@@ -44,8 +45,7 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
 
     Returns
     -------
-    One row per signature; on each axis the label first, then by ``above_baseline``, or by ``z`` without a
-    baseline:
+    One row per signature; on each axis the label first, then by ``above_baseline``, or by ``z`` without a baseline:
 
     - ``axis``, ``score`` (0 to 1), ``z`` and ``p`` against the matched null (p is NaN if it cannot be computed);
     - ``baseline``: z of macrophages of this origin without the state; for microglia, the difference between their z and
@@ -83,7 +83,11 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
     out["baseline"] = _baselines(of_one_run(adata, record, row), out["z"])
     out["above_baseline"] = out["z"] - out["baseline"]
     labels = _obs(adata, row, key, "")
-    out["probability"] = _probabilities(adata, row, key, labels, out.index)
+    names = [slot for name in ("origin_proba", "state_proba") if (slot := slots.slot(key, name)) in adata.obsm]
+    proba = [slots.read_obsm(adata, name).iloc[row].astype(float) for name in names]
+    if "compartment" in labels:
+        proba.append(slots.read_obs(adata, key, ("compartment_prob",)).iloc[row].set_axis([labels["compartment"]]))
+    out["probability"] = pd.concat(proba).reindex(out.index) if proba else np.nan
     out["coverage"] = record.coverage["coverage"].reindex(out.index)
     out["called"] = out.index.isin(list(labels.values()))
     out = out.join(_detected(adata, row, key, list(out.index)))
@@ -117,28 +121,29 @@ def _baselines(run: RunRecord, z: pd.Series) -> pd.Series:
     return pd.concat([of_origins, of_states]).reindex(z.index)
 
 
-def _probabilities(adata: AnnData, row: int, key: str, labels: Mapping[str, str], ids: pd.Index) -> pd.Series:
-    names = [slot for name in ("origin_proba", "state_proba") if (slot := slots.slot(key, name)) in adata.obsm]
-    found = [slots.read_obsm(adata, name).iloc[row].astype(float) for name in names]
-    if "compartment" in labels:
-        found.append(slots.read_obs(adata, key, ("compartment_prob",)).iloc[row].set_axis([labels["compartment"]]))
-    return pd.concat(found).reindex(ids) if found else pd.Series(np.nan, index=ids)
-
-
 def _why(table: pd.DataFrame, labels: Mapping[str, str], status: Mapping[str, str], *, given: bool) -> dict[str, str]:
-    """Explain for each axis why the label does not have the highest z, or is missing."""
+    """Explain for each axis why the label does not have the highest z, or is missing; report the closest one."""
     said = {}
     for axis, label in labels.items():
         of_axis = table[table["axis"] == axis]
+        above, probability = of_axis["above_baseline"], of_axis["probability"]
+        text = ""
         if label in of_axis.index:
             text = _why_called(of_axis, axis, label, given=given)
         elif label == TRANSITIONAL:
             z1, z2 = (table["z"].get(arm, np.nan) for arm in ("m1", "m2"))
             text = f"transitional is called where both polarization arms are active (z of m1 {z1:.2f}, of m2 {z2:.2f})."
-        elif label == UNASSIGNED and status.get(axis) in REASONS:
-            text = _why_not(of_axis, axis, status[axis])
-        else:
-            text = ""
+        elif label == UNASSIGNED and (reason := REASONS.get(status.get(axis, ""))):
+            text = f"unassigned: {reason}."
+            if axis != "compartment" and above.notna().any() and status[axis] == "ambiguous":
+                most = " and ".join(f"{name} ({p:.2f})" for name, p in probability.nlargest(2).items())
+                text += f" Most probable are {most}."
+            elif axis != "compartment" and above.notna().any():
+                best = str(above.idxmax())
+                text += (
+                    f" Furthest above its baseline is {best}, by {above[best]:.2f} (z {of_axis['z'][best]:.2f}), with "
+                    f"a probability of {probability[best]:.2f}."
+                )
         if text:
             said[axis] = text
     return said
@@ -174,46 +179,22 @@ def _why_called(table: pd.DataFrame, axis: str, label: str, *, given: bool) -> s
         )
     return (
         f"{rival} is further above its baseline, {above[rival]:.2f} versus {above[label]:.2f}. The classifier of many "
-        "genes decided: probability {probability[label]:.2f} of {label}, "
+        f"genes decided: probability {probability[label]:.2f} of {label}, "
         f"{probability[rival]:.2f} of {rival}."
     )
 
 
-def _why_not(table: pd.DataFrame, axis: str, status: str) -> str:
-    """Explain a missing label, and report the closest one."""
-    above, probability = table["above_baseline"], table["probability"]
-    if axis == "compartment" or not above.notna().any():
-        return f"unassigned: {REASONS[status]}."
-    if status == "ambiguous":
-        most = " and ".join(f"{name} ({p:.2f})" for name, p in probability.nlargest(2).items())
-        return f"unassigned: {REASONS[status]}. Most probable are {most}."
-    best = str(above.idxmax())
-    return (
-        f"unassigned: {REASONS[status]}. Furthest above its baseline is {best}, by {above[best]:.2f} "
-        f"(z {table['z'][best]:.2f}), with a probability of {probability[best]:.2f}."
-    )
-
-
 def _detected(adata: AnnData, row: int, key: str, signatures: list[str]) -> pd.DataFrame:
-    try:
+    """Return how many genes of each signature a cell shows, and the names of the strongest; missing without matrix."""
+    number, text = pd.Series(pd.NA, signatures, dtype="Int64"), pd.Series(pd.NA, signatures, dtype=object)
+    with suppress(ResultNotFoundError, MatrixError):  # the tables stand without the matrix
         kept = RunEvidence(adata, key, row)
         block = kept.row(row)
-    except (ResultNotFoundError, MatrixError):  # the tables stand without the matrix
-        found: list[tuple[object, object]] = [(pd.NA, pd.NA)] * len(signatures)
-    else:
         values = np.bincount(block.indices, weights=block.values, minlength=kept.matrix.n_vars)
-        found = [_of_signature(kept, values, s) if s in kept.axis_of else (pd.NA, pd.NA) for s in signatures]
-    number, text = ([f[i] for f in found] for i in range(2))
-    return pd.DataFrame(
-        {
-            "n_detected": pd.Series(number, index=signatures, dtype="Int64"),
-            "genes": pd.Series(text, index=signatures, dtype=object),
-        }
-    )
-
-
-def _of_signature(kept: RunEvidence, values: Array, signature: str) -> tuple[object, object]:
-    genes = kept.genes_of(signature)
-    names = [f"{'−' if w < 0 else ''}{n}" for n, w in zip(kept.names(genes.columns), genes.weights, strict=True)]
-    here = sorted((-values[c], n) for c, n in zip(genes.columns, names, strict=True) if values[c] > 0)
-    return len(here), ", ".join(n for _, n in here[:_SHOWN])
+        for signature in (s for s in signatures if s in kept.axis_of):
+            genes = kept.genes_of(signature)
+            signs = np.where(genes.weights < 0, "−", "")
+            names = [f"{sign}{name}" for sign, name in zip(signs, kept.names(genes.columns), strict=True)]
+            here = sorted((-values[c], n) for c, n in zip(genes.columns, names, strict=True) if values[c] > 0)
+            number[signature], text[signature] = len(here), ", ".join(n for _, n in here[:_SHOWN])
+    return pd.DataFrame({"n_detected": number, "genes": text})

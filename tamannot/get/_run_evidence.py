@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -60,8 +59,13 @@ class RunEvidence:
             )
             raise MatrixError(msg) from None
         self._adata, self._key, self._record = adata, key, record
-        self._genes = record.evidence.genes
         self.axis_of = {str(i): str(a) for i, a in record.own_signatures["axis"].items()}
+        parts, genes = record.evidence.parts["part"], record.evidence.genes
+        self._symbols = dict(zip(genes["column"].tolist(), map(str, genes.index), strict=True))
+        self._parts_of = {str(s): [int(p) for p in g] for s, g in parts.groupby(level=0, sort=False)}
+        number = genes["part"].to_numpy()
+        column, weight = genes["column"].to_numpy(np.int64), genes["weight"].to_numpy(float)
+        self._parts = {int(p): SignedGenes(column[number == p], weight[number == p]) for p in parts.unique()}
 
     def labels(self, axis: str) -> list[str]:
         """Return the signatures of an axis."""
@@ -84,13 +88,9 @@ class RunEvidence:
             return expressed(block, self.matrix.kind)
         return to_features(block.values, block.indptr, seen.expression, seen.base)
 
-    def columns(self, signature: str) -> Array:
-        """Return where the genes of a signature are, those of all its modules, in its order."""
-        return self.genes_of(signature).columns
-
     def genes_of(self, signature: str) -> Weights:
-        """Return the genes of a signature, those of all its modules, with their weights in it."""
-        parts = [self._all_parts[p] for p in self._parts_of[signature]]
+        """Return the genes of a signature, those of all its modules in its order, with their weights in it."""
+        parts = [self._parts[p] for p in self._parts_of[signature]]
         both = pd.DataFrame(
             {"c": np.concatenate([p.columns for p in parts]), "w": np.concatenate([p.weights for p in parts])}
         ).drop_duplicates("c")
@@ -116,48 +116,26 @@ class RunEvidence:
         return block
 
     def added_to_z(self, block: RowBlock, axis: str, signatures: Sequence[str]) -> list[Array]:
-        """Return the contribution of each gene to z, per signature, cells by its genes as in `columns`.
+        """Return the contribution of each gene to z, per signature, cells by its genes as in `genes_of`.
 
         Of a signature with modules, it is the genes of the module with the greatest z in the cell; others add nothing.
         """
         numbers = sorted({p for s in signatures for p in self._parts_of[s]})
         ranking = METHOD if axis == "compartment" else ranking_of(self._record.null.max_rank)
-        found = null_contributions(
-            block, self.matrix.n_vars, ranking, [self._all_parts[p] for p in numbers], self._null(axis)
-        )
-        by_part = dict(zip(numbers, found, strict=True))
-        return [self._of_best(by_part, signature) for signature in signatures]
-
-    def _of_best(self, by_part: dict[int, Array], signature: str) -> Array:
-        parts, columns = self._parts_of[signature], self.columns(signature)
-        best = np.argmax([by_part[p].sum(axis=1) for p in parts], axis=0)
-        out = np.zeros((best.size, columns.size))
-        place = {c: i for i, c in enumerate(columns.tolist())}
-        for i, p in enumerate(parts):
-            for c, of_gene in zip(self._all_parts[p].columns.tolist(), by_part[p].T, strict=True):
-                out[:, place[c]] += np.where(best == i, of_gene, 0.0)
-        return out
-
-    def _null(self, axis: str) -> NullBins:
         bins = self._record.evidence.bins.get(axis)
-        bins = self._record.bins if bins is None else bins
-        return NullBins(np.asarray(bins, np.int32))
-
-    @cached_property
-    def _all_parts(self) -> dict[int, SignedGenes]:
-        number = self._genes["part"].to_numpy()
-        column, weight = self._genes["column"].to_numpy(np.int64), self._genes["weight"].to_numpy(float)
-        every = range(int(self._record.evidence.parts["part"].max()) + 1)
-        return {p: SignedGenes(column[number == p], weight[number == p]) for p in every}
-
-    @cached_property
-    def _parts_of(self) -> dict[str, list[int]]:
-        table = self._record.evidence.parts
-        return {str(s): [int(p) for p in g] for s, g in table.groupby(level=0, sort=False)["part"]}
-
-    @cached_property
-    def _symbols(self) -> dict[int, str]:
-        return dict(zip(self._genes["column"].tolist(), map(str, self._genes.index), strict=True))
+        null = NullBins(np.asarray(self._record.bins if bins is None else bins, np.int32))
+        found = null_contributions(block, self.matrix.n_vars, ranking, [self._parts[p] for p in numbers], null)
+        by_part, added = dict(zip(numbers, found, strict=True)), []
+        for signature in signatures:
+            parts, columns = self._parts_of[signature], self.genes_of(signature).columns
+            best = np.argmax([by_part[p].sum(axis=1) for p in parts], axis=0)
+            out = np.zeros((best.size, columns.size))
+            place = {c: i for i, c in enumerate(columns.tolist())}
+            for i, p in enumerate(parts):
+                for c, of_gene in zip(self._parts[p].columns.tolist(), by_part[p].T, strict=True):
+                    out[:, place[c]] += np.where(best == i, of_gene, 0.0)
+            added.append(out)
+        return added
 
 
 def of_one_run(adata: AnnData, record: RunRecord, row: int | None) -> RunRecord:

@@ -88,10 +88,9 @@ def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:
 
     Returns
     -------
-    One row per cell: the columns that `tl.annotate` wrote into ``obs``, those of `tl.vote` if it was run,
-    those of a label model under ``{key}_model``, and
-    ``{key}_state_parent``, the coarser naming of the reviews, in which lipid-associated macrophages are
-    immunoregulatory as well.
+    One row per cell: the columns that `tl.annotate` wrote into ``obs``, those of `tl.vote` if it was run, those of a
+    label model under ``{key}_model``, and ``{key}_state_parent``, the coarser naming of the reviews, in which
+    lipid-associated macrophages are immunoregulatory as well.
 
     Raises
     ------

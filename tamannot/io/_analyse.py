@@ -23,7 +23,7 @@ from tamannot.io._read import open_file, open_root
 from tamannot.io._report import CellsOnDisk
 from tamannot.io._targets import Outputs, reserved, write_targets
 from tamannot.io._write import write_annotated
-from tamannot.tl._collect import ORIGIN_LABELS, STATE_LABELS
+from tamannot.tl._write import ORIGIN_LABELS, STATE_LABELS
 
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 # What a figure says of its making beside what is drawn; without a date the same figure is the same file.

@@ -135,10 +135,12 @@ def annotate_recorded(record: RunLog, outputs: Outputs, options: FileOptions) ->
         run = start_run(adata, options.signatures, options.settings, key_added=key, report=report)
         tables = copied = None
         if (annotated := annotated_of(targets)) is not None:
-            tables = stack.enter_context(closing(SpooledTables(run.table_columns, annotated)))
+            tables = stack.enter_context(closing(SpooledTables(run.columns, annotated)))
             if not is_zarr_name(source) and not is_zarr_name(annotated):
                 copied = stack.enter_context(copied_meanwhile(source, part_of(place_of(annotated))))
-        call_cells(run, tables, report, block=options.chunk_size)
+        for rows, block in call_cells(run, report, block=options.chunk_size):
+            if tables is not None:
+                tables.add(rows, block)
         write_run(adata, run, None)
         report("writing")
         page = None

@@ -126,13 +126,15 @@ def _chosen(
         msg = f"The labels of '{groupby}' have no signatures. Leave out in_signature=, or give genes=."
         raise ParameterError(msg)
     every = np.arange(kept.matrix.n_vars)
-    outside = every[~np.isin(every, np.concatenate([kept.columns(s) for s in signatures]))] if signatures else every
+    outside = (
+        every[~np.isin(every, np.concatenate([kept.genes_of(s).columns for s in signatures]))] if signatures else every
+    )
     names, out = np.array(kept.names(every), dtype=str), list[tuple[str, int]]()
     most = np.where(found.n[:, None] >= _MIN_CELLS, found.mean, -1.0).argmax(axis=0)
     for i, label in enumerate(labels.categories):
         is_asked_for = label in signatures if on_axis or in_signature else label != NOT_MACROPHAGE
         if is_asked_for and _MIN_CELLS <= found.n[i] < found.n.sum():
-            among = kept.columns(label) if in_signature else outside
+            among = kept.genes_of(label).columns if in_signature else outside
             among = among[most[among] == i]
             apart = found.apart(i)[among]
             best = np.lexsort((names[among], -apart))[:n]  # ties by name, whatever the order of the genes

@@ -44,11 +44,11 @@ def annotate(
 
     Cells are compared with a reference of many tissues, so a call depends little on the other cells. Compartments are
     called by a classifier trained on reference profiles together with the z of each panel, and origins by the
-    difference of their z. A state is called if its signature exceeds the baseline of these macrophages. If enough
-    cells are confidently assigned, a classifier is trained on them and uses the whole expression; a label still needs
-    the support of the cell's own signature. ``uns`` records what was fitted.
-    A label means that a program is active in a cell's transcripts. Origin is similarity, not lineage; the ferroptosis
-    programs describe the handling of iron and lipid peroxides, not death.
+    difference of their z. A state is called if its signature exceeds the baseline of these macrophages. If enough cells
+    are confidently assigned, a classifier is trained on them and uses the whole expression; a label still needs the
+    support of the cell's own signature. ``uns`` records what was fitted. A label means that a program is active in a
+    cell's transcripts. Origin is similarity, not lineage; the ferroptosis programs describe the handling of iron and
+    lipid peroxides, not death.
 
     Parameters
     ----------
@@ -58,12 +58,11 @@ def annotate(
     signatures
         Your own signatures, in addition to the bundled library. A bundled id replaces the bundled signature.
     model
-        A model from `train`, or the path of its file; a list to use one model of each kind.
-        A cohort model (trained without labels): nothing is fitted here, and each call depends only on the cell and the
-        model. Macrophages unlike the training cells are ``unfamiliar``. The model provides baselines, classifier and,
-        unless given, the tissue.
-        A model of your own labels does not change the annotation. The results of `Model.predict` are added for all
-        cells under the key ``tam_model``.
+        A model from `train`, or the path of its file; a list to use one model of each kind. A cohort model (trained
+        without labels): nothing is fitted here, and each call depends only on the cell and the model. Macrophages
+        unlike the training cells are ``unfamiliar``. The model provides baselines, classifier and, unless given, the
+        tissue. A model of your own labels does not change the annotation. The results of `Model.predict` are added for
+        all cells under the key ``tam_model``.
     layer
         ``"X"``, ``"raw"`` or a layer; None uses the usable matrix with most genes of the signatures.
     gene_symbols
@@ -72,8 +71,8 @@ def annotate(
         Species of the data, human or mouse; ``"auto"`` detects it from the gene ids, and from the cells if the ids are
         of both.
     tissue
-        ``"brain"``, ``"other"``, or ``"auto"``: brain if there are neural or glial cells or convincing
-        microglia. Outside the brain, microglia and border-associated macrophages are not called.
+        ``"brain"``, ``"other"``, or ``"auto"``: brain if there are neural or glial cells or convincing microglia.
+        Outside the brain, microglia and border-associated macrophages are not called.
     compartment_key
         Your own cell types instead of the compartment classifier: a column of ``obs`` with the ids of tamannot, or
         ``(column, {your name: id})``.
@@ -93,10 +92,10 @@ def annotate(
     -------
     None, or the copy. With ``tam`` as ``key_added``, the results are: ``obs`` columns ``tam_compartment``,
     ``tam_origin``, ``tam_state``, each with ``…_prob`` in [0, 1] and ``…_status``, ``tam_programs``,
-    ``tam_mixed_lineage``, ``tam_dual_m1_m2`` and ``tam_ferroptosis_drive``, ``…_defence``, ``…_balance``
-    (z); ``obsm`` tables ``tam_scores`` in [0, 1], ``tam_z``, ``tam_p``, ``tam_origin_proba``,
-    ``tam_state_proba``, ``tam_ferroptosis`` (z); and provenance in ``uns["tamannot"]["tam"]``. With a model of
-    labels also ``tam_model_label``, ``tam_model_prob``, ``tam_model_status``, ``obsm["tam_model_proba"]`` and
+    ``tam_mixed_lineage``, ``tam_dual_m1_m2`` and ``tam_ferroptosis_drive``, ``…_defence``, ``…_balance`` (z); ``obsm``
+    tables ``tam_scores`` in [0, 1], ``tam_z``, ``tam_p``, ``tam_origin_proba``, ``tam_state_proba``,
+    ``tam_ferroptosis`` (z); and provenance in ``uns["tamannot"]["tam"]``. With a model of labels also
+    ``tam_model_label``, ``tam_model_prob``, ``tam_model_status``, ``obsm["tam_model_proba"]`` and
     ``uns["tamannot"]["tam_model"]``.
 
     Raises
@@ -208,8 +207,7 @@ def classify_state(
     Returns
     -------
     None, or the copy. The results are ``obs["{key}_state"]``, ``…_prob``, ``…_status``, ``{key}_programs``,
-    ``{key}_mixed_lineage``, ``{key}_dual_m1_m2``, ``obsm["{key}_state_proba"]``, the tables of scores, and
-    provenance.
+    ``{key}_mixed_lineage``, ``{key}_dual_m1_m2``, ``obsm["{key}_state_proba"]``, the tables of scores, and provenance.
 
     Raises
     ------

@@ -14,8 +14,7 @@ import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.data import RunRecord
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning, some_of, tell
-from tamannot.tl._collect import ORIGIN_LABELS, STATE_LABELS, STATUSES
-from tamannot.tl._write import colors_for
+from tamannot.tl._write import ORIGIN_LABELS, STATE_LABELS, STATUSES, colors_for
 
 _ORDER = {"origin": ORIGIN_LABELS, "state": STATE_LABELS}
 # Kept for the joined object if it is the same in every run.
@@ -83,17 +82,19 @@ def concat(
     >>> joined.obs["sample"].unique().tolist()
     ['s01', 's02']
     """
-    named = _named(adatas, label, keys)
-    records = {name: _record_of(part, name, key) for name, part in named.items()}
+    named, records = _named(adatas, label, keys), dict[str, RunRecord]()
+    for name, part in named.items():
+        records[name] = record = slots.read_record(part, key)
+        if record.joined_by is not None:
+            msg = f"Object '{name}' is already the result of a concat. Concatenate the objects of all samples at once."
+            raise ParameterError(msg)
+        if not record.has_calls:
+            msg = f"Object '{name}' has no annotation under the key '{key}'. Run tamannot.tl.annotate on it first."
+            raise ResultNotFoundError(msg)
     names_repeat = len(set().union(*(p.obs_names for p in named.values()))) < sum(p.n_obs for p in named.values())
     given = {"merge": "same", "index_unique": "-" if names_repeat else None} | kwargs
     joined = ad.concat(named, label=label, **given)
-    for column in list(joined.obs):
-        if (order := _order_of(column, key)) and isinstance(joined.obs[column].dtype, pd.CategoricalDtype):
-            labels = joined.obs[column].cat.remove_unused_categories()
-            found = [str(c) for c in labels.cat.categories]
-            others = sorted(set(found) - set(order))
-            joined.obs[column] = labels.cat.set_categories([*others, *(c for c in order if c in found)])
+    _order_labels(joined, key)
     for axis in slots.AXES:
         if (column := slots.slot(key, axis)) in joined.obs:
             own: dict[str, str] = {}
@@ -108,11 +109,17 @@ def concat(
 def _named(
     adatas: Collection[ad.AnnData] | Mapping[str, ad.AnnData], label: str, keys: Sequence[str] | None
 ) -> dict[str, ad.AnnData]:
+    """Return the objects by name: those given, those of a column, or numbers if it does not distinguish them."""
     if isinstance(adatas, Mapping):
         named = {str(name): part for name, part in adatas.items()}
     else:
         parts = list(adatas)
-        names = [str(k) for k in keys] if keys is not None else _names_in(parts, label)
+        values = [set(p.obs[label].dropna().astype(str)) if label in p.obs else set() for p in parts]
+        names = [next(iter(of_part)) for of_part in values if len(of_part) == 1]
+        if keys is not None:
+            names = [str(k) for k in keys]
+        elif len(set(names)) < len(parts):
+            names = [str(i) for i in range(len(parts))]
         if len(names) != len(parts) or len(set(names)) < len(names):
             msg = f"{len(parts)} objects need {len(parts)} different names, not {', '.join(names) or 'none'}."
             raise ParameterError(msg)
@@ -123,32 +130,18 @@ def _named(
     return named
 
 
-def _names_in(parts: list[ad.AnnData], label: str) -> list[str]:
-    """Return the names of the objects by a column; numbers if the column does not distinguish them."""
-    found = [set(part.obs[label].dropna().astype(str)) if label in part.obs else set() for part in parts]
-    names = [next(iter(values)) for values in found if len(values) == 1]
-    return names if len(set(names)) == len(parts) else [str(i) for i in range(len(parts))]
-
-
-def _record_of(part: ad.AnnData, name: str, key: str) -> RunRecord:
-    record = slots.read_record(part, key)
-    if record.joined_by is not None:
-        msg = f"Object '{name}' is already the result of a concat. Concatenate the objects of all samples at once."
-        raise ParameterError(msg)
-    if not record.has_calls:
-        msg = f"Object '{name}' has no annotation under the key '{key}'. Run tamannot.tl.annotate on it first."
-        raise ResultNotFoundError(msg)
-    return record
-
-
-def _order_of(column: object, key: str) -> Sequence[str]:
-    """Return the order of the categories of a column of ours; empty for others."""
-    prefix = slots.slot(key, "")
-    name = str(column).removeprefix(prefix) if str(column).startswith(prefix) else ""
-    axis = name.removesuffix("_vote").removesuffix("_status")
-    if axis not in slots.AXES:
-        return ()
-    return STATUSES if name.endswith("_status") else _ORDER.get(axis, (UNASSIGNED, NOT_MACROPHAGE))
+def _order_labels(joined: ad.AnnData, key: str) -> None:
+    """Give the labels of calls and votes and their status our order: anndata sorts them."""
+    for name in ("", "_status", "_vote"):
+        for axis in slots.AXES:
+            column = slots.slot(key, f"{axis}{name}")
+            if column not in joined.obs or not isinstance(joined.obs[column].dtype, pd.CategoricalDtype):
+                continue
+            order = STATUSES if name == "_status" else _ORDER.get(axis, (UNASSIGNED, NOT_MACROPHAGE))
+            labels = joined.obs[column].cat.remove_unused_categories()
+            found = [str(c) for c in labels.cat.categories]
+            others = sorted(set(found) - set(order))
+            joined.obs[column] = labels.cat.set_categories([*others, *(c for c in order if c in found)])
 
 
 def _joined(joined: ad.AnnData, records: Mapping[str, RunRecord], key: str, label: str) -> dict[str, Any]:
@@ -158,7 +151,13 @@ def _joined(joined: ad.AnnData, records: Mapping[str, RunRecord], key: str, labe
     out["parameters"] = {
         name: value for name, value in runs[0].parameters.items() if _same([r.parameters.get(name) for r in runs])
     } | {"sample_key": label}
-    out["signatures"] = _same_signatures(records)
+    first, *others = (r.signatures for r in runs)
+    shared = [i for i in first.index if all(i in t.index for t in others)]
+    same = [i for i in shared if all(str(t.loc[i, "digest"]) == str(first.loc[i, "digest"]) for t in others)]
+    if differ := [str(i) for i in shared if i not in same]:
+        which = f"The objects were annotated with different versions of {some_of(differ)}"
+        tell({f"{which}: their scores are not comparable.": TamannotWarning})
+    out["signatures"] = first.loc[same, ["version", "axis", "digest"]]
     coverage = pd.concat([r.coverage for r in runs]).reset_index(names="signature")
     lowest = coverage.sort_values("coverage", kind="stable")
     out["coverage"] = lowest.groupby("signature", sort=False).first().loc[out["signatures"].index]
@@ -176,8 +175,9 @@ def _joined(joined: ad.AnnData, records: Mapping[str, RunRecord], key: str, labe
     ]
     out["warnings"] = np.array(lines, dtype=object)
     out |= _matrix(joined, runs)
-    names = {slots.variant_of(name): r for name, r in records.items()}
-    stored = {name: {k: v for k, v in r.stored.items() if k not in _NOT_KEPT} for name, r in names.items()}
+    stored = {
+        slots.variant_of(name): {k: v for k, v in r.stored.items() if k not in _NOT_KEPT} for name, r in records.items()
+    }
     return out | {slots.JOINED: {"label": label, "runs": stored}}
 
 
@@ -210,17 +210,6 @@ def _matrix(joined: ad.AnnData, runs: Sequence[RunRecord]) -> dict[str, Any]:
         genes = genes[~genes.duplicated(["part", "column"])].sort_values("part", kind="stable")
         out["evidence"] = {"parts": runs[0].evidence.parts, "genes": genes, "bins": {}}
     return out
-
-
-def _same_signatures(records: Mapping[str, RunRecord]) -> pd.DataFrame:
-    """Return the signatures that all runs used in the same version, and report the others."""
-    tables = [r.signatures for r in records.values()]
-    shared = [i for i in tables[0].index if all(i in t.index for t in tables)]
-    same = [i for i in shared if len({str(t.loc[i, "digest"]) for t in tables}) == 1]
-    if differ := [str(i) for i in shared if i not in same]:
-        which = f"The objects were annotated with different versions of {some_of(differ)}"
-        tell({f"{which}: their scores are not comparable.": TamannotWarning})
-    return tables[0].loc[same, ["version", "axis", "digest"]]
 
 
 def _same(values: Sequence[Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from tamannot.classify import (
     UNASSIGNED,
     UNFAMILIAR,
     AnchoredModel,
-    Array,
     Classifier,
     anchored_of,
     classifier_of,
@@ -43,7 +42,7 @@ from tamannot.errors import (
     tell,
 )
 from tamannot.scoring._features import find_scale
-from tamannot.signature import Gene, GeneIndex, Signature
+from tamannot.signature import Gene, Signature
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,9 +65,9 @@ class Model(Classifier):
     ) -> AnnData | None:
         """Label every cell.
 
-        A probability is the frequency of the label among similar held-out training cells, at the class
-        frequencies of the training data; it holds for other data with the same frequencies. A label is assigned
-        if its probability reaches the threshold of the model.
+        A probability is the frequency of the label among similar held-out training cells, at the class frequencies of
+        the training data; it holds for other data with the same frequencies. A label is assigned if its probability
+        reaches the threshold of the model.
 
         Parameters
         ----------
@@ -88,11 +87,10 @@ class Model(Classifier):
         Returns
         -------
         None, or the copy. The results are ``obs["{key}_label"]`` (the classes and ``unassigned``),
-        ``obs["{key}_prob"]`` (float32, highest probability), ``obs["{key}_status"]`` (``assigned``,
-        ``ambiguous``: below the threshold, ``unfamiliar``: unlike the training cells, ``low_coverage``: less
-        than half of the model's genes by weight are in the data), ``obsm["{key}_proba"]`` (cells × classes,
-        rows sum to 1; ``/`` in a name becomes ``|``, because h5ad does not allow slashes) and
-        ``uns["tamannot"]["{key}"]``.
+        ``obs["{key}_prob"]`` (float32, highest probability), ``obs["{key}_status"]`` (``assigned``, ``ambiguous``:
+        below the threshold, ``unfamiliar``: unlike the training cells, ``low_coverage``: less than half of the model's
+        genes by weight are in the data), ``obsm["{key}_proba"]`` (cells × classes, rows sum to 1; ``/`` in a name
+        becomes ``|``, because h5ad does not allow slashes) and ``uns["tamannot"]["{key}"]``.
 
         Raises
         ------
@@ -145,8 +143,7 @@ def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
     >>> model = tam.load_model("states.npz")  # doctest: +SKIP
     >>> model.predict(adata)  # doctest: +SKIP
     """
-    builders: dict[str, Callable[[Meta, Arrays], Model | AnchoredModel]]
-    builders = {
+    builders: dict[str, Callable[[Meta, Arrays], Model | AnchoredModel]] = {
         Model.kind: lambda meta, arrays: Model(**vars(classifier_of(meta, arrays))),
         AnchoredModel.kind: anchored_of,
     }
@@ -183,15 +180,7 @@ _ADVICE = {
 
 
 class Labelling:
-    """A label model applied to some data: matched to their genes, applied, then written.
-
-    Parameters
-    ----------
-    model, adata
-        The model, and the data.
-    layer, gene_symbols, species
-        As in `Model.predict`.
-    """
+    """A label model applied to some data: matched to their genes, applied, then written."""
 
     def __init__(
         self, model: Classifier, adata: AnnData, *, layer: str | None, gene_symbols: str | None, species: SpeciesChoice
@@ -203,9 +192,14 @@ class Labelling:
         except GeneIdError as error:
             check_model_species(model, slots.data_species(adata, **where))
             raise GeneIdError(str(error).replace("of the signatures", "of the model")) from error
-        check_model_species(model, self._data.species)
         self._base = base_for(model, self._data)
-        self._columns = model_columns(model, self._data.index)
+        # The column of each gene of the model, -1 for genes that are missing or duplicated in the data.
+        self._columns = np.full(len(model.symbols), -1, np.int64)
+        for i, (symbol, ensembl) in enumerate(zip(model.symbols, model.ensembl, strict=True)):
+            with suppress(GeneIdError):
+                column = self._data.index.locate(symbol, ensembl or None)
+                if column not in self._columns[:i]:
+                    self._columns[i] = column
 
     def predict(self, report: Progress) -> None:
         """Label all cells."""
@@ -216,7 +210,18 @@ class Labelling:
 
     def write(self, adata: AnnData, key: str) -> Notes:
         """Write the labels; return the notes for the user."""
-        model, found, said = self._model, self._found, self._notes_of_labels()
+        model, found, said = self._model, self._found, self._data.notes
+        if found.coverage < FEW_GENES:
+            said[
+                f"Only {found.coverage:.0%} of the model's genes, by weight, are in the data, so no labels are "
+                f"assigned (at least {FEW_GENES:.0%} are needed)."
+            ] = CoverageWarning
+        if (strange := float((found.status == UNFAMILIAR).mean())) > _MOSTLY_STRANGE:
+            said[
+                f"{strange:.0%} of the cells are unlike the training cells and stay unassigned: they may come from "
+                "another tissue, cell type or technology, or were processed differently. Add such cells to the "
+                "training data to label them."
+            ] = TamannotWarning
         label = pd.Categorical(found.label, categories=[*model.classes, UNASSIGNED])
         status = pd.Categorical(found.status, categories=list(STATUSES))
         slots.write_obs(adata, key, {"label": label, "prob": found.prob.astype(np.float32), "status": status})
@@ -242,34 +247,6 @@ class Labelling:
         slots.write_record(adata, key, record)
         return said
 
-    def _notes_of_labels(self) -> Notes:
-        said = self._data.notes
-        if (share := self._found.coverage) < FEW_GENES:
-            few = f"Only {share:.0%} of the model's genes, by weight, are in the data, so no labels are assigned "
-            said[f"{few}(at least {FEW_GENES:.0%} are needed)."] = CoverageWarning
-        if (strange := float((self._found.status == UNFAMILIAR).mean())) > _MOSTLY_STRANGE:
-            said[
-                f"{strange:.0%} of the cells are unlike the training cells and stay unassigned: they may come from "
-                "another tissue, cell type or technology, or were processed differently. Add such cells to the "
-                "training data to label them."
-            ] = TamannotWarning
-        return said
-
-
-def model_columns(model: Classifier, index: GeneIndex) -> Array:
-    """Return the column of each gene of a model, -1 for genes that are missing or duplicated in the data."""
-    columns = np.full(len(model.symbols), -1, np.int64)
-    taken: set[int] = set()
-    for i, (symbol, ensembl) in enumerate(zip(model.symbols, model.ensembl, strict=True)):
-        try:
-            column = index.locate(symbol, ensembl or None)
-        except GeneIdError:
-            continue
-        if column not in taken:
-            columns[i] = column
-            taken.add(column)
-    return columns
-
 
 def genes_as_signature(symbols: Sequence[str], ensembl: Sequence[str]) -> Signature:
     """Return genes as a signature, for the choice of matrix and gene ids."""
@@ -288,7 +265,8 @@ def check_model_species(model: Classifier | AnchoredModel, seen: str) -> None:
 
 
 def base_for(model: Classifier | AnchoredModel, data: Unpacked) -> float | None:
-    """Return the base of the logarithm of the data, None for other data."""
+    """Return the base of the logarithm of the data, None for other data; raise if a model does not fit the data."""
+    check_model_species(model, data.species)
     scale, base = find_scale(data.rows, data.kind, data.index.ids, threads=settings.n_threads())
     if scale == model.scale:
         return base

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,13 @@ from tamannot.classify import (
     FEW_GENES,
     MACROPHAGE,
     NOT_MACROPHAGE,
+    ORIGINS,
     PROGRAM_AXES,
+    STATES,
+    SUMMARIES,
     UNASSIGNED,
     UNFAMILIAR,
+    Call,
     Cells,
     Lender,
     Panels,
@@ -27,19 +32,20 @@ from tamannot.classify import (
     lend,
     prepare,
 )
-from tamannot.data import Unpacked
+from tamannot.data import Array, Unpacked
 from tamannot.data._runs import missing_genes
 from tamannot.errors import CoverageWarning, Notes, TamannotWarning, logger, some_of, tell
 from tamannot.signature import Signatures, SignatureSet, as_signatures, load_signatures
-from tamannot.tl._collect import AnnotationRun, CellCalls, TableSink, TablesInMemory
-from tamannot.tl._model import Labelling, base_for, check_model_species, models_of
-from tamannot.tl._write import STEPS, write_annotation
+from tamannot.tl._model import Labelling, base_for, models_of
+from tamannot.tl._write import ORIGIN_LABELS, STATE_LABELS, STATUSES, STEPS, AnnotationRun, write_annotation
 
 # A share of unfamiliar macrophages that needs a note, and the number of signatures to list.
 _MOSTLY_UNFAMILIAR = 0.5
 _SHOWN = 8
 # The signatures that are results of a step; the other compartments are alternatives to macrophages.
 _AXES_OF = {"origin": ("origin",), "state": ("state", "overlay", "polarization"), "ferroptosis": ("ferroptosis",)}
+# If fewer genes than this are expected to be detected, a program is uninformative in that cell.
+_LOW_SIGNAL_EXPECTED = 3
 
 
 def annotate_in_memory(
@@ -55,12 +61,25 @@ def annotate_in_memory(
     adata = slots.to_work_on(adata, copy=copy)
     report = Progress(show=settings.progress)
     run = start_run(adata, signatures, asked, key_added=key_added, report=report)
-    tables = TablesInMemory(adata.n_obs, run.table_columns)
-    call_cells(run, tables, report)
+    tables = {name: np.empty((adata.n_obs, len(columns)), np.float32) for name, columns in run.columns.items()}
+    for rows, block in call_cells(run, report):
+        for name, values in block.items():
+            tables[name][rows.start : rows.stop] = values
     notes = write_run(adata, run, tables, steps)
     report.close()
     tell(notes)
-    logger.info(_summary(run, steps))
+    if steps == ("ferroptosis",):
+        found = "ferroptosis programs"
+    else:
+        n = run.counts["compartment"].get(MACROPHAGE, 0)
+        origins, states = (
+            ", ".join(f"{n:,} {label}" for label, n in run.counts[a].items() if label != NOT_MACROPHAGE and a in steps)
+            for a in ("origin", "state")
+        )
+        found = f"{n:,} macrophage{'s' * (n != 1)}"
+        found += f" ({origins.replace(UNASSIGNED, 'of unassigned origin')})" if origins else ""
+        found += f"; states: {states}" if states else ""
+    logger.info(f"Annotated {adata.n_obs:,} cells: {found}. Results in obs['{slots.slot(run.key, '*')}'].")
     return adata if copy else None
 
 
@@ -78,31 +97,67 @@ def start_run(
         layer, gene_symbols = asked.layer, asked.gene_symbols
         labelling = Labelling(of_labels, adata, layer=layer, gene_symbols=gene_symbols, species=asked.species)
     if model is not None:
-        check_model_species(model, data.species)
         source = source.on_scale(model.scale, base_for(model, data))
         cohort = lend(model, source.index, asked.tissue)
     ready = prepare(source, library, resolved, cohort, threads=settings.n_threads(), report=report)
-    return AnnotationRun(key_added, asked, data, ready, CellCalls(ready.panels), labelling)
+    also = () if labelling is None else (slots.slot(key_added, "model"),)
+    ids, programs = list(ready.panels.public.ids), [i for i in ready.panels.ids("ferroptosis") if i not in SUMMARIES]
+    columns = {"scores": ids, "z": ids, "p": ids, "ferroptosis": programs}
+    columns |= {"origin_proba": list(ORIGINS), "state_proba": list(STATES)}
+    return AnnotationRun(key_added, asked, data, ready, labelling, also, columns)
 
 
-def call_cells(run: AnnotationRun, sink: TableSink | None, report: Progress, *, block: int | None = None) -> None:
-    """Call all cells block by block; their tables go into the sink."""
+def call_cells(
+    run: AnnotationRun, report: Progress, *, block: int | None = None
+) -> Iterator[tuple[range, dict[str, Array]]]:
+    """Call all cells: yield the tables of each block, cells by columns; after the last, the run has the calls."""
+    labels = {
+        "compartment": [*run.ready.panels.ids("compartment"), UNASSIGNED],
+        "origin": list(ORIGIN_LABELS),
+        "state": list(STATE_LABELS),
+    }
+    programs, blocks = run.columns["ferroptosis"], list[pd.DataFrame]()
+    n_low_signal = dict.fromkeys([*programs, *SUMMARIES], 0)
     for rows, calls in run.ready.blocks(threads=settings.n_threads(), report=report, block=block):
-        tables = run.calls.add(calls)
-        if sink is not None:
-            sink.add(rows, tables)
+        scores, columns = calls.scores, dict[str, Any]()
+        for axis in slots.AXES:
+            call: Call = getattr(calls, axis)
+            columns[axis] = pd.Categorical(call.label, categories=labels[axis])
+            columns[f"{axis}_prob"] = call.prob.astype(np.float32)
+            columns[f"{axis}_status"] = pd.Categorical(call.status, categories=list(STATUSES))
+        columns |= {"programs": pd.Categorical(calls.programs), "mixed_lineage": calls.mixed_lineage.astype(np.float32)}
+        columns |= {"dual_m1_m2": calls.dual_m1_m2} | {name: scores.column("z", name) for name in SUMMARIES}
+        blocks.append(pd.DataFrame(columns))
+        for name in n_low_signal:
+            n_low_signal[name] += int((scores.column("expected", name) < _LOW_SIGNAL_EXPECTED).sum())
+        yield (
+            rows,
+            {
+                "scores": scores.score,
+                "z": scores.z,
+                "p": scores.p,
+                "origin_proba": calls.origin.proba,
+                "state_proba": calls.state.proba,
+                "ferroptosis": scores.z[:, [scores.ids.index(i) for i in programs]],
+            },
+        )
+    table = pd.concat(blocks, ignore_index=True)
+    table["programs"] = pd.Categorical(table["programs"].astype(object))
+    for column in table.select_dtypes("category"):  # scanpy fails on categories that do not occur
+        table[column] = table[column].cat.remove_unused_categories()
+    run.calls, run.low_signal = table, {name: n / len(table) for name, n in n_low_signal.items()}
+    run.counts = {axis: {str(k): int(n) for k, n in table[axis].value_counts().items()} for axis in slots.AXES}
     if run.labelling is not None:
         run.labelling.predict(report)
 
 
 def write_run(
-    adata: AnnData, run: AnnotationRun, tables: TablesInMemory | None, steps: tuple[str, ...] = STEPS
+    adata: AnnData, run: AnnotationRun, tables: Mapping[str, Array] | None, steps: tuple[str, ...] = STEPS
 ) -> Notes:
     """Write the slots of some steps; return the notes for the user."""
     notes = _notes(run, steps)
     if run.labelling is not None:
-        for line, kind in run.labelling.write(adata, *run.also).items():
-            notes.setdefault(line, kind)
+        notes |= run.labelling.write(adata, *run.also)
     write_annotation(adata, run, tables, steps=steps, notes=list(notes))
     return notes
 
@@ -132,25 +187,9 @@ def read_input(
     return data, library, Source(data.rows, data.kind, data.index, cells), replace(asked, species=species)
 
 
-def _summary(run: AnnotationRun, steps: Sequence[str]) -> str:
-    """Return what the steps found in one line."""
-    n_cells, where = run.data.rows.shape[0], f"Results in obs['{slots.slot(run.key, '*')}']."
-    if tuple(steps) == ("ferroptosis",):
-        return f"Annotated {n_cells:,} cells: ferroptosis programs. {where}"
-    counts = run.calls.counts
-    n = counts["compartment"].get(MACROPHAGE, 0)
-    origins, states = (
-        ", ".join(f"{n:,} {name}" for name, n in counts[axis].items() if name != NOT_MACROPHAGE and axis in steps)
-        for axis in ("origin", "state")
-    )
-    origins = f" ({origins.replace(UNASSIGNED, 'of unassigned origin')})" if origins else ""
-    states = f"; states: {states}" if states else ""
-    return f"Annotated {n_cells:,} cells: {n:,} macrophage{'s' * (n != 1)}{origins}{states}. {where}"
-
-
 def _notes(run: AnnotationRun, steps: tuple[str, ...]) -> Notes:
     """Return the notes for the user, one line each; ``uns`` keeps them as well."""
-    data, cohort, panels, found = run.data, run.ready.cohort, run.ready.panels, run.calls.table
+    data, cohort, panels, found = run.data, run.ready.cohort, run.ready.panels, run.calls
     notes = data.notes
     if run.settings.tissue == "auto" and (found["compartment"] == MACROPHAGE).any():
         notes[f"Tissue set to {cohort.tissue}: {cohort.tissue_reason}. Override with tissue=."] = None

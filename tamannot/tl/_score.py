@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal, Unpack
 
 import numpy as np
@@ -13,33 +14,23 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot._progress import Progress
+from tamannot import scoring
+from tamannot._progress import Progress, Tick
 from tamannot._settings import SpeciesChoice, UseRaw, settings, takes_scanpy_words
 from tamannot.data import Unpacked
 from tamannot.data._runs import describe_run, missing_genes
-from tamannot.errors import CoverageWarning, Notes, ParameterError, logger, some_of, tell
-from tamannot.scoring import (
-    GseapyMethod,
-    Method,
-    NullBins,
-    NullScores,
-    Plan,
-    RankedRows,
-    RankMethod,
-    Run,
-    Scores,
-    depths_by_method,
-    make_plan,
-    method_of,
-    null_bins,
-    score_linear,
-    score_runs,
-)
+from tamannot.errors import CoverageWarning, Notes, ParameterError, TamannotWarning, logger, some_of, tell
+from tamannot.scoring import Method
+from tamannot.scoring._expression import expression
 from tamannot.signature import Signatures, SignatureSet, chosen_signatures
-from tamannot.tl._gseapy import score_with_gseapy
 
 # Methods on values are asked for on logarithms: that is what their papers and scanpy score.
 _LOG_FIRST: tuple[slots.Kind, ...] = ("log", "counts", "linear")
+# The settings of a method that determine the rank of a gene, and so its bin.
+_OF_RANKS = ("variant", "max_rank", "top")
+MANY_CELLS = 2000
+# ssGSEA scores each cell on its own, so a dense table of a few cells at a time is enough.
+_CELLS_AT_ONCE = 500
 
 
 @takes_scanpy_words(UseRaw)
@@ -123,10 +114,7 @@ def score(
     ['border_associated', 'microglia', 'monocyte_derived']
     """
     adata = slots.to_work_on(adata, copy=copy)
-
-    def species_seen() -> str:
-        return slots.species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
-
+    species_seen = partial(slots.species_of, adata, gene_symbols=gene_symbols, species=species, layer=layer)
     chosen = chosen_signatures(signatures, species_seen)
     methods = method if isinstance(method, Mapping) else {key_added: method}
     if not methods:
@@ -134,7 +122,7 @@ def score(
         raise ParameterError(msg)
     asked = ScoreSettings(
         signatures=chosen,
-        methods={slots.check_key(key): method_of(m) for key, m in methods.items()},
+        methods={slots.check_key(key): scoring.method_of(m) for key, m in methods.items()},
         null=null,
         null_reference=null_reference,
         layer=layer,
@@ -173,112 +161,15 @@ class ScoreSettings:
         if self.null_reference is not None and self.null is None:
             msg = "null_reference has no effect without null='matched'. Add it, or leave out null_reference."
             raise ParameterError(msg)
-        without = [m.name for m in self.methods.values() if not isinstance(m, RankMethod)]
+        without = [m.name for m in self.methods.values() if not isinstance(m, scoring.RankMethod)]
         if self.null is not None and without:
             names = ", ".join(without)
             msg = f"null='matched' works with rank-based methods (ucell, aucell) only, not with {names}. Leave it out."
             raise ParameterError(msg)
 
 
-@dataclass(frozen=True)
-class _GroupScores:
-    """The results of a group of methods before they are written."""
-
-    data: Unpacked
-    plan: Plan
-    bins: Mapping[str, NullBins | None]
-    results: Mapping[str, Scores]
-
-
 def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple[Notes, str]:
     """Score by every method, then write all results, or none after an error; return notes and a summary."""
-    _refuse_other_evidence(adata, asked)
-    groups = [(methods, _score_group(adata, methods, asked, progress)) for methods in _groups(asked.methods)]
-    said, done = Notes(), dict[str, str]()
-    for methods, found in groups:
-        low = _blank_low_coverage(found, asked.min_coverage)
-        missing = missing_genes(found.plan, found.data.index)
-        for key, how in methods.items():
-            record = describe_run(found.data, found.plan, how, found.bins[key])
-            _write(adata, key, found.results[key], record, low)
-            n = len(found.plan.ids) - len(low)
-            done[key] = f"{n} signature{'s' * (n != 1)} by {how.name} in obsm['{slots.slot(key, 'scores')}']"
-        said |= found.data.notes
-        if low:
-            few = f"Not scored, because fewer than {asked.min_coverage:.0%} of their genes are in the data"
-            missing = f"{few}: {', '.join(low)}. {missing}".strip()
-        if missing:
-            said[missing] = CoverageWarning
-    return said, f"Scored {adata.n_obs:,} cells: {', '.join(done[key] for key in asked.methods)}."
-
-
-def _groups(methods: Mapping[str, Method]) -> list[dict[str, Method]]:
-    """Return the methods that are computed together: all on ranks, and each of the others alone."""
-    ranked: dict[str, Method] = {key: m for key, m in methods.items() if isinstance(m, RankMethod)}
-    others = [{key: m} for key, m in methods.items() if key not in ranked]
-    return [ranked, *others] if ranked else others
-
-
-def _score_group(
-    adata: AnnData, methods: Mapping[str, Method], asked: ScoreSettings, progress: Progress
-) -> _GroupScores:
-    """Score by the methods of a group, which share a matrix."""
-    progress("reading")
-    ranking = {key: m for key, m in methods.items() if isinstance(m, RankMethod)}
-    first = next(iter(methods.values()))  # of methods that are not on ranks the only one
-    kinds = slots.KINDS if ranking else _LOG_FIRST
-    if getattr(first, "scale", "log") == "as_is":
-        kinds = (*kinds, "signed")
-    where: dict[str, Any] = {"layer": asked.layer, "gene_symbols": asked.gene_symbols, "species": asked.species}
-    data = slots.unpack(adata, asked.signatures, kinds=kinds, **where)
-    rows, threads, tick = data.rows, settings.n_threads(), progress.tick
-    plan = make_plan(asked.signatures, data.index.locate, rows.shape[1])
-    for how in methods.values():
-        for part in plan.parts:
-            how.check(part, plan.n_vars)
-    ranked, bins = None, dict[str, NullBins | None].fromkeys(methods)
-    if asked.null is not None:
-        ranked = RankedRows(rows, list(ranking.values()), keep=True)
-        if asked.null_reference is None:
-            progress("expression bins", rows.shape[0])
-            depths = depths_by_method(rows, list(ranking.values()), threads=threads, tick=tick, ranked=ranked)
-            bins |= dict(zip(ranking, map(null_bins, depths), strict=True))
-        else:
-            bins |= {k: _bins_of_reference(asked.null_reference, k, data.index.ids, m) for k, m in ranking.items()}
-    progress("scoring", rows.shape[0] * (2 if getattr(first, "looks_at_cells", False) else 1))
-    if isinstance(first, RankMethod):
-        runs = [Run(how, bins[key]) for key, how in ranking.items()]
-        results = score_runs(rows, plan, runs, threads=threads, tick=tick, ranked=ranked)
-    elif isinstance(first, GseapyMethod):
-        results = [score_with_gseapy(data, plan, first, threads=threads, tick=tick)]
-    else:
-        results = [score_linear(rows, plan, first, kind=data.kind, threads=threads, tick=tick)]
-    return _GroupScores(data, plan, bins, dict(zip(methods, results, strict=True)))
-
-
-def _blank_low_coverage(found: _GroupScores, min_coverage: float) -> list[str]:
-    """Set NaN for signatures with too few genes in the data; return these signatures."""
-    low = [o for o, c in enumerate(found.plan.coverage) if c.share < min_coverage]
-    for result in found.results.values():
-        for table in (result.score, result.z, result.p) if isinstance(result, NullScores) else (result.score,):
-            table[:, low] = np.nan
-    return [found.plan.ids[o] for o in low]
-
-
-def _write(adata: AnnData, key: str, result: Scores, record: dict[str, Any], low: list[str]) -> None:
-    z, p = (result.z, result.p) if isinstance(result, NullScores) else (None, None)
-    tables = {"score": result.score, "z": z, "p": p}
-    record["warnings"] = np.array([f"low coverage: {name}" for name in low], dtype=object)
-    if slots.is_annotated(adata, key):
-        slots.add_scores(adata, key, result.ids, tables, record)
-    else:
-        slots.forget_run(adata, key)
-        slots.write_tables(adata, key, result.ids, tables)
-        slots.write_record(adata, key, record)
-
-
-def _refuse_other_evidence(adata: AnnData, asked: ScoreSettings) -> None:
-    """Raise if z and p would replace those behind the labels of an annotation."""
     for key in asked.methods if asked.null is not None else ():
         if shared := [i for i in slots.evidence_of(adata, key) if i in asked.signatures]:
             msg = (
@@ -286,9 +177,78 @@ def _refuse_other_evidence(adata: AnnData, asked: ScoreSettings) -> None:
                 'would replace. Use another key for these scores, such as key_added="null".'
             )
             raise ParameterError(msg)
+    # Methods on ranks are computed together, each of the others alone.
+    ranked: dict[str, Method] = {key: m for key, m in asked.methods.items() if isinstance(m, scoring.RankMethod)}
+    groups = [ranked] if ranked else []
+    groups += [{key: m} for key, m in asked.methods.items() if key not in ranked]
+    found = [(methods, *_score_group(adata, methods, asked, progress)) for methods in groups]
+    said, done = Notes(), dict[str, str]()
+    for methods, data, plan, bins, results in found:
+        low = [o for o, c in enumerate(plan.coverage) if c.share < asked.min_coverage]
+        names, missing = [plan.ids[o] for o in low], missing_genes(plan, data.index)
+        for (key, how), result in zip(methods.items(), results, strict=True):
+            tables = {"score": result.score}
+            if isinstance(result, scoring.NullScores):
+                tables |= {"z": result.z, "p": result.p}
+            for table in tables.values():
+                table[:, low] = np.nan
+            record = describe_run(data, plan, how, bins[key])
+            record["warnings"] = np.array([f"low coverage: {name}" for name in names], dtype=object)
+            if slots.is_annotated(adata, key):
+                slots.add_scores(adata, key, result.ids, tables, record)
+            else:
+                slots.forget_run(adata, key)
+                slots.write_tables(adata, key, result.ids, tables)
+                slots.write_record(adata, key, record)
+            n = len(plan.ids) - len(low)
+            done[key] = f"{n} signature{'s' * (n != 1)} by {how.name} in obsm['{slots.slot(key, 'scores')}']"
+        said |= data.notes
+        if low:
+            few = f"Not scored, because fewer than {asked.min_coverage:.0%} of their genes are in the data"
+            missing = f"{few}: {', '.join(names)}. {missing}".strip()
+        if missing:
+            said[missing] = CoverageWarning
+    return said, f"Scored {adata.n_obs:,} cells: {', '.join(done[key] for key in asked.methods)}."
 
 
-def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: RankMethod) -> NullBins:
+def _score_group(
+    adata: AnnData, methods: Mapping[str, Method], asked: ScoreSettings, progress: Progress
+) -> tuple[Unpacked, scoring.Plan, Mapping[str, scoring.NullBins | None], Sequence[scoring.Scores]]:
+    """Score by the methods of a group, which share a matrix; return it, the plan, and by method bins and scores."""
+    progress("reading")
+    ranking = {key: m for key, m in methods.items() if isinstance(m, scoring.RankMethod)}
+    first = next(iter(methods.values()))  # of methods that are not on ranks the only one
+    kinds = slots.KINDS if ranking else _LOG_FIRST
+    if getattr(first, "scale", "log") == "as_is":
+        kinds = (*kinds, "signed")
+    where: dict[str, Any] = {"layer": asked.layer, "gene_symbols": asked.gene_symbols, "species": asked.species}
+    data = slots.unpack(adata, asked.signatures, kinds=kinds, **where)
+    rows, threads, tick = data.rows, settings.n_threads(), progress.tick
+    plan = scoring.make_plan(asked.signatures, data.index.locate, rows.shape[1])
+    for how in methods.values():
+        for part in plan.parts:
+            how.check(part, plan.n_vars)
+    ranked, bins = None, dict[str, scoring.NullBins | None].fromkeys(methods)
+    if asked.null is not None:
+        ranked = scoring.RankedRows(rows, list(ranking.values()), keep=True)
+        if asked.null_reference is None:
+            progress("expression bins", rows.shape[0])
+            depths = scoring.depths_by_method(rows, list(ranking.values()), threads=threads, tick=tick, ranked=ranked)
+            bins |= dict(zip(ranking, map(scoring.null_bins, depths), strict=True))
+        else:
+            bins |= {k: _bins_of_reference(asked.null_reference, k, data.index.ids, m) for k, m in ranking.items()}
+    progress("scoring", rows.shape[0] * (2 if getattr(first, "looks_at_cells", False) else 1))
+    if isinstance(first, scoring.RankMethod):
+        runs = [scoring.Run(how, bins[key]) for key, how in ranking.items()]
+        results = scoring.score_runs(rows, plan, runs, threads=threads, tick=tick, ranked=ranked)
+    elif isinstance(first, scoring.GseapyMethod):
+        results = [score_with_gseapy(data, plan, first, threads=threads, tick=tick)]
+    else:
+        results = [scoring.score_linear(rows, plan, first, kind=data.kind, threads=threads, tick=tick)]
+    return data, plan, bins, results
+
+
+def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: scoring.RankMethod) -> scoring.NullBins:
     record = slots.read_record(reference, key)
     if not record.has("null_reference"):
         msg = f"null_reference has scores under '{key}', but no z or p. Score it with null='matched' first."
@@ -296,7 +256,9 @@ def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: Ran
     # Of `tl.annotate` more ranks may count in the null than in the scores.
     their_ranks = {} if record.null.max_rank is None else {"max_rank": record.null.max_rank}
     of_both = ({"name": method.name, **asdict(method)}, record.method | their_ranks)
-    ours, theirs = map(_depth_settings, of_both)
+    ours, theirs = (
+        f"{m['name']}({', '.join(f'{name}={m[name]}' for name in _OF_RANKS if name in m)})" for m in of_both
+    )
     if ours != theirs:
         msg = f"null_reference was scored with {theirs}, not {ours}. Use the same method for both."
         raise ParameterError(msg)
@@ -306,10 +268,46 @@ def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: Ran
         msg = "null_reference has fewer than half of the genes of the data. Use a reference with the same gene ids."
         raise ParameterError(msg)
     # A gene that the reference lacks counts as hardly expressed.
-    return NullBins(bins.fillna(record.bins.max()).to_numpy(np.int32))
+    return scoring.NullBins(bins.fillna(record.bins.max()).to_numpy(np.int32))
 
 
-def _depth_settings(method: Mapping[str, Any]) -> str:
-    """Return the settings of a method that determine the rank of a gene, and so its bin."""
-    told = {name: method[name] for name in ("variant", "max_rank", "top") if name in method}
-    return f"{method['name']}({', '.join(f'{name}={value}' for name, value in told.items())})"
+def score_with_gseapy(
+    data: Unpacked, plan: scoring.Plan, method: scoring.GseapyMethod, *, threads: int, tick: Tick
+) -> scoring.Scores:
+    """Score every cell for every output of a plan by ssGSEA or GSVA.
+
+    Warns above 2,000 cells: these methods are meant for pseudobulk, and GSVA needs a dense table.
+    """
+    n_obs = data.rows.shape[0]
+    if n_obs > MANY_CELLS:
+        msg = (
+            f"{method.name} is meant for pseudobulk; {n_obs:,} cells will take long, and its score follows the "
+            "number of detected genes. Sum the counts of each sample and label first, or use ucell."
+        )
+        tell({msg: TamannotWarning})
+    sets = {
+        f"{p}{side}": [f"g{c}" for c in arm.columns]
+        for p, part in enumerate(plan.parts)
+        for side, arm in (("u", part.up), ("d", part.down))
+        if arm.columns.size
+    }
+    at_once = _CELLS_AT_ONCE if isinstance(method, scoring.SSGSEA) else max(n_obs, 1)
+    parts = np.zeros((n_obs, len(plan.parts)), np.float32)
+    for start in range(0, n_obs if sets else 0, at_once):
+        import gseapy  # noqa: PLC0415 - slow to import, rarely used
+
+        stop = min(start + at_once, n_obs)
+        table = pd.DataFrame(expression(data.rows, method.scale, data.kind, start, stop).T)
+        table.index = [f"g{i}" for i in table.index]
+        table.columns = [f"c{i}" for i in table.columns]
+        how: dict[str, Any] = {"outdir": None, "min_size": 1, "max_size": len(table), "threads": threads}
+        score = gseapy.gsva if isinstance(method, scoring.GSVA) else gseapy.ssgsea
+        found = score(data=table, gene_sets=sets, verbose=False, **how, **method.options)
+        wide = found.res2d.pivot_table(index="Name", columns="Term", values="ES", aggfunc="first").astype(float)
+        wide = wide.reindex(index=table.columns)
+        zero = pd.Series(0.0, index=wide.index)
+        for p in range(len(plan.parts)):  # down genes are subtracted
+            parts[start:stop, p] = (wide.get(f"{p}u", zero) - wide.get(f"{p}d", zero)).fillna(0.0)
+        tick(stop - start)
+    out = np.stack([parts[:, list(members)].max(axis=1) for members in plan.parts_of], axis=1)
+    return scoring.Scores(tuple(plan.ids), np.ascontiguousarray(out))

@@ -24,16 +24,7 @@ from tamannot._settings import (
     settings,
     takes_scanpy_words,
 )
-from tamannot.classify import (
-    AnchoredModel,
-    Cohort,
-    HeldOut,
-    LabelledCells,
-    check_classes,
-    fit_labels,
-    keep_cohort,
-    prepare,
-)
+from tamannot.classify import AnchoredModel, HeldOut, LabelledCells, check_classes, fit_labels, keep_cohort, prepare
 from tamannot.data import Unpacked
 from tamannot.errors import GeneIdError, Notes, ParameterError, SpeciesError, TamannotWarning, tell
 from tamannot.signature import OURS, GeneIndex, Signatures, load_signatures, read_ids
@@ -247,24 +238,20 @@ def learn_model(
         },
         metrics={},
     )
-    return model, _notes_of_cohort(data, model.scale, asked, cohort)
-
-
-def made_with() -> dict[str, str]:
-    """Return the versions that a model was made with."""
-    return {"tamannot": package_version()} | {name: version(name) for name in ("numpy", "scikit-learn")}
-
-
-def _notes_of_cohort(data: Unpacked, scale: str, asked: AnnotateSettings, cohort: Cohort) -> Notes:
     notes = data.notes
     if asked.tissue == "auto":
         notes[f"Tissue set to {cohort.tissue}: {cohort.tissue_reason}. Override with tissue=."] = None
     if cohort.novelty is None:
         few = "Too few macrophages to learn which cells are unlike them"
         notes[f"{few}: the model will treat no cell as unfamiliar."] = TamannotWarning
-    if scale == "ranks":
+    if model.scale == "ranks":
         notes[RANKED] = TamannotWarning
-    return notes
+    return model, notes
+
+
+def made_with() -> dict[str, str]:
+    """Return the versions that a model was made with."""
+    return {"tamannot": package_version()} | {name: version(name) for name in ("numpy", "scikit-learn")}
 
 
 def train_model(
@@ -348,8 +335,6 @@ def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[
     """Return the label of each cell, None for those without."""
     if isinstance(labels, str):
         given = slots.obs_column(adata, labels)
-    elif isinstance(labels, pd.Series) and labels.index.equals(adata.obs_names):
-        given = labels
     elif isinstance(labels, pd.Series) and labels.index.is_unique and set(adata.obs_names) <= set(labels.index):
         given = labels.reindex(adata.obs_names)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,9 +11,9 @@ from anndata import AnnData
 
 import tamannot.data as slots
 from tamannot.analysis._spatial import neighbour_distances, neighbour_weights
-from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED, Array
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import ParameterError
-from tamannot.stats._vote import ABSENT, NO_LABEL, Votes, vote_among_neighbours, vote_in_groups
+from tamannot.stats._vote import ABSENT, NO_LABEL, vote_among_neighbours, vote_in_groups
 from tamannot.tl._write import colors_for
 
 # UCell's default, and that of `smooth`.
@@ -40,9 +39,9 @@ def vote(
     adata
         An annotated object.
     groupby
-        Column of ``obs``: each cell of a group has one vote. A cell without a value gets ``unassigned``. None: the
-        cell and its neighbours vote, with the weights of `smooth` (UCell's default): 1 for the cell, 0.9 for the
-        nearest neighbour, 0.81 for the next, and so on, so that smoothed scores and votes use the same neighbourhood.
+        Column of ``obs``: each cell of a group has one vote. A cell without a value gets ``unassigned``. None: the cell
+        and its neighbours vote, with the weights of `smooth` (UCell's default): 1 for the cell, 0.9 for the nearest
+        neighbour, 0.81 for the next, and so on, so that smoothed scores and votes use the same neighbourhood.
         (Connectivities give the cell itself no weight.)
     key
         The ``key_added`` of the annotation.
@@ -58,10 +57,9 @@ def vote(
     -------
     None, or the copy. For each of compartment, origin and state that was called, the results are
     ``obs["{key}_state_vote"]``, categorical with the order and colours of the call, and
-    ``obs["{key}_state_vote_share"]``, float32: the share of the leading label, even if it is below ``min_share``;
-    NaN if no cell voted. The settings are in ``uns["tamannot"]["{key}"]["vote"]``. For origin and state only
-    macrophages vote and get a vote: ``not_macrophage`` stays, with a share of NaN. Annotating again
-    removes the votes.
+    ``obs["{key}_state_vote_share"]``, float32: the share of the leading label, even if it is below ``min_share``; NaN
+    if no cell voted. The settings are in ``uns["tamannot"]["{key}"]["vote"]``. For origin and state only macrophages
+    vote and get a vote: ``not_macrophage`` stays, with a share of NaN. Annotating again removes the votes.
 
     Raises
     ------
@@ -72,11 +70,11 @@ def vote(
 
     Notes
     -----
-    Limits of a vote. Cells of a cluster are not independent evidence: they were grouped because their transcripts
-    are similar. A share of 0.9 of 500 cells is neither a probability nor a test, and the sample remains the unit of
+    Limits of a vote. Cells of a cluster are not independent evidence: they were grouped because their transcripts are
+    similar. A share of 0.9 of 500 cells is neither a probability nor a test, and the sample remains the unit of
     statistics. A state of few cells disappears among its neighbours: compare proportions by the cells' own labels. A
-    vote depends on the other cells in the object and on the clustering, and neighbours may come from another sample.
-    A vote does not pool evidence over cells either: ``unassigned`` cells do not vote, so a weak program shared by all
+    vote depends on the other cells in the object and on the clustering, and neighbours may come from another sample. A
+    vote does not pool evidence over cells either: ``unassigned`` cells do not vote, so a weak program shared by all
     cells does not win, and ``transitional`` wins only if most cells were called so individually.
 
     Similar to celltypist's majority voting (Domínguez Conde et al. 2022, doi:10.1126/science.abl5197), which computes a
@@ -105,30 +103,21 @@ def vote(
         poll = partial(vote_among_neighbours, weights=weights, min_share=min_share)
         how = {"neighbors_key": neighbors_key, "decay": _DECAY}
     adata = slots.to_work_on(adata, copy=copy)
-    for axis in slots.AXES:
-        if slots.slot(key, axis) in calls:
-            _write_vote(adata, key, axis, pd.Categorical(calls[slots.slot(key, axis)]), poll)
+    for axis in (a for a in slots.AXES if slots.slot(key, a) in calls):
+        own = pd.Categorical(calls[slots.slot(key, axis)])
+        # Taking a part of an object drops categories without cells.
+        categories = [*own.categories, *([] if UNASSIGNED in own.categories else [UNASSIGNED])]
+        ballots = own.codes.astype(np.int64)
+        ballots[ballots < 0] = ABSENT
+        for name, code in ((UNASSIGNED, NO_LABEL), (NOT_MACROPHAGE, ABSENT)):
+            if name in own.categories:
+                ballots[ballots == categories.index(name)] = code
+        votes = poll(ballots)
+        codes = np.where(votes.winner == NO_LABEL, categories.index(UNASSIGNED), votes.winner)
+        codes = np.where(votes.winner == ABSENT, own.codes, codes)
+        label = pd.Categorical.from_codes(codes, pd.Index(categories)).remove_unused_categories()
+        slots.write_obs(adata, key, {f"{axis}_vote": label, f"{axis}_vote_share": votes.share})
+        given = dict(zip(own.categories, slots.read_colors(adata, key, axis), strict=False))
+        slots.write_colors(adata, key, {f"{axis}_vote": colors_for(axis, label.categories, given)})
     slots.add_to_record(adata, key, "vote", {**how, "min_share": float(min_share)})
     return adata if copy else None
-
-
-def _write_vote(adata: AnnData, key: str, axis: str, own: pd.Categorical, poll: Callable[[Array], Votes]) -> None:
-    votes = poll(_ballots(own))
-    # Taking a part of an object drops categories without cells.
-    categories = [*own.categories, *([] if UNASSIGNED in own.categories else [UNASSIGNED])]
-    codes = np.where(votes.winner == NO_LABEL, categories.index(UNASSIGNED), votes.winner)
-    codes = np.where(votes.winner == ABSENT, own.codes, codes)
-    label = pd.Categorical.from_codes(codes, pd.Index(categories)).remove_unused_categories()
-    slots.write_obs(adata, key, {f"{axis}_vote": label, f"{axis}_vote_share": votes.share})
-    given = dict(zip(own.categories, slots.read_colors(adata, key, axis), strict=False))
-    slots.write_colors(adata, key, {f"{axis}_vote": colors_for(axis, label.categories, given)})
-
-
-def _ballots(own: pd.Categorical) -> Array:
-    """Return the votes of the cells; cells without a call, or outside the axis, are absent."""
-    codes = own.codes.astype(np.int64)
-    codes[codes < 0] = ABSENT
-    for name, code in ((UNASSIGNED, NO_LABEL), (NOT_MACROPHAGE, ABSENT)):
-        if name in own.categories:
-            codes[codes == own.categories.get_loc(name)] = code
-    return codes

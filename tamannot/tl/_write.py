@@ -1,8 +1,9 @@
-"""Writes an annotation into the slots of an AnnData."""
+"""One annotation, and how it is written into the slots of an AnnData."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
+from tamannot._settings import AnnotateSettings
 from tamannot.classify import (
     MACROPHAGE,
     MACROPHAGE_REFERENCE,
     METHOD,
+    MIXED_LINEAGE,
     NOT_MACROPHAGE,
+    ORIGINS,
     STATES,
     SUMMARIES,
     TRANSITIONAL,
@@ -22,7 +26,6 @@ from tamannot.classify import (
     AnchoredModel,
     Array,
     Cohort,
-    Panels,
     Prepared,
     Regression,
     Source,
@@ -32,10 +35,22 @@ from tamannot.data._runs import describe_run
 from tamannot.errors import ResultNotFoundError
 from tamannot.scoring import signed_genes
 from tamannot.scoring._null import REFERENCE
-from tamannot.tl._collect import AnnotationRun, CellCalls, TablesInMemory
+from tamannot.tl._model import Labelling
 
 NO_TERM = "unknown"
 """What the schema of CELLxGENE asks for where there is no term."""
+STATUSES = (
+    "assigned",
+    "low_signal",
+    "ambiguous",
+    "low_coverage",
+    "unfamiliar",
+    "not_applicable",
+    MIXED_LINEAGE,
+    NOT_MACROPHAGE,
+)
+ORIGIN_LABELS = (*ORIGINS, UNASSIGNED, NOT_MACROPHAGE)
+STATE_LABELS = (*STATES, TRANSITIONAL, UNASSIGNED, NOT_MACROPHAGE)
 STEPS = ("compartment", "origin", "state", "ferroptosis")
 _TABLE_OF_STEP = {"origin": "origin_proba", "state": "state_proba", "ferroptosis": "ferroptosis"}
 
@@ -87,6 +102,29 @@ ORIGIN_COLORS = {
 COLORS = {"compartment": COMPARTMENT_COLORS, "origin": ORIGIN_COLORS, "state": STATE_COLORS}
 
 
+@dataclass(eq=False)
+class AnnotationRun:
+    """One annotation: the settings, the data, what was fitted to them, and the calls, which `call_cells` adds."""
+
+    key: str
+    """Prefix of what is written."""
+    settings: AnnotateSettings
+    data: Unpacked
+    ready: Prepared
+    labelling: Labelling | None
+    """The user's model of labels, laid over the data."""
+    also: tuple[str, ...]
+    """The key of the user's own labels, if a label model is applied."""
+    columns: Mapping[str, Sequence[str]]
+    """Columns of each table of ``obsm``."""
+    calls: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The columns of ``obs`` by their names without the key."""
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    """The number of cells with each label, most frequent first, by axis."""
+    low_signal: dict[str, float] = field(default_factory=dict)
+    """Share of cells in which hardly any gene of a ferroptosis program is expected to be detected."""
+
+
 def colors_for(axis: str, labels: Iterable[object], own: Mapping[str, str] | None = None) -> list[str]:
     """Return the colours of labels, those given first; grey for a compartment of the user's own."""
     known = COLORS[axis] | dict(own or {})
@@ -96,7 +134,7 @@ def colors_for(axis: str, labels: Iterable[object], own: Mapping[str, str] | Non
 def write_annotation(
     adata: AnnData,
     run: AnnotationRun,
-    tables: TablesInMemory | None,
+    tables: Mapping[str, Array] | None,
     *,
     steps: Sequence[str],
     notes: Sequence[str],
@@ -111,50 +149,57 @@ def write_annotation(
         slots.forget_run(adata, key)
         slots.forget_run(adata, key, STEPS)  # of a run whose record was lost
     else:
-        record = _merged_with_earlier(adata, key, record, found, steps)
+        record = _merged_with_earlier(adata, run, record, steps)
     if tables is not None:
-        scores = {kind: tables.values[name] for kind, name in (("score", "scores"), ("z", "z"), ("p", "p"))}
-        slots.write_tables(adata, key, tables.columns["scores"], scores)
+        scores = {kind: tables[name] for kind, name in (("score", "scores"), ("z", "z"), ("p", "p"))}
+        slots.write_tables(adata, key, run.columns["scores"], scores)
         for name in (_TABLE_OF_STEP[s] for s in steps if s in _TABLE_OF_STEP):
-            slots.write_obsm(adata, slots.slot(key, name), tables.columns[name], tables.values[name])
+            slots.write_obsm(adata, slots.slot(key, name), run.columns[name], tables[name])
     axes = [a for a in slots.AXES if a in steps]
     columns = [f"{axis}{what}" for axis in axes for what in ("", "_prob", "_status")]
-    slots.write_obs(adata, key, {name: found.table[name].array for name in columns})
+    slots.write_obs(adata, key, {name: found[name].array for name in columns})
     if {"compartment", "origin"} & set(steps):
-        slots.write_obs(adata, key, {"cell_ontology_term_id": _terms(adata, key, run)})
+        # The term that the signature of a cell's origin, else of its compartment, cites.
+        labels: dict[str, Array] = {"compartment": found["compartment"].to_numpy(dtype=object)}
+        if slots.slot(key, "origin") in adata.obs:
+            labels["origin"] = slots.labels_of(adata, key, "origin")
+        terms: Array = np.full(adata.n_obs, NO_TERM, dtype=object)
+        for axis, column in labels.items():
+            for signature in run.ready.panels.library.select(axis=axis).values():
+                if len(signature.cell_ontology) == 1:
+                    terms[column == signature.id] = signature.cell_ontology[0]
+        slots.write_obs(adata, key, {"cell_ontology_term_id": pd.Categorical(terms)})
     about_state = ("programs", "mixed_lineage", "dual_m1_m2") if "state" in steps else ()
     columns = [*about_state, *(SUMMARIES if "ferroptosis" in steps else ())]
-    slots.write_obs(adata, key, {name: found.table[name].array for name in columns})
-    slots.write_colors(adata, key, {a: colors_for(a, found.table[a].cat.categories) for a in axes})
+    slots.write_obs(adata, key, {name: found[name].array for name in columns})
+    slots.write_colors(adata, key, {a: colors_for(a, found[a].cat.categories) for a in axes})
     slots.write_record(adata, key, record)
 
 
-def _terms(adata: AnnData, key: str, run: AnnotationRun) -> pd.Categorical[str]:
-    """Return the Cell Ontology term of each cell that the signature of its origin, else of its compartment, cites."""
-    labels: dict[str, Array] = {"compartment": run.calls.table["compartment"].to_numpy(dtype=object)}
-    if slots.slot(key, "origin") in adata.obs:
-        labels["origin"] = slots.labels_of(adata, key, "origin")
-    found: Array = np.full(adata.n_obs, NO_TERM, dtype=object)
-    for axis, column in labels.items():
-        for signature in run.ready.panels.library.select(axis=axis).values():
-            if len(signature.cell_ontology) == 1:
-                found[column == signature.id] = signature.cell_ontology[0]
-    return pd.Categorical(found)
-
-
 def _merged_with_earlier(
-    adata: AnnData, key: str, new: dict[str, Any], found: CellCalls, steps: Sequence[str]
+    adata: AnnData, run: AnnotationRun, new: dict[str, Any], steps: Sequence[str]
 ) -> dict[str, Any]:
     """Return the record of a run of some steps, merged with an earlier one of other steps.
 
     Labels of other steps are kept if they used the same matrix, signatures and macrophages, and are removed
     otherwise, because they would contradict the new ones.
     """
+    key, matrix = run.key, new["matrix"]
     new["counts"] = {axis: counts for axis, counts in new["counts"].items() if axis in steps}
+    before = {a: slots.labels_of(adata, key, a) for a in slots.AXES if slots.slot(key, a) in adata.obs}
     try:
         old = slots.read_record(adata, key)
-        agree = _same_source(old, new) and _same_macrophages(adata, key, found)
-        merged = {**old.stored, **new} if _same_labels(adata, key, steps, found) else dict(new)
+        then = {name: getattr(old.matrix, name) for name in ("name", "kind", "gene_ids", "species", "n_obs", "n_vars")}
+        agree = all(value == matrix[name] for name, value in then.items())
+        agree &= np.array_equal(old.bins, new["null_reference"]["bin"])
+        agree &= old.own_signatures["digest"].astype(str).to_dict() == new["signatures"]["digest"].to_dict()
+        macrophage = (run.calls["compartment"] == MACROPHAGE).to_numpy()
+        for axis, label in before.items():
+            called = label == MACROPHAGE if axis == "compartment" else label != NOT_MACROPHAGE
+            agree &= np.array_equal(called, macrophage)
+        # Where no label changes, analyses of the labels remain valid.
+        same = all(np.array_equal(label, run.calls[a].astype(str)) for a, label in before.items() if a in steps)
+        merged = {**old.stored, **new} if same else dict(new)
         checked = {"model": old.model, "learned": old.learned, "counts": old.counts}
         for section in checked:
             theirs = old.stored.get(section, {})
@@ -172,36 +217,10 @@ def _merged_with_earlier(
     return new
 
 
-def _same_source(old: slots.RunRecord, new: Mapping[str, Any]) -> bool:
-    """Return whether an earlier run read the same matrix with the same signatures and null."""
-    then, now = old.matrix, new["matrix"]
-    return (
-        all(getattr(then, name) == now[name] for name in ("name", "kind", "gene_ids", "species", "n_obs", "n_vars"))
-        and np.array_equal(old.bins, new["null_reference"]["bin"])
-        and old.own_signatures["digest"].astype(str).to_dict() == new["signatures"]["digest"].to_dict()
-    )
-
-
-def _same_macrophages(adata: AnnData, key: str, found: CellCalls) -> bool:
-    """Return whether the existing labels call the same cells macrophages."""
-    now = (found.table["compartment"] == MACROPHAGE).to_numpy()
-    for axis in (a for a in slots.AXES if slots.slot(key, a) in adata.obs):
-        label = slots.labels_of(adata, key, axis)
-        if not np.array_equal(label == MACROPHAGE if axis == "compartment" else label != NOT_MACROPHAGE, now):
-            return False
-    return True
-
-
-def _same_labels(adata: AnnData, key: str, steps: Sequence[str], found: CellCalls) -> bool:
-    """Return whether the steps change no label, so that analyses of the labels remain valid."""
-    there = [a for a in slots.AXES if a in steps and slots.slot(key, a) in adata.obs]
-    return all(np.array_equal(slots.labels_of(adata, key, a), found.table[a].astype(str)) for a in there)
-
-
 def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
     """Return the record of a run as stored in ``uns``."""
-    data, ready, found = run.data, run.ready, run.calls
-    cohort, fit = ready.cohort, ready.cohort.states.regression
+    data, ready, cohort = run.data, run.ready, run.ready.cohort
+    fit = cohort.states.regression
     model = _how_called(cohort)
     if run.also:
         model["labels"] = f"by a model of the user's, under the key '{run.also[0]}'"
@@ -215,13 +234,18 @@ def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
         for origin, of_origin in zip(("microglia", "monocyte_derived"), cohort.states.activities, strict=True)
         for state, a in zip(STATES, of_origin, strict=True)
     ]
+    columns = ["origin", "state", "baseline", "reference", "noise"]
+    by_id = {s.id: s for s in ready.panels.public.outputs}
+    programs = [
+        (i, str(by_id[i].effect_self or "none"), str(by_id[i].effect_neighbour or "none"), by_id[i].per_cell, share)
+        for i, share in run.low_signal.items()
+    ]
+    of_program = ["program", "effect_self", "effect_neighbour", "per_cell", "share_low_signal"]
     return describe_run(data, ready.panels.public, METHOD, ready.panels.macrophages) | {
         "model": model,
         "learned": {} if fit is None else {"state": weights_record(cohort.states.trained, fit, data, ready.source)},
         "evidence": evidence_record(ready),
-        "baselines": pd.DataFrame(baselines, columns=["origin", "state", "baseline", "reference", "noise"]).set_index(
-            "state"
-        ),
+        "baselines": pd.DataFrame(baselines, columns=columns).set_index("state"),
         "origin_middle": float(cohort.middle),
         "learned_from": {"n_cells": cohort.n_cells, "n_macrophages": cohort.n_macrophages},
         "calibration_source": f"states: empirical Bayes on the split halves of signatures in {where}",
@@ -229,8 +253,8 @@ def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
         "parameters": parameters,
         "tissue": {"used": cohort.tissue, "reason": cohort.tissue_reason},
         "warnings": np.array(list(notes), dtype=object),
-        "counts": found.counts,
-        "ferroptosis": _ferroptosis_table(ready.panels, found),
+        "counts": run.counts,
+        "ferroptosis": pd.DataFrame(programs, columns=of_program).set_index("program"),
     }
 
 
@@ -257,16 +281,6 @@ def _how_called(cohort: Cohort) -> dict[str, Any]:
         "n_genes_known": lender.n_known,
         "coverage": dict(lender.coverage),
     }
-
-
-def _ferroptosis_table(panels: Panels, found: CellCalls) -> pd.DataFrame:
-    by_id = {s.id: s for s in panels.public.outputs}
-    rows = [
-        (str(by_id[n].effect_self or "none"), str(by_id[n].effect_neighbour or "none"), by_id[n].per_cell, share)
-        for n, share in found.share_low_signal.items()
-    ]
-    columns = ["effect_self", "effect_neighbour", "per_cell", "share_low_signal"]
-    return pd.DataFrame(rows, columns=columns, index=pd.Index(list(found.share_low_signal), name="program"))
 
 
 def weights_record(trained: Array, fit: Regression, data: Unpacked, source: Source) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 import tamannot as tam
 from tamannot.errors import ParameterError, TamannotWarning
-from tamannot.tl import _gseapy
+from tamannot.tl import _score
 
 N_CELLS, N_GENES = 7, 120
 SETS = {"one": [f"g{i}" for i in range(0, 120, 9)], "other": [f"g{i}" for i in range(5, 60, 4)]}
@@ -65,7 +65,7 @@ def test_down_genes_are_a_set_of_their_own_subtracted(logs, method):
 
 def test_cells_scored_a_few_at_a_time_have_the_same_ssgsea(logs, monkeypatch):
     at_once = scored(logs.copy(), SETS, tam.SSGSEA())
-    monkeypatch.setattr(_gseapy, "_CELLS_AT_ONCE", 3)
+    monkeypatch.setattr(_score, "_CELLS_AT_ONCE", 3)
     pd.testing.assert_frame_equal(scored(logs, SETS, tam.SSGSEA()), at_once)
 
 
@@ -85,10 +85,10 @@ def test_a_set_without_genes_in_the_data_is_zero(logs, method):
 
 @pytest.mark.parametrize("method", ["ssgsea", "gsva"])
 def test_many_cells_are_warned_of_with_what_to_do(logs, method, monkeypatch):
-    assert _gseapy.MANY_CELLS == 2000
-    monkeypatch.setattr(_gseapy, "MANY_CELLS", N_CELLS)
+    assert _score.MANY_CELLS == 2000
+    monkeypatch.setattr(_score, "MANY_CELLS", N_CELLS)
     scored(logs, SETS, method)
-    monkeypatch.setattr(_gseapy, "MANY_CELLS", N_CELLS - 1)
+    monkeypatch.setattr(_score, "MANY_CELLS", N_CELLS - 1)
     with pytest.warns(TamannotWarning, match=rf"{method} is meant for pseudobulk; 7 cells .* Sum the counts"):
         scored(logs, SETS, method)
 

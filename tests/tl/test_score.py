@@ -558,7 +558,7 @@ def test_progress_counts_every_cell_of_a_stage(few, plain, monkeypatch, name):
 @pytest.mark.filterwarnings("always::tamannot.errors.TamannotWarning")
 @pytest.mark.parametrize("method", ["ucell", "ssgsea"])
 def test_warnings_point_at_the_call(tiny, monkeypatch, method):
-    monkeypatch.setattr("tamannot.tl._gseapy.MANY_CELLS", 5)
+    monkeypatch.setattr("tamannot.tl._score.MANY_CELLS", 5)
     signatures = tam.read_signatures({"here": list(tiny.var_names[:5]), "away": ["X1", "X2"]})
     with warnings.catch_warnings(record=True) as told:
         tam.tl.score(tiny, signatures, method=method)
