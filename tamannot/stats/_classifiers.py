@@ -168,21 +168,17 @@ class Reliability:
 def reliability(proba: Array, truth: Array, n_bins: int = N_BINS) -> Reliability:
     """Compare the stated probability of each event with whether it happened.
 
-    Equal probabilities share one of at most ``n_bins`` bins, so that no order of cells can show.
+    Of at most ``n_bins`` bins each has as many cells as ties allow: equal probabilities share one, so that no order of
+    cells can show.
     """
     p, right = np.asarray(proba, float), np.asarray(truth, float)
-    number = equal_mass(p, n_bins)
+    edges = np.quantile(p, np.arange(1, n_bins) / n_bins, method="inverted_cdf")
+    number = np.unique(np.searchsorted(edges, p), return_inverse=True)[1]
     count = np.bincount(number)
     stated, observed = (np.bincount(number, v) / count for v in (p, right))
     low, high = wilson(np.bincount(number, right), count)
     ece, brier = float(np.abs(stated - observed) @ count / p.size), float(((p - right) ** 2).mean())
     return Reliability(stated, observed, low, high, count, ece, brier, *logit_line(p, right))
-
-
-def equal_mass(p: Array, n_bins: int) -> Array:
-    """Return the bin of each probability: as many in each as ties allow, rising, none empty."""
-    edges = np.quantile(p, np.arange(1, n_bins) / n_bins, method="inverted_cdf")
-    return np.unique(np.searchsorted(edges, p), return_inverse=True)[1]
 
 
 def logit_line(p: Array, right: Array) -> tuple[float, float]:

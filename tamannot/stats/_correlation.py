@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import permutations
+from itertools import count, permutations
 
 import numpy as np
 import scipy.stats
@@ -37,21 +37,18 @@ class Correlation:
     """Whether all permutations were used."""
 
 
-def spearman(x: Array, y: Array, *, n_permutations: int = N_PERMUTATIONS, rng: int = 0) -> Correlation:
-    """Return Spearman's ρ of two finite values of each sample, ``(n,)``; equal ones share their mean rank."""
-    return partial_spearman(x, y, np.empty((len(x), 0)), n_permutations=n_permutations, rng=rng)
-
-
-def partial_spearman(
-    x: Array, y: Array, covariates: Array, *, n_permutations: int = N_PERMUTATIONS, rng: int = 0
+def spearman(
+    x: Array, y: Array, covariates: Array | None = None, *, n_permutations: int = N_PERMUTATIONS, rng: int = 0
 ) -> Correlation:
-    """Return Spearman's ρ of what covariates, ``(n, k)``, leave of two values of each sample; see `partial_rho`.
+    """Return Spearman's ρ of two finite values of each sample, or of what covariates, ``(n, k)``, leave of them.
 
+    Equal values share their mean rank; for the covariates see `partial_rho`.
     p is by permutation of the residuals of ``y`` among the samples (Freedman and Lane): each order is added to what the
     covariates predict and regressed again, so that the degrees of freedom that they cost are paid for. Of more than
     eight samples ``n_permutations`` orders are drawn, with the seed ``rng``; the one observed counts as one more.
     """
     n, exact = len(x), len(x) <= _EXACT_UP_TO
+    covariates = np.empty((n, 0)) if covariates is None else covariates
     rho, left_x, left_y, space = _correlated(x, y, covariates)
     if math.isnan(rho):
         return Correlation(math.nan, math.nan, n, exact)
@@ -110,8 +107,7 @@ def leave_one_out(x: Array, y: Array) -> tuple[float, float]:
     n = len(x)
     rest = np.array([np.delete(np.arange(n), i) for i in range(n)])
     found = _partials(x[rest], y[rest], None)
-    found = found[np.isfinite(found)]
-    return (float(found.min()), float(found.max())) if found.size else (math.nan, math.nan)
+    return (math.nan, math.nan) if np.isnan(found).all() else (float(np.nanmin(found)), float(np.nanmax(found)))
 
 
 def smallest_p(n: int) -> float:
@@ -126,10 +122,7 @@ def supports_q(n: int, n_tests: int, level: float = 0.05) -> bool:
 
 def fewest_samples(n_tests: int, level: float = 0.05) -> int:
     """Return the number of samples from which on `supports_q` holds."""
-    n = 2
-    while not supports_q(n, n_tests, level):
-        n += 1
-    return n
+    return next(n for n in count(2) if supports_q(n, n_tests, level))
 
 
 def spearman_interval(one: Array, two: Array) -> tuple[float, float, float]:
@@ -204,10 +197,8 @@ def _partials(x: Array, y: Array, covariates: Array | None) -> Array:
         inverse = np.linalg.pinv(turned @ z, rcond=_SAME, hermitian=True)
         left = [side - (z @ (inverse @ (turned @ side[:, :, None])))[:, :, 0] for side in left]
     size = np.sqrt((left[0] ** 2).sum(axis=1) * (left[1] ** 2).sum(axis=1))
-    known = size > _SAME * x.shape[1]
-    out = np.full(len(x), np.nan)
-    out[known] = np.clip((left[0] * left[1]).sum(axis=1)[known] / size[known], -1, 1)
-    return out
+    product, known = (left[0] * left[1]).sum(axis=1), size > _SAME * x.shape[1]
+    return np.clip(np.divide(product, size, out=np.full(len(x), np.nan), where=known), -1, 1)
 
 
 def _ranks(columns: Array) -> Array:

@@ -84,22 +84,19 @@ def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Compa
     reach = scipy.stats.t.ppf((1 + LEVEL) / 2, df) * error
     with np.errstate(invalid="ignore", divide="ignore"):
         t = estimate / error
+        # Where the variance is 0 the tiny diagonal keeps it from being singular.
+        tiny = np.eye(n_contrasts) * 1e-300
+        solved = np.linalg.solve(variance[:, of, of] + tiny, estimate[:, :, None])[:, :, 0]
+        f = (estimate * solved).sum(axis=1) / n_contrasts
+    by_contrast = {"log_odds": estimate, "low": estimate - reach, "high": estimate + reach, "t": t}
+    by_contrast["p"] = 2 * scipy.stats.t.sf(np.abs(t), df)
+    by_test = {"p_overall": scipy.stats.f.sf(f, n_contrasts, df), "dispersion": plain.x2 / df, "rho": rho}
     return Comparison(
-        log_odds=_known(estimate, varies),
-        low=_known(estimate - reach, varies),
-        high=_known(estimate + reach, varies),
-        t=_known(t, varies),
-        p=_known(2 * scipy.stats.t.sf(np.abs(t), df), varies),
+        **{name: np.where(varies[:, None], values, np.nan) for name, values in by_contrast.items()},
+        **{name: np.where(varies, values, np.nan) for name, values in by_test.items()},
         df=df,
-        p_overall=_known(_overall(estimate, variance[:, of, of], df), varies),
-        dispersion=_known(plain.x2 / df, varies),
-        rho=_known(rho, varies),
         half_added=half_added & varies,
     )
-
-
-def _known(values: Array, varies: Array) -> Array:
-    return np.where(varies.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
 
 
 def check_design(design: Array) -> int:
@@ -159,31 +156,26 @@ class _Fit:
 
 
 def _weighed(k: Array, n: Array, design: Array) -> tuple[_Fit, Array, _Fit]:
-    """Return the fit that weighs by cells, ρ, and the fit whose weights know of ρ."""
+    """Return the fit that weighs by cells, ρ, and the fit whose weights know of ρ.
+
+    ρ is the one with which the weighted squares are what is expected of them (Williams 1982).
+    """
     plain = _fitted(k, n, design, np.ones_like(k), np.asarray(logit((k + 0.5) / (n + 1))))
     rho, eta, left = np.zeros(len(k)), plain.eta, np.arange(len(k))
     for _ in range(_ROUNDS):
-        fit = _fitted(k[left], n[left], design[left], _weights(rho[left], n[left]), eta[left])
-        new = _moment_rho(fit, n[left], design[left], _weights(rho[left], n[left]))
+        weight = 1 / (1 + rho[left, None] * (n[left] - 1))
+        fit = _fitted(k[left], n[left], design[left], weight, eta[left])
+        leverage = weight * fit.variance * np.einsum("tsi,tij,tsj->ts", design[left], fit.inverse, design[left])
+        free = weight * (1 - leverage)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            new = ((weight * fit.squares).sum(axis=1) - free.sum(axis=1)) / (free * (n[left] - 1)).sum(axis=1)
+        new = np.clip(np.nan_to_num(new, nan=0.0, posinf=0.0, neginf=0.0), 0, 1)
         moved = np.abs(new - rho[left]) > _CLOSE
         rho[left], eta[left] = new, fit.eta
         left = left[moved]
         if not left.size:
             break
-    return plain, rho, _fitted(k, n, design, _weights(rho, n), eta)
-
-
-def _weights(rho: Array, n: Array) -> Array:
-    return np.asarray(1 / (1 + rho[:, None] * (n - 1)))
-
-
-def _moment_rho(fit: _Fit, n: Array, design: Array, weight: Array) -> Array:
-    """Return the ρ with which the weighted squares are what is expected of them (Williams 1982)."""
-    leverage = weight * fit.variance * np.einsum("tsi,tij,tsj->ts", design, fit.inverse, design)
-    free = weight * (1 - leverage)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rho = ((weight * fit.squares).sum(axis=1) - free.sum(axis=1)) / (free * (n - 1)).sum(axis=1)
-    return np.clip(np.nan_to_num(rho, nan=0.0, posinf=0.0, neginf=0.0), 0, 1)
+    return plain, rho, _fitted(k, n, design, 1 / (1 + rho[:, None] * (n - 1)), eta)
 
 
 def _fitted(k: Array, n: Array, design: Array, weight: Array, eta: Array) -> _Fit:
@@ -217,11 +209,3 @@ def _without_empty_sides(k: Array, n: Array, contrasts: Array) -> tuple[Array, A
     seen, rest = (np.einsum("ts,tsg->tg", x, groups) for x in (k, n - k))
     empty = ((seen <= 0) | (rest <= 0)).any(axis=1)
     return np.where(empty[:, None], k + 0.5, k), np.where(empty[:, None], n + 1, n), empty
-
-
-def _overall(estimate: Array, variance: Array, df: int) -> Array:
-    n_contrasts = estimate.shape[1]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        solved = np.linalg.solve(variance + np.eye(n_contrasts) * 1e-300, estimate[:, :, None])[:, :, 0]
-        f = (estimate * solved).sum(axis=1) / n_contrasts
-    return np.asarray(scipy.stats.f.sf(f, n_contrasts, df))
