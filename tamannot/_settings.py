@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, cast, get_type_hints
@@ -115,19 +115,10 @@ class AnnotateSettings:
 
     def parameters(self) -> dict[str, Any]:
         """Return the settings for the record of a run; models are recorded elsewhere."""
-        names = (
-            "layer",
-            "gene_symbols",
-            "species",
-            "tissue",
-            "compartment_key",
-            "sample_key",
-            "target_accuracy",
-            "rng",
-        )
-        kept = [name for name in names if self.recorded is None or name in self.recorded]
-        given = {name: getattr(self, name) for name in (*kept, "sample")}
-        return {name: value for name, value in given.items() if value is not None}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        kept = set(values) if self.recorded is None else {*self.recorded, "sample"}
+        kept -= {"model", "portable", "recorded"}
+        return {name: value for name, value in values.items() if name in kept and value is not None}
 
 
 class UseRaw(TypedDict, total=False):

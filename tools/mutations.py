@@ -114,7 +114,7 @@ FAULTS = [
     ("_both_arms", "(lesser > _LESSER_ARM * greater)", "(lesser > 0 * greater)", "classify/test_rules.py"),
     ("only_macrophages", "prob[~is_macrophage] = np.nan", "prob[~is_macrophage] = 0", "classify/test_rules.py"),
     # which matrix, which genes, which species
-    ("_only_column", "if found_as not in self._repeated", "if found_as", "signature/test_gene_index.py"),
+    ("locate", "if found_as in self._repeated", "if not found_as", "signature/test_gene_index.py"),
     ("only", "rest <= _STRAY * n", "rest <= 0.5 * n", "data/test_species.py"),
     ("_by_gene", "rising < _RARE_IS_LARGE", "rising < -2", "data/test_kinds.py"),
     ("judge_rows", '"" if whole or n < _FEWEST_ROWS', '"" if True', "data/test_kinds.py"),

@@ -21,7 +21,7 @@ from tamannot.classify._call import (
 )
 from tamannot.classify._cohort import Cohort, Lender
 from tamannot.classify._fit_labels import HeldOut, LabelledCells, check_classes, fit_labels
-from tamannot.classify._gate import FEWEST_REFERENCE_GENES, n_reference_genes
+from tamannot.classify._gate import FEWEST_REFERENCE_GENES, reference_columns
 from tamannot.classify._labels import STATUSES, Classifier, classifier_of, predict_labels
 from tamannot.classify._origin import ORIGINS
 from tamannot.classify._panels import METHOD, Panels, ranking_of
@@ -29,48 +29,3 @@ from tamannot.classify._predict import Calls, expressed, expression_of
 from tamannot.classify._reference import NAME as MACROPHAGE_REFERENCE
 from tamannot.classify._state import MIXED_LINEAGE, STATES, TRANSITIONAL, Regression
 from tamannot.scoring._njit import Array
-
-__all__ = [
-    "ASSIGNED",
-    "FEWEST_REFERENCE_GENES",
-    "FEW_GENES",
-    "MACROPHAGE",
-    "MACROPHAGE_REFERENCE",
-    "METHOD",
-    "MIXED_LINEAGE",
-    "NOT_MACROPHAGE",
-    "ORIGINS",
-    "PROGRAM_AXES",
-    "STATES",
-    "STATUSES",
-    "SUMMARIES",
-    "TRANSITIONAL",
-    "UNASSIGNED",
-    "UNFAMILIAR",
-    "AnchoredModel",
-    "Array",
-    "Call",
-    "Calls",
-    "Cells",
-    "Classifier",
-    "Cohort",
-    "HeldOut",
-    "LabelledCells",
-    "Lender",
-    "Panels",
-    "Prepared",
-    "Regression",
-    "Source",
-    "anchored_of",
-    "check_classes",
-    "classifier_of",
-    "expressed",
-    "expression_of",
-    "fit_labels",
-    "keep_cohort",
-    "lend",
-    "n_reference_genes",
-    "predict_labels",
-    "prepare",
-    "ranking_of",
-]

@@ -12,7 +12,6 @@ from pydantic import Field
 from tamannot._model_file import Arrays, Kept, Meta, ModelFields, Share, Text, check, check_arrays, checked
 from tamannot._settings import Tissue
 from tamannot.classify._activity import GRID, Activity
-from tamannot.classify._call import FEW_GENES
 from tamannot.classify._cohort import Cohort, Lender, Novelty
 from tamannot.classify._state import STATES, Regression, StateClassifier
 from tamannot.errors import GeneIdError
@@ -101,16 +100,13 @@ class AnchoredModel(Kept):
         return self.cohort.n_macrophages
 
     def _content(self) -> tuple[Meta, Arrays]:
-        """Return the content of the model: JSON values, and arrays of float64."""
         states, novelty = self.cohort.states, self.cohort.novelty
         fit = states.regression
         meta = {f.name: getattr(self, f.name) for f in fields(AnchoredModel) if f.name != "cohort"}
         meta |= {name: getattr(self.cohort, name) for name in _OF_COHORT}
         meta |= {"classifier": fit is not None, "novelty": None, "least_lead": None}
-        arrays = {
-            name: np.array([[getattr(a, name) for a in of] for of in states.activities])
-            for name in (*_OF_ACTIVITY, "share")
-        }
+        per_state = (*_OF_ACTIVITY, "share")
+        arrays = {name: np.array([[getattr(a, name) for a in of] for of in states.activities]) for name in per_state}
         arrays |= {"usual": states.usual, "trained": states.trained.astype(float)}
         if fit is not None:
             arrays |= {name: getattr(fit, name) for name in _OF_CLASSIFIER}
@@ -152,14 +148,11 @@ def anchored_of(meta: Meta, arrays: Arrays) -> AnchoredModel:
 def keep_cohort(cohort: Cohort, index: GeneIndex, **about: Any) -> AnchoredModel:
     """Return a cohort model by named genes; ``about`` are the other fields of the model."""
     symbols, ensembl = names_of(index)
-    fit = cohort.states.regression
-    columns = np.zeros(0, np.int64) if fit is None else fit.columns
-    named = np.array([bool(symbols[c]) for c in columns], bool)
-    places = np.arange(int(named.sum()))
-    states = cohort.states
-    if fit is not None:
-        states = replace(states, regression=replace(fit, columns=places, coef=fit.coef[:, named]))
-    kept = columns[named]
+    states, kept = cohort.states, np.zeros(0, np.int64)
+    if (fit := states.regression) is not None:
+        named = np.array([bool(symbols[c]) for c in fit.columns], bool)
+        kept = fit.columns[named]
+        states = replace(states, regression=replace(fit, columns=np.arange(kept.size), coef=fit.coef[:, named]))
     return AnchoredModel(
         symbols=tuple(symbols[c] for c in kept),
         ensembl=tuple(ensembl[c] for c in kept),
@@ -171,9 +164,8 @@ def keep_cohort(cohort: Cohort, index: GeneIndex, **about: Any) -> AnchoredModel
 def lend(model: AnchoredModel, index: GeneIndex, tissue: Tissue) -> Cohort:
     """Match a model to the columns of some data, without fitting; at least half of its genes must be there."""
     column = np.array([index.find(s, e or None) for s, e in zip(model.symbols, model.ensembl, strict=True)], np.int64)
-    here = column >= 0
-    states = model.cohort.states
-    share = 1.0
+    here, share = column >= 0, 1.0
+    cohort, states = model.cohort, model.cohort.states
     if (fit := states.regression) is not None:
         size = np.abs(fit.coef).sum(axis=0)
         share = float(size[here].sum() / size.sum()) if size.any() else 0.0
@@ -185,21 +177,20 @@ def lend(model: AnchoredModel, index: GeneIndex, tissue: Tissue) -> Cohort:
             )
             raise GeneIdError(msg)
         states = replace(states, regression=replace(fit, columns=column[here], coef=fit.coef[:, here]))
-    cohort = model.cohort
+    about = {
+        "kind": model.kind,
+        "digest": model.digest,
+        "cells": f"{model.n_macrophages:,} macrophages of {model.n_cells:,} {model.species} cells",
+        "trained_with": str(model.training.get("tamannot", "unknown")),
+        "target_accuracy": model.target_accuracy,
+        "n_genes": len(here),
+        "n_genes_known": int(here.sum()),
+        "coverage": {"state": share},
+    }
     return replace(
         cohort,
         brain=cohort.brain if tissue == "auto" else tissue == "brain",
         tissue_reason=f"as the model's cells: {cohort.tissue_reason}" if tissue == "auto" else "as given",
         states=states,
-        lender=Lender(
-            digest=model.digest,
-            cells=f"{model.n_macrophages:,} macrophages of {model.n_cells:,} {model.species} cells",
-            trained_with=str(model.training.get("tamannot", "unknown")),
-            target_accuracy=model.target_accuracy,
-            n_genes=len(here),
-            n_known=int(here.sum()),
-            coverage={"state": share},
-            digests={i: digest for i, (_, digest) in model.signatures.items()},
-            low_coverage=frozenset({"state"} if share < FEW_GENES else ()),
-        ),
+        lender=Lender(about, {i: digest for i, (_, digest) in model.signatures.items()}, share),
     )

@@ -19,7 +19,6 @@ from tamannot.signature import SignatureSet
 
 # Cells that are called together.
 _BLOCK = 2048
-_DEFAULTS = AnnotateSettings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +43,8 @@ class Prepared:
         report("calling", rows.shape[0])
 
         def about(mine: range) -> tuple[Cells, Scored | None]:
-            scored = None if self.scored is None else self.scored[mine.start : mine.stop]
-            return self.source.cells.take(mine), scored
+            here = slice(mine.start, mine.stop)
+            return self.source.cells[here], None if self.scored is None else self.scored[here]
 
         call = partial(call_block, self.panels, self.source.kind, self.cohort)
         for mine, calls in each_block(rows, call, about, threads=threads, step=step):
@@ -56,7 +55,7 @@ class Prepared:
 def prepare(
     source: Source,
     library: SignatureSet,
-    settings: AnnotateSettings = _DEFAULTS,
+    settings: AnnotateSettings,
     cohort: Cohort | None = None,
     *,
     threads: int = 1,
@@ -77,7 +76,7 @@ def prepare(
     report("reading", sum(map(len, runs)))
     sample = taken(rows, runs, threads=threads, tick=report.tick)
     scale = find_scale(sample, source.kind, source.index.ids, threads=threads)
-    cells = source.cells if whole else source.cells.take([i for run in runs for i in run])
+    cells = source.cells if whole else source.cells[[i for run in runs for i in run]]
     learning = replace(source, rows=sample, cells=cells).on_scale(*scale)
     fitted, scored = fit(learning, panels, settings, threads=threads, report=report)
     source = learning if whole else source.on_scale(*scale)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,20 +69,15 @@ SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
 
 
 @dataclass(frozen=True)
-class Cells:
-    """Annotations of the cells."""
+class Cells(OfCells):
+    """Annotations of the cells; object arrays of str."""
 
-    sample: Sequence[str] | None = None
+    sample: Array | None = None
     """Sample of each cell: ambient RNA is judged by it."""
-    given: Sequence[str] | None = None
+    given: Array | None = None
     """The user's own cell type of every cell; it replaces the gate."""
     mapping: Mapping[str, str] | None = None
     """What each of them means."""
-
-    def take(self, rows: Sequence[int] | range) -> Cells:
-        """Return the annotations of some cells."""
-        sample, given = (None if c is None else [c[i] for i in rows] for c in (self.sample, self.given))
-        return Cells(sample, given, self.mapping)
 
 
 @dataclass(frozen=True, eq=False)

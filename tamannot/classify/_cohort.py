@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -24,27 +25,17 @@ _UNKNOWN_AMBIENT = 0.1  # of a sample that was not fitted to, as with a model
 class Lender:
     """The model of a cohort, and how it fits the present data."""
 
-    digest: str
-    cells: str
-    """Description of the training cells."""
-    trained_with: str
-    """Version of the package."""
-    target_accuracy: float
-    n_genes: int
-    """Number of genes of the model."""
-    n_known: int
-    """Number of these genes in the data."""
-    coverage: Mapping[str, float]
-    """Share of the genes of each axis that are in the data, by the size of their weights."""
+    about: Mapping[str, Any]
+    """What the record of a run says of it."""
     digests: Mapping[str, str]
     """Of the signatures it was learned with, by id."""
-    low_coverage: frozenset[str]
-    """Axes with too few genes in the data, which are not called."""
+    coverage: float
+    """Share of its genes that are in the data, by the size of their weights; with few no state is called."""
 
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """The training macrophages: groups by origin and state, in the features of `familiar_features`."""
+    """The training macrophages: groups by origin and state, by z of states and origins and the lead of the gate."""
 
     centers: Array
     """Groups × features."""
@@ -59,10 +50,6 @@ class Novelty:
         """Return the squared distance of each cell from the nearest group."""
         away = (features[:, None, :] - self.centers) / self.spread
         return np.asarray((away**2).sum(axis=2).min(axis=1))
-
-    def is_unfamiliar(self, features: Array) -> Array:
-        """Return which cells are unlike the training cells, by their `familiar_features`."""
-        return (self.distance(features) > self.limit) | (features[:, -1] < self.least_lead)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +76,7 @@ class Cohort:
         """The word for the tissue."""
         return "brain" if self.brain else "other"
 
-    def is_doublet(self, rival: Array, panel_z: Array, sample: Sequence[str] | None) -> Array:
+    def is_doublet(self, rival: Array, panel_z: Array, sample: Array | None) -> Array:
         """Return which macrophages are doublets, by `rival_probability` and `rival_z`."""
         names = ["all"] * len(rival) if sample is None else sample
         unknown = np.full(rival.shape[1], _UNKNOWN_AMBIENT)
@@ -97,13 +84,13 @@ class Cohort:
         return np.asarray(((rival > level) & (panel_z > _PANEL_Z)).any(axis=1))
 
 
-def doublet_thresholds(rival: Array, sample: Sequence[str] | None) -> dict[str, Array]:
+def doublet_thresholds(rival: Array, sample: Array | None) -> dict[str, Array]:
     """Return by sample the probability of each rival lineage above which a macrophage is a doublet.
 
     Ambient RNA of other lineages is in all macrophages of a sample, so a doublet exceeds this background. ``rival`` is
     the `rival_probability` of the macrophages.
     """
-    names = np.asarray(["all"] * len(rival) if sample is None else list(sample), str)
+    names = np.asarray(["all"] * len(rival) if sample is None else sample, str)
     found = {}
     for name in np.unique(names):
         of_sample = np.log(np.maximum(rival[names == name], 1e-4))
@@ -111,11 +98,6 @@ def doublet_thresholds(rival: Array, sample: Sequence[str] | None) -> dict[str, 
         spread = 1.4826 * np.median(np.abs(of_sample - middle), axis=0)
         found[str(name)] = np.clip(np.exp(middle + _AMBIENT_SPREAD * spread), _DOUBLET, _SURE_DOUBLET)
     return found
-
-
-def familiar_features(state_z: Array, origin: Array, lead: Array) -> Array:
-    """Return the features for novelty of a macrophage: z of states and origins, and the lead of the gate."""
-    return np.column_stack([state_z, origin, lead])
 
 
 def fit_novelty(features: Array, group: Array) -> Novelty | None:

@@ -118,7 +118,7 @@ def fit_labels(
     x, genes = _narrow(expression, chosen), by_symbol[chosen]
     counts = take_rows(rows, cells[:_CELLS_TO_THIN])[:, by_symbol] if labelled.kind == "counts" else None
     shallow = [] if counts is None else [_narrow(thin, chosen) for thin in _thinned(counts, rng)]
-    margins, alike, n_folds = _held_out(x, y, group, shallow)
+    margins, depth, similarity, n_folds = _held_out(x, y, group, shallow)
     known = ~np.isnan(margins[np.arange(y.size), y])
     if not known.any():
         msg = "Each class is in a single sample, so class and sample cannot be separated. Train without sample_key=."
@@ -126,7 +126,6 @@ def fit_labels(
     held = margins[known], y[known], weight[known]
     slope, offset = calibrate(*held)
     coef, intercept = fit_multinomial(x, y, len(classes), C=_C, class_weight="balanced")
-    depth, similarity = _least_similarity(alike)
     n_used = dict(zip(classes, np.bincount(y).tolist(), strict=True))
     classifier = Classifier(
         classes=classes,
@@ -189,10 +188,11 @@ def _thinned(counts: sp.csr_array, rng: int) -> Iterator[sp.csr_array]:
 
 def _held_out(
     x: sp.csr_matrix, y: Array, group: Array, shallow: Sequence[sp.csr_matrix]
-) -> tuple[Array, list[tuple[Array, Array]], int]:
-    """Return margins by fits without the cells, their `similarity_of`, and the number of folds.
+) -> tuple[Array, Array, Array, int]:
+    """Return margins by fits without the cells, depths, the least similarity at these, and the number of folds.
 
-    Margins are NaN where the other folds had no cell of the class.
+    Margins are NaN where the other folds had no cell of the class. The least similarity to the classes of the other
+    folds is that of all but the oddest cells of a depth.
     """
     n_samples = np.unique(group).size
     folds = StratifiedGroupKFold(min(_FOLDS, n_samples)) if n_samples > 1 else StratifiedKFold(_FOLDS)
@@ -203,19 +203,14 @@ def _held_out(
         means = _means(x[train], y[train])
         alike += [similarity_of(v[test[test < v.shape[0]]], means) for v in (x, *shallow)]
         n_folds += 1
-    return margins, alike, n_folds
-
-
-def _means(x: sp.csr_matrix, y: Array) -> Array:
-    return np.stack([np.asarray(x[y == c].mean(axis=0)).ravel() for c in np.unique(y)])
-
-
-def _least_similarity(alike: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
-    """Return depths, and how similar to the classes of the other folds all but the oddest cells of such depth are."""
     similarity, detected = (np.concatenate(part) for part in zip(*alike, strict=True))
     by_depth = np.argsort(detected, kind="stable")
     bins = np.array_split(by_depth, min(_MOST_DEPTHS, max(1, by_depth.size // _CELLS_A_DEPTH)))
     depth = np.array([np.median(np.log2(detected[b] + 1)) for b in bins])
     least = np.maximum.accumulate([np.quantile(similarity[b], _STRANGE) for b in bins])
     keep = np.diff(depth, prepend=-1) > 0
-    return depth[keep], least[keep]
+    return margins, depth[keep], least[keep], n_folds
+
+
+def _means(x: sp.csr_matrix, y: Array) -> Array:
+    return np.stack([np.asarray(x[y == c].mean(axis=0)).ravel() for c in np.unique(y)])

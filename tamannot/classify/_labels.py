@@ -87,7 +87,6 @@ class Classifier(Kept):
         return float(size[columns >= 0].sum() / size.sum()) if size.any() else 0.0
 
     def _content(self) -> tuple[Meta, Arrays]:
-        """Return the content of the model: JSON values, and arrays of float64."""
         whole = {f.name: getattr(self, f.name) for f in fields(Classifier)}
         arrays = {name: value for name, value in whole.items() if isinstance(value, np.ndarray)}
         return {name: value for name, value in whole.items() if name not in arrays}, arrays
@@ -117,11 +116,6 @@ class Prediction:
     proba: Array
     """Cells × classes, rows sum to 1; also where no label is given."""
     coverage: float
-
-    @property
-    def prob(self) -> Array:
-        """Greatest probability of each cell."""
-        return np.asarray(self.proba.max(axis=1))
 
 
 def predict_labels(

@@ -56,9 +56,9 @@ def find_middle(z: Array, weight: Array) -> float:
     return middle
 
 
-def nearest_origin(z: Array, middle: float) -> Array:
-    """Return the number in `ORIGINS` of microglia or monocyte-derived for each cell, whatever the lead."""
-    return np.where(z[:, 0] - z[:, 1] > middle, 0, 1)
+def nearest_origin(z: Array, middle: float, *, brain: bool) -> Array:
+    """Return 0 for each cell nearer to microglia, which are in the brain only, and 1 for monocyte-derived."""
+    return np.where((z[:, 0] - z[:, 1] > middle) & brain, 0, 1)
 
 
 def call_origin(scores: NullScores, is_macrophage: Array, n_genes: Array, *, brain: bool, middle: float) -> Call:

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from tamannot.classify._activity import whole_z
 from tamannot.classify._call import (
+    FEW_GENES,
     LOW_COVERAGE,
     MACROPHAGE,
     UNFAMILIAR,
@@ -18,7 +19,7 @@ from tamannot.classify._call import (
     only_macrophages,
     set_aside,
 )
-from tamannot.classify._cohort import Cohort, familiar_features
+from tamannot.classify._cohort import Cohort
 from tamannot.classify._gate import call_compartment, given_compartment, mixed_lineage, rival_probability, rival_z
 from tamannot.classify._origin import call_origin, nearest_origin, origin_z
 from tamannot.classify._panels import Panels
@@ -55,11 +56,10 @@ def expression_of(block: RowBlock, kind: str, n_vars: int) -> sp.csr_array:
 
 def compartments_of(x: sp.csr_array, scored: Scored, panels: Panels, cells: Cells) -> Call:
     """Call the compartments of some cells, or take the user's own."""
-    ids = panels.ids("compartment")
     if cells.given is not None:
-        return given_compartment(cells.given, ids, cells.mapping)
+        return given_compartment(cells.given, panels.compartments, cells.mapping)
     margin, detected = panels.gate.log_odds(x)
-    return call_compartment(margin, detected, scored.by_cells, ids, enough=panels.gate.enough)
+    return call_compartment(margin, detected, scored.by_cells, panels.compartments, enough=panels.gate.enough)
 
 
 def call_block(
@@ -71,11 +71,11 @@ def call_block(
     x = expression_of(block, kind, panels.n_vars)
     compartment = compartments_of(x, scored, panels, cells)
     is_macrophage = compartment.label == MACROPHAGE
-    other = rival_z(scored.by_cells, panels.ids("compartment"))
+    other = rival_z(scored.by_cells, panels.compartments)
     mixed = mixed_lineage(other, is_macrophage)
     z = origin_z(scores)
     origin = call_origin(scores, is_macrophage, panels.origin_genes, brain=cohort.brain, middle=cohort.middle)
-    nearest = nearest_origin(z, cohort.middle) if cohort.brain else np.ones(len(mixed), np.int64)
+    nearest = nearest_origin(z, cohort.middle, brain=cohort.brain)
     fit = cohort.states.regression
     products = None if fit is None else x[:, fit.columns] @ fit.coef.T
     coverage = [panels.coverage[s] for s in STATES]
@@ -83,11 +83,12 @@ def call_block(
     if cells.given is None:
         doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), other, cells.sample)
         state = set_aside(state, doublet, MIXED_LINEAGE)
-    if cohort.novelty is not None and cohort.lender is not None:
-        features = familiar_features(whole_z(scored.halves), z, panels.gate.lead(x))
-        strange = is_macrophage & cohort.novelty.is_unfamiliar(features)
+    if (novelty := cohort.novelty) is not None and cohort.lender is not None:
+        lead = panels.gate.lead(x)
+        away = novelty.distance(np.column_stack([whole_z(scored.halves), z, lead]))
+        strange = is_macrophage & ((away > novelty.limit) | (lead < novelty.least_lead))
         origin, state = (set_aside(call, strange, UNFAMILIAR) for call in (origin, state))
-    if cohort.lender is not None and cohort.lender.low_coverage:
+    if cohort.lender is not None and cohort.lender.coverage < FEW_GENES:
         state = set_aside(state, is_macrophage, LOW_COVERAGE)
     return Calls(
         scores=panels.tables(scored),

@@ -40,24 +40,15 @@ BASELINES = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Profiles:
-    """Mean expression of cell types, each of one compartment."""
-
-    symbols: tuple[str, ...]
-    """Genes in the names of the species; ``""`` for a gene without an orthologue."""
-    compartment: Array
-    """Of each profile."""
-    log: Array
-    """log1p of ten thousand per cell, profiles × genes."""
-
-
 @lru_cache(maxsize=2)
-def load_profiles(species: Species) -> Profiles:
-    """Read the profiles of cell types."""
+def load_profiles(species: Species) -> tuple[tuple[str, ...], Array, Array]:
+    """Return genes, compartments and log1p of ten thousand per cell, profiles × genes, of the mean of cell types.
+
+    Genes are named as in the species; one without an orthologue is ``""``.
+    """
     with np.load(files("tamannot.classify").joinpath("profiles.npz").open("rb"), allow_pickle=False) as kept:
         names = kept["symbol" if species == "human" else "mouse"]
-        return Profiles(tuple(names.tolist()), kept["compartment"], kept["steps"] * 0.04)
+        return tuple(names.tolist()), kept["compartment"], kept["steps"] * 0.04
 
 
 @lru_cache(maxsize=2)
@@ -77,11 +68,10 @@ def finder(index: GeneIndex, species: Species) -> Callable[[str], int]:
     return lambda symbol: index.find(symbol, ensembl.get(symbol))
 
 
-def least_expressed(species: Species) -> float:
-    """Return the depth of the last of the 1,500 most expressed genes of macrophages."""
-    return sorted(depth for _, _, depth in _genes(species))[-1500:][0]
+def macrophage_depth(find: Callable[[str], int], n_vars: int, *, species: Species) -> tuple[Array, float]:
+    """Return how deep the genes of a data set rank in macrophages, and the depth of the last of the first 1,500.
 
-
-def macrophage_depth(find: Callable[[str], int], n_vars: int, *, species: Species) -> Array:
-    """Return how deep the genes of a data set rank in macrophages, 0 where that is not known; in ranks of 1,500."""
-    return by_column(((symbol, depth) for symbol, _, depth in _genes(species)), find, n_vars)
+    Depths are in ranks of 1,500, 0 where that is not known.
+    """
+    depths = [(symbol, depth) for symbol, _, depth in _genes(species)]
+    return by_column(depths, find, n_vars), sorted(depth for _, depth in depths)[-1500:][0]

@@ -118,10 +118,10 @@ def lock(
         msg = f"{folder} is a file. Give the folder of a library."
         raise SignatureFormatError(msg)
     _refuse_faults(folder)
-    text, since = extended(folder)
-    if since.added:
+    text, added, n_before = extended(folder)
+    if added:
         write_whole(folder / LOCK, text)
-    typer.echo(printable(f"{folder / LOCK}: {_count(since.added, 'file')} added, {since.kept} there before"))
+    typer.echo(printable(f"{folder / LOCK}: {_count(added, 'file')} added, {n_before} there before"))
 
 
 @app.command()

@@ -58,14 +58,8 @@ def human_genes() -> GeneTable:
 
 
 def without_versions(gene_ids: Sequence[str]) -> list[str]:
-    """Return ids as `without_version` does."""
-    return [without_version(i) if "." in i and "ENS" in i else i for i in gene_ids]
-
-
-def without_version(gene_id: str) -> str:
-    """Return an Ensembl id without its version suffix; anything else as it is."""
-    match = _VERSION.match(gene_id)
-    return match[1] if match else gene_id
+    """Return Ensembl ids without their version suffix; anything else as it is."""
+    return [match[1] if "." in i and (match := _VERSION.match(i)) else i for i in gene_ids]
 
 
 OURS: tuple[Literal["human", "mouse"], ...] = ("human", "mouse")

@@ -179,7 +179,7 @@ def test_what_is_loaded_is_what_the_files_say(species):
     """`load_signatures` reads the exports, `load_signature` the files."""
     library = tam.signature._library.bundled(species)
     loaded = tam.load_signatures(species=species)
-    assert sorted(loaded) == library.ids()
+    assert sorted(loaded) == library.ids
     for name, signature in loaded.items():
         assert signature == library.get(name)
 
