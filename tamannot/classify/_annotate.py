@@ -6,19 +6,64 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+import scipy.sparse as sp
+
 from tamannot._progress import Progress, silent
-from tamannot._settings import AnnotateSettings
-from tamannot.classify._call import Cells, Scored, Source
-from tamannot.classify._cohort import Cohort
-from tamannot.classify._fit import fit
+from tamannot._settings import AnnotateSettings, in_order
+from tamannot.classify._activity import fit_activities, whole_z
+from tamannot.classify._call import (
+    FEW_GENES,
+    LOW_COVERAGE,
+    MACROPHAGE,
+    UNFAMILIAR,
+    Call,
+    Cells,
+    Scored,
+    Source,
+    only_macrophages,
+    set_aside,
+)
+from tamannot.classify._cohort import Cohort, doublet_thresholds, fit_novelty
+from tamannot.classify._gate import call_compartment, given_compartment, mixed_lineage, rival_probability, rival_z
+from tamannot.classify._origin import call_origin, find_middle, looks_like_brain, nearest_origin, origin_z
 from tamannot.classify._panels import Panels
-from tamannot.classify._predict import Calls, call_block
-from tamannot.scoring._features import find_scale, learning_rows, taken
-from tamannot.scoring._rows import each_block
+from tamannot.classify._reference import BASELINES
+from tamannot.classify._state import (
+    EXPERIMENTAL,
+    M1,
+    M2,
+    MIXED_LINEAGE,
+    STATES,
+    StateClassifier,
+    call_state,
+    choose_training,
+    lifts_of,
+    programs,
+    train,
+    usual_lifts,
+)
+from tamannot.scoring import NullScores, OfCells
+from tamannot.scoring._expression import TARGET, on_scale
+from tamannot.scoring._features import (
+    block_hash,
+    find_scale,
+    gene_keys,
+    learning_rows,
+    random_order,
+    take_rows,
+    taken,
+    variable_genes,
+)
+from tamannot.scoring._njit import Array
+from tamannot.scoring._rows import CsrRows, RowBlock, each_block
 from tamannot.signature import SignatureSet
 
 # Cells that are called together.
 _BLOCK = 2048
+_N_GENES = 2000
+# Of more macrophages of an origin, so many are taken: baselines move by less than 0.2 if all are.
+_MOST_MACROPHAGES = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +91,7 @@ class Prepared:
             here = slice(mine.start, mine.stop)
             return self.source.cells[here], None if self.scored is None else self.scored[here]
 
-        call = partial(call_block, self.panels, self.source.kind, self.cohort)
+        call = partial(_call_block, self.panels, self.source.kind, self.cohort)
         for mine, calls in each_block(rows, call, about, threads=threads, step=step):
             report.tick(len(mine))
             yield mine, calls
@@ -78,6 +123,171 @@ def prepare(
     scale = find_scale(sample, source.kind, source.index.ids, threads=threads)
     cells = source.cells if whole else source.cells[[i for run in runs for i in run]]
     learning = replace(source, rows=sample, cells=cells).on_scale(*scale)
-    fitted, scored = fit(learning, panels, settings, threads=threads, report=report)
+    fitted, scored = _fit(learning, panels, settings, threads=threads, report=report)
     source = learning if whole else source.on_scale(*scale)
     return Prepared(source, panels, fitted, scored if whole else None)
+
+
+@dataclass(frozen=True)
+class _FirstPass(OfCells):
+    """What the first pass finds out about each cell."""
+
+    scored: Scored
+    compartment: Array
+    hashes: Array
+    """Of what macrophages hold; 0 for other cells."""
+    rival: Array
+    """Probability of the strongest other compartment."""
+    lead: Array
+    """Of the gate; 0 if it was not asked for."""
+
+
+def _fit(
+    source: Source, panels: Panels, settings: AnnotateSettings, *, threads: int, report: Progress
+) -> tuple[Cohort, Scored]:
+    """Fit a cohort to cells; return it with their scores. The number of threads changes no result."""
+    report("scores", source.rows.shape[0])
+    first = _first_pass(source, panels, threads=threads, report=report, with_lead=settings.portable)
+    is_macrophage = first.compartment == MACROPHAGE
+    brain, reason = settings.tissue == "brain", "as given"
+    if settings.tissue == "auto":
+        brain, reason = looks_like_brain(first.compartment, first.scored.by_macrophages, is_macrophage)
+    found = np.flatnonzero(is_macrophage)
+    # A random order by content; copies of a cell share a place in it, and the weight of one cell.
+    order = random_order(first.hashes[found], settings.rng)
+    _, copy_of, n_copies = np.unique(order, return_inverse=True, return_counts=True)
+    z, weight = origin_z(first.scored.by_macrophages)[found], 1.0 / n_copies[copy_of]
+    middle = find_middle(z, weight) if brain else 0.0
+    nearest = nearest_origin(z, middle, brain=brain)
+    report("states", found.size)
+    halves, scale = first.scored.halves[found], first.scored.scale[found]
+    activities, experimental = [], [STATES.index(s) for s in EXPERIMENTAL]
+    for origin, baselines in enumerate(BASELINES):
+        of = np.flatnonzero(nearest == origin)
+        of = np.sort(of[np.argsort(order[of], kind="stable")[:_MOST_MACROPHAGES]])
+        evidence = halves[of], scale[of], weight[of]
+        activities.append(fit_activities(*evidence, panels.state_genes, baselines, experimental))
+    probability, lift = lifts_of(activities, halves, scale, nearest)
+    usual = usual_lifts(probability, lift, weight)
+    states = StateClassifier(activities, usual, np.zeros(len(STATES), bool))
+    sample = source.cells[found].sample
+    cohort = Cohort(
+        brain=brain,
+        tissue_reason=reason,
+        middle=middle,
+        states=states,
+        doublet={} if source.cells.given is not None else doublet_thresholds(first.rival[found], sample),
+        n_cells=source.rows.shape[0],
+        n_macrophages=found.size,
+    )
+    if settings.portable:
+        features = np.column_stack([whole_z(halves), z, first.lead[found]])
+        active = np.where(probability > 0.5, lift, -np.inf)
+        state = np.where(np.isfinite(active).any(axis=1), active.argmax(axis=1) + 1, 0)
+        cohort = replace(cohort, novelty=fit_novelty(features, 2 * state + nearest))
+    known = np.array([panels.coverage[s] >= FEW_GENES and s not in EXPERIMENTAL for s in STATES])
+    chosen, state, sure = choose_training(probability, lift, usual, known, order)
+    if sure[chosen].any() or settings.portable:
+        x, genes = _expression_to_learn(source, found[chosen])
+        by_content = np.argsort(order[chosen])  # sums are the same whatever the order of the cells
+        x, chosen = x[by_content], chosen[by_content]
+        states = train(x, state[chosen], sure[chosen], nearest[chosen], states, genes)
+        cohort = replace(cohort, states=states)
+    return cohort, first.scored
+
+
+def _expression_to_learn(source: Source, cells: Array) -> tuple[sp.csr_array, Array]:
+    """Return the expression of cells, in the genes that vary most among them, and the columns of these."""
+    block = CsrRows(take_rows(source.rows, cells)).block(0, cells.size)
+    x = expression_of(block, source.kind, source.rows.shape[1])
+    genes = variable_genes(x, _N_GENES)
+    return sp.csr_array(x[:, genes]), genes
+
+
+def _first_pass(source: Source, panels: Panels, *, threads: int, report: Progress, with_lead: bool) -> _FirstPass:
+    rows, keys = source.rows, gene_keys(panels.index.ids)
+
+    def work(start: int, stop: int) -> _FirstPass:
+        block, cells = rows.block(start, stop), source.cells[start:stop]
+        scored = panels.score(block)
+        x = expression_of(block, source.kind, panels.n_vars)
+        call = _compartments_of(x, scored, panels, cells)
+        lead = panels.gate.lead(x) if with_lead else np.zeros(stop - start)
+        hashes, is_macrophage = np.zeros(stop - start, np.uint64), call.label == MACROPHAGE
+        hashes[is_macrophage] = block_hash(block.only(is_macrophage), keys)
+        report.tick(stop - start)
+        return _FirstPass(scored, call.label, hashes, rival_probability(call), lead)
+
+    return _FirstPass.joined([*in_order(work, rows.shape[0], threads=threads, step=rows.step)])
+
+
+@dataclass(frozen=True, eq=False)
+class Calls:
+    """All calls of some cells."""
+
+    scores: NullScores
+    """Of the signatures of the tables."""
+    compartment: Call
+    origin: Call
+    state: Call
+    mixed_lineage: Array
+    dual_m1_m2: Array
+    """The smaller z of the two polarization arms."""
+    programs: Array
+
+
+def expressed(block: RowBlock, kind: str) -> Array:
+    """Return the values of a block for classifiers: ``log1p`` of 10,000 per cell; log values are unchanged."""
+    return on_scale(block, 0.0 if kind == "log" else TARGET)
+
+
+def expression_of(block: RowBlock, kind: str, n_vars: int) -> sp.csr_array:
+    """Return the same as a matrix, cells × genes."""
+    return sp.csr_array((expressed(block, kind), block.indices, block.indptr), shape=(block.indptr.size - 1, n_vars))
+
+
+def _compartments_of(x: sp.csr_array, scored: Scored, panels: Panels, cells: Cells) -> Call:
+    """Call the compartments of some cells, or take the user's own."""
+    if cells.given is not None:
+        return given_compartment(cells.given, panels.compartments, cells.mapping)
+    margin, detected = panels.gate.log_odds(x)
+    return call_compartment(margin, detected, scored.by_cells, panels.compartments, enough=panels.gate.enough)
+
+
+def _call_block(
+    panels: Panels, kind: str, cohort: Cohort, block: RowBlock, cells: Cells, scored: Scored | None = None
+) -> Calls:
+    """Return the calls of a block of a matrix of some kind; ``scored`` are its scores, if already computed."""
+    scored = scored or panels.score(block)
+    scores = scored.by_macrophages
+    x = expression_of(block, kind, panels.n_vars)
+    compartment = _compartments_of(x, scored, panels, cells)
+    is_macrophage = compartment.label == MACROPHAGE
+    other = rival_z(scored.by_cells, panels.compartments)
+    mixed = mixed_lineage(other, is_macrophage)
+    z = origin_z(scores)
+    origin = call_origin(scores, is_macrophage, panels.origin_genes, brain=cohort.brain, middle=cohort.middle)
+    nearest = nearest_origin(z, cohort.middle, brain=cohort.brain)
+    fit = cohort.states.regression
+    products = None if fit is None else x[:, fit.columns] @ fit.coef.T
+    coverage = [panels.coverage[s] for s in STATES]
+    state = only_macrophages(call_state(cohort.states, scored, products, nearest, coverage, mixed), is_macrophage)
+    if cells.given is None:
+        doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), other, cells.sample)
+        state = set_aside(state, doublet, MIXED_LINEAGE)
+    if (novelty := cohort.novelty) is not None and cohort.lender is not None:
+        lead = panels.gate.lead(x)
+        away = novelty.distance(np.column_stack([whole_z(scored.halves), z, lead]))
+        strange = is_macrophage & ((away > novelty.limit) | (lead < novelty.least_lead))
+        origin, state = (set_aside(call, strange, UNFAMILIAR) for call in (origin, state))
+    if cohort.lender is not None and cohort.lender.coverage < FEW_GENES:
+        state = set_aside(state, is_macrophage, LOW_COVERAGE)
+    return Calls(
+        scores=panels.tables(scored),
+        compartment=compartment,
+        origin=origin,
+        state=state,
+        mixed_lineage=mixed,
+        dual_m1_m2=np.minimum(scores.column("z", M1), scores.column("z", M2)).astype(np.float32),
+        programs=programs(scores, [*STATES, *panels.ids("overlay")]),
+    )

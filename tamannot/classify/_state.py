@@ -226,11 +226,6 @@ def _largest(values: Array) -> tuple[Array, Array]:
     return values.argmax(axis=1), ordered[:, -1] - ordered[:, -2]
 
 
-def dual_program(scores: NullScores) -> Array:
-    """Return the smaller z of the two polarization arms for every cell."""
-    return np.asarray(np.minimum(scores.column("z", M1), scores.column("z", M2)), np.float32)
-
-
 def programs(scores: NullScores, ids: Sequence[str]) -> Array:
     """Return the programs with p < 0.01 in each cell, joined by ``+`` in the order of ``ids``; else ``""``."""
     present = np.stack([np.nan_to_num(scores.column("p", i), nan=1.0) < PRESENT_P for i in ids], axis=1)
