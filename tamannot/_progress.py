@@ -171,7 +171,7 @@ class Interruption:
         self.received = signal.Signals(number)
         while frame is not None:
             if frame.f_code is Interruption._raise_again.__code__:  # an exception would be lost there
-                self._later()
+                threading.Timer(_RETRY_AFTER, _send, [self.received]).start()
                 return
             frame = frame.f_back
         self._deaf_until = now + _PATIENCE
@@ -183,10 +183,7 @@ class Interruption:
             sys.__unraisablehook__(lost)
         elif self._deaf_until < float("inf"):
             self._deaf_until = 0.0
-            self._later()
-
-    def _later(self) -> None:
-        threading.Timer(_RETRY_AFTER, _send, [self.received]).start()
+            threading.Timer(_RETRY_AFTER, _send, [self.received]).start()
 
 
 def _send(number: signal.Signals) -> None:

@@ -60,7 +60,17 @@ class World:
 def make_world(kinds: Sequence[str], programs: Sequence[str], n_genes: int, rng: np.random.Generator) -> World:
     """Draw the expression of cell types (compartments, ``malignant``, ``unknown``) and of programs."""
     library = SignatureSet(s for axis in _AXES for s in load_signatures(axis=axis).values())
-    genes = _universe(library, n_genes)
+    # The genes of the signatures, then those that the reference cells have most of, then any; sorted.
+    signed = sorted({g.symbol for s in library.values() for g in s.genes})
+    depth, table = reference_depths("human"), human_genes().ensembl
+    known = sorted((g for g in table if g in depth), key=lambda g: -depth[g])
+    taken = set(signed)
+    others = [g for g in dict.fromkeys([*known, *(g for g, ensembl in table.items() if ensembl)]) if g not in taken]
+    most = len(signed) + len(others)
+    if not len(signed) <= n_genes <= most:
+        msg = f"n_genes is {n_genes}: give {len(signed)} (the genes of the signatures) to {most}."
+        raise ParameterError(msg)
+    genes = tuple(sorted(signed + others[: n_genes - len(signed)]))
     maker = _Maker(library, genes, programs, rng)
     rows = [(kind, row) for kind in kinds for row in maker.profiles(kind)]
     arms = [(program, row) for program in programs for row in maker.folds(program)]
@@ -80,7 +90,13 @@ class _Maker:
         signed = {g.symbol for s in library.values() for g in s.genes}
         self._free = np.flatnonzero([g not in signed for g in genes])
         self.own_genes: dict[str, Array] = {}
-        self._anywhere = _base(genes, rng)
+        # Log-normal levels, handed out in about the order of the reference cells.
+        depth = reference_depths("human")
+        order = np.lexsort((rng.random(len(genes)), np.array([depth.get(g, 0.0) for g in genes])))
+        level = np.empty(len(genes))
+        level[order] = np.sort(rng.standard_normal(len(genes)))
+        level = np.exp(_TAIL * level + _JITTER * rng.standard_normal(len(genes)))
+        self._anywhere = np.asarray(level / level.sum())
         lineage = self._of(*(s for axis in ("compartment", "origin") for s in library.select(axis=axis).values()))
         self._anywhere[lineage] = self._draw(_SILENT, lineage.size)
         # A macrophage's level of each program's genes, 0 for other genes; unspecific genes have more.
@@ -145,31 +161,6 @@ class _Maker:
     def _draw(self, usual: tuple[float, float], size: int) -> Array:
         median, spread = usual
         return np.asarray(median * np.exp(spread * self._rng.standard_normal(size)))
-
-
-def _universe(library: SignatureSet, n_genes: int) -> tuple[str, ...]:
-    """Return the genes of the signatures, then those that the reference cells have most of, then any; sorted."""
-    signed = sorted({g.symbol for s in library.values() for g in s.genes})
-    depth, table = reference_depths("human"), human_genes().ensembl
-    known = sorted((g for g in table if g in depth), key=lambda g: -depth[g])
-    taken = set(signed)
-    others = [g for g in dict.fromkeys([*known, *(g for g, ensembl in table.items() if ensembl)]) if g not in taken]
-    if not len(signed) <= n_genes <= len(signed) + len(others):
-        most = len(signed) + len(others)
-        msg = f"n_genes is {n_genes}: give {len(signed)} (the genes of the signatures) to {most}."
-        raise ParameterError(msg)
-    return tuple(sorted(signed + others[: n_genes - len(signed)]))
-
-
-def _base(genes: Sequence[str], rng: np.random.Generator) -> Array:
-    """Return log-normal levels, handed out in about the order of the reference cells."""
-    depth = reference_depths("human")
-    order = np.lexsort((rng.random(len(genes)), np.array([depth.get(g, 0.0) for g in genes])))
-    place = np.empty_like(order)
-    place[order] = np.arange(order.size)
-    sorted_levels = np.sort(rng.standard_normal(len(genes)))
-    level = np.exp(_TAIL * sorted_levels[place] + _JITTER * rng.standard_normal(len(genes)))
-    return np.asarray(level / level.sum())
 
 
 def draw_counts(cohort: Cohort, world: World, design: Design, rng: np.random.Generator) -> tuple[sp.csr_matrix, Array]:

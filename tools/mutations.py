@@ -65,7 +65,7 @@ FAULTS = [
     ("smallest_p", "2 / math.factorial(n)", "1 / math.factorial(n)", "stats"),
     ("wilson", "(k + z2 / 2) / (n + z2)", "(k + z2) / (n + z2)", "stats"),
     ("compare_shares", "fit.inverse * (fit.x2 / df)", "fit.inverse + 0 * (fit.x2 / df)", "stats"),
-    ("_without_empty_sides", "np.where(empty[:, None], n + 1, n)", "np.where(empty[:, None], n + 0.5, n)", "stats"),
+    ("compare_shares", "np.where(half_added[:, None], n + 1, n)", "np.where(half_added[:, None], n + 0.5, n)", "stats"),
     ("over_samples", "np.sqrt(squares / df)", "np.sqrt(squares / n)", "stats"),
     ("vote_among_neighbours", "first - second > _SAME * voters", "first - second >= 0 * voters", "stats"),
     # calibration and labels of the user

@@ -23,7 +23,6 @@ from tamannot.classify._gate import FEWEST_REFERENCE_GENES, reference_columns
 from tamannot.classify._labels import (
     STATUSES,
     Classifier,
-    HeldOut,
     LabelledCells,
     check_classes,
     classifier_of,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,9 +40,7 @@ from tamannot.classify._state import (
     call_state,
     choose_training,
     lifts_of,
-    programs,
     train,
-    usual_lifts,
 )
 from tamannot.scoring import NullScores, OfCells
 from tamannot.scoring._expression import TARGET, on_scale
@@ -64,6 +63,10 @@ _BLOCK = 2048
 _N_GENES = 2000
 # Of more macrophages of an origin, so many are taken: baselines move by less than 0.2 if all are.
 _MOST_MACROPHAGES = 10_000
+# The lift where a program is active is shrunk towards this, as if that had been observed in so many cells.
+_USUAL, _USUAL_CELLS = 5.0, 20
+# Where a program counts as present in a cell.
+_PRESENT_P = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +171,8 @@ def _fit(
         evidence = halves[of], scale[of], weight[of]
         activities.append(fit_activities(*evidence, panels.state_genes, baselines, experimental))
     probability, lift = lifts_of(activities, halves, scale, nearest)
-    usual = usual_lifts(probability, lift, weight)
+    active = np.where(probability > 0.5, probability, 0.0) * weight[:, None]
+    usual = ((active * lift).sum(axis=0) + _USUAL * _USUAL_CELLS) / (active.sum(axis=0) + _USUAL_CELLS)
     states = StateClassifier(activities, usual, np.zeros(len(STATES), bool))
     sample = source.cells[found].sample
     cohort = Cohort(
@@ -234,6 +238,7 @@ class Calls:
     dual_m1_m2: Array
     """The smaller z of the two polarization arms."""
     programs: Array
+    """Ids of the programs that are present, joined by ``+``."""
 
 
 def expressed(block: RowBlock, kind: str) -> Array:
@@ -282,6 +287,8 @@ def _call_block(
         origin, state = (set_aside(call, strange, UNFAMILIAR) for call in (origin, state))
     if cohort.lender is not None and cohort.lender.coverage < FEW_GENES:
         state = set_aside(state, is_macrophage, LOW_COVERAGE)
+    ids = [*STATES, *panels.ids("overlay")]
+    present = np.stack([np.nan_to_num(scores.column("p", i), nan=1.0) < _PRESENT_P for i in ids], axis=1)
     return Calls(
         scores=panels.tables(scored),
         compartment=compartment,
@@ -289,5 +296,5 @@ def _call_block(
         state=state,
         mixed_lineage=mixed,
         dual_m1_m2=np.minimum(scores.column("z", M1), scores.column("z", M2)).astype(np.float32),
-        programs=programs(scores, [*STATES, *panels.ids("overlay")]),
+        programs=np.array(["+".join(itertools.compress(ids, row)) for row in present], dtype=object),
     )

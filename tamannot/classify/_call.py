@@ -24,8 +24,6 @@ LOW_COVERAGE = "low_coverage"
 UNFAMILIAR = "unfamiliar"
 NOT_APPLICABLE = "not_applicable"
 
-# Where a program counts as present in a cell.
-PRESENT_P = 0.01
 # Share of a signature's genes in the data below which it says less than it should.
 FEW_GENES = 0.5
 

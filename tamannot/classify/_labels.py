@@ -30,7 +30,7 @@ from tamannot.scoring._features import (
 )
 from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowSource
-from tamannot.stats._classifiers import calibrate, fit_multinomial, probabilities
+from tamannot.stats._classifiers import calibrate, fit_multinomial, judge, probabilities
 
 STATUSES = (ASSIGNED, AMBIGUOUS, UNFAMILIAR, LOW_COVERAGE)
 MOST_CELLS = 20_000
@@ -216,22 +216,6 @@ class LabelledCells:
     """Cells of a sample are held out together; None: cells are held out one by one."""
 
 
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Held-out cells with their probabilities."""
-
-    proba: Array
-    """Cells × classes."""
-    truth: Array
-    """Class number of each cell."""
-    weight: Array
-    """So that classes are as frequent as in the data."""
-    sample: Array | None
-    """Sample number of each cell; None: they were held out one by one."""
-    size: Array
-    """Labelled cells of each class, held out or not, copies counted once."""
-
-
 def check_classes(labels: Sequence[str | None]) -> tuple[tuple[str, ...], Array]:
     """Return the classes, sorted, and the class number of each cell, -1 for None.
 
@@ -250,14 +234,15 @@ def check_classes(labels: Sequence[str | None]) -> tuple[tuple[str, ...], Array]
 
 
 def fit_labels(
-    labelled: LabelledCells, *, n_genes: int, rng: int, threads: int, training: Mapping[str, Any], **about: Any
-) -> tuple[Classifier, HeldOut]:
-    """Fit and calibrate a classifier; return it, without a threshold and metrics, with what these are judged by.
+    labelled: LabelledCells, *, n_genes: int, rng: int, threads: int, target: float, **about: Any
+) -> tuple[Classifier, Array]:
+    """Fit, calibrate and judge a classifier; return it with the number of cells of each class, copies counted once.
 
     ``n_genes`` are the features. If there are more than 20,000 cells, the seed and the content of cells decide which
-    are used. ``training`` is kept in the classifier, with what is found out here; ``about`` are its other fields,
-    ``species`` and ``labels``. The number of threads changes no result. A class of fewer than five cells, data without
-    held-out cells of any class, and data in which no gene varies are refused.
+    are used. ``target`` is the accuracy that the threshold is for; ``about`` are further fields: ``species``,
+    ``labels`` and ``training``, to which is added what is found out here. The number of threads changes no result. A
+    class of fewer than five cells, data without held-out cells of any class, and data in which no gene varies are
+    refused.
     """
     rows, symbols, classes = labelled.rows, labelled.symbols, labelled.classes
     scale, base = find_scale(rows, labelled.kind, symbols, threads=threads)
@@ -284,8 +269,9 @@ def fit_labels(
     if not known.any():
         msg = "Each class is in a single sample, so class and sample cannot be separated. Train without sample_key=."
         raise ParameterError(msg)
-    held = margins[known], y[known], weight[known]
-    slope, offset = calibrate(*held)
+    slope, offset = calibrate(margins[known], y[known], weight[known])
+    proba, samples = probabilities(margins[known], slope, offset), group[known] if np.unique(group).size > 1 else None
+    metrics = judge(proba, y[known], weight[known], samples, classes, target)
     coef, intercept = fit_multinomial(x, y, len(classes), C=_C, class_weight="balanced")
     n_used = dict(zip(classes, np.bincount(y).tolist(), strict=True))
     classifier = Classifier(
@@ -299,14 +285,12 @@ def fit_labels(
         centroids=_means(x, y),
         depth=depth,
         similarity=similarity,
-        threshold=None,
+        threshold=metrics["threshold"],
         scale=scale,
-        training={**training, "n_used": n_used, "n_genes": int(chosen.size)},
-        metrics={"n_folds": n_folds},
-        **about,
+        metrics={**metrics, "n_folds": n_folds},
+        **about | {"training": {**about["training"], "n_used": n_used, "n_genes": int(chosen.size)}},
     )
-    samples = group[known] if np.unique(group).size > 1 else None
-    return classifier, HeldOut(probabilities(held[0], slope, offset), *held[1:], samples, size)
+    return classifier, size
 
 
 def _training_cells(labelled: LabelledCells, rng: int, threads: int) -> tuple[Array, Array, Array]:

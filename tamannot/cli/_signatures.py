@@ -164,15 +164,15 @@ def diff(
     """
     from tamannot.signature._validate import difference  # noqa: PLC0415
 
-    found = difference(_one(before, species), _one(after, species))
-    for gene in found.added:
+    added, removed, changed = difference(_one(before, species), _one(after, species))
+    for gene in added:
         typer.echo(f"+ {gene.symbol}\t{gene.direction}\t{gene.weight:g}")
-    for gene in found.removed:
+    for gene in removed:
         typer.echo(f"- {gene.symbol}\t{gene.direction}\t{gene.weight:g}")
-    for old, new in found.changed:
+    for old, new in changed:
         change = f"{old.direction} {old.weight:g} -> {new.direction} {new.weight:g}"
         typer.echo(f"~ {new.symbol}\t{change}")
-    if not found:
+    if not (added or removed or changed):
         typer.echo("same genes, directions and weights")
 
 

@@ -189,10 +189,18 @@ def from_table(text: str) -> list[Signature]:
         )
         raise SignatureFormatError(msg)
     columns = [*zip_longest(*(cells for _, cells in rows), fillvalue="")] or [()] * len(header)
-    return [
-        _at(f"column {n}", name, _genes_of(n, column))
-        for n, (name, column) in enumerate(zip(header, columns, strict=False), 1)
-    ]
+    found = []
+    for n, (name, column) in enumerate(zip(header, columns, strict=False), 1):
+        filled = [c for c in column if c.strip()]
+        try:
+            numbers = [float(c) for c in filled]
+        except ValueError:
+            numbers = []
+        if numbers and not any(c.strip().isdecimal() for c in filled):  # whole numbers may be gene ids
+            msg = f"column {n}: numbers such as '{shown(filled[0])}', where a UCell table has genes."
+            raise SignatureFormatError(msg)
+        found.append(_at(f"column {n}", name, column))
+    return found
 
 
 def from_symbols(name: str, symbols: Iterable[object]) -> Signature:
@@ -285,19 +293,6 @@ def _from_network(records: list[tuple[int, dict[str, str]]]) -> list[Signature]:
         with located(f"Signature '{shown(name)}'"):
             found.append(Signature.model_validate({"id": name, "genes": members, "species": species[name]}))
     return found
-
-
-def _genes_of(number: int, column: Sequence[str]) -> Sequence[str]:
-    """Refuse a column of numbers: it is of another kind of table."""
-    filled = [c for c in column if c.strip()]
-    try:
-        are_numbers = len([float(c) for c in filled]) > 0
-    except ValueError:
-        return column
-    if are_numbers and not any(c.strip().isdecimal() for c in filled):  # whole numbers may be gene ids
-        msg = f"column {number}: numbers such as '{shown(filled[0])}', where a UCell table has genes."
-        raise SignatureFormatError(msg)
-    return column
 
 
 def _at(place: str, name: str, genes: Iterable[object]) -> Signature:

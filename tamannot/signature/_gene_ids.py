@@ -179,7 +179,8 @@ def recognise_species(ids: Sequence[str]) -> Sighting:
                 mouse += i != upper
                 capitals += i == upper
     symbols = Counter(human=len(ids) - len(others), mouse=mouse)
-    if capitals >= _A_FEW and mouse < _many(symbols + ensembl) and not set(ensembl) - {"mouse"}:
+    many = max(_MANY, _MANY_SHARE * (symbols + ensembl).total())
+    if capitals >= _A_FEW and mouse < many and not set(ensembl) - {"mouse"}:
         human_own = own["human"] + sum(bool(_OWN_NAMES.match(i)) for i in ids if i in names)
         if capitals > human_own + own["rat"]:
             return Sighting("mouse", counts=Counter(mouse=len(ids)), letters="capitals")
@@ -190,7 +191,7 @@ def _judge(
     ensembl: Counter[str], symbols: Counter[str], own: Counter[str], lower: int, example: Mapping[str, str]
 ) -> Sighting:
     counts = symbols + ensembl
-    many = _many(counts)
+    many = max(_MANY, _MANY_SHARE * counts.total())
     foreign, n_foreign = _most({s: n for s, n in ensembl.items() if s not in OURS})
     n_ours = ensembl["human"] + ensembl["mouse"]
     if n_foreign > n_ours and (n_foreign >= many or n_foreign > symbols.total()):
@@ -208,10 +209,6 @@ def _judge(
     second = second or (foreign if n_foreign >= many else "")
     by_ensembl = ensembl[best] > symbols[best]
     return Sighting(best if n else UNKNOWN, second, counts, by_ensembl=by_ensembl, example=example.get(foreign, ""))
-
-
-def _many(counts: Counter[str]) -> float:
-    return max(_MANY, _MANY_SHARE * counts.total())
 
 
 def _most(counts: Mapping[str, int]) -> tuple[str, int]:

@@ -41,7 +41,7 @@ class Library:
             if one not in self._loaded:
                 file = self._file(one)
                 with located(f"{self._path(one)}: modules"):
-                    self._loaded[one] = to_signature(file, self._module)
+                    self._loaded[one] = to_signature(file, lambda name: to_module(self._file(*self._names(name))))
         return next((s for n in names if not (s := self._loaded[n]).deprecated), self._loaded[names[0]])
 
     def _names(self, name: str) -> list[str]:
@@ -56,10 +56,6 @@ class Library:
             msg = f"No version '{shown(version)}' of signature '{signature_id}'.{among(version, versions)}"
             raise SignatureNotFoundError(msg)
         return [f"{signature_id}@{v}" for v in ([version] if version else reversed(versions))]
-
-    def _module(self, name: str) -> Signature:
-        self._names(name)  # refuses what does not exist
-        return to_module(self._file(name))
 
     def _file(self, name: str) -> SignatureFile:
         if name not in self._files:

@@ -116,11 +116,9 @@ def _from_folder(folder: Path) -> SignatureSet:
 
 
 def _resolved(path: Path, file: SignatureFile, beside: Mapping[str, SignatureFile]) -> Signature:
-    def resolve(name: str) -> Signature:
-        return to_module(beside[name]) if name in beside else bundled(file.species).get(name)
-
+    library = bundled(file.species)
     with located(f"{path}: modules"):
-        return to_signature(file, resolve)
+        return to_signature(file, lambda name: to_module(beside[name]) if name in beside else library.get(name))
 
 
 def as_signatures(given: Signatures) -> SignatureSet:
@@ -167,23 +165,19 @@ def signatures_named(words: Sequence[str | os.PathLike[str]], species: str) -> S
         elif os.path.exists(word):  # noqa: PTH110 - False of what is too long for a name or must not be looked at
             found |= read_signatures(word)
         else:
-            found |= SignatureSet([_of_library(str(word), species)])
+            try:
+                found |= SignatureSet([load_signature(str(word), species=species)])
+            except SignatureNotFoundError as error:
+                signature_id, at, _ = str(word).partition("@")
+                known = list(load_signatures(species=species))
+                if at and signature_id in known:  # the error names its versions
+                    raise
+                msg = (
+                    f"'{shown(word)}' is not a file, an axis ({', '.join(AXES)}) or a {species} signature."
+                    f"{meant(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
+                )
+                raise SignatureNotFoundError(msg) from error
     return found
-
-
-def _of_library(word: str, species: str) -> Signature:
-    try:
-        return load_signature(word, species=species)
-    except SignatureNotFoundError as error:
-        signature_id, at, _ = word.partition("@")
-        known = list(load_signatures(species=species))
-        if at and signature_id in known:  # the error names its versions
-            raise
-        msg = (
-            f"'{shown(word)}' is not a file, an axis ({', '.join(AXES)}) or a {species} signature."
-            f"{meant(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
-        )
-        raise SignatureNotFoundError(msg) from error
 
 
 def write_signatures(

@@ -179,26 +179,23 @@ def line_of(text: str, location: Location, reason: str) -> int | None:
         hits = [(n, value) for n, line in enumerate(lines, 1) for value in named.findall(line)]
         same = [n for n, value in hits if value == hits[0][1]]
         return same[1] if "more than once" in reason and len(same) > 1 else next(iter(same), None)
-    name, index, *rest = [*location, None, None][:3]
-    return _line_of_item(lines, str(name), index, rest[0]) if isinstance(index, int) else _line_of_key(lines, str(name))
+    name, (index, key, *_) = str(location[0]), [*location[1:], None, None]
+    first = _line_of_key(lines, name)
+    if not isinstance(index, int):
+        return first
+    # An item of an array: a ``[[name]]`` table, a ``{…}`` on a line of its own, or the array.
+    header = re.compile(rf"""\s*\[\[\s*["']?{re.escape(name)}["']?\s*\]\]""")
+    tables = [n for n, line in enumerate(lines, 1) if header.match(line)]
+    if index < len(tables):
+        start, *after = tables[index:]
+        return _line_of_key(lines, str(key), start, after[0] - 1 if after else None) or start
+    items = [n for n, line in enumerate(lines, 1) if first and n > first and line.lstrip().startswith("{")]
+    return items[index] if index < len(items) else first
 
 
 def _line_of_key(lines: list[str], key: str, start: int = 0, end: int | None = None) -> int | None:
     starts = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
     return next((n for n, line in enumerate(lines[start:end], start + 1) if starts.match(line)), None)
-
-
-def _line_of_item(lines: list[str], name: str, index: int, key: str | int | None) -> int | None:
-    """Find an item of an array: a ``[[name]]`` table, a ``{…}`` on a line of its own, or the array."""
-    header = re.compile(rf"""\s*\[\[\s*["']?{re.escape(name)}["']?\s*\]\]""")
-    tables = [n for n, line in enumerate(lines, 1) if header.match(line)]
-    if index < len(tables):
-        start, *after = tables[index:]
-        inside = _line_of_key(lines, str(key), start, after[0] - 1 if after else None)
-        return inside or start
-    first = _line_of_key(lines, name)
-    items = [n for n, line in enumerate(lines, 1) if first and n > first and line.lstrip().startswith("{")]
-    return items[index] if index < len(items) else first
 
 
 def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) -> Path:

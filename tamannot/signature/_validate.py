@@ -45,34 +45,17 @@ class Fault:
         return f"{place}: {self.reason}"
 
 
-@dataclass(frozen=True)
-class Difference:
-    """What changed from one signature to another."""
-
-    added: tuple[Gene, ...]
-    removed: tuple[Gene, ...]
-    changed: tuple[tuple[Gene, Gene], ...]
-    """Genes whose direction or weight differs."""
-
-    def __bool__(self) -> bool:
-        """Whether anything that is scored differs."""
-        return bool(self.added or self.removed or self.changed)
-
-
 def schema() -> str:
     """Return the JSON schema of a signature file."""
     return json.dumps(SignatureFile.model_json_schema(), indent=2) + "\n"
 
 
-def difference(before: Signature, after: Signature) -> Difference:
+def difference(before: Signature, after: Signature) -> tuple[list[Gene], list[Gene], list[tuple[Gene, Gene]]]:
     """Return the genes that came, went, or changed direction or weight; composites by all their genes."""
     old, new = ({g.key: g for g in s.all_genes} for s in (before, after))
     both = [(old[k], new[k]) for k in old if k in new]
-    return Difference(
-        added=tuple(g for k, g in new.items() if k not in old),
-        removed=tuple(g for k, g in old.items() if k not in new),
-        changed=tuple((a, b) for a, b in both if (a.direction, a.weight) != (b.direction, b.weight)),
-    )
+    changed = [(a, b) for a, b in both if (a.direction, a.weight) != (b.direction, b.weight)]
+    return [g for k, g in new.items() if k not in old], [g for k, g in old.items() if k not in new], changed
 
 
 def validate(path: Path) -> list[Fault]:
@@ -91,11 +74,7 @@ def validate(path: Path) -> list[Fault]:
             return [Fault(path, None, "no such file or folder.")]
     except OSError as error:
         return [Fault(path, None, f"cannot be read: {error.strerror or error}.")]
-    return _folder_faults(path)
-
-
-def _folder_faults(folder: Path) -> list[Fault]:
-    species = roots(folder)
+    folder, species = path, roots(path)
     files = [f for root in species for f in sorted(root.glob("*/*.toml"))]
     loose = sorted({*folder.rglob("*.toml")} - {*files})
     if not files and not loose:

@@ -178,17 +178,10 @@ def reliability(proba: Array, truth: Array, n_bins: int = N_BINS) -> Reliability
     stated, observed = (np.bincount(number, v) / count for v in (p, right))
     low, high = wilson(np.bincount(number, right), count)
     ece, brier = float(np.abs(stated - observed) @ count / p.size), float(((p - right) ** 2).mean())
-    return Reliability(stated, observed, low, high, count, ece, brier, *logit_line(p, right))
-
-
-def logit_line(p: Array, right: Array) -> tuple[float, float]:
-    """Return slope and intercept of the logistic regression of the outcome on the logit of its probability.
-
-    NaN where there is no such line: one kind of outcome, one probability, or outcomes that a threshold on
-    the probability separates without an error.
-    """
-    x, hit = scipy.special.logit(np.clip(np.asarray(p, float), _NEAREST, 1 - _NEAREST)), np.asarray(right, bool)
-    if hit.all() or not hit.any() or x[hit].min() >= x[~hit].max() or x[~hit].min() >= x[hit].max():
-        return float("nan"), float("nan")
-    line = LogisticRegression(C=_NO_PENALTY, solver="newton-cholesky", tol=1e-9, max_iter=1000).fit(x[:, None], hit)
-    return float(line.coef_[0, 0]), float(line.intercept_[0])
+    slope = intercept = float("nan")
+    x, hit = scipy.special.logit(np.clip(p, _NEAREST, 1 - _NEAREST)), right > 0
+    # There is no line with one kind of outcome, one probability, or outcomes that a threshold on it separates.
+    if hit.any() and not hit.all() and x[hit].min() < x[~hit].max() and x[~hit].min() < x[hit].max():
+        line = LogisticRegression(C=_NO_PENALTY, solver="newton-cholesky", tol=1e-9, max_iter=1000).fit(x[:, None], hit)
+        slope, intercept = float(line.coef_[0, 0]), float(line.intercept_[0])
+    return Reliability(stated, observed, low, high, count, ece, brier, slope, intercept)

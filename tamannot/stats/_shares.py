@@ -70,7 +70,14 @@ def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Compa
     design = np.broadcast_to(np.asarray(design, np.float64), (k.shape[0], *np.shape(design)[-2:]))
     df = check_design(design)
     varies: Array = np.logical_and((k > 0).any(axis=1), (k < n).any(axis=1))
-    k, n, half_added = _without_empty_sides(k, n, design[:, :, 1 : 1 + n_contrasts])
+    of = slice(1, 1 + n_contrasts)
+    # Half a cell is added to either side of each sample where a condition has no cell of the label, or no other.
+    contrasts = design[:, :, of]
+    reference = np.logical_not(contrasts.any(axis=2, keepdims=True))
+    groups = np.concatenate([reference, contrasts != 0], axis=2).astype(float)
+    seen, rest = (np.einsum("ts,tsg->tg", x, groups) for x in (k, n - k))
+    half_added = ((seen <= 0) | (rest <= 0)).any(axis=1)
+    k, n = np.where(half_added[:, None], k + 0.5, k), np.where(half_added[:, None], n + 1, n)
     plain, rho, fit = _weighed(k, n, design)
     far = (np.abs(fit.eta) > _FAR).any(axis=1) & ~half_added
     if far.any():  # a share of 0 by covariates
@@ -78,7 +85,6 @@ def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Compa
         half_added = half_added | far
         plain, rho, fit = _weighed(k, n, design)
     variance = fit.inverse * (fit.x2 / df)[:, None, None]
-    of = slice(1, 1 + n_contrasts)
     estimate = fit.beta[:, of]
     error = np.sqrt(np.diagonal(variance, axis1=1, axis2=2))[:, of]
     reach = scipy.stats.t.ppf((1 + LEVEL) / 2, df) * error
@@ -200,12 +206,3 @@ def _fitted(k: Array, n: Array, design: Array, weight: Array, eta: Array) -> _Fi
 def _moments(eta: Array, n: Array) -> tuple[Array, Array]:
     share = expit(eta)
     return share, np.maximum(n * share * (1 - share), 1e-12)
-
-
-def _without_empty_sides(k: Array, n: Array, contrasts: Array) -> tuple[Array, Array, Array]:
-    """Add half a cell to either side of each sample where a condition has no cell of the label, or no other."""
-    reference = np.logical_not(contrasts.any(axis=2))
-    groups = np.concatenate([np.expand_dims(reference, 2), contrasts != 0], axis=2).astype(float)
-    seen, rest = (np.einsum("ts,tsg->tg", x, groups) for x in (k, n - k))
-    empty = ((seen <= 0) | (rest <= 0)).any(axis=1)
-    return np.where(empty[:, None], k + 0.5, k), np.where(empty[:, None], n + 1, n), empty
