@@ -123,14 +123,10 @@ class Design:
 class Cohort:
     """Samples and the cells in them."""
 
-    table: pd.DataFrame
-    """Samples with their condition, expected shares and level of the defence program."""
-    sample: Array
-    """Number of each cell's sample."""
-    compartment: Array
-    """Of each cell; object array of str."""
-    usage: pd.DataFrame
-    """Cells × programs, float32, in [0, 1]."""
+    table: pd.DataFrame  # samples with their condition, expected shares and level of the defence program
+    sample: Array  # number of each cell's sample
+    compartment: Array  # of each cell; object array of str
+    usage: pd.DataFrame  # cells × programs, float32, in [0, 1]
 
 
 def draw_cohort(design: Design, rng: np.random.Generator) -> Cohort:

@@ -45,16 +45,11 @@ class World:
     """Expression of cell types and programs."""
 
     genes: tuple[str, ...]
-    kinds: tuple[str, ...]
-    """Cell type of each profile; one with arms, such as T and NK cells, has several."""
-    profiles: Array
-    """Profiles × genes, float32, rows sum to 1: a cell of that type without a program."""
-    programs: tuple[str, ...]
-    """Program of each row of ``fold``; a composite has a row for each of its modules."""
-    fold: Array
-    """Fold change of each gene at full usage, float32."""
-    own_genes: Mapping[str, Array]
-    """Symbols of no signature that a cell type or a program raises, by its name."""
+    kinds: tuple[str, ...]  # cell type of each profile; one with arms, such as T and NK cells, has several
+    profiles: Array  # profiles × genes, float32, rows sum to 1: a cell of that type without a program
+    programs: tuple[str, ...]  # program of each row of ``fold``; a composite has a row for each of its modules
+    fold: Array  # fold change of each gene at full usage, float32
+    own_genes: Mapping[str, Array]  # symbols of no signature that a cell type or a program raises, by its name
 
 
 def make_world(kinds: Sequence[str], programs: Sequence[str], n_genes: int, rng: np.random.Generator) -> World:

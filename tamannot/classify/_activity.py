@@ -37,16 +37,11 @@ GRID = np.arange(-5, 16.01, 0.25)
 class Activity:
     """The activities of one signature in macrophages of one origin."""
 
-    baseline: float
-    """z of macrophages in which it is not active."""
-    reference: float
-    """The baseline if only the reference is known."""
-    noise: float
-    """Standard deviation of z in cells of equal activity."""
-    share: Array
-    """How frequent each activity of `GRID` is."""
-    distance: float
-    """A program is active this far above the baseline."""
+    baseline: float  # z of macrophages in which it is not active
+    reference: float  # the baseline if only the reference is known
+    noise: float  # standard deviation of z in cells of equal activity
+    share: Array  # how frequent each activity of `GRID` is
+    distance: float  # a program is active this far above the baseline
 
     def probability(self, z: Array, scale: Array) -> Array:
         """Return the probability that the program is active, by its z and the scale of z in each cell."""

@@ -76,8 +76,7 @@ class Prepared:
     source: Source
     panels: Panels
     cohort: Cohort
-    scored: Scored | None = None
-    """Scores of all cells, where learning has made them."""
+    scored: Scored | None = None  # scores of all cells, where learning has made them
 
     def blocks(
         self, *, threads: int, report: Progress | None = None, block: int | None = None
@@ -137,12 +136,9 @@ class _FirstPass(OfCells):
 
     scored: Scored
     compartment: Array
-    hashes: Array
-    """Of what macrophages hold; 0 for other cells."""
-    rival: Array
-    """Probability of the strongest other compartment."""
-    lead: Array
-    """Of the gate; 0 if it was not asked for."""
+    hashes: Array  # of what macrophages hold; 0 for other cells
+    rival: Array  # probability of the strongest other compartment
+    lead: Array  # of the gate; 0 if it was not asked for
 
 
 def _fit(
@@ -229,16 +225,13 @@ def _first_pass(source: Source, panels: Panels, *, threads: int, report: Progres
 class Calls:
     """All calls of some cells."""
 
-    scores: NullScores
-    """Of the signatures of the tables."""
+    scores: NullScores  # of the signatures of the tables
     compartment: Call
     origin: Call
     state: Call
     mixed_lineage: Array
-    dual_m1_m2: Array
-    """The smaller z of the two polarization arms."""
-    programs: Array
-    """Ids of the programs that are present, joined by ``+``."""
+    dual_m1_m2: Array  # the smaller z of the two polarization arms
+    programs: Array  # ids of the programs that are present, joined by ``+``
 
 
 def expressed(block: RowBlock, kind: str) -> Array:

@@ -32,15 +32,11 @@ FEW_GENES = 0.5
 class Call:
     """Labels of one axis, one per cell."""
 
-    label: Array
-    """Ids, ``unassigned`` or ``not_macrophage``; object array of str."""
-    status: Array
-    """Why: ``assigned``, ``low_signal``, ``ambiguous``, …; object array of str."""
-    proba: Array
-    """Cells × classes, in [0, 1], finite for every cell."""
+    label: Array  # ids, ``unassigned`` or ``not_macrophage``; object array of str
+    status: Array  # why: ``assigned``, ``low_signal``, ``ambiguous``, …; object array of str
+    proba: Array  # cells × classes, in [0, 1], finite for every cell
     classes: tuple[str, ...]
-    prob: Array
-    """Row maximum of ``proba``; NaN if the axis does not apply."""
+    prob: Array  # row maximum of ``proba``; NaN if the axis does not apply
 
 
 def set_aside(call: Call, cells: Array, status: str) -> Call:
@@ -70,30 +66,21 @@ SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
 class Cells(OfCells):
     """Annotations of the cells; object arrays of str."""
 
-    sample: Array | None = None
-    """Sample of each cell: ambient RNA is judged by it."""
-    given: Array | None = None
-    """The user's own cell type of every cell; it replaces the gate."""
-    mapping: Mapping[str, str] | None = None
-    """What each of them means."""
+    sample: Array | None = None  # sample of each cell: ambient RNA is judged by it
+    given: Array | None = None  # the user's own cell type of every cell; it replaces the gate
+    mapping: Mapping[str, str] | None = None  # what each of them means
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
     """A data set as read by the pipeline."""
 
-    rows: RowSource
-    """Cells by genes, non-negative."""
-    kind: str
-    """``counts``, ``linear`` or ``log``."""
-    index: GeneIndex
-    """Which column is which gene."""
-    cells: Cells
-    """Samples and given cell types."""
-    scale: Scale = "log1p_cp10k"
-    """Of the values that classifiers see."""
-    base: float | None = None
-    """Of the logarithms that the matrix holds; None for other values, and where it is not recognised."""
+    rows: RowSource  # cells by genes, non-negative
+    kind: str  # ``counts``, ``linear`` or ``log``
+    index: GeneIndex  # which column is which gene
+    cells: Cells  # samples and given cell types
+    scale: Scale = "log1p_cp10k"  # of the values that classifiers see
+    base: float | None = None  # of the logarithms in the matrix; None for other values, and where it is not recognised
 
     def on_scale(self, scale: Scale, base: float | None) -> Source:
         """Return the data with their logarithms on the scale of classifiers; other values stay as they are."""
@@ -106,11 +93,7 @@ class Source:
 class Scored(OfCells):
     """Scores of some cells against both references."""
 
-    by_cells: NullScores
-    """Compartments, against cells of many kinds."""
-    by_macrophages: NullScores
-    """All else, against macrophages of many tissues."""
-    halves: Array
-    """z of the halves of the states' signatures, cells × states × 2."""
-    scale: Array
-    """Of z in each cell, which falls with depth."""
+    by_cells: NullScores  # compartments, against cells of many kinds
+    by_macrophages: NullScores  # all else, against macrophages of many tissues
+    halves: Array  # z of the halves of the states' signatures, cells × states × 2
+    scale: Array  # of z in each cell, which falls with depth

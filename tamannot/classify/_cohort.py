@@ -33,26 +33,19 @@ _UNKNOWN_AMBIENT = 0.1  # of a sample that was not fitted to, as with a model
 class Lender:
     """The model of a cohort, and how it fits the present data."""
 
-    about: Mapping[str, Any]
-    """What the record of a run says of it."""
-    digests: Mapping[str, str]
-    """Of the signatures it was learned with, by id."""
-    coverage: float
-    """Share of its genes that are in the data, by the size of their weights; with few no state is called."""
+    about: Mapping[str, Any]  # what the record of a run says of it
+    digests: Mapping[str, str]  # of the signatures it was learned with, by id
+    coverage: float  # share of its genes in the data, by the size of their weights; with few no state is called
 
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
     """The training macrophages: groups by origin and state, by z of states and origins and the lead of the gate."""
 
-    centers: Array
-    """Groups × features."""
-    spread: Array
-    """Of each feature within groups."""
-    limit: float
-    """Squared distance, in spreads, from the nearest group above which a cell is unfamiliar."""
-    least_lead: float
-    """So far at least must the gate's margin of macrophages be ahead."""
+    centers: Array  # groups × features
+    spread: Array  # of each feature within groups
+    limit: float  # squared distance, in spreads, from the nearest group above which a cell is unfamiliar
+    least_lead: float  # so far at least must the gate's margin of macrophages be ahead
 
     def distance(self, features: Array) -> Array:
         """Return the squared distance of each cell from the nearest group."""
@@ -66,18 +59,13 @@ class Cohort:
 
     brain: bool
     tissue_reason: str
-    middle: float
-    """Difference of z at which microglia and monocyte-derived are separated."""
+    middle: float  # difference of z at which microglia and monocyte-derived are separated
     states: StateClassifier
-    doublet: Mapping[str, Array] = field(default_factory=dict)
-    """By sample, the probability of each rival lineage above which a cell is a doublet."""
-    n_cells: int = 0
+    doublet: Mapping[str, Array] = field(default_factory=dict)  # what `doublet_thresholds` returned
+    n_cells: int = 0  # that it was fitted to
     n_macrophages: int = 0
-    """Fitted to."""
-    novelty: Novelty | None = None
-    """None: fitted to the present cells, which are all familiar."""
-    lender: Lender | None = field(default=None)
-    """None: fitted to the present cells."""
+    novelty: Novelty | None = None  # None: fitted to the present cells, which are all familiar
+    lender: Lender | None = None  # None: fitted to the present cells
 
     @property
     def tissue(self) -> str:

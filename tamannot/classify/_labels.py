@@ -131,12 +131,9 @@ def classifier_of(meta: Meta, arrays: Arrays) -> Classifier:
 class Prediction:
     """The predictions of a classifier."""
 
-    label: Array
-    """A class or ``unassigned``; object array of str."""
-    status: Array
-    """One of `STATUSES`; object array of str."""
-    proba: Array
-    """Cells × classes, rows sum to 1; also where no label is given."""
+    label: Array  # a class or ``unassigned``; object array of str
+    status: Array  # one of `STATUSES`; object array of str
+    proba: Array  # cells × classes, rows sum to 1; also where no label is given
     coverage: float
 
 
@@ -204,16 +201,12 @@ class LabelledCells:
     """The cells that a classifier is trained on."""
 
     rows: RowSource
-    kind: str
-    """What the matrix holds: ``counts``, ``linear`` values or logarithms (``log``)."""
-    symbols: Sequence[str]
-    """Of the columns; a column with an empty symbol is not used."""
+    kind: str  # what the matrix holds: ``counts``, ``linear`` values or logarithms (``log``)
+    symbols: Sequence[str]  # of the columns; a column with an empty symbol is not used
     ensembl: Sequence[str]
     classes: tuple[str, ...]
-    truth: Array
-    """Class number of each cell, -1 for a cell without a label, as `check_classes` returns it."""
-    sample: Sequence[str] | None
-    """Cells of a sample are held out together; None: cells are held out one by one."""
+    truth: Array  # class number of each cell, -1 for a cell without a label, as `check_classes` returns it
+    sample: Sequence[str] | None  # cells of a sample are held out together; None: cells are held out one by one
 
 
 def check_classes(labels: Sequence[str | None]) -> tuple[tuple[str, ...], Array]:

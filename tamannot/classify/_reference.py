@@ -28,8 +28,7 @@ class Baselines:
     """z of the states in macrophages without them, in the order of the states."""
 
     typical: Array
-    highest: Array
-    """That is likely, two spreads above the typical."""
+    highest: Array  # the highest that is likely, two spreads above the typical
     spread: Array
 
 

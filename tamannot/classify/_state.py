@@ -49,30 +49,21 @@ _ORIGIN_WEIGHT, _NEVER = 5.0, -1e9
 class Regression:
     """A multinomial logistic regression of states on expression."""
 
-    columns: Array
-    """Of its genes."""
-    coef: Array
-    """Of none and the states, ``(6, n_genes)``; 0 for a state that it does not know."""
-    intercept: Array
-    """By origin, ``(2, 6)``; -1e9 for a state that it does not know."""
-    zero: Array
-    """Margin over none of training cells without the state."""
-    one: Array
-    """Margin over none of training cells of the state."""
+    columns: Array  # of its genes
+    coef: Array  # of none and the states, ``(6, n_genes)``; 0 for a state that it does not know
+    intercept: Array  # by origin, ``(2, 6)``; -1e9 for a state that it does not know
+    zero: Array  # margin over none of training cells without the state
+    one: Array  # margin over none of training cells of the state
 
 
 @dataclass(frozen=True, eq=False)
 class StateClassifier:
     """The classifier of states: the activities of each signature by origin, and a regression on expression."""
 
-    activities: Sequence[Sequence[Activity]]
-    """By origin (microglia, monocyte-derived) and state."""
-    usual: Array
-    """Lift of each state where it is active."""
-    trained: Array
-    """Mask of the states that the regression knows."""
-    regression: Regression | None = None
-    """None: too few cells with a state."""
+    activities: Sequence[Sequence[Activity]]  # by origin (microglia, monocyte-derived) and state
+    usual: Array  # lift of each state where it is active
+    trained: Array  # mask of the states that the regression knows
+    regression: Regression | None = None  # None: too few cells with a state
 
 
 def rule_signatures(library: Mapping[str, Signature]) -> SignatureSet:

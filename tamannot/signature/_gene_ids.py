@@ -27,16 +27,11 @@ class GeneTable:
     symbol.
     """
 
-    ensembl: Mapping[str, str]
-    """Approved symbol → Ensembl id, ``""`` where there is none."""
-    former: Mapping[str, tuple[str, ...]]
-    """Approved symbol → former symbols and reviewed aliases."""
-    approved_of: Mapping[str, str]
-    """Former symbol or reviewed alias → approved symbol."""
-    symbol_of: Mapping[str, str]
-    """Ensembl id → approved symbol."""
-    names: frozenset[str]
-    """Every approved or former symbol."""
+    ensembl: Mapping[str, str]  # approved symbol → Ensembl id, ``""`` where there is none
+    former: Mapping[str, tuple[str, ...]]  # approved symbol → former symbols and reviewed aliases
+    approved_of: Mapping[str, str]  # former symbol or reviewed alias → approved symbol
+    symbol_of: Mapping[str, str]  # Ensembl id → approved symbol
+    names: frozenset[str]  # every approved or former symbol
 
 
 @lru_cache(maxsize=1)
@@ -121,18 +116,12 @@ _MANY, _MANY_SHARE = 10, 0.02  # ids of a second species: fewer are transgenes, 
 class Sighting:
     """The species of a list of gene ids."""
 
-    species: str = UNKNOWN
-    """``human``, ``mouse``, the name of another, or ``unknown``."""
-    second: str = ""
-    """Another species that many of the ids belong to."""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    """Ids of each species."""
-    by_ensembl: bool = False
-    """Whether ids of Ensembl say so, not names."""
-    letters: Literal["", "capitals", "small"] = ""
-    """How all names are written, if that is not how the genes of a species are named."""
-    example: str = ""
-    """An id of a species that is not ours."""
+    species: str = UNKNOWN  # ``human``, ``mouse``, the name of another, or ``unknown``
+    second: str = ""  # another species that many of the ids belong to
+    counts: Mapping[str, int] = field(default_factory=dict)  # ids of each species
+    by_ensembl: bool = False  # whether ids of Ensembl say so, not names
+    letters: Literal["", "capitals", "small"] = ""  # how all names are written, if not as genes of a species are named
+    example: str = ""  # an id of a species that is not ours
 
     @property
     def pattern(self) -> str:
@@ -233,14 +222,10 @@ _NO_SYMBOL = ("gene", "gene_id", "nan", "na", "none", "par_y")
 class Ids:
     """Gene ids without what other programs put around them."""
 
-    ids: list[str]
-    """Without the version of Ensembl ids."""
-    ensembl: list[str] | None
-    """Where ids hold a symbol and an Ensembl id, the latter; ``""`` where there is none."""
-    written: Mapping[int, str]
-    """The ids that were something else, as the data have them, by column."""
-    two_genomes: str
-    """Pattern of the mouse ids where prefixes name the genomes of two species; else empty."""
+    ids: list[str]  # without the version of Ensembl ids
+    ensembl: list[str] | None  # where ids hold a symbol and an Ensembl id, the latter; ``""`` where there is none
+    written: Mapping[int, str]  # the ids that were something else, as the data have them, by column
+    two_genomes: str  # pattern of the mouse ids where prefixes name the genomes of two species; else empty
 
 
 def read_ids(texts: Sequence[str]) -> Ids:

@@ -146,23 +146,15 @@ def lower_bound(right: Array, weight: Array, sample: Array | None, called: Array
 class Reliability:
     """Predicted probabilities and observed frequencies, by bins of equal mass and overall."""
 
-    stated: Array
-    """Mean predicted probability of each bin, increasing."""
-    observed: Array
-    """Observed frequency in each bin."""
-    low: Array
+    stated: Array  # mean predicted probability of each bin, increasing
+    observed: Array  # observed frequency in each bin
+    low: Array  # Wilson's 95 % interval of ``observed``
     high: Array
-    """Wilson's 95 % interval of ``observed``."""
-    count: Array
-    """Cells of each bin."""
-    ece: float
-    """Mean difference of predicted and observed over the bins, weighted by their cells."""
-    brier: float
-    """Mean squared distance of probability and outcome."""
-    slope: float
-    """Of the outcome's logit on the stated one: below 1 overconfident, above 1 underconfident; NaN if undefined."""
-    intercept: float
-    """Of the same line; with a slope of 1 below 0 where too much is promised."""
+    count: Array  # cells of each bin
+    ece: float  # mean difference of predicted and observed over the bins, weighted by their cells
+    brier: float  # mean squared distance of probability and outcome
+    slope: float  # of the outcome's logit on the stated one: below 1 overconfident; NaN if undefined
+    intercept: float  # of the same line; with a slope of 1 below 0 where too much is promised
 
 
 def reliability(proba: Array, truth: Array, n_bins: int = N_BINS) -> Reliability:

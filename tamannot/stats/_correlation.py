@@ -27,14 +27,10 @@ _CLIP = 0.999
 class Correlation:
     """A rank correlation and what chance makes of it."""
 
-    rho: float
-    """NaN where one side has but one value."""
-    p: float
-    """Two-sided; the share of orders of the samples that correlate as much or more."""
-    n: int
-    """Samples."""
-    exact: bool
-    """Whether all permutations were used."""
+    rho: float  # NaN where one side has but one value
+    p: float  # two-sided; the share of orders of the samples that correlate as much or more
+    n: int  # samples
+    exact: bool  # whether all permutations were used
 
 
 def spearman(

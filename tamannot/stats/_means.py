@@ -28,17 +28,12 @@ class OverSamples:
     """Means over samples, or differences of two such: numbers of one test, arrays ``(n_tests,)`` of several."""
 
     mean: Any
-    low: Any
-    """Lower end of the 95 % interval by Student's t, NaN where samples are too few."""
+    low: Any  # lower end of the 95 % interval by Student's t, NaN where samples are too few
     high: Any
-    p: Any
-    """Two-sided, of no difference; NaN without an interval or without any spread."""
-    n: Any
-    """Samples that have a value."""
-    n_same: Any
-    """Samples on the same side of zero as the mean."""
-    hedges_g: Any
-    """Mean over standard deviation, corrected for few samples; NaN where there is no p."""
+    p: Any  # two-sided, of no difference; NaN without an interval or without any spread
+    n: Any  # samples that have a value
+    n_same: Any  # samples on the same side of zero as the mean
+    hedges_g: Any  # mean over standard deviation, corrected for few samples; NaN where there is no p
 
 
 def over_samples(values: Array, *, fewest: int = MIN_SAMPLES) -> OverSamples:
@@ -133,10 +128,8 @@ class Moderated:
 
     difference: Array
     t: Array
-    df_prior: float
-    """Degrees of freedom of the prior; infinite where genes differ in variance no more than by chance."""
-    variance_prior: float
-    """Variance that the genes share."""
+    df_prior: float  # degrees of freedom of the prior; infinite where genes differ in variance no more than by chance
+    variance_prior: float  # variance that the genes share
 
 
 def moderated_t(differences: Array) -> Moderated:

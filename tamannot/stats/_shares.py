@@ -33,23 +33,16 @@ def wilson(k: Array, n: Array) -> tuple[Array, Array]:
 class Comparison:
     """Results of a comparison of shares. Arrays are tests × contrasts; those of whole tests are (tests,)."""
 
-    log_odds: Array
-    """Log odds ratio of each contrast."""
-    low: Array
+    log_odds: Array  # log odds ratio of each contrast
+    low: Array  # its 95 % interval, t with ``df``
     high: Array
-    """Its 95 % interval, t with ``df``."""
     t: Array
-    p: Array
-    """Two-sided."""
+    p: Array  # two-sided
     df: int
-    p_overall: Array
-    """(tests,) F test that no contrast differs from 0."""
-    dispersion: Array
-    """(tests,) Pearson's X² by its degrees of freedom, of counts as binomial: 1 where cells were independent."""
-    rho: Array
-    """(tests,) correlation of two cells of a sample that is left when the design is known, 0 or more."""
-    half_added: Array
-    """(tests,) bool: half a cell was added to either side of each sample, since a condition has none or only such."""
+    p_overall: Array  # (tests,) F test that no contrast differs from 0
+    dispersion: Array  # (tests,) Pearson's X² by its degrees of freedom: 1 where cells were independent
+    rho: Array  # (tests,) correlation of two cells of a sample that is left when the design is known, 0 or more
+    half_added: Array  # (tests,) bool: half a cell was added to both sides, since a condition has none or only such
 
 
 def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Comparison:
@@ -151,14 +144,10 @@ def compare_means(values: Array, design: Array, n_contrasts: int) -> Array:
 class _Fit:
     beta: Array
     eta: Array
-    variance: Array
-    """Of the counts, as binomial."""
-    inverse: Array
-    """Of the weighted cross-product of the design."""
-    x2: Array
-    """Pearson's, weighted."""
-    squares: Array
-    """Squared residuals by their binomial variance."""
+    variance: Array  # of the counts, as binomial
+    inverse: Array  # of the weighted cross-product of the design
+    x2: Array  # Pearson's, weighted
+    squares: Array  # squared residuals by their binomial variance
 
 
 def _weighed(k: Array, n: Array, design: Array) -> tuple[_Fit, Array, _Fit]:

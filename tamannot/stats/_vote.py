@@ -21,10 +21,8 @@ _SAME = 1e-9
 class Votes:
     """The outcome for every cell."""
 
-    winner: Array
-    """Code of the label, ``NO_LABEL`` where none won, ``ABSENT`` where the cell is; int64."""
-    share: Array
-    """Share of the leading label among the voters, float32 in [0, 1]; NaN where there was no vote."""
+    winner: Array  # code of the label, ``NO_LABEL`` where none won, ``ABSENT`` where the cell is; int64
+    share: Array  # share of the leading label among the voters, float32 in [0, 1]; NaN where there was no vote
 
 
 def vote_in_groups(codes: Array, group: Array, *, min_share: float) -> Votes:
