@@ -13,18 +13,7 @@ import scipy.sparse as sp
 from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings, in_order
 from tamannot.classify._activity import fit_activities, whole_z
-from tamannot.classify._call import (
-    FEW_GENES,
-    LOW_COVERAGE,
-    MACROPHAGE,
-    UNFAMILIAR,
-    Call,
-    Cells,
-    Scored,
-    Source,
-    only_macrophages,
-    set_aside,
-)
+from tamannot.classify._call import FEW_GENES, LOW_COVERAGE, MACROPHAGE, UNFAMILIAR, Call, Cells, Scored, Source
 from tamannot.classify._cohort import Cohort, doublet_thresholds, fit_novelty
 from tamannot.classify._gate import call_compartment, given_compartment, mixed_lineage, rival_probability, rival_z
 from tamannot.classify._origin import call_origin, find_middle, looks_like_brain, nearest_origin, origin_z
@@ -269,17 +258,17 @@ def _call_block(
     fit = cohort.states.regression
     products = None if fit is None else x[:, fit.columns] @ fit.coef.T
     coverage = [panels.coverage[s] for s in STATES]
-    state = only_macrophages(call_state(cohort.states, scored, products, nearest, coverage, mixed), is_macrophage)
+    state = call_state(cohort.states, scored, products, nearest, coverage, mixed).only_macrophages(is_macrophage)
     if cells.given is None:
         doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), other, cells.sample)
-        state = set_aside(state, doublet, MIXED_LINEAGE)
+        state = state.set_aside(doublet, MIXED_LINEAGE)
     if (novelty := cohort.novelty) is not None and cohort.lender is not None:
         lead = panels.gate.lead(x)
         away = novelty.distance(np.column_stack([whole_z(scored.halves), z, lead]))
         strange = is_macrophage & ((away > novelty.limit) | (lead < novelty.least_lead))
-        origin, state = (set_aside(call, strange, UNFAMILIAR) for call in (origin, state))
+        origin, state = (call.set_aside(strange, UNFAMILIAR) for call in (origin, state))
     if cohort.lender is not None and cohort.lender.coverage < FEW_GENES:
-        state = set_aside(state, is_macrophage, LOW_COVERAGE)
+        state = state.set_aside(is_macrophage, LOW_COVERAGE)
     ids = [*STATES, *panels.ids("overlay")]
     present = np.stack([np.nan_to_num(scores.column("p", i), nan=1.0) < _PRESENT_P for i in ids], axis=1)
     return Calls(

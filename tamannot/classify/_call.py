@@ -38,21 +38,18 @@ class Call:
     classes: tuple[str, ...]
     prob: Array  # row maximum of ``proba``; NaN if the axis does not apply
 
+    def set_aside(self, cells: Array, status: str) -> Call:
+        """Return the call with no label for some cells, and the reason; probabilities are kept."""
+        label, reason = self.label.copy(), self.status.copy()
+        label[cells], reason[cells] = UNASSIGNED, status
+        return replace(self, label=label, status=reason)
 
-def set_aside(call: Call, cells: Array, status: str) -> Call:
-    """Return the call with no label for some cells, and the reason; probabilities are kept."""
-    label, reason = call.label.copy(), call.status.copy()
-    label[cells], reason[cells] = UNASSIGNED, status
-    return replace(call, label=label, status=reason)
-
-
-def only_macrophages(call: Call, is_macrophage: Array) -> Call:
-    """Return the call with ``not_macrophage`` for all other cells; probabilities of classes are kept."""
-    label, status, prob = call.label.copy(), call.status.copy(), call.prob.copy()
-    label[~is_macrophage] = NOT_MACROPHAGE
-    status[~is_macrophage] = NOT_MACROPHAGE
-    prob[~is_macrophage] = np.nan
-    return Call(label, status, call.proba, call.classes, prob)
+    def only_macrophages(self, is_macrophage: Array) -> Call:
+        """Return the call with ``not_macrophage`` for all other cells; probabilities of classes are kept."""
+        label, status, prob = self.label.copy(), self.status.copy(), self.prob.copy()
+        label[~is_macrophage], status[~is_macrophage] = NOT_MACROPHAGE, NOT_MACROPHAGE
+        prob[~is_macrophage] = np.nan
+        return replace(self, label=label, status=status, prob=prob)
 
 
 # The axes of the tables, in their order, the user's own sets last; modules are computed beside them for the rules.

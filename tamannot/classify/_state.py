@@ -9,16 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from tamannot.classify._activity import FAR_ABOVE, Activity, whole_z
-from tamannot.classify._call import (
-    AMBIGUOUS,
-    ASSIGNED,
-    FEW_GENES,
-    LOW_COVERAGE,
-    LOW_SIGNAL,
-    UNASSIGNED,
-    Call,
-    Scored,
-)
+from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, LOW_SIGNAL, UNASSIGNED, Call, Scored
 from tamannot.scoring import NullScores
 from tamannot.scoring._njit import Array
 from tamannot.signature import Signature, SignatureSet

@@ -236,8 +236,15 @@ def names_of(index: GeneIndex) -> tuple[list[str], list[str]]:
     The symbol is the id itself where that is all there is. A column that no name tells from another, or whose
     name could not be written into a file, has neither: both are ``""``.
     """
-    own = [index.standard_name(c) for c in range(len(index.ids))]
-    pairs = [_pair(one, two) for one, two in zip(own, index.second_ids, strict=True)]
+    pairs, table = [], human_genes()
+    for column, two in enumerate(index.second_ids):
+        one = index.standard_name(column)
+        if _ENSEMBL.fullmatch(one):
+            pairs.append((table.symbol_of.get(one) or ("" if _ENSEMBL.fullmatch(two) else two) or one, one))
+        elif _ENSEMBL.fullmatch(two):
+            pairs.append((one, two))
+        else:
+            pairs.append((one, table.ensembl.get(table.approved_of.get(one, one), "")))
     shared = {s for s, n in Counter(s for s, _ in pairs).items() if n > 1}
     # Of columns that share a symbol the Ensembl id is the name, if there is one.
     symbols = [e if s in shared else s for s, e in pairs]
@@ -249,12 +256,3 @@ def names_of(index: GeneIndex) -> tuple[list[str], list[str]]:
         ["" if b else s for s, b in zip(symbols, bad, strict=True)],
         ["" if b or e in shared_ids else e for (_, e), b in zip(pairs, bad, strict=True)],
     )
-
-
-def _pair(one: str, two: str) -> tuple[str, str]:
-    table = human_genes()
-    if _ENSEMBL.fullmatch(one):
-        return table.symbol_of.get(one) or ("" if _ENSEMBL.fullmatch(two) else two) or one, one
-    if _ENSEMBL.fullmatch(two):
-        return one, two
-    return one, table.ensembl.get(table.approved_of.get(one, one), "")

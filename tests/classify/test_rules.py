@@ -7,7 +7,7 @@ import pytest
 
 from tamannot.classify import ORIGINS, STATES, Cohort
 from tamannot.classify._activity import fit_activities
-from tamannot.classify._call import Scored, only_macrophages
+from tamannot.classify._call import Scored
 from tamannot.classify._cohort import doublet_thresholds
 from tamannot.classify._gate import call_compartment, mixed_lineage, rival_z
 from tamannot.classify._origin import SCAVENGER, call_origin, find_middle
@@ -162,7 +162,7 @@ def state(lifts=None, *, own=None, m1=0.0, m2=0.0, anchors=1, mixed=0.0, coverag
     scores = scores_of(of, detected={"rule:cd86": [anchors], "rule:mrc1": [0]})
     scored = Scored(scores, scores, halves, np.ones(1))
     call = call_state(_classifier(), scored, None, np.zeros(1, np.int64), [coverage] * 5, np.array([mixed]))
-    return only_macrophages(call, np.array([macrophage]))
+    return call.only_macrophages(np.array([macrophage]))
 
 
 class TestState:
