@@ -3,8 +3,7 @@
 A signature is scored by halves of its genes. The difference between the halves gives the noise, and deconvolution
 gives the distribution of activities (nonparametric maximum likelihood; Kiefer & Wolfowitz 1956, Koenker & Mizera
 2014). Its low end is the baseline. A program is active in a cell if its activity probably exceeds both the baseline
-and the reference clearly. This is empirical Bayes: a program that does not vary beyond noise is active nowhere,
-however large the noise.
+and the reference clearly: one that does not vary beyond noise is active nowhere, however large the noise.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def prepare(
     """Fit a cohort to a data set; with a ``cohort`` that exists nothing is fitted to these cells.
 
     ``library`` has the signatures of all axes of the tables, with the modules of composites; species ``auto`` uses
-    those of human. The number of ``threads`` does not change results; ``report`` is called at the begin of each stage.
+    those of human. The number of ``threads`` does not change results.
     """
     report = report or silent()
     panels = Panels(library, source.index, source.rows.shape[1], "mouse" if settings.species == "mouse" else "human")

@@ -83,8 +83,7 @@ class Cohort:
 def doublet_thresholds(rival: Array, sample: Array | None) -> dict[str, Array]:
     """Return by sample the probability of each rival lineage above which a macrophage is a doublet.
 
-    Ambient RNA of other lineages is in all macrophages of a sample, so a doublet exceeds this background. ``rival`` is
-    the `rival_probability` of the macrophages.
+    Ambient RNA of other lineages is in all macrophages of a sample, so a doublet exceeds this background.
     """
     names = np.asarray(["all"] * len(rival) if sample is None else sample, str)
     found = {}

@@ -35,8 +35,7 @@ class Gate:
     """The classifier of compartments for the genes of a data set.
 
     It is a multinomial logistic regression on reference profiles, trained on the genes that the data have, so
-    a panel of 300 genes gets its own classifier. It is not trained on cells of the data. ``ids`` are the compartments
-    that are to be called.
+    a panel of 300 genes gets its own classifier. ``ids`` are the compartments that are to be called.
     """
 
     def __init__(self, index: GeneIndex, species: Species, ids: Sequence[str]) -> None:
@@ -110,8 +109,7 @@ def _training_cells(profiles: Array, compartment: Array) -> tuple[sp.csr_matrix,
 def call_compartment(margin: Array, detected: Array, scores: NullScores, ids: Sequence[str], *, enough: bool) -> Call:
     """Call the compartment with the strongest evidence: the margin of the classifier, and z of the panel.
 
-    ``margin`` and ``detected`` are what `Gate.log_odds` returned; where the data do not have ``enough`` genes to
-    separate compartments, none is called.
+    ``margin`` and ``detected`` are what `Gate.log_odds` returned; without ``enough`` genes none is called.
     """
     z = np.nan_to_num(scores.z[:, [scores.ids.index(i) for i in ids]].astype(float))
     odds = margin + _PER_Z * np.clip(z, _LEAST_Z, _MOST_Z)
@@ -131,8 +129,7 @@ def call_compartment(margin: Array, detected: Array, scores: NullScores, ids: Se
 def given_compartment(labels: Array, ids: Sequence[str], mapping: Mapping[str, str] | None) -> Call:
     """Take the compartments from the user's own cell types.
 
-    ``mapping`` is from the user's names to ids; None if the labels are ids. Other names are unassigned, and unknown
-    ids are refused.
+    ``mapping`` is from the user's names to ids; None if the labels are ids. Other names are unassigned.
     """
     values = [str(v) for v in labels]
     known = {i: i for i in (*ids, UNASSIGNED)} if mapping is None else dict(mapping)

@@ -187,7 +187,6 @@ def similarity_of(x: sp.csr_array, centroids: Array) -> tuple[Array, Array]:
     """Return how similar cells are to the nearest class, and how many of the features are detected in each.
 
     Similarity is the cosine of a cell's features with the nearest class mean, the mean of all classes taken off both.
-    ``x`` is cells × genes, ``centroids`` classes × genes.
     """
     middle = centroids.mean(axis=0)
     away = centroids - middle
@@ -210,10 +209,7 @@ class LabelledCells:
 
 
 def check_classes(labels: Sequence[str | None]) -> tuple[tuple[str, ...], Array]:
-    """Return the classes, sorted, and the class number of each cell, -1 for None.
-
-    Fewer than two classes, or two that a file could not tell apart, are refused.
-    """
+    """Return the classes, sorted, and the class number of each cell, -1 for None."""
     classes = tuple(sorted({c for c in labels if c is not None}))
     if len({c.replace("/", "|") for c in classes}) < len(classes):
         msg = "Two labels differ only by '/' and '|', which a file cannot distinguish. Rename one."
@@ -233,9 +229,7 @@ def fit_labels(
 
     ``n_genes`` are the features. If there are more than 20,000 cells, the seed and the content of cells decide which
     are used. ``target`` is the accuracy that the threshold is for; ``about`` are further fields: ``species``,
-    ``labels`` and ``training``, to which is added what is found out here. The number of threads changes no result. A
-    class of fewer than five cells, data without held-out cells of any class, and data in which no gene varies are
-    refused.
+    ``labels`` and ``training``, to which is added what is found out here. The number of threads changes no result.
     """
     rows, symbols, classes = labelled.rows, labelled.symbols, labelled.classes
     scale, base = find_scale(rows, labelled.kind, symbols, threads=threads)

@@ -41,10 +41,7 @@ BASELINES = (
 
 @lru_cache(maxsize=2)
 def load_profiles(species: Species) -> tuple[tuple[str, ...], Array, Array]:
-    """Return genes, compartments and log1p of ten thousand per cell, profiles × genes, of the mean of cell types.
-
-    Genes are named as in the species; one without an orthologue is ``""``.
-    """
+    """Return genes (``""``: no orthologue), compartments, and log1p of ten thousand per cell of mean profiles."""
     with np.load(files("tamannot.classify").joinpath("profiles.npz").open("rb"), allow_pickle=False) as kept:
         names = kept["symbol" if species == "human" else "mouse"]
         return tuple(names.tolist()), kept["compartment"], kept["steps"] * 0.04
@@ -68,9 +65,6 @@ def finder(index: GeneIndex, species: Species) -> Callable[[str], int]:
 
 
 def macrophage_depth(find: Callable[[str], int], n_vars: int, *, species: Species) -> tuple[Array, float]:
-    """Return how deep the genes of a data set rank in macrophages, and the depth of the last of the first 1,500.
-
-    Depths are in ranks of 1,500, 0 where that is not known.
-    """
+    """Return how deep genes rank in macrophages, of 1,500 ranks (0: not known), and the depth of the last of these."""
     depths = [(symbol, depth) for symbol, _, depth in _genes(species)]
     return by_column(depths, find, n_vars), sorted(depth for _, depth in depths)[-1500:][0]

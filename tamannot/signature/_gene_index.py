@@ -38,16 +38,9 @@ class GeneIndex:
     alone; then a name as another program spells it (``HLA.DRA``, ``cd68``, ``1-Sep``), unless it is a name of
     another gene. Every use of another name is recorded in `substitutions`.
 
-    Parameters
-    ----------
-    ids
-        Gene ids of the columns: symbols, or Ensembl ids with or without version.
-    second_ids
-        Further ids of the same columns, looked at only where an id of the first kind stands twice.
-    written
-        The ids that the data have in another form, by column.
-    species
-        Of the data; None recognises it from the ids where that is needed.
+    ``ids`` are symbols, or Ensembl ids with or without version; ``second_ids`` of the same columns are looked at only
+    where one of the first stands twice; ``written`` are the ids that the data have in another form, by column. A
+    ``species`` None is recognised from the ids where it is needed.
     """
 
     def __init__(

@@ -151,10 +151,7 @@ def load_signatures(axis: str | Iterable[str] | None = None, *, species: str = "
 
 @lru_cache(maxsize=64)
 def _exported(species: str, axis: str) -> tuple[Signature, ...]:
-    """Return the newest signatures of an axis from the committed export: JSON is read ten times as fast as TOML.
-
-    A test holds the exports to the signature files.
-    """
+    """Return the newest signatures of an axis from the committed export: JSON is read ten times as fast as TOML."""
     path = resource_path("signatures") / "exports" / f"{species}_{axis}.json"
     return tuple(from_json(path.read_text(encoding="utf-8"))) if path.is_file() else ()
 

@@ -166,8 +166,7 @@ def reasons(error: ValidationError) -> list[tuple[Location, str]]:
 def line_of(text: str, location: Location, reason: str) -> int | None:
     """Return the line that a fault is about, counted from 1; None if it cannot be told.
 
-    ``location`` is where the field is, as pydantic says it: ``("genes", 3, "weight")``. Where it is empty the reason
-    says the place: a line, or genes and references.
+    ``location`` is pydantic's: ``("genes", 3, "weight")``. If it is empty the reason says a line, genes or references.
     """
     lines = text.split("\n")
     if not location:
@@ -199,10 +198,7 @@ def _line_of_key(lines: list[str], key: str, start: int = 0, end: int | None = N
 
 
 def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) -> Path:
-    """Write ``<folder>/<id>/1.0.0.toml`` with one gene and one reference to be replaced; return its path.
-
-    It can be read, but it does not validate before they are.
-    """
+    """Write ``<folder>/<id>/1.0.0.toml`` with one gene and one reference to be replaced; return its path."""
     check_library_id(name)
     path = folder / name / "1.0.0.toml"
     if path.exists():

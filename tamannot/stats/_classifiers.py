@@ -62,8 +62,7 @@ def probabilities(margins: Array, slope: float, offset: Array) -> Array:
 def calibrate(margins: Array, y: Array, weight: Array) -> tuple[float, Array]:
     """Return the slope and the offset of each class by which the labels of held-out cells are most likely.
 
-    A weak prior, standard normal on the slope's logarithm and on the offsets, keeps them finite where classes do not
-    overlap.
+    Standard normal priors of the slope's logarithm and of the offsets keep them finite where classes do not overlap.
     """
     number, finite = np.arange(margins.shape[1]), np.nan_to_num(margins)
 
@@ -84,10 +83,8 @@ def judge(
     """Return the metrics on held-out cells, with the threshold, as plain values.
 
     The threshold is the smallest probability, at least 0.5, above which the lower 95 % bound of the accuracy reaches
-    the target; None if there is none.
-
-    ``proba`` are probabilities, cells × classes, ``truth`` the class number of each cell; ``sample`` is its sample
-    number, or None if cells are independent. ``target`` is the accuracy that is asked for.
+    the target; None if there is none. ``proba`` are probabilities, cells × classes, ``truth`` the class number of each
+    cell; ``sample`` is its sample number, or None if cells are independent.
     """
     call, confidence = proba.argmax(axis=1), proba.max(axis=1)
     right = call == truth

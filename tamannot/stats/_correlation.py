@@ -38,7 +38,6 @@ def spearman(
 ) -> Correlation:
     """Return Spearman's ρ of two finite values of each sample, or of what covariates, ``(n, k)``, leave of them.
 
-    Equal values share their mean rank; for the covariates see `partial_rho`.
     p is by permutation of the residuals of ``y`` among the samples (Freedman and Lane): each order is added to what the
     covariates predict and regressed again, so that the degrees of freedom that they cost are paid for. Of more than
     eight samples ``n_permutations`` orders are drawn, with the seed ``rng``; the one observed counts as one more.
@@ -65,10 +64,10 @@ def partial_rho(x: Array, y: Array, covariates: Array) -> float:
 
 def _correlated(x: Array, y: Array, covariates: Array) -> tuple[float, Array, Array, Array]:
     """Return ρ, the residuals of both sides, and an orthonormal basis of what they were regressed on, (n, rank)."""
-    design = np.column_stack([np.ones(len(x)), _ranks(covariates)])
+    design = np.column_stack([np.ones(len(x)), scipy.stats.rankdata(covariates, axis=0)])
     u, size, _ = np.linalg.svd(design, full_matrices=False)
     space = np.asarray(u[:, size > _SAME * size[0]])
-    ranks = [_ranks(side[:, None])[:, 0] for side in (x, y)]
+    ranks = [scipy.stats.rankdata(side) for side in (x, y)]
     left_x, left_y = (np.asarray(side - space @ (space.T @ side)) for side in ranks)
     size_x, size_y = float(np.linalg.norm(left_x)), float(np.linalg.norm(left_y))
     # Two values more than what is fitted: with one, every correlation is 1 or -1. And what is left of a side that is a
@@ -83,8 +82,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return the 95 % percentile interval of a (partial) ρ over samples drawn with replacement.
 
-    Draws in which one side has but one value say nothing and are left out. With few samples such an interval is
-    too narrow or, at a ρ near ±1, does not reach the truth: read it as a range of what these samples support.
+    With few samples it is too narrow or, at a ρ near ±1, misses the truth: read it as a range that they support.
     """
     if n_bootstrap < 1:
         return math.nan, math.nan
@@ -184,7 +182,7 @@ def classes_of(values: Array, n: int) -> Array:
 
 def _partials(x: Array, y: Array, covariates: Array | None) -> Array:
     """Return a partial ρ for each row: (draws, n), and (draws, n, k) of covariates."""
-    left = [_ranks(side.T).T for side in (x, y)]
+    left = [scipy.stats.rankdata(side, axis=1) for side in (x, y)]
     left = [side - side.mean(axis=1, keepdims=True) for side in left]
     if covariates is not None and covariates.shape[2]:
         z = scipy.stats.rankdata(covariates, axis=1)
@@ -195,10 +193,6 @@ def _partials(x: Array, y: Array, covariates: Array | None) -> Array:
     size = np.sqrt((left[0] ** 2).sum(axis=1) * (left[1] ** 2).sum(axis=1))
     product, known = (left[0] * left[1]).sum(axis=1), size > _SAME * x.shape[1]
     return np.clip(np.divide(product, size, out=np.full(len(x), np.nan), where=known), -1, 1)
-
-
-def _ranks(columns: Array) -> Array:
-    return np.asarray(scipy.stats.rankdata(columns, axis=0), float) if columns.size else columns.astype(float)
 
 
 @lru_cache(maxsize=_EXACT_UP_TO)  # many tests of the same samples start from the same seed

@@ -50,8 +50,8 @@ def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Compa
 
     Logit link; the variance of a share is ``p (1 - p) / n × (1 + ρ (n - 1))``, ρ by moments (Williams 1982), so that a
     sample with many cells does not outweigh the others unduly; scaled by Pearson's X² and compared with
-    t with the residual degrees of freedom. With samples of one size it is the quasi-binomial regression that weighs
-    by cells; with unequal ones that regression finds too much where there is nothing.
+    t with the residual degrees of freedom. With samples of unequal size a regression that weighs by cells finds too
+    much where there is nothing.
 
     ``k`` are the cells of the label, tests × samples, whole numbers or expected counts; ``n`` all cells, 1 or more,
     samples or tests × samples. ``design`` is samples × terms, or tests × samples × terms: the intercept, then the

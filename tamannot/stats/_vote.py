@@ -42,8 +42,8 @@ def vote_in_groups(codes: Array, group: Array, *, min_share: float) -> Votes:
 def vote_among_neighbours(codes: Array, weights: sp.csr_array, *, min_share: float, row: Array | None = None) -> Votes:
     """Give each cell the label with the greatest weight among the cells of its row; see `vote_in_groups`.
 
-    ``weights`` are rows × cells, non-negative: how much the vote of the cell of a column weighs in a row. ``row`` is
-    that of each cell; None: each has its own. Shares are of the summed weight of the voters.
+    ``weights`` are rows × cells: how much the vote of a cell weighs in a row, 0 or more. ``row`` is that of each cell;
+    None: each has its own. Shares are of the summed weight of the voters.
     """
     voting, absent = np.flatnonzero(codes >= 0), codes == ABSENT
     n_labels = int(codes.max(initial=0)) + 2  # one more than there are: the second of one label has no votes
