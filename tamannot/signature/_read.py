@@ -116,9 +116,8 @@ def _from_folder(folder: Path) -> SignatureSet:
 
 
 def _resolved(path: Path, file: SignatureFile, beside: Mapping[str, SignatureFile]) -> Signature:
-    library = bundled(file.species)
     with located(f"{path}: modules"):
-        return to_signature(file, lambda name: to_module(beside[name]) if name in beside else library.get(name))
+        return to_signature(file, lambda m: to_module(beside[m]) if m in beside else bundled(file.species).get(m))
 
 
 def as_signatures(given: Signatures) -> SignatureSet:

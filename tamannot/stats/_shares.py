@@ -177,7 +177,8 @@ def _fitted(k: Array, n: Array, design: Array, weight: Array, eta: Array) -> _Fi
     """Fit a logistic regression by reweighted least squares, from a first guess of the logits."""
     transposed = design.transpose(0, 2, 1)
     for _ in range(_STEPS):
-        share, variance = _moments(eta, n)
+        share = expit(eta)
+        variance = np.maximum(n * share * (1 - share), 1e-12)
         w = (weight * variance)[:, :, None]
         aim = eta + (k - n * share) / variance
         beta = np.linalg.solve(transposed @ (w * design), transposed @ (w * aim[:, :, None]))
@@ -186,12 +187,8 @@ def _fitted(k: Array, n: Array, design: Array, weight: Array, eta: Array) -> _Fi
         eta = new
         if close:
             break
-    share, variance = _moments(eta, n)
+    share = expit(eta)
+    variance = np.maximum(n * share * (1 - share), 1e-12)
     inverse = np.linalg.inv(transposed @ ((weight * variance)[:, :, None] * design))
     squares = (k - n * share) ** 2 / variance
     return _Fit(beta[:, :, 0], eta, variance, inverse, (weight * squares).sum(axis=1), squares)
-
-
-def _moments(eta: Array, n: Array) -> tuple[Array, Array]:
-    share = expit(eta)
-    return share, np.maximum(n * share * (1 - share), 1e-12)
