@@ -54,6 +54,7 @@ _N_GENES = 2000
 _MOST_MACROPHAGES = 10_000
 # The lift where a program is active is shrunk towards this, as if that had been observed in so many cells.
 _USUAL, _USUAL_CELLS = 5.0, 20
+_EXPERIMENTAL = tuple(STATES.index(s) for s in EXPERIMENTAL)
 # Where a program counts as present in a cell.
 _PRESENT_P = 0.01
 
@@ -149,12 +150,13 @@ def _fit(
     nearest = nearest_origin(z, middle, brain=brain)
     report("states", found.size)
     halves, scale = first.scored.halves[found], first.scored.scale[found]
-    activities, experimental = [], [STATES.index(s) for s in EXPERIMENTAL]
+    activities = []
     for origin, baselines in enumerate(BASELINES):
-        of = np.flatnonzero(nearest == origin)
-        of = np.sort(of[np.argsort(order[of], kind="stable")[:_MOST_MACROPHAGES]])
-        evidence = halves[of], scale[of], weight[of]
-        activities.append(fit_activities(*evidence, panels.state_genes, baselines, experimental))
+        here = np.flatnonzero(nearest == origin)
+        here = np.sort(here[np.argsort(order[here], kind="stable")[:_MOST_MACROPHAGES]])
+        evidence = halves[here], scale[here], weight[here]
+        activities.append(fit_activities(*evidence, panels.state_genes, baselines, _EXPERIMENTAL))
+    # How far above the baseline each program is, and how far where it is active: what amounts are relative to.
     probability, lift = lifts_of(activities, halves, scale, nearest)
     active = np.where(probability > 0.5, probability, 0.0) * weight[:, None]
     usual = ((active * lift).sum(axis=0) + _USUAL * _USUAL_CELLS) / (active.sum(axis=0) + _USUAL_CELLS)
@@ -169,7 +171,7 @@ def _fit(
         n_cells=source.rows.shape[0],
         n_macrophages=found.size,
     )
-    if settings.portable:
+    if settings.portable:  # cells of other data may be unlike these
         features = np.column_stack([whole_z(halves), z, first.lead[found]])
         active = np.where(probability > 0.5, lift, -np.inf)
         state = np.where(np.isfinite(active).any(axis=1), active.argmax(axis=1) + 1, 0)
@@ -177,20 +179,21 @@ def _fit(
     known = np.array([panels.coverage[s] >= FEW_GENES and s not in EXPERIMENTAL for s in STATES])
     chosen, state, sure = choose_training(probability, lift, usual, known, order)
     if sure[chosen].any() or settings.portable:
-        x, genes = _expression_to_learn(source, found[chosen])
-        by_content = np.argsort(order[chosen])  # sums are the same whatever the order of the cells
-        x, chosen = x[by_content], chosen[by_content]
-        states = train(x, state[chosen], sure[chosen], nearest[chosen], states, genes)
-        cohort = replace(cohort, states=states)
+        training = (state[chosen], sure[chosen], nearest[chosen])
+        cohort = replace(cohort, states=_trained(states, source, found[chosen], order[chosen], training))
     return cohort, first.scored
 
 
-def _expression_to_learn(source: Source, cells: Array) -> tuple[sp.csr_array, Array]:
-    """Return the expression of cells, in the genes that vary most among them, and the columns of these."""
+def _trained(
+    states: StateClassifier, source: Source, cells: Array, order: Array, training: tuple[Array, Array, Array]
+) -> StateClassifier:
+    """Return the classifier of states, trained on cells of a state, its probability, and an origin."""
     block = CsrRows(take_rows(source.rows, cells)).block(0, cells.size)
     x = expression_of(block, source.kind, source.rows.shape[1])
     genes = variable_genes(x, _N_GENES)
-    return sp.csr_array(x[:, genes]), genes
+    by_content = np.argsort(order)  # sums are the same whatever the order of the cells
+    state, sure, origin = (values[by_content] for values in training)
+    return train(sp.csr_array(x[:, genes])[by_content], state, sure, origin, states, genes)
 
 
 def _first_pass(source: Source, panels: Panels, *, threads: int, report: Progress, with_lead: bool) -> _FirstPass:

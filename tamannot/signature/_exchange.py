@@ -17,7 +17,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice, zip_longest
 from numbers import Integral
 from typing import Any, Literal
@@ -75,13 +75,7 @@ def to_scgate(signatures: Iterable[Signature], ids: GeneIds) -> str:
     return "".join("\t".join(row) + "\n" for row in [_SCGATE_HEADER, *rows])
 
 
-FORMATS: Mapping[str, Callable[[Iterable[Signature], GeneIds], str]] = {
-    "gmt": to_gmt,
-    "json": to_json,
-    "network": to_network,
-    "ucell": to_ucell,
-    "scgate": to_scgate,
-}
+FORMATS = {"gmt": to_gmt, "json": to_json, "network": to_network, "ucell": to_ucell, "scgate": to_scgate}
 """The functions that return the text of a format."""
 
 

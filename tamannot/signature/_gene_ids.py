@@ -21,7 +21,7 @@ REVIEWED_ALIASES: Mapping[str, str] = {"IBA1": "AIF1", "TREM-2": "TREM2", "TRAIL
 
 @dataclass(frozen=True)
 class GeneTable:
-    """Approved symbols, and former ones that belonged to exactly one gene and are no approved symbol themselves."""
+    """Approved symbols, and former ones that belonged to exactly one gene and are not approved today."""
 
     ensembl: Mapping[str, str]  # approved symbol → Ensembl id, ``""`` where there is none
     former: Mapping[str, tuple[str, ...]]  # approved symbol → former symbols and reviewed aliases

@@ -139,7 +139,7 @@ class GeneIndex:
             return there
         known = human_genes().names
         dated = next((self._dates[0].get(n.upper()) for n in names if n.upper().startswith(DATED)), None)
-        words = (w for n in names if n for w in self._spellings(n) if w in self._column)
+        words = (w for n in filter(None, names) for w in self._spellings(n) if w in self._column)
         return dated or next((w for w in words if w not in known or self._species == "mouse"), None)
 
     def _spellings(self, name: str) -> Iterator[str]:

@@ -36,13 +36,14 @@ class Library:
 
     def get(self, name: str) -> Signature:
         """Return the signature ``id@version``, or the newest version of ``id``, if possible not deprecated."""
-        names = self._names(name)
-        for one in names:
+        found = []
+        for one in self._names(name):
             if one not in self._loaded:
                 file = self._file(one)
                 with located(f"{self._path(one)}: modules"):
-                    self._loaded[one] = to_signature(file, lambda name: to_module(self._file(*self._names(name))))
-        return next((s for n in names if not (s := self._loaded[n]).deprecated), self._loaded[names[0]])
+                    self._loaded[one] = to_signature(file, lambda module: to_module(self._file(*self._names(module))))
+            found.append(self._loaded[one])
+        return next((s for s in found if not s.deprecated), found[0])
 
     def _names(self, name: str) -> list[str]:
         """Return the ``id@version`` that a name may mean, the newest first."""

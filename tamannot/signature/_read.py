@@ -28,13 +28,7 @@ Signatures = Mapping[str, Signature | Iterable[str]] | Signature | Iterable[Sign
 """What functions take as signatures; lists of genes as in `read_signatures`."""
 Source = str | os.PathLike[str] | Mapping[str, Iterable[str]]
 FormatName = Literal["toml", "gmt", "json", "network", "ucell", "scgate"]
-_READERS: Mapping[str, Callable[[str], list[Signature]]] = {
-    ".gmt": from_gmt,
-    ".json": from_json,
-    ".csv": from_table,
-    ".tsv": from_table,
-    ".txt": from_table,
-}
+_READERS = {".gmt": from_gmt, ".json": from_json, ".csv": from_table, ".tsv": from_table, ".txt": from_table}
 _MAX_TEXT = 16 * MAX_BYTES
 _FORMAT_OF = {".gmt": "gmt", ".json": "json", ".csv": "network", ".tsv": "scgate", ".toml": "toml", "": "toml"}
 
