@@ -174,7 +174,23 @@ def _opened(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         if sum(m.file_size for m in members) > _MAX_CONTENT:
             refuse(f"unpacks to more than {_MAX_CONTENT >> 20} MB, so it is not a model.")
         arrays = {m.filename.removesuffix(".npy"): _array(archive, m) for m in members}
-    return _meta(arrays.pop(_META)), arrays
+    content = arrays.pop(_META)
+    if content.ndim != 1 or content.size > _MAX_META:
+        refuse("'meta' is not text.")
+    meta = json.loads(content.tobytes().decode(), parse_constant=lambda word: refuse(f"'meta' contains {word}."))
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        refuse(f"not a model: 'meta' does not name the format {FORMAT}.")
+    version = meta.get("schema_version")
+    if type(version) is not int or version < 1:
+        refuse(f"the schema version must be an integer of at least 1, not {str(version)[:50]!r}.")
+    if version < SCHEMA_VERSION:
+        refuse("made by an older release of tamannot and no longer readable; train the model again with tl.train(...).")
+    if version > SCHEMA_VERSION:
+        refuse(
+            f"made by a newer release (schema {version}; this release reads {SCHEMA_VERSION}). Update tamannot, or "
+            "train the model again."
+        )
+    return meta, arrays
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
@@ -195,25 +211,6 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
         refuse(f"'{name}' is damaged: its size does not agree with its header.")
     values = np.frombuffer(raw, wanted).reshape(shape)
     return values if name == _META else values.astype(np.float64)
-
-
-def _meta(content: Array) -> dict[str, Any]:
-    if content.ndim != 1 or content.size > _MAX_META:
-        refuse("'meta' is not text.")
-    meta = json.loads(content.tobytes().decode(), parse_constant=lambda word: refuse(f"'meta' contains {word}."))
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        refuse(f"not a model: 'meta' does not name the format {FORMAT}.")
-    version = meta.get("schema_version")
-    if type(version) is not int or version < 1:
-        refuse(f"the schema version must be an integer of at least 1, not {str(version)[:50]!r}.")
-    if version < SCHEMA_VERSION:
-        refuse("made by an older release of tamannot and no longer readable; train the model again with tl.train(...).")
-    if version > SCHEMA_VERSION:
-        refuse(
-            f"made by a newer release (schema {version}; this release reads {SCHEMA_VERSION}). Update tamannot, or "
-            "train the model again."
-        )
-    return meta
 
 
 def _printable(text: str) -> str:

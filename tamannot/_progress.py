@@ -109,33 +109,24 @@ class Progress:
         if now - self._last < (_RENEW_EVERY if live else _NEXT_LINE_EVERY):
             return
         self._last = now
-        line = printable(self._line(now))
+        line, timed = f"tamannot: {printable(self._stage)}", self._done - self._done_before
+        if self._n_compiling:
+            line += ", compiling (first run)"
+        elif self._total and timed > 0:
+            speed = timed / max(now - self._timed_from, 1e-9)
+            minutes, seconds = divmod(round(max(self._total - self._done, 0) / speed), 60)
+            left = f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
+            line += f", {min(self._done / self._total, 1.0):.0%}, {speed:,.0f} cells/s, {left} left"
         if live:
             self._write("\r" + line.ljust(self._width))
             self._width = len(line)
         else:
             self._write(line + "\n")
 
-    def _line(self, now: float) -> str:
-        if self._n_compiling:
-            return f"tamannot: {self._stage}, compiling (first run)"
-        timed = self._done - self._done_before
-        if not self._total or timed <= 0:
-            return f"tamannot: {self._stage}"
-        speed = timed / max(now - self._timed_from, 1e-9)
-        left = max(self._total - self._done, 0) / speed
-        share = min(self._done / self._total, 1.0)
-        return f"tamannot: {self._stage}, {share:.0%}, {speed:,.0f} cells/s, {_clock_time(left)} left"
-
     def _write(self, text: str) -> None:
         out = self._stream or sys.stderr
         out.write(text)
         out.flush()
-
-
-def _clock_time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
 # Ctrl-C, the signal of batch schedulers and `kill`, and that of a closed terminal; Windows has no SIGHUP.
@@ -180,7 +171,7 @@ class Interruption:
         self.received = signal.Signals(number)
         while frame is not None:
             if frame.f_code is Interruption._raise_again.__code__:  # an exception would be lost there
-                self._later()
+                threading.Timer(_RETRY_AFTER, _send, [self.received]).start()
                 return
             frame = frame.f_back
         self._deaf_until = now + _PATIENCE
@@ -192,10 +183,7 @@ class Interruption:
             sys.__unraisablehook__(lost)
         elif self._deaf_until < float("inf"):
             self._deaf_until = 0.0
-            self._later()
-
-    def _later(self) -> None:
-        threading.Timer(_RETRY_AFTER, _send, [self.received]).start()
+            threading.Timer(_RETRY_AFTER, _send, [self.received]).start()
 
 
 def _send(number: signal.Signals) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, cast, get_type_hints
@@ -86,8 +86,7 @@ settings = Settings()
 class AnnotateSettings:
     """The settings of an annotation: arguments of `tl.annotate` or the command line, kept in the record."""
 
-    model: object = None
-    """A model, the path of one, or a list of these; see `tl.annotate`."""
+    model: object = None  # a model, the path of one, or a list of these; see `tl.annotate`
     layer: str | None = None
     gene_symbols: str | None = None
     species: SpeciesChoice = "auto"
@@ -96,13 +95,9 @@ class AnnotateSettings:
     sample_key: str | None = None
     target_accuracy: float = 0.95
     rng: int = 0
-    sample: str | None = None
-    """The sample of all cells if there is no column: one file of a cohort."""
-    portable: bool = False
-    """Whether the fit is for other data as well: only genes with a unique name are used, and the background of
-    macrophages is kept."""
-    recorded: tuple[str, ...] | None = None
-    """The settings that the caller could pass, for the record of the run; None: all."""
+    sample: str | None = None  # the sample of all cells if there is no column: one file of a cohort
+    portable: bool = False  # whether the fit is for other data as well; it then knows which cells are unlike its own
+    recorded: tuple[str, ...] | None = None  # settings that the caller could pass, for the record; None: all
 
     def check(self) -> None:
         """Raise a ParameterError for values out of range; column names are checked with the data."""
@@ -115,19 +110,10 @@ class AnnotateSettings:
 
     def parameters(self) -> dict[str, Any]:
         """Return the settings for the record of a run; models are recorded elsewhere."""
-        names = (
-            "layer",
-            "gene_symbols",
-            "species",
-            "tissue",
-            "compartment_key",
-            "sample_key",
-            "target_accuracy",
-            "rng",
-        )
-        kept = [name for name in names if self.recorded is None or name in self.recorded]
-        given = {name: getattr(self, name) for name in (*kept, "sample")}
-        return {name: value for name, value in given.items() if value is not None}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        kept = set(values) if self.recorded is None else {*self.recorded, "sample"}
+        kept -= {"model", "portable", "recorded"}
+        return {name: value for name, value in values.items() if name in kept and value is not None}
 
 
 class UseRaw(TypedDict, total=False):

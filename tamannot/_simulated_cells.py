@@ -52,7 +52,27 @@ class Design:
     def check(self) -> None:
         """Raise for parameters that cannot be simulated."""
         self._check_numbers()
-        self._check_ids()
+        known = {
+            "composition": {*load_signatures(axis="compartment"), MALIGNANT},
+            "origins": {*load_signatures(axis="origin")},
+            "states": {*load_signatures(axis="state")},
+            "shift": {*self.composition, *self.origins, *self.states},
+        }
+        for name, ids in known.items():
+            given: Mapping[str, float] = getattr(self, name)
+            if unknown := sorted(set(given) - ids):
+                msg = f"{name} has unknown entries {', '.join(unknown)}: use {', '.join(sorted(ids))}."
+                raise ParameterError(msg)
+            if not all(np.isfinite(v) and v >= 0 for v in given.values()):
+                msg = f"{name} has a value that is not a number of at least 0."
+                raise ParameterError(msg)
+        if sum(self.composition.values()) <= 0:
+            msg = "composition has no compartment with a share above 0."
+            raise ParameterError(msg)
+        for name in ("origins", "states"):
+            if (total := sum(getattr(self, name).values())) > 1 + _NOTHING:
+                msg = f"{name} are shares of macrophages and sum to {total:.2f}: the sum must be at most 1."
+                raise ParameterError(msg)
         if self.shift and len(self.conditions) < 2:
             msg = "shift changes the second condition: give two conditions."
             raise ParameterError(msg)
@@ -98,42 +118,15 @@ class Design:
             msg = "conditions must be one or more unique names."
             raise ParameterError(msg)
 
-    def _check_ids(self) -> None:
-        known = {
-            "composition": {*load_signatures(axis="compartment"), MALIGNANT},
-            "origins": {*load_signatures(axis="origin")},
-            "states": {*load_signatures(axis="state")},
-            "shift": {*self.composition, *self.origins, *self.states},
-        }
-        for name, ids in known.items():
-            given: Mapping[str, float] = getattr(self, name)
-            if unknown := sorted(set(given) - ids):
-                msg = f"{name} has unknown entries {', '.join(unknown)}: use {', '.join(sorted(ids))}."
-                raise ParameterError(msg)
-            if not all(np.isfinite(v) and v >= 0 for v in given.values()):
-                msg = f"{name} has a value that is not a number of at least 0."
-                raise ParameterError(msg)
-        if sum(self.composition.values()) <= 0:
-            msg = "composition has no compartment with a share above 0."
-            raise ParameterError(msg)
-        for name in ("origins", "states"):
-            if (total := sum(getattr(self, name).values())) > 1 + _NOTHING:
-                msg = f"{name} are shares of macrophages and sum to {total:.2f}: the sum must be at most 1."
-                raise ParameterError(msg)
-
 
 @dataclass(frozen=True)
 class Cohort:
     """Samples and the cells in them."""
 
-    table: pd.DataFrame
-    """Samples with their condition, expected shares and level of the defence program."""
-    sample: Array
-    """Number of each cell's sample."""
-    compartment: Array
-    """Of each cell; object array of str."""
-    usage: pd.DataFrame
-    """Cells × programs, float32, in [0, 1]."""
+    table: pd.DataFrame  # samples with their condition, expected shares and level of the defence program
+    sample: Array  # number of each cell's sample
+    compartment: Array  # of each cell; object array of str
+    usage: pd.DataFrame  # cells × programs, float32, in [0, 1]
 
 
 def draw_cohort(design: Design, rng: np.random.Generator) -> Cohort:
@@ -144,15 +137,27 @@ def draw_cohort(design: Design, rng: np.random.Generator) -> Cohort:
     for axis in ("composition", "origins", "states"):
         for name, share in _draw_shares(design, axis, condition, rng).items():
             table[name] = share
-    table[DEFENCE] = _defence_levels(table, design, rng)
-    sample, compartment = _draw_compartments(table, design, rng)
+    # Standard normal levels of the defence program, correlated with the normal scores of the samples' LAM shares.
+    level = rng.standard_normal(design.n_samples)
+    if design.crosstalk:
+        score = scipy.stats.norm.ppf((scipy.stats.rankdata(table[LAM]) - 0.5) / design.n_samples)
+        level = design.crosstalk * score + np.sqrt(1 - design.crosstalk**2) * level
+    table[DEFENCE] = level
+    ids = np.array([*design.composition], dtype=object)
+    extra = np.repeat(np.array([NOISE, UNKNOWN], dtype=object), [design.n_noise_cells, design.n_unknown_cells])
+    drawn = []
+    for share in table[list(ids)].to_numpy(float):
+        drawn += [rng.choice(ids, design.n_cells, p=share / share.sum()), extra]
+    sample, compartment = np.repeat(np.arange(design.n_samples), design.n_cells + extra.size), np.concatenate(drawn)
     usage: dict[str, Array] = {}
-    for ids in (list(design.origins), list(design.states)):
-        within = np.flatnonzero(compartment == MACROPHAGE)
-        drawn = np.zeros((sample.size, len(ids)), np.float32)
-        drawn[within] = _draw_usages(table[ids].to_numpy(float)[sample[within]], rng)
-        usage |= dict(zip(ids, drawn.T, strict=True))
-    usage[DEFENCE] = _draw_defence(table[DEFENCE].to_numpy()[sample], compartment == MALIGNANT, rng)
+    within = np.flatnonzero(compartment == MACROPHAGE)
+    for programs in (list(design.origins), list(design.states)):
+        of_axis = np.zeros((sample.size, len(programs)), np.float32)
+        of_axis[within] = _draw_usages(table[programs].to_numpy(float)[sample[within]], rng)
+        usage |= dict(zip(programs, of_axis.T, strict=True))
+    mean = 1 / (1 + np.exp(-(_DEFENCE_MEAN + _DEFENCE_SPREAD * level[sample])))
+    defence = rng.beta(mean * _DEFENCE_CONCENTRATION, (1 - mean) * _DEFENCE_CONCENTRATION)
+    usage[DEFENCE] = np.where(compartment == MALIGNANT, defence, 0).astype(np.float32)
     return Cohort(table, sample, compartment, pd.DataFrame(usage))
 
 
@@ -170,26 +175,6 @@ def _draw_shares(design: Design, axis: str, condition: list[str], rng: np.random
     return dict(zip(getattr(design, axis), np.array(rows).T, strict=True))
 
 
-def _defence_levels(table: pd.DataFrame, design: Design, rng: np.random.Generator) -> Array:
-    """Return standard normal levels, correlated with the normal scores of the samples' LAM shares."""
-    noise = rng.standard_normal(len(table))
-    if not design.crosstalk:
-        return noise
-    rank = scipy.stats.rankdata(table[LAM])
-    score = scipy.stats.norm.ppf((rank - 0.5) / len(table))
-    return np.asarray(design.crosstalk * score + np.sqrt(1 - design.crosstalk**2) * noise)
-
-
-def _draw_compartments(table: pd.DataFrame, design: Design, rng: np.random.Generator) -> tuple[Array, Array]:
-    ids = np.array([*design.composition], dtype=object)
-    extra = np.repeat(np.array([NOISE, UNKNOWN], dtype=object), [design.n_noise_cells, design.n_unknown_cells])
-    drawn = []
-    for share in table[list(ids)].to_numpy(float):
-        drawn += [rng.choice(ids, design.n_cells, p=share / share.sum()), extra]
-    sample = np.repeat(np.arange(len(table)), design.n_cells + extra.size)
-    return sample, np.concatenate(drawn)
-
-
 def _draw_usages(share: Array, rng: np.random.Generator) -> Array:
     """Return usages of macrophages: one dominating program or none, and low usage of the others.
 
@@ -204,9 +189,3 @@ def _draw_usages(share: Array, rng: np.random.Generator) -> Array:
     has = np.flatnonzero(chosen < n_programs)
     usage[has, chosen[has]] = own[has]
     return np.asarray(usage, np.float32)
-
-
-def _draw_defence(level: Array, malignant: Array, rng: np.random.Generator) -> Array:
-    mean = 1 / (1 + np.exp(-(_DEFENCE_MEAN + _DEFENCE_SPREAD * level)))
-    drawn = rng.beta(mean * _DEFENCE_CONCENTRATION, (1 - mean) * _DEFENCE_CONCENTRATION)
-    return np.where(malignant, drawn, 0).astype(np.float32)

@@ -45,22 +45,27 @@ class World:
     """Expression of cell types and programs."""
 
     genes: tuple[str, ...]
-    kinds: tuple[str, ...]
-    """Cell type of each profile; one with arms, such as T and NK cells, has several."""
-    profiles: Array
-    """Profiles × genes, float32, rows sum to 1: a cell of that type without a program."""
-    programs: tuple[str, ...]
-    """Program of each row of ``fold``; a composite has a row for each of its modules."""
-    fold: Array
-    """Fold change of each gene at full usage, float32."""
-    own_genes: Mapping[str, Array]
-    """Symbols of no signature that a cell type or a program raises, by its name."""
+    kinds: tuple[str, ...]  # cell type of each profile; one with arms, such as T and NK cells, has several
+    profiles: Array  # profiles × genes, float32, rows sum to 1: a cell of that type without a program
+    programs: tuple[str, ...]  # program of each row of ``fold``; a composite has a row for each of its modules
+    fold: Array  # fold change of each gene at full usage, float32
+    own_genes: Mapping[str, Array]  # symbols of no signature that a cell type or a program raises, by its name
 
 
 def make_world(kinds: Sequence[str], programs: Sequence[str], n_genes: int, rng: np.random.Generator) -> World:
     """Draw the expression of cell types (compartments, ``malignant``, ``unknown``) and of programs."""
     library = SignatureSet(s for axis in _AXES for s in load_signatures(axis=axis).values())
-    genes = _universe(library, n_genes)
+    # The genes of the signatures, then those that the reference cells have most of, then any; sorted.
+    signed = sorted({g.symbol for s in library.values() for g in s.genes})
+    depth, table = reference_depths("human"), human_genes().ensembl
+    known = sorted((g for g in table if g in depth), key=lambda g: -depth[g])
+    taken = set(signed)
+    others = [g for g in dict.fromkeys([*known, *(g for g, ensembl in table.items() if ensembl)]) if g not in taken]
+    most = len(signed) + len(others)
+    if not len(signed) <= n_genes <= most:
+        msg = f"n_genes is {n_genes}: give {len(signed)} (the genes of the signatures) to {most}."
+        raise ParameterError(msg)
+    genes = tuple(sorted(signed + others[: n_genes - len(signed)]))
     maker = _Maker(library, genes, programs, rng)
     rows = [(kind, row) for kind in kinds for row in maker.profiles(kind)]
     arms = [(program, row) for program in programs for row in maker.folds(program)]
@@ -80,22 +85,39 @@ class _Maker:
         signed = {g.symbol for s in library.values() for g in s.genes}
         self._free = np.flatnonzero([g not in signed for g in genes])
         self.own_genes: dict[str, Array] = {}
-        self._anywhere = _base(genes, rng)
+        # Log-normal levels, handed out in about the order of the reference cells.
+        depth = reference_depths("human")
+        order = np.lexsort((rng.random(len(genes)), np.array([depth.get(g, 0.0) for g in genes])))
+        level = np.empty(len(genes))
+        level[order] = np.sort(rng.standard_normal(len(genes)))
+        level = np.exp(_TAIL * level + _JITTER * rng.standard_normal(len(genes)))
+        self._anywhere = np.asarray(level / level.sum())
         lineage = self._of(*(s for axis in ("compartment", "origin") for s in library.select(axis=axis).values()))
         self._anywhere[lineage] = self._draw(_SILENT, lineage.size)
-        self._idle = self._idle_levels([p for p in programs if p != DEFENCE])
+        # A macrophage's level of each program's genes, 0 for other genes; unspecific genes have more.
+        weight = np.full(self._genes.size, np.inf)
+        for program in programs:
+            for arm in library[program].parts if program != DEFENCE else ():
+                for gene in self._with_others(program, arm):
+                    place = self._place[gene.symbol]
+                    weight[place] = min(weight[place], gene.weight, 1.0)
+        idle = np.asarray(self._draw(_IDLE, weight.size) / weight)
         elsewhere = self._draw(_ELSEWHERE, self._genes.size)
         ubiquitous = self._of(library[_UBIQUITOUS])
         elsewhere[ubiquitous] = self._draw(_EVERYWHERE, ubiquitous.size)
-        used = np.setdiff1d(np.flatnonzero(self._idle), lineage)
-        self._anywhere[used] = elsewhere[used] * self._idle[used]
-        self._in_macrophages = np.where(self._idle > 0, self._idle, self._anywhere)
+        used = np.setdiff1d(np.flatnonzero(idle), lineage)
+        self._anywhere[used] = elsewhere[used] * idle[used]
+        self._in_macrophages = np.where(idle > 0, idle, self._anywhere)
 
     def profiles(self, kind: str) -> Iterator[Array]:
         """Yield the expression of each arm of a cell type."""
         own = self._own(kind, _N_LINEAGE_OWN)
         fold = self._draw(_LINEAGE_OWN_FOLD, own.size)
-        for up in self._markers(kind):
+        if kind == UNKNOWN:
+            markers = [self._rng.choice(self._free, min(_N_MARKERS, self._free.size), replace=False)]
+        else:
+            markers = [self._places(arm) for i in _GENES_OF.get(kind, (kind,)) for arm in self._library[i].parts]
+        for up in markers:
             level = (self._in_macrophages if kind == MACROPHAGE else self._anywhere).copy()
             level[up] = np.maximum(level[up], self._draw(_LINEAGE, up.size))
             level[own] *= fold
@@ -107,7 +129,7 @@ class _Maker:
         own = self._own(program, _N_OWN)
         own_fold = self._draw(_OWN_FOLD, own.size)
         usual = _DEFENCE_FOLD if program == DEFENCE else _PROGRAM_FOLD
-        for arm in _arms(self._library[program]):
+        for arm in self._library[program].parts:
             fold = np.ones(self._genes.size)
             for gene in self._with_others(program, arm):
                 size = float(self._draw(usual, 1)[0])
@@ -116,22 +138,6 @@ class _Maker:
             fold[own] = own_fold
             # a gene that is much of a cell already cannot become eight times more
             yield np.minimum(fold, np.maximum(1.0, _MOST / self._in_macrophages))
-
-    def _idle_levels(self, programs: Sequence[str]) -> Array:
-        """Return a macrophage's level of each program's genes, 0 for other genes; unspecific genes have more."""
-        weight = np.full(self._genes.size, np.inf)
-        for program in programs:
-            for arm in _arms(self._library[program]):
-                for gene in self._with_others(program, arm):
-                    place = self._place[gene.symbol]
-                    weight[place] = min(weight[place], gene.weight, 1.0)
-        return np.asarray(self._draw(_IDLE, weight.size) / weight)
-
-    def _markers(self, kind: str) -> list[Array]:
-        if kind == UNKNOWN:
-            return [self._rng.choice(self._free, min(_N_MARKERS, self._free.size), replace=False)]
-        sources = [self._library[i] for i in _GENES_OF.get(kind, (kind,))]
-        return [self._places(arm.genes) for s in sources for arm in _arms(s)]
 
     def _with_others(self, program: str, arm: Signature) -> tuple[Gene, ...]:
         return arm.genes + (self._library[_ALSO[program]].genes if program in _ALSO else ())
@@ -142,43 +148,14 @@ class _Maker:
         return own
 
     def _of(self, *signatures: Signature) -> Array:
-        return np.unique(np.concatenate([self._places(arm.genes) for s in signatures for arm in _arms(s)]))
+        return np.unique(np.concatenate([self._places(arm) for s in signatures for arm in s.parts]))
 
-    def _places(self, genes: Sequence[Gene]) -> Array:
-        return np.array([self._place[g.symbol] for g in genes if g.direction == "up"], np.int64)
+    def _places(self, arm: Signature) -> Array:
+        return np.array([self._place[g.symbol] for g in arm.up], np.int64)
 
     def _draw(self, usual: tuple[float, float], size: int) -> Array:
         median, spread = usual
         return np.asarray(median * np.exp(spread * self._rng.standard_normal(size)))
-
-
-def _universe(library: SignatureSet, n_genes: int) -> tuple[str, ...]:
-    """Return the genes of the signatures, then those that the reference cells have most of, then any; sorted."""
-    signed = sorted({g.symbol for s in library.values() for g in s.genes})
-    depth, table = reference_depths("human"), human_genes().ensembl
-    known = sorted((g for g in table if g in depth), key=lambda g: -depth[g])
-    taken = set(signed)
-    others = [g for g in dict.fromkeys([*known, *(g for g, ensembl in table.items() if ensembl)]) if g not in taken]
-    if not len(signed) <= n_genes <= len(signed) + len(others):
-        most = len(signed) + len(others)
-        msg = f"n_genes is {n_genes}: give {len(signed)} (the genes of the signatures) to {most}."
-        raise ParameterError(msg)
-    return tuple(sorted(signed + others[: n_genes - len(signed)]))
-
-
-def _base(genes: Sequence[str], rng: np.random.Generator) -> Array:
-    """Return log-normal levels, handed out in about the order of the reference cells."""
-    depth = reference_depths("human")
-    order = np.lexsort((rng.random(len(genes)), np.array([depth.get(g, 0.0) for g in genes])))
-    place = np.empty_like(order)
-    place[order] = np.arange(order.size)
-    sorted_levels = np.sort(rng.standard_normal(len(genes)))
-    level = np.exp(_TAIL * sorted_levels[place] + _JITTER * rng.standard_normal(len(genes)))
-    return np.asarray(level / level.sum())
-
-
-def _arms(signature: Signature) -> tuple[Signature, ...]:
-    return tuple(signature.modules) or (signature,)
 
 
 def draw_counts(cohort: Cohort, world: World, design: Design, rng: np.random.Generator) -> tuple[sp.csr_matrix, Array]:
@@ -188,13 +165,22 @@ def draw_counts(cohort: Cohort, world: World, design: Design, rng: np.random.Gen
         cells = np.flatnonzero(cohort.sample == sample)
         kind, usage = cohort.compartment[cells], cohort.usage.to_numpy()[cells]
         rate = _expected(kind, usage, list(cohort.usage.columns), world, rng)
-        share = _ambient_shares(kind, design.ambient, rng)
+        share = np.zeros(kind.size, np.float32)
+        if design.ambient > 0:
+            ends = design.ambient * _AMBIENT_CONCENTRATION, (1 - design.ambient) * _AMBIENT_CONCENTRATION
+            share = np.where(kind == NOISE, 0, rng.beta(*ends, kind.size)).astype(np.float32)
         soup = rate[kind != NOISE].mean(axis=0, dtype=np.float64).astype(np.float32)
         rate = rate * (1 - share[:, None]) + share[:, None] * soup
         total = design.depth * np.exp(_DEPTH_SPREAD * rng.standard_normal(cells.size))
         rate *= total[:, None].astype(np.float32)
         rate *= rng.standard_gamma(1 / _DISPERSION, rate.shape, dtype=np.float32) * np.float32(_DISPERSION)
-        counts.append(_poisson(rate, rng))
+        # Poisson, most of them 0, by the first arrival of the process: none before the rate is a 0.
+        first = rng.standard_exponential(rate.shape, dtype=np.float32)
+        row, column = np.nonzero(first < rate)
+        n = 1 + rng.poisson(rate[row, column] - first[row, column])
+        start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=cells.size))])
+        drawn = (n.astype(np.float32), column.astype(np.int32), start)
+        counts.append(sp.csr_matrix(drawn, shape=rate.shape))
         shares.append(share)
     return sp.csr_matrix(sp.vstack(counts, format="csr")), np.concatenate(shares)
 
@@ -209,7 +195,11 @@ def _expected(kind: Array, usage: Array, programs: Sequence[str], world: World, 
         arms = np.flatnonzero(np.array(world.kinds) == name)
         rate[cells] = world.profiles[rng.choice(arms, cells.size)]
         if name in (MACROPHAGE, MALIGNANT):
-            amount = _to_arms(usage[cells], programs, world.programs, rng)
+            # Each cell's usage of a program is that of one of the program's arms.
+            amount = np.zeros((cells.size, len(world.programs)), np.float32)
+            for i, program in enumerate(programs):
+                places = np.flatnonzero(np.array(world.programs) == program)
+                amount[np.arange(cells.size), rng.choice(places, cells.size)] = usage[cells, i]
             # einsum, not @: the last bit of a product by BLAS depends on the number of threads
             rate[cells] *= 1 + np.einsum("cp,pg->cg", amount, world.fold - 1)
         if name == MALIGNANT:
@@ -219,28 +209,3 @@ def _expected(kind: Array, usage: Array, programs: Sequence[str], world: World, 
     rate[kind != NOISE] *= effects[0]
     rate /= rate.sum(axis=1, keepdims=True)
     return rate
-
-
-def _to_arms(usage: Array, programs: Sequence[str], arms: Sequence[str], rng: np.random.Generator) -> Array:
-    """Give each cell's usage of a program to one of the program's arms."""
-    amount = np.zeros((len(usage), len(arms)), np.float32)
-    for i, program in enumerate(programs):
-        places = np.flatnonzero(np.array(arms) == program)
-        amount[np.arange(len(usage)), rng.choice(places, len(usage))] = usage[:, i]
-    return amount
-
-
-def _ambient_shares(kind: Array, mean: float, rng: np.random.Generator) -> Array:
-    if mean == 0:
-        return np.zeros(kind.size, np.float32)
-    share = rng.beta(mean * _AMBIENT_CONCENTRATION, (1 - mean) * _AMBIENT_CONCENTRATION, kind.size)
-    return np.where(kind == NOISE, 0, share).astype(np.float32)
-
-
-def _poisson(rate: Array, rng: np.random.Generator) -> sp.csr_matrix:
-    """Draw Poisson counts, most of them 0, by the first arrival of the process: none before the rate is a 0."""
-    first = rng.standard_exponential(rate.shape, dtype=np.float32)
-    row, column = np.nonzero(first < rate)
-    counts = 1 + rng.poisson(rate[row, column] - first[row, column])
-    start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rate.shape[0]))])
-    return sp.csr_matrix((counts.astype(np.float32), column.astype(np.int32), start), shape=rate.shape)

@@ -1,11 +1,8 @@
 """All exceptions and warnings of tamannot, and its log.
 
-Each error also derives from a builtin, so ``except LookupError`` works as Python users expect, and each
-message says what is wrong, where, and what to do next. Text from a user's file is escaped: a name may contain
-characters that move the cursor, hide text or forge a line.
-
-A warning is for what can make a result wrong or leave it out. What was chosen and found is logged at level info by the
-logger ``tamannot``.
+Each error also derives from a builtin, and says what is wrong, where, and what to do next. Text from a user's file is
+escaped: a name may contain characters that move the cursor, hide text or forge a line. A warning is for what can make
+a result wrong or leave it out; what was chosen and found is logged at level info.
 """
 
 from __future__ import annotations

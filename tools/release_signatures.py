@@ -25,7 +25,7 @@ def generated() -> dict[Path, str]:
     files = {FOLDER / "schema.json": schema(), FOLDER / LOCK: extended(FOLDER)[0]}
     for species in bundled_species():
         library = bundled(species)
-        members = [library.get(i) for i in library.ids()]
+        members = [library.get(i) for i in library.ids]
         for axis in AXES:
             if of_axis := [s for s in members if s.axis == axis]:
                 files |= exports(species, axis, of_axis)
@@ -36,10 +36,10 @@ def exports(species: str, axis: str, members: list[Signature]) -> dict[Path, str
     """Return the files of one axis that other pipelines can take."""
     stem = FOLDER / "exports" / f"{species}_{axis}"
     return {
-        stem.with_suffix(".gmt"): FORMATS["gmt"].write(members, "symbol"),
-        stem.with_name(f"{stem.name}_ensembl.gmt"): FORMATS["gmt"].write(members, "ensembl"),
-        stem.with_suffix(".json"): FORMATS["json"].write(members, "symbol"),
-        stem.with_suffix(".csv"): FORMATS["network"].write(members, "symbol"),
+        stem.with_suffix(".gmt"): FORMATS["gmt"](members, "symbol"),
+        stem.with_name(f"{stem.name}_ensembl.gmt"): FORMATS["gmt"](members, "ensembl"),
+        stem.with_suffix(".json"): FORMATS["json"](members, "symbol"),
+        stem.with_suffix(".csv"): FORMATS["network"](members, "symbol"),
     }
 
 

@@ -32,8 +32,8 @@ from tamannot.stats._correlation import (
     bootstrap_interval,
     fewest_samples,
     leave_one_out,
-    partial_spearman,
     smallest_p,
+    spearman,
     supports_q,
 )
 from tamannot.stats._means import benjamini_hochberg
@@ -251,7 +251,7 @@ def _correlation(here: pd.DataFrame, covariates: Sequence[str], seed: int) -> Co
     values = _complete(here, covariates)
     if len(values) < FEWEST:
         return Correlation(math.nan, math.nan, len(values), exact=False)
-    return partial_spearman(values[:, 0], values[:, 1], values[:, 2:], rng=seed)
+    return spearman(values[:, 0], values[:, 1], values[:, 2:], rng=seed)
 
 
 def _complete(here: pd.DataFrame, covariates: Sequence[str]) -> Array:

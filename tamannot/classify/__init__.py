@@ -1,11 +1,10 @@
 """From values and scores to labels with a status: arrays in, arrays out.
 
-`Gate` finds the macrophages of a cohort, `fit` fits their origins and states, and `Prepared.blocks` calls any block
-of cells. `fit_labels` and `predict_labels` are a classifier of the user's own labels.
+`prepare` finds the macrophages of a cohort and fits their origins and states, and `Prepared.blocks` calls any block of
+cells. `fit_labels` and `predict_labels` are a classifier of the user's own labels.
 """
 
-from tamannot.classify._anchored import AnchoredModel, anchored_of, keep_cohort, lend
-from tamannot.classify._annotate import Prepared, prepare
+from tamannot.classify._annotate import Calls, Prepared, expressed, expression_of, prepare
 from tamannot.classify._call import (
     ASSIGNED,
     FEW_GENES,
@@ -19,58 +18,19 @@ from tamannot.classify._call import (
     Cells,
     Source,
 )
-from tamannot.classify._cohort import Cohort, Lender
-from tamannot.classify._fit_labels import HeldOut, LabelledCells, check_classes, fit_labels
-from tamannot.classify._gate import FEWEST_REFERENCE_GENES, n_reference_genes
-from tamannot.classify._labels import STATUSES, Classifier, classifier_of, predict_labels
+from tamannot.classify._cohort import AnchoredModel, Cohort, Lender, anchored_of, keep_cohort, lend
+from tamannot.classify._gate import FEWEST_REFERENCE_GENES, reference_columns
+from tamannot.classify._labels import (
+    STATUSES,
+    Classifier,
+    LabelledCells,
+    check_classes,
+    classifier_of,
+    fit_labels,
+    predict_labels,
+)
 from tamannot.classify._origin import ORIGINS
 from tamannot.classify._panels import METHOD, Panels, ranking_of
-from tamannot.classify._predict import Calls, expressed, expression_of
 from tamannot.classify._reference import NAME as MACROPHAGE_REFERENCE
 from tamannot.classify._state import MIXED_LINEAGE, STATES, TRANSITIONAL, Regression
 from tamannot.scoring._njit import Array
-
-__all__ = [
-    "ASSIGNED",
-    "FEWEST_REFERENCE_GENES",
-    "FEW_GENES",
-    "MACROPHAGE",
-    "MACROPHAGE_REFERENCE",
-    "METHOD",
-    "MIXED_LINEAGE",
-    "NOT_MACROPHAGE",
-    "ORIGINS",
-    "PROGRAM_AXES",
-    "STATES",
-    "STATUSES",
-    "SUMMARIES",
-    "TRANSITIONAL",
-    "UNASSIGNED",
-    "UNFAMILIAR",
-    "AnchoredModel",
-    "Array",
-    "Call",
-    "Calls",
-    "Cells",
-    "Classifier",
-    "Cohort",
-    "HeldOut",
-    "LabelledCells",
-    "Lender",
-    "Panels",
-    "Prepared",
-    "Regression",
-    "Source",
-    "anchored_of",
-    "check_classes",
-    "classifier_of",
-    "expressed",
-    "expression_of",
-    "fit_labels",
-    "keep_cohort",
-    "lend",
-    "n_reference_genes",
-    "predict_labels",
-    "prepare",
-    "ranking_of",
-]

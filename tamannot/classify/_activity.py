@@ -3,8 +3,7 @@
 A signature is scored by halves of its genes. The difference between the halves gives the noise, and deconvolution
 gives the distribution of activities (nonparametric maximum likelihood; Kiefer & Wolfowitz 1956, Koenker & Mizera
 2014). Its low end is the baseline. A program is active in a cell if its activity probably exceeds both the baseline
-and the reference clearly. This is empirical Bayes: a program that does not vary beyond noise is active nowhere,
-however large the noise.
+and the reference clearly: one that does not vary beyond noise is active nowhere, however large the noise.
 """
 
 from __future__ import annotations
@@ -25,8 +24,6 @@ ABOVE_BASELINE, ABOVE_REFERENCE = 2.5, 2.0
 FAR_ABOVE = 4.0
 # The distance of a signature of 25 genes or more; it is smaller for smaller signatures, like their z.
 _FEWEST_GENES, _GENES = 17, 25
-# z of the same activity falls with depth: by a quarter where a third of the genes is detected.
-_SHRINKAGE, _LEAST_SCALE = 0.27, 0.4
 # Baselines are shrunk towards that of the reference as if it had been observed in this many cells.
 _PRIOR_CELLS = 5
 # A baseline this close to the highest plausible one may be background or a program that is active everywhere.
@@ -39,16 +36,11 @@ GRID = np.arange(-5, 16.01, 0.25)
 class Activity:
     """The activities of one signature in macrophages of one origin."""
 
-    baseline: float
-    """z of macrophages in which it is not active."""
-    reference: float
-    """The baseline if only the reference is known."""
-    noise: float
-    """Standard deviation of z in cells of equal activity."""
-    share: Array
-    """How frequent each activity of `GRID` is."""
-    distance: float
-    """A program is active this far above the baseline."""
+    baseline: float  # z of macrophages in which it is not active
+    reference: float  # the baseline if only the reference is known
+    noise: float  # standard deviation of z in cells of equal activity
+    share: Array  # how frequent each activity of `GRID` is
+    distance: float  # a program is active this far above the baseline
 
     def probability(self, z: Array, scale: Array) -> Array:
         """Return the probability that the program is active, by its z and the scale of z in each cell."""
@@ -63,22 +55,22 @@ def whole_z(halves: Array) -> Array:
     return np.asarray(halves.sum(axis=-1) / np.sqrt(2))
 
 
-def z_scale(n_detected: Array, n_expected: int) -> Array:
-    """Return the scale of z for this many detected genes, relative to that with all expected genes."""
-    return np.asarray((n_detected / max(n_expected, 1)) ** _SHRINKAGE).clip(_LEAST_SCALE, 1.0)
-
-
 def fit_activities(
     halves: Array, scale: Array, weight: Array, n_genes: Array, reference: Baselines, last: Sequence[int] = ()
 ) -> list[Activity]:
     """Fit the activities of all signatures in macrophages of one origin.
 
-    ``halves`` are z of the halves, cells × signatures × 2; ``scale`` is that of z in each cell, as `z_scale` gives it,
+    ``halves`` are z of the halves, cells × signatures × 2; ``scale`` is that of z in each cell, which falls with depth,
     and ``weight`` that of the cell. ``n_genes`` are the genes of each signature in the data; of a composite, of its
     largest module. If the low end is higher than the highest baseline that is likely by the ``reference``, the program
     is probably active in all cells, and the baseline is shrunk to the typical one. ``last`` are the signatures with
-    weak evidence, fitted after the others.
+    weak evidence, fitted after the others. Without cells the activities are those of the reference.
     """
+    distance = ABOVE_BASELINE * np.sqrt(np.clip(n_genes, _FEWEST_GENES, _GENES) / _GENES)
+    if not len(halves):
+        shares = np.exp(-0.5 * ((GRID - reference.typical[:, None]) / reference.spread[:, None]) ** 2) + 0.02
+        by_reference = zip(reference.typical, shares, distance, strict=True)
+        return [Activity(float(b), float(b), 1.0, share, float(d)) for b, share, d in by_reference]
     z, total = whole_z(halves), float(weight.sum())
     away = halves - np.average(halves, axis=0, weights=weight)
     apart = np.average((away[..., 0] - away[..., 1]) ** 2, axis=0, weights=weight) / 2
@@ -88,50 +80,31 @@ def fit_activities(
     found: dict[int, Activity] = {}
     # An active program lowers the share of the others, so the baseline of a weaker one is that of the other cells.
     for s in sorted(range(z.shape[1]), key=lambda s: (s in last, -common[s])):
+        typical, highest = float(reference.typical[s]), reference.highest[s]
         likelihood = _likelihood(z[:, s], scale, noise[s]) + 1e-12
-        share = _deconvolved(likelihood, weight)
-        of_all = _shrunk(_quantile(share), total, reference.typical[s])
+        share, low = _deconvolved(likelihood, weight)
+        of_all = (total * low + _PRIOR_CELLS * typical) / (total + _PRIOR_CELLS)
         among = weight * np.maximum(free, 1e-3)
-        low = _shrunk(_quantile(_deconvolved(likelihood, among)), float(among.sum()), of_all)
-        distance = _distance(n_genes[s])
-        rules = 1 / (1 + np.exp(-(low - reference.highest[s]) / _NEAR))
-        baseline = float((1 - rules) * low + rules * reference.typical[s])
-        found[s] = Activity(baseline, float(reference.typical[s]), float(noise[s]), share, distance)
+        n = float(among.sum())
+        low = (n * _deconvolved(likelihood, among)[1] + _PRIOR_CELLS * of_all) / (n + _PRIOR_CELLS)
+        rules = 1 / (1 + np.exp(-(low - highest) / _NEAR))
+        baseline = float((1 - rules) * low + rules * typical)
+        found[s] = Activity(baseline, typical, float(noise[s]), share, float(distance[s]))
         free *= found[s].probability(z[:, s], scale) < 0.5
     return [found[s] for s in range(z.shape[1])]
-
-
-def reference_activities(n_genes: Array, reference: Baselines) -> list[Activity]:
-    """Return the activities of the reference, for lack of cells to fit to."""
-    found = []
-    for n, b, width in zip(n_genes, reference.typical, reference.spread, strict=True):
-        share = np.exp(-0.5 * ((GRID - b) / width) ** 2) + 0.02
-        found.append(Activity(float(b), float(b), 1.0, share, _distance(n)))
-    return found
-
-
-def _distance(n_genes: int) -> float:
-    return ABOVE_BASELINE * float(np.sqrt(np.clip(n_genes, _FEWEST_GENES, _GENES) / _GENES))
 
 
 def _likelihood(z: Array, scale: Array, noise: float) -> Array:
     return np.asarray(np.exp(-0.5 * ((z[:, None] - scale[:, None] * GRID) / noise) ** 2))
 
 
-def _deconvolved(likelihood: Array, weight: Array) -> Array:
+def _deconvolved(likelihood: Array, weight: Array) -> tuple[Array, float]:
+    """Return how frequent each activity is, and the low end of the activities."""
     weight = weight / weight.sum()
     share = np.full(GRID.size, 1 / GRID.size)
     for _ in range(150):
         share = share * (likelihood.T @ (weight / (likelihood @ share)))
-    return share
-
-
-def _quantile(share: Array) -> float:
     below = np.cumsum(share)
     at = int(np.searchsorted(below, _LOW_END * below[-1]))
     within = (_LOW_END * below[-1] - (below[at] - share[at])) / max(share[at], 1e-12)
-    return float(GRID[at] + (within - 0.5) * (GRID[1] - GRID[0]))
-
-
-def _shrunk(baseline: float, n_cells: float, prior: float) -> float:
-    return (n_cells * baseline + _PRIOR_CELLS * prior) / (n_cells + _PRIOR_CELLS)
+    return share, float(GRID[at] + (within - 0.5) * (GRID[1] - GRID[0]))

@@ -2,24 +2,61 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+import scipy.sparse as sp
+
 from tamannot._progress import Progress, silent
-from tamannot._settings import AnnotateSettings
-from tamannot.classify._call import Cells, Scored, Source
-from tamannot.classify._cohort import Cohort
-from tamannot.classify._fit import fit
+from tamannot._settings import AnnotateSettings, in_order
+from tamannot.classify._activity import fit_activities, whole_z
+from tamannot.classify._call import FEW_GENES, LOW_COVERAGE, MACROPHAGE, UNFAMILIAR, Call, Cells, Scored, Source
+from tamannot.classify._cohort import Cohort, doublet_thresholds, fit_novelty
+from tamannot.classify._gate import call_compartment, given_compartment, mixed_lineage, rival_probability, rival_z
+from tamannot.classify._origin import call_origin, find_middle, looks_like_brain, nearest_origin, origin_z
 from tamannot.classify._panels import Panels
-from tamannot.classify._predict import Calls, call_block
-from tamannot.scoring._features import find_scale, learning_rows, taken
-from tamannot.scoring._rows import each_block
+from tamannot.classify._reference import BASELINES
+from tamannot.classify._state import (
+    EXPERIMENTAL,
+    M1,
+    M2,
+    MIXED_LINEAGE,
+    STATES,
+    StateClassifier,
+    call_state,
+    choose_training,
+    lifts_of,
+    train,
+)
+from tamannot.scoring import NullScores, OfCells
+from tamannot.scoring._expression import TARGET, on_scale
+from tamannot.scoring._features import (
+    block_hash,
+    find_scale,
+    gene_keys,
+    learning_rows,
+    random_order,
+    take_rows,
+    taken,
+    variable_genes,
+)
+from tamannot.scoring._njit import Array
+from tamannot.scoring._rows import CsrRows, RowBlock, each_block
 from tamannot.signature import SignatureSet
 
 # Cells that are called together.
 _BLOCK = 2048
-_DEFAULTS = AnnotateSettings()
+_N_GENES = 2000
+# Of more macrophages of an origin, so many are taken: baselines move by less than 0.2 if all are.
+_MOST_MACROPHAGES = 10_000
+# The lift where a program is active is shrunk towards this, as if that had been observed in so many cells.
+_USUAL, _USUAL_CELLS = 5.0, 20
+_EXPERIMENTAL = tuple(STATES.index(s) for s in EXPERIMENTAL)
+# Where a program counts as present in a cell.
+_PRESENT_P = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +66,7 @@ class Prepared:
     source: Source
     panels: Panels
     cohort: Cohort
-    scored: Scored | None = None
-    """Scores of all cells, where learning has made them."""
+    scored: Scored | None = None  # scores of all cells, where learning has made them
 
     def blocks(
         self, *, threads: int, report: Progress | None = None, block: int | None = None
@@ -44,10 +80,10 @@ class Prepared:
         report("calling", rows.shape[0])
 
         def about(mine: range) -> tuple[Cells, Scored | None]:
-            scored = None if self.scored is None else self.scored[mine.start : mine.stop]
-            return self.source.cells.take(mine), scored
+            here = slice(mine.start, mine.stop)
+            return self.source.cells[here], None if self.scored is None else self.scored[here]
 
-        call = partial(call_block, self.panels, self.source.kind, self.cohort)
+        call = partial(_call_block, self.panels, self.source.kind, self.cohort)
         for mine, calls in each_block(rows, call, about, threads=threads, step=step):
             report.tick(len(mine))
             yield mine, calls
@@ -56,7 +92,7 @@ class Prepared:
 def prepare(
     source: Source,
     library: SignatureSet,
-    settings: AnnotateSettings = _DEFAULTS,
+    settings: AnnotateSettings,
     cohort: Cohort | None = None,
     *,
     threads: int = 1,
@@ -65,7 +101,7 @@ def prepare(
     """Fit a cohort to a data set; with a ``cohort`` that exists nothing is fitted to these cells.
 
     ``library`` has the signatures of all axes of the tables, with the modules of composites; species ``auto`` uses
-    those of human. The number of ``threads`` does not change results; ``report`` is called at the begin of each stage.
+    those of human. The number of ``threads`` does not change results.
     """
     report = report or silent()
     panels = Panels(library, source.index, source.rows.shape[1], "mouse" if settings.species == "mouse" else "human")
@@ -77,8 +113,173 @@ def prepare(
     report("reading", sum(map(len, runs)))
     sample = taken(rows, runs, threads=threads, tick=report.tick)
     scale = find_scale(sample, source.kind, source.index.ids, threads=threads)
-    cells = source.cells if whole else source.cells.take([i for run in runs for i in run])
+    cells = source.cells if whole else source.cells[[i for run in runs for i in run]]
     learning = replace(source, rows=sample, cells=cells).on_scale(*scale)
-    fitted, scored = fit(learning, panels, settings, threads=threads, report=report)
+    fitted, scored = _fit(learning, panels, settings, threads=threads, report=report)
     source = learning if whole else source.on_scale(*scale)
     return Prepared(source, panels, fitted, scored if whole else None)
+
+
+@dataclass(frozen=True)
+class _FirstPass(OfCells):
+    """What the first pass finds out about each cell."""
+
+    scored: Scored
+    compartment: Array
+    hashes: Array  # of what macrophages hold; 0 for other cells
+    rival: Array  # probability of the strongest other compartment
+    lead: Array  # of the gate; 0 if it was not asked for
+
+
+def _fit(
+    source: Source, panels: Panels, settings: AnnotateSettings, *, threads: int, report: Progress
+) -> tuple[Cohort, Scored]:
+    """Fit a cohort to cells; return it with their scores. The number of threads changes no result."""
+    report("scores", source.rows.shape[0])
+    first = _first_pass(source, panels, threads=threads, report=report, with_lead=settings.portable)
+    is_macrophage = first.compartment == MACROPHAGE
+    brain, reason = settings.tissue == "brain", "as given"
+    if settings.tissue == "auto":
+        brain, reason = looks_like_brain(first.compartment, first.scored.by_macrophages, is_macrophage)
+    found = np.flatnonzero(is_macrophage)
+    # A random order by content; copies of a cell share a place in it, and the weight of one cell.
+    order = random_order(first.hashes[found], settings.rng)
+    _, copy_of, n_copies = np.unique(order, return_inverse=True, return_counts=True)
+    z, weight = origin_z(first.scored.by_macrophages)[found], 1.0 / n_copies[copy_of]
+    middle = find_middle(z, weight) if brain else 0.0
+    nearest = nearest_origin(z, middle, brain=brain)
+    report("states", found.size)
+    halves, scale = first.scored.halves[found], first.scored.scale[found]
+    activities = []
+    for origin, baselines in enumerate(BASELINES):
+        here = np.flatnonzero(nearest == origin)
+        here = np.sort(here[np.argsort(order[here], kind="stable")[:_MOST_MACROPHAGES]])
+        evidence = halves[here], scale[here], weight[here]
+        activities.append(fit_activities(*evidence, panels.state_genes, baselines, _EXPERIMENTAL))
+    # How far above the baseline each program is, and how far where it is active: what amounts are relative to.
+    probability, lift = lifts_of(activities, halves, scale, nearest)
+    active = np.where(probability > 0.5, probability, 0.0) * weight[:, None]
+    usual = ((active * lift).sum(axis=0) + _USUAL * _USUAL_CELLS) / (active.sum(axis=0) + _USUAL_CELLS)
+    states = StateClassifier(activities, usual, np.zeros(len(STATES), bool))
+    sample = source.cells[found].sample
+    cohort = Cohort(
+        brain=brain,
+        tissue_reason=reason,
+        middle=middle,
+        states=states,
+        doublet={} if source.cells.given is not None else doublet_thresholds(first.rival[found], sample),
+        n_cells=source.rows.shape[0],
+        n_macrophages=found.size,
+    )
+    if settings.portable:  # cells of other data may be unlike these
+        features = np.column_stack([whole_z(halves), z, first.lead[found]])
+        active = np.where(probability > 0.5, lift, -np.inf)
+        state = np.where(np.isfinite(active).any(axis=1), active.argmax(axis=1) + 1, 0)
+        cohort = replace(cohort, novelty=fit_novelty(features, 2 * state + nearest))
+    known = np.array([panels.coverage[s] >= FEW_GENES and s not in EXPERIMENTAL for s in STATES])
+    chosen, state, sure = choose_training(probability, lift, usual, known, order)
+    if sure[chosen].any() or settings.portable:
+        training = (state[chosen], sure[chosen], nearest[chosen])
+        cohort = replace(cohort, states=_trained(states, source, found[chosen], order[chosen], training))
+    return cohort, first.scored
+
+
+def _trained(
+    states: StateClassifier, source: Source, cells: Array, order: Array, training: tuple[Array, Array, Array]
+) -> StateClassifier:
+    """Return the classifier of states, trained on cells of a state, its probability, and an origin."""
+    block = CsrRows(take_rows(source.rows, cells)).block(0, cells.size)
+    x = expression_of(block, source.kind, source.rows.shape[1])
+    genes = variable_genes(x, _N_GENES)
+    by_content = np.argsort(order)  # sums are the same whatever the order of the cells
+    state, sure, origin = (values[by_content] for values in training)
+    return train(sp.csr_array(x[:, genes])[by_content], state, sure, origin, states, genes)
+
+
+def _first_pass(source: Source, panels: Panels, *, threads: int, report: Progress, with_lead: bool) -> _FirstPass:
+    rows, keys = source.rows, gene_keys(panels.index.ids)
+
+    def work(start: int, stop: int) -> _FirstPass:
+        block, cells = rows.block(start, stop), source.cells[start:stop]
+        scored = panels.score(block)
+        x = expression_of(block, source.kind, panels.n_vars)
+        call = _compartments_of(x, scored, panels, cells)
+        lead = panels.gate.lead(x) if with_lead else np.zeros(stop - start)
+        hashes, is_macrophage = np.zeros(stop - start, np.uint64), call.label == MACROPHAGE
+        hashes[is_macrophage] = block_hash(block.only(is_macrophage), keys)
+        report.tick(stop - start)
+        return _FirstPass(scored, call.label, hashes, rival_probability(call), lead)
+
+    return _FirstPass.joined([*in_order(work, rows.shape[0], threads=threads, step=rows.step)])
+
+
+@dataclass(frozen=True, eq=False)
+class Calls:
+    """All calls of some cells."""
+
+    scores: NullScores  # of the signatures of the tables
+    compartment: Call
+    origin: Call
+    state: Call
+    mixed_lineage: Array
+    dual_m1_m2: Array  # the smaller z of the two polarization arms
+    programs: Array  # ids of the programs that are present, joined by ``+``
+
+
+def expressed(block: RowBlock, kind: str) -> Array:
+    """Return the values of a block for classifiers: ``log1p`` of 10,000 per cell; log values are unchanged."""
+    return on_scale(block, 0.0 if kind == "log" else TARGET)
+
+
+def expression_of(block: RowBlock, kind: str, n_vars: int) -> sp.csr_array:
+    """Return the same as a matrix, cells × genes."""
+    return sp.csr_array((expressed(block, kind), block.indices, block.indptr), shape=(block.indptr.size - 1, n_vars))
+
+
+def _compartments_of(x: sp.csr_array, scored: Scored, panels: Panels, cells: Cells) -> Call:
+    """Call the compartments of some cells, or take the user's own."""
+    if cells.given is not None:
+        return given_compartment(cells.given, panels.compartments, cells.mapping)
+    margin, detected = panels.gate.log_odds(x)
+    return call_compartment(margin, detected, scored.by_cells, panels.compartments, enough=panels.gate.enough)
+
+
+def _call_block(
+    panels: Panels, kind: str, cohort: Cohort, block: RowBlock, cells: Cells, scored: Scored | None = None
+) -> Calls:
+    """Return the calls of a block of a matrix of some kind; ``scored`` are its scores, if already computed."""
+    scored = scored or panels.score(block)
+    scores = scored.by_macrophages
+    x = expression_of(block, kind, panels.n_vars)
+    compartment = _compartments_of(x, scored, panels, cells)
+    is_macrophage = compartment.label == MACROPHAGE
+    other = rival_z(scored.by_cells, panels.compartments)
+    mixed = mixed_lineage(other, is_macrophage)
+    z = origin_z(scores)
+    origin = call_origin(scores, is_macrophage, panels.origin_genes, brain=cohort.brain, middle=cohort.middle)
+    nearest = nearest_origin(z, cohort.middle, brain=cohort.brain)
+    fit = cohort.states.regression
+    products = None if fit is None else x[:, fit.columns] @ fit.coef.T
+    coverage = [panels.coverage[s] for s in STATES]
+    state = call_state(cohort.states, scored, products, nearest, coverage, mixed).only_macrophages(is_macrophage)
+    if cells.given is None:
+        doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), other, cells.sample)
+        state = state.set_aside(doublet, MIXED_LINEAGE)
+    if (novelty := cohort.novelty) is not None and cohort.lender is not None:
+        lead = panels.gate.lead(x)
+        away = novelty.distance(np.column_stack([whole_z(scored.halves), z, lead]))
+        strange = is_macrophage & ((away > novelty.limit) | (lead < novelty.least_lead))
+        origin, state = (call.set_aside(strange, UNFAMILIAR) for call in (origin, state))
+    if cohort.lender is not None and cohort.lender.coverage < FEW_GENES:
+        state = state.set_aside(is_macrophage, LOW_COVERAGE)
+    ids = [*STATES, *panels.ids("overlay")]
+    present = np.stack([np.nan_to_num(scores.column("p", i), nan=1.0) < _PRESENT_P for i in ids], axis=1)
+    return Calls(
+        scores=panels.tables(scored),
+        compartment=compartment,
+        origin=origin,
+        state=state,
+        mixed_lineage=mixed,
+        dual_m1_m2=np.minimum(scores.column("z", M1), scores.column("z", M2)).astype(np.float32),
+        programs=np.array(["+".join(itertools.compress(ids, row)) for row in present], dtype=object),
+    )

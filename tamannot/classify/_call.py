@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,8 +24,6 @@ LOW_COVERAGE = "low_coverage"
 UNFAMILIAR = "unfamiliar"
 NOT_APPLICABLE = "not_applicable"
 
-# Where a program counts as present in a cell.
-PRESENT_P = 0.01
 # Share of a signature's genes in the data below which it says less than it should.
 FEW_GENES = 0.5
 
@@ -34,31 +32,24 @@ FEW_GENES = 0.5
 class Call:
     """Labels of one axis, one per cell."""
 
-    label: Array
-    """Ids, ``unassigned`` or ``not_macrophage``; object array of str."""
-    status: Array
-    """Why: ``assigned``, ``low_signal``, ``ambiguous``, …; object array of str."""
-    proba: Array
-    """Cells × classes, in [0, 1], finite for every cell."""
+    label: Array  # ids, ``unassigned`` or ``not_macrophage``; object array of str
+    status: Array  # why: ``assigned``, ``low_signal``, ``ambiguous``, …; object array of str
+    proba: Array  # cells × classes, in [0, 1], finite for every cell
     classes: tuple[str, ...]
-    prob: Array
-    """Row maximum of ``proba``; NaN if the axis does not apply."""
+    prob: Array  # row maximum of ``proba``; NaN if the axis does not apply
 
+    def set_aside(self, cells: Array, status: str) -> Call:
+        """Return the call with no label for some cells, and the reason; probabilities are kept."""
+        label, reason = self.label.copy(), self.status.copy()
+        label[cells], reason[cells] = UNASSIGNED, status
+        return replace(self, label=label, status=reason)
 
-def set_aside(call: Call, cells: Array, status: str) -> Call:
-    """Return the call with no label for some cells, and the reason; probabilities are kept."""
-    label, reason = call.label.copy(), call.status.copy()
-    label[cells], reason[cells] = UNASSIGNED, status
-    return replace(call, label=label, status=reason)
-
-
-def only_macrophages(call: Call, is_macrophage: Array) -> Call:
-    """Return the call with ``not_macrophage`` for all other cells; probabilities of classes are kept."""
-    label, status, prob = call.label.copy(), call.status.copy(), call.prob.copy()
-    label[~is_macrophage] = NOT_MACROPHAGE
-    status[~is_macrophage] = NOT_MACROPHAGE
-    prob[~is_macrophage] = np.nan
-    return Call(label, status, call.proba, call.classes, prob)
+    def only_macrophages(self, is_macrophage: Array) -> Call:
+        """Return the call with ``not_macrophage`` for all other cells; probabilities of classes are kept."""
+        label, status, prob = self.label.copy(), self.status.copy(), self.prob.copy()
+        label[~is_macrophage], status[~is_macrophage] = NOT_MACROPHAGE, NOT_MACROPHAGE
+        prob[~is_macrophage] = np.nan
+        return replace(self, label=label, status=status, prob=prob)
 
 
 # The axes of the tables, in their order, the user's own sets last; modules are computed beside them for the rules.
@@ -69,38 +60,24 @@ SUMMARIES = ("ferroptosis_drive", "ferroptosis_defence", "ferroptosis_balance")
 
 
 @dataclass(frozen=True)
-class Cells:
-    """Annotations of the cells."""
+class Cells(OfCells):
+    """Annotations of the cells; object arrays of str."""
 
-    sample: Sequence[str] | None = None
-    """Sample of each cell: ambient RNA is judged by it."""
-    given: Sequence[str] | None = None
-    """The user's own cell type of every cell; it replaces the gate."""
-    mapping: Mapping[str, str] | None = None
-    """What each of them means."""
-
-    def take(self, rows: Sequence[int] | range) -> Cells:
-        """Return the annotations of some cells."""
-        sample, given = (None if c is None else [c[i] for i in rows] for c in (self.sample, self.given))
-        return Cells(sample, given, self.mapping)
+    sample: Array | None = None  # sample of each cell: ambient RNA is judged by it
+    given: Array | None = None  # the user's own cell type of every cell; it replaces the gate
+    mapping: Mapping[str, str] | None = None  # what each of them means
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
     """A data set as read by the pipeline."""
 
-    rows: RowSource
-    """Cells by genes, non-negative."""
-    kind: str
-    """``counts``, ``linear`` or ``log``."""
-    index: GeneIndex
-    """Which column is which gene."""
-    cells: Cells
-    """Samples and given cell types."""
-    scale: Scale = "log1p_cp10k"
-    """Of the values that classifiers see."""
-    base: float | None = None
-    """Of the logarithms that the matrix holds; None for other values, and where it is not recognised."""
+    rows: RowSource  # cells by genes, non-negative
+    kind: str  # ``counts``, ``linear`` or ``log``
+    index: GeneIndex  # which column is which gene
+    cells: Cells  # samples and given cell types
+    scale: Scale = "log1p_cp10k"  # of the values that classifiers see
+    base: float | None = None  # of the logarithms in the matrix; None for other values, and where it is not recognised
 
     def on_scale(self, scale: Scale, base: float | None) -> Source:
         """Return the data with their logarithms on the scale of classifiers; other values stay as they are."""
@@ -113,11 +90,7 @@ class Source:
 class Scored(OfCells):
     """Scores of some cells against both references."""
 
-    by_cells: NullScores
-    """Compartments, against cells of many kinds."""
-    by_macrophages: NullScores
-    """All else, against macrophages of many tissues."""
-    halves: Array
-    """z of the halves of the states' signatures, cells × states × 2."""
-    scale: Array
-    """Of z in each cell, which falls with depth."""
+    by_cells: NullScores  # compartments, against cells of many kinds
+    by_macrophages: NullScores  # all else, against macrophages of many tissues
+    halves: Array  # z of the halves of the states' signatures, cells × states × 2
+    scale: Array  # of z in each cell, which falls with depth

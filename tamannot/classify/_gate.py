@@ -35,25 +35,22 @@ class Gate:
     """The classifier of compartments for the genes of a data set.
 
     It is a multinomial logistic regression on reference profiles, trained on the genes that the data have, so
-    a panel of 300 genes gets its own classifier. It is not trained on cells of the data. ``ids`` are the compartments
-    that are to be called.
+    a panel of 300 genes gets its own classifier. ``ids`` are the compartments that are to be called.
     """
 
     def __init__(self, index: GeneIndex, species: Species, ids: Sequence[str]) -> None:
-        column, here = _in_reference(index, species)
+        column, here = reference_columns(index, species)
         self.enough = here.size >= FEWEST_REFERENCE_GENES
         self._macrophage = list(ids).index(MACROPHAGE)
         self._columns, self._intercept = np.zeros(0, np.int64), np.zeros(len(ids))
         self._weights = np.zeros((0, len(ids)))
-        if not self.enough:
-            return
-        genes, classes, coef, intercept = _trained(species, here.tobytes())
-        known = [classes.index(i) for i in ids if i in classes]
-        at = np.array([k for k, i in enumerate(ids) if i in classes])
-        self._columns, self._weights = column[genes], np.zeros((genes.size, len(ids)))
-        self._weights[:, at] = coef[known].T
-        self._intercept[:] = -50.0
-        self._intercept[at] = intercept[known]
+        if self.enough:
+            genes, classes, coef, intercept = _trained(species, here.tobytes())
+            at, known = np.array([(k, classes.index(i)) for k, i in enumerate(ids) if i in classes]).T
+            self._columns, self._weights = column[genes], np.zeros((genes.size, len(ids)))
+            self._weights[:, at] = coef[known].T
+            self._intercept[:] = -50.0
+            self._intercept[at] = intercept[known]
 
     def log_odds(self, x: sp.csr_array) -> tuple[Array, Array]:
         """Return the margin of each compartment, cells × compartments, and the features detected in each cell."""
@@ -69,15 +66,10 @@ class Gate:
         return np.asarray(margin[:, self._macrophage] - others.max(axis=1))
 
 
-def n_reference_genes(index: GeneIndex, species: Species) -> int:
-    """Return how many genes of the reference are in the data."""
-    return int(_in_reference(index, species)[1].size)
-
-
-def _in_reference(index: GeneIndex, species: Species) -> tuple[Array, Array]:
+def reference_columns(index: GeneIndex, species: Species) -> tuple[Array, Array]:
     """Return the column of each gene of the reference, -1 if there is none, and which genes have one of their own."""
     find = finder(index, species)
-    column = np.array([find(s) if s else -1 for s in load_profiles(species).symbols])
+    column = np.array([find(s) if s else -1 for s in load_profiles(species)[0]])
     _, first = np.unique(column, return_index=True)
     return column, np.sort(first[column[first] >= 0])
 
@@ -85,8 +77,9 @@ def _in_reference(index: GeneIndex, species: Species) -> tuple[Array, Array]:
 @lru_cache(maxsize=32)
 def _trained(species: Species, genes: bytes) -> tuple[Array, list[str], Array, Array]:
     """Train on the profiles with some of their genes; return those used, classes, coefficients and intercepts."""
-    profiles, here = load_profiles(species), np.frombuffer(genes, np.int64)
-    logs, compartment = profiles.log[:, here], profiles.compartment
+    here = np.frombuffer(genes, np.int64)
+    _, compartment, logs = load_profiles(species)
+    logs = logs[:, here]
     classes = sorted(set(compartment.tolist()))
     unit = logs / np.maximum(np.linalg.norm(logs, axis=1, keepdims=True), 1e-9)
     means = np.stack([unit[compartment == c].mean(axis=0) for c in classes])
@@ -116,8 +109,7 @@ def _training_cells(profiles: Array, compartment: Array) -> tuple[sp.csr_matrix,
 def call_compartment(margin: Array, detected: Array, scores: NullScores, ids: Sequence[str], *, enough: bool) -> Call:
     """Call the compartment with the strongest evidence: the margin of the classifier, and z of the panel.
 
-    ``margin`` and ``detected`` are what `Gate.log_odds` returned; where the data do not have ``enough`` genes to
-    separate compartments, none is called.
+    ``margin`` and ``detected`` are what `Gate.log_odds` returned; without ``enough`` genes none is called.
     """
     z = np.nan_to_num(scores.z[:, [scores.ids.index(i) for i in ids]].astype(float))
     odds = margin + _PER_Z * np.clip(z, _LEAST_Z, _MOST_Z)
@@ -134,11 +126,10 @@ def call_compartment(margin: Array, detected: Array, scores: NullScores, ids: Se
     return Call(label, status, proba, tuple(ids), proba.max(axis=1))
 
 
-def given_compartment(labels: Sequence[str], ids: Sequence[str], mapping: Mapping[str, str] | None) -> Call:
+def given_compartment(labels: Array, ids: Sequence[str], mapping: Mapping[str, str] | None) -> Call:
     """Take the compartments from the user's own cell types.
 
-    ``mapping`` is from the user's names to ids; None if the labels are ids. Other names are unassigned, and unknown
-    ids are refused.
+    ``mapping`` is from the user's names to ids; None if the labels are ids. Other names are unassigned.
     """
     values = [str(v) for v in labels]
     known = {i: i for i in (*ids, UNASSIGNED)} if mapping is None else dict(mapping)

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tamannot.classify._call import (
-    AMBIGUOUS,
-    ASSIGNED,
-    LOW_COVERAGE,
-    LOW_SIGNAL,
-    NOT_APPLICABLE,
-    UNASSIGNED,
-    Call,
-    only_macrophages,
-)
+from tamannot.classify._call import AMBIGUOUS, ASSIGNED, LOW_COVERAGE, LOW_SIGNAL, NOT_APPLICABLE, UNASSIGNED, Call
 from tamannot.scoring import NullScores
 from tamannot.scoring._njit import Array
 
@@ -56,9 +47,9 @@ def find_middle(z: Array, weight: Array) -> float:
     return middle
 
 
-def nearest_origin(z: Array, middle: float) -> Array:
-    """Return the number in `ORIGINS` of microglia or monocyte-derived for each cell, whatever the lead."""
-    return np.where(z[:, 0] - z[:, 1] > middle, 0, 1)
+def nearest_origin(z: Array, middle: float, *, brain: bool) -> Array:
+    """Return 0 for each cell nearer to microglia, which are in the brain only, and 1 for monocyte-derived."""
+    return np.where((z[:, 0] - z[:, 1] > middle) & brain, 0, 1)
 
 
 def call_origin(scores: NullScores, is_macrophage: Array, n_genes: Array, *, brain: bool, middle: float) -> Call:
@@ -93,7 +84,7 @@ def call_origin(scores: NullScores, is_macrophage: Array, n_genes: Array, *, bra
     of_border = 1 / (1 + np.exp(-1.5 * np.clip(z[:, 2] - np.maximum(z[:, :2].max(axis=1) + _LEAD, _BORDER_Z), -20, 20)))
     of_border = np.where(z[:, 2] > scores.column("z", SCAVENGER), of_border, np.minimum(of_border, 0.25))
     proba = np.stack([(1 - of_border) * either, (1 - of_border) * (1 - either), of_border], axis=1).astype(np.float32)
-    return only_macrophages(Call(label, status, proba, ORIGINS, proba.max(axis=1)), is_macrophage)
+    return Call(label, status, proba, ORIGINS, proba.max(axis=1)).only_macrophages(is_macrophage)
 
 
 def looks_like_brain(compartment: Array, scores: NullScores, is_macrophage: Array) -> tuple[bool, str]:

@@ -28,8 +28,7 @@ class Baselines:
     """z of the states in macrophages without them, in the order of the states."""
 
     typical: Array
-    highest: Array
-    """That is likely, two spreads above the typical."""
+    highest: Array  # the highest that is likely, two spreads above the typical
     spread: Array
 
 
@@ -40,24 +39,12 @@ BASELINES = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Profiles:
-    """Mean expression of cell types, each of one compartment."""
-
-    symbols: tuple[str, ...]
-    """Genes in the names of the species; ``""`` for a gene without an orthologue."""
-    compartment: Array
-    """Of each profile."""
-    log: Array
-    """log1p of ten thousand per cell, profiles × genes."""
-
-
 @lru_cache(maxsize=2)
-def load_profiles(species: Species) -> Profiles:
-    """Read the profiles of cell types."""
+def load_profiles(species: Species) -> tuple[tuple[str, ...], Array, Array]:
+    """Return genes (``""``: no orthologue), compartments, and log1p of ten thousand per cell of mean profiles."""
     with np.load(files("tamannot.classify").joinpath("profiles.npz").open("rb"), allow_pickle=False) as kept:
         names = kept["symbol" if species == "human" else "mouse"]
-        return Profiles(tuple(names.tolist()), kept["compartment"], kept["steps"] * 0.04)
+        return tuple(names.tolist()), kept["compartment"], kept["steps"] * 0.04
 
 
 @lru_cache(maxsize=2)
@@ -77,11 +64,7 @@ def finder(index: GeneIndex, species: Species) -> Callable[[str], int]:
     return lambda symbol: index.find(symbol, ensembl.get(symbol))
 
 
-def least_expressed(species: Species) -> float:
-    """Return the depth of the last of the 1,500 most expressed genes of macrophages."""
-    return sorted(depth for _, _, depth in _genes(species))[-1500:][0]
-
-
-def macrophage_depth(find: Callable[[str], int], n_vars: int, *, species: Species) -> Array:
-    """Return how deep the genes of a data set rank in macrophages, 0 where that is not known; in ranks of 1,500."""
-    return by_column(((symbol, depth) for symbol, _, depth in _genes(species)), find, n_vars)
+def macrophage_depth(find: Callable[[str], int], n_vars: int, *, species: Species) -> tuple[Array, float]:
+    """Return how deep genes rank in macrophages, of 1,500 ranks (0: not known), and the depth of the last of these."""
+    depths = [(symbol, depth) for symbol, _, depth in _genes(species)]
+    return by_column(depths, find, n_vars), sorted(depth for _, depth in depths)[-1500:][0]

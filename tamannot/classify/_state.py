@@ -9,17 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from tamannot.classify._activity import FAR_ABOVE, Activity, whole_z
-from tamannot.classify._call import (
-    AMBIGUOUS,
-    ASSIGNED,
-    FEW_GENES,
-    LOW_COVERAGE,
-    LOW_SIGNAL,
-    PRESENT_P,
-    UNASSIGNED,
-    Call,
-    Scored,
-)
+from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, LOW_SIGNAL, UNASSIGNED, Call, Scored
 from tamannot.scoring import NullScores
 from tamannot.scoring._njit import Array
 from tamannot.signature import Signature, SignatureSet
@@ -39,7 +29,6 @@ _ARM_Z, _LESSER_ARM, _LITTLE_OF_ANOTHER = 4.0, 1 / 3, 4.0
 # A cell trains a class with at least this weight, a state with cells of this weight in all is trained, and the
 # experimental state needs this probability.
 _LEAST_WEIGHT, _MIN_TRAINING, _SURE = 0.05, 8, 0.9
-_USUAL, _USUAL_CELLS = 5.0, 20
 _MOST_TRAINING, _C = 4000, 0.003
 # A label needs a probability of some program, and a lift of p = 0.05 in the cell's own signature. Where one signature
 # leads the others by as much, it is the label.
@@ -51,30 +40,21 @@ _ORIGIN_WEIGHT, _NEVER = 5.0, -1e9
 class Regression:
     """A multinomial logistic regression of states on expression."""
 
-    columns: Array
-    """Of its genes."""
-    coef: Array
-    """Of none and the states, ``(6, n_genes)``; 0 for a state that it does not know."""
-    intercept: Array
-    """By origin, ``(2, 6)``; -1e9 for a state that it does not know."""
-    zero: Array
-    """Margin over none of training cells without the state."""
-    one: Array
-    """Margin over none of training cells of the state."""
+    columns: Array  # of its genes
+    coef: Array  # of none and the states, ``(6, n_genes)``; 0 for a state that it does not know
+    intercept: Array  # by origin, ``(2, 6)``; -1e9 for a state that it does not know
+    zero: Array  # margin over none of training cells without the state
+    one: Array  # margin over none of training cells of the state
 
 
 @dataclass(frozen=True, eq=False)
 class StateClassifier:
     """The classifier of states: the activities of each signature by origin, and a regression on expression."""
 
-    activities: Sequence[Sequence[Activity]]
-    """By origin (microglia, monocyte-derived) and state."""
-    usual: Array
-    """Lift of each state where it is active."""
-    trained: Array
-    """Mask of the states that the regression knows."""
-    regression: Regression | None = None
-    """None: too few cells with a state."""
+    activities: Sequence[Sequence[Activity]]  # by origin (microglia, monocyte-derived) and state
+    usual: Array  # lift of each state where it is active
+    trained: Array  # mask of the states that the regression knows
+    regression: Regression | None = None  # None: too few cells with a state
 
 
 def rule_signatures(library: Mapping[str, Signature]) -> SignatureSet:
@@ -102,12 +82,6 @@ def lifts_of(
             probability[cells, s] = activity.probability(z[cells, s], scale[cells])
             lift[cells, s] = z[cells, s] / scale[cells] - activity.baseline
     return probability, lift
-
-
-def usual_lifts(probability: Array, lift: Array, weight: Array) -> Array:
-    """Return the mean lift of each program where it is active, shrunk towards 5 as if observed in 20 cells."""
-    active = np.where(probability > 0.5, probability, 0.0) * weight[:, None]
-    return np.asarray(((active * lift).sum(axis=0) + _USUAL * _USUAL_CELLS) / (active.sum(axis=0) + _USUAL_CELLS))
 
 
 def choose_training(
@@ -224,17 +198,6 @@ def _largest(values: Array) -> tuple[Array, Array]:
     """Return the column of the largest value in each row, and by how much it leads."""
     ordered = np.sort(values, axis=1)
     return values.argmax(axis=1), ordered[:, -1] - ordered[:, -2]
-
-
-def dual_program(scores: NullScores) -> Array:
-    """Return the smaller z of the two polarization arms for every cell."""
-    return np.asarray(np.minimum(scores.column("z", M1), scores.column("z", M2)), np.float32)
-
-
-def programs(scores: NullScores, ids: Sequence[str]) -> Array:
-    """Return the programs with p < 0.01 in each cell, joined by ``+`` in the order of ``ids``; else ``""``."""
-    present = np.stack([np.nan_to_num(scores.column("p", i), nan=1.0) < PRESENT_P for i in ids], axis=1)
-    return np.array(["+".join(i for i, here in zip(ids, row, strict=True) if here) for row in present], dtype=object)
 
 
 def _both_arms(scores: NullScores) -> Array:

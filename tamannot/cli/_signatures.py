@@ -118,10 +118,10 @@ def lock(
         msg = f"{folder} is a file. Give the folder of a library."
         raise SignatureFormatError(msg)
     _refuse_faults(folder)
-    text, since = extended(folder)
-    if since.added:
+    text, added, n_before = extended(folder)
+    if added:
         write_whole(folder / LOCK, text)
-    typer.echo(printable(f"{folder / LOCK}: {_count(since.added, 'file')} added, {since.kept} there before"))
+    typer.echo(printable(f"{folder / LOCK}: {_count(added, 'file')} added, {n_before} there before"))
 
 
 @app.command()
@@ -164,15 +164,15 @@ def diff(
     """
     from tamannot.signature._validate import difference  # noqa: PLC0415
 
-    found = difference(_one(before, species), _one(after, species))
-    for gene in found.added:
+    added, removed, changed = difference(_one(before, species), _one(after, species))
+    for gene in added:
         typer.echo(f"+ {gene.symbol}\t{gene.direction}\t{gene.weight:g}")
-    for gene in found.removed:
+    for gene in removed:
         typer.echo(f"- {gene.symbol}\t{gene.direction}\t{gene.weight:g}")
-    for old, new in found.changed:
+    for old, new in changed:
         change = f"{old.direction} {old.weight:g} -> {new.direction} {new.weight:g}"
         typer.echo(f"~ {new.symbol}\t{change}")
-    if not found:
+    if not (added or removed or changed):
         typer.echo("same genes, directions and weights")
 
 

@@ -62,10 +62,7 @@ def gene_index(
     for name, own in sources.items():
         whose = seen[name].species if species == "auto" else species
         index = GeneIndex(own.ids, _other_ids(sources, name), written=own.written, species=whose)
-        known = index.known
-        renamed = [g for g in genes if g.symbol not in known]
-        n_renamed = sum(index.find(g.symbol, g.ensembl) >= 0 for g in renamed)
-        indices[name], found[name] = index, len(genes) - len(renamed) + n_renamed
+        indices[name], found[name] = index, sum(index.find(g.symbol, g.ensembl) >= 0 for g in genes)
     # The first of equals: var_names before columns.
     best = gene_symbols or max(found, key=lambda name: found[name])
     return GeneMatch(indices[best], best, found[best], _species_of(sources, seen, best))

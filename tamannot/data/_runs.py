@@ -248,8 +248,8 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
         "coverage": coverage_table(plan),
         "matrix": describe_matrix(data),
         "substitutions": pd.DataFrame(
-            {"found_as": [s.found_as for s in data.index.substitutions]},
-            index=pd.Index([s.symbol for s in data.index.substitutions], name="symbol", dtype=object),
+            {"found_as": list(data.index.substitutions.values())},
+            index=pd.Index(list(data.index.substitutions), name="symbol", dtype=object),
             dtype=object,
         ),
     }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tamannot._progress import Progress, silent
 from tamannot._settings import SpeciesChoice
-from tamannot.classify import FEW_GENES, FEWEST_REFERENCE_GENES, MACROPHAGE, PROGRAM_AXES, n_reference_genes
+from tamannot.classify import FEW_GENES, FEWEST_REFERENCE_GENES, MACROPHAGE, PROGRAM_AXES, reference_columns
 from tamannot.data import Unpacked, species_of, unpack
 from tamannot.data._runs import coverage_table
 from tamannot.errors import GeneIdError
@@ -65,7 +65,7 @@ def check_file(
         library = load_signatures(PROGRAM_AXES, species=seen)
         data = unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
         coverage = coverage_table(make_plan(library, data.index.locate, data.rows.shape[1]))
-        n = n_reference_genes(data.index, "mouse" if data.species == "mouse" else "human")
+        n = reference_columns(data.index, "mouse" if data.species == "mouse" else "human")[1].size
         if n < FEWEST_REFERENCE_GENES:  # no cell could be called a macrophage, whatever its expression
             msg = (
                 f"{path}: macrophages cannot be called: the {data.rows.shape[1]:,} genes of {data.matrix} include {n} "
@@ -83,7 +83,7 @@ def check_file(
             kind=data.kind,
             gene_ids=data.ids_from,
             species=data.species,
-            substitutions={s.symbol: s.found_as for s in data.index.substitutions},
+            substitutions=data.index.substitutions,
             coverage=coverage,
             notes=tuple(_notes(coverage, axes, data, library)),
         )

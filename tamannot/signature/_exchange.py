@@ -17,29 +17,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice, zip_longest
 from numbers import Integral
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from tamannot.errors import SignatureFormatError
-from tamannot.signature._model import MAX_GENES, Gene, Signature
+from tamannot.signature._model import MAX_GENES, Direction, Gene, Signature
 from tamannot.signature._toml import located, shown
 
 GeneIds = Literal["symbol", "ensembl"]
 _NETWORK = ["source", "target", "weight", "ensembl", "species"]
 _SCGATE_HEADER = ["levels", "use_as", "name", "signature"]
-
-
-@dataclass(frozen=True)
-class Format:
-    """How signatures are written to a text of one kind, and what does not fit in."""
-
-    write: Callable[[Iterable[Signature], GeneIds], str]
-    holds_weights: bool = False
-    holds_modules: bool = False
-    holds_down_alone: bool = True
 
 
 def to_gmt(signatures: Iterable[Signature], ids: GeneIds) -> str:
@@ -86,27 +75,21 @@ def to_scgate(signatures: Iterable[Signature], ids: GeneIds) -> str:
     return "".join("\t".join(row) + "\n" for row in [_SCGATE_HEADER, *rows])
 
 
-FORMATS: Mapping[str, Format] = {
-    "gmt": Format(to_gmt, holds_down_alone=False),
-    "json": Format(to_json, holds_weights=True, holds_modules=True),
-    "network": Format(to_network, holds_weights=True),
-    "ucell": Format(to_ucell),
-    "scgate": Format(to_scgate),
-}
+FORMATS = {"gmt": to_gmt, "json": to_json, "network": to_network, "ucell": to_ucell, "scgate": to_scgate}
+"""The functions that return the text of a format."""
 
 
-def losses(signatures: Iterable[Signature], name: str) -> list[str]:
+def losses(signatures: Sequence[Signature], name: str) -> list[str]:
     """Return the parts of these signatures that a format cannot store."""
-    kind, members = FORMATS[name], list(signatures)
+    weighted = [s.id for s in signatures if any(g.weight != 1 for g in s.all_genes)]
+    down_alone = [s.id for s in signatures if all(g.direction == "down" for g in s.all_genes)]
+    composite = [s.id for s in signatures if s.modules]
     lost = []
-    weighted = [s.id for s in members if any(g.weight != 1 for g in s.all_genes)]
-    composite = [s.id for s in members if s.modules]
-    if weighted and not kind.holds_weights:
+    if weighted and name not in ("json", "network"):
         lost.append(f"gene weights of {', '.join(weighted)}")
-    down_alone = [s.id for s in members if all(g.direction == "down" for g in s.all_genes)]
-    if down_alone and not kind.holds_down_alone:
+    if down_alone and name == "gmt":
         lost.append(f"the direction of {', '.join(down_alone)} (all genes are down)")
-    if composite and not kind.holds_modules:
+    if composite and name != "json":
         lost.append(f"modules of {', '.join(composite)} (written as the union of their genes)")
     return lost
 
@@ -131,11 +114,6 @@ _LONG = ("source", "target")
 _SCGATE = ("name", "signature")
 # Words that no one calls a signature, so that a table with one of them is not UCell's.
 _OF_OTHER_TABLES = {*_LONG, *_SCGATE, "weight", "levels", "use_as"}
-
-
-class _Row(NamedTuple):
-    line: int
-    cells: dict[str, str]
 
 
 def from_gmt(text: str) -> list[Signature]:
@@ -164,7 +142,14 @@ def from_gmt(text: str) -> list[Signature]:
 
 def from_json(text: str) -> list[Signature]:
     """Read what `to_json` writes, or a plain object ``{id: [gene, …]}``."""
-    content = _load_json(text)
+    try:
+        content = json.loads(text, object_pairs_hook=_unique)
+    except SignatureFormatError:
+        raise
+    except (RecursionError, ValueError) as error:  # a ValueError says line and column
+        reason = "it is nested too deeply." if isinstance(error, RecursionError) else shown(error)
+        msg = f"cannot be read as signatures: {reason}"
+        raise SignatureFormatError(msg) from error
     if not isinstance(content, dict):
         msg = "expected a JSON object: {id: [gene, …]}, or a file exported by tamannot."
         raise SignatureFormatError(msg)
@@ -198,10 +183,18 @@ def from_table(text: str) -> list[Signature]:
         )
         raise SignatureFormatError(msg)
     columns = [*zip_longest(*(cells for _, cells in rows), fillvalue="")] or [()] * len(header)
-    return [
-        _at(f"column {n}", name, _genes_of(n, column))
-        for n, (name, column) in enumerate(zip(header, columns, strict=False), 1)
-    ]
+    found = []
+    for n, (name, column) in enumerate(zip(header, columns, strict=False), 1):
+        filled = [c for c in column if c.strip()]
+        try:
+            numbers = [float(c) for c in filled]
+        except ValueError:
+            numbers = []
+        if numbers and not any(c.strip().isdecimal() for c in filled):  # whole numbers may be gene ids
+            msg = f"column {n}: numbers such as '{shown(filled[0])}', where a UCell table has genes."
+            raise SignatureFormatError(msg)
+        found.append(_at(f"column {n}", name, column))
+    return found
 
 
 def from_symbols(name: str, symbols: Iterable[object]) -> Signature:
@@ -219,22 +212,12 @@ def from_symbols(name: str, symbols: Iterable[object]) -> Signature:
             msg = f"Signature '{shown(name)}': gene {number}: {shown(repr(token)[:100])} is not a gene name."
             raise SignatureFormatError(msg)
         if gene := str(token).strip():
-            symbol, direction = gene.removesuffix("-").removesuffix("+").strip(), "down" if gene.endswith("-") else "up"
-            genes[symbol, direction] = _gene(f"Signature '{shown(name)}'", symbol=symbol, direction=direction)
-    return _build(name, list(genes.values()))
-
-
-def _load_json(text: str) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=_unique)
-    except RecursionError as error:
-        msg = "cannot be read as signatures: it is nested too deeply."
-        raise SignatureFormatError(msg) from error
-    except SignatureFormatError:
-        raise
-    except ValueError as error:  # says line and column
-        msg = f"cannot be read as signatures: {shown(error)}"
-        raise SignatureFormatError(msg) from error
+            symbol = gene.removesuffix("-").removesuffix("+").strip()
+            direction: Direction = "down" if gene.endswith("-") else "up"
+            with located(f"Signature '{shown(name)}': gene '{shown(symbol)}'"):
+                genes[symbol, direction] = Gene(symbol=symbol, direction=direction)
+    with located(f"Signature '{shown(name)}'"):
+        return Signature(id=name, genes=tuple(genes.values()))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -269,8 +252,11 @@ def _table(text: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, rows[1:]
 
 
-def _records(header: list[str], rows: list[tuple[int, list[str]]], needed: Sequence[str]) -> list[_Row]:
-    records = [_Row(line, dict(zip(header, row, strict=False))) for line, row in rows]
+def _records(
+    header: list[str], rows: list[tuple[int, list[str]]], needed: Sequence[str]
+) -> list[tuple[int, dict[str, str]]]:
+    """Return line and cells by column of each row; refuse one without what is needed."""
+    records = [(line, dict(zip(header, row, strict=False))) for line, row in rows]
     for line, cells in records:
         if missing := [c for c in needed if not cells.get(c, "").strip()]:
             msg = f"line {line}: column '{missing[0]}' is empty."
@@ -278,7 +264,7 @@ def _records(header: list[str], rows: list[tuple[int, list[str]]], needed: Seque
     return records
 
 
-def _from_network(records: list[_Row]) -> list[Signature]:
+def _from_network(records: list[tuple[int, dict[str, str]]]) -> list[Signature]:
     genes: dict[str, list[Gene]] = {}
     species: dict[str, str] = {}
     for line, cells in records:
@@ -288,47 +274,21 @@ def _from_network(records: list[_Row]) -> list[Signature]:
         except ValueError:
             msg = f"line {line}: weight '{shown(said)}' is not a number."
             raise SignatureFormatError(msg) from None
-        gene = _gene(
-            f"line {line}",
-            symbol=cells["target"],
-            ensembl=cells.get("ensembl") or None,
-            weight=abs(weight),
-            direction="down" if weight < 0 else "up",
-        )
+        direction: Direction = "down" if weight < 0 else "up"
+        symbol, ensembl = cells["target"], cells.get("ensembl") or None
+        with located(f"line {line}: gene '{shown(symbol)}'"):
+            gene = Gene(symbol=symbol, ensembl=ensembl, weight=abs(weight), direction=direction)
         genes.setdefault(source, []).append(gene)
         if species.setdefault(source, own) != own:
             msg = f"line {line}: the species of '{shown(source)}' is {shown(own)}, but {shown(species[source])} above."
             raise SignatureFormatError(msg)
-    return [_build(name, members, species=species[name]) for name, members in genes.items()]
-
-
-def _genes_of(number: int, column: Sequence[str]) -> Sequence[str]:
-    """Refuse a column of numbers: it is of another kind of table."""
-    filled = [c for c in column if c.strip()]
-    if filled and all(_is_fraction(c) for c in filled):
-        msg = f"column {number}: numbers such as '{shown(filled[0])}', where a UCell table has genes."
-        raise SignatureFormatError(msg)
-    return column
-
-
-def _is_fraction(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return not text.strip().isdecimal()  # whole numbers may be gene ids
+    found = []
+    for name, members in genes.items():
+        with located(f"Signature '{shown(name)}'"):
+            found.append(Signature.model_validate({"id": name, "genes": members, "species": species[name]}))
+    return found
 
 
 def _at(place: str, name: str, genes: Iterable[object]) -> Signature:
     with located(place):
         return from_symbols(name, genes)
-
-
-def _build(name: str, genes: Sequence[Gene], **fields: Any) -> Signature:
-    with located(f"Signature '{shown(name)}'"):
-        return Signature(id=name, genes=tuple(genes), **fields)
-
-
-def _gene(place: str, **fields: Any) -> Gene:
-    with located(f"{place}: gene '{shown(fields['symbol'])}'"):
-        return Gene(**fields)

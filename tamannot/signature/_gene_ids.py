@@ -21,22 +21,13 @@ REVIEWED_ALIASES: Mapping[str, str] = {"IBA1": "AIF1", "TREM-2": "TREM2", "TRAIL
 
 @dataclass(frozen=True)
 class GeneTable:
-    """Approved symbols with their Ensembl id, and the former symbols that may stand for them.
+    """Approved symbols, and former ones that belonged to exactly one gene and are not approved today."""
 
-    A former symbol is in the table only if it belonged to exactly one gene and is itself no approved
-    symbol.
-    """
-
-    ensembl: Mapping[str, str]
-    """Approved symbol → Ensembl id, ``""`` where there is none."""
-    former: Mapping[str, tuple[str, ...]]
-    """Approved symbol → former symbols and reviewed aliases."""
-    approved_of: Mapping[str, str]
-    """Former symbol or reviewed alias → approved symbol."""
-    symbol_of: Mapping[str, str]
-    """Ensembl id → approved symbol."""
-    names: frozenset[str]
-    """Every approved or former symbol."""
+    ensembl: Mapping[str, str]  # approved symbol → Ensembl id, ``""`` where there is none
+    former: Mapping[str, tuple[str, ...]]  # approved symbol → former symbols and reviewed aliases
+    approved_of: Mapping[str, str]  # former symbol or reviewed alias → approved symbol
+    symbol_of: Mapping[str, str]  # Ensembl id → approved symbol
+    names: frozenset[str]  # every approved or former symbol
 
 
 @lru_cache(maxsize=1)
@@ -58,14 +49,8 @@ def human_genes() -> GeneTable:
 
 
 def without_versions(gene_ids: Sequence[str]) -> list[str]:
-    """Return ids as `without_version` does."""
-    return [without_version(i) if "." in i and "ENS" in i else i for i in gene_ids]
-
-
-def without_version(gene_id: str) -> str:
-    """Return an Ensembl id without its version suffix; anything else as it is."""
-    match = _VERSION.match(gene_id)
-    return match[1] if match else gene_id
+    """Return Ensembl ids without their version suffix; anything else as it is."""
+    return [match[1] if "." in i and (match := _VERSION.match(i)) else i for i in gene_ids]
 
 
 OURS: tuple[Literal["human", "mouse"], ...] = ("human", "mouse")
@@ -127,18 +112,12 @@ _MANY, _MANY_SHARE = 10, 0.02  # ids of a second species: fewer are transgenes, 
 class Sighting:
     """The species of a list of gene ids."""
 
-    species: str = UNKNOWN
-    """``human``, ``mouse``, the name of another, or ``unknown``."""
-    second: str = ""
-    """Another species that many of the ids belong to."""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    """Ids of each species."""
-    by_ensembl: bool = False
-    """Whether ids of Ensembl say so, not names."""
-    letters: Literal["", "capitals", "small"] = ""
-    """How all names are written, if that is not how the genes of a species are named."""
-    example: str = ""
-    """An id of a species that is not ours."""
+    species: str = UNKNOWN  # ``human``, ``mouse``, the name of another, or ``unknown``
+    second: str = ""  # another species that many of the ids belong to
+    counts: Mapping[str, int] = field(default_factory=dict)  # ids of each species
+    by_ensembl: bool = False  # whether ids of Ensembl say so, not names
+    letters: Literal["", "capitals", "small"] = ""  # how all names are written, if not as genes of a species are named
+    example: str = ""  # an id of a species that is not ours
 
     @property
     def pattern(self) -> str:
@@ -185,7 +164,8 @@ def recognise_species(ids: Sequence[str]) -> Sighting:
                 mouse += i != upper
                 capitals += i == upper
     symbols = Counter(human=len(ids) - len(others), mouse=mouse)
-    if capitals >= _A_FEW and mouse < _many(symbols + ensembl) and not set(ensembl) - {"mouse"}:
+    many = max(_MANY, _MANY_SHARE * (symbols + ensembl).total())
+    if capitals >= _A_FEW and mouse < many and not set(ensembl) - {"mouse"}:
         human_own = own["human"] + sum(bool(_OWN_NAMES.match(i)) for i in ids if i in names)
         if capitals > human_own + own["rat"]:
             return Sighting("mouse", counts=Counter(mouse=len(ids)), letters="capitals")
@@ -196,7 +176,7 @@ def _judge(
     ensembl: Counter[str], symbols: Counter[str], own: Counter[str], lower: int, example: Mapping[str, str]
 ) -> Sighting:
     counts = symbols + ensembl
-    many = _many(counts)
+    many = max(_MANY, _MANY_SHARE * counts.total())
     foreign, n_foreign = _most({s: n for s, n in ensembl.items() if s not in OURS})
     n_ours = ensembl["human"] + ensembl["mouse"]
     if n_foreign > n_ours and (n_foreign >= many or n_foreign > symbols.total()):
@@ -214,10 +194,6 @@ def _judge(
     second = second or (foreign if n_foreign >= many else "")
     by_ensembl = ensembl[best] > symbols[best]
     return Sighting(best if n else UNKNOWN, second, counts, by_ensembl=by_ensembl, example=example.get(foreign, ""))
-
-
-def _many(counts: Counter[str]) -> float:
-    return max(_MANY, _MANY_SHARE * counts.total())
 
 
 def _most(counts: Mapping[str, int]) -> tuple[str, int]:
@@ -242,14 +218,10 @@ _NO_SYMBOL = ("gene", "gene_id", "nan", "na", "none", "par_y")
 class Ids:
     """Gene ids without what other programs put around them."""
 
-    ids: list[str]
-    """Without the version of Ensembl ids."""
-    ensembl: list[str] | None
-    """Where ids hold a symbol and an Ensembl id, the latter; ``""`` where there is none."""
-    written: Mapping[int, str]
-    """The ids that were something else, as the data have them, by column."""
-    two_genomes: str
-    """Pattern of the mouse ids where prefixes name the genomes of two species; else empty."""
+    ids: list[str]  # without the version of Ensembl ids
+    ensembl: list[str] | None  # where ids hold a symbol and an Ensembl id, the latter; ``""`` where there is none
+    written: Mapping[int, str]  # the ids that were something else, as the data have them, by column
+    two_genomes: str  # pattern of the mouse ids where prefixes name the genomes of two species; else empty
 
 
 def read_ids(texts: Sequence[str]) -> Ids:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, KeysView, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from tamannot.errors import GeneIdError
-from tamannot.signature._gene_ids import human_genes, recognise_species, without_version, without_versions
+from tamannot.signature._gene_ids import human_genes, recognise_species, without_versions
 
 _MONTHS = {"mar": 3, "mrz": 3, "mär": 3, "sep": 9, "sept": 9, "dec": 12, "dez": 12}
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
@@ -24,21 +23,12 @@ _BEGIN, _LONGEST = "0123456789XMmSsDd", len("2020-03-01 00:00:00")
 _DATED = {3: ("MARCH", "MARC"), 9: ("SEPT",), 12: ("DEC",)}
 DATED = ("MARCHF", "MTARC", "SEPTIN", "DELEC1", "SELENOF")
 """What the approved symbols of all those genes begin with."""
-_FIFTEENTH = {(9, 15): ("SELENOF",)}  # SEP15
 _ORF = re.compile(r"^(C[0-9XY]+)ORF(?=[0-9])")
 # CD68-1 and CD68.1 are what anndata and R make of the second CD68.
 _COPY = re.compile(r"(.{2,})[.-][0-9]{1,2}$")
 # Of the names of a gene, the first three are one gene's own: symbol, Ensembl id, and the symbol of that id.
 _EXACT = 3
 _ENSEMBL = re.compile(r"ENS(MUS)?G[0-9]{11}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Substitution:
-    """A gene that was found under another symbol than its approved one."""
-
-    symbol: str
-    found_as: str
 
 
 class GeneIndex:
@@ -48,16 +38,9 @@ class GeneIndex:
     alone; then a name as another program spells it (``HLA.DRA``, ``cd68``, ``1-Sep``), unless it is a name of
     another gene. Every use of another name is recorded in `substitutions`.
 
-    Parameters
-    ----------
-    ids
-        Gene ids of the columns: symbols, or Ensembl ids with or without version.
-    second_ids
-        Further ids of the same columns, looked at only where an id of the first kind stands twice.
-    written
-        The ids that the data have in another form, by column.
-    species
-        Of the data; None recognises it from the ids where that is needed.
+    ``ids`` are symbols, or Ensembl ids with or without version; ``second_ids`` of the same columns are looked at only
+    where one of the first stands twice; ``written`` are the ids that the data have in another form, by column. A
+    ``species`` None is recognised from the ids where it is needed.
     """
 
     def __init__(
@@ -80,14 +63,9 @@ class GeneIndex:
         self._unclear: dict[str, tuple[str, ...]] = {}
 
     @property
-    def substitutions(self) -> tuple[Substitution, ...]:
-        """The substitutions made so far, by symbol."""
-        return tuple(Substitution(s, f) for s, f in sorted(self._used.items()))
-
-    @property
-    def known(self) -> KeysView[str]:
-        """The ids of the columns, each once."""
-        return self._column.keys()
+    def substitutions(self) -> dict[str, str]:
+        """The substitutions made so far: the name that stands for each symbol, sorted."""
+        return dict(sorted(self._used.items()))
 
     @property
     def note(self) -> str:
@@ -107,7 +85,17 @@ class GeneIndex:
             if names[0].upper().startswith(DATED):
                 self._unclear |= {i: genes for i, genes in self._dates[1].items() if names[0].upper() in genes}
             return -1
-        column = self._only_column(found_as, names)
+        column = self._column[found_as]
+        if found_as in self._repeated:
+            columns = [c for c, i in enumerate(self.ids) if i == found_as]
+            by_second = [c for c in columns if self.second_ids[c] and self.second_ids[c] in names]
+            if len(by_second) != 1:
+                msg = (
+                    f"Gene '{found_as}' matches {len(columns)} columns (numbers {', '.join(map(str, columns[:5]))}). "
+                    "Keep one of them, or add a var column 'gene_ids' with Ensembl ids that distinguish them."
+                )
+                raise GeneIdError(msg)
+            column = by_second[0]
         if column in self._written or found_as not in names[:_EXACT]:
             self._used[symbol] = self._written.get(column, found_as)
         return column
@@ -151,7 +139,7 @@ class GeneIndex:
             return there
         known = human_genes().names
         dated = next((self._dates[0].get(n.upper()) for n in names if n.upper().startswith(DATED)), None)
-        words = (w for n in names if n for w in self._spellings(n) if w in self._column)
+        words = (w for n in filter(None, names) for w in self._spellings(n) if w in self._column)
         return dated or next((w for w in words if w not in known or self._species == "mouse"), None)
 
     def _spellings(self, name: str) -> Iterator[str]:
@@ -166,26 +154,18 @@ class GeneIndex:
             elif word != word.upper() and (name in human_genes().names or self._is_mouse_in_capitals):
                 yield word.upper()
 
-    def _only_column(self, found_as: str, names: list[str]) -> int:
-        if found_as not in self._repeated:
-            return self._column[found_as]
-        columns = [c for c, i in enumerate(self.ids) if i == found_as]
-        by_second = [c for c in columns if self.second_ids[c] and self.second_ids[c] in names]
-        if len(by_second) == 1:
-            return by_second[0]
-        msg = (
-            f"Gene '{found_as}' matches {len(columns)} columns (numbers {', '.join(map(str, columns[:5]))}). "
-            "Keep one of them, or add a var column 'gene_ids' with Ensembl ids that distinguish them."
-        )
-        raise GeneIdError(msg)
-
     @cached_property
     def _dates(self) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
         """Ids that are dates by the one gene that each can be, and those that can be several."""
         table, lost = human_genes(), dict[str, tuple[str, ...]]()
         found = {i: m for i in self.ids if i[:1] in _BEGIN and len(i) <= _LONGEST and (m := _DATE.fullmatch(i))}
         for gene_id, match in found.items():
-            own = {g: [g, table.ensembl[g] or g, *table.former.get(g, ())] for g in _dated_genes(match)}
+            month = match["month"] or match["month2"] or match["month3"]
+            day = int(match["day"] or match["day2"] or match["day3"])
+            number = int(month) if month.isdigit() else _MONTHS[month.lower()]
+            genes = [g for stem in _DATED[number] if (g := table.approved_of.get(f"{stem}{day}"))]
+            genes += ["SELENOF"] if (number, day) == (9, 15) else []  # its former name is SEP15
+            own = {g: [g, table.ensembl[g] or g, *table.former.get(g, ())] for g in genes}
             # A gene that is there under a name of its own is not the one that became a date.
             lost[gene_id] = tuple(
                 g for g in own if not any(n in self._column or n.capitalize() in self._column for n in own[g])
@@ -226,20 +206,10 @@ class GeneIndex:
 
 def _names(symbol: str, ensembl: str | None) -> list[str]:
     """Return the names a gene may have in the data, best first; empty where there is none."""
-    own, table = without_version(symbol), human_genes()
+    own, table = without_versions([symbol])[0], human_genes()
     approved = table.symbol_of.get(own) or table.approved_of.get(own, own)
     ensembl = ensembl or table.ensembl.get(approved, "")
     return [own, ensembl, table.symbol_of.get(own, ""), approved, *table.former.get(approved, ())]
-
-
-def _dated_genes(match: re.Match[str]) -> tuple[str, ...]:
-    """Return the genes, by their approved symbols, whose former name a spreadsheet may have made this date."""
-    month = match["month"] or match["month2"] or match["month3"]
-    day = int(match["day"] or match["day2"] or match["day3"])
-    number = int(month) if month.isdigit() else _MONTHS[month.lower()]
-    former = (f"{stem}{day}" for stem in _DATED[number])
-    table = human_genes()
-    return tuple(table.approved_of[f] for f in former if f in table.approved_of) + _FIFTEENTH.get((number, day), ())
 
 
 def _letters(name: str) -> str:
@@ -259,28 +229,23 @@ def names_of(index: GeneIndex) -> tuple[list[str], list[str]]:
     The symbol is the id itself where that is all there is. A column that no name tells from another, or whose
     name could not be written into a file, has neither: both are ``""``.
     """
-    own = [index.standard_name(c) for c in range(len(index.ids))]
-    pairs = [_pair(one, two) for one, two in zip(own, index.second_ids, strict=True)]
+    pairs, table = [], human_genes()
+    for column, two in enumerate(index.second_ids):
+        one = index.standard_name(column)
+        if _ENSEMBL.fullmatch(one):
+            pairs.append((table.symbol_of.get(one) or ("" if _ENSEMBL.fullmatch(two) else two) or one, one))
+        elif _ENSEMBL.fullmatch(two):
+            pairs.append((one, two))
+        else:
+            pairs.append((one, table.ensembl.get(table.approved_of.get(one, one), "")))
     shared = {s for s, n in Counter(s for s, _ in pairs).items() if n > 1}
     # Of columns that share a symbol the Ensembl id is the name, if there is one.
     symbols = [e if s in shared else s for s, e in pairs]
     shared_ids = {e for e, n in Counter(e for _, e in pairs).items() if n > 1}
     repeated = {s for s, n in Counter(symbols).items() if n > 1}
-    bad = [not s or s in repeated or s in shared_ids or not _is_name(s) for s in symbols]
+    unfit = {s for s in symbols if not s.isprintable() or s != s.strip() or len(s) > 1000}  # for a file
+    bad = [not s or s in repeated or s in shared_ids or s in unfit for s in symbols]
     return (
         ["" if b else s for s, b in zip(symbols, bad, strict=True)],
         ["" if b or e in shared_ids else e for (_, e), b in zip(pairs, bad, strict=True)],
     )
-
-
-def _pair(one: str, two: str) -> tuple[str, str]:
-    table = human_genes()
-    if _ENSEMBL.fullmatch(one):
-        return table.symbol_of.get(one) or ("" if _ENSEMBL.fullmatch(two) else two) or one, one
-    if _ENSEMBL.fullmatch(two):
-        return one, two
-    return one, table.ensembl.get(table.approved_of.get(one, one), "")
-
-
-def _is_name(text: str) -> bool:
-    return text.isprintable() and text == text.strip() and len(text) <= 1000

@@ -29,42 +29,34 @@ class Library:
         files = (self._folder / signature_id).glob("*.toml")
         return sorted((f.stem for f in files), key=version_key)
 
+    @cached_property
     def ids(self) -> list[str]:
         """Ids of all signatures, sorted."""
-        return list(self._ids)
-
-    @cached_property
-    def _ids(self) -> dict[str, None]:
-        return dict.fromkeys(sorted(p.name for p in self._folder.iterdir() if p.is_dir()))
+        return sorted(p.name for p in self._folder.iterdir() if p.is_dir())
 
     def get(self, name: str) -> Signature:
         """Return the signature ``id@version``, or the newest version of ``id``, if possible not deprecated."""
-        loaded = [self._load(n) for n in self._names(name)]
-        return next((s for s in loaded if not s.deprecated), loaded[0])
+        found = []
+        for one in self._names(name):
+            if one not in self._loaded:
+                file = self._file(one)
+                with located(f"{self._path(one)}: modules"):
+                    self._loaded[one] = to_signature(file, lambda module: to_module(self._file(*self._names(module))))
+            found.append(self._loaded[one])
+        return next((s for s in found if not s.deprecated), found[0])
 
     def _names(self, name: str) -> list[str]:
         """Return the ``id@version`` that a name may mean, the newest first."""
         signature_id, _, version = name.partition("@")
-        versions = self.versions(signature_id) if signature_id in self._ids else []
+        versions = self.versions(signature_id) if signature_id in self.ids else []
         if not versions:
-            suggestion = meant(signature_id, self.ids())
+            suggestion = meant(signature_id, self.ids)
             msg = f"No signature '{shown(signature_id)}'.{suggestion} All ids: list(load_signatures())"
             raise SignatureNotFoundError(msg)
         if version and version not in versions:
             msg = f"No version '{shown(version)}' of signature '{signature_id}'.{among(version, versions)}"
             raise SignatureNotFoundError(msg)
         return [f"{signature_id}@{v}" for v in ([version] if version else reversed(versions))]
-
-    def _load(self, name: str) -> Signature:
-        if name not in self._loaded:
-            file = self._file(name)
-            with located(f"{self._path(name)}: modules"):
-                self._loaded[name] = to_signature(file, self._module)
-        return self._loaded[name]
-
-    def _module(self, name: str) -> Signature:
-        self._names(name)  # refuses what does not exist
-        return to_module(self._file(name))
 
     def _file(self, name: str) -> SignatureFile:
         if name not in self._files:
@@ -160,10 +152,7 @@ def load_signatures(axis: str | Iterable[str] | None = None, *, species: str = "
 
 @lru_cache(maxsize=64)
 def _exported(species: str, axis: str) -> tuple[Signature, ...]:
-    """Return the newest signatures of an axis from the committed export: JSON is read ten times as fast as TOML.
-
-    A test holds the exports to the signature files.
-    """
+    """Return the newest signatures of an axis from the committed export: JSON is read ten times as fast as TOML."""
     path = resource_path("signatures") / "exports" / f"{species}_{axis}.json"
     return tuple(from_json(path.read_text(encoding="utf-8"))) if path.is_file() else ()
 
@@ -183,11 +172,6 @@ def roots(folder: Path) -> list[Path]:
     """Return the folders that hold ``<id>/<version>.toml``: those of the species, or the folder itself."""
     by_species = [folder / s for s in SPECIES if (folder / s).is_dir()]
     return by_species or [folder]
-
-
-def files_of(root: Path) -> list[Path]:
-    """Return the signature files of one species."""
-    return sorted(root.glob("*/*.toml"))
 
 
 def is_outside(path: Path, folder: Path) -> bool:

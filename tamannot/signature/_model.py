@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import pairwise
@@ -14,8 +15,6 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 from tamannot.errors import SignatureFormatError
-
-__all__ = ["Gene", "Reference", "Signature", "SignatureFile", "SignatureSet"]
 
 # The order in which results are laid out: the questions in the order in which they are asked.
 Axis = Literal[
@@ -320,5 +319,4 @@ def version_key(version: str) -> tuple[int, ...]:
 
 
 def _repeated(values: Iterable[str]) -> list[str]:
-    seen: set[str] = set()
-    return sorted({v for v in values if v in seen or seen.add(v)})  # type: ignore[func-returns-value]
+    return sorted(v for v, n in Counter(values).items() if n > 1)

@@ -28,13 +28,7 @@ Signatures = Mapping[str, Signature | Iterable[str]] | Signature | Iterable[Sign
 """What functions take as signatures; lists of genes as in `read_signatures`."""
 Source = str | os.PathLike[str] | Mapping[str, Iterable[str]]
 FormatName = Literal["toml", "gmt", "json", "network", "ucell", "scgate"]
-_READERS: Mapping[str, Callable[[str], list[Signature]]] = {
-    ".gmt": from_gmt,
-    ".json": from_json,
-    ".csv": from_table,
-    ".tsv": from_table,
-    ".txt": from_table,
-}
+_READERS = {".gmt": from_gmt, ".json": from_json, ".csv": from_table, ".tsv": from_table, ".txt": from_table}
 _MAX_TEXT = 16 * MAX_BYTES
 _FORMAT_OF = {".gmt": "gmt", ".json": "json", ".csv": "network", ".tsv": "scgate", ".toml": "toml", "": "toml"}
 
@@ -71,31 +65,24 @@ def read_signatures(path: Source) -> SignatureSet:
     if isinstance(path, Mapping):
         return SignatureSet(from_symbols(name, genes) for name, genes in path.items())
     file = Path(path)
-    if _is_dir(file):
+    try:
+        is_folder = file.is_dir()
+    except OSError as error:  # a name that is too long, a folder that must not be looked into
+        msg = f"{file}: cannot be read: {error.strerror or error}."
+        raise SignatureFormatError(msg) from error
+    if is_folder:
         return _from_folder(file)
     if file.suffix == ".toml":
         return SignatureSet([_resolved(file, parse_file(file), {})])
-    if file.suffix in _READERS:
-        return _from_text(file, _READERS[file.suffix])
-    known = ", ".join([".toml", *_READERS])
-    msg = f"{file}: not a signature format. Give a {known} file, a folder of .toml files, or a dict."
-    raise SignatureFormatError(msg)
-
-
-def _is_dir(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError as error:  # a name that is too long, a folder that must not be looked into
-        msg = f"{path}: cannot be read: {error.strerror or error}."
-        raise SignatureFormatError(msg) from error
-
-
-def _from_text(path: Path, read: Callable[[str], list[Signature]]) -> SignatureSet:
-    text = read_text(path, _MAX_TEXT)
-    with located(path):
-        found = SignatureSet(read(text))
+    if file.suffix not in _READERS:
+        known = ", ".join([".toml", *_READERS])
+        msg = f"{file}: not a signature format. Give a {known} file, a folder of .toml files, or a dict."
+        raise SignatureFormatError(msg)
+    text = read_text(file, _MAX_TEXT)
+    with located(file):
+        found = SignatureSet(_READERS[file.suffix](text))
     if not found:
-        msg = f"{path}: this file contains no signatures."
+        msg = f"{file}: this file contains no signatures."
         raise SignatureFormatError(msg)
     return found
 
@@ -123,11 +110,8 @@ def _from_folder(folder: Path) -> SignatureSet:
 
 
 def _resolved(path: Path, file: SignatureFile, beside: Mapping[str, SignatureFile]) -> Signature:
-    def resolve(name: str) -> Signature:
-        return to_module(beside[name]) if name in beside else bundled(file.species).get(name)
-
     with located(f"{path}: modules"):
-        return to_signature(file, resolve)
+        return to_signature(file, lambda m: to_module(beside[m]) if m in beside else bundled(file.species).get(m))
 
 
 def as_signatures(given: Signatures) -> SignatureSet:
@@ -158,13 +142,11 @@ def chosen_signatures(given: Signatures | str | os.PathLike[str], species: Calla
     """
     if isinstance(given, str | os.PathLike):
         return signatures_named([given], species())
-    if isinstance(given, list | tuple) and any(isinstance(word, str) and _is_name(word) for word in given):
-        return signatures_named([str(word) for word in given], species())
+    if isinstance(given, list | tuple):
+        ids = {i for s in bundled_species() for i in bundled(s).ids}
+        if any(isinstance(word, str) and (word in AXES or word.partition("@")[0] in ids) for word in given):
+            return signatures_named([str(word) for word in given], species())
     return as_signatures(given)
-
-
-def _is_name(word: str) -> bool:
-    return word in AXES or any(word.partition("@")[0] in bundled(s).ids() for s in bundled_species())
 
 
 def signatures_named(words: Sequence[str | os.PathLike[str]], species: str) -> SignatureSet:
@@ -173,33 +155,22 @@ def signatures_named(words: Sequence[str | os.PathLike[str]], species: str) -> S
     for word in words:
         if str(word) in AXES:
             found |= load_signatures(str(word), species=species)
-        elif _exists(Path(word)):
+        elif os.path.exists(word):  # noqa: PTH110 - False of what is too long for a name or must not be looked at
             found |= read_signatures(word)
         else:
-            found |= SignatureSet([_of_library(str(word), species)])
+            try:
+                found |= SignatureSet([load_signature(str(word), species=species)])
+            except SignatureNotFoundError as error:
+                signature_id, at, _ = str(word).partition("@")
+                known = list(load_signatures(species=species))
+                if at and signature_id in known:  # the error names its versions
+                    raise
+                msg = (
+                    f"'{shown(word)}' is not a file, an axis ({', '.join(AXES)}) or a {species} signature."
+                    f"{meant(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
+                )
+                raise SignatureNotFoundError(msg) from error
     return found
-
-
-def _of_library(word: str, species: str) -> Signature:
-    try:
-        return load_signature(word, species=species)
-    except SignatureNotFoundError as error:
-        signature_id, at, _ = word.partition("@")
-        known = list(load_signatures(species=species))
-        if at and signature_id in known:  # the error names its versions
-            raise
-        msg = (
-            f"'{shown(word)}' is not a file, an axis ({', '.join(AXES)}) or a {species} signature."
-            f"{meant(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
-        )
-        raise SignatureNotFoundError(msg) from error
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # too long for a name, or in a folder that may not be read
-        return False
 
 
 def write_signatures(
@@ -249,7 +220,7 @@ def write_signatures(
     if name == "toml":
         _write_library(target, members)
         return
-    write_whole(target, FORMATS[name].write(members, ids))
+    write_whole(target, FORMATS[name](members, ids))
     if lost := losses(members, name):
         tell({f"{target}: {name} cannot hold {'; '.join(lost)}.": TamannotWarning})
 

@@ -24,7 +24,6 @@ MAX_BYTES = 4 * 2**20
 _MAX_DOTS = 1000
 _SHOWN = 300
 Location = Sequence[str | int]
-Resolve = Callable[[str], Signature]
 TO_FILL_IN = "What a high score means, and what it does not."
 EXAMPLE_KEY = "author2026"
 _EXAMPLE = {"human": ("CD68", "ENSG00000129226"), "mouse": ("Cd68", "ENSMUSG00000018774")}
@@ -51,7 +50,20 @@ def located(place: object) -> Iterator[None]:
 
 def read_text(path: Path, limit: int) -> str:
     """Return the text of a file of at most ``limit`` bytes, its line ends made one kind."""
-    content = _read_bytes(path, limit)
+    content = None
+    try:
+        # The size first: what is too large is not read. A pipe would let one wait without end.
+        if path.stat().st_size <= limit and path.is_file():
+            with path.open("rb") as file:
+                content = file.read(limit + 1)
+    except (OSError, ValueError) as error:  # a name may hold a NUL
+        reason = getattr(error, "strerror", None) or error
+        msg = f"{path}: cannot be read: {reason}."
+        raise SignatureFormatError(msg) from error
+    if content is None or len(content) > limit:
+        too_large = f"larger than {limit // 2**20} MB, too large for a signature file."
+        msg = f"{path}: {too_large if path.is_file() else 'cannot be read: it is not a file.'}"
+        raise SignatureFormatError(msg)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -59,23 +71,6 @@ def read_text(path: Path, limit: int) -> str:
         msg = f"{path}: line {line}: cannot be read: byte 0x{content[error.start]:02x} is not UTF-8 text."
         raise SignatureFormatError(msg) from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _read_bytes(path: Path, limit: int) -> bytes:
-    try:
-        # The size first: what is too large is not read. A pipe would let one wait without end.
-        if path.stat().st_size <= limit and path.is_file():
-            with path.open("rb") as file:
-                content = file.read(limit + 1)
-            if len(content) <= limit:
-                return content
-    except (OSError, ValueError) as error:  # a name may hold a NUL
-        reason = getattr(error, "strerror", None) or error
-        msg = f"{path}: cannot be read: {reason}."
-        raise SignatureFormatError(msg) from error
-    too_large = f"larger than {limit // 2**20} MB, too large for a signature file."
-    msg = f"{path}: {too_large if path.is_file() else 'cannot be read: it is not a file.'}"
-    raise SignatureFormatError(msg)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -100,7 +95,10 @@ def parse_file(path: Path) -> SignatureFile:
     """Read one signature file; what is wrong with it is said with the file and the field."""
     text = read_text(path, MAX_BYTES)
     try:
-        _refuse_long_keys(text)
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.count(".") > _MAX_DOTS and max(part.count(".") for part in line.split(",")) > _MAX_DOTS:
+                msg = f"line {number} has more than {_MAX_DOTS} dots without a comma."
+                raise ValueError(msg)  # noqa: TRY301
         content = tomllib.loads(text)
     except RecursionError as error:
         msg = f"{path}: cannot be read as a signature file: it is nested too deeply."
@@ -112,14 +110,7 @@ def parse_file(path: Path) -> SignatureFile:
         return SignatureFile.model_validate(content)
 
 
-def _refuse_long_keys(text: str) -> None:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.count(".") > _MAX_DOTS and max(part.count(".") for part in line.split(",")) > _MAX_DOTS:
-            msg = f"line {number} has more than {_MAX_DOTS} dots without a comma."
-            raise ValueError(msg)
-
-
-def to_signature(file: SignatureFile, resolve: Resolve) -> Signature:
+def to_signature(file: SignatureFile, resolve: Callable[[str], Signature]) -> Signature:
     """Return the signature of a file, its modules, of the same species, looked up by ``resolve``."""
     modules = tuple(resolve(m) for m in file.modules)
     if other := [m for m in modules if m.species != file.species]:
@@ -146,22 +137,20 @@ def to_toml(signature: Signature) -> str:
     if signature.modules:
         head |= {"modules": [m.name for m in signature.modules], "combine": signature.combine}
     references = [r.model_dump(exclude_defaults=True) for r in signature.references]
-    genes = "".join(f"  {_gene_line(g)},\n" for g in sorted(signature.genes, key=lambda g: g.symbol))
+    genes = ""
+    for gene in sorted(signature.genes, key=lambda g: g.symbol):
+        about = gene.model_dump(exclude_none=True) | {"references": list(gene.references)}
+        if gene.mapped:
+            del about["mapped"]
+        # JSON's strings, numbers and arrays of strings are valid TOML as they stand.
+        values = ", ".join(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in about.items())
+        genes += f"  {{ {values} }},\n"
     return (
         "#:schema ../../schema.json\n"
         + tomli_w.dumps(head, multiline_strings=True)
         + (f"genes = [\n{genes}]\n" if genes else "")
         + (f"\n{tomli_w.dumps({'references': references})}" if references else "")
     )
-
-
-def _gene_line(gene: Gene) -> str:
-    fields = gene.model_dump(exclude_none=True)
-    fields["references"] = list(gene.references)
-    if gene.mapped:
-        del fields["mapped"]
-    # JSON's strings, numbers and arrays of strings are valid TOML as they stand.
-    return "{ " + ", ".join(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in fields.items()) + " }"
 
 
 def reasons(error: ValidationError) -> list[tuple[Location, str]]:
@@ -177,24 +166,30 @@ def reasons(error: ValidationError) -> list[tuple[Location, str]]:
 def line_of(text: str, location: Location, reason: str) -> int | None:
     """Return the line that a fault is about, counted from 1; None if it cannot be told.
 
-    ``location`` is where the field is, as pydantic says it: ``("genes", 3, "weight")``. Where it is empty the reason
-    says the place: a line, or genes and references.
+    ``location`` is pydantic's: ``("genes", 3, "weight")``. If it is empty the reason says a line, genes or references.
     """
     lines = text.split("\n")
     if not location:
-        said = re.search(r"\bline (\d{1,9})\b", reason)
-        return int(said[1]) if said else _line_named(lines, reason)
-    name, index, *rest = [*location, None, None][:3]
-    return _line_of_item(lines, str(name), index, rest[0]) if isinstance(index, int) else _line_of_key(lines, str(name))
-
-
-def _line_named(lines: list[str], reason: str) -> int | None:
-    """Find the gene or reference that the reason names; the second of two if they are too many."""
-    words = "|".join(re.escape(w) for w in re.findall(r"[^\s,:;']+", reason)[:50])
-    named = re.compile(rf"""\b(?:symbol|ensembl|key)\s*=\s*["']({words})["']""")
-    hits = [(n, value) for n, line in enumerate(lines, 1) for value in named.findall(line)]
-    same = [n for n, value in hits if value == hits[0][1]]
-    return same[1] if "more than once" in reason and len(same) > 1 else same[0] if same else None
+        if said := re.search(r"\bline (\d{1,9})\b", reason):
+            return int(said[1])
+        # The gene or reference that the reason names; the second of two if they are too many.
+        words = "|".join(re.escape(w) for w in re.findall(r"[^\s,:;']+", reason)[:50])
+        named = re.compile(rf"""\b(?:symbol|ensembl|key)\s*=\s*["']({words})["']""")
+        hits = [(n, value) for n, line in enumerate(lines, 1) for value in named.findall(line)]
+        same = [n for n, value in hits if value == hits[0][1]]
+        return same[1] if "more than once" in reason and len(same) > 1 else next(iter(same), None)
+    name, (index, key, *_) = str(location[0]), [*location[1:], None, None]
+    first = _line_of_key(lines, name)
+    if not isinstance(index, int):
+        return first
+    # An item of an array: a ``[[name]]`` table, a ``{…}`` on a line of its own, or the array.
+    header = re.compile(rf"""\s*\[\[\s*["']?{re.escape(name)}["']?\s*\]\]""")
+    tables = [n for n, line in enumerate(lines, 1) if header.match(line)]
+    if index < len(tables):
+        start, *after = tables[index:]
+        return _line_of_key(lines, str(key), start, after[0] - 1 if after else None) or start
+    items = [n for n, line in enumerate(lines, 1) if first and n > first and line.lstrip().startswith("{")]
+    return items[index] if index < len(items) else first
 
 
 def _line_of_key(lines: list[str], key: str, start: int = 0, end: int | None = None) -> int | None:
@@ -202,24 +197,8 @@ def _line_of_key(lines: list[str], key: str, start: int = 0, end: int | None = N
     return next((n for n, line in enumerate(lines[start:end], start + 1) if starts.match(line)), None)
 
 
-def _line_of_item(lines: list[str], name: str, index: int, key: str | int | None) -> int | None:
-    """Find an item of an array: a ``[[name]]`` table, a ``{…}`` on a line of its own, or the array."""
-    header = re.compile(rf"""\s*\[\[\s*["']?{re.escape(name)}["']?\s*\]\]""")
-    tables = [n for n, line in enumerate(lines, 1) if header.match(line)]
-    if index < len(tables):
-        start, *after = tables[index:]
-        inside = _line_of_key(lines, str(key), start, after[0] - 1 if after else None)
-        return inside or start
-    first = _line_of_key(lines, name)
-    items = [n for n, line in enumerate(lines, 1) if first and n > first and line.lstrip().startswith("{")]
-    return items[index] if index < len(items) else first
-
-
 def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) -> Path:
-    """Write ``<folder>/<id>/1.0.0.toml`` with one gene and one reference to be replaced; return its path.
-
-    It can be read, but it does not validate before they are.
-    """
+    """Write ``<folder>/<id>/1.0.0.toml`` with one gene and one reference to be replaced; return its path."""
     check_library_id(name)
     path = folder / name / "1.0.0.toml"
     if path.exists():

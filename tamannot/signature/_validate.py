@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from tamannot._resources import resource_path
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError
-from tamannot.signature._library import Library, files_of, is_outside, roots
+from tamannot.signature._library import Library, is_outside, roots
 from tamannot.signature._model import Gene, Signature, SignatureFile, version_key
 from tamannot.signature._read import read_signatures
 from tamannot.signature._toml import (
@@ -46,34 +45,17 @@ class Fault:
         return f"{place}: {self.reason}"
 
 
-@dataclass(frozen=True)
-class Difference:
-    """What changed from one signature to another."""
-
-    added: tuple[Gene, ...]
-    removed: tuple[Gene, ...]
-    changed: tuple[tuple[Gene, Gene], ...]
-    """Genes whose direction or weight differs."""
-
-    def __bool__(self) -> bool:
-        """Whether anything that is scored differs."""
-        return bool(self.added or self.removed or self.changed)
-
-
 def schema() -> str:
     """Return the JSON schema of a signature file."""
     return json.dumps(SignatureFile.model_json_schema(), indent=2) + "\n"
 
 
-def difference(before: Signature, after: Signature) -> Difference:
+def difference(before: Signature, after: Signature) -> tuple[list[Gene], list[Gene], list[tuple[Gene, Gene]]]:
     """Return the genes that came, went, or changed direction or weight; composites by all their genes."""
     old, new = ({g.key: g for g in s.all_genes} for s in (before, after))
     both = [(old[k], new[k]) for k in old if k in new]
-    return Difference(
-        added=tuple(g for k, g in new.items() if k not in old),
-        removed=tuple(g for k, g in old.items() if k not in new),
-        changed=tuple((a, b) for a, b in both if (a.direction, a.weight) != (b.direction, b.weight)),
-    )
+    changed = [(a, b) for a, b in both if (a.direction, a.weight) != (b.direction, b.weight)]
+    return [g for k, g in new.items() if k not in old], [g for k, g in old.items() if k not in new], changed
 
 
 def validate(path: Path) -> list[Fault]:
@@ -92,17 +74,17 @@ def validate(path: Path) -> list[Fault]:
             return [Fault(path, None, "no such file or folder.")]
     except OSError as error:
         return [Fault(path, None, f"cannot be read: {error.strerror or error}.")]
-    return _folder_faults(path)
-
-
-def _folder_faults(folder: Path) -> list[Fault]:
-    species = roots(folder)
-    files = [f for root in species for f in files_of(root)]
+    folder, species = path, roots(path)
+    files = [f for root in species for f in sorted(root.glob("*/*.toml"))]
     loose = sorted({*folder.rglob("*.toml")} - {*files})
     if not files and not loose:
         reason = "no signature files found: expected <id>/<version>.toml, or <species>/<id>/<version>.toml."
         return [Fault(folder, None, reason)]
-    faults = _link_faults(folder, [*files, *loose]) or [f for file in (*files, *loose) for f in _file_faults(file)]
+    # Installers may link the files of the package itself to a store of theirs.
+    may_link = folder.is_relative_to(resource_path("signatures"))
+    outside = [] if may_link else [f for f in (*files, *loose) if is_outside(f, folder)]
+    link = f"links to a file outside {folder}. Copy the file into the folder."
+    faults = [Fault(f, None, link) for f in outside] or [f for file in (*files, *loose) for f in _file_faults(file)]
     # What depends on sound files is looked at once they are.
     if faults or not files:
         return faults or [f for file in loose for f in _source_faults(file)] or _reading_faults(folder)
@@ -113,14 +95,6 @@ def _folder_faults(folder: Path) -> list[Fault]:
     faults += [f for file in newest.values() for f in _source_faults(file)]
     faults += [f for root in species for f in _root_faults(root, of_species=root != folder)]
     return faults or _lock_faults(folder)
-
-
-def _link_faults(folder: Path, files: Iterable[Path]) -> list[Fault]:
-    # Installers may link the files of the package itself to a store of theirs.
-    if folder.is_relative_to(resource_path("signatures")):
-        return []
-    reason = f"links to a file outside {folder}. Copy the file into the folder."
-    return [Fault(f, None, reason) for f in files if is_outside(f, folder)]
 
 
 def _file_faults(path: Path) -> list[Fault]:
@@ -140,9 +114,8 @@ def _source_faults(path: Path) -> list[Fault]:
     file, text = parse_file(path), _text_of(path)
     faults = []
     if file.description.strip() == TO_FILL_IN:
-        faults.append(
-            Fault(path, line_of(text, ("description",), ""), "description: replace the text of the template.")
-        )
+        line = line_of(text, ("description",), "")
+        faults.append(Fault(path, line, "description: replace the text of the template."))
     for i, reference in enumerate(file.references):
         line = line_of(text, ("references", i, "key"), "")
         if reference.key == EXAMPLE_KEY:
@@ -171,7 +144,7 @@ def _reading_faults(path: Path) -> list[Fault]:
 
 def _root_faults(root: Path, *, of_species: bool) -> list[Fault]:
     library, faults = Library(root), []
-    for path in files_of(root):
+    for path in sorted(root.glob("*/*.toml")):
         try:
             species = library.get(f"{path.parent.name}@{path.stem}").species
         except (SignatureFormatError, SignatureNotFoundError) as error:
@@ -181,7 +154,7 @@ def _root_faults(root: Path, *, of_species: bool) -> list[Fault]:
             faults.append(_fault(path, f"species: '{species}' does not match the path."))
     if faults:
         return faults
-    for name in library.ids():
+    for name in library.ids:
         for older, newer in pairwise(library.versions(name)):
             same_minor = version_key(older)[:2] == version_key(newer)[:2]
             if same_minor and library.get(f"{name}@{older}").digest != library.get(f"{name}@{newer}").digest:
@@ -196,14 +169,12 @@ def _lock_faults(folder: Path) -> list[Fault]:
     except SignatureFormatError as error:
         path, _, reason = str(error).partition(": ")
         return [Fault(Path(path), None, reason)]
-    if not before:
-        return []
-    since = changes(before, lock_of(folder))
+    now = lock_of(folder) if before else {}
     gone = "was released and is missing. Restore it; to retire a signature, add a version with deprecated = true."
     changed = "was released and has changed. Restore it, and make a new version with the change."
     return [
-        *(Fault(folder / name, None, gone) for name in since.gone),
-        *(Fault(folder / name, None, changed) for name in since.changed),
+        *(Fault(folder / name, None, gone) for name in before if name not in now),
+        *(Fault(folder / name, None, changed) for name in before if name in now and now[name] != before[name]),
     ]
 
 
@@ -226,8 +197,6 @@ LOCK = "lock.json"
 _MAX_BYTES = 64 * 2**20
 _Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
-Entries = dict[str, dict[str, str]]
-
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -241,30 +210,19 @@ class _Lock(BaseModel):
     files: dict[str, _Entry]
 
 
-@dataclass(frozen=True)
-class Changes:
-    """How the files of a library differ from its lock."""
-
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    gone: tuple[str, ...]
-    kept: int
-    """Number of files that are as they were."""
-
-
-def lock_of(folder: Path) -> Entries:
+def lock_of(folder: Path) -> dict[str, dict[str, str]]:
     """Return the lock of a library: for each file the sha256 of its bytes and the digest of its content."""
     entries = {}
     for root in roots(folder):
         library = Library(root)
-        for path in files_of(root):
+        for path in sorted(root.glob("*/*.toml")):
             signature = library.get(f"{path.parent.name}@{path.stem}")
             digests = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "digest": signature.digest}
             entries[path.relative_to(folder).as_posix()] = digests
     return entries
 
 
-def released(folder: Path) -> Entries:
+def released(folder: Path) -> dict[str, dict[str, str]]:
     """Return what the ``lock.json`` of a library holds; nothing if there is none."""
     path = folder / LOCK
     if not path.exists():
@@ -279,27 +237,14 @@ def released(folder: Path) -> Entries:
         return _Lock.model_validate(content).model_dump()["files"]
 
 
-def changes(before: Entries, now: Entries) -> Changes:
-    """Return what came, changed and went since a lock was written."""
-    return Changes(
-        added=tuple(n for n in now if n not in before),
-        changed=tuple(n for n in before if n in now and now[n] != before[n]),
-        gone=tuple(n for n in before if n not in now),
-        kept=sum(now.get(n) == entry for n, entry in before.items()),
-    )
-
-
-def extended(folder: Path) -> tuple[str, Changes]:
-    """Return the text of a library's lock with the files that are new, and which these are.
+def extended(folder: Path) -> tuple[str, list[str], int]:
+    """Return the text of a library's lock with the files that are new, which these are, and how many were there before.
 
     The library is assumed to have no faults; see `validate`.
     """
-    now = lock_of(folder)
-    since = changes(released(folder), now)
+    now, before = lock_of(folder), released(folder)
     if not now:
         msg = f"{folder}: this folder has no <id>/<version>.toml to lock."
         raise SignatureFormatError(msg)
-    if lost := [*since.changed, *since.gone]:
-        msg = f"{folder / lost[0]}: was released, and has changed or is missing. Restore it."
-        raise SignatureFormatError(msg)
-    return json.dumps({"schema_version": 1, "files": now}, indent=1) + "\n", since
+    text = json.dumps({"schema_version": 1, "files": now}, indent=1) + "\n"
+    return text, [name for name in now if name not in before], len(before)

@@ -62,8 +62,7 @@ def probabilities(margins: Array, slope: float, offset: Array) -> Array:
 def calibrate(margins: Array, y: Array, weight: Array) -> tuple[float, Array]:
     """Return the slope and the offset of each class by which the labels of held-out cells are most likely.
 
-    A weak prior, standard normal on the slope's logarithm and on the offsets, keeps them finite where classes do not
-    overlap.
+    Standard normal priors of the slope's logarithm and of the offsets keep them finite where classes do not overlap.
     """
     number, finite = np.arange(margins.shape[1]), np.nan_to_num(margins)
 
@@ -84,10 +83,8 @@ def judge(
     """Return the metrics on held-out cells, with the threshold, as plain values.
 
     The threshold is the smallest probability, at least 0.5, above which the lower 95 % bound of the accuracy reaches
-    the target; None if there is none.
-
-    ``proba`` are probabilities, cells × classes, ``truth`` the class number of each cell; ``sample`` is its sample
-    number, or None if cells are independent. ``target`` is the accuracy that is asked for.
+    the target; None if there is none. ``proba`` are probabilities, cells × classes, ``truth`` the class number of each
+    cell; ``sample`` is its sample number, or None if cells are independent.
     """
     call, confidence = proba.argmax(axis=1), proba.max(axis=1)
     right = call == truth
@@ -146,53 +143,34 @@ def lower_bound(right: Array, weight: Array, sample: Array | None, called: Array
 class Reliability:
     """Predicted probabilities and observed frequencies, by bins of equal mass and overall."""
 
-    stated: Array
-    """Mean predicted probability of each bin, increasing."""
-    observed: Array
-    """Observed frequency in each bin."""
-    low: Array
+    stated: Array  # mean predicted probability of each bin, increasing
+    observed: Array  # observed frequency in each bin
+    low: Array  # Wilson's 95 % interval of ``observed``
     high: Array
-    """Wilson's 95 % interval of ``observed``."""
-    count: Array
-    """Cells of each bin."""
-    ece: float
-    """Mean difference of predicted and observed over the bins, weighted by their cells."""
-    brier: float
-    """Mean squared distance of probability and outcome."""
-    slope: float
-    """Of the outcome's logit on the stated one: below 1 overconfident, above 1 underconfident; NaN if undefined."""
-    intercept: float
-    """Of the same line; with a slope of 1 below 0 where too much is promised."""
+    count: Array  # cells of each bin
+    ece: float  # mean difference of predicted and observed over the bins, weighted by their cells
+    brier: float  # mean squared distance of probability and outcome
+    slope: float  # of the outcome's logit on the stated one: below 1 overconfident; NaN if undefined
+    intercept: float  # of the same line; with a slope of 1 below 0 where too much is promised
 
 
 def reliability(proba: Array, truth: Array, n_bins: int = N_BINS) -> Reliability:
     """Compare the stated probability of each event with whether it happened.
 
-    Equal probabilities share one of at most ``n_bins`` bins, so that no order of cells can show.
+    Of at most ``n_bins`` bins each has as many cells as ties allow: equal probabilities share one, so that no order of
+    cells can show.
     """
     p, right = np.asarray(proba, float), np.asarray(truth, float)
-    number = equal_mass(p, n_bins)
+    edges = np.quantile(p, np.arange(1, n_bins) / n_bins, method="inverted_cdf")
+    number = np.unique(np.searchsorted(edges, p), return_inverse=True)[1]
     count = np.bincount(number)
     stated, observed = (np.bincount(number, v) / count for v in (p, right))
     low, high = wilson(np.bincount(number, right), count)
     ece, brier = float(np.abs(stated - observed) @ count / p.size), float(((p - right) ** 2).mean())
-    return Reliability(stated, observed, low, high, count, ece, brier, *logit_line(p, right))
-
-
-def equal_mass(p: Array, n_bins: int) -> Array:
-    """Return the bin of each probability: as many in each as ties allow, rising, none empty."""
-    edges = np.quantile(p, np.arange(1, n_bins) / n_bins, method="inverted_cdf")
-    return np.unique(np.searchsorted(edges, p), return_inverse=True)[1]
-
-
-def logit_line(p: Array, right: Array) -> tuple[float, float]:
-    """Return slope and intercept of the logistic regression of the outcome on the logit of its probability.
-
-    NaN where there is no such line: one kind of outcome, one probability, or outcomes that a threshold on
-    the probability separates without an error.
-    """
-    x, hit = scipy.special.logit(np.clip(np.asarray(p, float), _NEAREST, 1 - _NEAREST)), np.asarray(right, bool)
-    if hit.all() or not hit.any() or x[hit].min() >= x[~hit].max() or x[~hit].min() >= x[hit].max():
-        return float("nan"), float("nan")
-    line = LogisticRegression(C=_NO_PENALTY, solver="newton-cholesky", tol=1e-9, max_iter=1000).fit(x[:, None], hit)
-    return float(line.coef_[0, 0]), float(line.intercept_[0])
+    slope = intercept = float("nan")
+    x, hit = scipy.special.logit(np.clip(p, _NEAREST, 1 - _NEAREST)), right > 0
+    # There is no line with one kind of outcome, one probability, or outcomes that a threshold on it separates.
+    if hit.any() and not hit.all() and x[hit].min() < x[~hit].max() and x[~hit].min() < x[hit].max():
+        line = LogisticRegression(C=_NO_PENALTY, solver="newton-cholesky", tol=1e-9, max_iter=1000).fit(x[:, None], hit)
+        slope, intercept = float(line.coef_[0, 0]), float(line.intercept_[0])
+    return Reliability(stated, observed, low, high, count, ece, brier, slope, intercept)

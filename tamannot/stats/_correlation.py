@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import permutations
+from itertools import count, permutations
 
 import numpy as np
 import scipy.stats
@@ -27,31 +27,23 @@ _CLIP = 0.999
 class Correlation:
     """A rank correlation and what chance makes of it."""
 
-    rho: float
-    """NaN where one side has but one value."""
-    p: float
-    """Two-sided; the share of orders of the samples that correlate as much or more."""
-    n: int
-    """Samples."""
-    exact: bool
-    """Whether all permutations were used."""
+    rho: float  # NaN where one side has but one value
+    p: float  # two-sided; the share of orders of the samples that correlate as much or more
+    n: int  # samples
+    exact: bool  # whether all permutations were used
 
 
-def spearman(x: Array, y: Array, *, n_permutations: int = N_PERMUTATIONS, rng: int = 0) -> Correlation:
-    """Return Spearman's ρ of two finite values of each sample, ``(n,)``; equal ones share their mean rank."""
-    return partial_spearman(x, y, np.empty((len(x), 0)), n_permutations=n_permutations, rng=rng)
-
-
-def partial_spearman(
-    x: Array, y: Array, covariates: Array, *, n_permutations: int = N_PERMUTATIONS, rng: int = 0
+def spearman(
+    x: Array, y: Array, covariates: Array | None = None, *, n_permutations: int = N_PERMUTATIONS, rng: int = 0
 ) -> Correlation:
-    """Return Spearman's ρ of what covariates, ``(n, k)``, leave of two values of each sample; see `partial_rho`.
+    """Return Spearman's ρ of two finite values of each sample, or of what covariates, ``(n, k)``, leave of them.
 
     p is by permutation of the residuals of ``y`` among the samples (Freedman and Lane): each order is added to what the
     covariates predict and regressed again, so that the degrees of freedom that they cost are paid for. Of more than
     eight samples ``n_permutations`` orders are drawn, with the seed ``rng``; the one observed counts as one more.
     """
     n, exact = len(x), len(x) <= _EXACT_UP_TO
+    covariates = np.empty((n, 0)) if covariates is None else covariates
     rho, left_x, left_y, space = _correlated(x, y, covariates)
     if math.isnan(rho):
         return Correlation(math.nan, math.nan, n, exact)
@@ -72,10 +64,10 @@ def partial_rho(x: Array, y: Array, covariates: Array) -> float:
 
 def _correlated(x: Array, y: Array, covariates: Array) -> tuple[float, Array, Array, Array]:
     """Return ρ, the residuals of both sides, and an orthonormal basis of what they were regressed on, (n, rank)."""
-    design = np.column_stack([np.ones(len(x)), _ranks(covariates)])
+    design = np.column_stack([np.ones(len(x)), scipy.stats.rankdata(covariates, axis=0)])
     u, size, _ = np.linalg.svd(design, full_matrices=False)
     space = np.asarray(u[:, size > _SAME * size[0]])
-    ranks = [_ranks(side[:, None])[:, 0] for side in (x, y)]
+    ranks = [scipy.stats.rankdata(side) for side in (x, y)]
     left_x, left_y = (np.asarray(side - space @ (space.T @ side)) for side in ranks)
     size_x, size_y = float(np.linalg.norm(left_x)), float(np.linalg.norm(left_y))
     # Two values more than what is fitted: with one, every correlation is 1 or -1. And what is left of a side that is a
@@ -90,8 +82,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return the 95 % percentile interval of a (partial) ρ over samples drawn with replacement.
 
-    Draws in which one side has but one value say nothing and are left out. With few samples such an interval is
-    too narrow or, at a ρ near ±1, does not reach the truth: read it as a range of what these samples support.
+    With few samples it is too narrow or, at a ρ near ±1, misses the truth: read it as a range that they support.
     """
     if n_bootstrap < 1:
         return math.nan, math.nan
@@ -110,8 +101,7 @@ def leave_one_out(x: Array, y: Array) -> tuple[float, float]:
     n = len(x)
     rest = np.array([np.delete(np.arange(n), i) for i in range(n)])
     found = _partials(x[rest], y[rest], None)
-    found = found[np.isfinite(found)]
-    return (float(found.min()), float(found.max())) if found.size else (math.nan, math.nan)
+    return (math.nan, math.nan) if np.isnan(found).all() else (float(np.nanmin(found)), float(np.nanmax(found)))
 
 
 def smallest_p(n: int) -> float:
@@ -126,10 +116,7 @@ def supports_q(n: int, n_tests: int, level: float = 0.05) -> bool:
 
 def fewest_samples(n_tests: int, level: float = 0.05) -> int:
     """Return the number of samples from which on `supports_q` holds."""
-    n = 2
-    while not supports_q(n, n_tests, level):
-        n += 1
-    return n
+    return next(n for n in count(2) if supports_q(n, n_tests, level))
 
 
 def spearman_interval(one: Array, two: Array) -> tuple[float, float, float]:
@@ -195,7 +182,7 @@ def classes_of(values: Array, n: int) -> Array:
 
 def _partials(x: Array, y: Array, covariates: Array | None) -> Array:
     """Return a partial ρ for each row: (draws, n), and (draws, n, k) of covariates."""
-    left = [_ranks(side.T).T for side in (x, y)]
+    left = [scipy.stats.rankdata(side, axis=1) for side in (x, y)]
     left = [side - side.mean(axis=1, keepdims=True) for side in left]
     if covariates is not None and covariates.shape[2]:
         z = scipy.stats.rankdata(covariates, axis=1)
@@ -204,14 +191,8 @@ def _partials(x: Array, y: Array, covariates: Array | None) -> Array:
         inverse = np.linalg.pinv(turned @ z, rcond=_SAME, hermitian=True)
         left = [side - (z @ (inverse @ (turned @ side[:, :, None])))[:, :, 0] for side in left]
     size = np.sqrt((left[0] ** 2).sum(axis=1) * (left[1] ** 2).sum(axis=1))
-    known = size > _SAME * x.shape[1]
-    out = np.full(len(x), np.nan)
-    out[known] = np.clip((left[0] * left[1]).sum(axis=1)[known] / size[known], -1, 1)
-    return out
-
-
-def _ranks(columns: Array) -> Array:
-    return np.asarray(scipy.stats.rankdata(columns, axis=0), float) if columns.size else columns.astype(float)
+    product, known = (left[0] * left[1]).sum(axis=1), size > _SAME * x.shape[1]
+    return np.clip(np.divide(product, size, out=np.full(len(x), np.nan), where=known), -1, 1)
 
 
 @lru_cache(maxsize=_EXACT_UP_TO)  # many tests of the same samples start from the same seed

@@ -28,17 +28,12 @@ class OverSamples:
     """Means over samples, or differences of two such: numbers of one test, arrays ``(n_tests,)`` of several."""
 
     mean: Any
-    low: Any
-    """Lower end of the 95 % interval by Student's t, NaN where samples are too few."""
+    low: Any  # lower end of the 95 % interval by Student's t, NaN where samples are too few
     high: Any
-    p: Any
-    """Two-sided, of no difference; NaN without an interval or without any spread."""
-    n: Any
-    """Samples that have a value."""
-    n_same: Any
-    """Samples on the same side of zero as the mean."""
-    hedges_g: Any
-    """Mean over standard deviation, corrected for few samples; NaN where there is no p."""
+    p: Any  # two-sided, of no difference; NaN without an interval or without any spread
+    n: Any  # samples that have a value
+    n_same: Any  # samples on the same side of zero as the mean
+    hedges_g: Any  # mean over standard deviation, corrected for few samples; NaN where there is no p
 
 
 def over_samples(values: Array, *, fewest: int = MIN_SAMPLES) -> OverSamples:
@@ -55,9 +50,9 @@ def over_samples(values: Array, *, fewest: int = MIN_SAMPLES) -> OverSamples:
         mean = np.where(known, by_test, 0.0).sum(axis=-1) / n
         squares = np.where(known, (by_test - mean[..., None]) ** 2, 0.0).sum(axis=-1)
         sd = np.where(n >= fewest, np.sqrt(squares / df), np.nan)
-        reach = _quantile(df) * (sd / np.sqrt(n))
+        reach = scipy.stats.t.ppf((1 + LEVEL) / 2, df) * (sd / np.sqrt(n))
         spread = np.where(sd > 0, sd, np.nan)  # without any there is no test, not a p of 0
-        p = _two_sided(mean / (spread / np.sqrt(n)), df)
+        p = 2 * scipy.stats.t.sf(np.abs(mean / (spread / np.sqrt(n))), df)
         hedges_g = _small_sample(df) * mean / spread
     n_same = ((np.sign(by_test) == np.sign(mean)[..., None]) & known).sum(axis=-1) * (mean != 0)
     return OverSamples(mean, mean - reach, mean + reach, p, n, n_same, hedges_g)
@@ -89,10 +84,10 @@ def between_groups(one: Array, two: Array) -> OverSamples:
     if error == 0:
         return OverSamples(difference, difference, difference, np.nan, n, n_same, np.nan)
     df = (ea + eb) ** 2 / (ea**2 / (a.size - 1) + eb**2 / (b.size - 1))
-    reach = _quantile(df) * error
+    reach = scipy.stats.t.ppf((1 + LEVEL) / 2, df) * error
     pooled = np.sqrt(((a.size - 1) * va + (b.size - 1) * vb) / (n - 2))
     g = _small_sample(n - 2) * difference / pooled
-    p = _two_sided(difference / error, df)
+    p = 2 * scipy.stats.t.sf(abs(difference / error), df)
     return OverSamples(difference, difference - reach, difference + reach, p, n, n_same, g)
 
 
@@ -121,14 +116,6 @@ def benjamini_hochberg(p: Array) -> Array:
     return q
 
 
-def _quantile(df: Any) -> Any:
-    return scipy.stats.t.ppf((1 + LEVEL) / 2, df)
-
-
-def _two_sided(t: Any, df: Any) -> Any:
-    return 2 * scipy.stats.t.sf(np.abs(t), df)
-
-
 def _small_sample(df: Any) -> Any:
     """Return Hedges' exact correction."""
     log = scipy.special.gammaln(df / 2) - scipy.special.gammaln((df - 1) / 2)
@@ -141,10 +128,8 @@ class Moderated:
 
     difference: Array
     t: Array
-    df_prior: float
-    """Degrees of freedom of the prior; infinite where genes differ in variance no more than by chance."""
-    variance_prior: float
-    """Variance that the genes share."""
+    df_prior: float  # degrees of freedom of the prior; infinite where genes differ in variance no more than by chance
+    variance_prior: float  # variance that the genes share
 
 
 def moderated_t(differences: Array) -> Moderated:
@@ -180,15 +165,11 @@ def welch_t(n: int, sums: Array, squares: Array, n_rest: int, rest: Array, rest_
     The variance of the mean of the rest is taken as if it had only as many cells as the group, as scanpy's
     ``t-test_overestim_var``: a ranking of genes, no test.
     """
-    mean, variance = _moments(n, sums, squares)
-    mean_rest, variance_rest = _moments(n_rest, rest, rest_squares)
+    mean, mean_rest = sums / n, rest / n_rest
+    variance = np.maximum(squares / n - mean**2, 0.0) * (n / max(n - 1, 1))
+    variance_rest = np.maximum(rest_squares / n_rest - mean_rest**2, 0.0) * (n_rest / max(n_rest - 1, 1))
     error = np.sqrt((variance + variance_rest) / n)
     return np.divide(mean - mean_rest, error, out=np.zeros_like(error), where=error > 0)
-
-
-def _moments(n: int, sums: Array, squares: Array) -> tuple[Array, Array]:
-    mean = sums / n
-    return mean, np.maximum(squares / n - mean**2, 0.0) * (n / max(n - 1, 1))
 
 
 def fit_prior(variance: Array, df: int) -> tuple[float, float]:
@@ -202,17 +183,12 @@ def fit_prior(variance: Array, df: int) -> tuple[float, float]:
     spread = float(logs.var(ddof=1)) - float(polygamma(1, df / 2)) if logs.size > 1 else 0.0
     if spread <= 0:
         return np.inf, float(variance.mean())
-    df_prior = 2 * _trigamma_inverse(spread)
-    return df_prior, float(np.exp(logs.mean() + digamma(df_prior / 2) - np.log(df_prior / 2)))
-
-
-def _trigamma_inverse(x: float) -> float:
-    """Return y with trigamma(y) = x, by Newton on 1/trigamma, which is nearly a straight line."""
-    y = 0.5 + 1 / x
+    # Half of the degrees of freedom has the spread as its trigamma: by Newton on 1/trigamma, nearly a straight line.
+    half = 0.5 + 1 / spread
     for _ in range(_MAX_STEPS):
-        value = float(polygamma(1, y))
-        step = value * (1 - value / x) / float(polygamma(2, y))
-        y += step
-        if -step / y < _CLOSE:
+        value = float(polygamma(1, half))
+        step = value * (1 - value / spread) / float(polygamma(2, half))
+        half += step
+        if -step / half < _CLOSE:
             break
-    return y
+    return 2 * half, float(np.exp(logs.mean() + digamma(half) - np.log(half)))

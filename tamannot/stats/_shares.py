@@ -33,23 +33,16 @@ def wilson(k: Array, n: Array) -> tuple[Array, Array]:
 class Comparison:
     """Results of a comparison of shares. Arrays are tests × contrasts; those of whole tests are (tests,)."""
 
-    log_odds: Array
-    """Log odds ratio of each contrast."""
-    low: Array
+    log_odds: Array  # log odds ratio of each contrast
+    low: Array  # its 95 % interval, t with ``df``
     high: Array
-    """Its 95 % interval, t with ``df``."""
     t: Array
-    p: Array
-    """Two-sided."""
+    p: Array  # two-sided
     df: int
-    p_overall: Array
-    """(tests,) F test that no contrast differs from 0."""
-    dispersion: Array
-    """(tests,) Pearson's X² by its degrees of freedom, of counts as binomial: 1 where cells were independent."""
-    rho: Array
-    """(tests,) correlation of two cells of a sample that is left when the design is known, 0 or more."""
-    half_added: Array
-    """(tests,) bool: half a cell was added to either side of each sample, since a condition has none or only such."""
+    p_overall: Array  # (tests,) F test that no contrast differs from 0
+    dispersion: Array  # (tests,) Pearson's X² by its degrees of freedom: 1 where cells were independent
+    rho: Array  # (tests,) correlation of two cells of a sample that is left when the design is known, 0 or more
+    half_added: Array  # (tests,) bool: half a cell was added to both sides, since a condition has none or only such
 
 
 def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Comparison:
@@ -57,8 +50,8 @@ def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Compa
 
     Logit link; the variance of a share is ``p (1 - p) / n × (1 + ρ (n - 1))``, ρ by moments (Williams 1982), so that a
     sample with many cells does not outweigh the others unduly; scaled by Pearson's X² and compared with
-    t with the residual degrees of freedom. With samples of one size it is the quasi-binomial regression that weighs
-    by cells; with unequal ones that regression finds too much where there is nothing.
+    t with the residual degrees of freedom. With samples of unequal size a regression that weighs by cells finds too
+    much where there is nothing.
 
     ``k`` are the cells of the label, tests × samples, whole numbers or expected counts; ``n`` all cells, 1 or more,
     samples or tests × samples. ``design`` is samples × terms, or tests × samples × terms: the intercept, then the
@@ -70,7 +63,14 @@ def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Compa
     design = np.broadcast_to(np.asarray(design, np.float64), (k.shape[0], *np.shape(design)[-2:]))
     df = check_design(design)
     varies: Array = np.logical_and((k > 0).any(axis=1), (k < n).any(axis=1))
-    k, n, half_added = _without_empty_sides(k, n, design[:, :, 1 : 1 + n_contrasts])
+    of = slice(1, 1 + n_contrasts)
+    # Half a cell is added to either side of each sample where a condition has no cell of the label, or no other.
+    contrasts = design[:, :, of]
+    reference = np.logical_not(contrasts.any(axis=2, keepdims=True))
+    groups = np.concatenate([reference, contrasts != 0], axis=2).astype(float)
+    seen, rest = (np.einsum("ts,tsg->tg", x, groups) for x in (k, n - k))
+    half_added = ((seen <= 0) | (rest <= 0)).any(axis=1)
+    k, n = np.where(half_added[:, None], k + 0.5, k), np.where(half_added[:, None], n + 1, n)
     plain, rho, fit = _weighed(k, n, design)
     far = (np.abs(fit.eta) > _FAR).any(axis=1) & ~half_added
     if far.any():  # a share of 0 by covariates
@@ -78,28 +78,24 @@ def compare_shares(k: Array, n: Array, design: Array, n_contrasts: int) -> Compa
         half_added = half_added | far
         plain, rho, fit = _weighed(k, n, design)
     variance = fit.inverse * (fit.x2 / df)[:, None, None]
-    of = slice(1, 1 + n_contrasts)
     estimate = fit.beta[:, of]
     error = np.sqrt(np.diagonal(variance, axis1=1, axis2=2))[:, of]
     reach = scipy.stats.t.ppf((1 + LEVEL) / 2, df) * error
     with np.errstate(invalid="ignore", divide="ignore"):
         t = estimate / error
+        # Where the variance is 0 the tiny diagonal keeps it from being singular.
+        tiny = np.eye(n_contrasts) * 1e-300
+        solved = np.linalg.solve(variance[:, of, of] + tiny, estimate[:, :, None])[:, :, 0]
+        f = (estimate * solved).sum(axis=1) / n_contrasts
+    by_contrast = {"log_odds": estimate, "low": estimate - reach, "high": estimate + reach, "t": t}
+    by_contrast["p"] = 2 * scipy.stats.t.sf(np.abs(t), df)
+    by_test = {"p_overall": scipy.stats.f.sf(f, n_contrasts, df), "dispersion": plain.x2 / df, "rho": rho}
     return Comparison(
-        log_odds=_known(estimate, varies),
-        low=_known(estimate - reach, varies),
-        high=_known(estimate + reach, varies),
-        t=_known(t, varies),
-        p=_known(2 * scipy.stats.t.sf(np.abs(t), df), varies),
+        **{name: np.where(varies[:, None], values, np.nan) for name, values in by_contrast.items()},
+        **{name: np.where(varies, values, np.nan) for name, values in by_test.items()},
         df=df,
-        p_overall=_known(_overall(estimate, variance[:, of, of], df), varies),
-        dispersion=_known(plain.x2 / df, varies),
-        rho=_known(rho, varies),
         half_added=half_added & varies,
     )
-
-
-def _known(values: Array, varies: Array) -> Array:
-    return np.where(varies.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
 
 
 def check_design(design: Array) -> int:
@@ -148,49 +144,41 @@ def compare_means(values: Array, design: Array, n_contrasts: int) -> Array:
 class _Fit:
     beta: Array
     eta: Array
-    variance: Array
-    """Of the counts, as binomial."""
-    inverse: Array
-    """Of the weighted cross-product of the design."""
-    x2: Array
-    """Pearson's, weighted."""
-    squares: Array
-    """Squared residuals by their binomial variance."""
+    variance: Array  # of the counts, as binomial
+    inverse: Array  # of the weighted cross-product of the design
+    x2: Array  # Pearson's, weighted
+    squares: Array  # squared residuals by their binomial variance
 
 
 def _weighed(k: Array, n: Array, design: Array) -> tuple[_Fit, Array, _Fit]:
-    """Return the fit that weighs by cells, ρ, and the fit whose weights know of ρ."""
+    """Return the fit that weighs by cells, ρ, and the fit whose weights know of ρ.
+
+    ρ is the one with which the weighted squares are what is expected of them (Williams 1982).
+    """
     plain = _fitted(k, n, design, np.ones_like(k), np.asarray(logit((k + 0.5) / (n + 1))))
     rho, eta, left = np.zeros(len(k)), plain.eta, np.arange(len(k))
     for _ in range(_ROUNDS):
-        fit = _fitted(k[left], n[left], design[left], _weights(rho[left], n[left]), eta[left])
-        new = _moment_rho(fit, n[left], design[left], _weights(rho[left], n[left]))
+        weight = 1 / (1 + rho[left, None] * (n[left] - 1))
+        fit = _fitted(k[left], n[left], design[left], weight, eta[left])
+        leverage = weight * fit.variance * np.einsum("tsi,tij,tsj->ts", design[left], fit.inverse, design[left])
+        free = weight * (1 - leverage)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            new = ((weight * fit.squares).sum(axis=1) - free.sum(axis=1)) / (free * (n[left] - 1)).sum(axis=1)
+        new = np.clip(np.nan_to_num(new, nan=0.0, posinf=0.0, neginf=0.0), 0, 1)
         moved = np.abs(new - rho[left]) > _CLOSE
         rho[left], eta[left] = new, fit.eta
         left = left[moved]
         if not left.size:
             break
-    return plain, rho, _fitted(k, n, design, _weights(rho, n), eta)
-
-
-def _weights(rho: Array, n: Array) -> Array:
-    return np.asarray(1 / (1 + rho[:, None] * (n - 1)))
-
-
-def _moment_rho(fit: _Fit, n: Array, design: Array, weight: Array) -> Array:
-    """Return the ρ with which the weighted squares are what is expected of them (Williams 1982)."""
-    leverage = weight * fit.variance * np.einsum("tsi,tij,tsj->ts", design, fit.inverse, design)
-    free = weight * (1 - leverage)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rho = ((weight * fit.squares).sum(axis=1) - free.sum(axis=1)) / (free * (n - 1)).sum(axis=1)
-    return np.clip(np.nan_to_num(rho, nan=0.0, posinf=0.0, neginf=0.0), 0, 1)
+    return plain, rho, _fitted(k, n, design, 1 / (1 + rho[:, None] * (n - 1)), eta)
 
 
 def _fitted(k: Array, n: Array, design: Array, weight: Array, eta: Array) -> _Fit:
     """Fit a logistic regression by reweighted least squares, from a first guess of the logits."""
     transposed = design.transpose(0, 2, 1)
     for _ in range(_STEPS):
-        share, variance = _moments(eta, n)
+        share = expit(eta)
+        variance = np.maximum(n * share * (1 - share), 1e-12)
         w = (weight * variance)[:, :, None]
         aim = eta + (k - n * share) / variance
         beta = np.linalg.solve(transposed @ (w * design), transposed @ (w * aim[:, :, None]))
@@ -199,29 +187,8 @@ def _fitted(k: Array, n: Array, design: Array, weight: Array, eta: Array) -> _Fi
         eta = new
         if close:
             break
-    share, variance = _moments(eta, n)
+    share = expit(eta)
+    variance = np.maximum(n * share * (1 - share), 1e-12)
     inverse = np.linalg.inv(transposed @ ((weight * variance)[:, :, None] * design))
     squares = (k - n * share) ** 2 / variance
     return _Fit(beta[:, :, 0], eta, variance, inverse, (weight * squares).sum(axis=1), squares)
-
-
-def _moments(eta: Array, n: Array) -> tuple[Array, Array]:
-    share = expit(eta)
-    return share, np.maximum(n * share * (1 - share), 1e-12)
-
-
-def _without_empty_sides(k: Array, n: Array, contrasts: Array) -> tuple[Array, Array, Array]:
-    """Add half a cell to either side of each sample where a condition has no cell of the label, or no other."""
-    reference = np.logical_not(contrasts.any(axis=2))
-    groups = np.concatenate([np.expand_dims(reference, 2), contrasts != 0], axis=2).astype(float)
-    seen, rest = (np.einsum("ts,tsg->tg", x, groups) for x in (k, n - k))
-    empty = ((seen <= 0) | (rest <= 0)).any(axis=1)
-    return np.where(empty[:, None], k + 0.5, k), np.where(empty[:, None], n + 1, n), empty
-
-
-def _overall(estimate: Array, variance: Array, df: int) -> Array:
-    n_contrasts = estimate.shape[1]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        solved = np.linalg.solve(variance + np.eye(n_contrasts) * 1e-300, estimate[:, :, None])[:, :, 0]
-        f = (estimate * solved).sum(axis=1) / n_contrasts
-    return np.asarray(scipy.stats.f.sf(f, n_contrasts, df))

@@ -21,10 +21,8 @@ _SAME = 1e-9
 class Votes:
     """The outcome for every cell."""
 
-    winner: Array
-    """Code of the label, ``NO_LABEL`` where none won, ``ABSENT`` where the cell is; int64."""
-    share: Array
-    """Share of the leading label among the voters, float32 in [0, 1]; NaN where there was no vote."""
+    winner: Array  # code of the label, ``NO_LABEL`` where none won, ``ABSENT`` where the cell is; int64
+    share: Array  # share of the leading label among the voters, float32 in [0, 1]; NaN where there was no vote
 
 
 def vote_in_groups(codes: Array, group: Array, *, min_share: float) -> Votes:
@@ -38,33 +36,24 @@ def vote_in_groups(codes: Array, group: Array, *, min_share: float) -> Votes:
     cells = np.flatnonzero(group >= 0)
     # One row more than there are groups: a cell in none looks up the last one, in which nobody votes.
     members = sp.csr_array((np.ones(cells.size), (group[cells], cells)), shape=(groups + 1, group.size))
-    outcome = _count(members, codes, min_share)
-    return _receive(Votes(outcome.winner[group], outcome.share[group]), codes)
+    return vote_among_neighbours(codes, members, min_share=min_share, row=group)
 
 
-def vote_among_neighbours(codes: Array, weights: sp.csr_array, *, min_share: float) -> Votes:
+def vote_among_neighbours(codes: Array, weights: sp.csr_array, *, min_share: float, row: Array | None = None) -> Votes:
     """Give each cell the label with the greatest weight among the cells of its row; see `vote_in_groups`.
 
-    ``weights`` are cells × cells, non-negative: how much the vote of the cell of a column weighs for the cell of a row.
-    Shares are of the summed weight of the voters.
+    ``weights`` are rows × cells: how much the vote of a cell weighs in a row, 0 or more. ``row`` is that of each cell;
+    None: each has its own. Shares are of the summed weight of the voters.
     """
-    return _receive(_count(weights, codes, min_share), codes)
-
-
-def _count(weights: sp.csr_array, codes: Array, min_share: float) -> Votes:
-    voting = np.flatnonzero(codes >= 0)
+    voting, absent = np.flatnonzero(codes >= 0), codes == ABSENT
     n_labels = int(codes.max(initial=0)) + 2  # one more than there are: the second of one label has no votes
     ballots = sp.csr_array((np.ones(voting.size), (voting, codes[voting])), shape=(codes.size, n_labels))
-    voters = weights @ (codes != ABSENT).astype(np.float64)
+    voters = weights @ (~absent).astype(np.float64)
     votes = (weights @ ballots).toarray()
     second, first = np.partition(votes, -2, axis=1)[:, -2:].T
     clear = (first > 0) & (first - second > _SAME * voters) & (first >= (min_share - _SAME) * voters)
-    share = np.divide(first, voters, out=np.full(first.size, np.nan), where=voters > 0)
-    return Votes(np.where(clear, votes.argmax(axis=1), NO_LABEL), np.minimum(share, 1.0).astype(np.float32))
-
-
-def _receive(outcome: Votes, codes: Array) -> Votes:
-    absent = codes == ABSENT
-    return Votes(
-        np.where(absent, ABSENT, outcome.winner), np.where(absent, np.float32(np.nan), outcome.share).astype(np.float32)
-    )
+    share = np.minimum(np.divide(first, voters, out=np.full(first.size, np.nan), where=voters > 0), 1.0)
+    winner = np.where(clear, votes.argmax(axis=1), NO_LABEL)
+    if row is not None:
+        winner, share = winner[row], share[row]
+    return Votes(np.where(absent, ABSENT, winner), np.where(absent, np.nan, share).astype(np.float32))

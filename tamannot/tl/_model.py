@@ -224,7 +224,9 @@ class Labelling:
             ] = TamannotWarning
         label = pd.Categorical(found.label, categories=[*model.classes, UNASSIGNED])
         status = pd.Categorical(found.status, categories=list(STATUSES))
-        slots.write_obs(adata, key, {"label": label, "prob": found.prob.astype(np.float32), "status": status})
+        slots.write_obs(
+            adata, key, {"label": label, "prob": found.proba.max(axis=1).astype(np.float32), "status": status}
+        )
         slots.write_obsm(adata, slots.slot(key, "proba"), [c.replace("/", "|") for c in model.classes], found.proba)
         counts = label.value_counts()
         record: dict[str, Any] = {

@@ -168,13 +168,13 @@ def read_input(
     """Return the data, the signatures, the data as the classifiers read them, and the settings with the species."""
     sample = given = None
     if asked.sample_key is not None:
-        sample = slots.texts_of(slots.obs_column(adata, asked.sample_key))
+        sample = np.array(slots.texts_of(slots.obs_column(adata, asked.sample_key)), object)
     elif asked.sample is not None:
-        sample = [asked.sample] * adata.n_obs
+        sample = np.full(adata.n_obs, asked.sample, object)
     key = asked.compartment_key
     column, mapping = (key, None) if isinstance(key, str | None) else key
     if column is not None:
-        given = slots.texts_of(slots.obs_column(adata, column))
+        given = np.array(slots.texts_of(slots.obs_column(adata, column)), object)
     layer, gene_symbols = asked.layer, asked.gene_symbols
     species = slots.species_of(adata, gene_symbols=gene_symbols, species=asked.species, layer=layer)
     library = load_signatures(PROGRAM_AXES, species=species)
@@ -229,11 +229,11 @@ def _notes_on_model(lender: Lender, panels: Panels, found: pd.DataFrame) -> list
     if other := sorted(i for i, digest in lender.digests.items() if installed.get(i) != digest):
         said = "The model was trained with other versions of these signatures, or they are missing here"
         notes.append(f"{said}: {some_of(other, _SHOWN)}.")
-    notes += [
-        f"Only {lender.coverage[axis]:.0%} of the model's genes for {axis}, by weight, are in the data "
-        f"(at least {FEW_GENES:.0%} are needed), so no {axis} is called."
-        for axis in sorted(lender.low_coverage)
-    ]
+    if lender.coverage < FEW_GENES:
+        notes.append(
+            f"Only {lender.coverage:.0%} of the model's genes for state, by weight, are in the data (at least "
+            f"{FEW_GENES:.0%} are needed), so no state is called."
+        )
     status = found.loc[found["compartment"] == MACROPHAGE, "state_status"]
     unfamiliar = float((status == UNFAMILIAR).mean()) if len(status) else 0.0
     if unfamiliar > _MOSTLY_UNFAMILIAR:

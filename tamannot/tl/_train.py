@@ -24,12 +24,19 @@ from tamannot._settings import (
     settings,
     takes_scanpy_words,
 )
-from tamannot.classify import AnchoredModel, HeldOut, LabelledCells, check_classes, fit_labels, keep_cohort, prepare
+from tamannot.classify import (
+    AnchoredModel,
+    Array,
+    LabelledCells,
+    check_classes,
+    fit_labels,
+    keep_cohort,
+    prepare,
+)
 from tamannot.data import Unpacked
 from tamannot.errors import GeneIdError, Notes, ParameterError, SpeciesError, TamannotWarning, tell
 from tamannot.signature import OURS, GeneIndex, Signatures, load_signatures, read_ids
 from tamannot.signature._gene_index import names_of
-from tamannot.stats._classifiers import judge
 from tamannot.tl._model import Model, genes_as_signature
 from tamannot.tl._run import read_input
 
@@ -277,13 +284,14 @@ def train_model(
     symbols, ensembl = names_of(data.index)
     report("training")
     found = Counter(w for w in words if w is not None)
-    classifier, held = fit_labels(
+    classifier, size = fit_labels(
         LabelledCells(data.rows, data.kind, symbols, ensembl, classes, truth, sample),
         species=next((s for s in OURS if s == data.species), "unknown"),
         labels=labels if isinstance(labels, str) else str(getattr(labels, "name", None) or "labels"),
         n_genes=n_genes,
         rng=rng,
         threads=settings.n_threads(),
+        target=target_accuracy,
         training={
             "n_cells": {c: found[c] for c in classes},
             "n_without_label": len(words) - sum(found.values()),
@@ -296,13 +304,11 @@ def train_model(
         },
     )
     held_out = f"cells of other {sample_key}" if n_samples and n_samples > 1 else "other cells, of the same samples"
-    metrics = judge(held.proba, held.truth, held.weight, held.sample, classes, target_accuracy)
-    metrics = {"held_out": held_out, **metrics, **classifier.metrics}
-    model = Model(**{**vars(classifier), "threshold": metrics["threshold"], "metrics": metrics})
+    model = Model(**{**vars(classifier), "metrics": {"held_out": held_out, **classifier.metrics}})
     notes = data.notes
-    if n_copies := sum(found.values()) - int(held.size.sum()):
+    if n_copies := sum(found.values()) - int(size.sum()):
         notes[f"{n_copies:,} labelled cells are duplicates of others; each cell was used once."] = None
-    lines = _limits_of_labels(model, held)
+    lines = _limits_of_labels(model, size)
     if n_samples == 1:
         lines.append(f"'{sample_key}' has only one value, so the held-out cells are of the same sample.")
     if model.scale == "ranks":
@@ -310,10 +316,10 @@ def train_model(
     return model, notes | dict.fromkeys(lines, TamannotWarning)
 
 
-def _limits_of_labels(model: Model, held: HeldOut) -> list[str]:
+def _limits_of_labels(model: Model, size: Array) -> list[str]:
     """Return what limits the labels: few cells, what could not be held out, no threshold."""
     notes = []
-    if small := [f"'{c}' ({n})" for c, n in zip(model.classes, held.size, strict=True) if n < _FEW_CELLS]:
+    if small := [f"'{c}' ({n})" for c, n in zip(model.classes, size, strict=True) if n < _FEW_CELLS]:
         notes.append(
             f"Fewer than {_FEW_CELLS} cells of {', '.join(small)}: the classifier will be weak for these labels."
         )

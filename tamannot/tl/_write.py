@@ -13,6 +13,7 @@ from anndata import AnnData
 import tamannot.data as slots
 from tamannot._settings import AnnotateSettings
 from tamannot.classify import (
+    FEW_GENES,
     MACROPHAGE,
     MACROPHAGE_REFERENCE,
     METHOD,
@@ -23,7 +24,6 @@ from tamannot.classify import (
     SUMMARIES,
     TRANSITIONAL,
     UNASSIGNED,
-    AnchoredModel,
     Array,
     Cohort,
     Prepared,
@@ -224,7 +224,7 @@ def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
     model = _how_called(cohort)
     if run.also:
         model["labels"] = f"by a model of the user's, under the key '{run.also[0]}'"
-    where = "these macrophages" if cohort.lender is None else f"a model's: {cohort.lender.cells}"
+    where = "these macrophages" if cohort.lender is None else f"a model's: {cohort.lender.about['cells']}"
     parameters = run.settings.parameters()
     if isinstance(given := parameters.get("compartment_key"), tuple):
         names = np.array([f"{k}={v}" for k, v in given[1].items()], dtype=object)
@@ -269,18 +269,9 @@ def _how_called(cohort: Cohort) -> dict[str, Any]:
     lender = cohort.lender
     if lender is None:
         return how
-    if "state" in lender.low_coverage:
+    if lender.coverage < FEW_GENES:
         how["state"] = "not called: too few of the model's genes are in the data"
-    return how | {
-        "kind": AnchoredModel.kind,
-        "digest": lender.digest,
-        "cells": lender.cells,
-        "trained_with": lender.trained_with,
-        "target_accuracy": lender.target_accuracy,
-        "n_genes": lender.n_genes,
-        "n_genes_known": lender.n_known,
-        "coverage": dict(lender.coverage),
-    }
+    return how | dict(lender.about)
 
 
 def weights_record(trained: Array, fit: Regression, data: Unpacked, source: Source) -> dict[str, Any]:

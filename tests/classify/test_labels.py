@@ -87,7 +87,7 @@ def test_without_a_threshold_no_label_is_given(classifier):
 
 def test_a_label_is_given_from_the_threshold_on(classifier):
     cell = [[8.0, 7.9, 1]]
-    prob = float(predicted(classifier, cell).prob[0])
+    prob = float(predicted(classifier, cell).proba.max())
     for threshold, status in ((prob, "assigned"), (np.nextafter(prob, 1), "ambiguous")):
         assert predicted(replace(classifier, threshold=threshold), cell).status.tolist() == [status]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tamannot.classify import ORIGINS, STATES, Cohort
-from tamannot.classify._activity import reference_activities
-from tamannot.classify._call import Scored, only_macrophages
+from tamannot.classify._activity import fit_activities
+from tamannot.classify._call import Scored
 from tamannot.classify._cohort import doublet_thresholds
 from tamannot.classify._gate import call_compartment, mixed_lineage, rival_z
 from tamannot.classify._origin import SCAVENGER, call_origin, find_middle
@@ -149,7 +149,8 @@ class TestOrigin:
 
 def _classifier() -> StateClassifier:
     """As the reference: a baseline of 0 for all programs, usually 5 where one is active."""
-    activities = [reference_activities(np.full(5, 25), Baselines(np.zeros(5), np.zeros(5), np.ones(5)))] * 2
+    none, baselines = np.zeros(0), Baselines(np.zeros(5), np.zeros(5), np.ones(5))
+    activities = [fit_activities(np.zeros((0, 5, 2)), none, none, np.full(5, 25), baselines)] * 2
     return StateClassifier(activities, np.full(5, 5.0), np.zeros(5, bool))
 
 
@@ -161,7 +162,7 @@ def state(lifts=None, *, own=None, m1=0.0, m2=0.0, anchors=1, mixed=0.0, coverag
     scores = scores_of(of, detected={"rule:cd86": [anchors], "rule:mrc1": [0]})
     scored = Scored(scores, scores, halves, np.ones(1))
     call = call_state(_classifier(), scored, None, np.zeros(1, np.int64), [coverage] * 5, np.array([mixed]))
-    return only_macrophages(call, np.array([macrophage]))
+    return call.only_macrophages(np.array([macrophage]))
 
 
 class TestState:

@@ -42,7 +42,7 @@ def scored(counts, genes, signatures, method):
     for part in plan.parts:
         method.check(part, len(genes))
     scores = score_runs(CsrRows(counts), plan, [Run(method)], threads=1)[0]
-    assert index.substitutions == ()
+    assert index.substitutions == {}
     return pd.DataFrame(scores.score, index=lines("pbmc80_cells.txt"), columns=scores.ids)
 
 

@@ -123,11 +123,11 @@ def test_absent_and_empty_folders_are_faults(tmp_path):
 def test_difference_lists_genes_in_out_and_changed():
     a = tam.read_signatures({"x": ["A", "B", "C"]})["x"]
     b = tam.read_signatures({"x": ["A", "B-", "D"]})["x"]
-    found = difference(a, b)
-    assert [g.symbol for g in found.added] == ["D"]
-    assert [g.symbol for g in found.removed] == ["C"]
-    assert [new.symbol for _, new in found.changed] == ["B"]
-    assert not difference(a, a)
+    added, removed, changed = difference(a, b)
+    assert [g.symbol for g in added] == ["D"]
+    assert [g.symbol for g in removed] == ["C"]
+    assert [new.symbol for _, new in changed] == ["B"]
+    assert difference(a, a) == ([], [], [])
 
 
 @pytest.mark.parametrize("species", ["human", "mouse"])
@@ -179,7 +179,7 @@ def test_what_is_loaded_is_what_the_files_say(species):
     """`load_signatures` reads the exports, `load_signature` the files."""
     library = tam.signature._library.bundled(species)
     loaded = tam.load_signatures(species=species)
-    assert sorted(loaded) == library.ids()
+    assert sorted(loaded) == library.ids
     for name, signature in loaded.items():
         assert signature == library.get(name)
 

@@ -144,7 +144,7 @@ def test_nothing_is_fitted_to_the_data(model, other, monkeypatch):
     def fitted(*_args, **_choices):
         pytest.fail("something was fitted")
 
-    monkeypatch.setattr("tamannot.classify._annotate.fit", fitted)
+    monkeypatch.setattr("tamannot.classify._annotate._fit", fitted)
     annotated(other, model)
 
 

@@ -292,7 +292,7 @@ def test_cells_without_a_label_are_left_out():
 
 
 def test_of_many_cells_large_classes_give_way(monkeypatch):
-    monkeypatch.setattr("tamannot.classify._fit_labels.MOST_CELLS", 100)
+    monkeypatch.setattr("tamannot.classify._labels.MOST_CELLS", 100)
     adata = simulated()
     labels = pd.Series("x", index=adata.obs_names).where(adata.obs["kind"] != "y", "y")
     labels.iloc[np.flatnonzero(adata.obs["kind"] == "z")[:21]] = "z"
