@@ -17,12 +17,12 @@ from tamannot._settings import AnnotateSettings
 from tamannot.cli._options import as_options
 from tamannot.cli._show import counted, in_options, print_table, stages
 from tamannot.errors import ParameterError, printable
-from tamannot.io._analyse import check_table, cohort_table
+from tamannot.io._analyse import RESULT_SUFFIXES, cohort_table
 from tamannot.io._annotate import FileOptions, FileSummary, fit_files
 from tamannot.io._batch import FileResult, Task, annotate_tasks, make_folders, tasks_of
 from tamannot.io._log import logged, signature_digests, speed
-from tamannot.io._output import place_of, replacing
-from tamannot.io._targets import write_table
+from tamannot.io._output import check_target, place_of, replacing
+from tamannot.io._targets import Outputs, write_table
 from tamannot.signature import Signatures
 from tamannot.tl._model import models_of
 
@@ -103,7 +103,9 @@ def _check_cohort_table(target: Path, tasks: Sequence[Task], *, overwrite: bool)
         msg = f"{target} is the table of one input, written by --tables. Give another name to --cohort-table."
         raise ParameterError(msg)
     make_folders(tasks)  # the table may stand among the outputs
-    check_table(target, [task.source for task in tasks], overwrite=overwrite)
+    for task in tasks:
+        Outputs(table=target).targets(task.source, RESULT_SUFFIXES)
+        check_target(target, source=task.source, overwrite=overwrite)
 
 
 def _log_entry(found: Mapping[str, FileResult], begun: float) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from ._analyse import cohort_table as cohort_table
 from ._analyse import plot_file as plot_file
 from ._annotate import FileSummary as FileSummary
 from ._annotate import annotate_file as annotate_file
-from ._annotate import summarise as summarise
 from ._check import FileCheck as FileCheck
 from ._check import check_file as check_file
 from ._report import report_file as report_file

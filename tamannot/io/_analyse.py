@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from tamannot.io._targets import Outputs, reserved, write_targets
 from tamannot.io._write import write_annotated
 from tamannot.tl._collect import ORIGIN_LABELS, STATE_LABELS
 
-_TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
+RESULT_SUFFIXES = (".csv", ".tsv", ".parquet")
 # What a figure says of its making beside what is drawn; without a date the same figure is the same file.
 _METADATA: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
@@ -63,7 +63,7 @@ def analyse_file(
     written to a file, and its ``attrs`` have parameters and cautions.
     """
     source, report = Path(path), report or silent()
-    with reserved(source, asked, _TABLE_SUFFIXES, needed=False) as targets:
+    with reserved(source, asked, RESULT_SUFFIXES, needed=False) as targets:
         report("reading file")
         with open_file(source, key=key) as adata:
             report.close()  # what follows may have a progress line of its own
@@ -117,26 +117,15 @@ def cohort_table(files: Mapping[str, Path], *, sample_key: str | None = None, ke
             cells = CellsOnDisk(root, path, key, (sample_key,)).cells
         one = Samples((Path(name).stem,), np.zeros(cells.n_obs, np.int64))
         samples = one if sample_key is None else samples_of(cells, sample_key)
-        rows.append(_rows_of_file(cells, samples, name, key))
+        labels = {axis: cells.obs[slot(key, axis)].astype(str).to_numpy() for axis in LABELS[:3]}
+        n_macrophages = samples.total((labels["compartment"] == MACROPHAGE).astype(np.int64))
+        n_cells = samples.total(np.ones(cells.n_obs, np.int64))
+        columns: dict[str, Any] = {"sample": samples.names, "file": name, "n_cells": n_cells.astype(int)}
+        columns |= {"n_macrophages": n_macrophages.astype(int), "share_macrophages": n_macrophages / n_cells}
+        for axis, known in (("origin", ORIGIN_LABELS), ("state", STATE_LABELS)):
+            for label in (n for n in known if n != NOT_MACROPHAGE):
+                n_called = samples.total((labels[axis] == label).astype(np.int64))
+                with np.errstate(invalid="ignore"):
+                    columns[f"{axis}_{label}"] = n_called / n_macrophages
+        rows.append(pd.DataFrame(columns))
     return pd.concat(rows, ignore_index=True)
-
-
-def _rows_of_file(cells: AnnData, samples: Samples, file: str, key: str) -> pd.DataFrame:
-    labels = {axis: cells.obs[slot(key, axis)].astype(str).to_numpy() for axis in LABELS[:3]}
-    n_macrophages = samples.total((labels["compartment"] == MACROPHAGE).astype(np.int64))
-    n_cells = samples.total(np.ones(cells.n_obs, np.int64))
-    columns: dict[str, Any] = {"sample": samples.names, "file": file, "n_cells": n_cells.astype(int)}
-    columns |= {"n_macrophages": n_macrophages.astype(int), "share_macrophages": n_macrophages / n_cells}
-    for axis, names in (("origin", ORIGIN_LABELS), ("state", STATE_LABELS)):
-        for name in (n for n in names if n != NOT_MACROPHAGE):
-            n_called = samples.total((labels[axis] == name).astype(np.int64))
-            with np.errstate(invalid="ignore"):
-                columns[f"{axis}_{name}"] = n_called / n_macrophages
-    return pd.DataFrame(columns)
-
-
-def check_table(target: Path, sources: Iterable[Path], *, overwrite: bool) -> None:
-    """Refuse a table that cannot be written, or would replace an input, before any work is done."""
-    for source in sources:
-        Outputs(table=target).targets(source, _TABLE_SUFFIXES)
-        check_target(target, source=source, overwrite=overwrite)

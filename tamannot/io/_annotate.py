@@ -18,7 +18,7 @@ from anndata import AnnData
 
 from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings, settings
-from tamannot.classify import AnchoredModel
+from tamannot.classify import NOT_MACROPHAGE, AnchoredModel
 from tamannot.data import read_obs, read_record, runs_of, slot
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.get import annotations as annotation_table
@@ -149,7 +149,7 @@ def annotate_recorded(record: RunLog, outputs: Outputs, options: FileOptions) ->
         keys = (key, *run.also)
         write = partial(write_annotated, source, adata=adata, keys=keys, tables=tables, copied=copied)
         write_targets(targets, write, lambda: annotation_table(adata, key).rename_axis("cell"), page)
-        summary = summarise(adata, source, key, tuple(map(str, targets.values())))
+        summary = _summary_of(adata, key, source, tuple(map(str, targets.values())))
         record.outputs, record.notes = summary.outputs, summary.notes
         return summary
 
@@ -247,13 +247,17 @@ class FileSummary:
         return self.compartments.get("macrophage", 0)
 
 
-def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, ...] = ()) -> FileSummary:
-    """Return the counts of an annotated object."""
+def _summary_of(adata: AnnData, key: str, path: Path, outputs: tuple[str, ...]) -> FileSummary:
     record = read_record(adata, key)
     coverage, matrix = record.coverage["coverage"], record.matrix
     confidence = [f"{axis}: {record.model[axis]}" for axis in ("origin", "state") if axis in record.model]
     if record.calibration_source:
         confidence.append(f"probabilities of states: {record.calibration_source.removeprefix('states: ')}")
+    counts = {}
+    of_own_model = ("model_label",) if "labels" in record.model else ()
+    for name in ("compartment", "origin", "state", "origin_status", "state_status", *of_own_model):
+        labels = read_obs(adata, key, (name,))[slot(key, name)].astype(str).value_counts()
+        counts[name] = {str(k): int(n) for k, n in labels.items() if k != NOT_MACROPHAGE}
     return FileSummary(
         path=str(path),
         n_obs=adata.n_obs,
@@ -263,21 +267,15 @@ def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, 
         gene_ids=matrix.gene_ids,
         species=matrix.species,
         tissue=record.tissue.used if record.tissue else "",
-        compartments=_label_counts(adata, key, "compartment"),
-        origins=_label_counts(adata, key, "origin"),
-        states=_label_counts(adata, key, "state"),
-        origin_status=_label_counts(adata, key, "origin_status"),
-        state_status=_label_counts(adata, key, "state_status"),
+        compartments=counts["compartment"],
+        origins=counts["origin"],
+        states=counts["state"],
+        origin_status=counts["origin_status"],
+        state_status=counts["state_status"],
         low_coverage={str(k): round(float(v), 2) for k, v in coverage[coverage < _LOW_COVERAGE].items()},
         substitutions={str(k): str(v) for k, v in record.substitutions["found_as"].items()},
         confidence="; ".join(confidence),
         notes=tuple(record.warnings),
         outputs=outputs,
-        labels=_label_counts(adata, key, "model_label") if "labels" in record.model else {},
+        labels=counts.get("model_label", {}),
     )
-
-
-def _label_counts(adata: AnnData, key: str, name: str) -> dict[str, int]:
-    column = read_obs(adata, key, (name,))[slot(key, name)]
-    counts = column.astype(str).value_counts()
-    return {str(k): int(v) for k, v in counts.items() if str(k) != "not_macrophage"}

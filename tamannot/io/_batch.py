@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -35,8 +35,6 @@ _RENEW = 0.5
 _PATIENCE = 10.0
 # The stage that goes once through all cells.
 _COUNTED = "calling"
-
-Said = tuple[FileSummary | None, dict[str, Any], str | None]
 
 
 @dataclass(frozen=True)
@@ -114,9 +112,53 @@ def annotate_tasks(
     make_folders(tasks)
     jobs = max(1, min(jobs, len(tasks)))
     options = replace(options, signatures=dict(as_signatures(options.signatures or {})))
-    report(f"annotating {len(tasks)} files", sum(_cells_of(task.source) for task in tasks))
-    with _Workers(jobs, max(1, settings.n_threads() // jobs), options) as workers:
-        yield from workers.results(tasks, report)
+    n_obs = 0
+    for task in tasks:
+        with suppress(Exception), opened(task.source) as root:  # what cannot be read now fails later
+            obs = root["obs"]
+            n_obs += int((obs if hasattr(obs, "shape") else obs[obs.attrs["_index"]]).shape[0])
+    report(f"annotating {len(tasks)} files", n_obs)
+    yield from _results(tasks, jobs, options, report)
+
+
+def _results(tasks: Sequence[Task], jobs: int, options: FileOptions, report: Progress) -> Iterator[FileResult]:
+    """Yield results as they arrive from the worker processes, which are started when there is work for them."""
+    waiting, idle, busy = deque(tasks), list[_Worker](), dict[Any, tuple[_Worker, Task]]()
+    threads = max(1, settings.n_threads() // jobs)
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < jobs:
+                task = waiting.popleft()
+                worker = idle.pop() if idle else _Worker(threads, options)
+                busy[worker.pipe] = worker, task
+                with suppress(OSError):  # it died meanwhile: its pipe tells when it is listened to
+                    worker.pipe.send(task)
+            for pipe in wait(list(busy), timeout=_RENEW):
+                worker, task = busy[pipe]
+                try:
+                    said = worker.pipe.recv()
+                except (EOFError, OSError):
+                    del busy[pipe]
+                    worker.end()
+                    _clear_away(task)
+                    yield _result_of_dead(task, worker.process.exitcode)
+                    continue
+                if isinstance(said, int):
+                    report.tick(said)
+                    continue
+                del busy[pipe]
+                idle.append(worker)
+                yield FileResult(str(task.source), *said)
+            report.tick(0)
+    finally:
+        # All are asked at once; each removes what it has begun to write, or is killed if that takes too long.
+        for worker in (*idle, *(worker for worker, _ in busy.values())):
+            worker.process.terminate()
+        for worker in idle:
+            worker.end()
+        for worker, task in busy.values():
+            worker.end()
+            _clear_away(task)
 
 
 def make_folders(tasks: Sequence[Task]) -> None:
@@ -127,68 +169,6 @@ def make_folders(tasks: Sequence[Task]) -> None:
         except OSError as error:
             msg = f"{folder}: cannot create this folder: {os.strerror(error.errno or 0)}."
             raise OutputError(msg) from error
-
-
-def _cells_of(path: Path) -> int:
-    """Return the number of cells from the header of a file; 0 if it cannot be read."""
-    with suppress(Exception), opened(path) as root:
-        obs = root["obs"]
-        return int((obs if hasattr(obs, "shape") else obs[obs.attrs["_index"]]).shape[0])
-    return 0
-
-
-class _Workers:
-    """Processes that work through a list of files."""
-
-    def __init__(self, size: int, threads: int, options: FileOptions) -> None:
-        self._size, self._threads, self._options = size, threads, options
-        self._busy: dict[Any, tuple[Worker, Task]] = {}
-        self._idle: list[Worker] = []
-
-    def __enter__(self) -> _Workers:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        """End all processes; remove the partial outputs of those that had to be killed."""
-        for worker in (*self._idle, *(worker for worker, _ in self._busy.values())):
-            worker.ask_to_end()
-        for worker in self._idle:
-            worker.end()
-        for worker, task in self._busy.values():
-            worker.end()
-            _clear_away(task)
-
-    def results(self, tasks: Sequence[Task], report: Progress) -> Iterator[FileResult]:
-        """Yield results as they arrive."""
-        waiting = deque(tasks)
-        while waiting or self._busy:
-            while waiting and len(self._busy) < self._size:
-                task = waiting.popleft()
-                worker = self._idle.pop() if self._idle else Worker(self._threads, self._options)
-                self._busy[worker.pipe] = worker, task
-                with suppress(OSError):  # it died meanwhile: its pipe tells when it is listened to
-                    worker.pipe.send(task)
-            for pipe in wait(list(self._busy), timeout=_RENEW):
-                result = self._receive(pipe, report)
-                if result is not None:
-                    yield result
-            report.tick(0)
-
-    def _receive(self, pipe: Any, report: Progress) -> FileResult | None:
-        worker, task = self._busy[pipe]
-        try:
-            said = pipe.recv()
-        except (EOFError, OSError):
-            del self._busy[pipe]
-            worker.end()
-            _clear_away(task)
-            return _result_of_dead(task, worker.exit_code)
-        if isinstance(said, int):
-            report.tick(said)
-            return None
-        del self._busy[pipe]
-        self._idle.append(worker)
-        return FileResult(str(task.source), *said)
 
 
 def _result_of_dead(task: Task, code: int | None) -> FileResult:
@@ -207,47 +187,30 @@ def _clear_away(task: Task) -> None:
             pass
 
 
-class Worker:
+class _Worker:
     """The side of a worker process that gives it tasks."""
 
     def __init__(self, threads: int, options: FileOptions) -> None:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, threads), daemon=True)
-        with _ignoring_ctrl_c():
-            self._process.start()
+        self.process = context.Process(target=_work, args=(theirs, threads), daemon=True)
+        # The process does not hear Ctrl-C: this one does, and ends it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if sys.platform != "win32" else None
+        try:
+            self.process.start()
+        finally:
+            if sys.platform != "win32" and before is not None:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()  # so that its death is the end of the pipe
         self.pipe.send(options)  # a model is too large to be an argument: a signal would cut it off
 
-    @property
-    def exit_code(self) -> int | None:
-        """Negative if a signal ended it."""
-        return self._process.exitcode
-
-    def ask_to_end(self) -> None:
-        """Have it stop and remove what it has begun to write."""
-        self._process.terminate()
-
     def end(self) -> None:
         """Wait until it has ended, and kill it if that takes too long."""
-        self._process.join(_PATIENCE)
-        if self._process.exitcode is None:
-            self._process.kill()
-            self._process.join()
+        self.process.join(_PATIENCE)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
         self.pipe.close()
-
-
-@contextmanager
-def _ignoring_ctrl_c() -> Iterator[None]:
-    """Let a process that is started here not hear Ctrl-C: the one that started it does, and ends it."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(pipe: Connection, threads: int) -> None:
@@ -261,14 +224,17 @@ def _work(pipe: Connection, threads: int) -> None:
         options = pipe.recv()
         while True:
             task = pipe.recv()
-            pipe.send(_annotate(task, RunLog(task.source, _SentProgress(pipe, Lock())), options))
+            pipe.send(_annotate(task, RunLog(task.source, _SentProgress(pipe)), options))
     except (EOFError, OSError):  # the other side is gone, maybe within a message
         return
     except KeyboardInterrupt:
         sys.exit(128 + interruption.received)
 
 
-def _annotate(task: Task, record: RunLog, options: FileOptions) -> Said:
+def _annotate(
+    task: Task, record: RunLog, options: FileOptions
+) -> tuple[FileSummary | None, dict[str, Any], str | None]:
+    """Return summary, entry of the log, and traceback of a bug: the fields of a `FileResult`."""
     try:
         own = replace(options, settings=replace(options.settings, sample=str(task.source)))
         summary = annotate_recorded(record, task.outputs, own)
@@ -282,9 +248,9 @@ def _annotate(task: Task, record: RunLog, options: FileOptions) -> Said:
 class _SentProgress(Progress):
     """Passes the cells that are done on to the other side."""
 
-    def __init__(self, pipe: Connection, lock: Lock) -> None:
+    def __init__(self, pipe: Connection) -> None:
         super().__init__(show=False)
-        self._pipe, self._sending = pipe, lock
+        self._pipe, self._sending = pipe, Lock()
 
     def tick(self, n: int) -> None:
         """Say that ``n`` more cells are done."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from tamannot._progress import Progress, silent
 from tamannot._settings import SpeciesChoice
@@ -22,9 +20,6 @@ from tamannot.io._read import open_file
 from tamannot.scoring import make_plan
 from tamannot.signature import SignatureSet, load_signatures
 
-Array = NDArray[Any]
-
-_SHOWN = 5
 # One stray count of a rare gene tells no macrophage; with fewer cells than that the baselines are weak.
 _MIN_DETECTED, _FEW_CELLS = 3, 50
 # Cells looked at: so many from each of so many places, all over the file.
@@ -74,7 +69,6 @@ def check_file(
                 "gene_symbols=."
             )
             raise GeneIdError(msg)
-        axes = {axis: library.select(axis=axis) for axis in ("state", "origin")}
         return FileCheck(
             path=str(path),
             n_obs=adata.n_obs,
@@ -85,13 +79,11 @@ def check_file(
             species=data.species,
             substitutions={s.symbol: s.found_as for s in data.index.substitutions},
             coverage=coverage,
-            notes=tuple(_notes(coverage, axes, data, library)),
+            notes=tuple(_notes(coverage, data, library)),
         )
 
 
-def _notes(
-    coverage: pd.DataFrame, axes: Mapping[str, SignatureSet], data: Unpacked, library: SignatureSet
-) -> Iterator[str]:
+def _notes(coverage: pd.DataFrame, data: Unpacked, library: SignatureSet) -> Iterator[str]:
     """Yield the limitations of an annotation."""
     share = coverage["coverage"]
     panel = coverage.loc[MACROPHAGE].to_dict()
@@ -101,36 +93,26 @@ def _notes(
             "called from other genes only, and some will be missed. If you know the cell types, pass their column as "
             "compartment_key=."
         )
-    for axis, signatures in axes.items():
-        if few := [name for name in signatures if share[name] < FEW_GENES]:
-            yield f"Few cells will get the {axis} {_or(few)}: fewer than half of the genes are in the data."
-    n_obs = data.rows.shape[0]
+    for axis in ("state", "origin"):
+        if few := [name for name in library.select(axis=axis) if share[name] < FEW_GENES]:
+            names = " or ".join(filter(None, (", ".join(few[:-1]), few[-1])))
+            yield f"Few cells will get the {axis} {names}: fewer than half of the genes are in the data."
+    n_obs, n_vars = data.rows.shape
     if n_obs < _FEW_CELLS:
         yield (
             f"{n_obs:,} cells are few for fitting the baselines of states: they will stay close to those of the "
             "reference."
         )
-    columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[MACROPHAGE].all_genes])
-    n_seen, n_with = _cells_with(data, columns[columns >= 0])
-    if n_with == 0 and n >= _MIN_DETECTED:
-        yield (
-            f"None of {n_seen:,} inspected cells expresses {_MIN_DETECTED} macrophage genes: the data have few or no "
-            "macrophages."
-        )
-
-
-def _cells_with(data: Unpacked, columns: Array) -> tuple[int, int]:
-    """Return the number of inspected cells, and the number that express three genes of a panel."""
-    n_obs, n_vars = data.rows.shape
     of_panel = np.zeros(n_vars, bool)
-    of_panel[columns] = True
+    columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[MACROPHAGE].all_genes])
+    of_panel[columns[columns >= 0]] = True
     n_seen = n_with = 0
     for start in np.unique(np.linspace(0, max(n_obs - _ROWS, 0), _PLACES, dtype=int)):
         block = data.rows.block(int(start), min(int(start) + _ROWS, n_obs))
         detected = block.totals((block.values > 0) & of_panel[block.indices])
         n_seen, n_with = n_seen + detected.size, n_with + int((detected >= _MIN_DETECTED).sum())
-    return n_seen, n_with
-
-
-def _or(names: Sequence[str]) -> str:
-    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    if n_with == 0 and n >= _MIN_DETECTED:
+        yield (
+            f"None of {n_seen:,} inspected cells expresses {_MIN_DETECTED} macrophage genes: the data have few or no "
+            "macrophages."
+        )

@@ -14,6 +14,7 @@ import pandas as pd
 
 from tamannot.errors import TamannotError
 from tamannot.io._containers import Node
+from tamannot.io._output import first_line
 
 SECTIONS = ("layers", "obsm", "obsp", "uns", "varm", "varp")
 _PARTS_OF_RAW = ("X", "var", "varm")
@@ -42,21 +43,23 @@ def write_value(parent: Node, name: str, value: Any) -> None:
     except (OSError, RuntimeError, MemoryError, TamannotError):
         raise
     except Exception as error:  # whatever anndata's writers raise of what they do not know
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        msg = f"'{name}' cannot be written by anndata ({reason}). Rename or remove it."
+        msg = f"'{name}' cannot be written by anndata ({first_line(error)}). Rename or remove it."
         raise UnwritableError(name, msg) from error
 
 
 def bring_up_to_date(root: Node) -> None:
     """Convert a file of an older anndata to the current encoding, except ``obs`` and ``var``."""
     for name in (n for n in _PARTS_OF_RAW if f"raw.{n}" in root):
-        raw = root.require_group("raw")
-        _move(root, f"raw.{name}", raw, name)
+        root.require_group("raw")
+        if isinstance(root, h5py.Group):
+            root.move(f"raw.{name}", f"raw/{name}")
+        else:
+            folder = Path(root.store.root) / root.path
+            (folder / f"raw.{name}").rename(folder / "raw" / name)
     if "raw" in root and not is_array(root["raw"]):  # zarr stores that there is none
         mark(root["raw"], "raw", "0.1.0")
         if "var" in root["raw"] and is_array(root["raw"]["var"]):
-            table = pd.DataFrame(ad.io.read_elem(root["raw"]["var"]))
-            _rewrite(root["raw"], "var", table.set_index(table.columns[0]))
+            _rewrite(root["raw"], "var", _old_table(root["raw"]["var"]))
     for name in sorted(set(root) - {"obs", "var"}):
         _encode(root, name)
 
@@ -67,10 +70,9 @@ def _encode(parent: Node, name: str) -> None:
     if (is_array(node) and node.shape is None) or (is_of_today(node) and _encoding(node) != "raw"):
         return
     if form := _sparse_format(node):
-        shape = _shape_of(node)
+        node.attrs["shape"] = _shape_of(node)
         for attribute in [a for a in ("h5sparse_format", "h5sparse_shape") if a in node.attrs]:
             del node.attrs[attribute]
-        node.attrs["shape"] = shape
         mark(node, f"{form}_matrix", "0.1.0")
     elif _is_numbers(node):
         mark(node, "array", "0.2.0")
@@ -88,28 +90,18 @@ def _rewrite(parent: Node, name: str, value: Any) -> None:
     write_value(parent, name, value)
 
 
-def _move(parent: Node, name: str, to: Node, new_name: str) -> None:
-    if isinstance(parent, h5py.Group):
-        to[new_name] = parent[name]
-        del parent[name]
-    else:
-        (Path(parent.store.root) / parent.path / name).rename(Path(to.store.root) / to.path / new_name)
-
-
 def convert_all(old: Node, new: Node, skip: Collection[str]) -> None:
     """Write the content of a container into an empty one of the other kind, except the elements at some paths."""
     copy_attributes(old, new)
     for name in sorted(n for n in old if not n.startswith("raw.") and n not in skip):
         convert(old[name], new, name, skip)
-    raw = {n: f"raw.{n}" for n in _PARTS_OF_RAW if f"raw.{n}" in old}
-    if raw:
-        mark(new.create_group("raw"), "raw", "0.1.0")
-    for name, where in raw.items():
+    for name in (n for n in _PARTS_OF_RAW if f"raw.{n}" in old):
+        raw = new.require_group("raw")
+        mark(raw, "raw", "0.1.0")
         if name == "var":
-            table = pd.DataFrame(ad.io.read_elem(old[where]))
-            write_value(new["raw"], name, table.set_index(table.columns[0]))
+            write_value(raw, name, _old_table(old[f"raw.{name}"]))
         else:
-            convert(old[where], new["raw"], name)
+            convert(old[f"raw.{name}"], raw, name)
 
 
 def convert(old: Node, parent: Node, name: str, skip: Collection[str] = ()) -> None:
@@ -134,6 +126,12 @@ def convert(old: Node, parent: Node, name: str, skip: Collection[str] = ()) -> N
             convert(old[child], new, child, skip)
     else:
         write_value(parent, name, _read_value(old, name))
+
+
+def _old_table(node: Node) -> pd.DataFrame:
+    """Read a table that is one array, with the index as its first field."""
+    table = pd.DataFrame(ad.io.read_elem(node))
+    return table.set_index(table.columns[0])
 
 
 def _convert_array(old: Node, parent: Node, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,7 +44,8 @@ def problem_of(path: Path) -> str | None:
 def _in_hdf5(path: Path, file: h5py.File) -> str | None:
     names = set(file)
     if "mod" in names:
-        return _mudata(sorted(file["mod"]), lambda name: _converted(path, _from_mudata(path, name)))
+        opened = f"import anndata, h5py; anndata.io.read_elem(h5py.File({str(path)!r})"
+        return _mudata(sorted(file["mod"]), lambda name: _converted(path, f"{opened}[{f'mod/{name}'!r}])"))
     if names & {"obs", "var"}:
         return None
     matrix = file.get("matrix")
@@ -54,7 +55,14 @@ def _in_hdf5(path: Path, file: h5py.File) -> str | None:
             f"a loom file, which cannot be read directly. Conversion needs one more package: pip install loompy. {line}"
         )
     if isinstance(matrix, h5py.Group) and "features" in matrix:
-        return _ten_x(path, matrix["features"])
+        # Of Cell Ranger 3 or later, of CellBender, or of a spatial run.
+        types, genomes = (_distinct(matrix["features"], name) for name in ("feature_type", "genome"))
+        if types and set(types) <= _NOT_GENES:
+            return (
+                f"a 10x matrix without gene expression: its features are {some_of(types)}. Use the file with the genes."
+            )
+        options = "" if not types or "Gene Expression" in types else ", gex_only=False"
+        return _ten_x_line(path, genomes, options, named=len(genomes) > 1)
     genomes = [
         name for name in sorted(names) if isinstance(file[name], h5py.Group) and set(file[name]) >= _TEN_X_MATRIX
     ]
@@ -67,15 +75,6 @@ def _in_hdf5(path: Path, file: h5py.File) -> str | None:
         return f"an h5Seurat file, which cannot be read directly. Convert it once, in R:  {line}"
     held = some_of(sorted(names)) or "nothing"
     return f"cannot be read as h5ad: an HDF5 file, but not an AnnData. It contains {held}, but no obs and var."
-
-
-def _ten_x(path: Path, features: h5py.Group) -> str:
-    """Return how to convert a matrix of Cell Ranger 3 or later, of CellBender, or of a spatial run of 10x."""
-    types, genomes = _distinct(features, "feature_type"), _distinct(features, "genome")
-    if types and set(types) <= _NOT_GENES:
-        return f"a 10x matrix without gene expression: its features are {some_of(types)}. Use the file with the genes."
-    options = "" if not types or "Gene Expression" in types else ", gex_only=False"
-    return _ten_x_line(path, genomes, options, named=len(genomes) > 1)
 
 
 def _ten_x_line(path: Path, genomes: Sequence[str], options: str, *, named: bool) -> str:
@@ -105,23 +104,17 @@ def _mudata(names: Sequence[str], line: Callable[[str], str]) -> str:
     return f"a MuData of {some_of(names)}, which cannot be read as a whole. {line(name)}"
 
 
-def _from_mudata(path: Path, name: str) -> str:
-    return f"import anndata, h5py; anndata.io.read_elem(h5py.File({str(path)!r})[{f'mod/{name}'!r}])"
-
-
 def _in_zarr(path: Path) -> str | None:
-    names = {entry.name for entry in path.iterdir() if entry.is_dir()}
+    names = _folders_in(path)
     if "mod" in names:
-        return _mudata(
-            _folders_in(path / "mod"), lambda name: f"Pass the folder of one modality:  {path / 'mod' / name}"
-        )
-    if names & {"obs", "var"}:
+        how = "Pass the folder of one modality: "
+        return _mudata(_folders_in(path / "mod"), lambda name: f"{how} {path / 'mod' / name}")
+    if "obs" in names or "var" in names:
         return None
     inner = next((n for n in ("tables", "table") if n in names), None)
     if inner is not None and (tables := _folders_in(path / inner)):
         return f"a SpatialData folder. Pass one of its tables:  {path / inner / tables[0]}"
-    held = some_of(sorted(names)) or "nothing"
-    return f"cannot be read as zarr: not an AnnData. It contains {held}, but no obs and var."
+    return f"cannot be read as zarr: not an AnnData. It contains {some_of(names) or 'nothing'}, but no obs and var."
 
 
 def _folders_in(path: Path) -> list[str]:
@@ -165,7 +158,13 @@ def _in_file(path: Path) -> str:
     if not path.is_file():
         return "not an HDF5 file, so not h5ad: it is a device or a pipe, not a regular file. Write it to a file first."
     if name.endswith(".rds"):
-        return _of_r(path)
+        read, to = f"readRDS({_r(path)})", _r(Path(path.with_suffix(".h5ad").name))
+        return (
+            "an R object, which cannot be read directly. Convert it once, in R, with "
+            "BiocManager::install('zellkonverter'):  "
+            f"zellkonverter::writeH5AD(Seurat::as.SingleCellExperiment({read}), {to})  if it is a "
+            f"Seurat object, or, if it is a SingleCellExperiment:  zellkonverter::writeH5AD({read}, {to})"
+        )
     if name.endswith((".rda", ".rdata")):
         return (
             "objects of an R session, which cannot be read. In R, load() it, and saveRDS() the object with the cells."
@@ -178,7 +177,9 @@ def _in_file(path: Path) -> str:
     packed = next((end for end in _PACKED if name.endswith(end)), "")
     bare = path.with_name(path.name[: len(path.name) - len(packed)])
     if bare.suffix.lower() in _TABLES:
-        return _of_table(path, bare)
+        table = f"pandas.read_csv({str(path)!r}, index_col=0{_TABLES[bare.suffix.lower()]})"
+        line = _converted(bare, f"import anndata, pandas; anndata.AnnData({table}.T)")
+        return f"a table, which cannot be read directly. {line}  (without .T if its rows are cells, not genes)"
     if bare.suffix.lower() == ".mtx":
         if not bare.name.endswith("matrix.mtx"):
             return f"a matrix without names. Rename it to matrix.mtx{packed}, next to features.tsv and barcodes.tsv."
@@ -203,43 +204,22 @@ def _beginning(path: Path) -> str:
     return "it may be text, compressed, or an incomplete download."
 
 
-def _of_r(path: Path) -> str:
-    target = _r(Path(path.with_suffix(".h5ad").name))
-    return (
-        "an R object, which cannot be read directly. Convert it once, in R, with "
-        "BiocManager::install('zellkonverter'):  "
-        f"zellkonverter::writeH5AD(Seurat::as.SingleCellExperiment(readRDS({_r(path)})), {target})  if it is a "
-        f"Seurat object, or, if it is a SingleCellExperiment:  zellkonverter::writeH5AD(readRDS({_r(path)}), {target})"
-    )
-
-
-def _of_table(path: Path, bare: Path) -> str:
-    table = f"pandas.read_csv({str(path)!r}, index_col=0{_TABLES[bare.suffix.lower()]})"
-    line = _converted(bare, f"import anndata, pandas; anndata.AnnData({table}.T)")
-    return f"a table, which cannot be read directly. {line}  (without .T if its rows are cells, not genes)"
-
-
 def _in_zip(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     bare = path.with_suffix("")
-    inner = sorted(_inside(names), key=len)
-    if inner == []:
+    inner = []  # zarr folders and h5ad files; the empty name is the archive itself
+    for name in names:
+        folder, _, last = name.rpartition("/")
+        if name.endswith(".h5ad") or last in (".zgroup", "zarr.json"):
+            inner.append(name if name.endswith(".h5ad") else folder)
+    inner.sort(key=len)
+    if not inner:
         return f"a zip archive without a zarr folder or an h5ad. Unpack it:  unzip {shlex.quote(str(path))}"
     to = bare if bare.suffix == ".zarr" else bare.with_suffix(".zarr")
-    folder, given = (to, to) if inner[0] == "" else (Path(), Path(inner[0]))
-    unpacking = f"import shutil; shutil.unpack_archive({str(path)!r}, {str(folder)!r}, 'zip')"
+    into, given = (to, to) if inner[0] == "" else (Path(), Path(inner[0]))
+    unpacking = f"import shutil; shutil.unpack_archive({str(path)!r}, {str(into)!r}, 'zip')"
     return f"zipped, which cannot be read directly. Unpack it once, in Python, and pass {given}:  {unpacking}"
-
-
-def _inside(names: Sequence[str]) -> Iterator[str]:
-    """Yield the zarr folders and h5ad files of an archive; the empty name is the archive itself."""
-    for name in names:
-        if name.endswith(".h5ad"):
-            yield name
-        folder, _, last = name.rpartition("/")
-        if last in (".zgroup", "zarr.json"):
-            yield folder
 
 
 def _converted(path: Path, read: str) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import anndata as ad
 import h5py
@@ -18,6 +17,7 @@ from anndata.io import read_elem
 from tamannot.data import names_of_run, without_matrices
 from tamannot.errors import InputFileError, TamannotError
 from tamannot.io._foreign import problem_of
+from tamannot.io._output import first_line
 from tamannot.io._safety import check_links, check_sizes, open_zarr
 
 _SHOWN = 500
@@ -41,7 +41,12 @@ def open_file(path: Path, *, key: str | None = None) -> Iterator[ad.AnnData]:
     with open_root(path) as root:
         with reading(path):
             adata = without_matrices(root)
-            _check_columns(adata)
+            tables = {"obs": adata.obs, "var": adata.var} | ({} if adata.raw is None else {"raw/var": adata.raw.var})
+            for name, table in tables.items():
+                if not table.columns.is_unique:
+                    twice = table.columns[table.columns.duplicated()][0]
+                    msg = f"{name} has the column '{twice}' more than once"
+                    raise ValueError(msg)
             names = None if key is None else names_of_run(adata, key)
             for name in (n for n in adata.obsm if names is not None and names.wrote(n)):
                 adata.obsm[name] = read_elem(root["obsm"][name])
@@ -51,10 +56,27 @@ def open_file(path: Path, *, key: str | None = None) -> Iterator[ad.AnnData]:
 @contextmanager
 def open_root(path: Path) -> Iterator[h5py.File | zarr.Group]:
     """Open an h5ad file or a zarr folder without reading it; it raises as `open_file`."""
-    kind = _kind_of(path)
+    try:
+        exists = path.exists()
+    except (OSError, ValueError):  # too long for a name, a NUL in it, or in a folder that may not be read
+        exists = False
+    if not exists:
+        msg = f"{path}: no such file."
+        raise InputFileError(msg)
+    # Nothing outside the file is read, and memory is not exhausted: links are checked before anything is opened.
+    if path.is_file():
+        check_links(path)
+    with reading(path):
+        problem = problem_of(path)
+    if problem is not None:
+        msg = f"{path}: {problem}"
+        raise InputFileError(msg)
+    if path.is_dir():
+        check_links(path)
+    check_sizes(path)
     with ExitStack() as stack:
         with reading(path):
-            if kind == "zarr":
+            if path.is_dir():
                 root = open_zarr(path)
             else:
                 root = stack.enter_context(h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE))
@@ -67,40 +89,6 @@ def read_file(path: Path) -> ad.AnnData:
         return adata.to_memory()
 
 
-def _kind_of(path: Path) -> Literal["h5ad", "zarr"]:
-    """Return the kind of a file, without reading anything outside it or exhausting memory."""
-    if not _exists(path):
-        msg = f"{path}: no such file."
-        raise InputFileError(msg)
-    if path.is_file():
-        check_links(path)  # before anything in it is opened
-    with reading(path):
-        problem = problem_of(path)
-    if problem is not None:
-        msg = f"{path}: {problem}"
-        raise InputFileError(msg)
-    if path.is_dir():
-        check_links(path)
-    check_sizes(path)
-    return "zarr" if path.is_dir() else "h5ad"
-
-
-def _check_columns(adata: ad.AnnData) -> None:
-    tables = {"obs": adata.obs, "var": adata.var} | ({"raw/var": adata.raw.var} if adata.raw is not None else {})
-    for name, table in tables.items():
-        if not table.columns.is_unique:
-            twice = table.columns[table.columns.duplicated()][0]
-            msg = f"{name} has the column '{twice}' more than once"
-            raise ValueError(msg)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # too long for a name, a NUL in it, or in a folder that may not be read
-        return False
-
-
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Raise errors of a file as `InputFileError`."""
@@ -111,25 +99,17 @@ def reading(path: Path) -> Iterator[None]:
     except TamannotError:
         raise
     except MemoryError as error:
-        msg = f"{path}: does not fit into memory ({_reason(error)}). Use a machine with more memory, or fewer cells."
+        why = first_line(error)[:_SHOWN]
+        msg = f"{path}: does not fit into memory ({why}). Use a machine with more memory, or fewer cells."
         raise InputFileError(msg) from error
     except Exception as error:  # whatever h5py, zarr and anndata raise on a damaged file
-        kind = "zarr" if path.is_dir() else "h5ad"
-        what = _newer(error) or f"it is damaged, or not an AnnData: {_reason(error)}"
+        kind, why = "zarr" if path.is_dir() else "h5ad", first_line(error)[:_SHOWN]
+        what = f"it is damaged, or not an AnnData: {why}"
+        if _NEWER.search(str(error)):
+            here = " and ".join(f"{name} {version(name)}" for name in ("anndata", "zarr"))
+            what = (
+                f"it seems to be written by a newer version than the installed one ({here}): {why} "
+                "Update with:  pip install -U anndata zarr"
+            )
         msg = f"{path}: cannot be read as {kind}; {what}"
         raise InputFileError(msg) from error
-
-
-def _newer(error: BaseException) -> str:
-    """Return that a newer anndata or zarr may have written the file; empty if there is no sign of it."""
-    if not _NEWER.search(str(error)):
-        return ""
-    here = " and ".join(f"{name} {version(name)}" for name in ("anndata", "zarr"))
-    return (
-        f"it seems to be written by a newer version than the installed one ({here}): {_reason(error)} "
-        "Update with:  pip install -U anndata zarr"
-    )
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).splitlines()[0][:_SHOWN] if str(error) else type(error).__name__
