@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from tamannot._settings import settings
 from tamannot.cli import _options as options
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from tamannot._progress import Progress
-    from tamannot.io import Analysis
 
 Tables = Mapping[str, "DataFrame"]
 
 app = typer.Typer()
+
+# The key of the labels of a user's own model.
+_MODEL = "tam_model"
 
 
 @app.command()
@@ -32,28 +35,22 @@ def compare(
     source: options.Annotated_,
     sample_key: options.SampleKey,
     condition: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Column of obs with one value per sample. Default: shares, no tests."),
+        str | None, Option(metavar="COLUMN", help="Column of obs with one value per sample. Default: shares, no tests.")
     ] = None,
     axis: Annotated[
-        Axis, typer.Option(help="States or origins, as shares of macrophages, or compartments, as shares of all cells.")
+        Axis, Option(help="States or origins, as shares of macrophages, or compartments, as shares of all cells.")
     ] = Axis.STATE,
     covariate: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="Column of obs with one value per sample; may be repeated."),
+        list[str] | None, Option(metavar="COLUMN", help="Column of obs with one value per sample; may be repeated.")
     ] = None,
-    reference: Annotated[
-        str | None, typer.Option(help="The condition to compare with. Default: the first category.")
-    ] = None,
+    reference: Annotated[str | None, Option(help="The condition to compare with. Default: the first category.")] = None,
     counts: Annotated[
-        Counts, typer.Option(help="Compare cells by their label, or by sums of probabilities.")
+        Counts, Option(help="Compare cells by their label, or by sums of probabilities.")
     ] = Counts.CALLED,
     no_depth: Annotated[
-        bool, typer.Option("--no-depth", help="Do not adjust for depth, which is read from the matrix.")
+        bool, Option("--no-depth", help="Do not adjust for depth, which is read from the matrix.")
     ] = False,
-    min_cells: Annotated[
-        int, typer.Option(min=1, help="Macrophages (or cells) that a sample needs to be compared.")
-    ] = 30,
+    min_cells: Annotated[int, Option(min=1, help="Macrophages (or cells) that a sample needs to be compared.")] = 30,
     key: options.Key = "tam",
     out: Annotated[Path | None, options.out_option("the comparison")] = None,
     table: options.ResultTable = None,
@@ -67,7 +64,8 @@ def compare(
     The table has one row per label and contrast; without --condition, one row per sample and label.
     Cautions go to stderr.
     """
-    from tamannot.get import composition as found  # noqa: PLC0415 - commands import what they need
+    from tamannot.cli._show import shown_shares, shown_tests  # noqa: PLC0415 - commands import what they need
+    from tamannot.get import composition as found  # noqa: PLC0415
     from tamannot.tl import composition  # noqa: PLC0415
 
     def run(adata: AnnData) -> Tables:
@@ -87,11 +85,8 @@ def compare(
         names = (shares,) if condition is None else ("tests", shares)
         return {name: found(adata, key, table=name, axis=axis.value) for name in names}  # type: ignore[arg-type]
 
-    result = _analyse(source, run, (out, table, overwrite, in_place), key, quiet=quiet)
-    from tamannot.cli._show import print_analysis, shown_shares, shown_tests  # noqa: PLC0415
-
     shown = shown_shares if condition is None else shown_tests
-    print_analysis(result, shown(next(iter(result.tables.values()))), as_json=as_json, quiet=quiet)
+    _analyse(source, run, shown, key, (out, table, overwrite, in_place), (quiet, as_json))
 
 
 @app.command()
@@ -100,11 +95,11 @@ def enrich(
     groupby: options.Groupby,
     sample_key: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Column of obs with the sample. Default: genes are ranked over cells."),
+        Option(metavar="COLUMN", help="Column of obs with the sample. Default: genes are ranked over cells."),
     ] = None,
     signatures: options.SignatureNames = None,
     compartment: Annotated[
-        str | None, typer.Option(help="Compare only cells of this compartment with one another: macrophage.")
+        str | None, Option(help="Compare only cells of this compartment with one another: macrophage.")
     ] = None,
     layer: options.Layer = None,
     gene_symbols: options.GeneSymbols = None,
@@ -123,6 +118,7 @@ def enrich(
     The table has one row per group and signature. Shown are the names that the signatures give to each group, and
     its most enriched signatures. Cautions go to stderr.
     """
+    from tamannot.cli._show import shown_enrichment  # noqa: PLC0415
     from tamannot.data import species_of  # noqa: PLC0415
     from tamannot.get import enrichment  # noqa: PLC0415
     from tamannot.signature import signatures_named  # noqa: PLC0415
@@ -139,10 +135,7 @@ def enrich(
             "clusters": enrichment(adata, key, kind="clusters", groupby=groupby),
         }
 
-    result = _analyse(source, run, (out, table, overwrite, in_place), key, quiet=quiet)
-    from tamannot.cli._show import print_analysis, shown_enrichment  # noqa: PLC0415
-
-    print_analysis(result, shown_enrichment(**result.tables), as_json=as_json, quiet=quiet)
+    _analyse(source, run, shown_enrichment, key, (out, table, overwrite, in_place), (quiet, as_json))
 
 
 @app.command()
@@ -151,23 +144,21 @@ def crosstalk(
     sample_key: options.SampleKey,
     malignant: Annotated[
         list[str],
-        typer.Option(
+        Option(
             metavar="COLUMN=VALUE",
             help="Column of obs and its value for malignant cells (repeat for more values), or a column of True and "
             "False. Malignant cells are never inferred.",
         ),
     ],
     hypotheses: Annotated[
-        Hypotheses | None, typer.Option(help="Associations to test. Default: three prespecified ones.")
+        Hypotheses | None, Option(help="Associations to test. Default: three prespecified ones.")
     ] = None,
-    shares: Annotated[
-        Counts, typer.Option(help="Shares of cells by their label, or mean probabilities.")
-    ] = Counts.CALLED,
+    shares: Annotated[Counts, Option(help="Shares of cells by their label, or mean probabilities.")] = Counts.CALLED,
     covariate: Annotated[
         list[str] | None,
-        typer.Option(help="ambient, hypoxia, depth or a column of obs; may be repeated. Default: these three."),
+        Option(help="ambient, hypoxia, depth or a column of obs; may be repeated. Default: these three."),
     ] = None,
-    min_cells: Annotated[int, typer.Option(min=1, help="Macrophages and malignant cells that a sample needs.")] = 30,
+    min_cells: Annotated[int, Option(min=1, help="Macrophages and malignant cells that a sample needs.")] = 30,
     threads: options.Threads = None,
     key: options.Key = "tam",
     out: Annotated[Path | None, options.out_option("the associations")] = None,
@@ -182,6 +173,7 @@ def crosstalk(
     The ferroptosis programs of malignant cells are tested. The table has one row per association. An association has
     no direction and is not a cause. Cautions go to stderr.
     """
+    from tamannot.cli._show import shown_associations  # noqa: PLC0415
     from tamannot.get import crosstalk as found  # noqa: PLC0415
     from tamannot.tl import crosstalk as associate  # noqa: PLC0415
 
@@ -201,16 +193,13 @@ def crosstalk(
         )
         return {"tests": found(adata, key), "samples": found(adata, key, kind="samples")}
 
-    result = _analyse(source, run, (out, table, overwrite, in_place), key, quiet=quiet)
-    from tamannot.cli._show import print_analysis, shown_associations  # noqa: PLC0415
-
-    print_analysis(result, shown_associations(result.tables["tests"]), as_json=as_json, quiet=quiet)
+    _analyse(source, run, shown_associations, key, (out, table, overwrite, in_place), (quiet, as_json))
 
 
 @app.command()
 def predict(
     source: options.Source,
-    model: Annotated[Path, typer.Option(help="A model made by `tamannot train --labels`.")],
+    model: Annotated[Path, Option(help="A model made by `tamannot train --labels`.")],
     out: Annotated[Path | None, options.out_option("labels")] = None,
     table: options.ResultTable = None,
     layer: options.Layer = None,
@@ -226,6 +215,7 @@ def predict(
 
     Adds tam_model_label, tam_model_prob and tam_model_status. IN need not be annotated. The table has one row per cell.
     """
+    from tamannot.cli._show import shown_labels  # noqa: PLC0415
     from tamannot.io._targets import NO_OUTPUT  # noqa: PLC0415
     from tamannot.tl._model import Model, load_model  # noqa: PLC0415
 
@@ -244,29 +234,23 @@ def predict(
 
     if out is None and table is None and not in_place:
         raise ParameterError(NO_OUTPUT)
-    result = _analyse(source, run, (out, table, overwrite, in_place), _MODEL, quiet=quiet)
-    from tamannot.cli._show import print_analysis, shown_labels  # noqa: PLC0415
-
-    print_analysis(result, shown_labels(result.tables["labels"]), as_json=as_json, quiet=quiet)
-
-
-_MODEL = "tam_model"
+    _analyse(source, run, shown_labels, _MODEL, (out, table, overwrite, in_place), (quiet, as_json))
 
 
 @app.command()
 def plot(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="An annotated h5ad file or zarr folder.")],
-    kind: Annotated[Figure, typer.Argument(metavar="KIND", help=f"One of {', '.join(Figure)}.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Figure to write: .png, .pdf or .svg.")],
-    groupby: Annotated[str | None, typer.Option(metavar="COLUMN", help="Groups: a column of obs, or an axis.")] = None,
-    sample_key: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of obs with the sample.")] = None,
+    source: Annotated[Path, Argument(metavar="IN", help="An annotated h5ad file or zarr folder.")],
+    kind: Annotated[Figure, Argument(metavar="KIND", help=f"One of {', '.join(Figure)}.")],
+    out: Annotated[Path, Option("--out", "-o", metavar="OUT", help="Figure to write: .png, .pdf or .svg.")],
+    groupby: Annotated[str | None, Option(metavar="COLUMN", help="Groups: a column of obs, or an axis.")] = None,
+    sample_key: Annotated[str | None, Option(metavar="COLUMN", help="Column of obs with the sample.")] = None,
     condition: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of obs with the condition of each sample.")
+        str | None, Option(metavar="COLUMN", help="Column of obs with the condition of each sample.")
     ] = None,
-    axis: Annotated[Axis | None, typer.Option(help="Labels or signatures of this axis.")] = None,
-    signatures: Annotated[list[str] | None, typer.Option(help="Id of a signature; may be repeated.")] = None,
-    basis: Annotated[str | None, typer.Option(help="Embedding in obsm: umap, pca. Default: the first found.")] = None,
-    dpi: Annotated[int, typer.Option(min=20, max=1200, help="Resolution of a .png.")] = 150,
+    axis: Annotated[Axis | None, Option(help="Labels or signatures of this axis.")] = None,
+    signatures: Annotated[list[str] | None, Option(help="Id of a signature; may be repeated.")] = None,
+    basis: Annotated[str | None, Option(help="Embedding in obsm: umap, pca. Default: the first found.")] = None,
+    dpi: Annotated[int, Option(min=20, max=1200, help="Resolution of a .png.")] = 150,
     key: options.Key = "tam",
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
@@ -276,19 +260,19 @@ def plot(
     composition, composition_tests and ferroptosis summarise samples: give --sample-key (and --condition), or
     a file written by tamannot compare. enrichment and crosstalk draw what these commands wrote with -o.
     """
-    from tamannot import pl  # noqa: PLC0415
-    from tamannot.cli._show import draw_without_screen, print_notes  # noqa: PLC0415
+    from tamannot import pl, tl  # noqa: PLC0415
+    from tamannot.cli._show import print_notes  # noqa: PLC0415
     from tamannot.io import plot_file  # noqa: PLC0415
 
-    draw_without_screen()
     given = {"groupby": groupby, "axis": axis and axis.value, "signatures": signatures, "basis": basis}
     given |= {"sample_key": sample_key, "condition": condition}
     function = getattr(pl, kind.value)
     for_figure, for_summary = split_choices(kind, function, {k: v for k, v in given.items() if v is not None})
 
     def draw(adata: AnnData) -> Any:
-        if for_summary:
-            _summarise(adata, kind, for_summary, key)
+        if for_summary:  # nothing of it is written to the file
+            make = tl.ferroptosis_summary if kind is Figure.FERROPTOSIS else tl.composition
+            make(adata, for_summary.pop("sample_key"), key=key, **for_summary)
         return function(adata, key=key, **for_figure)
 
     with _running(quiet=quiet) as progress, print_notes(quiet=quiet):
@@ -316,15 +300,6 @@ def split_choices(kind: Figure, function: Any, given: Mapping[str, Any]) -> tupl
         raise ParameterError(msg)
     for_figure = {name: value for name, value in given.items() if name in known}
     return for_figure, {name: value for name, value in given.items() if name in of_summary}
-
-
-def _summarise(adata: AnnData, kind: Figure, choices: Mapping[str, Any], key: str) -> None:
-    """Make what a figure shows of samples; nothing of it is written to the file."""
-    from tamannot import tl  # noqa: PLC0415
-
-    rest = {name: value for name, value in choices.items() if name != "sample_key"}
-    make = tl.ferroptosis_summary if kind is Figure.FERROPTOSIS else tl.composition
-    make(adata, choices["sample_key"], key=key, **rest)
 
 
 def malignant_of(words: Sequence[str], columns: Sequence[str]) -> str | tuple[str, list[str]]:
@@ -355,15 +330,18 @@ def _running(*, quiet: bool) -> Iterator[Progress]:
 def _analyse(
     source: Path,
     run: Callable[[AnnData], Tables],
-    outputs: tuple[Path | None, Path | None, bool, bool],
+    shown: Callable[[Tables], Sequence[Sequence[object]]],
     key: str,
-    *,
-    quiet: bool,
-) -> Analysis:
-    """Run an analysis on a file; ``outputs`` are --out, --table, --overwrite and --in-place."""
+    asked: tuple[Path | None, Path | None, bool, bool],
+    how: tuple[bool, bool],
+) -> None:
+    """Analyse a file; ``asked`` are --out, --table, --overwrite and --in-place, ``how`` are --quiet and --json."""
+    from tamannot.cli._show import print_analysis  # noqa: PLC0415
     from tamannot.io import Outputs, analyse_file  # noqa: PLC0415
 
-    out, table, overwrite, in_place = outputs
-    asked = Outputs(out, table, overwrite=overwrite, in_place=in_place)
+    out, table, overwrite, in_place = asked
+    quiet, as_json = how
+    outputs = Outputs(out, table, overwrite=overwrite, in_place=in_place)
     with _running(quiet=quiet) as progress:
-        return analyse_file(source, run, asked, key=key, report=progress)
+        found = analyse_file(source, run, outputs, key=key, report=progress)
+    print_analysis(found, shown, as_json=as_json, quiet=quiet)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
+from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.cli import _options as options
 from tamannot.cli._analyses import app as analyses_app
@@ -41,54 +44,44 @@ _REFUSAL: Any = typer.BadParameter.__mro__[2]
 @app.command()
 def annotate(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="IN", help="h5ad files or zarr folders. Changed only by --in-place.")
+        list[Path], Argument(metavar="IN", help="h5ad files or zarr folders. Changed only by --in-place.")
     ],
     out: Annotated[Path | None, options.out_option("annotations")] = None,
     table: Annotated[Path | None, options.table_option("annotations")] = None,
     out_dir: Annotated[
-        Path | None,
-        typer.Option(metavar="D", help="Folder for the outputs of several files, each named like its input."),
+        Path | None, Option(metavar="D", help="Folder for the outputs of several files, each named like its input.")
     ] = None,
-    tables: Annotated[
-        options.Tables | None, typer.Option(help="With --out-dir: also write a table for each file.")
-    ] = None,
+    tables: Annotated[options.Tables | None, Option(help="With --out-dir: also write a table for each file.")] = None,
     cohort_table: Annotated[
-        Path | None,
-        typer.Option(help="With --out-dir: also write a table with one row per sample: .csv, .tsv or .parquet."),
+        Path | None, Option(help="With --out-dir: also write a table with one row per sample: .csv, .tsv or .parquet.")
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="With --out-dir: number of files processed at a time.")
+        int, Option("--jobs", "-j", min=1, help="With --out-dir: number of files processed at a time.")
     ] = 1,
     each_alone: Annotated[
-        bool, typer.Option("--each-alone", help="With several files: fit each one separately, not all as one cohort.")
+        bool, Option("--each-alone", help="With several files: fit each one separately, not all as one cohort.")
     ] = False,
     layer: options.Layer = None,
     gene_symbols: options.GeneSymbols = None,
     species: options.SpeciesOption = options.Species.AUTO,
     tissue: options.TissueOption = options.Tissue.AUTO,
     compartment_key: options.CompartmentOption = None,
-    sample_key: Annotated[str | None, typer.Option(help="Column of obs with the sample.")] = None,
+    sample_key: Annotated[str | None, Option(help="Column of obs with the sample.")] = None,
     signatures: options.OwnSignatures = None,
     model: Annotated[
         list[Path] | None,
-        typer.Option(
+        Option(
             help="A model made by `tamannot train`; may be repeated. One trained without --labels replaces fitting to "
             "IN; one trained with --labels adds its labels as tam_model_label."
         ),
     ] = None,
-    target_accuracy: Annotated[
-        float, typer.Option(help="Has no effect; kept for older scripts. Between 0 and 1.")
-    ] = 0.95,
+    target_accuracy: Annotated[float, Option(help="Has no effect; kept for older scripts. Between 0 and 1.")] = 0.95,
     chunk_size: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Number of cells processed at a time; fewer need less memory. Results do not depend on it."
-        ),
+        Option(min=1, help="Number of cells processed at a time; fewer need less memory. Results do not depend on it."),
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="HTML", help="Also write a report of the annotation: .html.")
-    ] = None,
-    log: Annotated[Path | None, typer.Option(help="Also write a log of the run: .json.")] = None,
+    report: Annotated[Path | None, Option(metavar="HTML", help="Also write a report of the annotation: .html.")] = None,
+    log: Annotated[Path | None, Option(help="Also write a log of the run: .json.")] = None,
     threads: options.Threads = None,
     overwrite: options.Overwrite = False,
     in_place: options.InPlace = False,
@@ -101,11 +94,10 @@ def annotate(
     as one cohort: baselines and the classifier of states are fitted once to cells of all files. If some files fail,
     the others are still written, and the exit code is 2.
     """
-    from tamannot.cli._show import draw_without_screen, print_summary, stages  # noqa: PLC0415
+    from tamannot.cli._show import print_summary, stages  # noqa: PLC0415
     from tamannot.io import annotate_file  # noqa: PLC0415
     from tamannot.signature import read_signatures  # noqa: PLC0415
 
-    draw_without_screen()
     settings.threads = threads
     own = read_signatures(signatures) if signatures else None
     choices: dict[str, Any] = {
@@ -148,14 +140,11 @@ def score(
     out: Annotated[Path | None, options.out_option("scores")] = None,
     table: Annotated[Path | None, options.table_option("scores")] = None,
     signatures: options.SignatureNames = None,
-    method: Annotated[options.MethodName, typer.Option(help="Scoring method.")] = options.MethodName.UCELL,
-    ignore_weights: Annotated[bool, typer.Option("--ignore-weights", help="Ignore the weights of genes.")] = False,
-    null: Annotated[
-        bool, typer.Option("--null", help="Also compute z and p against matched random signatures.")
-    ] = False,
+    method: Annotated[options.MethodName, Option(help="Scoring method.")] = options.MethodName.UCELL,
+    ignore_weights: Annotated[bool, Option("--ignore-weights", help="Ignore the weights of genes.")] = False,
+    null: Annotated[bool, Option("--null", help="Also compute z and p against matched random signatures.")] = False,
     min_coverage: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Signatures with a smaller share of their genes in the data are not scored."),
+        float, Option(min=0, max=1, help="Signatures with a smaller share of their genes in the data are not scored.")
     ] = 0.5,
     layer: options.Layer = None,
     gene_symbols: options.GeneSymbols = None,
@@ -198,16 +187,12 @@ def score(
 @app.command()
 def train(
     source: options.Input,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Model to write: .npz.")],
+    out: Annotated[Path, Option("--out", "-o", metavar="MODEL", help="Model to write: .npz.")],
     labels: Annotated[
         str | None,
-        typer.Option(
-            metavar="COLUMN", help="Column of obs with your labels. Default: train what an annotation would fit."
-        ),
+        Option(metavar="COLUMN", help="Column of obs with your labels. Default: train what an annotation would fit."),
     ] = None,
-    sample_key: Annotated[
-        str | None, typer.Option(help="Column of obs with the sample; whole samples are held out.")
-    ] = None,
+    sample_key: Annotated[str | None, Option(help="Column of obs with the sample; whole samples are held out.")] = None,
     layer: options.Layer = None,
     gene_symbols: options.GeneSymbols = None,
     species: options.SpeciesOption = options.Species.AUTO,
@@ -216,9 +201,9 @@ def train(
     signatures: options.OwnSignatures = None,
     threads: options.Threads = None,
     target_accuracy: Annotated[
-        float, typer.Option(help="With --labels: accuracy that assigned labels should reach, between 0 and 1.")
+        float, Option(help="With --labels: accuracy that assigned labels should reach, between 0 and 1.")
     ] = 0.95,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace an existing model.")] = False,
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -254,17 +239,17 @@ def train(
 
 @app.command()
 def report(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="An annotated h5ad file or zarr folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Report to write: .html.")],
-    key: Annotated[str, typer.Option(help="The key_added of the annotation.")] = "tam",
+    source: Annotated[Path, Argument(metavar="IN", help="An annotated h5ad file or zarr folder.")],
+    out: Annotated[Path, Option("--out", "-o", metavar="OUT", help="Report to write: .html.")],
+    key: Annotated[str, Option(help="The key_added of the annotation.")] = "tam",
     sample_key: Annotated[
-        str | None, typer.Option(help="Column of obs with the sample. Default: that of the annotation.")
+        str | None, Option(help="Column of obs with the sample. Default: that of the annotation.")
     ] = None,
-    condition: Annotated[str | None, typer.Option(help="Column of obs with the condition of each sample.")] = None,
-    title: Annotated[str | None, typer.Option(help="Title of the report. Default: the name of the file.")] = None,
+    condition: Annotated[str | None, Option(help="Column of obs with the condition of each sample.")] = None,
+    title: Annotated[str | None, Option(help="Title of the report. Default: the name of the file.")] = None,
     export: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for figures (.svg) and tables (.tsv, .xlsx with tamannot[excel])."),
+        Option(metavar="DIR", help="Folder for figures (.svg) and tables (.tsv, .xlsx with tamannot[excel])."),
     ] = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
@@ -274,10 +259,9 @@ def report(
     One file with findings, caveats, figures, evidence and methods, which needs no network. OUT and DIR are written
     completely or not at all.
     """
-    from tamannot.cli._show import draw_without_screen, print_notes, stages  # noqa: PLC0415
+    from tamannot.cli._show import print_notes, stages  # noqa: PLC0415
     from tamannot.io import report_file  # noqa: PLC0415
 
-    draw_without_screen()
     with print_notes(quiet=quiet), stages(quiet=quiet) as progress:
         report_file(
             source,
@@ -318,19 +302,15 @@ def check(
     print_check(found, as_json=as_json, quiet=quiet)
 
 
-def _version(*, wanted: bool) -> None:
+def _version(wanted: bool) -> None:
     if wanted:
-        from tamannot._resources import package_version  # noqa: PLC0415
-
         typer.echo(f"tamannot {package_version()}")
         raise typer.Exit
 
 
 @app.callback()
 def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=lambda v: _version(wanted=v), is_eager=True, help="Print the version.")
-    ] = False,
+    version: Annotated[bool, Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """Annotate tumour-associated macrophages in single-cell data."""
 
@@ -341,6 +321,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     # zarr reads side by side; what is wrong with the others when one has been told comes as tracebacks
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    os.environ.setdefault("MPLBACKEND", "Agg")  # figures need no screen; matplotlib reads it when it is imported
     try:
         sys.exit(app(prog_name="tamannot", standalone_mode=False))
     except _REFUSAL as refusal:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from tamannot.errors import SignatureFormatError, among, printable
 
@@ -18,35 +19,17 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, show, validate, lock, export and compare signatures.", no_args_is_help=True)
 
 
-class Species(StrEnum):
-    """Species that a signature is of."""
+Species = StrEnum("Species", {"HUMAN": "human", "MOUSE": "mouse"})
+Format = StrEnum(
+    "Format",
+    {"GMT": "gmt", "JSON": "json", "NETWORK": "network", "UCELL": "ucell", "SCGATE": "scgate", "TOML": "toml"},
+)
+GeneIds = StrEnum("GeneIds", {"SYMBOL": "symbol", "ENSEMBL": "ensembl"})
 
-    HUMAN = "human"
-    MOUSE = "mouse"
-
-
-class Format(StrEnum):
-    """Formats of other tools."""
-
-    GMT = "gmt"
-    JSON = "json"
-    NETWORK = "network"
-    UCELL = "ucell"
-    SCGATE = "scgate"
-    TOML = "toml"
-
-
-class GeneIds(StrEnum):
-    """Which id stands for a gene."""
-
-    SYMBOL = "symbol"
-    ENSEMBL = "ensembl"
-
-
-SpeciesOption = Annotated[Species, typer.Option(help="Species of the signatures.")]
-AxisOption = Annotated[str | None, typer.Option(help="Only this axis: state, origin, compartment, …")]
-LibraryOption = Annotated[Path | None, typer.Option("--signatures", help="Your own files instead of the bundled ones.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SpeciesOption = Annotated[Species, Option(help="Species of the signatures.")]
+AxisOption = Annotated[str | None, Option(help="Only this axis: state, origin, compartment, …")]
+LibraryOption = Annotated[Path | None, Option("--signatures", help="Your own files instead of the bundled ones.")]
+AsJson = Annotated[bool, Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
@@ -69,7 +52,7 @@ def list_(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="ID[@VERSION]")],
+    name: Annotated[str, Argument(metavar="ID[@VERSION]")],
     species: SpeciesOption = Species.HUMAN,
     as_json: AsJson = False,
 ) -> None:
@@ -87,9 +70,7 @@ def show(
 
 @app.command()
 def validate(
-    path: Annotated[
-        Path | None, typer.Argument(help="A file or a library folder. Default: the bundled library.")
-    ] = None,
+    path: Annotated[Path | None, Argument(help="A file or a library folder. Default: the bundled library.")] = None,
 ) -> None:
     """Check signature files.
 
@@ -104,7 +85,7 @@ def validate(
 
 @app.command()
 def lock(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Your library folder.")],
+    folder: Annotated[Path, Argument(metavar="FOLDER", help="Your library folder.")],
 ) -> None:
     """Add the files of your library to its lock.json.
 
@@ -126,14 +107,14 @@ def lock(
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="PATH", help="File to write; for toml a folder.")],
-    file_format: Annotated[Format, typer.Option("--format", help="Format of the file.")],
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Which signatures. Default: all.")] = None,
+    out: Annotated[Path, Option("--out", "-o", metavar="PATH", help="File to write; for toml a folder.")],
+    file_format: Annotated[Format, Option("--format", help="Format of the file.")],
+    ids: Annotated[list[str] | None, Argument(metavar="[ID…]", help="Which signatures. Default: all.")] = None,
     axis: AxisOption = None,
     species: SpeciesOption = Species.HUMAN,
     signatures: LibraryOption = None,
-    gene_ids: Annotated[GeneIds, typer.Option("--ids", help="Symbols or Ensembl ids.")] = GeneIds.SYMBOL,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    gene_ids: Annotated[GeneIds, Option("--ids", help="Symbols or Ensembl ids.")] = GeneIds.SYMBOL,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write signatures for Seurat, UCell, GSEA, decoupler or scGate."""
     from tamannot.cli._show import print_notes  # noqa: PLC0415
@@ -154,8 +135,8 @@ def export(
 
 @app.command()
 def diff(
-    before: Annotated[str, typer.Argument(metavar="A", help="ID@VERSION, or a file.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="ID@VERSION, or a file.")],
+    before: Annotated[str, Argument(metavar="A", help="ID@VERSION, or a file.")],
+    after: Annotated[str, Argument(metavar="B", help="ID@VERSION, or a file.")],
     species: SpeciesOption = Species.HUMAN,
 ) -> None:
     """Show the differences between two signatures.
@@ -178,8 +159,8 @@ def diff(
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(metavar="ID", help="Lower-case letters, digits and _.")],
-    folder: Annotated[Path, typer.Option("--signatures", help="Your library folder.")] = Path("signatures"),
+    name: Annotated[str, Argument(metavar="ID", help="Lower-case letters, digits and _.")],
+    folder: Annotated[Path, Option("--signatures", help="Your library folder.")] = Path("signatures"),
     species: SpeciesOption = Species.HUMAN,
 ) -> None:
     """Write a template of a signature file.

@@ -33,6 +33,7 @@ _RENEW = 0.5
 
 # Time to remove what was begun; copying a matrix cannot be stopped in between.
 _PATIENCE = 10.0
+_KILLED = "The system does this when memory runs out: use fewer --jobs or a smaller --chunk-size."
 # The stage that goes once through all cells.
 _COUNTED = "calling"
 
@@ -141,14 +142,19 @@ def _results(tasks: Sequence[Task], jobs: int, options: FileOptions, report: Pro
                     del busy[pipe]
                     worker.end()
                     _clear_away(task)
-                    yield _result_of_dead(task, worker.process.exitcode)
+                    code = worker.process.exitcode or 0
+                    hint = f" {_KILLED}" if code == -9 else ""
+                    how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+                    error = error_entry(ChildProcessError(f"its process was ended {how}.{hint}"))
+                    entry = RunLog(task.source, silent()).entry() | {"peak_memory_bytes": None, "error": error}
+                    yield FileResult(str(task.source), None, entry)
                     continue
                 if isinstance(said, int):
                     report.tick(said)
                     continue
                 del busy[pipe]
                 idle.append(worker)
-                yield FileResult(str(task.source), *said)
+                yield said
             report.tick(0)
     finally:
         # All are asked at once; each removes what it has begun to write, or is killed if that takes too long.
@@ -171,15 +177,6 @@ def make_folders(tasks: Sequence[Task]) -> None:
             raise OutputError(msg) from error
 
 
-def _result_of_dead(task: Task, code: int | None) -> FileResult:
-    how = f"ended by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
-    hint = " The system does this when memory runs out: use fewer --jobs or a smaller --chunk-size."
-    record = RunLog(task.source, silent())
-    message = f"its process was {how}.{hint if code == -9 else ''}"
-    lost = record.entry() | {"peak_memory_bytes": None, "error": error_entry(ChildProcessError(message))}
-    return FileResult(str(task.source), None, lost)
-
-
 def _clear_away(task: Task) -> None:
     """Remove what a run that was killed had begun to write."""
     for target in task.outputs.targets(task.source).values():
@@ -195,11 +192,13 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, threads), daemon=True)
         # The process does not hear Ctrl-C: this one does, and ends it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if sys.platform != "win32" else None
-        try:
+        if sys.platform == "win32":
             self.process.start()
-        finally:
-            if sys.platform != "win32" and before is not None:
+        else:
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                self.process.start()
+            finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()  # so that its death is the end of the pipe
         self.pipe.send(options)  # a model is too large to be an argument: a signal would cut it off
@@ -231,18 +230,16 @@ def _work(pipe: Connection, threads: int) -> None:
         sys.exit(128 + interruption.received)
 
 
-def _annotate(
-    task: Task, record: RunLog, options: FileOptions
-) -> tuple[FileSummary | None, dict[str, Any], str | None]:
-    """Return summary, entry of the log, and traceback of a bug: the fields of a `FileResult`."""
+def _annotate(task: Task, record: RunLog, options: FileOptions) -> FileResult:
+    summary = bug = None
     try:
         own = replace(options, settings=replace(options.settings, sample=str(task.source)))
         summary = annotate_recorded(record, task.outputs, own)
     except TamannotError:
-        return None, record.entry(), None
+        pass  # the record has it
     except Exception:  # noqa: BLE001 - a bug in one file is told at the end, with its traceback
-        return None, record.entry(), traceback.format_exc()
-    return summary, record.entry(), None
+        bug = traceback.format_exc()
+    return FileResult(str(task.source), summary, record.entry(), bug)
 
 
 class _SentProgress(Progress):

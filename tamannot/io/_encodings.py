@@ -26,12 +26,8 @@ _COMPRESSED = {"compression": "gzip", "compression_opts": 1}
 _VALUES_A_READ, _VALUES_A_CHUNK = 1 << 22, 1 << 18
 
 
-class UnwritableError(ValueError):
+class UnwritableError(Exception):
     """A part of the input that cannot be written to an output."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(message)
-        self.name = name
 
 
 def write_value(parent: Node, name: str, value: Any) -> None:
@@ -44,7 +40,7 @@ def write_value(parent: Node, name: str, value: Any) -> None:
         raise
     except Exception as error:  # whatever anndata's writers raise of what they do not know
         msg = f"'{name}' cannot be written by anndata ({first_line(error)}). Rename or remove it."
-        raise UnwritableError(name, msg) from error
+        raise UnwritableError(msg) from error
 
 
 def bring_up_to_date(root: Node) -> None:
@@ -108,7 +104,7 @@ def convert(old: Node, parent: Node, name: str, skip: Collection[str] = ()) -> N
     """Write an element of one container into a group of the other kind; matrices go through memory in parts."""
     if is_array(old) and old.shape is None:  # HDF5's null: of no values
         msg = f"'{name}' is empty. Remove it."
-        raise UnwritableError(name, msg)
+        raise UnwritableError(msg)
     if form := _sparse_format(old):
         new = parent.create_group(name)
         new.attrs["shape"] = _shape_of(old)

@@ -198,49 +198,34 @@ class CellsOnDisk:
             stored = self._root.get("uns", {})
             uns = {n: read_elem(stored[n]) for n in stored if names.owns(n) and n.endswith("_colors")}
             uns[UNS] = {} if self._run is None else {self._key: self._run}
-            return ad.AnnData(obs=table, var=self._var, uns=uns)
+            return ad.AnnData(obs=table, var=pd.DataFrame(read_elem(self._root["var"])), uns=uns)
 
     def take(self, rows: Array, *, matrix: bool) -> ad.AnnData:
         """Return some cells, in order, with tables and embeddings, and the matrix of the run if asked."""
-        cells = self.cells
+        cells, names, obsm = self.cells, RunNames(self._key), dict[str, Any]()
         with reading(self._path):
+            stored_tables = self._root.get("obsm", {})
+            for name in stored_tables:
+                stored = stored_tables[name]
+                if is_array(stored):
+                    if len(stored.shape) > 1 and int(stored.shape[1]) <= _MOST_DIMENSIONS:
+                        obsm[name] = stored[...][rows]
+                elif names.wrote(name):  # no more than one column is in memory
+                    columns = {c: stored[c][...][rows] for c in _columns(stored)}
+                    obsm[name] = pd.DataFrame(columns, index=cells.obs_names[rows])
             values = self._matrix(rows) if matrix else {}
-            return ad.AnnData(obs=cells.obs.iloc[rows], var=self._var, uns=cells.uns, obsm=self._obsm(rows), **values)
+            return ad.AnnData(obs=cells.obs.iloc[rows], var=cells.var, uns=cells.uns, obsm=obsm, **values)
 
     def _matrix(self, rows: Array) -> dict[str, Any]:
-        """Return rows of the matrix that the run used; nothing if it is missing."""
+        """Return rows of the matrix that the run used, nearby rows read together; nothing if it is missing."""
         if self._run is None or "matrix" not in self._run:
             return {}
         name = RunRecord(self._key, self._run).matrix.name
         where = {"X": "X", "raw": "raw/X"}.get(name, f"layers/{name}")
         if where not in self._root or self._root[where].attrs.get("encoding-type") == "null":
             return {}
-        values = self._rows(where, rows)
-        if name == "raw":
-            return {"raw": {"X": values, "var": read_elem(self._root["raw/var"])}}
-        return {"X": values} if name == "X" else {"layers": {name: values}}
-
-    @cached_property
-    def _var(self) -> pd.DataFrame:
-        return pd.DataFrame(read_elem(self._root["var"]))
-
-    def _obsm(self, rows: Array) -> dict[str, Any]:
-        """Return rows of the tables of the run, no more than one column in memory, and of embeddings."""
-        found: dict[str, Any] = {}
-        obsm, index, names = self._root.get("obsm", {}), self.cells.obs_names[rows], RunNames(self._key)
-        for name in obsm:
-            stored = obsm[name]
-            if is_array(stored):
-                if len(stored.shape) > 1 and int(stored.shape[1]) <= _MOST_DIMENSIONS:
-                    found[name] = stored[...][rows]
-            elif names.wrote(name):
-                found[name] = pd.DataFrame({c: stored[c][...][rows] for c in _columns(stored)}, index=index)
-        return found
-
-    def _rows(self, where: str, rows: Array) -> sp.csr_matrix:
-        """Return rows of a matrix; nearby rows are read together."""
         source = row_source(left_on_disk(self._root[where]))
-        blocks = []
+        blocks = [sp.csr_array((0, source.shape[1]), dtype=np.float32)]
         for chosen in np.split(rows, np.flatnonzero(np.diff(rows) > _NEAR) + 1) if rows.size else ():
             start, stop = int(chosen[0]), int(chosen[-1]) + 1
             mask = np.zeros(stop - start, dtype=bool)
@@ -248,7 +233,10 @@ class CellsOnDisk:
             block = source.block(start, stop).only(mask)
             shape = (chosen.size, source.shape[1])
             blocks.append(sp.csr_array((block.values, block.indices, block.indptr), shape=shape))
-        return sp.csr_matrix(sp.vstack(blocks)) if blocks else sp.csr_matrix(np.zeros((0, source.shape[1]), np.float32))
+        values = sp.csr_matrix(sp.vstack(blocks))
+        if name == "raw":
+            return {"raw": {"X": values, "var": read_elem(self._root["raw/var"])}}
+        return {"X": values} if name == "X" else {"layers": {name: values}}
 
 
 def _run_of(root: Node, path: Path, key: str) -> Mapping[str, Any] | None:

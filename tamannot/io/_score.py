@@ -16,7 +16,7 @@ from anndata import AnnData
 from tamannot._model_file import check_model_target
 from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings, SpeciesChoice
-from tamannot.classify import STATES, AnchoredModel
+from tamannot.classify import STATES
 from tamannot.data import check_key, read_record, species_of
 from tamannot.errors import collected_notes, tell
 from tamannot.get import coverage, scores
@@ -146,17 +146,11 @@ def train_file(
         model, notes = train_and_tell(adata, labels, report, asked=AnnotateSettings(**choices), **beside)
     report("writing")
     model.save(target, overwrite=overwrite)
-    return TrainSummary(str(path), _about(model), tuple(notes), (str(target),))
-
-
-def _about(model: Model | AnchoredModel) -> dict[str, Any]:
-    of_both = ("kind", "scale", "species", "digest", "training", "metrics")
-    if isinstance(model, Model):
-        return {name: getattr(model, name) for name in ("classes", "labels", "threshold", *of_both)}
-    known = zip(STATES, model.cohort.states.trained, strict=True)
-    return {name: getattr(model, name) for name in ("axes", "n_cells", "n_macrophages", *of_both)} | {
-        "states": [state for state, trained in known if trained],
-        "n_genes": len(model.symbols),
-        "tissue": model.cohort.tissue,
-        "tissue_reason": model.cohort.tissue_reason,
-    }
+    of_kind = ("classes", "labels", "threshold") if isinstance(model, Model) else ("axes", "n_cells", "n_macrophages")
+    names = (*of_kind, "kind", "scale", "species", "digest", "training", "metrics")
+    about = {name: getattr(model, name) for name in names}
+    if not isinstance(model, Model):
+        known = zip(STATES, model.cohort.states.trained, strict=True)
+        about |= {"states": [state for state, trained in known if trained], "n_genes": len(model.symbols)}
+        about |= {"tissue": model.cohort.tissue, "tissue_reason": model.cohort.tissue_reason}
+    return TrainSummary(str(path), about, tuple(notes), (str(target),))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,14 +103,17 @@ def write_annotated(
             elif is_copy:
                 copy_container(source, path)
         new = stack.enter_context(changing(path, new=not is_copy))
-        with reading_from(source, path), _naming_what_cannot_be_written(source, results.keys):
-            if is_copy:
-                _check_chunks(new)
-                bring_up_to_date(new)
-            else:
-                convert_all(old, new, skip={"obs", "var", *results.replaced(old)})
-        with _naming_what_cannot_be_written(source, results.keys):
+        try:
+            with reading_from(source, path):
+                if is_copy:
+                    _check_chunks(new)
+                    bring_up_to_date(new)
+                else:
+                    convert_all(old, new, skip={"obs", "var", *results.replaced(old)})
             results.write(new, apart)
+        except UnwritableError as error:
+            msg = f"{source}: {error}"
+            raise InputFileError(msg) from error
         if tables is not None:
             _write_tables(tables, new, keys[0])
 
@@ -154,7 +157,10 @@ class _Results:
             write_value(root["uns"], UNS, {})
         records = self._adata.uns.get(UNS, {})
         for key in (k for k in self.keys if k in records):
-            write_value(root["uns"][UNS], key, records[key])
+            try:
+                write_value(root["uns"][UNS], key, records[key])
+            except UnwritableError as error:  # the record is ours, and no fault of the input
+                raise (error.__cause__ or error) from None
 
     def _write_obs(self, root: Node) -> None:
         obs = self._adata.obs
@@ -170,7 +176,13 @@ class _Results:
         for name in fresh:
             write_value(table, name, obs[name].values)
         if isinstance(table, h5py.Group) and sum(map(len, columns)) > _LONG_ATTRIBUTE:
-            table = _with_room_for_attributes(root, "obs")
+            # The same members in a group of a format whose attributes can have any size.
+            table = root.create_group("obs.tamannot")
+            for name, member in root["obs"].items():
+                table[name] = member
+            copy_attributes(root["obs"], table)
+            del root["obs"]
+            root.move("obs.tamannot", "obs")
         table.attrs["column-order"] = columns
 
     def _write_table(self, root: Node, name: str, table: pd.DataFrame) -> None:
@@ -198,18 +210,6 @@ def _write_tables(tables: SpooledTables, root: Node, key: str) -> None:
             ad.io.write_elem(group, column, np.ascontiguousarray(values))
 
 
-@contextmanager
-def _naming_what_cannot_be_written(source: Path, keys: Collection[str]) -> Iterator[None]:
-    try:
-        yield
-    except UnwritableError as error:
-        # The record of the run is ours, and no fault of the input.
-        if error.name in keys and error.__cause__ is not None:
-            raise error.__cause__ from None
-        msg = f"{source}: {error}"
-        raise InputFileError(msg) from error
-
-
 def _check_same(source: Path, old: Node, adata: ad.AnnData) -> None:
     obs = old["obs"]
     index = obs if is_array(obs) else obs[text(obs.attrs[_INDEX])]
@@ -228,14 +228,3 @@ def _check_chunks(root: Node) -> None:
 
     if isinstance(root, h5py.Group):
         root.visititems(count)
-
-
-def _with_room_for_attributes(parent: Node, name: str) -> Node:
-    """Recreate an HDF5 group with the same members in a format whose attributes can have any size."""
-    old, new = parent[name], parent.create_group(f"{name}.tamannot")
-    for child in old:
-        new[child] = old[child]
-    copy_attributes(old, new)
-    del parent[name]
-    parent.move(f"{name}.tamannot", name)
-    return parent[name]
