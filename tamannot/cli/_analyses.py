@@ -11,18 +11,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+import tamannot.io as files
+from tamannot import get, pl, tl
 from tamannot._settings import settings
 from tamannot.cli import _options as options
 from tamannot.cli._options import Axis, Counts, Figure, Hypotheses
+from tamannot.cli._show import (
+    Tables,
+    print_analysis,
+    print_notes,
+    shown_associations,
+    shown_enrichment,
+    shown_labels,
+    shown_shares,
+    shown_tests,
+    stages,
+)
 from tamannot.errors import ParameterError
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from pandas import DataFrame
 
     from tamannot._progress import Progress
-
-Tables = Mapping[str, "DataFrame"]
 
 app = typer.Typer()
 
@@ -64,12 +74,9 @@ def compare(
     The table has one row per label and contrast; without --condition, one row per sample and label.
     Cautions go to stderr.
     """
-    from tamannot.cli._show import shown_shares, shown_tests  # noqa: PLC0415 - commands import what they need
-    from tamannot.get import composition as found  # noqa: PLC0415
-    from tamannot.tl import composition  # noqa: PLC0415
 
     def run(adata: AnnData) -> Tables:
-        composition(
+        tl.composition(
             adata,
             sample_key,
             condition=condition,
@@ -83,7 +90,7 @@ def compare(
         )
         shares = "expected" if counts is Counts.EXPECTED else "shares"
         names = (shares,) if condition is None else ("tests", shares)
-        return {name: found(adata, key, table=name, axis=axis.value) for name in names}  # type: ignore[arg-type]
+        return {name: get.composition(adata, key, table=name, axis=axis.value) for name in names}  # type: ignore[arg-type]
 
     shown = shown_shares if condition is None else shown_tests
     _analyse(source, run, shown, key, (out, table, overwrite, in_place), (quiet, as_json))
@@ -118,21 +125,18 @@ def enrich(
     The table has one row per group and signature. Shown are the names that the signatures give to each group, and
     its most enriched signatures. Cautions go to stderr.
     """
-    from tamannot.cli._show import shown_enrichment  # noqa: PLC0415
     from tamannot.data import species_of  # noqa: PLC0415
-    from tamannot.get import enrichment  # noqa: PLC0415
     from tamannot.signature import signatures_named  # noqa: PLC0415
-    from tamannot.tl import enrich as enrich_groups  # noqa: PLC0415
 
     settings.threads = threads
     how: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols, "species": species.value}
 
     def run(adata: AnnData) -> Tables:
         own = signatures_named(signatures, species_of(adata, **how)) if signatures else None
-        enrich_groups(adata, groupby, signatures=own, sample_key=sample_key, compartment=compartment, key=key, **how)
+        tl.enrich(adata, groupby, signatures=own, sample_key=sample_key, compartment=compartment, key=key, **how)
         return {
-            "signatures": enrichment(adata, key, groupby=groupby),
-            "clusters": enrichment(adata, key, kind="clusters", groupby=groupby),
+            "signatures": get.enrichment(adata, key, groupby=groupby),
+            "clusters": get.enrichment(adata, key, kind="clusters", groupby=groupby),
         }
 
     _analyse(source, run, shown_enrichment, key, (out, table, overwrite, in_place), (quiet, as_json))
@@ -173,15 +177,11 @@ def crosstalk(
     The ferroptosis programs of malignant cells are tested. The table has one row per association. An association has
     no direction and is not a cause. Cautions go to stderr.
     """
-    from tamannot.cli._show import shown_associations  # noqa: PLC0415
-    from tamannot.get import crosstalk as found  # noqa: PLC0415
-    from tamannot.tl import crosstalk as associate  # noqa: PLC0415
-
     settings.threads = threads
     adjusted: dict[str, Any] = {"covariates": covariate} if covariate else {}
 
     def run(adata: AnnData) -> Tables:
-        associate(
+        tl.crosstalk(
             adata,
             sample_key,
             malignant=malignant_of(malignant, adata.obs.columns),
@@ -191,7 +191,7 @@ def crosstalk(
             key=key,
             **adjusted,
         )
-        return {"tests": found(adata, key), "samples": found(adata, key, kind="samples")}
+        return {"tests": get.crosstalk(adata, key), "samples": get.crosstalk(adata, key, kind="samples")}
 
     _analyse(source, run, shown_associations, key, (out, table, overwrite, in_place), (quiet, as_json))
 
@@ -215,7 +215,6 @@ def predict(
 
     Adds tam_model_label, tam_model_prob and tam_model_status. IN need not be annotated. The table has one row per cell.
     """
-    from tamannot.cli._show import shown_labels  # noqa: PLC0415
     from tamannot.io._targets import NO_OUTPUT  # noqa: PLC0415
     from tamannot.tl._model import Model, load_model  # noqa: PLC0415
 
@@ -260,10 +259,6 @@ def plot(
     composition, composition_tests and ferroptosis summarise samples: give --sample-key (and --condition), or
     a file written by tamannot compare. enrichment and crosstalk draw what these commands wrote with -o.
     """
-    from tamannot import pl, tl  # noqa: PLC0415
-    from tamannot.cli._show import print_notes  # noqa: PLC0415
-    from tamannot.io import plot_file  # noqa: PLC0415
-
     given = {"groupby": groupby, "axis": axis and axis.value, "signatures": signatures, "basis": basis}
     given |= {"sample_key": sample_key, "condition": condition}
     function = getattr(pl, kind.value)
@@ -276,7 +271,7 @@ def plot(
         return function(adata, key=key, **for_figure)
 
     with _running(quiet=quiet) as progress, print_notes(quiet=quiet):
-        plot_file(source, out, draw, key=key, dpi=dpi, overwrite=overwrite, report=progress)
+        files.plot_file(source, out, draw, key=key, dpi=dpi, overwrite=overwrite, report=progress)
     if not quiet:
         typer.echo(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
 
@@ -316,8 +311,6 @@ def malignant_of(words: Sequence[str], columns: Sequence[str]) -> str | tuple[st
 @contextmanager
 def _running(*, quiet: bool) -> Iterator[Progress]:
     """Show stages; what is computed shows its own, unless it shall be quiet."""
-    from tamannot.cli._show import stages  # noqa: PLC0415
-
     before = settings.progress
     try:
         settings.progress = False if quiet else before
@@ -336,12 +329,9 @@ def _analyse(
     how: tuple[bool, bool],
 ) -> None:
     """Analyse a file; ``asked`` are --out, --table, --overwrite and --in-place, ``how`` are --quiet and --json."""
-    from tamannot.cli._show import print_analysis  # noqa: PLC0415
-    from tamannot.io import Outputs, analyse_file  # noqa: PLC0415
-
     out, table, overwrite, in_place = asked
     quiet, as_json = how
-    outputs = Outputs(out, table, overwrite=overwrite, in_place=in_place)
+    outputs = files.Outputs(out, table, overwrite=overwrite, in_place=in_place)
     with _running(quiet=quiet) as progress:
-        found = analyse_file(source, run, outputs, key=key, report=progress)
+        found = files.analyse_file(source, run, outputs, key=key, report=progress)
     print_analysis(found, shown, as_json=as_json, quiet=quiet)

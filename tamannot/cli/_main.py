@@ -6,21 +6,24 @@ Ctrl-C, SIGTERM and SIGHUP.
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import sys
 from dataclasses import replace
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
 
+import tamannot as tam
+import tamannot.io as files
 from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.cli import _options as options
 from tamannot.cli._analyses import app as analyses_app
+from tamannot.cli._show import print_check, print_notes, print_scores, print_summary, print_training, stages
 from tamannot.cli._signatures import app as signatures_app
 from tamannot.errors import TamannotError, printable
 
@@ -94,12 +97,8 @@ def annotate(
     as one cohort: baselines and the classifier of states are fitted once to cells of all files. If some files fail,
     the others are still written, and the exit code is 2.
     """
-    from tamannot.cli._show import print_summary, stages  # noqa: PLC0415
-    from tamannot.io import annotate_file  # noqa: PLC0415
-    from tamannot.signature import read_signatures  # noqa: PLC0415
-
     settings.threads = threads
-    own = read_signatures(signatures) if signatures else None
+    own = tam.read_signatures(signatures) if signatures else None
     choices: dict[str, Any] = {
         "layer": layer,
         "gene_symbols": gene_symbols,
@@ -118,7 +117,7 @@ def annotate(
         annotate_many(sources, asked, {"--out": out, "--table": table, "--report": report}, own, choices)
         return
     with stages(quiet=quiet) as progress:
-        summary = annotate_file(
+        summary = files.annotate_file(
             sources[0],
             out,
             table=table,
@@ -159,14 +158,12 @@ def score(
 
     Without --signatures, the states are scored. OUT is written completely or not at all.
     """
-    from tamannot.cli._show import print_scores, stages  # noqa: PLC0415
-    from tamannot.io import score_file  # noqa: PLC0415
     from tamannot.scoring import method_of  # noqa: PLC0415
 
     settings.threads = threads
     how = method_of(method.value)
     with stages(quiet=quiet) as report:
-        summary = score_file(
+        summary = files.score_file(
             source,
             out,
             table=table,
@@ -213,17 +210,13 @@ def train(
     classifier of states that an annotation would fit to these cells. Use both with tamannot annotate --model MODEL.
     MODEL is written completely or not at all.
     """
-    from tamannot.cli._show import print_training, stages  # noqa: PLC0415
-    from tamannot.io import train_file  # noqa: PLC0415
-    from tamannot.signature import read_signatures  # noqa: PLC0415
-
     settings.threads = threads
     with stages(quiet=quiet) as report:
-        summary = train_file(
+        summary = files.train_file(
             source,
             out,
             labels=labels,
-            signatures=read_signatures(signatures) if signatures else None,
+            signatures=tam.read_signatures(signatures) if signatures else None,
             tissue=tissue.value,
             compartment_key=compartment_key,
             sample_key=sample_key,
@@ -259,11 +252,8 @@ def report(
     One file with findings, caveats, figures, evidence and methods, which needs no network. OUT and DIR are written
     completely or not at all.
     """
-    from tamannot.cli._show import print_notes, stages  # noqa: PLC0415
-    from tamannot.io import report_file  # noqa: PLC0415
-
     with print_notes(quiet=quiet), stages(quiet=quiet) as progress:
-        report_file(
+        files.report_file(
             source,
             out,
             key=key,
@@ -294,11 +284,8 @@ def check(
     Shows the matrix, the gene ids and the coverage of signatures that an annotation would use. Exits with 0 if the
     file can be annotated; with 2 and advice if not, or if no macrophages could be found.
     """
-    from tamannot.cli._show import print_check, stages  # noqa: PLC0415
-    from tamannot.io import check_file  # noqa: PLC0415
-
     with stages(quiet=quiet) as report:
-        found = check_file(source, layer=layer, gene_symbols=gene_symbols, species=species.value, report=report)
+        found = files.check_file(source, layer=layer, gene_symbols=gene_symbols, species=species.value, report=report)
     print_check(found, as_json=as_json, quiet=quiet)
 
 
@@ -317,7 +304,7 @@ def root(
 
 def main() -> None:
     """Run the command line; errors of the input end it with one message and exit code 2."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name may have letters that the terminal has not
+    if isinstance(sys.stdout, TextIOWrapper):  # a name may have letters that the terminal has not
         sys.stdout.reconfigure(errors="backslashreplace")
     # zarr reads side by side; what is wrong with the others when one has been told comes as tracebacks
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -325,7 +312,7 @@ def main() -> None:
     try:
         sys.exit(app(prog_name="tamannot", standalone_mode=False))
     except _REFUSAL as refusal:
-        said = io.StringIO()
+        said = StringIO()
         refusal.show(file=said)
         for line in said.getvalue().rstrip("\n").split("\n"):  # has what the user gave
             print(printable(line), file=sys.stderr)

@@ -16,12 +16,12 @@ from rich.text import Text
 from tamannot._progress import Progress
 from tamannot.cli._options import as_options
 from tamannot.errors import collected_notes, printable, some_of
-from tamannot.signature import Signature
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from tamannot.io import Analysis, FileCheck, FileSummary, ScoreSummary, TrainSummary
+    from tamannot.signature import Signature
 
 Tables = Mapping[str, "DataFrame"]
 Summary = TypeVar("Summary", "FileSummary", "ScoreSummary", "TrainSummary")

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from tamannot.errors import SignatureFormatError, among, printable
+import tamannot as tam
+from tamannot._resources import resource_path
+from tamannot.cli._show import print_notes, print_signature, print_table
+from tamannot.errors import SignatureFormatError, SignatureNotFoundError, among, printable
 
 if TYPE_CHECKING:
     from tamannot.signature import Signature, SignatureSet
@@ -40,8 +43,6 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the signatures: id, version, axis, number of genes, title."""
-    from tamannot.cli._show import print_table  # noqa: PLC0415
-
     rows = [(s.id, s.version, s.axis, len(s.all_genes), s.title) for s in _chosen(axis, species, signatures).values()]
     columns = ("id", "version", "axis", "genes", "title")
     if as_json:
@@ -57,11 +58,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a signature: its meaning, its genes, and their sources."""
-    from tamannot.cli._show import print_signature  # noqa: PLC0415
-    from tamannot.signature import load_signature  # noqa: PLC0415
     from tamannot.signature._exchange import to_json  # noqa: PLC0415
 
-    signature = load_signature(name, species=species.value)
+    signature = tam.load_signature(name, species=species.value)
     if as_json:
         typer.echo(to_json([signature], "symbol"), nl=False)
     else:
@@ -76,17 +75,13 @@ def validate(
 
     Prints each error with its file, line and reason, and exits with 2 if there are any.
     """
-    from tamannot._resources import resource_path  # noqa: PLC0415
-
     folder = path or resource_path("signatures")
     _refuse_faults(folder)
     typer.echo(printable(f"{folder}: no faults"))
 
 
 @app.command()
-def lock(
-    folder: Annotated[Path, Argument(metavar="FOLDER", help="Your library folder.")],
-) -> None:
+def lock(folder: Annotated[Path, Argument(metavar="FOLDER", help="Your library folder.")]) -> None:
     """Add the files of your library to its lock.json.
 
     From then on, `validate` reports a listed file that changed or is missing. Run it again to add new files. If the
@@ -117,19 +112,20 @@ def export(
     overwrite: Annotated[bool, Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write signatures for Seurat, UCell, GSEA, decoupler or scGate."""
-    from tamannot.cli._show import print_notes  # noqa: PLC0415
     from tamannot.io._output import check_target  # noqa: PLC0415
-    from tamannot.signature import SignatureSet, load_signature, write_signatures  # noqa: PLC0415
 
-    chosen = (
-        SignatureSet(load_signature(i, species=species.value) for i in ids)
-        if ids and signatures is None
-        else _only(_chosen(axis, species, signatures), ids)
-    )
+    if ids and signatures is None:
+        chosen = tam.SignatureSet(tam.load_signature(i, species=species.value) for i in ids)
+    else:
+        chosen = _chosen(axis, species, signatures)
+        if unknown := [i for i in ids or [] if i not in chosen]:
+            msg = f"No signature '{unknown[0]}'.{among(unknown[0], chosen)}"
+            raise SignatureNotFoundError(msg)
+        chosen = tam.SignatureSet(chosen[i] for i in ids) if ids else chosen
     if file_format is not Format.TOML:
         check_target(out, overwrite=overwrite)
     with print_notes():
-        write_signatures(chosen, out, format=file_format.value, ids=gene_ids.value)
+        tam.write_signatures(chosen, out, format=file_format.value, ids=gene_ids.value)
     typer.echo(printable(f"{out}: {len(chosen)} signatures"))
 
 
@@ -189,30 +185,16 @@ def _count(things: Sized, name: str) -> str:
 
 
 def _chosen(axis: str | None, species: Species, folder: Path | None) -> SignatureSet:
-    from tamannot.signature import load_signatures, read_signatures  # noqa: PLC0415
-
     if folder is None:
-        return load_signatures(axis, species=species.value)
-    own = read_signatures(folder)
+        return tam.load_signatures(axis, species=species.value)
+    own = tam.read_signatures(folder)
     return own.select(axis=axis) if axis else own
 
 
-def _only(signatures: SignatureSet, ids: list[str] | None) -> SignatureSet:
-    from tamannot.errors import SignatureNotFoundError  # noqa: PLC0415
-    from tamannot.signature import SignatureSet  # noqa: PLC0415
-
-    if unknown := [i for i in ids or [] if i not in signatures]:
-        msg = f"No signature '{unknown[0]}'.{among(unknown[0], signatures)}"
-        raise SignatureNotFoundError(msg)
-    return SignatureSet(signatures[i] for i in ids) if ids else signatures
-
-
 def _one(name: str, species: Species) -> Signature:
-    from tamannot.signature import load_signature, read_signatures  # noqa: PLC0415
-
     if Path(name).suffix != ".toml" and not Path(name).exists():
-        return load_signature(name, species=species.value)
-    members = list(read_signatures(name).values())
+        return tam.load_signature(name, species=species.value)
+    members = list(tam.read_signatures(name).values())
     if len(members) != 1:
         msg = f"{name}: has {len(members)} signatures; give a file with one."
         raise SignatureFormatError(msg)
