@@ -9,16 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from tamannot._progress import Progress
 from tamannot.cli._options import as_options
 from tamannot.errors import collected_notes, printable, some_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from rich.console import Console
+    from rich.text import Text
 
     from tamannot.io import Analysis, FileCheck, FileSummary, ScoreSummary, TrainSummary
     from tamannot.signature import Signature
@@ -33,13 +31,17 @@ _TOP = 3
 _WIDE = 240
 
 
-def _console() -> Console:
-    terminal = Console(highlight=False, soft_wrap=True)
-    return terminal if terminal.is_terminal else Console(highlight=False, soft_wrap=True, width=_WIDE)
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console  # noqa: PLC0415 - --help does without rich
+
+    terminal = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return terminal if stderr or terminal.is_terminal else Console(highlight=False, soft_wrap=True, width=_WIDE)
 
 
 def _text(words: str, style: str = "") -> Text:
-    """Return a line to print; names from a file cannot move the cursor or hide what is said."""
+    """Return a text to print; names from a file cannot move the cursor or hide what is said."""
+    from rich.text import Text  # noqa: PLC0415
+
     return Text(printable(words), style=style)
 
 
@@ -291,11 +293,13 @@ def print_notes(*, quiet: bool = False) -> Iterator[None]:
 def _print_aside(what: str, sentences: Iterable[str]) -> None:
     """Print sentences on stderr, where they do not mix with a table."""
     for sentence in sentences:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(_text(f"{what}: {as_options(sentence)}"))
+        _console(stderr=True).print(_text(f"{what}: {as_options(sentence)}"))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under their columns."""
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(_text(str(cell)) for cell in row))
@@ -308,7 +312,8 @@ def print_signature(signature: Signature) -> None:
     flags = [signature.axis, signature.species, *signature.cell_ontology]
     flags += ["provisional"] * signature.provisional + ["read per sample, not per cell"] * (not signature.per_cell)
     _print(" · ".join(flags))
-    _console().print(Text(signature.description.strip() + "\n"))
+    for line in f"{signature.description.strip()}\n".split("\n"):
+        _print(line)
     for part in signature.parts:
         if signature.modules:
             _print(f"module {part.name}", style="bold")

@@ -52,38 +52,8 @@ def bring_up_to_date(root: Node) -> None:
         else:
             folder = Path(root.store.root) / root.path
             (folder / f"raw.{name}").rename(folder / "raw" / name)
-    if "raw" in root and not is_array(root["raw"]):  # zarr stores that there is none
-        mark(root["raw"], "raw", "0.1.0")
-        if "var" in root["raw"] and is_array(root["raw"]["var"]):
-            _rewrite(root["raw"], "var", _old_table(root["raw"]["var"]))
     for name in sorted(set(root) - {"obs", "var"}):
-        _encode(root, name)
-
-
-def _encode(parent: Node, name: str) -> None:
-    """Convert an element and its content to the current encoding."""
-    node = parent[name]
-    if (is_array(node) and node.shape is None) or (is_of_today(node) and _encoding(node) != "raw"):
-        return
-    if form := _sparse_format(node):
-        node.attrs["shape"] = _shape_of(node)
-        for attribute in [a for a in ("h5sparse_format", "h5sparse_shape") if a in node.attrs]:
-            del node.attrs[attribute]
-        mark(node, f"{form}_matrix", "0.1.0")
-    elif _is_numbers(node):
-        mark(node, "array", "0.2.0")
-    elif not is_array(node) and _encoding(node) in _MAPPINGS:
-        if not _encoding(node):
-            mark(node, "dict", "0.1.0")
-        for child in sorted(node):
-            _encode(node, child)
-    else:
-        _rewrite(parent, name, _read_value(node, name))
-
-
-def _rewrite(parent: Node, name: str, value: Any) -> None:
-    del parent[name]
-    write_value(parent, name, value)
+        convert(root[name], root, name)
 
 
 def convert_all(old: Node, new: Node, skip: Collection[str]) -> None:
@@ -94,40 +64,60 @@ def convert_all(old: Node, new: Node, skip: Collection[str]) -> None:
     for name in (n for n in _PARTS_OF_RAW if f"raw.{n}" in old):
         raw = new.require_group("raw")
         mark(raw, "raw", "0.1.0")
-        if name == "var":
-            write_value(raw, name, _old_table(old[f"raw.{name}"]))
-        else:
-            convert(old[f"raw.{name}"], raw, name)
+        convert(old[f"raw.{name}"], raw, name)
 
 
 def convert(old: Node, parent: Node, name: str, skip: Collection[str] = ()) -> None:
-    """Write an element of one container into a group of the other kind; matrices go through memory in parts."""
+    """Write an element into a group of the other kind of container, or bring it up to date where it is.
+
+    In the current encoding it has the same values. Matrices that change their container go through memory in parts.
+    """
+    stays = name in parent
     if is_array(old) and old.shape is None:  # HDF5's null: of no values
-        msg = f"'{name}' is empty. Remove it."
-        raise UnwritableError(msg)
-    if form := _sparse_format(old):
-        new = parent.create_group(name)
-        new.attrs["shape"] = _shape_of(old)
+        if not stays:
+            msg = f"'{name}' is empty. Remove it."
+            raise UnwritableError(msg)
+    elif stays and is_of_today(old) and _encoding(old) != "raw":
+        pass
+    elif form := _sparse_format(old):
+        new = old if stays else parent.create_group(name)
+        shape = old.attrs["shape"] if "shape" in old.attrs else old.attrs["h5sparse_shape"]
+        new.attrs["shape"] = [int(n) for n in shape]
         mark(new, f"{form}_matrix", "0.1.0")
-        for part in ("data", "indices", "indptr"):
-            _convert_array(old[part], new, part)
+        if stays:
+            for attribute in [a for a in ("h5sparse_format", "h5sparse_shape") if a in new.attrs]:
+                del new.attrs[attribute]
+        else:
+            for part in ("data", "indices", "indptr"):
+                _convert_array(old[part], new, part)
     elif _is_numbers(old):
-        _convert_array(old, parent, name)
+        if not stays:
+            _convert_array(old, parent, name)
         mark(parent[name], "array", "0.2.0")
     elif not is_array(old) and _encoding(old) in _MAPPINGS:
-        new = parent.create_group(name)
-        copy_attributes(old, new)
-        mark(new, *(("raw", "0.1.0") if name == "raw" else ("dict", "0.1.0")))
+        new = old if stays else parent.create_group(name)
+        if not stays:
+            copy_attributes(old, new)
+        mark(new, *(("raw", "0.1.0") if new.name == "/raw" else ("dict", "0.1.0")))
         for child in sorted(c for c in old if f"{old.name}/{c}".strip("/") not in skip):
             convert(old[child], new, child, skip)
     else:
-        write_value(parent, name, _read_value(old, name))
+        _write_again(old, parent, name)
 
 
-def _old_table(node: Node) -> pd.DataFrame:
-    """Read a table that is one array, with the index as its first field."""
-    table = pd.DataFrame(ad.io.read_elem(node))
-    return table.set_index(table.columns[0])
+def _write_again(old: Node, parent: Node, name: str) -> None:
+    """Read an element, and write it; bytes alone, as other languages store texts, as text."""
+    value: Any
+    if name == "var" and is_array(old) and parent.name == "/raw":
+        table = pd.DataFrame(ad.io.read_elem(old))
+        value = table.set_index(table.columns[0])
+    elif name in SECTIONS and is_array(old) and old.dtype.names:  # one table with a field for each element
+        value = {field: old[field] for field in old.dtype.names}
+    else:
+        value = ad.io.read_elem(old)
+    if name in parent:
+        del parent[name]
+    write_value(parent, name, value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value)
 
 
 def _convert_array(old: Node, parent: Node, name: str) -> None:
@@ -140,14 +130,6 @@ def _convert_array(old: Node, parent: Node, name: str) -> None:
     step = max(1, _VALUES_A_READ // max(1, math.prod(old.shape[1:])) // chunks[0]) * chunks[0]
     for start in range(0, old.shape[0], step):
         new[start : start + step] = old[start : start + step]
-
-
-def _read_value(node: Node, name: str) -> Any:
-    """Read an element; bytes alone, as other languages store texts, as text."""
-    if name in SECTIONS and is_array(node) and node.dtype.names:  # one table with a field for each element
-        return {field: node[field] for field in node.dtype.names}
-    value = ad.io.read_elem(node)
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
 
 def is_array(node: Node) -> bool:
@@ -191,11 +173,6 @@ def _sparse_format(node: Node) -> str:
     if _encoding(node) in _SPARSE:
         return _encoding(node).removesuffix("_matrix")
     return text(node.attrs.get("h5sparse_format", ""))
-
-
-def _shape_of(sparse: Node) -> list[int]:
-    shape = sparse.attrs["shape"] if "shape" in sparse.attrs else sparse.attrs["h5sparse_shape"]
-    return [int(n) for n in shape]
 
 
 def _is_numbers(node: Node) -> bool:
