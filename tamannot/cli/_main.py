@@ -110,11 +110,12 @@ def annotate(
         "target_accuracy": target_accuracy,
     }
     if len(sources) > 1 or out_dir is not None or tables is not None or cohort_table is not None:
-        from tamannot.cli._many import ManyFiles, annotate_many  # noqa: PLC0415
+        from tamannot.cli._many import annotate_many  # noqa: PLC0415 - processes, which one file does without
 
-        run = ManyFiles(out_dir, tables, jobs, overwrite, in_place, chunk_size, each_alone)
-        asked = replace(run, cohort_table=cohort_table, log=log, quiet=quiet, as_json=as_json)
-        annotate_many(sources, asked, {"--out": out, "--table": table, "--report": report}, own, choices)
+        asked = {"out_dir": out_dir, "tables": tables, "jobs": jobs, "overwrite": overwrite, "in_place": in_place}
+        asked |= {"chunk_size": chunk_size, "each_alone": each_alone, "cohort_table": cohort_table}
+        single = {"--out": out, "--table": table, "--report": report}
+        annotate_many(sources, asked, single, own, choices, (log, quiet, as_json))
         return
     with stages(quiet=quiet) as progress:
         summary = files.annotate_file(

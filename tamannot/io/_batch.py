@@ -22,6 +22,7 @@ from tamannot._settings import settings
 from tamannot.errors import OutputError, ParameterError, TamannotError
 from tamannot.io._annotate import FileOptions, FileSummary, annotate_recorded
 from tamannot.io._containers import opened
+from tamannot.io._encodings import n_cells
 from tamannot.io._log import RunLog, error_entry
 from tamannot.io._output import is_same, locked, place_of
 from tamannot.io._targets import Outputs
@@ -116,8 +117,7 @@ def annotate_tasks(
     n_obs = 0
     for task in tasks:
         with suppress(Exception), opened(task.source) as root:  # what cannot be read now fails later
-            obs = root["obs"]
-            n_obs += int((obs if hasattr(obs, "shape") else obs[obs.attrs["_index"]]).shape[0])
+            n_obs += n_cells(root)
     report(f"annotating {len(tasks)} files", n_obs)
     yield from _results(tasks, jobs, options, report)
 

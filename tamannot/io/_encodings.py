@@ -153,6 +153,12 @@ def is_of_today(node: Node) -> bool:
     return kind != "" and (kind, version) != ("dataframe", "0.1.0")
 
 
+def n_cells(root: Node) -> int:
+    """Return the number of cells of a file, from the index of its ``obs``."""
+    index = root["obs"] if is_array(root["obs"]) else root["obs"][text(root["obs"].attrs["_index"])]
+    return int((index if is_array(index) else index["values"]).shape[0])
+
+
 def mark(node: Node, kind: str, version: str) -> None:
     """Name the encoding of an element."""
     node.attrs["encoding-type"] = kind

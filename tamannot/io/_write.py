@@ -12,7 +12,6 @@ from typing import Any
 import anndata as ad
 import h5py
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from tamannot.data import UNS, names_of_run, slot
@@ -27,6 +26,7 @@ from tamannot.io._encodings import (
     is_array,
     is_of_today,
     mark,
+    n_cells,
     text,
     write_value,
 )
@@ -58,10 +58,7 @@ class SpooledTables:
                 file.close()
 
     def add(self, rows: range, tables: Mapping[str, Array]) -> None:
-        """Take some rows of every table; they must follow those before."""
-        if rows.start != self.n_obs:
-            msg = f"rows {rows.start} to {rows.stop} after {self.n_obs} rows"
-            raise ValueError(msg)
+        """Take some rows of every table, which follow those before."""
         with writing_to(self._target):
             for name, file in self._files.items():
                 file.write(np.ascontiguousarray(tables[name], np.float32).data)
@@ -96,7 +93,9 @@ def write_annotated(
         warnings.simplefilter("ignore")  # about old encodings, and formats that anndata is to leave
         with reading_from(source, path):
             old = stack.enter_context(opened(source))
-            _check_same(source, old, adata)
+            if (n := n_cells(old)) != adata.n_obs:
+                msg = f"{source}: changed while it was read: it had {adata.n_obs:,} cells and now has {n:,}. Run again."
+                raise InputFileError(msg)
             apart = results.categories_apart(old)
             if copied is not None:
                 copied()
@@ -147,9 +146,15 @@ class _Results:
         for path in sorted(self.replaced(root) | {f"uns/{name}" for name in apart}):
             if path in root:
                 del root[path]
-        if "var" not in root or not is_of_today(root["var"]):
-            self._write_table(root, "var", self._adata.var)
-        self._write_obs(root)
+        for name, table in (("var", self._adata.var), ("obs", self._adata.obs)):
+            if name not in root or not is_of_today(root[name]):
+                whole = table.copy()
+                self._adata.strings_to_categoricals(whole)  # as anndata does
+                if name in root:
+                    del root[name]
+                write_value(root, name, whole)
+            elif name == "obs":
+                self._write_columns(root)
         for section, values in (("obsm", self._adata.obsm), ("uns", self._adata.uns)):
             for name in self._names.fresh(list(root[section]), [n for n in values if n != UNS]):
                 write_value(root[section], name, values[name])
@@ -162,12 +167,9 @@ class _Results:
             except UnwritableError as error:  # the record is ours, and no fault of the input
                 raise (error.__cause__ or error) from None
 
-    def _write_obs(self, root: Node) -> None:
-        obs = self._adata.obs
-        if "obs" not in root or not is_of_today(root["obs"]):
-            self._write_table(root, "obs", obs)
-            return
-        table = root["obs"]
+    def _write_columns(self, root: Node) -> None:
+        """Replace the columns of ``obs``; the others keep their bytes."""
+        table, obs = root["obs"], self._adata.obs
         gone = self._names.dropped(table, obs.columns) - {text(table.attrs[_INDEX])}
         fresh = self._names.fresh(table, obs.columns)
         columns = [c for c in map(text, table.attrs["column-order"]) if c not in gone] + fresh
@@ -185,14 +187,6 @@ class _Results:
             root.move("obs.tamannot", "obs")
         table.attrs["column-order"] = columns
 
-    def _write_table(self, root: Node, name: str, table: pd.DataFrame) -> None:
-        """Write a table as anndata does: columns of strings as categories."""
-        table = table.copy()
-        self._adata.strings_to_categoricals(table)
-        if name in root:
-            del root[name]
-        write_value(root, name, table)
-
 
 def _write_tables(tables: SpooledTables, root: Node, key: str) -> None:
     """Write every table into ``obsm``, as a data frame whose index is that of ``obs``."""
@@ -208,15 +202,6 @@ def _write_tables(tables: SpooledTables, root: Node, key: str) -> None:
             copy_container(Path(cells.store.root) / cells.path, Path(group.store.root) / group.path / _INDEX)
         for column, values in zip(columns, tables.table(name).T, strict=True):
             ad.io.write_elem(group, column, np.ascontiguousarray(values))
-
-
-def _check_same(source: Path, old: Node, adata: ad.AnnData) -> None:
-    obs = old["obs"]
-    index = obs if is_array(obs) else obs[text(obs.attrs[_INDEX])]
-    n_obs = (index if is_array(index) else index["values"]).shape[0]
-    if n_obs != adata.n_obs:
-        msg = f"{source}: changed while it was read: it had {adata.n_obs:,} cells and now has {n_obs:,}. Run again."
-        raise InputFileError(msg)
 
 
 def _check_chunks(root: Node) -> None:
