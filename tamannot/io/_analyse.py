@@ -19,8 +19,7 @@ from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE
 from tamannot.data import LABELS, slot
 from tamannot.errors import OutputError, collected_notes
 from tamannot.io._output import check_target, locked, replacing
-from tamannot.io._read import open_file, open_root
-from tamannot.io._report import CellsOnDisk
+from tamannot.io._read import open_file
 from tamannot.io._targets import Outputs, reserved, write_targets
 from tamannot.io._write import write_annotated
 from tamannot.tl._collect import ORIGIN_LABELS, STATE_LABELS
@@ -113,19 +112,18 @@ def cohort_table(files: Mapping[str, Path], *, sample_key: str | None = None, ke
     """
     rows = []
     for name, path in files.items():
-        with open_root(path) as root:
-            cells = CellsOnDisk(root, path, key, (sample_key,)).cells
-        one = Samples((Path(name).stem,), np.zeros(cells.n_obs, np.int64))
-        samples = one if sample_key is None else samples_of(cells, sample_key)
-        labels = {axis: cells.obs[slot(key, axis)].astype(str).to_numpy() for axis in LABELS[:3]}
-        n_macrophages = samples.total((labels["compartment"] == MACROPHAGE).astype(np.int64))
-        n_cells = samples.total(np.ones(cells.n_obs, np.int64))
-        columns: dict[str, Any] = {"sample": samples.names, "file": name, "n_cells": n_cells.astype(int)}
-        columns |= {"n_macrophages": n_macrophages.astype(int), "share_macrophages": n_macrophages / n_cells}
-        for axis, known in (("origin", ORIGIN_LABELS), ("state", STATE_LABELS)):
-            for label in (n for n in known if n != NOT_MACROPHAGE):
-                n_called = samples.total((labels[axis] == label).astype(np.int64))
-                with np.errstate(invalid="ignore"):
-                    columns[f"{axis}_{label}"] = n_called / n_macrophages
-        rows.append(pd.DataFrame(columns))
+        with open_file(path) as cells:
+            one = Samples((Path(name).stem,), np.zeros(cells.n_obs, np.int64))
+            samples = one if sample_key is None else samples_of(cells, sample_key)
+            labels = {axis: cells.obs[slot(key, axis)].astype(str).to_numpy() for axis in LABELS[:3]}
+            n_macrophages = samples.total((labels["compartment"] == MACROPHAGE).astype(np.int64))
+            n_cells = samples.total(np.ones(cells.n_obs, np.int64))
+            columns: dict[str, Any] = {"sample": samples.names, "file": name, "n_cells": n_cells.astype(int)}
+            columns |= {"n_macrophages": n_macrophages.astype(int), "share_macrophages": n_macrophages / n_cells}
+            for axis, known in (("origin", ORIGIN_LABELS), ("state", STATE_LABELS)):
+                for label in (n for n in known if n != NOT_MACROPHAGE):
+                    n_called = samples.total((labels[axis] == label).astype(np.int64))
+                    with np.errstate(invalid="ignore"):
+                        columns[f"{axis}_{label}"] = n_called / n_macrophages
+            rows.append(pd.DataFrame(columns))
     return pd.concat(rows, ignore_index=True)

@@ -174,15 +174,12 @@ def fit_files(
     if len({(part.uns["kind"], part.uns["species"]) for part in parts}) > 1:
         return None, "Each file is annotated on its own: they differ in species or in the kind of their matrices."
     together = ad.concat(parts, join="inner", index_unique="-", keys=[str(i) for i in range(len(parts))])
-    cell_types = given.compartment_key
-    if cell_types is not None:
-        cell_types = _GIVEN if isinstance(cell_types, str) else (_GIVEN, cell_types[1])
     asked = AnnotateSettings(
         sample_key=_FILE,
         species=parts[0].uns["species"],
         tissue=given.tissue,
         target_accuracy=given.target_accuracy,
-        compartment_key=cell_types,
+        compartment_key=None if given.compartment_key is None else _GIVEN,
     )
     try:
         model, _ = learn_model(together, signatures, asked, report)
