@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tamannot._progress import Progress, silent
-from tamannot._settings import SpeciesChoice
 from tamannot.classify import FEW_GENES, FEWEST_REFERENCE_GENES, MACROPHAGE, PROGRAM_AXES, n_reference_genes
 from tamannot.data import Unpacked, species_of, unpack
 from tamannot.data._runs import coverage_table
@@ -43,22 +43,17 @@ class FileCheck:
     """Limitations of an annotation; empty if there are none."""
 
 
-def check_file(
-    path: str | os.PathLike[str],
-    *,
-    layer: str | None = None,
-    gene_symbols: str | None = None,
-    species: SpeciesChoice = "auto",
-    report: Progress | None = None,
-) -> FileCheck:
-    """Report the content of a file, what an annotation would use, and its limitations, without annotating."""
+def check_file(path: str | os.PathLike[str], *, report: Progress | None = None, **where: Any) -> FileCheck:
+    """Report the content of a file, what an annotation would use, and its limitations, without annotating.
+
+    ``where`` are ``layer``, ``gene_symbols`` and ``species`` of `tl.annotate`.
+    """
     report = report or silent()
     report("reading file")
     with open_file(Path(path)) as adata:
         report("checking")
-        seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
-        library = load_signatures(PROGRAM_AXES, species=seen)
-        data = unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=species)
+        library = load_signatures(PROGRAM_AXES, species=species_of(adata, **where))
+        data = unpack(adata, library, **where)
         coverage = coverage_table(make_plan(library, data.index.locate, data.rows.shape[1]))
         n = n_reference_genes(data.index, "mouse" if data.species == "mouse" else "human")
         if n < FEWEST_REFERENCE_GENES:  # no cell could be called a macrophage, whatever its expression

@@ -186,22 +186,19 @@ def _in_file(path: Path) -> str:
         return _ten_x_folder(path.parent, path.name, {entry.name for entry in path.parent.iterdir()})
     if packed:
         return f"compressed. Unpack it once, and pass {bare}:  {_PACKED[packed]} {shlex.quote(str(path))}"
-    return f"not an HDF5 file, so not h5ad; {_beginning(path)}"
-
-
-def _beginning(path: Path) -> str:
+    what = "it may be text, compressed, or an incomplete download."
     try:
         with path.open("rb") as file:
             start = file.read(200).lstrip().lower()
+        if not start:
+            what = "it is empty. Download or copy it again."
+        elif start.startswith((b"<!doctype", b"<html", b"<?xml")):
+            what = "it is a web page: the download went wrong. Download it again, and check its first lines."
+        elif start.startswith(b"version https://git-lfs"):
+            what = f"it is only a Git LFS pointer. Fetch the file:  git lfs pull --include {shlex.quote(path.name)}"
     except OSError as error:
-        return f"it cannot be read: {os.strerror(error.errno or 0)}."
-    if not start:
-        return "it is empty. Download or copy it again."
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "it is a web page: the download went wrong. Download it again, and check its first lines."
-    if start.startswith(b"version https://git-lfs"):
-        return f"it is only a Git LFS pointer. Fetch the file:  git lfs pull --include {shlex.quote(path.name)}"
-    return "it may be text, compressed, or an incomplete download."
+        what = f"it cannot be read: {os.strerror(error.errno or 0)}."
+    return f"not an HDF5 file, so not h5ad; {what}"
 
 
 def _in_zip(path: Path) -> str:

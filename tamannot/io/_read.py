@@ -83,12 +83,6 @@ def open_root(path: Path) -> Iterator[h5py.File | zarr.Group]:
         yield root
 
 
-def read_file(path: Path) -> ad.AnnData:
-    """Read what `open_file` opens into memory."""
-    with open_file(path) as adata, reading(path):
-        return adata.to_memory()
-
-
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Raise errors of a file as `InputFileError`."""

@@ -100,16 +100,15 @@ def report_file(
     out: str | os.PathLike[str],
     *,
     key: str = "tam",
-    sample_key: str | None = None,
-    condition: str | None = None,
     title: str | None = None,
     export: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     report: Progress | None = None,
+    **columns: str | None,
 ) -> None:
     """Write a report on an annotated file as `write_report` does, without loading its matrices and tables.
 
-    With ``title`` None the heading names the file.
+    With ``title`` None the heading names the file. ``columns`` are ``sample_key`` and ``condition``.
     """
     source, report = Path(path), report or silent()
     targets = _checked(Path(out), export, source=source, overwrite=overwrite)
@@ -117,7 +116,7 @@ def report_file(
     with open_root(source) as root:
         cells = CellsOnDisk(root, source, key)
         try:
-            material = material_of(cells, name=source.name, key=key, sample_key=sample_key, condition=condition)
+            material = material_of(cells, name=source.name, key=key, **columns)
         except (ParameterError, ResultNotFoundError) as error:
             msg = f"{source}: {error}"
             raise type(error)(msg) from error

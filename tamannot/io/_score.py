@@ -8,14 +8,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from anndata import AnnData
 
 from tamannot._model_file import check_model_target
 from tamannot._progress import Progress, silent
-from tamannot._settings import AnnotateSettings, SpeciesChoice
+from tamannot._settings import AnnotateSettings
 from tamannot.classify import STATES
 from tamannot.data import check_key, read_record, species_of
 from tamannot.errors import collected_notes, tell
@@ -52,20 +52,17 @@ def score_file(
     signatures: Sequence[str | os.PathLike[str]] | Mapping[str, Signature],
     table: str | os.PathLike[str] | None = None,
     method: Method | str = "ucell",
-    null: Literal["matched"] | None = None,
-    min_coverage: float = 0.5,
-    layer: str | None = None,
-    gene_symbols: str | None = None,
-    species: SpeciesChoice = "auto",
     key_added: str = "tam",
     overwrite: bool = False,
     in_place: bool = False,
     report: Progress | None = None,
+    **choices: Any,
 ) -> ScoreSummary:
     """Score a file as `tl.score` does, and write a copy with the scores, or a table with one row per cell, or both.
 
-    ``signatures`` may be names: of files and folders, of axes of the library (``"state"``), or ids. With a null the
-    table also has ``{id}_z`` and ``{id}_p``.
+    ``signatures`` may be names: of files and folders, of axes of the library (``"state"``), or ids. ``choices`` are
+    ``null``, ``min_coverage``, ``layer``, ``gene_symbols`` and ``species`` of `tl.score`. With a null the table also
+    has ``{id}_z`` and ``{id}_p``.
     """
     source, report = Path(path), report or silent()
     with ExitStack() as stack:
@@ -73,22 +70,16 @@ def score_file(
         targets = stack.enter_context(reserved(source, outputs))
         report("reading file")
         adata = stack.enter_context(open_file(source, key=check_key(key_added)))
-        seen = species_of(adata, gene_symbols=gene_symbols, species=species, layer=layer)
-        chosen = signatures if isinstance(signatures, Mapping) else signatures_named(signatures, seen)
-        asked = ScoreSettings(
-            signatures=SignatureSet(chosen.values()),
-            methods={key_added: method_of(method)},
-            null=null,
-            layer=layer,
-            gene_symbols=gene_symbols,
-            species=species,
-            min_coverage=min_coverage,
-        )
+        if not isinstance(signatures, Mapping):
+            where = {name: choices[name] for name in ("layer", "gene_symbols", "species") if name in choices}
+            signatures = signatures_named(signatures, species_of(adata, **where))
+        sets, methods = SignatureSet(signatures.values()), {key_added: method_of(method)}
+        asked = ScoreSettings(signatures=sets, methods=methods, **choices)
         with collected_notes() as notes:
             tell(score_all(adata, asked, report)[0])
         report("writing")
         write = partial(write_annotated, source, adata=adata, keys=(key_added,))
-        write_targets(targets, write, lambda: _table(adata, key_added, with_null=null is not None).rename_axis("cell"))
+        write_targets(targets, write, lambda: _table(adata, key_added, asked).rename_axis("cell"))
         record, values = read_record(adata, key_added), scores(adata, key_added)
         about = coverage(adata, key_added)[["n_genes", "n_present", "coverage"]]
         return ScoreSummary(
@@ -103,10 +94,10 @@ def score_file(
         )
 
 
-def _table(adata: AnnData, key: str, *, with_null: bool) -> pd.DataFrame:
+def _table(adata: AnnData, key: str, asked: ScoreSettings) -> pd.DataFrame:
     """Return the scores, with a null followed by z and p: ``macrophage``, ``macrophage_z`` and so on."""
     plain = scores(adata, key)
-    if not with_null:
+    if asked.null is None:
         return plain
     z, p = (scores(adata, key, kind=kind).add_suffix(f"_{kind}") for kind in ("z", "p"))
     together = pd.concat([plain, z, p], axis=1)
