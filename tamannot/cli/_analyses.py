@@ -15,18 +15,8 @@ import tamannot.io as files
 from tamannot import get, pl, tl
 from tamannot._settings import settings
 from tamannot.cli import _options as options
+from tamannot.cli import _show
 from tamannot.cli._options import Axis, Counts, Figure, Hypotheses
-from tamannot.cli._show import (
-    Tables,
-    print_analysis,
-    print_notes,
-    shown_associations,
-    shown_enrichment,
-    shown_labels,
-    shown_shares,
-    shown_tests,
-    stages,
-)
 from tamannot.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -75,7 +65,7 @@ def compare(
     Cautions go to stderr.
     """
 
-    def run(adata: AnnData) -> Tables:
+    def run(adata: AnnData) -> _show.Tables:
         tl.composition(
             adata,
             sample_key,
@@ -92,7 +82,7 @@ def compare(
         names = (shares,) if condition is None else ("tests", shares)
         return {name: get.composition(adata, key, table=name, axis=axis.value) for name in names}  # type: ignore[arg-type]
 
-    shown = shown_shares if condition is None else shown_tests
+    shown = _show.shown_shares if condition is None else _show.shown_tests
     _analyse(source, run, shown, key, (out, table, overwrite, in_place), (quiet, as_json))
 
 
@@ -131,7 +121,7 @@ def enrich(
     settings.threads = threads
     how: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols, "species": species.value}
 
-    def run(adata: AnnData) -> Tables:
+    def run(adata: AnnData) -> _show.Tables:
         own = signatures_named(signatures, species_of(adata, **how)) if signatures else None
         tl.enrich(adata, groupby, signatures=own, sample_key=sample_key, compartment=compartment, key=key, **how)
         return {
@@ -139,7 +129,7 @@ def enrich(
             "clusters": get.enrichment(adata, key, kind="clusters", groupby=groupby),
         }
 
-    _analyse(source, run, shown_enrichment, key, (out, table, overwrite, in_place), (quiet, as_json))
+    _analyse(source, run, _show.shown_enrichment, key, (out, table, overwrite, in_place), (quiet, as_json))
 
 
 @app.command()
@@ -180,7 +170,7 @@ def crosstalk(
     settings.threads = threads
     adjusted: dict[str, Any] = {"covariates": covariate} if covariate else {}
 
-    def run(adata: AnnData) -> Tables:
+    def run(adata: AnnData) -> _show.Tables:
         tl.crosstalk(
             adata,
             sample_key,
@@ -193,7 +183,7 @@ def crosstalk(
         )
         return {"tests": get.crosstalk(adata, key), "samples": get.crosstalk(adata, key, kind="samples")}
 
-    _analyse(source, run, shown_associations, key, (out, table, overwrite, in_place), (quiet, as_json))
+    _analyse(source, run, _show.shown_associations, key, (out, table, overwrite, in_place), (quiet, as_json))
 
 
 @app.command()
@@ -224,7 +214,7 @@ def predict(
         msg = f"{model} has no labels: it was trained without --labels. Give it to tamannot annotate --model."
         raise ParameterError(msg)
 
-    def run(adata: AnnData) -> Tables:
+    def run(adata: AnnData) -> _show.Tables:
         trained.predict(adata, layer=layer, gene_symbols=gene_symbols, species=species.value, key_added=_MODEL)
         columns = [f"{_MODEL}_{name}" for name in ("label", "prob", "status")]
         of_cells = adata.obs[columns].join(adata.obsm[f"{_MODEL}_proba"].add_prefix("proba_"))
@@ -233,7 +223,7 @@ def predict(
 
     if out is None and table is None and not in_place:
         raise ParameterError(NO_OUTPUT)
-    _analyse(source, run, shown_labels, _MODEL, (out, table, overwrite, in_place), (quiet, as_json))
+    _analyse(source, run, _show.shown_labels, _MODEL, (out, table, overwrite, in_place), (quiet, as_json))
 
 
 @app.command()
@@ -270,7 +260,7 @@ def plot(
             make(adata, for_summary.pop("sample_key"), key=key, **for_summary)
         return function(adata, key=key, **for_figure)
 
-    with _running(quiet=quiet) as progress, print_notes(quiet=quiet):
+    with _running(quiet=quiet) as progress, _show.print_notes(quiet=quiet):
         files.plot_file(source, out, draw, key=key, dpi=dpi, overwrite=overwrite, report=progress)
     if not quiet:
         typer.echo(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
@@ -314,7 +304,7 @@ def _running(*, quiet: bool) -> Iterator[Progress]:
     before = settings.progress
     try:
         settings.progress = False if quiet else before
-        with stages(quiet=quiet) as progress:
+        with _show.stages(quiet=quiet) as progress:
             yield progress
     finally:
         settings.progress = before
@@ -322,8 +312,8 @@ def _running(*, quiet: bool) -> Iterator[Progress]:
 
 def _analyse(
     source: Path,
-    run: Callable[[AnnData], Tables],
-    shown: Callable[[Tables], Sequence[Sequence[object]]],
+    run: Callable[[AnnData], _show.Tables],
+    shown: Callable[[_show.Tables], Sequence[Sequence[object]]],
     key: str,
     asked: tuple[Path | None, Path | None, bool, bool],
     how: tuple[bool, bool],
@@ -334,4 +324,4 @@ def _analyse(
     outputs = files.Outputs(out, table, overwrite=overwrite, in_place=in_place)
     with _running(quiet=quiet) as progress:
         found = files.analyse_file(source, run, outputs, key=key, report=progress)
-    print_analysis(found, shown, as_json=as_json, quiet=quiet)
+    _show.print_analysis(found, shown, as_json=as_json, quiet=quiet)

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 Tables = Mapping[str, "DataFrame"]
 Summary = TypeVar("Summary", "FileSummary", "ScoreSummary", "TrainSummary")
 
-_FEW = 8
-_NAMES = 10
-_TOP = 3
+# Names and signatures that are shown of a list.
+_FEW, _NAMES, _TOP = 8, 10, 3
 # Where the output is no terminal it is read by programs or later: a row is one line.
 _WIDE = 240
 

@@ -26,11 +26,7 @@ from tamannot.tl._collect import ORIGIN_LABELS, STATE_LABELS
 
 RESULT_SUFFIXES = (".csv", ".tsv", ".parquet")
 # What a figure says of its making beside what is drawn; without a date the same figure is the same file.
-_METADATA: dict[str, dict[str, Any]] = {
-    ".png": {"Software": None},
-    ".pdf": {"CreationDate": None},
-    ".svg": {"Date": None},
-}
+_METADATA: dict[str, Any] = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 
 
 @dataclass(frozen=True)

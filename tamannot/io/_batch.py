@@ -222,24 +222,27 @@ def _work(pipe: Connection, threads: int) -> None:
     try:
         options = pipe.recv()
         while True:
-            task = pipe.recv()
-            pipe.send(_annotate(task, RunLog(task.source, _SentProgress(pipe)), options))
+            task, summary, bug = pipe.recv(), None, None
+            record = RunLog(task.source, _SentProgress(pipe))
+            own = replace(options, settings=replace(options.settings, sample=str(task.source)))
+            try:
+                summary = annotate_recorded(record, task.outputs, own)
+            except TamannotError:
+                pass  # the record has it
+            except Exception:  # noqa: BLE001 - a bug in one file is told at the end, with its traceback
+                bug = traceback.format_exc()
+            pipe.send(FileResult(str(task.source), summary, record.entry(), bug))
     except (EOFError, OSError):  # the other side is gone, maybe within a message
         return
     except KeyboardInterrupt:
         sys.exit(128 + interruption.received)
 
 
-def _annotate(task: Task, record: RunLog, options: FileOptions) -> FileResult:
-    summary = bug = None
-    try:
-        own = replace(options, settings=replace(options.settings, sample=str(task.source)))
-        summary = annotate_recorded(record, task.outputs, own)
-    except TamannotError:
-        pass  # the record has it
-    except Exception:  # noqa: BLE001 - a bug in one file is told at the end, with its traceback
-        bug = traceback.format_exc()
-    return FileResult(str(task.source), summary, record.entry(), bug)
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _SentProgress(Progress):
@@ -255,10 +258,3 @@ class _SentProgress(Progress):
         if self._stage == _COUNTED:
             with self._sending:
                 self._pipe.send(n)
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)

@@ -16,20 +16,8 @@ from numpy.typing import NDArray
 
 from tamannot.data import UNS, names_of_run, slot
 from tamannot.errors import InputFileError
+from tamannot.io import _encodings as elements
 from tamannot.io._containers import Node, changing, copy_container, is_zarr_name, opened
-from tamannot.io._encodings import (
-    SECTIONS,
-    UnwritableError,
-    bring_up_to_date,
-    convert_all,
-    copy_attributes,
-    is_array,
-    is_of_today,
-    mark,
-    n_cells,
-    text,
-    write_value,
-)
 from tamannot.io._output import place_of, reading_from, writing_to
 
 Array = NDArray[Any]
@@ -93,7 +81,7 @@ def write_annotated(
         warnings.simplefilter("ignore")  # about old encodings, and formats that anndata is to leave
         with reading_from(source, path):
             old = stack.enter_context(opened(source))
-            if (n := n_cells(old)) != adata.n_obs:
+            if (n := elements.n_cells(old)) != adata.n_obs:
                 msg = f"{source}: changed while it was read: it had {adata.n_obs:,} cells and now has {n:,}. Run again."
                 raise InputFileError(msg)
             apart = results.categories_apart(old)
@@ -106,11 +94,11 @@ def write_annotated(
             with reading_from(source, path):
                 if is_copy:
                     _check_chunks(new)
-                    bring_up_to_date(new)
+                    elements.bring_up_to_date(new)
                 else:
-                    convert_all(old, new, skip={"obs", "var", *results.replaced(old)})
+                    elements.convert_all(old, new, skip={"obs", "var", *results.replaced(old)})
             results.write(new, apart)
-        except UnwritableError as error:
+        except elements.UnwritableError as error:
             msg = f"{source}: {error}"
             raise InputFileError(msg) from error
         if tables is not None:
@@ -126,63 +114,63 @@ class _Results:
 
     def replaced(self, old: Node) -> set[str]:
         """Return the paths in a file that are rewritten or removed."""
-        obsm, uns = (list(old[s]) if s in old and not is_array(old[s]) else [] for s in ("obsm", "uns"))
+        obsm, uns = (list(old[s]) if s in old and not elements.is_array(old[s]) else [] for s in ("obsm", "uns"))
         runs = {f"uns/{UNS}/{key}" for key in self.keys}
         gone = {f"obsm/{name}" for name in self._names.dropped(obsm, list(self._adata.obsm))}
         return gone | {f"uns/{name}" for name in self._names.dropped(uns, uns)} | runs
 
     def categories_apart(self, old: Node) -> set[str]:
         """Return the names in ``uns`` under which files of before anndata 0.7 kept the categories of columns."""
-        uns = old["uns"] if "uns" in old and not is_array(old["uns"]) else ()
+        uns = old["uns"] if "uns" in old and not elements.is_array(old["uns"]) else ()
         of_old = {name for name in uns if name.endswith("_categories") and name not in self._adata.uns}
-        return of_old if is_array(old["obs"]) else set()
+        return of_old if elements.is_array(old["obs"]) else set()
 
     def write(self, root: Node, apart: set[str]) -> None:
         """Write everything into a file with current encodings, with or without ``obs`` and ``var``."""
-        mark(root, "anndata", "0.1.0")
-        for name in SECTIONS:
+        elements.mark(root, "anndata", "0.1.0")
+        for name in elements.SECTIONS:
             if name not in root:
-                write_value(root, name, {})
+                elements.write_value(root, name, {})
         for path in sorted(self.replaced(root) | {f"uns/{name}" for name in apart}):
             if path in root:
                 del root[path]
         for name, table in (("var", self._adata.var), ("obs", self._adata.obs)):
-            if name not in root or not is_of_today(root[name]):
+            if name not in root or not elements.is_of_today(root[name]):
                 whole = table.copy()
                 self._adata.strings_to_categoricals(whole)  # as anndata does
                 if name in root:
                     del root[name]
-                write_value(root, name, whole)
+                elements.write_value(root, name, whole)
             elif name == "obs":
                 self._write_columns(root)
         for section, values in (("obsm", self._adata.obsm), ("uns", self._adata.uns)):
             for name in self._names.fresh(list(root[section]), [n for n in values if n != UNS]):
-                write_value(root[section], name, values[name])
-        if UNS not in root["uns"] or is_array(root["uns"][UNS]):
-            write_value(root["uns"], UNS, {})
+                elements.write_value(root[section], name, values[name])
+        if UNS not in root["uns"] or elements.is_array(root["uns"][UNS]):
+            elements.write_value(root["uns"], UNS, {})
         records = self._adata.uns.get(UNS, {})
         for key in (k for k in self.keys if k in records):
             try:
-                write_value(root["uns"][UNS], key, records[key])
-            except UnwritableError as error:  # the record is ours, and no fault of the input
+                elements.write_value(root["uns"][UNS], key, records[key])
+            except elements.UnwritableError as error:  # the record is ours, and no fault of the input
                 raise (error.__cause__ or error) from None
 
     def _write_columns(self, root: Node) -> None:
         """Replace the columns of ``obs``; the others keep their bytes."""
         table, obs = root["obs"], self._adata.obs
-        gone = self._names.dropped(table, obs.columns) - {text(table.attrs[_INDEX])}
+        gone = self._names.dropped(table, obs.columns) - {elements.text(table.attrs[_INDEX])}
         fresh = self._names.fresh(table, obs.columns)
-        columns = [c for c in map(text, table.attrs["column-order"]) if c not in gone] + fresh
+        columns = [c for c in map(elements.text, table.attrs["column-order"]) if c not in gone] + fresh
         for name in sorted(gone):
             del table[name]
         for name in fresh:
-            write_value(table, name, obs[name].values)
+            elements.write_value(table, name, obs[name].values)
         if isinstance(table, h5py.Group) and sum(map(len, columns)) > _LONG_ATTRIBUTE:
             # The same members in a group of a format whose attributes can have any size.
             table = root.create_group("obs.tamannot")
             for name, member in root["obs"].items():
                 table[name] = member
-            copy_attributes(root["obs"], table)
+            elements.copy_attributes(root["obs"], table)
             del root["obs"]
             root.move("obs.tamannot", "obs")
         table.attrs["column-order"] = columns
@@ -191,10 +179,10 @@ class _Results:
 def _write_tables(tables: SpooledTables, root: Node, key: str) -> None:
     """Write every table into ``obsm``, as a data frame whose index is that of ``obs``."""
     obs = root["obs"]
-    cells = obs[text(obs.attrs[_INDEX])]
+    cells = obs[elements.text(obs.attrs[_INDEX])]
     for name, columns in tables.columns.items():
         group = root["obsm"].create_group(slot(key, name))
-        mark(group, "dataframe", "0.2.0")
+        elements.mark(group, "dataframe", "0.2.0")
         group.attrs["column-order"], group.attrs[_INDEX] = columns, _INDEX
         if isinstance(group, h5py.Group):
             group[_INDEX] = cells  # a second name of the same

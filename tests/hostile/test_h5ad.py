@@ -25,7 +25,7 @@ from tamannot.io._write import write_annotated
 H5AD = pytest.mark.filterwarnings("ignore::Warning")
 
 
-def read_file(path: Path) -> ad.AnnData:
+def read_file(path):
     with open_file(path) as adata, reading(path):
         return adata.to_memory()
 

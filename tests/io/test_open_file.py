@@ -22,7 +22,7 @@ from tamannot.io._read import open_file, reading
 X = np.random.default_rng(0).poisson(0.7, (50, 30)).astype(np.float32)
 
 
-def read_file(path: Path) -> ad.AnnData:
+def read_file(path):
     with open_file(path) as adata, reading(path):
         return adata.to_memory()
 
