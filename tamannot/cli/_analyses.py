@@ -64,20 +64,11 @@ def compare(
     The table has one row per label and contrast; without --condition, one row per sample and label.
     Cautions go to stderr.
     """
+    how: dict[str, Any] = {"condition": condition, "axis": axis.value, "covariates": covariate or ()}
+    how |= {"reference": reference, "min_cells": min_cells, "counts": counts.value, "depth": not no_depth}
 
     def run(adata: AnnData) -> _show.Tables:
-        tl.composition(
-            adata,
-            sample_key,
-            condition=condition,
-            axis=axis.value,
-            covariates=covariate or (),
-            reference=reference,
-            min_cells=min_cells,
-            counts=counts.value,
-            depth=not no_depth,
-            key=key,
-        )
+        tl.composition(adata, sample_key, key=key, **how)
         shares = "expected" if counts is Counts.EXPECTED else "shares"
         names = (shares,) if condition is None else ("tests", shares)
         return {name: get.composition(adata, key, table=name, axis=axis.value) for name in names}  # type: ignore[arg-type]
@@ -168,19 +159,13 @@ def crosstalk(
     no direction and is not a cause. Cautions go to stderr.
     """
     settings.threads = threads
-    adjusted: dict[str, Any] = {"covariates": covariate} if covariate else {}
+    how: dict[str, Any] = {"shares": shares.value, "min_cells": min_cells}
+    how |= {"hypotheses": None if hypotheses is None else hypotheses.value}
+    if covariate:
+        how["covariates"] = covariate
 
     def run(adata: AnnData) -> _show.Tables:
-        tl.crosstalk(
-            adata,
-            sample_key,
-            malignant=malignant_of(malignant, adata.obs.columns),
-            hypotheses=None if hypotheses is None else hypotheses.value,
-            shares=shares.value,
-            min_cells=min_cells,
-            key=key,
-            **adjusted,
-        )
+        tl.crosstalk(adata, sample_key, malignant=malignant_of(malignant, adata.obs.columns), key=key, **how)
         return {"tests": get.crosstalk(adata, key), "samples": get.crosstalk(adata, key, kind="samples")}
 
     _analyse(source, run, _show.shown_associations, key, (out, table, overwrite, in_place), (quiet, as_json))

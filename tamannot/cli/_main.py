@@ -99,16 +99,9 @@ def annotate(
     """
     settings.threads = threads
     own = tam.read_signatures(signatures) if signatures else None
-    choices: dict[str, Any] = {
-        "layer": layer,
-        "gene_symbols": gene_symbols,
-        "species": species.value,
-        "tissue": tissue.value,
-        "compartment_key": compartment_key,
-        "sample_key": sample_key,
-        "model": model,
-        "target_accuracy": target_accuracy,
-    }
+    choices: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols, "species": species.value}
+    choices |= {"tissue": tissue.value, "compartment_key": compartment_key, "sample_key": sample_key}
+    choices |= {"model": model, "target_accuracy": target_accuracy}
     if len(sources) > 1 or out_dir is not None or tables is not None or cohort_table is not None:
         from tamannot.cli._many import annotate_many  # noqa: PLC0415 - processes, which one file does without
 
@@ -117,19 +110,10 @@ def annotate(
         single = {"--out": out, "--table": table, "--report": report}
         annotate_many(sources, asked, single, own, choices, (log, quiet, as_json))
         return
+    outputs: dict[str, Any] = {"table": table, "html": report, "log": log, "overwrite": overwrite, "in_place": in_place}
     with stages(quiet=quiet) as progress:
         summary = files.annotate_file(
-            sources[0],
-            out,
-            table=table,
-            html=report,
-            signatures=own,
-            overwrite=overwrite,
-            in_place=in_place,
-            chunk_size=chunk_size,
-            log=log,
-            report=progress,
-            **choices,
+            sources[0], out, signatures=own, chunk_size=chunk_size, report=progress, **outputs, **choices
         )
     print_summary(summary, as_json=as_json, quiet=quiet)
 
@@ -163,22 +147,14 @@ def score(
 
     settings.threads = threads
     how = method_of(method.value)
-    with stages(quiet=quiet) as report:
-        summary = files.score_file(
-            source,
-            out,
-            table=table,
-            signatures=signatures or ["state"],
-            method=replace(how, weights="ignore") if ignore_weights else how,  # type: ignore[call-arg]  # all have it
-            null="matched" if null else None,
-            min_coverage=min_coverage,
-            layer=layer,
-            gene_symbols=gene_symbols,
-            species=species.value,
-            overwrite=overwrite,
-            in_place=in_place,
-            report=report,
-        )
+    if ignore_weights:
+        how = replace(how, weights="ignore")  # type: ignore[call-arg]  # all have it
+    choices: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols, "species": species.value}
+    choices |= {"null": "matched" if null else None, "min_coverage": min_coverage}
+    outputs: dict[str, Any] = {"table": table, "overwrite": overwrite, "in_place": in_place}
+    asked = signatures or ["state"]
+    with stages(quiet=quiet) as progress:
+        summary = files.score_file(source, out, signatures=asked, method=how, report=progress, **outputs, **choices)
     print_scores(summary, as_json=as_json, quiet=quiet)
 
 
@@ -212,22 +188,12 @@ def train(
     MODEL is written completely or not at all.
     """
     settings.threads = threads
-    with stages(quiet=quiet) as report:
-        summary = files.train_file(
-            source,
-            out,
-            labels=labels,
-            signatures=tam.read_signatures(signatures) if signatures else None,
-            tissue=tissue.value,
-            compartment_key=compartment_key,
-            sample_key=sample_key,
-            layer=layer,
-            gene_symbols=gene_symbols,
-            species=species.value,
-            target_accuracy=target_accuracy,
-            overwrite=overwrite,
-            report=report,
-        )
+    choices: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols, "species": species.value}
+    choices |= {"tissue": tissue.value, "compartment_key": compartment_key, "sample_key": sample_key}
+    choices |= {"target_accuracy": target_accuracy}
+    choices |= {"signatures": tam.read_signatures(signatures) if signatures else None}
+    with stages(quiet=quiet) as progress:
+        summary = files.train_file(source, out, labels=labels, overwrite=overwrite, report=progress, **choices)
     print_training(summary, as_json=as_json, quiet=quiet)
 
 
@@ -253,18 +219,9 @@ def report(
     One file with findings, caveats, figures, evidence and methods, which needs no network. OUT and DIR are written
     completely or not at all.
     """
+    run: dict[str, Any] = {"key": key, "sample_key": sample_key, "condition": condition}
     with print_notes(quiet=quiet), stages(quiet=quiet) as progress:
-        files.report_file(
-            source,
-            out,
-            key=key,
-            sample_key=sample_key,
-            condition=condition,
-            title=title,
-            export=export,
-            overwrite=overwrite,
-            report=progress,
-        )
+        files.report_file(source, out, title=title, export=export, overwrite=overwrite, report=progress, **run)
     if not quiet:
         typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
         if export is not None:
