@@ -54,10 +54,6 @@ def _print_lines(lines: Iterable[tuple[str, str]], *, width: int) -> None:
         _console().print(_text(f"{label:<{width}}", style="bold"), _text(words), sep="")
 
 
-def _notes_and_outputs(summary: ScoreSummary | TrainSummary) -> list[tuple[str, str]]:
-    return [("note", note) for note in summary.notes] + [("written", path) for path in summary.outputs]
-
-
 def stages(*, quiet: bool) -> AbstractContextManager[Progress]:
     """Show the stage that a run is in and how far it is."""
     return closing(Progress(show=not quiet, after=0.5 if sys.stderr.isatty() else 5.0))
@@ -133,7 +129,8 @@ def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
         for name, row in summary.signatures.iterrows()
     ]
     print_table(("signature", "genes in the data", "mean", "max"), rows)
-    _print_lines(_notes_and_outputs(summary), width=9)
+    _print_lines([("note", note) for note in summary.notes], width=9)
+    _print_lines([("written", path) for path in summary.outputs], width=9)
 
 
 def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None:
@@ -171,7 +168,8 @@ def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None
             ("ECE", _figure(found["ece"])),
             ("threshold", threshold),
         ]
-    _print_lines(lines + _notes_and_outputs(summary), width=13)
+    lines += [("note", note) for note in summary.notes] + [("written", path) for path in summary.outputs]
+    _print_lines(lines, width=13)
 
 
 def print_analysis(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sized
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -97,7 +96,8 @@ def lock(folder: Annotated[Path, Argument(metavar="FOLDER", help="Your library f
     text, since = extended(folder)
     if since.added:
         write_whole(folder / LOCK, text)
-    typer.echo(printable(f"{folder / LOCK}: {_count(since.added, 'file')} added, {since.kept} there before"))
+    added = f"{len(since.added)} file{'s' * (len(since.added) != 1)}"
+    typer.echo(printable(f"{folder / LOCK}: {added} added, {since.kept} there before"))
 
 
 @app.command()
@@ -176,12 +176,8 @@ def _refuse_faults(folder: Path) -> None:
     for fault in faults:
         typer.echo(printable(str(fault)))
     if faults:
-        msg = f"{_count(faults, 'fault')} in {folder}."
+        msg = f"{len(faults)} fault{'s' * (len(faults) != 1)} in {folder}."
         raise SignatureFormatError(msg)
-
-
-def _count(things: Sized, name: str) -> str:
-    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
 
 
 def _chosen(axis: str | None, species: Species, folder: Path | None) -> SignatureSet:

@@ -76,8 +76,8 @@ def annotate_file(
     out
         The annotated copy, ``.h5ad`` or ``.zarr``; None to write only a table.
     table
-        A table of the annotations, one row per cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``). In CSV,
-        names that a spreadsheet would run as a formula get an apostrophe in front.
+        One row per cell: ``.csv``, in which names that a spreadsheet would run as a formula get an apostrophe in front,
+        or ``.parquet`` (extra ``tamannot[parquet]``).
     html
         A report, ``.html``, as from `write_report`. It needs ``out``.
     signatures
@@ -85,15 +85,14 @@ def annotate_file(
     overwrite
         Replace existing outputs; never ``path`` itself.
     in_place
-        Write the annotations into ``path``, which the complete new file replaces; leave out ``out``, or pass the
-        same file.
+        Replace ``path`` by the complete new file; leave out ``out``, or pass the same file.
     key_added
         Prefix of the results.
     chunk_size
         Number of cells per block; None chooses. It changes memory and speed, but not the results.
     log
-        A log of the run, ``.json``, also of a failed run: versions, options, seconds of each stage, cells per second,
-        peak memory of the process (bytes), notes, error. The log of an earlier run is replaced.
+        A log, ``.json``, also of a failed run: versions, options, seconds of each stage, cells per second, peak memory
+        of the process (bytes), notes, error. The log of an earlier run is replaced.
     report
         Called with the name of each stage when it begins.
     **choices

@@ -32,8 +32,18 @@ def problem_of(path: Path) -> str | None:
     Damaged files pass, because reading them gives the error.
     """
     if path.is_dir():
-        is_zarr = any((path / name).is_file() for name in _ZARR_MARKS)
-        return _in_zarr(path) if is_zarr else _in_folder(path)
+        if any((path / name).is_file() for name in _ZARR_MARKS):
+            return _in_zarr(path)
+        names = {entry.name for entry in path.iterdir()}
+        matrix = next((n for n in sorted(names) if n.endswith(("matrix.mtx", "matrix.mtx.gz"))), None)
+        if matrix is not None:
+            return _ten_x_folder(path, matrix, names)
+        inside = [n for n in sorted(names) if n.endswith((".h5ad", ".zarr", ".h5"))]
+        hint = f" Pass one of the files in it: {some_of(inside)}." if inside else ""
+        return (
+            "cannot be read as zarr: the folder has no zarr.json or .zgroup, so it is not a zarr store, and no "
+            f"matrix.mtx, so it is not a 10x folder.{hint}"
+        )
     if path.is_file() and h5py.is_hdf5(path):
         with suppress(*_DAMAGED), h5py.File(path, "r") as file:
             return _in_hdf5(path, file)
@@ -119,19 +129,6 @@ def _in_zarr(path: Path) -> str | None:
 
 def _folders_in(path: Path) -> list[str]:
     return sorted(entry.name for entry in path.iterdir() if entry.is_dir())
-
-
-def _in_folder(path: Path) -> str:
-    names = {entry.name for entry in path.iterdir()}
-    matrix = next((n for n in sorted(names) if n.endswith(("matrix.mtx", "matrix.mtx.gz"))), None)
-    if matrix is not None:
-        return _ten_x_folder(path, matrix, names)
-    inside = [n for n in sorted(names) if n.endswith((".h5ad", ".zarr", ".h5"))]
-    hint = f" Pass one of the files in it: {some_of(inside)}." if inside else ""
-    return (
-        "cannot be read as zarr: the folder has no zarr.json or .zgroup, so it is not a zarr store, and no matrix.mtx, "
-        f"so it is not a 10x folder.{hint}"
-    )
 
 
 def _ten_x_folder(folder: Path, matrix: str, names: set[str]) -> str:

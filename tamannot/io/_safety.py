@@ -28,13 +28,11 @@ _FREE, _RATIO = 1 << 30, 200
 _FREE_OF_CHUNK, _MOST_BY_DEFLATE = 1 << 28, 1032
 # The codecs of zarr and numcodecs, without those that make objects of what they read, as pickle does, and those whose
 # chunks set the size of the array.
-_CODECS = frozenset(
-    (
-        *("adler32", "astype", "bitround", "blosc", "bytes", "bz2", "cast_value", "crc32", "crc32c", "delta", "endian"),
-        *("fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "lz4", "lzma", "packbits", "quantize"),
-        *("scale_offset", "sharding_indexed", "shuffle", "transpose", "vlen-array", "vlen-bytes", "vlen-utf8", "zlib"),
-        *("zstd",),
-    )
+_CODECS = (
+    *("adler32", "astype", "bitround", "blosc", "bytes", "bz2", "cast_value", "crc32", "crc32c", "delta", "endian"),
+    *("fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "lz4", "lzma", "packbits", "quantize"),
+    *("scale_offset", "sharding_indexed", "shuffle", "transpose", "vlen-array", "vlen-bytes", "vlen-utf8", "zlib"),
+    *("zstd",),
 )
 
 

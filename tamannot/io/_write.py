@@ -84,7 +84,6 @@ def write_annotated(
             if (n := elements.n_cells(old)) != adata.n_obs:
                 msg = f"{source}: changed while it was read: it had {adata.n_obs:,} cells and now has {n:,}. Run again."
                 raise InputFileError(msg)
-            apart = results.categories_apart(old)
             if copied is not None:
                 copied()
             elif is_copy:
@@ -97,7 +96,7 @@ def write_annotated(
                     elements.bring_up_to_date(new)
                 else:
                     elements.convert_all(old, new, skip={"obs", "var", *results.replaced(old)})
-            results.write(new, apart)
+            results.write(new)
         except elements.UnwritableError as error:
             msg = f"{source}: {error}"
             raise InputFileError(msg) from error
@@ -115,23 +114,19 @@ class _Results:
     def replaced(self, old: Node) -> set[str]:
         """Return the paths in a file that are rewritten or removed."""
         obsm, uns = (list(old[s]) if s in old and not elements.is_array(old[s]) else [] for s in ("obsm", "uns"))
-        runs = {f"uns/{UNS}/{key}" for key in self.keys}
         gone = {f"obsm/{name}" for name in self._names.dropped(obsm, list(self._adata.obsm))}
-        return gone | {f"uns/{name}" for name in self._names.dropped(uns, uns)} | runs
+        gone |= {f"uns/{name}" for name in self._names.dropped(uns, uns)} | {f"uns/{UNS}/{key}" for key in self.keys}
+        if "obs" in old and elements.is_array(old["obs"]):  # before anndata 0.7 the categories of columns were apart
+            gone |= {f"uns/{n}" for n in uns if n.endswith("_categories") and n not in self._adata.uns}
+        return gone
 
-    def categories_apart(self, old: Node) -> set[str]:
-        """Return the names in ``uns`` under which files of before anndata 0.7 kept the categories of columns."""
-        uns = old["uns"] if "uns" in old and not elements.is_array(old["uns"]) else ()
-        of_old = {name for name in uns if name.endswith("_categories") and name not in self._adata.uns}
-        return of_old if elements.is_array(old["obs"]) else set()
-
-    def write(self, root: Node, apart: set[str]) -> None:
+    def write(self, root: Node) -> None:
         """Write everything into a file with current encodings, with or without ``obs`` and ``var``."""
         elements.mark(root, "anndata", "0.1.0")
         for name in elements.SECTIONS:
             if name not in root:
                 elements.write_value(root, name, {})
-        for path in sorted(self.replaced(root) | {f"uns/{name}" for name in apart}):
+        for path in sorted(self.replaced(root)):
             if path in root:
                 del root[path]
         for name, table in (("var", self._adata.var), ("obs", self._adata.obs)):
