@@ -17,9 +17,9 @@ from tamannot._settings import AnnotateSettings
 from tamannot.cli._options import as_options
 from tamannot.cli._show import counted, in_options, print_table, stages
 from tamannot.errors import ParameterError, printable
-from tamannot.io._analyse import RESULT_SUFFIXES, cohort_table
 from tamannot.io._annotate import FileOptions, fit_files
 from tamannot.io._batch import FileResult, Task, annotate_tasks, make_folders, tasks_of
+from tamannot.io._files import RESULT_SUFFIXES, cohort_table
 from tamannot.io._log import logged, signature_digests, speed
 from tamannot.io._output import check_target, place_of, replacing
 from tamannot.io._targets import Outputs, write_table

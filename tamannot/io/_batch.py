@@ -22,10 +22,10 @@ from tamannot._settings import settings
 from tamannot.errors import OutputError, ParameterError, TamannotError
 from tamannot.io._annotate import FileOptions, FileSummary, annotate_recorded
 from tamannot.io._containers import opened
-from tamannot.io._encodings import n_cells
 from tamannot.io._log import RunLog, error_entry
 from tamannot.io._output import is_same, locked, place_of
 from tamannot.io._targets import Outputs
+from tamannot.io._write import n_cells
 from tamannot.signature import as_signatures
 
 _SUFFIXES = (".h5ad", ".zarr")

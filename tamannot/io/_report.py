@@ -18,9 +18,9 @@ from tamannot._progress import Progress, silent
 from tamannot.data import RunNames, check_adata, read_record, row_source, without_matrices
 from tamannot.errors import OutputError, ParameterError, ResultNotFoundError
 from tamannot.io._containers import Node
-from tamannot.io._encodings import is_array, text
 from tamannot.io._output import check_target, locked, place_of, replacing
 from tamannot.io._read import open_root, reading
+from tamannot.io._write import is_array, text
 from tamannot.report import InMemory, Material, is_export, material_of, render, summarise
 from tamannot.report import export as export_to
 

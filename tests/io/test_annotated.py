@@ -95,7 +95,7 @@ def test_zarr_keeps_files_and_format(
 def test_from_one_kind_of_container_to_the_other(
     rich, put, tmp_path, monkeypatch, start, end, annotate_by_hand, without_matrices, assert_same
 ):
-    monkeypatch.setattr("tamannot.io._encodings._VALUES_A_READ", 64)
+    monkeypatch.setattr("tamannot.io._write._VALUES_A_READ", 64)
     source, out = tmp_path / f"in.{start}", tmp_path / f"out.{end}"
     getattr(rich, f"write_{start}")(source)
     annotate_by_hand(rich)
@@ -201,8 +201,8 @@ def test_no_matrix_is_read_whole(put, tmp_path, end, annotate_by_hand, without_m
     size = counts.data.nbytes
     del adata, counts
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tamannot.io._encodings._VALUES_A_READ", 1 << 16)
-        patch.setattr("tamannot.io._encodings._VALUES_A_CHUNK", 1 << 14)
+        patch.setattr("tamannot.io._write._VALUES_A_READ", 1 << 16)
+        patch.setattr("tamannot.io._write._VALUES_A_CHUNK", 1 << 14)
         tracemalloc.start()
         try:
             put(tmp_path / "in.h5ad", tmp_path / f"out.{end}", light)
