@@ -24,11 +24,10 @@ from tamannot.io._annotate import FileOptions, FileSummary, annotate_recorded
 from tamannot.io._containers import opened
 from tamannot.io._log import RunLog, error_entry
 from tamannot.io._output import is_same, locked, place_of
-from tamannot.io._targets import Outputs
+from tamannot.io._targets import OUT_SUFFIXES, Outputs
 from tamannot.io._write import n_cells
 from tamannot.signature import as_signatures
 
-_SUFFIXES = (".h5ad", ".zarr")
 # How often the line of a terminal is renewed while no file says anything.
 _RENEW = 0.5
 
@@ -76,7 +75,7 @@ def tasks_of(
     """Return the outputs of each input: in ``folder``, under its own name; without a folder, the input itself."""
     tasks = []
     for source in sources:
-        suffix = source.suffix if source.suffix in _SUFFIXES else _SUFFIXES[0]
+        suffix = source.suffix if source.suffix in OUT_SUFFIXES else OUT_SUFFIXES[0]
         out = source if folder is None else folder / f"{source.stem}{suffix}"
         table = out.with_suffix(f".{tables}") if tables else None
         outputs = Outputs(out, table, overwrite=overwrite, in_place=in_place and is_same(out, source))
@@ -85,33 +84,29 @@ def tasks_of(
     seen: dict[Path, Path] = {}
     inputs = {place_of(source) for source in sources if is_same(source, source)}  # those that are there
     for task in tasks:
+        msg, own = "", is_same(task.out, task.source)
         other = seen.setdefault(place_of(task.out).with_suffix(""), task.source)
         if other is not task.source:
-            msg = (
-                f"{other} and {task.source} would have the same output, {task.out}. Rename one, or run them separately."
-            )
-            raise ParameterError(msg)
-        own = is_same(task.out, task.source)
-        if (own or place_of(task.out) in inputs) and not (own and in_place):
-            hint = " or in_place=True to write the results into the inputs." if own else "."
-            msg = f"{task.out} is an input. Give another folder{',' if own else ''}{hint}"
-            raise ParameterError(msg)
-        if in_place and not own:
+            same = f"{other} and {task.source} would have the same output, {task.out}"
+            msg = f"{same}. Rename one, or run them separately."
+        elif own and not in_place:
+            instead = "Give another folder, or in_place=True to write the results into the inputs."
+            msg = f"{task.out} is an input. {instead}"
+        elif not own and place_of(task.out) in inputs:
+            msg = f"{task.out} is an input. Give another folder."
+        elif in_place and not own:
             msg = f"in_place=True writes into the inputs, but {task.out} is not {task.source}. Leave out the folder."
+        if msg:
             raise ParameterError(msg)
     return tasks
 
 
-def annotate_tasks(
-    tasks: Sequence[Task], options: FileOptions, *, jobs: int = 1, report: Progress | None = None
-) -> Iterator[FileResult]:
+def annotate_tasks(tasks: Sequence[Task], options: FileOptions, *, jobs: int, report: Progress) -> Iterator[FileResult]:
     """Annotate files in separate processes; yield the result of each when it ends.
 
     If a process dies, its current file fails and a new process replaces it. If the caller stops early, the processes
     are ended and leave nothing half written.
     """
-    report = report or silent()
-    make_folders(tasks)
     jobs = max(1, min(jobs, len(tasks)))
     options = replace(options, signatures=dict(as_signatures(options.signatures or {})))
     n_obs = 0

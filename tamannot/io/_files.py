@@ -14,19 +14,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from tamannot import classify
 from tamannot._model_file import check_model_target
 from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings
 from tamannot.analysis._samples import Samples, samples_of
-from tamannot.classify import (
-    FEW_GENES,
-    FEWEST_REFERENCE_GENES,
-    MACROPHAGE,
-    NOT_MACROPHAGE,
-    PROGRAM_AXES,
-    STATES,
-    n_reference_genes,
-)
 from tamannot.data import LABELS, Unpacked, check_key, read_record, slot, species_of, unpack
 from tamannot.data._runs import coverage_table
 from tamannot.errors import GeneIdError, OutputError, collected_notes, tell
@@ -74,16 +66,16 @@ def check_file(path: str | os.PathLike[str], *, report: Progress | None = None, 
     report("reading file")
     with open_file(Path(path)) as adata:
         report("checking")
-        library = load_signatures(PROGRAM_AXES, species=species_of(adata, **where))
+        library = load_signatures(classify.PROGRAM_AXES, species=species_of(adata, **where))
         data = unpack(adata, library, **where)
         coverage = coverage_table(make_plan(library, data.index.locate, data.rows.shape[1]))
-        n = n_reference_genes(data.index, "mouse" if data.species == "mouse" else "human")
-        if n < FEWEST_REFERENCE_GENES:  # no cell could be called a macrophage, whatever its expression
+        n = classify.n_reference_genes(data.index, "mouse" if data.species == "mouse" else "human")
+        fewest = classify.FEWEST_REFERENCE_GENES
+        if n < fewest:  # no cell could be called a macrophage, whatever its expression
             msg = (
                 f"{path}: macrophages cannot be called: the {data.rows.shape[1]:,} genes of {data.matrix} include {n} "
-                f"of the genes that separate compartments, and a call needs {FEWEST_REFERENCE_GENES}. Use the matrix "
-                "with all genes, from before gene selection; if it is stored under another name, pass layer= or "
-                "gene_symbols=."
+                f"of the genes that separate compartments, and a call needs {fewest}. Use the matrix with all genes, "
+                "from before gene selection; if it is stored under another name, pass layer= or gene_symbols=."
             )
             raise GeneIdError(msg)
         return FileCheck(
@@ -103,7 +95,7 @@ def check_file(path: str | os.PathLike[str], *, report: Progress | None = None, 
 def _notes(coverage: pd.DataFrame, data: Unpacked, library: SignatureSet) -> Iterator[str]:
     """Yield the limitations of an annotation."""
     share = coverage["coverage"]
-    panel = coverage.loc[MACROPHAGE].to_dict()
+    panel = coverage.loc[classify.MACROPHAGE].to_dict()
     if (n := int(panel["n_present"])) < _MIN_DETECTED:
         yield (
             f"{n} of the {int(panel['n_genes'])} genes of the macrophage panel are in the data: macrophages are "
@@ -111,7 +103,7 @@ def _notes(coverage: pd.DataFrame, data: Unpacked, library: SignatureSet) -> Ite
             "compartment_key=."
         )
     for axis in ("state", "origin"):
-        if few := [name for name in library.select(axis=axis) if share[name] < FEW_GENES]:
+        if few := [name for name in library.select(axis=axis) if share[name] < classify.FEW_GENES]:
             names = " or ".join(filter(None, (", ".join(few[:-1]), few[-1])))
             yield f"Few cells will get the {axis} {names}: fewer than half of the genes are in the data."
     n_obs, n_vars = data.rows.shape
@@ -121,7 +113,7 @@ def _notes(coverage: pd.DataFrame, data: Unpacked, library: SignatureSet) -> Ite
             "reference."
         )
     of_panel = np.zeros(n_vars, bool)
-    columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[MACROPHAGE].all_genes])
+    columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[classify.MACROPHAGE].all_genes])
     of_panel[columns[columns >= 0]] = True
     n_seen = n_with = 0
     for start in np.unique(np.linspace(0, max(n_obs - _ROWS, 0), _PLACES, dtype=int)):
@@ -246,7 +238,7 @@ def train_file(
     names = (*of_kind, "kind", "scale", "species", "digest", "training", "metrics")
     about = {name: getattr(model, name) for name in names}
     if not isinstance(model, Model):
-        known = zip(STATES, model.cohort.states.trained, strict=True)
+        known = zip(classify.STATES, model.cohort.states.trained, strict=True)
         about |= {"states": [state for state, trained in known if trained], "n_genes": len(model.symbols)}
         about |= {"tissue": model.cohort.tissue, "tissue_reason": model.cohort.tissue_reason}
     return TrainSummary(str(path), about, tuple(notes), (str(target),))
@@ -273,19 +265,13 @@ class Analysis:
 
 
 def analyse_file(
-    path: str | os.PathLike[str],
-    run: Callable[[AnnData], Mapping[str, pd.DataFrame]],
-    asked: Outputs,
-    *,
-    key: str = "tam",
-    report: Progress | None = None,
+    source: Path, run: Callable[[AnnData], Mapping[str, pd.DataFrame]], asked: Outputs, *, key: str, report: Progress
 ) -> Analysis:
     """Run an analysis on an annotated file; without outputs its tables are only returned.
 
     ``run`` writes its result under the key into the object that it is given, and returns tables by name. The first is
     written to a file, and its ``attrs`` have parameters and cautions.
     """
-    source, report = Path(path), report or silent()
     with reserved(source, asked, RESULT_SUFFIXES, needed=False) as targets:
         report("reading file")
         with open_file(source, key=key) as adata:
@@ -302,19 +288,11 @@ def analyse_file(
 
 
 def plot_file(
-    path: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    draw: Callable[[AnnData], Any],
-    *,
-    key: str = "tam",
-    dpi: int = 150,
-    overwrite: bool = False,
-    report: Progress | None = None,
+    source: Path, target: Path, draw: Callable[[AnnData], Any], *, key: str, dpi: int, overwrite: bool, report: Progress
 ) -> None:
     """Write what ``draw`` makes of an annotated file, axes or a figure, as ``.png``, ``.pdf`` or ``.svg``."""
     from tamannot.pl._style import figures_for_a_file  # noqa: PLC0415 - brings matplotlib
 
-    source, target, report = Path(path), Path(out), report or silent()
     if target.suffix not in _METADATA:
         msg = f"{target}: the name must end in {' or '.join(_METADATA)}."
         raise OutputError(msg)
@@ -327,7 +305,7 @@ def plot_file(
             figure.savefig(beside, dpi=dpi, bbox_inches="tight", metadata=_METADATA[target.suffix])
 
 
-def cohort_table(files: Mapping[str, Path], *, sample_key: str | None = None, key: str = "tam") -> pd.DataFrame:
+def cohort_table(files: Mapping[str, Path], *, sample_key: str | None, key: str = "tam") -> pd.DataFrame:
     """Return one row per sample of annotated files, given by the name of their inputs.
 
     Without ``sample_key`` each file is one sample. Columns: ``sample``, ``file``, ``n_cells``, ``n_macrophages``,
@@ -340,12 +318,12 @@ def cohort_table(files: Mapping[str, Path], *, sample_key: str | None = None, ke
             one = Samples((Path(name).stem,), np.zeros(cells.n_obs, np.int64))
             samples = one if sample_key is None else samples_of(cells, sample_key)
             labels = {axis: cells.obs[slot(key, axis)].astype(str).to_numpy() for axis in LABELS[:3]}
-            n_macrophages = samples.total((labels["compartment"] == MACROPHAGE).astype(np.int64))
+            n_macrophages = samples.total((labels["compartment"] == classify.MACROPHAGE).astype(np.int64))
             n_cells = samples.total(np.ones(cells.n_obs, np.int64))
             columns: dict[str, Any] = {"sample": samples.names, "file": name, "n_cells": n_cells.astype(int)}
             columns |= {"n_macrophages": n_macrophages.astype(int), "share_macrophages": n_macrophages / n_cells}
             for axis, known in (("origin", ORIGIN_LABELS), ("state", STATE_LABELS)):
-                for label in (n for n in known if n != NOT_MACROPHAGE):
+                for label in (n for n in known if n != classify.NOT_MACROPHAGE):
                     n_called = samples.total((labels[axis] == label).astype(np.int64))
                     with np.errstate(invalid="ignore"):
                         columns[f"{axis}_{label}"] = n_called / n_macrophages

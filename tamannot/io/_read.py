@@ -162,20 +162,23 @@ def _in_hdf5(path: Path, file: h5py.File) -> str | None:
         return (
             f"a loom file, which cannot be read directly. Conversion needs one more package: pip install loompy. {line}"
         )
-    if isinstance(matrix, h5py.Group) and "features" in matrix:
-        # Of Cell Ranger 3 or later, of CellBender, or of a spatial run.
+    has_features = isinstance(matrix, h5py.Group) and "features" in matrix
+    if has_features:  # of Cell Ranger 3 or later, of CellBender, or of a spatial run
         types, genomes = (_distinct(matrix["features"], name) for name in ("feature_type", "genome"))
         if types and set(types) <= _NOT_GENES:
-            return (
-                f"a 10x matrix without gene expression: its features are {some_of(types)}. Use the file with the genes."
-            )
-        options = "" if not types or "Gene Expression" in types else ", gex_only=False"
-        return _ten_x_line(path, genomes, options, named=len(genomes) > 1)
-    genomes = [
-        name for name in sorted(names) if isinstance(file[name], h5py.Group) and set(file[name]) >= _TEN_X_MATRIX
-    ]
-    if genomes:  # of Cell Ranger 2, which has a group for each genome
-        return _ten_x_line(path, genomes, "", named=len(names) > 1)
+            found = f"its features are {some_of(types)}"
+            return f"a 10x matrix without gene expression: {found}. Use the file with the genes."
+        options, is_named = "" if not types or "Gene Expression" in types else ", gex_only=False", len(genomes) > 1
+    else:  # of Cell Ranger 2, which has a group for each genome
+        groups = [name for name in sorted(names) if isinstance(file[name], h5py.Group)]
+        genomes = [name for name in groups if set(file[name]) >= _TEN_X_MATRIX]
+        options, is_named = "", len(names) > 1
+    if has_features or genomes:
+        choice = f", genome={genomes[0]!r}" if is_named else ""
+        line = _converted(path, f"import scanpy; scanpy.read_10x_h5({str(path)!r}{choice}{options})")
+        several = f"several genomes ({some_of(genomes)}): choose the one of your cells."
+        hint = f" It has {several}" if len(genomes) > 1 else ""
+        return f"a 10x matrix, which cannot be read directly.{hint} {line}"
     if names >= {"barcode_idx", "features"}:
         return "the molecules of a 10x run, not its cells. Use filtered_feature_bc_matrix.h5 from the same folder."
     if {"assays", "cell.names"} & names:
@@ -183,13 +186,6 @@ def _in_hdf5(path: Path, file: h5py.File) -> str | None:
         return f"an h5Seurat file, which cannot be read directly. Convert it once, in R:  {line}"
     held = some_of(sorted(names)) or "nothing"
     return f"cannot be read as h5ad: an HDF5 file, but not an AnnData. It contains {held}, but no obs and var."
-
-
-def _ten_x_line(path: Path, genomes: Sequence[str], options: str, *, named: bool) -> str:
-    choice = f", genome={genomes[0]!r}" if named else ""
-    several = f" It has several genomes ({some_of(genomes)}): choose the one of your cells." if len(genomes) > 1 else ""
-    line = _converted(path, f"import scanpy; scanpy.read_10x_h5({str(path)!r}{choice}{options})")
-    return f"a 10x matrix, which cannot be read directly.{several} {line}"
 
 
 def _distinct(features: h5py.Group, name: str) -> list[str]:

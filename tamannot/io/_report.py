@@ -24,7 +24,12 @@ from tamannot.io._write import is_array, text
 from tamannot.report import InMemory, Material, is_export, material_of, render, summarise
 from tamannot.report import export as export_to
 
-_SUFFIX = ".html"
+Array = NDArray[Any]
+
+# Rows that lie closer are read with what is between them.
+_NEAR = 64
+# Two or three dimensions: other tables are not plotted as embeddings.
+_MOST_DIMENSIONS = 3
 
 
 def write_report(
@@ -146,8 +151,8 @@ def _checked(
     target: Path, export: str | os.PathLike[str] | None, *, overwrite: bool, source: Path | None = None
 ) -> tuple[Path, Path | None]:
     """Return the paths of report and export if they can be written."""
-    if target.suffix != _SUFFIX:
-        msg = f"{target}: the name of a report must end in {_SUFFIX}."
+    if target.suffix != ".html":
+        msg = f"{target}: the name of a report must end in .html."
         raise OutputError(msg)
     check_target(target, source=source, overwrite=overwrite)
     if export is None:
@@ -161,14 +166,6 @@ def _checked(
         msg = f"{folder} has files that no export wrote, so it is not replaced. Choose another folder."
         raise OutputError(msg)
     return target, folder
-
-
-Array = NDArray[Any]
-
-# Rows that lie closer are read with what is between them.
-_NEAR = 64
-# Two or three dimensions: other tables are not plotted as embeddings.
-_MOST_DIMENSIONS = 3
 
 
 class CellsOnDisk:

@@ -15,7 +15,7 @@ import pandas as pd
 from tamannot.errors import OutputError, ParameterError, printable
 from tamannot.io._output import check_space, check_target, is_same, locked, replacing
 
-_OUT_SUFFIXES = (".h5ad", ".zarr")
+OUT_SUFFIXES = (".h5ad", ".zarr")
 _TABLE_SUFFIXES = (".csv", ".parquet")
 _PAGE_SUFFIX = ".html"
 # First characters of spreadsheet formulas, and numbers, which may begin with them.
@@ -46,7 +46,7 @@ class Outputs:
                 raise ParameterError(msg)
             out = out or source
         targets: dict[str, Path] = {}
-        for given, suffixes in ((out, _OUT_SUFFIXES), (self.table, tables), (self.html, (_PAGE_SUFFIX,))):
+        for given, suffixes in ((out, OUT_SUFFIXES), (self.table, tables), (self.html, (_PAGE_SUFFIX,))):
             if given is None:
                 continue
             target = Path(given)
@@ -73,12 +73,12 @@ def reserved(
         raise ParameterError(NO_OUTPUT)
 
     def check(kind: str) -> None:
-        whole = asked.in_place and kind in _OUT_SUFFIXES  # a table never takes the place of the input
+        whole = asked.in_place and kind in OUT_SUFFIXES  # a table never takes the place of the input
         check_target(targets[kind], source=source, overwrite=asked.overwrite, in_place=whole)
 
     for kind, target in targets.items():
         check(kind)
-        if kind in _OUT_SUFFIXES:
+        if kind in OUT_SUFFIXES:
             check_space(target, source=source)
     with ExitStack() as stack:
         for kind, target in targets.items():
@@ -89,7 +89,7 @@ def reserved(
 
 def annotated_of(targets: Mapping[str, Path]) -> Path | None:
     """Return the target that has the cells."""
-    return next((target for kind, target in targets.items() if kind in _OUT_SUFFIXES), None)
+    return next((target for kind, target in targets.items() if kind in OUT_SUFFIXES), None)
 
 
 def write_targets(
@@ -106,7 +106,7 @@ def write_targets(
     with ExitStack() as stack:
         parts = {kind: stack.enter_context(replacing(target)) for kind, target in targets.items()}
         for kind, part in parts.items():
-            if kind in _OUT_SUFFIXES:
+            if kind in OUT_SUFFIXES:
                 write(part)
             elif kind != _PAGE_SUFFIX:
                 write_table(table(), part)
