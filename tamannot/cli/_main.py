@@ -35,8 +35,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
 app.add_typer(signatures_app, name="signatures")
 app.add_typer(analyses_app)
 

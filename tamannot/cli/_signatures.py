@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, show, validate, lock, export and compare signatures.", no_args_is_help=True)
 
-
 Species = StrEnum("Species", {"HUMAN": "human", "MOUSE": "mouse"})
 Format = StrEnum(
     "Format",

@@ -18,7 +18,7 @@ from anndata import AnnData
 
 from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings, settings
-from tamannot.classify import NOT_MACROPHAGE, AnchoredModel
+from tamannot.classify import FEW_GENES, NOT_MACROPHAGE, AnchoredModel
 from tamannot.data import read_obs, read_record, runs_of, slot
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.get import annotations as annotation_table
@@ -33,8 +33,6 @@ from tamannot.signature import Signatures
 from tamannot.signature._gene_index import names_of
 from tamannot.tl._run import call_cells, read_input, start_run, write_run
 from tamannot.tl._train import learn_model
-
-_LOW_COVERAGE = 0.5
 
 _FILE, _GIVEN = "file", "given"
 
@@ -268,7 +266,7 @@ def _summary_of(adata: AnnData, key: str, path: Path, outputs: tuple[str, ...]) 
         states=counts["state"],
         origin_status=counts["origin_status"],
         state_status=counts["state_status"],
-        low_coverage={str(k): round(float(v), 2) for k, v in coverage[coverage < _LOW_COVERAGE].items()},
+        low_coverage={str(k): round(float(v), 2) for k, v in coverage[coverage < FEW_GENES].items()},
         substitutions={str(k): str(v) for k, v in record.substitutions["found_as"].items()},
         confidence="; ".join(confidence),
         notes=tuple(record.warnings),

@@ -30,7 +30,6 @@ from tamannot.signature import as_signatures
 
 # How often the line of a terminal is renewed while no file says anything.
 _RENEW = 0.5
-
 # Time to remove what was begun; copying a matrix cannot be stopped in between.
 _PATIENCE = 10.0
 _KILLED = "The system does this when memory runs out: use fewer --jobs or a smaller --chunk-size."

@@ -28,7 +28,6 @@ if sys.platform != "win32":
 
 _HELD: ContextVar[frozenset[Path]] = ContextVar("_HELD", default=frozenset())
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-
 _AT_FDCWD, _EXCHANGE = -100, 2
 
 
