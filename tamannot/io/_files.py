@@ -38,6 +38,8 @@ from tamannot.tl._train import train_and_tell
 _MIN_DETECTED, _FEW_CELLS = 3, 50
 # Cells looked at: so many from each of so many places, all over the file.
 _ROWS, _PLACES = 500, 10
+# Which matrix and genes are used, where the caller does not say.
+_WHERE: dict[str, Any] = {"layer": None, "gene_symbols": None, "species": "auto"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def check_file(path: str | os.PathLike[str], *, report: Progress | None = None, 
     report("reading file")
     with open_file(Path(path)) as adata:
         report("checking")
+        where = _WHERE | where
         library = load_signatures(classify.PROGRAM_AXES, species=species_of(adata, **where))
         data = unpack(adata, library, **where)
         coverage = coverage_table(make_plan(library, data.index.locate, data.rows.shape[1]))
@@ -168,7 +171,7 @@ def score_file(
         report("reading file")
         adata = stack.enter_context(open_file(source, key=check_key(key_added)))
         if not isinstance(signatures, Mapping):
-            where = {name: choices[name] for name in ("layer", "gene_symbols", "species") if name in choices}
+            where = {name: choices.get(name, default) for name, default in _WHERE.items()}
             signatures = signatures_named(signatures, species_of(adata, **where))
         sets, methods = SignatureSet(signatures.values()), {key_added: method_of(method)}
         asked = ScoreSettings(signatures=sets, methods=methods, **choices)

@@ -22,7 +22,6 @@ from tamannot.errors import OutputError
 from tamannot.io._output import check_target, locked, replacing
 from tamannot.signature import Signatures, as_signatures
 
-_FORMAT = 1
 _PACKAGES = ("anndata", "h5py", "numba", "numpy", "pandas", "scikit-learn", "scipy", "zarr")
 
 
@@ -33,7 +32,6 @@ class RunLog:
         self.source, self.report = source, report
         self.n_obs: int | None = None
         self.outputs: tuple[str, ...] = ()
-        """Those that were written."""
         self.notes: tuple[str, ...] = ()
         self._seconds, self._stages = 0.0, dict[str, float]()
         self._error: dict[str, str] | None = None
@@ -97,7 +95,7 @@ def logged(
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
     head = {
-        "tamannot_log": _FORMAT,
+        "tamannot_log": 1,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions | {"platform": platform.platform()},
         "threads": settings.n_threads(),

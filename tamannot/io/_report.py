@@ -74,8 +74,7 @@ def write_report(
 
     Returns
     -------
-    None. File and folder are written completely or not at all. All text from ``adata`` is escaped, so names cannot run
-    scripts.
+    None. File and folder are written completely or not at all. Text from ``adata`` is escaped: it cannot run scripts.
 
     Raises
     ------
