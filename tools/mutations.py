@@ -134,7 +134,7 @@ FAULTS = [
     # files
     ("replacing", "beside = part_of(place)", "beside = place", "io"),
     ("_clear", "old.replace(place)", "pass", "io"),
-    ("check_target", "if not overwrite and not is_source", "if False", "io"),
+    ("check_target", "and not overwrite and not is_source", "and False", "io"),
     ("check_space", "if need > free", "if need > 2 * free", "io"),
     ("", '_STARTS = ("=", "+", "-", "@")', '_STARTS = ("=", "+", "-")', "io"),
 ]

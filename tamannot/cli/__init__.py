@@ -38,21 +38,16 @@ def main() -> None:
         pass
     interruption.end()
     if code == _INTERRUPTED:
-        _clear_up()
+        if "tamannot.io._output" in sys.modules:  # the interruption may have come where locks are released
+            from tamannot.io._output import release_locks  # noqa: PLC0415 - where it was not needed nothing was written
+
+            release_locks()
         by = "" if interruption.received == signal.SIGINT else f" by {interruption.received.name}"
         with suppress(OSError):  # the terminal may be gone
             print(f"tamannot: interrupted{by}.", file=sys.stderr, flush=True)
         # Without waiting for threads that still compute; Python itself may forget the code.
         os._exit(_BY_SIGNAL + interruption.received)
     sys.exit(code)
-
-
-def _clear_up() -> None:
-    """Remove what is half-written if the interruption came where that is done itself."""
-    if "tamannot.io._output" in sys.modules:
-        from tamannot.io._output import release_locks  # noqa: PLC0415 - where it was not needed nothing was written
-
-        release_locks()
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -9,22 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
+import tamannot.io as files
+from tamannot import get, pl, tl
 from tamannot._settings import settings
 from tamannot.cli import _options as options
+from tamannot.cli import _show
 from tamannot.cli._options import Axis, Counts, Figure, Hypotheses
 from tamannot.errors import ParameterError
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from pandas import DataFrame
 
     from tamannot._progress import Progress
-    from tamannot.io import Analysis
-
-Tables = Mapping[str, "DataFrame"]
 
 app = typer.Typer()
+
+# The key of the labels of a user's own model.
+_MODEL = "tam_model"
 
 
 @app.command()
@@ -32,28 +35,22 @@ def compare(
     source: options.Annotated_,
     sample_key: options.SampleKey,
     condition: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Column of obs with one value per sample. Default: shares, no tests."),
+        str | None, Option(metavar="COLUMN", help="Column of obs with one value per sample. Default: shares, no tests.")
     ] = None,
     axis: Annotated[
-        Axis, typer.Option(help="States or origins, as shares of macrophages, or compartments, as shares of all cells.")
+        Axis, Option(help="States or origins, as shares of macrophages, or compartments, as shares of all cells.")
     ] = Axis.STATE,
     covariate: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="Column of obs with one value per sample; may be repeated."),
+        list[str] | None, Option(metavar="COLUMN", help="Column of obs with one value per sample; may be repeated.")
     ] = None,
-    reference: Annotated[
-        str | None, typer.Option(help="The condition to compare with. Default: the first category.")
-    ] = None,
+    reference: Annotated[str | None, Option(help="The condition to compare with. Default: the first category.")] = None,
     counts: Annotated[
-        Counts, typer.Option(help="Compare cells by their label, or by sums of probabilities.")
+        Counts, Option(help="Compare cells by their label, or by sums of probabilities.")
     ] = Counts.CALLED,
     no_depth: Annotated[
-        bool, typer.Option("--no-depth", help="Do not adjust for depth, which is read from the matrix.")
+        bool, Option("--no-depth", help="Do not adjust for depth, which is read from the matrix.")
     ] = False,
-    min_cells: Annotated[
-        int, typer.Option(min=1, help="Macrophages (or cells) that a sample needs to be compared.")
-    ] = 30,
+    min_cells: Annotated[int, Option(min=1, help="Macrophages (or cells) that a sample needs to be compared.")] = 30,
     key: options.Key = "tam",
     out: Annotated[Path | None, options.out_option("the comparison")] = None,
     table: options.ResultTable = None,
@@ -67,31 +64,17 @@ def compare(
     The table has one row per label and contrast; without --condition, one row per sample and label.
     Cautions go to stderr.
     """
-    from tamannot.get import composition as found  # noqa: PLC0415 - commands import what they need
-    from tamannot.tl import composition  # noqa: PLC0415
+    how: dict[str, Any] = {"condition": condition, "axis": axis.value, "covariates": covariate or ()}
+    how |= {"reference": reference, "min_cells": min_cells, "counts": counts.value, "depth": not no_depth}
 
-    def run(adata: AnnData) -> Tables:
-        composition(
-            adata,
-            sample_key,
-            condition=condition,
-            axis=axis.value,
-            covariates=covariate or (),
-            reference=reference,
-            min_cells=min_cells,
-            counts=counts.value,
-            depth=not no_depth,
-            key=key,
-        )
+    def run(adata: AnnData) -> _show.Tables:
+        tl.composition(adata, sample_key, key=key, **how)
         shares = "expected" if counts is Counts.EXPECTED else "shares"
         names = (shares,) if condition is None else ("tests", shares)
-        return {name: found(adata, key, table=name, axis=axis.value) for name in names}  # type: ignore[arg-type]
+        return {name: get.composition(adata, key, table=name, axis=axis.value) for name in names}  # type: ignore[arg-type]
 
-    result = _analyse(source, run, (out, table, overwrite, in_place), key, quiet=quiet)
-    from tamannot.cli._show import print_analysis, shown_shares, shown_tests  # noqa: PLC0415
-
-    shown = shown_shares if condition is None else shown_tests
-    print_analysis(result, shown(next(iter(result.tables.values()))), as_json=as_json, quiet=quiet)
+    shown = _show.shown_shares if condition is None else _show.shown_tests
+    _analyse(source, run, shown, key, (out, table, overwrite, in_place), (quiet, as_json))
 
 
 @app.command()
@@ -100,11 +83,11 @@ def enrich(
     groupby: options.Groupby,
     sample_key: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Column of obs with the sample. Default: genes are ranked over cells."),
+        Option(metavar="COLUMN", help="Column of obs with the sample. Default: genes are ranked over cells."),
     ] = None,
     signatures: options.SignatureNames = None,
     compartment: Annotated[
-        str | None, typer.Option(help="Compare only cells of this compartment with one another: macrophage.")
+        str | None, Option(help="Compare only cells of this compartment with one another: macrophage.")
     ] = None,
     layer: options.Layer = None,
     gene_symbols: options.GeneSymbols = None,
@@ -124,25 +107,20 @@ def enrich(
     its most enriched signatures. Cautions go to stderr.
     """
     from tamannot.data import species_of  # noqa: PLC0415
-    from tamannot.get import enrichment  # noqa: PLC0415
     from tamannot.signature import signatures_named  # noqa: PLC0415
-    from tamannot.tl import enrich as enrich_groups  # noqa: PLC0415
 
     settings.threads = threads
     how: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols, "species": species.value}
 
-    def run(adata: AnnData) -> Tables:
+    def run(adata: AnnData) -> _show.Tables:
         own = signatures_named(signatures, species_of(adata, **how)) if signatures else None
-        enrich_groups(adata, groupby, signatures=own, sample_key=sample_key, compartment=compartment, key=key, **how)
+        tl.enrich(adata, groupby, signatures=own, sample_key=sample_key, compartment=compartment, key=key, **how)
         return {
-            "signatures": enrichment(adata, key, groupby=groupby),
-            "clusters": enrichment(adata, key, kind="clusters", groupby=groupby),
+            "signatures": get.enrichment(adata, key, groupby=groupby),
+            "clusters": get.enrichment(adata, key, kind="clusters", groupby=groupby),
         }
 
-    result = _analyse(source, run, (out, table, overwrite, in_place), key, quiet=quiet)
-    from tamannot.cli._show import print_analysis, shown_enrichment  # noqa: PLC0415
-
-    print_analysis(result, shown_enrichment(**result.tables), as_json=as_json, quiet=quiet)
+    _analyse(source, run, _show.shown_enrichment, key, (out, table, overwrite, in_place), (quiet, as_json))
 
 
 @app.command()
@@ -151,23 +129,21 @@ def crosstalk(
     sample_key: options.SampleKey,
     malignant: Annotated[
         list[str],
-        typer.Option(
+        Option(
             metavar="COLUMN=VALUE",
             help="Column of obs and its value for malignant cells (repeat for more values), or a column of True and "
             "False. Malignant cells are never inferred.",
         ),
     ],
     hypotheses: Annotated[
-        Hypotheses | None, typer.Option(help="Associations to test. Default: three prespecified ones.")
+        Hypotheses | None, Option(help="Associations to test. Default: three prespecified ones.")
     ] = None,
-    shares: Annotated[
-        Counts, typer.Option(help="Shares of cells by their label, or mean probabilities.")
-    ] = Counts.CALLED,
+    shares: Annotated[Counts, Option(help="Shares of cells by their label, or mean probabilities.")] = Counts.CALLED,
     covariate: Annotated[
         list[str] | None,
-        typer.Option(help="ambient, hypoxia, depth or a column of obs; may be repeated. Default: these three."),
+        Option(help="ambient, hypoxia, depth or a column of obs; may be repeated. Default: these three."),
     ] = None,
-    min_cells: Annotated[int, typer.Option(min=1, help="Macrophages and malignant cells that a sample needs.")] = 30,
+    min_cells: Annotated[int, Option(min=1, help="Macrophages and malignant cells that a sample needs.")] = 30,
     threads: options.Threads = None,
     key: options.Key = "tam",
     out: Annotated[Path | None, options.out_option("the associations")] = None,
@@ -182,35 +158,23 @@ def crosstalk(
     The ferroptosis programs of malignant cells are tested. The table has one row per association. An association has
     no direction and is not a cause. Cautions go to stderr.
     """
-    from tamannot.get import crosstalk as found  # noqa: PLC0415
-    from tamannot.tl import crosstalk as associate  # noqa: PLC0415
-
     settings.threads = threads
-    adjusted: dict[str, Any] = {"covariates": covariate} if covariate else {}
+    how: dict[str, Any] = {"shares": shares.value, "min_cells": min_cells}
+    how |= {"hypotheses": None if hypotheses is None else hypotheses.value}
+    if covariate:
+        how["covariates"] = covariate
 
-    def run(adata: AnnData) -> Tables:
-        associate(
-            adata,
-            sample_key,
-            malignant=malignant_of(malignant, adata.obs.columns),
-            hypotheses=None if hypotheses is None else hypotheses.value,
-            shares=shares.value,
-            min_cells=min_cells,
-            key=key,
-            **adjusted,
-        )
-        return {"tests": found(adata, key), "samples": found(adata, key, kind="samples")}
+    def run(adata: AnnData) -> _show.Tables:
+        tl.crosstalk(adata, sample_key, malignant=malignant_of(malignant, adata.obs.columns), key=key, **how)
+        return {"tests": get.crosstalk(adata, key), "samples": get.crosstalk(adata, key, kind="samples")}
 
-    result = _analyse(source, run, (out, table, overwrite, in_place), key, quiet=quiet)
-    from tamannot.cli._show import print_analysis, shown_associations  # noqa: PLC0415
-
-    print_analysis(result, shown_associations(result.tables["tests"]), as_json=as_json, quiet=quiet)
+    _analyse(source, run, _show.shown_associations, key, (out, table, overwrite, in_place), (quiet, as_json))
 
 
 @app.command()
 def predict(
     source: options.Source,
-    model: Annotated[Path, typer.Option(help="A model made by `tamannot train --labels`.")],
+    model: Annotated[Path, Option(help="A model made by `tamannot train --labels`.")],
     out: Annotated[Path | None, options.out_option("labels")] = None,
     table: options.ResultTable = None,
     layer: options.Layer = None,
@@ -235,7 +199,7 @@ def predict(
         msg = f"{model} has no labels: it was trained without --labels. Give it to tamannot annotate --model."
         raise ParameterError(msg)
 
-    def run(adata: AnnData) -> Tables:
+    def run(adata: AnnData) -> _show.Tables:
         trained.predict(adata, layer=layer, gene_symbols=gene_symbols, species=species.value, key_added=_MODEL)
         columns = [f"{_MODEL}_{name}" for name in ("label", "prob", "status")]
         of_cells = adata.obs[columns].join(adata.obsm[f"{_MODEL}_proba"].add_prefix("proba_"))
@@ -244,29 +208,23 @@ def predict(
 
     if out is None and table is None and not in_place:
         raise ParameterError(NO_OUTPUT)
-    result = _analyse(source, run, (out, table, overwrite, in_place), _MODEL, quiet=quiet)
-    from tamannot.cli._show import print_analysis, shown_labels  # noqa: PLC0415
-
-    print_analysis(result, shown_labels(result.tables["labels"]), as_json=as_json, quiet=quiet)
-
-
-_MODEL = "tam_model"
+    _analyse(source, run, _show.shown_labels, _MODEL, (out, table, overwrite, in_place), (quiet, as_json))
 
 
 @app.command()
 def plot(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="An annotated h5ad file or zarr folder.")],
-    kind: Annotated[Figure, typer.Argument(metavar="KIND", help=f"One of {', '.join(Figure)}.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Figure to write: .png, .pdf or .svg.")],
-    groupby: Annotated[str | None, typer.Option(metavar="COLUMN", help="Groups: a column of obs, or an axis.")] = None,
-    sample_key: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of obs with the sample.")] = None,
+    source: Annotated[Path, Argument(metavar="IN", help="An annotated h5ad file or zarr folder.")],
+    kind: Annotated[Figure, Argument(metavar="KIND", help=f"One of {', '.join(Figure)}.")],
+    out: Annotated[Path, Option("--out", "-o", metavar="OUT", help="Figure to write: .png, .pdf or .svg.")],
+    groupby: Annotated[str | None, Option(metavar="COLUMN", help="Groups: a column of obs, or an axis.")] = None,
+    sample_key: Annotated[str | None, Option(metavar="COLUMN", help="Column of obs with the sample.")] = None,
     condition: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of obs with the condition of each sample.")
+        str | None, Option(metavar="COLUMN", help="Column of obs with the condition of each sample.")
     ] = None,
-    axis: Annotated[Axis | None, typer.Option(help="Labels or signatures of this axis.")] = None,
-    signatures: Annotated[list[str] | None, typer.Option(help="Id of a signature; may be repeated.")] = None,
-    basis: Annotated[str | None, typer.Option(help="Embedding in obsm: umap, pca. Default: the first found.")] = None,
-    dpi: Annotated[int, typer.Option(min=20, max=1200, help="Resolution of a .png.")] = 150,
+    axis: Annotated[Axis | None, Option(help="Labels or signatures of this axis.")] = None,
+    signatures: Annotated[list[str] | None, Option(help="Id of a signature; may be repeated.")] = None,
+    basis: Annotated[str | None, Option(help="Embedding in obsm: umap, pca. Default: the first found.")] = None,
+    dpi: Annotated[int, Option(min=20, max=1200, help="Resolution of a .png.")] = 150,
     key: options.Key = "tam",
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
@@ -276,23 +234,19 @@ def plot(
     composition, composition_tests and ferroptosis summarise samples: give --sample-key (and --condition), or
     a file written by tamannot compare. enrichment and crosstalk draw what these commands wrote with -o.
     """
-    from tamannot import pl  # noqa: PLC0415
-    from tamannot.cli._show import draw_without_screen, print_notes  # noqa: PLC0415
-    from tamannot.io import plot_file  # noqa: PLC0415
-
-    draw_without_screen()
     given = {"groupby": groupby, "axis": axis and axis.value, "signatures": signatures, "basis": basis}
     given |= {"sample_key": sample_key, "condition": condition}
     function = getattr(pl, kind.value)
     for_figure, for_summary = split_choices(kind, function, {k: v for k, v in given.items() if v is not None})
 
     def draw(adata: AnnData) -> Any:
-        if for_summary:
-            _summarise(adata, kind, for_summary, key)
+        if for_summary:  # nothing of it is written to the file
+            make = tl.ferroptosis_summary if kind is Figure.FERROPTOSIS else tl.composition
+            make(adata, for_summary.pop("sample_key"), key=key, **for_summary)
         return function(adata, key=key, **for_figure)
 
-    with _running(quiet=quiet) as progress, print_notes(quiet=quiet):
-        plot_file(source, out, draw, key=key, dpi=dpi, overwrite=overwrite, report=progress)
+    with _running(quiet=quiet) as progress, _show.print_notes(quiet=quiet):
+        files.plot_file(source, out, draw, key=key, dpi=dpi, overwrite=overwrite, report=progress)
     if not quiet:
         typer.echo(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
 
@@ -318,15 +272,6 @@ def split_choices(kind: Figure, function: Any, given: Mapping[str, Any]) -> tupl
     return for_figure, {name: value for name, value in given.items() if name in of_summary}
 
 
-def _summarise(adata: AnnData, kind: Figure, choices: Mapping[str, Any], key: str) -> None:
-    """Make what a figure shows of samples; nothing of it is written to the file."""
-    from tamannot import tl  # noqa: PLC0415
-
-    rest = {name: value for name, value in choices.items() if name != "sample_key"}
-    make = tl.ferroptosis_summary if kind is Figure.FERROPTOSIS else tl.composition
-    make(adata, choices["sample_key"], key=key, **rest)
-
-
 def malignant_of(words: Sequence[str], columns: Sequence[str]) -> str | tuple[str, list[str]]:
     """Return which cells are malignant: a column, or a column and its values."""
     if len(words) == 1 and (words[0] in columns or "=" not in words[0]):
@@ -341,12 +286,10 @@ def malignant_of(words: Sequence[str], columns: Sequence[str]) -> str | tuple[st
 @contextmanager
 def _running(*, quiet: bool) -> Iterator[Progress]:
     """Show stages; what is computed shows its own, unless it shall be quiet."""
-    from tamannot.cli._show import stages  # noqa: PLC0415
-
     before = settings.progress
     try:
         settings.progress = False if quiet else before
-        with stages(quiet=quiet) as progress:
+        with _show.stages(quiet=quiet) as progress:
             yield progress
     finally:
         settings.progress = before
@@ -354,16 +297,16 @@ def _running(*, quiet: bool) -> Iterator[Progress]:
 
 def _analyse(
     source: Path,
-    run: Callable[[AnnData], Tables],
-    outputs: tuple[Path | None, Path | None, bool, bool],
+    run: Callable[[AnnData], _show.Tables],
+    shown: Callable[[_show.Tables], Sequence[Sequence[object]]],
     key: str,
-    *,
-    quiet: bool,
-) -> Analysis:
-    """Run an analysis on a file; ``outputs`` are --out, --table, --overwrite and --in-place."""
-    from tamannot.io import Outputs, analyse_file  # noqa: PLC0415
-
-    out, table, overwrite, in_place = outputs
-    asked = Outputs(out, table, overwrite=overwrite, in_place=in_place)
+    asked: tuple[Path | None, Path | None, bool, bool],
+    how: tuple[bool, bool],
+) -> None:
+    """Analyse a file; ``asked`` are --out, --table, --overwrite and --in-place, ``how`` are --quiet and --json."""
+    out, table, overwrite, in_place = asked
+    quiet, as_json = how
+    outputs = files.Outputs(out, table, overwrite=overwrite, in_place=in_place)
     with _running(quiet=quiet) as progress:
-        return analyse_file(source, run, asked, key=key, report=progress)
+        found = files.analyse_file(source, run, outputs, key=key, report=progress)
+    _show.print_analysis(found, shown, as_json=as_json, quiet=quiet)

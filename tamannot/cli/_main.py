@@ -6,18 +6,24 @@ Ctrl-C, SIGTERM and SIGHUP.
 
 from __future__ import annotations
 
-import io
 import logging
+import os
 import sys
 from dataclasses import replace
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
+import tamannot as tam
+import tamannot.io as files
+from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.cli import _options as options
 from tamannot.cli._analyses import app as analyses_app
+from tamannot.cli._show import print_check, print_notes, print_scores, print_summary, print_training, stages
 from tamannot.cli._signatures import app as signatures_app
 from tamannot.errors import TamannotError, printable
 
@@ -29,8 +35,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
 app.add_typer(signatures_app, name="signatures")
 app.add_typer(analyses_app)
 
@@ -41,54 +45,44 @@ _REFUSAL: Any = typer.BadParameter.__mro__[2]
 @app.command()
 def annotate(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="IN", help="h5ad files or zarr folders. Changed only by --in-place.")
+        list[Path], Argument(metavar="IN", help="h5ad files or zarr folders. Changed only by --in-place.")
     ],
     out: Annotated[Path | None, options.out_option("annotations")] = None,
     table: Annotated[Path | None, options.table_option("annotations")] = None,
     out_dir: Annotated[
-        Path | None,
-        typer.Option(metavar="D", help="Folder for the outputs of several files, each named like its input."),
+        Path | None, Option(metavar="D", help="Folder for the outputs of several files, each named like its input.")
     ] = None,
-    tables: Annotated[
-        options.Tables | None, typer.Option(help="With --out-dir: also write a table for each file.")
-    ] = None,
+    tables: Annotated[options.Tables | None, Option(help="With --out-dir: also write a table for each file.")] = None,
     cohort_table: Annotated[
-        Path | None,
-        typer.Option(help="With --out-dir: also write a table with one row per sample: .csv, .tsv or .parquet."),
+        Path | None, Option(help="With --out-dir: also write a table with one row per sample: .csv, .tsv or .parquet.")
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="With --out-dir: number of files processed at a time.")
+        int, Option("--jobs", "-j", min=1, help="With --out-dir: number of files processed at a time.")
     ] = 1,
     each_alone: Annotated[
-        bool, typer.Option("--each-alone", help="With several files: fit each one separately, not all as one cohort.")
+        bool, Option("--each-alone", help="With several files: fit each one separately, not all as one cohort.")
     ] = False,
     layer: options.Layer = None,
     gene_symbols: options.GeneSymbols = None,
     species: options.SpeciesOption = options.Species.AUTO,
     tissue: options.TissueOption = options.Tissue.AUTO,
     compartment_key: options.CompartmentOption = None,
-    sample_key: Annotated[str | None, typer.Option(help="Column of obs with the sample.")] = None,
+    sample_key: Annotated[str | None, Option(help="Column of obs with the sample.")] = None,
     signatures: options.OwnSignatures = None,
     model: Annotated[
         list[Path] | None,
-        typer.Option(
+        Option(
             help="A model made by `tamannot train`; may be repeated. One trained without --labels replaces fitting to "
             "IN; one trained with --labels adds its labels as tam_model_label."
         ),
     ] = None,
-    target_accuracy: Annotated[
-        float, typer.Option(help="Has no effect; kept for older scripts. Between 0 and 1.")
-    ] = 0.95,
+    target_accuracy: Annotated[float, Option(help="Has no effect; kept for older scripts. Between 0 and 1.")] = 0.95,
     chunk_size: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Number of cells processed at a time; fewer need less memory. Results do not depend on it."
-        ),
+        Option(min=1, help="Number of cells processed at a time; fewer need less memory. Results do not depend on it."),
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="HTML", help="Also write a report of the annotation: .html.")
-    ] = None,
-    log: Annotated[Path | None, typer.Option(help="Also write a log of the run: .json.")] = None,
+    report: Annotated[Path | None, Option(metavar="HTML", help="Also write a report of the annotation: .html.")] = None,
+    log: Annotated[Path | None, Option(help="Also write a log of the run: .json.")] = None,
     threads: options.Threads = None,
     overwrite: options.Overwrite = False,
     in_place: options.InPlace = False,
@@ -101,43 +95,23 @@ def annotate(
     as one cohort: baselines and the classifier of states are fitted once to cells of all files. If some files fail,
     the others are still written, and the exit code is 2.
     """
-    from tamannot.cli._show import draw_without_screen, print_summary, stages  # noqa: PLC0415
-    from tamannot.io import annotate_file  # noqa: PLC0415
-    from tamannot.signature import read_signatures  # noqa: PLC0415
-
-    draw_without_screen()
     settings.threads = threads
-    own = read_signatures(signatures) if signatures else None
-    choices: dict[str, Any] = {
-        "layer": layer,
-        "gene_symbols": gene_symbols,
-        "species": species.value,
-        "tissue": tissue.value,
-        "compartment_key": compartment_key,
-        "sample_key": sample_key,
-        "model": model,
-        "target_accuracy": target_accuracy,
-    }
+    own = tam.read_signatures(signatures) if signatures else None
+    choices: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols, "species": species.value}
+    choices |= {"tissue": tissue.value, "compartment_key": compartment_key, "sample_key": sample_key}
+    choices |= {"model": model, "target_accuracy": target_accuracy}
     if len(sources) > 1 or out_dir is not None or tables is not None or cohort_table is not None:
-        from tamannot.cli._many import ManyFiles, annotate_many  # noqa: PLC0415
+        from tamannot.cli._many import annotate_many  # noqa: PLC0415 - processes, which one file does without
 
-        run = ManyFiles(out_dir, tables, jobs, overwrite, in_place, chunk_size, each_alone)
-        asked = replace(run, cohort_table=cohort_table, log=log, quiet=quiet, as_json=as_json)
-        annotate_many(sources, asked, {"--out": out, "--table": table, "--report": report}, own, choices)
+        asked = {"out_dir": out_dir, "tables": tables, "jobs": jobs, "overwrite": overwrite, "in_place": in_place}
+        asked |= {"chunk_size": chunk_size, "each_alone": each_alone, "cohort_table": cohort_table}
+        single = {"--out": out, "--table": table, "--report": report}
+        annotate_many(sources, asked, single, own, choices, (log, quiet, as_json))
         return
+    outputs: dict[str, Any] = {"table": table, "html": report, "log": log, "overwrite": overwrite, "in_place": in_place}
     with stages(quiet=quiet) as progress:
-        summary = annotate_file(
-            sources[0],
-            out,
-            table=table,
-            html=report,
-            signatures=own,
-            overwrite=overwrite,
-            in_place=in_place,
-            chunk_size=chunk_size,
-            log=log,
-            report=progress,
-            **choices,
+        summary = files.annotate_file(
+            sources[0], out, signatures=own, chunk_size=chunk_size, report=progress, **outputs, **choices
         )
     print_summary(summary, as_json=as_json, quiet=quiet)
 
@@ -148,14 +122,11 @@ def score(
     out: Annotated[Path | None, options.out_option("scores")] = None,
     table: Annotated[Path | None, options.table_option("scores")] = None,
     signatures: options.SignatureNames = None,
-    method: Annotated[options.MethodName, typer.Option(help="Scoring method.")] = options.MethodName.UCELL,
-    ignore_weights: Annotated[bool, typer.Option("--ignore-weights", help="Ignore the weights of genes.")] = False,
-    null: Annotated[
-        bool, typer.Option("--null", help="Also compute z and p against matched random signatures.")
-    ] = False,
+    method: Annotated[options.MethodName, Option(help="Scoring method.")] = options.MethodName.UCELL,
+    ignore_weights: Annotated[bool, Option("--ignore-weights", help="Ignore the weights of genes.")] = False,
+    null: Annotated[bool, Option("--null", help="Also compute z and p against matched random signatures.")] = False,
     min_coverage: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Signatures with a smaller share of their genes in the data are not scored."),
+        float, Option(min=0, max=1, help="Signatures with a smaller share of their genes in the data are not scored.")
     ] = 0.5,
     layer: options.Layer = None,
     gene_symbols: options.GeneSymbols = None,
@@ -170,44 +141,30 @@ def score(
 
     Without --signatures, the states are scored. OUT is written completely or not at all.
     """
-    from tamannot.cli._show import print_scores, stages  # noqa: PLC0415
-    from tamannot.io import score_file  # noqa: PLC0415
     from tamannot.scoring import method_of  # noqa: PLC0415
 
     settings.threads = threads
     how = method_of(method.value)
-    with stages(quiet=quiet) as report:
-        summary = score_file(
-            source,
-            out,
-            table=table,
-            signatures=signatures or ["state"],
-            method=replace(how, weights="ignore") if ignore_weights else how,  # type: ignore[call-arg]  # all have it
-            null="matched" if null else None,
-            min_coverage=min_coverage,
-            layer=layer,
-            gene_symbols=gene_symbols,
-            species=species.value,
-            overwrite=overwrite,
-            in_place=in_place,
-            report=report,
-        )
+    if ignore_weights:
+        how = replace(how, weights="ignore")  # type: ignore[call-arg]  # all have it
+    choices: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols, "species": species.value}
+    choices |= {"null": "matched" if null else None, "min_coverage": min_coverage}
+    outputs: dict[str, Any] = {"table": table, "overwrite": overwrite, "in_place": in_place}
+    asked = signatures or ["state"]
+    with stages(quiet=quiet) as progress:
+        summary = files.score_file(source, out, signatures=asked, method=how, report=progress, **outputs, **choices)
     print_scores(summary, as_json=as_json, quiet=quiet)
 
 
 @app.command()
 def train(
     source: options.Input,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Model to write: .npz.")],
+    out: Annotated[Path, Option("--out", "-o", metavar="MODEL", help="Model to write: .npz.")],
     labels: Annotated[
         str | None,
-        typer.Option(
-            metavar="COLUMN", help="Column of obs with your labels. Default: train what an annotation would fit."
-        ),
+        Option(metavar="COLUMN", help="Column of obs with your labels. Default: train what an annotation would fit."),
     ] = None,
-    sample_key: Annotated[
-        str | None, typer.Option(help="Column of obs with the sample; whole samples are held out.")
-    ] = None,
+    sample_key: Annotated[str | None, Option(help="Column of obs with the sample; whole samples are held out.")] = None,
     layer: options.Layer = None,
     gene_symbols: options.GeneSymbols = None,
     species: options.SpeciesOption = options.Species.AUTO,
@@ -216,9 +173,9 @@ def train(
     signatures: options.OwnSignatures = None,
     threads: options.Threads = None,
     target_accuracy: Annotated[
-        float, typer.Option(help="With --labels: accuracy that assigned labels should reach, between 0 and 1.")
+        float, Option(help="With --labels: accuracy that assigned labels should reach, between 0 and 1.")
     ] = 0.95,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace an existing model.")] = False,
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -228,43 +185,29 @@ def train(
     classifier of states that an annotation would fit to these cells. Use both with tamannot annotate --model MODEL.
     MODEL is written completely or not at all.
     """
-    from tamannot.cli._show import print_training, stages  # noqa: PLC0415
-    from tamannot.io import train_file  # noqa: PLC0415
-    from tamannot.signature import read_signatures  # noqa: PLC0415
-
     settings.threads = threads
-    with stages(quiet=quiet) as report:
-        summary = train_file(
-            source,
-            out,
-            labels=labels,
-            signatures=read_signatures(signatures) if signatures else None,
-            tissue=tissue.value,
-            compartment_key=compartment_key,
-            sample_key=sample_key,
-            layer=layer,
-            gene_symbols=gene_symbols,
-            species=species.value,
-            target_accuracy=target_accuracy,
-            overwrite=overwrite,
-            report=report,
-        )
+    choices: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols, "species": species.value}
+    choices |= {"tissue": tissue.value, "compartment_key": compartment_key, "sample_key": sample_key}
+    choices |= {"target_accuracy": target_accuracy}
+    choices |= {"signatures": tam.read_signatures(signatures) if signatures else None}
+    with stages(quiet=quiet) as progress:
+        summary = files.train_file(source, out, labels=labels, overwrite=overwrite, report=progress, **choices)
     print_training(summary, as_json=as_json, quiet=quiet)
 
 
 @app.command()
 def report(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="An annotated h5ad file or zarr folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Report to write: .html.")],
-    key: Annotated[str, typer.Option(help="The key_added of the annotation.")] = "tam",
+    source: Annotated[Path, Argument(metavar="IN", help="An annotated h5ad file or zarr folder.")],
+    out: Annotated[Path, Option("--out", "-o", metavar="OUT", help="Report to write: .html.")],
+    key: Annotated[str, Option(help="The key_added of the annotation.")] = "tam",
     sample_key: Annotated[
-        str | None, typer.Option(help="Column of obs with the sample. Default: that of the annotation.")
+        str | None, Option(help="Column of obs with the sample. Default: that of the annotation.")
     ] = None,
-    condition: Annotated[str | None, typer.Option(help="Column of obs with the condition of each sample.")] = None,
-    title: Annotated[str | None, typer.Option(help="Title of the report. Default: the name of the file.")] = None,
+    condition: Annotated[str | None, Option(help="Column of obs with the condition of each sample.")] = None,
+    title: Annotated[str | None, Option(help="Title of the report. Default: the name of the file.")] = None,
     export: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for figures (.svg) and tables (.tsv, .xlsx with tamannot[excel])."),
+        Option(metavar="DIR", help="Folder for figures (.svg) and tables (.tsv, .xlsx with tamannot[excel])."),
     ] = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
@@ -274,22 +217,9 @@ def report(
     One file with findings, caveats, figures, evidence and methods, which needs no network. OUT and DIR are written
     completely or not at all.
     """
-    from tamannot.cli._show import draw_without_screen, print_notes, stages  # noqa: PLC0415
-    from tamannot.io import report_file  # noqa: PLC0415
-
-    draw_without_screen()
+    run: dict[str, Any] = {"key": key, "sample_key": sample_key, "condition": condition}
     with print_notes(quiet=quiet), stages(quiet=quiet) as progress:
-        report_file(
-            source,
-            out,
-            key=key,
-            sample_key=sample_key,
-            condition=condition,
-            title=title,
-            export=export,
-            overwrite=overwrite,
-            report=progress,
-        )
+        files.report_file(source, out, title=title, export=export, overwrite=overwrite, report=progress, **run)
     if not quiet:
         typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
         if export is not None:
@@ -310,41 +240,35 @@ def check(
     Shows the matrix, the gene ids and the coverage of signatures that an annotation would use. Exits with 0 if the
     file can be annotated; with 2 and advice if not, or if no macrophages could be found.
     """
-    from tamannot.cli._show import print_check, stages  # noqa: PLC0415
-    from tamannot.io import check_file  # noqa: PLC0415
-
     with stages(quiet=quiet) as report:
-        found = check_file(source, layer=layer, gene_symbols=gene_symbols, species=species.value, report=report)
+        found = files.check_file(source, layer=layer, gene_symbols=gene_symbols, species=species.value, report=report)
     print_check(found, as_json=as_json, quiet=quiet)
 
 
-def _version(*, wanted: bool) -> None:
+def _version(wanted: bool) -> None:
     if wanted:
-        from tamannot._resources import package_version  # noqa: PLC0415
-
         typer.echo(f"tamannot {package_version()}")
         raise typer.Exit
 
 
 @app.callback()
 def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=lambda v: _version(wanted=v), is_eager=True, help="Print the version.")
-    ] = False,
+    version: Annotated[bool, Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """Annotate tumour-associated macrophages in single-cell data."""
 
 
 def main() -> None:
     """Run the command line; errors of the input end it with one message and exit code 2."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name may have letters that the terminal has not
+    if isinstance(sys.stdout, TextIOWrapper):  # a name may have letters that the terminal has not
         sys.stdout.reconfigure(errors="backslashreplace")
     # zarr reads side by side; what is wrong with the others when one has been told comes as tracebacks
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    os.environ.setdefault("MPLBACKEND", "Agg")  # figures need no screen; matplotlib reads it when it is imported
     try:
         sys.exit(app(prog_name="tamannot", standalone_mode=False))
     except _REFUSAL as refusal:
-        said = io.StringIO()
+        said = StringIO()
         refusal.show(file=said)
         for line in said.getvalue().rstrip("\n").split("\n"):  # has what the user gave
             print(printable(line), file=sys.stderr)

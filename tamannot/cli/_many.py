@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,42 +17,61 @@ from tamannot._settings import AnnotateSettings
 from tamannot.cli._options import as_options
 from tamannot.cli._show import counted, in_options, print_table, stages
 from tamannot.errors import ParameterError, printable
-from tamannot.io._analyse import check_table, cohort_table
-from tamannot.io._annotate import FileOptions, FileSummary, fit_files
+from tamannot.io._annotate import FileOptions, fit_files
 from tamannot.io._batch import FileResult, Task, annotate_tasks, make_folders, tasks_of
+from tamannot.io._files import RESULT_SUFFIXES, cohort_table
 from tamannot.io._log import logged, signature_digests, speed
-from tamannot.io._output import place_of, replacing
-from tamannot.io._targets import write_table
+from tamannot.io._output import check_target, place_of, replacing
+from tamannot.io._targets import Outputs, write_table
 from tamannot.signature import Signatures
 from tamannot.tl._model import models_of
 
 
-@dataclass(frozen=True)
-class ManyFiles:
-    """How many files are annotated: the options of the command by their names."""
-
-    out_dir: Path | None
-    tables: str | None
-    jobs: int
-    overwrite: bool
-    in_place: bool
-    chunk_size: int | None
-    each_alone: bool
-    cohort_table: Path | None = None
-    log: Path | None = None
-    quiet: bool = False
-    as_json: bool = False
-
-
 def annotate_many(
     sources: Sequence[Path],
-    asked: ManyFiles,
+    asked: Mapping[str, Any],
     single: Mapping[str, Path | None],
     signatures: Signatures | None,
     choices: Mapping[str, Any],
+    how: tuple[Path | None, bool, bool],
 ) -> None:
-    """Annotate files into a folder, print a table over them, then what failed: exit with 2, or 1 if through a bug."""
-    if asked.out_dir is None and not asked.in_place:
+    """Annotate files into a folder, print a table over them, then what failed: exit with 2, or 1 if through a bug.
+
+    ``asked`` are options of the command as the log has them, ``how`` are --log, --quiet and --json.
+    """
+    log, quiet, as_json = how
+    tasks = _checked_tasks(sources, asked, single)
+    found, begun = dict[str, FileResult](), time.monotonic()
+    options, entry = {**asked, "signatures": signature_digests(signatures), **choices}, partial(_entry, found, begun)
+    with logged(log, options, entry, overwrite=asked["overwrite"]), stages(quiet=quiet) as report:
+        settings = AnnotateSettings(**choices, recorded=tuple(choices))
+        of_cohort, of_labels = models_of(settings.model)
+        make_folders(tasks)
+        if not asked["each_alone"] and len(tasks) > 1 and of_cohort is None:
+            of_cohort, note = fit_files([task.source for task in tasks], signatures, settings, report)
+            if not quiet:
+                print(f"tamannot: {note}", file=sys.stderr)
+        settings = replace(settings, model=[m for m in (of_cohort, of_labels) if m is not None])
+        file_options = FileOptions(settings, signatures, chunk_size=asked["chunk_size"])
+        for result in annotate_tasks(tasks, file_options, jobs=asked["jobs"], report=report):
+            found[result.path] = result
+    results = [found[str(task.source)] for task in tasks]
+    done = {str(task.source): task.out for task in tasks if found[str(task.source)].summary is not None}
+    if asked["cohort_table"] is not None and done:
+        table = cohort_table(done, sample_key=choices["sample_key"])
+        with replacing(asked["cohort_table"]) as beside:
+            write_table(table, beside)
+    if as_json:
+        print(json.dumps([_as_json(result) for result in results], indent=2))
+    elif not quiet and done:
+        _print_results(results, time.monotonic() - begun)
+    _print_failures(results)
+
+
+def _checked_tasks(sources: Sequence[Path], asked: Mapping[str, Any], single: Mapping[str, Path | None]) -> list[Task]:
+    """Return what is to be done, or raise before any work if options or outputs do not fit together."""
+    out_dir, cohort = asked["out_dir"], asked["cohort_table"]
+    if out_dir is None and not asked["in_place"]:
         msg = (
             "Several inputs, --tables and --cohort-table need --out-dir: each output has the name of its input in that "
             "folder. Or --in-place, to write into the inputs."
@@ -66,47 +85,19 @@ def annotate_many(
     if given := next((name for name, value in single.items() if value is not None), None):
         msg = f"{given} names one file and cannot go with --out-dir, or several inputs. {instead[given]}"
         raise ParameterError(msg)
-    tasks = tasks_of(sources, asked.out_dir, asked.tables, overwrite=asked.overwrite, in_place=asked.in_place)
-    if asked.cohort_table is not None:
-        _check_cohort_table(asked.cohort_table, tasks, overwrite=asked.overwrite)
-    options = {name: value for name, value in asdict(asked).items() if name not in ("log", "quiet", "as_json")}
-    options |= {"signatures": signature_digests(signatures), **choices}
-    found, begun = dict[str, FileResult](), time.monotonic()
-    entry = partial(_log_entry, found, begun)
-    with logged(asked.log, options, entry, overwrite=asked.overwrite), stages(quiet=asked.quiet) as report:
-        how = AnnotateSettings(**choices, recorded=tuple(choices))
-        of_cohort, of_labels = models_of(how.model)
-        make_folders(tasks)
-        if not asked.each_alone and len(tasks) > 1 and of_cohort is None:
-            of_cohort, note = fit_files([task.source for task in tasks], signatures, how, report)
-            if not asked.quiet:
-                print(f"tamannot: {note}", file=sys.stderr)
-        how = replace(how, model=[m for m in (of_cohort, of_labels) if m is not None])
-        file_options = FileOptions(how, signatures, chunk_size=asked.chunk_size)
-        for result in annotate_tasks(tasks, file_options, jobs=asked.jobs, report=report):
-            found[result.path] = result
-    results = [found[str(task.source)] for task in tasks]
-    done = {str(task.source): task.out for task in tasks if found[str(task.source)].summary is not None}
-    if asked.cohort_table is not None and done:
-        table = cohort_table(done, sample_key=choices["sample_key"])
-        with replacing(asked.cohort_table) as beside:
-            write_table(table, beside)
-    if asked.as_json:
-        print(json.dumps([_as_json(result) for result in results], indent=2))
-    elif not asked.quiet:
-        _print_results(results, time.monotonic() - begun)
-    _print_failures(results)
+    tasks = tasks_of(sources, out_dir, asked["tables"], overwrite=asked["overwrite"], in_place=asked["in_place"])
+    if cohort is not None:
+        if place_of(cohort) in {place_of(Path(t.outputs.table)) for t in tasks if t.outputs.table is not None}:
+            msg = f"{cohort} is the table of one input, written by --tables. Give another name to --cohort-table."
+            raise ParameterError(msg)
+        make_folders(tasks)  # the table may stand among the outputs
+        for task in tasks:
+            Outputs(table=cohort).targets(task.source, RESULT_SUFFIXES)
+            check_target(cohort, source=task.source, overwrite=asked["overwrite"])
+    return tasks
 
 
-def _check_cohort_table(target: Path, tasks: Sequence[Task], *, overwrite: bool) -> None:
-    if place_of(target) in {place_of(Path(t.outputs.table)) for t in tasks if t.outputs.table is not None}:
-        msg = f"{target} is the table of one input, written by --tables. Give another name to --cohort-table."
-        raise ParameterError(msg)
-    make_folders(tasks)  # the table may stand among the outputs
-    check_table(target, [task.source for task in tasks], overwrite=overwrite)
-
-
-def _log_entry(found: Mapping[str, FileResult], begun: float) -> dict[str, Any]:
+def _entry(found: Mapping[str, FileResult], begun: float) -> dict[str, Any]:
     entries, seconds = [result.entry for result in found.values()], time.monotonic() - begun
     n_obs = sum(entry["n_obs"] or 0 for entry in entries)
     return {
@@ -126,17 +117,15 @@ def _as_json(result: FileResult) -> dict[str, Any]:
 
 
 def _print_results(results: Sequence[FileResult], seconds: float) -> None:
-    done = [(r.summary, r.entry["seconds"]) for r in results if r.summary is not None]
-    if done:
-        columns = ("file", "cells", "macrophages", "origins", "states", "tissue", "seconds")
-        print_table(columns, (_row(summary, took) for summary, took in done))
-        n_obs = sum(summary.n_obs for summary, _ in done)
-        print(f"{len(done)} of {len(results)} files written, {n_obs:,} cells in {seconds:.0f} s")
-
-
-def _row(summary: FileSummary, seconds: float) -> tuple[str, ...]:
-    labels = (_unassigned_last(summary.origins), _unassigned_last(summary.states))
-    return summary.path, f"{summary.n_obs:,}", f"{summary.n_macrophages:,}", *labels, summary.tissue, f"{seconds:.1f}"
+    rows, n_obs = [], 0
+    for result in results:
+        if (s := result.summary) is not None:
+            labels = (_unassigned_last(s.origins), _unassigned_last(s.states))
+            took = f"{result.entry['seconds']:.1f}"
+            rows.append((s.path, f"{s.n_obs:,}", f"{s.n_macrophages:,}", *labels, s.tissue, took))
+            n_obs += s.n_obs
+    print_table(("file", "cells", "macrophages", "origins", "states", "tissue", "seconds"), rows)
+    print(f"{len(rows)} of {len(results)} files written, {n_obs:,} cells in {seconds:.0f} s")
 
 
 def _unassigned_last(counts: Mapping[str, int]) -> str:

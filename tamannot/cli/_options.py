@@ -8,53 +8,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
-
-class Species(StrEnum):
-    """Species of the data."""
-
-    AUTO = "auto"
-    HUMAN = "human"
-    MOUSE = "mouse"
-
-
-class Tissue(StrEnum):
-    """Tissue of the sample."""
-
-    AUTO = "auto"
-    BRAIN = "brain"
-    OTHER = "other"
-
-
-class Axis(StrEnum):
-    """Labels whose shares are compared."""
-
-    STATE = "state"
-    ORIGIN = "origin"
-    COMPARTMENT = "compartment"
-
-
-class Counts(StrEnum):
-    """How cells count in a share."""
-
-    CALLED = "called"
-    EXPECTED = "expected"
-
-
-class Hypotheses(StrEnum):
-    """Sets of associations."""
-
-    ALL = "all"
-    MEDIATORS = "mediators"
-    T_CELLS = "t_cells"
-
-
-# How to score.
+Species = StrEnum("Species", {"AUTO": "auto", "HUMAN": "human", "MOUSE": "mouse"})
+Tissue = StrEnum("Tissue", {"AUTO": "auto", "BRAIN": "brain", "OTHER": "other"})
+# Labels whose shares are compared, and how cells count in a share.
+Axis = StrEnum("Axis", {"STATE": "state", "ORIGIN": "origin", "COMPARTMENT": "compartment"})
+Counts = StrEnum("Counts", {"CALLED": "called", "EXPECTED": "expected"})
+Hypotheses = StrEnum("Hypotheses", {"ALL": "all", "MEDIATORS": "mediators", "T_CELLS": "t_cells"})
 MethodName = StrEnum("MethodName", "UCELL UCELL_LEGACY AUCELL AUCELL_PYSCENIC MODULE MEAN SSGSEA GSVA")
-# Kinds of tables.
 Tables = StrEnum("Tables", "CSV PARQUET")
-# Figures of one annotated file.
 Figure = StrEnum(
     "Figure",
     "STATES ORIGINS STATE_BY_ORIGIN COMPOSITION COMPOSITION_TESTS SCORES MARKERS COVERAGE POLARIZATION FERROPTOSIS "
@@ -64,48 +27,42 @@ Figure = StrEnum(
 
 def out_option(what: str) -> Any:
     """Return the option of a whole output."""
-    return typer.Option("--out", "-o", metavar="OUT", help=f"Output: a copy of IN with {what} added, .h5ad or .zarr.")
+    return Option("--out", "-o", metavar="OUT", help=f"Output: a copy of IN with {what} added, .h5ad or .zarr.")
 
 
 def table_option(what: str) -> Any:
     """Return the option of a table."""
-    return typer.Option(help=f"Write the {what} alone to a table: .csv or .parquet.")
+    return Option(help=f"Write the {what} alone to a table: .csv or .parquet.")
 
 
-Input = Annotated[Path, typer.Argument(metavar="IN", help="An h5ad file or a zarr folder. It is never changed.")]
-Source = Annotated[
-    Path, typer.Argument(metavar="IN", help="An h5ad file or a zarr folder. Changed only by --in-place.")
-]
+Input = Annotated[Path, Argument(metavar="IN", help="An h5ad file or a zarr folder. It is never changed.")]
+Source = Annotated[Path, Argument(metavar="IN", help="An h5ad file or a zarr folder. Changed only by --in-place.")]
 Annotated_ = Annotated[
-    Path, typer.Argument(metavar="IN", help="An annotated h5ad file or zarr folder. Changed only by --in-place.")
+    Path, Argument(metavar="IN", help="An annotated h5ad file or zarr folder. Changed only by --in-place.")
 ]
-ResultTable = Annotated[Path | None, typer.Option(help="Write the table to a file: .csv, .tsv or .parquet.")]
-SampleKey = Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs with the sample: the tumour or donor.")]
-Groupby = Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs with the groups, such as clusters.")]
-Key = Annotated[str, typer.Option(help="The key_added of the annotation.")]
-Layer = Annotated[str | None, typer.Option(help="Matrix to use: X, raw, or a layer. Default: the best usable one.")]
-GeneSymbols = Annotated[str | None, typer.Option(help="Column of var with symbols or Ensembl ids.")]
-SpeciesOption = Annotated[Species, typer.Option(help="Species of the data.")]
-TissueOption = Annotated[
-    Tissue, typer.Option(help="Tissue of the sample. Outside the brain no cell is called microglia.")
-]
+ResultTable = Annotated[Path | None, Option(help="Write the table to a file: .csv, .tsv or .parquet.")]
+SampleKey = Annotated[str, Option(metavar="COLUMN", help="Column of obs with the sample: the tumour or donor.")]
+Groupby = Annotated[str, Option(metavar="COLUMN", help="Column of obs with the groups, such as clusters.")]
+Key = Annotated[str, Option(help="The key_added of the annotation.")]
+Layer = Annotated[str | None, Option(help="Matrix to use: X, raw, or a layer. Default: the best usable one.")]
+GeneSymbols = Annotated[str | None, Option(help="Column of var with symbols or Ensembl ids.")]
+SpeciesOption = Annotated[Species, Option(help="Species of the data.")]
+TissueOption = Annotated[Tissue, Option(help="Tissue of the sample. Outside the brain no cell is called microglia.")]
 CompartmentOption = Annotated[
-    str | None, typer.Option(help="Column of obs with your own compartments, instead of the compartment classifier.")
+    str | None, Option(help="Column of obs with your own compartments, instead of the compartment classifier.")
 ]
 OwnSignatures = Annotated[
-    Path | None, typer.Option(help="Your own signatures (.toml, folder, .gmt), in addition to the library.")
+    Path | None, Option(help="Your own signatures (.toml, folder, .gmt), in addition to the library.")
 ]
 SignatureNames = Annotated[
     list[str] | None,
-    typer.Option(help="Your own file or folder, an axis of the library (state), or an id; may be repeated."),
+    Option(help="Your own file or folder, an axis of the library (state), or an id; may be repeated."),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="Number of threads. Default: as many as the machine allows.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
-InPlace = Annotated[
-    bool, typer.Option("--in-place", help="Write into IN itself instead of -o, through a temporary file.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+Threads = Annotated[int | None, Option(min=1, help="Number of threads. Default: as many as the machine allows.")]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace existing outputs.")]
+InPlace = Annotated[bool, Option("--in-place", help="Write into IN itself instead of -o, through a temporary file.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Print errors only.")]
+AsJson = Annotated[bool, Option("--json", help="Print the summary as JSON.")]
 
 # Messages are written for Python, once. What of Python they name has a word of its own on the command line.
 _CALLS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (

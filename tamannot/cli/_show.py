@@ -4,42 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from tamannot._progress import Progress
 from tamannot.cli._options import as_options
 from tamannot.errors import collected_notes, printable, some_of
-from tamannot.signature import Signature
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from rich.console import Console
+    from rich.text import Text
 
     from tamannot.io import Analysis, FileCheck, FileSummary, ScoreSummary, TrainSummary
+    from tamannot.signature import Signature
 
+Tables = Mapping[str, "DataFrame"]
 Summary = TypeVar("Summary", "FileSummary", "ScoreSummary", "TrainSummary")
 
-_FEW = 8
-_NAMES = 10
-_TOP = 3
+# Names and signatures that are shown of a list.
+_FEW, _NAMES, _TOP = 8, 10, 3
 # Where the output is no terminal it is read by programs or later: a row is one line.
 _WIDE = 240
 
 
-def _console() -> Console:
-    terminal = Console(highlight=False, soft_wrap=True)
-    return terminal if terminal.is_terminal else Console(highlight=False, soft_wrap=True, width=_WIDE)
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console  # noqa: PLC0415 - --help does without rich
+
+    terminal = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return terminal if stderr or terminal.is_terminal else Console(highlight=False, soft_wrap=True, width=_WIDE)
 
 
 def _text(words: str, style: str = "") -> Text:
-    """Return a line to print; names from a file cannot move the cursor or hide what is said."""
+    """Return a text to print; names from a file cannot move the cursor or hide what is said."""
+    from rich.text import Text  # noqa: PLC0415
+
     return Text(printable(words), style=style)
 
 
@@ -53,23 +54,9 @@ def _print_lines(lines: Iterable[tuple[str, str]], *, width: int) -> None:
         _console().print(_text(f"{label:<{width}}", style="bold"), _text(words), sep="")
 
 
-def _notes_and_outputs(summary: ScoreSummary | TrainSummary) -> list[tuple[str, str]]:
-    return [("note", note) for note in summary.notes] + [("written", path) for path in summary.outputs]
-
-
-def draw_without_screen() -> None:
-    """Have matplotlib draw into memory; it looks at the environment when it is imported."""
-    os.environ.setdefault("MPLBACKEND", "Agg")
-
-
-@contextmanager
-def stages(*, quiet: bool) -> Iterator[Progress]:
+def stages(*, quiet: bool) -> AbstractContextManager[Progress]:
     """Show the stage that a run is in and how far it is."""
-    progress = Progress(show=not quiet, after=0.5 if sys.stderr.isatty() else 5.0)
-    try:
-        yield progress
-    finally:
-        progress.close()
+    return closing(Progress(show=not quiet, after=0.5 if sys.stderr.isatty() else 5.0))
 
 
 def in_options(summary: Summary) -> Summary:
@@ -82,8 +69,49 @@ def print_summary(summary: FileSummary, *, as_json: bool, quiet: bool) -> None:
     summary = in_options(summary)
     if as_json:
         print(json.dumps(dataclasses.asdict(summary) | {"n_macrophages": summary.n_macrophages}, indent=2))
-    elif not quiet:
-        _print_lines(_summary_lines(summary), width=14)
+        return
+    if quiet:
+        return
+    n = summary.n_macrophages
+    rivals = {k: v for k, v in summary.compartments.items() if k not in ("macrophage", "unassigned")}
+    lines = [
+        ("file", f"{summary.path}: {summary.n_obs:,} cells × {summary.n_vars:,} genes"),
+        ("matrix", f"{summary.matrix} ({summary.kind}), genes by {summary.gene_ids}, {summary.species}"),
+        ("macrophages", f"{n:,} of {summary.n_obs:,} cells ({n / max(summary.n_obs, 1):.1%})"),
+        ("others", f"{counted(rivals)}; unassigned {summary.compartments.get('unassigned', 0):,}"),
+        ("origins", _calls(summary.origins, summary.origin_status)),
+        ("states", _calls(summary.states, summary.state_status)),
+    ]
+    if summary.labels:
+        lines.append(("labels", counted(summary.labels)))
+    if summary.low_coverage:
+        worst = sorted(summary.low_coverage.items(), key=lambda item: item[1])
+        shown = some_of([f"{name} {share:.0%}" for name, share in worst], _FEW)
+        lines.append(("low coverage", f"{shown}: fewer than half of the genes are in the data"))
+    if summary.substitutions:
+        lines.append(("other names", _mapping(summary.substitutions)))
+    lines += [("note", note) for note in summary.notes]
+    lines += [("confidence", summary.confidence), *(("written", path) for path in summary.outputs)]
+    _print_lines(lines, width=14)
+
+
+def _calls(labels: dict[str, int], status: dict[str, int]) -> str:
+    text = counted({k: v for k, v in labels.items() if k != "unassigned"})
+    if not labels.get("unassigned"):
+        return text
+    from tamannot.get._evidence import REASONS  # noqa: PLC0415 - not all commands read annotations
+
+    reasons = "; ".join(f"{REASONS[r]} {n:,}" for r, n in status.items() if r in REASONS)
+    return f"{text}; unassigned {labels['unassigned']:,} ({reasons})"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Return names with their numbers."""
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items()) or "none"
+
+
+def _mapping(names: dict[str, str]) -> str:
+    return some_of([f"{symbol} found as {found}" for symbol, found in names.items()], _NAMES)
 
 
 def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
@@ -101,7 +129,8 @@ def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
         for name, row in summary.signatures.iterrows()
     ]
     print_table(("signature", "genes in the data", "mean", "max"), rows)
-    _print_lines(_notes_and_outputs(summary), width=9)
+    _print_lines([("note", note) for note in summary.notes], width=9)
+    _print_lines([("written", path) for path in summary.outputs], width=9)
 
 
 def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None:
@@ -113,39 +142,42 @@ def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None
         return
     if quiet:
         return
-    of_model = _lines_of_labels if "labels" in summary.about else _lines_of_cohort
-    _print_lines(of_model(summary.path, summary.about) + _notes_and_outputs(summary), width=13)
+    about = summary.about
+    if "labels" not in about:
+        _print(f"{summary.path}: {about['n_macrophages']:,} macrophages of {about['n_cells']:,} cells")
+        lines = [
+            ("tissue", f"{about['tissue']}: {about['tissue_reason']}"),
+            ("state", f"classifier of {', '.join(about['states'])}, {about['n_genes']:,} genes"),
+        ]
+    else:
+        found, n_used = about["metrics"], about["training"]["n_used"]
+        _print(f"{summary.path}: {len(about['classes'])} classes of '{about['labels']}'")
+        rows = [
+            (name, f"{n_used[name]:,}", _figure(m["precision"]), _figure(m["recall"]))
+            for name, m in found["per_class"].items()
+        ]
+        print_table(("class", "cells", "precision", "recall"), rows)
+        threshold = f"none reaches {found['target_accuracy']:g}: no labels will be assigned"
+        if found["threshold"] is not None:
+            right = f"{found['accuracy_called']:.1%} of them correctly"
+            threshold = f"{found['threshold']:g}: assigns labels to {found['called']:.0%} of cells, {right}"
+        lines = [
+            ("held out", found["held_out"]),
+            ("accuracy", f"{_figure(found['accuracy'])}; balanced {_figure(found['balanced_accuracy'])}"),
+            ("macro-F1", _figure(found["macro_f1"])),
+            ("ECE", _figure(found["ece"])),
+            ("threshold", threshold),
+        ]
+    lines += [("note", note) for note in summary.notes] + [("written", path) for path in summary.outputs]
+    _print_lines(lines, width=13)
 
 
-def _lines_of_labels(path: str, about: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = about["metrics"]
-    _print(f"{path}: {len(about['classes'])} classes of '{about['labels']}'")
-    rows = [
-        (name, f"{about['training']['n_used'][name]:,}", _figure(m["precision"]), _figure(m["recall"]))
-        for name, m in found["per_class"].items()
-    ]
-    print_table(("class", "cells", "precision", "recall"), rows)
-    return [
-        ("held out", found["held_out"]),
-        ("accuracy", f"{_figure(found['accuracy'])}; balanced {_figure(found['balanced_accuracy'])}"),
-        ("macro-F1", _figure(found["macro_f1"])),
-        ("ECE", _figure(found["ece"])),
-        ("threshold", _threshold(found)),
-    ]
+def print_analysis(
+    found: Analysis, shown: Callable[[Tables], Sequence[Sequence[object]]], *, as_json: bool, quiet: bool
+) -> None:
+    """Print the tables of an analysis, and on stderr what a reader should see beside them.
 
-
-def _lines_of_cohort(path: str, about: Mapping[str, Any]) -> list[tuple[str, str]]:
-    _print(f"{path}: {about['n_macrophages']:,} macrophages of {about['n_cells']:,} cells")
-    return [
-        ("tissue", f"{about['tissue']}: {about['tissue_reason']}"),
-        ("state", f"classifier of {', '.join(about['states'])}, {about['n_genes']:,} genes"),
-    ]
-
-
-def print_analysis(found: Analysis, shown: Sequence[Sequence[object]], *, as_json: bool, quiet: bool) -> None:
-    """Print the table of an analysis, and on stderr what a reader should see beside it.
-
-    The first row of ``shown`` has the names of the columns.
+    ``shown`` makes rows of them, the first with the names of the columns.
     """
     if as_json:
         said = {name: list(map(as_options, getattr(found, name))) for name in ("cautions", "notes")}
@@ -154,35 +186,37 @@ def print_analysis(found: Analysis, shown: Sequence[Sequence[object]], *, as_jso
         about = {"path": found.path, "n_obs": found.n_obs, "parameters": dict(found.parameters)}
         print(json.dumps({**about, **tables, **said, "outputs": found.outputs}, indent=2))
     elif not quiet:
-        columns, *rows = shown
+        columns, *rows = shown(found.tables)
         print_table(tuple(map(str, columns)), rows)
         _print_lines([("written", path) for path in found.outputs], width=9)
         _print_aside("note", found.notes)
         _print_aside("caution", found.cautions)
 
 
-def shown_tests(tests: DataFrame) -> list[tuple[object, ...]]:
-    """Return the tests of a comparison, as rows to print."""
+def shown_tests(tables: Tables) -> list[tuple[object, ...]]:
+    """Return the tests of a comparison."""
     columns = ("label", "contrast", "share", "reference", "odds ratio", "95 % interval", "p", "q", "samples")
     rows = []
-    for t in tests.itertuples():
-        shares, effect = map(_share, (t.share, t.share_reference)), _effect(t.odds_ratio, t.low, t.high)
-        rows.append((t.label, t.contrast, *shares, *effect, _small(t.p), _small(t.q), t.n_samples))
+    for t in tables["tests"].itertuples():
+        shares, effect = (_number(s, ".1%") for s in (t.share, t.share_reference)), _effect(t.odds_ratio, t.low, t.high)
+        rows.append((t.label, t.contrast, *shares, *effect, _number(t.p, ".2g"), _number(t.q, ".2g"), t.n_samples))
     return [columns, *rows]
 
 
-def shown_shares(shares: DataFrame) -> list[tuple[object, ...]]:
-    """Return the shares of samples, one row each, as rows to print."""
+def shown_shares(tables: Tables) -> list[tuple[object, ...]]:
+    """Return the shares of samples, one row each."""
+    (shares,) = tables.values()
     value = "share" if "share" in shares else "expected_share"
     labels, totals = shares["label"].unique(), shares.drop_duplicates("sample").set_index("sample")["n_total"]
     wide = shares.pivot_table(index="sample", columns="label", values=value, observed=True)
     wide = wide.reindex(totals.index)
-    rows = [(str(s), f"{totals[s]:,}", *(_share(wide.loc[s].get(c)) for c in labels)) for s in totals.index]
+    rows = [(str(s), f"{totals[s]:,}", *(_number(wide.loc[s].get(c), ".1%") for c in labels)) for s in totals.index]
     return [("sample", "cells", *labels), *rows]
 
 
-def shown_enrichment(signatures: DataFrame, clusters: DataFrame) -> list[tuple[object, ...]]:
-    """Return the names and the most enriched signatures of groups, as rows to print."""
+def shown_enrichment(tables: Tables) -> list[tuple[object, ...]]:
+    """Return the names and the most enriched signatures of groups."""
+    signatures, clusters = tables["signatures"], tables["clusters"]
     axes = [axis for axis in ("compartment", "origin", "state") if axis in clusters]
     rows = []
     for _, group in clusters.iterrows():
@@ -192,48 +226,33 @@ def shown_enrichment(signatures: DataFrame, clusters: DataFrame) -> list[tuple[o
     return [("group", "cells", *axes, "most enriched (NES)"), *rows]
 
 
-def shown_associations(tests: DataFrame) -> list[tuple[object, ...]]:
-    """Return associations across samples, as rows to print."""
+def shown_associations(tables: Tables) -> list[tuple[object, ...]]:
+    """Return associations across samples."""
     columns = ("macrophages", "malignant cells", "rho", "95 % interval", "p", "q", "adjusted rho", "p", "samples")
     rows = []
-    for t in tests.itertuples():
-        adjusted = (_number(t.rho_adjusted), _small(t.p_adjusted))
-        names = (f"{t.measure} {t.tam}", t.malignant)
-        rows.append((*names, *_effect(t.rho, t.low, t.high), _small(t.p), _small(t.q), *adjusted, t.n_samples))
+    for t in tables["tests"].itertuples():
+        names, effect = (f"{t.measure} {t.tam}", t.malignant), _effect(t.rho, t.low, t.high)
+        tests = (_number(t.p, ".2g"), _number(t.q, ".2g"), _number(t.rho_adjusted), _number(t.p_adjusted, ".2g"))
+        rows.append((*names, *effect, *tests, t.n_samples))
     return [columns, *rows]
 
 
-def shown_labels(labels: DataFrame) -> list[tuple[object, ...]]:
-    """Return how many cells have each label, as rows to print."""
-    return [("label", "cells", "share"), *((t.label, f"{t.n_cells:,}", _share(t.share)) for t in labels.itertuples())]
+def shown_labels(tables: Tables) -> list[tuple[object, ...]]:
+    """Return how many cells have each label."""
+    rows = [(t.label, f"{t.n_cells:,}", _number(t.share, ".1%")) for t in tables["labels"].itertuples()]
+    return [("label", "cells", "share"), *rows]
 
 
 def _number(value: Any, how: str = ".2f") -> str:
     return "–" if value is None or value != value else f"{value:{how}}"
 
 
-def _small(p: Any) -> str:
-    return _number(p, ".2g")
-
-
-def _share(value: Any) -> str:
-    return _number(value, ".1%")
-
-
 def _effect(value: Any, low: Any, high: Any) -> tuple[str, str]:
-    interval = _number(low) if low != low else f"{_number(low)} to {_number(high)}"
-    return _number(value), interval
+    return _number(value), _number(low) if low != low else f"{_number(low)} to {_number(high)}"
 
 
 def _figure(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
-
-
-def _threshold(found: Mapping[str, Any]) -> str:
-    if found["threshold"] is None:
-        return f"none reaches {found['target_accuracy']:g}: no labels will be assigned"
-    called, right = found["called"], found["accuracy_called"]
-    return f"{found['threshold']:g}: assigns labels to {called:.0%} of cells, {right:.1%} of them correctly"
 
 
 def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
@@ -271,11 +290,13 @@ def print_notes(*, quiet: bool = False) -> Iterator[None]:
 def _print_aside(what: str, sentences: Iterable[str]) -> None:
     """Print sentences on stderr, where they do not mix with a table."""
     for sentence in sentences:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(_text(f"{what}: {as_options(sentence)}"))
+        _console(stderr=True).print(_text(f"{what}: {as_options(sentence)}"))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under their columns."""
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(_text(str(cell)) for cell in row))
@@ -288,65 +309,18 @@ def print_signature(signature: Signature) -> None:
     flags = [signature.axis, signature.species, *signature.cell_ontology]
     flags += ["provisional"] * signature.provisional + ["read per sample, not per cell"] * (not signature.per_cell)
     _print(" · ".join(flags))
-    _console().print(Text(signature.description.strip() + "\n"))
+    for line in f"{signature.description.strip()}\n".split("\n"):
+        _print(line)
     for part in signature.parts:
         if signature.modules:
             _print(f"module {part.name}", style="bold")
-        _print_genes(part)
+        rows = [
+            (g.symbol, g.ensembl or "", g.direction, f"{g.weight:g}", ", ".join(g.references), g.note or "")
+            for g in part.genes
+        ]
+        print_table(("gene", "Ensembl", "direction", "weight", "references", "note"), rows)
+        for r in part.references:
+            where = f"doi:{r.doi}" if r.doi else f"PMID {r.pmid}" if r.pmid else r.url or ""
+            _print(f"  {r.key}: {r.citation} {where}{'' if r.checked else '  [unchecked]'}")
+        print()
     print(f"digest {signature.digest}")
-
-
-def _print_genes(signature: Signature) -> None:
-    rows = [
-        (g.symbol, g.ensembl or "", g.direction, f"{g.weight:g}", ", ".join(g.references), g.note or "")
-        for g in signature.genes
-    ]
-    print_table(("gene", "Ensembl", "direction", "weight", "references", "note"), rows)
-    for r in signature.references:
-        where = f"doi:{r.doi}" if r.doi else f"PMID {r.pmid}" if r.pmid else r.url or ""
-        unchecked = "" if r.checked else "  [unchecked]"
-        _print(f"  {r.key}: {r.citation} {where}{unchecked}")
-    print()
-
-
-def _summary_lines(summary: FileSummary) -> list[tuple[str, str]]:
-    n = summary.n_macrophages
-    rivals = {k: v for k, v in summary.compartments.items() if k not in ("macrophage", "unassigned")}
-    lines = [
-        ("file", f"{summary.path}: {summary.n_obs:,} cells × {summary.n_vars:,} genes"),
-        ("matrix", f"{summary.matrix} ({summary.kind}), genes by {summary.gene_ids}, {summary.species}"),
-        ("macrophages", f"{n:,} of {summary.n_obs:,} cells ({n / max(summary.n_obs, 1):.1%})"),
-        ("others", f"{counted(rivals)}; unassigned {summary.compartments.get('unassigned', 0):,}"),
-        ("origins", _calls(summary.origins, summary.origin_status)),
-        ("states", _calls(summary.states, summary.state_status)),
-    ]
-    if summary.labels:
-        lines.append(("labels", counted(summary.labels)))
-    if summary.low_coverage:
-        worst = sorted(summary.low_coverage.items(), key=lambda item: item[1])
-        shown = some_of([f"{name} {share:.0%}" for name, share in worst], _FEW)
-        lines.append(("low coverage", f"{shown}: fewer than half of the genes are in the data"))
-    if summary.substitutions:
-        lines.append(("other names", _mapping(summary.substitutions)))
-    lines += [("note", note) for note in summary.notes]
-    return [*lines, ("confidence", summary.confidence), *(("written", path) for path in summary.outputs)]
-
-
-def _calls(labels: dict[str, int], status: dict[str, int]) -> str:
-    called = {k: v for k, v in labels.items() if k != "unassigned"}
-    text = counted(called)
-    if not labels.get("unassigned"):
-        return text
-    from tamannot.get._evidence import REASONS  # noqa: PLC0415 - not all commands read annotations
-
-    reasons = "; ".join(f"{REASONS[r]} {n:,}" for r, n in status.items() if r in REASONS)
-    return f"{text}; unassigned {labels['unassigned']:,} ({reasons})"
-
-
-def counted(counts: Mapping[str, int]) -> str:
-    """Return names with their numbers."""
-    return ", ".join(f"{name} {n:,}" for name, n in counts.items()) or "none"
-
-
-def _mapping(names: dict[str, str]) -> str:
-    return some_of([f"{symbol} found as {found}" for symbol, found in names.items()], _NAMES)

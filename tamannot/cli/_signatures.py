@@ -3,50 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sized
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
-from tamannot.errors import SignatureFormatError, among, printable
+import tamannot as tam
+from tamannot._resources import resource_path
+from tamannot.cli._show import print_notes, print_signature, print_table
+from tamannot.errors import SignatureFormatError, SignatureNotFoundError, among, printable
 
 if TYPE_CHECKING:
     from tamannot.signature import Signature, SignatureSet
 
 app = typer.Typer(help="List, show, validate, lock, export and compare signatures.", no_args_is_help=True)
 
+Species = StrEnum("Species", {"HUMAN": "human", "MOUSE": "mouse"})
+Format = StrEnum(
+    "Format",
+    {"GMT": "gmt", "JSON": "json", "NETWORK": "network", "UCELL": "ucell", "SCGATE": "scgate", "TOML": "toml"},
+)
+GeneIds = StrEnum("GeneIds", {"SYMBOL": "symbol", "ENSEMBL": "ensembl"})
 
-class Species(StrEnum):
-    """Species that a signature is of."""
-
-    HUMAN = "human"
-    MOUSE = "mouse"
-
-
-class Format(StrEnum):
-    """Formats of other tools."""
-
-    GMT = "gmt"
-    JSON = "json"
-    NETWORK = "network"
-    UCELL = "ucell"
-    SCGATE = "scgate"
-    TOML = "toml"
-
-
-class GeneIds(StrEnum):
-    """Which id stands for a gene."""
-
-    SYMBOL = "symbol"
-    ENSEMBL = "ensembl"
-
-
-SpeciesOption = Annotated[Species, typer.Option(help="Species of the signatures.")]
-AxisOption = Annotated[str | None, typer.Option(help="Only this axis: state, origin, compartment, …")]
-LibraryOption = Annotated[Path | None, typer.Option("--signatures", help="Your own files instead of the bundled ones.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SpeciesOption = Annotated[Species, Option(help="Species of the signatures.")]
+AxisOption = Annotated[str | None, Option(help="Only this axis: state, origin, compartment, …")]
+LibraryOption = Annotated[Path | None, Option("--signatures", help="Your own files instead of the bundled ones.")]
+AsJson = Annotated[bool, Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
@@ -57,8 +41,6 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the signatures: id, version, axis, number of genes, title."""
-    from tamannot.cli._show import print_table  # noqa: PLC0415
-
     rows = [(s.id, s.version, s.axis, len(s.all_genes), s.title) for s in _chosen(axis, species, signatures).values()]
     columns = ("id", "version", "axis", "genes", "title")
     if as_json:
@@ -69,16 +51,14 @@ def list_(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="ID[@VERSION]")],
+    name: Annotated[str, Argument(metavar="ID[@VERSION]")],
     species: SpeciesOption = Species.HUMAN,
     as_json: AsJson = False,
 ) -> None:
     """Show a signature: its meaning, its genes, and their sources."""
-    from tamannot.cli._show import print_signature  # noqa: PLC0415
-    from tamannot.signature import load_signature  # noqa: PLC0415
     from tamannot.signature._exchange import to_json  # noqa: PLC0415
 
-    signature = load_signature(name, species=species.value)
+    signature = tam.load_signature(name, species=species.value)
     if as_json:
         typer.echo(to_json([signature], "symbol"), nl=False)
     else:
@@ -87,25 +67,19 @@ def show(
 
 @app.command()
 def validate(
-    path: Annotated[
-        Path | None, typer.Argument(help="A file or a library folder. Default: the bundled library.")
-    ] = None,
+    path: Annotated[Path | None, Argument(help="A file or a library folder. Default: the bundled library.")] = None,
 ) -> None:
     """Check signature files.
 
     Prints each error with its file, line and reason, and exits with 2 if there are any.
     """
-    from tamannot._resources import resource_path  # noqa: PLC0415
-
     folder = path or resource_path("signatures")
     _refuse_faults(folder)
     typer.echo(printable(f"{folder}: no faults"))
 
 
 @app.command()
-def lock(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Your library folder.")],
-) -> None:
+def lock(folder: Annotated[Path, Argument(metavar="FOLDER", help="Your library folder.")]) -> None:
     """Add the files of your library to its lock.json.
 
     From then on, `validate` reports a listed file that changed or is missing. Run it again to add new files. If the
@@ -121,41 +95,43 @@ def lock(
     text, added, n_before = extended(folder)
     if added:
         write_whole(folder / LOCK, text)
-    typer.echo(printable(f"{folder / LOCK}: {_count(added, 'file')} added, {n_before} there before"))
+    files = f"{len(added)} file{'s' * (len(added) != 1)}"
+    typer.echo(printable(f"{folder / LOCK}: {files} added, {n_before} there before"))
 
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="PATH", help="File to write; for toml a folder.")],
-    file_format: Annotated[Format, typer.Option("--format", help="Format of the file.")],
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Which signatures. Default: all.")] = None,
+    out: Annotated[Path, Option("--out", "-o", metavar="PATH", help="File to write; for toml a folder.")],
+    file_format: Annotated[Format, Option("--format", help="Format of the file.")],
+    ids: Annotated[list[str] | None, Argument(metavar="[ID…]", help="Which signatures. Default: all.")] = None,
     axis: AxisOption = None,
     species: SpeciesOption = Species.HUMAN,
     signatures: LibraryOption = None,
-    gene_ids: Annotated[GeneIds, typer.Option("--ids", help="Symbols or Ensembl ids.")] = GeneIds.SYMBOL,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    gene_ids: Annotated[GeneIds, Option("--ids", help="Symbols or Ensembl ids.")] = GeneIds.SYMBOL,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write signatures for Seurat, UCell, GSEA, decoupler or scGate."""
-    from tamannot.cli._show import print_notes  # noqa: PLC0415
     from tamannot.io._output import check_target  # noqa: PLC0415
-    from tamannot.signature import SignatureSet, load_signature, write_signatures  # noqa: PLC0415
 
-    chosen = (
-        SignatureSet(load_signature(i, species=species.value) for i in ids)
-        if ids and signatures is None
-        else _only(_chosen(axis, species, signatures), ids)
-    )
+    if ids and signatures is None:
+        chosen = tam.SignatureSet(tam.load_signature(i, species=species.value) for i in ids)
+    else:
+        chosen = _chosen(axis, species, signatures)
+        if unknown := [i for i in ids or [] if i not in chosen]:
+            msg = f"No signature '{unknown[0]}'.{among(unknown[0], chosen)}"
+            raise SignatureNotFoundError(msg)
+        chosen = tam.SignatureSet(chosen[i] for i in ids) if ids else chosen
     if file_format is not Format.TOML:
         check_target(out, overwrite=overwrite)
     with print_notes():
-        write_signatures(chosen, out, format=file_format.value, ids=gene_ids.value)
+        tam.write_signatures(chosen, out, format=file_format.value, ids=gene_ids.value)
     typer.echo(printable(f"{out}: {len(chosen)} signatures"))
 
 
 @app.command()
 def diff(
-    before: Annotated[str, typer.Argument(metavar="A", help="ID@VERSION, or a file.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="ID@VERSION, or a file.")],
+    before: Annotated[str, Argument(metavar="A", help="ID@VERSION, or a file.")],
+    after: Annotated[str, Argument(metavar="B", help="ID@VERSION, or a file.")],
     species: SpeciesOption = Species.HUMAN,
 ) -> None:
     """Show the differences between two signatures.
@@ -178,8 +154,8 @@ def diff(
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(metavar="ID", help="Lower-case letters, digits and _.")],
-    folder: Annotated[Path, typer.Option("--signatures", help="Your library folder.")] = Path("signatures"),
+    name: Annotated[str, Argument(metavar="ID", help="Lower-case letters, digits and _.")],
+    folder: Annotated[Path, Option("--signatures", help="Your library folder.")] = Path("signatures"),
     species: SpeciesOption = Species.HUMAN,
 ) -> None:
     """Write a template of a signature file.
@@ -199,39 +175,21 @@ def _refuse_faults(folder: Path) -> None:
     for fault in faults:
         typer.echo(printable(str(fault)))
     if faults:
-        msg = f"{_count(faults, 'fault')} in {folder}."
+        msg = f"{len(faults)} fault{'s' * (len(faults) != 1)} in {folder}."
         raise SignatureFormatError(msg)
 
 
-def _count(things: Sized, name: str) -> str:
-    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
-
-
 def _chosen(axis: str | None, species: Species, folder: Path | None) -> SignatureSet:
-    from tamannot.signature import load_signatures, read_signatures  # noqa: PLC0415
-
     if folder is None:
-        return load_signatures(axis, species=species.value)
-    own = read_signatures(folder)
+        return tam.load_signatures(axis, species=species.value)
+    own = tam.read_signatures(folder)
     return own.select(axis=axis) if axis else own
 
 
-def _only(signatures: SignatureSet, ids: list[str] | None) -> SignatureSet:
-    from tamannot.errors import SignatureNotFoundError  # noqa: PLC0415
-    from tamannot.signature import SignatureSet  # noqa: PLC0415
-
-    if unknown := [i for i in ids or [] if i not in signatures]:
-        msg = f"No signature '{unknown[0]}'.{among(unknown[0], signatures)}"
-        raise SignatureNotFoundError(msg)
-    return SignatureSet(signatures[i] for i in ids) if ids else signatures
-
-
 def _one(name: str, species: Species) -> Signature:
-    from tamannot.signature import load_signature, read_signatures  # noqa: PLC0415
-
     if Path(name).suffix != ".toml" and not Path(name).exists():
-        return load_signature(name, species=species.value)
-    members = list(read_signatures(name).values())
+        return tam.load_signature(name, species=species.value)
+    members = list(tam.read_signatures(name).values())
     if len(members) != 1:
         msg = f"{name}: has {len(members)} signatures; give a file with one."
         raise SignatureFormatError(msg)

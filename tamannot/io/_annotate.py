@@ -18,7 +18,7 @@ from anndata import AnnData
 
 from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings, settings
-from tamannot.classify import AnchoredModel
+from tamannot.classify import FEW_GENES, NOT_MACROPHAGE, AnchoredModel
 from tamannot.data import read_obs, read_record, runs_of, slot
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.get import annotations as annotation_table
@@ -33,8 +33,6 @@ from tamannot.signature import Signatures
 from tamannot.signature._gene_index import names_of
 from tamannot.tl._run import call_cells, read_input, start_run, write_run
 from tamannot.tl._train import learn_model
-
-_LOW_COVERAGE = 0.5
 
 _FILE, _GIVEN = "file", "given"
 
@@ -76,8 +74,8 @@ def annotate_file(
     out
         The annotated copy, ``.h5ad`` or ``.zarr``; None to write only a table.
     table
-        A table of the annotations, one row per cell: ``.csv`` or ``.parquet`` (extra ``tamannot[parquet]``). In CSV,
-        names that a spreadsheet would run as a formula get an apostrophe in front.
+        One row per cell: ``.csv``, in which names that a spreadsheet would run as a formula get an apostrophe in front,
+        or ``.parquet`` (extra ``tamannot[parquet]``).
     html
         A report, ``.html``, as from `write_report`. It needs ``out``.
     signatures
@@ -85,15 +83,14 @@ def annotate_file(
     overwrite
         Replace existing outputs; never ``path`` itself.
     in_place
-        Write the annotations into ``path``, which the complete new file replaces; leave out ``out``, or pass the
-        same file.
+        Replace ``path`` by the complete new file; leave out ``out``, or pass the same file.
     key_added
         Prefix of the results.
     chunk_size
         Number of cells per block; None chooses. It changes memory and speed, but not the results.
     log
-        A log of the run, ``.json``, also of a failed run: versions, options, seconds of each stage, cells per second,
-        peak memory of the process (bytes), notes, error. The log of an earlier run is replaced.
+        A log, ``.json``, also of a failed run: versions, options, seconds of each stage, cells per second, peak memory
+        of the process (bytes), notes, error. The log of an earlier run is replaced.
     report
         Called with the name of each stage when it begins.
     **choices
@@ -151,7 +148,7 @@ def annotate_recorded(record: RunLog, outputs: Outputs, options: FileOptions) ->
         keys = (key, *run.also)
         write = partial(write_annotated, source, adata=adata, keys=keys, tables=tables, copied=copied)
         write_targets(targets, write, lambda: annotation_table(adata, key).rename_axis("cell"), page)
-        summary = summarise(adata, source, key, tuple(map(str, targets.values())))
+        summary = _summary_of(adata, key, source, tuple(map(str, targets.values())))
         record.outputs, record.notes = summary.outputs, summary.notes
         return summary
 
@@ -176,15 +173,12 @@ def fit_files(
     if len({(part.uns["kind"], part.uns["species"]) for part in parts}) > 1:
         return None, "Each file is annotated on its own: they differ in species or in the kind of their matrices."
     together = ad.concat(parts, join="inner", index_unique="-", keys=[str(i) for i in range(len(parts))])
-    cell_types = given.compartment_key
-    if cell_types is not None:
-        cell_types = _GIVEN if isinstance(cell_types, str) else (_GIVEN, cell_types[1])
     asked = AnnotateSettings(
         sample_key=_FILE,
         species=parts[0].uns["species"],
         tissue=given.tissue,
         target_accuracy=given.target_accuracy,
-        compartment_key=cell_types,
+        compartment_key=None if given.compartment_key is None else _GIVEN,
     )
     try:
         model, _ = learn_model(together, signatures, asked, report)
@@ -249,13 +243,17 @@ class FileSummary:
         return self.compartments.get("macrophage", 0)
 
 
-def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, ...] = ()) -> FileSummary:
-    """Return the counts of an annotated object."""
+def _summary_of(adata: AnnData, key: str, path: Path, outputs: tuple[str, ...]) -> FileSummary:
     record = read_record(adata, key)
     coverage, matrix = record.coverage["coverage"], record.matrix
     confidence = [f"{axis}: {record.model[axis]}" for axis in ("origin", "state") if axis in record.model]
     if record.calibration_source:
         confidence.append(f"probabilities of states: {record.calibration_source.removeprefix('states: ')}")
+    counts = {}
+    of_own_model = ("model_label",) if "labels" in record.model else ()
+    for name in ("compartment", "origin", "state", "origin_status", "state_status", *of_own_model):
+        labels = read_obs(adata, key, (name,))[slot(key, name)].astype(str).value_counts()
+        counts[name] = {str(k): int(n) for k, n in labels.items() if k != NOT_MACROPHAGE}
     return FileSummary(
         path=str(path),
         n_obs=adata.n_obs,
@@ -265,21 +263,15 @@ def summarise(adata: AnnData, path: Path, key: str = "tam", outputs: tuple[str, 
         gene_ids=matrix.gene_ids,
         species=matrix.species,
         tissue=record.tissue.used if record.tissue else "",
-        compartments=_label_counts(adata, key, "compartment"),
-        origins=_label_counts(adata, key, "origin"),
-        states=_label_counts(adata, key, "state"),
-        origin_status=_label_counts(adata, key, "origin_status"),
-        state_status=_label_counts(adata, key, "state_status"),
-        low_coverage={str(k): round(float(v), 2) for k, v in coverage[coverage < _LOW_COVERAGE].items()},
+        compartments=counts["compartment"],
+        origins=counts["origin"],
+        states=counts["state"],
+        origin_status=counts["origin_status"],
+        state_status=counts["state_status"],
+        low_coverage={str(k): round(float(v), 2) for k, v in coverage[coverage < FEW_GENES].items()},
         substitutions={str(k): str(v) for k, v in record.substitutions["found_as"].items()},
         confidence="; ".join(confidence),
         notes=tuple(record.warnings),
         outputs=outputs,
-        labels=_label_counts(adata, key, "model_label") if "labels" in record.model else {},
+        labels=counts.get("model_label", {}),
     )
-
-
-def _label_counts(adata: AnnData, key: str, name: str) -> dict[str, int]:
-    column = read_obs(adata, key, (name,))[slot(key, name)]
-    counts = column.astype(str).value_counts()
-    return {str(k): int(v) for k, v in counts.items() if str(k) != "not_macrophage"}

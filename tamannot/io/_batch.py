@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -24,19 +24,17 @@ from tamannot.io._annotate import FileOptions, FileSummary, annotate_recorded
 from tamannot.io._containers import opened
 from tamannot.io._log import RunLog, error_entry
 from tamannot.io._output import is_same, locked, place_of
-from tamannot.io._targets import Outputs
+from tamannot.io._targets import OUT_SUFFIXES, Outputs
+from tamannot.io._write import n_cells
 from tamannot.signature import as_signatures
 
-_SUFFIXES = (".h5ad", ".zarr")
 # How often the line of a terminal is renewed while no file says anything.
 _RENEW = 0.5
-
 # Time to remove what was begun; copying a matrix cannot be stopped in between.
 _PATIENCE = 10.0
+_KILLED = "The system does this when memory runs out: use fewer --jobs or a smaller --chunk-size."
 # The stage that goes once through all cells.
 _COUNTED = "calling"
-
-Said = tuple[FileSummary | None, dict[str, Any], str | None]
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def tasks_of(
     """Return the outputs of each input: in ``folder``, under its own name; without a folder, the input itself."""
     tasks = []
     for source in sources:
-        suffix = source.suffix if source.suffix in _SUFFIXES else _SUFFIXES[0]
+        suffix = source.suffix if source.suffix in OUT_SUFFIXES else OUT_SUFFIXES[0]
         out = source if folder is None else folder / f"{source.stem}{suffix}"
         table = out.with_suffix(f".{tables}") if tables else None
         outputs = Outputs(out, table, overwrite=overwrite, in_place=in_place and is_same(out, source))
@@ -85,38 +83,82 @@ def tasks_of(
     seen: dict[Path, Path] = {}
     inputs = {place_of(source) for source in sources if is_same(source, source)}  # those that are there
     for task in tasks:
+        msg, own = "", is_same(task.out, task.source)
         other = seen.setdefault(place_of(task.out).with_suffix(""), task.source)
         if other is not task.source:
-            msg = (
-                f"{other} and {task.source} would have the same output, {task.out}. Rename one, or run them separately."
-            )
-            raise ParameterError(msg)
-        own = is_same(task.out, task.source)
-        if (own or place_of(task.out) in inputs) and not (own and in_place):
-            hint = " or in_place=True to write the results into the inputs." if own else "."
-            msg = f"{task.out} is an input. Give another folder{',' if own else ''}{hint}"
-            raise ParameterError(msg)
-        if in_place and not own:
+            same = f"{other} and {task.source} would have the same output, {task.out}"
+            msg = f"{same}. Rename one, or run them separately."
+        elif own and not in_place:
+            instead = "Give another folder, or in_place=True to write the results into the inputs."
+            msg = f"{task.out} is an input. {instead}"
+        elif not own and place_of(task.out) in inputs:
+            msg = f"{task.out} is an input. Give another folder."
+        elif in_place and not own:
             msg = f"in_place=True writes into the inputs, but {task.out} is not {task.source}. Leave out the folder."
+        if msg:
             raise ParameterError(msg)
     return tasks
 
 
-def annotate_tasks(
-    tasks: Sequence[Task], options: FileOptions, *, jobs: int = 1, report: Progress | None = None
-) -> Iterator[FileResult]:
+def annotate_tasks(tasks: Sequence[Task], options: FileOptions, *, jobs: int, report: Progress) -> Iterator[FileResult]:
     """Annotate files in separate processes; yield the result of each when it ends.
 
     If a process dies, its current file fails and a new process replaces it. If the caller stops early, the processes
     are ended and leave nothing half written.
     """
-    report = report or silent()
-    make_folders(tasks)
     jobs = max(1, min(jobs, len(tasks)))
     options = replace(options, signatures=dict(as_signatures(options.signatures or {})))
-    report(f"annotating {len(tasks)} files", sum(_cells_of(task.source) for task in tasks))
-    with _Workers(jobs, max(1, settings.n_threads() // jobs), options) as workers:
-        yield from workers.results(tasks, report)
+    n_obs = 0
+    for task in tasks:
+        with suppress(Exception), opened(task.source) as root:  # what cannot be read now fails later
+            n_obs += n_cells(root)
+    report(f"annotating {len(tasks)} files", n_obs)
+    yield from _results(tasks, jobs, options, report)
+
+
+def _results(tasks: Sequence[Task], jobs: int, options: FileOptions, report: Progress) -> Iterator[FileResult]:
+    """Yield results as they arrive from the worker processes, which are started when there is work for them."""
+    waiting, idle, busy = deque(tasks), list[_Worker](), dict[Any, tuple[_Worker, Task]]()
+    threads = max(1, settings.n_threads() // jobs)
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < jobs:
+                task = waiting.popleft()
+                worker = idle.pop() if idle else _Worker(threads, options)
+                busy[worker.pipe] = worker, task
+                with suppress(OSError):  # it died meanwhile: its pipe tells when it is listened to
+                    worker.pipe.send(task)
+            for pipe in wait(list(busy), timeout=_RENEW):
+                worker, task = busy[pipe]
+                try:
+                    said = worker.pipe.recv()
+                except (EOFError, OSError):
+                    del busy[pipe]
+                    worker.end()
+                    _clear_away(task)
+                    code = worker.process.exitcode or 0
+                    hint = f" {_KILLED}" if code == -9 else ""
+                    how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+                    error = error_entry(ChildProcessError(f"its process was ended {how}.{hint}"))
+                    entry = RunLog(task.source, silent()).entry() | {"peak_memory_bytes": None, "error": error}
+                    yield FileResult(str(task.source), None, entry)
+                    continue
+                if isinstance(said, int):
+                    report.tick(said)
+                    continue
+                del busy[pipe]
+                idle.append(worker)
+                yield said
+            report.tick(0)
+    finally:
+        # All are asked at once; each removes what it has begun to write, or is killed if that takes too long.
+        for worker in (*idle, *(worker for worker, _ in busy.values())):
+            worker.process.terminate()
+        for worker in idle:
+            worker.end()
+        for worker, task in busy.values():
+            worker.end()
+            _clear_away(task)
 
 
 def make_folders(tasks: Sequence[Task]) -> None:
@@ -129,77 +171,6 @@ def make_folders(tasks: Sequence[Task]) -> None:
             raise OutputError(msg) from error
 
 
-def _cells_of(path: Path) -> int:
-    """Return the number of cells from the header of a file; 0 if it cannot be read."""
-    with suppress(Exception), opened(path) as root:
-        obs = root["obs"]
-        return int((obs if hasattr(obs, "shape") else obs[obs.attrs["_index"]]).shape[0])
-    return 0
-
-
-class _Workers:
-    """Processes that work through a list of files."""
-
-    def __init__(self, size: int, threads: int, options: FileOptions) -> None:
-        self._size, self._threads, self._options = size, threads, options
-        self._busy: dict[Any, tuple[Worker, Task]] = {}
-        self._idle: list[Worker] = []
-
-    def __enter__(self) -> _Workers:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        """End all processes; remove the partial outputs of those that had to be killed."""
-        for worker in (*self._idle, *(worker for worker, _ in self._busy.values())):
-            worker.ask_to_end()
-        for worker in self._idle:
-            worker.end()
-        for worker, task in self._busy.values():
-            worker.end()
-            _clear_away(task)
-
-    def results(self, tasks: Sequence[Task], report: Progress) -> Iterator[FileResult]:
-        """Yield results as they arrive."""
-        waiting = deque(tasks)
-        while waiting or self._busy:
-            while waiting and len(self._busy) < self._size:
-                task = waiting.popleft()
-                worker = self._idle.pop() if self._idle else Worker(self._threads, self._options)
-                self._busy[worker.pipe] = worker, task
-                with suppress(OSError):  # it died meanwhile: its pipe tells when it is listened to
-                    worker.pipe.send(task)
-            for pipe in wait(list(self._busy), timeout=_RENEW):
-                result = self._receive(pipe, report)
-                if result is not None:
-                    yield result
-            report.tick(0)
-
-    def _receive(self, pipe: Any, report: Progress) -> FileResult | None:
-        worker, task = self._busy[pipe]
-        try:
-            said = pipe.recv()
-        except (EOFError, OSError):
-            del self._busy[pipe]
-            worker.end()
-            _clear_away(task)
-            return _result_of_dead(task, worker.exit_code)
-        if isinstance(said, int):
-            report.tick(said)
-            return None
-        del self._busy[pipe]
-        self._idle.append(worker)
-        return FileResult(str(task.source), *said)
-
-
-def _result_of_dead(task: Task, code: int | None) -> FileResult:
-    how = f"ended by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
-    hint = " The system does this when memory runs out: use fewer --jobs or a smaller --chunk-size."
-    record = RunLog(task.source, silent())
-    message = f"its process was {how}.{hint if code == -9 else ''}"
-    lost = record.entry() | {"peak_memory_bytes": None, "error": error_entry(ChildProcessError(message))}
-    return FileResult(str(task.source), None, lost)
-
-
 def _clear_away(task: Task) -> None:
     """Remove what a run that was killed had begun to write."""
     for target in task.outputs.targets(task.source).values():
@@ -207,47 +178,32 @@ def _clear_away(task: Task) -> None:
             pass
 
 
-class Worker:
+class _Worker:
     """The side of a worker process that gives it tasks."""
 
     def __init__(self, threads: int, options: FileOptions) -> None:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, threads), daemon=True)
-        with _ignoring_ctrl_c():
-            self._process.start()
+        self.process = context.Process(target=_work, args=(theirs, threads), daemon=True)
+        # The process does not hear Ctrl-C: this one does, and ends it.
+        if sys.platform == "win32":
+            self.process.start()
+        else:
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                self.process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()  # so that its death is the end of the pipe
         self.pipe.send(options)  # a model is too large to be an argument: a signal would cut it off
 
-    @property
-    def exit_code(self) -> int | None:
-        """Negative if a signal ended it."""
-        return self._process.exitcode
-
-    def ask_to_end(self) -> None:
-        """Have it stop and remove what it has begun to write."""
-        self._process.terminate()
-
     def end(self) -> None:
         """Wait until it has ended, and kill it if that takes too long."""
-        self._process.join(_PATIENCE)
-        if self._process.exitcode is None:
-            self._process.kill()
-            self._process.join()
+        self.process.join(_PATIENCE)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
         self.pipe.close()
-
-
-@contextmanager
-def _ignoring_ctrl_c() -> Iterator[None]:
-    """Let a process that is started here not hear Ctrl-C: the one that started it does, and ends it."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(pipe: Connection, threads: int) -> None:
@@ -260,38 +216,20 @@ def _work(pipe: Connection, threads: int) -> None:
     try:
         options = pipe.recv()
         while True:
-            task = pipe.recv()
-            pipe.send(_annotate(task, RunLog(task.source, _SentProgress(pipe, Lock())), options))
+            task, summary, bug = pipe.recv(), None, None
+            record = RunLog(task.source, _SentProgress(pipe))
+            own = replace(options, settings=replace(options.settings, sample=str(task.source)))
+            try:
+                summary = annotate_recorded(record, task.outputs, own)
+            except TamannotError:
+                pass  # the record has it
+            except Exception:  # noqa: BLE001 - a bug in one file is told at the end, with its traceback
+                bug = traceback.format_exc()
+            pipe.send(FileResult(str(task.source), summary, record.entry(), bug))
     except (EOFError, OSError):  # the other side is gone, maybe within a message
         return
     except KeyboardInterrupt:
         sys.exit(128 + interruption.received)
-
-
-def _annotate(task: Task, record: RunLog, options: FileOptions) -> Said:
-    try:
-        own = replace(options, settings=replace(options.settings, sample=str(task.source)))
-        summary = annotate_recorded(record, task.outputs, own)
-    except TamannotError:
-        return None, record.entry(), None
-    except Exception:  # noqa: BLE001 - a bug in one file is told at the end, with its traceback
-        return None, record.entry(), traceback.format_exc()
-    return summary, record.entry(), None
-
-
-class _SentProgress(Progress):
-    """Passes the cells that are done on to the other side."""
-
-    def __init__(self, pipe: Connection, lock: Lock) -> None:
-        super().__init__(show=False)
-        self._pipe, self._sending = pipe, lock
-
-    def tick(self, n: int) -> None:
-        """Say that ``n`` more cells are done."""
-        super().tick(n)
-        if self._stage == _COUNTED:
-            with self._sending:
-                self._pipe.send(n)
 
 
 def _end_with_parent() -> None:
@@ -299,3 +237,18 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _SentProgress(Progress):
+    """Passes the cells that are done on to the other side."""
+
+    def __init__(self, pipe: Connection) -> None:
+        super().__init__(show=False)
+        self._pipe, self._sending = pipe, Lock()
+
+    def tick(self, n: int) -> None:
+        """Say that ``n`` more cells are done."""
+        super().tick(n)
+        if self._stage == _COUNTED:
+            with self._sending:
+                self._pipe.send(n)

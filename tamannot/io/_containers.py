@@ -86,12 +86,17 @@ def copied_meanwhile(source: Path, path: Path) -> Iterator[Callable[[], None]]:
 @contextmanager
 def changing(path: Path, *, new: bool) -> Iterator[Node]:
     """Open an HDF5 file or a zarr folder for writing, empty if ``new``; failures are errors of the system."""
-    with (_changing_zarr if is_zarr_name(path) else _changing_hdf5)(path, new=new) as root:
-        yield root
-
-
-@contextmanager
-def _changing_hdf5(path: Path, *, new: bool) -> Iterator[Node]:
+    if is_zarr_name(path):
+        folder = OutputFolder(path)
+        try:
+            how: dict[str, Any] = {"mode": "w", "zarr_format": 3} if new else {"mode": "r+", "use_consolidated": False}
+            yield zarr.open_group(folder, **how)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that version 3 has not settled how
+                zarr.consolidate_metadata(folder)  # all metadata at the root, as anndata does
+        finally:
+            folder.end()
+        return
     output = OutputFile(path, "w+" if new else "r+")
     try:
         # The format of HDF5 1.8 (2008): the one before has no room for the names of 5,000 columns.
@@ -105,20 +110,6 @@ def _changing_hdf5(path: Path, *, new: bool) -> Iterator[Node]:
         output.close()
     if output.error is not None:  # HDF5 met it at closing, and said nothing
         raise output.error
-
-
-@contextmanager
-def _changing_zarr(path: Path, *, new: bool) -> Iterator[Node]:
-    """Change a zarr folder; all metadata are gathered at the end, as anndata does."""
-    folder = OutputFolder(path)
-    try:
-        how: dict[str, Any] = {"mode": "w", "zarr_format": 3} if new else {"mode": "r+", "use_consolidated": False}
-        yield zarr.open_group(folder, **how)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that version 3 has not settled how
-            zarr.consolidate_metadata(folder)
-    finally:
-        folder.end()
 
 
 class OutputFile(io.FileIO):
@@ -145,14 +136,13 @@ class OutputFile(io.FileIO):
 
     def truncate(self, size: int | None = None) -> int:
         """Set the size."""
-        size = self.tell() if size is None else size
         if self.error is None:
             try:
                 return super().truncate(size)
             except OSError as error:
                 self.error = error
                 raise
-        return size
+        return self.tell() if size is None else size
 
 
 class OutputFolder(LocalStore):

@@ -22,7 +22,6 @@ from tamannot.errors import OutputError
 from tamannot.io._output import check_target, locked, replacing
 from tamannot.signature import Signatures, as_signatures
 
-_FORMAT = 1
 _PACKAGES = ("anndata", "h5py", "numba", "numpy", "pandas", "scikit-learn", "scipy", "zarr")
 
 
@@ -33,7 +32,6 @@ class RunLog:
         self.source, self.report = source, report
         self.n_obs: int | None = None
         self.outputs: tuple[str, ...] = ()
-        """Those that were written."""
         self.notes: tuple[str, ...] = ()
         self._seconds, self._stages = 0.0, dict[str, float]()
         self._error: dict[str, str] | None = None
@@ -87,11 +85,19 @@ def logged(
     if target.suffix != ".json":
         msg = f"{target}: the name of a log must end in .json."
         raise OutputError(msg)
-    check_target(target, overwrite=overwrite or _is_log(target))
+    is_log = False
+    with suppress(OSError, ValueError):
+        found = json.loads(target.read_text())
+        is_log = isinstance(found, dict) and "tamannot_log" in found
+    check_target(target, overwrite=overwrite or is_log)
+    versions = {"tamannot": package_version(), "python": platform.python_version()}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
     head = {
-        "tamannot_log": _FORMAT,
+        "tamannot_log": 1,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": _versions(),
+        "versions": versions | {"platform": platform.platform()},
         "threads": settings.n_threads(),
         "options": dict(options),
     }
@@ -134,21 +140,6 @@ def peak_memory() -> int | None:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _is_log(path: Path) -> bool:
-    with suppress(OSError, ValueError):
-        found = json.loads(path.read_text())
-        return isinstance(found, dict) and "tamannot_log" in found
-    return False
-
-
-def _versions() -> dict[str, str]:
-    found = {"tamannot": package_version(), "python": platform.python_version()}
-    for name in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found | {"platform": platform.platform()}
 
 
 def _write(target: Path, content: Mapping[str, Any]) -> None:

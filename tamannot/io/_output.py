@@ -28,7 +28,6 @@ if sys.platform != "win32":
 
 _HELD: ContextVar[frozenset[Path]] = ContextVar("_HELD", default=frozenset())
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-
 _AT_FDCWD, _EXCHANGE = -100, 2
 
 
@@ -39,39 +38,27 @@ def check_target(
 
     A source may be its own target only ``in_place``; a ``folder`` is wanted for an export.
     """
-    place = place_of(target)
+    place, msg = place_of(target), ""
+    is_source = source is not None and is_same(target, source)
+    origin = None if source is None or is_source else place_of(source)
     if not place.parent.is_dir():
         msg = f"{target}: no folder {place.parent if target.is_symlink() else target.parent}. Create it first."
-        raise OutputError(msg)
-    is_source = source is not None and is_same(target, source)
-    if is_source and not in_place:
+    elif is_source and not in_place:
         msg = f"{target} is the input. Choose another name, or use in_place=True to write the results into it."
-        raise OutputError(msg)
-    if source is not None and not is_source:
-        _check_apart(target, place, place_of(source))
-    if place.exists():
-        if not overwrite and not is_source:
-            msg = f"{target} already exists. Choose another name, or use overwrite=True to replace it."
-            raise OutputError(msg)
-        if place.is_dir() != folder and target.suffix != ".zarr":
-            wrong, right = ("file", "folder") if folder else ("folder", "file")
-            msg = f"{target} is a {wrong}. Pass the name of a {right}."
-            raise OutputError(msg)
-        if not os.access(place, os.W_OK):
-            msg = f"{target} is read-only. Choose another name, or make it writable."
-            raise OutputError(msg)
-    if not os.access(place.parent, os.W_OK):
-        msg = f"{target}: the folder {place.parent} is not writable. Choose another folder."
-        raise OutputError(msg)
-
-
-def _check_apart(target: Path, place: Path, source: Path) -> None:
-    """Raise for an output inside an input folder, and for an output folder that contains the input."""
-    if source in place.parents:
+    elif origin in place.parents:
         msg = f"{target} is inside the input, which would change it. Choose a name elsewhere."
-        raise OutputError(msg)
-    if place in source.parents and target.suffix == ".zarr":
+    elif origin is not None and place in origin.parents and target.suffix == ".zarr":
         msg = f"{target} contains the input, and would replace it. Choose another name."
+    elif place.exists() and not overwrite and not is_source:
+        msg = f"{target} already exists. Choose another name, or use overwrite=True to replace it."
+    elif place.exists() and place.is_dir() != folder and target.suffix != ".zarr":
+        wrong, right = ("file", "folder") if folder else ("folder", "file")
+        msg = f"{target} is a {wrong}. Pass the name of a {right}."
+    elif place.exists() and not os.access(place, os.W_OK):
+        msg = f"{target} is read-only. Choose another name, or make it writable."
+    elif not os.access(place.parent, os.W_OK):
+        msg = f"{target}: the folder {place.parent} is not writable. Choose another folder."
+    if msg:
         raise OutputError(msg)
 
 
@@ -128,21 +115,12 @@ def replacing(target: Path) -> Iterator[Path]:
                 yield beside
                 if place.is_file() and beside.is_file():
                     shutil.copymode(place, beside)
-                _sync_all(beside)
+                for path in (beside, *beside.rglob("*")):  # a power cut must not leave an empty file
+                    _sync(path)
                 _move(beside, place)
                 _sync(place.parent)
         finally:
             remove(beside)
-
-
-def _sync_all(path: Path) -> None:
-    """Flush everything to disk before renaming: a power cut must not leave an empty file."""
-    for folder, _, names in os.walk(path):
-        for name in names:
-            _sync(Path(folder, name))
-        _sync(Path(folder))
-    if path.is_file():
-        _sync(path)
 
 
 def _sync(path: Path) -> None:
@@ -157,11 +135,17 @@ def _sync(path: Path) -> None:
 
 def _move(new: Path, place: Path) -> None:
     """Move a file or folder into place; a folder cannot be replaced by renaming, so the two are exchanged."""
-    if place.is_dir() or (new.is_dir() and place.exists()):
-        if not _exchange(new, place):
-            _replace_in_two_steps(new, place)
-    else:
+    if not (place.is_dir() or (new.is_dir() and place.exists())):
         new.replace(place)
+    elif not _exchange(new, place):  # then in two steps, and back if the second fails
+        old = _beside(place, "old")
+        place.replace(old)
+        try:
+            new.replace(place)
+        except OSError:
+            old.replace(place)
+            raise
+        remove(old)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -173,17 +157,6 @@ def _exchange(one: Path, other: Path) -> bool:
     except (OSError, AttributeError):
         return False
     return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0)
-
-
-def _replace_in_two_steps(new: Path, place: Path) -> None:
-    old = old_of(place)
-    place.replace(old)
-    try:
-        new.replace(place)
-    except OSError:
-        old.replace(place)
-        raise
-    remove(old)
 
 
 @contextmanager
@@ -200,7 +173,7 @@ def locked(target: Path) -> Iterator[Path]:
     held, handle = _HELD.set(_HELD.get() | {place}), None
     try:
         with writing_to(target):
-            handle = _lock(_lock_of(place), target)
+            handle = _lock(_beside(place, "lock"), target)
             _clear(place)
         yield place
     finally:
@@ -212,7 +185,7 @@ def locked(target: Path) -> Iterator[Path]:
 
 def _clear(place: Path) -> None:
     """Remove the leftovers of a dead run, which may have died between moving the old file away and the new one in."""
-    old = old_of(place)
+    old = _beside(place, "old")
     if old.exists() and not place.exists():
         old.replace(place)
     remove(old)
@@ -223,18 +196,14 @@ def release_locks() -> None:
     """Release the remaining locks: an interruption may arrive just as a lock ends."""
     for place in _HELD.get():
         with suppress(OSError):
-            if _lock_of(place).read_bytes() == _ours():
+            if _beside(place, "lock").read_bytes() == _ours():
                 _release(place)
 
 
 def _release(place: Path) -> None:
     with suppress(OSError):
         _clear(place)
-    remove(_lock_of(place))
-
-
-def _lock_of(place: Path) -> Path:
-    return place.with_name(f".{place.name}.tamannot-lock")
+    remove(_beside(place, "lock"))
 
 
 def _ours() -> bytes:
@@ -246,14 +215,15 @@ def _lock(lock: Path, target: Path) -> int:
         handle, is_new = _open(lock)
         try:
             _take(handle, lock, target, is_new=is_new)
-            if _is_still(lock, handle):
-                os.truncate(handle, 0)
-                os.write(handle, _ours())
-                return handle
+            with suppress(FileNotFoundError):  # the run before removed its file between our opening and locking it
+                if os.path.samestat(lock.stat(), os.fstat(handle)):
+                    os.truncate(handle, 0)
+                    os.write(handle, _ours())
+                    return handle
         except BaseException:
             os.close(handle)
             raise
-        os.close(handle)  # the run before removed its file between our opening and locking it
+        os.close(handle)
 
 
 def _open(lock: Path) -> tuple[int, bool]:
@@ -282,21 +252,13 @@ def _take(handle: int, lock: Path, target: Path, *, is_new: bool) -> None:
         raise OutputError(msg)
 
 
-def _is_still(lock: Path, handle: int) -> bool:
-    try:
-        return os.path.samestat(lock.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
-
-
 def part_of(place: Path) -> Path:
     """Return the name beside an output under which it is written."""
-    return place.with_name(f".{place.name}.tamannot-part{place.suffix}")
+    return _beside(place, f"part{place.suffix}")
 
 
-def old_of(place: Path) -> Path:
-    """Return the name beside an output under which the one it replaces is kept for a moment."""
-    return place.with_name(f".{place.name}.tamannot-old")
+def _beside(place: Path, what: str) -> Path:
+    return place.with_name(f".{place.name}.tamannot-{what}")
 
 
 def remove(path: Path) -> None:
@@ -319,7 +281,7 @@ def writing_to(target: Path) -> Iterator[None]:
         code = _errno(error)
         if code is None and not isinstance(error, OSError):
             raise
-        reason = os.strerror(code) if code else _first_line(error)
+        reason = os.strerror(code) if code else first_line(error)
         hint = " Free some space, or write to another disk." if code in _FULL else ""
         msg = f"{target}: cannot be written: {reason}. Nothing was changed.{hint}"
         raise OutputError(msg) from error
@@ -333,17 +295,12 @@ def reading_from(source: Path, writing: Path) -> Iterator[None]:
     except TamannotError:
         raise
     except _DAMAGED as error:
-        if _is_of_output(error, writing):
+        names = (getattr(error, "filename", None), getattr(error, "filename2", None))
+        of_output = any(isinstance(n, str | os.PathLike) and Path(n).is_relative_to(writing) for n in names)
+        if of_output or _errno(error) in (*_FULL, errno.EROFS, errno.EFBIG) or _ERRNO.search(str(error)):
             raise
-        msg = f"{source}: cannot be copied; it is damaged, or changed during the run: {_first_line(error)}"
+        msg = f"{source}: cannot be copied; it is damaged, or changed during the run: {first_line(error)}"
         raise InputFileError(msg) from error
-
-
-def _is_of_output(error: Exception, writing: Path) -> bool:
-    if _errno(error) in (*_FULL, errno.EROFS, errno.EFBIG) or _ERRNO.search(str(error)):
-        return True
-    names = (getattr(error, "filename", None), getattr(error, "filename2", None))
-    return any(isinstance(n, str | os.PathLike) and Path(n).is_relative_to(writing) for n in names)
 
 
 def _errno(error: Exception) -> int | None:
@@ -353,5 +310,6 @@ def _errno(error: Exception) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of the message of an error, or its type."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
-from anndata.io import read_elem
 from numpy.typing import NDArray
 
 from tamannot._progress import Progress, silent
-from tamannot.data import LABELS, UNS, RunNames, RunRecord, check_adata, left_on_disk, row_source, slot
-from tamannot.errors import OutputError, ParameterError, ResultNotFoundError, among
+from tamannot.data import RunNames, check_adata, read_record, row_source, without_matrices
+from tamannot.errors import OutputError, ParameterError, ResultNotFoundError
 from tamannot.io._containers import Node
-from tamannot.io._encodings import is_array, text
 from tamannot.io._output import check_target, locked, place_of, replacing
 from tamannot.io._read import open_root, reading
+from tamannot.io._write import is_array, text
 from tamannot.report import InMemory, Material, is_export, material_of, render, summarise
 from tamannot.report import export as export_to
 
-_SUFFIX = ".html"
+Array = NDArray[Any]
+
+# Rows that lie closer are read with what is between them.
+_NEAR = 64
+# Two or three dimensions: other tables are not plotted as embeddings.
+_MOST_DIMENSIONS = 3
 
 
 def write_report(
@@ -73,8 +74,7 @@ def write_report(
 
     Returns
     -------
-    None. File and folder are written completely or not at all. All text from ``adata`` is escaped, so names cannot run
-    scripts.
+    None. File and folder are written completely or not at all. Text from ``adata`` is escaped: it cannot run scripts.
 
     Raises
     ------
@@ -104,23 +104,26 @@ def report_file(
     out: str | os.PathLike[str],
     *,
     key: str = "tam",
-    sample_key: str | None = None,
-    condition: str | None = None,
     title: str | None = None,
     export: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     report: Progress | None = None,
+    **columns: str | None,
 ) -> None:
     """Write a report on an annotated file as `write_report` does, without loading its matrices and tables.
 
-    With ``title`` None the heading names the file.
+    With ``title`` None the heading names the file. ``columns`` are ``sample_key`` and ``condition``.
     """
     source, report = Path(path), report or silent()
     targets = _checked(Path(out), export, source=source, overwrite=overwrite)
     report("reading and plotting")
     with open_root(source) as root:
-        cells = CellsOnDisk(root, source, key, (sample_key, condition))
-        material = material_of(cells, name=source.name, key=key, sample_key=sample_key, condition=condition)
+        cells = CellsOnDisk(root, source, key)
+        try:
+            material = material_of(cells, name=source.name, key=key, **columns)
+        except (ParameterError, ResultNotFoundError) as error:
+            msg = f"{source}: {error}"
+            raise type(error)(msg) from error
         _write(material, title, *targets)
 
 
@@ -147,8 +150,8 @@ def _checked(
     target: Path, export: str | os.PathLike[str] | None, *, overwrite: bool, source: Path | None = None
 ) -> tuple[Path, Path | None]:
     """Return the paths of report and export if they can be written."""
-    if target.suffix != _SUFFIX:
-        msg = f"{target}: the name of a report must end in {_SUFFIX}."
+    if target.suffix != ".html":
+        msg = f"{target}: the name of a report must end in .html."
         raise OutputError(msg)
     check_target(target, source=source, overwrite=overwrite)
     if export is None:
@@ -164,83 +167,43 @@ def _checked(
     return target, folder
 
 
-Array = NDArray[Any]
-
-# Rows that lie closer are read with what is between them.
-_NEAR = 64
-# Two or three dimensions: other tables are not plotted as embeddings.
-_MOST_DIMENSIONS = 3
-
-
 class CellsOnDisk:
     """Cells of an open file: labels of all cells, tables and matrix of selected cells."""
 
-    def __init__(self, root: Node, path: Path, key: str, columns: Iterable[str | None] = ()) -> None:
+    def __init__(self, root: Node, path: Path, key: str) -> None:
         self._root, self._path, self._key = root, path, key
         with reading(path):
-            known = set(_columns(root["obs"]))
-        self._run = _run_of(root, path, key)
-        of_run = None if self._run is None else RunRecord(key, self._run).sample_key
-        asked = {str(c) for c in columns if c is not None}
-        if absent := sorted(asked - known):
-            msg = f"{path}: no column '{absent[0]}' in obs.{among(absent[0], sorted(known))}"
-            raise ParameterError(msg)
-        self._columns = asked | ({of_run} if of_run is not None else set())
+            self._whole = without_matrices(root)
+        self.cells = AnnData(obs=self._whole.obs, var=self._whole.var, uns=self._whole.uns)
 
-    @cached_property
-    def cells(self) -> ad.AnnData:
-        """All cells with the labels of the run; no matrices, no tables."""
-        with reading(self._path):
-            obs, names = self._root["obs"], RunNames(self._key)
-            wanted = [c for c in _columns(obs) if names.wrote(c) or c in self._columns]
-            index = read_elem(obs[text(obs.attrs["_index"])])
-            table = pd.DataFrame({c: read_elem(obs[c]) for c in wanted}, index=index)
-            stored = self._root.get("uns", {})
-            uns = {n: read_elem(stored[n]) for n in stored if names.owns(n) and n.endswith("_colors")}
-            uns[UNS] = {} if self._run is None else {self._key: self._run}
-            return ad.AnnData(obs=table, var=self._var, uns=uns)
-
-    def take(self, rows: Array, *, matrix: bool) -> ad.AnnData:
+    def take(self, rows: Array, *, matrix: bool) -> AnnData:
         """Return some cells, in order, with tables and embeddings, and the matrix of the run if asked."""
-        cells = self.cells
+        cells, tables, obsm = self.cells, self._root.get("obsm", {}), dict[str, Any]()
         with reading(self._path):
+            for name in tables:
+                stored = tables[name]
+                if is_array(stored):
+                    if len(stored.shape) > 1 and int(stored.shape[1]) <= _MOST_DIMENSIONS:
+                        obsm[name] = stored[...][rows]
+                elif RunNames(self._key).wrote(name):  # no more than one column is in memory
+                    names = map(text, stored.attrs["column-order"])
+                    obsm[name] = pd.DataFrame({c: stored[c][...][rows] for c in names}, index=cells.obs_names[rows])
             values = self._matrix(rows) if matrix else {}
-            return ad.AnnData(obs=cells.obs.iloc[rows], var=self._var, uns=cells.uns, obsm=self._obsm(rows), **values)
+            return AnnData(obs=cells.obs.iloc[rows], var=cells.var, uns=cells.uns, obsm=obsm, **values)
 
     def _matrix(self, rows: Array) -> dict[str, Any]:
-        """Return rows of the matrix that the run used; nothing if it is missing."""
-        if self._run is None or "matrix" not in self._run:
+        """Return rows of the matrix that the run used, nearby rows read together; nothing if it is missing."""
+        run, whole = read_record(self.cells, self._key), self._whole
+        if not run.has("matrix"):
             return {}
-        name = RunRecord(self._key, self._run).matrix.name
-        where = {"X": "X", "raw": "raw/X"}.get(name, f"layers/{name}")
-        if where not in self._root or self._root[where].attrs.get("encoding-type") == "null":
-            return {}
-        values = self._rows(where, rows)
+        name = run.matrix.name
+        stored = whole.X if name == "X" else whole.layers.get(name)
         if name == "raw":
-            return {"raw": {"X": values, "var": read_elem(self._root["raw/var"])}}
-        return {"X": values} if name == "X" else {"layers": {name: values}}
-
-    @cached_property
-    def _var(self) -> pd.DataFrame:
-        return pd.DataFrame(read_elem(self._root["var"]))
-
-    def _obsm(self, rows: Array) -> dict[str, Any]:
-        """Return rows of the tables of the run, no more than one column in memory, and of embeddings."""
-        found: dict[str, Any] = {}
-        obsm, index, names = self._root.get("obsm", {}), self.cells.obs_names[rows], RunNames(self._key)
-        for name in obsm:
-            stored = obsm[name]
-            if is_array(stored):
-                if len(stored.shape) > 1 and int(stored.shape[1]) <= _MOST_DIMENSIONS:
-                    found[name] = stored[...][rows]
-            elif names.wrote(name):
-                found[name] = pd.DataFrame({c: stored[c][...][rows] for c in _columns(stored)}, index=index)
-        return found
-
-    def _rows(self, where: str, rows: Array) -> sp.csr_matrix:
-        """Return rows of a matrix; nearby rows are read together."""
-        source = row_source(left_on_disk(self._root[where]))
-        blocks = []
+            stored = None if whole.raw is None else whole.raw.X
+        if stored is None:
+            return {}
+        source = row_source(stored)
+        blocks = [sp.csr_array((0, source.shape[1]), dtype=np.float32)]
         for chosen in np.split(rows, np.flatnonzero(np.diff(rows) > _NEAR) + 1) if rows.size else ():
             start, stop = int(chosen[0]), int(chosen[-1]) + 1
             mask = np.zeros(stop - start, dtype=bool)
@@ -248,25 +211,7 @@ class CellsOnDisk:
             block = source.block(start, stop).only(mask)
             shape = (chosen.size, source.shape[1])
             blocks.append(sp.csr_array((block.values, block.indices, block.indptr), shape=shape))
-        return sp.csr_matrix(sp.vstack(blocks)) if blocks else sp.csr_matrix(np.zeros((0, source.shape[1]), np.float32))
-
-
-def _run_of(root: Node, path: Path, key: str) -> Mapping[str, Any] | None:
-    """Return the record of a run in the file; None if it was lost and only the labels exist."""
-    runs = root["uns"].get(UNS) if "uns" in root and not is_array(root["uns"]) else None
-    if runs is not None and not is_array(runs) and key in runs:
-        if is_array(runs[key]):
-            msg = (
-                f"{path}: uns['{UNS}']['{key}'] is not the record of a run. Run tamannot annotate {path} -o OUT again."
-            )
-            raise ResultNotFoundError(msg)
-        return dict(read_elem(runs[key]))
-    if any(slot(key, name) in _columns(root["obs"]) for name in LABELS):
-        return None
-    have = f" Available keys: {', '.join(runs)}." if runs is not None and not is_array(runs) and len(runs) else ""
-    msg = f"{path}: no results under the key '{key}'.{have} Run tamannot annotate {path} -o OUT first."
-    raise ResultNotFoundError(msg)
-
-
-def _columns(frame: Node) -> list[str]:
-    return [text(c) for c in frame.attrs["column-order"]]
+        values = sp.csr_matrix(sp.vstack(blocks))
+        if name == "raw":
+            return {"raw": {"X": values, "var": whole.raw.var}}
+        return {"X": values} if name == "X" else {"layers": {name: values}}

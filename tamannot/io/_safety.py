@@ -6,7 +6,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,11 @@ _FREE, _RATIO = 1 << 30, 200
 _FREE_OF_CHUNK, _MOST_BY_DEFLATE = 1 << 28, 1032
 # The codecs of zarr and numcodecs, without those that make objects of what they read, as pickle does, and those whose
 # chunks set the size of the array.
-_CODECS = frozenset(
-    (
-        *("adler32", "astype", "bitround", "blosc", "bytes", "bz2", "cast_value", "crc32", "crc32c", "delta", "endian"),
-        *("fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "lz4", "lzma", "packbits", "quantize"),
-        *("scale_offset", "sharding_indexed", "shuffle", "transpose", "vlen-array", "vlen-bytes", "vlen-utf8", "zlib"),
-        *("zstd",),
-    )
+_CODECS = (
+    *("adler32", "astype", "bitround", "blosc", "bytes", "bz2", "cast_value", "crc32", "crc32c", "delta", "endian"),
+    *("fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "lz4", "lzma", "packbits", "quantize"),
+    *("scale_offset", "sharding_indexed", "shuffle", "transpose", "vlen-array", "vlen-bytes", "vlen-utf8", "zlib"),
+    *("zstd",),
 )
 
 
@@ -47,67 +45,47 @@ def check_links(source: Path) -> None:
     """
     found: str | None = None
     with suppress(*_DAMAGED):
-        found = next(_in_folder(source) if source.is_dir() else _in_file(source), None)
+        if source.is_dir():
+            link = next(filter(Path.is_symlink, source.rglob("*")), None)
+            if link is not None:
+                where = link.relative_to(source)
+                found = f"{where} is a symbolic link to {link.readlink()}, outside the folder"
+        else:
+            with h5py.File(source, "r") as file:
+                root = h5py.h5g.open(file.id, b"/")
+                found = _problem_in(root, "", {}, frozenset([root]))
     if found is not None:
         msg = f"{source}: {found}. Write it as a single file first, for example by reading and writing it with anndata."
         raise InputFileError(msg)
 
 
-def _in_folder(folder: Path) -> Iterator[str]:
-    for inside, folders, files in os.walk(folder):
-        for path in (Path(inside, name) for name in (*folders, *files)):
-            if path.is_symlink():
-                yield f"{path.relative_to(folder)} is a symbolic link to {path.readlink()}, outside the folder"
+def _problem_in(group: Any, path: str, sizes: dict[Any, int], above: frozenset[Any]) -> str | None:
+    """Walk through a group like a reader, but visit each group once and skip groups that cannot be opened.
 
-
-def _in_file(source: Path) -> Iterator[str]:
-    if h5py.is_hdf5(source):
-        with h5py.File(source, "r") as file:
-            yield from _Walk().problems(h5py.h5g.open(file.id, b"/"), "")
-
-
-class _Walk:
-    """Walks through an HDF5 file like a reader, but visits each group once and skips groups that cannot be opened.
-
-    It opens groups only, and asks HDF5 for the rest: a file may have many thousands of elements.
+    Only groups are opened, and HDF5 is asked for the rest: a file may have many thousands of elements. ``sizes`` gets
+    the number of objects that a reader comes by in each group; ``above`` are the groups that the walk is in.
     """
-
-    def __init__(self) -> None:
-        self._sizes: dict[Any, int] = {}
-        """Objects that a reader comes by in each group, those of groups in it included."""
-        self._open: set[Any] = set()
-        """Groups that the walk is in."""
-
-    def problems(self, group: Any, path: str) -> Iterator[str]:
-        self._open.add(group)
-        size = 1
-        for name in _names(group):
-            where = f"{path}/{name.decode('utf-8', 'backslashreplace')}"
-            if problem := _outside(group, name, where):
-                yield problem
-                continue
-            with suppress(*_DAMAGED):
-                is_group = h5py.h5o.get_info(group, name).type == h5py.h5o.TYPE_GROUP
-                size += (yield from self._below(h5py.h5o.open(group, name), where)) if is_group else 1
-        self._open.discard(group)
-        self._sizes[group] = size
-        if size > _MOST_OBJECTS:
-            yield f"{path} leads to more than {_MOST_OBJECTS:,} objects: its links repeat the same ones"
-
-    def _below(self, group: Any, where: str) -> Generator[str, None, int]:
-        """Yield what is wrong with a group; return how many objects a reader finds in it."""
-        if group in self._open or len(self._open) > _DEEPEST:
-            yield f"{where[:100]} is nested too deeply: the links of the file are circular"
-            return 1
-        if group not in self._sizes:
-            yield from self.problems(group, where)
-        return self._sizes[group]
-
-
-def _names(group: Any) -> list[bytes]:
+    size, names = 1, list[bytes]()
     with suppress(*_DAMAGED):
-        return list(group)
-    return []
+        names = list(group)
+    for name in names:
+        where = f"{path}/{name.decode('utf-8', 'backslashreplace')}"
+        if problem := _outside(group, name, where):
+            return problem
+        with suppress(*_DAMAGED):
+            if h5py.h5o.get_info(group, name).type != h5py.h5o.TYPE_GROUP:
+                size += 1
+                continue
+            below = h5py.h5o.open(group, name)
+            if below in above or len(above) > _DEEPEST:
+                return f"{where[:100]} is nested too deeply: the links of the file are circular"
+            if below not in sizes and (problem := _problem_in(below, where, sizes, above | {below})):
+                return problem
+            size += sizes[below]
+    sizes[group] = size
+    if size > _MOST_OBJECTS:
+        return f"{path} leads to more than {_MOST_OBJECTS:,} objects: its links repeat the same ones"
+    return None
 
 
 def _outside(group: Any, name: bytes, where: str) -> str | None:
@@ -150,42 +128,35 @@ def _datasets(source: Path) -> Iterator[tuple[str, int]]:
             file = stack.enter_context(h5py.File(source, "r"))
             h5py.h5o.visit(file.id, look, info=True)
         for name in names:
-            where, shape, size, problem = f"/{name.decode('utf-8', 'backslashreplace')}", None, 0, ""
+            where, shape, size = f"/{name.decode('utf-8', 'backslashreplace')}", None, 0
+            is_elsewhere = is_bomb = False
             with suppress(*_DAMAGED):
                 dataset = h5py.h5o.open(file.id, name)
-                plan = dataset.get_create_plist()
-                shape, size, problem = dataset.shape, _size_of(dataset, plan), _problem_of_dataset(dataset, plan)
-            if problem:
-                msg = f"{source}: {where} {problem}"
+                plan, width = dataset.get_create_plist(), dataset.get_type().get_size()
+                chunk = math.prod(plan.get_chunk()) if plan.get_layout() == h5py.h5d.CHUNKED else 0
+                is_elsewhere = plan.get_external_count() > 0 or plan.get_layout() == h5py.h5d.VIRTUAL
+                is_bomb = _is_bomb(dataset, plan, chunk * width)
+                shape, size = dataset.shape, max(math.prod(dataset.shape or ()), chunk) * width
+            if is_elsewhere:
+                msg = (
+                    f"{source}: {where} has its values in another file. Write it as a single file first, for example "
+                    "by reading and writing it with anndata."
+                )
+                raise InputFileError(msg)
+            if is_bomb:
+                msg = (
+                    f"{source}: {where} is damaged: one of its chunks unpacks to more than a chunk. The file may be "
+                    "made to exhaust memory."
+                )
                 raise InputFileError(msg)
             yield f"{where} of shape {shape}", size
 
 
-def _problem_of_dataset(dataset: Any, plan: Any) -> str:
-    if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
-        return (
-            "has its values in another file. Write it as a single file first, for example by reading and writing "
-            "it with anndata."
-        )
-    if _is_bomb(dataset, plan):
-        return "is damaged: one of its chunks unpacks to more than a chunk. The file may be made to exhaust memory."
-    return ""
-
-
-def _size_of(dataset: Any, plan: Any) -> int:
-    return int(max(math.prod(dataset.shape or ()), _values_of_chunk(plan)) * dataset.get_type().get_size())
-
-
-def _values_of_chunk(plan: Any) -> int:
-    return math.prod(plan.get_chunk()) if plan.get_layout() == h5py.h5d.CHUNKED else 0
-
-
-def _is_bomb(dataset: Any, plan: Any) -> bool:
-    """Return whether a chunk inflates to more than a chunk; HDF5 would unpack it anyway."""
+def _is_bomb(dataset: Any, plan: Any, size: int) -> bool:
+    """Return whether a chunk inflates to more than its ``size`` in bytes; HDF5 would unpack it anyway."""
     codes = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
     if h5py.h5z.FILTER_DEFLATE not in codes or not dataset.get_num_chunks():
         return False
-    size = _values_of_chunk(plan) * dataset.get_type().get_size()
     large: list[tuple[int, ...]] = []
 
     def look(stored: Any) -> None:
@@ -197,15 +168,12 @@ def _is_bomb(dataset: Any, plan: Any) -> bool:
     after = codes[codes.index(h5py.h5z.FILTER_DEFLATE) + 1 :]
     if any(code != h5py.h5z.FILTER_FLETCHER32 for code in after):
         return bool(large)
-    packed = (dataset.read_direct_chunk(offset) for offset in large)
-    return not all(skipped or _fits(content, size) for skipped, content in packed)
-
-
-def _fits(packed: bytes, size: int) -> bool:
-    unpacking = zlib.decompressobj()
-    with suppress(zlib.error):
-        return len(unpacking.decompress(packed, size + 1)) <= size
-    return True  # damaged otherwise: who reads it says so
+    for offset in large:
+        is_plain, packed = dataset.read_direct_chunk(offset)
+        with suppress(zlib.error):  # damaged otherwise: who reads it says so
+            if not is_plain and len(zlib.decompressobj().decompress(packed, size + 1)) > size:
+                return True
+    return False
 
 
 def _zarr_arrays(folder: Path) -> Iterator[tuple[str, int]]:
@@ -213,31 +181,21 @@ def _zarr_arrays(folder: Path) -> Iterator[tuple[str, int]]:
         where, meta = path.parent.relative_to(folder), {}
         with suppress(*_DAMAGED):
             meta = json.loads(path.read_bytes())
-        _check_codecs(meta, f"{folder}: {where}")
+        for name in _codecs_in(meta):
+            if name.removeprefix("numcodecs.") not in _CODECS:
+                msg = (
+                    f"{folder}: {where} uses the codec {name[:50]!r}, which is refused because it may execute what it "
+                    "reads. Rewrite the folder with one of zarr's own codecs."
+                )
+                raise InputFileError(msg)
         with suppress(*_DAMAGED):
             if "shape" not in meta:
                 continue
             grid = meta.get("chunk_grid", {}).get("configuration", {}).get("chunk_shape") or meta.get("chunks") or []
-            values = max(math.prod(map(int, meta["shape"])), math.prod(map(int, grid)))
-            yield f"{where} of shape {meta['shape']}", values * _width(meta)
-
-
-def _width(meta: dict[str, Any]) -> int:
-    """Return the bytes of a value; of texts those of a reference."""
-    kind = meta.get("dtype") or meta.get("data_type")
-    with suppress(*_DAMAGED):
-        return max(1, np.dtype(kind).itemsize)
-    return 8
-
-
-def _check_codecs(metadata: object, where: str) -> None:
-    for name in _codecs_in(metadata):
-        if name.removeprefix("numcodecs.") not in _CODECS:
-            msg = (
-                f"{where} uses the codec {name[:50]!r}, which is refused because it may execute what it reads. "
-                "Rewrite the folder with one of zarr's own codecs."
-            )
-            raise InputFileError(msg)
+            values, width = max(math.prod(map(int, meta["shape"])), math.prod(map(int, grid))), 8
+            with suppress(*_DAMAGED):  # of a text: that of a reference
+                width = max(1, np.dtype(meta.get("dtype") or meta.get("data_type")).itemsize)
+            yield f"{where} of shape {meta['shape']}", values * width
 
 
 def _codecs_in(node: object) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,9 +15,12 @@ import pandas as pd
 from tamannot.errors import OutputError, ParameterError, printable
 from tamannot.io._output import check_space, check_target, is_same, locked, replacing
 
-_OUT_SUFFIXES = (".h5ad", ".zarr")
+OUT_SUFFIXES = (".h5ad", ".zarr")
 _TABLE_SUFFIXES = (".csv", ".parquet")
 _PAGE_SUFFIX = ".html"
+# First characters of spreadsheet formulas, and numbers, which may begin with them.
+_STARTS = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 NO_OUTPUT = "No output: pass out= or table=."
 
 
@@ -43,7 +46,7 @@ class Outputs:
                 raise ParameterError(msg)
             out = out or source
         targets: dict[str, Path] = {}
-        for given, suffixes in ((out, _OUT_SUFFIXES), (self.table, tables), (self.html, (_PAGE_SUFFIX,))):
+        for given, suffixes in ((out, OUT_SUFFIXES), (self.table, tables), (self.html, (_PAGE_SUFFIX,))):
             if given is None:
                 continue
             target = Path(given)
@@ -70,12 +73,12 @@ def reserved(
         raise ParameterError(NO_OUTPUT)
 
     def check(kind: str) -> None:
-        whole = asked.in_place and kind in _OUT_SUFFIXES  # a table never takes the place of the input
+        whole = asked.in_place and kind in OUT_SUFFIXES  # a table never takes the place of the input
         check_target(targets[kind], source=source, overwrite=asked.overwrite, in_place=whole)
 
     for kind, target in targets.items():
         check(kind)
-        if kind in _OUT_SUFFIXES:
+        if kind in OUT_SUFFIXES:
             check_space(target, source=source)
     with ExitStack() as stack:
         for kind, target in targets.items():
@@ -86,7 +89,7 @@ def reserved(
 
 def annotated_of(targets: Mapping[str, Path]) -> Path | None:
     """Return the target that has the cells."""
-    return next((target for kind, target in targets.items() if kind in _OUT_SUFFIXES), None)
+    return next((target for kind, target in targets.items() if kind in OUT_SUFFIXES), None)
 
 
 def write_targets(
@@ -103,7 +106,7 @@ def write_targets(
     with ExitStack() as stack:
         parts = {kind: stack.enter_context(replacing(target)) for kind, target in targets.items()}
         for kind, part in parts.items():
-            if kind in _OUT_SUFFIXES:
+            if kind in OUT_SUFFIXES:
                 write(part)
             elif kind != _PAGE_SUFFIX:
                 write_table(table(), part)
@@ -112,7 +115,12 @@ def write_targets(
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table by the ending of its name; an index is written where it has a name."""
+    """Write a table by the ending of its name; an index is written where it has a name.
+
+    In text files, text that a spreadsheet would run as a formula (it begins with ``=``, ``+``, ``-`` or ``@`` and is
+    not a number) gets an apostrophe in front, including cell ids and column names; unprintable characters in it (tabs,
+    line breaks, escapes) are escaped. All other text is unchanged.
+    """
     named = table.index.name is not None
     if path.suffix == ".parquet":
         plain = table.copy()
@@ -120,44 +128,18 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         plain.to_parquet(path, index=named)
         return
     rows = table if named else table.set_index(table.columns[0])
-    write_csv(rows, path, index_label=str(rows.index.name), sep="\t" if path.suffix == ".tsv" else ",")
+    safe = rows.set_axis(pd.Index([_harmless(n) for n in rows.index]), axis=0)
+    safe = safe.set_axis([_harmless(n) for n in rows.columns], axis=1)
+    for place, kind in enumerate(rows.dtypes):
+        if pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind):
+            continue
+        if not (isinstance(kind, pd.CategoricalDtype) and all(_harmless(c) is c for c in kind.categories)):
+            safe.isetitem(place, [_harmless(value) for value in rows.iloc[:, place]])
+    safe.to_csv(path, index_label=str(rows.index.name), sep="\t" if path.suffix == ".tsv" else ",")
 
 
-# First characters of spreadsheet formulas, and of numbers.
-_STARTS = ("=", "+", "-", "@")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-
-
-def write_csv(table: pd.DataFrame, path: Path, *, index_label: str = "cell", sep: str = ",") -> None:
-    """Write a table, with its index (the cell ids) as the first column.
-
-    Text that a spreadsheet would run as a formula (it begins with ``=``, ``+``, ``-`` or ``@`` and is not a number)
-    gets an apostrophe in front, including cell ids and column names; unprintable characters in it (tabs, line breaks,
-    escapes) are escaped. All other text is unchanged.
-    """
-    safe = table.set_axis(pd.Index(_harmless(table.index)), axis=0).set_axis(_harmless(table.columns), axis=1)
-    for place, kind in enumerate(table.dtypes):
-        values = table.iloc[:, place]
-        if isinstance(kind, pd.CategoricalDtype):
-            if any(map(_is_harmful, kind.categories)):
-                safe.isetitem(place, _harmless(values))
-        elif not (pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind)):
-            safe.isetitem(place, _harmless(values))
-    safe.to_csv(path, index_label=index_label, sep=sep)
-
-
-def _harmless(names: Iterable[object]) -> list[object]:
-    return [_mended(name) if _is_harmful(name) else name for name in names]
-
-
-def _is_harmful(name: object) -> bool:
-    return isinstance(name, str) and not (name.isprintable() and (not name.startswith(_STARTS) or _is_number(name)))
-
-
-def _is_number(name: str) -> bool:
-    return _NUMBER.fullmatch(name) is not None
-
-
-def _mended(name: object) -> str:
-    words = printable(name)
-    return f"'{words}" if words.startswith(_STARTS) and not _is_number(words) else words
+def _harmless(value: object) -> object:
+    if not isinstance(value, str) or (value.isprintable() and not value.startswith(_STARTS)):
+        return value
+    words = printable(value)
+    return f"'{words}" if words.startswith(_STARTS) and not _NUMBER.fullmatch(words) else words

@@ -18,11 +18,15 @@ import tamannot as tam
 from tamannot.data import unpack, write_record
 from tamannot.errors import InputFileError, TamannotError
 from tamannot.io import check_file, score_file
-from tamannot.io._encodings import UnwritableError, convert, write_value
-from tamannot.io._read import open_file, read_file
-from tamannot.io._write import write_annotated
+from tamannot.io._read import open_file, reading
+from tamannot.io._write import UnwritableError, convert, write_annotated, write_value
 
 H5AD = pytest.mark.filterwarnings("ignore::Warning")
+
+
+def read_file(path):
+    with open_file(path) as adata, reading(path):
+        return adata.to_memory()
 
 
 READERS = {"check": check_file, "open": lambda path: open_file(path).__enter__(), "read": read_file}

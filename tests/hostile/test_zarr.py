@@ -18,9 +18,14 @@ import zarr
 import tamannot as tam
 from tamannot.errors import InputFileError
 from tamannot.io import check_file
-from tamannot.io._read import open_file, read_file
+from tamannot.io._read import open_file, reading
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
+
+
+def read_file(path: Path) -> ad.AnnData:
+    with open_file(path) as adata, reading(path):
+        return adata.to_memory()
 
 
 READERS = {"check": check_file, "open": lambda path: open_file(path).__enter__(), "read": read_file}

@@ -15,7 +15,7 @@ import zarr
 
 from tamannot.data import forget_run
 from tamannot.errors import InputFileError
-from tamannot.io._targets import write_csv
+from tamannot.io._targets import write_table
 
 ANNOTATED = pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:zarr v3", "ignore:Consolidated metadata")
 
@@ -95,7 +95,7 @@ def test_zarr_keeps_files_and_format(
 def test_from_one_kind_of_container_to_the_other(
     rich, put, tmp_path, monkeypatch, start, end, annotate_by_hand, without_matrices, assert_same
 ):
-    monkeypatch.setattr("tamannot.io._encodings._VALUES_A_READ", 64)
+    monkeypatch.setattr("tamannot.io._write._VALUES_A_READ", 64)
     source, out = tmp_path / f"in.{start}", tmp_path / f"out.{end}"
     getattr(rich, f"write_{start}")(source)
     annotate_by_hand(rich)
@@ -201,8 +201,8 @@ def test_no_matrix_is_read_whole(put, tmp_path, end, annotate_by_hand, without_m
     size = counts.data.nbytes
     del adata, counts
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tamannot.io._encodings._VALUES_A_READ", 1 << 16)
-        patch.setattr("tamannot.io._encodings._VALUES_A_CHUNK", 1 << 14)
+        patch.setattr("tamannot.io._write._VALUES_A_READ", 1 << 16)
+        patch.setattr("tamannot.io._write._VALUES_A_CHUNK", 1 << 14)
         tracemalloc.start()
         try:
             put(tmp_path / "in.h5ad", tmp_path / f"out.{end}", light)
@@ -216,7 +216,7 @@ def test_no_matrix_is_read_whole(put, tmp_path, end, annotate_by_hand, without_m
 
 
 def rows(table, tmp_path):
-    write_csv(table, tmp_path / "t.csv")
+    write_table(table.rename_axis("cell"), tmp_path / "t.csv")
     with (tmp_path / "t.csv").open(newline="") as file:
         return list(csv.reader(file))
 
@@ -244,7 +244,7 @@ def test_numbers_and_missing_values_stay(tmp_path):
     table = pd.DataFrame({"x": [-1.5, np.nan], "n": [-1, 2], "flag": [True, False], "t": ["a", None]}, index=["a", "b"])
     before = table.copy()
     table.to_csv(tmp_path / "plain.csv", index_label="cell")
-    write_csv(table, tmp_path / "t.csv")
+    write_table(table.rename_axis("cell"), tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
     pd.testing.assert_frame_equal(table, before)
 

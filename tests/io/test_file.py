@@ -18,8 +18,8 @@ import tamannot as tam
 from tamannot._progress import Progress
 from tamannot.errors import OutputError, ParameterError, SignatureNotFoundError
 from tamannot.io import score_file, train_file
+from tamannot.io._files import signatures_named
 from tamannot.io._output import replacing
-from tamannot.io._score import signatures_named
 
 FILE = pytest.mark.filterwarnings("ignore:Variable names are not unique")
 

@@ -17,9 +17,14 @@ import scipy.sparse as sp
 import tamannot as tam
 from tamannot.data import unpack
 from tamannot.errors import InputFileError
-from tamannot.io._read import open_file, read_file
+from tamannot.io._read import open_file, reading
 
 X = np.random.default_rng(0).poisson(0.7, (50, 30)).astype(np.float32)
+
+
+def read_file(path):
+    with open_file(path) as adata, reading(path):
+        return adata.to_memory()
 
 
 ON_DISK = (h5py.Dataset, ad.abc.CSRDataset, ad.abc.CSCDataset)

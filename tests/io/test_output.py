@@ -211,9 +211,9 @@ class TestFolders:
         assert names(tmp_path) == ["out.zarr"]
 
     def test_a_failed_second_step_puts_the_old_back(self, old, tmp_path, monkeypatch):
-        monkeypatch.setattr(_output, "_exchange", lambda *_: False)
-        with pytest.raises(OutputError), replacing(old):
-            pass  # nothing was written, so there is nothing to move
+        monkeypatch.setattr(_output, "_exchange", lambda new, _: bool(new.rmdir()))  # nothing is left to move
+        with pytest.raises(OutputError), replacing(old) as part:
+            part.mkdir()
         assert names(old) == ["old"]
         assert names(tmp_path) == ["out.zarr"]
 
