@@ -23,8 +23,7 @@ def deprecated_names(module: str, gone: Mapping[str, tuple[str, str]]) -> Callab
 
     def find(name: str) -> Any:
         if name not in gone:
-            msg = f"module '{module}' has no attribute '{name}'"
-            raise AttributeError(msg)
+            raise AttributeError(f"module '{module}' has no attribute '{name}'")
         new, removed_in = gone[name]
         _warn(f"{module}.{name} is now {module}.{new}", removed_in)
         return getattr(sys.modules[module], new)
@@ -40,8 +39,9 @@ def deprecated_argument(old: str, *, new: str, removed_in: str) -> Callable[[Cal
         def renamed(*args: P.args, **kwargs: P.kwargs) -> R:
             if old in kwargs:
                 if new in kwargs:
-                    msg = f"{function.__name__}() got {new}= and its former name {old}=. Give {new}= alone."
-                    raise ParameterError(msg)
+                    raise ParameterError(
+                        f"{function.__name__}() got {new}= and its former name {old}=. Give {new}= alone."
+                    )
                 _warn(f"{old}= of {function.__name__}() is now {new}=", removed_in)
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)

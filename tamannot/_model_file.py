@@ -114,12 +114,10 @@ def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]
             refuse(f"a {kind[:50]!r} model, not {' or '.join(builders)}.")
         return builders[kind](meta, arrays)
     except ModelFormatError as error:
-        msg = f"{path}: {error}"
-        raise ModelFormatError(msg) from error
+        raise ModelFormatError(f"{path}: {error}") from error
     except _BAD as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-        msg = f"{path}: cannot be read as a model, the file is damaged: {reason}"
-        raise ModelFormatError(msg) from error
+        raise ModelFormatError(f"{path}: cannot be read as a model, the file is damaged: {reason}") from error
 
 
 def checked(kind: type[Fields], meta: Meta) -> Fields:
@@ -215,15 +213,13 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
 
 def _printable(text: str) -> str:
     if not text.isprintable() or text != text.strip():
-        msg = "should be printable, without spaces at either end"
-        raise ValueError(msg)
+        raise ValueError("should be printable, without spaces at either end")
     return text
 
 
 def _once(values: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(values)) < len(values):
-        msg = "has a duplicate entry"
-        raise ValueError(msg)
+        raise ValueError("has a duplicate entry")
     return values
 
 
@@ -247,6 +243,5 @@ class ModelFields(BaseModel):
     def _genes_have_names(self) -> ModelFields:
         known = [e for e in self.ensembl if e]
         if not all(self.symbols) or len(self.ensembl) != len(self.symbols) or len(set(known)) < len(known):
-            msg = "each gene needs a symbol and one entry in 'ensembl', and ids must be unique"
-            raise ValueError(msg)
+            raise ValueError("each gene needs a symbol and one entry in 'ensembl', and ids must be unique")
         return self

@@ -59,8 +59,9 @@ class Settings:
     def verbosity(self, verbosity: Verbosity | int) -> None:
         levels: dict[Any, int] = {**_LEVELS, **dict(enumerate(_LEVELS.values()))}
         if verbosity not in levels:
-            msg = f"settings.verbosity must be one of {', '.join(_LEVELS)}, or 0 to 4, not {verbosity!r}."
-            raise ParameterError(msg)
+            raise ParameterError(
+                f"settings.verbosity must be one of {', '.join(_LEVELS)}, or 0 to 4, not {verbosity!r}."
+            )
         logger.setLevel(levels[verbosity])
 
     def n_threads(self) -> int:
@@ -74,8 +75,7 @@ class Settings:
         if self.threads is None:
             return available_threads()
         if self.threads < 1:
-            msg = f"settings.threads must be at least 1, not {self.threads}."
-            raise ParameterError(msg)
+            raise ParameterError(f"settings.threads must be at least 1, not {self.threads}.")
         return self.threads
 
 
@@ -102,11 +102,9 @@ class AnnotateSettings:
     def check(self) -> None:
         """Raise a ParameterError for values out of range; column names are checked with the data."""
         if self.tissue not in ("auto", "brain", "other"):
-            msg = f"tissue must be 'auto', 'brain' or 'other', not {self.tissue!r}."
-            raise ParameterError(msg)
+            raise ParameterError(f"tissue must be 'auto', 'brain' or 'other', not {self.tissue!r}.")
         if not 0 < self.target_accuracy < 1:
-            msg = f"target_accuracy={self.target_accuracy} is not between 0 and 1."
-            raise ParameterError(msg)
+            raise ParameterError(f"target_accuracy={self.target_accuracy} is not between 0 and 1.")
 
     def parameters(self) -> dict[str, Any]:
         """Return the settings for the record of a run; models are recorded elsewhere."""
@@ -148,8 +146,9 @@ def takes_scanpy_words(words: type) -> Callable[[F], F]:
                 if (value := kwargs.pop(name, None)) is None:
                     continue
                 if kwargs.get(ours) is not None:
-                    msg = f"{name}={value!r} and {ours}={kwargs[ours]!r} say the same thing. Give one of them."
-                    raise ParameterError(msg)
+                    raise ParameterError(
+                        f"{name}={value!r} and {ours}={kwargs[ours]!r} say the same thing. Give one of them."
+                    )
                 kwargs[ours] = meant(value)
             return function(*args, **kwargs)
 

@@ -61,27 +61,23 @@ class Design:
         for name, ids in known.items():
             given: Mapping[str, float] = getattr(self, name)
             if unknown := sorted(set(given) - ids):
-                msg = f"{name} has unknown entries {', '.join(unknown)}: use {', '.join(sorted(ids))}."
-                raise ParameterError(msg)
+                raise ParameterError(f"{name} has unknown entries {', '.join(unknown)}: use {', '.join(sorted(ids))}.")
             if not all(np.isfinite(v) and v >= 0 for v in given.values()):
-                msg = f"{name} has a value that is not a number of at least 0."
-                raise ParameterError(msg)
+                raise ParameterError(f"{name} has a value that is not a number of at least 0.")
         if sum(self.composition.values()) <= 0:
-            msg = "composition has no compartment with a share above 0."
-            raise ParameterError(msg)
+            raise ParameterError("composition has no compartment with a share above 0.")
         for name in ("origins", "states"):
             if (total := sum(getattr(self, name).values())) > 1 + _NOTHING:
-                msg = f"{name} are shares of macrophages and sum to {total:.2f}: the sum must be at most 1."
-                raise ParameterError(msg)
+                raise ParameterError(
+                    f"{name} are shares of macrophages and sum to {total:.2f}: the sum must be at most 1."
+                )
         if self.shift and len(self.conditions) < 2:
-            msg = "shift changes the second condition: give two conditions."
-            raise ParameterError(msg)
+            raise ParameterError("shift changes the second condition: give two conditions.")
         has_both = {MACROPHAGE, MALIGNANT} <= set(self.composition)
         if self.crosstalk and not (has_both and LAM in self.states and self.overdispersion > 0):
-            msg = (
+            raise ParameterError(
                 "crosstalk needs macrophages, malignant cells, the state lipid_associated, and overdispersion above 0."
             )
-            raise ParameterError(msg)
 
     def means(self, axis: str, condition: str) -> dict[str, float]:
         """Return the expected shares of a condition; the remainder belongs to none of the ids."""
@@ -93,8 +89,9 @@ class Design:
             return share
         before, after = sum(share[k] for k in shifted), sum(shifted.values())
         if after >= 1:
-            msg = f"shift raises {', '.join(shifted)} to {after:.2f} of all cells: shares must be below 1."
-            raise ParameterError(msg)
+            raise ParameterError(
+                f"shift raises {', '.join(shifted)} to {after:.2f} of all cells: shares must be below 1."
+            )
         room = (1 - after) / (1 - before)
         return {k: shifted.get(k, v * room) for k, v in share.items()}
 
@@ -112,11 +109,9 @@ class Design:
         for name, (value, low, high) in ranges.items():
             if not low <= value <= high or not np.isfinite(value):
                 wanted = f": give {low} to {high}" if high < np.inf else f", below {low}"
-                msg = f"{name} is {value}{wanted}."
-                raise ParameterError(msg)
+                raise ParameterError(f"{name} is {value}{wanted}.")
         if len(set(self.conditions)) != len(self.conditions) or not self.conditions:
-            msg = "conditions must be one or more unique names."
-            raise ParameterError(msg)
+            raise ParameterError("conditions must be one or more unique names.")
 
 
 @dataclass(frozen=True)

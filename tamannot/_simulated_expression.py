@@ -63,8 +63,7 @@ def make_world(kinds: Sequence[str], programs: Sequence[str], n_genes: int, rng:
     others = [g for g in dict.fromkeys([*known, *(g for g, ensembl in table.items() if ensembl)]) if g not in taken]
     most = len(signed) + len(others)
     if not len(signed) <= n_genes <= most:
-        msg = f"n_genes is {n_genes}: give {len(signed)} (the genes of the signatures) to {most}."
-        raise ParameterError(msg)
+        raise ParameterError(f"n_genes is {n_genes}: give {len(signed)} (the genes of the signatures) to {most}.")
     genes = tuple(sorted(signed + others[: n_genes - len(signed)]))
     maker = _Maker(library, genes, programs, rng)
     rows = [(kind, row) for kind in kinds for row in maker.profiles(kind)]

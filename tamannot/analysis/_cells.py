@@ -44,11 +44,10 @@ def some_genes(matrix: RunMatrix, columns: Array | list[int], cells: Array) -> I
 def genes_of_signatures(record: RunRecord) -> pd.DataFrame:
     """Return which genes of the matrix a run matched to each signature: ``signature``, ``gene``, ``column``."""
     if not record.has("evidence"):
-        msg = (
+        raise ResultNotFoundError(
             "The run has no record of the genes of its signatures: it was written by tamannot.tl.score, or by an older "
             "release. Run tamannot.tl.annotate(adata)."
         )
-        raise ResultNotFoundError(msg)
     parts = record.evidence.parts["part"].rename_axis("signature").reset_index()
     genes = record.evidence.genes.rename_axis("gene").reset_index()
     table = parts.merge(genes, on="part")[["signature", "gene", "column"]]
@@ -66,8 +65,9 @@ def detection_of(
     members = {name: [index.find(g.symbol, g.ensembl) for g in s.all_genes] for name, s in sets.items()}
     alone = {gene: index.find(gene) for gene in genes}
     if absent := [gene for gene, column in alone.items() if column < 0]:
-        msg = f"The data have no gene '{absent[0]}'. Use a gene of the data, or the id of a program or context set."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"The data have no gene '{absent[0]}'. Use a gene of the data, or the id of a program or context set."
+        )
     every = members | {gene: [column] for gene, column in alone.items()}
     columns = np.unique(np.array([c for found in every.values() for c in found if c >= 0], np.int64))
     belongs = np.array([np.isin(columns, found) for found in every.values()], np.float32).reshape(len(every), -1)
@@ -104,8 +104,7 @@ def scores_in(
     plan = make_plan(signatures, index.locate, matrix.n_vars)
     coverage = pd.Series([c.share for c in plan.coverage], index=list(plan.ids))
     if not coverage.any():
-        msg = f"None of the genes of {some_of(sets)} is in the matrix '{matrix.name}' of the run."
-        raise GeneIdError(msg)
+        raise GeneIdError(f"None of the genes of {some_of(sets)} is in the matrix '{matrix.name}' of the run.")
     tell({index.note: TamannotWarning} if index.note else {})
     method, threads = ranking_of(record.null.max_rank), settings.n_threads()
     for part in plan.parts:

@@ -102,8 +102,7 @@ class Cells:
         """Return a mask of the cells by this name; malignant cells are of no other kind."""
         if name not in self._masks:
             if name == "malignant" and self.malignant is None:
-                msg = "needs malignant cells; mark them with malignant="
-                raise NotMeasurableError(msg)
+                raise NotMeasurableError("needs malignant cells; mark them with malignant=")
             if name == "malignant":
                 mask = self.malignant
             elif name == "all":
@@ -119,8 +118,7 @@ class Cells:
                 mask = mask & ~self.malignant
             self._masks[name] = np.asarray(mask, bool)
         if not self._masks[name].any():
-            msg = f"no cell is {name.replace('_', ' ')}"
-            raise NotMeasurableError(msg)
+            raise NotMeasurableError(f"no cell is {name.replace('_', ' ')}")
         return self._masks[name]
 
     def genes_of(self, measure: str) -> list[str]:
@@ -130,8 +128,7 @@ class Cells:
         if not measure.startswith("@"):
             return measure.split("+")
         if measure[1:] not in self.signatures:
-            msg = f"no signature {measure[1:]} for this species"
-            raise NotMeasurableError(msg)
+            raise NotMeasurableError(f"no signature {measure[1:]} for this species")
         return self.signatures[measure[1:]].genes_up
 
     def _usable(self, measure: str, where: Array, without: Sequence[str] = ()) -> list[str]:
@@ -140,8 +137,7 @@ class Cells:
         there = [g for g in genes if g in self.genes]
         found = [g for g in there if (self.column(g)[where] > 0).mean() >= RARE]
         if measure.startswith("@") and len(found) < 3:
-            msg = f"fewer than 3 genes of {measure[1:]} are detected in {RARE:.0%} of the cells"
-            raise NotMeasurableError(msg)
+            raise NotMeasurableError(f"fewer than 3 genes of {measure[1:]} are detected in {RARE:.0%} of the cells")
         if not found:
             rare = f"{', '.join(there)} detected in fewer than {RARE:.0%} of the cells"
             raise NotMeasurableError(rare if there else f"{', '.join(genes)} not in the data")
@@ -176,8 +172,9 @@ def read_cells(adata: AnnData, key: str, claims: Sequence[Claim], samples: Sampl
     """Return the cells with the genes that the claims need, and those of the panel."""
     record = slots.read_record(adata, key)
     if len(slots.read_obs(adata, key, slots.AXES).columns) < len(slots.AXES):
-        msg = f"The run '{key}' did not call compartment, origin and state. Run tamannot.tl.annotate(adata) first."
-        raise ResultNotFoundError(msg)
+        raise ResultNotFoundError(
+            f"The run '{key}' did not call compartment, origin and state. Run tamannot.tl.annotate(adata) first."
+        )
     matrix, species = slots.matrix_of_run(adata, record), library_species(record)
     labels = {axis: slots.labels_of(adata, key, axis) for axis in slots.AXES}
     cells = Cells(samples, labels, malignant, load_signatures(species=species))

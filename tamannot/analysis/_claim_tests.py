@@ -148,8 +148,7 @@ def _groups(claim: Claim, cells: Cells) -> Found:
     name, _, values = claim.b.partition("=")
     one, _, two = values.partition("/")
     if name not in cells.about:
-        msg = f"needs the {name} of each sample; pass {name}="
-        raise NotMeasurableError(msg)
+        raise NotMeasurableError(f"needs the {name} of each sample; pass {name}=")
     here = cells.of(claim.cells)
     hits = cells.hits(claim.a, here)
     rows = cells.per_sample(here)
@@ -161,8 +160,7 @@ def _groups(claim: Claim, cells: Cells) -> Found:
     second = np.array(known, bool) & ~first
     for of, group in ((one, first), (two or f"other {name}", second)):
         if rows and not group.any():
-            msg = f"no sample of {of} has {cells.min_cells} such cells"
-            raise NotMeasurableError(msg)
+            raise NotMeasurableError(f"no sample of {of} has {cells.min_cells} such cells")
     few = f"fewer than {MIN_SAMPLES} samples in a group" if min(first.sum(), second.sum()) < MIN_SAMPLES else ""
     found = _as_found(between_groups(means[first], means[second]), sum(r.size for (r,) in rows))
     return replace(found, reason=few)

@@ -120,8 +120,7 @@ def claims(
     ['not measurable', 'the RNA of cells does not show exosomes']
     """
     if min_cells < 4:
-        msg = f"min_cells must be at least 4, the minimum for a correlation, not {min_cells}."
-        raise ParameterError(msg)
+        raise ParameterError(f"min_cells must be at least 4, the minimum for a correlation, not {min_cells}.")
     rows = read_claims(table)
     samples = samples_of(adata, sample_key)
     columns, about = {"primary": "", "site": ""}, dict[str, pd.Series]()
@@ -131,8 +130,7 @@ def claims(
             words = table_of_samples(adata, samples, [columns[name]])[columns[name]].astype(str)
             if unknown := sorted(set(ours) - set(words)):
                 known = among(unknown[0], sorted(set(words)))
-                msg = f"obs['{columns[name]}'] has no value {', '.join(unknown)}.{known}"
-                raise ParameterError(msg)
+                raise ParameterError(f"obs['{columns[name]}'] has no value {', '.join(unknown)}.{known}")
             about[name] = words.replace(dict(ours))
     chosen = None if malignant is None else malignant_cells(adata, malignant)
     cells = replace(read_cells(adata, key, rows, samples, chosen), min_cells=min_cells, about=about)
@@ -166,39 +164,36 @@ def read_claims(path: str | os.PathLike[str] | None = None) -> list[Claim]:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"Cannot read the table of claims '{path}': {error}."
-        raise InputFileError(msg) from error
+        raise InputFileError(f"Cannot read the table of claims '{path}': {error}.") from error
     names = [f.name for f in fields(Claim)]
     if not rows or rows[0] != names:
-        msg = f"'{path}' is not a table of claims: its header must be {', '.join(names)}, separated by tabs."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"'{path}' is not a table of claims: its header must be {', '.join(names)}, separated by tabs."
+        )
     claims = list[Claim]()
     for i, row in enumerate(rows[1:], 2):
         where = f"'{path}', line {i}"
         if len(row) != len(names):
-            msg = f"{where}: {len(row)} fields instead of {len(names)}."
-            raise ParameterError(msg)
+            raise ParameterError(f"{where}: {len(row)} fields instead of {len(names)}.")
         claim = Claim(*(field.strip() for field in row))
         if claim.kind not in _KINDS:
-            msg = f"{where}: kind must be one of {', '.join(_KINDS)}, not {claim.kind!r}."
-            raise ParameterError(msg)
+            raise ParameterError(f"{where}: kind must be one of {', '.join(_KINDS)}, not {claim.kind!r}.")
         needed, expected = _KINDS[claim.kind]
         if empty := [n for n in ("claim_id", "claim", "source", *needed) if not getattr(claim, n)]:
-            msg = f"{where}: a claim of kind {claim.kind} needs {', '.join(empty)}."
-            raise ParameterError(msg)
+            raise ParameterError(f"{where}: a claim of kind {claim.kind} needs {', '.join(empty)}.")
         fits = claim.expected in expected
         if claim.kind == "share":
             with suppress(ValueError):
                 low, high = claim.limits
                 fits = 0 <= low < high <= 1
         if not fits:
-            msg = f"{where}: expected must be {' or '.join(expected)}, not {claim.expected!r}."
-            raise ParameterError(msg)
+            raise ParameterError(f"{where}: expected must be {' or '.join(expected)}, not {claim.expected!r}.")
         claims.append(claim)
     ids = [claim.claim_id for claim in claims]
     if twice := {i for i in ids if ids.count(i) > 1}:
-        msg = f"'{path}' has the claim {', '.join(sorted(twice))} more than once; each claim_id must be unique."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"'{path}' has the claim {', '.join(sorted(twice))} more than once; each claim_id must be unique."
+        )
     return claims
 
 

@@ -109,15 +109,17 @@ def composition(
     [{'label': 'microglia', 'contrast': 'treated vs control', 'df': 3, 'n_samples': 6}]
     """
     if counts not in ("called", "expected") or min_cells < 1:
-        msg = f"counts must be 'called' or 'expected', and min_cells at least 1, not {counts!r} and {min_cells}."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"counts must be 'called' or 'expected', and min_cells at least 1, not {counts!r} and {min_cells}."
+        )
     samples = samples_of(adata, sample_key)
     counted = count_labels(adata, key, axis, samples, depth=depth and condition is not None)
     _refuse_cells(samples, sample_key)
     table, terms, order = _table_of(adata, samples, counted, condition, covariates, min_cells)
     if counts == "expected" and counted.expected is None:
-        msg = f"The {axis} labels have no probabilities, which expected counts need. Use counts='called'."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"The {axis} labels have no probabilities, which expected counts need. Use counts='called'."
+        )
     shares = _by_sample_and_label(counted.called, counted, table).astype({"n_cells": int})
     low, high = wilson(shares["n_cells"].to_numpy(), shares["n_total"].to_numpy())
     record: dict[str, Any] = {"shares": shares.assign(low=low, high=high), "samples": table.reset_index()}
@@ -194,19 +196,17 @@ def _table_of(
 def _refuse_cells(samples: Samples, sample_key: str) -> None:
     cells = np.bincount(samples.codes[samples.codes >= 0], minlength=len(samples.names))
     if (single := int((cells == 1).sum())) * 2 >= len(cells):
-        msg = (
+        raise ParameterError(
             f"obs['{sample_key}'] identifies cells, not samples: {single:,} of {len(cells):,} values have one cell. "
             "Cells of one tumour are not replicates: use the column with the tumour or donor of each cell."
         )
-        raise ParameterError(msg)
 
 
 def _refuse_few(table: pd.DataFrame, counted: Counted, condition: str, min_cells: int) -> None:
     """Raise if too few samples have enough cells for a comparison."""
     known = table[table["condition"] != ""]
     if known.empty:
-        msg = f"obs['{condition}'] has no value in any sample, so there is nothing to compare."
-        raise ParameterError(msg)
+        raise ParameterError(f"obs['{condition}'] has no value in any sample, so there is nothing to compare.")
     enough = pd.Series(counted.total >= min_cells, index=table.index)[known.index]
     by = pd.DataFrame({"all": known.groupby("condition").size(), "enough": enough.groupby(known["condition"]).sum()})
     alone = (by["enough"] == 1) & (by["all"] > 1)
@@ -215,11 +215,10 @@ def _refuse_few(table: pd.DataFrame, counted: Counted, condition: str, min_cells
     cells = pd.Series(counted.total, index=table.index).sort_values(kind="stable")
     least = some_of([f"{name} {int(n):,}" for name, n in cells[cells < min_cells].items()], _SHOWN)
     of_each = ", ".join(f"{name} {int(row['enough'])} of {int(row['all'])}" for name, row in by.iterrows())
-    msg = (
+    raise ParameterError(
         f"{int(enough.sum())} of {len(known)} samples have {min_cells} {counted.unit} (min_cells), but each condition "
         f"needs two such samples: {of_each}. Too few {counted.unit} in {least}. Lower min_cells, or add samples."
     )
-    raise ParameterError(msg)
 
 
 def _by_sample_and_label(counts: pd.DataFrame, counted: Counted, samples: pd.DataFrame) -> pd.DataFrame:

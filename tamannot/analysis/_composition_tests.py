@@ -66,8 +66,7 @@ class Counted:
 def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, depth: bool) -> Counted:
     """Count the labels of an axis in each sample."""
     if axis not in AXES:
-        msg = f"axis must be one of {', '.join(AXES)}, not {axis!r}."
-        raise ParameterError(msg)
+        raise ParameterError(f"axis must be one of {', '.join(AXES)}, not {axis!r}.")
     label = slots.read_obs(adata, key, (axis,)).iloc[:, 0]
     of = (label.notna() & (label != NOT_MACROPHAGE)).to_numpy()
     macrophage = (label == _MACROPHAGE).to_numpy() if axis == "compartment" else of
@@ -131,27 +130,23 @@ def make_design(
     """
     here = [name for name in order if (condition == name).any()]
     if reference is not None and reference not in here:
-        msg = f"No sample has the condition '{reference}'.{among(reference, here)}"
-        raise ParameterError(msg)
+        raise ParameterError(f"No sample has the condition '{reference}'.{among(reference, here)}")
     conditions = here if reference is None else [reference, *(name for name in here if name != reference)]
     if len(conditions) < _LEAST:
         said = f"are of one condition, {conditions[0]}" if conditions else "lack a condition or a covariate"
-        msg = f"All samples that could be compared {said}, so there is nothing to compare."
-        raise ParameterError(msg)
+        raise ParameterError(f"All samples that could be compared {said}, so there is nothing to compare.")
     for name in conditions:
         if (n := int((condition == name).sum())) < _LEAST:
-            msg = (
+            raise ParameterError(
                 f"Only {n} sample of the condition '{name}' can be compared: estimating the variation between samples "
                 "takes at least two. Add samples, or leave the condition out. Pass a number such as age as one of the "
                 "covariates."
             )
-            raise ParameterError(msg)
     codes = pd.Categorical(condition, conditions).codes.astype(int)
     columns = [np.ones(len(codes)), *((codes == i).astype(float) for i in range(1, len(conditions)))]
     for title, values in covariates.items():
         if values.nunique() < _LEAST:
-            msg = f"The covariate '{title}' has the same value in all compared samples. Leave it out."
-            raise ParameterError(msg)
+            raise ParameterError(f"The covariate '{title}' has the same value in all compared samples. Leave it out.")
         if pd.api.types.is_numeric_dtype(values):
             numbers = values.to_numpy(np.float64)
             columns.append((numbers - numbers.mean()) / numbers.std())

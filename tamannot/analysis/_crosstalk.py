@@ -137,11 +137,11 @@ def crosstalk(
     """
     adata = slots.to_work_on(adata, copy=copy)
     if shares not in ("expected", "called"):
-        msg = f"shares must be 'expected' or 'called', not {shares!r}."
-        raise ParameterError(msg)
+        raise ParameterError(f"shares must be 'expected' or 'called', not {shares!r}.")
     if n_bootstrap < 0 or min_cells < 1:
-        msg = f"n_bootstrap must be at least 0 and min_cells at least 1, not {n_bootstrap} and {min_cells}."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"n_bootstrap must be at least 0 and min_cells at least 1, not {n_bootstrap} and {min_cells}."
+        )
     if ligand_receptor:
         load_liana()  # before the work, not after
     sides = sides_of(adata, key, samples_of(adata, sample_key), malignant_cells(adata, malignant))
@@ -194,12 +194,11 @@ def crosstalk(
 
 def _refuse_few(enough: pd.Series, min_cells: int, whom: str) -> None:
     if (n := int(enough.sum())) < FEWEST:
-        msg = (
+        raise ParameterError(
             f"{n} of {len(enough)} samples have {min_cells} {whom} and {min_cells} malignant cells; an association"
             f" across samples needs at least {FEWEST}. Cells are not replicates: more cells do not help. Add samples, "
             "or lower min_cells."
         )
-        raise ParameterError(msg)
 
 
 def run_tests(

@@ -97,17 +97,17 @@ def hypotheses_of(adata: AnnData, key: str, asked: Pairs | None, programs: Seque
         return [replace(h, tam=t, malignant=m) for h, (t, m) in zip(_WRITTEN[asked], names, strict=True)]
     if isinstance(asked, str):
         if asked != "all":
-            msg = f"hypotheses must be None, 'mediators', 't_cells', 'all' or pairs of names, not {asked!r}."
-            raise ParameterError(msg)
+            raise ParameterError(
+                f"hypotheses must be None, 'mediators', 't_cells', 'all' or pairs of names, not {asked!r}."
+            )
         of_states = [_pair("share", state, other) for state, other in product(STATES, ferroptosis)]
         return of_states + [_pair("program", name, other) for name, other in product(programs, ferroptosis)]
     found = [_named(pair, macrophages, ferroptosis, context) for pair in asked]
     if not found:
-        msg = (
+        raise ParameterError(
             "hypotheses is empty. Give pairs (macrophage value, program of malignant cells), or None for the default "
             "three."
         )
-        raise ParameterError(msg)
     return list(dict.fromkeys(found))
 
 
@@ -121,8 +121,9 @@ def _named(
 ) -> Hypothesis:
     """Return the hypothesis of a pair of names; context sets are of either side, and of T cells."""
     if isinstance(pair, str) or len(pair) != 2:
-        msg = f"A hypothesis must be a pair like ('share_lipid_associated', 'ferroptosis_defence'), not {pair!r}."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"A hypothesis must be a pair like ('share_lipid_associated', 'ferroptosis_defence'), not {pair!r}."
+        )
     left, right = pair
     if not _is_gene(right):
         _check_name(right, (*ferroptosis, *context), "Of malignant cells there is")
@@ -136,8 +137,7 @@ def _named(
         if name != left and (_is_gene(name) or name in sets):
             return _pair(measure, name, right)
     known = [*(f"share_{s}" for s in STATES), *(f"program_{n}" for n in macrophages), *(f"t_cell_{n}" for n in context)]
-    msg = f"Of macrophages there is no '{left}'.{among(left, known)}"
-    raise ParameterError(msg)
+    raise ParameterError(f"Of macrophages there is no '{left}'.{among(left, known)}")
 
 
 def _pair(measure: Side, tam: str, malignant: str) -> Hypothesis:
@@ -148,8 +148,7 @@ def _pair(measure: Side, tam: str, malignant: str) -> Hypothesis:
 
 def _check_name(name: str, known: Sequence[str], where: str) -> None:
     if name not in known:
-        msg = f"{where} no '{name}'.{among(name, known)}"
-        raise ParameterError(msg)
+        raise ParameterError(f"{where} no '{name}'.{among(name, known)}")
 
 
 @dataclass(frozen=True)

@@ -198,25 +198,24 @@ def _groups(adata: AnnData, key: str, groupby: str, compartment: str | None) -> 
         called = slots.labels_of(adata, key, "compartment")
         compared = called == compartment
         if not compared.any():
-            msg = f"No cell was called '{compartment}'.{among(compartment, sorted(set(called)))}"
-            raise ParameterError(msg)
+            raise ParameterError(f"No cell was called '{compartment}'.{among(compartment, sorted(set(called)))}")
     column = slots.obs_column(adata, groupby)
     known = column.notna() & (column.astype(str) != NOT_MACROPHAGE) & compared
     codes, names = pd.factorize(column.astype(str).where(known), sort=True)
     if len(names) < 2:
         have = f"only the group {names[0]}" if len(names) else "no group"
-        msg = (
+        raise ParameterError(
             f"obs['{groupby}'] has {have} among the {int(compared.sum()):,} compared cells, but enrichment "
             "compares each group with the others. Use a column with at least two groups."
         )
-        raise ParameterError(msg)
     return Groups(tuple(map(str, names)), codes, tuple(str(n) for n in names if n != UNASSIGNED))
 
 
 def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settings, threads: int) -> pd.DataFrame:
     if not rankings:
-        msg = f"No group has {MIN_CELLS} cells and {MIN_CELLS} cells outside it, so there is nothing to compare."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"No group has {MIN_CELLS} cells and {MIN_CELLS} cells outside it, so there is nothing to compare."
+        )
     parts = []
     for name, ranking in rankings.items():
         part = prerank(ranking, sets, how, threads=threads)
@@ -225,11 +224,10 @@ def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settin
     table = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
     if table.empty:
         most = max(s.ranked_in(r) for s in sets for r in rankings.values())
-        msg = (
+        raise GeneIdError(
             f"No signature has between {how.min_size} and {how.max_size} ranked genes (the largest has {most}). "
             "Lower min_size, or use a matrix with more genes."
         )
-        raise GeneIdError(msg)
     return table[["group", *COLUMNS, "unit", "n_samples", "n_cells"]]
 
 

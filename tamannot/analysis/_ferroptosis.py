@@ -109,8 +109,7 @@ def ferroptosis_summary(
     19
     """
     if min_cells < 1:
-        msg = f"min_cells must be at least 1, not {min_cells}."
-        raise ParameterError(msg)
+        raise ParameterError(f"min_cells must be at least 1, not {min_cells}.")
     record = slots.read_record(adata, key)
     programs, samples = _programs_of(record), samples_of(adata, sample_key)
     chosen = None if malignant is None else malignant_cells(adata, malignant)

@@ -152,14 +152,12 @@ class Settings:
     def __post_init__(self) -> None:
         """Raise if a setting is out of range."""
         if self.method not in get_args(Method):
-            msg = f"method must be one of {', '.join(get_args(Method))}, not {self.method!r}."
-            raise ParameterError(msg)
+            raise ParameterError(f"method must be one of {', '.join(get_args(Method))}, not {self.method!r}.")
         if not 1 <= self.min_size <= self.max_size or self.n_permutations < 1:
-            msg = (
+            raise ParameterError(
                 "min_size must be between 1 and max_size, and n_permutations at least 1, not "
                 f"{self.min_size}, {self.max_size} and {self.n_permutations}."
             )
-            raise ParameterError(msg)
 
 
 def gene_sets(signatures: Mapping[str, Signature], index: GeneIndex) -> list[GeneSet]:

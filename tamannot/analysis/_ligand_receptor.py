@@ -109,8 +109,9 @@ def ligand_receptor(
         if against in values:
             property_of = values[against].astype(float)
         elif against.startswith("malignant_") and against not in adata.obs:
-            msg = f"'{against}' must be a value of tl.crosstalk, which was not run or has no such value. Run it first."
-            raise ParameterError(msg)
+            raise ParameterError(
+                f"'{against}' must be a value of tl.crosstalk, which was not run or has no such value. Run it first."
+            )
         else:
             column = table_of_samples(adata, samples, [against])[against]
             property_of = numbers_of(column, f"obs['{against}']", fewest_words=2)
@@ -150,23 +151,20 @@ def load_liana() -> Any:
             warnings.simplefilter("ignore")  # of what liana imports
             return importlib.import_module("liana")
     except ImportError as error:
-        msg = "Ligand–receptor pairs need liana:  pip install 'tamannot[crosstalk]'"
-        raise TamannotError(msg) from error
+        raise TamannotError("Ligand–receptor pairs need liana:  pip install 'tamannot[crosstalk]'") from error
 
 
 def _expression(adata: AnnData, key: str, cells: Array, resource: pd.DataFrame) -> AnnData:
     """Return cells by genes of the pairs: log1p of counts per 10,000."""
     record = slots.read_record(adata, key)
     if record.matrix.species == "mouse":
-        msg = "The pairs are human genes and cannot be used with mouse data."
-        raise TamannotError(msg)
+        raise TamannotError("The pairs are human genes and cannot be used with mouse data.")
     matrix = slots.matrix_of_run(adata, record)
     index = GeneIndex([str(i) for i in matrix.ids], species="human")
     genes = sorted({part for name in (*resource["ligand"], *resource["receptor"]) for part in name.split("_")})
     columns = {gene: column for gene in genes if (column := index.locate(gene)) >= 0}
     if not columns:
-        msg = f"None of the genes of the pairs is in the matrix '{matrix.name}' of the run."
-        raise GeneIdError(msg)
+        raise GeneIdError(f"None of the genes of the pairs is in the matrix '{matrix.name}' of the run.")
     values = [values for _, values, _ in some_genes(matrix, list(columns.values()), cells)]
     obs = pd.DataFrame(index=pd.RangeIndex(int(cells.sum())).astype(str))
     return AnnData(np.concatenate(values).astype(np.float32), obs=obs, var=pd.DataFrame(index=list(columns)))
@@ -202,11 +200,10 @@ def _by_sample(
         found = asked[_ENDS].merge(found[[*_ENDS, *_MEASURED.values()]], on=_ENDS)
         tables.append(found.assign(sample=name))
     if not tables:
-        msg = (
+        raise ParameterError(
             f"No sample has {min_cells} cells of both sides of any pair, of {MACROPHAGE} and {MALIGNANT} for example. "
             "Lower min_cells, or add samples with both."
         )
-        raise ParameterError(msg)
     return pd.concat(tables, ignore_index=True)
 
 

@@ -54,8 +54,7 @@ def samples_of(adata: AnnData, sample_key: str) -> Samples:
     known = column.notna().to_numpy()
     codes, names = pd.factorize(pd.Series(slots.texts_of(column), dtype=object).where(known), sort=True)
     if not len(names):
-        msg = f"obs['{sample_key}'] has no values."
-        raise ParameterError(msg)
+        raise ParameterError(f"obs['{sample_key}'] has no values.")
     return Samples(tuple(map(str, names)), codes)
 
 
@@ -68,11 +67,10 @@ def table_of_samples(adata: AnnData, samples: Samples, columns: Sequence[str]) -
         found = pd.Series(slots.obs_column(adata, name).to_numpy(dtype=object)[known]).groupby(samples.codes[known])
         varied = [samples.names[i] for i in np.flatnonzero(found.nunique(dropna=False).to_numpy() > 1)]
         if varied:
-            msg = (
+            raise ParameterError(
                 f"obs['{name}'] has more than one value in sample '{varied[0]}'. The sample is the unit of comparison: "
                 "use a column with one value per sample, or a sample_key that separates these cells."
             )
-            raise ParameterError(msg)
         table[name] = found.first().infer_objects().to_numpy()
     return table
 
@@ -83,8 +81,9 @@ def numbers_of(values: pd.Series, what: str, *, fewest_words: int = 0) -> pd.Ser
         return values.astype(float)
     codes, words = pd.factorize(values, sort=True)
     if not fewest_words <= len(words) <= 2:
-        msg = f"{what} has {len(words)} categories, which have no order. Use numbers, or a column with two categories."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"{what} has {len(words)} categories, which have no order. Use numbers, or a column with two categories."
+        )
     return pd.Series(np.where(codes < 0, np.nan, codes), index=values.index)
 
 
@@ -108,8 +107,7 @@ def groups_of(
     by = [groupby] if isinstance(groupby, str) else list(groupby)
     names = [slots.slot(key, b) if b in slots.AXES else b for b in by]
     if not by:
-        msg = "groupby is empty. Give 'state', 'origin', 'compartment' or a column of obs."
-        raise ParameterError(msg)
+        raise ParameterError("groupby is empty. Give 'state', 'origin', 'compartment' or a column of obs.")
     compartment = slots.labels_of(adata, key, "compartment")
     columns = [slots.obs_column(adata, n) for n in names]
     words = columns[0].astype(str)
@@ -140,22 +138,19 @@ def malignant_cells(adata: AnnData, malignant: Malignant) -> Array:
         kinds = set(column.dropna().unique())
         if not all(isinstance(k, bool | np.bool_) for k in kinds):
             shown = ", ".join(sorted(map(str, kinds))[:5])
-            msg = (
+            raise ParameterError(
                 f"obs['{name}'] is not boolean: it has {shown}. "
                 f"Specify which of its values are malignant: malignant=('{name}', 'Malignant')."
             )
-            raise ParameterError(msg)
         chosen = column.astype("boolean").fillna(value=False).to_numpy(bool)
     else:
         asked = [values] if isinstance(values, str | bool) else list(values)
         wanted, have = {str(v) for v in asked}, set(column.dropna().astype(str))
         if unknown := sorted(wanted - have):
-            msg = f"obs['{name}'] has no value {', '.join(unknown)}.{among(unknown[0], sorted(have))}"
-            raise ParameterError(msg)
+            raise ParameterError(f"obs['{name}'] has no value {', '.join(unknown)}.{among(unknown[0], sorted(have))}")
         chosen = np.asarray(column.astype(str).isin(wanted) & column.notna(), bool)
     if not chosen.any():
-        msg = f"obs['{name}'] marks no cell as malignant. {_NEVER}"
-        raise ParameterError(msg)
+        raise ParameterError(f"obs['{name}'] marks no cell as malignant. {_NEVER}")
     return chosen
 
 

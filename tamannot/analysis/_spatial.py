@@ -101,15 +101,15 @@ def regions(
     ['signature', 'correlation', 'low', 'high', 'p', 'q', 'n_samples', 'n_spots']
     """
     if (region is None) == (distance is None):
-        msg = "Give either region= or distance=, a column of obs: positions in the tissue are never inferred."
-        raise ParameterError(msg)
+        raise ParameterError(
+            "Give either region= or distance=, a column of obs: positions in the tissue are never inferred."
+        )
     coordinates_of(adata)
     adata = slots.to_work_on(adata, copy=copy)
     slots.read_record(adata, key)
     scores = slots.read_table(adata, key, kind)
     if absent := [s for s in signatures or () if s not in scores]:
-        msg = f"'{absent[0]}' was not scored under the key '{key}'.{among(absent[0], scores.columns)}"
-        raise ParameterError(msg)
+        raise ParameterError(f"'{absent[0]}' was not scored under the key '{key}'.{among(absent[0], scores.columns)}")
     scores = scores if signatures is None else scores[list(signatures)]
     samples = samples_of(adata, sample_key) if sample_key is not None else Samples(("all",), np.zeros(adata.n_obs, int))
     compare = _between if distance is None else _along
@@ -133,23 +133,22 @@ def coordinates_of(adata: AnnData) -> Array:
     slots.check_adata(adata)
     if "spatial" not in adata.obsm:
         have = ", ".join(map(str, adata.obsm)) or "nothing"
-        msg = (
+        raise ParameterError(
             f"No 'spatial' in obsm (available: {have}). Spatial analyses need "
             "coordinates; add them as obsm['spatial'], one row per spot."
         )
-        raise ParameterError(msg)
     where = np.asarray(adata.obsm["spatial"], dtype=float)
     if where.ndim != 2 or where.shape[1] not in (2, 3) or not np.isfinite(where).all():
-        msg = f"obsm['spatial'] has shape {where.shape}; it must have two or three finite numbers per spot."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"obsm['spatial'] has shape {where.shape}; it must have two or three finite numbers per spot."
+        )
     return where[:, :2]
 
 
 def _along(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the correlation of each score with a distance over samples, and in each sample."""
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        msg = f"obs['{column.name}'] is not numeric. Pass regions as region='{column.name}'."
-        raise ParameterError(msg)
+        raise ParameterError(f"obs['{column.name}'] is not numeric. Pass regions as region='{column.name}'.")
     distance, n_samples = column.to_numpy(dtype=float, na_value=np.nan), len(samples.names)
     own = spearman_by_sample(scores.to_numpy(float), distance, samples.codes, n_samples, at_least=_MIN_SPOTS)
     n_spots = samples.total(np.isfinite(distance).astype(float)).astype(int)
@@ -165,8 +164,7 @@ def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple
     region = pd.Categorical(column.astype(object).where(column.notna()), here)
     names = [str(n) for n in region.categories]
     if len(names) < 2:
-        msg = f"obs['{column.name}'] has {len(names)} regions; a comparison needs two."
-        raise ParameterError(msg)
+        raise ParameterError(f"obs['{column.name}'] has {len(names)} regions; a comparison needs two.")
     values = scores.to_numpy(float)
     means, n = means_by_region(values, region.codes.astype(int), samples.codes, len(names), len(samples.names))
     tests, of_samples = [], []
@@ -269,11 +267,9 @@ def smooth(
     """
     adata = slots.to_work_on(adata, copy=copy)
     if not 0 <= decay <= 1:
-        msg = f"decay must be between 0 and 1, not {decay}."
-        raise ParameterError(msg)
+        raise ParameterError(f"decay must be between 0 and 1, not {decay}.")
     if kind not in ("score", "z"):
-        msg = f"kind must be 'score' or 'z', not {kind!r}."
-        raise ParameterError(msg)
+        raise ParameterError(f"kind must be 'score' or 'z', not {kind!r}.")
     table = slots.read_table(adata, key, kind)
     values = table.to_numpy(np.float64)
     smoothed = neighbour_weights(neighbour_distances(adata, neighbors_key), decay) @ values
@@ -313,9 +309,8 @@ def neighbour_distances(adata: AnnData, neighbors_key: str) -> sp.csr_matrix:
     usual = "distances" if neighbors_key == "neighbors" else f"{neighbors_key}_distances"
     name = known.get("distances_key", usual) if hasattr(known, "get") else usual
     if name not in adata.obsp:
-        msg = (
+        raise ResultNotFoundError(
             f"No neighbour graph under '{neighbors_key}' (obsp['{name}'] is missing). "
             "Run scanpy.pp.neighbors(adata) first, or name another graph with neighbors_key=."
         )
-        raise ResultNotFoundError(msg)
     return sp.csr_matrix(adata.obsp[name])

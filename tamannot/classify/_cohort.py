@@ -259,12 +259,11 @@ def lend(model: AnchoredModel, index: GeneIndex, tissue: Tissue) -> Cohort:
         size = np.abs(fit.coef).sum(axis=0)
         share = float(size[here].sum() / size.sum()) if size.any() else 0.0
         if here.mean() < _FEWEST_KNOWN:
-            msg = (
+            raise GeneIdError(
                 f"Only {here.mean():.0%} of the model's {len(here):,} genes are in the data; at least "
                 f"{_FEWEST_KNOWN:.0%} are needed. Use a model trained on data with these genes, or annotate without "
                 "a model."
             )
-            raise GeneIdError(msg)
         states = replace(states, regression=replace(fit, columns=column[here], coef=fit.coef[:, here]))
     about = {
         "kind": model.kind,

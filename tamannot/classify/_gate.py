@@ -137,11 +137,10 @@ def given_compartment(labels: Array, ids: Sequence[str], mapping: Mapping[str, s
         (set(values) - set(known) - {"nan"}) if mapping is None else set(known.values()) - {*ids, UNASSIGNED}
     )
     if unknown:
-        msg = (
+        raise ParameterError(
             f"Unknown compartments: {', '.join(unknown[:5])}. Use compartment_key=(column, {{your name: id}}) "
             f"with the ids {', '.join(ids)}."
         )
-        raise ParameterError(msg)
     label = np.array([known.get(v, UNASSIGNED) for v in values], dtype=object)
     proba = (label[:, None] == np.array(ids, dtype=object)[None, :]).astype(np.float32)
     status = np.where(label == UNASSIGNED, LOW_SIGNAL, ASSIGNED).astype(object)

@@ -212,12 +212,10 @@ def check_classes(labels: Sequence[str | None]) -> tuple[tuple[str, ...], Array]
     """Return the classes, sorted, and the class number of each cell, -1 for None."""
     classes = tuple(sorted({c for c in labels if c is not None}))
     if len({c.replace("/", "|") for c in classes}) < len(classes):
-        msg = "Two labels differ only by '/' and '|', which a file cannot distinguish. Rename one."
-        raise ParameterError(msg)
+        raise ParameterError("Two labels differ only by '/' and '|', which a file cannot distinguish. Rename one.")
     if len(classes) < 2:
         seen = f"the data have only '{classes[0]}'" if classes else "the data have no labels"
-        msg = f"Training needs cells of at least two classes, but {seen}."
-        raise ParameterError(msg)
+        raise ParameterError(f"Training needs cells of at least two classes, but {seen}.")
     number = {c: i for i, c in enumerate(classes)}
     return classes, np.array([-1 if c is None else number[c] for c in labels], np.int64)
 
@@ -235,27 +233,26 @@ def fit_labels(
     scale, base = find_scale(rows, labelled.kind, symbols, threads=threads)
     cells, group, size = _training_cells(labelled, rng, threads)
     if tiny := [f"'{c}' ({n})" for c, n in zip(classes, size, strict=True) if n < _TOO_FEW_CELLS]:
-        msg = (
+        raise ParameterError(
             f"Fewer than {_TOO_FEW_CELLS} cells of {', '.join(tiny)}: too few to train on (duplicates of a cell "
             "count once). Merge the class with another, or set its labels to NaN."
         )
-        raise ParameterError(msg)
     y = labelled.truth[cells]
     weight = (size / np.bincount(y) * y.size / size.sum())[y]  # classes are as frequent as in the data
     by_symbol = np.argsort(symbols, kind="stable")  # so that the order of genes is nothing to the sums over them
     expression = take_rows(ScaledRows(rows, scale, base), cells)[:, by_symbol]
     chosen = variable_genes(expression, n_genes, among=np.array(symbols)[by_symbol] != "")
     if not chosen.size:
-        msg = "No gene varies between the labelled cells, so no classifier can be trained."
-        raise ParameterError(msg)
+        raise ParameterError("No gene varies between the labelled cells, so no classifier can be trained.")
     x, genes = _narrow(expression, chosen), by_symbol[chosen]
     counts = take_rows(rows, cells[:_CELLS_TO_THIN])[:, by_symbol] if labelled.kind == "counts" else None
     shallow = [] if counts is None else [_narrow(thin, chosen) for thin in _thinned(counts, rng)]
     margins, depth, similarity, n_folds = _held_out(x, y, group, shallow)
     known = ~np.isnan(margins[np.arange(y.size), y])
     if not known.any():
-        msg = "Each class is in a single sample, so class and sample cannot be separated. Train without sample_key=."
-        raise ParameterError(msg)
+        raise ParameterError(
+            "Each class is in a single sample, so class and sample cannot be separated. Train without sample_key=."
+        )
     slope, offset = calibrate(margins[known], y[known], weight[known])
     proba, samples = probabilities(margins[known], slope, offset), group[known] if np.unique(group).size > 1 else None
     metrics = judge(proba, y[known], weight[known], samples, classes, target)

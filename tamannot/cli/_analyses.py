@@ -196,8 +196,9 @@ def predict(
     settings.threads = threads
     trained = load_model(model)
     if not isinstance(trained, Model):
-        msg = f"{model} has no labels: it was trained without --labels. Give it to tamannot annotate --model."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"{model} has no labels: it was trained without --labels. Give it to tamannot annotate --model."
+        )
 
     def run(adata: AnnData) -> _show.Tables:
         trained.predict(adata, layer=layer, gene_symbols=gene_symbols, species=species.value, key_added=_MODEL)
@@ -266,8 +267,7 @@ def split_choices(kind: Figure, function: Any, given: Mapping[str, Any]) -> tupl
     if unknown := [name for name in given if name not in known and name not in of_summary]:
         option = f"--{unknown[0].replace('_', '-')}"
         more = " without --sample-key" if unknown[0] in _SUMMARIES.get(kind, ()) else ""
-        msg = f"The figure {kind.value} does not use {option}{more}. Leave it out."
-        raise ParameterError(msg)
+        raise ParameterError(f"The figure {kind.value} does not use {option}{more}. Leave it out.")
     for_figure = {name: value for name, value in given.items() if name in known}
     return for_figure, {name: value for name, value in given.items() if name in of_summary}
 
@@ -278,8 +278,9 @@ def malignant_of(words: Sequence[str], columns: Sequence[str]) -> str | tuple[st
         return words[0]
     pairs = [word.partition("=")[::2] for word in words]
     if len({column for column, _ in pairs}) > 1 or not all(value for _, value in pairs):
-        msg = f"--malignant takes values of one column, such as cell_type=Malignant, not {' and '.join(words)}."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"--malignant takes values of one column, such as cell_type=Malignant, not {' and '.join(words)}."
+        )
     return pairs[0][0], [value for _, value in pairs]
 
 

@@ -72,24 +72,25 @@ def _checked_tasks(sources: Sequence[Path], asked: Mapping[str, Any], single: Ma
     """Return what is to be done, or raise before any work if options or outputs do not fit together."""
     out_dir, cohort = asked["out_dir"], asked["cohort_table"]
     if out_dir is None and not asked["in_place"]:
-        msg = (
+        raise ParameterError(
             "Several inputs, --tables and --cohort-table need --out-dir: each output has the name of its input in that "
             "folder. Or --in-place, to write into the inputs."
         )
-        raise ParameterError(msg)
     instead = {
         "--out": "Leave it out.",
         "--table": "Give --tables csv or --tables parquet.",
         "--report": "Run tamannot report on each output.",
     }
     if given := next((name for name, value in single.items() if value is not None), None):
-        msg = f"{given} names one file and cannot go with --out-dir, or several inputs. {instead[given]}"
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"{given} names one file and cannot go with --out-dir, or several inputs. {instead[given]}"
+        )
     tasks = tasks_of(sources, out_dir, asked["tables"], overwrite=asked["overwrite"], in_place=asked["in_place"])
     if cohort is not None:
         if place_of(cohort) in {place_of(Path(t.outputs.table)) for t in tasks if t.outputs.table is not None}:
-            msg = f"{cohort} is the table of one input, written by --tables. Give another name to --cohort-table."
-            raise ParameterError(msg)
+            raise ParameterError(
+                f"{cohort} is the table of one input, written by --tables. Give another name to --cohort-table."
+            )
         make_folders(tasks)  # the table may stand among the outputs
         for task in tasks:
             Outputs(table=cohort).targets(task.source, RESULT_SUFFIXES)

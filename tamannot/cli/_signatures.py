@@ -89,8 +89,7 @@ def lock(folder: Annotated[Path, Argument(metavar="FOLDER", help="Your library f
     from tamannot.signature._validate import LOCK, extended  # noqa: PLC0415
 
     if folder.is_file():
-        msg = f"{folder} is a file. Give the folder of a library."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(f"{folder} is a file. Give the folder of a library.")
     _refuse_faults(folder)
     text, added, n_before = extended(folder)
     if added:
@@ -118,8 +117,7 @@ def export(
     else:
         chosen = _chosen(axis, species, signatures)
         if unknown := [i for i in ids or [] if i not in chosen]:
-            msg = f"No signature '{unknown[0]}'.{among(unknown[0], chosen)}"
-            raise SignatureNotFoundError(msg)
+            raise SignatureNotFoundError(f"No signature '{unknown[0]}'.{among(unknown[0], chosen)}")
         chosen = tam.SignatureSet(chosen[i] for i in ids) if ids else chosen
     if file_format is not Format.TOML:
         check_target(out, overwrite=overwrite)
@@ -175,8 +173,7 @@ def _refuse_faults(folder: Path) -> None:
     for fault in faults:
         typer.echo(printable(str(fault)))
     if faults:
-        msg = f"{len(faults)} fault{'s' * (len(faults) != 1)} in {folder}."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(f"{len(faults)} fault{'s' * (len(faults) != 1)} in {folder}.")
 
 
 def _chosen(axis: str | None, species: Species, folder: Path | None) -> SignatureSet:
@@ -191,6 +188,5 @@ def _one(name: str, species: Species) -> Signature:
         return tam.load_signature(name, species=species.value)
     members = list(tam.read_signatures(name).values())
     if len(members) != 1:
-        msg = f"{name}: has {len(members)} signatures; give a file with one."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(f"{name}: has {len(members)} signatures; give a file with one.")
     return members[0]

@@ -102,11 +102,10 @@ class _Task:
 
     def __call__(self, work: Callable[..., T], chunk: Any) -> list[T]:
         if self.version != package_version():
-            msg = (
+            raise ParameterError(
                 f"A dask worker has tamannot {package_version()}, but this session has {self.version}. "
                 "Install the same version on both."
             )
-            raise ParameterError(msg)
         rows, first = rows_in_memory(chunk), self.spans[0].start
         results = []
         for mine, about in zip(self.spans, self.about, strict=True):

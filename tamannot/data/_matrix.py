@@ -75,17 +75,16 @@ class MatrixInspection:
 def candidates(adata: AnnData, layer: str | None) -> list[MatrixInspection]:
     """Return the matrices to consider: the one that ``layer`` names, or ``counts``, ``raw`` and ``X``."""
     if adata.n_obs == 0:
-        msg = "The data have no cells (n_obs is 0). Check the filtering steps before this one."
-        raise MatrixError(msg)
+        raise MatrixError("The data have no cells (n_obs is 0). Check the filtering steps before this one.")
     layers = [name for name in adata.layers if name is not None]  # newer anndata lists X there, under no name
     is_there = {"counts": "counts" in layers, "raw": adata.raw is not None, "X": adata.X is not None}
     usual = [name for name, there in is_there.items() if there or name in layers]
     if layer is not None and layer not in (*usual, *layers):
-        msg = f"No layer '{layer}' in the data.{among(layer, dict.fromkeys(usual + layers))}"
-        raise ParameterError(msg)
+        raise ParameterError(f"No layer '{layer}' in the data.{among(layer, dict.fromkeys(usual + layers))}")
     if layer is None and not usual:
-        msg = "The data have no expression matrix: X is empty, and neither raw nor a layer 'counts' exists."
-        raise MatrixError(msg)
+        raise MatrixError(
+            "The data have no expression matrix: X is empty, and neither raw nor a layer 'counts' exists."
+        )
     of_var = cache(lambda: features_of(loaded(adata.var)))
     found = []
     for name in usual if layer is None else [layer]:

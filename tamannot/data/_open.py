@@ -49,10 +49,9 @@ def left_on_disk(stored: Any) -> Any:
         found = stored.get(part)
         is_list = isinstance(found, _ARRAYS) and len(found.shape) == 1
         if not is_list or (kinds and getattr(found.dtype, "kind", "") not in kinds):
-            msg = (
+            raise ValueError(
                 f"'{part}' of the sparse matrix {stored.name} is missing, or is not a list of numbers of the right type"
             )
-            raise ValueError(msg)
     return sparse_dataset(stored)
 
 

@@ -230,11 +230,10 @@ class RunRecord:
         raise ResultNotFoundError(msg)
 
     def _damaged(self, section: str, how: str) -> NoReturn:
-        msg = (
+        raise ResultNotFoundError(
             f"The record of the run, uns['{UNS}']['{self.key}']['{section}'], is damaged or was edited: {how}. "
             "Run tamannot.tl.annotate(adata), or the function that wrote it, again."
         )
-        raise ResultNotFoundError(msg)
 
 
 def variant_of(of: str | list[str]) -> str:

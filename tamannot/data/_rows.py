@@ -116,11 +116,10 @@ class Check:
         elif self.kind == "log" and seen.high > LARGEST_LOG:
             problem = f"have values of {seen.high:.3g}, too large for log values"
         if problem:
-            msg = (
+            raise MatrixError(
                 f"Rows {start:,} to {stop:,} of {self.name} {problem}, but values sampled from the whole matrix are "
                 f"{self.kind}. Fix these rows, or use another matrix with layer=."
             )
-            raise MatrixError(msg)
 
 
 class CheckedRows:

@@ -51,11 +51,10 @@ def runs_of(adata: AnnData) -> Mapping[str, Any]:
     check_adata(adata)
     runs = adata.uns.get(UNS, {})
     if not isinstance(runs, Mapping):
-        msg = (
+        raise ResultNotFoundError(
             f"uns['{UNS}'] holds a {type(runs).__name__} that tamannot did not write, and tamannot keeps its records "
             f"there. Rename it first: adata.uns['mine'] = adata.uns.pop('{UNS}')."
         )
-        raise ResultNotFoundError(msg)
     return runs
 
 
@@ -67,14 +66,12 @@ def read_record(adata: AnnData, key: str) -> RunRecord:
         if any(slot(key, name) in adata.obs for name in LABELS):
             return RunRecord(key, {}, f"obs has its labels, but uns['{UNS}'] has no record of it.")
         have = f" Available keys: {', '.join(map(str, runs))}." if runs else ""
-        msg = f"No results under the key '{key}'.{have} Run tamannot.tl.annotate(adata) first."
-        raise ResultNotFoundError(msg)
+        raise ResultNotFoundError(f"No results under the key '{key}'.{have} Run tamannot.tl.annotate(adata) first.")
     if not isinstance(stored, Mapping):
-        msg = (
+        raise ResultNotFoundError(
             f"uns['{UNS}']['{key}'] should be the record of a run, but is a {type(stored).__name__}. "
             "Run tamannot.tl.annotate(adata) again."
         )
-        raise ResultNotFoundError(msg)
     matrix = stored.get("matrix")
     n_obs = matrix.get("n_obs", -1) if isinstance(matrix, Mapping) else None
     if isinstance(n_obs, int | np.integer) and n_obs < adata.n_obs:
@@ -169,16 +166,14 @@ def read_analysis(
     """Return the result of an analysis: the requested one, or the latest."""
     run = read_record(adata, key)
     if not run.has(name):
-        msg = f"There are no results '{name}' under the key '{key}'. Run tamannot.{call} first."
-        raise ResultNotFoundError(msg)
+        raise ResultNotFoundError(f"There are no results '{name}' under the key '{key}'. Run tamannot.{call} first.")
     found = run.analyses(name)
     chosen = next(reversed(found), "") if of is None else variant_of(of)
     if chosen not in found:
-        msg = (
+        raise ResultNotFoundError(
             f"There are no results '{name}' of '{chosen}' under the key '{key}'. Available: "
             f"{', '.join(found) or 'none'}."
         )
-        raise ResultNotFoundError(msg)
     return found[chosen]
 
 

@@ -18,16 +18,14 @@ def _texts(value: object) -> NDArray[Any]:
     """Return texts as an array; files keep a list of one as a text."""
     found = np.atleast_1d(np.asarray(value, dtype=object))
     if found.ndim != 1 or not all(isinstance(v, str) for v in found.tolist()):
-        msg = "should be an array of strings"
-        raise ValueError(msg)
+        raise ValueError("should be an array of strings")
     return found
 
 
 def _numbers(value: object, what: str, kinds: str, dtype: type) -> NDArray[Any]:
     found = np.asarray(value)
     if found.ndim != 1 or (found.dtype.kind not in kinds and found.size):
-        msg = f"should be an array of {what}"
-        raise ValueError(msg)
+        raise ValueError(f"should be an array of {what}")
     return found.astype(dtype)
 
 
@@ -43,19 +41,15 @@ def columns(texts: str = "", numbers: str = "") -> BeforeValidator:
 
     def checked(value: object) -> pd.DataFrame:
         if not isinstance(value, pd.DataFrame):
-            msg = "should be a table"
-            raise ValueError(msg)  # noqa: TRY004 - pydantic reports no other
+            raise ValueError("should be a table")  # noqa: TRY004 - pydantic reports no other
         if absent := [c for c in (*of_texts, *of_numbers) if c not in value.columns]:
-            msg = f"has no column '{absent[0]}'"
-            raise ValueError(msg)
+            raise ValueError(f"has no column '{absent[0]}'")
         for name in of_numbers:
             if len(value) and not pd.api.types.is_numeric_dtype(value[name]):
-                msg = f"column '{name}' should be numeric"
-                raise ValueError(msg)
+                raise ValueError(f"column '{name}' should be numeric")
         for name in of_texts:
             if pd.api.types.is_numeric_dtype(value[name]) and value[name].notna().any():
-                msg = f"column '{name}' should contain strings"
-                raise ValueError(msg)
+                raise ValueError(f"column '{name}' should contain strings")
         return value
 
     return BeforeValidator(checked)

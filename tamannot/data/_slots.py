@@ -27,8 +27,7 @@ def slot(key: str, name: str) -> str:
 def check_key(key: str) -> str:
     """Return the key if results can be stored under it."""
     if not key or "/" in key:
-        msg = f"key_added must be a string without '/', not {key!r}."
-        raise ParameterError(msg)
+        raise ParameterError(f"key_added must be a string without '/', not {key!r}.")
     return key
 
 
@@ -53,8 +52,7 @@ def check_adata(adata: object) -> None:
         if isinstance(inside, Mapping):
             objects = ", ".join(f"{call}[{key!r}]" for key in inside) or "none"
             what = f"a {name}. Pass one of its objects: {objects}."
-    msg = f"This function needs an AnnData, not {what}"
-    raise ParameterError(msg)
+    raise ParameterError(f"This function needs an AnnData, not {what}")
 
 
 def loaded(table: Any) -> pd.DataFrame:
@@ -98,8 +96,7 @@ def read_obs(adata: AnnData, key: str, names: Sequence[str]) -> pd.DataFrame:
     check_adata(adata)
     have = [slot(key, n) for n in names if slot(key, n) in adata.obs]
     if not have:
-        msg = f"No '{slot(key, names[0])}' in obs. Run tamannot.tl.annotate(adata) first."
-        raise ResultNotFoundError(msg)
+        raise ResultNotFoundError(f"No '{slot(key, names[0])}' in obs. Run tamannot.tl.annotate(adata) first.")
     return pd.DataFrame(adata.obs[have])
 
 
@@ -112,16 +109,16 @@ def read_obsm(adata: AnnData, name: str) -> pd.DataFrame:
     """Return a table that tamannot wrote."""
     check_adata(adata)
     if name not in adata.obsm:
-        msg = f"No '{name}' in obsm. Run tamannot.tl.annotate(adata) or tamannot.tl.score(adata, …) first."
-        raise ResultNotFoundError(msg)
+        raise ResultNotFoundError(
+            f"No '{name}' in obsm. Run tamannot.tl.annotate(adata) or tamannot.tl.score(adata, …) first."
+        )
     return pd.DataFrame(adata.obsm[name])
 
 
 def read_table(adata: AnnData, key: str, kind: str) -> pd.DataFrame:
     """Return a table of scores, z or p."""
     if kind not in TABLES:
-        msg = f"kind must be one of score, z, p, q, smooth, not {kind!r}."
-        raise ParameterError(msg)
+        raise ParameterError(f"kind must be one of score, z, p, q, smooth, not {kind!r}.")
     return read_obsm(adata, slot(key, TABLES[kind]))
 
 
@@ -139,12 +136,10 @@ def obs_column(adata: AnnData, name: str) -> pd.Series:
 def column_of(table: pd.DataFrame, name: str, where: str) -> pd.Series:
     """Return a column of ``obs`` or ``var``; ``where`` names the table in errors."""
     if name not in table.columns:
-        msg = f"No column '{name}' in {where}.{among(str(name), table.columns)}"
-        raise ParameterError(msg)
+        raise ParameterError(f"No column '{name}' in {where}.{among(str(name), table.columns)}")
     column = table[name]
     if isinstance(column, pd.DataFrame):
-        msg = f"{where} has more than one column '{name}'. Rename all but one."
-        raise ParameterError(msg)
+        raise ParameterError(f"{where} has more than one column '{name}'. Rename all but one.")
     return column
 
 

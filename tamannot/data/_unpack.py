@@ -100,11 +100,10 @@ def unpack(
         others = [name for name in adata.layers if name is not None and name not in {look.name for look in looks}]
         hint = f" Other layers: {', '.join(others)}; choose one with layer=." if others else ""
         todo = "Put counts or log-normalised values into layers['counts'], raw or X." if layer is None else ""
-        msg = (
+        raise MatrixError(
             f"No usable expression matrix. {'; '.join(look.describe() for look in looks)}. "
             f"{todo or 'Use another layer.'}{hint}"
         )
-        raise MatrixError(msg)
     seen, on_species = _settled_species(best, best.genes.species, species)
     check_species(seen, signatures)
     if best.genes.n_found == 0:
@@ -176,13 +175,12 @@ def _settled_species(inspected: MatrixInspection, whose: SpeciesOfIds, species: 
             return best, note
         found += f", and so are the cells ({of_one:,} {one}, {of_two:,} {two}, {of_both:,} both)"
     first, second = (s if s in OURS else "others" for s in (one, two))
-    msg = (
+    raise SpeciesError(
         f"The genes are of two species {found}. Split the data, and annotate the cells of each species with its own "
         f"genes: {to_begin}{genes}; "
         f"cells = np.ravel({matrix}[:, genes].sum(axis=1) > {matrix}[:, ~genes].sum(axis=1)); "
         f"{first} = adata[cells, genes].copy(); {second} = adata[~cells, ~genes].copy()"
     )
-    raise SpeciesError(msg)
 
 
 def _cells_by_species(inspected: MatrixInspection, ids_from: str, pattern: str) -> tuple[int, int, int] | None:
@@ -246,11 +244,10 @@ def check_species(seen: str, signatures: Mapping[str, Signature]) -> None:
         return
     if seen not in OURS:
         raise SpeciesError(not_ours(seen))
-    msg = (
+    raise SpeciesError(
         f"The gene ids of the data are {seen}, but the signatures are {others[0]}. "
         f'Use load_signatures(species="{seen}"), or set species="{others[0]}" if the ids were misread.'
     )
-    raise SpeciesError(msg)
 
 
 def not_ours(seen: str) -> str:
@@ -316,11 +313,9 @@ class RunMatrix:
     def _checked(self, block: RowBlock) -> RowBlock:
         values = block.values
         if not (np.isfinite(values) & (values >= 0)).all():
-            msg = "it now has negative, infinite or NaN values"
-            raise self.changed(msg)
+            raise self.changed("it now has negative, infinite or NaN values")
         if self.kind == "counts" and not (values == np.rint(values)).all():
-            msg = "it no longer contains counts"
-            raise self.changed(msg)
+            raise self.changed("it no longer contains counts")
         return block
 
 
@@ -330,11 +325,9 @@ def matrix_of_run(adata: AnnData, record: RunRecord) -> RunMatrix:
     found = _still_there(adata, of_run.name)
     matrix = RunMatrix(of_run.name, of_run.kind, found.matrix, seen, found.features.columns)
     if len(found.features.var) != seen.size:
-        msg = f"it has {len(found.features.var):,} genes, but the run used {seen.size:,}"
-        raise matrix.changed(msg)
+        raise matrix.changed(f"it has {len(found.features.var):,} genes, but the run used {seen.size:,}")
     if ids_by(found.features.var, of_run.gene_ids) != seen.tolist():
-        msg = f"its gene ids in {of_run.gene_ids} are different or in another order"
-        raise matrix.changed(msg)
+        raise matrix.changed(f"its gene ids in {of_run.gene_ids} are different or in another order")
     return matrix
 
 
@@ -342,8 +335,7 @@ def gene_ids_of(adata: AnnData, matrix: MatrixOfRun) -> NDArray[Any]:
     """Return the gene ids that a matrix of a run has now, by the column that the run took them from."""
     found = ids_by(_still_there(adata, matrix.name).features.var, matrix.gene_ids)
     if not found:
-        msg = f"var no longer has the column '{matrix.gene_ids}' with the gene ids of the run."
-        raise ResultNotFoundError(msg)
+        raise ResultNotFoundError(f"var no longer has the column '{matrix.gene_ids}' with the gene ids of the run.")
     return np.array(found, dtype=object)
 
 
@@ -351,5 +343,6 @@ def _still_there(adata: AnnData, name: str) -> MatrixInspection:
     try:
         return candidates(adata, name)[0]
     except (ParameterError, MatrixError):
-        msg = f"The run used the matrix '{name}', which is no longer in the data. {_NEXT}"
-        raise ResultNotFoundError(msg) from None
+        raise ResultNotFoundError(
+            f"The run used the matrix '{name}', which is no longer in the data. {_NEXT}"
+        ) from None

@@ -286,8 +286,7 @@ def _table(
     """
     call, tables = _ANALYSES[name]
     if chosen not in tables:
-        msg = f"{argument} must be one of {', '.join(tables)}, not {chosen!r}."
-        raise ParameterError(msg)
+        raise ParameterError(f"{argument} must be one of {', '.join(tables)}, not {chosen!r}.")
     record = slots.read_analysis(adata, key, name, of=of, call=call)
     recorded = _RECORDED_AS.get((name, chosen), chosen)
     if recorded not in record:

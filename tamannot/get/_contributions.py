@@ -91,11 +91,9 @@ def contributions(
     ['SIGLEC8', 'P2RY12', 'GPR56']
     """
     if cell is None and label is None:
-        msg = "Pass a cell, a label, or both."
-        raise ParameterError(msg)
+        raise ParameterError("Pass a cell, a label, or both.")
     if n is not None and n < 1:
-        msg = f"n must be at least 1, not {n}."
-        raise ParameterError(msg)
+        raise ParameterError(f"n must be at least 1, not {n}.")
     row = None if cell is None else row_of(adata, cell)
     kept = RunEvidence(adata, key, row)
     axis = _axis(kept, label, axis)
@@ -123,22 +121,21 @@ def contributions(
 
 def _axis(kept: RunEvidence, label: str | None, axis: str | None) -> str:
     if label in (TRANSITIONAL, UNASSIGNED, NOT_MACROPHAGE):
-        msg = f"'{label}' is not a program with its own genes" + (
-            ": it is called where m1 and m2 are both active. Use these labels, with a cell."
-            if label == TRANSITIONAL
-            else ". Leave out label= to see all labels of a cell."
+        raise ParameterError(
+            f"'{label}' is not a program with its own genes"
+            + (
+                ": it is called where m1 and m2 are both active. Use these labels, with a cell."
+                if label == TRANSITIONAL
+                else ". Leave out label= to see all labels of a cell."
+            )
         )
-        raise ParameterError(msg)
     if label is not None and label not in kept.axis_of:
-        msg = f"No label '{label}'.{among(label, kept.axis_of)}"
-        raise ParameterError(msg)
+        raise ParameterError(f"No label '{label}'.{among(label, kept.axis_of)}")
     of_label = kept.axis_of.get(label or "", "state")
     if axis is not None and axis not in kept.axis_of.values():
-        msg = f"axis must be one of {', '.join(dict.fromkeys(kept.axis_of.values()))}, not {axis!r}."
-        raise ParameterError(msg)
+        raise ParameterError(f"axis must be one of {', '.join(dict.fromkeys(kept.axis_of.values()))}, not {axis!r}.")
     if axis is not None and label is not None and axis != of_label:
-        msg = f"'{label}' is on the axis {of_label}, not {axis}. Leave out axis=."
-        raise ParameterError(msg)
+        raise ParameterError(f"'{label}' is on the axis {of_label}, not {axis}. Leave out axis=.")
     return axis or of_label
 
 
@@ -147,16 +144,18 @@ def _means_of_called(
 ) -> tuple[_Mean, _Mean]:
     label = labels[0]
     if axis not in slots.AXES:
-        msg = f"No cell is called '{label}', because the axis {axis} has no labels. Pass a cell as well."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"No cell is called '{label}', because the axis {axis} has no labels. Pass a cell as well."
+        )
     column = slots.labels_of(adata, key, axis)
     here = column == label
     others = ~here & (column != NOT_MACROPHAGE)
     if not (here.any() and others.any()):
         how = "No cell is" if not here.any() else "Every cell is"
         names = ", ".join(str(v) for v in pd.unique(column[column != NOT_MACROPHAGE]))
-        msg = f"{how} called '{label}', so there is nothing to compare. Labels of {axis}: {names or 'none'}."
-        raise ResultNotFoundError(msg)
+        raise ResultNotFoundError(
+            f"{how} called '{label}', so there is nothing to compare. Labels of {axis}: {names or 'none'}."
+        )
     kept.row(int(np.argmax(here)))  # the matrix is the one that the run saw
     means = [_mean((block for block, _ in kept.matrix.blocks(rows)), kept, axis, labels) for rows in (here, others)]
     return means[0], means[1]

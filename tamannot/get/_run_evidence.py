@@ -40,11 +40,10 @@ class RunEvidence:
         whole = slots.read_record(adata, key)
         record = of_one_run(adata, whole, row)
         if record.joined_by is None and not record.has("evidence") and record.has("matrix"):
-            msg = (
+            raise ResultNotFoundError(
                 f"The run '{key}' has no record of the genes behind its calls: it was written by tamannot.tl.score, "
                 "or by an older release. Run tamannot.tl.annotate(adata)."
             )
-            raise ResultNotFoundError(msg)
         self.of_one_run: bool = record.joined_by is None
         """False for objects that were joined, unless the record is that of the run of one cell."""
         try:
@@ -53,11 +52,10 @@ class RunEvidence:
             if whole.joined_by is None or row is None:
                 raise
             sample = slots.obs_column(adata, whole.joined_by).iloc[row]
-            msg = (
+            raise MatrixError(
                 f"Cell '{adata.obs_names[row]}' is of sample '{sample}', whose run used other genes than the joined "
                 "object has. Get its evidence from the object of that sample."
-            )
-            raise MatrixError(msg) from None
+            ) from None
         self._adata, self._key, self._record = adata, key, record
         self.axis_of = {str(i): str(a) for i, a in record.own_signatures["axis"].items()}
         parts, genes = record.evidence.parts["part"], record.evidence.genes
@@ -183,6 +181,7 @@ def columns_of(matrix: RunMatrix, genes: Sequence[str]) -> list[int]:
     columns = [index.find(gene) for gene in genes]
     if absent := [gene for gene, column in zip(genes, columns, strict=True) if column < 0]:
         names = ", ".join(absent[:5])
-        msg = f"No gene {names} in the matrix '{matrix.name}' of the run; its genes are named like {matrix.ids[0]}."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"No gene {names} in the matrix '{matrix.name}' of the run; its genes are named like {matrix.ids[0]}."
+        )
     return columns

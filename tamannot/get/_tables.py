@@ -100,8 +100,7 @@ def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:
     table = slots.read_obs(adata, key, ANNOTATIONS).copy()
     state = slots.slot(key, "state")
     if state not in table:
-        msg = f"No '{state}' in obs. Run tamannot.tl.annotate(adata) first."
-        raise ResultNotFoundError(msg)
+        raise ResultNotFoundError(f"No '{state}' in obs. Run tamannot.tl.annotate(adata) first.")
     parent = pd.Series(pd.Categorical(table[state].astype(str).replace(_STATE_PARENT)), index=table.index)
     place = list(table.columns).index(state) + 1
     table.insert(place, slots.slot(key, "state_parent"), parent)
@@ -165,11 +164,11 @@ def row_of(adata: AnnData, cell: str | int) -> int:
     slots.check_adata(adata)
     if isinstance(cell, (int, np.integer)):
         if not -adata.n_obs <= cell < adata.n_obs:
-            msg = f"There is no cell number {cell}: the data have {adata.n_obs} cells."
-            raise ParameterError(msg)
+            raise ParameterError(f"There is no cell number {cell}: the data have {adata.n_obs} cells.")
         return int(cell) % adata.n_obs
     places = np.flatnonzero(np.asarray(adata.obs_names == cell))
     if places.size != 1:
-        msg = f"{places.size} cells are named '{cell}'. Use the number of the cell, 0 to {adata.n_obs - 1}."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"{places.size} cells are named '{cell}'. Use the number of the cell, 0 to {adata.n_obs - 1}."
+        )
     return int(places[0])

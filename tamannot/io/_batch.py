@@ -167,8 +167,7 @@ def make_folders(tasks: Sequence[Task]) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            msg = f"{folder}: cannot create this folder: {os.strerror(error.errno or 0)}."
-            raise OutputError(msg) from error
+            raise OutputError(f"{folder}: cannot create this folder: {os.strerror(error.errno or 0)}.") from error
 
 
 def _clear_away(task: Task) -> None:

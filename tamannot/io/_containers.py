@@ -42,8 +42,9 @@ def opened(path: Path) -> Iterator[Node]:
     except OSError as error:
         if "lock" not in str(error):
             raise
-        msg = f"{path}: another process has it open for writing. Close it there, then run again."
-        raise InputFileError(msg) from error
+        raise InputFileError(
+            f"{path}: another process has it open for writing. Close it there, then run again."
+        ) from error
     with file:
         yield file["/"]
 
@@ -175,8 +176,7 @@ class OutputFolder(LocalStore):
     def _writing(self) -> Iterator[None]:
         with self._idle:
             if self._has_ended:
-                msg = "the folder is full or read-only"
-                raise OSError(msg)
+                raise OSError("the folder is full or read-only")
             self._n_writing += 1
         try:
             yield

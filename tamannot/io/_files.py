@@ -75,12 +75,11 @@ def check_file(path: str | os.PathLike[str], *, report: Progress | None = None, 
         n = classify.reference_columns(data.index, "mouse" if data.species == "mouse" else "human")[1].size
         fewest = classify.FEWEST_REFERENCE_GENES
         if n < fewest:  # no cell could be called a macrophage, whatever its expression
-            msg = (
+            raise GeneIdError(
                 f"{path}: macrophages cannot be called: the {data.rows.shape[1]:,} genes of {data.matrix} include {n} "
                 f"of the genes that separate compartments, and a call needs {fewest}. Use the matrix with all genes, "
                 "from before gene selection; if it is stored under another name, pass layer= or gene_symbols=."
             )
-            raise GeneIdError(msg)
         return FileCheck(
             path=str(path),
             n_obs=adata.n_obs,
@@ -297,8 +296,7 @@ def plot_file(
     from tamannot.pl._style import figures_for_a_file  # noqa: PLC0415 - brings matplotlib
 
     if target.suffix not in _METADATA:
-        msg = f"{target}: the name must end in {' or '.join(_METADATA)}."
-        raise OutputError(msg)
+        raise OutputError(f"{target}: the name must end in {' or '.join(_METADATA)}.")
     check_target(target, source=source, overwrite=overwrite)
     with locked(target), open_file(source, key=key) as adata, figures_for_a_file():
         report("drawing")

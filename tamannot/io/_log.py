@@ -83,8 +83,7 @@ def logged(
         return
     target = Path(log)
     if target.suffix != ".json":
-        msg = f"{target}: the name of a log must end in .json."
-        raise OutputError(msg)
+        raise OutputError(f"{target}: the name of a log must end in .json.")
     is_log = False
     with suppress(OSError, ValueError):
         found = json.loads(target.read_text())

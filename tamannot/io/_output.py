@@ -69,11 +69,10 @@ def check_space(target: Path, *, source: Path) -> None:
     except OSError:  # what cannot be told now is found in writing
         return
     if need > free:
-        msg = (
+        raise OutputError(
             f"{target}: cannot be written: No space left on device: {free / 1e6:,.0f} MB are free, about "
             f"{need / 1e6:,.0f} MB are needed. Free some space, or write to another disk."
         )
-        raise OutputError(msg)
 
 
 def is_same(target: Path, source: Path) -> bool:
@@ -96,8 +95,7 @@ def place_of(target: Path) -> Path:
     except (OSError, RuntimeError):
         place = target
     if place.is_symlink():
-        msg = f"{target}: is a link to itself."
-        raise OutputError(msg)
+        raise OutputError(f"{target}: is a link to itself.")
     return place
 
 
@@ -242,14 +240,16 @@ def _take(handle: int, lock: Path, target: Path, *, is_new: bool) -> None:
             return
     except BlockingIOError as error:
         who = os.pread(handle, 200, 0).decode(errors="replace") or "another process"
-        msg = f"{target}: another run is writing it ({who}). Wait for it, or choose another name."
-        raise OutputError(msg) from error
+        raise OutputError(
+            f"{target}: another run is writing it ({who}). Wait for it, or choose another name."
+        ) from error
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
     if not is_new:  # without locks nobody can tell whether its run is alive
-        msg = f"{target}: another run is writing it, or was interrupted. If none is running, remove {lock}."
-        raise OutputError(msg)
+        raise OutputError(
+            f"{target}: another run is writing it, or was interrupted. If none is running, remove {lock}."
+        )
 
 
 def part_of(place: Path) -> Path:
@@ -283,8 +283,7 @@ def writing_to(target: Path) -> Iterator[None]:
             raise
         reason = os.strerror(code) if code else first_line(error)
         hint = " Free some space, or write to another disk." if code in _FULL else ""
-        msg = f"{target}: cannot be written: {reason}. Nothing was changed.{hint}"
-        raise OutputError(msg) from error
+        raise OutputError(f"{target}: cannot be written: {reason}. Nothing was changed.{hint}") from error
 
 
 @contextmanager
@@ -299,8 +298,9 @@ def reading_from(source: Path, writing: Path) -> Iterator[None]:
         of_output = any(isinstance(n, str | os.PathLike) and Path(n).is_relative_to(writing) for n in names)
         if of_output or _errno(error) in (*_FULL, errno.EROFS, errno.EFBIG) or _ERRNO.search(str(error)):
             raise
-        msg = f"{source}: cannot be copied; it is damaged, or changed during the run: {first_line(error)}"
-        raise InputFileError(msg) from error
+        raise InputFileError(
+            f"{source}: cannot be copied; it is damaged, or changed during the run: {first_line(error)}"
+        ) from error
 
 
 def _errno(error: Exception) -> int | None:

@@ -47,8 +47,7 @@ def open_file(path: Path, *, key: str | None = None) -> Iterator[ad.AnnData]:
             for name, table in tables.items():
                 if not table.columns.is_unique:
                     twice = table.columns[table.columns.duplicated()][0]
-                    msg = f"{name} has the column '{twice}' more than once"
-                    raise ValueError(msg)
+                    raise ValueError(f"{name} has the column '{twice}' more than once")
             names = None if key is None else names_of_run(adata, key)
             for name in (n for n in adata.obsm if names is not None and names.wrote(n)):
                 adata.obsm[name] = read_elem(root["obsm"][name])
@@ -63,16 +62,14 @@ def open_root(path: Path) -> Iterator[h5py.File | zarr.Group]:
     except (OSError, ValueError):  # too long for a name, a NUL in it, or in a folder that may not be read
         exists = False
     if not exists:
-        msg = f"{path}: no such file."
-        raise InputFileError(msg)
+        raise InputFileError(f"{path}: no such file.")
     # Nothing outside the file is read, and memory is not exhausted: links are checked before anything is opened.
     if path.is_file():
         check_links(path)
     with reading(path):
         problem = problem_of(path)
     if problem is not None:
-        msg = f"{path}: {problem}"
-        raise InputFileError(msg)
+        raise InputFileError(f"{path}: {problem}")
     if path.is_dir():
         check_links(path)
     check_sizes(path)
@@ -96,8 +93,9 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except MemoryError as error:
         why = first_line(error)[:_SHOWN]
-        msg = f"{path}: does not fit into memory ({why}). Use a machine with more memory, or fewer cells."
-        raise InputFileError(msg) from error
+        raise InputFileError(
+            f"{path}: does not fit into memory ({why}). Use a machine with more memory, or fewer cells."
+        ) from error
     except Exception as error:  # whatever h5py, zarr and anndata raise on a damaged file
         kind, why = "zarr" if path.is_dir() else "h5ad", first_line(error)[:_SHOWN]
         what = f"it is damaged, or not an AnnData: {why}"
@@ -107,8 +105,7 @@ def reading(path: Path) -> Iterator[None]:
                 f"it seems to be written by a newer version than the installed one ({here}): {why} "
                 "Update with:  pip install -U anndata zarr"
             )
-        msg = f"{path}: cannot be read as {kind}; {what}"
-        raise InputFileError(msg) from error
+        raise InputFileError(f"{path}: cannot be read as {kind}; {what}") from error
 
 
 # Whatever a library says of damaged content; who reads it tells of it.

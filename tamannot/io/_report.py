@@ -122,8 +122,7 @@ def report_file(
         try:
             material = material_of(cells, name=source.name, key=key, **columns)
         except (ParameterError, ResultNotFoundError) as error:
-            msg = f"{source}: {error}"
-            raise type(error)(msg) from error
+            raise type(error)(f"{source}: {error}") from error
         _write(material, title, *targets)
 
 
@@ -151,19 +150,16 @@ def _checked(
 ) -> tuple[Path, Path | None]:
     """Return the paths of report and export if they can be written."""
     if target.suffix != ".html":
-        msg = f"{target}: the name of a report must end in .html."
-        raise OutputError(msg)
+        raise OutputError(f"{target}: the name of a report must end in .html.")
     check_target(target, source=source, overwrite=overwrite)
     if export is None:
         return target, None
     folder = Path(export)
     check_target(folder, source=source, overwrite=overwrite, folder=True)
     if place_of(folder) in (place_of(target), *place_of(target).parents):
-        msg = f"{folder} contains the report {target}. Choose a folder beside it."
-        raise OutputError(msg)
+        raise OutputError(f"{folder} contains the report {target}. Choose a folder beside it.")
     if folder.is_dir() and not is_export(folder):
-        msg = f"{folder} has files that no export wrote, so it is not replaced. Choose another folder."
-        raise OutputError(msg)
+        raise OutputError(f"{folder} has files that no export wrote, so it is not replaced. Choose another folder.")
     return target, folder
 
 

@@ -55,8 +55,9 @@ def check_links(source: Path) -> None:
                 root = h5py.h5g.open(file.id, b"/")
                 found = _problem_in(root, "", {}, frozenset([root]))
     if found is not None:
-        msg = f"{source}: {found}. Write it as a single file first, for example by reading and writing it with anndata."
-        raise InputFileError(msg)
+        raise InputFileError(
+            f"{source}: {found}. Write it as a single file first, for example by reading and writing it with anndata."
+        )
 
 
 def _problem_in(group: Any, path: str, sizes: dict[Any, int], above: frozenset[Any]) -> str | None:
@@ -109,11 +110,10 @@ def check_sizes(source: Path) -> None:
     for where, n_bytes in _zarr_arrays(source) if source.is_dir() else _datasets(source):
         total += n_bytes
         if total > _FREE + _RATIO * packed:
-            msg = (
+            raise InputFileError(
                 f"{source}: unpacks to more than {total / 1e9:,.0f} GB, from {packed / 1e6:,.1f} MB; the last part is "
                 f"at {where}. Real data are not that sparse: the file is damaged, or was made to exhaust memory."
             )
-            raise InputFileError(msg)
 
 
 def _datasets(source: Path) -> Iterator[tuple[str, int]]:
@@ -138,17 +138,15 @@ def _datasets(source: Path) -> Iterator[tuple[str, int]]:
                 is_bomb = _is_bomb(dataset, plan, chunk * width)
                 shape, size = dataset.shape, max(math.prod(dataset.shape or ()), chunk) * width
             if is_elsewhere:
-                msg = (
+                raise InputFileError(
                     f"{source}: {where} has its values in another file. Write it as a single file first, for example "
                     "by reading and writing it with anndata."
                 )
-                raise InputFileError(msg)
             if is_bomb:
-                msg = (
+                raise InputFileError(
                     f"{source}: {where} is damaged: one of its chunks unpacks to more than a chunk. The file may be "
                     "made to exhaust memory."
                 )
-                raise InputFileError(msg)
             yield f"{where} of shape {shape}", size
 
 
@@ -183,11 +181,10 @@ def _zarr_arrays(folder: Path) -> Iterator[tuple[str, int]]:
             meta = json.loads(path.read_bytes())
         for name in _codecs_in(meta):
             if name.removeprefix("numcodecs.") not in _CODECS:
-                msg = (
+                raise InputFileError(
                     f"{folder}: {where} uses the codec {name[:50]!r}, which is refused because it may execute what it "
                     "reads. Rewrite the folder with one of zarr's own codecs."
                 )
-                raise InputFileError(msg)
         with suppress(*_DAMAGED):
             if "shape" not in meta:
                 continue

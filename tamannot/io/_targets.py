@@ -42,8 +42,7 @@ class Outputs:
         if self.in_place:
             if out is not None and not is_same(Path(out), source):
                 other = f"{source}, but {out} is another file"
-                msg = f"in_place=True writes into the input, {other}. Leave out one of the two."
-                raise ParameterError(msg)
+                raise ParameterError(f"in_place=True writes into the input, {other}. Leave out one of the two.")
             out = out or source
         targets: dict[str, Path] = {}
         for given, suffixes in ((out, OUT_SUFFIXES), (self.table, tables), (self.html, (_PAGE_SUFFIX,))):
@@ -51,15 +50,12 @@ class Outputs:
                 continue
             target = Path(given)
             if target.suffix not in suffixes:
-                msg = f"{target}: the name must end in {' or '.join(suffixes)}."
-                raise OutputError(msg)
+                raise OutputError(f"{target}: the name must end in {' or '.join(suffixes)}.")
             targets[target.suffix] = target
         if self.html is not None and out is None:
-            msg = "A report is made from the annotated file: pass out= as well."
-            raise ParameterError(msg)
+            raise ParameterError("A report is made from the annotated file: pass out= as well.")
         if ".parquet" in targets and find_spec("pyarrow") is None:
-            msg = "Parquet tables need pyarrow:  pip install 'tamannot[parquet]'  (or write a .csv)."
-            raise ParameterError(msg)
+            raise ParameterError("Parquet tables need pyarrow:  pip install 'tamannot[parquet]'  (or write a .csv).")
         return targets
 
 

@@ -83,8 +83,9 @@ def write_annotated(
         with reading_from(source, path):
             old = stack.enter_context(opened(source))
             if (n := n_cells(old)) != adata.n_obs:
-                msg = f"{source}: changed while it was read: it had {adata.n_obs:,} cells and now has {n:,}. Run again."
-                raise InputFileError(msg)
+                raise InputFileError(
+                    f"{source}: changed while it was read: it had {adata.n_obs:,} cells and now has {n:,}. Run again."
+                )
             if copied is not None:
                 copied()
             elif is_copy:
@@ -99,8 +100,7 @@ def write_annotated(
                     convert_all(old, new, skip={"obs", "var", *results.replaced(old)})
             results.write(new)
         except UnwritableError as error:
-            msg = f"{source}: {error}"
-            raise InputFileError(msg) from error
+            raise InputFileError(f"{source}: {error}") from error
         if tables is not None:
             _write_tables(tables, new, keys[0])
 
@@ -222,8 +222,9 @@ def write_value(parent: Node, name: str, value: Any) -> None:
     except (OSError, RuntimeError, MemoryError, TamannotError):
         raise
     except Exception as error:  # whatever anndata's writers raise of what they do not know
-        msg = f"'{name}' cannot be written by anndata ({first_line(error)}). Rename or remove it."
-        raise UnwritableError(msg) from error
+        raise UnwritableError(
+            f"'{name}' cannot be written by anndata ({first_line(error)}). Rename or remove it."
+        ) from error
 
 
 def bring_up_to_date(root: Node) -> None:
@@ -258,8 +259,7 @@ def convert(old: Node, parent: Node, name: str, skip: Collection[str] = ()) -> N
     stays = name in parent
     if is_array(old) and old.shape is None:  # HDF5's null: of no values
         if not stays:
-            msg = f"'{name}' is empty. Remove it."
-            raise UnwritableError(msg)
+            raise UnwritableError(f"'{name}' is empty. Remove it.")
     elif stays and is_of_today(old) and _encoding(old) != "raw":
         pass
     elif form := _sparse_format(old):

@@ -53,8 +53,7 @@ def as_labels(column: pd.Series, *, missing: str = "missing") -> Labels:
 def check_some(cells: Array) -> None:
     """Raise an error if no cell would be drawn."""
     if not cells.any():
-        msg = "There are no macrophages to draw."
-        raise ResultNotFoundError(msg)
+        raise ResultNotFoundError("There are no macrophages to draw.")
 
 
 def count_pairs(rows: Labels, columns: Labels, cells: Array) -> pd.DataFrame:
@@ -78,8 +77,7 @@ def rows_to_draw(codes: Array, n_labels: int, max_points: int, rng: int | np.ran
     ``codes`` are labels from 0 to ``n_labels - 1``, or -1 for cells that are not drawn.
     """
     if max_points < _MIN_POINTS:
-        msg = f"max_points is {max_points}; draw at least {_MIN_POINTS}."
-        raise ParameterError(msg)
+        raise ParameterError(f"max_points is {max_points}; draw at least {_MIN_POINTS}.")
     order = np.random.default_rng(rng).permutation(codes.size)
     order = order[codes[order] >= 0]
     if order.size <= max_points:
@@ -215,8 +213,7 @@ def draw_embedding(adata: AnnData, basis: str, color: str, key: str, dots: Dots)
         said = f"{what} of {(labels != NOT_MACROPHAGE).sum():,} {of}"
     else:
         if palette is not None and not isinstance(palette, str):
-            msg = "For numbers, palette= is the name of a colormap of matplotlib, such as 'viridis'."
-            raise ParameterError(msg)
+            raise ParameterError("For numbers, palette= is the name of a colormap of matplotlib, such as 'viridis'.")
         ax = dots.ax or common.new_axes(6.0, 4.2)
         _draw_values(ax, numbers, drawn, scatter, unit or pretty(color), palette)
         said = f"{pretty(color)} in {np.isfinite(numbers).sum():,} cells"
@@ -232,10 +229,8 @@ def _embedding_named(adata: AnnData, basis: str) -> str:
     if (found := plane_in(adata, names)) is not None:
         return found
     if flat := next((name for name in names if name in adata.obsm), None):
-        msg = f"obsm['{flat}'] has fewer than two columns, so it cannot be drawn as an embedding."
-        raise ParameterError(msg)
-    msg = f"No embedding '{basis}' in obsm.{among(basis, adata.obsm)}"
-    raise ParameterError(msg)
+        raise ParameterError(f"obsm['{flat}'] has fewer than two columns, so it cannot be drawn as an embedding.")
+    raise ParameterError(f"No embedding '{basis}' in obsm.{among(basis, adata.obsm)}")
 
 
 def _values(adata: AnnData, key: str, color: str) -> tuple[pd.Series, str]:

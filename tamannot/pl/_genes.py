@@ -98,11 +98,10 @@ def markers(
         given = genes if isinstance(genes, Mapping) else {"": genes}
         columns = [(label, c) for label, some in given.items() for c in columns_of(kept.matrix, list(some))]
     if not columns:
-        msg = (
+        raise ResultNotFoundError(
             f"There is no gene to draw: no label of '{groupby}' with {_MIN_CELLS} cells has a gene "
             f"{'of its signature ' if in_signature else ''}with a higher mean than other cells. Give genes=."
         )
-        raise ResultNotFoundError(msg)
     written, places = naming(groupby, key), [place for _, place in columns]
     mean, enough = found.mean[:, places], found.n >= _MIN_CELLS
     scaled = mean / np.maximum((mean[enough] if enough.any() else mean).max(axis=0), 1e-12)
@@ -123,8 +122,7 @@ def _chosen(
     on_axis = kept.labels(groupby) if groupby in AXES else []
     signatures = on_axis or [s for s in labels.categories if s in kept.axis_of]
     if in_signature and not signatures:
-        msg = f"The labels of '{groupby}' have no signatures. Leave out in_signature=, or give genes=."
-        raise ParameterError(msg)
+        raise ParameterError(f"The labels of '{groupby}' have no signatures. Leave out in_signature=, or give genes=.")
     every = np.arange(kept.matrix.n_vars)
     outside = (
         every[~np.isin(every, np.concatenate([kept.genes_of(s).columns for s in signatures]))] if signatures else every
@@ -213,8 +211,7 @@ def evidence(
         The matrix is not the one that was annotated.
     """
     if axis not in AXES or n < 1:
-        msg = f"axis must be one of {', '.join(AXES)} and n at least 1, not {axis!r} and {n}."
-        raise ParameterError(msg)
+        raise ParameterError(f"axis must be one of {', '.join(AXES)} and n at least 1, not {axis!r} and {n}.")
     table = contributions(adata, cell, axis=axis, key=key)
     of = str(table["of"].iloc[0]) if len(table) else "z"
     table = table[table["of"] == of]  # an amount and a z are not comparable

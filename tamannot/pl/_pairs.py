@@ -82,8 +82,7 @@ def polarization(
         The matrix is not the one that was annotated.
     """
     if isinstance(by, str) or len(by) != 2 or by[0] == by[1]:
-        msg = f"by is a pair of signatures or genes, such as ('m1', 'm2'), not {by!r}."
-        raise ParameterError(msg)
+        raise ParameterError(f"by is a pair of signatures or genes, such as ('m1', 'm2'), not {by!r}.")
     state = labels_of(adata, key, "state")
     here = np.asarray(state != NOT_MACROPHAGE)
     check_some(here)
@@ -120,8 +119,9 @@ def _both_values(adata: AnnData, key: str, by: tuple[str, str], here: Array) -> 
         active = np.where(np.isfinite(p), p < _CUT, np.nan)
         return values, active, [f"{pretty(name)}: {_UNITS['z']}" for name in by], f"p < {_CUT}"
     if any(of_z):
-        msg = f"by={by!r} mixes a signature and a gene, or names a signature that was not scored. Give two of a kind."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"by={by!r} mixes a signature and a gene, or names a signature that was not scored. Give two of a kind."
+        )
     matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
     values = np.concatenate([values for _, values, _ in some_genes(matrix, columns_of(matrix, by), here)])
     return values, np.where(values > 0, 1.0, 0.0), [f"{name}: log1p expression" for name in by], "detected"
@@ -204,8 +204,7 @@ def spatial(
     """
     where, table = coordinates_of(adata), slots.read_table(adata, key, kind)
     if signature not in table:
-        msg = f"'{signature}' was not scored under the key '{key}'.{among(signature, table.columns)}"
-        raise ParameterError(msg)
+        raise ParameterError(f"'{signature}' was not scored under the key '{key}'.{among(signature, table.columns)}")
     values = table[signature].to_numpy(float)
     ax = ax or common.new_axes(6, 5)
     if size is None and len(values) > MAX_POINTS:

@@ -147,8 +147,7 @@ def ferroptosis(
     rows, effects = (ferroptosis_of(adata, key, kind=k, groupby=groupby) for k in ("samples", "effects"))
     kinds = [kind] if isinstance(kind, str) else list(kind)
     if not kinds or set(kinds) - set(rows["kind"]):
-        msg = f"kind must be of {', '.join(pd.unique(rows['kind']))}, not {kind!r}."
-        raise ParameterError(msg)
+        raise ParameterError(f"kind must be of {', '.join(pd.unique(rows['kind']))}, not {kind!r}.")
     of = rows.drop_duplicates("program").set_index("program")  # the properties of each
     names = [str(n) for n in of.index[of["kind"].isin(kinds)]]
     labels = sorted(rows["label"].unique(), key=lambda w: (w in ("unassigned", "malignant"), w))

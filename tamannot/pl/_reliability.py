@@ -89,8 +89,9 @@ def _checked(
     try:
         values = np.asarray(proba, float)
     except (TypeError, ValueError) as error:
-        msg = "proba must be numbers in [0, 1], one per cell, or a DataFrame of cells × classes."
-        raise ParameterError(msg) from error
+        raise ParameterError(
+            "proba must be numbers in [0, 1], one per cell, or a DataFrame of cells × classes."
+        ) from error
     happened = np.asarray(truth)
     if not values.size:
         msg = "proba is empty; there is nothing to draw."

@@ -222,8 +222,9 @@ def crosstalk(
         names = tests["measure"].astype(str) + "_" + tests["tam"].astype(str)
         found = tests[(names.eq(left) | tests["tam"].eq(left)) & tests["malignant"].eq(right)]
         if len(found) == 0:
-            msg = f"{pair} was not tested. Available: {'; '.join(tests.index[:5])}{' …' if len(tests) > 5 else ''}."
-            raise ParameterError(msg)
+            raise ParameterError(
+                f"{pair} was not tested. Available: {'; '.join(tests.index[:5])}{' …' if len(tests) > 5 else ''}."
+            )
         return _draw_samples(found.iloc[0], get.crosstalk(adata, key, kind="samples"), size or 42, ax)
 
     n_all = len(tests)

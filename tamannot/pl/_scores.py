@@ -100,8 +100,7 @@ def scores(
     if (is_annotated and not about_all) if only_macrophages is None else only_macrophages:
         here = np.asarray(labels_of(adata, key, "state") != NOT_MACROPHAGE)
     if not here.any():
-        msg = "There are no cells to draw. only_macrophages=False draws all cells."
-        raise ResultNotFoundError(msg)
+        raise ResultNotFoundError("There are no cells to draw. only_macrophages=False draws all cells.")
     if new := {i: s for i, s in wanted.items() if s is not None}:
         new_z, new_p, _ = scores_in(adata, key, here, new)
         z, p = z.assign(**{i: new_z[i].to_numpy() for i in new}), p.assign(**{i: new_p[i].to_numpy() for i in new})
@@ -152,8 +151,7 @@ def _chosen(
     else:
         out |= chosen_signatures(given, lambda: library_species(record))
     if not out:
-        msg = "signatures is empty; give at least one id, or None for the states."
-        raise ParameterError(msg)
+        raise ParameterError("signatures is empty; give at least one id, or None for the states.")
     return {i: None if s and i in have and digests.get(i) == s.digest else s for i, s in out.items()}
 
 
@@ -236,15 +234,13 @@ def coverage(
         Nothing was computed under the key.
     """
     if not 0 <= threshold <= 1:
-        msg = f"threshold is a share from 0 to 1, not {threshold}."
-        raise ParameterError(msg)
+        raise ParameterError(f"threshold is a share from 0 to 1, not {threshold}.")
     table = coverage_of(adata, key)
     table["axis"] = slots.read_record(adata, key).signatures["axis"].reindex(table.index).astype(str)
     have = list(dict.fromkeys(table["axis"]))
     wanted = [axis] if isinstance(axis, str) else list(have if axis is None else axis)
     if unknown := [a for a in wanted if a not in have]:
-        msg = f"No axis {', '.join(map(repr, unknown))} in the run '{key}'.{among(unknown[0], have)}"
-        raise ParameterError(msg)
+        raise ParameterError(f"No axis {', '.join(map(repr, unknown))} in the run '{key}'.{among(unknown[0], have)}")
     table = table[table["axis"].isin(wanted)].sort_values("axis", key=lambda a: a.map(have.index), kind="stable")
 
     axes = list(dict.fromkeys(table["axis"]))

@@ -109,8 +109,7 @@ def origins(
 def _draw(adata: AnnData, axis: str, key: str, basis: str | None, groupby: str | None, dots: cells.Dots) -> Axes:
     """Draw macrophages on an embedding, or the shares of their labels as a bar per group, or one bar for all."""
     if basis is not None and groupby is not None:
-        msg = f"basis='{basis}' draws cells, and groupby='{groupby}' draws bars. Give one of them."
-        raise ParameterError(msg)
+        raise ParameterError(f"basis='{basis}' draws cells, and groupby='{groupby}' draws bars. Give one of them.")
     if basis is None and groupby is None:
         basis = cells.plane_in(adata, cells.EMBEDDINGS)
     if basis is not None:
@@ -206,8 +205,9 @@ def state_by_origin(
     shares_in = np.ma.masked_where(too_few, by_sample / np.maximum(n_cells, 1))
     n_samples = shares_in.count(axis=0)[:, 0]
     if not n_samples.any():
-        msg = f"No sample has {min_cells} macrophages of one origin. Leave out sample_key=, or lower min_cells."
-        raise ResultNotFoundError(msg)
+        raise ResultNotFoundError(
+            f"No sample has {min_cells} macrophages of one origin. Leave out sample_key=, or lower min_cells."
+        )
     mean, low, high = (
         pd.DataFrame(over(axis=0).filled(np.nan), index=rows, columns=columns)
         for over in (shares_in.mean, shares_in.min, shares_in.max)

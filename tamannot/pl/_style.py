@@ -100,8 +100,9 @@ def figure(draw: F) -> F:
         room, others = (None, []) if given is None else (_room(given), given.figure.axes)
         if figsize is not None:
             if given is not None:
-                msg = "figsize sets the size of a new figure, but ax= belongs to one already. Give one of them."
-                raise ParameterError(msg)
+                raise ParameterError(
+                    "figsize sets the size of a new figure, but ax= belongs to one already. Give one of them."
+                )
             kwargs["ax"] = new_axes(*figsize)
         try:
             ax = draw(*args, **kwargs)
@@ -131,15 +132,15 @@ def _save(whole: Figure, path: Path) -> None:
     name = path.suffix.removeprefix(".").lower() or str(plt.rcParams["savefig.format"])
     known = whole.canvas.get_supported_filetypes()
     if name not in known:
-        msg = f"save='{path}' has no suffix of a figure format. Available: {', '.join(sorted(known))}."
-        raise ParameterError(msg)
+        raise ParameterError(f"save='{path}' has no suffix of a figure format. Available: {', '.join(sorted(known))}.")
     out = io.BytesIO()
     whole.savefig(out, format=name, bbox_inches="tight")
     try:
         path.with_name(path.name if path.suffix else f"{path.name}.{name}").write_bytes(out.getvalue())
     except OSError as error:
-        msg = f"save='{path}' cannot be written: {error.strerror}. Give a path in a folder that exists."
-        raise ParameterError(msg) from error
+        raise ParameterError(
+            f"save='{path}' cannot be written: {error.strerror}. Give a path in a folder that exists."
+        ) from error
 
 
 def _room(ax: Axes) -> BboxBase:
@@ -321,18 +322,19 @@ def of_palette(palette: Palette, names: Sequence[str]) -> dict[str, str]:
         steps, last = mpl.colormaps[palette], max(len(labels) - 1, 1)
         found = {name: steps(i if steps.N <= 20 else i / last) for i, name in enumerate(labels)}
     elif len(palette) < len(labels):
-        msg = f"palette has {len(palette)} colours for {len(labels)} labels: {', '.join(labels)}. Give as many."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"palette has {len(palette)} colours for {len(labels)} labels: {', '.join(labels)}. Give as many."
+        )
     else:
         found = dict(zip(labels, palette, strict=False))
     if wrong := [color for color in found.values() if not is_color_like(color)]:
-        msg = f"palette: {wrong[0]!r} is not a colour. Give names or hex codes of matplotlib, such as '#e69f00'."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"palette: {wrong[0]!r} is not a colour. Give names or hex codes of matplotlib, such as '#e69f00'."
+        )
     return {name: to_hex(color) for name, color in found.items()}
 
 
 def check_positive(name: str, value: int) -> None:
     """Raise an error if a count is below 1."""
     if value < 1:
-        msg = f"{name} must be at least 1, not {value}."
-        raise ParameterError(msg)
+        raise ParameterError(f"{name} must be at least 1, not {value}.")

@@ -114,16 +114,16 @@ def material_of(
     run = slots.read_record(source.cells, key)
     absent = [slots.slot(key, axis) for axis in AXES if slots.slot(key, axis) not in source.cells.obs]
     if absent:
-        msg = f"A report needs annotated cells, but obs has no '{absent[0]}'. Run tamannot.tl.annotate(adata) first."
-        raise ResultNotFoundError(msg)
+        raise ResultNotFoundError(
+            f"A report needs annotated cells, but obs has no '{absent[0]}'. Run tamannot.tl.annotate(adata) first."
+        )
     if sample_key is None and run.sample_key in source.cells.obs:
         sample_key = run.sample_key
     for column in (sample_key, condition):
         if column is not None:
             slots.obs_column(source.cells, column)
     if condition is not None and sample_key is None:
-        msg = "A condition is a property of samples: pass sample_key= as well."
-        raise ParameterError(msg)
+        raise ParameterError("A condition is a property of samples: pass sample_key= as well.")
     return Material(source, name, key, sample_key, condition)
 
 

@@ -85,11 +85,10 @@ class Scorer:
         self.depths = depths_of([r.method for r in runs], plan.n_vars)
         for cap, run in zip(self.depths.cap, runs, strict=True):
             if run.null and cap > LARGEST_NULL_CAP:
-                msg = (
+                raise ParameterError(
                     f"{run.method.name} with a maximal rank of {cap:,.0f} has no matched null: its moments would "
                     f"exceed 64 bits. Use a maximal rank of at most {LARGEST_NULL_CAP:,}, or leave out null=."
                 )
-                raise ParameterError(msg)
         both = [arm for part in plan.parts for arm in (part.up, part.down)]
         is_there = np.array([arm.columns.size > 0 for arm in both], bool)
         arm_of_part = np.where(is_there, np.cumsum(is_there) - 1, -1).reshape(-1, 2)

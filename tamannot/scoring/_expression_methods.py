@@ -128,25 +128,21 @@ class ModuleScore(LinearMethod):
         """Check the ranges."""
         check_choice("variant", self.variant, ("scanpy", "seurat"))
         if self.ctrl_size is not None and not (isinstance(self.ctrl_size, int) and self.ctrl_size >= 1):
-            msg = f"ctrl_size must be an integer of at least 1, or None, not {self.ctrl_size}."
-            raise ParameterError(msg)
+            raise ParameterError(f"ctrl_size must be an integer of at least 1, or None, not {self.ctrl_size}.")
         if not (isinstance(self.n_bins, int) and self.n_bins >= 2):
-            msg = f"n_bins must be an integer of at least 2, not {self.n_bins}."
-            raise ParameterError(msg)
+            raise ParameterError(f"n_bins must be an integer of at least 2, not {self.n_bins}.")
         if not (isinstance(self.rng, int) and 0 <= self.rng < 2**32):
-            msg = f"rng must be a seed, an integer from 0 to 2^32 - 1, not {self.rng!r}."
-            raise ParameterError(msg)
+            raise ParameterError(f"rng must be a seed, an integer from 0 to 2^32 - 1, not {self.rng!r}.")
         check_choice("weights", self.weights, ("use", "ignore"))
         check_choice("scale", self.scale, ("log", "as_is"))
 
     def check(self, part: Part, n_vars: int) -> None:
         """Refuse data with too few genes for the bins."""
         if round(n_vars / (self.n_bins - 1)) < 1:
-            msg = (
+            raise SignatureFormatError(
                 f"{n_vars} genes cannot be divided into {self.n_bins} bins of control genes for '{part.signature.id}'. "
                 "Use fewer bins, by ModuleScore(n_bins=…)."
             )
-            raise SignatureFormatError(msg)
 
     def combination(self, part: Part, genes: GeneStatistics | None) -> Combination:
         """Return what to add up for a signature."""
@@ -156,11 +152,10 @@ class ModuleScore(LinearMethod):
                 continue
             own, controls = weights_in_use(arm, self.weights), self._controls(arm.columns, genes)
             if not controls.size:
-                msg = (
+                raise SignatureFormatError(
                     f"No control genes for '{part.signature.id}': it contains all genes of its bins. Use "
                     "ModuleScore(ctrl_as_ref=False), fewer bins, or a method without controls."
                 )
-                raise SignatureFormatError(msg)
             columns += [arm.columns, controls]
             weights += [sign * (own / own.sum()), np.full(controls.size, -sign / controls.size)]
         return Combination(np.concatenate(columns), np.concatenate(weights))
@@ -215,8 +210,7 @@ class GseapyMethod(ABC):
 
     def _check_shared(self, exponent: float) -> None:
         if not exponent >= 0:
-            msg = f"exponent must not be negative, not {exponent}."
-            raise ParameterError(msg)
+            raise ParameterError(f"exponent must not be negative, not {exponent}.")
         check_choice("weights", self.weights, ("use", "ignore"))
         check_choice("scale", self.scale, ("log", "as_is"))
 

@@ -61,11 +61,9 @@ class UCell(RankMethod):
     def __post_init__(self) -> None:
         """Check the ranges."""
         if not isinstance(self.max_rank, int) or self.max_rank < 1:
-            msg = f"max_rank must be an integer of at least 1, not {self.max_rank!r}."
-            raise ParameterError(msg)
+            raise ParameterError(f"max_rank must be an integer of at least 1, not {self.max_rank!r}.")
         if not 0 <= self.w_neg < np.inf:
-            msg = f"w_neg must not be negative, not {self.w_neg}."
-            raise ParameterError(msg)
+            raise ParameterError(f"w_neg must not be negative, not {self.w_neg}.")
         check_choice("missing", self.missing, ("impute", "skip"))
         check_choice("variant", self.variant, ("today", "legacy"))
         check_choice("weights", self.weights, ("use", "ignore"))
@@ -103,12 +101,11 @@ class UCell(RankMethod):
             refuse_weights(part.signature, "UCell(variant='legacy')")
         size, cap = self._counted(part.up).size + self._counted(part.down).size, self.rank_cap(n_vars)
         if size > cap:
-            msg = (
+            raise SignatureFormatError(
                 f"Signature '{part.signature.id}' has {size} genes, more than the {cap} ranks used "
                 f"(max_rank is {self.max_rank}; the data have {n_vars} genes). "
                 "Use UCell(max_rank=…), or UCell(missing='skip') if most of its genes are not in the data."
             )
-            raise SignatureFormatError(msg)
 
     def _counted(self, arm: Arm) -> Array:
         return arm.all_weights if self.missing == "impute" else arm.weights
@@ -154,8 +151,7 @@ class AUCell(RankMethod):
     def __post_init__(self) -> None:
         """Check the ranges."""
         if not 0 < self.top <= 1:
-            msg = f"top must be a share of genes, above 0 and at most 1, not {self.top}."
-            raise ParameterError(msg)
+            raise ParameterError(f"top must be a share of genes, above 0 and at most 1, not {self.top}.")
         check_choice("variant", self.variant, ("r", "pyscenic"))
         check_choice("weights", self.weights, ("use", "ignore"))
 
@@ -177,11 +173,10 @@ class AUCell(RankMethod):
     def check(self, part: Part, n_vars: int) -> None:
         """Refuse data of so few genes that none can score."""
         if self.rank_cap(n_vars) < 2:
-            msg = (
+            raise SignatureFormatError(
                 f"AUCell uses the top {self.rank_cap(n_vars)} of {n_vars} genes (top is {self.top:g}), too few to "
                 f"score '{part.signature.id}'. Use AUCell(top=…) with a larger share, or UCell."
             )
-            raise SignatureFormatError(msg)
 
 
 Method = RankMethod | LinearMethod | GseapyMethod
@@ -203,6 +198,7 @@ def method_of(method: Method | str) -> Method:
     if isinstance(method, Method):
         return method
     if method not in METHODS:
-        msg = f"No method {method!r}.{among(str(method), METHODS)} Or pass settings such as UCell(max_rank=500)."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"No method {method!r}.{among(str(method), METHODS)} Or pass settings such as UCell(max_rank=500)."
+        )
     return METHODS[method]()

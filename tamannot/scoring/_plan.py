@@ -179,19 +179,17 @@ def refuse_weights(signature: Signature, method: str) -> None:
     """Refuse a signature with weights in a method that has no place for them: they are never dropped silently."""
     weighted = [g.symbol for g in signature.genes if g.weight != 1]
     if weighted:
-        msg = (
+        raise SignatureFormatError(
             f"Signature '{signature.id}' has weights ({', '.join(weighted[:3])}{', …' if len(weighted) > 3 else ''}) "
             f"which {method} cannot use. Set weights='ignore' to score it without them, or use another method."
         )
-        raise SignatureFormatError(msg)
 
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
     """Refuse a value that is none of the choices."""
     if value not in choices:
         *others, last = map(repr, choices)
-        msg = f"{name} must be {', '.join(others)} or {last}, not {value!r}."
-        raise ParameterError(msg)
+        raise ParameterError(f"{name} must be {', '.join(others)} or {last}, not {value!r}.")
 
 
 @dataclass(frozen=True)

@@ -296,8 +296,7 @@ def _tidy_arrays(matrix: Any, container: type, shape: tuple[int, int]) -> tuple[
     ends, n_entries = matrix.indptr, min(matrix.indices.size, matrix.data.size)
     good = ends.dtype.kind in "iu" and ends.shape == (n_major + 1,) and matrix.indices.dtype.kind in "iu"
     if not good or ends[0] != 0 or ends[-1] > n_entries or (ends[1:] < ends[:-1]).any():
-        msg = "The sparse matrix is damaged: its pointers do not rise from 0 to the number of its entries."
-        raise MatrixError(msg)
+        raise MatrixError("The sparse matrix is damaged: its pointers do not rise from 0 to the number of its entries.")
     looks = in_order(
         lambda start, stop: look_at_indices(matrix.indices, ends[start : stop + 1]),
         n_major,
@@ -306,8 +305,7 @@ def _tidy_arrays(matrix: Any, container: type, shape: tuple[int, int]) -> tuple[
     )
     lows, highs, rising = zip((0, -1, True), *looks, strict=True)
     if (index := min(lows)) < 0 or (index := max(highs)) >= n_minor:
-        msg = f"The sparse matrix is damaged: it has the index {index:,}, but the size is {n_minor:,}."
-        raise MatrixError(msg)
+        raise MatrixError(f"The sparse matrix is damaged: it has the index {index:,}, but the size is {n_minor:,}.")
     # A second header over the same arrays: scipy notes what it finds out on the header.
     view = container((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
     if not all(rising):

@@ -124,11 +124,11 @@ def from_gmt(text: str) -> list[Signature]:
         if not line.strip():
             continue
         if len(rest) < 2:
-            msg = f"line {number}: a GMT line is a name, a description and genes, separated by tabs."
-            raise SignatureFormatError(msg)
+            raise SignatureFormatError(
+                f"line {number}: a GMT line is a name, a description and genes, separated by tabs."
+            )
         if name in sets:
-            msg = f"line {number}: '{shown(name)}' occurs more than once."
-            raise SignatureFormatError(msg)
+            raise SignatureFormatError(f"line {number}: '{shown(name)}' occurs more than once.")
         sets[name] = number, rest[1:]
     base = {name: name[:-3] for name in sets if name.endswith(("_UP", "_DN"))}
     paired = {b for b in base.values() if b not in sets and {f"{b}_UP", f"{b}_DN"} <= set(sets)}
@@ -148,24 +148,20 @@ def from_json(text: str) -> list[Signature]:
         raise
     except (RecursionError, ValueError) as error:  # a ValueError says line and column
         reason = "it is nested too deeply." if isinstance(error, RecursionError) else shown(error)
-        msg = f"cannot be read as signatures: {reason}"
-        raise SignatureFormatError(msg) from error
+        raise SignatureFormatError(f"cannot be read as signatures: {reason}") from error
     if not isinstance(content, dict):
-        msg = "expected a JSON object: {id: [gene, …]}, or a file exported by tamannot."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError("expected a JSON object: {id: [gene, …]}, or a file exported by tamannot.")
     if content.get("format") != "tamannot-signatures":
         return [from_symbols(name, genes) for name, genes in content.items()]
     if content.get("schema_version", 1) != 1 or not isinstance(content.get("signatures"), dict):
-        msg = "expected schema_version 1 and an object 'signatures' next to the format."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError("expected schema_version 1 and an object 'signatures' next to the format.")
     found = []
     for name, fields in content["signatures"].items():
         place = f"Signature '{shown(name)}'"
         with located(place):
             found.append(Signature.model_validate(fields))
         if found[-1].id != name:
-            msg = f"{place}: its id is '{found[-1].id}'."
-            raise SignatureFormatError(msg)
+            raise SignatureFormatError(f"{place}: its id is '{found[-1].id}'.")
     return found
 
 
@@ -177,11 +173,10 @@ def from_table(text: str) -> list[Signature]:
     if set(_SCGATE) <= set(header):
         return [_at(f"line {n}", r["name"], r["signature"].split(";")) for n, r in _records(header, rows, _SCGATE)]
     if strange := [h for h in header if h in _OF_OTHER_TABLES]:
-        msg = (
+        raise SignatureFormatError(
             f"line 1: unknown column '{strange[0]}'. Expected the columns {' and '.join(_LONG)} (a long table) "
             f"or {' and '.join(_SCGATE)} (scGate's)."
         )
-        raise SignatureFormatError(msg)
     columns = [*zip_longest(*(cells for _, cells in rows), fillvalue="")] or [()] * len(header)
     found = []
     for n, (name, column) in enumerate(zip(header, columns, strict=False), 1):
@@ -191,8 +186,9 @@ def from_table(text: str) -> list[Signature]:
         except ValueError:
             numbers = []
         if numbers and not any(c.strip().isdecimal() for c in filled):  # whole numbers may be gene ids
-            msg = f"column {n}: numbers such as '{shown(filled[0])}', where a UCell table has genes."
-            raise SignatureFormatError(msg)
+            raise SignatureFormatError(
+                f"column {n}: numbers such as '{shown(filled[0])}', where a UCell table has genes."
+            )
         found.append(_at(f"column {n}", name, column))
     return found
 
@@ -200,17 +196,20 @@ def from_table(text: str) -> list[Signature]:
 def from_symbols(name: str, symbols: Iterable[object]) -> Signature:
     """Return a signature of gene names; a trailing ``-`` marks a down gene, ``+`` is optional."""
     if isinstance(symbols, str | bytes | Mapping) or not isinstance(symbols, Iterable):
-        msg = f"Signature '{shown(name)}': expected a list of genes, not {shown(repr(symbols)[:100])}."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(
+            f"Signature '{shown(name)}': expected a list of genes, not {shown(repr(symbols)[:100])}."
+        )
     tokens = list(islice(symbols, MAX_GENES + 1))
     if len(tokens) > MAX_GENES:
-        msg = f"Signature '{shown(name)}': more than {MAX_GENES} genes, which is more than any genome has."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(
+            f"Signature '{shown(name)}': more than {MAX_GENES} genes, which is more than any genome has."
+        )
     genes = {}
     for number, token in enumerate(tokens, 1):
         if not isinstance(token, str | Integral) or isinstance(token, bool):
-            msg = f"Signature '{shown(name)}': gene {number}: {shown(repr(token)[:100])} is not a gene name."
-            raise SignatureFormatError(msg)
+            raise SignatureFormatError(
+                f"Signature '{shown(name)}': gene {number}: {shown(repr(token)[:100])} is not a gene name."
+            )
         if gene := str(token).strip():
             symbol = gene.removesuffix("-").removesuffix("+").strip()
             direction: Direction = "down" if gene.endswith("-") else "up"
@@ -224,8 +223,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         names = [name for name, _ in pairs]
-        msg = f"'{shown(next(n for n in names if names.count(n) > 1))}' occurs more than once in an object."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(
+            f"'{shown(next(n for n in names if names.count(n) > 1))}' occurs more than once in an object."
+        )
     return content
 
 
@@ -233,22 +233,18 @@ def _table(text: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header and, with their lines, the rows that are not empty."""
     first = text.partition("\n")[0]
     if ";" in first and not {",", "\t"} & set(first):
-        msg = "line 1: the columns are separated by ';'. Use commas or tabs."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError("line 1: the columns are separated by ';'. Use commas or tabs.")
     reader = csv.reader(io.StringIO(text), delimiter="\t" if "\t" in first else ",")
     try:
         rows = [(reader.line_num, row) for row in reader if any(c.strip() for c in row)]
     except csv.Error as error:
-        msg = f"line {reader.line_num}: {error}."
-        raise SignatureFormatError(msg) from error
+        raise SignatureFormatError(f"line {reader.line_num}: {error}.") from error
     if not rows:
-        msg = "the table is empty."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError("the table is empty.")
     header = [h.strip() for h in rows[0][1]]
     for line, row in rows[1:]:
         if any(c.strip() for c in row[len(header) :]):
-            msg = f"line {line}: {len(row)} columns, but the header has {len(header)}."
-            raise SignatureFormatError(msg)
+            raise SignatureFormatError(f"line {line}: {len(row)} columns, but the header has {len(header)}.")
     return header, rows[1:]
 
 
@@ -259,8 +255,7 @@ def _records(
     records = [(line, dict(zip(header, row, strict=False))) for line, row in rows]
     for line, cells in records:
         if missing := [c for c in needed if not cells.get(c, "").strip()]:
-            msg = f"line {line}: column '{missing[0]}' is empty."
-            raise SignatureFormatError(msg)
+            raise SignatureFormatError(f"line {line}: column '{missing[0]}' is empty.")
     return records
 
 
@@ -272,16 +267,16 @@ def _from_network(records: list[tuple[int, dict[str, str]]]) -> list[Signature]:
         try:
             weight = float(said)
         except ValueError:
-            msg = f"line {line}: weight '{shown(said)}' is not a number."
-            raise SignatureFormatError(msg) from None
+            raise SignatureFormatError(f"line {line}: weight '{shown(said)}' is not a number.") from None
         direction: Direction = "down" if weight < 0 else "up"
         symbol, ensembl = cells["target"], cells.get("ensembl") or None
         with located(f"line {line}: gene '{shown(symbol)}'"):
             gene = Gene(symbol=symbol, ensembl=ensembl, weight=abs(weight), direction=direction)
         genes.setdefault(source, []).append(gene)
         if species.setdefault(source, own) != own:
-            msg = f"line {line}: the species of '{shown(source)}' is {shown(own)}, but {shown(species[source])} above."
-            raise SignatureFormatError(msg)
+            raise SignatureFormatError(
+                f"line {line}: the species of '{shown(source)}' is {shown(own)}, but {shown(species[source])} above."
+            )
     found = []
     for name, members in genes.items():
         with located(f"Signature '{shown(name)}'"):

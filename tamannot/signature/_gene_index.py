@@ -90,11 +90,10 @@ class GeneIndex:
             columns = [c for c, i in enumerate(self.ids) if i == found_as]
             by_second = [c for c in columns if self.second_ids[c] and self.second_ids[c] in names]
             if len(by_second) != 1:
-                msg = (
+                raise GeneIdError(
                     f"Gene '{found_as}' matches {len(columns)} columns (numbers {', '.join(map(str, columns[:5]))}). "
                     "Keep one of them, or add a var column 'gene_ids' with Ensembl ids that distinguish them."
                 )
-                raise GeneIdError(msg)
             column = by_second[0]
         if column in self._written or found_as not in names[:_EXACT]:
             self._used[symbol] = self._written.get(column, found_as)

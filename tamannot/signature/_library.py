@@ -51,11 +51,13 @@ class Library:
         versions = self.versions(signature_id) if signature_id in self.ids else []
         if not versions:
             suggestion = meant(signature_id, self.ids)
-            msg = f"No signature '{shown(signature_id)}'.{suggestion} All ids: list(load_signatures())"
-            raise SignatureNotFoundError(msg)
+            raise SignatureNotFoundError(
+                f"No signature '{shown(signature_id)}'.{suggestion} All ids: list(load_signatures())"
+            )
         if version and version not in versions:
-            msg = f"No version '{shown(version)}' of signature '{signature_id}'.{among(version, versions)}"
-            raise SignatureNotFoundError(msg)
+            raise SignatureNotFoundError(
+                f"No version '{shown(version)}' of signature '{signature_id}'.{among(version, versions)}"
+            )
         return [f"{signature_id}@{v}" for v in ([version] if version else reversed(versions))]
 
     def _file(self, name: str) -> SignatureFile:
@@ -64,8 +66,7 @@ class Library:
             file = parse_file(path)
             if f"{file.id}@{file.version}" != name:
                 field = "id" if not name.startswith(f"{file.id}@") else "version"
-                msg = f"{path}: {field}: '{getattr(file, field)}' does not match the path."
-                raise SignatureFormatError(msg)
+                raise SignatureFormatError(f"{path}: {field}: '{getattr(file, field)}' does not match the path.")
             self._files[name] = file
         return self._files[name]
 
@@ -83,8 +84,9 @@ def bundled_species() -> tuple[str, ...]:
 def bundled(species: str) -> Library:
     """Return the library that ships with tamannot."""
     if species not in bundled_species():
-        msg = f"This release has no signatures for species '{species}'. Available: {', '.join(bundled_species())}."
-        raise SignatureNotFoundError(msg)
+        raise SignatureNotFoundError(
+            f"This release has no signatures for species '{species}'. Available: {', '.join(bundled_species())}."
+        )
     return Library(resource_path("signatures") / species)
 
 
@@ -144,8 +146,7 @@ def load_signatures(axis: str | Iterable[str] | None = None, *, species: str = "
     """
     wanted = (axis,) if isinstance(axis, str) else AXES if axis is None else tuple(dict.fromkeys(axis))
     if unknown := [a for a in wanted if a not in AXES]:
-        msg = f"No axis '{unknown[0]}'.{among(unknown[0], AXES)}"
-        raise SignatureNotFoundError(msg)
+        raise SignatureNotFoundError(f"No axis '{unknown[0]}'.{among(unknown[0], AXES)}")
     bundled(species)
     return SignatureSet(s for a in wanted for s in _exported(species, a))
 

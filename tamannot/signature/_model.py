@@ -70,8 +70,7 @@ LibraryId = Annotated[str, StringConstraints(max_length=MAX_ID, pattern=LIBRARY_
 
 def _whole_number(value: object) -> object:
     if type(value) is not int:  # True and 1.0 are equal to 1
-        msg = "give the number 1"
-        raise ValueError(msg)
+        raise ValueError("give the number 1")
     return value
 
 
@@ -95,8 +94,7 @@ class Reference(_Value):
     @model_validator(mode="after")
     def _can_be_found(self) -> Self:
         if self.checked and not (self.doi or self.pmid or self.url):
-            msg = f"reference '{self.key}' needs a doi, pmid or url, or checked = false"
-            raise ValueError(msg)
+            raise ValueError(f"reference '{self.key}' needs a doi, pmid or url, or checked = false")
         return self
 
 
@@ -288,8 +286,9 @@ class SignatureSet(Mapping[str, Signature]):
     def __init__(self, signatures: Iterable[Signature] = ()) -> None:
         members = tuple(signatures)
         if repeated := _repeated(s.id for s in members):
-            msg = f"Signature id {', '.join(repeated)} occurs more than once; ids must be unique in a set."
-            raise SignatureFormatError(msg)
+            raise SignatureFormatError(
+                f"Signature id {', '.join(repeated)} occurs more than once; ids must be unique in a set."
+            )
         self._by_id = {s.id: s for s in members}
 
     def __getitem__(self, key: str) -> Signature:

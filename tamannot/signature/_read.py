@@ -68,40 +68,36 @@ def read_signatures(path: Source) -> SignatureSet:
     try:
         is_folder = file.is_dir()
     except OSError as error:  # a name that is too long, a folder that must not be looked into
-        msg = f"{file}: cannot be read: {error.strerror or error}."
-        raise SignatureFormatError(msg) from error
+        raise SignatureFormatError(f"{file}: cannot be read: {error.strerror or error}.") from error
     if is_folder:
         return _from_folder(file)
     if file.suffix == ".toml":
         return SignatureSet([_resolved(file, parse_file(file), {})])
     if file.suffix not in _READERS:
         known = ", ".join([".toml", *_READERS])
-        msg = f"{file}: not a signature format. Give a {known} file, a folder of .toml files, or a dict."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(
+            f"{file}: not a signature format. Give a {known} file, a folder of .toml files, or a dict."
+        )
     text = read_text(file, _MAX_TEXT)
     with located(file):
         found = SignatureSet(_READERS[file.suffix](text))
     if not found:
-        msg = f"{file}: this file contains no signatures."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(f"{file}: this file contains no signatures.")
     return found
 
 
 def _from_folder(folder: Path) -> SignatureSet:
     files = sorted(folder.rglob("*.toml"))
     if not files:
-        msg = f"{folder}: this folder contains no .toml signature files."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(f"{folder}: this folder contains no .toml signature files.")
     if outside := [f for f in files if is_outside(f, folder)]:
-        msg = f"{outside[0]}: links to a file outside {folder}. Copy the file into the folder."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(f"{outside[0]}: links to a file outside {folder}. Copy the file into the folder.")
     parsed = {path: parse_file(path) for path in files}
     paths: dict[str, Path] = {}
     for path, file in parsed.items():
         name = f"{file.id}@{file.version}"
         if (first := paths.setdefault(name, path)) != path:
-            msg = f"{path}: {name} occurs more than once; it is also in {first}."
-            raise SignatureFormatError(msg)
+            raise SignatureFormatError(f"{path}: {name} occurs more than once; it is also in {first}.")
     # Composites may be made of modules that stand beside them.
     beside = {name: parsed[path] for name, path in paths.items()}
     by_age = sorted(parsed.items(), key=lambda item: (not item[1].deprecated, version_key(item[1].version)))
@@ -126,11 +122,10 @@ def as_signatures(given: Signatures) -> SignatureSet:
     if members and all(isinstance(s, str) for s in members):
         return SignatureSet([from_symbols("genes", members)])
     if not all(isinstance(s, Signature) for s in members):
-        msg = (
+        raise SignatureFormatError(
             f"{shown(repr(given)[:100])} is not a signature. Give a list of genes, {{'my_set': ['CD68', 'SPP1']}}, or "
             "the result of load_signatures or read_signatures."
         )
-        raise SignatureFormatError(msg)
     return SignatureSet(s for s in members if isinstance(s, Signature))
 
 
@@ -165,11 +160,10 @@ def signatures_named(words: Sequence[str | os.PathLike[str]], species: str) -> S
                 known = list(load_signatures(species=species))
                 if at and signature_id in known:  # the error names its versions
                     raise
-                msg = (
+                raise SignatureNotFoundError(
                     f"'{shown(word)}' is not a file, an axis ({', '.join(AXES)}) or a {species} signature."
                     f"{meant(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
-                )
-                raise SignatureNotFoundError(msg) from error
+                ) from error
     return found
 
 
@@ -215,8 +209,7 @@ def write_signatures(
     target = Path(path)
     name = format or _FORMAT_OF.get(target.suffix, "")
     if name != "toml" and name not in FORMATS:
-        msg = f"Unknown format {name or target.suffix!r}. Available: toml, {', '.join(FORMATS)}."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(f"Unknown format {name or target.suffix!r}. Available: toml, {', '.join(FORMATS)}.")
     if name == "toml":
         _write_library(target, members)
         return

@@ -41,11 +41,9 @@ def located(place: object) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        msg = f"{place}: {'; '.join(reason for _, reason in reasons(error))}"
-        raise SignatureFormatError(msg) from error
+        raise SignatureFormatError(f"{place}: {'; '.join(reason for _, reason in reasons(error))}") from error
     except (SignatureFormatError, SignatureNotFoundError) as error:
-        msg = f"{place}: {error}"
-        raise SignatureFormatError(msg) from error
+        raise SignatureFormatError(f"{place}: {error}") from error
 
 
 def read_text(path: Path, limit: int) -> str:
@@ -58,18 +56,17 @@ def read_text(path: Path, limit: int) -> str:
                 content = file.read(limit + 1)
     except (OSError, ValueError) as error:  # a name may hold a NUL
         reason = getattr(error, "strerror", None) or error
-        msg = f"{path}: cannot be read: {reason}."
-        raise SignatureFormatError(msg) from error
+        raise SignatureFormatError(f"{path}: cannot be read: {reason}.") from error
     if content is None or len(content) > limit:
         too_large = f"larger than {limit // 2**20} MB, too large for a signature file."
-        msg = f"{path}: {too_large if path.is_file() else 'cannot be read: it is not a file.'}"
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(f"{path}: {too_large if path.is_file() else 'cannot be read: it is not a file.'}")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        msg = f"{path}: line {line}: cannot be read: byte 0x{content[error.start]:02x} is not UTF-8 text."
-        raise SignatureFormatError(msg) from error
+        raise SignatureFormatError(
+            f"{path}: line {line}: cannot be read: byte 0x{content[error.start]:02x} is not UTF-8 text."
+        ) from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -87,8 +84,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
-        msg = f"{path}: cannot be written: {error.strerror or error}. Nothing was changed."
-        raise OutputError(msg) from error
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}. Nothing was changed.") from error
 
 
 def parse_file(path: Path) -> SignatureFile:
@@ -97,15 +93,12 @@ def parse_file(path: Path) -> SignatureFile:
     try:
         for number, line in enumerate(text.split("\n"), 1):
             if line.count(".") > _MAX_DOTS and max(part.count(".") for part in line.split(",")) > _MAX_DOTS:
-                msg = f"line {number} has more than {_MAX_DOTS} dots without a comma."
-                raise ValueError(msg)  # noqa: TRY301
+                raise ValueError(f"line {number} has more than {_MAX_DOTS} dots without a comma.")  # noqa: TRY301
         content = tomllib.loads(text)
     except RecursionError as error:
-        msg = f"{path}: cannot be read as a signature file: it is nested too deeply."
-        raise SignatureFormatError(msg) from error
+        raise SignatureFormatError(f"{path}: cannot be read as a signature file: it is nested too deeply.") from error
     except ValueError as error:  # not TOML, a number without end
-        msg = f"{path}: cannot be read as a signature file: {shown(error)}"
-        raise SignatureFormatError(msg) from error
+        raise SignatureFormatError(f"{path}: cannot be read as a signature file: {shown(error)}") from error
     with located(path):
         return SignatureFile.model_validate(content)
 
@@ -114,8 +107,9 @@ def to_signature(file: SignatureFile, resolve: Callable[[str], Signature]) -> Si
     """Return the signature of a file, its modules, of the same species, looked up by ``resolve``."""
     modules = tuple(resolve(m) for m in file.modules)
     if other := [m for m in modules if m.species != file.species]:
-        msg = f"'{other[0].name}' is a {other[0].species} signature, but '{file.id}' is {file.species}."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(
+            f"'{other[0].name}' is a {other[0].species} signature, but '{file.id}' is {file.species}."
+        )
     fields = {name: getattr(file, name) for name in SignatureFile.model_fields if name != "modules"}
     return Signature(**fields, modules=modules)
 
@@ -123,8 +117,7 @@ def to_signature(file: SignatureFile, resolve: Callable[[str], Signature]) -> Si
 def to_module(file: SignatureFile) -> Signature:
     """Return the signature of a file as a part of a composite; a chain of composites could be a circle."""
     if file.modules:
-        msg = f"'{file.id}@{file.version}' is itself a composite; list its modules instead."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(f"'{file.id}@{file.version}' is itself a composite; list its modules instead.")
     return Signature(**{name: getattr(file, name) for name in SignatureFile.model_fields})
 
 
@@ -202,8 +195,9 @@ def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) 
     check_library_id(name)
     path = folder / name / "1.0.0.toml"
     if path.exists():
-        msg = f"{path} already exists. Put a new version into its own file, such as {path.with_name('1.1.0.toml')}."
-        raise OutputError(msg)
+        raise OutputError(
+            f"{path} already exists. Put a new version into its own file, such as {path.with_name('1.1.0.toml')}."
+        )
     symbol, ensembl = _EXAMPLE[species]
     template = Signature(
         id=name,
@@ -224,5 +218,6 @@ def write_template(name: str, folder: Path, species: Literal["human", "mouse"]) 
 def check_library_id(name: str) -> None:
     """Refuse an id that cannot be the name of a library's folder."""
     if not re.fullmatch(LIBRARY_ID, name) or len(name) > MAX_ID:
-        msg = f"'{shown(name)}' is not a valid library id: use at most {MAX_ID} lower-case letters, digits and _."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(
+            f"'{shown(name)}' is not a valid library id: use at most {MAX_ID} lower-case letters, digits and _."
+        )

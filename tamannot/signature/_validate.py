@@ -231,8 +231,7 @@ def released(folder: Path) -> dict[str, dict[str, str]]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        msg = f"{path}: cannot be read as JSON: {error}"
-        raise SignatureFormatError(msg) from error
+        raise SignatureFormatError(f"{path}: cannot be read as JSON: {error}") from error
     with located(path):
         return _Lock.model_validate(content).model_dump()["files"]
 
@@ -244,7 +243,6 @@ def extended(folder: Path) -> tuple[str, list[str], int]:
     """
     now, before = lock_of(folder), released(folder)
     if not now:
-        msg = f"{folder}: this folder has no <id>/<version>.toml to lock."
-        raise SignatureFormatError(msg)
+        raise SignatureFormatError(f"{folder}: this folder has no <id>/<version>.toml to lock.")
     text = json.dumps({"schema_version": 1, "files": now}, indent=1) + "\n"
     return text, [name for name in now if name not in before], len(before)

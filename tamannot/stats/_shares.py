@@ -102,14 +102,14 @@ def check_design(design: Array) -> int:
     """Return the residual degrees of freedom of a design, or of a stack; refuse one that cannot be estimated."""
     n_samples, n_terms = design.shape[-2:]
     if n_samples - n_terms < 1:
-        msg = (
+        raise ParameterError(
             f"{n_samples} samples for {n_terms} terms (intercept, conditions, covariates) leave no degrees of "
             "freedom to estimate the variation between samples. Add samples, or use fewer covariates."
         )
-        raise ParameterError(msg)
     if (np.asarray(np.linalg.matrix_rank(design)) < n_terms).any():
-        msg = "A covariate is determined by the condition or by other covariates, so their effects cannot be separated."
-        raise ParameterError(msg)
+        raise ParameterError(
+            "A covariate is determined by the condition or by other covariates, so their effects cannot be separated."
+        )
     return int(n_samples - n_terms)
 
 

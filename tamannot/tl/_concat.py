@@ -86,11 +86,13 @@ def concat(
     for name, part in named.items():
         records[name] = record = slots.read_record(part, key)
         if record.joined_by is not None:
-            msg = f"Object '{name}' is already the result of a concat. Concatenate the objects of all samples at once."
-            raise ParameterError(msg)
+            raise ParameterError(
+                f"Object '{name}' is already the result of a concat. Concatenate the objects of all samples at once."
+            )
         if not record.has_calls:
-            msg = f"Object '{name}' has no annotation under the key '{key}'. Run tamannot.tl.annotate on it first."
-            raise ResultNotFoundError(msg)
+            raise ResultNotFoundError(
+                f"Object '{name}' has no annotation under the key '{key}'. Run tamannot.tl.annotate on it first."
+            )
     names_repeat = len(set().union(*(p.obs_names for p in named.values()))) < sum(p.n_obs for p in named.values())
     given = {"merge": "same", "index_unique": "-" if names_repeat else None} | kwargs
     joined = ad.concat(named, label=label, **given)
@@ -121,12 +123,12 @@ def _named(
         elif len(set(names)) < len(parts):
             names = [str(i) for i in range(len(parts))]
         if len(names) != len(parts) or len(set(names)) < len(names):
-            msg = f"{len(parts)} objects need {len(parts)} different names, not {', '.join(names) or 'none'}."
-            raise ParameterError(msg)
+            raise ParameterError(
+                f"{len(parts)} objects need {len(parts)} different names, not {', '.join(names) or 'none'}."
+            )
         named = dict(zip(names, parts, strict=True))
     if len(named) < 2:
-        msg = f"concat needs two or more objects, not {len(named)}."
-        raise ParameterError(msg)
+        raise ParameterError(f"concat needs two or more objects, not {len(named)}.")
     return named
 
 

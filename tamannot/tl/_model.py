@@ -156,16 +156,16 @@ def models_of(given: object) -> tuple[AnchoredModel | None, Model | None]:
     models = [load_model(one) if isinstance(one, str | os.PathLike) else one for one in several]
     for one in models:
         if not isinstance(one, AnchoredModel | Model):
-            msg = f"model must be a model from tl.train or the path of its file, not {type(one).__name__}."
-            raise ParameterError(msg)
+            raise ParameterError(
+                f"model must be a model from tl.train or the path of its file, not {type(one).__name__}."
+            )
     of_cohort = [one for one in models if isinstance(one, AnchoredModel)]
     of_labels = [one for one in models if isinstance(one, Model)]
     if len(of_cohort) > 1 or len(of_labels) > 1:
-        msg = (
+        raise ParameterError(
             "model takes at most one cohort model and one label model. Leave out the others, or annotate once with "
             "each."
         )
-        raise ParameterError(msg)
     return next(iter(of_cohort), None), next(iter(of_labels), None)
 
 
@@ -259,11 +259,10 @@ def genes_as_signature(symbols: Sequence[str], ensembl: Sequence[str]) -> Signat
 def check_model_species(model: Classifier | AnchoredModel, seen: str) -> None:
     """Raise if the species of the data differs from that of the model."""
     if "unknown" not in (seen, model.species) and seen != model.species:
-        msg = (
+        raise SpeciesError(
             f"The gene ids of the data are {seen}, but the model was trained on {model.species}. Train a model on "
             f'{seen} data, or set species="{model.species}" if the ids were misread.'
         )
-        raise SpeciesError(msg)
 
 
 def base_for(model: Classifier | AnchoredModel, data: Unpacked) -> float | None:
@@ -272,8 +271,7 @@ def base_for(model: Classifier | AnchoredModel, data: Unpacked) -> float | None:
     scale, base = find_scale(data.rows, data.kind, data.index.ids, threads=settings.n_threads())
     if scale == model.scale:
         return base
-    msg = (
+    raise MatrixError(
         f"The model was trained on {_WORDS[model.scale]}; {data.matrix} contains {_WORDS[scale]}. "
         f"{_ADVICE[model.scale]}"
     )
-    raise MatrixError(msg)

@@ -118,8 +118,7 @@ def score(
     chosen = chosen_signatures(signatures, species_seen)
     methods = method if isinstance(method, Mapping) else {key_added: method}
     if not methods:
-        msg = "method is empty. Give one method, or {key: method}."
-        raise ParameterError(msg)
+        raise ParameterError("method is empty. Give one method, or {key: method}.")
     asked = ScoreSettings(
         signatures=chosen,
         methods={slots.check_key(key): scoring.method_of(m) for key, m in methods.items()},
@@ -153,30 +152,29 @@ class ScoreSettings:
     def __post_init__(self) -> None:
         """Raise if the arguments do not fit together."""
         if not 0 <= self.min_coverage <= 1:
-            msg = f"min_coverage must be between 0 and 1, not {self.min_coverage}."
-            raise ParameterError(msg)
+            raise ParameterError(f"min_coverage must be between 0 and 1, not {self.min_coverage}.")
         if self.null not in (None, "matched"):
-            msg = f"null must be None or 'matched', not {self.null!r}."
-            raise ParameterError(msg)
+            raise ParameterError(f"null must be None or 'matched', not {self.null!r}.")
         if self.null_reference is not None and self.null is None:
-            msg = "null_reference has no effect without null='matched'. Add it, or leave out null_reference."
-            raise ParameterError(msg)
+            raise ParameterError(
+                "null_reference has no effect without null='matched'. Add it, or leave out null_reference."
+            )
         without = [m.name for m in self.methods.values() if not isinstance(m, scoring.RankMethod)]
         if self.null is not None and without:
             names = ", ".join(without)
-            msg = f"null='matched' works with rank-based methods (ucell, aucell) only, not with {names}. Leave it out."
-            raise ParameterError(msg)
+            raise ParameterError(
+                f"null='matched' works with rank-based methods (ucell, aucell) only, not with {names}. Leave it out."
+            )
 
 
 def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple[Notes, str]:
     """Score by every method, then write all results, or none after an error; return notes and a summary."""
     for key in asked.methods if asked.null is not None else ():
         if shared := [i for i in slots.evidence_of(adata, key) if i in asked.signatures]:
-            msg = (
+            raise ParameterError(
                 f"The labels under the key '{key}' were called from the z and p of {some_of(shared, 3)}, which this "
                 'would replace. Use another key for these scores, such as key_added="null".'
             )
-            raise ParameterError(msg)
     # Methods on ranks are computed together, each of the others alone.
     ranked: dict[str, Method] = {key: m for key, m in asked.methods.items() if isinstance(m, scoring.RankMethod)}
     groups = [ranked] if ranked else []
@@ -251,8 +249,9 @@ def _score_group(
 def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: scoring.RankMethod) -> scoring.NullBins:
     record = slots.read_record(reference, key)
     if not record.has("null_reference"):
-        msg = f"null_reference has scores under '{key}', but no z or p. Score it with null='matched' first."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"null_reference has scores under '{key}', but no z or p. Score it with null='matched' first."
+        )
     # Of `tl.annotate` more ranks may count in the null than in the scores.
     their_ranks = {} if record.null.max_rank is None else {"max_rank": record.null.max_rank}
     of_both = ({"name": method.name, **asdict(method)}, record.method | their_ranks)
@@ -260,13 +259,13 @@ def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: sco
         f"{m['name']}({', '.join(f'{name}={m[name]}' for name in _OF_RANKS if name in m)})" for m in of_both
     )
     if ours != theirs:
-        msg = f"null_reference was scored with {theirs}, not {ours}. Use the same method for both."
-        raise ParameterError(msg)
+        raise ParameterError(f"null_reference was scored with {theirs}, not {ours}. Use the same method for both.")
     bins = pd.Series(record.bins, index=record.gene_ids.astype(str))
     bins = bins[~bins.index.duplicated()].reindex(ids)
     if bins.isna().mean() > 0.5:
-        msg = "null_reference has fewer than half of the genes of the data. Use a reference with the same gene ids."
-        raise ParameterError(msg)
+        raise ParameterError(
+            "null_reference has fewer than half of the genes of the data. Use a reference with the same gene ids."
+        )
     # A gene that the reference lacks counts as hardly expressed.
     return scoring.NullBins(bins.fillna(record.bins.max()).to_numpy(np.int32))
 

@@ -193,17 +193,15 @@ def train_and_tell(
     """Train a model of either kind; return it with the notes for the user."""
     if labels is None:
         if n_genes != N_GENES:
-            msg = "n_genes= applies to models of your own labels only. Give labels=, or leave it out."
-            raise ParameterError(msg)
+            raise ParameterError("n_genes= applies to models of your own labels only. Give labels=, or leave it out.")
         model, notes = learn_model(adata, signatures, asked, report)
         # The ambient RNA of these samples is not useful for other samples.
         return replace(model, cohort=replace(model.cohort, doublet={})), notes
     if asked.tissue != "auto" or asked.compartment_key is not None or signatures is not None:
-        msg = (
+        raise ParameterError(
             "tissue=, compartment_key= and signatures= apply to models without labels only. Leave out these, or "
             "labels=."
         )
-        raise ParameterError(msg)
     return train_model(adata, labels, asked, report, n_genes=n_genes)
 
 
@@ -217,11 +215,10 @@ def learn_model(
     ready = prepare(source, library, resolved, threads=settings.n_threads(), report=report)
     cohort = ready.cohort
     if cohort.states.regression is None or cohort.n_macrophages < _FEWEST_MACROPHAGES:
-        msg = (
+        raise ParameterError(
             f"No state classifier can be trained: of {cohort.n_macrophages:,} macrophages, too few are confidently "
             "assigned. Train on more cells, or run tl.annotate on these without a model."
         )
-        raise ParameterError(msg)
     plan = ready.panels.everything
     kept = [(signature, signature.digest) for signature in plan.outputs]
     sample, given = source.cells.sample, asked.compartment_key
@@ -273,8 +270,7 @@ def train_model(
     target_accuracy, rng, sample_key = asked.target_accuracy, asked.rng, asked.sample_key
     asked.check()
     if n_genes < 1:
-        msg = f"n_genes must be at least 1, not {n_genes}."
-        raise ParameterError(msg)
+        raise ParameterError(f"n_genes must be at least 1, not {n_genes}.")
     words = _labels(adata, labels)
     classes, truth = check_classes(words)
     sample = None if sample_key is None else slots.texts_of(slots.obs_column(adata, sample_key))
@@ -346,14 +342,14 @@ def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[
     else:
         given = pd.Series(list(labels), dtype=object)
     if len(given) != adata.n_obs:
-        msg = f"There are {len(given):,} labels for {adata.n_obs:,} cells. Give one label per cell, or a column name."
-        raise ParameterError(msg)
+        raise ParameterError(
+            f"There are {len(given):,} labels for {adata.n_obs:,} cells. Give one label per cell, or a column name."
+        )
     missing = given.isna().to_numpy()
     words = [str(v).strip() for v in given.tolist()]
     found = [None if m or w.lower() in NOT_LABELS else w for w, m in zip(words, missing, strict=True)]
     if odd := next((w for w in found if w and not (w.isprintable() and len(w) <= 200)), None):
-        msg = f"The label {odd[:50]!r} is not valid: a label is one line of at most 200 characters."
-        raise ParameterError(msg)
+        raise ParameterError(f"The label {odd[:50]!r} is not valid: a label is one line of at most 200 characters.")
     return found
 
 

@@ -91,8 +91,7 @@ def vote(
     ['macrophage']
     """
     if not 0 <= min_share <= 1:
-        msg = f"min_share must be between 0 and 1, not {min_share}."
-        raise ParameterError(msg)
+        raise ParameterError(f"min_share must be between 0 and 1, not {min_share}.")
     calls = slots.read_obs(adata, key, slots.AXES)
     how: dict[str, Any]
     if groupby:
