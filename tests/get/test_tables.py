@@ -120,6 +120,7 @@ class TestEvidence:
             table = tam.get.evidence(learned, int(cell)).query("axis == 'state'")
             why, label = table.attrs["why"]["state"], state.iloc[cell]
             assert label in why
+            assert not set("{}") & set(why)
             above = table["above_baseline"].idxmax() == label
             assert ("After subtracting the baselines" in why) == above
             assert above or table["probability"].idxmax() == label
