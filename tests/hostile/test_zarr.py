@@ -185,7 +185,7 @@ _CHECK_EACH = """
 import sys
 from tamannot.cli import main
 for path in sys.argv[1:]:
-    sys.argv = ["tamannot", "check", path]
+    sys.argv = ["tamannot", "check", path, "--quiet"]
     try:
         main()
     except SystemExit as stop:
