@@ -8,13 +8,13 @@ instrumented("tamannot.classify", "tamannot.tl")
 
 from tamannot import load_model
 from tamannot.classify import STATES, AnchoredModel, Cohort
-from tamannot.classify._activity import reference_activities
+from tamannot.classify._activity import GRID, Activity
 from tamannot.classify._cohort import Novelty
 from tamannot.classify._state import Regression, StateClassifier
 
 _N = len(STATES)
 _RNG = np.random.default_rng(0)
-_ACTIVITY = reference_activities(np.full(_N, 20), np.linspace(0, 2, _N), np.ones(_N))
+_ACTIVITY = [Activity(b, b, 1.0, np.exp(-0.5 * (GRID - b) ** 2), 3.0) for b in np.linspace(0, 2, _N).tolist()]
 _STATES = StateClassifier(
     activities=[_ACTIVITY, _ACTIVITY],
     usual=np.full(_N, 5.0),

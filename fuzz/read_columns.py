@@ -13,9 +13,8 @@ instrumented("tamannot.data", "tamannot.tl", "tamannot.signature")
 from tamannot._settings import AnnotateSettings
 from tamannot.analysis._samples import samples_of, table_of_samples
 from tamannot.data import unpack
-from tamannot.io._annotate import summarise  # noqa: F401 - part of what is looked at
 from tamannot.signature import load_signatures
-from tamannot.tl._run import known_of_cells
+from tamannot.tl._run import read_input
 from tamannot.tl._train import _labels as labels_given
 
 _LIBRARY = load_signatures(axis="state")
@@ -58,7 +57,7 @@ def one(data: bytes) -> None:
         labels_given(adata, column)
     with only_our_errors():
         sample_key = choices.pick([None, "s", "t", "absent"])
-        known_of_cells(adata, AnnotateSettings(compartment_key=column, sample_key=sample_key))
+        read_input(adata, None, AnnotateSettings(compartment_key=column, sample_key=sample_key))
     with only_our_errors():
         table_of_samples(adata, samples_of(adata, column), ["t"])
 

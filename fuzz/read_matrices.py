@@ -11,7 +11,7 @@ from _fuzz import as_file, instrumented, main, only_our_errors
 instrumented("tamannot.data", "tamannot.data", "tamannot.io")
 
 from tamannot.data import unpack
-from tamannot.io._read import open_file, read_file
+from tamannot.io._read import open_file, reading
 from tamannot.io._write import write_annotated
 from tamannot.signature import load_signatures
 
@@ -60,7 +60,8 @@ def one(data: bytes) -> None:
                 msg = "indices beyond the matrix"
                 raise AssertionError(msg)
         with only_our_errors():
-            adata = read_file(path)
+            with open_file(path) as opened, reading(path):
+                adata = opened.to_memory()
             unpack(adata, _LIBRARY).rows.block(0, 2)
             out = path.with_name("out.h5ad")
             try:

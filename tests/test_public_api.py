@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import runpy
@@ -96,10 +97,22 @@ for line in {imports}:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+ROOT = Path(__file__).parents[1]
+SCRIPTS = [path for folder in ("benchmarks", "fuzz", "tools") for path in sorted((ROOT / folder).glob("*.py"))]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_scripts_import_what_there_is(script):
+    """No other test runs most of them."""
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "tamannot":
+            exec(f"from {node.module} import {', '.join(a.name for a in node.names)}")  # noqa: S102
+
+
 # What the package promises stays, or changes knowingly.
 
 
-TOOL = Path(__file__).parents[1] / "tools" / "api_snapshot.py"
+TOOL = ROOT / "tools" / "api_snapshot.py"
 
 
 def test_names_signatures_slots_and_commands_are_those_promised(capsys):
