@@ -51,12 +51,9 @@ class FileResult:
     """The result of a file."""
 
     path: str
-    summary: FileSummary | None
-    """None if it failed."""
-    entry: dict[str, Any]
-    """What a log says about it."""
-    traceback: str | None = None
-    """Of a failure that is a bug."""
+    summary: FileSummary | None  # None if it failed
+    entry: dict[str, Any]  # what a log says about it
+    traceback: str | None = None  # of a failure that is a bug
 
     @property
     def error(self) -> str | None:
@@ -113,11 +110,6 @@ def annotate_tasks(tasks: Sequence[Task], options: FileOptions, *, jobs: int, re
         with suppress(Exception), opened(task.source) as root:  # what cannot be read now fails later
             n_obs += n_cells(root)
     report(f"annotating {len(tasks)} files", n_obs)
-    yield from _results(tasks, jobs, options, report)
-
-
-def _results(tasks: Sequence[Task], jobs: int, options: FileOptions, report: Progress) -> Iterator[FileResult]:
-    """Yield results as they arrive from the worker processes, which are started when there is work for them."""
     waiting, idle, busy = deque(tasks), list[_Worker](), dict[Any, tuple[_Worker, Task]]()
     threads = max(1, settings.n_threads() // jobs)
     try:
@@ -134,14 +126,7 @@ def _results(tasks: Sequence[Task], jobs: int, options: FileOptions, report: Pro
                     said = worker.pipe.recv()
                 except (EOFError, OSError):
                     del busy[pipe]
-                    worker.end()
-                    _clear_away(task)
-                    code = worker.process.exitcode or 0
-                    hint = f" {_KILLED}" if code == -9 else ""
-                    how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-                    error = error_entry(ChildProcessError(f"its process was ended {how}.{hint}"))
-                    entry = RunLog(task.source, silent()).entry() | {"peak_memory_bytes": None, "error": error}
-                    yield FileResult(str(task.source), None, entry)
+                    yield _after_death(worker, task)
                     continue
                 if isinstance(said, int):
                     report.tick(said)
@@ -157,8 +142,7 @@ def _results(tasks: Sequence[Task], jobs: int, options: FileOptions, report: Pro
         for worker in idle:
             worker.end()
         for worker, task in busy.values():
-            worker.end()
-            _clear_away(task)
+            _after_death(worker, task)
 
 
 def make_folders(tasks: Sequence[Task]) -> None:
@@ -170,11 +154,18 @@ def make_folders(tasks: Sequence[Task]) -> None:
             raise OutputError(f"{folder}: cannot create this folder: {os.strerror(error.errno or 0)}.") from error
 
 
-def _clear_away(task: Task) -> None:
-    """Remove what a run that was killed had begun to write."""
+def _after_death(worker: _Worker, task: Task) -> FileResult:
+    """Remove what a process had begun to write when it was ended, and return the failure of its file."""
+    worker.end()
     for target in task.outputs.targets(task.source).values():
         with suppress(OutputError), locked(target):
             pass
+    code = worker.process.exitcode or 0
+    hint = f" {_KILLED}" if code == -9 else ""
+    how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+    error = error_entry(ChildProcessError(f"its process was ended {how}.{hint}"))
+    entry = RunLog(task.source, silent()).entry() | {"peak_memory_bytes": None, "error": error}
+    return FileResult(str(task.source), None, entry)
 
 
 class _Worker:

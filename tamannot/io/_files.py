@@ -55,8 +55,7 @@ class FileCheck:
     species: str
     substitutions: dict[str, str]
     coverage: pd.DataFrame
-    notes: tuple[str, ...] = ()
-    """Limitations of an annotation; empty if there are none."""
+    notes: tuple[str, ...] = ()  # limitations of an annotation
 
 
 def check_file(path: str | os.PathLike[str], *, report: Progress | None = None, **where: Any) -> FileCheck:
@@ -138,8 +137,7 @@ class ScoreSummary:
     matrix: str
     kind: str
     method: str
-    signatures: pd.DataFrame
-    """One row per signature: ``n_genes``, ``n_present``, ``coverage``, ``mean``, ``max``."""
+    signatures: pd.DataFrame  # one row per signature: n_genes, n_present, coverage, mean, max
     notes: tuple[str, ...]
     outputs: tuple[str, ...]
 
@@ -208,8 +206,7 @@ class TrainSummary:
     """Summary of a trained model."""
 
     path: str
-    about: Mapping[str, Any]
-    """The fields of the model that JSON can hold; only a model of labels has ``labels``."""
+    about: Mapping[str, Any]  # the fields of the model that JSON can hold; only a model of labels has ``labels``
     notes: tuple[str, ...]
     outputs: tuple[str, ...]
 
@@ -257,11 +254,9 @@ class Analysis:
 
     path: str
     n_obs: int
-    tables: Mapping[str, pd.DataFrame]
-    """By name; the first is the one that is written."""
+    tables: Mapping[str, pd.DataFrame]  # by name; the first is the one that is written
     parameters: Mapping[str, Any]
-    cautions: tuple[str, ...]
-    """Sentences that a reader should see."""
+    cautions: tuple[str, ...]  # sentences that a reader should see
     notes: tuple[str, ...]
     outputs: tuple[str, ...]
 

@@ -9,7 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +20,7 @@ from tamannot._resources import package_version
 from tamannot._settings import settings
 from tamannot.errors import OutputError
 from tamannot.io._output import check_target, locked, replacing
-from tamannot.signature import Signatures, as_signatures
+from tamannot.signature import as_signatures
 
 _PACKAGES = ("anndata", "h5py", "numba", "numpy", "pandas", "scikit-learn", "scipy", "zarr")
 
@@ -75,8 +75,8 @@ def logged(
 ) -> Iterator[None]:
     """Write a log, ``.json``, when the block ends, with or without an error.
 
-    The log of an earlier run is replaced, another file only with ``overwrite``. An error of the run itself takes
-    precedence over one of writing.
+    The log of an earlier run is replaced, another file only with ``overwrite``. Of the option ``signatures``, which
+    were added to the library, it has the digests.
     """
     if log is None:
         yield
@@ -93,21 +93,27 @@ def logged(
     for name in _PACKAGES:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
-    head = {
+    chosen = dict(options)
+    if "signatures" in chosen:
+        own = as_signatures(chosen["signatures"] or {})
+        chosen["signatures"] = {name: signature.digest for name, signature in own.items()}
+    content: dict[str, Any] = {
         "tamannot_log": 1,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions | {"platform": platform.platform()},
         "threads": settings.n_threads(),
-        "options": dict(options),
+        "options": chosen,
+        "error": None,
     }
     with locked(target):
         try:
             yield
         except BaseException as error:
-            with suppress(OutputError):
-                _write(target, head | {"error": error_entry(error)} | entry())
+            content["error"] = error_entry(error)
             raise
-        _write(target, head | {"error": None} | entry())
+        finally:  # an error of the run takes precedence over one of writing the log
+            with nullcontext() if content["error"] is None else suppress(OutputError), replacing(target) as beside:
+                beside.write_text(json.dumps(content | entry(), indent=2, default=str) + "\n")
 
 
 def speed(n_obs: int | None, seconds: float) -> dict[str, float | None]:
@@ -119,11 +125,6 @@ def speed(n_obs: int | None, seconds: float) -> dict[str, float | None]:
 def error_entry(error: BaseException) -> dict[str, str]:
     """Return kind and message of an error."""
     return {"type": type(error).__name__, "message": str(error)}
-
-
-def signature_digests(signatures: Signatures | None) -> dict[str, str]:
-    """Return the digest of each signature that was added to the library."""
-    return {name: signature.digest for name, signature in as_signatures(signatures or {}).items()}
 
 
 def peak_memory() -> int | None:
@@ -139,8 +140,3 @@ def peak_memory() -> int | None:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _write(target: Path, content: Mapping[str, Any]) -> None:
-    with replacing(target) as beside:
-        beside.write_text(json.dumps(content, indent=2, default=str) + "\n")

@@ -135,26 +135,20 @@ def _move(new: Path, place: Path) -> None:
     """Move a file or folder into place; a folder cannot be replaced by renaming, so the two are exchanged."""
     if not (place.is_dir() or (new.is_dir() and place.exists())):
         new.replace(place)
-    elif not _exchange(new, place):  # then in two steps, and back if the second fails
-        old = _beside(place, "old")
-        place.replace(old)
-        try:
-            new.replace(place)
-        except OSError:
-            old.replace(place)
-            raise
-        remove(old)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names atomically; False if the system cannot."""
-    if sys.platform != "linux":
-        return False
+        return
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # not all have this call
+            exchange = ctypes.CDLL(None).renameat2
+            if exchange(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(place), _EXCHANGE) == 0:
+                return
+    old = _beside(place, "old")  # elsewhere in two steps, and back if the second fails
+    place.replace(old)
     try:
-        rename = ctypes.CDLL(None).renameat2
-    except (OSError, AttributeError):
-        return False
-    return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0)
+        new.replace(place)
+    except OSError:
+        old.replace(place)
+        raise
+    remove(old)
 
 
 @contextmanager
@@ -209,8 +203,15 @@ def _ours() -> bytes:
 
 
 def _lock(lock: Path, target: Path) -> int:
+    """Return the handle of a lock file that this process has locked."""
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
     while True:
-        handle, is_new = _open(lock)
+        is_new = not os.path.lexists(lock)
+        overtaken = FileExistsError if is_new else FileNotFoundError  # another run made or removed it meanwhile
+        try:
+            handle = os.open(lock, flags | (os.O_CREAT | os.O_EXCL if is_new else 0), 0o666)
+        except overtaken:
+            continue
         try:
             _take(handle, lock, target, is_new=is_new)
             with suppress(FileNotFoundError):  # the run before removed its file between our opening and locking it
@@ -222,15 +223,6 @@ def _lock(lock: Path, target: Path) -> int:
             os.close(handle)
             raise
         os.close(handle)
-
-
-def _open(lock: Path) -> tuple[int, bool]:
-    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
-    while True:
-        with suppress(FileExistsError):
-            return os.open(lock, flags | os.O_CREAT | os.O_EXCL, 0o666), True
-        with suppress(FileNotFoundError):
-            return os.open(lock, flags), False
 
 
 def _take(handle: int, lock: Path, target: Path, *, is_new: bool) -> None:

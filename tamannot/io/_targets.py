@@ -17,7 +17,6 @@ from tamannot.io._output import check_space, check_target, is_same, locked, repl
 
 OUT_SUFFIXES = (".h5ad", ".zarr")
 _TABLE_SUFFIXES = (".csv", ".parquet")
-_PAGE_SUFFIX = ".html"
 # First characters of spreadsheet formulas, and numbers, which may begin with them.
 _STARTS = ("=", "+", "-", "@")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -28,13 +27,11 @@ NO_OUTPUT = "No output: pass out= or table=."
 class Outputs:
     """What a run writes, and whether it may replace what is there."""
 
-    out: str | os.PathLike[str] | None = None
-    """The input with the results in it."""
+    out: str | os.PathLike[str] | None = None  # the input with the results in it
     table: str | os.PathLike[str] | None = None
     html: str | os.PathLike[str] | None = None
     overwrite: bool = False
-    in_place: bool = False
-    """Write the results into the input itself."""
+    in_place: bool = False  # write the results into the input itself
 
     def targets(self, source: Path, tables: tuple[str, ...] = _TABLE_SUFFIXES) -> dict[str, Path]:
         """Return the files to write by suffix; ``tables`` are those that a table may have."""
@@ -45,7 +42,7 @@ class Outputs:
                 raise ParameterError(f"in_place=True writes into the input, {other}. Leave out one of the two.")
             out = out or source
         targets: dict[str, Path] = {}
-        for given, suffixes in ((out, OUT_SUFFIXES), (self.table, tables), (self.html, (_PAGE_SUFFIX,))):
+        for given, suffixes in ((out, OUT_SUFFIXES), (self.table, tables), (self.html, (".html",))):
             if given is None:
                 continue
             target = Path(given)
@@ -67,25 +64,16 @@ def reserved(
     targets = asked.targets(source, tables)
     if needed and not targets:
         raise ParameterError(NO_OUTPUT)
-
-    def check(kind: str) -> None:
-        whole = asked.in_place and kind in OUT_SUFFIXES  # a table never takes the place of the input
-        check_target(targets[kind], source=source, overwrite=asked.overwrite, in_place=whole)
-
-    for kind, target in targets.items():
-        check(kind)
-        if kind in OUT_SUFFIXES:
-            check_space(target, source=source)
     with ExitStack() as stack:
-        for kind, target in targets.items():
-            stack.enter_context(locked(target))
-            check(kind)  # a run may just have ended
+        for is_locked in (False, True):  # again when all are locked: another run may just have ended
+            for kind, target in targets.items():
+                if is_locked:
+                    stack.enter_context(locked(target))
+                whole = asked.in_place and kind in OUT_SUFFIXES  # a table never takes the place of the input
+                check_target(target, source=source, overwrite=asked.overwrite, in_place=whole)
+                if kind in OUT_SUFFIXES and not is_locked:
+                    check_space(target, source=source)
         yield targets
-
-
-def annotated_of(targets: Mapping[str, Path]) -> Path | None:
-    """Return the target that has the cells."""
-    return next((target for kind, target in targets.items() if kind in OUT_SUFFIXES), None)
 
 
 def write_targets(
@@ -96,18 +84,17 @@ def write_targets(
 ) -> None:
     """Write every target completely or not at all; none is moved into place before all are written.
 
-    ``write`` writes the cells, ``table`` makes the table, and ``page`` writes the report from the path of the written
-    cells.
+    ``write`` writes the cells, ``table`` makes the table, ``page`` writes the report from the path of the cells.
     """
     with ExitStack() as stack:
         parts = {kind: stack.enter_context(replacing(target)) for kind, target in targets.items()}
         for kind, part in parts.items():
             if kind in OUT_SUFFIXES:
                 write(part)
-            elif kind != _PAGE_SUFFIX:
+            elif kind != ".html":
                 write_table(table(), part)
-            elif page is not None and (annotated := annotated_of(parts)) is not None:
-                page(annotated, part)
+            elif page is not None:
+                page(parts.get(".h5ad") or parts[".zarr"], part)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -94,7 +94,6 @@ def write_annotated(
         try:
             with reading_from(source, path):
                 if is_copy:
-                    _check_chunks(new)
                     bring_up_to_date(new)
                 else:
                     convert_all(old, new, skip={"obs", "var", *results.replaced(old)})
@@ -188,17 +187,6 @@ def _write_tables(tables: SpooledTables, root: Node, key: str) -> None:
             ad.io.write_elem(group, column, np.ascontiguousarray(values))
 
 
-def _check_chunks(root: Node) -> None:
-    """Let HDF5 read the chunk index of every data set: a copy of a broken one would be useless."""
-
-    def count(_: str, node: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(node, h5py.Dataset) and node.chunks:
-            node.id.get_num_chunks()
-
-    if isinstance(root, h5py.Group):
-        root.visititems(count)
-
-
 SECTIONS = ("layers", "obsm", "obsp", "uns", "varm", "varp")
 _PARTS_OF_RAW = ("X", "var", "varm")
 _MAPPINGS = ("", "dict", "raw", "anndata")
@@ -228,7 +216,14 @@ def write_value(parent: Node, name: str, value: Any) -> None:
 
 
 def bring_up_to_date(root: Node) -> None:
-    """Convert a file of an older anndata to the current encoding, except ``obs`` and ``var``."""
+    """Convert a copied file of an older anndata to the current encoding, except ``obs`` and ``var``."""
+
+    def count_chunks(_: str, node: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(node, h5py.Dataset) and node.chunks:
+            node.id.get_num_chunks()
+
+    if isinstance(root, h5py.Group):  # HDF5 reads every index of chunks: a copy of a broken one would be useless
+        root.visititems(count_chunks)
     for name in (n for n in _PARTS_OF_RAW if f"raw.{n}" in root):
         root.require_group("raw")
         if isinstance(root, h5py.Group):
