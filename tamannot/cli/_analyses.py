@@ -47,12 +47,8 @@ def compare(
         list[str] | None, Option(metavar="COLUMN", help="Column of obs with one value per sample; may be repeated.")
     ] = None,
     reference: Annotated[str | None, Option(help="The condition to compare with. Default: the first category.")] = None,
-    counts: Annotated[
-        Counts, Option(help="Compare cells by their label, or by sums of probabilities.")
-    ] = Counts.CALLED,
-    no_depth: Annotated[
-        bool, Option("--no-depth", help="Do not adjust for depth, which is read from the matrix.")
-    ] = False,
+    counts: Annotated[Counts, Option(help="Compare cells by label, or by sums of probabilities.")] = Counts.CALLED,
+    no_depth: Annotated[bool, Option("--no-depth", help="Do not adjust for depth (read from the matrix).")] = False,
     min_cells: Annotated[int, Option(min=1, help="Macrophages (or cells) that a sample needs to be compared.")] = 30,
     key: options.Key = "tam",
     out: Annotated[Path | None, options.out_option("the comparison")] = None,
@@ -199,9 +195,7 @@ def predict(
     settings.threads = threads
     trained = load_model(model)
     if not isinstance(trained, Model):
-        raise ParameterError(
-            f"{model} has no labels: it was trained without --labels. Give it to tamannot annotate --model."
-        )
+        raise ParameterError(f"{model} was trained without --labels. Give it to tamannot annotate --model.")
 
     def run(adata: AnnData) -> _show.Tables:
         trained.predict(adata, layer=layer, gene_symbols=gene_symbols, species=species.value, key_added=_MODEL)

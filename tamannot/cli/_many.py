@@ -20,9 +20,8 @@ from tamannot.errors import ParameterError, printable
 from tamannot.io._annotate import FileOptions, fit_files
 from tamannot.io._batch import FileResult, Task, annotate_tasks, make_folders, tasks_of
 from tamannot.io._files import RESULT_SUFFIXES, cohort_table
-from tamannot.io._log import logged, speed
 from tamannot.io._output import check_target, place_of, replacing
-from tamannot.io._targets import Outputs, write_table
+from tamannot.io._targets import Outputs, logged, speed, write_table
 from tamannot.signature import Signatures
 from tamannot.tl._model import models_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,10 +23,9 @@ from tamannot.data import read_obs, read_record, runs_of, slot
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.get import annotations as annotation_table
 from tamannot.io._containers import copied_meanwhile, is_zarr_name
-from tamannot.io._log import RunLog, logged
 from tamannot.io._output import part_of, place_of
 from tamannot.io._read import open_file
-from tamannot.io._targets import Outputs, reserved, write_targets
+from tamannot.io._targets import Outputs, RunLog, logged, reserved, write_targets
 from tamannot.io._write import SpooledTables, write_annotated
 from tamannot.scoring._features import MOST_CELLS, learning_rows, taken
 from tamannot.signature import Signatures
@@ -163,10 +162,8 @@ def fit_files(
     parts = []
     for source in sources:
         report(f"fitting to {source.name}")
-        try:
+        with suppress(TamannotError):
             parts.append(_part(source, signatures, given, MOST_CELLS // len(sources)))
-        except TamannotError:
-            continue
     if len(parts) < 2:
         return None, "Each file is annotated on its own: fewer than two can be read."
     if len({(part.uns["kind"], part.uns["species"]) for part in parts}) > 1:

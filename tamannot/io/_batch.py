@@ -22,9 +22,8 @@ from tamannot._settings import settings
 from tamannot.errors import OutputError, ParameterError, TamannotError
 from tamannot.io._annotate import FileOptions, FileSummary, annotate_recorded
 from tamannot.io._containers import opened
-from tamannot.io._log import RunLog, error_entry
 from tamannot.io._output import is_same, locked, place_of
-from tamannot.io._targets import OUT_SUFFIXES, Outputs
+from tamannot.io._targets import OUT_SUFFIXES, Outputs, RunLog, error_entry
 from tamannot.io._write import n_cells
 from tamannot.signature import as_signatures
 
@@ -69,31 +68,23 @@ def tasks_of(
     sources: Sequence[Path], folder: Path | None, tables: str | None, *, overwrite: bool, in_place: bool
 ) -> list[Task]:
     """Return the outputs of each input: in ``folder``, under its own name; without a folder, the input itself."""
-    tasks = []
+    tasks, seen = [], dict[Path, Path]()
+    inputs = {place_of(source) for source in sources if is_same(source, source)}  # those that are there
     for source in sources:
         suffix = source.suffix if source.suffix in OUT_SUFFIXES else OUT_SUFFIXES[0]
         out = source if folder is None else folder / f"{source.stem}{suffix}"
+        place, own = place_of(out), is_same(out, source)
+        other = seen.setdefault(place.with_suffix(""), source)
+        if other is not source:
+            same = f"{other} and {source} would have the same output, {out}"
+            raise ParameterError(f"{same}. Rename one, or run them separately.")
+        if place in inputs and not (own and in_place):
+            instead = ", or in_place=True to write the results into the inputs" if own else ""
+            raise ParameterError(f"{out} is an input. Give another folder{instead}.")
         table = out.with_suffix(f".{tables}") if tables else None
-        outputs = Outputs(out, table, overwrite=overwrite, in_place=in_place and is_same(out, source))
+        outputs = Outputs(out, table, overwrite=overwrite, in_place=in_place)
         outputs.targets(source)
         tasks.append(Task(source, out, outputs))
-    seen: dict[Path, Path] = {}
-    inputs = {place_of(source) for source in sources if is_same(source, source)}  # those that are there
-    for task in tasks:
-        msg, own = "", is_same(task.out, task.source)
-        other = seen.setdefault(place_of(task.out).with_suffix(""), task.source)
-        if other is not task.source:
-            same = f"{other} and {task.source} would have the same output, {task.out}"
-            msg = f"{same}. Rename one, or run them separately."
-        elif own and not in_place:
-            instead = "Give another folder, or in_place=True to write the results into the inputs."
-            msg = f"{task.out} is an input. {instead}"
-        elif not own and place_of(task.out) in inputs:
-            msg = f"{task.out} is an input. Give another folder."
-        elif in_place and not own:
-            msg = f"in_place=True writes into the inputs, but {task.out} is not {task.source}. Leave out the folder."
-        if msg:
-            raise ParameterError(msg)
     return tasks
 
 

@@ -109,10 +109,7 @@ def _notes(coverage: pd.DataFrame, data: Unpacked, library: SignatureSet) -> Ite
             yield f"Few cells will get the {axis} {names}: fewer than half of the genes are in the data."
     n_obs, n_vars = data.rows.shape
     if n_obs < _FEW_CELLS:
-        yield (
-            f"{n_obs:,} cells are few for fitting the baselines of states: they will stay close to those of the "
-            "reference."
-        )
+        yield f"{n_obs:,} cells are few for fitting the baselines of states: they will be close to the reference's."
     of_panel = np.zeros(n_vars, bool)
     columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[classify.MACROPHAGE].all_genes])
     of_panel[columns[columns >= 0]] = True
@@ -122,10 +119,8 @@ def _notes(coverage: pd.DataFrame, data: Unpacked, library: SignatureSet) -> Ite
         detected = block.totals((block.values > 0) & of_panel[block.indices])
         n_seen, n_with = n_seen + detected.size, n_with + int((detected >= _MIN_DETECTED).sum())
     if n_with == 0 and n >= _MIN_DETECTED:
-        yield (
-            f"None of {n_seen:,} inspected cells expresses {_MIN_DETECTED} macrophage genes: the data have few or no "
-            "macrophages."
-        )
+        none = f"None of {n_seen:,} inspected cells expresses {_MIN_DETECTED} macrophage genes"
+        yield f"{none}: the data have few or no macrophages."
 
 
 @dataclass(frozen=True)

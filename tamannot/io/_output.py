@@ -184,18 +184,18 @@ def _clear(place: Path) -> None:
     remove(part_of(place))
 
 
+def _release(place: Path) -> None:
+    with suppress(OSError):
+        _clear(place)
+    remove(_beside(place, "lock"))
+
+
 def release_locks() -> None:
     """Release the remaining locks: an interruption may arrive just as a lock ends."""
     for place in _HELD.get():
         with suppress(OSError):
             if _beside(place, "lock").read_bytes() == _ours():
                 _release(place)
-
-
-def _release(place: Path) -> None:
-    with suppress(OSError):
-        _clear(place)
-    remove(_beside(place, "lock"))
 
 
 def _ours() -> bytes:
@@ -232,16 +232,12 @@ def _take(handle: int, lock: Path, target: Path, *, is_new: bool) -> None:
             return
     except BlockingIOError as error:
         who = os.pread(handle, 200, 0).decode(errors="replace") or "another process"
-        raise OutputError(
-            f"{target}: another run is writing it ({who}). Wait for it, or choose another name."
-        ) from error
+        raise OutputError(f"{target}: another run is writing it ({who}). Wait, or choose another name.") from error
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
     if not is_new:  # without locks nobody can tell whether its run is alive
-        raise OutputError(
-            f"{target}: another run is writing it, or was interrupted. If none is running, remove {lock}."
-        )
+        raise OutputError(f"{target}: another run writes it, or was interrupted. If none is running, remove {lock}.")
 
 
 def part_of(place: Path) -> Path:
@@ -255,11 +251,9 @@ def _beside(place: Path, what: str) -> Path:
 
 def remove(path: Path) -> None:
     """Remove a file or folder, if it is there and can be removed."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+    shutil.rmtree(path, ignore_errors=True)  # refuses files and links
+    with suppress(OSError):
+        path.unlink()
 
 
 @contextmanager

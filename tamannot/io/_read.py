@@ -285,16 +285,13 @@ def _in_zip(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     bare = path.with_suffix("")
-    inner = []  # zarr folders and h5ad files; the empty name is the archive itself
-    for name in names:
-        folder, _, last = name.rpartition("/")
-        if name.endswith(".h5ad") or last in (".zgroup", "zarr.json"):
-            inner.append(name if name.endswith(".h5ad") else folder)
-    inner.sort(key=len)
+    # h5ad files and zarr folders; the empty name is the archive itself.
+    inner = [name for name in names if name.endswith(".h5ad")]
+    inner += [name.rpartition("/")[0] for name in names if name.endswith((".zgroup", "zarr.json"))]
     if not inner:
         return f"a zip archive without a zarr folder or an h5ad. Unpack it:  unzip {shlex.quote(str(path))}"
     to = bare if bare.suffix == ".zarr" else bare.with_suffix(".zarr")
-    into, given = (to, to) if inner[0] == "" else (Path(), Path(inner[0]))
+    into, given = (to, to) if "" in inner else (Path(), Path(min(inner, key=len)))
     unpacking = f"import shutil; shutil.unpack_archive({str(path)!r}, {str(into)!r}, 'zip')"
     return f"zipped, which cannot be read directly. Unpack it once, in Python, and pass {given}:  {unpacking}"
 

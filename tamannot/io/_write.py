@@ -93,10 +93,7 @@ def write_annotated(
         new = stack.enter_context(changing(path, new=not is_copy))
         try:
             with reading_from(source, path):
-                if is_copy:
-                    bring_up_to_date(new)
-                else:
-                    convert_all(old, new, skip={"obs", "var", *results.replaced(old)})
+                convert_all(new if is_copy else old, new, skip={"obs", "var", *results.replaced(old)})
             results.write(new)
         except UnwritableError as error:
             raise InputFileError(f"{source}: {error}") from error
@@ -215,35 +212,29 @@ def write_value(parent: Node, name: str, value: Any) -> None:
         ) from error
 
 
-def bring_up_to_date(root: Node) -> None:
-    """Convert a copied file of an older anndata to the current encoding, except ``obs`` and ``var``."""
+def convert_all(old: Node, new: Node, skip: Collection[str]) -> None:
+    """Write a container into an empty one of the other kind, or bring it up to date, except elements at some paths."""
 
     def count_chunks(_: str, node: h5py.Group | h5py.Dataset) -> None:
         if isinstance(node, h5py.Dataset) and node.chunks:
             node.id.get_num_chunks()
 
-    if isinstance(root, h5py.Group):  # HDF5 reads every index of chunks: a copy of a broken one would be useless
-        root.visititems(count_chunks)
-    for name in (n for n in _PARTS_OF_RAW if f"raw.{n}" in root):
-        root.require_group("raw")
-        if isinstance(root, h5py.Group):
-            root.move(f"raw.{name}", f"raw/{name}")
-        else:
-            folder = Path(root.store.root) / root.path
-            (folder / f"raw.{name}").rename(folder / "raw" / name)
-    for name in sorted(set(root) - {"obs", "var"}):
-        convert(root[name], root, name)
-
-
-def convert_all(old: Node, new: Node, skip: Collection[str]) -> None:
-    """Write the content of a container into an empty one of the other kind, except the elements at some paths."""
-    copy_attributes(old, new)
-    for name in sorted(n for n in old if not n.startswith("raw.") and n not in skip):
-        convert(old[name], new, name, skip)
+    if old is not new:
+        copy_attributes(old, new)
+    elif isinstance(old, h5py.Group):  # HDF5 reads every index of chunks: a copy of a broken one would be useless
+        old.visititems(count_chunks)
     for name in (n for n in _PARTS_OF_RAW if f"raw.{n}" in old):
         raw = new.require_group("raw")
         mark(raw, "raw", "0.1.0")
-        convert(old[f"raw.{name}"], raw, name)
+        if old is not new:
+            convert(old[f"raw.{name}"], raw, name)
+        elif isinstance(old, h5py.Group):
+            old.move(f"raw.{name}", f"raw/{name}")
+        else:
+            folder = Path(old.store.root) / old.path
+            (folder / f"raw.{name}").rename(folder / "raw" / name)
+    for name in sorted(n for n in old if not n.startswith("raw.") and n not in skip):
+        convert(old[name], new, name, skip)
 
 
 def convert(old: Node, parent: Node, name: str, skip: Collection[str] = ()) -> None:
