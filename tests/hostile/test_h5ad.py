@@ -322,7 +322,7 @@ def test_columns_of_another_byte_order_are_read(source):
     with open_file(source) as opened:
         found = unpack(opened, tam.read_signatures({"mine": list(adata.var_names[:6])}), layer="X")
         block = found.rows.block(0, adata.n_obs)
-        read = sp.csr_matrix((block.numbers, block.indices, block.indptr), adata.shape)
+        read = sp.csr_matrix((block.values, block.indices, block.indptr), adata.shape)
     np.testing.assert_array_equal(read.toarray(), adata.X.toarray())
 
 
