@@ -28,6 +28,7 @@ from tamannot.io._read import open_file
 from tamannot.io._targets import Outputs, reserved, write_targets
 from tamannot.io._write import write_annotated
 from tamannot.scoring import Method, make_plan, method_of
+from tamannot.scoring._features import learning_rows
 from tamannot.signature import Signature, SignatureSet, load_signatures, signatures_named
 from tamannot.tl._model import Model
 from tamannot.tl._score import ScoreSettings, score_all
@@ -36,8 +37,8 @@ from tamannot.tl._write import ORIGIN_LABELS, STATE_LABELS
 
 # One stray count of a rare gene tells no macrophage; with fewer cells than that the baselines are weak.
 _MIN_DETECTED, _FEW_CELLS = 3, 50
-# Cells looked at: so many from each of so many places, all over the file.
-_ROWS, _PLACES = 500, 10
+# Cells looked at, all over the file.
+_INSPECTED = 5_000
 # Which matrix and genes are used, where the caller does not say.
 _WHERE: dict[str, Any] = {"layer": None, "gene_symbols": None, "species": "auto"}
 
@@ -114,8 +115,8 @@ def _notes(coverage: pd.DataFrame, data: Unpacked, library: SignatureSet) -> Ite
     columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[classify.MACROPHAGE].all_genes])
     of_panel[columns[columns >= 0]] = True
     n_seen = n_with = 0
-    for start in np.unique(np.linspace(0, max(n_obs - _ROWS, 0), _PLACES, dtype=int)):
-        block = data.rows.block(int(start), min(int(start) + _ROWS, n_obs))
+    for run in learning_rows(n_obs, _INSPECTED):
+        block = data.rows.block(run.start, run.stop)
         detected = block.totals((block.values > 0) & of_panel[block.indices])
         n_seen, n_with = n_seen + detected.size, n_with + int((detected >= _MIN_DETECTED).sum())
     if n_with == 0 and n >= _MIN_DETECTED:

@@ -21,8 +21,6 @@ from tamannot.errors import InputFileError, TamannotError
 from tamannot.io._containers import Node, changing, copy_container, is_zarr_name, opened
 from tamannot.io._output import first_line, place_of, reading_from, writing_to
 
-Array = NDArray[Any]
-
 _INDEX = "_index"
 # HDF5 files of the format before 2008 have no room for longer attributes.
 _LONG_ATTRIBUTE = 60_000
@@ -33,8 +31,8 @@ class SpooledTables:
 
     def __init__(self, columns: Mapping[str, Sequence[str]], target: Path) -> None:
         self._target, folder = target, place_of(target).parent
-        self.columns = {name: list(names) for name, names in columns.items()}
-        self.n_obs = 0
+        self._columns = {name: list(names) for name, names in columns.items()}
+        self._n_obs = 0
         self._files = {
             name: tempfile.TemporaryFile(dir=folder, prefix=".tamannot-")  # noqa: SIM115 - closed by `close`
             for name in columns
@@ -46,20 +44,31 @@ class SpooledTables:
             with suppress(OSError):  # what could not be written to a full disk
                 file.close()
 
-    def add(self, rows: range, tables: Mapping[str, Array]) -> None:
+    def add(self, rows: range, tables: Mapping[str, NDArray[Any]]) -> None:
         """Take some rows of every table, which follow those before."""
         with writing_to(self._target):
             for name, file in self._files.items():
                 file.write(np.ascontiguousarray(tables[name], np.float32).data)
-        self.n_obs = rows.stop
+        self._n_obs = rows.stop
 
-    def table(self, name: str) -> Array:
-        """Return a table, cells by columns."""
-        values = np.empty((self.n_obs, len(self.columns[name])), np.float32)
-        with writing_to(self._target):
-            self._files[name].seek(0)
-            self._files[name].readinto(values.data)
-        return values
+    def write(self, root: Node, key: str) -> None:
+        """Write every table into ``obsm``, as a data frame whose index is that of ``obs``."""
+        obs = root["obs"]
+        cells = obs[text(obs.attrs[_INDEX])]
+        for name, columns in self._columns.items():
+            group = root["obsm"].create_group(slot(key, name))
+            mark(group, "dataframe", "0.2.0")
+            group.attrs["column-order"], group.attrs[_INDEX] = columns, _INDEX
+            if isinstance(group, h5py.Group):
+                group[_INDEX] = cells  # a second name of the same
+            else:
+                copy_container(Path(cells.store.root) / cells.path, Path(group.store.root) / group.path / _INDEX)
+            values = np.empty((self._n_obs, len(columns)), np.float32)
+            with writing_to(self._target):
+                self._files[name].seek(0)
+                self._files[name].readinto(values.data)
+            for column, numbers in zip(columns, values.T, strict=True):
+                ad.io.write_elem(group, column, np.ascontiguousarray(numbers))
 
 
 def write_annotated(
@@ -98,7 +107,7 @@ def write_annotated(
         except UnwritableError as error:
             raise InputFileError(f"{source}: {error}") from error
         if tables is not None:
-            _write_tables(tables, new, keys[0])
+            tables.write(new, keys[0])
 
 
 class _Results:
@@ -166,22 +175,6 @@ class _Results:
             del root["obs"]
             root.move("obs.tamannot", "obs")
         table.attrs["column-order"] = columns
-
-
-def _write_tables(tables: SpooledTables, root: Node, key: str) -> None:
-    """Write every table into ``obsm``, as a data frame whose index is that of ``obs``."""
-    obs = root["obs"]
-    cells = obs[text(obs.attrs[_INDEX])]
-    for name, columns in tables.columns.items():
-        group = root["obsm"].create_group(slot(key, name))
-        mark(group, "dataframe", "0.2.0")
-        group.attrs["column-order"], group.attrs[_INDEX] = columns, _INDEX
-        if isinstance(group, h5py.Group):
-            group[_INDEX] = cells  # a second name of the same
-        else:
-            copy_container(Path(cells.store.root) / cells.path, Path(group.store.root) / group.path / _INDEX)
-        for column, values in zip(columns, tables.table(name).T, strict=True):
-            ad.io.write_elem(group, column, np.ascontiguousarray(values))
 
 
 SECTIONS = ("layers", "obsm", "obsp", "uns", "varm", "varp")
