@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,12 +21,16 @@ from tamannot.errors import ParameterError
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from tamannot._progress import Progress
-
 app = typer.Typer()
 
 # The key of the labels of a user's own model.
 _MODEL = "tam_model"
+# The figures that show a summary of samples, and what of the options goes to it.
+_SUMMARIES = {
+    Figure.COMPOSITION: ("sample_key", "condition", "axis"),
+    Figure.COMPOSITION_TESTS: ("sample_key", "condition", "axis"),
+    Figure.FERROPTOSIS: ("sample_key", "groupby"),
+}
 
 
 @app.command()
@@ -44,12 +47,8 @@ def compare(
         list[str] | None, Option(metavar="COLUMN", help="Column of obs with one value per sample; may be repeated.")
     ] = None,
     reference: Annotated[str | None, Option(help="The condition to compare with. Default: the first category.")] = None,
-    counts: Annotated[
-        Counts, Option(help="Compare cells by their label, or by sums of probabilities.")
-    ] = Counts.CALLED,
-    no_depth: Annotated[
-        bool, Option("--no-depth", help="Do not adjust for depth, which is read from the matrix.")
-    ] = False,
+    counts: Annotated[Counts, Option(help="Compare cells by label, or by sums of probabilities.")] = Counts.CALLED,
+    no_depth: Annotated[bool, Option("--no-depth", help="Do not adjust for depth (read from the matrix).")] = False,
     min_cells: Annotated[int, Option(min=1, help="Macrophages (or cells) that a sample needs to be compared.")] = 30,
     key: options.Key = "tam",
     out: Annotated[Path | None, options.out_option("the comparison")] = None,
@@ -196,9 +195,7 @@ def predict(
     settings.threads = threads
     trained = load_model(model)
     if not isinstance(trained, Model):
-        raise ParameterError(
-            f"{model} has no labels: it was trained without --labels. Give it to tamannot annotate --model."
-        )
+        raise ParameterError(f"{model} was trained without --labels. Give it to tamannot annotate --model.")
 
     def run(adata: AnnData) -> _show.Tables:
         trained.predict(adata, layer=layer, gene_symbols=gene_symbols, species=species.value, key_added=_MODEL)
@@ -235,10 +232,17 @@ def plot(
     composition, composition_tests and ferroptosis summarise samples: give --sample-key (and --condition), or
     a file written by tamannot compare. enrichment and crosstalk draw what these commands wrote with -o.
     """
-    given = {"groupby": groupby, "axis": axis and axis.value, "signatures": signatures, "basis": basis}
+    given: dict[str, Any] = {"groupby": groupby, "axis": axis and axis.value, "signatures": signatures, "basis": basis}
     given |= {"sample_key": sample_key, "condition": condition}
-    function = getattr(pl, kind.value)
-    for_figure, for_summary = split_choices(kind, function, {k: v for k, v in given.items() if v is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    function, of_summary = getattr(pl, kind.value), _SUMMARIES.get(kind, ())
+    known, summarised = inspect.signature(function).parameters, of_summary if sample_key else ()
+    if unknown := [name for name in given if name not in known and name not in summarised]:
+        option = f"--{unknown[0].replace('_', '-')}"
+        more = " without --sample-key" if unknown[0] in of_summary else ""
+        raise ParameterError(f"The figure {kind.value} does not use {option}{more}. Leave it out.")
+    for_figure = {name: value for name, value in given.items() if name in known}
+    for_summary = {name: value for name, value in given.items() if name in summarised}
 
     def draw(adata: AnnData) -> Any:
         if for_summary:  # nothing of it is written to the file
@@ -246,30 +250,10 @@ def plot(
             make(adata, for_summary.pop("sample_key"), key=key, **for_summary)
         return function(adata, key=key, **for_figure)
 
-    with _running(quiet=quiet) as progress, _show.print_notes(quiet=quiet):
+    with _show.stages(quiet=quiet) as progress, _show.print_notes(quiet=quiet):
         files.plot_file(source, out, draw, key=key, dpi=dpi, overwrite=overwrite, report=progress)
     if not quiet:
         typer.echo(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
-
-
-# The figures that show a summary of samples, and what of the options goes to it.
-_SUMMARIES = {
-    Figure.COMPOSITION: ("sample_key", "condition", "axis"),
-    Figure.COMPOSITION_TESTS: ("sample_key", "condition", "axis"),
-    Figure.FERROPTOSIS: ("sample_key", "groupby"),
-}
-
-
-def split_choices(kind: Figure, function: Any, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return which options are for a figure, and which for the summary that it shows."""
-    known = inspect.signature(function).parameters
-    of_summary = _SUMMARIES.get(kind, ()) if "sample_key" in given else ()
-    if unknown := [name for name in given if name not in known and name not in of_summary]:
-        option = f"--{unknown[0].replace('_', '-')}"
-        more = " without --sample-key" if unknown[0] in _SUMMARIES.get(kind, ()) else ""
-        raise ParameterError(f"The figure {kind.value} does not use {option}{more}. Leave it out.")
-    for_figure = {name: value for name, value in given.items() if name in known}
-    return for_figure, {name: value for name, value in given.items() if name in of_summary}
 
 
 def malignant_of(words: Sequence[str], columns: Sequence[str]) -> str | tuple[str, list[str]]:
@@ -284,18 +268,6 @@ def malignant_of(words: Sequence[str], columns: Sequence[str]) -> str | tuple[st
     return pairs[0][0], [value for _, value in pairs]
 
 
-@contextmanager
-def _running(*, quiet: bool) -> Iterator[Progress]:
-    """Show stages; what is computed shows its own, unless it shall be quiet."""
-    before = settings.progress
-    try:
-        settings.progress = False if quiet else before
-        with _show.stages(quiet=quiet) as progress:
-            yield progress
-    finally:
-        settings.progress = before
-
-
 def _analyse(
     source: Path,
     run: Callable[[AnnData], _show.Tables],
@@ -308,6 +280,6 @@ def _analyse(
     out, table, overwrite, in_place = asked
     quiet, as_json = how
     outputs = files.Outputs(out, table, overwrite=overwrite, in_place=in_place)
-    with _running(quiet=quiet) as progress:
+    with _show.stages(quiet=quiet) as progress:
         found = files.analyse_file(source, run, outputs, key=key, report=progress)
     _show.print_analysis(found, shown, as_json=as_json, quiet=quiet)

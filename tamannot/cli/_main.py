@@ -56,9 +56,7 @@ def annotate(
     cohort_table: Annotated[
         Path | None, Option(help="With --out-dir: also write a table with one row per sample: .csv, .tsv or .parquet.")
     ] = None,
-    jobs: Annotated[
-        int, Option("--jobs", "-j", min=1, help="With --out-dir: number of files processed at a time.")
-    ] = 1,
+    jobs: Annotated[int, Option("--jobs", "-j", min=1, help="With --out-dir: number of files at a time.")] = 1,
     each_alone: Annotated[
         bool, Option("--each-alone", help="With several files: fit each one separately, not all as one cohort.")
     ] = False,

@@ -20,9 +20,8 @@ from tamannot.errors import ParameterError, printable
 from tamannot.io._annotate import FileOptions, fit_files
 from tamannot.io._batch import FileResult, Task, annotate_tasks, make_folders, tasks_of
 from tamannot.io._files import RESULT_SUFFIXES, cohort_table
-from tamannot.io._log import logged, signature_digests, speed
 from tamannot.io._output import check_target, place_of, replacing
-from tamannot.io._targets import Outputs, write_table
+from tamannot.io._targets import Outputs, logged, speed, write_table
 from tamannot.signature import Signatures
 from tamannot.tl._model import models_of
 
@@ -42,7 +41,7 @@ def annotate_many(
     log, quiet, as_json = how
     tasks = _checked_tasks(sources, asked, single)
     found, begun = dict[str, FileResult](), time.monotonic()
-    options, entry = {**asked, "signatures": signature_digests(signatures), **choices}, partial(_entry, found, begun)
+    options, entry = {**asked, "signatures": signatures, **choices}, partial(_entry, found, begun)
     with logged(log, options, entry, overwrite=asked["overwrite"]), stages(quiet=quiet) as report:
         settings = AnnotateSettings(**choices, recorded=tuple(choices))
         of_cohort, of_labels = models_of(settings.model)
@@ -65,7 +64,15 @@ def annotate_many(
         print(json.dumps([_as_json(result) for result in results], indent=2))
     elif not quiet and done:
         _print_results(results, time.monotonic() - begun)
-    _print_failures(results)
+    failed = [result for result in results if result.error is not None]
+    for result in failed:
+        print(result.traceback or "", end="", file=sys.stderr)
+        print(f"tamannot: {as_options(printable(result.error))}", file=sys.stderr)
+    if failed and len(results) > 1:
+        rest = "; the others are written." if len(failed) < len(results) else "."
+        print(f"tamannot: {len(failed)} of {len(results)} files failed{rest}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1 if any(result.traceback for result in failed) else 2)
 
 
 def _checked_tasks(sources: Sequence[Path], asked: Mapping[str, Any], single: Mapping[str, Path | None]) -> list[Task]:
@@ -76,15 +83,11 @@ def _checked_tasks(sources: Sequence[Path], asked: Mapping[str, Any], single: Ma
             "Several inputs, --tables and --cohort-table need --out-dir: each output has the name of its input in that "
             "folder. Or --in-place, to write into the inputs."
         )
-    instead = {
-        "--out": "Leave it out.",
-        "--table": "Give --tables csv or --tables parquet.",
-        "--report": "Run tamannot report on each output.",
-    }
-    if given := next((name for name, value in single.items() if value is not None), None):
-        raise ParameterError(
-            f"{given} names one file and cannot go with --out-dir, or several inputs. {instead[given]}"
-        )
+    given = next((name for name, value in single.items() if value is not None), None)
+    if given is not None:
+        instead = {"--out": "Leave it out.", "--table": "Give --tables csv or --tables parquet."}
+        what = instead.get(given, "Run tamannot report on each output.")
+        raise ParameterError(f"{given} names one file and cannot go with --out-dir, or several inputs. {what}")
     tasks = tasks_of(sources, out_dir, asked["tables"], overwrite=asked["overwrite"], in_place=asked["in_place"])
     if cohort is not None:
         if place_of(cohort) in {place_of(Path(t.outputs.table)) for t in tasks if t.outputs.table is not None}:
@@ -132,16 +135,3 @@ def _print_results(results: Sequence[FileResult], seconds: float) -> None:
 def _unassigned_last(counts: Mapping[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda item: item[0] == "unassigned")
     return counted({name: n for name, n in ordered if n or name != "unassigned"})
-
-
-def _print_failures(results: Sequence[FileResult]) -> None:
-    failed = [result for result in results if result.error is not None]
-    if not failed:
-        return
-    for result in failed:
-        print(result.traceback or "", end="", file=sys.stderr)
-        print(f"tamannot: {as_options(printable(result.error))}", file=sys.stderr)
-    if len(results) > 1:
-        rest = "; the others are written." if len(failed) < len(results) else "."
-        print(f"tamannot: {len(failed)} of {len(results)} files failed{rest}", file=sys.stderr)
-    raise typer.Exit(1 if any(result.traceback for result in failed) else 2)

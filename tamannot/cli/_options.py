@@ -51,9 +51,7 @@ TissueOption = Annotated[Tissue, Option(help="Tissue of the sample. Outside the 
 CompartmentOption = Annotated[
     str | None, Option(help="Column of obs with your own compartments, instead of the compartment classifier.")
 ]
-OwnSignatures = Annotated[
-    Path | None, Option(help="Your own signatures (.toml, folder, .gmt), in addition to the library.")
-]
+OwnSignatures = Annotated[Path | None, Option(help="Your own signatures (.toml, folder, .gmt), added to the library.")]
 SignatureNames = Annotated[
     list[str] | None,
     Option(help="Your own file or folder, an axis of the library (state), or an id; may be repeated."),

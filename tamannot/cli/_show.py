@@ -6,10 +6,11 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tamannot._progress import Progress
+from tamannot._settings import settings
 from tamannot.cli._options import as_options
 from tamannot.errors import collected_notes, printable, some_of
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tamannot.signature import Signature
 
 Tables = Mapping[str, "DataFrame"]
-Summary = TypeVar("Summary", "FileSummary", "ScoreSummary", "TrainSummary")
+Summary = TypeVar("Summary", "FileCheck", "FileSummary", "ScoreSummary", "TrainSummary")
 
 # Names and signatures that are shown of a list.
 _FEW, _NAMES, _TOP = 8, 10, 3
@@ -54,9 +55,16 @@ def _print_lines(lines: Iterable[tuple[str, str]], *, width: int) -> None:
         _console().print(_text(f"{label:<{width}}", style="bold"), _text(words), sep="")
 
 
-def stages(*, quiet: bool) -> AbstractContextManager[Progress]:
-    """Show the stage that a run is in and how far it is."""
-    return closing(Progress(show=not quiet, after=0.5 if sys.stderr.isatty() else 5.0))
+@contextmanager
+def stages(*, quiet: bool) -> Iterator[Progress]:
+    """Show the stage that a run is in and how far it is; what is computed shows its own, unless it shall be quiet."""
+    progress, before = Progress(show=not quiet, after=0.5 if sys.stderr.isatty() else 5.0), settings.progress
+    settings.progress = False if quiet else before
+    try:
+        yield progress
+    finally:
+        progress.close()
+        settings.progress = before
 
 
 def in_options(summary: Summary) -> Summary:
@@ -69,8 +77,7 @@ def print_summary(summary: FileSummary, *, as_json: bool, quiet: bool) -> None:
     summary = in_options(summary)
     if as_json:
         print(json.dumps(dataclasses.asdict(summary) | {"n_macrophages": summary.n_macrophages}, indent=2))
-        return
-    if quiet:
+    if as_json or quiet:
         return
     n = summary.n_macrophages
     rivals = {k: v for k, v in summary.compartments.items() if k not in ("macrophage", "unassigned")}
@@ -118,10 +125,9 @@ def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
     """Print what was scored: coverage, mean and maximum of each signature."""
     summary = in_options(summary)
     if as_json:
-        fields = {f.name: getattr(summary, f.name) for f in dataclasses.fields(summary)}
-        print(json.dumps(fields | {"signatures": json.loads(summary.signatures.to_json(orient="index"))}, indent=2))
-        return
-    if quiet:
+        signatures = json.loads(summary.signatures.to_json(orient="index"))
+        print(json.dumps(vars(summary) | {"signatures": signatures}, indent=2))
+    if as_json or quiet:
         return
     _print(f"{summary.path}: {summary.n_obs:,} cells; {summary.method} on {summary.matrix} ({summary.kind})")
     rows = [
@@ -129,8 +135,8 @@ def print_scores(summary: ScoreSummary, *, as_json: bool, quiet: bool) -> None:
         for name, row in summary.signatures.iterrows()
     ]
     print_table(("signature", "genes in the data", "mean", "max"), rows)
-    _print_lines([("note", note) for note in summary.notes], width=9)
-    _print_lines([("written", path) for path in summary.outputs], width=9)
+    lines = [("note", note) for note in summary.notes] + [("written", path) for path in summary.outputs]
+    _print_lines(lines, width=9)
 
 
 def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None:
@@ -139,8 +145,7 @@ def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None
     if as_json:
         whole = dataclasses.asdict(summary)
         print(json.dumps(whole.pop("about") | whole, indent=2))
-        return
-    if quiet:
+    if as_json or quiet:
         return
     about = summary.about
     if "labels" not in about:
@@ -257,24 +262,20 @@ def _figure(value: float | None) -> str:
 
 def print_check(found: FileCheck, *, as_json: bool, quiet: bool) -> None:
     """Print what a file holds and how well it covers each signature."""
+    found = in_options(found)
     if as_json:
-        fields: dict[str, Any] = {f.name: getattr(found, f.name) for f in dataclasses.fields(found)}
-        fields["notes"] = [as_options(note) for note in found.notes]
-        print(json.dumps(fields | {"coverage": found.coverage.to_dict(orient="index")}, indent=2))
-        return
-    if quiet:
+        print(json.dumps(vars(found) | {"coverage": found.coverage.to_dict(orient="index")}, indent=2))
+    if as_json or quiet:
         return
     end = ", with limitations:" if found.notes else ""
     _print(f"{found.path}: {found.n_obs:,} cells; can be annotated{end}")
-    _print_lines([("note", as_options(note)) for note in found.notes], width=8)
+    _print_lines([("note", note) for note in found.notes], width=8)
     for line in found.candidates:
         _print(f"  {'used' if line.startswith(f'{found.matrix}:') else '':<6}{line}")
     _print(f"  species {found.species}, genes by {found.gene_ids}")
     if found.substitutions:
         _print(f"  other names: {_mapping(found.substitutions)}")
-    rows = [
-        (name, row["n_genes"], row["n_present"], f"{row['coverage']:.0%}") for name, row in found.coverage.iterrows()
-    ]
+    rows = [(name, r["n_genes"], r["n_present"], f"{r['coverage']:.0%}") for name, r in found.coverage.iterrows()]
     print_table(("signature", "genes", "in the data", "coverage"), rows)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,10 +23,9 @@ from tamannot.data import read_obs, read_record, runs_of, slot
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.get import annotations as annotation_table
 from tamannot.io._containers import copied_meanwhile, is_zarr_name
-from tamannot.io._log import RunLog, logged, signature_digests
 from tamannot.io._output import part_of, place_of
 from tamannot.io._read import open_file
-from tamannot.io._targets import Outputs, annotated_of, reserved, write_targets
+from tamannot.io._targets import Outputs, RunLog, logged, reserved, write_targets
 from tamannot.io._write import SpooledTables, write_annotated
 from tamannot.scoring._features import MOST_CELLS, learning_rows, taken
 from tamannot.signature import Signatures
@@ -113,8 +112,7 @@ def annotate_file(
     """
     outputs = Outputs(out, table, html, overwrite, in_place)
     how = FileOptions(AnnotateSettings(**choices, recorded=tuple(choices)), signatures, key_added, chunk_size)
-    options = vars(outputs) | {"key_added": key_added, "chunk_size": chunk_size}
-    options |= {"signatures": signature_digests(signatures)} | choices
+    options = vars(outputs) | {"key_added": key_added, "chunk_size": chunk_size, "signatures": signatures} | choices
     record = RunLog(Path(path), report or silent())
     with logged(log, options, record.entry, overwrite=overwrite):
         return annotate_recorded(record, outputs, how)
@@ -131,7 +129,7 @@ def annotate_recorded(record: RunLog, outputs: Outputs, options: FileOptions) ->
         runs_of(adata)  # what is not ours is refused before the work
         run = start_run(adata, options.signatures, options.settings, key_added=key, report=report)
         tables = copied = None
-        if (annotated := annotated_of(targets)) is not None:
+        if annotated := targets.get(".h5ad") or targets.get(".zarr"):
             tables = stack.enter_context(closing(SpooledTables(run.columns, annotated)))
             if not is_zarr_name(source) and not is_zarr_name(annotated):
                 copied = stack.enter_context(copied_meanwhile(source, part_of(place_of(annotated))))
@@ -164,10 +162,8 @@ def fit_files(
     parts = []
     for source in sources:
         report(f"fitting to {source.name}")
-        try:
+        with suppress(TamannotError):
             parts.append(_part(source, signatures, given, MOST_CELLS // len(sources)))
-        except TamannotError:
-            continue
     if len(parts) < 2:
         return None, "Each file is annotated on its own: fewer than two can be read."
     if len({(part.uns["kind"], part.uns["species"]) for part in parts}) > 1:
@@ -224,18 +220,14 @@ class FileSummary:
     compartments: dict[str, int]
     origins: dict[str, int]
     states: dict[str, int]
-    origin_status: dict[str, int]
-    """Number of macrophages by the status of their origin."""
+    origin_status: dict[str, int]  # number of macrophages by the status of their origin
     state_status: dict[str, int]
-    """Number of macrophages by the status of their state."""
     low_coverage: dict[str, float]
     substitutions: dict[str, str]
-    confidence: str
-    """How origin and state were called, and the calibration of the probabilities."""
+    confidence: str  # how origin and state were called, and the calibration of the probabilities
     notes: tuple[str, ...]
     outputs: tuple[str, ...] = ()
-    labels: dict[str, int] = field(default_factory=dict)
-    """Cells with each label of the user's own model; empty without one."""
+    labels: dict[str, int] = field(default_factory=dict)  # cells with each label of the user's own model
 
     @property
     def n_macrophages(self) -> int:

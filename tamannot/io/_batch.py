@@ -22,9 +22,8 @@ from tamannot._settings import settings
 from tamannot.errors import OutputError, ParameterError, TamannotError
 from tamannot.io._annotate import FileOptions, FileSummary, annotate_recorded
 from tamannot.io._containers import opened
-from tamannot.io._log import RunLog, error_entry
 from tamannot.io._output import is_same, locked, place_of
-from tamannot.io._targets import OUT_SUFFIXES, Outputs
+from tamannot.io._targets import OUT_SUFFIXES, Outputs, RunLog, error_entry
 from tamannot.io._write import n_cells
 from tamannot.signature import as_signatures
 
@@ -51,12 +50,9 @@ class FileResult:
     """The result of a file."""
 
     path: str
-    summary: FileSummary | None
-    """None if it failed."""
-    entry: dict[str, Any]
-    """What a log says about it."""
-    traceback: str | None = None
-    """Of a failure that is a bug."""
+    summary: FileSummary | None  # None if it failed
+    entry: dict[str, Any]  # what a log says about it
+    traceback: str | None = None  # of a failure that is a bug
 
     @property
     def error(self) -> str | None:
@@ -72,31 +68,23 @@ def tasks_of(
     sources: Sequence[Path], folder: Path | None, tables: str | None, *, overwrite: bool, in_place: bool
 ) -> list[Task]:
     """Return the outputs of each input: in ``folder``, under its own name; without a folder, the input itself."""
-    tasks = []
+    tasks, seen = [], dict[Path, Path]()
+    inputs = {place_of(source) for source in sources if is_same(source, source)}  # those that are there
     for source in sources:
         suffix = source.suffix if source.suffix in OUT_SUFFIXES else OUT_SUFFIXES[0]
         out = source if folder is None else folder / f"{source.stem}{suffix}"
+        place, own = place_of(out), is_same(out, source)
+        other = seen.setdefault(place.with_suffix(""), source)
+        if other is not source:
+            same = f"{other} and {source} would have the same output, {out}"
+            raise ParameterError(f"{same}. Rename one, or run them separately.")
+        if place in inputs and not (own and in_place):
+            instead = ", or in_place=True to write the results into the inputs" if own else ""
+            raise ParameterError(f"{out} is an input. Give another folder{instead}.")
         table = out.with_suffix(f".{tables}") if tables else None
-        outputs = Outputs(out, table, overwrite=overwrite, in_place=in_place and is_same(out, source))
+        outputs = Outputs(out, table, overwrite=overwrite, in_place=in_place)
         outputs.targets(source)
         tasks.append(Task(source, out, outputs))
-    seen: dict[Path, Path] = {}
-    inputs = {place_of(source) for source in sources if is_same(source, source)}  # those that are there
-    for task in tasks:
-        msg, own = "", is_same(task.out, task.source)
-        other = seen.setdefault(place_of(task.out).with_suffix(""), task.source)
-        if other is not task.source:
-            same = f"{other} and {task.source} would have the same output, {task.out}"
-            msg = f"{same}. Rename one, or run them separately."
-        elif own and not in_place:
-            instead = "Give another folder, or in_place=True to write the results into the inputs."
-            msg = f"{task.out} is an input. {instead}"
-        elif not own and place_of(task.out) in inputs:
-            msg = f"{task.out} is an input. Give another folder."
-        elif in_place and not own:
-            msg = f"in_place=True writes into the inputs, but {task.out} is not {task.source}. Leave out the folder."
-        if msg:
-            raise ParameterError(msg)
     return tasks
 
 
@@ -113,11 +101,6 @@ def annotate_tasks(tasks: Sequence[Task], options: FileOptions, *, jobs: int, re
         with suppress(Exception), opened(task.source) as root:  # what cannot be read now fails later
             n_obs += n_cells(root)
     report(f"annotating {len(tasks)} files", n_obs)
-    yield from _results(tasks, jobs, options, report)
-
-
-def _results(tasks: Sequence[Task], jobs: int, options: FileOptions, report: Progress) -> Iterator[FileResult]:
-    """Yield results as they arrive from the worker processes, which are started when there is work for them."""
     waiting, idle, busy = deque(tasks), list[_Worker](), dict[Any, tuple[_Worker, Task]]()
     threads = max(1, settings.n_threads() // jobs)
     try:
@@ -134,14 +117,7 @@ def _results(tasks: Sequence[Task], jobs: int, options: FileOptions, report: Pro
                     said = worker.pipe.recv()
                 except (EOFError, OSError):
                     del busy[pipe]
-                    worker.end()
-                    _clear_away(task)
-                    code = worker.process.exitcode or 0
-                    hint = f" {_KILLED}" if code == -9 else ""
-                    how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-                    error = error_entry(ChildProcessError(f"its process was ended {how}.{hint}"))
-                    entry = RunLog(task.source, silent()).entry() | {"peak_memory_bytes": None, "error": error}
-                    yield FileResult(str(task.source), None, entry)
+                    yield _after_death(worker, task)
                     continue
                 if isinstance(said, int):
                     report.tick(said)
@@ -157,8 +133,7 @@ def _results(tasks: Sequence[Task], jobs: int, options: FileOptions, report: Pro
         for worker in idle:
             worker.end()
         for worker, task in busy.values():
-            worker.end()
-            _clear_away(task)
+            _after_death(worker, task)
 
 
 def make_folders(tasks: Sequence[Task]) -> None:
@@ -170,11 +145,18 @@ def make_folders(tasks: Sequence[Task]) -> None:
             raise OutputError(f"{folder}: cannot create this folder: {os.strerror(error.errno or 0)}.") from error
 
 
-def _clear_away(task: Task) -> None:
-    """Remove what a run that was killed had begun to write."""
+def _after_death(worker: _Worker, task: Task) -> FileResult:
+    """Remove what a process had begun to write when it was ended, and return the failure of its file."""
+    worker.end()
     for target in task.outputs.targets(task.source).values():
         with suppress(OutputError), locked(target):
             pass
+    code = worker.process.exitcode or 0
+    hint = f" {_KILLED}" if code == -9 else ""
+    how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+    error = error_entry(ChildProcessError(f"its process was ended {how}.{hint}"))
+    entry = RunLog(task.source, silent()).entry() | {"peak_memory_bytes": None, "error": error}
+    return FileResult(str(task.source), None, entry)
 
 
 class _Worker:

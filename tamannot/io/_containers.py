@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -42,28 +41,19 @@ def opened(path: Path) -> Iterator[Node]:
     except OSError as error:
         if "lock" not in str(error):
             raise
-        raise InputFileError(
-            f"{path}: another process has it open for writing. Close it there, then run again."
-        ) from error
+        raise InputFileError(f"{path}: another process has it open for writing. Close it there first.") from error
     with file:
         yield file["/"]
 
 
 def copy_container(source: Path, path: Path) -> None:
-    """Copy a file, or a folder with all that is in it."""
-    if not source.is_dir():
+    """Copy a file, or a folder with all that is in it; `shutil.copytree` would go on after an error."""
+    if source.is_dir():
+        path.mkdir()
+        for inside in source.iterdir():
+            copy_container(inside, path / inside.name)
+    else:
         shutil.copyfile(source, path)
-        return
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    # Not by `shutil.copytree`, which goes on after an error and tells it as a text.
-    for inside, _, names in os.walk(source, onerror=fail):
-        folder = path / Path(inside).relative_to(source)
-        folder.mkdir()
-        for name in names:
-            shutil.copyfile(Path(inside, name), folder / name)
 
 
 @contextmanager

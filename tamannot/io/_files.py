@@ -28,6 +28,7 @@ from tamannot.io._read import open_file
 from tamannot.io._targets import Outputs, reserved, write_targets
 from tamannot.io._write import write_annotated
 from tamannot.scoring import Method, make_plan, method_of
+from tamannot.scoring._features import learning_rows
 from tamannot.signature import Signature, SignatureSet, load_signatures, signatures_named
 from tamannot.tl._model import Model
 from tamannot.tl._score import ScoreSettings, score_all
@@ -36,8 +37,8 @@ from tamannot.tl._write import ORIGIN_LABELS, STATE_LABELS
 
 # One stray count of a rare gene tells no macrophage; with fewer cells than that the baselines are weak.
 _MIN_DETECTED, _FEW_CELLS = 3, 50
-# Cells looked at: so many from each of so many places, all over the file.
-_ROWS, _PLACES = 500, 10
+# Cells looked at, all over the file.
+_INSPECTED = 5_000
 # Which matrix and genes are used, where the caller does not say.
 _WHERE: dict[str, Any] = {"layer": None, "gene_symbols": None, "species": "auto"}
 
@@ -55,8 +56,7 @@ class FileCheck:
     species: str
     substitutions: dict[str, str]
     coverage: pd.DataFrame
-    notes: tuple[str, ...] = ()
-    """Limitations of an annotation; empty if there are none."""
+    notes: tuple[str, ...] = ()  # limitations of an annotation
 
 
 def check_file(path: str | os.PathLike[str], *, report: Progress | None = None, **where: Any) -> FileCheck:
@@ -110,23 +110,18 @@ def _notes(coverage: pd.DataFrame, data: Unpacked, library: SignatureSet) -> Ite
             yield f"Few cells will get the {axis} {names}: fewer than half of the genes are in the data."
     n_obs, n_vars = data.rows.shape
     if n_obs < _FEW_CELLS:
-        yield (
-            f"{n_obs:,} cells are few for fitting the baselines of states: they will stay close to those of the "
-            "reference."
-        )
+        yield f"{n_obs:,} cells are few for fitting the baselines of states: they will be close to the reference's."
     of_panel = np.zeros(n_vars, bool)
     columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[classify.MACROPHAGE].all_genes])
     of_panel[columns[columns >= 0]] = True
     n_seen = n_with = 0
-    for start in np.unique(np.linspace(0, max(n_obs - _ROWS, 0), _PLACES, dtype=int)):
-        block = data.rows.block(int(start), min(int(start) + _ROWS, n_obs))
+    for run in learning_rows(n_obs, _INSPECTED):
+        block = data.rows.block(run.start, run.stop)
         detected = block.totals((block.values > 0) & of_panel[block.indices])
         n_seen, n_with = n_seen + detected.size, n_with + int((detected >= _MIN_DETECTED).sum())
     if n_with == 0 and n >= _MIN_DETECTED:
-        yield (
-            f"None of {n_seen:,} inspected cells expresses {_MIN_DETECTED} macrophage genes: the data have few or no "
-            "macrophages."
-        )
+        none = f"None of {n_seen:,} inspected cells expresses {_MIN_DETECTED} macrophage genes"
+        yield f"{none}: the data have few or no macrophages."
 
 
 @dataclass(frozen=True)
@@ -138,8 +133,7 @@ class ScoreSummary:
     matrix: str
     kind: str
     method: str
-    signatures: pd.DataFrame
-    """One row per signature: ``n_genes``, ``n_present``, ``coverage``, ``mean``, ``max``."""
+    signatures: pd.DataFrame  # one row per signature: n_genes, n_present, coverage, mean, max
     notes: tuple[str, ...]
     outputs: tuple[str, ...]
 
@@ -208,8 +202,7 @@ class TrainSummary:
     """Summary of a trained model."""
 
     path: str
-    about: Mapping[str, Any]
-    """The fields of the model that JSON can hold; only a model of labels has ``labels``."""
+    about: Mapping[str, Any]  # the fields of the model that JSON can hold; only a model of labels has ``labels``
     notes: tuple[str, ...]
     outputs: tuple[str, ...]
 
@@ -257,11 +250,9 @@ class Analysis:
 
     path: str
     n_obs: int
-    tables: Mapping[str, pd.DataFrame]
-    """By name; the first is the one that is written."""
+    tables: Mapping[str, pd.DataFrame]  # by name; the first is the one that is written
     parameters: Mapping[str, Any]
-    cautions: tuple[str, ...]
-    """Sentences that a reader should see."""
+    cautions: tuple[str, ...]  # sentences that a reader should see
     notes: tuple[str, ...]
     outputs: tuple[str, ...]
 

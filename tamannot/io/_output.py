@@ -135,26 +135,20 @@ def _move(new: Path, place: Path) -> None:
     """Move a file or folder into place; a folder cannot be replaced by renaming, so the two are exchanged."""
     if not (place.is_dir() or (new.is_dir() and place.exists())):
         new.replace(place)
-    elif not _exchange(new, place):  # then in two steps, and back if the second fails
-        old = _beside(place, "old")
-        place.replace(old)
-        try:
-            new.replace(place)
-        except OSError:
-            old.replace(place)
-            raise
-        remove(old)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names atomically; False if the system cannot."""
-    if sys.platform != "linux":
-        return False
+        return
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # not all have this call
+            exchange = ctypes.CDLL(None).renameat2
+            if exchange(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(place), _EXCHANGE) == 0:
+                return
+    old = _beside(place, "old")  # elsewhere in two steps, and back if the second fails
+    place.replace(old)
     try:
-        rename = ctypes.CDLL(None).renameat2
-    except (OSError, AttributeError):
-        return False
-    return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0)
+        new.replace(place)
+    except OSError:
+        old.replace(place)
+        raise
+    remove(old)
 
 
 @contextmanager
@@ -190,6 +184,12 @@ def _clear(place: Path) -> None:
     remove(part_of(place))
 
 
+def _release(place: Path) -> None:
+    with suppress(OSError):
+        _clear(place)
+    remove(_beside(place, "lock"))
+
+
 def release_locks() -> None:
     """Release the remaining locks: an interruption may arrive just as a lock ends."""
     for place in _HELD.get():
@@ -198,19 +198,20 @@ def release_locks() -> None:
                 _release(place)
 
 
-def _release(place: Path) -> None:
-    with suppress(OSError):
-        _clear(place)
-    remove(_beside(place, "lock"))
-
-
 def _ours() -> bytes:
     return f"process {os.getpid()} on {socket.gethostname()}".encode()
 
 
 def _lock(lock: Path, target: Path) -> int:
+    """Return the handle of a lock file that this process has locked."""
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
     while True:
-        handle, is_new = _open(lock)
+        is_new = not os.path.lexists(lock)
+        overtaken = FileExistsError if is_new else FileNotFoundError  # another run made or removed it meanwhile
+        try:
+            handle = os.open(lock, flags | (os.O_CREAT | os.O_EXCL if is_new else 0), 0o666)
+        except overtaken:
+            continue
         try:
             _take(handle, lock, target, is_new=is_new)
             with suppress(FileNotFoundError):  # the run before removed its file between our opening and locking it
@@ -224,15 +225,6 @@ def _lock(lock: Path, target: Path) -> int:
         os.close(handle)
 
 
-def _open(lock: Path) -> tuple[int, bool]:
-    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
-    while True:
-        with suppress(FileExistsError):
-            return os.open(lock, flags | os.O_CREAT | os.O_EXCL, 0o666), True
-        with suppress(FileNotFoundError):
-            return os.open(lock, flags), False
-
-
 def _take(handle: int, lock: Path, target: Path, *, is_new: bool) -> None:
     try:
         if sys.platform != "win32":
@@ -240,16 +232,12 @@ def _take(handle: int, lock: Path, target: Path, *, is_new: bool) -> None:
             return
     except BlockingIOError as error:
         who = os.pread(handle, 200, 0).decode(errors="replace") or "another process"
-        raise OutputError(
-            f"{target}: another run is writing it ({who}). Wait for it, or choose another name."
-        ) from error
+        raise OutputError(f"{target}: another run is writing it ({who}). Wait, or choose another name.") from error
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
     if not is_new:  # without locks nobody can tell whether its run is alive
-        raise OutputError(
-            f"{target}: another run is writing it, or was interrupted. If none is running, remove {lock}."
-        )
+        raise OutputError(f"{target}: another run writes it, or was interrupted. If none is running, remove {lock}.")
 
 
 def part_of(place: Path) -> Path:
@@ -263,11 +251,9 @@ def _beside(place: Path, what: str) -> Path:
 
 def remove(path: Path) -> None:
     """Remove a file or folder, if it is there and can be removed."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+    shutil.rmtree(path, ignore_errors=True)  # refuses files and links
+    with suppress(OSError):
+        path.unlink()
 
 
 @contextmanager

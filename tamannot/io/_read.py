@@ -20,7 +20,7 @@ from anndata.io import read_elem
 from tamannot.data import names_of_run, without_matrices
 from tamannot.errors import InputFileError, TamannotError, some_of
 from tamannot.io._output import first_line
-from tamannot.io._safety import check_links, check_sizes, open_zarr
+from tamannot.io._safety import DAMAGED, check_links, check_sizes, open_zarr
 
 _SHOWN = 500
 # Bytes of unpacked chunks that HDF5 keeps of each data set: blocks of rows begin and end within chunks.
@@ -108,8 +108,6 @@ def reading(path: Path) -> Iterator[None]:
         raise InputFileError(f"{path}: cannot be read as {kind}; {what}") from error
 
 
-# Whatever a library says of damaged content; who reads it tells of it.
-_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile)
 _ZARR_MARKS = (".zgroup", "zarr.json", ".zarray")
 _TEN_X_MATRIX = frozenset(("barcodes", "data", "indices", "indptr", "shape"))
 # Features of 10x that are not genes. CellBender writes NA where it was not told.
@@ -126,21 +124,30 @@ def problem_of(path: Path) -> str | None:
 
     Damaged files pass, because reading them gives the error.
     """
+    if path.is_dir() and any((path / name).is_file() for name in _ZARR_MARKS):
+        folders = _folders_in(path)
+        if "mod" in folders:
+            how = "Pass the folder of one modality: "
+            return _mudata(_folders_in(path / "mod"), lambda name: f"{how} {path / 'mod' / name}")
+        if "obs" in folders or "var" in folders:
+            return None
+        inner = next((n for n in ("tables", "table") if n in folders), None)
+        if inner is not None and (tables := _folders_in(path / inner)):
+            return f"a SpatialData folder. Pass one of its tables:  {path / inner / tables[0]}"
+        held = some_of(folders) or "nothing"
+        return f"cannot be read as zarr: not an AnnData. It contains {held}, but no obs and var."
     if path.is_dir():
-        if any((path / name).is_file() for name in _ZARR_MARKS):
-            return _in_zarr(path)
-        names = {entry.name for entry in path.iterdir()}
-        matrix = next((n for n in sorted(names) if n.endswith(("matrix.mtx", "matrix.mtx.gz"))), None)
-        if matrix is not None:
-            return _ten_x_folder(path, matrix, names)
-        inside = [n for n in sorted(names) if n.endswith((".h5ad", ".zarr", ".h5"))]
+        names = sorted(entry.name for entry in path.iterdir())
+        if matrix := next((n for n in names if n.endswith(("matrix.mtx", "matrix.mtx.gz"))), None):
+            return _ten_x_folder(path, matrix)
+        inside = [n for n in names if n.endswith((".h5ad", ".zarr", ".h5"))]
         hint = f" Pass one of the files in it: {some_of(inside)}." if inside else ""
         return (
             "cannot be read as zarr: the folder has no zarr.json or .zgroup, so it is not a zarr store, and no "
             f"matrix.mtx, so it is not a 10x folder.{hint}"
         )
     if path.is_file() and h5py.is_hdf5(path):
-        with suppress(*_DAMAGED), h5py.File(path, "r") as file:
+        with suppress(*DAMAGED), h5py.File(path, "r") as file:
             return _in_hdf5(path, file)
         return None
     return _in_file(path)
@@ -156,9 +163,8 @@ def _in_hdf5(path: Path, file: h5py.File) -> str | None:
     matrix = file.get("matrix")
     if isinstance(matrix, h5py.Dataset) and "row_attrs" in names:
         line = _converted(path, f"import anndata; anndata.io.read_loom({str(path)!r})")
-        return (
-            f"a loom file, which cannot be read directly. Conversion needs one more package: pip install loompy. {line}"
-        )
+        needs = "Conversion needs one more package: pip install loompy."
+        return f"a loom file, which cannot be read directly. {needs} {line}"
     has_features = isinstance(matrix, h5py.Group) and "features" in matrix
     if has_features:  # of Cell Ranger 3 or later, of CellBender, or of a spatial run
         types, genomes = (_distinct(matrix["features"], name) for name in ("feature_type", "genome"))
@@ -205,25 +211,13 @@ def _mudata(names: Sequence[str], line: Callable[[str], str]) -> str:
     return f"a MuData of {some_of(names)}, which cannot be read as a whole. {line(name)}"
 
 
-def _in_zarr(path: Path) -> str | None:
-    names = _folders_in(path)
-    if "mod" in names:
-        how = "Pass the folder of one modality: "
-        return _mudata(_folders_in(path / "mod"), lambda name: f"{how} {path / 'mod' / name}")
-    if "obs" in names or "var" in names:
-        return None
-    inner = next((n for n in ("tables", "table") if n in names), None)
-    if inner is not None and (tables := _folders_in(path / inner)):
-        return f"a SpatialData folder. Pass one of its tables:  {path / inner / tables[0]}"
-    return f"cannot be read as zarr: not an AnnData. It contains {some_of(names) or 'nothing'}, but no obs and var."
-
-
 def _folders_in(path: Path) -> list[str]:
     return sorted(entry.name for entry in path.iterdir() if entry.is_dir())
 
 
-def _ten_x_folder(folder: Path, matrix: str, names: set[str]) -> str:
+def _ten_x_folder(folder: Path, matrix: str) -> str:
     """Return how to convert a 10x folder: scanpy needs all three files compressed, or, with genes.tsv, none."""
+    names = {entry.name for entry in folder.iterdir()}
     prefix = matrix.removesuffix(".gz").removesuffix("matrix.mtx")
     plain = {n.removesuffix(".gz") for n in names}
     genes = next((n for n in ("features.tsv", "genes.tsv") if f"{prefix}{n}" in plain), None)
@@ -254,10 +248,8 @@ def _in_file(path: Path) -> str:
             f"Seurat object, or, if it is a SingleCellExperiment:  zellkonverter::writeH5AD({read}, {to})"
         )
     if name.endswith((".rda", ".rdata")):
-        return (
-            "objects of an R session, which cannot be read. In R, load() it, and saveRDS() the object with the cells."
-        )
-    with suppress(*_DAMAGED):
+        return "objects of an R session, which cannot be read. In R, load() it, and saveRDS() the object with cells."
+    with suppress(*DAMAGED, zipfile.BadZipFile):
         if zipfile.is_zipfile(path):
             return _in_zip(path)
     if name.endswith(_ARCHIVES):
@@ -271,7 +263,7 @@ def _in_file(path: Path) -> str:
     if bare.suffix.lower() == ".mtx":
         if not bare.name.endswith("matrix.mtx"):
             return f"a matrix without names. Rename it to matrix.mtx{packed}, next to features.tsv and barcodes.tsv."
-        return _ten_x_folder(path.parent, path.name, {entry.name for entry in path.parent.iterdir()})
+        return _ten_x_folder(path.parent, path.name)
     if packed:
         return f"compressed. Unpack it once, and pass {bare}:  {_PACKED[packed]} {shlex.quote(str(path))}"
     what = "it may be text, compressed, or an incomplete download."
@@ -293,16 +285,13 @@ def _in_zip(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     bare = path.with_suffix("")
-    inner = []  # zarr folders and h5ad files; the empty name is the archive itself
-    for name in names:
-        folder, _, last = name.rpartition("/")
-        if name.endswith(".h5ad") or last in (".zgroup", "zarr.json"):
-            inner.append(name if name.endswith(".h5ad") else folder)
-    inner.sort(key=len)
+    # h5ad files and zarr folders; the empty name is the archive itself.
+    inner = [name for name in names if name.endswith(".h5ad")]
+    inner += [name.rpartition("/")[0] for name in names if name.endswith((".zgroup", "zarr.json"))]
     if not inner:
         return f"a zip archive without a zarr folder or an h5ad. Unpack it:  unzip {shlex.quote(str(path))}"
     to = bare if bare.suffix == ".zarr" else bare.with_suffix(".zarr")
-    into, given = (to, to) if inner[0] == "" else (Path(), Path(inner[0]))
+    into, given = (to, to) if "" in inner else (Path(), Path(min(inner, key=len)))
     unpacking = f"import shutil; shutil.unpack_archive({str(path)!r}, {str(into)!r}, 'zip')"
     return f"zipped, which cannot be read directly. Unpack it once, in Python, and pass {given}:  {unpacking}"
 

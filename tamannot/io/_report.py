@@ -190,23 +190,17 @@ class CellsOnDisk:
     def _matrix(self, rows: Array) -> dict[str, Any]:
         """Return rows of the matrix that the run used, nearby rows read together; nothing if it is missing."""
         run, whole = read_record(self.cells, self._key), self._whole
-        if not run.has("matrix"):
-            return {}
-        name = run.matrix.name
-        stored = whole.X if name == "X" else whole.layers.get(name)
-        if name == "raw":
-            stored = None if whole.raw is None else whole.raw.X
+        name = run.matrix.name if run.has("matrix") else ""
+        stored = {**whole.layers, "X": whole.X, "raw": whole.raw and whole.raw.X}.get(name)
         if stored is None:
             return {}
         source = row_source(stored)
         blocks = [sp.csr_array((0, source.shape[1]), dtype=np.float32)]
         for chosen in np.split(rows, np.flatnonzero(np.diff(rows) > _NEAR) + 1) if rows.size else ():
             start, stop = int(chosen[0]), int(chosen[-1]) + 1
-            mask = np.zeros(stop - start, dtype=bool)
-            mask[chosen - start] = True
-            block = source.block(start, stop).only(mask)
-            shape = (chosen.size, source.shape[1])
-            blocks.append(sp.csr_array((block.values, block.indices, block.indptr), shape=shape))
+            block = source.block(start, stop)
+            near = sp.csr_array((block.values, block.indices, block.indptr), shape=(stop - start, source.shape[1]))
+            blocks.append(near[chosen - start])
         values = sp.csr_matrix(sp.vstack(blocks))
         if name == "raw":
             return {"raw": {"X": values, "var": whole.raw.var}}

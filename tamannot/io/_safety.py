@@ -19,7 +19,7 @@ from tamannot.errors import InputFileError
 from tamannot.io._output import size_of
 
 # Whatever a library says of damaged content; who reads it tells of it.
-_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
+DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
 _LINKS = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
 # Objects that a reader comes by, groups within groups: far beyond any file that is meant.
 _MOST_OBJECTS, _DEEPEST = 1_000_000, 50
@@ -34,6 +34,7 @@ _CODECS = (
     *("scale_offset", "sharding_indexed", "shuffle", "transpose", "vlen-array", "vlen-bytes", "vlen-utf8", "zlib"),
     *("zstd",),
 )
+_REWRITE = "Write it as a single file first, for example by reading and writing it with anndata."
 
 
 def check_links(source: Path) -> None:
@@ -44,7 +45,7 @@ def check_links(source: Path) -> None:
     refused by `check_sizes`.
     """
     found: str | None = None
-    with suppress(*_DAMAGED):
+    with suppress(*DAMAGED):
         if source.is_dir():
             link = next(filter(Path.is_symlink, source.rglob("*")), None)
             if link is not None:
@@ -55,9 +56,7 @@ def check_links(source: Path) -> None:
                 root = h5py.h5g.open(file.id, b"/")
                 found = _problem_in(root, "", {}, frozenset([root]))
     if found is not None:
-        raise InputFileError(
-            f"{source}: {found}. Write it as a single file first, for example by reading and writing it with anndata."
-        )
+        raise InputFileError(f"{source}: {found}. {_REWRITE}")
 
 
 def _problem_in(group: Any, path: str, sizes: dict[Any, int], above: frozenset[Any]) -> str | None:
@@ -67,13 +66,18 @@ def _problem_in(group: Any, path: str, sizes: dict[Any, int], above: frozenset[A
     the number of objects that a reader comes by in each group; ``above`` are the groups that the walk is in.
     """
     size, names = 1, list[bytes]()
-    with suppress(*_DAMAGED):
+    with suppress(*DAMAGED):
         names = list(group)
     for name in names:
         where = f"{path}/{name.decode('utf-8', 'backslashreplace')}"
-        if problem := _outside(group, name, where):
-            return problem
-        with suppress(*_DAMAGED):
+        kind = None
+        with suppress(*DAMAGED):
+            kind = group.links.get_info(name).type
+            if kind == h5py.h5l.TYPE_EXTERNAL:
+                return f"{where} is a link to {os.fsdecode(group.links.get_val(name)[0])}, outside the file"
+        if kind not in _LINKS:
+            return f"{where} is a link of an unknown type"
+        with suppress(*DAMAGED):
             if h5py.h5o.get_info(group, name).type != h5py.h5o.TYPE_GROUP:
                 size += 1
                 continue
@@ -87,17 +91,6 @@ def _problem_in(group: Any, path: str, sizes: dict[Any, int], above: frozenset[A
     if size > _MOST_OBJECTS:
         return f"{path} leads to more than {_MOST_OBJECTS:,} objects: its links repeat the same ones"
     return None
-
-
-def _outside(group: Any, name: bytes, where: str) -> str | None:
-    """Describe a link that leaves the file."""
-    with suppress(*_DAMAGED):
-        kind = group.links.get_info(name).type
-        if kind in _LINKS:
-            return None
-        if kind == h5py.h5l.TYPE_EXTERNAL:
-            return f"{where} is a link to {os.fsdecode(group.links.get_val(name)[0])}, outside the file"
-    return f"{where} is a link of an unknown type"
 
 
 def check_sizes(source: Path) -> None:
@@ -124,29 +117,22 @@ def _datasets(source: Path) -> Iterator[tuple[str, int]]:
             names.append(name)
 
     with ExitStack() as stack:
-        with suppress(*_DAMAGED):
+        with suppress(*DAMAGED):
             file = stack.enter_context(h5py.File(source, "r"))
             h5py.h5o.visit(file.id, look, info=True)
         for name in names:
-            where, shape, size = f"/{name.decode('utf-8', 'backslashreplace')}", None, 0
-            is_elsewhere = is_bomb = False
-            with suppress(*_DAMAGED):
+            where, shape, size, problem = f"/{name.decode('utf-8', 'backslashreplace')}", None, 0, ""
+            with suppress(*DAMAGED):
                 dataset = h5py.h5o.open(file.id, name)
                 plan, width = dataset.get_create_plist(), dataset.get_type().get_size()
                 chunk = math.prod(plan.get_chunk()) if plan.get_layout() == h5py.h5d.CHUNKED else 0
-                is_elsewhere = plan.get_external_count() > 0 or plan.get_layout() == h5py.h5d.VIRTUAL
-                is_bomb = _is_bomb(dataset, plan, chunk * width)
+                if plan.get_external_count() > 0 or plan.get_layout() == h5py.h5d.VIRTUAL:
+                    problem = f"has its values in another file. {_REWRITE}"
+                elif _is_bomb(dataset, plan, chunk * width):
+                    problem = "is damaged: a chunk unpacks to more than a chunk. It may be made to exhaust memory."
                 shape, size = dataset.shape, max(math.prod(dataset.shape or ()), chunk) * width
-            if is_elsewhere:
-                raise InputFileError(
-                    f"{source}: {where} has its values in another file. Write it as a single file first, for example "
-                    "by reading and writing it with anndata."
-                )
-            if is_bomb:
-                raise InputFileError(
-                    f"{source}: {where} is damaged: one of its chunks unpacks to more than a chunk. The file may be "
-                    "made to exhaust memory."
-                )
+            if problem:
+                raise InputFileError(f"{source}: {where} {problem}")
             yield f"{where} of shape {shape}", size
 
 
@@ -175,39 +161,34 @@ def _is_bomb(dataset: Any, plan: Any, size: int) -> bool:
 
 
 def _zarr_arrays(folder: Path) -> Iterator[tuple[str, int]]:
+    codecs: list[str] = []
+
+    def note_codecs(node: dict[str, Any]) -> dict[str, Any]:
+        for key in ("compressor", "filters", "codecs", "index_codecs"):
+            some = node.get(key)
+            listed = some if isinstance(some, list) else [some]
+            codecs.extend(str(c.get("id") or c.get("name")) for c in listed if isinstance(c, dict))
+        return node
+
     for path in (*folder.rglob(".zarray"), *folder.rglob("zarr.json")):
         where, meta = path.parent.relative_to(folder), {}
-        with suppress(*_DAMAGED):
-            meta = json.loads(path.read_bytes())
-        for name in _codecs_in(meta):
+        codecs.clear()
+        with suppress(*DAMAGED):
+            meta = json.loads(path.read_bytes(), object_hook=note_codecs)
+        for name in codecs:
             if name.removeprefix("numcodecs.") not in _CODECS:
                 raise InputFileError(
                     f"{folder}: {where} uses the codec {name[:50]!r}, which is refused because it may execute what it "
                     "reads. Rewrite the folder with one of zarr's own codecs."
                 )
-        with suppress(*_DAMAGED):
+        with suppress(*DAMAGED):
             if "shape" not in meta:
                 continue
             grid = meta.get("chunk_grid", {}).get("configuration", {}).get("chunk_shape") or meta.get("chunks") or []
             values, width = max(math.prod(map(int, meta["shape"])), math.prod(map(int, grid))), 8
-            with suppress(*_DAMAGED):  # of a text: that of a reference
+            with suppress(*DAMAGED):  # of a text: that of a reference
                 width = max(1, np.dtype(meta.get("dtype") or meta.get("data_type")).itemsize)
             yield f"{where} of shape {meta['shape']}", values * width
-
-
-def _codecs_in(node: object) -> Iterator[str]:
-    """Yield the codecs that metadata name, however deep."""
-    stack = [node]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, list):
-            stack += node
-        elif isinstance(node, dict):
-            for key in ("compressor", "filters", "codecs", "index_codecs"):
-                some = node.get(key)
-                listed = some if isinstance(some, list) else [some]
-                yield from (str(c.get("id") or c.get("name")) for c in listed if isinstance(c, dict))
-            stack += node.values()
 
 
 def open_zarr(path: Path) -> zarr.Group:

@@ -1,23 +1,33 @@
-"""The outputs: the annotated object, a table, or both."""
+"""The outputs of a run: the annotated object, a table, or both; and its log: options, time, memory."""
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import re
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from tamannot._progress import Progress
+from tamannot._resources import package_version
+from tamannot._settings import settings
 from tamannot.errors import OutputError, ParameterError, printable
 from tamannot.io._output import check_space, check_target, is_same, locked, replacing
+from tamannot.signature import as_signatures
 
 OUT_SUFFIXES = (".h5ad", ".zarr")
 _TABLE_SUFFIXES = (".csv", ".parquet")
-_PAGE_SUFFIX = ".html"
 # First characters of spreadsheet formulas, and numbers, which may begin with them.
 _STARTS = ("=", "+", "-", "@")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -28,13 +38,11 @@ NO_OUTPUT = "No output: pass out= or table=."
 class Outputs:
     """What a run writes, and whether it may replace what is there."""
 
-    out: str | os.PathLike[str] | None = None
-    """The input with the results in it."""
+    out: str | os.PathLike[str] | None = None  # the input with the results in it
     table: str | os.PathLike[str] | None = None
     html: str | os.PathLike[str] | None = None
     overwrite: bool = False
-    in_place: bool = False
-    """Write the results into the input itself."""
+    in_place: bool = False  # write the results into the input itself
 
     def targets(self, source: Path, tables: tuple[str, ...] = _TABLE_SUFFIXES) -> dict[str, Path]:
         """Return the files to write by suffix; ``tables`` are those that a table may have."""
@@ -45,7 +53,7 @@ class Outputs:
                 raise ParameterError(f"in_place=True writes into the input, {other}. Leave out one of the two.")
             out = out or source
         targets: dict[str, Path] = {}
-        for given, suffixes in ((out, OUT_SUFFIXES), (self.table, tables), (self.html, (_PAGE_SUFFIX,))):
+        for given, suffixes in ((out, OUT_SUFFIXES), (self.table, tables), (self.html, (".html",))):
             if given is None:
                 continue
             target = Path(given)
@@ -67,25 +75,16 @@ def reserved(
     targets = asked.targets(source, tables)
     if needed and not targets:
         raise ParameterError(NO_OUTPUT)
-
-    def check(kind: str) -> None:
-        whole = asked.in_place and kind in OUT_SUFFIXES  # a table never takes the place of the input
-        check_target(targets[kind], source=source, overwrite=asked.overwrite, in_place=whole)
-
-    for kind, target in targets.items():
-        check(kind)
-        if kind in OUT_SUFFIXES:
-            check_space(target, source=source)
     with ExitStack() as stack:
-        for kind, target in targets.items():
-            stack.enter_context(locked(target))
-            check(kind)  # a run may just have ended
+        for is_locked in (False, True):  # again when all are locked: another run may just have ended
+            for kind, target in targets.items():
+                if is_locked:
+                    stack.enter_context(locked(target))
+                whole = asked.in_place and kind in OUT_SUFFIXES  # a table never takes the place of the input
+                check_target(target, source=source, overwrite=asked.overwrite, in_place=whole)
+                if kind in OUT_SUFFIXES and not is_locked:
+                    check_space(target, source=source)
         yield targets
-
-
-def annotated_of(targets: Mapping[str, Path]) -> Path | None:
-    """Return the target that has the cells."""
-    return next((target for kind, target in targets.items() if kind in OUT_SUFFIXES), None)
 
 
 def write_targets(
@@ -96,18 +95,17 @@ def write_targets(
 ) -> None:
     """Write every target completely or not at all; none is moved into place before all are written.
 
-    ``write`` writes the cells, ``table`` makes the table, and ``page`` writes the report from the path of the written
-    cells.
+    ``write`` writes the cells, ``table`` makes the table, ``page`` writes the report from the path of the cells.
     """
     with ExitStack() as stack:
         parts = {kind: stack.enter_context(replacing(target)) for kind, target in targets.items()}
         for kind, part in parts.items():
             if kind in OUT_SUFFIXES:
                 write(part)
-            elif kind != _PAGE_SUFFIX:
+            elif kind != ".html":
                 write_table(table(), part)
-            elif page is not None and (annotated := annotated_of(parts)) is not None:
-                page(annotated, part)
+            elif page is not None:
+                page(parts.get(".h5ad") or parts[".zarr"], part)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -139,3 +137,121 @@ def _harmless(value: object) -> object:
         return value
     words = printable(value)
     return f"'{words}" if words.startswith(_STARTS) and not _NUMBER.fullmatch(words) else words
+
+
+_PACKAGES = ("anndata", "h5py", "numba", "numpy", "pandas", "scikit-learn", "scipy", "zarr")
+
+
+class RunLog:
+    """The events of a run over one file."""
+
+    def __init__(self, source: Path, report: Progress) -> None:
+        self.source, self.report = source, report
+        self.n_obs: int | None = None
+        self.outputs: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
+        self._seconds, self._stages = 0.0, dict[str, float]()
+        self._error: dict[str, str] | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Time the block; keep the error that ends it."""
+        begun, before = time.monotonic(), dict(self.report.seconds)
+        try:
+            yield
+        except BaseException as error:
+            self._error = error_entry(error)
+            raise
+        finally:
+            self.report.close()
+            self._seconds = time.monotonic() - begun
+            spent = {stage: s - before.get(stage, 0.0) for stage, s in self.report.seconds.items()}
+            self._stages = {stage: round(s, 3) for stage, s in spent.items() if s > 0}
+
+    def entry(self) -> dict[str, Any]:
+        """Return the entry of the file in the log."""
+        return {
+            "input": str(self.source),
+            "outputs": list(self.outputs),
+            "n_obs": self.n_obs,
+            "stages": self._stages,
+            **speed(self.n_obs, self._seconds),
+            "peak_memory_bytes": peak_memory(),
+            "notes": list(self.notes),
+            "error": self._error,
+        }
+
+
+@contextmanager
+def logged(
+    log: str | os.PathLike[str] | None,
+    options: Mapping[str, Any],
+    entry: Callable[[], dict[str, Any]],
+    *,
+    overwrite: bool = False,
+) -> Iterator[None]:
+    """Write a log, ``.json``, when the block ends, with or without an error.
+
+    The log of an earlier run is replaced, another file only with ``overwrite``. Of the option ``signatures``, which
+    were added to the library, it has the digests.
+    """
+    if log is None:
+        yield
+        return
+    target = Path(log)
+    if target.suffix != ".json":
+        raise OutputError(f"{target}: the name of a log must end in .json.")
+    is_log = False
+    with suppress(OSError, ValueError):
+        found = json.loads(target.read_text())
+        is_log = isinstance(found, dict) and "tamannot_log" in found
+    check_target(target, overwrite=overwrite or is_log)
+    versions = {"tamannot": package_version(), "python": platform.python_version()}
+    versions |= {name: version(name) for name in _PACKAGES} | {"platform": platform.platform()}
+    chosen = dict(options)
+    if "signatures" in chosen:
+        own = as_signatures(chosen["signatures"] or {})
+        chosen["signatures"] = {name: signature.digest for name, signature in own.items()}
+    content: dict[str, Any] = {
+        "tamannot_log": 1,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions,
+        "threads": settings.n_threads(),
+        "options": chosen,
+        "error": None,
+    }
+    with locked(target):
+        try:
+            yield
+        except BaseException as error:
+            content["error"] = error_entry(error)
+            raise
+        finally:  # an error of the run takes precedence over one of writing the log
+            with nullcontext() if content["error"] is None else suppress(OutputError), replacing(target) as beside:
+                beside.write_text(json.dumps(content | entry(), indent=2, default=str) + "\n")
+
+
+def speed(n_obs: int | None, seconds: float) -> dict[str, float | None]:
+    """Return seconds, and cells per second if the number of cells is known."""
+    rate = round(n_obs / seconds, 1) if n_obs is not None and seconds > 0 else None
+    return {"seconds": round(seconds, 3), "cells_per_second": rate}
+
+
+def error_entry(error: BaseException) -> dict[str, str]:
+    """Return kind and message of an error."""
+    return {"type": type(error).__name__, "message": str(error)}
+
+
+def peak_memory() -> int | None:
+    """Return the peak memory of this process in bytes; None if the system does not report it."""
+    # Linux hands the maximum of rusage on to a new program; that of the memory map is the program's own.
+    with suppress(OSError):
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+        if found:
+            return int(found[1]) * 1024
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415 - not on Windows
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -21,8 +21,6 @@ from tamannot.errors import InputFileError, TamannotError
 from tamannot.io._containers import Node, changing, copy_container, is_zarr_name, opened
 from tamannot.io._output import first_line, place_of, reading_from, writing_to
 
-Array = NDArray[Any]
-
 _INDEX = "_index"
 # HDF5 files of the format before 2008 have no room for longer attributes.
 _LONG_ATTRIBUTE = 60_000
@@ -33,8 +31,8 @@ class SpooledTables:
 
     def __init__(self, columns: Mapping[str, Sequence[str]], target: Path) -> None:
         self._target, folder = target, place_of(target).parent
-        self.columns = {name: list(names) for name, names in columns.items()}
-        self.n_obs = 0
+        self._columns = {name: list(names) for name, names in columns.items()}
+        self._n_obs = 0
         self._files = {
             name: tempfile.TemporaryFile(dir=folder, prefix=".tamannot-")  # noqa: SIM115 - closed by `close`
             for name in columns
@@ -46,20 +44,31 @@ class SpooledTables:
             with suppress(OSError):  # what could not be written to a full disk
                 file.close()
 
-    def add(self, rows: range, tables: Mapping[str, Array]) -> None:
+    def add(self, rows: range, tables: Mapping[str, NDArray[Any]]) -> None:
         """Take some rows of every table, which follow those before."""
         with writing_to(self._target):
             for name, file in self._files.items():
                 file.write(np.ascontiguousarray(tables[name], np.float32).data)
-        self.n_obs = rows.stop
+        self._n_obs = rows.stop
 
-    def table(self, name: str) -> Array:
-        """Return a table, cells by columns."""
-        values = np.empty((self.n_obs, len(self.columns[name])), np.float32)
-        with writing_to(self._target):
-            self._files[name].seek(0)
-            self._files[name].readinto(values.data)
-        return values
+    def write(self, root: Node, key: str) -> None:
+        """Write every table into ``obsm``, as a data frame whose index is that of ``obs``."""
+        obs = root["obs"]
+        cells = obs[text(obs.attrs[_INDEX])]
+        for name, columns in self._columns.items():
+            group = root["obsm"].create_group(slot(key, name))
+            mark(group, "dataframe", "0.2.0")
+            group.attrs["column-order"], group.attrs[_INDEX] = columns, _INDEX
+            if isinstance(group, h5py.Group):
+                group[_INDEX] = cells  # a second name of the same
+            else:
+                copy_container(Path(cells.store.root) / cells.path, Path(group.store.root) / group.path / _INDEX)
+            values = np.empty((self._n_obs, len(columns)), np.float32)
+            with writing_to(self._target):
+                self._files[name].seek(0)
+                self._files[name].readinto(values.data)
+            for column, numbers in zip(columns, values.T, strict=True):
+                ad.io.write_elem(group, column, np.ascontiguousarray(numbers))
 
 
 def write_annotated(
@@ -93,16 +102,12 @@ def write_annotated(
         new = stack.enter_context(changing(path, new=not is_copy))
         try:
             with reading_from(source, path):
-                if is_copy:
-                    _check_chunks(new)
-                    bring_up_to_date(new)
-                else:
-                    convert_all(old, new, skip={"obs", "var", *results.replaced(old)})
+                convert_all(new if is_copy else old, new, skip={"obs", "var", *results.replaced(old)})
             results.write(new)
         except UnwritableError as error:
             raise InputFileError(f"{source}: {error}") from error
         if tables is not None:
-            _write_tables(tables, new, keys[0])
+            tables.write(new, keys[0])
 
 
 class _Results:
@@ -172,33 +177,6 @@ class _Results:
         table.attrs["column-order"] = columns
 
 
-def _write_tables(tables: SpooledTables, root: Node, key: str) -> None:
-    """Write every table into ``obsm``, as a data frame whose index is that of ``obs``."""
-    obs = root["obs"]
-    cells = obs[text(obs.attrs[_INDEX])]
-    for name, columns in tables.columns.items():
-        group = root["obsm"].create_group(slot(key, name))
-        mark(group, "dataframe", "0.2.0")
-        group.attrs["column-order"], group.attrs[_INDEX] = columns, _INDEX
-        if isinstance(group, h5py.Group):
-            group[_INDEX] = cells  # a second name of the same
-        else:
-            copy_container(Path(cells.store.root) / cells.path, Path(group.store.root) / group.path / _INDEX)
-        for column, values in zip(columns, tables.table(name).T, strict=True):
-            ad.io.write_elem(group, column, np.ascontiguousarray(values))
-
-
-def _check_chunks(root: Node) -> None:
-    """Let HDF5 read the chunk index of every data set: a copy of a broken one would be useless."""
-
-    def count(_: str, node: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(node, h5py.Dataset) and node.chunks:
-            node.id.get_num_chunks()
-
-    if isinstance(root, h5py.Group):
-        root.visititems(count)
-
-
 SECTIONS = ("layers", "obsm", "obsp", "uns", "varm", "varp")
 _PARTS_OF_RAW = ("X", "var", "varm")
 _MAPPINGS = ("", "dict", "raw", "anndata")
@@ -227,28 +205,29 @@ def write_value(parent: Node, name: str, value: Any) -> None:
         ) from error
 
 
-def bring_up_to_date(root: Node) -> None:
-    """Convert a file of an older anndata to the current encoding, except ``obs`` and ``var``."""
-    for name in (n for n in _PARTS_OF_RAW if f"raw.{n}" in root):
-        root.require_group("raw")
-        if isinstance(root, h5py.Group):
-            root.move(f"raw.{name}", f"raw/{name}")
-        else:
-            folder = Path(root.store.root) / root.path
-            (folder / f"raw.{name}").rename(folder / "raw" / name)
-    for name in sorted(set(root) - {"obs", "var"}):
-        convert(root[name], root, name)
-
-
 def convert_all(old: Node, new: Node, skip: Collection[str]) -> None:
-    """Write the content of a container into an empty one of the other kind, except the elements at some paths."""
-    copy_attributes(old, new)
-    for name in sorted(n for n in old if not n.startswith("raw.") and n not in skip):
-        convert(old[name], new, name, skip)
+    """Write a container into an empty one of the other kind, or bring it up to date, except elements at some paths."""
+
+    def count_chunks(_: str, node: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(node, h5py.Dataset) and node.chunks:
+            node.id.get_num_chunks()
+
+    if old is not new:
+        copy_attributes(old, new)
+    elif isinstance(old, h5py.Group):  # HDF5 reads every index of chunks: a copy of a broken one would be useless
+        old.visititems(count_chunks)
     for name in (n for n in _PARTS_OF_RAW if f"raw.{n}" in old):
         raw = new.require_group("raw")
         mark(raw, "raw", "0.1.0")
-        convert(old[f"raw.{name}"], raw, name)
+        if old is not new:
+            convert(old[f"raw.{name}"], raw, name)
+        elif isinstance(old, h5py.Group):
+            old.move(f"raw.{name}", f"raw/{name}")
+        else:
+            folder = Path(old.store.root) / old.path
+            (folder / f"raw.{name}").rename(folder / "raw" / name)
+    for name in sorted(n for n in old if not n.startswith("raw.") and n not in skip):
+        convert(old[name], new, name, skip)
 
 
 def convert(old: Node, parent: Node, name: str, skip: Collection[str] = ()) -> None:

@@ -61,7 +61,7 @@ _REFUSED = [
     (("annotate", "in.h5ad", "--table", "t.csv", "--report", "r.html"), "pass --out as well"),
     (("annotate", "in.h5ad", "none.h5ad"), "need --out-dir"),
     (("annotate", "in.h5ad", "none.h5ad", "--out-dir", "."), "is an input. Give another folder, or --in-place"),
-    (("annotate", "in.h5ad", "none.h5ad", "--out-dir", "D", "--in-place"), "--in-place writes into the inputs"),
+    (("annotate", "in.h5ad", "none.h5ad", "--out-dir", "D", "--in-place"), "--in-place writes into the input"),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--sample-key", "patien"), "Did you mean 'patient'?"),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--compartment-key", "typ"), "Did you mean 'type'?"),
     (("annotate", "in.h5ad", "-o", "o.h5ad", "--compartment-key", "type"), "Use a column with the ids b, dendritic"),

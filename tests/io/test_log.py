@@ -10,7 +10,7 @@ import pytest
 import tamannot as tam
 from tamannot._progress import Progress
 from tamannot.errors import InputFileError, OutputError
-from tamannot.io._log import RunLog, logged
+from tamannot.io._targets import RunLog, logged
 
 pytestmark = pytest.mark.filterwarnings("ignore:Variable names are not unique")
 
@@ -146,7 +146,7 @@ def test_a_shared_progress_counts_each_run_apart():
 
 def test_peak_memory_is_in_bytes_and_grows():
     script = """
-from tamannot.io._log import peak_memory
+from tamannot.io._targets import peak_memory
 before = peak_memory()
 ballast = bytearray(b"x") * (before + 50_000_000)
 assert isinstance(before, int)

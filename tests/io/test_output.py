@@ -7,6 +7,7 @@ import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 
 import anndata as ad
 import h5py
@@ -190,7 +191,7 @@ class TestFolders:
     @pytest.mark.parametrize("one_step", [True, False])
     def test_a_folder_is_replaced_whole(self, old, tmp_path, monkeypatch, one_step):
         if not one_step:
-            monkeypatch.setattr(_output, "_exchange", lambda *_: False)
+            monkeypatch.setattr(_output.ctypes, "CDLL", lambda _: SimpleNamespace(renameat2=lambda *_: -1))
         with replacing(old) as part:
             part.mkdir()
             (part / "new").touch()
@@ -211,7 +212,11 @@ class TestFolders:
         assert names(tmp_path) == ["out.zarr"]
 
     def test_a_failed_second_step_puts_the_old_back(self, old, tmp_path, monkeypatch):
-        monkeypatch.setattr(_output, "_exchange", lambda new, _: bool(new.rmdir()))  # nothing is left to move
+        def remove(_: int, new: bytes, *__: object) -> int:  # nothing is left to move
+            Path(os.fsdecode(new)).rmdir()
+            return -1
+
+        monkeypatch.setattr(_output.ctypes, "CDLL", lambda _: SimpleNamespace(renameat2=remove))
         with pytest.raises(OutputError), replacing(old) as part:
             part.mkdir()
         assert names(old) == ["old"]
