@@ -177,17 +177,8 @@ def classify_origin(
     TamannotError
         As `annotate`.
     """
-    return _step(
-        adata,
-        "origin",
-        key_added,
-        copy,
-        layer=layer,
-        gene_symbols=gene_symbols,
-        species=species,
-        tissue=tissue,
-        compartment_key=compartment_key,
-    )
+    where = {"layer": layer, "gene_symbols": gene_symbols, "species": species}
+    return _step(adata, "origin", key_added, copy, **where, tissue=tissue, compartment_key=compartment_key)
 
 
 @takes_scanpy_words(UseRaw)
@@ -214,16 +205,8 @@ def classify_state(
     TamannotError
         As `annotate`.
     """
-    return _step(
-        adata,
-        "state",
-        key_added,
-        copy,
-        layer=layer,
-        gene_symbols=gene_symbols,
-        species=species,
-        compartment_key=compartment_key,
-    )
+    where = {"layer": layer, "gene_symbols": gene_symbols, "species": species}
+    return _step(adata, "state", key_added, copy, **where, compartment_key=compartment_key)
 
 
 @takes_scanpy_words(UseRaw)

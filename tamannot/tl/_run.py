@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,39 +11,16 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
+from tamannot import classify
 from tamannot._progress import Progress
-from tamannot._settings import DEFAULT_ACCURACY, AnnotateSettings, settings
-from tamannot.classify import (
-    ASSIGNED,
-    FEW_GENES,
-    MACROPHAGE,
-    NOT_MACROPHAGE,
-    ORIGINS,
-    PROGRAM_AXES,
-    STATES,
-    SUMMARIES,
-    UNASSIGNED,
-    UNFAMILIAR,
-    Call,
-    Cells,
-    Lender,
-    Panels,
-    Source,
-    lend,
-    prepare,
-)
+from tamannot._settings import AnnotateSettings, settings
+from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE, SUMMARIES, UNASSIGNED, Source
 from tamannot.data import Array, Unpacked
-from tamannot.data._runs import missing_genes
-from tamannot.errors import CoverageWarning, Notes, TamannotWarning, logger, some_of, tell
+from tamannot.errors import logger, tell
 from tamannot.signature import Signatures, SignatureSet, as_signatures, load_signatures
 from tamannot.tl._model import Labelling, base_for, models_of
-from tamannot.tl._write import ORIGIN_LABELS, STATE_LABELS, STATUSES, STEPS, AnnotationRun, write_annotation
+from tamannot.tl._write import ORIGIN_LABELS, STATE_LABELS, STATUSES, STEPS, AnnotationRun, write_run
 
-# A share of unfamiliar macrophages that needs a note, and the number of signatures to list.
-_MOSTLY_UNFAMILIAR = 0.5
-_SHOWN = 8
-# The signatures that are results of a step; the other compartments are alternatives to macrophages.
-_AXES_OF = {"origin": ("origin",), "state": ("state", "overlay", "polarization"), "ferroptosis": ("ferroptosis",)}
 # If fewer genes than this are expected to be detected, a program is uninformative in that cell.
 _LOW_SIGNAL_EXPECTED = 3
 
@@ -94,16 +71,16 @@ def start_run(
     data, library, source, resolved = read_input(adata, signatures, asked)
     labelling = cohort = None
     if of_labels is not None:
-        layer, gene_symbols = asked.layer, asked.gene_symbols
-        labelling = Labelling(of_labels, adata, layer=layer, gene_symbols=gene_symbols, species=asked.species)
+        where = {"layer": asked.layer, "gene_symbols": asked.gene_symbols, "species": asked.species}
+        labelling = Labelling(of_labels, adata, where)
     if model is not None:
         source = source.on_scale(model.scale, base_for(model, data))
-        cohort = lend(model, source.index, asked.tissue)
-    ready = prepare(source, library, resolved, cohort, threads=settings.n_threads(), report=report)
+        cohort = classify.lend(model, source.index, asked.tissue)
+    ready = classify.prepare(source, library, resolved, cohort, threads=settings.n_threads(), report=report)
     also = () if labelling is None else (slots.slot(key_added, "model"),)
     ids, programs = list(ready.panels.public.ids), [i for i in ready.panels.ids("ferroptosis") if i not in SUMMARIES]
     columns = {"scores": ids, "z": ids, "p": ids, "ferroptosis": programs}
-    columns |= {"origin_proba": list(ORIGINS), "state_proba": list(STATES)}
+    columns |= {"origin_proba": list(classify.ORIGINS), "state_proba": list(classify.STATES)}
     return AnnotationRun(key_added, asked, data, ready, labelling, also, columns)
 
 
@@ -121,7 +98,7 @@ def call_cells(
     for rows, calls in run.ready.blocks(threads=settings.n_threads(), report=report, block=block):
         scores, columns = calls.scores, dict[str, Any]()
         for axis in slots.AXES:
-            call: Call = getattr(calls, axis)
+            call: classify.Call = getattr(calls, axis)
             columns[axis] = pd.Categorical(call.label, categories=labels[axis])
             columns[f"{axis}_prob"] = call.prob.astype(np.float32)
             columns[f"{axis}_status"] = pd.Categorical(call.status, categories=list(STATUSES))
@@ -151,17 +128,6 @@ def call_cells(
         run.labelling.predict(report)
 
 
-def write_run(
-    adata: AnnData, run: AnnotationRun, tables: Mapping[str, Array] | None, steps: tuple[str, ...] = STEPS
-) -> Notes:
-    """Write the slots of some steps; return the notes for the user."""
-    notes = _notes(run, steps)
-    if run.labelling is not None:
-        notes |= run.labelling.write(adata, *run.also)
-    write_annotation(adata, run, tables, steps=steps, notes=list(notes))
-    return notes
-
-
 def read_input(
     adata: AnnData, signatures: Signatures | None, asked: AnnotateSettings
 ) -> tuple[Unpacked, SignatureSet, Source, AnnotateSettings]:
@@ -177,69 +143,11 @@ def read_input(
         given = np.array(slots.texts_of(slots.obs_column(adata, column)), object)
     layer, gene_symbols = asked.layer, asked.gene_symbols
     species = slots.species_of(adata, gene_symbols=gene_symbols, species=asked.species, layer=layer)
-    library = load_signatures(PROGRAM_AXES, species=species)
+    library = load_signatures(classify.PROGRAM_AXES, species=species)
     own = as_signatures(signatures or {})
     # A user's set with a bundled id replaces the bundled one.
     placed = (s.model_copy(update={"axis": library[i].axis}) if i in library else s for i, s in own.items())
     library |= SignatureSet(placed)
     data = slots.unpack(adata, library, layer=layer, gene_symbols=gene_symbols, species=asked.species)
-    cells = Cells(sample=sample, given=given, mapping=mapping)
+    cells = classify.Cells(sample=sample, given=given, mapping=mapping)
     return data, library, Source(data.rows, data.kind, data.index, cells), replace(asked, species=species)
-
-
-def _notes(run: AnnotationRun, steps: tuple[str, ...]) -> Notes:
-    """Return the notes for the user, one line each; ``uns`` keeps them as well."""
-    data, cohort, panels, found = run.data, run.ready.cohort, run.ready.panels, run.calls
-    notes = data.notes
-    if run.settings.tissue == "auto" and (found["compartment"] == MACROPHAGE).any():
-        notes[f"Tissue set to {cohort.tissue}: {cohort.tissue_reason}. Override with tissue=."] = None
-    if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
-        notes[f"Fitted to {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spaced evenly over the data."] = None
-    target = run.settings.target_accuracy
-    called = found["state_status"] == ASSIGNED
-    if target != DEFAULT_ACCURACY and called.any():  # who gives one wants to hear
-        expected = float(np.mean(found.loc[called, "state_prob"].to_numpy()))
-        if expected < target:
-            notes[
-                f"According to their probabilities, {expected:.0%} of the called states are right; target_accuracy is "
-                f"{target:g}. To be stricter, keep only cells with a high state probability."
-            ] = TamannotWarning
-    if cohort.lender is not None:
-        notes |= dict.fromkeys(_notes_on_model(cohort.lender, panels, found), TamannotWarning)
-    if panels.too_large:
-        line = f"Not scored, because they have more genes than the data have ranks: {', '.join(panels.too_large)}."
-        notes[line] = TamannotWarning
-    states = panels.ids("state")
-    offered = panels.ids("origin") if cohort.brain else ["monocyte_derived"]
-    ids = [i for step in steps for axis in _AXES_OF.get(step, ()) for i in panels.ids(axis)]
-    asked = {i for i in ids if i in offered or i not in panels.ids("origin")} | set(panels.ids("custom"))
-    named = missing_genes(panels.public, data.index, asked if steps == ("ferroptosis",) else asked | {MACROPHAGE})
-    few = [i for i in states if panels.coverage[i] < FEW_GENES]
-    if named and 2 * len(few) > len(states):
-        named += f" That is more than half of the genes of {', '.join(few)}, so few cells will get these states."
-    if named:
-        notes[named] = CoverageWarning
-    return notes
-
-
-def _notes_on_model(lender: Lender, panels: Panels, found: pd.DataFrame) -> list[str]:
-    """Return the notes on the cohort model of the annotation."""
-    notes = []
-    installed = {s.id: s.digest for s in panels.everything.outputs}
-    if other := sorted(i for i, digest in lender.digests.items() if installed.get(i) != digest):
-        said = "The model was trained with other versions of these signatures, or they are missing here"
-        notes.append(f"{said}: {some_of(other, _SHOWN)}.")
-    if lender.coverage < FEW_GENES:
-        notes.append(
-            f"Only {lender.coverage:.0%} of the model's genes for state, by weight, are in the data (at least "
-            f"{FEW_GENES:.0%} are needed), so no state is called."
-        )
-    status = found.loc[found["compartment"] == MACROPHAGE, "state_status"]
-    unfamiliar = float((status == UNFAMILIAR).mean()) if len(status) else 0.0
-    if unfamiliar > _MOSTLY_UNFAMILIAR:
-        notes.append(
-            f"{unfamiliar:.0%} of the macrophages are unlike the model's training cells, so their origin and state "
-            "stay unassigned: they may be other cells, from another tissue, or very shallow. Annotate without a model "
-            "to fit to these cells."
-        )
-    return notes
