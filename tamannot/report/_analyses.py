@@ -164,7 +164,7 @@ def evidence(material: Material) -> Section | None:
     if not typical:
         return None
     rows = sorted(typical.values())
-    cells, blocks = material.source.take(np.array(rows), matrix=True), list[Block]()
+    cells, blocks = material.take(np.array(rows), matrix=True), list[Block]()
     for name, row in typical.items():
         cell = str(cells.obs_names[rows.index(row)])
         title = f"{pretty(name).capitalize()}: cell {cell}"

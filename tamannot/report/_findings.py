@@ -119,22 +119,6 @@ def _joined(parts: list[str]) -> str:
 
 def input_and_quality(material: Material) -> Section:
     """Return the matrix, gene ids, species and tissue of the run, and the depth of the cells."""
-    blocks: list[Block] = [Facts(_facts(material))]
-    if material.run.has("substitutions") and len(material.run.substitutions):
-        blocks.append(table_of(material.run.substitutions, "Former gene symbols mapped to current ones"))
-    if (samples := material.samples) is not None:
-        table = pd.DataFrame({"sample": samples.names})
-        if material.condition is not None:
-            known = table_of_samples(material.cells, samples, [material.condition])
-            table[material.condition] = known[material.condition].astype(object).to_numpy()
-        table["n_cells"] = samples.total(np.ones(material.cells.n_obs)).astype(int)
-        table["n_macrophages"] = samples.total(material.macrophages.astype(float)).astype(int)
-        table["share_macrophages"] = table["n_macrophages"] / table["n_cells"]
-        blocks.append(table_of(table, "Samples"))
-    return Section("input", "Input and quality", tuple(blocks))
-
-
-def _facts(material: Material) -> tuple[tuple[str, str], ...]:
     run, samples, own = material.run, material.samples, material.run.parameters.get("compartment_key")
     facts = {"data": material.name, "cells": f"{material.cells.n_obs:,}"}
     if run.has("matrix"):
@@ -162,7 +146,20 @@ def _facts(material: Material) -> tuple[tuple[str, str], ...]:
         facts[f"{what} of macrophages"] = f"median {middle:,.0f} ({measured})"
     left = (material.labels("compartment") == "unassigned").mean()
     facts["cells without a compartment"] = percent(float(left))
-    return tuple((name, value) for name, value in facts.items() if value)
+
+    blocks: list[Block] = [Facts(tuple((name, value) for name, value in facts.items() if value))]
+    if run.has("substitutions") and len(run.substitutions):
+        blocks.append(table_of(run.substitutions, "Former gene symbols mapped to current ones"))
+    if samples is not None:
+        table = pd.DataFrame({"sample": samples.names})
+        if material.condition is not None:
+            known = table_of_samples(material.cells, samples, [material.condition])
+            table[material.condition] = known[material.condition].astype(object).to_numpy()
+        table["n_cells"] = samples.total(np.ones(material.cells.n_obs)).astype(int)
+        table["n_macrophages"] = samples.total(material.macrophages.astype(float)).astype(int)
+        table["share_macrophages"] = table["n_macrophages"] / table["n_cells"]
+        blocks.append(table_of(table, "Samples"))
+    return Section("input", "Input and quality", tuple(blocks))
 
 
 def calls(material: Material) -> Section:

@@ -209,15 +209,13 @@ def learn_model(
             f"No state classifier can be trained: of {cohort.n_macrophages:,} macrophages, too few are confidently "
             "assigned. Train on more cells, or run tl.annotate on these without a model."
         )
-    plan = ready.panels.everything
-    kept = [(signature, signature.digest) for signature in plan.outputs]
     sample, given = source.cells.sample, asked.compartment_key
     model = keep_cohort(
         cohort,
         data.index,
         scale=ready.source.scale,
         species=ready.panels.species,
-        signatures={s.id: (s.version, digest) for s, digest in kept if ":" not in s.id},
+        signatures={s.id: (s.version, s.digest) for s in ready.panels.everything.outputs if ":" not in s.id},
         target_accuracy=asked.target_accuracy,
         rng=asked.rng,
         training={

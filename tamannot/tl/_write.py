@@ -114,12 +114,13 @@ def write_run(
     key, found, notes = run.key, run.calls, _notes(run, steps)
     if run.labelling is not None:
         notes |= run.labelling.write(adata, *run.also)
-    record = _record(run, notes)
-    if set(steps) == set(STEPS):
+    record = _record(run, notes, steps)
+    merged = None if set(steps) == set(STEPS) else _merged_with_earlier(adata, run, record, steps)
+    if merged is not None:
+        slots.forget_run(adata, key, steps)
+    else:
         slots.forget_run(adata, key)
         slots.forget_run(adata, key, STEPS)  # of a run whose record was lost
-    else:
-        record = _merged_with_earlier(adata, run, record, steps)
     if tables is not None:
         scores = {kind: tables[name] for kind, name in (("score", "scores"), ("z", "z"), ("p", "p"))}
         slots.write_tables(adata, key, run.columns["scores"], scores)
@@ -143,7 +144,7 @@ def write_run(
     columns = [*about_state, *(SUMMARIES if "ferroptosis" in steps else ())]
     slots.write_obs(adata, key, {name: found[name].array for name in columns})
     slots.write_colors(adata, key, {a: colors_for(a, found[a].cat.categories) for a in axes})
-    slots.write_record(adata, key, record)
+    slots.write_record(adata, key, merged or record)
     return notes
 
 
@@ -207,14 +208,13 @@ def _notes_on_model(lender: classify.Lender, panels: classify.Panels, found: pd.
 
 def _merged_with_earlier(
     adata: AnnData, run: AnnotationRun, new: dict[str, Any], steps: Sequence[str]
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Return the record of a run of some steps, merged with an earlier one of other steps.
 
-    Labels of other steps are kept if they used the same matrix, signatures and macrophages, and are removed
-    otherwise, because they would contradict the new ones.
+    None: the earlier run had another matrix, other signatures or other macrophages, so its labels would contradict the
+    new ones.
     """
     key, matrix = run.key, new["matrix"]
-    new["counts"] = {axis: counts for axis, counts in new["counts"].items() if axis in steps}
     before = {a: slots.labels_of(adata, key, a) for a in slots.AXES if slots.slot(key, a) in adata.obs}
     try:
         old = slots.read_record(adata, key)
@@ -237,16 +237,11 @@ def _merged_with_earlier(
         if "origin" not in steps and old.tissue is not None:  # it decided which origins were offered
             merged["tissue"] = dict(old.tissue)
     except ResultNotFoundError:  # there is none, or it is damaged
-        agree = False
-    if agree:
-        slots.forget_run(adata, key, steps)
-        return merged
-    slots.forget_run(adata, key)
-    slots.forget_run(adata, key, STEPS)
-    return new
+        return None
+    return merged if agree else None
 
 
-def _record(run: AnnotationRun, notes: Collection[str]) -> dict[str, Any]:
+def _record(run: AnnotationRun, notes: Collection[str], steps: Collection[str]) -> dict[str, Any]:
     """Return the record of a run as stored in ``uns``."""
     data, ready, cohort = run.data, run.ready, run.ready.cohort
     fit, lender = cohort.states.regression, cohort.lender
@@ -294,7 +289,7 @@ def _record(run: AnnotationRun, notes: Collection[str]) -> dict[str, Any]:
         "parameters": parameters,
         "tissue": {"used": cohort.tissue, "reason": cohort.tissue_reason},
         "warnings": np.array(list(notes), dtype=object),
-        "counts": run.counts,
+        "counts": {axis: counts for axis, counts in run.counts.items() if axis in steps},
         "ferroptosis": pd.DataFrame(programs, columns=of_program).set_index("program"),
     }
 
