@@ -67,9 +67,8 @@ def markers(
     expression (``log1p`` of 10,000 per cell), scaled for each gene from 0 to its highest mean. All cells are read, in
     blocks.
 
-    Genes outside the signatures show differences between the labels, but they are not a test: they are selected because
-    they differ, which finds genes even for random groups, and a classifier trained on these cells may use them as well.
-    Markers from other data, given by ``genes``, are better evidence.
+    Genes outside the signatures are not a test: they are selected because they differ, which finds genes even for
+    random groups. Markers from other data, given by ``genes``, are better evidence.
 
     Raises
     ------

@@ -133,9 +133,7 @@ def ferroptosis(
 
     Notes
     -----
-    Drive, defence and balance describe capacity, not death: in experiments in which cells undergo ferroptosis, balance
-    mostly fell (see `tl.ferroptosis`). The set that rises in such cells is ``ferroptosis_response``; score it with
-    ``tl.score(adata, [tam.load_signature("ferroptosis_response")])``.
+    Drive, defence and balance describe capacity, not death; see `tl.ferroptosis`.
 
     Raises
     ------

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 
 from tamannot.analysis._samples import table_of_samples
 from tamannot.get._evidence import REASONS
@@ -14,6 +13,7 @@ from tamannot.pl._style import pretty
 from tamannot.report._blocks import Block, Facts, Section, Text, percent, pictures_of, table_of
 from tamannot.report._material import Material, counts_of, share_with
 from tamannot.signature import load_signatures
+from tamannot.stats._means import over_samples
 from tamannot.stats._shares import wilson
 
 _NO_LABEL = ("unassigned", "not_macrophage")
@@ -23,7 +23,6 @@ _TITLES = {
     "origin": "Origins of macrophages",
     "state": "States of macrophages",
 }
-_FEWEST_SAMPLES = 3
 _OF_COUNTING = (
     "Shares are of cells as called, among all macrophages of a sample, including those without a label. low and high "
     "are the limits of Wilson's 95 % interval: it covers errors of counting, not the variation between samples."
@@ -208,12 +207,8 @@ def by_sample(material: Material) -> Section:
 def _over_samples(counts: pd.DataFrame, axis: str) -> pd.DataFrame:
     wide = counts.pivot_table(index="sample", columns=axis, values="n", aggfunc="sum", fill_value=0, observed=True)
     shares = wide.div(wide.sum(axis=1), axis=0)
-    n = len(shares)
-    mean, spread = shares.mean(), shares.std(ddof=1)
-    reach = scipy.stats.t.ppf(0.975, n - 1) * spread / np.sqrt(n) if n >= _FEWEST_SAMPLES else mean * np.nan
-    table = pd.DataFrame(
-        {"n_samples": n, "mean_share": mean, "low": (mean - reach).clip(0), "high": (mean + reach).clip(upper=1)}
-    )
-    table["least"], table["most"] = shares.min(), shares.max()
+    of = over_samples(shares.to_numpy())
+    limits = {"low": of.low.clip(0), "high": of.high.clip(max=1), "least": shares.min(), "most": shares.max()}
+    table = pd.DataFrame({"n_samples": of.n, "mean_share": of.mean} | limits)
     table.index = pd.Index([pretty(str(i)) for i in table.index], name=axis)
     return table.sort_values("mean_share", ascending=False, kind="stable")

@@ -45,10 +45,9 @@ def annotate(
     Cells are compared with a reference of many tissues, so a call depends little on the other cells. Compartments are
     called by a classifier trained on reference profiles together with the z of each panel, and origins by the
     difference of their z. A state is called if its signature exceeds the baseline of these macrophages. If enough cells
-    are confidently assigned, a classifier is trained on them and uses the whole expression; a label still needs the
-    support of the cell's own signature. ``uns`` records what was fitted. A label means that a program is active in a
-    cell's transcripts. Origin is similarity, not lineage; the ferroptosis programs describe the handling of iron and
-    lipid peroxides, not death.
+    are confidently assigned, a classifier of the whole expression is trained on them; a label still needs the support
+    of the cell's own signature. A label means that a program is active in a cell's transcripts. Origin is similarity,
+    not lineage; the ferroptosis programs describe the handling of iron and lipid peroxides, not death.
 
     Parameters
     ----------
@@ -222,13 +221,13 @@ def ferroptosis(
 ) -> AnnData | None:
     """Score the sixteen ferroptosis programs and their summaries: a step of `annotate`.
 
-    They measure how a cell handles iron, glutathione and lipid peroxides, not whether it dies. Most rely
-    on few detected genes: interpret them as summaries of samples and labels; ``uns["tamannot"]["{key}"]
-    ["ferroptosis"]`` has the share of cells in which a program has too little signal.
+    They measure how a cell handles iron, glutathione and lipid peroxides, not whether it dies. Most rely on few
+    detected genes: interpret them as summaries of samples and labels; ``uns["tamannot"]["{key}"]["ferroptosis"]`` has
+    the share of cells in which a program has too little signal.
 
-    The sign of a summary: drive, defence and balance describe capacity. In 19 experiments in which cells did undergo
-    ferroptosis, drive rose in 13, defence rose in 15 and balance fell in 15, so a negative balance may mark a cell
-    that undergoes ferroptosis. The set that rises in such cells is ``ferroptosis_response``; score it with `score`.
+    Drive, defence and balance describe capacity. In 19 experiments in which cells did undergo ferroptosis, drive rose
+    in 13, defence rose in 15 and balance fell in 15, so a negative balance may mark a cell that undergoes ferroptosis.
+    The set that rises in such cells is ``ferroptosis_response``; score it with `score`.
 
     Returns
     -------

@@ -176,19 +176,16 @@ def _joined(joined: ad.AnnData, records: Mapping[str, RunRecord], key: str, labe
         w if n == len(runs) else f"{one_of[w]}{f' and {n - 1} more' if n > 1 else ''}: {w}" for w, n in said.items()
     ]
     out["warnings"] = np.array(lines, dtype=object)
-    out |= _matrix(joined, runs)
-    stored = {
-        slots.variant_of(name): {k: v for k, v in r.stored.items() if k not in _NOT_KEPT} for name, r in records.items()
-    }
-    return out | {slots.JOINED: {"label": label, "runs": stored}}
+    kept = {name: {k: v for k, v in r.stored.items() if k not in _NOT_KEPT} for name, r in records.items()}
+    stored = {slots.variant_of(name): values for name, values in kept.items()}
+    return out | _matrix(joined, runs) | {slots.JOINED: {"label": label, "runs": stored}}
 
 
 def _matrix(joined: ad.AnnData, runs: Sequence[RunRecord]) -> dict[str, Any]:
     """Return the shared matrix and the places of the signature genes in it; nothing if the runs differ."""
-    matrices = [r.matrix for r in runs]
-    first = matrices[0]
-    for name in ("name", "kind", "gene_ids", "species"):
-        values = list(dict.fromkeys(getattr(m, name) for m in matrices))
+    first, names = runs[0].matrix, ("name", "kind", "gene_ids", "species")
+    for name in names:
+        values = list(dict.fromkeys(getattr(r.matrix, name) for r in runs))
         if len(values) > 1:
             said = f"The objects were annotated from different matrices ({name}: {', '.join(values)})."
             tell({f"{said} Functions that need one matrix for all cells will not work.": TamannotWarning})
@@ -198,16 +195,13 @@ def _matrix(joined: ad.AnnData, runs: Sequence[RunRecord]) -> dict[str, Any]:
     except ResultNotFoundError as error:
         tell({f"{error} Functions that need the matrix will not work.": TamannotWarning})
         return {}
-    matrix = {"name": first.name, "kind": first.kind, "gene_ids": first.gene_ids, "species": first.species}
-    size = {"n_obs": joined.n_obs, "n_vars": ids.size}
-    out: dict[str, Any] = {"matrix": {**matrix, **size}, "null_reference": {"gene_ids": ids}}
+    matrix = {name: getattr(first, name) for name in names} | {"n_obs": joined.n_obs, "n_vars": ids.size}
+    out: dict[str, Any] = {"matrix": matrix, "null_reference": {"gene_ids": ids}}
     if all(r.has("evidence") for r in runs) and _same([r.evidence.parts for r in runs]):
         place = pd.Series(np.arange(ids.size), index=ids)
         place = place[~place.index.duplicated()]
-        tables = [
-            r.evidence.genes.assign(column=place.reindex(r.gene_ids[r.evidence.genes["column"]]).to_numpy())
-            for r in runs
-        ]
+        of_runs = [(r.evidence.genes, r.gene_ids) for r in runs]
+        tables = [genes.assign(column=place.reindex(own[genes["column"]]).to_numpy()) for genes, own in of_runs]
         genes = pd.concat(tables).dropna(subset="column").astype({"column": np.int32})
         genes = genes[~genes.duplicated(["part", "column"])].sort_values("part", kind="stable")
         out["evidence"] = {"parts": runs[0].evidence.parts, "genes": genes, "bins": {}}

@@ -160,8 +160,7 @@ def models_of(given: object) -> tuple[AnchoredModel | None, Model | None]:
     return next(iter(of_cohort), None), next(iter(of_labels), None)
 
 
-# A share of unfamiliar cells that needs a note.
-_MOSTLY_STRANGE = 0.5
+_MOSTLY_STRANGE = 0.5  # a share of unfamiliar cells that needs a note
 _WORDS = {"log1p_cp10k": "counts, or log values with a known base", "ranks": "log values with an unknown base"}
 _ADVICE = {
     "log1p_cp10k": "Name a layer of counts with layer=, or run scanpy.pp.normalize_total and scanpy.pp.log1p on the "

@@ -21,8 +21,7 @@ from tamannot.signature import Signatures, SignatureSet, as_signatures, load_sig
 from tamannot.tl._model import Labelling, base_for, models_of
 from tamannot.tl._write import ORIGIN_LABELS, STATE_LABELS, STATUSES, STEPS, AnnotationRun, write_run
 
-# If fewer genes than this are expected to be detected, a program is uninformative in that cell.
-_LOW_SIGNAL_EXPECTED = 3
+_LOW_SIGNAL_EXPECTED = 3  # if fewer genes are expected to be detected, a program is uninformative in that cell
 
 
 def annotate_in_memory(

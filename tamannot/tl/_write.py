@@ -297,8 +297,8 @@ def _record(run: AnnotationRun, notes: Collection[str], steps: Collection[str]) 
 def _weights(trained: Array, fit: classify.Regression, data: Unpacked, source: classify.Source) -> dict[str, Any]:
     """Return the weights of the states, on the scale on which cells without the state are 0 and training cells 1.
 
-    ``weights`` is float32, genes by states, ``column`` where these genes are in the matrix, ``intercept`` in the order
-    of the states, and ``expression`` what is multiplied by the weights; ``base`` is that of logarithms in the matrix.
+    ``column`` is where the genes are in the matrix, ``expression`` what the weights multiply, ``base`` that of its
+    logarithms.
     """
     known = np.flatnonzero(trained)
     size = fit.one[known] - fit.zero[known]
@@ -316,10 +316,9 @@ def _weights(trained: Array, fit: classify.Regression, data: Unpacked, source: c
 
 
 def _evidence(ready: classify.Prepared) -> dict[str, Any]:
-    """Return the parts of each signature, their genes in the data, and the expression bins of the nulls.
+    """Return the parts of each signature, their genes in the data by the library's names, and the bins of the null.
 
-    Genes have their columns and signed weights, and are in the words of the library. The bins of the macrophages of
-    the reference are in the record already, in ``null_reference``.
+    The bins of the macrophages of the reference are in the record already, in ``null_reference``.
     """
     panels = ready.panels
     plan, parts = panels.public, panels.public.parts
