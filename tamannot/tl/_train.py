@@ -29,8 +29,8 @@ from tamannot.data import Unpacked
 from tamannot.errors import GeneIdError, Notes, ParameterError, SpeciesError, TamannotWarning, tell
 from tamannot.signature import OURS, GeneIndex, Signatures, load_signatures, read_ids
 from tamannot.signature._gene_index import names_of
+from tamannot.tl._annotate import read_input
 from tamannot.tl._model import Model, genes_as_signature
-from tamannot.tl._run import read_input
 
 _N_GENES, _FEW_CELLS = 3000, 20
 _NOT_LABELS = ("", "nan", "none", "unassigned", "unclear", "unknown")  # in any case
