@@ -286,8 +286,11 @@ def drawn(draw: Callable[[], Axes], *, svg: bool = False) -> tuple[bytes, bytes]
             figure = cast("Figure", draw().figure)  # get_figure(root=) is not in matplotlib 3.9
         except (ResultNotFoundError, MatrixError, KeyError):  # a key: a record of another release, shown as tables
             return None
-        png, vectors = io.BytesIO(), io.BytesIO()
-        figure.savefig(png, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
-        if svg:
-            figure.savefig(vectors, format="svg", dpi=_DPI, bbox_inches="tight", metadata={"Date": None})
-        return png.getvalue(), vectors.getvalue()
+        return _painted(figure, "png"), _painted(figure, "svg") if svg else b""
+
+
+def _painted(figure: Figure, kind: str) -> bytes:
+    out = io.BytesIO()
+    unstated = {"Software": None} if kind == "png" else {"Date": None}
+    figure.savefig(out, format=kind, dpi=_DPI, bbox_inches="tight", metadata=unstated)
+    return out.getvalue()
