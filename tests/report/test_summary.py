@@ -12,8 +12,7 @@ from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.pl._style import pretty
 from tamannot.report import material_of, summarise
 from tamannot.report._analyses import evidence
-from tamannot.report._cautions import cautions
-from tamannot.report._findings import by_sample, calls, found
+from tamannot.report._findings import by_sample, calls, cautions, found
 from tamannot.report._material import Material
 from tamannot.report._methods import methods, signatures
 
@@ -154,7 +153,7 @@ def test_an_analysis_is_shown_whatever_its_tables(cohort, of, monkeypatch):
     }
     write_analysis(cohort, "tam", "crosstalk", record)
     write_analysis(cohort, "tam", "composition", {t: pd.DataFrame({"x": [1]}) for t in ("samples", "shares", "tests")})
-    monkeypatch.setattr("tamannot.report._analyses.pictures_of", lambda *_, **__: [])  # of real tables only
+    monkeypatch.setattr("tamannot.report._blocks.pictures_of", lambda *_, **__: [])  # of real tables only
     report = summarise(of(cohort))
     names = [s.name for s in report.sections]
     composition = report.sections[names.index("composition")]
@@ -174,7 +173,7 @@ def test_an_analysis_is_shown_whatever_its_tables(cohort, of, monkeypatch):
     ("counts", "shown"), [("called", "Shares of cells as called"), ("expected", "Expected shares")]
 )
 def test_a_comparison_has_the_shares_that_it_is_of_and_no_others(cohort, of, counts, shown, monkeypatch):
-    monkeypatch.setattr("tamannot.report._analyses.pictures_of", lambda *_, **__: [])
+    monkeypatch.setattr("tamannot.report._blocks.pictures_of", lambda *_, **__: [])
     tam.tl.composition(cohort, "sample", counts=counts)
     sections = {s.name: s for s in summarise(of(cohort)).sections}
     assert list(tables(sections["composition"])) == [shown, "Samples"]
