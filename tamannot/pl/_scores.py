@@ -28,8 +28,7 @@ from tamannot.tl._write import COLORS
 _CUT = 0.01
 _AT_LEAST = 4.0  # the figure always shows z from -4 to 4
 _WIDTH = 0.25
-# From this many cells, every edge of a bin, every second or every fourth is used; the ends are whole numbers.
-_STEPS = ((200, 1), (50, 2), (0, 4))
+_STEPS = ((200, 1), (50, 2), (0, 4))  # from so many cells, every edge of a bin, every second or every fourth is used
 _TAIL = 0.001
 _HEIGHT = 0.85
 
@@ -74,14 +73,12 @@ def scores(
     Returns
     -------
     The axes: one row per signature or group with the density of z, in bins of 0.25, wider for fewer than 200 cells. The
-    line in each row is the standard normal distribution, which z follows, except for its skew, if the genes of a
-    signature behave like other genes of the same expression; the grey band is its central 98 %. The null is competitive
-    and assumes independent genes, so correlated genes make the distribution wider or shift it. Triangles are the
-    baselines of a state, above which it is called (`get.evidence`).
+    line is the standard normal distribution, which z follows, except for its skew, if the genes of a signature behave
+    like other genes of the same expression; the grey band is its central 98 %. Correlated genes make the distribution
+    wider or shift it. Triangles are the baselines of a state, above which it is called (`get.evidence`).
 
     The text at the right is the share of cells with that label. For other signatures it is the share with p below 0.01
     (1 % by chance), among cells with a p, and the share of cells without one, in which too few genes are detected.
-    Cells are not replicates, and a share above 1 % alone does not show a program.
 
     Raises
     ------
@@ -299,10 +296,9 @@ def reliability(
 
     Returns
     -------
-    The axes: the observed share of each bin, with its 95 % interval (Wilson), against the mean predicted probability.
-    Below the diagonal, probabilities are overconfident. The legend has the expected calibration error (ECE), the Brier
-    score, and the slope of the logit of the outcome on that of the probability: 1 is calibrated, less is overconfident.
-    The intervals assume independent cells, which cells of few donors are not.
+    The axes: the observed share of each bin, with its 95 % interval (Wilson; for independent cells), against the mean
+    predicted probability. Below the diagonal, probabilities are overconfident. The legend has the expected calibration
+    error (ECE), the Brier score, and the slope of the logit of the outcome on that of the probability, ideally 1.
 
     Raises
     ------

@@ -52,8 +52,8 @@ def states(
     -------
     The axes. On an embedding, other cells are light grey beneath the macrophages, and the legend has the number of
     cells of each state and their share of the macrophages. Bars are shares, from 0 to 1, of the macrophages of a group,
-    whose number is beside the bar. Both include ``unassigned``. Cells are not replicates: compare samples. Cells of a
-    state lie together in an embedding because both are computed from the same genes; this does not confirm the state.
+    whose number is beside the bar. Both include ``unassigned``. That cells of a state lie together in an embedding does
+    not confirm the state: both are computed from the same genes.
 
     Raises
     ------
