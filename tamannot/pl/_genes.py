@@ -74,10 +74,8 @@ def markers(
     ------
     ParameterError
         No such column or gene, ``n`` below 1, or ``in_signature`` for labels without signatures.
-    ResultNotFoundError
-        The object was not annotated, its matrix is missing, or there are no macrophages or no genes to draw.
-    MatrixError
-        The matrix is not the one that was annotated.
+    TamannotError
+        The object was not annotated, its matrix is missing or another, or there are no macrophages or genes to draw.
     """
     common.check_positive("n", n)
     kept, state = RunEvidence(adata, key), labels_of(adata, key, "state")
@@ -204,10 +202,8 @@ def evidence(
     ------
     ParameterError
         No such cell or axis, or ``n`` below 1.
-    ResultNotFoundError
-        The object was not annotated, or its matrix is missing.
-    MatrixError
-        The matrix is not the one that was annotated.
+    TamannotError
+        The object was not annotated, or its matrix is missing or another.
     """
     if axis not in AXES or n < 1:
         raise ParameterError(f"axis must be one of {', '.join(AXES)} and n at least 1, not {axis!r} and {n}.")

@@ -75,10 +75,8 @@ def polarization(
     ------
     ParameterError
         ``by`` is not a pair of signatures or a pair of genes in the data, or there is no such column.
-    ResultNotFoundError
-        The object is not annotated, its matrix is missing, or there are no macrophages.
-    MatrixError
-        The matrix is not the one that was annotated.
+    TamannotError
+        The object is not annotated, its matrix is missing or another, or there are no macrophages.
     """
     if isinstance(by, str) or len(by) != 2 or by[0] == by[1]:
         raise ParameterError(f"by is a pair of signatures or genes, such as ('m1', 'm2'), not {by!r}.")

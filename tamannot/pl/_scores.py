@@ -82,12 +82,9 @@ def scores(
 
     Raises
     ------
-    ParameterError
-        No such column, or ``signatures`` is empty.
     TamannotError
-        No such signature, or none of the genes is in the data.
-    ResultNotFoundError
-        There is no z, because the object was not scored or scored without a null; or there are no cells to draw.
+        No such column or signature, ``signatures`` is empty, none of the genes is in the data, there are no cells to
+        draw, or there is no z, because the object was not scored or scored without a null.
     """
     z, p = (slots.read_table(adata, key, kind) for kind in ("z", "p"))
     record, is_annotated = slots.read_record(adata, key), slots.slot(key, "state") in adata.obs

@@ -85,14 +85,9 @@ class Model(Classifier):
 
         Raises
         ------
-        MatrixError
-            There is no usable matrix, or its scale differs from the training data.
-        SpeciesError
-            The data are of another species.
-        GeneIdError
-            The data have none of the genes of the model.
-        ParameterError
-            No such layer or column.
+        TamannotError
+            There is no usable matrix, its scale or species differs from the training data, it has none of the genes of
+            the model, or there is no such layer or column.
         """
         key = slots.check_key(key_added)
         adata = slots.to_work_on(adata, copy=copy)
