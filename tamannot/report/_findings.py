@@ -368,21 +368,19 @@ def by_sample(material: Material) -> Section:
     counts = cells.groupby(["sample", "origin", "state"], observed=True).size().rename("n").reset_index()
     if counts.empty:
         return Section("samples", "States and origins by sample", (Text("There are no macrophages."), *pictures))
-    axes = ("state", "origin") if samples is not None else ()
-    over = [table_of(_over_samples(counts, a), f"{a.capitalize()}s over samples", note=_OF_SAMPLES) for a in axes]
+    over = []
+    for axis in ("state", "origin") if samples is not None else ():
+        wide = counts.pivot_table(index="sample", columns=axis, values="n", aggfunc="sum", fill_value=0, observed=True)
+        shares = wide.div(wide.sum(axis=1), axis=0)
+        of = over_samples(shares.to_numpy())
+        limits = {"low": of.low.clip(0), "high": of.high.clip(max=1), "least": shares.min(), "most": shares.max()}
+        table = pd.DataFrame({"n_samples": of.n, "mean_share": of.mean} | limits)
+        table.index = pd.Index([pretty(str(i)) for i in table.index], name=axis)
+        table = table.sort_values("mean_share", ascending=False, kind="stable")
+        over.append(table_of(table, f"{axis.capitalize()}s over samples", note=_OF_SAMPLES))
     total = counts.groupby("sample", observed=True)["n"].transform("sum").to_numpy()
     low, high = wilson(counts["n"].to_numpy(), total)
     shares = counts.assign(n_macrophages=total, share=counts["n"] / total, low=low, high=high)
     shares = shares.assign(origin=shares["origin"].map(pretty), state=shares["state"].map(pretty))
     one = table_of(shares, "State × origin by sample", note=_OF_COUNTING)
     return Section("samples", "States and origins by sample", (*over, one, *pictures))
-
-
-def _over_samples(counts: pd.DataFrame, axis: str) -> pd.DataFrame:
-    wide = counts.pivot_table(index="sample", columns=axis, values="n", aggfunc="sum", fill_value=0, observed=True)
-    shares = wide.div(wide.sum(axis=1), axis=0)
-    of = over_samples(shares.to_numpy())
-    limits = {"low": of.low.clip(0), "high": of.high.clip(max=1), "least": shares.min(), "most": shares.max()}
-    table = pd.DataFrame({"n_samples": of.n, "mean_share": of.mean} | limits)
-    table.index = pd.Index([pretty(str(i)) for i in table.index], name=axis)
-    return table.sort_values("mean_share", ascending=False, kind="stable")

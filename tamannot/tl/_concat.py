@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -96,7 +97,14 @@ def concat(
     names_repeat = len(set().union(*(p.obs_names for p in named.values()))) < sum(p.n_obs for p in named.values())
     given = {"merge": "same", "index_unique": "-" if names_repeat else None} | kwargs
     joined = ad.concat(named, label=label, **given)
-    _order_labels(joined, key)
+    for name, axis in itertools.product(("", "_status", "_vote"), slots.AXES):  # anndata sorts labels
+        column = slots.slot(key, f"{axis}{name}")
+        if column in joined.obs and isinstance(joined.obs[column].dtype, pd.CategoricalDtype):
+            order = STATUSES if name == "_status" else _ORDER.get(axis, (UNASSIGNED, NOT_MACROPHAGE))
+            labels = joined.obs[column].cat.remove_unused_categories()
+            found = [str(c) for c in labels.cat.categories]
+            others = sorted(set(found) - set(order))
+            joined.obs[column] = labels.cat.set_categories([*others, *(c for c in order if c in found)])
     for axis in slots.AXES:
         if (column := slots.slot(key, axis)) in joined.obs:
             own: dict[str, str] = {}
@@ -130,20 +138,6 @@ def _named(
     if len(named) < 2:
         raise ParameterError(f"concat needs two or more objects, not {len(named)}.")
     return named
-
-
-def _order_labels(joined: ad.AnnData, key: str) -> None:
-    """Give the labels of calls and votes and their status our order: anndata sorts them."""
-    for name in ("", "_status", "_vote"):
-        for axis in slots.AXES:
-            column = slots.slot(key, f"{axis}{name}")
-            if column not in joined.obs or not isinstance(joined.obs[column].dtype, pd.CategoricalDtype):
-                continue
-            order = STATUSES if name == "_status" else _ORDER.get(axis, (UNASSIGNED, NOT_MACROPHAGE))
-            labels = joined.obs[column].cat.remove_unused_categories()
-            found = [str(c) for c in labels.cat.categories]
-            others = sorted(set(found) - set(order))
-            joined.obs[column] = labels.cat.set_categories([*others, *(c for c in order if c in found)])
 
 
 def _joined(joined: ad.AnnData, records: Mapping[str, RunRecord], key: str, label: str) -> dict[str, Any]:
