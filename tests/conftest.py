@@ -23,7 +23,7 @@ import tamannot as tam
 from tamannot._progress import Progress
 from tamannot.classify import Cohort, Prepared
 from tamannot.cli._main import main
-from tamannot.tl._write import write_annotation
+from tamannot.tl._write import write_run
 
 mpl.use("Agg")
 
@@ -86,7 +86,7 @@ def _learned() -> tuple[ad.AnnData, Prepared]:
     adata = tam.datasets.simulate(
         300, n_samples=1, conditions=("one",), n_genes=3000, composition={"macrophage": 0.9, "t_nk": 0.1}
     )
-    with mock.patch("tamannot.tl._run.write_annotation", wraps=write_annotation) as spy:
+    with mock.patch("tamannot.tl._annotate.write_run", wraps=write_run) as spy:
         tam.tl.annotate(adata, tissue="brain")
     return adata, spy.call_args.args[1].ready
 

@@ -30,8 +30,9 @@ from tamannot.io._write import SpooledTables, write_annotated
 from tamannot.scoring._features import MOST_CELLS, learning_rows, taken
 from tamannot.signature import Signatures
 from tamannot.signature._gene_index import names_of
-from tamannot.tl._run import call_cells, read_input, start_run, write_run
+from tamannot.tl._annotate import call_cells, read_input, start_run
 from tamannot.tl._train import learn_model
+from tamannot.tl._write import write_run
 
 _FILE, _GIVEN = "file", "given"
 

@@ -21,7 +21,7 @@ from tamannot.io._containers import Node
 from tamannot.io._output import check_target, locked, place_of, replacing
 from tamannot.io._read import open_root, reading
 from tamannot.io._write import is_array, text
-from tamannot.report import InMemory, Material, is_export, material_of, render, summarise
+from tamannot.report import Material, is_export, material_of, render, summarise
 from tamannot.report import export as export_to
 
 Array = NDArray[Any]
@@ -95,7 +95,7 @@ def write_report(
     targets = _checked(Path(path), export, overwrite=overwrite)
     check_adata(adata)
     name = f"{adata.n_obs:,} cells"
-    material = material_of(InMemory(adata), name=name, key=key, sample_key=sample_key, condition=condition)
+    material = material_of(adata, name=name, key=key, sample_key=sample_key, condition=condition)
     _write(material, title, *targets)
 
 
@@ -120,7 +120,7 @@ def report_file(
     with open_root(source) as root:
         cells = CellsOnDisk(root, source, key)
         try:
-            material = material_of(cells, name=source.name, key=key, **columns)
+            material = material_of(cells.cells, name=source.name, key=key, from_file=cells.take, **columns)
         except (ParameterError, ResultNotFoundError) as error:
             raise type(error)(f"{source}: {error}") from error
         _write(material, title, *targets)
@@ -129,7 +129,8 @@ def report_file(
 def write_page(annotated: Path, page: Path, *, key: str, name: str) -> None:
     """Write the report on an annotated file at a temporary path; ``name`` is its final name."""
     with open_root(annotated) as root:
-        material = material_of(CellsOnDisk(root, annotated, key), name=name, key=key)
+        cells = CellsOnDisk(root, annotated, key)
+        material = material_of(cells.cells, name=name, key=key, from_file=cells.take)
         page.write_text(render(summarise(material)), encoding="utf-8")
 
 

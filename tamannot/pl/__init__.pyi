@@ -6,11 +6,11 @@ from ._pairs import polarization as polarization
 from ._pairs import spatial as spatial
 from ._programs import enrichment as enrichment
 from ._programs import ferroptosis as ferroptosis
-from ._reliability import reliability as reliability
 from ._samples import composition as composition
 from ._samples import composition_tests as composition_tests
 from ._samples import crosstalk as crosstalk
 from ._scores import coverage as coverage
+from ._scores import reliability as reliability
 from ._scores import scores as scores
 from ._states import origins as origins
 from ._states import state_by_origin as state_by_origin

@@ -67,18 +67,15 @@ def markers(
     expression (``log1p`` of 10,000 per cell), scaled for each gene from 0 to its highest mean. All cells are read, in
     blocks.
 
-    Genes outside the signatures show differences between the labels, but they are not a test: they are selected because
-    they differ, which finds genes even for random groups, and a classifier trained on these cells may use them as well.
-    Markers from other data, given by ``genes``, are better evidence.
+    Genes outside the signatures are not a test: they are selected because they differ, which finds genes even for
+    random groups. Markers from other data, given by ``genes``, are better evidence.
 
     Raises
     ------
     ParameterError
         No such column or gene, ``n`` below 1, or ``in_signature`` for labels without signatures.
-    ResultNotFoundError
-        The object was not annotated, its matrix is missing, or there are no macrophages or no genes to draw.
-    MatrixError
-        The matrix is not the one that was annotated.
+    TamannotError
+        The object was not annotated, its matrix is missing or another, or there are no macrophages or genes to draw.
     """
     common.check_positive("n", n)
     kept, state = RunEvidence(adata, key), labels_of(adata, key, "state")
@@ -205,10 +202,8 @@ def evidence(
     ------
     ParameterError
         No such cell or axis, or ``n`` below 1.
-    ResultNotFoundError
-        The object was not annotated, or its matrix is missing.
-    MatrixError
-        The matrix is not the one that was annotated.
+    TamannotError
+        The object was not annotated, or its matrix is missing or another.
     """
     if axis not in AXES or n < 1:
         raise ParameterError(f"axis must be one of {', '.join(AXES)} and n at least 1, not {axis!r} and {n}.")

@@ -66,20 +66,17 @@ def polarization(
     ``transitional``, at most 1,000 of them, are drawn above. The title has the share of macrophages in which only one
     of the two, both or neither is active (p < 0.01) or, for genes, detected.
 
-    Limits: M1 and M2 are extremes of cultured cells; in tumours most macrophages are neither, or a mixture, and the two
-    are not ends of one axis. ``transitional`` means both arms in one cell, not a transition in time; doublets have the
-    same pattern. z of two signatures are not on one scale, so a cell above the diagonal does not have more of one than
-    of the other. Zeros of single genes are mostly dropouts, so "only one" in a cell says little about two genes:
-    compare means of samples. A ratio of CXCL9 to SPP1 that predicts outcome in one tumour type may not in another.
+    M1 and M2 are extremes of cultured cells; in tumours most macrophages are neither, or a mixture, and the two are not
+    ends of one axis. ``transitional`` means both arms in one cell, not a transition in time; doublets have the same
+    pattern. z of two signatures are not on one scale, so the diagonal has no meaning. Zeros of single genes are mostly
+    dropouts, so "only one" in a cell says little about two genes: compare means of samples.
 
     Raises
     ------
     ParameterError
         ``by`` is not a pair of signatures or a pair of genes in the data, or there is no such column.
-    ResultNotFoundError
-        The object is not annotated, its matrix is missing, or there are no macrophages.
-    MatrixError
-        The matrix is not the one that was annotated.
+    TamannotError
+        The object is not annotated, its matrix is missing or another, or there are no macrophages.
     """
     if isinstance(by, str) or len(by) != 2 or by[0] == by[1]:
         raise ParameterError(f"by is a pair of signatures or genes, such as ('m1', 'm2'), not {by!r}.")

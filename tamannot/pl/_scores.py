@@ -1,4 +1,4 @@
-"""Signatures in the data: the distribution of z against its null, and the coverage of genes."""
+"""How far to trust scores and labels: z against its null, coverage of genes, reliability of probabilities."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tamannot.pl import _style as common
 from tamannot.pl._cells import as_labels, labels_of
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, pretty
 from tamannot.signature import Signature, Signatures, chosen_signatures, signatures_named
+from tamannot.stats import _classifiers
 from tamannot.tl._write import COLORS
 
 _CUT = 0.01
 _AT_LEAST = 4.0  # the figure always shows z from -4 to 4
 _WIDTH = 0.25
-# From this many cells, every edge of a bin, every second or every fourth is used; the ends are whole numbers.
-_STEPS = ((200, 1), (50, 2), (0, 4))
+_STEPS = ((200, 1), (50, 2), (0, 4))  # from so many cells, every edge of a bin, every second or every fourth is used
 _TAIL = 0.001
 _HEIGHT = 0.85
 
@@ -73,23 +73,18 @@ def scores(
     Returns
     -------
     The axes: one row per signature or group with the density of z, in bins of 0.25, wider for fewer than 200 cells. The
-    line in each row is the standard normal distribution, which z follows, except for its skew, if the genes of a
-    signature behave like other genes of the same expression; the grey band is its central 98 %. The null is competitive
-    and assumes independent genes, so correlated genes make the distribution wider or shift it. Triangles are the
-    baselines of a state, above which it is called (`get.evidence`).
+    line is the standard normal distribution, which z follows, except for its skew, if the genes of a signature behave
+    like other genes of the same expression; the grey band is its central 98 %. Correlated genes make the distribution
+    wider or shift it. Triangles are the baselines of a state, above which it is called (`get.evidence`).
 
     The text at the right is the share of cells with that label. For other signatures it is the share with p below 0.01
     (1 % by chance), among cells with a p, and the share of cells without one, in which too few genes are detected.
-    Cells are not replicates, and a share above 1 % alone does not show a program.
 
     Raises
     ------
-    ParameterError
-        No such column, or ``signatures`` is empty.
     TamannotError
-        No such signature, or none of the genes is in the data.
-    ResultNotFoundError
-        There is no z, because the object was not scored or scored without a null; or there are no cells to draw.
+        No such column or signature, ``signatures`` is empty, none of the genes is in the data, there are no cells to
+        draw, or there is no z, because the object was not scored or scored without a null.
     """
     z, p = (slots.read_table(adata, key, kind) for kind in ("z", "p"))
     record, is_annotated = slots.read_record(adata, key), slots.slot(key, "state") in adata.obs
@@ -269,3 +264,103 @@ def coverage(
     ax.set_title(f"Coverage of {len(table)} signatures")
     common.legend_above(ax, ncols=3, borderaxespad=0.2)
     return ax
+
+
+@figure
+def reliability(
+    proba: pd.DataFrame | Sequence[float] | Array,
+    truth: Sequence[object] | pd.Series | Array,
+    *,
+    n_bins: int = 15,
+    label: str | None = None,
+    ax: Axes | None = None,
+    **_options: Unpack[FigureOptions],
+) -> Axes:
+    """Draw how often calls of each predicted probability are right.
+
+    Parameters
+    ----------
+    proba
+        Probability of an event, from 0 to 1, one value per cell; or a table of cells × classes, such as
+        ``adata.obsm["tam_state_proba"]``, of which the most probable class is used.
+    truth
+        Whether the event occurred, one value per cell; for a table the true class. Leave cells whose truth is unknown
+        out of both.
+    n_bins
+        Maximal number of bins, at least 1. Bins have equal numbers of cells; equal probabilities share a bin.
+    label
+        Name of the curve in the legend. Call again with the same ``ax`` for another curve.
+
+    Returns
+    -------
+    The axes: the observed share of each bin, with its 95 % interval (Wilson; for independent cells), against the mean
+    predicted probability. Below the diagonal, probabilities are overconfident. The legend has the expected calibration
+    error (ECE), the Brier score, and the slope of the logit of the outcome on that of the probability, ideally 1.
+
+    Raises
+    ------
+    ParameterError
+        There are no cells, the lengths differ, ``proba`` is not probabilities, ``truth`` is not yes or no or has
+        classes that ``proba`` does not have, or ``n_bins`` is below 1.
+
+    Examples
+    --------
+    >>> import tamannot as tam
+    >>> ax = tam.pl.reliability([0.1, 0.2, 0.8, 0.9], [False, False, True, True], n_bins=2)
+    >>> ax.get_xlabel()
+    'predicted probability'
+    """
+    common.check_positive("n_bins", n_bins)
+    stated, happened = _checked(proba, truth)
+    found = _classifiers.reliability(stated, happened, n_bins)
+    slope = f"slope {found.slope:.2f}" if np.isfinite(found.slope) else "no slope"
+    figures = f"ECE {found.ece:.3f}, Brier {found.brier:.3f}, {slope}"
+    ax = ax or common.new_axes(4.8, 5.1)
+    n_before = len(ax.containers)
+    if not n_before:
+        ax.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color="0.45", label="calibrated", zorder=1)
+        ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="predicted probability", ylabel="share of right calls")
+        ax.set_aspect("equal")
+    # A share is within its interval, up to rounding.
+    reach = np.maximum([found.observed - found.low, found.high - found.observed], 0.0)
+    i = n_before % len(common.CURVES)
+    style: dict[str, Any] = {"color": common.CURVES[i], "marker": common.MARKERS[i], "markersize": 5, "linewidth": 1.2}
+    style |= {"elinewidth": 0.9, "capsize": 2, "label": f"{label}\n{figures}" if label else figures}
+    ax.errorbar(found.stated, found.observed, yerr=reach, **style)
+    ax.legend(loc="best", frameon=False, fontsize="small")
+    ax.set_title(f"Reliability of probabilities in {len(stated):,} cells")
+    return ax
+
+
+def _checked(
+    proba: pd.DataFrame | Sequence[float] | Array, truth: Sequence[object] | pd.Series | Array
+) -> tuple[Array, Array]:
+    """Return the probability of each cell's event, or of its most probable class, and whether it was right."""
+    try:
+        values = np.asarray(proba, float)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            "proba must be numbers in [0, 1], one per cell, or a DataFrame of cells × classes."
+        ) from error
+    happened = np.asarray(truth)
+    if not values.size:
+        msg = "proba is empty; there is nothing to draw."
+    elif not ((values >= 0) & (values <= 1)).all():
+        msg = "proba has values that are not probabilities: below 0, above 1, or NaN. Leave such cells out."
+    elif values.ndim != 1 and not isinstance(proba, pd.DataFrame):
+        msg = f"proba has {values.ndim} dimensions; give one probability per cell, or a DataFrame of cells × classes."
+    elif len(values) != len(happened):
+        msg = f"proba has {len(values):,} cells and truth {len(happened):,}; both must have the same cells."
+    elif isinstance(proba, pd.DataFrame):
+        labels, classes = happened.astype(str), proba.columns.astype(str).to_numpy()
+        if not (unknown := sorted(set(labels) - set(classes))):
+            return values.max(axis=1), classes[values.argmax(axis=1)] == labels
+        msg = (
+            f"truth has classes that proba does not have: {', '.join(unknown[:5])}. Available: {', '.join(classes)}. "
+            "Leave cells of other classes out of both."
+        )
+    elif not np.isin(happened, [0, 1]).all():
+        msg = "truth must be yes or no (True, False, 1, 0); for classes give proba as a DataFrame."
+    else:
+        return values, happened.astype(bool)
+    raise ParameterError(msg)

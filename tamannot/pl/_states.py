@@ -19,8 +19,6 @@ from tamannot.pl._style import FigureOptions, Palette, figure, naming, pretty
 
 _DARK = 0.55  # on darker shades white text is easier to read than black
 _SMALL_SHARE = 0.005
-_POOLED = "state: cells as called, and their share of the origin"
-_OVER_SAMPLES = "state: mean share of the origin over samples, as called\n(minimum–maximum)"
 
 
 @figure
@@ -54,8 +52,8 @@ def states(
     -------
     The axes. On an embedding, other cells are light grey beneath the macrophages, and the legend has the number of
     cells of each state and their share of the macrophages. Bars are shares, from 0 to 1, of the macrophages of a group,
-    whose number is beside the bar. Both include ``unassigned``. Cells are not replicates: compare samples. Cells of a
-    state lie together in an embedding because both are computed from the same genes; this does not confirm the state.
+    whose number is beside the bar. Both include ``unassigned``. That cells of a state lie together in an embedding does
+    not confirm the state: both are computed from the same genes.
 
     Raises
     ------
@@ -98,10 +96,8 @@ def origins(
 
     Raises
     ------
-    ParameterError
-        No such embedding or column, both of them given, or ``max_points`` below 100.
-    ResultNotFoundError
-        The object is not annotated.
+    TamannotError
+        As `states`.
     """
     return _draw(adata, "origin", key, basis, groupby, cells.Dots(max_points, rng, palette, size, ax))
 
@@ -187,14 +183,14 @@ def state_by_origin(
     counts = cells.count_pairs(origin, state, here)
     found = counts.index[counts.sum(axis=1) > 0], counts.columns[counts.sum(axis=0) > 0]
     rows, columns = ([*(name for name in names if name != UNASSIGNED), UNASSIGNED] for names in found)
-    counts = counts.reindex(index=rows, columns=columns, fill_value=0)
     if sample_key is None:
+        counts = counts.reindex(index=rows, columns=columns, fill_value=0)
         total = counts.sum(axis=1)
         shares = counts.div(total.clip(lower=1), axis=0)
         texts = counts.map("{:,}".format) + "\n" + shares.map(_percent)
-        said = [f"n = {n:,}" for n in total]
-        ax = _draw_table(ax, shares[total >= min_cells].reindex(rows), texts, said)
-        ax.set(title=f"States by origin, {here.sum():,} macrophages", xlabel=_POOLED)
+        ax = _draw_table(ax, shares[total >= min_cells].reindex(rows), texts, [f"n = {n:,}" for n in total])
+        xlabel = "state: cells as called, and their share of the origin"
+        ax.set(title=f"States by origin, {here.sum():,} macrophages", xlabel=xlabel)
         return ax
 
     samples = cells.as_labels(slots.obs_column(adata, sample_key))
@@ -215,7 +211,8 @@ def state_by_origin(
     texts = mean.map(_percent) + "\n" + low.map(_percent) + "–" + high.map(_percent)
     said = [f"{n} of {len(samples.categories)} samples" for n in n_samples]
     ax = _draw_table(ax, mean, texts.where(mean.notna(), "–"), said)
-    ax.set(title=f"States by origin, macrophages in {len(samples.categories)} samples", xlabel=_OVER_SAMPLES)
+    xlabel = "state: mean share of the origin over samples, as called\n(minimum–maximum)"
+    ax.set(title=f"States by origin, macrophages in {len(samples.categories)} samples", xlabel=xlabel)
     return ax
 
 

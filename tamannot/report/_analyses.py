@@ -13,21 +13,7 @@ import pandas as pd
 from tamannot import get, pl
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.pl._style import pretty
-from tamannot.report._blocks import (
-    NOTHING,
-    Block,
-    Facts,
-    Picture,
-    Point,
-    Points,
-    Section,
-    Table,
-    Text,
-    drawn,
-    number,
-    pictures_of,
-    table_of,
-)
+from tamannot.report import _blocks as page
 from tamannot.report._material import Material
 
 # In reading order: abundance, programs, neighbours, consequences.
@@ -67,14 +53,14 @@ _HOW = (
 )
 
 
-def analyses(material: Material) -> Iterator[Section]:
+def analyses(material: Material) -> Iterator[page.Section]:
     """Yield a section for each analysis that was run: cautions, figures, tables, and other results."""
     for name, title in TITLES.items():
         found = material.run.variants(name) if material.run.has(name) else {}
         for i, (of, record) in enumerate(found.items()):
-            said = tuple(Point("Caution.", str(text)) for text in np.ravel(record.get(_CAUTIONS, [])))
-            blocks: list[Block] = [Points(said)] if said else []
-            blocks += pictures_of(material, name, of=of)
+            said = tuple(page.Point("Caution.", str(text)) for text in np.ravel(record.get(_CAUTIONS, [])))
+            blocks: list[page.Block] = [page.Points(said)] if said else []
+            blocks += page.pictures_of(material, name, of=of)
             values = list(_leaves(record))
             if name == "composition":  # with its shares: as called, or expected
                 counts = dict(values).get("parameters counts")
@@ -83,26 +69,27 @@ def analyses(material: Material) -> Iterator[Section]:
             for path, value in sorted(values, key=lambda item: order.get(item[0], len(_FIRST))):
                 if isinstance(value, pd.DataFrame):
                     heading = _TITLES_OF_TABLES.get(path) or pretty(path).capitalize()
-                    blocks.append(_table(value, heading) if len(value) else Text(f"{heading}: no rows."))
+                    blocks.append(_table(value, heading) if len(value) else page.Text(f"{heading}: no rows."))
             texts = {path.removeprefix("parameters "): _fact(value) for path, value in values}
             facts = tuple((pretty(path), text) for path, text in texts.items() if text is not None)
-            blocks += [Facts(facts)] if facts else []
+            blocks += [page.Facts(facts)] if facts else []
             place = name.replace("_", "-") + (f"-{i + 1}" if i else "")
-            yield Section(place, f"{title} ({pretty(of)})" if len(found) > 1 else title, tuple(blocks))
+            yield page.Section(place, f"{title} ({pretty(of)})" if len(found) > 1 else title, tuple(blocks))
 
 
-def _table(frame: pd.DataFrame, title: str) -> Table:
+def _table(frame: pd.DataFrame, title: str) -> page.Table:
     """Return a table with the important columns first; values that are equal in all rows are stated once below it."""
     places = sorted(range(frame.shape[1]), key=lambda i: frame.columns[i] in _FAR_RIGHT)
     many = len(frame) >= _FEW_ROWS
     same = [i for i in places if many and frame.iloc[:, i].astype(str).nunique() == 1]
-    whole = table_of(frame.iloc[:, places], title)
+    whole = page.table_of(frame.iloc[:, places], title)
     if not same or len(same) == len(places):
         return whole
-    once = table_of(frame.iloc[:1, same].reset_index(drop=True), title)
-    said = "; ".join(f"{name} {cell.text or NOTHING}" for name, cell in zip(once.columns, once.rows[0], strict=True))
+    once = page.table_of(frame.iloc[:1, same].reset_index(drop=True), title)
+    values = zip(once.columns, once.rows[0], strict=True)
+    said = "; ".join(f"{name} {cell.text or page.NOTHING}" for name, cell in values)
     varied = frame.iloc[:, [i for i in places if i not in same]]
-    return replace(table_of(varied, title, note=f"In every row: {said}."), frame=whole.frame)
+    return replace(page.table_of(varied, title, note=f"In every row: {said}."), frame=whole.frame)
 
 
 def _leaves(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -124,14 +111,14 @@ def _fact(value: Any) -> str | None:
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, (int, float, np.number)):
-        return number(float(value))
+        return page.number(float(value))
     text = ", ".join(map(str, value.tolist())) if isinstance(value, np.ndarray) and value.ndim <= 1 else str(value)
     return text if isinstance(value, (str, np.ndarray)) and 0 < len(text) <= _MOST_LETTERS else None
 
 
-def ferroptosis(material: Material) -> Section | None:
+def ferroptosis(material: Material) -> page.Section | None:
     """Return the summaries by state and the programs; None if they were not scored."""
-    blocks: list[Block] = []
+    blocks: list[page.Block] = []
     here, samples = material.macrophages, material.samples
     if all(material.has(name) for name in _SUMMARIES) and here.any():
         table = pd.DataFrame({name: material.column(name).to_numpy(dtype=float) for name in _SUMMARIES})[here]
@@ -144,16 +131,16 @@ def ferroptosis(material: Material) -> Section | None:
         means.insert(0, "n_samples", sizes[:, 0] if samples is not None else np.ones(len(means), int))
         means.index = pd.Index([pretty(str(i)) for i in means.index], name="state")
         note = "Mean of the samples' means of z against matched genes; every sample has the same weight."
-        blocks += [table_of(means, "Summaries of macrophages by state", note=note), Text(_SIGN)]
+        blocks += [page.table_of(means, "Summaries of macrophages by state", note=note), page.Text(_SIGN)]
     if material.run.has("ferroptosis"):
         programs = material.run.ferroptosis.copy()
         programs.index = pd.Index([pretty(str(i)) for i in programs.index], name="program")
         note = "share low signal: share of cells with fewer than three genes of the program expected to be detected."
-        blocks.append(table_of(programs, "Programs", note=note))
-    return Section("ferroptosis", "Ferroptosis programs", (Text(_MEANING), *blocks)) if blocks else None
+        blocks.append(page.table_of(programs, "Programs", note=note))
+    return page.Section("ferroptosis", "Ferroptosis programs", (page.Text(_MEANING), *blocks)) if blocks else None
 
 
-def evidence(material: Material) -> Section | None:
+def evidence(material: Material) -> page.Section | None:
     """Return the cards of typical cells; None if the matrix is missing or the run kept no evidence."""
     state = material.labels("state").astype(str).to_numpy()
     prob = material.column("state_prob").to_numpy(dtype=float) if material.has("state_prob") else np.zeros(state.size)
@@ -164,21 +151,21 @@ def evidence(material: Material) -> Section | None:
     if not typical:
         return None
     rows = sorted(typical.values())
-    cells, blocks = material.source.take(np.array(rows), matrix=True), list[Block]()
+    cells, blocks = material.take(np.array(rows), matrix=True), list[page.Block]()
     for name, row in typical.items():
         cell = str(cells.obs_names[rows.index(row)])
         title = f"{pretty(name).capitalize()}: cell {cell}"
         draw = partial(pl.evidence, cells, rows.index(row), key=material.key)
         try:
-            files = drawn(draw, svg=material.svg)
+            files = page.drawn(draw, svg=material.svg)
             table = get.evidence(cells, rows.index(row), key=material.key)
         except (MatrixError, ResultNotFoundError):  # the matrix is another by now, or the run kept nothing of this
             continue
         if files is not None:
             alt = f"Bars: contributions of genes to the state of cell {cell} and to its strongest rival."
-            blocks.append(Picture(title, alt, *files))
+            blocks.append(page.Picture(title, alt, *files))
         why = [f"{axis.capitalize()}: {text}" for axis, text in table.attrs["why"].items() if axis in _AXES]
         why.append("genes: the genes with the highest expression; − marks genes that count against the signature.")
         shown = table.loc[table["axis"].isin(_AXES), _COLUMNS]
-        blocks.append(table_of(shown, f"{title}, its signatures", note=pretty(" ".join(why))))
-    return Section("evidence", "Evidence of typical cells", (Text(_HOW), *blocks)) if blocks else None
+        blocks.append(page.table_of(shown, f"{title}, its signatures", note=pretty(" ".join(why))))
+    return page.Section("evidence", "Evidence of typical cells", (page.Text(_HOW), *blocks)) if blocks else None

@@ -114,10 +114,8 @@ class Report:
     """The content of a report."""
 
     title: str
-    source: str
-    """The source: a file, or an object in memory."""
-    made: str
-    """Date and version."""
+    source: str  # a file, or an object in memory
+    made: str  # date and version
     sections: tuple[Section, ...]
 
 
@@ -207,20 +205,16 @@ _MOST_SAMPLES = 60  # more bars are read in the table
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that a report may have, and its section.
-
-    ``alt`` is the text for screen readers. ``plot`` draws labels of all ``cells``, tables and embeddings of at most
-    50,000 ``points``, or the matrix of few ``measured`` cells. ``options`` returns None if there is nothing to draw;
-    ``chosen_by`` is the option that chooses among several results of an analysis.
-    """
+    """A figure that a report may have, and its section."""
 
     section: str
     title: str
-    alt: str
+    alt: str  # for screen readers
     plot: Callable[..., Axes]
+    # The labels of all cells; tables and embeddings of at most 50,000 points; or the matrix of few measured cells.
     cells: Literal["cells", "points", "measured"] = "cells"
-    options: Callable[[Material], dict[str, Any] | None] = lambda _: {}
-    chosen_by: str | None = None
+    options: Callable[[Material], dict[str, Any] | None] = lambda _: {}  # None: there is nothing to draw
+    chosen_by: str | None = None  # the option that chooses among several results of an analysis
 
 
 def _on_embedding(material: Material) -> dict[str, Any] | None:
@@ -246,7 +240,6 @@ _PROGRAMS = (
 )
 _ENRICHED = "Dots: enrichment of the leading signatures in each group; the table has the numbers."
 _RHO = "Points with intervals: correlation over samples of each test, raw and adjusted; the table has the numbers."
-
 _BARS = "Bars: share of each label in each sample, by condition."
 _COVERED = "Bars: share of the genes of each signature that are in the data."
 

@@ -42,14 +42,14 @@ def overview(material: Material) -> Section:
     numbers = Facts((*counts, ("of macrophages have a state", state), ("of macrophages have an origin", origin)))
 
     rows = spread(np.arange(here.size), MOST_DRAWN, 1)
-    cells = material.points if material.points.n_obs == here.size else material.source.take(rows, matrix=False)
+    cells = material.points if material.points.n_obs == here.size else material.take(rows, matrix=False)
     others = (n for n in sorted(cells.obsm) if n.startswith("X_") and "spatial" not in n)
     flat = (n for n in others if np.shape(cells.obsm[n])[1:] == (2,))
     name, note = plane_in(cells, (*PLANES, *flat)), ""
     if name is None:
         mine = spread(np.flatnonzero(here), MOST_COMPUTED * 3 // 4, RUN)
         rest = spread(np.flatnonzero(~here), MOST_COMPUTED - mine.size, RUN)
-        taken = material.source.take(np.sort(np.concatenate([mine, rest])), matrix=True)
+        taken = material.take(np.sort(np.concatenate([mine, rest])), matrix=True)
         places = computed(taken, material.run)
         if places is not None:
             name, note = "X_umap", "The data have no embedding, so this one was computed for the report. "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -20,33 +20,23 @@ MOST_POINTS, MOST_MEASURED, _MOST_OTHERS = 50_000, 5_000, 1_000
 RUN = 50  # neighbours are read together from a file
 
 
-class Source(Protocol):
-    """Annotated cells in memory or in a file."""
-
-    @property
-    def cells(self) -> AnnData:
-        """All cells with their labels and the record of the run; matrices and tables may be absent."""
-
-    def take(self, rows: Array, *, matrix: bool) -> AnnData:
-        """Return some cells with tables and embeddings, and the matrix of the run if asked."""
-
-
 @dataclass(frozen=True)
 class Material:
     """An annotated data set with its name in the report; columns of ``obs`` are None if unknown."""
 
-    source: Source
+    cells: AnnData  # all, with their labels and the record of the run; those of a file lack matrices and tables
     name: str
     key: str = "tam"
     sample_key: str | None = None
     condition: str | None = None
-    svg: bool = False
-    """Whether figures are exported, too."""
+    from_file: Callable[..., AnnData] | None = None  # `take` of cells in a file
+    svg: bool = False  # whether figures are exported, too
 
-    @property
-    def cells(self) -> AnnData:
-        """All cells with their labels."""
-        return self.source.cells
+    def take(self, rows: Array, *, matrix: bool) -> AnnData:
+        """Return some cells with tables and embeddings, and the matrix of the run if asked."""
+        if self.from_file is not None:
+            return self.from_file(rows, matrix=matrix)
+        return self.cells if rows.size == self.cells.n_obs else self.cells[rows]
 
     @cached_property
     def run(self) -> slots.RunRecord:
@@ -56,17 +46,17 @@ class Material:
     @cached_property
     def points(self) -> AnnData:
         """At most 50,000 cells with tables and embeddings."""
-        return self.source.take(spread(np.arange(self.cells.n_obs), MOST_POINTS, 1), matrix=False)
+        return self.take(spread(np.arange(self.cells.n_obs), MOST_POINTS, 1), matrix=False)
 
     @cached_property
     def measured(self) -> AnnData:
         """At most 6,000 cells, macrophages before others, with the matrix of the run."""
         macrophages = self.macrophages
         if macrophages.size <= MOST_MEASURED:
-            return self.source.take(np.arange(macrophages.size), matrix=True)
+            return self.take(np.arange(macrophages.size), matrix=True)
         mine = spread(np.flatnonzero(macrophages), MOST_MEASURED, RUN)
         others = spread(np.flatnonzero(~macrophages), _MOST_OTHERS, RUN)
-        return self.source.take(np.sort(np.concatenate([mine, others])), matrix=True)
+        return self.take(np.sort(np.concatenate([mine, others])), matrix=True)
 
     @cached_property
     def macrophages(self) -> Array:
@@ -108,34 +98,28 @@ class Material:
 
 
 def material_of(
-    source: Source, *, name: str, key: str = "tam", sample_key: str | None = None, condition: str | None = None
+    cells: AnnData,
+    *,
+    name: str,
+    key: str = "tam",
+    sample_key: str | None = None,
+    condition: str | None = None,
+    from_file: Callable[..., AnnData] | None = None,
 ) -> Material:
     """Return the input of a report, after checking that the cells are annotated and the columns exist."""
-    run = slots.read_record(source.cells, key)
-    absent = [slots.slot(key, axis) for axis in AXES if slots.slot(key, axis) not in source.cells.obs]
-    if absent:
-        raise ResultNotFoundError(
-            f"A report needs annotated cells, but obs has no '{absent[0]}'. Run tamannot.tl.annotate(adata) first."
-        )
-    if sample_key is None and run.sample_key in source.cells.obs:
+    run = slots.read_record(cells, key)
+    for column in (slots.slot(key, axis) for axis in AXES):
+        if column not in cells.obs:
+            raise ResultNotFoundError(
+                f"A report needs annotated cells, but obs has no '{column}'. Run tamannot.tl.annotate(adata) first."
+            )
+    if sample_key is None and run.sample_key in cells.obs:
         sample_key = run.sample_key
-    for column in (sample_key, condition):
-        if column is not None:
-            slots.obs_column(source.cells, column)
+    for given in filter(None, (sample_key, condition)):
+        slots.obs_column(cells, given)
     if condition is not None and sample_key is None:
         raise ParameterError("A condition is a property of samples: pass sample_key= as well.")
-    return Material(source, name, key, sample_key, condition)
-
-
-@dataclass(frozen=True)
-class InMemory:
-    """Cells of an object in memory."""
-
-    cells: AnnData
-
-    def take(self, rows: Array, *, matrix: bool) -> AnnData:  # noqa: ARG002 - it is there anyway
-        """Return some cells; the object itself if all cells are chosen."""
-        return self.cells if rows.size == self.cells.n_obs else self.cells[rows]
+    return Material(cells, name, key, sample_key, condition, from_file)
 
 
 def spread(rows: Array, most: int, run: int) -> Array:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 
 from tamannot._resources import package_version
 from tamannot.data import RunRecord
@@ -14,7 +13,7 @@ from tamannot.errors import SignatureNotFoundError
 from tamannot.pl._style import pretty
 from tamannot.report._blocks import Facts, Point, Points, Section, Text, percent, pictures_of, table_of
 from tamannot.report._material import Material, counts_of
-from tamannot.signature import Reference, Signature, load_signature
+from tamannot.signature import Reference, load_signature
 
 _KINDS = {"counts": "counts", "log": "log-normalised values", "linear": "linear values"}
 _ANALYSES = {
@@ -130,13 +129,13 @@ def signatures(material: Material) -> Section | None:
     references: dict[str, Reference] = {}
     sources = []
     for name, row in used.iterrows():
-        found = _loaded(f"{name}@{row['version']}", species)
-        if found is None or found.digest != str(row["digest"]):
-            sources.append("own")
-        else:
-            cited = {r.key: r for part in (found, *found.parts) for r in part.references}
-            sources.append(", ".join(cited))
-            references |= cited
+        cited = None
+        with suppress(SignatureNotFoundError):
+            found = load_signature(f"{name}@{row['version']}", species=species)
+            if found.digest == str(row["digest"]):
+                cited = {r.key: r for part in (found, *found.parts) for r in part.references}
+        sources.append("own" if cited is None else ", ".join(cited))
+        references |= cited or {}
     table = used.join(material.run.coverage).assign(sources=sources)
     order = ["axis", "version", "n_genes", "n_present", "coverage", "missing", "sources", "digest"]
     block = table_of(table[[c for c in order if c in table]].rename_axis("signature"), "Signatures", note=_NOTE)
@@ -151,15 +150,6 @@ def signatures(material: Material) -> Section | None:
     return Section("signatures", "Signatures", (block, *pictures_of(material, "signatures"), *said))
 
 
-@cache
-def _loaded(name: str, species: str) -> Signature | None:
-    """Return a signature of the library; None if this release does not have it."""
-    try:
-        return load_signature(name, species=species)
-    except SignatureNotFoundError:
-        return None
-
-
 def warnings_and_versions(material: Material) -> Section:
     """Return the warnings of the run, its parameters, and versions."""
     run = material.run
@@ -168,8 +158,6 @@ def warnings_and_versions(material: Material) -> Section:
     parameters = [("key", material.key), *((pretty(name), str(value)) for name, value in sorted(given.items()))]
     versions = [("annotated with", f"tamannot {run.tamannot_version}")] if run.has("tamannot_version") else []
     versions += [("report by", f"tamannot {package_version()}"), ("python", platform.python_version())]
-    for package in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions.append((package, version(package)))
+    versions += [(package, version(package)) for package in _PACKAGES]
     blocks = (noted or Text("The run gave no warnings."), Facts(tuple(parameters)), Facts(tuple(versions)))
     return Section("versions", "Warnings, parameters and versions", blocks)

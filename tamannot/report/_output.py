@@ -18,9 +18,8 @@ from tamannot._resources import package_version
 from tamannot.errors import TamannotWarning, tell
 from tamannot.report._analyses import analyses, evidence, ferroptosis
 from tamannot.report._blocks import Picture, Report, Table
-from tamannot.report._cautions import cautions
 from tamannot.report._embedding import overview
-from tamannot.report._findings import by_sample, calls, found, input_and_quality
+from tamannot.report._findings import by_sample, calls, cautions, found, input_and_quality
 from tamannot.report._material import Material
 from tamannot.report._methods import methods, signatures, warnings_and_versions
 

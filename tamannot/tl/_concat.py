@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -96,7 +97,14 @@ def concat(
     names_repeat = len(set().union(*(p.obs_names for p in named.values()))) < sum(p.n_obs for p in named.values())
     given = {"merge": "same", "index_unique": "-" if names_repeat else None} | kwargs
     joined = ad.concat(named, label=label, **given)
-    _order_labels(joined, key)
+    for name, axis in itertools.product(("", "_status", "_vote"), slots.AXES):  # anndata sorts labels
+        column = slots.slot(key, f"{axis}{name}")
+        if column in joined.obs and isinstance(joined.obs[column].dtype, pd.CategoricalDtype):
+            order = STATUSES if name == "_status" else _ORDER.get(axis, (UNASSIGNED, NOT_MACROPHAGE))
+            labels = joined.obs[column].cat.remove_unused_categories()
+            found = [str(c) for c in labels.cat.categories]
+            others = sorted(set(found) - set(order))
+            joined.obs[column] = labels.cat.set_categories([*others, *(c for c in order if c in found)])
     for axis in slots.AXES:
         if (column := slots.slot(key, axis)) in joined.obs:
             own: dict[str, str] = {}
@@ -132,20 +140,6 @@ def _named(
     return named
 
 
-def _order_labels(joined: ad.AnnData, key: str) -> None:
-    """Give the labels of calls and votes and their status our order: anndata sorts them."""
-    for name in ("", "_status", "_vote"):
-        for axis in slots.AXES:
-            column = slots.slot(key, f"{axis}{name}")
-            if column not in joined.obs or not isinstance(joined.obs[column].dtype, pd.CategoricalDtype):
-                continue
-            order = STATUSES if name == "_status" else _ORDER.get(axis, (UNASSIGNED, NOT_MACROPHAGE))
-            labels = joined.obs[column].cat.remove_unused_categories()
-            found = [str(c) for c in labels.cat.categories]
-            others = sorted(set(found) - set(order))
-            joined.obs[column] = labels.cat.set_categories([*others, *(c for c in order if c in found)])
-
-
 def _joined(joined: ad.AnnData, records: Mapping[str, RunRecord], key: str, label: str) -> dict[str, Any]:
     """Return the record of the joined object: the values that all runs share, and the runs themselves."""
     runs = list(records.values())
@@ -176,19 +170,16 @@ def _joined(joined: ad.AnnData, records: Mapping[str, RunRecord], key: str, labe
         w if n == len(runs) else f"{one_of[w]}{f' and {n - 1} more' if n > 1 else ''}: {w}" for w, n in said.items()
     ]
     out["warnings"] = np.array(lines, dtype=object)
-    out |= _matrix(joined, runs)
-    stored = {
-        slots.variant_of(name): {k: v for k, v in r.stored.items() if k not in _NOT_KEPT} for name, r in records.items()
-    }
-    return out | {slots.JOINED: {"label": label, "runs": stored}}
+    kept = {name: {k: v for k, v in r.stored.items() if k not in _NOT_KEPT} for name, r in records.items()}
+    stored = {slots.variant_of(name): values for name, values in kept.items()}
+    return out | _matrix(joined, runs) | {slots.JOINED: {"label": label, "runs": stored}}
 
 
 def _matrix(joined: ad.AnnData, runs: Sequence[RunRecord]) -> dict[str, Any]:
     """Return the shared matrix and the places of the signature genes in it; nothing if the runs differ."""
-    matrices = [r.matrix for r in runs]
-    first = matrices[0]
-    for name in ("name", "kind", "gene_ids", "species"):
-        values = list(dict.fromkeys(getattr(m, name) for m in matrices))
+    first, names = runs[0].matrix, ("name", "kind", "gene_ids", "species")
+    for name in names:
+        values = list(dict.fromkeys(getattr(r.matrix, name) for r in runs))
         if len(values) > 1:
             said = f"The objects were annotated from different matrices ({name}: {', '.join(values)})."
             tell({f"{said} Functions that need one matrix for all cells will not work.": TamannotWarning})
@@ -198,16 +189,13 @@ def _matrix(joined: ad.AnnData, runs: Sequence[RunRecord]) -> dict[str, Any]:
     except ResultNotFoundError as error:
         tell({f"{error} Functions that need the matrix will not work.": TamannotWarning})
         return {}
-    matrix = {"name": first.name, "kind": first.kind, "gene_ids": first.gene_ids, "species": first.species}
-    size = {"n_obs": joined.n_obs, "n_vars": ids.size}
-    out: dict[str, Any] = {"matrix": {**matrix, **size}, "null_reference": {"gene_ids": ids}}
+    matrix = {name: getattr(first, name) for name in names} | {"n_obs": joined.n_obs, "n_vars": ids.size}
+    out: dict[str, Any] = {"matrix": matrix, "null_reference": {"gene_ids": ids}}
     if all(r.has("evidence") for r in runs) and _same([r.evidence.parts for r in runs]):
         place = pd.Series(np.arange(ids.size), index=ids)
         place = place[~place.index.duplicated()]
-        tables = [
-            r.evidence.genes.assign(column=place.reindex(r.gene_ids[r.evidence.genes["column"]]).to_numpy())
-            for r in runs
-        ]
+        of_runs = [(r.evidence.genes, r.gene_ids) for r in runs]
+        tables = [genes.assign(column=place.reindex(own[genes["column"]]).to_numpy()) for genes, own in of_runs]
         genes = pd.concat(tables).dropna(subset="column").astype({"column": np.int32})
         genes = genes[~genes.duplicated(["part", "column"])].sort_values("part", kind="stable")
         out["evidence"] = {"parts": runs[0].evidence.parts, "genes": genes, "bins": {}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +14,12 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
+from tamannot import classify
 from tamannot._model_file import Arrays, Meta, read_file
 from tamannot._progress import Progress
 from tamannot._resources import package_version
 from tamannot._settings import SpeciesChoice, settings
-from tamannot.classify import (
-    FEW_GENES,
-    STATUSES,
-    UNASSIGNED,
-    UNFAMILIAR,
-    AnchoredModel,
-    Classifier,
-    anchored_of,
-    classifier_of,
-    predict_labels,
-)
+from tamannot.classify import AnchoredModel, Classifier
 from tamannot.data import Unpacked
 from tamannot.data._runs import describe_matrix
 from tamannot.errors import (
@@ -94,20 +85,15 @@ class Model(Classifier):
 
         Raises
         ------
-        MatrixError
-            There is no usable matrix, or its scale differs from the training data.
-        SpeciesError
-            The data are of another species.
-        GeneIdError
-            The data have none of the genes of the model.
-        ParameterError
-            No such layer or column.
+        TamannotError
+            There is no usable matrix, its scale or species differs from the training data, it has none of the genes of
+            the model, or there is no such layer or column.
         """
         key = slots.check_key(key_added)
         adata = slots.to_work_on(adata, copy=copy)
         with closing(Progress(show=settings.progress)) as progress:
             progress("reading")
-            labelling = Labelling(self, adata, layer=layer, gene_symbols=gene_symbols, species=species)
+            labelling = Labelling(self, adata, {"layer": layer, "gene_symbols": gene_symbols, "species": species})
             labelling.predict(progress)
         tell(labelling.write(adata, key))
         return adata if copy else None
@@ -144,8 +130,8 @@ def load_model(path: str | os.PathLike[str]) -> Model | AnchoredModel:
     >>> model.predict(adata)  # doctest: +SKIP
     """
     builders: dict[str, Callable[[Meta, Arrays], Model | AnchoredModel]] = {
-        Model.kind: lambda meta, arrays: Model(**vars(classifier_of(meta, arrays))),
-        AnchoredModel.kind: anchored_of,
+        Model.kind: lambda meta, arrays: Model(**vars(classify.classifier_of(meta, arrays))),
+        AnchoredModel.kind: classify.anchored_of,
     }
     return read_file(Path(path), builders)
 
@@ -169,8 +155,7 @@ def models_of(given: object) -> tuple[AnchoredModel | None, Model | None]:
     return next(iter(of_cohort), None), next(iter(of_labels), None)
 
 
-# A share of unfamiliar cells that needs a note.
-_MOSTLY_STRANGE = 0.5
+_MOSTLY_STRANGE = 0.5  # a share of unfamiliar cells that needs a note
 _WORDS = {"log1p_cp10k": "counts, or log values with a known base", "ranks": "log values with an unknown base"}
 _ADVICE = {
     "log1p_cp10k": "Name a layer of counts with layer=, or run scanpy.pp.normalize_total and scanpy.pp.log1p on the "
@@ -182,10 +167,7 @@ _ADVICE = {
 class Labelling:
     """A label model applied to some data: matched to their genes, applied, then written."""
 
-    def __init__(
-        self, model: Classifier, adata: AnnData, *, layer: str | None, gene_symbols: str | None, species: SpeciesChoice
-    ) -> None:
-        where: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols, "species": species}
+    def __init__(self, model: Classifier, adata: AnnData, where: Mapping[str, Any]) -> None:
         wanted = {"model": genes_as_signature(model.symbols, model.ensembl)}
         try:
             self._model, self._data = model, slots.unpack(adata, wanted, **where)
@@ -204,26 +186,26 @@ class Labelling:
     def predict(self, report: Progress) -> None:
         """Label all cells."""
         report("predicting", self._data.rows.shape[0])
-        self._found = predict_labels(
+        self._found = classify.predict_labels(
             self._model, self._data.rows, self._columns, base=self._base, threads=settings.n_threads(), tick=report.tick
         )
 
     def write(self, adata: AnnData, key: str) -> Notes:
         """Write the labels; return the notes for the user."""
         model, found, said = self._model, self._found, self._data.notes
-        if found.coverage < FEW_GENES:
+        if found.coverage < classify.FEW_GENES:
             said[
                 f"Only {found.coverage:.0%} of the model's genes, by weight, are in the data, so no labels are "
-                f"assigned (at least {FEW_GENES:.0%} are needed)."
+                f"assigned (at least {classify.FEW_GENES:.0%} are needed)."
             ] = CoverageWarning
-        if (strange := float((found.status == UNFAMILIAR).mean())) > _MOSTLY_STRANGE:
+        if (strange := float((found.status == classify.UNFAMILIAR).mean())) > _MOSTLY_STRANGE:
             said[
                 f"{strange:.0%} of the cells are unlike the training cells and stay unassigned: they may come from "
                 "another tissue, cell type or technology, or were processed differently. Add such cells to the "
                 "training data to label them."
             ] = TamannotWarning
-        label = pd.Categorical(found.label, categories=[*model.classes, UNASSIGNED])
-        status = pd.Categorical(found.status, categories=list(STATUSES))
+        label = pd.Categorical(found.label, categories=[*model.classes, classify.UNASSIGNED])
+        status = pd.Categorical(found.status, categories=list(classify.STATUSES))
         slots.write_obs(
             adata, key, {"label": label, "prob": found.proba.max(axis=1).astype(np.float32), "status": status}
         )

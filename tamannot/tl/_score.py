@@ -26,11 +26,9 @@ from tamannot.signature import Signatures, SignatureSet, chosen_signatures
 
 # Methods on values are asked for on logarithms: that is what their papers and scanpy score.
 _LOG_FIRST: tuple[slots.Kind, ...] = ("log", "counts", "linear")
-# The settings of a method that determine the rank of a gene, and so its bin.
-_OF_RANKS = ("variant", "max_rank", "top")
+_OF_RANKS = ("variant", "max_rank", "top")  # settings of a method that determine the rank of a gene, and so its bin
 MANY_CELLS = 2000
-# ssGSEA scores each cell on its own, so a dense table of a few cells at a time is enough.
-_CELLS_AT_ONCE = 500
+_CELLS_AT_ONCE = 500  # ssGSEA scores each cell on its own, so a dense table of a few cells is enough
 
 
 @takes_scanpy_words(UseRaw)
@@ -51,7 +49,7 @@ def score(
 ) -> AnnData | None:
     """Score signatures in every cell.
 
-    A score measures how high the genes of a signature rank within a cell. It is not a label. Scores of different
+    A score measures how high the genes of a signature rank within a cell; it is not a label. Scores of different
     signatures are not comparable; z compares each with random genes of equal expression.
 
     Parameters
@@ -68,10 +66,9 @@ def score(
         ``"ssgsea"``, ``"gsva"``, or a settings object such as ``UCell(max_rank=500)``. Several at once as
         ``{key: method}``: each writes under its own key, and rank-based methods share one ranking of each cell.
     null
-        ``"matched"`` also writes z and p against random signatures of equal expression in the same
-        cell, for rank-based methods. The p values are one-sided (upper) and competitive: they are small if the genes
-        rank above matched genes. They ignore the correlation between genes, so use them to rank cells, not
-        to test differences between samples.
+        ``"matched"`` also writes z and p against random signatures of equal expression in the same cell, for rank-based
+        methods. The p values are one-sided (upper) and competitive. They ignore the correlation between genes, so use
+        them to rank cells, not to test differences between samples.
     null_reference
         An object scored earlier with ``null="matched"`` by the same method. Its expression bins are used, so
         a cell gets the z that it would have there. None computes the bins from the present cells.
@@ -273,10 +270,7 @@ def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: sco
 def score_with_gseapy(
     data: Unpacked, plan: scoring.Plan, method: scoring.GseapyMethod, *, threads: int, tick: Tick
 ) -> scoring.Scores:
-    """Score every cell for every output of a plan by ssGSEA or GSVA.
-
-    Warns above 2,000 cells: these methods are meant for pseudobulk, and GSVA needs a dense table.
-    """
+    """Score every cell for every output of a plan by ssGSEA or GSVA, which are meant for pseudobulk."""
     n_obs = data.rows.shape[0]
     if n_obs > MANY_CELLS:
         msg = (

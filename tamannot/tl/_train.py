@@ -24,28 +24,18 @@ from tamannot._settings import (
     settings,
     takes_scanpy_words,
 )
-from tamannot.classify import (
-    AnchoredModel,
-    Array,
-    LabelledCells,
-    check_classes,
-    fit_labels,
-    keep_cohort,
-    prepare,
-)
+from tamannot.classify import AnchoredModel, Array, LabelledCells, check_classes, fit_labels, keep_cohort, prepare
 from tamannot.data import Unpacked
 from tamannot.errors import GeneIdError, Notes, ParameterError, SpeciesError, TamannotWarning, tell
 from tamannot.signature import OURS, GeneIndex, Signatures, load_signatures, read_ids
 from tamannot.signature._gene_index import names_of
+from tamannot.tl._annotate import read_input
 from tamannot.tl._model import Model, genes_as_signature
-from tamannot.tl._run import read_input
 
-N_GENES, _FEW_CELLS = 3000, 20
-NOT_LABELS = ("", "nan", "none", "unassigned", "unclear", "unknown")
-"""Labels, in any case, that mark an unlabelled cell."""
-# With fewer cells, the novelty limit of a model would be arbitrary.
-_FEWEST_MACROPHAGES = 30
-RANKED = (
+_N_GENES, _FEW_CELLS = 3000, 20
+_NOT_LABELS = ("", "nan", "none", "unassigned", "unclear", "unknown")  # in any case
+_FEWEST_MACROPHAGES = 30  # with fewer, the novelty limit of a model would be arbitrary
+_RANKED = (
     "The base of the logarithm is not recognised, so the model uses ranks within the cell and works only on such "
     "data. If you have counts, train on them (layer=)."
 )
@@ -61,7 +51,7 @@ def train(
     gene_symbols: str | None = None,
     species: SpeciesChoice = "auto",
     target_accuracy: float = 0.95,
-    n_genes: int = N_GENES,
+    n_genes: int = _N_GENES,
     rng: int = 0,
     **_words: Unpack[ScanpyWords],
 ) -> Model: ...
@@ -94,7 +84,7 @@ def train(
     tissue: Tissue = "auto",
     compartment_key: CompartmentKey | None = None,
     target_accuracy: float = 0.95,
-    n_genes: int = N_GENES,
+    n_genes: int = _N_GENES,
     rng: int = 0,
     **_words: Unpack[ScanpyWords],
 ) -> Model | AnchoredModel:
@@ -188,11 +178,11 @@ def train_and_tell(
     *,
     asked: AnnotateSettings,
     signatures: Signatures | None = None,
-    n_genes: int = N_GENES,
+    n_genes: int = _N_GENES,
 ) -> tuple[Model | AnchoredModel, Notes]:
     """Train a model of either kind; return it with the notes for the user."""
     if labels is None:
-        if n_genes != N_GENES:
+        if n_genes != _N_GENES:
             raise ParameterError("n_genes= applies to models of your own labels only. Give labels=, or leave it out.")
         model, notes = learn_model(adata, signatures, asked, report)
         # The ambient RNA of these samples is not useful for other samples.
@@ -219,15 +209,13 @@ def learn_model(
             f"No state classifier can be trained: of {cohort.n_macrophages:,} macrophages, too few are confidently "
             "assigned. Train on more cells, or run tl.annotate on these without a model."
         )
-    plan = ready.panels.everything
-    kept = [(signature, signature.digest) for signature in plan.outputs]
     sample, given = source.cells.sample, asked.compartment_key
     model = keep_cohort(
         cohort,
         data.index,
         scale=ready.source.scale,
         species=ready.panels.species,
-        signatures={s.id: (s.version, digest) for s, digest in kept if ":" not in s.id},
+        signatures={s.id: (s.version, s.digest) for s in ready.panels.everything.outputs if ":" not in s.id},
         target_accuracy=asked.target_accuracy,
         rng=asked.rng,
         training={
@@ -249,7 +237,7 @@ def learn_model(
         few = "Too few macrophages to learn which cells are unlike them"
         notes[f"{few}: the model will treat no cell as unfamiliar."] = TamannotWarning
     if model.scale == "ranks":
-        notes[RANKED] = TamannotWarning
+        notes[_RANKED] = TamannotWarning
     return model, notes
 
 
@@ -308,7 +296,7 @@ def train_model(
     if n_samples == 1:
         lines.append(f"'{sample_key}' has only one value, so the held-out cells are of the same sample.")
     if model.scale == "ranks":
-        lines.append(RANKED)
+        lines.append(_RANKED)
     return model, notes | dict.fromkeys(lines, TamannotWarning)
 
 
@@ -347,7 +335,7 @@ def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[
         )
     missing = given.isna().to_numpy()
     words = [str(v).strip() for v in given.tolist()]
-    found = [None if m or w.lower() in NOT_LABELS else w for w, m in zip(words, missing, strict=True)]
+    found = [None if m or w.lower() in _NOT_LABELS else w for w, m in zip(words, missing, strict=True)]
     if odd := next((w for w in found if w and not (w.isprintable() and len(w) <= 200)), None):
         raise ParameterError(f"The label {odd[:50]!r} is not valid: a label is one line of at most 200 characters.")
     return found

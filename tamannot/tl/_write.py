@@ -1,8 +1,8 @@
-"""One annotation, and how it is written into the slots of an AnnData."""
+"""One annotation: its notes for the user, and how it is written into the slots of an AnnData."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,116 +11,89 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot._settings import AnnotateSettings
-from tamannot.classify import (
-    FEW_GENES,
-    MACROPHAGE,
-    MACROPHAGE_REFERENCE,
-    METHOD,
-    MIXED_LINEAGE,
-    NOT_MACROPHAGE,
-    ORIGINS,
-    STATES,
-    SUMMARIES,
-    TRANSITIONAL,
-    UNASSIGNED,
-    Array,
-    Cohort,
-    Prepared,
-    Regression,
-    Source,
-)
+from tamannot import classify
+from tamannot._settings import DEFAULT_ACCURACY, AnnotateSettings
+from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE, ORIGINS, STATES, SUMMARIES, TRANSITIONAL, UNASSIGNED, Array
 from tamannot.data import Unpacked
-from tamannot.data._runs import describe_run
-from tamannot.errors import ResultNotFoundError
+from tamannot.data._runs import describe_run, missing_genes
+from tamannot.errors import CoverageWarning, Notes, ResultNotFoundError, TamannotWarning, some_of
 from tamannot.scoring import signed_genes
 from tamannot.scoring._null import REFERENCE
 from tamannot.tl._model import Labelling
 
-NO_TERM = "unknown"
-"""What the schema of CELLxGENE asks for where there is no term."""
-STATUSES = (
-    "assigned",
-    "low_signal",
-    "ambiguous",
-    "low_coverage",
-    "unfamiliar",
-    "not_applicable",
-    MIXED_LINEAGE,
-    NOT_MACROPHAGE,
-)
+_NO_TERM = "unknown"  # what the schema of CELLxGENE asks for where there is no term
+_WITHOUT_LABEL = ("low_signal", "ambiguous", "low_coverage", "unfamiliar", "not_applicable")
+STATUSES = ("assigned", *_WITHOUT_LABEL, classify.MIXED_LINEAGE, NOT_MACROPHAGE)
 ORIGIN_LABELS = (*ORIGINS, UNASSIGNED, NOT_MACROPHAGE)
 STATE_LABELS = (*STATES, TRANSITIONAL, UNASSIGNED, NOT_MACROPHAGE)
 STEPS = ("compartment", "origin", "state", "ferroptosis")
 _TABLE_OF_STEP = {"origin": "origin_proba", "state": "state_proba", "ferroptosis": "ferroptosis"}
+# The signatures that are results of a step; the other compartments are alternatives to macrophages.
+_AXES_OF = {"origin": ("origin",), "state": ("state", "overlay", "polarization"), "ferroptosis": ("ferroptosis",)}
+_MOSTLY_UNFAMILIAR = 0.5  # a share of unfamiliar macrophages that needs a note
 
 # No two labels of any axis share a colour, and the colours of one axis are colour-blind safe; greys for cells without
 # a label. tests/pl/test_colors.py measures it.
 _GREY, _LIGHT = "#999999", "#dddddd"
-COMPARTMENT_COLORS = {
-    "macrophage": "#4055ea",
-    "monocyte": "#00bfd4",
-    "dendritic": "#0095d4",
-    "neutrophil": "#ffbf00",
-    "mast": "#552a6a",
-    "plasmacytoid": "#1500bf",
-    "t_nk": "#00402a",
-    "b": "#152a95",
-    "plasma": "#6a80aa",
-    "endothelial": "#bfea6a",
-    "mural": "#406a2a",
-    "fibroblast": "#6aaa55",
-    "epithelial_like": "#80eaff",
-    "melanocyte": "#0000ff",
-    "erythroid": "#552a00",
-    "platelet": "#aaeabf",
-    "glial_like": "#409500",
-    "neuron": "#6a95ff",
-    "oligodendrocyte": "#005555",
-    "opc": "#00bf80",
-    "ependymal": "#556a55",
-    "schwann": "#006abf",
-    UNASSIGNED: _GREY,
+COLORS = {
+    "compartment": {
+        "macrophage": "#4055ea",
+        "monocyte": "#00bfd4",
+        "dendritic": "#0095d4",
+        "neutrophil": "#ffbf00",
+        "mast": "#552a6a",
+        "plasmacytoid": "#1500bf",
+        "t_nk": "#00402a",
+        "b": "#152a95",
+        "plasma": "#6a80aa",
+        "endothelial": "#bfea6a",
+        "mural": "#406a2a",
+        "fibroblast": "#6aaa55",
+        "epithelial_like": "#80eaff",
+        "melanocyte": "#0000ff",
+        "erythroid": "#552a00",
+        "platelet": "#aaeabf",
+        "glial_like": "#409500",
+        "neuron": "#6a95ff",
+        "oligodendrocyte": "#005555",
+        "opc": "#00bf80",
+        "ependymal": "#556a55",
+        "schwann": "#006abf",
+        UNASSIGNED: _GREY,
+    },
+    "state": {
+        "lipid_associated": "#e69f00",
+        "interferon_primed": "#56b4e9",
+        "pro_angiogenic": "#d55e00",
+        "inflammatory": "#882255",
+        "immunoregulatory": "#009e73",
+        TRANSITIONAL: "#f0e442",
+        UNASSIGNED: _GREY,
+        NOT_MACROPHAGE: _LIGHT,
+    },
+    "origin": {
+        "microglia": "#0072b2",
+        "monocyte_derived": "#8c2d04",
+        "border_associated": "#b2df8a",
+        UNASSIGNED: _GREY,
+        NOT_MACROPHAGE: _LIGHT,
+    },
 }
-STATE_COLORS = {
-    "lipid_associated": "#e69f00",
-    "interferon_primed": "#56b4e9",
-    "pro_angiogenic": "#d55e00",
-    "inflammatory": "#882255",
-    "immunoregulatory": "#009e73",
-    TRANSITIONAL: "#f0e442",
-    UNASSIGNED: _GREY,
-    NOT_MACROPHAGE: _LIGHT,
-}
-ORIGIN_COLORS = {
-    "microglia": "#0072b2",
-    "monocyte_derived": "#8c2d04",
-    "border_associated": "#b2df8a",
-    UNASSIGNED: _GREY,
-    NOT_MACROPHAGE: _LIGHT,
-}
-COLORS = {"compartment": COMPARTMENT_COLORS, "origin": ORIGIN_COLORS, "state": STATE_COLORS}
 
 
 @dataclass(eq=False)
 class AnnotationRun:
     """One annotation: the settings, the data, what was fitted to them, and the calls, which `call_cells` adds."""
 
-    key: str
-    """Prefix of what is written."""
+    key: str  # prefix of what is written
     settings: AnnotateSettings
     data: Unpacked
-    ready: Prepared
-    labelling: Labelling | None
-    """The user's model of labels, laid over the data."""
-    also: tuple[str, ...]
-    """The key of the user's own labels, if a label model is applied."""
-    columns: Mapping[str, Sequence[str]]
-    """Columns of each table of ``obsm``."""
-    calls: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """The columns of ``obs`` by their names without the key."""
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    """The number of cells with each label, most frequent first, by axis."""
+    ready: classify.Prepared
+    labelling: Labelling | None  # the user's model of labels, laid over the data
+    also: tuple[str, ...]  # the key of the user's own labels, if a label model is applied
+    columns: Mapping[str, Sequence[str]]  # of each table of ``obsm``
+    calls: pd.DataFrame = field(default_factory=pd.DataFrame)  # the columns of ``obs``, by their names without the key
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)  # by axis, cells with each label, most cells first
     low_signal: dict[str, float] = field(default_factory=dict)
     """Share of cells in which hardly any gene of a ferroptosis program is expected to be detected."""
 
@@ -131,25 +104,23 @@ def colors_for(axis: str, labels: Iterable[object], own: Mapping[str, str] | Non
     return [known.get(str(label), _GREY) for label in labels]
 
 
-def write_annotation(
-    adata: AnnData,
-    run: AnnotationRun,
-    tables: Mapping[str, Array] | None,
-    *,
-    steps: Sequence[str],
-    notes: Sequence[str],
-) -> None:
-    """Write the slots of the requested steps, the tables of scores, and the record of the run.
+def write_run(
+    adata: AnnData, run: AnnotationRun, tables: Mapping[str, Array] | None, steps: tuple[str, ...] = STEPS
+) -> Notes:
+    """Write the slots of the requested steps, the tables of scores, and the record; return the notes for the user.
 
     Tables that are not in memory are written by the caller that has them.
     """
-    key, found = run.key, run.calls
-    record = _record(run, notes)
-    if set(steps) == set(STEPS):
+    key, found, notes = run.key, run.calls, _notes(run, steps)
+    if run.labelling is not None:
+        notes |= run.labelling.write(adata, *run.also)
+    record = _record(run, notes, steps)
+    merged = None if set(steps) == set(STEPS) else _merged_with_earlier(adata, run, record, steps)
+    if merged is not None:
+        slots.forget_run(adata, key, steps)
+    else:
         slots.forget_run(adata, key)
         slots.forget_run(adata, key, STEPS)  # of a run whose record was lost
-    else:
-        record = _merged_with_earlier(adata, run, record, steps)
     if tables is not None:
         scores = {kind: tables[name] for kind, name in (("score", "scores"), ("z", "z"), ("p", "p"))}
         slots.write_tables(adata, key, run.columns["scores"], scores)
@@ -163,7 +134,7 @@ def write_annotation(
         labels: dict[str, Array] = {"compartment": found["compartment"].to_numpy(dtype=object)}
         if slots.slot(key, "origin") in adata.obs:
             labels["origin"] = slots.labels_of(adata, key, "origin")
-        terms: Array = np.full(adata.n_obs, NO_TERM, dtype=object)
+        terms: Array = np.full(adata.n_obs, _NO_TERM, dtype=object)
         for axis, column in labels.items():
             for signature in run.ready.panels.library.select(axis=axis).values():
                 if len(signature.cell_ontology) == 1:
@@ -173,19 +144,77 @@ def write_annotation(
     columns = [*about_state, *(SUMMARIES if "ferroptosis" in steps else ())]
     slots.write_obs(adata, key, {name: found[name].array for name in columns})
     slots.write_colors(adata, key, {a: colors_for(a, found[a].cat.categories) for a in axes})
-    slots.write_record(adata, key, record)
+    slots.write_record(adata, key, merged or record)
+    return notes
+
+
+def _notes(run: AnnotationRun, steps: tuple[str, ...]) -> Notes:
+    """Return the notes for the user, one line each; ``uns`` keeps them as well."""
+    data, cohort, panels, found = run.data, run.ready.cohort, run.ready.panels, run.calls
+    notes = data.notes
+    if run.settings.tissue == "auto" and (found["compartment"] == MACROPHAGE).any():
+        notes[f"Tissue set to {cohort.tissue}: {cohort.tissue_reason}. Override with tissue=."] = None
+    if cohort.lender is None and cohort.n_cells < data.rows.shape[0]:
+        notes[f"Fitted to {cohort.n_cells:,} of {data.rows.shape[0]:,} cells, spaced evenly over the data."] = None
+    target = run.settings.target_accuracy
+    called = found["state_status"] == classify.ASSIGNED
+    if target != DEFAULT_ACCURACY and called.any():  # who gives one wants to hear
+        expected = float(np.mean(found.loc[called, "state_prob"].to_numpy()))
+        if expected < target:
+            notes[
+                f"According to their probabilities, {expected:.0%} of the called states are right; target_accuracy is "
+                f"{target:g}. To be stricter, keep only cells with a high state probability."
+            ] = TamannotWarning
+    if cohort.lender is not None:
+        notes |= dict.fromkeys(_notes_on_model(cohort.lender, panels, found), TamannotWarning)
+    if panels.too_large:
+        line = f"Not scored, because they have more genes than the data have ranks: {', '.join(panels.too_large)}."
+        notes[line] = TamannotWarning
+    states = panels.ids("state")
+    offered = panels.ids("origin") if cohort.brain else ["monocyte_derived"]
+    ids = [i for step in steps for axis in _AXES_OF.get(step, ()) for i in panels.ids(axis)]
+    asked = {i for i in ids if i in offered or i not in panels.ids("origin")} | set(panels.ids("custom"))
+    named = missing_genes(panels.public, data.index, asked if steps == ("ferroptosis",) else asked | {MACROPHAGE})
+    few = [i for i in states if panels.coverage[i] < classify.FEW_GENES]
+    if named and 2 * len(few) > len(states):
+        named += f" That is more than half of the genes of {', '.join(few)}, so few cells will get these states."
+    if named:
+        notes[named] = CoverageWarning
+    return notes
+
+
+def _notes_on_model(lender: classify.Lender, panels: classify.Panels, found: pd.DataFrame) -> list[str]:
+    """Return the notes on the cohort model of the annotation."""
+    notes = []
+    installed = {s.id: s.digest for s in panels.everything.outputs}
+    if other := sorted(i for i, digest in lender.digests.items() if installed.get(i) != digest):
+        said = "The model was trained with other versions of these signatures, or they are missing here"
+        notes.append(f"{said}: {some_of(other, 8)}.")
+    if lender.coverage < classify.FEW_GENES:
+        notes.append(
+            f"Only {lender.coverage:.0%} of the model's genes for state, by weight, are in the data (at least "
+            f"{classify.FEW_GENES:.0%} are needed), so no state is called."
+        )
+    status = found.loc[found["compartment"] == MACROPHAGE, "state_status"]
+    unfamiliar = float((status == classify.UNFAMILIAR).mean()) if len(status) else 0.0
+    if unfamiliar > _MOSTLY_UNFAMILIAR:
+        notes.append(
+            f"{unfamiliar:.0%} of the macrophages are unlike the model's training cells, so their origin and state "
+            "stay unassigned: they may be other cells, from another tissue, or very shallow. Annotate without a model "
+            "to fit to these cells."
+        )
+    return notes
 
 
 def _merged_with_earlier(
     adata: AnnData, run: AnnotationRun, new: dict[str, Any], steps: Sequence[str]
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Return the record of a run of some steps, merged with an earlier one of other steps.
 
-    Labels of other steps are kept if they used the same matrix, signatures and macrophages, and are removed
-    otherwise, because they would contradict the new ones.
+    None: the earlier run had another matrix, other signatures or other macrophages, so its labels would contradict the
+    new ones.
     """
     key, matrix = run.key, new["matrix"]
-    new["counts"] = {axis: counts for axis, counts in new["counts"].items() if axis in steps}
     before = {a: slots.labels_of(adata, key, a) for a in slots.AXES if slots.slot(key, a) in adata.obs}
     try:
         old = slots.read_record(adata, key)
@@ -208,23 +237,26 @@ def _merged_with_earlier(
         if "origin" not in steps and old.tissue is not None:  # it decided which origins were offered
             merged["tissue"] = dict(old.tissue)
     except ResultNotFoundError:  # there is none, or it is damaged
-        agree = False
-    if agree:
-        slots.forget_run(adata, key, steps)
-        return merged
-    slots.forget_run(adata, key)
-    slots.forget_run(adata, key, STEPS)
-    return new
+        return None
+    return merged if agree else None
 
 
-def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
+def _record(run: AnnotationRun, notes: Collection[str], steps: Collection[str]) -> dict[str, Any]:
     """Return the record of a run as stored in ``uns``."""
     data, ready, cohort = run.data, run.ready, run.ready.cohort
-    fit = cohort.states.regression
-    model = _how_called(cohort)
+    fit, lender = cohort.states.regression, cohort.lender
+    trained = [s for s, known in zip(STATES, cohort.states.trained, strict=True) if known]
+    model: dict[str, Any] = {
+        "compartment": "classifier trained on reference profiles, and z of panels",
+        "origin": "difference of z against macrophages of the reference",
+        "state": "activity of signatures" + (f", and a classifier of {', '.join(trained)}" if trained else ""),
+    }
+    if lender is not None:
+        few = {"state": "not called: too few of the model's genes are in the data"}
+        model |= (few if lender.coverage < classify.FEW_GENES else {}) | dict(lender.about)
     if run.also:
         model["labels"] = f"by a model of the user's, under the key '{run.also[0]}'"
-    where = "these macrophages" if cohort.lender is None else f"a model's: {cohort.lender.about['cells']}"
+    where = "these macrophages" if lender is None else f"a model's: {lender.about['cells']}"
     parameters = run.settings.parameters()
     if isinstance(given := parameters.get("compartment_key"), tuple):
         names = np.array([f"{k}={v}" for k, v in given[1].items()], dtype=object)
@@ -241,44 +273,32 @@ def _record(run: AnnotationRun, notes: Sequence[str]) -> dict[str, Any]:
         for i, share in run.low_signal.items()
     ]
     of_program = ["program", "effect_self", "effect_neighbour", "per_cell", "share_low_signal"]
-    return describe_run(data, ready.panels.public, METHOD, ready.panels.macrophages) | {
+    return describe_run(data, ready.panels.public, classify.METHOD, ready.panels.macrophages) | {
         "model": model,
-        "learned": {} if fit is None else {"state": weights_record(cohort.states.trained, fit, data, ready.source)},
-        "evidence": evidence_record(ready),
+        "learned": {} if fit is None else {"state": _weights(cohort.states.trained, fit, data, ready.source)},
+        "evidence": _evidence(ready),
         "baselines": pd.DataFrame(baselines, columns=columns).set_index("state"),
         "origin_middle": float(cohort.middle),
         "learned_from": {"n_cells": cohort.n_cells, "n_macrophages": cohort.n_macrophages},
         "calibration_source": f"states: empirical Bayes on the split halves of signatures in {where}",
-        "null": {"compartment": REFERENCE, "origin": MACROPHAGE_REFERENCE, "other_axes": MACROPHAGE_REFERENCE},
+        "null": {
+            "compartment": REFERENCE,
+            "origin": classify.MACROPHAGE_REFERENCE,
+            "other_axes": classify.MACROPHAGE_REFERENCE,
+        },
         "parameters": parameters,
         "tissue": {"used": cohort.tissue, "reason": cohort.tissue_reason},
         "warnings": np.array(list(notes), dtype=object),
-        "counts": run.counts,
+        "counts": {axis: counts for axis, counts in run.counts.items() if axis in steps},
         "ferroptosis": pd.DataFrame(programs, columns=of_program).set_index("program"),
     }
 
 
-def _how_called(cohort: Cohort) -> dict[str, Any]:
-    """Return by axis what called it, and the cohort model if one was used."""
-    trained = [s for s, known in zip(STATES, cohort.states.trained, strict=True) if known]
-    how: dict[str, Any] = {
-        "compartment": "classifier trained on reference profiles, and z of panels",
-        "origin": "difference of z against macrophages of the reference",
-        "state": "activity of signatures" + (f", and a classifier of {', '.join(trained)}" if trained else ""),
-    }
-    lender = cohort.lender
-    if lender is None:
-        return how
-    if lender.coverage < FEW_GENES:
-        how["state"] = "not called: too few of the model's genes are in the data"
-    return how | dict(lender.about)
-
-
-def weights_record(trained: Array, fit: Regression, data: Unpacked, source: Source) -> dict[str, Any]:
+def _weights(trained: Array, fit: classify.Regression, data: Unpacked, source: classify.Source) -> dict[str, Any]:
     """Return the weights of the states, on the scale on which cells without the state are 0 and training cells 1.
 
-    ``weights`` is float32, genes by states, ``column`` where these genes are in the matrix, ``intercept`` in the order
-    of the states, and ``expression`` what is multiplied by the weights; ``base`` is that of logarithms in the matrix.
+    ``column`` is where the genes are in the matrix, ``expression`` what the weights multiply, ``base`` that of its
+    logarithms.
     """
     known = np.flatnonzero(trained)
     size = fit.one[known] - fit.zero[known]
@@ -295,17 +315,16 @@ def weights_record(trained: Array, fit: Regression, data: Unpacked, source: Sour
     } | ({} if source.base is None else {"base": source.base})
 
 
-def evidence_record(ready: Prepared) -> dict[str, Any]:
-    """Return the parts of each signature, their genes in the data, and the expression bins of the nulls.
+def _evidence(ready: classify.Prepared) -> dict[str, Any]:
+    """Return the parts of each signature, their genes in the data by the library's names, and the bins of the null.
 
-    Genes have their columns and signed weights, and are in the words of the library. The bins of the macrophages of
-    the reference are in the record already, in ``null_reference``.
+    The bins of the macrophages of the reference are in the record already, in ``null_reference``.
     """
     panels = ready.panels
     plan, parts = panels.public, panels.public.parts
     outputs = [(i, p) for i, of_output in zip(plan.ids, plan.parts_of, strict=True) for p in of_output]
     symbol = {panels.index.find(g.symbol, g.ensembl): g.symbol for p in parts for g in p.signature.genes}
-    genes = [signed_genes(p, METHOD.weights, METHOD.down_weight) for p in parts]
+    genes = [signed_genes(p, classify.METHOD.weights, classify.METHOD.down_weight) for p in parts]
     columns = np.concatenate([g.columns for g in genes])
     names = pd.Categorical([parts[p].signature.id for _, p in outputs])
     return {

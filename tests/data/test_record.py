@@ -15,7 +15,7 @@ import pytest
 import tamannot as tam
 from tamannot.errors import TamannotError
 from tamannot.report import summarise
-from tamannot.report._material import InMemory, material_of
+from tamannot.report._material import material_of
 
 pytestmark = [pytest.mark.filterwarnings("ignore")]
 
@@ -60,7 +60,7 @@ def reads(adata: ad.AnnData) -> dict:
         "regions": lambda: tam.get.regions(adata),
         "pl.origins": lambda: tam.pl.origins(adata),
         "pl.scores": lambda: tam.pl.scores(adata),
-        "report": lambda: summarise(material_of(InMemory(adata), name="cells")),
+        "report": lambda: summarise(material_of(adata, name="cells")),
     }
 
 

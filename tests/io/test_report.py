@@ -14,7 +14,7 @@ from tamannot.errors import InputFileError, OutputError, ParameterError, ResultN
 from tamannot.io import report_file
 from tamannot.io._read import open_root
 from tamannot.io._report import CellsOnDisk
-from tamannot.report import InMemory, material_of, render, summarise
+from tamannot.report import material_of, render, summarise
 
 pytestmark = pytest.mark.usefixtures("quick_pictures")
 WITHOUT_PICTURES = pytest.mark.usefixtures("without_pictures")
@@ -95,7 +95,7 @@ def test_annotating_writes_it_beside_the_file(example_file, tmp_path):
     tam.annotate_file(example_file, tmp_path / "out.h5ad", html=tmp_path / "r.html", tissue="brain")
     assert {p.name for p in tmp_path.iterdir()} == {"out.h5ad", "r.html"}
     adata = ad.read_h5ad(tmp_path / "out.h5ad")
-    expected = render(summarise(material_of(InMemory(adata), name=example_file.name)))
+    expected = render(summarise(material_of(adata, name=example_file.name)))
     assert text_of(tmp_path / "r.html") == re.sub(r"base64,[^\"]*", "", expected)
 
 
@@ -169,7 +169,7 @@ NOTE = "ignore:tables.xlsx was not written:tamannot.errors.TamannotWarning"
 
 
 def blocks_of(adata):
-    report = summarise(replace(material_of(InMemory(adata), name="data"), svg=True))
+    report = summarise(replace(material_of(adata, name="data"), svg=True))
     return [b for s in report.sections for b in s.blocks]
 
 

@@ -11,7 +11,7 @@ import pytest
 import scipy.stats
 
 import tamannot.data as slots
-from tamannot.tl._write import ORIGIN_COLORS, STATE_COLORS
+from tamannot.tl._write import COLORS
 
 SHARE_OF_STATE = (0.2, 0.1, 0.0005, 0.15, 0.1, 0.0495, 0.4)
 SHARE_OF_ORIGIN = (0.5, 0.3, 0.01, 0.19)
@@ -29,13 +29,13 @@ def make() -> Callable[[int], ad.AnnData]:
         obs = pd.DataFrame(
             {
                 "tam_compartment": pd.Categorical.from_codes(np.where(inside, 0, 1), ["macrophage", "t_nk"]),
-                "tam_origin": pd.Categorical.from_codes(origin, list(ORIGIN_COLORS)),
-                "tam_state": pd.Categorical.from_codes(state, list(STATE_COLORS)),
+                "tam_origin": pd.Categorical.from_codes(origin, list(COLORS["origin"])),
+                "tam_state": pd.Categorical.from_codes(state, list(COLORS["state"])),
                 "sample": pd.Categorical.from_codes(rng.integers(0, 5, n), [f"s{i}" for i in range(5)]),
             },
             index=pd.RangeIndex(n).astype(str),
         )
-        ids = [*list(STATE_COLORS)[:5], "m1", "m2"]
+        ids = [*list(COLORS["state"])[:5], "m1", "m2"]
         z = rng.normal(size=(n, len(ids)))
         z[np.arange(n), np.minimum(state, 6)] += np.where(state < 5, 4.0, 0.0)  # of its own state
         table = pd.DataFrame(z.astype(np.float32), index=obs.index, columns=ids)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tamannot.data import write_analysis
-from tamannot.report import InMemory, Material, material_of
+from tamannot.report import Material, material_of
 
 _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -44,7 +44,7 @@ def cohort(learned: ad.AnnData) -> ad.AnnData:
 
 @pytest.fixture
 def material(cohort: ad.AnnData) -> Material:
-    return material_of(InMemory(cohort), name="the cohort", sample_key="patient", condition="arm")
+    return material_of(cohort, name="the cohort", sample_key="patient", condition="arm")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def of() -> Callable[..., Material]:
     """Make material of an object."""
 
     def make(adata: ad.AnnData, **columns: str) -> Material:
-        return material_of(InMemory(adata), name="data", **columns)
+        return material_of(adata, name="data", **columns)
 
     return make
 

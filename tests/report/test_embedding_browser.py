@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import tamannot as tam
-from tamannot.report import InMemory, Report, material_of, render
+from tamannot.report import Report, material_of, render
 from tamannot.report._embedding import overview
 
 if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
@@ -108,7 +108,7 @@ def placed(cohort) -> ad.AnnData:
 
 @pytest.fixture
 def path(placed, tmp_path):
-    head = overview(material_of(InMemory(placed), name="the cohort", sample_key="patient"))
+    head = overview(material_of(placed, name="the cohort", sample_key="patient"))
     page = tmp_path / "report.html"
     page.write_text(render(Report("The cohort", "the cohort", "now", (head,))), encoding="utf-8")
     return page
@@ -298,7 +298,7 @@ def test_200_000_cells(browser, cohort, tmp_path, capsys):
     obsm = {"tam_z": z.set_axis(obs.index), "X_umap": rng.normal(size=(40, 2))[rows % 40] * 4}
     obsm["X_umap"] += rng.normal(size=(rows.size, 2))
     many = ad.AnnData(obs=obs, obsm=obsm, uns=cohort.uns)
-    head = overview(material_of(InMemory(many), name="many"))
+    head = overview(material_of(many, name="many"))
     path = tmp_path / "many.html"
     path.write_text(render(Report("Many", "many", "now", (head,))), encoding="utf-8")
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

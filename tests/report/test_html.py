@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tamannot.errors import ParameterError, ResultNotFoundError
-from tamannot.report import InMemory, material_of, render, summarise
+from tamannot.report import material_of, render, summarise
 from tamannot.report._blocks import DRAWINGS, Picture, Point, Points, Report, Section, Text, drawn, pictures_of
 
 _VOID = {"meta", "link", "img", "input", "br", "hr"}
@@ -50,7 +50,7 @@ def page(_learned) -> Page:
     cohort.obs["patient"] = pd.Categorical([f"p{i % 4}" for i in range(cohort.n_obs)])
     cohort.obsm["X_umap"] = np.random.default_rng(0).normal(size=(cohort.n_obs, 2))
     with mock.patch("tamannot.report._analyses._MOST_CARDS", 2):
-        return Page(render(summarise(material_of(InMemory(cohort), name="the cohort", sample_key="patient"))))
+        return Page(render(summarise(material_of(cohort, name="the cohort", sample_key="patient"))))
 
 
 def test_nothing_is_fetched(page):

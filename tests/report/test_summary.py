@@ -10,10 +10,9 @@ import tamannot as tam
 from tamannot.data import write_analysis
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.pl._style import pretty
-from tamannot.report import InMemory, material_of, summarise
+from tamannot.report import material_of, summarise
 from tamannot.report._analyses import evidence
-from tamannot.report._cautions import cautions
-from tamannot.report._findings import by_sample, calls, found
+from tamannot.report._findings import by_sample, calls, cautions, found
 from tamannot.report._material import Material
 from tamannot.report._methods import methods, signatures
 
@@ -138,9 +137,9 @@ def test_reasons_of_those_without_a_label(cohort, material):
 
 def test_the_sample_is_that_of_the_run(cohort):
     cohort.uns["tamannot"]["tam"]["parameters"]["sample_key"] = "patient"
-    assert material_of(InMemory(cohort), name="x").sample_key == "patient"
+    assert material_of(cohort, name="x").sample_key == "patient"
     del cohort.obs["patient"]
-    assert material_of(InMemory(cohort), name="x").sample_key is None
+    assert material_of(cohort, name="x").sample_key is None
 
 
 def test_an_analysis_is_shown_whatever_its_tables(cohort, of, monkeypatch):
@@ -154,7 +153,7 @@ def test_an_analysis_is_shown_whatever_its_tables(cohort, of, monkeypatch):
     }
     write_analysis(cohort, "tam", "crosstalk", record)
     write_analysis(cohort, "tam", "composition", {t: pd.DataFrame({"x": [1]}) for t in ("samples", "shares", "tests")})
-    monkeypatch.setattr("tamannot.report._analyses.pictures_of", lambda *_, **__: [])  # of real tables only
+    monkeypatch.setattr("tamannot.report._blocks.pictures_of", lambda *_, **__: [])  # of real tables only
     report = summarise(of(cohort))
     names = [s.name for s in report.sections]
     composition = report.sections[names.index("composition")]
@@ -174,7 +173,7 @@ def test_an_analysis_is_shown_whatever_its_tables(cohort, of, monkeypatch):
     ("counts", "shown"), [("called", "Shares of cells as called"), ("expected", "Expected shares")]
 )
 def test_a_comparison_has_the_shares_that_it_is_of_and_no_others(cohort, of, counts, shown, monkeypatch):
-    monkeypatch.setattr("tamannot.report._analyses.pictures_of", lambda *_, **__: [])
+    monkeypatch.setattr("tamannot.report._blocks.pictures_of", lambda *_, **__: [])
     tam.tl.composition(cohort, "sample", counts=counts)
     sections = {s.name: s for s in summarise(of(cohort)).sections}
     assert list(tables(sections["composition"])) == [shown, "Samples"]
@@ -303,7 +302,7 @@ def test_columns_that_are_not_there_are_refused(cohort, of):
 def test_few_points_are_drawn_of_many_cells(cohort, monkeypatch):
     monkeypatch.setattr("tamannot.report._material.MOST_POINTS", 40)
     monkeypatch.setattr("tamannot.report._material.MOST_MEASURED", 100)
-    one, same = (Material(InMemory(cohort), "x") for _ in range(2))
+    one, same = (Material(cohort, "x") for _ in range(2))
     assert one.points.n_obs == 40
     assert one.points.obs_names.is_unique
     assert list(one.points.obs_names) == list(same.points.obs_names)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tamannot.data import write_analysis
-from tamannot.report import InMemory, material_of
+from tamannot.report import material_of
 from tamannot.report._analyses import analyses
 from tamannot.report._blocks import number, percent, table_of
 
@@ -92,7 +92,7 @@ def test_lines_break_between_genes_and_digests_are_short():
 
 def shown(adata, frame: pd.DataFrame):
     write_analysis(adata, "tam", "claims", {"claims": frame})
-    sections = {s.name: s for s in analyses(material_of(InMemory(adata), name="data"))}
+    sections = {s.name: s for s in analyses(material_of(adata, name="data"))}
     return next(b for b in sections["claims"].blocks if b.kind == "table")
 
 

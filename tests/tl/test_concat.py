@@ -11,7 +11,7 @@ import pytest
 import tamannot as tam
 from tamannot.errors import ParameterError, ResultNotFoundError, TamannotError
 from tamannot.report import summarise
-from tamannot.report._material import InMemory, material_of
+from tamannot.report._material import material_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")
 
@@ -114,7 +114,7 @@ def test_analyses_and_pictures_work_on_the_whole(joined, tmp_path, quick_picture
     for draw in (tam.pl.markers, tam.pl.scores, tam.pl.coverage, tam.pl.polarization, tam.pl.ferroptosis):
         draw(joined)
     tam.pl.evidence(joined, int(np.flatnonzero(joined.obs["tam_state_status"] == "assigned")[0]))
-    names = {s.name for s in summarise(material_of(InMemory(joined), name="cells")).sections}
+    names = {s.name for s in summarise(material_of(joined, name="cells")).sections}
     assert {"methods", "signatures", "evidence"} <= names
     joined.write_h5ad(tmp_path / "a.h5ad")
     back = ad.read_h5ad(tmp_path / "a.h5ad")

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 import tamannot as tam
 from tamannot.errors import TamannotError
 from tamannot.report import summarise
-from tamannot.report._material import InMemory, material_of
+from tamannot.report._material import material_of
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
@@ -118,7 +118,7 @@ def read_everything(adata: ad.AnnData) -> list[str]:
         "get.evidence": lambda: tam.get.evidence(adata, cell),
         "get.contributions": lambda: tam.get.contributions(adata, cell),
         "pl.evidence": lambda: tam.pl.evidence(adata, cell),
-        "write_report": lambda: summarise(material_of(InMemory(adata), name="cells")),
+        "write_report": lambda: summarise(material_of(adata, name="cells")),
     }
     worked = []
     for name, read in reads.items():
@@ -247,5 +247,5 @@ def test_analyses_of_several_axes_stand_side_by_side(tmp_path, without_pictures)
         pd.testing.assert_frame_equal(tam.get.composition(object_, table="shares", axis="state"), states)
         with pytest.raises(TamannotError, match=r"no results 'composition' of 'compartment'.*origin"):
             tam.get.composition(object_, axis="compartment")
-    titles = [s.title for s in summarise(material_of(InMemory(adata), name="cells")).sections]
+    titles = [s.title for s in summarise(material_of(adata, name="cells")).sections]
     assert sum(t.startswith("Composition") for t in titles) == 2
