@@ -193,16 +193,8 @@ def available_threads() -> int:
     return max(1, min(limits))
 
 
-def over_rows(work: Callable[[int, int], None], n_rows: int, *, threads: int, step: int = 512) -> None:
-    """Call ``work(start, stop)`` for consecutive blocks of ``step`` rows; each must write only its own rows."""
-    deque(in_order(work, n_rows, threads=threads, step=step), maxlen=0)
-
-
 def in_order(work: Callable[[int, int], T], n_rows: int, *, threads: int, step: int) -> Iterator[T]:
-    """Yield ``work(start, stop)`` of consecutive blocks of ``step`` rows, in order.
-
-    Only a few results are computed ahead, so memory stays bounded.
-    """
+    """Yield ``work(start, stop)`` of consecutive blocks of ``step`` rows, in order, only a few computed ahead."""
     spans = [(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
     if threads == 1 or len(spans) < 2:
         for start, stop in spans:

@@ -18,8 +18,7 @@ Array = NDArray[Any]
 
 MACROPHAGE, MALIGNANT, NOISE, UNKNOWN = "macrophage", "malignant", "noise", "unknown"
 LAM, DEFENCE = "lipid_associated", "ferroptosis_defence"
-DOMINANT = 0.35
-"""A program with more usage than this dominates its cell."""
+DOMINANT = 0.35  # a program with more usage than this dominates its cell
 
 # Usage of a dominating program, and what the others of its cell stay below.
 _LEAST, _MOST, _MINOR = 0.4, 0.95, 0.3
@@ -51,7 +50,23 @@ class Design:
 
     def check(self) -> None:
         """Raise for parameters that cannot be simulated."""
-        self._check_numbers()
+        ranges = {
+            "n_cells": (1, np.inf),
+            "n_samples": (1, np.inf),
+            "crosstalk": (-1, 1),
+            "overdispersion": (0, 0.5),
+            "depth": (1, np.inf),
+            "ambient": (0, 0.5),
+            "n_noise_cells": (0, np.inf),
+            "n_unknown_cells": (0, np.inf),
+        }
+        for name, (low, high) in ranges.items():
+            value: float = getattr(self, name)
+            if not low <= value <= high or not np.isfinite(value):
+                wanted = f": give {low} to {high}" if high < np.inf else f", below {low}"
+                raise ParameterError(f"{name} is {value}{wanted}.")
+        if len(set(self.conditions)) != len(self.conditions) or not self.conditions:
+            raise ParameterError("conditions must be one or more unique names.")
         known = {
             "composition": {*load_signatures(axis="compartment"), MALIGNANT},
             "origins": {*load_signatures(axis="origin")},
@@ -94,24 +109,6 @@ class Design:
             )
         room = (1 - after) / (1 - before)
         return {k: shifted.get(k, v * room) for k, v in share.items()}
-
-    def _check_numbers(self) -> None:
-        ranges = {
-            "n_cells": (self.n_cells, 1, np.inf),
-            "n_samples": (self.n_samples, 1, np.inf),
-            "crosstalk": (self.crosstalk, -1, 1),
-            "overdispersion": (self.overdispersion, 0, 0.5),
-            "depth": (self.depth, 1, np.inf),
-            "ambient": (self.ambient, 0, 0.5),
-            "n_noise_cells": (self.n_noise_cells, 0, np.inf),
-            "n_unknown_cells": (self.n_unknown_cells, 0, np.inf),
-        }
-        for name, (value, low, high) in ranges.items():
-            if not low <= value <= high or not np.isfinite(value):
-                wanted = f": give {low} to {high}" if high < np.inf else f", below {low}"
-                raise ParameterError(f"{name} is {value}{wanted}.")
-        if len(set(self.conditions)) != len(self.conditions) or not self.conditions:
-            raise ParameterError("conditions must be one or more unique names.")
 
 
 @dataclass(frozen=True)

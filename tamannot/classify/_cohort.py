@@ -73,7 +73,7 @@ class Cohort:
         return "brain" if self.brain else "other"
 
     def is_doublet(self, rival: Array, panel_z: Array, sample: Array | None) -> Array:
-        """Return which macrophages are doublets, by `rival_probability` and `rival_z`."""
+        """Return which macrophages are doublets, by probability and `rival_z` of each rival lineage."""
         names = ["all"] * len(rival) if sample is None else sample
         unknown = np.full(rival.shape[1], _UNKNOWN_AMBIENT)
         level = np.array([self.doublet.get(name, unknown) for name in names]).reshape(rival.shape)
@@ -114,7 +114,7 @@ _OF_COHORT = ("brain", "tissue_reason", "middle", "n_cells", "n_macrophages")
 _OF_CLASSIFIER, _OF_NOVELTY, _N_FEATURES = ("coef", "intercept", "zero", "one"), ("centers", "spread"), 9
 _FEWEST_KNOWN = 0.5
 Count = Annotated[int, Field(ge=0, le=2**53)]
-Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Signed = tuple[Text, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
 
 
 class _Fields(ModelFields):
@@ -127,7 +127,7 @@ class _Fields(ModelFields):
     n_cells: Count
     n_macrophages: Count
     species: Literal["human", "mouse"]
-    signatures: Annotated[dict[Text, Annotated[tuple[Text, Digest], Field(strict=False)]], Field(max_length=10_000)]
+    signatures: Annotated[dict[Text, Annotated[Signed, Field(strict=False)]], Field(max_length=10_000)]
     target_accuracy: Share
     rng: Annotated[int, Field(ge=-(2**53), le=2**53)]
 

@@ -17,7 +17,7 @@ from tamannot.signature import GeneIndex
 from tamannot.stats._classifiers import fit_multinomial
 
 # Monocytes and dendritic cells share most of a macrophage's genes; their score beside it is no admixture.
-_KIN = (MACROPHAGE, "monocyte", "dendritic", "plasmacytoid")
+KIN = (MACROPHAGE, "monocyte", "dendritic", "plasmacytoid")
 # Of each profile so many training cells are drawn: of 500 to 20,000 counts, half of them with ambient RNA of their
 # tissue, all with genes that another laboratory sees better or worse.
 _DRAWN, _FEWEST_COUNTS, _MOST_COUNTS, _AMBIENT, _GENE_NOISE = 4, 500, 20_000, (2, 15), 4.0
@@ -147,14 +147,9 @@ def given_compartment(labels: Array, ids: Sequence[str], mapping: Mapping[str, s
     return Call(label, status, proba, tuple(ids), proba.max(axis=1))
 
 
-def rival_probability(call: Call) -> Array:
-    """Return the probability of each lineage unrelated to macrophages, cells × lineages."""
-    return call.proba[:, [k for k, i in enumerate(call.classes) if i not in _KIN]]
-
-
 def rival_z(scores: NullScores, ids: Sequence[str]) -> Array:
-    """Return z of the panels of the same lineages, 0 where few genes of one are detected."""
-    columns = [scores.ids.index(i) for i in ids if i not in _KIN]
+    """Return z of the lineages unrelated to macrophages, cells × lineages, 0 where few genes of one are detected."""
+    columns = [scores.ids.index(i) for i in ids if i not in KIN]
     enough = scores.detected[:, columns] >= _FEWEST_PANEL_GENES
     return np.where(enough, np.nan_to_num(scores.z[:, columns]), 0.0)
 

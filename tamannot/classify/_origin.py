@@ -47,11 +47,6 @@ def find_middle(z: Array, weight: Array) -> float:
     return middle
 
 
-def nearest_origin(z: Array, middle: float, *, brain: bool) -> Array:
-    """Return 0 for each cell nearer to microglia, which are in the brain only, and 1 for monocyte-derived."""
-    return np.where((z[:, 0] - z[:, 1] > middle) & brain, 0, 1)
-
-
 def call_origin(scores: NullScores, is_macrophage: Array, n_genes: Array, *, brain: bool, middle: float) -> Call:
     """Call the origin of macrophages.
 

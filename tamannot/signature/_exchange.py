@@ -33,14 +33,14 @@ _SCGATE_HEADER = ["levels", "use_as", "name", "signature"]
 
 def to_gmt(signatures: Iterable[Signature], ids: GeneIds) -> str:
     """Return GMT: name, description and genes by tabs; a set with down genes is two, ``_UP`` and ``_DN``."""
-    lines = []
+    text = ""
     for s in signatures:
         # Some readers, decoupler's among them, split at blanks: a word of the description would become a gene.
         description = "_".join((s.title or s.id).split()) or "na"
         up, down = ([_name(g, ids) for g in s.all_genes if g.direction == d] for d in ("up", "down"))
         sets = [(f"{s.id}_UP", up), (f"{s.id}_DN", down)] if down else [(s.id, up)]
-        lines += ["\t".join([name, description, *genes]) + "\n" for name, genes in sets if genes]
-    return "".join(lines)
+        text += "".join("\t".join([name, description, *genes]) + "\n" for name, genes in sets if genes)
+    return text
 
 
 def to_json(signatures: Iterable[Signature], _ids: GeneIds) -> str:

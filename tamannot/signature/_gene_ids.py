@@ -94,7 +94,7 @@ _ID = re.compile(
     r"|(?P<fly>FBgn[0-9]{7})|(?P<worm>WBGene[0-9]{8})|(?P<thale>AT[1-5CM]G[0-9]{5})",
     re.ASCII,
 )
-_STARTS = ("ENS", "FBgn", "WBGene", "AT")
+_STARTS = ("ENS", "FBgn", "WBGene", "AT")  # of the ids of `_ID`
 _OTHER_IDS = {"fly": "fruit fly", "worm": "worm", "thale": "thale cress"}
 # Names, in capitals, that one species alone has: of genes without an orthologue, and of the MHC.
 _OWN_NAMES = re.compile(
@@ -120,15 +120,12 @@ class Sighting:
     example: str = ""  # an id of a species that is not ours
 
     @property
-    def pattern(self) -> str:
-        """Pattern that the ids of one of two species match, and the others do not."""
-        pair = (self.species, self.second)
-        return MOUSE_IDS if all(s in OURS for s in pair) else "^" + self.example.rstrip("0123456789")
-
-    @property
-    def first(self) -> str:
-        """The species that the pattern is of."""
-        return next((s for s in (self.species, self.second) if s not in OURS), "mouse")
+    def told_apart(self) -> tuple[str, str, str]:
+        """A pattern that the ids of one of two species match and the others do not, that species, and the other."""
+        if self.species in OURS and self.second in OURS:
+            return MOUSE_IDS, "mouse", "human"
+        pair = (self.second, self.species) if self.species in OURS else (self.species, self.second)
+        return "^" + self.example.rstrip("0123456789"), *pair
 
 
 def recognise_species(ids: Sequence[str]) -> Sighting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import count, permutations
+from itertools import permutations
 
 import numpy as np
 import scipy.stats
@@ -109,14 +109,9 @@ def smallest_p(n: int) -> float:
     return 2 / math.factorial(n) if n > 1 else 1.0
 
 
-def supports_q(n: int, n_tests: int, level: float = 0.05) -> bool:
-    """Return whether the best of this many tests can reach a q below a level with this many samples."""
-    return smallest_p(n) * n_tests <= level
-
-
-def fewest_samples(n_tests: int, level: float = 0.05) -> int:
-    """Return the number of samples from which on `supports_q` holds."""
-    return next(n for n in count(2) if supports_q(n, n_tests, level))
+def supports_q(n: int, n_tests: int) -> bool:
+    """Return whether the best of this many tests can reach a q below 0.05 with this many samples."""
+    return smallest_p(n) * n_tests <= 0.05
 
 
 def spearman_interval(one: Array, two: Array) -> tuple[float, float, float]:
