@@ -143,10 +143,7 @@ class Interruption:
         self._heard: list[signal.Signals] = []
 
     def listen(self) -> None:
-        """Handle the signals from now on.
-
-        A signal whose handler is not Python's default keeps it: the parent process, such as ``nohup``, set it.
-        """
+        """Handle the signals, but those whose handler is not Python's default: a parent like ``nohup`` set it."""
         for number in self._numbers:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 signal.signal(number, self._hear)

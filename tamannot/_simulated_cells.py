@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.stats
-from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError
+from tamannot.scoring._njit import Array
 from tamannot.signature import load_signatures
-
-Array = NDArray[Any]
 
 MACROPHAGE, MALIGNANT, NOISE, UNKNOWN = "macrophage", "malignant", "noise", "unknown"
 LAM, DEFENCE = "lipid_associated", "ferroptosis_defence"
@@ -83,9 +80,7 @@ class Design:
             raise ParameterError("composition has no compartment with a share above 0.")
         for name in ("origins", "states"):
             if (total := sum(getattr(self, name).values())) > 1 + _NOTHING:
-                raise ParameterError(
-                    f"{name} are shares of macrophages and sum to {total:.2f}: the sum must be at most 1."
-                )
+                raise ParameterError(f"{name} are shares of macrophages and sum to {total:.2f}, not to at most 1.")
         if self.shift and len(self.conditions) < 2:
             raise ParameterError("shift changes the second condition: give two conditions.")
         has_both = {MACROPHAGE, MALIGNANT} <= set(self.composition)
@@ -168,10 +163,7 @@ def _draw_shares(design: Design, axis: str, condition: list[str], rng: np.random
 
 
 def _draw_usages(share: Array, rng: np.random.Generator) -> Array:
-    """Return usages of macrophages: one dominating program or none, and low usage of the others.
-
-    ``share`` is the chance of each program to dominate, cells × programs.
-    """
+    """Return usages by the chance of each program to dominate, cells × programs: one program or none is high."""
     n_cells, n_programs = share.shape
     chosen = (rng.random((n_cells, 1)) > np.cumsum(share, axis=1)).sum(axis=1)
     own = np.where(chosen < n_programs, _LEAST + (_MOST - _LEAST) * rng.beta(2, 2, n_cells), 0)

@@ -15,6 +15,7 @@ with warnings.catch_warnings():
     from tamannot import _simulated_cells as cells
     from tamannot._resources import resource_path
     from tamannot._simulated_expression import World, draw_counts, make_world
+    from tamannot.scoring._njit import Array
 
 __all__ = ["oligodendroglioma", "simulate"]
 
@@ -164,7 +165,7 @@ def simulate(
 
 
 def _as_adata(
-    cohort: cells.Cohort, world: World, design: cells.Design, counts: sp.csr_matrix, share: cells.Array
+    cohort: cells.Cohort, world: World, design: cells.Design, counts: sp.csr_matrix, share: Array
 ) -> ad.AnnData:
     names = list(cohort.table.index)
     within = cohort.compartment == cells.MACROPHAGE
@@ -195,7 +196,7 @@ def _as_adata(
     )
 
 
-def _dominant(usage: pd.DataFrame, within: cells.Array) -> pd.Categorical:
+def _dominant(usage: pd.DataFrame, within: Array) -> pd.Categorical:
     """Name the program that dominates each macrophage."""
     names = np.array([*usage.columns, UNCLEAR], dtype=object)
     table = np.column_stack([usage.to_numpy(), np.full(len(usage), cells.DOMINANT, np.float32)])

@@ -51,10 +51,7 @@ class Prepared:
     def blocks(
         self, *, threads: int, report: Progress | None = None, block: int | None = None
     ) -> Iterator[tuple[range, Calls]]:
-        """Yield rows and their calls, block by block, in their order; only a few blocks are held at a time.
-
-        ``block`` cells are called together; it changes memory and speed, and no result.
-        """
+        """Yield rows and their calls in order, ``block`` cells at a time, which changes memory and speed alone."""
         report, rows = report or silent(), self.source.rows
         step = block or rows.step * max(1, _BLOCK // rows.step)
         report("calling", rows.shape[0])

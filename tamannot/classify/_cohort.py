@@ -81,10 +81,7 @@ class Cohort:
 
 
 def doublet_thresholds(rival: Array, sample: Array | None) -> dict[str, Array]:
-    """Return by sample the probability of each rival lineage above which a macrophage is a doublet.
-
-    Ambient RNA of other lineages is in all macrophages of a sample, so a doublet exceeds this background.
-    """
+    """Return by sample the probability of each rival lineage above which it is no ambient RNA, but of a doublet."""
     names = np.asarray(["all"] * len(rival) if sample is None else sample, str)
     found = {}
     for name in np.unique(names):
@@ -229,9 +226,8 @@ def anchored_of(meta: Meta, arrays: Arrays) -> AnchoredModel:
         states=StateClassifier(activities, arrays["usual"], arrays["trained"] > 0, fit),
         novelty=None if limit is None or lead is None else Novelty(arrays["centers"], arrays["spread"], limit, lead),
     )
-    return AnchoredModel(
-        cohort=cohort, **{f.name: getattr(known, f.name) for f in fields(AnchoredModel) if f.name != "cohort"}
-    )
+    rest = {f.name: getattr(known, f.name) for f in fields(AnchoredModel) if f.name != "cohort"}
+    return AnchoredModel(cohort=cohort, **rest)
 
 
 def keep_cohort(cohort: Cohort, index: GeneIndex, **about: Any) -> AnchoredModel:

@@ -177,10 +177,7 @@ def predict_labels(
 
 
 def similarity_of(x: sp.csr_array, centroids: Array) -> tuple[Array, Array]:
-    """Return how similar cells are to the nearest class, and how many of the features are detected in each.
-
-    Similarity is the cosine of a cell's features with the nearest class mean, the mean of all classes taken off both.
-    """
+    """Return the cosine of cells with the nearest class mean, the mean of all taken off both, and features detected."""
     middle = centroids.mean(axis=0)
     away = centroids - middle
     length = np.sqrt(np.maximum(row_norms(x, squared=True) - 2 * (x @ middle) + middle @ middle, 0.0))
@@ -243,9 +240,7 @@ def fit_labels(
     margins, depth, similarity, n_folds = _held_out(x, y, group, shallow)
     known = ~np.isnan(margins[np.arange(y.size), y])
     if not known.any():
-        raise ParameterError(
-            "Each class is in a single sample, so class and sample cannot be separated. Train without sample_key=."
-        )
+        raise ParameterError("Each class is in one sample and cannot be separated from it. Train without sample_key=.")
     slope, offset = calibrate(margins[known], y[known], weight[known])
     proba, samples = probabilities(margins[known], slope, offset), group[known] if np.unique(group).size > 1 else None
     metrics = judge(proba, y[known], weight[known], samples, classes, target)

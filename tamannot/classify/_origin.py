@@ -29,10 +29,7 @@ def origin_z(scores: NullScores) -> Array:
 
 
 def find_middle(z: Array, weight: Array) -> float:
-    """Return the threshold between microglia and monocyte-derived, shrunk towards that of the reference.
-
-    ``z`` is what `origin_z` returns for macrophages of a brain sample, ``weight`` that of each cell.
-    """
+    """Return the threshold between microglia and monocyte-derived of a brain, shrunk towards that of the reference."""
     lead, middle = z[:, 0] - z[:, 1], _MIDDLE
     for _ in range(20):
         high = lead > middle

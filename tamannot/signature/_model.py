@@ -286,9 +286,7 @@ class SignatureSet(Mapping[str, Signature]):
     def __init__(self, signatures: Iterable[Signature] = ()) -> None:
         members = tuple(signatures)
         if repeated := _repeated(s.id for s in members):
-            raise SignatureFormatError(
-                f"Signature id {', '.join(repeated)} occurs more than once; ids must be unique in a set."
-            )
+            raise SignatureFormatError(f"Signature id {', '.join(repeated)} occurs more than once; ids must be unique.")
         self._by_id = {s.id: s for s in members}
 
     def __getitem__(self, key: str) -> Signature:

@@ -226,10 +226,7 @@ def released(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def extended(folder: Path) -> tuple[str, list[str], int]:
-    """Return the text of a library's lock with the files that are new, which these are, and how many were there before.
-
-    The library is assumed to have no faults; see `validate`.
-    """
+    """Return the text of a sound library's lock with the new files, which these are, and how many were there before."""
     now, before = lock_of(folder), released(folder)
     if not now:
         raise SignatureFormatError(f"{folder}: this folder has no <id>/<version>.toml to lock.")

@@ -55,10 +55,7 @@ def spearman(
 
 
 def partial_rho(x: Array, y: Array, covariates: Array) -> float:
-    """Return Spearman's ρ of what covariates leave: that of the residuals of ranks regressed on ranks.
-
-    NaN where there are too few values, or where a side does not vary, or varies only with the covariates.
-    """
+    """Return Spearman's ρ of residuals of ranks regressed on ranks; NaN where too few values or no spread are left."""
     return _correlated(x, y, covariates)[0]
 
 
