@@ -121,8 +121,18 @@ def draw_cohort(design: Design, rng: np.random.Generator) -> Cohort:
     names = [f"s{i + 1:02d}" for i in range(design.n_samples)]
     condition = [design.conditions[i % len(design.conditions)] for i in range(design.n_samples)]
     table = pd.DataFrame({"condition": condition}, index=pd.Index(names, name="sample"))
+    # The shares of each sample are Dirichlet around those of its condition.
     for axis in ("composition", "origins", "states"):
-        for name, share in _draw_shares(design, axis, condition, rng).items():
+        of_samples = []
+        for name in condition:
+            mean = np.array([*design.means(axis, name).values()])
+            rest = 1 - mean.sum()
+            mean = np.append(mean, rest if rest > _NOTHING else 0.0)  # a rounding error would draw numbers of its own
+            if design.overdispersion > 0:
+                gamma = rng.standard_gamma(mean * (1 / design.overdispersion - 1))
+                mean = gamma / gamma.sum()
+            of_samples.append(mean[:-1])
+        for name, share in zip(getattr(design, axis), np.array(of_samples).T, strict=True):
             table[name] = share
     # Standard normal levels of the defence program, correlated with the normal scores of the samples' LAM shares.
     level = rng.standard_normal(design.n_samples)
@@ -146,20 +156,6 @@ def draw_cohort(design: Design, rng: np.random.Generator) -> Cohort:
     defence = rng.beta(mean * _DEFENCE_CONCENTRATION, (1 - mean) * _DEFENCE_CONCENTRATION)
     usage[DEFENCE] = np.where(compartment == MALIGNANT, defence, 0).astype(np.float32)
     return Cohort(table, sample, compartment, pd.DataFrame(usage))
-
-
-def _draw_shares(design: Design, axis: str, condition: list[str], rng: np.random.Generator) -> dict[str, Array]:
-    """Return the shares of each sample, Dirichlet around those of its condition."""
-    rows = []
-    for name in condition:
-        mean = np.array([*design.means(axis, name).values()])
-        rest = 1 - mean.sum()
-        mean = np.append(mean, rest if rest > _NOTHING else 0.0)  # a rounding error would draw numbers of its own
-        if design.overdispersion > 0:
-            drawn = rng.standard_gamma(mean * (1 / design.overdispersion - 1))
-            mean = drawn / drawn.sum()
-        rows.append(mean[:-1])
-    return dict(zip(getattr(design, axis), np.array(rows).T, strict=True))
 
 
 def _draw_usages(share: Array, rng: np.random.Generator) -> Array:

@@ -20,15 +20,9 @@ with warnings.catch_warnings():
 __all__ = ["oligodendroglioma", "simulate"]
 
 _FILE = "oligodendroglioma_tirosh2016.h5ad"
-COMPOSITION: Mapping[str, float] = {
-    cells.MACROPHAGE: 0.4,
-    cells.MALIGNANT: 0.3,
-    "t_nk": 0.12,
-    "oligodendrocyte": 0.1,
-    "endothelial": 0.08,
-}
-ORIGINS: Mapping[str, float] = {"microglia": 0.45, "monocyte_derived": 0.45}
-STATES: Mapping[str, float] = {cells.LAM: 0.2, "interferon_primed": 0.1, "inflammatory": 0.15, "immunoregulatory": 0.15}
+COMPOSITION = {"macrophage": 0.4, "malignant": 0.3, "t_nk": 0.12, "oligodendrocyte": 0.1, "endothelial": 0.08}
+ORIGINS = {"microglia": 0.45, "monocyte_derived": 0.45}
+STATES = {"lipid_associated": 0.2, "interferon_primed": 0.1, "inflammatory": 0.15, "immunoregulatory": 0.15}
 
 NOT_MACROPHAGE, UNCLEAR = "not_macrophage", "unclear"
 

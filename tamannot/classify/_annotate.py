@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import scipy.sparse as sp
 
-from tamannot._progress import Progress, silent
+from tamannot._progress import Progress
 from tamannot._settings import AnnotateSettings, in_order
 from tamannot.classify import _state
 from tamannot.classify._activity import fit_activities, whole_z
@@ -48,11 +48,9 @@ class Prepared:
     cohort: Cohort
     scored: Scored | None = None  # scores of all cells, where learning has made them
 
-    def blocks(
-        self, *, threads: int, report: Progress | None = None, block: int | None = None
-    ) -> Iterator[tuple[range, Calls]]:
+    def blocks(self, *, threads: int, report: Progress, block: int | None = None) -> Iterator[tuple[range, Calls]]:
         """Yield rows and their calls in order, ``block`` cells at a time, which changes memory and speed alone."""
-        report, rows = report or silent(), self.source.rows
+        rows = self.source.rows
         step = block or rows.step * max(1, _BLOCK // rows.step)
         report("calling", rows.shape[0])
 
@@ -72,15 +70,14 @@ def prepare(
     settings: AnnotateSettings,
     cohort: Cohort | None = None,
     *,
-    threads: int = 1,
-    report: Progress | None = None,
+    threads: int,
+    report: Progress,
 ) -> Prepared:
     """Fit a cohort to a data set; with a ``cohort`` that exists nothing is fitted to these cells.
 
     ``library`` has the signatures of all axes of the tables, with the modules of composites; species ``auto`` uses
     those of human. The number of ``threads`` does not change results.
     """
-    report = report or silent()
     panels = Panels(library, source.index, source.rows.shape[1], "mouse" if settings.species == "mouse" else "human")
     if cohort is not None:
         return Prepared(source, panels, cohort)

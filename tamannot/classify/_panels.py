@@ -18,8 +18,7 @@ from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowBlock
 from tamannot.signature import GeneIndex, Signature, SignatureSet
 
-METHOD = UCell()
-"""Of all scores, with their null; the reference cells were ranked so."""
+METHOD = UCell()  # of all scores, with their null; the reference cells were ranked so
 # What the id of a half begins with: state and number; no id of the library has a colon.
 _HALF = "half:{}:{}:"
 _SHRINKAGE, _LEAST_SCALE = 0.27, 0.4
@@ -108,12 +107,8 @@ def _halves_of(state: str, part: Part, index: GeneIndex, depth: Array) -> list[S
     genes = [here[c] for c in sorted(up, key=lambda c: (float(depth[c]), here[c].symbol))]
     bare = [g.model_copy(update={"references": ()}) for g in genes]
     halves = [tuple(g for i, g in enumerate(bare) if i % 4 in pair) for pair in ((0, 3), (1, 2))]
-    name = part.signature.id
-    return [
-        Signature(id=_HALF.format(state, number) + name, species=part.signature.species, genes=half)
-        for number, half in enumerate(halves)
-        if half
-    ]
+    named = [(_HALF.format(state, n) + part.signature.id, half) for n, half in enumerate(halves) if half]
+    return [Signature(id=name, species=part.signature.species, genes=half) for name, half in named]
 
 
 def ranking_of(max_rank: int | None) -> UCell:

@@ -226,7 +226,11 @@ def read_ids(texts: Sequence[str]) -> Ids:
     text, written = "\n".join(texts), dict[int, str]()
     ids = list(texts)
     if any(mark in text for mark in _MARKS):
-        ids = [_unwrapped(i) or i for i in texts]
+        for column, given in enumerate(texts):
+            bare = _PLACE.sub("", given.strip().lstrip("\ufeff"))
+            if bare[:2] in ("b'", 'b"'):
+                bare = bare[1:]
+            ids[column] = bare.strip("'\"").strip() or given
         written = {c: t for c, (t, i) in enumerate(zip(texts, ids, strict=True)) if t != i}
     two_genomes = ""
     if genomes := {m[1] for m in _PREFIX.finditer("\n".join(ids))}:
@@ -245,13 +249,6 @@ def read_ids(texts: Sequence[str]) -> Ids:
         ensembl = [two[c][1] if c in two else "" for c in range(len(ids))]
         ids = [two[c][0] if c in two else i for c, i in enumerate(ids)]
     return Ids(without_versions(ids) if _IN_ENSEMBL_IDS in text else ids, ensembl, written, two_genomes)
-
-
-def _unwrapped(text: str) -> str:
-    text = _PLACE.sub("", text.strip().lstrip("\ufeff"))
-    if text[:2] in ("b'", 'b"'):
-        text = text[1:]
-    return text.strip("'\"").strip()
 
 
 def _two_in_one(text: str) -> tuple[str, str] | None:

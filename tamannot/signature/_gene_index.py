@@ -21,8 +21,7 @@ _DATE = re.compile(
 _BEGIN, _LONGEST = "0123456789XMmSsDd", len("2020-03-01 00:00:00")
 # The names, today former ones, of which spreadsheets make a date in a month.
 _DATED = {3: ("MARCH", "MARC"), 9: ("SEPT",), 12: ("DEC",)}
-DATED = ("MARCHF", "MTARC", "SEPTIN", "DELEC1", "SELENOF")
-"""What the approved symbols of all those genes begin with."""
+DATED = ("MARCHF", "MTARC", "SEPTIN", "DELEC1", "SELENOF")  # what the approved symbols of all those genes begin with
 _ORF = re.compile(r"^(C[0-9XY]+)ORF(?=[0-9])")
 # CD68-1 and CD68.1 are what anndata and R make of the second CD68.
 _COPY = re.compile(r"(.{2,})[.-][0-9]{1,2}$")

@@ -108,15 +108,14 @@ def to_signature(file: SignatureFile, resolve: Callable[[str], Signature]) -> Si
     modules = tuple(resolve(m) for m in file.modules)
     if other := next((m for m in modules if m.species != file.species), None):
         raise SignatureFormatError(f"'{other.name}' is a {other.species} signature, but '{file.id}' is {file.species}.")
-    fields = {name: getattr(file, name) for name in SignatureFile.model_fields if name != "modules"}
-    return Signature(**fields, modules=modules)
+    return Signature(**dict(file) | {"modules": modules})
 
 
 def to_module(file: SignatureFile) -> Signature:
     """Return the signature of a file as a part of a composite; a chain of composites could be a circle."""
     if file.modules:
         raise SignatureFormatError(f"'{file.id}@{file.version}' is itself a composite; list its modules instead.")
-    return Signature(**{name: getattr(file, name) for name in SignatureFile.model_fields})
+    return Signature(**dict(file))
 
 
 def to_toml(signature: Signature) -> str:

@@ -14,8 +14,7 @@ from tamannot.stats import LEVEL, Array
 
 # Samples of which all orders are looked at: 40,320 of eight.
 _EXACT_UP_TO = 8
-FEWEST = 4
-"""Samples of a correlation: with three every order is one of six."""
+FEWEST = 4  # samples of a correlation: with three every order is one of six
 N_PERMUTATIONS = 9_999
 # Correlations this close are equal: a tie that rounding broke would count against the one observed.
 _SAME = 1e-9
