@@ -81,7 +81,7 @@ class Cohort:
 
 
 def doublet_thresholds(rival: Array, sample: Array | None) -> dict[str, Array]:
-    """Return by sample the probability of each rival lineage above which it is no ambient RNA, but of a doublet."""
+    """Return by sample the probability of each rival lineage above which a doublet is likelier than ambient RNA."""
     names = np.asarray(["all"] * len(rival) if sample is None else sample, str)
     found = {}
     for name in np.unique(names):

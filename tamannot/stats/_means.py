@@ -92,7 +92,7 @@ def between_groups(one: Array, two: Array) -> OverSamples:
 
 
 def means_by_region(values: Array, region: Array, codes: Array, n_regions: int, n_samples: int) -> tuple[Array, Array]:
-    """Return means (samples, regions, columns) and numbers of spots (samples, regions); -1 is no region or sample."""
+    """Return means (samples, regions, columns) and numbers of spots (samples, regions); -1 stands for none."""
     known = (region >= 0) & (codes >= 0)
     place = codes[known] * n_regions + region[known]
     n = np.bincount(place, minlength=n_samples * n_regions)
