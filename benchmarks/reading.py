@@ -17,7 +17,7 @@ from typing import Any
 
 from _measure import Peak, machine
 
-from tamannot._settings import over_rows
+from tamannot._settings import in_order
 from tamannot.data import MatrixInspection
 from tamannot.data._matrix import inspect_values
 from tamannot.data._rows import Check, row_source
@@ -66,14 +66,8 @@ def slices(matrix: Any, step: int) -> None:
 
 def sum_of_blocks(rows: RowSource, threads: int) -> int:
     """Read all rows, and return how many values are stored."""
-    sizes: list[int] = []
-    over_rows(
-        lambda start, stop: sizes.append(rows.block(start, stop).values.size),
-        rows.shape[0],
-        threads=threads,
-        step=rows.step,
-    )
-    return sum(sizes)
+    n_rows = rows.shape[0]
+    return sum(in_order(lambda a, b: rows.block(a, b).values.size, n_rows, threads=threads, step=rows.step))
 
 
 if __name__ == "__main__":

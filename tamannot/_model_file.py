@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, NoReturn, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tamannot.errors import ModelFormatError, OutputError
 from tamannot.scoring._features import Scale
+from tamannot.scoring._njit import Array
 from tamannot.signature._toml import write_whole
 
-Array = NDArray[Any]
 Meta = Mapping[str, Any]
 Arrays = Mapping[str, Array]
 Model = TypeVar("Model")

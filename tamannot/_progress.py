@@ -17,8 +17,7 @@ from tamannot.errors import logger, printable
 Tick = Callable[[int], None]
 
 # In a terminal the line is updated in place; elsewhere a new line is printed now and then.
-_RENEW_EVERY = 0.2
-_NEXT_LINE_EVERY = 30.0
+_RENEW_EVERY, _NEXT_LINE_EVERY = 0.2, 30.0
 
 _RUNNING: set[Progress] = set()
 
@@ -58,8 +57,7 @@ class Progress:
         self._stage, self._total, self._done = "", 0, 0
         self._last, self._width = -1e9, 0
         self._n_compiling, self._timed_from, self._done_before = 0, self._begun, 0
-        self.seconds: dict[str, float] = {}
-        """Seconds that each finished stage took."""
+        self.seconds: dict[str, float] = {}  # that each finished stage took
 
     def __call__(self, stage: str, total: int = 0) -> None:
         """Begin a stage of ``total`` cells; 0 if it is not counted in cells."""
@@ -131,10 +129,8 @@ class Progress:
 
 # Ctrl-C, the signal of batch schedulers and `kill`, and that of a closed terminal; Windows has no SIGHUP.
 ENDING = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-# Number of seconds during which a second signal does not interrupt the clean-up.
-_PATIENCE = 10.0
-# Number of seconds after which a lost signal is raised again.
-_RETRY_AFTER = 0.01
+# So many seconds a second signal does not interrupt the clean-up; after so many a lost signal is raised again.
+_PATIENCE, _RETRY_AFTER = 10.0, 0.01
 
 
 class Interruption:
@@ -142,16 +138,12 @@ class Interruption:
 
     def __init__(self, numbers: Iterable[signal.Signals]) -> None:
         self._numbers = tuple(numbers)
-        self.received = signal.SIGINT
-        """The most recent signal."""
+        self.received = signal.SIGINT  # the most recent signal
         self._deaf_until = 0.0
         self._heard: list[signal.Signals] = []
 
     def listen(self) -> None:
-        """Handle the signals from now on.
-
-        A signal whose handler is not Python's default keeps it: the parent process, such as ``nohup``, set it.
-        """
+        """Handle the signals, but those whose handler is not Python's default: a parent like ``nohup`` set it."""
         for number in self._numbers:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 signal.signal(number, self._hear)

@@ -15,10 +15,7 @@ _PACKAGE = Path(__file__).parent
 
 
 def resource_path(name: str) -> Path:
-    """Return the folder ``signatures`` or ``example_data``.
-
-    A wheel carries both under ``tamannot/_data``; an editable install finds them beside the package.
-    """
+    """Return the folder ``signatures`` or ``example_data``: in a wheel in ``_data``, otherwise beside the package."""
     inside = _PACKAGE / "_data" / name
     return inside if inside.is_dir() else _PACKAGE.parent / name
 
@@ -33,14 +30,11 @@ def package_version() -> str:
 
 
 def attach_stub(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package, from the ``.pyi`` beside its file.
-
-    Imports do not change the user's warning filters, although numpy, scipy and anndata set some.
-    """
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package, from the ``.pyi`` beside its file."""
     lazy, names, public = lazy_loader.attach_stub(package, file)
 
     def get(name: str) -> Any:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings():  # numpy, scipy and anndata set filters; the user's stay
             return lazy(name)
 
     return get, names, public

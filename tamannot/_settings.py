@@ -59,9 +59,7 @@ class Settings:
     def verbosity(self, verbosity: Verbosity | int) -> None:
         levels: dict[Any, int] = {**_LEVELS, **dict(enumerate(_LEVELS.values()))}
         if verbosity not in levels:
-            raise ParameterError(
-                f"settings.verbosity must be one of {', '.join(_LEVELS)}, or 0 to 4, not {verbosity!r}."
-            )
+            raise ParameterError(f"settings.verbosity must be {', '.join(_LEVELS)}, or 0 to 4, not {verbosity!r}.")
         logger.setLevel(levels[verbosity])
 
     def n_threads(self) -> int:
@@ -135,7 +133,6 @@ _WORDS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
 def takes_scanpy_words(words: type) -> Callable[[F], F]:
     """Return a decorator: the function also takes scanpy's names of ``rng`` and ``layer``, not both at once."""
     names = [name for name in _WORDS if name in words.__annotations__]
-
     doc = "".join(f"{name}\n    {_WORDS[name][2]}\n" for name in names)
 
     def decorate(function: F) -> F:
@@ -146,9 +143,7 @@ def takes_scanpy_words(words: type) -> Callable[[F], F]:
                 if (value := kwargs.pop(name, None)) is None:
                     continue
                 if kwargs.get(ours) is not None:
-                    raise ParameterError(
-                        f"{name}={value!r} and {ours}={kwargs[ours]!r} say the same thing. Give one of them."
-                    )
+                    raise ParameterError(f"{name}={value!r} and {ours}={kwargs[ours]!r} say the same. Give only one.")
                 kwargs[ours] = meant(value)
             return function(*args, **kwargs)
 
@@ -193,16 +188,8 @@ def available_threads() -> int:
     return max(1, min(limits))
 
 
-def over_rows(work: Callable[[int, int], None], n_rows: int, *, threads: int, step: int = 512) -> None:
-    """Call ``work(start, stop)`` for consecutive blocks of ``step`` rows; each must write only its own rows."""
-    deque(in_order(work, n_rows, threads=threads, step=step), maxlen=0)
-
-
 def in_order(work: Callable[[int, int], T], n_rows: int, *, threads: int, step: int) -> Iterator[T]:
-    """Yield ``work(start, stop)`` of consecutive blocks of ``step`` rows, in order.
-
-    Only a few results are computed ahead, so memory stays bounded.
-    """
+    """Yield ``work(start, stop)`` of consecutive blocks of ``step`` rows, in order, only a few computed ahead."""
     spans = [(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
     if threads == 1 or len(spans) < 2:
         for start, stop in spans:

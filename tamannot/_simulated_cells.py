@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.stats
-from numpy.typing import NDArray
 
 from tamannot.errors import ParameterError
+from tamannot.scoring._njit import Array
 from tamannot.signature import load_signatures
-
-Array = NDArray[Any]
 
 MACROPHAGE, MALIGNANT, NOISE, UNKNOWN = "macrophage", "malignant", "noise", "unknown"
 LAM, DEFENCE = "lipid_associated", "ferroptosis_defence"
-DOMINANT = 0.35
-"""A program with more usage than this dominates its cell."""
+DOMINANT = 0.35  # a program with more usage than this dominates its cell
 
 # Usage of a dominating program, and what the others of its cell stay below.
 _LEAST, _MOST, _MINOR = 0.4, 0.95, 0.3
@@ -51,7 +47,23 @@ class Design:
 
     def check(self) -> None:
         """Raise for parameters that cannot be simulated."""
-        self._check_numbers()
+        ranges = {
+            "n_cells": (1, np.inf),
+            "n_samples": (1, np.inf),
+            "crosstalk": (-1, 1),
+            "overdispersion": (0, 0.5),
+            "depth": (1, np.inf),
+            "ambient": (0, 0.5),
+            "n_noise_cells": (0, np.inf),
+            "n_unknown_cells": (0, np.inf),
+        }
+        for name, (low, high) in ranges.items():
+            value: float = getattr(self, name)
+            if not low <= value <= high or not np.isfinite(value):
+                wanted = f": give {low} to {high}" if high < np.inf else f", below {low}"
+                raise ParameterError(f"{name} is {value}{wanted}.")
+        if len(set(self.conditions)) != len(self.conditions) or not self.conditions:
+            raise ParameterError("conditions must be one or more unique names.")
         known = {
             "composition": {*load_signatures(axis="compartment"), MALIGNANT},
             "origins": {*load_signatures(axis="origin")},
@@ -68,9 +80,7 @@ class Design:
             raise ParameterError("composition has no compartment with a share above 0.")
         for name in ("origins", "states"):
             if (total := sum(getattr(self, name).values())) > 1 + _NOTHING:
-                raise ParameterError(
-                    f"{name} are shares of macrophages and sum to {total:.2f}: the sum must be at most 1."
-                )
+                raise ParameterError(f"{name} are shares of macrophages and sum to {total:.2f}, not to at most 1.")
         if self.shift and len(self.conditions) < 2:
             raise ParameterError("shift changes the second condition: give two conditions.")
         has_both = {MACROPHAGE, MALIGNANT} <= set(self.composition)
@@ -95,24 +105,6 @@ class Design:
         room = (1 - after) / (1 - before)
         return {k: shifted.get(k, v * room) for k, v in share.items()}
 
-    def _check_numbers(self) -> None:
-        ranges = {
-            "n_cells": (self.n_cells, 1, np.inf),
-            "n_samples": (self.n_samples, 1, np.inf),
-            "crosstalk": (self.crosstalk, -1, 1),
-            "overdispersion": (self.overdispersion, 0, 0.5),
-            "depth": (self.depth, 1, np.inf),
-            "ambient": (self.ambient, 0, 0.5),
-            "n_noise_cells": (self.n_noise_cells, 0, np.inf),
-            "n_unknown_cells": (self.n_unknown_cells, 0, np.inf),
-        }
-        for name, (value, low, high) in ranges.items():
-            if not low <= value <= high or not np.isfinite(value):
-                wanted = f": give {low} to {high}" if high < np.inf else f", below {low}"
-                raise ParameterError(f"{name} is {value}{wanted}.")
-        if len(set(self.conditions)) != len(self.conditions) or not self.conditions:
-            raise ParameterError("conditions must be one or more unique names.")
-
 
 @dataclass(frozen=True)
 class Cohort:
@@ -129,8 +121,18 @@ def draw_cohort(design: Design, rng: np.random.Generator) -> Cohort:
     names = [f"s{i + 1:02d}" for i in range(design.n_samples)]
     condition = [design.conditions[i % len(design.conditions)] for i in range(design.n_samples)]
     table = pd.DataFrame({"condition": condition}, index=pd.Index(names, name="sample"))
+    # The shares of each sample are Dirichlet around those of its condition.
     for axis in ("composition", "origins", "states"):
-        for name, share in _draw_shares(design, axis, condition, rng).items():
+        of_samples = []
+        for name in condition:
+            mean = np.array([*design.means(axis, name).values()])
+            rest = 1 - mean.sum()
+            mean = np.append(mean, rest if rest > _NOTHING else 0.0)  # a rounding error would draw numbers of its own
+            if design.overdispersion > 0:
+                gamma = rng.standard_gamma(mean * (1 / design.overdispersion - 1))
+                mean = gamma / gamma.sum()
+            of_samples.append(mean[:-1])
+        for name, share in zip(getattr(design, axis), np.array(of_samples).T, strict=True):
             table[name] = share
     # Standard normal levels of the defence program, correlated with the normal scores of the samples' LAM shares.
     level = rng.standard_normal(design.n_samples)
@@ -156,25 +158,8 @@ def draw_cohort(design: Design, rng: np.random.Generator) -> Cohort:
     return Cohort(table, sample, compartment, pd.DataFrame(usage))
 
 
-def _draw_shares(design: Design, axis: str, condition: list[str], rng: np.random.Generator) -> dict[str, Array]:
-    """Return the shares of each sample, Dirichlet around those of its condition."""
-    rows = []
-    for name in condition:
-        mean = np.array([*design.means(axis, name).values()])
-        rest = 1 - mean.sum()
-        mean = np.append(mean, rest if rest > _NOTHING else 0.0)  # a rounding error would draw numbers of its own
-        if design.overdispersion > 0:
-            drawn = rng.standard_gamma(mean * (1 / design.overdispersion - 1))
-            mean = drawn / drawn.sum()
-        rows.append(mean[:-1])
-    return dict(zip(getattr(design, axis), np.array(rows).T, strict=True))
-
-
 def _draw_usages(share: Array, rng: np.random.Generator) -> Array:
-    """Return usages of macrophages: one dominating program or none, and low usage of the others.
-
-    ``share`` is the chance of each program to dominate, cells × programs.
-    """
+    """Return usages by the chance of each program to dominate, cells × programs: one program or none is high."""
     n_cells, n_programs = share.shape
     chosen = (rng.random((n_cells, 1)) > np.cumsum(share, axis=1)).sum(axis=1)
     own = np.where(chosen < n_programs, _LEAST + (_MOST - _LEAST) * rng.beta(2, 2, n_cells), 0)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from tamannot._simulated_cells import DEFENCE, MACROPHAGE, MALIGNANT, NOISE, UNKNOWN, Array, Cohort, Design
+from tamannot._simulated_cells import DEFENCE, MACROPHAGE, MALIGNANT, NOISE, UNKNOWN, Cohort, Design
 from tamannot.errors import ParameterError
+from tamannot.scoring._njit import Array
 from tamannot.scoring._null import _depths as reference_depths
 from tamannot.signature import Gene, Signature, SignatureSet, human_genes, load_signatures
 

@@ -15,19 +15,14 @@ with warnings.catch_warnings():
     from tamannot import _simulated_cells as cells
     from tamannot._resources import resource_path
     from tamannot._simulated_expression import World, draw_counts, make_world
+    from tamannot.scoring._njit import Array
 
 __all__ = ["oligodendroglioma", "simulate"]
 
 _FILE = "oligodendroglioma_tirosh2016.h5ad"
-COMPOSITION: Mapping[str, float] = {
-    cells.MACROPHAGE: 0.4,
-    cells.MALIGNANT: 0.3,
-    "t_nk": 0.12,
-    "oligodendrocyte": 0.1,
-    "endothelial": 0.08,
-}
-ORIGINS: Mapping[str, float] = {"microglia": 0.45, "monocyte_derived": 0.45}
-STATES: Mapping[str, float] = {cells.LAM: 0.2, "interferon_primed": 0.1, "inflammatory": 0.15, "immunoregulatory": 0.15}
+COMPOSITION = {"macrophage": 0.4, "malignant": 0.3, "t_nk": 0.12, "oligodendrocyte": 0.1, "endothelial": 0.08}
+ORIGINS = {"microglia": 0.45, "monocyte_derived": 0.45}
+STATES = {"lipid_associated": 0.2, "interferon_primed": 0.1, "inflammatory": 0.15, "immunoregulatory": 0.15}
 
 NOT_MACROPHAGE, UNCLEAR = "not_macrophage", "unclear"
 
@@ -164,7 +159,7 @@ def simulate(
 
 
 def _as_adata(
-    cohort: cells.Cohort, world: World, design: cells.Design, counts: sp.csr_matrix, share: cells.Array
+    cohort: cells.Cohort, world: World, design: cells.Design, counts: sp.csr_matrix, share: Array
 ) -> ad.AnnData:
     names = list(cohort.table.index)
     within = cohort.compartment == cells.MACROPHAGE
@@ -195,7 +190,7 @@ def _as_adata(
     )
 
 
-def _dominant(usage: pd.DataFrame, within: cells.Array) -> pd.Categorical:
+def _dominant(usage: pd.DataFrame, within: Array) -> pd.Categorical:
     """Name the program that dominates each macrophage."""
     names = np.array([*usage.columns, UNCLEAR], dtype=object)
     table = np.column_stack([usage.to_numpy(), np.full(len(usage), cells.DOMINANT, np.float32)])

@@ -166,9 +166,9 @@ def test_random_state_and_use_raw_are_other_names(tiny):
 
 @pytest.mark.parametrize("function", [tam.tl.annotate, tam.tl.train])
 def test_a_seed_may_have_either_name(example, function, monkeypatch):
-    with pytest.raises(ParameterError, match=r"random_state=1 and rng=2 say the same thing. Give one of them."):
+    with pytest.raises(ParameterError, match=r"random_state=1 and rng=2 say the same. Give only one."):
         function(example, rng=2, random_state=1)
-    with pytest.raises(ParameterError, match=r"use_raw=True and layer='X' say the same thing"):
+    with pytest.raises(ParameterError, match=r"use_raw=True and layer='X' say the same"):
         function(example, layer="X", use_raw=True)
     with pytest.raises(TypeError, match="unexpected keyword argument 'random_sate'"):
         function(example, random_sate=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,6 @@ from tamannot.stats._correlation import (
     FEWEST,
     Correlation,
     bootstrap_interval,
-    fewest_samples,
     leave_one_out,
     smallest_p,
     spearman,
@@ -44,7 +44,6 @@ _UNEVEN = 0.2
 # Degrees of freedom that must be left for all covariates at once; below, they are taken one at a time.
 _FREE = 5
 _FEW_SAMPLES = 10
-_LEVEL = 0.05
 
 
 def crosstalk(
@@ -219,7 +218,7 @@ def run_tests(
         rows.append(row | _adjusted(here, covariates, n_bootstrap, seed) | {"n_samples": len(x)})
     tests = pd.DataFrame(rows, index=pd.Index([h.name for h in hypotheses], name="test"))
     # Whether any of this many tests could reach a q below 0.05 with these samples.
-    enough = supports_q(int(tests["n_samples"].min()), len(tests), _LEVEL)
+    enough = supports_q(int(tests["n_samples"].min()), len(tests))
     for q, p in (("q", "p"), ("q_adjusted", "p_adjusted")):
         tests[q] = benjamini_hochberg(tests[p].to_numpy(float)) if enough else np.nan
     return tests
@@ -269,10 +268,11 @@ def _cautions_on_tests(tests: pd.DataFrame, table: pd.DataFrame, covariates: Seq
         yield (
             f"With {n} samples no two-sided p can be below {smallest_p(n):.2g}, and bootstrap intervals are too narrow."
         )
-    if not supports_q(n, m, _LEVEL):
+    if not supports_q(n, m):
         yield (
             f"No q: with {n} samples no two-sided p can be below {smallest_p(n):.2g}, so none of {m} tests could "
-            f"reach a q below {_LEVEL:g}; that takes {fewest_samples(m, _LEVEL)} samples. Test fewer hypotheses."
+            f"reach a q below 0.05; that takes {next(k for k in count(2) if supports_q(k, m))} samples. "
+            "Test fewer hypotheses."
         )
     idle = [c for c in covariates if table[c].dropna().nunique() < 2]
     gaps = [c for c in covariates if table[c].isna().any() and c not in idle]

@@ -93,7 +93,7 @@ def _by_samples(data: Unpacked, groups: Groups, samples: Samples, threads: int) 
         else:
             differences = own / n[here][:, None] - rest / n_rest[here][:, None]
         differences = differences[:, seen]
-        rankings[name] = _ranked(seen, moderated_t(differences).t, int((groups.codes == group).sum()), differences)
+        rankings[name] = _ranked(seen, moderated_t(differences), int((groups.codes == group).sum()), differences)
     return rankings
 
 

@@ -4,7 +4,7 @@
 cells. `fit_labels` and `predict_labels` are a classifier of the user's own labels.
 """
 
-from tamannot.classify._annotate import Calls, Prepared, expressed, expression_of, prepare
+from tamannot.classify._annotate import Prepared, expression_of, prepare
 from tamannot.classify._call import (
     ASSIGNED,
     FEW_GENES,

@@ -44,7 +44,7 @@ class Activity:
 
     def probability(self, z: Array, scale: Array) -> Array:
         """Return the probability that the program is active, by its z and the scale of z in each cell."""
-        posterior = _likelihood(z, scale, self.noise) * self.share
+        posterior = np.exp(-0.5 * ((z[:, None] - scale[:, None] * GRID) / self.noise) ** 2) * self.share
         reference = min(ABOVE_REFERENCE, self.baseline + FAR_ABOVE)
         active = max(self.baseline + self.distance, reference) < GRID
         return np.asarray(posterior[:, active].sum(axis=1) / np.maximum(posterior.sum(axis=1), 1e-300))
@@ -81,7 +81,7 @@ def fit_activities(
     # An active program lowers the share of the others, so the baseline of a weaker one is that of the other cells.
     for s in sorted(range(z.shape[1]), key=lambda s: (s in last, -common[s])):
         typical, highest = float(reference.typical[s]), reference.highest[s]
-        likelihood = _likelihood(z[:, s], scale, noise[s]) + 1e-12
+        likelihood = np.exp(-0.5 * ((z[:, s, None] - scale[:, None] * GRID) / noise[s]) ** 2) + 1e-12
         share, low = _deconvolved(likelihood, weight)
         of_all = (total * low + _PRIOR_CELLS * typical) / (total + _PRIOR_CELLS)
         among = weight * np.maximum(free, 1e-3)
@@ -92,10 +92,6 @@ def fit_activities(
         found[s] = Activity(baseline, typical, float(noise[s]), share, float(distance[s]))
         free *= found[s].probability(z[:, s], scale) < 0.5
     return [found[s] for s in range(z.shape[1])]
-
-
-def _likelihood(z: Array, scale: Array, noise: float) -> Array:
-    return np.asarray(np.exp(-0.5 * ((z[:, None] - scale[:, None] * GRID) / noise) ** 2))
 
 
 def _deconvolved(likelihood: Array, weight: Array) -> tuple[Array, float]:

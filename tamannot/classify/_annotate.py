@@ -10,39 +10,19 @@ from functools import partial
 import numpy as np
 import scipy.sparse as sp
 
-from tamannot._progress import Progress, silent
+from tamannot._progress import Progress
 from tamannot._settings import AnnotateSettings, in_order
+from tamannot.classify import _state
 from tamannot.classify._activity import fit_activities, whole_z
 from tamannot.classify._call import FEW_GENES, LOW_COVERAGE, MACROPHAGE, UNFAMILIAR, Call, Cells, Scored, Source
 from tamannot.classify._cohort import Cohort, doublet_thresholds, fit_novelty
-from tamannot.classify._gate import call_compartment, given_compartment, mixed_lineage, rival_probability, rival_z
-from tamannot.classify._origin import call_origin, find_middle, looks_like_brain, nearest_origin, origin_z
+from tamannot.classify._gate import call_compartment, given_compartment, mixed_lineage, rival_z
+from tamannot.classify._origin import call_origin, find_middle, looks_like_brain, origin_z
 from tamannot.classify._panels import Panels
 from tamannot.classify._reference import BASELINES
-from tamannot.classify._state import (
-    EXPERIMENTAL,
-    M1,
-    M2,
-    MIXED_LINEAGE,
-    STATES,
-    StateClassifier,
-    call_state,
-    choose_training,
-    lifts_of,
-    train,
-)
-from tamannot.scoring import NullScores, OfCells
+from tamannot.classify._state import M1, M2, STATES, StateClassifier
+from tamannot.scoring import NullScores, OfCells, _features
 from tamannot.scoring._expression import TARGET, on_scale
-from tamannot.scoring._features import (
-    block_hash,
-    find_scale,
-    gene_keys,
-    learning_rows,
-    random_order,
-    take_rows,
-    taken,
-    variable_genes,
-)
 from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import CsrRows, RowBlock, each_block
 from tamannot.signature import SignatureSet
@@ -54,7 +34,7 @@ _N_GENES = 2000
 _MOST_MACROPHAGES = 10_000
 # The lift where a program is active is shrunk towards this, as if that had been observed in so many cells.
 _USUAL, _USUAL_CELLS = 5.0, 20
-_EXPERIMENTAL = tuple(STATES.index(s) for s in EXPERIMENTAL)
+_EXPERIMENTAL = tuple(STATES.index(s) for s in _state.EXPERIMENTAL)
 # Where a program counts as present in a cell.
 _PRESENT_P = 0.01
 
@@ -68,14 +48,9 @@ class Prepared:
     cohort: Cohort
     scored: Scored | None = None  # scores of all cells, where learning has made them
 
-    def blocks(
-        self, *, threads: int, report: Progress | None = None, block: int | None = None
-    ) -> Iterator[tuple[range, Calls]]:
-        """Yield rows and their calls, block by block, in their order; only a few blocks are held at a time.
-
-        ``block`` cells are called together; it changes memory and speed, and no result.
-        """
-        report, rows = report or silent(), self.source.rows
+    def blocks(self, *, threads: int, report: Progress, block: int | None = None) -> Iterator[tuple[range, Calls]]:
+        """Yield rows and their calls in order, ``block`` cells at a time, which changes memory and speed alone."""
+        rows = self.source.rows
         step = block or rows.step * max(1, _BLOCK // rows.step)
         report("calling", rows.shape[0])
 
@@ -95,24 +70,23 @@ def prepare(
     settings: AnnotateSettings,
     cohort: Cohort | None = None,
     *,
-    threads: int = 1,
-    report: Progress | None = None,
+    threads: int,
+    report: Progress,
 ) -> Prepared:
     """Fit a cohort to a data set; with a ``cohort`` that exists nothing is fitted to these cells.
 
     ``library`` has the signatures of all axes of the tables, with the modules of composites; species ``auto`` uses
     those of human. The number of ``threads`` does not change results.
     """
-    report = report or silent()
     panels = Panels(library, source.index, source.rows.shape[1], "mouse" if settings.species == "mouse" else "human")
     if cohort is not None:
         return Prepared(source, panels, cohort)
     rows = source.rows
-    runs = learning_rows(rows.shape[0])
+    runs = _features.learning_rows(rows.shape[0])
     whole = runs == [range(rows.shape[0])]
     report("reading", sum(map(len, runs)))
-    sample = taken(rows, runs, threads=threads, tick=report.tick)
-    scale = find_scale(sample, source.kind, source.index.ids, threads=threads)
+    sample = _features.taken(rows, runs, threads=threads, tick=report.tick)
+    scale = _features.find_scale(sample, source.kind, source.index.ids, threads=threads)
     cells = source.cells if whole else source.cells[[i for run in runs for i in run]]
     learning = replace(source, rows=sample, cells=cells).on_scale(*scale)
     fitted, scored = _fit(learning, panels, settings, threads=threads, report=report)
@@ -143,11 +117,11 @@ def _fit(
         brain, reason = looks_like_brain(first.compartment, first.scored.by_macrophages, is_macrophage)
     found = np.flatnonzero(is_macrophage)
     # A random order by content; copies of a cell share a place in it, and the weight of one cell.
-    order = random_order(first.hashes[found], settings.rng)
+    order = _features.random_order(first.hashes[found], settings.rng)
     _, copy_of, n_copies = np.unique(order, return_inverse=True, return_counts=True)
     z, weight = origin_z(first.scored.by_macrophages)[found], 1.0 / n_copies[copy_of]
     middle = find_middle(z, weight) if brain else 0.0
-    nearest = nearest_origin(z, middle, brain=brain)
+    nearest = np.where((z[:, 0] - z[:, 1] > middle) & brain, 0, 1)  # microglia, monocyte-derived
     report("states", found.size)
     halves, scale = first.scored.halves[found], first.scored.scale[found]
     activities = []
@@ -157,7 +131,7 @@ def _fit(
         evidence = halves[here], scale[here], weight[here]
         activities.append(fit_activities(*evidence, panels.state_genes, baselines, _EXPERIMENTAL))
     # How far above the baseline each program is, and how far where it is active: what amounts are relative to.
-    probability, lift = lifts_of(activities, halves, scale, nearest)
+    probability, lift = _state.lifts_of(activities, halves, scale, nearest)
     active = np.where(probability > 0.5, probability, 0.0) * weight[:, None]
     usual = ((active * lift).sum(axis=0) + _USUAL * _USUAL_CELLS) / (active.sum(axis=0) + _USUAL_CELLS)
     states = StateClassifier(activities, usual, np.zeros(len(STATES), bool))
@@ -176,8 +150,8 @@ def _fit(
         active = np.where(probability > 0.5, lift, -np.inf)
         state = np.where(np.isfinite(active).any(axis=1), active.argmax(axis=1) + 1, 0)
         cohort = replace(cohort, novelty=fit_novelty(features, 2 * state + nearest))
-    known = np.array([panels.coverage[s] >= FEW_GENES and s not in EXPERIMENTAL for s in STATES])
-    chosen, state, sure = choose_training(probability, lift, usual, known, order)
+    known = np.array([panels.coverage[s] >= FEW_GENES and s not in _state.EXPERIMENTAL for s in STATES])
+    chosen, state, sure = _state.choose_training(probability, lift, usual, known, order)
     if sure[chosen].any() or settings.portable:
         training = (state[chosen], sure[chosen], nearest[chosen])
         cohort = replace(cohort, states=_trained(states, source, found[chosen], order[chosen], training))
@@ -188,16 +162,16 @@ def _trained(
     states: StateClassifier, source: Source, cells: Array, order: Array, training: tuple[Array, Array, Array]
 ) -> StateClassifier:
     """Return the classifier of states, trained on cells of a state, its probability, and an origin."""
-    block = CsrRows(take_rows(source.rows, cells)).block(0, cells.size)
+    block = CsrRows(_features.take_rows(source.rows, cells)).block(0, cells.size)
     x = expression_of(block, source.kind, source.rows.shape[1])
-    genes = variable_genes(x, _N_GENES)
+    genes = _features.variable_genes(x, _N_GENES)
     by_content = np.argsort(order)  # sums are the same whatever the order of the cells
     state, sure, origin = (values[by_content] for values in training)
-    return train(sp.csr_array(x[:, genes])[by_content], state, sure, origin, states, genes)
+    return _state.train(sp.csr_array(x[:, genes])[by_content], state, sure, origin, states, genes)
 
 
 def _first_pass(source: Source, panels: Panels, *, threads: int, report: Progress, with_lead: bool) -> _FirstPass:
-    rows, keys = source.rows, gene_keys(panels.index.ids)
+    rows, keys = source.rows, _features.gene_keys(panels.index.ids)
 
     def work(start: int, stop: int) -> _FirstPass:
         block, cells = rows.block(start, stop), source.cells[start:stop]
@@ -206,9 +180,9 @@ def _first_pass(source: Source, panels: Panels, *, threads: int, report: Progres
         call = _compartments_of(x, scored, panels, cells)
         lead = panels.gate.lead(x) if with_lead else np.zeros(stop - start)
         hashes, is_macrophage = np.zeros(stop - start, np.uint64), call.label == MACROPHAGE
-        hashes[is_macrophage] = block_hash(block.only(is_macrophage), keys)
+        hashes[is_macrophage] = _features.block_hash(block.only(is_macrophage), keys)
         report.tick(stop - start)
-        return _FirstPass(scored, call.label, hashes, rival_probability(call), lead)
+        return _FirstPass(scored, call.label, hashes, call.proba[:, panels.rivals], lead)
 
     return _FirstPass.joined([*in_order(work, rows.shape[0], threads=threads, step=rows.step)])
 
@@ -226,14 +200,10 @@ class Calls:
     programs: Array  # ids of the programs that are present, joined by ``+``
 
 
-def expressed(block: RowBlock, kind: str) -> Array:
-    """Return the values of a block for classifiers: ``log1p`` of 10,000 per cell; log values are unchanged."""
-    return on_scale(block, 0.0 if kind == "log" else TARGET)
-
-
 def expression_of(block: RowBlock, kind: str, n_vars: int) -> sp.csr_array:
-    """Return the same as a matrix, cells × genes."""
-    return sp.csr_array((expressed(block, kind), block.indices, block.indptr), shape=(block.indptr.size - 1, n_vars))
+    """Return what classifiers see, cells × genes: ``log1p`` of 10,000 per cell; log values are unchanged."""
+    values = on_scale(block, 0.0 if kind == "log" else TARGET)
+    return sp.csr_array((values, block.indices, block.indptr), shape=(block.indptr.size - 1, n_vars))
 
 
 def _compartments_of(x: sp.csr_array, scored: Scored, panels: Panels, cells: Cells) -> Call:
@@ -257,14 +227,15 @@ def _call_block(
     mixed = mixed_lineage(other, is_macrophage)
     z = origin_z(scores)
     origin = call_origin(scores, is_macrophage, panels.origin_genes, brain=cohort.brain, middle=cohort.middle)
-    nearest = nearest_origin(z, cohort.middle, brain=cohort.brain)
+    nearest = np.where((z[:, 0] - z[:, 1] > cohort.middle) & cohort.brain, 0, 1)
     fit = cohort.states.regression
     products = None if fit is None else x[:, fit.columns] @ fit.coef.T
     coverage = [panels.coverage[s] for s in STATES]
-    state = call_state(cohort.states, scored, products, nearest, coverage, mixed).only_macrophages(is_macrophage)
+    state = _state.call_state(cohort.states, scored, products, nearest, coverage, mixed)
+    state = state.only_macrophages(is_macrophage)
     if cells.given is None:
-        doublet = is_macrophage & cohort.is_doublet(rival_probability(compartment), other, cells.sample)
-        state = state.set_aside(doublet, MIXED_LINEAGE)
+        doublet = is_macrophage & cohort.is_doublet(compartment.proba[:, panels.rivals], other, cells.sample)
+        state = state.set_aside(doublet, _state.MIXED_LINEAGE)
     if (novelty := cohort.novelty) is not None and cohort.lender is not None:
         lead = panels.gate.lead(x)
         away = novelty.distance(np.column_stack([whole_z(scored.halves), z, lead]))

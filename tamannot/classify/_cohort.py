@@ -73,7 +73,7 @@ class Cohort:
         return "brain" if self.brain else "other"
 
     def is_doublet(self, rival: Array, panel_z: Array, sample: Array | None) -> Array:
-        """Return which macrophages are doublets, by `rival_probability` and `rival_z`."""
+        """Return which macrophages are doublets, by probability and `rival_z` of each rival lineage."""
         names = ["all"] * len(rival) if sample is None else sample
         unknown = np.full(rival.shape[1], _UNKNOWN_AMBIENT)
         level = np.array([self.doublet.get(name, unknown) for name in names]).reshape(rival.shape)
@@ -81,10 +81,7 @@ class Cohort:
 
 
 def doublet_thresholds(rival: Array, sample: Array | None) -> dict[str, Array]:
-    """Return by sample the probability of each rival lineage above which a macrophage is a doublet.
-
-    Ambient RNA of other lineages is in all macrophages of a sample, so a doublet exceeds this background.
-    """
+    """Return by sample the probability of each rival lineage above which a doublet is likelier than ambient RNA."""
     names = np.asarray(["all"] * len(rival) if sample is None else sample, str)
     found = {}
     for name in np.unique(names):
@@ -114,7 +111,7 @@ _OF_COHORT = ("brain", "tissue_reason", "middle", "n_cells", "n_macrophages")
 _OF_CLASSIFIER, _OF_NOVELTY, _N_FEATURES = ("coef", "intercept", "zero", "one"), ("centers", "spread"), 9
 _FEWEST_KNOWN = 0.5
 Count = Annotated[int, Field(ge=0, le=2**53)]
-Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Signed = tuple[Text, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
 
 
 class _Fields(ModelFields):
@@ -127,7 +124,7 @@ class _Fields(ModelFields):
     n_cells: Count
     n_macrophages: Count
     species: Literal["human", "mouse"]
-    signatures: Annotated[dict[Text, Annotated[tuple[Text, Digest], Field(strict=False)]], Field(max_length=10_000)]
+    signatures: Annotated[dict[Text, Annotated[Signed, Field(strict=False)]], Field(max_length=10_000)]
     target_accuracy: Share
     rng: Annotated[int, Field(ge=-(2**53), le=2**53)]
 
@@ -229,9 +226,8 @@ def anchored_of(meta: Meta, arrays: Arrays) -> AnchoredModel:
         states=StateClassifier(activities, arrays["usual"], arrays["trained"] > 0, fit),
         novelty=None if limit is None or lead is None else Novelty(arrays["centers"], arrays["spread"], limit, lead),
     )
-    return AnchoredModel(
-        cohort=cohort, **{f.name: getattr(known, f.name) for f in fields(AnchoredModel) if f.name != "cohort"}
-    )
+    rest = {f.name: getattr(known, f.name) for f in fields(AnchoredModel) if f.name != "cohort"}
+    return AnchoredModel(cohort=cohort, **rest)
 
 
 def keep_cohort(cohort: Cohort, index: GeneIndex, **about: Any) -> AnchoredModel:

@@ -17,7 +17,7 @@ from tamannot.signature import GeneIndex
 from tamannot.stats._classifiers import fit_multinomial
 
 # Monocytes and dendritic cells share most of a macrophage's genes; their score beside it is no admixture.
-_KIN = (MACROPHAGE, "monocyte", "dendritic", "plasmacytoid")
+KIN = (MACROPHAGE, "monocyte", "dendritic", "plasmacytoid")
 # Of each profile so many training cells are drawn: of 500 to 20,000 counts, half of them with ambient RNA of their
 # tissue, all with genes that another laboratory sees better or worse.
 _DRAWN, _FEWEST_COUNTS, _MOST_COUNTS, _AMBIENT, _GENE_NOISE = 4, 500, 20_000, (2, 15), 4.0
@@ -107,10 +107,7 @@ def _training_cells(profiles: Array, compartment: Array) -> tuple[sp.csr_matrix,
 
 
 def call_compartment(margin: Array, detected: Array, scores: NullScores, ids: Sequence[str], *, enough: bool) -> Call:
-    """Call the compartment with the strongest evidence: the margin of the classifier, and z of the panel.
-
-    ``margin`` and ``detected`` are what `Gate.log_odds` returned; without ``enough`` genes none is called.
-    """
+    """Call the compartment with the best evidence, `Gate.log_odds` and z of the panel, or none without ``enough``."""
     z = np.nan_to_num(scores.z[:, [scores.ids.index(i) for i in ids]].astype(float))
     odds = margin + _PER_Z * np.clip(z, _LEAST_Z, _MOST_Z)
     odds -= odds.max(axis=1, keepdims=True)
@@ -127,16 +124,11 @@ def call_compartment(margin: Array, detected: Array, scores: NullScores, ids: Se
 
 
 def given_compartment(labels: Array, ids: Sequence[str], mapping: Mapping[str, str] | None) -> Call:
-    """Take the compartments from the user's own cell types.
-
-    ``mapping`` is from the user's names to ids; None if the labels are ids. Other names are unassigned.
-    """
+    """Take the user's cell types; ``mapping`` is from their names to ids, None if they are ids; others: unassigned."""
     values = [str(v) for v in labels]
     known = {i: i for i in (*ids, UNASSIGNED)} if mapping is None else dict(mapping)
-    unknown = sorted(
-        (set(values) - set(known) - {"nan"}) if mapping is None else set(known.values()) - {*ids, UNASSIGNED}
-    )
-    if unknown:
+    named = set(values) - {"nan"} if mapping is None else set(known.values())
+    if unknown := sorted(named - {*ids, UNASSIGNED}):
         raise ParameterError(
             f"Unknown compartments: {', '.join(unknown[:5])}. Use compartment_key=(column, {{your name: id}}) "
             f"with the ids {', '.join(ids)}."
@@ -147,14 +139,9 @@ def given_compartment(labels: Array, ids: Sequence[str], mapping: Mapping[str, s
     return Call(label, status, proba, tuple(ids), proba.max(axis=1))
 
 
-def rival_probability(call: Call) -> Array:
-    """Return the probability of each lineage unrelated to macrophages, cells × lineages."""
-    return call.proba[:, [k for k, i in enumerate(call.classes) if i not in _KIN]]
-
-
 def rival_z(scores: NullScores, ids: Sequence[str]) -> Array:
-    """Return z of the panels of the same lineages, 0 where few genes of one are detected."""
-    columns = [scores.ids.index(i) for i in ids if i not in _KIN]
+    """Return z of the lineages unrelated to macrophages, cells × lineages, 0 where few genes of one are detected."""
+    columns = [scores.ids.index(i) for i in ids if i not in KIN]
     enough = scores.detected[:, columns] >= _FEWEST_PANEL_GENES
     return np.where(enough, np.nan_to_num(scores.z[:, columns]), 0.0)
 

@@ -15,19 +15,11 @@ from sklearn.utils.extmath import row_norms
 
 from tamannot._model_file import Arrays, Kept, Meta, ModelFields, Names, Share, check, check_arrays, checked
 from tamannot._progress import Tick, no_tick
-from tamannot._settings import over_rows
+from tamannot._settings import in_order
 from tamannot.classify._call import AMBIGUOUS, ASSIGNED, FEW_GENES, LOW_COVERAGE, UNASSIGNED, UNFAMILIAR
 from tamannot.errors import ParameterError
-from tamannot.scoring._features import (
-    Scale,
-    ScaledRows,
-    content_hash,
-    find_scale,
-    random_order,
-    take_rows,
-    to_features,
-    variable_genes,
-)
+from tamannot.scoring import _features
+from tamannot.scoring._features import Scale, ScaledRows, take_rows
 from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowSource
 from tamannot.stats._classifiers import calibrate, fit_multinomial, judge, probabilities
@@ -160,14 +152,15 @@ def predict_labels(
     margins = np.empty((n_cells, n_classes))
     similarity, detected = np.empty(n_cells), np.empty(n_cells)
 
-    def work(start: int, stop: int) -> None:
+    def work(start: int, stop: int) -> int:
         block = features.block(start, stop).at(place)
         x = sp.csr_array((block.values, block.indices, block.indptr), shape=(stop - start, columns.size))
         margins[start:stop] = x @ classifier.coef.T + classifier.intercept
         similarity[start:stop], detected[start:stop] = similarity_of(x, centroids)
-        tick(stop - start)
+        return stop - start
 
-    over_rows(work, n_cells, threads=threads, step=rows.step)
+    for n_done in in_order(work, n_cells, threads=threads, step=rows.step):
+        tick(n_done)
     share = classifier.coverage(columns)
     # With fewer of the genes margins say less, and probabilities move to the frequencies of the classes.
     proba = probabilities(share * margins, classifier.slope, classifier.offset)
@@ -184,10 +177,7 @@ def predict_labels(
 
 
 def similarity_of(x: sp.csr_array, centroids: Array) -> tuple[Array, Array]:
-    """Return how similar cells are to the nearest class, and how many of the features are detected in each.
-
-    Similarity is the cosine of a cell's features with the nearest class mean, the mean of all classes taken off both.
-    """
+    """Return the cosine of cells with the nearest class mean, the mean of all taken off both, and features detected."""
     middle = centroids.mean(axis=0)
     away = centroids - middle
     length = np.sqrt(np.maximum(row_norms(x, squared=True) - 2 * (x @ middle) + middle @ middle, 0.0))
@@ -230,7 +220,7 @@ def fit_labels(
     ``labels`` and ``training``, to which is added what is found out here. The number of threads changes no result.
     """
     rows, symbols, classes = labelled.rows, labelled.symbols, labelled.classes
-    scale, base = find_scale(rows, labelled.kind, symbols, threads=threads)
+    scale, base = _features.find_scale(rows, labelled.kind, symbols, threads=threads)
     cells, group, size = _training_cells(labelled, rng, threads)
     if tiny := [f"'{c}' ({n})" for c, n in zip(classes, size, strict=True) if n < _TOO_FEW_CELLS]:
         raise ParameterError(
@@ -241,7 +231,7 @@ def fit_labels(
     weight = (size / np.bincount(y) * y.size / size.sum())[y]  # classes are as frequent as in the data
     by_symbol = np.argsort(symbols, kind="stable")  # so that the order of genes is nothing to the sums over them
     expression = take_rows(ScaledRows(rows, scale, base), cells)[:, by_symbol]
-    chosen = variable_genes(expression, n_genes, among=np.array(symbols)[by_symbol] != "")
+    chosen = _features.variable_genes(expression, n_genes, among=np.array(symbols)[by_symbol] != "")
     if not chosen.size:
         raise ParameterError("No gene varies between the labelled cells, so no classifier can be trained.")
     x, genes = _narrow(expression, chosen), by_symbol[chosen]
@@ -250,9 +240,7 @@ def fit_labels(
     margins, depth, similarity, n_folds = _held_out(x, y, group, shallow)
     known = ~np.isnan(margins[np.arange(y.size), y])
     if not known.any():
-        raise ParameterError(
-            "Each class is in a single sample, so class and sample cannot be separated. Train without sample_key=."
-        )
+        raise ParameterError("Each class is in one sample and cannot be separated from it. Train without sample_key=.")
     slope, offset = calibrate(margins[known], y[known], weight[known])
     proba, samples = probabilities(margins[known], slope, offset), group[known] if np.unique(group).size > 1 else None
     metrics = judge(proba, y[known], weight[known], samples, classes, target)
@@ -284,8 +272,8 @@ def _training_cells(labelled: LabelledCells, rng: int, threads: int) -> tuple[Ar
     Samples are numbered as they come in that order, so that their names have no part in anything.
     """
     cells = np.flatnonzero(labelled.truth >= 0)
-    hashes = content_hash(labelled.rows, labelled.symbols, threads=threads)
-    order, y = random_order(hashes, rng)[cells], labelled.truth[cells]
+    hashes = _features.content_hash(labelled.rows, labelled.symbols, threads=threads)
+    order, y = _features.random_order(hashes, rng)[cells], labelled.truth[cells]
     names = np.zeros(cells.size, str) if labelled.sample is None else np.asarray(labelled.sample, str)[cells]
     by = np.lexsort((names, y, order))
     first = np.ones(by.size, bool)
@@ -311,7 +299,7 @@ def _thinned(counts: sp.csr_array, rng: int) -> Iterator[sp.csr_array]:
     counts.sort_indices()
     random, whole = np.random.default_rng(abs(rng)), np.rint(counts.data).astype(np.int64)
     for share in _THINNED:
-        thin = to_features(random.binomial(whole, share), counts.indptr, "log1p_cp10k", None)
+        thin = _features.to_features(random.binomial(whole, share), counts.indptr, "log1p_cp10k", None)
         yield sp.csr_array((thin, counts.indices, counts.indptr), shape=counts.shape)
 
 

@@ -29,10 +29,7 @@ def origin_z(scores: NullScores) -> Array:
 
 
 def find_middle(z: Array, weight: Array) -> float:
-    """Return the threshold between microglia and monocyte-derived, shrunk towards that of the reference.
-
-    ``z`` is what `origin_z` returns for macrophages of a brain sample, ``weight`` that of each cell.
-    """
+    """Return the threshold between microglia and monocyte-derived of a brain, shrunk towards that of the reference."""
     lead, middle = z[:, 0] - z[:, 1], _MIDDLE
     for _ in range(20):
         high = lead > middle
@@ -45,11 +42,6 @@ def find_middle(z: Array, weight: Array) -> float:
             break
         middle = float(np.clip(moved, _MIDDLE - _FARTHEST, _MIDDLE + _FARTHEST))
     return middle
-
-
-def nearest_origin(z: Array, middle: float, *, brain: bool) -> Array:
-    """Return 0 for each cell nearer to microglia, which are in the brain only, and 1 for monocyte-derived."""
-    return np.where((z[:, 0] - z[:, 1] > middle) & brain, 0, 1)
 
 
 def call_origin(scores: NullScores, is_macrophage: Array, n_genes: Array, *, brain: bool, middle: float) -> Call:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
 from tamannot.classify._call import TABLE_AXES, Scored
-from tamannot.classify._gate import Gate
+from tamannot.classify._gate import KIN, Gate
 from tamannot.classify._origin import ORIGINS
 from tamannot.classify._reference import Species, finder, macrophage_depth
 from tamannot.classify._state import STATES, rule_signatures
@@ -19,8 +18,7 @@ from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import RowBlock
 from tamannot.signature import GeneIndex, Signature, SignatureSet
 
-METHOD = UCell()
-"""Of all scores, with their null; the reference cells were ranked so."""
+METHOD = UCell()  # of all scores, with their null; the reference cells were ranked so
 # What the id of a half begins with: state and number; no id of the library has a colon.
 _HALF = "half:{}:{}:"
 _SHRINKAGE, _LEAST_SCALE = 0.27, 0.4
@@ -37,30 +35,31 @@ class Panels:
         self.library, self.index, self.n_vars, self.species = library, index, n_vars, species
         find = finder(index, species)
         depth, least = macrophage_depth(find, n_vars, species=species)
+        # Expression bins of the macrophages of the reference, and of the shipped cells of many kinds.
         self.macrophages = null_bins(depth)
-        """Expression bins of the macrophages of the reference."""
         self.reference = null_bins(reference_depth(find, n_vars, species=species))
-        """Expression bins of the shipped cells of many kinds."""
         tables = SignatureSet(s for axis in TABLE_AXES for s in library.select(axis=axis).values())
-        self.public = make_plan(tables, index.locate, n_vars)
-        """The signatures of the tables."""
+        self.public = make_plan(tables, index.locate, n_vars)  # the signatures of the tables
         parts = {i: [self.public.parts[p] for p in of] for i, of in zip(tables, self.public.parts_of, strict=True)}
         halves = SignatureSet(half for s in STATES for part in parts[s] for half in _halves_of(s, part, index, depth))
         helpers = library.select(axis="module") | rule_signatures(library)
+        # Those, the modules of composites, the halves of the states, and what the rules count on.
         self.everything = make_plan(tables | helpers | halves, index.locate, n_vars)
-        """Those, the modules of composites, the halves of the states, and what the rules count on."""
         covered = dict(zip(tables, self.public.coverage, strict=True))
-        self.coverage = {i: c.share for i, c in covered.items()}
-        """Share of the genes of each signature of the tables that are in the data."""
+        self.coverage = {i: c.share for i, c in covered.items()}  # share of each signature's genes in the data
+        # Genes in the data of each origin, and of each state; of a composite, of its largest module.
         self.origin_genes = np.array([covered[o].n_present for o in ORIGINS])
-        """Genes of each origin in the data."""
         self.state_genes = np.array([max(p.n_present for p in parts[s]) for s in STATES])
-        """Genes of each state in the data; of a composite, of its largest module."""
-        self.too_large = tuple(i for i in tables if not _has_score(parts[i], n_vars))
-        """Signatures with more genes than ranks that count: they have a z, but no score."""
+        self.too_large: list[str] = []  # signatures with more genes than ranks that count: they have a z, but no score
+        for name, of in parts.items():
+            try:
+                for part in of:
+                    METHOD.check(part, n_vars)
+            except SignatureFormatError:
+                self.too_large.append(name)
         self.compartments = self.ids("compartment")
+        self.rivals = [k for k, i in enumerate(self.compartments) if i not in KIN]  # unrelated to macrophages
         self.gate = Gate(index, species, self.compartments)
-        """The classifier of compartments for these genes."""
         rest = tuple(i for i in self.everything.ids if i not in self.compartments)
         runs = [Run(METHOD, self.reference, tuple(self.compartments)), Run(METHOD, self.macrophages, rest)]
         self._scorer = Scorer(self.everything, runs)
@@ -108,21 +107,8 @@ def _halves_of(state: str, part: Part, index: GeneIndex, depth: Array) -> list[S
     genes = [here[c] for c in sorted(up, key=lambda c: (float(depth[c]), here[c].symbol))]
     bare = [g.model_copy(update={"references": ()}) for g in genes]
     halves = [tuple(g for i, g in enumerate(bare) if i % 4 in pair) for pair in ((0, 3), (1, 2))]
-    name = part.signature.id
-    return [
-        Signature(id=_HALF.format(state, number) + name, species=part.signature.species, genes=half)
-        for number, half in enumerate(halves)
-        if half
-    ]
-
-
-def _has_score(parts: Sequence[Part], n_vars: int) -> bool:
-    try:
-        for part in parts:
-            METHOD.check(part, n_vars)
-    except SignatureFormatError:
-        return False
-    return True
+    named = [(_HALF.format(state, n) + part.signature.id, half) for n, half in enumerate(halves) if half]
+    return [Signature(id=name, species=part.signature.species, genes=half) for name, half in named]
 
 
 def ranking_of(max_rank: int | None) -> UCell:

@@ -61,13 +61,8 @@ def rule_signatures(library: Mapping[str, Signature]) -> SignatureSet:
     """Return the small gene sets of the rules, made of genes of the library."""
     # Mouse symbols are the human ones in title case, for these genes without exception.
     genes = {g.symbol.upper(): g.model_copy(update={"references": ()}) for s in (M1, M2) for g in library[s].all_genes}
-    wanted = {_CD86: "CD86", _MRC1: "MRC1"}
-    species = library[M1].species
-    return SignatureSet(
-        Signature(id=name, species=species, genes=(genes[symbol],))
-        for name, symbol in wanted.items()
-        if symbol in genes
-    )
+    found = [(name, genes[symbol]) for name, symbol in ((_CD86, "CD86"), (_MRC1, "MRC1")) if symbol in genes]
+    return SignatureSet(Signature(id=name, species=library[M1].species, genes=(gene,)) for name, gene in found)
 
 
 def lifts_of(

@@ -155,12 +155,12 @@ def _settled_species(inspected: MatrixInspection, whose: SpeciesOfIds, species: 
     if not seen.second:
         return seen.species, _LETTERS.get((seen.letters, seen.species), "")
     ids = f'adata.var["{whose.ids_from}"]' if whose.ids_from != VAR_NAMES else "adata.var_names"
-    pattern = whose.two_genomes or seen.pattern
+    pattern, one, two = seen.told_apart
+    pattern = whose.two_genomes or pattern
     genes = f"genes = np.asarray({ids}.astype(str).str.contains('{pattern}'))"
     to_begin = "import numpy as np; " + ("adata = adata.raw.to_adata(); " if inspected.name == "raw" else "")
     to_begin += "" if inspected.features.var.index.is_unique else "adata.var_names_make_unique(); "
     matrix = "adata.X" if inspected.name in ("X", "raw") else f'adata.layers["{inspected.name}"]'
-    one, two = seen.first, next(s for s in (seen.species, seen.second) if s != seen.first)
     found = f"({seen.counts[one]:,} {one}, {seen.counts[two]:,} {two})" if seen.counts else "by their prefix"
     cells = None if whose.two_genomes else _cells_by_species(inspected, whose.ids_from, pattern)
     if cells is not None:

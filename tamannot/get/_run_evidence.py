@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot.classify import METHOD, expressed, ranking_of
+from tamannot.classify import METHOD, expression_of, ranking_of
 from tamannot.data import Array, RunMatrix, RunRecord
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.scoring import NullBins, SignedGenes, null_contributions
@@ -80,10 +80,10 @@ class RunEvidence:
         }
 
     def expression(self, block: RowBlock) -> Array:
-        """Return the values of cells as the classifier saw them; without one, as `classify.expressed` does."""
+        """Return the values of cells as the classifier saw them; without one, as `classify.expression_of` does."""
         seen = self._record.learned.get("state")
         if seen is None or seen.expression not in SCALES:
-            return expressed(block, self.matrix.kind)
+            return np.asarray(expression_of(block, self.matrix.kind, self.matrix.n_vars).data)
         return to_features(block.values, block.indptr, seen.expression, seen.base)
 
     def genes_of(self, signature: str) -> Weights:
@@ -170,7 +170,8 @@ def by_label(matrix: RunMatrix, codes: Array, n_labels: int) -> ByLabel:
     n = np.bincount(codes[codes >= 0], minlength=n_labels)
     sums = np.zeros((n_labels, matrix.n_vars, 3))
     for block, rows in matrix.blocks(codes >= 0):
-        add_label_sums(expressed(block, matrix.kind), block.indices, block.indptr, codes[rows], sums)
+        values = expression_of(block, matrix.kind, matrix.n_vars).data
+        add_label_sums(values, block.indices, block.indptr, codes[rows], sums)
     sums /= np.maximum(n, 1)[:, None, None]
     return ByLabel(n, *np.moveaxis(sums, 2, 0))
 

@@ -31,7 +31,7 @@ event.register("numba:compile", _Compilations())
 def njit(function: F) -> F:
     """Compile lazily to machine code that holds no lock and is cached on disk.
 
-    Kernels are serial: `over_rows` runs the threads, because numba's own pool must not be used from two threads at
+    Kernels are serial: `in_order` runs the threads, because numba's own pool must not be used from two threads at
     once. Without ``fastmath`` results are bit-identical to plain Python.
     """
     # No C entry point is needed; leaving it out saves some compile time.

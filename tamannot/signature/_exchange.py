@@ -33,14 +33,14 @@ _SCGATE_HEADER = ["levels", "use_as", "name", "signature"]
 
 def to_gmt(signatures: Iterable[Signature], ids: GeneIds) -> str:
     """Return GMT: name, description and genes by tabs; a set with down genes is two, ``_UP`` and ``_DN``."""
-    lines = []
+    text = ""
     for s in signatures:
         # Some readers, decoupler's among them, split at blanks: a word of the description would become a gene.
         description = "_".join((s.title or s.id).split()) or "na"
         up, down = ([_name(g, ids) for g in s.all_genes if g.direction == d] for d in ("up", "down"))
         sets = [(f"{s.id}_UP", up), (f"{s.id}_DN", down)] if down else [(s.id, up)]
-        lines += ["\t".join([name, description, *genes]) + "\n" for name, genes in sets if genes]
-    return "".join(lines)
+        text += "".join("\t".join([name, description, *genes]) + "\n" for name, genes in sets if genes)
+    return text
 
 
 def to_json(signatures: Iterable[Signature], _ids: GeneIds) -> str:
@@ -124,9 +124,7 @@ def from_gmt(text: str) -> list[Signature]:
         if not line.strip():
             continue
         if len(rest) < 2:
-            raise SignatureFormatError(
-                f"line {number}: a GMT line is a name, a description and genes, separated by tabs."
-            )
+            raise SignatureFormatError(f"line {number}: a GMT line is name, description and genes, separated by tabs.")
         if name in sets:
             raise SignatureFormatError(f"line {number}: '{shown(name)}' occurs more than once.")
         sets[name] = number, rest[1:]
@@ -186,36 +184,29 @@ def from_table(text: str) -> list[Signature]:
         except ValueError:
             numbers = []
         if numbers and not any(c.strip().isdecimal() for c in filled):  # whole numbers may be gene ids
-            raise SignatureFormatError(
-                f"column {n}: numbers such as '{shown(filled[0])}', where a UCell table has genes."
-            )
+            raise SignatureFormatError(f"column {n}: numbers such as '{shown(filled[0])}', where UCell has genes.")
         found.append(_at(f"column {n}", name, column))
     return found
 
 
 def from_symbols(name: str, symbols: Iterable[object]) -> Signature:
     """Return a signature of gene names; a trailing ``-`` marks a down gene, ``+`` is optional."""
+    place = f"Signature '{shown(name)}'"
     if isinstance(symbols, str | bytes | Mapping) or not isinstance(symbols, Iterable):
-        raise SignatureFormatError(
-            f"Signature '{shown(name)}': expected a list of genes, not {shown(repr(symbols)[:100])}."
-        )
+        raise SignatureFormatError(f"{place}: expected a list of genes, not {shown(repr(symbols)[:100])}.")
     tokens = list(islice(symbols, MAX_GENES + 1))
     if len(tokens) > MAX_GENES:
-        raise SignatureFormatError(
-            f"Signature '{shown(name)}': more than {MAX_GENES} genes, which is more than any genome has."
-        )
+        raise SignatureFormatError(f"{place}: more than {MAX_GENES} genes, which is more than any genome has.")
     genes = {}
     for number, token in enumerate(tokens, 1):
         if not isinstance(token, str | Integral) or isinstance(token, bool):
-            raise SignatureFormatError(
-                f"Signature '{shown(name)}': gene {number}: {shown(repr(token)[:100])} is not a gene name."
-            )
+            raise SignatureFormatError(f"{place}: gene {number}: {shown(repr(token)[:100])} is not a gene name.")
         if gene := str(token).strip():
             symbol = gene.removesuffix("-").removesuffix("+").strip()
             direction: Direction = "down" if gene.endswith("-") else "up"
-            with located(f"Signature '{shown(name)}': gene '{shown(symbol)}'"):
+            with located(f"{place}: gene '{shown(symbol)}'"):
                 genes[symbol, direction] = Gene(symbol=symbol, direction=direction)
-    with located(f"Signature '{shown(name)}'"):
+    with located(place):
         return Signature(id=name, genes=tuple(genes.values()))
 
 
@@ -223,9 +214,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         names = [name for name, _ in pairs]
-        raise SignatureFormatError(
-            f"'{shown(next(n for n in names if names.count(n) > 1))}' occurs more than once in an object."
-        )
+        repeated = next(n for n in names if names.count(n) > 1)
+        raise SignatureFormatError(f"'{shown(repeated)}' occurs more than once in an object.")
     return content
 
 

@@ -94,7 +94,7 @@ _ID = re.compile(
     r"|(?P<fly>FBgn[0-9]{7})|(?P<worm>WBGene[0-9]{8})|(?P<thale>AT[1-5CM]G[0-9]{5})",
     re.ASCII,
 )
-_STARTS = ("ENS", "FBgn", "WBGene", "AT")
+_STARTS = ("ENS", "FBgn", "WBGene", "AT")  # of the ids of `_ID`
 _OTHER_IDS = {"fly": "fruit fly", "worm": "worm", "thale": "thale cress"}
 # Names, in capitals, that one species alone has: of genes without an orthologue, and of the MHC.
 _OWN_NAMES = re.compile(
@@ -120,15 +120,12 @@ class Sighting:
     example: str = ""  # an id of a species that is not ours
 
     @property
-    def pattern(self) -> str:
-        """Pattern that the ids of one of two species match, and the others do not."""
-        pair = (self.species, self.second)
-        return MOUSE_IDS if all(s in OURS for s in pair) else "^" + self.example.rstrip("0123456789")
-
-    @property
-    def first(self) -> str:
-        """The species that the pattern is of."""
-        return next((s for s in (self.species, self.second) if s not in OURS), "mouse")
+    def told_apart(self) -> tuple[str, str, str]:
+        """A pattern that the ids of one of two species match and the others do not, that species, and the other."""
+        if self.species in OURS and self.second in OURS:
+            return MOUSE_IDS, "mouse", "human"
+        pair = (self.second, self.species) if self.species in OURS else (self.species, self.second)
+        return "^" + self.example.rstrip("0123456789"), *pair
 
 
 def recognise_species(ids: Sequence[str]) -> Sighting:
@@ -229,7 +226,11 @@ def read_ids(texts: Sequence[str]) -> Ids:
     text, written = "\n".join(texts), dict[int, str]()
     ids = list(texts)
     if any(mark in text for mark in _MARKS):
-        ids = [_unwrapped(i) or i for i in texts]
+        for column, given in enumerate(texts):
+            bare = _PLACE.sub("", given.strip().lstrip("\ufeff"))
+            if bare[:2] in ("b'", 'b"'):
+                bare = bare[1:]
+            ids[column] = bare.strip("'\"").strip() or given
         written = {c: t for c, (t, i) in enumerate(zip(texts, ids, strict=True)) if t != i}
     two_genomes = ""
     if genomes := {m[1] for m in _PREFIX.finditer("\n".join(ids))}:
@@ -248,13 +249,6 @@ def read_ids(texts: Sequence[str]) -> Ids:
         ensembl = [two[c][1] if c in two else "" for c in range(len(ids))]
         ids = [two[c][0] if c in two else i for c, i in enumerate(ids)]
     return Ids(without_versions(ids) if _IN_ENSEMBL_IDS in text else ids, ensembl, written, two_genomes)
-
-
-def _unwrapped(text: str) -> str:
-    text = _PLACE.sub("", text.strip().lstrip("\ufeff"))
-    if text[:2] in ("b'", 'b"'):
-        text = text[1:]
-    return text.strip("'\"").strip()
 
 
 def _two_in_one(text: str) -> tuple[str, str] | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
 
 from tamannot.errors import GeneIdError
 from tamannot.signature._gene_ids import human_genes, recognise_species, without_versions
@@ -21,11 +21,11 @@ _DATE = re.compile(
 _BEGIN, _LONGEST = "0123456789XMmSsDd", len("2020-03-01 00:00:00")
 # The names, today former ones, of which spreadsheets make a date in a month.
 _DATED = {3: ("MARCH", "MARC"), 9: ("SEPT",), 12: ("DEC",)}
-DATED = ("MARCHF", "MTARC", "SEPTIN", "DELEC1", "SELENOF")
-"""What the approved symbols of all those genes begin with."""
+DATED = ("MARCHF", "MTARC", "SEPTIN", "DELEC1", "SELENOF")  # what the approved symbols of all those genes begin with
 _ORF = re.compile(r"^(C[0-9XY]+)ORF(?=[0-9])")
 # CD68-1 and CD68.1 are what anndata and R make of the second CD68.
 _COPY = re.compile(r"(.{2,})[.-][0-9]{1,2}$")
+_MARKS = str.maketrans("", "", "-._")  # in which names of the same letters may differ
 # Of the names of a gene, the first three are one gene's own: symbol, Ensembl id, and the symbol of that id.
 _EXACT = 3
 _ENSEMBL = re.compile(r"ENS(MUS)?G[0-9]{11}", re.ASCII)
@@ -52,8 +52,7 @@ class GeneIndex:
         species: str | None = None,
     ) -> None:
         self.ids = without_versions(ids)
-        self.second_ids = without_versions(second_ids or [""] * len(ids))
-        """The further ids of the columns; ``""`` where there is none."""
+        self.second_ids = without_versions(second_ids or [""] * len(ids))  # ``""`` where there is none
         # From the last to the first, so that of equal ids the first column stays.
         self._column = dict(zip(reversed(self.ids), range(len(self.ids) - 1, -1, -1), strict=True))
         self._repeated = {i for i, n in Counter(self.ids).items() if n > 1} if len(self._column) < len(ids) else set()
@@ -113,7 +112,7 @@ class GeneIndex:
         ids one letter off. The last are suggested only for names that are not genes: CD63 is not a typo of CD68.
         """
         dates = [i for i, genes in self._dates[1].items() if symbol.upper() in genes]
-        same = self._by_letters.get(_letters(symbol), [])
+        same = self._by_letters.get(symbol.upper().translate(_MARKS), [])
         if slips and not same and not human_genes().names & {symbol, symbol.upper()}:
             same = [i for i in self.ids if abs(len(i) - len(symbol)) <= 1 and _one_off(i.upper(), symbol.upper())]
         return (dates + list(dict.fromkeys(same)))[:2]
@@ -132,26 +131,31 @@ class GeneIndex:
         word = _ORF.sub(r"\1orf", gene_id.upper() if self._is_lower else gene_id)
         return next((w for s in ("-", *self._separators) if (w := word.replace(s, "-")) in known), gene_id)
 
-    def _first_of(self, names: list[str]) -> str | None:
+    def _first_of(self, names: Sequence[str]) -> str | None:
         """Return the first name that is an id, else the date or the other spelling that stands for one."""
-        if there := next((n for n in names if n and n in self._column), None):
-            return there
-        known = human_genes().names
-        dated = next((self._dates[0].get(n.upper()) for n in names if n.upper().startswith(DATED)), None)
-        words = (w for n in filter(None, names) for w in self._spellings(n) if w in self._column)
-        return dated or next((w for w in words if w not in known or self._species == "mouse"), None)
-
-    def _spellings(self, name: str) -> Iterator[str]:
-        """Yield how else the ids may spell a name."""
-        words = [name, *(name.replace("-", s) for s in self._separators)] if "-" in name else [name]
-        for word in words:
-            if word != name:
-                yield word
-            if self._is_lower:
-                yield word.lower()
-            # C1ORF112 is C1orf112; CD68 is Cd68 only where all names of a mouse are in capitals.
-            elif word != word.upper() and (name in human_genes().names or self._is_mouse_in_capitals):
-                yield word.upper()
+        for name in names:
+            if name and name in self._column:
+                return name
+        if self._dates[0]:
+            dated = next((self._dates[0].get(n.upper()) for n in names if n.upper().startswith(DATED)), None)
+            if dated:
+                return dated
+        known, is_lower, separators = human_genes().names, self._is_lower, self._separators
+        for name in names:
+            if name.isupper() and not is_lower and not (separators and "-" in name):
+                continue  # most names of absent genes, and none that could be spelled otherwise
+            spellings = []
+            for word in [name, *(name.replace("-", s) for s in separators)] if "-" in name else [name]:
+                spellings.append(word)
+                if is_lower:
+                    spellings.append(word.lower())
+                # C1ORF112 is C1orf112; CD68 is Cd68 only where all names of a mouse are in capitals.
+                elif name in known or self._is_mouse_in_capitals:
+                    spellings.append(word.upper())
+            for word in spellings:
+                if word and word in self._column and (word not in known or self._species == "mouse"):
+                    return word
+        return None
 
     @cached_property
     def _dates(self) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
@@ -177,9 +181,9 @@ class GeneIndex:
     def _by_letters(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for i in self.ids:
-            found.setdefault(_letters(i), []).append(i)
+            found.setdefault(i.upper().translate(_MARKS), []).append(i)
             if copy := _COPY.match(i):
-                found.setdefault(_letters(copy[1]), []).append(i)
+                found.setdefault(copy[1].upper().translate(_MARKS), []).append(i)
         return found
 
     @cached_property
@@ -203,16 +207,13 @@ class GeneIndex:
         return tuple(s for s in "._" if any(s in i for i in self.ids))
 
 
-def _names(symbol: str, ensembl: str | None) -> list[str]:
+@lru_cache(maxsize=2**16)
+def _names(symbol: str, ensembl: str | None) -> tuple[str, ...]:
     """Return the names a gene may have in the data, best first; empty where there is none."""
     own, table = without_versions([symbol])[0], human_genes()
     approved = table.symbol_of.get(own) or table.approved_of.get(own, own)
     ensembl = ensembl or table.ensembl.get(approved, "")
-    return [own, ensembl, table.symbol_of.get(own, ""), approved, *table.former.get(approved, ())]
-
-
-def _letters(name: str) -> str:
-    return name.upper().replace("-", "").replace(".", "").replace("_", "")
+    return (own, ensembl, table.symbol_of.get(own, ""), approved, *table.former.get(approved, ()))
 
 
 def _one_off(one: str, two: str) -> bool:

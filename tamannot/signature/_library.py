@@ -50,9 +50,8 @@ class Library:
         signature_id, _, version = name.partition("@")
         versions = self.versions(signature_id) if signature_id in self.ids else []
         if not versions:
-            suggestion = meant(signature_id, self.ids)
             raise SignatureNotFoundError(
-                f"No signature '{shown(signature_id)}'.{suggestion} All ids: list(load_signatures())"
+                f"No signature '{shown(signature_id)}'.{meant(signature_id, self.ids)} All ids: list(load_signatures())"
             )
         if version and version not in versions:
             raise SignatureNotFoundError(
@@ -171,8 +170,7 @@ def meant(word: str, known: Iterable[str]) -> str:
 
 def roots(folder: Path) -> list[Path]:
     """Return the folders that hold ``<id>/<version>.toml``: those of the species, or the folder itself."""
-    by_species = [folder / s for s in SPECIES if (folder / s).is_dir()]
-    return by_species or [folder]
+    return [folder / s for s in SPECIES if (folder / s).is_dir()] or [folder]
 
 
 def is_outside(path: Path, folder: Path) -> bool:

@@ -30,8 +30,7 @@ Axis = Literal[
     "published",
     "custom",
 ]
-AXES: tuple[str, ...] = get_args(Axis)[:-1]
-"""The axes of the library; ``custom`` is what a user's signatures have."""
+AXES: tuple[str, ...] = get_args(Axis)[:-1]  # of the library; ``custom`` is what a user's signatures have
 Species = Literal["human", "mouse", "any"]
 Direction = Literal["up", "down"]
 Effect = Literal["drives", "restrains", "context", "none"]
@@ -47,6 +46,7 @@ _PROSE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 # An id becomes the name of an HDF5 dataset, where "/" would open a group.
 _ID = r"^[^/\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
 
+# The expected form of a text that does not match a pattern.
 PATTERN_WORDS: Mapping[str, str] = {
     LIBRARY_ID: "use lower-case letters, digits and _ only",
     SEMVER: "a version is three numbers, such as 1.0.0",
@@ -56,10 +56,8 @@ PATTERN_WORDS: Mapping[str, str] = {
     _PROSE: "has a control character",
     _ID: "an id has at least one character, and no / or control character",
 }
-"""The expected form of a text that does not match a pattern."""
 
-MAX_ID = 100
-MAX_GENES = 100_000  # more than any genome has
+MAX_ID, MAX_GENES = 100, 100_000  # letters; more genes than any genome has
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=_ONE_LINE)]
 OneLine = Annotated[str, StringConstraints(pattern=_ONE_LINE)]
@@ -286,9 +284,7 @@ class SignatureSet(Mapping[str, Signature]):
     def __init__(self, signatures: Iterable[Signature] = ()) -> None:
         members = tuple(signatures)
         if repeated := _repeated(s.id for s in members):
-            raise SignatureFormatError(
-                f"Signature id {', '.join(repeated)} occurs more than once; ids must be unique in a set."
-            )
+            raise SignatureFormatError(f"Signature id {', '.join(repeated)} occurs more than once; ids must be unique.")
         self._by_id = {s.id: s for s in members}
 
     def __getitem__(self, key: str) -> Signature:

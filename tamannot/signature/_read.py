@@ -8,28 +8,17 @@ from pathlib import Path
 from typing import Literal
 
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError, TamannotWarning, tell
+from tamannot.signature import _toml
 from tamannot.signature._exchange import FORMATS, GeneIds, from_gmt, from_json, from_symbols, from_table, losses
 from tamannot.signature._library import bundled, bundled_species, is_outside, load_signature, load_signatures, meant
 from tamannot.signature._model import AXES, Signature, SignatureFile, SignatureSet, version_key
-from tamannot.signature._toml import (
-    MAX_BYTES,
-    check_library_id,
-    located,
-    parse_file,
-    read_text,
-    shown,
-    to_module,
-    to_signature,
-    to_toml,
-    write_whole,
-)
 
 Signatures = Mapping[str, Signature | Iterable[str]] | Signature | Iterable[Signature] | Iterable[str]
 """What functions take as signatures; lists of genes as in `read_signatures`."""
 Source = str | os.PathLike[str] | Mapping[str, Iterable[str]]
 FormatName = Literal["toml", "gmt", "json", "network", "ucell", "scgate"]
 _READERS = {".gmt": from_gmt, ".json": from_json, ".csv": from_table, ".tsv": from_table, ".txt": from_table}
-_MAX_TEXT = 16 * MAX_BYTES
+_MAX_TEXT = 16 * _toml.MAX_BYTES
 _FORMAT_OF = {".gmt": "gmt", ".json": "json", ".csv": "network", ".tsv": "scgate", ".toml": "toml", "": "toml"}
 
 
@@ -72,14 +61,14 @@ def read_signatures(path: Source) -> SignatureSet:
     if is_folder:
         return _from_folder(file)
     if file.suffix == ".toml":
-        return SignatureSet([_resolved(file, parse_file(file), {})])
+        return SignatureSet([_resolved(file, _toml.parse_file(file), {})])
     if file.suffix not in _READERS:
         known = ", ".join([".toml", *_READERS])
         raise SignatureFormatError(
             f"{file}: not a signature format. Give a {known} file, a folder of .toml files, or a dict."
         )
-    text = read_text(file, _MAX_TEXT)
-    with located(file):
+    text = _toml.read_text(file, _MAX_TEXT)
+    with _toml.located(file):
         found = SignatureSet(_READERS[file.suffix](text))
     if not found:
         raise SignatureFormatError(f"{file}: this file contains no signatures.")
@@ -92,7 +81,7 @@ def _from_folder(folder: Path) -> SignatureSet:
         raise SignatureFormatError(f"{folder}: this folder contains no .toml signature files.")
     if outside := [f for f in files if is_outside(f, folder)]:
         raise SignatureFormatError(f"{outside[0]}: links to a file outside {folder}. Copy the file into the folder.")
-    parsed = {path: parse_file(path) for path in files}
+    parsed = {path: _toml.parse_file(path) for path in files}
     paths: dict[str, Path] = {}
     for path, file in parsed.items():
         name = f"{file.id}@{file.version}"
@@ -106,8 +95,10 @@ def _from_folder(folder: Path) -> SignatureSet:
 
 
 def _resolved(path: Path, file: SignatureFile, beside: Mapping[str, SignatureFile]) -> Signature:
-    with located(f"{path}: modules"):
-        return to_signature(file, lambda m: to_module(beside[m]) if m in beside else bundled(file.species).get(m))
+    with _toml.located(f"{path}: modules"):
+        return _toml.to_signature(
+            file, lambda m: _toml.to_module(beside[m]) if m in beside else bundled(file.species).get(m)
+        )
 
 
 def as_signatures(given: Signatures) -> SignatureSet:
@@ -123,8 +114,8 @@ def as_signatures(given: Signatures) -> SignatureSet:
         return SignatureSet([from_symbols("genes", members)])
     if not all(isinstance(s, Signature) for s in members):
         raise SignatureFormatError(
-            f"{shown(repr(given)[:100])} is not a signature. Give a list of genes, {{'my_set': ['CD68', 'SPP1']}}, or "
-            "the result of load_signatures or read_signatures."
+            f"{_toml.shown(repr(given)[:100])} is not a signature. Give a list of genes, "
+            "{'my_set': ['CD68', 'SPP1']}, or the result of load_signatures or read_signatures."
         )
     return SignatureSet(s for s in members if isinstance(s, Signature))
 
@@ -161,7 +152,7 @@ def signatures_named(words: Sequence[str | os.PathLike[str]], species: str) -> S
                 if at and signature_id in known:  # the error names its versions
                     raise
                 raise SignatureNotFoundError(
-                    f"'{shown(word)}' is not a file, an axis ({', '.join(AXES)}) or a {species} signature."
+                    f"'{_toml.shown(word)}' is not a file, an axis ({', '.join(AXES)}) or a {species} signature."
                     f"{meant(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
                 ) from error
     return found
@@ -213,7 +204,7 @@ def write_signatures(
     if name == "toml":
         _write_library(target, members)
         return
-    write_whole(target, FORMATS[name](members, ids))
+    _toml.write_whole(target, FORMATS[name](members, ids))
     if lost := losses(members, name):
         tell({f"{target}: {name} cannot hold {'; '.join(lost)}.": TamannotWarning})
 
@@ -221,13 +212,13 @@ def write_signatures(
 def _write_library(folder: Path, members: Iterable[Signature]) -> None:
     parts = [part for s in members for part in (s, *s.modules)]
     for signature in parts:
-        check_library_id(signature.id)
+        _toml.check_library_id(signature.id)
     drafts = []
     for signature in parts:
         file = folder / signature.id / f"{signature.version}.toml"
-        write_whole(file, to_toml(signature))
+        _toml.write_whole(file, _toml.to_toml(signature))
         try:
-            parse_file(file)
+            _toml.parse_file(file)
         except SignatureFormatError:
             drafts.append(signature.id)
     if drafts:

@@ -106,19 +106,16 @@ def parse_file(path: Path) -> SignatureFile:
 def to_signature(file: SignatureFile, resolve: Callable[[str], Signature]) -> Signature:
     """Return the signature of a file, its modules, of the same species, looked up by ``resolve``."""
     modules = tuple(resolve(m) for m in file.modules)
-    if other := [m for m in modules if m.species != file.species]:
-        raise SignatureFormatError(
-            f"'{other[0].name}' is a {other[0].species} signature, but '{file.id}' is {file.species}."
-        )
-    fields = {name: getattr(file, name) for name in SignatureFile.model_fields if name != "modules"}
-    return Signature(**fields, modules=modules)
+    if other := next((m for m in modules if m.species != file.species), None):
+        raise SignatureFormatError(f"'{other.name}' is a {other.species} signature, but '{file.id}' is {file.species}.")
+    return Signature(**dict(file) | {"modules": modules})
 
 
 def to_module(file: SignatureFile) -> Signature:
     """Return the signature of a file as a part of a composite; a chain of composites could be a circle."""
     if file.modules:
         raise SignatureFormatError(f"'{file.id}@{file.version}' is itself a composite; list its modules instead.")
-    return Signature(**{name: getattr(file, name) for name in SignatureFile.model_fields})
+    return Signature(**dict(file))
 
 
 def to_toml(signature: Signature) -> str:

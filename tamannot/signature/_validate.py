@@ -13,19 +13,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from tamannot._resources import resource_path
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError
+from tamannot.signature import _toml
 from tamannot.signature._library import Library, is_outside, roots
 from tamannot.signature._model import Gene, Signature, SignatureFile, version_key
 from tamannot.signature._read import read_signatures
-from tamannot.signature._toml import (
-    EXAMPLE_KEY,
-    MAX_BYTES,
-    TO_FILL_IN,
-    line_of,
-    located,
-    parse_file,
-    read_text,
-    reasons,
-)
 
 # How the note of a reference says that no one looked.
 _UNCHECKED = ("not checked", "from memory", "to be checked")
@@ -100,35 +91,32 @@ def validate(path: Path) -> list[Fault]:
 def _file_faults(path: Path) -> list[Fault]:
     """Return what keeps a file from being parsed, each fault with its line."""
     try:
-        parse_file(path)
+        _toml.parse_file(path)
     except SignatureFormatError as error:
-        if not isinstance(error.__cause__, ValidationError):
-            return [_fault(path, str(error))]
-        text = _text_of(path)
-        return [Fault(path, line_of(text, place, reason), reason) for place, reason in reasons(error.__cause__)]
+        if isinstance(error.__cause__, ValidationError):
+            return [_at(path, place, reason) for place, reason in _toml.reasons(error.__cause__)]
+        return [_fault(path, str(error))]
     return []
 
 
 def _source_faults(path: Path) -> list[Fault]:
     """Return where a sound file says more for itself than its sources do."""
-    file, text = parse_file(path), _text_of(path)
-    faults = []
-    if file.description.strip() == TO_FILL_IN:
-        line = line_of(text, ("description",), "")
-        faults.append(Fault(path, line, "description: replace the text of the template."))
+    file, faults = _toml.parse_file(path), []
+    if file.description.strip() == _toml.TO_FILL_IN:
+        faults.append(_at(path, ("description",), "description: replace the text of the template."))
     for i, reference in enumerate(file.references):
-        line = line_of(text, ("references", i, "key"), "")
-        if reference.key == EXAMPLE_KEY:
-            faults.append(Fault(path, line, f"references: replace '{EXAMPLE_KEY}' of the template by your own."))
+        place = ("references", i, "key")
+        if reference.key == _toml.EXAMPLE_KEY:
+            faults.append(_at(path, place, f"references: replace '{reference.key}' of the template by your own."))
         if reference.checked and any(words in (reference.note or "") for words in _UNCHECKED):
             reason = f"references: the note of '{reference.key}' says that it is unchecked; set checked = false."
-            faults.append(Fault(path, line, reason))
+            faults.append(_at(path, place, reason))
     checked = {r.key for r in file.references if r.checked}
     for i, gene in enumerate(file.genes):
         n = len(checked.intersection(gene.references))
         if (gene.evidence or 0) > n:
             reason = f"genes: evidence of {gene.symbol} is {gene.evidence}, but {n} of its sources are checked."
-            faults.append(Fault(path, line_of(text, ("genes", i), ""), reason))
+            faults.append(_at(path, ("genes", i), reason))
     return faults
 
 
@@ -182,15 +170,16 @@ def _fault(path: Path, message: str) -> Fault:
     """Return the fault that a message ``path: field: reason`` or ``path: line 3: reason`` tells of."""
     reason = message.removeprefix(f"{path}: ")
     field = reason.partition(":")[0]
-    place = (field,) if field in SignatureFile.model_fields else ()
-    return Fault(path, line_of(_text_of(path), place, reason), reason)
+    return _at(path, (field,) if field in SignatureFile.model_fields else (), reason)
 
 
-def _text_of(path: Path) -> str:
+def _at(path: Path, place: _toml.Location, reason: str) -> Fault:
+    """Return a fault with the line that it is about, where a file has lines."""
     try:
-        return read_text(path, MAX_BYTES) if path.suffix == ".toml" else ""
+        text = _toml.read_text(path, _toml.MAX_BYTES) if path.suffix == ".toml" else ""
     except SignatureFormatError:
-        return ""
+        text = ""
+    return Fault(path, _toml.line_of(text, place, reason), reason)
 
 
 LOCK = "lock.json"
@@ -227,20 +216,17 @@ def released(folder: Path) -> dict[str, dict[str, str]]:
     path = folder / LOCK
     if not path.exists():
         return {}
-    text = read_text(path, _MAX_BYTES)
+    text = _toml.read_text(path, _MAX_BYTES)
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise SignatureFormatError(f"{path}: cannot be read as JSON: {error}") from error
-    with located(path):
+    with _toml.located(path):
         return _Lock.model_validate(content).model_dump()["files"]
 
 
 def extended(folder: Path) -> tuple[str, list[str], int]:
-    """Return the text of a library's lock with the files that are new, which these are, and how many were there before.
-
-    The library is assumed to have no faults; see `validate`.
-    """
+    """Return the text of a sound library's lock with the new files, which these are, and how many were there before."""
     now, before = lock_of(folder), released(folder)
     if not now:
         raise SignatureFormatError(f"{folder}: this folder has no <id>/<version>.toml to lock.")

@@ -5,5 +5,4 @@ from typing import Any
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-LEVEL = 0.95
-"""Of all intervals."""
+LEVEL = 0.95  # of all intervals

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import count, permutations
+from itertools import permutations
 
 import numpy as np
 import scipy.stats
@@ -14,8 +14,7 @@ from tamannot.stats import LEVEL, Array
 
 # Samples of which all orders are looked at: 40,320 of eight.
 _EXACT_UP_TO = 8
-FEWEST = 4
-"""Samples of a correlation: with three every order is one of six."""
+FEWEST = 4  # samples of a correlation: with three every order is one of six
 N_PERMUTATIONS = 9_999
 # Correlations this close are equal: a tie that rounding broke would count against the one observed.
 _SAME = 1e-9
@@ -55,10 +54,7 @@ def spearman(
 
 
 def partial_rho(x: Array, y: Array, covariates: Array) -> float:
-    """Return Spearman's ρ of what covariates leave: that of the residuals of ranks regressed on ranks.
-
-    NaN where there are too few values, or where a side does not vary, or varies only with the covariates.
-    """
+    """Return Spearman's ρ of residuals of ranks regressed on ranks; NaN where too few values or no spread are left."""
     return _correlated(x, y, covariates)[0]
 
 
@@ -109,14 +105,9 @@ def smallest_p(n: int) -> float:
     return 2 / math.factorial(n) if n > 1 else 1.0
 
 
-def supports_q(n: int, n_tests: int, level: float = 0.05) -> bool:
-    """Return whether the best of this many tests can reach a q below a level with this many samples."""
-    return smallest_p(n) * n_tests <= level
-
-
-def fewest_samples(n_tests: int, level: float = 0.05) -> int:
-    """Return the number of samples from which on `supports_q` holds."""
-    return next(n for n in count(2) if supports_q(n, n_tests, level))
+def supports_q(n: int, n_tests: int) -> bool:
+    """Return whether the best of this many tests can reach a q below 0.05 with this many samples."""
+    return smallest_p(n) * n_tests <= 0.05
 
 
 def spearman_interval(one: Array, two: Array) -> tuple[float, float, float]:

@@ -92,10 +92,7 @@ def between_groups(one: Array, two: Array) -> OverSamples:
 
 
 def means_by_region(values: Array, region: Array, codes: Array, n_regions: int, n_samples: int) -> tuple[Array, Array]:
-    """Return means ``(n_samples, n_regions, n_columns)`` and numbers of spots ``(n_samples, n_regions)``.
-
-    ``region`` and ``codes`` are -1 where a spot has none.
-    """
+    """Return means (samples, regions, columns) and numbers of spots (samples, regions); -1 stands for none."""
     known = (region >= 0) & (codes >= 0)
     place = codes[known] * n_regions + region[known]
     n = np.bincount(place, minlength=n_samples * n_regions)
@@ -122,17 +119,7 @@ def _small_sample(df: Any) -> Any:
     return np.exp(log) / np.sqrt(df / 2)
 
 
-@dataclass(frozen=True)
-class Moderated:
-    """Mean difference of each gene and its moderated t, ``(n_genes,)``."""
-
-    difference: Array
-    t: Array
-    df_prior: float  # degrees of freedom of the prior; infinite where genes differ in variance no more than by chance
-    variance_prior: float  # variance that the genes share
-
-
-def moderated_t(differences: Array) -> Moderated:
+def moderated_t(differences: Array) -> Array:
     """Return the moderated t of finite differences within samples, ``(n_samples, n_genes)``, of at least two samples.
 
     Source: Smyth 2004, doi:10.2202/1544-6115.1027, as limma's ``eBayes`` of a design with the intercept alone.
@@ -144,8 +131,7 @@ def moderated_t(differences: Array) -> Moderated:
         shared = np.full_like(variance, prior)
     else:
         shared = (df_prior * prior + df * variance) / (df_prior + df)
-    t = np.divide(mean, np.sqrt(shared / n), out=np.zeros_like(mean), where=shared > 0)
-    return Moderated(mean, t, df_prior, prior)
+    return np.divide(mean, np.sqrt(shared / n), out=np.zeros_like(mean), where=shared > 0)
 
 
 def log_cpm(sums: Array) -> Array:

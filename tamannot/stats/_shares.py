@@ -151,10 +151,7 @@ class _Fit:
 
 
 def _weighed(k: Array, n: Array, design: Array) -> tuple[_Fit, Array, _Fit]:
-    """Return the fit that weighs by cells, ρ, and the fit whose weights know of ρ.
-
-    ρ is the one with which the weighted squares are what is expected of them (Williams 1982).
-    """
+    """Return the fit that weighs by cells, ρ by moments (Williams 1982), and the fit whose weights know of ρ."""
     plain = _fitted(k, n, design, np.ones_like(k), np.asarray(logit((k + 0.5) / (n + 1))))
     rho, eta, left = np.zeros(len(k)), plain.eta, np.arange(len(k))
     for _ in range(_ROUNDS):

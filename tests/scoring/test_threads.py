@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tamannot import _settings
-from tamannot._settings import available_threads, over_rows
+from tamannot._settings import available_threads, in_order
 
 STEP = 16
 
@@ -28,14 +28,14 @@ def test_each_row_is_visited_once(n_rows, threads):
     def work(start, stop):
         visits[start:stop] += 1
 
-    over_rows(work, n_rows, threads=threads, step=STEP)
+    list(in_order(work, n_rows, threads=threads, step=STEP))
     assert (visits == 1).all()
 
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_blocks_are_never_empty_nor_longer_than_a_step(threads):
     sizes = []
-    over_rows(lambda start, stop: sizes.append(stop - start), 3 * STEP + 1, threads=threads, step=STEP)
+    list(in_order(lambda start, stop: sizes.append(stop - start), 3 * STEP + 1, threads=threads, step=STEP))
     assert sorted(sizes) == [1, STEP, STEP, STEP]
 
 
@@ -46,7 +46,7 @@ def test_error_in_a_block_reaches_the_caller(threads):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        over_rows(work, 2 * STEP, threads=threads, step=STEP)
+        list(in_order(work, 2 * STEP, threads=threads, step=STEP))
 
 
 @pytest.mark.usefixtures("eight_cores")

@@ -402,7 +402,7 @@ def test_loose_files_are_checked_as_they_are_read(write, tmp_path, validate):
 NETWORK = "source,target,weight\n"
 OTHERS = [
     pytest.param("x.gmt", "", "this file contains no signatures", id="gmt empty"),
-    pytest.param("x.gmt", "a\t\tA\nb\tB\n", "line 2: a GMT line is", id="gmt of two columns"),
+    pytest.param("x.gmt", "a\t\tA\nb\tB\n", "line 2: a GMT line is name", id="gmt of two columns"),
     pytest.param("x.gmt", "a\t\tA\nb/c\t\tB\n", "line 2: Signature 'b/c': id: an id has", id="gmt id"),
     pytest.param(
         "x.gmt", "a\t\tA\nb\t\tB\tC\x07\n", "line 2: Signature 'b': gene 'C\\x07'", id="gmt control character"
