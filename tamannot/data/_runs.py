@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -238,7 +238,7 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
     ids = pd.Index(plan.ids, name="signature")
     record: dict[str, Any] = {
         "tamannot_version": package_version(),
-        "method": {"name": method.name, **asdict(method)},
+        "method": {"name": method.name, **vars(method)},
         "signatures": pd.DataFrame(about, columns=["version", "axis", "digest"], index=ids),
         "coverage": coverage_table(plan),
         "matrix": describe_matrix(data),
