@@ -37,14 +37,13 @@ from tamannot.scoring._features import (
     block_hash,
     find_scale,
     gene_keys,
-    learning_rows,
     random_order,
     take_rows,
     taken,
     variable_genes,
 )
 from tamannot.scoring._njit import Array
-from tamannot.scoring._rows import CsrRows, RowBlock, each_block
+from tamannot.scoring._rows import CsrRows, RowBlock, each_block, spread_rows
 from tamannot.signature import SignatureSet
 
 # Cells that are called together.
@@ -108,7 +107,7 @@ def prepare(
     if cohort is not None:
         return Prepared(source, panels, cohort)
     rows = source.rows
-    runs = learning_rows(rows.shape[0])
+    runs = spread_rows(rows.shape[0])
     whole = runs == [range(rows.shape[0])]
     report("reading", sum(map(len, runs)))
     sample = taken(rows, runs, threads=threads, tick=report.tick)

@@ -256,7 +256,7 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
 def describe_matrix(data: Unpacked) -> dict[str, Any]:
     """Return the matrix that was used, its kind, and its features that are not genes."""
     features = data.inspection.features
-    kinds, counts = zip(*features.left_out, strict=True) if features.left_out else ((), ())
+    left_out = pd.DataFrame(list(features.left_out), columns=["feature_type", "n"])
     return {
         "name": data.matrix,
         "kind": data.kind,
@@ -265,9 +265,7 @@ def describe_matrix(data: Unpacked) -> dict[str, Any]:
         "n_obs": data.rows.shape[0],
         "n_vars": data.rows.shape[1],
         "candidates": np.array(data.looks, dtype=object),
-        "left_out": pd.DataFrame(
-            {"n": np.array(counts, np.int64)}, index=pd.Index(kinds, name="feature_type", dtype=object)
-        ),
+        "left_out": left_out.astype({"feature_type": object, "n": np.int64}).set_index("feature_type"),
         "left_out_by": features.by,
     }
 

@@ -102,11 +102,7 @@ class Scorer:
         sizes = [np.bincount(bins, minlength=n_bins)[:n_bins] for bins in bin_of]
         self._bins = GeneBins(bin_of, np.array(sizes, np.int64).reshape(len(runs), n_bins))
         steps = zip(runs, self.depths.step, strict=True)
-        self._readings = [_Reading(plan, run, arm_of_part, float(step)) for run, step in steps]
-
-    def empty(self, n_obs: int) -> list[Scores]:
-        """Return tables to be filled, one set a run."""
-        return [reading.empty(n_obs) for reading in self._readings]
+        self.readings = [_Reading(plan, run, arm_of_part, float(step)) for run, step in steps]
 
     def score(self, block: RowBlock) -> list[Scores]:
         """Return the scores of some rows, one set a run."""
@@ -114,7 +110,7 @@ class Scorer:
 
     def score_ranked(self, block: RankedBlock) -> list[Scores]:
         """Return the scores of ranked rows, one set a run."""
-        n_cells, n_methods, n_arms = block.indptr.size - 1, len(self._readings), self._arms.arm_weight.shape[1]
+        n_cells, n_methods, n_arms = block.indptr.size - 1, len(self.readings), self._arms.arm_weight.shape[1]
         n_bins = self._bins.size.shape[1]
         n_with_null = n_cells if n_bins else 0
         sums = np.empty((n_methods, n_cells, n_arms), np.int64)
@@ -124,7 +120,7 @@ class Scorer:
             null_sums(block, self._arms, self._bins, CellSums(sums, detected, moments))
         else:
             arm_sums(block, self._arms, sums)
-        of_runs = zip(self._readings, sums, moments, strict=True)
+        of_runs = zip(self.readings, sums, moments, strict=True)
         return [reading.scores(mine, of_bins, detected) for reading, mine, of_bins in of_runs]
 
 
@@ -226,7 +222,7 @@ def score_runs(
     finished rows. ``ranked`` is a ranking by the same methods that is at hand.
     """
     scorer = Scorer(plan, runs)
-    results = scorer.empty(rows.shape[0])
+    results = [reading.empty(rows.shape[0]) for reading in scorer.readings]
     ranks = ranked or RankedRows(rows, [run.method for run in runs], keep=False)
     for mine, found in ranks.each(scorer.score_ranked, threads=threads):
         for result, part in zip(results, found, strict=True):

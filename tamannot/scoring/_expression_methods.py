@@ -97,8 +97,7 @@ class ModuleScore(LinearMethod):
     weights
         ``"use"`` the weights of genes (all 1: equal to scanpy), or ``"ignore"`` them.
     scale
-        ``"log"``: counts and linear values become ``log1p`` of 10,000 per cell, log values are used
-        unchanged. ``"as_is"``: the values of the matrix.
+        As in `WeightedMean`.
     rng
         Seed of the draw; the same for every signature, as if each were scored on its own.
 

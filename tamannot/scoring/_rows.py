@@ -130,17 +130,6 @@ def csc_block(data: Array, indices: Array, indptr: Array, start: int, stop: int)
 
 
 @njit
-def group_places(group: Array, starts: Array) -> Array:
-    """Return the places of entries put group by group, each from its place in ``starts`` on, in their order."""
-    free = starts.copy()
-    places = np.empty(group.size, np.int64)
-    for j in range(group.size):
-        places[j] = free[group[j]]
-        free[group[j]] += 1
-    return places
-
-
-@njit
 def pack_rows(dense: Array) -> tuple[Array, Array, Array]:
     """Return the values of a dense matrix that are not 0, their columns, and where each row begins."""
     n_rows, n_columns = dense.shape
@@ -264,20 +253,27 @@ class SomeColumns:
     in_memory = False  # every read copies what is kept
 
     def __init__(self, rows: RowSource, columns: Array) -> None:
-        self._rows, self._place = rows, places(columns, rows.shape[1])
+        self._rows, self.step = rows, rows.step
         self.shape: tuple[int, int] = (rows.shape[0], columns.size)
-        self.step = rows.step
+        self._place = np.full(rows.shape[1], -1, np.int32)
+        self._place[columns] = np.arange(columns.size, dtype=np.int32)
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
         return self._rows.block(start, stop).at(self._place)
 
 
-def places(columns: Array, n_vars: int) -> Array:
-    """Return the new number of each column where only some are kept, -1 of the others."""
-    place = np.full(n_vars, -1, np.int32)
-    place[columns] = np.arange(columns.size, dtype=np.int32)
-    return place
+# Cells that are fitted to, and neighbours that are read together: a file gives out 500 rows as fast as one.
+MOST_CELLS, RUN = 40_000, 500
+
+
+def spread_rows(n_obs: int, most: int = MOST_CELLS, run: int = RUN) -> list[range]:
+    """Return at most so many rows, as runs spread evenly over a matrix, for any container and block size."""
+    if n_obs <= most:
+        return [range(n_obs)]
+    n_runs = max(2, most // run)
+    starts = (i * (n_obs - run) // (n_runs - 1) for i in range(n_runs))
+    return [range(start, start + run) for start in starts]
 
 
 def rows_in_memory(matrix: Any) -> RowSource:

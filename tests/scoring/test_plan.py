@@ -134,8 +134,10 @@ def test_an_arm_without_genes_weighs_nothing():
 
 def planned(weights):
     """Return the weights of genes as a plan has them."""
-    genes = [Gene(f"G{i}", weight=float(w)) for i, w in enumerate(weights)]
-    plan = make_plan(SignatureSet([Signature(id="s", genes=genes)]), lambda symbol, _: int(symbol[1:]), len(genes))
+    genes = [Gene(symbol=f"G{i}", weight=float(w)) for i, w in enumerate(weights)]
+    plan = make_plan(
+        SignatureSet([Signature(id="s", genes=tuple(genes))]), lambda symbol, _: int(symbol[1:]), len(genes)
+    )
     return plan.parts[0].up.weights
 
 
@@ -145,14 +147,14 @@ def test_dyadic_weights_are_kept(weight):
 
 
 def test_weights_are_rounded_by_at_most_half_a_step_to_whole_steps():
-    weights = np.random.default_rng(0).random(1000) * 10
+    weights = np.random.default_rng(0).uniform(0.1, 10, 1000)
     assert np.abs(planned(weights) - weights).max() <= 2.0**-17
     assert (planned(weights) % 2.0**-16 == 0).all()
 
 
 def test_weights_sum_the_same_in_any_order():
     rng = np.random.default_rng(1)
-    weights = planned(rng.random(2000))
+    weights = planned(rng.uniform(0.1, 1, 2000))
     terms = (weights * 2**16).astype(int) * rng.integers(0, 3000, 2000)
     floats = weights * (rng.integers(0, 3000, 2000) / 2)
     assert len({int(np.cumsum(rng.permutation(terms))[-1]) for _ in range(50)}) == 1
