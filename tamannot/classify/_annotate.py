@@ -33,15 +33,7 @@ from tamannot.classify._state import (
 )
 from tamannot.scoring import NullScores, OfCells
 from tamannot.scoring._expression import TARGET, on_scale
-from tamannot.scoring._features import (
-    block_hash,
-    find_scale,
-    gene_keys,
-    random_order,
-    take_rows,
-    taken,
-    variable_genes,
-)
+from tamannot.scoring._features import block_hash, find_scale, gene_keys, random_order, take_rows, taken, variable_genes
 from tamannot.scoring._njit import Array
 from tamannot.scoring._rows import CsrRows, RowBlock, each_block, spread_rows
 from tamannot.signature import SignatureSet

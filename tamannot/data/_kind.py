@@ -43,7 +43,7 @@ _NO_ORDER = "so genes cannot be ranked within a cell"
 
 def fault_of(seen: Seen, *, signed: bool) -> str:
     """Return which of some values expression cannot have; empty if there are none."""
-    if seen.has_nan:
+    if np.isnan(seen.low):
         return "NaN values"
     if seen.low < 0 and not signed:
         return f"negative values (smallest {seen.low:.3g})"

@@ -19,18 +19,7 @@ from tamannot.data._kind import LARGEST_LOG, Kind, fault_of, judge_rows, nan_pro
 from tamannot.data._rows import Slices, genes_of, is_dask, is_on_disk, row_source
 from tamannot.data._slots import loaded
 from tamannot.errors import MatrixError, ParameterError, TamannotError, among
-from tamannot.scoring._rows import (
-    NOTHING_SEEN,
-    ZERO_SEEN,
-    RowBlock,
-    RowSource,
-    Seen,
-    is_sparse,
-    joined,
-    rows_in_memory,
-    seen_in,
-    spread_rows,
-)
+from tamannot.scoring._rows import RowBlock, RowSource, Seen, is_sparse, joined, rows_in_memory, seen_in, spread_rows
 
 _VALUES_A_LOOK = 1 << 21
 _ROWS_A_LOOK = 4096
@@ -126,7 +115,7 @@ def inspect_values(one: MatrixInspection, *, signed: bool = False) -> MatrixInsp
         return replace(one, problem=f"it contains {seen}, not numbers")
     if fault := fault_of(seen, signed=signed):
         looks = ", so it looks scaled" if seen.low < 0 and not signed else ""
-        found = replace(one, problem=f"it has {fault}{looks}", has_nan=seen.has_nan)
+        found = replace(one, problem=f"it has {fault}{looks}", has_nan=bool(np.isnan(seen.low)))
     elif seen.low == seen.high:
         found = replace(one, problem=f"all its values are {seen.low:g}")
     elif seen.low < 0:
@@ -210,14 +199,18 @@ def _look_at(one: MatrixInspection, *, whole: bool) -> tuple[Seen | str, bool, R
 
 def _total(glances: Iterable[Seen | str], n_values: int) -> Seen | str:
     """Return what so many values are together; of those that no glance saw, all are zeros that are not stored."""
-    total = NOTHING_SEEN
+    low, high, whole, size = np.inf, -np.inf, True, 0
     for seen in glances:
         if isinstance(seen, str):
             return seen
-        total |= seen
-        if total.has_nan:
-            return total
-    return total | ZERO_SEEN if total.size < n_values else total
+        # numpy's minimum keeps a NaN, Python's may drop it
+        low, high = float(np.minimum(low, seen.low)), float(np.maximum(high, seen.high))
+        whole, size = whole and seen.whole, size + seen.size
+        if np.isnan(low):
+            break
+    if size < n_values:
+        low, high = float(np.minimum(low, 0.0)), float(np.maximum(high, 0.0))
+    return Seen(low, high, whole, size)
 
 
 def _glance(values: Any) -> Seen | str:

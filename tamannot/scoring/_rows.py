@@ -52,31 +52,16 @@ def all_whole(values: Array) -> bool:
 class Seen:
     """What some numbers are."""
 
-    low: float  # the smallest; NaN if there may be one
-    high: float  # the largest; NaN if there may be one
+    low: float  # the smallest; NaN if one of them is NaN
+    high: float  # the largest; NaN likewise
     whole: bool  # whether all are whole numbers
     size: int  # how many they are
-
-    @property
-    def has_nan(self) -> bool:
-        """Whether one of them is none."""
-        return bool(np.isnan(self.low) or np.isnan(self.high))
-
-    def __or__(self, other: Seen) -> Seen:
-        """Return what both are together."""
-        # numpy's minimum keeps a NaN, Python's may drop it
-        low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
-        return Seen(float(low), float(high), self.whole and other.whole, self.size + other.size)
-
-
-NOTHING_SEEN = Seen(np.inf, -np.inf, whole=True, size=0)
-ZERO_SEEN = Seen(0.0, 0.0, whole=True, size=1)
 
 
 def seen_in(values: Array) -> Seen:
     """Look once at numbers of any type and shape."""
     if not values.size:
-        return NOTHING_SEEN
+        return Seen(np.inf, -np.inf, whole=True, size=0)
     flat = as_floats(values.reshape(-1))
     # The first few mostly tell that not all are whole.
     whole = values.dtype.kind in "iub" or (all_whole(flat[:_FEW]) and all_whole(flat))
@@ -343,10 +328,7 @@ class DistributedRows(RowSource, Protocol):
         """Return the rows of several runs, fetched all at once, in their order; a run may come in pieces."""
 
     def mapped(self, work: Callable[..., T], about: About | None = None, *, step: int) -> Iterator[tuple[range, T]]:
-        """Yield rows and ``work(block, *about(rows))``, in their order; ``work`` is sent out once.
-
-        Blocks have ``step`` rows at most; only a few results are ahead of whoever takes them.
-        """
+        """Do what `each_block` does; ``work`` is sent out once, and few results are ahead of whoever takes them."""
 
 
 def each_block(

@@ -241,8 +241,7 @@ def test_p_needs_five_genes_and_two_expected(n_present, expected, known):
 def test_no_variance_is_z_zero_and_no_p(variance):
     one = np.array([1])
     groups = Groups(
-        *(np.array([0, 1]), one * 1.0, one * variance, one * 0.0, one * 1.0),
-        *(one * 0, one * 0, one * 0, one * 2.0),
+        *(np.array([0, 1]), one * 1.0, one * variance, one * 0.0, one * 1.0), *(one * 0, one * 0, one * 0, one * 2.0)
     )
     z, skew, _ = null_of(groups, moments_of([[0.0, 2.0]]), [[3.0]])
     assert z[0, 0] == 0

@@ -27,15 +27,7 @@ from tamannot.scoring._expression import group_sums
 from tamannot.scoring._plan import pack_arms
 from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY, depths_of, longest_row, rank_block
 from tamannot.scoring._rows import CsrRows, rows_in_memory
-from tamannot.scoring._sums import (
-    CellSums,
-    GeneBins,
-    OutputParts,
-    arm_sums,
-    finish_scores,
-    gene_totals,
-    null_sums,
-)
+from tamannot.scoring._sums import CellSums, GeneBins, OutputParts, arm_sums, finish_scores, gene_totals, null_sums
 from tamannot.signature import Gene, Signature, SignatureSet
 
 CAPS = [20, 90, 120]
