@@ -236,17 +236,14 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
     """Return the record of a scoring run: signatures with digests, matrix, ids, coverage, method."""
     about = [(s.version, s.axis, s.digest) for s in plan.outputs]
     ids = pd.Index(plan.ids, name="signature")
+    renamed = pd.DataFrame(list(data.index.substitutions.items()), columns=["symbol", "found_as"], dtype=object)
     record: dict[str, Any] = {
         "tamannot_version": package_version(),
         "method": {"name": method.name, **vars(method)},
         "signatures": pd.DataFrame(about, columns=["version", "axis", "digest"], index=ids),
         "coverage": coverage_table(plan),
         "matrix": describe_matrix(data),
-        "substitutions": pd.DataFrame(
-            {"found_as": list(data.index.substitutions.values())},
-            index=pd.Index(list(data.index.substitutions), name="symbol", dtype=object),
-            dtype=object,
-        ),
+        "substitutions": renamed.set_index("symbol"),
     }
     if bins is not None:
         record["null_reference"] = {"gene_ids": np.array(data.index.ids, dtype=object), "bin": bins.bin_of}
