@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from tamannot._simulated_cells import DEFENCE, MACROPHAGE, MALIGNANT, NOISE, UNKNOWN, Cohort, Design
 from tamannot.errors import ParameterError
 from tamannot.scoring._njit import Array
-from tamannot.scoring._null import _depths as reference_depths
+from tamannot.scoring._null import reference_depths
 from tamannot.signature import Gene, Signature, SignatureSet, human_genes, load_signatures
 
 _AXES = ("compartment", "origin", "state", "overlay", "polarization", "ferroptosis", "module")

@@ -86,8 +86,8 @@ def test_refused_files_in_a_row_leave_nothing_behind(small, tmp_path):
 
 _A_KERNEL = """
 import numpy as np
-from tamannot.scoring._rows import group_places
-print(group_places(np.array([1, 0, 1]), np.array([0, 1])))
+from tamannot.scoring._ranks import longest_row
+print(longest_row(np.array([0, 1, 3])))
 """
 
 

@@ -53,7 +53,7 @@ FAULTS = [
     ("_tails", "n_present[s] < MIN_GENES", "n_present[s] <= MIN_GENES", "scoring/test_null.py"),
     ("null_bins", 'side="right"', 'side="left"', "scoring/test_null.py"),
     ("null_sums", "zeros * zero * zero * zero", "zeros * zero * zero", "scoring/test_sums.py"),
-    ("_least_of", "np.maximum(known, 1) * np.log1p", "np.log1p", "scoring/test_ucell.py"),
+    ("scores", "np.maximum(known, 1) * np.log1p", "np.log1p", "scoring/test_ucell.py"),
     # p-values, intervals, correlations
     (
         "benjamini_hochberg",

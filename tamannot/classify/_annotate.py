@@ -24,7 +24,7 @@ from tamannot.classify._state import M1, M2, STATES, StateClassifier
 from tamannot.scoring import NullScores, OfCells, _features
 from tamannot.scoring._expression import TARGET, on_scale
 from tamannot.scoring._njit import Array
-from tamannot.scoring._rows import CsrRows, RowBlock, each_block
+from tamannot.scoring._rows import CsrRows, RowBlock, each_block, spread_rows
 from tamannot.signature import SignatureSet
 
 # Cells that are called together.
@@ -82,7 +82,7 @@ def prepare(
     if cohort is not None:
         return Prepared(source, panels, cohort)
     rows = source.rows
-    runs = _features.learning_rows(rows.shape[0])
+    runs = spread_rows(rows.shape[0])
     whole = runs == [range(rows.shape[0])]
     report("reading", sum(map(len, runs)))
     sample = _features.taken(rows, runs, threads=threads, tick=report.tick)

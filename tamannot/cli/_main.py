@@ -144,7 +144,7 @@ def score(
     settings.threads = threads
     how = method_of(method.value)
     if ignore_weights:
-        how = replace(how, weights="ignore")  # type: ignore[call-arg]  # all have it
+        how = replace(how, weights="ignore")  # type: ignore[type-var]  # all are dataclasses and have it
     choices: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols, "species": species.value}
     choices |= {"null": "matched" if null else None, "min_coverage": min_coverage}
     outputs: dict[str, Any] = {"table": table, "overwrite": overwrite, "in_place": in_place}

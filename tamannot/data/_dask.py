@@ -31,20 +31,15 @@ _LOOKS, _ROWS_A_LOOK = 32, 4096
 _AHEAD, _RECOUNT, _FEWEST = 2, 16, 4
 
 
-def by_rows(matrix: DaskArray) -> DaskArray:
-    """Return a matrix in chunks of whole rows; the same if it is."""
-    if len(matrix.chunks[1]) == 1:
-        return matrix
-    return matrix.rechunk({0: min(max(matrix.chunks[0]), _PUT_TOGETHER), 1: -1})
-
-
 class DaskRows:
     """Rows of a dask array, checked where they are read; dense or sparse chunks that split genes are put together."""
 
     in_memory = False
 
     def __init__(self, matrix: DaskArray, check: Check | None = None) -> None:
-        self._matrix, self._check = by_rows(matrix), check
+        if len(matrix.chunks[1]) > 1:
+            matrix = matrix.rechunk({0: min(max(matrix.chunks[0]), _PUT_TOGETHER), 1: -1})
+        self._matrix, self._check = matrix, check
         self._ends = [0, *np.cumsum(self._matrix.chunks[0]).tolist()]
         self.step = int(max(self._matrix.chunks[0]))
         self.shape: tuple[int, int] = tuple(matrix.shape)
@@ -77,6 +72,17 @@ class DaskRows:
         for spans, results in found:
             yield from zip(spans, results, strict=True)
 
+    def looks(self, look: Callable[[Any, int], T], *, whole: bool) -> tuple[list[T], int]:
+        """Return what ``look(chunk, n_chunks)`` says where some or all chunks are, and how many rows they have."""
+        n = len(self._ends) - 1
+        some = range(n) if whole or n <= _LOOKS else [i * (n - 1) // (_LOOKS - 1) for i in range(_LOOKS)]
+        most = None if whole or n <= _LOOKS else _ROWS_A_LOOK
+        chunks = (range(self._ends[i], self._ends[i + 1]) for i in some)
+        spans = [chunk[:most] for chunk in chunks if chunk]
+        said = dask.delayed(look, traverse=False, pure=False)
+        found = dask.compute(*[said(self._part(span.start, span.stop), len(spans)) for span in spans])
+        return list(found), sum(map(len, spans))
+
     def _within_chunks(self, run: range) -> Iterator[range]:
         """Cut a run of rows where chunks end."""
         first = int(np.searchsorted(self._ends, run.start, side="right")) - 1
@@ -87,8 +93,12 @@ class DaskRows:
                 yield range(max(begin, run.start), min(end, run.stop))
 
     def _delayed(self, task: _Task, work: Any) -> Any:
-        rows = _part(self._matrix, task.spans[0].start, task.spans[-1].stop)
+        rows = self._part(task.spans[0].start, task.spans[-1].stop)
         return dask.delayed(task, traverse=False, pure=False)(work, rows)
+
+    def _part(self, start: int, stop: int) -> Any:
+        """Return rows of one chunk, delayed; of a slice, since `to_delayed` walks over all chunks it is given."""
+        return self._matrix[start:stop].to_delayed(optimize_graph=False).item()
 
 
 @dataclass(frozen=True)
@@ -114,24 +124,6 @@ class _Task:
                 self.check(block, mine.start, mine.stop)
             results.append(work(block, *about))
         return results
-
-
-def looks(matrix: DaskArray, look: Callable[[Any, int], T], *, whole: bool) -> tuple[list[T], int]:
-    """Return what ``look(chunk, n_chunks)`` says at the place of some or all chunks, and how many rows they have."""
-    matrix = by_rows(matrix)
-    ends = [0, *np.cumsum(matrix.chunks[0]).tolist()]
-    n = len(ends) - 1
-    some = range(n) if whole or n <= _LOOKS else [i * (n - 1) // (_LOOKS - 1) for i in range(_LOOKS)]
-    most = None if whole or n <= _LOOKS else _ROWS_A_LOOK
-    spans = [range(ends[i], ends[i + 1])[:most] for i in some if ends[i + 1] > ends[i]]
-    said = dask.delayed(look, traverse=False, pure=False)
-    found = dask.compute(*[said(_part(matrix, span.start, span.stop), len(spans)) for span in spans])
-    return list(found), sum(map(len, spans))
-
-
-def _part(matrix: DaskArray, start: int, stop: int) -> Any:
-    """Return rows of one chunk as a delayed value; of a slice, since `to_delayed` walks over all chunks it is given."""
-    return matrix[start:stop].to_delayed(optimize_graph=False).item()
 
 
 def _in_batches(tasks: Iterable[tuple[list[range], Any]]) -> Iterator[tuple[list[range], list[Any]]]:

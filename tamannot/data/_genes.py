@@ -60,8 +60,13 @@ def gene_index(
     genes = list({g.key: g for s in signatures.values() for g in s.all_genes}.values())
     indices, found = {}, {}
     for name, own in sources.items():
+        # Beside these ids are those of Ensembl in the same texts, or else the ids of the best other place.
+        others = [other.ids for place, other in sources.items() if place != name]
+        second = next((ids for ids in others if len(set(ids)) == len(ids)), others[0] if others else None)
+        if own.ensembl is not None:
+            second = [e or i for e, i in zip(own.ensembl, second or own.ensembl, strict=True)]
         whose = seen[name].species if species == "auto" else species
-        index = GeneIndex(own.ids, _other_ids(sources, name), written=own.written, species=whose)
+        index = GeneIndex(own.ids, second, written=own.written, species=whose)
         indices[name], found[name] = index, sum(index.find(g.symbol, g.ensembl) >= 0 for g in genes)
     # The first of equals: var_names before columns.
     best = gene_symbols or max(found, key=lambda name: found[name])
@@ -111,16 +116,6 @@ def _species_of(sources: Mapping[str, Ids], seen: Mapping[str, Sighting], first:
     told = [name for name in (first, *seen) if seen[name].species != UNKNOWN] or [first]
     by = next((name for name in told if seen[name].by_ensembl and seen[name].species not in OURS), told[0])
     return SpeciesOfIds(seen[by], by, "")
-
-
-def _other_ids(sources: Mapping[str, Ids], name: str) -> list[str] | None:
-    """Return the ids beside those by a name: of Ensembl in the same texts, else of the best other place."""
-    others = [own.ids for other, own in sources.items() if other != name]
-    best = next((ids for ids in others if len(set(ids)) == len(ids)), others[0] if others else None)
-    in_one = sources[name].ensembl
-    if in_one is None or best is None:
-        return in_one or best
-    return [e or other for e, other in zip(in_one, best, strict=True)]
 
 
 # Columns in which Cell Ranger, Xenium, muon, CosMx and CELLxGENE say what a feature is.

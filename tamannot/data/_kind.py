@@ -26,8 +26,8 @@ _ROWS_WITH_GENE, _SHARE_WITH_GENE = 5, 0.05
 # Rank correlation over genes of how many cells have a gene with its mean in them: -0.22 or more in expression,
 # mostly above 0; about -0.9 where each gene was divided by its own spread, -0.5 or less by its total or frequency.
 _RARE_IS_LARGE = -0.4
-# Ratio of the variances of the genes at the 90th and the 10th percentile, as a logarithm, and of their means.
-_SAME_SPREAD, _SAME_MEAN = 0.25, 0.3
+# Ratio of the variances of the genes at the 90th and the 10th percentile, and of their means.
+_SAME_SPREAD, _SAME_MEAN = 1.284, 1.35
 # Genes of one scale each have no values in common, which counts and their logarithms have within a cell.
 _MANY_TIES, _ROWS_OF_TIES = 0.5, 64
 # Zeros in single cells: above 0.55 in the deepest libraries; a panel of abundant genes may have a quarter.
@@ -43,7 +43,7 @@ _NO_ORDER = "so genes cannot be ranked within a cell"
 
 def fault_of(seen: Seen, *, signed: bool) -> str:
     """Return which of some values expression cannot have; empty if there are none."""
-    if seen.has_nan:
+    if np.isnan(seen.low):
         return "NaN values"
     if seen.low < 0 and not signed:
         return f"negative values (smallest {seen.low:.3g})"
@@ -109,11 +109,12 @@ def _by_gene(block: RowBlock, n_vars: int, zeros: float, cells: list[Array]) -> 
         return ""
     filled, total = filled[genes], np.bincount(columns, values, minlength=n_vars)[genes]
     variance = np.bincount(columns, values**2, minlength=n_vars)[genes] / n - (total / n) ** 2
-    if zeros < _NO_ZEROS and _spread(total) < _SAME_MEAN:
+    (low_mean, low_spread), (high_mean, high_spread) = np.percentile([total, variance], [10, 90], axis=1)
+    if zeros < _NO_ZEROS and high_mean < _SAME_MEAN * low_mean:
         return f"all genes have the same mean, like z-scores or ranks by gene shifted to be positive, {_NO_ORDER}"
     some = cells[:_ROWS_OF_TIES]
     ties = 1 - sum(np.unique(v).size for v in some) / max(sum(v.size for v in some), 1)
-    if _spread(variance) < _SAME_SPREAD and ties < _MANY_TIES:
+    if high_spread < _SAME_SPREAD * low_spread and ties < _MANY_TIES:
         return (
             "all genes have the same variance, as after scaling by gene (sc.pp.scale, also with zero_center=False), "
             f"{_NO_ORDER}"
@@ -127,9 +128,3 @@ def _by_gene(block: RowBlock, n_vars: int, zeros: float, cells: list[Array]) -> 
             f"scaling by gene (sc.pp.scale), TF-IDF, or residuals clipped at 0, {_NO_ORDER}"
         )
     return ""
-
-
-def _spread(positive: Array) -> float:
-    """Return the logarithm of the ratio of two percentiles, the 90th to the 10th."""
-    low, high = np.percentile(positive, [10, 90])
-    return float(np.log(high / low)) if low > 0 else np.inf

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,17 +19,7 @@ from tamannot.data._kind import LARGEST_LOG, Kind, fault_of, judge_rows, nan_pro
 from tamannot.data._rows import Slices, genes_of, is_dask, is_on_disk, row_source
 from tamannot.data._slots import loaded
 from tamannot.errors import MatrixError, ParameterError, TamannotError, among
-from tamannot.scoring._rows import (
-    NOTHING_SEEN,
-    ZERO_SEEN,
-    RowBlock,
-    RowSource,
-    Seen,
-    is_sparse,
-    joined,
-    rows_in_memory,
-    seen_in,
-)
+from tamannot.scoring._rows import RowBlock, RowSource, Seen, is_sparse, joined, rows_in_memory, seen_in, spread_rows
 
 _VALUES_A_LOOK = 1 << 21
 _ROWS_A_LOOK = 4096
@@ -117,16 +107,15 @@ def inspect_values(one: MatrixInspection, *, signed: bool = False) -> MatrixInsp
         return replace(one, problem=f"it has {len(shape)} dimensions, not 2")
     if 0 in shape:
         return replace(one, problem="it is empty")
-    look = _look_at(one, whole=False)
+    seen, is_all, some = _look_at(one, whole=False)
     # Nothing but one value in a sample says little: the others may be anywhere else.
-    if isinstance(look.seen, Seen) and look.seen.low == look.seen.high and not look.is_all:
-        look = _look_at(one, whole=True)
-    seen = look.seen
+    if isinstance(seen, Seen) and seen.low == seen.high and not is_all:
+        seen, _, some = _look_at(one, whole=True)
     if isinstance(seen, str):
         return replace(one, problem=f"it contains {seen}, not numbers")
     if fault := fault_of(seen, signed=signed):
         looks = ", so it looks scaled" if seen.low < 0 and not signed else ""
-        found = replace(one, problem=f"it has {fault}{looks}", has_nan=seen.has_nan)
+        found = replace(one, problem=f"it has {fault}{looks}", has_nan=bool(np.isnan(seen.low)))
     elif seen.low == seen.high:
         found = replace(one, problem=f"all its values are {seen.low:g}")
     elif seen.low < 0:
@@ -139,7 +128,7 @@ def inspect_values(one: MatrixInspection, *, signed: bool = False) -> MatrixInsp
     if not needs_rows or isinstance(one.matrix, CSCDataset):
         return found
     try:
-        return inspect_rows(found, look.rows)
+        return inspect_rows(found, some)
     except TamannotError:  # damaged: said if it is this matrix that is used
         return found
 
@@ -148,14 +137,15 @@ def inspect_rows(one: MatrixInspection, some: RowBlock | None = None) -> MatrixI
     """Add to what the values of a matrix are what some of its rows say; they are read unless given."""
     rows = row_source(one.matrix, one.features.columns)
     if some is None:
-        some = joined([rows.block(run.start, run.stop) for run in _runs(rows.shape[0], _ROWS_JUDGED)])
+        runs = spread_rows(rows.shape[0], _ROWS_JUDGED, _ROWS_JUDGED // _RUNS)
+        some = joined([rows.block(run.start, run.stop) for run in runs])
     if one.has_nan:
         return replace(one, problem=nan_problem(some, rows.shape[1]), rows=rows)
     problem, caveat = judge_rows(some, rows.shape[1], whole=one.kind == "counts")
     if not problem and one.high == 1 and one.kind != "counts":
         # Many genes reach 1, the largest value, and not since each cell was divided by its largest?
         genes, short, n_cells, n_top = np.zeros(rows.shape[1], bool), 0, 0, 0
-        for run in _runs(rows.shape[0], _ROWS_OF_RANGE):
+        for run in spread_rows(rows.shape[0], _ROWS_OF_RANGE, _ROWS_OF_RANGE // _RUNS):
             for start in range(run.start, run.stop, rows.step):
                 block = rows.block(start, min(start + rows.step, run.stop))
                 top = block.values == 1
@@ -169,32 +159,29 @@ def inspect_rows(one: MatrixInspection, some: RowBlock | None = None) -> MatrixI
     return replace(one, kind=None if problem else one.kind, problem=problem, caveat=caveat, rows=rows)
 
 
-class _Look(NamedTuple):
-    """What values from all over a matrix are."""
+def _look_at(one: MatrixInspection, *, whole: bool) -> tuple[Seen | str, bool, RowBlock | None]:
+    """Look at the values of a matrix, a few at a time; of a file only at a sample unless ``whole``.
 
-    seen: Seen | str  # a text is their type if they are not numbers
-    is_all: bool  # whether all values were looked at
-    rows: RowBlock | None = None  # some rows, if they came along
-
-
-def _look_at(one: MatrixInspection, *, whole: bool) -> _Look:
-    """Look at the values of a matrix, a few at a time; of a file only at a sample unless ``whole``."""
+    Returned are what they are, or their type if they are not numbers; whether all were looked at; and some rows, if
+    they came along.
+    """
     matrix, genes = one.matrix, one.features.columns
     n_obs, n_vars, threads = int(matrix.shape[0]), int(matrix.shape[1]), settings.n_threads()
     if is_dask(matrix):
-        from tamannot.data._dask import looks  # noqa: PLC0415 - brings dask
+        from tamannot.data._dask import DaskRows  # noqa: PLC0415 - brings dask
 
-        matrix = genes_of(matrix, genes)
-        found, n_rows = looks(matrix, _glance_and_rows, whole=whole)
-        seen = _total((seen for seen, _ in found), n_rows * matrix.shape[1])
-        return _Look(seen, n_rows == n_obs, joined([rows for _, rows in found]))
+        chunks = DaskRows(genes_of(matrix, genes))
+        found, n_rows = chunks.looks(_glance_and_rows, whole=whole)
+        seen = _total((seen for seen, _ in found), n_rows * chunks.shape[1])
+        return seen, n_rows == n_obs, joined([some for _, some in found])
     if genes is not None:
         rows = row_source(matrix, genes)
-        runs = _runs(n_obs, _ROWS_LOOKED if is_on_disk(matrix) and not whole else n_obs)
+        most = _ROWS_LOOKED if is_on_disk(matrix) and not whole else n_obs
+        runs = spread_rows(n_obs, most, _ROWS_LOOKED // _RUNS)
         spans = [range(i, min(i + rows.step, run.stop)) for run in runs for i in range(run.start, run.stop, rows.step)]
         blocks = in_order(lambda i, _: rows.block(spans[i].start, spans[i].stop), len(spans), threads=threads, step=1)
         n_rows = sum(map(len, runs))
-        return _Look(_total((_glance(block.values) for block in blocks), n_rows * genes.size), n_rows == n_obs)
+        return _total((_glance(block.values) for block in blocks), n_rows * genes.size), n_rows == n_obs, None
     if is_on_disk(matrix):
         sparse = isinstance(matrix, CSRDataset | CSCDataset)
         stored, width = (Slices(matrix.group["data"]), 1) if sparse else (Slices(matrix, "rows"), n_vars)
@@ -204,22 +191,26 @@ def _look_at(one: MatrixInspection, *, whole: bool) -> _Look:
         starts = range(0, n, step) if is_all else np.linspace(0, n - step, _PIECES).astype(int).tolist()
         n_left_out = 0 if is_all else (n - _PIECES * step) * width
         seen = _total((_glance(stored[start : start + step]) for start in starts), n_obs * n_vars - n_left_out)
-        return _Look(seen, is_all)
+        return seen, is_all, None
     values, step = (matrix.data, _VALUES_A_LOOK) if is_sparse(matrix) else (matrix, _ROWS_A_LOOK)
     glances = in_order(lambda i, j: _glance(values[i:j]), values.shape[0], threads=threads, step=step)
-    return _Look(_total(glances, n_obs * n_vars), is_all=True)
+    return _total(glances, n_obs * n_vars), True, None
 
 
 def _total(glances: Iterable[Seen | str], n_values: int) -> Seen | str:
     """Return what so many values are together; of those that no glance saw, all are zeros that are not stored."""
-    total = NOTHING_SEEN
+    low, high, whole, size = np.inf, -np.inf, True, 0
     for seen in glances:
         if isinstance(seen, str):
             return seen
-        total |= seen
-        if total.has_nan:
-            return total
-    return total | ZERO_SEEN if total.size < n_values else total
+        # numpy's minimum keeps a NaN, Python's may drop it
+        low, high = float(np.minimum(low, seen.low)), float(np.maximum(high, seen.high))
+        whole, size = whole and seen.whole, size + seen.size
+        if np.isnan(low):
+            break
+    if size < n_values:
+        low, high = float(np.minimum(low, 0.0)), float(np.maximum(high, 0.0))
+    return Seen(low, high, whole, size)
 
 
 def _glance(values: Any) -> Seen | str:
@@ -235,11 +226,3 @@ def _glance_and_rows(chunk: Any, n_chunks: int) -> tuple[Seen | str, RowBlock]:
     seen = _glance(chunk)
     some = some if isinstance(seen, Seen) else np.zeros((1, 1))
     return seen, rows_in_memory(some).block(0, some.shape[0])
-
-
-def _runs(n_obs: int, most: int) -> list[range]:
-    """Return at most so many rows as runs spread evenly over a matrix, all of them where there are no more."""
-    if n_obs <= most:
-        return [range(n_obs)]
-    run = most // _RUNS
-    return [range(start, start + run) for start in np.linspace(0, n_obs - run, _RUNS).astype(int).tolist()]

@@ -31,8 +31,6 @@ from tamannot.scoring._rows import (
     RowBlock,
     RowSource,
     SomeColumns,
-    group_places,
-    is_sparse,
     look_at_indices,
     packable,
     rows_in_memory,
@@ -69,8 +67,11 @@ def row_source(
             values, indices, indptr = Slices(group["data"]), Slices(group["indices"]), Slices(group["indptr"])[:]
             rows = kind(values, indices, indptr, matrix.shape, name_of(group))
         elif is_on_disk(matrix):
-            rows = dense_rows(matrix)
-        elif is_sparse(matrix) or isinstance(matrix, np.ndarray):
+            # Whole chunks at a time, unless one is too much.
+            stored = Slices(matrix, "rows")
+            most = min(max(_MOST_VALUES // max(stored.shape[1], 1), 1), _MOST_ROWS)
+            rows = DenseRows(stored, step=most - most % stored.chunk if stored.chunk <= most else most)
+        elif sp.issparse(matrix) or isinstance(matrix, np.ndarray):
             rows = rows_in_memory(matrix)
         else:
             rows = DenseRows(matrix, step=_ROWS_A_READ)
@@ -165,13 +166,6 @@ class Slices:
         return found
 
 
-def dense_rows(dataset: Any) -> DenseRows:
-    """Return the rows of a two-dimensional dataset: whole chunks at a time, unless one is too much."""
-    stored = Slices(dataset, "rows")
-    most = min(max(_MOST_VALUES // max(stored.shape[1], 1), 1), _MOST_ROWS)
-    return DenseRows(stored, step=most - most % stored.chunk if stored.chunk <= most else most)
-
-
 class CsrRowsOnDisk:
     """Rows of a CSR matrix on disk: only the row pointers, 8 bytes a row, are in memory."""
 
@@ -187,7 +181,12 @@ class CsrRowsOnDisk:
         ends = self._indptr[start : stop + 1]
         first, last = int(ends[0]), int(ends[-1])
         indices = _checked_indices(self._indices[first:last], self.shape[1], self._indices.name)
-        return _tidy_block(packable(self._values[first:last]), indices, ends - first, self.shape[1])
+        block = RowBlock(packable(self._values[first:last]), indices, ends - first)
+        _, _, rise = look_at_indices(indices, block.indptr)
+        if rise:
+            return block
+        unordered = sp.csr_array((block.values, indices, block.indptr), shape=(stop - start, self.shape[1]))
+        return CsrRows(unordered).block(0, stop - start)
 
 
 class RowsFromColumns:
@@ -211,7 +210,7 @@ class RowsFromColumns:
         self._file, self._lock = tempfile.TemporaryFile(prefix="tamannot-"), Lock()  # noqa: SIM115 - closed below
         weakref.finalize(self, self._file.close)
         # Bytes at which row pointers, columns and values of each part begin.
-        self._parts: list[tuple[int, int, int]] = []
+        self._parts: list[list[int]] = []
         for start in starts:
             stop = min(start + _ENTRIES_A_PART, n_entries)
             first, last = int(np.searchsorted(columns, start, "right")) - 1, int(np.searchsorted(columns, stop))
@@ -219,14 +218,16 @@ class RowsFromColumns:
             ends = columns[first : last + 1].clip(start, stop) - start
             entries = packable(values[start:stop])
             part = sp.csc_array((entries, rows, ends), shape=(shape[0], last - first)).tocsr()
-            arrays = (part.indptr.astype(_INDEX, copy=False), (part.indices + first).astype(_INDEX), part.data)
+            begins = []
             try:
-                at_ends, at_columns, at_values = map(self._append, arrays)
+                for array in (part.indptr.astype(_INDEX), (part.indices + first).astype(_INDEX), part.data):
+                    begins.append(self._file.tell())
+                    self._file.write(array.data)
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
                 raise _no_room(name, f"needs a temporary file, and {folder} is full") from error
-            self._parts.append((at_ends, at_columns, at_values))
+            self._parts.append(begins)
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
@@ -238,18 +239,9 @@ class RowsFromColumns:
             rows.append(np.repeat(np.arange(n), np.diff(ends)))
             columns.append(self._read(at_columns, first, size, _INDEX))
             values.append(self._read(at_values, first, size, self._kind))
-        row = np.concatenate(rows)
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))]).astype(np.int64)
-        places = group_places(row, indptr[:-1])
-        indices, entries = np.empty(row.size, _INDEX), np.empty(row.size, self._kind)
-        indices[places], entries[places] = np.concatenate(columns), np.concatenate(values)
-        return _tidy_block(entries, indices, indptr, self.shape[1])
-
-    def _append(self, values: Array) -> int:
-        """Write an array at the end of the file; return at which byte it begins."""
-        start = self._file.tell()
-        self._file.write(values.data)
-        return start
+        places = (np.concatenate(rows), np.concatenate(columns))
+        found = sp.coo_array((np.concatenate(values), places), shape=(n, self.shape[1])).tocsr()
+        return RowBlock(found.data, found.indices, found.indptr.astype(np.int64))
 
     def _read(self, at: int, first: int, size: int, dtype: np.dtype[Any]) -> Array:
         """Return ``size`` numbers from number ``first`` on of the array that begins at a byte."""
@@ -261,25 +253,16 @@ class RowsFromColumns:
 
 
 def _no_room(name: str, what: str) -> OutputError:
-    msg = (
+    return OutputError(
         f"{name} is stored by columns (CSC), and reading it by rows {what}. Set the environment variable TMPDIR "
         "to a folder with more space, or rewrite the file with a CSR matrix."
     )
-    return OutputError(msg)
 
 
 def _rows_a_block(n_entries: int, n_obs: int, chunk: int) -> int:
     """Return how many rows of a sparse matrix are best read together."""
     entries = int(np.clip(chunk, _FEWEST_ENTRIES, _MOST_ENTRIES))
     return int(np.clip(entries // max(1, n_entries // max(1, n_obs)), 1, _MOST_ROWS))
-
-
-def _tidy_block(values: Array, indices: Array, indptr: Array, n_vars: int) -> RowBlock:
-    """Return rows whose columns rise, those that stand twice summed."""
-    _, _, rise = look_at_indices(indices, indptr)
-    if rise:
-        return RowBlock(values, indices, indptr)
-    return CsrRows(sp.csr_array((values, indices, indptr), shape=(indptr.size - 1, n_vars))).block(0, indptr.size - 1)
 
 
 def _checked_indices(stored: Array, n: int, name: str) -> Array:
@@ -315,5 +298,4 @@ def name_of(stored: Any) -> str:
 
 
 def _damaged(name: str, what: str) -> InputFileError:
-    msg = f"{name} is damaged: {what}. Copy or download the file again, or rewrite it from its source."
-    return InputFileError(msg)
+    return InputFileError(f"{name} is damaged: {what}. Copy or download the file again, or rewrite it from its source.")

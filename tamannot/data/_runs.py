@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -236,17 +236,14 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
     """Return the record of a scoring run: signatures with digests, matrix, ids, coverage, method."""
     about = [(s.version, s.axis, s.digest) for s in plan.outputs]
     ids = pd.Index(plan.ids, name="signature")
+    renamed = pd.DataFrame(list(data.index.substitutions.items()), columns=["symbol", "found_as"], dtype=object)
     record: dict[str, Any] = {
         "tamannot_version": package_version(),
-        "method": {"name": method.name, **asdict(method)},
+        "method": {"name": method.name, **vars(method)},
         "signatures": pd.DataFrame(about, columns=["version", "axis", "digest"], index=ids),
         "coverage": coverage_table(plan),
         "matrix": describe_matrix(data),
-        "substitutions": pd.DataFrame(
-            {"found_as": list(data.index.substitutions.values())},
-            index=pd.Index(list(data.index.substitutions), name="symbol", dtype=object),
-            dtype=object,
-        ),
+        "substitutions": renamed.set_index("symbol"),
     }
     if bins is not None:
         record["null_reference"] = {"gene_ids": np.array(data.index.ids, dtype=object), "bin": bins.bin_of}
@@ -256,7 +253,7 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
 def describe_matrix(data: Unpacked) -> dict[str, Any]:
     """Return the matrix that was used, its kind, and its features that are not genes."""
     features = data.inspection.features
-    kinds, counts = zip(*features.left_out, strict=True) if features.left_out else ((), ())
+    left_out = pd.DataFrame(list(features.left_out), columns=["feature_type", "n"])
     return {
         "name": data.matrix,
         "kind": data.kind,
@@ -265,9 +262,7 @@ def describe_matrix(data: Unpacked) -> dict[str, Any]:
         "n_obs": data.rows.shape[0],
         "n_vars": data.rows.shape[1],
         "candidates": np.array(data.looks, dtype=object),
-        "left_out": pd.DataFrame(
-            {"n": np.array(counts, np.int64)}, index=pd.Index(kinds, name="feature_type", dtype=object)
-        ),
+        "left_out": left_out.astype({"feature_type": object, "n": np.int64}).set_index("feature_type"),
         "left_out_by": features.by,
     }
 

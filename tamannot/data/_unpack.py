@@ -22,7 +22,7 @@ from tamannot.data._sections import MatrixOfRun
 from tamannot.data._slots import check_adata, loaded, texts_of
 from tamannot.errors import GeneIdError, MatrixError, ParameterError, ResultNotFoundError, SpeciesError, TamannotWarning
 from tamannot.scoring._plan import check_choice
-from tamannot.scoring._rows import DenseRows, RowBlock, RowSource, places
+from tamannot.scoring._rows import DenseRows, RowBlock, RowSource, SomeColumns
 from tamannot.signature import OURS, UNKNOWN, GeneIndex, Signature
 
 # A cell is of one species where so large a share of its detected genes is; between is a doublet.
@@ -37,21 +37,13 @@ class Unpacked:
 
     rows: RowSource
     inspection: MatrixInspection  # the matrix that is used
+    matrix: str  # its name
+    kind: Kind  # what its values are
     index: GeneIndex
     ids_from: str  # var_names, or the column of var that the ids are from
     species: str  # human, mouse, another, or unknown
     looks: tuple[str, ...] = ()  # one line per candidate matrix with the result of its inspection
     on_species: str = ""  # note on the species of its genes
-
-    @property
-    def matrix(self) -> str:
-        """The name of the matrix."""
-        return self.inspection.name
-
-    @property
-    def kind(self) -> Kind:
-        """What its values are."""
-        return self.inspection.kind or "linear"
 
     @property
     def notes(self) -> dict[str, type[TamannotWarning] | None]:
@@ -108,11 +100,12 @@ def unpack(
     check_species(seen, signatures)
     if best.genes.n_found == 0:
         raise GeneIdError(_no_gene(best, best.genes))
+    kind = best.kind or "linear"
     return Unpacked(
-        rows=row_source(
-            best.matrix, best.features.columns, check=Check(best.name, best.kind or "linear"), rows=best.rows
-        ),
+        rows=row_source(best.matrix, best.features.columns, check=Check(best.name, kind), rows=best.rows),
         inspection=best,
+        matrix=best.name,
+        kind=kind,
         index=best.genes.index,
         ids_from=best.genes.ids_from,
         species=seen,
@@ -131,6 +124,10 @@ def _best(looks: list[MatrixInspection], kinds: Sequence[Kind]) -> MatrixInspect
     return max(worth, key=lambda look: worth[look], default=None)
 
 
+_NOT_OURS = (
+    "The gene ids are {}, but the signatures are human and mouse. Add the mouse or human orthologue of each "
+    'gene as a column of var, pass its name as gene_symbols=, and set species="mouse" or species="human".'
+)
 _LETTERS = {
     ("capitals", "mouse"): (
         "The gene names are mouse symbols in capitals, so mouse signatures are used and the case of names is ignored. "
@@ -227,7 +224,7 @@ def species_of(
     check_adata(adata)
     seen = data_species(adata, gene_symbols=gene_symbols, species=species, layer=layer)
     if seen not in (*OURS, UNKNOWN):
-        raise SpeciesError(not_ours(seen))
+        raise SpeciesError(_NOT_OURS.format(seen))
     return "mouse" if seen == "mouse" else "human"
 
 
@@ -243,18 +240,10 @@ def check_species(seen: str, signatures: Mapping[str, Signature]) -> None:
     if seen == UNKNOWN or not others:
         return
     if seen not in OURS:
-        raise SpeciesError(not_ours(seen))
+        raise SpeciesError(_NOT_OURS.format(seen))
     raise SpeciesError(
         f"The gene ids of the data are {seen}, but the signatures are {others[0]}. "
         f'Use load_signatures(species="{seen}"), or set species="{others[0]}" if the ids were misread.'
-    )
-
-
-def not_ours(seen: str) -> str:
-    """Return what to do with data of a species without signatures."""
-    return (
-        f"The gene ids are {seen}, but the signatures are human and mouse. Add the mouse or human orthologue of each "
-        'gene as a column of var, pass its name as gene_symbols=, and set species="mouse" or species="human".'
     )
 
 
@@ -291,11 +280,12 @@ class RunMatrix:
     def row(self, row: int) -> RowBlock:
         """Return the values of one cell; no other is read, unless a file holds the matrix by columns."""
         # `row_source` would look at all rows of a matrix in memory.
-        rows = row_source(self.matrix, self.genes) if is_dask(self.matrix) else DenseRows(self.matrix)
-        block = rows.block(row, row + 1)
-        if self.genes is not None and not is_dask(self.matrix):
-            block = block.at(places(self.genes, self.matrix.shape[1]))
-        return self._checked(block)
+        if is_dask(self.matrix):
+            rows = row_source(self.matrix, self.genes)
+        else:
+            every = DenseRows(self.matrix)
+            rows = every if self.genes is None else SomeColumns(every, self.genes)
+        return self._checked(rows.block(row, row + 1))
 
     def blocks(self, chosen: NDArray[Any]) -> Iterator[tuple[RowBlock, NDArray[Any]]]:
         """Yield the cells of a mask and their row numbers, block by block."""

@@ -27,7 +27,8 @@ from tamannot.io._output import part_of, place_of
 from tamannot.io._read import open_file
 from tamannot.io._targets import Outputs, RunLog, logged, reserved, write_targets
 from tamannot.io._write import SpooledTables, write_annotated
-from tamannot.scoring._features import MOST_CELLS, learning_rows, taken
+from tamannot.scoring._features import taken
+from tamannot.scoring._rows import MOST_CELLS, spread_rows
 from tamannot.signature import Signatures
 from tamannot.signature._gene_index import names_of
 from tamannot.tl._annotate import call_cells, read_input, start_run
@@ -191,7 +192,7 @@ def _part(source: Path, signatures: Signatures | None, asked: AnnotateSettings, 
     """Read some cells spread over a file, with the genes that have a unique name."""
     with open_file(source) as adata:
         data, _, source_rows, resolved = read_input(adata, signatures, asked)
-        runs = learning_rows(adata.n_obs, most)
+        runs = spread_rows(adata.n_obs, most)
         rows = taken(source_rows.rows, runs, threads=settings.n_threads(), tick=lambda _: None)
         block = rows.block(0, rows.shape[0])
         symbols, _ = names_of(data.index)

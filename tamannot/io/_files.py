@@ -28,7 +28,7 @@ from tamannot.io._read import open_file
 from tamannot.io._targets import Outputs, reserved, write_targets
 from tamannot.io._write import write_annotated
 from tamannot.scoring import Method, make_plan, method_of
-from tamannot.scoring._features import learning_rows
+from tamannot.scoring._rows import spread_rows
 from tamannot.signature import Signature, SignatureSet, load_signatures, signatures_named
 from tamannot.tl._model import Model
 from tamannot.tl._score import ScoreSettings, score_all
@@ -115,7 +115,7 @@ def _notes(coverage: pd.DataFrame, data: Unpacked, library: SignatureSet) -> Ite
     columns = np.array([data.index.locate(g.symbol, g.ensembl) for g in library[classify.MACROPHAGE].all_genes])
     of_panel[columns[columns >= 0]] = True
     n_seen = n_with = 0
-    for run in learning_rows(n_obs, _INSPECTED):
+    for run in spread_rows(n_obs, _INSPECTED):
         block = data.rows.block(run.start, run.stop)
         detected = block.totals((block.values > 0) & of_panel[block.indices])
         n_seen, n_with = n_seen + detected.size, n_with + int((detected >= _MIN_DETECTED).sum())

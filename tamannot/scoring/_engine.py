@@ -13,7 +13,7 @@ from tamannot._progress import Tick, no_tick
 from tamannot.errors import ParameterError
 from tamannot.scoring._njit import Array
 from tamannot.scoring._null import NullBins, NullZ, merge_bins, null_z, upper_p
-from tamannot.scoring._plan import WEIGHT_STEP, Plan, RankMethod, in_steps, pack_arms, signed_genes
+from tamannot.scoring._plan import WEIGHT_STEP, Plan, RankMethod, pack_arms, signed_genes
 from tamannot.scoring._ranks import LARGEST_NULL_CAP, RankedBlock, RankedRows, depths_of, rank_block
 from tamannot.scoring._rows import RowBlock, RowSource
 from tamannot.scoring._sums import CellSums, GeneBins, OutputParts, arm_sums, finish_scores, gene_totals, null_sums
@@ -93,19 +93,16 @@ class Scorer:
         is_there = np.array([arm.columns.size > 0 for arm in both], bool)
         arm_of_part = np.where(is_there, np.cumsum(is_there) - 1, -1).reshape(-1, 2)
         arms = [arm for arm in both if arm.columns.size]
-        weights = [[in_steps(run.method.arm_weights(arm)) for arm in arms] for run in runs]
-        self._arms = pack_arms([arm.columns for arm in arms], weights, plan.n_vars)
+        used = [[run.method.arm_weights(arm) for arm in arms] for run in runs]
+        in_steps = [[np.rint(weights / WEIGHT_STEP).astype(np.int64) for weights in of_run] for of_run in used]
+        self._arms = pack_arms([arm.columns for arm in arms], in_steps, plan.n_vars)
         # Beside methods with a null, one without gets a single bin that nobody reads; without any null there are none.
         bin_of = np.array([run.null.bin_of if run.null else np.zeros(plan.n_vars, int) for run in runs], np.int32)
         n_bins = int(bin_of.max(initial=0)) + 1 if any(run.null for run in runs) else 0
         sizes = [np.bincount(bins, minlength=n_bins)[:n_bins] for bins in bin_of]
         self._bins = GeneBins(bin_of, np.array(sizes, np.int64).reshape(len(runs), n_bins))
         steps = zip(runs, self.depths.step, strict=True)
-        self._readings = [_Reading(plan, run, arm_of_part, float(step)) for run, step in steps]
-
-    def empty(self, n_obs: int) -> list[Scores]:
-        """Return tables to be filled, one set a run."""
-        return [reading.empty(n_obs) for reading in self._readings]
+        self.readings = [_Reading(plan, run, arm_of_part, float(step)) for run, step in steps]
 
     def score(self, block: RowBlock) -> list[Scores]:
         """Return the scores of some rows, one set a run."""
@@ -113,7 +110,7 @@ class Scorer:
 
     def score_ranked(self, block: RankedBlock) -> list[Scores]:
         """Return the scores of ranked rows, one set a run."""
-        n_cells, n_methods, n_arms = block.indptr.size - 1, len(self._readings), self._arms.arm_weight.shape[1]
+        n_cells, n_methods, n_arms = block.indptr.size - 1, len(self.readings), self._arms.arm_weight.shape[1]
         n_bins = self._bins.size.shape[1]
         n_with_null = n_cells if n_bins else 0
         sums = np.empty((n_methods, n_cells, n_arms), np.int64)
@@ -123,7 +120,7 @@ class Scorer:
             null_sums(block, self._arms, self._bins, CellSums(sums, detected, moments))
         else:
             arm_sums(block, self._arms, sums)
-        of_runs = zip(self._readings, sums, moments, strict=True)
+        of_runs = zip(self.readings, sums, moments, strict=True)
         return [reading.scores(mine, of_bins, detected) for reading, mine, of_bins in of_runs]
 
 
@@ -174,7 +171,11 @@ class _Reading:
                 best = np.array(members)[np.argmax(null.z[:, members], axis=1)]
                 for out, table in filled:
                     out[:, o] = table[np.arange(best.size), best]
-                result.p[:, o] = _least_of(p[:, members])
+                # The smallest p, corrected for having been chosen of several (Šidák); NaN if no part has one.
+                known = np.isfinite(p[:, members]).sum(axis=1)
+                least = np.where(np.isfinite(p[:, members]), p[:, members], 1.0).min(axis=1)
+                corrected = -np.expm1(np.maximum(known, 1) * np.log1p(-np.minimum(least, 1 - 1e-16)))
+                result.p[:, o] = np.where(known > 0, corrected, np.nan)
         return result
 
     def _by_part(self, of_arms: Array, down_weight: float) -> Array:
@@ -184,13 +185,6 @@ class _Reading:
         out = padded[:, self._arm[:, 0]].astype(float)
         out[:, signed] -= down_weight * padded[:, self._arm[signed, 1]]
         return out
-
-
-def _least_of(p: Array) -> Array:
-    """Return the smallest p of several parts, corrected for having chosen it (Šidák); NaN if none has one."""
-    known = np.isfinite(p).sum(axis=1)
-    least = np.where(np.isfinite(p), p, 1.0).min(axis=1)
-    return np.where(known > 0, -np.expm1(np.maximum(known, 1) * np.log1p(-np.minimum(least, 1 - 1e-16))), np.nan)
 
 
 def depths_by_method(
@@ -228,7 +222,7 @@ def score_runs(
     finished rows. ``ranked`` is a ranking by the same methods that is at hand.
     """
     scorer = Scorer(plan, runs)
-    results = scorer.empty(rows.shape[0])
+    results = [reading.empty(rows.shape[0]) for reading in scorer.readings]
     ranks = ranked or RankedRows(rows, [run.method for run in runs], keep=False)
     for mine, found in ranks.each(scorer.score_ranked, threads=threads):
         for result, part in zip(results, found, strict=True):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import repeat
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -183,8 +183,7 @@ def group_sums(
     return GroupSums(np.bincount(codes[codes >= 0], minlength=n_groups), total, total_squares, detected)
 
 
-@dataclass(frozen=True)
-class Combination:
+class Combination(NamedTuple):
     """A weighted sum of columns, and what is added to it."""
 
     columns: Array
@@ -192,14 +191,10 @@ class Combination:
     constant: float = 0.0
 
 
-@dataclass(frozen=True)
 class LinearMethod(ABC):
     """Settings of a score that is a weighted sum of expression values."""
 
-    @property
-    @abstractmethod
-    def scale(self) -> Scale:
-        """Whether counts are brought to logarithms."""
+    scale: Scale  # whether counts are brought to logarithms
 
     @property
     @abstractmethod
@@ -233,9 +228,15 @@ def score_linear(
     genes = gene_statistics(rows, target, threads, tick) if method.looks_at_cells else None
     made = [method.combination(part, genes) for part in plan.parts]
     sets = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)
-    sums = partial(_part_sums, sets, np.array([c.constant for c in made], float), target)
+    constant = np.array([c.constant for c in made], float)
+
+    def sums_of(block: RowBlock) -> Array:
+        found = np.empty((block.indptr.size - 1, constant.size), np.float32)
+        weighted_sums((as_floats(block.values), block.indices, block.indptr), target, sets, constant, found)
+        return found
+
     parts = np.empty((rows.shape[0], len(made)), np.float32)
-    for mine, found in each_block(rows, sums, threads=threads, step=rows.step):
+    for mine, found in each_block(rows, sums_of, threads=threads, step=rows.step):
         parts[mine.start : mine.stop] = found
         tick(len(mine))
     score = np.ascontiguousarray(parts[:, [members[0] for members in plan.parts_of]])
@@ -243,13 +244,6 @@ def score_linear(
         if len(members) > 1:  # of a composite the greatest of its parts
             score[:, o] = parts[:, list(members)].max(axis=1)
     return Scores(tuple(plan.ids), score)
-
-
-def _part_sums(sets: Arms, constant: Array, target: float, block: RowBlock) -> Array:
-    """Return the weighted sum of the values of each part in the cells of a block."""
-    parts = np.empty((block.indptr.size - 1, constant.size), np.float32)
-    weighted_sums((as_floats(block.values), block.indices, block.indptr), target, sets, constant, parts)
-    return parts
 
 
 @njit

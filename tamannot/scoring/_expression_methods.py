@@ -97,8 +97,7 @@ class ModuleScore(LinearMethod):
     weights
         ``"use"`` the weights of genes (all 1: equal to scanpy), or ``"ignore"`` them.
     scale
-        ``"log"``: counts and linear values become ``log1p`` of 10,000 per cell, log values are used
-        unchanged. ``"as_is"``: the values of the matrix.
+        As in `WeightedMean`.
     rng
         Seed of the draw; the same for every signature, as if each were scored on its own.
 
@@ -177,21 +176,13 @@ class ModuleScore(LinearMethod):
         return np.unique(np.concatenate(drawn)) if drawn else np.empty(0, np.int64)
 
 
-@dataclass(frozen=True)
 class GseapyMethod(ABC):
     """Settings of a score that gseapy computes."""
 
+    weights: Weights  # whether weights of genes are refused or ignored
+    scale: Scale  # whether counts are brought to logarithms
+    exponent: float  # weight of ranks in the running sum
     _title: ClassVar[str]
-
-    @property
-    @abstractmethod
-    def weights(self) -> Weights:
-        """Whether weights of genes are refused or ignored."""
-
-    @property
-    @abstractmethod
-    def scale(self) -> Scale:
-        """Whether counts are brought to logarithms."""
 
     @property
     @abstractmethod
@@ -208,9 +199,10 @@ class GseapyMethod(ABC):
         if self.weights == "use":
             refuse_weights(part.signature, self._title)
 
-    def _check_shared(self, exponent: float) -> None:
-        if not exponent >= 0:
-            raise ParameterError(f"exponent must not be negative, not {exponent}.")
+    def __post_init__(self) -> None:
+        """Check what both have."""
+        if not self.exponent >= 0:
+            raise ParameterError(f"exponent must not be negative, not {self.exponent}.")
         check_choice("weights", self.weights, ("use", "ignore"))
         check_choice("scale", self.scale, ("log", "as_is"))
 
@@ -253,7 +245,7 @@ class SSGSEA(GseapyMethod):
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_choice("norm", self.norm, ("rank", "log", "log_rank", "custom"))
-        self._check_shared(self.exponent)
+        super().__post_init__()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -297,7 +289,7 @@ class GSVA(GseapyMethod):
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_choice("kcdf", self.kcdf, ("Gaussian", "Poisson", None))
-        self._check_shared(self.exponent)
+        super().__post_init__()
 
     @property
     def options(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tamannot._progress import Tick, no_tick
 from tamannot._settings import in_order
 from tamannot.scoring._expression import TARGET, to_log
 from tamannot.scoring._njit import Array
-from tamannot.scoring._rows import DistributedRows, RowBlock, RowSource, joined, seen_in
+from tamannot.scoring._rows import MOST_CELLS, RUN, DistributedRows, RowBlock, RowSource, joined, seen_in, spread_rows
 
 Scale = Literal["log1p_cp10k", "ranks"]
 SCALES: tuple[Scale, ...] = ("log1p_cp10k", "ranks")
@@ -35,21 +35,18 @@ _NEAR_WHOLE = 0.03
 _MOSTLY = 0.95
 # A gene is seen in this share of the cells at least; a variance of this size is that of rounding.
 _MIN_DETECTED, _ROUNDING = 0.02, 1e-12
-MOST_CELLS = 40_000
-# Neighbours are read together: a file gives out 500 rows as fast as one.
-_RUN = 500
 
 
 def find_scale(rows: RowSource, kind: str, gene_ids: Sequence[str], *, threads: int = 1) -> tuple[Scale, float | None]:
     """Return the scale that features of a matrix have, and the base of its logarithms if it holds such.
 
     ``kind`` is ``counts``, ``linear`` or ``log``. Of logarithms some cells are looked at, chosen by content, for which
-    ``gene_ids`` names each column; in a large matrix, of those in `learning_rows`.
+    ``gene_ids`` names each column; in a large matrix, of those in `spread_rows`.
     """
     if kind != "log":
         return "log1p_cp10k", None
     if rows.shape[0] > MOST_CELLS:
-        rows = taken(rows, learning_rows(rows.shape[0]), threads=threads, tick=no_tick)
+        rows = taken(rows, spread_rows(rows.shape[0]), threads=threads, tick=no_tick)
     different = np.unique(content_hash(rows, gene_ids, threads=threads), return_index=True)[1]
     base = recognise_base(take_rows(rows, different[:_CELLS]))
     return ("ranks", None) if base is None else ("log1p_cp10k", base)
@@ -135,20 +132,11 @@ def variable_genes(expression: sp.csr_array, n: int, among: Array | None = None)
     return np.sort(usable[np.argsort(-variance[usable], kind="stable")[:n]])
 
 
-def learning_rows(n_obs: int, most: int = MOST_CELLS) -> list[range]:
-    """Return the rows to fit to, as runs spread evenly over the matrix, for any container and block size."""
-    if n_obs <= most:
-        return [range(n_obs)]
-    n_runs = max(2, most // _RUN)
-    starts = (i * (n_obs - _RUN) // (n_runs - 1) for i in range(n_runs))
-    return [range(start, start + _RUN) for start in starts]
-
-
 def taken(rows: RowSource, runs: list[range], *, threads: int, tick: Tick) -> RowSource:
     """Return the rows of some runs in memory; the matrix itself if it is in memory and all rows are chosen."""
     if rows.in_memory and runs == [range(rows.shape[0])]:
         return rows
-    runs = [range(i, min(i + _RUN, run.stop)) for run in runs for i in range(run.start, run.stop, _RUN)]
+    runs = [range(i, min(i + RUN, run.stop)) for run in runs for i in range(run.start, run.stop, RUN)]
     if isinstance(rows, DistributedRows):
         fetched = rows.blocks(runs)
         tick(sum(map(len, runs)))

@@ -13,7 +13,7 @@ from tamannot.errors import ParameterError, SignatureFormatError, among
 from tamannot.scoring._expression import LinearMethod
 from tamannot.scoring._expression_methods import GSVA, SSGSEA, GseapyMethod, ModuleScore, WeightedMean
 from tamannot.scoring._njit import Array
-from tamannot.scoring._plan import Arm, Part, RankMethod, Weights, check_choice, reachable, refuse_weights
+from tamannot.scoring._plan import Arm, Part, RankMethod, Weights, check_choice, refuse_weights
 from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY
 
 
@@ -89,26 +89,24 @@ class UCell(RankMethod):
 
     def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
         """Return what is added to an arm's sum where it is not zero, and what the result is divided by."""
-        weights = self._counted(arm)
+        weights = arm.all_weights if self.missing == "impute" else arm.weights
         n = weights.size
         if self.variant == "legacy":
             return n * (n - 1) / 2, float(n * cap)
-        return 0.0, reachable(weights if self.weights == "use" else np.ones(n), cap)
+        return 0.0, _reachable(weights if self.weights == "use" else np.ones(n), cap)
 
     def check(self, part: Part, n_vars: int) -> None:
         """Refuse a signature that does not fit under the rank cap, as UCell does."""
         if self.variant == "legacy" and self.weights == "use":
             refuse_weights(part.signature, "UCell(variant='legacy')")
-        size, cap = self._counted(part.up).size + self._counted(part.down).size, self.rank_cap(n_vars)
+        arms, cap = (part.up, part.down), self.rank_cap(n_vars)
+        size = sum((arm.all_weights if self.missing == "impute" else arm.weights).size for arm in arms)
         if size > cap:
             raise SignatureFormatError(
                 f"Signature '{part.signature.id}' has {size} genes, more than the {cap} ranks used "
                 f"(max_rank is {self.max_rank}; the data have {n_vars} genes). "
                 "Use UCell(max_rank=…), or UCell(missing='skip') if most of its genes are not in the data."
             )
-
-    def _counted(self, arm: Arm) -> Array:
-        return arm.all_weights if self.missing == "impute" else arm.weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +166,7 @@ class AUCell(RankMethod):
     def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
         """Return what is added to an arm's sum where it is not zero, and what the result is divided by."""
         weights = self.arm_weights(arm)
-        return 0.0, reachable(weights, cap) if self.variant == "r" else float(cap * weights.sum())
+        return 0.0, _reachable(weights, cap) if self.variant == "r" else float(cap * weights.sum())
 
     def check(self, part: Part, n_vars: int) -> None:
         """Refuse data of so few genes that none can score."""
@@ -177,6 +175,14 @@ class AUCell(RankMethod):
                 f"AUCell uses the top {self.rank_cap(n_vars)} of {n_vars} genes (top is {self.top:g}), too few to "
                 f"score '{part.signature.id}'. Use AUCell(top=…) with a larger share, or UCell."
             )
+
+
+def _reachable(weights: Array, cap: int) -> float:
+    """Return the greatest weighted sum of depths that genes of these weights can have."""
+    if not weights.size:
+        return 0.0
+    depths = np.maximum(np.arange(cap - 1, cap - 1 - weights.size, -1), 0)
+    return float(np.sort(weights)[::-1] @ depths)
 
 
 Method = RankMethod | LinearMethod | GseapyMethod

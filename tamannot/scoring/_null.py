@@ -39,11 +39,6 @@ class NullBins:
 
     bin_of: Array
 
-    @property
-    def sizes(self) -> Array:
-        """Genes of each bin."""
-        return np.bincount(self.bin_of)
-
 
 class Groups(NamedTuple):
     """Bins merged until each holds enough genes: groups ``start[s]`` to ``start[s + 1]`` are of signature ``s``."""
@@ -53,8 +48,7 @@ class Groups(NamedTuple):
     w2: Array  # multiplies the population variance of the bin
     w3: Array  # multiplies the third central moment of the bin
     members: Array  # genes of the signature in the group
-    span: Array
-    """Which of the distinct spans of bins a group has: what follows from the bins alone is worked out once a span."""
+    span: Array  # the distinct span of bins of a group: what follows from the bins alone is worked out once a span
     span_first: Array  # the first bin of each distinct span
     span_last: Array  # the last bin of each distinct span
     span_size: Array  # genes of each distinct span
@@ -78,7 +72,7 @@ def null_bins(depth: Array) -> NullBins:
 
 def merge_bins(null: NullBins, parts: Sequence[SignedGenes]) -> Groups:
     """Merge, for each signature, neighbouring bins until each holds ``2 c + 10`` genes for its ``c``."""
-    bin_size = null.sizes
+    bin_size = np.bincount(null.bin_of)
     n_bins, sizes = bin_size.size, bin_size.tolist()
     gene = np.concatenate([np.empty(0, np.int64), *(p.columns for p in parts)])
     w = np.concatenate([np.empty(0), *(p.weights for p in parts)])
@@ -226,8 +220,8 @@ def null_contributions(
     # Each gene is an arm of its own: the sum of an arm is then the gene's depth.
     arms = pack_arms([np.array([g]) for g in genes], [[np.ones(1, np.int64)] * genes.size], n_vars)
     sums, detected = np.empty((1, n_cells, genes.size), np.int64), np.empty((n_cells, genes.size), np.int16)
-    totals = np.empty((1, n_cells, null.sizes.size, 4), np.int64)
-    bins = GeneBins(null.bin_of.astype(np.int32)[None], null.sizes.astype(np.int64)[None])
+    bins = GeneBins(null.bin_of.astype(np.int32)[None], np.bincount(null.bin_of).astype(np.int64)[None])
+    totals = np.empty((1, n_cells, bins.size.shape[1], 4), np.int64)
     null_sums(rank_block(block, n_vars, how), arms, bins, CellSums(sums, detected, totals))
     step = float(how.step[0])
     depths, moments = sums[0] / step, totals[0, :, :, :2] / np.array([step, step**2])
@@ -248,7 +242,8 @@ def null_contributions(
 
 
 @lru_cache(maxsize=2)
-def _depths(species: str) -> Mapping[str, float]:
+def reference_depths(species: Literal["human", "mouse"]) -> Mapping[str, float]:
+    """Return the mean rank depth of each gene that was seen in the reference cells, by symbol."""
     text = gzip.decompress((files("tamannot.scoring") / f"{species}_reference.tsv.gz").read_bytes()).decode()
     return {symbol: float(depth) for symbol, depth in (line.split("\t") for line in text.splitlines()[1:])}
 
@@ -259,7 +254,7 @@ def reference_depth(find: Callable[[str], int], n_vars: int, *, species: Literal
     ``find`` gives the column of a gene by its symbol, -1 where there is none; genes never seen there have 0.
     The reference cells are human; for mouse their genes are carried over to the orthologues.
     """
-    return by_column(_depths(species).items(), find, n_vars)
+    return by_column(reference_depths(species).items(), find, n_vars)
 
 
 def by_column(depths: Iterable[tuple[str, float]], find: Callable[[str], int], n_vars: int) -> Array:

@@ -102,7 +102,7 @@ def make_plan(signatures: Mapping[str, Signature], locate: Locate, n_vars: int) 
 
 def _match_arm(genes: Sequence[Gene], locate: Locate) -> Arm:
     columns = np.array([locate(g.symbol, g.ensembl) for g in genes], np.int64)
-    weights, absent = exact_weights([g.weight for g in genes]), columns < 0
+    weights, absent = np.rint(np.array([g.weight for g in genes]) / WEIGHT_STEP) * WEIGHT_STEP, columns < 0
     # Two names of one gene in a user's list are one column, and one column counts once.
     present = np.zeros(columns.size, bool)
     present[np.unique(columns, return_index=True)[1]] = True
@@ -124,16 +124,6 @@ class Arms(NamedTuple):
     arm_of: Array
     weight_of: Array  # weights of the entries, shape (n_methods, n_entries)
     arm_weight: Array  # sums of the weights of an arm's genes that are in the data, shape (n_methods, n_arms)
-
-
-def exact_weights(weights: Sequence[float] | Array) -> Array:
-    """Return weights rounded to what sums exactly."""
-    return np.asarray(np.rint(np.asarray(weights, float) / WEIGHT_STEP) * WEIGHT_STEP)
-
-
-def in_steps(weights: Array) -> Array:
-    """Return exact weights as whole numbers of steps."""
-    return np.asarray(np.rint(weights / WEIGHT_STEP), np.int64)
 
 
 def pack_arms(columns: Sequence[Array], weights: Sequence[Sequence[Array]], n_genes: int) -> Arms:
@@ -192,9 +182,10 @@ def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
         raise ParameterError(f"{name} must be {', '.join(others)} or {last}, not {value!r}.")
 
 
-@dataclass(frozen=True)
 class RankMethod(ABC):
     """Settings of a score made of ``sum of w * max(K - rank, 0)`` over the genes of a signature."""
+
+    weights: Weights  # whether weights of genes are used or ignored
 
     @property
     @abstractmethod
@@ -211,18 +202,13 @@ class RankMethod(ABC):
     def down_weight(self) -> float:
         """Weight of the down genes."""
 
-    @property
-    @abstractmethod
-    def weights(self) -> Weights:
-        """Whether weights of genes are used or ignored."""
+    def arm_weights(self, arm: Arm) -> Array:
+        """Return the weights of an arm's present genes as this method uses them."""
+        return weights_in_use(arm, self.weights)
 
     @abstractmethod
     def rank_cap(self, n_vars: int) -> int:
         """Return K: the rank from which on all ranks are one."""
-
-    def arm_weights(self, arm: Arm) -> Array:
-        """Return the weights of an arm's present genes as this method uses them."""
-        return weights_in_use(arm, self.weights)
 
     @abstractmethod
     def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
@@ -231,11 +217,3 @@ class RankMethod(ABC):
     @abstractmethod
     def check(self, part: Part, n_vars: int) -> None:
         """Refuse a signature that the method cannot score, or data that it cannot score in."""
-
-
-def reachable(weights: Array, cap: int) -> float:
-    """Return the greatest weighted sum of depths that genes of these weights can have."""
-    if not weights.size:
-        return 0.0
-    depths = np.maximum(np.arange(cap - 1, cap - 1 - weights.size, -1), 0)
-    return float(np.sort(weights)[::-1] @ depths)

@@ -37,20 +37,14 @@ class Depths(NamedTuple):
     step: Array
 
 
-def depths(caps: list[int], ties: list[int]) -> Depths:
-    """Return the arrays of `Depths`, with the finest steps whose third moments fit into 64 bits."""
-    cap = np.array(caps, np.float64)
+def depths_of(methods: Sequence[RankMethod], n_vars: int) -> Depths:
+    """Return how the ranks of several methods are counted, in the finest steps whose third moments fit into 64 bits."""
+    cap, ties = np.array([m.rank_cap(n_vars) for m in methods], float), np.array([m.ties for m in methods], np.int64)
     # The cubes of the depths of all genes sum to at most cap^4 / 4, in steps, and that is to stay below 2^63.
     room = (64.0 - 4.0 * np.log2(np.maximum(cap, 2.0))) / 3.0
     fine = np.maximum(np.floor(room), 1)
     # A mean rank is a multiple of a half: finer steps would only cost room.
-    power = np.where(np.array(ties) == EXPECTED, fine, 1.0)
-    return Depths(cap, np.array(ties, np.int64), 2.0**power)
-
-
-def depths_of(methods: Sequence[RankMethod], n_vars: int) -> Depths:
-    """Return how the ranks of several methods are counted."""
-    return depths([m.rank_cap(n_vars) for m in methods], [m.ties for m in methods])
+    return Depths(cap, ties, 2.0 ** np.where(ties == EXPECTED, fine, 1.0))
 
 
 @njit

@@ -52,31 +52,16 @@ def all_whole(values: Array) -> bool:
 class Seen:
     """What some numbers are."""
 
-    low: float  # the smallest; NaN if there may be one
-    high: float  # the largest; NaN if there may be one
+    low: float  # the smallest; NaN if one of them is NaN
+    high: float  # the largest; NaN likewise
     whole: bool  # whether all are whole numbers
     size: int  # how many they are
-
-    @property
-    def has_nan(self) -> bool:
-        """Whether one of them is none."""
-        return bool(np.isnan(self.low) or np.isnan(self.high))
-
-    def __or__(self, other: Seen) -> Seen:
-        """Return what both are together."""
-        # numpy's minimum keeps a NaN, Python's may drop it
-        low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
-        return Seen(float(low), float(high), self.whole and other.whole, self.size + other.size)
-
-
-NOTHING_SEEN = Seen(np.inf, -np.inf, whole=True, size=0)
-ZERO_SEEN = Seen(0.0, 0.0, whole=True, size=1)
 
 
 def seen_in(values: Array) -> Seen:
     """Look once at numbers of any type and shape."""
     if not values.size:
-        return NOTHING_SEEN
+        return Seen(np.inf, -np.inf, whole=True, size=0)
     flat = as_floats(values.reshape(-1))
     # The first few mostly tell that not all are whole.
     whole = values.dtype.kind in "iub" or (all_whole(flat[:_FEW]) and all_whole(flat))
@@ -127,17 +112,6 @@ def csc_block(data: Array, indices: Array, indptr: Array, start: int, stop: int)
             at[indices[j] - start] += 1
             j += 1
     return values, columns, out_ptr
-
-
-@njit
-def group_places(group: Array, starts: Array) -> Array:
-    """Return the places of entries put group by group, each from its place in ``starts`` on, in their order."""
-    free = starts.copy()
-    places = np.empty(group.size, np.int64)
-    for j in range(group.size):
-        places[j] = free[group[j]]
-        free[group[j]] += 1
-    return places
 
 
 @njit
@@ -264,20 +238,27 @@ class SomeColumns:
     in_memory = False  # every read copies what is kept
 
     def __init__(self, rows: RowSource, columns: Array) -> None:
-        self._rows, self._place = rows, places(columns, rows.shape[1])
+        self._rows, self.step = rows, rows.step
         self.shape: tuple[int, int] = (rows.shape[0], columns.size)
-        self.step = rows.step
+        self._place = np.full(rows.shape[1], -1, np.int32)
+        self._place[columns] = np.arange(columns.size, dtype=np.int32)
 
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
         return self._rows.block(start, stop).at(self._place)
 
 
-def places(columns: Array, n_vars: int) -> Array:
-    """Return the new number of each column where only some are kept, -1 of the others."""
-    place = np.full(n_vars, -1, np.int32)
-    place[columns] = np.arange(columns.size, dtype=np.int32)
-    return place
+# Cells that are fitted to, and neighbours that are read together: a file gives out 500 rows as fast as one.
+MOST_CELLS, RUN = 40_000, 500
+
+
+def spread_rows(n_obs: int, most: int = MOST_CELLS, run: int = RUN) -> list[range]:
+    """Return at most so many rows, as runs spread evenly over a matrix, for any container and block size."""
+    if n_obs <= most:
+        return [range(n_obs)]
+    n_runs = max(2, most // run)
+    starts = (i * (n_obs - run) // (n_runs - 1) for i in range(n_runs))
+    return [range(start, start + run) for start in starts]
 
 
 def rows_in_memory(matrix: Any) -> RowSource:
@@ -347,10 +328,7 @@ class DistributedRows(RowSource, Protocol):
         """Return the rows of several runs, fetched all at once, in their order; a run may come in pieces."""
 
     def mapped(self, work: Callable[..., T], about: About | None = None, *, step: int) -> Iterator[tuple[range, T]]:
-        """Yield rows and ``work(block, *about(rows))``, in their order; ``work`` is sent out once.
-
-        Blocks have ``step`` rows at most; only a few results are ahead of whoever takes them.
-        """
+        """Do what `each_block` does; ``work`` is sent out once, and few results are ahead of whoever takes them."""
 
 
 def each_block(

@@ -30,9 +30,10 @@ class CellSums(NamedTuple):
 
 
 @njit
-def add_gene_totals(ranked: RankedBlock, total: Array) -> None:
-    """Add to ``total[method, gene]`` the excess of the gene's depth over that of a zero in these cells."""
+def gene_totals(ranked: RankedBlock, n_genes: int) -> Array:
+    """Return how deep each gene ranks in these cells, in steps of each method, less what it would be as a zero."""
     indptr, ptr, depth = ranked.indptr, ranked.ptr, ranked.depth
+    total = np.zeros((depth.shape[0], n_genes), np.int64)
     for i in range(indptr.size - 1):
         groups, genes = ranked.group[indptr[i] : indptr[i + 1]], ranked.indices[indptr[i] : indptr[i + 1]]
         for m in range(depth.shape[0]):
@@ -40,12 +41,6 @@ def add_gene_totals(ranked: RankedBlock, total: Array) -> None:
             zero = of_group[0]
             for j in range(genes.size):
                 of_gene[np.uint32(genes[j])] += of_group[np.uint32(groups[j])] - zero
-
-
-def gene_totals(ranked: RankedBlock, n_genes: int) -> Array:
-    """Return how deep each gene ranks in these cells, in steps of each method, less what it would be as a zero."""
-    total = np.zeros((ranked.depth.shape[0], n_genes), np.int64)
-    add_gene_totals(ranked, total)
     return total
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Unpack
 
@@ -251,7 +251,7 @@ def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: sco
         )
     # Of `tl.annotate` more ranks may count in the null than in the scores.
     their_ranks = {} if record.null.max_rank is None else {"max_rank": record.null.max_rank}
-    of_both = ({"name": method.name, **asdict(method)}, record.method | their_ranks)
+    of_both = ({"name": method.name, **vars(method)}, record.method | their_ranks)
     ours, theirs = (
         f"{m['name']}({', '.join(f'{name}={m[name]}' for name in _OF_RANKS if name in m)})" for m in of_both
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -192,11 +193,12 @@ class TestColumns:
             row_source(matrix)
 
     def test_a_disk_that_fills_up(self, dense, tmp_path, monkeypatch):
-        def fail(*_):
-            raise OSError(28, "No space left on device")
+        class Full(io.BytesIO):
+            def write(self, _):
+                raise OSError(28, "No space left on device")
 
         matrix = store_hdf5(tmp_path / "x.h5ad", sp.csc_matrix(dense))
-        monkeypatch.setattr(RowsFromColumns, "_append", fail)
+        monkeypatch.setattr(_rows.tempfile, "TemporaryFile", lambda **_: Full())
         with pytest.raises(OutputError, match=r"is full.*TMPDIR"):
             row_source(matrix)
         assert not list((tmp_path / "tmp").iterdir())

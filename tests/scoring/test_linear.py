@@ -123,8 +123,7 @@ def test_label_sums_are_detected_cells_values_and_squares(matrix):
 
 
 @pytest.mark.parametrize(
-    ("call", "kernel"),
-    [(sums_of, weighted_sums), (gene_sums_of, add_gene_sums), (label_sums_of, add_label_sums)],
+    ("call", "kernel"), [(sums_of, weighted_sums), (gene_sums_of, add_gene_sums), (label_sums_of, add_label_sums)]
 )
 def test_compiled_equals_plain_python(matrix, call, kernel):
     compiled, plain = call(matrix), call(matrix, kernel.py_func)

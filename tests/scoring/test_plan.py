@@ -20,7 +20,7 @@ from tamannot.scoring import (
     score_linear,
     score_runs,
 )
-from tamannot.scoring._plan import Coverage, exact_weights, in_steps, pack_arms
+from tamannot.scoring._plan import Coverage, pack_arms
 from tamannot.scoring._rows import CsrRows
 from tamannot.signature import Gene, GeneIndex, Signature, SignatureSet, read_signatures
 
@@ -132,25 +132,31 @@ def test_an_arm_without_genes_weighs_nothing():
     np.testing.assert_array_equal(arms.arm_weight, [[0, 2]])
 
 
+def planned(weights):
+    """Return the weights of genes as a plan has them."""
+    genes = [Gene(symbol=f"G{i}", weight=float(w)) for i, w in enumerate(weights)]
+    plan = make_plan(
+        SignatureSet([Signature(id="s", genes=tuple(genes))]), lambda symbol, _: int(symbol[1:]), len(genes)
+    )
+    return plan.parts[0].up.weights
+
+
 @pytest.mark.parametrize("weight", [1.0, 0.25, 0.5, 2.0, 1000.0])
 def test_dyadic_weights_are_kept(weight):
-    assert exact_weights([weight])[0] == weight
+    assert planned([weight])[0] == weight
 
 
-def test_weights_are_rounded_by_at_most_half_a_step():
-    weights = np.random.default_rng(0).random(1000) * 10
-    assert np.abs(exact_weights(weights) - weights).max() <= 2.0**-17
+def test_weights_are_rounded_by_at_most_half_a_step_to_whole_steps():
+    weights = np.random.default_rng(0).uniform(0.1, 10, 1000)
+    assert np.abs(planned(weights) - weights).max() <= 2.0**-17
+    assert (planned(weights) % 2.0**-16 == 0).all()
 
 
-def test_exact_weights_are_whole_steps():
-    weights = exact_weights(np.random.default_rng(0).random(1000) * 10)
-    np.testing.assert_array_equal(in_steps(weights) * 2.0**-16, weights)
-
-
-def test_exact_weights_sum_the_same_in_any_order():
+def test_weights_sum_the_same_in_any_order():
     rng = np.random.default_rng(1)
-    terms = in_steps(exact_weights(rng.random(2000))) * rng.integers(0, 3000, 2000)
-    floats = exact_weights(rng.random(2000)) * (rng.integers(0, 3000, 2000) / 2)
+    weights = planned(rng.uniform(0.1, 1, 2000))
+    terms = (weights * 2**16).astype(int) * rng.integers(0, 3000, 2000)
+    floats = weights * (rng.integers(0, 3000, 2000) / 2)
     assert len({int(np.cumsum(rng.permutation(terms))[-1]) for _ in range(50)}) == 1
     assert len({float(np.cumsum(rng.permutation(floats))[-1]) for _ in range(50)}) == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise, permutations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,12 +17,17 @@ from tamannot.scoring._ranks import (
     LARGEST_NULL_CAP,
     LEGACY,
     RankedRows,
-    depths,
+    depths_of,
     descending,
     rank_block,
     rank_rows,
 )
 from tamannot.scoring._rows import CscRows, CsrRows, DenseRows, RowBlock
+
+
+def depths(caps, ties):
+    methods = zip(caps, ties, strict=True)
+    return depths_of([SimpleNamespace(rank_cap=lambda _, cap=cap: cap, ties=tie) for cap, tie in methods], 0)
 
 
 def order_bits(values):
