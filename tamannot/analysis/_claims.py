@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,13 +19,11 @@ import tamannot.data as slots
 from tamannot._resources import resource_path
 from tamannot.analysis._claim_cells import PANEL, Cells, Claim, read_cells
 from tamannot.analysis._claim_tests import SUPPORTED, check_claim
-from tamannot.analysis._samples import Malignant, Samples, malignant_cells, samples_of, table_of_samples
+from tamannot.analysis._samples import Malignant, malignant_cells, samples_of, table_of_samples
 from tamannot.errors import InputFileError, ParameterError, among
 from tamannot.stats._means import MIN_SAMPLES, over_samples
 
-_ANY = "all"
-# With a small panel of genes, depth is not a useful covariate.
-_FEW_GENES = 1000
+_FEW_GENES = 1000  # with a small panel of genes, depth is not a useful covariate
 _SIGNED = ("positive", "negative")
 # Of each kind the fields that it needs, and the values of `expected`; of a share a range.
 _KINDS = {
@@ -38,17 +36,14 @@ _KINDS = {
     "groups": (("a", "cells", "b"), _SIGNED),
 }
 
-OfSamples: TypeAlias = str | tuple[str, Mapping[str, str]]
-"""A column of ``obs``, or a column and ``{your word: ours}``."""
-
 
 def claims(
     adata: AnnData,
     sample_key: str,
     *,
     malignant: Malignant | None = None,
-    primary: OfSamples | None = None,
-    site: OfSamples | None = None,
+    primary: str | tuple[str, Mapping[str, str]] | None = None,
+    site: str | tuple[str, Mapping[str, str]] | None = None,
     table: str | os.PathLike[str] | None = None,
     min_cells: int = 20,
     key: str = "tam",
@@ -58,9 +53,9 @@ def claims(
 
     Each claim is a row of a table that names the genes or programs, the cells to compare, and the expected direction.
     The statistic is computed for each sample, and the interval is over samples: fewer than three samples (five for a
-    correlation across samples) are inconclusive, however many cells they have. Each claim is also compared with
-    random genes: twenty times, each of its genes is replaced by one of equal mean expression in the same cells, and
-    the claim is inconclusive unless its result is more extreme than all twenty.
+    correlation across samples) are inconclusive, however many cells they have. Twenty times, each gene of a claim is
+    also replaced by one of equal mean expression in the same cells: the claim is inconclusive unless its result is more
+    extreme than all twenty.
 
     Parameters
     ----------
@@ -69,14 +64,12 @@ def claims(
     sample_key
         Column of ``obs`` with the sample. Use the patient if a patient has several samples.
     malignant
-        Which cells are malignant, from your own annotation: a boolean column, or ``(column, values)``. If None, claims
-        about malignant cells are not measurable; malignancy is never inferred.
+        Which cells are malignant, as in `crosstalk`. If None, claims about malignant cells are not measurable.
     primary
         Column with the primary tumour of each sample, as text that contains ``breast``, ``lung`` or ``melanoma``, or
         ``(column, {your word: ours})``.
     site
-        Column with the site of each sample, as text that contains ``margin``, ``core`` or ``leptomeningeal``. It is
-        never inferred from expression.
+        The same of the site of each sample: ``margin``, ``core`` or ``leptomeningeal``; it is never inferred.
     table
         Your own table of claims, with the columns of the bundled one; None uses the bundled table.
     min_cells
@@ -134,13 +127,13 @@ def claims(
             about[name] = words.replace(dict(ours))
     chosen = None if malignant is None else malignant_cells(adata, malignant)
     cells = replace(read_cells(adata, key, rows, samples, chosen), min_cells=min_cells, about=about)
-    found = [
-        {name: getattr(claim, name) for name in ("claim_id", "claim", "source", "kind", "expected")}
+    about_claim = ("claim_id", "claim", "source", "kind", "expected")
+    result = pd.DataFrame(
+        {name: getattr(claim, name) for name in about_claim}
         | asdict(check_claim(claim, cells))
         | {"note": claim.note if claim.kind != "none" else ""}
         for claim in rows
-    ]
-    result = pd.DataFrame(found)
+    )
     record = {
         "sample_key": sample_key,
         "malignant": malignant is not None,
@@ -150,7 +143,7 @@ def claims(
         "n_samples": len(samples.names),
         "claims": result,
         "detection": pd.DataFrame(_detection(cells), columns=_DETECTION),
-        "cautions": _cautions(cells, samples, result),
+        "cautions": _cautions(cells, result),
     }
     target = slots.to_work_on(adata, copy=copy)
     slots.write_analysis(target, key, "claims", record)
@@ -207,11 +200,11 @@ def _detection(cells: Cells) -> Iterator[tuple[Any, ...]]:
         macrophage = macrophage & ~cells.malignant
     hits = {g: cells.column(g) > 0 for g in cells.genes_of(PANEL) if g in cells.genes}
     codes, n_samples = cells.samples.codes, len(cells.samples.names)
-    origins, states = ([_ANY, *sorted(set(cells.labels[axis][macrophage]))] for axis in ("origin", "state"))
+    origins, states = (["all", *sorted(set(cells.labels[axis][macrophage]))] for axis in ("origin", "state"))
     for origin, state in product(origins, states):
         here = macrophage & (codes >= 0)
         for axis, label in (("origin", origin), ("state", state)):
-            here = here & (True if label == _ANY else cells.labels[axis] == label)
+            here = here & (True if label == "all" else cells.labels[axis] == label)
         n = np.bincount(codes[here], minlength=n_samples)
         if not n.any():
             continue
@@ -223,9 +216,9 @@ def _detection(cells: Cells) -> Iterator[tuple[Any, ...]]:
             yield (gene, origin, state, int(n.sum()), int(k.sum()), share, over.mean, low, high, over.n)
 
 
-def _cautions(cells: Cells, samples: Samples, result: pd.DataFrame) -> list[str]:
+def _cautions(cells: Cells, result: pd.DataFrame) -> list[str]:
     said = []
-    if (n := len(samples.names)) < MIN_SAMPLES:
+    if (n := len(cells.samples.names)) < MIN_SAMPLES:
         said.append(f"{n} sample{'s' * (n > 1)}: no claim can be tested; at least {MIN_SAMPLES} samples are needed.")
     against = result[result["n_swaps"] > 0]
     if len(against):

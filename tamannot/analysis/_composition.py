@@ -15,11 +15,7 @@ from tamannot.analysis._samples import Samples, samples_of, table_of_samples
 from tamannot.errors import ParameterError, some_of
 from tamannot.stats._shares import wilson
 
-Counts = Literal["expected", "called"]
-
-# No column of obs is likely to have this name.
-_DEPTH = "mean log depth of the sample"
-_SHOWN = 8
+_DEPTH = "mean log depth of the sample"  # no column of obs is likely to have this name
 
 
 def composition(
@@ -31,7 +27,7 @@ def composition(
     covariates: Sequence[str] = (),
     reference: str | None = None,
     min_cells: int = 30,
-    counts: Counts = "called",
+    counts: Literal["expected", "called"] = "called",
     depth: bool = True,
     key: str = "tam",
     copy: bool = False,
@@ -43,8 +39,7 @@ def composition(
     adata
         An annotated object.
     sample_key
-        Column of ``obs`` with the sample of each cell: the tumour or donor, the unit of the comparison. Several samples
-        of one donor are not independent: use the donor.
+        Column of ``obs`` with the tumour or donor of each cell; use the donor if a donor has several samples.
     condition
         Column of ``obs`` with one value per sample. Each value is compared with the reference. None: shares only.
     axis
@@ -55,14 +50,12 @@ def composition(
     reference
         The condition to compare with; None uses the first category.
     min_cells
-        Number of macrophages (for ``"compartment"``: cells) that a sample needs. Samples with fewer are shown, but not
-        compared.
+        Macrophages (for ``"compartment"``: cells) that a sample needs to be compared. Samples with fewer are shown.
     counts
-        What tests and figures use. ``"called"``: cells counted by label. ``"expected"``: sums of probabilities, which
-        include unassigned cells; available for states and origins.
+        What tests and figures use. ``"called"``: cells by label. ``"expected"``, of states and origins: sums of
+        probabilities, which include unassigned cells.
     depth
-        Use the mean log depth of a sample's cells as a covariate: counts, or detected genes if the matrix has no
-        counts.
+        Use a sample's mean log depth as a covariate: counts, or detected genes if the matrix has no counts.
     key
         The ``key_added`` of the annotation.
     copy
@@ -71,9 +64,8 @@ def composition(
     Returns
     -------
     None, or the copy. The results are in ``uns["tamannot"]["{key}"]["composition"]`` (read them with
-    `get.composition`): the tables ``shares`` (of cells as called), ``expected`` (expected shares, if there are
-    probabilities), ``samples`` (condition, cells, log depth, whether compared and why not) and, with a condition,
-    ``tests``; ``parameters``; ``cautions``. Annotating again removes them.
+    `get.composition`): ``shares``, ``expected`` if there are probabilities, ``samples`` (condition, cells, log depth,
+    whether compared and why not), ``tests`` if there is a condition, ``parameters`` and ``cautions``.
 
     Raises
     ------
@@ -166,20 +158,15 @@ def composition(
 def _table_of(
     adata: AnnData, samples: Samples, counted: Counted, condition: str | None, covariates: Sequence[str], min_cells: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
-    """Return the samples, their covariates, and the conditions in the order of their column.
-
-    There is one row per sample: ``condition`` (text, empty where it is not known), ``n_cells``, ``n_macrophages``,
-    ``log_depth`` if it is known, ``used`` (whether it is compared), ``left_out`` (why not).
-    """
+    """Return the table of samples, their covariates, and the conditions in the order of their column."""
     known = table_of_samples(adata, samples, [*([condition] if condition else []), *covariates])
     reason = np.full(len(known), "", dtype=object)
     for name in reversed(known.columns):
         reason[known[name].isna().to_numpy()] = f"no value of {name}"
     few = counted.total < min_cells
     reason[few] = [f"{int(n):,} {counted.unit}, fewer than {min_cells}" for n in counted.total[few]]
-    table = pd.DataFrame(index=known.index)
-    order: tuple[str, ...] = ()
-    if condition is not None:
+    table, order = pd.DataFrame(index=known.index), tuple[str, ...]()
+    if condition is not None:  # text, empty where it is not known
         table["condition"] = known[condition].astype(str).where(known[condition].notna(), "").astype(object)
         column = slots.obs_column(adata, condition)
         is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
@@ -213,7 +200,7 @@ def _refuse_few(table: pd.DataFrame, counted: Counted, condition: str, min_cells
     if not alone.any() and ((by["enough"] > 0).sum() > 1 or len(by) == 1):
         return  # whatever else is wrong, it is not for cells
     cells = pd.Series(counted.total, index=table.index).sort_values(kind="stable")
-    least = some_of([f"{name} {int(n):,}" for name, n in cells[cells < min_cells].items()], _SHOWN)
+    least = some_of([f"{name} {int(n):,}" for name, n in cells[cells < min_cells].items()], 8)
     of_each = ", ".join(f"{name} {int(row['enough'])} of {int(row['all'])}" for name, row in by.iterrows())
     raise ParameterError(
         f"{int(enough.sum())} of {len(known)} samples have {min_cells} {counted.unit} (min_cells), but each condition "

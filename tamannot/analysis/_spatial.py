@@ -15,19 +15,12 @@ import tamannot.data as slots
 from tamannot.analysis._samples import Samples, samples_of
 from tamannot.data import Array
 from tamannot.errors import ParameterError, ResultNotFoundError, among
+from tamannot.stats import _means
 from tamannot.stats._correlation import spearman_by_sample
-from tamannot.stats._means import (
-    OverSamples,
-    benjamini_hochberg,
-    correlation_over_samples,
-    means_by_region,
-    over_samples,
-)
 
 Kind = Literal["score", "z", "smooth"]
 
-# A sample, or a region of one, with fewer spots is uninformative.
-_MIN_SPOTS = 10
+_MIN_SPOTS = 10  # a sample, or a region of one, with fewer spots is uninformative
 _FEW_SAMPLES = 4
 
 
@@ -44,10 +37,9 @@ def regions(
 ) -> AnnData | None:
     """Compare scores between regions of a tissue, or along a distance, with the sample as the unit.
 
-    You provide the position of each spot: a column with regions (such as core and margin), or with a distance (to the
-    margin, to a vessel). Neither is ever inferred. A rank correlation with the distance, or a difference of means
-    between regions, is computed in each sample; these are averaged over samples and tested by t, the correlations as
-    Fisher z.
+    You provide a column with the region of each spot (such as core and margin), or its distance (to the margin, to a
+    vessel); neither is ever inferred. A rank correlation with the distance, or a difference of means between regions,
+    is computed in each sample; these are averaged over samples and tested by t, the correlations as Fisher z.
 
     Parameters
     ----------
@@ -85,8 +77,8 @@ def regions(
     Limits. The score of a spot with several cells is that of their mixture: a gradient of a state's score may reflect
     the number of macrophages, or the share of tumour. Compare it with that of ``macrophage``. Scores depend on the
     number of detected genes, so a gradient of depth produces gradients of scores. Neighbouring spots are similar, so
-    spots are not replicates, and a p over spots is far too small; one sample does not represent others. A distance that
-    was derived from the expression is not independent of it.
+    spots are not replicates; one sample does not represent others. A distance that was derived from the expression is
+    not independent of it.
 
     Examples
     --------
@@ -114,7 +106,7 @@ def regions(
     samples = samples_of(adata, sample_key) if sample_key is not None else Samples(("all",), np.zeros(adata.n_obs, int))
     compare = _between if distance is None else _along
     tests, of_samples = compare(scores, slots.obs_column(adata, str(distance if region is None else region)), samples)
-    tests.insert(list(tests.columns).index("p") + 1, "q", benjamini_hochberg(tests["p"].to_numpy(float)))
+    tests.insert(list(tests.columns).index("p") + 1, "q", _means.benjamini_hochberg(tests["p"].to_numpy(float)))
     record = {
         "table": tests,
         "samples": of_samples,
@@ -152,7 +144,7 @@ def _along(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple[p
     distance, n_samples = column.to_numpy(dtype=float, na_value=np.nan), len(samples.names)
     own = spearman_by_sample(scores.to_numpy(float), distance, samples.codes, n_samples, at_least=_MIN_SPOTS)
     n_spots = samples.total(np.isfinite(distance).astype(float)).astype(int)
-    return _tables(scores.columns, samples, correlation_over_samples(own, fewest=2), own, n_spots, {})
+    return _tables(scores.columns, samples, _means.correlation_over_samples(own, fewest=2), own, n_spots, {})
 
 
 def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -166,21 +158,20 @@ def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple
     if len(names) < 2:
         raise ParameterError(f"obs['{column.name}'] has {len(names)} regions; a comparison needs two.")
     values = scores.to_numpy(float)
-    means, n = means_by_region(values, region.codes.astype(int), samples.codes, len(names), len(samples.names))
-    tests, of_samples = [], []
+    means, n = _means.means_by_region(values, region.codes.astype(int), samples.codes, len(names), len(samples.names))
+    pairs = []
     for first, second in combinations(range(len(names)), 2):
         enough = (n[:, first] >= _MIN_SPOTS) & (n[:, second] >= _MIN_SPOTS)
         own = np.where(enough[:, None], means[:, second] - means[:, first], np.nan)
         spots = np.where(enough, n[:, first] + n[:, second], 0)
         pair = {"region": names[second], "reference": names[first]}
-        of_pair = _tables(scores.columns, samples, over_samples(own, fewest=2), own, spots, pair)
-        tests.append(of_pair[0])
-        of_samples.append(of_pair[1])
+        pairs.append(_tables(scores.columns, samples, _means.over_samples(own, fewest=2), own, spots, pair))
+    tests, of_samples = zip(*pairs, strict=True)
     return pd.concat(tests, ignore_index=True), pd.concat(of_samples, ignore_index=True)
 
 
 def _tables(
-    names: pd.Index, samples: Samples, over: OverSamples, own: Array, n_spots: Array, pair: dict[str, str]
+    names: pd.Index, samples: Samples, over: _means.OverSamples, own: Array, n_spots: Array, pair: dict[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return tests over samples, and the values of each sample: differences of a pair of regions, or correlations."""
     value = "difference" if pair else "correlation"
@@ -242,8 +233,7 @@ def smooth(
     neighbors_key
         Entry of ``uns`` that names the graph.
     decay
-        Between 0 (all neighbours have equal weight) and 1 (only the cell itself). Neighbours at the same distance
-        share their weights.
+        Between 0 (equal weights) and 1 (only the cell itself). Neighbours at the same distance share their weights.
     up_only
         Keep a cell's own score where the smoothed one is lower.
     copy
@@ -251,8 +241,7 @@ def smooth(
 
     Returns
     -------
-    None, or the copy. The result is ``obsm["{key}_smooth"]``, cells × signatures, float32; read it with
-    ``get.scores(adata, kind="smooth")``.
+    None, or the copy. The result is ``obsm["{key}_smooth"]``, which ``get.scores(adata, kind="smooth")`` returns.
 
     Raises
     ------
@@ -282,10 +271,7 @@ def smooth(
 
 
 def neighbour_weights(distances: sp.csr_matrix, decay: float) -> sp.csr_array:
-    """Return the averaging matrix over each cell and its neighbours, with rows that sum to 1; see `smooth`.
-
-    Only cells with a stored distance are neighbours.
-    """
+    """Return the averaging matrix of `smooth` over each cell and those with a stored distance; rows sum to 1."""
     n = distances.shape[0]
     row = np.repeat(np.arange(n), np.diff(distances.indptr))
     others = row != distances.indices

@@ -280,10 +280,7 @@ def regions(
 def _table(
     adata: AnnData, key: str, name: str, chosen: str, of: str | list[str] | None = None, argument: str = "kind"
 ) -> pd.DataFrame:
-    """Return a copy of a table of an analysis; ``attrs`` has everything in its record except tables.
-
-    ``chosen`` is the table by the caller's ``argument``, ``of`` the analysed column: None uses the latest.
-    """
+    """Return a copy of the table that the caller's ``argument`` chose; ``attrs`` has the rest of the record."""
     call, tables = _ANALYSES[name]
     if chosen not in tables:
         raise ParameterError(f"{argument} must be one of {', '.join(tables)}, not {chosen!r}.")

@@ -3,7 +3,6 @@
 from copy import deepcopy
 from typing import Literal
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -49,9 +48,7 @@ def scores(adata: AnnData, key: str = "tam", *, kind: Kind = "score") -> pd.Data
     """
     if kind != "q":
         return slots.read_table(adata, key, kind).copy()
-    return slots.read_table(adata, key, "p").apply(
-        lambda p: pd.Series(benjamini_hochberg(p.to_numpy()), p.index, np.float32)
-    )
+    return slots.read_table(adata, key, "p").apply(benjamini_hochberg, raw=True).astype(np.float32)
 
 
 def coverage(adata: AnnData, key: str = "tam") -> pd.DataFrame:
@@ -88,17 +85,15 @@ def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:
 
     Returns
     -------
-    One row per cell: the columns that `tl.annotate` wrote into ``obs``, those of `tl.vote` if it was run, those of a
-    label model under ``{key}_model``, and ``{key}_state_parent``, the coarser naming of the reviews, in which
-    lipid-associated macrophages are immunoregulatory as well.
+    One row per cell: the columns of ``obs`` that `tl.annotate`, `tl.vote` and a label model wrote, and
+    ``{key}_state_parent``: by the reviews' coarser naming, lipid-associated macrophages are immunoregulatory as well.
 
     Raises
     ------
     ResultNotFoundError
         The object is not annotated.
     """
-    table = slots.read_obs(adata, key, ANNOTATIONS).copy()
-    state = slots.slot(key, "state")
+    table, state = slots.read_obs(adata, key, ANNOTATIONS).copy(), slots.slot(key, "state")
     if state not in table:
         raise ResultNotFoundError(f"No '{state}' in obs. Run tamannot.tl.annotate(adata) first.")
     parent = pd.Series(pd.Categorical(table[state].astype(str).replace(_STATE_PARENT)), index=table.index)
@@ -107,7 +102,7 @@ def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:
     return table
 
 
-def score_adata(adata: ad.AnnData, key: str = "tam", *, kind: Kind = "score") -> ad.AnnData:
+def score_adata(adata: AnnData, key: str = "tam", *, kind: Kind = "score") -> AnnData:
     """Return the scores as cells × signatures, so that scanpy's plots and tests work on them.
 
     Parameters
@@ -142,7 +137,7 @@ def score_adata(adata: ad.AnnData, key: str = "tam", *, kind: Kind = "score") ->
     about = slots.read_record(adata, key).signatures
     table = table[[i for i in table if i in about.index]]  # others are of a run whose record was lost
     var = about.join(coverage(adata, key)[["n_genes", "n_present", "coverage"]]).loc[table.columns]
-    out = ad.AnnData(table.to_numpy(np.float32, copy=True), obs=adata.obs.copy(), var=var.rename_axis(None))
+    out = AnnData(table.to_numpy(np.float32, copy=True), obs=adata.obs.copy(), var=var.rename_axis(None))
     ours = tuple(slots.slot(run, "") for run in slots.runs_of(adata))
     for name, values in adata.obsm.items():
         if not (isinstance(values, pd.DataFrame) and name.startswith(ours)):  # our own tables stay where they are
@@ -154,13 +149,7 @@ def score_adata(adata: ad.AnnData, key: str = "tam", *, kind: Kind = "score") ->
 
 
 def row_of(adata: AnnData, cell: str | int) -> int:
-    """Return the row of a cell given by its name or number.
-
-    Raises
-    ------
-    ParameterError
-        The cell does not exist, or several cells have the name.
-    """
+    """Return the row of a cell given by its name or number."""
     slots.check_adata(adata)
     if isinstance(cell, (int, np.integer)):
         if not -adata.n_obs <= cell < adata.n_obs:

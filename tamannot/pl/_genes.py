@@ -17,7 +17,7 @@ from tamannot.data import AXES, Array
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.get import contributions
 from tamannot.get import evidence as evidence_of
-from tamannot.get._run_evidence import ByLabel, RunEvidence, by_label, columns_of
+from tamannot.get._evidence import ByLabel, RunEvidence, by_label, columns_of
 from tamannot.pl import _style as common
 from tamannot.pl._cells import Labels, as_labels, check_some, labels_of
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, plain, pretty

@@ -12,12 +12,12 @@ from matplotlib.colors import ListedColormap, to_rgba
 from matplotlib.lines import Line2D
 
 import tamannot.data as slots
-from tamannot.analysis._cells import some_genes
+from tamannot.analysis._samples import some_genes
 from tamannot.analysis._spatial import Kind, coordinates_of
 from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL
 from tamannot.data import Array
 from tamannot.errors import ParameterError, among
-from tamannot.get._run_evidence import columns_of
+from tamannot.get._evidence import columns_of
 from tamannot.pl import _style as common
 from tamannot.pl._cells import MAX_POINTS, as_labels, check_some, labels_of, point_size, rows_to_draw
 from tamannot.pl._style import FigureOptions, Palette, figure, pretty

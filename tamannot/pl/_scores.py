@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 import tamannot.data as slots
-from tamannot.analysis._cells import library_species, scores_in
+from tamannot.analysis._samples import library_species, scores_in
 from tamannot.classify import NOT_MACROPHAGE
 from tamannot.data import AXES, Array
 from tamannot.errors import ParameterError, ResultNotFoundError, among
