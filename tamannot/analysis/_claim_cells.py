@@ -21,8 +21,7 @@ from tamannot.signature import GeneIndex, Signature, load_signatures
 
 LABEL, SHARE_OF = "label:", "share:"
 PANEL = "@checkpoint_ligands"
-# Cells that are neither microglia nor anything but myeloid.
-_MYELOID = ("macrophage", "monocyte", "dendritic")
+_MYELOID = ("macrophage", "monocyte", "dendritic")  # with microglia, which are macrophages, left out
 RARE = 0.01  # a gene detected in a smaller share of the cells is uninformative
 N_SWAPS = 20  # number of times that the genes of a claim are swapped: the minimum for a p value of 0.05
 

@@ -53,9 +53,8 @@ def claims(
 
     Each claim is a row of a table that names the genes or programs, the cells to compare, and the expected direction.
     The statistic is computed for each sample, and the interval is over samples: fewer than three samples (five for a
-    correlation across samples) are inconclusive, however many cells they have. Twenty times, each gene of a claim is
-    also replaced by one of equal mean expression in the same cells: the claim is inconclusive unless its result is more
-    extreme than all twenty.
+    correlation across samples) are inconclusive, however many cells they have. So is a claim whose result is not more
+    extreme than all of twenty with its genes replaced by others of equal mean expression in the same cells.
 
     Parameters
     ----------

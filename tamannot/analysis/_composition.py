@@ -45,8 +45,7 @@ def composition(
     axis
         ``"state"`` or ``"origin"``, shares of macrophages, or ``"compartment"``, shares of all cells.
     covariates
-        Columns of ``obs`` with one value per sample, such as batch or dexamethasone. Numbers are centred and scaled;
-        anything else is treated as categories.
+        Columns of ``obs`` with one value per sample. Numbers are centred and scaled; anything else is categories.
     reference
         The condition to compare with; None uses the first category.
     min_cells
@@ -71,8 +70,7 @@ def composition(
     ------
     ParameterError
         The sample column identifies cells; a condition or covariate varies within a sample; a condition has fewer than
-        two samples with enough cells; there are too few samples for the covariates; or a covariate is confounded with
-        the condition.
+        two samples with enough cells; or the covariates are too many for the samples, or confounded with the condition.
     ResultNotFoundError
         The object is not annotated.
 
@@ -168,9 +166,7 @@ def _table_of(
     table, order = pd.DataFrame(index=known.index), tuple[str, ...]()
     if condition is not None:  # text, empty where it is not known
         table["condition"] = known[condition].astype(str).where(known[condition].notna(), "").astype(object)
-        column = slots.obs_column(adata, condition)
-        is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
-        order = tuple(map(str, column.cat.categories if is_categorical else sorted(set(column.dropna()))))
+        order = tuple(map(str, pd.Categorical(slots.obs_column(adata, condition)).categories))
     table["n_cells"] = samples.total(np.ones(len(samples.codes))).astype(int)
     table["n_macrophages"] = counted.n_macrophages.astype(int)
     if counted.log_depth is not None:
@@ -212,15 +208,13 @@ def _by_sample_and_label(counts: pd.DataFrame, counted: Counted, samples: pd.Dat
     """Return counts, samples × labels, as one row each with their share of the cells of the sample."""
     n_samples, n_labels = counts.shape
     total, k = np.repeat(counted.total, n_labels), counts.to_numpy(float).ravel()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = k / total
     columns = {
         "sample": np.repeat(np.asarray(counts.index, dtype=object), n_labels),
         "label": np.tile(np.asarray(counts.columns, dtype=object), n_samples),
         "n_cells": k,
         "n_macrophages": np.repeat(counted.n_macrophages.astype(int), n_labels),
         "n_total": total.astype(int),
-        "share": share,
+        "share": np.divide(k, total, out=np.full(k.size, np.nan), where=total > 0),
     }
     table = pd.DataFrame(columns)
     if "condition" in samples:

@@ -188,8 +188,7 @@ def cautions_on_tests(tests: pd.DataFrame, design: Design, total: Array, log_dep
                 f"The condition explains {explained:.0%} of the variance of log depth between samples: an effect of "
                 "the condition cannot be separated from an effect of depth."
             )
-    few = [f"{name} ({n})" for name, n in zip(design.conditions, sizes, strict=True) if n < _FEW_SAMPLES]
-    if few:
+    if few := [f"{name} ({n})" for name, n in zip(design.conditions, sizes, strict=True) if n < _FEW_SAMPLES]:
         yield (
             f"Fewer than {_FEW_SAMPLES} samples in {', '.join(few)}: only large differences can be detected, and a "
             "single outlier can produce one."

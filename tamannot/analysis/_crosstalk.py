@@ -24,8 +24,7 @@ from tamannot.stats._correlation import FEWEST, supports_q
 from tamannot.stats._means import benjamini_hochberg
 
 _NO_STATE = f"share_{UNASSIGNED}"
-# If the unassigned share of macrophages differs by more than this between samples, shares of labels are biased.
-_UNEVEN = 0.2
+_UNEVEN = 0.2  # if the unassigned shares of samples differ by more, shares of labels are biased
 _FREE = 5  # degrees of freedom that must be left for all covariates at once; below, they are taken one at a time
 _FEW_SAMPLES = 10
 _LEVEL = 0.05
@@ -52,8 +51,7 @@ def crosstalk(
     The sample is the unit: each gives one share of a state, or one mean z of a program, over its macrophages, and one
     mean z over its malignant cells. Spearman's ρ is computed over samples. p uses all permutations of up to eight
     samples, otherwise 9,999 random ones. An association is not a cause and has no direction; the programs describe the
-    handling of iron and lipid peroxides, not death; and macrophage RNA contaminates malignant cells, so read ρ together
-    with the adjusted ρ.
+    handling of iron and lipid peroxides, not death; macrophage RNA contaminates malignant cells: read the adjusted ρ.
 
     Parameters
     ----------

@@ -34,9 +34,7 @@ _AMBIENT = {"human": ("C1QA", "C1QB", "C1QC", "TYROBP"), "mouse": ("C1qa", "C1qb
 class Hypothesis:
     """One value of macrophages, or of T cells, to correlate with one of malignant cells."""
 
-    # Of macrophages the share of a state, the mean z of a program, the mean expression of a gene; or of T and NK cells
-    # the mean of a set or gene.
-    measure: Side
+    measure: Side  # a mean over macrophages, or for ``t_cell`` over T and NK cells
     tam: str
     malignant: str  # id of a ferroptosis program, of a summary or of a context set; or a gene
     expected: Literal["positive", "negative", ""] = ""  # sign expected before the data were seen; empty: either

@@ -74,10 +74,8 @@ def enrich(
     method
         Method of gseapy: ``"multilevel"`` (that of fgsea) is fast and resolves p down to 1e-10; ``"permutation"`` draws
         ``n_permutations`` random sets, takes about ten times as long, and its p may be 0.
-    min_size
-        Signatures with fewer genes in the ranking are left out.
-    max_size
-        Signatures with more genes in the ranking are left out.
+    min_size, max_size
+        Signatures with fewer or more genes in the ranking are left out.
     n_permutations
         Number of random sets for normalising the score.
     layer
@@ -117,8 +115,7 @@ def enrich(
     samples. q is computed within a group. Enrichment is relative to the other cells in the object: among macrophages
     alone, no group is enriched for macrophage genes. Groups that were called from signatures, such as ``tam_state``,
     are enriched for them by construction. Gene sets share genes, so several may be enriched for the same reason:
-    compare ``leading_edge``. Only up genes are used, also of signed signatures; a composite uses those of all its
-    modules.
+    compare ``leading_edge``. Only up genes are used, also of signed signatures, and of all modules of a composite.
 
     Sources: Subramanian et al. 2005, doi:10.1073/pnas.0506580102; Korotkevich et al. 2021, doi:10.1101/060012; gseapy,
     Fang et al. 2023, doi:10.1093/bioinformatics/btac757; moderated t: Smyth 2004, doi:10.2202/1544-6115.1027.
@@ -201,8 +198,8 @@ def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settin
     parts = []
     for name, ranking in rankings.items():
         part = _gene_rankings.prerank(ranking, sets, how, threads=threads)
-        part.insert(0, "group", name)
-        parts.append(part.assign(unit=ranking.unit, n_samples=ranking.n_samples, n_cells=ranking.n_cells))
+        part = part.assign(unit=ranking.unit, n_samples=ranking.n_samples, n_cells=ranking.n_cells)
+        parts.append(part.assign(group=name))
     table = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
     if table.empty:
         most = max(s.ranked_in(r) for s in sets for r in rankings.values())

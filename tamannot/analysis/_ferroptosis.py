@@ -76,15 +76,12 @@ def ferroptosis_summary(
     ------
     ParameterError
         A column is missing, there are no samples or no macrophages, or ``min_cells`` is below 1.
-    ResultNotFoundError
-        The programs were not scored, or the matrix is missing.
-    MatrixError
-        The matrix is not the one that was annotated.
+    ResultNotFoundError, MatrixError
+        The programs were not scored, or the matrix is missing or not the one that was annotated.
 
     Notes
     -----
-    Drive, defence and balance describe capacity: in cells that did undergo ferroptosis, balance mostly fell (see
-    `ferroptosis` for numbers).
+    Drive, defence and balance describe capacity: in cells that did undergo ferroptosis, balance mostly fell.
 
     Limits. No value measures death, lipid peroxides or labile iron: only transcripts are measured, and FTH1, FTL and
     TFRC are controlled by translation and decay, GPX4 by selenium. An effect on the cell itself can be the opposite of

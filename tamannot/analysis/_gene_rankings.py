@@ -184,13 +184,21 @@ def prerank(ranking: Ranking, sets: Sequence[GeneSet], settings: Settings, *, th
         threads=threads,
         verbose=False,
     )
+    difference = p_samples = np.full(len(fitting), np.nan)
+    if ranking.n_samples:
+        # In each sample the mean excess of the genes of each set over all genes.
+        above = ranking.differences - ranking.differences.mean(axis=1, keepdims=True)
+        means = [above[:, np.isin(ranking.columns, list(s.symbol_of))].mean(axis=1) for s in fitting]
+        of_samples = over_samples(np.stack(means, axis=1), fewest=2)
+        difference, p_samples = of_samples.mean, of_samples.p
     found = pd.DataFrame(result.res2d).set_index("Term").loc[[s.id for s in fitting]]
     leading = [[int(name[1:]) for name in str(genes).split(";") if name] for genes in found["Lead_genes"]]
     table = pd.DataFrame(
         {
             "signature": [s.id for s in fitting],
             **{ours: found[theirs].to_numpy(float) for ours, theirs in _FIGURES.items()},
-            **_over_samples(ranking, fitting),
+            "difference": difference,
+            "p_samples": p_samples,
             "n_genes": [s.ranked_in(ranking) for s in fitting],
             "leading_edge": [";".join(s.symbol_of[c] for c in some) for s, some in zip(fitting, leading, strict=True)],
         }
@@ -198,16 +206,6 @@ def prerank(ranking: Ranking, sets: Sequence[GeneSet], settings: Settings, *, th
     table = table.sort_values(["nes", "signature"], ascending=[False, True], ignore_index=True)
     table["rank"] = np.arange(1, len(table) + 1)
     return table[list(COLUMNS)]
-
-
-def _over_samples(ranking: Ranking, sets: Sequence[GeneSet]) -> dict[str, Array]:
-    """Return the mean excess of the genes of each set over all genes, averaged over samples, and its p."""
-    if not ranking.n_samples:
-        return {"difference": np.full(len(sets), np.nan), "p_samples": np.full(len(sets), np.nan)}
-    above = ranking.differences - ranking.differences.mean(axis=1, keepdims=True)
-    means = [above[:, np.isin(ranking.columns, list(s.symbol_of))].mean(axis=1) for s in sets]
-    found = over_samples(np.stack(means, axis=1), fewest=2)
-    return {"difference": found.mean, "p_samples": found.p}
 
 
 def _without_ties(values: Array) -> Array:

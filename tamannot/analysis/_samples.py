@@ -23,8 +23,7 @@ from tamannot.scoring import RankedRows, Run, depths_by_method, make_plan, null_
 from tamannot.scoring._rows import as_floats, joined
 from tamannot.signature import GeneIndex, Signature, as_signatures
 
-Malignant = str | tuple[str, str | bool | Sequence[str | bool]]
-"""A column of yes and no, or a column and those of its values that are malignant."""
+Malignant = str | tuple[str, str | bool | Sequence[str | bool]]  # a boolean column, or a column and values of it
 
 MALIGNANT = "malignant"
 FEW_GENES = 3  # with fewer detected genes of a program, its z is uninformative in a single cell
@@ -74,8 +73,7 @@ def table_of_samples(adata: AnnData, samples: Samples, columns: Sequence[str]) -
         # As objects: whatever the column was, a missing value counts as one.
         known = samples.codes >= 0
         found = pd.Series(slots.obs_column(adata, name).to_numpy(dtype=object)[known]).groupby(samples.codes[known])
-        varied = [samples.names[i] for i in np.flatnonzero(found.nunique(dropna=False).to_numpy() > 1)]
-        if varied:
+        if varied := [samples.names[i] for i in np.flatnonzero(found.nunique(dropna=False).to_numpy() > 1)]:
             raise ParameterError(
                 f"obs['{name}'] has more than one value in sample '{varied[0]}'. The sample is the unit of comparison: "
                 "use a column with one value per sample, or a sample_key that separates these cells."

@@ -77,8 +77,7 @@ def regions(
     Limits. The score of a spot with several cells is that of their mixture: a gradient of a state's score may reflect
     the number of macrophages, or the share of tumour. Compare it with that of ``macrophage``. Scores depend on the
     number of detected genes, so a gradient of depth produces gradients of scores. Neighbouring spots are similar, so
-    spots are not replicates; one sample does not represent others. A distance that was derived from the expression is
-    not independent of it.
+    spots are not replicates; one sample does not represent others. A distance from expression depends on it.
 
     Examples
     --------
@@ -245,10 +244,8 @@ def smooth(
 
     Raises
     ------
-    ParameterError
-        ``decay`` is out of range, or ``kind`` is unknown.
-    ResultNotFoundError
-        There are no scores, or no neighbour graph.
+    ParameterError, ResultNotFoundError
+        ``decay`` is out of range, ``kind`` is unknown, or there are no scores, or no neighbour graph.
 
     Notes
     -----

@@ -21,8 +21,7 @@ _ANALYSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "ferroptosis_summary": ("tl.ferroptosis_summary(adata, sample_key)", ("samples", "effects", "genes")),
     "regions": ("tl.regions(adata, …)", ("tests", "samples")),
 }
-# Tables that have another name in the record.
-_RECORDED_AS = {("enrichment", "signatures"): "table", ("regions", "tests"): "table"}
+_RECORDED_AS = {("enrichment", "signatures"): "table", ("regions", "tests"): "table"}  # their names in the record
 # Tables that only some runs of `tl.composition` write, and how to get them.
 _ABSENT = {
     "expected": "These labels have no probabilities, or the shares were computed by an older release. Run "
@@ -110,13 +109,10 @@ def composition(
 
     Raises
     ------
-    ParameterError
-        The table does not exist.
-    ResultNotFoundError
-        `tl.composition` was not run, or was run without a condition, so that nothing was tested.
+    ParameterError, ResultNotFoundError
+        There is no such table, or `tl.composition` was not run, or had no condition, so that nothing was tested.
     """
-    found = _table(adata, key, "composition", table, of=axis, argument="table")
-    return found.reset_index(drop=True)
+    return _table(adata, key, "composition", table, of=axis, argument="table").reset_index(drop=True)
 
 
 def crosstalk(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "samples"] = "tests") -> pd.DataFrame:
@@ -140,8 +136,7 @@ def crosstalk(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "sampl
     ``q_adjusted`` over the tests of the call (NaN where the samples are too few for any to be below 0.05),
     ``low_signal_tam``, ``low_signal_malignant`` (share of cells that show fewer than three genes of the program, or not
     the gene, mean over samples; NaN for the share of a state). Of samples: numbers of cells, shares, programs,
-    covariates, and ``used``. ``attrs`` has ``cautions``, a list of sentences, and ``parameters``. An association is not
-    a cause and has no direction.
+    covariates, ``used``. ``attrs`` has cautions and parameters. An association is not a cause and has no direction.
 
     Raises
     ------
@@ -177,9 +172,8 @@ def enrichment(
     score, -1 to 1), ``nes`` (over that of random sets of the same size; above 0: higher in the group), ``p``, ``q``
     (within the group), ``difference`` (mean excess of the genes of the signature over all genes in the group, log2 or
     the unit of log-normalised data, mean over samples), ``p_samples`` (t test of it over samples; NaN by cells),
-    ``n_genes`` (genes in the ranking), ``leading_edge`` (those before the peak, joined by ``;``), ``rank`` (1: the
-    greatest NES of the group), ``unit`` (what genes were ranked over, ``sample`` or ``cell``), ``n_samples`` (0 by
-    cells), ``n_cells`` of the group.
+    ``n_genes`` (genes in the ranking), ``leading_edge`` (those before the peak, joined by ``;``), ``rank`` (1: greatest
+    NES), ``unit`` (what genes were ranked over, ``sample`` or ``cell``), ``n_samples`` (0 by cells), ``n_cells``.
 
     Of clusters: ``group``, ``n_cells``, and for each of ``compartment``, ``origin`` and ``state`` the signature with
     the greatest NES if its q is at most 0.05, over samples its ``difference`` at least 0.4, and of four samples or
@@ -265,9 +259,8 @@ def regions(
     A copy; parameters and cautions are in ``attrs``. For a distance, one row per signature: ``correlation`` (Spearman,
     mean over samples as Fisher z), ``low`` and ``high`` (95 %), ``p`` (t over samples, two-sided), ``q`` (Benjamini
     and Hochberg over the rows), ``n_samples``, ``n_spots``. For regions, one row per signature and pair, with
-    ``region``, ``reference`` and ``difference`` (mean score of the region minus that of the reference, mean over
-    samples). With one sample, interval, p and q are NaN. Of samples: ``sample``, ``signature``, ``correlation`` or
-    ``difference``, ``n_spots``, and the pair.
+    ``region``, ``reference`` and ``difference`` (of mean scores, region minus reference, mean over samples). With one
+    sample, interval, p and q are NaN. Of samples: ``sample``, ``signature``, the value, ``n_spots``, and the pair.
 
     Raises
     ------

@@ -54,8 +54,7 @@ def contributions(
     label
         Id of a signature, such as ``"lipid_associated"``; None, with a cell: all labels of the axis.
     axis
-        ``"compartment"``, ``"origin"``, ``"state"``, or for a cell any axis of the tables. None: that of the label,
-        else ``"state"``.
+        ``"compartment"``, ``"origin"``, ``"state"``, or for a cell any other. None: that of the label, or ``"state"``.
     key
         The ``key_added`` of the run.
     n
@@ -66,20 +65,18 @@ def contributions(
     One row per gene and label, the cell's own label first, then the strongest, each by decreasing contribution:
     ``label``, ``of`` (``"amount"`` or ``"z"``), ``gene``, ``expression`` (``log1p`` of 10,000 per cell, also of
     logarithms whose base is recognised; of others the rank within the cell, or without a classifier the value),
-    ``weight``, ``contribution``, ``in_signature``. Without a cell ``expression`` is the mean of
-    the cells called so and ``expression_others`` that of the others. Genes without a contribution are left out. A
-    signature with modules uses the module with the highest z in the cell. ``attrs["intercept"]`` has the intercept
-    of each amount by label; z needs none, and in a difference it cancels. For a cell ``attrs["cell"]`` and
-    ``attrs["called"]`` are its name and its label on the axis.
+    ``weight``, ``contribution``, ``in_signature``. Without a cell ``expression`` is the mean of the cells called so and
+    ``expression_others`` that of the others. Genes without a contribution are left out. A signature with modules uses
+    the module with the highest z in the cell. ``attrs["intercept"]`` has the intercept of each amount by label; z needs
+    none, and in a difference it cancels. Of a cell, ``attrs`` has ``cell``, its name, and ``called``, its label.
 
     Raises
     ------
     ParameterError
         Neither cell nor label is given, the cell, label or axis does not exist, or ``n`` is below 1.
-    ResultNotFoundError
-        The object is not annotated, its matrix is missing, or no cell, or every cell, has the label.
-    MatrixError
-        The matrix is not the one of the run: its genes or values differ.
+    ResultNotFoundError, MatrixError
+        The object is not annotated, its matrix is missing or differs in genes or values from that of the run, or no
+        cell, or every cell, has the label.
 
     Examples
     --------

@@ -55,8 +55,7 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
 
     - ``axis``, ``score`` (0 to 1), ``z`` and ``p`` against the matched null (p is NaN if it cannot be computed);
     - ``baseline``: z of macrophages of this origin without the state; for microglia, the difference between their z and
-      that of monocyte-derived macrophages at which the two are separated. ``above_baseline`` is z minus the baseline;
-      calls use it rather than z;
+      that of monocyte-derived macrophages at which they are separated. ``above_baseline``, used by calls: z minus it;
     - ``probability``: of each state and origin, given that the cell is a macrophage, and of its compartment;
     - ``coverage`` (share of its genes in the data) and ``called``: whether it is the cell's label on that axis;
     - ``n_detected``: number of its genes detected in the cell, and ``genes``: the eight with the highest expression,
@@ -67,10 +66,8 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
 
     Raises
     ------
-    ParameterError
-        The cell does not exist.
-    ResultNotFoundError
-        The object is not annotated, or was scored without a null.
+    ParameterError, ResultNotFoundError
+        The cell does not exist, or the object is not annotated, or was scored without a null.
 
     Examples
     --------
@@ -84,7 +81,16 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
     tables = {kind: slots.read_table(adata, key, kind).iloc[row] for kind in ("score", "z", "p")}
     known = [i for i in tables["z"].index if i in record.signatures.index]
     out = pd.DataFrame({"axis": record.signatures["axis"].astype(str)} | tables).loc[known]
-    out["baseline"] = _baselines(of_one_run(adata, record, row), out["z"])
+    z, run, baselines = out["z"], of_one_run(adata, record, row), pd.Series(dtype=float)
+    if np.isfinite(run.origin_middle) and set(ORIGINS) <= set(z.index):
+        # Those of the origins, and those of the states for the likelier origin of the cell.
+        brain = run.tissue is None or run.tissue.used == "brain"
+        microglia = brain and z[_MICROGLIA] - z[_MONOCYTE_DERIVED] > run.origin_middle
+        of_states = run.baselines[run.baselines["origin"] == (_MICROGLIA if microglia else _MONOCYTE_DERIVED)]
+        baselines = pd.concat(
+            [pd.Series({_MICROGLIA: run.origin_middle, _MONOCYTE_DERIVED: 0.0}), of_states["baseline"]]
+        )
+    out["baseline"] = baselines.reindex(out.index)
     out["above_baseline"] = out["z"] - out["baseline"]
     labels = _obs(adata, row, key, "")
     names = [slot for name in ("origin_proba", "state_proba") if (slot := slots.slot(key, name)) in adata.obsm]
@@ -99,30 +105,15 @@ def evidence(adata: AnnData, cell: str | int, key: str = "tam") -> pd.DataFrame:
     strength = out["above_baseline"].fillna(out["z"])
     by = out.assign(axis=out["axis"].map(axes), called=~out["called"], strength=-strength)
     out = out.loc[by.sort_values(["axis", "called", "strength"], kind="stable").index].rename_axis("signature")
-    given = "compartment_key" in record.parameters
-    out.attrs["why"] = _why(out, labels, _obs(adata, row, key, "_status"), given=given)
+    status, given = _obs(adata, row, key, "_status"), "compartment_key" in record.parameters
+    out.attrs["why"] = _why(out, labels, status, given=given)
     return out
 
 
 def _obs(adata: AnnData, row: int, key: str, what: str) -> dict[str, str]:
     """Return the labels of a cell by axis, or the status of them."""
-    try:
-        found = slots.read_obs(adata, key, [f"{axis}{what}" for axis in slots.AXES]).iloc[row]
-    except ResultNotFoundError:
-        return {}
-    return {axis: str(found[name]) for axis in slots.AXES if (name := slots.slot(key, f"{axis}{what}")) in found}
-
-
-def _baselines(run: RunRecord, z: pd.Series) -> pd.Series:
-    """Return the baselines of the states for the likelier origin of a cell, and those of the origins."""
-    middle = run.origin_middle
-    if np.isnan(middle) or not set(ORIGINS) <= set(z.index):
-        return pd.Series(np.nan, index=z.index)
-    of_origins = pd.Series({_MICROGLIA: middle, _MONOCYTE_DERIVED: 0.0})
-    brain = run.tissue is None or run.tissue.used == "brain"
-    microglia = brain and z[_MICROGLIA] - z[_MONOCYTE_DERIVED] > middle
-    of_states = run.baselines[run.baselines["origin"] == (_MICROGLIA if microglia else _MONOCYTE_DERIVED)]["baseline"]
-    return pd.concat([of_origins, of_states]).reindex(z.index)
+    names = {axis: slots.slot(key, f"{axis}{what}") for axis in slots.AXES}
+    return {axis: str(adata.obs[name].iloc[row]) for axis, name in names.items() if name in adata.obs}
 
 
 def _why(table: pd.DataFrame, labels: Mapping[str, str], status: Mapping[str, str], *, given: bool) -> dict[str, str]:
@@ -224,8 +215,7 @@ class RunEvidence:
                 f"The run '{key}' has no record of the genes behind its calls: it was written by tamannot.tl.score, "
                 "or by an older release. Run tamannot.tl.annotate(adata)."
             )
-        # False for objects that were joined, unless the record is that of the run of one cell.
-        self.of_one_run: bool = record.joined_by is None
+        self.of_one_run: bool = record.joined_by is None  # False for joined objects, unless it is the run of one cell
         try:
             self.matrix: RunMatrix = slots.matrix_of_run(adata, record)
         except MatrixError:

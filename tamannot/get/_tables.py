@@ -38,8 +38,7 @@ def scores(adata: AnnData, key: str = "tam", *, kind: Kind = "score") -> pd.Data
 
     Returns
     -------
-    Cells × signatures, float32; a copy. NaN if a value cannot be computed: a signature below ``min_coverage``,
-    a p of too few genes.
+    Cells × signatures, float32; a copy. NaN for a signature below ``min_coverage``, or a p of too few genes.
 
     Raises
     ------
@@ -97,8 +96,7 @@ def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:
     if state not in table:
         raise ResultNotFoundError(f"No '{state}' in obs. Run tamannot.tl.annotate(adata) first.")
     parent = pd.Series(pd.Categorical(table[state].astype(str).replace(_STATE_PARENT)), index=table.index)
-    place = list(table.columns).index(state) + 1
-    table.insert(place, slots.slot(key, "state_parent"), parent)
+    table.insert(list(table.columns).index(state) + 1, slots.slot(key, "state_parent"), parent)
     return table
 
 
@@ -142,8 +140,7 @@ def score_adata(adata: AnnData, key: str = "tam", *, kind: Kind = "score") -> An
     for name, values in adata.obsm.items():
         if not (isinstance(values, pd.DataFrame) and name.startswith(ours)):  # our own tables stay where they are
             out.obsm[name] = values.copy()
-    for name, values in adata.obsp.items():
-        out.obsp[name] = values.copy()
+    out.obsp.update({name: values.copy() for name, values in adata.obsp.items()})
     out.uns.update({name: deepcopy(value) for name, value in adata.uns.items() if name != slots.UNS})
     return out
 
