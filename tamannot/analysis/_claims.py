@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from tamannot.analysis._samples import Malignant, malignant_cells, samples_of, t
 from tamannot.errors import InputFileError, ParameterError, among
 from tamannot.stats._means import MIN_SAMPLES, over_samples
 
+OfSamples: TypeAlias = str | tuple[str, Mapping[str, str]]  # a column of obs, or a column and ``{your word: ours}``
 _FEW_GENES = 1000  # with a small panel of genes, depth is not a useful covariate
 _SIGNED = ("positive", "negative")
 # Of each kind the fields that it needs, and the values of `expected`; of a share a range.
@@ -42,8 +43,8 @@ def claims(
     sample_key: str,
     *,
     malignant: Malignant | None = None,
-    primary: str | tuple[str, Mapping[str, str]] | None = None,
-    site: str | tuple[str, Mapping[str, str]] | None = None,
+    primary: OfSamples | None = None,
+    site: OfSamples | None = None,
     table: str | os.PathLike[str] | None = None,
     min_cells: int = 20,
     key: str = "tam",

@@ -15,6 +15,7 @@ from tamannot.analysis._samples import Samples, samples_of, table_of_samples
 from tamannot.errors import ParameterError, some_of
 from tamannot.stats._shares import wilson
 
+Counts = Literal["expected", "called"]
 _DEPTH = "mean log depth of the sample"  # no column of obs is likely to have this name
 
 
@@ -27,7 +28,7 @@ def composition(
     covariates: Sequence[str] = (),
     reference: str | None = None,
     min_cells: int = 30,
-    counts: Literal["expected", "called"] = "called",
+    counts: Counts = "called",
     depth: bool = True,
     key: str = "tam",
     copy: bool = False,

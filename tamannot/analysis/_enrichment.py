@@ -74,8 +74,10 @@ def enrich(
     method
         Method of gseapy: ``"multilevel"`` (that of fgsea) is fast and resolves p down to 1e-10; ``"permutation"`` draws
         ``n_permutations`` random sets, takes about ten times as long, and its p may be 0.
-    min_size, max_size
-        Signatures with fewer or more genes in the ranking are left out.
+    min_size
+        Signatures with fewer genes in the ranking are left out.
+    max_size
+        Signatures with more genes in the ranking are left out.
     n_permutations
         Number of random sets for normalising the score.
     layer
